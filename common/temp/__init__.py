@@ -1,0 +1,69 @@
+"""Scratch directories with an owner, a place, a reason and an end.
+
+Importing this package loads nothing but this file; each public name is loaded at first use.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .contexts import (
+        get_cache_temp_dir,
+        get_debug_temp_dir,
+        pytest_temp_dirs,
+        temp_working_dir,
+    )
+    from .errors import InvalidName, InvalidSettings, Refused, StorageError, TempError
+    from .legacy import get_temp_dir
+    from .manager import TempManager
+    from .pins import pin, unpin
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "get_cache_temp_dir": "contexts",
+    "get_debug_temp_dir": "contexts",
+    "pytest_temp_dirs": "contexts",
+    "temp_working_dir": "contexts",
+    "InvalidName": "errors",
+    "InvalidSettings": "errors",
+    "Refused": "errors",
+    "StorageError": "errors",
+    "TempError": "errors",
+    "get_temp_dir": "legacy",
+    "TempManager": "manager",
+    "pin": "pins",
+    "unpin": "pins",
+}
+
+__all__ = [
+    "InvalidName",
+    "InvalidSettings",
+    "Refused",
+    "StorageError",
+    "TempError",
+    "TempManager",
+    "get_cache_temp_dir",
+    "get_debug_temp_dir",
+    "get_temp_dir",
+    "pin",
+    "pytest_temp_dirs",
+    "temp_working_dir",
+    "unpin",
+]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    found: object = getattr(import_module(f".{home}", __name__), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

@@ -1,0 +1,529 @@
+"""What each task does, without invoke: choose the roots, scan, judge, draft, and print.
+
+The tasks parse and exit, `store` touches the disk, `core` decides; this strings them together.
+What only some commands need is imported where they need it: `temp-status` is to be quick.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from .core.entry import Inventory, Problem
+from .core.plan import Disposal, Plan, Report, Scope
+from .core.retention import STRATEGIES, Policy, Reason, Verdict, explain, judge
+from .core.units import HOUR, read_number, spell_size
+from .errors import InvalidSettings, Refused, StorageError, TempError
+from .report import text
+from .report.progress import ProgressLine
+from .store.project import find_monorepo, find_project, monorepo_projects, root_of, user_root
+from .store.scan import find_entry, scan
+from .store.settings import Settings, check_strategy, load, with_limits_of, workspace_globs
+
+if TYPE_CHECKING:
+    from .store.artefacts import Artefact, Tracked
+
+USER_TITLE = "auto-cleanup entries of this user"
+OLD_ROOT = ".temp"
+
+_SORTS: dict[str, Callable[[Verdict], Any]] = {
+    "name": lambda verdict: (verdict.entry.category, verdict.entry.name),
+    "size": lambda verdict: (-verdict.entry.size, verdict.entry.path),
+    "age": lambda verdict: (verdict.entry.changed, verdict.entry.path),
+}
+
+
+class _Place(NamedTuple):
+    """A root that a command speaks of, by the name that people know it by."""
+
+    title: str
+    root: Path
+    settings: Settings
+    abandoned_only: bool = False
+
+    @property
+    def is_extra(self) -> bool:
+        """Whether nobody asked for it by name, so that it is not worth a line when it is empty."""
+        return self.abandoned_only or self.root.name == OLD_ROOT
+
+    def policy(self) -> Policy:
+        """What a bare `temp-clean` follows here."""
+        if self.abandoned_only:
+            return Policy(abandoned=True)
+        configured = self.settings.policy()
+        if configured.has_limit:
+            return configured
+        return with_limits_of(configured, Policy(everything=True))
+
+
+def _places(all_projects: bool) -> list[_Place]:
+    """What a command speaks of, settings read; whatever is wrong with those ends it here."""
+    project = find_project()
+    settings = load(project)
+    if not all_projects:
+        found = [_Place(project.name, root_of(project), settings)]
+    else:
+        monorepo = find_monorepo(project)
+        globs, excluded = workspace_globs(monorepo, load(monorepo))
+        found = [
+            _Place(
+                monorepo.name if path == monorepo else path.relative_to(monorepo).as_posix(),
+                root_of(path),
+                load(path),
+            )
+            for path in monorepo_projects(monorepo, globs, excluded)
+        ]
+    return [*found, _Place(USER_TITLE, user_root(), settings, abandoned_only=True)]
+
+
+# -- temp-status ----------------------------------------------------------------------------------
+
+
+def status(
+    *,
+    category: str | None,
+    sort: str,
+    limit: str | None,
+    output: str,
+    all_projects: bool,
+) -> int:
+    """Print the status; the exit code."""
+    from .report import json as as_json
+
+    order = _SORTS[_choice(sort, "--sort", tuple(_SORTS))]
+    _choice(output, "--format", ("table", "json", "csv", "github"))
+    most = None if limit is None else _whole(limit, "--limit")
+    now = time.time()
+    blocks: list[str] = []
+    documents: list[dict[str, Any]] = []
+    listed: list[tuple[str, Sequence[Verdict]]] = []
+    problems: list[tuple[str, Problem]] = []
+    empty = code = 0
+    for place in _places(all_projects):
+        failed = 0
+        try:
+            inventory, verdicts = _look(place, now, category)
+        except (StorageError, Refused) as error:
+            failed = error.exit_code
+            inventory = Inventory(root=str(place.root), problems=_as_problem(place, error))
+            verdicts = []
+        code = max(code, failed)
+        problems += [(place.title, problem) for problem in inventory.problems]
+        nothing = not (verdicts or inventory.leftovers or inventory.problems)
+        if nothing and (place.is_extra or (all_projects and output != "json")):
+            empty += not place.is_extra
+            continue
+        ordered = sorted(verdicts, key=order)
+        shown = ordered[:most]
+        listed.append((place.title, shown))
+        if output == "json":
+            documents.append(as_json.status_project(place.title, inventory, verdicts, shown, now))
+        elif output != "csv" and not failed:
+            style: Literal["table", "github"] = "github" if output == "github" else "table"
+            title = f"{place.title} ({inventory.root})"
+            blocks.append(text.status_text(title, inventory, verdicts, shown, now, style))
+    if output == "json":
+        print(as_json.document("status", now, documents))
+    elif output == "csv":
+        print(text.status_csv(listed, now))
+    else:
+        if empty:
+            blocks.append(f"{text.counted(empty, 'project', 'projects')} without entries")
+        print("\n\n".join(blocks), end="\n" if blocks else "")
+    return max(code, _print_problems(problems))
+
+
+def _look(place: _Place, now: float, category: str | None) -> tuple[Inventory, list[Verdict]]:
+    line = ProgressLine("scanning:")
+    try:
+        inventory = scan(place.root, now, progress=line)
+    finally:
+        line.clear()
+    verdicts = judge(inventory.entries, place.policy(), now, free=inventory.free)
+    scope = Scope(category)
+    return inventory, [verdict for verdict in verdicts if scope.holds(verdict.entry)]
+
+
+def _as_problem(place: _Place, error: TempError) -> tuple[Problem, ...]:
+    """A root that cannot be read or trusted, as one problem among others: they go on."""
+    return (Problem(place.root.name, str(error)),)
+
+
+def _print_problems(problems: Sequence[tuple[str, Problem]]) -> int:
+    for title, problem in problems:
+        print(text.problem_line(title, problem), file=sys.stderr)
+    return int(any(problem.blocking for _, problem in problems))
+
+
+# -- temp-clean -----------------------------------------------------------------------------------
+
+
+class CleanArguments(NamedTuple):
+    """The arguments of `temp-clean` as they were typed."""
+
+    max_age_hours: str | None = None
+    category: str | None = None
+    name: str | None = None
+    strategy: str | None = None
+    everything: bool = False
+    dry_run: bool = False
+    trash: bool = False
+    yes: bool = False
+    force: bool = False
+    include_in_use: bool = False
+    output: str = "table"
+    all_projects: bool = False
+
+
+def clean(arguments: CleanArguments) -> int:
+    """Clean, or say what would be cleaned; the exit code."""
+    _choice(arguments.output, "--format", ("table", "json"))
+    if arguments.everything and (arguments.max_age_hours or arguments.strategy):
+        raise InvalidSettings("--everything takes no limit; leave out the one or the other")
+    if arguments.include_in_use and not arguments.name:
+        raise InvalidSettings(
+            "--include-in-use needs --name: say which entries to take from a running process"
+        )
+    if arguments.trash and arguments.strategy == "archive":
+        raise InvalidSettings("--trash and --strategy archive exclude each other; choose one")
+    limits = _limits(arguments)
+    now = time.time()
+    places = _places(arguments.all_projects)
+    drafts = _drafts(places, limits, arguments, now)
+    dry_run = arguments.dry_run or _says_dry_run(places, arguments.force, "--force cleans")
+    if not dry_run and not arguments.yes and not arguments.force:
+        _ask([draft.plan for draft in drafts])
+    return _carry_out(drafts, now, dry_run=dry_run, output=arguments.output)
+
+
+class _Draft(NamedTuple):
+    """What is planned for a place; with a `code`, it cannot be, and the plan's problem says why."""
+
+    place: _Place
+    plan: Plan
+    code: int = 0
+
+
+def _drafts(
+    places: Sequence[_Place], limits: Policy | None, arguments: CleanArguments, now: float
+) -> list[_Draft]:
+    from .store.sweep import prepare
+
+    scope = Scope(arguments.category, arguments.name)
+    line = ProgressLine("scanning:")
+    drafts = []
+    try:
+        for place in places:
+            policy = _policy(place, limits, arguments)
+            disposal = _disposal(place, arguments)
+            try:
+                plan = prepare(
+                    place.root, policy, now, disposal=disposal, scope=scope, progress=line
+                )
+                drafts.append(_Draft(place, plan))
+            except (StorageError, Refused) as error:
+                problems = _as_problem(place, error)
+                plan = Plan(root=str(place.root), policy=policy, drawn_at=now, problems=problems)
+                drafts.append(_Draft(place, plan, error.exit_code))
+    finally:
+        line.clear()
+    return drafts
+
+
+def _says_dry_run(places: Sequence[_Place], force: bool, remedy: str) -> bool:
+    """Whether the settings ask for a dry run; if so, a line says how to clean nevertheless."""
+    asked = not force and any(place.settings.dry_run for place in places)
+    if asked:
+        print(f"dry_run is configured, so nothing is cleaned; {remedy}", file=sys.stderr)
+    return asked
+
+
+def _limits(arguments: CleanArguments) -> Policy | None:
+    """The limits that were given as arguments, which stand for all configured ones."""
+    limits = None
+    if arguments.strategy is not None:
+        limits = STRATEGIES[check_strategy(arguments.strategy, "--strategy")]
+    if arguments.max_age_hours is not None:
+        hours = read_number(arguments.max_age_hours, "--max-age-hours", "number of hours")
+        limits = (limits or Policy())._replace(max_age=hours * HOUR)
+    if arguments.everything:
+        limits = Policy(everything=True)
+    return limits
+
+
+def _policy(place: _Place, limits: Policy | None, arguments: CleanArguments) -> Policy:
+    policy = place.policy()
+    if limits is not None and not place.abandoned_only:
+        policy = with_limits_of(place.settings.protections(), limits)
+    if arguments.include_in_use and not place.abandoned_only:
+        categories = tuple(
+            (name, own._replace(spare_in_use=False)) for name, own in policy.categories
+        )
+        policy = policy._replace(spare_in_use=False, categories=categories)
+    return policy
+
+
+def _disposal(place: _Place, arguments: CleanArguments) -> Disposal:
+    if place.abandoned_only:
+        return "delete"
+    if arguments.trash:
+        return "trash"
+    if arguments.strategy is not None:
+        archives = arguments.strategy == "archive" or place.settings.archive
+        return "archive" if archives else "delete"
+    return place.settings.disposal
+
+
+def _ask(plans: Sequence[Plan]) -> None:
+    """Ask once before everything goes, if a person can answer. Raises `Refused` for a no."""
+    asked = [plan for plan in plans if plan.policy.everything and plan.steps]
+    steps = [step for plan in asked for step in plan.steps]
+    terminal = next((stream for stream in (sys.stderr, sys.stdout) if stream.isatty()), None)
+    if not steps or terminal is None or not sys.stdin.isatty():
+        return
+    verb = {"delete": "Delete", "trash": "Trash", "archive": "Archive"}[steps[0].disposal]
+    size = spell_size(sum(step.entry.size for step in steps))
+    question = f"{verb} {text.counted(len(steps))}, {size}? [y/N] "
+    print(question, end="", file=terminal, flush=True)
+    answer = ""
+    try:
+        answer = sys.stdin.readline()
+    finally:
+        if not answer.endswith("\n"):  # Ctrl-D or Ctrl-C: the shell's prompt has its own line
+            print(file=terminal, flush=True)
+    if answer.strip().lower() not in ("y", "yes"):
+        raise Refused("nothing was cleaned")
+
+
+def _carry_out(
+    drafts: Sequence[_Draft], now: float, *, dry_run: bool, output: str, silent: bool = False
+) -> int:
+    """Carry the drafts out and print that; the exit code. `silent` says nothing about nothing."""
+    from .report import json as as_json
+
+    code = 0
+    documents: list[dict[str, Any]] = []
+    empty: list[str] = []
+    for draft in drafts:
+        place, plan = draft.place, draft.plan
+        nothing = not (
+            plan.steps or plan.kept or plan.leftovers or plan.problems or plan.out_of_scope
+        )
+        if nothing and (place.is_extra or output != "json"):
+            empty += [] if place.is_extra else [place.title]
+            continue
+        report = None
+        problems = plan.problems
+        failed = draft.code
+        if not dry_run and not failed:
+            try:
+                report = _execute(place, plan, quiet=output == "json")
+                problems = report.problems
+            except (StorageError, Refused) as error:
+                failed = error.exit_code
+                problems = (*problems, *_as_problem(place, error))
+        if output == "json":
+            documents.append(as_json.clean_project(place.title, plan, report))
+        elif report is not None:
+            print(text.report_text(place.title, report))
+        elif not failed:
+            print(text.plan_text(place.title, plan))
+        unseen = _print_problems([(place.title, problem) for problem in problems])
+        code = max(code, failed, unseen if report is None else int(report.failed))
+    if output == "json":
+        print(as_json.document("clean", now, documents, dry_run=dry_run))
+    elif empty and not silent:
+        who = empty[0] if len(empty) == 1 else f"{len(empty)} projects"
+        print(f"{text.plain(who)}: nothing to clean")
+    return code
+
+
+def _execute(place: _Place, plan: Plan, *, quiet: bool) -> Report:
+    from .store.sweep import execute
+
+    line = ProgressLine("cleaning:")
+    done = [0, 0]
+
+    def show(outcome: Any) -> None:
+        done[0] += 1
+        done[1] += outcome.freed_bytes
+        line.clear()
+        if outcome.status == "failed":
+            print(text.outcome_line(outcome), file=sys.stderr)
+        elif outcome.status == "done" and not quiet:
+            print(text.outcome_line(outcome))
+        line(done[0], done[1])
+
+    try:
+        return execute(plan, archive=place.settings.archive_path(), on_outcome=show)
+    except KeyboardInterrupt:
+        line.clear()
+        print(
+            f"interrupted: {done[0]} of {text.counted(len(plan.steps))} dealt with, "
+            f"{spell_size(done[1])} freed; the next temp-clean finishes what was begun",
+            file=sys.stderr,
+        )
+        raise
+    finally:
+        line.clear()
+
+
+# -- temp-explain, temp-pin, temp-unpin -----------------------------------------------------
+
+
+def explain_entry(path: str) -> int:
+    """Print why the entry at `path` stays or would go; the exit code."""
+    root, relative = find_entry(path, Path.cwd())
+    now = time.time()
+    if root == user_root():
+        place = _Place(USER_TITLE, root, load(find_project()), abandoned_only=True)
+    else:
+        place = _Place(root.parent.name, root, load(root.parent))
+    inventory = scan(root, now)
+    try:
+        verdict, reasons = explain(
+            inventory.entries, place.policy(), now, relative, free=inventory.free
+        )
+    except LookupError:
+        raise StorageError(0, f"{path} vanished while it was being looked at") from None
+    print(text.explanation(verdict, reasons, now))
+    return 0
+
+
+def pin_entry(path: str, reason: str, *, dry_run: bool = False) -> int:
+    """Pin the entry at `path`; the exit code."""
+    from .store.pinning import write_pin
+
+    if not reason.strip():
+        raise InvalidSettings("--reason: say why, so that others know when it may go")
+    root, relative = find_entry(path, Path.cwd())
+    if not dry_run:
+        write_pin(root, relative, reason)
+    verb = "would pin" if dry_run else "pinned"
+    print(f"{verb} {text.plain(relative)}: {text.plain(reason)}")
+    return 0
+
+
+def unpin_entry(path: str, *, dry_run: bool = False) -> int:
+    """Unpin the entry at `path`; the exit code."""
+    from .store.pinning import read_pin, remove_pin
+
+    root, relative = find_entry(path, Path.cwd())
+    if dry_run:
+        verb = "would unpin" if read_pin(root, relative) is not None else "is not pinned:"
+    else:
+        verb = "unpinned" if remove_pin(root, relative) else "was not pinned:"
+    print(f"{verb} {text.plain(relative)}")
+    return 0
+
+
+# -- clean ------------------------------------------------------------------------------------
+
+
+def clean_artefacts(*, temp_age_hours: str | None, dry_run: bool) -> int:
+    """Clean build artefacts and scratch of the project; the exit code."""
+    from .store.artefacts import Tracked, drop_empty_root, find_artefacts
+
+    limits = None
+    if temp_age_hours is not None:
+        hours = read_number(temp_age_hours, "--temp-age-hours", "number of hours")
+        limits = Policy(max_age=hours * HOUR)
+    now = time.time()
+    places = _places(all_projects=False)
+    project, settings = places[0].settings.project, places[0].settings
+    old = project / OLD_ROOT
+    if old.is_dir() and not old.is_symlink():
+        places.insert(1, _Place(f"{project.name}/{OLD_ROOT}", old, settings))
+    drafts = _drafts(places, limits, CleanArguments(), now)
+    # Asked last, so that what git tracks is what it tracks when the deleting begins.
+    tracked = Tracked(project)
+    drafts = [
+        draft._replace(plan=_without_tracked(draft.plan, project, tracked)) for draft in drafts
+    ]
+    artefacts = find_artefacts(project, settings.artefacts, tracked)
+
+    remedy = "TEMPKEEP_DRY_RUN=false in the environment overrides it"
+    dry_run = dry_run or _says_dry_run(places, False, remedy)
+    code = _clean_artefacts(project, artefacts, dry_run=dry_run)
+    swept = _carry_out(drafts, now, dry_run=dry_run, output="table", silent=bool(artefacts))
+    if not dry_run:
+        for draft in drafts:
+            if draft.place.root == old:
+                drop_empty_root(old, {step.entry.category for step in draft.plan.steps})
+    return max(code, swept)
+
+
+def _clean_artefacts(project: Path, artefacts: Sequence[Artefact], *, dry_run: bool) -> int:
+    from .store.artefacts import measure_artefact, remove_artefact
+    from .store.removal import Removed
+
+    verb = "would delete" if dry_run else "deleted"
+    code = count = freed = 0
+    for artefact in artefacts:
+        path = text.plain(artefact.path)
+        if artefact.kept:
+            print(f"kept {path}: {text.plain(artefact.kept)}")
+            continue
+        try:
+            if dry_run:
+                removed = Removed(measure_artefact(project, artefact.path))
+            else:
+                removed = remove_artefact(project, artefact.path)
+        except KeyboardInterrupt:
+            print(
+                f"interrupted: {text.counted(count, 'artefact', 'artefacts')} deleted, "
+                f"{spell_size(freed)} freed; the next clean finishes {path}",
+                file=sys.stderr,
+            )
+            raise
+        freed += removed.freed_bytes
+        if removed.failures:
+            where, what = removed.failures[0]
+            inside = f" {text.plain(where)}:" if where else ""
+            print(f"failed {path}:{inside} {what}", file=sys.stderr)
+            code = 1
+            continue
+        count += 1
+        size = spell_size(removed.freed_bytes)
+        print(f"{verb} {path}  {size}  (artefact: {artefact.pattern})")
+    if artefacts:
+        what = text.counted(count, "artefact", "artefacts")
+        print(f"{text.plain(project.name)}: {verb} {what}, {spell_size(freed)}")
+    return code
+
+
+def _without_tracked(plan: Plan, project: Path, tracked: Tracked) -> Plan:
+    """`plan` without the entries that hold something that git tracks."""
+    # By its real path: a root that is a link may lead to another place in the work tree.
+    root = os.path.realpath(plan.root)
+    below = os.path.relpath(root, os.path.realpath(project))
+    steps = []
+    kept = list(plan.kept)
+    for step in plan.steps:
+        inside = tracked.inside(f"{below}/{step.entry.path}")
+        if inside is None:
+            steps.append(step)
+        else:
+            kept.append(
+                Verdict(step.entry, True, (Reason("tracked", "stays", f"git tracks {inside}"),))
+            )
+    return plan._replace(steps=tuple(steps), kept=tuple(kept))
+
+
+# -- arguments --------------------------------------------------------------------------------
+
+
+def _choice(value: str, flag: str, choices: tuple[str, ...]) -> str:
+    if value not in choices:
+        raise InvalidSettings(f"{flag}: expected one of {', '.join(choices)}, got {value!r}")
+    return value
+
+
+def _whole(value: str, flag: str) -> int:
+    from .core.units import read_count
+
+    return read_count(value, flag)

@@ -1,0 +1,108 @@
+"""How entries are named: which text may be a name, and what a name says."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from ..errors import InvalidName
+
+UNCATEGORIZED: Final = "uncategorized"
+AUTO: Final = "auto"
+"""The category of auto-cleanup entries, in the user's own root."""
+
+KNOWN_CATEGORIES: Final = frozenset({"debug", "cache", "test", "work", AUTO, UNCATEGORIZED})
+
+STORE: Final = ".tempkeep"
+"""Where a root keeps its owner files, pins and holding area; never an entry."""
+
+HELD: Final = ".tempkeep-held-"
+"""What claimed entries begin with where there is no room to make a holding area."""
+
+CATEGORY_MARK: Final = ".tempkeep-category"
+"""An empty file that tells a category of the user's own making from an entry."""
+
+ROOT_FILES: Final = frozenset({"CACHEDIR.TAG", ".gitignore", STORE})
+
+MAX_NAME_BYTES: Final = 255
+STAMP_BYTES: Final = len("_1696348800-12345678")
+"""What `_<epoch>` and a collision suffix may add to a label."""
+
+_STAMPED = re.compile(
+    r"(?P<label>.+)_(?P<stamp>[0-9]{9,11})(?:-[0-9a-f]{4,8})?(?P<suffix>\.[^/]*)?", re.DOTALL
+)
+_WINDOWS_DEVICES = frozenset(
+    {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"}
+    | {f"{port}{digit}" for port in ("COM", "LPT") for digit in "123456789¹²³"}
+)
+
+
+def check_name(name: str, what: str, *, room: int = 0) -> str:
+    """`name`, if it is one printable path component of at most 255 - `room` bytes.
+
+    `what` names it in the error ("name", "category", "job id"). Raises `InvalidName`.
+    """
+    _refuse(name, what, _problem_with(name, room))
+    return name
+
+
+def _refuse(name: str, what: str, problem: str) -> None:
+    if problem:
+        raise InvalidName(f"{what} {name!r} {problem}; use one plain path component")
+
+
+def _problem_with(name: str, room: int) -> str:
+    if not name:
+        return "is empty"
+    if "\0" in name:
+        return "contains NUL"
+    if "/" in name or "\\" in name:
+        return "contains a path separator"
+    if name.startswith("."):
+        return "starts with a dot"
+    if not name.isprintable():
+        return "contains a control or unprintable character"
+    size = len(name.encode("utf-8"))
+    if size > MAX_NAME_BYTES - room:
+        return f"is {size} bytes long and may have {MAX_NAME_BYTES - room}"
+    if name.partition(".")[0].rstrip(" ").upper() in _WINDOWS_DEVICES:
+        return "is reserved on Windows"
+    return ""
+
+
+def check_label(label: str) -> str:
+    """`label`, if an entry can be named by it. Raises `InvalidName`."""
+    return check_name(label, "name", room=STAMP_BYTES)
+
+
+def check_category(category: str) -> str:
+    """`category`, if a category can be named by it. Raises `InvalidName`."""
+    if category in ROOT_FILES:
+        _refuse(category, "category", "is the name of a file of the root itself")
+    return check_name(category, "category")
+
+
+def check_suffix(suffix: str, label: str) -> str:
+    """`suffix`, if a file of `label` can end with it. Raises `InvalidName`."""
+    if suffix:
+        room = STAMP_BYTES + len(label.encode()) - 1
+        _refuse(suffix, "suffix", _problem_with("x" + suffix, room))
+    return suffix
+
+
+def entry_name(label: str, epoch: int, suffix: str = "") -> str:
+    """The name of an entry made at `epoch` (seconds since 1970, UTC)."""
+    return f"{label}_{epoch}-{suffix}" if suffix else f"{label}_{epoch}"
+
+
+def read_name(name: str) -> tuple[str, int | None]:
+    """The label and the stamp (seconds since 1970) of a name; no stamp is `None`."""
+    match = _STAMPED.fullmatch(name)
+    if match is None:
+        return name, None
+    return match["label"], int(match["stamp"])
+
+
+def is_inside(relative: str, directory: str) -> bool:
+    """Whether the path `relative` is `directory` itself or lies below it."""
+    return relative == directory or relative.startswith(directory + "/")

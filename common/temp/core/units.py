@@ -1,0 +1,119 @@
+"""Sizes and durations: to read them, and to spell them for people."""
+
+from __future__ import annotations
+
+import math
+import re
+from functools import lru_cache
+
+from ..errors import InvalidSettings
+
+HOUR = 3600.0
+DAY = 24 * HOUR
+MINUTE = 60.0
+
+_SIZE_UNITS = {
+    "": 1,
+    "b": 1,
+    **{f"{letter}ib": 1024**power for power, letter in enumerate("kmgtp", 1)},
+    **{f"{letter}b": 1000**power for power, letter in enumerate("kmgtp", 1)},
+}
+_SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-zA-Z]*)\s*", re.ASCII)
+
+
+def spell_size(size: int) -> str:
+    """`size` bytes in the largest fitting binary unit: `0 B`, `812 B`, `3.4 GiB`."""
+    value = float(size)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(value) < 1023.95:  # what is more would be spelled 1024.0
+            return f"{size} B" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} TiB"
+
+
+def _unit_of(seconds: float) -> tuple[float, str]:
+    seconds = abs(seconds)
+    if seconds < 2 * MINUTE:
+        return 1.0, "s"
+    if seconds < 2 * HOUR:
+        return MINUTE, "min"
+    if seconds < 3 * DAY:
+        return HOUR, "h"
+    return DAY, "d"
+
+
+def _trimmed(value: float, digits: int) -> str:
+    if not digits:
+        return str(round(value)) if math.isfinite(value) else str(value)
+    return f"{value:.{digits}f}".rstrip("0").rstrip(".")
+
+
+def spell_duration(seconds: float) -> str:
+    """`seconds` in the unit a person would use: `45 s`, `12 min`, `31 h`, `9 d`."""
+    scale, unit = _unit_of(seconds)
+    return f"{_trimmed(seconds / scale, 0)} {unit}"
+
+
+def spell_comparison(value: float, limit: float) -> tuple[str, str]:
+    """Two durations in one unit, with as many digits as it takes to tell them apart."""
+    scale, unit = _unit_of(limit or value)
+    for digits in range(_MOST_DIGITS):
+        left = _trimmed(value / scale, digits)
+        right, close = _spelled_limit(limit, scale, digits)
+        if close and (left != right or value == limit):
+            break
+    return f"{left} {unit}", f"{right} {unit}"
+
+
+_MOST_DIGITS = 13
+"""Enough to tell any two times of a clock apart, in days."""
+
+
+@lru_cache(maxsize=64)
+def _spelled_limit(limit: float, scale: float, digits: int) -> tuple[str, bool]:
+    """`limit` in units of `scale`, and whether that is near enough; asked for every entry."""
+    text = _trimmed(limit / scale, digits)
+    return text, math.isinf(limit) or abs(float(text) * scale - limit) <= limit / 1000
+
+
+def read_number(text: object, what: str, unit: str = "number", scale: float = 1.0) -> float:
+    """`scale` times the finite number >= 0 in `text`; `what` and `unit` name it in the error.
+
+    Raises `InvalidSettings` for words, `nan`, `inf`, negative numbers and booleans.
+    """
+    try:
+        if isinstance(text, bool) or not isinstance(text, (str, int, float)):
+            raise ValueError
+        value = float(text) * scale
+        if not math.isfinite(value) or value < 0:
+            raise ValueError
+    except (ValueError, OverflowError):
+        raise InvalidSettings(f"{what}: expected a {unit} of 0 or more, got {text!r}") from None
+    return value
+
+
+def read_count(text: object, what: str) -> int:
+    """The whole number >= 0 in `text`. Raises `InvalidSettings`."""
+    value = read_number(text, what, "whole number")
+    if value != int(value):
+        raise InvalidSettings(f"{what}: expected a whole number of 0 or more, got {text!r}")
+    return int(value)
+
+
+def read_size(text: object, what: str) -> int:
+    """Bytes from an int or a text such as `20GiB`, `500 MB`, `1.5TiB`. Raises `InvalidSettings`."""
+    if not isinstance(text, str):
+        try:
+            return read_count(text, what)
+        except InvalidSettings:
+            raise _no_size(text, what) from None
+    match = _SIZE.fullmatch(text)
+    scale = _SIZE_UNITS.get(match[2].lower()) if match else None
+    size = float(match[1]) * scale if match and scale else math.inf
+    if not math.isfinite(size):
+        raise _no_size(text, what)
+    return int(size)
+
+
+def _no_size(text: object, what: str) -> InvalidSettings:
+    return InvalidSettings(f'{what}: expected a size such as "20GiB" or "500MB", got {text!r}')

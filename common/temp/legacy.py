@@ -1,0 +1,23 @@
+"""The helper that scripts copied from each other, kept for those who still call it."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+from .store.allocation import allocate, project_root
+
+
+def get_temp_dir(name_prefix: str = "temp") -> Path:
+    """The absolute path of a new `uncategorized` directory; it stays until a clean-up.
+
+    Warns with a `FutureWarning` once for each calling line: a `DeprecationWarning` from a module
+    that tasks share would never be shown.
+    """
+    warnings.warn(
+        "get_temp_dir() is the legacy helper; call common.temp.get_debug_temp_dir() instead, "
+        "or let `inv temp-migrate` rewrite the calls",
+        FutureWarning,
+        stacklevel=2,
+    )
+    return Path(allocate(project_root(), None, name_prefix))

@@ -1,0 +1,31 @@
+"""`pin` and `unpin`: keep an entry whatever the policy says."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def pin(path: str | os.PathLike[str], reason: str) -> Path:
+    """Keep the entry that holds `path` until it is unpinned; returns the entry's absolute path.
+
+    The reason is shown wherever the entry is. Pinning again replaces it. Raises `InvalidSettings`
+    if `path` is in no entry, `StorageError` if the pin cannot be written.
+    """
+    from .store.pinning import write_pin
+    from .store.scan import locate
+
+    root, relative = locate(Path(path))
+    write_pin(root, relative, reason)
+    return root / relative
+
+
+def unpin(path: str | os.PathLike[str]) -> bool:
+    """Let the entry that holds `path` be cleaned again; returns whether it was pinned.
+
+    Raises `InvalidSettings` if `path` is in no entry, `StorageError` if the pin cannot be removed.
+    """
+    from .store.pinning import remove_pin
+    from .store.scan import locate
+
+    return remove_pin(*locate(Path(path)))

@@ -1,0 +1,125 @@
+"""What programs read: integer bytes, ISO 8601 times, a schema version."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ..core.entry import Entry, Inventory, Problem
+from ..core.plan import Plan, Report
+from ..core.retention import Reason, Verdict
+from .text import age_seconds, category_totals, instant
+
+SCHEMA = 1
+
+
+def _reason(reason: Reason) -> dict[str, str]:
+    return {"rule": reason.rule, "effect": reason.effect, "evidence": reason.evidence}
+
+
+def _entry(entry: Entry, now: float) -> dict[str, Any]:
+    return {
+        "path": entry.path,
+        "category": entry.category,
+        "name": entry.name,
+        "label": entry.label,
+        "made_at": None if entry.stamp is None else instant(entry.stamp),
+        "made_by": entry.made_by,
+        "kind": entry.kind,
+        "size_bytes": entry.size,
+        "apparent_bytes": entry.apparent,
+        "shared_bytes": entry.shared,
+        "files": entry.files,
+        "directories": entry.directories,
+        "changed_at": instant(entry.changed),
+        "changed_in": entry.changed_in,
+        "age_seconds": age_seconds(entry, now),
+        "in_use": None if entry.use is None else {"how": entry.use.how, "who": entry.use.who},
+        "pinned": entry.pin,
+        "unreadable": entry.unreadable,
+    }
+
+
+def _problems(problems: Iterable[Problem]) -> list[dict[str, Any]]:
+    return [
+        {"path": problem.path, "what": problem.what, "blocking": problem.blocking}
+        for problem in problems
+    ]
+
+
+def status_project(
+    title: str,
+    inventory: Inventory,
+    verdicts: Sequence[Verdict],
+    shown: Sequence[Verdict],
+    now: float,
+) -> dict[str, Any]:
+    """One root of `status_json`."""
+    totals = category_totals(verdicts)
+    return {
+        "project": title,
+        "root": inventory.root,
+        "free_bytes": inventory.free,
+        "entries": [
+            {
+                **_entry(verdict.entry, now),
+                "goes": not verdict.keep,
+                "reasons": [_reason(reason) for reason in verdict.reasons],
+            }
+            for verdict in shown
+        ],
+        "totals": {
+            "entries": len(verdicts),
+            "size_bytes": sum(size for _, size, _ in totals.values()),
+            "reclaimable_bytes": sum(goes for _, _, goes in totals.values()),
+            "categories": {
+                category: {"entries": count, "size_bytes": size, "reclaimable_bytes": goes}
+                for category, (count, size, goes) in totals.items()
+            },
+        },
+        "problems": _problems(inventory.problems),
+        "leftovers": [
+            {"name": leftover.name, "being_freed": leftover.being_freed}
+            for leftover in inventory.leftovers
+        ],
+    }
+
+
+def clean_project(title: str, plan: Plan, report: Report | None) -> dict[str, Any]:
+    """One root of a clean; without a `report` it was a dry run."""
+    outcomes = {} if report is None else {o.step.entry.path: o for o in report.outcomes}
+    entries = []
+    for step in plan.steps:
+        outcome = outcomes.get(step.entry.path)
+        entries.append(
+            {
+                "path": step.entry.path,
+                "category": step.entry.category,
+                "disposal": step.disposal,
+                "size_bytes": step.entry.size,
+                "reason": _reason(step.reason),
+                "status": "planned" if outcome is None else outcome.status,
+                "detail": "" if outcome is None else outcome.detail,
+                "freed_bytes": 0 if outcome is None else outcome.freed_bytes,
+            }
+        )
+    return {
+        "project": title,
+        "root": plan.root,
+        "planned_bytes": plan.planned_bytes,
+        "freed_bytes": 0 if report is None else report.freed_bytes,
+        "finished_leftovers": 0 if report is None else report.finished,
+        "entries": entries,
+        "kept": [
+            {"path": verdict.entry.path, "reasons": [_reason(r) for r in verdict.reasons]}
+            for verdict in plan.kept
+        ],
+        "problems": _problems(plan.problems if report is None else report.problems),
+    }
+
+
+def document(kind: str, now: float, projects: Sequence[dict[str, Any]], **more: Any) -> str:
+    """The JSON text of a whole answer; names that are no UTF-8 are escaped by surrogates."""
+    said = {"schema": SCHEMA, "kind": kind, "at": instant(now), **more, "projects": projects}
+    return json.dumps(said, indent=2, ensure_ascii=True)

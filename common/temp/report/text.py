@@ -1,0 +1,276 @@
+"""What people read: tables, lines and questions. Every text from a disk is neutralised here."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from ..core.entry import Entry, Inventory, Problem
+from ..core.plan import Outcome, Plan, Report
+from ..core.retention import Reason, Verdict, what_would_change
+from ..core.units import spell_duration, spell_size
+
+TableFormat = Literal["table", "github"]
+
+_NAMED_RULES = frozenset({"in use", "pinned", "mounted", "unreadable", "tracked"})
+"""Reasons to keep that are worth a line each; the others are only counted."""
+
+_DONE = {"delete": "deleted", "trash": "trashed", "archive": "archived"}
+_HEADERS = ("category", "name", "size", "files", "age", "last change", "next clean")
+
+
+def plain(text: str) -> str:
+    """`text` with every character that a terminal might act on spelled out as an escape."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)
+
+
+def _escaped(letter: str) -> str:
+    code = ord(letter)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no UTF-8, as os.fsdecode keeps it
+        return f"\\x{code - 0xDC00:02x}"
+    return letter.encode("unicode_escape").decode()
+
+
+def instant(seconds: float) -> str:
+    """Seconds since 1970 as ISO 8601 in UTC, to the second."""
+    try:
+        told = time.gmtime(int(seconds))
+    except (OverflowError, ValueError, OSError):
+        return str(int(seconds))
+    if not 1 <= told.tm_year <= 9999:  # what ISO 8601 has digits for
+        return str(int(seconds))
+    return f"{told.tm_year:04}-{time.strftime('%m-%dT%H:%M:%SZ', told)}"
+
+
+def counted(number: int, noun: str = "entry", plural: str = "entries") -> str:
+    """`1 entry`, `3 entries`."""
+    return f"{number} {noun if number == 1 else plural}"
+
+
+def age_seconds(entry: Entry, now: float) -> int:
+    """Whole seconds since the newest change; what lies in the future counts as new."""
+    return 0 if entry.future else max(0, int(now - entry.changed))
+
+
+def _age(entry: Entry, now: float) -> str:
+    return "new" if entry.future else spell_duration(max(0.0, now - entry.changed))
+
+
+def _ago(entry: Entry, now: float) -> str:
+    return "counts as new" if entry.future else f"{_age(entry, now)} ago"
+
+
+def _next_clean(verdict: Verdict) -> str:
+    """What becomes of an entry and why: all that keeps it, or the first that has it go."""
+    if verdict.keep:
+        keeping = [str(reason) for reason in verdict.reasons if reason.effect == "stays"]
+        return f"stays: {'; '.join(keeping)}"
+    unread = verdict.entry.unreadable
+    return f"goes: {verdict.reason}" + (f"; unreadable: {unread}" if unread else "")
+
+
+def _row(verdict: Verdict, now: float) -> list[str]:
+    entry = verdict.entry
+    return [
+        plain(entry.category),
+        plain(entry.name),
+        spell_size(entry.size),
+        str(entry.files),
+        _age(entry, now),
+        instant(entry.changed),
+        plain(_next_clean(verdict)),
+    ]
+
+
+def _table(headers: Sequence[str], rows: Iterable[Sequence[str]], style: TableFormat) -> str:
+    from tabulate import tabulate
+
+    if style == "github":
+        # The backslash first: one that stands before a `|` would undo its escape.
+        cells = [[cell.replace("\\", "\\\\").replace("|", "\\|") for cell in row] for row in rows]
+        return tabulate(cells, headers, tablefmt="github", disable_numparse=True)
+    right = [
+        "right" if header in ("size", "files", "age", "entries") else "left" for header in headers
+    ]
+    return tabulate(list(rows), headers, tablefmt="simple", disable_numparse=True, colalign=right)
+
+
+def status_text(
+    title: str,
+    inventory: Inventory,
+    verdicts: Sequence[Verdict],
+    shown: Sequence[Verdict],
+    now: float,
+    style: TableFormat,
+) -> str:
+    """The status of one root: the entries `shown`, a total for each category and overall."""
+    lines = [f"### {plain(title)}" if style == "github" else plain(title), ""]
+    if verdicts:
+        lines += [_table(_HEADERS, [_row(verdict, now) for verdict in shown], style), ""]
+        if len(shown) < len(verdicts):
+            lines += [f"{len(shown)} of {counted(len(verdicts))} shown", ""]
+        totals = category_totals(verdicts)
+        rows = [
+            [plain(category), str(count), spell_size(size), spell_size(goes)]
+            for category, (count, size, goes) in totals.items()
+        ]
+        rows.append(
+            [
+                "total",
+                str(len(verdicts)),
+                *(spell_size(sum(n[i] for n in totals.values())) for i in (1, 2)),
+            ]
+        )
+        lines.append(_table(("category", "entries", "size", "would go"), rows, style))
+    else:
+        lines.append("no entries")
+    lines += ["", *_leftover_lines(inventory)]
+    if inventory.free is not None:
+        lines.append(f"{spell_size(inventory.free)} free on its filesystem")
+    return "\n".join(lines)
+
+
+def category_totals(verdicts: Iterable[Verdict]) -> dict[str, tuple[int, int, int]]:
+    """For each category: entries, bytes on disk, and bytes that would be freed."""
+    totals: dict[str, tuple[int, int, int]] = {}
+    for verdict in verdicts:
+        entry = verdict.entry
+        count, size, goes = totals.get(entry.category, (0, 0, 0))
+        freed = 0 if verdict.keep else entry.size - entry.shared
+        totals[entry.category] = (count + 1, size + entry.size, goes + freed)
+    return dict(sorted(totals.items()))
+
+
+def _leftover_lines(inventory: Inventory) -> list[str]:
+    running = sum(leftover.being_freed for leftover in inventory.leftovers)
+    waiting = len(inventory.leftovers) - running
+    lines = []
+    if running:
+        lines.append(f"{counted(running)} being freed by a clean that is running now")
+    if waiting:
+        lines.append(f"{counted(waiting)} left by a clean that was killed; the next one finishes")
+    return lines
+
+
+def status_csv(projects: Iterable[tuple[str, Sequence[Verdict]]], now: float) -> str:
+    """The entries of all projects as CSV with a header; sizes in bytes, times in ISO 8601."""
+    import csv
+    import io
+
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(
+        ["project", "category", "name", "size_bytes", "files", "age_seconds", "changed_at",
+         "in_use", "pinned", "goes", "rule", "evidence"]
+    )  # fmt: skip
+    for project, verdicts in projects:
+        for verdict in verdicts:
+            entry = verdict.entry
+            writer.writerow(
+                [plain(project), plain(entry.category), plain(entry.name), entry.size, entry.files,
+                 age_seconds(entry, now), instant(entry.changed),
+                 plain(entry.use.who if entry.use else ""), plain(entry.pin or ""),
+                 str(not verdict.keep).lower(), verdict.reason.rule,
+                 plain(verdict.reason.evidence)]
+            )  # fmt: skip
+    return out.getvalue().rstrip("\n")
+
+
+# -- cleaning -----------------------------------------------------------------------------------
+
+
+def plan_text(title: str, plan: Plan) -> str:
+    """What a clean would do to one root."""
+    verb = {"delete": "would delete", "trash": "would trash", "archive": "would archive"}
+    lines = [
+        f"{verb[step.disposal]} {plain(step.entry.path)}  "
+        f"{spell_size(step.entry.size)}  ({plain(str(step.reason))})"
+        for step in plan.steps
+    ]
+    disposal = plan.steps[0].disposal if plan.steps else "delete"
+    total = f"{plain(title)}: {verb[disposal]} {counted(len(plan.steps))}"
+    if disposal == "delete":
+        total += f" and free {spell_size(plan.planned_bytes)}"
+    elif disposal == "trash":
+        total += ", which frees no space until the trash is emptied"
+    waiting = sum(not leftover.being_freed for leftover in plan.leftovers)
+    if waiting:
+        total += f"; would finish {waiting} left by a clean that was killed"
+    return "\n".join([*lines, *_kept_lines(plan), total + _kept_summary(plan)])
+
+
+def outcome_line(outcome: Outcome) -> str:
+    """What became of one entry."""
+    path = plain(outcome.step.entry.path)
+    if outcome.status == "done":
+        size = f"  {spell_size(outcome.freed_bytes)}" if outcome.freed_bytes else ""
+        detail = f"  {plain(outcome.detail)}" if outcome.detail else ""
+        reason = plain(str(outcome.step.reason))
+        return f"{_DONE[outcome.step.disposal]} {path}{size}{detail}  ({reason})"
+    return f"{outcome.status} {path}: {plain(outcome.detail)}"
+
+
+def report_text(title: str, report: Report) -> str:
+    """What a clean did to one root, after the lines of its entries."""
+    lines = _kept_lines(report.plan)
+    lines += [outcome_line(outcome) for outcome in report.outcomes if outcome.status == "skipped"]
+    total = f"{plain(title)}: cleaned {counted(len(report.done))}"
+    disposal = report.plan.steps[0].disposal if report.plan.steps else "delete"
+    total += f", freed {spell_size(report.freed_bytes)}"
+    if disposal == "trash":
+        total += " (what is in the trash takes space until that is emptied)"
+    elif disposal == "archive":
+        total += " (what was archived on the same disk still takes space)"
+    if report.finished:
+        total += f"; finished {report.finished} left by a clean that was killed"
+    counts: Counter[str] = Counter(outcome.status for outcome in report.outcomes)
+    for status in ("skipped", "failed"):
+        if counts[status]:
+            total += f"; {counts[status]} {status}"
+    return "\n".join([*lines, total + _kept_summary(report.plan)])
+
+
+def _kept_lines(plan: Plan) -> list[str]:
+    return [
+        f"kept {plain(verdict.entry.path)}: {plain(str(verdict.reason))}"
+        for verdict in plan.kept
+        if verdict.reason.rule in _NAMED_RULES
+    ]
+
+
+def _kept_summary(plan: Plan) -> str:
+    counts = Counter(verdict.reason.rule for verdict in plan.kept)
+    said = [f"{count} {rule}" for rule, count in sorted(counts.items())]
+    kept = f"; kept {counted(len(plan.kept))}: {', '.join(said)}" if said else ""
+    return kept + (f"; {plan.out_of_scope} not asked about" if plan.out_of_scope else "")
+
+
+def problem_line(title: str, problem: Problem) -> str:
+    """One line for stderr."""
+    return f"problem: {plain(title)}: {plain(problem.path)}: {plain(problem.what)}"
+
+
+def explanation(verdict: Verdict, reasons: Sequence[Reason], now: float) -> str:
+    """Why an entry stays or goes, rule by rule, and what would change that."""
+    entry = verdict.entry
+    where = f" in {plain(entry.changed_in)}" if entry.changed_in else ""
+    made_by = f"made by {plain(entry.made_by)}" if entry.made_by else "made by nobody on record"
+    marks = {"goes": "-", "stays": "+", "silent": " "}
+    return "\n".join(
+        [
+            f"{plain(entry.path)}: {'stays' if verdict.keep else 'would go'}, "
+            f"{plain(str(verdict.reason))}",
+            f"  {spell_size(entry.size)} in {counted(entry.files, 'file', 'files')}, "
+            f"last change {instant(entry.changed)} ({_ago(entry, now)}){where}",
+            f"  {made_by}",
+            "",
+            "rule by rule (- asks for it to go, + keeps it):",
+            *(f"  {marks[reason.effect]} {plain(str(reason))}" for reason in reasons),
+            "",
+            what_would_change(verdict),
+        ]
+    )

@@ -1,0 +1,190 @@
+"""Making roots, categories and entries: exclusively, recorded before they exist."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import time
+from functools import lru_cache
+from pathlib import Path
+
+from ..core.layout import (
+    CATEGORY_MARK,
+    KNOWN_CATEGORIES,
+    STORE,
+    UNCATEGORIZED,
+    check_category,
+    check_label,
+    check_suffix,
+    entry_name,
+    read_name,
+)
+from ..errors import StorageError
+from .lease import OWNERS, owner_of, release
+from .project import check_root, find_project, root_of, user_root
+
+HOLDING = "holding"
+
+_ATTEMPTS = 64
+_CACHEDIR_TAG = (
+    "Signature: 8a477f597d28d172789f06886806bc55\n"
+    "# This directory holds scratch data kept by tempkeep; it can be made again.\n"
+    "# For information about cache directory tags, see https://bford.info/cachedir/\n"
+)
+_REMEDIES = {
+    errno.ENOSPC: "free some space, for example with `temp-clean`",
+    errno.EDQUOT: "free some space, for example with `temp-clean`",
+    errno.EROFS: "the filesystem is read-only; mount it writable or work elsewhere",
+    errno.EACCES: "have its owner give you write permission",
+    errno.EPERM: "have its owner give you write permission",
+}
+
+_labels = lru_cache(maxsize=1024)(check_label)
+_categories = lru_cache(maxsize=256)(check_category)
+_roots: dict[str, str] = {}
+
+
+def project_root() -> str:
+    """The root of the project in which the process stands, whether it exists or not.
+
+    Looked up once for each working directory: a project does not move while a process runs in it.
+    """
+    try:
+        here = os.getcwd()
+    except FileNotFoundError as error:
+        raise StorageError.of(
+            "the working directory is gone", error, "change to one that exists"
+        ) from error
+    root = _roots.get(here)
+    if root is None:
+        root = _roots[here] = str(root_of(find_project(Path(here))))
+    return root
+
+
+def allocate(root: str, category: str | None, label: str) -> str:
+    """The path of a new, empty directory `<root>/<category>/<label>_<epoch>` owned by this process.
+
+    No two callers ever get the same: `mkdir` decides, and the loser takes a random suffix (which
+    costs a twentieth of counting up when many collide). Makes the root and the category if need be.
+    Raises `InvalidName`, `Refused` or `StorageError`; then nothing is left on disk.
+    """
+    category = UNCATEGORIZED if category is None else _categories(category)
+    epoch = int(time.time())
+    name = entry_name(_labels(label), epoch)
+    error: OSError | None = None
+    for attempt in range(_ATTEMPTS):
+        relative = f"{category}/{name}"
+        try:
+            owner = owner_of(root)
+            if relative in owner.live:  # then there is no need to ask the disk
+                relative = f"{category}/{_other_name(label, epoch, attempt)}"
+            owner.record(relative)
+        except (FileNotFoundError, NotADirectoryError):
+            make_root(root)
+            continue
+        except OSError as failure:
+            raise _refusal(f"cannot record {root}/{relative}", failure) from failure
+        path = f"{root}/{relative}"
+        try:
+            os.mkdir(path)
+        except FileExistsError:
+            owner.release(relative)
+            name = _other_name(label, epoch, attempt)
+            continue
+        except (FileNotFoundError, NotADirectoryError) as failure:
+            owner.release(relative)
+            error = failure
+            _make_category(root, category)
+            continue
+        except OSError as failure:
+            owner.release(relative)
+            raise _refusal(f"cannot make {path}", failure) from failure
+        return path
+    raise _refusal(
+        f"cannot make an entry {label!r} in {root}/{category} in {_ATTEMPTS} attempts",
+        error or FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)),
+    )
+
+
+def _other_name(label: str, epoch: int, attempt: int) -> str:
+    return entry_name(label, epoch, os.urandom(2 if attempt < 4 else 4).hex())
+
+
+def allocate_file(root: str, category: str | None, label: str, suffix: str) -> str:
+    """The path of a new, empty file `<label>_<epoch><suffix>` in an entry of its own.
+
+    Raises as `allocate` does, and `InvalidName` for a suffix that is no part of a name.
+    """
+    check_suffix(suffix, _labels(label))
+    directory = allocate(root, category, label)
+    relative = directory[len(root) + 1 :]
+    path = f"{directory}/{label}_{read_name(relative)[1]}{suffix}"
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.rmdir(directory)
+        release(root, relative)
+        raise _refusal(f"cannot make {path}", error) from error
+    return path
+
+
+def make_root(root: str) -> None:
+    """Make `root` with its tag and its store, or complete one that a plain `mkdir` made.
+
+    Safe against others that do the same at this moment. Raises `Refused` or `StorageError`; a root
+    that did not exist before is then gone again.
+    """
+    path = Path(root)
+    exists = check_root(path)
+    private = path == user_root()
+    made: list[str] = []
+    try:
+        if not exists:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(root, 0o700 if private else 0o777)
+                made.append(root)
+            check_root(path)  # again: it may just have been planted
+        if made:
+            for name, text in (("CACHEDIR.TAG", _CACHEDIR_TAG), (".gitignore", "*\n")):
+                made.append(f"{root}/{name}")
+                _write_new(f"{root}/{name}", text)
+        for directory in (STORE, f"{STORE}/{OWNERS}", f"{STORE}/{HOLDING}"):
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(f"{root}/{directory}")
+                made.append(f"{root}/{directory}")
+    except OSError as error:
+        if root in made:
+            for item in reversed(made):
+                with contextlib.suppress(OSError):
+                    os.unlink(item) if os.path.isfile(item) else os.rmdir(item)
+        raise _refusal(f"cannot make {error.filename or root}", error) from error
+
+
+def _make_category(root: str, category: str) -> None:
+    directory = f"{root}/{category}"
+    try:
+        os.mkdir(directory)
+        if category not in KNOWN_CATEGORIES:
+            _write_new(f"{directory}/{CATEGORY_MARK}", "")
+    except FileExistsError:
+        if not os.path.isdir(directory):
+            raise StorageError(0, f"{directory} is not a directory; move it away") from None
+    except FileNotFoundError:
+        make_root(root)  # removed as a whole a moment ago
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.rmdir(directory)
+        raise _refusal(f"cannot make {directory}", error) from error
+
+
+def _write_new(path: str, text: str) -> None:
+    with contextlib.suppress(FileExistsError), open(path, "x", encoding="utf-8") as file:
+        file.write(text)
+
+
+def _refusal(what: str, error: OSError) -> StorageError:
+    if isinstance(error, StorageError):
+        return error
+    return StorageError.of(what, error, _REMEDIES.get(error.errno or 0, ""))

@@ -1,0 +1,226 @@
+"""Build artefacts of one project: found by name, never what git tracks, removed in place."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import subprocess
+from collections.abc import Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ..core.layout import STORE
+from ..errors import Refused
+from .allocation import HOLDING
+from .lease import OWNERS
+from .mounts import mounts_below
+from .pinning import PINS
+from .project import MARKERS
+from .removal import Removed, remove_at
+from .scan import DIRECTORY_FLAGS, measure
+
+_NEVER_ENTERED: Final = frozenset({".git", ".hg", ".svn", ".venv", "node_modules"})
+_SCRATCH: Final = frozenset({".tmp", ".temp", ".tmp-archive"})
+
+
+class Artefact(NamedTuple):
+    """Something that a build made: `path` relative to the project, and the pattern it matches.
+
+    `kept` says why it must stay, or is "".
+    """
+
+    path: str
+    pattern: str
+    kept: str = ""
+
+
+class Tracked:
+    """What git tracks in one directory; nothing where there is no git work tree.
+
+    Raises `Refused` if git cannot be asked.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._paths: set[str] = set()
+        self._parents: dict[str, str] = {}
+        for path in _tracked_paths(directory):
+            self._paths.add(path)
+            above = path.rpartition("/")[0]
+            while above and above not in self._parents:
+                self._parents[above] = path
+                above = above.rpartition("/")[0]
+
+    def inside(self, path: str) -> str | None:
+        """A tracked path that is `path` itself or lies below it."""
+        return path if path in self._paths else self._parents.get(path)
+
+
+def _tracked_paths(directory: Path) -> list[str]:
+    """The paths below `directory` that git tracks, relative to it."""
+    if not any((above / ".git").exists() for above in (directory, *directory.parents)):
+        return []
+    remedy = f"nothing was deleted; make `git ls-files` work in {directory} first"
+    # What a git hook hands down speaks of the repository of the hook, which may be another one.
+    environment = {
+        name: said
+        for name, said in os.environ.items()
+        if not name.startswith("GIT_") or name.startswith("GIT_CONFIG")
+    }
+    environment["GIT_DISCOVERY_ACROSS_FILESYSTEM"] = "1"
+    try:
+        asked = subprocess.run(
+            ["git", "ls-files", "-z"],  # noqa: S607
+            cwd=directory,
+            env=environment,
+            capture_output=True,
+            check=False,
+        )
+    except OSError as error:
+        raise Refused(f"cannot run git ({error.strerror}); {remedy}") from error
+    if asked.returncode:
+        said = os.fsdecode(asked.stderr).strip().partition("\n")[0]
+        raise Refused(f"git cannot list what it tracks ({said}); {remedy}")
+    return [os.fsdecode(path) for path in asked.stdout.split(b"\0") if path]
+
+
+def find_artefacts(project: Path, patterns: Sequence[str], tracked: Tracked) -> list[Artefact]:
+    """The artefacts of `project`, sorted by path, with those that must stay marked so.
+
+    `patterns` are shell globs for names, or for paths below the project if they hold a `/`; one
+    that ends with `/` is for directories only. Does not look into other projects inside this one,
+    other git work trees, virtual environments, `node_modules`, scratch or what is mounted, and
+    not through symlinks.
+    """
+    mounts = mounts_below(str(project))
+    found = []
+    for path, pattern in _matching(project, patterns, mounts):
+        inside = tracked.inside(path)
+        if inside is not None:
+            kept = "git tracks it" if inside == path else f"git tracks {inside}"
+        elif any(point == path or point.startswith(path + "/") for point in mounts):
+            kept = "another filesystem is mounted in it"
+        else:
+            kept = _work_in(project / path)
+        found.append(Artefact(path, pattern, kept))
+    return sorted(found, key=lambda artefact: artefact.path)
+
+
+def _matching(
+    project: Path, patterns: Sequence[str], mounts: frozenset[str]
+) -> Iterator[tuple[str, str]]:
+    waiting = [""]
+    while waiting:
+        relative = waiting.pop()
+        with contextlib.suppress(OSError), os.scandir(project / relative) as items:
+            for item in items:
+                if item.name in _NEVER_ENTERED or item.name in _SCRATCH:
+                    continue
+                path = f"{relative}/{item.name}" if relative else item.name
+                is_directory = item.is_dir(follow_symlinks=False)
+                pattern = next((one for one in patterns if _matches(path, is_directory, one)), None)
+                if pattern is not None:
+                    yield path, pattern
+                # What is mounted may be a tracked directory under another name.
+                elif is_directory and path not in mounts and not _what_else(item.path):
+                    waiting.append(path)
+
+
+def _matches(path: str, is_directory: bool, pattern: str) -> bool:
+    if pattern.endswith("/"):
+        return is_directory and _matches(path, True, pattern.rstrip("/"))
+    if "/" in pattern:
+        return fnmatchcase(path, pattern.lstrip("/"))
+    return fnmatchcase(path.rpartition("/")[2], pattern)
+
+
+def _what_else(directory: str) -> str:
+    """Why `directory` is no part of the project around it; "" if it is one."""
+    names = {
+        name
+        for name in (*MARKERS, "pyvenv.cfg", "__init__.py")
+        if os.path.lexists(os.path.join(directory, name))
+    }
+    if "pyvenv.cfg" in names:
+        return "it is a virtual environment"
+    if "__init__.py" in names:
+        names.discard("tasks.py")  # a module of a package (Celery's, say), and no project's tasks
+    return "it is a project of its own" if names & set(MARKERS) else ""
+
+
+def _work_in(artefact: Path) -> str:
+    """Why nothing of the artefact may go: somebody's work may be in it; "" if none is."""
+    if artefact.is_symlink() or not artefact.is_dir():
+        return ""
+    if what := _what_else(str(artefact)):
+        return what
+    waiting = [str(artefact)]
+    while waiting:
+        directory = waiting.pop()
+        try:
+            with os.scandir(directory) as items:
+                for item in items:
+                    if item.name in _NEVER_ENTERED:
+                        return f"it holds {os.path.relpath(item.path, artefact)}"
+                    if item.is_dir(follow_symlinks=False):
+                        waiting.append(item.path)
+        except OSError as error:
+            return f"{os.path.relpath(directory, artefact)} in it: {error.strerror}"
+    return ""
+
+
+def measure_artefact(project: Path, path: str) -> int:
+    """The bytes on disk of the artefact at `path`; 0 if it is gone or cannot be looked at."""
+    try:
+        with _parent(project, path) as (parent, name):
+            status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+            if not stat.S_ISDIR(status.st_mode):
+                return status.st_blocks * 512
+            descriptor = os.open(name, DIRECTORY_FLAGS, dir_fd=parent)
+            try:
+                return measure(descriptor).size
+            finally:
+                os.close(descriptor)
+    except OSError:
+        return 0
+
+
+def remove_artefact(project: Path, path: str) -> Removed:
+    """Delete the artefact at `path`; what could not be deleted is in the failures.
+
+    In its place and without a claim: a half-deleted `build` still matches, so that the next
+    `clean` finishes it.
+    """
+    try:
+        with _parent(project, path) as (parent, name):
+            return remove_at(parent, name)
+    except FileNotFoundError:
+        return Removed()
+    except OSError as error:
+        return Removed(failures=[("", error.strerror or str(error))])
+
+
+def drop_empty_root(root: Path, categories: Iterable[str]) -> None:
+    """Remove an old root that was cleaned, as far as it is empty: its categories, what the sweep
+    made in it for itself, and the root.
+    """
+    own = [f"{STORE}/{name}" for name in (HOLDING, OWNERS, PINS)]
+    for directory in (*categories, *own, STORE, ""):
+        with contextlib.suppress(OSError):
+            os.rmdir(root / directory)
+
+
+@contextlib.contextmanager
+def _parent(project: Path, path: str) -> Iterator[tuple[int, str]]:
+    """The directory of `path`, opened step by step so that no symlink put there is followed."""
+    *above, name = path.split("/")
+    descriptor = os.open(project, DIRECTORY_FLAGS & ~getattr(os, "O_NOFOLLOW", 0))
+    try:
+        for part in above:
+            child = os.open(part, DIRECTORY_FLAGS, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = child
+        yield descriptor, name
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,650 @@
+"""Who made an entry, and whether it is in use: owner files, records, locks and processes.
+
+A process holds one locked owner file for each root. The kernel drops the lock when the process
+dies, by whatever signal, and it is right across containers and recycled process ids, where a pid
+in a file is not. The owner file is also a journal: one line for each entry that the process made
+(`+debug/demo_1696348800`) or gave up (`-…`), so that a record costs one `write` to an open
+descriptor, and needs no file of its own.
+
+The order of writes is what makes it safe. A record is written *before* the directory is made, and
+a scan reads the records *after* it has listed the directories: what it sees has its record.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import errno
+import json
+import os
+import stat
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ..core.entry import Use
+from ..core.layout import STORE
+from ..core.units import HOUR
+from ..errors import Refused, StorageError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+OWNERS: Final = "owners"
+UNCHECKED_HOURS: Final = 24.0
+"""How long an entry whose owner cannot be checked counts as in use, in hours."""
+
+_COMPACT_AFTER = 20_000
+_COMMAND_LENGTH: Final = 60
+_TURN_SECONDS: Final = 0.25
+"""How long to wait for one's turn to ask for a lock; a turn takes microseconds."""
+
+
+def check_store(root: Path) -> None:
+    """Raise `Refused` if what this program keeps in `root` lies behind a symlink.
+
+    Whoever planted it would have a sweep delete what it points to.
+    """
+    for part in (STORE, *(f"{STORE}/{name}" for name in (OWNERS, "holding", "pins"))):
+        path = os.path.join(root, part)
+        with contextlib.suppress(OSError):
+            if not stat.S_ISDIR(os.lstat(path).st_mode):
+                raise Refused(f"{path} is not a directory of this program's making; remove it")
+
+
+# -- owning -----------------------------------------------------------------------------------
+
+
+class _OwnerFile(NamedTuple):
+    id: str
+    path: str
+    descriptor: int
+    identity: tuple[int, int]
+
+
+class Owner:
+    """The calling process as the owner of entries in one root; made by `owner_of`."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.pid = os.getpid()
+        # How often each is recorded: of two threads that try one name, the loser gives it up.
+        self.live: dict[str, int] = {}
+        self.forked = False
+        self._lines = 0
+        self._lock = threading.Lock()
+        self._closed = False
+        # One value, so that a thread that looks on while it is replaced never sees halves of two.
+        self._file = self._open()
+
+    @property
+    def id(self) -> str:
+        """The name of the owner file."""
+        return self._file.id
+
+    def _open(self) -> _OwnerFile:
+        directory = os.path.join(self.root, STORE, OWNERS)
+        while True:
+            name = f"{int(time.time())}-{self.pid}-{os.urandom(4).hex()}"
+            path = os.path.join(directory, name)
+            flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+            descriptor = os.open(path, flags, 0o644)
+            try:
+                # A sweep that found the file before it was locked took it for a dead owner's.
+                if _lock(descriptor) and (status := os.fstat(descriptor)).st_nlink == 1:
+                    _append(descriptor, _header(self.pid))
+                    return _OwnerFile(name, path, descriptor, (status.st_dev, status.st_ino))
+            except BaseException:
+                _discard(path, descriptor)
+                raise
+            _discard(path, descriptor)
+
+    def is_current(self) -> bool:
+        """Whether the owner file is still where others look for it (`rm -rf .tmp` ends that)."""
+        while True:
+            file = self._file
+            try:
+                status = os.stat(file.path)
+                current = (status.st_dev, status.st_ino) == file.identity
+            except OSError:
+                current = False
+            if current or file is self._file:  # otherwise another thread has just replaced it
+                return current
+
+    def record(self, relative: str) -> None:
+        """Note that the entry at `relative` is about to be made by this process.
+
+        Raises `FileNotFoundError` if the owner was replaced, because its file was removed.
+        """
+        with self._lock:
+            if self._closed:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self._file.path)
+            _append(self._file.descriptor, f"+{relative}\n".encode())
+            self.live[relative] = self.live.get(relative, 0) + 1
+            self._lines += 1
+
+    def release(self, relative: str) -> None:
+        """Note that the entry at `relative` is no longer this process's."""
+        with self._lock:
+            left = self.live.pop(relative, 0) - 1
+            if left > 0:
+                self.live[relative] = left
+            if left != 0 or self._closed:
+                return
+            # On a full disk the line cannot be written; the record then ends with the process.
+            with contextlib.suppress(OSError):
+                _append(self._file.descriptor, f"-{relative}\n".encode())
+            self._lines += 1
+            # A forked child may work in an entry of ours, which the file that it holds protects.
+            large = self._lines > _COMPACT_AFTER and len(self.live) * 2 < self._lines
+            if large and not self.forked:
+                self._compact()
+
+    def _compact(self) -> None:
+        """Go over to a new owner file that holds only what is live.
+
+        The new one is complete and locked before the old name goes, and the old lock is dropped
+        last: a reader that finds the old file unlocked also finds that it has no name any more,
+        and looks again.
+        """
+        self._lines = len(self.live)
+        try:
+            fresh = self._open()
+        except OSError:
+            return
+        try:
+            _append(fresh.descriptor, "".join(f"+{path}\n" for path in sorted(self.live)).encode())
+        except OSError:
+            _discard(fresh.path, fresh.descriptor)
+            return
+        old, self._file = self._file, fresh
+        _discard(old.path, old.descriptor)
+
+    def replace_by(self, other: Owner) -> None:
+        """Hand over to `other`, since this one's file is gone and entries may still be there."""
+        with self._lock:
+            for relative in sorted(self.live):
+                with contextlib.suppress(OSError):
+                    other.record(relative)
+            self._closed = True
+            os.close(self._file.descriptor)
+
+    def close(self) -> None:
+        """End the lease; without live entries the owner file goes too."""
+        with self._lock:
+            self._closed = True
+            if any(os.path.lexists(os.path.join(self.root, path)) for path in self.live):
+                os.close(self._file.descriptor)
+            else:
+                _discard(self._file.path, self._file.descriptor)
+
+
+_owners: dict[str, Owner] = {}
+_owners_lock = threading.Lock()
+
+
+def owner_of(root: str) -> Owner:
+    """The calling process's owner in `root` (an absolute path), made at first use.
+
+    Raises `FileNotFoundError` where the root has no place for owner files yet.
+    """
+    owner = _owners.get(root)
+    if owner is not None and owner.pid == os.getpid() and owner.is_current():
+        return owner
+    with _owners_lock:
+        owner = _owners.get(root)
+        if owner is None or owner.pid != os.getpid() or not owner.is_current():
+            stale, owner = owner, Owner(root)
+            if stale is not None and stale.pid == os.getpid():
+                stale.replace_by(owner)
+            _owners[root] = owner
+        return owner
+
+
+def own(root: str) -> Owner | None:
+    """The calling process's owner in `root`, if it has one."""
+    owner = _owners.get(root)
+    return owner if owner is not None and owner.pid == os.getpid() else None
+
+
+def release(root: str, relative: str) -> None:
+    """Give up this process's record of the entry at `relative`, if it has one."""
+    owner = own(root)
+    if owner is not None:
+        owner.release(relative)
+
+
+def _forget_after_fork() -> None:
+    """Make the child its own owner.
+
+    The inherited descriptors stay open on purpose: while the child runs, it keeps the lock, and so
+    the entries of its parent, in which it may be working.
+    """
+    global _owners_lock
+    _owners_lock = threading.Lock()
+    _owners.clear()
+
+
+def _note_fork() -> None:
+    for owner in tuple(_owners.values()):
+        owner.forked = True
+
+
+def _close_all() -> None:
+    for owner in tuple(_owners.values()):
+        if owner.pid == os.getpid():
+            with contextlib.suppress(OSError):
+                owner.close()
+    _owners.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_note_fork, after_in_child=_forget_after_fork)
+atexit.register(_close_all)
+
+
+def _header(pid: int) -> bytes:
+    said = {
+        "pid": pid,
+        "command": spell_command(sys.orig_argv),
+        "started": int(time.time()),
+        "host": _host(),
+    }
+    return json.dumps(said).encode() + b"\n"
+
+
+def spell_command(words: Sequence[str]) -> str:
+    """A command line as a person would name it: without folder or code, at most 60 long."""
+    said = [os.path.basename(words[0]), *words[1:]] if words else []
+    if "-c" in said:
+        said = [*said[: said.index("-c") + 1], "…"]
+    text = " ".join(" ".join(said).split())
+    return text if len(text) <= _COMMAND_LENGTH else f"{text[: _COMMAND_LENGTH - 1]}…"
+
+
+def _host() -> str:
+    return os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
+
+
+def _discard(path: str, descriptor: int) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(path)
+    os.close(descriptor)
+
+
+def _append(descriptor: int, data: bytes) -> None:
+    """Append `data` as a whole or not at all."""
+    written = os.write(descriptor, data)
+    if written != len(data):
+        # A disk that fills up midway leaves half a line, to which the next would be glued.
+        os.ftruncate(descriptor, os.fstat(descriptor).st_size - written)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _lock(descriptor: int) -> bool:
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # a filesystem without locks: readers find that out as well
+    return True
+
+
+# -- reading ----------------------------------------------------------------------------------
+
+
+@dataclass(slots=True, eq=False)
+class _Journal:
+    """One owner file as read so far: `alive` is None where that cannot be told."""
+
+    id: str
+    inode: int
+    alive: bool | None = None
+    read: int = 0
+    who: str = "a process that left no name"
+    started: float = 0.0
+    records: set[str] = field(default_factory=set)
+
+
+class Leases:
+    """Who holds which entries of one root, as of the last `refresh`. Reading writes nothing.
+
+    Raises `Refused` for a root whose owner files lie behind a symlink.
+    """
+
+    def __init__(self, root: Path) -> None:
+        check_store(root)
+        self._root = str(root)
+        self._directory = os.path.join(self._root, STORE, OWNERS)
+        self._journals: dict[str, _Journal] = {}
+        self._holders: dict[str, list[_Journal]] = {}
+        # An entry found by plain listing may hold recorded ones further down: how many, by whom.
+        self._below: dict[str, dict[_Journal, int]] = {}
+        self._own: str | None = None
+
+    def refresh(self) -> None:
+        """Read the owner files again, of each only what was appended since."""
+        for _ in range(100):
+            owner = own(self._root)
+            self._own = owner.id if owner is not None else None
+            if self._read_all():
+                return
+        raise StorageError(0, f"{self._directory} does not stop changing; try again")
+
+    def _read_all(self) -> bool:
+        """Whether all owner files were read; not if one lost its name while it was."""
+        try:
+            names = sorted(os.listdir(self._directory))
+        except FileNotFoundError:
+            names = []
+        except OSError as error:
+            raise StorageError.of(f"cannot read {self._directory}", error) from error
+        for gone in self._journals.keys() - set(names):
+            self._forget(self._journals.pop(gone))
+        for name in names:
+            known = self._journals.get(name)
+            if known is not None and known.alive is False and known.read:
+                # The dead do not come back: owner names are never reused. (An empty file may
+                # have been seen before its owner could lock it.)
+                continue
+            try:
+                self._read(name)
+            except FileNotFoundError:
+                return False
+            except OSError as error:
+                raise StorageError.of(
+                    f"cannot read {os.path.join(self._directory, name)}", error
+                ) from error
+        return True
+
+    def _read(self, name: str) -> None:
+        path = os.path.join(self._directory, name)
+        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        try:
+            descriptor = os.open(path, flags)
+        except PermissionError:
+            # Another user's, whose entries this one cannot rename away either.
+            return
+        try:
+            # In this order: what is found dead has written all that it ever will.
+            alive = True if name == self._own else _is_locked(descriptor)
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                return
+            if status.st_nlink == 0:
+                raise FileNotFoundError(path)
+            journal = self._journals.get(name)
+            if journal is None or journal.inode != status.st_ino:
+                if journal is not None:
+                    self._forget(journal)
+                journal = self._journals[name] = _Journal(name, status.st_ino)
+            journal.alive = alive
+            if status.st_size > journal.read:
+                with open(descriptor, "rb", closefd=False) as file:
+                    file.seek(journal.read)
+                    self._take_in(journal, file.read())
+        finally:
+            os.close(descriptor)
+
+    def _take_in(self, journal: _Journal, data: bytes) -> None:
+        # Whatever follows the last newline is being written, or was when its process died.
+        whole = data[: data.rfind(b"\n") + 1]
+        lines = whole.split(b"\n")[:-1]
+        if lines and journal.read == 0:
+            journal.who, journal.started = _parse_header(lines.pop(0))
+        journal.read += len(whole)
+        for line in lines:
+            path = os.fsdecode(line[1:])
+            if line.startswith(b"+") and path not in journal.records:
+                self._add(journal, path)
+            elif line.startswith(b"-") and path in journal.records:
+                self._remove(journal, path)
+
+    def _add(self, journal: _Journal, path: str) -> None:
+        journal.records.add(path)
+        self._holders.setdefault(path, []).append(journal)
+        for above in _heads(path):
+            counts = self._below.setdefault(above, {})
+            counts[journal] = counts.get(journal, 0) + 1
+
+    def _remove(self, journal: _Journal, path: str) -> None:
+        journal.records.discard(path)
+        self._holders[path].remove(journal)
+        if not self._holders[path]:
+            del self._holders[path]
+        for above in _heads(path):
+            counts = self._below[above]
+            counts[journal] -= 1
+            if not counts[journal]:
+                del counts[journal]
+
+    def _forget(self, journal: _Journal) -> None:
+        for path in tuple(journal.records):
+            self._remove(journal, path)
+
+    def use_of(self, relative: str, now: float, changed: float) -> Use | None:
+        """The lease that is held on the entry at `relative` or on anything below it.
+
+        `changed` is when the entry last changed: where nobody can tell whether its owner lives,
+        that is what its being in use is guessed by.
+        """
+        use: Use | None = None
+        for journal in (*self._holders.get(relative, ()), *self._below.get(relative, ())):
+            mine = journal.id == self._own
+            if journal.alive:
+                if not mine:
+                    return Use("owner", journal.who)
+                use = Use("owner", journal.who, mine=True)
+            elif journal.alive is None and now - changed < UNCHECKED_HOURS * HOUR:
+                use = use or Use(
+                    "unknown",
+                    f"{journal.who} cannot be checked here, so it counts as running "
+                    f"for {UNCHECKED_HOURS:.0f} h",
+                    mine=mine,
+                )
+        return use
+
+    def maker_of(self, relative: str) -> str | None:
+        """The process that made the entry at `relative`, if a record of it is left."""
+        return next((journal.who for journal in self._holders.get(relative, ())), None)
+
+    def recorded_categories(self) -> set[str]:
+        """The first parts of all recorded paths that have two: categories for certain."""
+        return {path.partition("/")[0] for path in self._holders if "/" in path}
+
+    def forget_dead(self) -> None:
+        """Remove the owner files of dead processes that no existing entry needs any more."""
+        long_ago = time.time() - UNCHECKED_HOURS * HOUR
+        for journal in self._journals.values():
+            ended = not journal.alive and (journal.alive is False or journal.started < long_ago)
+            if ended and not any(
+                os.path.lexists(os.path.join(self._root, record)) for record in journal.records
+            ):
+                _unlink_if_dead(os.path.join(self._directory, journal.id))
+
+
+def _unlink_if_dead(path: str) -> None:
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+        try:
+            # Holding the lock, no process can believe that it owns the file: a new owner checks,
+            # after locking, that its file still has a name.
+            if _lock(descriptor):
+                os.unlink(path)
+        finally:
+            os.close(descriptor)
+
+
+def _heads(path: str) -> Iterator[str]:
+    """The directories above `path`, nearest first."""
+    head, slash, _ = path.rpartition("/")
+    while slash:
+        yield head
+        head, slash, _ = head.rpartition("/")
+
+
+def _parse_header(line: bytes) -> tuple[str, float]:
+    try:
+        said = json.loads(line)
+        who = f"pid {said['pid']} ({said['command']})"
+        if said["host"] != _host():
+            who += f" on {said['host']}"
+        return who, float(said["started"])
+    except (ValueError, KeyError, TypeError):
+        return "a process that left no name", 0.0
+
+
+def _is_locked(descriptor: int) -> bool | None:
+    """Whether somebody holds an exclusive lock on the file; `None` where that cannot be told."""
+    if fcntl is None:
+        return None
+    try:
+        # Shared, so that two readers never take each other for the owner.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None  # a filesystem without locks
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    return False
+
+
+# -- locks on the entry's own directory ---------------------------------------------------------
+
+
+def lock_directory(root: Path, descriptor: int) -> bool:
+    """Whether nobody else holds a lock on the directory; if so, this descriptor now does.
+
+    The lock is `flock`, exclusive, as `systemd-tmpfiles` takes it; the directory is an entry of
+    `root`, or claimed. Where the filesystem has no locks, nobody does.
+    """
+    if fcntl is None:
+        return True
+    with _turn(root):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass
+        return True
+
+
+def unlock_directory(descriptor: int) -> None:
+    """Give back what `lock_directory` took."""
+    if fcntl is not None:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def share_directory(descriptor: int) -> None:
+    """Wait until nobody holds an exclusive lock on the directory, and keep anybody from it."""
+    if fcntl is not None:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+
+
+def is_locked(root: Path, descriptor: int) -> bool:
+    """Whether anybody holds a lock on the directory, shared or exclusive; it stays as it is."""
+    if fcntl is None:
+        return False
+    with _turn(root):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        return False
+
+
+@contextlib.contextmanager
+def _turn(root: Path) -> Iterator[None]:
+    """Let the scans and sweeps of `root` ask for locks one after the other.
+
+    Whoever asks for a lock holds it for an instant, in which another would take it for in use.
+    A turn is a lock on the store's directory (of the root, where there is none yet). Whoever does
+    not get one in time, since some process was stopped in its turn, asks all the same.
+    """
+    descriptor: int | None = None
+    for path in (os.path.join(root, STORE), root):
+        with contextlib.suppress(OSError):
+            descriptor = os.open(path, os.O_RDONLY)
+            break
+    try:
+        end = time.monotonic() + _TURN_SECONDS
+        while descriptor is not None and time.monotonic() < end:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(0.0002)
+            except OSError:
+                break
+        yield
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+# -- processes that work inside -----------------------------------------------------------------
+
+
+def processes_inside(root: Path) -> dict[str, str]:
+    """Which process of this user works where below `root`: path relative to it -> who.
+
+    A process works in its working directory and where it has files open. (An open directory is
+    what a scan has; one that is to protect something is locked.) Told by `/proc` where there is
+    one; elsewhere, and for processes in other mount namespaces, nothing is found. This process's
+    own open files do not count, its working directory does.
+    """
+    if not os.path.isdir("/proc/self/fd"):
+        return {}
+    prefix = os.path.realpath(root) + "/"
+    found: dict[str, str] = {}
+    for pid in _pids():
+        for link in _links_of(pid):
+            with contextlib.suppress(OSError):
+                path = os.readlink(link)
+                if not path.startswith(prefix):
+                    continue
+                if "/fd/" in link and stat.S_ISDIR(os.stat(link).st_mode):
+                    continue
+                found.setdefault(path[len(prefix) :], pid)
+    return {path: _spell_process(pid) for path, pid in found.items()}
+
+
+def _pids() -> Iterator[str]:
+    me = os.geteuid()
+    with contextlib.suppress(OSError), os.scandir("/proc") as listing:
+        for item in listing:
+            if item.name.isdigit():
+                with contextlib.suppress(OSError):
+                    if me == 0 or item.stat().st_uid == me:
+                        yield item.name
+
+
+def _links_of(pid: str) -> Iterator[str]:
+    base = f"/proc/{pid}"
+    yield f"{base}/cwd"
+    if pid != str(os.getpid()):
+        with contextlib.suppress(OSError):
+            for name in os.listdir(f"{base}/fd"):
+                yield f"{base}/fd/{name}"
+
+
+def _spell_process(pid: str) -> str:
+    words: list[str] = []
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
+        words = [os.fsdecode(word) for word in file.read(400).split(b"\0") if word]
+    return f"pid {pid} ({spell_command(words)})"

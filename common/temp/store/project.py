@@ -1,0 +1,179 @@
+"""Which project one stands in, where its root is, and which other projects the monorepo has."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from ..errors import Refused, StorageError
+
+ROOT_NAME = ".tmp"
+MARKERS = ("pyproject.toml", "tasks.py", "setup.py", ".git")
+
+_SYSTEM_TEMPS = ("/tmp", "/var/tmp", "/usr/tmp")  # noqa: S108 - where tempfile looks, too
+
+
+def find_project(start: Path | None = None) -> Path:
+    """The absolute directory of the project that holds `start` (the working directory if `None`).
+
+    That is the nearest one upward with a `pyproject.toml`, `tasks.py` (if it is no module of a
+    package), `setup.py` or `.git`; a marker in the home directory, the system's temporary
+    directory, one like it that everybody may write to, or `/` does not count. With none, `start`
+    itself.
+    """
+    here = _absolute(start)
+    return next(_marked(here), here)
+
+
+def find_monorepo(project: Path) -> Path:
+    """The outermost project that holds `project`, within its git work tree if it is in one."""
+    outermost = project
+    for directory in _marked(project):
+        outermost = directory
+        if (directory / ".git").exists():
+            break
+    return outermost
+
+
+def root_of(project: Path) -> Path:
+    """The root of `project`, whether it exists or not."""
+    return project / ROOT_NAME
+
+
+def user_root() -> Path:
+    """Where this user's auto-cleanup entries are: a directory of its own in the system's temporary
+    directory, whether it exists or not.
+    """
+    return system_temp() / f"tempkeep-{_user_id()}"
+
+
+def system_temp() -> Path:
+    """The system's temporary directory, as `tempfile` finds it but without writing a trial file:
+    on a full disk, where a clean matters most, `tempfile` finds none at all.
+    """
+    if tempfile.tempdir is not None:
+        return Path(os.path.abspath(tempfile.tempdir))
+    named = [os.environ.get(variable, "") for variable in ("TMPDIR", "TEMP", "TMP")]
+    for directory in (*named, *_SYSTEM_TEMPS):
+        if os.path.isdir(directory) and os.access(directory, os.W_OK | os.X_OK):
+            return Path(os.path.abspath(directory))
+    return Path(_SYSTEM_TEMPS[0])
+
+
+def check_root(root: Path) -> bool:
+    """Whether `root` exists, as a directory that this user may trust.
+
+    A root may be a symlink to a directory, but only to one of the same user, and not to one that
+    holds the project, the home directory or all that is temporary: that would have this program
+    delete what it never made. The user's own root in the shared temporary directory must be
+    neither a link nor open to others.
+
+    Raises `Refused` if it is planted, `StorageError` if it is not a directory.
+    """
+    try:
+        seen = os.lstat(root)
+        target = os.stat(root) if stat.S_ISLNK(seen.st_mode) else seen
+    except FileNotFoundError:
+        if os.path.islink(root):
+            raise StorageError(
+                0, f"{root} is a symlink to nowhere; remove it or make its target"
+            ) from None
+        return False
+    except OSError as error:
+        raise StorageError.of(f"cannot look at {root}", error) from error
+    if not stat.S_ISDIR(target.st_mode):
+        raise StorageError(0, f"{root} is not a directory; move it away")
+    linked = stat.S_ISLNK(seen.st_mode)
+    if linked:
+        real, project = Path(os.path.realpath(root)), Path(os.path.realpath(root.parent))
+        if real in {project, *project.parents, *_unowned(root)}:
+            raise Refused(f"{root} is a symlink to {real}, which holds far more; remove the link")
+    if not hasattr(os, "geteuid"):
+        return True
+    if root == user_root():
+        if linked or target.st_uid != os.geteuid() or stat.S_IMODE(target.st_mode) & 0o077:
+            raise Refused(
+                f"{root} is not this user's private directory (mode 700); "
+                "have its owner remove it, or set TMPDIR to a directory of your own"
+            )
+    elif linked and target.st_uid != os.geteuid():
+        raise Refused(f"{root} is a symlink to a directory of another user; remove the link")
+    return True
+
+
+def monorepo_projects(
+    monorepo: Path, patterns: Iterable[str], excluded: Iterable[str] = ()
+) -> list[Path]:
+    """The directories of the projects of `monorepo`, itself first, then by path.
+
+    `patterns` are globs relative to it (`projects/*`), as are `excluded`. What is hidden, or is
+    reached through a link, is no project.
+    """
+    left_out = {path for pattern in excluded for path in monorepo.glob(pattern)}
+    found = {
+        path
+        for pattern in patterns
+        for path in monorepo.glob(pattern)
+        if path not in left_out and path.is_dir() and _is_plainly_below(path, monorepo)
+    }
+    return [monorepo, *sorted(found - {monorepo})]
+
+
+def _is_plainly_below(path: Path, monorepo: Path) -> bool:
+    relative = path.relative_to(monorepo)
+    if any(part.startswith(".") for part in relative.parts):
+        return False
+    return os.path.realpath(path) == os.path.join(os.path.realpath(monorepo), relative)
+
+
+def _absolute(start: Path | None) -> Path:
+    try:
+        return Path(os.path.abspath(start)) if start is not None else Path(os.getcwd())
+    except FileNotFoundError as error:
+        raise StorageError.of(
+            "the working directory is gone", error, "change to one that exists"
+        ) from error
+
+
+def _marked(start: Path) -> Iterator[Path]:
+    """The directories with a marker from `start` upward, nearest first."""
+    unowned = _unowned(start)
+    for directory in (start, *start.parents):
+        if (
+            directory not in unowned
+            and any(_lies_in(directory, marker) for marker in MARKERS)
+            and not _is_everybodys(directory)
+        ):
+            yield directory
+
+
+def _lies_in(directory: Path, marker: str) -> bool:
+    if not os.path.lexists(os.path.join(directory, marker)):
+        return False
+    # A module of some package, as Celery's are called, holds no invoke tasks.
+    return marker != "tasks.py" or not os.path.lexists(os.path.join(directory, "__init__.py"))
+
+
+def _unowned(path: Path) -> set[Path]:
+    """The directories that are no project's, whatever lies in them; `path` tells the drive."""
+    known = (path.anchor, system_temp(), os.path.expanduser("~"))
+    return {Path(directory) for directory in known} | {
+        Path(os.path.realpath(directory)) for directory in known
+    }
+
+
+def _is_everybodys(directory: Path) -> bool:
+    """Whether it is one like `/var/tmp`, in which anybody may have put a marker."""
+    everybodys = stat.S_ISVTX | stat.S_IWOTH
+    return os.stat(directory).st_mode & everybodys == everybodys
+
+
+def _user_id() -> str:
+    if hasattr(os, "geteuid"):
+        return str(os.geteuid())
+    import getpass
+
+    return "".join(letter for letter in getpass.getuser() if letter.isalnum()) or "user"

@@ -1,0 +1,392 @@
+"""What is configured: defaults < pyproject.toml < cleanup_config.json < environment < arguments.
+
+Both files are read in the monorepo's root and then in the project, which has the last word.
+Whatever cannot be used ends the command before anything is touched.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path, PurePath
+from types import MappingProxyType
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
+
+from ..core.layout import check_category, is_inside
+from ..core.plan import Disposal
+from ..core.retention import STRATEGIES, Policy
+from ..core.units import DAY, HOUR, read_count, read_number, read_size
+from ..errors import InvalidName, InvalidSettings
+from .project import find_monorepo, root_of
+
+PYPROJECT: Final = "pyproject.toml"
+CONFIG_JSON: Final = "cleanup_config.json"
+ENV_PREFIX: Final = "TEMPKEEP_"
+
+_Kind: TypeAlias = Literal[
+    "strategy", "hours", "days", "count", "size", "gb", "flag", "path", "texts", "globs"
+]
+
+KEYS: Final[dict[str, tuple[str, _Kind]]] = {
+    "strategy": ("strategy", "strategy"),
+    "max_age_hours": ("max_age", "hours"),
+    "max_count": ("max_count", "count"),
+    "max_total_size": ("max_total_size", "size"),
+    "min_free_space": ("min_free_space", "size"),
+    "keep_last": ("keep_last", "count"),
+    "keep_within_hours": ("keep_within", "hours"),
+    "exclude": ("exclude", "texts"),
+    "dry_run": ("dry_run", "flag"),
+    "archive": ("archive", "flag"),
+    "archive_location": ("archive_location", "path"),
+    "projects": ("projects", "globs"),
+    "artefacts": ("artefacts", "texts"),
+}
+"""The keys of `[tool.tempkeep]` and, in capitals after `TEMPKEEP_`, of the environment."""
+
+JSON_KEYS: Final[dict[str, tuple[str, _Kind]]] = {
+    "strategy": ("strategy", "strategy"),
+    "max_age_days": ("max_age", "days"),
+    "max_runs_to_keep": ("max_count", "count"),
+    "archive_before_delete": ("archive", "flag"),
+    "archive_location": ("archive_location", "path"),
+    "dry_run": ("dry_run", "flag"),
+    "exclude_patterns": ("exclude", "texts"),
+    "min_free_space_gb": ("min_free_space", "gb"),
+}
+"""The keys of `cleanup_config.json`."""
+
+CATEGORY_KEYS: Final = (
+    "strategy",
+    "max_age_hours",
+    "max_count",
+    "max_total_size",
+    "keep_last",
+    "keep_within_hours",
+    "exclude",
+)
+"""Those of `KEYS` that `[tool.tempkeep.category.<name>]` may have."""
+
+DEFAULT_ARTEFACTS: Final = (
+    "__pycache__",
+    ".pytest_cache",
+    ".mypy_cache",
+    ".ruff_cache",
+    "build/",
+    "dist/",
+    "*.egg-info",
+    ".coverage",
+    "htmlcov/",
+)
+
+_Layer: TypeAlias = dict[str, Any]
+
+
+class Settings(NamedTuple):
+    """What is configured for one project; durations in seconds, sizes in bytes.
+
+    `categories` holds what the tables of single categories set, by the names of these fields.
+    """
+
+    project: Path
+    strategy: str | None = None
+    max_age: float | None = None
+    max_count: int | None = None
+    max_total_size: int | None = None
+    min_free_space: int | None = None
+    keep_last: int | None = None
+    keep_within: float | None = None
+    exclude: tuple[str, ...] = ()
+    dry_run: bool = False
+    archive: bool = False
+    archive_location: str | None = None
+    projects: tuple[str, ...] = ("projects/*",)
+    artefacts: tuple[str, ...] = DEFAULT_ARTEFACTS
+    categories: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+
+    def policy(self) -> Policy:
+        """The configured policy, which nominates nothing where no limit is configured."""
+        base = Policy(
+            max_age=self.max_age,
+            max_count=self.max_count,
+            max_total_size=self.max_total_size,
+            min_free_space=self.min_free_space,
+            exclude=self.exclude,
+            keep_last=self.keep_last,
+            keep_within=self.keep_within,
+        )
+        return base._replace(categories=self._by_category(base, _CATEGORY_FIELDS))
+
+    def protections(self) -> Policy:
+        """The configured policy without its limits, for commands that bring their own."""
+        base = Policy(exclude=self.exclude, keep_last=self.keep_last, keep_within=self.keep_within)
+        return base._replace(categories=self._by_category(base, _PROTECTION_FIELDS))
+
+    def _by_category(self, base: Policy, fields: frozenset[str]) -> tuple[tuple[str, Policy], ...]:
+        # A size that holds for all entries together is not inherited: the base counts everything.
+        own = base._replace(max_total_size=None)
+        return tuple(
+            (name, own._replace(**{key: value for key, value in said.items() if key in fields}))
+            for name, said in sorted(self.categories.items())
+        )
+
+    @property
+    def disposal(self) -> Disposal:
+        """What becomes of entries that go."""
+        return "archive" if self.archive else "delete"
+
+    def archive_path(self) -> Path:
+        """The absolute directory of the archive: `.tmp-archive` in the project if none is set."""
+        return self.project / os.path.expanduser(self.archive_location or ".tmp-archive")
+
+
+_PROTECTION_FIELDS: Final = frozenset({"exclude", "keep_last", "keep_within"})
+_CATEGORY_FIELDS: Final = _PROTECTION_FIELDS | {"max_age", "max_count", "max_total_size"}
+
+
+def with_limits_of(protections: Policy, limits: Policy) -> Policy:
+    """`protections` with the limits of `limits`, in every category."""
+
+    def limited(policy: Policy) -> Policy:
+        return policy._replace(
+            everything=limits.everything,
+            max_age=limits.max_age,
+            max_count=limits.max_count,
+            spare_in_use=limits.spare_in_use,
+        )
+
+    categories = tuple((name, limited(policy)) for name, policy in protections.categories)
+    return limited(protections)._replace(categories=categories)
+
+
+def load(project: Path, environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings of `project` (absolute). Raises `InvalidSettings`, naming file and key."""
+    environment = os.environ if environment is None else environment
+    settings = Settings(project=project)
+    monorepo = find_monorepo(project)
+    for directory in dict.fromkeys((monorepo, project)):
+        for layer, categories in _files(directory):
+            settings = _with_categories(_with(settings, layer), categories)
+    settings = _with(settings, _environment(environment))
+    root, archive = os.path.realpath(root_of(project)), os.path.realpath(settings.archive_path())
+    # There, what was archived would be an entry, and be archived into itself.
+    if settings.archive_location is not None and is_inside(archive, root):
+        raise InvalidSettings(
+            f"{project}: archive_location: expected a directory outside {root_of(project)}, "
+            f"got {settings.archive_location!r}"
+        )
+    return settings
+
+
+def workspace_globs(monorepo: Path, settings: Settings) -> tuple[list[str], list[str]]:
+    """The globs of the monorepo's projects and of those left out, uv's workspace included."""
+    path = monorepo / PYPROJECT
+    table: object = _read_toml(path, b"workspace")
+    for key in ("tool", "uv", "workspace"):
+        table = table.get(key, {}) if isinstance(table, dict) else {}
+    said = table if isinstance(table, dict) else {}
+    members, excluded = (
+        _value(said.get(key, []), "globs", f"{path}: [tool.uv.workspace]: {key}")
+        for key in ("members", "exclude")
+    )
+    return [*settings.projects, *members], [*excluded]
+
+
+def _with(settings: Settings, layer: _Layer) -> Settings:
+    name = layer.get("strategy")
+    archive = settings.archive
+    if name == "archive":
+        archive = True
+    elif name is not None and settings.strategy == "archive":
+        archive = False  # it came with that strategy; one that was asked for by itself stays
+    return settings._replace(**{"archive": archive, **_with_strategy(layer)})
+
+
+def _with_strategy(layer: _Layer) -> _Layer:
+    """`layer` with its strategy's numbers, which replace those of farther layers, and its own."""
+    name = layer.get("strategy")
+    if name is None:
+        return layer
+    policy = STRATEGIES[name]
+    return {"max_age": policy.max_age, "max_count": policy.max_count, **layer}
+
+
+def _with_categories(settings: Settings, tables: Mapping[str, _Layer]) -> Settings:
+    merged = {name: dict(said) for name, said in settings.categories.items()}
+    for name, layer in tables.items():
+        merged.setdefault(name, {}).update(_with_strategy(layer))
+    return settings._replace(categories=merged)
+
+
+# -- sources ------------------------------------------------------------------------------------
+
+
+def _files(directory: Path) -> Iterator[tuple[_Layer, Mapping[str, _Layer]]]:
+    path = directory / PYPROJECT
+    said = _read_toml(path, b"tempkeep").get("tool", {})
+    if isinstance(said, dict) and "tempkeep" in said:
+        table = said["tempkeep"]
+        where = f"{path}: [tool.tempkeep]"
+        if not isinstance(table, dict):
+            raise InvalidSettings(f"{where}: expected a table, got {table!r}")
+        rest = {key: value for key, value in table.items() if key != "category"}
+        yield _layer(rest, KEYS, where), _categories(table.get("category", {}), path)
+    path = directory / CONFIG_JSON
+    loaded = _read_json(path)
+    if loaded is not None:
+        yield _layer(loaded, JSON_KEYS, str(path)), {}
+
+
+def _categories(tables: object, path: Path) -> dict[str, _Layer]:
+    where = f"{path}: [tool.tempkeep.category]"
+    if not isinstance(tables, dict):
+        raise InvalidSettings(f"{where}: expected tables, got {tables!r}")
+    found: dict[str, _Layer] = {}
+    for name, table in tables.items():
+        where = f"{path}: [tool.tempkeep.category.{_shown(name)}]"
+        if not isinstance(table, dict):
+            raise InvalidSettings(f"{where}: expected a table, got {table!r}")
+        try:
+            check_category(name)
+        except InvalidName as error:
+            raise InvalidSettings(f"{where}: {error}") from None
+        found[name] = _layer(table, {key: KEYS[key] for key in CATEGORY_KEYS}, where)
+        if found[name].get("strategy") == "archive":
+            # Its numbers alone would delete for good what somebody wanted archived.
+            raise InvalidSettings(
+                f"{where}: strategy: a single category cannot be archived; expected another "
+                "strategy here, or archive = true in [tool.tempkeep]"
+            )
+    return found
+
+
+def _environment(environment: Mapping[str, str]) -> _Layer:
+    said: dict[str, Any] = {}
+    for name, text in environment.items():
+        if name.startswith(ENV_PREFIX):
+            key = name.removeprefix(ENV_PREFIX).lower()
+            said[key] = _from_text(text, KEYS[key][1]) if key in KEYS else text
+    return _layer(said, KEYS, "environment", spell=lambda key: f"{ENV_PREFIX}{key.upper()}")
+
+
+def _from_text(text: str, kind: _Kind) -> object:
+    """What the text of a variable stands for; a text that is nothing of the kind stays one."""
+    if kind == "flag":
+        lowered = text.strip().lower()
+        return {"1": True, "true": True, "0": False, "false": False}.get(lowered, text)
+    if kind in ("texts", "globs"):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    if kind in ("hours", "count"):
+        try:
+            return float(text) if kind == "hours" else int(text)
+        except ValueError:
+            return text
+    return text
+
+
+def _read_toml(path: Path, needed: bytes) -> dict[str, Any]:
+    """The parsed file, or nothing if it is missing or does not even mention `needed`."""
+    try:
+        data = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        raise InvalidSettings(f"{path}: cannot be read: {error.strerror}") from None
+    if needed not in data:
+        return {}
+    import tomllib
+
+    try:
+        return tomllib.loads(data.decode())
+    except (ValueError, RecursionError) as error:
+        raise InvalidSettings(f"{path}: not valid TOML: {error}") from None
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        loaded = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise InvalidSettings(f"{path}: cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise InvalidSettings(f"{path}: not valid JSON: {error}") from None
+    if not isinstance(loaded, dict):
+        raise InvalidSettings(f"{path}: expected an object, got {loaded!r}")
+    return loaded
+
+
+# -- values -------------------------------------------------------------------------------------
+
+
+def _layer(
+    said: Mapping[str, object],
+    keys: Mapping[str, tuple[str, _Kind]],
+    where: str,
+    spell: Callable[[str], str] = str,
+) -> _Layer:
+    layer: _Layer = {}
+    for key, value in said.items():
+        if key not in keys:
+            raise InvalidSettings(
+                f"{where}: {_shown(spell(key))} is not a key; "
+                f"expected one of {', '.join(map(spell, keys))}"
+            )
+        name, kind = keys[key]
+        layer[name] = _value(value, kind, f"{where}: {spell(key)}")
+    return layer
+
+
+def _value(value: object, kind: _Kind, what: str) -> Any:
+    if kind in ("hours", "days", "gb", "count") and isinstance(value, str):
+        unit = "whole number" if kind == "count" else "number"
+        raise InvalidSettings(f"{what}: expected a {unit} of 0 or more, got {value!r}")
+    if kind == "hours":
+        return read_number(value, what, scale=HOUR)
+    if kind == "days":
+        return read_number(value, what, scale=DAY)
+    if kind == "gb":
+        return int(read_number(value, what, scale=1024**3))
+    if kind == "count":
+        return read_count(value, what)
+    if kind == "size":
+        return read_size(value, what)
+    if kind == "strategy":
+        return check_strategy(value, what)
+    if kind == "flag":
+        if isinstance(value, bool):
+            return value
+        raise InvalidSettings(f"{what}: expected true or false, got {value!r}")
+    if kind == "path":
+        if isinstance(value, str) and value and "\0" not in value:
+            return value
+        raise InvalidSettings(f"{what}: expected the path of a directory, got {value!r}")
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise InvalidSettings(f"{what}: expected a list of texts, got {value!r}")
+    if kind == "globs" and not all(map(_is_glob_below, value)):
+        raise InvalidSettings(
+            f'{what}: expected a list of globs of directories below, as "projects/*", got {value!r}'
+        )
+    return tuple(value)
+
+
+def _is_glob_below(text: str) -> bool:
+    parts = PurePath(text).parts
+    return (
+        bool(parts)
+        and not PurePath(text).is_absolute()
+        and not any(part == ".." or ("**" in part and part != "**") for part in parts)
+    )
+
+
+def check_strategy(value: object, what: str) -> str:
+    """The name of a strategy. Raises `InvalidSettings`, listing them."""
+    if isinstance(value, str) and value in STRATEGIES:
+        return value
+    raise InvalidSettings(f"{what}: expected one of {', '.join(STRATEGIES)}, got {value!r}")
+
+
+def _shown(key: str) -> str:
+    """`key` as it is where that is one plain word, so that a message stays one line."""
+    return key if key.isprintable() and key.strip() else repr(key)

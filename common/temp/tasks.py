@@ -1,0 +1,203 @@
+"""The reusable invoke tasks; they act on the project in which one stands.
+
+A subproject's `tasks.py` imports them: `from common.temp.tasks import ns`, or by name, or `*`.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Callable
+
+from invoke.collection import Collection
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.tasks import task
+
+__all__ = ["clean", "temp_clean", "temp_explain", "temp_pin", "temp_status", "temp_unpin"]
+
+
+def _run(command: Callable[[], int]) -> None:
+    """Run `command` and end with its exit code, with one line on stderr for each kind of error."""
+    from .errors import StorageError, TempError
+
+    try:
+        _prepare_streams()
+        code = command()
+        print(end="", flush=True)
+    except TempError as error:
+        raise Exit(f"error: {_one_line(error)}", code=error.exit_code) from error
+    except BrokenPipeError:
+        _let_go_of_stdout()
+        raise Exit(code=141) from None  # as a program that SIGPIPE ended: 128 + 13
+    except OSError as error:
+        _let_go_of_stdout()
+        what = f"cannot use {error.filename}" if error.filename else "cannot write"
+        raise Exit(f"error: {_one_line(StorageError.of(what, error))}", code=1) from error
+    except KeyboardInterrupt:
+        raise Exit(code=130) from None
+    if code:
+        raise Exit(code=code)
+
+
+def _one_line(error: Exception) -> str:
+    from .report.text import plain
+
+    return plain(" ".join(str(error).split("\n")))
+
+
+def _prepare_streams() -> None:
+    """Let nothing stop a sweep that is printed: no letter that the encoding lacks (escaped on
+    stdout as Python does on stderr), and no stream that was closed before we began.
+    """
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r+", encoding="utf-8"))  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _let_go_of_stdout() -> None:
+    """Keep the interpreter from complaining, at its end, about output that it cannot write."""
+    try:
+        print(end="", flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@task(
+    help={
+        "category": "Only the entries of this category.",
+        "sort": "Order of the entries: name (default), size or age.",
+        "limit": "List at most this many entries; the totals still count all.",
+        "format": "table (default), json, csv or github.",
+        "all-projects": "All projects of the monorepo, not only this one.",
+    }
+)
+def temp_status(
+    c: Context,
+    category: str | None = None,
+    sort: str = "name",
+    limit: str | None = None,
+    format: str = "table",  # noqa: A002
+    all_projects: bool = False,
+) -> None:
+    """List scratch entries: size, age, who uses them, what the next clean does with them and why.
+
+    Writes nothing. Ends with 1 if something could not be read.
+    """
+    from . import commands
+
+    _run(
+        lambda: commands.status(
+            category=category, sort=sort, limit=limit, output=format, all_projects=all_projects
+        )
+    )
+
+
+@task(
+    help={
+        "max-age-hours": "Only entries whose newest change anywhere inside is older; 0 is all.",
+        "category": "Only the entries of this category.",
+        "name": "Only entries whose name, label or category/name matches this glob.",
+        "strategy": "aggressive (3 newest, 3 days), moderate (5, 7), conservative (14, 30), archive.",  # noqa: E501
+        "everything": "All entries that nothing protects, whatever is configured.",
+        "dry-run": "Say what would go and why; write nothing.",
+        "trash": "Move to the desktop's trash instead of deleting; frees no space.",
+        "yes": "Do not ask.",
+        "force": "Override a configured dry_run and the question; never an entry in use.",
+        "include-in-use": "Take entries from running processes too; needs --name.",
+        "format": "table (default) or json.",
+        "all-projects": "All projects of the monorepo, not only this one.",
+    }
+)
+def temp_clean(
+    c: Context,
+    max_age_hours: str | None = None,
+    category: str | None = None,
+    name: str | None = None,
+    strategy: str | None = None,
+    everything: bool = False,
+    dry_run: bool = False,
+    trash: bool = False,
+    yes: bool = False,
+    force: bool = False,
+    include_in_use: bool = False,
+    format: str = "table",  # noqa: A002
+    all_projects: bool = False,
+) -> None:
+    """Clean scratch entries: by the limits given, else the configured policy, else everything.
+
+    Entries that are in use or pinned stay. Without any limit it asks once on a terminal. Ends with
+    0 (done, or nothing to do), 1 (some entry failed), 2 (bad argument or setting) or 3 (declined).
+    """
+    from . import commands
+
+    arguments = commands.CleanArguments(
+        max_age_hours=max_age_hours,
+        category=category,
+        name=name,
+        strategy=strategy,
+        everything=everything,
+        dry_run=dry_run or bool(c.config.run.dry),
+        trash=trash,
+        yes=yes,
+        force=force,
+        include_in_use=include_in_use,
+        output=format,
+        all_projects=all_projects,
+    )
+    _run(lambda: commands.clean(arguments))
+
+
+@task(help={"path": "The entry: a path, category/name, or a name that only one entry has."})
+def temp_explain(c: Context, path: str) -> None:
+    """Say why an entry stays or would go, rule by rule, and what would change that."""
+    from . import commands
+
+    _run(lambda: commands.explain_entry(path))
+
+
+@task(
+    help={
+        "path": "The entry: a path, category/name, or a name that only one entry has.",
+        "reason": "Why it must stay; shown wherever the entry is.",
+    }
+)
+def temp_pin(c: Context, path: str, reason: str) -> None:
+    """Keep an entry, whatever the policy says, until it is unpinned."""
+    from . import commands
+
+    _run(lambda: commands.pin_entry(path, reason, dry_run=bool(c.config.run.dry)))
+
+
+@task(help={"path": "The entry: a path, category/name, or a name that only one entry has."})
+def temp_unpin(c: Context, path: str) -> None:
+    """Let a pinned entry be cleaned again."""
+    from . import commands
+
+    _run(lambda: commands.unpin_entry(path, dry_run=bool(c.config.run.dry)))
+
+
+@task(
+    help={
+        "temp-age-hours": "Only scratch whose newest change is older; artefacts go at any age.",
+        "dry-run": "Say what would go and why; write nothing.",
+    }
+)
+def clean(c: Context, temp_age_hours: str | None = None, dry_run: bool = False) -> None:
+    """Clean this project's build artefacts and scratch; never what git tracks.
+
+    Scratch is cleaned as a bare temp-clean would, the older .temp included, without a question.
+    """
+    from . import commands
+
+    _run(
+        lambda: commands.clean_artefacts(
+            temp_age_hours=temp_age_hours, dry_run=dry_run or bool(c.config.run.dry)
+        )
+    )
+
+
+ns = Collection(temp_status, temp_clean, temp_explain, temp_pin, temp_unpin, clean)

@@ -1,0 +1,1 @@
+"""Thumbnails, contact sheets and near-duplicates of a folder of photos."""

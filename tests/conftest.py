@@ -1,0 +1,33 @@
+"""Every test has a project of its own and a system temporary directory of its own."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from common.temp.store import allocation, lease
+from tests.support import make_project
+
+
+@pytest.fixture(autouse=True)
+def own_system_temp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A directory in place of the system's temporary one, so that tests see only their own."""
+    directory = tmp_path / "system-temp"
+    directory.mkdir(mode=0o700)
+    monkeypatch.setenv("TMPDIR", str(directory))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    allocation._roots.clear()
+    yield directory
+    # As at the end of a process: else every test leaves an owner file open for those after it.
+    lease._close_all()
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project, which is the working directory."""
+    directory = make_project(tmp_path / "project")
+    monkeypatch.chdir(directory)
+    return directory

@@ -1,0 +1,718 @@
+"""The decision: limits nominate, protections veto, and every verdict says why."""
+
+from __future__ import annotations
+
+import gc
+import random
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from common.temp.core.entry import Entry, Use
+from common.temp.core.retention import (
+    STRATEGIES,
+    Policy,
+    Reason,
+    Verdict,
+    explain,
+    judge,
+    matching_pattern,
+    what_would_change,
+)
+from tests.support import DAY, HOUR, NOW, entry
+
+OWNER = Use("owner", "python (pid 7)")
+MINE = Use("owner", "python (pid 8)", mine=True)
+EVERYTHING = Policy(everything=True)
+ABANDONED = Policy(abandoned=True)
+
+
+def verdict(policy: Policy, **overrides: Any) -> Verdict:
+    """The verdict on one entry that is alone in its root."""
+    free = overrides.pop("free", None)
+    return judge([entry(**overrides)], policy, NOW, free=free)[0]
+
+
+def said(policy: Policy, **overrides: Any) -> tuple[bool, str]:
+    found = verdict(policy, **overrides)
+    return found.keep, str(found.reason)
+
+
+def series(count: int, **overrides: Any) -> list[Entry]:
+    """`count` entries of one name, the first an hour old and each next one a day older."""
+    return [
+        entry(
+            **{
+                "path": f"debug/demo_{1_699_990_000 - index}",
+                "changed": NOW - HOUR - index * DAY,
+                **overrides,
+            }
+        )
+        for index in range(count)
+    ]
+
+
+def removed(
+    entries: list[Entry], policy: Policy, *, free: int | None = None, now: float = NOW
+) -> list[int]:
+    """The indices of the entries that go."""
+    return [i for i, v in enumerate(judge(entries, policy, now, free=free)) if not v.keep]
+
+
+# -- limits -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("hours", "limit", "keep", "reason"),
+    [
+        (31, 24, False, "expired: 31 h > 24 h, newest change in logs/run.txt"),
+        (24, 24, True, "within limits: 24 h ≤ 24 h, newest change in logs/run.txt"),
+        (1, 24, True, "within limits: 1 h ≤ 24 h, newest change in logs/run.txt"),
+        (0, 0, False, "expired: 0 s ≥ 0 s, newest change in logs/run.txt"),
+        (1, 0, False, "expired: 60 min > 0 min, newest change in logs/run.txt"),
+        (-1, 24, True, "within limits: 0 h ≤ 24 h, newest change in logs/run.txt"),
+    ],
+)
+def test_an_entry_goes_when_its_newest_change_is_older_than_the_limit(
+    hours: float, limit: float, keep: bool, reason: str
+) -> None:
+    policy = Policy(max_age=limit * HOUR)
+    changed = NOW - hours * HOUR
+    assert said(policy, changed=changed, changed_in="logs/run.txt") == (keep, reason)
+
+
+def test_an_entry_whose_own_directory_changed_last_names_no_place_inside() -> None:
+    assert said(Policy(max_age=DAY), changed=NOW - 2 * DAY) == (False, "expired: 48 h > 24 h")
+
+
+def test_an_entry_from_the_future_counts_as_new() -> None:
+    reason = "within limits: changed in the future, which counts as new"
+    assert said(Policy(max_age=HOUR), changed=0.0, future=True) == (True, reason)
+
+
+def test_an_entry_from_the_future_goes_when_the_limit_is_older_than_nothing() -> None:
+    reason = "expired: changed in the future, which counts as new, 0 s ≥ 0 s"
+    assert said(Policy(max_age=0), changed=NOW + DAY, future=True) == (False, reason)
+
+
+def test_an_entry_from_the_future_is_the_newest_of_its_name() -> None:
+    entries = [*series(2), entry(path="debug/demo_9", changed=0.0, future=True)]
+    assert removed(entries, Policy(max_count=1)) == [0, 1]
+
+
+def test_entries_beyond_the_count_go_oldest_first() -> None:
+    assert removed(series(5), Policy(max_count=3)) == [3, 4]
+
+
+def test_a_count_is_of_one_name_in_one_category() -> None:
+    entries = [
+        entry(path="debug/a_1", label="a"),
+        entry(path="debug/b_1", label="b"),
+        entry(path="cache/a_1", category="cache", label="a"),
+    ]
+    assert removed(entries, Policy(max_count=1)) == []
+
+
+@pytest.mark.parametrize(
+    ("count", "limit", "reason"),
+    [
+        (2, 1, "over count: 2nd newest of 2 demo, 1 are kept"),
+        (3, 2, "over count: 3rd newest of 3 demo, 2 are kept"),
+        (4, 2, "over count: 4th newest of 4 demo, 2 are kept"),
+        (12, 2, "over count: 12th newest of 12 demo, 2 are kept"),
+        (21, 2, "over count: 21st newest of 21 demo, 2 are kept"),
+        (112, 2, "over count: 112th newest of 112 demo, 2 are kept"),
+        (2, 2, "within limits: 2nd newest of 2 demo, 2 are kept"),
+        (1, 0, "over count: 1st newest of 1 demo, 0 are kept"),
+    ],
+)
+def test_a_count_names_the_rank(count: int, limit: int, reason: str) -> None:
+    assert str(judge(series(count), Policy(max_count=limit), NOW)[-1].reason) == reason
+
+
+def test_the_oldest_change_goes_first_when_all_together_are_too_big() -> None:
+    entries = [*series(4, size=1024), entry(path="cache/x_1", category="cache", size=1024)]
+    verdicts = judge(entries, Policy(max_total_size=3 * 1024), NOW)
+    assert [v.keep for v in verdicts] == [True, True, False, False, True]
+    assert str(verdicts[2].reason) == (
+        "over size: 4.0 KiB in it and what is newer in all entries, limit 3.0 KiB"
+    )
+    assert str(verdicts[1].reason) == (
+        "within limits: 3.0 KiB in it and what is newer in all entries, limit 3.0 KiB"
+    )
+
+
+@pytest.mark.parametrize(("free", "gone"), [(0, [2, 3]), (1024, [3]), (2048, []), (None, [])])
+def test_the_oldest_change_goes_first_when_too_little_is_free(
+    free: int | None, gone: list[int]
+) -> None:
+    assert removed(series(4, size=1024), Policy(min_free_space=2048), free=free) == gone
+
+
+def test_low_space_names_what_is_free_and_what_is_wanted() -> None:
+    verdicts = judge(series(3, size=1024), Policy(min_free_space=2048), NOW, free=1024)
+    assert str(verdicts[2].reason) == "low space: 1.0 KiB free, 2.0 KiB wanted, oldest first"
+    assert str(verdicts[0].reason) == "within limits: 2.0 KiB would be free without it"
+
+
+def test_everything_goes_that_nothing_protects() -> None:
+    assert said(EVERYTHING) == (False, "everything: all that nothing protects")
+
+
+def test_an_abandoned_entry_goes_in_words_of_its_own() -> None:
+    assert said(ABANDONED) == (
+        False,
+        "abandoned: to be gone when its process ended, which it has",
+    )
+
+
+def test_without_a_limit_nothing_goes() -> None:
+    assert said(Policy(keep_last=0), changed=0.0) == (True, "no limit: nothing asks for it")
+
+
+def test_every_limit_that_names_an_entry_is_among_its_reasons() -> None:
+    policy = Policy(max_age=HOUR, max_count=0, max_total_size=0, min_free_space=1)
+    rules = [reason.rule for reason in verdict(policy, changed=0.0, free=0).reasons]
+    assert rules == ["expired", "over count", "over size", "low space"]
+
+
+def test_the_limits_that_an_entry_is_within_are_all_named() -> None:
+    policy = Policy(max_age=DAY, max_count=3)
+    assert verdict(policy).reason.evidence == "1 h ≤ 24 h; 1st newest of 1 demo, 3 are kept"
+
+
+# -- protections ------------------------------------------------------------------------------
+
+_PROTECTED: list[tuple[dict[str, Any], Policy, str]] = [
+    ({"use": OWNER}, EVERYTHING, "in use: python (pid 7)"),
+    ({"use": MINE}, Policy(max_age=0), "in use: python (pid 8)"),
+    ({"pin": "for the paper"}, EVERYTHING, "pinned: for the paper"),
+    ({"pin": ""}, EVERYTHING, "pinned: no reason given"),
+    ({}, Policy(everything=True, exclude=("x", "demo*")), "excluded: matches demo*"),
+    (
+        {},
+        Policy(everything=True, keep_last=1),
+        "keep last: 1st newest of 1 demo, the newest 1 are kept",
+    ),
+    ({}, Policy(everything=True, keep_within=2 * HOUR), "keep within: 1 h ≤ 2 h"),
+    ({}, Policy(everything=True, keep_within=HOUR), "keep within: 60 min ≤ 60 min"),
+    ({"future": True}, Policy(max_count=0, keep_within=1.0), "keep within: 0 s ≤ 1 s"),
+    ({"mounted": "debug/x"}, EVERYTHING, "mounted: another filesystem is mounted at debug/x"),
+    (
+        {"unreadable": "Permission denied in a"},
+        Policy(max_age=0),
+        "unreadable: Permission denied in a, so its age is not known",
+    ),
+]
+
+
+@pytest.mark.parametrize(("overrides", "policy", "reason"), _PROTECTED)
+def test_a_protected_entry_stays_and_says_why(
+    overrides: dict[str, Any], policy: Policy, reason: str
+) -> None:
+    keep, text = said(policy, **overrides)
+    assert keep
+    assert text == reason
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize(
+    "protection", [{"use": OWNER}, {"use": MINE}, {"pin": "why"}, {"mounted": "m"}]
+)
+def test_no_strategy_overrides_a_protection(name: str, protection: dict[str, Any]) -> None:
+    assert verdict(STRATEGIES[name], changed=0.0, **protection).keep
+
+
+@pytest.mark.parametrize(
+    ("overrides", "policy"),
+    [
+        ({"use": MINE}, EVERYTHING),
+        ({"use": MINE}, ABANDONED),
+        ({"use": OWNER}, Policy(everything=True, spare_in_use=False)),
+        ({}, Policy(everything=True, exclude=("x", "?emo"))),
+        ({}, Policy(everything=True, keep_last=0)),
+        ({}, Policy(everything=True, keep_within=HOUR / 2)),
+        ({"changed": NOW}, Policy(everything=True, keep_within=0)),
+        ({"unreadable": "Permission denied"}, EVERYTHING),
+        ({"unreadable": "Permission denied"}, ABANDONED),
+    ],
+)
+def test_what_does_not_protect_lets_the_entry_go(overrides: dict[str, Any], policy: Policy) -> None:
+    assert not verdict(policy, **overrides).keep
+
+
+def test_a_protected_entry_also_says_what_would_have_taken_it() -> None:
+    reasons = verdict(Policy(max_age=HOUR), changed=0.0, pin="why", use=OWNER).reasons
+    assert [(reason.rule, reason.effect) for reason in reasons] == [
+        ("in use", "stays"),
+        ("pinned", "stays"),
+        ("expired", "goes"),
+    ]
+
+
+def test_only_the_newest_are_kept_last() -> None:
+    assert removed(series(4), Policy(everything=True, keep_last=2)) == [2, 3]
+
+
+def test_a_protected_entry_still_counts_and_dooms_no_other() -> None:
+    entries = series(3)
+    entries[0] = entries[0]._replace(pin="why")
+    assert removed(entries, Policy(max_count=1)) == removed(series(3), Policy(max_count=1))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matches"),
+    [
+        ("debug/demo_*", True),
+        ("demo_1699990000", True),
+        ("debug", True),
+        ("debug/", True),
+        ("/debug/*", True),
+        ("d?bug/**", True),
+        ("demo_[0-9]*", True),
+        ("demo", False),
+        ("Debug", False),
+        ("debug/demo", False),
+        ("bug", False),
+        ("", False),
+    ],
+)
+def test_a_pattern_is_a_glob_for_the_path_the_name_or_the_category(
+    pattern: str, matches: bool
+) -> None:
+    assert matching_pattern(entry(), ["nothing", pattern]) == (pattern if matches else None)
+
+
+# -- categories -------------------------------------------------------------------------------
+
+
+def test_the_policy_of_a_category_replaces_the_general_one_there() -> None:
+    entries = [
+        entry(path="cache/a_1", category="cache", changed=NOW - 9 * DAY),
+        entry(path="debug/a_1", changed=NOW - 9 * DAY),
+        entry(path="test/a_1", category="test", changed=NOW - 2 * HOUR),
+    ]
+    policy = Policy(
+        max_age=DAY,
+        categories=(("cache", Policy(max_age=30 * DAY)), ("test", Policy(max_age=HOUR))),
+    )
+    assert removed(entries, policy) == [1, 2]
+
+
+def test_the_size_of_a_category_counts_only_its_own_entries() -> None:
+    entries = [*series(3, size=1024), *(e._replace(category="cache") for e in series(3, size=1024))]
+    policy = Policy(categories=(("cache", Policy(max_total_size=2048)),))
+    verdicts = judge(entries, policy, NOW)
+    assert [v.keep for v in verdicts] == [True] * 5 + [False]
+    assert str(verdicts[5].reason) == (
+        "over size: 3.0 KiB in it and what is newer in its category, limit 2.0 KiB"
+    )
+
+
+def test_the_size_of_all_entries_also_counts_those_of_a_category_with_a_size_of_its_own() -> None:
+    entries = [
+        *series(2, size=1024),
+        entry(path="cache/a_1", category="cache", size=1024, changed=NOW - 9 * DAY),
+    ]
+    policy = Policy(max_total_size=2048, categories=(("cache", Policy(max_total_size=9999)),))
+    assert removed(entries, policy) == [2]
+
+
+def test_the_wanted_free_space_also_takes_from_a_category_with_a_policy_of_its_own() -> None:
+    policy = Policy(min_free_space=2048, categories=(("debug", Policy(max_age=30 * DAY)),))
+    assert removed(series(3, size=1024), policy, free=1024) == [2]
+
+
+@pytest.mark.parametrize(
+    ("policy", "has"),
+    [
+        (Policy(), False),
+        (EVERYTHING, False),
+        (Policy(keep_last=3, exclude=("x",), keep_within=1.0), False),
+        (Policy(max_age=0), True),
+        (Policy(max_count=0), True),
+        (Policy(max_total_size=0), True),
+        (Policy(min_free_space=0), True),
+        (Policy(categories=(("a", Policy(keep_last=1)),)), False),
+        (Policy(categories=(("a", Policy(max_count=1)),)), True),
+    ],
+)
+def test_a_policy_knows_whether_it_has_a_limit(policy: Policy, has: bool) -> None:
+    assert policy.has_limit is has
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "days"),
+    [("aggressive", 3, 3), ("moderate", 5, 7), ("conservative", 14, 30), ("archive", 5, 7)],
+)
+def test_a_strategy_takes_a_run_over_either_of_its_numbers(
+    name: str, count: int, days: int
+) -> None:
+    policy = STRATEGIES[name]
+    many = [e._replace(changed=NOW - i * HOUR) for i, e in enumerate(series(count + 2))]
+    assert removed(many, policy) == [count, count + 1]
+    assert verdict(policy, changed=NOW - days * DAY - 1).keep is False
+    assert verdict(policy, changed=NOW - days * DAY).keep is True
+
+
+# -- explaining -------------------------------------------------------------------------------
+
+
+def test_an_explanation_has_what_every_rule_that_applies_says() -> None:
+    policy = Policy(
+        max_age=DAY, max_count=3, max_total_size=9999, min_free_space=9, keep_last=0,
+        keep_within=60.0, exclude=("x", "y"),
+    )  # fmt: skip
+    found, reasons = explain([entry()], policy, NOW, entry().path, free=10)
+    assert found == judge([entry()], policy, NOW, free=10)[0]
+    assert {reason.rule: reason.effect for reason in reasons} == dict.fromkeys(
+        [
+            *("in use", "pinned", "excluded", "keep last", "keep within"),
+            *("max age", "max count", "max total size", "min free space"),
+        ],
+        "silent",
+    )
+    evidence = {reason.rule: reason.evidence for reason in reasons}
+    assert evidence["in use"] == "by nobody"
+    assert evidence["pinned"] == "no"
+    assert evidence["excluded"] == "matches none of x, y"
+    assert evidence["keep last"] == "1st newest of 1 demo, the newest 0 are kept"
+    assert evidence["keep within"] == "3600 s > 60 s"
+
+
+@pytest.mark.parametrize(
+    ("policy", "overrides", "evidence"),
+    [
+        (EVERYTHING, {"use": MINE}, "by this very process, which asked for everything"),
+        (
+            Policy(spare_in_use=False),
+            {"use": OWNER},
+            "python (pid 7), overridden by --include-in-use",
+        ),
+        (EVERYTHING, {"unreadable": "no"}, "no, which `everything` ignores"),
+    ],
+)
+def test_a_protection_that_is_overridden_says_by_what(
+    policy: Policy, overrides: dict[str, Any], evidence: str
+) -> None:
+    _, reasons = explain([entry(**overrides)], policy, NOW, entry().path)
+    assert evidence in [reason.evidence for reason in reasons if reason.effect == "silent"]
+
+
+def test_an_entry_that_is_not_there_cannot_be_explained() -> None:
+    with pytest.raises(LookupError, match="debug/none"):
+        explain([entry()], Policy(), NOW, "debug/none")
+
+
+@pytest.mark.parametrize(
+    ("policy", "overrides", "sentence"),
+    [
+        (
+            EVERYTHING,
+            {"use": OWNER},
+            "It can go when that process has ended, or with --include-in-use --name.",
+        ),
+        (EVERYTHING, {"pin": "x"}, "It can go after `temp-unpin`."),
+        (
+            Policy(everything=True, exclude=("demo*",)),
+            {},
+            "It can go when no pattern in `exclude` matches it.",
+        ),
+        (
+            Policy(everything=True, keep_last=1),
+            {},
+            "It can go when newer ones of its name exist or keep_last is smaller.",
+        ),
+        (
+            Policy(everything=True, keep_within=DAY),
+            {},
+            "It can go when it has been unchanged for longer.",
+        ),
+        (
+            Policy(max_age=0),
+            {"unreadable": "x"},
+            "It can go with --everything, or once it can be read.",
+        ),
+        (EVERYTHING, {"mounted": "x"}, "It can go when that filesystem is unmounted."),
+        (Policy(), {}, "It can go with --everything or under a policy."),
+        (
+            Policy(max_age=DAY),
+            {},
+            "It can go when it is over one of these limits, or with --everything.",
+        ),
+        (
+            Policy(max_age=DAY),
+            {"pin": "x"},
+            "It can go after `temp-unpin`, and when it is over a limit, or with --everything.",
+        ),
+        (
+            EVERYTHING,
+            {"pin": "x", "use": OWNER},
+            "It can go when that process has ended, or with --include-in-use --name, "
+            "and after `temp-unpin`.",
+        ),
+        (
+            EVERYTHING,
+            {},
+            "It stays if it is pinned (`temp-pin`), if `exclude` matches it, "
+            "or while a process uses it.",
+        ),
+    ],
+)
+def test_it_is_said_what_would_turn_a_verdict_around(
+    policy: Policy, overrides: dict[str, Any], sentence: str
+) -> None:
+    assert what_would_change(verdict(policy, **overrides)) == sentence
+
+
+def test_a_reason_without_evidence_is_its_rule() -> None:
+    assert str(Reason("everything", "goes", "")) == "everything"
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_judging_leaves_the_garbage_collector_as_it_was(enabled: bool) -> None:
+    was_enabled = gc.isenabled()
+    try:
+        (gc.enable if enabled else gc.disable)()
+        judge(series(3), EVERYTHING, NOW)
+        assert gc.isenabled() is enabled
+    finally:
+        (gc.enable if was_enabled else gc.disable)()
+
+
+# -- what holds whatever the entries and the policy are -----------------------------------------
+
+CATEGORIES = ("debug", "cache", "uncategorized")
+# Every test has a directory of its own, which these do not use: one for all examples will do.
+examples = settings(
+    deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+_hours = st.sampled_from([0, 24, 48, 72])
+_ages = st.one_of(st.integers(-5, 100), _hours).map(lambda h: h * HOUR)
+_spans = st.one_of(st.integers(0, 100), _hours).map(lambda h: h * HOUR)
+_sizes = st.integers(0, 20).map(lambda blocks: blocks * 512)
+
+
+@st.composite
+def _one_entry(draw: st.DrawFn) -> Entry:
+    age, label = draw(_ages), draw(st.sampled_from("abc"))
+    use = draw(st.sampled_from([None, None, None, OWNER, MINE]))
+    return entry(
+        category=draw(st.sampled_from(CATEGORIES)),
+        label=label,
+        changed=NOW - age,
+        changed_in=draw(st.sampled_from(["", "a/b.txt"])),
+        size=draw(_sizes),
+        future=age < 0 and draw(st.booleans()),
+        use=use,
+        pin=draw(st.sampled_from([None, None, None, "", "why"])),
+        unreadable=draw(st.sampled_from([None, None, None, "Permission denied"])),
+        mounted=draw(st.sampled_from([None, None, None, "mnt"])),
+    )
+
+
+@st.composite
+def _entries(draw: st.DrawFn) -> list[Entry]:
+    drawn = draw(st.lists(_one_entry(), max_size=12))
+    return [
+        e._replace(path=f"{e.category}/{e.label}_{1_600_000_000 + index}")
+        for index, e in enumerate(drawn)
+    ]
+
+
+def _maybe(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.one_of(st.none(), values)
+
+
+_LIMITS: dict[str, st.SearchStrategy[Any]] = {
+    "max_age": _maybe(_spans),
+    "max_count": _maybe(st.integers(0, 4)),
+    "max_total_size": _maybe(_sizes),
+    "min_free_space": _maybe(_sizes),
+}
+_PROTECTIONS: dict[str, st.SearchStrategy[Any]] = {
+    "exclude": st.sampled_from([(), (), ("a_*",), ("cache/",), ("debug/b*", "c_*")]),
+    "keep_last": _maybe(st.integers(0, 3)),
+    "keep_within": _maybe(_spans),
+}
+# Every field is given: one left out is made up from its type, which is recursive.
+_flat = st.builds(
+    Policy,
+    everything=st.booleans(),
+    abandoned=st.just(False),
+    spare_in_use=st.booleans(),
+    categories=st.just(()),
+    **_LIMITS,
+    **_PROTECTIONS,
+)
+_policies = st.builds(
+    lambda base, own: base._replace(categories=tuple(sorted(own.items()))),
+    _flat,
+    st.dictionaries(st.sampled_from(CATEGORIES), _flat, max_size=2),
+)
+_frees = _maybe(_sizes)
+
+
+def _gone(entries: list[Entry], policy: Policy, free: int | None) -> set[str]:
+    return {v.entry.path for v in judge(entries, policy, NOW, free=free) if not v.keep}
+
+
+def _changed_somewhere(policy: Policy, where: str | None, **changes: Any) -> Policy:
+    """`policy` with `changes`, in one of its categories or (`None`) in itself."""
+    if where is None:
+        return policy._replace(**changes)
+    return policy._replace(
+        categories=tuple(
+            (name, own._replace(**changes) if name == where else own)
+            for name, own in policy.categories
+        ),
+    )
+
+
+def _of(policy: Policy, where: str | None) -> Policy:
+    return policy if where is None else policy.of(where)
+
+
+def _places(policy: Policy) -> st.SearchStrategy[str | None]:
+    return st.sampled_from([None, *(name for name, _ in policy.categories)])
+
+
+@examples
+@given(_entries(), _policies, _frees)
+def test_each_entry_gets_exactly_one_verdict_in_order(
+    entries: list[Entry], policy: Policy, free: int | None
+) -> None:
+    assert [v.entry for v in judge(iter(entries), policy, NOW, free=free)] == entries
+
+
+@examples
+@given(_entries(), _policies, _frees)
+def test_every_verdict_has_its_reasons_and_the_first_one_decided(
+    entries: list[Entry], policy: Policy, free: int | None
+) -> None:
+    for v in judge(entries, policy, NOW, free=free):
+        assert v.reason.effect == ("stays" if v.keep else "goes")
+        assert all(reason.rule and reason.evidence for reason in v.reasons)
+        assert v.keep or all(reason.effect == "goes" for reason in v.reasons)
+        assert what_would_change(v).endswith(".")
+
+
+@examples
+@given(_entries(), _policies, _frees, st.data())
+def test_an_explanation_agrees_with_the_verdict(
+    entries: list[Entry], policy: Policy, free: int | None, data: st.DataObject
+) -> None:
+    verdicts = judge(entries, policy, NOW, free=free)
+    if verdicts:
+        v = data.draw(st.sampled_from(verdicts))
+        found, reasons = explain(entries, policy, NOW, v.entry.path, free=free)
+        assert found == v
+        assert {r for r in reasons if r.effect == "stays"} >= {
+            r
+            for r in v.reasons
+            if r.effect == "stays" and r.rule not in ("no limit", "within limits")
+        }
+
+
+@examples
+@given(_entries(), _policies, _frees, st.data())
+def test_raising_a_limit_never_removes_more(
+    entries: list[Entry], policy: Policy, free: int | None, data: st.DataObject
+) -> None:
+    where = data.draw(_places(policy))
+    name = data.draw(st.sampled_from(["max_age", "max_count", "max_total_size"]))
+    limit = getattr(_of(policy, where), name)
+    if limit is not None:
+        higher = data.draw(st.one_of(st.none(), st.integers(0, 40_000).map(lambda n: limit + n)))
+        raised = _changed_somewhere(policy, where, **{name: higher})
+        assert _gone(entries, raised, free) <= _gone(entries, policy, free)
+
+
+@examples
+@given(_entries(), _policies, _frees, st.data())
+def test_asking_for_less_free_space_never_removes_more(
+    entries: list[Entry], policy: Policy, free: int | None, data: st.DataObject
+) -> None:
+    wanted = policy.min_free_space
+    if wanted is not None:
+        less = data.draw(st.one_of(st.none(), st.integers(0, wanted)))
+        asked = policy._replace(min_free_space=less)
+        assert _gone(entries, asked, free) <= _gone(entries, policy, free)
+
+
+@examples
+@given(_entries(), _policies, st.integers(0, 10_000), st.integers(0, 10_000))
+def test_more_free_space_never_removes_more(
+    entries: list[Entry], policy: Policy, free: int, more: int
+) -> None:
+    assert _gone(entries, policy, free + more) <= _gone(entries, policy, free)
+
+
+@examples
+@given(_entries(), _policies, _frees, st.data())
+def test_a_protection_in_the_policy_never_removes_more(
+    entries: list[Entry], policy: Policy, free: int | None, data: st.DataObject
+) -> None:
+    where = data.draw(_places(policy))
+    own = _of(policy, where)
+    change: dict[str, Any] = data.draw(
+        st.one_of(
+            st.integers(0, 4).map(lambda n: {"keep_last": (own.keep_last or 0) + n}),
+            _spans.map(lambda a: {"keep_within": (own.keep_within or 0.0) + a}),
+            st.sampled_from(["a_*", "cache", "*", "b_16*"]).map(
+                lambda glob: {"exclude": (*own.exclude, glob)}
+            ),
+            st.just({"spare_in_use": True}),
+            st.just({"everything": False}),
+        )
+    )
+    protected = _changed_somewhere(policy, where, **change)
+    assert _gone(entries, protected, free) <= _gone(entries, policy, free)
+
+
+@examples
+@given(_entries().filter(bool), _policies, _frees, st.data())
+def test_protecting_an_entry_keeps_it_and_never_removes_another(
+    entries: list[Entry], policy: Policy, free: int | None, data: st.DataObject
+) -> None:
+    index = data.draw(st.integers(0, len(entries) - 1))
+    protection: dict[str, Any] = data.draw(
+        st.sampled_from(
+            [
+                {"pin": "why"},
+                {"use": OWNER},
+                {"mounted": "mnt"},
+                {"unreadable": "Permission denied"},
+            ]
+        )
+    )
+    changed = [e._replace(**protection) if i == index else e for i, e in enumerate(entries)]
+    before, after = _gone(entries, policy, free), _gone(changed, policy, free)
+    assert after <= before
+    assert before - after <= {entries[index].path}
+    if "pin" in protection or "mounted" in protection:
+        assert entries[index].path not in after
+
+
+@examples
+@given(_entries(), _policies, _frees, st.randoms())
+def test_the_order_of_the_entries_does_not_matter(
+    entries: list[Entry], policy: Policy, free: int | None, chance: random.Random
+) -> None:
+    shuffled = entries[:]
+    chance.shuffle(shuffled)
+    judged = judge(shuffled, policy, NOW, free=free)
+    assert sorted(judged, key=lambda v: v.entry.path) == sorted(
+        judge(entries, policy, NOW, free=free), key=lambda v: v.entry.path
+    )
+
+
+@examples
+@given(_entries(), _policies, _frees)
+def test_what_nothing_protects_goes_at_age_zero(
+    entries: list[Entry], policy: Policy, free: int | None
+) -> None:
+    bare = [e._replace(use=None, pin=None, mounted=None, unreadable=None) for e in entries]
+    assert _gone(bare, Policy(max_age=0), free) == {e.path for e in bare}

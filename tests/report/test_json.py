@@ -1,0 +1,181 @@
+"""What programs read: integer bytes, ISO 8601 times, a schema version."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from common.temp.core.entry import Inventory, Leftover, Problem, Use
+from common.temp.core.plan import Outcome, Plan, Report, Step
+from common.temp.core.retention import Policy, Reason, judge
+from common.temp.report.json import clean_project, document, status_project
+from tests.support import DAY, NOW, entry
+
+WHY = Reason("expired", "goes", "48 h > 24 h")
+OLD = entry(path="debug/old_1700000000", label="old", changed=NOW - 2 * DAY, size=8192, shared=4096)
+
+
+def _status(*entries: Any, shown: int | None = None) -> dict[str, Any]:
+    verdicts = judge(entries, Policy(max_age=DAY), NOW)
+    inventory = Inventory(
+        root="/r",
+        entries=entries,
+        problems=(Problem("debug/x", "Permission denied"), Problem("y", "vanished", False)),
+        leftovers=(Leftover("z", True),),
+        free=1024,
+    )
+    return status_project("demo", inventory, verdicts, verdicts[:shown], NOW)
+
+
+def test_an_entry_has_all_that_is_known_in_exact_units() -> None:
+    one = entry(
+        apparent=5000, shared=512, files=2, directories=1, changed=NOW - 60.5, changed_in="a/b",
+        use=Use("owner", "python (pid 7)"), pin="why", made_by="python (pid 7)",
+        unreadable="Permission denied",
+    )  # fmt: skip
+    assert _status(one)["entries"] == [
+        {
+            "path": "debug/demo_1699990000",
+            "category": "debug",
+            "name": "demo_1699990000",
+            "label": "demo",
+            "made_at": "2023-11-14T19:26:40Z",
+            "made_by": "python (pid 7)",
+            "kind": "directory",
+            "size_bytes": 4096,
+            "apparent_bytes": 5000,
+            "shared_bytes": 512,
+            "files": 2,
+            "directories": 1,
+            "changed_at": "2023-11-14T22:12:19Z",
+            "changed_in": "a/b",
+            "age_seconds": 60,
+            "in_use": {"how": "owner", "who": "python (pid 7)"},
+            "pinned": "why",
+            "unreadable": "Permission denied",
+            "goes": False,
+            "reasons": [
+                {"rule": "in use", "effect": "stays", "evidence": "python (pid 7)"},
+                {"rule": "pinned", "effect": "stays", "evidence": "why"},
+                {
+                    "rule": "unreadable",
+                    "effect": "stays",
+                    "evidence": "Permission denied, so its age is not known",
+                },
+            ],
+        }
+    ]
+
+
+def test_what_is_not_known_of_an_entry_is_null() -> None:
+    (one,) = _status(entry(path="plain", label="plain", stamp=None))["entries"]
+    assert [one[key] for key in ("made_at", "made_by", "in_use", "pinned", "unreadable")] == (
+        [None] * 5
+    )
+
+
+def test_an_entry_from_the_future_has_no_age() -> None:
+    (one,) = _status(entry(future=True))["entries"]
+    assert one["age_seconds"] == 0
+
+
+def test_the_totals_count_also_what_is_not_shown() -> None:
+    found = _status(entry(), OLD, shown=1)
+    assert len(found["entries"]) == 1
+    assert found["totals"] == {
+        "entries": 2,
+        "size_bytes": 12288,
+        "reclaimable_bytes": 4096,
+        "categories": {"debug": {"entries": 2, "size_bytes": 12288, "reclaimable_bytes": 4096}},
+    }
+
+
+def test_a_status_has_the_root_its_problems_and_its_leftovers() -> None:
+    found = _status()
+    assert (found["project"], found["root"], found["free_bytes"]) == ("demo", "/r", 1024)
+    assert found["problems"] == [
+        {"path": "debug/x", "what": "Permission denied", "blocking": True},
+        {"path": "y", "what": "vanished", "blocking": False},
+    ]
+    assert found["leftovers"] == [{"name": "z", "being_freed": True}]
+
+
+_PLAN = Plan(
+    root="/r",
+    policy=Policy(),
+    drawn_at=NOW,
+    steps=(Step(OLD, "delete", WHY), Step(entry(), "delete", WHY)),
+    kept=judge([entry(path="debug/new_1")], Policy(max_age=DAY), NOW),
+    problems=(Problem("debug/x", "Permission denied"),),
+)
+
+
+def test_a_dry_run_has_planned_entries_and_nothing_freed() -> None:
+    found = clean_project("demo", _PLAN, None)
+    assert found == {
+        "project": "demo",
+        "root": "/r",
+        "planned_bytes": 8192,
+        "freed_bytes": 0,
+        "finished_leftovers": 0,
+        "entries": [
+            {
+                "path": path,
+                "category": "debug",
+                "disposal": "delete",
+                "size_bytes": size,
+                "reason": {"rule": "expired", "effect": "goes", "evidence": "48 h > 24 h"},
+                "status": "planned",
+                "detail": "",
+                "freed_bytes": 0,
+            }
+            for path, size in (("debug/old_1700000000", 8192), ("debug/demo_1699990000", 4096))
+        ],
+        "kept": [
+            {
+                "path": "debug/new_1",
+                "reasons": [{"rule": "within limits", "effect": "stays", "evidence": "1 h ≤ 24 h"}],
+            }
+        ],
+        "problems": [{"path": "debug/x", "what": "Permission denied", "blocking": True}],
+    }
+
+
+def test_a_report_has_what_became_of_each_entry() -> None:
+    report = Report(
+        plan=_PLAN,
+        outcomes=(
+            Outcome(_PLAN.steps[0], "done", "", 4096),
+            Outcome(_PLAN.steps[1], "failed", "Permission denied", 512),
+        ),
+        finished=1,
+        finished_bytes=100,
+        problems=(Problem("z", "cannot be deleted: no"),),
+    )
+    found = clean_project("demo", _PLAN, report)
+    assert [(one["status"], one["detail"], one["freed_bytes"]) for one in found["entries"]] == [
+        ("done", "", 4096),
+        ("failed", "Permission denied", 512),
+    ]
+    assert (found["freed_bytes"], found["finished_leftovers"]) == (4708, 1)
+    assert [problem["path"] for problem in found["problems"]] == ["z"]
+
+
+def test_a_document_has_its_kind_its_time_and_the_version_of_its_schema() -> None:
+    assert json.loads(document("clean", NOW, [{"project": "demo"}], dry_run=True)) == {
+        "schema": 1,
+        "kind": "clean",
+        "at": "2023-11-14T22:13:20Z",
+        "dry_run": True,
+        "projects": [{"project": "demo"}],
+    }
+
+
+def test_a_name_that_is_no_utf_8_comes_back_as_the_bytes_it_was() -> None:
+    raw = b"debug/a\xff\x1b\n_1"
+    text = document("status", NOW, [_status(entry(path=os.fsdecode(raw)))])
+    assert text.isascii()
+    assert text.replace("\n", "").isprintable()
+    path = json.loads(text)["projects"][0]["entries"][0]["path"]
+    assert os.fsencode(path) == raw

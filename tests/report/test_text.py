@@ -1,0 +1,438 @@
+"""What people read: nothing from a disk reaches the terminal as it is."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from common.temp.core.entry import Entry, Inventory, Leftover, Problem, Use
+from common.temp.core.plan import Disposal, Outcome, Plan, Report, Status, Step
+from common.temp.core.retention import Policy, Reason, Verdict, explain, judge
+from common.temp.report.text import (
+    age_seconds,
+    category_totals,
+    counted,
+    explanation,
+    instant,
+    outcome_line,
+    plain,
+    plan_text,
+    problem_line,
+    report_text,
+    status_csv,
+    status_text,
+)
+from tests.support import DAY, HOUR, NOW, entry
+
+NASTY = os.fsdecode(b"a\x1b[31m\xff\n\x07") + "\u202e|1e5"
+TAMED = "a\\x1b[31m\\xff\\n\\x07\\u202e|1e5"
+WHY = Reason("expired", "goes", "31 h > 24 h")
+
+
+def verdicts(*entries: Entry) -> tuple[Verdict, ...]:
+    return judge(entries, Policy(max_age=DAY), NOW)
+
+
+def status(*entries: Entry, style: str = "table", shown: int | None = None, **more: object) -> str:
+    found = verdicts(*entries)
+    inventory = Inventory(root="/r", entries=entries, **more)  # type: ignore[arg-type]
+    return status_text("demo", inventory, found, found[:shown], NOW, style)  # type: ignore[arg-type]
+
+
+def plan(*steps: Step, **more: object) -> Plan:
+    return Plan(root="/r", policy=Policy(), drawn_at=NOW, steps=steps, **more)  # type: ignore[arg-type]
+
+
+def step(disposal: Disposal = "delete", **overrides: object) -> Step:
+    return Step(entry(**overrides), disposal, WHY)
+
+
+def kept(rule: str, evidence: str = "so", **overrides: object) -> Verdict:
+    return Verdict(entry(**overrides), True, (Reason(rule, "stays", evidence),))
+
+
+# -- neutralising -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "tamed"),
+    [
+        ("plain text, naïve, 日本, é|\\", "plain text, naïve, 日本, é|\\"),
+        ("\x1b[31mred\x1b[0m", "\\x1b[31mred\\x1b[0m"),
+        ("\x9b31m", "\\x9b31m"),
+        ("a\nb\rc\td", "a\\nb\\rc\\td"),
+        ("a\x00b\x7f", "a\\x00b\\x7f"),
+        (os.fsdecode(b"\xff\xfe"), "\\xff\\xfe"),
+        ("\ud83d", "\\ud83d"),
+        ("gpj\u202eexe", "gpj\\u202eexe"),
+        ("\u2066a\u2069\u200b", "\\u2066a\\u2069\\u200b"),
+        ("\u2028\u2029\x85", "\\u2028\\u2029\\x85"),
+        ("\U000e0041", "\\U000e0041"),
+        ("", ""),
+    ],
+)
+def test_what_a_terminal_might_act_on_is_spelled_out(text: str, tamed: str) -> None:
+    assert plain(text) == tamed
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.text(st.characters(), max_size=40))
+def test_a_tamed_text_is_printable_in_one_line_and_can_be_encoded(text: str) -> None:
+    tamed = plain(text)
+    assert tamed.isprintable()
+    assert tamed.encode("utf-8").decode("utf-8") == tamed
+    assert len(tamed.splitlines()) <= 1
+    assert plain(tamed) == tamed
+
+
+@pytest.mark.parametrize("style", ["table", "github"])
+def test_a_status_tames_every_text_from_the_disk(style: str) -> None:
+    nasty = entry(
+        path=f"{NASTY}/{NASTY}",
+        category=NASTY,
+        label=NASTY,
+        use=Use("owner", NASTY),
+        pin=NASTY,
+        unreadable=NASTY,
+        changed_in=NASTY,
+    )
+    printed = status(nasty, style=style)
+    assert plain(printed.replace("\n", "")) == printed.replace("\n", "")
+    expected = TAMED if style == "table" else TAMED.replace("\\", "\\\\").replace("|", "\\|")
+    assert printed.count(expected) >= 6
+
+
+def test_a_number_like_name_is_printed_as_it_is() -> None:
+    printed = status(
+        entry(path="debug/1e5", label="1e5"), entry(path="debug/0x10", label="0x10"),
+        entry(path="1_0/00123", category="1_0"),
+    )  # fmt: skip
+    for text in ("1e5", "0x10", "00123", "1_0"):
+        assert text in printed.split()
+
+
+@pytest.mark.parametrize("name", ["a|b", "a\\|b", "a\\", "|", "a||b", "\\\\|"])
+def test_a_cell_of_a_github_table_cannot_end_early(name: str) -> None:
+    printed = status(entry(path=f"debug/{name}", label=name), style="github")
+    rows = [line for line in printed.splitlines() if line.startswith("| debug")]
+    cells = _github_cells(rows[0])
+    assert len(cells) == 7
+    assert cells[1] == name
+
+
+def _github_cells(row: str) -> list[str]:
+    """The cells of a row as GitHub reads it: a backslash escapes what follows."""
+    cells, current, escaped = [], "", False
+    for letter in row.strip()[1:]:
+        if escaped:
+            current += letter
+            escaped = False
+        elif letter == "\\":
+            escaped = True
+        elif letter == "|":
+            cells.append(current.strip())
+            current = ""
+        else:
+            current += letter
+    return cells
+
+
+# -- small things -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "1970-01-01T00:00:00Z"),
+        (NOW + 0.9, "2023-11-14T22:13:20Z"),
+        (-1, "1969-12-31T23:59:59Z"),
+        (10**12, "1000000000000"),
+        (1e30, str(int(1e30))),
+    ],
+)
+def test_an_instant_is_iso_8601_in_utc_where_a_calendar_reaches(seconds: float, text: str) -> None:
+    assert instant(seconds) == text
+
+
+def test_a_count_agrees_with_its_noun() -> None:
+    assert [counted(n) for n in (0, 1, 2)] == ["0 entries", "1 entry", "2 entries"]
+    assert counted(1, "project", "projects") == "1 project"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "seconds"),
+    [({}, 3600), ({"future": True}, 0), ({"changed": NOW + 5}, 0)],
+)
+def test_what_lies_in_the_future_has_no_age(overrides: dict[str, object], seconds: int) -> None:
+    assert age_seconds(entry(**overrides), NOW) == seconds
+
+
+def test_totals_are_by_category_and_leave_out_what_would_not_be_freed() -> None:
+    old = {"changed": NOW - 2 * DAY, "size": 1000, "shared": 300}
+    found = verdicts(
+        entry(path="debug/a_1", label="a", size=10),
+        entry(path="debug/b_1", label="b", **old),
+        entry(path="cache/c_1", category="cache", **old),
+    )
+    assert list(category_totals(found).items()) == [
+        ("cache", (1, 1000, 700)),
+        ("debug", (2, 1010, 700)),
+    ]
+
+
+# -- status -----------------------------------------------------------------------------------
+
+
+def test_a_status_shows_each_entry_and_totals() -> None:
+    printed = status(
+        entry(files=3, size=2048),
+        entry(path="cache/old_1", category="cache", changed=NOW - 2 * DAY, pin="for Ann"),
+        free=5 * 1024**3,
+    )
+    lines = [" ".join(line.split()) for line in printed.splitlines() if line]
+    assert [line for line in lines if not line.startswith("---")] == [
+        "demo",
+        "category name size files age last change next clean",
+        "debug demo_1699990000 2.0 KiB 3 60 min 2023-11-14T21:13:20Z "
+        "stays: within limits: 1 h ≤ 24 h",
+        "cache old_1 4.0 KiB 0 48 h 2023-11-12T22:13:20Z stays: pinned: for Ann",
+        "category entries size would go",
+        "cache 1 4.0 KiB 0 B",
+        "debug 1 2.0 KiB 0 B",
+        "total 2 6.0 KiB 0 B",
+        "5.0 GiB free on its filesystem",
+    ]
+
+
+def test_all_that_keeps_an_entry_is_told() -> None:
+    used = entry(use=Use("owner", "python (pid 7)"), pin="why", unreadable="Permission denied")
+    assert (
+        "stays: in use: python (pid 7); pinned: why; "
+        "unreadable: Permission denied, so its age is not known" in status(used)
+    )
+
+
+def test_an_unreadable_entry_that_goes_is_told_to_be_unreadable() -> None:
+    hidden = entry(unreadable="Permission denied")
+    found = judge([hidden], Policy(everything=True), NOW)
+    printed = status_text("demo", Inventory(root="/r"), found, found, NOW, "table")
+    assert "goes: everything: all that nothing protects; unreadable: Permission denied" in printed
+
+
+def test_an_entry_from_the_future_is_shown_as_new() -> None:
+    row = next(line for line in status(entry(future=True)).splitlines() if "demo_" in line)
+    assert " new " in row
+
+
+def test_a_status_says_how_many_entries_it_left_out() -> None:
+    entries = [entry(path=f"debug/a_{i}") for i in range(3)]
+    assert "\n1 of 3 entries shown\n" in status(*entries, shown=1)
+    assert "shown" not in status(*entries)
+
+
+@pytest.mark.parametrize("style", ["table", "github"])
+def test_a_status_that_shows_no_entry_still_has_the_totals(style: str) -> None:
+    printed = status(entry(), style=style, shown=0)
+    assert "0 of 1 entry shown" in printed
+    assert "total" in printed
+
+
+def test_an_empty_root_has_no_entries_and_no_table() -> None:
+    assert status() == "demo\n\nno entries\n"
+
+
+def test_a_status_tells_of_leftovers() -> None:
+    left = (Leftover("a", True), Leftover("b", False), Leftover("c", False))
+    printed = status(leftovers=left)
+    assert "1 entry being freed by a clean that is running now" in printed
+    assert "2 entries left by a clean that was killed; the next one finishes" in printed
+
+
+def test_a_github_status_has_a_heading() -> None:
+    assert status(style="github").startswith("### demo\n")
+
+
+def test_a_status_as_csv_can_be_read_back() -> None:
+    found = verdicts(
+        entry(path='debug/a,"b"_1', label='a,"b"', use=Use("lock", "flock"), files=2),
+        entry(path=f"debug/{NASTY}", label="x", future=True, pin="why"),
+        entry(path="debug/old_1", label="old", changed=NOW - 2 * DAY),
+    )
+    rows = list(csv.DictReader(io.StringIO(status_csv([("demo", found)], NOW))))
+    assert [row["name"] for row in rows] == ['a,"b"_1', TAMED, "old_1"]
+    assert rows[0]["in_use"] == "flock"
+    assert rows[0]["size_bytes"] == "4096"
+    assert [row["age_seconds"] for row in rows] == ["3600", "0", "172800"]
+    assert [row["goes"] for row in rows] == ["false", "false", "true"]
+    assert rows[1]["pinned"] == "why"
+    assert rows[2] == {
+        "project": "demo", "category": "debug", "name": "old_1", "size_bytes": "4096",
+        "files": "0", "age_seconds": "172800", "changed_at": "2023-11-12T22:13:20Z",
+        "in_use": "", "pinned": "", "goes": "true", "rule": "expired", "evidence": "48 h > 24 h",
+    }  # fmt: skip
+
+
+# -- cleaning -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("disposal", "line", "total"),
+    [
+        (
+            "delete",
+            "would delete debug/demo_1699990000  4.0 KiB  (expired: 31 h > 24 h)",
+            "demo: would delete 1 entry and free 4.0 KiB",
+        ),
+        (
+            "trash",
+            "would trash debug/demo_1699990000  4.0 KiB  (expired: 31 h > 24 h)",
+            "demo: would trash 1 entry, which frees no space until the trash is emptied",
+        ),
+        (
+            "archive",
+            "would archive debug/demo_1699990000  4.0 KiB  (expired: 31 h > 24 h)",
+            "demo: would archive 1 entry",
+        ),
+    ],
+)
+def test_a_plan_says_what_would_be_done(disposal: Disposal, line: str, total: str) -> None:
+    assert plan_text("demo", plan(step(disposal))) == f"{line}\n{total}"
+
+
+def test_an_empty_plan_says_so_in_a_line() -> None:
+    assert plan_text("demo", plan()) == "demo: would delete 0 entries and free 0 B"
+
+
+def test_a_plan_names_what_is_protected_and_counts_the_rest() -> None:
+    keeping = (
+        kept("in use", "python (pid 7)", path="debug/a_1"),
+        kept("pinned", NASTY, path=f"debug/{NASTY}"),
+        kept("mounted", path="debug/m_1"),
+        kept("unreadable", path="debug/u_1"),
+        kept("tracked", "git tracks a", path="debug/t_1"),
+        kept("within limits", path="debug/b_1"),
+        kept("keep last", path="debug/c_1"),
+        kept("within limits", path="debug/d_1"),
+    )
+    left = (Leftover("x", False), Leftover("y", True))
+    printed = plan_text("demo", plan(kept=keeping, leftovers=left, out_of_scope=4))
+    assert printed == "\n".join(
+        [
+            "kept debug/a_1: in use: python (pid 7)",
+            f"kept debug/{TAMED}: pinned: {TAMED}",
+            "kept debug/m_1: mounted: so",
+            "kept debug/u_1: unreadable: so",
+            "kept debug/t_1: tracked: git tracks a",
+            "demo: would delete 0 entries and free 0 B; would finish 1 left by a clean that was "
+            "killed; kept 8 entries: 1 in use, 1 keep last, 1 mounted, 1 pinned, 1 tracked, "
+            "1 unreadable, 2 within limits; 4 not asked about",
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("disposal", "status", "detail", "freed", "line"),
+    [
+        ("delete", "done", "", 4096, "deleted debug/demo_1699990000  4.0 KiB  (expired: 31 h > 24 h)"),  # noqa: E501
+        ("trash", "done", "in the trash", 0, "trashed debug/demo_1699990000  in the trash  (expired: 31 h > 24 h)"),  # noqa: E501
+        ("archive", "done", "archived as /a", 0, "archived debug/demo_1699990000  archived as /a  (expired: 31 h > 24 h)"),  # noqa: E501
+        ("delete", "skipped", f"in use by {NASTY}", 0, f"skipped debug/demo_1699990000: in use by {TAMED}"),  # noqa: E501
+        ("delete", "failed", f"{NASTY}: no", 7, f"failed debug/demo_1699990000: {TAMED}: no"),
+    ],
+)  # fmt: skip
+def test_an_outcome_is_a_line(
+    disposal: Disposal, status: Status, detail: str, freed: int, line: str
+) -> None:
+    assert outcome_line(Outcome(step(disposal), status, detail, freed)) == line
+
+
+@pytest.mark.parametrize(
+    ("disposal", "more"),
+    [
+        ("delete", ""),
+        ("trash", " (what is in the trash takes space until that is emptied)"),
+        ("archive", " (what was archived on the same disk still takes space)"),
+    ],
+)
+def test_a_report_says_what_was_freed_and_what_was_not(disposal: Disposal, more: str) -> None:
+    one = step(disposal)
+    report = Report(plan=plan(one), outcomes=(Outcome(one, "done", "", 1024),))
+    assert report_text("demo", report) == f"demo: cleaned 1 entry, freed 1.0 KiB{more}"
+
+
+def test_a_report_counts_what_was_skipped_failed_and_finished() -> None:
+    steps = [step(path=f"debug/a_{i}") for i in range(4)]
+    report = Report(
+        plan=plan(*steps, kept=(kept("pinned", "why"),)),
+        outcomes=(
+            Outcome(steps[0], "done", "", 1024),
+            Outcome(steps[1], "skipped", "is gone already"),
+            Outcome(steps[2], "failed", "Permission denied"),
+            Outcome(steps[3], "skipped", "in use by x"),
+        ),
+        finished=2,
+        finished_bytes=1024,
+    )
+    assert report_text("demo", report) == "\n".join(
+        [
+            "kept debug/demo_1699990000: pinned: why",
+            "skipped debug/a_1: is gone already",
+            "skipped debug/a_3: in use by x",
+            "demo: cleaned 1 entry, freed 2.0 KiB; finished 2 left by a clean that was killed; "
+            "2 skipped; 1 failed; kept 1 entry: 1 pinned",
+        ]
+    )
+
+
+def test_a_problem_is_one_line() -> None:
+    assert problem_line(NASTY, Problem(NASTY, NASTY)) == f"problem: {TAMED}: {TAMED}: {TAMED}"
+
+
+# -- explaining -------------------------------------------------------------------------------
+
+
+def _explained(one: Entry, policy: Policy) -> str:
+    verdict, reasons = explain([one], policy, NOW, one.path)
+    return explanation(verdict, reasons, NOW)
+
+
+def test_an_explanation_has_the_facts_and_each_rule() -> None:
+    one = entry(changed=NOW - 31 * HOUR, changed_in="a/b", files=1, made_by="python (pid 7)")
+    assert _explained(one, Policy(max_age=DAY, exclude=("x",))) == "\n".join(
+        [
+            "debug/demo_1699990000: would go, expired: 31 h > 24 h, newest change in a/b",
+            "  4.0 KiB in 1 file, last change 2023-11-13T15:13:20Z (31 h ago) in a/b",
+            "  made by python (pid 7)",
+            "",
+            "rule by rule (- asks for it to go, + keeps it):",
+            "    in use: by nobody",
+            "    pinned: no",
+            "    excluded: matches none of x",
+            "  - expired: 31 h > 24 h, newest change in a/b",
+            "",
+            "It stays if it is pinned (`temp-pin`), if `exclude` matches it, "
+            "or while a process uses it.",
+        ]
+    )
+
+
+def test_an_explanation_marks_what_keeps_an_entry() -> None:
+    printed = _explained(entry(pin="why", future=True), Policy(max_age=DAY))
+    assert printed.startswith("debug/demo_1699990000: stays, pinned: why\n")
+    assert "\n  + pinned: why\n" in printed
+    assert "(counts as new)\n  made by nobody on record\n" in printed
+
+
+def test_an_explanation_tames_every_text_from_the_disk() -> None:
+    one = entry(
+        path=f"debug/{NASTY}", label=NASTY, changed_in=NASTY, made_by=NASTY, pin=NASTY,
+        use=Use("owner", NASTY), unreadable=NASTY, mounted=NASTY,
+    )  # fmt: skip
+    printed = _explained(one, Policy(max_age=DAY)._replace(exclude=(NASTY, "*")))
+    assert plain(printed.replace("\n", "")) == printed.replace("\n", "")
+    assert len(printed.splitlines()) == 13

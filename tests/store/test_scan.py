@@ -1,0 +1,694 @@
+"""What a scan sees: entries, their measures, and who uses them. It writes nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import resource
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from common.temp import get_debug_temp_dir, pin
+from common.temp.core.entry import Entry, Problem
+from common.temp.errors import InvalidSettings, StorageError
+from common.temp.store import scan as scanning
+from common.temp.store.allocation import allocate, make_root
+from common.temp.store.lease import Leases
+from common.temp.store.scan import (
+    find_entry,
+    free_bytes,
+    list_entries,
+    listing,
+    locate,
+    measure,
+    newest_change,
+    scan,
+)
+from tests.support import (
+    EVERYTHING,
+    HOUR,
+    age,
+    make_entry,
+    mounted,
+    outcomes,
+    plain_user,
+    process,
+    run,
+    scanned,
+    swept,
+)
+
+
+@pytest.fixture
+def root(project: Path) -> Path:
+    return project / ".tmp"
+
+
+@pytest.fixture
+def few_descriptors(root: Path) -> Iterator[None]:
+    """No more than 128 open files; what is left is too deep for pytest to clean up."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    run(["rm", "-rf", str(root)], cwd=root.parent)
+
+
+def only(root: Path) -> Entry:
+    (entry,) = scanned(root).values()
+    return entry
+
+
+def problems(root: Path) -> dict[str, str]:
+    return {problem.path: problem.what for problem in scan(root, time.time()).problems}
+
+
+def chain(top: Path, depth: int, *, pairs: bool = False) -> None:
+    """A chain of directories in `top`, `depth` deep, far beyond the longest path that one can
+    spell; with `pairs` each level has a second subdirectory, with a file.
+    """
+    descriptor = os.open(top, os.O_RDONLY)
+    for level in range(depth):
+        if pairs:
+            os.mkdir("side", dir_fd=descriptor)
+            os.close(os.open("side/file", os.O_CREAT | os.O_WRONLY, dir_fd=descriptor))
+        os.mkdir("d", dir_fd=descriptor)
+        above, descriptor = descriptor, os.open("d", os.O_RDONLY, dir_fd=descriptor)
+        os.close(above)
+        if level == depth - 1:
+            os.close(os.open("deepest", os.O_CREAT | os.O_WRONLY, dir_fd=descriptor))
+    os.close(descriptor)
+
+
+# -- sizes ----------------------------------------------------------------------------------------
+
+
+def du(path: Path, *options: str) -> int:
+    done = run(["du", "-s", "--block-size=1", *options, "--", str(path)], cwd=path.parent)
+    return int(done.stdout.split()[0])
+
+
+@pytest.mark.skipif(not shutil.which("du"), reason="needs du")
+def test_sizes_are_what_du_says(root: Path) -> None:
+    path = make_entry(root, "debug/x", files=30)
+    (path / "deep" / "er").mkdir(parents=True)
+    with open(path / "deep" / "sparse", "wb") as file:
+        file.truncate(10_000_000)
+        file.seek(5_000_000)
+        file.write(b"x" * 70_000)
+    (path / "deep" / "hard").write_bytes(b"h" * 50_000)
+    os.link(path / "deep" / "hard", path / "deep" / "er" / "hard")
+    os.symlink("/" + "y" * 200, path / "deep" / "link")
+    os.mkfifo(path / "fifo")
+    entry = only(root)
+    assert entry.size == du(path)
+    seen = {}
+    for above, directories, files in os.walk(path):
+        for name in [*directories, *files]:
+            status = os.lstat(os.path.join(above, name))
+            seen[status.st_ino] = status.st_size
+    assert entry.apparent == sum(seen.values()) + path.stat().st_size
+    assert (entry.files, entry.directories, entry.shared) == (35, 3, 0)
+
+
+def test_what_a_hard_link_outside_keeps_is_shared(root: Path, tmp_path: Path) -> None:
+    path = make_entry(root, "debug/x")
+    (path / "big").write_bytes(b"x" * 40_960)
+    os.link(path / "big", path / "again")
+    os.link(path / "big", tmp_path / "outside")
+    (path / "inside").write_bytes(b"x" * 8_192)
+    os.link(path / "inside", path / "inside too")
+    entry = only(root)
+    assert entry.shared == 40_960
+    assert entry.size == du(path)
+
+
+def test_a_hard_linked_file_as_an_entry_is_shared(root: Path, tmp_path: Path) -> None:
+    make_root(str(root))
+    (root / "log").write_bytes(b"x" * 4096)
+    os.link(root / "log", tmp_path / "outside")
+    assert only(root).shared == 4096
+
+
+@pytest.mark.usefixtures("few_descriptors")
+def test_a_chain_of_10_000_levels_is_measured_in_few_descriptors(root: Path) -> None:
+    path = make_entry(root, "debug/x")
+    chain(path, 10_000)
+    entry = only(root)
+    assert (entry.directories, entry.files, entry.unreadable) == (10_001, 2, None)
+    assert entry.changed_in.endswith("/d/deepest") or entry.changed_in.endswith("/d")
+    assert len(swept(root).done) == 1
+    assert not path.exists()
+
+
+@pytest.mark.usefixtures("few_descriptors")
+def test_a_caterpillar_of_3_000_levels_is_measured_in_few_descriptors(root: Path) -> None:
+    path = make_entry(root, "debug/x")
+    chain(path, 3_000, pairs=True)
+    entry = only(root)
+    assert (entry.directories, entry.files, entry.unreadable) == (6_001, 3_002, None)
+    assert len(swept(root).done) == 1
+    assert not path.exists()
+
+
+def test_names_of_any_bytes_are_measured(root: Path) -> None:
+    path = make_entry(root, "debug/x", files=0)
+    names = [b"\xff" * 255, b"\n", b"a\tb", b"-rf", b"\xc3\x28", " ü".encode()]
+    for name in names:
+        os.mkdir(os.path.join(os.fsencode(path), name))
+        with open(os.path.join(os.fsencode(path), name, name), "w"):
+            pass
+    entry = only(root)
+    assert (entry.files, entry.directories, entry.unreadable) == (6, 7, None)
+    assert len(swept(root).done) == 1
+
+
+def test_an_entry_may_have_a_name_of_255_bytes_that_is_no_utf_8(root: Path) -> None:
+    make_root(str(root))
+    (root / "debug").mkdir()
+    os.mkdir(os.path.join(os.fsencode(root), b"debug", b"\xff" * 255))
+    assert only(root).name == "\udcff" * 255
+    assert len(swept(root).done) == 1
+
+
+# -- changes --------------------------------------------------------------------------------------
+
+
+def test_one_fresh_file_five_levels_down_is_found_and_named(root: Path) -> None:
+    path = make_entry(root, "debug/x_1600000000", age_hours=100)
+    (path / "1/2/3/4/5").mkdir(parents=True)
+    (path / "1/2/3/4/5/fresh").write_text("")
+    age(path, 100)
+    os.utime(path / "1/2/3/4/5/fresh")
+    entry = only(root)
+    assert entry.changed_in == "1/2/3/4/5/fresh"
+    assert time.time() - entry.changed < HOUR
+
+
+def test_a_directory_from_which_something_was_removed_is_a_change(root: Path) -> None:
+    path = make_entry(root, "debug/x", age_hours=100)
+    (path / "sub").mkdir()
+    age(path, 100)
+    os.utime(path / "sub")
+    assert only(root).changed_in == "sub"
+
+
+@pytest.mark.parametrize("what", ["", "deep/file"])
+def test_a_change_in_the_future_counts_as_new_and_is_a_problem(root: Path, what: str) -> None:
+    path = make_entry(root, "debug/x", age_hours=100)
+    (path / "deep").mkdir()
+    (path / "deep" / "file").write_text("")
+    age(path, 100)
+    os.utime(path / what, (0, time.time() + 1000))
+    inventory = scan(root, time.time())
+    where = f" ({what})" if what else ""
+    assert inventory.problems == (
+        Problem("debug/x", f"was changed in the future{where}, so it counts as new", False),
+    )
+    assert inventory.entries[0].future
+
+
+def test_a_stamp_in_the_future_counts_as_new_and_is_a_problem(root: Path) -> None:
+    make_entry(root, f"debug/x_{int(time.time()) + 1000}", age_hours=100)
+    inventory = scan(root, time.time())
+    assert [(p.what, p.blocking) for p in inventory.problems] == [
+        ("has a stamp in the future, so it counts as new", False)
+    ]
+    assert inventory.entries[0].future
+
+
+def test_a_clock_that_is_a_few_seconds_off_is_no_problem(root: Path) -> None:
+    path = make_entry(root, f"debug/x_{int(time.time()) + 5}")
+    os.utime(path, (0, time.time() + 5))
+    assert problems(root) == {}
+
+
+def test_the_newest_change_of_a_file_is_its_own(root: Path) -> None:
+    make_root(str(root))
+    (root / "log").write_text("")
+    age(root / "log", 5)
+    descriptor = os.open(root, os.O_RDONLY)
+    try:
+        assert newest_change(descriptor, "log") == ((root / "log").stat().st_mtime_ns / 1e9, "")
+    finally:
+        os.close(descriptor)
+
+
+# -- what is not entered --------------------------------------------------------------------------
+
+
+def test_symlinks_are_never_followed(root: Path, tmp_path: Path) -> None:
+    canary = make_entry(tmp_path, "canary", files=50)
+    path = make_entry(root, "debug/x", files=0)
+    (path / "link").symlink_to(canary)
+    (root / "linked").symlink_to(canary)
+    (root / "cache").symlink_to(canary)
+    seen = {entry.path: (entry.kind, entry.files) for entry in scanned(root).values()}
+    assert seen == {
+        "debug/x": ("directory", 1),
+        "linked": ("symlink", 1),
+        "cache": ("symlink", 1),
+    }
+    assert len(swept(root).done) == 3
+    assert len(list(canary.iterdir())) == 50
+
+
+@contextlib.contextmanager
+def bound(source: Path, target: Path) -> Iterator[None]:
+    target.mkdir(parents=True)
+    if run(["mount", "--bind", str(source), str(target)], cwd=source).returncode:
+        pytest.skip("cannot bind-mount")
+    try:
+        yield
+    finally:
+        # Wherever it is by now, should a test fail.
+        run(["umount", "--lazy", str(target)], cwd=source)
+
+
+@pytest.mark.parametrize("where", ["", "sub/m"])
+def test_a_filesystem_in_an_entry_is_not_entered_and_the_entry_stays(
+    root: Path, where: str
+) -> None:
+    path = make_entry(root, "debug/x", files=0)
+    make_entry(root, "debug/y")
+    with mounted(path / where, "size=64k") as directory:
+        (directory / "precious").write_text("p")
+        entry = scanned(root)["debug/x"]
+        assert entry.mounted == f"debug/x/{where}".rstrip("/")
+        assert entry.files == (1 if not where else 0)
+        assert outcomes(swept(root)) == {"debug/y": ("done", "")}
+        assert (directory / "precious").read_text() == "p"
+
+
+@pytest.mark.parametrize("where", ["b", "sub/b"])
+def test_a_bind_mount_of_the_same_filesystem_is_not_entered_and_the_entry_stays(
+    root: Path, tmp_path: Path, where: str
+) -> None:
+    canary = make_entry(tmp_path, "canary", files=3)
+    path = make_entry(root, "debug/x", files=1)
+    with bound(canary, path / where):
+        entry = scanned(root)["debug/x"]
+        assert (entry.mounted, entry.files) == (f"debug/x/{where}", 1)
+        assert swept(root).outcomes == ()
+        assert len(list(canary.iterdir())) == 3
+
+
+def test_an_entry_that_is_a_bind_mount_stays(root: Path, tmp_path: Path) -> None:
+    canary = make_entry(tmp_path, "canary", files=3)
+    with bound(canary, root / "debug" / "x"):
+        assert scanned(root)["debug/x"].mounted == "debug/x"
+        assert swept(root).outcomes == ()
+    assert len(list(canary.iterdir())) == 3
+
+
+# -- what cannot be read --------------------------------------------------------------------------
+
+
+def test_an_entry_that_cannot_be_read_is_a_problem_and_the_others_are_seen(root: Path) -> None:
+    make_entry(root, "debug/closed", age_hours=100).chmod(0)
+    make_entry(root, "debug/half", age_hours=100)
+    (root / "debug/half/inner").mkdir()
+    (root / "debug/half/inner").chmod(0o300)
+    make_entry(root, "debug/open", age_hours=100)
+    with plain_user():
+        inventory = scan(root, time.time())
+    assert {entry.path: entry.unreadable for entry in inventory.entries} == {
+        "debug/closed": "Permission denied",
+        "debug/half": "Permission denied in inner",
+        "debug/open": None,
+    }
+    assert {p.path: (p.what, p.blocking) for p in inventory.problems} == {
+        "debug/closed": ("Permission denied", True),
+        "debug/half": ("Permission denied in inner", True),
+    }
+
+
+def test_a_directory_whose_files_cannot_be_looked_at_is_a_problem(root: Path) -> None:
+    path = make_entry(root, "debug/x")
+    path.chmod(0o400)
+    with plain_user():
+        assert problems(root) == {"debug/x": "Permission denied"}
+
+
+def test_a_file_that_cannot_be_read_is_measured_all_the_same(root: Path) -> None:
+    make_root(str(root))
+    (root / "log").write_bytes(b"x" * 4096)
+    (root / "log").chmod(0)
+    with plain_user():
+        assert (only(root).size, problems(root)) == (4096, {})
+
+
+def test_a_category_that_cannot_be_read_is_a_problem_and_the_others_are_seen(root: Path) -> None:
+    make_entry(root, "debug/x")
+    make_entry(root, "cache/y")
+    (root / "debug").chmod(0)
+    with plain_user():
+        assert list(scanned(root)) == ["cache/y"]
+        assert problems(root) == {"debug": "Permission denied"}
+        with pytest.raises(StorageError, match=r"cannot list .*debug: Permission denied"):
+            list_entries(root)
+
+
+def test_a_directory_of_an_unknown_name_that_cannot_be_read_is_an_entry(root: Path) -> None:
+    make_entry(root, "mine/x_1696348800")
+    (root / "mine").chmod(0)
+    with plain_user():
+        assert only(root).unreadable == "Permission denied"
+
+
+def test_a_root_that_cannot_be_read_is_an_error(root: Path) -> None:
+    make_root(str(root))
+    root.chmod(0o100)
+    with plain_user(), pytest.raises(StorageError, match=r"cannot list .*\.tmp: Permission denied"):
+        scan(root, time.time())
+
+
+def test_a_holding_area_that_cannot_be_read_is_an_error(root: Path) -> None:
+    make_root(str(root))
+    (root / ".tempkeep" / "holding").chmod(0)
+    with plain_user(), pytest.raises(StorageError, match=r"cannot list .*holding: Permission"):
+        scan(root, time.time())
+
+
+# -- what changes meanwhile -----------------------------------------------------------------------
+
+
+def test_an_entry_that_vanishes_during_the_scan_is_a_remark_and_the_others_are_seen(
+    root: Path,
+) -> None:
+    for name in "abc":
+        make_entry(root, f"debug/{name}")
+
+    def vanish(entries: int, size: int) -> None:
+        shutil.rmtree(root / "debug" / "b", ignore_errors=True)
+
+    inventory = scan(root, time.time(), progress=vanish)
+    assert [entry.path for entry in inventory.entries] == ["debug/a", "debug/c"]
+    assert inventory.problems == (
+        Problem("debug/b", "vanished while it was being looked at", blocking=False),
+    )
+
+
+def test_an_entry_that_turns_into_a_link_during_the_scan_is_not_followed(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    canary = make_entry(tmp_path, "canary", files=9)
+    path = make_entry(root, "debug/x")
+    real = scanning._look_inside
+
+    def swap(*arguments: object) -> object:
+        shutil.rmtree(path)
+        path.symlink_to(canary)
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(scanning, "_look_inside", swap)
+    inventory = scan(root, time.time())
+    assert inventory.entries == ()
+    assert [(p.path, p.blocking) for p in inventory.problems] == [("debug/x", True)]
+
+
+def test_a_category_that_vanishes_while_the_root_is_listed_is_left_out(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_entry(root, "debug/x")
+    make_entry(root, "work/y")
+    real = scanning._children_of_category
+
+    def vanish(path: str, known: bool) -> list[str] | None:
+        shutil.rmtree(root / "debug", ignore_errors=True)
+        return real(path, known)
+
+    monkeypatch.setattr(scanning, "_children_of_category", vanish)
+    assert list_entries(root) == [root / "work" / "y"]
+
+
+def test_a_tree_that_is_torn_down_and_moved_about_under_the_scan_ends_no_scan(root: Path) -> None:
+    path = make_entry(root, "debug/x")
+    make_entry(root, "debug/y")
+    done = threading.Event()
+
+    def rage() -> None:
+        chance = random.Random(1)
+        while not done.is_set():
+            with contextlib.suppress(OSError):
+                chain(path, 80, pairs=True)
+            for _ in range(10):
+                levels = "/".join(["d"] * chance.randrange(70))
+                with contextlib.suppress(OSError):
+                    (path / levels / "d").rename(path / f"moved{chance.random()}")
+            shutil.rmtree(path, ignore_errors=True)
+            path.mkdir(exist_ok=True)
+
+    thread = threading.Thread(target=rage)
+    thread.start()
+    try:
+        for _ in range(150):
+            assert "debug/y" in scanned(root)
+    finally:
+        done.set()
+        thread.join()
+    assert len(os.listdir("/proc/self/fd")) < 60
+
+
+def test_a_directory_that_is_moved_while_it_is_read_is_a_problem(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_entry(root, "debug/x")
+    chain(path, 120, pairs=True)
+    deep = path / "/".join(["d"] * 60)
+    real = scanning._climb
+    moved: list[Path] = []
+
+    def climb(descriptor: int, levels: int) -> int:
+        if not moved:
+            moved.append((deep / "d").rename(path / "moved"))
+        return real(descriptor, levels)
+
+    monkeypatch.setattr(scanning, "_climb", climb)
+    inventory = scan(root, time.time())
+    assert moved
+    (problem,) = inventory.problems
+    assert problem.what.startswith("moved while it was being read in d/d/d")
+    assert inventory.entries[0].unreadable == problem.what
+
+
+# -- categories and entries -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("made", "seen"),
+    [
+        (["debug/x"], {"debug/x": "debug"}),
+        (["uncategorized/x"], {"uncategorized/x": "uncategorized"}),
+        (["x_1696348800"], {"x_1696348800": "uncategorized"}),
+        (["x_1696348800/y_1696348800"], {"x_1696348800": "uncategorized"}),
+        (["x"], {"x": "uncategorized"}),
+        (["mine/x"], {"mine": "uncategorized"}),
+        (["mine/x_1696348800"], {"mine/x_1696348800": "mine"}),
+        (["mine/x_1696348800", "mine/y"], {"mine": "uncategorized"}),
+        (["mine/x", "mine/.tempkeep-category"], {"mine/x": "mine"}),
+        (["m_1696348800/x", "m_1696348800/.tempkeep-category"], {"m_1696348800/x": "m_1696348800"}),
+        ([".hidden/x"], {".hidden": "uncategorized"}),
+    ],
+)
+def test_what_is_a_category_and_what_an_entry(
+    root: Path, made: list[str], seen: dict[str, str]
+) -> None:
+    for relative in made:
+        make_entry(root, relative)
+    assert {entry.path: entry.category for entry in scanned(root).values()} == seen
+
+
+def test_a_category_of_ones_own_is_known_by_its_records(root: Path) -> None:
+    path = Path(allocate(str(root), "mine", "x"))
+    (root / "mine" / ".tempkeep-category").unlink()
+    make_entry(root, "mine/by hand")
+    assert set(scanned(root)) == {"mine/by hand", f"mine/{path.name}"}
+
+
+def test_what_the_program_keeps_in_a_root_is_no_entry(root: Path) -> None:
+    get_debug_temp_dir("x")
+    make_entry(root, ".tempkeep/holding/aa")
+    make_entry(root, ".tempkeep-held-bb")
+    assert len(scanned(root)) == 1
+    assert [left.name for left in scan(root, 0).leftovers] == ["aa", ".tempkeep-held-bb"]
+
+
+def test_files_links_fifos_and_sockets_are_entries(root: Path) -> None:
+    make_root(str(root))
+    (root / "debug").mkdir()
+    (root / "debug" / "file_1696348800.log").write_text("")
+    (root / "link").symlink_to("nowhere")
+    os.mkfifo(root / "debug" / "fifo")
+    with socket.socket(socket.AF_UNIX) as server:
+        here = os.getcwd()
+        os.chdir(root)
+        server.bind("socket")
+        os.chdir(here)
+        seen = {entry.path: (entry.kind, entry.label) for entry in scanned(root).values()}
+    assert seen == {
+        "debug/file_1696348800.log": ("file", "file"),
+        "debug/fifo": ("other", "fifo"),
+        "link": ("symlink", "link"),
+        "socket": ("other", "socket"),
+    }
+    assert len(swept(root).done) == 4
+    assert scanned(root) == {}
+
+
+def test_a_root_that_is_missing_holds_nothing_and_is_not_made(root: Path) -> None:
+    inventory = scan(root, 0)
+    assert (inventory.entries, inventory.problems) == ((), ())
+    assert inventory.free
+    assert list_entries(root) == []
+    assert swept(root).outcomes == ()
+    assert not root.exists()
+
+
+def test_a_scan_writes_nothing(root: Path) -> None:
+    make_entry(root, "debug/x", age_hours=5)
+    (root / "debug" / "x" / "closed").mkdir(mode=0o500)
+    make_entry(root, "x_1696348800")
+    before = [(str(path), path.lstat().st_mtime_ns) for path in sorted(root.rglob("*"))]
+    scan(root, time.time())
+    assert [(str(path), path.lstat().st_mtime_ns) for path in sorted(root.rglob("*"))] == before
+
+
+def test_a_root_that_is_a_symlink_is_seen_through(project: Path, tmp_path: Path) -> None:
+    make_entry(tmp_path / "elsewhere", "debug/x")
+    (project / ".tmp").symlink_to(tmp_path / "elsewhere")
+    assert list(scanned(project / ".tmp")) == ["debug/x"]
+    assert len(swept(project / ".tmp").done) == 1
+    assert (project / ".tmp").is_symlink()
+    assert not (tmp_path / "elsewhere" / "debug" / "x").exists()
+
+
+def test_progress_is_told_entries_and_bytes(root: Path) -> None:
+    for name in "ab":
+        make_entry(root, f"debug/{name}")
+    told: list[tuple[int, int]] = []
+    inventory = scan(root, 0, progress=lambda entries, size: told.append((entries, size)))
+    assert [entries for entries, _ in told] == [1, 2]
+    assert told[-1][1] == sum(entry.size for entry in inventory.entries)
+
+
+# -- finding one ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", [".tmp/debug/x/deep/er", ".tmp/debug/x", "debug/x", "x"])
+def test_an_entry_is_found_by_path_and_by_name(root: Path, text: str) -> None:
+    make_entry(root, "debug/x/deep/er")
+    make_entry(root, "debug/y")
+    assert find_entry(text, root.parent) == (root, "debug/x")
+
+
+def test_a_name_that_two_entries_have_needs_its_category(root: Path) -> None:
+    make_entry(root, "debug/x")
+    make_entry(root, "cache/x")
+    with pytest.raises(
+        InvalidSettings, match=r"^x could be cache/x or debug/x; give the category too$"
+    ):
+        find_entry("x", root.parent)
+    assert find_entry("cache/x", root.parent) == (root, "cache/x")
+
+
+@pytest.mark.parametrize("make", [True, False])
+def test_what_is_no_entry_is_an_error(root: Path, make: bool) -> None:
+    if make:
+        make_entry(root, "debug/y")
+    with pytest.raises(InvalidSettings, match=r"x is no entry of .*\.tmp; `temp-status` lists"):
+        find_entry("x", root.parent)
+    for path in (root / "debug" / "x", root, root.parent, Path("/")):
+        with pytest.raises(InvalidSettings, match=r"is in no entry; `temp-status` lists them"):
+            locate(path)
+
+
+def test_a_path_in_the_users_own_root_is_found(own_system_temp: Path) -> None:
+    path = Path(allocate(str(own_system_temp / f"tempkeep-{os.geteuid()}"), "auto", "x"))
+    assert locate(path / "file") == (path.parent.parent, f"auto/{path.name}")
+    assert pin(path, "why") == path
+
+
+# -- the rest -------------------------------------------------------------------------------------
+
+
+def test_leftovers_are_told_with_whether_a_sweep_is_at_them(root: Path) -> None:
+    make_root(str(root))
+    holding = root / ".tempkeep" / "holding"
+    for name in ("left", "locked"):
+        (holding / name).mkdir()
+    (holding / "link").symlink_to("nowhere")
+    code = (
+        "import fcntl, os; d = os.open('locked', 0); fcntl.flock(d, 2); print(1, flush=True);"
+        "input()"
+    )
+    with process(code, cwd=holding):
+        seen = {left.name: left.being_freed for left in scan(root, 0).leftovers}
+    assert seen == {"left": False, "link": False, "locked": True}
+
+
+def test_free_space_is_that_of_the_nearest_directory(tmp_path: Path) -> None:
+    with mounted(tmp_path / "m", "size=64k") as directory:
+        assert free_bytes(directory / "missing" / ".tmp") == 65536
+
+
+def test_free_space_is_told_without_statvfs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with mounted(tmp_path / "m", "size=64k") as directory:
+        real = os.statvfs
+        usage = (65536, 0, 65536)
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(*usage))
+        monkeypatch.delattr(os, "statvfs")
+        assert free_bytes(directory) == real(directory).f_bavail * 4096
+
+
+def test_free_space_that_cannot_be_told_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def statvfs(path: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "statvfs", statvfs)
+    assert free_bytes(tmp_path) is None
+
+
+def test_measuring_leaves_its_descriptor_open_and_no_other(root: Path) -> None:
+    path = make_entry(root, "debug/x")
+    chain(path, 100, pairs=True)
+    descriptor = os.open(path, os.O_RDONLY)
+    before = len(os.listdir("/proc/self/fd"))
+    assert measure(descriptor).directories == 201
+    assert len(os.listdir("/proc/self/fd")) == before
+    os.close(descriptor)
+
+
+def test_a_listing_is_sorted(root: Path) -> None:
+    names = ["debug/b", "debug/a", "c_1696348800", "cache/z"]
+    for name in names:
+        make_entry(root, name)
+    found, _ = listing(root, Leases(root))
+    assert [item.path for item in found] == ["c_1696348800", "cache/z", "debug/a", "debug/b"]
+    assert list_entries(root) == [root / item.path for item in found]
+    assert EVERYTHING.everything
+
+
+def test_a_file_that_a_process_has_open_is_in_use(root: Path) -> None:
+    make_root(str(root))
+    (root / "log").write_text("")
+    with subprocess.Popen(["tail", "-f", str(root / "log")], stdout=subprocess.DEVNULL) as tail:
+        try:
+            while only(root).use is None:
+                time.sleep(0.01)
+            assert swept(root).outcomes == ()
+        finally:
+            tail.kill()
+    assert len(swept(root).done) == 1

@@ -1,0 +1,758 @@
+"""Settings: layers in their order, one clear line for what cannot be used, and their schemas."""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]
+import pytest
+
+from common.temp.core.retention import STRATEGIES, Policy
+from common.temp.errors import InvalidSettings
+from common.temp.store.settings import (
+    CATEGORY_KEYS,
+    DEFAULT_ARTEFACTS,
+    JSON_KEYS,
+    KEYS,
+    Settings,
+    check_strategy,
+    load,
+    with_limits_of,
+    workspace_globs,
+)
+from tests.support import DAY, HOUR, make_project, plain_user
+
+NO_ENVIRONMENT: dict[str, str] = {}
+
+
+@pytest.fixture
+def monorepo(tmp_path: Path) -> Path:
+    directory = make_project(tmp_path / "monorepo")
+    (directory / ".git").mkdir()
+    return directory
+
+
+@pytest.fixture
+def inner(monorepo: Path) -> Path:
+    return make_project(monorepo / "projects" / "photos")
+
+
+def table(directory: Path, text: str) -> None:
+    (directory / "pyproject.toml").write_text(f"[tool.tempkeep]\n{text}\n", encoding="utf-8")
+
+
+def config(directory: Path, **values: object) -> None:
+    (directory / "cleanup_config.json").write_text(json.dumps(values))
+
+
+def refusal(project: Path, **environment: str) -> str:
+    """The message for settings that cannot be used; it is one line."""
+    with pytest.raises(InvalidSettings) as refused:
+        load(project, environment)
+    message = str(refused.value)
+    assert message.isprintable()
+    assert refused.value.exit_code == 2
+    return message
+
+
+# -- layers -----------------------------------------------------------------------------------
+
+
+def test_without_any_file_the_defaults_hold(tmp_path: Path) -> None:
+    found = load(tmp_path, NO_ENVIRONMENT)
+    assert found == Settings(project=tmp_path)
+    assert found.policy() == found.protections() == Policy()
+    assert (found.disposal, found.dry_run) == ("delete", False)
+    assert (found.projects, found.artefacts) == (("projects/*",), DEFAULT_ARTEFACTS)
+
+
+def test_each_layer_goes_before_the_ones_below_it(monorepo: Path, inner: Path) -> None:
+    written: list[Callable[[], None]] = [
+        lambda: table(monorepo, "max_count = 1"),
+        lambda: config(monorepo, max_runs_to_keep=2),
+        lambda: table(inner, "max_count = 3"),
+        lambda: config(inner, max_runs_to_keep=4),
+    ]
+    assert load(inner, NO_ENVIRONMENT).max_count is None
+    for count, write in enumerate(written, 1):
+        write()
+        assert load(inner, NO_ENVIRONMENT).max_count == count
+    assert load(inner, {"TEMPKEEP_MAX_COUNT": "5"}).max_count == 5
+
+
+def test_a_layer_leaves_alone_what_it_does_not_set(monorepo: Path, inner: Path) -> None:
+    table(monorepo, 'max_age_hours = 1\nexclude = ["a"]\nprojects = ["x/*"]')
+    config(monorepo, min_free_space_gb=2)
+    table(inner, "keep_last = 3")
+    found = load(inner, {"TEMPKEEP_KEEP_WITHIN_HOURS": "2"})
+    assert (found.max_age, found.exclude, found.projects) == (HOUR, ("a",), ("x/*",))
+    assert (found.min_free_space, found.keep_last) == (2 * 1024**3, 3)
+    assert found.keep_within == 2 * HOUR
+
+
+def test_the_settings_of_a_project_do_not_reach_its_neighbour(monorepo: Path, inner: Path) -> None:
+    other = make_project(monorepo / "projects" / "other")
+    table(inner, "max_count = 3")
+    assert load(other, NO_ENVIRONMENT).max_count is None
+    assert load(monorepo, NO_ENVIRONMENT).max_count is None
+
+
+def test_the_environment_of_the_process_is_read_by_default(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEMPKEEP_MAX_COUNT", "7")
+    assert load(project).max_count == 7
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "field", "value"),
+    [
+        ("STRATEGY", "conservative", "max_count", 14),
+        ("MAX_AGE_HOURS", "1.5", "max_age", 1.5 * HOUR),
+        ("MAX_TOTAL_SIZE", "20GiB", "max_total_size", 20 * 1024**3),
+        ("MIN_FREE_SPACE", "1024", "min_free_space", 1024),
+        ("KEEP_LAST", "0", "keep_last", 0),
+        ("EXCLUDE", "a*, b/c ,", "exclude", ("a*", "b/c")),
+        ("EXCLUDE", "", "exclude", ()),
+        ("DRY_RUN", "1", "dry_run", True),
+        ("DRY_RUN", "False", "dry_run", False),
+        ("ARCHIVE", " TRUE ", "archive", True),
+        ("ARCHIVE", "0", "archive", False),
+        ("ARCHIVE_LOCATION", "~/archive", "archive_location", "~/archive"),
+        ("PROJECTS", "apps/*,libs/*", "projects", ("apps/*", "libs/*")),
+        ("ARTEFACTS", "*.pyc", "artefacts", ("*.pyc",)),
+    ],
+)
+def test_a_variable_of_the_environment_is_read_as_its_key_wants(
+    tmp_path: Path, variable: str, text: str, field: str, value: object
+) -> None:
+    assert getattr(load(tmp_path, {f"TEMPKEEP_{variable}": text}), field) == value
+
+
+def test_other_variables_are_not_ours(tmp_path: Path) -> None:
+    assert load(tmp_path, {"TEMPKEEPER": "x", "XTEMPKEEP_Y": "z"}) == Settings(project=tmp_path)
+
+
+def test_every_key_of_the_json_file_means_what_it_says(project: Path) -> None:
+    config(
+        project, strategy="moderate", max_age_days=2, max_runs_to_keep=9,
+        archive_before_delete=True, archive_location="/a", dry_run=True,
+        exclude_patterns=["x*"], min_free_space_gb=0.5,
+    )  # fmt: skip
+    found = load(project, NO_ENVIRONMENT)
+    assert (found.strategy, found.max_age, found.max_count) == ("moderate", 2 * DAY, 9)
+    assert (found.archive, found.archive_location, found.dry_run) == (True, "/a", True)
+    assert (found.exclude, found.min_free_space) == (("x*",), 512 * 1024**2)
+
+
+# -- strategies and the archive -----------------------------------------------------------------
+
+
+def test_a_strategy_sets_its_numbers_and_what_stands_beside_it_goes_before_them(
+    project: Path,
+) -> None:
+    table(project, 'strategy = "aggressive"\nmax_count = 9')
+    found = load(project, NO_ENVIRONMENT)
+    assert (found.max_age, found.max_count) == (3 * DAY, 9)
+
+
+def test_a_nearer_strategy_replaces_the_numbers_of_a_farther_layer(
+    monorepo: Path, inner: Path
+) -> None:
+    table(monorepo, "max_count = 9\nmax_age_hours = 1\nkeep_last = 2")
+    table(inner, 'strategy = "conservative"')
+    found = load(inner, NO_ENVIRONMENT)
+    assert (found.max_age, found.max_count, found.keep_last) == (30 * DAY, 14, 2)
+
+
+@pytest.mark.parametrize(
+    ("farther", "nearer", "disposal"),
+    [
+        ("", "", "delete"),
+        ("", 'strategy = "archive"', "archive"),
+        ('strategy = "archive"', "", "archive"),
+        ('strategy = "archive"', 'strategy = "moderate"', "delete"),
+        ("archive = true", 'strategy = "moderate"', "archive"),
+        ("archive = false", 'strategy = "archive"', "archive"),
+        ('strategy = "archive"', "archive = false", "delete"),
+        ("", 'strategy = "archive"\narchive = false', "delete"),
+        ("", 'strategy = "moderate"\narchive = true', "archive"),
+    ],
+)
+def test_a_strategy_never_turns_off_an_archive_that_was_asked_for_by_itself(
+    monorepo: Path, inner: Path, farther: str, nearer: str, disposal: str
+) -> None:
+    table(monorepo, farther)
+    table(inner, nearer)
+    assert load(inner, NO_ENVIRONMENT).disposal == disposal
+
+
+@pytest.mark.parametrize(
+    ("location", "path"),
+    [
+        (None, "{project}/.tmp-archive"),
+        ("a/b", "{project}/a/b"),
+        ("/abs", "/abs"),
+        ("~/a", "{home}/a"),
+    ],
+)
+def test_the_archive_is_an_absolute_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, location: str | None, path: str
+) -> None:
+    monkeypatch.setenv("HOME", "/home/ann")
+    found = Settings(project=tmp_path, archive_location=location)
+    assert str(found.archive_path()) == path.format(project=tmp_path, home="/home/ann")
+
+
+@pytest.mark.parametrize("location", [".tmp", ".tmp/archive", "x/../.tmp", "{link}/archive"])
+def test_an_archive_among_the_entries_is_refused(project: Path, location: str) -> None:
+    (project / ".tmp").mkdir()
+    (project / "link").symlink_to(".tmp")
+    location = location.format(link=project / "link")
+    table(project, f'archive_location = "{location}"')
+    assert refusal(project) == (
+        f"{project}: archive_location: expected a directory outside {project}/.tmp, "
+        f"got {location!r}"
+    )
+
+
+@pytest.mark.parametrize("location", [".", "..", ".tmp-archive", ".tmpx/a", "link"])
+def test_an_archive_beside_the_entries_is_taken(project: Path, location: str) -> None:
+    (project / ".tmp").mkdir()
+    (project / "link").symlink_to("elsewhere")
+    table(project, f'archive_location = "{location}"')
+    assert load(project, NO_ENVIRONMENT).archive_location == location
+
+
+# -- policies -----------------------------------------------------------------------------------
+
+
+def test_the_policy_has_every_limit_and_protection(project: Path) -> None:
+    table(
+        project,
+        'max_age_hours = 1\nmax_count = 2\nmax_total_size = 3\nmin_free_space = "4B"\n'
+        'exclude = ["x"]\nkeep_last = 5\nkeep_within_hours = 6',
+    )
+    found = load(project, NO_ENVIRONMENT)
+    assert found.policy() == Policy(
+        max_age=HOUR, max_count=2, max_total_size=3, min_free_space=4,
+        exclude=("x",), keep_last=5, keep_within=6 * HOUR,
+    )  # fmt: skip
+    assert found.protections() == Policy(exclude=("x",), keep_last=5, keep_within=6 * HOUR)
+
+
+def test_a_category_has_a_policy_of_its_own_that_begins_with_the_general_one(
+    project: Path,
+) -> None:
+    table(
+        project,
+        "max_age_hours = 1\nmax_total_size = 9\nkeep_last = 1\n"
+        "[tool.tempkeep.category.cache]\nmax_age_hours = 720\nmax_total_size = 5\n"
+        '[tool.tempkeep.category."a b"]\nstrategy = "aggressive"\nmax_count = 8\nexclude = ["x"]\n'
+        "[tool.tempkeep.category.empty]",
+    )
+    found = load(project, NO_ENVIRONMENT)
+    policy = found.policy()
+    assert policy.of("cache") == Policy(max_age=720 * HOUR, max_total_size=5, keep_last=1)
+    assert policy.of("a b") == Policy(max_age=3 * DAY, max_count=8, exclude=("x",), keep_last=1)
+    assert policy.of("empty") == Policy(max_age=HOUR, keep_last=1)
+    assert policy.of("debug") is policy
+    protections = found.protections()
+    assert protections.of("cache") == Policy(keep_last=1)
+    assert protections.of("a b") == Policy(keep_last=1, exclude=("x",))
+
+
+def test_category_tables_of_the_monorepo_and_of_the_project_add_up(
+    monorepo: Path, inner: Path
+) -> None:
+    table(monorepo, "[tool.tempkeep.category.cache]\nmax_count = 1\nkeep_last = 1")
+    table(
+        inner,
+        "[tool.tempkeep.category.cache]\nmax_count = 2\n"
+        "[tool.tempkeep.category.test]\nmax_count = 3",
+    )
+    policy = load(inner, NO_ENVIRONMENT).policy()
+    assert policy.of("cache") == Policy(max_count=2, keep_last=1)
+    assert policy.of("test") == Policy(max_count=3)
+    assert load(monorepo, NO_ENVIRONMENT).policy().of("cache").max_count == 1
+
+
+def test_given_limits_replace_the_configured_ones_in_every_category() -> None:
+    protections = Policy(keep_last=1, categories=(("cache", Policy(keep_last=2)),))
+    limits = Policy(max_age=HOUR, max_count=3, everything=True, spare_in_use=False)
+    same: dict[str, Any] = {
+        "max_age": HOUR, "max_count": 3, "everything": True, "spare_in_use": False,
+    }  # fmt: skip
+    assert with_limits_of(protections, limits) == Policy(
+        keep_last=1, categories=(("cache", Policy(keep_last=2, **same)),), **same
+    )
+
+
+# -- what cannot be used ------------------------------------------------------------------------
+
+_VALUES: dict[str, tuple[list[Any], list[Any], str]] = {
+    "strategy": (
+        [*STRATEGIES],
+        ["", "Moderate", "none", 1, True, ["moderate"]],
+        "expected one of aggressive, moderate, conservative, archive, got {!r}",
+    ),
+    "hours": (
+        [0, 24, 0.5, 1e3, 10**6],
+        [-1, -0.5, "24", "", "nan", True, [], {}, ["1"]],
+        "expected a number of 0 or more, got {!r}",
+    ),
+    "count": (
+        [0, 5, 5.0, 10**6],
+        [-1, 1.5, "5", True, [], {}],
+        "expected a whole number of 0 or more, got {!r}",
+    ),
+    "size": (
+        [0, 1024, 2.0, "0", "20GiB", " 500 mb ", "1.5TiB", "7 B", "3"],
+        [-1, 1.5, "", "20 G", "-1B", "1e3", "GiB", "20GiB/s", True, [], {}],
+        'expected a size such as "20GiB" or "500MB", got {!r}',
+    ),
+    "flag": ([True, False], [0, 1, "true", "", [], {}], "expected true or false, got {!r}"),
+    "path": (
+        ["archive", "/a/b", "~/x", "..", " "],
+        ["", "a\0b", 1, True, [], {}],
+        "expected the path of a directory, got {!r}",
+    ),
+    "texts": (
+        [[], ["a"], ["", "*.x", "é"]],
+        ["a", 1, True, {}, [1], ["a", True], [["a"]]],
+        "expected a list of texts, got {!r}",
+    ),
+    "globs": (
+        [[], ["projects/*"], ["a", "**", "a/**/b", "./x", "a..b", "..a", "a/..."]],
+        [
+            *("a", 1, {}, [1], [""], ["/abs"], [".."], ["a/.."], ["../a"], ["a/../b"]),
+            *(["."], ["./"], ["a**"], ["x/**a/y"], ["***"]),
+        ],
+        "",
+    ),
+}
+_VALUES["days"] = _VALUES["gb"] = _VALUES["hours"]
+_NOT_GLOBS = 'expected a list of globs of directories below, as "projects/*", got {!r}'
+
+
+def _cases(keys: dict[str, tuple[str, Any]], *, good: bool) -> list[Any]:
+    return [
+        pytest.param(key, value, id=f"{key}-{value!r}")
+        for key, (_, kind) in keys.items()
+        for value in _VALUES[kind][0 if good else 1]
+    ]
+
+
+def _expected(kind: str, value: object) -> str:
+    if kind != "globs":
+        return _VALUES[kind][2].format(value)
+    is_texts = isinstance(value, list) and all(isinstance(item, str) for item in value)
+    return (_NOT_GLOBS if is_texts else _VALUES["texts"][2]).format(value)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, dict):
+        return "{}"
+    return json.dumps(value)
+
+
+@pytest.mark.parametrize(("key", "value"), _cases(KEYS, good=True))
+def test_a_good_value_in_the_table_is_taken(project: Path, key: str, value: object) -> None:
+    table(project, f"{key} = {_toml(value)}")
+    load(project, NO_ENVIRONMENT)
+
+
+@pytest.mark.parametrize(("key", "value"), _cases(KEYS, good=False))
+def test_a_bad_value_in_the_table_is_refused_by_file_and_key(
+    project: Path, key: str, value: object
+) -> None:
+    table(project, f"{key} = {_toml(value)}")
+    assert refusal(project) == (
+        f"{project}/pyproject.toml: [tool.tempkeep]: {key}: {_expected(KEYS[key][1], value)}"
+    )
+
+
+@pytest.mark.parametrize(("key", "value"), _cases(JSON_KEYS, good=True))
+def test_a_good_value_in_the_json_file_is_taken(project: Path, key: str, value: object) -> None:
+    config(project, **{key: value})
+    load(project, NO_ENVIRONMENT)
+
+
+@pytest.mark.parametrize(("key", "value"), _cases(JSON_KEYS, good=False))
+def test_a_bad_value_in_the_json_file_is_refused_by_file_and_key(
+    project: Path, key: str, value: object
+) -> None:
+    config(project, **{key: value})
+    assert refusal(project) == (
+        f"{project}/cleanup_config.json: {key}: {_expected(JSON_KEYS[key][1], value)}"
+    )
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "+nan", "1e306"])
+@pytest.mark.parametrize("key", ["max_age_hours", "keep_within_hours", "max_count"])
+def test_a_number_of_toml_that_is_none_is_refused(project: Path, key: str, text: str) -> None:
+    table(project, f"{key} = {text}")
+    if (key, text) == ("max_count", "1e306"):
+        load(project, NO_ENVIRONMENT)  # a very large count is a count
+    else:
+        assert f"[tool.tempkeep]: {key}: expected a" in refusal(project)
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1e400", "1e300", "9" * 400])
+@pytest.mark.parametrize("key", ["max_age_days", "min_free_space_gb"])
+def test_a_number_of_json_that_is_none_is_refused(project: Path, key: str, text: str) -> None:
+    (project / "cleanup_config.json").write_text(f'{{"{key}": {text}}}')
+    if (key, text) == ("max_age_days", "1e300"):
+        load(project, NO_ENVIRONMENT)
+    elif (key, text) == ("min_free_space_gb", "1e300"):
+        assert refusal(project).endswith("expected a number of 0 or more, got 1e+300")
+    else:
+        assert f"cleanup_config.json: {key}: expected a number of 0 or more" in refusal(project)
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "expected"),
+    [
+        ("MAX_AGE_HOURS", "soon", "expected a number of 0 or more, got 'soon'"),
+        ("MAX_AGE_HOURS", "", "expected a number of 0 or more, got ''"),
+        ("MAX_AGE_HOURS", "nan", "expected a number of 0 or more, got nan"),
+        ("MAX_AGE_HOURS", "inf", "expected a number of 0 or more, got inf"),
+        ("MAX_AGE_HOURS", "-1", "expected a number of 0 or more, got -1.0"),
+        ("MAX_COUNT", "1.5", "expected a whole number of 0 or more, got '1.5'"),
+        ("MAX_COUNT", "-1", "expected a whole number of 0 or more, got -1"),
+        ("MIN_FREE_SPACE", "lots", 'expected a size such as "20GiB" or "500MB", got \'lots\''),
+        ("DRY_RUN", "yes", "expected true or false, got 'yes'"),
+        ("STRATEGY", "x\ny", "expected one of aggressive, moderate, conservative, archive, got 'x\\ny'"),  # noqa: E501
+        ("ARCHIVE_LOCATION", "", "expected the path of a directory, got ''"),
+        ("PROJECTS", "a,/b", 'expected a list of globs of directories below, as "projects/*", got [\'a\', \'/b\']'),  # noqa: E501
+    ],
+)  # fmt: skip
+def test_a_bad_variable_is_refused_by_its_name(
+    tmp_path: Path, variable: str, text: str, expected: str
+) -> None:
+    name = f"TEMPKEEP_{variable}"
+    assert refusal(tmp_path, **{name: text}) == f"environment: {name}: {expected}"
+
+
+def test_an_unknown_key_is_refused_and_the_known_ones_are_named(project: Path) -> None:
+    table(project, "max_agee = 3")
+    assert refusal(project) == (
+        f"{project}/pyproject.toml: [tool.tempkeep]: max_agee is not a key; "
+        f"expected one of {', '.join(KEYS)}"
+    )
+    table(project, "[tool.tempkeep.category.cache]\ndry_run = true")
+    assert refusal(project) == (
+        f"{project}/pyproject.toml: [tool.tempkeep.category.cache]: dry_run is not a key; "
+        f"expected one of {', '.join(CATEGORY_KEYS)}"
+    )
+    table(project, "")
+    config(project, max_age_hours=3)
+    assert refusal(project) == (
+        f"{project}/cleanup_config.json: max_age_hours is not a key; "
+        f"expected one of {', '.join(JSON_KEYS)}"
+    )
+    config(project)
+    assert refusal(project, TEMPKEEP_MAX_AGE="3") == (
+        "environment: TEMPKEEP_MAX_AGE is not a key; "
+        f"expected one of {', '.join('TEMPKEEP_' + key.upper() for key in KEYS)}"
+    )
+
+
+@pytest.mark.parametrize("key", ["", " ", "a\nb", "\x1b[31m", "a\x00"])
+def test_a_key_of_odd_characters_stays_in_its_line(project: Path, key: str) -> None:
+    config(project, **{key: 1})
+    assert f"cleanup_config.json: {key!r} is not a key; " in refusal(project)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[tool]\ntempkeep = 3", "[tool.tempkeep]: expected a table, got 3"),
+        ("[[tool.tempkeep]]", "[tool.tempkeep]: expected a table, got [{}]"),
+        (
+            "[tool.tempkeep]\ncategory = 3",
+            "[tool.tempkeep.category]: expected tables, got 3",
+        ),
+        (
+            "[tool.tempkeep.category]\ncache = 3",
+            "[tool.tempkeep.category.cache]: expected a table, got 3",
+        ),
+        (
+            '[tool.tempkeep.category."a/b"]',
+            "[tool.tempkeep.category.a/b]: category 'a/b' contains a path separator; "
+            "use one plain path component",
+        ),
+        (
+            '[tool.tempkeep.category.".."]',
+            "[tool.tempkeep.category...]: category '..' starts with a dot; "
+            "use one plain path component",
+        ),
+        (
+            '[tool.tempkeep.category."a\\nb"]',
+            "[tool.tempkeep.category.'a\\nb']: category 'a\\nb' contains a control or "
+            "unprintable character; use one plain path component",
+        ),
+        (
+            "[tool.tempkeep.category.cache]\nmax_count = -1",
+            "[tool.tempkeep.category.cache]: max_count: "
+            "expected a whole number of 0 or more, got -1",
+        ),
+        (
+            '[tool.tempkeep.category.cache]\nstrategy = "archive"',
+            "[tool.tempkeep.category.cache]: strategy: a single category cannot be archived; "
+            "expected another strategy here, or archive = true in [tool.tempkeep]",
+        ),
+        (
+            "[tool.tempkeep\n",
+            "not valid TOML: Expected ']' at the end of a table declaration (at line 1, ",
+        ),
+        (
+            "[tool.tempkeep]\nmax_count = 1\nmax_count = 2",
+            "not valid TOML: Cannot overwrite a value",
+        ),
+        ("x = " + "[" * 100_000 + "# tempkeep", "not valid TOML: maximum recursion depth exceeded"),
+    ],
+)
+def test_a_table_that_is_none_is_refused_by_file_and_place(
+    project: Path, text: str, expected: str
+) -> None:
+    (project / "pyproject.toml").write_text(text)
+    assert refusal(project).startswith(f"{project}/pyproject.toml: {expected}")
+
+
+def test_a_file_that_is_no_utf_8_is_refused(project: Path) -> None:
+    (project / "pyproject.toml").write_bytes(b"[tool.tempkeep]\n# \xff\n")
+    assert refusal(project).startswith(
+        f"{project}/pyproject.toml: not valid TOML: 'utf-8' codec can't decode byte 0xff"
+    )
+    (project / "pyproject.toml").unlink()
+    (project / "cleanup_config.json").write_bytes(b'{"strategy": "\xff"}')
+    assert refusal(project).startswith(
+        f"{project}/cleanup_config.json: not valid JSON: 'utf-8' codec can't decode byte 0xff"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "not valid JSON: Expecting value: line 1 column 1 (char 0)"),
+        ("{", "not valid JSON: Expecting property name enclosed in double quotes"),
+        ("\ufeff{}", "not valid JSON: Unexpected UTF-8 BOM"),
+        ("[" * 100_000, "not valid JSON: maximum recursion depth exceeded"),
+        ('{"max_age_days": ' + "9" * 5000 + "}", "not valid JSON: Exceeds the limit"),
+        ("[]", "expected an object, got []"),
+        ("null", "expected an object, got None"),
+        ('"strategy"', "expected an object, got 'strategy'"),
+    ],
+)
+def test_a_json_file_that_is_none_is_refused(project: Path, text: str, expected: str) -> None:
+    (project / "cleanup_config.json").write_text(text, encoding="utf-8")
+    assert refusal(project).startswith(f"{project}/cleanup_config.json: {expected}")
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "cleanup_config.json"])
+def test_a_file_that_cannot_be_read_is_named(project: Path, name: str) -> None:
+    path = project / name
+    path.unlink(missing_ok=True)
+    path.symlink_to(name)
+    assert refusal(project) == f"{path}: cannot be read: Too many levels of symbolic links"
+    path.unlink()
+    path.mkdir()
+    assert refusal(project) == f"{path}: cannot be read: Is a directory"
+    path.rmdir()
+    path.touch(mode=0)
+    with plain_user():
+        assert refusal(project) == f"{path}: cannot be read: Permission denied"
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "cleanup_config.json"])
+def test_a_link_to_nowhere_is_no_file(project: Path, name: str) -> None:
+    (project / name).unlink(missing_ok=True)
+    (project / name).symlink_to("nowhere")
+    assert load(project, NO_ENVIRONMENT) == Settings(project=project)
+
+
+def test_a_project_that_is_a_file_has_no_settings(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert load(tmp_path / "file", NO_ENVIRONMENT).policy() == Policy()
+
+
+def test_a_broken_pyproject_that_does_not_speak_of_us_is_not_ours_to_refuse(project: Path) -> None:
+    (project / "pyproject.toml").write_text("[broken")
+    assert load(project, NO_ENVIRONMENT) == Settings(project=project)
+
+
+@pytest.mark.parametrize(
+    "text", ["# tempkeep", "tool = 3 # tempkeep", "[tool.other]\nx='tempkeep'"]
+)
+def test_a_pyproject_without_the_table_sets_nothing(project: Path, text: str) -> None:
+    (project / "pyproject.toml").write_text(text)
+    assert load(project, NO_ENVIRONMENT) == Settings(project=project)
+
+
+def test_a_strategy_is_checked_by_name() -> None:
+    assert check_strategy("moderate", "--strategy") == "moderate"
+    with pytest.raises(InvalidSettings) as refused:
+        check_strategy("brave", "--strategy")
+    assert str(refused.value) == (
+        "--strategy: expected one of aggressive, moderate, conservative, archive, got 'brave'"
+    )
+
+
+# -- uv workspaces ------------------------------------------------------------------------------
+
+
+def test_members_of_a_uv_workspace_are_projects_too(monorepo: Path) -> None:
+    (monorepo / "pyproject.toml").write_text(
+        '[tool.uv.workspace]\nmembers = ["packages/*", "app"]\nexclude = ["packages/old"]'
+    )
+    found = workspace_globs(monorepo, load(monorepo, NO_ENVIRONMENT))
+    assert found == (["projects/*", "packages/*", "app"], ["packages/old"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "# workspace", "tool = 3 # workspace", "[tool]\nuv = 3 # workspace"),
+        *("[tool.uv.workspace]", "[tool.uv]\nworkspace = true"),
+    ],
+)
+def test_without_a_uv_workspace_only_the_configured_projects_count(
+    monorepo: Path, text: str
+) -> None:
+    (monorepo / "pyproject.toml").write_text(text)
+    assert workspace_globs(monorepo, Settings(project=monorepo)) == (["projects/*"], [])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('members = "packages/*"', "members: expected a list of texts, got 'packages/*'"),
+        ("exclude = 3", "exclude: expected a list of texts, got 3"),
+        (
+            'members = ["/abs"]',
+            f"members: {_NOT_GLOBS.format(['/abs'])}",
+        ),
+    ],
+)
+def test_a_uv_workspace_that_cannot_be_used_is_refused(
+    monorepo: Path, text: str, expected: str
+) -> None:
+    (monorepo / "pyproject.toml").write_text(f"[tool.uv.workspace]\n{text}")
+    with pytest.raises(InvalidSettings) as refused:
+        workspace_globs(monorepo, Settings(project=monorepo))
+    assert str(refused.value) == f"{monorepo}/pyproject.toml: [tool.uv.workspace]: {expected}"
+
+
+# -- schemas ------------------------------------------------------------------------------------
+
+
+def schema(name: str) -> dict[str, Any]:
+    file = importlib.resources.files("common.temp") / "schemas" / f"{name}.schema.json"
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return found
+
+
+PYPROJECT_SCHEMA = schema("pyproject")
+CONFIG_SCHEMA = schema("cleanup_config")
+CATEGORY_SCHEMA = PYPROJECT_SCHEMA["properties"]["category"]["additionalProperties"]
+
+
+def accepts(of: dict[str, Any], value: object) -> bool:
+    return bool(jsonschema.Draft7Validator(of).is_valid(value))
+
+
+@pytest.mark.parametrize("of", [PYPROJECT_SCHEMA, CONFIG_SCHEMA])
+def test_a_schema_is_one(of: dict[str, Any]) -> None:
+    jsonschema.Draft7Validator.check_schema(of)
+    assert of["$schema"] == "http://json-schema.org/draft-07/schema#"
+
+
+@pytest.mark.parametrize(
+    ("of", "keys"),
+    [
+        (PYPROJECT_SCHEMA, [*KEYS, "category"]),
+        (CATEGORY_SCHEMA, [*CATEGORY_KEYS]),
+        (CONFIG_SCHEMA, [*JSON_KEYS]),
+    ],
+)
+def test_a_schema_has_the_keys_of_the_loader_each_with_a_description(
+    of: dict[str, Any], keys: list[str]
+) -> None:
+    assert sorted(of["properties"]) == sorted(keys)
+    assert of["additionalProperties"] is False
+    for said in of["properties"].values():
+        assert said["description"].endswith(".")
+
+
+@pytest.mark.parametrize("good", [True, False])
+@pytest.mark.parametrize("key", KEYS)
+def test_the_schema_of_the_table_accepts_what_the_loader_accepts(key: str, good: bool) -> None:
+    for value in _VALUES[KEYS[key][1]][0 if good else 1]:
+        assert accepts(PYPROJECT_SCHEMA, {key: value}) is good, value
+
+
+@pytest.mark.parametrize("good", [True, False])
+@pytest.mark.parametrize("key", JSON_KEYS)
+def test_the_schema_of_the_json_file_accepts_what_the_loader_accepts(key: str, good: bool) -> None:
+    for value in _VALUES[JSON_KEYS[key][1]][0 if good else 1]:
+        assert accepts(CONFIG_SCHEMA, {key: value}) is good, value
+
+
+@pytest.mark.parametrize("key", CATEGORY_KEYS)
+def test_the_schema_of_a_category_accepts_what_the_loader_accepts(project: Path, key: str) -> None:
+    good, bad, _ = _VALUES[KEYS[key][1]]
+    for value in [*good, *bad]:
+        table(project, f"[tool.tempkeep.category.cache]\n{key} = {_toml(value)}")
+        assert accepts(PYPROJECT_SCHEMA, {"category": {"cache": {key: value}}}) is _loads(project)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("cache", "a b", "日本", "a.b", "CONsole", "COM0", "x" * 255),
+        *("", ".x", "..", "a/b", "a\\b", "a\nb", "a\x7f", "CON", "nul.txt", "lpt1 ", "conout$"),
+        *("COM³", "x" * 256, "CACHEDIR.TAG"),
+    ],
+)
+def test_schema_and_loader_agree_on_the_name_of_a_category(project: Path, name: str) -> None:
+    table(project, f"[tool.tempkeep.category.{json.dumps(name)}]")
+    assert accepts(PYPROJECT_SCHEMA, {"category": {name: {}}}) is _loads(project)
+
+
+@pytest.mark.parametrize(
+    ("said", "good"),
+    [
+        ({}, True),
+        ({"unknown": 1}, False),
+        ({"category": {}}, True),
+        ({"category": 3}, False),
+        ({"category": {"a": {}, "b": {"keep_last": 1}}}, True),
+        ({"category": {"a": 3}}, False),
+        ({"category": {"a": {"unknown": 1}}}, False),
+        ({"category": {"a": {"min_free_space": 1}}}, False),
+    ],
+)
+def test_schema_and_loader_agree_on_whole_tables(
+    project: Path, said: dict[str, Any], good: bool
+) -> None:
+    (project / "pyproject.toml").write_text(f"tool = {_inline({'tempkeep': said})}")
+    assert accepts(PYPROJECT_SCHEMA, said) is _loads(project) is good
+
+
+def _inline(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {_inline(item)}" for key, item in value.items()) + "}"
+    return json.dumps(value)
+
+
+def _loads(project: Path) -> bool:
+    try:
+        load(project, NO_ENVIRONMENT)
+    except InvalidSettings:
+        return False
+    return True

@@ -1,0 +1,254 @@
+"""What many tests need: entries as values, projects on disk, real commands, real processes."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from invoke.program import Program
+
+from common.temp.core.entry import Entry
+from common.temp.core.plan import Report
+from common.temp.core.retention import Policy
+from common.temp.store.scan import scan
+from common.temp.store.sweep import execute, prepare
+from common.temp.tasks import ns
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+NOW = 1_700_000_000.0
+HOUR = 3600.0
+DAY = 24 * HOUR
+EVERYTHING = Policy(everything=True)
+
+_ENTRY: dict[str, Any] = {
+    "path": "debug/demo_1699990000",
+    "category": "debug",
+    "label": "demo",
+    "stamp": 1_699_990_000,
+    "size": 4096,
+    "changed": NOW - HOUR,
+}
+
+
+def entry(**overrides: Any) -> Entry:
+    """An entry that nothing protects, changed an hour before `NOW`."""
+    return Entry(**{**_ENTRY, **overrides})
+
+
+def make_project(directory: Path, pyproject: str = "") -> Path:
+    """A project with a `tasks.py` that imports the shared tasks."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "pyproject.toml").write_text(pyproject)
+    (directory / "tasks.py").write_text("from common.temp.tasks import *\n")
+    return directory
+
+
+def make_entry(root: Path, relative: str, *, age_hours: float = 0.0, files: int = 1) -> Path:
+    """A directory with files in `root`, made without `common.temp`, last changed that long ago."""
+    path = root / relative
+    path.mkdir(parents=True)
+    for index in range(files):
+        (path / f"file{index}.txt").write_text("x" * 100)
+    age(path, age_hours)
+    return path
+
+
+def age(path: Path, hours: float) -> None:
+    """Set the modification times of all that `path` holds, itself included, to `hours` ago."""
+    when = time.time() - hours * HOUR
+    for directory, _, files in os.walk(path, topdown=False):
+        for name in files:
+            os.utime(os.path.join(directory, name), (when, when), follow_symlinks=False)
+        os.utime(directory, (when, when))
+    if not path.is_dir():
+        os.utime(path, (when, when), follow_symlinks=False)
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The environment of a command: this one's, without what would change what it prints."""
+    left_out = ("TEMPKEEP_", "PYTEST_", "COV_CORE", "GITHUB_")
+    kept = {name: text for name, text in os.environ.items() if not name.startswith(left_out)}
+    path = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH", "")]))
+    return {**kept, "PYTHONPATH": path, **more}
+
+
+def inv(
+    *arguments: str, cwd: Path, stdin: str | None = None, **more: str
+) -> subprocess.CompletedProcess[str]:
+    """A real `inv` run in `cwd`; never raises for its exit code."""
+    return run([sys.executable, "-m", "invoke", *arguments], cwd=cwd, stdin=stdin, **more)
+
+
+def tempkeep(*arguments: str) -> int:
+    """The exit code of the program `tempkeep`, run in this process; it prints as it would."""
+    program = Program(namespace=ns, name="tempkeep", binary="tempkeep")
+    try:
+        program.run(["tempkeep", *arguments])
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+    return 0
+
+
+def run(
+    command: Sequence[str], *, cwd: Path, stdin: str | None = None, **more: str
+) -> subprocess.CompletedProcess[str]:
+    """A real command in `cwd`, with its output as text; never raises for its exit code."""
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        env=environment(**more),
+        input=stdin,
+        stdin=subprocess.DEVNULL if stdin is None else None,
+        capture_output=True,
+        text=True,
+        errors="surrogateescape",
+        timeout=120,
+        check=False,
+    )
+
+
+def status(cwd: Path, *arguments: str, **more: str) -> dict[str, Any]:
+    """The first root of `inv temp-status --format json`."""
+    done = inv("temp-status", "--format", "json", *arguments, cwd=cwd, **more)
+    assert done.stdout, done.stderr
+    document: dict[str, Any] = json.loads(done.stdout)["projects"][0]
+    return document
+
+
+class Process(subprocess.Popen[str]):
+    """A process that has printed its first line."""
+
+    first_line: str
+
+
+@contextmanager
+def process(code: str, *, cwd: Path, **more: str) -> Iterator[Process]:
+    """A real Python process that runs `code` and has printed its `first_line`.
+
+    It is killed at the end of the block.
+    """
+    started = Process(
+        [sys.executable, "-c", code],
+        cwd=cwd,
+        env=environment(**more),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert started.stdout is not None
+        line = started.stdout.readline().rstrip("\n")
+        assert line, f"ended with {started.wait()}"
+        started.first_line = line
+        yield started
+    finally:
+        started.kill()
+        started.communicate()
+
+
+def as_plain_user(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """A real `inv` for which file permissions count: root's power over them is dropped."""
+    command = [sys.executable, "-m", "invoke", *arguments]
+    if os.geteuid() == 0:
+        if not shutil.which("setpriv"):
+            pytest.skip("root needs setpriv of util-linux to test file permissions")
+        command = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search", *command]
+    return run(command, cwd=cwd)
+
+
+@contextmanager
+def mounted(directory: Path, options: str) -> Iterator[Path]:
+    """A tmpfs of one's own at `directory`; skips where we may not mount."""
+    directory.mkdir(parents=True, exist_ok=True)
+    done = run(["mount", "-t", "tmpfs", "-o", options, "none", str(directory)], cwd=directory)
+    if done.returncode:
+        pytest.skip(f"cannot mount a tmpfs: {done.stderr.strip()}")
+    try:
+        yield directory
+    finally:
+        run(["umount", "--lazy", str(directory)], cwd=directory.parent)
+
+
+def listing(directory: Path) -> list[str]:
+    """Every path below `directory`, relative to it, sorted; links are not followed."""
+    found = []
+    for above, directories, files in os.walk(directory):
+        found += [os.path.relpath(os.path.join(above, name), directory) for name in files]
+        found += [os.path.relpath(os.path.join(above, name), directory) for name in directories]
+    return sorted(found)
+
+
+@contextmanager
+def plain_user() -> Iterator[None]:
+    """File permissions count for this thread as they do for any user, root or not."""
+    capget, capset = (getattr(ctypes.CDLL(None), name, None) for name in ("capget", "capset"))
+    if os.geteuid() != 0:
+        yield
+        return
+    if capget is None or capset is None:
+        pytest.skip("root's power over file permissions cannot be dropped here")
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    had = (ctypes.c_uint32 * 6)()
+    assert capget(header, had) == 0
+    fewer = (ctypes.c_uint32 * 6)(*had)
+    fewer[0] &= ~0b1110  # dac_override, dac_read_search, fowner
+    assert capset(header, fewer) == 0
+    try:
+        yield
+    finally:
+        assert capset(header, had) == 0
+
+
+@contextmanager
+def ext4(tmp_path: Path, *, megabytes: int = 16) -> Iterator[Path]:
+    """A small ext4 filesystem of one's own; skips where we may not mount."""
+    image, directory = tmp_path / "image", tmp_path / "ext4"
+    directory.mkdir()
+    with open(image, "wb") as file:
+        file.truncate(megabytes << 20)
+    for command in (
+        ["mkfs.ext4", "-q", "-m", "0", str(image)],
+        ["mount", "-o", "loop", str(image), str(directory)],
+    ):
+        if not shutil.which(command[0]) or run(command, cwd=tmp_path).returncode:
+            pytest.skip(f"cannot run {' '.join(command)}")
+    try:
+        yield directory
+    finally:
+        run(["umount", "--lazy", str(directory)], cwd=tmp_path)
+
+
+def fill(directory: Path) -> None:
+    """Leave no free byte on the filesystem of `directory`."""
+    with open(directory / "filler", "ab", buffering=0) as file:
+        for size in (1 << 20, 4096, 512, 512):
+            with suppress(OSError):
+                while True:
+                    file.write(b"x" * size)
+            os.fsync(file)  # which frees what was set aside for the worst case
+
+
+def scanned(root: Path) -> dict[str, Entry]:
+    """The entries of `root` by path, as a scan sees them now."""
+    return {entry.path: entry for entry in scan(root, time.time()).entries}
+
+
+def swept(root: Path, policy: Policy = EVERYTHING, **options: Any) -> Report:
+    """What a real sweep of `root` did."""
+    archive = options.pop("archive", None)
+    return execute(prepare(root, policy, time.time(), **options), archive=archive)
+
+
+def outcomes(report: Report) -> dict[str, tuple[str, str]]:
+    """The status and detail of each step of `report`, by path."""
+    return {done.step.entry.path: (done.status, done.detail) for done in report.outcomes}

@@ -1,0 +1,277 @@
+"""`clean`: build artefacts and scratch of one project, and nothing that git tracks."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from common.temp.store import artefacts
+from common.temp.store.removal import Removed
+from tests.support import inv, listing, make_entry, run, tempkeep
+
+Printed = pytest.CaptureFixture[str]
+
+needs_git = pytest.mark.skipif(not shutil.which("git"), reason="needs git")
+
+
+def git(project: Path, *arguments: str) -> None:
+    subprocess.run(["git", *arguments], cwd=project, check=True, capture_output=True)
+
+
+def test_artefacts_and_scratch_go_and_the_rest_stays(project: Path, capsys: Printed) -> None:
+    make_entry(project, "build")
+    make_entry(project, "src/__pycache__")
+    make_entry(project, "src/kept")
+    make_entry(project / ".tmp", "debug/a_1696348800")
+
+    assert tempkeep("clean") == 0
+
+    assert capsys.readouterr().out.splitlines() == [
+        "deleted build  8.0 KiB  (artefact: build/)",
+        "deleted src/__pycache__  8.0 KiB  (artefact: __pycache__)",
+        "project: deleted 2 artefacts, 16.0 KiB",
+        "deleted debug/a_1696348800  8.0 KiB  (everything: all that nothing protects)",
+        "project: cleaned 1 entry, freed 8.0 KiB",
+    ]
+    left = [path for path in listing(project) if not path.startswith(".tmp/.tempkeep")]
+    assert left == [
+        ".tmp",
+        ".tmp/debug",
+        "pyproject.toml",
+        "src",
+        "src/kept",
+        "src/kept/file0.txt",
+        "tasks.py",
+    ]
+
+
+def test_nothing_to_clean_is_one_line(project: Path, capsys: Printed) -> None:
+    assert tempkeep("clean") == 0
+
+    assert capsys.readouterr().out == "project: nothing to clean\n"
+
+
+def test_a_dry_run_says_what_would_go(project: Path, capsys: Printed) -> None:
+    make_entry(project, "build")
+    make_entry(project / ".tmp", "debug/a_1696348800")
+
+    assert tempkeep("clean", "--dry-run") == 0
+
+    assert capsys.readouterr().out.splitlines() == [
+        "would delete build  8.0 KiB  (artefact: build/)",
+        "project: would delete 1 artefact, 8.0 KiB",
+        "would delete debug/a_1696348800  8.0 KiB  (everything: all that nothing protects)",
+        "project: would delete 1 entry and free 8.0 KiB",
+    ]
+    assert (project / "build").is_dir()
+
+
+def test_a_configured_dry_run_is_told_with_its_remedy(project: Path, capsys: Printed) -> None:
+    (project / "pyproject.toml").write_text("[tool.tempkeep]\ndry_run = true\n")
+    make_entry(project, "build")
+
+    assert tempkeep("clean") == 0
+
+    assert capsys.readouterr().err == (
+        "dry_run is configured, so nothing is cleaned; "
+        "TEMPKEEP_DRY_RUN=false in the environment overrides it\n"
+    )
+    assert (project / "build").is_dir()
+    assert inv("clean", cwd=project, TEMPKEEP_DRY_RUN="false").returncode == 0
+    assert not (project / "build").exists()
+
+
+def test_the_artefacts_can_be_configured(project: Path) -> None:
+    (project / "pyproject.toml").write_text(
+        '[tool.tempkeep]\nartefacts = ["docs/_site/", "*.log"]\n'
+    )
+    for path in ("build", "docs/_site", "_site"):
+        make_entry(project, path)
+    (project / "run.log").touch()
+
+    assert tempkeep("clean") == 0
+
+    assert (project / "build").is_dir()
+    assert (project / "_site").is_dir()
+    assert not (project / "docs" / "_site").exists()
+    assert not (project / "run.log").exists()
+
+
+def test_temp_age_hours_is_for_scratch_and_artefacts_go_at_any_age(project: Path) -> None:
+    make_entry(project, "build")
+    make_entry(project / ".tmp", "debug/new_1696348800", age_hours=1)
+    make_entry(project / ".tmp", "debug/old_1696348800", age_hours=25)
+
+    assert tempkeep("clean", "--temp-age-hours", "24") == 0
+
+    assert not (project / "build").exists()
+    assert (project / ".tmp" / "debug" / "new_1696348800").is_dir()
+    assert not (project / ".tmp" / "debug" / "old_1696348800").exists()
+
+
+@pytest.mark.parametrize("hours", ["abc", "nan", "inf", "-1", "1e400", ""])
+def test_a_bad_age_is_one_line_and_exit_code_2(project: Path, capsys: Printed, hours: str) -> None:
+    make_entry(project, "build")
+
+    assert tempkeep("clean", f"--temp-age-hours={hours}") == 2
+
+    expected = f"--temp-age-hours: expected a number of hours of 0 or more, got {hours!r}"
+    assert capsys.readouterr().err == f"error: {expected}\n"
+    assert (project / "build").is_dir()
+
+
+def test_a_pinned_entry_stays(project: Path, capsys: Printed) -> None:
+    make_entry(project / ".tmp", "debug/a_1696348800")
+    assert tempkeep("temp-pin", "a_1696348800", "--reason", "mine") == 0
+
+    assert tempkeep("clean") == 0
+
+    assert (project / ".tmp" / "debug" / "a_1696348800").is_dir()
+    assert "kept debug/a_1696348800: pinned: mine" in capsys.readouterr().out
+
+
+# -- the older .temp -------------------------------------------------------------------------------
+
+
+def test_an_old_root_is_cleaned_and_does_not_stay_behind(project: Path, capsys: Printed) -> None:
+    make_entry(project / ".temp", "demo_1696348800")
+    make_entry(project / ".temp", "debug/a_1696348800")
+    (project / ".temp" / "loose.txt").write_text("x")
+
+    assert tempkeep("clean") == 0
+
+    assert not (project / ".temp").exists()
+    assert not (project / ".tmp").exists()
+    assert "project/.temp: cleaned 3 entries" in capsys.readouterr().out
+
+
+def test_what_is_too_new_stays_in_an_old_root(project: Path) -> None:
+    make_entry(project / ".temp", "old_1696348800", age_hours=25)
+    make_entry(project / ".temp", "new_1696348800", age_hours=1)
+
+    assert tempkeep("clean", "--temp-age-hours", "24") == 0
+
+    assert listing(project / ".temp") == ["new_1696348800", "new_1696348800/file0.txt"]
+
+
+def test_an_old_root_that_is_a_symlink_is_not_followed(project: Path, tmp_path: Path) -> None:
+    make_entry(tmp_path / "mine", "work")
+    (project / ".temp").symlink_to(tmp_path / "mine")
+
+    assert tempkeep("clean") == 0
+
+    assert listing(tmp_path / "mine") == ["work", "work/file0.txt"]
+
+
+# -- what git tracks ----------------------------------------------------------------------------
+
+
+@needs_git
+def test_what_git_tracks_stays_among_artefacts_and_scratch(project: Path, capsys: Printed) -> None:
+    git(project, "init", "-q")
+    for path in ("dist", "build", ".tmp/debug/sample_1696348800", ".temp/fixture"):
+        make_entry(project, path)
+    make_entry(project, ".tmp/debug/other_1696348800")
+    git(project, "add", "-f", "dist", ".tmp/debug/sample_1696348800", ".temp/fixture")
+
+    assert tempkeep("clean") == 0
+
+    out = capsys.readouterr().out
+    assert "kept dist: git tracks dist/file0.txt\n" in out
+    assert "kept debug/sample_1696348800: tracked: git tracks .tmp/debug/sample_169634" in out
+    assert "kept fixture: tracked: git tracks .temp/fixture/file0.txt\n" in out
+    assert "project: deleted 1 artefact, 8.0 KiB\n" in out
+    assert subprocess.check_output(["git", "ls-files", "--deleted"], cwd=project) == b""
+    assert not (project / ".tmp" / "debug" / "other_1696348800").exists()
+
+
+@needs_git
+def test_what_git_tracks_stays_when_the_root_is_a_link_into_the_work_tree(project: Path) -> None:
+    git(project, "init", "-q")
+    make_entry(project, "scratch/tracked_1696348800")
+    make_entry(project, "scratch/other_1696348800")
+    (project / ".tmp").symlink_to("scratch")
+    git(project, "add", "-f", "scratch/tracked_1696348800")
+
+    assert tempkeep("clean") == 0
+
+    assert (project / "scratch" / "tracked_1696348800" / "file0.txt").is_file()
+    assert not (project / "scratch" / "other_1696348800").exists()
+
+
+def test_a_git_that_cannot_be_asked_is_refused_before_anything_goes(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: Printed
+) -> None:
+    make_entry(project, "build")
+    make_entry(project / ".tmp", "debug/a_1696348800")
+    (project / ".git").mkdir()
+    before = listing(project)
+    monkeypatch.setenv("PATH", "")
+
+    assert tempkeep("clean") == 3
+
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("error: cannot run git (No such file or directory); nothing was")
+    assert listing(project) == before
+
+
+# -- failures -----------------------------------------------------------------------------------
+
+
+def test_an_artefact_that_cannot_go_is_a_line_and_exit_code_1(
+    project: Path, capsys: Printed
+) -> None:
+    make_entry(project, "build/deep")
+    make_entry(project, "dist")
+    stuck = str(project / "build" / "deep" / "file0.txt")
+    if run(["chattr", "+i", stuck], cwd=project).returncode:
+        pytest.skip("needs chattr +i (root, and a filesystem that knows it)")
+    try:
+        assert tempkeep("clean") == 1
+    finally:
+        run(["chattr", "-i", stuck], cwd=project)
+
+    printed = capsys.readouterr()
+    assert printed.err == "failed build: deep/file0.txt: Operation not permitted\n"
+    assert "project: deleted 1 artefact, 8.0 KiB" in printed.out
+    assert not (project / "dist").exists()
+
+
+def test_ctrl_c_says_what_is_done_and_the_next_clean_finishes(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: Printed
+) -> None:
+    make_entry(project, "build")
+    make_entry(project, "dist")
+    remove = artefacts.remove_artefact
+
+    def interrupted(project: Path, path: str) -> Removed:
+        if path == "dist":
+            os.kill(os.getpid(), signal.SIGINT)
+        return remove(project, path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(artefacts, "remove_artefact", interrupted)
+        assert tempkeep("clean") == 130
+
+    assert capsys.readouterr().err == (
+        "interrupted: 1 artefact deleted, 8.0 KiB freed; the next clean finishes dist\n"
+    )
+    assert tempkeep("clean") == 0
+    assert not (project / "dist").exists()
+
+
+def test_names_cannot_act_on_the_terminal(project: Path, capsys: Printed) -> None:
+    make_entry(project, "src\x1b[31m\n/build")
+
+    assert tempkeep("clean") == 0
+
+    assert capsys.readouterr().out.splitlines() == [
+        "deleted src\\x1b[31m\\n/build  8.0 KiB  (artefact: build/)",
+        "project: deleted 1 artefact, 8.0 KiB",
+    ]
