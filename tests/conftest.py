@@ -31,3 +31,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     directory = make_project(tmp_path / "project")
     monkeypatch.chdir(directory)
     return directory
+
+
+@pytest.fixture
+def root(project: Path) -> Path:
+    """The root of that project, not yet made."""
+    return project / ".tmp"

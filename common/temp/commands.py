@@ -20,8 +20,9 @@ from .core.units import HOUR, read_number, spell_size
 from .errors import InvalidSettings, Refused, StorageError, TempError
 from .report import text
 from .report.progress import ProgressLine
+from .store.listing import find_entry
 from .store.project import find_monorepo, find_project, monorepo_projects, root_of, user_root
-from .store.scan import find_entry, scan
+from .store.scan import scan
 from .store.settings import Settings, check_strategy, load, with_limits_of, workspace_globs
 
 if TYPE_CHECKING:

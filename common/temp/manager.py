@@ -62,7 +62,7 @@ class TempManager:
     @classmethod
     def list_persistent_temps(cls) -> list[Path]:
         """The absolute paths of the entries in the project's root, sorted."""
-        from .store.scan import list_entries
+        from .store.listing import list_entries
 
         return list_entries(cls.get_project_temp_base())
 

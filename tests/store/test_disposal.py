@@ -29,12 +29,6 @@ from tests.support import (
     swept,
 )
 
-
-@pytest.fixture
-def root(project: Path) -> Path:
-    return project / ".tmp"
-
-
 TRASH = (
     "import sys, time\n"
     "from pathlib import Path\n"

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -867,66 +866,11 @@ def test_a_turn_that_never_ends_stops_no_scan(root: Path, place: str) -> None:
             os.close(descriptor)
 
 
-# -- processes that work inside -------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "work", ["os.chdir('.tmp/debug/x/deep')", "f = open('.tmp/debug/x/deep/log', 'w')"]
-)
-def test_a_process_that_works_in_an_entry_without_a_record_protects_it(
-    root: Path, work: str
-) -> None:
-    path = make_entry(root, "debug/x")
-    (path / "deep").mkdir()
-    with process(f"import os; {work}; print('ready', flush=True); input()", cwd=root.parent) as it:
-        entry = scanned(root)["debug/x"]
-        assert entry.use is not None
-        assert entry.use.who.startswith(f"pid {it.pid} (python")
-        assert entry.use.who.endswith("works in it")
-        assert swept(root).outcomes == ()
-    assert hold(root, path) == ""
-    assert len(swept(root).done) == 1
-
-
-def test_ones_own_working_directory_is_protected_too(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = make_entry(root, "demo_1696348800")
-    monkeypatch.chdir(path)
-    assert hold(root, path) == "process"
-    assert swept(root).outcomes == ()
-
-
-def test_ones_own_open_files_protect_nothing(root: Path) -> None:
-    path = make_entry(root, "debug/x")
-    with open(path / "log", "w"):
-        assert hold(root, path) == ""
-
-
-def test_another_users_processes_are_not_asked(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = make_entry(root, "debug/x")
-    with process("print('ready', flush=True); input()", cwd=path):
-        assert hold(root, path) == "process"
-        monkeypatch.setattr(os, "geteuid", lambda: 54321)
-        assert lease.processes_inside(root) == {}
-
-
-def test_without_proc_no_process_is_found(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os.path, "isdir", lambda path: False)
-    assert lease.processes_inside(root) == {}
-
-
 def test_a_reader_writes_nothing(root: Path) -> None:
     get_cache_temp_dir("x")
     before = [(str(path), path.lstat().st_mtime_ns) for path in sorted(root.rglob("*"))]
     Leases(root).refresh()
     assert [(str(path), path.lstat().st_mtime_ns) for path in sorted(root.rglob("*"))] == before
-
-
-def test_the_command_that_names_an_owner_is_short() -> None:
-    assert lease.spell_command([]) == ""
-    assert lease.spell_command([sys.executable, "-c", "a\nb"]).endswith(" -c …")
-    assert len(lease.spell_command(["x" * 100])) == 60
 
 
 def test_of_an_owner_file_only_what_was_appended_is_read_again(root: Path) -> None:

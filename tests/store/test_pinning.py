@@ -14,11 +14,6 @@ from common.temp.store.pinning import forget_gone, read_pin, remove_pin, write_p
 from tests.support import ext4, fill, make_entry, outcomes, plain_user, scanned, swept
 
 
-@pytest.fixture
-def root(project: Path) -> Path:
-    return project / ".tmp"
-
-
 def pin_files(root: Path) -> list[Path]:
     return sorted((root / ".tempkeep" / "pins").iterdir())
 

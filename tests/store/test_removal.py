@@ -51,11 +51,6 @@ SWEEP = (
 
 
 @pytest.fixture
-def root(project: Path) -> Path:
-    return project / ".tmp"
-
-
-@pytest.fixture
 def canary(tmp_path: Path) -> Iterator[Path]:
     """A tree outside, which is whole at the end."""
     tree = make_entry(tmp_path, "canary", files=5)
@@ -436,7 +431,7 @@ def test_on_a_tmpfs_too_a_racer_that_keeps_writing_does_not_keep_the_sweep_from_
         def work() -> None:
             nonlocal count
             count += 1
-            os.close(os.open(f"more{count}", os.O_CREAT | os.O_WRONLY, dir_fd=descriptor))
+            os.mknod(f"more{count}", dir_fd=descriptor)  # which, once open, would be in use
 
         with meanwhile(work):
             ((status, detail),) = outcomes(swept(directory / ".tmp")).values()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import resource
 import shutil
 import socket
 import subprocess
@@ -16,50 +15,24 @@ from pathlib import Path
 
 import pytest
 
-from common.temp import get_debug_temp_dir, pin
 from common.temp.core.entry import Entry, Problem
-from common.temp.errors import InvalidSettings, StorageError
+from common.temp.errors import StorageError
 from common.temp.store import scan as scanning
-from common.temp.store.allocation import allocate, make_root
-from common.temp.store.lease import Leases
-from common.temp.store.scan import (
-    find_entry,
-    free_bytes,
-    list_entries,
-    listing,
-    locate,
-    measure,
-    newest_change,
-    scan,
-)
+from common.temp.store.allocation import make_root
+from common.temp.store.listing import list_entries
+from common.temp.store.scan import free_bytes, scan
 from tests.support import (
-    EVERYTHING,
     HOUR,
     age,
+    chain,
     make_entry,
     mounted,
     outcomes,
     plain_user,
-    process,
     run,
     scanned,
     swept,
 )
-
-
-@pytest.fixture
-def root(project: Path) -> Path:
-    return project / ".tmp"
-
-
-@pytest.fixture
-def few_descriptors(root: Path) -> Iterator[None]:
-    """No more than 128 open files; what is left is too deep for pytest to clean up."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    run(["rm", "-rf", str(root)], cwd=root.parent)
 
 
 def only(root: Path) -> Entry:
@@ -69,23 +42,6 @@ def only(root: Path) -> Entry:
 
 def problems(root: Path) -> dict[str, str]:
     return {problem.path: problem.what for problem in scan(root, time.time()).problems}
-
-
-def chain(top: Path, depth: int, *, pairs: bool = False) -> None:
-    """A chain of directories in `top`, `depth` deep, far beyond the longest path that one can
-    spell; with `pairs` each level has a second subdirectory, with a file.
-    """
-    descriptor = os.open(top, os.O_RDONLY)
-    for level in range(depth):
-        if pairs:
-            os.mkdir("side", dir_fd=descriptor)
-            os.close(os.open("side/file", os.O_CREAT | os.O_WRONLY, dir_fd=descriptor))
-        os.mkdir("d", dir_fd=descriptor)
-        above, descriptor = descriptor, os.open("d", os.O_RDONLY, dir_fd=descriptor)
-        os.close(above)
-        if level == depth - 1:
-            os.close(os.open("deepest", os.O_CREAT | os.O_WRONLY, dir_fd=descriptor))
-    os.close(descriptor)
 
 
 # -- sizes ----------------------------------------------------------------------------------------
@@ -136,27 +92,6 @@ def test_a_hard_linked_file_as_an_entry_is_shared(root: Path, tmp_path: Path) ->
     (root / "log").write_bytes(b"x" * 4096)
     os.link(root / "log", tmp_path / "outside")
     assert only(root).shared == 4096
-
-
-@pytest.mark.usefixtures("few_descriptors")
-def test_a_chain_of_10_000_levels_is_measured_in_few_descriptors(root: Path) -> None:
-    path = make_entry(root, "debug/x")
-    chain(path, 10_000)
-    entry = only(root)
-    assert (entry.directories, entry.files, entry.unreadable) == (10_001, 2, None)
-    assert entry.changed_in.endswith("/d/deepest") or entry.changed_in.endswith("/d")
-    assert len(swept(root).done) == 1
-    assert not path.exists()
-
-
-@pytest.mark.usefixtures("few_descriptors")
-def test_a_caterpillar_of_3_000_levels_is_measured_in_few_descriptors(root: Path) -> None:
-    path = make_entry(root, "debug/x")
-    chain(path, 3_000, pairs=True)
-    entry = only(root)
-    assert (entry.directories, entry.files, entry.unreadable) == (6_001, 3_002, None)
-    assert len(swept(root).done) == 1
-    assert not path.exists()
 
 
 def test_names_of_any_bytes_are_measured(root: Path) -> None:
@@ -229,17 +164,6 @@ def test_a_clock_that_is_a_few_seconds_off_is_no_problem(root: Path) -> None:
     path = make_entry(root, f"debug/x_{int(time.time()) + 5}")
     os.utime(path, (0, time.time() + 5))
     assert problems(root) == {}
-
-
-def test_the_newest_change_of_a_file_is_its_own(root: Path) -> None:
-    make_root(str(root))
-    (root / "log").write_text("")
-    age(root / "log", 5)
-    descriptor = os.open(root, os.O_RDONLY)
-    try:
-        assert newest_change(descriptor, "log") == ((root / "log").stat().st_mtime_ns / 1e9, "")
-    finally:
-        os.close(descriptor)
 
 
 # -- what is not entered --------------------------------------------------------------------------
@@ -371,13 +295,6 @@ def test_a_root_that_cannot_be_read_is_an_error(root: Path) -> None:
         scan(root, time.time())
 
 
-def test_a_holding_area_that_cannot_be_read_is_an_error(root: Path) -> None:
-    make_root(str(root))
-    (root / ".tempkeep" / "holding").chmod(0)
-    with plain_user(), pytest.raises(StorageError, match=r"cannot list .*holding: Permission"):
-        scan(root, time.time())
-
-
 # -- what changes meanwhile -----------------------------------------------------------------------
 
 
@@ -415,21 +332,6 @@ def test_an_entry_that_turns_into_a_link_during_the_scan_is_not_followed(
     assert [(p.path, p.blocking) for p in inventory.problems] == [("debug/x", True)]
 
 
-def test_a_category_that_vanishes_while_the_root_is_listed_is_left_out(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    make_entry(root, "debug/x")
-    make_entry(root, "work/y")
-    real = scanning._children_of_category
-
-    def vanish(path: str, known: bool) -> list[str] | None:
-        shutil.rmtree(root / "debug", ignore_errors=True)
-        return real(path, known)
-
-    monkeypatch.setattr(scanning, "_children_of_category", vanish)
-    assert list_entries(root) == [root / "work" / "y"]
-
-
 def test_a_tree_that_is_torn_down_and_moved_about_under_the_scan_ends_no_scan(root: Path) -> None:
     path = make_entry(root, "debug/x")
     make_entry(root, "debug/y")
@@ -456,70 +358,6 @@ def test_a_tree_that_is_torn_down_and_moved_about_under_the_scan_ends_no_scan(ro
         done.set()
         thread.join()
     assert len(os.listdir("/proc/self/fd")) < 60
-
-
-def test_a_directory_that_is_moved_while_it_is_read_is_a_problem(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = make_entry(root, "debug/x")
-    chain(path, 120, pairs=True)
-    deep = path / "/".join(["d"] * 60)
-    real = scanning._climb
-    moved: list[Path] = []
-
-    def climb(descriptor: int, levels: int) -> int:
-        if not moved:
-            moved.append((deep / "d").rename(path / "moved"))
-        return real(descriptor, levels)
-
-    monkeypatch.setattr(scanning, "_climb", climb)
-    inventory = scan(root, time.time())
-    assert moved
-    (problem,) = inventory.problems
-    assert problem.what.startswith("moved while it was being read in d/d/d")
-    assert inventory.entries[0].unreadable == problem.what
-
-
-# -- categories and entries -----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("made", "seen"),
-    [
-        (["debug/x"], {"debug/x": "debug"}),
-        (["uncategorized/x"], {"uncategorized/x": "uncategorized"}),
-        (["x_1696348800"], {"x_1696348800": "uncategorized"}),
-        (["x_1696348800/y_1696348800"], {"x_1696348800": "uncategorized"}),
-        (["x"], {"x": "uncategorized"}),
-        (["mine/x"], {"mine": "uncategorized"}),
-        (["mine/x_1696348800"], {"mine/x_1696348800": "mine"}),
-        (["mine/x_1696348800", "mine/y"], {"mine": "uncategorized"}),
-        (["mine/x", "mine/.tempkeep-category"], {"mine/x": "mine"}),
-        (["m_1696348800/x", "m_1696348800/.tempkeep-category"], {"m_1696348800/x": "m_1696348800"}),
-        ([".hidden/x"], {".hidden": "uncategorized"}),
-    ],
-)
-def test_what_is_a_category_and_what_an_entry(
-    root: Path, made: list[str], seen: dict[str, str]
-) -> None:
-    for relative in made:
-        make_entry(root, relative)
-    assert {entry.path: entry.category for entry in scanned(root).values()} == seen
-
-
-def test_a_category_of_ones_own_is_known_by_its_records(root: Path) -> None:
-    path = Path(allocate(str(root), "mine", "x"))
-    (root / "mine" / ".tempkeep-category").unlink()
-    make_entry(root, "mine/by hand")
-    assert set(scanned(root)) == {"mine/by hand", f"mine/{path.name}"}
-
-
-def test_what_the_program_keeps_in_a_root_is_no_entry(root: Path) -> None:
-    get_debug_temp_dir("x")
-    make_entry(root, ".tempkeep/holding/aa")
-    make_entry(root, ".tempkeep-held-bb")
-    assert len(scanned(root)) == 1
-    assert [left.name for left in scan(root, 0).leftovers] == ["aa", ".tempkeep-held-bb"]
 
 
 def test_files_links_fifos_and_sockets_are_entries(root: Path) -> None:
@@ -580,61 +418,6 @@ def test_progress_is_told_entries_and_bytes(root: Path) -> None:
     assert told[-1][1] == sum(entry.size for entry in inventory.entries)
 
 
-# -- finding one ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("text", [".tmp/debug/x/deep/er", ".tmp/debug/x", "debug/x", "x"])
-def test_an_entry_is_found_by_path_and_by_name(root: Path, text: str) -> None:
-    make_entry(root, "debug/x/deep/er")
-    make_entry(root, "debug/y")
-    assert find_entry(text, root.parent) == (root, "debug/x")
-
-
-def test_a_name_that_two_entries_have_needs_its_category(root: Path) -> None:
-    make_entry(root, "debug/x")
-    make_entry(root, "cache/x")
-    with pytest.raises(
-        InvalidSettings, match=r"^x could be cache/x or debug/x; give the category too$"
-    ):
-        find_entry("x", root.parent)
-    assert find_entry("cache/x", root.parent) == (root, "cache/x")
-
-
-@pytest.mark.parametrize("make", [True, False])
-def test_what_is_no_entry_is_an_error(root: Path, make: bool) -> None:
-    if make:
-        make_entry(root, "debug/y")
-    with pytest.raises(InvalidSettings, match=r"x is no entry of .*\.tmp; `temp-status` lists"):
-        find_entry("x", root.parent)
-    for path in (root / "debug" / "x", root, root.parent, Path("/")):
-        with pytest.raises(InvalidSettings, match=r"is in no entry; `temp-status` lists them"):
-            locate(path)
-
-
-def test_a_path_in_the_users_own_root_is_found(own_system_temp: Path) -> None:
-    path = Path(allocate(str(own_system_temp / f"tempkeep-{os.geteuid()}"), "auto", "x"))
-    assert locate(path / "file") == (path.parent.parent, f"auto/{path.name}")
-    assert pin(path, "why") == path
-
-
-# -- the rest -------------------------------------------------------------------------------------
-
-
-def test_leftovers_are_told_with_whether_a_sweep_is_at_them(root: Path) -> None:
-    make_root(str(root))
-    holding = root / ".tempkeep" / "holding"
-    for name in ("left", "locked"):
-        (holding / name).mkdir()
-    (holding / "link").symlink_to("nowhere")
-    code = (
-        "import fcntl, os; d = os.open('locked', 0); fcntl.flock(d, 2); print(1, flush=True);"
-        "input()"
-    )
-    with process(code, cwd=holding):
-        seen = {left.name: left.being_freed for left in scan(root, 0).leftovers}
-    assert seen == {"left": False, "link": False, "locked": True}
-
-
 def test_free_space_is_that_of_the_nearest_directory(tmp_path: Path) -> None:
     with mounted(tmp_path / "m", "size=64k") as directory:
         assert free_bytes(directory / "missing" / ".tmp") == 65536
@@ -659,26 +442,6 @@ def test_free_space_that_cannot_be_told_is_none(
 
     monkeypatch.setattr(os, "statvfs", statvfs)
     assert free_bytes(tmp_path) is None
-
-
-def test_measuring_leaves_its_descriptor_open_and_no_other(root: Path) -> None:
-    path = make_entry(root, "debug/x")
-    chain(path, 100, pairs=True)
-    descriptor = os.open(path, os.O_RDONLY)
-    before = len(os.listdir("/proc/self/fd"))
-    assert measure(descriptor).directories == 201
-    assert len(os.listdir("/proc/self/fd")) == before
-    os.close(descriptor)
-
-
-def test_a_listing_is_sorted(root: Path) -> None:
-    names = ["debug/b", "debug/a", "c_1696348800", "cache/z"]
-    for name in names:
-        make_entry(root, name)
-    found, _ = listing(root, Leases(root))
-    assert [item.path for item in found] == ["c_1696348800", "cache/z", "debug/a", "debug/b"]
-    assert list_entries(root) == [root / item.path for item in found]
-    assert EVERYTHING.everything
 
 
 def test_a_file_that_a_process_has_open_is_in_use(root: Path) -> None:

@@ -42,11 +42,6 @@ AGED = Policy(max_age=3600)
 DISPOSALS: tuple[Disposal, ...] = ("delete", "trash", "archive")
 
 
-@pytest.fixture
-def root(project: Path) -> Path:
-    return project / ".tmp"
-
-
 @pytest.fixture(autouse=True)
 def no_trash(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Trash is a directory of the test: where the real one is, is read at its import."""

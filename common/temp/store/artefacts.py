@@ -19,7 +19,7 @@ from .mounts import mounts_below
 from .pinning import PINS
 from .project import MARKERS
 from .removal import Removed, remove_at
-from .scan import DIRECTORY_FLAGS, measure
+from .walk import DIRECTORY_FLAGS, measure
 
 _NEVER_ENTERED: Final = frozenset({".git", ".hg", ".svn", ".venv", "node_modules"})
 _SCRATCH: Final = frozenset({".tmp", ".temp", ".tmp-archive"})

@@ -176,7 +176,7 @@ def _digest(path: Path) -> bytes:
 def forget(part: Path) -> None:
     """Delete a copy that is not to be kept."""
     from .removal import remove_at
-    from .scan import DIRECTORY_FLAGS
+    from .walk import DIRECTORY_FLAGS
 
     with contextlib.suppress(OSError):
         parent = os.open(part.parent, DIRECTORY_FLAGS & ~getattr(os, "O_NOFOLLOW", 0))

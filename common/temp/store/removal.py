@@ -21,8 +21,9 @@ from ..core.layout import HELD, STORE, entry_name, is_inside, read_name
 from ..errors import StorageError
 from .allocation import HOLDING
 from .lease import check_store, lock_directory, share_directory, unlock_directory
+from .listing import holding_places
 from .mounts import mounts_below
-from .scan import DIRECTORY_FLAGS, holding_places
+from .walk import DIRECTORY_FLAGS
 
 _OPEN_FRAMES: Final = 48
 _PASSES: Final = 8

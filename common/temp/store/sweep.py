@@ -24,7 +24,8 @@ from .lease import Leases
 from .pinning import Pins, forget_gone
 from .project import check_root, root_of, user_root
 from .removal import Claim, NotClaimed, Removed, claimed, finish_leftovers
-from .scan import DIRECTORY_FLAGS, Progress, busy_entries, newest_change, scan
+from .scan import Progress, busy_entries, scan
+from .walk import DIRECTORY_FLAGS, newest_change
 
 OnOutcome: TypeAlias = Callable[[Outcome], None]
 

@@ -1,0 +1,173 @@
+"""What lies in a root: entries and categories, not yet measured, and what was claimed in it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ..core.entry import Leftover, Problem
+from ..core.layout import (
+    CATEGORY_MARK,
+    HELD,
+    KNOWN_CATEGORIES,
+    ROOT_FILES,
+    STORE,
+    UNCATEGORIZED,
+    is_inside,
+    read_name,
+)
+from ..errors import InvalidSettings, StorageError
+from .lease import Leases, is_locked
+from .project import check_root, find_project, root_of, user_root
+from .walk import DIRECTORY_FLAGS
+
+_FILE_FLAGS: Final = DIRECTORY_FLAGS & ~getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NONBLOCK", 0)
+
+
+class Found(NamedTuple):
+    """An entry that was listed but not measured; `path` is relative to the root."""
+
+    path: str
+    category: str
+
+
+def list_entries(root: Path) -> list[Path]:
+    """The absolute paths of the entries of `root`, sorted; none if there is no such root."""
+    if not check_root(root):
+        return []
+    found, problems = listing(root, Leases(root))
+    for problem in problems:
+        raise StorageError(0, f"cannot list {root / problem.path}: {problem.what}")
+    return [root / item.path for item in found]
+
+
+def listing(root: Path, leases: Leases) -> tuple[list[Found], list[Problem]]:
+    """What `root` holds, sorted by path: directories of categories, and all else as it lies.
+
+    A directory is a category if its name is a known one, if it bears the mark, if a record says
+    so, or if all that it holds is stamped as entries are. Raises `StorageError` if the root
+    itself cannot be listed.
+    """
+    try:
+        with os.scandir(root) as items:
+            tops = sorted((item for item in items if item.name not in ROOT_FILES), key=_name)
+    except OSError as error:
+        raise StorageError.of(f"cannot list {root}", error) from error
+    recorded: set[str] | None = None
+    found: list[Found] = []
+    problems: list[Problem] = []
+    for top in tops:
+        name = top.name
+        if name.startswith(HELD):
+            continue
+        children: list[str] | None = None
+        if not top.is_symlink() and top.is_dir(follow_symlinks=False):
+            if recorded is None:
+                leases.refresh()
+                recorded = leases.recorded_categories()
+            known = (
+                name in KNOWN_CATEGORIES
+                or name in recorded
+                or os.path.lexists(os.path.join(top.path, CATEGORY_MARK))
+            )
+            if known or read_name(name)[1] is None:
+                try:
+                    children = _children_of_category(top.path, known)
+                except FileNotFoundError:
+                    continue
+                except OSError as error:
+                    if known:
+                        problems.append(Problem(name, error.strerror or str(error)))
+                        continue
+        if children is None:
+            found.append(Found(name, UNCATEGORIZED))
+        else:
+            found += [Found(f"{name}/{child}", name) for child in children]
+    return found, problems
+
+
+def _name(item: os.DirEntry[str]) -> str:
+    return item.name
+
+
+def _children_of_category(path: str, known: bool) -> list[str] | None:
+    """The sorted names in the category at `path`; `None` if it is an entry itself."""
+    with os.scandir(path) as items:
+        children = {item.name: item.is_dir(follow_symlinks=False) for item in items}
+    children.pop(CATEGORY_MARK, None)
+    stamped = all(
+        is_directory and read_name(name)[1] is not None for name, is_directory in children.items()
+    )
+    return sorted(children) if known or (children and stamped) else None
+
+
+def locate(path: Path) -> tuple[Path, str]:
+    """The root that holds `path`, and the entry in it (relative to the root).
+
+    Raises `InvalidSettings` if `path` lies in no entry of any root.
+    """
+    absolute = Path(os.path.abspath(path))
+    own = user_root()
+    for root in absolute.parents:
+        if root.name == root_of(root).name or (root / STORE).is_dir() or root == own:
+            relative = absolute.relative_to(root).as_posix()
+            if check_root(root):
+                for item in listing(root, Leases(root))[0]:
+                    if is_inside(relative, item.path):
+                        return root, item.path
+            break
+    raise InvalidSettings(f"{path} is in no entry; `temp-status` lists them")
+
+
+def find_entry(text: str, start: Path) -> tuple[Path, str]:
+    """The root and the entry that a person means by `text`, standing in `start`.
+
+    That is a path, or the path below the root (`debug/demo_1696348800`), or a name that only one
+    entry has. Raises `InvalidSettings` if it is none of these.
+    """
+    with contextlib.suppress(InvalidSettings):
+        return locate(start / text)
+    root = root_of(find_project(start))
+    found = listing(root, Leases(root))[0] if check_root(root) else []
+    named = [item.path for item in found if text in (item.path, item.path.rpartition("/")[2])]
+    if len(named) == 1:
+        return root, named[0]
+    if named:
+        raise InvalidSettings(f"{text} could be {' or '.join(named)}; give the category too")
+    raise InvalidSettings(f"{text} is no entry of {root}; `temp-status` lists them")
+
+
+def holding_places(root: Path) -> Iterator[tuple[str, str]]:
+    """Where claimed entries of `root` may lie: a directory, and what their names begin with."""
+    yield os.path.join(root, STORE, "holding"), ""
+    yield str(root), HELD
+
+
+def list_leftovers(root: Path) -> list[Leftover]:
+    """What lies claimed in the holding area, and whether a running sweep is at it."""
+    found: list[Leftover] = []
+    for directory, prefix in holding_places(root):
+        try:
+            names = sorted(name for name in os.listdir(directory) if name.startswith(prefix))
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise StorageError.of(f"cannot list {directory}", error) from error
+        found += [
+            Leftover(name, _is_being_freed(root, os.path.join(directory, name))) for name in names
+        ]
+    return found
+
+
+def _is_being_freed(root: Path, path: str) -> bool:
+    try:
+        descriptor = os.open(path, _FILE_FLAGS)
+    except OSError:
+        return False
+    try:
+        return is_locked(root, descriptor)
+    finally:
+        os.close(descriptor)
