@@ -269,3 +269,15 @@ def chain(top: Path, depth: int, *, pairs: bool = False) -> None:
         if level == depth - 1:
             os.close(os.open("deepest", os.O_CREAT | os.O_WRONLY, dir_fd=descriptor))
     os.close(descriptor)
+
+
+def only(root: Path) -> Entry:
+    """The only entry of `root`, as a fresh scan sees it."""
+    (found,) = scanned(root).values()
+    return found
+
+
+def hold(root: Path, path: Path) -> str:
+    """How the entry at `path` is held, as a fresh reader sees it; "" if it is not."""
+    found = scanned(root)[path.relative_to(root).as_posix()]
+    return found.use.how if found.use is not None else ""

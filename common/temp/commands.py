@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from .core.entry import Inventory, Problem
 from .core.plan import Disposal, Plan, Report, Scope
 from .core.retention import STRATEGIES, Policy, Reason, Verdict, explain, judge
-from .core.units import HOUR, read_number, spell_size
+from .core.units import HOUR, read_count, read_number, spell_size
 from .errors import InvalidSettings, Refused, StorageError, TempError
 from .report import text
 from .report.progress import ProgressLine
@@ -97,7 +97,7 @@ def status(
 
     order = _SORTS[_choice(sort, "--sort", tuple(_SORTS))]
     _choice(output, "--format", ("table", "json", "csv", "github"))
-    most = None if limit is None else _whole(limit, "--limit")
+    most = None if limit is None else read_count(limit, "--limit")
     now = time.time()
     blocks: list[str] = []
     documents: list[dict[str, Any]] = []
@@ -522,9 +522,3 @@ def _choice(value: str, flag: str, choices: tuple[str, ...]) -> str:
     if value not in choices:
         raise InvalidSettings(f"{flag}: expected one of {', '.join(choices)}, got {value!r}")
     return value
-
-
-def _whole(value: str, flag: str) -> int:
-    from .core.units import read_count
-
-    return read_count(value, flag)

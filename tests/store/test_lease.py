@@ -24,6 +24,7 @@ from tests.support import (
     NOW,
     ext4,
     fill,
+    hold,
     make_entry,
     mounted,
     outcomes,
@@ -48,12 +49,6 @@ def root(project: Path) -> Path:
 
 def owner_files(root: Path) -> list[Path]:
     return sorted((root / ".tempkeep" / "owners").iterdir())
-
-
-def hold(root: Path, path: Path) -> str:
-    """How the entry at `path` is held, as a fresh reader sees it; "" if it is not."""
-    entry = scanned(root)[path.relative_to(root).as_posix()]
-    return entry.use.how if entry.use is not None else ""
 
 
 # -- a process and its entries ------------------------------------------------------------------

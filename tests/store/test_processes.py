@@ -10,17 +10,12 @@ import pytest
 
 from common.temp.store.processes import processes_inside, spell_command
 from tests.support import (
+    hold,
     make_entry,
     process,
     scanned,
     swept,
 )
-
-
-def hold(root: Path, path: Path) -> str:
-    """How the entry at `path` is held, as a fresh reader sees it; "" if it is not."""
-    entry = scanned(root)[path.relative_to(root).as_posix()]
-    return entry.use.how if entry.use is not None else ""
 
 
 @pytest.mark.parametrize(

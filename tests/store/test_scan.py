@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.core.entry import Entry, Problem
+from common.temp.core.entry import Problem
 from common.temp.errors import StorageError
 from common.temp.store import scan as scanning
 from common.temp.store.allocation import make_root
@@ -27,17 +27,13 @@ from tests.support import (
     chain,
     make_entry,
     mounted,
+    only,
     outcomes,
     plain_user,
     run,
     scanned,
     swept,
 )
-
-
-def only(root: Path) -> Entry:
-    (entry,) = scanned(root).values()
-    return entry
 
 
 def problems(root: Path) -> dict[str, str]:

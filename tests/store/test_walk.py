@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.core.entry import Entry
 from common.temp.store import walk
 from common.temp.store.allocation import make_root
 from common.temp.store.scan import scan
@@ -19,15 +18,10 @@ from tests.support import (
     age,
     chain,
     make_entry,
+    only,
     run,
-    scanned,
     swept,
 )
-
-
-def only(root: Path) -> Entry:
-    (entry,) = scanned(root).values()
-    return entry
 
 
 @pytest.fixture

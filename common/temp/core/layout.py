@@ -16,6 +16,12 @@ KNOWN_CATEGORIES: Final = frozenset({"debug", "cache", "test", "work", AUTO, UNC
 STORE: Final = ".tempkeep"
 """Where a root keeps its owner files, pins and holding area; never an entry."""
 
+OWNERS: Final = "owners"
+HOLDING: Final = "holding"
+PINS: Final = "pins"
+STORE_PARTS: Final = (OWNERS, HOLDING, PINS)
+"""The directories in a root's store."""
+
 HELD: Final = ".tempkeep-held-"
 """What claimed entries begin with where there is no room to make a holding area."""
 

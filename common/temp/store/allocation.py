@@ -11,7 +11,9 @@ from pathlib import Path
 
 from ..core.layout import (
     CATEGORY_MARK,
+    HOLDING,
     KNOWN_CATEGORIES,
+    OWNERS,
     STORE,
     UNCATEGORIZED,
     check_category,
@@ -21,10 +23,8 @@ from ..core.layout import (
     read_name,
 )
 from ..errors import StorageError
-from .lease import OWNERS, owner_of, release
+from .lease import owner_of, release
 from .project import check_root, find_project, root_of, user_root
-
-HOLDING = "holding"
 
 _ATTEMPTS = 64
 _CACHEDIR_TAG = (

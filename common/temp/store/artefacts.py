@@ -11,15 +11,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from ..core.layout import STORE
+from ..core.layout import STORE, STORE_PARTS
 from ..errors import Refused
-from .allocation import HOLDING
-from .lease import OWNERS
 from .mounts import mounts_below
-from .pinning import PINS
 from .project import MARKERS
 from .removal import Removed, remove_at
-from .walk import DIRECTORY_FLAGS, measure
+from .walk import DIRECTORY_FLAGS, ROOT_FLAGS, measure
 
 _NEVER_ENTERED: Final = frozenset({".git", ".hg", ".svn", ".venv", "node_modules"})
 _SCRATCH: Final = frozenset({".tmp", ".temp", ".tmp-archive"})
@@ -205,7 +202,7 @@ def drop_empty_root(root: Path, categories: Iterable[str]) -> None:
     """Remove an old root that was cleaned, as far as it is empty: its categories, what the sweep
     made in it for itself, and the root.
     """
-    own = [f"{STORE}/{name}" for name in (HOLDING, OWNERS, PINS)]
+    own = [f"{STORE}/{name}" for name in STORE_PARTS]
     for directory in (*categories, *own, STORE, ""):
         with contextlib.suppress(OSError):
             os.rmdir(root / directory)
@@ -215,7 +212,7 @@ def drop_empty_root(root: Path, categories: Iterable[str]) -> None:
 def _parent(project: Path, path: str) -> Iterator[tuple[int, str]]:
     """The directory of `path`, opened step by step so that no symlink put there is followed."""
     *above, name = path.split("/")
-    descriptor = os.open(project, DIRECTORY_FLAGS & ~getattr(os, "O_NOFOLLOW", 0))
+    descriptor = os.open(project, ROOT_FLAGS)
     try:
         for part in above:
             child = os.open(part, DIRECTORY_FLAGS, dir_fd=descriptor)

@@ -176,10 +176,10 @@ def _digest(path: Path) -> bytes:
 def forget(part: Path) -> None:
     """Delete a copy that is not to be kept."""
     from .removal import remove_at
-    from .walk import DIRECTORY_FLAGS
+    from .walk import ROOT_FLAGS
 
     with contextlib.suppress(OSError):
-        parent = os.open(part.parent, DIRECTORY_FLAGS & ~getattr(os, "O_NOFOLLOW", 0))
+        parent = os.open(part.parent, ROOT_FLAGS)
         try:
             remove_at(parent, part.name)
         finally:

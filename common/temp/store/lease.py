@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..core.entry import Use
-from ..core.layout import STORE
+from ..core.layout import OWNERS, STORE, STORE_PARTS
 from ..core.units import HOUR
 from ..errors import Refused, StorageError
 from .processes import spell_command
@@ -37,11 +37,11 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-OWNERS: Final = "owners"
 UNCHECKED_HOURS: Final = 24.0
 """How long an entry whose owner cannot be checked counts as in use, in hours."""
 
 _COMPACT_AFTER = 20_000
+_NAMELESS: Final = "a process that left no name"
 _TURN_SECONDS: Final = 0.25
 """How long to wait for one's turn to ask for a lock; a turn takes microseconds."""
 
@@ -51,7 +51,7 @@ def check_store(root: Path) -> None:
 
     Whoever planted it would have a sweep delete what it points to.
     """
-    for part in (STORE, *(f"{STORE}/{name}" for name in (OWNERS, "holding", "pins"))):
+    for part in (STORE, *(f"{STORE}/{name}" for name in STORE_PARTS)):
         path = os.path.join(root, part)
         with contextlib.suppress(OSError):
             if not stat.S_ISDIR(os.lstat(path).st_mode):
@@ -301,7 +301,7 @@ class _Journal:
     inode: int
     alive: bool | None = None
     read: int = 0
-    who: str = "a process that left no name"
+    who: str = _NAMELESS
     started: float = 0.0
     records: set[str] = field(default_factory=set)
 
@@ -491,7 +491,7 @@ def _parse_header(line: bytes) -> tuple[str, float]:
             who += f" on {said['host']}"
         return who, float(said["started"])
     except (ValueError, KeyError, TypeError):
-        return "a process that left no name", 0.0
+        return _NAMELESS, 0.0
 
 
 def _is_locked(descriptor: int) -> bool | None:

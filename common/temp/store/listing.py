@@ -6,12 +6,13 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from ..core.entry import Leftover, Problem
 from ..core.layout import (
     CATEGORY_MARK,
     HELD,
+    HOLDING,
     KNOWN_CATEGORIES,
     ROOT_FILES,
     STORE,
@@ -22,9 +23,7 @@ from ..core.layout import (
 from ..errors import InvalidSettings, StorageError
 from .lease import Leases, is_locked
 from .project import check_root, find_project, root_of, user_root
-from .walk import DIRECTORY_FLAGS
-
-_FILE_FLAGS: Final = DIRECTORY_FLAGS & ~getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NONBLOCK", 0)
+from .walk import ANY_FLAGS
 
 
 class Found(NamedTuple):
@@ -142,7 +141,7 @@ def find_entry(text: str, start: Path) -> tuple[Path, str]:
 
 def holding_places(root: Path) -> Iterator[tuple[str, str]]:
     """Where claimed entries of `root` may lie: a directory, and what their names begin with."""
-    yield os.path.join(root, STORE, "holding"), ""
+    yield os.path.join(root, STORE, HOLDING), ""
     yield str(root), HELD
 
 
@@ -164,7 +163,7 @@ def list_leftovers(root: Path) -> list[Leftover]:
 
 def _is_being_freed(root: Path, path: str) -> bool:
     try:
-        descriptor = os.open(path, _FILE_FLAGS)
+        descriptor = os.open(path, ANY_FLAGS)
     except OSError:
         return False
     try:

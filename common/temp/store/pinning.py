@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from ..core.layout import STORE, is_inside
+from ..core.layout import PINS, STORE, is_inside
 from ..errors import StorageError
 from .allocation import make_root
 from .lease import check_store
 
-PINS: Final = "pins"
 _SUFFIX: Final = ".json"
 
 

@@ -17,21 +17,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from ..core.layout import HELD, STORE, entry_name, is_inside, read_name
+from ..core.layout import HELD, HOLDING, STORE, entry_name, is_inside, read_name
 from ..errors import StorageError
-from .allocation import HOLDING
 from .lease import check_store, lock_directory, share_directory, unlock_directory
 from .listing import holding_places
 from .mounts import mounts_below
-from .walk import DIRECTORY_FLAGS
+from .walk import ANY_FLAGS, DIRECTORY_FLAGS, ROOT_FLAGS
 
 _OPEN_FRAMES: Final = 48
 _PASSES: Final = 8
 """How often a directory is read again because something new appeared in it while it was emptied."""
 
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
-_ROOT_FLAGS: Final = DIRECTORY_FLAGS & ~getattr(os, "O_NOFOLLOW", 0)
-_ANY_FLAGS: Final = DIRECTORY_FLAGS & ~getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 @dataclass(slots=True)
@@ -395,7 +392,7 @@ def claimed(
     category, _, name = path.rpartition("/")
     with contextlib.ExitStack() as stack:
         try:
-            top = _opened(stack, str(root), _ROOT_FLAGS)
+            top = _opened(stack, str(root), ROOT_FLAGS)
             directory = _opened(stack, category, DIRECTORY_FLAGS, top) if category else top
             status = os.stat(name, dir_fd=directory, follow_symlinks=False)
         except FileNotFoundError:
@@ -464,11 +461,11 @@ def _lock_entry(
     """Whether this process now holds a lock on the entry; not if it cannot be opened."""
     try:
         try:
-            descriptor = _opened(stack, name, _ANY_FLAGS, directory)
+            descriptor = _opened(stack, name, ANY_FLAGS, directory)
         except PermissionError:
             with contextlib.suppress(NotADirectoryError):
                 _make_accessible(directory, name)
-            descriptor = _opened(stack, name, _ANY_FLAGS, directory)
+            descriptor = _opened(stack, name, ANY_FLAGS, directory)
     except FileNotFoundError:
         raise NotClaimed("is gone already") from None
     except OSError as error:
@@ -524,7 +521,7 @@ def finish_leftovers(root: Path) -> tuple[int, Removed]:
     for directory, prefix in holding_places(root):
         with contextlib.ExitStack() as stack:
             try:
-                top = _opened(stack, str(root), _ROOT_FLAGS)
+                top = _opened(stack, str(root), ROOT_FLAGS)
                 holding = top if prefix else _opened_holding(stack, top)
                 names = [name for name in os.listdir(holding) if name.startswith(prefix)]
             except FileNotFoundError:
@@ -564,7 +561,7 @@ def _take_over(
     try:
         status = os.stat(name, dir_fd=holding, follow_symlinks=False)
         try:
-            descriptor = _opened(stack, name, _ANY_FLAGS, holding)
+            descriptor = _opened(stack, name, ANY_FLAGS, holding)
         except OSError as error:
             if not _may_be_unopenable(status, error):
                 return False

@@ -17,7 +17,7 @@ from .mounts import mounts_below
 from .pinning import Pins
 from .processes import processes_inside
 from .project import check_root
-from .walk import DIRECTORY_FLAGS, Measured, measure
+from .walk import DIRECTORY_FLAGS, ROOT_FLAGS, Measured, measure
 
 _CLOCK_SKEW: Final = 60.0
 """Seconds by which a network filesystem's clock may run ahead before a time counts as future."""
@@ -39,7 +39,7 @@ def scan(root: Path, now: float, *, progress: Progress | None = None) -> Invento
     mounts = mounts_below(str(root))
     entries: list[Entry] = []
     measured_bytes = 0
-    root_descriptor = os.open(root, DIRECTORY_FLAGS & ~getattr(os, "O_NOFOLLOW", 0))
+    root_descriptor = os.open(root, ROOT_FLAGS)
     try:
         for item in found:
             entry = _measure_entry(root, root_descriptor, item, mounts, now, problems)

@@ -25,7 +25,7 @@ from .pinning import Pins, forget_gone
 from .project import check_root, root_of, user_root
 from .removal import Claim, NotClaimed, Removed, claimed, finish_leftovers
 from .scan import Progress, busy_entries, scan
-from .walk import DIRECTORY_FLAGS, newest_change
+from .walk import DIRECTORY_FLAGS, ROOT_FLAGS, newest_change
 
 OnOutcome: TypeAlias = Callable[[Outcome], None]
 
@@ -136,7 +136,7 @@ class _Facts:
     def newest(self, entry: Entry) -> tuple[float, str]:
         """When `entry` last changed inside, and where. Raises `NotClaimed` if that is hidden."""
         try:
-            root = os.open(self.root, DIRECTORY_FLAGS & ~getattr(os, "O_NOFOLLOW", 0))
+            root = os.open(self.root, ROOT_FLAGS)
             try:
                 return newest_change(root, entry.path)
             finally:
@@ -257,8 +257,8 @@ def _locked(step: Step, facts: _Facts, despite_lock: bool) -> Iterator[None]:
         status = os.lstat(path)
         if (status.st_dev, status.st_ino) != (entry.device, entry.inode):
             raise NotClaimed("is no longer the one that was looked at")
-        flags = DIRECTORY_FLAGS if stat.S_ISDIR(status.st_mode) else None
-        descriptor = os.open(path, flags) if flags is not None else None
+        is_directory = stat.S_ISDIR(status.st_mode)
+        descriptor = os.open(path, DIRECTORY_FLAGS) if is_directory else None
     except FileNotFoundError:
         raise NotClaimed("is gone already") from None
     except OSError as error:

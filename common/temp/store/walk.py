@@ -20,6 +20,12 @@ DIRECTORY_FLAGS: Final = (
     | getattr(os, "O_NOFOLLOW", 0)
     | getattr(os, "O_CLOEXEC", 0)
 )
+ROOT_FLAGS: Final = DIRECTORY_FLAGS & ~getattr(os, "O_NOFOLLOW", 0)
+"""For a directory that may be reached through a link, as a root may."""
+
+ANY_FLAGS: Final = DIRECTORY_FLAGS & ~getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NONBLOCK", 0)
+"""For whatever lies there but a link; a fifo without a writer is not waited for."""
+
 _OPEN_FRAMES: Final = 48
 """How many directories of one walk may be open at once; deeper ones are opened again by `..`."""
 
