@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from common.temp.store import allocation, lease
 from tests.support import make_project
+
+FIGURES = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture
+def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Call it with one line that says what was counted; printed at the end of the run."""
+    return request.config.stash.setdefault(FIGURES, []).append
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Print what the fault injections counted."""
+    lines = config.stash.get(FIGURES, [])
+    if lines:
+        terminalreporter.section("faults injected")
+        for line in sorted(lines):
+            terminalreporter.line(line)
 
 
 @pytest.fixture(autouse=True)
