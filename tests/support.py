@@ -6,10 +6,11 @@ import ctypes
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -245,8 +246,8 @@ def scanned(root: Path) -> dict[str, Entry]:
 
 def swept(root: Path, policy: Policy = EVERYTHING, **options: Any) -> Report:
     """What a real sweep of `root` did."""
-    archive = options.pop("archive", None)
-    return execute(prepare(root, policy, time.time(), **options), archive=archive)
+    archive, workers = options.pop("archive", None), options.get("workers")
+    return execute(prepare(root, policy, time.time(), **options), archive=archive, workers=workers)
 
 
 def outcomes(report: Report) -> dict[str, tuple[str, str]]:
@@ -281,3 +282,59 @@ def hold(root: Path, path: Path) -> str:
     """How the entry at `path` is held, as a fresh reader sees it; "" if it is not."""
     found = scanned(root)[path.relative_to(root).as_posix()]
     return found.use.how if found.use is not None else ""
+
+
+def identity(path: Path) -> tuple[int, int]:
+    """Device and inode of what lies at `path`."""
+    status = path.lstat()
+    return status.st_dev, status.st_ino
+
+
+def in_holding(root: Path) -> list[str]:
+    """The names of what lies claimed in `root`."""
+    holding = root / ".tempkeep" / "holding"
+    held = [path.name for path in root.iterdir() if path.name.startswith(".tempkeep-held")]
+    return held + (os.listdir(holding) if holding.is_dir() else [])
+
+
+@contextmanager
+def meanwhile(work: Callable[[], None]) -> Iterator[None]:
+    """Do `work` over and over in a process of its own; what fails is tried again."""
+    child = os.fork()
+    if child == 0:
+        with suppress(BaseException):
+            while True:
+                with suppress(OSError):
+                    work()
+        os._exit(0)
+    try:
+        yield
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def tree(top: Path, *, width: int = 4, depth: int = 3, files: int = 3) -> Path:
+    """A tree of `depth` levels of `width` directories, each with so many files."""
+    top.mkdir(parents=True)
+    for number in range(files):
+        (top / f"f{number}").write_bytes(b"x" * 5000)
+    if depth:
+        for number in range(width):
+            tree(top / f"d{number}", width=width, depth=depth - 1, files=files)
+    return top
+
+
+@contextmanager
+def immutable(path: Path) -> Iterator[None]:
+    """The file at `path` cannot be deleted, wherever it is moved meanwhile."""
+    if not shutil.which("chattr") or run(["chattr", "+i", str(path)], cwd=path.parent).returncode:
+        pytest.skip("cannot make a file immutable here")
+    inode = path.lstat().st_ino
+    above = path.parent
+    try:
+        yield
+    finally:
+        for found in above.parent.parent.rglob(path.name):
+            if found.lstat().st_ino == inode:
+                run(["chattr", "-i", str(found)], cwd=above.parent.parent)

@@ -11,10 +11,10 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TextIO
 
 from .core.entry import Inventory, Problem
-from .core.plan import Disposal, Plan, Report, Scope
+from .core.plan import Disposal, Outcome, Plan, Report, Scope
 from .core.retention import STRATEGIES, Policy, Reason, Verdict, explain, judge
 from .core.units import HOUR, read_count, read_number, spell_size
 from .errors import InvalidSettings, Refused, StorageError, TempError
@@ -141,7 +141,7 @@ def status(
 def _look(place: _Place, now: float, category: str | None) -> tuple[Inventory, list[Verdict]]:
     line = ProgressLine("scanning:")
     try:
-        inventory = scan(place.root, now, progress=line)
+        inventory = scan(place.root, now, progress=line, workers=place.settings.workers or None)
     finally:
         line.clear()
     verdicts = judge(inventory.entries, place.policy(), now, free=inventory.free)
@@ -176,6 +176,7 @@ class CleanArguments(NamedTuple):
     yes: bool = False
     force: bool = False
     include_in_use: bool = False
+    background: bool = False
     output: str = "table"
     all_projects: bool = False
 
@@ -194,11 +195,16 @@ def clean(arguments: CleanArguments) -> int:
     limits = _limits(arguments)
     now = time.time()
     places = _places(arguments.all_projects)
-    drafts = _drafts(places, limits, arguments, now)
+    if arguments.background and any(_disposal(place, arguments) != "delete" for place in places):
+        raise InvalidSettings("--background deletes; nothing is trashed or archived that way")
     dry_run = arguments.dry_run or _says_dry_run(places, arguments.force, "--force cleans")
-    if not dry_run and not arguments.yes and not arguments.force:
-        _ask([draft.plan for draft in drafts])
-    return _carry_out(drafts, now, dry_run=dry_run, output=arguments.output)
+    terminal = None if dry_run or arguments.yes or arguments.force else _terminal()
+    drafts = _drafts(places, limits, arguments, now, sizes=dry_run or terminal is not None)
+    if terminal is not None:
+        _ask([draft.plan for draft in drafts], terminal)
+    return _carry_out(
+        drafts, now, dry_run=dry_run, output=arguments.output, background=arguments.background
+    )
 
 
 class _Draft(NamedTuple):
@@ -210,7 +216,12 @@ class _Draft(NamedTuple):
 
 
 def _drafts(
-    places: Sequence[_Place], limits: Policy | None, arguments: CleanArguments, now: float
+    places: Sequence[_Place],
+    limits: Policy | None,
+    arguments: CleanArguments,
+    now: float,
+    *,
+    sizes: bool,
 ) -> list[_Draft]:
     from .store.sweep import prepare
 
@@ -223,7 +234,14 @@ def _drafts(
             disposal = _disposal(place, arguments)
             try:
                 plan = prepare(
-                    place.root, policy, now, disposal=disposal, scope=scope, progress=line
+                    place.root,
+                    policy,
+                    now,
+                    disposal=disposal,
+                    scope=scope,
+                    sizes=sizes,
+                    workers=place.settings.workers or None,
+                    progress=line,
                 )
                 drafts.append(_Draft(place, plan))
             except (StorageError, Refused) as error:
@@ -279,12 +297,18 @@ def _disposal(place: _Place, arguments: CleanArguments) -> Disposal:
     return place.settings.disposal
 
 
-def _ask(plans: Sequence[Plan]) -> None:
-    """Ask once before everything goes, if a person can answer. Raises `Refused` for a no."""
+def _terminal() -> TextIO | None:
+    """Where a person can be asked, if there is one who can answer."""
+    if not sys.stdin.isatty():
+        return None
+    return next((stream for stream in (sys.stderr, sys.stdout) if stream.isatty()), None)
+
+
+def _ask(plans: Sequence[Plan], terminal: TextIO) -> None:
+    """Ask once before everything goes. Raises `Refused` for a no."""
     asked = [plan for plan in plans if plan.policy.everything and plan.steps]
     steps = [step for plan in asked for step in plan.steps]
-    terminal = next((stream for stream in (sys.stderr, sys.stdout) if stream.isatty()), None)
-    if not steps or terminal is None or not sys.stdin.isatty():
+    if not steps:
         return
     verb = {"delete": "Delete", "trash": "Trash", "archive": "Archive"}[steps[0].disposal]
     size = spell_size(sum(step.entry.size for step in steps))
@@ -301,7 +325,13 @@ def _ask(plans: Sequence[Plan]) -> None:
 
 
 def _carry_out(
-    drafts: Sequence[_Draft], now: float, *, dry_run: bool, output: str, silent: bool = False
+    drafts: Sequence[_Draft],
+    now: float,
+    *,
+    dry_run: bool,
+    output: str,
+    silent: bool = False,
+    background: bool = False,
 ) -> int:
     """Carry the drafts out and print that; the exit code. `silent` says nothing about nothing."""
     from .report import json as as_json
@@ -322,7 +352,7 @@ def _carry_out(
         failed = draft.code
         if not dry_run and not failed:
             try:
-                report = _execute(place, plan, quiet=output == "json")
+                report = _execute(place, plan, quiet=output == "json", background=background)
                 problems = report.problems
             except (StorageError, Refused) as error:
                 failed = error.exit_code
@@ -343,29 +373,49 @@ def _carry_out(
     return code
 
 
-def _execute(place: _Place, plan: Plan, *, quiet: bool) -> Report:
+def _execute(place: _Place, plan: Plan, *, quiet: bool, background: bool) -> Report:
     from .store.sweep import execute
 
     line = ProgressLine("cleaning:")
-    done = [0, 0]
+    whole = len(plan.steps)
+    # Where not all was measured, entries say how far it is.
+    inside = sum(step.entry.files + step.entry.directories for step in plan.steps)
+    done = freed = gone = 0
 
-    def show(outcome: Any) -> None:
-        done[0] += 1
-        done[1] += outcome.freed_bytes
-        line.clear()
+    def show() -> None:
+        share = gone / inside if plan.is_measured and inside else done / max(whole, 1)
+        line(done, freed, of=whole, files=gone, share=share)
+
+    def on_freed(files: int, size: int) -> None:
+        nonlocal gone, freed
+        gone, freed = files, size
+        show()
+
+    def on_outcome(outcome: Outcome) -> None:
+        nonlocal done
+        done += 1
         if outcome.status == "failed":
+            line.clear()
             print(text.outcome_line(outcome), file=sys.stderr)
         elif outcome.status == "done" and not quiet:
+            line.clear()
             print(text.outcome_line(outcome))
-        line(done[0], done[1])
+        show()
 
     try:
-        return execute(plan, archive=place.settings.archive_path(), on_outcome=show)
+        return execute(
+            plan,
+            archive=place.settings.archive_path(),
+            on_outcome=on_outcome,
+            on_freed=on_freed,
+            workers=place.settings.workers or None,
+            background=background,
+        )
     except KeyboardInterrupt:
         line.clear()
         print(
-            f"interrupted: {done[0]} of {text.counted(len(plan.steps))} dealt with, "
-            f"{spell_size(done[1])} freed; the next temp-clean finishes what was begun",
+            f"interrupted: {done} of {text.counted(whole)} dealt with, "
+            f"{spell_size(freed)} freed; the next temp-clean finishes what was begun",
             file=sys.stderr,
         )
         raise
@@ -439,7 +489,9 @@ def clean_artefacts(*, temp_age_hours: str | None, dry_run: bool) -> int:
     old = project / OLD_ROOT
     if old.is_dir() and not old.is_symlink():
         places.insert(1, _Place(f"{project.name}/{OLD_ROOT}", old, settings))
-    drafts = _drafts(places, limits, CleanArguments(), now)
+    remedy = "TEMPKEEP_DRY_RUN=false in the environment overrides it"
+    dry_run = dry_run or _says_dry_run(places, False, remedy)
+    drafts = _drafts(places, limits, CleanArguments(), now, sizes=dry_run)
     # Asked last, so that what git tracks is what it tracks when the deleting begins.
     tracked = Tracked(project)
     drafts = [
@@ -447,8 +499,6 @@ def clean_artefacts(*, temp_age_hours: str | None, dry_run: bool) -> int:
     ]
     artefacts = find_artefacts(project, settings.artefacts, tracked)
 
-    remedy = "TEMPKEEP_DRY_RUN=false in the environment overrides it"
-    dry_run = dry_run or _says_dry_run(places, False, remedy)
     code = _clean_artefacts(project, artefacts, dry_run=dry_run)
     swept = _carry_out(drafts, now, dry_run=dry_run, output="table", silent=bool(artefacts))
     if not dry_run:

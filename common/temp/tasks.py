@@ -108,6 +108,7 @@ def temp_status(
         "yes": "Do not ask.",
         "force": "Override a configured dry_run and the question; never an entry in use.",
         "include-in-use": "Take entries from running processes too; needs --name.",
+        "background": "Move everything aside at once, and delete it after the command has ended.",
         "format": "table (default) or json.",
         "all-projects": "All projects of the monorepo, not only this one.",
     }
@@ -124,6 +125,7 @@ def temp_clean(
     yes: bool = False,
     force: bool = False,
     include_in_use: bool = False,
+    background: bool = False,
     format: str = "table",  # noqa: A002
     all_projects: bool = False,
 ) -> None:
@@ -145,6 +147,7 @@ def temp_clean(
         yes=yes,
         force=force,
         include_in_use=include_in_use,
+        background=background,
         output=format,
         all_projects=all_projects,
     )

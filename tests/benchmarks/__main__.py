@@ -1,7 +1,8 @@
 """Measure what users wait for, as ratios to what they know: `python3 -m tests.benchmarks`.
 
-Each pair is run in turn (ABAB …) and compared by its medians, so that a busy machine slows both.
-Prints a table, or with `--json` one JSON document. Everything is made in a temporary directory.
+The sides of each figure are run in turn (ABAB …) and compared by their medians, so that a busy
+machine slows both. Prints a table, or with `--json` one JSON document; progress goes to stderr.
+Everything is made in temporary directories, which are gone at the end, however it comes.
 """
 
 from __future__ import annotations
@@ -9,154 +10,90 @@ from __future__ import annotations
 import argparse
 import compileall
 import json
-import os
-import shutil
-import subprocess
+import signal
 import sys
-import tempfile
-import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from statistics import median
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 
+import pytest
 from tabulate import tabulate
 
-from common.temp.core.retention import Policy, judge
-from common.temp.store.allocation import allocate
-from tests.support import NOW, REPOSITORY, entry, environment, make_entry, make_project
+from tests.benchmarks import deciding, removing, scanning, start
+from tests.benchmarks.figures import Figure, Options, say
+from tests.support import REPOSITORY
 
-PAIRS = 15
-CREATIONS = 2_000
-JUDGED = 100_000
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One comparison: seconds of ours and of the other, medians, and the ratio that is wanted."""
-
-    what: str
-    compared_to: str
-    ours: float
-    other: float
-    wanted: float
-
-    @property
-    def ratio(self) -> float:
-        """Ours in units of the other."""
-        return self.ours / self.other
+FIGURES: dict[str, Callable[[Options], Iterator[Figure]]] = {
+    "start": start.start_up,
+    "creation": start.creation,
+    "judging": deciding.judging,
+    "scanning": scanning.scanning,
+    "chains": scanning.chains,
+    "few": scanning.few,
+    "cleaning": removing.cleaning,
+    "wide": removing.wide,
+    "tiny": removing.tiny,
+    "first-byte": removing.first_byte,
+    "memory": removing.memory,
+}
 
 
 def main() -> None:
-    """Run all comparisons and print them."""
-    parser = argparse.ArgumentParser(prog="python3 -m tests.benchmarks", description=__doc__)
-    parser.add_argument("--json", action="store_true", help="one JSON document instead of a table")
-    as_json = parser.parse_args().json
+    """Take the figures that are asked for and print them."""
+    arguments = _parse()
+    options = Options(arguments.pairs, arguments.scale, tuple(arguments.on))
+    # As Ctrl-C does, so that what was made and mounted goes.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     # What an installed package has, and an editable one after its first import.
     compileall.compile_dir(REPOSITORY / "common", quiet=1)
-    figures = [start_up(), *creation(), judging()]
-    if as_json:
+    figures = [figure for name in arguments.names or FIGURES for figure in _take(name, options)]
+    if arguments.json:
         print(json.dumps([{**asdict(figure), "ratio": figure.ratio} for figure in figures]))
         return
-    rows = [
-        (
-            figure.what,
-            f"{figure.ours * 1e3:.3f} ms",
-            figure.compared_to,
-            f"{figure.other * 1e3:.3f} ms",
-            f"{figure.ratio:.2f}",
-            f"≤ {figure.wanted}",
-        )
-        for figure in figures
-    ]
-    headers = ("what", "takes", "compared to", "takes", "ratio", "wanted")
-    print(tabulate(rows, headers, disable_numparse=True))
+    headers = ("what", "takes", "compared to", "takes", "ratio", "wanted", "each pair")
+    print(tabulate([_row(figure) for figure in figures], headers, disable_numparse=True))
 
 
-def start_up() -> Figure:
-    """`inv temp-status` on 20 small entries against `inv --list` of an empty collection."""
-    with tempfile.TemporaryDirectory() as directory:
-        empty = Path(directory, "empty")
-        empty.mkdir()
-        (empty / "tasks.py").write_text("from invoke import Collection\nns = Collection()\n")
-        project = make_project(Path(directory, "project"))
-        for number in range(20):
-            make_entry(project / ".tmp", f"debug/demo_16963488{number:02}", files=5)
-        ours, other = _in_turn(
-            lambda: _inv(project, "temp-status"), lambda: _inv(empty, "--list"), PAIRS
-        )
-    return Figure("inv temp-status, 20 entries", "inv --list, no tasks", ours, other, 1.3)
+def _parse() -> argparse.Namespace:
+    summary = (__doc__ or "").partition("\n")[0]
+    parser = argparse.ArgumentParser(prog="python3 -m tests.benchmarks", description=summary)
+    parser.add_argument("names", nargs="*", metavar="name", help=", ".join(FIGURES))
+    parser.add_argument("--json", action="store_true", help="one JSON document instead of a table")
+    parser.add_argument("--pairs", type=int, default=5, help="how often each is measured (5)")
+    parser.add_argument("--scale", type=float, default=1.0, help="of the trees; 5: 1,000,000 files")
+    on = parser.add_argument("--on", nargs="+", choices=removing.WANTED, default=removing.WANTED)
+    on.help = "where `cleaning` cleans (all three)"
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - set(FIGURES):
+        parser.error(f"no such figures: {', '.join(sorted(unknown))}")
+    return arguments
 
 
-def creation() -> list[Figure]:
-    """An entry with its record against `tempfile.mkdtemp` in the same directory, for one call."""
-    figures = []
-    for name, where in (("tmpfs", "/dev/shm"), ("disk", None)):
-        if where is not None and not os.access(where, os.W_OK):
-            continue
-        directory = tempfile.mkdtemp(dir=where)
-        try:
-            root = f"{directory}/.tmp"
-            allocate(root, "debug", "demo")
-            ours, other = _in_turn(
-                lambda root=root: _repeat(lambda: allocate(root, "debug", "demo")),  # type: ignore[misc]
-                lambda root=root: _repeat(lambda: tempfile.mkdtemp(dir=f"{root}/debug")),  # type: ignore[misc]
-                5,
-            )
-        finally:
-            shutil.rmtree(directory)
-        figures.append(
-            Figure(
-                f"an entry with its record, {name}",
-                "tempfile.mkdtemp",
-                ours / CREATIONS,
-                other / CREATIONS,
-                2.5,
-            )
-        )
-    return figures
+def _take(name: str, options: Options) -> Iterator[Figure]:
+    say(f"{name}: {' '.join((FIGURES[name].__doc__ or '').split())}")
+    try:
+        for figure in FIGURES[name](options):
+            say("  " + "  ".join(_row(figure)))
+            yield figure
+    except pytest.skip.Exception as skipped:
+        say(f"  left out: {skipped}")
 
 
-def judging() -> Figure:
-    """The decision on 100,000 entries against one second."""
-    entries = [
-        entry(path=f"debug/demo{n % 500}_{n}", label=f"demo{n % 500}", changed=NOW - n)
-        for n in range(JUDGED)
-    ]
-    policy = Policy(max_age=40_000, max_count=50, max_total_size=10**8, exclude=("keep*",))
-    times = [_time(lambda: judge(entries, policy, NOW, free=10**9)) for _ in range(5)]
-    return Figure("judge, 100,000 entries", "one second", median(times), 1.0, 1.0)
-
-
-def _inv(directory: Path, *arguments: str) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "invoke", *arguments],
-        cwd=directory,
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        check=False,
+def _row(figure: Figure) -> tuple[str, ...]:
+    return (
+        figure.what,
+        _spell(figure.ours, figure.unit),
+        figure.compared_to,
+        _spell(figure.other, figure.unit),
+        f"{figure.ratio:.2f}",
+        "" if figure.wanted is None else f"≤ {figure.wanted}",
+        f"{figure.lowest:.2f} – {figure.highest:.2f}",
     )
 
 
-def _repeat(call: Callable[[], object]) -> None:
-    for _ in range(CREATIONS):
-        call()
-
-
-def _in_turn(
-    ours: Callable[[], object], other: Callable[[], object], pairs: int
-) -> tuple[float, float]:
-    """The median seconds of both, run in turn after one warm-up each."""
-    ours(), other()
-    times = [(_time(ours), _time(other)) for _ in range(pairs)]
-    return median(time for time, _ in times), median(time for _, time in times)
-
-
-def _time(call: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    call()
-    return time.perf_counter() - started
+def _spell(value: float, unit: str) -> str:
+    if unit == "MB":
+        return f"{value:.1f} MB"
+    return f"{value:.2f} s" if value >= 1 else f"{value * 1e3:.3f} ms"
 
 
 if __name__ == "__main__":

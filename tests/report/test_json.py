@@ -98,7 +98,7 @@ def test_a_status_has_the_root_its_problems_and_its_leftovers() -> None:
         {"path": "debug/x", "what": "Permission denied", "blocking": True},
         {"path": "y", "what": "vanished", "blocking": False},
     ]
-    assert found["leftovers"] == [{"name": "z", "being_freed": True}]
+    assert found["leftovers"] == [{"name": "z", "being_freed": True, "entries": 1}]
 
 
 _PLAN = Plan(
@@ -118,6 +118,7 @@ def test_a_dry_run_has_planned_entries_and_nothing_freed() -> None:
         "root": "/r",
         "planned_bytes": 8192,
         "freed_bytes": 0,
+        "background": False,
         "finished_leftovers": 0,
         "entries": [
             {

@@ -17,12 +17,12 @@ from common.temp import TempManager, get_debug_temp_dir, temp_working_dir
 from common.temp.core.plan import Disposal, Outcome, Plan, Scope
 from common.temp.core.retention import Policy
 from common.temp.errors import InvalidSettings
-from common.temp.store import sweep
+from common.temp.store import at, sweep
 from common.temp.store.allocation import make_root
+from common.temp.store.claim import NotClaimed
 from common.temp.store.disposal import archive_to as archive_to_for_real
 from common.temp.store.lease import lock_directory, owner_of
 from common.temp.store.pinning import read_pin, write_pin
-from common.temp.store.removal import NotClaimed
 from common.temp.store.sweep import clean_abandoned, clean_project, execute, prepare
 from tests.support import (
     EVERYTHING,
@@ -95,11 +95,11 @@ def test_an_entry_that_was_pinned_at_the_last_instant_goes_back(
 
     def rename(source: str, target: str, **options: int) -> None:
         if source == "x":
-            monkeypatch.setattr(os, "rename", real)
+            monkeypatch.setattr(at, "rename", real)
             write_pin(root, "debug/x", "why")
         real(source, target, **options)
 
-    monkeypatch.setattr(os, "rename", rename)
+    monkeypatch.setattr(at, "rename", rename)
     assert outcomes(execute(plan)) == {"debug/x": ("skipped", "has been pinned meanwhile")}
     assert len(listing(path)) == 2
     assert read_pin(root, "debug/x") == "why"
@@ -115,14 +115,14 @@ def test_an_entry_whose_pins_cannot_be_read_any_more_goes_back(
 
     def rename(source: str, target: str, **options: int) -> None:
         if source == "x":
-            monkeypatch.setattr(os, "rename", real)
+            monkeypatch.setattr(at, "rename", real)
             (root / ".tempkeep" / "pins").write_text("")
         real(source, target, **options)
 
-    monkeypatch.setattr(os, "rename", rename)
+    monkeypatch.setattr(at, "rename", rename)
     report = execute(plan)
     ((status, detail),) = outcomes(report).values()
-    assert (status, "pins is not a directory" in detail) == ("failed", True)
+    assert (status, "Not a directory" in detail) == ("failed", True)
     assert [(p.path, "pins: Not a dir" in p.what) for p in report.problems] == [(".tempkeep", True)]
     assert len(listing(path)) == 2
 
@@ -538,10 +538,10 @@ def test_an_interrupted_sweep_leaves_at_most_one_entry_to_be_finished(
             raise KeyboardInterrupt
         real(name, dir_fd=dir_fd)
 
-    monkeypatch.setattr(os, "unlink", unlink)
+    monkeypatch.setattr(at, "unlink", unlink)
     with contextlib.suppress(KeyboardInterrupt):
         swept(root)
-    monkeypatch.setattr(os, "unlink", real)
+    monkeypatch.setattr(at, "unlink", real)
     assert len(scanned(root)) == 1
     report = swept(root)
     assert (report.finished, len(report.done)) == (1, 1)

@@ -25,7 +25,8 @@ class Entry(NamedTuple):
     link outside the entry keeps it. `changed` is the newest modification anywhere inside, in
     seconds since 1970, found in `changed_in` (relative to the entry, "" for itself).
     `unreadable` says what could not be looked at, `future` that a time in it has not come yet,
-    `mounted` where another filesystem is mounted inside.
+    `mounted` where another filesystem is mounted inside. Of a `partial` one not all was looked at,
+    because what was seen decides: its sizes and counts are not all, nor is `changed` the newest.
     """
 
     path: str
@@ -48,6 +49,7 @@ class Entry(NamedTuple):
     unreadable: str | None = None
     future: bool = False
     mounted: str | None = None
+    partial: bool = False
 
     @property
     def name(self) -> str:
@@ -67,10 +69,14 @@ class Problem(NamedTuple):
 
 
 class Leftover(NamedTuple):
-    """What a killed sweep left claimed in the holding area, or a running one still frees."""
+    """What a killed sweep left claimed in the holding area, or a running one still frees.
+
+    `entries` is how many entries it is: more than one for those that were moved aside together.
+    """
 
     name: str
     being_freed: bool
+    entries: int = 1
 
 
 class Inventory(NamedTuple):

@@ -22,6 +22,9 @@ PINS: Final = "pins"
 STORE_PARTS: Final = (OWNERS, HOLDING, PINS)
 """The directories in a root's store."""
 
+BATCH: Final = "batch-"
+"""What the name of a directory in the holding area begins with that holds several entries."""
+
 HELD: Final = ".tempkeep-held-"
 """What claimed entries begin with where there is no room to make a holding area."""
 

@@ -37,8 +37,16 @@ class Plan(NamedTuple):
     out_of_scope: int = 0
 
     @property
+    def is_measured(self) -> bool:
+        """Whether the sizes of all that goes are known."""
+        return not any(step.entry.partial for step in self.steps)
+
+    @property
     def planned_bytes(self) -> int:
-        """Bytes that the steps should free: a forecast. Trash and archive free none."""
+        """Bytes that the steps should free: a forecast. Trash and archive free none.
+
+        Too few where not all `is_measured`.
+        """
         return sum(
             step.entry.size - step.entry.shared for step in self.steps if step.disposal == "delete"
         )
@@ -54,13 +62,17 @@ class Outcome(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What a sweep did. `finished` counts the leftovers of killed sweeps that it completed."""
+    """What a sweep did. `finished` counts the leftovers of killed sweeps that it completed.
+
+    In the `background` means that what is done was moved aside, and a process deletes it now.
+    """
 
     plan: Plan
     outcomes: tuple[Outcome, ...] = ()
     finished: int = 0
     finished_bytes: int = 0
     problems: tuple[Problem, ...] = ()
+    background: bool = False
 
     @property
     def freed_bytes(self) -> int:

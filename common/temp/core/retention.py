@@ -59,6 +59,38 @@ class Policy(NamedTuple):
         return self
 
 
+class Need(NamedTuple):
+    """What has to be known of an entry to decide on it.
+
+    Not `inside`: it goes whatever it holds. A change at or after `enough` (seconds since 1970)
+    decides that it stays, whatever else changed, and however large it is.
+    """
+
+    inside: bool = True
+    enough: float | None = None
+
+
+WHOLE: Final = Need()
+
+
+def needed(policy: Policy, category: str, now: float, *, sizes: bool) -> Need:
+    """What `judge` has to know of the entries of `category`; `sizes` of those that go are wanted.
+
+    Knowing more never changes what is decided on any entry.
+    """
+    own = policy.of(category)
+    others_count = (policy.max_total_size, policy.min_free_space)
+    its_rank_counts = (own.max_total_size, own.max_count, own.keep_last)
+    if any(limit is not None for limit in (*others_count, *its_rank_counts)):
+        return WHOLE
+    if own.everything or own.abandoned:
+        return WHOLE if sizes or own.keep_within else Need(inside=False)
+    if own.max_age:
+        # A little later than the limit, since a time that went through a float is not exact.
+        return Need(enough=now - own.max_age + 0.001)
+    return WHOLE
+
+
 STRATEGIES: Final[dict[str, Policy]] = {
     "aggressive": Policy(max_count=3, max_age=3 * DAY),
     "moderate": Policy(max_count=5, max_age=7 * DAY),
@@ -116,7 +148,8 @@ class _Case(NamedTuple):
     @property
     def where(self) -> str:
         inside = self.entry.changed_in
-        return f", newest change in {inside}" if inside else ""
+        newest = "changed" if self.entry.partial else "newest change"
+        return f", {newest} in {inside}" if inside else ""
 
 
 # -- protections, in the order in which a person would name them ---------------------------

@@ -80,7 +80,11 @@ def status_project(
         },
         "problems": _problems(inventory.problems),
         "leftovers": [
-            {"name": leftover.name, "being_freed": leftover.being_freed}
+            {
+                "name": leftover.name,
+                "being_freed": leftover.being_freed,
+                "entries": leftover.entries,
+            }
             for leftover in inventory.leftovers
         ],
     }
@@ -97,7 +101,8 @@ def clean_project(title: str, plan: Plan, report: Report | None) -> dict[str, An
                 "path": step.entry.path,
                 "category": step.entry.category,
                 "disposal": step.disposal,
-                "size_bytes": step.entry.size,
+                # Not measured where it goes whatever its size; what it freed is.
+                "size_bytes": None if step.entry.partial else step.entry.size,
                 "reason": _reason(step.reason),
                 "status": "planned" if outcome is None else outcome.status,
                 "detail": "" if outcome is None else outcome.detail,
@@ -107,8 +112,9 @@ def clean_project(title: str, plan: Plan, report: Report | None) -> dict[str, An
     return {
         "project": title,
         "root": plan.root,
-        "planned_bytes": plan.planned_bytes,
+        "planned_bytes": plan.planned_bytes if plan.is_measured else None,
         "freed_bytes": 0 if report is None else report.freed_bytes,
+        "background": report is not None and report.background,
         "finished_leftovers": 0 if report is None else report.finished,
         "entries": entries,
         "kept": [

@@ -6,11 +6,13 @@ import os
 import sys
 import time
 
-from ..core.units import spell_size
+from ..core.units import spell_duration, spell_size
 from .text import counted
 
 _EVERY_SECONDS = 0.1
 _FIRST_AFTER_SECONDS = 0.3
+_GUESS_AFTER_SECONDS = 1.0
+"""How long to look on before saying how long it will take."""
 
 
 class ProgressLine:
@@ -20,15 +22,29 @@ class ProgressLine:
         self._verb = verb
         # Without a standard error at all (`2>&-`) Python has none either.
         self._active = bool(sys.stderr and sys.stderr.isatty() and not os.environ.get("CI"))
-        self._next = time.monotonic() + _FIRST_AFTER_SECONDS
+        self._started = time.monotonic()
+        self._next = self._started + _FIRST_AFTER_SECONDS
         self._shown = False
 
-    def __call__(self, entries: int, size: int) -> None:
-        """Show how many entries and bytes have been dealt with."""
-        if self._active and time.monotonic() >= self._next:
-            self._next = time.monotonic() + _EVERY_SECONDS
+    def __call__(
+        self, entries: int, size: int, *, of: int = 0, files: int = 0, share: float = 0.0
+    ) -> None:
+        """Show how many entries (`of` how many), files and bytes have been dealt with.
+
+        `share` is the part of the work that is done; by it the time that is left is guessed.
+        """
+        now = time.monotonic()
+        if self._active and now >= self._next:
+            self._next = now + _EVERY_SECONDS
             self._shown = True
-            line = f"{self._verb} {counted(entries)}, {spell_size(size)}"
+            parts = [f"{entries} of {counted(of)}" if of else counted(entries)]
+            if files:
+                parts.append(counted(files, "file", "files"))
+            parts.append(spell_size(size))
+            spent = now - self._started
+            if 0 < share < 1 and spent > _GUESS_AFTER_SECONDS:
+                parts.append(f"{spell_duration(spent / share * (1 - share))} left")
+            line = f"{self._verb} {', '.join(parts)}"
             print(f"\r{line}\x1b[K", end="", file=sys.stderr, flush=True)
 
     def clear(self) -> None:

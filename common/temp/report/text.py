@@ -146,8 +146,10 @@ def category_totals(verdicts: Iterable[Verdict]) -> dict[str, tuple[int, int, in
 
 
 def _leftover_lines(inventory: Inventory) -> list[str]:
-    running = sum(leftover.being_freed for leftover in inventory.leftovers)
-    waiting = len(inventory.leftovers) - running
+    running = waiting = 0
+    for leftover in inventory.leftovers:
+        running += leftover.entries if leftover.being_freed else 0
+        waiting += 0 if leftover.being_freed else leftover.entries
     lines = []
     if running:
         lines.append(f"{counted(running)} being freed by a clean that is running now")
@@ -220,7 +222,10 @@ def report_text(title: str, report: Report) -> str:
     lines += [outcome_line(outcome) for outcome in report.outcomes if outcome.status == "skipped"]
     total = f"{plain(title)}: cleaned {counted(len(report.done))}"
     disposal = report.plan.steps[0].disposal if report.plan.steps else "delete"
-    total += f", freed {spell_size(report.freed_bytes)}"
+    if report.background:
+        total += ", being freed in the background (temp-status shows how far)"
+    else:
+        total += f", freed {spell_size(report.freed_bytes)}"
     if disposal == "trash":
         total += " (what is in the trash takes space until that is emptied)"
     elif disposal == "archive":

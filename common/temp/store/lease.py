@@ -17,11 +17,12 @@ import contextlib
 import errno
 import json
 import os
+import signal
 import stat
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -58,6 +59,17 @@ def check_store(root: Path) -> None:
                 raise Refused(f"{path} is not a directory of this program's making; remove it")
 
 
+def is_gone(path: str) -> bool:
+    """Whether nothing lies at `path`; not where that cannot be told."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
 # -- owning -----------------------------------------------------------------------------------
 
 
@@ -87,6 +99,16 @@ class Owner:
     def id(self) -> str:
         """The name of the owner file."""
         return self._file.id
+
+    @property
+    def descriptor(self) -> int:
+        """The open owner file, by which the lock is held."""
+        return self._file.descriptor
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the lease has been ended, and the descriptor may be anybody's."""
+        return self._closed
 
     def _open(self) -> _OwnerFile:
         directory = os.path.join(self.root, STORE, OWNERS)
@@ -179,7 +201,7 @@ class Owner:
         """End the lease; without live entries the owner file goes too."""
         with self._lock:
             self._closed = True
-            if any(os.path.lexists(os.path.join(self.root, path)) for path in self.live):
+            if not all(is_gone(os.path.join(self.root, path)) for path in self.live):
                 os.close(self._file.descriptor)
             else:
                 _discard(self._file.path, self._file.descriptor)
@@ -234,6 +256,50 @@ def _forget_after_fork() -> None:
 def _note_fork() -> None:
     for owner in tuple(_owners.values()):
         owner.forked = True
+
+
+def fork_helper(work: Callable[[], None]) -> int:
+    """The id of a forked child that does `work` and ends, and keeps no lease of this process.
+
+    Whatever happens in it, it never comes back: there would be two of everything.
+    """
+    parent = os.getpid()
+    owners = tuple(_owners.values())
+    forked = [owner.forked for owner in owners]
+    # A signal that came now would be lost: what its handler raises in a fork's hook is discarded.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        pid = os.fork()
+        if pid:
+            for owner, before in zip(owners, forked, strict=True):
+                owner.forked = before
+            return pid
+    finally:
+        if os.getpid() == parent:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    code = 1
+    try:
+        # A Ctrl-C goes to all processes of the terminal; the parent decides what it means.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        let_go_of(owner.descriptor for owner in owners if not owner.is_closed)
+        work()
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def let_go_of(descriptors: Iterable[int]) -> None:
+    """Drop this process's share in the locks that are held by `descriptors`, inherited by a fork.
+
+    They are replaced, not closed: the number stays taken, so that no later close of it can hit
+    what another file has got it for.
+    """
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in descriptors:
+        os.dup2(nothing, descriptor, inheritable=False)
+    os.close(nothing)
 
 
 def _close_all() -> None:
@@ -444,6 +510,11 @@ class Leases:
                 )
         return use
 
+    @property
+    def has_unchecked(self) -> bool:
+        """Whether there is an owner of which nobody can tell whether it lives."""
+        return any(journal.alive is None for journal in self._journals.values())
+
     def maker_of(self, relative: str) -> str | None:
         """The process that made the entry at `relative`, if a record of it is left."""
         return next((journal.who for journal in self._holders.get(relative, ())), None)
@@ -457,8 +528,8 @@ class Leases:
         long_ago = time.time() - UNCHECKED_HOURS * HOUR
         for journal in self._journals.values():
             ended = not journal.alive and (journal.alive is False or journal.started < long_ago)
-            if ended and not any(
-                os.path.lexists(os.path.join(self._root, record)) for record in journal.records
+            if ended and all(
+                is_gone(os.path.join(self._root, record)) for record in journal.records
             ):
                 _unlink_if_dead(os.path.join(self._directory, journal.id))
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from ..core.entry import Leftover, Problem
 from ..core.layout import (
+    BATCH,
     CATEGORY_MARK,
     HELD,
     HOLDING,
@@ -155,10 +156,17 @@ def list_leftovers(root: Path) -> list[Leftover]:
             continue
         except OSError as error:
             raise StorageError.of(f"cannot list {directory}", error) from error
-        found += [
-            Leftover(name, _is_being_freed(root, os.path.join(directory, name))) for name in names
-        ]
+        found += [_leftover(root, os.path.join(directory, name)) for name in names]
     return found
+
+
+def _leftover(root: Path, path: str) -> Leftover:
+    name = os.path.basename(path)
+    entries = 1
+    if name.startswith(BATCH):
+        with contextlib.suppress(OSError):
+            entries = len(os.listdir(path))
+    return Leftover(name, _is_being_freed(root, path), entries)
 
 
 def _is_being_freed(root: Path, path: str) -> bool:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..core.layout import PINS, STORE, is_inside
 from ..errors import StorageError
 from .allocation import make_root
-from .lease import check_store
+from .lease import check_store, is_gone
 
 _SUFFIX: Final = ".json"
 
@@ -34,31 +34,50 @@ class _Pin(NamedTuple):
 
 
 class Pins:
-    """The pins of one root, as they were when they were read.
+    """The pins of one root, as they were at the last `refresh`.
 
     Raises `StorageError`, or `Refused` where they lie behind a symlink.
     """
 
     def __init__(self, root: Path) -> None:
         check_store(root)
-        self._pins = tuple(_read(root))
+        self._root = root
+        self._directory = os.path.join(root, STORE, PINS)
+        self._pins: tuple[_Pin, ...] = ()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read them again; what a file says of its place never changes, so only the new ones."""
+        names = _names(self._directory)
+        if names or self._pins:
+            known = {pin.file.name: pin for pin in self._pins if pin.path is not None}
+            self._pins = tuple(_read(self._directory, names, known))
 
     def of(self, relative: str) -> str | None:
         """The reason of the pin on the entry at `relative`; `None` if it has no pin."""
         return next((pin.reason for pin in self._pins if pin.holds(relative)), None)
 
 
-def _read(root: Path) -> Iterator[_Pin]:
-    directory = root / STORE / PINS
+def _names(directory: str) -> list[str]:
     try:
-        names = sorted(os.listdir(directory))
+        return sorted(name for name in os.listdir(directory) if name.endswith(_SUFFIX))
     except FileNotFoundError:
-        return
+        return []
     except OSError as error:
         raise StorageError.of(f"cannot read {directory}", error) from error
+
+
+def _all(root: Path) -> Iterator[_Pin]:
+    directory = os.path.join(root, STORE, PINS)
+    return _read(directory, _names(directory), {})
+
+
+def _read(directory: str, names: Iterable[str], known: Mapping[str, _Pin]) -> Iterator[_Pin]:
     for name in names:
-        if name.endswith(_SUFFIX):
-            file = directory / name
+        if name in known:
+            yield known[name]
+        else:
+            file = Path(directory, name)
             try:
                 said = json.loads(file.read_text(encoding="utf-8"))
                 yield _Pin(file, str(said["path"]), str(said["reason"]))
@@ -102,7 +121,7 @@ def remove_pin(root: Path, relative: str) -> bool:
     """
     check_store(root)
     found = False
-    for pin in _read(root):
+    for pin in _all(root):
         if pin.holds(relative):
             found = True
             try:
@@ -118,8 +137,8 @@ def forget_gone(root: Path) -> None:
     An entry that another sweep holds claimed at this instant, only to put it back because it has
     just been pinned, loses its pin: the race that is accepted here.
     """
-    for pin in _read(root):
-        if pin.path is not None and not os.path.lexists(root / pin.path):
+    for pin in _all(root):
+        if pin.path is not None and is_gone(os.path.join(root, pin.path)):
             with contextlib.suppress(OSError):
                 pin.file.unlink()
 

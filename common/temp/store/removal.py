@@ -1,4 +1,4 @@
-"""Taking a tree away, safely: claimed by rename, then deleted through directory descriptors.
+"""Deleting a tree through directory descriptors, safely.
 
 Nothing here follows a symlink or crosses into another filesystem, whatever others do meanwhile:
 every directory is opened relative to its parent with `O_NOFOLLOW`, every name is unlinked relative
@@ -12,33 +12,36 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
-from ..core.layout import HELD, HOLDING, STORE, entry_name, is_inside, read_name
-from ..errors import StorageError
-from .lease import check_store, lock_directory, share_directory, unlock_directory
-from .listing import holding_places
-from .mounts import mounts_below
-from .walk import ANY_FLAGS, DIRECTORY_FLAGS, ROOT_FLAGS
+from . import at
+from .walk import DIRECTORY_FLAGS
 
 _OPEN_FRAMES: Final = 48
 _PASSES: Final = 8
 """How often a directory is read again because something new appeared in it while it was emptied."""
 
-_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
+_NAMES_AT_ONCE: Final = 1000
+"""How many subdirectories of one directory are noted before the first of them is entered."""
+
+_PULSE: Final = 64
+"""After how many files a removal looks up from its work."""
 
 
 @dataclass(slots=True)
 class Removed:
-    """What a removal freed (bytes on disk, counted at the last link) and what it could not."""
+    """What a removal freed (bytes on disk, counted at the last link) and what it could not.
+
+    `links` holds, for each file that had other names at the time, how many names went, the most
+    that it had, and its bytes: those who remove its names side by side count it only together.
+    """
 
     freed_bytes: int = 0
     files: int = 0
     directories: int = 0
     failures: list[tuple[str, str]] = field(default_factory=list)
+    links: dict[tuple[int, int], tuple[int, int, int]] = field(default_factory=dict)
 
     def add(self, other: Removed) -> None:
         """Count `other` in."""
@@ -46,156 +49,319 @@ class Removed:
         self.files += other.files
         self.directories += other.directories
         self.failures += other.failures
+        for key, (gone, most, size) in other.links.items():
+            self.note_link(key, gone, most, size)
+
+    def note_link(self, key: tuple[int, int], gone: int, most: int, size: int) -> None:
+        """Count that `gone` names of a file went that had `most`; the last one frees its bytes."""
+        known = self.links.get(key)
+        if known is not None:
+            gone, most = gone + known[0], max(most, known[1])
+        if gone >= most:
+            self.freed_bytes += size
+            self.links.pop(key, None)
+        elif known is not None or len(self.links) < _LINKS_KEPT:
+            self.links[key] = (gone, most, size)
 
 
-# -- deleting ---------------------------------------------------------------------------------
+_LINKS_KEPT: Final = 100_000
+"""How many files with other names are remembered at a time, so that memory stays bounded."""
+
+Part = tuple[int, int]
+"""Of how many parts of a directory, and which, from 0."""
+
+WHOLE: Final[Part] = (1, 0)
+
+_WIDE: Final = 1000
+"""After how many files a directory is worth halving."""
+
+_MOST_PARTS: Final = 8
+
+Pulse = Callable[["Removal"], bool]
+"""Called every now and then in a removal; whether it is to go on."""
 
 
 class _Frame:
-    __slots__ = ("descriptor", "identity", "items", "left", "name", "passes")
+    __slots__ = (
+        "blocks",
+        "descriptor",
+        "identity",
+        "is_read",
+        "items",
+        "left",
+        "name",
+        "part",
+        "passes",
+        "pending",
+        "seen",
+    )
 
-    def __init__(self, name: str, descriptor: int) -> None:
-        status = os.fstat(descriptor)
-        if status.st_mode & 0o700 != 0o700 and hasattr(os, "fchmod"):
+    def __init__(self, name: str, descriptor: int, status: os.stat_result) -> None:
+        if status.st_mode & 0o700 != 0o700 and at.RELATIVE:
             # Without these nothing in it can be unlinked. A failure shows at the first unlink.
             with contextlib.suppress(OSError):
                 os.fchmod(descriptor, stat.S_IMODE(status.st_mode) | 0o700)
         self.name = name
         self.descriptor: int | None = descriptor
         self.identity = (status.st_dev, status.st_ino)
+        self.blocks = status.st_blocks
         self.items: Iterator[os.DirEntry[str]] | None = None
+        self.is_read = False
+        self.pending: list[str] = []
         self.left: set[str] = set()
         self.passes = 0
+        self.seen = 0
+        self.part: Part = WHOLE
 
     def close(self) -> None:
         close = getattr(self.items, "close", None)
         if close is not None:
             close()
         self.items = None
+        self.is_read = False
+        self.pending = []
         if self.descriptor is not None:
-            os.close(self.descriptor)
+            at.close(self.descriptor)
             self.descriptor = None
 
 
-class _Removal:
-    """The removal of one directory tree; deep trees are climbed by `..`, wide ones streamed."""
+class Removal:
+    """The removal of one directory tree; deep trees are climbed by `..`, wide ones streamed.
 
-    def __init__(self, device: int, progress: Callable[[int], None] | None) -> None:
-        self.device = device
+    It can be stopped at any time, and another one takes up what it left.
+    """
+
+    def __init__(self, pulse: Pulse | None = None) -> None:
         self.removed = Removed()
-        self.progress = progress
-        self.stack: list[_Frame] = []
-        self.lowest_open = 1
+        self._pulse = pulse
+        self._device = 0
+        self._stack: list[_Frame] = []
+        self._lowest_open = 1
         """The frames from here up are open; the first one always is."""
+        self._stopped = False
 
-    def run(self, parent: int, name: str) -> None:
+    def remove(self, parent: int, name: str) -> bool:
+        """Delete `name` in the directory open at `parent`; whether it came to the end of it."""
+        failures = self.removed.failures
         try:
-            top = self._enter(parent, name)
-            if top is None:
-                return
-            self.stack.append(top)
-            while self.stack:
-                if self._empty(self.stack[-1]):
+            status = at.stat(name, dir_fd=parent, follow_symlinks=False)
+            self._device = status.st_dev
+            if stat.S_ISDIR(status.st_mode):
+                top = self._enter(parent, name)
+                if top is not None:
+                    self._stack.append(top)
+                    self._run(parent)
+            else:
+                self._unlink(parent, name)
+            if self._stopped:
+                return False
+            if not failures:
+                at.stat(name, dir_fd=parent, follow_symlinks=False)
+                failures.append(("", "is being written to"))
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            failures.append(("", error.strerror or str(error)))
+        return True
+
+    def empty(self, descriptor: int, part: Part = WHOLE) -> bool:
+        """Delete all that can be in the open directory; whether it came to the end of it.
+
+        Of a `part` (of how many, which) only that: the names whose inode says so.
+        """
+        status = at.fstat(descriptor)
+        self._device = status.st_dev
+        top = _Frame("", at.dup(descriptor), status)
+        top.part = part
+        self._stack.append(top)
+        self._run(None)
+        return not self._stopped
+
+    def give_away(self) -> tuple[int, Part] | None:
+        """A directory, opened, and the part of it that this removal leaves to another, if any.
+
+        A subdirectory as near to the top as there is: they are the largest. Without one, half
+        of what is still in a directory of many files.
+        """
+        for frame in self._stack:
+            while frame.descriptor is not None and frame.pending:
+                name = frame.pending.pop()
+                try:
+                    descriptor = at.open(name, DIRECTORY_FLAGS, dir_fd=frame.descriptor)
+                except OSError:
+                    continue  # whoever comes last sees what it is
+                if at.fstat(descriptor).st_dev != self._device:
+                    at.close(descriptor)
+                    continue
+                frame.left.add(name)
+                return descriptor, WHOLE
+        return self._give_half()
+
+    def _give_half(self) -> tuple[int, Part] | None:
+        wide = self._stack[-1] if self._stack else None
+        if wide is None or wide.descriptor is None or wide.seen < _WIDE or wide.is_read:
+            return None
+        of, which = wide.part
+        if of >= _MOST_PARTS:
+            return None
+        wide.part = (2 * of, which)
+        wide.left.add("")  # no name of anything: it is not empty yet
+        return at.dup(wide.descriptor), (2 * of, which + of)
+
+    def _run(self, parent: int | None) -> None:
+        try:
+            while self._stack and not self._stopped:
+                if self._empty(self._stack[-1]) and not self._stopped:
+                    if self._pulse is not None and not self._pulse(self):
+                        self._stopped = True
+                        break
+                    if len(self._stack) == 1 and parent is None:
+                        break
                     self._leave(parent)
         finally:
-            for frame in self.stack:
+            for frame in self._stack:
                 frame.close()
 
     def _where(self, name: str = "") -> str:
-        if not self.stack:
+        if not self._stack:
             return ""
-        names = [frame.name for frame in self.stack[1:]]
+        names = [frame.name for frame in self._stack[1:]]
         return "/".join([*names, name] if name else names)
 
     def _fail(self, name: str, error: OSError | str) -> None:
         """Note that `name` in the directory on top of the stack stays, and why."""
-        reason = error if isinstance(error, str) else _reason(error)
+        reason = error if isinstance(error, str) else (error.strerror or str(error))
         self.removed.failures.append((self._where(name), reason))
-        if self.stack:
-            self.stack[-1].left.add(name)
+        if self._stack:
+            self._stack[-1].left.add(name)
 
     def _enter(self, parent: int, name: str) -> _Frame | None:
         """The frame of the directory `name` in `parent`; `None` if it cannot be entered."""
         try:
             try:
-                descriptor = os.open(name, DIRECTORY_FLAGS, dir_fd=parent)
+                descriptor = at.open(name, DIRECTORY_FLAGS, dir_fd=parent)
             except PermissionError:
-                _make_accessible(parent, name)
-                descriptor = os.open(name, DIRECTORY_FLAGS, dir_fd=parent)
+                make_accessible(parent, name)
+                descriptor = at.open(name, DIRECTORY_FLAGS, dir_fd=parent)
         except OSError as error:
             if error.errno == errno.ENOENT:
                 return None
             if error.errno in (errno.ENOTDIR, errno.ELOOP):
                 # Swapped for a file or a link since it was listed: then that is what goes.
-                self.unlink(parent, name)
+                self._unlink(parent, name)
                 return None
             self._fail(name, error)
             return None
-        if os.fstat(descriptor).st_dev != self.device:
-            os.close(descriptor)
+        status = at.fstat(descriptor)
+        if status.st_dev != self._device:
+            at.close(descriptor)
             self._fail(name, "another filesystem is mounted here; unmount it first")
             return None
-        return _Frame(name, descriptor)
+        return _Frame(name, descriptor, status)
 
     def _empty(self, frame: _Frame) -> bool:
         """Whether nothing more in `frame` can go; `False` once a subdirectory was entered."""
-        assert frame.descriptor is not None
         while True:
-            try:
-                if frame.items is None:
-                    frame.items = os.scandir(frame.descriptor)
-                    frame.passes += 1
-                item = next(frame.items, None)
-                is_directory = item is not None and item.is_dir(follow_symlinks=False)
-            except OSError as error:
-                self._fail("", error)
-                return True
-            if item is None:
-                frame.items = None
-                return True
-            name = item.name
-            if name in frame.left:
-                continue
-            if not is_directory:
-                self.unlink(frame.descriptor, name)
-                continue
-            child = self._enter(frame.descriptor, name)
-            if child is not None:
-                self.stack.append(child)
-                if len(self.stack) - self.lowest_open > _OPEN_FRAMES:
+            if not frame.is_read and len(frame.pending) < _NAMES_AT_ONCE:
+                self._unlink_files(frame)
+                if self._stopped:
+                    return True
+            while frame.pending:
+                assert frame.descriptor is not None
+                name = frame.pending.pop()
+                child = self._enter(frame.descriptor, name) if name not in frame.left else None
+                if child is None:
+                    continue
+                self._stack.append(child)
+                if len(self._stack) - self._lowest_open > _OPEN_FRAMES:
                     # Found again by `..` from below, and read again: what is gone is gone.
-                    self.stack[self.lowest_open].close()
-                    self.lowest_open += 1
+                    self._stack[self._lowest_open].close()
+                    self._lowest_open += 1
                 return False
+            if frame.is_read:
+                return True
 
-    def unlink(self, parent: int, name: str) -> None:
+    def _unlink_files(self, frame: _Frame) -> None:
+        """Read on in `frame`: unlink what is no directory, and note the directories."""
+        descriptor, pending, left, pulse = frame.descriptor, frame.pending, frame.left, self._pulse
+        assert descriptor is not None
+        removed = self.removed
+        countdown = _PULSE
+        of, which = frame.part
         try:
-            status = os.stat(name, dir_fd=parent, follow_symlinks=False)
-            os.unlink(name, dir_fd=parent)
+            if frame.items is None:
+                frame.items = at.scandir(descriptor)
+                frame.passes += 1
+            for item in frame.items:
+                if of > 1 and item.inode() % of != which:
+                    continue
+                if item.is_dir(follow_symlinks=False):
+                    pending.append(item.name)
+                    if len(pending) >= _NAMES_AT_ONCE:
+                        return
+                    continue
+                name = item.name
+                if left and name in left:
+                    continue
+                try:
+                    status = item.stat(follow_symlinks=False)
+                    at.unlink(name, dir_fd=descriptor)
+                except OSError as error:
+                    self._not_unlinked(name, error)
+                    continue
+                removed.files += 1
+                if status.st_nlink == 1:
+                    removed.freed_bytes += status.st_blocks * 512
+                else:
+                    self._note_link(status)
+                countdown -= 1
+                if not countdown:
+                    countdown = _PULSE
+                    frame.seen += _PULSE
+                    if pulse is not None and not pulse(self):
+                        self._stopped = True
+                        return
+                    of, which = frame.part
         except OSError as error:
-            # Gone, or swapped for a directory, which the next pass enters.
-            if error.errno in (errno.ENOENT, errno.EISDIR):
-                return
-            self._fail(name, error)
+            self._fail("", error)
+        frame.items = None
+        frame.is_read = True
+
+    def _unlink(self, parent: int, name: str) -> None:
+        try:
+            status = at.stat(name, dir_fd=parent, follow_symlinks=False)
+            at.unlink(name, dir_fd=parent)
+        except OSError as error:
+            self._not_unlinked(name, error)
             return
         self.removed.files += 1
         if status.st_nlink == 1:
             self.removed.freed_bytes += status.st_blocks * 512
-        if self.progress is not None:
-            self.progress(self.removed.freed_bytes)
+        else:
+            self._note_link(status)
 
-    def _leave(self, parent: int) -> None:
+    def _note_link(self, status: os.stat_result) -> None:
+        key = (status.st_dev, status.st_ino)
+        self.removed.note_link(key, 1, status.st_nlink, status.st_blocks * 512)
+
+    def _not_unlinked(self, name: str, error: OSError) -> None:
+        # Gone, or swapped for a directory, which the next pass enters.
+        if error.errno not in (errno.ENOENT, errno.EISDIR):
+            self._fail(name, error)
+
+    def _leave(self, parent: int | None) -> None:
         """Remove the emptied top of the stack from the directory above, and go on there."""
-        done = self.stack.pop()
+        done = self._stack.pop()
         assert done.descriptor is not None
-        self.lowest_open = max(1, min(self.lowest_open, len(self.stack) - 1))
-        above = self.stack[-1] if self.stack else None
+        self._lowest_open = max(1, min(self._lowest_open, len(self._stack) - 1))
+        above = self._stack[-1] if self._stack else None
         try:
             if above is not None and above.descriptor is None:
                 above.descriptor = self._climb(done, above)
                 if above.descriptor is None:
                     return
-            directory = parent if above is None or above.descriptor is None else above.descriptor
+            directory = parent if above is None else above.descriptor
+            assert directory is not None
             self._remove_emptied(directory, done, above)
         finally:
             done.close()
@@ -204,25 +370,29 @@ class _Removal:
         """The directory above `done`, opened from it, if it is still the one we came from."""
         assert done.descriptor is not None
         with contextlib.suppress(OSError):
-            descriptor = os.open("..", DIRECTORY_FLAGS, dir_fd=done.descriptor)
-            status = os.fstat(descriptor)
+            descriptor = at.open("..", DIRECTORY_FLAGS, dir_fd=done.descriptor)
+            status = at.fstat(descriptor)
             if (status.st_dev, status.st_ino) == above.identity:
                 return descriptor
-            os.close(descriptor)
+            at.close(descriptor)
         # Somebody moved it, and the way up is lost. The lowest directory that is still open is
         # read again before it is given up, so what did stay below it is found from there.
-        while self.stack[-1].descriptor is None:
-            self.stack.pop()
-        self.lowest_open = max(1, len(self.stack) - 1)
+        while self._stack[-1].descriptor is None:
+            self._stack.pop()
+        self._lowest_open = max(1, len(self._stack) - 1)
         return None
 
     def _remove_emptied(self, directory: int, done: _Frame, above: _Frame | None) -> None:
         assert done.descriptor is not None
         try:
-            blocks = os.fstat(done.descriptor).st_blocks
-            os.rmdir(done.name, dir_fd=directory)
+            at.rmdir(done.name, dir_fd=directory)
         except OSError as error:
             if error.errno == errno.ENOENT:
+                return
+            if error.errno == errno.ENOTDIR:
+                # Moved away, and something else put in its place: that goes, and if it itself
+                # is still in this tree, it is found when the directory above is read again.
+                self._unlink(directory, done.name)
                 return
             filled = error.errno in (errno.ENOTEMPTY, errno.EEXIST)
             if filled and not done.left and done.passes < _PASSES:
@@ -234,23 +404,25 @@ class _Removal:
                 above.left.add(done.name)
             return
         self.removed.directories += 1
-        self.removed.freed_bytes += blocks * 512
+        self.removed.freed_bytes += done.blocks * 512
+        if above is None:
+            self.removed.failures.clear()  # all of it is gone after all
 
     def _again(self, done: _Frame) -> None:
         """Put `done` back on the stack, because something appeared in it meanwhile."""
         assert done.descriptor is not None
-        again = _Frame(done.name, os.dup(done.descriptor))
+        again = _Frame(done.name, at.dup(done.descriptor), at.fstat(done.descriptor))
         again.passes = done.passes
-        self.stack.append(again)
+        self._stack.append(again)
 
 
-def _make_accessible(parent: int, name: str) -> None:
+def make_accessible(parent: int, name: str) -> None:
     """Give the owner read, write and search permission on the directory `name` in `parent`.
 
     Through an `O_PATH` descriptor, so that a link put in its place is not followed.
     """
-    if not hasattr(os, "O_PATH"):
-        if os.chmod in os.supports_follow_symlinks:
+    if not hasattr(os, "O_PATH") or not at.RELATIVE:
+        if os.chmod in os.supports_follow_symlinks and at.RELATIVE:
             os.chmod(name, 0o700, dir_fd=parent, follow_symlinks=False)
         return
     descriptor = os.open(
@@ -265,317 +437,13 @@ def _make_accessible(parent: int, name: str) -> None:
         os.close(descriptor)
 
 
-def remove_at(
-    parent: int,
-    name: str,
-    *,
-    progress: Callable[[int], None] | None = None,
-) -> Removed:
+def remove_at(parent: int, name: str) -> Removed:
     """Delete `name` in the directory open at `parent`, whatever it is; a link is never followed.
 
     What could not be deleted is in the failures (path relative to `name`, reason); nothing is
     raised for it. A directory on another device is such a failure; a bind mount of the same one
     has to be looked for before (`mounts_below`).
     """
-    removal = _Removal(0, progress)
-    try:
-        status = os.stat(name, dir_fd=parent, follow_symlinks=False)
-    except FileNotFoundError:
-        return removal.removed
-    removal.device = status.st_dev
-    if stat.S_ISDIR(status.st_mode):
-        removal.run(parent, name)
-    else:
-        removal.unlink(parent, name)
-    removed = removal.removed
-    if not removed.failures:
-        with contextlib.suppress(FileNotFoundError):
-            os.stat(name, dir_fd=parent, follow_symlinks=False)
-            removed.failures.append(("", "is being written to"))
-    return removed
-
-
-# -- claiming ---------------------------------------------------------------------------------
-
-
-class NotClaimed(Exception):
-    """An entry that was not taken: `detail` says why, `failed` whether that is an error."""
-
-    def __init__(self, detail: str, *, failed: bool = False) -> None:
-        super().__init__(detail)
-        self.detail = detail
-        self.failed = failed
-
-
-@dataclass(slots=True)
-class Claim:
-    """An entry that this process has taken out of everybody's sight, and holds locked."""
-
-    root: Path
-    path: str
-    top: int
-    directory: int
-    holding: int
-    held: str
-
-    def remove(self, progress: Callable[[int], None] | None = None) -> Removed:
-        """Delete it; what cannot be deleted goes back to its place."""
-        removed = remove_at(self.holding, self.held, progress=progress)
-        if removed.failures and (elsewhere := self.put_back()):
-            where, what = removed.failures[0]
-            removed.failures[0] = (where, f"{what}{elsewhere}")
-        return removed
-
-    def put_back(self) -> str:
-        """Give the entry its place again; "", or a clause that says where it is instead.
-
-        If its name is taken by now it gets another: what stays in the holding area is deleted by
-        the next sweep, whatever it is.
-        """
-        name = self.path.rpartition("/")[2]
-        label, stamp = read_name(name)
-        other = os.urandom(4).hex()
-        other = entry_name(label, stamp, other) if stamp is not None else f"{name}.{other}"
-        for directory, place in (
-            (self.directory, name),
-            (self.directory, other),
-            (self.top, other),
-        ):
-            with contextlib.suppress(OSError):
-                self._move_to(directory, place)
-                if place == name:
-                    return ""
-                return f"; its place is taken, so it is {other} now"
-        return f"; it cannot be put back and is {self.place} now"
-
-    def _move_to(self, directory: int, name: str) -> None:
-        here = {"src_dir_fd": self.holding, "dst_dir_fd": directory}
-        if not stat.S_ISDIR(os.lstat(self.held, dir_fd=self.holding).st_mode):
-            try:
-                os.link(self.held, name, follow_symlinks=False, **here)
-            except FileExistsError:
-                raise
-            except OSError:
-                pass  # a filesystem without links
-            else:
-                os.unlink(self.held, dir_fd=self.holding)
-                return
-        # A rename replaces an empty directory (or, without links, a file) of that name, made at
-        # this very instant: the race that is accepted here.
-        with contextlib.suppress(FileNotFoundError):
-            os.lstat(name, dir_fd=directory)
-            raise FileExistsError
-        os.rename(self.held, name, **here)
-
-    @property
-    def place(self) -> str:
-        """The absolute path of what was claimed, while it is."""
-        directory = self.root if self.held.startswith(HELD) else self.root / STORE / HOLDING
-        return str(directory / self.held)
-
-
-@contextmanager
-def claimed(
-    root: Path, path: str, identity: tuple[int, int], *, despite_lock: bool = False
-) -> Iterator[Claim]:
-    """Claim the entry at `path` below `root` by renaming it into the holding area.
-
-    It must still be the file or directory of that `identity` (device, inode), and nobody may hold
-    a lock on it (unless `despite_lock`). The lock that is taken here tells other sweeps that its
-    removal is under way, and dies with this process, whereupon the next sweep finishes. Raises
-    `NotClaimed`.
-
-    Races that are accepted: a process that dies in the instant between the rename and the look at
-    what was renamed, and in that very instant it was another; a filesystem that is mounted inside
-    after the mounts were read.
-    """
-    category, _, name = path.rpartition("/")
-    with contextlib.ExitStack() as stack:
-        try:
-            top = _opened(stack, str(root), ROOT_FLAGS)
-            directory = _opened(stack, category, DIRECTORY_FLAGS, top) if category else top
-            status = os.stat(name, dir_fd=directory, follow_symlinks=False)
-        except FileNotFoundError:
-            raise NotClaimed("is gone already") from None
-        except OSError as error:
-            raise NotClaimed(_reason(error), failed=True) from error
-        if (status.st_dev, status.st_ino) != identity:
-            raise NotClaimed("is no longer the one that was looked at")
-        holding, prefix = _holding(stack, root, top)
-        locked = _lock_entry(stack, root, directory, name, status, despite_lock)
-        if not locked and not prefix:
-            share_directory(holding)  # see `_take_over`
-        try:
-            held = f"{prefix}{os.urandom(8).hex()}"
-            try:
-                _rename(name, held, directory, holding)
-            except OSError as error:
-                if error.errno not in _NO_ROOM:
-                    raise
-                holding, held = top, f"{HELD}{held}"
-                _rename(name, held, directory, holding)
-            claim = Claim(root, path, top, directory, holding, held)
-            status = os.stat(held, dir_fd=holding, follow_symlinks=False)
-        except FileNotFoundError:
-            raise NotClaimed("is gone already") from None
-        except OSError as error:
-            raise NotClaimed(f"cannot be moved aside: {_reason(error)}", failed=True) from error
-        if (status.st_dev, status.st_ino) != identity:
-            # Swapped in the instant before the rename: not what was judged, so it goes back.
-            raise NotClaimed(f"was replaced at this moment{claim.put_back()}")
-        if stat.S_ISDIR(status.st_mode) and (mounts := mounts_below(claim.place)):
-            raise NotClaimed(
-                f"another filesystem is mounted at {path}/{min(mounts)}; unmount it first"
-                f"{claim.put_back()}",
-                failed=True,
-            )
-        yield claim
-
-
-def _opened(stack: contextlib.ExitStack, path: str, flags: int, parent: int | None = None) -> int:
-    descriptor = os.open(path, flags, dir_fd=parent)
-    stack.callback(os.close, descriptor)
-    return descriptor
-
-
-def _rename(name: str, held: str, directory: int, holding: int) -> None:
-    try:
-        os.rename(name, held, src_dir_fd=directory, dst_dir_fd=holding)
-    except PermissionError as error:
-        # A directory that is to get another parent has to be writable itself.
-        try:
-            _make_accessible(directory, name)
-        except OSError:
-            raise error from None
-        os.rename(name, held, src_dir_fd=directory, dst_dir_fd=holding)
-
-
-def _lock_entry(
-    stack: contextlib.ExitStack,
-    root: Path,
-    directory: int,
-    name: str,
-    seen: os.stat_result,
-    despite_lock: bool,
-) -> bool:
-    """Whether this process now holds a lock on the entry; not if it cannot be opened."""
-    try:
-        try:
-            descriptor = _opened(stack, name, ANY_FLAGS, directory)
-        except PermissionError:
-            with contextlib.suppress(NotADirectoryError):
-                _make_accessible(directory, name)
-            descriptor = _opened(stack, name, ANY_FLAGS, directory)
-    except FileNotFoundError:
-        raise NotClaimed("is gone already") from None
-    except OSError as error:
-        if _may_be_unopenable(seen, error):
-            return False
-        raise NotClaimed(_reason(error), failed=True) from error
-    status = os.fstat(descriptor)
-    if (status.st_dev, status.st_ino) != (seen.st_dev, seen.st_ino):
-        raise NotClaimed("is no longer the one that was looked at")
-    if lock_directory(root, descriptor):
-        return True
-    if despite_lock:
-        return False
-    raise NotClaimed("in use: a process holds a lock (flock) on it")
-
-
-def _may_be_unopenable(status: os.stat_result, error: OSError) -> bool:
-    """Whether it lies in the nature of the thing that it cannot be opened: a link, a socket."""
-    lockable = stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode)
-    return not lockable or isinstance(error, PermissionError)
-
-
-def _holding(stack: contextlib.ExitStack, root: Path, top: int) -> tuple[int, str]:
-    """The holding area, made if missing, and a prefix for names; the root itself on a full disk."""
-    try:
-        try:
-            return _opened_holding(stack, top), ""
-        except FileNotFoundError:
-            for name in (STORE, f"{STORE}/{HOLDING}"):
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(name, dir_fd=top)
-            return _opened_holding(stack, top), ""
-    except OSError as error:
-        if error.errno in _NO_ROOM:
-            return _opened(stack, ".", DIRECTORY_FLAGS, top), HELD
-        raise NotClaimed(f"no holding area in {root}: {_reason(error)}", failed=True) from error
-
-
-def _opened_holding(stack: contextlib.ExitStack, top: int) -> int:
-    # Step by step: a symlink in its place would have the next sweep delete what it points to.
-    return _opened(stack, HOLDING, DIRECTORY_FLAGS, _opened(stack, STORE, DIRECTORY_FLAGS, top))
-
-
-def finish_leftovers(root: Path) -> tuple[int, Removed]:
-    """Delete what killed sweeps left claimed in `root`; how many, and what that freed.
-
-    Those of a sweep that still runs are locked, and left to it. Raises `StorageError` if the
-    holding area cannot be read, `Refused` if it lies behind a symlink.
-    """
-    check_store(root)
-    count = 0
-    total = Removed()
-    for directory, prefix in holding_places(root):
-        with contextlib.ExitStack() as stack:
-            try:
-                top = _opened(stack, str(root), ROOT_FLAGS)
-                holding = top if prefix else _opened_holding(stack, top)
-                names = [name for name in os.listdir(holding) if name.startswith(prefix)]
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                raise StorageError.of(f"cannot read {directory}", error) from error
-            mounts = mounts_below(directory) if names else frozenset()
-            for name in sorted(names):
-                with contextlib.ExitStack() as held:
-                    if not _take_over(held, root, holding, name, alone=bool(prefix)):
-                        continue
-                    mounted = [point for point in mounts if is_inside(point, name)]
-                    if mounted:
-                        removed = Removed()
-                        inside = min(mounted)[len(name) + 1 :]
-                        removed.failures.append((inside, "is a mount point; unmount it"))
-                    else:
-                        removed = remove_at(holding, name)
-                    count += not removed.failures
-                    removed.failures = [
-                        (f"{os.path.join(directory, name)}/{where}".rstrip("/"), what)
-                        for where, what in removed.failures
-                    ]
-                    total.add(removed)
-    return count, total
-
-
-def _take_over(
-    stack: contextlib.ExitStack, root: Path, holding: int, name: str, *, alone: bool
-) -> bool:
-    """Whether the sweep that claimed `name` is dead, and this one is now the only one at it.
-
-    A link or a socket cannot be locked. Who claims one holds a shared lock on the holding area
-    for the instant that its removal takes, so whoever has that exclusively knows them for dead.
-    (`alone`: not where the root itself holds them, on a full disk.)
-    """
-    try:
-        status = os.stat(name, dir_fd=holding, follow_symlinks=False)
-        try:
-            descriptor = _opened(stack, name, ANY_FLAGS, holding)
-        except OSError as error:
-            if not _may_be_unopenable(status, error):
-                return False
-            if alone:
-                return True
-            descriptor = holding
-            stack.callback(unlock_directory, holding)
-        if not lock_directory(root, descriptor):
-            return False
-        os.stat(name, dir_fd=holding, follow_symlinks=False)  # not gone by now
-    except OSError:
-        return False
-    return True
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or str(error)
+    removal = Removal()
+    removal.remove(parent, name)
+    return removal.removed

@@ -5,51 +5,78 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from ..core.entry import Entry, Inventory, Problem, Use
 from ..core.layout import is_inside, read_name
+from ..core.retention import WHOLE, Need
+from . import at
 from .lease import Leases, is_locked
 from .listing import Found, list_leftovers, listing
 from .mounts import mounts_below
 from .pinning import Pins
 from .processes import processes_inside
 from .project import check_root
-from .walk import DIRECTORY_FLAGS, ROOT_FLAGS, Measured, measure
+from .walk import DIRECTORY_FLAGS, ROOT_FLAGS, Measured, Packed, Sharing, Unfinished, measure
+
+if TYPE_CHECKING:
+    from .crew import Crew, Link
 
 _CLOCK_SKEW: Final = 60.0
 """Seconds by which a network filesystem's clock may run ahead before a time counts as future."""
 
+_ALONE_SECONDS: Final = 0.005
+"""How long a scan goes on alone. What is done by then never was worth a worker."""
+
+_WAITS_BELOW: Final = 0.7
+"""The part of that time on a processor below which the disk is what a scan waits for."""
+
+_LARGEST_BATCH: Final = 32
+"""How many entries a worker is given at a time, at most."""
+
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with the entries measured so far and the bytes in them."""
 
+NeedOf: TypeAlias = Callable[[str], Need]
+"""What has to be known of the entries of a category."""
 
-def scan(root: Path, now: float, *, progress: Progress | None = None) -> Inventory:
+
+def scan(
+    root: Path,
+    now: float,
+    *,
+    need: NeedOf | None = None,
+    progress: Progress | None = None,
+    workers: int | None = None,
+) -> Inventory:
     """All that `root` holds, measured, with who uses what; an empty inventory if it is missing.
 
-    `now` is in seconds since 1970. One unreadable entry is a problem in the inventory, not an
-    error. Raises `StorageError` or `Refused` if the root itself cannot be read or trusted.
+    `now` is in seconds since 1970. What `need` does without is not looked for: such an entry is
+    `partial`. Large roots are shared among forked processes, at most `workers` of them; without a
+    number as many as serve, and none where the calling process has other threads. What comes out
+    is the same. One unreadable entry is a problem in the inventory, not an error. Raises
+    `StorageError` or `Refused` if the root itself cannot be read or trusted.
     """
     if not check_root(root):
         return Inventory(root=str(root), free=free_bytes(root))
     leases = Leases(root)
     found, problems = listing(root, leases)
-    mounts = mounts_below(str(root))
+    if need is None or leases.has_unchecked:
+        # The use of those that cannot be checked is guessed by their newest change.
+        need = _all_of_it
     entries: list[Entry] = []
-    measured_bytes = 0
-    root_descriptor = os.open(root, ROOT_FLAGS)
+    top = at.open(str(root), ROOT_FLAGS)
     try:
-        for item in found:
-            entry = _measure_entry(root, root_descriptor, item, mounts, now, problems)
+        scanner = _Scanner(root, top, found, need, mounts_below(str(root)))
+        for item, looked in zip(found, scanner.look_at_all(progress, workers), strict=True):
+            entry = _entry(item, looked, now, problems)
             if entry is not None:
                 entries.append(entry)
-                measured_bytes += entry.size
-            if progress is not None:
-                progress(len(entries), measured_bytes)
     finally:
-        os.close(root_descriptor)
+        at.close(top)
     # Last, so that whoever made an entry that was listed has recorded it by now.
     leases.refresh()
     busy = busy_entries(root)
@@ -74,34 +101,214 @@ def scan(root: Path, now: float, *, progress: Progress | None = None) -> Invento
     )
 
 
-def _measure_entry(
-    root: Path,
-    top: int,
-    item: Found,
-    mounts: frozenset[str],
-    now: float,
-    problems: list[Problem],
-) -> Entry | None:
-    try:
-        status = os.stat(item.path, dir_fd=top, follow_symlinks=False)
-        kind = _kind(status.st_mode)
-        size = status.st_blocks * 512
-        measured = Measured(size, status.st_size, 0, 1, 0, status.st_mtime_ns)
-        if status.st_nlink > 1 and kind != "directory":
-            measured.shared = size
-        use: Use | None = None
-        unreadable: str | None = None
-        if kind == "directory":
+def _all_of_it(category: str) -> Need:
+    return WHOLE
+
+
+class _Looked(NamedTuple):
+    """What was seen of one entry; with a `failure` nothing else, and `mode` 0 if it vanished."""
+
+    mode: int
+    device: int = 0
+    inode: int = 0
+    is_locked: bool = False
+    failure: str = ""
+    measured: Packed = ()
+
+
+class _Scanner:
+    """Looks at the entries of one root, alone or with forked workers, which have a copy of it."""
+
+    def __init__(
+        self, root: Path, top: int, found: Sequence[Found], need: NeedOf, mounts: frozenset[str]
+    ) -> None:
+        self.root = root
+        self.top = top
+        self.device = at.fstat(top).st_dev
+        self.found = found
+        self.mounts = mounts
+        self.needs = {item.category: need(item.category) for item in found}
+        self.over_at = float("inf")
+        self.link: Link | None = None
+
+    def look_at_all(self, progress: Progress | None, workers: int | None) -> list[_Looked]:
+        """What is seen of each entry, in their order."""
+        looked: list[_Looked] = []
+        size = 0
+        started, started_at_work = time.monotonic(), time.process_time()
+        if workers != 1 and at.RELATIVE:
+            self.over_at = started + _ALONE_SECONDS
+        while len(looked) < len(self.found):
             try:
-                measured, use, status = _look_inside(root, top, item, mounts, measured)
+                looked.append(self.look(len(looked)))
+                size += _size(looked[-1])
+                if progress is not None:
+                    progress(len(looked), size)
+                spent = time.monotonic() - started
+                left = len(self.found) - len(looked)
+                if not self._is_over() or spent / len(looked) * left < _ALONE_SECONDS:
+                    continue
+            except Unfinished:
+                spent = time.monotonic() - started
+            from . import crew
+
+            self.over_at = float("inf")
+            if crew.may_fork():
+                waits = time.process_time() - started_at_work < _WAITS_BELOW * spent
+                count = workers or min(crew.MOST, crew.MOST if waits else crew.processors())
+                return self._look_together(looked, crew.Crew(self.work, fork=True), count, progress)
+        return looked
+
+    def _is_over(self) -> bool:
+        return time.monotonic() > self.over_at
+
+    def _look_together(
+        self, looked: list[_Looked], crew: Crew, count: int, progress: Progress | None
+    ) -> list[_Looked]:
+        from .crew import Job
+
+        parts: dict[int, list[Measured]] = {}
+        heads: dict[int, _Looked] = dict(enumerate(looked))
+        lost: set[int] = set()
+        following, end = len(looked), len(self.found)
+        size = sum(map(_size, looked))
+        try:
+            crew.set_level(count)
+            while len(crew) and (following < end or crew.is_busy):
+                while following < end and crew.room > 0:
+                    batch = max(1, min(_LARGEST_BATCH, (end - following) // (4 * count)))
+                    crew.put(Job(following, (following, min(end, following + batch))))
+                    following += batch
+                for said in crew.listen(1.0):
+                    if said.kind == "!":
+                        first, *more = said.job.message
+                        lost |= {first} if said.job.descriptor >= 0 else set(range(first, more[0]))
+                        continue
+                    for index, head, packed in said.message:
+                        if head is not None:
+                            heads[index] = _Looked(*head)
+                        else:
+                            parts.setdefault(index, []).append(Measured.unpack(packed))
+                        size += packed[_SIZE] if packed else 0
+                    if progress is not None:
+                        progress(len(heads), size)
+        finally:
+            crew.close(now=True)
+        for index in range(len(looked), end):
+            if index in lost or index not in heads:
+                heads[index] = self.look(index)
+            elif index in parts:
+                whole = Measured.unpack(heads[index].measured)
+                for part in parts[index]:
+                    whole.add(part)
+                heads[index] = heads[index]._replace(measured=whole.pack())
+        return [heads[index] for index in range(end)]
+
+    def work(self, link: Link) -> None:
+        """What a worker does: batches of entries, and directories that others gave away."""
+        self.link = link
+        for message, descriptor in link.jobs():
+            if descriptor < 0:
+                first, end = message
+                heads = ((index, tuple(self.look(index))) for index in range(first, end))
+                link.answer(tuple((index, head, head[-1]) for index, head in heads))
+            else:
+                index, where = message
+                measured = self._measure(index, descriptor, where)
+                link.answer(((index, None, measured.pack()),))
+
+    def look(self, index: int) -> _Looked:
+        """What is seen of one entry. Raises `Unfinished` when its time is over."""
+        item = self.found[index]
+        try:
+            status = at.stat(item.path, dir_fd=self.top, follow_symlinks=False)
+            measured = _measured_as_file(status)
+            if not stat.S_ISDIR(status.st_mode):
+                return _Looked(
+                    status.st_mode, status.st_dev, status.st_ino, measured=measured.pack()
+                )
+            locked = False
+            try:
+                descriptor = at.open(item.path, DIRECTORY_FLAGS, dir_fd=self.top)
             except PermissionError as error:
+                measured.files, measured.directories = 0, 1
                 measured.problems.append(("", error.strerror or str(error)))
-    except FileNotFoundError:
-        problems.append(Problem(item.path, "vanished while it was being looked at", blocking=False))
+            else:
+                try:
+                    locked = is_locked(self.root, descriptor)
+                    status = at.fstat(descriptor)
+                    measured = self._look_inside(index, descriptor, status)
+                finally:
+                    at.close(descriptor)
+        except FileNotFoundError:
+            return _Looked(0, failure="vanished while it was being looked at")
+        except OSError as error:
+            return _Looked(stat.S_IFDIR, failure=error.strerror or str(error))
+        return _Looked(
+            status.st_mode, status.st_dev, status.st_ino, locked, measured=measured.pack()
+        )
+
+    def _look_inside(self, index: int, descriptor: int, status: os.stat_result) -> Measured:
+        item = self.found[index]
+        inside = {point for point in self.mounts if is_inside(point, item.path)}
+        if status.st_dev == self.device and item.path not in inside:
+            if self.needs[item.category].inside:
+                return self._measure(index, descriptor, "")
+            if not inside:
+                measured = _measured_as_file(status)
+                measured.files, measured.directories, measured.partial = 0, 1, True
+                return measured
+        measured = _measured_as_file(status)
+        measured.mounted = min(inside)[len(item.path) + 1 :] if inside else ""
+        measured.files, measured.directories = 0, 1
+        return measured
+
+    def _measure(self, index: int, descriptor: int, where: str) -> Measured:
+        item = self.found[index]
+        enough = self.needs[item.category].enough
+        link = self.link
+        return measure(
+            descriptor,
+            frozenset(
+                point[len(item.path) + 1 :]
+                for point in self.mounts
+                if is_inside(point, item.path) and point != item.path
+            ),
+            where=where,
+            enough_ns=None if enough is None else int(enough * 1e9),
+            is_over=self._is_over if self.over_at < float("inf") else None,
+            sharing=None
+            if link is None
+            else Sharing(link.is_wanted, lambda given, path: link.give((index, path), given)),
+        )
+
+
+_SIZE: Final = Measured.__slots__.index("size")
+
+
+def _size(looked: _Looked) -> int:
+    return int(looked.measured[_SIZE]) if looked.measured else 0
+
+
+def _measured_as_file(status: os.stat_result) -> Measured:
+    measured = Measured()
+    measured.size = status.st_blocks * 512
+    measured.apparent = status.st_size
+    measured.files = 1
+    measured.changed_ns = status.st_mtime_ns
+    if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
+        key = (status.st_dev, status.st_ino)
+        measured.links[key] = (status.st_nlink, 1, measured.size, measured.apparent)
+    return measured
+
+
+def _entry(item: Found, looked: _Looked, now: float, problems: list[Problem]) -> Entry | None:
+    """The entry that was seen, if any; what was wrong with it is added to `problems`."""
+    if looked.failure:
+        problems.append(Problem(item.path, looked.failure, blocking=looked.mode != 0))
         return None
-    except OSError as error:
-        problems.append(Problem(item.path, error.strerror or str(error)))
-        return None
+    measured = Measured.unpack(looked.measured)
+    unreadable: str | None = None
     for where, what in measured.problems:
         place = f" in {where}" if where else ""
         unreadable = unreadable or f"{what}{place}"
@@ -111,12 +318,13 @@ def _measure_entry(
     future = _future_problem(item.path, stamp, changed, measured.changed_in, now)
     if future is not None:
         problems.append(future)
+    mounted = measured.mounted
     return Entry(
         path=item.path,
         category=item.category,
         label=label,
         stamp=stamp,
-        kind=kind,
+        kind=_kind(looked.mode),
         size=measured.size,
         apparent=measured.apparent,
         shared=measured.shared,
@@ -124,41 +332,14 @@ def _measure_entry(
         directories=measured.directories,
         changed=changed,
         changed_in=measured.changed_in,
-        use=use,
-        device=status.st_dev,
-        inode=status.st_ino,
+        use=Use("lock", "a process holds a lock (flock) on it") if looked.is_locked else None,
+        device=looked.device,
+        inode=looked.inode,
         unreadable=unreadable,
         future=future is not None,
-        mounted=measured.mounted,
+        mounted=None if mounted is None else f"{item.path}/{mounted}".rstrip("/"),
+        partial=measured.partial,
     )
-
-
-def _look_inside(
-    root: Path,
-    top: int,
-    item: Found,
-    mounts: frozenset[str],
-    measured: Measured,
-) -> tuple[Measured, Use | None, os.stat_result]:
-    """The measure of an entry and whether somebody holds a lock on it, by one descriptor."""
-    descriptor = os.open(item.path, DIRECTORY_FLAGS, dir_fd=top)
-    try:
-        use = None
-        if is_locked(root, descriptor):
-            use = Use("lock", "a process holds a lock (flock) on it")
-        status = os.fstat(descriptor)
-        if status.st_dev != os.fstat(top).st_dev or item.path in mounts:
-            measured.mounted = item.path
-        else:
-            inside = frozenset(
-                point[len(item.path) + 1 :] for point in mounts if is_inside(point, item.path)
-            )
-            measured = measure(descriptor, inside)
-            if measured.mounted is not None:
-                measured.mounted = f"{item.path}/{measured.mounted}"
-        return measured, use, status
-    finally:
-        os.close(descriptor)
 
 
 def _kind(mode: int) -> Literal["directory", "file", "symlink", "other"]:

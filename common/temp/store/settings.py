@@ -42,6 +42,7 @@ KEYS: Final[dict[str, tuple[str, _Kind]]] = {
     "archive_location": ("archive_location", "path"),
     "projects": ("projects", "globs"),
     "artefacts": ("artefacts", "texts"),
+    "workers": ("workers", "count"),
 }
 """The keys of `[tool.tempkeep]` and, in capitals after `TEMPKEEP_`, of the environment."""
 
@@ -87,6 +88,7 @@ class Settings(NamedTuple):
     """What is configured for one project; durations in seconds, sizes in bytes.
 
     `categories` holds what the tables of single categories set, by the names of these fields.
+    `workers` is how many processes may scan and delete, 0 or `None` as many as serve.
     """
 
     project: Path
@@ -103,6 +105,7 @@ class Settings(NamedTuple):
     archive_location: str | None = None
     projects: tuple[str, ...] = ("projects/*",)
     artefacts: tuple[str, ...] = DEFAULT_ARTEFACTS
+    workers: int | None = None
     categories: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
 
     def policy(self) -> Policy:

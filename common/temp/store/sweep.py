@@ -15,15 +15,18 @@ from typing import TypeAlias
 from ..core.entry import Entry, Problem, Use
 from ..core.layout import STORE
 from ..core.plan import ALL, Disposal, Outcome, Plan, Report, Scope, Step, draft
-from ..core.retention import Policy, judge
+from ..core.retention import Policy, judge, needed
 from ..core.units import HOUR, read_number
-from ..errors import TempError
+from ..errors import Refused, TempError
 from . import lease
+from .background import detach, may_detach
+from .claim import Claim, Held, HoldingArea, NotClaimed, claimed, leftovers
 from .disposal import NotDisposed, archive_to, forget, send_to_trash
 from .lease import Leases
 from .pinning import Pins, forget_gone
 from .project import check_root, root_of, user_root
-from .removal import Claim, NotClaimed, Removed, claimed, finish_leftovers
+from .removal import Removed
+from .remover import Freed, Remover
 from .scan import Progress, busy_entries, scan
 from .walk import DIRECTORY_FLAGS, ROOT_FLAGS, newest_change
 
@@ -46,63 +49,231 @@ def prepare(
     *,
     disposal: Disposal = "delete",
     scope: Scope = ALL,
+    sizes: bool = True,
+    workers: int | None = None,
     progress: Progress | None = None,
 ) -> Plan:
-    """The plan of a sweep of `root`; nothing is written. Raises `StorageError` or `Refused`."""
-    inventory = scan(root, now, progress=progress)
+    """The plan of a sweep of `root`; nothing is written. Raises `StorageError` or `Refused`.
+
+    Without `sizes` the entries that go whatever they hold are not measured. `workers` as in
+    `scan`.
+    """
+    inventory = scan(
+        root,
+        now,
+        need=lambda category: needed(policy, category, now, sizes=sizes),
+        progress=progress,
+        workers=workers,
+    )
     verdicts = judge(inventory.entries, policy, now, free=inventory.free)
     return draft(inventory, verdicts, policy, now, disposal=disposal, scope=scope)
 
 
 def execute(
-    plan: Plan, *, archive: Path | None = None, on_outcome: OnOutcome | None = None
+    plan: Plan,
+    *,
+    archive: Path | None = None,
+    on_outcome: OnOutcome | None = None,
+    on_freed: Freed | None = None,
+    workers: int | None = None,
+    background: bool = False,
 ) -> Report:
     """Carry `plan` out and return what became of each step.
 
     First finishes what killed sweeps left. Each entry is looked at again just before it is taken.
-    `archive` is where the archive is, for steps that archive. A KeyboardInterrupt leaves at most
-    one entry half-deleted in the holding area, for the next sweep to finish.
+    `archive` is where the archive is, for steps that archive. Deleting is shared among `workers`
+    (at most; `None` is as many as the disk gains by, 1 is none): forked processes, or threads
+    where the calling process has others. A KeyboardInterrupt leaves the few entries that are at
+    work half-deleted in the holding area, for the next sweep to finish.
+
+    In the `background` everything is claimed, and a process of its own deletes it after this has
+    returned. Raises `Refused` where no such process can be started.
     """
+    if background and not may_detach():
+        raise Refused("this process cannot leave work to the background: it has other threads")
     root = Path(plan.root)
     if not check_root(root):
         gone = tuple(Outcome(step, "skipped", "is gone already") for step in plan.steps)
         return Report(plan=plan, outcomes=gone, problems=plan.problems)
-    finished, leftovers = finish_leftovers(root)
+    remover = Remover(workers, on_freed)
+    finished, left = (0, Removed()) if background else finish_leftovers(root, remover)
     problems = [
         *plan.problems,
-        *(Problem(where, f"cannot be deleted: {what}") for where, what in leftovers.failures),
+        *(Problem(where, f"cannot be deleted: {what}") for where, what in left.failures),
     ]
-    facts = _Facts(root)
-    outcomes: list[Outcome] = []
-    for step in plan.steps:
-        outcome = _take(step, plan.policy, facts, archive)
-        outcomes.append(outcome)
-        if on_outcome is not None:
-            on_outcome(outcome)
+    with contextlib.closing(_Sweep(plan, archive, on_outcome, background)) as sweep:
+        if background:
+            sweep.run_in_background(remover)
+        else:
+            sweep.run(remover)
+    outcomes = tuple(sweep.outcomes[index] for index in range(len(plan.steps)))
     if outcomes or finished:
         try:
-            facts.leases.refresh()
-            facts.leases.forget_dead()
+            sweep.facts.leases.refresh()
+            sweep.facts.leases.forget_dead()
             forget_gone(root)
         except TempError as error:
             problems.append(Problem(STORE, str(error)))
     return Report(
         plan=plan,
-        outcomes=tuple(outcomes),
+        outcomes=outcomes,
         finished=finished,
-        finished_bytes=leftovers.freed_bytes,
+        finished_bytes=left.freed_bytes,
         problems=tuple(problems),
+        background=background,
     )
+
+
+def finish_leftovers(root: Path, remover: Remover) -> tuple[int, Removed]:
+    """Delete what killed sweeps left claimed in `root`; how many, and what that freed.
+
+    Raises `StorageError` if the holding area cannot be read, `Refused` if it lies behind a symlink.
+    """
+    count = 0
+    total = Removed()
+    with contextlib.ExitStack() as stack:
+
+        def found() -> Iterator[Held]:
+            for held in leftovers(root, stack):
+                stack.callback(held.close)
+                if held.mounted is not None:
+                    where = f"{held.place}/{held.mounted}".rstrip("/")
+                    total.failures.append((where, "is a mount point; unmount it"))
+                    held.close()
+                else:
+                    yield held
+
+        removals = stack.enter_context(contextlib.closing(remover.remove(found())))
+        for held, removed in removals:
+            held.close()
+            count += not removed.failures
+            removed.failures = [
+                (f"{held.place}/{where}".rstrip("/"), what) for where, what in removed.failures
+            ]
+            total.add(removed)
+    return count, total
+
+
+class _Taken(Held):
+    """An entry that was claimed for a step, the `index`-th of its plan."""
+
+    def __init__(self, index: int, claim: Claim) -> None:
+        super().__init__(claim.root, claim.holding, claim.held, claim.stack)
+        self.locks = claim.locks
+        self.index = index
+        self.claim = claim
+
+
+class _Sweep:
+    """The steps of one plan as they are carried out; to be closed, whatever happens."""
+
+    def __init__(
+        self, plan: Plan, archive: Path | None, on_outcome: OnOutcome | None, background: bool
+    ) -> None:
+        self.plan = plan
+        self.archive = archive
+        self.on_outcome = on_outcome
+        self.facts = _Facts(Path(plan.root), batch=background)
+        self.outcomes: dict[int, Outcome] = {}
+        self._taken: dict[int, _Taken] = {}
+
+    def run(self, remover: Remover) -> None:
+        """Carry all of them out; those that are deleted side by side."""
+        with contextlib.closing(remover.remove(self._take_all())) as removals:
+            for taken, removed in removals:
+                step = self.plan.steps[taken.index]
+                outcome = _outcome(step, self.facts, taken.claim.conclude(removed))
+                self._let_go(taken)
+                self._note(taken.index, outcome)
+
+    def run_in_background(self, remover: Remover) -> None:
+        """Claim all of them, and have another process delete what was claimed."""
+        claimed_all: list[_Taken] = []
+        for taken in self._take_all():
+            taken.claim.detach()
+            taken.locks = taken.claim.locks
+            step = self.plan.steps[taken.index]
+            self._note(taken.index, _outcome(step, self.facts, Removed()))
+            claimed_all.append(taken)
+
+        def delete() -> None:
+            # The batch is locked by the descriptor that this process inherited.
+            finish_leftovers(self.facts.root, remover)
+            with contextlib.closing(remover.remove(claimed_all)) as removals:
+                for taken, removed in removals:
+                    taken.claim.conclude(removed)
+            self.close()
+
+        detach(delete)
+
+    def _take_all(self) -> Iterator[_Taken]:
+        for index, step in enumerate(self.plan.steps):
+            try:
+                taken = self._take(index, step)
+            except NotClaimed as reason:
+                taken = Outcome(step, "failed" if reason.failed else "skipped", reason.detail)
+            except NotDisposed as reason:
+                taken = Outcome(step, "failed", str(reason))
+            except (OSError, TempError) as error:
+                taken = Outcome(step, "failed", str(error))
+            if isinstance(taken, _Taken):
+                self._taken[index] = taken
+                yield taken
+            else:
+                self._note(index, taken)
+
+    def _take(self, index: int, step: Step) -> _Taken | Outcome:
+        """The entry, claimed to be deleted; or the outcome, where there is one already."""
+        facts = self.facts
+        rules = self.plan.policy.of(step.entry.category)
+        objection = facts.objection(step, self.plan.policy)
+        if objection:
+            return Outcome(step, "skipped", objection)
+        if step.disposal == "trash":
+            return _trash(step, facts, not rules.spare_in_use)
+        if step.disposal == "archive":
+            return _archive(step, self.plan.policy, facts, self.archive)
+        return _Taken(index, _claim(step, facts, not rules.spare_in_use))
+
+    def _note(self, index: int, outcome: Outcome) -> None:
+        self.outcomes[index] = outcome
+        if self.on_outcome is not None:
+            self.on_outcome(outcome)
+
+    def _let_go(self, taken: _Taken) -> None:
+        del self._taken[taken.index]
+        taken.close()
+
+    def close(self) -> None:
+        """Give up what is still claimed, for the next sweep to finish."""
+        for taken in tuple(self._taken.values()):
+            self._let_go(taken)
+        self.facts.close()
 
 
 class _Facts:
     """What may have changed since the plan was drawn, read anew as it is needed."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, batch: bool = False) -> None:
         self.root = root
+        self._batch = batch
         self.leases = Leases(root)
+        self.pins = Pins(root)
+        self._area: HoldingArea | None = None
         self._busy: dict[str, Use] = {}
         self._looked_at = float("-inf")
+
+    @property
+    def area(self) -> HoldingArea:
+        """The holding area, opened at first use."""
+        if self._area is None:
+            self._area = HoldingArea(self.root, batch=self._batch)
+        return self._area
+
+    def close(self) -> None:
+        """Close what is open."""
+        if self._area is not None:
+            self._area.close()
 
     def objection(self, step: Step, policy: Policy) -> str:
         """Why `step` must not be carried out any more; "" if it may."""
@@ -120,7 +291,8 @@ class _Facts:
 
     def pinned(self, entry: Entry) -> bool:
         """Whether there is a pin on `entry` now."""
-        return Pins(self.root).of(entry.path) is not None
+        self.pins.refresh()
+        return self.pins.of(entry.path) is not None
 
     def _user_of(self, entry: Entry, rules: Policy) -> str:
         self.leases.refresh()
@@ -147,33 +319,11 @@ class _Facts:
             raise NotClaimed(error.strerror or str(error), failed=True) from error
 
 
-def _take(step: Step, policy: Policy, facts: _Facts, archive: Path | None) -> Outcome:
-    entry = step.entry
-    despite_lock = not policy.of(entry.category).spare_in_use
-    try:
-        objection = facts.objection(step, policy)
-        if objection:
-            return Outcome(step, "skipped", objection)
-        if step.disposal == "trash":
-            return _trash(step, facts, despite_lock)
-        if step.disposal == "archive":
-            return _archive(step, policy, facts, archive)
-        with _claimed(step, facts, despite_lock) as claim:
-            return _outcome(step, facts, claim.remove())
-    except NotClaimed as reason:
-        return Outcome(step, "failed" if reason.failed else "skipped", reason.detail)
-    except NotDisposed as reason:
-        return Outcome(step, "failed", str(reason))
-    except (OSError, TempError) as error:
-        return Outcome(step, "failed", str(error))
-
-
-@contextmanager
-def _claimed(step: Step, facts: _Facts, despite_lock: bool) -> Iterator[Claim]:
+def _claim(step: Step, facts: _Facts, despite_lock: bool) -> Claim:
     """The entry, claimed; given back if a pin came between the look and the rename."""
     entry = step.entry
-    identity = (entry.device, entry.inode)
-    with claimed(facts.root, entry.path, identity, despite_lock=despite_lock) as claim:
+    claim = facts.area.claim(entry.path, (entry.device, entry.inode), despite_lock=despite_lock)
+    try:
         try:
             pinned = facts.pinned(entry)
         except BaseException:
@@ -181,7 +331,10 @@ def _claimed(step: Step, facts: _Facts, despite_lock: bool) -> Iterator[Claim]:
             raise
         if pinned:
             raise NotClaimed(f"has been pinned meanwhile{claim.put_back()}")
-        yield claim
+    except BaseException:
+        claim.close()
+        raise
+    return claim
 
 
 def _outcome(step: Step, facts: _Facts, removed: Removed, done: str = "") -> Outcome:
@@ -225,7 +378,7 @@ def _archive(step: Step, policy: Policy, facts: _Facts, archive: Path | None) ->
         objection = facts.objection(step, policy)
         if objection:
             raise NotClaimed(objection)
-        with _claimed(step, facts, despite_lock) as claim:
+        with contextlib.closing(_claim(step, facts, despite_lock)) as claim:
             changed: object = None
             with contextlib.suppress(OSError):
                 changed = newest_change(claim.holding, claim.held)
@@ -307,7 +460,7 @@ def discard(root: str, path: str) -> None:
 def clean_abandoned(now: float) -> Report | None:
     """Clean what killed processes of this user left among its auto-cleanup entries."""
     try:
-        return execute(prepare(user_root(), ABANDONED, now))
+        return execute(prepare(user_root(), ABANDONED, now, sizes=False))
     except TempError as error:
         _log.warning("cannot clean %s: %s", user_root(), error)
         return None
@@ -327,6 +480,6 @@ def clean_project(project: Path, max_age_hours: float | None = None) -> int:
     )
     policy = with_limits_of(load(project).protections(), limits)
     now = time.time()
-    report = execute(prepare(root_of(project), policy, now))
+    report = execute(prepare(root_of(project), policy, now, sizes=False))
     clean_abandoned(now)
     return len(report.done)

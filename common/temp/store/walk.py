@@ -6,13 +6,15 @@ descriptors. It writes nothing.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from ..errors import StorageError
+from . import at
 
 DIRECTORY_FLAGS: Final = (
     os.O_RDONLY
@@ -29,6 +31,119 @@ ANY_FLAGS: Final = DIRECTORY_FLAGS & ~getattr(os, "O_DIRECTORY", 0) | getattr(os
 _OPEN_FRAMES: Final = 48
 """How many directories of one walk may be open at once; deeper ones are opened again by `..`."""
 
+_LOOKED_AHEAD: Final = 1000
+"""How many subdirectories of one directory are looked at before their own are."""
+
+_NEVER: Final = 1 << 63
+"""Later than any time that a filesystem can tell, in nanoseconds."""
+
+Packed: TypeAlias = tuple[Any, ...]
+
+
+class Measured:
+    """What a walk found below one directory, itself included; sizes in bytes.
+
+    `links` holds, for each file with more than one name, how many it has, how many of them were
+    met, and the two sizes that were counted for the first of them. `partial` says that the walk
+    stopped at a change that was new enough, so that only `changed_ns` and `changed_in` count.
+    """
+
+    __slots__ = (
+        "apparent", "changed_in", "changed_inode", "changed_ns", "directories", "files", "links",
+        "mounted", "partial", "problems", "size",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.apparent = 0
+        self.files = 0
+        self.directories = 0
+        self.changed_ns = -_NEVER
+        self.changed_inode = 0
+        self.changed_in = ""
+        self.links: dict[tuple[int, int], tuple[int, int, int, int]] = {}
+        self.problems: list[tuple[str, str]] = []
+        self.mounted: str | None = None
+        self.partial = False
+
+    @property
+    def shared(self) -> int:
+        """The bytes that removing would not free, as a link elsewhere keeps them."""
+        return sum(size for names, met, size, _ in self.links.values() if met < names)
+
+    def add(self, other: Measured) -> None:
+        """Count in what was found in another part of the same tree; the order does not matter."""
+        self.size += other.size
+        self.apparent += other.apparent
+        self.files += other.files
+        self.directories += other.directories
+        self.partial = self.partial or other.partial
+        self.problems = sorted(self.problems + other.problems)
+        if other.mounted is not None:
+            self.mounted = min(self.mounted or other.mounted, other.mounted)
+        if other.newness > self.newness:
+            self.changed_ns, self.changed_inode, self.changed_in = other.newness
+        for key, (names, met, size, apparent) in other.links.items():
+            known = self.links.get(key)
+            if known is not None:
+                self.size -= size
+                self.apparent -= apparent
+                names, met = max(names, known[0]), met + known[1]
+            self.links[key] = (names, met, size, apparent)
+
+    @property
+    def newness(self) -> tuple[int, int, str]:
+        """The newest change; of several at one instant always the same, however it was found."""
+        return self.changed_ns, self.changed_inode, self.changed_in
+
+    def pack(self) -> Packed:
+        """The same as plain values, to be sent to another process; `unpack` undoes it."""
+        return tuple(getattr(self, name) for name in self.__slots__)
+
+    @classmethod
+    def unpack(cls, packed: Packed) -> Measured:
+        """What `pack` was called on."""
+        measured = cls()
+        for name, value in zip(cls.__slots__, packed, strict=True):
+            setattr(measured, name, value)
+        return measured
+
+
+class Sharing(NamedTuple):
+    """How a walk lets others have a part of its work.
+
+    `wanted` is whether anybody waits for some; `give` takes an open directory and its path, and
+    is whether somebody took it.
+    """
+
+    wanted: Callable[[], bool]
+    give: Callable[[int, str], bool]
+
+
+class Unfinished(Exception):
+    """A walk was stopped because its time was over."""
+
+
+def measure(
+    descriptor: int,
+    mounts: frozenset[str] = frozenset(),
+    *,
+    where: str = "",
+    enough_ns: int | None = None,
+    is_over: Callable[[], bool] | None = None,
+    sharing: Sharing | None = None,
+) -> Measured:
+    """The measure of the directory open at `descriptor`, which stays open.
+
+    `mounts` are the mount points inside, relative to it. What cannot be read becomes a problem
+    (path and reason), what vanishes meanwhile is left out. With `enough_ns` the walk ends at the
+    first change that is at least so new, and looks first where one is likely. `where` is the
+    directory's own path, for a part of a larger tree. Raises `Unfinished` once `is_over` says so.
+    """
+    walk = _Walk(mounts, enough_ns, is_over, sharing)
+    walk.run(descriptor, where)
+    return walk.measured
+
 
 class _Node:
     """A directory on the way of a walk; the path is put together only when somebody asks."""
@@ -42,116 +157,168 @@ class _Node:
     def path(self, last: str = "") -> str:
         parts = [last] if last else []
         node: _Node | None = self
-        while node is not None and node.parent is not None:
-            parts.append(node.name)
+        while node is not None:
+            if node.name:
+                parts.append(node.name)
             node = node.parent
         return "/".join(reversed(parts))
 
 
-@dataclass(slots=True)
 class _Frame:
-    node: _Node
-    descriptor: int | None
-    identity: tuple[int, int]
-    depth: int
-    pending: list[str]
+    __slots__ = ("ahead", "depth", "descriptor", "identity", "node", "pending")
+
+    def __init__(
+        self,
+        node: _Node,
+        descriptor: int,
+        status: os.stat_result,
+        depth: int,
+        pending: list[str],
+        ahead: dict[str, list[str]] | None,
+    ) -> None:
+        self.node = node
+        self.descriptor: int | None = descriptor
+        self.identity = (status.st_dev, status.st_ino)
+        self.depth = depth
+        self.pending = pending
+        self.ahead = ahead
+        """The subdirectories that were visited ahead, and the names of theirs."""
 
 
-@dataclass(slots=True)
-class Measured:
-    """What a walk found below one directory, itself included; sizes in bytes."""
-
-    size: int = 0
-    apparent: int = 0
-    shared: int = 0
-    files: int = 0
-    directories: int = 0
-    changed_ns: int = 0
-    changed_in: str = ""
-    problems: list[tuple[str, str]] = field(default_factory=list)
-    mounted: str | None = None
-
-
-def measure(descriptor: int, mounts: frozenset[str] = frozenset()) -> Measured:
-    """The measure of the directory open at `descriptor`, which stays open.
-
-    `mounts` are the mount points inside, relative to it. What cannot be read becomes a problem
-    (path and reason), what vanishes meanwhile is left out.
-    """
-    walk = _Walk(mounts)
-    walk.run(descriptor)
-    return walk.result()
+class _Enough(Exception):
+    """The walk has found a change that is new enough."""
 
 
 class _Walk:
-    def __init__(self, mounts: frozenset[str]) -> None:
+    def __init__(
+        self,
+        mounts: frozenset[str],
+        enough_ns: int | None,
+        is_over: Callable[[], bool] | None,
+        sharing: Sharing | None,
+    ) -> None:
         self.mounts = mounts
+        self.enough_ns = enough_ns
+        self.is_over = is_over
+        self.sharing = sharing
         self.measured = Measured()
-        self.links: dict[tuple[int, int], list[int]] = {}
         self.newest: tuple[_Node, str] | None = None
         self.device = 0
+        self.stack: list[_Frame] = []
 
-    def run(self, descriptor: int) -> None:
-        status = os.fstat(descriptor)
+    def run(self, descriptor: int, where: str) -> None:
+        status = at.fstat(descriptor)
         self.device = status.st_dev
-        top = _Node(None, "")
-        stack = [self._visit(os.dup(descriptor), status, top, 0)]
         try:
-            self._descend(stack)
+            top = _Node(None, where)
+            pending = self._visit(descriptor, status, top)
+            ahead = None
+            if self.enough_ns is not None:
+                ahead = self._look_ahead(descriptor, top, pending)
+            self.stack.append(_Frame(top, at.dup(descriptor), status, 0, pending, ahead))
+            self._descend()
+        except _Enough:
+            self.measured.partial = True
         finally:
-            for frame in stack:
+            for frame in self.stack:
                 if frame.descriptor is not None:
-                    os.close(frame.descriptor)
+                    at.close(frame.descriptor)
+        if self.newest is not None:
+            node, last = self.newest
+            self.measured.changed_in = node.path(last)
+        self.measured.problems.sort()
 
-    def _descend(self, stack: list[_Frame]) -> None:
+    def _descend(self) -> None:
+        stack = self.stack
+        is_over, sharing = self.is_over, self.sharing
+        looks_ahead = self.enough_ns is not None
         lowest_open = 0
         while stack:
+            if is_over is not None and is_over():
+                raise Unfinished
+            if sharing is not None and sharing.wanted():
+                self._share(sharing)
             frame = stack[-1]
             if not frame.pending:
                 stack.pop()
-                self._close(frame, stack)
+                self._close(frame)
                 lowest_open = min(lowest_open, max(len(stack) - 1, 0))
                 continue
             assert frame.descriptor is not None
-            name = frame.pending.pop()
-            node = _Node(frame.node, name)
-            try:
-                child = os.open(name, DIRECTORY_FLAGS, dir_fd=frame.descriptor)
-            except OSError as error:
-                self._cannot(node, error)
+            found = self._open(frame.descriptor, _Node(frame.node, frame.pending.pop()))
+            if found is None:
                 continue
-            status = os.fstat(child)
-            if status.st_dev != self.device or (self.mounts and node.path() in self.mounts):
-                self.measured.mounted = self.measured.mounted or node.path()
-                os.close(child)
-                continue
+            child, status, node = found
+            pending = frame.ahead.get(node.name) if frame.ahead else None
             if not frame.pending:
                 # Its last child: nothing will be opened from here again, so a chain of any length
                 # needs one descriptor. Those above are found from the child by `..`.
                 stack.pop()
-                os.close(frame.descriptor)
+                at.close(frame.descriptor)
                 frame.descriptor = None
-            stack.append(self._visit(child, status, node, frame.depth + 1))
+            try:
+                if pending is None:
+                    pending = self._visit(child, status, node)
+                ahead = self._look_ahead(child, node, pending) if looks_ahead else None
+            except BaseException:
+                at.close(child)
+                raise
+            if not pending and frame.descriptor is not None:
+                at.close(child)  # most have no subdirectories, and need no frame
+                continue
+            stack.append(_Frame(node, child, status, frame.depth + 1, pending, ahead))
             if len(stack) - lowest_open > _OPEN_FRAMES:
                 old = stack[lowest_open]
                 if old.descriptor is not None:
-                    os.close(old.descriptor)
+                    at.close(old.descriptor)
                     old.descriptor = None
                 lowest_open += 1
 
-    def _close(self, done: _Frame, stack: list[_Frame]) -> None:
+    def _open(self, parent: int, node: _Node) -> tuple[int, os.stat_result, _Node] | None:
+        """The directory of `node` in `parent`, opened; `None` if it is not to be walked."""
+        try:
+            child = at.open(node.name, DIRECTORY_FLAGS, dir_fd=parent)
+        except OSError as error:
+            self._cannot(node, error)
+            return None
+        status = at.fstat(child)
+        if status.st_dev != self.device or (self.mounts and node.path() in self.mounts):
+            path = node.path()
+            self.measured.mounted = min(self.measured.mounted or path, path)
+            at.close(child)
+            return None
+        return child, status, node
+
+    def _share(self, sharing: Sharing) -> None:
+        """Give away one directory, as near to the top as there is one: they are the largest."""
+        for frame in self.stack:
+            if frame.descriptor is None or not frame.pending:
+                continue
+            if frame is self.stack[-1] and len(frame.pending) == 1:
+                return  # the last of all: to walk it takes no longer than to send it
+            name = frame.pending.pop()
+            found = self._open(frame.descriptor, _Node(frame.node, name))
+            if found is not None:
+                child, _, node = found
+                if not sharing.give(child, node.path()):
+                    frame.pending.append(name)
+                at.close(child)
+            return
+
+    def _close(self, done: _Frame) -> None:
         """Close a finished directory, having opened the next one from it if that was closed."""
         assert done.descriptor is not None
+        stack = self.stack
         above = stack[-1] if stack else None
         if above is not None and above.descriptor is None:
             reason = "moved while it was being read"
             try:
                 descriptor = _climb(done.descriptor, done.depth - above.depth)
-                status = os.fstat(descriptor)
+                status = at.fstat(descriptor)
                 if (status.st_dev, status.st_ino) == above.identity:
                     above.descriptor = descriptor
                 else:
-                    os.close(descriptor)
+                    at.close(descriptor)
             except OSError as error:
                 reason = error.strerror or str(error)
             if above.descriptor is None:
@@ -159,19 +326,23 @@ class _Walk:
                 self.measured.problems.append((above.node.path(), reason))
                 while stack and stack[-1].descriptor is None:
                     stack.pop()
-        os.close(done.descriptor)
+        at.close(done.descriptor)
 
-    def _visit(self, descriptor: int, status: os.stat_result, node: _Node, depth: int) -> _Frame:
+    def _visit(self, descriptor: int, status: os.stat_result, node: _Node) -> list[str]:
+        """Count the directory in and all that it holds but its subdirectories; their names."""
+        pending: list[str] = []
         measured = self.measured
         measured.directories += 1
-        measured.size += status.st_blocks * 512
-        measured.apparent += status.st_size
-        if status.st_mtime_ns > measured.changed_ns:
-            measured.changed_ns = status.st_mtime_ns
-            self.newest = (node, "")
-        pending: list[str] = []
+        if status.st_mtime_ns >= measured.changed_ns:
+            self._is_newer(status, node, "")
+        # Plain names, since this loop is where a scan spends its time.
+        links = measured.links
+        newest = measured.changed_ns
+        size = status.st_blocks * 512
+        apparent = status.st_size
+        files = 0
         try:
-            with os.scandir(descriptor) as items:
+            with at.scandir(descriptor) as items:
                 for item in items:
                     if item.is_dir(follow_symlinks=False):
                         pending.append(item.name)
@@ -180,45 +351,92 @@ class _Walk:
                         seen = item.stat(follow_symlinks=False)
                     except FileNotFoundError:
                         continue
-                    measured.files += 1
-                    if seen.st_mtime_ns > measured.changed_ns:
-                        measured.changed_ns = seen.st_mtime_ns
-                        self.newest = (node, item.name)
+                    files += 1
+                    if seen.st_mtime_ns >= newest:
+                        newest = self._is_newer(seen, node, item.name)
                     if seen.st_nlink > 1:
                         key = (seen.st_dev, seen.st_ino)
-                        link = self.links.get(key)
-                        if link is not None:
-                            link[0] -= 1
+                        known = links.get(key)
+                        if known is not None:
+                            links[key] = (max(known[0], seen.st_nlink), known[1] + 1, *known[2:])
                             continue
-                        self.links[key] = [seen.st_nlink - 1, seen.st_blocks * 512]
-                    measured.size += seen.st_blocks * 512
-                    measured.apparent += seen.st_size
+                        links[key] = (seen.st_nlink, 1, seen.st_blocks * 512, seen.st_size)
+                    size += seen.st_blocks * 512
+                    apparent += seen.st_size
         except OSError as error:
             self._cannot(node, error)
-        return _Frame(node, descriptor, (status.st_dev, status.st_ino), depth, pending)
+        measured.size += size
+        measured.apparent += apparent
+        measured.files += files
+        if self.enough_ns is not None and len(pending) > 1:
+            self._newest_last(descriptor, node, pending)
+        return pending
+
+    def _is_newer(self, seen: os.stat_result, node: _Node, name: str) -> int:
+        """Take in a change that is as new as the newest so far, or newer; the newest now."""
+        measured = self.measured
+        told = (seen.st_mtime_ns, seen.st_ino)
+        known = (measured.changed_ns, measured.changed_inode)
+        if told > known or (
+            # The same file by another name.
+            told == known and self.newest is not None and node.path(name) > self._newest_path()
+        ):
+            measured.changed_ns, measured.changed_inode = told
+            self.newest = (node, name)
+            if self.enough_ns is not None and measured.changed_ns >= self.enough_ns:
+                raise _Enough
+        return measured.changed_ns
+
+    def _newest_path(self) -> str:
+        assert self.newest is not None
+        node, name = self.newest
+        return node.path(name)
+
+    def _newest_last(self, descriptor: int, node: _Node, pending: list[str]) -> None:
+        """Put the directory that changed last at the end, from where the walk takes the next."""
+        changed: dict[str, int] = {}
+        for name in pending:
+            changed[name] = 0
+            with contextlib.suppress(OSError):
+                status = at.stat(name, dir_fd=descriptor, follow_symlinks=False)
+                if stat.S_ISDIR(status.st_mode) and status.st_dev == self.device:
+                    changed[name] = status.st_mtime_ns
+                    if status.st_mtime_ns >= self.measured.changed_ns:
+                        self._is_newer(status, _Node(node, name), "")
+        pending.sort(key=changed.__getitem__)
+
+    def _look_ahead(self, descriptor: int, node: _Node, pending: list[str]) -> dict[str, list[str]]:
+        """What lies in the subdirectories, looked at before what lies deeper in any of them.
+
+        Only where one change may be enough: it is found sooner level by level. Those that have
+        no subdirectories are dealt with then, and no longer `pending`.
+        """
+        ahead: dict[str, list[str]] = {}
+        for name in pending[-_LOOKED_AHEAD:]:
+            found = self._open(descriptor, _Node(node, name))
+            if found is not None:
+                child, status, below = found
+                try:
+                    ahead[name] = self._visit(child, status, below)
+                finally:
+                    at.close(child)
+        pending[-_LOOKED_AHEAD:] = [name for name in pending[-_LOOKED_AHEAD:] if ahead.get(name)]
+        return ahead
 
     def _cannot(self, node: _Node, error: OSError) -> None:
         # Gone, or no longer a directory: somebody is working there, which is no problem of ours.
         if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             self.measured.problems.append((node.path(), error.strerror or str(error)))
 
-    def result(self) -> Measured:
-        measured = self.measured
-        measured.shared = sum(size for missing, size in self.links.values() if missing > 0)
-        if self.newest is not None:
-            node, last = self.newest
-            measured.changed_in = node.path(last)
-        return measured
-
 
 def _climb(descriptor: int, levels: int) -> int:
     """A new descriptor of the directory `levels` above the one open at `descriptor`."""
-    current = os.dup(descriptor)
+    current = at.dup(descriptor)
     for _ in range(levels):
         try:
-            above = os.open("..", DIRECTORY_FLAGS, dir_fd=current)
+            above = at.open("..", DIRECTORY_FLAGS, dir_fd=current)
         finally:
-            os.close(current)
+            at.close(current)
         current = above
     return current
 
@@ -228,14 +446,14 @@ def newest_change(root: int, path: str) -> tuple[float, str]:
 
     Raises `OSError` if not all of it can be looked at.
     """
-    status = os.stat(path, dir_fd=root, follow_symlinks=False)
+    status = at.stat(path, dir_fd=root, follow_symlinks=False)
     if not stat.S_ISDIR(status.st_mode):
         return status.st_mtime_ns / 1e9, ""
-    descriptor = os.open(path, DIRECTORY_FLAGS, dir_fd=root)
+    descriptor = at.open(path, DIRECTORY_FLAGS, dir_fd=root)
     try:
         measured = measure(descriptor)
     finally:
-        os.close(descriptor)
+        at.close(descriptor)
     for where, what in measured.problems:
         raise StorageError(0, f"{what} in {where}" if where else what)
     return measured.changed_ns / 1e9, measured.changed_in

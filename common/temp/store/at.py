@@ -1,0 +1,61 @@
+"""File operations relative to an open directory; by path where the platform has none (Windows).
+
+The names and arguments are those of `os`. Where `os` has them they are its own, so nothing is
+lost; where it has not, the stand-ins of `bypath` go by the path of the directory, and look before
+each step whether the same directory is still there.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+RELATIVE = {os.open, os.stat, os.unlink, os.rmdir, os.rename, os.mkdir} <= os.supports_dir_fd and (
+    os.scandir in os.supports_fd
+)
+"""Whether the platform can act relative to an open directory."""
+
+if TYPE_CHECKING or RELATIVE:
+    from os import close as _close
+    from os import (
+        dup,
+        fstat,
+        link,
+        listdir,
+        mkdir,
+        open,  # noqa: A004
+        rename,
+        rmdir,
+        scandir,
+        stat,
+        unlink,
+    )
+else:  # pragma: no cover - the tests force it
+    from .bypath import close as _close
+    from .bypath import (
+        dup,
+        fstat,
+        link,
+        listdir,
+        mkdir,
+        open,  # noqa: A004
+        rename,
+        rmdir,
+        scandir,
+        stat,
+        unlink,
+    )
+
+
+def close(descriptor: int) -> None:
+    """Close a directory. It is closed even if that fails, and there was nothing to be written."""
+    try:  # noqa: SIM105 - called for every directory, and `suppress` takes longer
+        _close(descriptor)
+    except OSError:
+        pass
+
+
+__all__ = [
+    "RELATIVE", "close", "dup", "fstat", "link", "listdir", "mkdir", "open", "rename", "rmdir",
+    "scandir", "stat", "unlink",
+]  # fmt: skip

@@ -1,0 +1,74 @@
+"""How many workers a removal has: as many as make it faster, found by trying."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_WINDOW_SECONDS: Final = 0.15
+"""How long a number of workers is tried before it is judged."""
+
+_FEWEST: Final = 100
+"""How much has to have been done in that time for it to say anything."""
+
+_GAIN: Final = 1.1
+"""What twice the workers must bring to be worth it: each of them costs a process."""
+
+_STALE_SECONDS: Final = 5.0
+"""How long a judgement holds. A disk that was busy with something else may be free by then."""
+
+
+class Pace:
+    """A hill climb over 1, 2, 4, 8 … workers by what is done in a second.
+
+    Starts with one for each processor and tries twice as many. What is not faster by a tenth is
+    left again, and if it is slower, half as many are tried too: a disk with one arm loses by
+    every process that sends it elsewhere. `level` is how many workers there are to be now.
+    """
+
+    def __init__(self, processors: int, most: int) -> None:
+        self._levels = [1]
+        while self._levels[-1] * 2 <= most:
+            self._levels.append(self._levels[-1] * 2)
+        within = [index for index, level in enumerate(self._levels) if level <= processors]
+        self._index = within[-1] if within else 0
+        self._rates: dict[int, tuple[float, float]] = {}
+        self._since: float | None = None
+        self._done = 0
+
+    @property
+    def level(self) -> int:
+        """How many workers are to be at work."""
+        return self._levels[self._index]
+
+    def hear(self, now: float, done: int) -> int:
+        """The level from now on, told at `now` (seconds) that `done` has been done in all."""
+        if self._since is None:
+            self._since, self._done = now, done
+        passed, more = now - self._since, done - self._done
+        if passed >= _WINDOW_SECONDS and (more >= _FEWEST or passed >= 10 * _WINDOW_SECONDS):
+            self._rates[self._index] = (more / passed, now)
+            self._index = self._next(now)
+            self._since, self._done = now, done
+        return self.level
+
+    def _next(self, now: float) -> int:
+        """Where to go: to what has not been tried lately if it may be better, else to the best."""
+        here = self._index
+        rate = self._rates[here][0]
+        below, above = self._lately(here - 1, now), self._lately(here + 1, now)
+        if below is not None and rate < below * _GAIN:
+            lower = here - 1
+            is_slower = rate < below / _GAIN
+            if is_slower and lower > 0 and self._lately(lower - 1, now) is None:
+                return lower - 1
+            return lower
+        if above is None and here + 1 < len(self._levels):
+            return here + 1
+        if above is not None and above > rate * _GAIN:
+            return here + 1
+        return here
+
+    def _lately(self, index: int, now: float) -> float | None:
+        """What was done in a second with that many workers, if that was not long ago."""
+        rate, when = self._rates.get(index, (0.0, 0.0))
+        return rate if index in self._rates and now - when < _STALE_SECONDS else None

@@ -1,0 +1,79 @@
+"""Looking at what there is, against `du -s` of the same root: in memory, and warm."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from common.temp.store.scan import scan
+from tests.benchmarks import trees
+from tests.benchmarks.figures import (
+    Figure,
+    Measure,
+    Options,
+    call_peak,
+    call_seconds,
+    du,
+    in_turn,
+    inv,
+)
+
+ENTRIES, FILES = 200, 1_000
+SCAN = "scan(root, now)"
+PREPARE = "prepare(root, Policy(max_age=24 * 3600), now)"
+ON = "tmpfs" if os.access(trees.SHM, os.W_OK) else "disk"
+
+
+def scanning(options: Options) -> Iterator[Figure]:
+    """The scan, `inv temp-status` and an age-limited dry run of 200,000 files in 16,200
+    directories, all of them 100 hours old; and what the scan holds in memory at most.
+    """
+    entries = options.scaled(ENTRIES)
+    tree = f"{entries * FILES:,} files"
+    with trees.project(ON, entries * FILES) as project:
+        trees.forest(project, entries, FILES, age_hours=100)
+        scanned: Measure = partial(call_seconds, project, SCAN)
+        yield _against_du(options, project, f"scan, {tree}", scanned, 0.8)
+        status: Measure = partial(inv, project, "temp-status")
+        yield _against_du(options, project, f"inv temp-status, {tree}", status, 1.0)
+        prepared: Measure = partial(call_seconds, project, PREPARE)
+        for new_file, what, wanted in ((True, "a new file", 0.3), (False, "an append", None)):
+            with trees.freshened(project, new_file=new_file):
+                name = f"dry run by age, {what} in each entry, {tree}"
+                yield _against_du(options, project, name, prepared, wanted)
+        peak = [call_peak(project, SCAN)]
+        yield Figure.of(f"peak memory of a scan, {tree}", peak, "300 MB", [300.0], 1.0, "MB")
+
+
+def chains(options: Options) -> Iterator[Figure]:
+    """The scan of 20 chains of 400 directories."""
+    with trees.project(ON, 0) as project:
+        trees.chains(project, 20, 400)
+        scanned: Measure = partial(call_seconds, project, SCAN)
+        yield _against_du(options, project, "scan, 20 chains of 400 directories", scanned, 0.7)
+
+
+def few(options: Options) -> Iterator[Figure]:
+    """The scan of 20 entries of 5 files, against one that starts no other process."""
+    if "workers" not in inspect.signature(scan).parameters:
+        pytest.skip("this scan starts no other process")
+    with trees.project(ON, 100) as project:
+        trees.forest(project, 20, 5, nested=False)
+        ours, other = in_turn(
+            3 * options.pairs,
+            partial(call_seconds, project, SCAN),
+            partial(call_seconds, project, "scan(root, now, workers=1)"),
+        )
+        yield Figure.of("scan, 20 entries of 5 files", ours, "with workers=1", other, 1.05)
+
+
+def _against_du(
+    options: Options, project: Path, what: str, measure: Measure, wanted: float | None
+) -> Figure:
+    ours, other = in_turn(options.pairs, measure, partial(du, project))
+    return Figure.of(what, ours, "du -s", other, wanted)

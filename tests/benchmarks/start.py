@@ -1,0 +1,59 @@
+"""What every user waits for: the start of a command, and the making of an entry."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from common.temp.store.allocation import allocate
+from tests.benchmarks.figures import Figure, Options, in_turn, inv, seconds
+from tests.benchmarks.trees import SHM
+from tests.support import make_entry, make_project
+
+CREATIONS = 2_000
+
+
+def start_up(options: Options) -> Iterator[Figure]:
+    """`inv temp-status` on 20 small entries against `inv --list` of an empty collection."""
+    with tempfile.TemporaryDirectory() as directory:
+        empty = Path(directory, "empty")
+        empty.mkdir()
+        (empty / "tasks.py").write_text("from invoke import Collection\nns = Collection()\n")
+        project = make_project(Path(directory, "project"))
+        for number in range(20):
+            make_entry(project / ".tmp", f"debug/demo_16963488{number:02}", files=5)
+        # So short that more pairs cost little; that there are no tasks is an error to invoke.
+        ours, other = in_turn(
+            3 * options.pairs,
+            partial(inv, project, "temp-status"),
+            partial(inv, empty, "--list", check=False),
+        )
+    yield Figure.of("inv temp-status, 20 entries", ours, "inv --list, no tasks", other, 1.3)
+
+
+def creation(options: Options) -> Iterator[Figure]:
+    """An entry with its record against `tempfile.mkdtemp` in the same directory, for one call."""
+    for name, where in (("tmpfs", SHM), ("disk", None)):
+        if where is not None and not os.access(where, os.W_OK):
+            continue
+        with tempfile.TemporaryDirectory(dir=where) as directory:
+            root = f"{directory}/.tmp"
+            allocate(root, "debug", "demo")
+            ours, other = in_turn(
+                options.pairs,
+                partial(_each, partial(allocate, root, "debug", "demo")),
+                partial(_each, partial(tempfile.mkdtemp, dir=f"{root}/debug")),
+            )
+        what = f"an entry with its record, {name}"
+        yield Figure.of(what, ours, "tempfile.mkdtemp", other, 2.5)
+
+
+def _each(call: Callable[[], object]) -> float:
+    def repeat() -> None:
+        for _ in range(CREATIONS):
+            call()
+
+    return seconds(repeat) / CREATIONS

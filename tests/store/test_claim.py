@@ -1,0 +1,594 @@
+"""Claiming entries, giving them back, and taking over what killed sweeps left."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import shutil
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.temp.core.retention import Policy
+from common.temp.errors import Refused, StorageError
+from common.temp.store import at, claim
+from common.temp.store.allocation import make_root
+from common.temp.store.claim import NotClaimed, claimed
+from common.temp.store.lease import lock_directory
+from common.temp.store.remover import Remover
+from common.temp.store.sweep import finish_leftovers
+from tests.support import (
+    EVERYTHING,
+    ext4,
+    fill,
+    identity,
+    immutable,
+    in_holding,
+    listing,
+    make_entry,
+    mounted,
+    outcomes,
+    plain_user,
+    process,
+    run,
+    scanned,
+    swept,
+    tree,
+)
+
+SWEEP = (
+    "import time\n"
+    "from pathlib import Path\n"
+    "from common.temp.core.retention import Policy\n"
+    "from common.temp.store.sweep import execute, prepare\n"
+    "root = Path('.tmp').absolute()\n"
+    "plan = prepare(root, Policy(everything=True), time.time())\n"
+    "print('ready', flush=True); input()\n"
+    "report = execute(plan)\n"
+    "for o in report.outcomes: print(o.step.entry.path, o.status, o.detail)\n"
+    "print('finished', report.finished)\n"
+)
+
+
+# -- claiming -------------------------------------------------------------------------------------
+
+
+def refusal(root: Path, path: str, which: tuple[int, int]) -> tuple[str, bool]:
+    with pytest.raises(NotClaimed) as said, claimed(root, path, which):
+        pass
+    return said.value.detail, said.value.failed
+
+
+def test_what_is_gone_is_not_claimed(root: Path) -> None:
+    make_entry(root, "debug/x")
+    for path in ("debug/y", "cache/y"):
+        assert refusal(root, path, (0, 0)) == ("is gone already", False)
+    shutil.rmtree(root)
+    assert refusal(root, "debug/x", (0, 0)) == ("is gone already", False)
+
+
+def test_what_was_replaced_is_not_claimed(root: Path, canary: Path) -> None:
+    path = make_entry(root, "debug/x")
+    which = identity(path)
+    path.rename(root / "debug" / "moved")
+    makers: list[Callable[[], None]] = [path.mkdir, lambda: path.symlink_to(canary)]
+    for make in makers:
+        make()
+        assert refusal(root, "debug/x", which) == ("is no longer the one that was looked at", False)
+        path.rename(root / f"aside{time.time()}")
+
+
+def test_an_entry_behind_a_category_that_became_a_link_is_not_claimed(
+    root: Path, tmp_path: Path
+) -> None:
+    outside = make_entry(tmp_path, "outside/x")
+    root.mkdir()
+    (root / "debug").symlink_to(tmp_path / "outside")
+    assert refusal(root, "debug/x", identity(outside)) == ("Not a directory", True)
+    assert outside.is_dir()
+
+
+def swap_before_rename(
+    monkeypatch: pytest.MonkeyPatch, path: Path, then: Callable[[], None]
+) -> None:
+    """Let `then` happen in the instant before `path` is renamed for the first time."""
+    real = os.rename
+    called: list[int] = []
+
+    def rename(source: str, target: str, **options: int) -> None:
+        if source == path.name and not called:
+            called.append(1)
+            then()
+        real(source, target, **options)
+
+    monkeypatch.setattr(at, "rename", rename)
+
+
+def replace(path: Path) -> None:
+    path.rename(path.with_name("original"))
+    make_entry(path.parent, path.name, files=3)
+
+
+def test_what_was_swapped_in_at_the_last_instant_goes_back(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_entry(root, "debug/x")
+    swap_before_rename(monkeypatch, path, lambda: replace(path))
+    assert refusal(root, "debug/x", identity(path)) == ("was replaced at this moment", False)
+    assert len(listing(path)) == 3
+    assert in_holding(root) == []
+
+
+def test_what_is_gone_at_the_last_instant_is_not_claimed(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_entry(root, "debug/x")
+    swap_before_rename(monkeypatch, path, lambda: shutil.rmtree(path))
+    assert refusal(root, "debug/x", identity(path)) == ("is gone already", False)
+
+
+@pytest.mark.parametrize("name", ["x", "x_1696348800"])
+@pytest.mark.parametrize("kind", ["directory", "file"])
+def test_what_cannot_go_back_under_its_name_gets_another_and_is_not_lost(
+    root: Path, monkeypatch: pytest.MonkeyPatch, kind: str, name: str
+) -> None:
+    path = make_entry(root, f"debug/{name}")
+    if kind == "file":
+        shutil.rmtree(path)
+        path.write_text("judged")
+    which = identity(path)
+
+    def swap() -> None:
+        path.rename(path.with_name("original"))
+        if kind == "file":
+            path.write_text("innocent")
+        else:
+            make_entry(root, f"debug/{name}", files=3)
+
+    swap_before_rename(monkeypatch, path, swap)
+    real = os.stat
+    done: list[int] = []
+
+    def stat_(target: str, **options: Any) -> os.stat_result:
+        result = real(target, **options)
+        if len(str(target)) == 16 and not done:  # the look at what was claimed
+            done.append(1)
+            path.mkdir()
+        return result
+
+    monkeypatch.setattr(at, "stat", stat_)
+    detail, failed = refusal(root, f"debug/{name}", which)
+    other = detail.rpartition("so it is ")[2].removesuffix(" now")
+    assert detail == f"was replaced at this moment; its place is taken, so it is {other} now"
+    assert not failed
+    if kind == "file":
+        assert (root / "debug" / other).read_text() == "innocent"
+    else:
+        assert len(listing(root / "debug" / other)) == 3
+    assert other.startswith("x_1696348800-" if "_" in name else "x.")
+    assert in_holding(root) == []
+
+
+def test_what_has_no_category_to_go_back_to_goes_to_the_root(root: Path) -> None:
+    path = make_entry(root, "debug/x")
+    with claimed(root, "debug/x", identity(path)) as claim:
+        (root / "debug").rmdir()
+        assert claim.put_back().startswith("; its place is taken, so it is x.")
+    assert len(list(root.glob("x.*"))) == 1
+
+
+def test_what_has_nowhere_to_go_back_to_says_where_it_is(root: Path) -> None:
+    path = make_entry(root, "debug/x")
+    with claimed(root, "debug/x", identity(path)) as claim:
+        real, at.rename = at.rename, refuse
+        try:
+            assert claim.put_back() == f"; it cannot be put back and is {claim.place} now"
+        finally:
+            at.rename = real
+        assert Path(claim.place).is_dir()
+
+
+def refuse(*arguments: object, **options: object) -> None:
+    raise PermissionError(13, "Permission denied")
+
+
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("kind", ["file", "link", "directory"])
+def test_what_goes_back_is_what_it_was(
+    root: Path, canary: Path, monkeypatch: pytest.MonkeyPatch, kind: str, links: bool
+) -> None:
+    make_root(str(root))
+    path = root / "x"
+    if kind == "file":
+        path.write_text("x")
+    elif kind == "link":
+        path.symlink_to(canary)
+    else:
+        path.mkdir()
+    if not links:
+        monkeypatch.setattr(at, "link", refuse)
+    which = identity(path)
+    with claimed(root, "x", which) as claim:
+        assert not os.path.lexists(path)
+        assert claim.put_back() == ""
+    assert identity(path) == which
+    assert in_holding(root) == []
+
+
+def test_a_partly_failed_removal_whose_place_is_taken_says_where_the_rest_is(root: Path) -> None:
+    path = tree(root / "debug" / "x", depth=1)
+    with immutable(path / "d1" / "f1"), claimed(root, "debug/x", identity(path)) as claim:
+        path.mkdir()
+        ((where, what),) = claim.remove().failures
+    assert where == "d1/f1"
+    assert what.startswith("Operation not permitted; its place is taken, so it is x.")
+    assert in_holding(root) == []
+
+
+def test_a_lock_on_an_entry_keeps_it_from_being_claimed_unless_that_is_asked_for(
+    root: Path,
+) -> None:
+    path = make_entry(root, "debug/x")
+    holder = os.open(path, os.O_RDONLY)
+    try:
+        assert lock_directory(root, holder)
+        assert refusal(root, "debug/x", identity(path)) == (
+            "in use: a process holds a lock (flock) on it",
+            False,
+        )
+        policy = Policy(everything=True, spare_in_use=False)
+        assert outcomes(swept(root, policy)) == {"debug/x": ("done", "")}
+    finally:
+        os.close(holder)
+
+
+def test_an_entry_that_cannot_be_opened_for_want_of_descriptors_is_a_failure(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_entry(root, "debug/x")
+    real = os.open
+
+    def opening(name: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if name == "x":
+            raise OSError(24, "Too many open files")
+        return real(name, flags, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(at, "open", opening)
+    assert refusal(root, "debug/x", identity(path)) == ("Too many open files", True)
+    assert path.is_dir()
+
+
+def test_an_entry_that_is_another_when_it_is_opened_is_not_claimed(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_entry(root, "debug/x")
+    real = os.open
+    which = identity(path)
+
+    def opening(name: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if name == "x" and not (root / "debug" / "original").exists():
+            replace(path)
+        return real(name, flags, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(at, "open", opening)
+    assert refusal(root, "debug/x", which) == ("is no longer the one that was looked at", False)
+
+
+def test_an_entry_that_is_gone_when_it_is_opened_is_not_claimed(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_entry(root, "debug/x")
+    real = os.open
+
+    def opening(name: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if name == "x":
+            shutil.rmtree(path, ignore_errors=True)
+        return real(name, flags, mode, dir_fd=dir_fd)
+
+    which = identity(path)
+    monkeypatch.setattr(at, "open", opening)
+    assert refusal(root, "debug/x", which) == ("is gone already", False)
+
+
+def test_a_bind_mount_that_the_scan_did_not_see_keeps_an_entry_from_being_claimed(
+    root: Path, canary: Path
+) -> None:
+    path = make_entry(root, "debug/x")
+    (path / "b").mkdir()
+    if run(["mount", "--bind", str(canary), str(path / "b")], cwd=root).returncode:
+        pytest.skip("cannot bind-mount")
+    try:
+        assert refusal(root, "debug/x", identity(path)) == (
+            "another filesystem is mounted at debug/x/b; unmount it first",
+            True,
+        )
+        assert len(listing(path / "b")) == len(listing(canary))
+    finally:
+        run(["umount", "--lazy", str(path / "b")], cwd=root)
+
+
+# -- full disks -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("legacy", [True, False])
+@pytest.mark.parametrize("filesystem", ["ext4", "tmpfs"])
+def test_on_a_completely_full_disk_entries_can_be_removed(
+    tmp_path: Path, filesystem: str, legacy: bool
+) -> None:
+    make = ext4(tmp_path) if filesystem == "ext4" else mounted(tmp_path / "m", "size=1m")
+    with make as directory:
+        root = directory / ".tmp"
+        tree(root / "debug" / "x", depth=2)
+        make_entry(root, "demo_1696348800")
+        (root / "link").symlink_to("nowhere")
+        if not legacy:
+            make_root(str(root))
+        fill(directory)
+        assert set(outcomes(swept(root)).values()) == {("done", "")}
+        assert scanned(root) == {}
+        assert in_holding(root) == []
+
+
+@pytest.mark.parametrize("kind", ["directory", "link"])
+def test_what_was_claimed_in_the_root_of_a_full_disk_is_finished_later(
+    root: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_entry(root, "debug/x")
+    if kind == "link":
+        shutil.rmtree(path)
+        path.symlink_to("nowhere")
+    real = os.mkdir
+
+    def mkdir(name: str, *arguments: object, **options: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(at, "mkdir", mkdir)
+    with claimed(root, "debug/x", identity(path)):
+        pass
+    monkeypatch.setattr(at, "mkdir", real)
+    assert len(in_holding(root)) == 1
+    assert swept(root).finished == 1
+    assert in_holding(root) == []
+
+
+def test_a_holding_area_without_room_for_a_name_gives_way_to_the_root(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_root(str(root))
+    path = make_entry(root, "debug/x")
+    real = os.rename
+
+    def rename(source: str, target: str, **options: int) -> None:
+        if not target.startswith(".tempkeep-held-"):
+            raise OSError(28, "No space left on device")
+        real(source, target, **options)
+
+    monkeypatch.setattr(at, "rename", rename)
+    with claimed(root, "debug/x", identity(path)) as claim:
+        assert Path(claim.place).parent == root
+        assert claim.remove().failures == []
+    assert in_holding(root) == []
+
+
+# -- killed, and several at once ------------------------------------------------------------------
+
+
+def kill_and_finish(project: Path, canary: Path, delay: float) -> None:
+    root = project / ".tmp"
+    path = tree(root / "debug" / "x", depth=3)
+    (path / "d1" / "link").symlink_to(canary)
+    (root / "debug" / "link").symlink_to(canary)
+    kept = make_entry(root, "kept_1696348800")
+    (root / ".tempkeep").mkdir(exist_ok=True)
+    with process(SWEEP, cwd=project) as sweeper:
+        assert sweeper.stdin is not None
+        sweeper.stdin.write("\n")
+        sweeper.stdin.flush()
+        time.sleep(delay)
+        sweeper.kill()
+        sweeper.wait()
+    for entry in scanned(root).values():
+        # Whatever is listed is whole: what is half-deleted is out of sight.
+        if entry.path == "debug/x":
+            assert entry.files == 85 * 3 + 1
+    report = swept(root)
+    assert not any(outcome.status != "done" for outcome in report.outcomes)
+    assert scanned(root) == {}
+    assert in_holding(root) == []
+    assert not kept.exists()
+
+
+def test_after_a_sweep_was_killed_the_next_one_finishes_and_nothing_outside_is_touched(
+    project: Path, canary: Path
+) -> None:
+    chance = random.Random()
+    for _ in range(8):
+        kill_and_finish(project, canary, chance.uniform(0, 0.02))
+
+
+@pytest.mark.slow
+def test_after_many_killed_sweeps_nothing_is_left_and_nothing_outside_touched(
+    project: Path, canary: Path
+) -> None:
+    chance = random.Random()
+    for _ in range(150):
+        kill_and_finish(project, canary, chance.uniform(0, 0.03))
+
+
+def test_a_leftover_is_finished_and_counted(root: Path, canary: Path) -> None:
+    make_root(str(root))
+    holding = root / ".tempkeep" / "holding"
+    tree(holding / "aa", depth=1)
+    (holding / "bb").symlink_to(canary)
+    (holding / "cc").write_text("")
+    os.mkfifo(holding / "dd")
+    report = swept(root)
+    assert (report.finished, report.problems) == (4, ())
+    assert report.finished_bytes >= 15 * 8192
+    assert os.listdir(holding) == []
+
+
+def test_a_leftover_that_a_running_sweep_is_at_is_left_to_it(root: Path) -> None:
+    path = make_entry(root, "debug/x")
+    with claimed(root, "debug/x", identity(path)) as claim:
+        assert finish_leftovers(root, Remover())[0] == 0
+        assert Path(claim.place).is_dir()
+        assert claim.remove().failures == []
+
+
+@pytest.mark.parametrize("kind", ["link", "socket", "closed file"])
+def test_a_claimed_thing_that_cannot_be_locked_is_left_to_its_running_sweep(
+    root: Path, kind: str
+) -> None:
+    make_root(str(root))
+    path = root / "x"
+    if kind == "link":
+        path.symlink_to("nowhere")
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as server, contextlib.chdir(root):
+            server.bind("x")
+    else:
+        path.write_text("")
+        path.chmod(0)
+    with plain_user():
+        with claimed(root, "x", identity(path)) as claim:
+            assert finish_leftovers(root, Remover())[0] == 0
+            assert os.path.lexists(claim.place)
+        assert finish_leftovers(root, Remover())[0] == 1
+    assert in_holding(root) == []
+
+
+def test_a_leftover_that_is_gone_by_now_is_not_counted(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_root(str(root))
+    (root / ".tempkeep" / "holding" / "aa").mkdir()
+    real = lock_directory
+
+    def lock(where: Path, descriptor: int) -> bool:
+        shutil.rmtree(root / ".tempkeep" / "holding" / "aa")
+        return real(where, descriptor)
+
+    monkeypatch.setattr(claim, "lock_directory", lock)
+    assert finish_leftovers(root, Remover())[0] == 0
+
+
+def test_a_leftover_that_cannot_be_opened_for_want_of_descriptors_is_left_alone(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_root(str(root))
+    (root / ".tempkeep" / "holding" / "aa").mkdir()
+    real = os.open
+
+    def opening(name: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if name == "aa":
+            raise OSError(24, "Too many open files")
+        return real(name, flags, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(at, "open", opening)
+    assert finish_leftovers(root, Remover())[0] == 0
+    assert in_holding(root) == ["aa"]
+
+
+def test_a_leftover_that_cannot_be_deleted_is_a_problem_with_its_path(root: Path) -> None:
+    make_root(str(root))
+    held = tree(root / ".tempkeep" / "holding" / "aa", depth=1)
+    with immutable(held / "d1" / "f1"):
+        report = swept(root)
+    assert report.finished == 0
+    assert [(p.path, p.what) for p in report.problems] == [
+        (str(held / "d1" / "f1"), "cannot be deleted: Operation not permitted")
+    ]
+    assert report.failed
+
+
+@pytest.mark.parametrize("where", ["", "sub"])
+def test_a_leftover_with_a_mount_in_it_is_a_problem_and_stays(root: Path, where: str) -> None:
+    make_root(str(root))
+    held = root / ".tempkeep" / "holding" / "aa"
+    with mounted(held / where, "size=64k") as directory:
+        (directory / "precious").write_text("p")
+        report = swept(root)
+        assert [(p.path, p.what) for p in report.problems] == [
+            (str(held / where), "cannot be deleted: is a mount point; unmount it")
+        ]
+        assert (directory / "precious").read_text() == "p"
+
+
+def test_a_holding_area_behind_a_link_is_refused(root: Path, canary: Path) -> None:
+    make_root(str(root))
+    (root / ".tempkeep" / "holding").rmdir()
+    (root / ".tempkeep" / "holding").symlink_to(canary)
+    with pytest.raises(Refused, match="holding is not a directory of this program's making"):
+        finish_leftovers(root, Remover())
+    path = make_entry(root, "debug/x")
+    assert refusal(root, "debug/x", identity(path)) == (
+        f"no holding area in {root}: Not a directory",
+        True,
+    )
+
+
+def test_a_holding_area_that_cannot_be_read_is_an_error(root: Path) -> None:
+    make_root(str(root))
+    (root / ".tempkeep" / "holding").chmod(0)
+    with plain_user(), pytest.raises(StorageError, match=r"cannot read .*holding: Permission"):
+        finish_leftovers(root, Remover())
+
+
+@pytest.mark.parametrize("sweepers", [3])
+def test_sweeps_at_the_same_time_take_each_entry_exactly_once(
+    project: Path, canary: Path, sweepers: int
+) -> None:
+    root = project / ".tmp"
+    make_root(str(root))
+    for number in range(30):
+        make_entry(root, f"debug/d{number}", files=4)
+        (root / "debug" / f"link{number}").symlink_to(canary)
+        (root / f"file{number}").write_text("x")
+    done: list[str] = []
+    finished = 0
+    with contextlib.ExitStack() as stack:
+        started = [stack.enter_context(process(SWEEP, cwd=project)) for _ in range(sweepers)]
+        for sweeper in started:
+            assert sweeper.stdin is not None
+            sweeper.stdin.write("\n")
+            sweeper.stdin.flush()
+        for sweeper in started:
+            assert sweeper.stdout is not None
+            for line in sweeper.stdout.read().splitlines():
+                path, status, *detail = line.split(maxsplit=2)
+                if path == "finished":
+                    finished += int(status)
+                elif status == "done":
+                    done.append(path)
+                else:
+                    assert status == "skipped", line
+                    assert detail[0].startswith(("is gone already", "in use", "is no longer")), line
+    assert sorted(done) == sorted(set(done))
+    assert len(done) == 90
+    assert finished == 0
+    assert scanned(root) == {}
+    assert in_holding(root) == []
+
+
+def test_a_live_sweep_is_seen_in_the_status(root: Path) -> None:
+    path = make_entry(root, "debug/x")
+    from common.temp.store.scan import scan
+
+    with claimed(root, "debug/x", identity(path)):
+        (left,) = scan(root, 0).leftovers
+        assert left.being_freed
+    (left,) = scan(root, 0).leftovers
+    assert not left.being_freed
+
+
+def test_a_removal_keeps_no_descriptor(root: Path) -> None:
+    tree(root / "debug" / "x")
+    before = len(os.listdir("/proc/self/fd"))
+    assert outcomes(swept(root, EVERYTHING)) == {"debug/x": ("done", "")}
+    assert len(os.listdir("/proc/self/fd")) == before
