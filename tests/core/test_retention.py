@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 from common.temp.core.entry import Entry, Use
 from common.temp.core.retention import (
     STRATEGIES,
+    WHOLE,
     Policy,
     Reason,
     Verdict,
     explain,
     judge,
     matching_pattern,
+    needed,
     what_would_change,
 )
 from tests.support import DAY, HOUR, NOW, entry
@@ -585,6 +587,44 @@ def test_each_entry_gets_exactly_one_verdict_in_order(
     entries: list[Entry], policy: Policy, free: int | None
 ) -> None:
     assert [v.entry for v in judge(iter(entries), policy, NOW, free=free)] == entries
+
+
+@examples
+@given(_entries(), _policies, _frees, st.data())
+def test_what_is_needed_of_an_entry_decides_as_all_of_it_would(
+    entries: list[Entry], policy: Policy, free: int | None, data: st.DataObject
+) -> None:
+    seen = []
+    for whole in entries:
+        need = needed(policy, whole.category, NOW, sizes=False)
+        if not need.inside:
+            when = float(data.draw(st.integers(0, 2 * int(NOW))))
+            seen.append(whole._replace(size=0, shared=0, changed=when, partial=True))
+        elif need.enough is not None and (whole.future or whole.changed >= need.enough):
+            newest = NOW if whole.future else max(whole.changed, need.enough)
+            when = data.draw(st.floats(min(need.enough, newest), newest))
+            seen.append(whole._replace(size=0, shared=0, changed=when, partial=True, future=False))
+        else:
+            seen.append(whole)
+    assert _gone(seen, policy, free) == _gone(entries, policy, free)
+
+
+def test_sizes_are_needed_where_they_are_asked_for_or_limited() -> None:
+    assert needed(EVERYTHING, "debug", NOW, sizes=True) == WHOLE
+    assert needed(EVERYTHING._replace(max_total_size=1), "debug", NOW, sizes=False) == WHOLE
+    assert not needed(EVERYTHING, "debug", NOW, sizes=False).inside
+
+
+def test_one_change_is_enough_where_age_alone_is_limited() -> None:
+    enough = needed(Policy(max_age=HOUR), "debug", NOW, sizes=True).enough
+    assert enough == pytest.approx(NOW - HOUR, abs=0.01)
+    assert needed(Policy(max_age=0), "debug", NOW, sizes=True) == WHOLE
+    assert needed(Policy(max_age=HOUR, keep_last=1), "debug", NOW, sizes=True) == WHOLE
+
+
+def test_an_entry_of_which_not_all_was_seen_does_not_name_its_newest_change() -> None:
+    reason = said(Policy(max_age=DAY), changed_in="a/b", partial=True)[1]
+    assert reason == "within limits: 1 h ≤ 24 h, changed in a/b"
 
 
 @examples

@@ -143,6 +143,14 @@ def test_a_dry_run_has_planned_entries_and_nothing_freed() -> None:
     }
 
 
+def test_what_was_not_measured_is_null_and_not_nothing() -> None:
+    unmeasured = entry(size=0, partial=True)
+    plan = _PLAN._replace(steps=(_PLAN.steps[0], Step(unmeasured, "delete", WHY)))
+    found = clean_project("demo", plan, Report(plan=plan))
+    assert found["planned_bytes"] is None
+    assert [one["size_bytes"] for one in found["entries"]] == [8192, None]
+
+
 def test_a_report_has_what_became_of_each_entry() -> None:
     report = Report(
         plan=_PLAN,

@@ -76,6 +76,30 @@ def test_a_line_is_not_rewritten_for_every_entry(monkeypatch: pytest.MonkeyPatch
         assert written().count(b"\r") == 1
 
 
+def test_a_line_says_how_far_it_is_and_for_how_long_it_will_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(progress, "_FIRST_AFTER_SECONDS", 0)
+    monkeypatch.setattr(progress, "_EVERY_SECONDS", 0)
+    monkeypatch.setattr(progress, "_GUESS_AFTER_SECONDS", 0)
+    with a_terminal(monkeypatch) as written:
+        line = ProgressLine("cleaning:")
+        line._started -= 30  # as if that had been half a minute ago
+        line(2, 2048, of=8, files=20, share=0.25)
+        assert written() == b"\rcleaning: 2 of 8 entries, 20 files, 2.0 KiB, 90 s left\x1b[K"
+        line(8, 2048, of=8, files=20, share=1.0)
+        assert written() == b"\rcleaning: 8 of 8 entries, 20 files, 2.0 KiB\x1b[K"
+
+
+def test_a_line_does_not_guess_before_it_has_seen_something(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(progress, "_FIRST_AFTER_SECONDS", 0)
+    with a_terminal(monkeypatch) as written:
+        ProgressLine("cleaning:")(1, 1024, of=2, share=0.5)
+        assert written() == b"\rcleaning: 1 of 2 entries, 1.0 KiB\x1b[K"
+
+
 def test_ci_is_no_person(monkeypatch: pytest.MonkeyPatch) -> None:
     with a_terminal(monkeypatch) as written:
         monkeypatch.setenv("CI", "true")

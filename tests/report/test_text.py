@@ -247,9 +247,14 @@ def test_an_empty_root_has_no_entries_and_no_table() -> None:
 
 
 def test_a_status_tells_of_leftovers() -> None:
-    left = (Leftover("a", True), Leftover("b", False), Leftover("c", False))
+    left = (
+        Leftover("a", True),
+        Leftover("batch-a", True, 5),
+        Leftover("b", False),
+        Leftover("c", False),
+    )
     printed = status(leftovers=left)
-    assert "1 entry being freed by a clean that is running now" in printed
+    assert "6 entries being freed by a clean that is running now" in printed
     assert "2 entries left by a clean that was killed; the next one finishes" in printed
 
 
@@ -436,3 +441,11 @@ def test_an_explanation_tames_every_text_from_the_disk() -> None:
     printed = _explained(one, Policy(max_age=DAY)._replace(exclude=(NASTY, "*")))
     assert plain(printed.replace("\n", "")) == printed.replace("\n", "")
     assert len(printed.splitlines()) == 13
+
+
+def test_a_report_of_the_background_does_not_claim_to_have_freed_anything() -> None:
+    drawn = plan(Step(entry(), "delete", WHY))
+    report = Report(plan=drawn, outcomes=(Outcome(drawn.steps[0], "done"),), background=True)
+    assert report_text("demo", report) == (
+        "demo: cleaned 1 entry, being freed in the background (temp-status shows how far)"
+    )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import resource
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -16,9 +18,11 @@ from pathlib import Path
 import pytest
 
 from common.temp.core.entry import Problem
+from common.temp.core.retention import Need
 from common.temp.errors import StorageError
-from common.temp.store import at
+from common.temp.store import at, lease
 from common.temp.store.allocation import make_root
+from common.temp.store.crew import may_fork
 from common.temp.store.listing import list_entries
 from common.temp.store.scan import free_bytes, scan
 from tests.support import (
@@ -30,9 +34,11 @@ from tests.support import (
     only,
     outcomes,
     plain_user,
+    process,
     run,
     scanned,
     swept,
+    tree,
 )
 
 
@@ -452,3 +458,119 @@ def test_a_file_that_a_process_has_open_is_in_use(root: Path) -> None:
         finally:
             tail.kill()
     assert len(swept(root).done) == 1
+
+
+# -- with workers ---------------------------------------------------------------------------------
+
+
+def skip_without_fork() -> None:
+    if not may_fork():
+        pytest.skip("needs a test process without other threads")
+
+
+def spent_by_children() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+@pytest.fixture
+def large(root: Path, tmp_path: Path) -> Path:
+    """A root that takes long enough to scan for workers to be started."""
+    skip_without_fork()
+    for number in range(40):
+        path = tree(root / "debug" / f"x_{1_696_348_800 + number}", width=3, depth=3, files=12)
+        os.link(path / "f0", path / "d1" / "linked")
+    os.link(path / "f1", tmp_path / "outside")
+    (path / "closed").mkdir(mode=0)
+    wide = root / "cache" / "wide"
+    wide.mkdir(parents=True)
+    for number in range(3000):
+        (wide / str(number)).mkdir()
+    return root
+
+
+@pytest.mark.parametrize("workers", [2, 8, None])
+def test_workers_see_what_one_process_sees(large: Path, workers: int | None) -> None:
+    now = time.time()
+    alone = scan(large, now, workers=1)
+    before = spent_by_children()
+    assert scan(large, now, workers=workers)._replace(free=None) == alone._replace(free=None)
+    assert spent_by_children() > before
+
+
+def test_one_large_entry_is_shared(root: Path) -> None:
+    skip_without_fork()
+    tree(root / "debug" / "x", width=8, depth=4, files=3)
+    now = time.time()
+    alone = scan(root, now, workers=1)
+    before = spent_by_children()
+    assert scan(root, now, workers=4).entries == alone.entries
+    assert spent_by_children() > before
+
+
+def test_a_worker_that_is_killed_takes_nothing_from_what_is_seen(large: Path) -> None:
+    now = time.time()
+    alone = scan(large, now, workers=1)
+    killed: list[int] = []
+
+    def kill(entries: int, size: int) -> None:
+        children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+        if children and not killed:
+            killed.append(int(children[0]))
+            os.kill(killed[0], signal.SIGKILL)
+
+    assert scan(large, now, progress=kill, workers=3).entries == alone.entries
+    assert killed
+
+
+def test_a_small_root_and_a_process_with_threads_start_no_worker(large: Path) -> None:
+    before = spent_by_children()
+    done = threading.Event()
+    thread = threading.Thread(target=done.wait)
+    thread.start()
+    scan(large, time.time(), workers=4)
+    done.set()
+    thread.join()
+    for path in (*(large / "debug").iterdir(), large / "cache" / "wide"):
+        shutil.rmtree(path)
+    make_entry(large, "debug/small")
+    scan(large, time.time(), workers=4)
+    assert spent_by_children() == before
+
+
+def test_an_interrupted_scan_leaves_no_worker_behind(large: Path) -> None:
+    def interrupt(entries: int, size: int) -> None:
+        if Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        scan(large, time.time(), progress=interrupt, workers=4)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_what_goes_whatever_it_holds_is_not_looked_into(root: Path) -> None:
+    path = make_entry(root, "debug/x", files=3)
+    (path / "closed").mkdir(mode=0)
+    with plain_user():
+        inventory = scan(root, time.time(), need=lambda category: Need(inside=False))
+    assert inventory.problems == ()
+    assert (inventory.entries[0].files, inventory.entries[0].partial) == (0, True)
+
+
+def test_where_an_owner_cannot_be_checked_everything_is_looked_into(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = (
+        "from common.temp.store.allocation import allocate\n"
+        f"print(allocate({str(root)!r}, 'debug', 'x'), flush=True); input()"
+    )
+    with process(code, cwd=root.parent) as owner:
+        path = Path(owner.first_line)
+        (path / "sub").mkdir()
+        (path / "sub" / "new").write_text("")
+        for above in (path / "sub", path):
+            os.utime(above, (0, 0))
+        monkeypatch.setattr(lease, "fcntl", None)
+        entry = scan(root, time.time(), need=lambda category: Need(inside=False)).entries[0]
+    assert (entry.partial, entry.changed_in) == (False, "sub/new")

@@ -7,13 +7,14 @@ import resource
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from common.temp.store import walk
 from common.temp.store.allocation import make_root
 from common.temp.store.scan import scan
-from common.temp.store.walk import measure, newest_change
+from common.temp.store.walk import Measured, Sharing, Unfinished, measure, newest_change
 from tests.support import (
     age,
     chain,
@@ -21,6 +22,7 @@ from tests.support import (
     only,
     run,
     swept,
+    tree,
 )
 
 
@@ -96,3 +98,95 @@ def test_measuring_leaves_its_descriptor_open_and_no_other(root: Path) -> None:
     assert measure(descriptor).directories == 201
     assert len(os.listdir("/proc/self/fd")) == before
     os.close(descriptor)
+
+
+def open_tree(top: Path) -> int:
+    return os.open(top, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def measured(top: Path, **options: Any) -> Measured:
+    descriptor = open_tree(top)
+    try:
+        return measure(descriptor, **options)
+    finally:
+        os.close(descriptor)
+
+
+def test_a_change_that_is_new_enough_ends_the_walk_at_once(tmp_path: Path) -> None:
+    top = tree(tmp_path / "top")
+    age(top, 99)
+    (top / "d2" / "d1" / "fresh").write_text("")
+    seen = measured(top, enough_ns=time.time_ns() - 3600 * 10**9)
+    assert seen.partial
+    assert seen.changed_in.startswith("d2/d1")
+    assert seen.directories < measured(top).directories / 2
+
+
+def test_without_a_change_that_is_new_enough_everything_is_measured(tmp_path: Path) -> None:
+    top = tree(tmp_path / "top")
+    age(top, 99)
+    seen = measured(top, enough_ns=time.time_ns() - 3600 * 10**9)
+    assert not seen.partial
+    assert seen.pack() == measured(top).pack()
+
+
+def test_a_file_that_was_only_written_to_is_found_in_a_directory_that_is_old(
+    tmp_path: Path,
+) -> None:
+    top = tree(tmp_path / "top")
+    age(top, 99)
+    os.utime(top / "d3" / "d0" / "d1" / "f2")
+    seen = measured(top, enough_ns=time.time_ns() - 3600 * 10**9)
+    assert (seen.partial, seen.changed_in) == (True, "d3/d0/d1/f2")
+
+
+def test_a_link_to_what_is_new_does_not_count_as_new(tmp_path: Path) -> None:
+    top = tree(tmp_path / "top", depth=1)
+    (tmp_path / "new").write_text("")
+    (top / "link").symlink_to(tmp_path / "new")
+    age(top, 99)
+    seen = measured(top, enough_ns=time.time_ns() - 3600 * 10**9)
+    assert not seen.partial
+
+
+def test_a_walk_whose_time_is_over_stops_and_keeps_no_descriptor(tmp_path: Path) -> None:
+    top = tree(tmp_path / "top")
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(Unfinished):
+        measured(top, is_over=lambda: True)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("depth", [3, 70])
+def test_parts_that_are_given_away_add_up_to_the_whole(tmp_path: Path, depth: int) -> None:
+    top = tree(tmp_path / "top")
+    chain(top, depth, pairs=True)
+    os.link(top / "f0", top / "d1" / "linked")
+    os.link(top / "d2" / "f1", tmp_path / "outside")
+    given: list[tuple[int, str]] = []
+    total = measured(
+        top,
+        sharing=Sharing(lambda: True, lambda fd, path: given.append((os.dup(fd), path)) or True),  # type: ignore[func-returns-value]
+    )
+    assert given
+    for descriptor, path in given:
+        total.add(measure(descriptor, where=path))
+        os.close(descriptor)
+    assert total.pack() == measured(top).pack()
+    assert total.shared == 8192
+
+
+def test_what_nobody_takes_is_walked_all_the_same(tmp_path: Path) -> None:
+    top = tree(tmp_path / "top")
+    sharing = Sharing(lambda: True, lambda fd, path: False)
+    assert measured(top, sharing=sharing).pack() == measured(top).pack()
+
+
+def test_of_changes_at_the_same_instant_always_the_same_is_named(tmp_path: Path) -> None:
+    top = tree(tmp_path / "top", depth=1)
+    os.link(top / "f0", top / "d1" / "linked")
+    age(top, 5)
+    whole = measured(top)
+    part = measured(top / "d1", where="d1")
+    part.add(Measured.unpack(whole.pack()))
+    assert part.newness == whole.newness

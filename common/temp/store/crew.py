@@ -72,11 +72,6 @@ def may_fork() -> bool:
         return True
 
 
-def may_use_threads() -> bool:
-    """Whether workers can be threads: where open directories can be sent over a socket."""
-    return hasattr(socket, "send_fds")
-
-
 class Link:
     """A worker's side: jobs come in, answers and directories go out."""
 

@@ -130,16 +130,13 @@ class Remover:
 
     def _hand_over(self, work: _UnderWay[T], key: int) -> bool:
         """Whether a worker can go on with it."""
-        from .crew import MOST, Crew, Job, may_fork, may_use_threads, processors
+        from .crew import MOST, Crew, Job, may_fork, processors
 
-        if self._crew is None:
-            if not may_use_threads():
-                self._may_share = False
-                return False
-            self._pace = Pace(min(processors(), self._most or MOST), self._most or MOST)
-            self._crew = Crew(_work, fork=may_fork())
-        self._set_level()
         try:
+            if self._crew is None:
+                self._pace = Pace(min(processors(), self._most or MOST), self._most or MOST)
+                self._crew = Crew(_work, fork=may_fork())
+            self._set_level()
             descriptor = at.open(work.target.held, DIRECTORY_FLAGS, dir_fd=work.target.holding)
         except OSError:
             return False
@@ -173,7 +170,8 @@ class Remover:
                 freed, files, directories, links, is_finished = said.message
                 self._add(under_way[key], Removed(freed, files, directories, [], links))
                 if said.kind == "=" and not is_finished:
-                    crew.put(said.job._replace(descriptor=os.dup(said.job.descriptor)))
+                    with suppress(OSError):  # without a descriptor it is left to the last removal
+                        crew.put(said.job._replace(descriptor=os.dup(said.job.descriptor)))
             if said.kind != ".":
                 ended.add(key)
         if self._on_freed is not None:

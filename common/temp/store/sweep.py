@@ -193,7 +193,7 @@ class _Sweep:
             taken.claim.detach()
             taken.locks = taken.claim.locks
             step = self.plan.steps[taken.index]
-            self._note(taken.index, _outcome(step, self.facts, Removed()))
+            self._note(taken.index, _outcome(step, self.facts, Removed(), "being freed"))
             claimed_all.append(taken)
 
         def delete() -> None:

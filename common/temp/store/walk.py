@@ -337,7 +337,7 @@ class _Walk:
             self._is_newer(status, node, "")
         # Plain names, since this loop is where a scan spends its time.
         links = measured.links
-        newest = measured.changed_ns
+        newest, newest_inode = measured.changed_ns, measured.changed_inode
         size = status.st_blocks * 512
         apparent = status.st_size
         files = 0
@@ -352,8 +352,11 @@ class _Walk:
                     except FileNotFoundError:
                         continue
                     files += 1
-                    if seen.st_mtime_ns >= newest:
-                        newest = self._is_newer(seen, node, item.name)
+                    if seen.st_mtime_ns >= newest and (
+                        seen.st_mtime_ns > newest or seen.st_ino >= newest_inode
+                    ):
+                        self._is_newer(seen, node, item.name)
+                        newest, newest_inode = measured.changed_ns, measured.changed_inode
                     if seen.st_nlink > 1:
                         key = (seen.st_dev, seen.st_ino)
                         known = links.get(key)
@@ -372,8 +375,8 @@ class _Walk:
             self._newest_last(descriptor, node, pending)
         return pending
 
-    def _is_newer(self, seen: os.stat_result, node: _Node, name: str) -> int:
-        """Take in a change that is as new as the newest so far, or newer; the newest now."""
+    def _is_newer(self, seen: os.stat_result, node: _Node, name: str) -> None:
+        """Take in a change that is as new as the newest so far, or newer."""
         measured = self.measured
         told = (seen.st_mtime_ns, seen.st_ino)
         known = (measured.changed_ns, measured.changed_inode)
@@ -385,7 +388,6 @@ class _Walk:
             self.newest = (node, name)
             if self.enough_ns is not None and measured.changed_ns >= self.enough_ns:
                 raise _Enough
-        return measured.changed_ns
 
     def _newest_path(self) -> str:
         assert self.newest is not None
