@@ -6,11 +6,9 @@ import ctypes
 import json
 import os
 import random
-import shutil
 import signal
 import stat
 import statistics
-import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -43,19 +41,6 @@ DEADLINE = 5.0
 _SET_CHILD_SUBREAPER = 36
 
 Seen = dict[str, tuple[object, ...]]
-
-
-@pytest.fixture
-def base(tmp_path: Path) -> Iterator[Path]:
-    """A directory in memory where there is one: thousands of files are made here."""
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else tmp_path
-    directory = Path(tempfile.mkdtemp(prefix="tempkeep-test-", dir=memory))
-    yield directory
-    for above, directories, _ in os.walk(directory):
-        for name in directories:
-            if not os.path.islink(path := os.path.join(above, name)):
-                os.chmod(path, 0o700)  # for one who is not root
-    shutil.rmtree(directory)
 
 
 def seen(top: Path, *, modes: bool = True) -> Seen:

@@ -7,10 +7,8 @@ import mmap
 import os
 import random
 import re
-import shutil
 import signal
 import stat
-import tempfile
 import time
 import traceback
 from collections import Counter
@@ -18,8 +16,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from common.temp.core.plan import Plan, Report
 from common.temp.pins import pin
@@ -39,19 +35,6 @@ _RENAME_EXCHANGE = 2
 Tamper = Callable[[], None]
 Tamperer = Callable[[Path, int, random.Random], Tamper]
 """What makes, of the canary and an open entry, one try; a try that fails raises `OSError`."""
-
-
-@pytest.fixture
-def base(tmp_path: Path) -> Iterator[Path]:
-    """A directory in memory where there is one: many trees are made here."""
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else tmp_path
-    directory = Path(tempfile.mkdtemp(prefix="tempkeep-test-", dir=memory))
-    yield directory
-    for above, directories, _ in os.walk(directory):
-        for name in directories:
-            if not os.path.islink(path := os.path.join(above, name)):
-                os.chmod(path, 0o700)  # for one who is not root
-    shutil.rmtree(directory)
 
 
 def tree(top: Path, depth: int) -> None:

@@ -57,19 +57,19 @@ def processors() -> int:
 
 
 def may_fork() -> bool:
-    """Whether forking is safe: on a platform that can, in a process without other threads.
+    """Whether forking is safe: in a process of which it can be told that it has no other threads.
 
     A fork copies only the thread that calls it; what another thread held locked stays locked in
-    the child for ever.
+    the child for ever. Threads that were not started by Python are seen in `/proc` alone.
     """
     if not (hasattr(os, "fork") and hasattr(socket, "send_fds")):
         return False
     if threading.active_count() > 1:
         return False
-    try:  # threads that were not started by Python
+    try:
         return len(os.listdir("/proc/self/task")) == 1
     except OSError:
-        return True
+        return False
 
 
 class Link:
