@@ -75,9 +75,11 @@ def _clean(
             run(project, "sync", "--file-system", ".tmp")
             return seconds(lambda: run(project, *command))
 
-        ours, rm, python = in_turn(
+        clean = (sys.executable, "-m", "invoke", "temp-clean", "--yes")
+        ours, alone, rm, python = in_turn(
             options.pairs,
-            partial(remove, sys.executable, "-m", "invoke", "temp-clean", "--yes"),
+            partial(remove, *clean),
+            partial(remove, "env", "TEMPKEEP_WORKERS=1", *clean),
             partial(remove, "rm", "-rf", ".tmp/debug"),
             partial(remove, sys.executable, "-c", "import shutil; shutil.rmtree('.tmp/debug')"),
             warm_up=False,
@@ -85,6 +87,7 @@ def _clean(
     what = f"inv temp-clean --yes, {tree}, {on}"
     yield Figure.of(what, ours, "rm -rf", rm, wanted)
     yield Figure.of(what, ours, "shutil.rmtree", python, None)
+    yield Figure.of(what, ours, "with one process", alone, None)
 
 
 def first_byte(options: Options) -> Iterator[Figure]:

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from ..core.layout import STORE, STORE_PARTS
 from ..errors import Refused
+from . import at
 from .mounts import mounts_below
 from .project import MARKERS
 from .removal import Removed, remove_at
@@ -171,14 +172,14 @@ def measure_artefact(project: Path, path: str) -> int:
     """The bytes on disk of the artefact at `path`; 0 if it is gone or cannot be looked at."""
     try:
         with _parent(project, path) as (parent, name):
-            status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+            status = at.stat(name, dir_fd=parent, follow_symlinks=False)
             if not stat.S_ISDIR(status.st_mode):
                 return status.st_blocks * 512
-            descriptor = os.open(name, DIRECTORY_FLAGS, dir_fd=parent)
+            descriptor = at.open(name, DIRECTORY_FLAGS, dir_fd=parent)
             try:
                 return measure(descriptor).size
             finally:
-                os.close(descriptor)
+                at.close(descriptor)
     except OSError:
         return 0
 
@@ -212,12 +213,12 @@ def drop_empty_root(root: Path, categories: Iterable[str]) -> None:
 def _parent(project: Path, path: str) -> Iterator[tuple[int, str]]:
     """The directory of `path`, opened step by step so that no symlink put there is followed."""
     *above, name = path.split("/")
-    descriptor = os.open(project, ROOT_FLAGS)
+    descriptor = at.open(project, ROOT_FLAGS)
     try:
         for part in above:
-            child = os.open(part, DIRECTORY_FLAGS, dir_fd=descriptor)
-            os.close(descriptor)
+            child = at.open(part, DIRECTORY_FLAGS, dir_fd=descriptor)
+            at.close(descriptor)
             descriptor = child
         yield descriptor, name
     finally:
-        os.close(descriptor)
+        at.close(descriptor)

@@ -30,9 +30,13 @@ if TYPE_CHECKING or RELATIVE:
         stat,
         unlink,
     )
+
+    O_DIRECTORY: int = getattr(os, "O_DIRECTORY", 0)
+    O_NOFOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
 else:  # pragma: no cover - the tests force it
-    from .bypath import close as _close
     from .bypath import (
+        O_DIRECTORY,
+        O_NOFOLLOW,
         dup,
         fstat,
         link,
@@ -45,6 +49,7 @@ else:  # pragma: no cover - the tests force it
         stat,
         unlink,
     )
+    from .bypath import close as _close
 
 
 def close(descriptor: int) -> None:
@@ -56,6 +61,6 @@ def close(descriptor: int) -> None:
 
 
 __all__ = [
-    "RELATIVE", "close", "dup", "fstat", "link", "listdir", "mkdir", "open", "rename", "rmdir",
-    "scandir", "stat", "unlink",
+    "O_DIRECTORY", "O_NOFOLLOW", "RELATIVE", "close", "dup", "fstat", "link", "listdir", "mkdir",
+    "open", "rename", "rmdir", "scandir", "stat", "unlink",
 ]  # fmt: skip

@@ -120,7 +120,7 @@ class Claim(Held):
 
     def _move_to(self, directory: int, name: str) -> None:
         here = {"src_dir_fd": self.holding, "dst_dir_fd": directory}
-        if not stat.S_ISDIR(os.lstat(self.held, dir_fd=self.holding).st_mode):
+        if not stat.S_ISDIR(at.stat(self.held, dir_fd=self.holding, follow_symlinks=False).st_mode):
             try:
                 at.link(self.held, name, follow_symlinks=False, **here)
             except FileExistsError:
@@ -133,7 +133,7 @@ class Claim(Held):
         # A rename replaces an empty directory (or, without links, a file) of that name, made at
         # this very instant: the race that is accepted here.
         with contextlib.suppress(FileNotFoundError):
-            os.lstat(name, dir_fd=directory)
+            at.stat(name, dir_fd=directory, follow_symlinks=False)
             raise FileExistsError
         at.rename(self.held, name, **here)
 

@@ -196,6 +196,8 @@ class Crew:
         except (OSError, RuntimeError) as error:
             ours.close()
             theirs.close()
+            if pid:
+                _wait_for(_Worker(index, ours, pid, None))
             raise OSError(str(error)) from error
         self._started += 1
         self._workers[ours.fileno()] = _Worker(index, ours, pid, thread)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..core.layout import STORE
 from ..errors import StorageError
+from . import at
 from .allocation import make_root
 from .project import user_root
 
@@ -111,7 +112,7 @@ def _fitting(name: str) -> str:
 def _move(source: Path, archive: Path, name: str) -> Path:
     """The path in `archive` that `source` was renamed to: `name`, or with a number."""
     # One at a time, because a rename over a file that another has just put there replaces it.
-    with _locked(os.open(archive, os.O_RDONLY)):
+    with _locked(os.open(archive, os.O_RDONLY)) if at.RELATIVE else contextlib.nullcontext():
         target = archive / name
         number = 1
         while os.path.lexists(target):
@@ -158,7 +159,8 @@ def _verify(source: Path, copy: Path) -> None:
 
 def _flush(path: Path) -> None:
     # The source is deleted next; a power cut must not take both.
-    descriptor = os.open(path, os.O_RDONLY)
+    # Windows makes nothing durable through a descriptor that only reads.
+    descriptor = os.open(path, os.O_RDONLY if at.RELATIVE else os.O_RDWR)
     try:
         os.fsync(descriptor)
     finally:
@@ -179,8 +181,8 @@ def forget(part: Path) -> None:
     from .walk import ROOT_FLAGS
 
     with contextlib.suppress(OSError):
-        parent = os.open(part.parent, ROOT_FLAGS)
+        parent = at.open(part.parent, ROOT_FLAGS)
         try:
             remove_at(parent, part.name)
         finally:
-            os.close(parent)
+            at.close(parent)

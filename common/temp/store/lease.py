@@ -31,12 +31,16 @@ from ..core.entry import Use
 from ..core.layout import OWNERS, STORE, STORE_PARTS
 from ..core.units import HOUR
 from ..errors import Refused, StorageError
+from . import at
 from .processes import spell_command
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
+
+_PLAIN: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+"""No link is followed, and no newline changed: what was read of a file is counted in bytes."""
 
 UNCHECKED_HOURS: Final = 24.0
 """How long an entry whose owner cannot be checked counts as in use, in hours."""
@@ -55,7 +59,7 @@ def check_store(root: Path) -> None:
     for part in (STORE, *(f"{STORE}/{name}" for name in STORE_PARTS)):
         path = os.path.join(root, part)
         with contextlib.suppress(OSError):
-            if not stat.S_ISDIR(os.lstat(path).st_mode):
+            if not stat.S_ISDIR(at.stat(path, follow_symlinks=False).st_mode):
                 raise Refused(f"{path} is not a directory of this program's making; remove it")
 
 
@@ -115,7 +119,7 @@ class Owner:
         while True:
             name = f"{int(time.time())}-{self.pid}-{os.urandom(4).hex()}"
             path = os.path.join(directory, name)
-            flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+            flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND | _PLAIN
             descriptor = os.open(path, flags, 0o644)
             try:
                 # A sweep that found the file before it was locked took it for a dead owner's.
@@ -330,9 +334,12 @@ def _host() -> str:
 
 
 def _discard(path: str, descriptor: int) -> None:
+    if fcntl is None:  # Windows, which unlinks nothing that is open, and knows no such lock
+        os.close(descriptor)
     with contextlib.suppress(OSError):
         os.unlink(path)
-    os.close(descriptor)
+    if fcntl is not None:
+        os.close(descriptor)
 
 
 def _append(descriptor: int, data: bytes) -> None:
@@ -425,7 +432,7 @@ class Leases:
 
     def _read(self, name: str) -> None:
         path = os.path.join(self._directory, name)
-        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        flags = os.O_RDONLY | _PLAIN | getattr(os, "O_NONBLOCK", 0)
         try:
             descriptor = os.open(path, flags)
         except PermissionError:
@@ -536,6 +543,9 @@ class Leases:
 
 def _unlink_if_dead(path: str) -> None:
     with contextlib.suppress(OSError):
+        if fcntl is None:
+            os.unlink(path)  # which fails there while a process has it open
+            return
         descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
         try:
             # Holding the lock, no process can believe that it owns the file: a new owner checks,
@@ -589,7 +599,7 @@ def lock_directory(root: Path, descriptor: int) -> bool:
     The lock is `flock`, exclusive, as `systemd-tmpfiles` takes it; the directory is an entry of
     `root`, or claimed. Where the filesystem has no locks, nobody does.
     """
-    if fcntl is None:
+    if fcntl is None or not at.RELATIVE:
         return True
     with _turn(root):
         try:
@@ -603,21 +613,21 @@ def lock_directory(root: Path, descriptor: int) -> bool:
 
 def unlock_directory(descriptor: int) -> None:
     """Give back what `lock_directory` took."""
-    if fcntl is not None:
+    if fcntl is not None and at.RELATIVE:
         with contextlib.suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 def share_directory(descriptor: int) -> None:
     """Wait until nobody holds an exclusive lock on the directory, and keep anybody from it."""
-    if fcntl is not None:
+    if fcntl is not None and at.RELATIVE:
         with contextlib.suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_SH)
 
 
 def is_locked(root: Path, descriptor: int) -> bool:
     """Whether anybody holds a lock on the directory, shared or exclusive; it stays as it is."""
-    if fcntl is None:
+    if fcntl is None or not at.RELATIVE:
         return False
     with _turn(root):
         try:

@@ -22,6 +22,7 @@ from ..core.layout import (
     read_name,
 )
 from ..errors import InvalidSettings, StorageError
+from . import at
 from .lease import Leases, is_locked
 from .project import check_root, find_project, root_of, user_root
 from .walk import ANY_FLAGS
@@ -52,7 +53,7 @@ def listing(root: Path, leases: Leases) -> tuple[list[Found], list[Problem]]:
     itself cannot be listed.
     """
     try:
-        with os.scandir(root) as items:
+        with at.scandir(root) as items:
             tops = sorted((item for item in items if item.name not in ROOT_FILES), key=_name)
     except OSError as error:
         raise StorageError.of(f"cannot list {root}", error) from error
@@ -95,7 +96,7 @@ def _name(item: os.DirEntry[str]) -> str:
 
 def _children_of_category(path: str, known: bool) -> list[str] | None:
     """The sorted names in the category at `path`; `None` if it is an entry itself."""
-    with os.scandir(path) as items:
+    with at.scandir(path) as items:
         children = {item.name: item.is_dir(follow_symlinks=False) for item in items}
     children.pop(CATEGORY_MARK, None)
     stamped = all(
@@ -171,10 +172,10 @@ def _leftover(root: Path, path: str) -> Leftover:
 
 def _is_being_freed(root: Path, path: str) -> bool:
     try:
-        descriptor = os.open(path, ANY_FLAGS)
+        descriptor = at.open(path, ANY_FLAGS)
     except OSError:
         return False
     try:
         return is_locked(root, descriptor)
     finally:
-        os.close(descriptor)
+        at.close(descriptor)

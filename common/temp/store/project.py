@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ..errors import Refused, StorageError
+from . import at
 
 ROOT_NAME = ".tmp"
 MARKERS = ("pyproject.toml", "tasks.py", "setup.py", ".git")
@@ -74,7 +75,7 @@ def check_root(root: Path) -> bool:
     Raises `Refused` if it is planted, `StorageError` if it is not a directory.
     """
     try:
-        seen = os.lstat(root)
+        seen = at.stat(root, follow_symlinks=False)
         target = os.stat(root) if stat.S_ISLNK(seen.st_mode) else seen
     except FileNotFoundError:
         if os.path.islink(root):

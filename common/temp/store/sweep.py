@@ -18,7 +18,7 @@ from ..core.plan import ALL, Disposal, Outcome, Plan, Report, Scope, Step, draft
 from ..core.retention import Policy, judge, needed
 from ..core.units import HOUR, read_number
 from ..errors import Refused, TempError
-from . import lease
+from . import at, lease
 from .background import detach, may_detach
 from .claim import Claim, Held, HoldingArea, NotClaimed, claimed, leftovers
 from .disposal import NotDisposed, archive_to, forget, send_to_trash
@@ -308,11 +308,11 @@ class _Facts:
     def newest(self, entry: Entry) -> tuple[float, str]:
         """When `entry` last changed inside, and where. Raises `NotClaimed` if that is hidden."""
         try:
-            root = os.open(self.root, ROOT_FLAGS)
+            root = at.open(self.root, ROOT_FLAGS)
             try:
                 return newest_change(root, entry.path)
             finally:
-                os.close(root)
+                at.close(root)
         except FileNotFoundError:
             raise NotClaimed("is gone already") from None
         except OSError as error:
@@ -407,11 +407,11 @@ def _locked(step: Step, facts: _Facts, despite_lock: bool) -> Iterator[None]:
     entry = step.entry
     path = facts.root / entry.path
     try:
-        status = os.lstat(path)
+        status = at.stat(path, follow_symlinks=False)
         if (status.st_dev, status.st_ino) != (entry.device, entry.inode):
             raise NotClaimed("is no longer the one that was looked at")
         is_directory = stat.S_ISDIR(status.st_mode)
-        descriptor = os.open(path, DIRECTORY_FLAGS) if is_directory else None
+        descriptor = at.open(path, DIRECTORY_FLAGS) if is_directory else None
     except FileNotFoundError:
         raise NotClaimed("is gone already") from None
     except OSError as error:
@@ -424,7 +424,7 @@ def _locked(step: Step, facts: _Facts, despite_lock: bool) -> Iterator[None]:
         yield
     finally:
         if descriptor is not None:
-            os.close(descriptor)
+            at.close(descriptor)
 
 
 # -- for the faces ------------------------------------------------------------------------------

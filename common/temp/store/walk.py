@@ -16,16 +16,13 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from ..errors import StorageError
 from . import at
 
-DIRECTORY_FLAGS: Final = (
-    os.O_RDONLY
-    | getattr(os, "O_DIRECTORY", 0)
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-)
-ROOT_FLAGS: Final = DIRECTORY_FLAGS & ~getattr(os, "O_NOFOLLOW", 0)
+DIRECTORY_FLAGS: Final = os.O_RDONLY | at.O_DIRECTORY | at.O_NOFOLLOW | getattr(os, "O_CLOEXEC", 0)
+"""These and those below are for `at.open`."""
+
+ROOT_FLAGS: Final = DIRECTORY_FLAGS & ~at.O_NOFOLLOW
 """For a directory that may be reached through a link, as a root may."""
 
-ANY_FLAGS: Final = DIRECTORY_FLAGS & ~getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NONBLOCK", 0)
+ANY_FLAGS: Final = DIRECTORY_FLAGS & ~at.O_DIRECTORY | getattr(os, "O_NONBLOCK", 0)
 """For whatever lies there but a link; a fifo without a writer is not waited for."""
 
 _OPEN_FRAMES: Final = 48
