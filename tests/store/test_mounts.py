@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from common.temp.store.mounts import mounts_below
+from common.temp.store.mounts import MountWatch, mounts_below
 from tests.support import mounted
 
 
@@ -44,3 +47,53 @@ def test_where_the_system_does_not_tell_there_are_none(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(builtins, "open", refusing)
     assert mounts_below("/") == frozenset()
+
+
+# -- the watch ------------------------------------------------------------------------------------
+
+
+def real(directory: Path) -> bytes:
+    return os.fsencode(os.path.realpath(directory))
+
+
+@pytest.fixture
+def watch() -> Iterator[MountWatch]:
+    watch = MountWatch()
+    yield watch
+    watch.close()
+
+
+def test_a_watch_sees_what_is_mounted_and_unmounted_after_it_was_asked(
+    tmp_path: Path, watch: MountWatch
+) -> None:
+    place = tmp_path / "a b" / "m"
+    assert real(place) not in watch.points()
+    with mounted(place, "size=64k"):
+        assert real(place) in watch.points()
+        assert real(place) in watch.points()
+    assert real(place) not in watch.points()
+
+
+def test_a_watch_that_was_never_asked_sees_what_was_mounted_before(
+    tmp_path: Path, watch: MountWatch
+) -> None:
+    with mounted(tmp_path / "m", "size=64k"):
+        assert real(tmp_path / "m") in watch.points()
+
+
+def test_two_watches_both_see_a_change(tmp_path: Path, watch: MountWatch) -> None:
+    with contextlib.closing(MountWatch()) as other:
+        watch.points(), other.points()
+        with mounted(tmp_path / "m", "size=64k"):
+            assert real(tmp_path / "m") in watch.points()
+            assert real(tmp_path / "m") in other.points()
+
+
+def test_a_closed_watch_tells_of_no_mounts_and_has_nothing_open(watch: MountWatch) -> None:
+    before = os.listdir("/proc/self/fd")
+    closed = MountWatch()
+    closed.points()
+    closed.close()
+    closed.close()
+    assert closed.points() == ()
+    assert os.listdir("/proc/self/fd") == before

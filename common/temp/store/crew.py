@@ -45,6 +45,10 @@ _WAITING: Final = 0
 _RESTS: Final = 1
 """The bytes of the shared memory: how many workers wait; then for each whether it is to rest."""
 
+_LARGEST_GIFT: Final = 16_384
+"""The longest message (bytes) that comes with a directory: it has to fit into a socket's buffer,
+or the leader could wait for a worker that waits for the leader."""
+
 _MOST_STARTED: Final = 64
 """How many workers are started in all: where they die at once, more would die too."""
 
@@ -100,6 +104,8 @@ class Link:
 
     def give(self, message: Message, descriptor: int) -> bool:
         """Give a directory back to the leader, for somebody else; whether that was possible."""
+        if len(marshal.dumps(message)) > _LARGEST_GIFT:
+            return False
         waiting = self._shared[_WAITING]
         if waiting:
             self._shared[_WAITING] = waiting - 1  # so that not everybody answers one call
@@ -240,8 +246,10 @@ class Crew:
         if not self._workers:  # all have died
             while self._queue:
                 job = self._queue.popleft()
-                yield Said("!", job)
-                _close(job.descriptor)
+                try:
+                    yield Said("!", job)
+                finally:
+                    _close(job.descriptor)
             return
         self._hand_out()
         for descriptor, _ in self._poll.poll(seconds * 1000):
@@ -262,8 +270,10 @@ class Crew:
             else:
                 worker.jobs.popleft()
                 self._hand_out()
-                yield Said("=", job, message)
-                _close(job.descriptor)
+                try:
+                    yield Said("=", job, message)
+                finally:
+                    _close(job.descriptor)
 
     def _hand_out(self) -> None:
         at_work = self._at_work()
@@ -290,9 +300,12 @@ class Crew:
         del self._workers[descriptor]
         worker.channel.close()
         _wait_for(worker)
-        for job in worker.jobs:
-            yield Said("!", job)
-            _close(job.descriptor)
+        try:
+            for job in worker.jobs:
+                yield Said("!", job)
+        finally:
+            for job in worker.jobs:
+                _close(job.descriptor)
 
     def close(self, *, now: bool = False) -> None:
         """End the workers: those that are at work finish their job first, or are killed `now`.
@@ -353,12 +366,17 @@ def _receive(channel: socket.socket) -> tuple[bytes, Message, int] | None:
     head, descriptors, _, _ = socket.recv_fds(channel, _HEADER.size, 1, _CLOEXEC)
     if not head:
         return None
-    while len(head) < _HEADER.size:
-        head += _more(channel, _HEADER.size - len(head))
-    kind, size = _HEADER.unpack(head)
-    data = bytearray()
-    while len(data) < size:
-        data += _more(channel, size - len(data))
+    try:
+        while len(head) < _HEADER.size:
+            head += _more(channel, _HEADER.size - len(head))
+        kind, size = _HEADER.unpack(head)
+        data = bytearray()
+        while len(data) < size:
+            data += _more(channel, size - len(data))
+    except BaseException:  # it died in the middle of it
+        for descriptor in descriptors:
+            _close(descriptor)
+        raise
     # From our own fork, over a socket that nobody else has.
     return kind, marshal.loads(data), descriptors[0] if descriptors else -1  # noqa: S302
 

@@ -275,11 +275,11 @@ def fork_helper(work: Callable[[], None]) -> int:
     try:
         pid = os.fork()
         if pid:
-            for owner, before in zip(owners, forked, strict=True):
-                owner.forked = before
             return pid
     finally:
         if os.getpid() == parent:
+            for owner, before in zip(owners, forked, strict=True):
+                owner.forked = before
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     code = 1
     try:
@@ -301,7 +301,7 @@ def let_go_of(descriptors: Iterable[int]) -> None:
     what another file has got it for.
     """
     nothing = os.open(os.devnull, os.O_RDWR)
-    for descriptor in descriptors:
+    for descriptor in set(descriptors) - {nothing}:
         os.dup2(nothing, descriptor, inheritable=False)
     os.close(nothing)
 

@@ -22,7 +22,8 @@ class Pace:
 
     Starts with one for each processor and tries twice as many. What is not faster by a tenth is
     left again, and if it is slower, half as many are tried too: a disk with one arm loses by
-    every process that sends it elsewhere. `level` is how many workers there are to be now.
+    every process that sends it elsewhere. Where there cannot be more, half as many are tried.
+    `level` is how many workers there are to be now.
     """
 
     def __init__(self, processors: int, most: int) -> None:
@@ -62,7 +63,11 @@ class Pace:
             if is_slower and lower > 0 and self._lately(lower - 1, now) is None:
                 return lower - 1
             return lower
-        if above is None and here + 1 < len(self._levels):
+        is_highest = here + 1 == len(self._levels)
+        is_worse_above = above is not None and above * _GAIN < rate
+        if below is None and here > 0 and (is_highest or is_worse_above):
+            return here - 1
+        if above is None and not is_highest:
             return here + 1
         if above is not None and above > rate * _GAIN:
             return here + 1

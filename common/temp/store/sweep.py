@@ -89,8 +89,12 @@ def execute(
     In the `background` everything is claimed, and a process of its own deletes it after this has
     returned. Raises `Refused` where no such process can be started.
     """
+    background = background and bool(plan.steps)
     if background and not may_detach():
-        raise Refused("this process cannot leave work to the background: it has other threads")
+        raise Refused(
+            "nothing can be left to the background here: that takes a fork, and so a process of "
+            "which it can be told that it has no other threads"
+        )
     root = Path(plan.root)
     if not check_root(root):
         gone = tuple(Outcome(step, "skipped", "is gone already") for step in plan.steps)
@@ -204,7 +208,17 @@ class _Sweep:
                     taken.claim.conclude(removed)
             self.close()
 
-        detach(delete)
+        keep: set[int] = set()
+        for taken in claimed_all:
+            keep |= {taken.claim.top, taken.holding, *taken.locks}
+            if taken.claim.directory is not None:
+                keep.add(taken.claim.directory)
+        if not keep:
+            return
+        try:
+            detach(delete, keep)
+        except OSError:
+            delete()  # there is no process to be had
 
     def _take_all(self) -> Iterator[_Taken]:
         for index, step in enumerate(self.plan.steps):
