@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _CLOCK_SKEW: Final = 60.0
 """Seconds by which a network filesystem's clock may run ahead before a time counts as future."""
 
-_ALONE_SECONDS: Final = 0.005
+_ALONE_SECONDS: Final = 0.003
 """How long a scan goes on alone. What is done by then never was worth a worker."""
 
 _WAITS_BELOW: Final = 0.7

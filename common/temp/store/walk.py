@@ -330,7 +330,9 @@ class _Walk:
         pending: list[str] = []
         measured = self.measured
         measured.directories += 1
-        if status.st_mtime_ns >= measured.changed_ns:
+        if status.st_mtime_ns >= measured.changed_ns and (
+            status.st_mtime_ns > measured.changed_ns or status.st_ino >= measured.changed_inode
+        ):
             self._is_newer(status, node, "")
         # Plain names, since this loop is where a scan spends its time.
         links = measured.links
