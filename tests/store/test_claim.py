@@ -352,7 +352,7 @@ def test_what_was_claimed_in_the_root_of_a_full_disk_is_finished_later(
         pass
     monkeypatch.setattr(at, "mkdir", real)
     assert len(in_holding(root)) == 1
-    assert swept(root).finished == 1
+    assert swept(root, workers=1).finished == 1
     assert in_holding(root) == []
 
 

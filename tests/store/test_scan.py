@@ -330,7 +330,7 @@ def test_an_entry_that_turns_into_a_link_during_the_scan_is_not_followed(
         return real(name, flags, dir_fd=dir_fd)
 
     monkeypatch.setattr(at, "open", swap)
-    inventory = scan(root, time.time())
+    inventory = scan(root, time.time(), workers=1)
     assert inventory.entries == ()
     assert [(p.path, p.blocking) for p in inventory.problems] == [("debug/x", True)]
 

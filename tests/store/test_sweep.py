@@ -100,7 +100,9 @@ def test_an_entry_that_was_pinned_at_the_last_instant_goes_back(
         real(source, target, **options)
 
     monkeypatch.setattr(at, "rename", rename)
-    assert outcomes(execute(plan)) == {"debug/x": ("skipped", "has been pinned meanwhile")}
+    assert outcomes(execute(plan, workers=1)) == {
+        "debug/x": ("skipped", "has been pinned meanwhile")
+    }
     assert len(listing(path)) == 2
     assert read_pin(root, "debug/x") == "why"
 
@@ -120,7 +122,7 @@ def test_an_entry_whose_pins_cannot_be_read_any_more_goes_back(
         real(source, target, **options)
 
     monkeypatch.setattr(at, "rename", rename)
-    report = execute(plan)
+    report = execute(plan, workers=1)
     ((status, detail),) = outcomes(report).values()
     assert (status, "Not a directory" in detail) == ("failed", True)
     assert [(p.path, "pins: Not a dir" in p.what) for p in report.problems] == [(".tempkeep", True)]
@@ -540,10 +542,10 @@ def test_an_interrupted_sweep_leaves_at_most_one_entry_to_be_finished(
 
     monkeypatch.setattr(at, "unlink", unlink)
     with contextlib.suppress(KeyboardInterrupt):
-        swept(root)
+        swept(root, workers=1)
     monkeypatch.setattr(at, "unlink", real)
     assert len(scanned(root)) == 1
-    report = swept(root)
+    report = swept(root, workers=1)
     assert (report.finished, len(report.done)) == (1, 1)
 
 

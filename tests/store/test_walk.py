@@ -83,7 +83,7 @@ def test_a_directory_that_is_moved_while_it_is_read_is_a_problem(
         return real(descriptor, levels)
 
     monkeypatch.setattr(walk, "_climb", climb)
-    inventory = scan(root, time.time())
+    inventory = scan(root, time.time(), workers=1)
     assert moved
     (problem,) = inventory.problems
     assert problem.what.startswith("moved while it was being read in d/d/d")
