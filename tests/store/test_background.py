@@ -281,7 +281,7 @@ def test_a_caller_that_goes_on_is_left_no_running_process_when_it_is_done(root: 
         until(lambda: not any(map(state_of, children_of(os.getpid()))), "it ends")
 
     in_child(caller)
-    assert is_finished(root)
+    until(lambda: is_finished(root), "everything is deleted")
 
 
 # -- what stays -----------------------------------------------------------------------------------
