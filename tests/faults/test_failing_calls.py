@@ -30,7 +30,7 @@ ERRORS = ("EACCES", "EBUSY", "ENOTEMPTY", "EIO", "ENOENT", "EROFS", "ESTALE", "E
 
 # One interpreter for all sweeps: each is a forked child, to which strace is attached once its
 # first entry is gone. By then it has read `/proc`, which is never the same twice; what it does
-# from then on is.
+# from then on is. It has no workers: when they would come in, and at which call, is the clock's.
 SWEEPER = """
 import ctypes, json, os, select, sys, time, traceback
 from pathlib import Path
@@ -55,8 +55,8 @@ while sys.stdin.readline():
     # Whoever is not root may trace only its children where Yama is strict, unless they agree.
     ctypes.CDLL(None).prctl(0x59616D61, ctypes.c_ulong(-1), 0, 0, 0)
     try:
-        plan = prepare(root, Policy(max_age=HOUR), time.time())
-        report = execute(plan, on_outcome=wait)
+        plan = prepare(root, Policy(max_age=HOUR), time.time(), workers=1)
+        report = execute(plan, on_outcome=wait, workers=1)
         said = {
             "outcomes": {o.step.entry.path: (o.status, o.detail) for o in report.outcomes},
             "problems": [f"{p.path}: {p.what}" for p in report.problems],

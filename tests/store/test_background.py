@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ import pytest
 from common.temp.core.plan import Report
 from common.temp.errors import Refused
 from common.temp.pins import pin
+from common.temp.store import background, sweep
 from common.temp.store.allocation import allocate, make_root
 from common.temp.store.scan import scan
 from common.temp.store.sweep import execute, prepare
@@ -91,7 +92,7 @@ def held_up(root: Path, *, shell: int = 0) -> Iterator[list[int]]:
             with contextlib.suppress(OSError):
                 # By then it has nothing of the command's any more that somebody may wait for.
                 is_free = os.readlink(f"/proc/{pid}/fd/2") == "/dev/null"
-                if is_free and state_of(pid) != "T":
+                if is_free and pid not in stopped:
                     found.append(pid)
         return found
 
@@ -103,6 +104,7 @@ def held_up(root: Path, *, shell: int = 0) -> Iterator[list[int]]:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGSTOP)
                     stopped.append(pid)
+            until(lambda: {state_of(pid) for pid in stopped} <= {"T", ""}, "they are stopped")
         assert in_holding(root), "it had ended before it could be stopped"
         yield deleting(root, shell=shell)
     finally:
@@ -136,14 +138,43 @@ def is_finished(root: Path) -> bool:
     return not in_holding(root) and not deleting(root)
 
 
-def in_background(root: Path) -> Report:
-    """What a caller is told that has one thread, and that has ended when this returns."""
+def in_background(root: Path, *, stopped: bool = False) -> Report:
+    """What a caller is told that has one thread, and that has ended when this returns.
+
+    What it leaves behind is `stopped` before it deletes anything, for `held_up` to let it go on,
+    or gives way to others, who see it at work.
+    """
 
     def caller() -> Report:
-        os.nice(19)
+        if stopped:
+            stop_first()
+        else:
+            os.nice(19)
         return execute(prepare(root, EVERYTHING, NOW), background=True)
 
     return in_child(caller)
+
+
+def kill_midway(root: Path) -> None:
+    """Have `root` cleaned in the background, by processes that are killed at it."""
+    in_background(root)
+    with held_up(root) as pids:
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+    until(lambda: not deleting(root), "the killed processes are gone")
+
+
+def stop_first() -> None:
+    """Have what this process detaches stop itself before it begins."""
+
+    def detach(work: Callable[[], None], keep: Collection[int]) -> None:
+        def stop_and_work() -> None:
+            os.kill(os.getpid(), signal.SIGSTOP)
+            work()
+
+        background.detach(stop_and_work, keep)
+
+    pytest.MonkeyPatch().setattr(sweep, "detach", detach)
 
 
 # -- what is seen meanwhile -----------------------------------------------------------------------
@@ -151,7 +182,7 @@ def in_background(root: Path) -> Report:
 
 def test_it_returns_while_what_is_gone_from_the_listing_is_being_freed(big: Path) -> None:
     root = big / ".tmp"
-    report = in_background(root)
+    report = in_background(root, stopped=True)
     with held_up(root):
         assert (len(report.done), report.background, report.failed) == (3, True, False)
         inventory = scan(root, NOW)
@@ -176,7 +207,7 @@ def test_the_command_ends_while_temp_status_says_that_entries_are_being_freed(bi
 
 def test_another_sweep_leaves_what_is_being_freed_to_who_frees_it(big: Path) -> None:
     root = big / ".tmp"
-    in_background(root)
+    in_background(root, stopped=True)
     with held_up(root):
         make_entry(root, "debug/later")
         before = in_holding(root)
@@ -188,11 +219,7 @@ def test_another_sweep_leaves_what_is_being_freed_to_who_frees_it(big: Path) -> 
 
 def test_what_a_killed_sweep_left_is_finished_in_the_background_too(big: Path) -> None:
     root = big / ".tmp"
-    in_background(root)
-    with held_up(root) as pids:
-        for pid in pids:
-            os.kill(pid, signal.SIGKILL)
-    until(lambda: not deleting(root), "the killed processes are gone")
+    kill_midway(root)
     assert in_holding(root)
     make_entry(root, "debug/later")
     assert len(in_background(root).done) == 1
@@ -245,7 +272,7 @@ def test_it_keeps_no_lease_of_its_caller(big: Path) -> None:
     root = big / ".tmp"
 
     def caller() -> str:
-        os.nice(19)
+        stop_first()
         plan = prepare(root, EVERYTHING, NOW)
         made = allocate(str(root), "debug", "live")
         execute(plan, background=True)
@@ -261,11 +288,7 @@ def test_it_keeps_no_lease_of_its_caller(big: Path) -> None:
 
 def test_killed_in_the_middle_it_is_finished_by_the_next_sweep(big: Path) -> None:
     root = big / ".tmp"
-    in_background(root)
-    with held_up(root) as pids:
-        for pid in pids:
-            os.kill(pid, signal.SIGKILL)
-    until(lambda: not deleting(root), "the killed processes are gone")
+    kill_midway(root)
     (left,) = scan(root, NOW).leftovers
     assert not left.being_freed
     report = swept(root)
@@ -300,9 +323,8 @@ def test_what_cannot_be_deleted_comes_back_to_its_place(root: Path) -> None:
 
 def test_a_place_that_is_taken_meanwhile_is_not_written_over(root: Path) -> None:
     path = tree(root / "debug" / "x", depth=1)
-    make_big(path / "big", 20_000)
     with immutable(path / "d1" / "f1"):
-        in_background(root)
+        in_background(root, stopped=True)
         with held_up(root):
             make_entry(root, "debug/x", files=2)
         until(lambda: is_finished(root), "the holding area is empty")
