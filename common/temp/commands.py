@@ -141,7 +141,7 @@ def status(
 def _look(place: _Place, now: float, category: str | None) -> tuple[Inventory, list[Verdict]]:
     line = ProgressLine("scanning:")
     try:
-        inventory = scan(place.root, now, progress=line, workers=place.settings.workers or None)
+        inventory = scan(place.root, now, progress=line, workers=place.settings.workers)
     finally:
         line.clear()
     verdicts = judge(inventory.entries, place.policy(), now, free=inventory.free)
@@ -240,7 +240,7 @@ def _drafts(
                     disposal=disposal,
                     scope=scope,
                     sizes=sizes,
-                    workers=place.settings.workers or None,
+                    workers=place.settings.workers,
                     progress=line,
                 )
                 drafts.append(_Draft(place, plan))
@@ -408,7 +408,7 @@ def _execute(place: _Place, plan: Plan, *, quiet: bool, background: bool) -> Rep
             archive=place.settings.archive_path(),
             on_outcome=on_outcome,
             on_freed=on_freed,
-            workers=place.settings.workers or None,
+            workers=place.settings.workers,
             background=background,
         )
     except KeyboardInterrupt:

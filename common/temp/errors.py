@@ -5,6 +5,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 
+def reason_of(error: OSError) -> str:
+    """Why the disk said no, in its own words."""
+    return error.strerror or str(error)
+
+
 class TempError(Exception):
     """An error with a remedy in its text; `exit_code` is what a command ends with."""
 
@@ -29,8 +34,7 @@ class StorageError(TempError, OSError):
     @classmethod
     def of(cls, what: str, error: OSError, remedy: str = "") -> StorageError:
         """The error for `what` (which names the path), keeping the errno of `error`."""
-        reason = error.strerror or str(error)
-        text = f"{what}: {reason}" + (f"; {remedy}" if remedy else "")
+        text = f"{what}: {reason_of(error)}" + (f"; {remedy}" if remedy else "")
         return cls(error.errno or 0, text)
 
     def __str__(self) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..core.layout import STORE, STORE_PARTS
-from ..errors import Refused
+from ..errors import Refused, reason_of
 from . import at
 from .mounts import mounts_below
 from .project import MARKERS
@@ -196,7 +196,7 @@ def remove_artefact(project: Path, path: str) -> Removed:
     except FileNotFoundError:
         return Removed()
     except OSError as error:
-        return Removed(failures=[("", error.strerror or str(error))])
+        return Removed(failures=[("", reason_of(error))])
 
 
 def drop_empty_root(root: Path, categories: Iterable[str]) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from ..core.layout import BATCH, HELD, HOLDING, STORE, entry_name, is_inside, read_name
-from ..errors import StorageError
+from ..errors import StorageError, reason_of
 from . import at
 from .lease import check_store, lock_directory, share_directory
 from .listing import holding_places
@@ -157,7 +157,7 @@ class HoldingArea:
         except FileNotFoundError:
             raise NotClaimed("is gone already") from None
         except OSError as error:
-            raise NotClaimed(_reason(error), failed=True) from error
+            raise NotClaimed(reason_of(error), failed=True) from error
         self._mounts = MountWatch()
         self._seen: tuple[bytes, ...] = ()
         self._mounted: list[str] = []
@@ -206,7 +206,7 @@ class HoldingArea:
         except FileNotFoundError:
             raise NotClaimed("is gone already") from None
         except OSError as error:
-            raise NotClaimed(_reason(error), failed=True) from error
+            raise NotClaimed(reason_of(error), failed=True) from error
         if (status.st_dev, status.st_ino) != identity:
             raise NotClaimed("is no longer the one that was looked at")
         claim = Claim(self, path, directory, stack)
@@ -219,7 +219,7 @@ class HoldingArea:
         except FileNotFoundError:
             raise NotClaimed("is gone already") from None
         except OSError as error:
-            raise NotClaimed(f"cannot be moved aside: {_reason(error)}", failed=True) from error
+            raise NotClaimed(f"cannot be moved aside: {reason_of(error)}", failed=True) from error
         if (status.st_dev, status.st_ino) != identity:
             # Swapped in the instant before the rename: not what was judged, so it goes back.
             raise NotClaimed(f"was replaced at this moment{claim.put_back()}")
@@ -227,7 +227,7 @@ class HoldingArea:
             mounted = self._mounted_in(claim) if stat.S_ISDIR(status.st_mode) else ""
         except OSError as error:
             raise NotClaimed(
-                f"cannot tell what is mounted in it: {_reason(error)}{claim.put_back()}",
+                f"cannot tell what is mounted in it: {reason_of(error)}{claim.put_back()}",
                 failed=True,
             ) from error
         if mounted:
@@ -278,7 +278,7 @@ class HoldingArea:
             if error.errno in _NO_ROOM:
                 return self.top, HELD
             raise NotClaimed(
-                f"no holding area in {self.root}: {_reason(error)}", failed=True
+                f"no holding area in {self.root}: {reason_of(error)}", failed=True
             ) from error
         self._opened = area
         return area, ""
@@ -362,7 +362,7 @@ def _lock_entry(
     except OSError as error:
         if _may_be_unopenable(seen, error):
             return None
-        raise NotClaimed(_reason(error), failed=True) from error
+        raise NotClaimed(reason_of(error), failed=True) from error
     status = at.fstat(descriptor)
     if (status.st_dev, status.st_ino) != (seen.st_dev, seen.st_ino):
         raise NotClaimed("is no longer the one that was looked at")
@@ -440,7 +440,3 @@ def _take_over(left: Held, root: Path, *, alone: bool) -> bool:
     except OSError:
         return False
     return True
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or str(error)

@@ -611,13 +611,6 @@ def lock_directory(root: Path, descriptor: int) -> bool:
         return True
 
 
-def unlock_directory(descriptor: int) -> None:
-    """Give back what `lock_directory` took."""
-    if fcntl is not None and at.RELATIVE:
-        with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
-
-
 def share_directory(descriptor: int) -> None:
     """Wait until nobody holds an exclusive lock on the directory, and keep anybody from it."""
     if fcntl is not None and at.RELATIVE:

@@ -21,7 +21,7 @@ from ..core.layout import (
     is_inside,
     read_name,
 )
-from ..errors import InvalidSettings, StorageError
+from ..errors import InvalidSettings, StorageError, reason_of
 from . import at
 from .lease import Leases, is_locked
 from .project import check_root, find_project, root_of, user_root
@@ -81,7 +81,7 @@ def listing(root: Path, leases: Leases) -> tuple[list[Found], list[Problem]]:
                     continue
                 except OSError as error:
                     if known:
-                        problems.append(Problem(name, error.strerror or str(error)))
+                        problems.append(Problem(name, reason_of(error)))
                         continue
         if children is None:
             found.append(Found(name, UNCATEGORIZED))

@@ -41,7 +41,6 @@ class Pins:
 
     def __init__(self, root: Path) -> None:
         check_store(root)
-        self._root = root
         self._directory = os.path.join(root, STORE, PINS)
         self._pins: tuple[_Pin, ...] = ()
         self.refresh()

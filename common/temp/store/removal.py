@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from ..errors import reason_of
 from . import at
-from .walk import DIRECTORY_FLAGS
+from .walk import DIRECTORY_FLAGS, OPEN_FRAMES
 
-_OPEN_FRAMES: Final = 48
 _PASSES: Final = 8
 """How often a directory is read again because something new appeared in it while it was emptied."""
 
@@ -161,7 +161,7 @@ class Removal:
         except FileNotFoundError:
             pass
         except OSError as error:
-            failures.append(("", error.strerror or str(error)))
+            failures.append(("", reason_of(error)))
         return True
 
     def empty(self, descriptor: int, part: Part = WHOLE) -> bool:
@@ -230,7 +230,7 @@ class Removal:
 
     def _fail(self, name: str, error: OSError | str) -> None:
         """Note that `name` in the directory on top of the stack stays, and why."""
-        reason = error if isinstance(error, str) else (error.strerror or str(error))
+        reason = error if isinstance(error, str) else reason_of(error)
         self.removed.failures.append((self._where(name), reason))
         if self._stack:
             self._stack[-1].left.add(name)
@@ -273,7 +273,7 @@ class Removal:
                 if child is None:
                     continue
                 self._stack.append(child)
-                if len(self._stack) - self._lowest_open > _OPEN_FRAMES:
+                if len(self._stack) - self._lowest_open > OPEN_FRAMES:
                     # Found again by `..` from below, and read again: what is gone is gone.
                     self._stack[self._lowest_open].close()
                     self._lowest_open += 1

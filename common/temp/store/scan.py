@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 from ..core.entry import Entry, Inventory, Problem, Use
 from ..core.layout import is_inside, read_name
 from ..core.retention import WHOLE, Need
+from ..errors import reason_of
 from . import at
 from .lease import Leases, is_locked
 from .listing import Found, list_leftovers, listing
@@ -155,7 +156,7 @@ class _Scanner:
             self.over_at = float("inf")
             if crew.may_fork():
                 waits = time.process_time() - started_at_work < _WAITS_BELOW * spent
-                count = workers or min(crew.MOST, crew.MOST if waits else crew.processors())
+                count = workers or (crew.MOST if waits else min(crew.MOST, crew.processors()))
                 return self._look_together(looked, crew.Crew(self.work, fork=True), count, progress)
         return looked
 
@@ -222,7 +223,7 @@ class _Scanner:
         item = self.found[index]
         try:
             status = at.stat(item.path, dir_fd=self.top, follow_symlinks=False)
-            measured = _measured_as_file(status)
+            measured = _measured_itself(status)
             if not stat.S_ISDIR(status.st_mode):
                 return _Looked(
                     status.st_mode, status.st_dev, status.st_ino, measured=measured.pack()
@@ -231,8 +232,7 @@ class _Scanner:
             try:
                 descriptor = at.open(item.path, DIRECTORY_FLAGS, dir_fd=self.top)
             except PermissionError as error:
-                measured.files, measured.directories = 0, 1
-                measured.problems.append(("", error.strerror or str(error)))
+                measured.problems.append(("", reason_of(error)))
             else:
                 try:
                     locked = is_locked(self.root, descriptor)
@@ -243,25 +243,28 @@ class _Scanner:
         except FileNotFoundError:
             return _Looked(0, failure="vanished while it was being looked at")
         except OSError as error:
-            return _Looked(stat.S_IFDIR, failure=error.strerror or str(error))
+            return _Looked(stat.S_IFDIR, failure=reason_of(error))
         return _Looked(
             status.st_mode, status.st_dev, status.st_ino, locked, measured=measured.pack()
         )
 
     def _look_inside(self, index: int, descriptor: int, status: os.stat_result) -> Measured:
         item = self.found[index]
-        inside = {point for point in self.mounts if is_inside(point, item.path)}
-        if status.st_dev == self.device and item.path not in inside:
+        mounted = self._mounted_in(item)
+        measured = _measured_itself(status)
+        if status.st_dev == self.device and "" not in mounted:
             if self.needs[item.category].inside:
                 return self._measure(index, descriptor, "")
-            if not inside:
-                measured = _measured_as_file(status)
-                measured.files, measured.directories, measured.partial = 0, 1, True
+            if not mounted:
+                measured.partial = True
                 return measured
-        measured = _measured_as_file(status)
-        measured.mounted = min(inside)[len(item.path) + 1 :] if inside else ""
-        measured.files, measured.directories = 0, 1
+        measured.mounted = min(mounted, default="")
         return measured
+
+    def _mounted_in(self, item: Found) -> frozenset[str]:
+        """Where in the entry other filesystems are mounted: "" is itself."""
+        below = len(item.path) + 1
+        return frozenset(point[below:] for point in self.mounts if is_inside(point, item.path))
 
     def _measure(self, index: int, descriptor: int, where: str) -> Measured:
         item = self.found[index]
@@ -269,11 +272,7 @@ class _Scanner:
         link = self.link
         return measure(
             descriptor,
-            frozenset(
-                point[len(item.path) + 1 :]
-                for point in self.mounts
-                if is_inside(point, item.path) and point != item.path
-            ),
+            self._mounted_in(item),
             where=where,
             enough_ns=None if enough is None else int(enough * 1e9),
             is_over=self._is_over if self.over_at < float("inf") else None,
@@ -290,13 +289,17 @@ def _size(looked: _Looked) -> int:
     return int(looked.measured[_SIZE]) if looked.measured else 0
 
 
-def _measured_as_file(status: os.stat_result) -> Measured:
+def _measured_itself(status: os.stat_result) -> Measured:
+    """What a file is, or a directory into which nobody looks."""
     measured = Measured()
     measured.size = status.st_blocks * 512
     measured.apparent = status.st_size
-    measured.files = 1
     measured.changed_ns = status.st_mtime_ns
-    if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
+    if stat.S_ISDIR(status.st_mode):
+        measured.directories = 1
+        return measured
+    measured.files = 1
+    if status.st_nlink > 1:
         key = (status.st_dev, status.st_ino)
         measured.links[key] = (status.st_nlink, 1, measured.size, measured.apparent)
     return measured

@@ -17,7 +17,7 @@ from ..core.layout import STORE
 from ..core.plan import ALL, Disposal, Outcome, Plan, Report, Scope, Step, draft
 from ..core.retention import Policy, judge, needed
 from ..core.units import HOUR, read_number
-from ..errors import Refused, TempError
+from ..errors import Refused, TempError, reason_of
 from . import at, lease
 from .background import detach, may_detach
 from .claim import Claim, Held, HoldingArea, NotClaimed, claimed, leftovers
@@ -158,16 +158,6 @@ def finish_leftovers(root: Path, remover: Remover) -> tuple[int, Removed]:
     return count, total
 
 
-class _Taken(Held):
-    """An entry that was claimed for a step, the `index`-th of its plan."""
-
-    def __init__(self, index: int, claim: Claim) -> None:
-        super().__init__(claim.root, claim.holding, claim.held, claim.stack)
-        self.locks = claim.locks
-        self.index = index
-        self.claim = claim
-
-
 class _Sweep:
     """The steps of one plan as they are carried out; to be closed, whatever happens."""
 
@@ -179,40 +169,41 @@ class _Sweep:
         self.on_outcome = on_outcome
         self.facts = _Facts(Path(plan.root), batch=background)
         self.outcomes: dict[int, Outcome] = {}
-        self._taken: dict[int, _Taken] = {}
+        self._taken: dict[Claim, int] = {}
+        """What is claimed, and the step that it is claimed for."""
 
     def run(self, remover: Remover) -> None:
         """Carry all of them out; those that are deleted side by side."""
         with contextlib.closing(remover.remove(self._take_all())) as removals:
-            for taken, removed in removals:
-                step = self.plan.steps[taken.index]
-                outcome = _outcome(step, self.facts, taken.claim.conclude(removed))
-                self._let_go(taken)
-                self._note(taken.index, outcome)
+            for claim, removed in removals:
+                index = self._taken[claim]
+                outcome = _outcome(self.plan.steps[index], self.facts, claim.conclude(removed))
+                self._let_go(claim)
+                self._note(index, outcome)
 
     def run_in_background(self, remover: Remover) -> None:
         """Claim all of them, and have another process delete what was claimed."""
-        claimed_all: list[_Taken] = []
-        for taken in self._take_all():
-            taken.claim.detach()
-            taken.locks = taken.claim.locks
-            step = self.plan.steps[taken.index]
-            self._note(taken.index, _outcome(step, self.facts, Removed(), "being freed"))
-            claimed_all.append(taken)
+        claims: list[Claim] = []
+        for claim in self._take_all():
+            claim.detach()
+            index = self._taken[claim]
+            step = self.plan.steps[index]
+            self._note(index, _outcome(step, self.facts, Removed(), "being freed"))
+            claims.append(claim)
 
         def delete() -> None:
             # The batch is locked by the descriptor that this process inherited.
             finish_leftovers(self.facts.root, remover)
-            with contextlib.closing(remover.remove(claimed_all)) as removals:
-                for taken, removed in removals:
-                    taken.claim.conclude(removed)
+            with contextlib.closing(remover.remove(claims)) as removals:
+                for claim, removed in removals:
+                    claim.conclude(removed)
             self.close()
 
         keep: set[int] = set()
-        for taken in claimed_all:
-            keep |= {taken.claim.top, taken.holding, *taken.locks}
-            if taken.claim.directory is not None:
-                keep.add(taken.claim.directory)
+        for claim in claims:
+            keep |= {claim.top, claim.holding, *claim.locks}
+            if claim.directory is not None:
+                keep.add(claim.directory)
         if not keep:
             return
         try:
@@ -220,23 +211,23 @@ class _Sweep:
         except OSError:
             delete()  # there is no process to be had
 
-    def _take_all(self) -> Iterator[_Taken]:
+    def _take_all(self) -> Iterator[Claim]:
         for index, step in enumerate(self.plan.steps):
             try:
-                taken = self._take(index, step)
+                taken = self._take(step)
             except NotClaimed as reason:
                 taken = Outcome(step, "failed" if reason.failed else "skipped", reason.detail)
             except NotDisposed as reason:
                 taken = Outcome(step, "failed", str(reason))
             except (OSError, TempError) as error:
                 taken = Outcome(step, "failed", str(error))
-            if isinstance(taken, _Taken):
-                self._taken[index] = taken
+            if isinstance(taken, Claim):
+                self._taken[taken] = index
                 yield taken
             else:
                 self._note(index, taken)
 
-    def _take(self, index: int, step: Step) -> _Taken | Outcome:
+    def _take(self, step: Step) -> Claim | Outcome:
         """The entry, claimed to be deleted; or the outcome, where there is one already."""
         facts = self.facts
         rules = self.plan.policy.of(step.entry.category)
@@ -247,21 +238,21 @@ class _Sweep:
             return _trash(step, facts, not rules.spare_in_use)
         if step.disposal == "archive":
             return _archive(step, self.plan.policy, facts, self.archive)
-        return _Taken(index, _claim(step, facts, not rules.spare_in_use))
+        return _claim(step, facts, not rules.spare_in_use)
 
     def _note(self, index: int, outcome: Outcome) -> None:
         self.outcomes[index] = outcome
         if self.on_outcome is not None:
             self.on_outcome(outcome)
 
-    def _let_go(self, taken: _Taken) -> None:
-        del self._taken[taken.index]
-        taken.close()
+    def _let_go(self, claim: Claim) -> None:
+        del self._taken[claim]
+        claim.close()
 
     def close(self) -> None:
         """Give up what is still claimed, for the next sweep to finish."""
-        for taken in tuple(self._taken.values()):
-            self._let_go(taken)
+        for claim in tuple(self._taken):
+            self._let_go(claim)
         self.facts.close()
 
 
@@ -330,7 +321,7 @@ class _Facts:
         except FileNotFoundError:
             raise NotClaimed("is gone already") from None
         except OSError as error:
-            raise NotClaimed(error.strerror or str(error), failed=True) from error
+            raise NotClaimed(reason_of(error), failed=True) from error
 
 
 def _claim(step: Step, facts: _Facts, despite_lock: bool) -> Claim:
@@ -429,7 +420,7 @@ def _locked(step: Step, facts: _Facts, despite_lock: bool) -> Iterator[None]:
     except FileNotFoundError:
         raise NotClaimed("is gone already") from None
     except OSError as error:
-        raise NotClaimed(error.strerror or str(error), failed=True) from error
+        raise NotClaimed(reason_of(error), failed=True) from error
     try:
         if descriptor is not None:
             free = lease.lock_directory(facts.root, descriptor)

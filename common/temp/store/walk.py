@@ -13,7 +13,7 @@ import stat
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from ..errors import StorageError
+from ..errors import StorageError, reason_of
 from . import at
 
 DIRECTORY_FLAGS: Final = os.O_RDONLY | at.O_DIRECTORY | at.O_NOFOLLOW | getattr(os, "O_CLOEXEC", 0)
@@ -25,7 +25,7 @@ ROOT_FLAGS: Final = DIRECTORY_FLAGS & ~at.O_NOFOLLOW
 ANY_FLAGS: Final = DIRECTORY_FLAGS & ~at.O_DIRECTORY | getattr(os, "O_NONBLOCK", 0)
 """For whatever lies there but a link; a fifo without a writer is not waited for."""
 
-_OPEN_FRAMES: Final = 48
+OPEN_FRAMES: Final = 48
 """How many directories of one walk may be open at once; deeper ones are opened again by `..`."""
 
 _LOOKED_AHEAD: Final = 1000
@@ -264,7 +264,7 @@ class _Walk:
                 at.close(child)  # most have no subdirectories, and need no frame
                 continue
             stack.append(_Frame(node, child, status, frame.depth + 1, pending, ahead))
-            if len(stack) - lowest_open > _OPEN_FRAMES:
+            if len(stack) - lowest_open > OPEN_FRAMES:
                 old = stack[lowest_open]
                 if old.descriptor is not None:
                     at.close(old.descriptor)
@@ -317,7 +317,7 @@ class _Walk:
                 else:
                     at.close(descriptor)
             except OSError as error:
-                reason = error.strerror or str(error)
+                reason = reason_of(error)
             if above.descriptor is None:
                 # The way up is lost, and with it what was left to read there.
                 self.measured.problems.append((above.node.path(), reason))
@@ -427,7 +427,7 @@ class _Walk:
     def _cannot(self, node: _Node, error: OSError) -> None:
         # Gone, or no longer a directory: somebody is working there, which is no problem of ours.
         if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-            self.measured.problems.append((node.path(), error.strerror or str(error)))
+            self.measured.problems.append((node.path(), reason_of(error)))
 
 
 def _climb(descriptor: int, levels: int) -> int:
