@@ -161,9 +161,9 @@ def test_an_entry_that_vanishes_meanwhile_is_one_line(
 ) -> None:
     path = make_entry(project / ".tmp", "debug/run_1696348800")
 
-    def scan_too_late(root: Path, now: float) -> Inventory:
+    def scan_too_late(root: Path, now: float, **options: Any) -> Inventory:
         shutil.rmtree(path)
-        return scan(root, now)
+        return scan(root, now, **options)
 
     monkeypatch.setattr(commands, "scan", scan_too_late)
 

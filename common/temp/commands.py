@@ -9,17 +9,19 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TextIO
 
 from .core.entry import Inventory, Problem
+from .core.layout import PIPELINE, SCRATCH, Layout
 from .core.plan import Disposal, Outcome, Plan, Report, Scope
 from .core.retention import STRATEGIES, Policy, Reason, Verdict, explain, judge
 from .core.units import HOUR, read_count, read_number, spell_size
 from .errors import InvalidSettings, Refused, StorageError, TempError
 from .report import text
 from .report.progress import ProgressLine
+from .store.allocation import layout_of
 from .store.listing import find_entry
 from .store.project import find_monorepo, find_project, monorepo_projects, root_of, user_root
 from .store.scan import scan
@@ -45,6 +47,13 @@ class _Place(NamedTuple):
     root: Path
     settings: Settings
     abandoned_only: bool = False
+    is_configured: bool = False
+    """Whether it is one of the `roots` in the settings."""
+
+    def layout(self) -> Layout:
+        """How its entries lie. Raises `StorageError` or `Refused` if that cannot be told."""
+        # One that nobody has made a root of is taken for what touches least.
+        return layout_of(self.root, PIPELINE) if self.is_configured else SCRATCH
 
     @property
     def is_extra(self) -> bool:
@@ -66,19 +75,28 @@ def _places(all_projects: bool) -> list[_Place]:
     project = find_project()
     settings = load(project)
     if not all_projects:
-        found = [_Place(project.name, root_of(project), settings)]
+        found = [*_places_of(project.name, settings)]
     else:
         monorepo = find_monorepo(project)
         globs, excluded = workspace_globs(monorepo, load(monorepo))
         found = [
-            _Place(
+            place
+            for path in monorepo_projects(monorepo, globs, excluded)
+            for place in _places_of(
                 monorepo.name if path == monorepo else path.relative_to(monorepo).as_posix(),
-                root_of(path),
                 load(path),
             )
-            for path in monorepo_projects(monorepo, globs, excluded)
         ]
     return [*found, _Place(USER_TITLE, user_root(), settings, abandoned_only=True)]
+
+
+def _places_of(title: str, settings: Settings) -> Iterator[_Place]:
+    """The root of one project, and those that it has configured."""
+    yield _Place(title, root_of(settings.project), settings)
+    for root in settings.other_roots():
+        below = os.path.relpath(root, settings.project)
+        name = str(root) if below.startswith(os.pardir) else f"{title}/{below}"
+        yield _Place(name, root, settings, is_configured=True)
 
 
 # -- temp-status ----------------------------------------------------------------------------------
@@ -141,7 +159,13 @@ def status(
 def _look(place: _Place, now: float, category: str | None) -> tuple[Inventory, list[Verdict]]:
     line = ProgressLine("scanning:")
     try:
-        inventory = scan(place.root, now, progress=line, workers=place.settings.workers)
+        inventory = scan(
+            place.root,
+            now,
+            layout=place.layout(),
+            progress=line,
+            workers=place.settings.workers,
+        )
     finally:
         line.clear()
     verdicts = judge(inventory.entries, place.policy(), now, free=inventory.free)
@@ -237,6 +261,7 @@ def _drafts(
                     place.root,
                     policy,
                     now,
+                    layout=place.layout(),
                     disposal=disposal,
                     scope=scope,
                     sizes=sizes,
@@ -428,13 +453,9 @@ def _execute(place: _Place, plan: Plan, *, quiet: bool, background: bool) -> Rep
 
 def explain_entry(path: str) -> int:
     """Print why the entry at `path` stays or would go; the exit code."""
-    root, relative = find_entry(path, Path.cwd())
+    place, relative = _find(path)
     now = time.time()
-    if root == user_root():
-        place = _Place(USER_TITLE, root, load(find_project()), abandoned_only=True)
-    else:
-        place = _Place(root.parent.name, root, load(root.parent))
-    inventory = scan(root, now)
+    inventory = scan(place.root, now, layout=place.layout())
     try:
         verdict, reasons = explain(
             inventory.entries, place.policy(), now, relative, free=inventory.free
@@ -445,15 +466,27 @@ def explain_entry(path: str) -> int:
     return 0
 
 
+def _find(path: str) -> tuple[_Place, str]:
+    """The entry that a person means, and the place that it lies in."""
+    settings = load(find_project())
+    roots = settings.other_roots()
+    root, relative = find_entry(path, Path.cwd(), roots)
+    if root == user_root():
+        return _Place(USER_TITLE, root, settings, abandoned_only=True), relative
+    if root in roots:
+        return _Place(root.name, root, settings, is_configured=True), relative
+    return _Place(root.parent.name, root, load(root.parent)), relative
+
+
 def pin_entry(path: str, reason: str, *, dry_run: bool = False) -> int:
     """Pin the entry at `path`; the exit code."""
     from .store.pinning import write_pin
 
     if not reason.strip():
         raise InvalidSettings("--reason: say why, so that others know when it may go")
-    root, relative = find_entry(path, Path.cwd())
+    place, relative = _find(path)
     if not dry_run:
-        write_pin(root, relative, reason)
+        write_pin(place.root, relative, reason, place.layout())
     verb = "would pin" if dry_run else "pinned"
     print(f"{verb} {text.plain(relative)}: {text.plain(reason)}")
     return 0
@@ -463,11 +496,11 @@ def unpin_entry(path: str, *, dry_run: bool = False) -> int:
     """Unpin the entry at `path`; the exit code."""
     from .store.pinning import read_pin, remove_pin
 
-    root, relative = find_entry(path, Path.cwd())
+    place, relative = _find(path)
     if dry_run:
-        verb = "would unpin" if read_pin(root, relative) is not None else "is not pinned:"
+        verb = "would unpin" if read_pin(place.root, relative) is not None else "is not pinned:"
     else:
-        verb = "unpinned" if remove_pin(root, relative) else "was not pinned:"
+        verb = "unpinned" if remove_pin(place.root, relative) else "was not pinned:"
     print(f"{verb} {text.plain(relative)}")
     return 0
 

@@ -6,10 +6,14 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .core.layout import check_name
 from .errors import InvalidName, StorageError
 from .store.allocation import allocate, project_root
+
+if TYPE_CHECKING:
+    import logging
 
 _TEST_NAMES = ("source", "target", "working", "output", "backup")
 _TEST_LABEL_BYTES = 80
@@ -88,7 +92,16 @@ def until_exit(root: str, make: Callable[[], str]) -> Iterator[Path]:
     try:
         yield Path(path)
     finally:
-        discard(root, path)
+        category, name = path[len(root) + 1 :].split("/")[:2]
+        problem = discard(root, f"{category}/{name}")
+        if problem:
+            _log().warning("cannot remove %s: %s", path, problem)
+
+
+def _log() -> logging.Logger:
+    import logging  # which most programs that make a directory do without
+
+    return logging.getLogger(__name__)
 
 
 def _sibling_names(num_dirs: int, names: Sequence[str] | None) -> list[str]:

@@ -7,8 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.temp.core.layout import (
+    FILES,
+    JOBS,
     MAX_NAME_BYTES,
+    PIPELINE,
+    SCRATCH,
     STAMP_BYTES,
+    Layout,
     check_category,
     check_label,
     check_name,
@@ -161,3 +166,36 @@ def test_a_name_that_was_made_is_read_back(label: str, epoch: int, suffix: str) 
 )
 def test_a_path_is_inside_only_itself_and_what_is_below(relative: str, inside: bool) -> None:
     assert is_inside(relative, "a/b") is inside
+
+
+@pytest.mark.parametrize(
+    ("layout", "name", "is_directory", "holds"),
+    [
+        (JOBS, "job-1", True, True),
+        (JOBS, "job-1", False, False),
+        (JOBS, ".tempkeep", True, False),
+        (JOBS, ".tempkeep-1f", True, False),
+        (FILES, "upload.wav", False, True),
+        (FILES, "sub", True, True),
+        (FILES, ".gitignore", False, False),
+        (FILES, ".tempkeep-held-1f", False, False),
+        (PIPELINE, "pipeline_artifacts_20250917_013040", True, True),
+        (PIPELINE, "pipeline_artifacts_20250917_013040-3fa9", True, True),
+        (PIPELINE, "pipeline_artifacts_20250917_013040", False, False),
+        (PIPELINE, "pipeline_artifacts_20250917", True, False),
+        (PIPELINE, "pipeline_artifacts_20250917_013040_old", True, False),
+        (PIPELINE, "pipeline_artifacts_20250917_013040\n", True, False),
+        (PIPELINE, "results", True, False),
+    ],
+)
+def test_a_layout_knows_its_entries_by_name_and_kind(
+    layout: Layout, name: str, is_directory: bool, holds: bool
+) -> None:
+    assert layout.holds(name, is_directory=is_directory) is holds
+
+
+def test_only_where_the_category_is_a_directory_a_name_has_a_stamp() -> None:
+    name = "demo_1696348800"
+    assert SCRATCH.read_name(name) == ("demo", 1_696_348_800)
+    assert JOBS.read_name(name) == ("job", None)
+    assert PIPELINE.read_name("pipeline_artifacts_20250917_013040") == ("pipeline_artifacts", None)

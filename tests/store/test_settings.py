@@ -321,6 +321,11 @@ _VALUES: dict[str, tuple[list[Any], list[Any], str]] = {
         ["", "a\0b", 1, True, [], {}],
         "expected the path of a directory, got {!r}",
     ),
+    "paths": (
+        [[], ["jobs"], ["/a/b", "~/x", "..", "a/../b"]],
+        ["a", 1, True, {}, [1]],
+        "expected a list of texts, got {!r}",
+    ),
     "texts": (
         [[], ["a"], ["", "*.x", "é"]],
         ["a", 1, True, {}, [1], ["a", True], [["a"]]],
@@ -428,6 +433,7 @@ def test_a_number_of_json_that_is_none_is_refused(project: Path, key: str, text:
         ("DRY_RUN", "yes", "expected true or false, got 'yes'"),
         ("STRATEGY", "x\ny", "expected one of aggressive, moderate, conservative, archive, got 'x\\ny'"),  # noqa: E501
         ("ARCHIVE_LOCATION", "", "expected the path of a directory, got ''"),
+        ("ROOTS", "a\0b", "expected a list of paths of directories, got ['a\\x00b']"),
         ("PROJECTS", "a,/b", 'expected a list of globs of directories below, as "projects/*", got [\'a\', \'/b\']'),  # noqa: E501
     ],
 )  # fmt: skip

@@ -1,9 +1,9 @@
-"""How entries are named: which text may be a name, and what a name says."""
+"""How entries lie in a root and are named: which text may be a name, and what a name says."""
 
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..errors import InvalidName
 
@@ -21,6 +21,9 @@ HOLDING: Final = "holding"
 PINS: Final = "pins"
 STORE_PARTS: Final = (OWNERS, HOLDING, PINS)
 """The directories in a root's store."""
+
+LAYOUT: Final = "layout"
+"""The file in a root's store that says how its entries lie, where that is not as in `.tmp`."""
 
 BATCH: Final = "batch-"
 """What the name of a directory in the holding area begins with that holds several entries."""
@@ -110,6 +113,52 @@ def read_name(name: str) -> tuple[str, int | None]:
     if match is None:
         return name, None
     return match["label"], int(match["stamp"])
+
+
+class Layout(NamedTuple):
+    """How the entries of a root lie and which names they have.
+
+    With a `category` they lie directly in the root and are all of that category and `label`, plain
+    `files` among them or not, those alone that `names` matches. Without, each lies in a directory
+    that is its category.
+    """
+
+    name: str
+    category: str = ""
+    label: str = ""
+    files: bool = True
+    names: re.Pattern[str] | None = None
+
+    def holds(self, name: str, *, is_directory: bool) -> bool:
+        """Whether what lies as `name` directly in the root is an entry."""
+        if name in ROOT_FILES or name.startswith(STORE) or not (is_directory or self.files):
+            return False
+        return self.names is None or self.names.fullmatch(name) is not None
+
+    def read_name(self, name: str) -> tuple[str, int | None]:
+        """The label and the stamp (seconds since 1970) of an entry's name; no stamp is `None`."""
+        return (self.label, None) if self.category else read_name(name)
+
+
+SCRATCH: Final = Layout("scratch")
+"""`<category>/<label>_<epoch>`, and anything else that lies about."""
+
+JOBS: Final = Layout("jobs", "jobs", "job", files=False)
+"""A directory for each job, by its id; plain files beside them are not ours."""
+
+FILES: Final = Layout("files", "files", "file")
+"""Whatever lies in it, files and directories."""
+
+PIPELINE: Final = Layout(
+    "pipeline",
+    "pipeline",
+    "pipeline_artifacts",
+    files=False,
+    names=re.compile(r"pipeline_artifacts_[0-9]{8}_[0-9]{6}(-[0-9a-f]{4,8})?"),
+)
+"""Runs of a pipeline, `pipeline_artifacts_YYYYMMDD_HHMMSS`; nothing else beside them is ours."""
+
+LAYOUTS: Final = {layout.name: layout for layout in (SCRATCH, JOBS, FILES, PIPELINE)}
 
 
 def is_inside(relative: str, directory: str) -> bool:

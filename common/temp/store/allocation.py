@@ -13,18 +13,23 @@ from ..core.layout import (
     CATEGORY_MARK,
     HOLDING,
     KNOWN_CATEGORIES,
+    LAYOUT,
+    LAYOUTS,
+    MAX_NAME_BYTES,
     OWNERS,
+    SCRATCH,
     STORE,
     UNCATEGORIZED,
+    Layout,
     check_category,
     check_label,
     check_suffix,
     entry_name,
     read_name,
 )
-from ..errors import StorageError
-from .lease import owner_of, release
-from .project import check_root, find_project, root_of, user_root
+from ..errors import Refused, StorageError
+from .lease import check_store, owner_of, release
+from .project import check_root, find_project, holds_more, root_of, user_root
 
 _ATTEMPTS = 64
 _CACHEDIR_TAG = (
@@ -111,6 +116,48 @@ def _other_name(label: str, epoch: int, attempt: int) -> str:
     return entry_name(label, epoch, os.urandom(2 if attempt < 4 else 4).hex())
 
 
+def allocate_named(root: str, name: str, layout: Layout) -> str:
+    """The path of a new, empty directory `<root>/<name>` owned by this process.
+
+    `name` is one that was checked. Makes the root if need be. Raises `FileExistsError` if anything
+    of that name is there, `Refused` or `StorageError`; then nothing is left on disk.
+    """
+    path = f"{root}/{name}"
+    for _ in range(_ATTEMPTS):
+        adopt(root, name, layout)
+        try:
+            os.mkdir(path)
+        except FileExistsError:
+            release(root, name)
+            raise
+        except FileNotFoundError:
+            release(root, name)  # the root was removed a moment ago
+        except OSError as failure:
+            release(root, name)
+            raise _refusal(f"cannot make {path}", failure) from failure
+        else:
+            return path
+    raise StorageError(0, f"cannot make {path}: {root} vanished {_ATTEMPTS} times")
+
+
+def adopt(root: str, name: str, layout: Layout) -> None:
+    """Record that the entry `name` of `root` is this process's, be it there or about to be made.
+
+    Makes the root if need be. It is given up by `lease.release`, as often as it was adopted.
+    Raises `Refused` or `StorageError`.
+    """
+    for _ in range(_ATTEMPTS):
+        try:
+            owner_of(root).record(name)
+        except (FileNotFoundError, NotADirectoryError):
+            make_root(root, layout)
+        except OSError as failure:
+            raise _refusal(f"cannot record {root}/{name}", failure) from failure
+        else:
+            return
+    raise StorageError(0, f"cannot record {root}/{name}: {root} vanished {_ATTEMPTS} times")
+
+
 def allocate_file(root: str, category: str | None, label: str, suffix: str) -> str:
     """The path of a new, empty file `<label>_<epoch><suffix>` in an entry of its own.
 
@@ -130,12 +177,39 @@ def allocate_file(root: str, category: str | None, label: str, suffix: str) -> s
     return path
 
 
-def make_root(root: str) -> None:
+def layout_of(root: Path, default: Layout = SCRATCH) -> Layout:
+    """How the entries of `root` lie, as its store says; `default` if it says nothing.
+
+    Raises `Refused` if the store lies behind a symlink, `StorageError` if it cannot be read.
+    """
+    check_store(root)
+    path = root / STORE / LAYOUT
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        with open(descriptor, encoding="utf-8", errors="replace") as file:
+            said = file.read(MAX_NAME_BYTES).strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return default
+    except OSError as error:
+        raise StorageError.of(f"cannot read {path}", error) from error
+    if said not in LAYOUTS:
+        raise StorageError(
+            0, f"{path}: {said!r} is no layout that this version knows; update tempkeep"
+        )
+    return LAYOUTS[said]
+
+
+def make_root(root: str, layout: Layout = SCRATCH) -> None:
     """Make `root` with its tag and its store, or complete one that a plain `mkdir` made.
 
-    Safe against others that do the same at this moment. Raises `Refused` or `StorageError`; a root
-    that did not exist before is then gone again.
+    One of another `layout` is a directory that the user named: parents are made, and nothing is
+    put into it but the store, which says the layout; a project's own directory, home or all that
+    is temporary cannot be one, if all that lies in it would be an entry. Safe against others that
+    do the same at this moment. Raises `Refused` or `StorageError`; a root that did not exist before
+    is then gone again.
     """
+    if layout is not SCRATCH:
+        return _make_other_root(Path(root), layout)
     path = Path(root)
     exists = check_root(path)
     private = path == user_root()
@@ -159,6 +233,43 @@ def make_root(root: str) -> None:
             for item in reversed(made):
                 with contextlib.suppress(OSError):
                     os.unlink(item) if os.path.isfile(item) else os.rmdir(item)
+        raise _refusal(f"cannot make {error.filename or root}", error) from error
+
+
+def _make_other_root(root: Path, layout: Layout) -> None:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        check_root(root)
+        if layout.names is None and holds_more(root):
+            raise Refused(
+                f"{root} holds more than {layout.name}, or may; choose a directory of their own"
+            )
+        store = root / STORE
+        if not os.path.lexists(store):
+            # Whole or not at all: without its layout, everything in the root would be an entry.
+            fresh = root / f"{STORE}-{os.urandom(8).hex()}"
+            fresh.mkdir()
+            for name in (OWNERS, HOLDING):
+                (fresh / name).mkdir()
+            (fresh / LAYOUT).write_text(f"{layout.name}\n", encoding="utf-8")
+            try:
+                os.rename(fresh, store)
+            except OSError:
+                for name in (OWNERS, HOLDING):
+                    (fresh / name).rmdir()
+                (fresh / LAYOUT).unlink()
+                fresh.rmdir()
+                if not os.path.lexists(store):
+                    raise
+        # A store that has no such word is that of a `.tmp`, or of a directory of runs that was
+        # cleaned before anybody said what it is.
+        said = layout_of(root, layout if layout.names else SCRATCH)
+        if said is not layout:
+            raise Refused(f"{root} holds {said.name}, not {layout.name}; choose another directory")
+        for name in (OWNERS, HOLDING):
+            (store / name).mkdir(exist_ok=True)
+        _write_new(str(store / LAYOUT), f"{layout.name}\n")
+    except OSError as error:
         raise _refusal(f"cannot make {error.filename or root}", error) from error
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,14 +15,18 @@ from ..core.layout import (
     HELD,
     HOLDING,
     KNOWN_CATEGORIES,
+    PIPELINE,
     ROOT_FILES,
+    SCRATCH,
     STORE,
     UNCATEGORIZED,
+    Layout,
     is_inside,
     read_name,
 )
 from ..errors import InvalidSettings, StorageError, reason_of
 from . import at
+from .allocation import layout_of
 from .lease import Leases, is_locked
 from .project import check_root, find_project, root_of, user_root
 from .walk import ANY_FLAGS
@@ -45,18 +49,26 @@ def list_entries(root: Path) -> list[Path]:
     return [root / item.path for item in found]
 
 
-def listing(root: Path, leases: Leases) -> tuple[list[Found], list[Problem]]:
+def listing(
+    root: Path, leases: Leases, layout: Layout = SCRATCH
+) -> tuple[list[Found], list[Problem]]:
     """What `root` holds, sorted by path: directories of categories, and all else as it lies.
 
-    A directory is a category if its name is a known one, if it bears the mark, if a record says
-    so, or if all that it holds is stamped as entries are. Raises `StorageError` if the root
-    itself cannot be listed.
+    Of another `layout` than that of `.tmp`, what that holds. A directory is a category if its name
+    is a known one, if it bears the mark, if a record says so, or if all that it holds is stamped
+    as entries are. Raises `StorageError` if the root itself cannot be listed.
     """
     try:
         with at.scandir(root) as items:
             tops = sorted((item for item in items if item.name not in ROOT_FILES), key=_name)
     except OSError as error:
         raise StorageError.of(f"cannot list {root}", error) from error
+    if layout.category:
+        return [
+            Found(top.name, layout.category)
+            for top in tops
+            if layout.holds(top.name, is_directory=top.is_dir(follow_symlinks=False))
+        ], []
     recorded: set[str] | None = None
     found: list[Found] = []
     problems: list[Problem] = []
@@ -105,39 +117,54 @@ def _children_of_category(path: str, known: bool) -> list[str] | None:
     return sorted(children) if known or (children and stamped) else None
 
 
-def locate(path: Path) -> tuple[Path, str]:
+def locate(path: Path, roots: Sequence[Path] = ()) -> tuple[Path, str]:
     """The root that holds `path`, and the entry in it (relative to the root).
 
-    Raises `InvalidSettings` if `path` lies in no entry of any root.
+    `roots` are those that are configured. Raises `InvalidSettings` if `path` lies in no entry of
+    any root.
     """
     absolute = Path(os.path.abspath(path))
     own = user_root()
     for root in absolute.parents:
-        if root.name == root_of(root).name or (root / STORE).is_dir() or root == own:
+        is_named = root in roots
+        if root.name == root_of(root).name or (root / STORE).is_dir() or root == own or is_named:
             relative = absolute.relative_to(root).as_posix()
             if check_root(root):
-                for item in listing(root, Leases(root))[0]:
+                layout = layout_of(root, PIPELINE if is_named else SCRATCH)
+                for item in listing(root, Leases(root), layout)[0]:
                     if is_inside(relative, item.path):
                         return root, item.path
             break
     raise InvalidSettings(f"{path} is in no entry; `temp-status` lists them")
 
 
-def find_entry(text: str, start: Path) -> tuple[Path, str]:
+def find_entry(text: str, start: Path, roots: Sequence[Path] = ()) -> tuple[Path, str]:
     """The root and the entry that a person means by `text`, standing in `start`.
 
     That is a path, or the path below the root (`debug/demo_1696348800`), or a name that only one
-    entry has. Raises `InvalidSettings` if it is none of these.
+    entry has, in the project's root or in one of `roots`, which are configured. Raises
+    `InvalidSettings` if it is none of these.
     """
     with contextlib.suppress(InvalidSettings):
-        return locate(start / text)
+        return locate(start / text, roots)
     root = root_of(find_project(start))
-    found = listing(root, Leases(root))[0] if check_root(root) else []
-    named = [item.path for item in found if text in (item.path, item.path.rpartition("/")[2])]
+    named: list[tuple[Path, str]] = []
+    for place in (root, *roots):
+        if check_root(place):
+            layout = SCRATCH if place == root else layout_of(place, PIPELINE)
+            named += [
+                (place, item.path)
+                for item in listing(place, Leases(place), layout)[0]
+                if text in (item.path, item.path.rpartition("/")[2])
+            ]
     if len(named) == 1:
-        return root, named[0]
+        return named[0]
+    if len({place for place, _ in named}) > 1:
+        paths = " or ".join(str(place / path) for place, path in named)
+        raise InvalidSettings(f"{text} could be {paths}; give the path")
     if named:
-        raise InvalidSettings(f"{text} could be {' or '.join(named)}; give the category too")
+        paths = " or ".join(path for _, path in named)
+        raise InvalidSettings(f"{text} could be {paths}; give the category too")
     raise InvalidSettings(f"{text} is no entry of {root}; `temp-status` lists them")
 
 

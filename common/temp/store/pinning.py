@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from ..core.layout import PINS, STORE, is_inside
+from ..core.layout import PINS, SCRATCH, STORE, Layout, is_inside
 from ..errors import StorageError
 from .allocation import make_root
 from .lease import check_store, is_gone
@@ -92,8 +92,8 @@ def read_pin(root: Path, relative: str) -> str | None:
     return Pins(root).of(relative)
 
 
-def write_pin(root: Path, relative: str, reason: str) -> None:
-    """Pin the entry at `relative`. The file appears whole or not at all.
+def write_pin(root: Path, relative: str, reason: str, layout: Layout = SCRATCH) -> None:
+    """Pin the entry at `relative`, in a root of that layout. The file appears whole or not at all.
 
     Raises `StorageError`, or `Refused` where it would lie behind a symlink.
     """
@@ -101,7 +101,7 @@ def write_pin(root: Path, relative: str, reason: str) -> None:
     path = root / STORE / PINS / _name(relative)
     fresh = path.with_name(f"{path.name}.{os.urandom(4).hex()}")
     try:
-        make_root(str(root))
+        make_root(str(root), layout)
         path.parent.mkdir(exist_ok=True)
         fresh.write_text(json.dumps({"path": relative, "reason": reason}), encoding="utf-8")
         os.replace(fresh, path)

@@ -105,6 +105,18 @@ def check_root(root: Path) -> bool:
     return True
 
 
+def holds_more(directory: Path) -> bool:
+    """Whether `directory` is one in which all kinds of things lie: a project, home, the system's
+    temporary directory, or one like it.
+    """
+    real = Path(os.path.realpath(directory))
+    return (
+        real in _unowned(real)
+        or any(os.path.lexists(real / marker) for marker in MARKERS)
+        or _is_everybodys(real)
+    )
+
+
 def monorepo_projects(
     monorepo: Path, patterns: Iterable[str], excluded: Iterable[str] = ()
 ) -> list[Path]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from ..core.entry import Entry, Inventory, Problem, Use
-from ..core.layout import is_inside, read_name
+from ..core.layout import SCRATCH, Layout, is_inside
 from ..core.retention import WHOLE, Need
 from ..errors import reason_of
 from . import at
@@ -49,22 +49,23 @@ def scan(
     root: Path,
     now: float,
     *,
+    layout: Layout = SCRATCH,
     need: NeedOf | None = None,
     progress: Progress | None = None,
     workers: int | None = None,
 ) -> Inventory:
     """All that `root` holds, measured, with who uses what; an empty inventory if it is missing.
 
-    `now` is in seconds since 1970. What `need` does without is not looked for: such an entry is
-    `partial`. Large roots are shared among forked processes, at most `workers` of them; without a
-    number as many as serve, and none where the calling process has other threads. What comes out
-    is the same. One unreadable entry is a problem in the inventory, not an error. Raises
-    `StorageError` or `Refused` if the root itself cannot be read or trusted.
+    `now` is in seconds since 1970, `layout` says what an entry is. What `need` does without is not
+    looked for: such an entry is `partial`. Large roots are shared among forked processes, at most
+    `workers` of them; without a number as many as serve, and none where the calling process has
+    other threads. What comes out is the same. One unreadable entry is a problem in the inventory,
+    not an error. Raises `StorageError` or `Refused` if the root itself cannot be read or trusted.
     """
     if not check_root(root):
         return Inventory(root=str(root), free=free_bytes(root))
     leases = Leases(root)
-    found, problems = listing(root, leases)
+    found, problems = listing(root, leases, layout)
     if need is None or leases.has_unchecked:
         # The use of those that cannot be checked is guessed by their newest change.
         need = _all_of_it
@@ -73,7 +74,7 @@ def scan(
     try:
         scanner = _Scanner(root, top, found, need, mounts_below(str(root)))
         for item, looked in zip(found, scanner.look_at_all(progress, workers), strict=True):
-            entry = _entry(item, looked, now, problems)
+            entry = _entry(item, layout, looked, now, problems)
             if entry is not None:
                 entries.append(entry)
     finally:
@@ -305,7 +306,9 @@ def _measured_itself(status: os.stat_result) -> Measured:
     return measured
 
 
-def _entry(item: Found, looked: _Looked, now: float, problems: list[Problem]) -> Entry | None:
+def _entry(
+    item: Found, layout: Layout, looked: _Looked, now: float, problems: list[Problem]
+) -> Entry | None:
     """The entry that was seen, if any; what was wrong with it is added to `problems`."""
     if looked.failure:
         problems.append(Problem(item.path, looked.failure, blocking=looked.mode != 0))
@@ -316,7 +319,7 @@ def _entry(item: Found, looked: _Looked, now: float, problems: list[Problem]) ->
         place = f" in {where}" if where else ""
         unreadable = unreadable or f"{what}{place}"
         problems.append(Problem(item.path, f"{what}{place}"))
-    label, stamp = read_name(item.path.rpartition("/")[2])
+    label, stamp = layout.read_name(item.path.rpartition("/")[2])
     changed = measured.changed_ns / 1e9
     future = _future_problem(item.path, stamp, changed, measured.changed_in, now)
     if future is not None:

@@ -25,7 +25,7 @@ CONFIG_JSON: Final = "cleanup_config.json"
 ENV_PREFIX: Final = "TEMPKEEP_"
 
 _Kind: TypeAlias = Literal[
-    "strategy", "hours", "days", "count", "size", "gb", "flag", "path", "texts", "globs"
+    "strategy", "hours", "days", "count", "size", "gb", "flag", "path", "paths", "texts", "globs"
 ]
 
 KEYS: Final[dict[str, tuple[str, _Kind]]] = {
@@ -40,6 +40,7 @@ KEYS: Final[dict[str, tuple[str, _Kind]]] = {
     "dry_run": ("dry_run", "flag"),
     "archive": ("archive", "flag"),
     "archive_location": ("archive_location", "path"),
+    "roots": ("roots", "paths"),
     "projects": ("projects", "globs"),
     "artefacts": ("artefacts", "texts"),
     "workers": ("workers", "count"),
@@ -87,6 +88,7 @@ _Layer: TypeAlias = dict[str, Any]
 class Settings(NamedTuple):
     """What is configured for one project; durations in seconds, sizes in bytes.
 
+    `roots` are directories of jobs, files or runs of a pipeline, beside the project's own root.
     `categories` holds what the tables of single categories set, by the names of these fields.
     `workers` is how many processes may scan and delete, 0 or `None` as many as serve.
     """
@@ -103,6 +105,7 @@ class Settings(NamedTuple):
     dry_run: bool = False
     archive: bool = False
     archive_location: str | None = None
+    roots: tuple[str, ...] = ()
     projects: tuple[str, ...] = ("projects/*",)
     artefacts: tuple[str, ...] = DEFAULT_ARTEFACTS
     workers: int | None = None
@@ -139,6 +142,11 @@ class Settings(NamedTuple):
         """What becomes of entries that go."""
         return "archive" if self.archive else "delete"
 
+    def other_roots(self) -> tuple[Path, ...]:
+        """The absolute directories of `roots`, those of them that lie nowhere else twice."""
+        paths = (self.project / os.path.expanduser(root) for root in self.roots)
+        return tuple(dict.fromkeys(Path(os.path.abspath(path)) for path in paths))
+
     def archive_path(self) -> Path:
         """The absolute directory of the archive: `.tmp-archive` in the project if none is set."""
         return self.project / os.path.expanduser(self.archive_location or ".tmp-archive")
@@ -170,6 +178,8 @@ def load(project: Path, environment: Mapping[str, str] | None = None) -> Setting
     monorepo = find_monorepo(project)
     for directory in dict.fromkeys((monorepo, project)):
         for layer, categories in _files(directory):
+            if directory != project:
+                layer.pop("roots", None)  # which are the monorepo's own
             settings = _with_categories(_with(settings, layer), categories)
     settings = _with(settings, _environment(environment))
     root, archive = os.path.realpath(root_of(project)), os.path.realpath(settings.archive_path())
@@ -179,6 +189,12 @@ def load(project: Path, environment: Mapping[str, str] | None = None) -> Setting
             f"{project}: archive_location: expected a directory outside {root_of(project)}, "
             f"got {settings.archive_location!r}"
         )
+    for path in settings.other_roots():
+        if is_inside(os.path.realpath(path), root):
+            raise InvalidSettings(
+                f"{project}: roots: {path} lies in {root_of(project)}, which is listed anyway; "
+                "leave it out"
+            )
     return settings
 
 
@@ -278,7 +294,7 @@ def _from_text(text: str, kind: _Kind) -> object:
     if kind == "flag":
         lowered = text.strip().lower()
         return {"1": True, "true": True, "0": False, "false": False}.get(lowered, text)
-    if kind in ("texts", "globs"):
+    if kind in ("texts", "globs", "paths"):
         return [part.strip() for part in text.split(",") if part.strip()]
     if kind in ("hours", "count"):
         try:
@@ -367,6 +383,8 @@ def _value(value: object, kind: _Kind, what: str) -> Any:
         raise InvalidSettings(f"{what}: expected the path of a directory, got {value!r}")
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise InvalidSettings(f"{what}: expected a list of texts, got {value!r}")
+    if kind == "paths" and not all(item and "\0" not in item for item in value):
+        raise InvalidSettings(f"{what}: expected a list of paths of directories, got {value!r}")
     if kind == "globs" and not all(map(_is_glob_below, value)):
         raise InvalidSettings(
             f'{what}: expected a list of globs of directories below, as "projects/*", got {value!r}'

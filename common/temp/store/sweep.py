@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from ..core.entry import Entry, Problem, Use
-from ..core.layout import STORE
+from ..core.layout import SCRATCH, STORE, Layout
 from ..core.plan import ALL, Disposal, Outcome, Plan, Report, Scope, Step, draft
 from ..core.retention import Policy, judge, needed
 from ..core.units import HOUR, read_number
@@ -47,6 +47,7 @@ def prepare(
     policy: Policy,
     now: float,
     *,
+    layout: Layout = SCRATCH,
     disposal: Disposal = "delete",
     scope: Scope = ALL,
     sizes: bool = True,
@@ -55,12 +56,13 @@ def prepare(
 ) -> Plan:
     """The plan of a sweep of `root`; nothing is written. Raises `StorageError` or `Refused`.
 
-    Without `sizes` the entries that go whatever they hold are not measured. `workers` as in
-    `scan`.
+    `layout` says what an entry of `root` is. Without `sizes` the entries that go whatever they hold
+    are not measured. `workers` as in `scan`.
     """
     inventory = scan(
         root,
         now,
+        layout=layout,
         need=lambda category: needed(policy, category, now, sizes=sizes),
         progress=progress,
         workers=workers,
@@ -234,6 +236,9 @@ class _Sweep:
         objection = facts.objection(step, self.plan.policy)
         if objection:
             return Outcome(step, "skipped", objection)
+        owner = lease.own(str(facts.root))
+        if owner is not None and step.entry.path in owner.live:
+            facts.owned.add(step.entry.path)
         if step.disposal == "trash":
             return _trash(step, facts, not rules.spare_in_use)
         if step.disposal == "archive":
@@ -264,6 +269,9 @@ class _Facts:
         self._batch = batch
         self.leases = Leases(root)
         self.pins = Pins(root)
+        self.owned: set[str] = set()
+        """What of the steps was this process's own when it was taken. What is made under a name
+        that has just gone, by another thread, keeps its lease."""
         self._area: HoldingArea | None = None
         self._busy: dict[str, Use] = {}
         self._looked_at = float("-inf")
@@ -346,7 +354,8 @@ def _outcome(step: Step, facts: _Facts, removed: Removed, done: str = "") -> Out
     if removed.failures:
         what = spell_failures(removed)
         return Outcome(step, "failed", f"{done}, but {what}" if done else what, removed.freed_bytes)
-    lease.release(str(facts.root), step.entry.path)
+    if step.entry.path in facts.owned:
+        lease.release(str(facts.root), step.entry.path)
     return Outcome(step, "done", done, removed.freed_bytes)
 
 
@@ -435,31 +444,32 @@ def _locked(step: Step, facts: _Facts, despite_lock: bool) -> Iterator[None]:
 # -- for the faces ------------------------------------------------------------------------------
 
 
-def discard(root: str, path: str) -> None:
-    """Remove the entry of this process that holds `path`, at the end of its block.
+def discard(root: str, relative: str) -> str:
+    """Remove the entry of this process at `relative`; "" or why it could not be removed.
 
     Does nothing in a forked child, which did not make it, nor for an entry that is gone. What
-    cannot be removed is logged as a warning; the next sweep tries again.
+    cannot be removed is no longer this process's, and goes with the next sweep.
     """
-    category, name = path[len(root) + 1 :].split("/")[:2]
-    relative = f"{category}/{name}"
     owner = lease.own(root)
     if owner is None or relative not in owner.live:
-        return
+        return ""
+    problem = ""
+    path = os.path.join(root, relative)
     try:
-        status = os.lstat(os.path.join(root, relative))
+        status = os.lstat(path)
         with claimed(Path(root), relative, (status.st_dev, status.st_ino)) as claim:
             removed = claim.remove()
         if removed.failures:
-            _log.warning("cannot remove %s: %s", path, spell_failures(removed))
+            problem = spell_failures(removed)
     except FileNotFoundError:
         pass
     except NotClaimed as reason:
         if reason.failed or os.path.lexists(path):
-            _log.warning("cannot remove %s: %s", path, reason.detail)
+            problem = reason.detail
     except OSError as error:
-        _log.warning("cannot remove %s: %s", path, error)
+        problem = reason_of(error)
     owner.release(relative)
+    return problem
 
 
 def clean_abandoned(now: float) -> Report | None:
