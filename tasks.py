@@ -19,6 +19,11 @@ from common.temp.tasks import *  # noqa: F403
 
 REPOSITORY = Path(__file__).resolve().parent
 COPIED = ("projects", "pyproject.toml", "tasks.py")
+CLIENTS = {
+    "photos": "makes thumbnails, a contact sheet and a report of the photos that scikit-image ships",
+}
+"""The clients under `projects/`, each with a task `demo`, and what that does."""
+
 PHOTO_JOB = """
 import sys
 from common.temp import get_debug_temp_dir
@@ -65,12 +70,12 @@ def _show(copy: Path, environment: dict[str, str]) -> None:
         if done.returncode:
             raise Exit(f"error: {shown} ended with {done.returncode}", code=done.returncode)
 
-    photos = copy / "projects" / "photos"
-    _say("A copy of this monorepo; the photos client works on the photos that scikit-image ships.")
-    inv(photos, "thumbs", "--size", "128")
-    inv(photos, "sample", "--output", "sheet.jpg", "--count", "6")
-    inv(photos, "inspect")
+    _say("A copy of this monorepo, in which its clients work; each makes scratch of another kind.")
+    for name, does in CLIENTS.items():
+        _say(f"{name} {does}.")
+        inv(copy / "projects" / name, "demo")
     _leave_something_old(copy)
+    photos = copy / "projects" / "photos"
     job = subprocess.Popen(
         [sys.executable, "-c", PHOTO_JOB],
         cwd=photos,

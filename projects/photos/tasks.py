@@ -53,6 +53,16 @@ def inspect(c: Context, folder: str | None = None) -> None:
 
 
 @task
+def demo(c: Context) -> None:
+    """Show all three on the photos that scikit-image ships."""
+    from photos import commands
+
+    _end(commands.thumbnails(["--size=128"]))
+    _end(commands.contact_sheet(["--output=sheet.jpg", "--count=6"]))
+    _end(commands.inspect([]))
+
+
+@task
 def build(c: Context) -> None:
     """Build the wheel into dist/."""
     with c.cd(PROJECT):
