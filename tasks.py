@@ -20,7 +20,7 @@ from common.temp.tasks import *  # noqa: F403
 REPOSITORY = Path(__file__).resolve().parent
 COPIED = ("projects", "pyproject.toml", "tasks.py")
 CLIENTS = {
-    "photos": "makes thumbnails, a contact sheet and a report of the photos that scikit-image ships",
+    "photos": "makes thumbnails, a contact sheet and a report of photos that scikit-image ships",
 }
 """The clients under `projects/`, each with a task `demo`, and what that does."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import random
 import shutil
@@ -20,6 +21,7 @@ from common.temp.store import at, claim
 from common.temp.store.allocation import make_root
 from common.temp.store.claim import NotClaimed, claimed
 from common.temp.store.lease import lock_directory
+from common.temp.store.mounts import MountWatch
 from common.temp.store.remover import Remover
 from common.temp.store.sweep import finish_leftovers
 from tests.support import (
@@ -261,6 +263,24 @@ def test_an_entry_that_cannot_be_opened_for_want_of_descriptors_is_a_failure(
     monkeypatch.setattr(at, "open", opening)
     assert refusal(root, "debug/x", identity(path)) == ("Too many open files", True)
     assert path.is_dir()
+
+
+def test_an_entry_of_which_nobody_can_tell_what_is_mounted_in_it_goes_back(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_entry(root, "debug/x", files=2)
+    before = listing(root / "debug")
+
+    def points(watch: MountWatch) -> tuple[bytes, ...]:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(MountWatch, "points", points)
+    assert refusal(root, "debug/x", identity(path)) == (
+        "cannot tell what is mounted in it: Input/output error",
+        True,
+    )
+    assert listing(root / "debug") == before
+    assert in_holding(root) == []
 
 
 def test_an_entry_that_is_another_when_it_is_opened_is_not_claimed(

@@ -5,13 +5,16 @@ from __future__ import annotations
 import builtins
 import contextlib
 import os
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from common.temp.errors import StorageError
 from common.temp.store.mounts import MountWatch, mounts_below
+from tests.store.children import in_child
 from tests.support import mounted
 
 
@@ -97,3 +100,15 @@ def test_a_closed_watch_tells_of_no_mounts_and_has_nothing_open(watch: MountWatc
     closed.close()
     assert closed.points() == ()
     assert os.listdir("/proc/self/fd") == before
+
+
+def test_a_table_that_cannot_be_read_now_is_an_error_and_not_an_empty_one(tmp_path: Path) -> None:
+    def caller() -> str:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
+        try:
+            mounts_below(str(tmp_path))
+        except StorageError as error:
+            return str(error)
+        return ""
+
+    assert in_child(caller) == "cannot read /proc/self/mountinfo: Too many open files"
