@@ -11,23 +11,33 @@ import pytest
 from common.temp.store import allocation, lease
 from tests.support import make_project
 
-FIGURES = pytest.StashKey[list[str]]()
+FIGURE = "figure"
 
 
 @pytest.fixture
 def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Call it with one line that says what was counted; printed at the end of the run."""
-    return request.config.stash.setdefault(FIGURES, []).append
+
+    def note(line: str) -> None:
+        # What a report carries comes through from the workers of pytest-xdist, too.
+        request.node.user_properties.append((FIGURE, line))
+
+    return note
 
 
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what the fault injections counted."""
-    lines = config.stash.get(FIGURES, [])
+    lines = {
+        value
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if isinstance(report, pytest.TestReport)
+        for name, value in report.user_properties
+        if name == FIGURE
+    }
     if lines:
         terminalreporter.section("faults injected")
-        for line in sorted(lines):
+        for line in sorted(map(str, lines)):
             terminalreporter.line(line)
 
 

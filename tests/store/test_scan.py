@@ -17,14 +17,14 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.core.entry import Problem
+from common.temp.core.entry import Inventory, Problem
 from common.temp.core.retention import Need
 from common.temp.errors import StorageError
 from common.temp.store import at, lease
 from common.temp.store.allocation import make_root
-from common.temp.store.crew import may_fork
 from common.temp.store.listing import list_entries
 from common.temp.store.scan import free_bytes, scan
+from tests.store.children import children_of, has_children, in_child
 from tests.support import (
     HOUR,
     age,
@@ -463,20 +463,23 @@ def test_a_file_that_a_process_has_open_is_in_use(root: Path) -> None:
 # -- with workers ---------------------------------------------------------------------------------
 
 
-def skip_without_fork() -> None:
-    if not may_fork():
-        pytest.skip("needs a test process without other threads")
-
-
 def spent_by_children() -> float:
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
 
+def scan_in_child(root: Path, now: float, workers: int | None) -> tuple[Inventory, float]:
+    """What a process without other threads sees, and what its workers spent on it."""
+
+    def look() -> tuple[Inventory, float]:
+        return scan(root, now, workers=workers)._replace(free=None), spent_by_children()
+
+    return in_child(look)
+
+
 @pytest.fixture
 def large(root: Path, tmp_path: Path) -> Path:
     """A root that takes long enough to scan for workers to be started."""
-    skip_without_fork()
     for number in range(40):
         path = tree(root / "debug" / f"x_{1_696_348_800 + number}", width=3, depth=3, files=12)
         os.link(path / "f0", path / "d1" / "linked")
@@ -492,61 +495,70 @@ def large(root: Path, tmp_path: Path) -> Path:
 @pytest.mark.parametrize("workers", [2, 8, None])
 def test_workers_see_what_one_process_sees(large: Path, workers: int | None) -> None:
     now = time.time()
-    alone = scan(large, now, workers=1)
-    before = spent_by_children()
-    assert scan(large, now, workers=workers)._replace(free=None) == alone._replace(free=None)
-    assert spent_by_children() > before
+    alone, spent = scan_in_child(large, now, 1)
+    assert spent == 0
+    together, spent = scan_in_child(large, now, workers)
+    assert together == alone
+    assert spent > 0
 
 
 def test_one_large_entry_is_shared(root: Path) -> None:
-    skip_without_fork()
     tree(root / "debug" / "x", width=8, depth=4, files=3)
     now = time.time()
-    alone = scan(root, now, workers=1)
-    before = spent_by_children()
-    assert scan(root, now, workers=4).entries == alone.entries
-    assert spent_by_children() > before
+    alone, _ = scan_in_child(root, now, 1)
+    together, spent = scan_in_child(root, now, 4)
+    assert together == alone
+    assert spent > 0
 
 
 def test_a_worker_that_is_killed_takes_nothing_from_what_is_seen(large: Path) -> None:
     now = time.time()
-    alone = scan(large, now, workers=1)
-    killed: list[int] = []
 
-    def kill(entries: int, size: int) -> None:
-        children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-        if children and not killed:
-            killed.append(int(children[0]))
-            os.kill(killed[0], signal.SIGKILL)
+    def look_while_one_is_killed() -> tuple[Inventory, bool]:
+        killed: list[int] = []
 
-    assert scan(large, now, progress=kill, workers=3).entries == alone.entries
+        def kill(entries: int, size: int) -> None:
+            children = children_of(os.getpid())
+            if children and not killed:
+                killed.append(children[0])
+                os.kill(killed[0], signal.SIGKILL)
+
+        return scan(large, now, progress=kill, workers=3), bool(killed)
+
+    seen, killed = in_child(look_while_one_is_killed)
+    assert seen.entries == scan(large, now, workers=1).entries
     assert killed
 
 
-def test_a_small_root_and_a_process_with_threads_start_no_worker(large: Path) -> None:
-    before = spent_by_children()
-    done = threading.Event()
-    thread = threading.Thread(target=done.wait)
-    thread.start()
-    scan(large, time.time(), workers=4)
-    done.set()
-    thread.join()
-    for path in (*(large / "debug").iterdir(), large / "cache" / "wide"):
-        shutil.rmtree(path)
-    make_entry(large, "debug/small")
-    scan(large, time.time(), workers=4)
-    assert spent_by_children() == before
+def test_a_process_with_other_threads_starts_no_worker(large: Path) -> None:
+    def look() -> float:
+        done = threading.Event()
+        thread = threading.Thread(target=done.wait)
+        thread.start()
+        scan(large, time.time(), workers=4)
+        done.set()
+        thread.join()
+        return spent_by_children()
+
+    assert in_child(look) == 0
+
+
+def test_a_small_root_starts_no_worker(root: Path) -> None:
+    make_entry(root, "debug/small")
+    assert scan_in_child(root, time.time(), 4)[1] == 0
 
 
 def test_an_interrupted_scan_leaves_no_worker_behind(large: Path) -> None:
     def interrupt(entries: int, size: int) -> None:
-        if Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+        if children_of(os.getpid()):
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        scan(large, time.time(), progress=interrupt, workers=4)
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    def look() -> bool:
+        with pytest.raises(KeyboardInterrupt):
+            scan(large, time.time(), progress=interrupt, workers=4)
+        return has_children()
+
+    assert not in_child(look)
 
 
 def test_what_goes_whatever_it_holds_is_not_looked_into(root: Path) -> None:
