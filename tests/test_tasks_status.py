@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
 import os
+import pty
+import re
 import subprocess
 import sys
+import termios
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from common.temp.report.table import width
 from tests.support import (
     age,
     environment,
@@ -65,7 +70,7 @@ def test_the_table_shows_each_entry_the_totals_and_the_free_space(
     assert lines[0] == f"project ({project}/.tmp)"
     assert any(line.startswith("cache thumbs_1696348900 16.0 KiB 3 ") for line in lines)
     assert any(line.startswith("debug run_1696348800 8.0 KiB 1 5 d ") for line in lines)
-    assert "total 2 24.0 KiB 24.0 KiB" in lines
+    assert lines[1] == "2 entries, 24.0 KiB on disk, 24.0 KiB reclaimable (100 %)"
     assert lines[-1].endswith("free on its filesystem")
 
 
@@ -227,10 +232,7 @@ def test_github_tables_have_as_many_cells_in_each_row(project: Path, capsys: Pri
 
     out = capsys.readouterr().out
     rows = [line for line in out.splitlines() if line.startswith("|")]
-    first = rows[
-        : rows.index(next(row for row in rows if row.startswith("| category") and "entries" in row))
-    ]
-    assert {line.replace("\\|", "").count("|") for line in first} == {8}
+    assert {line.replace("\\|", "").count("|") for line in rows} == {8}
     assert "a\\|b" in out
     assert "1e5" in out
 
@@ -458,3 +460,50 @@ def test_a_full_disk_for_the_output_is_one_line(project: Path) -> None:
         )
 
     assert (done.returncode, done.stderr) == (1, "error: cannot write: No space left on device\n")
+
+
+def on_terminal(*arguments: str, columns: int, cwd: Path, **more: str) -> str:
+    """What a real `inv` prints on a terminal that is so many columns wide."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, columns))
+    with subprocess.Popen(
+        [sys.executable, "-m", "invoke", *arguments],
+        cwd=cwd,
+        env=environment(**{"CI": "", "NO_COLOR": "", "TERM": "xterm", "COLUMNS": "", **more}),
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+    ) as started:
+        os.close(theirs)
+        seen = b""
+        with contextlib.suppress(OSError):  # so a terminal ends that nobody has open any more
+            while more_bytes := os.read(ours, 4096):
+                seen += more_bytes
+        os.close(ours)
+        assert started.stderr is not None
+        assert started.stderr.read() == b""
+    return seen.decode().replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize("columns", [50, 80, 120])
+def test_on_a_terminal_no_line_is_wider_than_it_and_names_keep_their_end(
+    project: Path, columns: int
+) -> None:
+    make_entry(project / ".tmp", f"debug/{'a-long-label-' * 9}of-mine_1696348800")
+    make_entry(project / ".tmp", "cache/日本語のサムネイル_1696348800")
+
+    printed = on_terminal("temp-status", columns=columns, cwd=project)
+
+    assert "\x1b[1mproject" in printed
+    lines = re.sub(r"\x1b\[\d+m", "", printed).splitlines()
+    table = [line for line in lines if line.startswith(("category", "debug", "cache", "----"))]
+    assert len(table) >= 4
+    assert max(map(width, table)) <= columns
+    assert all("1696348800" in line for line in table if "…" in line and "debug" in line)
+
+
+def test_without_colours_a_terminal_gets_none(project: Path) -> None:
+    make_entry(project / ".tmp", "debug/x_1696348800")
+
+    for more in ({"NO_COLOR": "1"}, {"TERM": "dumb"}, {"CI": "true"}):
+        assert "\x1b" not in on_terminal("temp-status", columns=80, cwd=project, **more)

@@ -21,6 +21,7 @@ from .core.units import HOUR, read_count, read_number, spell_size
 from .errors import InvalidSettings, Refused, StorageError, TempError
 from .report import text
 from .report.progress import ProgressLine
+from .report.table import Screen
 from .store.allocation import layout_of
 from .store.listing import find_entry
 from .store.project import find_monorepo, find_project, monorepo_projects, root_of, user_root
@@ -144,7 +145,8 @@ def status(
         elif output != "csv" and not failed:
             style: Literal["table", "github"] = "github" if output == "github" else "table"
             title = f"{place.title} ({inventory.root})"
-            blocks.append(text.status_text(title, inventory, verdicts, shown, now, style))
+            screen = _screen() if style == "table" else None
+            blocks.append(text.status_text(title, inventory, verdicts, shown, now, style, screen))
     if output == "json":
         print(as_json.document("status", now, documents))
     elif output == "csv":
@@ -154,6 +156,17 @@ def status(
             blocks.append(f"{text.counted(empty, 'project', 'projects')} without entries")
         print("\n\n".join(blocks), end="\n" if blocks else "")
     return max(code, _print_problems(problems))
+
+
+def _screen() -> Screen | None:
+    """The terminal that is printed to, if it is one."""
+    if not sys.stdout.isatty():
+        return None
+    import shutil
+
+    plain = any(os.environ.get(name) for name in ("NO_COLOR", "CI"))
+    colour = not plain and os.environ.get("TERM") != "dumb"
+    return Screen(shutil.get_terminal_size().columns, colour)
 
 
 def _look(place: _Place, now: float, category: str | None) -> tuple[Inventory, list[Verdict]]:

@@ -11,6 +11,7 @@ from ..core.entry import Entry, Inventory, Problem
 from ..core.plan import Outcome, Plan, Report
 from ..core.retention import Reason, Verdict, what_would_change
 from ..core.units import spell_duration, spell_size
+from .table import Cell, Colour, Column, Screen, bar, table
 
 TableFormat = Literal["table", "github"]
 
@@ -18,7 +19,25 @@ _NAMED_RULES = frozenset({"in use", "pinned", "mounted", "unreadable", "tracked"
 """Reasons to keep that are worth a line each; the others are only counted."""
 
 _DONE = {"delete": "deleted", "trash": "trashed", "archive": "archived"}
-_HEADERS = ("category", "name", "size", "files", "age", "last change", "next clean")
+_COLUMNS = (
+    Column("category"),
+    Column("name", flexible=True),
+    Column("size", right=True),
+    Column("", optional=True),
+    Column("files", right=True, optional=True),
+    Column("age", right=True),
+    Column("last change", optional=True),
+    Column("next clean"),
+)
+_BAR = 3
+"""Which of them is the bar, for those who look at it."""
+
+_TOTALS = (
+    Column("category"),
+    Column("entries", right=True),
+    Column("size", right=True),
+    Column("would go", right=True),
+)
 
 
 def plain(text: str) -> str:
@@ -73,30 +92,35 @@ def _next_clean(verdict: Verdict) -> str:
     return f"goes: {verdict.reason}" + (f"; unreadable: {unread}" if unread else "")
 
 
-def _row(verdict: Verdict, now: float) -> list[str]:
+def _colour(verdict: Verdict) -> Colour:
+    if not verdict.keep:
+        return "red"
+    if verdict.entry.pin is not None:
+        return "cyan"
+    return "yellow" if verdict.entry.use is not None else ""
+
+
+def _row(verdict: Verdict, now: float, largest: int) -> list[Cell]:
     entry = verdict.entry
     return [
-        plain(entry.category),
-        plain(entry.name),
-        spell_size(entry.size),
-        str(entry.files),
-        _age(entry, now),
-        instant(entry.changed),
-        plain(_next_clean(verdict)),
+        Cell(plain(entry.category)),
+        Cell(plain(entry.name)),
+        Cell(spell_size(entry.size)),
+        Cell(bar(entry.size / largest if largest else 0.0)),
+        Cell(str(entry.files)),
+        Cell(_age(entry, now)),
+        Cell(instant(entry.changed)),
+        Cell(plain(_next_clean(verdict)), _colour(verdict)),
     ]
 
 
-def _table(headers: Sequence[str], rows: Iterable[Sequence[str]], style: TableFormat) -> str:
+def _github(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> str:
     from tabulate import tabulate
 
-    if style == "github":
-        # The backslash first: one that stands before a `|` would undo its escape.
-        cells = [[cell.replace("\\", "\\\\").replace("|", "\\|") for cell in row] for row in rows]
-        return tabulate(cells, headers, tablefmt="github", disable_numparse=True)
-    right = [
-        "right" if header in ("size", "files", "age", "entries") else "left" for header in headers
-    ]
-    return tabulate(list(rows), headers, tablefmt="simple", disable_numparse=True, colalign=right)
+    # The backslash first: one that stands before a `|` would undo its escape.
+    cells = [[cell.text.replace("\\", "\\\\").replace("|", "\\|") for cell in row] for row in rows]
+    titles = [column.title for column in columns]
+    return tabulate(cells, titles, tablefmt="github", disable_numparse=True)
 
 
 def status_text(
@@ -106,32 +130,53 @@ def status_text(
     shown: Sequence[Verdict],
     now: float,
     style: TableFormat,
+    screen: Screen | None = None,
 ) -> str:
-    """The status of one root: the entries `shown`, a total for each category and overall."""
-    lines = [f"### {plain(title)}" if style == "github" else plain(title), ""]
+    """The status of one root: what it is in all, the entries `shown`, a total for each category.
+
+    Without a `screen` it is plain text, of any width.
+    """
+    github = style == "github"
+    heading = f"### {plain(title)}" if github else plain(title)
+    lines = [screen.paint(heading, "bold") if screen is not None else heading]
+    if github:
+        lines.append("")
+    lines.append(summary(verdicts))
     if verdicts:
-        lines += [_table(_HEADERS, [_row(verdict, now) for verdict in shown], style), ""]
+        largest = max(verdict.entry.size for verdict in verdicts)
+        rows = [_row(verdict, now, largest) for verdict in shown]
+        columns: tuple[Column, ...] = _COLUMNS
+        if screen is None:
+            columns = (*_COLUMNS[:_BAR], *_COLUMNS[_BAR + 1 :])
+            rows = [[*row[:_BAR], *row[_BAR + 1 :]] for row in rows]
+        lines += ["", _github(columns, rows) if github else table(columns, rows, screen)]
         if len(shown) < len(verdicts):
-            lines += [f"{len(shown)} of {counted(len(verdicts))} shown", ""]
+            lines += ["", f"{len(shown)} of {counted(len(verdicts))} shown"]
         totals = category_totals(verdicts)
-        rows = [
-            [plain(category), str(count), spell_size(size), spell_size(goes)]
-            for category, (count, size, goes) in totals.items()
-        ]
-        rows.append(
-            [
-                "total",
-                str(len(verdicts)),
-                *(spell_size(sum(n[i] for n in totals.values())) for i in (1, 2)),
+        if len(totals) > 1:
+            by_category = [
+                [Cell(plain(category)), Cell(str(count)), *(Cell(spell_size(n)) for n in sizes)]
+                for category, (count, *sizes) in totals.items()
             ]
-        )
-        lines.append(_table(("category", "entries", "size", "would go"), rows, style))
-    else:
-        lines.append("no entries")
-    lines += ["", *_leftover_lines(inventory)]
+            lines += ["", (_github if github else table)(_TOTALS, by_category)]
+    lines.append("")
+    lines += _leftover_lines(inventory)
     if inventory.free is not None:
         lines.append(f"{spell_size(inventory.free)} free on its filesystem")
     return "\n".join(lines)
+
+
+def summary(verdicts: Sequence[Verdict]) -> str:
+    """`18 entries, 3.4 GiB on disk, 2.9 GiB reclaimable (85 %)`."""
+    if not verdicts:
+        return "no entries"
+    totals = category_totals(verdicts).values()
+    size, goes = (sum(sizes) for sizes in list(zip(*totals, strict=True))[1:])
+    share = f" ({100 * goes / size:.0f} %)" if goes else ""
+    return (
+        f"{counted(len(verdicts))}, {spell_size(size)} on disk, "
+        f"{spell_size(goes)} reclaimable{share}"
+    )
 
 
 def category_totals(verdicts: Iterable[Verdict]) -> dict[str, tuple[int, int, int]]:
