@@ -21,13 +21,14 @@ def a_terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], bytes]]
     """A real terminal as stderr; called, it gives back what was written to it since."""
     ours, theirs = os.openpty()
     tty.setraw(theirs)
-    os.set_blocking(ours, False)
 
     def read() -> bytes:
-        try:
-            return os.read(ours, 65536)
-        except BlockingIOError:
-            return b""
+        # What was written comes through a moment later, but in its order.
+        os.write(theirs, b"\0")
+        seen = b""
+        while not seen.endswith(b"\0"):
+            seen += os.read(ours, 65536)
+        return seen[:-1]
 
     with open(theirs, "w", encoding="utf-8") as stream, monkeypatch.context() as patch:
         patch.delenv("CI", raising=False)
