@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 from invoke.program import Program
 
@@ -122,7 +123,14 @@ def status(cwd: Path, *arguments: str, **more: str) -> dict[str, Any]:
     """The first root of `inv temp-status --format json`."""
     done = inv("temp-status", "--format", "json", *arguments, cwd=cwd, **more)
     assert done.stdout, done.stderr
-    document: dict[str, Any] = json.loads(done.stdout)["projects"][0]
+    document: dict[str, Any] = check_report(json.loads(done.stdout))["projects"][0]
+    return document
+
+
+def check_report(document: dict[str, Any]) -> dict[str, Any]:
+    """`document`, if it is what the schema says that `--format json` prints."""
+    schema = REPOSITORY / "common" / "temp" / "schemas" / "report.schema.json"
+    jsonschema.validate(document, json.loads(schema.read_text(encoding="utf-8")))
     return document
 
 
@@ -157,14 +165,14 @@ def process(code: str, *, cwd: Path, **more: str) -> Iterator[Process]:
         started.communicate()
 
 
-def as_plain_user(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def as_plain_user(*arguments: str, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
     """A real `inv` for which file permissions count: root's power over them is dropped."""
     command = [sys.executable, "-m", "invoke", *arguments]
     if os.geteuid() == 0:
         if not shutil.which("setpriv"):
             pytest.skip("root needs setpriv of util-linux to test file permissions")
         command = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search", *command]
-    return run(command, cwd=cwd)
+    return run(command, cwd=cwd, **more)
 
 
 @contextmanager

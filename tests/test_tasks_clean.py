@@ -10,12 +10,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.support import (
     as_plain_user,
+    check_report,
     environment,
     inv,
     listing,
@@ -408,9 +408,9 @@ def test_a_dry_run_prints_the_very_set_that_the_same_command_cleans(
         arguments = ("temp-clean", "--format", "json", *chance.choice(_LIMITS))
 
         assert tempkeep(*arguments, "--dry-run") == 0
-        planned = json.loads(capsys.readouterr().out)["projects"][0]
+        planned = check_report(json.loads(capsys.readouterr().out))["projects"][0]
         assert tempkeep(*arguments) == 0
-        done = json.loads(capsys.readouterr().out)["projects"][0]
+        done = check_report(json.loads(capsys.readouterr().out))["projects"][0]
 
         paths = {entry["path"] for entry in planned["entries"]}
         kept = {entry["path"] for entry in planned["kept"]}
@@ -648,7 +648,7 @@ def test_json_tells_what_became_of_each_entry(project: Path, capsys: Printed) ->
 
     assert tempkeep("temp-clean", "--max-age-hours", "24", "--format", "json") == 0
 
-    document: dict[str, Any] = json.loads(capsys.readouterr().out)
+    document = check_report(json.loads(capsys.readouterr().out))
     told = document["projects"][0]
     assert (document["schema"], document["kind"], document["dry_run"]) == (1, "clean", False)
     assert [(each["path"], each["status"]) for each in told["entries"]] == [

@@ -21,6 +21,7 @@ import pytest
 from common.temp.report.table import width
 from tests.support import (
     age,
+    check_report,
     environment,
     inv,
     listing,
@@ -37,8 +38,7 @@ HOSTILE = 'a"b,c\nd\te\x1b[31m;=1+1'
 def shown(capsys: Printed, *arguments: str) -> dict[str, Any]:
     """The JSON document of `temp-status`, which is expected to end with 0."""
     assert tempkeep("temp-status", "--format", "json", *arguments) == 0
-    document: dict[str, Any] = json.loads(capsys.readouterr().out)
-    return document
+    return check_report(json.loads(capsys.readouterr().out))
 
 
 def names(document: dict[str, Any]) -> list[str]:

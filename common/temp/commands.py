@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TextIO
 
@@ -18,8 +19,8 @@ from .core.layout import PIPELINE, SCRATCH, Layout
 from .core.plan import Disposal, Outcome, Plan, Report, Scope
 from .core.retention import STRATEGIES, Policy, Reason, Verdict, explain, judge
 from .core.units import HOUR, read_count, read_number, spell_size
-from .errors import InvalidSettings, Refused, StorageError, TempError
-from .report import text
+from .errors import InvalidSettings, Refused, StorageError, TempError, reason_of
+from .report import github, text
 from .report.progress import ProgressLine
 from .report.table import Screen
 from .store.allocation import layout_of
@@ -137,6 +138,8 @@ def status(
         if nothing and (place.is_extra or (all_projects and output != "json")):
             empty += not place.is_extra
             continue
+        if not failed:
+            _add_to_summary(partial(github.status_summary, place.title, verdicts))
         ordered = sorted(verdicts, key=order)
         shown = ordered[:most]
         listed.append((place.title, shown))
@@ -156,6 +159,18 @@ def status(
             blocks.append(f"{text.counted(empty, 'project', 'projects')} without entries")
         print("\n\n".join(blocks), end="\n" if blocks else "")
     return max(code, _print_problems(problems))
+
+
+def _add_to_summary(markdown: Callable[[], str]) -> None:
+    """Append to the summary of the step, in a workflow of GitHub that asks for one."""
+    path = os.environ.get("GITHUB_STEP_SUMMARY", "")
+    if not path or not github.is_action():
+        return
+    try:
+        with open(path, "a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(markdown())
+    except OSError as error:
+        print(f"problem: cannot add to {text.plain(path)}: {reason_of(error)}", file=sys.stderr)
 
 
 def _screen() -> Screen | None:
@@ -193,7 +208,8 @@ def _as_problem(place: _Place, error: TempError) -> tuple[Problem, ...]:
 
 def _print_problems(problems: Sequence[tuple[str, Problem]]) -> int:
     for title, problem in problems:
-        print(text.problem_line(title, problem), file=sys.stderr)
+        line = text.problem_line(title, problem)
+        print(github.warning(line) if github.is_action() else line, file=sys.stderr)
     return int(any(problem.blocking for _, problem in problems))
 
 
@@ -395,6 +411,8 @@ def _carry_out(
             except (StorageError, Refused) as error:
                 failed = error.exit_code
                 problems = (*problems, *_as_problem(place, error))
+        if not failed:
+            _add_to_summary(partial(github.clean_summary, place.title, plan, report))
         if output == "json":
             documents.append(as_json.clean_project(place.title, plan, report))
         elif report is not None:

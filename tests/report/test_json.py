@@ -6,11 +6,14 @@ import json
 import os
 from typing import Any
 
+import jsonschema  # type: ignore[import-untyped]
+import pytest
+
 from common.temp.core.entry import Inventory, Leftover, Problem, Use
 from common.temp.core.plan import Outcome, Plan, Report, Step
 from common.temp.core.retention import Policy, Reason, judge
 from common.temp.report.json import clean_project, document, status_project
-from tests.support import DAY, NOW, entry
+from tests.support import DAY, NOW, check_report, entry
 
 WHY = Reason("expired", "goes", "48 h > 24 h")
 OLD = entry(path="debug/old_1700000000", label="old", changed=NOW - 2 * DAY, size=8192, shared=4096)
@@ -188,3 +191,13 @@ def test_a_name_that_is_no_utf_8_comes_back_as_the_bytes_it_was() -> None:
     assert text.replace("\n", "").isprintable()
     path = json.loads(text)["projects"][0]["entries"][0]["path"]
     assert os.fsencode(path) == raw
+
+
+def test_the_schema_accepts_no_other_keys_and_no_fractions_of_bytes() -> None:
+    good = json.loads(document("status", NOW, [_status(OLD)]))
+    check_report(good)
+    for path, value in (("size_bytes", 1.5), ("size_bytes", "1"), ("more", 1), ("kind", "pipe")):
+        bad = json.loads(json.dumps(good))
+        bad["projects"][0]["entries"][0][path] = value
+        with pytest.raises(jsonschema.ValidationError):
+            check_report(bad)

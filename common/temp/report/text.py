@@ -114,7 +114,8 @@ def _row(verdict: Verdict, now: float, largest: int) -> list[Cell]:
     ]
 
 
-def _github(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> str:
+def github_table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> str:
+    """The rows as a table of GitHub's Markdown."""
     from tabulate import tabulate
 
     # The backslash first: one that stands before a `|` would undo its escape.
@@ -149,7 +150,7 @@ def status_text(
         if screen is None:
             columns = (*_COLUMNS[:_BAR], *_COLUMNS[_BAR + 1 :])
             rows = [[*row[:_BAR], *row[_BAR + 1 :]] for row in rows]
-        lines += ["", _github(columns, rows) if github else table(columns, rows, screen)]
+        lines += ["", github_table(columns, rows) if github else table(columns, rows, screen)]
         if len(shown) < len(verdicts):
             lines += ["", f"{len(shown)} of {counted(len(verdicts))} shown"]
         totals = category_totals(verdicts)
@@ -158,7 +159,7 @@ def status_text(
                 [Cell(plain(category)), Cell(str(count)), *(Cell(spell_size(n)) for n in sizes)]
                 for category, (count, *sizes) in totals.items()
             ]
-            lines += ["", (_github if github else table)(_TOTALS, by_category)]
+            lines += ["", (github_table if github else table)(_TOTALS, by_category)]
     lines.append("")
     lines += _leftover_lines(inventory)
     if inventory.free is not None:

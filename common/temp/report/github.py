@@ -1,0 +1,87 @@
+"""What GitHub Actions shows of a run: a summary of the step, and its problems as annotations."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Final
+
+from ..core.plan import Plan, Report
+from ..core.retention import Verdict
+from ..core.units import spell_size
+from .table import Cell, Column
+from .text import counted, github_table, plain, report_text, summary
+
+_MOST_ROWS: Final = 200
+"""A step may add a mebibyte to its summary; what is more is dropped as a whole."""
+
+_CLEANED: Final = (
+    Column("entry"),
+    Column("freed", right=True),
+    Column("what became of it"),
+    Column("why"),
+)
+_LARGEST: Final = (Column("entry"), Column("size", right=True), Column("next clean"))
+
+
+def is_action() -> bool:
+    """Whether this is a step of a GitHub workflow."""
+    return os.environ.get("GITHUB_ACTIONS") == "true"
+
+
+def warning(line: str) -> str:
+    """`line` as an annotation of the workflow's run."""
+    escaped = line.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return f"::warning title=tempkeep::{escaped}"
+
+
+def status_summary(title: str, verdicts: Sequence[Verdict]) -> str:
+    """The status of one root in Markdown: the totals, and the largest entries."""
+    ordered = sorted(verdicts, key=lambda verdict: (-verdict.entry.size, verdict.entry.path))
+    rows = [
+        [
+            Cell(plain(verdict.entry.path)),
+            Cell(spell_size(verdict.entry.size)),
+            Cell(f"{'stays' if verdict.keep else 'goes'}: {plain(str(verdict.reason))}"),
+        ]
+        for verdict in ordered[:_MOST_ROWS]
+    ]
+    return _section(title, summary(verdicts), _LARGEST, rows, len(verdicts))
+
+
+def clean_summary(title: str, plan: Plan, report: Report | None) -> str:
+    """What a clean did to one root in Markdown, or without a `report` what it would do."""
+    if report is None:
+        total = f"would clean {counted(len(plan.steps))}"
+        rows = [
+            [
+                Cell(plain(step.entry.path)),
+                Cell("" if step.entry.partial else spell_size(step.entry.size)),
+                Cell("planned"),
+                Cell(plain(str(step.reason))),
+            ]
+            for step in plan.steps[:_MOST_ROWS]
+        ]
+    else:
+        total = report_text(title, report).splitlines()[-1].partition(": ")[2]
+        rows = [
+            [
+                Cell(plain(outcome.step.entry.path)),
+                Cell(spell_size(outcome.freed_bytes)),
+                Cell(f"{outcome.status} {plain(outcome.detail)}".strip()),
+                Cell(plain(str(outcome.step.reason))),
+            ]
+            for outcome in report.outcomes[:_MOST_ROWS]
+        ]
+    return _section(title, total, _CLEANED, rows, len(plan.steps))
+
+
+def _section(
+    title: str, total: str, columns: Sequence[Column], rows: list[list[Cell]], of: int
+) -> str:
+    lines = [f"### tempkeep: {plain(title)}", "", total]
+    if rows:
+        lines += ["", github_table(columns, rows)]
+    if len(rows) < of:
+        lines += ["", f"{len(rows)} of {counted(of)} shown"]
+    return "\n".join([*lines, "", ""])
