@@ -152,6 +152,7 @@ def test_an_interrupted_clean_says_what_was_done(
         return outcome_line(outcome)
 
     monkeypatch.setattr(text, "outcome_line", interrupted)
+    monkeypatch.setenv("TEMPKEEP_WORKERS", "1")  # so that they go one after the other
 
     assert tempkeep("temp-clean") == 130
 
