@@ -111,17 +111,20 @@ def status(
     limit: str | None,
     output: str,
     all_projects: bool,
+    file: str | None = None,
 ) -> int:
-    """Print the status; the exit code."""
+    """Print the status, or write it to `file`; the exit code."""
+    from .report import html
     from .report import json as as_json
 
     order = _SORTS[_choice(sort, "--sort", tuple(_SORTS))]
-    _choice(output, "--format", ("table", "json", "csv", "github"))
+    _choice(output, "--format", ("table", "json", "csv", "github", "html"))
     most = None if limit is None else read_count(limit, "--limit")
     now = time.time()
     blocks: list[str] = []
     documents: list[dict[str, Any]] = []
     listed: list[tuple[str, Sequence[Verdict]]] = []
+    roots: list[html.Shown] = []
     problems: list[tuple[str, Problem]] = []
     empty = code = 0
     for place in _places(all_projects):
@@ -143,22 +146,40 @@ def status(
         ordered = sorted(verdicts, key=order)
         shown = ordered[:most]
         listed.append((place.title, shown))
+        roots.append(html.Shown(place.title, inventory, shown))
         if output == "json":
             documents.append(as_json.status_project(place.title, inventory, verdicts, shown, now))
-        elif output != "csv" and not failed:
+        elif output in ("table", "github") and not failed:
             style: Literal["table", "github"] = "github" if output == "github" else "table"
             title = f"{place.title} ({inventory.root})"
-            screen = _screen() if style == "table" else None
+            screen = _screen() if style == "table" and file is None else None
             blocks.append(text.status_text(title, inventory, verdicts, shown, now, style, screen))
     if output == "json":
-        print(as_json.document("status", now, documents))
+        said = as_json.document("status", now, documents)
     elif output == "csv":
-        print(text.status_csv(listed, now))
+        said = text.status_csv(listed, now)
+    elif output == "html":
+        said = html.page(listed[0][0] if listed else "no entries", roots, now)
     else:
         if empty:
             blocks.append(f"{text.counted(empty, 'project', 'projects')} without entries")
-        print("\n\n".join(blocks), end="\n" if blocks else "")
+        said = "\n\n".join(blocks)
+    if file is not None:
+        _write(Path(file), f"{said}\n")
+    else:
+        print(said, end="\n" if said else "")
     return max(code, _print_problems(problems))
+
+
+def _write(path: Path, content: str) -> None:
+    """Write a report to `path`, whole or not at all. Raises `StorageError`."""
+    fresh = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
+    try:
+        fresh.write_text(content, encoding="utf-8", errors="backslashreplace")
+        os.replace(fresh, path)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        raise StorageError.of(f"cannot write {path}", error, "choose another --output") from error
 
 
 def _add_to_summary(markdown: Callable[[], str]) -> None:

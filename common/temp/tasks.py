@@ -71,7 +71,8 @@ def _let_go_of_stdout() -> None:
         "category": "Only the entries of this category.",
         "sort": "Order of the entries: name (default), size or age.",
         "limit": "List at most this many entries; the totals still count all.",
-        "format": "table (default), json, csv or github.",
+        "format": "table (default), json, csv, github or html.",
+        "output": "Write to this file instead; html is one page that stands alone.",
         "all-projects": "All projects of the monorepo, not only this one.",
     }
 )
@@ -81,17 +82,23 @@ def temp_status(
     sort: str = "name",
     limit: str | None = None,
     format: str = "table",  # noqa: A002
+    output: str | None = None,
     all_projects: bool = False,
 ) -> None:
     """List scratch entries: size, age, who uses them, what the next clean does with them and why.
 
-    Writes nothing. Ends with 1 if something could not be read.
+    Changes nothing. Ends with 1 if something could not be read.
     """
     from . import commands
 
     _run(
         lambda: commands.status(
-            category=category, sort=sort, limit=limit, output=format, all_projects=all_projects
+            category=category,
+            sort=sort,
+            limit=limit,
+            output=format,
+            all_projects=all_projects,
+            file=output,
         )
     )
 

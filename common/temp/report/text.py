@@ -83,7 +83,7 @@ def _ago(entry: Entry, now: float) -> str:
     return "counts as new" if entry.future else f"{_age(entry, now)} ago"
 
 
-def _next_clean(verdict: Verdict) -> str:
+def next_clean(verdict: Verdict) -> str:
     """What becomes of an entry and why: all that keeps it, or the first that has it go."""
     if verdict.keep:
         keeping = [str(reason) for reason in verdict.reasons if reason.effect == "stays"]
@@ -110,7 +110,7 @@ def _row(verdict: Verdict, now: float, largest: int) -> list[Cell]:
         Cell(str(entry.files)),
         Cell(_age(entry, now)),
         Cell(instant(entry.changed)),
-        Cell(plain(_next_clean(verdict)), _colour(verdict)),
+        Cell(plain(next_clean(verdict)), _colour(verdict)),
     ]
 
 

@@ -1,0 +1,255 @@
+"""One page that shows all entries: self-contained, safe to open, of bounded size."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from html import escape
+from importlib.resources import files
+from string import Template
+from typing import Any, Final, NamedTuple
+from zlib import compressobj
+
+from ..core.entry import Inventory
+from ..core.retention import Verdict
+from ..core.units import DAY, HOUR, spell_size
+from .text import age_seconds, category_totals, counted, instant, next_clean, plain, summary
+from .treemap import Box, squarify
+
+_AREA: Final = Box(0.0, 0.0, 1000.0, 460.0)
+_HEADING: Final = 15.0
+_LEAST_AREA: Final = 90.0
+"""Of the map's 460,000: what is smaller is put together with the rest of its category."""
+
+_MOST_LEAVES: Final = 60
+"""How many labels a category shows, the largest; a page of thousands would be all map."""
+
+_AGES: Final = (
+    ("under an hour", HOUR),
+    ("under a day", DAY),
+    ("under a week", 7 * DAY),
+    ("under a month", 30 * DAY),
+    ("under a year", 365 * DAY),
+    ("older", float("inf")),
+)
+_MARKS: Final = ("goes", "stays", "used", "pinned", "mixed")
+
+
+class Shown(NamedTuple):
+    """One root on the page: its title, what a scan saw, and the verdicts on it."""
+
+    title: str
+    inventory: Inventory
+    verdicts: Sequence[Verdict]
+
+
+def page(title: str, roots: Sequence[Shown], now: float) -> str:
+    """The HTML of a page about `roots`, which loads nothing from elsewhere."""
+    verdicts = [verdict for root in roots for verdict in root.verdicts]
+    template = files(__package__).joinpath("page.html").read_text(encoding="utf-8")
+    return Template(template).substitute(
+        title=_text(title),
+        at=instant(now),
+        sum=_text(summary(verdicts)),
+        treemap=_treemap(roots),
+        ages=_ages(verdicts, now),
+        totals=_totals(roots),
+        problems=_problems(roots),
+        data=_data(roots, now),
+    )
+
+
+def _text(text: str) -> str:
+    return escape(plain(text))
+
+
+def _mark(verdict: Verdict) -> str:
+    if not verdict.keep:
+        return "goes"
+    if verdict.entry.pin is not None:
+        return "pinned"
+    return "used" if verdict.entry.use is not None else "stays"
+
+
+# -- the map ------------------------------------------------------------------------------------
+
+
+class _Leaf(NamedTuple):
+    size: int
+    mark: str
+    name: str
+    find: str
+    entries: int
+
+
+def _treemap(roots: Sequence[Shown]) -> str:
+    shapes = "".join(_projects(roots))
+    size = f"{_AREA.width:g} {_AREA.height:g}"
+    label = "Size by project, category and label; the table below says the same in words"
+    return f'<svg viewBox="0 0 {size}" role="group" aria-label="{label}">{shapes}</svg>'
+
+
+def _projects(roots: Sequence[Shown]) -> Iterator[str]:
+    sized = sorted(
+        ((sum(verdict.entry.size for verdict in root.verdicts), root) for root in roots),
+        key=lambda item: -item[0],
+    )
+    sized = [item for item in sized if item[0]]
+    for (size, root), box in zip(sized, squarify([s for s, _ in sized], _AREA), strict=True):
+        inner = box.within(2, _HEADING)
+        yield _frame(box, f"{root.title}, {spell_size(size)}")
+        by_category: dict[str, list[Verdict]] = {}
+        for verdict in root.verdicts:
+            by_category.setdefault(verdict.entry.category, []).append(verdict)
+        leaves = {name: _leaves(name, inside) for name, inside in by_category.items()}
+        sums = sorted(
+            ((sum(leaf.size for leaf in inside), name) for name, inside in leaves.items()),
+            reverse=True,
+        )
+        boxes = squarify([total for total, _ in sums], inner)
+        for (total, name), place in zip(sums, boxes, strict=True):
+            yield _frame(place, f"{name}, {spell_size(total)}")
+            yield from _category(leaves[name], place.within(1, _HEADING))
+
+
+def _leaves(category: str, verdicts: Sequence[Verdict]) -> list[_Leaf]:
+    """What a category shows, by label, largest first."""
+    by_label: dict[str, list[Verdict]] = {}
+    for verdict in verdicts:
+        by_label.setdefault(verdict.entry.label, []).append(verdict)
+    leaves = [
+        _Leaf(
+            sum(verdict.entry.size for verdict in inside),
+            _common(list(map(_mark, inside))),
+            label,
+            f"{category}/{label}",
+            len(inside),
+        )
+        for label, inside in by_label.items()
+    ]
+    return sorted(leaves, key=lambda leaf: (-leaf.size, leaf.name))
+
+
+def _common(marks: Sequence[str]) -> str:
+    return marks[0] if len(set(marks)) == 1 else "mixed" if "goes" in marks else "stays"
+
+
+def _category(leaves: Sequence[_Leaf], box: Box) -> Iterator[str]:
+    total = sum(leaf.size for leaf in leaves)
+    area = box.width * box.height
+    large = [leaf for leaf in leaves if total and leaf.size / total * area >= _LEAST_AREA]
+    large = large[:_MOST_LEAVES]
+    rest = leaves[len(large) :]
+    if rest:
+        count = sum(leaf.entries for leaf in rest)
+        find = rest[0].find.rpartition("/")[0] + "/"
+        marks = [leaf.mark for leaf in rest]
+        size = sum(leaf.size for leaf in rest)
+        large = sorted(
+            [*large, _Leaf(size, _common(marks), f"{count} more", find, count)],
+            key=lambda leaf: -leaf.size,
+        )
+    for leaf, place in zip(large, squarify([leaf.size for leaf in large], box), strict=True):
+        if place.width < 0.5 or place.height < 0.5:
+            continue
+        said = _text(f"{leaf.name}: {counted(leaf.entries)}, {spell_size(leaf.size)}")
+        yield (
+            f'<a href="#entries" data-find="{_text(leaf.find)}" aria-label="{said}">'
+            f'<rect class="{leaf.mark}" {_spelled(place)}/><title>{said}</title>'
+            f"{_label(place, leaf.name)}</a>"
+        )
+
+
+def _frame(box: Box, heading: str) -> str:
+    return f'<rect class="frame" {_spelled(box)}/>{_label(box, heading, "head")}'
+
+
+def _label(box: Box, text: str, kind: str = "") -> str:
+    """As much of `text` as has room there; about six units a letter."""
+    letters = int((box.width - 6) / 6.2)
+    text = plain(text)
+    if letters < 3 or box.height < _HEADING - 2:
+        return ""
+    cut = text if len(text) <= letters else f"{text[: letters - 1]}…"
+    name = f' class="{kind}"' if kind else ""
+    return f'<text{name} x="{box.x + 4:.0f}" y="{box.y + 11.5:.0f}">{escape(cut)}</text>'
+
+
+def _spelled(box: Box) -> str:
+    return f'x="{box.x:.1f}" y="{box.y:.1f}" width="{box.width:.1f}" height="{box.height:.1f}"'
+
+
+# -- the rest -----------------------------------------------------------------------------------
+
+
+def _ages(verdicts: Sequence[Verdict], now: float) -> str:
+    counts = [0] * len(_AGES)
+    sizes = [0] * len(_AGES)
+    for verdict in verdicts:
+        age = age_seconds(verdict.entry, now)
+        index = next(index for index, (_, limit) in enumerate(_AGES) if age < limit)
+        counts[index] += 1
+        sizes[index] += verdict.entry.size
+    largest = max(sizes) or 1
+    return "".join(
+        f'<span>{name}</span><i style="width:{100 * size / largest:.1f}%"></i>'
+        f'<span class="num">{spell_size(size)} in {counted(count)}</span>'
+        for (name, _), count, size in zip(_AGES, counts, sizes, strict=True)
+    )
+
+
+def _totals(roots: Sequence[Shown]) -> str:
+    head = (
+        "<tr><th>project</th><th>category</th>"
+        + "".join(f'<th class="num">{name}</th>' for name in ("entries", "size", "would go"))
+        + '<th class="num">free on its filesystem</th></tr>'
+    )
+    rows = []
+    for root in roots:
+        free = "" if root.inventory.free is None else spell_size(root.inventory.free)
+        for category, (count, size, goes) in category_totals(root.verdicts).items():
+            numbers = (str(count), spell_size(size), spell_size(goes), free)
+            rows.append(
+                f'<tr><td title="{_text(root.inventory.root)}">{_text(root.title)}</td>'
+                f"<td>{_text(category)}</td>"
+                + "".join(f'<td class="num">{number}</td>' for number in numbers)
+                + "</tr>"
+            )
+    return f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _problems(roots: Sequence[Shown]) -> str:
+    lines = [
+        f"<li>{_text(root.title)}: {_text(problem.path)}: {_text(problem.what)}</li>"
+        for root in roots
+        for problem in root.inventory.problems
+    ]
+    return f"<h2>Problems</h2><ul>{''.join(lines)}</ul>" if lines else ""
+
+
+def _data(roots: Sequence[Shown], now: float) -> str:
+    """The entries for the script of the page: JSON, deflated, in base 64."""
+    numbers: dict[str, int] = {}
+
+    def number(text: str) -> int:
+        return numbers.setdefault(plain(text), len(numbers))
+
+    entries: list[list[Any]] = [
+        [
+            number(root.title),
+            number(verdict.entry.category),
+            plain(verdict.entry.name),
+            verdict.entry.size,
+            verdict.entry.files,
+            age_seconds(verdict.entry, now),
+            _MARKS.index(_mark(verdict)),
+            number(next_clean(verdict)),
+        ]
+        for root in roots
+        for verdict in root.verdicts
+    ]
+    said = {"marks": _MARKS, "texts": list(numbers), "entries": entries}
+    deflate = compressobj(9, wbits=-15)
+    packed = deflate.compress(json.dumps(said, separators=(",", ":")).encode()) + deflate.flush()
+    return b64encode(packed).decode()
