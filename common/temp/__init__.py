@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         temp_working_dir,
     )
     from .errors import InvalidName, InvalidSettings, Refused, StorageError, TempError
+    from .jobs import JobStorage, StorageRoot
     from .legacy import get_temp_dir
     from .manager import TempManager
     from .pins import pin, unpin
@@ -31,6 +32,8 @@ _HOMES = {
     "Refused": "errors",
     "StorageError": "errors",
     "TempError": "errors",
+    "JobStorage": "jobs",
+    "StorageRoot": "jobs",
     "get_temp_dir": "legacy",
     "TempManager": "manager",
     "pin": "pins",
@@ -40,8 +43,10 @@ _HOMES = {
 __all__ = [
     "InvalidName",
     "InvalidSettings",
+    "JobStorage",
     "Refused",
     "StorageError",
+    "StorageRoot",
     "TempError",
     "TempManager",
     "get_cache_temp_dir",

@@ -15,6 +15,7 @@ from common.temp.core.layout import (
     STAMP_BYTES,
     Layout,
     check_category,
+    check_job_id,
     check_label,
     check_name,
     check_suffix,
@@ -66,9 +67,9 @@ def test_what_is_no_safe_path_component_is_refused_with_the_reason(name: str, pr
     assert isinstance(refused.value, ValueError)
 
 
-@pytest.mark.parametrize("check", [check_label, check_category])
+@pytest.mark.parametrize("check", [check_label, check_category, check_job_id])
 @pytest.mark.parametrize("name", ["..", "a/b", ""])
-def test_labels_and_categories_are_checked(check: type, name: str) -> None:
+def test_labels_categories_and_job_ids_are_checked(check: type, name: str) -> None:
     with pytest.raises(InvalidName):
         check(name)
 

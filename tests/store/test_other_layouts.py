@@ -208,5 +208,43 @@ def test_one_that_is_made_where_another_has_just_gone_keeps_its_lease(tmp_path: 
     assert paths(root, JOBS) == []
 
 
+def test_what_is_made_again_while_the_last_is_deleted_keeps_its_lease(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    allocate_named(str(root), "job", JOBS)
+
+    def make_it_again(files: int, size: int) -> None:
+        if not (root / "job").exists():
+            discard(str(root), "job", JOBS)  # of another thread, which finds nothing
+            allocate_named(str(root), "job", JOBS)
+
+    execute(prepare(root, EVERYTHING, NOW, layout=JOBS), on_freed=make_it_again, workers=1)
+    (entry,) = scan(root, NOW, layout=JOBS).entries
+    assert entry.use is not None
+    lease.release(str(root), "job")
+
+
+def test_what_is_no_entry_any_more_is_not_discarded(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    os.rmdir(allocate_named(str(root), "job", JOBS))
+    (root / "job").write_text("mine")
+    assert "is not a directory any more" in discard(str(root), "job", JOBS)
+    assert (root / "job").read_text() == "mine"
+
+
+def test_what_is_no_entry_any_more_when_it_is_measured_is_none(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    make_root(str(root), JOBS)
+    for name in ("a", "b"):
+        make_entry(root, name)
+
+    def replace(entries: int, size: int) -> None:
+        if entries == 1:
+            (root / "b").rename(tmp_path / "moved")
+            (root / "b").write_text("mine")
+
+    plan = prepare(root, EVERYTHING, NOW, layout=JOBS, progress=replace, workers=1)
+    assert [step.entry.path for step in plan.steps] == ["a"]
+
+
 def test_every_layout_is_known_by_its_name() -> None:
     assert [LAYOUTS[layout.name] for layout in (SCRATCH, *OTHERS)] == [SCRATCH, *OTHERS]

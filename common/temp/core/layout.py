@@ -94,6 +94,15 @@ def check_category(category: str) -> str:
     return check_name(category, "category")
 
 
+def check_job_id(job_id: str) -> str:
+    """`job_id`, if a job's directory can be named by it. Raises `InvalidName`."""
+    if not isinstance(job_id, str):
+        raise InvalidName(f"job id {job_id!r} is no text; use one plain path component")
+    if job_id in ROOT_FILES:
+        _refuse(job_id, "job id", "is the name of a file of the root itself")
+    return check_name(job_id, "job id")
+
+
 def check_suffix(suffix: str, label: str) -> str:
     """`suffix`, if a file of `label` can end with it. Raises `InvalidName`."""
     if suffix:

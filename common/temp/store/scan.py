@@ -313,6 +313,8 @@ def _entry(
     if looked.failure:
         problems.append(Problem(item.path, looked.failure, blocking=looked.mode != 0))
         return None
+    if layout.category and not layout.holds(item.path, is_directory=stat.S_ISDIR(looked.mode)):
+        return None  # it was replaced since it was listed
     measured = Measured.unpack(looked.measured)
     unreadable: str | None = None
     for where, what in measured.problems:

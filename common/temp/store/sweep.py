@@ -288,6 +288,12 @@ class _Facts:
         if self._area is not None:
             self._area.close()
 
+    def give_up(self, entry: Entry) -> None:
+        """End this process's lease on `entry`, which is no longer in its place, if it had one."""
+        if entry.path in self.owned:
+            self.owned.discard(entry.path)
+            lease.release(str(self.root), entry.path)
+
     def objection(self, step: Step, policy: Policy) -> str:
         """Why `step` must not be carried out any more; "" if it may."""
         entry = step.entry
@@ -347,6 +353,8 @@ def _claim(step: Step, facts: _Facts, despite_lock: bool) -> Claim:
     except BaseException:
         claim.close()
         raise
+    # Now, not when it is deleted: by then another thread may have made the next of that name.
+    facts.give_up(entry)
     return claim
 
 
@@ -354,8 +362,7 @@ def _outcome(step: Step, facts: _Facts, removed: Removed, done: str = "") -> Out
     if removed.failures:
         what = spell_failures(removed)
         return Outcome(step, "failed", f"{done}, but {what}" if done else what, removed.freed_bytes)
-    if step.entry.path in facts.owned:
-        lease.release(str(facts.root), step.entry.path)
+    facts.give_up(step.entry)
     return Outcome(step, "done", done, removed.freed_bytes)
 
 
@@ -444,11 +451,12 @@ def _locked(step: Step, facts: _Facts, despite_lock: bool) -> Iterator[None]:
 # -- for the faces ------------------------------------------------------------------------------
 
 
-def discard(root: str, relative: str) -> str:
+def discard(root: str, relative: str, layout: Layout = SCRATCH) -> str:
     """Remove the entry of this process at `relative`; "" or why it could not be removed.
 
     Does nothing in a forked child, which did not make it, nor for an entry that is gone. What
-    cannot be removed is no longer this process's, and goes with the next sweep.
+    cannot be removed is no longer this process's, and goes with the next sweep; what is in its
+    place but is no entry of `layout` is left alone.
     """
     owner = lease.own(root)
     if owner is None or relative not in owner.live:
@@ -457,6 +465,10 @@ def discard(root: str, relative: str) -> str:
     path = os.path.join(root, relative)
     try:
         status = os.lstat(path)
+        if layout.category and not layout.holds(
+            relative, is_directory=stat.S_ISDIR(status.st_mode)
+        ):
+            raise NotClaimed("is not a directory any more, so it is left alone")
         with claimed(Path(root), relative, (status.st_dev, status.st_ino)) as claim:
             removed = claim.remove()
         if removed.failures:

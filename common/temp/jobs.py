@@ -1,0 +1,286 @@
+"""A directory for each job of a service: made when the job comes, deleted when it is done."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, Final, Generic
+
+from .core.layout import JOBS, check_job_id
+from .errors import StorageError, TempError
+from .store import lease
+from .store.allocation import allocate_named, make_root
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    from .core.plan import Plan
+    from .core.retention import Policy
+else:
+    from typing import TypeVar
+
+_log: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class JobStorage:
+    """The directory of a job and the files in it: absolute paths, reserved but not created.
+
+    `StorageRoot.allocate_job` makes it, and `output_dir`.
+    """
+
+    root: Path
+    tlog_path: Path = Path("input.tlog")
+    csv_path: Path = Path("input.csv")
+    video_path: Path = Path("input.mp4")
+    calibration_path: Path = Path("calibration.json")
+    output_dir: Path = Path("output")
+
+
+if TYPE_CHECKING:
+    Job = TypeVar("Job", default=JobStorage)
+else:
+    Job = TypeVar("Job")
+
+
+class StorageRoot(Generic[Job]):
+    """A directory in which each job has one of its own, `<root>/<job_id>`; made if missing.
+
+    A job is in use while the process that allocated it lives, in which threads may allocate and
+    release side by side. Several services may share a root. Other files than those of `JobStorage`
+    are those of a `job_type`: any frozen dataclass with a field `root`, and a field for each file
+    whose default is its name. The values are paths in the job's directory, and an `output_dir` is
+    made with it:
+
+        @dataclass(frozen=True, slots=True)
+        class Scan:
+            root: Path
+            image_path: Path = Path("scan.tiff")
+            output_dir: Path = Path("pages")
+
+        scans = StorageRoot(Path("var/scans"), job_type=Scan)
+        scans.allocate_job("a").image_path  # …/var/scans/a/scan.tiff
+
+    Raises `TypeError` for another type, `Refused` for a directory that holds more than jobs (a
+    project, the home directory), or `StorageError`.
+    """
+
+    def __init__(self, root: Path, job_type: type[Job] = JobStorage) -> None:  # type: ignore[assignment]
+        self._files = _files_of(job_type)
+        self._make: Callable[..., Job] = job_type
+        try:
+            self._root = Path(os.path.abspath(root))
+        except FileNotFoundError as error:
+            raise StorageError.of(
+                "the working directory is gone", error, "give an absolute path"
+            ) from error
+        make_root(str(self._root), JOBS)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self._root)!r})"
+
+    @property
+    def root(self) -> Path:
+        """The absolute directory of all jobs."""
+        return self._root
+
+    def allocate_job(self, job_id: str) -> Job:
+        """The storage of a new job, whose directory is made, and its output directory.
+
+        Raises `InvalidName` (a `ValueError`) for an id that is not one safe path component,
+        `FileExistsError` if anything of that name is there, `Refused` or `StorageError`. Then
+        nothing was made.
+        """
+        path = self._path(job_id)
+        job = self._make(root=path, **{name: path / file for name, file in self._files.items()})
+        output = _output_of(job, path)
+        with _turn(path):
+            allocate_named(str(self._root), job_id, JOBS)
+            if output is None:
+                return job
+            try:
+                os.makedirs(output, exist_ok=True)
+            except BaseException as error:
+                self._discard(job_id)
+                if isinstance(error, OSError):
+                    raise StorageError.of(f"cannot make {output}", error) from error
+                raise
+        return job
+
+    def release_job(self, job_id: str) -> None:
+        """Delete the directory of a job; one that is not there is none.
+
+        What cannot be deleted is logged as a warning, and goes with the next `cleanup_all` or
+        sweep; what another process uses is logged and stays. Raises `InvalidName`
+        (a `ValueError`) for an id that is not one safe path component.
+        """
+        path = self._path(job_id)
+        with _turn(path):
+            problem = self._discard(job_id)
+        if problem:
+            _log.warning("cannot release %s: %s", path, problem)
+
+    def cleanup_all(self) -> int:
+        """Delete every job's directory that no other process uses; how many went.
+
+        Those of this process go as well, whatever uses them here. Files beside them stay, and so
+        does what is pinned. What cannot be deleted is logged as a warning.
+        """
+        from .core.retention import Policy
+
+        return self._clean(Policy(everything=True))
+
+    def recover(self) -> int:
+        """Delete the directories that dead processes left, for a service to begin with; how many.
+
+        Those of live processes stay, this one's included, and so does what is pinned. What cannot
+        be deleted is logged as a warning.
+        """
+        from .store.sweep import ABANDONED
+
+        return self._clean(ABANDONED)
+
+    def _path(self, job_id: str) -> Path:
+        return self._root / check_job_id(job_id)
+
+    def _discard(self, job_id: str) -> str:
+        """Delete one job's directory; "" or why it is still there."""
+        root = str(self._root)
+        owner = lease.own(root)
+        # Where the root was replaced, what lies under that name is not what this process made.
+        if owner is not None and job_id in owner.live and owner.is_current():
+            from .store.sweep import discard
+
+            return discard(root, job_id, JOBS)
+        if lease.is_gone(os.path.join(root, job_id)):
+            lease.release(root, job_id)
+            return ""
+        return self._discard_orphan(job_id)
+
+    def _discard_orphan(self, job_id: str) -> str:
+        from .store.sweep import ABANDONED, execute
+
+        try:
+            plan = self._plan(ABANDONED)
+            for kept in plan.kept:
+                if kept.entry.path == job_id:
+                    return str(kept.reason)
+            steps = tuple(step for step in plan.steps if step.entry.path == job_id)
+            for outcome in execute(plan._replace(steps=steps)).outcomes:
+                if outcome.status != "done" and not lease.is_gone(str(self._root / job_id)):
+                    return outcome.detail
+        except (TempError, OSError) as error:
+            return str(error)
+        return ""
+
+    def _clean(self, policy: Policy) -> int:
+        from .store.sweep import execute
+
+        try:
+            report = execute(self._plan(policy))
+        except (TempError, OSError) as error:
+            _log.warning("cannot clean %s: %s", self._root, error)
+            return 0
+        gone = {outcome.step.entry.path for outcome in report.done}
+        for outcome in report.outcomes:
+            if outcome.status == "failed":
+                path = self._root / outcome.step.entry.path
+                _log.warning("cannot delete %s: %s", path, outcome.detail)
+        for problem in report.problems:
+            if problem.blocking and problem.path not in gone:
+                _log.warning("cannot clean %s: %s", self._root / problem.path, problem.what)
+        return len(gone)
+
+    def _plan(self, policy: Policy) -> Plan:
+        from .store.sweep import prepare
+
+        return prepare(self._root, policy, time.time(), layout=JOBS, sizes=False)
+
+
+# -- what a job's files are called --------------------------------------------------------------
+
+
+def _files_of(job_type: type[Any]) -> dict[str, PurePath]:
+    """The names of the files that `job_type` declares, by field. Raises `TypeError`."""
+    if not (isinstance(job_type, type) and is_dataclass(job_type)):
+        raise TypeError(f"job_type {job_type!r} is no dataclass; declare a frozen one")
+    what = f"job_type {job_type.__qualname__}"
+    if not job_type.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        raise TypeError(f"{what} is not frozen; declare it with @dataclass(frozen=True)")
+    declared = {field.name: field for field in fields(job_type) if field.init}
+    if declared.pop("root", None) is None:
+        raise TypeError(f"{what} has no field `root`, which is the job's directory; add it")
+    files: dict[str, PurePath] = {}
+    for name, field in declared.items():
+        named = field.default
+        if isinstance(named, PurePath):
+            if named.is_absolute() or not named.parts or ".." in named.parts:
+                raise TypeError(f"{what}: field `{name}` names {named}, which is not in the job")
+            files[name] = named
+        elif named is MISSING and field.default_factory is MISSING:
+            raise TypeError(
+                f'{what}: field `{name}` names no file; give it a default such as Path("input.csv")'
+            )
+    return files
+
+
+def _output_of(job: object, path: Path) -> Path | None:
+    """The output directory of `job`, be it a field or a property. Raises `TypeError`."""
+    output = getattr(job, "output_dir", None)
+    if output is None:
+        return None
+    below = os.path.normpath(output)
+    if not Path(below).is_relative_to(path):
+        raise TypeError(f"{type(job).__qualname__}.output_dir is {output}, which is not in {path}")
+    return Path(below)
+
+
+# -- one thread at a time for each job ----------------------------------------------------------
+
+
+class _Turn:
+    """Whose turn it is at one job, and how many want it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.wanted = 0
+
+
+_turns: dict[Path, _Turn] = {}
+_turns_lock = threading.RLock()  # not a plain one: a signal's handler may release jobs, too
+
+
+@contextlib.contextmanager
+def _turn(path: Path) -> Iterator[None]:
+    """Wait until no other thread makes or deletes the directory at `path`.
+
+    Of two that release a job, the later would give up the lease of one that a third has made
+    there meanwhile.
+    """
+    with _turns_lock:
+        turn = _turns.setdefault(path, _Turn())
+        turn.wanted += 1
+    try:
+        with turn.lock:
+            yield
+    finally:
+        with _turns_lock:
+            turn.wanted -= 1
+            if not turn.wanted:
+                _turns.pop(path, None)
+
+
+def _forget_after_fork() -> None:
+    global _turns_lock
+    _turns_lock = threading.RLock()
+    _turns.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_after_fork)
