@@ -207,6 +207,13 @@ def test_a_child_forked_in_the_block_leaves_the_directory_to_its_parent(project:
     assert not path.exists()
 
 
+@pytest.mark.parametrize("hours", [None, 0, 24])
+def test_cleaning_within_a_block_leaves_its_directory(project: Path, hours: int | None) -> None:
+    with TempManager.auto_cleanup_dir("job") as path:
+        TempManager.clean_persistent_temps(hours)
+        assert path.exists()
+
+
 def test_directories_of_a_killed_process_are_cleaned_by_the_next_sweep(project: Path) -> None:
     code = (
         "from common.temp import *\n"

@@ -190,6 +190,7 @@ def test_the_limits_that_an_entry_is_within_are_all_named() -> None:
 _PROTECTED: list[tuple[dict[str, Any], Policy, str]] = [
     ({"use": OWNER}, EVERYTHING, "in use: python (pid 7)"),
     ({"use": MINE}, Policy(max_age=0), "in use: python (pid 8)"),
+    ({"use": MINE}, ABANDONED, "in use: python (pid 8)"),
     ({"pin": "for the paper"}, EVERYTHING, "pinned: for the paper"),
     ({"pin": ""}, EVERYTHING, "pinned: no reason given"),
     ({}, Policy(everything=True, exclude=("x", "demo*")), "excluded: matches demo*"),
@@ -231,7 +232,6 @@ def test_no_strategy_overrides_a_protection(name: str, protection: dict[str, Any
     ("overrides", "policy"),
     [
         ({"use": MINE}, EVERYTHING),
-        ({"use": MINE}, ABANDONED),
         ({"use": OWNER}, Policy(everything=True, spare_in_use=False)),
         ({}, Policy(everything=True, exclude=("x", "?emo"))),
         ({}, Policy(everything=True, keep_last=0)),

@@ -162,7 +162,7 @@ def _in_use(case: _Case) -> Reason | None:
     use = case.entry.use
     if use is None:
         return _USED_BY_NOBODY
-    if use.mine and (case.policy.everything or case.policy.abandoned):
+    if use.mine and case.policy.everything:
         return Reason("in use", "silent", "by this very process, which asked for everything")
     if not case.policy.spare_in_use:
         return Reason("in use", "silent", f"{use.who}, overridden by --include-in-use")

@@ -316,7 +316,7 @@ class _Facts:
     def _user_of(self, entry: Entry, rules: Policy) -> str:
         self.leases.refresh()
         use = self.leases.use_of(entry.path, time.time(), entry.changed)
-        if use is not None and not (use.mine and (rules.everything or rules.abandoned)):
+        if use is not None and not (use.mine and rules.everything):
             return use.who
         if time.monotonic() - self._looked_at > _PROCESS_CHECK_SECONDS:
             self._busy = busy_entries(self.root)
