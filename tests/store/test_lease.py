@@ -9,6 +9,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -596,6 +597,70 @@ def test_a_compaction_that_fails_leaves_the_old_journal_in_force(
     leases = Leases(root)
     leases.refresh()
     assert leases.use_of("debug/kept", 0, 0) is not None
+
+
+def interrupt(monkeypatch: pytest.MonkeyPatch, line: bytes, work: Callable[[], object]) -> None:
+    """Have `work` done by the thread that is about to write `line`, as by a signal's handler."""
+    real = lease._append
+
+    def append(descriptor: int, data: bytes) -> None:
+        if data == line:
+            monkeypatch.setattr(lease, "_append", real)
+            work()
+        real(descriptor, data)
+
+    monkeypatch.setattr(lease, "_append", append)
+
+
+def test_what_interrupts_a_record_can_give_up_another(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = owner_of(str(root))
+    owner.record("debug/x")
+    interrupt(monkeypatch, b"+debug/y\n", lambda: owner.release("debug/x"))
+    owner.record("debug/y")
+    leases = Leases(root)
+    leases.refresh()
+    assert leases.use_of("debug/x", 0, 0) is None
+    assert leases.use_of("debug/y", 0, 0) is not None
+
+
+def test_what_interrupts_a_release_can_give_up_another(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = owner_of(str(root))
+    for name in "xyz":
+        owner.record(f"debug/{name}")
+    interrupt(monkeypatch, b"-debug/y\n", lambda: owner.release("debug/x"))
+    owner.release("debug/y")
+    leases = Leases(root)
+    leases.refresh()
+    used = [leases.use_of(f"debug/{name}", 0, 0) is not None for name in "xyz"]
+    assert used == [False, False, True]
+
+
+def test_what_interrupts_a_compaction_can_record_and_give_up(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "_COMPACT_AFTER", 6)
+    owner = owner_of(str(root))
+    first = owner.id
+    for name in ("kept", "x", "y", "z"):
+        owner.record(f"debug/{name}")
+
+    def work() -> None:
+        owner.record("debug/late")
+        owner.release("debug/x")
+
+    owner.release("debug/z")
+    owner.record("debug/z")
+    interrupt(monkeypatch, b"+debug/kept\n+debug/x\n+debug/y\n", work)
+    owner.release("debug/z")
+    assert owner.id != first
+    leases = Leases(root)
+    leases.refresh()
+    used = [leases.use_of(f"debug/{name}", 0, 0) is not None for name in ("kept", "x", "late")]
+    assert used == [True, False, True]
 
 
 def full() -> bytes:

@@ -89,7 +89,7 @@ class _Place(NamedTuple):
 
 _places: dict[int, _Place] = {}
 _numbers = itertools.count(_FIRST)
-_lock = threading.Lock()
+_lock = threading.RLock()  # for a signal's handler or a finalizer may interrupt who holds it
 
 
 def _new(place: _Place) -> int:

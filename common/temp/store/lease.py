@@ -22,6 +22,7 @@ import stat
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,7 +95,10 @@ class Owner:
         self.live: dict[str, int] = {}
         self.forked = False
         self._lines = 0
-        self._lock = threading.Lock()
+        # A signal's handler and a finalizer may interrupt the very thread that holds it.
+        self._lock = threading.RLock()
+        self._is_writing = False
+        self._given_up: deque[str] = deque()
         self._closed = False
         # One value, so that a thread that looks on while it is replaced never sees halves of two.
         self._file = self._open()
@@ -151,26 +155,48 @@ class Owner:
         with self._lock:
             if self._closed:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self._file.path)
-            _append(self._file.descriptor, f"+{relative}\n".encode())
-            self.live[relative] = self.live.get(relative, 0) + 1
-            self._lines += 1
+            was_writing, self._is_writing = self._is_writing, True
+            try:
+                _append(self._file.descriptor, f"+{relative}\n".encode())
+                self.live[relative] = self.live.get(relative, 0) + 1
+                self._lines += 1
+            finally:
+                self._is_writing = was_writing
+                if not was_writing:
+                    self._release_given_up()
 
     def release(self, relative: str) -> None:
-        """Note that the entry at `relative` is no longer this process's."""
+        """Note that the entry at `relative` is no longer this process's.
+
+        By who interrupts a thread that is writing here, that thread will note it when it goes on.
+        """
+        self._given_up.append(relative)
         with self._lock:
-            left = self.live.pop(relative, 0) - 1
-            if left > 0:
-                self.live[relative] = left
-            if left != 0 or self._closed:
-                return
-            # On a full disk the line cannot be written; the record then ends with the process.
-            with contextlib.suppress(OSError):
-                _append(self._file.descriptor, f"-{relative}\n".encode())
-            self._lines += 1
-            # A forked child may work in an entry of ours, which the file that it holds protects.
-            large = self._lines > _COMPACT_AFTER and len(self.live) * 2 < self._lines
-            if large and not self.forked:
-                self._compact()
+            if not self._is_writing:
+                self._release_given_up()
+
+    def _release_given_up(self) -> None:
+        while self._given_up:
+            self._is_writing = True
+            try:
+                self._release(self._given_up.popleft())
+            finally:
+                self._is_writing = False
+
+    def _release(self, relative: str) -> None:
+        left = self.live.pop(relative, 0) - 1
+        if left > 0:
+            self.live[relative] = left
+        if left != 0 or self._closed:
+            return
+        # On a full disk the line cannot be written; the record then ends with the process.
+        with contextlib.suppress(OSError):
+            _append(self._file.descriptor, f"-{relative}\n".encode())
+        self._lines += 1
+        # A forked child may work in an entry of ours, which the file that it holds protects.
+        large = self._lines > _COMPACT_AFTER and len(self.live) * 2 < self._lines
+        if large and not self.forked:
+            self._compact()
 
     def _compact(self) -> None:
         """Go over to a new owner file that holds only what is live.
@@ -184,12 +210,16 @@ class Owner:
             fresh = self._open()
         except OSError:
             return
+        kept = sorted(self.live)
         try:
-            _append(fresh.descriptor, "".join(f"+{path}\n" for path in sorted(self.live)).encode())
+            _append(fresh.descriptor, "".join(f"+{path}\n" for path in kept).encode())
         except OSError:
             _discard(fresh.path, fresh.descriptor)
             return
         old, self._file = self._file, fresh
+        for path in sorted(self.live.keys() - set(kept)):  # recorded by who interrupted this
+            with contextlib.suppress(OSError):
+                _append(fresh.descriptor, f"+{path}\n".encode())
         _discard(old.path, old.descriptor)
 
     def replace_by(self, other: Owner) -> None:
