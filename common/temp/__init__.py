@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .jobs import JobStorage, StorageRoot
     from .legacy import get_temp_dir
     from .manager import TempManager
+    from .outputs import OutputRoot
     from .pins import pin, unpin
 
 __version__ = "0.1.0"
@@ -36,6 +37,7 @@ _HOMES = {
     "StorageRoot": "jobs",
     "get_temp_dir": "legacy",
     "TempManager": "manager",
+    "OutputRoot": "outputs",
     "pin": "pins",
     "unpin": "pins",
 }
@@ -44,6 +46,7 @@ __all__ = [
     "InvalidName",
     "InvalidSettings",
     "JobStorage",
+    "OutputRoot",
     "Refused",
     "StorageError",
     "StorageRoot",

@@ -29,7 +29,7 @@ from ..core.layout import (
 )
 from ..errors import Refused, StorageError
 from .lease import check_store, owner_of, release
-from .project import check_root, find_project, holds_more, root_of, user_root
+from .project import absolute, check_root, find_project, holds_more, root_of, user_root
 
 _ATTEMPTS = 64
 _CACHEDIR_TAG = (
@@ -99,7 +99,7 @@ def allocate(root: str, category: str | None, label: str) -> str:
             continue
         except (FileNotFoundError, NotADirectoryError) as failure:
             owner.release(relative)
-            error = failure
+            error = failure.with_traceback(None)  # which holds this frame, and so its callers
             _make_category(root, category)
             continue
         except OSError as failure:
@@ -175,6 +175,46 @@ def allocate_file(root: str, category: str | None, label: str, suffix: str) -> s
         release(root, relative)
         raise _refusal(f"cannot make {path}", error) from error
     return path
+
+
+def allocate_run(directory: str) -> str:
+    """The path of a new, empty directory in `directory`, named by the second, in UTC.
+
+    `20250917T013040Z`, or `20250917T013040Z-2` where that is taken: `mkdir` decides who gets a
+    name. It is nobody's entry. Raises `FileNotFoundError` if `directory` is not there, or
+    `StorageError`.
+    """
+    number = 1
+    while True:
+        path = f"{directory}/{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+        if number > 1:
+            path += f"-{number}"
+        try:
+            os.mkdir(path)
+        except FileExistsError:
+            number += 1
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise _refusal(f"cannot make {path}", error) from error
+        else:
+            return path
+
+
+def allocate_run_in(output_dir: str | os.PathLike[str]) -> str:
+    """As `allocate_run`; `output_dir` is made if it is missing, and those above it."""
+    directory = str(absolute(Path(output_dir)))
+    for _ in range(_ATTEMPTS):
+        try:
+            os.makedirs(directory, exist_ok=True)
+        except FileExistsError as error:
+            if not os.path.isdir(directory):
+                raise _refusal(f"cannot make {directory}", error) from error
+        except OSError as error:
+            raise _refusal(f"cannot make {directory}", error) from error
+        with contextlib.suppress(FileNotFoundError):  # removed at this moment
+            return allocate_run(directory)
+    raise StorageError(0, f"cannot make a run: {directory} vanished {_ATTEMPTS} times")
 
 
 def layout_of(root: Path, default: Layout = SCRATCH) -> Layout:

@@ -25,7 +25,7 @@ def find_project(start: Path | None = None) -> Path:
     directory, one like it that everybody may write to, or `/` does not count. With none, `start`
     itself.
     """
-    here = _absolute(start)
+    here = absolute(start)
     return next(_marked(here), here)
 
 
@@ -142,7 +142,11 @@ def _is_plainly_below(path: Path, monorepo: Path) -> bool:
     return os.path.realpath(path) == os.path.join(os.path.realpath(monorepo), relative)
 
 
-def _absolute(start: Path | None) -> Path:
+def absolute(start: Path | None) -> Path:
+    """`start` from the root of the filesystem; the working directory if it is `None`.
+
+    Raises `StorageError` if the working directory, which it takes for that, is gone.
+    """
     try:
         return Path(os.path.abspath(start)) if start is not None else Path(os.getcwd())
     except FileNotFoundError as error:

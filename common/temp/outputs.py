@@ -1,0 +1,187 @@
+"""`OutputRoot`: a root for the outputs of one process, gone with it at the latest."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import sys
+import threading
+import weakref
+from pathlib import Path
+from typing import Any
+
+from .core.layout import AUTO
+from .errors import StorageError
+from .store.allocation import allocate, allocate_run, allocate_run_in
+from .store.project import user_root
+
+_ATTEMPTS = 64
+
+_log = logging.getLogger(__name__)
+
+
+class OutputRoot:
+    """Makes run directories: under one temporary root of its own, or where the caller says.
+
+    Nothing is on disk until a run directory is asked for. The temporary root is private to this
+    user and lies in the system's temporary directory. It goes with `cleanup`, with the instance
+    (at its garbage collection), or with the process, whichever is first: keep the instance for as
+    long as its paths are in use. What a killed process leaves goes with the next sweep.
+
+    Threads may share an instance. A forked child has a root of its own and leaves its parent's
+    alone; so has a copy, pickled or not. `multiprocessing`'s workers clean up when they end.
+    """
+
+    __slots__ = ("__weakref__", "_state")
+
+    def __init__(self) -> None:
+        self._state = _State()
+        with _guard:
+            _live.add(self)
+
+    @property
+    def temp_dir(self) -> Path | None:
+        """The absolute path of the temporary root; `None` while there is none."""
+        made = self._state.made
+        return Path(made.path) if made is not None else None
+
+    def run_dir(self, output_dir: str | os.PathLike[str] | None = None) -> Path:
+        """The absolute path of a new, empty directory that is named by the second, in UTC.
+
+        `20250917T013040Z`, or `20250917T013040Z-2` where that is taken. It is in the temporary
+        root, which is made if there is none (or none any more); or in `output_dir`, which is made
+        if missing, and of which no cleanup takes anything. Raises `Refused` or `StorageError`.
+        """
+        if output_dir is not None:
+            return Path(allocate_run_in(output_dir))
+        state = self._state
+        for _ in range(_ATTEMPTS):
+            with state.lock:
+                made = state.made or self._make_root(state)
+                try:
+                    return Path(allocate_run(made.path))
+                except FileNotFoundError:
+                    # Somebody removed it, or a signal's handler has just cleaned up.
+                    if state.made is made:
+                        state.forget()
+                        made.remove()
+        raise StorageError(0, f"cannot make a run: {made.path} vanished {_ATTEMPTS} times")
+
+    def cleanup(self) -> None:
+        """Remove the temporary root, if there is one, and forget it; the next run has a fresh one.
+
+        Logs the path; what cannot be removed is logged as a warning and left to the next sweep.
+        It may be called at any time, by any thread, also by a signal's handler.
+        """
+        state = self._state
+        with state.lock:
+            made = state.forget()
+        if made is not None and made.remove():
+            _log.info("removed %s", made.path)
+
+    @staticmethod
+    def cleanup_all() -> None:
+        """Do `cleanup` for every live instance."""
+        for instance in _instances():
+            instance.cleanup()
+
+    def _make_root(self, state: _State) -> _TemporaryRoot:
+        _clean_up_with_worker()
+        state.made = made = _TemporaryRoot()
+        state.finalizer = weakref.finalize(self, made.remove)
+        state.finalizer.atexit = False  # see the end of this module
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy begins afresh: it would remove the root under the other's feet."""
+        return type(self), ()
+
+
+class _State:
+    """What one instance has in this process.
+
+    The lock is one that a thread can take twice, since a signal's handler may interrupt `run_dir`.
+    """
+
+    __slots__ = ("finalizer", "lock", "made")
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.made: _TemporaryRoot | None = None
+        self.finalizer: weakref.finalize[[], OutputRoot] | None = None
+
+    def forget(self) -> _TemporaryRoot | None:
+        """What was made, if anything; from now on the caller's."""
+        made, self.made = self.made, None
+        if made is not None and self.finalizer is not None:
+            self.finalizer.detach()
+        return made
+
+
+class _TemporaryRoot:
+    """An entry among this user's auto-cleanup entries."""
+
+    __slots__ = ("_pid", "_relative", "_root", "path")
+
+    def __init__(self) -> None:
+        # Imported by now: at the interpreter's end nothing should have to be.
+        from .store import sweep  # noqa: F401
+
+        self._pid = os.getpid()
+        self._root = str(user_root())
+        # A path that was never used: what still reads from one that is gone shall find nothing.
+        self.path = allocate(self._root, AUTO, f"outputs-{os.urandom(4).hex()}")
+        self._relative = self.path[len(self._root) + 1 :]
+
+    def remove(self) -> bool:
+        """Whether this removed it; if it cannot be, a warning says why. A forked child does not."""
+        from .store.sweep import discard
+
+        if os.getpid() != self._pid:
+            return False
+        was_there = os.path.lexists(self.path)
+        problem = discard(self._root, self._relative)
+        if problem:
+            _log.warning("cannot remove %s: %s", self.path, problem)
+        return was_there and not problem
+
+
+# -- all instances of this process --------------------------------------------------------------
+
+_live: weakref.WeakSet[OutputRoot] = weakref.WeakSet()
+_guard = threading.RLock()
+_worker = 0
+"""The process in which multiprocessing has been told to clean up."""
+
+
+def _instances() -> tuple[OutputRoot, ...]:
+    with _guard:
+        return tuple(_live)
+
+
+def _clean_up_with_worker() -> None:
+    """Have a process that multiprocessing forked clean up at its end: it ends without `atexit`."""
+    global _worker
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None and _worker != os.getpid():
+        _worker = os.getpid()
+        # With the priority by which multiprocessing removes its own temporary directory.
+        util.Finalize(None, OutputRoot.cleanup_all, exitpriority=-100)
+
+
+def _forget_after_fork() -> None:
+    """Have every instance begin afresh in the child, whatever the parent's threads were at."""
+    global _guard, _live
+    _guard = threading.RLock()
+    _live = weakref.WeakSet(tuple(_live))
+    for instance in tuple(_live):
+        instance._state.forget()
+        instance._state = _State()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_after_fork)
+# After the lease's own, which has been registered by now, and so before it: without a lease there
+# is nothing that may be removed. (The exit of `weakref.finalize` may be registered earlier.)
+atexit.register(OutputRoot.cleanup_all)
