@@ -206,7 +206,9 @@ def test_entries_of_multiprocessing_workers_are_held_by_the_workers(
         "sys.path.insert(0, '.'); runpy.run_path('worker.py', run_name='__main__')"
     )
     if method == "spawn":
-        code = f"import os, sys; os.execv(sys.executable, ['python', 'worker.py', {method!r}])"
+        code = (
+            f"import os, sys; os.execv(sys.executable, [sys.executable, 'worker.py', {method!r}])"
+        )
     with process(code, cwd=project) as maker:
         path = Path(maker.first_line)
         assert hold(project / ".tmp", path) == "owner"
