@@ -21,6 +21,7 @@ REPOSITORY = Path(__file__).resolve().parent
 COPIED = ("projects", "pyproject.toml", "tasks.py")
 CLIENTS = {
     "photos": "makes thumbnails, a contact sheet and a report of photos that scikit-image ships",
+    "impact": "samples what insurance plans do to visits to the doctor, chunk by chunk to disk",
 }
 """The clients under `projects/`, each with a task `demo`, and what that does."""
 

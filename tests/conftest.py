@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,9 @@ from common.temp.store import allocation, lease
 from tests.support import make_project
 
 FIGURE = "figure"
+
+# Before the clients' tests import NumPy, whose threads would be there already when tests fork.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 @pytest.fixture
