@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from .manager import TempManager
     from .outputs import OutputRoot
     from .pins import pin, unpin
+    from .tracking import (
+        FileCleanupManager,
+        TempFileContext,
+        ThreadedFileCleanupManager,
+        temp_file_async,
+    )
 
 __version__ = "0.1.0"
 
@@ -40,9 +46,14 @@ _HOMES = {
     "OutputRoot": "outputs",
     "pin": "pins",
     "unpin": "pins",
+    "FileCleanupManager": "tracking",
+    "TempFileContext": "tracking",
+    "ThreadedFileCleanupManager": "tracking",
+    "temp_file_async": "tracking",
 }
 
 __all__ = [
+    "FileCleanupManager",
     "InvalidName",
     "InvalidSettings",
     "JobStorage",
@@ -51,12 +62,15 @@ __all__ = [
     "StorageError",
     "StorageRoot",
     "TempError",
+    "TempFileContext",
     "TempManager",
+    "ThreadedFileCleanupManager",
     "get_cache_temp_dir",
     "get_debug_temp_dir",
     "get_temp_dir",
     "pin",
     "pytest_temp_dirs",
+    "temp_file_async",
     "temp_working_dir",
     "unpin",
 ]

@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 
 from common.temp import get_cache_temp_dir, get_debug_temp_dir
+from common.temp.core.layout import FILES
 from common.temp.core.retention import Policy
 from common.temp.errors import Refused, StorageError
 from common.temp.store import lease
-from common.temp.store.allocation import allocate, make_root
+from common.temp.store.allocation import adopt, allocate, make_root
 from common.temp.store.lease import Leases, owner_of
 from tests.support import (
     DAY,
@@ -73,6 +74,16 @@ def test_however_a_process_ends_it_holds_nothing_any_more(project: Path, end: st
         assert hold(project / ".tmp", path) == ""
         assert len(swept(project / ".tmp").done) == 1
         assert not path.exists()
+
+
+@pytest.mark.parametrize("name", ["\udcff", "ä\r", "-x", "+"])
+def test_an_entry_of_whatever_name_is_held(tmp_path: Path, name: str) -> None:
+    adopt(str(tmp_path / "files"), name, FILES)
+    leases = Leases(tmp_path / "files")
+    leases.refresh()
+    use = leases.use_of(name, NOW, NOW)
+    assert use is not None
+    assert use.mine
 
 
 def test_an_entry_says_which_process_made_it(project: Path) -> None:

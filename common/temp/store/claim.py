@@ -200,8 +200,8 @@ class HoldingArea:
         category, _, name = path.rpartition("/")
         try:
             directory = self.top
-            if category:
-                directory = _opened(stack, category, DIRECTORY_FLAGS, self.top)
+            for part in category.split("/") if category else ():
+                directory = _opened(stack, part, DIRECTORY_FLAGS, directory)
             status = at.stat(name, dir_fd=directory, follow_symlinks=False)
         except FileNotFoundError:
             raise NotClaimed("is gone already") from None

@@ -157,7 +157,7 @@ class Owner:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self._file.path)
             was_writing, self._is_writing = self._is_writing, True
             try:
-                _append(self._file.descriptor, f"+{relative}\n".encode())
+                _append(self._file.descriptor, os.fsencode(f"+{relative}\n"))
                 self.live[relative] = self.live.get(relative, 0) + 1
                 self._lines += 1
             finally:
@@ -191,7 +191,7 @@ class Owner:
             return
         # On a full disk the line cannot be written; the record then ends with the process.
         with contextlib.suppress(OSError):
-            _append(self._file.descriptor, f"-{relative}\n".encode())
+            _append(self._file.descriptor, os.fsencode(f"-{relative}\n"))
         self._lines += 1
         # A forked child may work in an entry of ours, which the file that it holds protects.
         large = self._lines > _COMPACT_AFTER and len(self.live) * 2 < self._lines
@@ -212,22 +212,23 @@ class Owner:
             return
         kept = sorted(self.live)
         try:
-            _append(fresh.descriptor, "".join(f"+{path}\n" for path in kept).encode())
+            _append(fresh.descriptor, os.fsencode("".join(f"+{path}\n" for path in kept)))
         except OSError:
             _discard(fresh.path, fresh.descriptor)
             return
         old, self._file = self._file, fresh
         for path in sorted(self.live.keys() - set(kept)):  # recorded by who interrupted this
             with contextlib.suppress(OSError):
-                _append(fresh.descriptor, f"+{path}\n".encode())
+                _append(fresh.descriptor, os.fsencode(f"+{path}\n"))
         _discard(old.path, old.descriptor)
 
     def replace_by(self, other: Owner) -> None:
         """Hand over to `other`, since this one's file is gone and entries may still be there."""
         with self._lock:
-            for relative in sorted(self.live):
+            for relative, times in sorted(self.live.items()):
                 with contextlib.suppress(OSError):
                     other.record(relative)
+                    other.live[relative] += times - 1
             self._closed = True
             os.close(self._file.descriptor)
 

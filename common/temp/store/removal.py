@@ -416,6 +416,30 @@ class Removal:
         self._stack.append(again)
 
 
+def unlink_at(parent: int, name: str) -> Removed:
+    """Delete the file, link or the like `name` in the directory open at `parent`.
+
+    Never a directory, whatever is put in its place meanwhile. Raises `OSError`.
+    """
+    status = at.stat(name, dir_fd=parent, follow_symlinks=False)
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
+    at.unlink(name, dir_fd=parent)
+    removed = Removed(files=1)
+    removed.note_link((status.st_dev, status.st_ino), 1, status.st_nlink, status.st_blocks * 512)
+    return removed
+
+
+def rmdir_at(parent: int, name: str) -> Removed:
+    """Remove the directory `name` in the directory open at `parent`, if it is empty.
+
+    Raises `OSError`.
+    """
+    status = at.stat(name, dir_fd=parent, follow_symlinks=False)
+    at.rmdir(name, dir_fd=parent)
+    return Removed(freed_bytes=status.st_blocks * 512, directories=1)
+
+
 def make_accessible(parent: int, name: str) -> None:
     """Give the owner read, write and search permission on the directory `name` in `parent`.
 

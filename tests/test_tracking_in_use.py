@@ -1,0 +1,214 @@
+"""Tracked files among processes: what lives is kept, what was killed is cleaned."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.temp import FileCleanupManager, ThreadedFileCleanupManager
+from common.temp.core.layout import FILES
+from common.temp.store.pinning import write_pin
+from tests.driven import Driven
+from tests.store.children import until
+from tests.support import Process, in_holding, inv, make_entry, make_project, process, status
+
+ROOTS = '[tool.tempkeep]\nroots = ["var/files"]\n'
+
+SERVICE = """
+import sys
+from pathlib import Path
+from common.temp import ThreadedFileCleanupManager
+manager = ThreadedFileCleanupManager({base!r})
+for name in {names!r}:
+    path = Path({base!r}, name)
+    manager.track_file(path)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("work")
+{more}
+print("ready", flush=True)
+sys.stdin.readline()
+"""
+
+
+def service(base: Path, *names: str, more: str = "") -> AbstractContextManager[Process]:
+    """A process that tracks files of those names in `base`, and has made them."""
+    code = SERVICE.format(base=str(base), names=names, more=more)
+    return process(code, cwd=base.parent)
+
+
+def kill(running: Process) -> None:
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """The directory of files of a project whose settings name it."""
+    project = make_project(tmp_path / "project", ROOTS)
+    (project / "var").mkdir()
+    return project / "var" / "files"
+
+
+@pytest.fixture(params=[FileCleanupManager, ThreadedFileCleanupManager])
+def kind(request: pytest.FixtureRequest) -> Any:
+    """Either manager."""
+    return request.param
+
+
+def names(base: Path) -> list[str]:
+    """What lies in `base`, but its store."""
+    return sorted(name for name in os.listdir(base) if name != ".tempkeep")
+
+
+@pytest.mark.parametrize("clean", [("--max-age-hours", "0"), ("--everything",)])
+def test_a_clean_leaves_the_files_of_a_live_process_and_takes_those_of_a_killed_one(
+    base: Path, clean: tuple[str, ...]
+) -> None:
+    project = base.parents[1]
+    with service(base, "one", "sub/two") as running:
+        assert inv("temp-clean", *clean, cwd=project).returncode == 0
+        assert names(base) == ["one", "sub"]
+        assert (base / "sub" / "two").exists()
+        kill(running)
+    assert inv("temp-clean", *clean, cwd=project).returncode == 0
+    assert names(base) == []
+
+
+def test_the_status_says_who_uses_a_tracked_file(base: Path) -> None:
+    with service(base, "one") as running:
+        shown = inv("temp-status", cwd=base.parents[1]).stdout
+    assert f"in use: pid {running.pid}" in shown
+    assert status(base.parents[1])["entries"] == []  # of the project's own root
+
+
+def test_what_a_killed_run_tracked_is_recovered_and_nothing_else(base: Path, kind: Any) -> None:
+    with service(base, "one", "sub/two", "pinned", "live") as killed, service(base, "live"):
+        files = Driven(kind, base)
+        own = files.file("own")
+        files.file("somebody's", tracked=False, hours=1000)
+        make_entry(base, "directory", age_hours=1000)
+        write_pin(base, "pinned", "for the report", FILES)
+        assert files.recover() == 0
+        kill(killed)
+        assert files.recover() == 2
+        assert names(base) == ["directory", "live", "own", "pinned", "somebody's"]
+        assert own.exists()
+        assert files.recover() == 0
+
+
+def test_a_file_that_a_killed_run_had_let_go_stays(base: Path, kind: Any) -> None:
+    with service(base, "one", "two", more="manager.untrack_file(path)") as killed:
+        kill(killed)
+    assert Driven(kind, base).recover() == 1
+    assert names(base) == ["two"]
+
+
+def test_what_the_next_run_tracks_under_the_name_of_an_orphan_stays(base: Path, kind: Any) -> None:
+    with service(base, "sub/old") as killed:
+        kill(killed)
+    files = Driven(kind, base)
+    files.file("sub/new")
+    assert files.recover() == 0
+    assert (base / "sub" / "new").exists()
+
+
+def test_a_process_that_ends_leaves_what_it_tracks_to_the_next_run(base: Path, kind: Any) -> None:
+    with service(base, "one") as ending:
+        ending.communicate("\n")
+    assert names(base) == ["one"]
+    assert Driven(kind, base).recover() == 1
+
+
+@pytest.mark.parametrize("start", ["start", "with"])
+def test_to_start_cleans_what_a_killed_run_left(base: Path, kind: Any, start: str) -> None:
+    with service(base, "one", "sub/two") as killed:
+        kill(killed)
+    begin = "with manager: print(os.listdir(path), flush=True)"
+    if kind is FileCleanupManager:
+        begin = "\n".join(
+            (
+                "async def main():",
+                "    async with manager: print(os.listdir(path), flush=True)",
+                "asyncio.run(main())",
+            )
+        )
+    if start == "start":
+        begin = "manager.start_periodic_cleanup(); print(1, flush=True); input()"
+    code = (
+        f"import asyncio, os\nfrom common.temp import {kind.__name__} as Manager\n"
+        f"path = {str(base)!r}\nmanager = Manager(path)\n{begin}\n"
+    )
+    with process(code, cwd=base.parent) as running:
+        if start == "start":
+            until(lambda: names(base) == [], "what was left is cleaned")
+        assert running.first_line in ("1", "['.tempkeep']")
+
+
+def test_a_directory_of_another_live_process_stays(
+    base: Path, kind: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    with service(base, "sub/file") as other:
+        files = Driven(kind, base)
+        assert files.cleanup_directory(base / "sub") is False
+        assert files.cleanup_file(base / "sub" / "file") is False
+        assert files.cleanup_old_files(0)["removed_count"] == 0
+        assert (base / "sub" / "file").exists()
+        assert f"in use by pid {other.pid}" in caplog.text
+        kill(other)
+        assert files.cleanup_directory(base / "sub") is True
+
+
+def test_one_s_own_file_goes_from_a_directory_that_another_process_uses_too(
+    base: Path, kind: Any
+) -> None:
+    with service(base, "sub/theirs"):
+        files = Driven(kind, base)
+        own = files.file("sub/own")
+        assert files.cleanup_file(own) is True
+        assert names(base / "sub") == ["theirs"]
+
+
+def test_an_empty_directory_in_which_another_process_is_about_to_write_stays(
+    base: Path, kind: Any
+) -> None:
+    with service(base, "sub/file", more="path.unlink()"):
+        files = Driven(kind, base)
+        (base / "empty").mkdir()
+        files.cleanup_old_files()
+        assert names(base) == ["sub"]
+
+
+MIDWAY = """
+big = Path({base!r}, "big")
+big.mkdir()
+manager.track_file(big)
+for number in range(200):
+    (big / str(number)).touch()
+turns = iter([True] * 2)
+
+def go_on():
+    if not next(turns, False):
+        print("midway", flush=True)
+        sys.stdin.readline()
+    return True
+
+manager._cleanup_old_files(0, go_on)
+"""
+
+
+def test_a_clean_up_that_is_killed_midway_is_finished_by_the_next_run(
+    base: Path, kind: Any
+) -> None:
+    with service(base, more=MIDWAY.format(base=str(base))) as running:
+        assert running.first_line == "midway"
+        kill(running)
+    (held,) = in_holding(base)
+    assert 0 < len(os.listdir(base / ".tempkeep" / "holding" / held)) < 200
+    assert names(base) == []
+    Driven(kind, base).recover()
+    assert in_holding(base) == []
