@@ -254,8 +254,20 @@ def scanned(root: Path) -> dict[str, Entry]:
 
 def swept(root: Path, policy: Policy = EVERYTHING, **options: Any) -> Report:
     """What a real sweep of `root` did."""
-    archive, workers = options.pop("archive", None), options.get("workers")
-    return execute(prepare(root, policy, time.time(), **options), archive=archive, workers=workers)
+    archive, form = options.get("archive"), options.pop("archive_format", "dir")
+    return execute(
+        prepare(root, policy, time.time(), **options),
+        archive=archive,
+        archive_format=form,
+        workers=options.get("workers"),
+    )
+
+
+def stored(archive: Path) -> list[str]:
+    """What was archived in `archive`: all that lies there but what belongs to it."""
+    names = os.listdir(archive) if archive.is_dir() else []
+    ours = (".gitignore", ".tempkeep", ".tempkeep.json")
+    return sorted(name for name in names if not name.endswith(ours))
 
 
 def outcomes(report: Report) -> dict[str, tuple[str, str]]:

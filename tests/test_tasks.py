@@ -17,7 +17,15 @@ from invoke.exceptions import Exit
 from common.temp import commands, tasks
 from tests.support import environment, inv, listing, make_entry, run
 
-SHARED = {"clean", "temp-clean", "temp-explain", "temp-pin", "temp-status", "temp-unpin"}
+SHARED = {
+    "clean",
+    "temp-clean",
+    "temp-explain",
+    "temp-pin",
+    "temp-restore",
+    "temp-status",
+    "temp-unpin",
+}
 OWN = "\n@task\ndef build(c):\n    print('built')\n"
 OWN_CLEAN = "\n@task\ndef clean(c):\n    print('own clean')\n"
 

@@ -314,6 +314,7 @@ def _drafts(
                     layout=place.layout(),
                     disposal=disposal,
                     scope=scope,
+                    archive=None if place.abandoned_only else place.settings.archive_path(),
                     sizes=sizes,
                     workers=place.settings.workers,
                     progress=line,
@@ -417,7 +418,12 @@ def _carry_out(
     for draft in drafts:
         place, plan = draft.place, draft.plan
         nothing = not (
-            plan.steps or plan.kept or plan.leftovers or plan.problems or plan.out_of_scope
+            plan.steps
+            or plan.archives
+            or plan.kept
+            or plan.leftovers
+            or plan.problems
+            or plan.out_of_scope
         )
         if nothing and (place.is_extra or output != "json"):
             empty += [] if place.is_extra else [place.title]
@@ -454,9 +460,10 @@ def _execute(place: _Place, plan: Plan, *, quiet: bool, background: bool) -> Rep
     from .store.sweep import execute
 
     line = ProgressLine("cleaning:")
-    whole = len(plan.steps)
+    whole = len(plan.archives) + len(plan.steps)
     # Where not all was measured, entries say how far it is.
-    inside = sum(step.entry.files + step.entry.directories for step in plan.steps)
+    steps = (*plan.archives, *plan.steps)
+    inside = sum(step.entry.files + step.entry.directories for step in steps)
     done = freed = gone = 0
 
     def show() -> None:
@@ -482,7 +489,8 @@ def _execute(place: _Place, plan: Plan, *, quiet: bool, background: bool) -> Rep
     try:
         return execute(
             plan,
-            archive=place.settings.archive_path(),
+            archive=None if place.abandoned_only else place.settings.archive_path(),
+            archive_format=place.settings.archive_format,
             on_outcome=on_outcome,
             on_freed=on_freed,
             workers=place.settings.workers,
@@ -554,6 +562,47 @@ def unpin_entry(path: str, *, dry_run: bool = False) -> int:
     else:
         verb = "unpinned" if remove_pin(place.root, relative) else "was not pinned:"
     print(f"{verb} {text.plain(relative)}")
+    return 0
+
+
+# -- temp-restore ---------------------------------------------------------------------------------
+
+
+def list_archived() -> int:
+    """Print what lies in the project's archive; the exit code."""
+    from .store.archive import list_archive
+
+    settings = load(find_project())
+    archive = settings.archive_path()
+    rows = []
+    for archived in list_archive(archive, root_of(settings.project)):
+        said, when = archived.manifest, text.instant(archived.archived_at)
+        if said is None:
+            what = archived.problem or "it has no manifest"
+            rows.append((archived.name, archived.format, "?", when, "?", what))
+            continue
+        was, why = str(said.root_from(archive) / said.path), "; ".join(said.reasons)
+        rows.append((archived.name, archived.format, spell_size(said.size), when, was, why))
+    print(text.archive_text(str(archive), rows))
+    return 0
+
+
+def restore_archived(name: str, *, dry_run: bool = False) -> int:
+    """Put back what is called `name` in the project's archive; the exit code."""
+    from .store.restore import find_archived, finish_killed, place_of, restore
+
+    settings = load(find_project())
+    archive = settings.archive_path()
+    place = place_of(archive, find_archived(archive, name, settings.project), settings.project)
+    if dry_run:
+        print(f"would restore {text.plain(name)} as {text.plain(str(place.full))}")
+        return 0
+    finish_killed(archive, place.root)
+    # Again: a restoring that was killed may have been all but finished.
+    archived = find_archived(archive, name, settings.project)
+    place = place_of(archive, archived, settings.project)
+    restore(archive, archived, place)
+    print(f"restored {text.plain(archived.name)} as {text.plain(str(place.full))}")
     return 0
 
 

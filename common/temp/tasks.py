@@ -9,13 +9,23 @@ import io
 import os
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from invoke.collection import Collection
 from invoke.context import Context
 from invoke.exceptions import Exit
-from invoke.tasks import task
+from invoke.parser.argument import Argument
+from invoke.tasks import Task, task
 
-__all__ = ["clean", "temp_clean", "temp_explain", "temp_pin", "temp_status", "temp_unpin"]
+__all__ = [
+    "clean",
+    "temp_clean",
+    "temp_explain",
+    "temp_pin",
+    "temp_restore",
+    "temp_status",
+    "temp_unpin",
+]
 
 
 def _run(command: Callable[[], int]) -> None:
@@ -190,6 +200,54 @@ def temp_unpin(c: Context, path: str) -> None:
     _run(lambda: commands.unpin_entry(path, dry_run=bool(c.config.run.dry)))
 
 
+class _NameOrList(Task[Any]):
+    """A task whose name is not asked for where `--list` is given."""
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        """The arguments, as invoke wants them."""
+        arguments = super().get_arguments(ignore_unknown_help)
+        (listing,) = (argument for argument in arguments if argument.name == "list")
+        for index, argument in enumerate(arguments):
+            if argument.name == "name":
+                arguments[index] = _Name(argument, listing)
+        return arguments
+
+
+class _Name(Argument):
+    def __init__(self, argument: Argument, listing: Argument) -> None:
+        self.__dict__.update(argument.__dict__)
+        self._listing = listing
+
+    @property
+    def value(self) -> Any:
+        return "" if self._value is None and self._listing.value else self._value
+
+    @value.setter
+    def value(self, text: str) -> None:
+        self.set_value(text, cast=True)
+
+
+@task(
+    klass=_NameOrList,
+    help={
+        "name": "What to put back: its name in the archive, or the path that it had.",
+        "list": "List what is in the archive.",
+    },
+)
+def temp_restore(c: Context, name: str, list: bool = False) -> None:  # noqa: A002
+    """Put back what was archived, verified, never over anything; or list what is there.
+
+    It counts as new from then on. Ends with 3 if something is in its place, or if it is not what
+    was archived; then it is still in the archive.
+    """
+    from . import commands
+
+    if list:
+        _run(commands.list_archived)
+    else:
+        _run(lambda: commands.restore_archived(name, dry_run=bool(c.config.run.dry)))
+
+
 @task(
     help={
         "temp-age-hours": "Only scratch whose newest change is older; artefacts go at any age.",
@@ -210,4 +268,4 @@ def clean(c: Context, temp_age_hours: str | None = None, dry_run: bool = False) 
     )
 
 
-ns = Collection(temp_status, temp_clean, temp_explain, temp_pin, temp_unpin, clean)
+ns = Collection(temp_status, temp_clean, temp_explain, temp_pin, temp_unpin, temp_restore, clean)

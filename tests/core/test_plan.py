@@ -4,8 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from common.temp.core.entry import Inventory, Leftover, Problem
-from common.temp.core.plan import Outcome, Plan, Report, Scope, Status, Step, draft
+from common.temp.core.entry import Entry, Inventory, Leftover, Problem, Use
+from common.temp.core.plan import (
+    Disposal,
+    Outcome,
+    Plan,
+    Report,
+    Scope,
+    Shortfall,
+    Status,
+    Step,
+    draft,
+)
 from common.temp.core.retention import Policy, Reason, judge
 from tests.support import DAY, HOUR, NOW, entry
 
@@ -75,6 +85,59 @@ def test_trash_and_archive_are_not_forecast_to_free_anything(disposal: str) -> N
     assert Plan(root="/r", policy=_POLICY, drawn_at=NOW, steps=(step,)).planned_bytes == 0
 
 
+def test_what_is_archived_on_another_disk_is_forecast_to_free_its_size() -> None:
+    step = Step(_OLD, "archive", _WHY)
+    plan = Plan(root="/r", policy=_POLICY, drawn_at=NOW, steps=(step,), archives_move=True)
+    assert plan.planned_bytes == 6_000
+
+
+_LOW = Policy(min_free_space=50_000)
+_DROPPED = (entry(path="a.tar.gz", size=3_000, shared=1_000), Reason("low space", "goes", "so"))
+
+
+def _low(*kept: Entry, free: int | None = 5_000, disposal: Disposal = "delete") -> Plan:
+    inventory = Inventory(root="/r", entries=(_OLD, *kept), free=free)
+    verdicts = judge(inventory.entries, _LOW, NOW, free=free)
+    return draft(inventory, verdicts, _LOW, NOW, disposal=disposal, archives=(_DROPPED,))
+
+
+def test_archives_go_by_steps_of_their_own_with_a_forecast_of_their_own() -> None:
+    plan = _low()
+    assert [(step.entry.path, step.disposal) for step in plan.archives] == [("a.tar.gz", "drop")]
+    assert (plan.planned_archive_bytes, plan.planned_bytes) == (2_000, 6_000)
+
+
+def test_what_is_lacking_is_said_with_what_holds_it() -> None:
+    plan = _low(
+        entry(path="debug/used_1", use=Use("owner", "x"), size=7_000),
+        entry(path="debug/also_1", use=Use("lock", "y"), size=1_000),
+        entry(path="debug/pin_1", pin="why", size=500),
+    )
+    held = (("in use", 8_000), ("pinned", 500))
+    assert plan.shortfall() == Shortfall(50_000, 5_000 + 2_000 + 6_000, held)
+    assert plan.shortfall(20_000) == Shortfall(50_000, 20_000, held)
+
+
+def test_what_stays_because_enough_would_be_free_without_it_holds_nothing() -> None:
+    plan = _low(entry(path="debug/used_1", use=Use("owner", "x")), free=49_000)
+    assert [verdict.entry.path for verdict in plan.kept] == ["debug/used_1"]
+    assert plan.shortfall(49_500) == Shortfall(50_000, 49_500, ())
+
+
+@pytest.mark.parametrize(
+    ("disposal", "where"), [("trash", "in the trash"), ("archive", "in the archive")]
+)
+def test_what_only_moves_on_the_same_disk_holds_its_space(disposal: Disposal, where: str) -> None:
+    assert _low(disposal=disposal).shortfall() == Shortfall(50_000, 7_000, ((where, 10_000),))
+
+
+def test_nothing_is_lacking_where_nobody_asked_or_can_tell_or_enough_is_free() -> None:
+    assert _plan().shortfall() is None
+    assert _low(free=None).shortfall() is None
+    assert _low().shortfall(50_000) is None
+    assert _low(free=42_000).shortfall() is None
+
+
 def _outcome(status: Status, freed: int = 0) -> Outcome:
     return Outcome(Step(_OLD, "delete", _WHY), status, "", freed)
 
@@ -84,6 +147,12 @@ def test_freed_bytes_are_those_of_the_outcomes_and_of_finished_leftovers() -> No
     report = Report(plan=_plan(), outcomes=outcomes, finished=1, finished_bytes=100)
     assert report.freed_bytes == 107
     assert report.done == outcomes[:1]
+
+
+def test_an_archive_that_went_counts_as_freed_and_one_that_failed_as_failed() -> None:
+    report = Report(plan=_low(), dropped=(_outcome("done", 30), _outcome("skipped")))
+    assert (report.freed_bytes, report.failed, report.done) == (30, False, ())
+    assert report._replace(dropped=(_outcome("failed"),)).failed
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from common.temp.core.retention import (
     Policy,
     Reason,
     Verdict,
+    archives_to_drop,
     explain,
     judge,
     matching_pattern,
@@ -157,6 +158,38 @@ def test_low_space_names_what_is_free_and_what_is_wanted() -> None:
     verdicts = judge(series(3, size=1024), Policy(min_free_space=2048), NOW, free=1024)
     assert str(verdicts[2].reason) == "low space: 1.0 KiB free, 2.0 KiB wanted, oldest first"
     assert str(verdicts[0].reason) == "within limits: 2.0 KiB would be free without it"
+
+
+def dropped(policy: Policy, free: int | None, **overrides: Any) -> list[str]:
+    """Of three archives of a KiB each, the oldest first, those that go; by name."""
+    archives = [
+        entry(**{"path": f"a{day}", "changed": NOW - day * DAY, "size": 1024, **overrides})
+        for day in (1, 3, 2)
+    ]
+    return [archived.path for archived, _ in archives_to_drop(archives, policy, free=free)]
+
+
+@pytest.mark.parametrize(
+    ("free", "gone"),
+    [(4096, []), (4095, ["a3"]), (3072, ["a3"]), (3071, ["a3", "a2"]), (0, ["a3", "a2", "a1"])],
+)
+def test_the_oldest_archives_go_until_enough_would_be_free(free: int, gone: list[str]) -> None:
+    assert dropped(Policy(min_free_space=4096), free) == gone
+
+
+def test_no_archive_goes_where_nobody_asked_for_free_space_or_can_tell() -> None:
+    assert dropped(Policy(everything=True, max_age=0), 0) == []
+    assert dropped(Policy(min_free_space=4096), None) == []
+
+
+def test_a_pinned_archive_stays_and_what_a_link_outside_keeps_does_not_count() -> None:
+    assert dropped(Policy(min_free_space=1024), 0, pin="why") == []
+    assert dropped(Policy(min_free_space=1024), 0, shared=512) == ["a3", "a2"]
+
+
+def test_an_archive_goes_with_its_reason() -> None:
+    ((_, reason),) = archives_to_drop([entry(size=1)], Policy(min_free_space=2048), free=1024)
+    assert str(reason) == "low space: 1.0 KiB free, 2.0 KiB wanted, oldest archives first"
 
 
 def test_everything_goes_that_nothing_protects() -> None:

@@ -136,6 +136,8 @@ def test_a_dry_run_has_planned_entries_and_nothing_freed() -> None:
             }
             for path, size in (("debug/old_1700000000", 8192), ("debug/demo_1699990000", 4096))
         ],
+        "archives": [],
+        "shortfall": None,
         "kept": [
             {
                 "path": "debug/new_1",
@@ -172,6 +174,23 @@ def test_a_report_has_what_became_of_each_entry() -> None:
     ]
     assert (found["freed_bytes"], found["finished_leftovers"]) == (4708, 1)
     assert [problem["path"] for problem in found["problems"]] == ["z"]
+
+
+def test_the_archives_that_go_and_a_shortfall_are_in_it() -> None:
+    low = Reason("low space", "goes", "1.0 KiB free, 9.8 KiB wanted, oldest archives first")
+    drop = Step(entry(path="debug__x.tar.gz", size=512), "drop", low)
+    plan = _PLAN._replace(
+        policy=Policy(min_free_space=20_000), free=1024, steps=(), archives=(drop,)
+    )
+    found = clean_project("demo", plan, None)
+    assert [(one["path"], one["disposal"], one["status"]) for one in found["archives"]] == [
+        ("debug__x.tar.gz", "drop", "planned")
+    ]
+    assert found["shortfall"] == {"wanted_bytes": 20_000, "free_bytes": 1536, "held_bytes": {}}
+    report = Report(plan=plan, dropped=(Outcome(drop, "done", "", 600),), free=20_000)
+    found = clean_project("demo", plan, report)
+    assert [(one["status"], one["freed_bytes"]) for one in found["archives"]] == [("done", 600)]
+    assert (found["freed_bytes"], found["shortfall"]) == (600, None)
 
 
 def test_a_document_has_its_kind_its_time_and_the_version_of_its_schema() -> None:

@@ -6,6 +6,7 @@ import csv
 import io
 import os
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +18,7 @@ from common.temp.core.retention import Policy, Reason, Verdict, explain, judge
 from common.temp.report.table import Screen
 from common.temp.report.text import (
     age_seconds,
+    archive_text,
     category_totals,
     counted,
     explanation,
@@ -48,7 +50,8 @@ def status(*entries: Entry, style: str = "table", shown: int | None = None, **mo
 
 
 def plan(*steps: Step, **more: object) -> Plan:
-    return Plan(root="/r", policy=Policy(), drawn_at=NOW, steps=steps, **more)  # type: ignore[arg-type]
+    said: Any = {"policy": Policy(), **more}
+    return Plan(root="/r", drawn_at=NOW, steps=steps, **said)
 
 
 def step(disposal: Disposal = "delete", **overrides: object) -> Step:
@@ -344,12 +347,87 @@ def test_a_status_as_csv_can_be_read_back() -> None:
         (
             "archive",
             "would archive debug/demo_1699990000  4.0 KiB  (expired: 31 h > 24 h)",
-            "demo: would archive 1 entry",
+            "demo: would archive 1 entry (what is archived on the same disk still takes space)",
         ),
     ],
 )
 def test_a_plan_says_what_would_be_done(disposal: Disposal, line: str, total: str) -> None:
     assert plan_text("demo", plan(step(disposal))) == f"{line}\n{total}"
+
+
+def test_what_is_archived_on_another_disk_is_planned_to_free_its_size() -> None:
+    printed = plan_text("demo", plan(step("archive"), archives_move=True))
+    assert printed.endswith("\ndemo: would archive 1 entry and free 4.0 KiB")
+
+
+LOW = Reason("low space", "goes", "1.0 KiB free, 9.0 KiB wanted, oldest archives first")
+
+
+def test_a_plan_names_the_archives_that_would_go_before_anything_else() -> None:
+    archives = (Step(entry(path=f"debug__{NASTY}", size=2048, shared=1024), "drop", LOW),)
+    assert plan_text("demo", plan(step(), archives=archives)).splitlines() == [
+        f"would delete from the archive debug__{TAMED}  2.0 KiB  ({LOW})",
+        "would delete debug/demo_1699990000  4.0 KiB  (expired: 31 h > 24 h)",
+        "demo: would delete 1 entry and free 4.0 KiB; would delete 1 archive and free 1.0 KiB",
+    ]
+
+
+def lacking(**more: object) -> Plan:
+    """A plan that cannot free as much as is wanted."""
+    low = Reason("low space", "goes", "so")
+    held = [
+        Verdict(entry(path=f"debug/{rule}", size=size), True, (Reason(rule, "stays", "so"), low))
+        for rule, size in (("in use", 2048), ("pinned", 512))
+    ]
+    return plan(policy=Policy(min_free_space=9216), free=1024, kept=tuple(held), **more)
+
+
+def test_a_plan_that_cannot_free_enough_says_what_holds_how_much() -> None:
+    assert plan_text("demo", lacking()).splitlines()[-1] == (
+        "demo: low space: 1.0 KiB would be free, 9.0 KiB wanted; "
+        "held by what stays: 2.0 KiB in use, 512 B pinned"
+    )
+
+
+def test_a_report_says_what_is_free_by_now_and_what_holds_the_rest() -> None:
+    report = Report(plan=lacking(), free=3072)
+    assert report_text("demo", report).splitlines()[-1] == (
+        "demo: low space: 3.0 KiB free, 9.0 KiB wanted; "
+        "held by what stays: 2.0 KiB in use, 512 B pinned"
+    )
+    assert "low space" not in report_text("demo", report._replace(free=9216))
+    assert "low space" not in report_text("demo", report._replace(free=None))
+
+
+def test_a_shortfall_that_nothing_of_ours_holds_is_said_as_well() -> None:
+    plan = lacking()._replace(kept=())
+    assert plan_text("demo", plan).splitlines()[-1] == (
+        "demo: low space: 1.0 KiB would be free, 9.0 KiB wanted; nothing more here could go"
+    )
+
+
+def test_a_report_counts_the_archives_that_went_and_names_those_that_did_not() -> None:
+    drops = [Step(entry(path=f"debug__{name}"), "drop", LOW) for name in "ab"]
+    report = Report(
+        plan=plan(archives=tuple(drops)),
+        dropped=(
+            Outcome(drops[0], "done", "", 1024),
+            Outcome(drops[1], "skipped", "enough is free by now"),
+        ),
+    )
+    assert report_text("demo", report).splitlines() == [
+        "skipped debug__b: enough is free by now",
+        "demo: cleaned 0 entries, freed 1.0 KiB; deleted 1 archive; 1 skipped",
+    ]
+
+
+def test_an_archive_is_a_table_of_what_lies_there() -> None:
+    rows = [("debug__x", "tar.zst", "4.0 KiB", "2023-11-14T22:13:20Z", f"/r/{NASTY}", "old")]
+    printed = archive_text("/a", rows).splitlines()
+    assert printed[0] == "/a"
+    assert printed[2].split() == ["name", "format", "size", "archived", "was", "why"]
+    assert TAMED in printed[4]
+    assert archive_text(NASTY, []) == f"{TAMED}: nothing archived"
 
 
 def test_an_empty_plan_says_so_in_a_line() -> None:
@@ -388,6 +466,7 @@ def test_a_plan_names_what_is_protected_and_counts_the_rest() -> None:
     [
         ("delete", "done", "", 4096, "deleted debug/demo_1699990000  4.0 KiB  (expired: 31 h > 24 h)"),  # noqa: E501
         ("trash", "done", "in the trash", 0, "trashed debug/demo_1699990000  in the trash  (expired: 31 h > 24 h)"),  # noqa: E501
+        ("drop", "done", "", 4096, "deleted from the archive debug/demo_1699990000  4.0 KiB  (expired: 31 h > 24 h)"),  # noqa: E501
         ("archive", "done", "archived as /a", 0, "archived debug/demo_1699990000  archived as /a  (expired: 31 h > 24 h)"),  # noqa: E501
         ("delete", "skipped", f"in use by {NASTY}", 0, f"skipped debug/demo_1699990000: in use by {TAMED}"),  # noqa: E501
         ("delete", "failed", f"{NASTY}: no", 7, f"failed debug/demo_1699990000: {TAMED}: no"),

@@ -123,6 +123,7 @@ def test_the_environment_of_the_process_is_read_by_default(
         ("ARCHIVE", " TRUE ", "archive", True),
         ("ARCHIVE", "0", "archive", False),
         ("ARCHIVE_LOCATION", "~/archive", "archive_location", "~/archive"),
+        ("ARCHIVE_FORMAT", "tar.zst", "archive_format", "tar.zst"),
         ("PROJECTS", "apps/*,libs/*", "projects", ("apps/*", "libs/*")),
         ("ARTEFACTS", "*.pyc", "artefacts", ("*.pyc",)),
     ],
@@ -140,12 +141,13 @@ def test_other_variables_are_not_ours(tmp_path: Path) -> None:
 def test_every_key_of_the_json_file_means_what_it_says(project: Path) -> None:
     config(
         project, strategy="moderate", max_age_days=2, max_runs_to_keep=9,
-        archive_before_delete=True, archive_location="/a", dry_run=True,
+        archive_before_delete=True, archive_location="/a", archive_format="tar.gz", dry_run=True,
         exclude_patterns=["x*"], min_free_space_gb=0.5,
     )  # fmt: skip
     found = load(project, NO_ENVIRONMENT)
     assert (found.strategy, found.max_age, found.max_count) == ("moderate", 2 * DAY, 9)
     assert (found.archive, found.archive_location, found.dry_run) == (True, "/a", True)
+    assert found.archive_format == "tar.gz"
     assert (found.exclude, found.min_free_space) == (("x*",), 512 * 1024**2)
 
 
@@ -320,6 +322,11 @@ _VALUES: dict[str, tuple[list[Any], list[Any], str]] = {
         ["archive", "/a/b", "~/x", "..", " "],
         ["", "a\0b", 1, True, [], {}],
         "expected the path of a directory, got {!r}",
+    ),
+    "format": (
+        ["dir", "tar.gz", "tar.zst"],
+        ["", "tar", "zip", "DIR", 1, True, ["dir"]],
+        "expected one of dir, tar.gz, tar.zst, got {!r}",
     ),
     "paths": (
         [[], ["jobs"], ["/a/b", "~/x", "..", "a/../b"]],

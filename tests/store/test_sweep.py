@@ -19,8 +19,8 @@ from common.temp.core.retention import Policy
 from common.temp.errors import InvalidSettings
 from common.temp.store import at, sweep
 from common.temp.store.allocation import make_root
+from common.temp.store.archive import Deposit
 from common.temp.store.claim import NotClaimed
-from common.temp.store.disposal import archive_to as archive_to_for_real
 from common.temp.store.lease import lock_directory, owner_of
 from common.temp.store.pinning import read_pin, write_pin
 from common.temp.store.sweep import clean_abandoned, clean_project, execute, prepare
@@ -35,6 +35,7 @@ from tests.support import (
     process,
     run,
     scanned,
+    stored,
     swept,
 )
 
@@ -293,15 +294,14 @@ def test_owner_files_that_cannot_be_read_fail_the_entries_and_lose_no_outcome(
 def during_copy(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], None]]:
     """What happens once an entry has been copied to an archive on another filesystem."""
     happenings: list[Callable[[], None]] = []
-    real = archive_to_for_real
+    real = Deposit.pack
 
-    def archive_to(source: Path, archive: Path, name: str) -> tuple[Path, bool]:
-        result = real(source, archive, name)
+    def pack(deposit: Deposit) -> None:
+        real(deposit)
         for happening in happenings:
             happening()
-        return result
 
-    monkeypatch.setattr(sweep, "archive_to", archive_to)
+    monkeypatch.setattr(Deposit, "pack", pack)
     return happenings
 
 
@@ -316,7 +316,7 @@ def test_an_entry_that_changed_while_it_was_copied_stays_and_the_copy_goes(
         ((status, detail),) = outcomes(execute(plan, archive=archive)).values()
         assert status == "skipped"
         assert detail.startswith("has changed")
-        assert os.listdir(archive) == []
+        assert stored(archive) == []
     assert listing(path) == ["file0.txt", "fresh"]
 
 
@@ -330,7 +330,7 @@ def test_an_entry_that_was_pinned_while_it_was_copied_stays_and_the_copy_goes(
         assert outcomes(execute(plan, archive=archive)) == {
             "debug/x": ("skipped", "has been pinned meanwhile")
         }
-        assert os.listdir(archive) == []
+        assert stored(archive) == []
     assert path.is_dir()
 
 
@@ -359,17 +359,17 @@ def test_what_replaced_an_entry_as_it_was_moved_to_the_archive_goes_back_or_is_n
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: bool
 ) -> None:
     path = make_entry(root, "debug/x")
-    real = archive_to_for_real
+    real = Deposit.move
 
-    def archive_to(source: Path, archive: Path, name: str) -> tuple[Path, bool]:
+    def move(deposit: Deposit) -> bool:
         path.rename(tmp_path / "original")
         make_entry(root, "debug/x", files=3)
-        result = real(source, archive, name)
+        moved = real(deposit)
         if taken:
             path.mkdir()
-        return result
+        return moved
 
-    monkeypatch.setattr(sweep, "archive_to", archive_to)
+    monkeypatch.setattr(Deposit, "move", move)
     archived = tmp_path / "archive" / "debug__x"
     expected = "was replaced at this moment" + (
         f", and what replaced it is {archived}" if taken else ""

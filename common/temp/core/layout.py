@@ -28,6 +28,10 @@ LAYOUT: Final = "layout"
 BATCH: Final = "batch-"
 """What the name of a directory in the holding area begins with that holds several entries."""
 
+TRANSFER: Final = "transfer-"
+"""What the name of a directory in the holding area begins with whose entry is on its way to or from
+an archive, so that it is settled before anything is deleted."""
+
 HELD: Final = ".tempkeep-held-"
 """What claimed entries begin with where there is no room to make a holding area."""
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, get_args
 
 from .entry import Entry, Inventory, Leftover, Problem
-from .retention import Policy, Reason, Verdict
+from .retention import LOW_SPACE, Policy, Reason, Verdict
 
-Disposal = Literal["delete", "trash", "archive"]
+Disposal = Literal["delete", "trash", "archive", "drop"]
+"""What becomes of an entry; what is dropped is deleted from the archive."""
+
+ArchiveFormat = Literal["dir", "tar.gz", "tar.zst"]
+ARCHIVE_FORMATS: Final[tuple[ArchiveFormat, ...]] = get_args(ArchiveFormat)
 Status = Literal["done", "skipped", "failed"]
 
 
@@ -25,6 +29,9 @@ class Plan(NamedTuple):
     """What a sweep of `root` would do, and what it leaves alone and why.
 
     `out_of_scope` counts the entries that `--category` or `--name` left out of the question.
+    `archives` are deleted before the steps, because the disk is low; their entries' paths are
+    those in the archive. `free` is how much was free on the root's filesystem, and `archives_move`
+    whether what is archived comes to lie on another.
     """
 
     root: str
@@ -35,6 +42,9 @@ class Plan(NamedTuple):
     problems: tuple[Problem, ...] = ()
     leftovers: tuple[Leftover, ...] = ()
     out_of_scope: int = 0
+    archives: tuple[Step, ...] = ()
+    free: int | None = None
+    archives_move: bool = False
 
     @property
     def is_measured(self) -> bool:
@@ -43,13 +53,51 @@ class Plan(NamedTuple):
 
     @property
     def planned_bytes(self) -> int:
-        """Bytes that the steps should free: a forecast. Trash and archive free none.
+        """Bytes that the steps should free: a forecast. Trash and archive free none, but for an
+        archive on another filesystem.
 
         Too few where not all `is_measured`.
         """
+        frees = {"delete", "archive"} if self.archives_move else {"delete"}
         return sum(
-            step.entry.size - step.entry.shared for step in self.steps if step.disposal == "delete"
+            step.entry.size - step.entry.shared for step in self.steps if step.disposal in frees
         )
+
+    @property
+    def planned_archive_bytes(self) -> int:
+        """Bytes that deleting `archives` should free: a forecast."""
+        return sum(step.entry.size - step.entry.shared for step in self.archives)
+
+    def shortfall(self, reached: int | None = None) -> Shortfall | None:
+        """What is lacking where the disk is low and this plan cannot help it, if it is so.
+
+        `reached` is how many bytes are free after it; without, the forecast.
+        """
+        wanted = self.policy.min_free_space
+        if wanted is None or self.free is None:
+            return None
+        if reached is None:
+            reached = self.free + self.planned_archive_bytes + self.planned_bytes
+        if reached >= wanted:
+            return None
+        held: dict[str, int] = {}
+        for verdict in self.kept:
+            if any(reason.rule == LOW_SPACE for reason in verdict.reasons):
+                rule, size = verdict.reason.rule, verdict.entry.size
+                held[rule] = held.get(rule, 0) + size
+        for step in self.steps:
+            if step.disposal == "trash" or (step.disposal == "archive" and not self.archives_move):
+                where = "in the trash" if step.disposal == "trash" else "in the archive"
+                held[where] = held.get(where, 0) + step.entry.size
+        return Shortfall(wanted, reached, tuple(sorted(held.items())))
+
+
+class Shortfall(NamedTuple):
+    """That less is free than `min_free_space` wants, and by what how many bytes are held."""
+
+    wanted: int
+    reached: int
+    held: tuple[tuple[str, int], ...]
 
 
 class Outcome(NamedTuple):
@@ -65,6 +113,8 @@ class Report(NamedTuple):
     """What a sweep did. `finished` counts the leftovers of killed sweeps that it completed.
 
     In the `background` means that what is done was moved aside, and a process deletes it now.
+    `dropped` is what became of the archives that the plan names, and `free` how much is free now,
+    where the policy asks for some.
     """
 
     plan: Plan
@@ -73,11 +123,14 @@ class Report(NamedTuple):
     finished_bytes: int = 0
     problems: tuple[Problem, ...] = ()
     background: bool = False
+    dropped: tuple[Outcome, ...] = ()
+    free: int | None = None
 
     @property
     def freed_bytes(self) -> int:
         """Bytes freed in all, as measured while deleting."""
-        return sum(outcome.freed_bytes for outcome in self.outcomes) + self.finished_bytes
+        all_of_them = (*self.dropped, *self.outcomes)
+        return sum(outcome.freed_bytes for outcome in all_of_them) + self.finished_bytes
 
     @property
     def done(self) -> tuple[Outcome, ...]:
@@ -88,7 +141,8 @@ class Report(NamedTuple):
     def failed(self) -> bool:
         """Whether an entry failed, or could not be seen and is still there."""
         gone = {outcome.step.entry.path for outcome in self.done}
-        return any(outcome.status == "failed" for outcome in self.outcomes) or any(
+        outcomes = (*self.dropped, *self.outcomes)
+        return any(outcome.status == "failed" for outcome in outcomes) or any(
             problem.blocking and problem.path not in gone for problem in self.problems
         )
 
@@ -119,6 +173,8 @@ def draft(
     *,
     disposal: Disposal = "delete",
     scope: Scope = ALL,
+    archives: Iterable[tuple[Entry, Reason]] = (),
+    archives_move: bool = False,
 ) -> Plan:
     """The plan that follows from `verdicts`, oldest change first."""
     steps: list[Step] = []
@@ -141,4 +197,7 @@ def draft(
         problems=inventory.problems,
         leftovers=inventory.leftovers,
         out_of_scope=outside,
+        archives=tuple(Step(archived, "drop", reason) for archived, reason in archives),
+        free=inventory.free,
+        archives_move=archives_move,
     )

@@ -100,6 +100,8 @@ STRATEGIES: Final[dict[str, Policy]] = {
 """The named policies. `archive` decides as `moderate` does; what goes is archived."""
 
 Effect = Literal["goes", "stays", "silent"]
+LOW_SPACE: Final = "low space"
+"""The rule that names entries because less is free than `min_free_space` wants."""
 
 
 class Reason(NamedTuple):
@@ -286,7 +288,7 @@ def _min_free_space(case: _Case) -> Reason | None:
     reached = case.free + case.older_bytes
     if reached < limit:
         return Reason(
-            "low space",
+            LOW_SPACE,
             "goes",
             f"{spell_size(case.free)} free, {_spell_limit(limit)} wanted, oldest first",
         )
@@ -351,6 +353,29 @@ def judge(
     """
     with _collector_at_rest():
         return tuple([_verdict(case) for case in _cases(tuple(entries), policy, now, free)])
+
+
+def archives_to_drop(
+    archives: Iterable[Entry], policy: Policy, *, free: int | None
+) -> tuple[tuple[Entry, Reason], ...]:
+    """Those of `archives` that go before any entry does, the oldest first, until `min_free_space`
+    is met; each with its reason.
+
+    Their `changed` is when they were archived. One that is pinned stays. All of them lie on the
+    filesystem of which `free` bytes are free.
+    """
+    limit = policy.min_free_space
+    if limit is None or free is None:
+        return ()
+    evidence = f"{spell_size(free)} free, {spell_size(limit)} wanted, oldest archives first"
+    found = []
+    for archived in sorted(archives, key=lambda entry: (entry.changed, entry.path)):
+        if free >= limit:
+            break
+        if archived.pin is None:
+            free += archived.size - archived.shared
+            found.append((archived, Reason(LOW_SPACE, "goes", evidence)))
+    return tuple(found)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..core.entry import Entry, Inventory, Problem
-from ..core.plan import Plan, Report
+from ..core.plan import Outcome, Plan, Report, Step
 from ..core.retention import Reason, Verdict
 from .text import age_seconds, category_totals, instant
 
@@ -92,11 +92,37 @@ def status_project(
 
 def clean_project(title: str, plan: Plan, report: Report | None) -> dict[str, Any]:
     """One root of a clean; without a `report` it was a dry run."""
-    outcomes = {} if report is None else {o.step.entry.path: o for o in report.outcomes}
-    entries = []
-    for step in plan.steps:
-        outcome = outcomes.get(step.entry.path)
-        entries.append(
+    shortfall = plan.shortfall(None if report is None else report.free)
+    return {
+        "project": title,
+        "root": plan.root,
+        "planned_bytes": plan.planned_bytes if plan.is_measured else None,
+        "freed_bytes": 0 if report is None else report.freed_bytes,
+        "background": report is not None and report.background,
+        "finished_leftovers": 0 if report is None else report.finished,
+        "entries": _steps(plan.steps, () if report is None else report.outcomes),
+        "archives": _steps(plan.archives, () if report is None else report.dropped),
+        "shortfall": None
+        if shortfall is None
+        else {
+            "wanted_bytes": shortfall.wanted,
+            "free_bytes": shortfall.reached,
+            "held_bytes": dict(shortfall.held),
+        },
+        "kept": [
+            {"path": verdict.entry.path, "reasons": [_reason(r) for r in verdict.reasons]}
+            for verdict in plan.kept
+        ],
+        "problems": _problems(plan.problems if report is None else report.problems),
+    }
+
+
+def _steps(steps: Iterable[Step], outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
+    became = {outcome.step.entry.path: outcome for outcome in outcomes}
+    said = []
+    for step in steps:
+        outcome = became.get(step.entry.path)
+        said.append(
             {
                 "path": step.entry.path,
                 "category": step.entry.category,
@@ -109,20 +135,7 @@ def clean_project(title: str, plan: Plan, report: Report | None) -> dict[str, An
                 "freed_bytes": 0 if outcome is None else outcome.freed_bytes,
             }
         )
-    return {
-        "project": title,
-        "root": plan.root,
-        "planned_bytes": plan.planned_bytes if plan.is_measured else None,
-        "freed_bytes": 0 if report is None else report.freed_bytes,
-        "background": report is not None and report.background,
-        "finished_leftovers": 0 if report is None else report.finished,
-        "entries": entries,
-        "kept": [
-            {"path": verdict.entry.path, "reasons": [_reason(r) for r in verdict.reasons]}
-            for verdict in plan.kept
-        ],
-        "problems": _problems(plan.problems if report is None else report.problems),
-    }
+    return said
 
 
 def document(kind: str, now: float, projects: Sequence[dict[str, Any]], **more: Any) -> str:

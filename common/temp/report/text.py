@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from ..core.entry import Entry, Inventory, Problem
-from ..core.plan import Outcome, Plan, Report
+from ..core.plan import Outcome, Plan, Report, Shortfall
 from ..core.retention import Reason, Verdict, what_would_change
 from ..core.units import spell_duration, spell_size
 from .table import Cell, Colour, Column, Screen, bar, table
@@ -18,7 +18,18 @@ TableFormat = Literal["table", "github"]
 _NAMED_RULES = frozenset({"in use", "pinned", "mounted", "unreadable", "tracked"})
 """Reasons to keep that are worth a line each; the others are only counted."""
 
-_DONE = {"delete": "deleted", "trash": "trashed", "archive": "archived"}
+_DONE = {
+    "delete": "deleted",
+    "trash": "trashed",
+    "archive": "archived",
+    "drop": "deleted from the archive",
+}
+_WOULD = {
+    "delete": "would delete",
+    "trash": "would trash",
+    "archive": "would archive",
+    "drop": "would delete from the archive",
+}
 _COLUMNS = (
     Column("category"),
     Column("name", flexible=True),
@@ -233,22 +244,38 @@ def status_csv(projects: Iterable[tuple[str, Sequence[Verdict]]], now: float) ->
 
 def plan_text(title: str, plan: Plan) -> str:
     """What a clean would do to one root."""
-    verb = {"delete": "would delete", "trash": "would trash", "archive": "would archive"}
     lines = [
-        f"{verb[step.disposal]} {plain(step.entry.path)}  "
+        f"{_WOULD[step.disposal]} {plain(step.entry.path)}  "
         f"{spell_size(step.entry.size)}  ({plain(str(step.reason))})"
-        for step in plan.steps
+        for step in (*plan.archives, *plan.steps)
     ]
     disposal = plan.steps[0].disposal if plan.steps else "delete"
-    total = f"{plain(title)}: {verb[disposal]} {counted(len(plan.steps))}"
-    if disposal == "delete":
+    total = f"{plain(title)}: {_WOULD[disposal]} {counted(len(plan.steps))}"
+    if disposal == "delete" or (disposal == "archive" and plan.archives_move):
         total += f" and free {spell_size(plan.planned_bytes)}"
     elif disposal == "trash":
         total += ", which frees no space until the trash is emptied"
+    elif disposal == "archive":
+        total += " (what is archived on the same disk still takes space)"
+    if plan.archives:
+        count = counted(len(plan.archives), "archive", "archives")
+        total += f"; would delete {count} and free {spell_size(plan.planned_archive_bytes)}"
     waiting = sum(not leftover.being_freed for leftover in plan.leftovers)
     if waiting:
         total += f"; would finish {waiting} left by a clean that was killed"
-    return "\n".join([*lines, *_kept_lines(plan), total + _kept_summary(plan)])
+    lacking = _shortfall_lines(title, plan.shortfall(), "would be free")
+    return "\n".join([*lines, *_kept_lines(plan), total + _kept_summary(plan), *lacking])
+
+
+def _shortfall_lines(title: str, shortfall: Shortfall | None, verb: str) -> list[str]:
+    if shortfall is None:
+        return []
+    held = ", ".join(f"{spell_size(size)} {rule}" for rule, size in shortfall.held)
+    return [
+        f"{plain(title)}: low space: {spell_size(shortfall.reached)} {verb}, "
+        f"{spell_size(shortfall.wanted)} wanted; "
+        + (f"held by what stays: {held}" if held else "nothing more here could go")
+    ]
 
 
 def outcome_line(outcome: Outcome) -> str:
@@ -265,7 +292,8 @@ def outcome_line(outcome: Outcome) -> str:
 def report_text(title: str, report: Report) -> str:
     """What a clean did to one root, after the lines of its entries."""
     lines = _kept_lines(report.plan)
-    lines += [outcome_line(outcome) for outcome in report.outcomes if outcome.status == "skipped"]
+    every = (*report.dropped, *report.outcomes)
+    lines += [outcome_line(outcome) for outcome in every if outcome.status == "skipped"]
     total = f"{plain(title)}: cleaned {counted(len(report.done))}"
     disposal = report.plan.steps[0].disposal if report.plan.steps else "delete"
     if report.background:
@@ -274,15 +302,20 @@ def report_text(title: str, report: Report) -> str:
         total += f", freed {spell_size(report.freed_bytes)}"
     if disposal == "trash":
         total += " (what is in the trash takes space until that is emptied)"
-    elif disposal == "archive":
+    elif disposal == "archive" and not report.plan.archives_move:
         total += " (what was archived on the same disk still takes space)"
+    dropped = sum(outcome.status == "done" for outcome in report.dropped)
+    if dropped:
+        total += f"; deleted {counted(dropped, 'archive', 'archives')}"
     if report.finished:
         total += f"; finished {report.finished} left by a clean that was killed"
-    counts: Counter[str] = Counter(outcome.status for outcome in report.outcomes)
+    counts: Counter[str] = Counter(outcome.status for outcome in every)
     for status in ("skipped", "failed"):
         if counts[status]:
             total += f"; {counts[status]} {status}"
-    return "\n".join([*lines, total + _kept_summary(report.plan)])
+    shortfall = None if report.free is None else report.plan.shortfall(report.free)
+    lacking = _shortfall_lines(title, shortfall, "free")
+    return "\n".join([*lines, total + _kept_summary(report.plan), *lacking])
 
 
 def _kept_lines(plan: Plan) -> list[str]:
@@ -298,6 +331,15 @@ def _kept_summary(plan: Plan) -> str:
     said = [f"{count} {rule}" for rule, count in sorted(counts.items())]
     kept = f"; kept {counted(len(plan.kept))}: {', '.join(said)}" if said else ""
     return kept + (f"; {plan.out_of_scope} not asked about" if plan.out_of_scope else "")
+
+
+def archive_text(title: str, rows: Sequence[Sequence[str]]) -> str:
+    """What lies in an archive: name, format, size, when it was archived, whence and why."""
+    if not rows:
+        return f"{plain(title)}: nothing archived"
+    headers = ("name", "format", "size", "archived", "was", "why")
+    cells = [[plain(cell) for cell in row] for row in rows]
+    return f"{plain(title)}\n\n{_table(headers, cells, 'table')}"
 
 
 def problem_line(title: str, problem: Problem) -> str:

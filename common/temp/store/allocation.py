@@ -100,7 +100,7 @@ def allocate(root: str, category: str | None, label: str) -> str:
         except (FileNotFoundError, NotADirectoryError) as failure:
             owner.release(relative)
             error = failure.with_traceback(None)  # which holds this frame, and so its callers
-            _make_category(root, category)
+            make_category(root, category)
             continue
         except OSError as failure:
             owner.release(relative)
@@ -313,7 +313,8 @@ def _make_other_root(root: Path, layout: Layout) -> None:
         raise _refusal(f"cannot make {error.filename or root}", error) from error
 
 
-def _make_category(root: str, category: str) -> None:
+def make_category(root: str, category: str) -> None:
+    """Make the category in `root`, and that if need be. Raises `Refused` or `StorageError`."""
     directory = f"{root}/{category}"
     try:
         os.mkdir(directory)

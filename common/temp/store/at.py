@@ -2,7 +2,7 @@
 
 The names and arguments are those of `os`. Where `os` has them they are its own, so nothing is
 lost; where it has not, the stand-ins of `bypath` go by the path of the directory, and look before
-each step whether the same directory is still there.
+each step whether the same directory is still there. `open_file` is our own.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ if TYPE_CHECKING or RELATIVE:
         listdir,
         mkdir,
         open,  # noqa: A004
+        readlink,
         rename,
         rmdir,
         scandir,
@@ -33,6 +34,11 @@ if TYPE_CHECKING or RELATIVE:
 
     O_DIRECTORY: int = getattr(os, "O_DIRECTORY", 0)
     O_NOFOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
+    _FILE_FLAGS = os.O_RDONLY | O_NOFOLLOW | getattr(os, "O_NONBLOCK", 0)
+
+    def open_file(path: str, *, dir_fd: int) -> int:
+        """A file, opened for `os.read`; a link is not followed, nor a fifo's writer waited for."""
+        return open(path, _FILE_FLAGS, dir_fd=dir_fd)
 else:  # pragma: no cover - the tests force it
     from .bypath import (
         O_DIRECTORY,
@@ -43,6 +49,8 @@ else:  # pragma: no cover - the tests force it
         listdir,
         mkdir,
         open,  # noqa: A004
+        open_file,
+        readlink,
         rename,
         rmdir,
         scandir,
@@ -62,5 +70,5 @@ def close(descriptor: int) -> None:
 
 __all__ = [
     "O_DIRECTORY", "O_NOFOLLOW", "RELATIVE", "close", "dup", "fstat", "link", "listdir", "mkdir",
-    "open", "rename", "rmdir", "scandir", "stat", "unlink",
+    "open", "open_file", "readlink", "rename", "rmdir", "scandir", "stat", "unlink",
 ]  # fmt: skip

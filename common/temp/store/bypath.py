@@ -288,6 +288,19 @@ def listdir(path: StrPath | int) -> list[str]:
         return [item.name for item in items]
 
 
+def open_file(path: StrPath, *, dir_fd: int) -> int:
+    """As that of `at`: a descriptor of the system's own."""
+    where = _resolve(path, dir_fd)
+    if modes.S_ISLNK(_look(where).st_mode):
+        raise _error(errno.ELOOP, where)
+    return os.open(where, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+
+
+def readlink(path: StrPath, *, dir_fd: int | None = None) -> str:
+    """As `os.readlink`."""
+    return os.readlink(_resolve(path, dir_fd))
+
+
 # -- changing -------------------------------------------------------------------------------------
 
 

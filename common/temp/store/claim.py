@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from ..core.layout import BATCH, HELD, HOLDING, STORE, entry_name, is_inside, read_name
+from ..core.layout import BATCH, HELD, HOLDING, STORE, TRANSFER, entry_name, is_inside, read_name
 from ..errors import StorageError, reason_of
 from . import at
 from .lease import check_store, lock_directory, share_directory
@@ -24,7 +24,7 @@ from .mounts import MountWatch, mounts_below
 from .removal import Removed, make_accessible, remove_at
 from .walk import ANY_FLAGS, DIRECTORY_FLAGS, ROOT_FLAGS
 
-_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
+NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 class NotClaimed(Exception):
@@ -171,6 +171,27 @@ class HoldingArea:
         self._mounts.close()
         self._stack.close()
 
+    @property
+    def place(self) -> str:
+        """The absolute path of it."""
+        return str(self.root / STORE / HOLDING / self.batch)
+
+    def open(self) -> int | None:
+        """The open directory that is claimed into, made if missing; `None` on a full disk.
+
+        Raises `NotClaimed`.
+        """
+        descriptor, prefix = self._area()
+        return None if prefix else descriptor
+
+    def call_it(self, prefix: str) -> None:
+        """Let the name of this batch begin with `prefix`, which says what is to become of it."""
+        name = f"{prefix}{os.urandom(8).hex()}"
+        with contextlib.ExitStack() as stack:
+            holding = _opened_area(stack, self.top)
+            at.rename(self.batch, name, src_dir_fd=holding, dst_dir_fd=holding)
+        self.batch = name
+
     def claim(self, path: str, identity: tuple[int, int], *, despite_lock: bool = False) -> Claim:
         """Claim the entry at `path` by renaming it into the holding area; to be closed.
 
@@ -254,7 +275,7 @@ class HoldingArea:
             if error.errno == errno.ENOENT and at.fstat(holding).st_nlink == 0:
                 # Somebody removed the holding area: the next claim makes another.
                 self._opened = None
-            if error.errno not in _NO_ROOM:
+            if error.errno not in NO_ROOM or self.batch.startswith(TRANSFER):
                 raise
             holding, held, claim.batch = self.top, f"{HELD}{held}", ""
             _rename(name, held, directory, holding)
@@ -275,7 +296,7 @@ class HoldingArea:
             if self.batch:
                 area = self._make_batch(area)
         except OSError as error:
-            if error.errno in _NO_ROOM:
+            if error.errno in NO_ROOM:
                 return self.top, HELD
             raise NotClaimed(
                 f"no holding area in {self.root}: {reason_of(error)}", failed=True

@@ -67,6 +67,14 @@ class Removed:
 _LINKS_KEPT: Final = 100_000
 """How many files with other names are remembered at a time, so that memory stays bounded."""
 
+
+def spell_failures(removed: Removed) -> str:
+    """What could not be deleted, and why: the first, and how many more."""
+    where, what = removed.failures[0]
+    more = f", and {len(removed.failures) - 1} more" if len(removed.failures) > 1 else ""
+    return f"{where}: {what}{more}" if where else f"{what}{more}"
+
+
 Part = tuple[int, int]
 """Of how many parts of a directory, and which, from 0."""
 

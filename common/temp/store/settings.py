@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from ..core.layout import check_category, is_inside
-from ..core.plan import Disposal
+from ..core.plan import ARCHIVE_FORMATS, ArchiveFormat, Disposal
 from ..core.retention import STRATEGIES, Policy
 from ..core.units import DAY, HOUR, read_count, read_number, read_size
 from ..errors import InvalidName, InvalidSettings
@@ -25,7 +25,18 @@ CONFIG_JSON: Final = "cleanup_config.json"
 ENV_PREFIX: Final = "TEMPKEEP_"
 
 _Kind: TypeAlias = Literal[
-    "strategy", "hours", "days", "count", "size", "gb", "flag", "path", "paths", "texts", "globs"
+    "strategy",
+    "hours",
+    "days",
+    "count",
+    "size",
+    "gb",
+    "flag",
+    "path",
+    "paths",
+    "texts",
+    "globs",
+    "format",
 ]
 
 KEYS: Final[dict[str, tuple[str, _Kind]]] = {
@@ -40,6 +51,7 @@ KEYS: Final[dict[str, tuple[str, _Kind]]] = {
     "dry_run": ("dry_run", "flag"),
     "archive": ("archive", "flag"),
     "archive_location": ("archive_location", "path"),
+    "archive_format": ("archive_format", "format"),
     "roots": ("roots", "paths"),
     "projects": ("projects", "globs"),
     "artefacts": ("artefacts", "texts"),
@@ -53,6 +65,7 @@ JSON_KEYS: Final[dict[str, tuple[str, _Kind]]] = {
     "max_runs_to_keep": ("max_count", "count"),
     "archive_before_delete": ("archive", "flag"),
     "archive_location": ("archive_location", "path"),
+    "archive_format": ("archive_format", "format"),
     "dry_run": ("dry_run", "flag"),
     "exclude_patterns": ("exclude", "texts"),
     "min_free_space_gb": ("min_free_space", "gb"),
@@ -105,6 +118,7 @@ class Settings(NamedTuple):
     dry_run: bool = False
     archive: bool = False
     archive_location: str | None = None
+    archive_format: ArchiveFormat = "dir"
     roots: tuple[str, ...] = ()
     projects: tuple[str, ...] = ("projects/*",)
     artefacts: tuple[str, ...] = DEFAULT_ARTEFACTS
@@ -377,6 +391,11 @@ def _value(value: object, kind: _Kind, what: str) -> Any:
         if isinstance(value, bool):
             return value
         raise InvalidSettings(f"{what}: expected true or false, got {value!r}")
+    if kind == "format":
+        if isinstance(value, str) and value in ARCHIVE_FORMATS:
+            return value
+        expected = ", ".join(ARCHIVE_FORMATS)
+        raise InvalidSettings(f"{what}: expected one of {expected}, got {value!r}")
     if kind == "path":
         if isinstance(value, str) and value and "\0" not in value:
             return value

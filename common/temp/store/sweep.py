@@ -10,25 +10,39 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from ..core.entry import Entry, Problem, Use
-from ..core.layout import SCRATCH, STORE, Layout
-from ..core.plan import ALL, Disposal, Outcome, Plan, Report, Scope, Step, draft
-from ..core.retention import Policy, judge, needed
+from ..core.layout import SCRATCH, STORE, TRANSFER, Layout
+from ..core.plan import (
+    ALL,
+    ArchiveFormat,
+    Disposal,
+    Outcome,
+    Plan,
+    Report,
+    Scope,
+    Step,
+    draft,
+)
+from ..core.retention import Policy, Reason, archives_to_drop, judge, needed
 from ..core.units import HOUR, read_number
 from ..errors import Refused, TempError, reason_of
 from . import at, lease
 from .background import detach, may_detach
 from .claim import Claim, Held, HoldingArea, NotClaimed, claimed, leftovers
-from .disposal import NotDisposed, archive_to, forget, send_to_trash
+from .disposal import NotDisposed, send_to_trash
 from .lease import Leases
+from .listing import list_leftovers
 from .pinning import Pins, forget_gone
 from .project import check_root, root_of, user_root
-from .removal import Removed
+from .removal import Removed, spell_failures
 from .remover import Freed, Remover
-from .scan import Progress, busy_entries, scan
+from .scan import Progress, busy_entries, free_bytes, scan
 from .walk import DIRECTORY_FLAGS, ROOT_FLAGS, newest_change
+
+if TYPE_CHECKING:
+    from .archive import Deposit
 
 OnOutcome: TypeAlias = Callable[[Outcome], None]
 
@@ -50,14 +64,16 @@ def prepare(
     layout: Layout = SCRATCH,
     disposal: Disposal = "delete",
     scope: Scope = ALL,
+    archive: Path | None = None,
     sizes: bool = True,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Plan:
     """The plan of a sweep of `root`; nothing is written. Raises `StorageError` or `Refused`.
 
-    `layout` says what an entry of `root` is. Without `sizes` the entries that go whatever they hold
-    are not measured. `workers` as in `scan`.
+    `layout` says what an entry of `root` is. What was archived from there in `archive` goes first
+    if the disk is low and all entries are in the `scope`. Without `sizes` the entries that go
+    whatever they hold are not measured. `workers` as in `scan`.
     """
     inventory = scan(
         root,
@@ -67,14 +83,42 @@ def prepare(
         progress=progress,
         workers=workers,
     )
-    verdicts = judge(inventory.entries, policy, now, free=inventory.free)
-    return draft(inventory, verdicts, policy, now, disposal=disposal, scope=scope)
+    free = inventory.free
+    archives: tuple[tuple[Entry, Reason], ...] = ()
+    if free is not None and free < (policy.min_free_space or 0) and archive and scope == ALL:
+        from .archive import droppable
+
+        archives = archives_to_drop(droppable(archive, root), policy, free=free)
+        free += sum(archived.size - archived.shared for archived, _ in archives)
+    verdicts = judge(inventory.entries, policy, now, free=free)
+    if archive is not None and archive.is_dir():
+        leftovers_there = list_leftovers(archive)
+        inventory = inventory._replace(leftovers=(*inventory.leftovers, *leftovers_there))
+    return draft(
+        inventory,
+        verdicts,
+        policy,
+        now,
+        disposal=disposal,
+        scope=scope,
+        archives=archives,
+        archives_move=archive is not None and _device(archive) != _device(root),
+    )
+
+
+def _device(path: Path) -> int:
+    """The filesystem of `path`, or of the nearest parent that exists."""
+    for directory in (path, *path.parents):
+        with contextlib.suppress(OSError):
+            return os.stat(directory).st_dev
+    return 0
 
 
 def execute(
     plan: Plan,
     *,
     archive: Path | None = None,
+    archive_format: ArchiveFormat = "dir",
     on_outcome: OnOutcome | None = None,
     on_freed: Freed | None = None,
     workers: int | None = None,
@@ -83,7 +127,8 @@ def execute(
     """Carry `plan` out and return what became of each step.
 
     First finishes what killed sweeps left. Each entry is looked at again just before it is taken.
-    `archive` is where the archive is, for steps that archive. Deleting is shared among `workers`
+    `archive` is where the archive is, for steps that archive, as `archive_format`; what killed
+    sweeps left there is finished as well. Deleting is shared among `workers`
     (at most; `None` is as many as the disk gains by, 1 is none): forked processes, or threads
     where the calling process has others. A KeyboardInterrupt leaves the few entries that are at
     work half-deleted in the holding area, for the next sweep to finish.
@@ -91,7 +136,7 @@ def execute(
     In the `background` everything is claimed, and a process of its own deletes it after this has
     returned. Raises `Refused` where no such process can be started.
     """
-    background = background and bool(plan.steps)
+    background = background and bool(plan.steps or plan.archives)
     if background and not may_detach():
         raise Refused(
             "nothing can be left to the background here: that takes a fork, and so a process of "
@@ -107,7 +152,15 @@ def execute(
         *plan.problems,
         *(Problem(where, f"cannot be deleted: {what}") for where, what in left.failures),
     ]
-    with contextlib.closing(_Sweep(plan, archive, on_outcome, background)) as sweep:
+    if archive is not None and archive.is_dir() and not background:
+        try:
+            count, there = _tidy(archive, remover)
+            finished += count
+            left.add(there)
+        except TempError as error:
+            problems.append(Problem(str(archive), str(error)))
+    with contextlib.closing(_Sweep(plan, archive, archive_format, on_outcome, background)) as sweep:
+        sweep.drop_archives(remover)
         if background:
             sweep.run_in_background(remover)
         else:
@@ -127,7 +180,18 @@ def execute(
         finished_bytes=left.freed_bytes,
         problems=tuple(problems),
         background=background,
+        dropped=tuple(sweep.dropped),
+        free=None if background or plan.policy.min_free_space is None else free_bytes(root),
     )
+
+
+def _tidy(archive: Path, remover: Remover) -> tuple[int, Removed]:
+    """Finish in `archive` what killed sweeps left there; see `finish_leftovers`."""
+    from .archive import forget_stale
+
+    finished = finish_leftovers(archive, remover)
+    forget_stale(archive)
+    return finished
 
 
 def finish_leftovers(root: Path, remover: Remover) -> tuple[int, Removed]:
@@ -146,6 +210,9 @@ def finish_leftovers(root: Path, remover: Remover) -> tuple[int, Removed]:
                     where = f"{held.place}/{held.mounted}".rstrip("/")
                     total.failures.append((where, "is a mount point; unmount it"))
                     held.close()
+                elif held.held.startswith(TRANSFER) and (why := _settle(held)):
+                    total.failures.append((held.place, why))
+                    held.close()
                 else:
                     yield held
 
@@ -160,19 +227,49 @@ def finish_leftovers(root: Path, remover: Remover) -> tuple[int, Removed]:
     return count, total
 
 
+def _settle(held: Held) -> str:
+    from .transfer import settle  # which few roots ever need
+
+    return settle(held)
+
+
 class _Sweep:
     """The steps of one plan as they are carried out; to be closed, whatever happens."""
 
     def __init__(
-        self, plan: Plan, archive: Path | None, on_outcome: OnOutcome | None, background: bool
+        self,
+        plan: Plan,
+        archive: Path | None,
+        archive_format: ArchiveFormat,
+        on_outcome: OnOutcome | None,
+        background: bool,
     ) -> None:
         self.plan = plan
         self.archive = archive
+        self.archive_format = archive_format
         self.on_outcome = on_outcome
         self.facts = _Facts(Path(plan.root), batch=background)
         self.outcomes: dict[int, Outcome] = {}
+        self.dropped: list[Outcome] = []
+        self.background = background
         self._taken: dict[Claim, int] = {}
         """What is claimed, and the step that it is claimed for."""
+
+    def drop_archives(self, remover: Remover) -> None:
+        """Delete the archives that the plan names, as long as the disk is low."""
+        if not self.plan.archives or self.archive is None:
+            return
+        from .archive import drop_all
+
+        def is_low() -> bool:
+            free, wanted = free_bytes(self.facts.root), self.plan.policy.min_free_space
+            return free is not None and wanted is not None and free < wanted
+
+        by = None if self.background else remover
+        for outcome in drop_all(self.archive, self.plan.archives, by, is_low):
+            self.dropped.append(outcome)
+            if self.on_outcome is not None:
+                self.on_outcome(outcome)
 
     def run(self, remover: Remover) -> None:
         """Carry all of them out; those that are deleted side by side."""
@@ -196,6 +293,8 @@ class _Sweep:
         def delete() -> None:
             # The batch is locked by the descriptor that this process inherited.
             finish_leftovers(self.facts.root, remover)
+            if self.dropped and self.archive is not None:
+                finish_leftovers(self.archive, remover)
             with contextlib.closing(remover.remove(claims)) as removals:
                 for claim, removed in removals:
                     claim.conclude(removed)
@@ -206,7 +305,7 @@ class _Sweep:
             keep |= {claim.top, claim.holding, *claim.locks}
             if claim.directory is not None:
                 keep.add(claim.directory)
-        if not keep:
+        if not keep and not self.dropped:
             return
         try:
             detach(delete, keep)
@@ -242,7 +341,8 @@ class _Sweep:
         if step.disposal == "trash":
             return _trash(step, facts, not rules.spare_in_use)
         if step.disposal == "archive":
-            return _archive(step, self.plan.policy, facts, self.archive)
+            assert self.archive is not None, "a plan that archives needs the place to archive to"
+            return _archive(step, self.plan.policy, facts, self.archive, self.archive_format)
         return _claim(step, facts, not rules.spare_in_use)
 
     def _note(self, index: int, outcome: Outcome) -> None:
@@ -338,10 +438,11 @@ class _Facts:
             raise NotClaimed(reason_of(error), failed=True) from error
 
 
-def _claim(step: Step, facts: _Facts, despite_lock: bool) -> Claim:
+def _claim(step: Step, facts: _Facts, despite_lock: bool, area: HoldingArea | None = None) -> Claim:
     """The entry, claimed; given back if a pin came between the look and the rename."""
     entry = step.entry
-    claim = facts.area.claim(entry.path, (entry.device, entry.inode), despite_lock=despite_lock)
+    area = area or facts.area
+    claim = area.claim(entry.path, (entry.device, entry.inode), despite_lock=despite_lock)
     try:
         try:
             pinned = facts.pinned(entry)
@@ -366,50 +467,99 @@ def _outcome(step: Step, facts: _Facts, removed: Removed, done: str = "") -> Out
     return Outcome(step, "done", done, removed.freed_bytes)
 
 
-def spell_failures(removed: Removed) -> str:
-    """What could not be deleted, and why: the first, and how many more."""
-    where, what = removed.failures[0]
-    more = f", and {len(removed.failures) - 1} more" if len(removed.failures) > 1 else ""
-    return f"{where}: {what}{more}" if where else f"{what}{more}"
-
-
-def _archive(step: Step, policy: Policy, facts: _Facts, archive: Path | None) -> Outcome:
-    """Archive an entry from its own place: held aside, a killed sweep's leftover would be deleted.
+def _archive(
+    step: Step, policy: Policy, facts: _Facts, archive: Path, form: ArchiveFormat
+) -> Outcome:
+    """Archive an entry from its own place: a killed sweep is to leave it there, and whole.
 
     It is locked meanwhile. What was copied is claimed and deleted only if nothing in it changed
     since before the copy was made, and nothing protects it by now; otherwise the copy goes.
     """
-    assert archive is not None, "a plan that archives is executed with the place to archive to"
+    from .archive import Deposit
+
+    despite_lock = not policy.of(step.entry.category).spare_in_use
+    with contextlib.closing(Deposit(archive, form, facts.root, step, time.time())) as deposit:
+        with _locked(step, facts, despite_lock):
+            before = facts.newest(step.entry)
+            moved = deposit.move()
+            if not moved:
+                deposit.pack()
+        if moved:
+            _check_moved(step, deposit, before)
+            removed = Removed()
+        else:
+            objection = facts.objection(step, policy)
+            if objection:
+                raise NotClaimed(objection)
+            removed = _hand_over(step, facts, deposit, before, despite_lock)
+    return _outcome(step, facts, removed, f"archived as {deposit.target}")
+
+
+def _check_moved(step: Step, deposit: Deposit, before: tuple[float, str]) -> None:
+    """Put back what was moved into the archive if it is not what was looked at."""
+    status = at.stat(deposit.target, follow_symlinks=False)
+    if (status.st_dev, status.st_ino) != (step.entry.device, step.entry.inode):
+        where = deposit.undo_move()
+        also = f", and what replaced it is {where}" if where else ""
+        raise NotClaimed(f"was replaced at this moment{also}")
+    if _newest(deposit.archive, deposit.target.name) != before:
+        where = deposit.undo_move()
+        also = f"; its place is taken, so it is {where} now" if where else ""
+        raise NotClaimed(f"has changed while it was being archived{also}")
+
+
+def _newest(directory: Path | int, name: str) -> tuple[float, str] | None:
+    """When that changed inside, and where; `None` if it cannot be told."""
+    with contextlib.suppress(OSError):
+        if isinstance(directory, int):
+            return newest_change(directory, name)
+        with contextlib.ExitStack() as stack:
+            parent = at.open(str(directory), ROOT_FLAGS)
+            stack.callback(at.close, parent)
+            return newest_change(parent, name)
+    return None
+
+
+def _hand_over(
+    step: Step, facts: _Facts, deposit: Deposit, before: tuple[float, str], despite_lock: bool
+) -> Removed:
+    """Delete the entry, whose copy is in the archive from the very instant when it is not needed
+    here any more: a kill before leaves it to be put back, a kill after it to be deleted.
+    """
+    from . import transfer
+
     entry = step.entry
-    path = facts.root / entry.path
-    despite_lock = not policy.of(entry.category).spare_in_use
-    with _locked(step, facts, despite_lock):
-        before = facts.newest(entry)
-        target, moved = archive_to(path, archive, entry.path.replace("/", "__"))
-    done = f"archived as {target}"
-    if moved:
-        status = os.lstat(target)
-        if (status.st_dev, status.st_ino) != (entry.device, entry.inode):
-            if os.path.lexists(path):
-                raise NotClaimed(f"was replaced at this moment, and what replaced it is {target}")
-            os.rename(target, path)
-            raise NotClaimed("was replaced at this moment")
-        return _outcome(step, facts, Removed(), done)
-    try:
-        objection = facts.objection(step, policy)
-        if objection:
-            raise NotClaimed(objection)
-        with contextlib.closing(_claim(step, facts, despite_lock)) as claim:
-            changed: object = None
-            with contextlib.suppress(OSError):
-                changed = newest_change(claim.holding, claim.held)
-            if changed != before:
-                raise NotClaimed(f"has changed while it was being copied{claim.put_back()}")
-            removed = claim.remove()
-    except NotClaimed:
-        forget(target)
-        raise
-    return _outcome(step, facts, removed, done)
+    with contextlib.closing(HoldingArea(facts.root, batch=True)) as area:
+        intent = transfer.Intent(
+            "to archive", entry.path, str(deposit.archive), deposit.name, deposit.id
+        )
+        # On a disk without room for that, a kill before the entry is deleted leaves two of it.
+        has_room = transfer.begin(area, intent)
+        if not has_room:
+            deposit.publish()
+        try:
+            with contextlib.closing(_claim(step, facts, despite_lock, area)) as claim:
+                try:
+                    if _newest(claim.holding, claim.held) != before:
+                        raise NotClaimed("has changed while it was being copied")
+                    if has_room:
+                        deposit.publish()
+                except BaseException as error:
+                    elsewhere = claim.put_back()
+                    if isinstance(error, NotClaimed):
+                        error.detail += elsewhere
+                    raise
+                deposit.keep()
+                if has_room:
+                    transfer.end(area)
+                    claim.batch = area.batch
+                removed = claim.remove()
+        finally:
+            if has_room:
+                transfer.cancel(area)
+    if os.stat(deposit.archive).st_dev == entry.device:
+        removed.freed_bytes = max(0, removed.freed_bytes - deposit.packed_bytes)
+    return removed
 
 
 def _trash(step: Step, facts: _Facts, despite_lock: bool) -> Outcome:

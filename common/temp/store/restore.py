@@ -1,0 +1,306 @@
+"""Putting back what was archived: verified, never over anything, and whole in one place throughout.
+
+What can be renamed is. All else is unpacked into the root's holding area, compared with the
+manifest as it lies on the disk then, and put in its place by one rename; the archive goes after
+that. What a kill leaves is finished by the next sweep, or before the next restoring.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ..core.layout import (
+    CATEGORY_MARK,
+    LAYOUTS,
+    ROOT_FILES,
+    SCRATCH,
+    STORE,
+    Layout,
+)
+from ..errors import InvalidSettings, Refused, StorageError
+from . import at, transfer
+from .allocation import layout_of, make_category, make_root
+from .archive import (
+    Archived,
+    Manifest,
+    contents_of,
+    drop,
+    forget_manifest,
+    forget_stale,
+    list_archive,
+)
+from .claim import HoldingArea, NotClaimed
+from .contents import Digest, Digester, digest, dress, tree, write
+from .lease import lock_directory
+from .project import check_root, root_of
+from .removal import remove_at, spell_failures
+from .remover import Remover
+from .renaming import rename_new
+from .sweep import finish_leftovers
+from .walk import ANY_FLAGS, DIRECTORY_FLAGS, ROOT_FLAGS
+
+_ENTRY: Final = "entry"
+
+
+class Place(NamedTuple):
+    """Where something archived belongs."""
+
+    root: Path
+    path: str
+    layout: Layout
+
+    @property
+    def full(self) -> Path:
+        """The absolute path of it."""
+        return self.root / self.path
+
+
+def find_archived(archive: Path, name: str, project: Path) -> Archived:
+    """What a person means by `name`: that, the file, or the path that the entry had.
+
+    Raises `InvalidSettings` if it is nothing in `archive`, or several.
+    """
+    found = list_archive(archive, root_of(project))
+    for said in (_names, _places):
+        named = [archived for archived in found if name in said(archived)]
+        if len(named) == 1:
+            return named[0]
+        if named:
+            names = " or ".join(archived.name for archived in named)
+            raise InvalidSettings(f"{name} could be {names}; give one of these names")
+    raise InvalidSettings(f"{name} is nothing in {archive}; `temp-restore --list` lists what is")
+
+
+def _names(archived: Archived) -> tuple[str, ...]:
+    return archived.name, archived.data
+
+
+def _places(archived: Archived) -> tuple[str, ...]:
+    path = "" if archived.manifest is None else archived.manifest.path
+    return path, path.rpartition("/")[2]
+
+
+def place_of(archive: Path, archived: Archived, project: Path) -> Place:
+    """Where that belongs. Raises `Refused` if that is no place for an entry.
+
+    Without a manifest the name says it, and it belongs to the `project` in which one stands.
+    """
+    manifest = archived.manifest
+    if manifest is None:
+        category, underscores, name = archived.data.partition("__")
+        path = f"{category}/{name}" if category and underscores and name else archived.data
+        return Place(root_of(project), _checked(path, SCRATCH, archived), SCRATCH)
+    root = manifest.root_from(archive)
+    layout = LAYOUTS.get(manifest.layout)
+    if layout is None:
+        raise Refused(f"{archived.name}: {manifest.layout!r} is no layout; update tempkeep")
+    # Whoever may write the manifest could name any directory there is.
+    if root.name != root_of(root).name and not (root / STORE).is_dir():
+        raise Refused(
+            f"{archived.name} was in {root}, which is no root any more; make one there by using it"
+        )
+    return Place(root, _checked(manifest.path, layout, archived), layout)
+
+
+def _checked(path: str, layout: Layout, archived: Archived) -> str:
+    """`path`, if an entry of such a root can have it."""
+    parts = path.split("/")
+    never = ("", ".", "..", CATEGORY_MARK, *ROOT_FILES)
+    names_one = 1 <= len(parts) <= (1 if layout.category else 2) and not any(
+        part in never or "\0" in part or part.startswith(STORE) for part in parts
+    )
+    if not names_one or (layout.category and not layout.holds(path, is_directory=True)):
+        raise Refused(f"{archived.name} was at {path!r}, which is no place for an entry")
+    return path
+
+
+def restore(archive: Path, archived: Archived, place: Place) -> None:
+    """Put it in its place, and remove it from `archive`.
+
+    It counts as new from then on: it would go at once otherwise. Raises `StorageError` or `Refused`
+    (something is there already, it differs from its manifest, it is in use); then it is still in
+    the archive.
+    """
+    if archived.problem or (archived.manifest is None and archived.format != "dir"):
+        problem = archived.problem or "it has no manifest"
+        raise Refused(f"{archived.name}: {problem}; look at it, and unpack it by hand")
+    try:
+        with _locked(archive, archived):
+            _make_room(place)
+            if os.path.lexists(place.full):
+                raise Refused(f"{place.full} is there already; move it away first")
+            if not _move(archive, archived, place):
+                _unpack(archive, archived, place)
+    except NotClaimed as reason:
+        raise StorageError(0, f"cannot restore {archived.name}: {reason.detail}") from reason
+    except OSError as error:
+        raise StorageError.of(f"cannot restore {archived.name}", error) from error
+
+
+def finish_killed(archive: Path, root: Path) -> None:
+    """Finish what killed processes left in both. Raises `StorageError` or `Refused`."""
+    remover = Remover()
+    for directory in (root, archive):
+        if (directory != root or check_root(root)) and directory.is_dir():
+            left = finish_leftovers(directory, remover)[1]
+            if left.failures:
+                raise StorageError(0, f"cannot finish what was left: {spell_failures(left)}")
+    forget_stale(archive)
+
+
+@contextlib.contextmanager
+def _locked(archive: Path, archived: Archived) -> Iterator[None]:
+    """Keep others from deleting or restoring it meanwhile."""
+    top = at.open(str(archive), ROOT_FLAGS)
+    try:
+        status = at.stat(archived.data, dir_fd=top, follow_symlinks=False)
+        if (status.st_dev, status.st_ino) != archived.identity:
+            raise StorageError(0, f"{archived.name} is no longer the one that was looked at")
+        if not (stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode)) or not at.RELATIVE:
+            yield
+            return
+        descriptor = at.open(archived.data, ANY_FLAGS, dir_fd=top)
+        try:
+            if not lock_directory(archive, descriptor):
+                raise Refused(f"{archived.name} is in use: a process holds a lock (flock) on it")
+            yield
+        finally:
+            at.close(descriptor)
+    finally:
+        at.close(top)
+
+
+def _make_room(place: Place) -> None:
+    """Make the root and the category, and see that they are what they were."""
+    make_root(str(place.root), place.layout)
+    if layout_of(place.root) is not place.layout:
+        raise Refused(f"{place.root} holds other entries by now; move {place.path} by hand")
+    category = place.path.rpartition("/")[0]
+    if category:
+        make_category(str(place.root), category)
+
+
+@contextlib.contextmanager
+def _directory(place: Place) -> Iterator[int]:
+    """The open directory that it belongs into, and no link in its place."""
+    top = at.open(str(place.root), ROOT_FLAGS)
+    try:
+        directory = at.open(place.path.rpartition("/")[0] or ".", DIRECTORY_FLAGS, dir_fd=top)
+        try:
+            yield directory
+        finally:
+            at.close(directory)
+    finally:
+        at.close(top)
+
+
+def _put(source: str, parent: int, place: Place) -> None:
+    """Rename it into its place. Raises `Refused` if something is there."""
+    name = place.path.rpartition("/")[2]
+    with _directory(place) as directory:
+        try:
+            rename_new(source, name, src_dir_fd=parent, dst_dir_fd=directory)
+        except FileExistsError:
+            raise Refused(f"{place.full} is there already; move it away first") from None
+        if at.RELATIVE:
+            os.fsync(directory)
+
+
+def _move(archive: Path, archived: Archived, place: Place) -> bool:
+    """Whether it could be put in its place by one rename."""
+    if archived.format != "dir" or archived.identity[0] != os.stat(place.root).st_dev:
+        return False
+    manifest = archived.manifest
+    if manifest is not None:
+        items = contents_of(archive, archived, contents=manifest.has_contents)
+        _verify(archived, manifest, digest(items))
+    top = at.open(str(archive), ROOT_FLAGS)
+    try:
+        _put(archived.data, top, place)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        return False
+    finally:
+        at.close(top)
+    forget_manifest(archive, archived.name)
+    _renew(place, None if manifest is None else manifest.mode)
+    return True
+
+
+def _unpack(archive: Path, archived: Archived, place: Place) -> None:
+    """Put a copy of it in its place, which is compared before, and delete it from the archive."""
+    with contextlib.closing(HoldingArea(place.root, batch=True)) as area:
+        directory = area.open()
+        if directory is None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        try:
+            mode = _copy(archive, archived, area, directory)
+            intent = transfer.Intent(
+                "from archive", place.path, str(archive), archived.name, archived.id
+            )
+            if not transfer.begin(area, intent):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            _put(_ENTRY, directory, place)
+        except BaseException:
+            if _ENTRY in at.listdir(directory):  # otherwise it is where it belongs
+                transfer.end(area)
+                remove_at(directory, _ENTRY)
+            raise
+        _renew(place, mode)
+        removed = drop(archive, archived, despite_lock=True)
+        if removed.failures:
+            raise StorageError(
+                0, f"it is in its place, but still in the archive: {spell_failures(removed)}"
+            )
+        transfer.end(area)
+
+
+def _copy(archive: Path, archived: Archived, area: HoldingArea, directory: int) -> int:
+    """Copy or unpack it into the holding area, and verify that; the mode that it is to have."""
+    digester = Digester()
+    try:
+        items = digester.passing(contents_of(archive, archived))
+        first = write(items, os.path.join(area.place, _ENTRY))
+    except Refused as error:
+        raise Refused(f"{archived.name} is not restored: {error}") from error
+    copied = digest(tree(directory, _ENTRY, afresh=True))
+    if copied != digester.digest():
+        raise StorageError(0, "the copy differs")
+    manifest = archived.manifest
+    if manifest is None:
+        return first.mode
+    if not manifest.has_contents:
+        copied = digest(tree(directory, _ENTRY, contents=False))
+    _verify(archived, manifest, copied)
+    return manifest.mode
+
+
+def _verify(archived: Archived, manifest: Manifest, found: Digest) -> None:
+    if not manifest.fits(found):
+        what = (
+            f"{found.files} files of {found.size} bytes in {found.directories} directories, not "
+            f"{manifest.files} of {manifest.size} in {manifest.directories}"
+            if found[:3] != (manifest.files, manifest.directories, manifest.size)
+            else "as many files and bytes, but not the same"
+        )
+        raise Refused(
+            f"{archived.name} is not restored: it is not what was archived ({what}); look at it, "
+            "and move it by hand"
+        )
+
+
+def _renew(place: Place, mode: int | None) -> None:
+    """Give what was restored its own `mode`, and a change that counts: to have been restored."""
+    with contextlib.suppress(OSError):  # of another user, or used and gone by now
+        is_link = stat.S_ISLNK(os.lstat(place.full).st_mode)
+        if mode is None:
+            mode = stat.S_IMODE(os.lstat(place.full).st_mode)
+        dress(str(place.full), mode, time.time_ns(), link=is_link)

@@ -1,0 +1,830 @@
+"""The archive: what goes there is whole and has its manifest, or stays where it was."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import random
+import re
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.temp.core.layout import FILES, JOBS, PIPELINE
+from common.temp.core.plan import ArchiveFormat
+from common.temp.store import archive as archives
+from common.temp.store import tarring
+from common.temp.store.allocation import allocate, make_root
+from common.temp.store.archive import (
+    MANIFEST,
+    drop,
+    droppable,
+    forget_stale,
+    is_archived,
+    list_archive,
+)
+from common.temp.store.claim import HoldingArea, NotClaimed
+from common.temp.store.contents import Item, digest, tree
+from common.temp.store.pinning import write_pin
+from common.temp.store.sweep import execute, prepare
+from tests.support import (
+    EVERYTHING,
+    listing,
+    make_entry,
+    mounted,
+    outcomes,
+    plain_user,
+    process,
+    run,
+    scanned,
+    stored,
+    swept,
+)
+
+FORMATS = pytest.mark.parametrize("form", ["dir", "tar.gz", "tar.zst"])
+TARS = pytest.mark.parametrize("form", ["tar.gz", "tar.zst"])
+
+
+def archiving(root: Path, archive: Path, **options: Any) -> dict[str, tuple[str, str]]:
+    """What a real sweep of `root` that archives everything said of each entry."""
+    return outcomes(swept(root, disposal="archive", archive=archive, **options))
+
+
+def manifest(archive: Path, name: str) -> dict[str, Any]:
+    """The manifest of what is called `name`."""
+    said: dict[str, Any] = json.loads((archive / f"{name}{MANIFEST}").read_text())
+    return said
+
+
+def rich(path: Path) -> Path:
+    """A tree with all that a tree can hold and everybody may make."""
+    (path / "deep" / "er").mkdir(parents=True)
+    (path / "deep" / "er" / "data").write_bytes(random.Random(0).randbytes(300_000))
+    (path / "deep" / "link").symlink_to("er/data")
+    (path / "outwards").symlink_to("/etc/passwd")
+    (path / "run.sh").write_text("#!/bin/sh\n")
+    (path / "run.sh").chmod(0o755)
+    (path / "secret").write_text("x")
+    (path / "secret").chmod(0o600)
+    (path / "empty").touch()
+    (path / "no files").mkdir()
+    os.link(path / "deep" / "er" / "data", path / "zweiter")
+    os.link(path / "deep" / "link", path / "also", follow_symlinks=False)
+    os.mkfifo(path / "fifo")
+    (path / "read only").mkdir()
+    (path / "read only" / "file").write_text("1")
+    (path / "read only").chmod(0o500)
+    for name in (b"\xff\xfe", b"new\nline", b"-C", b"back\\slash", b"\xc3\xa4", b" ", b"x" * 255):
+        Path(os.fsdecode(os.fsencode(path) + b"/" + name)).write_bytes(name)
+    with open(path / "sparse", "wb") as file:
+        file.seek(3_000_000)
+        file.write(b"end")
+        file.truncate(8_000_000)
+    os.utime(path / "empty", ns=(1, 1_600_000_000_123_456_789))
+    return path
+
+
+def long_chain(top: Path) -> None:
+    """Directories in each other, whose names together are longer than a path may be."""
+    with contextlib.ExitStack() as stack:
+        descriptor = os.open(top, os.O_RDONLY)
+        stack.callback(os.close, descriptor)
+        for _ in range(20):
+            os.mkdir("n" * 250, dir_fd=descriptor)
+            descriptor = os.open("n" * 250, os.O_RDONLY, dir_fd=descriptor)
+            stack.callback(os.close, descriptor)
+
+
+def seen(path: Path) -> str:
+    """A digest of all that there is at `path`."""
+    parent = os.open(path.parent, os.O_RDONLY)
+    try:
+        return digest(tree(parent, path.name)).hexdigest
+    finally:
+        os.close(parent)
+
+
+# -- as a directory -------------------------------------------------------------------------------
+
+
+def test_on_the_same_filesystem_an_entry_is_moved(root: Path, tmp_path: Path) -> None:
+    path = make_entry(root, "debug/x", files=3)
+    inode = path.stat().st_ino
+    report = swept(root, EVERYTHING, disposal="archive", archive=tmp_path / "a" / "archive")
+    target = tmp_path / "a" / "archive" / "debug__x"
+    assert outcomes(report) == {"debug/x": ("done", f"archived as {target}")}
+    assert report.freed_bytes == 0
+    assert target.stat().st_ino == inode
+    assert not path.exists()
+    assert (target.parent / ".gitignore").read_text() == "*\n"
+
+
+def test_moving_takes_no_time_for_what_is_inside_however_deep(root: Path, tmp_path: Path) -> None:
+    long_chain(make_entry(root, "debug/x"))
+    assert archiving(root, tmp_path / "archive")["debug/x"][0] == "done"
+    assert manifest(tmp_path / "archive", "debug__x")["directories"] == 21
+    swept(tmp_path / "archive")  # which pytest's own clean-up could not
+
+
+def test_across_filesystems_an_entry_is_copied_and_then_deleted(root: Path, tmp_path: Path) -> None:
+    path = rich(make_entry(root, "debug/x", files=3))
+    path.chmod(0o750)
+    before, changed = seen(path), path.stat().st_mtime_ns
+    with mounted(tmp_path / "m", "size=16m") as archive:
+        report = swept(root, EVERYTHING, disposal="archive", archive=archive)
+        target = archive / "debug__x"
+        assert outcomes(report) == {"debug/x": ("done", f"archived as {target}")}
+        assert report.freed_bytes > 300_000
+        assert not path.exists()
+        assert seen(target) == before
+        assert (target.stat().st_mode & 0o777, target.stat().st_mtime_ns) == (0o750, changed)
+        assert (target / "zweiter").stat().st_nlink == 2
+        assert (target / "sparse").stat().st_blocks * 512 < 1_000_000
+        assert stored(archive) == ["debug__x"]
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "fifo"])
+@pytest.mark.parametrize("form", ["moved", "dir", "tar.gz"])
+def test_files_and_links_are_archived_as_what_they_are(
+    root: Path, tmp_path: Path, kind: str, form: str
+) -> None:
+    root.mkdir()
+    canary = make_entry(tmp_path, "canary")
+    if kind == "file":
+        (root / "it").write_text("content")
+    elif kind == "link":
+        (root / "it").symlink_to(canary)
+    else:
+        os.mkfifo(root / "it")
+    with (
+        contextlib.nullcontext(tmp_path / "archive")
+        if form == "moved"
+        else mounted(tmp_path / "m", "size=1m") as archive
+    ):
+        packed: ArchiveFormat = "tar.gz" if form == "tar.gz" else "dir"
+        (status, _) = archiving(root, archive, archive_format=packed)["it"]
+        assert status == "done"
+        assert not os.path.lexists(root / "it")
+        if form == "tar.gz":
+            with open(archive / "it.tar.gz", "rb") as file:
+                (it,) = tarring.unpacked("tar.gz", file)
+            assert (it.path, it.target) == ("", str(canary) if kind == "link" else "")
+        elif kind == "file":
+            assert (archive / "it").read_text() == "content"
+        elif kind == "link":
+            assert (archive / "it").readlink() == canary
+        else:
+            assert (archive / "it").is_fifo()
+    assert listing(canary) == ["file0.txt"]
+
+
+def test_a_name_that_is_taken_in_the_archive_gets_a_number(root: Path, tmp_path: Path) -> None:
+    for number in range(3):
+        make_entry(root, "debug/x", files=number + 1)
+        swept(root, EVERYTHING, disposal="archive", archive=tmp_path / "archive")
+    counts = {
+        name: len(listing(tmp_path / "archive" / name))
+        for name in ("debug__x", "debug__x.2", "debug__x.3")
+    }
+    assert counts == {"debug__x": 1, "debug__x.2": 2, "debug__x.3": 3}
+
+
+@pytest.mark.parametrize("taken", ["debug__x", "debug__x.tar.gz", f"debug__x{MANIFEST}"])
+def test_a_name_is_taken_by_anything_that_is_called_so(
+    root: Path, tmp_path: Path, taken: str
+) -> None:
+    make_entry(root, "debug/x")
+    (tmp_path / "archive").mkdir()
+    (tmp_path / "archive" / taken).write_text("somebody's")
+    held = open(tmp_path / "archive" / taken)  # noqa: SIM115 - a manifest is somebody's while locked
+    with held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        archiving(root, tmp_path / "archive", archive_format="tar.zst")
+    assert (tmp_path / "archive" / taken).read_text() == "somebody's"
+    assert (tmp_path / "archive" / "debug__x.2.tar.zst").is_file()
+
+
+MANY = """
+import os, sys, time
+from pathlib import Path
+from common.temp.core.retention import Policy
+from common.temp.store.sweep import execute, prepare
+root = Path('.tmp').absolute()
+print('ready', flush=True); input()
+for number in range(6):
+    (root / 'debug' / 'same').mkdir(parents=True)
+    (root / 'debug' / 'same' / 'file').write_text(f'{sys.argv[1]}-{number}')
+    plan = prepare(root, Policy(everything=True), time.time(), disposal='archive')
+    execute(plan, archive=Path('../archive').absolute(), archive_format=sys.argv[2])
+print('end')
+"""
+
+
+@pytest.mark.parametrize("form", ["dir", "tar.gz"])
+def test_processes_that_archive_entries_of_one_name_at_once_lose_none(
+    tmp_path: Path, form: ArchiveFormat
+) -> None:
+    with contextlib.ExitStack() as stack:
+        started = []
+        for number in range(3):
+            directory = tmp_path / f"d{number}"
+            directory.mkdir()
+            code = MANY.replace("sys.argv[1]", repr(number)).replace("sys.argv[2]", repr(form))
+            started.append(stack.enter_context(process(code, cwd=directory)))
+        for archiver in started:
+            assert archiver.stdin is not None
+            archiver.stdin.write("\n")
+            archiver.stdin.flush()
+        for archiver in started:
+            assert archiver.stdout is not None
+            assert archiver.stdout.read() == "end\n"
+    found = list_archive(tmp_path / "archive", tmp_path / "d0" / ".tmp")
+    assert len({archived.name for archived in found}) == len(found) == 18
+    assert all(archived.manifest is not None for archived in found)
+    assert not list((tmp_path / "archive" / ".tempkeep" / "holding").glob("*"))
+
+
+@FORMATS
+@pytest.mark.parametrize("across", [True, False])
+def test_long_names_of_any_bytes_fit_into_the_archive(
+    root: Path, tmp_path: Path, across: bool, form: ArchiveFormat
+) -> None:
+    names = [os.fsdecode(b"\xff" * 254 + end) for end in (b"a", b"b")]
+    with (
+        mounted(tmp_path / "m", "size=1m")
+        if across
+        else contextlib.nullcontext(tmp_path / "archive") as archive
+    ):
+        for _ in range(2):
+            for name in names:
+                make_entry(root, f"uncategorized/{name}")
+            said = archiving(root, archive, archive_format=form)
+            assert [status for status, _ in said.values()] == ["done", "done"]
+        assert len(stored(archive)) == 4
+
+
+# -- packed ---------------------------------------------------------------------------------------
+
+
+@TARS
+@pytest.mark.parametrize("by", ["the system's tar", "tarfile"])
+def test_a_packed_entry_holds_all_that_it_held(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: ArchiveFormat, by: str
+) -> None:
+    if by == "tarfile":
+        monkeypatch.setattr(tarring, "system_tar", lambda: None)
+    else:
+        monkeypatch.setattr(tarring, "pack_by_python", None)
+    path = rich(make_entry(root, "debug/x", files=3))
+    before = seen(path)
+    report = swept(root, disposal="archive", archive=tmp_path / "archive", archive_format=form)
+    packed = tmp_path / "archive" / f"debug__x.{form}"
+    assert outcomes(report) == {"debug/x": ("done", f"archived as {packed}")}
+    assert not path.exists()
+    with open(packed, "rb") as file:
+        assert digest(tarring.unpacked(form, file)).hexdigest == before
+    assert packed.stat().st_mode & 0o777 == 0o600, "what was private would be everybody's"
+
+
+@TARS
+def test_anybody_can_unpack_it_with_tar(root: Path, tmp_path: Path, form: ArchiveFormat) -> None:
+    if not shutil.which("tar") or not shutil.which("zstd"):
+        pytest.skip("needs tar and zstd")
+    before = seen(rich(make_entry(root, "debug/x", files=3)))
+    archiving(root, tmp_path / "archive", archive_format=form)
+    done = run(["tar", "-xf", str(tmp_path / "archive" / f"debug__x.{form}")], cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert seen(tmp_path / "x") == before
+
+
+def test_on_the_same_disk_only_the_difference_is_freed(root: Path, tmp_path: Path) -> None:
+    path = make_entry(root, "debug/x")
+    (path / "zeros").write_bytes(b"\0" * 1_000_000)
+    (path / "noise").write_bytes(os.urandom(1_000_000))
+    plan = prepare(root, EVERYTHING, time.time(), disposal="archive")
+    archive = tmp_path / "archive"
+    report = execute(plan, archive=archive, archive_format="tar.gz")
+    takes = (archive / "debug__x.tar.gz").stat().st_blocks * 512
+    assert takes > 1_000_000
+    assert report.freed_bytes == plan.steps[0].entry.size - takes > 900_000
+
+
+def test_what_takes_more_when_it_is_packed_frees_nothing(root: Path, tmp_path: Path) -> None:
+    make_entry(root, "debug/x", files=0)
+    path = root / "debug" / "x"
+    with open(path / "sparse", "wb") as file:
+        file.truncate(20_000_000)
+    report = swept(root, disposal="archive", archive=tmp_path / "a", archive_format="tar.gz")
+    assert [outcome.status for outcome in report.outcomes] == ["done"]
+    assert report.freed_bytes == 0
+
+
+def test_without_any_program_for_it_the_extra_packs_and_reads_zstandard(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("zstandard")
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    before = seen(rich(make_entry(root, "debug/x")))
+    assert archiving(root, tmp_path / "a", archive_format="tar.zst")["debug/x"][0] == "done"
+    with open(tmp_path / "a" / "debug__x.tar.zst", "rb") as file:
+        assert digest(tarring.unpacked("tar.zst", file)).hexdigest == before
+
+
+def test_without_program_and_extra_the_entry_stays_and_says_what_is_needed(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    path = make_entry(root, "debug/x")
+    status, detail = archiving(root, tmp_path / "a", archive_format="tar.zst")["debug/x"]
+    assert status == "failed"
+    assert "tar.zst needs the program zstd, or tempkeep's extra `archive`" in detail
+    assert listing(path) == ["file0.txt"]
+    assert stored(tmp_path / "a") == []
+
+
+FAILING = {
+    "fails": "echo no >&2; exit 2",
+    "packs nothing": ":",
+    "packs something else": f"exec {shutil.which('tar')} -cf - -C / etc/passwd",
+    "leaves something out": f'exec {shutil.which("tar")} --exclude=file1.txt "$@"',
+}
+
+
+@pytest.mark.parametrize("what", FAILING)
+def test_a_tar_that_does_not_do_what_it_should_is_found_out_and_tarfile_packs(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "tar").write_text(f"#!/bin/sh\n{FAILING[what]}\n")
+    (tmp_path / "bin" / "tar").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    before = seen(make_entry(root, "debug/x", files=3))
+    assert archiving(root, tmp_path / "a", archive_format="tar.gz")["debug/x"][0] == "done"
+    with open(tmp_path / "a" / "debug__x.tar.gz", "rb") as file:
+        assert digest(tarring.unpacked("tar.gz", file)).hexdigest == before
+
+
+# -- what cannot be archived ----------------------------------------------------------------------
+
+
+@FORMATS
+@pytest.mark.parametrize("kind", ["socket", "closed"])
+def test_what_cannot_be_copied_stays_with_reason_and_remedy(
+    root: Path, tmp_path: Path, kind: str, form: ArchiveFormat
+) -> None:
+    path = make_entry(root, "debug/x", files=3)
+    if kind == "socket":
+        with socket.socket(socket.AF_UNIX) as server, contextlib.chdir(path):
+            server.bind("odd")
+    else:
+        (path / "odd").write_text("")
+        (path / "odd").chmod(0)
+    with mounted(tmp_path / "m", "size=1m") as archive, plain_user():
+        status, detail = archiving(root, archive, archive_format=form)["debug/x"]
+        assert status == "failed"
+        why = {"socket": "odd can be in no archive", "closed": "Permission denied"}[kind]
+        assert detail == (
+            f"cannot be archived in {archive} ({why}); choose another archive_location, "
+            "or clean without archiving"
+        )
+        assert stored(archive) == []
+        assert os.listdir(archive / ".tempkeep" / "holding") == []
+    assert len(listing(path)) == 4
+
+
+@FORMATS
+def test_a_full_archive_leaves_the_entry(root: Path, tmp_path: Path, form: ArchiveFormat) -> None:
+    path = make_entry(root, "debug/x", files=3)
+    (path / "big").write_bytes(os.urandom(3_000_000))
+    with mounted(tmp_path / "m", "size=1m") as archive:
+        status, detail = archiving(root, archive, archive_format=form)["debug/x"]
+        assert (status, "No space left on device" in detail) == ("failed", True)
+        assert stored(archive) == []
+        assert os.listdir(archive / ".tempkeep" / "holding") == []
+    assert len(listing(path)) == 4
+
+
+def test_an_archive_that_is_a_file_leaves_the_entry(root: Path, tmp_path: Path) -> None:
+    path = make_entry(root, "debug/x")
+    (tmp_path / "archive").write_text("")
+    status, detail = archiving(root, tmp_path / "archive")["debug/x"]
+    assert (status, detail.partition(";")[0]) == (
+        "failed",
+        f"cannot be archived in {tmp_path / 'archive'} (File exists)",
+    )
+    assert path.is_dir()
+
+
+@pytest.mark.parametrize("what", ["content", "names", "link", "mode", "time"])
+def test_a_copy_that_differs_is_thrown_away_and_the_entry_stays(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    path = make_entry(root, "debug/x", files=2)
+    (path / "link").symlink_to("file0.txt")
+    real = archives.write
+
+    def write(items: Iterator[Item], place: str) -> Item:
+        first = real(items, place)
+        copied = Path(place) / "file1.txt"
+        told = copied.stat()
+        if what == "content":
+            copied.write_text("y" * 100)
+            os.utime(copied, ns=(told.st_mtime_ns, told.st_mtime_ns))
+        elif what == "names":
+            copied.unlink()
+        elif what == "link":
+            (copied.parent / "link").unlink()
+            (copied.parent / "link").symlink_to("file1.txt")
+        elif what == "mode":
+            copied.chmod(0o611)
+        else:
+            os.utime(copied, ns=(told.st_mtime_ns, told.st_mtime_ns + 1))
+        return first
+
+    monkeypatch.setattr(archives, "write", write)
+    with mounted(tmp_path / "m", "size=1m") as archive:
+        status, detail = archiving(root, archive)["debug/x"]
+        assert status == "failed"
+        assert " (the copy differs); choose another" in detail
+        assert stored(archive) == []
+    assert len(listing(path)) == 3
+
+
+@FORMATS
+def test_a_tree_too_deep_to_be_copied_stays(
+    root: Path, tmp_path: Path, form: ArchiveFormat
+) -> None:
+    long_chain(make_entry(root, "debug/x"))
+    with mounted(tmp_path / "m", "size=16m") as archive:
+        status, detail = archiving(root, archive, archive_format=form)["debug/x"]
+        assert (status, "File name too long" in detail) == ("failed", True)
+        assert stored(archive) == []
+    assert scanned(root)["debug/x"].directories == 21
+    swept(root)  # which pytest's own clean-up could not
+
+
+def test_an_archive_inside_the_entry_is_refused(root: Path) -> None:
+    path = make_entry(root, "debug/x")
+    status, detail = archiving(root, path / "archive")["debug/x"]
+    assert (status, "which lies in it; choose another place" in detail) == ("failed", True)
+    assert listing(path) == ["file0.txt"]
+
+
+def test_a_link_to_where_the_archive_lies_is_archived(root: Path, tmp_path: Path) -> None:
+    root.mkdir()
+    (root / "link").symlink_to(tmp_path)
+    assert archiving(root, tmp_path / "archive")["link"][0] == "done"
+
+
+@pytest.mark.parametrize("layout", [JOBS, FILES])
+@pytest.mark.parametrize("where", [".", "archive"])
+def test_an_archive_among_the_entries_is_refused(tmp_path: Path, layout: Any, where: str) -> None:
+    root = tmp_path / "root"
+    make_root(str(root), layout)
+    (root / "x").mkdir()
+    plan = prepare(root, EVERYTHING, time.time(), layout=layout, disposal="archive")
+    ((status, detail),) = outcomes(execute(plan, archive=root / where)).values()
+    assert (status, "which lies among the entries" in detail) == ("failed", True)
+    assert os.listdir(root / "x") == []
+
+
+def test_beside_runs_of_a_pipeline_is_a_place_for_an_archive(tmp_path: Path) -> None:
+    make_root(str(tmp_path), PIPELINE)
+    name = make_entry(tmp_path, "pipeline_artifacts_20250102_030405").name
+    plan = prepare(tmp_path, EVERYTHING, time.time(), layout=PIPELINE, disposal="archive")
+    report = execute(plan, archive=tmp_path / "archive")
+    assert outcomes(report) == {name: ("done", f"archived as {tmp_path / 'archive' / name}")}
+    assert manifest(tmp_path / "archive", name)["layout"] == "pipeline"
+    assert prepare(tmp_path, EVERYTHING, time.time(), layout=PIPELINE).steps == ()
+
+
+# -- manifests ------------------------------------------------------------------------------------
+
+
+@FORMATS
+def test_a_manifest_says_what_it_was_and_where_when_and_why_it_went(
+    root: Path, tmp_path: Path, form: ArchiveFormat
+) -> None:
+    path = Path(allocate(str(root), "debug", "run"))
+    (path / "sub").mkdir()
+    (path / "sub" / "file").write_text("twelve bytes")
+    before, now = seen(path), time.time()
+    report = swept(
+        root, disposal="archive", archive=root.parent / ".tmp-archive", archive_format=form
+    )
+    assert [outcome.status for outcome in report.outcomes] == ["done"]
+    said = manifest(root.parent / ".tmp-archive", f"debug__{path.name}")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", said.pop("archived_at"))
+    assert re.fullmatch("[0-9a-f]{16}", said.pop("id"))
+    assert said.pop("archived_by").startswith(f"pid {os.getpid()} (")
+    assert said.pop("made_by").startswith(f"pid {os.getpid()} (")
+    is_read = form != "dir"
+    assert (said.pop("digest") == before) is is_read
+    assert abs(said.pop("changed_ns") / 1e9 - now) < 60
+    assert said == {
+        "schema": 1,
+        "kind": "archive",
+        "format": form,
+        "root": "../.tmp",
+        "path": f"debug/{path.name}",
+        "category": "debug",
+        "label": "run",
+        "stamp": int(path.name.rpartition("_")[2]),
+        "layout": "scratch",
+        "reasons": ["everything: all that nothing protects"],
+        "mode": f"{0o777 & ~_umask():04o}",
+        "files": 1,
+        "directories": 2,
+        "size": 12,
+        "has_contents": is_read,
+    }
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def test_an_archive_outside_the_project_knows_the_root_by_its_absolute_path(
+    root: Path, tmp_path: Path
+) -> None:
+    make_entry(root, "debug/x")
+    archiving(root, tmp_path / "archive")
+    assert manifest(tmp_path / "archive", "debug__x")["root"] == str(root)
+
+
+def test_an_archive_in_the_project_is_moved_and_copied_with_it(root: Path, tmp_path: Path) -> None:
+    make_entry(root, "debug/x")
+    archiving(root, root.parent / ".tmp-archive")
+    shutil.copytree(root.parent, tmp_path / "copy")
+    for project in (root.parent, tmp_path / "copy"):
+        (found,) = list_archive(project / ".tmp-archive", project / ".tmp")
+        assert found.manifest is not None
+        assert found.manifest.root_from(project / ".tmp-archive") == project / ".tmp"
+
+
+def test_names_of_any_bytes_are_the_same_when_they_are_read_again(
+    root: Path, tmp_path: Path
+) -> None:
+    name = os.fsdecode(b"\xff\n")
+    make_entry(root, f"debug/{name}")
+    archiving(root, tmp_path / "archive")
+    (found,) = list_archive(tmp_path / "archive", root)
+    assert found.manifest is not None
+    assert (found.name, found.manifest.path) == (f"debug__{name}", f"debug/{name}")
+
+
+def test_what_an_older_version_archived_is_listed_without_a_manifest(
+    root: Path, tmp_path: Path
+) -> None:
+    old = make_entry(tmp_path, "archive/debug__old_1696348800")
+    make_entry(root, "debug/x")
+    archiving(root, tmp_path / "archive")
+    found = list_archive(tmp_path / "archive", root)
+    assert [(archived.name, archived.manifest is None) for archived in found] == [
+        (old.name, True),
+        ("debug__x", False),
+    ]
+
+
+def test_what_else_lies_in_a_directory_that_holds_the_root_is_no_archive(root: Path) -> None:
+    make_entry(root, "debug/x")
+    make_entry(root.parent, "src")
+    archiving(root, root.parent)
+    assert [archived.name for archived in list_archive(root.parent, root)] == ["debug__x"]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "its manifest is damaged"),
+        ("{", "its manifest is damaged"),
+        ("[]", "its manifest is damaged"),
+        ("[" * 100_000, "its manifest is damaged"),
+        ('{"schema": 1, "kind": "archive"}', "its manifest is damaged"),
+        ('{"schema": 2, "kind": "archive"}', "its manifest is of another version; update tempkeep"),
+        (None, "its manifest cannot be read (Too many levels of symbolic links)"),
+    ],
+)
+def test_a_manifest_that_cannot_be_used_is_listed_with_the_reason(
+    root: Path, tmp_path: Path, text: str | None, problem: str
+) -> None:
+    make_entry(root, "debug/x")
+    archiving(root, tmp_path / "a", archive_format="tar.gz")
+    path = tmp_path / "a" / f"debug__x{MANIFEST}"
+    path.unlink()
+    path.symlink_to("/etc/passwd") if text is None else path.write_text(text)
+    (found,) = list_archive(tmp_path / "a", root)
+    assert (found.name, found.data) == ("debug__x", "debug__x.tar.gz")
+    assert (found.manifest, found.problem) == (None, problem)
+    with pytest.raises(OSError, match="manifest"):
+        is_archived(tmp_path / "a", "debug__x", "0")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("format", "rar"), ("root", 7), ("path", None), ("id", []), ("mode", "rwx"), ("mode", 7),
+        ("archived_at", "yesterday"), ("changed_ns", "x"), ("reasons", 3), ("digest", {}),
+    ],
+)  # fmt: skip
+def test_a_manifest_with_a_value_of_another_kind_is_damaged(
+    root: Path, tmp_path: Path, key: str, value: object
+) -> None:
+    make_entry(root, "debug/x")
+    archiving(root, tmp_path / "a")
+    path = tmp_path / "a" / f"debug__x{MANIFEST}"
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    (found,) = list_archive(tmp_path / "a", root)
+    assert (found.manifest, found.problem) == (None, "its manifest is damaged")
+
+
+def test_no_archive_holds_nothing(root: Path, tmp_path: Path) -> None:
+    assert list_archive(tmp_path / "missing", root) == []
+    assert droppable(tmp_path / "missing", root) == []
+    forget_stale(tmp_path / "missing")
+    assert not is_archived(tmp_path / "missing", "x", "0")
+
+
+# -- what killed processes left -------------------------------------------------------------------
+
+
+def test_a_manifest_alone_is_listed_nowhere_and_gone_after_the_next_sweep(
+    root: Path, tmp_path: Path
+) -> None:
+    make_entry(root, "debug/x")
+    archiving(root, tmp_path / "a")
+    stale = tmp_path / "a" / f"debug__y{MANIFEST}"
+    shutil.copy(tmp_path / "a" / f"debug__x{MANIFEST}", stale)
+    assert [found.name for found in list_archive(tmp_path / "a", root)] == ["debug__x"]
+    swept(root, archive=tmp_path / "a")
+    assert not stale.exists()
+    assert [found.name for found in list_archive(tmp_path / "a", root)] == ["debug__x"]
+
+
+def test_a_manifest_alone_that_is_locked_is_left_to_who_is_at_it(
+    root: Path, tmp_path: Path
+) -> None:
+    root.mkdir()
+    (tmp_path / "a").mkdir()
+    reserved = tmp_path / "a" / f"debug__y{MANIFEST}"
+    reserved.touch()
+    with open(reserved) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        swept(root, archive=tmp_path / "a")
+        assert reserved.exists()
+    swept(root, archive=tmp_path / "a")
+    assert not reserved.exists()
+
+
+def test_what_a_killed_process_was_packing_is_gone_after_the_next_sweep_and_not_while_it_runs(
+    root: Path, tmp_path: Path
+) -> None:
+    root.mkdir()
+    (tmp_path / "a").mkdir()
+    with contextlib.closing(HoldingArea(tmp_path / "a", batch=True)) as area:
+        part = Path(area.place)
+        assert area.open() is not None
+        make_entry(part, "data")
+        swept(root, archive=tmp_path / "a")
+        assert listing(part) == ["data", "data/file0.txt"]
+    report = swept(root, archive=tmp_path / "a")
+    assert not part.exists()
+    assert (report.finished, report.freed_bytes > 0) == (1, True)
+
+
+def test_a_half_made_copy_of_an_older_version_is_gone_after_the_next_sweep(
+    root: Path, tmp_path: Path
+) -> None:
+    root.mkdir()
+    part = make_entry(tmp_path, "a/.0123456789abcdef.part")
+    other = make_entry(tmp_path, "a/.x.part")
+    descriptor = os.open(part, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    swept(root, archive=tmp_path / "a")
+    assert listing(part) == ["file0.txt"]
+    os.close(descriptor)
+    assert [found.name for found in list_archive(tmp_path / "a", root)] == [other.name]
+    swept(root, archive=tmp_path / "a")
+    assert not part.exists()
+    assert listing(other) == ["file0.txt"]
+
+
+def test_a_store_behind_a_link_in_the_archive_is_a_problem_and_the_sweep_goes_on(
+    root: Path, tmp_path: Path
+) -> None:
+    make_entry(root, "debug/x")
+    canary = make_entry(tmp_path, "canary/holding")
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / ".tempkeep").symlink_to(canary.parent)
+    report = swept(root, archive=tmp_path / "a")
+    assert outcomes(report) == {"debug/x": ("done", "")}
+    assert [problem.path for problem in report.problems] == [str(tmp_path / "a")]
+    assert listing(canary) == ["file0.txt"]
+
+
+def test_without_flock_a_name_is_taken_all_the_same(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archives, "fcntl", None)
+    make_entry(root, "debug/x")
+    assert archiving(root, tmp_path / "archive")["debug/x"][0] == "done"
+    (tmp_path / "archive" / f"y{MANIFEST}").touch()
+    forget_stale(tmp_path / "archive")
+    assert (tmp_path / "archive" / f"y{MANIFEST}").exists(), "nobody can tell whose it is"
+
+
+# -- deleting what was archived -------------------------------------------------------------------
+
+
+@pytest.fixture
+def three(root: Path, tmp_path: Path) -> Path:
+    """An archive with three things of one root, the oldest of them called `debug__a`."""
+    archive = tmp_path / "archive"
+    for name, form in (("a", "dir"), ("b", "tar.gz"), ("c", "dir")):
+        path = make_entry(root, f"debug/{name}")
+        (path / "noise").write_bytes(os.urandom(100_000))
+        assert archiving(root, archive, archive_format=form)[f"debug/{name}"][0] == "done"
+    return archive
+
+
+def test_what_was_archived_from_a_root_can_be_dropped_for_it_and_nothing_else(
+    root: Path, three: Path, tmp_path: Path
+) -> None:
+    make_entry(three, "debug__old_1696348800")
+    (three / "notes.txt").write_text("mine")
+    make_entry(tmp_path / "other" / ".tmp", "debug/x")
+    archiving(tmp_path / "other" / ".tmp", three)
+    found = droppable(three, root)
+    assert [one.path for one in found] == ["debug__a", "debug__b.tar.gz", "debug__c"]
+    assert all(one.size >= 100_000 for one in found)
+    assert [one.changed for one in found] == sorted(one.changed for one in found)
+    assert [one.path for one in droppable(three, tmp_path / "other" / ".tmp")] == ["debug__x"]
+
+
+def test_on_another_filesystem_nothing_can_be_dropped(root: Path, tmp_path: Path) -> None:
+    make_entry(root, "debug/x")
+    root.mkdir(exist_ok=True)
+    with mounted(tmp_path / "m", "size=1m") as archive:
+        archiving(root, archive)
+        assert stored(archive) == ["debug__x"]
+        assert droppable(archive, root) == []
+
+
+def test_a_pinned_archive_is_known_to_be_pinned(root: Path, three: Path) -> None:
+    write_pin(three, "debug__a", "why")
+    write_pin(three, "debug__b", "also")
+    assert [one.pin for one in droppable(three, root)] == ["why", "also", None]
+
+
+def test_dropping_takes_the_manifest_along(root: Path, three: Path) -> None:
+    first = list_archive(three, root)[0]
+    removed = drop(three, first)
+    assert removed.freed_bytes >= 100_000
+    assert [found.name for found in list_archive(three, root)] == ["debug__b", "debug__c"]
+    assert not (three / f"debug__a{MANIFEST}").exists()
+    with pytest.raises(NotClaimed, match="is gone already"):
+        drop(three, first)
+
+
+def test_what_somebody_has_locked_in_the_archive_is_not_dropped(root: Path, three: Path) -> None:
+    for archived in list_archive(three, root):
+        lock = os.open(three / archived.data, os.O_RDONLY)
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        with pytest.raises(NotClaimed, match="in use"):
+            drop(three, archived)
+        os.close(lock)
+    assert len(stored(three)) == 3
+
+
+def test_what_cannot_be_deleted_from_the_archive_keeps_its_manifest(
+    root: Path, three: Path
+) -> None:
+    first = list_archive(three, root)[0]
+    if run(["chattr", "+i", str(three / first.data / "noise")], cwd=three).returncode:
+        pytest.skip("cannot make a file immutable here")
+    try:
+        assert drop(three, first).failures == [("noise", "Operation not permitted")]
+        assert list_archive(three, root)[0].name == first.name
+        assert listing(three / first.data) == ["noise"]
+    finally:
+        run(["chattr", "-i", str(three / first.data / "noise")], cwd=three)
+
+
+def test_something_else_in_its_place_is_not_dropped(root: Path, three: Path) -> None:
+    first = list_archive(three, root)[0]
+    (three / first.data).rename(three / "aside")
+    make_entry(three, first.data)
+    with pytest.raises(NotClaimed, match="no longer the one"):
+        drop(three, first)
+    assert listing(three / first.data) == ["file0.txt"]
