@@ -21,7 +21,7 @@ import pytest
 from common.temp.core.layout import FILES, JOBS, PIPELINE
 from common.temp.core.plan import ArchiveFormat
 from common.temp.store import archive as archives
-from common.temp.store import tarring
+from common.temp.store import contents, tarring
 from common.temp.store.allocation import allocate, make_root
 from common.temp.store.archive import (
     MANIFEST,
@@ -430,7 +430,7 @@ def test_a_copy_that_differs_is_thrown_away_and_the_entry_stays(
 ) -> None:
     path = make_entry(root, "debug/x", files=2)
     (path / "link").symlink_to("file0.txt")
-    real = archives.write
+    real = contents.write
 
     def write(items: Iterator[Item], place: str) -> Item:
         first = real(items, place)

@@ -43,6 +43,14 @@ _COLUMNS = (
 _BAR = 3
 """Which of them is the bar, for those who look at it."""
 
+_ARCHIVED = (
+    Column("name"),
+    Column("format"),
+    Column("size", right=True),
+    Column("archived"),
+    Column("was"),
+    Column("why"),
+)
 _TOTALS = (
     Column("category"),
     Column("entries", right=True),
@@ -337,9 +345,8 @@ def archive_text(title: str, rows: Sequence[Sequence[str]]) -> str:
     """What lies in an archive: name, format, size, when it was archived, whence and why."""
     if not rows:
         return f"{plain(title)}: nothing archived"
-    headers = ("name", "format", "size", "archived", "was", "why")
-    cells = [[plain(cell) for cell in row] for row in rows]
-    return f"{plain(title)}\n\n{_table(headers, cells, 'table')}"
+    cells = [[Cell(plain(cell)) for cell in row] for row in rows]
+    return f"{plain(title)}\n\n{table(_ARCHIVED, cells)}"
 
 
 def problem_line(title: str, problem: Problem) -> str:

@@ -23,8 +23,7 @@ from .claim import Claim, HoldingArea, NotClaimed
 from .lease import Leases, is_gone, is_locked
 from .mounts import mounts_below
 from .pinning import Pins
-from .removal import Removal, Removed, rmdir_at, unlink_at
-from .sweep import spell_failures
+from .removal import Removal, Removed, rmdir_at, spell_failures, unlink_at
 from .walk import DIRECTORY_FLAGS, ROOT_FLAGS, newest_change
 
 Kind = Literal["file", "directory", "empty", "either"]
