@@ -191,6 +191,7 @@ def test_the_archives_that_go_and_a_shortfall_are_in_it() -> None:
     found = clean_project("demo", plan, report)
     assert [(one["status"], one["freed_bytes"]) for one in found["archives"]] == [("done", 600)]
     assert (found["freed_bytes"], found["shortfall"]) == (600, None)
+    check_report(json.loads(document("clean", NOW, [found], dry_run=False)))
 
 
 def test_a_document_has_its_kind_its_time_and_the_version_of_its_schema() -> None:
