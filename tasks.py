@@ -22,6 +22,7 @@ COPIED = ("projects", "pyproject.toml", "tasks.py")
 CLIENTS = {
     "photos": "makes thumbnails, a contact sheet and a report of photos that scikit-image ships",
     "impact": "samples what insurance plans do to visits to the doctor, chunk by chunk to disk",
+    "captions": "serves WebVTT for WAV files; a client hangs up midway, and the server is killed",
 }
 """The clients under `projects/`, each with a task `demo`, and what that does."""
 

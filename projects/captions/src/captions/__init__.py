@@ -1,0 +1,1 @@
+"""A web service that finds the speech in a WAV file and returns WebVTT."""
