@@ -20,6 +20,14 @@ if TYPE_CHECKING:
     from .manager import TempManager
     from .outputs import OutputRoot
     from .pins import pin, unpin
+    from .pipeline import (
+        ArtifactCleaner,
+        CleanupConfig,
+        CleanupStrategy,
+        cleanup_after_pipeline_run,
+        pipeline_run,
+        start_run,
+    )
     from .tracking import (
         FileCleanupManager,
         TempFileContext,
@@ -46,6 +54,12 @@ _HOMES = {
     "OutputRoot": "outputs",
     "pin": "pins",
     "unpin": "pins",
+    "ArtifactCleaner": "pipeline",
+    "CleanupConfig": "pipeline",
+    "CleanupStrategy": "pipeline",
+    "cleanup_after_pipeline_run": "pipeline",
+    "pipeline_run": "pipeline",
+    "start_run": "pipeline",
     "FileCleanupManager": "tracking",
     "TempFileContext": "tracking",
     "ThreadedFileCleanupManager": "tracking",
@@ -53,6 +67,9 @@ _HOMES = {
 }
 
 __all__ = [
+    "ArtifactCleaner",
+    "CleanupConfig",
+    "CleanupStrategy",
     "FileCleanupManager",
     "InvalidName",
     "InvalidSettings",
@@ -65,11 +82,14 @@ __all__ = [
     "TempFileContext",
     "TempManager",
     "ThreadedFileCleanupManager",
+    "cleanup_after_pipeline_run",
     "get_cache_temp_dir",
     "get_debug_temp_dir",
     "get_temp_dir",
     "pin",
+    "pipeline_run",
     "pytest_temp_dirs",
+    "start_run",
     "temp_file_async",
     "temp_working_dir",
     "unpin",

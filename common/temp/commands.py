@@ -281,6 +281,15 @@ def clean(arguments: CleanArguments) -> int:
     )
 
 
+def clean_runs(base: Path, settings: Settings, *, dry_run: bool, force: bool) -> int:
+    """Clean the runs of a pipeline in `base`, or say what would be cleaned; the exit code."""
+    places = [_Place(base.name or str(base), base, settings, is_configured=True)]
+    now = time.time()
+    dry_run = dry_run or _says_dry_run(places, force, "--force cleans")
+    drafts = _drafts(places, None, CleanArguments(), now, sizes=dry_run)
+    return _carry_out(drafts, now, dry_run=dry_run, output="table")
+
+
 class _Draft(NamedTuple):
     """What is planned for a place; with a `code`, it cannot be, and the plan's problem says why."""
 

@@ -19,9 +19,12 @@ from common.temp.store.settings import (
     JSON_KEYS,
     KEYS,
     Settings,
+    check_config,
     check_strategy,
     load,
+    of_config,
     with_limits_of,
+    with_strategy,
     workspace_globs,
 )
 from tests.support import DAY, HOUR, make_project, plain_user
@@ -605,6 +608,74 @@ def test_a_broken_pyproject_that_does_not_speak_of_us_is_not_ours_to_refuse(proj
 def test_a_pyproject_without_the_table_sets_nothing(project: Path, text: str) -> None:
     (project / "pyproject.toml").write_text(text)
     assert load(project, NO_ENVIRONMENT) == Settings(project=project)
+
+
+# -- for the runs of a pipeline -----------------------------------------------------------------
+
+
+def test_a_given_file_is_read_in_place_of_the_projects_own(monorepo: Path, inner: Path) -> None:
+    config(monorepo, max_runs_to_keep=2, exclude_patterns=["a"])
+    config(inner, max_runs_to_keep=3, dry_run=True)
+    (inner / "other.json").write_text('{"max_age_days": 1}')
+    found = load(inner, NO_ENVIRONMENT, config=inner / "other.json")
+    assert (found.max_age, found.max_count, found.dry_run) == (DAY, 2, False)
+    assert found.exclude == ("a",)
+    environment = {"TEMPKEEP_MAX_AGE_HOURS": "2"}
+    assert load(inner, environment, config=inner / "other.json").max_age == 2 * HOUR
+
+
+def test_a_given_file_stands_for_that_of_a_monorepo_where_one_is_in_it(monorepo: Path) -> None:
+    config(monorepo, max_runs_to_keep=2)
+    (monorepo / "other.json").write_text("{}")
+    assert load(monorepo, NO_ENVIRONMENT, config=monorepo / "other.json").max_count is None
+
+
+def test_a_given_file_that_is_missing_is_refused_where_the_projects_own_may_be(
+    project: Path,
+) -> None:
+    with pytest.raises(InvalidSettings, match=r"other\.json: no such file; give the path of a "):
+        load(project, NO_ENVIRONMENT, config=project / "other.json")
+
+
+def test_words_of_the_file_are_settings_all_by_themselves(project: Path) -> None:
+    config(project, max_runs_to_keep=2)
+    found = of_config(project, {"strategy": "archive", "max_age_days": 1}, "here")
+    assert (found.max_age, found.max_count, found.disposal) == (DAY, 5, "archive")
+    with pytest.raises(InvalidSettings, match=r"^here: max_age is not a key"):
+        of_config(project, {"max_age": 1}, "here")
+
+
+@pytest.mark.parametrize(
+    "check", [check_config, lambda said, where: of_config(Path(), said, where)]
+)
+def test_words_that_the_file_could_not_have_are_refused(check: Callable[..., object]) -> None:
+    with pytest.raises(InvalidSettings, match=r"^here: dry_run: expected true or false, got 1$"):
+        check({"dry_run": 1}, "here")
+
+
+def test_a_given_strategy_replaces_the_numbers_of_every_category_and_nothing_else(
+    project: Path,
+) -> None:
+    table(
+        project,
+        'strategy = "conservative"\nmax_count = 9\nmin_free_space = 1\nexclude = ["a"]\n'
+        "[tool.tempkeep.category.pipeline]\nmax_age_hours = 1\nkeep_last = 2",
+    )
+    found = with_strategy(load(project, NO_ENVIRONMENT), "aggressive").policy()
+    assert (found.max_age, found.max_count) == (3 * DAY, 3)
+    assert (found.min_free_space, found.exclude) == (1, ("a",))
+    own = found.of("pipeline")
+    assert (own.max_age, own.max_count, own.keep_last) == (3 * DAY, 3, 2)
+
+
+@pytest.mark.parametrize("said", ["archive = true", 'strategy = "archive"'])
+def test_a_given_strategy_still_archives_what_was_to_be_archived(project: Path, said: str) -> None:
+    table(project, said)
+    assert with_strategy(load(project, NO_ENVIRONMENT), "moderate").disposal == "archive"
+
+
+def test_the_archive_strategy_archives_where_it_is_given(project: Path) -> None:
+    assert with_strategy(load(project, NO_ENVIRONMENT), "archive").disposal == "archive"
 
 
 def test_a_strategy_is_checked_by_name() -> None:

@@ -185,17 +185,49 @@ def with_limits_of(protections: Policy, limits: Policy) -> Policy:
     return limited(protections)._replace(categories=categories)
 
 
-def load(project: Path, environment: Mapping[str, str] | None = None) -> Settings:
-    """The settings of `project` (absolute). Raises `InvalidSettings`, naming file and key."""
+def load(
+    project: Path, environment: Mapping[str, str] | None = None, *, config: Path | None = None
+) -> Settings:
+    """The settings of `project` (absolute). Raises `InvalidSettings`, naming file and key.
+
+    The file `config` is read in place of the project's own `cleanup_config.json`.
+    """
     environment = os.environ if environment is None else environment
     settings = Settings(project=project)
     monorepo = find_monorepo(project)
     for directory in dict.fromkeys((monorepo, project)):
-        for layer, categories in _files(directory):
+        for layer, categories in _files(directory, config if directory == project else None):
             if directory != project:
                 layer.pop("roots", None)  # which are the monorepo's own
             settings = _with_categories(_with(settings, layer), categories)
-    settings = _with(settings, _environment(environment))
+    return _checked(_with(settings, _environment(environment)))
+
+
+def of_config(project: Path, said: Mapping[str, object], where: str) -> Settings:
+    """The settings that `said`, with the keys of `cleanup_config.json`, makes all by itself.
+
+    `where` names it in an error. Raises `InvalidSettings`.
+    """
+    return _checked(_with(Settings(project=project), _layer(said, JSON_KEYS, where)))
+
+
+def check_config(said: Mapping[str, object], where: str) -> None:
+    """Raise `InvalidSettings` if `said` could not stand in a `cleanup_config.json`."""
+    _layer(said, JSON_KEYS, where)
+
+
+def with_strategy(settings: Settings, name: str) -> Settings:
+    """`settings` with the numbers of the strategy `name` in every category, whatever they said.
+
+    What was to be archived still is.
+    """
+    layer: _Layer = {"strategy": name}
+    given = _with(settings, layer)._replace(archive=settings.archive or name == "archive")
+    return _with_categories(given, dict.fromkeys(settings.categories, layer))
+
+
+def _checked(settings: Settings) -> Settings:
+    project = settings.project
     root, archive = os.path.realpath(root_of(project)), os.path.realpath(settings.archive_path())
     # There, what was archived would be an entry, and be archived into itself.
     if settings.archive_location is not None and is_inside(archive, root):
@@ -255,7 +287,9 @@ def _with_categories(settings: Settings, tables: Mapping[str, _Layer]) -> Settin
 # -- sources ------------------------------------------------------------------------------------
 
 
-def _files(directory: Path) -> Iterator[tuple[_Layer, Mapping[str, _Layer]]]:
+def _files(
+    directory: Path, config: Path | None = None
+) -> Iterator[tuple[_Layer, Mapping[str, _Layer]]]:
     path = directory / PYPROJECT
     said = _read_toml(path, b"tempkeep").get("tool", {})
     if isinstance(said, dict) and "tempkeep" in said:
@@ -265,8 +299,10 @@ def _files(directory: Path) -> Iterator[tuple[_Layer, Mapping[str, _Layer]]]:
             raise InvalidSettings(f"{where}: expected a table, got {table!r}")
         rest = {key: value for key, value in table.items() if key != "category"}
         yield _layer(rest, KEYS, where), _categories(table.get("category", {}), path)
-    path = directory / CONFIG_JSON
+    path = config or directory / CONFIG_JSON
     loaded = _read_json(path)
+    if loaded is None and config is not None:
+        raise InvalidSettings(f"{config}: no such file; give the path of a {CONFIG_JSON}")
     if loaded is not None:
         yield _layer(loaded, JSON_KEYS, str(path)), {}
 
