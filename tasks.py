@@ -23,6 +23,7 @@ CLIENTS = {
     "photos": "makes thumbnails, a contact sheet and a report of photos that scikit-image ships",
     "impact": "samples what insurance plans do to visits to the doctor, chunk by chunk to disk",
     "captions": "serves WebVTT for WAV files; a client hangs up midway, and the server is killed",
+    "pipeline": "makes runs of a script, tones and a table, two at a time, and has one killed",
 }
 """The clients under `projects/`, each with a task `demo`, and what that does."""
 

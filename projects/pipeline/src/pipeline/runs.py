@@ -1,0 +1,47 @@
+"""One run: its directory, and the three stages that fill it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.temp import TempManager
+from common.temp.pipeline import pipeline_run
+
+from .research import table, write_plot, write_table
+from .script import write_script
+from .tones import write_tones
+
+SCRIPT, TONES, TABLE, PLOT = "script.jsonl", "tones.wav", "research.csv", "research.svg"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A finished run: how many lines its script has, and how long its track is."""
+
+    path: Path
+    lines: int
+    seconds: float
+
+
+def default_base() -> Path:
+    """Where the runs of the project lie in which one stands: `artifacts`."""
+    return TempManager.get_project_temp_base().parent / "artifacts"
+
+
+def make_run(text: Iterable[str], base: Path, on_start: Callable[[Path], None]) -> Run:
+    """A new run in `base`, made of `text`; `on_start` is told its path before the text is read.
+
+    A run that fails stays as it is, for whoever wants to know why, until the policy lets it go.
+    Raises `PipelineError` for a text without a sentence, `TempError` or `OSError` where the disk
+    says no.
+    """
+    with pipeline_run(base) as path:
+        on_start(path)
+        lines = write_script(text, path / SCRIPT)
+        cues = write_tones(lines, path / TONES)
+        rows = table(lines, cues)
+        write_table(rows, path / TABLE)
+        write_plot(rows, path / PLOT)
+    return Run(path, len(lines), cues[-1].end)
