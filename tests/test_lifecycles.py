@@ -1,0 +1,432 @@
+"""What code that moves over relies on: names, signatures, keys and file names, fixed to the letter;
+and that live processes keep what is theirs, whichever lifecycle it has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import importlib
+import inspect
+import json
+import re
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from enum import Enum
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from common.temp.core.layout import PIPELINE
+from common.temp.store.settings import JSON_KEYS
+from tests.support import REPOSITORY, Process, inv, make_project, process, run
+
+COUNTS = [
+    "directories_found",
+    "candidates_identified",
+    "directories_archived",
+    "directories_deleted",
+    "space_freed_bytes",
+    "errors",
+]
+
+
+def module(name: str) -> Any:
+    return pytest.importorskip(f"common.temp.{name}")
+
+
+def named(path: str) -> Any:
+    """What is at a dotted path below `common.temp`."""
+    found = module(path.partition(".")[0])
+    for part in path.split(".")[1:]:
+        found = getattr(found, part)
+    return found
+
+
+# -- signatures ---------------------------------------------------------------------------------
+
+# Each callable with its parameters and their defaults, spelled as a function that has them.
+CALLABLES: dict[str, Callable[..., object]] = {
+    "jobs.StorageRoot": lambda root: 0,
+    "jobs.StorageRoot.allocate_job": lambda self, job_id: 0,
+    "jobs.StorageRoot.release_job": lambda self, job_id: 0,
+    "jobs.StorageRoot.cleanup_all": lambda self: 0,
+    "jobs.StorageRoot.recover": lambda self: 0,
+    "outputs.OutputRoot": lambda: 0,
+    "outputs.OutputRoot.run_dir": lambda self, output_dir=None: 0,
+    "outputs.OutputRoot.cleanup": lambda self: 0,
+    "outputs.OutputRoot.cleanup_all": lambda: 0,
+    "tracking.TempFileContext": lambda file_path, cleanup_on_error=True: 0,
+    "tracking.TempFileContext.keep": lambda self: 0,
+    "tracking.temp_file_async": lambda file_path, cleanup_on_error=True: 0,
+    "tracking.FileCleanupManager": (
+        lambda base_temp_dir, default_ttl_hours=24, cleanup_interval_minutes=30: 0
+    ),
+    "tracking.FileCleanupManager.track_file": lambda self, path: 0,
+    "tracking.FileCleanupManager.untrack_file": lambda self, path: 0,
+    "tracking.FileCleanupManager.cleanup_file": lambda self, path: 0,
+    "tracking.FileCleanupManager.cleanup_directory": lambda self, path, recursive=True: 0,
+    "tracking.FileCleanupManager.cleanup_old_files": lambda self, max_age_hours=None: 0,
+    "tracking.FileCleanupManager.start_periodic_cleanup": lambda self: 0,
+    "tracking.FileCleanupManager.stop_periodic_cleanup": lambda self: 0,
+    "tracking.FileCleanupManager.cleanup_all_tracked": lambda self: 0,
+    "tracking.FileCleanupManager.get_stats": lambda self: 0,
+    "pipeline.ArtifactCleaner": lambda base_path, config: 0,
+    "pipeline.ArtifactCleaner.cleanup": lambda self, force=False: 0,
+    "pipeline.cleanup_after_pipeline_run": (
+        lambda pipeline_name="pipeline", keep_current=True, strategy="moderate": 0
+    ),
+}
+
+COROUTINES = [
+    "tracking.FileCleanupManager.cleanup_file",
+    "tracking.FileCleanupManager.cleanup_directory",
+    "tracking.FileCleanupManager.cleanup_old_files",
+    "tracking.FileCleanupManager.stop_periodic_cleanup",
+    "tracking.FileCleanupManager.cleanup_all_tracked",
+]
+
+
+def parameters(of: Callable[..., object]) -> list[tuple[str, object]]:
+    """The names of the parameters of a callable, with their defaults."""
+    return [
+        (name, one.default.value if isinstance(one.default, Enum) else one.default)
+        for name, one in inspect.signature(of).parameters.items()
+    ]
+
+
+@pytest.mark.parametrize("path", CALLABLES)
+def test_a_callable_takes_what_it_took_and_needs_no_more(path: str) -> None:
+    wanted = parameters(CALLABLES[path])
+    has = parameters(named(path))
+    assert [name for name, _ in has[: len(wanted)]] == [name for name, _ in wanted]
+    for (_, default), (_, other) in zip(wanted, has, strict=False):
+        # What had to be given may have got a default.
+        assert default in (inspect.Parameter.empty, other)
+    assert all(default is not inspect.Parameter.empty for _, default in has[len(wanted) :])
+
+
+@pytest.mark.parametrize("path", CALLABLES)
+def test_what_was_awaited_is_awaited_still_and_nothing_else(path: str) -> None:
+    assert inspect.iscoroutinefunction(named(path)) is (path in COROUTINES)
+
+
+def test_the_manager_and_the_async_context_are_entered_as_they_were() -> None:
+    for path in ("tracking.FileCleanupManager", "tracking.temp_file_async"):
+        assert inspect.iscoroutinefunction(named(path).__aenter__)
+        assert inspect.iscoroutinefunction(named(path).__aexit__)
+    assert issubclass(named("tracking.TempFileContext"), AbstractContextManager)
+
+
+# -- attributes, values, keys and file names ------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["jobs.StorageRoot.root", "outputs.OutputRoot.temp_dir"])
+def test_a_property_is_one(path: str) -> None:
+    assert isinstance(named(path), property)
+
+
+JOB_FILES = {
+    "root": ".",
+    "tlog_path": "input.tlog",
+    "csv_path": "input.csv",
+    "video_path": "input.mp4",
+    "calibration_path": "calibration.json",
+    "output_dir": "output",
+}
+
+
+@pytest.mark.parametrize("field", JOB_FILES)
+def test_a_jobs_file_is_called_what_it_was_called(tmp_path: Path, field: str) -> None:
+    job = named("jobs.StorageRoot")(tmp_path / "jobs").allocate_job("a")
+    assert getattr(job, field) == tmp_path / "jobs" / "a" / JOB_FILES[field]
+
+
+def test_the_storage_of_a_job_is_frozen_and_slotted_and_has_these_fields() -> None:
+    storage = named("jobs.JobStorage")
+    assert [field.name for field in dataclasses.fields(storage)] == list(JOB_FILES)
+    assert storage.__dataclass_params__.frozen
+    assert "__dict__" not in dir(storage)
+
+
+def test_a_service_declares_the_files_of_its_own_jobs(tmp_path: Path) -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Scan:
+        root: Path
+        image_path: Path = Path("scan.tiff")
+
+    job = named("jobs.StorageRoot")(tmp_path / "scans", job_type=Scan).allocate_job("a")
+    assert job.image_path == tmp_path / "scans" / "a" / "scan.tiff"
+
+
+def test_a_run_directory_is_named_by_the_second(tmp_path: Path) -> None:
+    made = named("outputs.OutputRoot")().run_dir(tmp_path / "output")
+    assert re.fullmatch(r"[0-9]{8}T[0-9]{6}Z", made.name)
+
+
+def test_what_the_manager_of_files_returns_has_these_keys(tmp_path: Path) -> None:
+    manager = named("tracking.FileCleanupManager")(tmp_path / "files")
+    assert [*asyncio.run(manager.cleanup_old_files())] == [
+        "removed_count",
+        "removed_size_bytes",
+        "removed_size_mb",
+        "errors",
+        "tracked_files_remaining",
+    ]
+    assert [*manager.get_stats()] == [
+        "tracked_files",
+        "total_size_bytes",
+        "total_size_mb",
+        "periodic_cleanup_running",
+        "default_ttl_hours",
+        "cleanup_interval_minutes",
+    ]
+
+
+def test_what_a_clean_of_runs_returns_has_these_keys(project: Path) -> None:
+    config = named("pipeline.CleanupConfig")()
+    assert [*named("pipeline.ArtifactCleaner")(project, config).cleanup()] == COUNTS
+    assert [*named("pipeline.cleanup_after_pipeline_run")()] == COUNTS
+
+
+def test_the_strategies_are_called_what_they_were_called() -> None:
+    strategies = {one.name: one.value for one in named("pipeline.CleanupStrategy")}
+    assert strategies == {
+        "AGGRESSIVE": "aggressive",
+        "MODERATE": "moderate",
+        "CONSERVATIVE": "conservative",
+        "ARCHIVE": "archive",
+    }
+
+
+def test_the_configuration_of_runs_has_the_keys_of_the_file() -> None:
+    fields = {field.name for field in dataclasses.fields(named("pipeline.CleanupConfig"))}
+    assert fields == set(JSON_KEYS)
+    assert fields >= {
+        "strategy",
+        "max_age_days",
+        "max_runs_to_keep",
+        "archive_before_delete",
+        "archive_location",
+        "dry_run",
+        "exclude_patterns",
+        "min_free_space_gb",
+    }
+
+
+@pytest.mark.parametrize("value", ["dir", "tar.gz", "tar.zst"])
+def test_an_archive_has_one_of_these_formats(project: Path, value: str) -> None:
+    module("store.archive")
+    (project / "cleanup_config.json").write_text(json.dumps({"archive_format": value}))
+    assert inv("temp-status", cwd=project).returncode == 0
+
+
+def test_an_archive_is_listed_by_a_task(project: Path) -> None:
+    module("store.archive")
+    assert inv("temp-restore", "--list", cwd=project).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [
+        ("pipeline_artifacts_20250917_013040", True),
+        ("pipeline_artifacts_20250917_01304", False),
+        ("pipeline_artifacts_2025-09-17", False),
+        ("pipeline_artifacts", False),
+    ],
+)
+def test_a_run_is_told_by_its_name(name: str, is_one: bool) -> None:
+    assert PIPELINE.holds(name, is_directory=True) is is_one
+    assert not PIPELINE.holds(name, is_directory=False)
+
+
+COMMANDS = [
+    ["--strategy", "moderate"],
+    ["--strategy", "moderate", "--dry-run"],
+    ["--strategy", "moderate", "--force"],
+    ["--strategy", "moderate", "--config", "cleanup_config.json"],
+    ["--strategy", "moderate", "--base", "."],
+]
+
+
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+def test_the_command_takes_what_it_took(project: Path, arguments: list[str]) -> None:
+    (project / "cleanup_config.json").write_text("{}")
+    done = run([sys.executable, "-m", "common.temp.pipeline", *arguments], cwd=project)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+# -- clients --------------------------------------------------------------------------------------
+
+CLIENTS = ["captions", "impact", "photos", "pipeline", "replay_api"]
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_a_client_is_a_project_with_the_shared_tasks_and_a_demo_of_its_own(name: str) -> None:
+    client = REPOSITORY / "projects" / name
+    if not client.is_dir():
+        pytest.skip(f"there is no projects/{name}")
+    assert all((client / file).is_file() for file in ("pyproject.toml", "README.md", "tasks.py"))
+    assert [*(client / "tests").glob("test_*.py")]
+    listed = run([sys.executable, "-m", "invoke", "--list"], cwd=client).stdout
+    for task in ("temp-status", "temp-clean", "demo"):
+        assert f"  {task} " in listed
+
+
+def test_the_runs_of_the_pipeline_are_cleaned_by_a_script_that_can_be_run() -> None:
+    script = REPOSITORY / "projects" / "pipeline" / "scripts" / "cleanup_artifacts.sh"
+    assert script.stat().st_mode & 0o111
+    assert script.read_text().startswith("#!/bin/sh\n")
+
+
+# -- live processes -------------------------------------------------------------------------------
+
+
+class Lifecycle(NamedTuple):
+    """The module that it takes, and a program that makes something and prints where."""
+
+    needs: str
+    code: str
+
+
+LIFECYCLES = {
+    "a job": Lifecycle(
+        "jobs",
+        "from common.temp.jobs import StorageRoot\n"
+        "job = StorageRoot(Path('var/jobs')).allocate_job('live')\n"
+        "job.csv_path.write_text('work')\n"
+        "print(job.csv_path, flush=True)\n",
+    ),
+    "a root of a process": Lifecycle(
+        "outputs",
+        "from common.temp.outputs import OutputRoot\n"
+        "outputs = OutputRoot()\n"
+        "path = outputs.run_dir() / 'samples.txt'\n"
+        "path.write_text('work')\n"
+        "print(path, flush=True)\n",
+    ),
+    "a file with a time to live": Lifecycle(
+        "tracking",
+        "from common.temp.tracking import FileCleanupManager\n"
+        "manager = FileCleanupManager('var/uploads')\n"
+        "path = Path('var/uploads/upload.bin').absolute()\n"
+        "manager.track_file(path)\n"
+        "path.write_text('work')\n"
+        "print(path, flush=True)\n",
+    ),
+    "a run of a pipeline": Lifecycle(
+        "pipeline",
+        "from common.temp.pipeline import start_run\n"
+        "path = start_run('artifacts') / 'script.txt'\n"
+        "path.write_text('work')\n"
+        "print(path, flush=True)\n",
+    ),
+}
+
+SETTINGS = '[tool.tempkeep]\nroots = ["var/jobs", "var/uploads", "artifacts"]\n'
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Path:
+    """A project that has the roots of all lifecycles in its settings."""
+    return make_project(tmp_path / "service", SETTINGS)
+
+
+class Alive(NamedTuple):
+    """A live process, and the file that it works at."""
+
+    process: Process
+    path: Path
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+
+@pytest.fixture
+def alive(service: Path) -> Iterator[dict[str, Alive]]:
+    """A process of each lifecycle that there is."""
+    with ExitStack() as stack:
+        started = {}
+        for name, lifecycle in LIFECYCLES.items():
+            try:
+                importlib.import_module(f"common.temp.{lifecycle.needs}")
+            except ModuleNotFoundError:
+                continue
+            code = f"import sys\nfrom pathlib import Path\n{lifecycle.code}sys.stdin.readline()\n"
+            one = stack.enter_context(process(code, cwd=service))
+            started[name] = Alive(one, Path(one.first_line))
+        yield started
+
+
+def clean(service: Path) -> str:
+    done = inv("temp-clean", "--max-age-hours", "0", cwd=service)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def left(alive: dict[str, Alive]) -> list[str]:
+    """Whose files are there, and whole."""
+    return [
+        name for name, one in alive.items() if one.path.exists() and one.path.read_text() == "work"
+    ]
+
+
+def test_live_processes_keep_what_is_theirs_and_when_they_are_killed_all_is_cleaned(
+    service: Path, alive: dict[str, Alive]
+) -> None:
+    for _ in range(2):
+        said = clean(service)
+        assert left(alive) == list(alive)
+    for one in alive.values():
+        assert f"in use: pid {one.process.pid}" in said
+        one.kill()
+    clean(service)
+    assert left(alive) == []
+    for one in alive.values():
+        assert not one.path.exists()
+
+
+@pytest.mark.parametrize("name", LIFECYCLES)
+def test_one_that_is_killed_takes_none_of_the_others_with_it(
+    service: Path, alive: dict[str, Alive], name: str
+) -> None:
+    module(LIFECYCLES[name].needs)
+    alive[name].kill()
+    clean(service)
+    assert left(alive) == [other for other in alive if other != name]
+
+
+def test_what_the_settings_do_not_name_is_not_swept(service: Path, alive: dict[str, Alive]) -> None:
+    (service / "pyproject.toml").write_text("[tool.tempkeep]\n")
+    for one in alive.values():
+        one.kill()
+    clean(service)
+    # A root of a process lies among the user's own entries, where every clean looks.
+    assert left(alive) == [name for name in alive if name != "a root of a process"]
+
+
+def test_what_lies_beside_them_and_a_directory_that_was_given_stay(
+    service: Path, alive: dict[str, Alive]
+) -> None:
+    beside = [service / "artifacts" / "notes.txt", service / "var" / "notes.txt"]
+    if "a job" in alive:
+        beside.append(service / "var" / "jobs" / "notes.txt")
+    for path in beside:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
+    code = (
+        "import sys\nfrom common.temp.outputs import OutputRoot\n"
+        "path = OutputRoot().run_dir('output') / 'samples.txt'\n"
+        "path.write_text('mine')\nprint(path, flush=True)\nsys.stdin.readline()\n"
+    )
+    if "a root of a process" in alive:
+        with process(code, cwd=service) as given:
+            beside.append(Path(given.first_line))
+    for one in alive.values():
+        one.kill()
+    clean(service)
+    assert [path.read_text() for path in beside] == ["mine"] * len(beside)
