@@ -124,7 +124,7 @@ def test_listing_loads_nothing_but_the_tasks_themselves(project: Path, tmp_path:
         (
             "temp-clean",
             "--max-age-hours --category --name --strategy --everything --dry-run --trash --yes"
-            " --force --include-in-use --background --format --all-projects",
+            " --force --include-in-use --plan --apply --background --format --all-projects",
         ),
         ("temp-explain", "--path"),
         ("temp-pin", "--path --reason"),

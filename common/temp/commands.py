@@ -6,6 +6,7 @@ What only some commands need is imported where they need it: `temp-status` is to
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TextIO
 
 from .core.entry import Inventory, Problem
 from .core.layout import PIPELINE, SCRATCH, Layout
-from .core.plan import Disposal, Outcome, Plan, Report, Scope
+from .core.plan import Disposal, Outcome, Plan, Report, Scope, again
 from .core.retention import STRATEGIES, Policy, Reason, Verdict, explain, judge
 from .core.units import HOUR, read_count, read_number, spell_size
 from .errors import InvalidSettings, Refused, StorageError, TempError, reason_of
@@ -165,21 +166,12 @@ def status(
             blocks.append(f"{text.counted(empty, 'project', 'projects')} without entries")
         said = "\n\n".join(blocks)
     if file is not None:
-        _write(Path(file), f"{said}\n")
+        from .store.planfile import write_whole
+
+        write_whole(Path(file), f"{said}\n", "choose another --output")
     else:
         print(said, end="\n" if said else "")
     return max(code, _print_problems(problems))
-
-
-def _write(path: Path, content: str) -> None:
-    """Write a report to `path`, whole or not at all. Raises `StorageError`."""
-    fresh = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
-    try:
-        fresh.write_text(content, encoding="utf-8", errors="backslashreplace")
-        os.replace(fresh, path)
-    except OSError as error:
-        fresh.unlink(missing_ok=True)
-        raise StorageError.of(f"cannot write {path}", error, "choose another --output") from error
 
 
 def _add_to_summary(markdown: Callable[[], str]) -> None:
@@ -251,6 +243,8 @@ class CleanArguments(NamedTuple):
     force: bool = False
     include_in_use: bool = False
     background: bool = False
+    plan: str | None = None
+    apply: str | None = None
     output: str = "table"
     all_projects: bool = False
 
@@ -258,6 +252,12 @@ class CleanArguments(NamedTuple):
 def clean(arguments: CleanArguments) -> int:
     """Clean, or say what would be cleaned; the exit code."""
     _choice(arguments.output, "--format", ("table", "json"))
+    if arguments.apply is not None:
+        return _apply(arguments)
+    if arguments.plan is not None and not arguments.dry_run:
+        raise InvalidSettings("--plan needs --dry-run: it writes down what that shows")
+    if arguments.plan is not None and arguments.include_in_use:
+        raise InvalidSettings("--plan takes no --include-in-use: who uses what will have changed")
     if arguments.everything and (arguments.max_age_hours or arguments.strategy):
         raise InvalidSettings("--everything takes no limit; leave out the one or the other")
     if arguments.include_in_use and not arguments.name:
@@ -276,9 +276,51 @@ def clean(arguments: CleanArguments) -> int:
     drafts = _drafts(places, limits, arguments, now, sizes=dry_run or terminal is not None)
     if terminal is not None:
         _ask([draft.plan for draft in drafts], terminal)
+    if arguments.plan is not None:
+        from .store.planfile import write_plan
+
+        write_plan(Path(arguments.plan), [draft.plan for draft in drafts], text.instant(now))
     return _carry_out(
         drafts, now, dry_run=dry_run, output=arguments.output, background=arguments.background
     )
+
+
+def _apply(arguments: CleanArguments) -> int:
+    """Carry out the plan in a file, as far as nothing has changed since; the exit code."""
+    from .store.planfile import read_plan
+
+    said = arguments._replace(background=False, output="table", yes=False, all_projects=False)
+    if said != CleanArguments(apply=arguments.apply):
+        raise InvalidSettings("--apply does what the plan says; leave out what says otherwise")
+    path = Path(arguments.apply or "")
+    recorded = read_plan(path)
+    places = {place.root: place for place in _places(all_projects=True)}
+    for root, identity, *_ in recorded:
+        with contextlib.suppress(OSError):
+            status = os.stat(root)
+            if root in places and (status.st_dev, status.st_ino) == identity:
+                continue
+        raise Refused(f"{path} speaks of {root}, which is no root here, or another one by now")
+    if arguments.background and any(one.disposal != "delete" for one in recorded):
+        raise InvalidSettings("--background deletes; nothing is trashed or archived that way")
+    now = time.time()
+    drafts = []
+    diverged = []
+    for root, _, disposal, steps in recorded:
+        place = places[root]
+        # An age that all have, and not "everything", so that nothing goes that changes meanwhile.
+        limits = place.policy() if place.abandoned_only else Policy(max_age=0)
+        (draft,) = _drafts([place], limits, CleanArguments(), now, sizes=True)
+        plan, missing = again(draft.plan, steps)
+        steps_of = tuple(step._replace(disposal=disposal) for step in plan.steps)
+        drafts.append(draft._replace(plan=plan._replace(steps=steps_of, archives=())))
+        diverged += [(place.title, *one) for one in missing]
+    code = _carry_out(
+        drafts, now, dry_run=False, output=arguments.output, background=arguments.background
+    )
+    for title, entry, why in diverged:
+        print(f"diverged {text.plain(f'{title}: {entry}: {why}')}", file=sys.stderr)
+    return max(code, int(bool(diverged)))
 
 
 def clean_runs(base: Path, settings: Settings, *, dry_run: bool, force: bool) -> int:

@@ -125,6 +125,8 @@ def temp_status(
         "yes": "Do not ask.",
         "force": "Override a configured dry_run and the question; never an entry in use.",
         "include-in-use": "Take entries from running processes too; needs --name.",
+        "plan": "With --dry-run: write what it shows to this file, for --apply.",
+        "apply": "Clean what the plan in this file shows, if nothing of it has changed since.",
         "background": "Move everything aside at once, and delete it after the command has ended.",
         "format": "table (default) or json.",
         "all-projects": "All projects of the monorepo, not only this one.",
@@ -142,6 +144,8 @@ def temp_clean(
     yes: bool = False,
     force: bool = False,
     include_in_use: bool = False,
+    plan: str | None = None,
+    apply: str | None = None,
     background: bool = False,
     format: str = "table",  # noqa: A002
     all_projects: bool = False,
@@ -165,6 +169,8 @@ def temp_clean(
         force=force,
         include_in_use=include_in_use,
         background=background,
+        plan=plan,
+        apply=apply,
         output=format,
         all_projects=all_projects,
     )

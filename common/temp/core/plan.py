@@ -165,6 +165,53 @@ class Scope(NamedTuple):
 ALL: Final = Scope()
 
 
+class Recorded(NamedTuple):
+    """An entry that an earlier plan meant: where it was, which one, and when it last changed."""
+
+    path: str
+    device: int
+    inode: int
+    changed: float
+
+
+class Divergence(NamedTuple):
+    """An entry that an earlier plan meant and that does not go, and why."""
+
+    path: str
+    why: str
+
+
+def again(plan: Plan, recorded: Iterable[Recorded]) -> tuple[Plan, tuple[Divergence, ...]]:
+    """`plan`, drawn now with all that could go, with the steps alone that were `recorded`; and of
+    those what became of the others.
+
+    An entry goes only if it is the same file or directory, and nothing in it changed since.
+    """
+    steps = {step.entry.path: step for step in plan.steps}
+    kept = {verdict.entry.path: verdict for verdict in plan.kept}
+    chosen: list[Step] = []
+    diverged: list[Divergence] = []
+    for wanted in recorded:
+        step, verdict = steps.pop(wanted.path, None), kept.get(wanted.path)
+        entry = step.entry if step is not None else verdict.entry if verdict is not None else None
+        if entry is None:
+            diverged.append(Divergence(wanted.path, "is gone already"))
+        elif (entry.device, entry.inode) != (wanted.device, wanted.inode):
+            diverged.append(Divergence(wanted.path, "is no longer the one that was looked at"))
+        elif entry.changed != wanted.changed:
+            where = f", in {entry.changed_in}" if entry.changed_in else ""
+            diverged.append(Divergence(wanted.path, f"has changed meanwhile{where}"))
+        elif step is not None:
+            chosen.append(step._replace(reason=_PLANNED))
+        elif verdict is not None:
+            diverged.append(Divergence(wanted.path, f"stays: {verdict.reason}"))
+    outside = len(plan.steps) - len(chosen)
+    return plan._replace(steps=tuple(chosen), kept=(), out_of_scope=outside), tuple(diverged)
+
+
+_PLANNED: Final = Reason("planned", "goes", "by the plan that was drawn before")
+
+
 def draft(
     inventory: Inventory,
     verdicts: Iterable[Verdict],

@@ -1,0 +1,156 @@
+"""A plan in a file: written by a dry run, read again by whoever carries it out.
+
+Nothing in the file is believed but which entries are meant. Whether they are still the same, and
+may still go, is told by a fresh scan.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from ..core.plan import Disposal, Plan, Recorded
+from ..errors import InvalidSettings, Refused, StorageError, reason_of
+
+_SCHEMA: Final = 1
+_KIND: Final = "tempkeep plan"
+_MOST_BYTES: Final = 1 << 30
+
+
+class RecordedRoot(NamedTuple):
+    """What a plan file says of one root."""
+
+    root: Path
+    identity: tuple[int, int]
+    disposal: Disposal
+    steps: tuple[Recorded, ...]
+
+
+def write_plan(path: Path, plans: Sequence[Plan], at: str) -> None:
+    """Write `plans` to `path`, whole or not at all; `at` is when they were drawn, in words.
+
+    Raises `StorageError`.
+    """
+    projects = []
+    for plan in plans:
+        if not plan.steps:
+            continue
+        status = os.stat(plan.root)
+        projects.append(
+            {
+                "root": plan.root,
+                "device": status.st_dev,
+                "inode": status.st_ino,
+                "disposal": plan.steps[0].disposal,
+                "entries": [
+                    {
+                        "path": step.entry.path,
+                        "device": step.entry.device,
+                        "inode": step.entry.inode,
+                        "changed": step.entry.changed,
+                        "size_bytes": step.entry.size,
+                        "reason": str(step.reason),
+                    }
+                    for step in plan.steps
+                ],
+            }
+        )
+    said = {
+        "kind": _KIND,
+        "schema": _SCHEMA,
+        "machine": _machine(),
+        "at": at,
+        "projects": projects,
+    }
+    write_whole(path, json.dumps(said, indent=2, ensure_ascii=True) + "\n")
+
+
+def write_whole(path: Path, content: str, remedy: str = "choose another file") -> None:
+    """Write a file whole or not at all. Raises `StorageError`."""
+    fresh = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
+    try:
+        fresh.write_text(content, encoding="utf-8", errors="backslashreplace")
+        os.replace(fresh, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)
+        raise StorageError.of(f"cannot write {path}", error, remedy) from error
+
+
+def read_plan(path: Path) -> list[RecordedRoot]:
+    """What the plan in `path` says.
+
+    Raises `InvalidSettings` if there is no plan in it, `Refused` if it is of another machine or of
+    a version that is not known.
+    """
+    try:
+        with open(path, "rb") as file:
+            said: Any = json.loads(file.read(_MOST_BYTES))
+        kind, schema = said["kind"], said["schema"]
+    except OSError as error:
+        raise InvalidSettings(f"--apply: {path} cannot be read: {reason_of(error)}") from None
+    except (ValueError, RecursionError, KeyError, TypeError):
+        raise _no_plan(path) from None
+    if kind != _KIND:
+        raise _no_plan(path)
+    if schema != _SCHEMA:
+        raise Refused(f"{path} is a plan of version {schema!r}; draw it again with this tempkeep")
+    if said.get("machine") != _machine():
+        raise Refused(f"{path} was drawn on another machine; draw it again on this one")
+    try:
+        return [
+            RecordedRoot(
+                Path(_text(project["root"])),
+                (_whole(project["device"]), _whole(project["inode"])),
+                _disposal(project["disposal"]),
+                tuple(
+                    Recorded(
+                        _text(entry["path"]),
+                        _whole(entry["device"]),
+                        _whole(entry["inode"]),
+                        float(entry["changed"]),
+                    )
+                    for entry in project["entries"]
+                ),
+            )
+            for project in said["projects"]
+        ]
+    except (ValueError, KeyError, TypeError):
+        raise _no_plan(path) from None
+
+
+def _no_plan(path: Path) -> InvalidSettings:
+    return InvalidSettings(
+        f"--apply: {path} is no plan; `temp-clean --dry-run --plan {path}` draws one"
+    )
+
+
+def _machine() -> str:
+    """What tells this machine, and a container on it, from others."""
+    identifier = ""
+    with contextlib.suppress(OSError):
+        identifier = Path("/etc/machine-id").read_text(encoding="ascii", errors="replace").strip()
+    return f"{platform.node()} {identifier}".strip()
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _whole(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError
+    return value
+
+
+def _disposal(value: object) -> Disposal:
+    if value in ("delete", "trash", "archive"):
+        return value
+    raise ValueError

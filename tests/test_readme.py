@@ -1,0 +1,32 @@
+"""What the README shows works when it is pasted."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support import REPOSITORY, run
+
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("code", BLOCKS, ids=lambda code: code.split("import ")[-1].split("\n")[0])
+def test_a_block_of_python_runs_as_it_stands(project: Path, code: str) -> None:
+    done = run([sys.executable, "-W", "error", "-c", code], cwd=project)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_each_lifecycle_has_a_block_of_about_ten_lines() -> None:
+    of_lifecycles = README.partition("## Lifecycles")[2].partition("\n## ")[0]
+    blocks = re.findall(r"^```python\n(.*?)^```$", of_lifecycles, re.DOTALL | re.MULTILINE)
+    assert len(blocks) == 4
+    assert all(len(block.splitlines()) <= 13 for block in blocks)
+
+
+def test_every_file_and_folder_that_is_named_is_there() -> None:
+    named = re.findall(r"`((?:projects|tests|common)/[\w./]+)`", README)
+    assert {name for name in named if not (REPOSITORY / name).exists()} == set()

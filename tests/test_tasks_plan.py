@@ -1,0 +1,282 @@
+"""A plan is drawn now and carried out later: exactly what was shown, if it is still the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.temp.pins import pin
+from common.temp.store.allocation import allocate
+from common.temp.store.planfile import read_plan
+from tests.support import age, inv, listing, make_entry, make_project, status, tempkeep
+
+Printed = pytest.CaptureFixture[str]
+DRAW = ("temp-clean", "--max-age-hours", "24", "--dry-run", "--plan", "plan.json")
+APPLY = ("temp-clean", "--apply", "plan.json")
+
+
+@pytest.fixture
+def drawn(project: Path) -> Path:
+    """A project with a plan for the two old ones of its three entries."""
+    for name in ("a", "b"):
+        make_entry(project / ".tmp", f"debug/{name}_1696348800", age_hours=30)
+    make_entry(project / ".tmp", "debug/new_1696348800")
+    assert tempkeep(*DRAW) == 0
+    return project
+
+
+def names(project: Path) -> list[str]:
+    return sorted(path.name.partition("_")[0] for path in (project / ".tmp" / "debug").iterdir())
+
+
+def edit(project: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    path = project / "plan.json"
+    said = json.loads(path.read_text())
+    change(said)
+    path.write_text(json.dumps(said))
+
+
+# -- what goes ----------------------------------------------------------------------------------
+
+
+def test_a_plan_is_carried_out_as_it_was_shown(drawn: Path, capsys: Printed) -> None:
+    capsys.readouterr()
+    assert tempkeep(*APPLY) == 0
+    said, errors = capsys.readouterr()
+    assert errors == ""
+    assert (
+        "deleted debug/a_1696348800  8.0 KiB  (planned: by the plan that was drawn before)" in said
+    )
+    assert "project: cleaned 2 entries, freed 16.0 KiB" in said
+    assert names(drawn) == ["new"]
+
+
+def test_what_has_become_old_since_is_not_in_the_plan(drawn: Path) -> None:
+    age(drawn / ".tmp" / "debug" / "new_1696348800", 99)
+    assert tempkeep(*APPLY) == 0
+    assert names(drawn) == ["new"]
+
+
+def test_a_plan_for_several_roots_is_carried_out_in_each(tmp_path: Path) -> None:
+    monorepo = make_project(tmp_path / "mono")
+    inner = make_project(monorepo / "projects" / "inner")
+    for project in (monorepo, inner):
+        make_entry(project / ".tmp", "debug/a_1696348800", age_hours=30)
+    assert inv(*DRAW, "--all-projects", cwd=monorepo).returncode == 0
+    shutil.move(monorepo / "plan.json", inner / "plan.json")
+    assert inv(*APPLY, cwd=inner).returncode == 0
+    assert names(monorepo) == names(inner) == []
+
+
+def test_the_plan_says_whether_entries_are_trashed(project: Path, tmp_path: Path) -> None:
+    make_entry(project / ".tmp", "debug/a_1696348800", age_hours=30)
+    assert inv(*DRAW, "--trash", cwd=project).returncode == 0
+    done = inv(*APPLY, cwd=project, XDG_DATA_HOME=str(tmp_path / "data"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("trashed debug/a_1696348800")
+
+
+def test_a_dry_run_without_anything_to_do_draws_a_plan_that_does_nothing(project: Path) -> None:
+    assert tempkeep(*DRAW) == 0
+    assert tempkeep(*APPLY) == 0
+
+
+# -- what has diverged --------------------------------------------------------------------------
+
+
+def rewritten(path: Path) -> None:
+    (path / "file0.txt").write_text("more")
+
+
+def another(path: Path) -> None:
+    shutil.move(path, path.with_name("moved"))
+    make_entry(path.parent, path.name, age_hours=30)
+
+
+def taken(path: Path) -> None:
+    pin(path, "for Ann")
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (rewritten, "has changed meanwhile, in file0.txt"),
+        (another, "is no longer the one that was looked at"),
+        (shutil.rmtree, "is gone already"),
+        (taken, "stays: pinned: for Ann"),
+    ],
+)
+def test_what_is_not_as_it_was_stays_and_is_told(
+    drawn: Path, capsys: Printed, change: Callable[[Path], None], why: str
+) -> None:
+    path = drawn / ".tmp" / "debug" / "a_1696348800"
+    change(path)
+    before = listing(path) if path.exists() else None
+    capsys.readouterr()
+    assert tempkeep(*APPLY) == 1
+    said, errors = capsys.readouterr()
+    assert errors == f"diverged project: debug/a_1696348800: {why}\n"
+    assert "cleaned 1 entry" in said
+    assert (listing(path) if path.exists() else None) == before
+    assert "b" not in names(drawn)
+
+
+def test_what_is_in_use_by_now_stays(project: Path, capsys: Printed) -> None:
+    path = Path(allocate(str(project / ".tmp"), "debug", "live"))
+    age(path, 30)
+    assert tempkeep(*DRAW) == 0
+
+    def put_in(said: dict[str, Any]) -> None:
+        there = path.stat()
+        entry = {
+            "path": f"debug/{path.name}",
+            "device": there.st_dev,
+            "inode": there.st_ino,
+            "changed": status(project)["entries"] and there.st_mtime,
+        }
+        here = (project / ".tmp").stat()
+        said["projects"] = [
+            {
+                "root": str(project / ".tmp"),
+                "device": here.st_dev,
+                "inode": here.st_ino,
+                "disposal": "delete",
+                "entries": [entry],
+            }
+        ]
+
+    edit(project, put_in)
+    assert tempkeep(*APPLY) == 1
+    assert "stays: in use: pid" in capsys.readouterr().err
+    assert path.is_dir()
+
+
+# -- what is refused ----------------------------------------------------------------------------
+
+
+def newer(said: dict[str, Any]) -> None:
+    said["schema"] = 2
+
+
+def elsewhere(said: dict[str, Any]) -> None:
+    said["machine"] = "other"
+
+
+def outside(said: dict[str, Any]) -> None:
+    said["projects"][0]["root"] = os.path.dirname(said["projects"][0]["root"])
+
+
+def replaced(said: dict[str, Any]) -> None:
+    said["projects"][0]["inode"] += 1
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (newer, "is a plan of version 2; draw it again"),
+        (elsewhere, "was drawn on another machine; draw it again"),
+        (outside, "which is no root here, or another one by now"),
+        (replaced, "which is no root here, or another one by now"),
+    ],
+)
+def test_a_plan_that_is_not_for_here_is_refused(
+    drawn: Path, capsys: Printed, change: Callable[[dict[str, Any]], None], why: str
+) -> None:
+    edit(drawn, change)
+    before = listing(drawn)
+    capsys.readouterr()
+    assert tempkeep(*APPLY) == 3
+    said, errors = capsys.readouterr()
+    assert said == ""
+    assert why in errors
+    assert len(errors.splitlines()) == 1
+    assert listing(drawn) == before
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["../../victim", "/victim", "..", ".", "", "debug", ".tempkeep", "debug/../../victim", "a\0b"],
+)
+def test_a_hostile_path_in_a_plan_deletes_nothing(drawn: Path, path: str) -> None:
+    victim = make_entry(drawn.parent, "victim")
+    make_entry(drawn, "victim")
+
+    def aim(said: dict[str, Any]) -> None:
+        there = victim.stat()
+        said["projects"][0]["entries"] = [
+            {"path": path, "device": there.st_dev, "inode": there.st_ino, "changed": there.st_mtime}
+        ]
+
+    edit(drawn, aim)
+    before = listing(drawn)
+    assert tempkeep(*APPLY) == 1
+    assert listing(drawn) == before
+    assert victim.is_dir()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "{}", "null", '{"kind": "x", "schema": 1}', "[" * 100_000,
+     '{"kind": "tempkeep plan", "schema": 1, "projects": 3, "machine": ""}'],
+)  # fmt: skip
+def test_what_is_no_plan_is_one_line(drawn: Path, capsys: Printed, text: str) -> None:
+    if '"projects"' in text:
+        edit(drawn, lambda said: said.update(projects=3))
+    else:
+        (drawn / "plan.json").write_text(text)
+    capsys.readouterr()
+    assert tempkeep(*APPLY) == 2
+    assert capsys.readouterr().err == (
+        "error: --apply: plan.json is no plan; `temp-clean --dry-run --plan plan.json` draws one\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("--plan", "p.json"), "--plan needs --dry-run"),
+        (("--apply", "p.json", "--max-age-hours", "1"), "leave out what says otherwise"),
+        (("--apply", "p.json", "--dry-run"), "leave out what says otherwise"),
+        (("--apply", "missing.json"), "missing.json cannot be read: No such file or directory"),
+        (
+            ("--plan", "p.json", "--dry-run", "--include-in-use", "--name", "x"),
+            "--plan takes no --include-in-use",
+        ),
+    ],
+)
+def test_flags_that_do_not_go_together_are_one_line(
+    project: Path, capsys: Printed, arguments: tuple[str, ...], why: str
+) -> None:
+    make_entry(project / ".tmp", "debug/a_1696348800", age_hours=30)
+    before = listing(project)
+    assert tempkeep("temp-clean", *arguments) == 2
+    errors = capsys.readouterr().err
+    assert why in errors
+    assert len(errors.splitlines()) == 1
+    assert listing(project) == before
+
+
+def test_a_plan_that_cannot_be_written_is_one_line_and_nothing_is_left(
+    project: Path, capsys: Printed
+) -> None:
+    make_entry(project / ".tmp", "debug/a_1696348800", age_hours=30)
+    before = listing(project)
+    assert tempkeep(*DRAW[:-1], "missing/plan.json") == 1
+    assert capsys.readouterr().err == (
+        "error: cannot write missing/plan.json: No such file or directory; choose another file\n"
+    )
+    assert listing(project) == before
+
+
+def test_a_plan_says_which_entries_by_more_than_their_names(drawn: Path) -> None:
+    (recorded,) = read_plan(drawn / "plan.json")
+    path = drawn / ".tmp" / recorded.steps[0].path
+    there = path.stat()
+    assert (recorded.steps[0].device, recorded.steps[0].inode) == (there.st_dev, there.st_ino)
+    assert recorded.steps[0].changed == there.st_mtime
