@@ -243,6 +243,7 @@ class CleanArguments(NamedTuple):
     force: bool = False
     include_in_use: bool = False
     background: bool = False
+    ask: bool = False
     plan: str | None = None
     apply: str | None = None
     output: str = "table"
@@ -266,16 +267,19 @@ def clean(arguments: CleanArguments) -> int:
         )
     if arguments.trash and arguments.strategy == "archive":
         raise InvalidSettings("--trash and --strategy archive exclude each other; choose one")
+    if arguments.ask and (arguments.yes or arguments.force):
+        raise InvalidSettings("--ask asks, and --yes and --force do not; choose one")
     limits = _limits(arguments)
     now = time.time()
     places = _places(arguments.all_projects)
     if arguments.background and any(_disposal(place, arguments) != "delete" for place in places):
         raise InvalidSettings("--background deletes; nothing is trashed or archived that way")
     dry_run = arguments.dry_run or _says_dry_run(places, arguments.force, "--force cleans")
-    terminal = None if dry_run or arguments.yes or arguments.force else _terminal()
-    drafts = _drafts(places, limits, arguments, now, sizes=dry_run or terminal is not None)
-    if terminal is not None:
-        _ask([draft.plan for draft in drafts], terminal)
+    asks = arguments.ask or not (dry_run or arguments.yes or arguments.force)
+    sizes = dry_run or (asks and (arguments.ask or _terminal() is not None))
+    drafts = _drafts(places, limits, arguments, now, sizes=sizes)
+    if asks:
+        drafts = _ask(drafts, arguments._replace(dry_run=dry_run))
     if arguments.plan is not None:
         from .store.planfile import write_plan
 
@@ -431,24 +435,37 @@ def _terminal() -> TextIO | None:
     return next((stream for stream in (sys.stderr, sys.stdout) if stream.isatty()), None)
 
 
-def _ask(plans: Sequence[Plan], terminal: TextIO) -> None:
-    """Ask once before everything goes. Raises `Refused` for a no."""
-    asked = [plan for plan in plans if plan.policy.everything and plan.steps]
-    steps = [step for plan in asked for step in plan.steps]
-    if not steps:
-        return
-    verb = {"delete": "Delete", "trash": "Trash", "archive": "Archive"}[steps[0].disposal]
-    size = spell_size(sum(step.entry.size for step in steps))
-    question = f"{verb} {text.counted(len(steps))}, {size}? [y/N] "
-    print(question, end="", file=terminal, flush=True)
-    answer = ""
-    try:
-        answer = sys.stdin.readline()
-    finally:
-        if not answer.endswith("\n"):  # Ctrl-D or Ctrl-C: the shell's prompt has its own line
-            print(file=terminal, flush=True)
-    if answer.strip().lower() not in ("y", "yes"):
-        raise Refused("nothing was cleaned")
+def _ask(drafts: list[_Draft], arguments: CleanArguments) -> list[_Draft]:
+    """The drafts with what shall go of them, by what a person answers. Raises `Refused` for a no.
+
+    Without `--ask` only who can answer is asked, and only before everything goes.
+    """
+    from .asking import Dialogue
+
+    terminal = sys.stderr if arguments.ask else _terminal()
+    if terminal is None:
+        return drafts
+    dialogue = Dialogue(terminal)
+    if arguments.ask:
+        steps = [step for draft in drafts for step in draft.plan.steps]
+        chosen = dialogue.choose(steps) if steps else set()
+        first = 0
+        for index, draft in enumerate(drafts):
+            plan = draft.plan
+            left = [step for at, step in enumerate(plan.steps, first) if at in chosen]
+            first += len(plan.steps)
+            outside = plan.out_of_scope + len(plan.steps) - len(left)
+            plan = plan._replace(steps=tuple(left), archives=(), out_of_scope=outside)
+            drafts[index] = draft._replace(plan=plan)
+    asked = [
+        step
+        for draft in drafts
+        if draft.plan.policy.everything or arguments.ask
+        for step in draft.plan.steps
+    ]
+    if asked and not arguments.dry_run:
+        dialogue.confirm(asked)
+    return drafts
 
 
 def _carry_out(

@@ -28,6 +28,10 @@ __all__ = [
 ]
 
 
+# No task has short flags: invoke picks their letters, and another one for a flag as soon as one is
+# added before it.
+
+
 def _run(command: Callable[[], int]) -> None:
     """Run `command` and end with its exit code, with one line on stderr for each kind of error."""
     from .errors import StorageError, TempError
@@ -77,6 +81,7 @@ def _let_go_of_stdout() -> None:
 
 
 @task(
+    auto_shortflags=False,
     help={
         "category": "Only the entries of this category.",
         "sort": "Order of the entries: name (default), size or age.",
@@ -84,7 +89,7 @@ def _let_go_of_stdout() -> None:
         "format": "table (default), json, csv, github or html.",
         "output": "Write to this file instead; html is one page that stands alone.",
         "all-projects": "All projects of the monorepo, not only this one.",
-    }
+    },
 )
 def temp_status(
     c: Context,
@@ -114,6 +119,7 @@ def temp_status(
 
 
 @task(
+    auto_shortflags=False,
     help={
         "max-age-hours": "Only entries whose newest change anywhere inside is older; 0 is all.",
         "category": "Only the entries of this category.",
@@ -125,12 +131,13 @@ def temp_status(
         "yes": "Do not ask.",
         "force": "Override a configured dry_run and the question; never an entry in use.",
         "include-in-use": "Take entries from running processes too; needs --name.",
+        "ask": "Choose by numbers, by names or one by one, on a terminal or from a pipe.",
         "plan": "With --dry-run: write what it shows to this file, for --apply.",
         "apply": "Clean what the plan in this file shows, if nothing of it has changed since.",
         "background": "Move everything aside at once, and delete it after the command has ended.",
         "format": "table (default) or json.",
         "all-projects": "All projects of the monorepo, not only this one.",
-    }
+    },
 )
 def temp_clean(
     c: Context,
@@ -144,6 +151,7 @@ def temp_clean(
     yes: bool = False,
     force: bool = False,
     include_in_use: bool = False,
+    ask: bool = False,
     plan: str | None = None,
     apply: str | None = None,
     background: bool = False,
@@ -169,6 +177,7 @@ def temp_clean(
         force=force,
         include_in_use=include_in_use,
         background=background,
+        ask=ask,
         plan=plan,
         apply=apply,
         output=format,
@@ -177,7 +186,10 @@ def temp_clean(
     _run(lambda: commands.clean(arguments))
 
 
-@task(help={"path": "The entry: a path, category/name, or a name that only one entry has."})
+@task(
+    auto_shortflags=False,
+    help={"path": "The entry: a path, category/name, or a name that only one entry has."},
+)
 def temp_explain(c: Context, path: str) -> None:
     """Say why an entry stays or would go, rule by rule, and what would change that."""
     from . import commands
@@ -186,10 +198,11 @@ def temp_explain(c: Context, path: str) -> None:
 
 
 @task(
+    auto_shortflags=False,
     help={
         "path": "The entry: a path, category/name, or a name that only one entry has.",
         "reason": "Why it must stay; shown wherever the entry is.",
-    }
+    },
 )
 def temp_pin(c: Context, path: str, reason: str) -> None:
     """Keep an entry, whatever the policy says, until it is unpinned."""
@@ -198,7 +211,10 @@ def temp_pin(c: Context, path: str, reason: str) -> None:
     _run(lambda: commands.pin_entry(path, reason, dry_run=bool(c.config.run.dry)))
 
 
-@task(help={"path": "The entry: a path, category/name, or a name that only one entry has."})
+@task(
+    auto_shortflags=False,
+    help={"path": "The entry: a path, category/name, or a name that only one entry has."},
+)
 def temp_unpin(c: Context, path: str) -> None:
     """Let a pinned entry be cleaned again."""
     from . import commands
@@ -234,6 +250,7 @@ class _Name(Argument):
 
 
 @task(
+    auto_shortflags=False,
     klass=_NameOrList,
     help={
         "name": "What to put back: its name in the archive, or the path that it had.",
@@ -255,10 +272,11 @@ def temp_restore(c: Context, name: str, list: bool = False) -> None:  # noqa: A0
 
 
 @task(
+    auto_shortflags=False,
     help={
         "temp-age-hours": "Only scratch whose newest change is older; artefacts go at any age.",
         "dry-run": "Say what would go and why; write nothing.",
-    }
+    },
 )
 def clean(c: Context, temp_age_hours: str | None = None, dry_run: bool = False) -> None:
     """Clean this project's build artefacts and scratch; never what git tracks.

@@ -1,0 +1,120 @@
+"""Questions before a clean: which entries go, and whether they really shall.
+
+What is asked goes to one stream and answers come from stdin, be it a terminal or not.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from typing import Final, TextIO
+
+from .core.plan import Step
+from .core.units import spell_size
+from .errors import Refused
+from .report.text import counted, plain
+
+_HELP: Final = "numbers and ranges (1-3,7), a glob of names (thumb*), all, each, or q to quit"
+_VERBS: Final = {
+    "delete": "Delete",
+    "trash": "Trash",
+    "archive": "Archive",
+    "drop": "Delete from the archive",
+}
+
+
+class Dialogue:
+    """Asks on `stream`. Raises `Refused` where there is nobody who answers any more."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def say(self, line: str) -> None:
+        """Print a line."""
+        print(line, file=self._stream, flush=True)
+
+    def ask(self, question: str) -> str:
+        """The answer to a question, without blanks around it."""
+        print(f"{question} ", end="", file=self._stream, flush=True)
+        answer = ""
+        try:
+            answer = sys.stdin.readline()
+        finally:
+            # After Ctrl-D or Ctrl-C the shell's prompt has its own line, as has what is printed
+            # next where nobody typed a newline.
+            if not (answer.endswith("\n") and sys.stdin.isatty()):
+                print(file=self._stream, flush=True)
+        if not answer:
+            raise Refused("nothing was cleaned")
+        return answer.strip()
+
+    def confirm(self, steps: Sequence[Step]) -> None:
+        """Ask whether all of them shall go. Raises `Refused` for a no."""
+        size = spell_size(sum(step.entry.size for step in steps))
+        verb = _VERBS[steps[0].disposal]
+        if not _is_yes(self.ask(f"{verb} {counted(len(steps))}, {size}? [y/N]")):
+            raise Refused("nothing was cleaned")
+
+    def choose(self, steps: Sequence[Step]) -> set[int]:
+        """The indices of those that shall go, by what a person answers. Raises `Refused`."""
+        for number, step in enumerate(steps, 1):
+            size = "" if step.entry.partial else f"  {spell_size(step.entry.size)}"
+            self.say(f"{number:4}  {plain(step.entry.path)}{size}  ({plain(str(step.reason))})")
+        while True:
+            answer = self.ask("Which of them? (? for help)")
+            if answer.lower() in ("q", "quit", ""):
+                raise Refused("nothing was cleaned")
+            if answer.lower() == "each":
+                return self._one_by_one(steps)
+            if answer == "?":
+                self.say(_HELP)
+                continue
+            chosen = read_choice(answer, steps)
+            if chosen:
+                return chosen
+            self.say(f"{plain(answer)} is none of the {counted(len(steps))}; {_HELP}")
+
+    def _one_by_one(self, steps: Sequence[Step]) -> set[int]:
+        chosen: set[int] = set()
+        for index, step in enumerate(steps):
+            answer = self.ask(f"{_VERBS[step.disposal]} {plain(step.entry.path)}? [y/N/q]").lower()
+            if answer in ("q", "quit"):
+                break
+            if _is_yes(answer):
+                chosen.add(index)
+        if not chosen:
+            raise Refused("nothing was cleaned")
+        return chosen
+
+
+def _is_yes(answer: str) -> bool:
+    return answer.lower() in ("y", "yes")
+
+
+def read_choice(answer: str, steps: Sequence[Step]) -> set[int]:
+    """The indices that `answer` means: numbers from 1, ranges of them, `all`, or a glob of names.
+
+    No index if it means nothing, or anything that is not there.
+    """
+    if answer.lower() == "all":
+        return set(range(len(steps)))
+    parts = [part for part in re.split(r"[,\s]+", answer) if part]
+    ranges = [re.fullmatch(r"([0-9]{1,9})(?:-([0-9]{1,9}))?", part) for part in parts]
+    if ranges and all(ranges):
+        chosen: set[int] = set()
+        for match in filter(None, ranges):
+            first, last = int(match[1]), int(match[2] or match[1])
+            if not 1 <= first <= last <= len(steps):
+                return set()
+            chosen |= set(range(first - 1, last))
+        return chosen
+    return {
+        index
+        for index, step in enumerate(steps)
+        if any(
+            fnmatchcase(text, answer)
+            for text in (step.entry.name, step.entry.label, step.entry.path)
+        )
+    }

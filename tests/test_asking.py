@@ -1,0 +1,104 @@
+"""Choosing what goes: by numbers, names or one by one, on a terminal or from a pipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from common.temp.asking import read_choice
+from common.temp.core.plan import Step
+from common.temp.core.retention import Reason
+from tests.support import entry, inv, listing, make_entry
+
+WHY = Reason("expired", "goes", "31 h > 24 h")
+STEPS = [Step(entry(path=f"debug/{name}_1", label=name), "delete", WHY) for name in "abcde"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "chosen"),
+    [
+        ("1", {0}),
+        ("1-3,5", {0, 1, 2, 4}),
+        ("1 3  5", {0, 2, 4}),
+        ("5,5,5", {4}),
+        ("all", {0, 1, 2, 3, 4}),
+        ("ALL", {0, 1, 2, 3, 4}),
+        ("debug/*", {0, 1, 2, 3, 4}),
+        ("[ab]", {0, 1}),
+        ("c_1", {2}),
+        ("0", set()),
+        ("6", set()),
+        ("3-1", set()),
+        ("1-6", set()),
+        ("1,x", set()),
+        ("x*", set()),
+        ("-1", set()),
+        ("1" * 30, set()),
+    ],
+)
+def test_an_answer_means_what_it_says_or_nothing(answer: str, chosen: set[int]) -> None:
+    assert read_choice(answer, STEPS) == chosen
+
+
+@pytest.fixture
+def old(project: Path) -> Path:
+    for hours, name in enumerate("cba", 30):
+        make_entry(project / ".tmp", f"debug/{name}_1696348800", age_hours=hours)
+    return project
+
+
+def names(project: Path) -> str:
+    return "".join(sorted(path.name[0] for path in (project / ".tmp" / "debug").iterdir()))
+
+
+@pytest.mark.parametrize(
+    ("typed", "left"),
+    [
+        ("1-2\ny\n", "c"),
+        ("c*\nyes\n", "ab"),
+        ("all\ny\n", ""),
+        ("each\ny\nn\ny\ny\n", "b"),
+        ("each\nn\ny\nq\ny\n", "ac"),
+        ("7\nwhat\n?\n2\ny\n", "ac"),
+    ],
+)
+def test_what_is_chosen_from_a_pipe_goes_and_the_rest_stays(
+    old: Path, typed: str, left: str
+) -> None:
+    done = inv("temp-clean", "--max-age-hours", "24", "--ask", cwd=old, stdin=typed)
+    assert done.returncode == 0, done.stderr
+    assert names(old) == left
+    assert "   1  debug/a_1696348800  8.0 KiB  (expired: 32 h > 24 h" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "typed", ["", "q\n", "\n", "1\n", "1\nn\n", "1\n\n", "each\nn\nn\nn\n", "each\n", "what\n"]
+)
+def test_without_a_yes_nothing_goes(old: Path, typed: str) -> None:
+    before = listing(old)
+    done = inv("temp-clean", "--max-age-hours", "24", "--ask", cwd=old, stdin=typed)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.endswith("error: nothing was cleaned\n")
+    assert listing(old) == before
+
+
+def test_a_dry_run_of_what_was_chosen_asks_no_more(old: Path) -> None:
+    done = inv("temp-clean", "--max-age-hours", "24", "--ask", "--dry-run", cwd=old, stdin="2\n")
+    assert done.returncode == 0, done.stderr
+    assert "would delete debug/b_1696348800" in done.stdout
+    assert "2 not asked about" in done.stdout
+    assert names(old) == "abc"
+
+
+def test_where_there_is_nothing_to_choose_nothing_is_asked(project: Path) -> None:
+    done = inv("temp-clean", "--ask", cwd=project)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_to_ask_and_not_to_ask_is_a_usage_error(old: Path) -> None:
+    for flag in ("--yes", "--force"):
+        done = inv("temp-clean", "--ask", flag, cwd=old)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == "error: --ask asks, and --yes and --force do not; choose one\n"
+    assert names(old) == "abc"
