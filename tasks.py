@@ -24,6 +24,7 @@ CLIENTS = {
     "impact": "samples what insurance plans do to visits to the doctor, chunk by chunk to disk",
     "captions": "serves WebVTT for WAV files; a client hangs up midway, and the server is killed",
     "pipeline": "makes runs of a script, tones and a table, two at a time, and has one killed",
+    "replay_api": "serves flight logs: a directory for each job, also when the server is killed",
 }
 """The clients under `projects/`, each with a task `demo`, and what that does."""
 
@@ -55,7 +56,7 @@ def demo(c: Context) -> None:
         for name in COPIED:
             source = REPOSITORY / name
             if source.is_dir():
-                left_out = shutil.ignore_patterns("__pycache__", ".*")
+                left_out = shutil.ignore_patterns("__pycache__", ".*", "var")
                 shutil.copytree(source, copy / name, ignore=left_out)
             else:
                 shutil.copy2(source, copy)

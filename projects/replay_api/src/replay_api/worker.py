@@ -1,0 +1,47 @@
+"""A process that computes jobs, one after the other: `python -m replay_api.worker`.
+
+Each line of its standard input is the storage of a job, as JSON; it answers each with a line, an
+object that is empty or has an `error` for the user. When its input ends it does too, whatever it
+is at: a server that was killed leaves none behind, which would still work in a job's directory.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+from queue import SimpleQueue
+
+from common.temp import JobStorage
+
+from .emissions import compute
+from .errors import BadInput
+
+
+def main() -> None:
+    """Compute until the input ends."""
+    asked: SimpleQueue[bytes] = SimpleQueue()
+    threading.Thread(target=_listen, args=(asked,), daemon=True).start()
+    while True:
+        print(json.dumps(_answer(asked.get())), flush=True)  # noqa: T201
+
+
+def _answer(line: bytes) -> dict[str, str]:
+    paths: dict[str, str] = json.loads(line)
+    try:
+        compute(JobStorage(**{name: Path(path) for name, path in paths.items()}))
+    except BadInput as error:
+        return {"error": str(error)}
+    return {}
+
+
+def _listen(asked: SimpleQueue[bytes]) -> None:
+    for line in sys.stdin.buffer:
+        asked.put(line)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
