@@ -183,7 +183,7 @@ def test_the_home_and_the_temporary_directory_cannot_be_tracked(
     files: Driven, own_system_temp: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for path in (Path.home(), Path.home().parent, own_system_temp):
-        with pytest.raises(Refused, match="it holds"):
+        with pytest.raises(Refused, match=r"it (is|holds) "):
             files.track_file(path)
 
 

@@ -198,7 +198,8 @@ class Ledger:
                 return _Place(os.path.join(self._root, relative), relative, refusal)
         for kept in self._sacred:
             if is_inside(kept, spelled) or spelled == os.path.dirname(spelled):
-                return _Place(spelled, None, f"is no scratch: it holds {kept}")
+                verb = "is" if spelled == kept else "holds"
+                return _Place(spelled, None, f"is no scratch: it {verb} {kept}")
         return _Place(spelled)
 
     def _forget(self, marks: dict[str, _Mark]) -> None:
@@ -483,7 +484,7 @@ def _is_orphan(step: Step) -> bool:
 
 def _size_of(path: str) -> int:
     try:
-        status = os.lstat(path)
+        status = at.stat(path, follow_symlinks=False)
         if not stat.S_ISDIR(status.st_mode):
             return status.st_blocks * 512
         descriptor = at.open(path, DIRECTORY_FLAGS)

@@ -684,6 +684,39 @@ def test_an_owner_that_has_nothing_left_leaves_no_file(
     assert listing(root / ".tempkeep" / "owners") == []
 
 
+TRACKED = """
+import json, os, time
+from pathlib import Path
+from common.temp import TempFileContext, ThreadedFileCleanupManager
+from common.temp.store import at
+
+assert not at.RELATIVE
+manager = ThreadedFileCleanupManager("files", 1)
+for name, hours in (("old", 5), ("sub/old", 5), ("new", 0)):
+    path = Path("files", name)
+    manager.track_file(path)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("x")
+    os.utime(path, (time.time() - hours * 3600,) * 2)
+with TempFileContext("beside") as path:
+    path.touch()
+cleaned = manager.cleanup_old_files()
+print(json.dumps([cleaned["removed_count"], cleaned["errors"], sorted(os.listdir("files"))]))
+print(json.dumps([manager.get_stats()["total_size_bytes"], manager.cleanup_all_tracked()]))
+"""
+
+
+def test_tracked_files_are_deleted_there_too(project: Path, as_windows: dict[str, str]) -> None:
+    done = run([sys.executable, "-c", TRACKED], cwd=project, **as_windows)
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [
+        [2, 0, [".tempkeep", "new"]],
+        [512, 1],
+    ]
+    assert not (project / "beside").exists()
+    assert os.listdir(project / "files") == [".tempkeep"]
+
+
 @pytest.mark.parametrize("place", [".tempkeep", ".tempkeep/holding", ".tempkeep/owners"])
 def test_a_junction_in_the_place_of_what_the_store_keeps_is_refused(
     root: Path,

@@ -323,6 +323,27 @@ def test_a_directory_that_gets_a_file_after_the_look_stays(
     assert (inside / "new").exists()
 
 
+def test_a_directory_that_another_process_takes_a_lease_on_after_the_look_stays(
+    base: Path, leased: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = make_entry(base, "sub")
+    at_the_instant(monkeypatch, "rename", lambda: leased("sub"))
+    outcome = delete(base, "sub", "directory")
+    assert outcome.status == "skipped"
+    assert outcome.detail.startswith("in use by pid ")
+    assert (inside / "file0.txt").exists()
+    assert in_holding(base) == []
+
+
+def test_an_entry_that_is_pinned_after_the_look_stays(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = file(base / "file")
+    at_the_instant(monkeypatch, "rename", lambda: write_pin(base, "file", "mine", FILES))
+    assert delete(base, "file", policy=True) == ("skipped", "is pinned", 0)
+    assert path.exists()
+
+
 def test_a_directory_that_is_put_in_the_place_of_a_file_stays(
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,8 +57,8 @@ class NamedRemover:
     """Deletes below one root of layout FILES what was named; to be closed.
 
     With `before` (seconds since 1970) only what has not changed since then, a directory anywhere
-    inside; that is looked at again when nobody can reach it by its name any more. By a `policy`
-    nothing that lies in a pinned entry.
+    inside. By a `policy` nothing that lies in a pinned entry. All that speaks against it is looked
+    at again when nobody can reach it by its name any more.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class NamedRemover:
 
     def objection(self, entry: str) -> str:
         """Why nothing of `entry` should go by a policy: a pin, or the lease of another; or ""."""
-        return self._pin_on(entry) or self._user_of(entry)
+        return self._pin_on(entry) or self._user_of(entry, self._changed(entry))
 
     def _delete(self, relative: str, kind: Kind, ours: bool) -> Removed:
         if self._area is None:
@@ -101,20 +101,28 @@ class NamedRemover:
         parent = _open_below(self._area.top, above)
         try:
             seen = _look(parent, name, kind, self._before)
-            self._check(relative.partition("/")[0], ours and not stat.S_ISDIR(seen.st_mode))
+            entry, ours = relative.partition("/")[0], ours and not stat.S_ISDIR(seen.st_mode)
+            changed = self._changed(entry)
+            self._check(entry, ours, changed)
             if kind == "empty":
                 _check_unlocked(self._root, parent, name)
                 return rmdir_at(parent, name)
         finally:
             at.close(parent)
         with contextlib.closing(self._area.claim(relative, (seen.st_dev, seen.st_ino))) as claim:
-            if self._before is not None:
+            try:
+                self._check(entry, ours, changed)
                 _look_again(claim, self._before)
+            except NotClaimed as reason:
+                raise NotClaimed(f"{reason.detail}{claim.put_back()}") from None
+            except BaseException:
+                claim.put_back()  # what stays claimed is deleted by the next sweep
+                raise
             return claim.conclude(_remove_at(claim.holding, claim.held, self._go_on))
 
-    def _check(self, entry: str, ours: bool) -> None:
+    def _check(self, entry: str, ours: bool, changed: float) -> None:
         objection = (self._pin_on(entry) if self._policy else "") or (
-            "" if ours else self._user_of(entry)
+            "" if ours else self._user_of(entry, changed)
         )
         if objection:
             raise NotClaimed(objection)
@@ -126,16 +134,19 @@ class NamedRemover:
             self._pins.refresh()
         return "is pinned" if self._pins.of(entry) is not None else ""
 
-    def _user_of(self, entry: str) -> str:
+    def _user_of(self, entry: str, changed: float) -> str:
         if self._leases is None:
             self._leases = Leases(self._root)
         self._leases.refresh()
-        try:
-            changed = os.lstat(self._root / entry).st_mtime
-        except OSError:
-            return ""
         use = self._leases.use_of(entry, time.time(), changed)
         return f"in use by {use.who}" if use is not None and not use.mine else ""
+
+    def _changed(self, entry: str) -> float:
+        """When it changed itself, by which it is guessed whether an unknown owner lives."""
+        try:
+            return at.stat(self._root / entry, follow_symlinks=False).st_mtime_ns / 1e9
+        except OSError:
+            return time.time()
 
 
 def delete_elsewhere(
@@ -235,14 +246,9 @@ def _look(parent: int, name: str, kind: Kind, before: float | None) -> os.stat_r
     return status
 
 
-def _look_again(claim: Claim, before: float) -> None:
-    try:
-        changed, _ = newest_change(claim.holding, claim.held)
-    except BaseException:
-        claim.put_back()  # what stays claimed is deleted by the next sweep
-        raise
-    if changed > before:
-        raise NotClaimed(f"has changed meanwhile{claim.put_back()}")
+def _look_again(claim: Claim, before: float | None) -> None:
+    if before is not None and newest_change(claim.holding, claim.held)[0] > before:
+        raise NotClaimed("has changed meanwhile")
 
 
 def _check_unlocked(root: Path, parent: int, name: str) -> None:
