@@ -18,11 +18,7 @@ from common.temp import commands, tasks
 from tests.support import environment, inv, listing, make_entry, run
 
 SHARED = {
-    "clean",
-    "temp-clean",
-    "temp-explain",
-    "temp-pin",
-    "temp-restore",
+    *("clean", "temp-clean", "temp-explain", "temp-migrate", "temp-pin", "temp-restore"),
     "temp-status",
     "temp-unpin",
 }
@@ -129,6 +125,11 @@ def test_listing_loads_nothing_but_the_tasks_themselves(project: Path, tmp_path:
         ("temp-explain", "--path"),
         ("temp-pin", "--path --reason"),
         ("temp-unpin", "--path"),
+        (
+            "temp-migrate",
+            "--paths --diff --check --write --unsafe --select --ignore --format --allow-dirty"
+            " --explain",
+        ),
         ("clean", "--temp-age-hours --dry-run"),
     ],
 )

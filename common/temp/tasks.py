@@ -9,6 +9,7 @@ import io
 import os
 import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 from invoke.collection import Collection
@@ -21,6 +22,7 @@ __all__ = [
     "clean",
     "temp_clean",
     "temp_explain",
+    "temp_migrate",
     "temp_pin",
     "temp_restore",
     "temp_status",
@@ -292,4 +294,99 @@ def clean(c: Context, temp_age_hours: str | None = None, dry_run: bool = False) 
     )
 
 
-ns = Collection(temp_status, temp_clean, temp_explain, temp_pin, temp_unpin, temp_restore, clean)
+class _Paths(Argument):
+    """Any number of paths after the task's name; invoke itself knows only one for each argument.
+
+    While invoke reads tokens it takes those that belong to an argument without a value; so this has
+    none until it is asked at the end whether one is missing.
+    """
+
+    @property
+    def value(self) -> object:
+        caller: FrameType | None = sys._getframe(1)
+        while caller is not None and caller.f_code.co_name in (
+            "missing_positional_args",
+            "<listcomp>",
+        ):
+            caller = caller.f_back
+        if caller is not None and caller.f_code.co_name in ("handle", "see_positional_arg"):
+            return None
+        return self._value
+
+    @value.setter
+    def value(self, arg: str) -> None:
+        self.raw_value = arg
+        self._value = [*(self._value or ()), arg]
+
+
+class _WithPaths(Task):  # type: ignore[type-arg] # cannot be subscripted when it runs
+    """A task whose argument `paths` takes what follows it: `inv temp-migrate src tests`."""
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        found: list[Argument] = super().get_arguments(ignore_unknown_help)
+        for index, argument in enumerate(found):
+            if argument.name == "paths":
+                names = argument.names
+                found[index] = _Paths(names=names, kind=list, help=argument.help, positional=True)
+        return found
+
+
+@task(
+    klass=_WithPaths,
+    iterable=["paths"],
+    help={
+        "paths": "Files and directories, after the task's name; without, the working directory.",
+        "diff": "Show what would be rewritten and what is left (default); write nothing.",
+        "check": "List it, without the diff; ends with 1 if there is anything.",
+        "write": "Rewrite; refuses where git could not bring back what was there.",
+        "unsafe": "Rewrite also what may behave differently after.",
+        "select": "Only these rules: TK001,TK004; TK1 is all that begin so.",
+        "ignore": "All rules but these.",
+        "format": "text (default), json, sarif or github.",
+        "allow-dirty": "Write into a tree with uncommitted changes, or outside version control.",
+        "explain": "Say why a rule is there, with an example, and when it is unsafe.",
+    },
+)
+def temp_migrate(
+    c: Context,
+    paths: list[str],
+    diff: bool = False,
+    check: bool = False,
+    write: bool = False,
+    unsafe: bool = False,
+    select: str | None = None,
+    ignore: str | None = None,
+    format: str = "text",  # noqa: A002
+    allow_dirty: bool = False,
+    explain: str | None = None,
+) -> None:
+    """Move code off temporary directories that it makes by hand, as far as that is proved right.
+
+    Ends with 0 (nothing to do, or all written), 1 (something is left), 2 (bad argument) or 3 (files
+    that cannot be read, or refused). A line with `# tempkeep: keep TK004 <reason>` stays.
+    """
+
+    def run() -> int:
+        from .migrate.command import MigrateArguments, migrate
+
+        arguments = MigrateArguments(
+            paths=paths,
+            diff=diff,
+            check=check,
+            write=write and not c.config.run.dry,
+            unsafe=unsafe,
+            select=select,
+            ignore=ignore,
+            output=format,
+            allow_dirty=allow_dirty,
+            explain=explain,
+        )
+        return migrate(arguments)
+
+    _run(run)
+
+
+ns = Collection(
+    *(temp_status, temp_clean, temp_explain, temp_pin, temp_unpin, temp_restore),
+    *(temp_migrate, clean),
+)

@@ -18,8 +18,9 @@ _GUESS_AFTER_SECONDS = 1.0
 class ProgressLine:
     """Rewrites one line on stderr at most ten times a second; silent without a terminal."""
 
-    def __init__(self, verb: str) -> None:
+    def __init__(self, verb: str, noun: tuple[str, str] = ("entry", "entries")) -> None:
         self._verb = verb
+        self._noun = noun
         # Without a standard error at all (`2>&-`) Python has none either.
         self._active = bool(sys.stderr and sys.stderr.isatty() and not os.environ.get("CI"))
         self._started = time.monotonic()
@@ -37,7 +38,10 @@ class ProgressLine:
         if self._active and now >= self._next:
             self._next = now + _EVERY_SECONDS
             self._shown = True
-            parts = [f"{entries} of {counted(of)}" if of else counted(entries)]
+            one, many = self._noun
+            parts = [
+                f"{entries} of {counted(of, one, many)}" if of else counted(entries, one, many)
+            ]
             if files:
                 parts.append(counted(files, "file", "files"))
             parts.append(spell_size(size))

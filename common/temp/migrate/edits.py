@@ -1,0 +1,404 @@
+"""The one place that applies edits: those of findings, and the imports they need or leave."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
+
+from .findings import Edit, Finding, Import
+from .scopes import Binding, Scopes
+from .source import Source, Unreadable
+
+_TIES: Final = re.compile(rb"\bsys\s*\.\s*path\b")
+
+
+def compatible(findings: Iterable[Finding]) -> list[Finding]:
+    """Of `findings` as many, in their order, as do not edit the same bytes."""
+    chosen: list[Finding] = []
+    taken: list[tuple[int, int]] = []
+    for finding in findings:
+        spans = [(edit.start, max(edit.end, edit.start + 1)) for edit in finding.edits]
+        if any(start < end2 and start2 < end for start, end in spans for start2, end2 in taken):
+            continue
+        taken += spans
+        chosen.append(finding)
+    return chosen
+
+
+def rewrite(
+    source: Source,
+    scopes: Scopes,
+    findings: Sequence[Finding],
+    may_drop: Callable[[Binding], bool],
+) -> tuple[bytes, list[Edit]]:
+    """The text of `source` after the edits of `findings`, and all edits that were made.
+
+    `may_drop` says of an import that is used no more whether it may go. Raises `Unreadable` where
+    what came out would not be sound; then nothing is to be changed.
+    """
+    edits = [edit for finding in findings for edit in finding.edits]
+    dropped = _unused(source, scopes, edits, may_drop)
+    removals, gone = _removals(source, dropped)
+    wanted = list(dict.fromkeys(want for finding in findings for want in finding.imports))
+    edits += removals
+    edits += _additions(source, scopes, wanted, gone)
+    data = apply(source.data, edits)
+    _check(source, data, wanted)
+    return data, edits
+
+
+def apply(data: bytes, edits: Iterable[Edit]) -> bytes:
+    """`data` with `edits` carried out; they do not overlap."""
+    pieces = []
+    done = 0
+    for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
+        assert edit.start >= done, "edits overlap"
+        pieces += [data[done : edit.start], edit.text]
+        done = edit.end
+    return b"".join([*pieces, data[done:]])
+
+
+def origin(position: int, edits: Iterable[Edit]) -> int:
+    """Where `position` of the text after `edits` was before them."""
+    shift = 0
+    for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
+        if edit.start + shift > position:
+            break
+        end = edit.start + shift + len(edit.text)
+        if position < end:
+            return edit.start
+        shift += len(edit.text) - (edit.end - edit.start)
+    return position - shift
+
+
+def _check(source: Source, data: bytes, wanted: Iterable[Import]) -> None:
+    """Raises `Unreadable` unless `data` compiles, with the new names meaning what they should."""
+    text = data.decode()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(source.text, "<before>", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise Unreadable(f"does not compile: {error}") from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(text, "<after>", "exec", dont_inherit=True)
+            scopes = Scopes(ast.parse(text))
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise Unreadable(f"would not compile after the rewrite ({error}); left as it is") from error
+    for want in wanted:
+        for node in scopes.nodes(ast.Name):
+            if node.id == want.name and isinstance(node.ctx, ast.Load):
+                meaning = scopes.meaning(node)
+                if meaning.dotted != f"{want.module}.{want.name}":
+                    raise Unreadable(
+                        f"would use {want.name} for something else in the rewrite; left as it is"
+                    )
+
+
+# -- imports that are used no more ----------------------------------------------------------------
+
+
+def _unused(
+    source: Source,
+    scopes: Scopes,
+    edits: Sequence[Edit],
+    may_drop: Callable[[Binding], bool],
+) -> list[Binding]:
+    """The imports of which a use was edited away, and no other is left."""
+
+    def is_gone(node: ast.AST) -> bool:
+        start, end = source.span(node)
+        return any(edit.start <= start and end <= edit.end for edit in edits)
+
+    candidates: dict[int, Binding] = {}
+    for name in scopes.nodes(ast.Name):
+        if isinstance(name.ctx, ast.Load) and is_gone(name):
+            home = scopes.find(name.id, scopes.scope_of(name))
+            if home is not None:
+                for binding in home.bindings[name.id]:
+                    candidates[id(binding.alias)] = binding
+    unused = []
+    for binding in candidates.values():
+        only = len(binding.scope.bindings[binding.name]) == 1
+        left = [n for n in scopes.uses(binding.scope, binding.name) if not is_gone(n)]
+        if (
+            binding.kind == "import"
+            and only
+            and not left
+            and not _is_spoken_of(binding, scopes)
+            and not any(scope.is_dynamic for scope in scopes.within(binding.scope))
+            and _is_plain(binding, source, scopes)
+            and may_drop(binding)
+        ):
+            unused.append(binding)
+    return unused
+
+
+def _is_spoken_of(binding: Binding, scopes: Scopes) -> bool:
+    """Whether a text that Python or a tool evaluates has the name: `__all__`, an annotation, a
+    doctest.
+    """
+    word = re.compile(rf"(?<![\w.]){re.escape(binding.name)}(?!\w)")
+    for node in scopes.nodes(ast.Constant):
+        if isinstance(node.value, str) and word.search(node.value):
+            if ">>>" in node.value or node.value == binding.name:
+                return True
+            for above in scopes.above(node):
+                if isinstance(above, (ast.arg, ast.AnnAssign, ast.Subscript)):
+                    return True
+                if isinstance(above, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                    if above.returns is node:
+                        return True
+                    break
+                if isinstance(above, ast.stmt):
+                    break
+    return False
+
+
+def _is_plain(binding: Binding, source: Source, scopes: Scopes) -> bool:
+    """Whether the import stands alone in the body of a module or function, without a comment."""
+    statement = binding.node
+    assert isinstance(statement, (ast.Import, ast.ImportFrom))
+    assert binding.alias is not None
+    parent = scopes.parents[statement]
+    if not isinstance(parent, (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef)):
+        return False
+    if binding.alias.asname == binding.alias.name or not source.is_alone(statement):
+        return False
+    start, end = source.span(statement)
+    return not source.comments_in(start, source.line_span(source.line_of(end))[1])
+
+
+def _removals(source: Source, dropped: Sequence[Binding]) -> tuple[list[Edit], set[int]]:
+    """The edits that take imports away, and the statements that are gone whole, by `id`."""
+    edits: list[Edit] = []
+    gone: set[int] = set()
+    statements = {id(binding.node): binding.node for binding in dropped}
+    going = {id(binding.alias) for binding in dropped}
+    for key, statement in statements.items():
+        assert isinstance(statement, (ast.Import, ast.ImportFrom))
+        aliases = statement.names
+        stays = [id(alias) not in going for alias in aliases]
+        if not any(stays):
+            gone.add(key)
+            edits.append(_without_lines(source, statement, statements))
+            continue
+        spans = [source.span(alias) for alias in aliases]
+        index = 0
+        while index < len(aliases):
+            if stays[index]:
+                index += 1
+                continue
+            last = index
+            while last + 1 < len(aliases) and not stays[last + 1]:
+                last += 1
+            if last + 1 < len(aliases):
+                edits.append(Edit(spans[index][0], spans[last + 1][0], b""))
+            else:
+                edits.append(Edit(spans[index - 1][1], spans[last][1], b""))
+            index = last + 1
+    return edits, gone
+
+
+def _without_lines(source: Source, statement: ast.stmt, going: dict[int, ast.AST]) -> Edit:
+    """The edit that takes the lines of `statement` away, with the blank line after it if it stood
+    alone between blank lines.
+    """
+    first, last = statement.lineno, source.line_of(source.span(statement)[1])
+    start, end = source.line_span(first)[0], source.line_span(last)[1]
+    blank_before = first == 1 or not _line(source, first - 1).strip()
+    if blank_before and last < len(source.starts) and not _line(source, last + 1).strip():
+        end = source.line_span(last + 1)[1]
+    return Edit(start, end, b"")
+
+
+def _line(source: Source, number: int) -> bytes:
+    start, end = source.line_span(number)
+    return source.data[start:end]
+
+
+# -- imports that are wanted ----------------------------------------------------------------------
+
+
+def _additions(
+    source: Source, scopes: Scopes, wanted: Sequence[Import], gone: set[int]
+) -> Iterator[Edit]:
+    places: dict[int | None, list[Import]] = {}
+    for want in wanted:
+        places.setdefault(want.beside, []).append(want)
+    for beside, wants in places.items():
+        by_module: dict[str, set[str]] = {}
+        for want in wants:
+            by_module.setdefault(want.module, set()).add(want.name)
+        for module, names in sorted(by_module.items()):
+            if beside is None:
+                first = min(want.site for want in wants if want.module == module)
+                yield _add_to_module(source, module, sorted(names), first, gone)
+            else:
+                yield _add_beside(source, scopes, module, sorted(names), beside, gone)
+
+
+def _import_line(source: Source, module: str, names: Sequence[str]) -> bytes:
+    return f"from {module} import {', '.join(names)}{source.newline}".encode()
+
+
+def _add_beside(
+    source: Source,
+    scopes: Scopes,
+    module: str,
+    names: Sequence[str],
+    beside: int,
+    gone: set[int],
+) -> Edit:
+    """The edit that adds an import after the one at `beside`, with the same indentation."""
+    for kind in (ast.Import, ast.ImportFrom):
+        for statement in scopes.nodes(kind):
+            if source.span(statement)[0] == beside:
+                indent = source.indent(statement.lineno)
+                last = source.line_of(source.span(statement)[1])
+                end = source.line_span(last)[1]
+                return Edit(end, end, indent + _import_line(source, module, names))
+    raise AssertionError("no import there")
+
+
+def _add_to_module(
+    source: Source, module: str, names: Sequence[str], site: int, gone: set[int]
+) -> Edit:
+    """The edit that adds an import to the module's own, before the statement with `site`."""
+    body = source.tree.body
+    before = [one for one in body if source.span(one)[1] <= site]
+    imports = [
+        one
+        for one in _after_barrier(source, before)
+        if isinstance(one, (ast.Import, ast.ImportFrom))
+        and source.is_alone(one)
+        and not (isinstance(one, ast.ImportFrom) and one.module == "__future__")
+    ]
+    for one in imports:
+        if (
+            isinstance(one, ast.ImportFrom)
+            and (one.module, one.level) == (module, 0)
+            and one.names[0].name != "*"
+        ):
+            return _extend(source, one, names)
+    line = _import_line(source, module, names)
+    blank = source.newline.encode()
+    staying = [one for one in imports if id(one) not in gone]
+    if not staying:
+        if imports:
+            start = source.line_span(imports[0].lineno)[0]
+            return Edit(start, start, line)
+        return _add_first(source, before, line, blank)
+    group = _group_for(source, staying, module)
+    if group:
+        for one in group:
+            if isinstance(one, ast.ImportFrom) and (one.module or "").lower() > module.lower():
+                start = source.line_span(one.lineno)[0]
+                return Edit(start, start, line)
+        end = _end_of_lines(source, group[-1])
+        return Edit(end, end, line)
+    standard = [one for one in staying if _section(one) == "standard"]
+    if not standard:  # relative imports alone
+        start = source.line_span(staying[0].lineno)[0]
+        return Edit(start, start, line + blank)
+    end = _end_of_lines(source, standard[-1])
+    number = source.line_of(end) if end < len(source.data) else 0
+    follows = b"" if not number or not _line(source, number).strip() else blank
+    return Edit(end, end, blank + line + follows)
+
+
+def _after_barrier(source: Source, before: Sequence[ast.stmt]) -> Sequence[ast.stmt]:
+    """What follows the last statement that changes `sys.path`, on which the import may depend."""
+    last = -1
+    for index, statement in enumerate(before):
+        start, end = source.span(statement)
+        if _TIES.search(source.data[start:end]) and not isinstance(
+            statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+        ):
+            last = index
+    return before[last + 1 :]
+
+
+def _add_first(source: Source, before: Sequence[ast.stmt], line: bytes, blank: bytes) -> Edit:
+    """The edit that adds the first import: after a docstring, `__future__` or `sys.path`."""
+    leading = -1
+    barrier = len(before) - len(_after_barrier(source, before)) - 1
+    for index, statement in enumerate(before):
+        docstring = (
+            index == 0
+            and isinstance(statement, ast.Expr)
+            and isinstance(statement.value, ast.Constant)
+            and isinstance(statement.value.value, str)
+        )
+        future = isinstance(statement, ast.ImportFrom) and statement.module == "__future__"
+        if docstring or future or index <= barrier:
+            leading = index
+        else:
+            break
+    leading = max(leading, barrier)
+    if leading >= 0:
+        anchor = before[leading]
+        if not source.is_alone(anchor):
+            raise Unreadable("has no line of its own for an import; left as it is")
+        end = _end_of_lines(source, anchor)
+        return Edit(end, end, blank + line)
+    first = source.tree.body[0]
+    number = min([first.lineno, *(d.lineno for d in getattr(first, "decorator_list", ()))])
+    start = source.line_span(number)[0]
+    return Edit(start, start, line + blank + blank)
+
+
+def _extend(source: Source, statement: ast.ImportFrom, names: Sequence[str]) -> Edit:
+    """The edit that adds names to an import that is there."""
+    last = statement.names[-1]
+    _, end = source.span(last)
+    if last.lineno != statement.lineno:
+        joint = f",{source.newline}".encode() + source.indent(last.lineno)
+    else:
+        joint = b", "
+    return Edit(end, end, b"".join(joint + name.encode() for name in names))
+
+
+def _group_for(
+    source: Source, imports: Sequence[ast.Import | ast.ImportFrom], module: str
+) -> list[ast.Import | ast.ImportFrom]:
+    """The imports among which one of `module` belongs: those of its own package, else those that
+    are not of the standard library.
+    """
+    groups: list[list[ast.Import | ast.ImportFrom]] = []
+    for one in imports:
+        if groups:
+            above = groups[-1][-1]
+            between = source.data[_end_of_lines(source, above) : source.line_span(one.lineno)[0]]
+            if not between and _section(above) == _section(one):
+                groups[-1].append(one)
+                continue
+        groups.append([one])
+    top = module.partition(".")[0]
+    for group in groups:
+        if any(_top(one) == top for one in group):
+            return group
+    return next((group for group in groups if _section(group[0]) == "other"), [])
+
+
+def _top(statement: ast.Import | ast.ImportFrom) -> str:
+    if isinstance(statement, ast.Import):
+        return statement.names[0].name.partition(".")[0]
+    return "." if statement.level else (statement.module or "").partition(".")[0]
+
+
+def _section(statement: ast.Import | ast.ImportFrom) -> str:
+    top = _top(statement)
+    if top == ".":
+        return "relative"
+    return "standard" if top in sys.stdlib_module_names else "other"
+
+
+def _end_of_lines(source: Source, statement: ast.stmt) -> int:
+    return source.line_span(source.line_of(source.span(statement)[1]))[1]

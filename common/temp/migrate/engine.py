@@ -1,0 +1,319 @@
+"""Goes through the files of a tree, by several processes; says of each in order what becomes."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+from multiprocessing import get_context
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
+
+from ..store.crew import may_fork, processors
+from . import edits, suppress
+from .files import Ground
+from .findings import Edit, FileResult, Finding, Status
+from .helpers import NAME
+from .importable import why_not
+from .module import Module
+from .rules import Rule, all_rules
+from .scopes import Binding
+from .source import Source, Unreadable
+from .tree import Facts, Tree, gather
+
+_CHUNK: Final = 64
+_ALONE: Final = 128
+"""So few files are read by one process: starting others takes longer."""
+
+_ROUNDS: Final = 10
+"""How often a file is looked at again after a rewrite, which may make room for the next."""
+
+_GENERATED: Final = b"@generated"
+_SPEAKS: Final = re.compile(
+    rb"\b" + NAME.encode() + rb"\b|import\s*\*|(?:patch|setattr|object)\W[^\n]*(?:tempfile|mkdtemp)"
+    rb"|tempfile\.\w+\s*="
+)
+"""What a file must have to know anything of others."""
+
+_T = TypeVar("_T")
+
+
+class Options(NamedTuple):
+    """Which rules run, and whether unsafe rewrites are made."""
+
+    unsafe: bool = False
+    codes: frozenset[str] = frozenset()
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules that run; all of them if none was chosen."""
+        return tuple(rule for rule in all_rules() if not self.codes or rule.code in self.codes)
+
+
+class Progress(Protocol):
+    """Is told how far a run is."""
+
+    def __call__(self, entries: int, size: int, *, of: int = 0) -> None:
+        """Take how many files of how many, and how many bytes, have been dealt with."""
+
+
+def examine(
+    ground: Ground,
+    options: Options,
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Iterator[FileResult]:
+    """What becomes of each file that was asked for and is worth a word, in the order of the paths.
+
+    Nothing is written. `workers` is how many processes may be used, `None` as many as serve.
+    """
+    count = processors() if workers is None else max(1, workers)
+    count = count if may_fork() else 1
+    python = [path for path in ground.files if path.endswith((".py", ".pyw"))]
+    facts: dict[str, Facts] = {}
+    for gathered in _spread(_gather, ground, python, (), count):
+        facts.update(gathered)
+    tree = Tree(ground.top, facts, ground.projects)
+    selected = [path for path in ground.selected if not path.endswith(".git")]
+    done = size = 0
+    for results, read in _spread(_examine, ground, selected, (tree, options), count):
+        done = min(len(selected), done + _CHUNK)
+        size += read
+        if progress is not None:
+            progress(done, size, of=len(selected))
+        yield from results
+
+
+# -- spreading the work ---------------------------------------------------------------------------
+
+
+def _spread(
+    work: Callable[..., _T],
+    ground: Ground,
+    paths: Sequence[str],
+    more: tuple[object, ...],
+    workers: int,
+) -> Iterator[_T]:
+    """What `work` says of each few of `paths`, in their order."""
+    chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
+    if workers == 1 or len(paths) < _ALONE:
+        for chunk in chunks:
+            yield work(ground, chunk, *more)
+        return
+    global _shared
+    _shared = (work, ground, more)
+    try:
+        done = 0
+        with _pool(workers) as pool:
+            try:
+                for result in pool.map(_shared_work, chunks):
+                    done += 1
+                    yield result
+            except BrokenProcessPool:
+                pass
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        # A process that was killed (out of memory, say) takes the others with it: what is left is
+        # done here, file by file.
+        for chunk in chunks[done:]:
+            yield work(ground, chunk, *more)
+    finally:
+        _shared = None
+
+
+_shared: tuple[Callable[..., Any], Ground, tuple[object, ...]] | None = None
+"""What the workers are forked with, so that it need not be sent to each of them."""
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, mp_context=get_context("fork"), initializer=_ignore_ctrl_c)
+
+
+def _ignore_ctrl_c() -> None:
+    """The one who leads is interrupted, and ends the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _shared_work(chunk: Sequence[str]) -> Any:
+    assert _shared is not None
+    work, ground, more = _shared
+    return work(ground, chunk, *more)
+
+
+def _gather(ground: Ground, paths: Sequence[str]) -> dict[str, Facts]:
+    found = {}
+    for path in paths:
+        try:
+            with open(os.path.join(ground.top, path), "rb") as file:
+                raw = file.read()
+        except OSError:
+            continue  # said of those that were asked for
+        if _SPEAKS.search(raw):
+            try:
+                facts = gather(raw)
+            except RecursionError:
+                continue
+            if not facts.is_empty:
+                found[path] = facts
+    return found
+
+
+def _examine(
+    ground: Ground, paths: Sequence[str], tree: Tree, options: Options
+) -> tuple[list[FileResult], int]:
+    results = []
+    size = 0
+    for path in paths:
+        result, read = _examine_file(ground, path, tree, options)
+        size += read
+        if result is not None:
+            results.append(result)
+    return results, size
+
+
+# -- one file -------------------------------------------------------------------------------------
+
+
+def _examine_file(
+    ground: Ground, path: str, tree: Tree, options: Options
+) -> tuple[FileResult | None, int]:
+    """What becomes of one file (`None` if there is nothing to say), and how many bytes it has."""
+    raw = b""
+    try:
+        with open(os.path.join(ground.top, path), "rb") as file:
+            raw = file.read()
+        if not path.endswith((".py", ".pyw")) or not _words(options).search(raw):
+            return None, len(raw)
+        if _GENERATED in raw:
+            return FileResult(path, skipped="is @generated"), len(raw)
+        result = rework(ground.top, path, raw, tree, options)
+    except OSError as error:
+        return FileResult(path, problem=f"cannot be read: {error.strerror}"), len(raw)
+    except Unreadable as error:
+        return FileResult(path, problem=str(error)), len(raw)
+    except RecursionError:
+        return FileResult(path, problem="is nested too deeply to be looked at"), len(raw)
+    except Exception as error:  # one file never ends the run; the run says so
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        what = f"{type(error).__name__} in {os.path.basename(where.filename)}:{where.lineno}"
+        return FileResult(path, problem=f"{what}: {error}; left as it is"), len(raw)
+    return (result if result.findings or result.problem else None), len(raw)
+
+
+def _words(options: Options) -> re.Pattern[bytes]:
+    words = {word for rule in options.rules for word in rule.words}
+    return re.compile(b"|".join(sorted({*words, rb"tempkeep:\s*keep"})))
+
+
+def rework(top: str, path: str, raw: bytes, tree: Tree, options: Options) -> FileResult:
+    """What becomes of the file at `path` below `top` with the content `raw`.
+
+    It is looked at again after each rewrite, so that a second run finds nothing more. The lines of
+    what is left are those of `raw`. Raises `Unreadable`.
+    """
+    source = first = Source(raw)
+    made: list[list[Edit]] = []
+    converted: list[Finding] = []
+    left: list[Finding] = []
+    problem = ""
+    for _ in range(_ROUNDS):
+        module = Module(path, source, tree)
+        found = _findings(module, options)
+        chosen = edits.compatible(f for f in found if _is_made(f, options))
+        if chosen and (why := why_not(top, path, source.data, source.tree)):
+            barred = [f.left(f"{f.message}: {why}") if f.fix else f for f in found]
+            chosen, found = [], barred
+        if chosen:
+            try:
+                data, done = edits.rewrite(source, module.scopes, chosen, _may_drop(module))
+                after = source.encode(data)
+            except Unreadable as error:
+                problem, chosen = str(error), []
+        picked = {id(finding) for finding in chosen}
+        placed = [
+            _at_origin(f, "convertible" if id(f) in picked else "left", source, first, made)
+            for f in found
+        ]
+        converted += [finding for finding in placed if finding.status == "convertible"]
+        left = [finding for finding in placed if finding.status == "left"]
+        if not chosen:
+            break
+        made.append(done)
+        source = Source(after)
+    else:
+        problem = "did not come to an end; left as it is"
+    findings = tuple(sorted([*converted, *left], key=lambda f: (f.line, f.column, f.code)))
+    if problem or not made:
+        left_alone = tuple(replace(finding, status="left") for finding in findings)
+        return FileResult(path, left_alone, problem=problem)
+    return FileResult(path, findings, before=raw, after=after)
+
+
+def _findings(module: Module, options: Options) -> list[Finding]:
+    """What the rules find, one for each site: the first that rewrites it, else the first."""
+    found: list[Finding] = []
+    for rule in options.rules:
+        found += rule.find(module)
+    codes = frozenset(rule.code for rule in options.rules)
+    found = suppress.apply(module, found, codes)
+    by_site: dict[int, Finding] = {}
+    for finding in found:
+        other = by_site.get(finding.site)
+        if finding.site < 0:
+            continue
+        if other is None or _rank(finding, options) < _rank(other, options):
+            by_site[finding.site] = finding
+    best = {id(finding) for finding in by_site.values()}
+    return [finding for finding in found if finding.site < 0 or id(finding) in best]
+
+
+def _rank(finding: Finding, options: Options) -> int:
+    if _is_made(finding, options):
+        return 0
+    return 1 if finding.fix else 2
+
+
+def _is_made(finding: Finding, options: Options) -> bool:
+    return finding.fix == "safe" or (finding.fix == "unsafe" and options.unsafe)
+
+
+def _may_drop(module: Module) -> Callable[[Binding], bool]:
+    """Which imports of a module may go when it uses them no more."""
+
+    def may(binding: Binding) -> bool:
+        top = binding.dotted.partition(".")[0]
+        standard = bool(top) and top in sys.stdlib_module_names
+        if module.tree.is_wanted(module.path, binding.name):
+            return False
+        if standard:
+            return True
+        return module.name != "__init__" and module.tree.is_pure(module.path, binding.dotted)
+
+    return may
+
+
+def _at_origin(
+    finding: Finding,
+    status: Status,
+    source: Source,
+    first: Source,
+    made: Sequence[Sequence[Edit]],
+) -> Finding:
+    """`finding` in `source`, with its lines as they were in `first`, and without its edits."""
+    finding = replace(finding, edits=(), imports=(), status=status)
+    if not made:
+        return finding
+    position = source.line_span(finding.line)[0] + finding.column - 1
+    for done in reversed(made):
+        position = edits.origin(position, done)
+    line = first.line_of(position)
+    column = position - first.line_span(line)[0] + 1
+    last = line + finding.last_line - finding.line
+    return replace(finding, line=line, column=column, last_line=last)

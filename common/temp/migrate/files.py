@@ -1,0 +1,190 @@
+"""Which files a run looks at: what git has or would have, else what a walk finds."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ..errors import InvalidSettings, Refused
+from ..store.project import MARKERS
+
+_NEVER_ENTERED: Final = frozenset({"__pycache__", "node_modules"})
+_CALLED: Final = (".gitignore", *MARKERS)
+
+
+class Ground(NamedTuple):
+    """One tree of files: all of them, and those that were asked for, relative to `top` with `/`.
+
+    `files` are Python files and what tells a project, sorted. Without `git` nobody keeps an older
+    version of them.
+    """
+
+    top: str
+    files: tuple[str, ...]
+    selected: tuple[str, ...]
+    git: bool
+
+    @property
+    def projects(self) -> frozenset[str]:
+        """The directories with a project's marker; the top is ""."""
+        return frozenset(
+            path.rpartition("/")[0] for path in self.files if path.rpartition("/")[2] in MARKERS
+        )
+
+    def shown(self, path: str) -> str:
+        """The path as a person at the working directory would write it."""
+        whole = os.path.join(self.top, path)
+        relative = os.path.relpath(whole)
+        return whole if relative.startswith("..") else relative
+
+
+def find_grounds(paths: Sequence[str]) -> list[Ground]:
+    """The trees that hold `paths` (the working directory if there are none), by their top.
+
+    Raises `InvalidSettings` for a path that is not there, `Refused` where git cannot be asked.
+    """
+    asked: dict[tuple[str, bool], list[str]] = {}
+    for path in paths or ["."]:
+        whole = os.path.realpath(path)
+        if not os.path.exists(whole):
+            raise InvalidSettings(f"{path} does not exist; give a file or a directory")
+        top = _work_tree(whole)
+        if top is not None and not _is_ignored(top, whole):
+            asked.setdefault((top, True), []).append(whole)
+        else:
+            outside = whole if os.path.isdir(whole) else os.path.dirname(whole)
+            asked.setdefault((outside, False), []).append(whole)
+    grounds = []
+    for (top, git), wholes in sorted(asked.items()):
+        named = {os.path.relpath(one, top) for one in wholes if os.path.isfile(one)}
+        listed = _listed(top) if git else _walked(top)
+        files = tuple(sorted(_kept(top, listed) | (named & _kept(top, named, named=True))))
+        prefixes = [_below(os.path.relpath(one, top)) for one in wholes if os.path.isdir(one)]
+        ours = _packages(files)
+        selected = tuple(
+            path
+            for path in files
+            if (path in named or path.startswith(tuple(prefixes))) and not path.startswith(ours)
+        )
+        files = tuple(path for path in files if not path.startswith(ours))
+        grounds.append(Ground(top, files, selected, git))
+    return grounds
+
+
+def check_clean(ground: Ground) -> None:
+    """Raises `Refused` unless git could bring back every file of `ground` as it is now."""
+    remedy = "commit or stash first, or give --allow-dirty"
+    if not ground.git:
+        raise Refused(
+            f"{ground.top} is not under version control, so nothing was written; "
+            "put it under git, or give --allow-dirty"
+        )
+    changed = _git(ground.top, "status", "--porcelain", "-z", "--untracked-files=all")
+    names = [os.fsdecode(line[3:]) for line in changed.split(b"\0") if len(line) > 3]
+    if names:
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        raise Refused(
+            f"{ground.top} has changes that are not committed ({names[0]}{more}), so nothing was "
+            f"written; {remedy}"
+        )
+
+
+def _below(relative: str) -> str:
+    return "" if relative == "." else relative.replace(os.sep, "/") + "/"
+
+
+def _kept(top: str, paths: Iterable[str], *, named: bool = False) -> set[str]:
+    """Those of `paths` that are Python files, or tell a project; links are not followed."""
+    kept = set()
+    for path in paths:
+        name = path.rpartition("/")[2]
+        if named or name.endswith((".py", ".pyw")) or name in _CALLED:
+            whole = os.path.join(top, path)
+            if name == ".git" or (os.path.isfile(whole) and not os.path.islink(whole)):
+                kept.add(path)
+    return kept
+
+
+def _packages(files: Sequence[str]) -> tuple[str, ...]:
+    """Where `common.temp` itself lies, here or copied under another name."""
+    known = set(files)
+    mark = "store/sweep.py"
+    return tuple(
+        path[: -len(mark)]
+        for path in files
+        if path.endswith(mark) and {f"{path[: -len(mark)]}{name}" for name in _OWN} <= known
+    )
+
+
+_OWN: Final = ("contexts.py", "legacy.py", "manager.py")
+
+
+def _walked(top: str) -> Iterator[str]:
+    for above, directories, names in os.walk(top):
+        base = _below(os.path.relpath(above, top))
+        directories[:] = [
+            name
+            for name in directories
+            if not name.startswith(".")
+            and name not in _NEVER_ENTERED
+            and not os.path.lexists(os.path.join(above, name, "pyvenv.cfg"))
+            and not os.path.lexists(os.path.join(above, name, ".git"))
+        ]
+        yield from (base + name for name in names)
+
+
+def _listed(top: str) -> list[str]:
+    """What git tracks below `top` and what it would; submodules and what it ignores are neither."""
+    said = _git(top, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    return [os.fsdecode(path) for path in said.split(b"\0") if path and not path.endswith(b"/")]
+
+
+def _work_tree(path: str) -> str | None:
+    """The top of the git work tree that holds `path`; `None` if there is none."""
+    directory = Path(path if os.path.isdir(path) else os.path.dirname(path))
+    if not any((above / ".git").exists() for above in (directory, *directory.parents)):
+        return None
+    said = _git(str(directory), "rev-parse", "--show-toplevel")
+    return os.path.realpath(os.fsdecode(said.rstrip(b"\n")))
+
+
+def _is_ignored(top: str, path: str) -> bool:
+    if path == top:
+        return False
+    try:
+        asked = _ask_git(top, "check-ignore", "-q", "--", path)
+    except OSError:
+        return False
+    return asked.returncode == 0
+
+
+def _git(directory: str, *arguments: str) -> bytes:
+    remedy = f"make `git status` work in {directory} first"
+    try:
+        asked = _ask_git(directory, *arguments)
+    except OSError as error:
+        raise Refused(f"cannot run git ({error.strerror}); {remedy}") from error
+    if asked.returncode:
+        said = os.fsdecode(asked.stderr).strip().partition("\n")[0]
+        raise Refused(f"git {arguments[0]} failed ({said}); {remedy}")
+    return asked.stdout
+
+
+def _ask_git(directory: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    # What a git hook hands down speaks of the repository of the hook, which may be another one.
+    environment = {
+        name: said
+        for name, said in os.environ.items()
+        if not name.startswith("GIT_") or name.startswith("GIT_CONFIG")
+    }
+    environment |= {"GIT_DISCOVERY_ACROSS_FILESYSTEM": "1", "GIT_OPTIONAL_LOCKS": "0"}
+    return subprocess.run(  # noqa: S603
+        ["git", *arguments],  # noqa: S607
+        cwd=directory,
+        env=environment,
+        capture_output=True,
+        check=False,
+    )

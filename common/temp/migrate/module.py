@@ -1,0 +1,157 @@
+"""One file as the rules see it: its source and scopes, the tree around it, and ways to propose."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import Final, NamedTuple
+
+from ..core.layout import check_label
+from ..errors import InvalidName
+from .findings import Edit, Finding, Import
+from .scopes import Meaning, Scopes
+from .source import Source
+from .tree import Tree
+from .uses import Uses
+
+PACKAGE: Final = "common.temp"
+_CATCHES: Final = frozenset(
+    {"ImportError", "ModuleNotFoundError", "Exception", "BaseException", "AttributeError"}
+)
+
+
+class Choice(NamedTuple):
+    """The name by which a function of the package can be called at a site, and the import that
+    this needs, if any.
+    """
+
+    name: str
+    imports: tuple[Import, ...] = ()
+
+
+class Module:
+    """One file, at `path` relative to the top of the `tree` (with `/`)."""
+
+    def __init__(self, path: str, source: Source, tree: Tree) -> None:
+        self.path = path
+        self.source = source
+        self.tree = tree
+        self.scopes = Scopes(source.tree)
+        self.uses = Uses(self.scopes)
+
+    # -- what is where ----------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The name of the file without `.py`, or of its package."""
+        parts = self.path.rpartition(".py")[0].split("/")
+        if parts[-1] in ("__init__", "__main__") and len(parts) > 1:
+            return parts[-2]
+        return parts[-1]
+
+    @property
+    def is_test(self) -> bool:
+        """Whether pytest collects it, or takes it for a conftest."""
+        return (
+            self.name == "conftest" or self.name.startswith("test_") or self.name.endswith("_test")
+        )
+
+    def is_fallback(self, node: ast.AST) -> bool:
+        """Whether `node` runs only where an import, or something like it, has failed."""
+        for above in self.scopes.above(node):
+            if isinstance(above, ast.ExceptHandler) and _catches_imports(above):
+                return True
+        return False
+
+    def in_f_string(self, node: ast.AST) -> bool:
+        """Whether `node` is a part of an f-string, where positions are guesses before 3.12."""
+        return any(isinstance(above, ast.JoinedStr) for above in self.scopes.above(node))
+
+    @cached_property
+    def calls(self) -> Sequence[tuple[ast.Call, Meaning]]:
+        """Every call, in order, with what is called."""
+        return [(call, self.scopes.meaning(call.func)) for call in self.scopes.nodes(ast.Call)]
+
+    # -- proposing --------------------------------------------------------------------------------
+
+    def finding(self, code: str, node: ast.AST, message: str, advice: str = "") -> Finding:
+        """A finding at `node`, which stays as it is."""
+        start, end = self.source.span(node)
+        line = self.source.line_of(start)
+        if isinstance(node, (ast.With, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            end = max(start, self.source.span(node.body[0])[0] - 1)
+        column = start - self.source.line_span(line)[0] + 1
+        last = max(line, self.source.line_of(end))
+        return Finding(code, line, column, last, message, advice, site=start)
+
+    def replacing(self, node: ast.AST, text: str) -> Edit:
+        """The edit that puts `text` in the place of `node`."""
+        return Edit(*self.source.span(node), text.encode())
+
+    def choose(self, name: str, site: ast.AST, old: Meaning) -> Choice | None:
+        """How `name` of the package can be called at `site`, where `old` was; `None` if it cannot.
+
+        An import is added beside that of `old`, in a function if that one is.
+        """
+        scope = self.scopes.scope_of(site)
+        wanted = f"{PACKAGE}.{name}"
+        for known in (name, *self._names_of(wanted)):
+            if self.scopes.meaning_of(known, scope).dotted == wanted:
+                return Choice(known)
+        if self.scopes.find(name, scope) is not None:
+            return None
+        if any(name in inner.bindings for inner in self.scopes.within(self.scopes.module)):
+            return None
+        beside = self._beside(old)
+        return Choice(name, (Import(PACKAGE, name, self.source.span(site)[0], beside),))
+
+    def _names_of(self, dotted: str) -> Iterable[str]:
+        return [
+            name
+            for name, bindings in self.scopes.module.bindings.items()
+            if any(binding.dotted == dotted for binding in bindings)
+        ]
+
+    def _beside(self, old: Meaning) -> int | None:
+        """Where the import of `old` is, if that is a plain one in a function."""
+        if len(old.sources) != 1:
+            return None
+        statement = old.sources[0].node
+        if not isinstance(statement, (ast.Import, ast.ImportFrom)):
+            return None
+        parent = self.scopes.parents[statement]
+        plain = isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef))
+        return self.source.span(statement)[0] if plain and self.source.is_alone(statement) else None
+
+    def label(self, node: ast.AST) -> str:
+        """A name for a directory that is made at `node`: that of the function, else the file's."""
+        function = self.scopes.function(node)
+        names = [function.name] if function is not None and function.name != "main" else []
+        for name in (*names, self.name):
+            label = re.sub(r"^test_+|^_+|_+$", "", name) or name.strip("_")
+            if label.isascii() and is_label(label):
+                return label
+        return "work"
+
+
+def is_label(text: str) -> bool:
+    """Whether an entry can be named `text`."""
+    try:
+        check_label(text)
+    except InvalidName:
+        return False
+    return True
+
+
+def _catches_imports(handler: ast.ExceptHandler) -> bool:
+    caught = handler.type
+    if caught is None:
+        return True
+    names = caught.elts if isinstance(caught, ast.Tuple) else [caught]
+    for name in names:
+        last = name.id if isinstance(name, ast.Name) else getattr(name, "attr", "")
+        if last in _CATCHES:
+            return True
+    return False

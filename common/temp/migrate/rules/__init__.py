@@ -1,0 +1,43 @@
+"""The rules, one module each; in the order in which they are asked about a site."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from importlib import import_module
+from typing import Final, NamedTuple
+
+from ..findings import Finding, Fix
+from ..module import Module
+
+_MODULES: Final = ("tk001", "tk004")
+
+
+class Rule(NamedTuple):
+    """What is found and rewritten under a code.
+
+    `fix` is what its rewrite is at best; `explain` says why, with an example, and when it is
+    unsafe. A file without any of `words` (regular expressions) is not even parsed.
+    """
+
+    code: str
+    title: str
+    fix: Fix
+    explain: str
+    words: tuple[bytes, ...]
+    find: Callable[[Module], Iterator[Finding]]
+
+
+@cache
+def all_rules() -> tuple[Rule, ...]:
+    """Every rule."""
+    found: list[Rule] = []
+    for name in _MODULES:
+        found += import_module(f".{name}", __name__).RULES
+    return tuple(found)
+
+
+@cache
+def by_code() -> dict[str, Rule]:
+    """Every rule by its code."""
+    return {rule.code: rule for rule in all_rules()}

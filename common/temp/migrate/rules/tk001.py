@@ -1,0 +1,150 @@
+"""TK001: calls of the legacy `get_temp_dir`."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from ..findings import Edit, Finding
+from ..helpers import NAME, OURS, Helper, local_helper
+from ..module import Module, is_label
+from ..scopes import Meaning
+from . import Rule
+
+CODE = "TK001"
+TARGET = "get_debug_temp_dir"
+EXPLAIN = """
+The helper `get_temp_dir`, copied from script to script, makes `.tmp/<name>_<epoch>` in the working
+directory. Two callers in the same second get the same directory, nobody knows whose it is, and
+where it lands depends on where one stands. `get_debug_temp_dir` makes a directory of one's own in
+the project's root, `.tmp/debug/<name>_<epoch>`, which is in use while the process lives.
+
+    out = get_temp_dir("report")
+becomes
+    out = get_debug_temp_dir("report")
+
+Rewritten are calls with at most one argument of a definition whose body is the legacy one, or of an
+import that leads to one. A call without an argument keeps the default of the definition as its
+name. Reported instead: where the name may mean two things, comes from a star import or from a
+module that is not in the tree, is passed on as a value, or is replaced by a test; a name that no
+directory can have; a call in an f-string.
+"""
+
+
+def find(module: Module) -> Iterator[Finding]:
+    """Each use of the helper."""
+    scopes = module.scopes
+    nodes: list[ast.Name | ast.Attribute] = [*scopes.nodes(ast.Name)]
+    nodes += [node for node in scopes.nodes(ast.Attribute) if node.attr == NAME]
+    for node in nodes:
+        if not isinstance(node.ctx, ast.Load):
+            continue
+        meaning = scopes.meaning(node)
+        if not _speaks_of_it(node, meaning) or module.is_fallback(node):
+            continue
+        helper, why = _helper(module, meaning)
+        if helper is not None:
+            yield _rewrite(module, node, meaning, helper)
+        elif why:
+            yield module.finding(CODE, node, f"`{ast.unparse(node)}`: {why}", _ADVICE)
+
+
+_ADVICE = f"import {TARGET} from common.temp and call that, if it is the legacy helper"
+
+
+def _speaks_of_it(node: ast.Name | ast.Attribute, meaning: Meaning) -> bool:
+    if meaning.dotted in OURS or meaning.dotted.endswith("." + NAME):
+        return True
+    if any(dotted.rpartition(".")[2] == NAME for dotted in meaning.possible):
+        return True
+    return isinstance(node, ast.Name) and node.id == NAME and meaning.binding is not None
+
+
+def _helper(module: Module, meaning: Meaning) -> tuple[Helper | None, str]:
+    """The helper that is meant, or why that is not certain; neither if it is something else."""
+    scopes = module.scopes
+    if meaning.binding is not None:
+        return local_helper(meaning.binding, scopes.module, scopes), ""
+    if meaning.dotted:
+        helper, _, why = module.tree.helper(module.path, meaning.dotted)
+        return helper, why
+    if meaning.why == "star":
+        known = [module.tree.helper(module.path, dotted)[0] for dotted in meaning.possible]
+        return None, "comes from a star import; import it by name first" if any(known) else ""
+    if meaning.why == "ambiguous":
+        lines = ", ".join(str(getattr(one.node, "lineno", 0)) for one in meaning.sources)
+        return None, f"may mean what either of lines {lines} says"
+    return None, "is defined nowhere in this file"
+
+
+def _rewrite(module: Module, node: ast.expr, meaning: Meaning, helper: Helper) -> Finding:
+    call = module.scopes.parents[node]
+    if not isinstance(call, ast.Call) or call.func is not node:
+        return module.finding(
+            CODE, node, f"`{ast.unparse(node)}` is passed on instead of called", _ADVICE
+        )
+    site = module.finding(CODE, call, "calls the legacy get_temp_dir; use get_debug_temp_dir")
+    if why := _cannot(module, call, helper):
+        return site.left(why, _ADVICE)
+    replaced = module.tree.replaced(module.path, {NAME})
+    if replaced:
+        return site.left(f"calls the legacy get_temp_dir, which {replaced} replaces", _ADVICE)
+    choice = module.choose(TARGET, node, meaning)
+    if choice is None:
+        return site.left(f"calls the legacy get_temp_dir, but {TARGET} is taken here", _ADVICE)
+    edits = [module.replacing(node, choice.name)]
+    if not call.args and not call.keywords:
+        end = module.source.span(call)[1] - 1
+        edits.append(Edit(end, end, module.source.quoted(helper.default or "").encode()))
+    edits += [
+        Edit(*_keyword_span(module, keyword), b"name_prefix")
+        for keyword in call.keywords
+        if keyword.arg != "name_prefix"
+    ]
+    return site.fixed("safe", edits, choice.imports)
+
+
+def _keyword_span(module: Module, keyword: ast.keyword) -> tuple[int, int]:
+    start = module.source.at(keyword.lineno, keyword.col_offset)
+    assert keyword.arg is not None
+    return start, start + len(keyword.arg.encode())
+
+
+def _cannot(module: Module, call: ast.Call, helper: Helper) -> str:
+    """Why the call means nothing that `get_debug_temp_dir` could do; "" if it does."""
+    count = len(call.args) + len(call.keywords)
+    if any(isinstance(argument, ast.Starred) for argument in call.args):
+        return "calls the legacy get_temp_dir with a starred argument"
+    if count > 1:
+        return "calls the legacy get_temp_dir with more than one argument"
+    if call.keywords and call.keywords[0].arg != helper.parameter:
+        return "calls the legacy get_temp_dir with an argument that it does not have"
+    if count == 0 and helper.default is None:
+        return "calls the legacy get_temp_dir without a name"
+    label: ast.expr | None = None
+    if count:
+        label = call.args[0] if call.args else call.keywords[0].value
+    if count == 0 and not is_label(helper.default or ""):
+        return f"its default {helper.default!r} cannot name a directory"
+    if label is not None and not _may_name(label):
+        return f"{ast.unparse(label)} cannot name a directory"
+    if module.in_f_string(call):
+        return "calls the legacy get_temp_dir inside an f-string"
+    return ""
+
+
+def _may_name(label: ast.expr) -> bool:
+    """Whether a directory may be named so; what is only known when it runs, may."""
+    match label:
+        case ast.Constant(value=value):
+            return isinstance(value, str) and is_label(value)
+        case ast.JoinedStr(values=values):
+            texts = [part.value for part in values if isinstance(part, ast.Constant)]
+            first = values[0].value if values and isinstance(values[0], ast.Constant) else "x"
+            whole = "".join(str(text) for text in texts)
+            return is_label("x" + whole) and not str(first).startswith(".")
+        case _:
+            return True
+
+
+RULES = (Rule(CODE, "call of the legacy get_temp_dir", "safe", EXPLAIN, (NAME.encode(),), find),)

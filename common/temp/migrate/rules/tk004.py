@@ -1,0 +1,130 @@
+"""TK004: `with tempfile.TemporaryDirectory() as d:`."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from ..findings import Edit, Finding, Fix
+from ..module import Module, is_label
+from . import Rule
+from .sites import TEMPORARY_DIRECTORY, WithSite, with_sites
+
+CODE = "TK004"
+TARGET = "temp_working_dir"
+EXPLAIN = """
+What `tempfile.TemporaryDirectory` makes lies somewhere in the system's temporary directory. If the
+process is killed it stays there, and nobody knows whose it was. `temp_working_dir` makes it in the
+project's `.tmp/work`, where it has an owner, is listed, and is cleaned once its process is gone.
+
+    with tempfile.TemporaryDirectory() as d:
+        shutil.copy(source, os.path.join(d, "copy"))
+becomes
+    with temp_working_dir("copy_file") as d:
+        shutil.copy(source, os.path.join(d, "copy"))
+
+The old `d` is a `str`, the new one a `Path`. It is rewritten where every use of it means the same
+for both: `Path(d)`, `str`, `os.path`, `open`, `shutil`, an f-string, a subprocess and the like.
+Where one use does not (`d + "/x"`, a comparison, `return d`, a call of one's own function), the
+site is unsafe: `--unsafe` then keeps a `str` under the old name, `d = str(d_path)`. With a literal
+`prefix` the rewrite is unsafe as well, since the name of the directory is then another.
+"""
+
+
+def find(module: Module) -> Iterator[Finding]:
+    """Each `with` over a `TemporaryDirectory`."""
+    for site in with_sites(module):
+        yield propose(module, site)
+
+
+def propose(module: Module, site: WithSite) -> Finding:
+    """What TK004 makes of one."""
+    statement, item, call, meaning = site
+    found = module.finding(CODE, call, "tempfile.TemporaryDirectory(); use temp_working_dir()")
+    label, fix, why = _label(module, call)
+    if why:
+        return found.left(why, "give temp_working_dir a name, and do by hand what the rest did")
+    target = item.optional_vars
+    if target is not None and not isinstance(target, ast.Name):
+        return found.left(
+            f"TemporaryDirectory() is kept as `{ast.unparse(target)}`",
+            "use temp_working_dir() and a plain name, and look at every use",
+        )
+    start, end = module.source.span(call)
+    if module.source.comments_in(start, end):
+        return found.left("a comment stands inside the call", "move the comment out of the call")
+    replaced = module.tree.replaced(module.path, {"tempfile", "TemporaryDirectory"})
+    if replaced:
+        return found.left(f"TemporaryDirectory() is replaced by {replaced}", "change both at once")
+    choice = module.choose(TARGET, call, meaning)
+    if choice is None:
+        return found.left(f"the name {TARGET} is taken here", f"rename what is called {TARGET}")
+    edits = [module.replacing(call, f"{choice.name}({module.source.quoted(label)})")]
+    if target is not None:
+        scope = module.scopes.find(target.id, module.scopes.scope_of(statement))
+        assert scope is not None
+        unsafe = module.uses.unsafe(scope, target.id, statement)
+        if unsafe:
+            message = f"`{target.id}` would be a Path, not a str: {unsafe}"
+            advice = "use the Path in that place, or `--unsafe`, which keeps a str"
+            kept = _keep_text(module, site, target)
+            if kept is None:
+                return found.left(message, "use the Path in that place")
+            edits += kept
+            return found.fixed("unsafe", edits, choice.imports, message, advice)
+    return found.fixed(fix, edits, choice.imports)
+
+
+def _label(module: Module, call: ast.Call) -> tuple[str, Fix, str]:
+    """The name of the new directory, what its rewrite is, and why there is none."""
+    if not call.args and not call.keywords:
+        return module.label(call), "safe", ""
+    given = [keyword.arg for keyword in call.keywords]
+    if not call.args and given == ["prefix"]:
+        value = call.keywords[0].value
+        if isinstance(value, ast.Constant) and isinstance(value.value, str):
+            label = value.value.strip("-_. ")
+            if is_label(label):
+                return label, "unsafe", ""
+    what = ", ".join(
+        ["an argument" if not isinstance(one, ast.Starred) else "*" for one in call.args]
+        + [f"{name}=" if name else "**" for name in given]
+    )
+    return "", "", f"TemporaryDirectory is given {what}"
+
+
+def _keep_text(module: Module, site: WithSite, target: ast.Name) -> list[Edit] | None:
+    """The edits by which the old name stays a `str`; `None` where there is no room for them."""
+    statement = site.statement
+    first = statement.body[0]
+    source = module.source
+    fresh = f"{target.id}_path"
+    scope = module.scopes.scope_of(statement)
+    if (
+        statement.items[-1] is not site.item
+        or scope.kind == "class"
+        or target.id in scope.globals | scope.nonlocals
+        or module.scopes.find(fresh, scope) is not None
+        or not _begins_line(module, first)
+    ):
+        return None
+    line = source.line_span(source.line_of(_start(module, first)))[0]
+    indent = source.indent(source.line_of(_start(module, first)))
+    kept = indent + f"{target.id} = str({fresh}){source.newline}".encode()
+    return [module.replacing(target, fresh), Edit(line, line, kept)]
+
+
+def _start(module: Module, statement: ast.stmt) -> int:
+    decorators = getattr(statement, "decorator_list", [])
+    if decorators:
+        return min(module.source.span(one)[0] for one in decorators) - 1
+    return module.source.span(statement)[0]
+
+
+def _begins_line(module: Module, statement: ast.stmt) -> bool:
+    start = _start(module, statement)
+    line = module.source.line_span(module.source.line_of(start))[0]
+    return not module.source.data[line:start].strip()
+
+
+RULES = (Rule(CODE, f"with {TEMPORARY_DIRECTORY}() as d", "safe", EXPLAIN, (b"tempfile",), find),)

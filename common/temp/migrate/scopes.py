@@ -1,0 +1,324 @@
+"""What a name means where it stands: an import, a parameter, a local, a builtin, or who knows."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar
+
+Kind: TypeAlias = Literal["import", "function", "class", "parameter", "value"]
+ScopeKind: TypeAlias = Literal["module", "class", "function", "comprehension"]
+
+_FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+_COMPREHENSIONS: Final = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_BUILTINS: Final = frozenset(dir(builtins))
+
+_Node = TypeVar("_Node", bound=ast.AST)
+
+
+class Binding(NamedTuple):
+    """One place that gives a name its meaning.
+
+    `dotted` says what an import brings (`tempfile.mkdtemp`; relative ones begin with dots).
+    """
+
+    name: str
+    kind: Kind
+    node: ast.AST
+    scope: Scope
+    dotted: str = ""
+    alias: ast.alias | None = None
+
+
+class Scope:
+    """A module, class, function or comprehension, and what it binds."""
+
+    def __init__(self, kind: ScopeKind, node: ast.AST, parent: Scope | None) -> None:
+        self.kind = kind
+        self.node = node
+        self.parent = parent
+        self.bindings: dict[str, list[Binding]] = defaultdict(list)
+        self.globals: set[str] = set()
+        self.nonlocals: set[str] = set()
+        self.is_dynamic = False
+        """Whether it calls `locals`, `eval` or the like, which may use any name unseen."""
+
+    @property
+    def module(self) -> Scope:
+        """The outermost scope."""
+        return self if self.parent is None else self.parent.module
+
+
+class Meaning(NamedTuple):
+    """What an expression stands for.
+
+    One of `dotted` (of an import or a builtin), or `binding` (of anything else), or neither where
+    it is not certain; then `possible` has every import that it may be.
+    """
+
+    dotted: str = ""
+    binding: Binding | None = None
+    possible: frozenset[str] = frozenset()
+    why: Literal["", "ambiguous", "star", "unbound", "expression"] = ""
+    sources: tuple[Binding, ...] = ()
+
+
+class Scopes:
+    """The scopes of one module, every node's parent, and every use of each name."""
+
+    def __init__(self, tree: ast.Module) -> None:
+        self.parents: dict[ast.AST, ast.AST] = {}
+        self.module = Scope("module", tree, None)
+        self.stars: list[ast.ImportFrom] = []
+        self._scopes: dict[ast.AST, Scope] = {tree: self.module}
+        self._home: dict[ast.AST, Scope] = {}
+        self._nodes: dict[type[ast.AST], list[ast.AST]] = defaultdict(list)
+        self._uses: dict[tuple[int, str], list[ast.Name]] | None = None
+        self._build(tree)
+
+    # -- building ---------------------------------------------------------------------------------
+
+    def _build(self, tree: ast.Module) -> None:
+        waiting: list[tuple[ast.AST, Scope]] = [(tree, self.module)]
+        late: list[Binding] = []
+        while waiting:
+            node, scope = waiting.pop()
+            self._home[node] = scope
+            self._nodes[type(node)].append(node)
+            inner = self._inner_scope(node, scope)
+            for child, home in self._children(node, scope, inner):
+                self.parents[child] = node
+                waiting.append((child, home))
+            late.extend(self._bound_by(node, scope, inner))
+        # Only now every `global` has been seen, wherever in its function it stands.
+        for binding in late:
+            home = self._binding_scope(binding.name, binding.scope)
+            home.bindings[binding.name].append(binding._replace(scope=home))
+        for found in self._scopes.values():
+            for bindings in found.bindings.values():
+                bindings.sort(key=lambda binding: _position(binding.node))
+
+    def _inner_scope(self, node: ast.AST, scope: Scope) -> Scope:
+        kind: ScopeKind
+        if isinstance(node, _FUNCTIONS):
+            kind = "function"
+        elif isinstance(node, ast.ClassDef):
+            kind = "class"
+        elif isinstance(node, _COMPREHENSIONS):
+            kind = "comprehension"
+        else:
+            return scope
+        self._scopes[node] = Scope(kind, node, scope)
+        return self._scopes[node]
+
+    def _children(
+        self, node: ast.AST, scope: Scope, inner: Scope
+    ) -> Iterator[tuple[ast.AST, Scope]]:
+        outside: set[int] = set()
+        if isinstance(node, _FUNCTIONS):
+            outside = {id(default) for default in (*node.args.defaults, *node.args.kw_defaults)}
+            if not isinstance(node, ast.Lambda):
+                outside |= {id(decorator) for decorator in node.decorator_list}
+                outside.add(id(node.returns))
+        elif isinstance(node, ast.ClassDef):
+            outside = {id(part) for part in (*node.bases, *node.keywords, *node.decorator_list)}
+        elif isinstance(node, _COMPREHENSIONS):
+            for index, generator in enumerate(node.generators):
+                self.parents[generator] = node
+                self._home[generator] = inner
+                for child in ast.iter_child_nodes(generator):
+                    first = index == 0 and child is generator.iter
+                    yield child, scope if first else inner
+                    if first:
+                        outside.add(id(child))
+            for child in ast.iter_child_nodes(node):
+                if not isinstance(child, ast.comprehension):
+                    yield child, inner
+            return
+        if isinstance(node, _FUNCTIONS):
+            self.parents[node.args] = node
+            for child in ast.iter_child_nodes(node.args):
+                yield child, scope if id(child) in outside else inner
+            for child in ast.iter_child_nodes(node):
+                if child is not node.args:
+                    yield child, scope if id(child) in outside else inner
+            return
+        for child in ast.iter_child_nodes(node):
+            yield child, scope if id(child) in outside else inner
+
+    def _bound_by(self, node: ast.AST, scope: Scope, inner: Scope) -> Iterator[Binding]:
+        match node:
+            case ast.Import():
+                for alias in node.names:
+                    name = alias.asname or alias.name.partition(".")[0]
+                    dotted = alias.name if alias.asname else name
+                    yield Binding(name, "import", node, scope, dotted, alias)
+            case ast.ImportFrom():
+                module = "." * node.level + (node.module or "")
+                for alias in node.names:
+                    if alias.name == "*":
+                        self.stars.append(node)
+                        continue
+                    joint = "" if module.endswith(".") or not module else "."
+                    dotted = f"{module}{joint}{alias.name}"
+                    yield Binding(alias.asname or alias.name, "import", node, scope, dotted, alias)
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                yield Binding(node.name, "function", node, scope)
+            case ast.ClassDef():
+                yield Binding(node.name, "class", node, scope)
+            case ast.arg():
+                yield Binding(node.arg, "parameter", node, scope)
+            case ast.Name(ctx=ast.Store() | ast.Del()):
+                home = scope
+                if isinstance(self.parents.get(node), ast.NamedExpr):
+                    while home.kind == "comprehension" and home.parent is not None:
+                        home = home.parent
+                yield Binding(node.id, "value", node, home)
+            case (
+                ast.ExceptHandler(name=str(name))
+                | ast.MatchAs(name=str(name))
+                | ast.MatchStar(name=str(name))
+                | ast.MatchMapping(rest=str(name))
+            ):
+                yield Binding(name, "value", node, scope)
+            case ast.Global():
+                scope.globals |= set(node.names)
+            case ast.Nonlocal():
+                scope.nonlocals |= set(node.names)
+            case (
+                ast.Call(func=ast.Name(id="locals" | "eval" | "exec"))
+                | ast.Call(func=ast.Name(id="vars"), args=[])
+            ):
+                scope.is_dynamic = True
+            case ast.Call(func=ast.Name(id="globals")):
+                self.module.is_dynamic = True
+            case _:
+                pass
+        for parameter in getattr(node, "type_params", ()):
+            yield Binding(parameter.name, "value", parameter, inner)
+
+    def _binding_scope(self, name: str, scope: Scope) -> Scope:
+        if name in scope.globals:
+            return self.module
+        if name in scope.nonlocals:
+            above = scope.parent
+            while above is not None:
+                if above.kind == "function" and name not in above.nonlocals:
+                    return above
+                above = above.parent
+        return scope
+
+    # -- asking -----------------------------------------------------------------------------------
+
+    def nodes(self, kind: type[_Node]) -> list[_Node]:
+        """All nodes of one type, in the order of the text."""
+        found: list[_Node] = [node for node in self._nodes[kind] if isinstance(node, kind)]
+        return sorted(found, key=_position)
+
+    def scope_of(self, node: ast.AST) -> Scope:
+        """The scope in which `node` is evaluated."""
+        return self._home[node]
+
+    def inside(self, node: ast.AST) -> Scope:
+        """The scope that the function, class or comprehension `node` makes."""
+        return self._scopes[node]
+
+    def above(self, node: ast.AST) -> Iterator[ast.AST]:
+        """What holds `node`, from its parent outward."""
+        while (parent := self.parents.get(node)) is not None:
+            yield parent
+            node = parent
+
+    def statement(self, node: ast.AST) -> ast.stmt:
+        """The innermost statement that holds `node`, or `node` itself."""
+        found = node
+        while not isinstance(found, ast.stmt):
+            found = self.parents[found]
+        return found
+
+    def function(self, node: ast.AST) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+        """The innermost function that holds `node`."""
+        for above in self.above(node):
+            if isinstance(above, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                return above
+        return None
+
+    def find(self, name: str, scope: Scope) -> Scope | None:
+        """The scope that binds `name`, as seen from `scope`; `None` if none does."""
+        here: Scope | None = scope
+        if name in scope.globals:
+            here = scope.module
+        while here is not None:
+            skipped = here.kind == "class" and here is not scope
+            if name in here.globals:
+                here = here.module
+            if not skipped and name in here.bindings:
+                return here
+            here = here.parent
+        return None
+
+    def meaning(self, node: ast.AST) -> Meaning:
+        """What a name or a dotted name stands for."""
+        if isinstance(node, ast.Name):
+            return self.meaning_of(node.id, self.scope_of(node))
+        if isinstance(node, ast.Attribute):
+            base = self.meaning(node.value)
+            if base.dotted:
+                return base._replace(dotted=f"{base.dotted}.{node.attr}")
+            if base.possible:
+                longer = frozenset(f"{dotted}.{node.attr}" for dotted in base.possible)
+                return base._replace(possible=longer)
+            return Meaning(why=base.why or "expression")
+        return Meaning(why="expression")
+
+    def meaning_of(self, name: str, scope: Scope) -> Meaning:
+        """What `name` stands for in `scope`."""
+        home = self.find(name, scope)
+        if home is None:
+            if self.stars:
+                modules = (f"{'.' * star.level}{star.module or ''}" for star in self.stars)
+                return Meaning(
+                    possible=frozenset(f"{module}.{name}" for module in modules), why="star"
+                )
+            if name in _BUILTINS:
+                return Meaning(dotted=f"builtins.{name}")
+            return Meaning(possible=frozenset({name}), why="unbound")
+        bindings = tuple(home.bindings[name])
+        first = bindings[0]
+        dotted = {binding.dotted for binding in bindings}
+        if len(dotted) > 1 or (len(bindings) > 1 and dotted == {""}):
+            possible = frozenset(filter(None, dotted))
+            return Meaning(possible=possible, why="ambiguous", sources=bindings)
+        if first.kind == "import":
+            return Meaning(dotted=first.dotted, sources=bindings)
+        return Meaning(binding=first, sources=bindings)
+
+    def uses(self, scope: Scope, name: str) -> list[ast.Name]:
+        """Every load of `name` that means the binding in `scope`, nested functions included."""
+        if self._uses is None:
+            self._uses = defaultdict(list)
+            for node in self.nodes(ast.Name):
+                if isinstance(node.ctx, ast.Load):
+                    home = self.find(node.id, self.scope_of(node))
+                    if home is not None:
+                        self._uses[id(home), node.id].append(node)
+        return self._uses.get((id(scope), name), [])
+
+    def within(self, scope: Scope) -> Iterator[Scope]:
+        """`scope`, and all scopes in it."""
+        for found in self._scopes.values():
+            here: Scope | None = found
+            while here is not None and here is not scope:
+                here = here.parent
+            if here is scope:
+                yield found
+
+    def is_free(self, name: str, scopes: Iterable[Scope]) -> bool:
+        """Whether `name` is bound in none of `scopes` or what holds them."""
+        return all(self.find(name, scope) is None for scope in scopes)
+
+
+def _position(node: ast.AST) -> tuple[int, int]:
+    return getattr(node, "lineno", 0), getattr(node, "col_offset", 0)

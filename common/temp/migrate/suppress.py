@@ -1,0 +1,56 @@
+"""`# tempkeep: keep TK004 why`: a line that stays as it is, because somebody said so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from .findings import Finding
+from .module import Module
+
+CODE: Final = "TK190"
+_COMMENT: Final = re.compile(r"#\s*tempkeep:\s*keep\b(?P<rest>[^#]*)", re.IGNORECASE)
+_CODES: Final = re.compile(
+    r"\s*:?\s*(?P<codes>TK\d+(?:\s*,\s*TK\d+)*)?\W*(?P<reason>.*)", re.DOTALL
+)
+
+
+def apply(module: Module, findings: Sequence[Finding], codes: frozenset[str]) -> list[Finding]:
+    """`findings` without those that are suppressed, and with one for each suppression that says too
+    little or suppresses nothing. `codes` are the rules that were asked.
+    """
+    if b"tempkeep:" not in module.source.data:
+        return list(findings)
+    kept = list(findings)
+    for comment in module.source.comments:
+        said = _COMMENT.search(comment.text)
+        if said is None:
+            continue
+        match = _CODES.match(said["rest"])
+        named = re.findall(r"TK\d+", (match["codes"] or "") if match else "")
+        reason = match["reason"].strip() if match else ""
+        here = [
+            finding
+            for finding in kept
+            if finding.line <= comment.line <= finding.last_line
+            and (not named or finding.code in named)
+        ]
+        gone = {id(finding) for finding in here}
+        kept = [finding for finding in kept if id(finding) not in gone]
+        column = comment.start - module.source.line_span(comment.line)[0] + 1
+        idle = [code for code in named if code in codes and all(f.code != code for f in here)]
+        if idle or (not named and not here and not codes - _all_codes()):
+            what = f"suppresses nothing{' of ' + ', '.join(idle) if named else ''}; remove it"
+            kept.append(Finding(CODE, comment.line, column, comment.line, what))
+        elif here and not (named and reason):
+            what = "keeps this line without saying which rule and why"
+            advice = f"write # tempkeep: keep {here[0].code} <reason>"
+            kept.append(Finding(CODE, comment.line, column, comment.line, what, advice))
+    return kept
+
+
+def _all_codes() -> frozenset[str]:
+    from .rules import by_code
+
+    return frozenset(by_code())

@@ -1,0 +1,299 @@
+"""What the files of a tree know of each other: where the legacy helper is defined, who imports it.
+
+Gathered file by file and merged, so that it can be done by several processes; small, since few
+files speak of the helper.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Final, NamedTuple
+
+from . import helpers
+from .helpers import NAME, Helper
+from .scopes import Scopes
+from .source import Source, Unreadable
+
+_FOLLOWED: Final = 10
+"""How many imports from one module to the next are followed."""
+
+
+class Facts(NamedTuple):
+    """What one file says about the helper.
+
+    `helper` is its own definition; `imported` the dotted name where it has it from; `other` says
+    that the name means anything else there; `pure`, that importing it does nothing but
+    define. `references` are the dotted names by which it speaks
+    of helpers of other modules, `stars` the modules of which it imports everything; `patched` the
+    texts and names by which it replaces something elsewhere, as tests do.
+    """
+
+    helper: Helper | None = None
+    imported: str = ""
+    other: bool = False
+    pure: bool = False
+    references: tuple[str, ...] = ()
+    stars: tuple[str, ...] = ()
+    patched: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to remember."""
+        return self == Facts()
+
+
+_REPLACED: Final = frozenset({NAME, "tempfile", "TemporaryDirectory", "mkdtemp"})
+_REPLACERS: Final = frozenset({"patch", "object", "setattr", "replace", "multiple", "dict"})
+
+
+def gather(raw: bytes) -> Facts:
+    """The facts of a file with this content; none if it cannot be read."""
+    try:
+        source = Source(raw)
+    except Unreadable:
+        return Facts()
+    scopes = Scopes(source.tree)
+    bindings = scopes.module.bindings.get(NAME, [])
+    binding = helpers.module_binding(scopes)
+    helper = helpers.local_helper(binding, scopes.module, scopes)
+    imported = binding.dotted if binding is not None else ""
+    return Facts(
+        helper=helper,
+        imported=imported,
+        other=bool(bindings) and helper is None and not imported,
+        pure=bool(bindings) and _is_pure(source.tree),
+        references=tuple(sorted(_references(scopes))),
+        stars=tuple(f"{'.' * star.level}{star.module or ''}" for star in scopes.stars),
+        patched=tuple(sorted(_patched(scopes))),
+    )
+
+
+def _is_pure(tree: ast.Module) -> bool:
+    """Whether the module, imported, only imports from the standard library and defines."""
+    for statement in tree.body:
+        match statement:
+            case ast.Import(names=names):
+                if not all(_is_standard(alias.name) for alias in names):
+                    return False
+            case ast.ImportFrom(module=module, level=0):
+                if not _is_standard(module or ""):
+                    return False
+            case ast.FunctionDef(decorator_list=[]) | ast.AsyncFunctionDef(decorator_list=[]):
+                continue
+            case ast.Expr(value=ast.Constant()) | ast.Pass():
+                continue
+            case ast.Assign(value=value) if _is_value(value):
+                continue
+            case ast.If(test=ast.Compare(left=ast.Name(id="__name__"))):
+                continue
+            case _:
+                return False
+    return True
+
+
+def _is_standard(module: str) -> bool:
+    return module.partition(".")[0] in sys.stdlib_module_names
+
+
+def _is_value(node: ast.expr) -> bool:
+    inner = (ast.Constant, ast.List, ast.Tuple, ast.Dict, ast.Set, ast.expr_context)
+    return all(isinstance(one, inner) for one in ast.walk(node))
+
+
+def _references(scopes: Scopes) -> set[str]:
+    found = {
+        binding.dotted
+        for bindings in list(scopes.module.bindings.values())
+        for binding in bindings
+        if binding.dotted.endswith("." + NAME)
+    }
+    for node in scopes.nodes(ast.ImportFrom):
+        for alias in node.names:
+            if alias.name == NAME:
+                module = "." * node.level + (node.module or "")
+                found.add(f"{module}{'' if module.endswith('.') else '.'}{NAME}")
+    for attribute in scopes.nodes(ast.Attribute):
+        if attribute.attr == NAME:
+            meaning = scopes.meaning(attribute)
+            found |= {meaning.dotted} if meaning.dotted else set(meaning.possible) or {f"?.{NAME}"}
+    return found
+
+
+def _patched(scopes: Scopes) -> set[str]:
+    found = set()
+    for call in scopes.nodes(ast.Call):
+        called = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+        called = called or (call.func.id if isinstance(call.func, ast.Name) else "")
+        if called in _REPLACERS:
+            for argument in (*call.args, *(keyword.value for keyword in call.keywords)):
+                if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+                    parts = argument.value.split(".")
+                    if _REPLACED & set(parts):
+                        found.add(argument.value)
+    for target in scopes.nodes(ast.Attribute):
+        if target.attr in _REPLACED and isinstance(target.ctx, ast.Store):
+            base = scopes.meaning(target.value).dotted
+            found |= {f"{base}.{target.attr}"} if base else set()
+    return found
+
+
+class Tree:
+    """The facts of all files of a tree, by path relative to its top (with `/`)."""
+
+    def __init__(self, top: str, facts: Mapping[str, Facts], projects: Iterable[str]) -> None:
+        self._top = top
+        self.facts = dict(facts)
+        self._projects = frozenset(projects)
+
+    @cached_property
+    def _by_module(self) -> dict[str, list[str]]:
+        """The files that have the helper's name, by the last part of their module's name."""
+        found: dict[str, list[str]] = {}
+        for path, facts in self.facts.items():
+            if facts.helper or facts.imported or facts.other:
+                found.setdefault(_parts(path)[-1] if _parts(path) else "", []).append(path)
+        return found
+
+    def helper(self, path: str, dotted: str, depth: int = 0) -> tuple[Helper | None, str, str]:
+        """The helper that `dotted` means in the file at `path`, where that is, and else why not.
+
+        The why is "" where it is certainly something else.
+        """
+        if dotted in helpers.OURS:
+            return helpers.PACKAGED, "", ""
+        if not dotted.endswith("." + NAME):
+            return None, "", ""
+        found: list[tuple[Helper | None, str, str]] = []
+        for candidate in self._candidates(path, dotted):
+            facts = self.facts[candidate]
+            if facts.helper is not None:
+                found.append((facts.helper, candidate, ""))
+            elif facts.imported and depth < _FOLLOWED:
+                found.append(self.helper(candidate, facts.imported, depth + 1))
+            else:
+                found.append((None, candidate, ""))
+        if not found:
+            return None, "", f"{dotted} is not in this tree"
+        if all(helper is not None for helper, _, _ in found):
+            return found[0]
+        if all(helper is None for helper, _, _ in found):
+            return found[0]
+        where = ", ".join(sorted(candidate for _, candidate, _ in found))
+        return None, "", f"{dotted} may mean any of {where}"
+
+    def _candidates(self, path: str, dotted: str) -> list[str]:
+        """The files with the helper's name that the module of `dotted` may be."""
+        module = dotted.rpartition(".")[0]
+        level = len(dotted) - len(dotted.lstrip("."))
+        if level:
+            below = path.split("/")[:-1]
+            above = below[: len(below) - (level - 1)] if level > 1 else below
+            inner = dotted[level:].split(".")[:-1]
+            base = "/".join([*above, *inner])
+            return [
+                one
+                for one in (f"{base}.py", f"{base}/__init__.py" if base else "__init__.py")
+                if one in self.facts
+                and (self.facts[one].helper or self.facts[one].imported or self.facts[one].other)
+            ]
+        parts = module.split(".")
+        all_of_them = [
+            one
+            for one in self._by_module.get(parts[-1], [])
+            if _parts(one)[-len(parts) :] == parts and one != path
+        ]
+        near = [one for one in all_of_them if _is_near(path, one, len(parts))]
+        return near or all_of_them
+
+    def is_wanted(self, path: str, name: str) -> bool:
+        """Whether another file may use `name` of the module at `path`: by a star import, by the
+        helper's name, or by replacing it.
+        """
+        parts = _parts(path)
+        for other, facts in self.facts.items():
+            if other == path:
+                continue
+            if any(_may_mean(star, parts) for star in facts.stars):
+                return True
+            if name == NAME and any(
+                _may_mean(reference.rpartition(".")[0], parts) for reference in facts.references
+            ):
+                return True
+            if any(name in text.split(".") for text in facts.patched):
+                return True
+        return False
+
+    def is_pure(self, path: str, dotted: str) -> bool:
+        """Whether the module that `dotted` is in may as well not be imported by that at `path`."""
+        if dotted in helpers.OURS:
+            return True
+        candidates = self._candidates(path, dotted)
+        return bool(candidates) and all(
+            self.facts[one].pure and self._are_packages_pure(one, path) for one in candidates
+        )
+
+    def _are_packages_pure(self, path: str, importer: str) -> bool:
+        directory = path.rpartition("/")[0]
+        while directory and not importer.startswith(directory + "/"):
+            package = os.path.join(self._top, directory, "__init__.py")
+            try:
+                with open(package, "rb") as file:
+                    if not _is_pure(Source(file.read()).tree):
+                        return False
+            except FileNotFoundError:
+                pass
+            except (OSError, Unreadable):
+                return False
+            directory = directory.rpartition("/")[0]
+        return True
+
+    def replaced(self, path: str, names: Iterable[str]) -> str:
+        """Which file replaces one of `names` in the module at `path`, as tests do; "" if none."""
+        wanted = set(names)
+        stem = _parts(path)[-1:] or [""]
+        for other, facts in self.facts.items():
+            for text in facts.patched:
+                parts = text.split(".")
+                if not wanted & set(parts):
+                    continue
+                modules = [part for part in parts if part not in _REPLACED]
+                if modules[-1:] == stem or (not modules and self._share_project(path, other)):
+                    return other
+        return ""
+
+    def _share_project(self, path: str, other: str) -> bool:
+        return self._project(path) == self._project(other)
+
+    def _project(self, path: str) -> str:
+        """The nearest directory upward that is a project."""
+        above = path.rpartition("/")[0]
+        while above and above not in self._projects:
+            above = above.rpartition("/")[0]
+        return above
+
+
+def _parts(path: str) -> list[str]:
+    """The parts of a module's name, as long as its path is: `src/a/b.py` is src, a, b."""
+    parts = os.path.splitext(path)[0].split("/")
+    return parts[:-1] if parts[-1] == "__init__" else parts
+
+
+def _is_near(path: str, other: str, length: int) -> bool:
+    """Whether the module at `other` is found from a directory that holds `path`, or its `src`."""
+    base = _parts(other)[:-length]
+    own = path.split("/")[:-1]
+    if base[-1:] == ["src"]:
+        base = base[:-1]
+    return own[: len(base)] == base
+
+
+def _may_mean(module: str, parts: list[str]) -> bool:
+    """Whether `module`, as it is written in an import, may be the file with these parts."""
+    said = [part for part in module.split(".") if part]
+    if module == "?" or not said:
+        return True
+    return parts[-len(said) :] == said

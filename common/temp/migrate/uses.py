@@ -1,0 +1,361 @@
+"""Whether a use of a directory's path means the same for a `Path` as for a `str`."""
+
+from __future__ import annotations
+
+import ast
+import string
+from collections.abc import Sequence
+from typing import Final
+
+from .scopes import Binding, Scope, Scopes
+
+_PATHS: Final = frozenset(
+    f"pathlib.{name}"
+    for name in ("Path", "PurePath", "PosixPath", "PurePosixPath", "WindowsPath", "PureWindowsPath")
+)
+_OS: Final = frozenset(
+    f"os.{name}"
+    for name in (
+        *("access", "chdir", "chflags", "chmod", "chown", "chroot", "fsdecode", "fsencode"),
+        *("fspath", "fwalk", "getxattr", "lchflags", "lchmod", "lchown", "link", "listdir"),
+        *("listxattr", "lstat", "makedirs", "mkdir", "mkfifo", "mknod", "open", "pathconf"),
+        *("readlink", "remove", "removedirs", "removexattr", "rename", "renames", "replace"),
+        *("rmdir", "scandir", "setxattr", "stat", "statvfs", "symlink", "truncate", "unlink"),
+        *("utime", "walk"),
+    )
+)
+_ANY_ARGUMENT: Final = (
+    _PATHS
+    | _OS
+    | {"builtins.bool", "contextlib.chdir", "shutil.chown", "shutil.copymode", "shutil.copystat"}
+    | {"shutil.disk_usage", "shutil.rmtree", "shutil.copy", "shutil.copy2", "shutil.move"}
+)
+"""Functions that take a path-like in any place and give back the same for it.
+
+`copy` and `move` give back what they joined, since the directory exists.
+"""
+_FIRST_ARGUMENT: Final = {
+    "builtins.str": "object",
+    "builtins.open": "file",
+    "io.open": "file",
+    "codecs.open": "filename",
+}
+_RETURN_TARGET: Final = frozenset({"shutil.copytree", "shutil.copyfile"})
+_RUN: Final = frozenset(
+    f"subprocess.{name}" for name in ("run", "Popen", "call", "check_call", "check_output")
+)
+_TEMPFILE_DIR: Final = {
+    "tempfile.TemporaryDirectory": 2,
+    "tempfile.mkdtemp": 2,
+    "tempfile.mkstemp": 2,
+    "tempfile.mktemp": 2,
+    "tempfile.NamedTemporaryFile": 6,
+    "tempfile.TemporaryFile": 6,
+    "tempfile.SpooledTemporaryFile": 7,
+}
+_NAMED: Final = {
+    "shutil.make_archive": (2, "root_dir"),
+    "shutil.unpack_archive": (1, "extract_dir"),
+    "shutil.which": (2, "path"),
+    "glob.glob": (None, "root_dir"),
+    "glob.iglob": (None, "root_dir"),
+    **{name: (index, "dir") for name, index in _TEMPFILE_DIR.items()},
+}
+"""Functions that take a path-like in one place: its index, and its name."""
+_LOG: Final = frozenset({"debug", "info", "warning", "error", "critical", "exception"})
+_ARCHIVES: Final = frozenset({"zipfile.ZipFile", "tarfile.open", "tarfile.TarFile"})
+_CHARACTERS: Final = 50
+
+
+class Uses:
+    """Judges the uses of names in one module."""
+
+    def __init__(self, scopes: Scopes) -> None:
+        self._scopes = scopes
+
+    def unsafe(self, scope: Scope, name: str, statement: ast.stmt) -> str:
+        """The first use of `name` that is not the same for a `Path`; "" if there is none.
+
+        `name` is bound in `scope` by `statement`. Uses in another `with` that binds the same name
+        are left out: they are judged there.
+        """
+        if name in scope.module.globals or self._is_global(scope, name):
+            return f"`{name}` is global, so it may be used anywhere"
+        if scope.kind == "class":
+            return f"`{name}` becomes an attribute of the class"
+        for use in self._scopes.uses(scope, name):
+            if not self._in_another_with(use, name, statement) and (why := self.judge(use)):
+                return f"line {use.lineno}: {why}"
+        for binding in scope.bindings[name]:
+            if isinstance(self._scopes.parents.get(binding.node), ast.AugAssign):
+                return f"line {_line(binding)}: `{self._text(binding.node)} += …` adds text to it"
+        if any(inner.is_dynamic for inner in self._scopes.within(scope)):
+            return "`locals()`, `eval()` or the like may use it unseen"
+        return ""
+
+    def _is_global(self, scope: Scope, name: str) -> bool:
+        said: list[ast.Global | ast.Nonlocal] = [*self._scopes.nodes(ast.Global)]
+        said += self._scopes.nodes(ast.Nonlocal)
+        return any(
+            name in node.names and self._scopes.find(name, self._scopes.scope_of(node)) is scope
+            for node in said
+        )
+
+    def _in_another_with(self, use: ast.Name, name: str, statement: ast.stmt) -> bool:
+        binders = []
+        below: ast.AST = use
+        for above in self._scopes.above(use):
+            if (
+                isinstance(above, (ast.With, ast.AsyncWith))
+                and not isinstance(below, ast.withitem)
+                and any(_binds(item.optional_vars, name) for item in above.items)
+            ):
+                binders.append(above)
+            below = above
+        return bool(binders) and statement not in binders
+
+    def judge(self, node: ast.expr) -> str:
+        """Why the value of `node`, where it stands, may not become a `Path`; "" if it may."""
+        parent = self._scopes.parents[node]
+        match parent:
+            case ast.Expr() | ast.If() | ast.While():
+                return ""
+            case ast.Assert() if parent.test is node:
+                return ""
+            case ast.FormattedValue():
+                return self._formatted(parent)
+            case ast.UnaryOp(op=ast.Not()):
+                return ""
+            case ast.BoolOp(op=ast.And()) if parent.values[-1] is not node:
+                return ""  # a path is true, so this is not the value of the whole
+            case ast.BoolOp():
+                return self.judge(parent)
+            case ast.IfExp():
+                return "" if parent.test is node else self.judge(parent)
+            case ast.comprehension() if node in parent.ifs:
+                return ""
+            case ast.Compare():
+                return self._compared(parent)
+            case ast.BinOp(op=ast.Mod(), right=right) if right is node:
+                return self._percent(parent, 0, 1)
+            case ast.Tuple() if _is_percent(self._scopes.parents[parent], parent):
+                whole = self._scopes.parents[parent]
+                assert isinstance(whole, ast.BinOp)
+                return self._percent(whole, parent.elts.index(node), len(parent.elts))
+            case ast.List() | ast.Tuple() if self._is_command(parent):
+                return ""
+            case ast.keyword():
+                call = self._scopes.parents[parent]
+                assert isinstance(call, ast.Call)
+                return self._argument(call, None, parent.arg)
+            case ast.Call() if parent.func is not node:
+                return self._argument(parent, parent.args.index(node), None)
+            case _:
+                return f"`{self._text(parent)}` {_refusal(parent)}"
+
+    def _formatted(self, node: ast.FormattedValue) -> str:
+        if node.conversion not in (-1, ord("s")):
+            return f"`{self._text(node.value)}` is shown by its repr in an f-string"
+        if node.format_spec is not None:
+            return f"`{self._text(node.value)}` has a format width in an f-string"
+        return ""
+
+    def _compared(self, node: ast.Compare) -> str:
+        identity = all(isinstance(operator, (ast.Is, ast.IsNot)) for operator in node.ops)
+        if identity and any(
+            isinstance(side, ast.Constant) and side.value is None
+            for side in (node.left, *node.comparators)
+        ):
+            return ""
+        return f"`{self._text(node)}` compares it with text"
+
+    def _percent(self, node: ast.BinOp, index: int, count: int) -> str:
+        text = node.left.value if isinstance(node.left, ast.Constant) else None
+        if isinstance(text, str) and _is_plain_percent(text, index, count):
+            return ""
+        return f"`{self._text(node)}` formats it by more than a plain %s"
+
+    def _is_command(self, node: ast.List | ast.Tuple) -> bool:
+        """Whether `node` is the list of arguments of a subprocess, or a part of it."""
+        inner: ast.AST = node
+        parent = self._scopes.parents[node]
+        while isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Add):
+            inner, parent = parent, self._scopes.parents[parent]
+        if isinstance(parent, ast.Starred):
+            return False
+        if isinstance(parent, ast.keyword):
+            call = self._scopes.parents[parent]
+            is_first = parent.arg == "args"
+        else:
+            call = parent
+            is_first = isinstance(call, ast.Call) and bool(call.args) and call.args[0] is inner
+        return (
+            is_first
+            and isinstance(call, ast.Call)
+            and self._scopes.meaning(call.func).dotted in _RUN
+        )
+
+    def _argument(self, call: ast.Call, index: int | None, keyword: str | None) -> str:
+        """Why the argument of `call` at `index` or by `keyword` may not become a `Path`."""
+        meaning = self._scopes.meaning(call.func).dotted
+        safe = False
+        if any(isinstance(argument, ast.Starred) for argument in call.args[:index]):
+            safe = meaning in _ANY_ARGUMENT
+        elif index is None and keyword is None:
+            safe = False
+        elif meaning in _ANY_ARGUMENT or meaning.startswith("os.path."):
+            safe = True
+        elif meaning in _FIRST_ARGUMENT:
+            safe = (index == 0 or keyword == _FIRST_ARGUMENT[meaning]) and not (
+                meaning == "builtins.str" and len(call.args) + len(call.keywords) > 1
+            )
+        elif meaning == "builtins.print":
+            safe = index is not None
+        elif meaning in _RETURN_TARGET:
+            safe = index == 0 or keyword == "src" or self._is_discarded(call)
+        elif meaning in _RUN:
+            safe = keyword == "cwd"
+        elif meaning in _NAMED:
+            place, name = _NAMED[meaning]
+            safe = keyword == name or (index is not None and index == place)
+        elif self._is_format(call):
+            safe = self._formats_plainly(call, index, keyword)
+        elif self._is_log(call, meaning):
+            safe = index is not None and index > 0 and self._logs_plainly(call, index)
+        elif isinstance(call.func, ast.Attribute) and call.func.attr in ("extract", "extractall"):
+            place = {"extract": 1, "extractall": 0}[call.func.attr]
+            safe = (index == place or keyword == "path") and self._is_archive(call.func.value)
+        return "" if safe else f"`{self._text(call)}` {self._handed_on(meaning)}"
+
+    def _handed_on(self, meaning: str) -> str:
+        if meaning in ("builtins.isinstance", "builtins.repr", "builtins.len", "builtins.hash"):
+            return "gives something else for a Path"
+        if meaning:
+            return "hands it on to what may need a str"
+        return "hands it on to code outside the standard library"
+
+    def _is_discarded(self, call: ast.Call) -> bool:
+        return isinstance(self._scopes.parents[call], ast.Expr)
+
+    def _is_format(self, call: ast.Call) -> bool:
+        return (
+            isinstance(call.func, ast.Attribute)
+            and call.func.attr == "format"
+            and isinstance(call.func.value, ast.Constant)
+            and isinstance(call.func.value.value, str)
+        )
+
+    def _formats_plainly(self, call: ast.Call, index: int | None, keyword: str | None) -> bool:
+        assert isinstance(call.func, ast.Attribute)
+        assert isinstance(call.func.value, ast.Constant)
+        automatic = 0
+        try:
+            fields = list(string.Formatter().parse(str(call.func.value.value)))
+        except ValueError:
+            return False
+        for _, field, spec, conversion in fields:
+            if field is None:
+                continue
+            if "{" in (spec or ""):
+                return False
+            name = field
+            if name == "":
+                name, automatic = str(automatic), automatic + 1
+            base = name.partition(".")[0].partition("[")[0]
+            if base in (str(index), keyword) and (spec or conversion not in (None, "s")):
+                return False
+            if base in (str(index), keyword) and base != name:
+                return False
+        return True
+
+    def _is_log(self, call: ast.Call, meaning: str) -> bool:
+        if not isinstance(call.func, ast.Attribute) or call.func.attr not in _LOG:
+            return False
+        if meaning.startswith("logging."):
+            return meaning.count(".") == 1
+        return self._made_by(call.func.value, frozenset({"logging.getLogger"}))
+
+    def _logs_plainly(self, call: ast.Call, index: int) -> bool:
+        text = call.args[0].value if isinstance(call.args[0], ast.Constant) else None
+        return isinstance(text, str) and _is_plain_percent(text, index - 1, len(call.args) - 1)
+
+    def _is_archive(self, node: ast.expr) -> bool:
+        return self._made_by(node, _ARCHIVES)
+
+    def _made_by(self, node: ast.expr, makers: frozenset[str]) -> bool:
+        """Whether `node` is a name whose only binding is what a call of one of `makers` gives."""
+        if not isinstance(node, ast.Name):
+            return False
+        binding = self._scopes.meaning(node).binding
+        if binding is None or binding.kind != "value":
+            return False
+        match self._scopes.parents.get(binding.node):
+            case (
+                ast.Assign(value=ast.Call() as made) | ast.withitem(context_expr=ast.Call() as made)
+            ):
+                return self._scopes.meaning(made.func).dotted in makers
+        return False
+
+    def _text(self, node: ast.AST) -> str:
+        while not isinstance(node, (ast.expr, ast.stmt)):
+            node = self._scopes.parents[node]
+        # Not as it is written: before Python 3.12 nobody knows where a part of an f-string is.
+        text = ast.unparse(node).partition("\n")[0]
+        return text if len(text) <= _CHARACTERS else text[: _CHARACTERS - 1] + "…"
+
+
+def _refusal(parent: ast.AST) -> str:
+    match parent:
+        case ast.BinOp(op=ast.Add()):
+            return "joins it as text"
+        case ast.Subscript() | ast.Slice():
+            return "takes a part of the text"
+        case ast.Attribute():
+            return "uses an attribute of str"
+        case ast.Return():
+            return "returns it"
+        case ast.Yield() | ast.YieldFrom():
+            return "yields it"
+        case ast.Assign() | ast.AnnAssign() | ast.NamedExpr() | ast.List() | ast.Tuple():
+            return "stores it"
+        case ast.Dict() | ast.Set() | ast.arguments():
+            return "stores it"
+        case ast.For() | ast.comprehension() | ast.Starred():
+            return "goes through its letters"
+        case _:
+            return "needs a str"
+
+
+def _is_percent(parent: ast.AST, node: ast.AST) -> bool:
+    return isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Mod) and parent.right is node
+
+
+def _is_plain_percent(text: str, index: int, count: int) -> bool:
+    """Whether the conversion for the value at `index` of `count` in `text` is a plain `%s`."""
+    found = _conversions(text)
+    return found is not None and len(found) == count and found[index] == "s"
+
+
+def _conversions(text: str) -> Sequence[str] | None:
+    """What follows each `%`; `None` where it is no plain list of conversions."""
+    found = []
+    pieces = iter(text.split("%"))
+    next(pieces)
+    for piece in pieces:
+        if not piece:  # %%
+            if next(pieces, None) is None:
+                return None
+            continue
+        kind = piece.lstrip("#0- +.123456789")
+        if not kind or kind[0] in "(*":
+            return None
+        found.append(piece[: len(piece) - len(kind)] + kind[0])
+    return found
+
+
+def _binds(target: ast.expr | None, name: str) -> bool:
+    return isinstance(target, ast.Name) and target.id == name
+
+
+def _line(binding: Binding) -> int:
+    return getattr(binding.node, "lineno", 0)
