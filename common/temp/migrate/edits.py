@@ -9,9 +9,13 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
+from . import blocks
 from .findings import Edit, Finding, Import
 from .scopes import Binding, Scopes
 from .source import Source, Unreadable
+
+_WIDTH: Final = 88
+"""How long the line of an import may be before it is broken: as the narrowest formatter has it."""
 
 _TIES: Final = re.compile(rb"\bsys\s*\.\s*path\b")
 
@@ -22,6 +26,8 @@ def compatible(findings: Iterable[Finding]) -> list[Finding]:
     taken: list[tuple[int, int]] = []
     for finding in findings:
         spans = [(edit.start, max(edit.end, edit.start + 1)) for edit in finding.edits]
+        if finding.moves:
+            spans = [(min(start for start, _ in spans), max(end for _, end in spans))]
         if any(start < end2 and start2 < end for start, end in spans for start2, end2 in taken):
             continue
         taken += spans
@@ -44,8 +50,9 @@ def rewrite(
     dropped = _unused(source, scopes, edits, may_drop)
     removals, gone = _removals(source, dropped)
     wanted = list(dict.fromkeys(want for finding in findings for want in finding.imports))
-    edits += removals
-    edits += _additions(source, scopes, wanted, gone)
+    additions = list(_additions(source, scopes, wanted, gone))
+    edits += additions
+    edits += _beside_additions(source, removals, additions)
     data = apply(source.data, edits)
     _check(source, data, wanted)
     return data, edits
@@ -93,11 +100,11 @@ def _check(source: Source, data: bytes, wanted: Iterable[Import]) -> None:
         raise Unreadable(f"would not compile after the rewrite ({error}); left as it is") from error
     for want in wanted:
         for node in scopes.nodes(ast.Name):
-            if node.id == want.name and isinstance(node.ctx, ast.Load):
+            if node.id == want.bound and isinstance(node.ctx, ast.Load):
                 meaning = scopes.meaning(node)
                 if meaning.dotted != f"{want.module}.{want.name}":
                     raise Unreadable(
-                        f"would use {want.name} for something else in the rewrite; left as it is"
+                        f"would use {want.bound} for something else in the rewrite; left as it is"
                     )
 
 
@@ -125,6 +132,8 @@ def _unused(
                     candidates[id(binding.alias)] = binding
     unused = []
     for binding in candidates.values():
+        if is_gone(binding.node):
+            continue
         only = len(binding.scope.bindings[binding.name]) == 1
         left = [n for n in scopes.uses(binding.scope, binding.name) if not is_gone(n)]
         if (
@@ -176,18 +185,23 @@ def _is_plain(binding: Binding, source: Source, scopes: Scopes) -> bool:
 
 
 def _removals(source: Source, dropped: Sequence[Binding]) -> tuple[list[Edit], set[int]]:
-    """The edits that take imports away, and the statements that are gone whole, by `id`."""
+    """The edits that take imports away, and by `id` the aliases and the statements that go."""
     edits: list[Edit] = []
-    gone: set[int] = set()
-    statements = {id(binding.node): binding.node for binding in dropped}
     going = {id(binding.alias) for binding in dropped}
+    gone = set(going)
+    statements = {id(binding.node): binding.node for binding in dropped}
+    lines: set[int] = set()
+    for statement in statements.values():
+        assert isinstance(statement, (ast.Import, ast.ImportFrom))
+        if all(id(alias) in going for alias in statement.names):
+            lines |= set(range(statement.lineno, (statement.end_lineno or 0) + 1))
     for key, statement in statements.items():
         assert isinstance(statement, (ast.Import, ast.ImportFrom))
         aliases = statement.names
         stays = [id(alias) not in going for alias in aliases]
         if not any(stays):
             gone.add(key)
-            edits.append(_without_lines(source, statement, statements))
+            edits.append(_without_lines(source, statement, lines))
             continue
         spans = [source.span(alias) for alias in aliases]
         index = 0
@@ -206,15 +220,37 @@ def _removals(source: Source, dropped: Sequence[Binding]) -> tuple[list[Edit], s
     return edits, gone
 
 
-def _without_lines(source: Source, statement: ast.stmt, going: dict[int, ast.AST]) -> Edit:
-    """The edit that takes the lines of `statement` away, with the blank line after it if it stood
-    alone between blank lines.
+def _beside_additions(
+    source: Source, removals: Sequence[Edit], additions: Sequence[Edit]
+) -> list[Edit]:
+    """`removals`, without the blank line that one takes, where an import comes in its place."""
+    edits = []
+    replaced = {addition.start for addition in additions}
+    for removal in sorted(removals):
+        if removal.start in replaced:
+            while blocks.is_blank(source, source.line_of(removal.end - 1)):
+                last = source.line_span(source.line_of(removal.end - 1))[0]
+                removal = removal._replace(end=last)
+            replaced.add(removal.end)
+        edits.append(removal)
+    return edits
+
+
+def _without_lines(source: Source, statement: ast.stmt, going: set[int]) -> Edit:
+    """The edit that takes the lines of `statement` away, with the blank line after it if nothing
+    but that is left between blank lines, since the lines in `going` go, too.
     """
     first, last = statement.lineno, source.line_of(source.span(statement)[1])
     start, end = source.line_span(first)[0], source.line_span(last)[1]
-    blank_before = first == 1 or not _line(source, first - 1).strip()
-    if blank_before and last < len(source.starts) and not _line(source, last + 1).strip():
-        end = source.line_span(last + 1)[1]
+    while first - 1 in going:
+        first -= 1
+    above = _line(source, first - 1).strip() if first > 1 else b""
+    below = last + 1
+    while below <= len(source.starts) and blocks.is_blank(source, below):
+        below += 1
+    blank = below - last - 1
+    if blank and (first == 1 or (not above or (above.startswith(b"#") and blank == 1))):
+        end = source.line_span(below - 1 if first == 1 else last + 1)[1]
     return Edit(start, end, b"")
 
 
@@ -233,29 +269,32 @@ def _additions(
     for want in wanted:
         places.setdefault(want.beside, []).append(want)
     for beside, wants in places.items():
-        by_module: dict[str, set[str]] = {}
+        by_module: dict[str, list[Import]] = {}
         for want in wants:
-            by_module.setdefault(want.module, set()).add(want.name)
-        for module, names in sorted(by_module.items()):
+            by_module.setdefault(want.module, []).append(want)
+        for several in by_module.values():
             if beside is None:
-                first = min(want.site for want in wants if want.module == module)
-                yield _add_to_module(source, module, sorted(names), first, gone)
+                yield from _add_to_module(source, several, gone)
             else:
-                yield _add_beside(source, scopes, module, sorted(names), beside, gone)
+                yield _add_beside(source, scopes, _lines(source, several), beside)
 
 
-def _import_line(source: Source, module: str, names: Sequence[str]) -> bytes:
-    return f"from {module} import {', '.join(names)}{source.newline}".encode()
+def _lines(source: Source, wants: Sequence[Import]) -> bytes:
+    """The imports of one module; a name that is imported as another has a line of its own."""
+    plain = sorted({want.spelled for want in wants if not want.alias})
+    lines = [[name] for name in sorted({want.spelled for want in wants if want.alias})]
+    noqa = "  # noqa: F401" if all(want.unused for want in wants) else ""
+    text = ""
+    for names in [plain, *lines] if plain else lines:
+        line = f"from {wants[0].module} import {', '.join(names)}{noqa}"
+        if len(line) > _WIDTH:
+            inner = "".join(f"    {name},{source.newline}" for name in names)
+            line = f"from {wants[0].module} import ({noqa}{source.newline}{inner})"
+        text += line + source.newline
+    return text.encode()
 
 
-def _add_beside(
-    source: Source,
-    scopes: Scopes,
-    module: str,
-    names: Sequence[str],
-    beside: int,
-    gone: set[int],
-) -> Edit:
+def _add_beside(source: Source, scopes: Scopes, text: bytes, beside: int) -> Edit:
     """The edit that adds an import after the one at `beside`, with the same indentation."""
     for kind in (ast.Import, ast.ImportFrom):
         for statement in scopes.nodes(kind):
@@ -263,16 +302,17 @@ def _add_beside(
                 indent = source.indent(statement.lineno)
                 last = source.line_of(source.span(statement)[1])
                 end = source.line_span(last)[1]
-                return Edit(end, end, indent + _import_line(source, module, names))
+                lines = text.splitlines(keepends=True)
+                return Edit(end, end, b"".join(indent + line for line in lines))
     raise AssertionError("no import there")
 
 
-def _add_to_module(
-    source: Source, module: str, names: Sequence[str], site: int, gone: set[int]
-) -> Edit:
-    """The edit that adds an import to the module's own, before the statement with `site`."""
-    body = source.tree.body
-    before = [one for one in body if source.span(one)[1] <= site]
+def _add_to_module(source: Source, wants: Sequence[Import], gone: set[int]) -> list[Edit]:
+    """The edits that add imports of one module to this module's own, before the statement with the
+    first site; to one that is there, if there is one.
+    """
+    site = min(want.site for want in wants)
+    before = [one for one in source.tree.body if source.span(one)[1] <= site]
     imports = [
         one
         for one in _after_barrier(source, before)
@@ -280,14 +320,32 @@ def _add_to_module(
         and source.is_alone(one)
         and not (isinstance(one, ast.ImportFrom) and one.module == "__future__")
     ]
+    edits: list[Edit] = []
     for one in imports:
         if (
             isinstance(one, ast.ImportFrom)
-            and (one.module, one.level) == (module, 0)
+            and (one.module, one.level) == (wants[0].module, 0)
+            and id(one) not in gone
             and one.names[0].name != "*"
         ):
-            return _extend(source, one, names)
-    line = _import_line(source, module, names)
+            names = sorted({want.name for want in wants if not want.alias})
+            edits += _extend(source, one, names, gone)
+            wants = [want for want in wants if want.alias]
+            break
+    if wants:
+        edits.append(_new_line(source, before, imports, wants, gone))
+    return edits
+
+
+def _new_line(
+    source: Source,
+    before: Sequence[ast.stmt],
+    imports: Sequence[ast.Import | ast.ImportFrom],
+    wants: Sequence[Import],
+    gone: set[int],
+) -> Edit:
+    """The edit that adds an import of its own, where an import sorter would have it."""
+    module, line = wants[0].module, _lines(source, wants)
     blank = source.newline.encode()
     staying = [one for one in imports if id(one) not in gone]
     if not staying:
@@ -308,8 +366,10 @@ def _add_to_module(
         start = source.line_span(staying[0].lineno)[0]
         return Edit(start, start, line + blank)
     end = _end_of_lines(source, standard[-1])
-    number = source.line_of(end) if end < len(source.data) else 0
-    follows = b"" if not number or not _line(source, number).strip() else blank
+    number = source.line_of(end)
+    while any(one.lineno <= number <= (one.end_lineno or 0) for one in imports if id(one) in gone):
+        number += 1
+    follows = b"" if not _line(source, number).strip() else blank
     return Edit(end, end, blank + line + follows)
 
 
@@ -351,18 +411,31 @@ def _add_first(source: Source, before: Sequence[ast.stmt], line: bytes, blank: b
     first = source.tree.body[0]
     number = min([first.lineno, *(d.lineno for d in getattr(first, "decorator_list", ()))])
     start = source.line_span(number)[0]
-    return Edit(start, start, line + blank + blank)
+    defines = isinstance(first, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+    return Edit(start, start, line + blank + blank * defines)
 
 
-def _extend(source: Source, statement: ast.ImportFrom, names: Sequence[str]) -> Edit:
-    """The edit that adds names to an import that is there."""
+def _extend(
+    source: Source, statement: ast.ImportFrom, names: Sequence[str], gone: set[int]
+) -> list[Edit]:
+    """The edits that add names to an import that is there, each before the first that is greater;
+    the aliases in `gone` go.
+    """
+    edits = []
+    staying = [alias for alias in statement.names if id(alias) not in gone]
     last = statement.names[-1]
-    _, end = source.span(last)
-    if last.lineno != statement.lineno:
-        joint = f",{source.newline}".encode() + source.indent(last.lineno)
-    else:
+    for name in names:
+        greater = next((alias for alias in staying if alias.name > name), None)
+        beside = greater or last
         joint = b", "
-    return Edit(end, end, b"".join(joint + name.encode() for name in names))
+        if beside.lineno != statement.lineno:
+            joint = f",{source.newline}".encode() + source.indent(beside.lineno)
+        start, end = source.span(beside)
+        if greater is not None:
+            edits.append(Edit(start, start, name.encode() + joint))
+        else:
+            edits.append(Edit(end, end, joint + name.encode()))
+    return edits
 
 
 def _group_for(

@@ -15,8 +15,9 @@ from multiprocessing import get_context
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from ..store.crew import may_fork, processors
-from . import edits, suppress
-from .files import Ground
+from ..store.project import MARKERS
+from . import edits, ignored, suppress
+from .files import Ground, mentioning
 from .findings import Edit, FileResult, Finding, Status
 from .helpers import NAME
 from .importable import why_not
@@ -26,6 +27,7 @@ from .scopes import Binding
 from .source import Source, Unreadable
 from .tree import Facts, Tree, gather
 
+DEFINITION: Final = "TK002"
 _CHUNK: Final = 64
 _ALONE: Final = 128
 """So few files are read by one process: starting others takes longer."""
@@ -80,6 +82,8 @@ def examine(
     for gathered in _spread(_gather, ground, python, (), count):
         facts.update(gathered)
     tree = Tree(ground.top, facts, ground.projects)
+    if options.unsafe and DEFINITION in {rule.code for rule in options.rules}:
+        tree.deletable = _deletable(ground, tree, options)
     selected = [path for path in ground.selected if not path.endswith(".git")]
     done = size = 0
     for results, read in _spread(_examine, ground, selected, (tree, options), count):
@@ -88,6 +92,26 @@ def examine(
         if progress is not None:
             progress(done, size, of=len(selected))
         yield from results
+
+
+def _deletable(ground: Ground, tree: Tree, options: Options) -> frozenset[str]:
+    """The files whose helper nothing else speaks of, once this run has converted what it can."""
+    defined = {path for path, facts in tree.facts.items() if facts.helper is not None}
+    if not defined or mentioning(ground, NAME):
+        return frozenset()
+    selected = frozenset(ground.selected)
+    later = {}
+    for path, facts in tree.facts.items():
+        if facts.references and path in selected:
+            result, _ = _examine_file(ground, path, tree, options)
+            if result is not None and result.after is not None:
+                facts = gather(result.after)
+        later[path] = facts
+    return frozenset(
+        path
+        for path in defined
+        if not any(tree.refers(path, other, facts) for other, facts in later.items())
+    )
 
 
 # -- spreading the work ---------------------------------------------------------------------------
@@ -189,7 +213,11 @@ def _examine_file(
     try:
         with open(os.path.join(ground.top, path), "rb") as file:
             raw = file.read()
-        if not path.endswith((".py", ".pyw")) or not _words(options).search(raw):
+        if path.endswith(".gitignore"):
+            return _examine_ignore(ground, path, raw, options), len(raw)
+        if path.rpartition("/")[2] in MARKERS and not path.endswith(".py"):
+            return None, len(raw)
+        if not _words(options).search(raw):
             return None, len(raw)
         if _GENERATED in raw:
             return FileResult(path, skipped="is @generated"), len(raw)
@@ -205,6 +233,19 @@ def _examine_file(
         what = f"{type(error).__name__} in {os.path.basename(where.filename)}:{where.lineno}"
         return FileResult(path, problem=f"{what}: {error}; left as it is"), len(raw)
     return (result if result.findings or result.problem else None), len(raw)
+
+
+def _examine_ignore(ground: Ground, path: str, raw: bytes, options: Options) -> FileResult | None:
+    if ignored.CODE not in {rule.code for rule in options.rules}:
+        return None
+    found = ignored.examine(ground, path, raw)
+    if found is None:
+        return None
+    finding, done = found
+    if not done:
+        return FileResult(path, (finding,))
+    after = edits.apply(raw, done)
+    return FileResult(path, (replace(finding, status="convertible"),), before=raw, after=after)
 
 
 def _words(options: Options) -> re.Pattern[bytes]:
@@ -294,7 +335,10 @@ def _may_drop(module: Module) -> Callable[[Binding], bool]:
             return False
         if standard:
             return True
-        return module.name != "__init__" and module.tree.is_pure(module.path, binding.dotted)
+        # Of the module that it names, or of that from which it has a name.
+        has_name = binding.dotted.endswith("." + NAME)
+        dotted = binding.dotted if has_name else f"{binding.dotted}.{NAME}"
+        return module.name != "__init__" and module.tree.is_pure(module.path, dotted)
 
     return may
 

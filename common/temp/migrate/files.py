@@ -12,6 +12,10 @@ from ..errors import InvalidSettings, Refused
 from ..store.project import MARKERS
 
 _NEVER_ENTERED: Final = frozenset({"__pycache__", "node_modules"})
+_PROSE: Final = frozenset({".md", ".rst", ".txt", ".html", ".diff", ".patch", ".log", ".pyc"})
+_LARGEST: Final = 4 << 20
+"""Larger files (bytes) are data."""
+
 _CALLED: Final = (".gitignore", *MARKERS)
 
 
@@ -72,6 +76,26 @@ def find_grounds(paths: Sequence[str]) -> list[Ground]:
         files = tuple(path for path in files if not path.startswith(ours))
         grounds.append(Ground(top, files, selected, git))
     return grounds
+
+
+def mentioning(ground: Ground, word: str) -> str:
+    """A file of `ground` that is no Python and has `word` in it, as settings, notebooks and scripts
+    may; "" if none has. Prose is left out.
+    """
+    wanted = word.encode()
+    for path in _listed(ground.top) if ground.git else _walked(ground.top):
+        suffix = os.path.splitext(path)[1].lower()
+        if suffix in _PROSE or suffix in (".py", ".pyw"):
+            continue
+        whole = os.path.join(ground.top, path)
+        try:
+            if os.path.isfile(whole) and os.path.getsize(whole) <= _LARGEST:
+                with open(whole, "rb") as file:
+                    if wanted in file.read():
+                        return path
+        except OSError:
+            continue
+    return ""
 
 
 def check_clean(ground: Ground) -> None:
@@ -159,6 +183,15 @@ def _is_ignored(top: str, path: str) -> bool:
     except OSError:
         return False
     return asked.returncode == 0
+
+
+def ignoring(top: str, path: str) -> bool:
+    """Whether a pattern in a `.gitignore` of the tree has git ignore `path` (a directory if it ends
+    with `/`), be it there or not; what only this user or this clone ignores does not count.
+    """
+    asked = _ask_git(top, "check-ignore", "-v", "--no-index", "--", path)
+    source = os.fsdecode(asked.stdout).partition(":")[0]
+    return asked.returncode == 0 and source.endswith(".gitignore") and not os.path.isabs(source)
 
 
 def _git(directory: str, *arguments: str) -> bytes:

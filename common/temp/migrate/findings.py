@@ -19,15 +19,28 @@ class Edit(NamedTuple):
 
 
 class Import(NamedTuple):
-    """`from <module> import <name>`, wanted at the position of a site.
+    """`from <module> import <name>`, wanted at the position of a site; `alias` is another name.
 
     `beside` is the position of the import that it stands beside, where that is in a function.
+    `unused` says that importing it is all that is wanted.
     """
 
     module: str
     name: str
     site: int
     beside: int | None = None
+    alias: str = ""
+    unused: bool = False
+
+    @property
+    def bound(self) -> str:
+        """The name that it binds."""
+        return self.alias or self.name
+
+    @property
+    def spelled(self) -> str:
+        """What stands after `import`."""
+        return f"{self.name} as {self.alias}" if self.alias else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +48,8 @@ class Finding:
     """One place in one file: what is wrong with it, what to do, and how it can be rewritten.
 
     Lines and columns count from 1. `fix` says of which kind the rewrite is, "" that there is none;
-    `site` is what several rules may propose to rewrite, of which one does.
+    `site` is what several rules may propose to rewrite, of which one does; `moves` says that the
+    edits move all that is between them.
     """
 
     code: str
@@ -48,6 +62,7 @@ class Finding:
     site: int = -1
     edits: tuple[Edit, ...] = ()
     imports: tuple[Import, ...] = ()
+    moves: bool = False
     status: Status = "left"
 
     def fixed(
@@ -57,10 +72,13 @@ class Finding:
         imports: Sequence[Import] = (),
         message: str = "",
         advice: str = "",
+        *,
+        moves: bool = False,
     ) -> Finding:
         """The same site, with a way to rewrite it."""
         return replace(
             self,
+            moves=moves,
             fix=fix,
             edits=tuple(edits),
             imports=tuple(imports),

@@ -64,6 +64,16 @@ class Meaning(NamedTuple):
     why: Literal["", "ambiguous", "star", "unbound", "expression"] = ""
     sources: tuple[Binding, ...] = ()
 
+    @property
+    def doubt(self) -> str:
+        """Why it is not certain what is meant, for people."""
+        if self.why == "star":
+            return "may come from a star import"
+        if self.why == "ambiguous":
+            lines = sorted({getattr(one.node, "lineno", 0) for one in self.sources})
+            return f"has {len(lines)} possible meanings (lines {', '.join(map(str, lines))})"
+        return "is bound nowhere"
+
 
 class Scopes:
     """The scopes of one module, every node's parent, and every use of each name."""
@@ -88,8 +98,8 @@ class Scopes:
             self._home[node] = scope
             self._nodes[type(node)].append(node)
             inner = self._inner_scope(node, scope)
-            for child, home in self._children(node, scope, inner):
-                self.parents[child] = node
+            for child, parent, home in self._children(node, scope, inner):
+                self.parents[child] = parent
                 waiting.append((child, home))
             late.extend(self._bound_by(node, scope, inner))
         # Only now every `global` has been seen, wherever in its function it stands.
@@ -115,7 +125,8 @@ class Scopes:
 
     def _children(
         self, node: ast.AST, scope: Scope, inner: Scope
-    ) -> Iterator[tuple[ast.AST, Scope]]:
+    ) -> Iterator[tuple[ast.AST, ast.AST, Scope]]:
+        """The children of `node`, each with its parent and the scope in which it is evaluated."""
         outside: set[int] = set()
         if isinstance(node, _FUNCTIONS):
             outside = {id(default) for default in (*node.args.defaults, *node.args.kw_defaults)}
@@ -130,23 +141,23 @@ class Scopes:
                 self._home[generator] = inner
                 for child in ast.iter_child_nodes(generator):
                     first = index == 0 and child is generator.iter
-                    yield child, scope if first else inner
+                    yield child, generator, scope if first else inner
                     if first:
                         outside.add(id(child))
             for child in ast.iter_child_nodes(node):
                 if not isinstance(child, ast.comprehension):
-                    yield child, inner
+                    yield child, node, inner
             return
         if isinstance(node, _FUNCTIONS):
             self.parents[node.args] = node
             for child in ast.iter_child_nodes(node.args):
-                yield child, scope if id(child) in outside else inner
+                yield child, node.args, scope if id(child) in outside else inner
             for child in ast.iter_child_nodes(node):
                 if child is not node.args:
-                    yield child, scope if id(child) in outside else inner
+                    yield child, node, scope if id(child) in outside else inner
             return
         for child in ast.iter_child_nodes(node):
-            yield child, scope if id(child) in outside else inner
+            yield child, node, scope if id(child) in outside else inner
 
     def _bound_by(self, node: ast.AST, scope: Scope, inner: Scope) -> Iterator[Binding]:
         match node:

@@ -18,6 +18,9 @@ from .helpers import NAME, Helper
 from .scopes import Scopes
 from .source import Source, Unreadable
 
+ANY: Final = f"?.{NAME}"
+"""A reference to whatever has the helper's name."""
+
 _FOLLOWED: Final = 10
 """How many imports from one module to the next are followed."""
 
@@ -55,7 +58,7 @@ def gather(raw: bytes) -> Facts:
     try:
         source = Source(raw)
     except Unreadable:
-        return Facts()
+        return Facts(references=(ANY,)) if NAME.encode() in raw else Facts()
     scopes = Scopes(source.tree)
     bindings = scopes.module.bindings.get(NAME, [])
     binding = helpers.module_binding(scopes)
@@ -116,10 +119,14 @@ def _references(scopes: Scopes) -> set[str]:
             if alias.name == NAME:
                 module = "." * node.level + (node.module or "")
                 found.add(f"{module}{'' if module.endswith('.') else '.'}{NAME}")
+    for constant in scopes.nodes(ast.Constant):
+        docstring = isinstance(scopes.parents[constant], ast.Expr)
+        if isinstance(constant.value, str) and NAME in constant.value and not docstring:
+            found.add(ANY)
     for attribute in scopes.nodes(ast.Attribute):
         if attribute.attr == NAME:
             meaning = scopes.meaning(attribute)
-            found |= {meaning.dotted} if meaning.dotted else set(meaning.possible) or {f"?.{NAME}"}
+            found |= {meaning.dotted} if meaning.dotted else set(meaning.possible) or {ANY}
     return found
 
 
@@ -147,6 +154,8 @@ class Tree:
     def __init__(self, top: str, facts: Mapping[str, Facts], projects: Iterable[str]) -> None:
         self._top = top
         self.facts = dict(facts)
+        self.deletable: frozenset[str] = frozenset()
+        """The files whose definition of the helper nothing else in the tree refers to."""
         self._projects = frozenset(projects)
 
     @cached_property
@@ -226,6 +235,19 @@ class Tree:
             if any(name in text.split(".") for text in facts.patched):
                 return True
         return False
+
+    def refers(self, path: str, other: str, facts: Facts) -> bool:
+        """Whether the file at `other`, which has `facts`, may speak of the helper of `path`."""
+        if other == path:
+            return False
+        parts = _parts(path)
+        references = (reference.rpartition(".")[0] for reference in facts.references)
+        return any(_may_mean(module, parts) for module in (*references, *facts.stars))
+
+    def is_in_package(self, path: str) -> bool:
+        """Whether an `__init__.py` lies beside the file."""
+        directory = os.path.dirname(os.path.join(self._top, path))
+        return os.path.lexists(os.path.join(directory, "__init__.py"))
 
     def is_pure(self, path: str, dotted: str) -> bool:
         """Whether the module that `dotted` is in may as well not be imported by that at `path`."""

@@ -10,7 +10,11 @@ from typing import Final, NamedTuple
 from ..findings import Finding, Fix
 from ..module import Module
 
-_MODULES: Final = ("tk001", "tk004")
+_MODULES: Final = (
+    *("tk001", "tk002", "tk003", "tk005", "tk004", "tk006", "tk007", "tk008"),
+    *("tk100", "tk101", "tk102", "tk103", "tk104", "tk105", "tk106", "tk107", "tk108", "tk109"),
+    *("tk190", "tk900", "tk901"),
+)
 
 
 class Rule(NamedTuple):

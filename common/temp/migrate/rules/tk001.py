@@ -33,23 +33,38 @@ directory can have; a call in an f-string.
 
 def find(module: Module) -> Iterator[Finding]:
     """Each use of the helper."""
+    for node, meaning, helper, _ in helper_uses(module):
+        if helper is not None:
+            yield _rewrite(module, node, meaning, helper)
+
+
+def helper_uses(
+    module: Module,
+) -> Iterator[tuple[ast.Name | ast.Attribute, Meaning, Helper | None, str]]:
+    """Each use of the helper's name: where, what it means, which helper that is, or else why that
+    is not certain.
+    """
     scopes = module.scopes
     nodes: list[ast.Name | ast.Attribute] = [*scopes.nodes(ast.Name)]
     nodes += [node for node in scopes.nodes(ast.Attribute) if node.attr == NAME]
     for node in nodes:
-        if not isinstance(node.ctx, ast.Load):
-            continue
-        meaning = scopes.meaning(node)
-        if not _speaks_of_it(node, meaning) or module.is_fallback(node):
-            continue
-        helper, why = _helper(module, meaning)
-        if helper is not None:
-            yield _rewrite(module, node, meaning, helper)
-        elif why:
-            yield module.finding(CODE, node, f"`{ast.unparse(node)}`: {why}", _ADVICE)
+        if isinstance(node.ctx, ast.Load):
+            meaning = scopes.meaning(node)
+            if (
+                _speaks_of_it(node, meaning)
+                and not module.is_fallback(node)
+                and not _in_helper(module, node)
+            ):
+                yield node, meaning, *_helper(module, meaning)
 
 
 _ADVICE = f"import {TARGET} from common.temp and call that, if it is the legacy helper"
+
+
+def _in_helper(module: Module, node: ast.AST) -> bool:
+    """Whether it is the shim's own call."""
+    function = module.scopes.function(node)
+    return function is not None and function.name == NAME
 
 
 def _speaks_of_it(node: ast.Name | ast.Attribute, meaning: Meaning) -> bool:
@@ -66,15 +81,12 @@ def _helper(module: Module, meaning: Meaning) -> tuple[Helper | None, str]:
     if meaning.binding is not None:
         return local_helper(meaning.binding, scopes.module, scopes), ""
     if meaning.dotted:
-        helper, _, why = module.tree.helper(module.path, meaning.dotted)
-        return helper, why
+        helper, _, unsure = module.tree.helper(module.path, meaning.dotted)
+        return helper, unsure
     if meaning.why == "star":
         known = [module.tree.helper(module.path, dotted)[0] for dotted in meaning.possible]
-        return None, "comes from a star import; import it by name first" if any(known) else ""
-    if meaning.why == "ambiguous":
-        lines = ", ".join(str(getattr(one.node, "lineno", 0)) for one in meaning.sources)
-        return None, f"may mean what either of lines {lines} says"
-    return None, "is defined nowhere in this file"
+        return None, meaning.doubt if any(known) else ""
+    return None, meaning.doubt
 
 
 def _rewrite(module: Module, node: ast.expr, meaning: Meaning, helper: Helper) -> Finding:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ..findings import Edit, Finding, Fix
 from ..module import Module, is_label
 from . import Rule
-from .sites import TEMPORARY_DIRECTORY, WithSite, with_sites
+from .sites import TEMPORARY_DIRECTORY, WithSite, literal_prefix, with_sites
 
 CODE = "TK004"
 TARGET = "temp_working_dir"
@@ -41,9 +41,7 @@ def propose(module: Module, site: WithSite) -> Finding:
     """What TK004 makes of one."""
     statement, item, call, meaning = site
     found = module.finding(CODE, call, "tempfile.TemporaryDirectory(); use temp_working_dir()")
-    label, fix, why = _label(module, call)
-    if why:
-        return found.left(why, "give temp_working_dir a name, and do by hand what the rest did")
+    label, fix = _label(module, call)
     target = item.optional_vars
     if target is not None and not isinstance(target, ast.Name):
         return found.left(
@@ -75,22 +73,12 @@ def propose(module: Module, site: WithSite) -> Finding:
     return found.fixed(fix, edits, choice.imports)
 
 
-def _label(module: Module, call: ast.Call) -> tuple[str, Fix, str]:
-    """The name of the new directory, what its rewrite is, and why there is none."""
-    if not call.args and not call.keywords:
-        return module.label(call), "safe", ""
-    given = [keyword.arg for keyword in call.keywords]
-    if not call.args and given == ["prefix"]:
-        value = call.keywords[0].value
-        if isinstance(value, ast.Constant) and isinstance(value.value, str):
-            label = value.value.strip("-_. ")
-            if is_label(label):
-                return label, "unsafe", ""
-    what = ", ".join(
-        ["an argument" if not isinstance(one, ast.Starred) else "*" for one in call.args]
-        + [f"{name}=" if name else "**" for name in given]
-    )
-    return "", "", f"TemporaryDirectory is given {what}"
+def _label(module: Module, call: ast.Call) -> tuple[str, Fix]:
+    """The name of the new directory, and what that makes of the rewrite."""
+    prefix = (literal_prefix(call) or "").strip("-_. ")
+    if prefix and is_label(prefix):
+        return prefix, "unsafe"
+    return module.label(call), "unsafe" if call.keywords else "safe"
 
 
 def _keep_text(module: Module, site: WithSite, target: ast.Name) -> list[Edit] | None:
@@ -105,13 +93,28 @@ def _keep_text(module: Module, site: WithSite, target: ast.Name) -> list[Edit] |
         or scope.kind == "class"
         or target.id in scope.globals | scope.nonlocals
         or module.scopes.find(fresh, scope) is not None
-        or not _begins_line(module, first)
+        or not begins_line(module, first)
     ):
         return None
-    line = source.line_span(source.line_of(_start(module, first)))[0]
-    indent = source.indent(source.line_of(_start(module, first)))
-    kept = indent + f"{target.id} = str({fresh}){source.newline}".encode()
-    return [module.replacing(target, fresh), Edit(line, line, kept)]
+    text = f"{target.id} = str({fresh}){source.newline}".encode()
+    return [module.replacing(target, fresh), opening_line(module, first, text)]
+
+
+def opening_line(module: Module, first: ast.stmt, text: bytes) -> Edit:
+    """The edit that puts `text` at the head of the block that begins with `first`, before the
+    comments there.
+    """
+    source = module.source
+    line = top = source.line_of(_start(module, first))
+    while not (above := _line(module, top - 1)) or above.startswith(b"#"):
+        top -= 1
+    start = source.line_span(top)[0]
+    return Edit(start, start, source.indent(line) + text)
+
+
+def _line(module: Module, number: int) -> bytes:
+    start, end = module.source.line_span(number)
+    return module.source.data[start:end].strip()
 
 
 def _start(module: Module, statement: ast.stmt) -> int:
@@ -121,7 +124,8 @@ def _start(module: Module, statement: ast.stmt) -> int:
     return module.source.span(statement)[0]
 
 
-def _begins_line(module: Module, statement: ast.stmt) -> bool:
+def begins_line(module: Module, statement: ast.stmt) -> bool:
+    """Whether nothing stands before `statement`, its decorators included, on its line."""
     start = _start(module, statement)
     line = module.source.line_span(module.source.line_of(start))[0]
     return not module.source.data[line:start].strip()

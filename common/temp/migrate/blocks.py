@@ -1,0 +1,62 @@
+"""Edits that take statements out of a block, and that move what stays one level in."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+
+from .findings import Edit
+from .source import Source
+
+
+def without(source: Source, statements: Sequence[ast.stmt]) -> list[Edit] | None:
+    """The edits that delete the lines of `statements`; `None` where a comment would go with them,
+    or something else shares their lines.
+
+    Blank lines after the last go as well, so that a block does not begin with one.
+    """
+    edits = []
+    for index, statement in enumerate(statements):
+        start, end = source.span(statement)
+        if not source.is_alone(statement):
+            return None
+        first, last = source.line_of(start), source.line_of(end)
+        stop = source.line_span(last)[1]
+        if source.comments_in(source.line_span(first)[0], stop):
+            return None
+        if index == len(statements) - 1:
+            while last < len(source.starts) and is_blank(source, last + 1):
+                last += 1
+                if last == len(source.starts):
+                    break
+                stop = source.line_span(last)[1]
+        edits.append(Edit(source.line_span(first)[0], stop, b""))
+    return edits
+
+
+def is_blank(source: Source, line: int) -> bool:
+    """Whether there is nothing on a line but white space, and it is not the last, empty one."""
+    start, end = source.line_span(line)
+    return start < end and not source.data[start:end].strip()
+
+
+def indented(source: Source, first: int, last: int, unit: bytes) -> list[Edit]:
+    """The edits that move the lines from `first` to `last` in by `unit`; not those that begin
+    inside a string.
+    """
+    return [
+        Edit(source.line_span(line)[0], source.line_span(line)[0], unit)
+        for line in range(first, last + 1)
+        if line not in source.inside_strings and not is_blank(source, line)
+    ]
+
+
+def unit_of(source: Source, inner: ast.stmt, outer: ast.stmt) -> bytes | None:
+    """By how much `inner` stands deeper than `outer`; `None` where that cannot be said."""
+    deep, flat = source.indent(inner.lineno), source.indent(outer.lineno)
+    return deep[len(flat) :] if deep.startswith(flat) and len(deep) > len(flat) else None
+
+
+def last_line(source: Source, statement: ast.stmt) -> int:
+    """The number of the last line of `statement`."""
+    return source.line_of(source.span(statement)[1])

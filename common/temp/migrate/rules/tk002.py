@@ -1,0 +1,135 @@
+"""TK002: the definition of the legacy `get_temp_dir`."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from .. import blocks
+from ..findings import Edit, Finding, Import
+from ..helpers import NAME, Helper, module_binding, read_helper
+from ..module import PACKAGE, Module
+from . import Rule
+
+CODE = "TK002"
+ALIAS = "shared_get_temp_dir"
+EXPLAIN = """
+The legacy helper gives two callers in the same second the same directory. Its definition becomes a
+shim over `common.temp.get_temp_dir`, so that whoever still calls it gets a directory of their own.
+
+    def get_temp_dir(prefix="temp"):
+        temp_base = Path(".tmp")
+        temp_base.mkdir(exist_ok=True)
+        temp_dir = temp_base / f"{prefix}_{int(time.time())}"
+        temp_dir.mkdir(exist_ok=True)
+        return temp_dir
+becomes
+    from common.temp import get_temp_dir as shared_get_temp_dir
+
+    def get_temp_dir(prefix="temp"):
+        return shared_get_temp_dir(prefix)
+
+The shim warns (`FutureWarning`) once for each line that calls it; a test run that turns warnings
+into errors has to convert those lines as well. `--unsafe` deletes the definition, with the imports
+that only it needed, where nothing in the tree refers to it, not even a star import, a text or a
+file that cannot be read. Unsafe, since code outside the tree may.
+"""
+
+
+def find(module: Module) -> Iterator[Finding]:
+    """The definition, if the module has one."""
+    binding = module_binding(module.scopes)
+    if binding is None or binding.kind != "function" or module.is_fallback(binding.node):
+        return
+    node = binding.node
+    assert isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+    if binding.scope is not module.scopes.module:
+        return
+    helper = read_helper(node, module.scopes)
+    if helper is None:
+        if '".tmp' in module.source.written(node) or "'.tmp" in module.source.written(node):
+            yield module.finding(
+                CODE,
+                node,
+                f"{NAME} is not the legacy helper to the letter",
+                "compare it with common.temp.get_temp_dir, and delegate to that if you can",
+            )
+        return
+    assert isinstance(node, ast.FunctionDef)
+    if module.path in module.tree.deletable and _is_unused(module):
+        found = module.finding(CODE, node, "defines the legacy get_temp_dir, which nothing uses")
+        if edits := _deletion(module, node):
+            yield found.fixed("unsafe", edits)
+            return
+    if not helper.is_shim:
+        yield _shim(module, node, helper)
+
+
+def _is_unused(module: Module) -> bool:
+    scopes = module.scopes
+    spoken = any(
+        isinstance(node.value, str) and node.value == NAME for node in scopes.nodes(ast.Constant)
+    )
+    dynamic = any(scope.is_dynamic for scope in scopes.within(scopes.module))
+    return not spoken and not dynamic and not scopes.uses(scopes.module, NAME)
+
+
+def _deletion(module: Module, node: ast.FunctionDef) -> list[Edit] | None:
+    parent = module.scopes.parents[node]
+    if not isinstance(parent, ast.Module):
+        return None
+    source = module.source
+    edits = blocks.without(source, [node])
+    if edits is None or edits[-1].end < len(source.data.rstrip()):
+        return edits
+    first = node.lineno  # the last of the file: the blank lines before it go too
+    while first > 1 and blocks.is_blank(source, first - 1):
+        first -= 1
+    return [Edit(source.line_span(first)[0], edits[-1].end, b"")]
+
+
+def _shim(module: Module, node: ast.FunctionDef, helper: Helper) -> Finding:
+    source = module.source
+    found = module.finding(
+        CODE, node, "defines the legacy get_temp_dir; delegate to common.temp.get_temp_dir"
+    )
+    body = node.body[1:] if _is_docstring(node.body[0]) else node.body
+    start, end = source.span(body[0])[0], source.span(body[-1])[1]
+    line = source.line_of(start)
+    first = source.line_span(line)[0]
+    rest = source.data[end : source.line_span(source.line_of(end))[1]].strip()
+    comments = source.comments_in(start, source.line_span(source.line_of(end))[1])
+    if source.data[first:start].strip() or (rest and not rest.startswith(b"#")):
+        return found.left("defines the legacy get_temp_dir on one line", "delegate by hand")
+    if any(_is_directive(comment.text) for comment in comments):
+        return found.left(
+            "defines the legacy get_temp_dir, with a directive in its body",
+            "delegate to common.temp.get_temp_dir by hand",
+        )
+    imports = [Import(PACKAGE, NAME, source.span(node)[0], alias=ALIAS)]
+    known = module.scopes.meaning_of(ALIAS, module.scopes.inside(node))
+    if known.dotted == f"{PACKAGE}.{NAME}":
+        imports = []
+    elif any(ALIAS in scope.bindings for scope in module.scopes.within(module.scopes.module)):
+        return found.left(f"the name {ALIAS} is taken here", "delegate by hand")
+    indent, newline = source.indent(line).decode(), source.newline
+    kept = "".join(f"{comment.text}{newline}{indent}" for comment in comments)
+    stop = max([end, *(comment.end for comment in comments)])
+    text = f"{kept}return {ALIAS}({helper.parameter})"
+    return found.fixed("safe", [Edit(start, stop, text.encode())], imports)
+
+
+def _is_docstring(statement: ast.stmt) -> bool:
+    match statement:
+        case ast.Expr(value=ast.Constant(value=str())):
+            return True
+    return False
+
+
+def _is_directive(comment: str) -> bool:
+    """Whether a comment speaks to a tool about its line, and so cannot be moved."""
+    said = comment.lstrip("#").strip().lower()
+    return said.startswith(("noqa", "type:", "pragma", "pylint", "fmt:", "nosec", "mypy:", "ruff:"))
+
+
+RULES = (Rule(CODE, f"definition of the legacy {NAME}", "safe", EXPLAIN, (NAME.encode(),), find),)

@@ -1,0 +1,126 @@
+"""TK003: a temporary directory in a test whose children are made at once."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+
+from ...core.layout import check_name
+from ...errors import InvalidName
+from .. import blocks
+from ..findings import Edit, Finding
+from ..module import Module
+from . import Rule
+from .sites import Child, Prologue, WithSite, is_test_code, prologue, with_sites
+
+CODE = "TK003"
+TARGET = "pytest_temp_dirs"
+EXPLAIN = """
+Tests and fixtures make a temporary directory only to make two or three directories in it.
+`pytest_temp_dirs` makes these, side by side, in `.tmp/test` under the test's name; they are gone
+with the block, or stay for a look with `PYTEST_KEEP_TEMPS=1`.
+
+    with tempfile.TemporaryDirectory() as d:
+        source = Path(d) / "source"
+        target = Path(d) / "target"
+        source.mkdir()
+        target.mkdir()
+        yield source, target
+becomes
+    with pytest_temp_dirs(2, ["source", "target"]) as (source, target):
+        yield source, target
+
+Rewritten where two or more children are named by literals and each is made by a plain `mkdir()`,
+all at the head of the block, and the base is not used otherwise. A child that is not made there
+must not exist later (`copytree` creates its target), so such a site is left to TK004.
+"""
+
+
+def find(module: Module) -> Iterator[Finding]:
+    """Each `with` over a `TemporaryDirectory` in a test that is there for its children."""
+    for site in with_sites(module):
+        if not is_test_code(module, site.call) or site.call.args or site.call.keywords:
+            continue
+        head = children_of(module, site)
+        if head is None or len(head.children) < 2:
+            continue
+        found = module.finding(
+            CODE, site.call, "makes directories in a temporary one; use pytest_temp_dirs()"
+        )
+        yield rewrite(module, site, head, found)
+
+
+def children_of(module: Module, site: WithSite) -> Prologue | None:
+    """The children that the block makes at its head, if it does nothing else with the base."""
+    statement, item = site.statement, site.item
+    if len(statement.items) != 1 or not isinstance(item.optional_vars, ast.Name):
+        return None
+    head = prologue(module, statement.body, item.optional_vars.id, is_path=False)
+    if not head.children or not all(child.is_made for child in head.children):
+        return None
+    if len(head.statements) == len(statement.body) or not _is_forgotten(module, statement, head):
+        return None
+    return head if names_are_sound(head.children) else None
+
+
+def names_are_sound(children: Sequence[Child]) -> bool:
+    """Whether directories can have these names, side by side."""
+    names = [child.name for child in children]
+    try:
+        for name in names:
+            check_name(name, "directory name")
+    except InvalidName:
+        return False
+    return len(set(names)) == len(names)
+
+
+def _is_forgotten(module: Module, statement: ast.With, head: Prologue) -> bool:
+    """Whether the base is used in the prologue alone, and bound nowhere else."""
+    scope = module.scopes.scope_of(statement)
+    if scope.kind != "function":
+        return False
+    spans = [module.source.span(one) for one in head.statements]
+    for name in head.bases:
+        if module.scopes.find(name, scope) is not scope or len(scope.bindings[name]) != 1:
+            return False
+        for use in module.scopes.uses(scope, name):
+            start, _ = module.source.span(use)
+            if not any(first <= start < last for first, last in spans):
+                return False
+    return not any(inner.is_dynamic for inner in module.scopes.within(scope))
+
+
+def rewrite(module: Module, site: WithSite, head: Prologue, found: Finding) -> Finding:
+    """The site with the prologue as arguments."""
+    source = module.source
+    target = site.item.optional_vars
+    assert target is not None
+    start, end = source.span(target)
+    edits = blocks.without(source, head.statements)
+    if edits is None or source.comments_in(source.span(site.call)[0], end):
+        return found.left(
+            "makes directories in a temporary one, with a comment that would be lost",
+            "move the comment, or use pytest_temp_dirs() by hand",
+        )
+    choice = module.choose(TARGET, site.call, site.meaning)
+    if choice is None:
+        return found.left(f"the name {TARGET} is taken here", f"rename what is called {TARGET}")
+    names = ", ".join(source.quoted(child.name) for child in head.children)
+    variables = ", ".join(child.variable for child in head.children)
+    edits += [
+        module.replacing(site.call, f"{choice.name}({len(head.children)}, [{names}])"),
+        Edit(start, end, f"({variables})".encode()),
+    ]
+    return found.fixed("safe", edits, choice.imports)
+
+
+RULES = (
+    Rule(
+        CODE,
+        "temporary directory for its children, in a test",
+        "safe",
+        EXPLAIN,
+        (b"TemporaryDirectory",),
+        find,
+    ),
+)

@@ -1,0 +1,69 @@
+"""TK005: a temporary directory of which only one child is used."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from .. import blocks
+from ..findings import Edit, Finding
+from ..module import Module, is_label
+from . import Rule
+from .sites import with_sites
+from .tk003 import children_of
+from .tk004 import TARGET
+
+CODE = "TK005"
+EXPLAIN = """
+A temporary directory that is made for one directory in it can be that directory.
+
+    with tempfile.TemporaryDirectory() as d:
+        work = Path(d) / "work"
+        work.mkdir()
+        build(work)
+becomes
+    with temp_working_dir("work") as work:
+        build(work)
+
+Unsafe: the directory's own name is now `work_<epoch>`, and what lies beside it is scratch of
+others, which code that looks at `work.parent` would meet. By default TK004 rewrites the site where
+that is safe.
+"""
+
+
+def find(module: Module) -> Iterator[Finding]:
+    """Each `with` over a `TemporaryDirectory` that is there for one child."""
+    for site in with_sites(module):
+        if site.call.args or site.call.keywords:
+            continue
+        head = children_of(module, site)
+        if head is None or len(head.children) != 1:
+            continue
+        (child,) = head.children
+        target = site.item.optional_vars
+        assert isinstance(target, ast.Name)
+        found = module.finding(
+            CODE, site.call, "makes one directory in a temporary one; use temp_working_dir()"
+        )
+        edits = blocks.without(module.source, head.statements)
+        choice = module.choose(TARGET, site.call, site.meaning)
+        start, end = module.source.span(target)
+        if (
+            edits is None
+            or choice is None
+            or not is_label(child.name)
+            or module.source.comments_in(module.source.span(site.call)[0], end)
+        ):
+            continue
+        edits += [
+            module.replacing(site.call, f"{choice.name}({module.source.quoted(child.name)})"),
+            Edit(start, end, child.variable.encode()),
+        ]
+        yield found.fixed("unsafe", edits, choice.imports)
+
+
+RULES = (
+    Rule(
+        CODE, "temporary directory for one child", "unsafe", EXPLAIN, (b"TemporaryDirectory",), find
+    ),
+)

@@ -1,0 +1,160 @@
+"""TK006: `tmp_path` with children that are made at once."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from .. import blocks
+from ..findings import Edit, Finding
+from ..module import Module
+from ..scopes import Meaning
+from ..source import Source
+from . import Rule
+from .sites import Prologue, fixture_scope, prologue
+from .tk003 import TARGET, names_are_sound
+
+CODE = "TK006"
+EXPLAIN = """
+Fixtures and tests that make directories in `tmp_path` at once can have them from
+`pytest_temp_dirs`, in the project's `.tmp/test` under the test's name.
+
+    def test_copy(tmp_path):
+        source = tmp_path / "source"
+        source.mkdir()
+        target = tmp_path / "target"
+        target.mkdir()
+        copy(source, target)
+becomes
+    def test_copy():
+        with pytest_temp_dirs(2, ["source", "target"]) as (source, target):
+            copy(source, target)
+
+Unsafe: pytest keeps what `tmp_path` held for three runs, while this is gone with the block (unless
+`PYTEST_KEEP_TEMPS=1`). A fixture that returns its directories yields them instead. Rewritten where
+every child is made and `tmp_path` is not used otherwise.
+"""
+
+
+def find(module: Module) -> Iterator[Finding]:
+    """Each test or fixture that has `tmp_path` for its children."""
+    for function in module.scopes.nodes(ast.FunctionDef):
+        parameter = _parameter(function)
+        if parameter is None:
+            continue
+        is_fixture = fixture_scope(module, function) == "function"
+        if not is_fixture and not (module.is_test and function.name.startswith("test")):
+            continue
+        head = prologue(module, _body(function), "tmp_path", is_path=True)
+        if len(head.children) < 2 or not _is_forgotten(module, function, head):
+            continue
+        if all(child.is_made for child in head.children) and names_are_sound(head.children):
+            yield _rewrite(module, function, parameter, head, is_fixture)
+
+
+def _parameter(function: ast.FunctionDef) -> ast.arg | None:
+    arguments = function.args
+    if arguments.defaults or arguments.posonlyargs or arguments.kwonlyargs:
+        return None
+    return next((one for one in arguments.args if one.arg == "tmp_path"), None)
+
+
+def _body(function: ast.FunctionDef) -> list[ast.stmt]:
+    match function.body:
+        case [ast.Expr(value=ast.Constant(value=str())), *rest]:
+            return rest
+    return function.body
+
+
+def _is_forgotten(module: Module, function: ast.FunctionDef, head: Prologue) -> bool:
+    scope = module.scopes.inside(function)
+    spans = [module.source.span(one) for one in head.statements]
+    for name in head.bases:
+        if len(scope.bindings.get(name, [])) != 1:
+            return False
+        for use in module.scopes.uses(scope, name):
+            start, _ = module.source.span(use)
+            if not any(first <= start < last for first, last in spans):
+                return False
+    return not any(inner.is_dynamic for inner in module.scopes.within(scope))
+
+
+def _rewrite(
+    module: Module, function: ast.FunctionDef, parameter: ast.arg, head: Prologue, is_fixture: bool
+) -> Finding:
+    source = module.source
+    first = head.statements[0]
+    found = module.finding(
+        CODE,
+        first,
+        "makes directories in tmp_path; use pytest_temp_dirs()",
+        "pytest keeps tmp_path for three runs, which this would not",
+    )
+    by_hand = "use pytest_temp_dirs() by hand, or keep the line and say why"
+    rest = _body(function)[len(head.statements) :]
+    removed = blocks.without(source, head.statements)
+    unit = blocks.unit_of(source, first, function)
+    choice = module.choose(TARGET, first, Meaning())
+    if removed is None or not rest or unit is None or not source.is_alone(rest[0]):
+        return found.left("makes directories in tmp_path, with no room for a with block", by_hand)
+    if choice is None:
+        return found.left(f"the name {TARGET} is taken here", by_hand)
+    returned = _returns(module, function)
+    if is_fixture and returned and returned != [function.body[-1]]:
+        return found.left("makes directories in tmp_path, and returns early", by_hand)
+    names = ", ".join(source.quoted(child.name) for child in head.children)
+    variables = ", ".join(child.variable for child in head.children)
+    start = source.line_span(source.line_of(source.span(first)[0]))[0]
+    opening = (
+        source.indent(first.lineno)
+        + f"with {choice.name}({len(head.children)}, [{names}]) as ({variables}):".encode()
+        + source.newline.encode()
+    )
+    edits = [
+        Edit(start, start, opening),
+        *removed,
+        *_without_parameter(source, function, parameter),
+    ]
+    edits += [
+        Edit(at, at + len(b"return"), b"yield")
+        for at in (source.span(one)[0] for one in returned if is_fixture)
+    ]
+    after = blocks.last_line(source, head.statements[-1]) + 1
+    edits += blocks.indented(source, after, blocks.last_line(source, rest[-1]), unit)
+    edits = _without_blank(edits, removed)
+    return found.fixed("unsafe", edits, choice.imports, moves=True)
+
+
+def _without_blank(edits: list[Edit], removed: list[Edit]) -> list[Edit]:
+    """`edits` without those that would move a line that is taken away."""
+    return [
+        edit
+        for edit in edits
+        if edit in removed
+        or edit.end > edit.start
+        or not any(one.start < edit.start < one.end for one in removed)
+    ]
+
+
+def _returns(module: Module, function: ast.FunctionDef) -> list[ast.stmt]:
+    return [
+        node
+        for node in module.scopes.nodes(ast.Return)
+        if node.value is not None and module.scopes.function(node) is function
+    ]
+
+
+def _without_parameter(source: Source, function: ast.FunctionDef, parameter: ast.arg) -> list[Edit]:
+    arguments = function.args.args
+    index = arguments.index(parameter)
+    spans = [source.span(one) for one in arguments]
+    if index + 1 < len(arguments):
+        return [Edit(spans[index][0], spans[index + 1][0], b"")]
+    if index:
+        return [Edit(spans[index - 1][1], spans[index][1], b"")]
+    end = spans[index][1]
+    trailing = source.data[end : end + 1] == b","
+    return [Edit(spans[index][0], end + trailing, b"")]
+
+
+RULES = (Rule(CODE, "tmp_path for its children", "unsafe", EXPLAIN, (b"tmp_path",), find),)

@@ -1,0 +1,165 @@
+"""TK007: a directory of a fixed name in `.tmp`."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+
+from .. import blocks
+from ..findings import Finding
+from ..module import Module, is_label
+from ..scopes import Meaning
+from . import Rule
+
+CODE = "TK007"
+TARGET = "TempManager"
+EXPLAIN = """
+A directory that is always `.tmp/x` is shared by all runs: two at a time overwrite each other, and
+nobody can tell whether it is in use.
+
+    out = Path(".tmp") / "x"
+    out.mkdir(parents=True, exist_ok=True)
+becomes
+    out = TempManager.create_persistent_dir("x", "work")
+
+Unsafe: a fixed path becomes a fresh one, `.tmp/work/x_<epoch>`, in the project's root, so whoever
+looks for the results of the last run in `.tmp/x` does not find them. Only what makes the directory
+is rewritten, never what deletes it or looks whether it is there.
+"""
+_BY_HAND = "use TempManager.create_persistent_dir() by hand"
+
+
+def find(module: Module) -> Iterator[Finding]:
+    """Each directory of a fixed name that is made."""
+    scopes = module.scopes
+    for statement in scopes.nodes(ast.Assign):
+        match statement.targets:
+            case [ast.Name(id=name)]:
+                label = _label(module, statement.value)
+            case _:
+                continue
+        if label is None or module.is_fallback(statement):
+            continue
+        block = _block(module, statement)
+        made = _made(module, block, statement, name)
+        if made is None:
+            continue
+        found = module.finding(
+            CODE,
+            statement,
+            f"makes .tmp/{label}; use TempManager.create_persistent_dir()",
+            "a fixed path would become a fresh one",
+        )
+        yield _propose(module, statement, name, label, made, found)
+
+
+def _propose(
+    module: Module, statement: ast.Assign, name: str, label: str, made: ast.stmt, found: Finding
+) -> Finding:
+    if not is_label(label):
+        return found.left(f"makes .tmp/{label}, which is no single name", _BY_HAND)
+    removed = _removed(module, name, statement)
+    if removed:
+        return found.left(f"makes .tmp/{label}, and deletes it on line {removed}", _BY_HAND)
+    start, end = module.source.span(statement.value)
+    edits = blocks.without(module.source, [made])
+    choice = module.choose(TARGET, statement, Meaning())
+    if edits is None or choice is None or module.source.comments_in(start, end):
+        return found.left(f"makes .tmp/{label}, with a comment or a name in the way", _BY_HAND)
+    quoted = module.source.quoted
+    call = f"{choice.name}.create_persistent_dir({quoted(label)}, {quoted('work')})"
+    return found.fixed("unsafe", [module.replacing(statement.value, call), *edits], choice.imports)
+
+
+def _label(module: Module, node: ast.expr) -> str | None:
+    """The x of `Path(".tmp") / "x"`, however that is written; `None` for anything else."""
+    match node:
+        case ast.BinOp(left=left, op=ast.Div(), right=ast.Constant(value=str(label))):
+            return label if _is_base(module, left) else None
+        case ast.Call(
+            func=ast.Attribute(value=base, attr="joinpath"),
+            args=[ast.Constant(value=str(label))],
+            keywords=[],
+        ):
+            return label if _is_base(module, base) else None
+        case ast.Call(func=func, args=[ast.Constant(value=".tmp"), ast.Constant(value=str(label))]):
+            return label if _is_path(module, func) else None
+        case ast.Call(func=func, args=[ast.Constant(value=str(text))], keywords=[]):
+            inside = text.startswith(".tmp/") and _is_path(module, func)
+            return text.removeprefix(".tmp/").rstrip("/") or None if inside else None
+    return None
+
+
+def _is_base(module: Module, node: ast.expr) -> bool:
+    match node:
+        case ast.Call(func=func, args=[ast.Constant(value=".tmp")], keywords=[]):
+            return _is_path(module, func)
+        case ast.Name():
+            binding = module.scopes.meaning(node).binding
+            if binding is None or binding.kind != "value":
+                return False
+            parent = module.scopes.parents.get(binding.node)
+            return (
+                isinstance(parent, ast.Assign)
+                and isinstance(parent.value, ast.Call)
+                and _is_base(module, parent.value)
+            )
+    return False
+
+
+def _is_path(module: Module, func: ast.expr) -> bool:
+    return module.scopes.meaning(func).dotted == "pathlib.Path"
+
+
+def _block(module: Module, statement: ast.stmt) -> Sequence[ast.stmt]:
+    parent = module.scopes.parents[statement]
+    for field in ("body", "orelse", "finalbody"):
+        block = getattr(parent, field, None)
+        if isinstance(block, list) and statement in block:
+            return block
+    return [statement]
+
+
+def _made(
+    module: Module, block: Sequence[ast.stmt], statement: ast.stmt, name: str
+) -> ast.stmt | None:
+    """The statement in `block` that makes the directory, if nothing before it uses the name."""
+    for following in block[block.index(statement) + 1 :]:
+        match following:
+            case ast.Expr(
+                value=ast.Call(
+                    func=ast.Attribute(value=ast.Name(id=used), attr="mkdir"),
+                    args=[],
+                    keywords=keywords,
+                )
+            ) if used == name:
+                plain = all(
+                    keyword.arg in ("parents", "exist_ok")
+                    and isinstance(keyword.value, ast.Constant)
+                    for keyword in keywords
+                )
+                return following if plain else None
+        if any(isinstance(node, ast.Name) and node.id == name for node in ast.walk(following)):
+            return None
+    return None
+
+
+def _removed(module: Module, name: str, statement: ast.stmt) -> int:
+    """The line that deletes the directory again; 0 if none does."""
+    scope = module.scopes.find(name, module.scopes.scope_of(statement))
+    if scope is None:
+        return 0
+    for use in module.scopes.uses(scope, name):
+        parent = module.scopes.parents[use]
+        if isinstance(parent, ast.Attribute) and parent.attr in ("rmdir", "unlink", "rename"):
+            return use.lineno
+        if isinstance(parent, ast.Call) and module.scopes.meaning(parent.func).dotted in _REMOVERS:
+            return use.lineno
+    return 0
+
+
+_REMOVERS = frozenset({"shutil.rmtree", "os.rmdir", "os.removedirs", "shutil.move", "os.rename"})
+
+RULES = (
+    Rule(CODE, "directory of a fixed name in .tmp", "unsafe", EXPLAIN, (rb"['\"]\.tmp",), find),
+)

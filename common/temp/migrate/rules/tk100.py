@@ -1,0 +1,43 @@
+"""TK100: names of which nobody can say what they mean."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from ..findings import Finding
+from ..helpers import NAME
+from ..module import Module
+from . import Rule
+from .tk001 import helper_uses
+
+CODE = "TK100"
+EXPLAIN = """
+A name that two places bind (`try: from tempfile import TemporaryDirectory`, `except ImportError:`
+a backport), that a star import may bring, or that nothing binds, may mean something else than it
+seems to. Nothing is rewritten on a guess. By hand: import it once, by name, at the top.
+"""
+TARGETS = frozenset(
+    f"tempfile.{name}" for name in ("TemporaryDirectory", "mkdtemp", "mktemp", "NamedTemporaryFile")
+)
+
+
+def find(module: Module) -> Iterator[Finding]:
+    """Each use of what may be one of `tempfile`'s, or the legacy helper, and may be another."""
+    for node, _, _, doubt in helper_uses(module):
+        if doubt:
+            yield module.finding(CODE, node, f"`{ast.unparse(node)}` {doubt}", ADVICE)
+    for call, meaning in module.calls:
+        if module.is_fallback(call) or meaning.dotted or not meaning.possible & TARGETS:
+            continue
+        if meaning.why == "unbound":
+            continue
+        yield module.finding(CODE, call, f"`{ast.unparse(call.func)}` {meaning.doubt}", ADVICE)
+
+
+ADVICE = "import it once, by name, at the top of the file"
+
+
+RULES = (
+    Rule(CODE, "name that may mean two things", "", EXPLAIN, (b"tempfile", NAME.encode()), find),
+)

@@ -1,0 +1,59 @@
+"""TK104: a directory of `mkdtemp` that nobody removes for certain."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from ..findings import Finding
+from ..module import Module
+from . import Rule
+from .sites import Made, made
+from .tk008 import form_of
+
+CODE = "TK104"
+EXPLAIN = """
+What `mkdtemp` made stays until somebody deletes it. Here nobody does, or only if nothing fails on
+the way. By hand: `with temp_working_dir(…)` where it can end with a block, else
+`TempManager.create_persistent_dir(…)`, which a clean takes once the process is gone.
+"""
+
+
+def find(module: Module) -> Iterator[Finding]:
+    """Each `mkdtemp` without a certain end."""
+    for site in made(module):
+        if site.role == "loose" and form_of(module, site) is None:
+            removed = _removed(module, site)
+            what = (
+                f"a directory of mkdtemp() that line {removed} removes, if nothing fails before"
+                if removed
+                else "a directory of mkdtemp() that nobody removes"
+            )
+            yield module.finding(
+                CODE,
+                site.call,
+                what,
+                "use temp_working_dir() for a block, or TempManager.create_persistent_dir()",
+            )
+
+
+def _removed(module: Module, site: Made) -> int:
+    """The line that removes the directory by the name that it was given; 0 if none does."""
+    statement = module.scopes.statement(site.call)
+    if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Name):
+        return 0
+    name = statement.targets[0].id
+    scope = module.scopes.find(name, module.scopes.scope_of(statement))
+    if scope is None:
+        return 0
+    for use in module.scopes.uses(scope, name):
+        call = module.scopes.parents[use]
+        if (
+            isinstance(call, ast.Call)
+            and module.scopes.meaning(call.func).dotted == "shutil.rmtree"
+        ):
+            return use.lineno
+    return 0
+
+
+RULES = (Rule(CODE, "mkdtemp that nobody removes", "", EXPLAIN, (b"mkdtemp",), find),)

@@ -1,0 +1,36 @@
+"""TK106: a temporary file that is not deleted."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from ..findings import Finding
+from ..module import Module
+from . import Rule
+
+CODE = "TK106"
+EXPLAIN = """
+`NamedTemporaryFile(delete=False)` leaves a file in the system's temporary directory that somebody
+has to delete, and mostly nobody does. By hand: `TempManager.auto_cleanup_file()` as a context
+manager, or a file in `temp_working_dir()`.
+"""
+
+
+def find(module: Module) -> Iterator[Finding]:
+    """Each `NamedTemporaryFile(delete=False)`."""
+    for call, meaning in module.calls:
+        if meaning.dotted != "tempfile.NamedTemporaryFile" or module.is_fallback(call):
+            continue
+        for keyword in call.keywords:
+            said = keyword.value
+            if keyword.arg == "delete" and not (isinstance(said, ast.Constant) and said.value):
+                yield module.finding(
+                    CODE,
+                    call,
+                    "a temporary file that is not deleted",
+                    "use TempManager.auto_cleanup_file(), or a file in temp_working_dir()",
+                )
+
+
+RULES = (Rule(CODE, "temporary file that stays", "", EXPLAIN, (b"tempfile",), find),)

@@ -1,0 +1,30 @@
+"""TK107: `tempfile.mktemp`, a name and nothing there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..findings import Finding
+from ..module import Module
+from . import Rule
+
+CODE = "TK107"
+EXPLAIN = """
+`mktemp` gives a name that somebody else may take before it is used. By hand: a name of your own in
+`temp_working_dir()`.
+"""
+
+
+def find(module: Module) -> Iterator[Finding]:
+    """Each call of `mktemp`."""
+    for call, meaning in module.calls:
+        if meaning.dotted == "tempfile.mktemp" and not module.is_fallback(call):
+            yield module.finding(
+                CODE,
+                call,
+                "tempfile.mktemp() only gives a name, which others may take",
+                "use a name of your own in temp_working_dir()",
+            )
+
+
+RULES = (Rule(CODE, "tempfile.mktemp", "", EXPLAIN, (b"tempfile",), find),)

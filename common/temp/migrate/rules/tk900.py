@@ -1,0 +1,19 @@
+"""TK900: a `.gitignore` that lets scratch in; `ignored` reads it, since it is no Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..findings import Finding
+from ..ignored import CODE, EXPLAIN
+from ..module import Module
+from . import Rule
+
+
+def find(module: Module) -> Iterator[Finding]:
+    """Nothing: no Python file is a `.gitignore`."""
+    del module
+    return iter(())
+
+
+RULES = (Rule(CODE, ".gitignore that lets scratch in", "safe", EXPLAIN, (), find),)

@@ -1,0 +1,94 @@
+"""TK901: a `tasks.py` without the shared tasks."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from ..findings import Finding, Import
+from ..module import PACKAGE, Module
+from . import Rule
+
+CODE = "TK901"
+TASKS = f"{PACKAGE}.tasks"
+EXPLAIN = """
+With the shared tasks in a project's `tasks.py`, `inv temp-status` and `inv temp-clean` work in it.
+
+    from invoke import task
+becomes
+    from invoke import task
+
+    from common.temp.tasks import clean, temp_clean, temp_status, …  # noqa: F401
+
+The names that the file defines itself are left out, so its own `clean` stays. A file that imports
+any of the shared tasks is left as it is. Reported instead: a `tasks.py` that builds its own `ns`,
+to which the tasks have to be added by hand.
+"""
+
+
+def find(module: Module) -> Iterator[Finding]:
+    """The file itself, if it is invoke's and has none of the tasks."""
+    scopes = module.scopes
+    bindings = scopes.module.bindings
+    if module.path.rpartition("/")[2] != "tasks.py" or module.tree.is_in_package(module.path):
+        return
+    imports = [
+        binding
+        for bound in bindings.values()
+        for binding in bound
+        if binding.dotted.partition(".")[0] == "invoke"
+    ]
+    if not imports or _has_them(module):
+        return
+    first = imports[0].node
+    found = module.finding(CODE, first, "has none of the shared tasks; import them")
+    if "ns" in bindings or "namespace" in bindings:
+        yield found.left(
+            "has none of the shared tasks, and a collection of its own",
+            "import them from common.temp.tasks and add them to it",
+        )
+        return
+    taken = set(bindings) | _task_names(module)
+    names = [
+        name for name in shared_tasks() if name not in taken and name.replace("_", "-") not in taken
+    ]
+    if names:
+        end = len(module.source.data)
+        yield found.fixed("safe", (), [Import(TASKS, name, end, unused=True) for name in names])
+
+
+@cache
+def shared_tasks() -> tuple[str, ...]:
+    """The names of the shared tasks, as `tasks` itself lists them; that is not imported, since it
+    stands above.
+    """
+    tree = ast.parse((Path(__file__).parents[2] / "tasks.py").read_bytes())
+    for statement in tree.body:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id="__all__")], value=value):
+                return tuple(sorted(ast.literal_eval(value)))
+    raise AssertionError("tasks.py has no __all__")
+
+
+def _has_them(module: Module) -> bool:
+    for bound in module.scopes.module.bindings.values():
+        for binding in bound:
+            if binding.dotted.startswith(TASKS) or binding.dotted == PACKAGE:
+                return True
+    return any(star.module == TASKS for star in module.scopes.stars)
+
+
+def _task_names(module: Module) -> set[str]:
+    """The names that tasks are given by `@task(name=…)`."""
+    found = set()
+    for call, meaning in module.calls:
+        if meaning.dotted in ("invoke.task", "invoke.tasks.task"):
+            for keyword in call.keywords:
+                if keyword.arg == "name" and isinstance(keyword.value, ast.Constant):
+                    found.add(str(keyword.value.value))
+    return found
+
+
+RULES = (Rule(CODE, "tasks.py without the shared tasks", "safe", EXPLAIN, (b"invoke",), find),)

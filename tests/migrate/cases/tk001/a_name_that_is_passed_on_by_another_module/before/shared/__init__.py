@@ -1,0 +1,1 @@
+from .dirs import get_temp_dir

@@ -1,0 +1,4 @@
+# case: options TK001
+from common.temp import get_debug_temp_dir
+
+print(get_debug_temp_dir("a"))

@@ -1,0 +1,6 @@
+# case: options TK001
+import sys
+
+from common.temp import get_debug_temp_dir
+
+print(get_debug_temp_dir("a"), sys.argv)

@@ -1,0 +1,5 @@
+# case: options unsafe
+
+
+def other() -> int:
+    return 1

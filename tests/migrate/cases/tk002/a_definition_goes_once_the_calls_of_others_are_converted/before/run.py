@@ -1,0 +1,3 @@
+from helpers import get_temp_dir, other
+
+print(get_temp_dir("a"), other())

@@ -1,0 +1,3 @@
+import helpers
+
+print(getattr(helpers, "get_temp_dir"))

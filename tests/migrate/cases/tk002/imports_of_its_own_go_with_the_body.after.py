@@ -1,0 +1,11 @@
+# case: options TK002
+import sys
+
+from common.temp import get_temp_dir as shared_get_temp_dir
+
+
+def get_temp_dir(prefix="temp"):
+    return shared_get_temp_dir(prefix)
+
+
+print(sys.argv)

@@ -1,0 +1,14 @@
+# case: options TK003
+# case: path tests/test_dirs.py
+import tempfile
+from pathlib import Path
+
+
+def test_it():
+    with tempfile.TemporaryDirectory() as d:
+        a = Path(d) / "a"
+        b = Path(d) / "b"
+        a.mkdir()
+        b.mkdir()
+        assert a != b
+    assert not Path(d).exists()

@@ -1,0 +1,14 @@
+# case: options TK003
+# case: left TK003:9 comment
+# case: path tests/test_dirs.py
+import tempfile
+from pathlib import Path
+
+
+def test_it():
+    with tempfile.TemporaryDirectory() as d:
+        a = Path(d) / "a"  # the left one
+        b = Path(d) / "b"
+        a.mkdir()
+        b.mkdir()
+        assert a != b

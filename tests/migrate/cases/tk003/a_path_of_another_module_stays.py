@@ -1,0 +1,13 @@
+# case: options TK003
+# case: path tests/test_dirs.py
+import tempfile
+from mypaths import Path
+
+
+def test_it():
+    with tempfile.TemporaryDirectory() as d:
+        a = Path(d) / "a"
+        b = Path(d) / "b"
+        a.mkdir()
+        b.mkdir()
+        assert a != b

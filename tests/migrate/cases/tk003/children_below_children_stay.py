@@ -1,0 +1,13 @@
+# case: options TK003
+# case: path tests/test_dirs.py
+import tempfile
+from pathlib import Path
+
+
+def test_it():
+    with tempfile.TemporaryDirectory() as d:
+        a = Path(d) / "x/a"
+        b = Path(d) / "b"
+        a.mkdir(parents=True)
+        b.mkdir()
+        assert a != b

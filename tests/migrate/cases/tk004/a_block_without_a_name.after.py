@@ -1,0 +1,4 @@
+from common.temp import temp_working_dir
+
+with temp_working_dir("module"):
+    pass

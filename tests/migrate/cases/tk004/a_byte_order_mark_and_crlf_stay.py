@@ -1,0 +1,5 @@
+﻿import tempfile
+
+def ä():
+    with tempfile.TemporaryDirectory() as d:
+        print(d)

@@ -1,0 +1,4 @@
+from . import tempfile
+
+with tempfile.TemporaryDirectory() as d:
+    print(d)

@@ -1,0 +1,9 @@
+import tempfile
+
+
+def main(tempfile):
+    with tempfile.TemporaryDirectory() as d:
+        print(d)
+
+
+print(tempfile)

@@ -1,0 +1,6 @@
+from tempfile import TemporaryDirectory as TD, mkdtemp
+
+
+def main():
+    with TD() as d:
+        print(d, mkdtemp)

@@ -1,0 +1,4 @@
+from backports.tempfile import TemporaryDirectory
+
+with TemporaryDirectory() as d:
+    print(d)

@@ -1,0 +1,6 @@
+# -*- coding: klingon -*-
+# case: problem unknown encoding
+import tempfile
+
+with tempfile.TemporaryDirectory() as d:
+    print(d)

@@ -1,0 +1,8 @@
+# case: left TK004:7 hands it on
+import tempfile
+import sys
+
+
+def main(other, thing):
+    with tempfile.TemporaryDirectory() as d:
+        sys.path.insert(0, d)

@@ -1,0 +1,9 @@
+# case: left TK004:6 stores it
+import tempfile
+
+
+def main(other, thing):
+    with tempfile.TemporaryDirectory() as d:
+        def inner(x=d):
+            return x
+        other(inner)

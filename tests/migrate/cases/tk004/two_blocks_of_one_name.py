@@ -1,0 +1,8 @@
+import tempfile
+
+
+def main():
+    with tempfile.TemporaryDirectory() as d:
+        print(d)
+    with tempfile.TemporaryDirectory() as d:
+        print(d)

@@ -1,0 +1,9 @@
+# case: left TK004:6 joins it as text
+import tempfile
+
+
+def main(other, thing):
+    with tempfile.TemporaryDirectory() as d:
+        def inner():
+            return d + "x"
+        print(inner())

@@ -1,0 +1,9 @@
+# case: options unsafe TK005
+import tempfile
+from pathlib import Path
+
+
+def build():
+    with tempfile.TemporaryDirectory() as tmp:
+        work = Path(tmp) / "work"
+        work.mkdir()

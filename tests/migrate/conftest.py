@@ -1,0 +1,5 @@
+"""The cases are what the tests read, and no tests of their own."""
+
+from __future__ import annotations
+
+collect_ignore = ["cases"]
