@@ -9,11 +9,13 @@ from .findings import Edit
 from .source import Source
 
 
-def without(source: Source, statements: Sequence[ast.stmt]) -> list[Edit] | None:
+def without(
+    source: Source, statements: Sequence[ast.stmt], *, at_head: bool = False
+) -> list[Edit] | None:
     """The edits that delete the lines of `statements`; `None` where a comment would go with them,
     or something else shares their lines.
 
-    Blank lines after the last go as well, so that a block does not begin with one.
+    At the head of a block the blank lines after them go as well.
     """
     edits = []
     for index, statement in enumerate(statements):
@@ -24,7 +26,7 @@ def without(source: Source, statements: Sequence[ast.stmt]) -> list[Edit] | None
         stop = source.line_span(last)[1]
         if source.comments_in(source.line_span(first)[0], stop):
             return None
-        if index == len(statements) - 1:
+        if at_head and index == len(statements) - 1:
             while last < len(source.starts) and is_blank(source, last + 1):
                 last += 1
                 if last == len(source.starts):

@@ -79,7 +79,7 @@ def _deletion(module: Module, node: ast.FunctionDef) -> list[Edit] | None:
     if not isinstance(parent, ast.Module):
         return None
     source = module.source
-    edits = blocks.without(source, [node])
+    edits = blocks.without(source, [node], at_head=True)
     if edits is None or edits[-1].end < len(source.data.rstrip()):
         return edits
     first = node.lineno  # the last of the file: the blank lines before it go too

@@ -96,7 +96,7 @@ def rewrite(module: Module, site: WithSite, head: Prologue, found: Finding) -> F
     target = site.item.optional_vars
     assert target is not None
     start, end = source.span(target)
-    edits = blocks.without(source, head.statements)
+    edits = blocks.without(source, head.statements, at_head=True)
     if edits is None or source.comments_in(source.span(site.call)[0], end):
         return found.left(
             "makes directories in a temporary one, with a comment that would be lost",

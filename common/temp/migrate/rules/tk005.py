@@ -45,7 +45,7 @@ def find(module: Module) -> Iterator[Finding]:
         found = module.finding(
             CODE, site.call, "makes one directory in a temporary one; use temp_working_dir()"
         )
-        edits = blocks.without(module.source, head.statements)
+        edits = blocks.without(module.source, head.statements, at_head=True)
         choice = module.choose(TARGET, site.call, site.meaning)
         start, end = module.source.span(target)
         if (

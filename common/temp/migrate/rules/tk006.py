@@ -92,7 +92,7 @@ def _rewrite(
     )
     by_hand = "use pytest_temp_dirs() by hand, or keep the line and say why"
     rest = _body(function)[len(head.statements) :]
-    removed = blocks.without(source, head.statements)
+    removed = blocks.without(source, head.statements, at_head=True)
     unit = blocks.unit_of(source, first, function)
     choice = module.choose(TARGET, first, Meaning())
     if removed is None or not rest or unit is None or not source.is_alone(rest[0]):
@@ -102,6 +102,8 @@ def _rewrite(
     returned = _returns(module, function)
     if is_fixture and returned and returned != [function.body[-1]]:
         return found.left("makes directories in tmp_path, and returns early", by_hand)
+    if is_fixture and returned and function.returns is not None:
+        return found.left("makes directories in tmp_path, and says what it returns", by_hand)
     names = ", ".join(source.quoted(child.name) for child in head.children)
     variables = ", ".join(child.variable for child in head.children)
     start = source.line_span(source.line_of(source.span(first)[0]))[0]

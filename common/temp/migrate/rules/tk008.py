@@ -165,7 +165,7 @@ def _around_try(
         or not source.is_alone(form.statement)
         or not source.is_alone(last)
         or not source.is_alone(end.finalbody[-1])
-        or source.comments_in(start, source.span(first)[0])
+        or source.comments_in(start, colon)
         or source.comments_in(after, stop)
     ):
         return None

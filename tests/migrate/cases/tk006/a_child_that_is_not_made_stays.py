@@ -1,0 +1,10 @@
+# case: options unsafe TK006
+# case: path tests/test_dirs.py
+import pytest
+
+
+def test_it(tmp_path):
+    a = tmp_path / "a"
+    b = tmp_path / "b"
+    a.mkdir()
+    a.rename(b)

@@ -1,0 +1,11 @@
+# case: options unsafe TK006
+# case: path tests/test_dirs.py
+import pytest
+
+
+def make_it(tmp_path):
+    a = tmp_path / "a"
+    b = tmp_path / "b"
+    a.mkdir()
+    b.mkdir()
+    assert a != b

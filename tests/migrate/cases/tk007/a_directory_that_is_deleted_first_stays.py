@@ -1,0 +1,10 @@
+# case: options unsafe TK007
+import shutil
+from pathlib import Path
+
+
+def fresh():
+    out = Path(".tmp") / "x"
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    return out

@@ -1,0 +1,7 @@
+# case: options unsafe TK007
+import shutil
+from pathlib import Path
+
+
+OUT = Path(".cache") / "x"
+OUT.mkdir(parents=True)

@@ -1,0 +1,14 @@
+# case: options unsafe TK008 TK104
+# case: left TK104:8 removes
+import shutil
+import tempfile
+
+
+def build():
+    work = tempfile.mkdtemp()
+    try:
+        print(work)
+    except OSError:
+        pass
+    finally:
+        shutil.rmtree(work)

@@ -1,0 +1,10 @@
+# case: options unsafe TK008 TK104
+# case: left TK104:8 if nothing fails before
+import shutil
+import tempfile
+
+
+def build():
+    work = tempfile.mkdtemp()
+    print(work)
+    shutil.rmtree(work)

@@ -1,0 +1,13 @@
+# case: options unsafe TK008 TK104
+# case: left TK104:8 removes
+import shutil
+import tempfile
+
+
+def build(make):
+    work = tempfile.mkdtemp()
+    make()
+    try:
+        print(work)
+    finally:
+        shutil.rmtree(work)

@@ -1,0 +1,12 @@
+# case: options unsafe TK008 TK104
+# case: left TK104:8 nobody removes
+import shutil
+import tempfile
+
+
+def build(other):
+    work = tempfile.mkdtemp()
+    try:
+        print(work)
+    finally:
+        shutil.rmtree(other)

@@ -1,0 +1,3 @@
+# tempfile
+with TemporaryDirectory() as d:
+    print(d)

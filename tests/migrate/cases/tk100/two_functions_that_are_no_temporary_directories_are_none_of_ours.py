@@ -1,0 +1,6 @@
+try:
+    from tempfile import gettempdir
+except ImportError:
+    from mine import gettempdir
+
+print(gettempdir())

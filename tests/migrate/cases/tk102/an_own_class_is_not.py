@@ -1,0 +1,5 @@
+class TemporaryDirectory:
+    pass
+
+
+BASE = TemporaryDirectory()  # not tempfile's

@@ -1,0 +1,5 @@
+import tempfile
+
+A = tempfile.NamedTemporaryFile()
+B = tempfile.NamedTemporaryFile(delete=True)
+C = tempfile.SpooledTemporaryFile()

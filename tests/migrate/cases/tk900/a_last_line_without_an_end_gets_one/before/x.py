@@ -1,0 +1,1 @@
+# case: options TK900

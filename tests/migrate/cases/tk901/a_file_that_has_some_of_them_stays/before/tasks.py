@@ -1,0 +1,8 @@
+# case: options TK901
+from invoke import task
+from common.temp.tasks import temp_status
+
+
+@task
+def build(c):
+    c.run("make")

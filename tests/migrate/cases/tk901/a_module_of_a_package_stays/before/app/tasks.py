@@ -1,0 +1,7 @@
+# case: options TK901
+from invoke import task
+
+
+@task
+def build(c):
+    c.run("make")

@@ -1,0 +1,16 @@
+# case: options TK901
+from common.temp.tasks import (  # noqa: F401
+    clean,
+    temp_clean,
+    temp_explain,
+    temp_migrate,
+    temp_pin,
+    temp_status,
+    temp_unpin,
+)
+from invoke import task
+
+
+@task
+def build(c):
+    c.run("make")
