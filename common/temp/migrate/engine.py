@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import sys
 import traceback
@@ -36,12 +35,6 @@ _ROUNDS: Final = 10
 """How often a file is looked at again after a rewrite, which may make room for the next."""
 
 _GENERATED: Final = b"@generated"
-_SPEAKS: Final = re.compile(
-    rb"\b" + NAME.encode() + rb"\b|import\s*\*|(?:patch|setattr|object)\W[^\n]*(?:tempfile|mkdtemp)"
-    rb"|tempfile\.\w+\s*="
-)
-"""What a file must have to know anything of others."""
-
 _T = TypeVar("_T")
 
 
@@ -179,13 +172,9 @@ def _gather(ground: Ground, paths: Sequence[str]) -> dict[str, Facts]:
                 raw = file.read()
         except OSError:
             continue  # said of those that were asked for
-        if _SPEAKS.search(raw):
-            try:
-                facts = gather(raw)
-            except RecursionError:
-                continue
-            if not facts.is_empty:
-                found[path] = facts
+        facts = gather(raw)
+        if not facts.is_empty:
+            found[path] = facts
     return found
 
 
@@ -217,11 +206,12 @@ def _examine_file(
             return _examine_ignore(ground, path, raw, options), len(raw)
         if path.rpartition("/")[2] in MARKERS and not path.endswith(".py"):
             return None, len(raw)
-        if not _words(options).search(raw):
+        rules = _relevant(raw, options)
+        if not rules and suppress.MARK not in raw:
             return None, len(raw)
         if _GENERATED in raw:
             return FileResult(path, skipped="is @generated"), len(raw)
-        result = rework(ground.top, path, raw, tree, options)
+        result = rework(ground.top, path, raw, tree, options, rules)
     except OSError as error:
         return FileResult(path, problem=f"cannot be read: {error.strerror}"), len(raw)
     except Unreadable as error:
@@ -248,13 +238,22 @@ def _examine_ignore(ground: Ground, path: str, raw: bytes, options: Options) -> 
     return FileResult(path, (replace(finding, status="convertible"),), before=raw, after=after)
 
 
-def _words(options: Options) -> re.Pattern[bytes]:
-    words = {word for rule in options.rules for word in rule.words}
-    return re.compile(b"|".join(sorted({*words, rb"tempkeep:\s*keep"})))
+def _relevant(raw: bytes, options: Options) -> list[Rule]:
+    """The rules that may find something in a file with this content."""
+    known: dict[bytes, bool] = {}
+
+    def has(word: bytes) -> bool:
+        if word not in known:
+            known[word] = any(part in raw for part in word.split(b"|"))
+        return known[word]
+
+    return [rule for rule in options.rules if all(has(word) for word in rule.words)]
 
 
-def rework(top: str, path: str, raw: bytes, tree: Tree, options: Options) -> FileResult:
-    """What becomes of the file at `path` below `top` with the content `raw`.
+def rework(
+    top: str, path: str, raw: bytes, tree: Tree, options: Options, rules: Sequence[Rule]
+) -> FileResult:
+    """What `rules` make of the file at `path` below `top` with the content `raw`.
 
     It is looked at again after each rewrite, so that a second run finds nothing more. The lines of
     what is left are those of `raw`. Raises `Unreadable`.
@@ -266,7 +265,7 @@ def rework(top: str, path: str, raw: bytes, tree: Tree, options: Options) -> Fil
     problem = ""
     for _ in range(_ROUNDS):
         module = Module(path, source, tree)
-        found = _findings(module, options)
+        found = _findings(module, rules, options)
         chosen = edits.compatible(f for f in found if _is_made(f, options))
         if chosen and (why := why_not(top, path, source.data, source.tree)):
             barred = [f.left(f"{f.message}: {why}") if f.fix else f for f in found]
@@ -297,10 +296,10 @@ def rework(top: str, path: str, raw: bytes, tree: Tree, options: Options) -> Fil
     return FileResult(path, findings, before=raw, after=after)
 
 
-def _findings(module: Module, options: Options) -> list[Finding]:
+def _findings(module: Module, rules: Sequence[Rule], options: Options) -> list[Finding]:
     """What the rules find, one for each site: the first that rewrites it, else the first."""
     found: list[Finding] = []
-    for rule in options.rules:
+    for rule in rules:
         found += rule.find(module)
     codes = frozenset(rule.code for rule in options.rules)
     found = suppress.apply(module, found, codes)

@@ -15,6 +15,16 @@ _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _COMPREHENSIONS: Final = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _BUILTINS: Final = frozenset(dir(builtins))
 
+_OPENERS: Final = frozenset({*_FUNCTIONS, *_COMPREHENSIONS, ast.ClassDef})
+_LEAVES: Final = frozenset({ast.Name, ast.Constant, ast.Pass, ast.Break, ast.Continue})
+_BINDERS: Final = frozenset(
+    {
+        *(ast.Import, ast.ImportFrom, ast.arg, ast.ExceptHandler, ast.Global, ast.Nonlocal),
+        *(ast.MatchAs, ast.MatchStar, ast.MatchMapping, ast.Call),
+    }
+)
+"""The nodes, besides names and what opens a scope, that bind something or say where that is."""
+
 _Node = TypeVar("_Node", bound=ast.AST)
 
 
@@ -91,73 +101,72 @@ class Scopes:
     # -- building ---------------------------------------------------------------------------------
 
     def _build(self, tree: ast.Module) -> None:
+        home, parents, nodes = self._home, self.parents, self._nodes
         waiting: list[tuple[ast.AST, Scope]] = [(tree, self.module)]
         late: list[Binding] = []
         while waiting:
             node, scope = waiting.pop()
-            self._home[node] = scope
-            self._nodes[type(node)].append(node)
-            inner = self._inner_scope(node, scope)
-            for child, parent, home in self._children(node, scope, inner):
-                self.parents[child] = parent
-                waiting.append((child, home))
-            late.extend(self._bound_by(node, scope, inner))
+            kind = type(node)
+            home[node] = scope
+            nodes[kind].append(node)
+            if kind in _LEAVES:
+                if kind is ast.Name and not isinstance(node.ctx, ast.Load):  # type: ignore[attr-defined]
+                    late.extend(self._bound_by(node, scope, scope))
+                continue
+            if kind in _OPENERS:
+                inner = self._inner_scope(node, scope)
+                for child, parent, where in self._children(node, scope, inner):
+                    parents[child] = parent
+                    waiting.append((child, where))
+                late.extend(self._bound_by(node, scope, inner))
+                continue
+            for child in _plain_children(node):
+                parents[child] = node
+                waiting.append((child, scope))
+            if kind in _BINDERS:
+                late.extend(self._bound_by(node, scope, scope))
         # Only now every `global` has been seen, wherever in its function it stands.
         for binding in late:
-            home = self._binding_scope(binding.name, binding.scope)
-            home.bindings[binding.name].append(binding._replace(scope=home))
+            where = self._binding_scope(binding.name, binding.scope)
+            where.bindings[binding.name].append(binding._replace(scope=where))
         for found in self._scopes.values():
             for bindings in found.bindings.values():
                 bindings.sort(key=lambda binding: _position(binding.node))
 
     def _inner_scope(self, node: ast.AST, scope: Scope) -> Scope:
-        kind: ScopeKind
+        kind: ScopeKind = "comprehension"
         if isinstance(node, _FUNCTIONS):
             kind = "function"
         elif isinstance(node, ast.ClassDef):
             kind = "class"
-        elif isinstance(node, _COMPREHENSIONS):
-            kind = "comprehension"
-        else:
-            return scope
         self._scopes[node] = Scope(kind, node, scope)
         return self._scopes[node]
 
     def _children(
         self, node: ast.AST, scope: Scope, inner: Scope
     ) -> Iterator[tuple[ast.AST, ast.AST, Scope]]:
-        """The children of `node`, each with its parent and the scope in which it is evaluated."""
+        """The children of what opens a scope, each with its parent and where it is evaluated."""
         outside: set[int] = set()
-        if isinstance(node, _FUNCTIONS):
+        if isinstance(node, _COMPREHENSIONS):
+            for index, generator in enumerate(node.generators):
+                self.parents[generator] = node
+                self._home[generator] = inner
+                for child in _plain_children(generator):
+                    first = index == 0 and child is generator.iter
+                    yield child, generator, scope if first else inner
+        elif isinstance(node, _FUNCTIONS):
             outside = {id(default) for default in (*node.args.defaults, *node.args.kw_defaults)}
             if not isinstance(node, ast.Lambda):
                 outside |= {id(decorator) for decorator in node.decorator_list}
                 outside.add(id(node.returns))
+            self.parents[node.args] = node
+            for child in _plain_children(node.args):
+                yield child, node.args, scope if id(child) in outside else inner
         elif isinstance(node, ast.ClassDef):
             outside = {id(part) for part in (*node.bases, *node.keywords, *node.decorator_list)}
-        elif isinstance(node, _COMPREHENSIONS):
-            for index, generator in enumerate(node.generators):
-                self.parents[generator] = node
-                self._home[generator] = inner
-                for child in ast.iter_child_nodes(generator):
-                    first = index == 0 and child is generator.iter
-                    yield child, generator, scope if first else inner
-                    if first:
-                        outside.add(id(child))
-            for child in ast.iter_child_nodes(node):
-                if not isinstance(child, ast.comprehension):
-                    yield child, node, inner
-            return
-        if isinstance(node, _FUNCTIONS):
-            self.parents[node.args] = node
-            for child in ast.iter_child_nodes(node.args):
-                yield child, node.args, scope if id(child) in outside else inner
-            for child in ast.iter_child_nodes(node):
-                if child is not node.args:
-                    yield child, node, scope if id(child) in outside else inner
-            return
-        for child in ast.iter_child_nodes(node):
-            yield child, node, scope if id(child) in outside else inner
+        for child in _plain_children(node):
+            if not isinstance(child, (ast.comprehension, ast.arguments)):
+                yield child, node, scope if id(child) in outside else inner
 
     def _bound_by(self, node: ast.AST, scope: Scope, inner: Scope) -> Iterator[Binding]:
         match node:
@@ -329,6 +338,21 @@ class Scopes:
     def is_free(self, name: str, scopes: Iterable[Scope]) -> bool:
         """Whether `name` is bound in none of `scopes` or what holds them."""
         return all(self.find(name, scope) is None for scope in scopes)
+
+
+def _plain_children(node: ast.AST) -> Iterator[ast.AST]:
+    """The children of `node` without operators and contexts, of which there are as many again."""
+    for name in node._fields:
+        value = getattr(node, name, None)
+        if isinstance(value, list):
+            for item in value:
+                if isinstance(item, ast.AST) and not isinstance(item, _MARKS):
+                    yield item
+        elif isinstance(value, ast.AST) and not isinstance(value, _MARKS):
+            yield value
+
+
+_MARKS: Final = (ast.expr_context, ast.operator, ast.cmpop, ast.boolop, ast.unaryop)
 
 
 def _position(node: ast.AST) -> tuple[int, int]:

@@ -11,6 +11,9 @@ from .module import Module
 
 CODE: Final = "TK190"
 _COMMENT: Final = re.compile(r"#\s*tempkeep:\s*keep\b(?P<rest>[^#]*)", re.IGNORECASE)
+MARK: Final = b"tempkeep:"
+"""What a file with a suppression has in it."""
+
 _CODES: Final = re.compile(
     r"\s*:?\s*(?P<codes>TK\d+(?:\s*,\s*TK\d+)*)?\W*(?P<reason>.*)", re.DOTALL
 )
@@ -20,7 +23,7 @@ def apply(module: Module, findings: Sequence[Finding], codes: frozenset[str]) ->
     """`findings` without those that are suppressed, and with one for each suppression that says too
     little or suppresses nothing. `codes` are the rules that were asked.
     """
-    if b"tempkeep:" not in module.source.data:
+    if MARK not in module.source.data:
         return list(findings)
     kept = list(findings)
     for comment in module.source.comments:

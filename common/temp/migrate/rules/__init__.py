@@ -17,11 +17,16 @@ _MODULES: Final = (
 )
 
 
+NEVER: Final = b"\0never\0"
+"""The word of a rule that no Python file is asked about."""
+
+
 class Rule(NamedTuple):
     """What is found and rewritten under a code.
 
     `fix` is what its rewrite is at best; `explain` says why, with an example, and when it is
-    unsafe. A file without any of `words` (regular expressions) is not even parsed.
+    unsafe. A file that lacks one of `words` is not asked about; of some with `|` between them one
+    is enough.
     """
 
     code: str

@@ -44,6 +44,8 @@ def helper_uses(
     """Each use of the helper's name: where, what it means, which helper that is, or else why that
     is not certain.
     """
+    if NAME.encode() not in module.source.data:
+        return
     scopes = module.scopes
     nodes: list[ast.Name | ast.Attribute] = [*scopes.nodes(ast.Name)]
     nodes += [node for node in scopes.nodes(ast.Attribute) if node.attr == NAME]

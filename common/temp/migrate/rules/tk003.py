@@ -120,7 +120,7 @@ RULES = (
         "temporary directory for its children, in a test",
         "safe",
         EXPLAIN,
-        (b"TemporaryDirectory",),
+        (b"TemporaryDirectory", b"mkdir"),
         find,
     ),
 )

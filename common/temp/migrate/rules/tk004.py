@@ -131,4 +131,8 @@ def begins_line(module: Module, statement: ast.stmt) -> bool:
     return not module.source.data[line:start].strip()
 
 
-RULES = (Rule(CODE, f"with {TEMPORARY_DIRECTORY}() as d", "safe", EXPLAIN, (b"tempfile",), find),)
+RULES = (
+    Rule(
+        CODE, f"with {TEMPORARY_DIRECTORY}() as d", "safe", EXPLAIN, (b"TemporaryDirectory",), find
+    ),
+)

@@ -64,6 +64,11 @@ def find(module: Module) -> Iterator[Finding]:
 
 RULES = (
     Rule(
-        CODE, "temporary directory for one child", "unsafe", EXPLAIN, (b"TemporaryDirectory",), find
+        CODE,
+        "temporary directory for one child",
+        "unsafe",
+        EXPLAIN,
+        (b"TemporaryDirectory", b"mkdir"),
+        find,
     ),
 )

@@ -159,4 +159,4 @@ def _without_parameter(source: Source, function: ast.FunctionDef, parameter: ast
     return [Edit(spans[index][0], end + trailing, b"")]
 
 
-RULES = (Rule(CODE, "tmp_path for its children", "unsafe", EXPLAIN, (b"tmp_path",), find),)
+RULES = (Rule(CODE, "tmp_path for its children", "unsafe", EXPLAIN, (b"tmp_path", b"mkdir"), find),)

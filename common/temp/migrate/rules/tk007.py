@@ -161,5 +161,12 @@ def _removed(module: Module, name: str, statement: ast.stmt) -> int:
 _REMOVERS = frozenset({"shutil.rmtree", "os.rmdir", "os.removedirs", "shutil.move", "os.rename"})
 
 RULES = (
-    Rule(CODE, "directory of a fixed name in .tmp", "unsafe", EXPLAIN, (rb"['\"]\.tmp",), find),
+    Rule(
+        CODE,
+        "directory of a fixed name in .tmp",
+        "unsafe",
+        EXPLAIN,
+        (b"'.tmp|\".tmp", b"mkdir"),
+        find,
+    ),
 )

@@ -197,4 +197,4 @@ def _around_yield(module: Module, form: Form, opening: bytes, text: bytes) -> li
     return [opened, *([Edit(line, line, kept)] if kept else []), *moved, *removed]
 
 
-RULES = (Rule(CODE, "mkdtemp with its rmtree", "unsafe", EXPLAIN, (b"mkdtemp",), find),)
+RULES = (Rule(CODE, "mkdtemp with its rmtree", "unsafe", EXPLAIN, (b"mkdtemp", b"rmtree"), find),)

@@ -39,5 +39,12 @@ ADVICE = "import it once, by name, at the top of the file"
 
 
 RULES = (
-    Rule(CODE, "name that may mean two things", "", EXPLAIN, (b"tempfile", NAME.encode()), find),
+    Rule(
+        CODE,
+        "name that may mean two things",
+        "",
+        EXPLAIN,
+        (b"TemporaryDirectory|mkdtemp|mktemp|NamedTemporaryFile|" + NAME.encode(),),
+        find,
+    ),
 )

@@ -34,4 +34,6 @@ def find(module: Module) -> Iterator[Finding]:
             )
 
 
-RULES = (Rule(CODE, "temporary directory in setUp", "", EXPLAIN, (b"tempfile",), find),)
+RULES = (
+    Rule(CODE, "temporary directory in setUp", "", EXPLAIN, (b"TemporaryDirectory|mkdtemp",), find),
+)

@@ -30,5 +30,12 @@ def find(module: Module) -> Iterator[Finding]:
 
 
 RULES = (
-    Rule(CODE, "function that hands out temporary directories", "", EXPLAIN, (b"tempfile",), find),
+    Rule(
+        CODE,
+        "function that hands out temporary directories",
+        "",
+        EXPLAIN,
+        (b"TemporaryDirectory|mkdtemp",),
+        find,
+    ),
 )

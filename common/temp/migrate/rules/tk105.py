@@ -33,4 +33,13 @@ def find(module: Module) -> Iterator[Finding]:
         )
 
 
-RULES = (Rule(CODE, "temporary directory with arguments", "", EXPLAIN, (b"tempfile",), find),)
+RULES = (
+    Rule(
+        CODE,
+        "temporary directory with arguments",
+        "",
+        EXPLAIN,
+        (b"TemporaryDirectory|mkdtemp",),
+        find,
+    ),
+)

@@ -33,4 +33,6 @@ def find(module: Module) -> Iterator[Finding]:
                 )
 
 
-RULES = (Rule(CODE, "temporary file that stays", "", EXPLAIN, (b"tempfile",), find),)
+RULES = (
+    Rule(CODE, "temporary file that stays", "", EXPLAIN, (b"NamedTemporaryFile", b"delete"), find),
+)

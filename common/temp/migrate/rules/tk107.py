@@ -27,4 +27,4 @@ def find(module: Module) -> Iterator[Finding]:
             )
 
 
-RULES = (Rule(CODE, "tempfile.mktemp", "", EXPLAIN, (b"tempfile",), find),)
+RULES = (Rule(CODE, "tempfile.mktemp", "", EXPLAIN, (b"mktemp",), find),)

@@ -27,4 +27,4 @@ def find(module: Module) -> Iterator[Finding]:
             )
 
 
-RULES = (Rule(CODE, "star import", "", EXPLAIN, (b"tempfile",), find),)
+RULES = (Rule(CODE, "star import", "", EXPLAIN, (b"tempfile", b"*"), find),)

@@ -30,5 +30,12 @@ def find(module: Module) -> Iterator[Finding]:
 
 
 RULES = (
-    Rule(CODE, "temporary directory for more than one test", "", EXPLAIN, (b"tempfile",), find),
+    Rule(
+        CODE,
+        "temporary directory for more than one test",
+        "",
+        EXPLAIN,
+        (b"TemporaryDirectory|mkdtemp",),
+        find,
+    ),
 )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ..findings import Finding
 from ..module import Module
 from ..suppress import CODE
-from . import Rule
+from . import NEVER, Rule
 
 EXPLAIN = """
 `# tempkeep: keep TK004 the uploader needs it on its disk` keeps a line as it is, and says which
@@ -21,4 +21,4 @@ def find(module: Module) -> Iterator[Finding]:
     return iter(())
 
 
-RULES = (Rule(CODE, "suppression that suppresses nothing", "", EXPLAIN, (), find),)
+RULES = (Rule(CODE, "suppression that suppresses nothing", "", EXPLAIN, (NEVER,), find),)

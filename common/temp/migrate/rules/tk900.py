@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ..findings import Finding
 from ..ignored import CODE, EXPLAIN
 from ..module import Module
-from . import Rule
+from . import NEVER, Rule
 
 
 def find(module: Module) -> Iterator[Finding]:
@@ -16,4 +16,4 @@ def find(module: Module) -> Iterator[Finding]:
     return iter(())
 
 
-RULES = (Rule(CODE, ".gitignore that lets scratch in", "safe", EXPLAIN, (), find),)
+RULES = (Rule(CODE, ".gitignore that lets scratch in", "safe", EXPLAIN, (NEVER,), find),)
