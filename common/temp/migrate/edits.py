@@ -120,6 +120,10 @@ def _unused(
     """The imports of which a use was edited away, and no other is left."""
 
     def is_gone(node: ast.AST) -> bool:
+        # Of a part of an f-string nobody knows where it is before Python 3.12.
+        for above in scopes.above(node):
+            if isinstance(above, ast.JoinedStr):
+                node = above
         start, end = source.span(node)
         return any(edit.start <= start and end <= edit.end for edit in edits)
 

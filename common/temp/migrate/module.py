@@ -17,9 +17,7 @@ from .tree import Tree
 from .uses import Uses
 
 PACKAGE: Final = "common.temp"
-_CATCHES: Final = frozenset(
-    {"ImportError", "ModuleNotFoundError", "Exception", "BaseException", "AttributeError"}
-)
+_IMPORT_ERRORS: Final = frozenset({"ImportError", "ModuleNotFoundError"})
 
 
 class Choice(NamedTuple):
@@ -59,10 +57,13 @@ class Module:
         )
 
     def is_fallback(self, node: ast.AST) -> bool:
-        """Whether `node` runs only where an import, or something like it, has failed."""
+        """Whether `node` runs only where an import has failed."""
         for above in self.scopes.above(node):
-            if isinstance(above, ast.ExceptHandler) and _catches_imports(above):
-                return True
+            if isinstance(above, ast.ExceptHandler):
+                attempt = self.scopes.parents[above]
+                assert isinstance(attempt, (ast.Try, ast.TryStar))
+                if _catches_imports(above, attempt):
+                    return True
         return False
 
     def in_f_string(self, node: ast.AST) -> bool:
@@ -98,7 +99,8 @@ class Module:
         scope = self.scopes.scope_of(site)
         wanted = f"{PACKAGE}.{name}"
         for known in (name, *self._names_of(wanted)):
-            if self.scopes.meaning_of(known, scope).dotted == wanted:
+            meaning = self.scopes.meaning_of(known, scope)
+            if meaning.dotted == wanted and self._is_there(meaning, site):
                 return Choice(known)
         if self.scopes.find(name, scope) is not None:
             return None
@@ -106,6 +108,19 @@ class Module:
             return None
         beside = self._beside(old)
         return Choice(name, (Import(PACKAGE, name, self.source.span(site)[0], beside),))
+
+    def _is_there(self, meaning: Meaning, site: ast.AST) -> bool:
+        """Whether an import has certainly been made where `site` runs: not under a condition, as
+        `TYPE_CHECKING` is, and not after it.
+        """
+        binding = meaning.sources[0]
+        statement = binding.node
+        holders = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef)
+        if not isinstance(self.scopes.parents[statement], holders):
+            return False
+        later = self.source.span(statement)[0] > self.source.span(self.scopes.statement(site))[0]
+        function = self.scopes.function(site)
+        return not later or (binding.scope.kind == "module" and function is not None)
 
     def _names_of(self, dotted: str) -> Iterable[str]:
         return [
@@ -145,13 +160,12 @@ def is_label(text: str) -> bool:
     return True
 
 
-def _catches_imports(handler: ast.ExceptHandler) -> bool:
+def _catches_imports(handler: ast.ExceptHandler, attempt: ast.Try | ast.TryStar) -> bool:
     caught = handler.type
-    if caught is None:
-        return True
     names = caught.elts if isinstance(caught, ast.Tuple) else [caught]
     for name in names:
         last = name.id if isinstance(name, ast.Name) else getattr(name, "attr", "")
-        if last in _CATCHES:
+        if last in _IMPORT_ERRORS:
             return True
-    return False
+    # Whatever else is caught, it is of an import if there is one to fail.
+    return any(isinstance(one, (ast.Import, ast.ImportFrom)) for one in attempt.body)

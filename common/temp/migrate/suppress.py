@@ -43,7 +43,7 @@ def apply(module: Module, findings: Sequence[Finding], codes: frozenset[str]) ->
         kept = [finding for finding in kept if id(finding) not in gone]
         column = comment.start - module.source.line_span(comment.line)[0] + 1
         idle = [code for code in named if code in codes and all(f.code != code for f in here)]
-        if idle or (not named and not here and not codes - _all_codes()):
+        if idle or (not named and not here and codes == _all_codes()):
             what = f"suppresses nothing{' of ' + ', '.join(idle) if named else ''}; remove it"
             kept.append(Finding(CODE, comment.line, column, comment.line, what))
         elif here and not (named and reason):

@@ -77,14 +77,17 @@ class Uses:
         """The first use of `name` that is not the same for a `Path`; "" if there is none.
 
         `name` is bound in `scope` by `statement`. Uses in another `with` that binds the same name
-        are left out: they are judged there.
+        are left out: they are judged there. So are those after `name = Path(name)`.
         """
+        end = self._becomes_path(scope, name, statement)
         if name in scope.module.globals or self._is_global(scope, name):
             return f"`{name}` is global, so it may be used anywhere"
         if scope.kind == "class":
             return f"`{name}` becomes an attribute of the class"
         for use in self._scopes.uses(scope, name):
-            if not self._in_another_with(use, name, statement) and (why := self.judge(use)):
+            if self._in_another_with(use, name, statement) or self._is_after(use, end, statement):
+                continue
+            if why := self.judge(use):
                 return f"line {use.lineno}: {why}"
         for binding in scope.bindings[name]:
             if isinstance(self._scopes.parents.get(binding.node), ast.AugAssign):
@@ -92,6 +95,29 @@ class Uses:
         if any(inner.is_dynamic for inner in self._scopes.within(scope)):
             return "`locals()`, `eval()` or the like may use it unseen"
         return ""
+
+    def _becomes_path(self, scope: Scope, name: str, statement: ast.stmt) -> ast.stmt | None:
+        """The `name = Path(name)` in the block of `statement`, after which it is one anyhow."""
+        if any(binding.kind != "value" for binding in scope.bindings[name]):
+            return None
+        for inner in getattr(statement, "body", ()):
+            match inner:
+                case ast.Assign(
+                    targets=[ast.Name(id=target)],
+                    value=ast.Call(func=func, args=[ast.Name(id=used)], keywords=[]),
+                ) if target == used == name:
+                    return inner if self._scopes.meaning(func).dotted in _PATHS else None
+        return None
+
+    def _is_after(self, use: ast.Name, end: ast.stmt | None, block: ast.stmt) -> bool:
+        if end is None:
+            return False
+        # What stands before it in the block may fail, and then the text is seen outside.
+        if block not in self._scopes.above(use) and end is not getattr(block, "body", [None])[0]:
+            return False
+        # By its statement: before Python 3.12 nobody knows where a part of an f-string is.
+        statement = self._scopes.statement(use)
+        return (statement.lineno, statement.col_offset) > (end.lineno, end.col_offset)
 
     def _is_global(self, scope: Scope, name: str) -> bool:
         said: list[ast.Global | ast.Nonlocal] = [*self._scopes.nodes(ast.Global)]
@@ -200,10 +226,10 @@ class Uses:
         meaning = self._scopes.meaning(call.func).dotted
         safe = False
         if any(isinstance(argument, ast.Starred) for argument in call.args[:index]):
-            safe = meaning in _ANY_ARGUMENT
+            safe = meaning in _ANY_ARGUMENT or _is_os_path(meaning)
         elif index is None and keyword is None:
             safe = False
-        elif meaning in _ANY_ARGUMENT or meaning.startswith("os.path."):
+        elif meaning in _ANY_ARGUMENT or _is_os_path(meaning):
             safe = True
         elif meaning in _FIRST_ARGUMENT:
             safe = (index == 0 or keyword == _FIRST_ARGUMENT[meaning]) and not (
@@ -302,6 +328,11 @@ class Uses:
         # Not as it is written: before Python 3.12 nobody knows where a part of an f-string is.
         text = ast.unparse(node).partition("\n")[0]
         return text if len(text) <= _CHARACTERS else text[: _CHARACTERS - 1] + "…"
+
+
+def _is_os_path(meaning: str) -> bool:
+    """Whether it is a function of `os.path`, all of which give back text for a path-like."""
+    return meaning.startswith("os.path.") and meaning.count(".") == 2
 
 
 def _refusal(parent: ast.AST) -> str:

@@ -209,7 +209,9 @@ class _Reader:
         return False
 
     def _name(self, name: str, value: ast.expr) -> bool:
-        if name in self.names or name in self.bases or name == self._text:
+        if name in self.names or name in self.bases:
+            return False
+        if name == self._text and not self._is_base(value):
             return False
         if self._is_base(value):
             self.bases.add(name)

@@ -10,6 +10,7 @@ from ...errors import InvalidName
 from .. import blocks
 from ..findings import Edit, Finding
 from ..module import Module
+from ..scopes import Scope
 from . import Rule
 from .sites import Child, Prologue, WithSite, is_test_code, prologue, with_sites
 
@@ -79,15 +80,25 @@ def _is_forgotten(module: Module, statement: ast.With, head: Prologue) -> bool:
     scope = module.scopes.scope_of(statement)
     if scope.kind != "function":
         return False
-    spans = [module.source.span(one) for one in head.statements]
+    (item,) = statement.items
+    return is_used_in(module, scope, head, item.optional_vars)
+
+
+def is_used_in(module: Module, scope: Scope, head: Prologue, target: ast.AST | None) -> bool:
+    """Whether the base is used in the prologue alone, and bound nowhere but there and by
+    `target`.
+    """
+    scopes = module.scopes
     for name in head.bases:
-        if module.scopes.find(name, scope) is not scope or len(scope.bindings[name]) != 1:
+        if scopes.find(name, scope) is not scope:
             return False
-        for use in module.scopes.uses(scope, name):
-            start, _ = module.source.span(use)
-            if not any(first <= start < last for first, last in spans):
+        nodes = [binding.node for binding in scope.bindings[name]]
+        for node in (*nodes, *scopes.uses(scope, name)):
+            if node is not target and not any(
+                above in head.statements for above in scopes.above(node)
+            ):
                 return False
-    return not any(inner.is_dynamic for inner in module.scopes.within(scope))
+    return not any(inner.is_dynamic for inner in scopes.within(scope))
 
 
 def rewrite(module: Module, site: WithSite, head: Prologue, found: Finding) -> Finding:

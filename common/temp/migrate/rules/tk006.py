@@ -12,7 +12,7 @@ from ..scopes import Meaning
 from ..source import Source
 from . import Rule
 from .sites import Prologue, fixture_scope, prologue
-from .tk003 import TARGET, names_are_sound
+from .tk003 import TARGET, is_used_in, names_are_sound
 
 CODE = "TK006"
 EXPLAIN = """
@@ -46,7 +46,9 @@ def find(module: Module) -> Iterator[Finding]:
         if not is_fixture and not (module.is_test and function.name.startswith("test")):
             continue
         head = prologue(module, _body(function), "tmp_path", is_path=True)
-        if len(head.children) < 2 or not _is_forgotten(module, function, head):
+        if len(head.children) < 2 or not is_used_in(
+            module, module.scopes.inside(function), head, parameter
+        ):
             continue
         if all(child.is_made for child in head.children) and names_are_sound(head.children):
             yield _rewrite(module, function, parameter, head, is_fixture)
@@ -64,19 +66,6 @@ def _body(function: ast.FunctionDef) -> list[ast.stmt]:
         case [ast.Expr(value=ast.Constant(value=str())), *rest]:
             return rest
     return function.body
-
-
-def _is_forgotten(module: Module, function: ast.FunctionDef, head: Prologue) -> bool:
-    scope = module.scopes.inside(function)
-    spans = [module.source.span(one) for one in head.statements]
-    for name in head.bases:
-        if len(scope.bindings.get(name, [])) != 1:
-            return False
-        for use in module.scopes.uses(scope, name):
-            start, _ = module.source.span(use)
-            if not any(first <= start < last for first, last in spans):
-                return False
-    return not any(inner.is_dynamic for inner in module.scopes.within(scope))
 
 
 def _rewrite(

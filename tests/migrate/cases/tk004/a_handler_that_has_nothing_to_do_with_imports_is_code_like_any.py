@@ -1,0 +1,9 @@
+import tempfile
+
+
+def main(run):
+    try:
+        run()
+    except Exception:
+        with tempfile.TemporaryDirectory() as d:
+            print(d)

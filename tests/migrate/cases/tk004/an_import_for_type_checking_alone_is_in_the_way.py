@@ -1,0 +1,11 @@
+# case: left TK004:10 is taken here
+import tempfile
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from common.temp import temp_working_dir
+
+
+def main():
+    with tempfile.TemporaryDirectory() as d:
+        print(d)

@@ -1,0 +1,9 @@
+# case: left TK004:4 is taken here
+import tempfile
+
+with tempfile.TemporaryDirectory() as d:
+    print(d)
+
+from common.temp import temp_working_dir  # noqa: E402
+
+print(temp_working_dir)
