@@ -18,8 +18,8 @@ from common.temp import commands, tasks
 from tests.support import environment, inv, listing, make_entry, run
 
 SHARED = {
-    *("clean", "temp-clean", "temp-explain", "temp-migrate", "temp-pin", "temp-restore"),
-    "temp-status",
+    *("clean", "temp-adopt", "temp-clean", "temp-explain", "temp-migrate", "temp-pin"),
+    *("temp-restore", "temp-status"),
     "temp-unpin",
 }
 OWN = "\n@task\ndef build(c):\n    print('built')\n"
@@ -130,6 +130,7 @@ def test_listing_loads_nothing_but_the_tasks_themselves(project: Path, tmp_path:
             "--paths --diff --check --write --unsafe --select --ignore --format --allow-dirty"
             " --explain",
         ),
+        ("temp-adopt", "--all-projects --dry-run"),
         ("clean", "--temp-age-hours --dry-run"),
     ],
 )

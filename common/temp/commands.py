@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TextIO
 
 from .core.entry import Inventory, Problem
-from .core.layout import PIPELINE, SCRATCH, Layout
+from .core.layout import PIPELINE, SCRATCH, UNCATEGORIZED, Layout
 from .core.plan import Disposal, Outcome, Plan, Report, Scope, again
 from .core.retention import STRATEGIES, Policy, Reason, Verdict, explain, judge
 from .core.units import HOUR, read_count, read_number, spell_size
@@ -31,10 +31,12 @@ from .store.scan import scan
 from .store.settings import Settings, check_strategy, load, with_limits_of, workspace_globs
 
 if TYPE_CHECKING:
+    from .core.adoption import Moved
     from .store.artefacts import Artefact, Tracked
 
 USER_TITLE = "auto-cleanup entries of this user"
 OLD_ROOT = ".temp"
+_OVERRIDE = "TEMPKEEP_DRY_RUN=false in the environment overrides it"
 
 _SORTS: dict[str, Callable[[Verdict], Any]] = {
     "name": lambda verdict: (verdict.entry.category, verdict.entry.name),
@@ -384,11 +386,13 @@ def _drafts(
     return drafts
 
 
-def _says_dry_run(places: Sequence[_Place], force: bool, remedy: str) -> bool:
+def _says_dry_run(
+    places: Sequence[_Place], force: bool, remedy: str, what: str = "cleaned"
+) -> bool:
     """Whether the settings ask for a dry run; if so, a line says how to clean nevertheless."""
     asked = not force and any(place.settings.dry_run for place in places)
     if asked:
-        print(f"dry_run is configured, so nothing is cleaned; {remedy}", file=sys.stderr)
+        print(f"dry_run is configured, so nothing is {what}; {remedy}", file=sys.stderr)
     return asked
 
 
@@ -691,8 +695,7 @@ def clean_artefacts(*, temp_age_hours: str | None, dry_run: bool) -> int:
     old = project / OLD_ROOT
     if old.is_dir() and not old.is_symlink():
         places.insert(1, _Place(f"{project.name}/{OLD_ROOT}", old, settings))
-    remedy = "TEMPKEEP_DRY_RUN=false in the environment overrides it"
-    dry_run = dry_run or _says_dry_run(places, False, remedy)
+    dry_run = dry_run or _says_dry_run(places, False, _OVERRIDE)
     drafts = _drafts(places, limits, CleanArguments(), now, sizes=dry_run)
     # Asked last, so that what git tracks is what it tracks when the deleting begins.
     tracked = Tracked(project)
@@ -765,6 +768,61 @@ def _without_tracked(plan: Plan, project: Path, tracked: Tracked) -> Plan:
                 Verdict(step.entry, True, (Reason("tracked", "stays", f"git tracks {inside}"),))
             )
     return plan._replace(steps=tuple(steps), kept=tuple(kept))
+
+
+# -- temp-adopt -------------------------------------------------------------------------------
+
+
+def adopt(*, dry_run: bool, all_projects: bool) -> int:
+    """Move the older helper's entries into `uncategorized`, and list `.temp`; the exit code."""
+    now = time.time()
+    places = [
+        place
+        for place in _places(all_projects)
+        if not (place.abandoned_only or place.is_configured)
+    ]
+    dry_run = dry_run or _says_dry_run(places, False, _OVERRIDE, "moved")
+    code = empty = 0
+    for place in places:
+        try:
+            nothing, failed = _adopt(place, now, dry_run)
+            empty += nothing
+        except (StorageError, Refused) as error:
+            failed = error.exit_code
+            _print_problems([(place.title, problem) for problem in _as_problem(place, error)])
+        code = max(code, failed)
+    if empty:
+        who = text.plain(places[0].title) if len(places) == 1 else f"{empty} projects"
+        print(f"{who}: nothing to adopt")
+    return code
+
+
+def _adopt(place: _Place, now: float, dry_run: bool) -> tuple[bool, int]:
+    """Adopt what lies in one root; whether there was nothing to say of it, and the exit code."""
+    from .store import adoption
+
+    exclude = place.settings.policy().of(UNCATEGORIZED).exclude
+    survey = adoption.survey(place.root, exclude, now)
+    problems = [(place.title, problem) for problem in survey.problems]
+    nothing = not (survey.moves or survey.kept or problems)
+    failed = False
+    if not nothing:
+        moved: tuple[Moved, ...] | None = None
+        if not dry_run:
+            moved = adoption.adopt(survey, lambda one: print(text.moved_line(one), flush=True))
+            failed = any(one.status == "failed" for one in moved)
+        print(text.adoption_text(place.title, survey, moved))
+    old = place.root.with_name(OLD_ROOT)
+    title = f"{place.title}/{OLD_ROOT}"
+    if old.is_symlink():
+        nothing = False
+        print(f"{text.plain(title)}: a symlink, which no clean follows; remove it")
+    elif old.is_dir():
+        nothing = False
+        found = scan(old, now)
+        problems += [(title, problem) for problem in found.problems]
+        print(text.old_root_text(title, found, now))
+    return nothing, max(int(failed), _print_problems(problems))
 
 
 # -- arguments --------------------------------------------------------------------------------

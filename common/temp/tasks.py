@@ -20,6 +20,7 @@ from invoke.tasks import Task, task
 
 __all__ = [
     "clean",
+    "temp_adopt",
     "temp_clean",
     "temp_explain",
     "temp_migrate",
@@ -276,6 +277,25 @@ def temp_restore(c: Context, name: str, list: bool = False) -> None:  # noqa: A0
 @task(
     auto_shortflags=False,
     help={
+        "dry-run": "Say what would move and why the rest stays; write nothing.",
+        "all-projects": "All projects of the monorepo, not only this one.",
+    }
+)
+def temp_adopt(c: Context, dry_run: bool = False, all_projects: bool = False) -> None:
+    """Move what the older helper left in .tmp into its category, and list what lies in .temp.
+
+    Only directories named <label>_<epoch> move; what is in use, pinned or excluded stays, and what
+    a symlink in .tmp leads to. Ends with 0 (done, or nothing to do) or 1 (some entry failed).
+    """
+    from . import commands
+
+    _run(
+        lambda: commands.adopt(dry_run=dry_run or bool(c.config.run.dry), all_projects=all_projects)
+    )
+
+
+@task(
+    help={
         "temp-age-hours": "Only scratch whose newest change is older; artefacts go at any age.",
         "dry-run": "Say what would go and why; write nothing.",
     },
@@ -388,5 +408,5 @@ def temp_migrate(
 
 ns = Collection(
     *(temp_status, temp_clean, temp_explain, temp_pin, temp_unpin, temp_restore),
-    *(temp_migrate, clean),
+    *(temp_adopt, temp_migrate, clean),
 )

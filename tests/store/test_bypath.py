@@ -653,6 +653,23 @@ def test_a_clean_and_a_status_run_where_there_is_no_dir_fd(
     assert listing(outside) == ["file0.txt"]
 
 
+def test_an_adoption_runs_where_there_is_no_dir_fd(
+    root: Path, inv: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    make_entry(root, "free_1696348800")
+    make_entry(root, "taken_1696348800", files=2)
+    make_entry(root, "uncategorized/taken_1696348800")
+    make_entry(root, "linked_1696348800")
+    (root / "latest").symlink_to("linked_1696348800")
+    done = inv("temp-adopt")
+    assert (done.returncode, done.stderr) == (0, "")
+    free, other, taken = sorted(os.listdir(root / "uncategorized"))
+    assert (free, taken) == ("free_1696348800", "taken_1696348800-" + taken[-8:])
+    assert listing(root / "uncategorized" / taken) == ["file0.txt", "file1.txt"]
+    assert listing(root / "uncategorized" / other) == ["file0.txt"]
+    assert (root / "latest" / "file0.txt").is_file()
+
+
 def test_what_one_process_makes_another_sees_and_sweeps(
     root: Path, inv: Callable[..., subprocess.CompletedProcess[str]], sweeping: Callable[..., Any]
 ) -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ..core.entry import Entry, Inventory, Problem
+from ..core.layout import UNCATEGORIZED
 from ..core.plan import Outcome, Plan, Report, Shortfall
 from ..core.retention import Reason, Verdict, what_would_change
 from ..core.units import spell_duration, spell_size
 from .table import Cell, Colour, Column, Screen, bar, table
+
+if TYPE_CHECKING:
+    from ..core.adoption import Moved, Survey
 
 TableFormat = Literal["table", "github"]
 
@@ -326,6 +330,56 @@ def report_text(title: str, report: Report) -> str:
     return "\n".join([*lines, total + _kept_summary(report.plan), *lacking])
 
 
+# -- adopting -----------------------------------------------------------------------------------
+
+
+def moved_line(moved: Moved) -> str:
+    """What became of one flat entry."""
+    path = plain(moved.entry.path)
+    if moved.status == "done":
+        return f"moved {path} to {plain(moved.path)}"
+    return f"{moved.status} {path}: {plain(moved.detail)}"
+
+
+def adoption_text(title: str, survey: Survey, moved: Sequence[Moved] | None) -> str:
+    """What an adoption did to one root, after the lines of its entries; or what it would do."""
+    lines = [
+        f"would move {plain(entry.path)} to {UNCATEGORIZED}/{plain(entry.name)}"
+        for entry in survey.moves
+        if moved is None
+    ]
+    lines += [
+        f"kept {plain(verdict.entry.path)}: {plain(str(verdict.reason))}" for verdict in survey.kept
+    ]
+    if moved is None:
+        total = f"{plain(title)}: would move {counted(len(survey.moves))}"
+    else:
+        counts = Counter(one.status for one in moved)
+        total = f"{plain(title)}: moved {counted(counts['done'])}"
+        for status in ("skipped", "failed"):
+            if counts[status]:
+                total += f"; {counts[status]} {status}"
+    return "\n".join([*lines, total + _counted_rules(survey.kept)])
+
+
+def old_root_text(title: str, inventory: Inventory, now: float) -> str:
+    """What lies in a root of an older name, and what to do with it."""
+    lines = [
+        f"{plain(title)}/{plain(entry.path)}  {spell_size(entry.size)}, "
+        f"last change {instant(entry.changed)} ({_ago(entry, now)})"
+        for entry in inventory.entries
+    ]
+    size = sum(entry.size for entry in inventory.entries)
+    if not lines:
+        return f"{plain(title)}: no entries; `inv clean` removes it"
+    remedy = "`inv clean` cleans it as it does .tmp; move what is to stay"
+    total = f"{plain(title)}: {counted(len(lines))}, {spell_size(size)}; {remedy}"
+    return "\n".join([*lines, total])
+
+
+# -- both ---------------------------------------------------------------------------------------
+
+
 def _kept_lines(plan: Plan) -> list[str]:
     return [
         f"kept {plain(verdict.entry.path)}: {plain(str(verdict.reason))}"
@@ -335,10 +389,14 @@ def _kept_lines(plan: Plan) -> list[str]:
 
 
 def _kept_summary(plan: Plan) -> str:
-    counts = Counter(verdict.reason.rule for verdict in plan.kept)
+    outside = f"; {plan.out_of_scope} not asked about" if plan.out_of_scope else ""
+    return _counted_rules(plan.kept) + outside
+
+
+def _counted_rules(kept: Sequence[Verdict]) -> str:
+    counts = Counter(verdict.reason.rule for verdict in kept)
     said = [f"{count} {rule}" for rule, count in sorted(counts.items())]
-    kept = f"; kept {counted(len(plan.kept))}: {', '.join(said)}" if said else ""
-    return kept + (f"; {plan.out_of_scope} not asked about" if plan.out_of_scope else "")
+    return f"; kept {counted(len(kept))}: {', '.join(said)}" if said else ""
 
 
 def archive_text(title: str, rows: Sequence[Sequence[str]]) -> str:

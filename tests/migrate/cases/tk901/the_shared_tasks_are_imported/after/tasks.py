@@ -1,10 +1,12 @@
 # case: options TK901
 from common.temp.tasks import (  # noqa: F401
     clean,
+    temp_adopt,
     temp_clean,
     temp_explain,
     temp_migrate,
     temp_pin,
+    temp_restore,
     temp_status,
     temp_unpin,
 )

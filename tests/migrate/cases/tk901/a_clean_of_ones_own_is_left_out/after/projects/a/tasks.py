@@ -4,10 +4,12 @@
 import sys
 
 from common.temp.tasks import (  # noqa: F401
+    temp_adopt,
     temp_clean,
     temp_explain,
     temp_migrate,
     temp_pin,
+    temp_restore,
     temp_unpin,
 )
 from invoke import Context

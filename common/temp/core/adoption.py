@@ -1,0 +1,59 @@
+"""Which flat entries move into a category, and which stay where they are, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+from .entry import Entry, Inventory, Problem
+from .retention import Policy, Reason, Verdict, judge
+
+
+class Survey(NamedTuple):
+    """What would move in `root`, and what stays at its top level and why."""
+
+    root: str
+    moves: tuple[Entry, ...] = ()
+    kept: tuple[Verdict, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+class Moved(NamedTuple):
+    """What became of one flat entry; `path` is where it is now, relative to the root."""
+
+    entry: Entry
+    path: str
+    status: Literal["done", "skipped", "failed"] = "done"
+    detail: str = ""
+
+
+def draft_adoption(
+    inventory: Inventory, linked: Mapping[str, str], exclude: tuple[str, ...], now: float
+) -> Survey:
+    """What an adoption would do with what lies at the top level of a root.
+
+    Directories `<label>_<epoch>` move, unless something protects them from a clean, or `linked`
+    says of their path which symlink would go astray.
+    """
+    flat = [entry for entry in inventory.entries if "/" not in entry.path]
+    moves: list[Entry] = []
+    kept: list[Verdict] = []
+    for verdict in judge(flat, Policy(max_age=0, exclude=exclude), now):
+        reason = None if verdict.keep else _staying(verdict.entry, linked)
+        if verdict.keep:
+            kept.append(verdict)
+        elif reason is not None:
+            kept.append(Verdict(verdict.entry, True, (reason,)))
+        else:
+            moves.append(verdict.entry)
+    return Survey(inventory.root, tuple(moves), tuple(kept), inventory.problems)
+
+
+def _staying(entry: Entry, linked: Mapping[str, str]) -> Reason | None:
+    if entry.kind != "directory":
+        return Reason("no directory", "stays", "only directories move")
+    if entry.stamp is None:
+        return Reason("no stamp", "stays", "a program may go by its path")
+    if entry.path in linked:
+        return Reason("linked", "stays", linked[entry.path])
+    return None
