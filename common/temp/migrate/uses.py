@@ -64,6 +64,7 @@ _NAMED: Final = {
 """Functions that take a path-like in one place: its index, and its name."""
 _LOG: Final = frozenset({"debug", "info", "warning", "error", "critical", "exception"})
 _ARCHIVES: Final = frozenset({"zipfile.ZipFile", "tarfile.open", "tarfile.TarFile"})
+_LATER: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.GeneratorExp)
 _CHARACTERS: Final = 50
 
 
@@ -128,17 +129,20 @@ class Uses:
         )
 
     def _in_another_with(self, use: ast.Name, name: str, statement: ast.stmt) -> bool:
-        binders = []
+        """Whether `name`, where it is used, is what another `with` than `statement` has bound."""
         below: ast.AST = use
         for above in self._scopes.above(use):
+            if isinstance(above, _LATER):
+                return False  # nobody knows what is bound when it runs
             if (
                 isinstance(above, (ast.With, ast.AsyncWith))
                 and not isinstance(below, ast.withitem)
                 and any(_binds(item.optional_vars, name) for item in above.items)
             ):
-                binders.append(above)
+                # What `statement` binds inside of that one stays bound after it.
+                return above is not statement and above not in self._scopes.above(statement)
             below = above
-        return bool(binders) and statement not in binders
+        return False
 
     def judge(self, node: ast.expr) -> str:
         """Why the value of `node`, where it stands, may not become a `Path`; "" if it may."""
