@@ -312,9 +312,11 @@ class _Maker:
         name = self.pick("d", "d", "d", "tmp", "tmpdir")
         if self.chance(25):
             return [*local, *self.siblings(made, name)]
+        if self.chance(5):
+            return [*local, *self.asked_later(made, name)]
         is_safe = self.chance(70)
         count = self.draw(st.integers(1, 3))
-        body: Lines = []
+        body: Lines = [f"{name} = Path({name})"] if self.chance(8) else []
         odd = -1 if is_safe else self.draw(st.integers(0, count - 1))
         for index in range(count):
             lines = self.use(name, safe=index != odd)
@@ -338,6 +340,17 @@ class _Maker:
         elif self.chance(8):
             lines.append(f"print({name}[0])")
         return lines
+
+    def asked_later(self, made: str, name: str) -> Lines:
+        """A function that is made in one `with`, and sees what the next one binds."""
+        use = self.pick(f"type({name}).__name__", f"os.path.isdir({name})", f"{name}[0]")
+        return [
+            f"with {made} as {name}:",
+            "    def ask():",
+            f"        return {use}",
+            f"with {made} as {name}:",
+            "    print(ask())",
+        ]
 
     def siblings(self, made: str, name: str) -> Lines:
         """A `with` whose directory has children with literal names, made at once."""
