@@ -1,0 +1,1 @@
+"""Imports the photos of a memory card."""

@@ -1,0 +1,7 @@
+from invoke import task
+
+
+@task
+def test(c):
+    """Run all tests."""
+    c.run("python -m pytest")
