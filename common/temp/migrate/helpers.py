@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from typing import Final, NamedTuple
 
+from ..core.layout import check_label
+from ..errors import InvalidName
 from .scopes import Binding, Scope, Scopes
 
 NAME: Final = "get_temp_dir"
@@ -152,3 +154,26 @@ def local_helper(binding: Binding | None, module: Scope, scopes: Scopes) -> Help
     if binding is None or binding.scope is not module:
         return None
     return read_helper(binding.node, scopes)
+
+
+def is_label(text: str) -> bool:
+    """Whether an entry can be named `text`."""
+    try:
+        check_label(text)
+    except InvalidName:
+        return False
+    return True
+
+
+def may_name(label: ast.expr) -> bool:
+    """Whether a directory may be named so; what is only known when it runs, may."""
+    match label:
+        case ast.Constant(value=value):
+            return isinstance(value, str) and is_label(value)
+        case ast.JoinedStr(values=values):
+            texts = [part.value for part in values if isinstance(part, ast.Constant)]
+            first = values[0].value if values and isinstance(values[0], ast.Constant) else "x"
+            whole = "".join(str(text) for text in texts)
+            return is_label("x" + whole) and not str(first).startswith(".")
+        case _:
+            return True

@@ -8,9 +8,8 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Final, NamedTuple
 
-from ..core.layout import check_label
-from ..errors import InvalidName
 from .findings import Edit, Finding, Import
+from .helpers import is_label as is_label
 from .scopes import Meaning, Scopes
 from .source import Source
 from .tree import Tree
@@ -149,15 +148,6 @@ class Module:
             if label.isascii() and is_label(label):
                 return label
         return "work"
-
-
-def is_label(text: str) -> bool:
-    """Whether an entry can be named `text`."""
-    try:
-        check_label(text)
-    except InvalidName:
-        return False
-    return True
 
 
 def _catches_imports(handler: ast.ExceptHandler, attempt: ast.Try | ast.TryStar) -> bool:

@@ -33,7 +33,8 @@ class Facts(NamedTuple):
     that the name means anything else there; `pure`, that importing it does nothing but
     define. `references` are the dotted names by which it speaks
     of helpers of other modules, `stars` the modules of which it imports everything; `patched` the
-    texts and names by which it replaces something elsewhere, as tests do.
+    texts and names by which it replaces something elsewhere, as tests do. `odd` says that it calls
+    one with a name that no directory of ours can have.
     """
 
     helper: Helper | None = None
@@ -43,6 +44,7 @@ class Facts(NamedTuple):
     references: tuple[str, ...] = ()
     stars: tuple[str, ...] = ()
     patched: tuple[str, ...] = ()
+    odd: bool = False
 
     @property
     def is_empty(self) -> bool:
@@ -96,7 +98,22 @@ def _facts(tree: ast.Module, scopes: Scopes) -> Facts:
         references=tuple(sorted(_references(scopes))),
         stars=tuple(f"{'.' * star.level}{star.module or ''}" for star in scopes.stars),
         patched=tuple(sorted(_patched(scopes))),
+        odd=_is_odd(scopes, helper),
     )
+
+
+def _is_odd(scopes: Scopes, helper: Helper | None) -> bool:
+    """Whether a helper is called by a name that only the legacy one takes."""
+    if helper is not None and helper.default is not None and not helpers.is_label(helper.default):
+        return True
+    for call in scopes.nodes(ast.Call):
+        named = scopes.meaning(call.func)
+        means = {named.dotted, *named.possible, getattr(call.func, "id", "")}
+        if any(one.rpartition(".")[2] == NAME for one in means):
+            labels = [*call.args, *(keyword.value for keyword in call.keywords)]
+            if not all(helpers.may_name(label) for label in labels):
+                return True
+    return False
 
 
 def _is_pure(tree: ast.Module) -> bool:
@@ -267,6 +284,15 @@ class Tree:
         parts = _parts(path)
         references = (reference.rpartition(".")[0] for reference in facts.references)
         return any(_may_mean(module, parts) for module in (*references, *facts.stars))
+
+    def odd_caller(self, path: str) -> str:
+        """A file that may call the helper of `path` by a name that no directory of ours can have;
+        "" if there is none.
+        """
+        for other, facts in self.facts.items():
+            if facts.odd and (other == path or self.refers(path, other, facts)):
+                return other
+        return ""
 
     def is_in_package(self, path: str) -> bool:
         """Whether an `__init__.py` lies beside the file."""

@@ -6,8 +6,8 @@ import ast
 from collections.abc import Iterator
 
 from ..findings import Edit, Finding
-from ..helpers import NAME, OURS, Helper, local_helper
-from ..module import Module, is_label
+from ..helpers import NAME, OURS, Helper, is_label, local_helper, may_name
+from ..module import Module
 from ..scopes import Meaning
 from . import Rule
 
@@ -140,25 +140,11 @@ def _cannot(module: Module, call: ast.Call, helper: Helper) -> str:
         label = call.args[0] if call.args else call.keywords[0].value
     if count == 0 and not is_label(helper.default or ""):
         return f"its default {helper.default!r} cannot name a directory"
-    if label is not None and not _may_name(label):
+    if label is not None and not may_name(label):
         return f"{ast.unparse(label)} cannot name a directory"
     if module.in_f_string(call):
         return "calls the legacy get_temp_dir inside an f-string"
     return ""
-
-
-def _may_name(label: ast.expr) -> bool:
-    """Whether a directory may be named so; what is only known when it runs, may."""
-    match label:
-        case ast.Constant(value=value):
-            return isinstance(value, str) and is_label(value)
-        case ast.JoinedStr(values=values):
-            texts = [part.value for part in values if isinstance(part, ast.Constant)]
-            first = values[0].value if values and isinstance(values[0], ast.Constant) else "x"
-            whole = "".join(str(text) for text in texts)
-            return is_label("x" + whole) and not str(first).startswith(".")
-        case _:
-            return True
 
 
 RULES = (Rule(CODE, "call of the legacy get_temp_dir", "safe", EXPLAIN, (NAME.encode(),), find),)

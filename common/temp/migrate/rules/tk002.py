@@ -61,8 +61,18 @@ def find(module: Module) -> Iterator[Finding]:
         if edits := _deletion(module, node):
             yield found.fixed("unsafe", edits)
             return
-    if not helper.is_shim:
-        yield _shim(module, node, helper)
+    if helper.is_shim:
+        return
+    found = module.finding(
+        CODE, node, "defines the legacy get_temp_dir; delegate to common.temp.get_temp_dir"
+    )
+    if odd := module.tree.odd_caller(module.path):
+        yield found.left(
+            f"defines the legacy get_temp_dir, which {odd} calls by a name that no entry can have",
+            "change that name first",
+        )
+    else:
+        yield _shim(module, node, helper, found)
 
 
 def _is_unused(module: Module) -> bool:
@@ -88,11 +98,8 @@ def _deletion(module: Module, node: ast.FunctionDef) -> list[Edit] | None:
     return [Edit(source.line_span(first)[0], edits[-1].end, b"")]
 
 
-def _shim(module: Module, node: ast.FunctionDef, helper: Helper) -> Finding:
+def _shim(module: Module, node: ast.FunctionDef, helper: Helper, found: Finding) -> Finding:
     source = module.source
-    found = module.finding(
-        CODE, node, "defines the legacy get_temp_dir; delegate to common.temp.get_temp_dir"
-    )
     body = node.body[1:] if _is_docstring(node.body[0]) else node.body
     start, end = source.span(body[0])[0], source.span(body[-1])[1]
     line = source.line_of(start)
