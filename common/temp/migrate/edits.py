@@ -11,7 +11,7 @@ from typing import Final
 
 from . import blocks
 from .findings import Edit, Finding, Import
-from .scopes import Binding, Scopes
+from .scopes import Binding, Scopes, is_unknown_star
 from .source import Source, Unreadable
 
 _WIDTH: Final = 88
@@ -378,13 +378,16 @@ def _new_line(
 
 
 def _after_barrier(source: Source, before: Sequence[ast.stmt]) -> Sequence[ast.stmt]:
-    """What follows the last statement that changes `sys.path`, on which the import may depend."""
+    """What follows the last statement that changes `sys.path`, on which the import may depend, or
+    that may bring another meaning of any name.
+    """
     last = -1
     for index, statement in enumerate(before):
         start, end = source.span(statement)
-        if _TIES.search(source.data[start:end]) and not isinstance(
+        changes_path = _TIES.search(source.data[start:end]) and not isinstance(
             statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-        ):
+        )
+        if changes_path or is_unknown_star(statement):
             last = index
     return before[last + 1 :]
 

@@ -25,6 +25,9 @@ _BINDERS: Final = frozenset(
 )
 """The nodes, besides names and what opens a scope, that bind something or say where that is."""
 
+_KNOWN_STARS: Final = frozenset({"common.temp", "common.temp.tasks"})
+"""Modules whose star import brings nothing but their own few names."""
+
 _Node = TypeVar("_Node", bound=ast.AST)
 
 
@@ -298,10 +301,7 @@ class Scopes:
         home = self.find(name, scope)
         if home is None:
             if self.stars:
-                modules = (f"{'.' * star.level}{star.module or ''}" for star in self.stars)
-                return Meaning(
-                    possible=frozenset(f"{module}.{name}" for module in modules), why="star"
-                )
+                return Meaning(possible=_brought(name, self.stars), why="star")
             if name in _BUILTINS:
                 return Meaning(dotted=f"builtins.{name}")
             return Meaning(possible=frozenset({name}), why="unbound")
@@ -311,6 +311,14 @@ class Scopes:
         if len(dotted) > 1 or (len(bindings) > 1 and dotted == {""}):
             possible = frozenset(filter(None, dotted))
             return Meaning(possible=possible, why="ambiguous", sources=bindings)
+        if home is self.module and self.stars:
+            bound_at = max(_position(binding.node) for binding in bindings)
+            later = [
+                star for star in self.stars if _position(star) > bound_at and is_unknown_star(star)
+            ]
+            if later:
+                possible = _brought(name, later) | dotted - {""}
+                return Meaning(possible=possible, why="star", sources=bindings)
         if first.kind == "import":
             return Meaning(dotted=first.dotted, sources=bindings)
         return Meaning(binding=first, sources=bindings)
@@ -353,6 +361,18 @@ def _plain_children(node: ast.AST) -> Iterator[ast.AST]:
 
 
 _MARKS: Final = (ast.expr_context, ast.operator, ast.cmpop, ast.boolop, ast.unaryop)
+
+
+def is_unknown_star(statement: ast.stmt) -> bool:
+    """Whether `statement` is a star import that may bring any name."""
+    if not isinstance(statement, ast.ImportFrom) or statement.names[0].name != "*":
+        return False
+    return bool(statement.level) or statement.module not in _KNOWN_STARS
+
+
+def _brought(name: str, stars: Iterable[ast.ImportFrom]) -> frozenset[str]:
+    """What `name` is where one of `stars` brings it."""
+    return frozenset(f"{'.' * star.level}{star.module or ''}.{name}" for star in stars)
 
 
 def _position(node: ast.AST) -> tuple[int, int]:

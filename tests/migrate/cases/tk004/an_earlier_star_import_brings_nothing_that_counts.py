@@ -1,0 +1,8 @@
+from helpers import *
+
+import tempfile
+
+
+def work() -> None:
+    with tempfile.TemporaryDirectory():
+        pass
