@@ -271,7 +271,8 @@ def _additions(
 ) -> Iterator[Edit]:
     places: dict[int | None, list[Import]] = {}
     for want in wanted:
-        places.setdefault(want.beside, []).append(want)
+        if not _is_wanted_above(want, wanted):
+            places.setdefault(want.beside, []).append(want)
     for beside, wants in places.items():
         by_module: dict[str, list[Import]] = {}
         for want in wants:
@@ -283,11 +284,25 @@ def _additions(
                 yield _add_beside(source, scopes, _lines(source, several), beside)
 
 
-def _lines(source: Source, wants: Sequence[Import]) -> bytes:
-    """The imports of one module; a name that is imported as another has a line of its own."""
+def _is_wanted_above(want: Import, wanted: Sequence[Import]) -> bool:
+    """Whether an import for a function comes to the top of the module as well, and before it."""
+    return want.beside is not None and any(
+        other.beside is None
+        and (other.module, other.name, other.alias) == (want.module, want.name, want.alias)
+        and other.site < want.site
+        for other in wanted
+    )
+
+
+def _lines(source: Source, wants: Sequence[Import], *, is_late: bool = False) -> bytes:
+    """The imports of one module; a name that is imported as another has a line of its own. What
+    `is_late` follows other code, of which some linters have to be told.
+    """
     plain = sorted({want.spelled for want in wants if not want.alias})
     lines = [[name] for name in sorted({want.spelled for want in wants if want.alias})]
-    noqa = "  # noqa: F401" if all(want.unused for want in wants) else ""
+    codes = ["E402"] if is_late and b"E402" in source.data else []
+    codes += ["F401"] if all(want.unused for want in wants) else []
+    noqa = f"  # noqa: {', '.join(codes)}" if codes else ""
     text = ""
     for names in [plain, *lines] if plain else lines:
         line = f"from {wants[0].module} import {', '.join(names)}{noqa}"
@@ -349,7 +364,8 @@ def _new_line(
     gone: set[int],
 ) -> Edit:
     """The edit that adds an import of its own, where an import sorter would have it."""
-    module, line = wants[0].module, _lines(source, wants)
+    module = wants[0].module
+    line = _lines(source, wants, is_late=len(_after_barrier(source, before)) < len(before))
     blank = source.newline.encode()
     staying = [one for one in imports if id(one) not in gone]
     if not staying:

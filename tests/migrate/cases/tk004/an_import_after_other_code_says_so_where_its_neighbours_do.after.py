@@ -1,0 +1,13 @@
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(__file__))
+
+import tempfile  # noqa: E402
+
+import helpers  # noqa: E402
+from common.temp import temp_working_dir  # noqa: E402
+
+with temp_working_dir("module") as d:
+    helpers.work(str(d))
+print(tempfile.gettempdir())
