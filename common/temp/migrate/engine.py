@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import signal
 import sys
@@ -332,7 +333,7 @@ def _may_drop(module: Module) -> Callable[[Binding], bool]:
         standard = bool(top) and top in sys.stdlib_module_names
         if module.tree.is_wanted(module.path, binding.name):
             return False
-        if standard:
+        if standard or _is_imported_anyway(module, binding):
             return True
         # Of the module that it names, or of that from which it has a name.
         has_name = binding.dotted.endswith("." + NAME)
@@ -340,6 +341,14 @@ def _may_drop(module: Module) -> Callable[[Binding], bool]:
         return module.name != "__init__" and module.tree.is_pure(module.path, dotted)
 
     return may
+
+
+def _is_imported_anyway(module: Module, binding: Binding) -> bool:
+    """Whether the import brings another name, which is used, from the same module."""
+    if not isinstance(binding.node, ast.ImportFrom) or module.name == "__init__":
+        return False
+    others = [alias for alias in binding.node.names if NAME not in (alias.name, alias.asname)]
+    return any(module.scopes.uses(binding.scope, one.asname or one.name) for one in others)
 
 
 def _at_origin(
