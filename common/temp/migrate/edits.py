@@ -334,7 +334,7 @@ def _add_to_module(source: Source, wants: Sequence[Import], gone: set[int]) -> l
     before = [one for one in source.tree.body if source.span(one)[1] <= site]
     imports = [
         one
-        for one in _after_barrier(source, before)
+        for one in _after_barrier(source, before, wants)
         if isinstance(one, (ast.Import, ast.ImportFrom))
         and source.is_alone(one)
         and not (isinstance(one, ast.ImportFrom) and one.module == "__future__")
@@ -365,14 +365,15 @@ def _new_line(
 ) -> Edit:
     """The edit that adds an import of its own, where an import sorter would have it."""
     module = wants[0].module
-    line = _lines(source, wants, is_late=len(_after_barrier(source, before)) < len(before))
+    line = _lines(source, wants, is_late=len(_after_barrier(source, before, wants)) < len(before))
     blank = source.newline.encode()
     staying = [one for one in imports if id(one) not in gone]
     if not staying:
         if imports:
             start = source.line_span(imports[0].lineno)[0]
             return Edit(start, start, line)
-        return _add_first(source, before, line, blank)
+        barrier = len(before) - len(_after_barrier(source, before, wants)) - 1
+        return _add_first(source, before, line, blank, barrier)
     group = _group_for(source, staying, module)
     if group:
         for one in group:
@@ -393,9 +394,11 @@ def _new_line(
     return Edit(end, end, blank + line + follows)
 
 
-def _after_barrier(source: Source, before: Sequence[ast.stmt]) -> Sequence[ast.stmt]:
+def _after_barrier(
+    source: Source, before: Sequence[ast.stmt], wants: Sequence[Import]
+) -> Sequence[ast.stmt]:
     """What follows the last statement that changes `sys.path`, on which the import may depend, or
-    that may bring another meaning of any name.
+    that may bring another meaning of any name; which is welcome to, where nothing here uses it.
     """
     last = -1
     for index, statement in enumerate(before):
@@ -403,15 +406,17 @@ def _after_barrier(source: Source, before: Sequence[ast.stmt]) -> Sequence[ast.s
         changes_path = _TIES.search(source.data[start:end]) and not isinstance(
             statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
         )
-        if changes_path or is_unknown_star(statement):
+        used = not all(want.unused for want in wants)
+        if changes_path or (used and is_unknown_star(statement)):
             last = index
     return before[last + 1 :]
 
 
-def _add_first(source: Source, before: Sequence[ast.stmt], line: bytes, blank: bytes) -> Edit:
+def _add_first(
+    source: Source, before: Sequence[ast.stmt], line: bytes, blank: bytes, barrier: int
+) -> Edit:
     """The edit that adds the first import: after a docstring, `__future__` or `sys.path`."""
     leading = -1
-    barrier = len(before) - len(_after_barrier(source, before)) - 1
     for index, statement in enumerate(before):
         docstring = (
             index == 0

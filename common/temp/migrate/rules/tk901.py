@@ -84,7 +84,7 @@ def _task_names(module: Module) -> set[str]:
     """The names that tasks are given by `@task(name=…)`."""
     found = set()
     for call, meaning in module.calls:
-        if meaning.dotted in ("invoke.task", "invoke.tasks.task"):
+        if {"invoke.task", "invoke.tasks.task"} & {meaning.dotted, *meaning.possible}:
             for keyword in call.keywords:
                 if keyword.arg == "name" and isinstance(keyword.value, ast.Constant):
                     found.add(str(keyword.value.value))
