@@ -40,7 +40,7 @@ def find(module: Module) -> Iterator[Finding]:
     """Each test or fixture that has `tmp_path` for its children."""
     for function in module.scopes.nodes(ast.FunctionDef):
         parameter = _parameter(function)
-        if parameter is None:
+        if parameter is None or _is_another(module, function):
             continue
         is_fixture = fixture_scope(module, function) == "function"
         if not is_fixture and not (module.is_test and function.name.startswith("test")):
@@ -59,6 +59,17 @@ def _parameter(function: ast.FunctionDef) -> ast.arg | None:
     if arguments.defaults or arguments.posonlyargs or arguments.kwonlyargs:
         return None
     return next((one for one in arguments.args if one.arg == "tmp_path"), None)
+
+
+def _is_another(module: Module, function: ast.FunctionDef) -> bool:
+    """Whether `tmp_path` is not pytest's: a fixture of this module's, or given by a decorator."""
+    if any(one.name == "tmp_path" for one in module.scopes.nodes(ast.FunctionDef)):
+        return True
+    return any(
+        isinstance(node, ast.Constant) and "tmp_path" in str(node.value)
+        for decorator in function.decorator_list
+        for node in ast.walk(decorator)
+    )
 
 
 def _body(function: ast.FunctionDef) -> list[ast.stmt]:
