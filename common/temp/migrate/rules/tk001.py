@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from ..findings import Edit, Finding
-from ..helpers import NAME, OURS, Helper, is_label, local_helper, may_name
+from ..helpers import NAME, OURS, Helper, is_label, local_helper, may_name, read_helper
 from ..module import Module
 from ..scopes import Meaning
 from . import Rule
@@ -74,7 +74,9 @@ def _speaks_of_it(node: ast.Name | ast.Attribute, meaning: Meaning) -> bool:
         return True
     if any(dotted.rpartition(".")[2] == NAME for dotted in meaning.possible):
         return True
-    return isinstance(node, ast.Name) and node.id == NAME and meaning.binding is not None
+    if not isinstance(node, ast.Name) or node.id != NAME:
+        return False
+    return meaning.binding is not None or len(meaning.sources) > 1
 
 
 def _helper(module: Module, meaning: Meaning) -> tuple[Helper | None, str]:
@@ -86,9 +88,13 @@ def _helper(module: Module, meaning: Meaning) -> tuple[Helper | None, str]:
         helper, _, unsure = module.tree.helper(module.path, meaning.dotted)
         return helper, unsure
     if meaning.why == "star":
-        known = [module.tree.helper(module.path, dotted)[0] for dotted in meaning.possible]
-        return None, meaning.doubt if any(known) else ""
-    return None, meaning.doubt
+        known = [module.tree.helper(module.path, dotted) for dotted in meaning.possible]
+        return None, meaning.doubt if any(helper or unsure for helper, _, unsure in known) else ""
+    # Of several definitions one has to be the legacy one, or they are none of ours.
+    is_ours = not meaning.sources or any(
+        one.kind == "import" or read_helper(one.node, scopes) for one in meaning.sources
+    )
+    return None, meaning.doubt if is_ours else ""
 
 
 def _rewrite(module: Module, node: ast.expr, meaning: Meaning, helper: Helper) -> Finding:

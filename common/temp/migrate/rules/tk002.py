@@ -38,6 +38,7 @@ file that cannot be read. Unsafe, since code outside the tree may.
 
 def find(module: Module) -> Iterator[Finding]:
     """The definition, if the module has one."""
+    yield from _inside(module)
     binding = module_binding(module.scopes)
     if binding is None or binding.kind != "function" or module.is_fallback(binding.node):
         return
@@ -73,6 +74,21 @@ def find(module: Module) -> Iterator[Finding]:
         )
     else:
         yield _shim(module, node, helper, found)
+
+
+def _inside(module: Module) -> Iterator[Finding]:
+    """Each definition inside of a function or a class, of which a shim would say no more."""
+    for node in module.scopes.nodes(ast.FunctionDef):
+        inside = module.scopes.scope_of(node) is not module.scopes.module
+        if node.name == NAME and inside and not module.is_fallback(node):
+            helper = read_helper(node, module.scopes)
+            if helper is not None and not helper.is_shim:
+                yield module.finding(
+                    CODE,
+                    node,
+                    "defines the legacy get_temp_dir inside of other code",
+                    "delete it, and call get_debug_temp_dir() from common.temp",
+                )
 
 
 def _is_unused(module: Module) -> bool:

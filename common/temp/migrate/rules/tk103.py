@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 from ..findings import Finding
 from ..module import Module
 from . import Rule
-from .sites import made
+from .sites import MKDTEMP, TEMPORARY_DIRECTORY, made
 
 CODE = "TK103"
 EXPLAIN = """
@@ -19,6 +20,7 @@ that, and look at each caller, which gets a `Path`.
 
 def find(module: Module) -> Iterator[Finding]:
     """Each directory that is handed out."""
+    yield from _handed_on(module)
     for call, _, role in made(module):
         if role == "factory":
             yield module.finding(
@@ -27,6 +29,45 @@ def find(module: Module) -> Iterator[Finding]:
                 "a temporary directory that is handed out",
                 "let the callers enter temp_working_dir(), and look at what they do with the str",
             )
+
+
+def _handed_on(module: Module) -> Iterator[Finding]:
+    """Each place that speaks of the function itself: an alias, a subclass, a `partial`."""
+    scopes = module.scopes
+    for kind in (ast.Name, ast.Attribute):
+        for node in scopes.nodes(kind):
+            parent = scopes.parents[node]
+            called = isinstance(parent, ast.Call) and parent.func is node
+            if called or isinstance(parent, ast.Attribute) or module.is_fallback(node):
+                continue
+            if scopes.meaning(node).dotted not in (TEMPORARY_DIRECTORY, MKDTEMP):
+                continue
+            if not _says_the_type(module, node):
+                yield module.finding(
+                    CODE,
+                    node,
+                    f"`{ast.unparse(node)}` is handed on instead of called",
+                    "hand on temp_working_dir, and look at what is done with the str",
+                )
+
+
+def _says_the_type(module: Module, node: ast.expr) -> bool:
+    """Whether it is an annotation, or what something is compared with."""
+    below: ast.AST = node
+    for above in module.scopes.above(node):
+        match above:
+            case ast.arg():
+                return True
+            case ast.AnnAssign():
+                return below is above.annotation
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                return below is above.returns
+            case ast.Compare() | ast.Call(func=ast.Name(id="isinstance" | "issubclass" | "cast")):
+                return True
+            case ast.stmt():
+                return False
+        below = above
+    return False
 
 
 RULES = (

@@ -12,6 +12,7 @@ from .sites import Made, made
 from .tk008 import form_of
 
 CODE = "TK104"
+REMOVE = "shutil.rmtree"
 EXPLAIN = """
 What `mkdtemp` made stays until somebody deletes it. Here nobody does, or only if nothing fails on
 the way. By hand: `with temp_working_dir(…)` where it can end with a block, else
@@ -23,11 +24,9 @@ def find(module: Module) -> Iterator[Finding]:
     """Each `mkdtemp` without a certain end."""
     for site in made(module):
         if site.role == "loose" and form_of(module, site) is None:
-            removed = _removed(module, site)
-            what = (
-                f"a directory of mkdtemp() that line {removed} removes, if nothing fails before"
-                if removed
-                else "a directory of mkdtemp() that nobody removes"
+            line, how = _removed(module, site)
+            what = "a directory of mkdtemp() that " + (
+                f"line {line} {how}" if line else "nobody removes"
             )
             yield module.finding(
                 CODE,
@@ -37,23 +36,23 @@ def find(module: Module) -> Iterator[Finding]:
             )
 
 
-def _removed(module: Module, site: Made) -> int:
-    """The line that removes the directory by the name that it was given; 0 if none does."""
+def _removed(module: Module, site: Made) -> tuple[int, str]:
+    """The line that removes the directory by the name that it was given, and when; 0 if none."""
     statement = module.scopes.statement(site.call)
     if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Name):
-        return 0
+        return 0, ""
     name = statement.targets[0].id
     scope = module.scopes.find(name, module.scopes.scope_of(statement))
     if scope is None:
-        return 0
+        return 0, ""
     for use in module.scopes.uses(scope, name):
         call = module.scopes.parents[use]
-        if (
-            isinstance(call, ast.Call)
-            and module.scopes.meaning(call.func).dotted == "shutil.rmtree"
-        ):
-            return use.lineno
-    return 0
+        if isinstance(call, ast.Call):
+            if module.scopes.meaning(call.func).dotted == REMOVE:
+                return use.lineno, "removes, if nothing fails before"
+            if any(module.scopes.meaning(other).dotted == REMOVE for other in call.args):
+                return use.lineno, "has removed later"
+    return 0, ""
 
 
 RULES = (Rule(CODE, "mkdtemp that nobody removes", "", EXPLAIN, (b"mkdtemp",), find),)

@@ -1,4 +1,5 @@
 # case: options TK002
+# case: left TK002:8 inside of other code
 import time
 from pathlib import Path
 

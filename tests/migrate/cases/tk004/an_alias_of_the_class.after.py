@@ -1,3 +1,4 @@
+# case: left TK103:7 `mkdtemp` is handed on
 from tempfile import mkdtemp
 
 from common.temp import temp_working_dir

@@ -1,3 +1,4 @@
+# case: left TK103:7 `mkdtemp` is handed on
 from tempfile import TemporaryDirectory as TD, mkdtemp
 
 

@@ -1,0 +1,7 @@
+# case: left TK104:6 a directory of mkdtemp() that line 7 has removed later
+import atexit
+import shutil
+import tempfile
+
+d = tempfile.mkdtemp()
+atexit.register(shutil.rmtree, d, ignore_errors=True)
