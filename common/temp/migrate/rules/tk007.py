@@ -42,15 +42,18 @@ def find(module: Module) -> Iterator[Finding]:
             continue
         block = _block(module, statement)
         made = _made(module, block, statement, name)
-        if made is None:
-            continue
         found = module.finding(
             CODE,
             statement,
             f"makes .tmp/{label}; use TempManager.create_persistent_dir()",
             "a fixed path would become a fresh one",
         )
-        yield _propose(module, statement, name, label, made, found)
+        if made is not None:
+            yield _propose(module, statement, name, label, made, found)
+        elif line := _made_later(module, name, statement):
+            yield found.left(
+                f"makes .tmp/{label} on line {line}, but not by a plain mkdir() at once", _BY_HAND
+            )
 
 
 def _propose(
@@ -144,6 +147,18 @@ def _made(
     return None
 
 
+def _made_later(module: Module, name: str, statement: ast.stmt) -> int:
+    """The line that makes the directory at some other time; 0 if none does."""
+    scope = module.scopes.find(name, module.scopes.scope_of(statement))
+    for use in module.scopes.uses(scope, name) if scope is not None else ():
+        parent = module.scopes.parents[use]
+        if isinstance(parent, ast.Attribute) and parent.attr == "mkdir":
+            return use.lineno
+        if isinstance(parent, ast.Call) and module.scopes.meaning(parent.func).dotted in _MAKERS:
+            return use.lineno
+    return 0
+
+
 def _removed(module: Module, name: str, statement: ast.stmt) -> int:
     """The line that deletes the directory again; 0 if none does."""
     scope = module.scopes.find(name, module.scopes.scope_of(statement))
@@ -158,6 +173,7 @@ def _removed(module: Module, name: str, statement: ast.stmt) -> int:
     return 0
 
 
+_MAKERS = frozenset({"os.mkdir", "os.makedirs"})
 _REMOVERS = frozenset({"shutil.rmtree", "os.rmdir", "os.removedirs", "shutil.move", "os.rename"})
 
 RULES = (

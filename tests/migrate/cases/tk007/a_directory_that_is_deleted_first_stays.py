@@ -1,4 +1,5 @@
 # case: options unsafe TK007
+# case: left TK007:8 makes .tmp/x on line 10
 import shutil
 from pathlib import Path
 

@@ -1,4 +1,5 @@
 # case: options unsafe TK007
+# case: left TK007:7 makes .tmp/x on line 8
 import shutil
 from pathlib import Path
 
