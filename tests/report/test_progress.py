@@ -92,6 +92,13 @@ def test_a_line_says_how_far_it_is_and_for_how_long_it_will_go_on(
         assert written() == b"\rcleaning: 8 of 8 entries, 20 files, 2.0 KiB\x1b[K"
 
 
+def test_a_line_may_count_files_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "_FIRST_AFTER_SECONDS", 0)
+    with a_terminal(monkeypatch) as written:
+        ProgressLine("reading:", ("file", "files"))(64, 2048, of=500)
+        assert written() == b"\rreading: 64 of 500 files, 2.0 KiB\x1b[K"
+
+
 def test_a_line_does_not_guess_before_it_has_seen_something(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -52,7 +52,7 @@ def migrate(arguments: MigrateArguments) -> int:
     options = Options(arguments.unsafe, _codes(arguments.select, arguments.ignore))
     grounds = find_grounds(arguments.paths)
     seen: list[Seen] = []
-    failed = False
+    failed = 0
     line = ProgressLine("reading:", ("file", "files"))
     try:
         for ground in grounds:
@@ -68,17 +68,18 @@ def migrate(arguments: MigrateArguments) -> int:
                             check_clean(ground)
                             checked = True
                         result = _written(ground, result)
-                        failed = failed or bool(result.problem)
+                        failed += bool(result.problem)
                 # Only what is said of it is kept, so that memory does not grow with the tree.
                 seen.append(Seen(shown, replace(result, before=b"", after=result.after and b"")))
     finally:
         line.clear()
     sums = output.totals(sum(len(ground.selected) for ground in grounds), seen)
     _report(seen, sums, mode, arguments.output)
-    if sums.problems:
-        return 1 if failed and sums.problems == 1 else 3
-    left = sums.left + (0 if mode == "write" else sums.converted)
-    return int(bool(left) and mode != "write")
+    if sums.problems > failed:
+        return 3
+    if mode == "write":
+        return int(bool(failed))
+    return int(bool(sums.left or sums.converted))
 
 
 def _written(ground: Ground, result: FileResult) -> FileResult:
@@ -139,7 +140,12 @@ def _mode(arguments: MigrateArguments) -> str:
 def _codes(select: str | None, ignore: str | None) -> frozenset[str]:
     """The codes of the rules that run; a shorter text (`TK1`) is all that begin with it."""
     chosen = _named(select, "--select") if select is not None else frozenset(by_code())
-    return chosen - (_named(ignore, "--ignore") if ignore is not None else frozenset())
+    chosen -= _named(ignore, "--ignore") if ignore is not None else frozenset()
+    if not chosen:
+        raise InvalidSettings(
+            "--select and --ignore: no rule is left; leave out the one or the other"
+        )
+    return chosen
 
 
 def _named(text: str, flag: str) -> frozenset[str]:

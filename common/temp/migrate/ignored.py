@@ -15,6 +15,12 @@ EXPLAIN: Final = """
 Scratch in `.tmp`, and in the older `.temp`, is nothing for a commit. A new `.tmp` is ignored by a
 file of its own, but an older one, made by hand, is not.
 
+    build/
+becomes
+    build/
+    .tmp/
+    .temp/
+
 The lines `.tmp/` and `.temp/` are added at the end of the topmost `.gitignore`, as far as no
 pattern in the tree ignores these directories already; git is asked where it can be. A file that
 takes them up again by a pattern with `!` is reported.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import stat
 import tempfile
 
 from .findings import FileResult
@@ -21,6 +22,8 @@ def replace_file(top: str, result: FileResult) -> str:
     path = os.path.join(top, result.path)
     try:
         before = os.lstat(path)
+        if not stat.S_ISREG(before.st_mode):
+            return "is no plain file any more; left as it is"
         if before.st_nlink > 1:
             return "has other hard links, which would keep the old text; left as it is"
         descriptor, fresh = tempfile.mkstemp(".tmp", ".tempkeep-", os.path.dirname(path))

@@ -13,9 +13,18 @@ from .tk001 import helper_uses
 
 CODE = "TK100"
 EXPLAIN = """
-A name that two places bind (`try: from tempfile import TemporaryDirectory`, `except ImportError:`
-a backport), that a star import may bring, or that nothing binds, may mean something else than it
-seems to. Nothing is rewritten on a guess. By hand: import it once, by name, at the top.
+A name that two places bind, that a star import may bring, or that is bound nowhere, may mean
+something else than it seems to. Nothing is rewritten on a guess. By hand, import it once, by name,
+at the top:
+
+    try:
+        from tempfile import TemporaryDirectory
+    except ImportError:
+        from backports.tempfile import TemporaryDirectory
+becomes, by hand
+    from tempfile import TemporaryDirectory
+
+and the next run sees what it means.
 """
 TARGETS = frozenset(
     f"tempfile.{name}" for name in ("TemporaryDirectory", "mkdtemp", "mktemp", "NamedTemporaryFile")

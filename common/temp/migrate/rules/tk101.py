@@ -15,9 +15,16 @@ A directory that `setUp` makes and `tearDown` removes lives across methods, so n
 in its place, and if `setUp` fails halfway nobody removes it. By hand:
 
     def setUp(self):
-        self.dir = str(self.enterContext(temp_working_dir("export")))   # Python 3.11
+        self.work = tempfile.mkdtemp()
 
-and delete what `tearDown` does to it. In a pytest class, make a fixture instead.
+    def tearDown(self):
+        shutil.rmtree(self.work)
+becomes, by hand
+    def setUp(self):
+        self.work = self.enterContext(temp_working_dir("export"))
+
+Never rewritten, since other methods and subclasses use what is kept, which is then a `Path`. In a
+pytest class, make it a fixture.
 """
 
 

@@ -11,13 +11,16 @@ from .sites import made
 
 CODE = "TK102"
 EXPLAIN = """
-`self.x = TemporaryDirectory()`, a variable, or an `ExitStack` ends the directory at a time that the
-code alone decides, often that of garbage collection. By hand: give it a `with`, or enter
-`temp_working_dir()` where the old one was entered:
+A directory in an attribute, a variable or an `ExitStack` ends at a time that the code alone
+decides, often that of garbage collection. By hand, give it a `with` block, or enter the new one
+where the old one was entered:
 
+    self.work = stack.enter_context(tempfile.TemporaryDirectory())
+becomes, by hand
     self.work = stack.enter_context(temp_working_dir("export"))
 
-What is kept is then a `Path`, without `.name` and `.cleanup()`.
+Never rewritten, since nobody can say from here who uses it and until when. What is kept is a `Path`
+then, without `.name` and `.cleanup()`.
 """
 
 

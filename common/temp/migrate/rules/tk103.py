@@ -12,9 +12,17 @@ from .sites import MKDTEMP, TEMPORARY_DIRECTORY, made
 
 CODE = "TK103"
 EXPLAIN = """
-A factory returns or yields what `tempfile` made, or hands it on, so what becomes of the directory
-is decided elsewhere. By hand: let the callers enter `temp_working_dir()`, or let the factory return
-that, and look at each caller, which gets a `Path`.
+A function that returns or yields what `tempfile` made, or hands it on, leaves it to others when the
+directory ends, and mostly nobody ends it.
+
+    def scratch():
+        return tempfile.TemporaryDirectory()
+becomes, by hand
+    def scratch():
+        return temp_working_dir("scratch")
+
+Never rewritten, since every caller gets a `Path` then, and a context manager without `.name` and
+`.cleanup()`.
 """
 
 

@@ -15,8 +15,14 @@ CODE = "TK104"
 REMOVE = "shutil.rmtree"
 EXPLAIN = """
 What `mkdtemp` made stays until somebody deletes it. Here nobody does, or only if nothing fails on
-the way. By hand: `with temp_working_dir(…)` where it can end with a block, else
-`TempManager.create_persistent_dir(…)`, which a clean takes once the process is gone.
+the way. By hand, a block where it can end with one, else an entry, which a clean takes once the
+process is gone:
+
+    out = tempfile.mkdtemp()
+becomes, by hand
+    out = TempManager.create_persistent_dir("out", "work")
+
+Never rewritten, since nobody can say from here for how long it is needed.
 """
 
 

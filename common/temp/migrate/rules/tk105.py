@@ -13,8 +13,15 @@ CODE = "TK105"
 EXPLAIN = """
 `dir=` says where the directory is to be, `delete=False` that it stays, `ignore_cleanup_errors=`,
 `suffix=` and the like have reasons that nobody wrote down. `temp_working_dir` has one argument, the
-name. By hand: if the reason is gone, drop the argument; if it is not, `# tempkeep: keep TK105` and
-the reason on the line.
+name. By hand, drop the argument if its reason is gone, else keep the line and say the reason:
+
+    with tempfile.TemporaryDirectory(dir="/data") as d:
+becomes, by hand
+    with temp_working_dir("import") as d:
+or
+    with tempfile.TemporaryDirectory(dir="/data") as d:  # tempkeep: keep TK105 200 GB at a time
+
+Never rewritten, since the argument may matter.
 """
 
 

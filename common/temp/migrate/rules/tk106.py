@@ -12,8 +12,17 @@ from . import Rule
 CODE = "TK106"
 EXPLAIN = """
 `NamedTemporaryFile(delete=False)` leaves a file in the system's temporary directory that somebody
-has to delete, and mostly nobody does. By hand: `TempManager.auto_cleanup_file()` as a context
-manager, or a file in `temp_working_dir()`.
+has to delete, and mostly nobody does.
+
+    with tempfile.NamedTemporaryFile("w", delete=False) as file:
+        file.write(text)
+    upload(file.name)
+becomes, by hand
+    with TempManager.auto_cleanup_file("upload") as path:
+        path.write_text(text)
+        upload(path)
+
+Never rewritten, since nobody can say from here for how long the file is needed.
 """
 
 

@@ -10,8 +10,16 @@ from . import Rule
 
 CODE = "TK107"
 EXPLAIN = """
-`mktemp` gives a name that somebody else may take before it is used. By hand: a name of your own in
-`temp_working_dir()`.
+`mktemp` gives a name that somebody else may take before it is used; on a shared machine that is a
+way to have another's file overwritten.
+
+    path = tempfile.mktemp(".csv")
+    export(path)
+becomes, by hand
+    with temp_working_dir("export") as work:
+        export(work / "export.csv")
+
+Never rewritten, since nobody can say from here what is made at that path, and for how long.
 """
 
 

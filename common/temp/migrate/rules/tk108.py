@@ -10,8 +10,14 @@ from . import Rule
 
 CODE = "TK108"
 EXPLAIN = """
-After `from tempfile import *` nobody can say what a name means without running the code. By hand:
-import the names that are used; then the other rules see them.
+After a star import nobody can say what a name means without running the code.
+
+    from tempfile import *
+becomes, by hand
+    from tempfile import TemporaryDirectory, mkdtemp
+
+Never rewritten, since other modules may take names from this one that it got so. Once the names are
+imported, the other rules see them.
 """
 
 

@@ -11,9 +11,20 @@ from .sites import made
 
 CODE = "TK109"
 EXPLAIN = """
-A fixture with the scope class, module or session shares one directory among tests, which may lean
-on what another left in it. By hand: give each test its own, or keep the scope and use
-`temp_working_dir` after a look at the tests.
+A fixture of the scope class, module, package or session shares one directory among tests, which may
+lean on what another left in it.
+
+    @pytest.fixture(scope="session")
+    def archive():
+        with tempfile.TemporaryDirectory() as d:
+            yield build(Path(d))
+becomes, by hand
+    @pytest.fixture(scope="session")
+    def archive():
+        with temp_working_dir("archive") as d:
+            yield build(d)
+
+Never rewritten, since the tests have to be looked at first: mostly each can have its own.
 """
 
 

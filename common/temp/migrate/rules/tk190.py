@@ -10,8 +10,12 @@ from ..suppress import CODE
 from . import NEVER, Rule
 
 EXPLAIN = """
-`# tempkeep: keep TK004 the uploader needs it on its disk` keeps a line as it is, and says which
-rule and why. One that suppresses nothing any more, or does not say what and why, misleads.
+A suppression keeps a line as it is; it says which rule, and why:
+
+    work = tempfile.mkdtemp()  # tempkeep: keep TK104 the uploader deletes it
+
+One that suppresses nothing any more misleads, and so does one that does not say which rule and why.
+Both are reported, and neither is rewritten; the line is kept all the same.
 """
 
 

@@ -1,0 +1,205 @@
+"""Whether the package can be imported where a file runs: what is said, against what Python does."""
+
+from __future__ import annotations
+
+import os
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+from common.temp.migrate.importable import why_not
+from common.temp.migrate.source import Source
+from tests.migrate.trees import write
+from tests.support import REPOSITORY, run
+
+COPY = {f"common/temp/{name}": "" for name in ("__init__.py", "contexts.py")}
+"""As much of a copy of the package as is looked for."""
+
+PROJECT = '[project]\nname = "app"\nversion = "1"\ndependencies = [{}]\n'
+
+
+@pytest.fixture
+def top(tmp_path: Path) -> Path:
+    return tmp_path / "tree"
+
+
+def said(top: Path, path: str) -> str:
+    """What is said of the file at `path`."""
+    data = (top / path).read_bytes()
+    return why_not(str(top), path, data, Source(data).tree)
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment that runs this has no package: only what lies in the tree counts."""
+    from common.temp.migrate import importable
+
+    monkeypatch.setattr(importable, "_environment_has_it", lambda: False)
+
+
+# -- a copy of the package in the tree ------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("run.py", ""),
+        ("tools/run.py", "import sys\nsys.path.insert(0, '{top}')\n"),
+        (
+            "tools/run.py",
+            "import sys, os\nsys.path.append(os.path.dirname(os.path.dirname(__file__)))\n",
+        ),
+        (
+            "tools/run.py",
+            "import sys\nfrom pathlib import Path\n"
+            "ROOT = Path(__file__).resolve().parents[1]\nsys.path.insert(0, str(ROOT))\n",
+        ),
+        (
+            "tools/run.py",
+            "import os, sys\n"
+            "sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))\n",
+        ),
+    ],
+)
+def test_a_copy_that_the_file_itself_reaches_is_enough(top: Path, path: str, text: str) -> None:
+    write(top, {**COPY, path: text.format(top=top)})
+    if "{top}" not in text:
+        assert said(top, path) == ""
+    proof = text.format(top=top) + "import common.temp.contexts\n"
+    write(top, {path: proof})
+    environment = {"PYTHONPATH": "", "PYTHONSAFEPATH": ""}
+    done = run([sys.executable, "-S", str(top / path)], cwd=top.parent, **environment)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "import sys\nsys.path.insert(0, 'elsewhere')\n",
+        "import sys\nsys.path.insert(0, find_root())\n",
+        "import sys\nif sys.argv:\n    sys.path.insert(0, '..')\n",
+    ],
+)
+def test_a_copy_that_nothing_leads_to_is_not(top: Path, text: str) -> None:
+    write(top, {**COPY, "tools/run.py": text})
+
+    assert "install tempkeep" in said(top, "tools/run.py")
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"pyproject.toml": '[tool.pytest.ini_options]\npythonpath = ["."]\n'},
+        {"pytest.ini": "[pytest]\npythonpath = .\n"},
+        {"setup.cfg": "[tool:pytest]\npythonpath = . src\n"},
+        {"conftest.py": ""},
+        {"app/conftest.py": "import os, sys\nsys.path.insert(0, os.path.join(__file__, '../..'))"},
+    ],
+)
+def test_a_test_reaches_what_pytest_puts_on_its_path(top: Path, settings: dict[str, str]) -> None:
+    write(top, {**COPY, **settings, "app/tests/test_run.py": "", "app/run.py": ""})
+
+    assert said(top, "app/tests/test_run.py") == ""
+    assert said(top, "app/run.py") != ""
+
+
+@pytest.mark.usefixtures("alone")
+def test_in_the_mode_importlib_a_conftest_puts_nothing_on_the_path(top: Path) -> None:
+    settings = '[tool.pytest.ini_options]\naddopts = ["--import-mode=importlib"]\n'
+    write(top, {**COPY, "pyproject.toml": settings, "conftest.py": "", "app/test_run.py": ""})
+
+    assert "install tempkeep" in said(top, "app/test_run.py")
+
+
+@pytest.mark.usefixtures("alone")
+def test_who_imports_another_part_of_common_reaches_the_package_beside_it(top: Path) -> None:
+    write(top, {**COPY, "common/paths.py": "", "app/run.py": "from common.paths import x\n"})
+    write(top, {"app/other.py": "from uncommon.paths import x\n"})
+
+    assert said(top, "app/run.py") == ""
+    assert said(top, "app/other.py") != ""
+
+
+@pytest.mark.parametrize("shadow", ["common/__init__.py", "common.py", "src/common/__init__.py"])
+def test_another_common_hides_the_package(top: Path, shadow: str) -> None:
+    write(top, {shadow: "", "app/run.py": ""})
+
+    assert said(top, "app/run.py") == f"{shadow} hides the package common.temp; rename it"
+
+
+def test_a_regular_package_common_with_the_copy_in_it_does_not(top: Path) -> None:
+    write(top, {**COPY, "common/__init__.py": "", "run.py": ""})
+
+    assert said(top, "run.py") == ""
+
+
+# -- dependencies and environments ----------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"pyproject.toml": PROJECT.format('"tempkeep>=0.1"')},
+        {"pyproject.toml": PROJECT.format("") + '[dependency-groups]\ndev = ["tempkeep"]\n'},
+        {
+            "pyproject.toml": PROJECT.format("")
+            + '[project.optional-dependencies]\nt = ["TempKeep"]\n'
+        },
+        {"pyproject.toml": '[tool.poetry.dependencies]\ntempkeep = "*"\n'},
+        {"requirements.txt": "requests\ntempkeep==0.1  # scratch\n"},
+        {"setup.cfg": "[options]\ninstall_requires =\n    requests\n    tempkeep\n"},
+        {"setup.py": 'setup(install_requires=["requests", "tempkeep"])\n'},
+    ],
+)
+def test_a_project_that_declares_it_has_it(top: Path, settings: dict[str, str]) -> None:
+    write(top, {**settings, "src/app/run.py": ""})
+
+    assert said(top, "src/app/run.py") == ""
+
+
+@pytest.mark.parametrize("name", ["tempkeep-extras", "nottempkeep", "tempkeeper"])
+def test_another_distribution_is_not_it(top: Path, name: str) -> None:
+    write(top, {"pyproject.toml": PROJECT.format(f'"{name}"'), "src/app/run.py": ""})
+
+    assert said(top, "src/app/run.py") == "add tempkeep to the dependencies of this project"
+
+
+def test_what_is_shipped_without_the_dependency_is_told_to_add_it(top: Path) -> None:
+    files = {"lib/pyproject.toml": PROJECT.format('"requests"'), "lib/app/__init__.py": ""}
+    write(top, {**files, "lib/app/run.py": "", "lib/tests/test_run.py": "", "lib/tasks.py": ""})
+
+    assert said(top, "lib/app/run.py") == "add tempkeep to the dependencies of lib"
+    # These run in the environment in which one works, which is this one.
+    assert said(top, "lib/tests/test_run.py") == said(top, "lib/tasks.py") == ""
+
+
+def test_what_runs_in_this_environment_has_what_that_has(top: Path) -> None:
+    write(top, {"scripts/run.py": ""})
+
+    assert said(top, "scripts/run.py") == ""
+
+
+@pytest.mark.parametrize("how", ["not", "installed", "linked"])
+def test_an_environment_of_the_project_s_own_is_asked_and_not_run(top: Path, how: str) -> None:
+    write(top, {"app/run.py": ""})
+    venv.create(top / "app" / ".venv", with_pip=False)
+    (packages,) = (top / "app" / ".venv" / "lib").glob("*/site-packages")
+    if how == "installed":
+        write(packages, COPY)
+    elif how == "linked":
+        (packages / "tempkeep.pth").write_text(f"{REPOSITORY}\n")
+
+    why = said(top, "app/run.py")
+
+    python = top / "app" / ".venv" / "bin" / "python"
+    done = run([str(python), "-c", "import common.temp.contexts"], cwd=top, PYTHONPATH="")
+    assert (why == "") == (done.returncode == 0)
+    assert why == ("install tempkeep in app/.venv first" if how == "not" else "")
+    assert os.path.isfile(python)
