@@ -29,7 +29,8 @@ NAME = "test_made_up.py"
 def reworked(project: Path, data: bytes, *, unsafe: bool = False) -> FileResult:
     """What a run would make of a module with this text."""
     tree = Tree(str(project), {NAME: gather(data)}, frozenset())
-    return rework(str(project), NAME, data, tree, Options(unsafe=unsafe))
+    options = Options(unsafe=unsafe)
+    return rework(str(project), NAME, data, tree, options, options.rules)
 
 
 def told(project: Path, data: bytes) -> str:
