@@ -55,6 +55,11 @@ SAFE = (
     "print((lambda: os.path.isdir(D))())",
     "try:\n    os.listdir(os.path.join(D, 'none'))\nexcept OSError:\n    print('none')",
     "del D\nprint('deleted')",
+    "print('ü😀', os.path.isdir(D), 'ü')",
+    "x = 'ü'; print(os.path.isdir(D), x)  # ü",
+    "print(os.path.isdir(\n    D,  # over several lines\n))",
+    "print(\\\n    os.path.isdir(D))",
+    'text = """several\nlines # and no comment\n"""\nprint(text, os.path.isdir(D))',
     "for name in sorted(os.listdir(D)):\n    print(os.path.exists(os.path.join(D, name)))",
 )
 """Uses of `D` that mean the same for a `Path`; `@` is a number of its own."""
@@ -208,8 +213,8 @@ def get_temp_dir(prefix):
 OTHER_HELPERS = (
     """\
 def get_temp_dir(prefix='temp'):
-    base = Path('.tmp')
-    base.mkdir(exist_ok=True)
+    base = Path('.tmp') / 'all'
+    base.mkdir(parents=True, exist_ok=True)
     return base
 """,
     """\
@@ -310,7 +315,7 @@ class _Maker:
         """A `with`, and what is done in it."""
         local, made = self.constructor()
         name = self.pick("d", "d", "d", "tmp", "tmpdir")
-        if self.chance(25):
+        if self.chance(35):
             return [*local, *self.siblings(made, name)]
         if self.chance(5):
             return [*local, *self.asked_later(made, name)]
@@ -438,6 +443,7 @@ def modules(draw: Draw) -> Made:
         body += ["", "", *maker.pick(*kinds).rstrip("\n").split("\n"), "", ""]
         maker.has_helper = True
     for index in range(draw(st.integers(1, 3))):
+        body += ["\x0c"] if maker.chance(10) else []
         body += maker.function(f"work{index}") if maker.chance(60) else ["", *maker.block()]
     shadow = maker.pick(
         [], [], [], [], [], [],

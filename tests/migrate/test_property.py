@@ -8,6 +8,7 @@ import io
 import os
 import shutil
 import sys
+import tokenize
 import warnings
 from collections import Counter
 from collections.abc import Callable
@@ -75,6 +76,7 @@ def test_a_rewritten_module_prints_what_it_printed_before(
             return
         count.update(finding.code for finding in result.of("convertible"))
         ast.parse(result.after)
+        assert comments(made.data) - comments(result.after) == Counter()
         before = told(project, made.data)
         # A local import that comes too late is no longer missed by what does without it.
         if not before.endswith("raised UnboundLocalError\n"):
@@ -87,6 +89,12 @@ def test_a_rewritten_module_prints_what_it_printed_before(
     rewritten = {code: count[code] for code in ("TK001", "TK002", "TK003", "TK004")}
     figure(f"made-up modules, {'--unsafe' if unsafe else 'safe rules'}: {dict(count)}")
     assert all(rewritten.values()), rewritten
+
+
+def comments(data: bytes) -> Counter[str]:
+    """Each comment of a module, and how often it is there."""
+    tokens = tokenize.tokenize(io.BytesIO(data).readline)
+    return Counter(token.string for token in tokens if token.type == tokenize.COMMENT)
 
 
 def in_function(use: str, made: str) -> bytes:
