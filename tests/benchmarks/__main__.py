@@ -18,7 +18,7 @@ from dataclasses import asdict
 import pytest
 from tabulate import tabulate
 
-from tests.benchmarks import deciding, removing, scanning, start
+from tests.benchmarks import deciding, migrating, removing, scanning, start
 from tests.benchmarks.figures import Figure, Options, say
 from tests.support import REPOSITORY
 
@@ -34,6 +34,7 @@ FIGURES: dict[str, Callable[[Options], Iterator[Figure]]] = {
     "tiny": removing.tiny,
     "first-byte": removing.first_byte,
     "memory": removing.memory,
+    "migrating": migrating.migrating,
 }
 
 
