@@ -317,8 +317,9 @@ def clean(c: Context, temp_age_hours: str | None = None, dry_run: bool = False) 
 class _Paths(Argument):
     """Any number of paths after the task's name; invoke itself knows only one for each argument.
 
-    While invoke reads tokens it takes those that belong to an argument without a value; so this has
-    none until it is asked at the end whether one is missing.
+    While invoke reads tokens it gives those that it does not know to an argument without a value,
+    so this one has none as long as invoke asks from there. Should invoke be built otherwise one
+    day, `--paths` still works, and a bare path ends with invoke's own error.
     """
 
     @property

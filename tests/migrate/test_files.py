@@ -98,6 +98,14 @@ def test_a_single_file_may_be_named_and_need_not_end_with_py(top: Path) -> None:
     assert ground.selected == ("a.py", "tool")
 
 
+def test_a_file_that_is_reached_by_two_paths_is_looked_at_once(top: Path) -> None:
+    write(top, {"a.py": SITE, "lib/b.py": SITE})
+
+    grounds = find_grounds([str(top), str(top / "lib"), str(top / "lib" / "b.py"), str(top)])
+
+    assert [path for ground in grounds for path in ground.selected] == ["a.py", "lib/b.py"]
+
+
 def test_a_path_that_is_not_there_is_an_error_that_names_it(top: Path) -> None:
     with pytest.raises(InvalidSettings, match="nowhere does not exist"):
         find_grounds([str(top / "nowhere")])

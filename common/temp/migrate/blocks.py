@@ -24,7 +24,8 @@ def without(
             return None
         first, last = source.line_of(start), source.line_of(end)
         stop = source.line_span(last)[1]
-        if source.comments_in(source.line_span(first)[0], stop):
+        top = source.line_span(first)[0]
+        if source.comments_in(top, stop) or b"\f" in source.data[top:start]:
             return None
         if at_head and index == len(statements) - 1:
             while last < len(source.starts) and is_blank(source, last + 1):
@@ -37,9 +38,9 @@ def without(
 
 
 def is_blank(source: Source, line: int) -> bool:
-    """Whether there is nothing on a line but white space, and it is not the last, empty one."""
+    """Whether there is nothing on a line but spaces and tabs, and it is not the last, empty one."""
     start, end = source.line_span(line)
-    return start < end and not source.data[start:end].strip()
+    return start < end and not source.data[start:end].strip(b" \t\r\n")
 
 
 def indented(source: Source, first: int, last: int, unit: bytes) -> list[Edit]:

@@ -20,6 +20,10 @@ _WIDTH: Final = 88
 _TIES: Final = re.compile(rb"\bsys\s*\.\s*path\b")
 
 
+class NoRoom(Exception):
+    """A rewrite that would be right but for the way in which the file is written."""
+
+
 def compatible(findings: Iterable[Finding]) -> list[Finding]:
     """Of `findings` as many, in their order, as do not edit the same bytes."""
     chosen: list[Finding] = []
@@ -43,8 +47,9 @@ def rewrite(
 ) -> tuple[bytes, list[Edit]]:
     """The text of `source` after the edits of `findings`, and all edits that were made.
 
-    `may_drop` says of an import that is used no more whether it may go. Raises `Unreadable` where
-    what came out would not be sound; then nothing is to be changed.
+    `may_drop` says of an import that is used no more whether it may go. Raises `NoRoom` where an
+    import has no place, `Unreadable` where what came out would not be sound; nothing is to be
+    changed then.
     """
     edits = [edit for finding in findings for edit in finding.edits]
     dropped = _unused(source, scopes, edits, may_drop)
@@ -185,6 +190,8 @@ def _is_plain(binding: Binding, source: Source, scopes: Scopes) -> bool:
     if binding.alias.asname == binding.alias.name or not source.is_alone(statement):
         return False
     start, end = source.span(statement)
+    if b"\f" in source.data[source.line_span(statement.lineno)[0] : start]:
+        return False
     return not source.comments_in(start, source.line_span(source.line_of(end))[1])
 
 
@@ -433,7 +440,7 @@ def _add_first(
     if leading >= 0:
         anchor = before[leading]
         if not source.is_alone(anchor):
-            raise Unreadable("has no line of its own for an import; left as it is")
+            raise NoRoom("there is no line of its own for an import")
         end = _end_of_lines(source, anchor)
         return Edit(end, end, blank + line)
     first = source.tree.body[0]
@@ -456,7 +463,9 @@ def _extend(
         greater = next((alias for alias in staying if alias.name > name), None)
         beside = greater or last
         joint = b", "
-        if beside.lineno != statement.lineno:
+        first = source.span(statement.names[0])[0]
+        broken = b"(" in source.data[source.span(statement)[0] : first]
+        if broken and beside.lineno != statement.lineno:
             joint = f",{source.newline}".encode() + source.indent(beside.lineno)
         start, end = source.span(beside)
         if greater is not None:

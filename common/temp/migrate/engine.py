@@ -275,6 +275,9 @@ def rework(
             try:
                 data, done = edits.rewrite(source, module.scopes, chosen, _may_drop(module))
                 after = source.encode(data)
+            except edits.NoRoom as error:
+                found = [f.left(f"{f.message}: {error}") if f in chosen else f for f in found]
+                chosen = []
             except Unreadable as error:
                 problem, chosen = str(error), []
         picked = {id(finding) for finding in chosen}

@@ -62,6 +62,7 @@ def find_grounds(paths: Sequence[str]) -> list[Ground]:
             outside = whole if os.path.isdir(whole) else os.path.dirname(whole)
             asked.setdefault((outside, False), []).append(whole)
     grounds = []
+    taken: set[str] = set()
     for (top, git), wholes in sorted(asked.items()):
         named = {os.path.relpath(one, top) for one in wholes if os.path.isfile(one)}
         listed = _listed(top) if git else _walked(top)
@@ -71,8 +72,11 @@ def find_grounds(paths: Sequence[str]) -> list[Ground]:
         selected = tuple(
             path
             for path in files
-            if (path in named or path.startswith(tuple(prefixes))) and not path.startswith(ours)
+            if (path in named or path.startswith(tuple(prefixes)))
+            and not path.startswith(ours)
+            and os.path.join(top, path) not in taken
         )
+        taken |= {os.path.join(top, path) for path in selected}
         files = tuple(path for path in files if not path.startswith(ours))
         grounds.append(Ground(top, files, selected, git))
     return grounds

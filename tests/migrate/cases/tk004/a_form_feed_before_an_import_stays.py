@@ -1,0 +1,7 @@
+import os
+import tempfile
+
+
+def main():
+    with tempfile.TemporaryDirectory() as d:
+        print(d, os)
