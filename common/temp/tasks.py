@@ -9,14 +9,13 @@ import io
 import os
 import sys
 from collections.abc import Callable
-from types import FrameType
-from typing import Any
 
 from invoke.collection import Collection
 from invoke.context import Context
 from invoke.exceptions import Exit
-from invoke.parser.argument import Argument
-from invoke.tasks import Task, task
+from invoke.tasks import task
+
+from .arguments import NameOrList, WithPaths
 
 __all__ = [
     "clean",
@@ -225,36 +224,9 @@ def temp_unpin(c: Context, path: str) -> None:
     _run(lambda: commands.unpin_entry(path, dry_run=bool(c.config.run.dry)))
 
 
-class _NameOrList(Task[Any]):
-    """A task whose name is not asked for where `--list` is given."""
-
-    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
-        """The arguments, as invoke wants them."""
-        arguments = super().get_arguments(ignore_unknown_help)
-        (listing,) = (argument for argument in arguments if argument.name == "list")
-        for index, argument in enumerate(arguments):
-            if argument.name == "name":
-                arguments[index] = _Name(argument, listing)
-        return arguments
-
-
-class _Name(Argument):
-    def __init__(self, argument: Argument, listing: Argument) -> None:
-        self.__dict__.update(argument.__dict__)
-        self._listing = listing
-
-    @property
-    def value(self) -> Any:
-        return "" if self._value is None and self._listing.value else self._value
-
-    @value.setter
-    def value(self, text: str) -> None:
-        self.set_value(text, cast=True)
-
-
 @task(
     auto_shortflags=False,
-    klass=_NameOrList,
+    klass=NameOrList,
     help={
         "name": "What to put back: its name in the archive, or the path that it had.",
         "list": "List what is in the archive.",
@@ -279,7 +251,7 @@ def temp_restore(c: Context, name: str, list: bool = False) -> None:  # noqa: A0
     help={
         "dry-run": "Say what would move and why the rest stays; write nothing.",
         "all-projects": "All projects of the monorepo, not only this one.",
-    }
+    },
 )
 def temp_adopt(c: Context, dry_run: bool = False, all_projects: bool = False) -> None:
     """Move what the older helper left in .tmp into its category, and list what lies in .temp.
@@ -295,6 +267,7 @@ def temp_adopt(c: Context, dry_run: bool = False, all_projects: bool = False) ->
 
 
 @task(
+    auto_shortflags=False,
     help={
         "temp-age-hours": "Only scratch whose newest change is older; artefacts go at any age.",
         "dry-run": "Say what would go and why; write nothing.",
@@ -314,46 +287,9 @@ def clean(c: Context, temp_age_hours: str | None = None, dry_run: bool = False) 
     )
 
 
-class _Paths(Argument):
-    """Any number of paths after the task's name; invoke itself knows only one for each argument.
-
-    While invoke reads tokens it gives those that it does not know to an argument without a value,
-    so this one has none as long as invoke asks from there. Should invoke be built otherwise one
-    day, `--paths` still works, and a bare path ends with invoke's own error.
-    """
-
-    @property
-    def value(self) -> object:
-        caller: FrameType | None = sys._getframe(1)
-        while caller is not None and caller.f_code.co_name in (
-            "missing_positional_args",
-            "<listcomp>",
-        ):
-            caller = caller.f_back
-        if caller is not None and caller.f_code.co_name in ("handle", "see_positional_arg"):
-            return None
-        return self._value
-
-    @value.setter
-    def value(self, arg: str) -> None:
-        self.raw_value = arg
-        self._value = [*(self._value or ()), arg]
-
-
-class _WithPaths(Task):  # type: ignore[type-arg] # cannot be subscripted when it runs
-    """A task whose argument `paths` takes what follows it: `inv temp-migrate src tests`."""
-
-    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
-        found: list[Argument] = super().get_arguments(ignore_unknown_help)
-        for index, argument in enumerate(found):
-            if argument.name == "paths":
-                names = argument.names
-                found[index] = _Paths(names=names, kind=list, help=argument.help, positional=True)
-        return found
-
-
 @task(
-    klass=_WithPaths,
+    auto_shortflags=False,
+    klass=WithPaths,
     iterable=["paths"],
     help={
         "paths": "Files and directories, after the task's name; without, the working directory.",
