@@ -48,6 +48,7 @@ from tests.support import (
     plain_user,
     process,
     run,
+    stored,
 )
 
 NAMES = re.compile(r"pipeline_artifacts_[0-9]{8}_[0-9]{6}(-[0-9a-f]{8})?")
@@ -285,6 +286,7 @@ def test_the_configuration_has_the_keys_of_the_file() -> None:
         ("archive_before_delete", 1),
         ("archive_location", ""),
         ("archive_location", 3),
+        ("archive_format", "zip"),
         ("dry_run", "yes"),
         ("exclude_patterns", "pipeline_*"),
         ("exclude_patterns", [1]),
@@ -307,6 +309,7 @@ def test_a_value_that_the_file_could_not_have_is_refused_by_its_key(key: str, va
         ({"max_runs_to_keep": 0, "min_free_space_gb": 1.5, "dry_run": True}, ...),
         ({"archive_before_delete": True, "archive_location": "elsewhere"}, ...),
         ({"archive_location": Path("elsewhere")}, {"archive_location": "elsewhere"}),
+        ({"archive_format": "tar.zst"}, ...),
         ({"exclude_patterns": ["a*", "b"]}, ...),
         ({"exclude_patterns": ("a*", "b")}, {"exclude_patterns": ["a*", "b"]}),
         ({"exclude_patterns": None}, {}),
@@ -421,6 +424,19 @@ def test_archiving_on_the_same_disk_frees_nothing_and_the_figure_says_so(base: P
     assert sorted(kept) == [name_of(1), name_of(2)]
 
 
+def test_runs_are_archived_in_the_format_that_is_asked_for(base: Path) -> None:
+    make_runs(base, 2)
+    done = clean(
+        base,
+        max_runs_to_keep=1,
+        archive_before_delete=True,
+        archive_location="old",
+        archive_format="tar.gz",
+    )
+    assert (done["directories_archived"], done["errors"]) == (1, [])
+    assert stored(base / "old") == [f"{name_of(1)}.tar.gz"]
+
+
 def test_archiving_on_another_disk_frees_what_it_took(base: Path, tmp_path: Path) -> None:
     make_runs(base, 2)
     size = size_on_disk(base / name_of(1))
@@ -464,6 +480,23 @@ def test_where_less_is_free_than_is_wanted_what_nothing_protects_goes(base: Path
     make_runs(base, 3)
     clean(base, min_free_space_gb=10**9, exclude_patterns=[name_of(1)])
     assert runs(base) == [name_of(1)]
+
+
+def test_on_a_low_disk_the_oldest_archives_of_runs_go_before_any_run(tmp_path: Path) -> None:
+    with mounted(tmp_path / "disk", "size=8m") as disk:
+        base = disk / "base"
+        make_runs(base, 4)
+        for number in range(4):
+            (base / name_of(number) / "noise").write_bytes(os.urandom(1 << 20))
+            age(base / name_of(number), number + 1)
+        config: dict[str, Any] = {"archive_before_delete": True, "archive_location": "old"}
+        assert clean(base, max_runs_to_keep=2, **config)["directories_archived"] == 2
+        done = clean(base, min_free_space_gb=4.5 / 1024, max_runs_to_keep=2, **config)
+        assert (done["candidates_identified"], done["errors"]) == (0, [])
+        assert done["space_freed_bytes"] > 1 << 20
+        assert stored(base / "old") == [name_of(2)]
+        assert (base / name_of(0)).is_dir()
+        assert (base / name_of(1)).is_dir()
 
 
 def test_a_live_processs_run_stays_and_goes_when_that_is_killed(base: Path) -> None:

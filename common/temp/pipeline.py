@@ -63,6 +63,7 @@ class CleanupConfig:
     max_runs_to_keep: int | None = None
     archive_before_delete: bool = False
     archive_location: str | os.PathLike[str] | None = None
+    archive_format: str = "dir"
     dry_run: bool = False
     exclude_patterns: Sequence[str] = ()
     min_free_space_gb: float | None = None
@@ -190,7 +191,7 @@ class ArtifactCleaner:
         gone = {outcome.step.entry.path for outcome in report.done}
         failed = [
             f"{outcome.step.entry.path}: {outcome.detail}"
-            for outcome in report.outcomes
+            for outcome in (*report.dropped, *report.outcomes)
             if outcome.status == "failed"
         ]
         unseen = [
@@ -273,12 +274,18 @@ def _sweep(base: Path, settings: Settings, *, force: bool, keep: str) -> Report:
         time.time(),
         layout=PIPELINE,
         disposal=settings.disposal,
+        archive=settings.archive_path(),
         sizes=False,
         workers=settings.workers,
     )
     if settings.dry_run and not force:
         return Report(plan, problems=plan.problems)
-    return execute(plan, archive=settings.archive_path(), workers=settings.workers)
+    return execute(
+        plan,
+        archive=settings.archive_path(),
+        archive_format=settings.archive_format,
+        workers=settings.workers,
+    )
 
 
 def _check_base(base: Path) -> None:

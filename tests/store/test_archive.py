@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import json
 import os
-import random
 import re
 import shutil
 import socket
@@ -32,9 +31,10 @@ from common.temp.store.archive import (
     list_archive,
 )
 from common.temp.store.claim import HoldingArea, NotClaimed
-from common.temp.store.contents import Item, digest, tree
+from common.temp.store.contents import Item, digest
 from common.temp.store.pinning import write_pin
 from common.temp.store.sweep import execute, prepare
+from tests.store.trees import long_chain, rich, seen
 from tests.support import (
     EVERYTHING,
     listing,
@@ -62,54 +62,6 @@ def manifest(archive: Path, name: str) -> dict[str, Any]:
     """The manifest of what is called `name`."""
     said: dict[str, Any] = json.loads((archive / f"{name}{MANIFEST}").read_text())
     return said
-
-
-def rich(path: Path) -> Path:
-    """A tree with all that a tree can hold and everybody may make."""
-    (path / "deep" / "er").mkdir(parents=True)
-    (path / "deep" / "er" / "data").write_bytes(random.Random(0).randbytes(300_000))
-    (path / "deep" / "link").symlink_to("er/data")
-    (path / "outwards").symlink_to("/etc/passwd")
-    (path / "run.sh").write_text("#!/bin/sh\n")
-    (path / "run.sh").chmod(0o755)
-    (path / "secret").write_text("x")
-    (path / "secret").chmod(0o600)
-    (path / "empty").touch()
-    (path / "no files").mkdir()
-    os.link(path / "deep" / "er" / "data", path / "zweiter")
-    os.link(path / "deep" / "link", path / "also", follow_symlinks=False)
-    os.mkfifo(path / "fifo")
-    (path / "read only").mkdir()
-    (path / "read only" / "file").write_text("1")
-    (path / "read only").chmod(0o500)
-    for name in (b"\xff\xfe", b"new\nline", b"-C", b"back\\slash", b"\xc3\xa4", b" ", b"x" * 255):
-        Path(os.fsdecode(os.fsencode(path) + b"/" + name)).write_bytes(name)
-    with open(path / "sparse", "wb") as file:
-        file.seek(3_000_000)
-        file.write(b"end")
-        file.truncate(8_000_000)
-    os.utime(path / "empty", ns=(1, 1_600_000_000_123_456_789))
-    return path
-
-
-def long_chain(top: Path) -> None:
-    """Directories in each other, whose names together are longer than a path may be."""
-    with contextlib.ExitStack() as stack:
-        descriptor = os.open(top, os.O_RDONLY)
-        stack.callback(os.close, descriptor)
-        for _ in range(20):
-            os.mkdir("n" * 250, dir_fd=descriptor)
-            descriptor = os.open("n" * 250, os.O_RDONLY, dir_fd=descriptor)
-            stack.callback(os.close, descriptor)
-
-
-def seen(path: Path) -> str:
-    """A digest of all that there is at `path`."""
-    parent = os.open(path.parent, os.O_RDONLY)
-    try:
-        return digest(tree(parent, path.name)).hexdigest
-    finally:
-        os.close(parent)
 
 
 # -- as a directory -------------------------------------------------------------------------------
@@ -470,6 +422,45 @@ def test_a_tree_too_deep_to_be_copied_stays(
         assert stored(archive) == []
     assert scanned(root)["debug/x"].directories == 21
     swept(root)  # which pytest's own clean-up could not
+
+
+@FORMATS
+def test_an_entry_that_is_taken_at_this_moment_is_gone_already(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: ArchiveFormat
+) -> None:
+    path = make_entry(root, "debug/x", files=3)
+    real = archives.Deposit.move
+
+    def move(deposit: archives.Deposit) -> bool:
+        path.rename(tmp_path / "elsewhere")
+        return real(deposit)
+
+    monkeypatch.setattr(archives.Deposit, "move", move)
+    said = archiving(root, tmp_path / "a", archive_format=form)
+    assert said == {"debug/x": ("skipped", "is gone already")}
+    assert stored(tmp_path / "a") == []
+
+
+@pytest.mark.parametrize("across", [True, False])
+def test_a_read_only_entry_of_a_plain_user_is_archived_and_restored_as_it_was(
+    root: Path, tmp_path: Path, across: bool
+) -> None:
+    from common.temp.store.restore import place_of, restore
+
+    path = make_entry(root, "debug/x", files=3)
+    path.chmod(0o500)
+    with (
+        mounted(tmp_path / "m", "size=1m,mode=777")
+        if across
+        else contextlib.nullcontext(tmp_path / "archive") as archive,
+        plain_user(),
+    ):
+        assert archiving(root, archive)["debug/x"][0] == "done"
+        assert (archive / "debug__x").stat().st_mode & 0o777 == 0o500
+        (found,) = list_archive(archive, root)
+        restore(archive, found, place_of(archive, found, root.parent))
+        assert path.stat().st_mode & 0o777 == 0o500
+        assert len(listing(path)) == 3
 
 
 def test_an_archive_inside_the_entry_is_refused(root: Path) -> None:

@@ -324,6 +324,14 @@ def drop_all(
         except (NotClaimed, TempError) as error:
             yield from (Outcome(step, "failed", str(error)) for step in steps)
             return
+        # Else two would free what one of them is about to have freed.
+        lock = os.open(archive, os.O_RDONLY) if at.RELATIVE else -1
+        if lock >= 0:
+            stack.callback(os.close, lock)
+            if not _lock(lock):
+                reason = "another clean is deleting archives just now"
+                yield from (Outcome(step, "skipped", reason) for step in steps)
+                return
         for step in steps:
             pins.refresh()
             if not is_wanted():
@@ -469,7 +477,8 @@ class Deposit:
             self._reserve(has_contents=False)
             self.keep()  # before it is there: it will be the only one
             try:
-                rename_new(str(self.root / self.step.entry.path), str(self.target))
+                with self._parent() as (parent, name):
+                    rename_new(name, str(self.target), src_dir_fd=parent)
             except OSError as error:
                 self._kept = False
                 self._withdraw()
@@ -482,7 +491,12 @@ class Deposit:
         """Put the entry back; "" or a clause that says where it is instead."""
         where = ""
         try:
-            rename_new(str(self.target), str(self.root / self.step.entry.path))
+            parent = at.open(str(self.archive), ROOT_FLAGS)
+            try:
+                place = str(self.root / self.step.entry.path)
+                rename_new(self.target.name, place, src_dir_fd=parent)
+            finally:
+                at.close(parent)
         except OSError:
             where = str(self.target)
         forget_manifest(self.archive, self.name)  # which speaks of what was looked at
@@ -521,6 +535,8 @@ class Deposit:
         try:
             yield
         except (OSError, NotClaimed, TempError) as error:
+            if isinstance(error, FileNotFoundError) and self._is_gone():
+                raise NotClaimed("is gone already") from None
             reason = str(error)
             if isinstance(error, OSError) and not isinstance(error, TempError):
                 reason = reason_of(error)
@@ -528,6 +544,9 @@ class Deposit:
                 f"cannot be archived in {self.archive} ({reason}); choose another "
                 "archive_location, or clean without archiving"
             ) from error
+
+    def _is_gone(self) -> bool:
+        return not os.path.lexists(self.root / self.step.entry.path)
 
     def _check_place(self) -> None:
         above, _, name = str(self.root / self.step.entry.path).rpartition("/")
@@ -550,18 +569,24 @@ class Deposit:
         is_run = entry.category == PIPELINE.category and "/" not in entry.path
         return layout_of(self.root, PIPELINE if is_run else SCRATCH)
 
-    def _items(self, *, contents: bool = True) -> Iterator[Item]:
-        """The items of the entry, as it lies in its place."""
+    @contextlib.contextmanager
+    def _parent(self) -> Iterator[tuple[int, str]]:
+        """The open directory in which the entry lies, reached through no link, and its name."""
         category, _, name = self.step.entry.path.rpartition("/")
         top = at.open(str(self.root), ROOT_FLAGS)
         try:
             parent = at.open(category or ".", DIRECTORY_FLAGS, dir_fd=top)
             try:
-                yield from tree(parent, name, contents=contents)
+                yield parent, name
             finally:
                 at.close(parent)
         finally:
             at.close(top)
+
+    def _items(self, *, contents: bool = True) -> Iterator[Item]:
+        """The items of the entry, as it lies in its place."""
+        with self._parent() as (parent, name):
+            yield from tree(parent, name, contents=contents)
 
     def _noting(self, items: Iterator[Item]) -> Iterator[Item]:
         for item in items:

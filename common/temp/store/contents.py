@@ -25,6 +25,7 @@ Kind: TypeAlias = Literal["directory", "file", "symlink", "fifo", "link", "other
 
 _CHUNK: Final = 1 << 17
 _HOLE: Final = bytes(_CHUNK)
+_NO_NAMES: Final = ("", ".", "..")
 _OPEN_FRAMES: Final = 48
 """How many directories of one walk may be open at once; deeper ones are opened again by `..`."""
 
@@ -322,7 +323,7 @@ def write(items: Iterable[Item], place: str) -> Item:
             if item.path:
                 raise Refused(f"{item.path} comes before the directory that it is in")
             first = item
-        elif name in ("", ".", "..") or "\0" in name:
+        elif name in _NO_NAMES or "\0" in name or item.path.startswith("/"):
             raise Refused(f"{item.path!r} is no place in it")
         else:
             while entered and entered[-1].path != above:
@@ -379,13 +380,13 @@ def _fill(file: int, item: Item) -> None:
 
 def _first_name(item: Item, place: str) -> str:
     """The file that `item` is a further name of, if it is one that was written here."""
-    above, _, name = item.target.rpartition("/")
+    *above, name = item.target.split("/")
     where = place
-    for part in above.split("/") if above else ():
+    for part in above:
         where = f"{where}/{part}"
-        if part in ("", ".", "..") or not stat.S_ISDIR(os.lstat(where).st_mode):
+        if part in _NO_NAMES or not stat.S_ISDIR(os.lstat(where).st_mode):
             raise Refused(f"{item.path} is a link out of it")
-    if name in ("", ".", ".."):
+    if name in _NO_NAMES:
         raise Refused(f"{item.path} is a link out of it")
     return f"{where}/{name}"
 

@@ -8,42 +8,57 @@ import os
 import stat
 
 from . import at
+from .removal import make_accessible
 
 
-def rename_new(
-    source: str, target: str, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None
-) -> None:
-    """As `rename`, but never over anything: `FileExistsError` if something is at `target`.
+def rename_new(name: str, target: str, *, src_dir_fd: int, dst_dir_fd: int | None = None) -> None:
+    """As `os.rename`, but never over anything: `FileExistsError` if something is at `target`.
 
-    Linux can do that in one step. Elsewhere, and where a filesystem cannot, a directory replaces an
-    empty one that is made at this very instant: the race that is accepted there.
+    A directory may be read-only, and is so afterwards. Linux can do it in one step. Elsewhere, and
+    where a filesystem cannot, a directory replaces an empty one that is made at this very instant:
+    the race that is accepted there.
     """
+    try:
+        _rename(name, target, src_dir_fd, dst_dir_fd)
+    except PermissionError:
+        # One that is to get another parent has to be writable itself.
+        mode = at.stat(name, dir_fd=src_dir_fd, follow_symlinks=False).st_mode
+        if not stat.S_ISDIR(mode) or mode & 0o700 == 0o700 or not at.RELATIVE:
+            raise
+        make_accessible(src_dir_fd, name)
+        try:
+            _rename(name, target, src_dir_fd, dst_dir_fd)
+        except OSError:
+            os.chmod(name, stat.S_IMODE(mode), dir_fd=src_dir_fd)
+            raise
+        os.chmod(target, stat.S_IMODE(mode), dir_fd=dst_dir_fd)
+
+
+def _rename(name: str, target: str, src_dir_fd: int, dst_dir_fd: int | None) -> None:
     here = {"src_dir_fd": src_dir_fd, "dst_dir_fd": dst_dir_fd}
-    number = _rename_noreplace(source, target, src_dir_fd, dst_dir_fd)
+    number = _rename_noreplace(name, target, src_dir_fd, dst_dir_fd)
     if number not in (errno.ENOSYS, errno.EINVAL):
         if number:
             raise OSError(number, os.strerror(number), target)
         return
-    if not stat.S_ISDIR(at.stat(source, dir_fd=src_dir_fd, follow_symlinks=False).st_mode):
+    if not stat.S_ISDIR(at.stat(name, dir_fd=src_dir_fd, follow_symlinks=False).st_mode):
         try:
-            at.link(source, target, follow_symlinks=False, **here)
-        except FileExistsError:
+            at.link(name, target, follow_symlinks=False, **here)
+        except (FileExistsError, FileNotFoundError):
             raise
         except OSError as error:
             if error.errno == errno.EXDEV:
                 raise
         else:
-            at.unlink(source, dir_fd=src_dir_fd)
+            at.unlink(name, dir_fd=src_dir_fd)
             return
     with contextlib.suppress(FileNotFoundError):
         at.stat(target, dir_fd=dst_dir_fd, follow_symlinks=False)
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
-    at.rename(source, target, **here)
+    at.rename(name, target, **here)
 
 
-def _rename_noreplace(
-    source: str, target: str, src_dir_fd: int | None, dst_dir_fd: int | None
-) -> int:
+def _rename_noreplace(name: str, target: str, src_dir_fd: int, dst_dir_fd: int | None) -> int:
     """The `errno` of Linux's `renameat2` that replaces nothing; 0 if it was done."""
     import ctypes
 
@@ -55,8 +70,8 @@ def _rename_noreplace(
     except (AttributeError, OSError, TypeError):
         return errno.ENOSYS
     done = call(
-        here if src_dir_fd is None else src_dir_fd,
-        os.fsencode(source),
+        src_dir_fd,
+        os.fsencode(name),
         here if dst_dir_fd is None else dst_dir_fd,
         os.fsencode(target),
         no_replace,

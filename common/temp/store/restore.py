@@ -39,7 +39,7 @@ from .archive import (
 from .claim import HoldingArea, NotClaimed
 from .contents import Digest, Digester, digest, dress, tree, write
 from .lease import lock_directory
-from .project import check_root, root_of
+from .project import ROOT_NAME, check_root, root_of
 from .removal import remove_at, spell_failures
 from .remover import Remover
 from .renaming import rename_new
@@ -47,6 +47,8 @@ from .sweep import finish_leftovers
 from .walk import ANY_FLAGS, DIRECTORY_FLAGS, ROOT_FLAGS
 
 _ENTRY: Final = "entry"
+_SCRATCH_NAMES: Final = (ROOT_NAME, ".temp")
+"""The roots that are made wherever somebody needs them."""
 
 
 class Place(NamedTuple):
@@ -102,7 +104,7 @@ def place_of(archive: Path, archived: Archived, project: Path) -> Place:
     if layout is None:
         raise Refused(f"{archived.name}: {manifest.layout!r} is no layout; update tempkeep")
     # Whoever may write the manifest could name any directory there is.
-    if root.name != root_of(root).name and not (root / STORE).is_dir():
+    if root.name not in _SCRATCH_NAMES and not (root / STORE).is_dir():
         raise Refused(
             f"{archived.name} was in {root}, which is no root any more; make one there by using it"
         )
@@ -192,7 +194,10 @@ def _directory(place: Place) -> Iterator[int]:
     """The open directory that it belongs into, and no link in its place."""
     top = at.open(str(place.root), ROOT_FLAGS)
     try:
-        directory = at.open(place.path.rpartition("/")[0] or ".", DIRECTORY_FLAGS, dir_fd=top)
+        try:
+            directory = at.open(place.path.rpartition("/")[0] or ".", DIRECTORY_FLAGS, dir_fd=top)
+        except OSError as error:
+            raise StorageError.of(f"cannot use {place.full.parent}", error) from error
         try:
             yield directory
         finally:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tarfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from decimal import Decimal
 from functools import partial
 from typing import IO, Any, Final, Protocol
@@ -156,7 +156,7 @@ class _Content:
 def _compressed(form: str, file: IO[bytes]) -> Iterator[Any]:
     """What is written to this comes compressed to `file`."""
     if form == "tar.gz":
-        with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=6) as sink:
+        with gzip.GzipFile("", "wb", 6, file, 0) as sink:
             yield sink
         return
     program = shutil.which("zstd")
@@ -194,7 +194,7 @@ def _zstandard() -> Any:
 # -- reading --------------------------------------------------------------------------------------
 
 
-def unpacked(form: str, file: IO[bytes]) -> Iterator[Item]:
+def unpacked(form: str, file: IO[bytes]) -> Generator[Item, None, None]:
     """The items of the tar archive in `file`, one after the other, in bounded memory.
 
     All of them lie below one name, which is not said. Raises `Refused` for anything that is
@@ -203,7 +203,7 @@ def unpacked(form: str, file: IO[bytes]) -> Iterator[Item]:
     try:
         with _decompressed(form, file) as stream:
             yield from _items(_Forward(stream))
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ArithmeticError) as error:
+    except (tarfile.TarError, ArithmeticError) as error:
         raise Refused(f"it is damaged ({error})") from error
 
 
@@ -284,7 +284,10 @@ class _Forward:
         self._position = 0
 
     def read(self, size: int) -> bytes:
-        data = self._stream.read(size)
+        try:
+            data = self._stream.read(size)
+        except _damages() as error:
+            raise Refused(f"it is damaged ({error})") from error
         self._position += len(data)
         return data
 
@@ -295,6 +298,12 @@ class _Forward:
         while self._position < position:
             if not self.read(min(position - self._position, _CHUNK)):
                 break
+
+
+def _damages() -> tuple[type[Exception], ...]:
+    """What is raised where it is no compressed stream."""
+    by_extra = getattr(sys.modules.get("zstandard"), "ZstdError", EOFError)
+    return EOFError, zlib.error, gzip.BadGzipFile, by_extra
 
 
 @contextlib.contextmanager
@@ -310,10 +319,7 @@ def _decompressed(form: str, file: IO[bytes]) -> Iterator[_Readable]:
             .ZstdDecompressor()
             .stream_reader(file, read_across_frames=True, closefd=False)
         )
-        try:
-            yield io.BufferedReader(reader, _CHUNK)
-        except _zstandard().ZstdError as error:
-            raise Refused(f"it is damaged ({error})") from error
+        yield io.BufferedReader(reader, _CHUNK)
         return
     process = subprocess.Popen(  # noqa: S603
         [program, "-q", "-d", "-c"],

@@ -1,0 +1,252 @@
+"""Archiving and restoring that are killed: whole in exactly one place after the next sweep."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import statistics
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.temp.core.plan import ArchiveFormat
+from common.temp.core.retention import Policy
+from common.temp.store.archive import MANIFEST, contents_of, drop, list_archive
+from common.temp.store.contents import digest
+from common.temp.store.restore import Place, finish_killed, place_of, restore
+from tests.faults.test_killed_sweeps import reap, subreaper
+from tests.store.trees import seen
+from tests.support import EVERYTHING, age, in_holding, stored, swept
+
+KILLS = 25
+"""For each of two ways to archive."""
+
+CALM = 3
+NOTHING = Policy()
+STEPS = frozenset(
+    {
+        "open", "os.rename", "os.mkdir", "os.link", "os.remove", "os.rmdir", "os.symlink",
+        "os.chmod", "os.chown", "os.utime", "os.truncate", "os.setxattr", "ctypes.dlsym",
+        "subprocess.Popen", "fcntl.flock",
+    }
+)  # fmt: skip
+"""What Python tells before it does it, of all that changes something on a disk."""
+
+
+class Case:
+    """An entry, and the archive that it goes to, on the same filesystem or on another."""
+
+    def __init__(self, root: Path, archive: Path, form: ArchiveFormat) -> None:
+        self.root = root
+        self.archive = archive
+        self.form = form
+        self.path = root / "debug" / "run_1696348800"
+        self.whole = ""
+
+    def build(self, files: int, size: int) -> None:
+        """Make the entry anew."""
+        (self.path / "deep" / "er").mkdir(parents=True)
+        for number in range(files):
+            (self.path / "deep" / f"file{number}").write_bytes(os.urandom(size))
+        os.link(self.path / "deep" / "file0", self.path / "other name")
+        (self.path / "link").symlink_to("deep")
+        (self.path / "deep" / "er" / "last").write_text("last")
+        (self.path / "deep" / "er").chmod(0o500)
+        age(self.path, 24)
+        self.whole = seen(self.path)
+
+    def archive_it(self) -> None:
+        report = swept(
+            self.root, EVERYTHING, disposal="archive", archive=self.archive,
+            archive_format=self.form, workers=1,
+        )  # fmt: skip
+        assert [outcome.status for outcome in report.outcomes] == ["done"], report.outcomes
+
+    def restore_it(self) -> None:
+        (found,) = list_archive(self.archive, self.root)
+        restore(self.archive, found, self.place())
+
+    def place(self) -> Place:
+        (found,) = list_archive(self.archive, self.root)
+        return place_of(self.archive, found, self.root.parent)
+
+    def where(self) -> str:
+        """After the next sweep: in which of the two places it is whole."""
+        report = swept(self.root, NOTHING, archive=self.archive)
+        assert report.problems == ()
+        assert in_holding(self.root) == []
+        assert not self.archive.exists() or in_holding(self.archive) == []
+        found = list_archive(self.archive, self.root)
+        assert len(stored(self.archive)) == len(found) <= 1
+        assert len(list(self.archive.glob(f"*{MANIFEST}"))) == len(found)
+        places = []
+        if os.path.lexists(self.path):
+            assert seen(self.path) == self.whole
+            assert os.listdir(self.path.parent) == [self.path.name]
+            places.append("root")
+        for archived in found:
+            assert archived.manifest is not None
+            contents = contents_of(self.archive, archived, contents=archived.manifest.has_contents)
+            assert archived.manifest.fits(digest(contents))
+            assert digest(contents_of(self.archive, archived)).hexdigest == self.whole
+            places.append("archive")
+        (place,) = places
+        return place
+
+    def away(self) -> None:
+        """Remove it, wherever it is."""
+        swept(self.root, EVERYTHING)
+        for archived in list_archive(self.archive, self.root):
+            assert drop(self.archive, archived).failures == []
+
+
+def forked(work: Callable[[], None]) -> int:
+    """The pid of a child that does `work`, in a process group of its own."""
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setpgid(0, 0)
+            work()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    with suppress(OSError):  # whoever comes first
+        os.setpgid(child, child)
+    return child
+
+
+def killed_before(step: int, work: Callable[[], None]) -> bool:
+    """Whether `work`, in a child, was killed before that step, or had come to its end by then."""
+
+    def watched() -> None:
+        count = 0
+
+        def hook(event: str, arguments: tuple[Any, ...]) -> None:
+            nonlocal count
+            if event in STEPS and (event != "open" or _writes(arguments)):
+                count += 1
+                if count == step:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(hook)
+        work()
+
+    status = reap(forked(watched)).status
+    assert os.WIFSIGNALED(status) or status == 0
+    return os.WIFSIGNALED(status)
+
+
+def _writes(arguments: tuple[Any, ...]) -> bool:
+    flags = arguments[2] if isinstance(arguments[2], int) else 0
+    return bool(flags & (os.O_CREAT | os.O_WRONLY | os.O_RDWR))
+
+
+MOVED = pytest.param("dir", False, id="moved")
+COPIED = pytest.param("dir", True, id="copied")
+PACKED = pytest.param("tar.gz", False, id="packed")
+ELSEWHERE = pytest.param("tar.zst", True, id="packed elsewhere")
+CASE = ("form", "across")
+
+
+@pytest.fixture
+def case(base: Path, tmp_path: Path, form: ArchiveFormat, across: bool) -> Case:
+    """In memory, with the archive beside it or on a disk."""
+    above = tmp_path if across else base
+    if across and tmp_path.stat().st_dev == base.stat().st_dev:
+        pytest.skip("needs /dev/shm as a second filesystem")
+    return Case(base / "project" / ".tmp", above / "archive", form)
+
+
+@pytest.mark.parametrize(CASE, [MOVED, COPIED, PACKED])
+def test_an_archiving_that_is_killed_before_any_step_leaves_it_whole_in_one_place(
+    case: Case, figure: Callable[[str], None], request: pytest.FixtureRequest
+) -> None:
+    places: Counter[str] = Counter()
+    step = 0
+    with subreaper():
+        while True:
+            step += 1
+            case.build(files=2, size=2000)
+            was_killed = killed_before(step, case.archive_it)
+            place = case.where()
+            case.away()
+            if not was_killed:
+                break
+            places[place] += 1
+    assert place == "archive"
+    name = request.node.callspec.id
+    assert places["root"] > 0
+    assert places["archive"] > 0 or name == "moved", "which is its last step"
+    figure(
+        f"9. SIGKILL before each of the {step - 1} steps of an archiving ({name}): whole in one "
+        f"place each time ({places['root']} times the root, {places['archive']} the archive)"
+    )
+
+
+@pytest.mark.parametrize(CASE, [MOVED, ELSEWHERE])
+def test_a_restoring_that_is_killed_before_any_step_leaves_it_whole_in_one_place(
+    case: Case, figure: Callable[[str], None], request: pytest.FixtureRequest
+) -> None:
+    places: Counter[str] = Counter()
+    step = 0
+    case.build(files=2, size=2000)
+    with subreaper():
+        case.archive_it()
+        while True:
+            step += 1
+            was_killed = killed_before(step, case.restore_it)
+            finish_killed(case.archive, case.root)
+            place = case.where()
+            if place == "root":
+                case.archive_it()
+            if not was_killed:
+                break
+            places[place] += 1
+    assert place == "root"
+    assert places["archive"] > 0
+    name = request.node.callspec.id
+    figure(
+        f"9. SIGKILL before each of the {step - 1} steps of a restoring ({name}): whole in one "
+        f"place each time ({places['root']} times the root, {places['archive']} the archive)"
+    )
+
+
+@pytest.mark.parametrize(CASE, [COPIED, PACKED])
+def test_an_archiving_that_is_killed_at_any_time_leaves_it_whole_in_one_place(
+    case: Case, figure: Callable[[str], None], request: pytest.FixtureRequest
+) -> None:
+    chance = random.Random(9)
+    places: Counter[str] = Counter()
+    took: list[float] = []
+    killed = 0
+    with subreaper():
+        for number in range(CALM + KILLS):
+            case.build(files=40, size=20_000)
+            started = time.monotonic()
+            main = forked(case.archive_it)
+            if number >= CALM:
+                time.sleep(chance.uniform(0, statistics.median(took)))
+                # Its `tar` and `zstd` as well, or they find out by themselves.
+                (os.killpg if number % 2 else os.kill)(main, signal.SIGKILL)
+            ended = reap(main)
+            if os.WIFSIGNALED(ended.status):
+                killed += 1
+            else:
+                assert ended.status == 0
+                took.append(ended.at - started)
+            places[case.where()] += 1
+            case.away()
+    assert killed > KILLS / 2, "the kills came too late"
+    name = request.node.callspec.id
+    figure(
+        f"9. SIGKILL at {KILLS} random instants of an archiving ({name}), {killed} before its end: "
+        f"whole in one place each time ({places['root']} times the root, {places['archive']} the "
+        "archive)"
+    )

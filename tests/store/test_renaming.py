@@ -1,0 +1,101 @@
+"""Renaming never replaces anything, in one step or in several."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from common.temp.store import renaming
+from common.temp.store.renaming import rename_new
+from tests.support import listing, make_entry, mounted, plain_user
+
+
+@pytest.fixture(params=["in one step", "in several"])
+def parent(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[int]:
+    """The open directory `tmp_path`, on a system that can do it in one step, or on another."""
+    if request.param == "in several":
+        monkeypatch.setattr(renaming, "_rename_noreplace", lambda *_: errno.ENOSYS)
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    yield descriptor
+    os.close(descriptor)
+
+
+@pytest.mark.parametrize("kind", ["directory", "file", "link", "fifo"])
+def test_what_has_a_free_name_gets_it(tmp_path: Path, parent: int, kind: str) -> None:
+    path = tmp_path / "it"
+    if kind == "directory":
+        make_entry(tmp_path, "it")
+    elif kind == "file":
+        path.write_text("content")
+    elif kind == "link":
+        path.symlink_to("nowhere")
+    else:
+        os.mkfifo(path)
+    before = path.lstat()
+    rename_new("it", str(tmp_path / "other"), src_dir_fd=parent)
+    after = (tmp_path / "other").lstat()
+    assert (after.st_ino, after.st_mode, after.st_nlink) == (
+        before.st_ino, before.st_mode, before.st_nlink,
+    )  # fmt: skip
+    assert not os.path.lexists(path)
+
+
+@pytest.mark.parametrize("source", ["directory", "file", "link"])
+@pytest.mark.parametrize("target", ["directory", "file", "link"])
+def test_what_is_there_stays_and_so_does_what_was_to_be_renamed(
+    tmp_path: Path, parent: int, source: str, target: str
+) -> None:
+    for name, kind in (("it", source), ("other", target)):
+        if kind == "directory":
+            (tmp_path / name).mkdir()
+        elif kind == "file":
+            (tmp_path / name).touch()
+        else:
+            (tmp_path / name).symlink_to("nowhere")
+    before = [(tmp_path / name).lstat().st_ino for name in ("it", "other")]
+    with pytest.raises(FileExistsError):
+        rename_new("it", "other", src_dir_fd=parent, dst_dir_fd=parent)
+    assert [(tmp_path / name).lstat().st_ino for name in ("it", "other")] == before
+
+
+@pytest.mark.parametrize("kind", ["directory", "file"])
+def test_it_does_not_copy(tmp_path: Path, parent: int, kind: str) -> None:
+    make_entry(tmp_path, "directory")
+    (tmp_path / "file").touch()
+    with mounted(tmp_path / "m", "size=1m") as disk, pytest.raises(OSError) as raised:  # noqa: PT011
+        rename_new(kind, str(disk / "other"), src_dir_fd=parent)
+    assert raised.value.errno == errno.EXDEV
+    assert (tmp_path / kind).exists()
+
+
+def test_a_read_only_directory_can_get_another_parent_and_stays_read_only(
+    tmp_path: Path, parent: int
+) -> None:
+    path = make_entry(tmp_path, "it")
+    path.chmod(0o500)
+    (tmp_path / "sub").mkdir()
+    with plain_user():
+        rename_new("it", str(tmp_path / "sub" / "it"), src_dir_fd=parent)
+    assert listing(tmp_path / "sub" / "it") == ["file0.txt"]
+    assert stat.S_IMODE((tmp_path / "sub" / "it").stat().st_mode) == 0o500
+
+
+def test_a_directory_that_cannot_be_put_there_is_as_it_was(tmp_path: Path, parent: int) -> None:
+    path = make_entry(tmp_path, "it")
+    path.chmod(0o500)
+    (tmp_path / "sub").mkdir(mode=0o500)
+    with plain_user(), pytest.raises(PermissionError):
+        rename_new("it", str(tmp_path / "sub" / "it"), src_dir_fd=parent)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o500
+
+
+def test_what_is_not_there_is_not_found(tmp_path: Path, parent: int) -> None:
+    with pytest.raises(FileNotFoundError):
+        rename_new("it", str(tmp_path / "other"), src_dir_fd=parent)

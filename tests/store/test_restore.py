@@ -1,0 +1,593 @@
+"""Putting back: what was archived, verified, never over anything; or it stays in the archive."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import gzip
+import io
+import json
+import os
+import shutil
+import stat
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.temp.core.layout import FILES, JOBS, PIPELINE, Layout
+from common.temp.core.plan import ArchiveFormat
+from common.temp.errors import InvalidSettings, Refused, StorageError, TempError
+from common.temp.store import renaming, restore, transfer
+from common.temp.store.allocation import make_root
+from common.temp.store.archive import MANIFEST, list_archive
+from common.temp.store.restore import Place, find_archived, finish_killed, place_of
+from common.temp.store.sweep import execute, prepare
+from tests.store.trees import rich, seen
+from tests.support import (
+    EVERYTHING,
+    in_holding,
+    listing,
+    make_entry,
+    mounted,
+    outcomes,
+    run,
+    scanned,
+    stored,
+    swept,
+)
+
+FORMATS = pytest.mark.parametrize("form", ["dir", "tar.gz", "tar.zst"])
+
+
+def archived(
+    root: Path,
+    archive: Path,
+    form: ArchiveFormat = "dir",
+    name: str = "debug/x",
+    fill: Callable[[Path], Path] = lambda path: path,
+) -> str:
+    """Archive an entry; the digest of what it held."""
+    path = fill(make_entry(root, name, files=3))
+    path.chmod(0o750)
+    before = seen(path)
+    said = outcomes(swept(root, disposal="archive", archive=archive, archive_format=form))
+    assert said[name][0] == "done", said
+    return before
+
+
+def noisy(path: Path) -> Path:
+    (path / "noise").write_bytes(os.urandom(20_000))
+    return path
+
+
+def back(root: Path, archive: Path, name: str = "debug__x") -> Path:
+    """Restore what is called `name`; where it is now."""
+    found = find_archived(archive, name, root.parent)
+    place = place_of(archive, found, root.parent)
+    restore.restore(archive, found, place)
+    return place.full
+
+
+def untouched(root: Path, archive: Path) -> bool:
+    """Whether nothing of it is in the root, and all in the archive."""
+    return (
+        not (root / "debug" / "x").exists()
+        and in_holding(root) == []
+        and [found.name for found in list_archive(archive, root)] == ["debug__x"]
+    )
+
+
+# -- putting back ---------------------------------------------------------------------------------
+
+
+@FORMATS
+@pytest.mark.parametrize("across", [True, False])
+def test_what_is_restored_is_what_was_archived_and_the_archive_is_empty(
+    root: Path, tmp_path: Path, form: ArchiveFormat, across: bool
+) -> None:
+    with (
+        mounted(tmp_path / "m", "size=16m")
+        if across
+        else contextlib.nullcontext(tmp_path / "archive") as archive
+    ):
+        before = archived(root, archive, form, fill=rich)
+        path = back(root, archive)
+        assert path == root / "debug" / "x"
+        assert seen(path) == before
+        assert stat.S_IMODE(path.stat().st_mode) == 0o750
+        assert (path / "sparse").stat().st_blocks * 512 < 1_000_000
+        assert (stored(archive), in_holding(root)) == ([], [])
+        assert not list(archive.glob(f"*{MANIFEST}"))
+
+
+@FORMATS
+def test_it_counts_as_new_so_that_the_next_clean_leaves_it(
+    root: Path, tmp_path: Path, form: ArchiveFormat
+) -> None:
+    make_entry(root, "debug/x", age_hours=100)
+    aged = EVERYTHING._replace(everything=False, max_age=3600.0)
+    swept(root, aged, disposal="archive", archive=tmp_path / "a", archive_format=form)
+    path = back(root, tmp_path / "a")
+    assert prepare(root, aged, time.time()).steps == ()
+    assert time.time() - (path / "file0.txt").stat().st_mtime > 99 * 3600
+
+
+@FORMATS
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_files_and_links_come_back_as_what_they_are(
+    root: Path, tmp_path: Path, form: ArchiveFormat, kind: str
+) -> None:
+    root.mkdir()
+    canary = make_entry(tmp_path, "canary")
+    changed = canary.stat().st_mtime_ns
+    if kind == "file":
+        (root / "it").write_text("content")
+        (root / "it").chmod(0o640)
+    else:
+        (root / "it").symlink_to(canary)
+    swept(root, disposal="archive", archive=tmp_path / "a", archive_format=form)
+    assert not os.path.lexists(root / "it")
+    path = back(root, tmp_path / "a", "it")
+    if kind == "file":
+        assert (path.read_text(), stat.S_IMODE(path.stat().st_mode)) == ("content", 0o640)
+    else:
+        assert path.readlink() == canary
+    assert (listing(canary), canary.stat().st_mtime_ns) == (["file0.txt"], changed)
+
+
+@pytest.mark.parametrize(
+    ("layout", "name"),
+    [(JOBS, "job-7"), (FILES, "some file"), (PIPELINE, "pipeline_artifacts_20250102_030405")],
+)
+@FORMATS
+def test_an_entry_of_another_layout_goes_back_to_its_own_root(
+    project: Path, tmp_path: Path, layout: Layout, name: str, form: ArchiveFormat
+) -> None:
+    root = project / "var" / layout.name
+    make_root(str(root), layout)
+    if layout is FILES:
+        (root / name).write_text("content")
+    else:
+        make_entry(root, name)
+    plan = prepare(root, EVERYTHING, time.time(), layout=layout, disposal="archive")
+    execute(plan, archive=tmp_path / "a", archive_format=form)
+    assert sorted(os.listdir(root)) == [".tempkeep"]
+    found = find_archived(tmp_path / "a", name, project)
+    assert place_of(tmp_path / "a", found, project) == Place(root, name, layout)
+    restore.restore(tmp_path / "a", found, Place(root, name, layout))
+    assert sorted(os.listdir(root)) == [".tempkeep", name]
+
+
+def test_a_root_and_a_category_that_are_gone_are_made_again(root: Path, tmp_path: Path) -> None:
+    archived(root, tmp_path / "a", name="own/x_1696348800")
+    shutil.rmtree(root)
+    back(root, tmp_path / "a", "own__x_1696348800")
+    assert (root / "CACHEDIR.TAG").exists()
+    assert set(scanned(root)) == {"own/x_1696348800"}
+
+
+def test_what_was_moved_into_the_archive_can_be_copied_back_from_another_disk(
+    root: Path, tmp_path: Path
+) -> None:
+    before = archived(root, tmp_path / "a", fill=rich)
+    with mounted(tmp_path / "m", "size=16m") as archive:
+        shutil.copytree(
+            tmp_path / "a", archive, symlinks=True, dirs_exist_ok=True, copy_function=_copied
+        )
+        with pytest.raises(Refused, match="not what was archived"):
+            back(root, archive)  # a copy by other means has lost the hard links
+        assert untouched(root, archive)
+        shutil.rmtree(archive / "debug__x")
+        done = run(["cp", "-a", str(tmp_path / "a" / "debug__x"), str(archive)], cwd=tmp_path)
+        assert done.returncode == 0
+        assert seen(back(root, archive)) == before
+        assert stored(archive) == []
+
+
+def _copied(source: str, target: str, **_: Any) -> str:
+    if stat.S_ISFIFO(os.lstat(source).st_mode):
+        os.mkfifo(target)
+        return target
+    return str(shutil.copy2(source, target, follow_symlinks=False))
+
+
+@pytest.mark.parametrize("across", [True, False])
+def test_what_an_older_version_archived_goes_where_its_name_says(
+    root: Path, tmp_path: Path, across: bool
+) -> None:
+    with (
+        mounted(tmp_path / "m", "size=1m")
+        if across
+        else contextlib.nullcontext(tmp_path / "archive") as archive
+    ):
+        make_entry(archive, "debug__old__1_1696348800")
+        make_entry(archive, "flat_1696348800", files=2)
+        assert back(root, archive, "debug__old__1_1696348800") == (
+            root / "debug" / "old__1_1696348800"
+        )
+        assert listing(back(root, archive, "flat_1696348800")) == ["file0.txt", "file1.txt"]
+        assert set(scanned(root)) == {"debug/old__1_1696348800", "flat_1696348800"}
+        assert (stored(archive), in_holding(root)) == ([], [])
+
+
+# -- names ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["debug__x", "debug__x.tar.gz", "debug/x", "x"])
+def test_it_is_called_by_its_name_its_file_or_the_path_that_it_had(
+    root: Path, tmp_path: Path, name: str
+) -> None:
+    archived(root, tmp_path / "a", "tar.gz")
+    assert find_archived(tmp_path / "a", name, root.parent).name == "debug__x"
+
+
+def test_a_name_that_is_not_there_or_could_be_several_is_refused_with_what_to_do(
+    root: Path, tmp_path: Path
+) -> None:
+    archived(root, tmp_path / "a")
+    archived(root, tmp_path / "a")
+    archived(root, tmp_path / "a", name="cache/x")
+    with pytest.raises(InvalidSettings, match=r"y is nothing in .*; `temp-restore --list` lists"):
+        find_archived(tmp_path / "a", "y", root.parent)
+    with pytest.raises(InvalidSettings, match=r"x could be debug__x or debug__x.2 or cache__x; "):
+        find_archived(tmp_path / "a", "x", root.parent)
+    assert find_archived(tmp_path / "a", "debug__x.2", root.parent).name == "debug__x.2"
+
+
+# -- what is in the way ---------------------------------------------------------------------------
+
+
+@FORMATS
+@pytest.mark.parametrize("what", ["directory", "file", "broken link", "empty directory"])
+def test_nothing_is_ever_put_over_what_is_there(
+    root: Path, tmp_path: Path, form: ArchiveFormat, what: str
+) -> None:
+    archived(root, tmp_path / "a", form)
+    path = root / "debug" / "x"
+    if what == "directory":
+        make_entry(root, "debug/x")
+    elif what == "file":
+        path.write_text("mine")
+    elif what == "broken link":
+        path.symlink_to("nowhere")
+    else:
+        path.mkdir()
+    before = path.lstat()
+    with pytest.raises(Refused, match=r"/debug/x is there already; move it away first"):
+        back(root, tmp_path / "a")
+    assert path.lstat() == before
+    assert [found.name for found in list_archive(tmp_path / "a", root)] == ["debug__x"]
+    assert in_holding(root) == []
+
+
+@FORMATS
+@pytest.mark.parametrize("way", ["in one step", "as elsewhere"])
+def test_nothing_is_put_over_what_comes_at_the_last_moment(
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    form: ArchiveFormat,
+    way: str,
+) -> None:
+    archived(root, tmp_path / "a", form)
+    real = restore._directory
+
+    @contextlib.contextmanager
+    def directory(place: Place) -> Iterator[int]:
+        with real(place) as opened:
+            place.full.mkdir()  # somebody allocates it now
+            yield opened
+
+    monkeypatch.setattr(restore, "_directory", directory)
+    if way == "as elsewhere":
+        monkeypatch.setattr(renaming, "_rename_noreplace", lambda *_: 38)
+    with pytest.raises(Refused, match="is there already"):
+        back(root, tmp_path / "a")
+    assert os.listdir(root / "debug" / "x") == []
+    assert [found.name for found in list_archive(tmp_path / "a", root)] == ["debug__x"]
+    assert in_holding(root) == []
+
+
+def test_what_somebody_else_is_at_is_left_to_them(root: Path, tmp_path: Path) -> None:
+    archived(root, tmp_path / "a", "tar.gz")
+    with open(tmp_path / "a" / "debug__x.tar.gz") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        with pytest.raises(Refused, match="debug__x is in use: a process holds a lock"):
+            back(root, tmp_path / "a")
+    assert untouched(root, tmp_path / "a")
+
+
+def test_a_root_that_holds_other_entries_by_now_is_refused(project: Path, tmp_path: Path) -> None:
+    root = project / "var"
+    make_root(str(root), JOBS)
+    make_entry(root, "job")
+    plan = prepare(root, EVERYTHING, time.time(), layout=JOBS, disposal="archive")
+    execute(plan, archive=tmp_path / "a")
+    (root / ".tempkeep" / "layout").write_text("files\n")
+    with pytest.raises(TempError, match="holds files, not jobs"):
+        back(root, tmp_path / "a", "job")
+    assert stored(tmp_path / "a") == ["job"]
+
+
+def test_a_full_disk_leaves_it_in_the_archive(tmp_path: Path) -> None:
+    with mounted(tmp_path / "m", "size=1m") as disk:
+        root = disk / "project" / ".tmp"
+        root.parent.mkdir()
+        path = make_entry(root, "debug/x")
+        (path / "noise").write_bytes(os.urandom(400_000))
+        swept(root, disposal="archive", archive=tmp_path / "a", archive_format="tar.gz")
+        (disk / "filler").write_bytes(b"x" * 800_000)
+        with pytest.raises(StorageError, match="cannot restore debug__x: No space left"):
+            back(root, tmp_path / "a")
+        assert untouched(root, tmp_path / "a")
+
+
+# -- what is not what was archived ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["content", "time", "mode", "name", "gone", "more", "link"])
+def test_a_directory_that_was_changed_in_the_archive_stays_there(
+    root: Path, tmp_path: Path, what: str
+) -> None:
+    archived(root, tmp_path / "a")
+    path = tmp_path / "a" / "debug__x"
+    if what == "content":
+        (path / "file1.txt").write_text("y" * 100)
+    elif what == "time":
+        os.utime(path / "file1.txt", ns=(1, 1))
+    elif what == "mode":
+        (path / "file1.txt").chmod(0o777)
+    elif what == "name":
+        (path / "file1.txt").rename(path / "file9.txt")
+    elif what == "gone":
+        (path / "file1.txt").unlink()
+    elif what == "more":
+        (path / "more").touch()
+    else:
+        (path / "file1.txt").unlink()
+        (path / "file1.txt").symlink_to("file0.txt")
+    with pytest.raises(Refused, match=r"debug__x is not restored: it is not what was archived"):
+        back(root, tmp_path / "a")
+    assert untouched(root, tmp_path / "a")
+
+
+def test_one_flipped_bit_of_a_copy_is_found(root: Path, tmp_path: Path) -> None:
+    with mounted(tmp_path / "m", "size=16m") as archive:
+        archived(root, archive, fill=rich)
+        path = archive / "debug__x" / "deep" / "er" / "data"
+        told = path.stat()
+        with open(path, "r+b") as file:
+            file.seek(100_000)
+            byte = file.read(1)
+            file.seek(100_000)
+            file.write(bytes([byte[0] ^ 1]))
+        os.utime(path, ns=(told.st_mtime_ns, told.st_mtime_ns))
+        with pytest.raises(Refused, match="as many files and bytes, but not the same"):
+            back(root, archive)
+        assert untouched(root, archive)
+
+
+@pytest.mark.parametrize("form", ["tar.gz", "tar.zst"])
+@pytest.mark.parametrize("where", [10, 0.5, 0.999])
+@pytest.mark.parametrize("how", ["flipped", "cut"])
+def test_an_archive_that_is_damaged_anywhere_is_refused(
+    root: Path, tmp_path: Path, form: ArchiveFormat, where: float, how: str
+) -> None:
+    archived(root, tmp_path / "a", form, fill=noisy)
+    path = tmp_path / "a" / f"debug__x.{form}"
+    data = bytearray(path.read_bytes())
+    place = int(where if where > 1 else where * len(data))
+    if how == "cut":
+        del data[place:]
+    else:
+        data[place] ^= 0x55
+    path.write_bytes(data)
+    with pytest.raises((Refused, StorageError), match="debug__x"):
+        back(root, tmp_path / "a")
+    assert untouched(root, tmp_path / "a")
+
+
+@pytest.mark.parametrize("text", ["", "{}"])
+@FORMATS
+def test_without_a_manifest_that_can_be_read_nothing_is_put_back(
+    root: Path, tmp_path: Path, form: ArchiveFormat, text: str
+) -> None:
+    archived(root, tmp_path / "a", form)
+    (tmp_path / "a" / f"debug__x{MANIFEST}").write_text(text)
+    with pytest.raises(Refused, match=r"debug__x: its manifest is damaged; look at it, and"):
+        back(root, tmp_path / "a")
+    assert untouched(root, tmp_path / "a")
+
+
+@pytest.mark.parametrize("name", ["x.tar.gz", "x.tar.zst"])
+def test_a_tar_archive_without_a_manifest_is_not_ours_to_unpack(
+    root: Path, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / name).write_bytes(b"whatever")
+    path = back(root, tmp_path / "a", name)
+    assert path.read_bytes() == b"whatever", "a file as any other, and put back as one"
+
+
+# -- hostile archives -----------------------------------------------------------------------------
+
+
+def planted(archive: Path, *members: tarfile.TarInfo | tuple[tarfile.TarInfo, bytes]) -> None:
+    """Replace what is in `debug__x.tar.gz` by `members`."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for member in members:
+            info, data = member if isinstance(member, tuple) else (member, b"")
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    (archive / "debug__x.tar.gz").write_bytes(gzip.compress(buffer.getvalue()))
+
+
+def member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname, info.mode = kind, target, 0o755
+    return info
+
+
+TOP = member("x", tarfile.DIRTYPE)
+EVIL = b"evil"
+
+HOSTILE: dict[str, Callable[[Path], list[Any]]] = {
+    "..": lambda _: [TOP, (member("x/../../../evil"), EVIL)],
+    "only ..": lambda _: [TOP, (member("../evil"), EVIL)],
+    "absolute": lambda outside: [TOP, (member(f"{outside}/evil"), EVIL)],
+    "another top": lambda _: [TOP, (member("evil"), EVIL)],
+    "first ..": lambda _: [member("..", tarfile.DIRTYPE), (member("../evil"), EVIL)],
+    "dot": lambda _: [member(".", tarfile.DIRTYPE), (member("./evil"), EVIL)],
+    "through a link": lambda outside: [
+        TOP,
+        member("x/link", tarfile.SYMTYPE, str(outside)),
+        (member("x/link/evil"), EVIL),
+    ],
+    "over a link": lambda outside: [
+        TOP,
+        member("x/link", tarfile.SYMTYPE, f"{outside}/canary"),
+        (member("x/link"), EVIL),
+    ],
+    "a link over a directory": lambda outside: [
+        TOP,
+        member("x/d", tarfile.DIRTYPE),
+        member("x/d", tarfile.SYMTYPE, str(outside)),
+        (member("x/d/evil"), EVIL),
+    ],
+    "the top is a link": lambda outside: [
+        member("x", tarfile.SYMTYPE, str(outside)),
+        (member("x/evil"), EVIL),
+    ],
+    "a hard link out": lambda outside: [
+        TOP,
+        member("x/h", tarfile.LNKTYPE, f"{outside}/canary"),
+    ],
+    "a hard link with ..": lambda _: [TOP, member("x/h", tarfile.LNKTYPE, "x/../../../canary")],
+    "a hard link through a link": lambda outside: [
+        TOP,
+        member("x/link", tarfile.SYMTYPE, str(outside)),
+        member("x/h", tarfile.LNKTYPE, "x/link/canary"),
+    ],
+    "a hard link to nothing": lambda _: [TOP, member("x/h", tarfile.LNKTYPE, "x/nothing")],
+    "a device": lambda _: [TOP, member("x/null", tarfile.CHRTYPE)],
+    "a disk": lambda _: [TOP, member("x/sda", tarfile.BLKTYPE)],
+    "an unknown kind": lambda _: [TOP, member("x/odd", b"Q")],
+    "no top": lambda _: [(member("x/file"), EVIL)],
+    "a file as top": lambda _: [(member("x"), EVIL), (member("x/file"), EVIL)],
+    "a directory twice": lambda _: [TOP, TOP],
+    "a file twice": lambda _: [TOP, (member("x/f"), EVIL), (member("x/f"), EVIL)],
+    "an empty part": lambda _: [TOP, (member("x//f"), EVIL)],
+    "nothing": lambda _: [],
+    "other content": lambda _: [TOP, (member("x/file0.txt"), EVIL)],
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_a_hostile_archive_writes_nothing_outside_and_is_not_restored(
+    root: Path, tmp_path: Path, what: str
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "canary").write_text("whole")
+    (outside / "canary").chmod(0o640)
+    archive = root.parent / ".tmp-archive"
+    make_entry(root, "debug/x")
+    swept(root, disposal="archive", archive=archive, archive_format="tar.gz")
+    planted(archive, *HOSTILE[what](outside))
+    make_root(str(root))
+    before = [*listing(root.parent), *listing(outside)]
+    told = (outside / "canary").stat()
+    with pytest.raises((Refused, StorageError), match="debug__x"):
+        back(root, archive)
+    assert [*listing(root.parent), *listing(outside)] == before
+    assert (outside / "canary").stat() == told
+    assert not [path for path in tmp_path.rglob("evil*") if "system-temp" not in path.parts]
+    assert untouched(root, archive)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("path", "../../evil"), ("path", "/etc/cron.d/x"), ("path", "debug/../../x"), ("path", ""),
+        ("path", "a/b/c"), ("path", "debug/.."), ("path", "."), ("path", ".tempkeep/pins"),
+        ("path", ".gitignore"), ("path", "debug/a\0b"), ("path", "debug//x"),
+        ("path", "debug/.tempkeep-category"), ("path", ".tempkeep-held-0"),
+        ("root", "/etc"), ("root", "../src"), ("root", "../../.."), ("layout", "unknown"),
+    ],
+)  # fmt: skip
+def test_a_hostile_manifest_is_refused_before_anything_is_touched(
+    root: Path, tmp_path: Path, key: str, value: str
+) -> None:
+    archive = root.parent / ".tmp-archive"
+    (root.parent / "src").mkdir()
+    archived(root, archive)
+    file = archive / f"debug__x{MANIFEST}"
+    file.write_text(json.dumps({**json.loads(file.read_text()), key: value}))
+    before = listing(tmp_path)
+    with pytest.raises(Refused, match="debug__x"):
+        back(root, archive)
+    assert listing(tmp_path) == before
+
+
+def test_a_category_that_is_a_link_is_not_followed(root: Path, tmp_path: Path) -> None:
+    archived(root, tmp_path / "a")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    shutil.rmtree(root / "debug")
+    (root / "debug").symlink_to(outside)
+    with pytest.raises(StorageError, match=r"cannot use .*/debug: Not a directory"):
+        back(root, tmp_path / "a")
+    assert os.listdir(outside) == []
+    assert [found.name for found in list_archive(tmp_path / "a", root)] == ["debug__x"]
+
+
+# -- killed ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def interrupted(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, str, str], None]:
+    """Have a Ctrl-C come before or after a step of a restoring."""
+
+    def at_step(owner: Any, step: str, when: str) -> None:
+        real = getattr(owner, step)
+
+        def interrupting(*arguments: Any, **named: Any) -> Any:
+            if when == "after":
+                real(*arguments, **named)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(owner, step, interrupting)
+
+    return at_step
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("step", ["write", "begin", "rename_new", "_renew", "drop", "end"])
+@FORMATS
+def test_a_ctrl_c_at_any_step_leaves_it_whole_in_one_place(
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    interrupted: Callable[[Any, str, str], None],
+    form: ArchiveFormat,
+    step: str,
+    when: str,
+) -> None:
+    archive = tmp_path / "a"
+    before = archived(root, archive, form)
+    interrupted(transfer if hasattr(transfer, step) and step != "drop" else restore, step, when)
+    with contextlib.suppress(KeyboardInterrupt):
+        back(root, archive)
+    monkeypatch.undo()
+    finish_killed(archive, root)
+    path = root / "debug" / "x"
+    is_back = path.exists() and seen(path) == before
+    assert [is_back, untouched(root, archive)].count(True) == 1
+    if not is_back:
+        assert seen(back(root, archive)) == before
+    assert (stored(archive), in_holding(root)) == ([], [])
