@@ -35,9 +35,9 @@ def boundary_of(request: Request, settings: Settings) -> bytes:
     if kind != b"multipart/form-data" or not boundary:
         raise Refusal(415, "send multipart/form-data with a boundary")
     most = settings.max_log_bytes + settings.max_video_bytes + settings.max_calibration_bytes
-    said = request.headers.get("content-length", "0")
-    if said.isdigit() and int(said) > most + _OVERHEAD_BYTES:
-        raise Refusal(413, f"the upload has {said} bytes and may have {most}")
+    size = _length(request)
+    if size > most + _OVERHEAD_BYTES:
+        raise Refusal(413, f"the upload has {size} bytes and may have {most}")
     return boundary
 
 
@@ -66,14 +66,20 @@ async def receive(request: Request, boundary: bytes, job: JobStorage, settings: 
     upload.check()
 
 
+def _length(request: Request) -> int:
+    """How many bytes the body is said to have; 0 if that is not said."""
+    said = request.headers.get("content-length", "")
+    return int(said) if said.isdecimal() else 0
+
+
 async def drain(request: Request) -> None:
     """Read on for a moment what is left of an upload that is refused.
 
     One who is still sending when the connection is closed may never see the answer.
     """
-    if "expect" in request.headers:
-        return  # there the client waits for the answer before it sends
     left = _DRAINED_BYTES
+    if "expect" in request.headers or _length(request) > left:
+        return  # the client waits for the answer before it sends, or would send for long
     with suppress(TimeoutError, ClientDisconnect, RuntimeError):  # the last: all was read
         async with asyncio.timeout(_DRAINED_SECONDS):
             async for chunk in request.stream():
