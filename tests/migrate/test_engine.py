@@ -37,6 +37,14 @@ def test_the_results_come_in_the_order_of_the_paths(top: Path) -> None:
     assert len(paths) == 200
 
 
+@pytest.fixture
+def may_fork() -> None:
+    """Skips where a run stays in one process, since that has threads, as xdist's have."""
+    if not engine.may_fork():
+        pytest.skip("this process has other threads")
+
+
+@pytest.mark.usefixtures("may_fork")
 def test_several_processes_say_what_one_says(top: Path) -> None:
     many(top)
 
@@ -54,6 +62,7 @@ _LEADER = os.getpid()
 _EXAMINE = engine._examine
 
 
+@pytest.mark.usefixtures("may_fork")
 def test_a_process_that_is_killed_takes_nothing_with_it(
     top: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -343,10 +343,6 @@ class Scopes:
             if here is scope:
                 yield found
 
-    def is_free(self, name: str, scopes: Iterable[Scope]) -> bool:
-        """Whether `name` is bound in none of `scopes` or what holds them."""
-        return all(self.find(name, scope) is None for scope in scopes)
-
 
 def _plain_children(node: ast.AST) -> Iterator[ast.AST]:
     """The children of `node` without operators and contexts, of which there are as many again."""

@@ -28,6 +28,10 @@ for both: `Path(d)`, `str`, `os.path`, `open`, `shutil`, an f-string, a subproce
 Where one use does not (`d + "/x"`, a comparison, `return d`, a call of one's own function), the
 site is unsafe: `--unsafe` then keeps a `str` under the old name, `d = str(d_path)`. With a literal
 `prefix` the rewrite is unsafe as well, since the name of the directory is then another.
+
+The old directory was private (mode 700) and in the system's temporary directory; the new one is in
+the project, with the mode of a plain `mkdir`. Code that holds secrets in it, or runs where it may
+not write into the project, should keep the line, or use `TempManager.auto_cleanup_dir`.
 """
 
 

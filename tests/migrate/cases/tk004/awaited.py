@@ -1,0 +1,9 @@
+# case: left TK004:6 outside the standard library
+import tempfile
+
+
+def main(other, thing):
+    with tempfile.TemporaryDirectory() as d:
+        async def inner():
+            await other(d)
+        other(inner)

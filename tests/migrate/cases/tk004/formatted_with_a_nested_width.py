@@ -1,0 +1,7 @@
+# case: left TK004:6 hands it on
+import tempfile
+
+
+def main(other, thing):
+    with tempfile.TemporaryDirectory() as d:
+        print("{:{}}".format(d, 3))

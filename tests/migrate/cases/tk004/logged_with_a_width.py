@@ -1,0 +1,8 @@
+# case: left TK004:7 hands it on
+import tempfile
+import logging
+
+
+def main(other, thing):
+    with tempfile.TemporaryDirectory() as d:
+        logging.info("%10s", d)

@@ -1,0 +1,7 @@
+# case: options unsafe TK008
+from common.temp import temp_working_dir
+
+
+def build():
+    with temp_working_dir("build") as work:
+        print(work)
