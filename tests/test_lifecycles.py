@@ -35,7 +35,7 @@ COUNTS = [
 
 
 def module(name: str) -> Any:
-    return pytest.importorskip(f"common.temp.{name}")
+    return importlib.import_module(f"common.temp.{name}")
 
 
 def named(path: str) -> Any:
@@ -267,8 +267,6 @@ CLIENTS = ["captions", "impact", "photos", "pipeline", "replay_api"]
 @pytest.mark.parametrize("name", CLIENTS)
 def test_a_client_is_a_project_with_the_shared_tasks_and_a_demo_of_its_own(name: str) -> None:
     client = REPOSITORY / "projects" / name
-    if not client.is_dir():
-        pytest.skip(f"there is no projects/{name}")
     assert all((client / file).is_file() for file in ("pyproject.toml", "README.md", "tasks.py"))
     assert [*(client / "tests").glob("test_*.py")]
     listed = run([sys.executable, "-m", "invoke", "--list"], cwd=client).stdout

@@ -16,6 +16,7 @@ from common.temp.migrate.files import Ground, find_grounds
 from common.temp.migrate.findings import FileResult
 from common.temp.migrate.tree import Tree
 from tests.migrate.trees import DONE, LEFT, SITE, examined, write
+from tests.store.children import in_child
 from tests.support import environment, plain_user
 
 
@@ -37,18 +38,10 @@ def test_the_results_come_in_the_order_of_the_paths(top: Path) -> None:
     assert len(paths) == 200
 
 
-@pytest.fixture
-def may_fork() -> None:
-    """Skips where a run stays in one process, since that has threads, as xdist's have."""
-    if not engine.may_fork():
-        pytest.skip("this process has other threads")
-
-
-@pytest.mark.usefixtures("may_fork")
 def test_several_processes_say_what_one_says(top: Path) -> None:
     many(top)
 
-    assert examined(top, workers=3) == examined(top, workers=1)
+    assert in_child(lambda: examined(top, workers=3)) == examined(top, workers=1)
 
 
 def _die_once(ground: Ground, paths: list[str], tree: Tree, options: Options) -> object:
@@ -62,16 +55,18 @@ _LEADER = os.getpid()
 _EXAMINE = engine._examine
 
 
-@pytest.mark.usefixtures("may_fork")
 def test_a_process_that_is_killed_takes_nothing_with_it(
     top: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     many(top)
     wanted = examined(top)
-    monkeypatch.setattr(sys.modules[__name__], "_LEADER", os.getpid())
     monkeypatch.setattr(engine, "_examine", _die_once)
 
-    assert examined(top, workers=2) == wanted
+    def examine_with_others() -> list[FileResult]:
+        monkeypatch.setattr(sys.modules[__name__], "_LEADER", os.getpid())
+        return examined(top, workers=2)
+
+    assert in_child(examine_with_others) == wanted
 
 
 def test_ctrl_c_ends_the_run_with_its_processes(top: Path) -> None:
