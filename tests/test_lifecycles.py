@@ -34,14 +34,11 @@ COUNTS = [
 ]
 
 
-def module(name: str) -> Any:
-    return importlib.import_module(f"common.temp.{name}")
-
-
 def named(path: str) -> Any:
-    """What is at a dotted path below `common.temp`."""
-    found = module(path.partition(".")[0])
-    for part in path.split(".")[1:]:
+    """What is at a dotted path below `common.temp`: a module, and what is in it."""
+    module, *parts = path.split(".")
+    found = importlib.import_module(f"common.temp.{module}")
+    for part in parts:
         found = getattr(found, part)
     return found
 
@@ -219,13 +216,11 @@ def test_the_configuration_of_runs_has_the_keys_of_the_file() -> None:
 
 @pytest.mark.parametrize("value", ["dir", "tar.gz", "tar.zst"])
 def test_an_archive_has_one_of_these_formats(project: Path, value: str) -> None:
-    module("store.archive")
     (project / "cleanup_config.json").write_text(json.dumps({"archive_format": value}))
     assert inv("temp-status", cwd=project).returncode == 0
 
 
 def test_an_archive_is_listed_by_a_task(project: Path) -> None:
-    module("store.archive")
     assert inv("temp-restore", "--list", cwd=project).returncode == 0
 
 
@@ -283,44 +278,34 @@ def test_the_runs_of_the_pipeline_are_cleaned_by_a_script_that_can_be_run() -> N
 # -- live processes -------------------------------------------------------------------------------
 
 
-class Lifecycle(NamedTuple):
-    """The module that it takes, and a program that makes something and prints where."""
-
-    needs: str
-    code: str
-
-
+# For each a program that makes something, and prints where.
 LIFECYCLES = {
-    "a job": Lifecycle(
-        "jobs",
+    "a job": (
         "from common.temp.jobs import StorageRoot\n"
         "job = StorageRoot(Path('var/jobs')).allocate_job('live')\n"
         "job.csv_path.write_text('work')\n"
-        "print(job.csv_path, flush=True)\n",
+        "print(job.csv_path, flush=True)\n"
     ),
-    "a root of a process": Lifecycle(
-        "outputs",
+    "a root of a process": (
         "from common.temp.outputs import OutputRoot\n"
         "outputs = OutputRoot()\n"
         "path = outputs.run_dir() / 'samples.txt'\n"
         "path.write_text('work')\n"
-        "print(path, flush=True)\n",
+        "print(path, flush=True)\n"
     ),
-    "a file with a time to live": Lifecycle(
-        "tracking",
+    "a file with a time to live": (
         "from common.temp.tracking import FileCleanupManager\n"
         "manager = FileCleanupManager('var/uploads')\n"
         "path = Path('var/uploads/upload.bin').absolute()\n"
         "manager.track_file(path)\n"
         "path.write_text('work')\n"
-        "print(path, flush=True)\n",
+        "print(path, flush=True)\n"
     ),
-    "a run of a pipeline": Lifecycle(
-        "pipeline",
+    "a run of a pipeline": (
         "from common.temp.pipeline import start_run\n"
         "path = start_run('artifacts') / 'script.txt'\n"
         "path.write_text('work')\n"
-        "print(path, flush=True)\n",
+        "print(path, flush=True)\n"
     ),
 }
 
@@ -346,15 +331,11 @@ class Alive(NamedTuple):
 
 @pytest.fixture
 def alive(service: Path) -> Iterator[dict[str, Alive]]:
-    """A process of each lifecycle that there is."""
+    """A process of each lifecycle."""
     with ExitStack() as stack:
         started = {}
-        for name, lifecycle in LIFECYCLES.items():
-            try:
-                importlib.import_module(f"common.temp.{lifecycle.needs}")
-            except ModuleNotFoundError:
-                continue
-            code = f"import sys\nfrom pathlib import Path\n{lifecycle.code}sys.stdin.readline()\n"
+        for name, program in LIFECYCLES.items():
+            code = f"import sys\nfrom pathlib import Path\n{program}sys.stdin.readline()\n"
             one = stack.enter_context(process(code, cwd=service))
             started[name] = Alive(one, Path(one.first_line))
         yield started
@@ -392,7 +373,6 @@ def test_live_processes_keep_what_is_theirs_and_when_they_are_killed_all_is_clea
 def test_one_that_is_killed_takes_none_of_the_others_with_it(
     service: Path, alive: dict[str, Alive], name: str
 ) -> None:
-    module(LIFECYCLES[name].needs)
     alive[name].kill()
     clean(service)
     assert left(alive) == [other for other in alive if other != name]
@@ -410,20 +390,20 @@ def test_what_the_settings_do_not_name_is_not_swept(service: Path, alive: dict[s
 def test_what_lies_beside_them_and_a_directory_that_was_given_stay(
     service: Path, alive: dict[str, Alive]
 ) -> None:
-    beside = [service / "artifacts" / "notes.txt", service / "var" / "notes.txt"]
-    if "a job" in alive:
-        beside.append(service / "var" / "jobs" / "notes.txt")
+    beside = [
+        service / "artifacts" / "notes.txt",
+        service / "var" / "notes.txt",
+        service / "var" / "jobs" / "notes.txt",
+    ]
     for path in beside:
-        path.parent.mkdir(exist_ok=True)
         path.write_text("mine")
     code = (
         "import sys\nfrom common.temp.outputs import OutputRoot\n"
         "path = OutputRoot().run_dir('output') / 'samples.txt'\n"
         "path.write_text('mine')\nprint(path, flush=True)\nsys.stdin.readline()\n"
     )
-    if "a root of a process" in alive:
-        with process(code, cwd=service) as given:
-            beside.append(Path(given.first_line))
+    with process(code, cwd=service) as given:
+        beside.append(Path(given.first_line))
     for one in alive.values():
         one.kill()
     clean(service)
