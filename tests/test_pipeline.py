@@ -499,6 +499,17 @@ def test_on_a_low_disk_the_oldest_archives_of_runs_go_before_any_run(tmp_path: P
         assert (base / name_of(1)).is_dir()
 
 
+def test_that_too_little_is_free_after_all_is_logged_with_what_holds_it(
+    base: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_runs(base, 2)
+    done = clean(base, min_free_space_gb=10**9, exclude_patterns=[name_of(1)])
+    assert (done["directories_deleted"], done["errors"]) == (1, [])
+    (said,) = caplog.messages
+    assert said.startswith(f"{base}: low space: ")
+    assert said.endswith("held by what stays: 8.0 KiB excluded")
+
+
 def test_a_live_processs_run_stays_and_goes_when_that_is_killed(base: Path) -> None:
     make_runs(base, 1, hours=0)
     with process(RUN.format(base=str(base)), cwd=base.parent) as running:

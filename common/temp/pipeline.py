@@ -22,7 +22,7 @@ from .core.layout import PIPELINE
 from .core.plan import Report
 from .core.retention import Policy
 from .errors import InvalidSettings, Refused, StorageError, TempError
-from .report.text import plain
+from .report.text import plain, shortfall_lines
 from .store.allocation import allocate_named, layout_of
 from .store.lease import release
 from .store.project import find_project
@@ -175,8 +175,9 @@ class ArtifactCleaner:
         `directories_found` are all runs, `candidates_identified` those that the policy lets go,
         `directories_archived` and `directories_deleted` those that went. `space_freed_bytes` is
         what was freed, as measured: 0 for what was archived on the same disk. `errors` has a line
-        for each run that failed, or for what kept all of them from being looked at: nothing on
-        disk or in the settings is raised.
+        for each run or archive that failed, or for what kept all of them from being looked at:
+        nothing on disk or in the settings is raised. That less is free afterwards than
+        `min_free_space_gb` wants is no error; it is logged as a warning, with what holds the space.
         """
         return self._cleanup(force=force)
 
@@ -188,6 +189,9 @@ class ArtifactCleaner:
             report = _sweep(self.base_path, settings, force=force, keep=keep)
         except (TempError, OSError) as error:
             return _statistics(None, [str(error)])
+        shortfall = None if report.free is None else report.plan.shortfall(report.free)
+        for line in shortfall_lines(str(self.base_path), shortfall, "free"):
+            _log.warning("%s", line)
         gone = {outcome.step.entry.path for outcome in report.done}
         failed = [
             f"{outcome.step.entry.path}: {outcome.detail}"

@@ -275,11 +275,12 @@ def plan_text(title: str, plan: Plan) -> str:
     waiting = sum(not leftover.being_freed for leftover in plan.leftovers)
     if waiting:
         total += f"; would finish {waiting} left by a clean that was killed"
-    lacking = _shortfall_lines(title, plan.shortfall(), "would be free")
+    lacking = shortfall_lines(title, plan.shortfall(), "would be free")
     return "\n".join([*lines, *_kept_lines(plan), total + _kept_summary(plan), *lacking])
 
 
-def _shortfall_lines(title: str, shortfall: Shortfall | None, verb: str) -> list[str]:
+def shortfall_lines(title: str, shortfall: Shortfall | None, verb: str) -> list[str]:
+    """What one line says of a disk that is low after all, and of what holds it; else none."""
     if shortfall is None:
         return []
     held = ", ".join(f"{spell_size(size)} {rule}" for rule, size in shortfall.held)
@@ -326,7 +327,7 @@ def report_text(title: str, report: Report) -> str:
         if counts[status]:
             total += f"; {counts[status]} {status}"
     shortfall = None if report.free is None else report.plan.shortfall(report.free)
-    lacking = _shortfall_lines(title, shortfall, "free")
+    lacking = shortfall_lines(title, shortfall, "free")
     return "\n".join([*lines, total + _kept_summary(report.plan), *lacking])
 
 
