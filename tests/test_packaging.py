@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 import tomllib
@@ -108,12 +109,17 @@ def test_the_core_has_three_dependencies() -> None:
 
 def test_the_package_imports_itself_only_relatively() -> None:
     absolute = [
-        f"{path.name}: {line}"
+        f"{path.name}: {ast.unparse(node)}"
         for path in (REPOSITORY / "common").rglob("*.py")
-        for line in path.read_text().splitlines()
-        if line.strip().startswith(("import common", "from common"))
+        for node in ast.walk(ast.parse(path.read_bytes()))
+        if (isinstance(node, ast.Import) and any(is_common(one.name) for one in node.names))
+        or (isinstance(node, ast.ImportFrom) and not node.level and is_common(node.module or ""))
     ]
     assert absolute == []
+
+
+def is_common(module: str) -> bool:
+    return module.partition(".")[0] == "common"
 
 
 def test_the_folder_works_when_it_is_copied_under_another_name(tmp_path: Path) -> None:
