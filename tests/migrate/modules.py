@@ -255,6 +255,8 @@ HELPER_USES = (
     "print(get_temp_dir('note@')  # why\n      .is_dir())",
     "print(get_temp_dir(\n    # the comment stays\n    'many@',\n).is_dir())",
     "print(get_temp_dir.__name__)",
+    "print(get_temp_dir('relative@').is_absolute())",
+    "out = get_temp_dir('parts@')\nprint(out.parts[0])",
     "again = get_temp_dir\nprint(again('again@').is_dir())",
 )
 

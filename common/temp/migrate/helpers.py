@@ -177,3 +177,28 @@ def may_name(label: ast.expr) -> bool:
             return is_label("x" + whole) and not str(first).startswith(".")
         case _:
             return True
+
+
+_OF_RELATIVE_PATHS: Final = frozenset(
+    {"relative_to", "is_relative_to", "is_absolute", "parts", "parents", "anchor", "root"}
+)
+
+
+def relies_on_relative(call: ast.Call, scopes: Scopes) -> ast.Attribute | None:
+    """What the code does with the path that `call` gives back which means something else for an
+    absolute one; `None` if nothing is seen.
+    """
+    parent = scopes.parents[call]
+    if isinstance(parent, ast.Attribute):
+        return parent if parent.attr in _OF_RELATIVE_PATHS else None
+    match parent:
+        case ast.Assign(targets=[ast.Name(id=name)]):
+            pass
+        case _:
+            return None
+    home = scopes.find(name, scopes.scope_of(parent))
+    for use in scopes.uses(home, name) if home is not None else ():
+        asked = scopes.parents[use]
+        if isinstance(asked, ast.Attribute) and asked.attr in _OF_RELATIVE_PATHS:
+            return asked
+    return None

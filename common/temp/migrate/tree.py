@@ -33,8 +33,8 @@ class Facts(NamedTuple):
     that the name means anything else there; `pure`, that importing it does nothing but
     define. `references` are the dotted names by which it speaks
     of helpers of other modules, `stars` the modules of which it imports everything; `patched` the
-    texts and names by which it replaces something elsewhere, as tests do. `odd` says that it calls
-    one with a name that no directory of ours can have.
+    texts and names by which it replaces something elsewhere, as tests do. `odd` says that it needs
+    one that is the legacy one.
     """
 
     helper: Helper | None = None
@@ -103,7 +103,9 @@ def _facts(tree: ast.Module, scopes: Scopes) -> Facts:
 
 
 def _is_odd(scopes: Scopes, helper: Helper | None) -> bool:
-    """Whether a helper is called by a name that only the legacy one takes."""
+    """Whether a helper is called by a name that only the legacy one takes, or what it gives back
+    is used as only a relative path can be.
+    """
     if helper is not None and helper.default is not None and not helpers.is_label(helper.default):
         return True
     for call in scopes.nodes(ast.Call):
@@ -112,6 +114,8 @@ def _is_odd(scopes: Scopes, helper: Helper | None) -> bool:
         if any(one.rpartition(".")[2] == NAME for one in means):
             labels = [*call.args, *(keyword.value for keyword in call.keywords)]
             if not all(helpers.may_name(label) for label in labels):
+                return True
+            if helpers.relies_on_relative(call, scopes) is not None:
                 return True
     return False
 
@@ -286,9 +290,7 @@ class Tree:
         return any(_may_mean(module, parts) for module in (*references, *facts.stars))
 
     def odd_caller(self, path: str) -> str:
-        """A file that may call the helper of `path` by a name that no directory of ours can have;
-        "" if there is none.
-        """
+        """A file that may need the helper of `path` as it is; "" if there is none."""
         for other, facts in self.facts.items():
             if facts.odd and (other == path or self.refers(path, other, facts)):
                 return other

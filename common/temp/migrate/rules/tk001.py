@@ -6,7 +6,16 @@ import ast
 from collections.abc import Iterator
 
 from ..findings import Edit, Finding
-from ..helpers import NAME, OURS, Helper, is_label, local_helper, may_name, read_helper
+from ..helpers import (
+    NAME,
+    OURS,
+    Helper,
+    is_label,
+    local_helper,
+    may_name,
+    read_helper,
+    relies_on_relative,
+)
 from ..module import Module
 from ..scopes import Meaning
 from . import Rule
@@ -148,6 +157,8 @@ def _cannot(module: Module, call: ast.Call, helper: Helper) -> str:
         return f"its default {helper.default!r} cannot name a directory"
     if label is not None and not may_name(label):
         return f"{ast.unparse(label)} cannot name a directory"
+    if (asked := relies_on_relative(call, module.scopes)) is not None:
+        return f"line {asked.lineno}: .{asked.attr} means something else for an absolute path"
     if module.in_f_string(call):
         return "calls the legacy get_temp_dir inside an f-string"
     return ""

@@ -69,8 +69,8 @@ def find(module: Module) -> Iterator[Finding]:
     )
     if odd := module.tree.odd_caller(module.path):
         yield found.left(
-            f"defines the legacy get_temp_dir, which {odd} calls by a name that no entry can have",
-            "change that name first",
+            f"defines the legacy get_temp_dir, and {odd} needs it as it is",
+            "change first what TK001 says of that file",
         )
     else:
         yield _shim(module, node, helper, found)

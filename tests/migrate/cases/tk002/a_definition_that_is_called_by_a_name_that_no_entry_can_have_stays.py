@@ -1,4 +1,4 @@
-# case: left TK002:8 defines the legacy get_temp_dir, which module.py calls by a name that
+# case: left TK002:8 defines the legacy get_temp_dir, and module.py needs it as it is
 # case: left TK001:16 '.hidden' cannot name a directory
 # case: left TK001:17 7 cannot name a directory
 import time

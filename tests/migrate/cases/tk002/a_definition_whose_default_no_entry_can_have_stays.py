@@ -1,4 +1,4 @@
-# case: left TK002:7 defines the legacy get_temp_dir, which module.py calls by a name that
+# case: left TK002:7 defines the legacy get_temp_dir, and module.py needs it as it is
 # case: left TK001:15 its default '' cannot name a directory
 import time
 from pathlib import Path

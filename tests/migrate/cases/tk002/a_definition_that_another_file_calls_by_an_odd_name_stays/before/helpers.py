@@ -1,4 +1,4 @@
-# case: left TK002:7 run.py calls by a name that no entry can have
+# case: left TK002:7 run.py needs it as it is
 # case: options TK002
 import time
 from pathlib import Path
