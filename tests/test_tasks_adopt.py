@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import (
-    as_plain_user,
+    immutable,
     inv,
     listing,
     make_entry,
@@ -191,13 +191,14 @@ def test_a_root_that_is_planted_is_refused(project: Path, tmp_path: Path) -> Non
 def test_one_that_cannot_move_is_a_line_and_exit_code_1_and_the_others_move(
     project: Path,
 ) -> None:
-    make_entry(project / ".tmp", "closed_1696348800").chmod(0o500)
+    closed = make_entry(project / ".tmp", "closed_1696348800")
     make_entry(project / ".tmp", "old_1696348800")
 
-    done = as_plain_user("temp-adopt", cwd=project)
+    with immutable(closed):
+        done = inv("temp-adopt", cwd=project)
 
     assert done.returncode == 1
-    assert "failed closed_1696348800: cannot be moved: Permission denied" in done.stdout
+    assert "failed closed_1696348800: cannot be moved: Operation not permitted" in done.stdout
     assert "project: moved 1 entry; 1 failed" in done.stdout
     assert os.listdir(project / ".tmp" / "uncategorized") == ["old_1696348800"]
 

@@ -25,6 +25,7 @@ from tests.store.children import in_child
 from tests.support import (
     age,
     identity,
+    immutable,
     listing,
     make_entry,
     mounted,
@@ -329,11 +330,21 @@ def test_where_the_category_is_no_directory_nothing_moves(
     assert os.listdir(tmp_path / "elsewhere") == []
 
 
-def test_one_that_cannot_be_moved_is_an_outcome_and_the_others_move(root: Path) -> None:
+def test_one_that_is_read_only_moves_and_stays_so(root: Path) -> None:
     make_entry(root, OLD).chmod(0o500)
-    make_entry(root, "other_1696348800")
 
     with plain_user():
+        assert adopted(root) == {OLD: ("done", MOVED)}
+
+    assert (root / MOVED).stat().st_mode == 0o40500
+    assert listing(root / MOVED) == ["file0.txt"]
+
+
+def test_one_that_cannot_be_moved_is_an_outcome_and_the_others_move(root: Path) -> None:
+    flat = make_entry(root, OLD)
+    make_entry(root, "other_1696348800")
+
+    with immutable(flat):
         found = adopted(root)
 
     assert found == {
