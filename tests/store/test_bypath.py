@@ -29,6 +29,7 @@ from tests.support import (
     plain_user,
     process,
     run,
+    stored,
     tree,
 )
 
@@ -668,6 +669,38 @@ def test_an_adoption_runs_where_there_is_no_dir_fd(
     assert listing(root / "uncategorized" / taken) == ["file0.txt", "file1.txt"]
     assert listing(root / "uncategorized" / other) == ["file0.txt"]
     assert (root / "latest" / "file0.txt").is_file()
+
+
+@pytest.mark.parametrize("form", ["dir", "tar.gz"])
+def test_an_archiving_and_a_restoring_run_where_there_is_no_dir_fd(
+    project: Path, inv: Callable[..., subprocess.CompletedProcess[str]], form: str
+) -> None:
+    path = tree(project / ".tmp" / "debug" / "x_1696348800", width=2, depth=2)
+    (path / "link").symlink_to("f0")
+    os.link(path / "f0", path / "other")
+    before = [(name, (path / name).lstat().st_mode) for name in listing(path)]
+    (project / "pyproject.toml").write_text(
+        f'[tool.tempkeep]\narchive = true\narchive_format = "{form}"\nmax_count = 0\n'
+    )
+    done = inv("temp-clean")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not path.exists()
+    done = inv("temp-restore", "debug__x_1696348800")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [(name, (path / name).lstat().st_mode) for name in listing(path)] == before
+    assert stored(project / ".tmp-archive") == []
+
+
+def test_a_file_is_read_by_its_place_and_no_link_for_it(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("content")
+    (tmp_path / "link").symlink_to("file")
+    with opened(tmp_path) as number:
+        descriptor = bypath.open_file("file", dir_fd=number)
+        assert os.read(descriptor, 100) == b"content"
+        os.close(descriptor)
+        with refused(errno.ELOOP):
+            bypath.open_file("link", dir_fd=number)
+        assert bypath.readlink("link", dir_fd=number) == "file"
 
 
 def test_what_one_process_makes_another_sees_and_sweeps(

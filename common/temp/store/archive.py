@@ -51,6 +51,7 @@ MANIFEST: Final = ".tempkeep.json"
 SUFFIXES: Final[dict[ArchiveFormat, str]] = {"dir": "", "tar.gz": ".tar.gz", "tar.zst": ".tar.zst"}
 
 _SCHEMA: Final = 1
+_BINARY: Final = getattr(os, "O_BINARY", 0)
 _NAME_BYTES: Final = 225
 """So that a number, the suffix and that of a manifest fit into 255."""
 
@@ -444,6 +445,7 @@ class Deposit:
         self._stack = contextlib.ExitStack()
         self._work = -1
         self._place = ""
+        self._reserved = -1
         self._published = self._kept = False
 
     @property
@@ -460,6 +462,7 @@ class Deposit:
                 for name in at.listdir(self._work):
                     remove_at(self._work, name)
         finally:
+            self._close_manifest()
             self._stack.close()
 
     def keep(self) -> None:
@@ -672,10 +675,11 @@ class Deposit:
                 continue
             try:
                 path = self.archive / f"{self.name}{MANIFEST}"
-                descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+                descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | _BINARY, 0o600)
             except FileExistsError:
                 continue
-            self._stack.callback(os.close, descriptor)
+            self._close_manifest()
+            self._reserved = descriptor
             # Whoever found it before it was locked took it for a killed process's.
             _lock(descriptor)
             text = self._manifest(has_contents).spell().encode()
@@ -718,7 +722,13 @@ class Deposit:
             identity = (status.st_dev, status.st_ino)
             drop(self.archive, Archived(self.name, self.target.name, self.form, 0.0, identity))
         elif self.name:
+            self._close_manifest()  # not every system unlinks what is open
             forget_manifest(self.archive, self.name)
+
+    def _close_manifest(self) -> None:
+        if self._reserved >= 0:
+            os.close(self._reserved)
+            self._reserved = -1
 
 
 def _private(path: str, flags: int) -> int:

@@ -190,6 +190,8 @@ class HoldingArea:
         with contextlib.ExitStack() as stack:
             holding = _opened_area(stack, self.top)
             at.rename(self.batch, name, src_dir_fd=holding, dst_dir_fd=holding)
+            if not at.RELATIVE:  # where it is known by its path
+                self._opened = _opened(self._stack, name, DIRECTORY_FLAGS, holding)
         self.batch = name
 
     def claim(self, path: str, identity: tuple[int, int], *, despite_lock: bool = False) -> Claim:

@@ -64,8 +64,8 @@ class Item(NamedTuple):
 class Digest(NamedTuple):
     """How much there is, in bytes as they are read, and one BLAKE2 digest over all of it.
 
-    The mode and the time of the entry itself are no part of it: they change when it is moved. Nor
-    are owners, which only root can give.
+    The mode and the time of the entry itself are no part of it, since they change when it is moved,
+    nor are those of links, nor owners, which only root can give.
     """
 
     files: int
@@ -111,16 +111,17 @@ class Digester:
         self._files += item.kind != "directory"
         self._directories += item.kind == "directory"
         self._size += item.size
-        itself = not item.path
+        # A link has no mode, and not every system can set its time.
+        is_dressed = item.path and item.kind != "symlink"
         name, target = os.fsencode(item.path.rpartition("/")[2]), os.fsencode(item.target)
         # With the depth, the order says in which directory a name is.
         self._whole.update(
             b"%s %d %o %d %d %d:%s %d:%s %d %s"
             % (
                 item.kind.encode(),
-                0 if itself else item.path.count("/") + 1,
-                0 if itself else item.mode,
-                0 if itself else item.mtime_ns,
+                item.path.count("/") + 1 if item.path else 0,
+                item.mode if is_dressed else 0,
+                item.mtime_ns if is_dressed else 0,
                 item.size,
                 len(name),
                 name,
@@ -293,7 +294,7 @@ def _item(
 
 def _attributes(descriptor: int, wanted: bool) -> tuple[tuple[str, bytes], ...]:
     """The extended attributes that are the user's; only Linux has them in Python."""
-    if not wanted or not hasattr(os, "listxattr"):
+    if not wanted or not hasattr(os, "listxattr") or not at.RELATIVE:
         return ()
     try:
         names = [name for name in os.listxattr(descriptor) if name.startswith(KEPT_ATTRIBUTES)]

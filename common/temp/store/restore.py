@@ -253,11 +253,12 @@ def _unpack(archive: Path, archived: Archived, place: Place) -> None:
             )
             if not transfer.begin(area, intent):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            directory = area.open() or directory
             _put(_ENTRY, directory, place)
         except BaseException:
-            if _ENTRY in at.listdir(directory):  # otherwise it is where it belongs
+            if _ENTRY in os.listdir(area.place):  # otherwise it is where it belongs
                 transfer.end(area)
-                remove_at(directory, _ENTRY)
+                remove_at(area.open() or directory, _ENTRY)
             raise
         _renew(place, mode)
         removed = drop(archive, archived, despite_lock=True)

@@ -551,8 +551,7 @@ def _hand_over(
                     raise
                 deposit.keep()
                 if has_room:
-                    transfer.end(area)
-                    claim.batch = area.batch
+                    transfer.end(area, claim)
                 removed = claim.remove()
         finally:
             if has_room:

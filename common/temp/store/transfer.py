@@ -60,9 +60,15 @@ def begin(area: HoldingArea, intent: Intent) -> bool:
     return True
 
 
-def end(area: HoldingArea) -> None:
-    """Have what lies in there deleted by whoever comes by: it is whole elsewhere."""
+def end(area: HoldingArea, claim: Claim | None = None) -> None:
+    """Have what lies in there deleted by whoever comes by: it is whole elsewhere.
+
+    A `claim` that was made into `area` is still one.
+    """
     area.call_it(BATCH)
+    if claim is not None:
+        claim.batch = area.batch
+        claim.holding = area.open() or claim.holding
     _forget(area)
 
 
