@@ -21,6 +21,7 @@ from tests.store.children import in_child, until
 from tests.support import (
     age,
     environment,
+    immutable,
     inv,
     listing,
     make_entry,
@@ -269,6 +270,23 @@ def test_a_pinned_archive_stays_on_a_low_disk(low: Path, capsys: Printed) -> Non
     wanting(low, 11)
     assert tempkeep("temp-clean") == 0
     assert names(low) == ["a", "c"]
+
+
+def test_what_is_being_restored_or_cannot_be_deleted_stays_and_the_next_archive_goes(
+    low: Path, capsys: Printed
+) -> None:
+    wanting(low, 15)
+    archive = low / ".tmp-archive"
+    lock = os.open(archive / "debug__a_1696348800", os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    with immutable(archive / "debug__b_1696348800" / "noise"):
+        assert tempkeep("temp-clean") == 1
+    os.close(lock)
+    said = capsys.readouterr()
+    assert "skipped debug__a_1696348800: in use: a process holds a lock (flock) on it" in said.out
+    assert said.err == "failed debug__b_1696348800: noise: Operation not permitted\n"
+    assert names(low) == ["a", "b"]
+    assert tempkeep("temp-restore", "debug__a_1696348800") == 0
 
 
 @pytest.mark.parametrize("arguments", [("--max-age-hours", "1000"), ("--name", "x*")])

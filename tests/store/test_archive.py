@@ -103,6 +103,32 @@ def test_across_filesystems_an_entry_is_copied_and_then_deleted(root: Path, tmp_
         assert stored(archive) == ["debug__x"]
 
 
+def test_where_the_same_disk_is_mounted_twice_it_is_copied_and_frees_nothing(
+    root: Path, tmp_path: Path
+) -> None:
+    path = make_entry(root, "debug/x", files=3)
+    (path / "noise").write_bytes(os.urandom(500_000))
+    before = seen(path)
+    (tmp_path / "archive").mkdir()
+    (tmp_path / "bound").mkdir()
+    done = run(
+        ["mount", "--bind", str(tmp_path / "archive"), str(tmp_path / "bound")], cwd=tmp_path
+    )
+    if done.returncode:
+        pytest.skip(f"cannot bind a directory: {done.stderr.strip()}")
+    try:
+        report = swept(root, disposal="archive", archive=tmp_path / "bound")
+        assert [outcome.status for outcome in report.outcomes] == ["done"]
+        assert report.freed_bytes < 100_000
+        assert seen(tmp_path / "archive" / "debug__x") == before
+        assert not path.exists()
+        (found,) = list_archive(tmp_path / "archive", root)
+        assert found.manifest is not None
+        assert found.manifest.has_contents
+    finally:
+        run(["umount", "--lazy", str(tmp_path / "bound")], cwd=tmp_path)
+
+
 @pytest.mark.parametrize("kind", ["file", "link", "fifo"])
 @pytest.mark.parametrize("form", ["moved", "dir", "tar.gz"])
 def test_files_and_links_are_archived_as_what_they_are(
@@ -363,6 +389,18 @@ def test_a_full_archive_leaves_the_entry(root: Path, tmp_path: Path, form: Archi
         assert stored(archive) == []
         assert os.listdir(archive / ".tempkeep" / "holding") == []
     assert len(listing(path)) == 4
+
+
+@pytest.mark.parametrize("inodes", [2, 3, 4, 5])
+def test_an_archive_without_room_for_a_name_leaves_the_entry(
+    root: Path, tmp_path: Path, inodes: int
+) -> None:
+    path = make_entry(root, "debug/x", files=3)
+    with mounted(tmp_path / "m", f"size=1m,nr_inodes={inodes}") as archive:
+        status, detail = archiving(root, archive, archive_format="tar.gz")["debug/x"]
+        assert (status, "No space left on device" in detail) == ("failed", True)
+        assert stored(archive) == []
+    assert len(listing(path)) == 3
 
 
 def test_an_archive_that_is_a_file_leaves_the_entry(root: Path, tmp_path: Path) -> None:

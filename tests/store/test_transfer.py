@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from common.temp.store import at, transfer
+from common.temp.store.allocation import make_root
 from common.temp.store.archive import Deposit, list_archive
 from common.temp.store.claim import HoldingArea, NotClaimed
 from common.temp.store.sweep import execute, prepare
@@ -272,6 +273,28 @@ def test_from_a_full_disk_an_entry_goes_to_an_archive_on_another(tmp_path: Path)
         assert not path.exists()
         assert stored(archive) == ["debug__x.tar.gz"]
         assert in_holding(root) == []
+
+
+@pytest.mark.parametrize("free", [0, 1, 2])
+def test_without_a_free_inode_an_entry_goes_to_an_archive_on_another_disk(
+    tmp_path: Path, free: int
+) -> None:
+    """With one there is room for a directory, and none for what is to be said in it."""
+    with (
+        mounted(tmp_path / "full", "size=1m,nr_inodes=100") as disk,
+        mounted(tmp_path / "m", "size=4m") as archive,
+    ):
+        root = disk / ".tmp"
+        make_root(str(root))
+        path = make_entry(root, "debug/x", files=3)
+        fillers = 0
+        while os.statvfs(disk).f_ffree > free:
+            (disk / f"filler{fillers}").touch()
+            fillers += 1
+        report = swept(root, disposal="archive", archive=archive)
+        assert outcomes(report) == {"debug/x": ("done", f"archived as {archive / 'debug__x'}")}
+        assert not path.exists()
+        assert (stored(archive), in_holding(root)) == (["debug__x"], [])
 
 
 @pytest.fixture
