@@ -216,6 +216,18 @@ def test_entries_go_only_when_the_archives_are_not_enough(low: Path, capsys: Pri
     assert "; deleted 3 archives" in printed
 
 
+def test_an_archive_that_cannot_be_trusted_is_a_problem_and_the_entries_go(
+    low: Path, tmp_path: Path, capsys: Printed
+) -> None:
+    gone = two_mib(low, "debug/old_1696348800", 9)
+    (tmp_path / "planted" / "holding").mkdir(parents=True)
+    (low / ".tmp-archive" / ".tempkeep").symlink_to(tmp_path / "planted")
+    wanting(low, 15)
+    assert tempkeep("temp-clean") == 1
+    assert "is not a directory of this program's making; remove it" in capsys.readouterr().err
+    assert (gone.exists(), names(low)) == (False, ["a", "b", "c"])
+
+
 def test_while_another_clean_deletes_archives_this_one_leaves_them(
     low: Path, capsys: Printed
 ) -> None:

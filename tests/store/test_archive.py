@@ -391,6 +391,28 @@ def test_a_full_archive_leaves_the_entry(root: Path, tmp_path: Path, form: Archi
     assert len(listing(path)) == 4
 
 
+def test_a_name_that_is_somebody_s_is_left_to_them_by_what_is_taken_back(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Ctrl-C that comes while a name is looked for."""
+    make_entry(root, "debug/x")
+    archiving(root, tmp_path / "a")
+    make_entry(root, "debug/x")
+    before = manifest(tmp_path / "a", "debug__x")
+    real = archives._is_taken
+
+    def is_taken(archive: Path, name: str) -> bool:
+        if name.endswith(".2"):
+            raise KeyboardInterrupt
+        return real(archive, name)
+
+    monkeypatch.setattr(archives, "_is_taken", is_taken)
+    with pytest.raises(KeyboardInterrupt):
+        archiving(root, tmp_path / "a")
+    assert manifest(tmp_path / "a", "debug__x") == before
+    assert (root / "debug" / "x").is_dir()
+
+
 @pytest.mark.parametrize("inodes", [2, 3, 4, 5])
 def test_an_archive_without_room_for_a_name_leaves_the_entry(
     root: Path, tmp_path: Path, inodes: int
@@ -657,7 +679,7 @@ def test_a_manifest_that_cannot_be_used_is_listed_with_the_reason(
     assert (found.name, found.data) == ("debug__x", "debug__x.tar.gz")
     assert (found.manifest, found.problem) == (None, problem)
     with pytest.raises(OSError, match="manifest"):
-        is_archived(tmp_path / "a", "debug__x", "0")
+        is_archived(tmp_path / "a", "debug__x", "0", 0)
 
 
 @pytest.mark.parametrize(
@@ -665,6 +687,8 @@ def test_a_manifest_that_cannot_be_used_is_listed_with_the_reason(
     [
         ("format", "rar"), ("root", 7), ("path", None), ("id", []), ("mode", "rwx"), ("mode", 7),
         ("archived_at", "yesterday"), ("changed_ns", "x"), ("reasons", 3), ("digest", {}),
+        ("reasons", [1]), ("reasons", "x"), ("size", "x"), ("files", True), ("size", 1.5),
+        ("stamp", "x"), ("label", None), ("made_by", 3), ("archived_by", None), ("archived_at", 7),
     ],
 )  # fmt: skip
 def test_a_manifest_with_a_value_of_another_kind_is_damaged(
@@ -682,7 +706,7 @@ def test_no_archive_holds_nothing(root: Path, tmp_path: Path) -> None:
     assert list_archive(tmp_path / "missing", root) == []
     assert droppable(tmp_path / "missing", root) == []
     forget_stale(tmp_path / "missing")
-    assert not is_archived(tmp_path / "missing", "x", "0")
+    assert not is_archived(tmp_path / "missing", "x", "0", 0)
 
 
 # -- what killed processes left -------------------------------------------------------------------
@@ -699,6 +723,36 @@ def test_a_manifest_alone_is_listed_nowhere_and_gone_after_the_next_sweep(
     swept(root, archive=tmp_path / "a")
     assert not stale.exists()
     assert [found.name for found in list_archive(tmp_path / "a", root)] == ["debug__x"]
+
+
+@pytest.mark.parametrize("text", ["", "{", '{\n  "schema": 1,\n  "kind": "arch'])
+def test_a_manifest_that_was_only_begun_is_gone_after_the_next_sweep(
+    root: Path, tmp_path: Path, text: str
+) -> None:
+    root.mkdir()
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / f"debug__y{MANIFEST}").write_text(text)
+    swept(root, archive=tmp_path / "a")
+    assert os.listdir(tmp_path / "a") == []
+
+
+@pytest.mark.parametrize("what", ["a file", "a directory", "a link", "a fifo"])
+def test_what_somebody_else_calls_so_stays(root: Path, tmp_path: Path, what: str) -> None:
+    root.mkdir()
+    (tmp_path / "a").mkdir()
+    path = tmp_path / "a" / f"mine{MANIFEST}"
+    if what == "a file":
+        path.write_text('{"schema": 1, "kind": "archive", "and": "so on"}')
+    elif what == "a directory":
+        path.mkdir()
+    elif what == "a link":
+        path.symlink_to(tmp_path / "elsewhere")
+        (tmp_path / "elsewhere").touch()
+    else:
+        os.mkfifo(path)
+    swept(root, archive=tmp_path / "a")
+    assert os.listdir(tmp_path / "a") == [path.name]
+    assert list_archive(tmp_path / "a", root) == []
 
 
 def test_a_manifest_alone_that_is_locked_is_left_to_who_is_at_it(
@@ -747,6 +801,12 @@ def test_a_half_made_copy_of_an_older_version_is_gone_after_the_next_sweep(
     swept(root, archive=tmp_path / "a")
     assert not part.exists()
     assert listing(other) == ["file0.txt"]
+
+
+def test_what_was_claimed_on_a_full_disk_is_no_archive(root: Path, tmp_path: Path) -> None:
+    make_entry(tmp_path, "a/.tempkeep-held-0123456789abcdef")
+    make_entry(tmp_path, "a/debug__old_1696348800")
+    assert [found.name for found in list_archive(tmp_path / "a", root)] == ["debug__old_1696348800"]
 
 
 def test_a_store_behind_a_link_in_the_archive_is_a_problem_and_the_sweep_goes_on(
@@ -812,7 +872,7 @@ def test_on_another_filesystem_nothing_can_be_dropped(root: Path, tmp_path: Path
 
 def test_a_pinned_archive_is_known_to_be_pinned(root: Path, three: Path) -> None:
     write_pin(three, "debug__a", "why")
-    write_pin(three, "debug__b", "also")
+    write_pin(three, "debug__b.tar.gz", "also")
     assert [one.pin for one in droppable(three, root)] == ["why", "also", None]
 
 

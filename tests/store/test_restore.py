@@ -29,6 +29,7 @@ from common.temp.store.sweep import execute, prepare
 from tests.store.trees import rich, seen
 from tests.support import (
     EVERYTHING,
+    immutable,
     in_holding,
     listing,
     make_entry,
@@ -299,6 +300,26 @@ def test_what_somebody_else_is_at_is_left_to_them(root: Path, tmp_path: Path) ->
         with pytest.raises(Refused, match="debug__x is in use: a process holds a lock"):
             back(root, tmp_path / "a")
     assert untouched(root, tmp_path / "a")
+
+
+def test_a_fifo_in_the_place_of_an_archive_is_refused_and_not_waited_for(
+    root: Path, tmp_path: Path
+) -> None:
+    archived(root, tmp_path / "a", "tar.gz")
+    (tmp_path / "a" / "debug__x.tar.gz").unlink()
+    os.mkfifo(tmp_path / "a" / "debug__x.tar.gz")
+    with pytest.raises(Refused, match="debug__x is not restored: it is no file"):
+        back(root, tmp_path / "a")
+
+
+def test_what_cannot_be_deleted_of_something_else_hinders_no_restoring(
+    root: Path, tmp_path: Path
+) -> None:
+    archived(root, tmp_path / "a")
+    stuck = make_entry(root, ".tempkeep/holding/0123456789abcdef")
+    with immutable(stuck / "file0.txt"):
+        finish_killed(tmp_path / "a", root)
+        assert back(root, tmp_path / "a").is_dir()
 
 
 def test_a_root_that_holds_other_entries_by_now_is_refused(project: Path, tmp_path: Path) -> None:

@@ -47,7 +47,8 @@ def into(root: Path, archive: Path, identifier: str) -> Path:
     """The entry `debug/x`, left by a killed process on its way into the archive; where it lies."""
     path = make_entry(root, "debug/x", files=2)
     area = HoldingArea(root, batch=True)
-    intent = Intent("to archive", "debug/x", str(archive), "debug__x", identifier)
+    inode = (archive / "debug__x.tar.gz").stat().st_ino if archive.is_dir() else 0
+    intent = Intent("to archive", "debug/x", str(archive), "debug__x", identifier, inode)
     assert begin(area, intent)
     claim = area.claim("debug/x", identity(path))
     claim.close()
@@ -87,20 +88,20 @@ def test_what_has_arrived_in_the_archive_is_deleted_by_the_next_sweep(
     assert stored(archive) == ["debug__x.tar.gz"]
 
 
-@pytest.mark.parametrize("what", ["another", "no data", "no manifest", "no archive"])
+@pytest.mark.parametrize("what", ["another", "no data", "other data", "no manifest", "no archive"])
 def test_what_has_not_arrived_is_put_back_by_the_next_sweep(
     root: Path, archive: Path, what: str
 ) -> None:
     identifier = id_of(archive, root)
-    if what == "another":
-        identifier = "0123456789abcdef"
-    elif what == "no data":
-        (archive / "debug__x.tar.gz").unlink()
+    into(root, archive, "0123456789abcdef" if what == "another" else identifier)
+    if what in ("no data", "other data"):
+        (archive / "debug__x.tar.gz").rename(archive / "aside")
+    if what == "other data":
+        (archive / "debug__x.tar.gz").write_text("somebody else's file of this name")
     elif what == "no manifest":
         (archive / "debug__x.tempkeep.json").unlink()
-    else:
+    elif what == "no archive":
         archive.rename(archive.with_name("elsewhere"))
-    into(root, archive, identifier)
     report = swept(root, **NOTHING)
     assert (report.finished, report.problems) == (1, ())
     assert listing(root / "debug" / "x") == ["file0.txt", "file1.txt"]
@@ -295,6 +296,32 @@ def test_without_a_free_inode_an_entry_goes_to_an_archive_on_another_disk(
         assert outcomes(report) == {"debug/x": ("done", f"archived as {archive / 'debug__x'}")}
         assert not path.exists()
         assert (stored(archive), in_holding(root)) == (["debug__x"], [])
+
+
+def test_from_a_full_disk_an_entry_that_changed_comes_back_and_its_copy_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        mounted(tmp_path / "full", "size=1m,nr_inodes=100") as disk,
+        mounted(tmp_path / "m", "size=4m") as archive,
+    ):
+        root = disk / ".tmp"
+        make_root(str(root))
+        path = make_entry(root, "debug/x", files=3)
+        for number in range(os.statvfs(disk).f_ffree):
+            (disk / f"filler{number}").touch()
+        real = Deposit.publish
+
+        def publish(deposit: Deposit) -> None:
+            real(deposit)
+            (path / "file0.txt").write_text("changed")
+
+        monkeypatch.setattr(Deposit, "publish", publish)
+        report = swept(root, disposal="archive", archive=archive)
+        assert outcomes(report) == {"debug/x": ("skipped", "has changed while it was being copied")}
+        assert (path / "file0.txt").read_text() == "changed"
+        assert (stored(archive), in_holding(root)) == ([], [])
+        assert not list(archive.glob("*.json"))
 
 
 @pytest.fixture

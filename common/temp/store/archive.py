@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import json
 import os
 import re
@@ -21,6 +22,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
+from types import UnionType
 from typing import IO, Final, NamedTuple
 
 from ..core.entry import Entry
@@ -51,6 +53,9 @@ MANIFEST: Final = ".tempkeep.json"
 SUFFIXES: Final[dict[ArchiveFormat, str]] = {"dir": "", "tar.gz": ".tar.gz", "tar.zst": ".tar.zst"}
 
 _SCHEMA: Final = 1
+_BEGINS: Final = b'{\n  "schema": 1,\n  "kind": "archive",\n'
+"""What tells a manifest, be it only begun, from what somebody else calls so."""
+
 _BINARY: Final = getattr(os, "O_BINARY", 0)
 _NAME_BYTES: Final = 225
 """So that a number, the suffix and that of a manifest fit into 255."""
@@ -114,6 +119,19 @@ class Manifest(NamedTuple):
         return json.dumps(said, indent=2, ensure_ascii=True) + "\n"
 
 
+_KINDS: Final[dict[str, type | UnionType]] = {
+    **dict.fromkeys(
+        ("id", "format", "root", "path", "category", "label", "layout", "archived_at"), str
+    ),
+    **dict.fromkeys(("archived_by", "mode", "digest"), str),
+    **dict.fromkeys(("changed_ns", "files", "directories", "size"), int),
+    "stamp": int | None,
+    "made_by": str | None,
+    "reasons": list,
+}
+"""What the values in the file are."""
+
+
 class Archived(NamedTuple):
     """One thing in an archive: by what name it is called, and what lies there as `data`.
 
@@ -165,7 +183,7 @@ def list_archive(archive: Path, root: Path) -> list[Archived]:
             spoken_for.add(file)  # reserved, or left by a killed process
     if not is_inside(os.path.realpath(root), os.path.realpath(archive)):
         for name in names - spoken_for:
-            if not _OLD_PART.fullmatch(name):
+            if not name.startswith(STORE) and not _OLD_PART.fullmatch(name):
                 found += _archived(archive, name, "dir", None, "")
     return sorted(found, key=lambda archived: (archived.archived_at, archived.name))
 
@@ -185,48 +203,43 @@ def _archived(
 def _read_manifest(path: Path) -> tuple[Manifest | None, str]:
     """The manifest, or why it is none."""
     try:
-        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-        with open(os.open(path, flags), "rb") as file:
-            data = file.read(_MANIFEST_BYTES)
-        said = json.loads(data)
+        with open(path, "rb", buffering=0, opener=_plainly) as file:
+            said = json.loads(file.read(_MANIFEST_BYTES) or b"")
         if said["schema"] != _SCHEMA or said["kind"] != "archive":
             return None, "its manifest is of another version; update tempkeep"
-        when = datetime.fromisoformat(said["archived_at"]).timestamp()
-        values = {
-            **{key: said[key] for key in Manifest._fields},
-            "archived_at": when,
-            "mode": int(said["mode"], 8),
-            "reasons": tuple(said["reasons"]),
-        }
-        manifest = Manifest(**values)
-        # Names can be told from numbers by this; what is wrong otherwise shows in the digest.
-        texts = (manifest.id, manifest.root, manifest.path, manifest.digest, manifest.layout)
-        if manifest.format not in ARCHIVE_FORMATS or not all(
-            isinstance(text, str) for text in texts
+        values = {key: said[key] for key in Manifest._fields}
+        for key, kind in _KINDS.items():
+            if not isinstance(values[key], kind) or isinstance(values[key], bool):
+                raise TypeError
+        if values["format"] not in ARCHIVE_FORMATS or not all(
+            isinstance(reason, str) for reason in values["reasons"]
         ):
             raise ValueError
-        int(manifest.changed_ns)
+        values["archived_at"] = datetime.fromisoformat(said["archived_at"]).timestamp()
+        values["mode"] = int(said["mode"], 8)
+        values["reasons"] = tuple(said["reasons"])
     except OSError as error:
         return None, f"its manifest cannot be read ({reason_of(error)})"
     except (ValueError, KeyError, TypeError, RecursionError):
         return None, "its manifest is damaged"
-    return manifest, ""
+    return Manifest(**values), ""
 
 
-def is_archived(archive: Path, name: str, identifier: str) -> bool:
-    """Whether what was archived under `name`, by a manifest of that id, lies there whole.
+def is_archived(archive: Path, name: str, identifier: str, inode: int) -> bool:
+    """Whether what was packed as that `inode` lies whole in the archive under `name`, by a
+    manifest of that id.
 
     Raises `OSError` if that cannot be told; not if there is no such archive.
     """
-    manifest, problem = _read_manifest(archive / f"{name}{MANIFEST}")
+    path = archive / f"{name}{MANIFEST}"
+    manifest, problem = _read_manifest(path)
     if manifest is None:
-        with contextlib.suppress(FileNotFoundError):
-            os.lstat(archive / f"{name}{MANIFEST}")
+        if os.path.lexists(path):
             raise StorageError(0, f"{archive / name}: {problem}")
         return False
     with contextlib.suppress(FileNotFoundError):
-        os.lstat(archive / f"{name}{SUFFIXES[manifest.format]}")
-        return manifest.id == identifier
+        status = os.lstat(archive / f"{name}{SUFFIXES[manifest.format]}")
+        return (manifest.id, status.st_ino) == (identifier, inode)
     return False
 
 
@@ -237,7 +250,9 @@ def contents_of(archive: Path, archived: Archived, *, contents: bool = True) -> 
     if archived.format != "dir":
         from .tarring import unpacked
 
-        with open(archive / archived.data, "rb") as file:
+        with open(archive / archived.data, "rb", opener=_plainly) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise Refused("it is no file")
             yield from unpacked(archived.format, file)
         return
     parent = at.open(str(archive), ROOT_FLAGS)
@@ -286,7 +301,7 @@ def droppable(archive: Path, root: Path) -> list[Entry]:
                     files=measured.files,
                     directories=measured.directories,
                     changed=archived.archived_at,
-                    pin=pins.of(archived.data) or pins.of(archived.name),
+                    pin=pins.of(archived.data),
                     device=archived.identity[0],
                     inode=archived.identity[1],
                 )
@@ -373,8 +388,26 @@ def drop(archive: Path, archived: Archived, *, despite_lock: bool = False) -> Re
 
 def forget_manifest(archive: Path, name: str) -> None:
     """Remove the manifest of `name`, of which nothing is left."""
+    _unlink(archive / f"{name}{MANIFEST}", lambda descriptor: True)
+
+
+def _unlink(path: Path, is_meant: Callable[[int], bool]) -> None:
+    """Remove a manifest if the open one `is_meant`, unless somebody is at it."""
     with contextlib.suppress(OSError):
-        os.unlink(archive / f"{name}{MANIFEST}")
+        if fcntl is None:
+            # Nobody can tell who is at it, and what is open stays.
+            os.unlink(path)
+            return
+        descriptor = _plainly(str(path), os.O_RDONLY)
+        try:
+            # Who reserves a name has its manifest locked, and cannot while this one is there.
+            if _lock(descriptor) and is_meant(descriptor):
+                told, there = os.fstat(descriptor), os.lstat(path)
+                is_it = (told.st_dev, told.st_ino) == (there.st_dev, there.st_ino)
+                if is_it and stat.S_ISREG(told.st_mode):
+                    os.unlink(path)
+        finally:
+            os.close(descriptor)
 
 
 def forget_stale(archive: Path) -> None:
@@ -390,26 +423,24 @@ def forget_stale(archive: Path) -> None:
             status = at.stat(archive / part, follow_symlinks=False)
             identity = (status.st_dev, status.st_ino)
             drop(archive, Archived(part, part, "dir", 0.0, identity))
+    if fcntl is None:
+        return
     for file in names:
         name = file.removesuffix(MANIFEST)
         if file == name or any(name + suffix in names for suffix in SUFFIXES.values()):
             continue
-        with contextlib.suppress(OSError):
-            flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-            descriptor = os.open(archive / file, flags)
-            try:
-                # Whoever is about to put something there has it locked. Looked at again by now.
-                if _lock(descriptor) and not any(
-                    os.path.lexists(archive / f"{name}{suffix}") for suffix in SUFFIXES.values()
-                ):
-                    os.unlink(archive / file)
-            finally:
-                os.close(descriptor)
+
+        def is_stale(descriptor: int, name: str = name) -> bool:
+            # Looked at again, now that nobody can be about to put something there.
+            begins = os.read(descriptor, len(_BEGINS))
+            return _BEGINS.startswith(begins) and not _is_taken(archive, name)
+
+        _unlink(archive / file, is_stale)
 
 
 def _lock(descriptor: int) -> bool:
     if fcntl is None:
-        return False  # nobody can tell whether it is needed
+        return True
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -431,7 +462,7 @@ class Deposit:
     def __init__(
         self, archive: Path, form: ArchiveFormat, root: Path, step: Step, now: float
     ) -> None:
-        self.archive = archive
+        self.archive = Path(os.path.abspath(archive))
         self.form = form
         self.root = root
         self.step = step
@@ -447,6 +478,11 @@ class Deposit:
         self._place = ""
         self._reserved = -1
         self._published = self._kept = False
+
+    @property
+    def inode(self) -> int:
+        """That of what was packed, wherever it lies."""
+        return at.stat(_DATA, dir_fd=self._work, follow_symlinks=False).st_ino
 
     @property
     def target(self) -> Path:
@@ -502,7 +538,7 @@ class Deposit:
                 at.close(parent)
         except OSError:
             where = str(self.target)
-        forget_manifest(self.archive, self.name)  # which speaks of what was looked at
+        self._forget_manifest()  # which speaks of what was looked at
         return where
 
     def pack(self) -> None:
@@ -664,22 +700,18 @@ class Deposit:
     def _reserve(self, *, has_contents: bool) -> None:
         """Take a name in the archive that nothing has, by the manifest."""
         wanted = _fitting(self.step.entry.path.replace("/", "__"))
-        number = 1
-        while True:
-            self.name = wanted if number == 1 else f"{wanted}.{number}"
-            number += 1
-            if any(
-                os.path.lexists(self.archive / f"{self.name}{suffix}")
-                for suffix in SUFFIXES.values()
-            ):
+        for number in itertools.count(1):
+            name = wanted if number == 1 else f"{wanted}.{number}"
+            path = self.archive / f"{name}{MANIFEST}"
+            if _is_taken(self.archive, name):
                 continue
             try:
-                path = self.archive / f"{self.name}{MANIFEST}"
                 descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | _BINARY, 0o600)
             except FileExistsError:
                 continue
             self._close_manifest()
-            self._reserved = descriptor
+            # Not before it is ours: what has a name is taken back.
+            self.name, self._reserved = name, descriptor
             # Whoever found it before it was locked took it for a killed process's.
             _lock(descriptor)
             text = self._manifest(has_contents).spell().encode()
@@ -718,12 +750,16 @@ class Deposit:
     def _withdraw(self) -> None:
         if self._published:
             self._published = False
+            self._close_manifest()
             status = at.stat(self.target, follow_symlinks=False)
             identity = (status.st_dev, status.st_ino)
             drop(self.archive, Archived(self.name, self.target.name, self.form, 0.0, identity))
         elif self.name:
-            self._close_manifest()  # not every system unlinks what is open
-            forget_manifest(self.archive, self.name)
+            self._forget_manifest()
+
+    def _forget_manifest(self) -> None:
+        self._close_manifest()  # the lock is ours, and not every system unlinks what is open
+        forget_manifest(self.archive, self.name)
 
     def _close_manifest(self) -> None:
         if self._reserved >= 0:
@@ -731,8 +767,19 @@ class Deposit:
             self._reserved = -1
 
 
+def _plainly(path: str, flags: int) -> int:
+    """Open a file; no link is followed, nor a fifo's writer waited for."""
+    more = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    return os.open(path, flags | more)
+
+
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o600)
+
+
+def _is_taken(archive: Path, name: str) -> bool:
+    """Whether anything in the archive is called so, in whatever format."""
+    return any(os.path.lexists(archive / f"{name}{suffix}") for suffix in SUFFIXES.values())
 
 
 def _make_archive(archive: Path) -> None:

@@ -31,7 +31,8 @@ def rename_new(name: str, target: str, *, src_dir_fd: int, dst_dir_fd: int | Non
         except OSError:
             os.chmod(name, stat.S_IMODE(mode), dir_fd=src_dir_fd)
             raise
-        os.chmod(target, stat.S_IMODE(mode), dir_fd=dst_dir_fd)
+        with contextlib.suppress(OSError):  # it is there, whatever its mode is
+            os.chmod(target, stat.S_IMODE(mode), dir_fd=dst_dir_fd)
 
 
 def _rename(name: str, target: str, src_dir_fd: int, dst_dir_fd: int | None) -> None:

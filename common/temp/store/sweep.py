@@ -85,15 +85,19 @@ def prepare(
     )
     free = inventory.free
     archives: tuple[tuple[Entry, Reason], ...] = ()
-    if free is not None and free < (policy.min_free_space or 0) and archive and scope == ALL:
-        from .archive import droppable
-
-        archives = archives_to_drop(droppable(archive, root), policy, free=free)
-        free += sum(archived.size - archived.shared for archived, _ in archives)
-    verdicts = judge(inventory.entries, policy, now, free=free)
     if archive is not None and archive.is_dir():
-        leftovers_there = list_leftovers(archive)
-        inventory = inventory._replace(leftovers=(*inventory.leftovers, *leftovers_there))
+        try:
+            left = list_leftovers(archive)
+            if free is not None and free < (policy.min_free_space or 0) and scope == ALL:
+                from .archive import droppable
+
+                archives = archives_to_drop(droppable(archive, root), policy, free=free)
+                free += sum(archived.size - archived.shared for archived, _ in archives)
+            inventory = inventory._replace(leftovers=(*inventory.leftovers, *left))
+        except TempError as error:
+            problem = Problem(str(archive), str(error))
+            inventory = inventory._replace(problems=(*inventory.problems, problem))
+    verdicts = judge(inventory.entries, policy, now, free=free)
     return draft(
         inventory,
         verdicts,
@@ -531,7 +535,7 @@ def _hand_over(
     entry = step.entry
     with contextlib.closing(HoldingArea(facts.root, batch=True)) as area:
         intent = transfer.Intent(
-            "to archive", entry.path, str(deposit.archive), deposit.name, deposit.id
+            "to archive", entry.path, str(deposit.archive), deposit.name, deposit.id, deposit.inode
         )
         # On a disk without room for that, a kill before the entry is deleted leaves two of it.
         has_room = transfer.begin(area, intent)

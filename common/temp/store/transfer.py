@@ -25,7 +25,8 @@ _INTENT: Final = "intent.json"
 
 class Intent(NamedTuple):
     """What is being done: the entry at `path` of a root goes to, or comes from, what is called
-    `name` in the directory `archive` and has that `id` there.
+    `name` in the directory `archive` and has that `id` there. What goes there is packed already, as
+    that `inode`.
     """
 
     way: Literal["to archive", "from archive"]
@@ -33,6 +34,7 @@ class Intent(NamedTuple):
     archive: str
     name: str
     id: str
+    inode: int = 0
 
 
 def begin(area: HoldingArea, intent: Intent) -> bool:
@@ -118,7 +120,7 @@ def _read(held: Held) -> Intent | None:
 
 def _give_back(held: Held, directory: int, names: list[str], intent: Intent) -> str:
     """Put it back, unless it has arrived in the archive."""
-    if is_archived(Path(intent.archive), intent.name, intent.id):
+    if is_archived(Path(intent.archive), intent.name, intent.id, intent.inode):
         return ""
     for name in names:
         with contextlib.closing(HoldingArea(held.root)) as area:
