@@ -165,7 +165,10 @@ def test_the_totals_count_what_a_limit_does_not_list(project: Path, capsys: Prin
     ("arguments", "message"),
     [
         (("--sort", "colour"), "--sort: expected one of name, size, age, got 'colour'"),
-        (("--format", "xml"), "--format: expected one of table, json, csv, github, html, got 'xml'"),
+        (
+            ("--format", "xml"),
+            "--format: expected one of table, json, csv, github, html, got 'xml'",
+        ),
         (("--limit=x",), "--limit: expected a whole number of 0 or more, got 'x'"),
         (("--limit=-1",), "--limit: expected a whole number of 0 or more, got '-1'"),
         (("--limit=1.5",), "--limit: expected a whole number of 0 or more, got '1.5'"),
