@@ -156,8 +156,8 @@ def in_background(root: Path, *, stopped: bool = False) -> Report:
 
 
 def kill_midway(root: Path) -> None:
-    """Have `root` cleaned in the background, by processes that are killed at it."""
-    in_background(root)
+    """Have `root` cleaned in the background, by a process that is killed at it."""
+    in_background(root, stopped=True)
     with held_up(root) as pids:
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
