@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -70,3 +71,16 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def root(project: Path) -> Path:
     """The root of that project, not yet made."""
     return project / ".tmp"
+
+
+@pytest.fixture
+def tested(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """A project of its own to run pytest in, which loads the plugin as a new process would."""
+    # And so after coverage has begun, as it has not when this very run loads it.
+    monkeypatch.delitem(sys.modules, "common.temp.pytest_plugin", raising=False)
+    monkeypatch.delenv("PYTEST_KEEP_TEMPS", raising=False)
+    monkeypatch.delenv("HOME")  # which pytester sets to this directory; home is no project
+    # What is loaded for a run is forgotten after it, and that one takes a while to load.
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p no:cacheprovider --no-cov")
+    pytester.makepyprojecttoml("")
+    return pytester

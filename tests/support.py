@@ -402,3 +402,10 @@ def immutable(path: Path) -> Iterator[None]:
         for found in above.parent.parent.rglob(path.name):
             if found.lstat().st_ino == inode:
                 run(["chattr", "-i", str(found)], cwd=above.parent.parent)
+
+
+def runs(tested: pytest.Pytester, code: str, *arguments: str, **outcomes: int) -> pytest.RunResult:
+    """A run of the tests in `code` in this process, which had those outcomes."""
+    result = tested.runpytest_inprocess("-q", *arguments, tested.makepyfile(test_it=code))
+    result.assert_outcomes(**outcomes)
+    return result

@@ -70,6 +70,14 @@ def test_a_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     assert {"common/temp/__init__.py", "common/temp/py.typed"} <= set(code)
 
 
+def test_a_wheel_says_where_pytest_finds_the_plugin(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    (name,) = (name for name in archive.namelist() if name.endswith("/entry_points.txt"))
+    assert "[pytest11]\ncommon.temp.pytest_plugin = common.temp.pytest_plugin" in (
+        archive.read(name).decode()
+    )
+
+
 def test_a_wheel_holds_every_file_of_the_package(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     package = REPOSITORY / "common" / "temp"

@@ -1,6 +1,8 @@
 """Scratch directories with an owner, a place, a reason and an end.
 
 Importing this package loads nothing but this file; each public name is loaded at first use.
+
+PYTEST_DONT_REWRITE: else pytest warns in a process that imported this before it.
 """
 
 from __future__ import annotations

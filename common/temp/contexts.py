@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .core.layout import check_name
+from .core.layout import TEST, check_label, check_name
 from .errors import InvalidName, StorageError
 from .store.allocation import allocate, project_root
 
@@ -51,7 +51,7 @@ class pytest_temp_dirs(AbstractContextManager[list[Path]]):  # noqa: N801 - call
     """
 
     def __init__(self, num_dirs: int = 2, names: Sequence[str] | None = None) -> None:
-        self._names = _sibling_names(num_dirs, names)
+        self._names = sibling_names(num_dirs, names)
         self._until_exit = ExitStack()
 
     def __enter__(self) -> list[Path]:
@@ -76,7 +76,7 @@ class pytest_temp_dirs(AbstractContextManager[list[Path]]):  # noqa: N801 - call
 
 
 def _allocate_test(root: str) -> str:
-    return allocate(root, "test", _test_label())
+    return allocate(root, TEST, _test_label())
 
 
 @contextmanager
@@ -104,7 +104,8 @@ def _log() -> logging.Logger:
     return logging.getLogger(__name__)
 
 
-def _sibling_names(num_dirs: int, names: Sequence[str] | None) -> list[str]:
+def sibling_names(num_dirs: int, names: Sequence[str] | None) -> list[str]:
+    """The names of the directories that a test asks for. Raises `InvalidName`."""
     if names is None:
         defaults = _TEST_NAMES[: max(0, num_dirs)]
         return [*defaults, *(f"temp_{index}" for index in range(len(defaults), num_dirs))]
@@ -118,5 +119,14 @@ def _sibling_names(num_dirs: int, names: Sequence[str] | None) -> list[str]:
 def _test_label() -> str:
     """The running test's name where pytest says it, as far as it can be part of a name."""
     running = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition("::")[2].partition(" ")[0]
-    plain = "".join(letter if letter.isalnum() else "_" for letter in running).strip("_")
-    return plain.encode()[:_TEST_LABEL_BYTES].decode(errors="ignore") or "test"
+    return label_of(running)
+
+
+def label_of(test: str) -> str:
+    """The label for the entry of a test of that name: its letters and digits, cut to 80 bytes."""
+    plain = "".join(letter if letter.isalnum() else "_" for letter in test).strip("_")
+    cut = plain.encode()[:_TEST_LABEL_BYTES].decode(errors="ignore")
+    try:
+        return check_label(cut)
+    except InvalidName:  # nothing is left, or what Windows calls a device
+        return TEST

@@ -20,7 +20,8 @@ from common.temp.core.retention import Policy
 from common.temp.errors import Refused, StorageError
 from common.temp.store import lease
 from common.temp.store.allocation import adopt, allocate, make_root
-from common.temp.store.lease import Leases, owner_of
+from common.temp.store.lease import Book, Leases, owner_of
+from tests.store.children import in_child
 from tests.support import (
     DAY,
     NOW,
@@ -593,7 +594,7 @@ def test_a_compaction_that_fails_leaves_the_old_journal_in_force(
     owner.record("debug/y")
     if at == "open":
         real_header = lease._header
-        monkeypatch.setattr(lease, "_header", lambda pid: full() or real_header(pid))
+        monkeypatch.setattr(lease, "_header", lambda *said: full() or real_header(*said))
     else:
         real = lease._append
 
@@ -975,3 +976,127 @@ def test_an_entry_that_was_given_up_is_nobody_s_at_the_next_look(root: Path) -> 
     leases.refresh()
     assert leases.use_of("mine", NOW, NOW) is None
     assert leases.recorded_categories() == set()
+
+
+# -- books of runs of tests -----------------------------------------------------------------------
+
+MEANWHILE, KEPT = Book("run"), Book("run", "its test failed")
+
+
+def read(root: Path) -> Leases:
+    leases = Leases(root)
+    leases.refresh()
+    return leases
+
+
+def test_what_a_process_notes_in_another_book_is_in_use_apart_from_the_first(root: Path) -> None:
+    owner_of(str(root)).record("test/x")
+    owner_of(str(root), MEANWHILE).record("test/x")
+    assert len(owner_files(root)) == 2
+    lease.release(str(root), "test/x")
+    use = read(root).use_of("test/x", 0, 0)
+    assert use is not None
+    assert not use.mine  # so that this process does not clean it along with what is its own
+    lease.release(str(root), "test/x", MEANWHILE)
+    assert read(root).use_of("test/x", 0, 0) is None
+
+
+def test_a_book_that_was_closed_says_what_was_kept_and_why(root: Path) -> None:
+    make_entry(root, "test/x")
+    owner_of(str(root), KEPT).record("test/x")
+    lease.close(str(root), KEPT)
+    assert lease.own(str(root), KEPT) is None
+    entry = scanned(root)["test/x"]
+    assert entry.use is None
+    assert entry.made_by is not None
+    assert entry.made_by.endswith(", which kept it: its test failed")
+
+
+def test_a_book_is_closed_as_often_as_one_likes(root: Path) -> None:
+    lease.close(str(root), KEPT)
+    owner_of(str(root), KEPT)
+    lease.close(str(root), KEPT)
+    lease.close(str(root), KEPT)
+    assert owner_files(root) == []
+
+
+def test_the_notes_of_a_run_are_those_of_its_books_that_are_not_gone(root: Path) -> None:
+    make_entry(root, "test/x")
+    make_entry(root, "test/y")
+    owner_of(str(root)).record("test/y")
+    for path in ("test/x", "test/gone"):
+        owner_of(str(root), KEPT).record(path)
+    owner_of(str(root), MEANWHILE).record("test/gone")
+    (note,) = read(root).notes_of_runs()
+    assert (note.book, note.is_over, note.entries) == (KEPT, False, frozenset({"test/x"}))
+    lease.close(str(root), KEPT)
+    (note,) = read(root).notes_of_runs()
+    assert note.is_over
+
+
+def test_a_run_is_as_new_as_the_end_of_its_book(root: Path) -> None:
+    make_entry(root, "test/x")
+    owner_of(str(root), KEPT).record("test/x")
+    os.utime(owner_of(str(root), KEPT).path, (NOW, NOW))
+    (before,) = read(root).notes_of_runs()
+    lease.close(str(root), KEPT)
+    (after,) = read(root).notes_of_runs()
+    assert before.written == NOW
+    assert after.written > NOW + DAY
+
+
+def test_a_book_that_is_compacted_or_made_anew_is_the_same_book(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "_COMPACT_AFTER", 4)
+    make_entry(root, "test/x")
+    owner = owner_of(str(root), MEANWHILE)
+    first = owner.id
+    owner.record("test/x")
+    for _ in range(4):
+        owner.record("test/y")
+        owner.release("test/y")
+    assert owner.id != first
+    owner_files(root)[0].unlink()
+    owner_of(str(root), MEANWHILE)
+    (note,) = read(root).notes_of_runs()
+    assert (note.book, note.entries) == (MEANWHILE, frozenset({"test/x"}))
+
+
+def test_a_forked_child_has_books_of_its_own(root: Path) -> None:
+    owner_of(str(root), MEANWHILE).record("test/x")
+
+    def look() -> tuple[bool, bool]:
+        own = lease.own(str(root), MEANWHILE) is not None
+        return own, owner_of(str(root), MEANWHILE).pid == os.getpid()
+
+    assert in_child(look) == (False, True)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"[]",
+        b'"text"',
+        b'{"pid": [], "command": "c", "started": 1, "host": "h", "run": "r"}',
+        b'{"command": "c", "run": "r"}',
+    ],
+)
+def test_a_header_that_is_none_is_of_no_run(root: Path, header: bytes) -> None:
+    make_entry(root, "test/x")
+    (root / ".tempkeep" / "owners" / "1-1-1").write_bytes(header + b"\n+test/x\n")
+    assert read(root).notes_of_runs() == ()
+    assert scanned(root)["test/x"].made_by == "a process that left no name"
+
+
+def test_what_a_process_made_is_told_of_the_test_that_it_ran_in(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_CURRENT_TEST", "test_it.py::test_it[a b] (call)")
+    owner_of(str(root)).record("debug/mine")
+    in_child(lambda: owner_of(str(root)).record("debug/x"))
+    make_entry(root, "debug/x")
+    (found,) = read(root).made_in("test_it.py::test_it[a b]").items()
+    assert found[0] == "debug/x"
+    assert found[1].startswith("pid ")
+    assert read(root).made_in("test_it.py::test_it") == {}

@@ -11,7 +11,10 @@ UNCATEGORIZED: Final = "uncategorized"
 AUTO: Final = "auto"
 """The category of auto-cleanup entries, in the user's own root."""
 
-KNOWN_CATEGORIES: Final = frozenset({"debug", "cache", "test", "work", AUTO, UNCATEGORIZED})
+TEST: Final = "test"
+"""The category of what tests make, by their names."""
+
+KNOWN_CATEGORIES: Final = frozenset({"debug", "cache", TEST, "work", AUTO, UNCATEGORIZED})
 
 STORE: Final = ".tempkeep"
 """Where a root keeps its owner files, pins and holding area; never an entry."""

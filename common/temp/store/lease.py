@@ -4,7 +4,8 @@ A process holds one locked owner file for each root. The kernel drops the lock w
 dies, by whatever signal, and it is right across containers and recycled process ids, where a pid
 in a file is not. The owner file is also a journal: one line for each entry that the process made
 (`+debug/demo_1696348800`) or gave up (`-…`), so that a record costs one `write` to an open
-descriptor, and needs no file of its own.
+descriptor, and needs no file of its own. A process that runs tests holds a second and a third: one
+for what its tests make for the while, and one for what they leave (`Book`).
 
 The order of writes is what makes it safe. A record is written *before* the directory is made, and
 a scan reads the records *after* it has listed the directories: what it sees has its record.
@@ -46,6 +47,9 @@ _PLAIN: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 UNCHECKED_HOURS: Final = 24.0
 """How long an entry whose owner cannot be checked counts as in use, in hours."""
 
+_CURRENT_TEST: Final = "PYTEST_CURRENT_TEST"
+"""The variable by which a process knows, and all that it starts, which test it is in."""
+
 _COMPACT_AFTER = 20_000
 _NAMELESS: Final = "a process that left no name"
 _TURN_SECONDS: Final = 0.25
@@ -78,6 +82,20 @@ def is_gone(path: str) -> bool:
 # -- owning -----------------------------------------------------------------------------------
 
 
+class Book(NamedTuple):
+    """Which of its owner files in a root a process notes an entry in.
+
+    That without a `run` is for all that it makes. The others are of one run of tests: what is noted
+    there is to be gone when its process ends, unless it was `kept`, which says why.
+    """
+
+    run: str = ""
+    kept: str = ""
+
+
+PLAIN: Final = Book()
+
+
 class _OwnerFile(NamedTuple):
     id: str
     path: str
@@ -88,8 +106,9 @@ class _OwnerFile(NamedTuple):
 class Owner:
     """The calling process as the owner of entries in one root; made by `owner_of`."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, book: Book = PLAIN) -> None:
         self.root = root
+        self.book = book
         self.pid = os.getpid()
         # How often each is recorded: of two threads that try one name, the loser gives it up.
         self.live: dict[str, int] = {}
@@ -107,6 +126,11 @@ class Owner:
     def id(self) -> str:
         """The name of the owner file."""
         return self._file.id
+
+    @property
+    def path(self) -> str:
+        """Where the owner file is."""
+        return self._file.path
 
     @property
     def descriptor(self) -> int:
@@ -128,7 +152,7 @@ class Owner:
             try:
                 # A sweep that found the file before it was locked took it for a dead owner's.
                 if _lock(descriptor) and (status := os.fstat(descriptor)).st_nlink == 1:
-                    _append(descriptor, _header(self.pid))
+                    _append(descriptor, _header(self.pid, self.book))
                     return _OwnerFile(name, path, descriptor, (status.st_dev, status.st_ino))
             except BaseException:
                 _discard(path, descriptor)
@@ -242,39 +266,50 @@ class Owner:
                 _discard(self._file.path, self._file.descriptor)
 
 
-_owners: dict[str, Owner] = {}
+_owners: dict[tuple[str, Book], Owner] = {}
 _owners_lock = threading.Lock()
 
 
-def owner_of(root: str) -> Owner:
+def owner_of(root: str, book: Book = PLAIN) -> Owner:
     """The calling process's owner in `root` (an absolute path), made at first use.
 
     Raises `FileNotFoundError` where the root has no place for owner files yet.
     """
-    owner = _owners.get(root)
+    key = (root, book)
+    owner = _owners.get(key)
     if owner is not None and owner.pid == os.getpid() and owner.is_current():
         return owner
     with _owners_lock:
-        owner = _owners.get(root)
+        owner = _owners.get(key)
         if owner is None or owner.pid != os.getpid() or not owner.is_current():
-            stale, owner = owner, Owner(root)
+            stale, owner = owner, Owner(root, book)
             if stale is not None and stale.pid == os.getpid():
                 stale.replace_by(owner)
-            _owners[root] = owner
+            _owners[key] = owner
         return owner
 
 
-def own(root: str) -> Owner | None:
+def own(root: str, book: Book = PLAIN) -> Owner | None:
     """The calling process's owner in `root`, if it has one."""
-    owner = _owners.get(root)
+    owner = _owners.get((root, book))
     return owner if owner is not None and owner.pid == os.getpid() else None
 
 
-def release(root: str, relative: str) -> None:
+def release(root: str, relative: str, book: Book = PLAIN) -> None:
     """Give up this process's record of the entry at `relative`, if it has one."""
-    owner = own(root)
+    owner = own(root, book)
     if owner is not None:
         owner.release(relative)
+
+
+def close(root: str, book: Book) -> None:
+    """End this process's lease on all that is noted in `book`, if it has one; the notes stay."""
+    owner = own(root, book)
+    if owner is not None:
+        del _owners[root, book]
+        with contextlib.suppress(OSError):
+            os.utime(owner.path)  # a run of tests is as new as its end
+        owner.close()
 
 
 def _forget_after_fork() -> None:
@@ -350,14 +385,16 @@ if hasattr(os, "register_at_fork"):
 atexit.register(_close_all)
 
 
-def _header(pid: int) -> bytes:
+def _header(pid: int, book: Book) -> bytes:
     said = {
         "pid": pid,
         "command": spell_command(sys.orig_argv),
         "started": int(time.time()),
         "host": _host(),
+        "test": os.environ.get(_CURRENT_TEST, "").rpartition(" ")[0],  # without its phase
+        **book._asdict(),
     }
-    return json.dumps(said).encode() + b"\n"
+    return json.dumps({key: value for key, value in said.items() if value != ""}).encode() + b"\n"
 
 
 def _host() -> str:
@@ -397,6 +434,19 @@ def _lock(descriptor: int) -> bool:
 # -- reading ----------------------------------------------------------------------------------
 
 
+class _Header(NamedTuple):
+    """What the first line of an owner file says: `test` is the one that the process ran in."""
+
+    who: str = _NAMELESS
+    pid: int = 0
+    started: float = 0.0
+    test: str = ""
+    book: Book = PLAIN
+
+
+_NO_HEADER: Final = _Header()
+
+
 @dataclass(slots=True, eq=False)
 class _Journal:
     """One owner file as read so far: `alive` is None where that cannot be told."""
@@ -405,9 +455,23 @@ class _Journal:
     inode: int
     alive: bool | None = None
     read: int = 0
-    who: str = _NAMELESS
-    started: float = 0.0
+    written: float = 0.0
+    header: _Header = _NO_HEADER
     records: set[str] = field(default_factory=set)
+
+    @property
+    def who(self) -> str:
+        """The process, as a person would name it."""
+        return self.header.who
+
+
+class RunNotes(NamedTuple):
+    """What one process of a run of tests noted: the paths of entries, and when it last did."""
+
+    book: Book
+    is_over: bool
+    written: float
+    entries: frozenset[str]
 
 
 class Leases:
@@ -483,6 +547,7 @@ class Leases:
                     self._forget(journal)
                 journal = self._journals[name] = _Journal(name, status.st_ino)
             journal.alive = alive
+            journal.written = status.st_mtime
             if status.st_size > journal.read:
                 with open(descriptor, "rb", closefd=False) as file:
                     file.seek(journal.read)
@@ -495,7 +560,7 @@ class Leases:
         whole = data[: data.rfind(b"\n") + 1]
         lines = whole.split(b"\n")[:-1]
         if lines and journal.read == 0:
-            journal.who, journal.started = _parse_header(lines.pop(0))
+            journal.header = _parse_header(lines.pop(0))
         journal.read += len(whole)
         for line in lines:
             path = os.fsdecode(line[1:])
@@ -557,6 +622,28 @@ class Leases:
         """The process that made the entry at `relative`, if a record of it is left."""
         return next((journal.who for journal in self._holders.get(relative, ())), None)
 
+    def made_in(self, test: str) -> dict[str, str]:
+        """The entries that other processes recorded which `test` had started, and who they are."""
+        return {
+            path: journal.who
+            for journal in self._journals.values()
+            if journal.header.test == test and journal.header.pid != os.getpid()
+            for path in journal.records
+        }
+
+    def notes_of_runs(self) -> tuple[RunNotes, ...]:
+        """What runs of tests have noted, of which not all is gone."""
+        return tuple(
+            RunNotes(journal.header.book, journal.alive is not True, journal.written, entries)
+            for journal in self._journals.values()
+            if journal.header.book.run
+            and (
+                entries := frozenset(
+                    path for path in journal.records if not is_gone(os.path.join(self._root, path))
+                )
+            )
+        )
+
     def recorded_categories(self) -> set[str]:
         """The first parts of all recorded paths that have two: categories for certain."""
         return {path.partition("/")[0] for path in self._holders if "/" in path}
@@ -565,7 +652,9 @@ class Leases:
         """Remove the owner files of dead processes that no existing entry needs any more."""
         long_ago = time.time() - UNCHECKED_HOURS * HOUR
         for journal in self._journals.values():
-            ended = not journal.alive and (journal.alive is False or journal.started < long_ago)
+            ended = not journal.alive and (
+                journal.alive is False or journal.header.started < long_ago
+            )
             if ended and all(
                 is_gone(os.path.join(self._root, record)) for record in journal.records
             ):
@@ -595,15 +684,19 @@ def _heads(path: str) -> Iterator[str]:
         head, slash, _ = head.rpartition("/")
 
 
-def _parse_header(line: bytes) -> tuple[str, float]:
+def _parse_header(line: bytes) -> _Header:
     try:
         said = json.loads(line)
         who = f"pid {said['pid']} ({said['command']})"
         if said["host"] != _host():
             who += f" on {said['host']}"
-        return who, float(said["started"])
-    except (ValueError, KeyError, TypeError):
-        return _NAMELESS, 0.0
+        book = Book(str(said.get("run", "")), str(said.get("kept", "")))
+        if book.kept:
+            who += f", which kept it: {book.kept}"
+        test = str(said.get("test", ""))
+        return _Header(who, int(said["pid"]), float(said["started"]), test, book)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return _NO_HEADER
 
 
 def _is_locked(descriptor: int) -> bool | None:

@@ -17,16 +17,16 @@ MARKERS = ("pyproject.toml", "tasks.py", "setup.py", ".git")
 _SYSTEM_TEMPS = ("/tmp", "/var/tmp", "/usr/tmp")  # noqa: S108 - where tempfile looks, too
 
 
-def find_project(start: Path | None = None) -> Path:
+def find_project(start: Path | None = None, otherwise: Path | None = None) -> Path:
     """The absolute directory of the project that holds `start` (the working directory if `None`).
 
     That is the nearest one upward with a `pyproject.toml`, `tasks.py` (if it is no module of a
     package), `setup.py` or `.git`; a marker in the home directory, the system's temporary
-    directory, one like it that everybody may write to, or `/` does not count. With none, `start`
-    itself.
+    directory, one like it that everybody may write to, or `/` does not count. With none,
+    `otherwise`, or else `start` itself.
     """
     here = absolute(start)
-    return next(_marked(here), here)
+    return next(_marked(here), otherwise or here)
 
 
 def find_monorepo(project: Path) -> Path:

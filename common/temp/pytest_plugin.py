@@ -1,0 +1,329 @@
+"""The pytest plugin: directories for tests, kept if they fail, and a look at what they leave.
+
+It is loaded wherever tempkeep is installed, so that it imports nothing which a run that does not
+use it can do without. PYTEST_DONT_REWRITE: there is nothing in it to rewrite.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+if TYPE_CHECKING:
+    from .leaks import Left, Watch
+    from .store.runs import Run
+
+_KEEP_TEMPS = "PYTEST_KEEP_TEMPS"
+_RUN_ID = "tempkeep_run"
+"""What the workers of pytest-xdist are told of the run that they are part of."""
+
+
+class TempLeakWarning(pytest.PytestWarning):
+    """A test has left a directory behind, in its project's root or where all that is temporary is.
+
+    What a filter for warnings ignores is no leak, under `--temp-leaks=error` too.
+    """
+
+
+class _Scratch(NamedTuple):
+    """The entry of one test."""
+
+    root: str
+    relative: str
+
+    @property
+    def path(self) -> Path:
+        return Path(self.root, self.relative)
+
+
+_scratch: pytest.StashKey[_Scratch] = pytest.StashKey()
+_run: pytest.StashKey[Run] = pytest.StashKey()
+_run_id: pytest.StashKey[str] = pytest.StashKey()
+_keeps_all: pytest.StashKey[bool] = pytest.StashKey()
+_roots: pytest.StashKey[dict[Path, str]] = pytest.StashKey()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options."""
+    group = parser.getgroup("tempkeep", "scratch directories")
+    group.addoption(
+        "--keep-temps",
+        action="store_true",
+        help=f"keep the directories of all tests, not only of those that fail (as {_KEEP_TEMPS}=1)",
+    )
+    group.addoption(
+        "--temp-leaks",
+        choices=("warn", "error"),
+        help="name the tests that leave directories behind, in .tmp or in the system's temporary "
+        "directory: by a warning, or by an error",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Prepare for what the options ask."""
+    config.addinivalue_line(
+        "markers", "temp_dirs(count=2, names=None): which directories the fixture temp_dirs gives"
+    )
+    if config.getoption("keep_temps"):
+        before = os.environ.get(_KEEP_TEMPS)
+        os.environ[_KEEP_TEMPS] = "1"  # for pytest_temp_dirs(), and what tests start
+        config.add_cleanup(lambda: _set_environment(before))
+    config.stash[_keeps_all] = os.environ.get(_KEEP_TEMPS) == "1"
+    if config.getoption("temp_leaks"):
+        import _pytest
+
+        from .leaks import Watch
+
+        watch = Watch(ignored=os.path.dirname(_pytest.__file__))
+        config.add_cleanup(watch.close)
+        config.pluginmanager.register(_LeakCheck(config, watch), "tempkeep-leaks")
+
+
+def _set_environment(before: str | None) -> None:
+    if before is None:
+        os.environ.pop(_KEEP_TEMPS, None)
+    else:
+        os.environ[_KEEP_TEMPS] = before
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of pytest-xdist which run it is part of."""
+    node.workerinput[_RUN_ID] = _id_of(node.config)
+
+
+def _id_of(config: pytest.Config) -> str:
+    told: str | None = getattr(config, "workerinput", {}).get(_RUN_ID)
+    return config.stash.setdefault(_run_id, told or os.urandom(8).hex())
+
+
+# -- directories ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def temp_root(request: pytest.FixtureRequest) -> Path:
+    """The test's own directory, `.tmp/test/<test name>_<epoch>` in the project that it is part of.
+
+    Empty at first. If the test passes it goes at once; if it fails it is kept, and the report says
+    where, until three later runs of pytest have kept some. With `--keep-temps` it is kept anyway.
+    """
+    return _scratch_of(request).path
+
+
+@pytest.fixture
+def temp_dirs(request: pytest.FixtureRequest) -> list[Path]:
+    """Empty sibling directories in `temp_root`: source and target, unless the test asks for others.
+
+    By a marker, `@pytest.mark.temp_dirs(3)` or `@pytest.mark.temp_dirs(names=["in", "out"])`, or
+    indirectly parametrized by a number, by a list of names, or by a dictionary of both. For a class
+    or a module there is `pytest_temp_dirs()`, in a fixture of one's own.
+    """
+    names = _names_asked_for(request)
+    above = _scratch_of(request).path
+    directories = [above / name for name in names]
+    for directory in directories:
+        try:
+            directory.mkdir()
+        except OSError as error:
+            pytest.fail(f"cannot make {directory}: {error.strerror}", pytrace=False)
+    return directories
+
+
+def _names_asked_for(request: pytest.FixtureRequest) -> list[str]:
+    from .errors import InvalidName
+
+    marker = request.node.get_closest_marker("temp_dirs")
+    arguments: tuple[Any, ...] = marker.args if marker is not None else ()
+    named: Mapping[str, Any] = marker.kwargs if marker is not None else {}
+    if hasattr(request, "param"):
+        asked = request.param
+        arguments = (asked,) if isinstance(asked, int) else ()
+        named = asked if isinstance(asked, Mapping) else {} if arguments else {"names": asked}
+    try:
+        return _names(*arguments, **named)
+    except (TypeError, InvalidName) as error:
+        pytest.fail(f"temp_dirs: {error}", pytrace=False)
+
+
+def _names(count: int = 2, names: Sequence[str] | None = None) -> list[str]:
+    from .contexts import sibling_names
+
+    if isinstance(names, str):
+        raise TypeError(f"expected a number or a list of names, got {names!r}")
+    return sibling_names(count, names)
+
+
+def _scratch_of(request: pytest.FixtureRequest) -> _Scratch:
+    """The entry of the test that runs, made at first use."""
+    from .contexts import label_of
+    from .errors import TempError
+    from .store.runs import Run
+
+    item: pytest.Item = request.node
+    config = request.config
+    if _scratch not in item.stash:
+        try:
+            root = _root_of(item)
+            if _run not in config.stash:
+                config.stash[_run] = Run(_id_of(config))
+            path = config.stash[_run].make(root, label_of(item.name), time.time())
+        except TempError as error:
+            pytest.fail(str(error), pytrace=False)
+        item.stash[_scratch] = _Scratch(root, path[len(root) + 1 :])
+    return item.stash[_scratch]
+
+
+def _root_of(item: pytest.Item) -> str:
+    """The root of the project that the test is part of; with none, of pytest's own rootdir."""
+    from .store.project import find_project, root_of
+
+    directory = item.path.parent
+    roots = item.config.stash.setdefault(_roots, {})
+    if directory not in roots:
+        roots[directory] = str(root_of(find_project(directory, item.config.rootpath)))
+    return roots[directory]
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    """Remove the entry of a test that has passed, when all else of it has ended."""
+    result = yield
+    if _scratch in item.stash:
+        scratch = item.stash[_scratch]
+        problem = item.config.stash[_run].drop(scratch.root, scratch.relative)
+        if problem:
+            _warn(item, pytest.PytestWarning(f"cannot remove {scratch.path}: {problem}"))
+    return result
+
+
+def _warn(item: pytest.Item, warning: pytest.PytestWarning) -> None:
+    """Warn of something; where warnings are errors, fail with that and no more."""
+    with suppress(pytest.PytestWarning):
+        return item.warn(warning)
+    pytest.fail(str(warning), pytrace=False)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep the entry of a test that fails, and say where it is."""
+    report = yield
+    scratch = item.stash.get(_scratch, None)
+    if scratch is not None:
+        if report.failed:
+            _keep(item, scratch, report, "its test failed")
+        elif report.when == "call" and item.config.stash[_keeps_all]:
+            _keep(item, scratch, report, "asked to keep all")
+        if report.when == "teardown":
+            del item.stash[_scratch]
+    return report
+
+
+def _keep(item: pytest.Item, scratch: _Scratch, report: pytest.TestReport, why: str) -> None:
+    from .errors import TempError
+
+    said = str(scratch.path)
+    try:
+        item.config.stash[_run].keep(scratch.root, scratch.relative, why)
+    except TempError as error:
+        said = f"{scratch.path} cannot be kept: {error}"
+    section = ("kept temporary directory", said)
+    # Where the failure itself is told, which `--show-capture=no` does not hide.
+    add: Callable[..., None] | None = getattr(report.longrepr, "addsection", None)
+    if add is not None:
+        add(*section)
+    else:
+        report.sections.append(section)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
+    """Give up what was kept, and remove what all but the newest runs have kept."""
+    try:
+        return (yield)
+    finally:
+        run = session.config.stash.get(_run, None)
+        if run is not None:
+            run.end(time.time())
+
+
+# -- leaks ----------------------------------------------------------------------------------------
+
+
+class _LeakCheck:
+    """Complains of what tests leave; registered where `--temp-leaks` asks for it.
+
+    What a fixture of a class, of a module or of all tests makes is looked for when that fixture
+    has ended.
+    """
+
+    def __init__(self, config: pytest.Config, watch: Watch) -> None:
+        from .store.project import find_project, root_of
+
+        self._watch = watch
+        self._is_error = config.getoption("temp_leaks") == "error"
+        self._keeps_all = config.stash[_keeps_all]
+        self._root = str(root_of(find_project(config.invocation_params.dir)))
+        self._living: set[pytest.FixtureDef[Any]] = set()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
+        # As the variable has it that pytest sets, and that a process inherits.
+        test = item.nodeid.replace("\0", "(null)")
+        self._watch.begin(test, {self._root, _root_of(item)})
+        return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(
+        self, fixturedef: pytest.FixtureDef[Any]
+    ) -> Generator[None, object, object]:
+        if fixturedef.scope == "function":
+            return (yield)
+        before = self._watch.paths()
+        self._living.add(fixturedef)
+        try:
+            return (yield)
+        finally:
+            self._watch.made_for(fixturedef, before)
+
+    def pytest_fixture_post_finalizer(self, fixturedef: pytest.FixtureDef[Any]) -> None:
+        self._living.discard(fixturedef)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
+        try:
+            result = yield
+        except BaseException:
+            self._watch.end(self._living)  # what a teardown leaves that failed is no news
+            raise
+        left = [left for left in self._watch.end(self._living) if not self._is_kept(left)]
+        if left:
+            self._complain(item, f"left behind {_spelled(left, item.config)}")
+        return result
+
+    def _is_kept(self, left: Left) -> bool:
+        return self._keeps_all and Path(left.path).parent.name == "test"
+
+    def _complain(self, item: pytest.Item, text: str) -> None:
+        with warnings.catch_warnings(record=self._is_error) as shown:
+            _warn(item, TempLeakWarning(text))
+        if shown:
+            pytest.fail(text, pytrace=False)
+
+
+def _spelled(found: Sequence[Left], config: pytest.Config) -> str:
+    """A line for each, the code named relative to pytest's rootdir."""
+    lines = []
+    for path, maker, fixture in found:
+        where = maker.replace(f"at {config.rootpath}{os.sep}", "at ")
+        whose = f" for the fixture {fixture.argname!r} ({fixture.scope})" if fixture else ""
+        lines.append(f"{path}, made {where}{whose}")
+    return "\nand ".join(lines)
