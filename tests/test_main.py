@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import runpy
 import shutil
 import sys
 from pathlib import Path
@@ -78,14 +77,3 @@ def test_it_completes_its_tasks(bare: Path) -> None:
     )
 
     assert "temp-status" in done.stdout.splitlines()
-
-
-def test_main_runs_what_the_command_line_says(
-    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["tempkeep", "temp-clean"])
-    monkeypatch.delitem(sys.modules, "common.temp.__main__", raising=False)
-
-    runpy.run_module("common.temp", run_name="__main__")
-
-    assert capsys.readouterr().out == "project: nothing to clean\n"
