@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -17,6 +18,13 @@ FIGURE = "figure"
 
 # Before the clients' tests import NumPy, whose threads would be there already when tests fork.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+# Tests interrupt what they start, and a process in the background of a script would pass on that
+# it ignores these.
+for _signal, _handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+    _number = getattr(signal, _signal, None)
+    if _number is not None and signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _handler)
 
 
 @pytest.fixture
