@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from common.temp import TempManager, get_debug_temp_dir, temp_working_dir
+from common.temp.core.layout import FILES
 from common.temp.core.plan import Disposal, Outcome, Plan, Scope
 from common.temp.core.retention import Policy
 from common.temp.errors import InvalidSettings
@@ -106,6 +107,38 @@ def test_an_entry_that_was_pinned_at_the_last_instant_goes_back(
     }
     assert len(listing(path)) == 2
     assert read_pin(root, "debug/x") == "why"
+
+
+def test_a_file_that_another_process_took_up_at_the_last_instant_goes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "uploads"
+    root.mkdir()
+    make_root(str(root), FILES)
+    (root / "old.wav").write_text("sound")
+    plan = drawn(root, layout=FILES)
+    script = f"""
+import sys
+from common.temp.core.layout import FILES
+from common.temp.store.allocation import adopt
+adopt({str(root)!r}, "old.wav", FILES)
+print("it is mine", flush=True)
+sys.stdin.readline()
+"""
+    with contextlib.ExitStack() as stack:
+        real = os.rename
+
+        def rename(source: str, target: str, **options: int) -> None:
+            if source == "old.wav":
+                monkeypatch.setattr(at, "rename", real)
+                stack.enter_context(process(script, cwd=tmp_path))
+            real(source, target, **options)
+
+        monkeypatch.setattr(at, "rename", rename)
+        ((path, (status, detail)),) = outcomes(execute(plan, workers=1)).items()
+    assert (path, status) == ("old.wav", "skipped")
+    assert detail.startswith("in use by pid ")
+    assert (root / "old.wav").read_text() == "sound"
 
 
 def test_an_entry_whose_pins_cannot_be_read_any_more_goes_back(

@@ -347,7 +347,7 @@ class _Sweep:
         if step.disposal == "archive":
             assert self.archive is not None, "a plan that archives needs the place to archive to"
             return _archive(step, self.plan.policy, facts, self.archive, self.archive_format)
-        return _claim(step, facts, not rules.spare_in_use)
+        return _claim(step, facts, rules)
 
     def _note(self, index: int, outcome: Outcome) -> None:
         self.outcomes[index] = outcome
@@ -417,11 +417,15 @@ class _Facts:
         self.pins.refresh()
         return self.pins.of(entry.path) is not None
 
-    def _user_of(self, entry: Entry, rules: Policy) -> str:
+    def leased(self, entry: Entry, rules: Policy) -> str:
+        """Which process says now that it uses `entry`; "" if none does that `rules` spare."""
         self.leases.refresh()
         use = self.leases.use_of(entry.path, time.time(), entry.changed)
-        if use is not None and not (use.mine and rules.everything):
-            return use.who
+        return use.who if use is not None and not (use.mine and rules.everything) else ""
+
+    def _user_of(self, entry: Entry, rules: Policy) -> str:
+        if who := self.leased(entry, rules):
+            return who
         if time.monotonic() - self._looked_at > _PROCESS_CHECK_SECONDS:
             self._busy = busy_entries(self.root)
             self._looked_at = time.monotonic()
@@ -442,19 +446,22 @@ class _Facts:
             raise NotClaimed(reason_of(error), failed=True) from error
 
 
-def _claim(step: Step, facts: _Facts, despite_lock: bool, area: HoldingArea | None = None) -> Claim:
-    """The entry, claimed; given back if a pin came between the look and the rename."""
+def _claim(step: Step, facts: _Facts, rules: Policy, area: HoldingArea | None = None) -> Claim:
+    """The entry, claimed; given back if a pin or a lease came between the look and the rename."""
     entry = step.entry
     area = area or facts.area
-    claim = area.claim(entry.path, (entry.device, entry.inode), despite_lock=despite_lock)
+    spares = rules.spare_in_use
+    claim = area.claim(entry.path, (entry.device, entry.inode), despite_lock=not spares)
     try:
         try:
-            pinned = facts.pinned(entry)
+            objection = "has been pinned meanwhile" if facts.pinned(entry) else ""
+            if not objection and spares and (user := facts.leased(entry, rules)):
+                objection = f"in use by {user}"
         except BaseException:
             claim.put_back()  # what stays claimed is deleted by the next sweep
             raise
-        if pinned:
-            raise NotClaimed(f"has been pinned meanwhile{claim.put_back()}")
+        if objection:
+            raise NotClaimed(f"{objection}{claim.put_back()}")
     except BaseException:
         claim.close()
         raise
@@ -481,9 +488,9 @@ def _archive(
     """
     from .archive import Deposit
 
-    despite_lock = not policy.of(step.entry.category).spare_in_use
+    rules = policy.of(step.entry.category)
     with contextlib.closing(Deposit(archive, form, facts.root, step, time.time())) as deposit:
-        with _locked(step, facts, despite_lock):
+        with _locked(step, facts, not rules.spare_in_use):
             before = facts.newest(step.entry)
             moved = deposit.move()
             if not moved:
@@ -495,7 +502,7 @@ def _archive(
             objection = facts.objection(step, policy)
             if objection:
                 raise NotClaimed(objection)
-            removed = _hand_over(step, facts, deposit, before, despite_lock)
+            removed = _hand_over(step, facts, deposit, before, rules)
     return _outcome(step, facts, removed, f"archived as {deposit.target}")
 
 
@@ -525,7 +532,7 @@ def _newest(directory: Path | int, name: str) -> tuple[float, str] | None:
 
 
 def _hand_over(
-    step: Step, facts: _Facts, deposit: Deposit, before: tuple[float, str], despite_lock: bool
+    step: Step, facts: _Facts, deposit: Deposit, before: tuple[float, str], rules: Policy
 ) -> Removed:
     """Delete the entry, whose copy is in the archive from the very instant when it is not needed
     here any more: a kill before leaves it to be put back, a kill after it to be deleted.
@@ -542,7 +549,7 @@ def _hand_over(
         if not has_room:
             deposit.publish()
         try:
-            with contextlib.closing(_claim(step, facts, despite_lock, area)) as claim:
+            with contextlib.closing(_claim(step, facts, rules, area)) as claim:
                 try:
                     if _newest(claim.holding, claim.held) != before:
                         raise NotClaimed("has changed while it was being copied")
