@@ -53,6 +53,15 @@ def test_a_root_has_its_store_and_nothing_else(tmp_path: Path, layout: Layout) -
     assert layout_of(root) is layout
 
 
+def test_git_sees_what_the_user_has_in_it_and_not_the_store(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    make_root(str(tmp_path / "runs"), PIPELINE)
+    (tmp_path / "runs" / "notes.txt").touch()
+    told = ["git", "status", "--porcelain", "--untracked-files=all"]
+    seen = subprocess.run(told, cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert seen.stdout == "?? runs/notes.txt\n"
+
+
 @others
 def test_making_it_again_leaves_it_as_it_is(tmp_path: Path, layout: Layout) -> None:
     root = tmp_path / "root"

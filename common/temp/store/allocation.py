@@ -291,13 +291,17 @@ def _make_other_root(root: Path, layout: Layout) -> None:
             fresh.mkdir()
             for name in (OWNERS, HOLDING):
                 (fresh / name).mkdir()
-            (fresh / LAYOUT).write_text(f"{layout.name}\n", encoding="utf-8")
+            # The root itself is the user's, and git may well track what is in it.
+            texts = {LAYOUT: f"{layout.name}\n", ".gitignore": "*\n"}
+            for name, text in texts.items():
+                (fresh / name).write_text(text, encoding="utf-8")
             try:
                 os.rename(fresh, store)
             except OSError:
                 for name in (OWNERS, HOLDING):
                     (fresh / name).rmdir()
-                (fresh / LAYOUT).unlink()
+                for name in texts:
+                    (fresh / name).unlink()
                 fresh.rmdir()
                 if not os.path.lexists(store):
                     raise
