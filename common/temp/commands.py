@@ -211,7 +211,13 @@ def _look(place: _Place, now: float, category: str | None) -> tuple[Inventory, l
         )
     finally:
         line.clear()
-    verdicts = judge(inventory.entries, place.policy(), now, free=inventory.free)
+    verdicts = judge(
+        inventory.entries,
+        place.policy(),
+        now,
+        free=inventory.free,
+        capacity=inventory.capacity,
+    )
     scope = Scope(category)
     return inventory, [verdict for verdict in verdicts if scope.holds(verdict.entry)]
 
@@ -590,7 +596,12 @@ def explain_entry(path: str) -> int:
     inventory = scan(place.root, now, layout=place.layout())
     try:
         verdict, reasons = explain(
-            inventory.entries, place.policy(), now, relative, free=inventory.free
+            inventory.entries,
+            place.policy(),
+            now,
+            relative,
+            free=inventory.free,
+            capacity=inventory.capacity,
         )
     except LookupError:
         raise StorageError(0, f"{path} vanished while it was being looked at") from None

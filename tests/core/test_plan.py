@@ -124,6 +124,25 @@ def test_what_stays_because_enough_would_be_free_without_it_holds_nothing() -> N
     assert plan.shortfall(49_500) == Shortfall(50_000, 49_500, ())
 
 
+def test_it_is_told_where_less_came_free_than_was_forecast_and_more_could_go() -> None:
+    plan = _low(entry(path="debug/new_1", size=100), free=49_000)
+    assert plan.shortfall(49_500) == Shortfall(50_000, 49_500, (), more=True)
+
+
+def test_what_goes_only_for_want_of_space_goes_last_and_by_its_cost() -> None:
+    policy = Policy(
+        max_age=30 * HOUR, high_water=0.5, categories=(("work", Policy(cost=2, max_age=1e9)),)
+    )
+    entries = tuple(
+        entry(path=path, category=path.partition("/")[0], changed=NOW - hours * HOUR)
+        for path, hours in (("work/a", 20), ("debug/b", 9), ("debug/c", 10), ("debug/d", 31))
+    )
+    inventory = Inventory(root="/r", entries=entries, free=0, capacity=100_000)
+    verdicts = judge(entries, policy, NOW, free=0, capacity=100_000)
+    steps = draft(inventory, verdicts, policy, NOW).steps
+    assert [step.entry.path for step in steps] == ["debug/d", "debug/c", "debug/b", "work/a"]
+
+
 @pytest.mark.parametrize(
     ("disposal", "where"), [("trash", "in the trash"), ("archive", "in the archive")]
 )

@@ -160,6 +160,113 @@ def test_low_space_names_what_is_free_and_what_is_wanted() -> None:
     assert str(verdicts[0].reason) == "within limits: 2.0 KiB would be free without it"
 
 
+_FULL: dict[str, Any] = {"free": 1000, "capacity": 10_000}
+"""A disk that is 90 % full."""
+
+
+def by_cost(**costs: float) -> tuple[tuple[str, Policy], ...]:
+    return tuple((name, Policy(cost=cost)) for name, cost in costs.items())
+
+
+def shared_out(*rows: tuple[str, float, int]) -> list[Entry]:
+    """Entries by category, age in days, and size, named by their index."""
+    return [
+        entry(path=f"{category}/{index}", category=category, changed=NOW - days * DAY, size=size)
+        for index, (category, days, size) in enumerate(rows)
+    ]
+
+
+def gone_of(entries: list[Entry], policy: Policy, **disk: Any) -> list[str]:
+    return [v.entry.path for v in judge(entries, policy, NOW, **(disk or _FULL)) if not v.keep]
+
+
+@pytest.mark.parametrize(
+    ("high", "low", "gone"),
+    [
+        (0.90, None, []),
+        (0.90, 0.5, []),
+        (0.89, None, ["debug/2"]),
+        (0.89, 0.85, ["debug/2"]),
+        (0.85, 0.80, ["debug/1", "debug/2"]),
+        (0.85, 0.70, ["debug/0", "debug/1", "debug/2"]),
+    ],
+)
+def test_above_high_water_the_oldest_go_until_less_than_low_water_is_used(
+    high: float, low: float | None, gone: list[str]
+) -> None:
+    entries = shared_out(("debug", 1, 600), ("debug", 2, 600), ("debug", 3, 600))
+    assert gone_of(entries, Policy(high_water=high, low_water=low)) == gone
+
+
+def test_at_the_low_mark_is_not_below_it() -> None:
+    entries = shared_out(("debug", 1, 600), ("debug", 2, 500), ("debug", 3, 500))
+    assert gone_of(entries, Policy(high_water=0.85, low_water=0.80)) == [
+        "debug/0", "debug/1", "debug/2",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("free", "capacity"), [(None, 10_000), (0, None), (0, 0), (None, None)])
+def test_no_water_mark_counts_on_a_disk_of_which_nothing_is_known(
+    free: int | None, capacity: int | None
+) -> None:
+    policy = Policy(high_water=0.1, low_water=0.0)
+    assert gone_of(shared_out(("debug", 1, 600)), policy, free=free, capacity=capacity) == []
+
+
+def test_what_is_cheapest_to_make_again_goes_first_and_of_that_the_oldest() -> None:
+    entries = shared_out(("work", 9, 600), ("cache", 1, 600), ("debug", 3, 600), ("cache", 2, 600))
+    policy = Policy(high_water=0.85, low_water=0.845, categories=by_cost(cache=0.5, work=10))
+    assert gone_of(entries, policy) == ["cache/3"]
+    assert gone_of(entries, policy._replace(low_water=0.80)) == ["cache/1", "cache/3"]
+    assert gone_of(entries, policy._replace(low_water=0.75)) == ["cache/1", "debug/2", "cache/3"]
+
+
+def test_min_free_space_goes_by_cost_as_well() -> None:
+    entries = shared_out(("work", 9, 600), ("cache", 1, 600))
+    policy = Policy(min_free_space=1500, categories=by_cost(work=2))
+    assert gone_of(entries, policy) == ["cache/1"]
+    (_, verdict) = judge(entries, policy, NOW, **_FULL)
+    assert str(verdict.reason) == "low space: 1000 B free, 1.5 KiB wanted, cost 1"
+
+
+def test_the_reasons_say_how_full_the_disk_is_and_the_cost() -> None:
+    entries = shared_out(("work", 9, 600), ("cache", 1, 600))
+    policy = Policy(high_water=0.85, low_water=0.86 - 0.01, categories=by_cost(work=2.5))
+    work, cache = judge(entries, policy, NOW, **_FULL)
+    assert str(cache.reason) == "low space: disk 90 % full > high_water 85 %; cost 1"
+    assert str(work.reason) == (
+        "within limits: disk 90 % full > high_water 85 %; cost 2.5; "
+        "low_water 85 % would be reached without it"
+    )
+    (verdict, _) = judge(entries, policy, NOW, free=1500, capacity=10_000)
+    assert str(verdict.reason) == "within limits: disk 85 % full ≤ high_water 85 %"
+
+
+def test_what_archives_free_before_is_not_asked_of_entries() -> None:
+    entries = shared_out(("debug", 1, 600), ("debug", 2, 600))
+    policy = Policy(high_water=0.85, low_water=0.80)
+    assert gone_of(entries, policy, **_FULL, coming=500) == ["debug/1"]
+    assert gone_of(entries, policy, **_FULL, coming=1001) == []
+    (archived,) = archives_to_drop([entry(size=10)], policy, **_FULL)
+    assert str(archived[1]) == "low space: 1000 B free, 2.0 KiB wanted, oldest archives first"
+
+
+def test_what_a_hard_link_elsewhere_keeps_is_not_counted_as_freed() -> None:
+    entries = shared_out(("debug", 1, 600), ("debug", 2, 600), ("debug", 3, 600))
+    linked = [one._replace(shared=500) for one in entries]
+    policy = Policy(high_water=0.89)
+    assert gone_of(entries, policy) == ["debug/2"]
+    assert gone_of(linked, policy) == ["debug/1", "debug/2"]
+
+
+def test_protections_veto_under_pressure_and_doom_no_other_entry() -> None:
+    used, other = shared_out(("debug", 2, 600), ("debug", 1, 600))
+    policy = Policy(high_water=0.89)
+    assert gone_of([used, other], policy) == ["debug/0"]
+    assert gone_of([used._replace(use=Use("owner", "x")), other], policy) == []
+    assert gone_of([used._replace(pin="why"), other], policy) == []
+
+
 def dropped(policy: Policy, free: int | None, **overrides: Any) -> list[str]:
     """Of three archives of a KiB each, the oldest first, those that go; by name."""
     archives = [
@@ -561,11 +668,16 @@ def _maybe(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.one_of(st.none(), values)
 
 
+_CAPACITY = 40_000
+_shares = st.integers(0, 20).map(lambda twentieth: twentieth / 20)
 _LIMITS: dict[str, st.SearchStrategy[Any]] = {
     "max_age": _maybe(_spans),
     "max_count": _maybe(st.integers(0, 4)),
     "max_total_size": _maybe(_sizes),
     "min_free_space": _maybe(_sizes),
+    "high_water": _maybe(_shares),
+    "low_water": _maybe(_shares),
+    "cost": st.sampled_from([0.0, 1.0, 1.0, 2.5]),
 }
 _PROTECTIONS: dict[str, st.SearchStrategy[Any]] = {
     "exclude": st.sampled_from([(), (), ("a_*",), ("cache/",), ("debug/b*", "c_*")]),
@@ -591,7 +703,8 @@ _frees = _maybe(_sizes)
 
 
 def _gone(entries: list[Entry], policy: Policy, free: int | None) -> set[str]:
-    return {v.entry.path for v in judge(entries, policy, NOW, free=free) if not v.keep}
+    verdicts = judge(entries, policy, NOW, free=free, capacity=_CAPACITY)
+    return {v.entry.path for v in verdicts if not v.keep}
 
 
 def _changed_somewhere(policy: Policy, where: str | None, **changes: Any) -> Policy:
@@ -665,7 +778,7 @@ def test_an_entry_of_which_not_all_was_seen_does_not_name_its_newest_change() ->
 def test_every_verdict_has_its_reasons_and_the_first_one_decided(
     entries: list[Entry], policy: Policy, free: int | None
 ) -> None:
-    for v in judge(entries, policy, NOW, free=free):
+    for v in judge(entries, policy, NOW, free=free, capacity=_CAPACITY):
         assert v.reason.effect == ("stays" if v.keep else "goes")
         assert all(reason.rule and reason.evidence for reason in v.reasons)
         assert v.keep or all(reason.effect == "goes" for reason in v.reasons)
@@ -677,10 +790,10 @@ def test_every_verdict_has_its_reasons_and_the_first_one_decided(
 def test_an_explanation_agrees_with_the_verdict(
     entries: list[Entry], policy: Policy, free: int | None, data: st.DataObject
 ) -> None:
-    verdicts = judge(entries, policy, NOW, free=free)
+    verdicts = judge(entries, policy, NOW, free=free, capacity=_CAPACITY)
     if verdicts:
         v = data.draw(st.sampled_from(verdicts))
-        found, reasons = explain(entries, policy, NOW, v.entry.path, free=free)
+        found, reasons = explain(entries, policy, NOW, v.entry.path, free=free, capacity=_CAPACITY)
         assert found == v
         assert {r for r in reasons if r.effect == "stays"} >= {
             r
@@ -713,6 +826,18 @@ def test_asking_for_less_free_space_never_removes_more(
         less = data.draw(st.one_of(st.none(), st.integers(0, wanted)))
         asked = policy._replace(min_free_space=less)
         assert _gone(entries, asked, free) <= _gone(entries, policy, free)
+
+
+@examples
+@given(_entries(), _policies, _frees, st.data())
+def test_higher_water_marks_never_remove_more(
+    entries: list[Entry], policy: Policy, free: int | None, data: st.DataObject
+) -> None:
+    for name in ("high_water", "low_water"):
+        mark = getattr(policy, name)
+        if mark is not None and policy.low_water is not None:
+            raised = policy._replace(**{name: mark + data.draw(st.integers(0, 20)) / 20})
+            assert _gone(entries, raised, free) <= _gone(entries, policy, free)
 
 
 @examples

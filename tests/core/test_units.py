@@ -18,6 +18,8 @@ from common.temp.core.units import (
     read_size,
     spell_comparison,
     spell_duration,
+    spell_share,
+    spell_shares,
     spell_size,
 )
 from common.temp.errors import InvalidSettings
@@ -152,3 +154,26 @@ def test_what_is_no_size_is_refused(given: object) -> None:
     with pytest.raises(InvalidSettings) as refused:
         read_size(given, "max")
     assert str(refused.value) == (f'max: expected a size such as "20GiB" or "500MB", got {given!r}')
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(0.0, "0 %"), (0.85, "85 %"), (0.995, "99.5 %"), (1.0, "100 %"), (0.29, "29 %")],
+)
+def test_a_share_is_spelled_as_a_percentage(share: float, text: str) -> None:
+    assert spell_share(share) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "limit", "texts"),
+    [
+        (0.9113, 0.85, ("91 %", "85 %")),
+        (0.8504, 0.85, ("85.04 %", "85.00 %")),
+        (0.9113, 0.855, ("91.1 %", "85.5 %")),
+        (0.85, 0.85, ("85 %", "85 %")),
+    ],
+)
+def test_two_shares_are_spelled_so_that_they_can_be_told_apart(
+    share: float, limit: float, texts: tuple[str, str]
+) -> None:
+    assert spell_shares(share, limit) == (texts[0], texts[1].replace(".00", ""))

@@ -406,6 +406,16 @@ def test_a_shortfall_that_nothing_of_ours_holds_is_said_as_well() -> None:
     )
 
 
+def test_a_report_says_that_the_next_clean_goes_on_where_this_one_freed_less_than_it_should() -> (
+    None
+):
+    within = Verdict(entry(path="debug/new"), True, (Reason("within limits", "stays", "so"),))
+    plan = lacking()._replace(kept=(within,))
+    assert report_text("demo", Report(plan=plan, free=3072)).splitlines()[-1] == (
+        "demo: low space: 3.0 KiB free, 9.0 KiB wanted; the next clean takes more"
+    )
+
+
 def test_a_report_counts_the_archives_that_went_and_names_those_that_did_not() -> None:
     drops = [Step(entry(path=f"debug__{name}"), "drop", LOW) for name in "ab"]
     report = Report(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import random
 import resource
@@ -23,12 +24,13 @@ from common.temp.errors import StorageError
 from common.temp.store import at, lease
 from common.temp.store.allocation import make_root
 from common.temp.store.listing import list_entries
-from common.temp.store.scan import free_bytes, scan
+from common.temp.store.scan import free_bytes, scan, space_of
 from tests.store.children import children_of, has_children, in_child
 from tests.support import (
     HOUR,
     age,
     chain,
+    ext4,
     make_entry,
     mounted,
     only,
@@ -424,6 +426,18 @@ def test_progress_is_told_entries_and_bytes(root: Path) -> None:
 def test_free_space_is_that_of_the_nearest_directory(tmp_path: Path) -> None:
     with mounted(tmp_path / "m", "size=64k") as directory:
         assert free_bytes(directory / "missing" / ".tmp") == 65536
+
+
+def test_how_full_a_disk_is_is_reckoned_as_df_does(tmp_path: Path) -> None:
+    with ext4(tmp_path) as directory:
+        run(["tune2fs", "-m", "10", str(tmp_path / "image")], cwd=tmp_path)
+        (directory / "file").write_bytes(os.urandom(5 << 20))
+        os.sync()
+        said = run(["df", "--output=used,avail,pcent", "-B1", str(directory)], cwd=tmp_path).stdout
+        used, available, percent = said.splitlines()[1].split()
+        assert space_of(directory) == (int(available), int(used) + int(available))
+        free, capacity = int(available), int(used) + int(available)
+        assert math.ceil(100 * (1 - free / capacity)) == int(percent.rstrip("%"))
 
 
 def test_free_space_is_told_without_statvfs(

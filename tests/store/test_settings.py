@@ -118,6 +118,7 @@ def test_the_environment_of_the_process_is_read_by_default(
         ("MAX_AGE_HOURS", "1.5", "max_age", 1.5 * HOUR),
         ("MAX_TOTAL_SIZE", "20GiB", "max_total_size", 20 * 1024**3),
         ("MIN_FREE_SPACE", "1024", "min_free_space", 1024),
+        ("HIGH_WATER", "85%", "high_water", 0.85),
         ("KEEP_LAST", "0", "keep_last", 0),
         ("EXCLUDE", "a*, b/c ,", "exclude", ("a*", "b/c")),
         ("EXCLUDE", "", "exclude", ()),
@@ -320,6 +321,11 @@ _VALUES: dict[str, tuple[list[Any], list[Any], str]] = {
         [-1, 1.5, "", "20 G", "-1B", "1e3", "GiB", "20GiB/s", True, [], {}],
         'expected a size such as "20GiB" or "500MB", got {!r}',
     ),
+    "share": (
+        ["0%", "85%", " 85.5 % ", "100%", "100.0%"],
+        ["", "85", "101%", "100.1%", "-1%", "85%%", "%", "1e1%", 85, 0.85, True, [], {}],
+        'expected a percentage from "0%" to "100%" such as "85%", got {!r}',
+    ),
     "flag": ([True, False], [0, 1, "true", "", [], {}], "expected true or false, got {!r}"),
     "path": (
         ["archive", "/a/b", "~/x", "..", " "],
@@ -350,7 +356,7 @@ _VALUES: dict[str, tuple[list[Any], list[Any], str]] = {
         "",
     ),
 }
-_VALUES["days"] = _VALUES["gb"] = _VALUES["hours"]
+_VALUES["days"] = _VALUES["gb"] = _VALUES["number"] = _VALUES["hours"]
 _NOT_GLOBS = 'expected a list of globs of directories below, as "projects/*", got {!r}'
 
 
@@ -377,8 +383,40 @@ def _toml(value: object) -> str:
 
 @pytest.mark.parametrize(("key", "value"), _cases(KEYS, good=True))
 def test_a_good_value_in_the_table_is_taken(project: Path, key: str, value: object) -> None:
-    table(project, f"{key} = {_toml(value)}")
+    needs = 'high_water = "100%"\n' if key == "low_water" else ""
+    if needs and value in ("100%", "100.0%"):
+        pytest.skip("is not below any high_water")
+    table(project, f"{needs}{key} = {_toml(value)}")
     load(project, NO_ENVIRONMENT)
+
+
+@pytest.mark.parametrize(
+    ("said", "what"),
+    [
+        ('low_water = "80%"', "needs a high_water above it; set both"),
+        (
+            'low_water = "80%"\nhigh_water = "80%"',
+            "expected less than high_water, which is 80 %, got 80 %",
+        ),
+        (
+            'low_water = "90.5%"\nhigh_water = "80%"',
+            "expected less than high_water, which is 80 %, got 90.5 %",
+        ),
+    ],
+)
+def test_a_low_mark_that_is_not_below_the_high_one_is_refused(
+    project: Path, said: str, what: str
+) -> None:
+    table(project, said)
+    assert refusal(project) == f"{project}: low_water: {what}"
+
+
+def test_the_two_marks_may_come_from_two_layers(monorepo: Path, inner: Path) -> None:
+    table(monorepo, 'high_water = "90%"')
+    table(inner, "[tool.tempkeep.category.cache]\ncost = 0.5")
+    policy = load(inner, {"TEMPKEEP_LOW_WATER": "80%"}).policy()
+    assert (policy.high_water, policy.low_water, policy.has_limit) == (0.9, 0.8, True)
+    assert (policy.cost, policy.of("cache").cost) == (1, 0.5)
 
 
 @pytest.mark.parametrize(("key", "value"), _cases(KEYS, good=False))
@@ -789,7 +827,7 @@ def test_the_schema_of_the_json_file_accepts_what_the_loader_accepts(key: str, g
 
 @pytest.mark.parametrize("key", CATEGORY_KEYS)
 def test_the_schema_of_a_category_accepts_what_the_loader_accepts(project: Path, key: str) -> None:
-    good, bad, _ = _VALUES[KEYS[key][1]]
+    good, bad, _ = _VALUES[CATEGORY_KEYS[key][1]]
     for value in [*good, *bad]:
         table(project, f"[tool.tempkeep.category.cache]\n{key} = {_toml(value)}")
         assert accepts(PYPROJECT_SCHEMA, {"category": {"cache": {key: value}}}) is _loads(project)

@@ -80,10 +80,13 @@ class Leftover(NamedTuple):
 
 
 class Inventory(NamedTuple):
-    """What one scan saw of one root. `free` is the free bytes of its filesystem, if known."""
+    """What one scan saw of one root. `free` is the free bytes of its filesystem, if known, and
+    `capacity` those that are used or free: without the ones that are set aside for root.
+    """
 
     root: str
     entries: tuple[Entry, ...] = ()
     problems: tuple[Problem, ...] = ()
     leftovers: tuple[Leftover, ...] = ()
     free: int | None = None
+    capacity: int | None = None

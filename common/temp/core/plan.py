@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Final, Literal, NamedTuple, get_args
 
 from .entry import Entry, Inventory, Leftover, Problem
-from .retention import LOW_SPACE, Policy, Reason, Verdict
+from .retention import LOW_SPACE, WITHIN_LIMITS, Policy, Reason, Verdict
 
 Disposal = Literal["delete", "trash", "archive", "drop"]
 """What becomes of an entry; what is dropped is deleted from the archive."""
@@ -30,8 +30,8 @@ class Plan(NamedTuple):
 
     `out_of_scope` counts the entries that `--category` or `--name` left out of the question.
     `archives` are deleted before the steps, because the disk is low; their entries' paths are
-    those in the archive. `free` is how much was free on the root's filesystem, and `archives_move`
-    whether what is archived comes to lie on another.
+    those in the archive. `free` is how much was free on the root's filesystem, `capacity` that and
+    what was used, and `archives_move` whether what is archived comes to lie on another.
     """
 
     root: str
@@ -45,6 +45,12 @@ class Plan(NamedTuple):
     archives: tuple[Step, ...] = ()
     free: int | None = None
     archives_move: bool = False
+    capacity: int | None = None
+
+    @property
+    def wanted_free(self) -> int | None:
+        """How many bytes the policy wants to be free, if it does."""
+        return self.policy.wanted_free(self.free, self.capacity)
 
     @property
     def is_measured(self) -> bool:
@@ -73,7 +79,7 @@ class Plan(NamedTuple):
 
         `reached` is how many bytes are free after it; without, the forecast.
         """
-        wanted = self.policy.min_free_space
+        wanted = self.wanted_free
         if wanted is None or self.free is None:
             return None
         if reached is None:
@@ -89,15 +95,20 @@ class Plan(NamedTuple):
             if step.disposal == "trash" or (step.disposal == "archive" and not self.archives_move):
                 where = "in the trash" if step.disposal == "trash" else "in the archive"
                 held[where] = held.get(where, 0) + step.entry.size
-        return Shortfall(wanted, reached, tuple(sorted(held.items())))
+        more = any(verdict.reason.rule == WITHIN_LIMITS for verdict in self.kept)
+        return Shortfall(wanted, reached, tuple(sorted(held.items())), more)
 
 
 class Shortfall(NamedTuple):
-    """That less is free than `min_free_space` wants, and by what how many bytes are held."""
+    """That less is free than is wanted, and by what how many bytes are held.
+
+    `more` tells that there are entries that were not asked for, since it should have been enough.
+    """
 
     wanted: int
     reached: int
     held: tuple[tuple[str, int], ...]
+    more: bool = False
 
 
 class Outcome(NamedTuple):
@@ -223,7 +234,9 @@ def draft(
     archives: Iterable[tuple[Entry, Reason]] = (),
     archives_move: bool = False,
 ) -> Plan:
-    """The plan that follows from `verdicts`, oldest change first."""
+    """The plan that follows from `verdicts`, oldest change first; what goes only for want of space
+    comes last, and by its cost.
+    """
     steps: list[Step] = []
     kept: list[Verdict] = []
     outside = 0
@@ -234,7 +247,13 @@ def draft(
             kept.append(verdict)
         else:
             steps.append(Step(verdict.entry, disposal, verdict.reason))
-    steps.sort(key=lambda step: (step.entry.changed, step.entry.path))
+
+    def turn(step: Step) -> tuple[bool, float, float, str]:
+        entry, for_space = step.entry, step.reason.rule == LOW_SPACE
+        cost = policy.of(entry.category).cost if for_space else 0.0
+        return for_space, cost, entry.changed, entry.path
+
+    steps.sort(key=turn)
     return Plan(
         root=inventory.root,
         policy=policy,
@@ -247,4 +266,5 @@ def draft(
         archives=tuple(Step(archived, "drop", reason) for archived, reason in archives),
         free=inventory.free,
         archives_move=archives_move,
+        capacity=inventory.capacity,
     )

@@ -15,11 +15,11 @@ from contextlib import contextmanager
 from fnmatch import translate
 from functools import lru_cache
 from itertools import repeat
-from math import inf
+from math import ceil, inf
 from typing import Final, Literal, NamedTuple
 
 from .entry import Entry
-from .units import DAY, spell_comparison, spell_size
+from .units import DAY, spell_comparison, spell_share, spell_shares, spell_size
 
 
 class Policy(NamedTuple):
@@ -27,8 +27,12 @@ class Policy(NamedTuple):
 
     Durations are seconds, sizes bytes; `None` is no such limit. `everything` nominates all, and
     `abandoned` all, in the words for auto-cleanup entries whose process is gone. `categories`
-    holds the policies of single categories, which replace this one there; `max_total_size` and
-    `min_free_space` of this one still count every entry.
+    holds the policies of single categories, which replace this one there; `max_total_size`,
+    `min_free_space` and the water marks of this one still count every entry.
+
+    The water marks are shares of the filesystem that is used, as `df` reckons it: above
+    `high_water` entries go until less than `low_water` is used (`high_water` itself, if it is
+    `None`). Where space is wanted, what has the smallest `cost` to make again goes first.
     """
 
     everything: bool = False
@@ -37,6 +41,9 @@ class Policy(NamedTuple):
     max_count: int | None = None
     max_total_size: int | None = None
     min_free_space: int | None = None
+    high_water: float | None = None
+    low_water: float | None = None
+    cost: float = 1.0
     exclude: tuple[str, ...] = ()
     keep_last: int | None = None
     keep_within: float | None = None
@@ -46,8 +53,9 @@ class Policy(NamedTuple):
     @property
     def has_limit(self) -> bool:
         """Whether anything at all could be nominated by a limit other than `everything`."""
-        own = (self.max_age, self.max_count, self.max_total_size, self.min_free_space)
-        return any(limit is not None for limit in own) or any(
+        own = (self.max_age, self.max_count, self.max_total_size)
+        space = (self.min_free_space, self.high_water)
+        return any(limit is not None for limit in (*own, *space)) or any(
             policy.has_limit for _, policy in self.categories
         )
 
@@ -57,6 +65,25 @@ class Policy(NamedTuple):
             if name == category:
                 return policy
         return self
+
+    def wanted_free(self, free: int | None, capacity: int | None) -> int | None:
+        """How many bytes of a filesystem are to be free, of which `free` are now; `None` where the
+        policy asks for none, or it cannot be told.
+
+        `capacity` is used and free bytes together, without which no water mark counts.
+        """
+        if free is None:
+            return None
+        wanted = [] if self.min_free_space is None else [self.min_free_space]
+        if (
+            self.high_water is not None
+            and capacity
+            and capacity - free > self.high_water * capacity
+        ):
+            low = self.high_water if self.low_water is None else self.low_water
+            # One more than it takes to be at the mark, so that it is below.
+            wanted.append(min(capacity, capacity - ceil(low * capacity) + 1))
+        return max(wanted, default=None)
 
 
 class Need(NamedTuple):
@@ -79,7 +106,7 @@ def needed(policy: Policy, category: str, now: float, *, sizes: bool) -> Need:
     Knowing more never changes what is decided on any entry.
     """
     own = policy.of(category)
-    others_count = (policy.max_total_size, policy.min_free_space)
+    others_count = (policy.max_total_size, policy.min_free_space, policy.high_water)
     its_rank_counts = (own.max_total_size, own.max_count, own.keep_last)
     if any(limit is not None for limit in (*others_count, *its_rank_counts)):
         return WHOLE
@@ -101,7 +128,10 @@ STRATEGIES: Final[dict[str, Policy]] = {
 
 Effect = Literal["goes", "stays", "silent"]
 LOW_SPACE: Final = "low space"
-"""The rule that names entries because less is free than `min_free_space` wants."""
+"""The rule that names entries because less is free than `min_free_space` or `low_water` wants."""
+
+WITHIN_LIMITS: Final = "within limits"
+"""The rule that keeps what no limit names."""
 
 
 class Reason(NamedTuple):
@@ -128,24 +158,35 @@ class Verdict(NamedTuple):
         return self.reasons[0]
 
 
+class _Disk(NamedTuple):
+    """The filesystem of the entries: its free bytes, used and free ones together, and how many
+    others are about to be freed. `by_cost` tells whether entries do not all cost the same.
+    """
+
+    free: int | None
+    capacity: int | None
+    coming: int
+    by_cost: bool
+
+
 class _Case(NamedTuple):
     """What rules need to know of an entry: itself, its policy, its rank and the bytes around it.
 
     `rank` counts from 1 for the newest `of` its (category, label). `newer_bytes` is the size of the
     entry and all newer ones of the root; `category_bytes` the same within its category;
-    `older_bytes` the size of all older ones, which would be freed before it.
+    `sooner_bytes` what would be freed before it where space is wanted, if that is.
     """
 
     entry: Entry
     policy: Policy
     base: Policy
     age: float
-    free: int | None
+    disk: _Disk
     rank: int
     of: int
     newer_bytes: int
     category_bytes: int
-    older_bytes: int
+    sooner_bytes: int
 
     @property
     def where(self) -> str:
@@ -282,17 +323,34 @@ def _max_total_size(case: _Case) -> Reason | None:
 
 
 def _min_free_space(case: _Case) -> Reason | None:
-    limit = case.base.min_free_space
-    if limit is None or case.free is None:
+    limit, disk = case.base.min_free_space, case.disk
+    if limit is None or disk.free is None:
         return None
-    reached = case.free + case.older_bytes
-    if reached < limit:
+    free = disk.free + disk.coming
+    if free + case.sooner_bytes < limit:
+        order = f"cost {case.policy.cost:g}" if disk.by_cost else "oldest first"
         return Reason(
             LOW_SPACE,
             "goes",
-            f"{spell_size(case.free)} free, {_spell_limit(limit)} wanted, oldest first",
+            f"{spell_size(free)} free, {_spell_limit(limit)} wanted, {order}",
         )
     return Reason("min free space", "silent", f"{_spell_limit(limit)} would be free without it")
+
+
+def _high_water(case: _Case) -> Reason | None:
+    high, disk = case.base.high_water, case.disk
+    if high is None or disk.free is None or not disk.capacity:
+        return None
+    share, mark = spell_shares(1 - disk.free / disk.capacity, high)
+    wanted = case.base._replace(min_free_space=None).wanted_free(disk.free, disk.capacity)
+    if wanted is None:
+        return Reason("high water", "silent", f"disk {share} full ≤ high_water {mark}")
+    over = f"disk {share} full > high_water {mark}; cost {case.policy.cost:g}"
+    if disk.free + disk.coming + case.sooner_bytes < wanted:
+        return Reason(LOW_SPACE, "goes", over)
+    low = high if case.base.low_water is None else case.base.low_water
+    reached = f"low_water {spell_share(low)} would be reached without it"
+    return Reason("high water", "silent", f"{over}; {reached}")
 
 
 # The same few for all entries, and spelling one takes longer than judging by it.
@@ -324,6 +382,7 @@ _LIMITS: Final[tuple[_Rule, ...]] = (
     _max_count,
     _max_total_size,
     _min_free_space,
+    _high_water,
 )
 
 
@@ -344,27 +403,35 @@ def _compiled(patterns: tuple[str, ...]) -> tuple[tuple[str, Callable[[str], obj
 
 
 def judge(
-    entries: Iterable[Entry], policy: Policy, now: float, *, free: int | None = None
+    entries: Iterable[Entry],
+    policy: Policy,
+    now: float,
+    *,
+    free: int | None = None,
+    capacity: int | None = None,
+    coming: int = 0,
 ) -> tuple[Verdict, ...]:
     """One verdict for each entry, in their order, each with its reasons.
 
     `now` is in seconds since 1970; `free` the free bytes of the filesystem, without which
-    `min_free_space` nominates nothing.
+    `min_free_space` nominates nothing, `capacity` used and free ones together, without which the
+    water marks do not, and `coming` how many are freed before any entry goes.
     """
+    cases = _cases(tuple(entries), policy, now, (free, capacity, coming))
     with _collector_at_rest():
-        return tuple([_verdict(case) for case in _cases(tuple(entries), policy, now, free)])
+        return tuple([_verdict(case) for case in cases])
 
 
 def archives_to_drop(
-    archives: Iterable[Entry], policy: Policy, *, free: int | None
+    archives: Iterable[Entry], policy: Policy, *, free: int | None, capacity: int | None = None
 ) -> tuple[tuple[Entry, Reason], ...]:
     """Those of `archives` that go before any entry does, the oldest first, until `min_free_space`
-    is met; each with its reason.
+    and `low_water` are met; each with its reason.
 
     Their `changed` is when they were archived. One that is pinned stays. All of them lie on the
-    filesystem of which `free` bytes are free.
+    filesystem of which `free` bytes are free, with `capacity` as in `judge`.
     """
-    limit = policy.min_free_space
+    limit = policy.wanted_free(free, capacity)
     if limit is None or free is None:
         return ()
     evidence = f"{spell_size(free)} free, {spell_size(limit)} wanted, oldest archives first"
@@ -391,13 +458,19 @@ def _collector_at_rest() -> Iterator[None]:
 
 
 def explain(
-    entries: Iterable[Entry], policy: Policy, now: float, path: str, *, free: int | None = None
+    entries: Iterable[Entry],
+    policy: Policy,
+    now: float,
+    path: str,
+    *,
+    free: int | None = None,
+    capacity: int | None = None,
 ) -> tuple[Verdict, tuple[Reason, ...]]:
     """The verdict on the entry at `path`, and what every rule that applies says of it.
 
     Raises `LookupError` if there is no such entry.
     """
-    for case in _cases(tuple(entries), policy, now, free):
+    for case in _cases(tuple(entries), policy, now, (free, capacity, 0)):
         if case.entry.path == path:
             said = tuple(rule(case) for rule in _PROTECTIONS + _LIMITS)
             return _verdict(case), tuple(reason for reason in said if reason is not None)
@@ -405,7 +478,10 @@ def explain(
 
 
 def _cases(
-    entries: Sequence[Entry], policy: Policy, now: float, free: int | None
+    entries: Sequence[Entry],
+    policy: Policy,
+    now: float,
+    disk: tuple[int | None, int | None, int],
 ) -> Iterator[_Case]:
     """The case of each entry, in their order.
 
@@ -431,18 +507,30 @@ def _cases(
         bytes_of[category] = category_bytes[index] = bytes_of[category] + size
         newer_bytes[index] = newer = newer + size
     policies = {category: policy.of(category) for category in bytes_of}
+    costs = {category: own.cost for category, own in policies.items()}
+    by_cost = len(set(costs.values())) > 1
+    sooner_bytes: Iterable[int] = repeat(0)
+    if policy.min_free_space is not None or policy.high_water is not None:
+        order.reverse()
+        if by_cost:
+            order.sort(key=lambda index: costs[categories[index]])
+        sooner, sooner_bytes = 0, [0] * len(order)
+        for index in order:
+            sooner_bytes[index] = sooner
+            # What a link elsewhere keeps may be all of it: the sweep looks when enough is free.
+            sooner += sizes[index] - entries[index].shared
     return map(
         _Case,
         entries,
         [policies[category] for category in categories],
         repeat(policy),
         [max(0.0, now - changed) for changed in newness],
-        repeat(free),
+        repeat(_Disk(*disk, by_cost)),
         ranks,
         [counts[group] for group in groups],
         newer_bytes,
         category_bytes,
-        [newer - size for size in newer_bytes],
+        sooner_bytes,
     )
 
 
@@ -461,7 +549,7 @@ def _verdict(case: _Case) -> Verdict:
     if not said:
         return Verdict(case.entry, True, (_NO_LIMIT,))
     evidence = "; ".join([reason.evidence for reason in said])
-    return Verdict(case.entry, True, (Reason("within limits", "stays", evidence),))
+    return Verdict(case.entry, True, (Reason(WITHIN_LIMITS, "stays", evidence),))
 
 
 _NO_LIMIT: Final = Reason("no limit", "stays", "nothing asks for it")

@@ -18,6 +18,7 @@ _SIZE_UNITS = {
     **{f"{letter}ib": 1024**power for power, letter in enumerate("kmgtp", 1)},
     **{f"{letter}b": 1000**power for power, letter in enumerate("kmgtp", 1)},
 }
+_SHARE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*%\s*", re.ASCII)
 _SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-zA-Z]*)\s*", re.ASCII)
 
 
@@ -74,6 +75,31 @@ def _spelled_limit(limit: float, scale: float, digits: int) -> tuple[str, bool]:
     """`limit` in units of `scale`, and whether that is near enough; asked for every entry."""
     text = _trimmed(limit / scale, digits)
     return text, math.isinf(limit) or abs(float(text) * scale - limit) <= limit / 1000
+
+
+def spell_share(share: float) -> str:
+    """`share` as a percentage: `85 %`, `99.5 %`."""
+    return f"{_trimmed(share * 100, 1)} %"
+
+
+def spell_shares(share: float, limit: float) -> tuple[str, str]:
+    """A share and the one that it is compared with, with digits enough to tell them apart."""
+    for digits in range(_MOST_DIGITS):
+        left, right = _trimmed(share * 100, digits), _trimmed(limit * 100, digits)
+        if float(right) == round(limit * 100, 9) and (left != right or share == limit):
+            break
+    return f"{left} %", f"{right} %"
+
+
+def read_share(text: object, what: str) -> float:
+    """The share in a percentage such as `85%`: 0.85. Raises `InvalidSettings`."""
+    match = _SHARE.fullmatch(text) if isinstance(text, str) else None
+    share = float(match[1]) / 100 if match else math.inf
+    if share > 1:
+        raise InvalidSettings(
+            f'{what}: expected a percentage from "0%" to "100%" such as "85%", got {text!r}'
+        )
+    return share
 
 
 def read_number(text: object, what: str, unit: str = "number", scale: float = 1.0) -> float:

@@ -284,10 +284,11 @@ def shortfall_lines(title: str, shortfall: Shortfall | None, verb: str) -> list[
     if shortfall is None:
         return []
     held = ", ".join(f"{spell_size(size)} {rule}" for rule, size in shortfall.held)
+    left = "the next clean takes more" if shortfall.more else "nothing more here could go"
     return [
         f"{plain(title)}: low space: {spell_size(shortfall.reached)} {verb}, "
         f"{spell_size(shortfall.wanted)} wanted; "
-        + (f"held by what stays: {held}" if held else "nothing more here could go")
+        + (f"held by what stays: {held}" if held else left)
     ]
 
 

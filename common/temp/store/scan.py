@@ -63,7 +63,8 @@ def scan(
     not an error. Raises `StorageError` or `Refused` if the root itself cannot be read or trusted.
     """
     if not check_root(root):
-        return Inventory(root=str(root), free=free_bytes(root))
+        free, capacity = space_of(root)
+        return Inventory(root=str(root), free=free, capacity=capacity)
     leases = Leases(root)
     found, problems = listing(root, leases, layout)
     if need is None or leases.has_unchecked:
@@ -83,6 +84,7 @@ def scan(
     leases.refresh()
     busy = busy_entries(root)
     pins = Pins(root)
+    free, capacity = space_of(root)
     return Inventory(
         root=str(root),
         entries=tuple(
@@ -99,7 +101,8 @@ def scan(
         ),
         problems=tuple(problems),
         leftovers=tuple(list_leftovers(root)),
-        free=free_bytes(root),
+        free=free,
+        capacity=capacity,
     )
 
 
@@ -381,16 +384,25 @@ def busy_entries(root: Path) -> dict[str, Use]:
     return busy
 
 
-def free_bytes(root: Path) -> int | None:
-    """Bytes free for this user on the filesystem of `root` or of the nearest existing parent."""
+def space_of(root: Path) -> tuple[int | None, int | None]:
+    """Bytes free for this user on the filesystem of `root` or of the nearest existing parent, and
+    those with the used ones: what `df` takes its percentage of.
+    """
     for directory in (root, *root.parents):
         if directory.exists():
             with contextlib.suppress(OSError):
                 if hasattr(os, "statvfs"):
                     told = os.statvfs(directory)
-                    return told.f_bavail * told.f_frsize
+                    used = told.f_blocks - told.f_bfree
+                    return told.f_bavail * told.f_frsize, (used + told.f_bavail) * told.f_frsize
                 import shutil
 
-                return shutil.disk_usage(directory).free
-            return None
-    return None
+                usage = shutil.disk_usage(directory)
+                return usage.free, usage.used + usage.free
+            break
+    return None, None
+
+
+def free_bytes(root: Path) -> int | None:
+    """Bytes free for this user on the filesystem of `root` or of the nearest existing parent."""
+    return space_of(root)[0]

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from ..core.layout import check_category, is_inside
 from ..core.plan import ARCHIVE_FORMATS, ArchiveFormat, Disposal
 from ..core.retention import STRATEGIES, Policy
-from ..core.units import DAY, HOUR, read_count, read_number, read_size
+from ..core.units import DAY, HOUR, read_count, read_number, read_share, read_size, spell_share
 from ..errors import InvalidName, InvalidSettings
 from .project import find_monorepo, root_of
 
@@ -31,6 +31,8 @@ _Kind: TypeAlias = Literal[
     "count",
     "size",
     "gb",
+    "share",
+    "number",
     "flag",
     "path",
     "paths",
@@ -45,6 +47,8 @@ KEYS: Final[dict[str, tuple[str, _Kind]]] = {
     "max_count": ("max_count", "count"),
     "max_total_size": ("max_total_size", "size"),
     "min_free_space": ("min_free_space", "size"),
+    "high_water": ("high_water", "share"),
+    "low_water": ("low_water", "share"),
     "keep_last": ("keep_last", "count"),
     "keep_within_hours": ("keep_within", "hours"),
     "exclude": ("exclude", "texts"),
@@ -72,16 +76,22 @@ JSON_KEYS: Final[dict[str, tuple[str, _Kind]]] = {
 }
 """The keys of `cleanup_config.json`."""
 
-CATEGORY_KEYS: Final = (
-    "strategy",
-    "max_age_hours",
-    "max_count",
-    "max_total_size",
-    "keep_last",
-    "keep_within_hours",
-    "exclude",
-)
-"""Those of `KEYS` that `[tool.tempkeep.category.<name>]` may have."""
+CATEGORY_KEYS: Final[dict[str, tuple[str, _Kind]]] = {
+    **{
+        key: KEYS[key]
+        for key in (
+            "strategy",
+            "max_age_hours",
+            "max_count",
+            "max_total_size",
+            "keep_last",
+            "keep_within_hours",
+            "exclude",
+        )
+    },
+    "cost": ("cost", "number"),
+}
+"""The keys that `[tool.tempkeep.category.<name>]` may have."""
 
 DEFAULT_ARTEFACTS: Final = (
     "__pycache__",
@@ -99,7 +109,7 @@ _Layer: TypeAlias = dict[str, Any]
 
 
 class Settings(NamedTuple):
-    """What is configured for one project; durations in seconds, sizes in bytes.
+    """What is configured for one project; durations in seconds, sizes in bytes, shares of 1.
 
     `roots` are directories of jobs, files or runs of a pipeline, beside the project's own root.
     `categories` holds what the tables of single categories set, by the names of these fields.
@@ -112,6 +122,8 @@ class Settings(NamedTuple):
     max_count: int | None = None
     max_total_size: int | None = None
     min_free_space: int | None = None
+    high_water: float | None = None
+    low_water: float | None = None
     keep_last: int | None = None
     keep_within: float | None = None
     exclude: tuple[str, ...] = ()
@@ -132,6 +144,8 @@ class Settings(NamedTuple):
             max_count=self.max_count,
             max_total_size=self.max_total_size,
             min_free_space=self.min_free_space,
+            high_water=self.high_water,
+            low_water=self.low_water,
             exclude=self.exclude,
             keep_last=self.keep_last,
             keep_within=self.keep_within,
@@ -166,7 +180,8 @@ class Settings(NamedTuple):
         return self.project / os.path.expanduser(self.archive_location or ".tmp-archive")
 
 
-_PROTECTION_FIELDS: Final = frozenset({"exclude", "keep_last", "keep_within"})
+_PROTECTION_FIELDS: Final = frozenset({"cost", "exclude", "keep_last", "keep_within"})
+"""Among them the cost, which names nothing by itself."""
 _CATEGORY_FIELDS: Final = _PROTECTION_FIELDS | {"max_age", "max_count", "max_total_size"}
 
 
@@ -228,6 +243,14 @@ def with_strategy(settings: Settings, name: str) -> Settings:
 
 def _checked(settings: Settings) -> Settings:
     project = settings.project
+    high, low = settings.high_water, settings.low_water
+    if low is not None and high is None:
+        raise InvalidSettings(f"{project}: low_water: needs a high_water above it; set both")
+    if low is not None and high is not None and low >= high:
+        raise InvalidSettings(
+            f"{project}: low_water: expected less than high_water, which is {spell_share(high)}, "
+            f"got {spell_share(low)}"
+        )
     root, archive = os.path.realpath(root_of(project)), os.path.realpath(settings.archive_path())
     # There, what was archived would be an entry, and be archived into itself.
     if settings.archive_location is not None and is_inside(archive, root):
@@ -320,7 +343,7 @@ def _categories(tables: object, path: Path) -> dict[str, _Layer]:
             check_category(name)
         except InvalidName as error:
             raise InvalidSettings(f"{where}: {error}") from None
-        found[name] = _layer(table, {key: KEYS[key] for key in CATEGORY_KEYS}, where)
+        found[name] = _layer(table, CATEGORY_KEYS, where)
         if found[name].get("strategy") == "archive":
             # Its numbers alone would delete for good what somebody wanted archived.
             raise InvalidSettings(
@@ -408,7 +431,7 @@ def _layer(
 
 
 def _value(value: object, kind: _Kind, what: str) -> Any:
-    if kind in ("hours", "days", "gb", "count") and isinstance(value, str):
+    if kind in ("hours", "days", "gb", "count", "number") and isinstance(value, str):
         unit = "whole number" if kind == "count" else "number"
         raise InvalidSettings(f"{what}: expected a {unit} of 0 or more, got {value!r}")
     if kind == "hours":
@@ -421,6 +444,10 @@ def _value(value: object, kind: _Kind, what: str) -> Any:
         return read_count(value, what)
     if kind == "size":
         return read_size(value, what)
+    if kind == "number":
+        return read_number(value, what)
+    if kind == "share":
+        return read_share(value, what)
     if kind == "strategy":
         return check_strategy(value, what)
     if kind == "flag":

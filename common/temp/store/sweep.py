@@ -25,7 +25,7 @@ from ..core.plan import (
     Step,
     draft,
 )
-from ..core.retention import Policy, Reason, archives_to_drop, judge, needed
+from ..core.retention import LOW_SPACE, Policy, Reason, archives_to_drop, judge, needed
 from ..core.units import HOUR, read_number
 from ..errors import Refused, TempError, reason_of
 from . import at, lease
@@ -83,21 +83,23 @@ def prepare(
         progress=progress,
         workers=workers,
     )
-    free = inventory.free
+    free, capacity, coming = inventory.free, inventory.capacity, 0
     archives: tuple[tuple[Entry, Reason], ...] = ()
     if archive is not None and archive.is_dir():
         try:
             left = list_leftovers(archive)
-            if free is not None and free < (policy.min_free_space or 0) and scope == ALL:
+            wanted = policy.wanted_free(free, capacity)
+            if free is not None and wanted is not None and free < wanted and scope == ALL:
                 from .archive import droppable
 
-                archives = archives_to_drop(droppable(archive, root), policy, free=free)
-                free += sum(archived.size - archived.shared for archived, _ in archives)
+                found = droppable(archive, root)
+                archives = archives_to_drop(found, policy, free=free, capacity=capacity)
+                coming = sum(archived.size - archived.shared for archived, _ in archives)
             inventory = inventory._replace(leftovers=(*inventory.leftovers, *left))
         except TempError as error:
             problem = Problem(str(archive), str(error))
             inventory = inventory._replace(problems=(*inventory.problems, problem))
-    verdicts = judge(inventory.entries, policy, now, free=free)
+    verdicts = judge(inventory.entries, policy, now, free=free, capacity=capacity, coming=coming)
     return draft(
         inventory,
         verdicts,
@@ -185,7 +187,7 @@ def execute(
         problems=tuple(problems),
         background=background,
         dropped=tuple(sweep.dropped),
-        free=None if background or plan.policy.min_free_space is None else free_bytes(root),
+        free=None if background or plan.wanted_free is None else free_bytes(root),
     )
 
 
@@ -265,19 +267,24 @@ class _Sweep:
             return
         from .archive import drop_all
 
-        def is_low() -> bool:
-            free, wanted = free_bytes(self.facts.root), self.plan.policy.min_free_space
-            return free is not None and wanted is not None and free < wanted
-
         by = None if self.background else remover
-        for outcome in drop_all(self.archive, self.plan.archives, by, is_low):
+        for outcome in drop_all(self.archive, self.plan.archives, by, self._is_low):
             self.dropped.append(outcome)
             if self.on_outcome is not None:
                 self.on_outcome(outcome)
 
     def run(self, remover: Remover) -> None:
-        """Carry all of them out; those that are deleted side by side."""
-        with contextlib.closing(remover.remove(self._take_all())) as removals:
+        """Carry all of them out; those that are deleted side by side, but for those that go only
+        for want of space: each of them waits for what went before, which may have been enough.
+        """
+        by_turns = [step.reason.rule == LOW_SPACE for step in self.plan.steps]
+        together = by_turns.index(True) if True in by_turns else len(by_turns)
+        self._run(remover, range(together))
+        for index in range(together, len(by_turns)):
+            self._run(remover, range(index, index + 1))
+
+    def _run(self, remover: Remover, indices: range) -> None:
+        with contextlib.closing(remover.remove(self._take_all(indices))) as removals:
             for claim, removed in removals:
                 index = self._taken[claim]
                 outcome = _outcome(self.plan.steps[index], self.facts, claim.conclude(removed))
@@ -287,7 +294,7 @@ class _Sweep:
     def run_in_background(self, remover: Remover) -> None:
         """Claim all of them, and have another process delete what was claimed."""
         claims: list[Claim] = []
-        for claim in self._take_all():
+        for claim in self._take_all(range(len(self.plan.steps))):
             claim.detach()
             index = self._taken[claim]
             step = self.plan.steps[index]
@@ -316,8 +323,14 @@ class _Sweep:
         except OSError:
             delete()  # there is no process to be had
 
-    def _take_all(self) -> Iterator[Claim]:
-        for index, step in enumerate(self.plan.steps):
+    def _is_low(self) -> bool:
+        """Whether less is free by now than the policy wants."""
+        free, wanted = free_bytes(self.facts.root), self.plan.wanted_free
+        return free is not None and wanted is not None and free < wanted
+
+    def _take_all(self, indices: range) -> Iterator[Claim]:
+        for index in indices:
+            step = self.plan.steps[index]
             try:
                 taken = self._take(step)
             except NotClaimed as reason:
@@ -336,6 +349,8 @@ class _Sweep:
         """The entry, claimed to be deleted; or the outcome, where there is one already."""
         facts = self.facts
         rules = self.plan.policy.of(step.entry.category)
+        if step.reason.rule == LOW_SPACE and not self._is_low():
+            return Outcome(step, "skipped", "enough is free by now")
         objection = facts.objection(step, self.plan.policy)
         if objection:
             return Outcome(step, "skipped", objection)
