@@ -19,7 +19,7 @@ from tests.support import environment, inv, listing, make_entry, run
 
 SHARED = {
     *("clean", "temp-adopt", "temp-clean", "temp-explain", "temp-migrate", "temp-pin"),
-    *("temp-restore", "temp-status"),
+    *("temp-restore", "temp-schedule", "temp-status"),
     "temp-unpin",
 }
 OWN = "\n@task\ndef build(c):\n    print('built')\n"
@@ -121,7 +121,8 @@ def test_listing_loads_nothing_but_the_tasks_themselves(project: Path, tmp_path:
         (
             "temp-clean",
             "--max-age-hours --category --name --strategy --everything --dry-run --trash --yes"
-            " --force --include-in-use --ask --plan --apply --background --format --all-projects",
+            " --force --include-in-use --ask --plan --apply --scheduled --background --format"
+            " --all-projects",
         ),
         ("temp-explain", "--path"),
         ("temp-pin", "--path --reason"),
@@ -131,6 +132,7 @@ def test_listing_loads_nothing_but_the_tasks_themselves(project: Path, tmp_path:
             "--paths --diff --check --write --unsafe --select --ignore --format --allow-dirty"
             " --explain",
         ),
+        ("temp-schedule", "--every --strategy --install --remove --print --as"),
         ("temp-adopt", "--all-projects --dry-run"),
         ("clean", "--temp-age-hours --dry-run"),
     ],

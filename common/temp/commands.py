@@ -254,12 +254,17 @@ class CleanArguments(NamedTuple):
     ask: bool = False
     plan: str | None = None
     apply: str | None = None
+    scheduled: bool = False
     output: str = "table"
     all_projects: bool = False
 
 
-def clean(arguments: CleanArguments) -> int:
-    """Clean, or say what would be cleaned; the exit code."""
+def clean(arguments: CleanArguments, lines: list[str] | None = None) -> int:
+    """Clean, or say what would be cleaned; the exit code.
+
+    With `lines` nothing goes to stdout: they get one for each root that there is something to say
+    of.
+    """
     _choice(arguments.output, "--format", ("table", "json"))
     if arguments.apply is not None:
         return _apply(arguments)
@@ -293,7 +298,12 @@ def clean(arguments: CleanArguments) -> int:
 
         write_plan(Path(arguments.plan), [draft.plan for draft in drafts], text.instant(now))
     return _carry_out(
-        drafts, now, dry_run=dry_run, output=arguments.output, background=arguments.background
+        drafts,
+        now,
+        dry_run=dry_run,
+        output=arguments.output,
+        background=arguments.background,
+        lines=lines,
     )
 
 
@@ -419,6 +429,10 @@ def _policy(place: _Place, limits: Policy | None, arguments: CleanArguments) -> 
     policy = place.policy()
     if limits is not None and not place.abandoned_only:
         policy = with_limits_of(place.settings.protections(), limits)
+        if arguments.scheduled:
+            # Whatever else it was told to go by, a full disk is what it is there for.
+            high, low = place.settings.high_water, place.settings.low_water
+            policy = policy._replace(high_water=high, low_water=low)
     if arguments.include_in_use and not place.abandoned_only:
         categories = tuple(
             (name, own._replace(spare_in_use=False)) for name, own in policy.categories
@@ -486,8 +500,12 @@ def _carry_out(
     output: str,
     silent: bool = False,
     background: bool = False,
+    lines: list[str] | None = None,
 ) -> int:
-    """Carry the drafts out and print that; the exit code. `silent` says nothing about nothing."""
+    """Carry the drafts out and print that; the exit code. `silent` says nothing about nothing.
+
+    With `lines` that gets one for each root, in place of what is printed.
+    """
     from .report import json as as_json
 
     code = 0
@@ -511,7 +529,8 @@ def _carry_out(
         failed = draft.code
         if not dry_run and not failed:
             try:
-                report = _execute(place, plan, quiet=output == "json", background=background)
+                quiet = output == "json" or lines is not None
+                report = _execute(place, plan, quiet=quiet, background=background)
                 problems = report.problems
             except (StorageError, Refused) as error:
                 failed = error.exit_code
@@ -520,6 +539,13 @@ def _carry_out(
             _add_to_summary(partial(github.clean_summary, place.title, plan, report))
         if output == "json":
             documents.append(as_json.clean_project(place.title, plan, report))
+        elif lines is not None:
+            if report is not None:
+                lines.append(text.report_line(place.title, report))
+            elif failed:
+                lines.append(f"{text.plain(place.title)}: could not be cleaned")
+            else:
+                lines.append(text.plan_line(place.title, plan))
         elif report is not None:
             print(text.report_text(place.title, report))
         elif not failed:
@@ -530,7 +556,11 @@ def _carry_out(
         print(as_json.document("clean", now, documents, dry_run=dry_run))
     elif empty and not silent:
         who = empty[0] if len(empty) == 1 else f"{len(empty)} projects"
-        print(f"{text.plain(who)}: nothing to clean")
+        nothing_said = f"{text.plain(who)}: nothing to clean"
+        if lines is None:
+            print(nothing_said)
+        else:
+            lines.append(nothing_said)
     return code
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "temp_migrate",
     "temp_pin",
     "temp_restore",
+    "temp_schedule",
     "temp_status",
     "temp_unpin",
 ]
@@ -136,6 +137,7 @@ def temp_status(
         "ask": "Choose by numbers, by names or one by one, on a terminal or from a pipe.",
         "plan": "With --dry-run: write what it shows to this file, for --apply.",
         "apply": "Clean what the plan in this file shows, if nothing of it has changed since.",
+        "scheduled": "For temp-schedule: says and logs one line, and leaves if another is at work.",
         "background": "Move everything aside at once, and delete it after the command has ended.",
         "format": "table (default) or json.",
         "all-projects": "All projects of the monorepo, not only this one.",
@@ -156,6 +158,7 @@ def temp_clean(
     ask: bool = False,
     plan: str | None = None,
     apply: str | None = None,
+    scheduled: bool = False,
     background: bool = False,
     format: str = "table",  # noqa: A002
     all_projects: bool = False,
@@ -182,10 +185,16 @@ def temp_clean(
         ask=ask,
         plan=plan,
         apply=apply,
+        scheduled=scheduled,
         output=format,
         all_projects=all_projects,
     )
-    _run(lambda: commands.clean(arguments))
+    if scheduled:
+        from .schedule import run
+
+        _run(lambda: run.run(arguments))
+    else:
+        _run(lambda: commands.clean(arguments))
 
 
 @task(
@@ -269,6 +278,48 @@ def temp_adopt(c: Context, dry_run: bool = False, all_projects: bool = False) ->
 @task(
     auto_shortflags=False,
     help={
+        "every": "How often, as 15m, 6h, 1d or 7d.",
+        "strategy": "By this strategy; needed where no limit is configured.",
+        "install": "Install it, in place of what was installed for this project before.",
+        "remove": "Remove what was installed for this project, and nothing else.",
+        "print": "Show what would be installed and where (default); write nothing.",
+        "as": "systemd, cron, launchd or windows; without, what this machine has.",
+    },
+)
+def temp_schedule(
+    c: Context,
+    every: str | None = None,
+    strategy: str | None = None,
+    install: bool = False,
+    remove: bool = False,
+    print: bool = False,  # noqa: A002
+    as_: str | None = None,
+) -> None:
+    """Have this project cleaned by itself: by a timer of systemd, cron, launchd or Windows.
+
+    It cleans by the configured limits, or by --strategy; high_water holds beside both.
+    """
+
+    def run() -> int:
+        from .schedule.command import ScheduleArguments, schedule
+
+        arguments = ScheduleArguments(
+            every=every,
+            strategy=strategy,
+            install=install,
+            remove=remove,
+            show=print,
+            kind=as_,
+            dry_run=bool(c.config.run.dry),
+        )
+        return schedule(arguments)
+
+    _run(run)
+
+
+@task(
+    auto_shortflags=False,
+    help={
         "temp-age-hours": "Only scratch whose newest change is older; artefacts go at any age.",
         "dry-run": "Say what would go and why; write nothing.",
     },
@@ -345,5 +396,5 @@ def temp_migrate(
 
 ns = Collection(
     *(temp_status, temp_clean, temp_explain, temp_pin, temp_unpin, temp_restore),
-    *(temp_adopt, temp_migrate, clean),
+    *(temp_adopt, temp_migrate, temp_schedule, clean),
 )

@@ -25,8 +25,10 @@ from common.temp.report.text import (
     instant,
     outcome_line,
     plain,
+    plan_line,
     plan_text,
     problem_line,
+    report_line,
     report_text,
     status_csv,
     status_text,
@@ -397,6 +399,18 @@ def test_a_report_says_what_is_free_by_now_and_what_holds_the_rest() -> None:
     )
     assert "low space" not in report_text("demo", report._replace(free=9216))
     assert "low space" not in report_text("demo", report._replace(free=None))
+
+
+def test_a_line_has_the_totals_of_a_plan_or_a_report_and_what_is_lacking() -> None:
+    lack = "9.0 KiB wanted; held by what stays: 2.0 KiB in use, 512 B pinned"
+    kept = "; kept 2 entries: 1 in use, 1 pinned; "
+    assert plan_line("demo", lacking()) == (
+        f"demo: would delete 0 entries and free 0 B{kept}demo: low space: 1.0 KiB would be free, "
+        f"{lack}"
+    )
+    assert report_line("demo", Report(plan=lacking(), free=3072)) == (
+        f"demo: cleaned 0 entries, freed 0 B{kept}demo: low space: 3.0 KiB free, {lack}"
+    )
 
 
 def test_a_shortfall_that_nothing_of_ours_holds_is_said_as_well() -> None:

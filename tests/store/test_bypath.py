@@ -906,3 +906,20 @@ def test_directories_that_are_swapped_for_links_lead_no_sweep_out(
     assert listing(root / "debug") == []
     assert in_holding(root) == []
     figure(f"by path: {swapped} directories swapped for a link: {counts}")
+
+
+def test_a_scheduled_clean_logs_its_line_there_too_and_puts_a_long_log_aside(
+    project: Path, root: Path, inv: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    gone = make_entry(root, "debug/old_1696348800", age_hours=999)
+    log = root / ".tempkeep" / "schedule.log"
+    log.parent.mkdir()
+    log.write_text("long\n" * 10_000)
+    for what in ("cleaned 1 entry", "nothing to clean"):
+        done = inv("temp-clean", "--yes", "--scheduled", "--strategy", "moderate")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert f" exit 0: project: {what}" in done.stdout
+    assert not gone.exists()
+    assert log.read_text() == done.stdout
+    aside = log.with_name("schedule.log.1").read_text().splitlines()
+    assert (aside[0], "cleaned 1 entry" in aside[-1]) == ("long", True)

@@ -360,6 +360,10 @@ _VALUES["days"] = _VALUES["gb"] = _VALUES["number"] = _VALUES["hours"]
 _NOT_GLOBS = 'expected a list of globs of directories below, as "projects/*", got {!r}'
 
 
+_ALONE = {key: said for key, said in KEYS.items() if key != "low_water"}
+"""Those that mean something without another."""
+
+
 def _cases(keys: dict[str, tuple[str, Any]], *, good: bool) -> list[Any]:
     return [
         pytest.param(key, value, id=f"{key}-{value!r}")
@@ -381,12 +385,9 @@ def _toml(value: object) -> str:
     return json.dumps(value)
 
 
-@pytest.mark.parametrize(("key", "value"), _cases(KEYS, good=True))
+@pytest.mark.parametrize(("key", "value"), _cases(_ALONE, good=True))
 def test_a_good_value_in_the_table_is_taken(project: Path, key: str, value: object) -> None:
-    needs = 'high_water = "100%"\n' if key == "low_water" else ""
-    if needs and value in ("100%", "100.0%"):
-        pytest.skip("is not below any high_water")
-    table(project, f"{needs}{key} = {_toml(value)}")
+    table(project, f"{key} = {_toml(value)}")
     load(project, NO_ENVIRONMENT)
 
 

@@ -74,16 +74,19 @@ class Policy(NamedTuple):
         """
         if free is None:
             return None
-        wanted = [] if self.min_free_space is None else [self.min_free_space]
-        if (
-            self.high_water is not None
-            and capacity
-            and capacity - free > self.high_water * capacity
-        ):
-            low = self.high_water if self.low_water is None else self.low_water
-            # One more than it takes to be at the mark, so that it is below.
-            wanted.append(min(capacity, capacity - ceil(low * capacity) + 1))
-        return max(wanted, default=None)
+        wanted = (self.min_free_space, _wanted_below(self, free, capacity))
+        return max((size for size in wanted if size is not None), default=None)
+
+
+def _wanted_below(policy: Policy, free: int, capacity: int | None) -> int | None:
+    """How many bytes are to be free, so that less than `low_water` is used; `None` where no more
+    than `high_water` is.
+    """
+    high = policy.high_water
+    if high is None or not capacity or capacity - free <= high * capacity:
+        return None
+    low = high if policy.low_water is None else policy.low_water
+    return min(capacity, capacity - ceil(low * capacity) + 1)
 
 
 class Need(NamedTuple):
@@ -160,13 +163,15 @@ class Verdict(NamedTuple):
 
 class _Disk(NamedTuple):
     """The filesystem of the entries: its free bytes, used and free ones together, and how many
-    others are about to be freed. `by_cost` tells whether entries do not all cost the same.
+    others are about to be freed. `by_cost` tells whether entries do not all cost the same, and
+    `wanted` how many are to be free by the water marks.
     """
 
     free: int | None
     capacity: int | None
     coming: int
     by_cost: bool
+    wanted: int | None
 
 
 class _Case(NamedTuple):
@@ -341,12 +346,11 @@ def _high_water(case: _Case) -> Reason | None:
     high, disk = case.base.high_water, case.disk
     if high is None or disk.free is None or not disk.capacity:
         return None
-    share, mark = spell_shares(1 - disk.free / disk.capacity, high)
-    wanted = case.base._replace(min_free_space=None).wanted_free(disk.free, disk.capacity)
-    if wanted is None:
+    share, mark = _spell_fullness(1 - disk.free / disk.capacity, high)
+    if disk.wanted is None:
         return Reason("high water", "silent", f"disk {share} full ≤ high_water {mark}")
     over = f"disk {share} full > high_water {mark}; cost {case.policy.cost:g}"
-    if disk.free + disk.coming + case.sooner_bytes < wanted:
+    if disk.free + disk.coming + case.sooner_bytes < disk.wanted:
         return Reason(LOW_SPACE, "goes", over)
     low = high if case.base.low_water is None else case.base.low_water
     reached = f"low_water {spell_share(low)} would be reached without it"
@@ -355,6 +359,7 @@ def _high_water(case: _Case) -> Reason | None:
 
 # The same few for all entries, and spelling one takes longer than judging by it.
 _spell_limit = lru_cache(maxsize=64)(spell_size)
+_spell_fullness = lru_cache(maxsize=64)(spell_shares)
 
 
 def _rank(case: _Case) -> str:
@@ -506,6 +511,8 @@ def _cases(
         seen[group] = ranks[index] = seen[group] + 1
         bytes_of[category] = category_bytes[index] = bytes_of[category] + size
         newer_bytes[index] = newer = newer + size
+    free, capacity, coming = disk
+    wanted = None if free is None else _wanted_below(policy, free, capacity)
     policies = {category: policy.of(category) for category in bytes_of}
     costs = {category: own.cost for category, own in policies.items()}
     by_cost = len(set(costs.values())) > 1
@@ -525,7 +532,7 @@ def _cases(
         [policies[category] for category in categories],
         repeat(policy),
         [max(0.0, now - changed) for changed in newness],
-        repeat(_Disk(*disk, by_cost)),
+        repeat(_Disk(free, capacity, coming, by_cost, wanted)),
         ranks,
         [counts[group] for group in groups],
         newer_bytes,

@@ -18,6 +18,17 @@ _SIZE_UNITS = {
     **{f"{letter}ib": 1024**power for power, letter in enumerate("kmgtp", 1)},
     **{f"{letter}b": 1000**power for power, letter in enumerate("kmgtp", 1)},
 }
+_INTERVAL = re.compile(r"\s*([0-9]{1,6})\s*([mhd])\s*", re.ASCII)
+_MINUTES = {"m": 1, "h": 60, "d": 24 * 60}
+_LONGEST_DAYS = 365
+MINUTE_STEPS = (
+    *(step for step in range(1, 60) if 60 % step == 0),
+    *(60 * step for step in range(1, 24) if 24 % step == 0),
+    24 * 60,
+    7 * 24 * 60,
+)
+"""The intervals, in minutes, after which a clock or a calendar looks the same."""
+
 _SHARE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*%\s*", re.ASCII)
 _SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-zA-Z]*)\s*", re.ASCII)
 
@@ -100,6 +111,25 @@ def read_share(text: object, what: str) -> float:
             f'{what}: expected a percentage from "0%" to "100%" such as "85%", got {text!r}'
         )
     return share
+
+
+def read_interval(text: str, what: str) -> int:
+    """The minutes in a text such as `15m`, `6h`, `7d`. Raises `InvalidSettings`."""
+    match = _INTERVAL.fullmatch(text)
+    minutes = int(match[1]) * _MINUTES[match[2]] if match else 0
+    if not 1 <= minutes <= _LONGEST_DAYS * _MINUTES["d"]:
+        raise InvalidSettings(
+            f"{what}: expected 15m, 6h, 1d or the like, {_LONGEST_DAYS}d at most, got {text!r}"
+        )
+    return minutes
+
+
+def spell_interval(minutes: int) -> str:
+    """`minutes` as they are read: `15m`, `6h`, `7d`."""
+    for unit in ("d", "h"):
+        if minutes % _MINUTES[unit] == 0:
+            return f"{minutes // _MINUTES[unit]}{unit}"
+    return f"{minutes}m"
 
 
 def read_number(text: object, what: str, unit: str = "number", scale: float = 1.0) -> float:

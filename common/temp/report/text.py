@@ -261,6 +261,15 @@ def plan_text(title: str, plan: Plan) -> str:
         f"{spell_size(step.entry.size)}  ({plain(str(step.reason))})"
         for step in (*plan.archives, *plan.steps)
     ]
+    return "\n".join([*lines, *_kept_lines(plan), *_plan_totals(title, plan)])
+
+
+def plan_line(title: str, plan: Plan) -> str:
+    """The same in a line: how many entries, how many bytes, and what is lacking."""
+    return "; ".join(_plan_totals(title, plan))
+
+
+def _plan_totals(title: str, plan: Plan) -> list[str]:
     disposal = plan.steps[0].disposal if plan.steps else "delete"
     total = f"{plain(title)}: {_WOULD[disposal]} {counted(len(plan.steps))}"
     if disposal == "delete" or (disposal == "archive" and plan.archives_move):
@@ -276,7 +285,7 @@ def plan_text(title: str, plan: Plan) -> str:
     if waiting:
         total += f"; would finish {waiting} left by a clean that was killed"
     lacking = shortfall_lines(title, plan.shortfall(), "would be free")
-    return "\n".join([*lines, *_kept_lines(plan), total + _kept_summary(plan), *lacking])
+    return [total + _kept_summary(plan), *lacking]
 
 
 def shortfall_lines(title: str, shortfall: Shortfall | None, verb: str) -> list[str]:
@@ -308,6 +317,16 @@ def report_text(title: str, report: Report) -> str:
     lines = _kept_lines(report.plan)
     every = (*report.dropped, *report.outcomes)
     lines += [outcome_line(outcome) for outcome in every if outcome.status == "skipped"]
+    return "\n".join([*lines, *_report_totals(title, report)])
+
+
+def report_line(title: str, report: Report) -> str:
+    """The same in a line: how many entries, how many bytes, and what is lacking."""
+    return "; ".join(_report_totals(title, report))
+
+
+def _report_totals(title: str, report: Report) -> list[str]:
+    every = (*report.dropped, *report.outcomes)
     total = f"{plain(title)}: cleaned {counted(len(report.done))}"
     disposal = report.plan.steps[0].disposal if report.plan.steps else "delete"
     if report.background:
@@ -329,7 +348,7 @@ def report_text(title: str, report: Report) -> str:
             total += f"; {counts[status]} {status}"
     shortfall = None if report.free is None else report.plan.shortfall(report.free)
     lacking = shortfall_lines(title, shortfall, "free")
-    return "\n".join([*lines, total + _kept_summary(report.plan), *lacking])
+    return [total + _kept_summary(report.plan), *lacking]
 
 
 # -- adopting -----------------------------------------------------------------------------------

@@ -717,6 +717,14 @@ def _is_locked(descriptor: int) -> bool | None:
 # -- locks on the entry's own directory ---------------------------------------------------------
 
 
+def lock_file(descriptor: int) -> bool:
+    """Whether nobody else holds a lock on the file; if so, this descriptor now does.
+
+    Where the system or the filesystem has no locks, nobody does.
+    """
+    return _lock(descriptor)
+
+
 def lock_directory(root: Path, descriptor: int) -> bool:
     """Whether nobody else holds a lock on the directory; if so, this descriptor now does.
 

@@ -1,0 +1,132 @@
+"""cron: a line in the user's crontab, between two marks; what others wrote there stays as it is."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from typing import Final
+
+from ..errors import InvalidSettings, Refused, StorageError
+from .job import HOUR_OF_DAY, Job, by_the_clock, demand, run
+
+NAME: Final = "cron"
+_MOST_BYTES: Final = 998
+"""What the cron of Vixie, and those after it, take as a command."""
+
+
+def why_not() -> str:
+    """Why nothing can be installed here; "" if it can."""
+    if not shutil.which("crontab"):
+        return "there is no crontab"
+    try:
+        _read()
+    except StorageError as error:
+        return str(error)
+    return ""
+
+
+def show(job: Job) -> list[tuple[str, str]]:
+    """What would stand in the crontab."""
+    return [("crontab -e", "\n".join(_block(job)) + "\n")]
+
+
+def line(job: Job) -> str:
+    """The line that says when and what. Raises `InvalidSettings` if cron cannot say it."""
+    by_the_clock(job, "cron")
+    # Its own line is in the log; what cron would mail is what went wrong.
+    command = f"cd {_quoted(job.project)} && {' '.join(map(_quoted, job.command))} >/dev/null"
+    if len(os.fsencode(command)) > _MOST_BYTES:
+        raise InvalidSettings(
+            f"{job.project}: the command is longer than cron takes; install tempkeep in an "
+            "environment with a shorter path, or choose another scheduler by --as"
+        )
+    return f"{_when(job)} {command}"
+
+
+def _when(job: Job) -> str:
+    hours, minutes = divmod(job.every, 60)
+    if not hours:
+        return f"{job.minute % minutes}-59/{minutes} * * * *" if minutes > 1 else "* * * * *"
+    if hours < 24:
+        return f"{job.minute} {f'*/{hours}' if hours > 1 else '*'} * * *"
+    return f"{job.minute} {HOUR_OF_DAY} * * {0 if hours > 24 else '*'}"
+
+
+def _quoted(word: str) -> str:
+    """`word` for the shell, as cron has to be told: there a `%` ends the command, unless a
+    backslash is before it, which then goes, but no second one would.
+    """
+    return shlex.quote(word).replace("\\%", "\\''%").replace("%", "\\%")
+
+
+def _block(job: Job) -> list[str]:
+    begin, end = _marks(job)
+    return [f"{begin} by `inv temp-schedule`; --remove there takes it away", line(job), end]
+
+
+def _marks(job: Job) -> tuple[str, str]:
+    return f"# begin {job.name}:", f"# end {job.name}"
+
+
+def replaced(crontab: bytes, job: Job, lines: list[str]) -> bytes:
+    """`crontab` with `lines` in place of what stands in it for `job`, or at its end; all else as it
+    is, to the byte. Raises `Refused` if one of the two marks is missing.
+    """
+    begin, end = (os.fsencode(mark) for mark in _marks(job))
+    said = crontab.split(b"\n")
+    begins = [index for index, text in enumerate(said) if text.startswith(begin)]
+    ends = [index for index, text in enumerate(said) if text.rstrip() == end]
+    block = [os.fsencode(text) for text in lines]
+    if not begins and not ends:
+        if not block:
+            return crontab
+        rest = crontab if crontab.endswith(b"\n") or not crontab else crontab + b"\n"
+        return rest + b"\n".join(block) + b"\n"
+    if len(begins) != 1 or len(ends) != 1 or begins > ends:
+        raise Refused(
+            f"the marks of {job.name} in the crontab are not one begin and one end; "
+            "mend them by `crontab -e`"
+        )
+    return b"\n".join([*said[: begins[0]], *block, *said[ends[0] + 1 :]])
+
+
+def install(job: Job) -> list[str]:
+    """Put the line into the crontab; where that is. Raises `StorageError` or `Refused`."""
+    _write(job, _block(job))
+    return ["crontab"]
+
+
+def remove(job: Job) -> list[str]:
+    """Take the line out of the crontab; whence, if it was there. Raises as `install` does."""
+    return ["crontab"] if _write(job, []) else []
+
+
+def note() -> str:
+    """What somebody who has installed it should know."""
+    return "`crontab -l` shows it, and cron has to be running"
+
+
+def _write(job: Job, lines: list[str]) -> bool:
+    """Whether it was another before. Whoever else edits the crontab at this very instant loses
+    that, as with two `crontab -e`.
+    """
+    before = _read()
+    after = replaced(before, job, lines)
+    if after == before:
+        return False
+    if after:
+        demand(["crontab", "-"], after)
+    else:
+        demand(["crontab", "-r"])
+    return True
+
+
+def _read() -> bytes:
+    """The crontab; nothing if there is none. Raises `StorageError`."""
+    code, content, said = run(["crontab", "-l"])
+    if not code:
+        return content
+    if "no crontab" not in said and "No such file" not in said:  # busybox says that
+        raise StorageError(0, f"cannot read the crontab: {said}")
+    return b""

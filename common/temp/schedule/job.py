@@ -1,0 +1,141 @@
+"""What a schedule runs, where, and how often: as a value, before any scheduler's words for it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ..core.units import MINUTE_STEPS, spell_interval
+from ..errors import InvalidSettings, StorageError, reason_of
+
+HOUR_OF_DAY: Final = 3
+"""When a daily job runs, local time: at night, and not within an hour that summer time skips."""
+
+MOST_NAME: Final = 40
+
+
+class Job(NamedTuple):
+    """A clean of `project` (absolute) by `command`, `every` so many minutes."""
+
+    project: str
+    command: tuple[str, ...]
+    every: int
+
+    @property
+    def name(self) -> str:
+        """What it is called: plain ASCII, and no other project's."""
+        slug = re.sub("[^A-Za-z0-9]+", "-", os.path.basename(self.project)).strip("-")
+        return f"tempkeep-{slug[:MOST_NAME] or 'project'}-{self._digest[:8]}"
+
+    @property
+    def minute(self) -> int:
+        """The minute of the hour at which it runs: another for each project, always the same."""
+        return int(self._digest[8:16], 16) % 60
+
+    @property
+    def title(self) -> str:
+        """What it does, in a line, which does not end with what the project ends with."""
+        return f"Clean the scratch in {self.project}/.tmp"
+
+    @property
+    def _digest(self) -> str:
+        return hashlib.sha256(os.fsencode(self.project)).hexdigest()
+
+    @property
+    def is_by_the_clock(self) -> bool:
+        """Whether a clock can tell when it runs: at the same minutes of each hour, day or week."""
+        return self.every in MINUTE_STEPS
+
+
+def job_of(project: Path, every: int = 1, strategy: str | None = None) -> Job:
+    """The job that cleans `project`. Raises `InvalidSettings` for a path that no scheduler takes,
+    `StorageError` if Python cannot be run.
+    """
+    job = Job(str(project), _command(project, strategy), every)
+    for text in (job.project, *job.command):
+        if any(_is_unfit(letter) for letter in text):
+            raise InvalidSettings(
+                f"{text!r} has a line break or another character that no scheduler takes; "
+                "rename the directory"
+            )
+    return job
+
+
+def named(project: Path) -> Job:
+    """The job of `project`, by whose name it is found again; what it runs is left out."""
+    return Job(str(project), (), 1)
+
+
+def _is_unfit(letter: str) -> bool:
+    code = ord(letter)
+    is_control = code < 0x20 or 0x7F <= code < 0xA0
+    return is_control or 0xD800 <= code < 0xE000 or code in (0x2028, 0x2029, 0xFFFE, 0xFFFF)
+
+
+def _command(project: Path, strategy: str | None) -> tuple[str, ...]:
+    """What needs no `PATH`, no activated environment and no `PYTHONPATH`."""
+    python = os.path.abspath(sys.executable)
+    arguments = ["temp-clean", "--yes", "--scheduled"]
+    if strategy is not None:
+        arguments += ["--strategy", strategy]
+    # -P: whatever is called `common` in the project must not hide ours.
+    if _finds_this_package(python, project):
+        return (python, "-P", "-m", "common.temp", *arguments)
+    base = ascii(str(Path(__file__).resolve().parents[3]))
+    code = f"import sys; sys.path.insert(0, {base}); from common.temp.__main__ import main; main()"
+    return (python, "-P", "-c", code, *arguments)
+
+
+def _finds_this_package(python: str, project: Path) -> bool:
+    kept = {key: text for key, text in os.environ.items() if not key.startswith("PYTHON")}
+    code = "import os, common.temp; print(os.path.realpath(os.path.dirname(common.temp.__file__)))"
+    try:
+        done = subprocess.run(  # noqa: S603
+            [python, "-P", "-c", code], cwd=project, env=kept, capture_output=True, check=False
+        )
+    except OSError as error:
+        raise StorageError.of(f"cannot run {python}", error) from error
+    return os.fsdecode(done.stdout).rstrip("\r\n") == str(Path(__file__).resolve().parents[1])
+
+
+def by_the_clock(job: Job, scheduler: str) -> None:
+    """Raise `InvalidSettings`, naming what is nearest, if `scheduler` cannot tell such a time."""
+    if job.is_by_the_clock:
+        return
+    below = max((step for step in MINUTE_STEPS if step < job.every), default=None)
+    above = min((step for step in MINUTE_STEPS if step > job.every), default=None)
+    nearest = " or ".join(spell_interval(step) for step in (below, above) if step is not None)
+    raise InvalidSettings(
+        f"--every: {scheduler} cannot say every {spell_interval(job.every)} exactly; "
+        f"choose {nearest}"
+    )
+
+
+def run(command: list[str], data: bytes | None = None) -> tuple[int, bytes, str]:
+    """The exit code, the output and the first line of the complaints of a scheduler's program.
+
+    Raises `StorageError` if it cannot be run.
+    """
+    environment = {**os.environ, "LC_ALL": "C"}
+    try:
+        done = subprocess.run(  # noqa: S603
+            command, input=data, env=environment, capture_output=True, check=False
+        )
+    except OSError as error:
+        raise StorageError(
+            error.errno or 0, f"cannot run {command[0]}: {reason_of(error)}"
+        ) from error
+    said = done.stderr.decode(errors="replace").strip().partition("\n")[0]
+    return done.returncode, done.stdout, said
+
+
+def demand(command: list[str], data: bytes | None = None) -> None:
+    """Run a scheduler's program. Raises `StorageError` with what it says if it fails."""
+    code, _, said = run(command, data)
+    if code:
+        raise StorageError(0, f"`{' '.join(command)}` ended with {code}: {said or 'no word why'}")

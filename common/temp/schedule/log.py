@@ -1,0 +1,84 @@
+"""The log of the scheduled cleans of a root, which is their lock as well."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ..core.layout import STORE
+from ..errors import StorageError
+from ..store import at, lease
+from ..store.allocation import make_root
+from ..store.project import check_root
+
+LOG: Final = f"{STORE}/schedule.log"
+MOST_BYTES: Final = 32 * 1024
+"""How long it may become before it is put aside as `schedule.log.1`, in place of the one before."""
+
+_FLAGS: Final = (
+    os.O_RDWR
+    | os.O_APPEND
+    | os.O_CREAT
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+
+
+class Turn(NamedTuple):
+    """A scheduled clean's turn at a root: the open log, if there is one, and whether no other
+    scheduled clean is at work.
+    """
+
+    path: Path
+    descriptor: int | None
+    is_mine: bool
+
+    def add(self, line: str) -> None:
+        """Append `line`. Raises `OSError` where the disk says no."""
+        if self.descriptor is None:
+            return
+        os.write(self.descriptor, f"{line}\n".encode(errors="backslashreplace"))
+
+
+@contextlib.contextmanager
+def turn(root: Path) -> Iterator[Turn]:
+    """The turn at `root`. The kernel ends it with the process, however that ends.
+
+    Where there is no root there is nothing to clean, and so no log. Raises `StorageError` or
+    `Refused`.
+    """
+    path = root / LOG
+    if not check_root(root):
+        yield Turn(path, None, True)
+        return
+    make_root(str(root))  # one made by a plain `mkdir` has no store yet
+    lease.check_store(root)
+    try:
+        descriptor = os.open(path, _FLAGS, 0o666)
+    except OSError as error:
+        raise StorageError.of(f"cannot open {path}", error) from error
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise StorageError(0, f"{path} is not a file; remove it")
+        own = Turn(path, descriptor, lease.lock_file(descriptor))
+        yield own
+        is_long = own.is_mine and os.fstat(descriptor).st_size > MOST_BYTES
+        if is_long and at.RELATIVE:
+            _put_aside(path)
+    finally:
+        os.close(descriptor)
+    if is_long and not at.RELATIVE:
+        _put_aside(path)  # where no file that is open can be renamed
+
+
+def _put_aside(path: Path) -> None:
+    """Have the next run begin a new log. One that leaves at this very moment adds its line to what
+    was put aside.
+    """
+    with contextlib.suppress(OSError):
+        os.replace(path, f"{path}.1")

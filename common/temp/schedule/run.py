@@ -1,0 +1,86 @@
+"""What a schedule runs: `temp-clean --scheduled`, one line a run, and never two at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from .. import commands
+from ..errors import InvalidSettings, Refused, TempError, reason_of
+from ..report.text import instant, plain
+from ..store.project import absolute, find_project, root_of
+from ..store.settings import Settings, load
+from .log import Turn, turn
+
+
+def check_limits(settings: Settings) -> None:
+    """Raise `InvalidSettings` if nothing limits what a clean by `settings` takes."""
+    if not settings.policy().has_limit:
+        raise InvalidSettings(
+            f"{settings.project}: no limit is configured, so a scheduled clean would take "
+            "everything; give --strategy, or set strategy, max_age_hours, high_water or another "
+            "limit in [tool.tempkeep]"
+        )
+
+
+def run(arguments: commands.CleanArguments) -> int:
+    """Clean the project in whose own directory this runs; the exit code.
+
+    One line to stdout and into the log of the root says what became of it; what went wrong goes to
+    stderr as well.
+    """
+    said = arguments._replace(scheduled=False, yes=False, strategy=None)
+    if said != commands.CleanArguments():
+        raise InvalidSettings("--scheduled takes --strategy, and nothing else; leave out the rest")
+    now = time.time()
+    project = find_project()
+    if project != absolute(None):
+        # It was there when this was scheduled; what is around it was not meant.
+        raise Refused(
+            f"{absolute(None)} is no project, and a scheduled clean takes none above it; "
+            "remove its schedule"
+        )
+    with _turn(root_of(project)) as own:
+        code, what = _clean(arguments, project) if own.is_mine else (0, _OTHER)
+        line = plain(f"{instant(now)} exit {code}: {what}")
+        print(line)
+        try:
+            own.add(line)
+        except OSError as error:
+            print(
+                f"problem: cannot write {plain(str(own.path))}: {reason_of(error)}", file=sys.stderr
+            )
+    return code
+
+
+_OTHER = "another scheduled clean is at work, so this one has left"
+
+
+def _clean(arguments: commands.CleanArguments, project: Path) -> tuple[int, str]:
+    lines: list[str] = []
+    try:
+        if arguments.strategy is None:
+            check_limits(load(project))
+        code = commands.clean(arguments, lines)
+    except TempError as error:
+        what = plain(" ".join(str(error).split("\n")))
+        print(f"error: {what}", file=sys.stderr)
+        return error.exit_code, f"error: {what}"
+    return code, "; ".join(lines)
+
+
+@contextlib.contextmanager
+def _turn(root: Path) -> Iterator[Turn]:
+    """The turn at `root`. Where the log cannot be had, on a full disk for one, it cleans all the
+    same: two at a time only share the work.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            own = stack.enter_context(turn(root))
+        except TempError as error:
+            print(f"problem: no log: {plain(str(error))}", file=sys.stderr)
+            own = Turn(root, None, True)
+        yield own

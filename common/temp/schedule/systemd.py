@@ -1,0 +1,171 @@
+"""systemd: a timer and a service of the user."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Final
+
+from ..errors import StorageError, TempError
+from ..store.planfile import write_whole
+from .job import HOUR_OF_DAY, Job, demand, run
+
+NAME: Final = "systemd"
+_SYSTEMCTL: Final = ["systemctl", "--user"]
+_FIRST: Final = 15
+"""Minutes after the start of a timer that no clock can tell, so that it runs on a machine, too,
+that is switched off each night."""
+
+
+def why_not() -> str:
+    """Why nothing can be installed here; "" if it can."""
+    if not shutil.which("systemctl"):
+        return "there is no systemctl"
+    code, _, said = run([*_SYSTEMCTL, "show-environment"])
+    return f"this user has no running systemd: {said}" if code else ""
+
+
+def show(job: Job) -> list[tuple[str, str]]:
+    """The files, each with its path and its text, in the order in which they are written."""
+    service, timer, _ = _paths(job)
+    return [(str(service), service_text(job)), (str(timer), timer_text(job))]
+
+
+def service_text(job: Job) -> str:
+    """The unit that cleans."""
+    directory = _literal(job.project)
+    if directory.endswith(("\\", " ")):
+        directory += "/"  # or it would go on in the next line, or lose the blank
+    command = job.command
+    if re.search(r"""[$'"\\]""", command[0]):
+        command = ("/bin/sh", "-c", 'exec "$@"', "sh", *command)  # systemd takes no such program
+    return (
+        f"# {_MADE_BY}\n"
+        "[Unit]\n"
+        f"Description={_literal(job.title)}\n"
+        "\n"
+        "[Service]\n"
+        "Type=oneshot\n"
+        f"WorkingDirectory={directory}\n"
+        f"ExecStart={' '.join(map(_quoted, command))}\n"
+    )
+
+
+def timer_text(job: Job) -> str:
+    """The unit that says when."""
+    if job.is_by_the_clock:
+        # What was missed, because the machine was off, is made up for.
+        when = f"OnCalendar={calendar(job)}\nPersistent=true\n"
+    else:
+        first = min(_FIRST, job.every)
+        when = f"OnActiveSec={first}min\nOnUnitActiveSec={job.every}min\n"
+    return (
+        f"# {_MADE_BY}\n"
+        "[Unit]\n"
+        f"Description={_literal(job.title)}\n"
+        "\n"
+        f"[Timer]\n{when}\n"
+        "[Install]\n"
+        "WantedBy=timers.target\n"
+    )
+
+
+def calendar(job: Job) -> str:
+    """When it runs, as `systemd.time` has it."""
+    hours, minutes = divmod(job.every, 60)
+    if not hours:
+        return f"*-*-* *:{job.minute % minutes}/{minutes}:00"
+    if hours < 24:
+        return f"*-*-* 0/{hours}:{job.minute:02}:00"
+    day = "Sun " if hours > 24 else ""
+    return f"{day}*-*-* {HOUR_OF_DAY:02}:{job.minute:02}:00"
+
+
+_MADE_BY: Final = "By `inv temp-schedule`; `inv temp-schedule --remove` in the project removes it."
+
+
+def _literal(text: str) -> str:
+    return text.replace("%", "%%")
+
+
+def _quoted(word: str) -> str:
+    """`word` as one argument in a command line of systemd."""
+    if re.fullmatch("[A-Za-z0-9_./=,+-]+", word):
+        return word
+    escaped = _literal(word).replace("$", "$$").replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _paths(job: Job) -> tuple[Path, Path, Path]:
+    """The service, the timer, and the link that enables it."""
+    said = os.environ.get("XDG_CONFIG_HOME", "")
+    configured = Path(said) if os.path.isabs(said) else Path.home() / ".config"
+    units = configured / "systemd" / "user"
+    timer = f"{job.name}.timer"
+    return units / f"{job.name}.service", units / timer, units / "timers.target.wants" / timer
+
+
+def install(job: Job) -> list[str]:
+    """Write the units and start the timer; where they are.
+
+    Raises `StorageError`; then it is as it was before.
+    """
+    before = {path: _read(Path(path)) for path, _ in show(job)}
+    timer = f"{job.name}.timer"
+    try:
+        for path, text in show(job):
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            write_whole(Path(path), text, "choose another scheduler by --as")
+        demand([*_SYSTEMCTL, "daemon-reload"])
+        demand([*_SYSTEMCTL, "enable", timer])
+        demand([*_SYSTEMCTL, "restart", timer])
+    except (OSError, TempError) as error:
+        if None in before.values():
+            remove(job)
+        else:
+            for path, old in before.items():
+                write_whole(Path(path), old or "")
+            with contextlib.suppress(TempError):
+                run([*_SYSTEMCTL, "daemon-reload"])
+        if isinstance(error, TempError):
+            raise
+        raise StorageError.of(f"cannot write {error.filename}", error) from error
+    return [*before]
+
+
+def remove(job: Job) -> list[str]:
+    """Stop the timer and delete the units; what was deleted. Raises `StorageError`."""
+    there = [path for path in _paths(job) if os.path.lexists(path)]
+    if not there:
+        return []
+    # Without a running manager there is nothing to stop, and the files are all there is.
+    with contextlib.suppress(TempError):
+        run([*_SYSTEMCTL, "disable", "--now", f"{job.name}.timer"])
+    for path in reversed(there):
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError.of(f"cannot delete {path}", error) from error
+    with contextlib.suppress(TempError):
+        run([*_SYSTEMCTL, "daemon-reload"])
+    return [str(path) for path in there]
+
+
+def note() -> str:
+    """What somebody who has installed it should know."""
+    return (
+        "it runs while you are logged in; `loginctl enable-linger` has it run always, and "
+        "`systemctl --user list-timers` says when"
+    )
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8", errors="surrogateescape")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StorageError.of(f"cannot read {path}", error) from error

@@ -1,0 +1,103 @@
+"""Task Scheduler: a task of the user, on Windows."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Final
+from xml.etree import ElementTree
+
+from ..core.units import spell_interval
+from ..errors import InvalidSettings
+from .job import HOUR_OF_DAY, Job, demand, run
+
+NAME: Final = "windows"
+NAMESPACE: Final = "http://schemas.microsoft.com/windows/2004/02/mit/task"
+_LONGEST: Final = 31 * 24 * 60
+"""Minutes: what an interval may have there."""
+
+
+def why_not() -> str:
+    """Why nothing can be installed here; "" if it can."""
+    return "" if shutil.which("schtasks") else "there is no schtasks"
+
+
+def show(job: Job) -> list[tuple[str, str]]:
+    """The name of the task, and what it is, as XML; `schtasks` takes that in UTF-16."""
+    return [(f"Task Scheduler: {job.name}", xml(job))]
+
+
+def xml(job: Job) -> str:
+    """The task. Raises `InvalidSettings` for an interval that it cannot have."""
+    if job.every > _LONGEST:
+        raise InvalidSettings(
+            f"--every: the Task Scheduler takes 31d at most, got {spell_interval(job.every)}"
+        )
+    task = ElementTree.Element("Task", {"version": "1.2", "xmlns": NAMESPACE})
+
+    def add(path: str, /, **texts: str) -> ElementTree.Element:
+        parent = task
+        for name in path.split("/"):
+            found = parent.find(name)
+            parent = ElementTree.SubElement(parent, name) if found is None else found
+        for name, text in texts.items():
+            ElementTree.SubElement(parent, name).text = text
+        return parent
+
+    program, *arguments = job.command
+    add("RegistrationInfo", Description=job.title)
+    # From then on for ever: a repetition without a duration has no end.
+    add("Triggers/TimeTrigger/Repetition", Interval=f"PT{job.every}M")
+    add(
+        "Triggers/TimeTrigger",
+        StartBoundary=f"2000-01-02T{HOUR_OF_DAY:02}:{job.minute:02}:00",
+        Enabled="true",
+    )
+    who = add("Principals/Principal", LogonType="InteractiveToken", RunLevel="LeastPrivilege")
+    who.set("id", "Author")
+    add(
+        "Settings",
+        MultipleInstancesPolicy="IgnoreNew",
+        DisallowStartIfOnBatteries="false",
+        StopIfGoingOnBatteries="false",
+        StartWhenAvailable="true",
+        ExecutionTimeLimit="PT0S",
+    )
+    add(
+        "Actions/Exec",
+        Command=program,
+        Arguments=subprocess.list2cmdline(arguments),
+        WorkingDirectory=job.project,
+    )
+    add("Actions").set("Context", "Author")
+    ElementTree.indent(task)
+    text = ElementTree.tostring(task, encoding="unicode")
+    return f'<?xml version="1.0" encoding="UTF-16"?>\n{text}\n'
+
+
+def install(job: Job) -> list[str]:
+    """Make the task, or make it anew; its name. Raises `StorageError`."""
+    descriptor, path = tempfile.mkstemp(suffix=".xml")
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(xml(job).encode("utf-16"))
+        demand(["schtasks", "/Create", "/TN", job.name, "/XML", path, "/F"])
+    finally:
+        Path(path).unlink(missing_ok=True)
+    return [job.name]
+
+
+def remove(job: Job) -> list[str]:
+    """Delete the task, if there is one; its name. Raises `StorageError`."""
+    code, _, _ = run(["schtasks", "/Query", "/TN", job.name])
+    if code:
+        return []
+    demand(["schtasks", "/Delete", "/TN", job.name, "/F"])
+    return [job.name]
+
+
+def note() -> str:
+    """What somebody who has installed it should know."""
+    return "it runs while you are logged in; `schtasks /Query` shows it"
