@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,6 +86,27 @@ def test_a_read_only_directory_can_get_another_parent_and_stays_read_only(
         rename_new("it", str(tmp_path / "sub" / "it"), src_dir_fd=parent)
     assert listing(tmp_path / "sub" / "it") == ["file0.txt"]
     assert stat.S_IMODE((tmp_path / "sub" / "it").stat().st_mode) == 0o500
+
+
+def test_a_link_that_is_put_in_its_place_at_that_instant_is_not_followed(
+    tmp_path: Path, parent: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, target = make_entry(tmp_path, "it"), tmp_path / "sub" / "it"
+    path.chmod(0o500)
+    make_entry(tmp_path, "victim").chmod(0o755)
+    target.parent.mkdir()
+    real = renaming._rename
+
+    def rename(*arguments: Any) -> None:
+        real(*arguments)
+        target.rename(tmp_path / "sub" / "stolen")
+        target.symlink_to(tmp_path / "victim")
+
+    monkeypatch.setattr(renaming, "_rename", rename)
+    with plain_user():
+        rename_new("it", str(target), src_dir_fd=parent)
+    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("victim", "sub/stolen")]
+    assert modes == [0o755, 0o500]
 
 
 def test_a_directory_that_cannot_be_put_there_is_as_it_was(tmp_path: Path, parent: int) -> None:

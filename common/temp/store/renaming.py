@@ -9,6 +9,7 @@ import stat
 
 from . import at
 from .removal import make_accessible
+from .walk import DIRECTORY_FLAGS
 
 
 def rename_new(name: str, target: str, *, src_dir_fd: int, dst_dir_fd: int | None = None) -> None:
@@ -26,13 +27,14 @@ def rename_new(name: str, target: str, *, src_dir_fd: int, dst_dir_fd: int | Non
         if not stat.S_ISDIR(mode) or mode & 0o700 == 0o700 or not at.RELATIVE:
             raise
         make_accessible(src_dir_fd, name)
+        # Opened, so that it gets its mode back and not what is put in its place meanwhile.
+        directory = at.open(name, DIRECTORY_FLAGS, dir_fd=src_dir_fd)
         try:
             _rename(name, target, src_dir_fd, dst_dir_fd)
-        except OSError:
-            os.chmod(name, stat.S_IMODE(mode), dir_fd=src_dir_fd)
-            raise
-        with contextlib.suppress(OSError):  # it is there, whatever its mode is
-            os.chmod(target, stat.S_IMODE(mode), dir_fd=dst_dir_fd)
+        finally:
+            with contextlib.suppress(OSError):  # it is where it is, whatever its mode is
+                os.fchmod(directory, stat.S_IMODE(mode))
+            at.close(directory)
 
 
 def _rename(name: str, target: str, src_dir_fd: int, dst_dir_fd: int | None) -> None:
