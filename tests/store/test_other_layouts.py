@@ -16,7 +16,7 @@ from common.temp.store import lease
 from common.temp.store.allocation import adopt, allocate_named, layout_of, make_root
 from common.temp.store.scan import scan
 from common.temp.store.sweep import discard, execute, prepare
-from tests.support import EVERYTHING, NOW, environment, listing, make_entry, process
+from tests.support import EVERYTHING, NOW, environment, listing, make_entry, make_project, process
 
 OTHERS = (JOBS, FILES, PIPELINE)
 NAMES = {"jobs": "job-1", "files": "upload", "pipeline": "pipeline_artifacts_20250917_013040"}
@@ -98,6 +98,21 @@ def test_a_project_is_no_root_of_that_kind(tmp_path: Path, layout: Layout, marke
     with pytest.raises(Refused, match="holds more than"):
         make_root(str(project), layout)
     assert sorted(os.listdir(project)) == sorted([marker, "src"])
+
+
+@pytest.mark.parametrize("place", [".tmp", ".tmp/uploads", ".tmp/work/x_1696348800/uploads"])
+def test_files_have_no_root_in_a_tmp_of_which_it_would_be_an_entry(
+    project: Path, place: str
+) -> None:
+    with pytest.raises(Refused, match="of which it would be an entry; choose another directory"):
+        make_root(str(project / place), FILES)
+    assert not (project / ".tmp").exists()
+
+
+def test_files_have_a_root_in_a_project_that_lies_in_a_tmp(project: Path) -> None:
+    inner = make_project(project / ".tmp" / "work" / "clone_1696348800")
+    make_root(str(inner / "uploads"), FILES)
+    assert layout_of(inner / "uploads") is FILES
 
 
 def test_home_is_no_root_of_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..core.layout import (
     CATEGORY_MARK,
+    FILES,
     HOLDING,
     KNOWN_CATEGORIES,
     LAYOUT,
@@ -29,7 +30,16 @@ from ..core.layout import (
 )
 from ..errors import Refused, StorageError
 from .lease import check_store, owner_of, release
-from .project import absolute, check_root, find_project, holds_more, root_of, user_root
+from .project import (
+    MARKERS,
+    ROOT_NAME,
+    absolute,
+    check_root,
+    find_project,
+    holds_more,
+    root_of,
+    user_root,
+)
 
 _ATTEMPTS = 64
 _CACHEDIR_TAG = (
@@ -278,6 +288,7 @@ def make_root(root: str, layout: Layout = SCRATCH) -> None:
 
 def _make_other_root(root: Path, layout: Layout) -> None:
     try:
+        _check_outside_scratch(root, layout)
         root.mkdir(parents=True, exist_ok=True)
         check_root(root)
         if layout.names is None and holds_more(root):
@@ -315,6 +326,20 @@ def _make_other_root(root: Path, layout: Layout) -> None:
         _write_new(str(store / LAYOUT), f"{layout.name}\n")
     except OSError as error:
         raise _refusal(f"cannot make {error.filename or root}", error) from error
+
+
+def _check_outside_scratch(root: Path, layout: Layout) -> None:
+    """Raise `Refused` where everything in `root` would be an entry, and it in `.tmp` one itself."""
+    real = Path(os.path.realpath(root))
+    if layout is not FILES or os.path.lexists(real / STORE):
+        return  # whose layout is told by its store
+    for above in (real, *real.parents):
+        if above.name == ROOT_NAME:
+            raise Refused(
+                f"{root} lies in {above}, of which it would be an entry; choose another directory"
+            )
+        if any(os.path.lexists(above / marker) for marker in MARKERS):
+            return  # a project of its own, wherever that lies
 
 
 def make_category(root: str, category: str) -> None:
