@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import random
+import re
 import shutil
 import socket
 import time
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from common.temp.core.layout import PIPELINE
 from common.temp.core.retention import Policy
 from common.temp.errors import Refused, StorageError
 from common.temp.store import at, claim
@@ -23,6 +25,7 @@ from common.temp.store.claim import NotClaimed, claimed
 from common.temp.store.lease import lock_directory
 from common.temp.store.mounts import MountWatch
 from common.temp.store.remover import Remover
+from common.temp.store.scan import scan
 from common.temp.store.sweep import finish_leftovers
 from tests.support import (
     EVERYTHING,
@@ -182,6 +185,20 @@ def test_what_has_no_category_to_go_back_to_goes_to_the_root(root: Path) -> None
         (root / "debug").rmdir()
         assert claim.put_back().startswith("; its place is taken, so it is x.")
     assert len(list(root.glob("x.*"))) == 1
+
+
+@pytest.mark.parametrize("more", ["", "-0a1b"])
+def test_a_run_whose_name_is_taken_is_still_a_run_under_another(root: Path, more: str) -> None:
+    name = f"pipeline_artifacts_20250102_030405{more}"
+    make_root(str(root), PIPELINE)
+    path = make_entry(root, name)
+    with claimed(root, name, identity(path)) as claim:
+        make_entry(root, name)
+        detail = claim.put_back()
+    other = detail.rpartition("so it is ")[2].removesuffix(" now")
+    assert re.fullmatch("pipeline_artifacts_20250102_030405-[0-9a-f]{8}", other)
+    found = scan(root, time.time(), layout=PIPELINE).entries
+    assert {entry.path for entry in found} == {name, other}
 
 
 def test_what_has_nowhere_to_go_back_to_says_where_it_is(root: Path) -> None:

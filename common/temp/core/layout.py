@@ -177,6 +177,19 @@ PIPELINE: Final = Layout(
 LAYOUTS: Final = {layout.name: layout for layout in (SCRATCH, JOBS, FILES, PIPELINE)}
 
 
+def another_name(name: str, digits: str) -> str:
+    """A name for the entry `name`, whose own is taken, told apart by a few hex `digits`.
+
+    It is an entry's as well wherever `name` is one.
+    """
+    for layout in LAYOUTS.values():
+        if layout.names is not None and layout.names.fullmatch(name):
+            base = name.partition("-")[0]  # without what told it apart so far
+            return f"{base}-{digits}"
+    label, stamp = read_name(name)
+    return entry_name(label, stamp, digits) if stamp is not None else f"{name}.{digits}"
+
+
 def is_inside(relative: str, directory: str) -> bool:
     """Whether the path `relative` is `directory` itself or lies below it."""
     return relative == directory or relative.startswith(directory + "/")

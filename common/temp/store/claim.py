@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from ..core.layout import BATCH, HELD, HOLDING, STORE, TRANSFER, entry_name, is_inside, read_name
+from ..core.layout import BATCH, HELD, HOLDING, STORE, TRANSFER, another_name, is_inside
 from ..errors import StorageError, reason_of
 from . import at
 from .lease import check_store, lock_directory, share_directory
@@ -99,9 +99,7 @@ class Claim(Held):
         the next sweep, whatever it is.
         """
         name = self.path.rpartition("/")[2]
-        label, stamp = read_name(name)
-        other = os.urandom(4).hex()
-        other = entry_name(label, stamp, other) if stamp is not None else f"{name}.{other}"
+        other = another_name(name, os.urandom(4).hex())
         with contextlib.ExitStack() as stack:
             directory = self.directory
             if directory is None:
