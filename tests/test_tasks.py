@@ -120,8 +120,8 @@ def test_listing_loads_nothing_but_the_tasks_themselves(project: Path, tmp_path:
         ("temp-status", "--category --sort --limit --format --output --all-projects"),
         (
             "temp-clean",
-            "--max-age-hours --category --name --strategy --everything --dry-run --trash --yes"
-            " --force --include-in-use --ask --plan --apply --scheduled --background --format"
+            "--max-age-hours --category --name --strategy --everything --dry-run --trash --undoable"
+            " --yes --force --include-in-use --ask --plan --apply --scheduled --background --format"
             " --all-projects",
         ),
         ("temp-explain", "--path"),

@@ -21,7 +21,9 @@ _VERBS: Final = {
     "delete": "Delete",
     "trash": "Trash",
     "archive": "Archive",
+    "undo": "Set aside",
     "drop": "Delete from the archive",
+    "forget": "Delete for good",
 }
 
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TextIO
 
 from .core.entry import Inventory, Problem
-from .core.layout import PIPELINE, SCRATCH, UNCATEGORIZED, Layout
+from .core.layout import PIPELINE, SCRATCH, STORE, UNCATEGORIZED, UNDO, Layout
 from .core.plan import Disposal, Outcome, Plan, Report, Scope, again
-from .core.retention import STRATEGIES, Policy, Reason, Verdict, explain, judge
+from .core.retention import LOW_SPACE, STRATEGIES, Policy, Reason, Verdict, explain, judge
 from .core.units import HOUR, read_count, read_number, spell_size
 from .errors import InvalidSettings, Refused, StorageError, TempError, reason_of
 from .report import github, text
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 USER_TITLE = "auto-cleanup entries of this user"
 OLD_ROOT = ".temp"
 _OVERRIDE = "TEMPKEEP_DRY_RUN=false in the environment overrides it"
+_BACKGROUND_DELETES = "--background deletes; nothing is trashed, archived or undone that way"
 
 _SORTS: dict[str, Callable[[Verdict], Any]] = {
     "name": lambda verdict: (verdict.entry.category, verdict.entry.name),
@@ -140,7 +141,7 @@ def status(
             verdicts = []
         code = max(code, failed)
         problems += [(place.title, problem) for problem in inventory.problems]
-        nothing = not (verdicts or inventory.leftovers or inventory.problems)
+        nothing = not (verdicts or inventory.leftovers or inventory.problems or inventory.undoable)
         if nothing and (place.is_extra or (all_projects and output != "json")):
             empty += not place.is_extra
             continue
@@ -211,6 +212,10 @@ def _look(place: _Place, now: float, category: str | None) -> tuple[Inventory, l
         )
     finally:
         line.clear()
+    if (place.root / STORE / UNDO).is_dir():
+        from .store.undo import undoable
+
+        inventory = inventory._replace(undoable=undoable(place.root))
     verdicts = judge(
         inventory.entries,
         place.policy(),
@@ -247,6 +252,7 @@ class CleanArguments(NamedTuple):
     everything: bool = False
     dry_run: bool = False
     trash: bool = False
+    undoable: bool = False
     yes: bool = False
     force: bool = False
     include_in_use: bool = False
@@ -280,13 +286,21 @@ def clean(arguments: CleanArguments, lines: list[str] | None = None) -> int:
         )
     if arguments.trash and arguments.strategy == "archive":
         raise InvalidSettings("--trash and --strategy archive exclude each other; choose one")
+    if arguments.undoable:
+        for other, is_given in (
+            ("--trash", arguments.trash),
+            ("--background", arguments.background),
+            ("--strategy archive", arguments.strategy == "archive"),
+        ):
+            if is_given:
+                raise InvalidSettings(f"--undoable and {other} exclude each other; choose one")
     if arguments.ask and (arguments.yes or arguments.force):
         raise InvalidSettings("--ask asks, and --yes and --force do not; choose one")
     limits = _limits(arguments)
     now = time.time()
     places = _places(arguments.all_projects)
     if arguments.background and any(_disposal(place, arguments) != "delete" for place in places):
-        raise InvalidSettings("--background deletes; nothing is trashed or archived that way")
+        raise InvalidSettings(_BACKGROUND_DELETES)
     dry_run = arguments.dry_run or _says_dry_run(places, arguments.force, "--force cleans")
     asks = arguments.ask or not (dry_run or arguments.yes or arguments.force)
     sizes = dry_run or (asks and (arguments.ask or _terminal() is not None))
@@ -324,7 +338,7 @@ def _apply(arguments: CleanArguments) -> int:
                 continue
         raise Refused(f"{path} speaks of {root}, which is no root here, or another one by now")
     if arguments.background and any(one.disposal != "delete" for one in recorded):
-        raise InvalidSettings("--background deletes; nothing is trashed or archived that way")
+        raise InvalidSettings(_BACKGROUND_DELETES)
     now = time.time()
     drafts = []
     diverged = []
@@ -335,7 +349,7 @@ def _apply(arguments: CleanArguments) -> int:
         (draft,) = _drafts([place], limits, CleanArguments(), now, sizes=True)
         plan, missing = again(draft.plan, steps)
         steps_of = tuple(step._replace(disposal=disposal) for step in plan.steps)
-        drafts.append(draft._replace(plan=plan._replace(steps=steps_of, archives=())))
+        drafts.append(draft._replace(plan=_without_low_space(plan._replace(steps=steps_of))))
         diverged += [(place.title, *one) for one in missing]
     code = _carry_out(
         drafts, now, dry_run=False, output=arguments.output, background=arguments.background
@@ -343,6 +357,12 @@ def _apply(arguments: CleanArguments) -> int:
     for title, entry, why in diverged:
         print(f"diverged {text.plain(f'{title}: {entry}: {why}')}", file=sys.stderr)
     return max(code, int(bool(diverged)))
+
+
+def _without_low_space(plan: Plan) -> Plan:
+    """`plan` without what goes only because the disk is low: that was not among what was chosen."""
+    kept = tuple(step for step in plan.archives if step.reason.rule != LOW_SPACE)
+    return plan._replace(archives=kept)
 
 
 def clean_runs(base: Path, settings: Settings, *, dry_run: bool, force: bool) -> int:
@@ -388,6 +408,7 @@ def _drafts(
                     disposal=disposal,
                     scope=scope,
                     archive=None if place.abandoned_only else place.settings.archive_path(),
+                    undo_for=place.settings.undo_for,
                     sizes=sizes,
                     workers=place.settings.workers,
                     progress=line,
@@ -442,6 +463,8 @@ def _policy(place: _Place, limits: Policy | None, arguments: CleanArguments) -> 
 
 
 def _disposal(place: _Place, arguments: CleanArguments) -> Disposal:
+    if arguments.undoable:
+        return "undo"
     if place.abandoned_only:
         return "delete"
     if arguments.trash:
@@ -479,8 +502,8 @@ def _ask(drafts: list[_Draft], arguments: CleanArguments) -> list[_Draft]:
             left = [step for at, step in enumerate(plan.steps, first) if at in chosen]
             first += len(plan.steps)
             outside = plan.out_of_scope + len(plan.steps) - len(left)
-            plan = plan._replace(steps=tuple(left), archives=(), out_of_scope=outside)
-            drafts[index] = draft._replace(plan=plan)
+            plan = plan._replace(steps=tuple(left), out_of_scope=outside)
+            drafts[index] = draft._replace(plan=_without_low_space(plan))
     asked = [
         step
         for draft in drafts
@@ -682,40 +705,67 @@ def unpin_entry(path: str, *, dry_run: bool = False) -> int:
 
 
 def list_archived() -> int:
-    """Print what lies in the project's archive; the exit code."""
+    """Print what lies in the project's archive, and what can be undone; the exit code."""
     from .store.archive import list_archive
 
     settings = load(find_project())
-    archive = settings.archive_path()
-    rows = []
-    for archived in list_archive(archive, root_of(settings.project)):
-        said, when = archived.manifest, text.instant(archived.archived_at)
-        if said is None:
-            what = archived.problem or "it has no manifest"
-            rows.append((archived.name, archived.format, "?", when, "?", what))
-            continue
-        was, why = str(said.root_from(archive) / said.path), "; ".join(said.reasons)
-        rows.append((archived.name, archived.format, spell_size(said.size), when, was, why))
-    print(text.archive_text(str(archive), rows))
+    archive, *undoable = _archives(settings)
+    blocks = []
+    for place in (archive, *undoable):
+        rows: list[tuple[str, ...]] = []
+        for archived in list_archive(place, root_of(settings.project)):
+            said, when = archived.manifest, text.instant(archived.archived_at)
+            if said is None:
+                what = archived.problem or "it has no manifest"
+                rows.append((archived.name, archived.format, "?", when, "?", what))
+                continue
+            how = archived.format if said.until is None else text.instant(said.until)
+            was, why = str(said.root_from(place) / said.path), "; ".join(said.reasons)
+            rows.append((archived.name, how, spell_size(said.size), when, was, why))
+        if place == archive:
+            blocks.append(text.archive_text(str(archive), rows))
+        elif rows:
+            blocks.append(text.undo_text(str(place), rows))
+    print("\n\n".join(blocks))
     return 0
 
 
+def _archives(settings: Settings) -> list[Path]:
+    """What can be restored lies there: the archive, and what can be undone of each root."""
+    from .store.undo import has_undoable, undo_area
+
+    found = [settings.archive_path()]
+    roots = (root_of(settings.project), *settings.other_roots(), user_root())
+    for root in {os.path.realpath(root): root for root in reversed(roots)}.values():
+        try:
+            if has_undoable(root):
+                found.insert(1, undo_area(root))
+        except TempError as error:
+            # What somebody planted in one root is to keep nobody from restoring what is in others.
+            _print_problems([(root.name, Problem(STORE, str(error)))])
+    return found
+
+
 def restore_archived(name: str, *, dry_run: bool = False) -> int:
-    """Put back what is called `name` in the project's archive; the exit code."""
+    """Put back what is called `name` in the project's archive, or what can be undone; the exit
+    code.
+    """
     from .store.restore import find_archived, finish_killed, place_of, restore
 
     settings = load(find_project())
-    archive = settings.archive_path()
-    place = place_of(archive, find_archived(archive, name, settings.project), settings.project)
+    archives = _archives(settings)
+    archive, archived = find_archived(archives, name, settings.project)
+    place = place_of(archive, archived, settings.project)
     if dry_run:
         print(f"would restore {text.plain(name)} as {text.plain(str(place.full))}")
         return 0
     finish_killed(archive, place.root)
     # Again: a restoring that was killed may have been all but finished.
-    archived = find_archived(archive, name, settings.project)
+    archive, archived = find_archived(archives, name, settings.project)
     place = place_of(archive, archived, settings.project)
-    restore(archive, archived, place)
-    print(f"restored {text.plain(archived.name)} as {text.plain(str(place.full))}")
+    is_pinned = restore(archive, archived, place)
+    pinned = ", pinned, since it would go at any age there" if is_pinned else ""
+    print(f"restored {text.plain(archived.name)} as {text.plain(str(place.full))}{pinned}")
     return 0
 
 

@@ -131,6 +131,7 @@ def temp_status(
         "everything": "All entries that nothing protects, whatever is configured.",
         "dry-run": "Say what would go and why; write nothing.",
         "trash": "Move to the desktop's trash instead of deleting; frees no space.",
+        "undoable": "Set aside for undo_hours (24) instead; temp-restore undoes it. Frees no space until then.",  # noqa: E501
         "yes": "Do not ask.",
         "force": "Override a configured dry_run and the question; never an entry in use.",
         "include-in-use": "Take entries from running processes too; needs --name.",
@@ -152,6 +153,7 @@ def temp_clean(
     everything: bool = False,
     dry_run: bool = False,
     trash: bool = False,
+    undoable: bool = False,
     yes: bool = False,
     force: bool = False,
     include_in_use: bool = False,
@@ -178,6 +180,7 @@ def temp_clean(
         everything=everything,
         dry_run=dry_run or bool(c.config.run.dry),
         trash=trash,
+        undoable=undoable,
         yes=yes,
         force=force,
         include_in_use=include_in_use,
@@ -237,15 +240,15 @@ def temp_unpin(c: Context, path: str) -> None:
     auto_shortflags=False,
     klass=NameOrList,
     help={
-        "name": "What to put back: its name in the archive, or the path that it had.",
-        "list": "List what is in the archive.",
+        "name": "What to put back: its name in the list, or the path that it had.",
+        "list": "List what is in the archive, and what can be undone.",
     },
 )
 def temp_restore(c: Context, name: str, list: bool = False) -> None:  # noqa: A002
-    """Put back what was archived, verified, never over anything; or list what is there.
+    """Put back what was archived, or cleaned undoably, never over anything; or list what is there.
 
     It counts as new from then on. Ends with 3 if something is in its place, or if it is not what
-    was archived; then it is still in the archive.
+    went; then it is still where it was.
     """
     from . import commands
 

@@ -14,6 +14,7 @@ from common.temp.core.layout import (
     SCRATCH,
     STAMP_BYTES,
     Layout,
+    another_name,
     check_category,
     check_job_id,
     check_label,
@@ -193,6 +194,23 @@ def test_a_layout_knows_its_entries_by_name_and_kind(
     layout: Layout, name: str, is_directory: bool, holds: bool
 ) -> None:
     assert layout.holds(name, is_directory=is_directory) is holds
+
+
+@pytest.mark.parametrize(
+    ("name", "another"),
+    [
+        ("x_1696348800", "x_1696348800-c0de"),
+        ("x_1696348800-beef", "x_1696348800-c0de"),
+        ("x", "x.c0de"),
+        ("pipeline_artifacts_20250102_030405", "pipeline_artifacts_20250102_030405-c0de"),
+        ("pipeline_artifacts_20250102_030405-beef", "pipeline_artifacts_20250102_030405-c0de"),
+    ],
+)
+def test_another_name_is_an_entrys_as_well(name: str, another: str) -> None:
+    assert another_name(name, "c0de") == another
+    for layout in (SCRATCH, JOBS, FILES, PIPELINE):
+        said = [layout.holds(one, is_directory=True) for one in (name, another)]
+        assert said[0] == said[1]
 
 
 def test_only_where_the_category_is_a_directory_a_name_has_a_stamp() -> None:

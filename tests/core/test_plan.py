@@ -107,6 +107,16 @@ def test_archives_go_by_steps_of_their_own_with_a_forecast_of_their_own() -> Non
     assert (plan.planned_archive_bytes, plan.planned_bytes) == (2_000, 6_000)
 
 
+def test_what_was_set_aside_goes_before_archives() -> None:
+    inventory = Inventory(root="/r")
+    plan = draft(inventory, (), _LOW, NOW, archives=(_DROPPED,), forgotten=(_DROPPED,))
+    assert [step.disposal for step in plan.archives] == ["forget", "drop"]
+
+
+def test_setting_aside_frees_nothing() -> None:
+    assert _low(disposal="undo").planned_bytes == 0
+
+
 def test_what_is_lacking_is_said_with_what_holds_it() -> None:
     plan = _low(
         entry(path="debug/used_1", use=Use("owner", "x"), size=7_000),
@@ -144,7 +154,8 @@ def test_what_goes_only_for_want_of_space_goes_last_and_by_its_cost() -> None:
 
 
 @pytest.mark.parametrize(
-    ("disposal", "where"), [("trash", "in the trash"), ("archive", "in the archive")]
+    ("disposal", "where"),
+    [("trash", "in the trash"), ("archive", "in the archive"), ("undo", "to be undone")],
 )
 def test_what_only_moves_on_the_same_disk_holds_its_space(disposal: Disposal, where: str) -> None:
     assert _low(disposal=disposal).shortfall() == Shortfall(50_000, 7_000, ((where, 10_000),))

@@ -22,6 +22,8 @@ from common.temp.core.retention import (
     judge,
     matching_pattern,
     needed,
+    undo_over,
+    undoable_to_forget,
     what_would_change,
 )
 from tests.support import DAY, HOUR, NOW, entry
@@ -297,6 +299,70 @@ def test_a_pinned_archive_stays_and_what_a_link_outside_keeps_does_not_count() -
 def test_an_archive_goes_with_its_reason() -> None:
     ((_, reason),) = archives_to_drop([entry(size=1)], Policy(min_free_space=2048), free=1024)
     assert str(reason) == "low space: 1.0 KiB free, 2.0 KiB wanted, oldest archives first"
+
+
+@pytest.mark.parametrize(
+    ("hours", "undo_hours", "why"),
+    [
+        (25, 24, "undo time is over: 25 h > 24 h"),
+        (24.001, 24, "undo time is over: 24.001 h > 24 h"),
+        (24, 24, None),
+        (23, 24, None),
+        (0, 0, "undo time is over: 0 s ≥ 0 s"),
+        (-5, 24, None),
+        (1e6, None, None),
+    ],
+)
+def test_what_was_set_aside_goes_when_its_own_time_is_over(
+    hours: float, undo_hours: float | None, why: str | None
+) -> None:
+    undo_for = None if undo_hours is None else undo_hours * HOUR
+    said = undo_over(NOW - hours * HOUR, undo_for, NOW)
+    assert said is None if why is None else str(said) == why
+
+
+def forgotten(
+    policy: Policy, free: int | None, capacity: int | None = None, **overrides: Any
+) -> list[str]:
+    """Of three of a KiB each that were set aside for two days, those that go; by name."""
+    held = [
+        (entry(**{"path": f"u{day}", "changed": NOW - day * DAY, "size": 1024, **overrides}), two)
+        for day, two in ((1, 2 * DAY), (3, 2 * DAY), (1.5, 2 * DAY))
+    ]
+    return [
+        one.path for one, _ in undoable_to_forget(held, policy, NOW, free=free, capacity=capacity)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("free", "gone"),
+    [
+        (None, ["u3"]),
+        (3072, ["u3"]),
+        (3071, ["u3", "u1.5"]),
+        (0, ["u3", "u1.5", "u1"]),
+    ],
+)
+def test_what_is_past_its_time_goes_first_and_then_the_oldest_until_enough_is_free(
+    free: int | None, gone: list[str]
+) -> None:
+    assert forgotten(Policy(min_free_space=4096), free) == gone
+
+
+def test_what_is_past_its_time_may_not_be_enough_to_come_below_the_low_water() -> None:
+    marks = Policy(high_water=0.85, low_water=0.8)
+    assert forgotten(marks, 1000, 10_000, size=600) == ["u3", "u1.5"]
+    assert forgotten(marks, 1600, 10_000, size=600) == ["u3"], "it is not above the high water"
+
+
+def test_what_is_pinned_among_what_was_set_aside_stays() -> None:
+    assert forgotten(Policy(min_free_space=4096), 0, pin="why") == []
+
+
+def test_what_is_not_past_its_time_goes_with_its_reason() -> None:
+    held = [(entry(changed=NOW, size=1), DAY)]
+    ((_, reason),) = undoable_to_forget(held, Policy(min_free_space=2048), NOW, free=1024)
+    assert str(reason) == "low space: 1.0 KiB free, 2.0 KiB wanted, what can be undone first"
 
 
 def test_everything_goes_that_nothing_protects() -> None:

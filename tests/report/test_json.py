@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
-from common.temp.core.entry import Inventory, Leftover, Problem, Use
+from common.temp.core.entry import Inventory, Leftover, Problem, Undoable, Use
 from common.temp.core.plan import Outcome, Plan, Report, Step
 from common.temp.core.retention import Policy, Reason, judge
 from common.temp.report.json import clean_project, document, status_project
@@ -91,7 +91,26 @@ def test_the_totals_count_also_what_is_not_shown() -> None:
         "size_bytes": 12288,
         "reclaimable_bytes": 4096,
         "categories": {"debug": {"entries": 2, "size_bytes": 12288, "reclaimable_bytes": 4096}},
+        "undoable": {"entries": 0, "size_bytes": 0, "reclaimable_bytes": 0},
     }
+
+
+def test_what_was_set_aside_is_on_disk_besides_and_told_with_its_time() -> None:
+    held = (
+        Undoable("debug__a", 8192, NOW - 1, shared=4096),
+        Undoable("debug__b", 4096, NOW + DAY),
+        Undoable("by-hand", 100, None),
+    )
+    inventory = Inventory(root="/r", undoable=held)
+    found = status_project("demo", inventory, [], [], NOW)
+    assert found["undoable"] == [
+        {"name": "debug__a", "size_bytes": 8192, "until": "2023-11-14T22:13:19Z"},
+        {"name": "debug__b", "size_bytes": 4096, "until": "2023-11-15T22:13:20Z"},
+        {"name": "by-hand", "size_bytes": 100, "until": None},
+    ]
+    totals = found["totals"]
+    assert (totals["entries"], totals["size_bytes"]) == (0, 0)
+    assert totals["undoable"] == {"entries": 3, "size_bytes": 12388, "reclaimable_bytes": 4096}
 
 
 def test_a_status_has_the_root_its_problems_and_its_leftovers() -> None:
@@ -133,6 +152,7 @@ def test_a_dry_run_has_planned_entries_and_nothing_freed() -> None:
                 "status": "planned",
                 "detail": "",
                 "freed_bytes": 0,
+                "undo_until": None,
             }
             for path, size in (("debug/old_1700000000", 8192), ("debug/demo_1699990000", 4096))
         ],

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.temp.core.entry import Entry, Inventory, Leftover, Problem, Use
+from common.temp.core.entry import Entry, Inventory, Leftover, Problem, Undoable, Use
 from common.temp.core.plan import Disposal, Outcome, Plan, Report, Status, Step
 from common.temp.core.retention import Policy, Reason, Verdict, explain, judge
 from common.temp.report.table import Screen
@@ -33,6 +33,7 @@ from common.temp.report.text import (
     status_csv,
     status_text,
     summary,
+    undo_text,
 )
 from tests.support import DAY, HOUR, NOW, entry
 
@@ -351,6 +352,11 @@ def test_a_status_as_csv_can_be_read_back() -> None:
             "would archive debug/demo_1699990000  4.0 KiB  (expired: 31 h > 24 h)",
             "demo: would archive 1 entry (what is archived on the same disk still takes space)",
         ),
+        (
+            "undo",
+            "would set aside debug/demo_1699990000  4.0 KiB  (expired: 31 h > 24 h)",
+            "demo: would set aside 1 entry, which can be undone and frees no space for 24 h",
+        ),
     ],
 )
 def test_a_plan_says_what_would_be_done(disposal: Disposal, line: str, total: str) -> None:
@@ -371,6 +377,20 @@ def test_a_plan_names_the_archives_that_would_go_before_anything_else() -> None:
         f"would delete from the archive debug__{TAMED}  2.0 KiB  ({LOW})",
         "would delete debug/demo_1699990000  4.0 KiB  (expired: 31 h > 24 h)",
         "demo: would delete 1 entry and free 4.0 KiB; would delete 1 archive and free 1.0 KiB",
+    ]
+
+
+def test_a_plan_tells_what_was_set_aside_from_archives() -> None:
+    over = Reason("undo time is over", "goes", "25 h > 24 h")
+    archives = (
+        Step(entry(path=f"debug__{NASTY}", size=1024), "forget", over),
+        Step(entry(path="debug__x", size=1024), "drop", LOW),
+    )
+    assert plan_text("demo", plan(archives=archives)).splitlines() == [
+        f"would delete for good debug__{TAMED}  1.0 KiB  (undo time is over: 25 h > 24 h)",
+        f"would delete from the archive debug__x  1.0 KiB  ({LOW})",
+        "demo: would delete 0 entries and free 0 B; would delete 1 archive and 1 entry set aside "
+        "before and free 2.0 KiB",
     ]
 
 
@@ -445,6 +465,38 @@ def test_a_report_counts_the_archives_that_went_and_names_those_that_did_not() -
     ]
 
 
+def test_what_can_be_undone_is_a_table_with_its_time() -> None:
+    rows = [("debug__x", "2023-11-15T22:13:20Z", "4 B", "2023-11-14T22:13:20Z", NASTY, "old")]
+    printed = undo_text(f"/r/{NASTY}", rows).splitlines()
+    assert printed[0] == f"/r/{TAMED}: can be undone"
+    assert printed[2].split() == ["name", "until", "size", "set", "aside", "was", "why"]
+    assert TAMED in printed[4]
+
+
+def test_until_when_an_outcome_can_be_undone_is_in_its_line() -> None:
+    outcome = Outcome(step("undo"), "done", until=NOW + DAY)
+    assert outcome_line(outcome) == (
+        "set aside debug/demo_1699990000  can be undone until 2023-11-15T22:13:20Z, frees no space "
+        "before  (expired: 31 h > 24 h)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("held", "line"),
+    [
+        ([], None),
+        ([Undoable("a", 1024, NOW + DAY)], "1 entry set aside, 1.0 KiB on disk besides, until 2023-11-15T22:13:20Z (temp-restore undoes it)"),  # noqa: E501
+        ([Undoable("a", 1024, NOW + HOUR), Undoable("b", 1024, NOW + DAY)], "2 entries set aside, 2.0 KiB on disk besides, until 2023-11-14T23:13:20Z to 2023-11-15T22:13:20Z (temp-restore undoes it)"),  # noqa: E501
+        ([Undoable("a", 1024, NOW - 1, 512), Undoable("b", 1024, None)], "2 entries set aside, 2.0 KiB on disk besides, until 2023-11-14T22:13:19Z (temp-restore undoes it); the next clean deletes 1 of them for good and frees 512 B"),  # noqa: E501
+        ([Undoable("a", 1024, None)], "1 entry set aside, 1.0 KiB on disk besides (temp-restore undoes it)"),  # noqa: E501
+    ],
+)  # fmt: skip
+def test_a_status_tells_of_what_was_set_aside(held: list[Undoable], line: str | None) -> None:
+    printed = status(undoable=tuple(held)).splitlines()
+    assert printed[1] == "no entries"
+    assert [one for one in printed if "set aside" in one] == ([] if line is None else [line])
+
+
 def test_an_archive_is_a_table_of_what_lies_there() -> None:
     rows = [("debug__x", "tar.zst", "4.0 KiB", "2023-11-14T22:13:20Z", f"/r/{NASTY}", "old")]
     printed = archive_text("/a", rows).splitlines()
@@ -508,6 +560,7 @@ def test_an_outcome_is_a_line(
         ("delete", ""),
         ("trash", " (what is in the trash takes space until that is emptied)"),
         ("archive", " (what was archived on the same disk still takes space)"),
+        ("undo", " (temp-restore undoes it for 24 h, and until then it takes space)"),
     ],
 )
 def test_a_report_says_what_was_freed_and_what_was_not(disposal: Disposal, more: str) -> None:

@@ -123,7 +123,8 @@ def test_patterns_are_for_names_or_for_paths_and_a_slash_at_the_end_for_director
 
 
 @pytest.mark.parametrize(
-    "inside", [".git", ".hg", ".svn", ".venv", "node_modules", ".tmp", ".temp", ".tmp-archive"]
+    "inside",
+    [".git", ".hg", ".svn", ".venv", "node_modules", ".tmp", ".temp", ".tmp-archive", ".tempkeep"],
 )
 def test_repositories_environments_and_scratch_are_never_entered(
     project: Path, inside: str

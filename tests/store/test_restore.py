@@ -67,7 +67,7 @@ def noisy(path: Path) -> Path:
 
 def back(root: Path, archive: Path, name: str = "debug__x") -> Path:
     """Restore what is called `name`; where it is now."""
-    found = find_archived(archive, name, root.parent)
+    _, found = find_archived([archive], name, root.parent)
     place = place_of(archive, found, root.parent)
     restore.restore(archive, found, place)
     return place.full
@@ -157,7 +157,7 @@ def test_an_entry_of_another_layout_goes_back_to_its_own_root(
     plan = prepare(root, EVERYTHING, time.time(), layout=layout, disposal="archive")
     execute(plan, archive=tmp_path / "a", archive_format=form)
     assert sorted(os.listdir(root)) == [".tempkeep"]
-    found = find_archived(tmp_path / "a", name, project)
+    _, found = find_archived([tmp_path / "a"], name, project)
     assert place_of(tmp_path / "a", found, project) == Place(root, name, layout)
     restore.restore(tmp_path / "a", found, Place(root, name, layout))
     assert sorted(os.listdir(root)) == [".tempkeep", name]
@@ -223,7 +223,7 @@ def test_it_is_called_by_its_name_its_file_or_the_path_that_it_had(
     root: Path, tmp_path: Path, name: str
 ) -> None:
     archived(root, tmp_path / "a", "tar.gz")
-    assert find_archived(tmp_path / "a", name, root.parent).name == "debug__x"
+    assert find_archived([tmp_path / "a"], name, root.parent)[1].name == "debug__x"
 
 
 def test_a_name_that_is_not_there_or_could_be_several_is_refused_with_what_to_do(
@@ -233,10 +233,10 @@ def test_a_name_that_is_not_there_or_could_be_several_is_refused_with_what_to_do
     archived(root, tmp_path / "a")
     archived(root, tmp_path / "a", name="cache/x")
     with pytest.raises(InvalidSettings, match=r"y is nothing in .*; `temp-restore --list` lists"):
-        find_archived(tmp_path / "a", "y", root.parent)
+        find_archived([tmp_path / "a"], "y", root.parent)
     with pytest.raises(InvalidSettings, match=r"x could be debug__x or debug__x.2 or cache__x; "):
-        find_archived(tmp_path / "a", "x", root.parent)
-    assert find_archived(tmp_path / "a", "debug__x.2", root.parent).name == "debug__x.2"
+        find_archived([tmp_path / "a"], "x", root.parent)
+    assert find_archived([tmp_path / "a"], "debug__x.2", root.parent)[1].name == "debug__x.2"
 
 
 # -- what is in the way ---------------------------------------------------------------------------

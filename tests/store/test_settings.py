@@ -226,6 +226,16 @@ def test_an_archive_among_the_entries_is_refused(project: Path, location: str) -
     )
 
 
+@pytest.mark.parametrize("location", ["jobs/.tempkeep", "jobs/.tempkeep/undo", "{link}/undo"])
+def test_an_archive_in_the_store_of_a_root_is_refused(project: Path, location: str) -> None:
+    (project / "link").symlink_to("jobs/.tempkeep")
+    location = location.format(link=project / "link")
+    table(project, f'archive_location = "{location}"')
+    assert refusal(project) == (
+        f"{project}: archive_location: expected a directory outside .tempkeep, got {location!r}"
+    )
+
+
 @pytest.mark.parametrize("location", [".", "..", ".tmp-archive", ".tmpx/a", "link"])
 def test_an_archive_beside_the_entries_is_taken(project: Path, location: str) -> None:
     (project / ".tmp").mkdir()

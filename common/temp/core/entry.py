@@ -79,6 +79,19 @@ class Leftover(NamedTuple):
     entries: int = 1
 
 
+class Undoable(NamedTuple):
+    """What was cleaned and can still be undone, by the name by which it is restored.
+
+    It takes `size` bytes on disk until a clean that comes after `until` (seconds since 1970), which
+    frees all of them but the `shared`; without that, nothing says when it goes, and it stays.
+    """
+
+    name: str
+    size: int
+    until: float | None
+    shared: int = 0
+
+
 class Inventory(NamedTuple):
     """What one scan saw of one root. `free` is the free bytes of its filesystem, if known, and
     `capacity` those that are used or free: without the ones that are set aside for root.
@@ -90,3 +103,4 @@ class Inventory(NamedTuple):
     leftovers: tuple[Leftover, ...] = ()
     free: int | None = None
     capacity: int | None = None
+    undoable: tuple[Undoable, ...] = ()

@@ -17,12 +17,15 @@ TEST: Final = "test"
 KNOWN_CATEGORIES: Final = frozenset({"debug", "cache", TEST, "work", AUTO, UNCATEGORIZED})
 
 STORE: Final = ".tempkeep"
-"""Where a root keeps its owner files, pins and holding area; never an entry."""
+"""Where a root keeps its owner files, pins, holding area and what can be undone; never an entry."""
 
 OWNERS: Final = "owners"
 HOLDING: Final = "holding"
 PINS: Final = "pins"
-STORE_PARTS: Final = (OWNERS, HOLDING, PINS)
+UNDO: Final = "undo"
+"""What can be undone lies in there, as in an archive, until its time is over."""
+
+STORE_PARTS: Final = (OWNERS, HOLDING, PINS, UNDO)
 """The directories in a root's store."""
 
 LAYOUT: Final = "layout"

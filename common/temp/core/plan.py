@@ -8,9 +8,11 @@ from typing import Final, Literal, NamedTuple, get_args
 
 from .entry import Entry, Inventory, Leftover, Problem
 from .retention import LOW_SPACE, WITHIN_LIMITS, Policy, Reason, Verdict
+from .units import DAY
 
-Disposal = Literal["delete", "trash", "archive", "drop"]
-"""What becomes of an entry; what is dropped is deleted from the archive."""
+Disposal = Literal["delete", "trash", "archive", "undo", "drop", "forget"]
+"""What becomes of an entry. What goes undoably is set aside in the root; what is dropped is deleted
+from the archive, and what is forgotten from what could be undone."""
 
 ArchiveFormat = Literal["dir", "tar.gz", "tar.zst"]
 ARCHIVE_FORMATS: Final[tuple[ArchiveFormat, ...]] = get_args(ArchiveFormat)
@@ -29,9 +31,11 @@ class Plan(NamedTuple):
     """What a sweep of `root` would do, and what it leaves alone and why.
 
     `out_of_scope` counts the entries that `--category` or `--name` left out of the question.
-    `archives` are deleted before the steps, because the disk is low; their entries' paths are
-    those in the archive. `free` is how much was free on the root's filesystem, `capacity` that and
-    what was used, and `archives_move` whether what is archived comes to lie on another.
+    `archives` are deleted before the steps: what could be undone, if its time is over or the disk
+    is low, and then archives, if it is. Their entries' paths are those in there. `free` is how much
+    was free on the root's filesystem, `capacity` that and what was used, `archives_move` whether
+    what is archived comes to lie on another, and `undo_for` for how many seconds what goes undoably
+    can be undone.
     """
 
     root: str
@@ -46,6 +50,7 @@ class Plan(NamedTuple):
     free: int | None = None
     archives_move: bool = False
     capacity: int | None = None
+    undo_for: float = DAY
 
     @property
     def wanted_free(self) -> int | None:
@@ -59,8 +64,8 @@ class Plan(NamedTuple):
 
     @property
     def planned_bytes(self) -> int:
-        """Bytes that the steps should free: a forecast. Trash and archive free none, but for an
-        archive on another filesystem.
+        """Bytes that the steps should free: a forecast. Trash, archive and what can be undone free
+        none, but for an archive on another filesystem.
 
         Too few where not all `is_measured`.
         """
@@ -92,11 +97,15 @@ class Plan(NamedTuple):
                 rule, size = verdict.reason.rule, verdict.entry.size
                 held[rule] = held.get(rule, 0) + size
         for step in self.steps:
-            if step.disposal == "trash" or (step.disposal == "archive" and not self.archives_move):
-                where = "in the trash" if step.disposal == "trash" else "in the archive"
+            where = _HELD.get(step.disposal)
+            if where is not None and not (step.disposal == "archive" and self.archives_move):
                 held[where] = held.get(where, 0) + step.entry.size
         more = any(verdict.reason.rule == WITHIN_LIMITS for verdict in self.kept)
         return Shortfall(wanted, reached, tuple(sorted(held.items())), more)
+
+
+_HELD: Final = {"trash": "in the trash", "archive": "in the archive", "undo": "to be undone"}
+"""Where the bytes are that a step does not free."""
 
 
 class Shortfall(NamedTuple):
@@ -112,12 +121,16 @@ class Shortfall(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of one step. `freed_bytes` is measured, never the forecast."""
+    """What became of one step. `freed_bytes` is measured, never the forecast.
+
+    `until` is until when it can be undone (seconds since 1970), if it can be.
+    """
 
     step: Step
     status: Status
     detail: str = ""
     freed_bytes: int = 0
+    until: float | None = None
 
 
 class Report(NamedTuple):
@@ -233,6 +246,8 @@ def draft(
     scope: Scope = ALL,
     archives: Iterable[tuple[Entry, Reason]] = (),
     archives_move: bool = False,
+    forgotten: Iterable[tuple[Entry, Reason]] = (),
+    undo_for: float = DAY,
 ) -> Plan:
     """The plan that follows from `verdicts`, oldest change first; what goes only for want of space
     comes last, and by its cost.
@@ -263,8 +278,12 @@ def draft(
         problems=inventory.problems,
         leftovers=inventory.leftovers,
         out_of_scope=outside,
-        archives=tuple(Step(archived, "drop", reason) for archived, reason in archives),
+        archives=(
+            *(Step(held, "forget", reason) for held, reason in forgotten),
+            *(Step(archived, "drop", reason) for archived, reason in archives),
+        ),
         free=inventory.free,
         archives_move=archives_move,
         capacity=inventory.capacity,
+        undo_for=undo_for,
     )

@@ -136,6 +136,9 @@ LOW_SPACE: Final = "low space"
 WITHIN_LIMITS: Final = "within limits"
 """The rule that keeps what no limit names."""
 
+UNDO_OVER: Final = "undo time is over"
+"""The rule that names what was set aside, once it can be undone no longer."""
+
 
 class Reason(NamedTuple):
     """What one rule says of one entry: the rule's name, its effect, and the evidence."""
@@ -427,25 +430,76 @@ def judge(
         return tuple([_verdict(case) for case in cases])
 
 
+def undo_over(set_aside: float, undo_for: float | None, now: float) -> Reason | None:
+    """Why what was set aside then, to be undone for so many seconds, goes for good; `None` if it
+    stays.
+    """
+    if undo_for is None:
+        return None
+    age = max(0.0, now - set_aside)
+    if age <= undo_for and undo_for:
+        return None
+    past, limit = spell_comparison(age, undo_for)
+    return Reason(UNDO_OVER, "goes", f"{past} {'>' if age > undo_for else '≥'} {limit}")
+
+
+def undoable_to_forget(
+    held: Iterable[tuple[Entry, float | None]],
+    policy: Policy,
+    now: float,
+    *,
+    free: int | None,
+    capacity: int | None = None,
+) -> tuple[tuple[Entry, Reason], ...]:
+    """Those of `held` that go for good, each with its reason: what can be undone no longer, and
+    then the oldest, until `min_free_space` and `low_water` are met; `free` is `None` where that
+    does not matter, and `capacity` as in `judge`.
+
+    Each comes with the seconds for which it can be undone; its `changed` is when it was set aside.
+    One that is pinned stays.
+    """
+    found = []
+    rest = []
+    coming = 0
+    for entry, undo_for in held:
+        over = undo_over(entry.changed, undo_for, now) if entry.pin is None else None
+        if over is None:
+            rest.append(entry)
+        else:
+            found.append((entry, over))
+            coming += entry.size - entry.shared
+    low = archives_to_drop(
+        rest, policy, free=free, capacity=capacity, coming=coming, first="what can be undone"
+    )
+    return (*found, *low)
+
+
 def archives_to_drop(
-    archives: Iterable[Entry], policy: Policy, *, free: int | None, capacity: int | None = None
+    archives: Iterable[Entry],
+    policy: Policy,
+    *,
+    free: int | None,
+    capacity: int | None = None,
+    coming: int = 0,
+    first: str = "oldest archives",
 ) -> tuple[tuple[Entry, Reason], ...]:
     """Those of `archives` that go before any entry does, the oldest first, until `min_free_space`
     and `low_water` are met; each with its reason.
 
     Their `changed` is when they were archived. One that is pinned stays. All of them lie on the
-    filesystem of which `free` bytes are free, with `capacity` as in `judge`.
+    filesystem of which `free` bytes are free, with `capacity` and `coming` as in `judge`; the
+    evidence says what goes `first`.
     """
     limit = policy.wanted_free(free, capacity)
     if limit is None or free is None:
         return ()
-    evidence = f"{spell_size(free)} free, {spell_size(limit)} wanted, oldest archives first"
+    evidence = f"{spell_size(free)} free, {spell_size(limit)} wanted, {first} first"
     found = []
     for archived in sorted(archives, key=lambda entry: (entry.changed, entry.path)):
-        if free >= limit:
+        if free + coming >= limit:
             break
         if archived.pin is None:
-            free += archived.size - archived.shared
+            coming += archived.size - archived.shared
             found.append((archived, Reason(LOW_SPACE, "goes", evidence)))
     return tuple(found)
 

@@ -10,7 +10,7 @@ from ..core.plan import Plan, Report
 from ..core.retention import Verdict
 from ..core.units import spell_size
 from .table import Cell, Column
-from .text import counted, github_table, plain, report_text, summary
+from .text import counted, github_table, outcome_detail, plain, report_text, summary
 
 _MOST_ROWS: Final = 200
 """A step may add a mebibyte to its summary; what is more is dropped as a whole."""
@@ -68,7 +68,7 @@ def clean_summary(title: str, plan: Plan, report: Report | None) -> str:
             [
                 Cell(plain(outcome.step.entry.path)),
                 Cell(spell_size(outcome.freed_bytes)),
-                Cell(f"{outcome.status} {plain(outcome.detail)}".strip()),
+                Cell(f"{outcome.status} {outcome_detail(outcome)}".strip()),
                 Cell(plain(str(outcome.step.reason))),
             ]
             for outcome in report.outcomes[:_MOST_ROWS]

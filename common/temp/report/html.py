@@ -14,7 +14,16 @@ from zlib import compressobj
 from ..core.entry import Inventory
 from ..core.retention import Verdict
 from ..core.units import DAY, HOUR, spell_size
-from .text import age_seconds, category_totals, counted, instant, next_clean, plain, summary
+from .text import (
+    age_seconds,
+    category_totals,
+    counted,
+    instant,
+    next_clean,
+    plain,
+    summary,
+    undoable_lines,
+)
 from .treemap import Box, squarify
 
 _AREA: Final = Box(0.0, 0.0, 1000.0, 460.0)
@@ -54,7 +63,7 @@ def page(title: str, roots: Sequence[Shown], now: float) -> str:
         sum=_text(summary(verdicts)),
         treemap=_treemap(roots),
         ages=_ages(verdicts, now),
-        totals=_totals(roots),
+        totals=_totals(roots, now),
         problems=_problems(roots),
         data=_data(roots, now),
     )
@@ -199,7 +208,7 @@ def _ages(verdicts: Sequence[Verdict], now: float) -> str:
     )
 
 
-def _totals(roots: Sequence[Shown]) -> str:
+def _totals(roots: Sequence[Shown], now: float) -> str:
     head = (
         "<tr><th>project</th><th>category</th>"
         + "".join(f'<th class="num">{name}</th>' for name in ("entries", "size", "would go"))
@@ -216,7 +225,12 @@ def _totals(roots: Sequence[Shown]) -> str:
                 + "".join(f'<td class="num">{number}</td>' for number in numbers)
                 + "</tr>"
             )
-    return f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
+    held = "".join(
+        f"<p>{_text(root.title)}: {_text(line)}</p>"
+        for root in roots
+        for line in undoable_lines(root.inventory, now)
+    )
+    return f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>{held}"
 
 
 def _problems(roots: Sequence[Shown]) -> str:

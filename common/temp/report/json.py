@@ -9,7 +9,7 @@ from typing import Any
 from ..core.entry import Entry, Inventory, Problem
 from ..core.plan import Outcome, Plan, Report, Step
 from ..core.retention import Reason, Verdict
-from .text import age_seconds, category_totals, instant
+from .text import age_seconds, category_totals, instant, undoable_goes
 
 SCHEMA = 1
 
@@ -77,7 +77,20 @@ def status_project(
                 category: {"entries": count, "size_bytes": size, "reclaimable_bytes": goes}
                 for category, (count, size, goes) in totals.items()
             },
+            "undoable": {
+                "entries": len(inventory.undoable),
+                "size_bytes": sum(one.size for one in inventory.undoable),
+                "reclaimable_bytes": undoable_goes(inventory, now)[1],
+            },
         },
+        "undoable": [
+            {
+                "name": one.name,
+                "size_bytes": one.size,
+                "until": None if one.until is None else instant(one.until),
+            }
+            for one in inventory.undoable
+        ],
         "problems": _problems(inventory.problems),
         "leftovers": [
             {
@@ -133,6 +146,9 @@ def _steps(steps: Iterable[Step], outcomes: Iterable[Outcome]) -> list[dict[str,
                 "status": "planned" if outcome is None else outcome.status,
                 "detail": "" if outcome is None else outcome.detail,
                 "freed_bytes": 0 if outcome is None else outcome.freed_bytes,
+                "undo_until": None
+                if outcome is None or outcome.until is None
+                else instant(outcome.until),
             }
         )
     return said

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ..core.entry import Entry, Inventory, Problem
 from ..core.layout import UNCATEGORIZED
-from ..core.plan import Outcome, Plan, Report, Shortfall
+from ..core.plan import Outcome, Plan, Report, Shortfall, Step
 from ..core.retention import Reason, Verdict, what_would_change
 from ..core.units import spell_duration, spell_size
 from .table import Cell, Colour, Column, Screen, bar, table
@@ -26,13 +26,17 @@ _DONE = {
     "delete": "deleted",
     "trash": "trashed",
     "archive": "archived",
+    "undo": "set aside",
     "drop": "deleted from the archive",
+    "forget": "deleted for good",
 }
 _WOULD = {
     "delete": "would delete",
     "trash": "would trash",
     "archive": "would archive",
+    "undo": "would set aside",
     "drop": "would delete from the archive",
+    "forget": "would delete for good",
 }
 _COLUMNS = (
     Column("category"),
@@ -52,6 +56,14 @@ _ARCHIVED = (
     Column("format"),
     Column("size", right=True),
     Column("archived"),
+    Column("was"),
+    Column("why"),
+)
+_UNDOABLE = (
+    Column("name"),
+    Column("until"),
+    Column("size", right=True),
+    Column("set aside"),
     Column("was"),
     Column("why"),
 )
@@ -184,6 +196,7 @@ def status_text(
             ]
             lines += ["", (github_table if github else table)(_TOTALS, by_category)]
     lines.append("")
+    lines += undoable_lines(inventory, now)
     lines += _leftover_lines(inventory)
     if inventory.free is not None:
         lines.append(f"{spell_size(inventory.free)} free on its filesystem")
@@ -225,6 +238,36 @@ def _leftover_lines(inventory: Inventory) -> list[str]:
     if waiting:
         lines.append(f"{counted(waiting)} left by a clean that was killed; the next one finishes")
     return lines
+
+
+def undoable_lines(inventory: Inventory, now: float) -> list[str]:
+    """What one line says of what can be undone, which still takes space; else none."""
+    held = inventory.undoable
+    if not held:
+        return []
+    line = (
+        f"{counted(len(held))} set aside, {spell_size(sum(one.size for one in held))} on disk "
+        "besides"
+    )
+    times = sorted(one.until for one in held if one.until is not None)
+    if times:
+        first, last = instant(times[0]), instant(times[-1])
+        line += f", until {first}" if first == last else f", until {first} to {last}"
+    line += " (temp-restore undoes it)"
+    over, size = undoable_goes(inventory, now)
+    if over:
+        line += f"; the next clean deletes {over} of them for good and frees {spell_size(size)}"
+    return [line]
+
+
+def undoable_goes(inventory: Inventory, now: float) -> tuple[int, int]:
+    """How many of those that were set aside the next clean deletes, and their bytes."""
+    over = [
+        one.size - one.shared
+        for one in inventory.undoable
+        if one.until is not None and one.until < now
+    ]
+    return len(over), sum(over)
 
 
 def status_csv(projects: Iterable[tuple[str, Sequence[Verdict]]], now: float) -> str:
@@ -278,14 +321,26 @@ def _plan_totals(title: str, plan: Plan) -> list[str]:
         total += ", which frees no space until the trash is emptied"
     elif disposal == "archive":
         total += " (what is archived on the same disk still takes space)"
+    elif disposal == "undo":
+        total += f", which can be undone and frees no space for {spell_duration(plan.undo_for)}"
     if plan.archives:
-        count = counted(len(plan.archives), "archive", "archives")
+        count = _counted_archives(plan.archives)
         total += f"; would delete {count} and free {spell_size(plan.planned_archive_bytes)}"
     waiting = sum(not leftover.being_freed for leftover in plan.leftovers)
     if waiting:
         total += f"; would finish {waiting} left by a clean that was killed"
     lacking = shortfall_lines(title, plan.shortfall(), "would be free")
     return [total + _kept_summary(plan), *lacking]
+
+
+def _counted_archives(steps: Sequence[Step]) -> str:
+    """`2 archives and 1 entry that was set aside`."""
+    forgotten = sum(step.disposal == "forget" for step in steps)
+    dropped = len(steps) - forgotten
+    said = [counted(dropped, "archive", "archives")] if dropped else []
+    if forgotten:
+        said.append(f"{counted(forgotten)} set aside before")
+    return " and ".join(said)
 
 
 def shortfall_lines(title: str, shortfall: Shortfall | None, verb: str) -> list[str]:
@@ -306,10 +361,18 @@ def outcome_line(outcome: Outcome) -> str:
     path = plain(outcome.step.entry.path)
     if outcome.status == "done":
         size = f"  {spell_size(outcome.freed_bytes)}" if outcome.freed_bytes else ""
-        detail = f"  {plain(outcome.detail)}" if outcome.detail else ""
+        said = outcome_detail(outcome)
+        detail = f"  {said}" if said else ""
         reason = plain(str(outcome.step.reason))
         return f"{_DONE[outcome.step.disposal]} {path}{size}{detail}  ({reason})"
     return f"{outcome.status} {path}: {plain(outcome.detail)}"
+
+
+def outcome_detail(outcome: Outcome) -> str:
+    """What more there is to say of it than its status; often nothing."""
+    if outcome.until is None:
+        return plain(outcome.detail)
+    return f"can be undone until {instant(outcome.until)}, frees no space before"
 
 
 def report_text(title: str, report: Report) -> str:
@@ -337,9 +400,12 @@ def _report_totals(title: str, report: Report) -> list[str]:
         total += " (what is in the trash takes space until that is emptied)"
     elif disposal == "archive" and not report.plan.archives_move:
         total += " (what was archived on the same disk still takes space)"
-    dropped = sum(outcome.status == "done" for outcome in report.dropped)
+    elif disposal == "undo":
+        how_long = spell_duration(report.plan.undo_for)
+        total += f" (temp-restore undoes it for {how_long}, and until then it takes space)"
+    dropped = [outcome.step for outcome in report.dropped if outcome.status == "done"]
     if dropped:
-        total += f"; deleted {counted(dropped, 'archive', 'archives')}"
+        total += f"; deleted {_counted_archives(dropped)}"
     if report.finished:
         total += f"; finished {report.finished} left by a clean that was killed"
     counts: Counter[str] = Counter(outcome.status for outcome in every)
@@ -426,6 +492,12 @@ def archive_text(title: str, rows: Sequence[Sequence[str]]) -> str:
         return f"{plain(title)}: nothing archived"
     cells = [[Cell(plain(cell)) for cell in row] for row in rows]
     return f"{plain(title)}\n\n{table(_ARCHIVED, cells)}"
+
+
+def undo_text(title: str, rows: Sequence[Sequence[str]]) -> str:
+    """What can be undone of one root: name, until when, size, since when, whence and why."""
+    cells = [[Cell(plain(cell)) for cell in row] for row in rows]
+    return f"{plain(title)}: can be undone\n\n{table(_UNDOABLE, cells)}"
 
 
 def problem_line(title: str, problem: Problem) -> str:

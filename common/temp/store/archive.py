@@ -14,6 +14,7 @@ import contextlib
 import errno
 import itertools
 import json
+import math
 import os
 import re
 import stat
@@ -34,6 +35,7 @@ from .allocation import layout_of
 from .claim import HoldingArea, NotClaimed
 from .contents import Digest, Digester, Item, chunks, digest, dress, tree, write
 from .disposal import NotDisposed
+from .lease import check_store
 from .pinning import Pins
 from .processes import spell_command
 from .project import find_project
@@ -75,7 +77,8 @@ class Manifest(NamedTuple):
     `root` is where its entry was, as a path relative to the archive if both are of one project (so
     that they can be moved together), else an absolute one; `path` the entry's path in it. `size` is
     in bytes as they are read. The `digest` is over the contents only if those were read: what was
-    archived by a rename was not. `mode` and `changed_ns` are those of the entry itself.
+    archived by a rename was not. `mode` and `changed_ns` are those of the entry itself. `undo_for`
+    is how many seconds what was set aside can be undone; what was archived has none.
     """
 
     id: str
@@ -97,6 +100,12 @@ class Manifest(NamedTuple):
     size: int
     digest: str
     has_contents: bool
+    undo_for: float | None = None
+
+    @property
+    def until(self) -> float | None:
+        """Until when it can be undone, in seconds since 1970."""
+        return None if self.undo_for is None else self.archived_at + self.undo_for
 
     def root_from(self, archive: Path) -> Path:
         """The absolute path of the root that the entry was in."""
@@ -116,6 +125,8 @@ class Manifest(NamedTuple):
             "archived_at": at_second.replace("+00:00", "Z"),
             "mode": f"{self.mode:04o}",
         }
+        if self.undo_for is None:
+            del said["undo_for"]
         return json.dumps(said, indent=2, ensure_ascii=True) + "\n"
 
 
@@ -128,6 +139,7 @@ _KINDS: Final[dict[str, type | UnionType]] = {
     "stamp": int | None,
     "made_by": str | None,
     "reasons": list,
+    "undo_for": float | int | None,
 }
 """What the values in the file are."""
 
@@ -207,10 +219,15 @@ def _read_manifest(path: Path) -> tuple[Manifest | None, str]:
             said = json.loads(file.read(_MANIFEST_BYTES) or b"")
         if said["schema"] != _SCHEMA or said["kind"] != "archive":
             return None, "its manifest is of another version; update tempkeep"
-        values = {key: said[key] for key in Manifest._fields}
+        values = {**Manifest._field_defaults, **said}
+        values = {key: values[key] for key in Manifest._fields}
         for key, kind in _KINDS.items():
             if not isinstance(values[key], kind) or isinstance(values[key], bool):
                 raise TypeError
+        if values["undo_for"] is not None:
+            values["undo_for"] = float(values["undo_for"])
+            if not 0 <= values["undo_for"] < math.inf:
+                raise ValueError
         if values["format"] not in ARCHIVE_FORMATS or not all(
             isinstance(reason, str) for reason in values["reasons"]
         ):
@@ -220,9 +237,14 @@ def _read_manifest(path: Path) -> tuple[Manifest | None, str]:
         values["reasons"] = tuple(said["reasons"])
     except OSError as error:
         return None, f"its manifest cannot be read ({reason_of(error)})"
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None, "its manifest is damaged"
     return Manifest(**values), ""
+
+
+def manifest_of(archive: Path, name: str) -> Manifest | None:
+    """What is said of what is called `name` in the archive; `None` without a usable manifest."""
+    return _read_manifest(archive / f"{name}{MANIFEST}")[0]
 
 
 def is_archived(archive: Path, name: str, identifier: str, inode: int) -> bool:
@@ -277,41 +299,58 @@ def droppable(archive: Path, root: Path) -> list[Entry]:
             return []
     except OSError:
         return []
+    return [entry for _, entry in measured_from(archive, root, lambda manifest: True)]
+
+
+def measured_from(
+    archive: Path, root: Path, is_wanted: Callable[[Manifest], bool]
+) -> list[tuple[Manifest, Entry]]:
+    """What lies in `archive`, came from `root` and `is_wanted`: its manifest, and it, measured.
+
+    Raises `StorageError` if the archive cannot be read.
+    """
     pins = Pins(archive)
     real = os.path.realpath(root)
     found = []
-    top = at.open(str(archive), ROOT_FLAGS)
+    top = opened(archive)
     try:
         for archived in list_archive(archive, root):
             manifest = archived.manifest
             if manifest is None or os.path.realpath(manifest.root_from(archive)) != real:
                 continue
-            measured = _measured(top, archived.data)
+            measured = measured_at(top, archived.data) if is_wanted(manifest) else None
             if measured is None:
                 continue
-            found.append(
-                Entry(
-                    path=archived.data,
-                    category=manifest.category,
-                    label=manifest.label,
-                    stamp=manifest.stamp,
-                    kind="directory" if archived.format == "dir" else "file",
-                    size=measured.size,
-                    shared=measured.shared,
-                    files=measured.files,
-                    directories=measured.directories,
-                    changed=archived.archived_at,
-                    pin=pins.of(archived.data),
-                    device=archived.identity[0],
-                    inode=archived.identity[1],
-                )
+            entry = Entry(
+                path=archived.data,
+                category=manifest.category,
+                label=manifest.label,
+                stamp=manifest.stamp,
+                kind="directory" if archived.format == "dir" else "file",
+                size=measured.size,
+                shared=measured.shared,
+                files=measured.files,
+                directories=measured.directories,
+                changed=archived.archived_at,
+                pin=pins.of(archived.data),
+                device=archived.identity[0],
+                inode=archived.identity[1],
             )
+            found.append((manifest, entry))
     finally:
         at.close(top)
     return found
 
 
-def _measured(parent: int, name: str) -> Measured | None:
+def opened(archive: Path) -> int:
+    """The open directory. Raises `StorageError`."""
+    try:
+        return at.open(str(archive), ROOT_FLAGS)
+    except OSError as error:
+        raise StorageError.of(f"cannot read {archive}", error) from error
+
+
+def measured_at(parent: int, name: str) -> Measured | None:
     """How much it takes; `None` if that cannot be told."""
     with contextlib.suppress(OSError):
         status = at.stat(name, dir_fd=parent, follow_symlinks=False)
@@ -328,10 +367,10 @@ def _measured(parent: int, name: str) -> Measured | None:
 
 
 def drop_all(
-    archive: Path, steps: Iterable[Step], remover: Remover | None, is_wanted: Callable[[], bool]
+    archive: Path, steps: Iterable[Step], remover: Remover | None, objection: Callable[[Step], str]
 ) -> Iterator[Outcome]:
-    """Delete what `steps` name of `archive`, one after the other while it `is_wanted`; what became
-    of each. Without a `remover` they are only moved aside, as leftovers.
+    """Delete what `steps` name of `archive`, one after the other, if there is no `objection` then;
+    what became of each. Without a `remover` they are only moved aside, as leftovers.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -350,8 +389,8 @@ def drop_all(
                 return
         for step in steps:
             pins.refresh()
-            if not is_wanted():
-                yield Outcome(step, "skipped", "enough is free by now")
+            if why := objection(step):
+                yield Outcome(step, "skipped", why)
             elif pins.of(step.entry.path) is not None:
                 yield Outcome(step, "skipped", "has been pinned meanwhile")
             else:
@@ -456,11 +495,19 @@ def _lock(descriptor: int) -> bool:
 class Deposit:
     """One entry on its way into `archive`. To be closed; what was not to be kept is gone then.
 
-    Raises `NotDisposed` if it cannot be archived there, from each step; the entry is where it was.
+    With `undo_for`, the seconds for which it can be undone, that is where the root keeps what can
+    be, and it gets there by a rename or not at all. Raises `NotDisposed` if it cannot be archived
+    there, from each step; the entry is where it was.
     """
 
     def __init__(
-        self, archive: Path, form: ArchiveFormat, root: Path, step: Step, now: float
+        self,
+        archive: Path,
+        form: ArchiveFormat,
+        root: Path,
+        step: Step,
+        now: float,
+        undo_for: float | None = None,
     ) -> None:
         self.archive = Path(os.path.abspath(archive))
         self.form = form
@@ -470,6 +517,9 @@ class Deposit:
         self.name = ""
         self.packed_bytes = 0
         """What the archive takes on its disk."""
+        self.until = None if undo_for is None else now + undo_for
+        """Until when it can be undone."""
+        self._undo_for = undo_for
         self._now = now
         self._found = Digest(0, 0, 0, "")
         self._first = Item("", "other")
@@ -508,22 +558,34 @@ class Deposit:
     def move(self) -> bool:
         """Whether the entry could be put there by one rename; it is kept then."""
         with self._failing():
-            self._check_place()
+            moved = self._move()
+            if not moved and self.until is not None:
+                raise StorageError(
+                    errno.EXDEV, "it, or its category, is mounted from another filesystem"
+                )
+        return moved
+
+    def _move(self) -> bool:
+        self._check_place()
+        if self.until is None:
             _make_archive(self.archive)
-            if self.form != "dir" or os.stat(self.archive).st_dev != self.step.entry.device:
-                return False
-            self._found = digest(self._noting(self._items(contents=False)))
-            self._reserve(has_contents=False)
-            self.keep()  # before it is there: it will be the only one
-            try:
-                with self._parent() as (parent, name):
-                    rename_new(name, str(self.target), src_dir_fd=parent)
-            except OSError as error:
-                self._kept = False
-                self._withdraw()
-                if error.errno != errno.EXDEV:
-                    raise
-                return False
+        else:
+            check_store(self.root)
+            self.archive.mkdir(parents=True, exist_ok=True)
+        if self.form != "dir" or os.stat(self.archive).st_dev != self.step.entry.device:
+            return False
+        self._found = digest(self._noting(self._items(contents=False)))
+        self._reserve(has_contents=False)
+        self.keep()  # before it is there: it will be the only one
+        try:
+            with self._parent() as (parent, name):
+                rename_new(name, str(self.target), src_dir_fd=parent)
+        except OSError as error:
+            self._kept = False
+            self._withdraw()
+            if error.errno != errno.EXDEV:
+                raise
+            return False
         return True
 
     def undo_move(self) -> str:
@@ -582,6 +644,8 @@ class Deposit:
             raise NotDisposed(
                 f"cannot be archived in {self.archive} ({reason}); choose another "
                 "archive_location, or clean without archiving"
+                if self.until is None
+                else f"cannot be set aside in {self.archive} ({reason}); clean without --undoable"
             ) from error
 
     def _is_gone(self) -> bool:
@@ -648,7 +712,7 @@ class Deposit:
         self._found = digester.digest()
         if digest(tree(self._work, _DATA, afresh=True)) != self._found:
             raise StorageError(0, "the copy differs")
-        measured = _measured(self._work, _DATA)
+        measured = measured_at(self._work, _DATA)
         self.packed_bytes = 0 if measured is None else measured.size
 
     def _tar(self) -> None:
@@ -694,7 +758,7 @@ class Deposit:
             file.seek(0)
             if digest(unpacked(self.form, file)) != self._found:
                 raise StorageError(0, "what was packed differs")
-        measured = _measured(self._work, _DATA)
+        measured = measured_at(self._work, _DATA)
         self.packed_bytes = 0 if measured is None else measured.size
 
     def _reserve(self, *, has_contents: bool) -> None:
@@ -745,6 +809,7 @@ class Deposit:
             size=self._found.size,
             digest=self._found.hexdigest,
             has_contents=has_contents,
+            undo_for=self._undo_for,
         )
 
     def _withdraw(self) -> None:
@@ -799,6 +864,8 @@ def _fitting(name: str) -> str:
 
 def _spell_root(archive: Path, root: Path) -> str:
     real = os.path.realpath(archive)
+    if is_inside(real, os.path.realpath(root)):
+        return os.path.relpath(os.path.realpath(root), real)
     place = os.path.join(os.path.realpath(root.parent), root.name)
     project = os.path.realpath(find_project(root.parent))
     if is_inside(real, project) and is_inside(place, project):

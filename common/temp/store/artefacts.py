@@ -20,7 +20,7 @@ from .removal import Removed, remove_at
 from .walk import DIRECTORY_FLAGS, ROOT_FLAGS, measure
 
 _NEVER_ENTERED: Final = frozenset({".git", ".hg", ".svn", ".venv", "node_modules"})
-_SCRATCH: Final = frozenset({".tmp", ".temp", ".tmp-archive"})
+_SCRATCH: Final = frozenset({".tmp", ".temp", ".tmp-archive", STORE})
 
 
 class Artefact(NamedTuple):

@@ -151,6 +151,6 @@ def _whole(value: object) -> int:
 
 
 def _disposal(value: object) -> Disposal:
-    if value in ("delete", "trash", "archive"):
+    if value in ("delete", "trash", "archive", "undo"):
         return value
     raise ValueError

@@ -12,17 +12,22 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..core.layout import (
     CATEGORY_MARK,
+    FILES,
+    JOBS,
     LAYOUTS,
+    PIPELINE,
     ROOT_FILES,
     SCRATCH,
     STORE,
+    TEST,
     Layout,
+    is_inside,
 )
 from ..errors import InvalidSettings, Refused, StorageError
 from . import at, transfer
@@ -38,12 +43,14 @@ from .archive import (
 )
 from .claim import HoldingArea, NotClaimed
 from .contents import Digest, Digester, digest, dress, tree, write
-from .lease import lock_directory
-from .project import ROOT_NAME, check_root, root_of
+from .lease import Leases, lock_directory
+from .pinning import remove_pin, write_pin
+from .project import ROOT_NAME, check_root, root_of, user_root
 from .removal import remove_at, spell_failures
 from .remover import Remover
 from .renaming import rename_new
 from .sweep import finish_leftovers
+from .undo import root_of_undo
 from .walk import ANY_FLAGS, DIRECTORY_FLAGS, ROOT_FLAGS
 
 _ENTRY: Final = "entry"
@@ -64,29 +71,51 @@ class Place(NamedTuple):
         return self.root / self.path
 
 
-def find_archived(archive: Path, name: str, project: Path) -> Archived:
-    """What a person means by `name`: that, the file, or the path that the entry had.
+def find_archived(archives: Sequence[Path], name: str, project: Path) -> tuple[Path, Archived]:
+    """What a person means by `name`, and in which of `archives` it is.
 
-    Raises `InvalidSettings` if it is nothing in `archive`, or several.
+    That is its name there, the file, the path that the entry had or the last part of that, or where
+    it lies now. Raises `InvalidSettings` if it is nothing there, or several.
     """
-    found = list_archive(archive, root_of(project))
+    found = [
+        (archive, archived)
+        for archive in archives
+        for archived in list_archive(archive, root_of(project))
+    ]
     for said in (_names, _places):
-        named = [archived for archived in found if name in said(archived)]
+        named = [one for one in found if name in said(*one)]
         if len(named) == 1:
             return named[0]
         if named:
-            names = " or ".join(archived.name for archived in named)
-            raise InvalidSettings(f"{name} could be {names}; give one of these names")
-    raise InvalidSettings(f"{name} is nothing in {archive}; `temp-restore --list` lists what is")
+            raise InvalidSettings(f"{name} could be {_told_apart(named, found)}")
+    there = " or ".join(map(str, archives))
+    raise InvalidSettings(f"{name} is nothing in {there}; `temp-restore --list` lists what is")
 
 
-def _names(archived: Archived) -> tuple[str, ...]:
-    return archived.name, archived.data
-
-
-def _places(archived: Archived) -> tuple[str, ...]:
+def _names(archive: Path, archived: Archived) -> tuple[str, ...]:
+    # Where entries lie directly in the root, the path of a later one is the name of an earlier.
     path = "" if archived.manifest is None else archived.manifest.path
-    return path, path.rpartition("/")[2]
+    return archived.name, archived.data, path, *_paths(archive, archived)
+
+
+def _paths(archive: Path, archived: Archived) -> tuple[str, ...]:
+    path = archive / archived.data
+    return str(path), os.path.relpath(path)
+
+
+def _places(archive: Path, archived: Archived) -> tuple[str, ...]:
+    path = "" if archived.manifest is None else archived.manifest.path
+    return (path.rpartition("/")[2],)
+
+
+def _told_apart(
+    named: Sequence[tuple[Path, Archived]], found: Sequence[tuple[Path, Archived]]
+) -> str:
+    """By what each of those `named` is called alone, of all that were `found`."""
+    names = [archived.name for _, archived in named]
+    if all(sum(name in _names(*one) for one in found) == 1 for name in names):
+        return f"{' or '.join(names)}; give one of these names"
+    return f"{' or '.join(_paths(*one)[0] for one in named)}; give one of these paths"
 
 
 def place_of(archive: Path, archived: Archived, project: Path) -> Place:
@@ -95,12 +124,22 @@ def place_of(archive: Path, archived: Archived, project: Path) -> Place:
     Without a manifest the name says it, and it belongs to the `project` in which one stands.
     """
     manifest = archived.manifest
+    own = root_of_undo(archive)
     if manifest is None:
+        if own is not None:
+            raise Refused(f"{archived.name} has no manifest; look at it, and move it by hand")
         category, underscores, name = archived.data.partition("__")
         path = f"{category}/{name}" if category and underscores and name else archived.data
         return Place(root_of(project), _checked(path, SCRATCH, archived), SCRATCH)
     root = manifest.root_from(archive)
     layout = LAYOUTS.get(manifest.layout)
+    if own is not None:
+        if os.path.realpath(root) != os.path.realpath(own) or layout is not _layout_of(own, layout):
+            raise Refused(
+                f"{archived.name}: its manifest speaks of {manifest.layout} in {root}, and not of "
+                f"{own}, where it was set aside; look at it, and move it by hand"
+            )
+        root = own
     if layout is None:
         raise Refused(f"{archived.name}: {manifest.layout!r} is no layout; update tempkeep")
     # Whoever may write the manifest could name any directory there is.
@@ -109,6 +148,12 @@ def place_of(archive: Path, archived: Archived, project: Path) -> Place:
             f"{archived.name} was in {root}, which is no root any more; make one there by using it"
         )
     return Place(root, _checked(manifest.path, layout, archived), layout)
+
+
+def _layout_of(root: Path, layout: Layout | None) -> Layout | None:
+    """How the entries of `root` lie, which may be as `layout` if nothing says it there."""
+    is_scratch = root.name in _SCRATCH_NAMES or root == user_root()
+    return layout_of(root, SCRATCH if is_scratch or layout is not PIPELINE else PIPELINE)
 
 
 def _checked(path: str, layout: Layout, archived: Archived) -> str:
@@ -123,12 +168,13 @@ def _checked(path: str, layout: Layout, archived: Archived) -> str:
     return path
 
 
-def restore(archive: Path, archived: Archived, place: Place) -> None:
-    """Put it in its place, and remove it from `archive`.
+def restore(archive: Path, archived: Archived, place: Place) -> bool:
+    """Put it in its place, and remove it from `archive`; whether it is pinned there.
 
-    It counts as new from then on: it would go at once otherwise. Raises `StorageError` or `Refused`
-    (something is there already, it differs from its manifest, it is in use); then it is still in
-    the archive.
+    It counts as new from then on: it would go at once otherwise. It is pinned where that does not
+    help: among jobs and the user's auto-cleanup entries, and where a service or a run of tests
+    knows by a record what an earlier one left. Raises `StorageError` or `Refused` (something is
+    there already, it differs from its manifest, it is in use); then it is still in the archive.
     """
     if archived.problem or (archived.manifest is None and archived.format != "dir"):
         problem = archived.problem or "it has no manifest"
@@ -138,8 +184,11 @@ def restore(archive: Path, archived: Archived, place: Place) -> None:
             _make_room(place)
             if os.path.lexists(place.full):
                 raise Refused(f"{place.full} is there already; move it away first")
-            if not _move(archive, archived, place):
-                _unpack(archive, archived, place)
+            goes_at_once = _goes_at_once(place)
+            with _pinned(place) if goes_at_once else contextlib.nullcontext():
+                if not _move(archive, archived, place):
+                    _unpack(archive, archived, place)
+            return goes_at_once
     except NotClaimed as reason:
         raise StorageError(0, f"cannot restore {archived.name}: {reason.detail}") from reason
     except OSError as error:
@@ -188,6 +237,31 @@ def _make_room(place: Place) -> None:
     category = place.path.rpartition("/")[0]
     if category:
         make_category(str(place.root), category)
+
+
+def _goes_at_once(place: Place) -> bool:
+    """Whether what nobody uses goes from there at any age."""
+    if place.root == user_root() or place.layout is JOBS:
+        return True
+    if place.layout is not FILES and not is_inside(place.path, TEST):
+        return False
+    leases = Leases(place.root)
+    leases.refresh()
+    return leases.maker_of(place.path) is not None
+
+
+@contextlib.contextmanager
+def _pinned(place: Place) -> Iterator[None]:
+    """Pin what comes there, if it comes."""
+    write_pin(place.root, place.path, "restored", place.layout)
+    try:
+        yield
+    finally:
+        if os.path.lexists(place.full):
+            # Again: a sweep forgets the pins of what is not there yet.
+            write_pin(place.root, place.path, "restored", place.layout)
+        else:
+            remove_pin(place.root, place.path)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from ..core.layout import check_category, is_inside
+from ..core.layout import STORE, check_category, is_inside
 from ..core.plan import ARCHIVE_FORMATS, ArchiveFormat, Disposal
 from ..core.retention import STRATEGIES, Policy
 from ..core.units import DAY, HOUR, read_count, read_number, read_share, read_size, spell_share
@@ -56,6 +56,7 @@ KEYS: Final[dict[str, tuple[str, _Kind]]] = {
     "archive": ("archive", "flag"),
     "archive_location": ("archive_location", "path"),
     "archive_format": ("archive_format", "format"),
+    "undo_hours": ("undo_for", "hours"),
     "roots": ("roots", "paths"),
     "projects": ("projects", "globs"),
     "artefacts": ("artefacts", "texts"),
@@ -131,6 +132,7 @@ class Settings(NamedTuple):
     archive: bool = False
     archive_location: str | None = None
     archive_format: ArchiveFormat = "dir"
+    undo_for: float = DAY
     roots: tuple[str, ...] = ()
     projects: tuple[str, ...] = ("projects/*",)
     artefacts: tuple[str, ...] = DEFAULT_ARTEFACTS
@@ -252,6 +254,11 @@ def _checked(settings: Settings) -> Settings:
             f"got {spell_share(low)}"
         )
     root, archive = os.path.realpath(root_of(project)), os.path.realpath(settings.archive_path())
+    if STORE in PurePath(archive).parts:
+        raise InvalidSettings(
+            f"{project}: archive_location: expected a directory outside {STORE}, "
+            f"got {settings.archive_location!r}"
+        )
     # There, what was archived would be an entry, and be archived into itself.
     if settings.archive_location is not None and is_inside(archive, root):
         raise InvalidSettings(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from ..core.entry import Entry, Problem, Use
-from ..core.layout import SCRATCH, STORE, TRANSFER, Layout
+from ..core.layout import SCRATCH, STORE, TRANSFER, UNDO, Layout
 from ..core.plan import (
     ALL,
     ArchiveFormat,
@@ -26,7 +26,7 @@ from ..core.plan import (
     draft,
 )
 from ..core.retention import LOW_SPACE, Policy, Reason, archives_to_drop, judge, needed
-from ..core.units import HOUR, read_number
+from ..core.units import DAY, HOUR, read_number
 from ..errors import Refused, TempError, reason_of
 from . import at, lease
 from .background import detach, may_detach
@@ -65,15 +65,17 @@ def prepare(
     disposal: Disposal = "delete",
     scope: Scope = ALL,
     archive: Path | None = None,
+    undo_for: float = DAY,
     sizes: bool = True,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Plan:
     """The plan of a sweep of `root`; nothing is written. Raises `StorageError` or `Refused`.
 
-    `layout` says what an entry of `root` is. What was archived from there in `archive` goes first
-    if the disk is low and all entries are in the `scope`. Without `sizes` the entries that go
-    whatever they hold are not measured. `workers` as in `scan`.
+    `layout` says what an entry of `root` is. What can be undone no longer goes first. If the disk
+    is low and all entries are in the `scope`, so does what still can be, and then what was archived
+    from there in `archive`. What goes undoably can be undone for `undo_for` seconds. Without
+    `sizes` the entries that go whatever they hold are not measured. `workers` as in `scan`.
     """
     inventory = scan(
         root,
@@ -84,20 +86,31 @@ def prepare(
         workers=workers,
     )
     free, capacity, coming = inventory.free, inventory.capacity, 0
+    wanted = policy.wanted_free(free, capacity)
+    is_low = free is not None and wanted is not None and free < wanted and scope == ALL
+    forgotten: tuple[tuple[Entry, Reason], ...] = ()
     archives: tuple[tuple[Entry, Reason], ...] = ()
-    if archive is not None and archive.is_dir():
+    for place in _places(root, archive):
         try:
-            left = list_leftovers(archive)
-            wanted = policy.wanted_free(free, capacity)
-            if free is not None and wanted is not None and free < wanted and scope == ALL:
+            left = list_leftovers(place)
+            if place != archive:
+                from .undo import to_forget
+
+                near = free if is_low else None
+                goes = forgotten = to_forget(root, policy, now, free=near, capacity=capacity)
+            elif is_low:
                 from .archive import droppable
 
-                found = droppable(archive, root)
-                archives = archives_to_drop(found, policy, free=free, capacity=capacity)
-                coming = sum(archived.size - archived.shared for archived, _ in archives)
+                found = droppable(place, root)
+                goes = archives = archives_to_drop(
+                    found, policy, free=free, capacity=capacity, coming=coming
+                )
+            else:
+                goes = ()
+            coming += sum(one.size - one.shared for one, _ in goes)
             inventory = inventory._replace(leftovers=(*inventory.leftovers, *left))
         except TempError as error:
-            problem = Problem(str(archive), str(error))
+            problem = Problem(str(place), str(error))
             inventory = inventory._replace(problems=(*inventory.problems, problem))
     verdicts = judge(inventory.entries, policy, now, free=free, capacity=capacity, coming=coming)
     return draft(
@@ -109,7 +122,16 @@ def prepare(
         scope=scope,
         archives=archives,
         archives_move=archive is not None and _device(archive) != _device(root),
+        forgotten=forgotten,
+        undo_for=undo_for,
     )
+
+
+def _places(root: Path, archive: Path | None) -> Iterator[Path]:
+    """Where what was cleaned from `root` may lie: what can be undone, and the archive."""
+    for place in (root / STORE / UNDO, archive):
+        if place is not None and place.is_dir():
+            yield place
 
 
 def _device(path: Path) -> int:
@@ -158,13 +180,13 @@ def execute(
         *plan.problems,
         *(Problem(where, f"cannot be deleted: {what}") for where, what in left.failures),
     ]
-    if archive is not None and archive.is_dir() and not background:
+    for place in () if background else _places(root, archive):
         try:
-            count, there = _tidy(archive, remover)
+            count, there = _tidy(place, remover)
             finished += count
             left.add(there)
         except TempError as error:
-            problems.append(Problem(str(archive), str(error)))
+            problems.append(Problem(str(place), str(error)))
     with contextlib.closing(_Sweep(plan, archive, archive_format, on_outcome, background)) as sweep:
         sweep.drop_archives(remover)
         if background:
@@ -262,16 +284,31 @@ class _Sweep:
         """What is claimed, and the step that it is claimed for."""
 
     def drop_archives(self, remover: Remover) -> None:
-        """Delete the archives that the plan names, as long as the disk is low."""
-        if not self.plan.archives or self.archive is None:
+        """Delete what the plan names of what can be undone, and of the archive; what goes because
+        the disk is low only as long as it is.
+        """
+        if not self.plan.archives:
             return
         from .archive import drop_all
+        from .undo import is_over
+
+        root = self.facts.root
+
+        def objection(step: Step) -> str:
+            if step.reason.rule != LOW_SPACE:
+                over = is_over(root, step.entry.path, time.time())
+                return "" if over else "has been restored meanwhile"
+            return "" if self._is_low() else "enough is free by now"
 
         by = None if self.background else remover
-        for outcome in drop_all(self.archive, self.plan.archives, by, self._is_low):
-            self.dropped.append(outcome)
-            if self.on_outcome is not None:
-                self.on_outcome(outcome)
+        for place, kind in ((root / STORE / UNDO, "forget"), (self.archive, "drop")):
+            steps = [step for step in self.plan.archives if step.disposal == kind]
+            if place is None or not steps:
+                continue
+            for outcome in drop_all(place, steps, by, objection):
+                self.dropped.append(outcome)
+                if self.on_outcome is not None:
+                    self.on_outcome(outcome)
 
     def run(self, remover: Remover) -> None:
         """Carry all of them out; those that are deleted side by side, but for those that go only
@@ -304,8 +341,8 @@ class _Sweep:
         def delete() -> None:
             # The batch is locked by the descriptor that this process inherited.
             finish_leftovers(self.facts.root, remover)
-            if self.dropped and self.archive is not None:
-                finish_leftovers(self.archive, remover)
+            for place in _places(self.facts.root, self.archive) if self.dropped else ():
+                finish_leftovers(place, remover)
             with contextlib.closing(remover.remove(claims)) as removals:
                 for claim, removed in removals:
                     claim.conclude(removed)
@@ -362,6 +399,9 @@ class _Sweep:
         if step.disposal == "archive":
             assert self.archive is not None, "a plan that archives needs the place to archive to"
             return _archive(step, self.plan.policy, facts, self.archive, self.archive_format)
+        if step.disposal == "undo":
+            area = facts.root / STORE / UNDO
+            return _archive(step, self.plan.policy, facts, area, "dir", self.plan.undo_for)
         return _claim(step, facts, rules)
 
     def _note(self, index: int, outcome: Outcome) -> None:
@@ -438,6 +478,13 @@ class _Facts:
         use = self.leases.use_of(entry.path, time.time(), entry.changed)
         return use.who if use is not None and not (use.mine and rules.everything) else ""
 
+    def protection(self, entry: Entry, rules: Policy) -> str:
+        """The pin or the lease that keeps `entry`, which was moved aside just now; "" if none."""
+        if self.pinned(entry):
+            return "has been pinned meanwhile"
+        user = self.leased(entry, rules) if rules.spare_in_use else ""
+        return f"in use by {user}" if user else ""
+
     def _user_of(self, entry: Entry, rules: Policy) -> str:
         if who := self.leased(entry, rules):
             return who
@@ -465,13 +512,11 @@ def _claim(step: Step, facts: _Facts, rules: Policy, area: HoldingArea | None = 
     """The entry, claimed; given back if a pin or a lease came between the look and the rename."""
     entry = step.entry
     area = area or facts.area
-    spares = rules.spare_in_use
-    claim = area.claim(entry.path, (entry.device, entry.inode), despite_lock=not spares)
+    identity = (entry.device, entry.inode)
+    claim = area.claim(entry.path, identity, despite_lock=not rules.spare_in_use)
     try:
         try:
-            objection = "has been pinned meanwhile" if facts.pinned(entry) else ""
-            if not objection and spares and (user := facts.leased(entry, rules)):
-                objection = f"in use by {user}"
+            objection = facts.protection(entry, rules)
         except BaseException:
             claim.put_back()  # what stays claimed is deleted by the next sweep
             raise
@@ -494,9 +539,15 @@ def _outcome(step: Step, facts: _Facts, removed: Removed, done: str = "") -> Out
 
 
 def _archive(
-    step: Step, policy: Policy, facts: _Facts, archive: Path, form: ArchiveFormat
+    step: Step,
+    policy: Policy,
+    facts: _Facts,
+    archive: Path,
+    form: ArchiveFormat,
+    undo_for: float | None = None,
 ) -> Outcome:
-    """Archive an entry from its own place: a killed sweep is to leave it there, and whole.
+    """Archive an entry from its own place, or set it aside to be undone for that many seconds: a
+    killed sweep is to leave it there, and whole.
 
     It is locked meanwhile. What was copied is claimed and deleted only if nothing in it changed
     since before the copy was made, and nothing protects it by now; otherwise the copy goes.
@@ -504,34 +555,47 @@ def _archive(
     from .archive import Deposit
 
     rules = policy.of(step.entry.category)
-    with contextlib.closing(Deposit(archive, form, facts.root, step, time.time())) as deposit:
+    deposit = Deposit(archive, form, facts.root, step, time.time(), undo_for)
+    with contextlib.closing(deposit):
         with _locked(step, facts, not rules.spare_in_use):
             before = facts.newest(step.entry)
             moved = deposit.move()
             if not moved:
                 deposit.pack()
         if moved:
-            _check_moved(step, deposit, before)
+            _check_moved(step, facts, deposit, before, rules)
             removed = Removed()
         else:
             objection = facts.objection(step, policy)
             if objection:
                 raise NotClaimed(objection)
             removed = _hand_over(step, facts, deposit, before, rules)
-    return _outcome(step, facts, removed, f"archived as {deposit.target}")
+    done = "" if undo_for is not None else f"archived as {deposit.target}"
+    return _outcome(step, facts, removed, done)._replace(until=deposit.until)
 
 
-def _check_moved(step: Step, deposit: Deposit, before: tuple[float, str]) -> None:
-    """Put back what was moved into the archive if it is not what was looked at."""
+def _check_moved(
+    step: Step, facts: _Facts, deposit: Deposit, before: tuple[float, str], rules: Policy
+) -> None:
+    """Put back what was moved into the archive if it is not what was looked at, or if a pin or a
+    lease came between the look and the rename.
+    """
     status = at.stat(deposit.target, follow_symlinks=False)
     if (status.st_dev, status.st_ino) != (step.entry.device, step.entry.inode):
         where = deposit.undo_move()
         also = f", and what replaced it is {where}" if where else ""
         raise NotClaimed(f"was replaced at this moment{also}")
+    try:
+        objection = facts.protection(step.entry, rules)
+    except BaseException:
+        deposit.undo_move()
+        raise
     if _newest(deposit.archive, deposit.target.name) != before:
+        objection = "has changed while it was being archived"
+    if objection:
         where = deposit.undo_move()
         also = f"; its place is taken, so it is {where} now" if where else ""
-        raise NotClaimed(f"has changed while it was being archived{also}")
+        raise NotClaimed(f"{objection}{also}")
 
 
 def _newest(directory: Path | int, name: str) -> tuple[float, str] | None:
