@@ -117,7 +117,7 @@ def test_listing_loads_nothing_but_the_tasks_themselves(project: Path, tmp_path:
 @pytest.mark.parametrize(
     ("name", "flags"),
     [
-        ("temp-status", "--category --sort --limit --format --output --all-projects"),
+        ("temp-status", "--category --sort --limit --format --output --all-projects --history"),
         (
             "temp-clean",
             "--max-age-hours --category --name --strategy --everything --dry-run --trash --undoable"

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TextIO
 
 from .core.entry import Inventory, Problem
 from .core.layout import PIPELINE, SCRATCH, STORE, UNCATEGORIZED, UNDO, Layout
@@ -239,6 +239,63 @@ def _print_problems(problems: Sequence[tuple[str, Problem]]) -> int:
     return int(any(problem.blocking for _, problem in problems))
 
 
+# -- temp-status --history ------------------------------------------------------------------------
+
+_SWEEPS_SHOWN: Final = 20
+
+
+def history(
+    *,
+    category: str | None,
+    sort: str,
+    limit: str | None,
+    output: str,
+    all_projects: bool,
+    file: str | None = None,
+) -> int:
+    """Print the sweeps that are remembered, the newest first; the exit code."""
+    from .report import json as as_json
+    from .report.history import history_project, history_text
+    from .store.history import History, read_history
+
+    if category is not None or sort != "name" or file is not None:
+        raise InvalidSettings("--history takes no --category, --sort or --output; leave it out")
+    if output not in ("table", "json"):
+        raise InvalidSettings(f"--history: --format: expected table or json, got {output!r}")
+    most = _SWEEPS_SHOWN if limit is None else read_count(limit, "--limit")
+    documents: list[dict[str, Any]] = []
+    blocks: list[str] = []
+    problems: list[tuple[str, Problem]] = []
+    empty = code = 0
+    for place in _places(all_projects):
+        found, wrong = History(), list[Problem]()
+        try:
+            found = read_history(place.root, most)
+        except (StorageError, Refused) as error:
+            code = max(code, error.exit_code)
+            wrong += _as_problem(place, error)
+        if found.unreadable:
+            lines = text.counted(found.unreadable, "line", "lines")
+            what = f"{lines} of the history cannot be read: cut short, or of a later version"
+            wrong.append(Problem(place.root.name, what, blocking=False))
+        problems += [(place.title, problem) for problem in wrong]
+        if not found.recorded and (place.is_extra or (all_projects and output == "table")):
+            empty += not place.is_extra
+            continue
+        documents.append(
+            history_project(place.title, str(place.root), found.sweeps, found.recorded, wrong)
+        )
+        title = f"{place.title} ({place.root})"
+        blocks.append(history_text(title, found.sweeps, found.recorded, _screen()))
+    if output == "json":
+        print(as_json.document("history", time.time(), documents))
+    else:
+        if empty:
+            blocks.append(f"{text.counted(empty, 'project', 'projects')} without sweeps")
+        print("\n\n".join(blocks))
+    return max(code, _print_problems(problems))
+
+
 # -- temp-clean -----------------------------------------------------------------------------------
 
 
@@ -318,6 +375,7 @@ def clean(arguments: CleanArguments, lines: list[str] | None = None) -> int:
         output=arguments.output,
         background=arguments.background,
         lines=lines,
+        face="temp-clean --scheduled" if arguments.scheduled else "temp-clean",
     )
 
 
@@ -371,7 +429,7 @@ def clean_runs(base: Path, settings: Settings, *, dry_run: bool, force: bool) ->
     now = time.time()
     dry_run = dry_run or _says_dry_run(places, force, "--force cleans")
     drafts = _drafts(places, None, CleanArguments(), now, sizes=dry_run)
-    return _carry_out(drafts, now, dry_run=dry_run, output="table")
+    return _carry_out(drafts, now, dry_run=dry_run, output="table", face="common.temp.pipeline")
 
 
 class _Draft(NamedTuple):
@@ -524,6 +582,7 @@ def _carry_out(
     silent: bool = False,
     background: bool = False,
     lines: list[str] | None = None,
+    face: str = "temp-clean",
 ) -> int:
     """Carry the drafts out and print that; the exit code. `silent` says nothing about nothing.
 
@@ -546,6 +605,8 @@ def _carry_out(
         )
         if nothing and (place.is_extra or output != "json"):
             empty += [] if place.is_extra else [place.title]
+            if not dry_run:
+                _forget_dead(plan)
             continue
         report = None
         problems = plan.problems
@@ -553,7 +614,7 @@ def _carry_out(
         if not dry_run and not failed:
             try:
                 quiet = output == "json" or lines is not None
-                report = _execute(place, plan, quiet=quiet, background=background)
+                report = _execute(place, plan, quiet=quiet, background=background, face=face)
                 problems = report.problems
             except (StorageError, Refused) as error:
                 failed = error.exit_code
@@ -587,7 +648,15 @@ def _carry_out(
     return code
 
 
-def _execute(place: _Place, plan: Plan, *, quiet: bool, background: bool) -> Report:
+def _forget_dead(plan: Plan) -> None:
+    """Carry out a plan of nothing: even then, killed processes may have left their owner files."""
+    from .store.sweep import execute
+
+    with contextlib.suppress(TempError, OSError):
+        execute(plan)
+
+
+def _execute(place: _Place, plan: Plan, *, quiet: bool, background: bool, face: str) -> Report:
     from .store.sweep import execute
 
     line = ProgressLine("cleaning:")
@@ -626,6 +695,7 @@ def _execute(place: _Place, plan: Plan, *, quiet: bool, background: bool) -> Rep
             on_freed=on_freed,
             workers=place.settings.workers,
             background=background,
+            face=face,
         )
     except KeyboardInterrupt:
         line.clear()
@@ -796,7 +866,9 @@ def clean_artefacts(*, temp_age_hours: str | None, dry_run: bool) -> int:
     artefacts = find_artefacts(project, settings.artefacts, tracked)
 
     code = _clean_artefacts(project, artefacts, dry_run=dry_run)
-    swept = _carry_out(drafts, now, dry_run=dry_run, output="table", silent=bool(artefacts))
+    swept = _carry_out(
+        drafts, now, dry_run=dry_run, output="table", silent=bool(artefacts), face="clean"
+    )
     if not dry_run:
         for draft in drafts:
             if draft.place.root == old:

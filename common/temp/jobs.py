@@ -26,6 +26,7 @@ else:
     from typing import TypeVar
 
 _log: Final = logging.getLogger(__name__)
+_FACE: Final = "StorageRoot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +173,7 @@ class StorageRoot(Generic[Job]):
                 if kept.entry.path == job_id:
                     return str(kept.reason)
             steps = tuple(step for step in plan.steps if step.entry.path == job_id)
-            for outcome in execute(plan._replace(steps=steps)).outcomes:
+            for outcome in execute(plan._replace(steps=steps), face=_FACE).outcomes:
                 if outcome.status != "done" and not lease.is_gone(str(self._root / job_id)):
                     return outcome.detail
         except (TempError, OSError) as error:
@@ -183,7 +184,7 @@ class StorageRoot(Generic[Job]):
         from .store.sweep import execute
 
         try:
-            report = execute(self._plan(policy))
+            report = execute(self._plan(policy), face=_FACE)
         except (TempError, OSError) as error:
             _log.warning("cannot clean %s: %s", self._root, error)
             return 0

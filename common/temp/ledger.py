@@ -31,6 +31,7 @@ AnyPath: TypeAlias = str | os.PathLike[str]
 
 _MIB = 1 << 20
 _log = logging.getLogger(__name__)
+_FACE = "FileCleanupManager"
 
 
 class Cleaned(TypedDict):
@@ -358,7 +359,7 @@ class Ledger:
             Path(self._root), policy, now, layout=FILES, sizes=False, workers=1, progress=look_up
         )
         plan = plan._replace(steps=tuple(filter(wanted, plan.steps)))
-        report = execute(plan, on_outcome=look_up, on_freed=look_up, workers=1)
+        report = execute(plan, on_outcome=look_up, on_freed=look_up, workers=1, face=_FACE)
         for outcome in report.outcomes:
             if outcome.status == "failed":
                 path = os.path.join(self._root, outcome.step.entry.path)

@@ -289,6 +289,7 @@ def _sweep(base: Path, settings: Settings, *, force: bool, keep: str) -> Report:
         archive=settings.archive_path(),
         archive_format=settings.archive_format,
         workers=settings.workers,
+        face="ArtifactCleaner",
     )
 
 

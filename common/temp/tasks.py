@@ -88,10 +88,11 @@ def _let_go_of_stdout() -> None:
     help={
         "category": "Only the entries of this category.",
         "sort": "Order of the entries: name (default), size or age.",
-        "limit": "List at most this many entries; the totals still count all.",
+        "limit": "List at most this many entries (the totals count all), or sweeps (20).",
         "format": "table (default), json, csv, github or html.",
         "output": "Write to this file instead; html is one page that stands alone.",
         "all-projects": "All projects of the monorepo, not only this one.",
+        "history": "The sweeps that were instead: when, who, by which policy, what went and why.",
     },
 )
 def temp_status(
@@ -102,6 +103,7 @@ def temp_status(
     format: str = "table",  # noqa: A002
     output: str | None = None,
     all_projects: bool = False,
+    history: bool = False,
 ) -> None:
     """List scratch entries: size, age, who uses them, what the next clean does with them and why.
 
@@ -109,8 +111,9 @@ def temp_status(
     """
     from . import commands
 
+    show = commands.history if history else commands.status
     _run(
-        lambda: commands.status(
+        lambda: show(
             category=category,
             sort=sort,
             limit=limit,

@@ -165,4 +165,4 @@ def test_on_a_full_disk_the_entry_of_a_killed_process_goes_with_its_record(
             done = inv("temp-clean", "--yes", cwd=project)
         assert (done.returncode, done.stderr) == (0, "")
         assert not path.exists()
-        assert listing(root / ".tempkeep") == ["holding", "owners"]
+        assert listing(root / ".tempkeep") == ["history.jsonl", "holding", "owners"]

@@ -399,6 +399,23 @@ def test_an_empty_old_root_goes_with_what_the_sweep_made_in_it(project: Path) ->
     assert not (project / ".temp").exists()
 
 
+def test_the_history_of_an_old_root_goes_with_it(project: Path) -> None:
+    make(project, ".temp/.tempkeep/holding/", ".temp/.tempkeep/history.jsonl")
+
+    drop_empty_root(project / ".temp", ())
+
+    assert not (project / ".temp").exists()
+
+
+def test_a_history_behind_a_symlink_is_none_of_an_old_root(project: Path) -> None:
+    make(project, "elsewhere/history.jsonl", ".temp/")
+    (project / ".temp" / ".tempkeep").symlink_to(project / "elsewhere")
+
+    drop_empty_root(project / ".temp", ())
+
+    assert (project / "elsewhere" / "history.jsonl").exists()
+
+
 def test_an_old_root_stays_with_what_is_left_in_it(project: Path) -> None:
     make(project, ".temp/.tempkeep/pins/a.json", ".temp/.tempkeep/holding/", ".temp/debug/run/x")
 

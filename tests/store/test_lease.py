@@ -700,6 +700,25 @@ def test_the_owner_file_of_a_dead_process_goes_with_its_last_entry(project: Path
     assert owner_files(root) == []
 
 
+def test_the_owner_file_of_a_dead_process_goes_though_no_entry_is_left(project: Path) -> None:
+    with process(f"{MAKE} input()", cwd=project) as maker:
+        path = Path(maker.first_line)
+    root = project / ".tmp"
+    shutil.rmtree(path)
+    assert len(owner_files(root)) == 1
+    assert swept(root).outcomes == ()
+    assert owner_files(root) == []
+
+
+def test_the_owner_file_of_a_dead_process_stays_while_its_entry_is_kept(project: Path) -> None:
+    with process(f"{MAKE} input()", cwd=project) as maker:
+        path = Path(maker.first_line)
+    root = project / ".tmp"
+    assert swept(root, Policy(max_age=3600)).outcomes == ()
+    assert len(owner_files(root)) == 1
+    assert scanned(root)[path.relative_to(root).as_posix()].made_by is not None
+
+
 def test_the_owner_file_of_a_living_process_without_entries_stays(project: Path) -> None:
     with process(
         f"{MAKE} import shutil; shutil.rmtree('.tmp/debug'); print(); input()", cwd=project

@@ -31,6 +31,9 @@ STORE_PARTS: Final = (OWNERS, HOLDING, PINS, UNDO)
 LAYOUT: Final = "layout"
 """The file in a root's store that says how its entries lie, where that is not as in `.tmp`."""
 
+HISTORY: Final = "history.jsonl"
+"""The file in a root's store that tells of its sweeps."""
+
 BATCH: Final = "batch-"
 """What the name of a directory in the holding area begins with that holds several entries."""
 

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from ..core.layout import STORE, STORE_PARTS
+from ..core.layout import HISTORY, STORE, STORE_PARTS
 from ..errors import Refused, reason_of
 from . import at
 from .mounts import mounts_below
@@ -201,8 +201,10 @@ def remove_artefact(project: Path, path: str) -> Removed:
 
 def drop_empty_root(root: Path, categories: Iterable[str]) -> None:
     """Remove an old root that was cleaned, as far as it is empty: its categories, what the sweep
-    made in it for itself, and the root.
+    made in it for itself (its history, which nobody is shown), and the root.
     """
+    with contextlib.suppress(OSError), _parent(root, f"{STORE}/{HISTORY}") as (store, name):
+        at.unlink(name, dir_fd=store)
     own = [f"{STORE}/{name}" for name in STORE_PARTS]
     for directory in (*categories, *own, STORE, ""):
         with contextlib.suppress(OSError):

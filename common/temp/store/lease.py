@@ -390,14 +390,15 @@ def _header(pid: int, book: Book) -> bytes:
         "pid": pid,
         "command": spell_command(sys.orig_argv),
         "started": int(time.time()),
-        "host": _host(),
+        "host": host_name(),
         "test": os.environ.get(_CURRENT_TEST, "").rpartition(" ")[0],  # without its phase
         **book._asdict(),
     }
     return json.dumps({key: value for key, value in said.items() if value != ""}).encode() + b"\n"
 
 
-def _host() -> str:
+def host_name() -> str:
+    """What this machine calls itself."""
     return os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
 
 
@@ -688,7 +689,7 @@ def _parse_header(line: bytes) -> _Header:
     try:
         said = json.loads(line)
         who = f"pid {said['pid']} ({said['command']})"
-        if said["host"] != _host():
+        if said["host"] != host_name():
             who += f" on {said['host']}"
         book = Book(str(said.get("run", "")), str(said.get("kept", "")))
         if book.kept:

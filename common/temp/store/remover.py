@@ -61,6 +61,11 @@ class Remover:
         self._pace: Pace | None = None
         self._under_way: dict[int, _UnderWay[Any]] = {}
 
+    @property
+    def freed_bytes(self) -> int:
+        """Bytes freed so far, also in what is not deleted to its end."""
+        return self._freed
+
     def remove(self, targets: Iterable[T]) -> Generator[tuple[T, Removed], None, None]:
         """Delete each of `targets`, and yield it as soon as it is done with what became of it.
 

@@ -120,7 +120,7 @@ def _reclaim(root: str, now: float) -> None:
         policy = with_limits_of(protections, Policy(everything=True))
         plan = prepare(Path(root), policy, now, scope=Scope(TEST), sizes=False, workers=1)
         steps = tuple(step for step in plan.steps if step.entry.path in doomed)
-        execute(plan._replace(steps=steps), on_outcome=_warn_of_failure, workers=1)
+        execute(plan._replace(steps=steps), on_outcome=_warn_of_failure, workers=1, face="pytest")
     except TempError as error:
         _log.warning("cannot remove what earlier runs of tests left in %s: %s", root, error)
 

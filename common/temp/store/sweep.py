@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from ..core.entry import Entry, Problem, Use
-from ..core.layout import SCRATCH, STORE, TRANSFER, UNDO, Layout
+from ..core.layout import HISTORY, SCRATCH, STORE, TRANSFER, UNDO, Layout
 from ..core.plan import (
     ALL,
     ArchiveFormat,
@@ -52,6 +52,8 @@ ABANDONED = Policy(abandoned=True)
 _PROCESS_CHECK_SECONDS = 1.0
 """How old the last look at `/proc` may be when an entry is taken. A process that started to work
 in an entry without a lease within this time is the race that is accepted here."""
+
+_MANAGER = "TempManager"
 
 _log = logging.getLogger(__name__)
 
@@ -151,6 +153,7 @@ def execute(
     on_freed: Freed | None = None,
     workers: int | None = None,
     background: bool = False,
+    face: str = "",
 ) -> Report:
     """Carry `plan` out and return what became of each step.
 
@@ -163,6 +166,9 @@ def execute(
 
     In the `background` everything is claimed, and a process of its own deletes it after this has
     returned. Raises `Refused` where no such process can be started.
+
+    What was done is remembered in the history of the root, as that of `face`: the task or the class
+    that was called. If it cannot be, that is a problem that stops nothing.
     """
     background = background and bool(plan.steps or plan.archives)
     if background and not may_detach():
@@ -174,7 +180,61 @@ def execute(
     if not check_root(root):
         gone = tuple(Outcome(step, "skipped", "is gone already") for step in plan.steps)
         return Report(plan=plan, outcomes=gone, problems=plan.problems)
+    at, started = time.time(), time.monotonic()
     remover = Remover(workers, on_freed)
+    so_far: list[Outcome] = []
+
+    def note(outcome: Outcome) -> None:
+        so_far.append(outcome)
+        if on_outcome is not None:
+            on_outcome(outcome)
+
+    try:
+        report = _execute(plan, archive, archive_format, note, remover, background)
+    except BaseException:
+        dropped = tuple(one for one in so_far if one.step.disposal in ("drop", "forget"))
+        others = tuple(one for one in so_far if one.step.disposal not in ("drop", "forget"))
+        report = Report(plan, others, dropped=dropped, background=background)
+        _remember(report, face, at, started, remover, interrupted=True)
+        raise
+    problems = _remember(report, face, at, started, remover)
+    return report._replace(problems=(*report.problems, *problems)) if problems else report
+
+
+def _remember(
+    report: Report,
+    face: str,
+    at: float,
+    started: float,
+    remover: Remover,
+    *,
+    interrupted: bool = False,
+) -> tuple[Problem, ...]:
+    """Add the sweep to the root's history, if there was something to do; what hindered that."""
+    if not (report.plan.steps or report.finished or report.dropped):
+        return ()
+    from .history import remember
+
+    why = remember(
+        report,
+        face,
+        at,
+        time.monotonic() - started,
+        interrupted=interrupted,
+        freed_bytes=remover.freed_bytes,
+    )
+    return (Problem(f"{STORE}/{HISTORY}", why, blocking=False),) if why else ()
+
+
+def _execute(
+    plan: Plan,
+    archive: Path | None,
+    archive_format: ArchiveFormat,
+    on_outcome: OnOutcome,
+    remover: Remover,
+    background: bool,
+) -> Report:
+    root = Path(plan.root)
     finished, left = (0, Removed()) if background else finish_leftovers(root, remover)
     problems = [
         *plan.problems,
@@ -194,13 +254,14 @@ def execute(
         else:
             sweep.run(remover)
     outcomes = tuple(sweep.outcomes[index] for index in range(len(plan.steps)))
-    if outcomes or finished:
-        try:
-            sweep.facts.leases.refresh()
-            sweep.facts.leases.forget_dead()
+    try:
+        # Also where there was nothing else to do: of killed processes nothing else may be left.
+        sweep.facts.leases.refresh()
+        sweep.facts.leases.forget_dead()
+        if outcomes or finished:
             forget_gone(root)
-        except TempError as error:
-            problems.append(Problem(STORE, str(error)))
+    except TempError as error:
+        problems.append(Problem(STORE, str(error)))
     return Report(
         plan=plan,
         outcomes=outcomes,
@@ -269,7 +330,7 @@ class _Sweep:
         plan: Plan,
         archive: Path | None,
         archive_format: ArchiveFormat,
-        on_outcome: OnOutcome | None,
+        on_outcome: OnOutcome,
         background: bool,
     ) -> None:
         self.plan = plan
@@ -307,8 +368,7 @@ class _Sweep:
                 continue
             for outcome in drop_all(place, steps, by, objection):
                 self.dropped.append(outcome)
-                if self.on_outcome is not None:
-                    self.on_outcome(outcome)
+                self.on_outcome(outcome)
 
     def run(self, remover: Remover) -> None:
         """Carry all of them out; those that are deleted side by side, but for those that go only
@@ -406,8 +466,7 @@ class _Sweep:
 
     def _note(self, index: int, outcome: Outcome) -> None:
         self.outcomes[index] = outcome
-        if self.on_outcome is not None:
-            self.on_outcome(outcome)
+        self.on_outcome(outcome)
 
     def _let_go(self, claim: Claim) -> None:
         del self._taken[claim]
@@ -726,7 +785,7 @@ def discard(root: str, relative: str, layout: Layout = SCRATCH) -> str:
 def clean_abandoned(now: float) -> Report | None:
     """Clean what killed processes of this user left among its auto-cleanup entries."""
     try:
-        return execute(prepare(user_root(), ABANDONED, now, sizes=False))
+        return execute(prepare(user_root(), ABANDONED, now, sizes=False), face=_MANAGER)
     except TempError as error:
         _log.warning("cannot clean %s: %s", user_root(), error)
         return None
@@ -746,6 +805,6 @@ def clean_project(project: Path, max_age_hours: float | None = None) -> int:
     )
     policy = with_limits_of(load(project).protections(), limits)
     now = time.time()
-    report = execute(prepare(root_of(project), policy, now, sizes=False))
+    report = execute(prepare(root_of(project), policy, now, sizes=False), face=_MANAGER)
     clean_abandoned(now)
     return len(report.done)

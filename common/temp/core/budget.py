@@ -1,0 +1,61 @@
+"""How much scratch there may be, and by how much there is more: numbers compared, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+
+class Budget(NamedTuple):
+    """Limits for all scratch together: bytes of it, bytes free beside it, entries of it."""
+
+    max_size: int | None = None
+    min_free: int | None = None
+    max_entries: int | None = None
+
+    @property
+    def has_limit(self) -> bool:
+        """Whether anything is limited at all."""
+        return any(limit is not None for limit in self)
+
+
+class Usage(NamedTuple):
+    """What there is in one root, or in several: then `free` is the least that is free on any of
+    their filesystems, if known, and `root` the one that lies there.
+    """
+
+    size: int = 0
+    free: int | None = None
+    entries: int = 0
+    root: str = ""
+
+
+class Excess(NamedTuple):
+    """A limit that is not kept: what there is, and what the limit allows or wants."""
+
+    limit: Literal["max size", "min free", "max entries"]
+    found: int
+    allowed: int
+
+
+def together(usages: Iterable[Usage]) -> Usage:
+    """The usage of several roots, of which none lies in another."""
+    whole = Usage()
+    for usage in usages:
+        free, root = whole.free, whole.root
+        if usage.free is not None and (free is None or usage.free < free):
+            free, root = usage.free, usage.root
+        whole = Usage(whole.size + usage.size, free, whole.entries + usage.entries, root)
+    return whole
+
+
+def excesses(budget: Budget, usage: Usage) -> tuple[Excess, ...]:
+    """The limits of `budget` that `usage` does not keep; what is just at a limit keeps it."""
+    found: list[Excess] = []
+    if budget.max_size is not None and usage.size > budget.max_size:
+        found.append(Excess("max size", usage.size, budget.max_size))
+    if budget.min_free is not None and usage.free is not None and usage.free < budget.min_free:
+        found.append(Excess("min free", usage.free, budget.min_free))
+    if budget.max_entries is not None and usage.entries > budget.max_entries:
+        found.append(Excess("max entries", usage.entries, budget.max_entries))
+    return tuple(found)

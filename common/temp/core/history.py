@@ -1,0 +1,261 @@
+"""What is remembered of a sweep, as values: to be written as one line, and read again."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any, Final, NamedTuple
+
+from .plan import Outcome, Report, Status
+from .retention import STRATEGIES, Policy
+from .units import spell_duration, spell_share, spell_size
+
+_INSTANT: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"
+_MOST: Final = 2**63
+"""What no count and no number of bytes of a real sweep reaches."""
+
+_ORDER: Final[dict[Status, int]] = {"failed": 0, "skipped": 1, "done": 2}
+
+
+class Who(NamedTuple):
+    """Who swept: `face` is the task or the class that was called, `command` the process's."""
+
+    user: str
+    host: str
+    pid: int
+    face: str
+    command: str
+
+
+class PastStep(NamedTuple):
+    """What became of one entry, in words. Of what was dropped, `path` is where that was kept.
+
+    Any text is taken for `disposal` and `status`: a later version may have more of them.
+    """
+
+    path: str
+    disposal: str
+    status: str
+    reason: str
+    detail: str
+    freed_bytes: int
+
+
+class PastSweep(NamedTuple):
+    """One sweep as it is remembered. `at` is when it began, ISO 8601 in UTC.
+
+    `gone`, `failed` and `skipped` count entries, `dropped` what earlier sweeps had archived or set
+    aside and this one deleted for good, `finished` the leftovers of killed sweeps. `rules` says how
+    many went by which. `steps` is a part of them where there were many, `left_out` how many more
+    there were. One in the `background` had not yet freed what it took, and an `interrupted` one not
+    dealt with all of its entries.
+    """
+
+    at: str
+    seconds: float
+    who: Who
+    policy: str
+    background: bool
+    interrupted: bool
+    gone: int
+    failed: int
+    skipped: int
+    dropped: int
+    finished: int
+    freed_bytes: int
+    rules: tuple[tuple[str, int], ...]
+    steps: tuple[PastStep, ...]
+    left_out: int = 0
+
+
+def remembered(
+    report: Report,
+    who: Who,
+    at: str,
+    seconds: float,
+    *,
+    interrupted: bool = False,
+    freed_bytes: int = 0,
+    most: int = 200,
+) -> PastSweep:
+    """What is to be remembered of the sweep that `report` tells of, with at most so many entries:
+    what failed comes first.
+
+    `freed_bytes` is as counted while deleting, which of an interrupted sweep is more than the
+    report knows.
+    """
+    every = (*report.dropped, *report.outcomes)
+    counts = Counter(outcome.status for outcome in report.outcomes)
+    rules = Counter(outcome.step.reason.rule for outcome in every if outcome.status == "done")
+    ordered = sorted(every, key=lambda outcome: _ORDER[outcome.status])
+    return PastSweep(
+        at=at,
+        seconds=round(seconds, 3),
+        who=who,
+        policy=_policy_of(report),
+        background=report.background,
+        interrupted=interrupted,
+        gone=counts["done"],
+        failed=counts["failed"],
+        skipped=counts["skipped"],
+        dropped=sum(outcome.status == "done" for outcome in report.dropped),
+        finished=report.finished,
+        freed_bytes=max(report.freed_bytes, freed_bytes),
+        rules=tuple(rules.most_common()),
+        steps=tuple(map(_step, ordered[:most])),
+        left_out=max(0, len(ordered) - most),
+    )
+
+
+def _step(outcome: Outcome) -> PastStep:
+    step = outcome.step
+    reason = str(step.reason)
+    return PastStep(
+        step.entry.path, step.disposal, outcome.status, reason, outcome.detail, outcome.freed_bytes
+    )
+
+
+def _policy_of(report: Report) -> str:
+    steps = report.plan.steps
+    if steps and all(step.reason.rule == "planned" for step in steps):
+        return "a plan that was drawn before"
+    return spell_policy(report.plan.policy)
+
+
+def spell_policy(policy: Policy) -> str:
+    """`policy` in a few words: its strategy, if its numbers are those of one, and its limits."""
+    text = _spell_limits(policy)
+    own = [name for name, of_it in policy.categories if _spell_limits(of_it) != text]
+    if own and not (policy.everything or policy.abandoned):
+        text += f", its own in {', '.join(own)}"
+    return text if policy.spare_in_use else f"{text}, what is in use too"
+
+
+def _spell_limits(policy: Policy) -> str:
+    if policy.abandoned:
+        return "abandoned"
+    if policy.everything:
+        return "everything"
+    limits = []
+    if policy.max_age is not None:
+        limits.append(f"max age {spell_duration(policy.max_age)}")
+    if policy.max_count is not None:
+        limits.append(f"max count {policy.max_count}")
+    if policy.max_total_size is not None:
+        limits.append(f"max total size {spell_size(policy.max_total_size)}")
+    if policy.min_free_space is not None:
+        limits.append(f"min free space {spell_size(policy.min_free_space)}")
+    if policy.high_water is not None:
+        low = policy.high_water if policy.low_water is None else policy.low_water
+        limits.append(f"high water {spell_share(policy.high_water)}, low {spell_share(low)}")
+    text = ", ".join(limits) or "no limit"
+    for name, strategy in STRATEGIES.items():
+        if (policy.max_age, policy.max_count) == (strategy.max_age, strategy.max_count):
+            return f"{name}: {text}"
+    return text
+
+
+# -- as JSON has it -----------------------------------------------------------------------------
+
+
+def as_said(sweep: PastSweep) -> dict[str, Any]:
+    """`sweep` as JSON has it; `read_said` is the way back."""
+    return {
+        "at": sweep.at,
+        "seconds": sweep.seconds,
+        "user": sweep.who.user,
+        "host": sweep.who.host,
+        "pid": sweep.who.pid,
+        "face": sweep.who.face,
+        "command": sweep.who.command,
+        "policy": sweep.policy,
+        "background": sweep.background,
+        "interrupted": sweep.interrupted,
+        "gone": sweep.gone,
+        "failed": sweep.failed,
+        "skipped": sweep.skipped,
+        "dropped": sweep.dropped,
+        "finished_leftovers": sweep.finished,
+        "freed_bytes": sweep.freed_bytes,
+        "rules": dict(sweep.rules),
+        "entries": [step._asdict() for step in sweep.steps],
+        "entries_left_out": sweep.left_out,
+    }
+
+
+def read_said(said: object) -> PastSweep:
+    """The sweep that `said` tells of. Raises `ValueError` or `KeyError` if it tells of none."""
+    table = _table(said)
+    at = _text(table["at"])
+    if not re.fullmatch(_INSTANT, at):
+        raise ValueError(at)
+    rules = _table(table["rules"])
+    return PastSweep(
+        at=at,
+        seconds=_seconds(table["seconds"]),
+        who=Who(
+            _text(table["user"]),
+            _text(table["host"]),
+            _count(table["pid"]),
+            _text(table["face"]),
+            _text(table["command"]),
+        ),
+        policy=_text(table["policy"]),
+        background=table["background"] is True,
+        interrupted=table["interrupted"] is True,
+        gone=_count(table["gone"]),
+        failed=_count(table["failed"]),
+        skipped=_count(table["skipped"]),
+        dropped=_count(table["dropped"]),
+        finished=_count(table["finished_leftovers"]),
+        freed_bytes=_count(table["freed_bytes"]),
+        rules=tuple((_text(rule), _count(number)) for rule, number in rules.items()),
+        steps=tuple(map(_read_step, _list(table["entries"]))),
+        left_out=_count(table["entries_left_out"]),
+    )
+
+
+def _read_step(said: object) -> PastStep:
+    table = _table(said)
+    return PastStep(
+        path=_text(table["path"]),
+        disposal=_text(table["disposal"]),
+        status=_text(table["status"]),
+        reason=_text(table["reason"]),
+        detail=_text(table["detail"]),
+        freed_bytes=_count(table["freed_bytes"]),
+    )
+
+
+def _table(value: object) -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise ValueError(value)
+    return value
+
+
+def _list(value: object) -> list[object]:
+    if not isinstance(value, list):
+        raise ValueError(value)
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(value)
+    return value
+
+
+def _count(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < _MOST:
+        raise ValueError(value)
+    return value
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(value)
+    if not isfinite(value) or value < 0:
+        raise ValueError(value)
+    return value

@@ -1,0 +1,153 @@
+"""What people and programs read of a budget: within it or over it, and what takes the most."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from glob import escape
+from typing import Any, Final, NamedTuple
+
+from ..core.budget import Budget, Excess, Usage
+from ..core.entry import Problem
+from ..core.retention import Verdict, what_would_change
+from ..core.units import spell_duration, spell_size
+from .table import Cell, Column, Screen, table
+from .text import age_seconds, counted, instant, plain
+
+_COLUMNS: Final = (
+    Column("project", optional=True),
+    Column("entry", flexible=True),
+    Column("size", right=True),
+    Column("age", right=True),
+    Column("in use"),
+    Column("what frees it"),
+)
+
+
+class Checked(NamedTuple):
+    """What a budget was compared to; the culprits are the largest entries, by project.
+
+    `left_bytes` is the part of the usage that killed or running sweeps have moved aside, and
+    `undoable_bytes` what was set aside and can still be undone.
+    """
+
+    title: str
+    budget: Budget
+    usage: Usage
+    over: tuple[Excess, ...]
+    culprits: tuple[tuple[str, Verdict], ...] = ()
+    left_bytes: int = 0
+    undoable_bytes: int = 0
+    problems: tuple[Problem, ...] = ()
+
+
+def check_text(checked: Checked, now: float, screen: Screen | None = None) -> str:
+    """One line for each limit that is not kept, and the culprits; one line if all are kept."""
+    if not checked.over:
+        return f"{plain(checked.title)}: within budget: {_kept(checked)}"
+    lines = [f"{plain(checked.title)}: over budget: {_spell(one, checked)}" for one in checked.over]
+    if checked.culprits:
+        rows = [_row(title, verdict, now) for title, verdict in checked.culprits]
+        lines += ["", table(_COLUMNS, rows, screen)]
+    if checked.undoable_bytes or checked.left_bytes:
+        lines.append("")
+    if checked.undoable_bytes:
+        size = spell_size(checked.undoable_bytes)
+        lines.append(f"{size} can be undone; the first clean after its time deletes it for good")
+    if checked.left_bytes:
+        size = spell_size(checked.left_bytes)
+        lines.append(f"{size} were moved aside by a clean; `temp-clean` finishes a killed one")
+    return "\n".join(lines)
+
+
+def _kept(checked: Checked) -> str:
+    budget, usage = checked.budget, checked.usage
+    said = []
+    if budget.max_size is not None:
+        said.append(f"{spell_size(usage.size)} of {spell_size(budget.max_size)}")
+    if budget.max_entries is not None:
+        said.append(f"{usage.entries} of {counted(budget.max_entries)}")
+    if budget.min_free is not None:
+        free = "unknown" if usage.free is None else spell_size(usage.free)
+        said.append(f"{free} free, {spell_size(budget.min_free)} wanted")
+    return ", ".join(said)
+
+
+def _spell(excess: Excess, checked: Checked) -> str:
+    if excess.limit == "max entries":
+        return f"{counted(excess.found)}, {excess.allowed} allowed"
+    found, allowed = spell_size(excess.found), spell_size(excess.allowed)
+    if excess.limit == "min free":
+        return f"{found} free on the filesystem of {plain(checked.usage.root)}, {allowed} wanted"
+    return f"{found} of scratch, {allowed} allowed"
+
+
+def _row(title: str, verdict: Verdict, now: float) -> list[Cell]:
+    entry = verdict.entry
+    return [
+        Cell(plain(title)),
+        Cell(plain(entry.path)),
+        Cell(spell_size(entry.size)),
+        Cell(spell_duration(age_seconds(entry, now))),
+        Cell("yes" if entry.use is not None else "no", "yellow" if entry.use is not None else ""),
+        Cell(plain(what_frees(verdict))),
+    ]
+
+
+def what_frees(verdict: Verdict) -> str:
+    """The command that takes the entry, or what has to come first."""
+    if not verdict.keep:
+        return "temp-clean"
+    entry = verdict.entry
+    rules = [reason.rule for reason in verdict.reasons if reason.effect == "stays"]
+    if rules == ["pinned"]:
+        return f"temp-unpin {shlex.quote(entry.path)}, then temp-clean"
+    if rules == ["in use"] and entry.use is not None:
+        return f"temp-clean, when {entry.use.who} has ended"
+    if rules in (["no limit"], ["within limits"]):
+        return f"temp-clean --everything --name {shlex.quote(escape(entry.path))}"
+    return what_would_change(verdict)
+
+
+def check_project(checked: Checked, now: float) -> dict[str, Any]:
+    """What one budget was compared to, for programs."""
+    budget, usage = checked.budget, checked.usage
+    return {
+        "project": checked.title,
+        "over": [excess.limit for excess in checked.over],
+        "limits": {
+            "max_size_bytes": budget.max_size,
+            "min_free_bytes": budget.min_free,
+            "max_entries": budget.max_entries,
+        },
+        "size_bytes": usage.size,
+        "moved_aside_bytes": checked.left_bytes,
+        "undoable_bytes": checked.undoable_bytes,
+        "free_bytes": usage.free,
+        "entries": usage.entries,
+        "culprits": [_culprit(title, verdict, now) for title, verdict in checked.culprits],
+        "problems": [problem._asdict() for problem in checked.problems],
+    }
+
+
+def _culprit(title: str, verdict: Verdict, now: float) -> dict[str, Any]:
+    entry = verdict.entry
+    return {
+        "project": title,
+        "path": entry.path,
+        "size_bytes": entry.size,
+        "changed_at": instant(entry.changed),
+        "age_seconds": age_seconds(entry, now),
+        "in_use": entry.use is not None,
+        "goes": not verdict.keep,
+        "frees_it": what_frees(verdict),
+    }
+
+
+def tracked_lines(tracked: Sequence[tuple[str, int]]) -> list[str]:
+    """One line for each scratch directory in which git tracks so many files."""
+    return [
+        f"git tracks {counted(files, 'file', 'files')} below {plain(path)}: "
+        f"git rm -r --cached {plain(shlex.quote(path))}"
+        for path, files in tracked
+    ]

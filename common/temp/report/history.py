@@ -1,0 +1,79 @@
+"""What people read of the sweeps that a root remembers. Every text is neutralised here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from ..core.entry import Problem
+from ..core.history import PastSweep, as_said
+from ..core.units import spell_size
+from .table import Cell, Column, Screen, table
+from .text import counted, plain
+
+_COLUMNS: Final = (
+    Column("when"),
+    Column("who", flexible=True),
+    Column("policy", optional=True),
+    Column("gone", right=True),
+    Column("failed", right=True),
+    Column("skipped", right=True),
+    Column("freed", right=True),
+    Column("why"),
+)
+
+
+def history_text(
+    title: str, sweeps: Sequence[PastSweep], recorded: int, screen: Screen | None = None
+) -> str:
+    """The sweeps of one root, of which so many are `recorded`."""
+    lines = [plain(title), ""]
+    if not sweeps:
+        return "\n".join([*lines, "no sweeps"])
+    lines.append(table(_COLUMNS, list(map(_row, sweeps)), screen))
+    if len(sweeps) < recorded:
+        lines += ["", f"{len(sweeps)} of {counted(recorded, 'sweep', 'sweeps')} shown"]
+    return "\n".join(lines)
+
+
+def _row(sweep: PastSweep) -> list[Cell]:
+    who = sweep.who
+    failed = Cell(str(sweep.failed), "red" if sweep.failed else "")
+    return [
+        Cell(plain(sweep.at)),
+        Cell(plain(f"{who.face or who.command} ({who.user}@{who.host})")),
+        Cell(plain(sweep.policy)),
+        Cell(str(sweep.gone)),
+        failed,
+        Cell(str(sweep.skipped)),
+        Cell("in background" if sweep.background else spell_size(sweep.freed_bytes)),
+        Cell(plain(_why(sweep))),
+    ]
+
+
+def _why(sweep: PastSweep) -> str:
+    said = [f"{number} {rule}" for rule, number in sweep.rules]
+    if sweep.dropped:
+        said.append(f"{sweep.dropped} archived or set aside before deleted for good")
+    if sweep.finished:
+        said.append(f"finished {sweep.finished} left by a clean that was killed")
+    if sweep.interrupted:
+        said.append("interrupted")
+    return ", ".join(said)
+
+
+def history_project(
+    title: str,
+    root: str,
+    sweeps: Iterable[PastSweep],
+    recorded: int,
+    problems: Iterable[Problem],
+) -> dict[str, Any]:
+    """One root of the history, for programs."""
+    return {
+        "project": title,
+        "root": root,
+        "recorded": recorded,
+        "sweeps": [as_said(sweep) for sweep in sweeps],
+        "problems": [problem._asdict() for problem in problems],
+    }
