@@ -19,7 +19,7 @@ from tests.support import environment, inv, listing, make_entry, run
 
 SHARED = {
     *("clean", "temp-adopt", "temp-clean", "temp-explain", "temp-migrate", "temp-pin"),
-    *("temp-restore", "temp-schedule", "temp-status"),
+    *("temp-check", "temp-restore", "temp-schedule", "temp-status"),
     "temp-unpin",
 }
 OWN = "\n@task\ndef build(c):\n    print('built')\n"
@@ -118,6 +118,7 @@ def test_listing_loads_nothing_but_the_tasks_themselves(project: Path, tmp_path:
     ("name", "flags"),
     [
         ("temp-status", "--category --sort --limit --format --output --all-projects --history"),
+        ("temp-check", "--max-size --min-free --max-entries --tracked --format --all-projects"),
         (
             "temp-clean",
             "--max-age-hours --category --name --strategy --everything --dry-run --trash --undoable"

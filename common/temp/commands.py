@@ -19,8 +19,8 @@ from .core.entry import Inventory, Problem
 from .core.layout import PIPELINE, SCRATCH, STORE, UNCATEGORIZED, UNDO, Layout
 from .core.plan import Disposal, Outcome, Plan, Report, Scope, again
 from .core.retention import LOW_SPACE, STRATEGIES, Policy, Reason, Verdict, explain, judge
-from .core.units import HOUR, read_count, read_number, spell_size
-from .errors import InvalidSettings, Refused, StorageError, TempError, reason_of
+from .core.units import HOUR, read_count, read_number, read_size, spell_size
+from .errors import OVER_BUDGET, InvalidSettings, Refused, StorageError, TempError, reason_of
 from .report import github, text
 from .report.progress import ProgressLine
 from .report.table import Screen
@@ -32,6 +32,8 @@ from .store.settings import Settings, check_strategy, load, with_limits_of, work
 
 if TYPE_CHECKING:
     from .core.adoption import Moved
+    from .core.budget import Budget
+    from .report.budget import Checked
     from .store.artefacts import Artefact, Tracked
 
 USER_TITLE = "auto-cleanup entries of this user"
@@ -294,6 +296,114 @@ def history(
             blocks.append(f"{text.counted(empty, 'project', 'projects')} without sweeps")
         print("\n\n".join(blocks))
     return max(code, _print_problems(problems))
+
+
+# -- temp-check -----------------------------------------------------------------------------------
+
+_CULPRITS: Final = 5
+
+
+def check(
+    *,
+    max_size: str | None,
+    min_free: str | None,
+    max_entries: str | None,
+    tracked: bool,
+    output: str,
+    all_projects: bool,
+) -> int:
+    """Print whether all scratch is within its budget, and what is not; the exit code."""
+    from .core.budget import Budget
+    from .report import json as as_json
+    from .report.budget import check_project, check_text, tracked_lines
+
+    _choice(output, "--format", ("table", "json"))
+    given = Budget(
+        None if max_size is None else read_size(max_size, "--max-size"),
+        None if min_free is None else read_size(min_free, "--min-free"),
+        None if max_entries is None else read_count(max_entries, "--max-entries"),
+    )
+    now = time.time()
+    budgets = [] if tracked and not given.has_limit else _budgets(given, all_projects)
+    checked = [_compare(budget, places, now) for budget, places in budgets]
+    in_git: list[tuple[str, int]] = []
+    if tracked:
+        from .store.tracked import tracked_scratch
+
+        in_git = tracked_scratch(Path.cwd())
+    if output == "json":
+        documents = [check_project(one, now) for one in checked]
+        said = [{"path": path, "files": files} for path, files in in_git] if tracked else None
+        print(as_json.document("check", now, documents, tracked=said))
+    else:
+        for one in checked:
+            print(check_text(one, now, _screen()))
+        if tracked:
+            print("\n".join(tracked_lines(in_git)) or "git tracks nothing in .tmp or .temp")
+    problems = [(one.title, problem) for one in checked for problem in one.problems]
+    code = max(_print_problems(problems), int(bool(in_git)))
+    return OVER_BUDGET if any(one.over for one in checked) else code
+
+
+def _budgets(given: Budget, all_projects: bool) -> list[tuple[Budget, list[_Place]]]:
+    """Which budget holds for which roots together. Raises `InvalidSettings` if there is none.
+
+    The one that was given holds for all of them; without, each root has what is configured for it.
+    """
+    from .core.budget import Budget
+
+    places = {
+        os.path.realpath(place.root): place
+        for place in reversed(_places(all_projects))
+        if not place.abandoned_only
+    }
+    each = [*reversed(places.values())]
+    if given.has_limit:
+        return [(given, each)]
+    configured = [
+        (Budget(place.settings.max_total_size, place.settings.min_free_space), [place])
+        for place in each
+    ]
+    budgets = [(budget, its) for budget, its in configured if budget.has_limit]
+    if not budgets:
+        raise InvalidSettings(
+            "temp-check needs a limit: --max-size, --min-free or --max-entries, "
+            "or max_total_size or min_free_space in the settings"
+        )
+    return budgets
+
+
+def _compare(budget: Budget, places: Sequence[_Place], now: float) -> Checked:
+    """All that lies in `places` together, compared to `budget`."""
+    from .core.budget import Usage, excesses, together
+    from .report.budget import Checked
+    from .store.listing import measure_leftovers
+
+    usages: list[Usage] = []
+    verdicts: list[tuple[str, Verdict]] = []
+    problems: list[Problem] = []
+    aside = undoable = 0
+    for place in places:
+        try:
+            inventory, judged = _look(place, now, None)
+            left, unread = measure_leftovers(place.root)
+            held = sum(one.size for one in inventory.undoable)
+        except (StorageError, Refused) as error:
+            problems += _as_problem(place, error)
+            continue
+        size = left + held + sum(verdict.entry.size for verdict in judged)
+        usages.append(Usage(size, inventory.free, len(judged), str(place.root)))
+        if budget.min_free is not None and inventory.free is None:
+            problems.append(Problem(place.root.name, "its filesystem does not say what is free"))
+        verdicts += [(place.title, verdict) for verdict in judged]
+        problems += [*inventory.problems, *unread]
+        aside += left
+        undoable += held
+    usage = together(usages)
+    over = excesses(budget, usage)
+    verdicts.sort(key=lambda one: (-one[1].entry.size, one[1].entry.path))
+    culprits = tuple(verdicts[:_CULPRITS]) if over else ()
+    return Checked(places[0].title, budget, usage, over, culprits, aside, undoable, tuple(problems))
 
 
 # -- temp-clean -----------------------------------------------------------------------------------

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
+
+OVER_BUDGET: Final = 4
+"""What `temp-check` ends with when there is more scratch than a budget allows. The other exit codes
+are 0 (done, or nothing to do), 1 (some entry failed, or something was found), 2 (a bad argument or
+setting), 3 (refused or declined) and 130 (interrupted)."""
 
 
 def reason_of(error: OSError) -> str:

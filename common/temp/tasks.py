@@ -20,6 +20,7 @@ from .arguments import NameOrList, WithPaths
 __all__ = [
     "clean",
     "temp_adopt",
+    "temp_check",
     "temp_clean",
     "temp_explain",
     "temp_migrate",
@@ -326,6 +327,45 @@ def temp_schedule(
 @task(
     auto_shortflags=False,
     help={
+        "max-size": 'At most that many bytes of scratch, such as "20GiB".',
+        "min-free": "At least that many bytes free on its filesystem.",
+        "max-entries": "At most that many entries.",
+        "tracked": "Nothing in a .tmp or .temp that git tracks; needs no limit beside it.",
+        "format": "table (default) or json.",
+        "all-projects": "All projects of the monorepo together, not only this one.",
+    },
+)
+def temp_check(
+    c: Context,
+    max_size: str | None = None,
+    min_free: str | None = None,
+    max_entries: str | None = None,
+    tracked: bool = False,
+    format: str = "table",  # noqa: A002
+    all_projects: bool = False,
+) -> None:
+    """Say whether scratch is within a budget, and if not, which entries are the largest.
+
+    Changes nothing. Without a limit, the configured max_total_size and min_free_space count. Ends
+    with 0 (within it), 1 (not all could be read, or git tracks some), 2 (no limit) or 4 (over it).
+    """
+    from . import commands
+
+    _run(
+        lambda: commands.check(
+            max_size=max_size,
+            min_free=min_free,
+            max_entries=max_entries,
+            tracked=tracked,
+            output=format,
+            all_projects=all_projects,
+        )
+    )
+
+
+@task(
+    auto_shortflags=False,
+    help={
         "temp-age-hours": "Only scratch whose newest change is older; artefacts go at any age.",
         "dry-run": "Say what would go and why; write nothing.",
     },
@@ -402,5 +442,5 @@ def temp_migrate(
 
 ns = Collection(
     *(temp_status, temp_clean, temp_explain, temp_pin, temp_unpin, temp_restore),
-    *(temp_adopt, temp_migrate, temp_schedule, clean),
+    *(temp_adopt, temp_check, temp_migrate, temp_schedule, clean),
 )

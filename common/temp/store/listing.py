@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +21,7 @@ from ..core.layout import (
     SCRATCH,
     STORE,
     UNCATEGORIZED,
+    UNDO,
     Layout,
     is_inside,
     read_name,
@@ -29,7 +31,7 @@ from . import at
 from .allocation import layout_of
 from .lease import Leases, is_locked
 from .project import check_root, find_project, root_of, user_root
-from .walk import ANY_FLAGS
+from .walk import ANY_FLAGS, DIRECTORY_FLAGS, measure
 
 
 class Found(NamedTuple):
@@ -195,6 +197,48 @@ def _leftover(root: Path, path: str) -> Leftover:
         with contextlib.suppress(OSError):
             entries = len(os.listdir(path))
     return Leftover(name, _is_being_freed(root, path), entries)
+
+
+def measure_leftovers(root: Path) -> tuple[int, list[Problem]]:
+    """The bytes on disk of what lies claimed in `root`, or among what can be undone of it, be it
+    freed now or not; and what hid some of them.
+    """
+    size = 0
+    problems: list[Problem] = []
+    for directory, prefix in (*holding_places(root), *holding_places(root / STORE / UNDO)):
+        try:
+            names = [name for name in os.listdir(directory) if name.startswith(prefix)]
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            problems.append(Problem(os.path.relpath(directory, root), reason_of(error)))
+            continue
+        for name in names:
+            path = os.path.join(directory, name)
+            below = os.path.relpath(path, root)
+            try:
+                measured, unread = _measure_leftover(path)
+            except OSError as error:
+                problems.append(Problem(below, reason_of(error)))
+                continue
+            size += measured
+            problems += [Problem(f"{below}/{where}", what) for where, what in unread]
+    return size, problems
+
+
+def _measure_leftover(path: str) -> tuple[int, list[tuple[str, str]]]:
+    try:
+        status = at.stat(path, follow_symlinks=False)
+        if not stat.S_ISDIR(status.st_mode):
+            return status.st_blocks * 512, []
+        descriptor = at.open(path, DIRECTORY_FLAGS)
+    except FileNotFoundError:
+        return 0, []  # it is being freed
+    try:
+        measured = measure(descriptor)
+        return measured.size, measured.problems
+    finally:
+        at.close(descriptor)
 
 
 def _is_being_freed(root: Path, path: str) -> bool:

@@ -2,6 +2,7 @@
 from common.temp.tasks import (  # noqa: F401
     clean,
     temp_adopt,
+    temp_check,
     temp_clean,
     temp_explain,
     temp_migrate,

@@ -5,6 +5,7 @@ import sys
 
 from common.temp.tasks import (  # noqa: F401
     temp_adopt,
+    temp_check,
     temp_clean,
     temp_explain,
     temp_migrate,
