@@ -1,0 +1,129 @@
+"""The hooks of `.pre-commit-hooks.yaml`, installed from a clone and run by the real pre-commit."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support import REPOSITORY, environment, make_entry
+
+HOOKS = ".pre-commit-hooks.yaml"
+CONFIG = """
+repos:
+  - repo: {repository}
+    rev: {revision}
+    hooks:
+      - id: tempkeep-tracked
+      - id: tempkeep-budget
+        args: [--max-size, 1MiB]
+"""
+OFFLINE = ("No matching distribution found", "Could not find a version")
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def call(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Runs a command with a home of its own for pre-commit, and this package only where that has
+    installed it.
+    """
+    home = tmp_path_factory.mktemp("pre-commit")
+    (home / "gitconfig").write_text("[user]\n\tname = t\n\temail = t@example.org\n")
+    more = {"PRE_COMMIT_HOME": str(home / "store"), "GIT_CONFIG_GLOBAL": str(home / "gitconfig")}
+    env = {name: text for name, text in environment(**more).items() if name != "PYTHONPATH"}
+
+    def call(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, cwd=cwd, env=env, capture_output=True, text=True, timeout=300, check=False
+        )
+
+    return call
+
+
+def pre_commit(*arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "pre_commit", *arguments)
+
+
+@pytest.fixture(scope="module")
+def config(call: Run, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A configuration with both hooks, from a clone of what lies here, with its environment."""
+    clone = tmp_path_factory.mktemp("clone")
+    for name in ("pyproject.toml", "README.md", "LICENSE", HOOKS):
+        shutil.copy2(REPOSITORY / name, clone)
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(REPOSITORY / "common", clone / "common", ignore=ignored)
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "x"]):
+        assert call("git", *command, cwd=clone).returncode == 0
+    revision = call("git", "rev-parse", "HEAD", cwd=clone).stdout.strip()
+    text = CONFIG.format(repository=clone, revision=revision)
+    work = tmp_path_factory.mktemp("work")
+    (work / ".pre-commit-config.yaml").write_text(text)
+    assert call("git", "init", "-q", cwd=work).returncode == 0
+    done = call(*pre_commit("install-hooks"), cwd=work)
+    if done.returncode and any(said in done.stdout for said in OFFLINE):
+        pytest.skip("needs a package registry to make pre-commit's environment")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return text
+
+
+@pytest.fixture
+def work(call: Run, config: str, tmp_path: Path) -> Path:
+    """A work tree with the hooks installed, and a file to be committed."""
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / ".pre-commit-config.yaml").write_text(config)
+    assert call("git", "init", "-q", cwd=work).returncode == 0
+    assert call(*pre_commit("install"), cwd=work).returncode == 0
+    assert call("git", "add", "-A", cwd=work).returncode == 0
+    return work
+
+
+def commits(call: Run, work: Path) -> int:
+    return len(call("git", "log", "--oneline", cwd=work).stdout.splitlines())
+
+
+def test_pre_commit_itself_finds_nothing_wrong_with_the_manifest(call: Run) -> None:
+    done = call(*pre_commit("validate-manifest", HOOKS), cwd=REPOSITORY)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_a_commit_is_accepted_where_git_tracks_no_scratch(call: Run, work: Path) -> None:
+    make_entry(work / ".tmp", "debug/x")  # which lies there, and is nobody's business
+    done = call("git", "commit", "-m", "x", cwd=work)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("Passed") == 2
+    assert commits(call, work) == 1
+
+
+@pytest.mark.parametrize("root", [".tmp", "projects/a/.temp"])
+def test_a_commit_is_refused_while_git_tracks_scratch(call: Run, work: Path, root: str) -> None:
+    make_entry(work / root, "debug/x")
+    assert call("git", "add", "-f", root, cwd=work).returncode == 0
+    done = call("git", "commit", "-m", "x", cwd=work)
+    assert done.returncode == 1
+    assert f"git tracks 1 file below {root}: git rm -r --cached {root}" in done.stderr
+    assert commits(call, work) == 0
+    # Also once it is there, by whichever commit: as long as it is tracked.
+    assert call("git", "commit", "--no-verify", "-m", "x", cwd=work).returncode == 0
+    (work / "more").touch()
+    call("git", "add", "more", cwd=work)
+    assert call("git", "commit", "-m", "y", cwd=work).returncode == 1
+    assert call("git", "rm", "-q", "-r", "--cached", root, cwd=work).returncode == 0
+    assert call("git", "commit", "-m", "y", cwd=work).returncode == 0
+    assert (work / root / "debug" / "x").is_dir()
+    assert commits(call, work) == 2
+
+
+def test_a_commit_is_refused_while_scratch_is_over_its_budget(call: Run, work: Path) -> None:
+    (make_entry(work / ".tmp", "debug/large_1696348800") / "data").write_bytes(b"x" * (2 << 20))
+    done = call("git", "commit", "-m", "x", cwd=work)
+    assert done.returncode == 1
+    assert "exit code: 4" in done.stderr
+    assert "over budget: 2.0 MiB of scratch, 1.0 MiB allowed" in done.stderr
+    assert "debug/large_1696348800" in done.stderr
+    assert commits(call, work) == 0
