@@ -8,6 +8,7 @@ from common.temp.tasks import (  # noqa: F401
     temp_migrate,
     temp_pin,
     temp_restore,
+    temp_schedule,
     temp_status,
     temp_unpin,
 )

@@ -11,6 +11,7 @@ from common.temp.tasks import (  # noqa: F401
     temp_migrate,
     temp_pin,
     temp_restore,
+    temp_schedule,
     temp_unpin,
 )
 from invoke import Context
