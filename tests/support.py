@@ -32,6 +32,19 @@ HOUR = 3600.0
 DAY = 24 * HOUR
 EVERYTHING = Policy(everything=True)
 
+DENIED = "Permission denied; change its permissions (chmod), or have its owner do it"
+FULL = (
+    "No space left on device; free some space or inodes (df -h, df -i), for example with "
+    "`temp-clean`"
+)
+IMMUTABLE = "Operation not permitted (it is immutable); chattr -i it"
+BROKEN = "Input/output error; the disk may be failing: see dmesg, and save what you need"
+MANY_OPEN = "Too many open files; raise the limit of open files (ulimit -n), or close some"
+READ_ONLY = "Read-only file system; remount that filesystem writable, or work elsewhere"
+NO_DIRECTORY = "Not a directory; something else is in the place of a directory: move it away"
+LINK = "Too many levels of symbolic links; a symlink is in its place: remove that"
+"""What the disk says, and what to do."""
+
 HOSTILE_NAMES = [
     "",
     ".",

@@ -29,6 +29,7 @@ from tests.store.children import in_child
 from tests.support import (
     EVERYTHING,
     HOSTILE_NAMES,
+    IMMUTABLE,
     environment,
     immutable,
     inv,
@@ -210,7 +211,10 @@ def test_a_file_is_no_root(tmp_path: Path) -> None:
 
 def test_a_root_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "jobs").mkdir(mode=0o555)
-    with plain_user(), pytest.raises(StorageError, match=r"jobs.*have its owner give you write"):
+    with (
+        plain_user(),
+        pytest.raises(StorageError, match=r"jobs.*Permission denied; change its permissions"),
+    ):
         StorageRoot(tmp_path / "jobs")
 
 
@@ -474,7 +478,7 @@ def test_a_job_that_cannot_be_released_is_logged_and_goes_later(
     with immutable(job.csv_path):
         storage.release_job("a")
         assert job.csv_path.exists()
-        assert warnings() == [f"cannot release {job.root}: input.csv: Operation not permitted"]
+        assert warnings() == [f"cannot release {job.root}: input.csv: {IMMUTABLE}"]
     getattr(storage, retry)(*(["a"] if retry == "release_job" else []))
     assert jobs(storage) == []
     assert len(warnings()) == 1
@@ -557,7 +561,7 @@ def test_what_cannot_be_cleaned_is_logged_and_the_rest_goes(
     with immutable(bad.csv_path):
         assert storage.cleanup_all() == 1
         assert jobs(storage) == ["bad"]
-        assert warnings() == [f"cannot delete {bad.root}: input.csv: Operation not permitted"]
+        assert warnings() == [f"cannot delete {bad.root}: input.csv: {IMMUTABLE}"]
 
 
 @pytest.mark.parametrize("method", ["cleanup_all", "recover", "release_job"])

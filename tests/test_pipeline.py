@@ -37,6 +37,7 @@ from common.temp.store.pinning import write_pin
 from common.temp.store.scan import scan
 from common.temp.store.settings import JSON_KEYS, load
 from tests.support import (
+    DENIED,
     age,
     environment,
     fill,
@@ -555,7 +556,7 @@ def test_a_run_that_cannot_be_read_is_an_error_and_the_others_go(base: Path) -> 
     (base / name_of(2)).chmod(0)
     with plain_user():
         done = clean(base)
-    assert done["errors"] == [f"{name_of(2)}: Permission denied"]
+    assert done["errors"] == [f"{name_of(2)}: {DENIED}"]
     assert runs(base) == [name_of(0), name_of(2)]
 
 

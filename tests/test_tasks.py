@@ -15,7 +15,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from common.temp import commands, tasks
-from tests.support import environment, inv, listing, make_entry, run
+from tests.support import BROKEN, environment, inv, listing, make_entry, run
 
 SHARED = {
     *("clean", "temp-adopt", "temp-clean", "temp-explain", "temp-migrate", "temp-pin"),
@@ -164,7 +164,7 @@ def test_an_error_of_the_disk_is_one_line_with_the_path(
         tasks.temp_status(Context())
 
     assert ended.value.code == 1
-    assert ended.value.message == "error: cannot use /some /path: Input/output error"
+    assert ended.value.message == f"error: cannot use /some /path: {BROKEN}"
 
 
 def test_ctrl_c_ends_with_130_and_no_words(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

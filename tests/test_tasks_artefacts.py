@@ -12,7 +12,7 @@ import pytest
 
 from common.temp.store import artefacts
 from common.temp.store.removal import Removed
-from tests.support import inv, listing, make_entry, run, tempkeep
+from tests.support import IMMUTABLE, inv, listing, make_entry, run, tempkeep
 
 Printed = pytest.CaptureFixture[str]
 
@@ -238,7 +238,7 @@ def test_an_artefact_that_cannot_go_is_a_line_and_exit_code_1(
         run(["chattr", "-i", stuck], cwd=project)
 
     printed = capsys.readouterr()
-    assert printed.err == "failed build: deep/file0.txt: Operation not permitted\n"
+    assert printed.err == f"failed build: deep/file0.txt: {IMMUTABLE}\n"
     assert "project: deleted 1 artefact, 8.0 KiB" in printed.out
     assert not (project / "dist").exists()
 

@@ -483,7 +483,7 @@ def test_any_other_answer_is_a_no_and_exit_code_3(project: Path, typed: bytes) -
     code, seen = on_terminal("temp-clean", cwd=project, typed=typed, when=b"[y/N] ")
 
     assert code == 3
-    assert seen.endswith("\nerror: nothing was cleaned\n")
+    assert "\nerror: nothing was cleaned" in seen
     assert len(entries(project)) == 2
 
 
@@ -599,7 +599,7 @@ def test_what_cannot_be_trashed_stays_with_reason_and_remedy(project: Path, tmp_
 
     assert done.returncode == 1
     assert done.stderr.startswith("failed debug/a_1696348800: cannot be trashed (")
-    assert done.stderr.endswith("); delete it without --trash, or free the trash\n")
+    assert done.stderr.endswith(", or delete it without --trash, or free the trash\n")
     assert entries(project) == {"debug/a_1696348800"}
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import as_plain_user, inv, make_entry
+from tests.support import DENIED, as_plain_user, inv, make_entry
 
 ACTION = {"GITHUB_ACTIONS": "true"}
 
@@ -63,7 +63,7 @@ def test_a_problem_becomes_an_annotation_in_one_line(project: Path) -> None:
     assert done.returncode == 1
     assert done.stderr == (
         "::warning title=tempkeep::problem: project: debug/odd%25name_1696348800: "
-        "Permission denied in closed\n"
+        f"{DENIED.replace(';', ' in closed;')}\n"
     )
 
 

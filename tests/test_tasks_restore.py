@@ -19,6 +19,7 @@ from common.temp.store.settings import load
 from common.temp.store.sweep import execute, prepare
 from tests.store.children import in_child, until
 from tests.support import (
+    IMMUTABLE,
     age,
     environment,
     immutable,
@@ -296,7 +297,7 @@ def test_what_is_being_restored_or_cannot_be_deleted_stays_and_the_next_archive_
     os.close(lock)
     said = capsys.readouterr()
     assert "skipped debug__a_1696348800: in use: a process holds a lock (flock) on it" in said.out
-    assert said.err == "failed debug__b_1696348800: noise: Operation not permitted\n"
+    assert said.err == f"failed debug__b_1696348800: noise: {IMMUTABLE}\n"
     assert names(low) == ["a", "b"]
     assert tempkeep("temp-restore", "debug__a_1696348800") == 0
 

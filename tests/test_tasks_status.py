@@ -20,6 +20,7 @@ import pytest
 
 from common.temp.report.table import width
 from tests.support import (
+    FULL,
     age,
     check_report,
     environment,
@@ -462,7 +463,7 @@ def test_a_full_disk_for_the_output_is_one_line(project: Path) -> None:
             check=False,
         )
 
-    assert (done.returncode, done.stderr) == (1, "error: cannot write: No space left on device\n")
+    assert (done.returncode, done.stderr) == (1, f"error: cannot write: {FULL}\n")
 
 
 def on_terminal(*arguments: str, columns: int, cwd: Path, **more: str) -> str:

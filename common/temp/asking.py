@@ -49,7 +49,7 @@ class Dialogue:
             if not (answer.endswith("\n") and sys.stdin.isatty()):
                 print(file=self._stream, flush=True)
         if not answer:
-            raise Refused("nothing was cleaned")
+            raise Refused("nothing was cleaned, for nobody answered; --yes asks nothing")
         return answer.strip()
 
     def confirm(self, steps: Sequence[Step]) -> None:

@@ -2,7 +2,36 @@
 
 from __future__ import annotations
 
+import errno
 from typing import ClassVar, Final
+
+_OWNER: Final = "change its permissions (chmod), or have its owner do it"
+_ROOM: Final = "free some space or inodes (df -h, df -i), for example with `temp-clean`"
+_SERVER: Final = "mount it again, once its server answers"
+
+REMEDIES: Final[dict[int, str]] = {
+    errno.EACCES: _OWNER,
+    errno.EPERM: _OWNER,
+    errno.EROFS: "remount that filesystem writable, or work elsewhere",
+    errno.EBUSY: "end what uses it (fuser -v tells), or unmount it, and clean again",
+    errno.ETXTBSY: "end the program that runs from it, and clean again",
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: "free some of your quota (quota -s), for example with `temp-clean`",
+    errno.EMFILE: "raise the limit of open files (ulimit -n), or close some",
+    errno.ENFILE: "the whole system has too many files open: end what holds them, and try again",
+    errno.ENOMEM: "end what takes the memory, and try again",
+    errno.EAGAIN: "try again, or raise the limit of processes (ulimit -u)",
+    errno.ENAMETOOLONG: "choose a shorter name, or a project nearer to /",
+    errno.ENOTDIR: "something else is in the place of a directory: move it away",
+    errno.ELOOP: "a symlink is in its place: remove that",
+    errno.ESTALE: _SERVER,
+    errno.ENOTCONN: _SERVER,
+    errno.ETIMEDOUT: _SERVER,
+    errno.EHOSTDOWN: _SERVER,
+    errno.EIO: "the disk may be failing: see dmesg, and save what you need",
+    errno.ENOLCK: "mount that filesystem with locks (on NFS, run its lock service)",
+}
+"""What to do when the disk says no: one clause each, for whatever was being done."""
 
 OVER_BUDGET: Final = 4
 """What `temp-check` ends with when there is more scratch than a budget allows. The other exit codes
@@ -11,8 +40,21 @@ setting), 3 (refused or declined) and 130 (interrupted)."""
 
 
 def reason_of(error: OSError) -> str:
-    """Why the disk said no, in its own words."""
-    return error.strerror or str(error)
+    """Why the disk said no, in its own words, and what to do where that is known."""
+    why = error.strerror or str(error)
+    remedy = "" if isinstance(error, TempError) else REMEDIES.get(error.errno or 0, "")
+    return f"{why}; {remedy}" if remedy else why
+
+
+def in_place(reason: str, where: str) -> str:
+    """A `reason_of`, with the place that it holds for, if any, before what to do."""
+    why, semicolon, remedy = reason.partition("; ")
+    return f"{why}{f' in {where}' if where else ''}{semicolon}{remedy}"
+
+
+def without_remedy(reason: str) -> str:
+    """A `reason_of` without what to do, for where there is no room for it."""
+    return reason.partition("; ")[0]
 
 
 class TempError(Exception):
@@ -38,9 +80,14 @@ class StorageError(TempError, OSError):
 
     @classmethod
     def of(cls, what: str, error: OSError, remedy: str = "") -> StorageError:
-        """The error for `what` (which names the path), keeping the errno of `error`."""
-        text = f"{what}: {reason_of(error)}" + (f"; {remedy}" if remedy else "")
-        return cls(error.errno or 0, text)
+        """The error for `what` (which names the path), keeping the errno of `error`.
+
+        A `remedy` that is given stands for that of `REMEDIES`.
+        """
+        why = reason_of(error)
+        if remedy:
+            why = f"{without_remedy(why)}; {remedy}"
+        return cls(error.errno or 0, f"{what}: {why}")
 
     def __str__(self) -> str:
         return str(self.args[1]) if len(self.args) > 1 else super().__str__()

@@ -17,7 +17,7 @@ from common.temp.migrate.findings import FileResult
 from common.temp.migrate.tree import Tree
 from tests.migrate.trees import DONE, LEFT, SITE, examined, write
 from tests.store.children import in_child
-from tests.support import environment, plain_user
+from tests.support import DENIED, environment, plain_user
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_a_file_that_may_not_be_read_is_a_problem_and_the_run_goes_on(top: Path)
     with plain_user():
         results = examined(top)
 
-    assert problems(results) == {"a.py": "cannot be read: Permission denied"}
+    assert problems(results) == {"a.py": f"cannot be read: {DENIED}"}
     assert results[1].after == DONE.format("b").encode()
 
 

@@ -16,7 +16,7 @@ from common.temp.core.layout import CATEGORY_MARK, KNOWN_CATEGORIES
 from common.temp.store import lease
 from common.temp.store.allocation import allocate
 from common.temp.store.project import user_root
-from tests.support import environment, listing, run
+from tests.support import DENIED, environment, listing, run
 
 _NOT_ROOT = os.geteuid() != 0
 
@@ -244,7 +244,10 @@ class TestOnASmallFilesystem:
             (disk / "pyproject.toml").touch()
             run(["mount", "-o", "remount,ro", str(disk)], cwd=tmp_path)
             done = run([sys.executable, "-c", _CREATE], cwd=disk)
-            assert "the filesystem is read-only; mount it writable or work elsewhere" in done.stdout
+            assert (
+                "Read-only file system; remount that filesystem writable, or work elsewhere"
+                in done.stdout
+            )
         finally:
             run(["umount", str(disk)], cwd=tmp_path)
 
@@ -257,7 +260,7 @@ def test_a_project_of_somebody_else_is_a_clear_error(project: Path) -> None:
     # Loaded first: the interpreter itself may lie where only root can read.
     code = _CREATE.replace("try:", "import os; os.setuid(65534)\ntry:")
     done = run([sys.executable, "-c", code], cwd=project)
-    assert "Permission denied; have its owner give you write permission" in done.stdout, done
+    assert DENIED in done.stdout, done
     assert listing(project) == ["pyproject.toml", "tasks.py"]
 
 

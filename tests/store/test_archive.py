@@ -36,7 +36,9 @@ from common.temp.store.pinning import write_pin
 from common.temp.store.sweep import execute, prepare
 from tests.store.trees import long_chain, rich, seen
 from tests.support import (
+    DENIED,
     EVERYTHING,
+    IMMUTABLE,
     listing,
     make_entry,
     mounted,
@@ -369,10 +371,13 @@ def test_what_cannot_be_copied_stays_with_reason_and_remedy(
     with mounted(tmp_path / "m", "size=1m") as archive, plain_user():
         status, detail = archiving(root, archive, archive_format=form)["debug/x"]
         assert status == "failed"
-        why = {"socket": "odd can be in no archive", "closed": "Permission denied"}[kind]
+        why, remedy = {
+            "socket": ("odd is a socket or a device, which no archive can hold", "remove it"),
+            "closed": ("Permission denied in odd", DENIED.partition("; ")[2]),
+        }[kind]
         assert detail == (
-            f"cannot be archived in {archive} ({why}); choose another archive_location, "
-            "or clean without archiving"
+            f"cannot be archived in {archive} ({why}); {remedy}, or choose another "
+            "archive_location, or clean without archiving"
         )
         assert stored(archive) == []
         assert os.listdir(archive / ".tempkeep" / "holding") == []
@@ -903,7 +908,7 @@ def test_what_cannot_be_deleted_from_the_archive_keeps_its_manifest(
     if run(["chattr", "+i", str(three / first.data / "noise")], cwd=three).returncode:
         pytest.skip("cannot make a file immutable here")
     try:
-        assert drop(three, first).failures == [("noise", "Operation not permitted")]
+        assert drop(three, first).failures == [("noise", IMMUTABLE)]
         assert list_archive(three, root)[0].name == first.name
         assert listing(three / first.data) == ["noise"]
     finally:

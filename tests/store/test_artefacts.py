@@ -19,7 +19,7 @@ from common.temp.store.artefacts import (
     remove_artefact,
 )
 from common.temp.store.settings import DEFAULT_ARTEFACTS
-from tests.support import listing, make_entry, mounted, run
+from tests.support import LINK, NO_DIRECTORY, listing, make_entry, mounted, run
 
 needs_git = pytest.mark.skipif(not shutil.which("git"), reason="needs git")
 
@@ -273,7 +273,7 @@ def test_an_artefact_that_cannot_be_looked_into_stays(project: Path) -> None:
             os.close(current)
             current = below
         os.close(current)
-        assert found(project)["build"].endswith(" in it: File name too long")
+        assert found(project)["build"].partition("; ")[0].endswith(" in it: File name too long")
     finally:
         os.close(top)
         assert remove_artefact(project, "build").failures == []
@@ -374,8 +374,8 @@ def test_a_symlink_put_on_the_way_meanwhile_is_not_followed(project: Path, tmp_p
     removed = remove_artefact(project, "src/build")
 
     assert [what for _, what in removed.failures] in (
-        ["Not a directory"],
-        ["Too many levels of symbolic links"],
+        [NO_DIRECTORY],
+        [LINK],
     )
     assert measure_artefact(project, "src/build") == 0
     assert (tmp_path / "outside" / "build" / "x").is_file()

@@ -28,7 +28,11 @@ from common.temp.store.remover import Remover
 from common.temp.store.scan import scan
 from common.temp.store.sweep import finish_leftovers
 from tests.support import (
+    BROKEN,
     EVERYTHING,
+    IMMUTABLE,
+    MANY_OPEN,
+    NO_DIRECTORY,
     ext4,
     fill,
     identity,
@@ -94,7 +98,7 @@ def test_an_entry_behind_a_category_that_became_a_link_is_not_claimed(
     outside = make_entry(tmp_path, "outside/x")
     root.mkdir()
     (root / "debug").symlink_to(tmp_path / "outside")
-    assert refusal(root, "debug/x", identity(outside)) == ("Not a directory", True)
+    assert refusal(root, "debug/x", identity(outside)) == (NO_DIRECTORY, True)
     assert outside.is_dir()
 
 
@@ -245,7 +249,7 @@ def test_a_partly_failed_removal_whose_place_is_taken_says_where_the_rest_is(roo
         path.mkdir()
         ((where, what),) = claim.remove().failures
     assert where == "d1/f1"
-    assert what.startswith("Operation not permitted; its place is taken, so it is x.")
+    assert what.startswith(f"{IMMUTABLE}; its place is taken, so it is x.")
     assert in_holding(root) == []
 
 
@@ -278,7 +282,7 @@ def test_an_entry_that_cannot_be_opened_for_want_of_descriptors_is_a_failure(
         return real(name, flags, mode, dir_fd=dir_fd)
 
     monkeypatch.setattr(at, "open", opening)
-    assert refusal(root, "debug/x", identity(path)) == ("Too many open files", True)
+    assert refusal(root, "debug/x", identity(path)) == (MANY_OPEN, True)
     assert path.is_dir()
 
 
@@ -293,7 +297,7 @@ def test_an_entry_of_which_nobody_can_tell_what_is_mounted_in_it_goes_back(
 
     monkeypatch.setattr(MountWatch, "points", points)
     assert refusal(root, "debug/x", identity(path)) == (
-        "cannot tell what is mounted in it: Input/output error",
+        f"cannot tell what is mounted in it: {BROKEN}",
         True,
     )
     assert listing(root / "debug") == before
@@ -539,7 +543,7 @@ def test_a_leftover_that_cannot_be_deleted_is_a_problem_with_its_path(root: Path
         report = swept(root)
     assert report.finished == 0
     assert [(p.path, p.what) for p in report.problems] == [
-        (str(held / "d1" / "f1"), "cannot be deleted: Operation not permitted")
+        (str(held / "d1" / "f1"), f"cannot be deleted: {IMMUTABLE}")
     ]
     assert report.failed
 
@@ -565,7 +569,7 @@ def test_a_holding_area_behind_a_link_is_refused(root: Path, canary: Path) -> No
         finish_leftovers(root, Remover())
     path = make_entry(root, "debug/x")
     assert refusal(root, "debug/x", identity(path)) == (
-        f"no holding area in {root}: Not a directory",
+        f"no holding area in {root}: {NO_DIRECTORY}",
         True,
     )
 

@@ -90,7 +90,8 @@ def test_an_entry_that_cannot_be_trashed_stays_with_reason_and_remedy(
     (tmp_path / "home" / "data").write_text("in the way")
     (said,) = trash(root.parent, tmp_path / "home")
     assert said == (
-        "failed 0 cannot be trashed (Not a directory); delete it without --trash, or free the trash"
+        "failed 0 cannot be trashed (Not a directory); something else is in the place of a "
+        "directory: move it away, or delete it without --trash, or free the trash"
     )
     assert len(listing(path)) == 3
 
@@ -98,7 +99,9 @@ def test_an_entry_that_cannot_be_trashed_stays_with_reason_and_remedy(
 def test_a_name_that_is_too_long_for_the_trash_stays(root: Path, tmp_path: Path) -> None:
     path = make_entry(root, f"debug/{'y' * 255}")
     (said,) = trash(root.parent, tmp_path / "home")
-    assert said.startswith("failed 0 cannot be trashed (File name too long); delete it without")
+    assert said.startswith(
+        "failed 0 cannot be trashed (File name too long); choose a shorter name, "
+    )
     assert path.is_dir()
 
 

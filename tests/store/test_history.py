@@ -24,7 +24,10 @@ from common.temp.store.history import History, read_history, remember
 from common.temp.store.sweep import execute, prepare
 from tests.store.children import until
 from tests.support import (
+    DENIED,
     EVERYTHING,
+    FULL,
+    READ_ONLY,
     entry,
     fill,
     make_entry,
@@ -381,7 +384,7 @@ def test_on_a_disk_that_stays_full_the_sweep_is_done_and_a_line_says_so(tmp_path
         fill(disk)
         assert _told(root) == (
             {"debug/x": ("done", "")},
-            [("this sweep is not in the history: No space left on device", False)],
+            [(f"this sweep is not in the history: {FULL}", False)],
         )
         assert read_history(root, 5) == History()
         (disk / "filler").unlink()
@@ -414,7 +417,7 @@ def test_in_a_root_that_cannot_be_written_to_the_sweep_says_both(tmp_path: Path)
         assert run(["mount", "-o", "remount,ro", str(disk)], cwd=tmp_path).returncode == 0
         ((status, _),), told = (list(part) for part in map(_items, _told(root)))
         assert status == "failed"
-        assert told == [("this sweep is not in the history: Read-only file system", False)]
+        assert told == [(f"this sweep is not in the history: {READ_ONLY}", False)]
 
 
 def _items(part: Any) -> Any:
@@ -427,7 +430,7 @@ def test_without_permission_the_sweep_is_done_and_a_line_says_so(root: Path) -> 
     with plain_user():
         assert _told(root) == (
             {"debug/x": ("done", "")},
-            [("this sweep is not in the history: Permission denied", False)],
+            [(f"this sweep is not in the history: {DENIED}", False)],
         )
 
 

@@ -15,8 +15,11 @@ import pytest
 
 from common.temp.store import at, removal
 from common.temp.store.allocation import make_root
-from common.temp.store.removal import remove_at
+from common.temp.store.removal import BUSY, remove_at
 from tests.support import (
+    BROKEN,
+    DENIED,
+    IMMUTABLE,
     ext4,
     immutable,
     in_holding,
@@ -155,7 +158,7 @@ def test_where_neither_way_is_there_a_closed_directory_is_a_failure(
     monkeypatch.delattr(os, "O_PATH")
     monkeypatch.setattr(os, "supports_follow_symlinks", set())
     with plain_user():
-        assert outcomes(swept(root)) == {"debug/x": ("failed", "d1: Permission denied")}
+        assert outcomes(swept(root)) == {"debug/x": ("failed", f"d1: {DENIED}")}
     assert (path / "d1").is_dir()
 
 
@@ -164,7 +167,7 @@ def test_an_entry_with_an_immutable_file_goes_back_to_its_place_and_says_so(root
     make_entry(root, "debug/y")
     with immutable(path / "d1" / "f1"):
         assert outcomes(swept(root)) == {
-            "debug/x": ("failed", "d1/f1: Operation not permitted"),
+            "debug/x": ("failed", f"d1/f1: {IMMUTABLE}"),
             "debug/y": ("done", ""),
         }
         assert listing(path) == ["d1", "d1/f1"]
@@ -177,7 +180,9 @@ def test_a_failure_says_how_many_more_there_are(root: Path) -> None:
     with immutable(path / "d0" / "f1"), immutable(path / "d1" / "f1"):
         status, detail = outcomes(swept(root))["debug/x"]
     assert status == "failed"
-    assert detail.endswith("/f1: Operation not permitted, and 1 more")
+    assert detail.endswith(
+        "/f1: Operation not permitted (it is immutable), and 1 more; chattr -i it"
+    )
 
 
 def test_an_immutable_file_as_an_entry_is_a_failure_and_stays(root: Path) -> None:
@@ -186,7 +191,7 @@ def test_an_immutable_file_as_an_entry_is_a_failure_and_stays(root: Path) -> Non
     (root / "debug" / "log").write_text("")
     with immutable(root / "debug" / "log"):
         assert outcomes(swept(root)) == {
-            "debug/log": ("failed", "cannot be moved aside: Operation not permitted")
+            "debug/log": ("failed", f"cannot be moved aside: {IMMUTABLE}")
         }
         assert (root / "debug" / "log").exists()
 
@@ -196,9 +201,7 @@ def test_an_entry_in_a_category_that_may_not_be_written_fails_and_stays(root: Pa
     path = make_entry(root, "debug/x")
     (root / "debug").chmod(0o555)
     with plain_user():
-        assert outcomes(swept(root)) == {
-            "debug/x": ("failed", "cannot be moved aside: Permission denied")
-        }
+        assert outcomes(swept(root)) == {"debug/x": ("failed", f"cannot be moved aside: {DENIED}")}
     assert len(listing(path)) == 1
 
 
@@ -207,7 +210,7 @@ def test_a_root_that_may_not_be_written_is_a_failure_of_each_entry(root: Path) -
     root.chmod(0o555)
     with plain_user():
         assert outcomes(swept(root)) == {
-            "debug/x": ("failed", f"no holding area in {root}: Permission denied")
+            "debug/x": ("failed", f"no holding area in {root}: {DENIED}")
         }
     assert (root / "debug" / "x").is_dir()
 
@@ -225,7 +228,7 @@ def test_a_directory_that_cannot_be_read_while_it_is_emptied_is_a_failure(
         return real(descriptor)
 
     monkeypatch.setattr(at, "scandir", scandir)
-    assert remove(top).failures == [("d2", "Input/output error")]
+    assert remove(top).failures == [("d2", BROKEN)]
     assert listing(top) == ["d2", "d2/f0", "d2/f1", "d2/f2"]
 
 
@@ -325,7 +328,7 @@ def test_a_directory_that_something_is_written_to_again_and_again_is_given_up(
 
     monkeypatch.setattr(at, "rmdir", rmdir)
     report = swept(root, workers=1)
-    assert outcomes(report) == {"debug/x": ("failed", "d1: is being written to")}
+    assert outcomes(report) == {"debug/x": ("failed", f"d1: {BUSY}")}
     assert listing(root / "debug" / "x") == ["d1", "d1/more"]
     assert len(written) == 8
 
@@ -346,7 +349,7 @@ def test_on_a_tmpfs_too_a_racer_that_keeps_writing_does_not_keep_the_sweep_from_
         with meanwhile(work):
             ((status, detail),) = outcomes(swept(directory / ".tmp")).values()
         os.close(descriptor)
-        assert (status, detail) in {("done", ""), ("failed", "is being written to")}
+        assert (status, detail) in {("done", ""), ("failed", BUSY)}
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ from common.temp.store.crew import processors
 from common.temp.store.remover import Freed, Remover
 from common.temp.store.walk import DIRECTORY_FLAGS
 from tests.store.children import children_of, descriptors, has_children, in_child
-from tests.support import immutable, in_holding, listing, outcomes, scanned, swept
+from tests.support import IMMUTABLE, immutable, in_holding, listing, outcomes, scanned, swept
 
 SEVERAL = min(2, processors())
 alone_and_shared = pytest.mark.parametrize("workers", [1, 4, None])
@@ -345,7 +345,7 @@ def test_what_cannot_be_deleted_in_a_shared_tree_is_one_failure_and_the_entry_is
         said, children = in_child(run)
         assert children > 0
         assert said == {
-            "debug/x": ("failed", "d5/in/a/b/c/file1: Operation not permitted"),
+            "debug/x": ("failed", f"d5/in/a/b/c/file1: {IMMUTABLE}"),
             "debug/y": ("done", ""),
         }
         assert listing(place)[-1] == "d5/in/a/b/c/file1"
@@ -364,7 +364,9 @@ def test_several_that_cannot_be_deleted_are_counted_once_each(root: Path) -> Non
     ):
         ((status, detail),) = in_child(lambda: sweep(root, lambda files, size: None)).values()
         assert status == "failed"
-        assert detail.endswith("in/file1: Operation not permitted, and 2 more")
+        assert detail.endswith(
+            "in/file1: Operation not permitted (it is immutable), and 2 more; chattr -i it"
+        )
 
 
 def test_a_ctrl_c_in_the_middle_leaves_no_process_and_the_next_sweep_finishes(

@@ -27,6 +27,7 @@ from common.temp.store.listing import list_entries
 from common.temp.store.scan import free_bytes, scan, space_of
 from tests.store.children import children_of, has_children, in_child
 from tests.support import (
+    DENIED,
     HOUR,
     age,
     chain,
@@ -254,8 +255,8 @@ def test_an_entry_that_cannot_be_read_is_a_problem_and_the_others_are_seen(root:
         "debug/open": None,
     }
     assert {p.path: (p.what, p.blocking) for p in inventory.problems} == {
-        "debug/closed": ("Permission denied", True),
-        "debug/half": ("Permission denied in inner", True),
+        "debug/closed": (DENIED, True),
+        "debug/half": (DENIED.replace(";", " in inner;"), True),
     }
 
 
@@ -263,7 +264,7 @@ def test_a_directory_whose_files_cannot_be_looked_at_is_a_problem(root: Path) ->
     path = make_entry(root, "debug/x")
     path.chmod(0o400)
     with plain_user():
-        assert problems(root) == {"debug/x": "Permission denied"}
+        assert problems(root) == {"debug/x": DENIED}
 
 
 def test_a_file_that_cannot_be_read_is_measured_all_the_same(root: Path) -> None:
@@ -280,7 +281,7 @@ def test_a_category_that_cannot_be_read_is_a_problem_and_the_others_are_seen(roo
     (root / "debug").chmod(0)
     with plain_user():
         assert list(scanned(root)) == ["cache/y"]
-        assert problems(root) == {"debug": "Permission denied"}
+        assert problems(root) == {"debug": DENIED}
         with pytest.raises(StorageError, match=r"cannot list .*debug: Permission denied"):
             list_entries(root)
 

@@ -27,7 +27,7 @@ from common.temp.store.settings import (
     with_strategy,
     workspace_globs,
 )
-from tests.support import DAY, HOUR, make_project, plain_user
+from tests.support import DAY, DENIED, HOUR, LINK, make_project, plain_user
 
 NO_ENVIRONMENT: dict[str, str] = {}
 
@@ -624,14 +624,14 @@ def test_a_file_that_cannot_be_read_is_named(project: Path, name: str) -> None:
     path = project / name
     path.unlink(missing_ok=True)
     path.symlink_to(name)
-    assert refusal(project) == f"{path}: cannot be read: Too many levels of symbolic links"
+    assert refusal(project) == f"{path}: cannot be read: {LINK}"
     path.unlink()
     path.mkdir()
     assert refusal(project) == f"{path}: cannot be read: Is a directory"
     path.rmdir()
     path.touch(mode=0)
     with plain_user():
-        assert refusal(project) == f"{path}: cannot be read: Permission denied"
+        assert refusal(project) == f"{path}: cannot be read: {DENIED}"
 
 
 @pytest.mark.parametrize("name", ["pyproject.toml", "cleanup_config.json"])

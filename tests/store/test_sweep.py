@@ -26,7 +26,9 @@ from common.temp.store.lease import lock_directory, owner_of
 from common.temp.store.pinning import read_pin, write_pin
 from common.temp.store.sweep import clean_abandoned, clean_project, execute, prepare
 from tests.support import (
+    DENIED,
     EVERYTHING,
+    IMMUTABLE,
     age,
     listing,
     make_entry,
@@ -282,7 +284,7 @@ def test_an_entry_that_cannot_be_looked_at_any_more_fails_and_the_sweep_goes_on(
     with plain_user():
         report = execute(plan)
     assert outcomes(report) == {
-        "debug/x": ("failed", "Permission denied in sub"),
+        "debug/x": ("failed", DENIED.replace(";", " in sub;")),
         "debug/y": ("done", ""),
     }
     assert report.failed
@@ -379,7 +381,7 @@ def test_what_cannot_be_deleted_after_it_was_copied_is_a_failure_that_names_the_
             assert outcomes(execute(plan, archive=archive)) == {
                 "debug/x": (
                     "failed",
-                    f"archived as {archive / 'debug__x'}, but file1.txt: Operation not permitted",
+                    f"archived as {archive / 'debug__x'}, but file1.txt: {IMMUTABLE}",
                 )
             }
             assert len(listing(archive / "debug__x")) == 2
@@ -590,6 +592,6 @@ def test_a_closed_entry_of_a_plain_user_is_neither_trashed_nor_archived(
     path.chmod(0)
     with plain_user():
         assert carried_out(drawn(root, disposal=disposal), tmp_path) == {
-            "debug/x": ("failed", "Permission denied")
+            "debug/x": ("failed", DENIED)
         }
     assert path.is_dir()

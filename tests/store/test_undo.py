@@ -38,6 +38,7 @@ from tests.store.children import in_child, until
 from tests.store.trees import rich, seen
 from tests.support import (
     EVERYTHING,
+    FULL,
     HOUR,
     age,
     identity,
@@ -353,8 +354,8 @@ def test_on_a_full_disk_it_stays(tmp_path: Path) -> None:
         assert outcomes(set_aside(root)) == {
             "debug/x": (
                 "failed",
-                f"cannot be set aside in {undo_area(root)} (No space left on device); clean "
-                "without --undoable",
+                f"cannot be set aside in {undo_area(root)} (No space left on device); "
+                f"{FULL.partition('; ')[2]}, or clean without --undoable",
             )
         }
         assert listing(root / "debug") == ["x", "x/file0.txt"]

@@ -14,6 +14,7 @@ from dataclasses import replace
 from multiprocessing import get_context
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
+from ..errors import reason_of
 from ..store.crew import may_fork, processors
 from ..store.project import MARKERS
 from . import edits, ignored, suppress
@@ -214,7 +215,7 @@ def _examine_file(
             return FileResult(path, skipped="is @generated"), len(raw)
         result = rework(ground.top, path, raw, tree, options, rules)
     except OSError as error:
-        return FileResult(path, problem=f"cannot be read: {error.strerror}"), len(raw)
+        return FileResult(path, problem=f"cannot be read: {reason_of(error)}"), len(raw)
     except Unreadable as error:
         return FileResult(path, problem=str(error)), len(raw)
     except RecursionError:

@@ -8,6 +8,7 @@ import shutil
 import stat
 import tempfile
 
+from ..errors import reason_of
 from .findings import FileResult
 
 
@@ -43,7 +44,7 @@ def replace_file(top: str, result: FileResult) -> str:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(fresh)
     except OSError as error:
-        return f"cannot be written: {error.strerror}"
+        return f"cannot be written: {reason_of(error)}"
     return ""
 
 

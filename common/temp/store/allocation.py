@@ -47,13 +47,6 @@ _CACHEDIR_TAG = (
     "# This directory holds scratch data kept by tempkeep; it can be made again.\n"
     "# For information about cache directory tags, see https://bford.info/cachedir/\n"
 )
-_REMEDIES = {
-    errno.ENOSPC: "free some space, for example with `temp-clean`",
-    errno.EDQUOT: "free some space, for example with `temp-clean`",
-    errno.EROFS: "the filesystem is read-only; mount it writable or work elsewhere",
-    errno.EACCES: "have its owner give you write permission",
-    errno.EPERM: "have its owner give you write permission",
-}
 
 _labels = lru_cache(maxsize=1024)(check_label)
 _categories = lru_cache(maxsize=256)(check_category)
@@ -368,4 +361,4 @@ def _write_new(path: str, text: str) -> None:
 def _refusal(what: str, error: OSError) -> StorageError:
     if isinstance(error, StorageError):
         return error
-    return StorageError.of(what, error, _REMEDIES.get(error.errno or 0, ""))
+    return StorageError.of(what, error)

@@ -29,7 +29,7 @@ from typing import IO, Final, NamedTuple
 from ..core.entry import Entry
 from ..core.layout import PIPELINE, SCRATCH, STORE, Layout, is_inside, read_name
 from ..core.plan import ARCHIVE_FORMATS, ArchiveFormat, Outcome, Step
-from ..errors import Refused, StorageError, TempError, reason_of
+from ..errors import Refused, StorageError, TempError, in_place, reason_of, without_remedy
 from . import at
 from .allocation import layout_of
 from .claim import HoldingArea, NotClaimed
@@ -236,7 +236,7 @@ def _read_manifest(path: Path) -> tuple[Manifest | None, str]:
         values["mode"] = int(said["mode"], 8)
         values["reasons"] = tuple(said["reasons"])
     except OSError as error:
-        return None, f"its manifest cannot be read ({reason_of(error)})"
+        return None, f"its manifest cannot be read ({without_remedy(reason_of(error))})"
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None, "its manifest is damaged"
     return Manifest(**values), ""
@@ -640,12 +640,19 @@ class Deposit:
                 raise NotClaimed("is gone already") from None
             reason = str(error)
             if isinstance(error, OSError) and not isinstance(error, TempError):
-                reason = reason_of(error)
-            raise NotDisposed(
-                f"cannot be archived in {self.archive} ({reason}); choose another "
-                "archive_location, or clean without archiving"
+                # What cannot be read is named as it was opened: by its name alone.
+                named = isinstance(error, PermissionError) and isinstance(error.filename, str)
+                where = error.filename if named and not os.path.isabs(error.filename) else ""
+                reason = in_place(reason_of(error), where)
+            why, semicolon, remedy = reason.partition("; ")
+            what, otherwise = (
+                ("archived", "choose another archive_location, or clean without archiving")
                 if self.until is None
-                else f"cannot be set aside in {self.archive} ({reason}); clean without --undoable"
+                else ("set aside", "clean without --undoable")
+            )
+            raise NotDisposed(
+                f"cannot be {what} in {self.archive} ({why}); "
+                f"{remedy}{semicolon and ', or '}{otherwise}"
             ) from error
 
     def _is_gone(self) -> bool:
@@ -701,7 +708,9 @@ class Deposit:
         """The items of the entry, all of which can be written again elsewhere."""
         for item in self._noting(self._items()):
             if item.kind == "other":
-                raise StorageError(0, f"{item.path or 'it'} can be in no archive")
+                from .tarring import in_no_archive
+
+                raise StorageError(0, in_no_archive(item.path))
             if len(os.fsencode(item.path)) > _LONGEST_PATH:
                 raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
             yield item

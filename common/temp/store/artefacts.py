@@ -164,7 +164,7 @@ def _work_in(artefact: Path) -> str:
                     if item.is_dir(follow_symlinks=False):
                         waiting.append(item.path)
         except OSError as error:
-            return f"{os.path.relpath(directory, artefact)} in it: {error.strerror}"
+            return f"{os.path.relpath(directory, artefact)} in it: {reason_of(error)}"
     return ""
 
 

@@ -17,7 +17,7 @@ from typing import Final
 
 from ..core.layout import BATCH, HELD, HOLDING, STORE, TRANSFER, another_name, is_inside
 from ..errors import StorageError, reason_of
-from . import at
+from . import at, obstacle
 from .lease import check_store, lock_directory, share_directory
 from .listing import holding_places
 from .mounts import MountWatch, mounts_below
@@ -240,7 +240,8 @@ class HoldingArea:
         except FileNotFoundError:
             raise NotClaimed("is gone already") from None
         except OSError as error:
-            raise NotClaimed(f"cannot be moved aside: {reason_of(error)}", failed=True) from error
+            why = obstacle.reason_of(error, name, directory)
+            raise NotClaimed(f"cannot be moved aside: {why}", failed=True) from error
         if (status.st_dev, status.st_ino) != identity:
             # Swapped in the instant before the rename: not what was judged, so it goes back.
             raise NotClaimed(f"was replaced at this moment{claim.put_back()}")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..core.layout import STORE
+from ..errors import reason_of
 from .allocation import make_root
 from .project import user_root
 
@@ -27,16 +28,25 @@ def send_to_trash(path: Path) -> None:
     One entry a call, and one call at a time among all processes of the user: send2trash picks a
     name and then takes it, so two calls with one name would lose an entry. Raises `NotDisposed`.
     """
-    from send2trash import send2trash
-
     try:
+        from send2trash import send2trash
+
         with _one_at_a_time():
             send2trash(str(path))
     except Exception as error:  # it raises OSError, its own kinds, and whatever a desktop's does
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        why, semicolon, remedy = _reason(error).partition("; ")
         raise NotDisposed(
-            f"cannot be trashed ({reason}); delete it without --trash, or free the trash"
+            f"cannot be trashed ({why}); {remedy}{semicolon and ', or '}"
+            "delete it without --trash, or free the trash"
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ImportError):
+        return f"{error}; pip install send2trash"
+    if isinstance(error, OSError) and error.strerror:
+        return reason_of(error)
+    return str(error) or type(error).__name__
 
 
 @contextlib.contextmanager

@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from ..errors import reason_of
+from .. import errors
 from . import at
+from .obstacle import reason_of
 from .walk import DIRECTORY_FLAGS, OPEN_FRAMES
 
 _PASSES: Final = 8
@@ -24,6 +25,8 @@ _PASSES: Final = 8
 
 _NAMES_AT_ONCE: Final = 1000
 """How many subdirectories of one directory are noted before the first of them is entered."""
+
+BUSY: Final = "is being written to; end what writes there, and clean again"
 
 _PULSE: Final = 64
 """After how many files a removal looks up from its work."""
@@ -71,8 +74,10 @@ _LINKS_KEPT: Final = 100_000
 def spell_failures(removed: Removed) -> str:
     """What could not be deleted, and why: the first, and how many more."""
     where, what = removed.failures[0]
-    more = f", and {len(removed.failures) - 1} more" if len(removed.failures) > 1 else ""
-    return f"{where}: {what}{more}" if where else f"{what}{more}"
+    if len(removed.failures) > 1:
+        why, semicolon, remedy = what.partition("; ")
+        what = f"{why}, and {len(removed.failures) - 1} more{semicolon}{remedy}"
+    return f"{where}: {what}" if where else what
 
 
 Part = tuple[int, int]
@@ -165,11 +170,11 @@ class Removal:
                 return False
             if not failures:
                 at.stat(name, dir_fd=parent, follow_symlinks=False)
-                failures.append(("", "is being written to"))
+                failures.append(("", BUSY))
         except FileNotFoundError:
             pass
         except OSError as error:
-            failures.append(("", reason_of(error)))
+            failures.append(("", reason_of(error, name, parent)))
         return True
 
     def empty(self, descriptor: int, part: Part = WHOLE) -> bool:
@@ -236,9 +241,8 @@ class Removal:
         names = [frame.name for frame in self._stack[1:]]
         return "/".join([*names, name] if name else names)
 
-    def _fail(self, name: str, error: OSError | str) -> None:
+    def _fail(self, name: str, reason: str) -> None:
         """Note that `name` in the directory on top of the stack stays, and why."""
-        reason = error if isinstance(error, str) else reason_of(error)
         self.removed.failures.append((self._where(name), reason))
         if self._stack:
             self._stack[-1].left.add(name)
@@ -258,7 +262,7 @@ class Removal:
                 # Swapped for a file or a link since it was listed: then that is what goes.
                 self._unlink(parent, name)
                 return None
-            self._fail(name, error)
+            self._fail(name, reason_of(error, name, parent))
             return None
         status = at.fstat(descriptor)
         if status.st_dev != self._device:
@@ -315,7 +319,7 @@ class Removal:
                     status = item.stat(follow_symlinks=False)
                     at.unlink(name, dir_fd=descriptor)
                 except OSError as error:
-                    self._not_unlinked(name, error)
+                    self._not_unlinked(name, error, descriptor)
                     continue
                 removed.files += 1
                 if status.st_nlink == 1:
@@ -331,7 +335,7 @@ class Removal:
                         return
                     of, which = frame.part
         except OSError as error:
-            self._fail("", error)
+            self._fail("", errors.reason_of(error))
         frame.items = None
         frame.is_read = True
 
@@ -340,7 +344,7 @@ class Removal:
             status = at.stat(name, dir_fd=parent, follow_symlinks=False)
             at.unlink(name, dir_fd=parent)
         except OSError as error:
-            self._not_unlinked(name, error)
+            self._not_unlinked(name, error, parent)
             return
         self.removed.files += 1
         if status.st_nlink == 1:
@@ -352,10 +356,10 @@ class Removal:
         key = (status.st_dev, status.st_ino)
         self.removed.note_link(key, 1, status.st_nlink, status.st_blocks * 512)
 
-    def _not_unlinked(self, name: str, error: OSError) -> None:
+    def _not_unlinked(self, name: str, error: OSError, parent: int) -> None:
         # Gone, or swapped for a directory, which the next pass enters.
         if error.errno not in (errno.ENOENT, errno.EISDIR):
-            self._fail(name, error)
+            self._fail(name, reason_of(error, name, parent))
 
     def _leave(self, parent: int | None) -> None:
         """Remove the emptied top of the stack from the directory above, and go on there."""
@@ -407,7 +411,8 @@ class Removal:
                 self._again(done)
                 return
             if not filled or not done.left:  # otherwise what was left has said why
-                self._fail(done.name, "is being written to" if filled else error)
+                why = BUSY if filled else reason_of(error, done.name, directory)
+                self._fail(done.name, why)
             elif above is not None:
                 above.left.add(done.name)
             return

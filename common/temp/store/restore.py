@@ -351,7 +351,9 @@ def _copy(archive: Path, archived: Archived, area: HoldingArea, directory: int) 
         items = digester.passing(contents_of(archive, archived))
         first = write(items, os.path.join(area.place, _ENTRY))
     except Refused as error:
-        raise Refused(f"{archived.name} is not restored: {error}") from error
+        raise Refused(
+            f"{archived.name} is not restored: {error}; look at it, and unpack it by hand"
+        ) from error
     copied = digest(tree(directory, _ENTRY, afresh=True))
     if copied != digester.digest():
         raise StorageError(0, "the copy differs")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 from ..core.entry import Entry, Inventory, Problem, Use
 from ..core.layout import SCRATCH, Layout, is_inside
 from ..core.retention import WHOLE, Need
-from ..errors import reason_of
+from ..errors import in_place, reason_of, without_remedy
 from . import at
 from .lease import Leases, is_locked
 from .listing import Found, list_leftovers, listing
@@ -321,9 +321,9 @@ def _entry(
     measured = Measured.unpack(looked.measured)
     unreadable: str | None = None
     for where, what in measured.problems:
-        place = f" in {where}" if where else ""
-        unreadable = unreadable or f"{what}{place}"
-        problems.append(Problem(item.path, f"{what}{place}"))
+        problem = in_place(what, where)
+        unreadable = unreadable or without_remedy(problem)
+        problems.append(Problem(item.path, problem))
     label, stamp = layout.read_name(item.path.rpartition("/")[2])
     changed = measured.changed_ns / 1e9
     future = _future_problem(item.path, stamp, changed, measured.changed_in, now)

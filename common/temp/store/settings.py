@@ -17,7 +17,7 @@ from ..core.layout import STORE, check_category, is_inside
 from ..core.plan import ARCHIVE_FORMATS, ArchiveFormat, Disposal
 from ..core.retention import STRATEGIES, Policy
 from ..core.units import DAY, HOUR, read_count, read_number, read_share, read_size, spell_share
-from ..errors import InvalidName, InvalidSettings
+from ..errors import InvalidName, InvalidSettings, reason_of
 from .project import find_monorepo, root_of
 
 PYPROJECT: Final = "pyproject.toml"
@@ -391,7 +391,7 @@ def _read_toml(path: Path, needed: bytes) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
-        raise InvalidSettings(f"{path}: cannot be read: {error.strerror}") from None
+        raise InvalidSettings(f"{path}: cannot be read: {reason_of(error)}") from None
     if needed not in data:
         return {}
     import tomllib
@@ -408,7 +408,7 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise InvalidSettings(f"{path}: cannot be read: {error.strerror}") from None
+        raise InvalidSettings(f"{path}: cannot be read: {reason_of(error)}") from None
     except (ValueError, RecursionError) as error:
         raise InvalidSettings(f"{path}: not valid JSON: {error}") from None
     if not isinstance(loaded, dict):

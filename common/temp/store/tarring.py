@@ -110,7 +110,7 @@ def pack_by_python(form: str, top: str, items: Iterable[Item], file: IO[bytes]) 
         for item in items:
             info = tarfile.TarInfo(f"{top}/{item.path}" if item.path else top)
             if item.kind not in _TYPES:
-                raise StorageError(0, f"{item.path or 'it'} can be in no archive")
+                raise StorageError(0, in_no_archive(item.path))
             info.type = _TYPES[item.kind]
             info.mode = item.mode
             info.size = item.size
@@ -125,6 +125,11 @@ def pack_by_python(form: str, top: str, items: Iterable[Item], file: IO[bytes]) 
             tar.addfile(info, reader)  # type: ignore[arg-type] # all that it asks for
             _forget_members(tar)
         tar.close()
+
+
+def in_no_archive(path: str) -> str:
+    """Why what is at `path` of an entry keeps it from being archived, and what to do."""
+    return f"{path or 'it'} is a socket or a device, which no archive can hold; remove it"
 
 
 def _forget_members(tar: tarfile.TarFile) -> None:

@@ -13,7 +13,7 @@ import stat
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from ..errors import StorageError, reason_of
+from ..errors import StorageError, in_place, reason_of
 from . import at
 
 DIRECTORY_FLAGS: Final = os.O_RDONLY | at.O_DIRECTORY | at.O_NOFOLLOW | getattr(os, "O_CLOEXEC", 0)
@@ -456,5 +456,5 @@ def newest_change(root: int, path: str) -> tuple[float, str]:
     finally:
         at.close(descriptor)
     for where, what in measured.problems:
-        raise StorageError(0, f"{what} in {where}" if where else what)
+        raise StorageError(0, in_place(what, where))
     return measured.changed_ns / 1e9, measured.changed_in
