@@ -34,9 +34,7 @@ REMEDIES: Final[dict[int, str]] = {
 """What to do when the disk says no: one clause each, for whatever was being done."""
 
 OVER_BUDGET: Final = 4
-"""What `temp-check` ends with when there is more scratch than a budget allows. The other exit codes
-are 0 (done, or nothing to do), 1 (some entry failed, or something was found), 2 (a bad argument or
-setting), 3 (refused or declined) and 130 (interrupted)."""
+"""What `temp-check` ends with when there is more scratch than a budget allows."""
 
 
 def reason_of(error: OSError) -> str:
@@ -55,6 +53,18 @@ def in_place(reason: str, where: str) -> str:
 def without_remedy(reason: str) -> str:
     """A `reason_of` without what to do, for where there is no room for it."""
     return reason.partition("; ")[0]
+
+
+EXIT_CODES: Final[dict[int, str]] = {
+    0: "done, or nothing to do",
+    1: "some entry failed or could not be looked at, or something was found",
+    2: "a bad argument or setting; nothing was touched",
+    3: "refused or declined; nothing was done",
+    OVER_BUDGET: "more scratch than a budget allows (`temp-check`)",
+    130: "interrupted (Ctrl-C)",
+    141: "nobody reads the output any more",
+}
+"""How the commands end."""
 
 
 class TempError(Exception):

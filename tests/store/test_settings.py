@@ -18,6 +18,7 @@ from common.temp.store.settings import (
     DEFAULT_ARTEFACTS,
     JSON_KEYS,
     KEYS,
+    Key,
     Settings,
     check_config,
     check_strategy,
@@ -374,10 +375,10 @@ _ALONE = {key: said for key, said in KEYS.items() if key != "low_water"}
 """Those that mean something without another."""
 
 
-def _cases(keys: dict[str, tuple[str, Any]], *, good: bool) -> list[Any]:
+def _cases(keys: dict[str, Key], *, good: bool) -> list[Any]:
     return [
         pytest.param(key, value, id=f"{key}-{value!r}")
-        for key, (_, kind) in keys.items()
+        for key, (_, kind, _) in keys.items()
         for value in _VALUES[kind][0 if good else 1]
     ]
 

@@ -23,6 +23,16 @@ from .project import find_monorepo, root_of
 PYPROJECT: Final = "pyproject.toml"
 CONFIG_JSON: Final = "cleanup_config.json"
 ENV_PREFIX: Final = "TEMPKEEP_"
+ENVIRONMENT: Final[dict[str, str]] = {
+    f"{ENV_PREFIX}<KEY>": "a key: `TEMPKEEP_MAX_AGE_HOURS=24`; the parts of a list by commas",
+    "TMPDIR": "where `auto_cleanup_dir` and its like make what they make",
+    "PYTEST_KEEP_TEMPS": "`1` keeps what `pytest_temp_dirs` makes, and prints where",
+    "NO_COLOR": "no colours, if it is set",
+    "CI": "no colours and no progress, if it is set",
+    "GITHUB_ACTIONS": "`true` makes annotations of problems",
+    "GITHUB_STEP_SUMMARY": "the file to which a summary is added, in a workflow of GitHub",
+}
+"""The variables that are heeded, for the README."""
 
 _Kind: TypeAlias = Literal[
     "strategy",
@@ -41,43 +51,54 @@ _Kind: TypeAlias = Literal[
     "format",
 ]
 
-KEYS: Final[dict[str, tuple[str, _Kind]]] = {
-    "strategy": ("strategy", "strategy"),
-    "max_age_hours": ("max_age", "hours"),
-    "max_count": ("max_count", "count"),
-    "max_total_size": ("max_total_size", "size"),
-    "min_free_space": ("min_free_space", "size"),
-    "high_water": ("high_water", "share"),
-    "low_water": ("low_water", "share"),
-    "keep_last": ("keep_last", "count"),
-    "keep_within_hours": ("keep_within", "hours"),
-    "exclude": ("exclude", "texts"),
-    "dry_run": ("dry_run", "flag"),
-    "archive": ("archive", "flag"),
-    "archive_location": ("archive_location", "path"),
-    "archive_format": ("archive_format", "format"),
-    "undo_hours": ("undo_for", "hours"),
-    "roots": ("roots", "paths"),
-    "projects": ("projects", "globs"),
-    "artefacts": ("artefacts", "texts"),
-    "workers": ("workers", "count"),
+
+class Key(NamedTuple):
+    """A key of the settings: the field of `Settings` that it sets, of what kind its value is, and
+    what it means. The reference in the README is made of these, by `python3 -m tests.reference`.
+    """
+
+    field: str
+    kind: _Kind
+    means: str
+
+
+KEYS: Final[dict[str, Key]] = {
+    "strategy": Key("strategy", "strategy", "a named policy, whose numbers the keys below replace"),
+    "max_age_hours": Key("max_age", "hours", "max age: what has not changed for so long goes"),
+    "max_count": Key("max_count", "count", "max count of each name in a category"),
+    "max_total_size": Key("max_total_size", "size", "max total size of all that stays"),
+    "min_free_space": Key("min_free_space", "size", "min free space on the disk of the root"),
+    "high_water": Key("high_water", "share", "above so much used of the disk entries go"),
+    "low_water": Key("low_water", "share", "until less than this is used"),
+    "keep_last": Key("keep_last", "count", "keep last: the newest so many of each name stay"),
+    "keep_within_hours": Key("keep_within", "hours", "keep within: what changed lately stays"),
+    "exclude": Key("exclude", "texts", "shell globs of names, categories, `category/name`: stay"),
+    "dry_run": Key("dry_run", "flag", "cleaning only says what it would do, but for `--force`"),
+    "archive": Key("archive", "flag", "what goes is archived"),
+    "archive_location": Key("archive_location", "path", "where to; else `.tmp-archive`"),
+    "archive_format": Key("archive_format", "format", "as what"),
+    "undo_hours": Key("undo_for", "hours", "for how long `temp-clean --undoable` can be undone"),
+    "roots": Key("roots", "paths", "of jobs, files or runs: listed and cleaned, too"),
+    "projects": Key("projects", "globs", "the monorepo's projects, beside uv's workspace members"),
+    "artefacts": Key("artefacts", "texts", "globs of what `inv clean` removes"),
+    "workers": Key("workers", "count", "processes that scan and delete; 0: as many as serve"),
 }
 """The keys of `[tool.tempkeep]` and, in capitals after `TEMPKEEP_`, of the environment."""
 
-JSON_KEYS: Final[dict[str, tuple[str, _Kind]]] = {
-    "strategy": ("strategy", "strategy"),
-    "max_age_days": ("max_age", "days"),
-    "max_runs_to_keep": ("max_count", "count"),
-    "archive_before_delete": ("archive", "flag"),
-    "archive_location": ("archive_location", "path"),
-    "archive_format": ("archive_format", "format"),
-    "dry_run": ("dry_run", "flag"),
-    "exclude_patterns": ("exclude", "texts"),
-    "min_free_space_gb": ("min_free_space", "gb"),
+JSON_KEYS: Final[dict[str, Key]] = {
+    "strategy": KEYS["strategy"],
+    "max_age_days": Key("max_age", "days", "in days"),
+    "max_runs_to_keep": Key("max_count", "count", ""),
+    "archive_before_delete": Key("archive", "flag", ""),
+    "archive_location": KEYS["archive_location"],
+    "archive_format": KEYS["archive_format"],
+    "dry_run": KEYS["dry_run"],
+    "exclude_patterns": Key("exclude", "texts", ""),
+    "min_free_space_gb": Key("min_free_space", "gb", "in GiB"),
 }
-"""The keys of `cleanup_config.json`."""
+"""The keys of `cleanup_config.json`; what they mean is said above, but for another unit."""
 
-CATEGORY_KEYS: Final[dict[str, tuple[str, _Kind]]] = {
+CATEGORY_KEYS: Final[dict[str, Key]] = {
     **{
         key: KEYS[key]
         for key in (
@@ -90,7 +111,7 @@ CATEGORY_KEYS: Final[dict[str, tuple[str, _Kind]]] = {
             "exclude",
         )
     },
-    "cost": ("cost", "number"),
+    "cost": Key("cost", "number", "where space is wanted, those of smaller cost go first; else 1"),
 }
 """The keys that `[tool.tempkeep.category.<name>]` may have."""
 
@@ -421,7 +442,7 @@ def _read_json(path: Path) -> dict[str, Any] | None:
 
 def _layer(
     said: Mapping[str, object],
-    keys: Mapping[str, tuple[str, _Kind]],
+    keys: Mapping[str, Key],
     where: str,
     spell: Callable[[str], str] = str,
 ) -> _Layer:
@@ -432,7 +453,7 @@ def _layer(
                 f"{where}: {_shown(spell(key))} is not a key; "
                 f"expected one of {', '.join(map(spell, keys))}"
             )
-        name, kind = keys[key]
+        name, kind, _ = keys[key]
         layer[name] = _value(value, kind, f"{where}: {spell(key)}")
     return layer
 

@@ -1,0 +1,117 @@
+"""The parts of the README that are made of the code: `python3 -m tests.reference` renews them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from textwrap import fill
+from typing import Final
+
+from common.temp.core.plan import ARCHIVE_FORMATS
+from common.temp.core.retention import STRATEGIES
+from common.temp.core.units import HOUR, spell_duration
+from common.temp.errors import EXIT_CODES
+from common.temp.store.settings import (
+    CATEGORY_KEYS,
+    ENVIRONMENT,
+    JSON_KEYS,
+    KEYS,
+    Settings,
+)
+from tests.support import REPOSITORY
+
+README = REPOSITORY / "README.md"
+
+VALUES: Final[dict[str, str]] = {
+    "strategy": "a strategy",
+    "hours": "a number of hours",
+    "count": "a whole number",
+    "size": 'a size: `"20GiB"`, `"500MB"`',
+    "share": 'a percentage: `"85%"`',
+    "number": "a number",
+    "flag": "`true`, `false`",
+    "path": "a directory",
+    "paths": "a list of directories",
+    "texts": "a list of globs",
+    "globs": "a list of globs",
+    "format": ", ".join(f'`"{name}"`' for name in ARCHIVE_FORMATS),
+}
+"""How the value of each kind of key is written in `[tool.tempkeep]`."""
+
+
+def settings() -> str:
+    """The table of all keys."""
+    rows = [("key", "value", "default", "means", "in `cleanup_config.json`")]
+    for key, (field, kind, means) in KEYS.items():
+        elsewhere = ", ".join(
+            f"`{name}`{f', {other.means}' if other.kind != kind else ''}"
+            for name, other in JSON_KEYS.items()
+            if other.field == field
+        )
+        rows.append((f"`{key}`", VALUES[kind], _default(field, kind), means, elsewhere))
+    for key in sorted(CATEGORY_KEYS.keys() - KEYS.keys()):
+        _, kind, means = CATEGORY_KEYS[key]
+        rows.append((f"`{key}`", VALUES[kind], "", f"of a category alone: {means}", ""))
+    lines = [f"| {' | '.join(row)} |".replace("|  |", "| |") for row in rows]
+    lines.insert(1, "|---" * len(rows[0]) + "|")
+    keys = ", ".join(f"`{key}`" for key in CATEGORY_KEYS)
+    categories = f"A table `[tool.tempkeep.category.<name>]` may have {keys}."
+    return "\n".join([*lines, "", fill(categories, 100, break_on_hyphens=False)])
+
+
+def _default(field: str, kind: str) -> str:
+    default = Settings._field_defaults[field]
+    if default is None or default == ():
+        return ""
+    if kind == "hours":
+        default = round(default / HOUR)
+    return f"`{json.dumps(default)}`"
+
+
+def strategies() -> str:
+    """The table of the strategies."""
+    rows = ["| strategy | newest kept of each name | kept for |", "|---|---|---|"]
+    for name, policy in STRATEGIES.items():
+        age = spell_duration(policy.max_age or 0).replace(" d", " days")
+        then = "; what goes is moved to `.tmp-archive`" if name == "archive" else ""
+        rows.append(f"| {name} | {policy.max_count} | {age}{then} |")
+    return "\n".join(rows)
+
+
+def exit_codes() -> str:
+    """The table of the exit codes."""
+    rows = [f"| {code} | {means} |" for code, means in EXIT_CODES.items()]
+    return "\n".join(["| exit code | |", "|---|---|", *rows])
+
+
+def environment() -> str:
+    """The table of the variables."""
+    rows = [f"| `{name}` | {means} |" for name, means in ENVIRONMENT.items()]
+    return "\n".join(["| variable | |", "|---|---|", *rows])
+
+
+PARTS: Final[dict[str, Callable[[], str]]] = {
+    "settings": settings,
+    "strategies": strategies,
+    "exit codes": exit_codes,
+    "environment": environment,
+}
+
+
+def renewed(text: str) -> str:
+    """`text` with what stands between each pair of marks made anew."""
+    for name, make in PARTS.items():
+        begin, end = f"<!-- {name}: python3 -m tests.reference -->", f"<!-- end of {name} -->"
+        text, found = re.subn(
+            f"(?<={re.escape(begin)}\n).*?(?={re.escape(end)})",
+            lambda _, make=make: f"\n{make()}\n\n",  # type: ignore[misc]
+            text,
+            flags=re.DOTALL,
+        )
+        assert found == 1, f"README.md: the marks of {name!r} are gone"
+    return text
+
+
+if __name__ == "__main__":
+    README.write_text(renewed(README.read_text(encoding="utf-8")), encoding="utf-8")

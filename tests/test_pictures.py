@@ -1,0 +1,60 @@
+"""The pictures of the README show what the commands print today, and are small."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from tests import pictures
+from tests.support import REPOSITORY
+
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+NAMED = re.findall(r"docs/[\w.-]+", README)
+
+
+def shape(lines: list[str]) -> list[str]:
+    """`lines` without what differs from run to run: numbers, sizes, bars, and the order."""
+    told = []
+    for line in lines:
+        text = re.sub(r"\x1b\[[0-9;]*m|[▏▎▍▌▋▊▉█]+", " ", line)
+        text = re.sub(r"[KMG]iB", "iB", re.sub(r"[\d.]+", "0", text))
+        # Where a line is cut hangs on the width of what stands before.
+        text = re.sub("(expired|within limits): .*", r"\1", re.sub("-+", "-", text))
+        told.append(" ".join(text.split()))
+    return sorted(filter(None, told))
+
+
+def drawn() -> list[str]:
+    """The lines of the picture of the terminal."""
+    tree = ElementTree.parse(pictures.DOCS / "terminal.svg")
+    rows = tree.getroot().findall("{*}text")
+    return [" ".join(span.text or "" for span in row.findall("{*}tspan")) for row in rows]
+
+
+def test_there_are_a_terminal_and_a_page_in_light_and_dark() -> None:
+    assert set(NAMED) == {"docs/terminal.svg", "docs/page.png", "docs/page-dark.png"}
+    assert {path.name for path in pictures.DOCS.iterdir()} >= {Path(name).name for name in NAMED}
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMED)))
+def test_a_picture_is_smaller_than_150_kb(name: str) -> None:
+    assert 2_000 < (REPOSITORY / name).stat().st_size < 150_000
+
+
+def test_the_terminal_looks_well_in_light_and_dark() -> None:
+    text = (pictures.DOCS / "terminal.svg").read_text(encoding="utf-8")
+    light, dark = text.partition("@media (prefers-color-scheme: dark)")[::2]
+    colours = [re.findall(r"(\.\w+) \{ fill: (#\w+)", part) for part in (light, dark)]
+    assert (
+        {name for name, _ in colours[0]} >= {name for name, _ in colours[1]} > {".red", ".yellow"}
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a terminal and fallocate of Linux")
+def test_the_terminal_shows_what_is_printed_today() -> None:
+    with pictures.scene(4096) as project:
+        assert shape(pictures.session(project)) == shape(drawn())

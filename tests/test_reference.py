@@ -1,0 +1,71 @@
+"""What the README says of settings, exit codes and variables is what the code has."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from common.temp import errors
+from common.temp.core.retention import Policy
+from common.temp.errors import EXIT_CODES, TempError
+from common.temp.store.settings import CATEGORY_KEYS, ENVIRONMENT, JSON_KEYS, KEYS, Settings
+from tests.reference import PARTS, README, VALUES, renewed
+from tests.support import REPOSITORY
+
+SOURCES = [path.read_text(encoding="utf-8") for path in (REPOSITORY / "common").rglob("*.py")]
+NOT_OURS = {"COMPUTERNAME", "PYTEST_CURRENT_TEST", "TERM", "USERNAME", "XDG_CONFIG_HOME"}
+"""Variables that are looked at for what others mean by them."""
+
+
+def test_the_readme_is_what_is_made_of_the_code() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert text == renewed(text), "renew it: python3 -m tests.reference"
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_a_part_that_was_changed_by_hand_is_made_anew(name: str) -> None:
+    text = README.read_text(encoding="utf-8")
+    made = PARTS[name]()
+    assert renewed(text.replace(made, "by hand")) == text
+
+
+def test_a_part_whose_marks_are_gone_is_an_error() -> None:
+    with pytest.raises(AssertionError, match="the marks of 'settings' are gone"):
+        renewed("# tempkeep\n")
+
+
+@pytest.mark.parametrize("key", {**KEYS, **CATEGORY_KEYS})
+def test_every_key_sets_a_field_and_says_what_it_means_and_how_it_is_written(key: str) -> None:
+    field, kind, means = {**KEYS, **CATEGORY_KEYS}[key]
+    assert field in Settings._fields if key in KEYS else field in Policy._fields
+    assert kind in VALUES
+    assert 0 < len(means) < 80
+    assert f"\n| `{key}` | " in PARTS["settings"]()
+
+
+@pytest.mark.parametrize("key", JSON_KEYS)
+def test_every_key_of_the_json_file_stands_beside_the_one_that_it_is(key: str) -> None:
+    rows = [line for line in PARTS["settings"]().splitlines() if line.startswith("| `")]
+    (row,) = (row for row in rows if f"`{key}`" in row.split("|")[5])
+    (name,) = (name for name, other in KEYS.items() if other.field == JSON_KEYS[key].field)
+    assert row.startswith(f"| `{name}` |")
+
+
+def test_every_error_ends_with_a_code_that_is_told() -> None:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    codes = {kind.exit_code for kind in kinds if issubclass(kind, TempError)}
+    assert codes == {1, 2, 3}
+    assert codes < EXIT_CODES.keys()
+
+
+def test_every_code_that_a_task_ends_with_is_told() -> None:
+    codes = {int(code) for text in SOURCES for code in re.findall(r"Exit\([^)]*code=(\d+)", text)}
+    assert {130, 141} <= codes <= EXIT_CODES.keys()
+
+
+def test_every_variable_that_is_heeded_is_told() -> None:
+    read = r"environ(?:\.get\(|\[)\"(\w+)\""
+    heeded = {name for text in SOURCES for name in re.findall(read, text)}
+    assert heeded - NOT_OURS <= ENVIRONMENT.keys()
+    assert {"PYTEST_KEEP_TEMPS", "GITHUB_STEP_SUMMARY"} <= heeded
