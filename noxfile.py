@@ -19,9 +19,11 @@ SAME_ON_ALL = [
     "report/test_html.py",
     "store",
     "test_asking.py",
+    "test_failure_messages.py",
     "test_leaks.py",
     "test_must_hold.py",
     "test_packaging.py",
+    "test_pictures.py",
     "test_pytest_plugin.py",
     "test_tasks_clean.py",
 ]

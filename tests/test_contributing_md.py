@@ -1,0 +1,65 @@
+"""What CONTRIBUTING.md names is there, and what it says to type can be typed."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tests.support import REPOSITORY, run
+
+TEXT = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
+SPANS = sorted(set(re.findall(r"`([^`\n]+)`", TEXT)))
+PATHS = [span for span in SPANS if re.fullmatch(r"(common|tests|projects)\b[\w/.]*", span)]
+LINES = [line.partition("#")[0].strip() for line in re.findall(r"^    (.+)$", TEXT, re.MULTILINE)]
+COMMANDS = sorted({part.strip() for line in LINES for part in line.split("&&")})
+CODE = "\n".join(path.read_text(encoding="utf-8") for path in (REPOSITORY / "common").rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_path_that_is_named_is_there(path: str) -> None:
+    assert (REPOSITORY / path).exists()
+
+
+@pytest.mark.parametrize("name", ["RULES", "_MODULES", "Layout", "Disposal", "_take", "NotDisposed",
+                                  "Settings", "KEYS", "EXIT_CODES", "ENVIRONMENT", "reason_of",
+                                  "REMEDIES", "EXPLAIN"])  # fmt: skip
+def test_a_name_that_one_is_sent_to_is_there(name: str) -> None:
+    assert name in SPANS
+    assert re.search(rf"^ *(?:class |def )?{name}\b", CODE, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_is_to_be_typed_is_there(command: str) -> None:
+    program, *arguments = command.split()
+    if program == ".":
+        assert arguments == [".venv/bin/activate"]
+    elif program == "python3":
+        assert arguments[0] == "-m"
+        assert find_spec(arguments[1])
+        files = [name for name in arguments if name.startswith("tests/")]
+        assert all((REPOSITORY / name).is_file() for name in files)
+    elif program.startswith("."):
+        assert os.access(REPOSITORY / program, os.X_OK)
+    else:
+        extras = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+        package = {"lint-imports": "import-linter"}.get(program, program)
+        assert f'"{package}>=' in extras
+
+
+def test_a_part_of_a_file_of_tests_can_be_run_as_is_said(tmp_path: Path) -> None:
+    (line,) = (line for line in COMMANDS if " -k " in line)
+    command = [sys.executable, *line.split()[1:], "--collect-only", "-q", "-p", "no:cacheprovider"]
+    done = run(command, cwd=REPOSITORY)
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"(\d+)/\d+ tests collected", done.stdout)
+
+
+@pytest.mark.parametrize("module", ["tests.benchmarks"])
+def test_the_help_of_a_module_is_printed(module: str) -> None:
+    done = run([sys.executable, "-m", module, "--help"], cwd=REPOSITORY)
+    assert (done.returncode, "usage" in done.stdout) == (0, True)
