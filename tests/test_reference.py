@@ -14,6 +14,7 @@ from tests.reference import PARTS, README, VALUES, renewed
 from tests.support import REPOSITORY
 
 SOURCES = [path.read_text(encoding="utf-8") for path in (REPOSITORY / "common").rglob("*.py")]
+EVERY = KEYS | CATEGORY_KEYS
 NOT_OURS = {"COMPUTERNAME", "PYTEST_CURRENT_TEST", "TERM", "USERNAME", "XDG_CONFIG_HOME"}
 """Variables that are looked at for what others mean by them."""
 
@@ -35,9 +36,9 @@ def test_a_part_whose_marks_are_gone_is_an_error() -> None:
         renewed("# tempkeep\n")
 
 
-@pytest.mark.parametrize("key", {**KEYS, **CATEGORY_KEYS})
+@pytest.mark.parametrize("key", EVERY)
 def test_every_key_sets_a_field_and_says_what_it_means_and_how_it_is_written(key: str) -> None:
-    field, kind, means = {**KEYS, **CATEGORY_KEYS}[key]
+    field, kind, means = EVERY[key]
     assert field in Settings._fields if key in KEYS else field in Policy._fields
     assert kind in VALUES
     assert 0 < len(means) < 80
