@@ -245,7 +245,7 @@ def test_a_project_that_cannot_be_written_to_fails_those_that_ask_and_says_why(
     finally:
         tested.path.chmod(0o755)
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["cannot make */.tmp: Permission denied; have its owner give*"])
+    result.stdout.fnmatch_lines(["cannot make */.tmp: Permission denied; change its permissions*"])
     assert "Traceback" not in result.stdout.str()
 
 

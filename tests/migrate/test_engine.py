@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ import pytest
 from common.temp.migrate import engine
 from common.temp.migrate.engine import Options, examine
 from common.temp.migrate.files import Ground, find_grounds
-from common.temp.migrate.findings import FileResult
+from common.temp.migrate.findings import FileResult, Finding, Import
+from common.temp.migrate.module import Module
+from common.temp.migrate.rules import Rule, all_rules
 from common.temp.migrate.tree import Tree
 from tests.migrate.trees import DONE, LEFT, SITE, examined, write
 from tests.store.children import in_child
@@ -155,6 +158,37 @@ def test_a_rule_that_fails_on_a_file_is_a_problem_of_that_file(
     assert "LookupError" in results[0].problem
     assert results[0].after is None
     assert results[1].after is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("def (", "would not compile after the rewrite ("),
+        ("temp_working_dir()", "the rewrite would use temp_working_dir for something else"),
+    ],
+)
+def test_a_rewrite_that_would_not_be_right_is_left_with_the_reason(
+    top: Path, monkeypatch: pytest.MonkeyPatch, text: str, why: str
+) -> None:
+    """As by a rule with a mistake in it."""
+    mistaken = "def outer(temp_working_dir):\n    import tempfile\n    x = tempfile.mktemp()\n"
+    write(top, {"a.py": mistaken, "b.py": SITE})
+
+    def find(module: Module) -> Iterator[Finding]:
+        for call, _ in module.calls:
+            finding = module.finding("TK107", call, "is found")
+            wanted = Import("common.temp", "temp_working_dir", finding.site)
+            yield finding.fixed("safe", [module.replacing(call, text)], [wanted])
+
+    rule = Rule("TK107", "", "safe", "", (b"mktemp",), find)
+    monkeypatch.setattr(engine, "all_rules", lambda: (rule, *all_rules()))
+    first, second = examined(top)
+
+    assert (first.problem, first.after) == ("", None)
+    (left,) = first.findings
+    assert left.status == "left"
+    assert left.message.startswith(f"is found: {why}")
+    assert second.after is not None
 
 
 def test_files_that_say_nothing_of_it_are_not_parsed(top: Path) -> None:

@@ -16,6 +16,12 @@ def top(tmp_path: Path) -> Path:
     return tmp_path / "tree"
 
 
+def selected(path: Path) -> list[str]:
+    """The Python files that a run over `path` looks at."""
+    (ground,) = find_grounds([str(path)])
+    return [name for name in ground.selected if name.endswith(".py")]
+
+
 def test_files_that_git_knows_and_files_that_it_would_add_are_looked_at(top: Path) -> None:
     committed(top, {"a.py": SITE, "lib/b.py": SITE})
     write(top, {"new.py": SITE})
@@ -37,6 +43,24 @@ def test_files_that_are_named_although_git_ignores_them_are(top: Path) -> None:
     (ground,) = find_grounds([str(top / "build")])
 
     assert (ground.selected, ground.git) == (("a.py",), False)
+
+
+@pytest.mark.parametrize("word", ["linguist-generated", "linguist-vendored=true"])
+def test_files_that_the_attributes_of_git_call_foreign_are_not(top: Path, word: str) -> None:
+    attributes = f"cases/** {word}\ncases/ours.py -{word.partition('=')[0]}\n"
+    files = dict.fromkeys(["a.py", "cases/b.py", "cases/deep/c.py", "cases/ours.py"], SITE)
+    committed(top, {".gitattributes": attributes, **files})
+
+    assert selected(top) == ["a.py", "cases/ours.py"]
+    assert selected(top / "cases") == ["cases/ours.py"]
+
+
+def test_a_file_that_is_named_is_looked_at_although_the_attributes_call_it_foreign(
+    top: Path,
+) -> None:
+    committed(top, {".gitattributes": "* linguist-generated\n", "a.py": SITE, "b.py": SITE})
+
+    assert selected(top / "a.py") == ["a.py"]
 
 
 def test_submodules_are_not(top: Path, tmp_path: Path) -> None:

@@ -24,6 +24,10 @@ class NoRoom(Exception):
     """A rewrite that would be right but for the way in which the file is written."""
 
 
+class Unsound(Exception):
+    """A rewrite that the last look at it shows not to be right, and why."""
+
+
 def compatible(findings: Iterable[Finding]) -> list[Finding]:
     """Of `findings` as many, in their order, as do not edit the same bytes."""
     chosen: list[Finding] = []
@@ -48,8 +52,8 @@ def rewrite(
     """The text of `source` after the edits of `findings`, and all edits that were made.
 
     `may_drop` says of an import that is used no more whether it may go. Raises `NoRoom` where an
-    import has no place, `Unreadable` where what came out would not be sound; nothing is to be
-    changed then.
+    import has no place, `Unsound` where what came out would not be, `Unreadable` where the file was
+    not before; nothing is to be changed then.
     """
     edits = [edit for finding in findings for edit in finding.edits]
     dropped = _unused(source, scopes, edits, may_drop)
@@ -88,7 +92,10 @@ def origin(position: int, edits: Iterable[Edit]) -> int:
 
 
 def _check(source: Source, data: bytes, wanted: Iterable[Import]) -> None:
-    """Raises `Unreadable` unless `data` compiles, with the new names meaning what they should."""
+    """Raises `Unsound` unless `data` compiles, with the new names meaning what they should.
+
+    Raises `Unreadable` if `source` itself does not compile.
+    """
     text = data.decode()
     try:
         with warnings.catch_warnings():
@@ -102,15 +109,13 @@ def _check(source: Source, data: bytes, wanted: Iterable[Import]) -> None:
             compile(text, "<after>", "exec", dont_inherit=True)
             scopes = Scopes(ast.parse(text))
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise Unreadable(f"would not compile after the rewrite ({error}); left as it is") from error
+        raise Unsound(f"would not compile after the rewrite ({error})") from error
     for want in wanted:
         for node in scopes.nodes(ast.Name):
             if node.id == want.bound and isinstance(node.ctx, ast.Load):
                 meaning = scopes.meaning(node)
                 if meaning.dotted != f"{want.module}.{want.name}":
-                    raise Unreadable(
-                        f"would use {want.bound} for something else in the rewrite; left as it is"
-                    )
+                    raise Unsound(f"the rewrite would use {want.bound} for something else")
 
 
 # -- imports that are used no more ----------------------------------------------------------------

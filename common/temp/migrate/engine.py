@@ -276,7 +276,7 @@ def rework(
             try:
                 data, done = edits.rewrite(source, module.scopes, chosen, _may_drop(module))
                 after = source.encode(data)
-            except edits.NoRoom as error:
+            except (edits.NoRoom, edits.Unsound) as error:
                 found = [f.left(f"{f.message}: {error}") if f in chosen else f for f in found]
                 chosen = []
             except Unreadable as error:

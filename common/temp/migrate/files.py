@@ -69,11 +69,13 @@ def find_grounds(paths: Sequence[str]) -> list[Ground]:
         files = tuple(sorted(_kept(top, listed) | (named & _kept(top, named, named=True))))
         prefixes = [_below(os.path.relpath(one, top)) for one in wholes if os.path.isdir(one)]
         ours = _packages(files)
+        foreign = _foreign(top, files) - named if git else frozenset()
         selected = tuple(
             path
             for path in files
             if (path in named or path.startswith(tuple(prefixes)))
             and not path.startswith(ours)
+            and path not in foreign
             and os.path.join(top, path) not in taken
         )
         taken |= {os.path.join(top, path) for path in selected}
@@ -147,6 +149,15 @@ def _packages(files: Sequence[str]) -> tuple[str, ...]:
     )
 
 
+def _foreign(top: str, files: Sequence[str]) -> frozenset[str]:
+    """Those of `files` that `.gitattributes` calls generated, or taken from elsewhere."""
+    names = b"".join(os.fsencode(path) + b"\0" for path in files)
+    said = _git(top, "check-attr", "-z", "--stdin", *_FOREIGN, stdin=names).split(b"\0")
+    told = zip(said[::3], said[2::3], strict=False)
+    return frozenset(os.fsdecode(path) for path, value in told if value in (b"set", b"true"))
+
+
+_FOREIGN: Final = ("linguist-generated", "linguist-vendored")
 _OWN: Final = ("contexts.py", "legacy.py", "manager.py")
 
 
@@ -198,10 +209,10 @@ def ignoring(top: str, path: str) -> bool:
     return asked.returncode == 0 and source.endswith(".gitignore") and not os.path.isabs(source)
 
 
-def _git(directory: str, *arguments: str) -> bytes:
+def _git(directory: str, *arguments: str, stdin: bytes = b"") -> bytes:
     remedy = f"make `git status` work in {directory} first"
     try:
-        asked = _ask_git(directory, *arguments)
+        asked = _ask_git(directory, *arguments, stdin=stdin)
     except OSError as error:
         raise Refused(f"cannot run git ({error.strerror}); {remedy}") from error
     if asked.returncode:
@@ -210,7 +221,9 @@ def _git(directory: str, *arguments: str) -> bytes:
     return asked.stdout
 
 
-def _ask_git(directory: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+def _ask_git(
+    directory: str, *arguments: str, stdin: bytes = b""
+) -> subprocess.CompletedProcess[bytes]:
     # What a git hook hands down speaks of the repository of the hook, which may be another one.
     environment = {
         name: said
@@ -222,6 +235,7 @@ def _ask_git(directory: str, *arguments: str) -> subprocess.CompletedProcess[byt
         ["git", *arguments],  # noqa: S607
         cwd=directory,
         env=environment,
+        input=stdin,
         capture_output=True,
         check=False,
     )
