@@ -14,7 +14,7 @@ from tests.support import REPOSITORY, run
 
 TEXT = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
 SPANS = sorted(set(re.findall(r"`([^`\n]+)`", TEXT)))
-PATHS = [span for span in SPANS if re.fullmatch(r"(common|tests|projects)\b[\w/.]*", span)]
+PATHS = [span for span in SPANS if re.fullmatch(r"(common|docs|tests|projects)\b[\w/.]*", span)]
 LINES = [line.partition("#")[0].strip() for line in re.findall(r"^    (.+)$", TEXT, re.MULTILINE)]
 COMMANDS = sorted({part.strip() for line in LINES for part in line.split("&&")})
 CODE = "\n".join(path.read_text(encoding="utf-8") for path in (REPOSITORY / "common").rglob("*.py"))

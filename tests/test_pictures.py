@@ -13,7 +13,7 @@ from tests import pictures
 from tests.support import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-NAMED = re.findall(r"docs/[\w.-]+", README)
+NAMED = re.findall(r"docs/[\w-]+\.(?:svg|png)", README)
 
 
 def shape(lines: list[str]) -> list[str]:

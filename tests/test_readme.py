@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from common.temp.migrate.rules import by_code
 from tests.support import REPOSITORY, run
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -27,6 +28,13 @@ def test_each_lifecycle_has_a_block_of_about_ten_lines() -> None:
     assert all(len(block.splitlines()) <= 14 for block in blocks)
 
 
+@pytest.mark.parametrize("code", by_code())
+def test_every_rule_of_temp_migrate_has_its_row(code: str) -> None:
+    text = (REPOSITORY / "docs" / "migrating.md").read_text(encoding="utf-8")
+    assert text.count(f"\n| {code} | ") == 1
+
+
 def test_every_file_and_folder_that_is_named_is_there() -> None:
     named = re.findall(r"`((?:projects|tests|common)/[\w./]+)`", README)
+    named += re.findall(r"\]\(([\w./]+)(?:#[\w-]+)?\)", README)
     assert {name for name in named if not (REPOSITORY / name).exists()} == set()
