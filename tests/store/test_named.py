@@ -503,7 +503,7 @@ STORE_NAMES = sorted(["holding", "layout", "owners"])
 
 def test_the_root_and_its_store_stay_when_all_is_empty(base: Path) -> None:
     remove_empty(base, FILES, nothing)
-    assert sorted(os.listdir(base / ".tempkeep")) == STORE_NAMES
+    assert sorted(os.listdir(base / ".tempkeep")) == [".gitignore", *STORE_NAMES]
 
 
 def test_an_empty_directory_that_is_spared_or_locked_stays(base: Path) -> None:
