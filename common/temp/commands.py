@@ -171,9 +171,9 @@ def status(
             blocks.append(f"{text.counted(empty, 'project', 'projects')} without entries")
         said = "\n\n".join(blocks)
     if file is not None:
-        from .store.planfile import write_whole
+        from .store.planfile import write_named
 
-        write_whole(Path(file), f"{said}\n", "choose another --output")
+        write_named(Path(file), f"{said}\n", "choose another --output")
     else:
         print(said, end="\n" if said else "")
     return max(code, _print_problems(problems))

@@ -6,8 +6,10 @@ import html
 import os
 import random
 import re
+import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +19,7 @@ import pytest
 from common.temp.core.entry import Entry, Inventory, Problem, Use
 from common.temp.core.retention import Policy, judge
 from common.temp.report.html import Shown, page
-from tests.support import DAY, HOUR, NOW, entry, inv, make_entry, status
+from tests.support import DAY, HOUR, NOW, entry, inv, make_entry, run, status
 
 NASTY = "</script><script>alert(1)</script>\"'&<b>\n\x1b[31m" + os.fsdecode(b"\xff")
 
@@ -231,3 +233,43 @@ def test_a_report_that_cannot_be_written_is_one_line(project: Path) -> None:
     assert done.stderr == (
         "error: cannot write missing/r.html: No such file or directory; choose another --output\n"
     )
+
+
+@pytest.mark.parametrize("named", [".", "", "/"])
+def test_a_report_that_is_to_be_a_directory_is_one_line(project: Path, named: str) -> None:
+    done = inv("temp-status", "--output", named, cwd=project)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"error: cannot write {named or '.'}: Is a directory; choose another --output\n"
+    )
+
+
+def test_a_report_to_a_link_is_written_where_that_leads(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "real.html").write_text("old")
+    (project / "r.html").symlink_to(tmp_path / "real.html")
+    inv("temp-status", "--output", "r.html", cwd=project)
+    assert (project / "r.html").is_symlink()
+    assert "no entries" in (tmp_path / "real.html").read_text()
+
+
+def test_a_report_to_a_pipe_goes_through_it(project: Path) -> None:
+    os.mkfifo(project / "pipe")
+    reader = os.open(project / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        done = inv("temp-status", "--output", "pipe", cwd=project)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        assert b"no entries" in os.read(reader, 65536)
+    finally:
+        os.close(reader)
+    assert (project / "pipe").is_fifo()
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="needs /proc")
+def test_a_report_to_what_the_shell_appends_to_leaves_what_was_there(project: Path) -> None:
+    (project / "log").write_text("before\n")
+    # Never by /dev/stdout, which root would lose where this fails; in here nobody can make a file.
+    command = f"{shlex.quote(sys.executable)} -m invoke temp-status --output /proc/self/fd/1 >>log"
+    assert run(["sh", "-c", command], cwd=project).returncode == 0
+    said = (project / "log").read_text()
+    assert said.startswith("before\n")
+    assert "no entries" in said

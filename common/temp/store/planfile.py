@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import platform
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -67,7 +68,28 @@ def write_plan(path: Path, plans: Sequence[Plan], at: str) -> None:
         "at": at,
         "projects": projects,
     }
-    write_whole(path, json.dumps(said, indent=2, ensure_ascii=True) + "\n")
+    write_named(path, json.dumps(said, indent=2, ensure_ascii=True) + "\n")
+
+
+def write_named(path: Path, content: str, remedy: str = "choose another file") -> None:
+    """Write to what a person named: a file whole or not at all, also behind a link; a pipe or a
+    device as it comes, which stays what it is. Raises `StorageError`.
+    """
+    try:
+        is_file = stat.S_ISREG(os.stat(path).st_mode)
+    except FileNotFoundError:
+        is_file = True
+    except OSError as error:
+        raise StorageError.of(f"cannot write {path}", error, remedy) from error
+    # What /dev/stdout leads to may be a file with something in it, and root could replace the link.
+    if is_file and not os.path.abspath(path).startswith(("/dev/", "/proc/")):
+        write_whole(Path(os.path.realpath(path)) if path.is_symlink() else path, content, remedy)
+        return
+    try:
+        with open(path, "a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(content)
+    except OSError as error:
+        raise StorageError.of(f"cannot write {path}", error, remedy) from error
 
 
 def write_whole(path: Path, content: str, remedy: str = "choose another file") -> None:
