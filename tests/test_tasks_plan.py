@@ -87,6 +87,21 @@ def test_a_dry_run_without_anything_to_do_draws_a_plan_that_does_nothing(project
     assert tempkeep(*APPLY) == 0
 
 
+def test_where_a_dry_run_is_configured_a_plan_is_only_shown_but_for_force(
+    drawn: Path, capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEMPKEEP_DRY_RUN", "true")
+    before = listing(drawn)
+    capsys.readouterr()
+    assert tempkeep(*APPLY) == 0
+    said, errors = capsys.readouterr()
+    assert errors == "dry_run is configured, so nothing is cleaned; --force cleans\n"
+    assert "would delete debug/a_1696348800" in said
+    assert listing(drawn) == before
+    assert tempkeep(*APPLY, "--force") == 0
+    assert names(drawn) == ["new"]
+
+
 # -- what has diverged --------------------------------------------------------------------------
 
 
@@ -122,7 +137,8 @@ def test_what_is_not_as_it_was_stays_and_is_told(
     assert tempkeep(*APPLY) == 1
     said, errors = capsys.readouterr()
     assert errors == f"diverged project: debug/a_1696348800: {why}\n"
-    assert "cleaned 1 entry" in said
+    others = [name for name in names(drawn) if name != "a"]
+    assert f"cleaned 1 entry, freed 8.0 KiB; {len(others)} not asked about\n" in said
     assert (listing(path) if path.exists() else None) == before
     assert "b" not in names(drawn)
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 USER_TITLE = "auto-cleanup entries of this user"
 OLD_ROOT = ".temp"
 _OVERRIDE = "TEMPKEEP_DRY_RUN=false in the environment overrides it"
+_FORCE = "--force cleans"
 _BACKGROUND_DELETES = "--background deletes; nothing is trashed, archived or undone that way"
 
 _SORTS: dict[str, Callable[[Verdict], Any]] = {
@@ -468,7 +469,7 @@ def clean(arguments: CleanArguments, lines: list[str] | None = None) -> int:
     places = _places(arguments.all_projects)
     if arguments.background and any(_disposal(place, arguments) != "delete" for place in places):
         raise InvalidSettings(_BACKGROUND_DELETES)
-    dry_run = arguments.dry_run or _says_dry_run(places, arguments.force, "--force cleans")
+    dry_run = arguments.dry_run or _says_dry_run(places, arguments.force, _FORCE)
     asks = arguments.ask or not (dry_run or arguments.yes or arguments.force)
     sizes = dry_run or (asks and (arguments.ask or _terminal() is not None))
     drafts = _drafts(places, limits, arguments, now, sizes=sizes)
@@ -493,7 +494,9 @@ def _apply(arguments: CleanArguments) -> int:
     """Carry out the plan in a file, as far as nothing has changed since; the exit code."""
     from .store.planfile import read_plan
 
-    said = arguments._replace(background=False, output="table", yes=False, all_projects=False)
+    said = arguments._replace(
+        background=False, output="table", yes=False, force=False, all_projects=False
+    )
     if said != CleanArguments(apply=arguments.apply):
         raise InvalidSettings("--apply does what the plan says; leave out what says otherwise")
     path = Path(arguments.apply or "")
@@ -508,6 +511,7 @@ def _apply(arguments: CleanArguments) -> int:
     if arguments.background and any(one.disposal != "delete" for one in recorded):
         raise InvalidSettings(_BACKGROUND_DELETES)
     now = time.time()
+    dry_run = _says_dry_run([places[root] for root, *_ in recorded], arguments.force, _FORCE)
     drafts = []
     diverged = []
     for root, _, disposal, steps in recorded:
@@ -520,7 +524,7 @@ def _apply(arguments: CleanArguments) -> int:
         drafts.append(draft._replace(plan=_without_low_space(plan._replace(steps=steps_of))))
         diverged += [(place.title, *one) for one in missing]
     code = _carry_out(
-        drafts, now, dry_run=False, output=arguments.output, background=arguments.background
+        drafts, now, dry_run=dry_run, output=arguments.output, background=arguments.background
     )
     for title, entry, why in diverged:
         print(f"diverged {text.plain(f'{title}: {entry}: {why}')}", file=sys.stderr)
@@ -537,7 +541,7 @@ def clean_runs(base: Path, settings: Settings, *, dry_run: bool, force: bool) ->
     """Clean the runs of a pipeline in `base`, or say what would be cleaned; the exit code."""
     places = [_Place(base.name or str(base), base, settings, is_configured=True)]
     now = time.time()
-    dry_run = dry_run or _says_dry_run(places, force, "--force cleans")
+    dry_run = dry_run or _says_dry_run(places, force, _FORCE)
     drafts = _drafts(places, None, CleanArguments(), now, sizes=dry_run)
     return _carry_out(drafts, now, dry_run=dry_run, output="table", face="common.temp.pipeline")
 

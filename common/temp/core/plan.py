@@ -229,8 +229,8 @@ def again(plan: Plan, recorded: Iterable[Recorded]) -> tuple[Plan, tuple[Diverge
             chosen.append(step._replace(reason=_PLANNED))
         elif verdict is not None:
             diverged.append(Divergence(wanted.path, f"stays: {verdict.reason}"))
-    outside = len(plan.steps) - len(chosen)
-    return plan._replace(steps=tuple(chosen), kept=(), out_of_scope=outside), tuple(diverged)
+    # What diverged was asked about, and is told; of what is left in `steps` nobody spoke.
+    return plan._replace(steps=tuple(chosen), kept=(), out_of_scope=len(steps)), tuple(diverged)
 
 
 _PLANNED: Final = Reason("planned", "goes", "by the plan that was drawn before")
