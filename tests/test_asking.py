@@ -9,7 +9,7 @@ import pytest
 from common.temp.asking import read_choice
 from common.temp.core.plan import Step
 from common.temp.core.retention import Reason
-from tests.support import entry, inv, listing, make_entry
+from tests.support import entry, inv, listing, make_entry, make_project
 
 WHY = Reason("expired", "goes", "31 h > 24 h")
 STEPS = [Step(entry(path=f"debug/{name}_1", label=name), "delete", WHY) for name in "abcde"]
@@ -81,6 +81,21 @@ def test_without_a_yes_nothing_goes(old: Path, typed: str) -> None:
     assert (done.returncode, done.stdout) == (3, "")
     assert "\nerror: nothing was cleaned" in done.stderr
     assert listing(old) == before
+
+
+@pytest.mark.parametrize("typed", ["2\ny\n", "each\nn\ny\ny\n"])
+def test_in_a_monorepo_each_is_named_with_its_project(tmp_path: Path, typed: str) -> None:
+    monorepo = make_project(tmp_path / "mono")
+    inner = make_project(monorepo / "projects" / "inner")
+    for project in (monorepo, inner):
+        make_entry(project / ".tmp", "debug/a_1696348800")
+    done = inv("temp-clean", "--ask", "--all-projects", cwd=monorepo, stdin=typed)
+    assert done.returncode == 0, done.stderr
+    assert "   1  mono: debug/a_1696348800  8.0 KiB" in done.stderr
+    assert "   2  projects/inner: debug/a_1696348800  8.0 KiB" in done.stderr
+    if "each" in typed:
+        assert "Delete projects/inner: debug/a_1696348800? [y/N/q]" in done.stderr
+    assert (names(monorepo), names(inner)) == ("a", "")
 
 
 def test_a_dry_run_of_what_was_chosen_asks_no_more(old: Path) -> None:

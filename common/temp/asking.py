@@ -59,17 +59,23 @@ class Dialogue:
         if not _is_yes(self.ask(f"{verb} {counted(len(steps))}, {size}? [y/N]")):
             raise Refused("nothing was cleaned")
 
-    def choose(self, steps: Sequence[Step]) -> set[int]:
-        """The indices of those that shall go, by what a person answers. Raises `Refused`."""
-        for number, step in enumerate(steps, 1):
+    def choose(self, steps: Sequence[Step], places: Sequence[str]) -> set[int]:
+        """The indices of those that shall go, by what a person answers. Raises `Refused`.
+
+        Where they lie in several of the `places`, one for each step, they are named with theirs.
+        """
+        paths = [plain(step.entry.path) for step in steps]
+        if len(set(places)) > 1:
+            paths = [f"{plain(place)}: {path}" for place, path in zip(places, paths, strict=True)]
+        for number, (step, path) in enumerate(zip(steps, paths, strict=True), 1):
             size = "" if step.entry.partial else f"  {spell_size(step.entry.size)}"
-            self.say(f"{number:4}  {plain(step.entry.path)}{size}  ({plain(str(step.reason))})")
+            self.say(f"{number:4}  {path}{size}  ({plain(str(step.reason))})")
         while True:
             answer = self.ask("Which of them? (? for help)")
             if answer.lower() in ("q", "quit", ""):
                 raise Refused("nothing was cleaned")
             if answer.lower() == "each":
-                return self._one_by_one(steps)
+                return self._one_by_one(steps, paths)
             if answer == "?":
                 self.say(_HELP)
                 continue
@@ -78,10 +84,10 @@ class Dialogue:
                 return chosen
             self.say(f"{plain(answer)} is none of the {counted(len(steps))}; {_HELP}")
 
-    def _one_by_one(self, steps: Sequence[Step]) -> set[int]:
+    def _one_by_one(self, steps: Sequence[Step], paths: Sequence[str]) -> set[int]:
         chosen: set[int] = set()
-        for index, step in enumerate(steps):
-            answer = self.ask(f"{_VERBS[step.disposal]} {plain(step.entry.path)}? [y/N/q]").lower()
+        for index, (step, path) in enumerate(zip(steps, paths, strict=True)):
+            answer = self.ask(f"{_VERBS[step.disposal]} {path}? [y/N/q]").lower()
             if answer in ("q", "quit"):
                 break
             if _is_yes(answer):

@@ -667,7 +667,8 @@ def _ask(drafts: list[_Draft], arguments: CleanArguments) -> list[_Draft]:
     dialogue = Dialogue(terminal)
     if arguments.ask:
         steps = [step for draft in drafts for step in draft.plan.steps]
-        chosen = dialogue.choose(steps) if steps else set()
+        titles = [draft.place.title for draft in drafts for _ in draft.plan.steps]
+        chosen = dialogue.choose(steps, titles) if steps else set()
         first = 0
         for index, draft in enumerate(drafts):
             plan = draft.plan
