@@ -153,7 +153,7 @@ def status(
         ordered = sorted(verdicts, key=order)
         shown = ordered[:most]
         listed.append((place.title, shown))
-        roots.append(html.Shown(place.title, inventory, shown))
+        roots.append(html.Shown(place.title, inventory, verdicts, shown))
         if output == "json":
             documents.append(as_json.status_project(place.title, inventory, verdicts, shown, now))
         elif output in ("table", "github") and not failed:
@@ -166,7 +166,9 @@ def status(
     elif output == "csv":
         said = text.status_csv(listed, now)
     elif output == "html":
-        said = html.page(listed[0][0] if listed else "no entries", roots, now)
+        project = find_project()
+        title = find_monorepo(project).name if all_projects else project.name
+        said = html.page(title, roots, now)
     else:
         if empty:
             blocks.append(f"{text.counted(empty, 'project', 'projects')} without entries")

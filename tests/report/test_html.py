@@ -19,7 +19,7 @@ import pytest
 from common.temp.core.entry import Entry, Inventory, Problem, Use
 from common.temp.core.retention import Policy, judge
 from common.temp.report.html import Shown, page
-from tests.support import DAY, HOUR, NOW, entry, inv, make_entry, run, status
+from tests.support import DAY, HOUR, NOW, entry, inv, make_entry, make_project, run, status
 
 NASTY = "</script><script>alert(1)</script>\"'&<b>\n\x1b[31m" + os.fsdecode(b"\xff")
 
@@ -27,7 +27,7 @@ NASTY = "</script><script>alert(1)</script>\"'&<b>\n\x1b[31m" + os.fsdecode(b"\x
 def shown(entries: Sequence[Entry], title: str = "demo", *problems: Problem) -> Shown:
     verdicts = judge(entries, Policy(max_age=7 * DAY), NOW)
     inventory = Inventory("/r", tuple(entries), free=10**11, problems=problems)
-    return Shown(title, inventory, verdicts)
+    return Shown(title, inventory, verdicts, verdicts)
 
 
 def many(count: int) -> list[Entry]:
@@ -59,6 +59,41 @@ def many(count: int) -> list[Entry]:
 
 def test_two_thousand_entries_are_less_than_200_kilobytes() -> None:
     assert len(page("demo", [shown(many(2000))], NOW).encode()) < 200_000
+
+
+def test_labels_and_evidence_that_are_all_different_do_not_make_it_larger() -> None:
+    chance = random.Random(5)
+    roots = []
+    for project in range(4):
+        entries = []
+        for _ in range(500):
+            category = chance.choice(("debug", "cache", "test", "work"))
+            label = f"training-run-of-{chance.randbytes(4).hex()}"
+            changed = NOW - 8 * DAY - chance.random() * 60 * DAY
+            entries.append(
+                entry(
+                    path=f"{category}/{label}_{int(changed)}",
+                    category=category,
+                    label=label,
+                    stamp=int(changed),
+                    size=chance.choice((4096, 8192, 204_800)),
+                    changed=changed,
+                    changed_in=f"logs/{chance.randbytes(4).hex()}.txt",
+                )
+            )
+        roots.append(shown(entries, f"projects/project-{project}"))
+    text = page("demo", roots, NOW)
+    assert len(text.encode()) < 200_000
+    counts = re.findall(r"<title>[^<]*: (\d+) entr", text)
+    assert sum(map(int, counts)) == 2000
+
+
+def test_what_is_not_listed_is_counted_all_the_same() -> None:
+    one = shown([entry(path=f"debug/{name}", label=name, size=1024) for name in "abc"])
+    text = page("demo", [one._replace(listed=one.verdicts[:1])], NOW)
+    assert ">3 entries, 3.0 KiB on disk, 0 B reclaimable; 1 of 3 entries listed<" in text
+    assert '<td class="num">3</td><td class="num">3.0 KiB</td>' in text
+    assert "c: 1 entry, 1.0 KiB" in text
 
 
 def test_a_page_loads_nothing_and_links_to_nothing_elsewhere() -> None:
@@ -196,9 +231,18 @@ def test_the_table_sorts_and_filters(tmp_path: Path) -> None:
     )
     assert names(opened(path, goes)[0]) == ["old"]
     box = (
-        "document.querySelector('svg a[data-find^=cache]').dispatchEvent(new MouseEvent('click'));"
+        "document.querySelector('svg a[data-find*=cache]').dispatchEvent(new MouseEvent('click'));"
     )
     assert names(opened(path, box)[0]) == ["old"]
+
+
+@in_a_browser
+def test_a_box_of_the_map_lists_what_it_shows_and_no_other_project(tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    both = [shown([entry(path="debug/a_1", label="a")], title) for title in ("one", "two")]
+    path.write_text(page("demo", both, NOW))
+    box = "document.querySelector('svg a').dispatchEvent(new MouseEvent('click'));"
+    assert names(opened(path, box)[0]) == ["a_1"]
 
 
 @in_a_browser
@@ -233,6 +277,17 @@ def test_a_report_that_cannot_be_written_is_one_line(project: Path) -> None:
     assert done.stderr == (
         "error: cannot write missing/r.html: No such file or directory; choose another --output\n"
     )
+
+
+def test_a_report_on_a_monorepo_bears_its_name_and_counts_all(tmp_path: Path) -> None:
+    monorepo = make_project(tmp_path / "mono")
+    inner = make_project(monorepo / "projects" / "inner")
+    for name in "abc":
+        make_entry(inner / ".tmp", f"debug/{name}_1696348800")
+    shows = ("temp-status", "--all-projects", "--format", "html", "--limit", "1")
+    text = inv(*shows, cwd=inner).stdout
+    assert "<h1>mono</h1>" in text
+    assert "3 entries, 24.0 KiB on disk, 24.0 KiB reclaimable (100 %); 1 of 3 entries" in text
 
 
 @pytest.mark.parametrize("named", [".", "", "/"])

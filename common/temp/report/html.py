@@ -31,8 +31,8 @@ _HEADING: Final = 15.0
 _LEAST_AREA: Final = 90.0
 """Of the map's 460,000: what is smaller is put together with the rest of its category."""
 
-_MOST_LEAVES: Final = 60
-"""How many labels a category shows, the largest; a page of thousands would be all map."""
+_MOST_LEAVES: Final = 240
+"""How many labels the map shows, the largest of all; a page of thousands would be all map."""
 
 _AGES: Final = (
     ("under an hour", HOUR),
@@ -46,21 +46,26 @@ _MARKS: Final = ("goes", "stays", "used", "pinned", "mixed")
 
 
 class Shown(NamedTuple):
-    """One root on the page: its title, what a scan saw, and the verdicts on it."""
+    """One root on the page: its title, what a scan saw, the verdicts on it, and those of them that
+    the list has; the sums and the map are of all.
+    """
 
     title: str
     inventory: Inventory
     verdicts: Sequence[Verdict]
+    listed: Sequence[Verdict]
 
 
 def page(title: str, roots: Sequence[Shown], now: float) -> str:
     """The HTML of a page about `roots`, which loads nothing from elsewhere."""
     verdicts = [verdict for root in roots for verdict in root.verdicts]
+    listed = sum(len(root.listed) for root in roots)
+    left_out = f"; {listed} of {counted(len(verdicts))} listed" if listed < len(verdicts) else ""
     template = files(__package__).joinpath("page.html").read_text(encoding="utf-8")
     return Template(template).substitute(
         title=_text(title),
         at=instant(now),
-        sum=_text(summary(verdicts)),
+        sum=_text(summary(verdicts) + left_out),
         treemap=_treemap(roots),
         ages=_ages(verdicts, now),
         totals=_totals(roots, now),
@@ -87,6 +92,7 @@ def _mark(verdict: Verdict) -> str:
 class _Leaf(NamedTuple):
     size: int
     mark: str
+    category: str
     name: str
     find: str
     entries: int
@@ -105,37 +111,41 @@ def _projects(roots: Sequence[Shown]) -> Iterator[str]:
         key=lambda item: -item[0],
     )
     sized = [item for item in sized if item[0]]
-    for (size, root), box in zip(sized, squarify([s for s, _ in sized], _AREA), strict=True):
+    leaves = [_leaves(root) for _, root in sized]
+    every = sorted((leaf for found in leaves for leaf in found), key=lambda leaf: -leaf.size)
+    largest = set(every[:_MOST_LEAVES])
+    boxes = squarify([size for size, _ in sized], _AREA)
+    for (size, root), found, box in zip(sized, leaves, boxes, strict=True):
         inner = box.within(2, _HEADING)
         yield _frame(box, f"{root.title}, {spell_size(size)}")
-        by_category: dict[str, list[Verdict]] = {}
-        for verdict in root.verdicts:
-            by_category.setdefault(verdict.entry.category, []).append(verdict)
-        leaves = {name: _leaves(name, inside) for name, inside in by_category.items()}
+        by_category: dict[str, list[_Leaf]] = {}
+        for leaf in found:
+            by_category.setdefault(leaf.category, []).append(leaf)
         sums = sorted(
-            ((sum(leaf.size for leaf in inside), name) for name, inside in leaves.items()),
+            ((sum(leaf.size for leaf in inside), name) for name, inside in by_category.items()),
             reverse=True,
         )
-        boxes = squarify([total for total, _ in sums], inner)
-        for (total, name), place in zip(sums, boxes, strict=True):
+        places = squarify([total for total, _ in sums], inner)
+        for (total, name), place in zip(sums, places, strict=True):
             yield _frame(place, f"{name}, {spell_size(total)}")
-            yield from _category(leaves[name], place.within(1, _HEADING))
+            yield from _category(by_category[name], place.within(1, _HEADING), largest)
 
 
-def _leaves(category: str, verdicts: Sequence[Verdict]) -> list[_Leaf]:
-    """What a category shows, by label, largest first."""
-    by_label: dict[str, list[Verdict]] = {}
-    for verdict in verdicts:
-        by_label.setdefault(verdict.entry.label, []).append(verdict)
+def _leaves(root: Shown) -> list[_Leaf]:
+    """What one root shows, by category and label, largest first."""
+    by_label: dict[tuple[str, str], list[Verdict]] = {}
+    for verdict in root.verdicts:
+        by_label.setdefault((verdict.entry.category, verdict.entry.label), []).append(verdict)
     leaves = [
         _Leaf(
             sum(verdict.entry.size for verdict in inside),
             _common(list(map(_mark, inside))),
+            category,
             label,
-            f"{category}/{label}",
+            f"{root.title} {category}/{label}",
             len(inside),
         )
-        for label, inside in by_label.items()
+        for (category, label), inside in by_label.items()
     ]
     return sorted(leaves, key=lambda leaf: (-leaf.size, leaf.name))
 
@@ -144,19 +154,24 @@ def _common(marks: Sequence[str]) -> str:
     return marks[0] if len(set(marks)) == 1 else "mixed" if "goes" in marks else "stays"
 
 
-def _category(leaves: Sequence[_Leaf], box: Box) -> Iterator[str]:
+def _category(leaves: Sequence[_Leaf], box: Box, largest: set[_Leaf]) -> Iterator[str]:
     total = sum(leaf.size for leaf in leaves)
     area = box.width * box.height
-    large = [leaf for leaf in leaves if total and leaf.size / total * area >= _LEAST_AREA]
-    large = large[:_MOST_LEAVES]
-    rest = leaves[len(large) :]
+    large = [
+        leaf
+        for leaf in leaves
+        if leaf in largest and total and leaf.size / total * area >= _LEAST_AREA
+    ]
+    with_room = set(large)
+    rest = [leaf for leaf in leaves if leaf not in with_room]
     if rest:
         count = sum(leaf.entries for leaf in rest)
-        find = rest[0].find.rpartition("/")[0] + "/"
+        category = rest[0].category
+        find = rest[0].find.removesuffix(rest[0].name)
         marks = [leaf.mark for leaf in rest]
         size = sum(leaf.size for leaf in rest)
         large = sorted(
-            [*large, _Leaf(size, _common(marks), f"{count} more", find, count)],
+            [*large, _Leaf(size, _common(marks), category, f"{count} more", find, count)],
             key=lambda leaf: -leaf.size,
         )
     for leaf, place in zip(large, squarify([leaf.size for leaf in large], box), strict=True):
@@ -261,7 +276,7 @@ def _data(roots: Sequence[Shown], now: float) -> str:
             number(next_clean(verdict)),
         ]
         for root in roots
-        for verdict in root.verdicts
+        for verdict in root.listed
     ]
     said = {"marks": _MARKS, "texts": list(numbers), "entries": entries}
     deflate = compressobj(9, wbits=-15)
