@@ -43,6 +43,7 @@ def test_what_is_cut_fits_and_says_that_it_was_cut(text: str, most: int) -> None
 def test_a_cut_text_keeps_its_beginning_and_a_name_its_end() -> None:
     assert cut("goes: expired: 31 h > 24 h", 14) == "goes: expired…"
     assert cut_middle("thumbnails-of-all-photos_1696348800", 20) == "thum…otos_1696348800"
+    assert cut_middle("thumbnails-of-all-photos_1696348800", 16) == "t…tos_1696348800"
     assert cut_middle("日本語のサムネイル_1", 9) == "日…イル_1"
 
 
@@ -92,10 +93,9 @@ def test_what_can_be_left_out_goes_before_anything_is_cut_to_nothing() -> None:
 
 
 @settings(deadline=None)
-@given(st.lists(st.tuples(*[PRINTABLE] * 6), max_size=4), st.integers(50, 200))
+@given(st.lists(st.tuples(*[PRINTABLE] * 6), max_size=4), st.integers(1, 200))
 def test_no_line_is_wider_than_the_screen(rows: list[tuple[str, ...]], columns: int) -> None:
-    cells = [[Cell(cut(text, 8)) if index != 1 else Cell(text) for index, text in enumerate(row)]
-             for row in rows]  # fmt: skip
+    cells = [list(map(Cell, row)) for row in rows]
     assert max(map(width, table(COLUMNS, cells, Screen(columns)).splitlines())) <= columns
 
 

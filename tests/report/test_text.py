@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from common.temp.core.entry import Entry, Inventory, Leftover, Problem, Undoable, Use
 from common.temp.core.plan import Disposal, Outcome, Plan, Report, Status, Step
 from common.temp.core.retention import Policy, Reason, Verdict, explain, judge
-from common.temp.report.table import Screen
+from common.temp.report.table import Screen, width
 from common.temp.report.text import (
     age_seconds,
     archive_text,
@@ -256,6 +256,19 @@ def test_on_a_terminal_there_is_a_bar_and_colours_that_repeat_what_words_say() -
     without = status_text("demo", inventory, found, found, NOW, "table", Screen(200))
     assert "\x1b" not in without
     assert re.sub(r"\x1b\[\d+m", "", "\n".join(lines)) == without.rstrip("\n")
+
+
+@pytest.mark.parametrize("columns", [20, 40, 60, 80])
+def test_on_a_narrow_terminal_no_table_is_wider_and_labels_keep_their_ends(columns: int) -> None:
+    long = entry(path="c/one_1", category="category-of-" + "c" * 60, label="one")
+    path = "debug/thumbnails-of-all-photos_1699990000"
+    found = verdicts(long, entry(path=path, label="thumbnails-of-all-photos"))
+    screen = Screen(columns)
+    lines = status_text("demo", Inventory("/r"), found, found, NOW, "table", screen).splitlines()
+    tables = lines[lines.index("") :]
+    assert max(map(width, tables)) <= columns
+    if columns >= 60:
+        assert "tos_1699990000" in "\n".join(tables)
 
 
 def test_all_that_keeps_an_entry_is_told() -> None:

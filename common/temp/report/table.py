@@ -20,8 +20,10 @@ _GAP: Final = "  "
 _READABLE: Final = 28
 """What a flexible column keeps as long as there is one to leave out instead."""
 
-_LEAST: Final = 14
-"""What a flexible column keeps in any case."""
+_LEAST: Final = 16
+"""What a flexible column keeps as long as there is room for all columns."""
+
+_STAMP: Final = len("_1696348800")
 
 
 class Screen(NamedTuple):
@@ -81,7 +83,8 @@ def cut_middle(text: str, most: int) -> str:
         return text
     if most <= 1:
         return "…" if most == 1 else ""
-    head = _beginning(text, (most - 1) // 4)
+    # An entry's name ends with its stamp: where that takes most of the room, its label comes first.
+    head = _beginning(text, 1 if _STAMP < most < 20 else (most - 1) // 4)
     tail = _beginning(text[::-1], most - 1 - width(head))[::-1]
     return f"{head}…{tail}"
 
@@ -146,8 +149,12 @@ def _fit(columns: Sequence[Column], widths: list[int], most: int) -> list[int]:
         if missing() > 0 and columns[index].optional:
             shown.remove(index)
     shrink(_LEAST)
-    taken = sum(widths[index] + len(_GAP) for index in shown if index != last)
-    widths[last] = max(0, min(widths[last], most - taken))
+    taken = 0
+    for index in tuple(shown):
+        widths[index] = min(widths[index], most - taken)
+        if widths[index] <= 0:
+            shown.remove(index)
+        taken += widths[index] + len(_GAP)
     return shown
 
 

@@ -39,7 +39,7 @@ _WOULD = {
     "forget": "would delete for good",
 }
 _COLUMNS = (
-    Column("category"),
+    Column("category", flexible=True),
     Column("name", flexible=True),
     Column("size", right=True),
     Column("", optional=True),
@@ -68,7 +68,7 @@ _UNDOABLE = (
     Column("why"),
 )
 _TOTALS = (
-    Column("category"),
+    Column("category", flexible=True),
     Column("entries", right=True),
     Column("size", right=True),
     Column("would go", right=True),
@@ -194,7 +194,11 @@ def status_text(
                 [Cell(plain(category)), Cell(str(count)), *(Cell(spell_size(n)) for n in sizes)]
                 for category, (count, *sizes) in totals.items()
             ]
-            lines += ["", (github_table if github else table)(_TOTALS, by_category)]
+            lines.append("")
+            if github:
+                lines.append(github_table(_TOTALS, by_category))
+            else:
+                lines.append(table(_TOTALS, by_category, screen))
     lines.append("")
     lines += undoable_lines(inventory, now)
     lines += _leftover_lines(inventory)
