@@ -51,6 +51,8 @@ def leaves(
             ".tmp/test/test_it_*, made at test_it.py:7 in test_it",
         ),
         ("os.makedirs('.tmp/old_1600000000/in')", ".tmp/old_1600000000, made at test_it.py:7 in"),
+        ("os.mkdir('.tmp'); Path('.tmp/a.txt').write_text('')", ".tmp/a.txt, made at test_it.py:7"),
+        ("os.mkdir('.tmp'); Path('.tmp/a.txt').touch()", ".tmp/a.txt, made at test_it.py:7 in"),
         ("Path('.tmp/a/b').mkdir(parents=True)", ".tmp/a, made at test_it.py:7 in test_it"),
         ("tempfile.mkdtemp(prefix='x')", "/system-temp/x*, made at test_it.py:7 in test_it"),
         (
@@ -95,6 +97,35 @@ def test_what_a_process_leaves_that_the_test_started_is_named_with_it(
     said = leaves(tested, body[how])
     (line,) = [line for line in said.splitlines() if "/.tmp/debug/left_" in line]
     pytest.LineMatcher([line]).fnmatch_lines(["*, made by pid [0-9]* (*"])
+
+
+@pytest.mark.parametrize(
+    ("body", "left"),
+    [
+        ("subprocess.run(['mkdir', '-p', '.tmp/debug/plain'], check=True)", ".tmp/debug/plain"),
+        ("os.system('mkdir -p .tmp/old_1600000000')", ".tmp/old_1600000000"),
+        (
+            "if not os.fork(): os.makedirs('.tmp/old_1600000000'); os._exit(0)\n    os.wait()",
+            ".tmp/old_1600000000",
+        ),
+        ("os.makedirs('.tmp'); subprocess.run(['touch', '.tmp/log.txt'])", ".tmp/log.txt"),
+    ],
+)
+def test_what_a_process_leaves_without_a_lease_is_named_with_the_line_that_started_it(
+    tested: pytest.Pytester, body: str, left: str
+) -> None:
+    said = leaves(tested, body)
+    lines = [line for line in said.splitlines() if line.startswith(("left behind", "and /"))]
+    assert len(lines) == 1
+    who = "made by a process that was started at test_it.py:7 in test_it"
+    pytest.LineMatcher(lines).fnmatch_lines([f"left behind /*{left}, {who}"])
+
+
+def test_where_tests_run_side_by_side_nobody_is_blamed_for_what_has_no_lease(
+    tested: pytest.Pytester,
+) -> None:
+    leaves(tested, "os.system('mkdir -p .tmp/old_1600000000')", "-n1", passed=1)
+    assert (tested.path / ".tmp" / "old_1600000000").is_dir()
 
 
 def test_each_is_named_once_and_with_the_test_that_left_it(tested: pytest.Pytester) -> None:
@@ -245,6 +276,9 @@ class TestIt(unittest.TestCase):
         "with pytest.raises(OSError): os.mkdir(tempfile.gettempdir() + '/no/way')",
         "os.mkdir('x', dir_fd=os.open('.', os.O_RDONLY))",
         "os.makedirs('.tmp/.tempkeep/x')",
+        "os.system('mkdir -p .tmp/old_1600000000; rmdir .tmp/old_1600000000')",
+        "open(tempfile.gettempdir() + '/file', 'w').close()",
+        "open('.tmp/debug/before_1600000000/more', 'w').close()",
     ],
 )
 def test_what_is_gone_or_was_there_or_lies_elsewhere_is_no_leak(

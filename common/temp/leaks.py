@@ -1,7 +1,9 @@
-"""What a test leaves behind, and who made it: directories that outlive it.
+"""What a test leaves behind, and who made it: entries and directories that outlive it.
 
-The interpreter tells of each directory that this process makes, and from which line. What the
-processes made that a test started, their owner files tell.
+The interpreter tells of each directory that this process makes, of each file in a root, of each
+process that it starts, and from which line. What those processes made, their owner files tell; of
+what they made without a lease, it is known only that it was not there before. Where tests run side
+by side it may be another's then, so that nothing is said of it.
 """
 
 from __future__ import annotations
@@ -39,17 +41,22 @@ class Watch:
     """Watches what the tests of this process make; to be closed.
 
     Directories directly in the system's temporary directory and entries of roots count. What was
-    made by code in the folder `ignored` does not.
+    made by code in the folder `ignored` does not. `alone` says that no other process runs tests of
+    the same run.
     """
 
-    def __init__(self, ignored: str) -> None:
+    def __init__(self, ignored: str, *, alone: bool = True) -> None:
         self._ignored = ignored + os.sep
+        self._alone = alone
         self._temporary = {str(system_temp()), os.path.realpath(system_temp())}
         self._roots: set[str] = set()
         self._prefixes: tuple[str, ...] = ()
         self._made: dict[str, Left] = {}
         self._test = ""
         self._known: dict[str, str] = {}
+        self._before: set[str] = set()
+        self._started: dict[str, None] = {}
+        """The lines that have started processes, in their order."""
         _listen(self)
 
     def close(self) -> None:
@@ -63,6 +70,8 @@ class Watch:
             self._roots.add(root)
             self._prefixes += (f"{root}/", f"{os.path.realpath(root)}/")
         self._known = self._made_by_others(test)
+        self._before = self._entries()
+        self._started = {}
         self._test = test
 
     def paths(self) -> set[str]:
@@ -70,6 +79,10 @@ class Watch:
         for path, who in self._made_by_others(self._test).items():
             if path not in self._known:
                 self._made.setdefault(path, Left(path, f"by {who}"))
+        if self._started:
+            who = f"by a process that was started at {' or '.join(self._started)}"
+            for path in self._entries() - self._before - self._recorded():
+                self._made.setdefault(path, Left(path, who))
         return set(self._made)
 
     def made_for(self, fixture: pytest.FixtureDef[Any], before: set[str]) -> None:
@@ -85,12 +98,18 @@ class Watch:
         self._made = {left.path: left for left in found if left.fixture in living}
         return [left for left in found if left.fixture not in living and self._is_left(left.path)]
 
-    def note(self, path: str, frame: FrameType | None) -> None:
-        """Note that this process is about to make the directory at `path`."""
+    def note_start(self, frame: FrameType | None) -> None:
+        """Note that this process is about to start another."""
+        maker = _maker(frame)
+        if self._test and self._alone and not maker.startswith(self._ignored):
+            self._started[maker] = None
+
+    def note(self, path: str, frame: FrameType | None, *, is_directory: bool = True) -> None:
+        """Note that this process is about to make the directory at `path`, or a file."""
         if not self._test or os.path.lexists(path):
             return
-        above = os.path.dirname(path)
-        if above not in self._temporary and not path.startswith(self._prefixes):
+        is_temporary = is_directory and os.path.dirname(path) in self._temporary
+        if not is_temporary and not path.startswith(self._prefixes):
             return
         maker = _maker(frame)
         if not maker.startswith(self._ignored):
@@ -106,15 +125,30 @@ class Watch:
                     found[f"{root}/{relative}"] = who
         return found
 
+    def _entries(self) -> set[str]:
+        """What lies in the roots of projects now."""
+        if not self._alone:
+            return set()
+        roots = self._roots - {str(user_root())}
+        return {f"{root}/{path}" for root in roots for path in _entries(Path(root))}
+
+    def _recorded(self) -> set[str]:
+        """What of that somebody has recorded, who is told of by that if it is a leak."""
+        found: set[str] = set()
+        for root in self._roots:
+            with contextlib.suppress(TempError):
+                leases = Leases(Path(root))
+                leases.refresh()
+                found |= {f"{root}/{relative}" for relative in leases.recorded()}
+        return found
+
     def _is_left(self, path: str) -> bool:
         """Whether it is still there, as an entry if it lies in a root."""
-        if not os.path.isdir(path) or path == str(user_root()):
-            return False
         for root in self._roots:
             for prefix in (root, os.path.realpath(root)):
                 if path.startswith(f"{prefix}/"):
                     return path[len(prefix) + 1 :] in _entries(Path(root))
-        return True
+        return os.path.isdir(path) and path != str(user_root())
 
 
 def _entries(root: Path) -> set[str]:
@@ -137,15 +171,28 @@ def _listen(watch: Watch) -> None:
         sys.addaudithook(_hear)
 
 
-def _hear(event: str, details: tuple[object, ...]) -> None:
-    if event != "os.mkdir" or not _watches:
+_STARTS = frozenset(
+    {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system"}
+)
+
+
+def _hear(event: str, details: tuple[Any, ...]) -> None:
+    if not _watches or not (event in ("os.mkdir", "open") or event in _STARTS):
         return
     with contextlib.suppress(Exception):  # which would be raised from `mkdir`
-        name, _, above = details
-        if above == -1:  # not relative to a directory that is open, as when a tree is deleted
-            path = os.path.abspath(os.fsdecode(name))  # type: ignore[arg-type]
+        if event in _STARTS:
             for watch in tuple(_watches):
-                watch.note(path, sys._getframe(1))
+                watch.note_start(sys._getframe(1))
+            return
+        name, _, more = details
+        is_directory = event == "os.mkdir"
+        if is_directory and more != -1:  # relative to one that is open, as when a tree is deleted
+            return
+        if not is_directory and (isinstance(name, int) or not more & os.O_CREAT):
+            return
+        path = os.path.abspath(os.fsdecode(name))
+        for watch in tuple(_watches):
+            watch.note(path, sys._getframe(1), is_directory=is_directory)
 
 
 _hear.__cantrace__ = True  # type: ignore[attr-defined] # a debugger may look on, and coverage

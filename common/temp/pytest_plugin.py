@@ -81,7 +81,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
         from .leaks import Watch
 
-        watch = Watch(ignored=os.path.dirname(_pytest.__file__))
+        alone = not hasattr(config, "workerinput")
+        watch = Watch(ignored=os.path.dirname(_pytest.__file__), alone=alone)
         config.add_cleanup(watch.close)
         config.pluginmanager.register(_LeakCheck(config, watch), "tempkeep-leaks")
 

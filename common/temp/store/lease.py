@@ -645,6 +645,10 @@ class Leases:
             )
         )
 
+    def recorded(self) -> set[str]:
+        """The paths of all that somebody has recorded and not given up."""
+        return set(self._holders)
+
     def recorded_categories(self) -> set[str]:
         """The first parts of all recorded paths that have two: categories for certain."""
         return {path.partition("/")[0] for path in self._holders if "/" in path}
