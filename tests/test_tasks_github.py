@@ -67,13 +67,37 @@ def test_a_problem_becomes_an_annotation_in_one_line(project: Path) -> None:
     )
 
 
+def test_what_failed_or_diverged_becomes_an_annotation(project: Path) -> None:
+    path = make_entry(project / ".tmp", "debug/a_1696348800")
+    inv("temp-clean", "--dry-run", "--plan", "plan.json", cwd=project)
+    (path / "file0.txt").write_text("more")
+    done = inv("temp-clean", "--apply", "plan.json", cwd=project, **ACTION)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "::warning title=tempkeep::diverged project: debug/a_1696348800: "
+        "has changed meanwhile, in file0.txt\n"
+    )
+    archive = project / "not-a-directory"
+    archive.write_text("")
+    archives = {"TEMPKEEP_ARCHIVE_LOCATION": str(archive), **ACTION}
+    done = inv(
+        "temp-clean", "--strategy", "archive", "--max-age-hours", "0", cwd=project, **archives
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("::warning title=tempkeep::failed debug/a_1696348800: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_a_summary_that_cannot_be_written_is_one_line_and_the_clean_goes_on(
     project: Path, tmp_path: Path
 ) -> None:
     make_entry(project / ".tmp", "debug/x_1696348800")
     done = inv("temp-clean", "--yes", cwd=project, GITHUB_STEP_SUMMARY=str(tmp_path), **ACTION)
     assert done.returncode == 0
-    assert done.stderr == f"problem: cannot add to {tmp_path}: Is a directory\n"
+    assert (
+        done.stderr
+        == f"::warning title=tempkeep::problem: cannot add to {tmp_path}: Is a directory\n"
+    )
     assert not (project / ".tmp" / "debug" / "x_1696348800").exists()
 
 

@@ -191,7 +191,7 @@ def _add_to_summary(markdown: Callable[[], str]) -> None:
         with open(path, "a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(markdown())
     except OSError as error:
-        print(f"problem: cannot add to {text.plain(path)}: {reason_of(error)}", file=sys.stderr)
+        _complain(f"problem: cannot add to {text.plain(path)}: {reason_of(error)}")
 
 
 def _screen() -> Screen | None:
@@ -239,9 +239,13 @@ def _as_problem(place: _Place, error: TempError) -> tuple[Problem, ...]:
 
 def _print_problems(problems: Sequence[tuple[str, Problem]]) -> int:
     for title, problem in problems:
-        line = text.problem_line(title, problem)
-        print(github.warning(line) if github.is_action() else line, file=sys.stderr)
+        _complain(text.problem_line(title, problem))
     return int(any(problem.blocking for _, problem in problems))
+
+
+def _complain(line: str) -> None:
+    """Print a line to stderr, in a workflow of GitHub as an annotation."""
+    print(github.warning(line) if github.is_action() else line, file=sys.stderr)
 
 
 # -- temp-status --history ------------------------------------------------------------------------
@@ -529,7 +533,7 @@ def _apply(arguments: CleanArguments) -> int:
         drafts, now, dry_run=dry_run, output=arguments.output, background=arguments.background
     )
     for title, entry, why in diverged:
-        print(f"diverged {text.plain(f'{title}: {entry}: {why}')}", file=sys.stderr)
+        _complain(f"diverged {text.plain(f'{title}: {entry}: {why}')}")
     return max(code, int(bool(diverged)))
 
 
@@ -797,7 +801,7 @@ def _execute(place: _Place, plan: Plan, *, quiet: bool, background: bool, face: 
         done += 1
         if outcome.status == "failed":
             line.clear()
-            print(text.outcome_line(outcome), file=sys.stderr)
+            _complain(text.outcome_line(outcome))
         elif outcome.status == "done" and not quiet:
             line.clear()
             print(text.outcome_line(outcome))
@@ -1020,7 +1024,7 @@ def _clean_artefacts(project: Path, artefacts: Sequence[Artefact], *, dry_run: b
         if removed.failures:
             where, what = removed.failures[0]
             inside = f" {text.plain(where)}:" if where else ""
-            print(f"failed {path}:{inside} {what}", file=sys.stderr)
+            _complain(f"failed {path}:{inside} {what}")
             code = 1
             continue
         count += 1
