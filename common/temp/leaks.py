@@ -80,7 +80,7 @@ class Watch:
             if path not in self._known:
                 self._made.setdefault(path, Left(path, f"by {who}"))
         if self._started:
-            who = f"by a process that was started at {' or '.join(self._started)}"
+            who = f"by a process that was started at {' or at '.join(self._started)}"
             for path in self._entries() - self._before - self._recorded():
                 self._made.setdefault(path, Left(path, who))
         return set(self._made)
@@ -104,7 +104,7 @@ class Watch:
         if self._test and self._alone and not maker.startswith(self._ignored):
             self._started[maker] = None
 
-    def note(self, path: str, frame: FrameType | None, *, is_directory: bool = True) -> None:
+    def note(self, path: str, is_directory: bool, frame: FrameType | None) -> None:
         """Note that this process is about to make the directory at `path`, or a file."""
         if not self._test or os.path.lexists(path):
             return
@@ -171,28 +171,37 @@ def _listen(watch: Watch) -> None:
         sys.addaudithook(_hear)
 
 
+_MAKES = frozenset({"os.mkdir", "os.rename", "open"})
 _STARTS = frozenset(
     {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system"}
 )
 
 
 def _hear(event: str, details: tuple[Any, ...]) -> None:
-    if not _watches or not (event in ("os.mkdir", "open") or event in _STARTS):
+    if not _watches or not (event in _MAKES or event in _STARTS):
         return
     with contextlib.suppress(Exception):  # which would be raised from `mkdir`
         if event in _STARTS:
             for watch in tuple(_watches):
                 watch.note_start(sys._getframe(1))
-            return
-        name, _, more = details
-        is_directory = event == "os.mkdir"
-        if is_directory and more != -1:  # relative to one that is open, as when a tree is deleted
-            return
-        if not is_directory and (isinstance(name, int) or not more & os.O_CREAT):
-            return
-        path = os.path.abspath(os.fsdecode(name))
-        for watch in tuple(_watches):
-            watch.note(path, sys._getframe(1), is_directory=is_directory)
+        elif made := _made(event, details):
+            for watch in tuple(_watches):
+                watch.note(*made, sys._getframe(1))
+
+
+def _made(event: str, details: tuple[Any, ...]) -> tuple[str, bool] | None:
+    """What is about to be made, and whether that is a directory, if the event tells of any."""
+    name, is_directory, relative_to = details[0], True, -1
+    if event == "open":
+        is_directory = False
+        if isinstance(name, int) or not details[2] & os.O_CREAT:
+            return None
+    elif event == "os.mkdir":
+        relative_to = details[2]
+    else:
+        is_directory, name, relative_to = os.path.isdir(name), *details[1::2]
+    # Relative to a directory that is open, as when a tree is deleted, nobody can tell where.
+    return None if relative_to != -1 else (os.path.abspath(os.fsdecode(name)), is_directory)
 
 
 _hear.__cantrace__ = True  # type: ignore[attr-defined] # a debugger may look on, and coverage
