@@ -75,6 +75,10 @@ _TOTALS = (
 )
 
 
+_MARKUP = str.maketrans({letter: f"\\{letter}" for letter in "\\|`*[<~"})
+"""What Markdown would take for a cell's end, a link, code, or HTML, and not show."""
+
+
 def plain(text: str) -> str:
     """`text` with every character that a terminal might act on spelled out as an escape."""
     if text.isprintable():
@@ -153,8 +157,7 @@ def github_table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> s
     """The rows as a table of GitHub's Markdown."""
     from tabulate import tabulate
 
-    # The backslash first: one that stands before a `|` would undo its escape.
-    cells = [[cell.text.replace("\\", "\\\\").replace("|", "\\|") for cell in row] for row in rows]
+    cells = [[cell.text.translate(_MARKUP) for cell in row] for row in rows]
     titles = [column.title for column in columns]
     return tabulate(cells, titles, tablefmt="github", disable_numparse=True)
 
