@@ -253,6 +253,32 @@ def test_what_is_no_plan_is_one_line(drawn: Path, capsys: Printed, text: str) ->
     )
 
 
+def endless(said: dict[str, Any]) -> None:
+    said["projects"][0]["entries"][0]["changed"] = 10**400
+
+
+def worded(said: dict[str, Any]) -> None:
+    said["projects"][0]["entries"][0]["changed"] = "nan"
+
+
+def with_a_zero(said: dict[str, Any]) -> None:
+    said["projects"][0]["root"] += "\0"
+
+
+@pytest.mark.parametrize(("change", "code"), [(endless, 2), (worded, 2), (with_a_zero, 3)])
+def test_values_that_no_dry_run_writes_are_one_line(
+    drawn: Path, capsys: Printed, change: Callable[[dict[str, Any]], None], code: int
+) -> None:
+    edit(drawn, change)
+    capsys.readouterr()
+    assert tempkeep(*APPLY) == code
+    said, errors = capsys.readouterr()
+    assert said == ""
+    assert errors.startswith("error: ")
+    assert len(errors.splitlines()) == 1
+    assert names(drawn) == ["a", "b", "new"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [

@@ -509,7 +509,7 @@ def _apply(arguments: CleanArguments) -> int:
     recorded = read_plan(path)
     places = {place.root: place for place in _places(all_projects=True)}
     for root, identity, *_ in recorded:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):  # no path has a zero byte
             status = os.stat(root)
             if root in places and (status.st_dev, status.st_ino) == identity:
                 continue

@@ -135,14 +135,14 @@ def read_plan(path: Path) -> list[RecordedRoot]:
                         _text(entry["path"]),
                         _whole(entry["device"]),
                         _whole(entry["inode"]),
-                        float(entry["changed"]),
+                        _number(entry["changed"]),
                     )
                     for entry in project["entries"]
                 ),
             )
             for project in said["projects"]
         ]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, OverflowError, KeyError, TypeError):
         raise _no_plan(path) from None
 
 
@@ -170,6 +170,12 @@ def _whole(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError
     return value
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError
+    return float(value)
 
 
 def _disposal(value: object) -> Disposal:
