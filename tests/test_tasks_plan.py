@@ -143,6 +143,15 @@ def test_what_is_not_as_it_was_stays_and_is_told(
     assert "b" not in names(drawn)
 
 
+def test_what_goes_elsewhere_at_the_last_moment_is_told(drawn: Path, capsys: Printed) -> None:
+    # Of two steps for one entry the second finds what another process may do at that instant.
+    edit(drawn, lambda said: said["projects"].append(said["projects"][0]))
+    capsys.readouterr()
+    assert tempkeep(*APPLY) == 1
+    assert "skipped debug/a_1696348800: is gone already" in capsys.readouterr().out
+    assert names(drawn) == ["new"]
+
+
 def test_what_is_in_use_by_now_stays(project: Path, capsys: Printed) -> None:
     path = Path(allocate(str(project / ".tmp"), "debug", "live"))
     age(path, 30)

@@ -530,7 +530,12 @@ def _apply(arguments: CleanArguments) -> int:
         drafts.append(draft._replace(plan=_without_low_space(plan._replace(steps=steps_of))))
         diverged += [(place.title, *one) for one in missing]
     code = _carry_out(
-        drafts, now, dry_run=dry_run, output=arguments.output, background=arguments.background
+        drafts,
+        now,
+        dry_run=dry_run,
+        output=arguments.output,
+        background=arguments.background,
+        all_must_go=True,
     )
     for title, entry, why in diverged:
         _complain(f"diverged {text.plain(f'{title}: {entry}: {why}')}")
@@ -704,8 +709,11 @@ def _carry_out(
     background: bool = False,
     lines: list[str] | None = None,
     face: str = "temp-clean",
+    all_must_go: bool = False,
 ) -> int:
     """Carry the drafts out and print that; the exit code. `silent` says nothing about nothing.
+
+    Where `all_must_go`, one that is skipped since it has changed at the last moment counts as well.
 
     With `lines` that gets one for each root, in place of what is printed.
     """
@@ -756,7 +764,11 @@ def _carry_out(
         elif not failed:
             print(text.plan_text(place.title, plan))
         unseen = _print_problems([(place.title, problem) for problem in problems])
-        code = max(code, failed, unseen if report is None else int(report.failed))
+        if report is None:
+            code = max(code, failed, unseen)
+        else:
+            skipped = any(outcome.status == "skipped" for outcome in report.outcomes)
+            code = max(code, int(report.failed or (all_must_go and skipped)))
     if output == "json":
         print(as_json.document("clean", now, documents, dry_run=dry_run))
     elif empty and not silent:
