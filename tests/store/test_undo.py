@@ -30,7 +30,7 @@ from common.temp.store.pinning import forget_gone, write_pin
 from common.temp.store.project import user_root
 from common.temp.store.remover import Remover
 from common.temp.store.renaming import rename_new
-from common.temp.store.restore import find_archived, place_of, restore
+from common.temp.store.restore import find_archived, finish_killed, place_of, restore
 from common.temp.store.runs import KEPT_RUNS, Run
 from common.temp.store.sweep import clean_abandoned, execute, finish_leftovers, prepare
 from common.temp.store.undo import undo_area, undoable
@@ -386,6 +386,29 @@ def test_a_link_that_is_planted_after_the_plan_was_drawn_is_refused(
     (root / ".tempkeep" / "undo").symlink_to(canary)
     with pytest.raises(Refused):
         execute(plan)
+    assert listing(path) == ["file0.txt"]
+
+
+@pytest.mark.parametrize("name", [f"foo{MANIFEST}", f"debug/foo{MANIFEST}"])
+def test_a_file_that_is_called_as_a_manifest_is_stays_until_it_is_undone(
+    root: Path, name: str
+) -> None:
+    path = root / name
+    path.parent.mkdir(parents=True)
+    path.touch()
+    set_aside(root)
+    finish_killed(undo_area(root), root)
+    assert put_back(root, name) == path
+    assert held(root) == []
+
+
+def test_an_entry_that_is_called_as_a_copy_of_an_older_version_stays_until_it_is_undone(
+    root: Path,
+) -> None:
+    path = make_entry(root, ".0123456789abcdef.part")
+    set_aside(root)
+    finish_killed(undo_area(root), root)
+    assert put_back(root, path.name) == path
     assert listing(path) == ["file0.txt"]
 
 

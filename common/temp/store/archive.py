@@ -458,6 +458,8 @@ def forget_stale(archive: Path) -> None:
     except OSError:
         return
     for part in filter(_OLD_PART.fullmatch, names):
+        if os.path.lexists(archive / f"{part}{MANIFEST}"):
+            continue  # an entry that was called so
         with contextlib.suppress(OSError, NotClaimed):
             status = at.stat(archive / part, follow_symlinks=False)
             identity = (status.st_dev, status.st_ino)
@@ -469,10 +471,12 @@ def forget_stale(archive: Path) -> None:
         if file == name or any(name + suffix in names for suffix in SUFFIXES.values()):
             continue
 
-        def is_stale(descriptor: int, name: str = name) -> bool:
+        def is_stale(descriptor: int, file: str = file, name: str = name) -> bool:
             # Looked at again, now that nobody can be about to put something there.
             begins = os.read(descriptor, len(_BEGINS))
-            return _BEGINS.startswith(begins) and not _is_taken(archive, name)
+            # With a manifest of its own it is an entry that was called so.
+            is_entry = os.path.lexists(archive / f"{file}{MANIFEST}")
+            return _BEGINS.startswith(begins) and not is_entry and not _is_taken(archive, name)
 
         _unlink(archive / file, is_stale)
 
