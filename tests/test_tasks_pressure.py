@@ -155,6 +155,23 @@ def test_what_is_over_another_limit_goes_also_where_enough_is_free(project: Path
     assert (old.exists(), new.exists()) == (False, True)
 
 
+def test_status_says_that_what_can_be_undone_goes_first_and_may_be_enough(project: Path) -> None:
+    put(project, "cache/aside_1696348800", 9, size=4)
+    assert inv("temp-clean", "--undoable", "--yes", "--everything", cwd=project).returncode == 0
+    put(project, "cache/a_1696348800", 9)
+    fill_up(project, 0.86)
+
+    said = inv("temp-status", cwd=project).stdout
+    assert "0 B reclaimable" in said
+    assert "the next clean deletes 1 of them for good and frees 4.0 MiB" in said
+    explained = inv("temp-explain", "cache/a_1696348800", cwd=project).stdout
+    assert explained.startswith("cache/a_1696348800: stays, ")
+
+    cleaned = inv("temp-clean", "--yes", cwd=project).stdout
+    assert "deleted for good cache__aside_1696348800" in cleaned
+    assert "cleaned 0 entries" in cleaned
+
+
 def test_temp_explain_says_how_full_the_disk_is(project: Path) -> None:
     put(project, "cache/a_1696348800", 9)
     fill_up(project, 0.91)

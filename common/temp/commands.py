@@ -217,19 +217,41 @@ def _look(place: _Place, now: float, category: str | None) -> tuple[Inventory, l
         )
     finally:
         line.clear()
-    if (place.root / STORE / UNDO).is_dir():
-        from .store.undo import undoable
-
-        inventory = inventory._replace(undoable=undoable(place.root))
+    inventory, coming = _with_undoable(place, inventory, now)
     verdicts = judge(
         inventory.entries,
         place.policy(),
         now,
         free=inventory.free,
         capacity=inventory.capacity,
+        coming=coming,
     )
     scope = Scope(category)
     return inventory, [verdict for verdict in verdicts if scope.holds(verdict.entry)]
+
+
+def _with_undoable(place: _Place, inventory: Inventory, now: float) -> tuple[Inventory, int]:
+    """`inventory` with what can be undone, and how many bytes a bare `temp-clean` frees first."""
+    holds_some = (place.root / STORE / UNDO).is_dir()
+    wants_space = place.policy().wanted_free(inventory.free, inventory.capacity) is not None
+    if not (holds_some or wants_space):
+        return inventory, 0
+    from .store.sweep import goes_first
+    from .store.undo import undoable
+
+    first = goes_first(
+        inventory,
+        place.policy(),
+        now,
+        disposal=_disposal(place, CleanArguments()),
+        archive=None if place.abandoned_only else place.settings.archive_path(),
+    )
+    if holds_some:
+        names = {entry.path for entry, _ in first.forgotten}
+        held = undoable(place.root)
+        marked = tuple(one._replace(goes=one.name in names) for one in held)
+        inventory = inventory._replace(undoable=marked)
+    return inventory, first.coming
 
 
 def _as_problem(place: _Place, error: TempError) -> tuple[Problem, ...]:
@@ -850,6 +872,7 @@ def explain_entry(path: str) -> int:
     place, relative = _find(path)
     now = time.time()
     inventory = scan(place.root, now, layout=place.layout())
+    inventory, coming = _with_undoable(place, inventory, now)
     try:
         verdict, reasons = explain(
             inventory.entries,
@@ -858,6 +881,7 @@ def explain_entry(path: str) -> int:
             relative,
             free=inventory.free,
             capacity=inventory.capacity,
+            coming=coming,
         )
     except LookupError:
         raise StorageError(0, f"{path} vanished while it was being looked at") from None

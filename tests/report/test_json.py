@@ -97,7 +97,7 @@ def test_the_totals_count_also_what_is_not_shown() -> None:
 
 def test_what_was_set_aside_is_on_disk_besides_and_told_with_its_time() -> None:
     held = (
-        Undoable("debug__a", 8192, NOW - 1, shared=4096),
+        Undoable("debug__a", 8192, NOW - 1, shared=4096, goes=True),
         Undoable("debug__b", 4096, NOW + DAY),
         Undoable("by-hand", 100, None),
     )

@@ -507,7 +507,7 @@ def test_until_when_an_outcome_can_be_undone_is_in_its_line() -> None:
         ([], None),
         ([Undoable("a", 1024, NOW + DAY)], "1 entry set aside, 1.0 KiB on disk besides, until 2023-11-15T22:13:20Z (temp-restore undoes it)"),  # noqa: E501
         ([Undoable("a", 1024, NOW + HOUR), Undoable("b", 1024, NOW + DAY)], "2 entries set aside, 2.0 KiB on disk besides, until 2023-11-14T23:13:20Z to 2023-11-15T22:13:20Z (temp-restore undoes it)"),  # noqa: E501
-        ([Undoable("a", 1024, NOW - 1, 512), Undoable("b", 1024, None)], "2 entries set aside, 2.0 KiB on disk besides, until 2023-11-14T22:13:19Z (temp-restore undoes it); the next clean deletes 1 of them for good and frees 512 B"),  # noqa: E501
+        ([Undoable("a", 1024, NOW - 1, 512, goes=True), Undoable("b", 1024, None)], "2 entries set aside, 2.0 KiB on disk besides, until 2023-11-14T22:13:19Z (temp-restore undoes it); the next clean deletes 1 of them for good and frees 512 B"),  # noqa: E501
         ([Undoable("a", 1024, None)], "1 entry set aside, 1.0 KiB on disk besides (temp-restore undoes it)"),  # noqa: E501
     ],
 )  # fmt: skip

@@ -16,7 +16,7 @@ import pytest
 
 from common.temp import TempManager, ThreadedFileCleanupManager
 from common.temp.core.layout import FILES, JOBS, PIPELINE, SCRATCH, Layout
-from common.temp.core.plan import Outcome, Report
+from common.temp.core.plan import Disposal, Outcome, Report
 from common.temp.core.retention import Policy
 from common.temp.errors import Refused, StorageError
 from common.temp.jobs import StorageRoot
@@ -598,6 +598,31 @@ def test_on_a_low_disk_the_oldest_go_before_archives_and_entries(
         assert (root / "debug" / "entry").exists()
         told = os.statvfs(disk)
         assert told.f_bavail * told.f_frsize >= free * MIB
+
+
+@pytest.mark.parametrize(
+    ("disposal", "kept"), [("delete", True), ("undo", False), ("archive", False)]
+)
+def test_on_a_low_disk_what_goes_anyway_may_be_enough_and_what_can_be_undone_stays(
+    tmp_path: Path, disposal: Disposal, kept: bool
+) -> None:
+    with mounted(tmp_path / "disk", "size=16m") as disk:
+        root, archive = disk / ".tmp", disk / "archive"
+        for name in ("archived", "aside", "old"):
+            path = make_entry(root, f"debug/{name}", age_hours=100)
+            (path / "noise").write_bytes(os.urandom(2 * MIB))
+            age(path, 100)
+            if name == "archived":
+                swept(root, disposal="archive", archive=archive)
+            elif name == "aside":
+                set_aside(root)
+        told = os.statvfs(disk)
+        wanted = told.f_bavail * told.f_frsize + MIB
+        policy = Policy(max_age=HOUR, min_free_space=wanted)
+        report = swept(root, policy, archive=archive, disposal=disposal)
+        assert [outcome.status for outcome in report.outcomes] == ["done"]
+        assert ("debug__aside" in held(root)) == kept
+        assert "debug__archived" in stored(archive)
 
 
 def test_setting_aside_on_a_low_disk_is_said_to_free_nothing(tmp_path: Path) -> None:

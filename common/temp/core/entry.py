@@ -84,12 +84,14 @@ class Undoable(NamedTuple):
 
     It takes `size` bytes on disk until a clean that comes after `until` (seconds since 1970), which
     frees all of them but the `shared`; without that, nothing says when it goes, and it stays.
+    `goes` says that the next clean deletes it, be it because the disk is low.
     """
 
     name: str
     size: int
     until: float | None
     shared: int = 0
+    goes: bool = False
 
 
 class Inventory(NamedTuple):

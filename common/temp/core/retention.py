@@ -430,6 +430,12 @@ def judge(
         return tuple([_verdict(case) for case in cases])
 
 
+def freed_anyway(entries: Iterable[Entry], policy: Policy, now: float) -> int:
+    """How many bytes the entries take that go for another reason than that space is wanted."""
+    verdicts = judge(entries, policy, now)
+    return sum(one.entry.size - one.entry.shared for one in verdicts if not one.keep)
+
+
 def undo_over(set_aside: float, undo_for: float | None, now: float) -> Reason | None:
     """Why what was set aside then, to be undone for so many seconds, goes for good; `None` if it
     stays.
@@ -450,10 +456,11 @@ def undoable_to_forget(
     *,
     free: int | None,
     capacity: int | None = None,
+    anyway: int = 0,
 ) -> tuple[tuple[Entry, Reason], ...]:
     """Those of `held` that go for good, each with its reason: what can be undone no longer, and
     then the oldest, until `min_free_space` and `low_water` are met; `free` is `None` where that
-    does not matter, and `capacity` as in `judge`.
+    does not matter, `capacity` as in `judge`, and `anyway` how many bytes are freed besides.
 
     Each comes with the seconds for which it can be undone; its `changed` is when it was set aside.
     One that is pinned stays.
@@ -469,7 +476,12 @@ def undoable_to_forget(
             found.append((entry, over))
             coming += entry.size - entry.shared
     low = archives_to_drop(
-        rest, policy, free=free, capacity=capacity, coming=coming, first="what can be undone"
+        rest,
+        policy,
+        free=free,
+        capacity=capacity,
+        coming=coming + anyway,
+        first="what can be undone",
     )
     return (*found, *low)
 
@@ -524,12 +536,13 @@ def explain(
     *,
     free: int | None = None,
     capacity: int | None = None,
+    coming: int = 0,
 ) -> tuple[Verdict, tuple[Reason, ...]]:
     """The verdict on the entry at `path`, and what every rule that applies says of it.
 
     Raises `LookupError` if there is no such entry.
     """
-    for case in _cases(tuple(entries), policy, now, (free, capacity, 0)):
+    for case in _cases(tuple(entries), policy, now, (free, capacity, coming)):
         if case.entry.path == path:
             said = tuple(rule(case) for rule in _PROTECTIONS + _LIMITS)
             return _verdict(case), tuple(reason for reason in said if reason is not None)

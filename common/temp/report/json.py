@@ -80,7 +80,7 @@ def status_project(
             "undoable": {
                 "entries": len(inventory.undoable),
                 "size_bytes": sum(one.size for one in inventory.undoable),
-                "reclaimable_bytes": undoable_goes(inventory, now)[1],
+                "reclaimable_bytes": undoable_goes(inventory)[1],
             },
         },
         "undoable": [

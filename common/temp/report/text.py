@@ -261,20 +261,16 @@ def undoable_lines(inventory: Inventory, now: float) -> list[str]:
         first, last = instant(times[0]), instant(times[-1])
         line += f", until {first}" if first == last else f", until {first} to {last}"
     line += " (temp-restore undoes it)"
-    over, size = undoable_goes(inventory, now)
+    over, size = undoable_goes(inventory)
     if over:
         line += f"; the next clean deletes {over} of them for good and frees {spell_size(size)}"
     return [line]
 
 
-def undoable_goes(inventory: Inventory, now: float) -> tuple[int, int]:
+def undoable_goes(inventory: Inventory) -> tuple[int, int]:
     """How many of those that were set aside the next clean deletes, and their bytes."""
-    over = [
-        one.size - one.shared
-        for one in inventory.undoable
-        if one.until is not None and one.until < now
-    ]
-    return len(over), sum(over)
+    goes = [one.size - one.shared for one in inventory.undoable if one.goes]
+    return len(goes), sum(goes)
 
 
 def status_csv(projects: Iterable[tuple[str, Sequence[Verdict]]], now: float) -> str:

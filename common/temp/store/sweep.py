@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from ..core.entry import Entry, Problem, Use
+from ..core.entry import Entry, Inventory, Leftover, Problem, Use
 from ..core.layout import HISTORY, SCRATCH, STORE, TRANSFER, UNDO, Layout
 from ..core.plan import (
     ALL,
@@ -25,7 +25,15 @@ from ..core.plan import (
     Step,
     draft,
 )
-from ..core.retention import LOW_SPACE, Policy, Reason, archives_to_drop, judge, needed
+from ..core.retention import (
+    LOW_SPACE,
+    Policy,
+    Reason,
+    archives_to_drop,
+    freed_anyway,
+    judge,
+    needed,
+)
 from ..core.units import DAY, HOUR, read_number
 from ..errors import Refused, TempError, reason_of
 from . import at, lease
@@ -87,34 +95,21 @@ def prepare(
         progress=progress,
         workers=workers,
     )
-    free, capacity, coming = inventory.free, inventory.capacity, 0
-    wanted = policy.wanted_free(free, capacity)
-    is_low = free is not None and wanted is not None and free < wanted and scope == ALL
-    forgotten: tuple[tuple[Entry, Reason], ...] = ()
-    archives: tuple[tuple[Entry, Reason], ...] = ()
-    for place in _places(root, archive):
-        try:
-            left = list_leftovers(place)
-            if place != archive:
-                from .undo import to_forget
-
-                near = free if is_low else None
-                goes = forgotten = to_forget(root, policy, now, free=near, capacity=capacity)
-            elif is_low:
-                from .archive import droppable
-
-                found = droppable(place, root)
-                goes = archives = archives_to_drop(
-                    found, policy, free=free, capacity=capacity, coming=coming
-                )
-            else:
-                goes = ()
-            coming += sum(one.size - one.shared for one, _ in goes)
-            inventory = inventory._replace(leftovers=(*inventory.leftovers, *left))
-        except TempError as error:
-            problem = Problem(str(place), str(error))
-            inventory = inventory._replace(problems=(*inventory.problems, problem))
-    verdicts = judge(inventory.entries, policy, now, free=free, capacity=capacity, coming=coming)
+    first = goes_first(
+        inventory, policy, now, disposal=disposal, archive=archive, whole=scope == ALL
+    )
+    inventory = inventory._replace(
+        leftovers=(*inventory.leftovers, *first.leftovers),
+        problems=(*inventory.problems, *first.problems),
+    )
+    verdicts = judge(
+        inventory.entries,
+        policy,
+        now,
+        free=inventory.free,
+        capacity=inventory.capacity,
+        coming=first.coming,
+    )
     return draft(
         inventory,
         verdicts,
@@ -122,11 +117,76 @@ def prepare(
         now,
         disposal=disposal,
         scope=scope,
-        archives=archives,
-        archives_move=archive is not None and _device(archive) != _device(root),
-        forgotten=forgotten,
+        archives=first.archives,
+        archives_move=_moves(archive, root),
+        forgotten=first.forgotten,
         undo_for=undo_for,
     )
+
+
+class First(NamedTuple):
+    """What goes before any entry does: of what can be undone, and of the archive, each with its
+    reason; and what else there is to say of those two places.
+    """
+
+    forgotten: tuple[tuple[Entry, Reason], ...] = ()
+    archives: tuple[tuple[Entry, Reason], ...] = ()
+    leftovers: tuple[Leftover, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def coming(self) -> int:
+        """The bytes that this frees: a forecast."""
+        return sum(one.size - one.shared for one, _ in (*self.forgotten, *self.archives))
+
+
+def goes_first(
+    inventory: Inventory,
+    policy: Policy,
+    now: float,
+    *,
+    disposal: Disposal,
+    archive: Path | None,
+    whole: bool = True,
+) -> First:
+    """What a sweep of that root deletes before any entry; nothing is written.
+
+    If the disk is low, and the sweep is one of the `whole` root, that is also what can be undone
+    still, and then archives: as few as are needed beside the entries that go anyway.
+    """
+    root = Path(inventory.root)
+    free, capacity = inventory.free, inventory.capacity
+    wanted = policy.wanted_free(free, capacity)
+    is_low = free is not None and wanted is not None and free < wanted and whole
+    frees = disposal == "delete" or (disposal == "archive" and _moves(archive, root))
+    places = tuple(_places(root, archive))
+    anyway = freed_anyway(inventory.entries, policy, now) if places and is_low and frees else 0
+    first = First()
+    for place in places:
+        try:
+            left = list_leftovers(place)
+            if place != archive:
+                from .undo import to_forget
+
+                near = free if is_low else None
+                goes = to_forget(root, policy, now, free=near, capacity=capacity, anyway=anyway)
+                first = first._replace(forgotten=goes)
+            elif is_low:
+                from .archive import droppable
+
+                found, coming = droppable(place, root), first.coming + anyway
+                goes = archives_to_drop(found, policy, free=free, capacity=capacity, coming=coming)
+                first = first._replace(archives=goes)
+            first = first._replace(leftovers=(*first.leftovers, *left))
+        except TempError as error:
+            problem = Problem(str(place), str(error))
+            first = first._replace(problems=(*first.problems, problem))
+    return first
+
+
+def _moves(archive: Path | None, root: Path) -> bool:
+    """Whether what is archived comes to lie on another filesystem."""
+    return archive is not None and _device(archive) != _device(root)
 
 
 def _places(root: Path, archive: Path | None) -> Iterator[Path]:

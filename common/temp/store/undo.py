@@ -61,7 +61,13 @@ def is_over(root: Path, name: str, now: float) -> bool:
 
 
 def to_forget(
-    root: Path, policy: Policy, now: float, *, free: int | None, capacity: int | None = None
+    root: Path,
+    policy: Policy,
+    now: float,
+    *,
+    free: int | None,
+    capacity: int | None = None,
+    anyway: int = 0,
 ) -> tuple[tuple[Entry, Reason], ...]:
     """What was set aside of `root` and goes for good, measured, as entries whose `path` is the
     place where it lies; see `undoable_to_forget`. Raises `StorageError` or `Refused`.
@@ -74,5 +80,10 @@ def to_forget(
         ),
     )
     return undoable_to_forget(
-        [(entry, said.undo_for) for said, entry in held], policy, now, free=free, capacity=capacity
+        [(entry, said.undo_for) for said, entry in held],
+        policy,
+        now,
+        free=free,
+        capacity=capacity,
+        anyway=anyway,
     )
