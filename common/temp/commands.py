@@ -497,7 +497,8 @@ def clean(arguments: CleanArguments, lines: list[str] | None = None) -> int:
     places = _places(arguments.all_projects)
     if arguments.background and any(_disposal(place, arguments) != "delete" for place in places):
         raise InvalidSettings(_BACKGROUND_DELETES)
-    dry_run = arguments.dry_run or _says_dry_run(places, arguments.force, _FORCE)
+    remedy = "take that out to have it clean" if arguments.scheduled else _FORCE
+    dry_run = arguments.dry_run or _says_dry_run(places, arguments.force, remedy)
     asks = arguments.ask or not (dry_run or arguments.yes or arguments.force)
     sizes = dry_run or (asks and (arguments.ask or _terminal() is not None))
     drafts = _drafts(places, limits, arguments, now, sizes=sizes)

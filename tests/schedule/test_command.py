@@ -64,6 +64,24 @@ def test_a_limit_of_this_environment_alone_is_none_for_a_schedule(
     assert "--strategy" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("strategy", [(), ("--strategy", "moderate")])
+def test_settings_that_each_run_would_end_with_are_refused_now(
+    project: Path, capsys: Printed, strategy: tuple[str, ...]
+) -> None:
+    (project / "pyproject.toml").write_text("[tool.tempkeep]\nmax_age_huors = 1\n")
+    assert tempkeep("temp-schedule", "--every", "1d", "--as", "cron", *strategy) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "max_age_huors is not a key" in err
+
+
+def test_a_configured_dry_run_is_said_to_be_one(project: Path, capsys: Printed) -> None:
+    (project / "pyproject.toml").write_text("[tool.tempkeep]\ndry_run = true\n")
+    assert tempkeep(*EVERY, "--as", "cron") == 0
+    said = "dry_run is configured, so each run only says what it would do; "
+    assert said in capsys.readouterr().err
+
+
 def test_a_machine_without_any_scheduler_is_told(
     project: Path, capsys: Printed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

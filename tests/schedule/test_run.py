@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from common.temp.schedule.log import MOST_BYTES
+from tests.store.children import state_of, until
 from tests.support import (
     Process,
+    environment,
     ext4,
     fill,
     listing,
@@ -65,6 +68,31 @@ def test_each_run_says_and_logs_one_line(
         assert log(project)[-1] + "\n" == out
     assert len(log(project)) == 2
     assert (gone.exists(), kept.exists()) == (False, True)
+
+
+def test_one_whose_output_nobody_reads_is_logged(project: Path, root: Path) -> None:
+    path = make_entry(root, "debug/old_1696348800", age_hours=999)
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-u", "-m", "common.temp", *CLEAN]
+    done = subprocess.run(command, cwd=project, env=environment(), stdout=writing, check=False)
+    os.close(writing)
+    assert done.returncode == 141
+    assert " exit 0: project: cleaned 1 entry" in log(project)[-1]
+    assert not path.exists()
+
+
+def test_one_that_is_interrupted_is_logged(project: Path, root: Path) -> None:
+    path = make_entry(root, "debug/old_1696348800", age_hours=999)
+    os.mkfifo(project / "cleanup_config.json")  # which it waits for
+    command = [sys.executable, "-m", "common.temp", *CLEAN]
+    with subprocess.Popen(command, cwd=project, env=environment()) as running:
+        until((root / ".tempkeep" / "schedule.log").exists, "its turn")
+        until(lambda: state_of(running.pid) == "S", "waiting")
+        running.send_signal(signal.SIGINT)
+    assert running.returncode == 130
+    assert " exit 130: interrupted" in log(project)[-1]
+    assert path.exists()
 
 
 def test_while_another_is_at_work_it_leaves_and_says_so(
@@ -122,7 +150,8 @@ def test_a_configured_dry_run_is_one_here_as_well(
     (project / "pyproject.toml").write_text("[tool.tempkeep]\ndry_run = true\n")
     assert tempkeep(*CLEAN) == 0
     assert " exit 0: project: would delete 1 entry and free 8.0 KiB" in log(project)[-1]
-    assert capsys.readouterr().err.startswith("dry_run is configured, so nothing is cleaned; ")
+    said = "dry_run is configured, so nothing is cleaned; take that out to have it clean\n"
+    assert capsys.readouterr().err == said
     assert path.exists()
 
 

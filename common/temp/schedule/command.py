@@ -11,7 +11,7 @@ from ..core.units import read_interval, spell_interval
 from ..errors import InvalidSettings
 from ..report.text import plain
 from ..store.project import find_project, root_of
-from ..store.settings import check_strategy, load
+from ..store.settings import Settings, check_strategy, load
 from . import cron, launchd, systemd, windows
 from .job import Job, job_of, named
 from .log import LOG
@@ -51,15 +51,17 @@ def schedule(arguments: ScheduleArguments) -> int:
     every = read_interval(arguments.every, "--every")
     if arguments.strategy is not None:
         check_strategy(arguments.strategy, "--strategy")
-    else:
-        # Not what this environment adds, which the job will not have.
-        check_limits(load(project, {}))
+    # Not what this environment adds, which the job will not have.
+    settings = load(project, {})
+    if arguments.strategy is None:
+        check_limits(settings)
     scheduler = _chosen(arguments)
     job = job_of(project, every, arguments.strategy)
     if not arguments.install or arguments.dry_run:
         for where, text in scheduler.show(job):
             print(f"# {plain(where)}\n{text}")
         print("nothing was written; --install does that", file=sys.stderr)
+        _say_if_dry(settings)
         return 0
     scheduler.show(job)  # whatever it cannot say ends this before anything is touched
     for where in scheduler.install(job):
@@ -72,7 +74,17 @@ def schedule(arguments: ScheduleArguments) -> int:
         f"{plain(project.name)} is cleaned every {spell_interval(every)} by {scheduler.NAME}: "
         f"{scheduler.note()}; each run adds a line to {plain(str(root_of(project) / LOG))}"
     )
+    _say_if_dry(settings)
     return 0
+
+
+def _say_if_dry(settings: Settings) -> None:
+    if settings.dry_run:
+        print(
+            "dry_run is configured, so each run only says what it would do; take that out to have "
+            "it clean",
+            file=sys.stderr,
+        )
 
 
 def _remove(job: Job, arguments: ScheduleArguments) -> int:

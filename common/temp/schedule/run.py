@@ -44,16 +44,25 @@ def run(arguments: commands.CleanArguments) -> int:
             "remove its schedule"
         )
     with _turn(root_of(project)) as own:
-        code, what = _clean(arguments, project) if own.is_mine else (0, _OTHER)
-        line = plain(f"{instant(now)} exit {code}: {what}")
-        print(line)
         try:
-            own.add(line)
+            code, what = _clean(arguments, project) if own.is_mine else (0, _OTHER)
+        except KeyboardInterrupt:
+            _log(own, f"{instant(now)} exit 130: interrupted; the next clean goes on")
+            raise
         except OSError as error:
-            print(
-                f"problem: cannot write {plain(str(own.path))}: {reason_of(error)}", file=sys.stderr
-            )
+            _log(own, f"{instant(now)} exit 1: error: {reason_of(error)}")
+            raise
+        line = plain(f"{instant(now)} exit {code}: {what}")
+        _log(own, line)  # first: what nobody reads may be closed
+        print(line)
     return code
+
+
+def _log(own: Turn, line: str) -> None:
+    try:
+        own.add(line)
+    except OSError as error:
+        print(f"problem: cannot write {plain(str(own.path))}: {reason_of(error)}", file=sys.stderr)
 
 
 _OTHER = "another scheduled clean is at work, so this one has left"
