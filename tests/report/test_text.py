@@ -453,6 +453,19 @@ def test_a_line_has_the_totals_of_a_plan_or_a_report_and_what_is_lacking() -> No
     )
 
 
+def test_what_was_set_aside_on_a_low_disk_is_said_to_go_with_the_next_clean() -> None:
+    aside = lacking()._replace(steps=(step("undo", size=4096),))
+    warned = "; what can be undone goes with the next clean if the disk is still low"
+    assert plan_text("demo", aside).endswith(f", 4.0 KiB to be undone{warned}")
+    assert report_text("demo", Report(plan=aside, free=3072)).endswith(warned)
+    assert warned not in plan_text("demo", lacking())
+
+
+def test_where_nothing_was_set_aside_there_is_nothing_to_undo() -> None:
+    failed = Report(plan=plan(step("undo")), outcomes=(Outcome(step("undo"), "failed"),))
+    assert "temp-restore" not in report_text("demo", failed)
+
+
 def test_a_shortfall_that_nothing_of_ours_holds_is_said_as_well() -> None:
     plan = lacking()._replace(kept=())
     assert plan_text("demo", plan).splitlines()[-1] == (

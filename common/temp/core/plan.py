@@ -104,7 +104,8 @@ class Plan(NamedTuple):
         return Shortfall(wanted, reached, tuple(sorted(held.items())), more)
 
 
-_HELD: Final = {"trash": "in the trash", "archive": "in the archive", "undo": "to be undone"}
+TO_BE_UNDONE: Final = "to be undone"
+_HELD: Final = {"trash": "in the trash", "archive": "in the archive", "undo": TO_BE_UNDONE}
 """Where the bytes are that a step does not free."""
 
 

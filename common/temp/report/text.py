@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ..core.entry import Entry, Inventory, Problem
 from ..core.layout import UNCATEGORIZED
-from ..core.plan import Outcome, Plan, Report, Shortfall, Step
+from ..core.plan import TO_BE_UNDONE, Outcome, Plan, Report, Shortfall, Step
 from ..core.retention import Reason, Verdict, what_would_change
 from ..core.units import spell_duration, spell_size
 from .table import Cell, Colour, Column, Screen, bar, table
@@ -352,10 +352,12 @@ def shortfall_lines(title: str, shortfall: Shortfall | None, verb: str) -> list[
         return []
     held = ", ".join(f"{spell_size(size)} {rule}" for rule, size in shortfall.held)
     left = "the next clean takes more" if shortfall.more else "nothing more here could go"
+    said = f"held by what stays: {held}" if held else left
+    if any(rule == TO_BE_UNDONE for rule, _ in shortfall.held):
+        said += "; what can be undone goes with the next clean if the disk is still low"
     return [
         f"{plain(title)}: low space: {spell_size(shortfall.reached)} {verb}, "
-        f"{spell_size(shortfall.wanted)} wanted; "
-        + (f"held by what stays: {held}" if held else left)
+        f"{spell_size(shortfall.wanted)} wanted; {said}"
     ]
 
 
@@ -403,7 +405,7 @@ def _report_totals(title: str, report: Report) -> list[str]:
         total += " (what is in the trash takes space until that is emptied)"
     elif disposal == "archive" and not report.plan.archives_move:
         total += " (what was archived on the same disk still takes space)"
-    elif disposal == "undo":
+    elif disposal == "undo" and report.done:
         how_long = spell_duration(report.plan.undo_for)
         total += f" (temp-restore undoes it for {how_long}, and until then it takes space)"
     dropped = [outcome.step for outcome in report.dropped if outcome.status == "done"]
