@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from common.temp.core.layout import JOBS
 from common.temp.store import artefacts
+from common.temp.store.allocation import make_root
 from common.temp.store.removal import Removed
 from tests.support import IMMUTABLE, inv, listing, make_entry, run, tempkeep
 
@@ -48,6 +50,43 @@ def test_artefacts_and_scratch_go_and_the_rest_stays(project: Path, capsys: Prin
         "src/kept/file0.txt",
         "tasks.py",
     ]
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("old", "project: nothing to clean\n"),
+        ("build/old", "kept build: build/old is a root or the archive\n"),
+    ],
+)
+def test_what_was_archived_in_the_project_stays_whole_and_comes_back(
+    project: Path, root: Path, capsys: Printed, place: str, said: str
+) -> None:
+    settings = f'[tool.tempkeep]\narchive = true\narchive_location = "{place}"\n'
+    (project / "pyproject.toml").write_text(settings)
+    path = make_entry(root, "debug/a_1696348800/build")
+    make_entry(root, "debug/a_1696348800/src/__pycache__")
+    assert tempkeep("temp-clean", "--yes") == 0
+    assert tempkeep("clean") == 0
+    assert said in capsys.readouterr().out
+    assert tempkeep("temp-restore", "debug/a_1696348800") == 0
+    assert listing(path) == ["file0.txt"]
+
+
+def test_entries_of_other_roots_lose_nothing_of_what_is_called_as_artefacts_are(
+    project: Path, capsys: Printed
+) -> None:
+    settings = '[tool.tempkeep]\nroots = ["jobs", "runs"]\nexclude = ["*"]\n'
+    (project / "pyproject.toml").write_text(settings)
+    make_root(str(project / "jobs"), JOBS)
+    make_root(str(project / "nobody-named-it"), JOBS)
+    parts = [
+        make_entry(project, f"{name}/dist")
+        for name in ("jobs/7", "nobody-named-it/8", "runs/pipeline_artifacts_20250102_030405")
+    ]
+    assert tempkeep("clean") == 0
+    assert "deleted" not in capsys.readouterr().out
+    assert all(listing(part) == ["file0.txt"] for part in parts)
 
 
 def test_nothing_to_clean_is_one_line(project: Path, capsys: Printed) -> None:

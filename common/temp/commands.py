@@ -1021,7 +1021,8 @@ def clean_artefacts(*, temp_age_hours: str | None, dry_run: bool) -> int:
     drafts = [
         draft._replace(plan=_without_tracked(draft.plan, project, tracked)) for draft in drafts
     ]
-    artefacts = find_artefacts(project, settings.artefacts, tracked)
+    spared = (settings.archive_path(), *settings.other_roots())
+    artefacts = find_artefacts(project, settings.artefacts, tracked, spared)
 
     code = _clean_artefacts(project, artefacts, dry_run=dry_run)
     swept = _carry_out(

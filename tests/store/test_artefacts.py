@@ -48,6 +48,17 @@ def found(project: Path, *patterns: str) -> dict[str, str]:
 # -- finding --------------------------------------------------------------------------------------
 
 
+def test_what_was_archived_is_none_wherever_it_lies(project: Path) -> None:
+    make(project, "old/x/build/f", "old/x.tempkeep.json", "build/x/f", "build/x.tempkeep.json")
+    make(project, "old/y/build/f")
+    assert found(project) == {"build": "it holds x.tempkeep.json", "old/y/build": ""}
+
+
+def test_what_holds_a_root_stays(project: Path) -> None:
+    make(project, "build/jobs/.tempkeep/layout", "dist/x")
+    assert found(project) == {"build": "it holds jobs/.tempkeep", "dist": ""}
+
+
 def test_the_usual_artefacts_are_found_wherever_they_are(project: Path) -> None:
     make(
         project,

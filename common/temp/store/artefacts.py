@@ -11,15 +11,17 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from ..core.layout import HISTORY, STORE, STORE_PARTS
+from ..core.layout import HISTORY, STORE, STORE_PARTS, is_inside
 from ..errors import Refused, reason_of
 from . import at
+from .archive import MANIFEST
 from .mounts import mounts_below
 from .project import MARKERS
 from .removal import Removed, remove_at
 from .walk import DIRECTORY_FLAGS, ROOT_FLAGS, measure
 
 _NEVER_ENTERED: Final = frozenset({".git", ".hg", ".svn", ".venv", "node_modules"})
+_HOLDS_WORK: Final = _NEVER_ENTERED | {STORE}
 _SCRATCH: Final = frozenset({".tmp", ".temp", ".tmp-archive", STORE})
 
 
@@ -83,22 +85,28 @@ def _tracked_paths(directory: Path) -> list[str]:
     return [os.fsdecode(path) for path in asked.stdout.split(b"\0") if path]
 
 
-def find_artefacts(project: Path, patterns: Sequence[str], tracked: Tracked) -> list[Artefact]:
+def find_artefacts(
+    project: Path, patterns: Sequence[str], tracked: Tracked, spared: Iterable[Path] = ()
+) -> list[Artefact]:
     """The artefacts of `project`, sorted by path, with those that must stay marked so.
 
     `patterns` are shell globs for names, or for paths below the project if they hold a `/`; one
     that ends with `/` is for directories only. Does not look into other projects inside this one,
     other git work trees, virtual environments, `node_modules`, scratch or what is mounted, and
-    not through symlinks.
+    not through symlinks. Nor into what is `spared`: the roots and the archive, wherever they are.
     """
     mounts = mounts_below(str(project))
+    real = os.path.realpath(project)
+    others = frozenset(os.path.relpath(os.path.realpath(path), real) for path in spared)
     found = []
-    for path, pattern in _matching(project, patterns, mounts):
+    for path, pattern in _matching(project, patterns, mounts, others):
         inside = tracked.inside(path)
         if inside is not None:
             kept = "git tracks it" if inside == path else f"git tracks {inside}"
         elif any(point == path or point.startswith(path + "/") for point in mounts):
             kept = "another filesystem is mounted in it"
+        elif holds := next((other for other in sorted(others) if is_inside(other, path)), ""):
+            kept = f"{holds} is a root or the archive"
         else:
             kept = _work_in(project / path)
         found.append(Artefact(path, pattern, kept))
@@ -106,16 +114,21 @@ def find_artefacts(project: Path, patterns: Sequence[str], tracked: Tracked) -> 
 
 
 def _matching(
-    project: Path, patterns: Sequence[str], mounts: frozenset[str]
+    project: Path, patterns: Sequence[str], mounts: frozenset[str], others: frozenset[str]
 ) -> Iterator[tuple[str, str]]:
     waiting = [""]
     while waiting:
         relative = waiting.pop()
-        with contextlib.suppress(OSError), os.scandir(project / relative) as items:
-            for item in items:
+        with contextlib.suppress(OSError), os.scandir(project / relative) as listed:
+            items = {item.name: item for item in listed}
+            if relative and STORE in items:
+                continue  # a root that nobody has named in the settings
+            for item in items.values():
                 if item.name in _NEVER_ENTERED or item.name in _SCRATCH:
                     continue
                 path = f"{relative}/{item.name}" if relative else item.name
+                if path in others or f"{item.name}{MANIFEST}" in items:
+                    continue  # with a manifest beside it, it was archived
                 is_directory = item.is_dir(follow_symlinks=False)
                 pattern = next((one for one in patterns if _matches(path, is_directory, one)), None)
                 if pattern is not None:
@@ -159,7 +172,7 @@ def _work_in(artefact: Path) -> str:
         try:
             with os.scandir(directory) as items:
                 for item in items:
-                    if item.name in _NEVER_ENTERED:
+                    if item.name in _HOLDS_WORK or item.name.endswith(MANIFEST):
                         return f"it holds {os.path.relpath(item.path, artefact)}"
                     if item.is_dir(follow_symlinks=False):
                         waiting.append(item.path)
