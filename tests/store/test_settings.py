@@ -11,8 +11,10 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
+from common.temp.core.layout import JOBS
 from common.temp.core.retention import STRATEGIES, Policy
 from common.temp.errors import InvalidSettings
+from common.temp.store.allocation import make_root
 from common.temp.store.settings import (
     CATEGORY_KEYS,
     DEFAULT_ARTEFACTS,
@@ -235,6 +237,33 @@ def test_an_archive_in_the_store_of_a_root_is_refused(project: Path, location: s
     assert refusal(project) == (
         f"{project}: archive_location: expected a directory outside .tempkeep, got {location!r}"
     )
+
+
+@pytest.mark.parametrize("location", ["jobs", "jobs/old", "{link}/old", "jobs/7/old"])
+def test_an_archive_among_the_entries_of_another_root_is_refused(
+    project: Path, location: str
+) -> None:
+    make_root(str(project / "jobs"), JOBS)
+    (project / "link").symlink_to("jobs")
+    location = location.format(link=project / "link")
+    table(project, f'roots = ["jobs"]\narchive_location = "{location}"')
+    assert refusal(project) == (
+        f"{project}: archive_location: {project / location} lies in {project}/jobs, which is one "
+        "of the roots, and would be cleaned as one of its entries; choose another place"
+    )
+
+
+def test_a_root_among_the_entries_of_another_is_refused(project: Path) -> None:
+    make_root(str(project / "jobs"), JOBS)
+    table(project, 'roots = ["jobs/inner", "jobs"]')
+    assert f"roots: {project}/jobs/inner lies in {project}/jobs, " in refusal(project)
+
+
+def test_what_can_be_no_entry_of_the_root_around_it_is_taken(project: Path) -> None:
+    (project / "link").symlink_to("jobs")
+    make_root(str(project / "jobs"), JOBS)
+    table(project, 'roots = ["jobs", "link", "runs", "runs/jobs"]\narchive_location = "runs/old"')
+    assert len(load(project, NO_ENVIRONMENT).roots) == 4
 
 
 @pytest.mark.parametrize("location", [".", "..", ".tmp-archive", ".tmpx/a", "link"])

@@ -97,7 +97,8 @@ def find_artefacts(
     """
     mounts = mounts_below(str(project))
     real = os.path.realpath(project)
-    others = frozenset(os.path.relpath(os.path.realpath(path), real) for path in spared)
+    known = [path for path in map(os.path.realpath, spared) if is_inside(path, real)]
+    others = frozenset(os.path.relpath(path, real) for path in known)
     found = []
     for path, pattern in _matching(project, patterns, mounts, others):
         inside = tracked.inside(path)

@@ -13,11 +13,12 @@ from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from ..core.layout import STORE, check_category, is_inside
+from ..core.layout import PIPELINE, STORE, check_category, is_inside
 from ..core.plan import ARCHIVE_FORMATS, ArchiveFormat, Disposal
 from ..core.retention import STRATEGIES, Policy
 from ..core.units import DAY, HOUR, read_count, read_number, read_share, read_size, spell_share
-from ..errors import InvalidName, InvalidSettings, reason_of
+from ..errors import InvalidName, InvalidSettings, TempError, reason_of
+from .allocation import layout_of
 from .project import find_monorepo, root_of
 
 PYPROJECT: Final = "pyproject.toml"
@@ -287,12 +288,37 @@ def _checked(settings: Settings) -> Settings:
             f"got {settings.archive_location!r}"
         )
     for path in settings.other_roots():
-        if is_inside(os.path.realpath(path), root):
+        real = os.path.realpath(path)
+        if is_inside(real, root):
             raise InvalidSettings(
                 f"{project}: roots: {path} lies in {root_of(project)}, which is listed anyway; "
                 "leave it out"
             )
+        for key, inner in (
+            *(("roots", other) for other in settings.other_roots()),
+            ("archive_location", settings.archive_path()),
+        ):
+            is_the_same = key == "roots" and os.path.realpath(inner) == real
+            if not is_the_same and _would_be_entry(inner, path):
+                raise InvalidSettings(
+                    f"{project}: {key}: {inner} lies in {path}, which is one of the roots, and "
+                    "would be cleaned as one of its entries; choose another place"
+                )
     return settings
+
+
+def _would_be_entry(inner: Path, root: Path) -> bool:
+    """Whether `inner` would be an entry of `root`, or lie in one, or be `root` itself."""
+    real, above = os.path.realpath(inner), os.path.realpath(root)
+    if not is_inside(real, above):
+        return False
+    if real == above:
+        return True
+    name = os.path.relpath(real, above).split(os.sep)[0]
+    try:
+        return layout_of(root, PIPELINE).holds(name, is_directory=True)
+    except TempError:
+        return False  # whatever sweeps it says so
 
 
 def workspace_globs(monorepo: Path, settings: Settings) -> tuple[list[str], list[str]]:
