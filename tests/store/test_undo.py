@@ -332,6 +332,21 @@ def test_what_no_rename_reaches_fails_with_the_reason_and_stays_where_it_is(
         assert len(list(where.glob(f"*{MANIFEST}"))) == 1
 
 
+@pytest.mark.parametrize(("disposal", "how"), [("undo", "--undoable"), ("archive", "archiving")])
+def test_what_cannot_be_read_stays_and_is_said_what_to_do_about(
+    root: Path, tmp_path: Path, disposal: Disposal, how: str
+) -> None:
+    inner = make_entry(root, "debug/x/inner")
+    inner.chmod(0)
+    with plain_user():
+        report = swept(root, disposal=disposal, archive=tmp_path / "archive")
+        ((status, detail),) = outcomes(report).values()
+        assert status == "failed"
+        assert detail.startswith("Permission denied in inner; ")
+        assert detail.endswith(f"; or clean without {how}")
+        assert outcomes(swept(root)) == {"debug/x": ("done", "")}
+
+
 def test_a_file_on_another_filesystem_is_not_copied(root: Path) -> None:
     make_root(str(root))
     with mounted(root / "cache", "size=1m") as disk:

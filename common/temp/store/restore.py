@@ -89,7 +89,10 @@ def find_archived(archives: Sequence[Path], name: str, project: Path) -> tuple[P
         if named:
             raise InvalidSettings(f"{name} could be {_told_apart(named, found)}")
     there = " or ".join(map(str, archives))
-    raise InvalidSettings(f"{name} is nothing in {there}; `temp-restore --list` lists what is")
+    raise InvalidSettings(
+        f"{name} is nothing in {there}; `temp-restore --list` lists what is, in the project that "
+        "it was cleaned from"
+    )
 
 
 def _names(archive: Path, archived: Archived) -> tuple[str, ...]:

@@ -677,7 +677,13 @@ def _archive(
     deposit = Deposit(archive, form, facts.root, step, time.time(), undo_for)
     with contextlib.closing(deposit):
         with _locked(step, facts, not rules.spare_in_use):
-            before = facts.newest(step.entry)
+            try:
+                before = facts.newest(step.entry)
+            except NotClaimed as reason:
+                if reason.failed:
+                    how = "archiving" if undo_for is None else "--undoable"
+                    reason.detail += f"; or clean without {how}"
+                raise
             moved = deposit.move()
             if not moved:
                 deposit.pack()
