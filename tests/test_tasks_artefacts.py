@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.core.layout import JOBS
+from common.temp.core.layout import JOBS, PIPELINE
 from common.temp.store import artefacts
 from common.temp.store.allocation import make_root
 from common.temp.store.removal import Removed
@@ -82,10 +82,20 @@ def test_entries_of_other_roots_lose_nothing_of_what_is_called_as_artefacts_are(
     make_root(str(project / "nobody-named-it"), JOBS)
     parts = [
         make_entry(project, f"{name}/dist")
-        for name in ("jobs/7", "nobody-named-it/8", "runs/pipeline_artifacts_20250102_030405")
+        for name in (
+            "jobs/7",
+            "nobody-named-it/8",
+            "pipeline_artifacts_20250102_030405",
+            "runs/pipeline_artifacts_20250102_030405",
+            "scripts/pipeline_artifacts_20250102_030405",
+        )
     ]
+    make_root(str(project / "scripts"), PIPELINE)
+    make_entry(project, "scripts/__pycache__")
     assert tempkeep("clean") == 0
-    assert "deleted" not in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "deleted scripts/__pycache__" in said
+    assert said.count("\ndeleted ") + said.startswith("deleted ") == 1
     assert all(listing(part) == ["file0.txt"] for part in parts)
 
 

@@ -1021,8 +1021,13 @@ def clean_artefacts(*, temp_age_hours: str | None, dry_run: bool) -> int:
     drafts = [
         draft._replace(plan=_without_tracked(draft.plan, project, tracked)) for draft in drafts
     ]
-    spared = (settings.archive_path(), *settings.other_roots())
-    artefacts = find_artefacts(project, settings.artefacts, tracked, spared)
+    artefacts = find_artefacts(
+        project,
+        settings.artefacts,
+        tracked,
+        roots=settings.other_roots(),
+        archive=settings.archive_path(),
+    )
 
     code = _clean_artefacts(project, artefacts, dry_run=dry_run)
     swept = _carry_out(

@@ -11,9 +11,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from ..core.layout import HISTORY, STORE, STORE_PARTS, is_inside
-from ..errors import Refused, reason_of
+from ..core.layout import HISTORY, PIPELINE, STORE, STORE_PARTS, is_inside
+from ..errors import Refused, TempError, reason_of
 from . import at
+from .allocation import layout_of
 from .archive import MANIFEST
 from .mounts import mounts_below
 from .project import MARKERS
@@ -86,27 +87,32 @@ def _tracked_paths(directory: Path) -> list[str]:
 
 
 def find_artefacts(
-    project: Path, patterns: Sequence[str], tracked: Tracked, spared: Iterable[Path] = ()
+    project: Path,
+    patterns: Sequence[str],
+    tracked: Tracked,
+    roots: Iterable[Path] = (),
+    archive: Path | None = None,
 ) -> list[Artefact]:
     """The artefacts of `project`, sorted by path, with those that must stay marked so.
 
     `patterns` are shell globs for names, or for paths below the project if they hold a `/`; one
     that ends with `/` is for directories only. Does not look into other projects inside this one,
     other git work trees, virtual environments, `node_modules`, scratch or what is mounted, and
-    not through symlinks. Nor into what is `spared`: the roots and the archive, wherever they are.
+    not through symlinks. Nor into the entries of roots, be they among the other `roots` of the
+    project or not, and into what was archived.
     """
     mounts = mounts_below(str(project))
-    real = os.path.realpath(project)
-    known = [path for path in map(os.path.realpath, spared) if is_inside(path, real)]
-    others = frozenset(os.path.relpath(path, real) for path in known)
+    own_roots = _below(project, roots)
+    archives = _below(project, () if archive is None else (archive,))
+    others = sorted(own_roots | archives)
     found = []
-    for path, pattern in _matching(project, patterns, mounts, others):
+    for path, pattern in _matching(project, patterns, mounts, own_roots, archives):
         inside = tracked.inside(path)
         if inside is not None:
             kept = "git tracks it" if inside == path else f"git tracks {inside}"
         elif any(point == path or point.startswith(path + "/") for point in mounts):
             kept = "another filesystem is mounted in it"
-        elif holds := next((other for other in sorted(others) if is_inside(other, path)), ""):
+        elif holds := next((other for other in others if is_inside(other, path)), ""):
             kept = f"{holds} is a root or the archive"
         else:
             kept = _work_in(project / path)
@@ -114,23 +120,40 @@ def find_artefacts(
     return sorted(found, key=lambda artefact: artefact.path)
 
 
+def _below(project: Path, places: Iterable[Path]) -> frozenset[str]:
+    """Those of `places` that lie in `project`, relative to it."""
+    real = os.path.realpath(project)
+    inside = [place for place in map(os.path.realpath, places) if is_inside(place, real)]
+    return frozenset(os.path.relpath(place, real) for place in inside)
+
+
 def _matching(
-    project: Path, patterns: Sequence[str], mounts: frozenset[str], others: frozenset[str]
+    project: Path,
+    patterns: Sequence[str],
+    mounts: frozenset[str],
+    roots: frozenset[str],
+    archives: frozenset[str],
 ) -> Iterator[tuple[str, str]]:
     waiting = [""]
     while waiting:
         relative = waiting.pop()
         with contextlib.suppress(OSError), os.scandir(project / relative) as listed:
             items = {item.name: item for item in listed}
-            if relative and STORE in items:
-                continue  # a root that nobody has named in the settings
+            layout = PIPELINE  # whose runs lie anywhere, and are called as nothing else is
+            if STORE in items or (relative or os.curdir) in roots:
+                try:
+                    layout = layout_of(project / relative, PIPELINE)
+                except TempError:
+                    continue
             for item in items.values():
                 if item.name in _NEVER_ENTERED or item.name in _SCRATCH:
                     continue
                 path = f"{relative}/{item.name}" if relative else item.name
-                if path in others or f"{item.name}{MANIFEST}" in items:
+                if path in archives or f"{item.name}{MANIFEST}" in items:
                     continue  # with a manifest beside it, it was archived
                 is_directory = item.is_dir(follow_symlinks=False)
+                if layout.holds(item.name, is_directory=is_directory):
+                    continue
                 pattern = next((one for one in patterns if _matches(path, is_directory, one)), None)
                 if pattern is not None:
                     yield path, pattern
