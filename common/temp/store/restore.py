@@ -303,7 +303,7 @@ def _move(archive: Path, archived: Archived, place: Place) -> bool:
     manifest = archived.manifest
     if manifest is not None:
         items = contents_of(archive, archived, contents=manifest.has_contents)
-        _verify(archived, manifest, digest(items))
+        _verify(archive, archived, manifest, digest(items))
     top = at.open(str(archive), ROOT_FLAGS)
     try:
         _put(archived.data, top, place)
@@ -365,11 +365,11 @@ def _copy(archive: Path, archived: Archived, area: HoldingArea, directory: int) 
         return first.mode
     if not manifest.has_contents:
         copied = digest(tree(directory, _ENTRY, contents=False))
-    _verify(archived, manifest, copied)
+    _verify(archive, archived, manifest, copied)
     return manifest.mode
 
 
-def _verify(archived: Archived, manifest: Manifest, found: Digest) -> None:
+def _verify(archive: Path, archived: Archived, manifest: Manifest, found: Digest) -> None:
     if not manifest.fits(found):
         what = (
             f"{found.files} files of {found.size} bytes in {found.directories} directories, not "
@@ -378,9 +378,13 @@ def _verify(archived: Archived, manifest: Manifest, found: Digest) -> None:
             else "as many files and bytes, but not the same"
         )
         raise Refused(
-            f"{archived.name} is not restored: it is not what was archived ({what}); look at it, "
-            "and move it by hand"
+            f"{archived.name} is not restored: it is not what was archived ({what}); look at "
+            f"{archive / archived.data}, and move it by hand{_hurry(manifest)}"
         )
+
+
+def _hurry(manifest: Manifest) -> str:
+    return "" if manifest.until is None else ", before a clean deletes it when its time is over"
 
 
 def _renew(place: Place, mode: int | None) -> None:
