@@ -253,6 +253,23 @@ def test_an_archive_among_the_entries_of_another_root_is_refused(
     )
 
 
+@pytest.mark.parametrize("place", [".tmp", "jobs"])
+def test_an_archive_among_the_entries_of_another_project_is_refused(
+    project: Path, tmp_path: Path, place: str
+) -> None:
+    other = tmp_path / "other" / place
+    if place == "jobs":
+        make_root(str(other), JOBS)
+    table(project, f'archive_location = "../other/{place}/old"')
+    assert f"archive_location: expected a directory outside {other}, got " in refusal(project)
+
+
+def test_a_project_in_the_scratch_of_another_has_its_archive(tmp_path: Path) -> None:
+    inner = make_project(tmp_path / ".tmp" / "test" / "x_1696348800" / "inner")
+    table(inner, 'archive_location = "../old"')
+    assert load(inner, NO_ENVIRONMENT).archive_location == "../old"
+
+
 def test_a_root_among_the_entries_of_another_is_refused(project: Path) -> None:
     make_root(str(project / "jobs"), JOBS)
     table(project, 'roots = ["jobs/inner", "jobs"]')

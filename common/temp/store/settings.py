@@ -13,13 +13,13 @@ from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from ..core.layout import PIPELINE, STORE, check_category, is_inside
+from ..core.layout import PIPELINE, SCRATCH, STORE, check_category, is_inside
 from ..core.plan import ARCHIVE_FORMATS, ArchiveFormat, Disposal
 from ..core.retention import STRATEGIES, Policy
 from ..core.units import DAY, HOUR, read_count, read_number, read_share, read_size, spell_share
 from ..errors import InvalidName, InvalidSettings, TempError, reason_of
 from .allocation import layout_of
-from .project import find_monorepo, root_of
+from .project import ROOT_NAME, find_monorepo, root_of
 
 PYPROJECT: Final = "pyproject.toml"
 CONFIG_JSON: Final = "cleanup_config.json"
@@ -304,6 +304,15 @@ def _checked(settings: Settings) -> Settings:
                     f"{project}: {key}: {inner} lies in {path}, which is one of the roots, and "
                     "would be cleaned as one of its entries; choose another place"
                 )
+    for above in Path(archive).parents:
+        if is_inside(os.path.realpath(project), str(above)):
+            break  # what the project lies in, its archive may lie in
+        is_root = above.name == ROOT_NAME or os.path.isdir(above / STORE)
+        if is_root and _would_be_entry(Path(archive), above):
+            raise InvalidSettings(
+                f"{project}: archive_location: expected a directory outside {above}, "
+                f"got {settings.archive_location!r}"
+            )
     return settings
 
 
@@ -316,7 +325,8 @@ def _would_be_entry(inner: Path, root: Path) -> bool:
         return True
     name = os.path.relpath(real, above).split(os.sep)[0]
     try:
-        return layout_of(root, PIPELINE).holds(name, is_directory=True)
+        default = SCRATCH if root.name == ROOT_NAME else PIPELINE
+        return layout_of(root, default).holds(name, is_directory=True)
     except TempError:
         return False  # whatever sweeps it says so
 
