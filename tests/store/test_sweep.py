@@ -305,7 +305,7 @@ def test_a_root_that_vanishes_during_the_sweep_ends_it_without_a_fuss(root: Path
     def vanish(outcome: Outcome) -> None:
         shutil.rmtree(root, ignore_errors=True)
 
-    report = execute(drawn(root, AGED), on_outcome=vanish)
+    report = execute(drawn(root, AGED), on_outcome=vanish, workers=1)
     assert [outcome.status for outcome in report.outcomes] == ["done", "skipped", "skipped"]
 
 
