@@ -158,7 +158,7 @@ def test_each_of_the_largest_says_which_command_frees_it(tmp_path: Path) -> None
         done = inv("temp-check", "--max-entries", "0", "--format", "json", cwd=project)
     assert (done.returncode, done.stderr) == (OVER, "")
     (said,) = check_report(json.loads(done.stdout))["projects"]
-    name = Path(live.first_line).name
+    name, python = Path(live.first_line).name, Path(sys.executable).name
     found = {one["path"]: one for one in said["culprits"]}
     assert {path: one["frees_it"] for path, one in found.items()} == {
         "debug/old": "temp-clean",
@@ -166,7 +166,7 @@ def test_each_of_the_largest_says_which_command_frees_it(tmp_path: Path) -> None
         "debug/golden_1696348800": "It can go when no pattern in `exclude` matches it, "
         "and when it is over a limit, or with --everything.",
         "debug/pinned": "temp-unpin debug/pinned, then temp-clean",
-        f"debug/{name}": f"temp-clean, when pid {live.pid} (python -c …) has ended",
+        f"debug/{name}": f"temp-clean, when pid {live.pid} ({python} -c …) has ended",
     }
     assert [one["goes"] for one in said["culprits"]].count(True) == 1
     assert [path for path, one in found.items() if one["in_use"]] == [f"debug/{name}"]
