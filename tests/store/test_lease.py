@@ -366,7 +366,7 @@ def test_threads_survive_roots_that_are_removed_all_the_time(project: Path) -> N
 def test_a_new_owner_whose_file_a_sweep_took_for_a_dead_ones_takes_another(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = lease._lock
+    real = lease.lock_file
     taken: list[str] = []
 
     def lock(descriptor: int) -> bool:
@@ -376,7 +376,7 @@ def test_a_new_owner_whose_file_a_sweep_took_for_a_dead_ones_takes_another(
             lease._unlink_if_dead(str(file))
         return real(descriptor)
 
-    monkeypatch.setattr(lease, "_lock", lock)
+    monkeypatch.setattr(lease, "lock_file", lock)
     path = Path(allocate(str(root), "debug", "x"))
     assert [file.name for file in owner_files(root)] != taken
     assert hold(root, path) == "owner"
@@ -385,14 +385,14 @@ def test_a_new_owner_whose_file_a_sweep_took_for_a_dead_ones_takes_another(
 def test_a_new_owner_whose_file_is_being_read_before_it_is_locked_takes_another(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = lease._lock
+    real = lease.lock_file
     calls: list[int] = []
 
     def lock(descriptor: int) -> bool:
         calls.append(descriptor)
         return len(calls) > 1 and real(descriptor)
 
-    monkeypatch.setattr(lease, "_lock", lock)
+    monkeypatch.setattr(lease, "lock_file", lock)
     path = Path(allocate(str(root), "debug", "x"))
     assert len(calls) == 2
     assert len(owner_files(root)) == 1
@@ -405,7 +405,7 @@ def test_a_reader_that_saw_an_owner_file_before_its_lock_sees_the_owner_later(ro
     leases = Leases(root)
     leases.refresh()
     with open(file, "r+b") as owner:
-        assert lease._lock(owner.fileno())
+        assert lease.lock_file(owner.fileno())
         owner.write(b'{"pid": 1, "command": "c", "started": 1, "host": "h"}\n+debug/x\n')
         owner.flush()
         leases.refresh()
@@ -420,7 +420,7 @@ def test_a_reader_that_saw_an_owner_file_before_its_lock_sees_the_owner_later(ro
 def test_a_line_that_was_being_written_is_no_record(root: Path) -> None:
     file = root / ".tempkeep" / "owners" / "1-1-00"
     with open(file, "wb") as owner:
-        assert lease._lock(owner.fileno())
+        assert lease.lock_file(owner.fileno())
         owner.write(b'{"pid": 1, "command": "c", "started": 1, "host": "h"}\n+debug/x\n+debug/ha')
         owner.flush()
         leases = Leases(root)
@@ -952,7 +952,7 @@ def test_a_turn_that_never_ends_stops_no_scan(root: Path, place: str) -> None:
     with open(os.devnull):
         descriptor = os.open(root / place, os.O_RDONLY)
         try:
-            assert lease._lock(descriptor)
+            assert lease.lock_file(descriptor)
             assert hold(root, root / "debug/x") == ""
             assert len(swept(root).done) == 1
         finally:

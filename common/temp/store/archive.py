@@ -35,7 +35,7 @@ from .allocation import layout_of
 from .claim import HoldingArea, NotClaimed
 from .contents import Digest, Digester, Item, chunks, digest, dress, tree, write
 from .disposal import NotDisposed
-from .lease import check_store
+from .lease import check_store, lock_file
 from .pinning import Pins
 from .processes import spell_command
 from .project import find_project
@@ -383,7 +383,7 @@ def drop_all(
         lock = os.open(archive, os.O_RDONLY) if at.RELATIVE else -1
         if lock >= 0:
             stack.callback(os.close, lock)
-            if not _lock(lock):
+            if not lock_file(lock):
                 reason = "another clean is deleting archives just now"
                 yield from (Outcome(step, "skipped", reason) for step in steps)
                 return
@@ -440,7 +440,7 @@ def _unlink(path: Path, is_meant: Callable[[int], bool]) -> None:
         descriptor = _plainly(str(path), os.O_RDONLY)
         try:
             # Who reserves a name has its manifest locked, and cannot while this one is there.
-            if _lock(descriptor) and is_meant(descriptor):
+            if lock_file(descriptor) and is_meant(descriptor):
                 told, there = os.fstat(descriptor), os.lstat(path)
                 is_it = (told.st_dev, told.st_ino) == (there.st_dev, there.st_ino)
                 if is_it and stat.S_ISREG(told.st_mode):
@@ -479,18 +479,6 @@ def forget_stale(archive: Path) -> None:
             return _BEGINS.startswith(begins) and not is_entry and not _is_taken(archive, name)
 
         _unlink(archive / file, is_stale)
-
-
-def _lock(descriptor: int) -> bool:
-    if fcntl is None:
-        return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        pass  # a filesystem without locks
-    return True
 
 
 # -- putting something there ----------------------------------------------------------------------
@@ -790,7 +778,7 @@ class Deposit:
             # Not before it is ours: what has a name is taken back.
             self.name, self._reserved = name, descriptor
             # Whoever found it before it was locked took it for a killed process's.
-            _lock(descriptor)
+            lock_file(descriptor)
             text = self._manifest(has_contents).spell().encode()
             if os.write(descriptor, text) != len(text):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -22,7 +22,7 @@ from ..core.history import PastSweep, Who, as_said, read_said, remembered
 from ..core.layout import HISTORY, STORE
 from ..core.plan import Report
 from ..errors import Refused, StorageError, reason_of
-from .lease import check_store, host_name
+from .lease import check_store, host_name, lock_file, unlock_file
 from .processes import spell_command
 from .project import check_root
 
@@ -191,22 +191,14 @@ def _check(path: str, status: os.stat_result) -> None:
 
 def _locked(stack: contextlib.ExitStack, descriptor: int) -> bool:
     """Whether nobody else writes until the `stack` is closed; see `_TURN_SECONDS`."""
-    if fcntl is None:
-        return True
     end = time.monotonic() + _TURN_SECONDS
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > end:
-                return False
-            time.sleep(0.0005)
-        except OSError:
-            return True  # a filesystem without locks
-        else:
-            # Not by closing alone: another thread's child may have inherited the descriptor.
-            stack.callback(fcntl.flock, descriptor, fcntl.LOCK_UN)
-            return True
+    while not lock_file(descriptor):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.0005)
+    # Not by closing alone: another thread's child may have inherited the descriptor.
+    stack.callback(unlock_file, descriptor)
+    return True
 
 
 # -- reading ------------------------------------------------------------------------------------

@@ -151,7 +151,7 @@ class Owner:
             descriptor = os.open(path, flags, 0o644)
             try:
                 # A sweep that found the file before it was locked took it for a dead owner's.
-                if _lock(descriptor) and (status := os.fstat(descriptor)).st_nlink == 1:
+                if lock_file(descriptor) and (status := os.fstat(descriptor)).st_nlink == 1:
                     _append(descriptor, _header(self.pid, self.book))
                     return _OwnerFile(name, path, descriptor, (status.st_dev, status.st_ino))
             except BaseException:
@@ -420,7 +420,14 @@ def _append(descriptor: int, data: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def _lock(descriptor: int) -> bool:
+# -- locks ------------------------------------------------------------------------------------
+
+
+def lock_file(descriptor: int) -> bool:
+    """Whether nobody else holds a lock on the file; if so, this descriptor now does.
+
+    Where the system or the filesystem has no locks, nobody does: readers find that out as well.
+    """
     if fcntl is None:
         return True
     try:
@@ -428,8 +435,15 @@ def _lock(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     except OSError:
-        return True  # a filesystem without locks: readers find that out as well
+        pass
     return True
+
+
+def unlock_file(descriptor: int) -> None:
+    """Give up that lock, whoever else has inherited the descriptor."""
+    if fcntl is not None:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 # -- reading ----------------------------------------------------------------------------------
@@ -675,7 +689,7 @@ def _unlink_if_dead(path: str) -> None:
         try:
             # Holding the lock, no process can believe that it owns the file: a new owner checks,
             # after locking, that its file still has a name.
-            if _lock(descriptor):
+            if lock_file(descriptor):
                 os.unlink(path)
         finally:
             os.close(descriptor)
@@ -722,14 +736,6 @@ def _is_locked(descriptor: int) -> bool | None:
 # -- locks on the entry's own directory ---------------------------------------------------------
 
 
-def lock_file(descriptor: int) -> bool:
-    """Whether nobody else holds a lock on the file; if so, this descriptor now does.
-
-    Where the system or the filesystem has no locks, nobody does.
-    """
-    return _lock(descriptor)
-
-
 def lock_directory(root: Path, descriptor: int) -> bool:
     """Whether nobody else holds a lock on the directory; if so, this descriptor now does.
 
@@ -739,13 +745,7 @@ def lock_directory(root: Path, descriptor: int) -> bool:
     if fcntl is None or not at.RELATIVE:
         return True
     with _turn(root):
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError:
-            pass
-        return True
+        return lock_file(descriptor)
 
 
 def share_directory(descriptor: int) -> None:
@@ -785,14 +785,8 @@ def _turn(root: Path) -> Iterator[None]:
             break
     try:
         end = time.monotonic() + _TURN_SECONDS
-        while descriptor is not None and time.monotonic() < end:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                time.sleep(0.0002)
-            except OSError:
-                break
+        while descriptor is not None and not lock_file(descriptor) and time.monotonic() < end:
+            time.sleep(0.0002)
         yield
     finally:
         if descriptor is not None:
