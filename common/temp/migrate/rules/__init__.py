@@ -1,4 +1,6 @@
-"""The rules, one module each; in the order in which they are asked about a site."""
+"""The rules, in the order in which they are asked about a site; see `listed` for those that only
+list what they find.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,7 @@ from ..module import Module
 
 _MODULES: Final = (
     *("tk001", "tk002", "tk003", "tk005", "tk004", "tk006", "tk007", "tk008"),
-    *("tk100", "tk101", "tk102", "tk103", "tk104", "tk105", "tk106", "tk107", "tk108", "tk109"),
-    *("tk190", "tk900", "tk901"),
+    *("tk100", "tk103", "tk104", "tk106", "listed", "tk190", "tk900", "tk901"),
 )
 
 

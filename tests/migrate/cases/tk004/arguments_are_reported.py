@@ -1,6 +1,6 @@
 # case: left TK105:7 dir=
 # case: left TK105:9 delete=
-# case: left TK105:11 an argument by place
+# case: left TK105:11 a positional argument
 # case: left TK105:13 ignore_cleanup_errors=
 import tempfile
 
