@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from common.temp import commands
-from common.temp.commands import CleanArguments
+from common.temp.commands.arguments import CleanArguments
+from common.temp.commands.clean import clean
 from common.temp.core.plan import Outcome, Plan, Report
 from common.temp.errors import Refused
 from common.temp.report import text
@@ -71,7 +71,7 @@ def test_a_yes_in_any_spelling_cleans(project: Path, terminal: Terminal, answer:
     path = make_entry(project / ".tmp", "debug/a_1696348800")
     terminal.type(f"{answer}\n".encode())
 
-    assert commands.clean(CleanArguments()) == 0
+    assert clean(CleanArguments()) == 0
 
     assert not path.exists()
     assert "Delete 1 entry, 8.0 KiB? [y/N] " in terminal.shows()
@@ -83,7 +83,7 @@ def test_anything_else_is_a_no(project: Path, terminal: Terminal, answer: str) -
     terminal.type(f"{answer}\n".encode())
 
     with pytest.raises(Refused, match=r"^nothing was cleaned$"):
-        commands.clean(CleanArguments())
+        clean(CleanArguments())
 
     assert path.is_dir()
 
@@ -93,7 +93,7 @@ def test_the_end_of_the_input_is_a_no_and_ends_the_line(project: Path, terminal:
     terminal.type(b"\x04")
 
     with pytest.raises(Refused):
-        commands.clean(CleanArguments())
+        clean(CleanArguments())
 
     assert path.is_dir()
     assert terminal.shows().endswith("? [y/N] \n")
@@ -108,7 +108,7 @@ def test_the_question_counts_what_all_projects_lose(project: Path, terminal: Ter
     terminal.type(b"n\n")
 
     with pytest.raises(Refused):
-        commands.clean(CleanArguments(all_projects=True))
+        clean(CleanArguments(all_projects=True))
 
     assert "Delete 2 entries, 28.0 KiB? [y/N] " in terminal.shows()  # `inner` has a limit
 
@@ -119,7 +119,7 @@ def test_archiving_everything_is_asked_for_by_its_name(project: Path, terminal: 
     terminal.type(b"n\n")
 
     with pytest.raises(Refused):
-        commands.clean(CleanArguments())
+        clean(CleanArguments())
 
     assert "Archive 1 entry, 8.0 KiB? [y/N] " in terminal.shows()
 
@@ -131,7 +131,7 @@ def test_without_a_terminal_for_the_question_nobody_is_asked(
     terminal.type(b"n\n")
     monkeypatch.setattr(sys, "stderr", sys.stdout)
 
-    assert commands.clean(CleanArguments()) == 0
+    assert clean(CleanArguments()) == 0
 
     assert not path.exists()
 

@@ -14,7 +14,8 @@ import pytest
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from common.temp import commands, tasks
+from common.temp import tasks
+from common.temp.commands import status
 from tests.support import BROKEN, environment, inv, listing, make_entry, run
 
 SHARED = {
@@ -155,10 +156,10 @@ def test_help_says_what_the_task_does_and_what_each_flag_means(
 def test_an_error_of_the_disk_is_one_line_with_the_path(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(**_: object) -> int:
+    def fail(_: object) -> int:
         raise OSError(errno.EIO, "Input/output error", "/some\n/path")
 
-    monkeypatch.setattr(commands, "status", fail)
+    monkeypatch.setattr(status, "status", fail)
 
     with pytest.raises(Exit) as ended:
         tasks.temp_status(Context())
@@ -168,10 +169,10 @@ def test_an_error_of_the_disk_is_one_line_with_the_path(
 
 
 def test_ctrl_c_ends_with_130_and_no_words(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(**_: object) -> int:
+    def interrupt(_: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(commands, "status", interrupt)
+    monkeypatch.setattr(status, "status", interrupt)
 
     with pytest.raises(Exit) as ended:
         tasks.temp_status(Context())

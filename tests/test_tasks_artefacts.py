@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from common.temp.commands import artefacts as commands
 from common.temp.core.layout import JOBS, PIPELINE
-from common.temp.store import artefacts
 from common.temp.store.allocation import make_root
 from common.temp.store.removal import Removed
 from tests.support import IMMUTABLE, inv, listing, make_entry, run, tempkeep
@@ -297,7 +297,7 @@ def test_ctrl_c_says_what_is_done_and_the_next_clean_finishes(
 ) -> None:
     make_entry(project, "build")
     make_entry(project, "dist")
-    remove = artefacts.remove_artefact
+    remove = commands.remove_artefact
 
     def interrupted(project: Path, path: str) -> Removed:
         if path == "dist":
@@ -305,7 +305,7 @@ def test_ctrl_c_says_what_is_done_and_the_next_clean_finishes(
         return remove(project, path)
 
     with monkeypatch.context() as patched:
-        patched.setattr(artefacts, "remove_artefact", interrupted)
+        patched.setattr(commands, "remove_artefact", interrupted)
         assert tempkeep("clean") == 130
 
     assert capsys.readouterr().err == (

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from common.temp import commands
+from common.temp.commands import forecast
 from common.temp.core.entry import Inventory
 from common.temp.store.scan import scan
 from tests.support import listing, make_entry, make_project, process, tempkeep
@@ -165,7 +165,7 @@ def test_an_entry_that_vanishes_meanwhile_is_one_line(
         shutil.rmtree(path)
         return scan(root, now, **options)
 
-    monkeypatch.setattr(commands, "scan", scan_too_late)
+    monkeypatch.setattr(forecast, "scan", scan_too_late)
 
     assert tempkeep("temp-explain", "run_1696348800") == 1
 

@@ -356,7 +356,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _command(given: argparse.Namespace) -> int:
-    from .commands import clean_runs
+    from .commands.clean import clean_runs
 
     base = _absolute("." if given.base is None else given.base)
     # One that somebody named and that is missing is a slip, or a disk that is not mounted.

@@ -110,19 +110,17 @@ def temp_status(
 
     Changes nothing. Ends with 1 if something could not be read.
     """
-    from . import commands
+    from .commands.status import StatusArguments, status
 
-    show = commands.history if history else commands.status
-    _run(
-        lambda: show(
-            category=category,
-            sort=sort,
-            limit=limit,
-            output=format,
-            all_projects=all_projects,
-            file=output,
-        )
-    )
+    def run() -> int:
+        given = StatusArguments(category, sort, limit, format, all_projects, output)
+        if not history:
+            return status(given)
+        from .commands.history import history as show
+
+        return show(given)
+
+    _run(run)
 
 
 @task(
@@ -174,9 +172,10 @@ def temp_clean(
     Entries that are in use or pinned stay. Without any limit it asks once on a terminal. Ends with
     0 (done, or nothing to do), 1 (some entry failed), 2 (bad argument or setting) or 3 (declined).
     """
-    from . import commands
+    from .commands.arguments import CleanArguments
+    from .commands.clean import clean
 
-    arguments = commands.CleanArguments(
+    arguments = CleanArguments(
         max_age_hours=max_age_hours,
         category=category,
         name=name,
@@ -201,7 +200,7 @@ def temp_clean(
 
         _run(lambda: run.run(arguments))
     else:
-        _run(lambda: commands.clean(arguments))
+        _run(lambda: clean(arguments))
 
 
 @task(
@@ -210,9 +209,9 @@ def temp_clean(
 )
 def temp_explain(c: Context, path: str) -> None:
     """Say why an entry stays or would go, rule by rule, and what would change that."""
-    from . import commands
+    from .commands.entries import explain_entry
 
-    _run(lambda: commands.explain_entry(path))
+    _run(lambda: explain_entry(path))
 
 
 @task(
@@ -224,9 +223,9 @@ def temp_explain(c: Context, path: str) -> None:
 )
 def temp_pin(c: Context, path: str, reason: str) -> None:
     """Keep an entry, whatever the policy says, until it is unpinned."""
-    from . import commands
+    from .commands.entries import pin_entry
 
-    _run(lambda: commands.pin_entry(path, reason, dry_run=bool(c.config.run.dry)))
+    _run(lambda: pin_entry(path, reason, dry_run=bool(c.config.run.dry)))
 
 
 @task(
@@ -235,9 +234,9 @@ def temp_pin(c: Context, path: str, reason: str) -> None:
 )
 def temp_unpin(c: Context, path: str) -> None:
     """Let a pinned entry be cleaned again."""
-    from . import commands
+    from .commands.entries import unpin_entry
 
-    _run(lambda: commands.unpin_entry(path, dry_run=bool(c.config.run.dry)))
+    _run(lambda: unpin_entry(path, dry_run=bool(c.config.run.dry)))
 
 
 @task(
@@ -254,12 +253,12 @@ def temp_restore(c: Context, name: str, list: bool = False) -> None:  # noqa: A0
     It counts as new from then on. Ends with 3 if something is in its place, or if it is not what
     went; then it is still where it was.
     """
-    from . import commands
+    from .commands.restore import list_archived, restore_archived
 
     if list:
-        _run(commands.list_archived)
+        _run(list_archived)
     else:
-        _run(lambda: commands.restore_archived(name, dry_run=bool(c.config.run.dry)))
+        _run(lambda: restore_archived(name, dry_run=bool(c.config.run.dry)))
 
 
 @task(
@@ -275,11 +274,9 @@ def temp_adopt(c: Context, dry_run: bool = False, all_projects: bool = False) ->
     Only directories named <label>_<epoch> move; what is in use, pinned or excluded stays, and what
     a symlink in .tmp leads to. Ends with 0 (done, or nothing to do) or 1 (some entry failed).
     """
-    from . import commands
+    from .commands.adopt import adopt
 
-    _run(
-        lambda: commands.adopt(dry_run=dry_run or bool(c.config.run.dry), all_projects=all_projects)
-    )
+    _run(lambda: adopt(dry_run=dry_run or bool(c.config.run.dry), all_projects=all_projects))
 
 
 @task(
@@ -349,18 +346,10 @@ def temp_check(
     Changes nothing. Without a limit, the configured max_total_size and min_free_space count. Ends
     with 0 (within it), 1 (not all could be read, or git tracks some), 2 (no limit) or 4 (over it).
     """
-    from . import commands
+    from .commands.check import CheckArguments, check
 
-    _run(
-        lambda: commands.check(
-            max_size=max_size,
-            min_free=min_free,
-            max_entries=max_entries,
-            tracked=tracked,
-            output=format,
-            all_projects=all_projects,
-        )
-    )
+    given = CheckArguments(max_size, min_free, max_entries, tracked, format, all_projects)
+    _run(lambda: check(given))
 
 
 @task(
@@ -375,10 +364,10 @@ def clean(c: Context, temp_age_hours: str | None = None, dry_run: bool = False) 
 
     Scratch is cleaned as a bare temp-clean would, the older .temp included, without a question.
     """
-    from . import commands
+    from .commands.artefacts import clean_artefacts
 
     _run(
-        lambda: commands.clean_artefacts(
+        lambda: clean_artefacts(
             temp_age_hours=temp_age_hours, dry_run=dry_run or bool(c.config.run.dry)
         )
     )

@@ -82,7 +82,7 @@ def test_invoke_s_own_dry_run_writes_nothing(top: Path) -> None:
 
 def test_the_rules_are_not_loaded_with_the_tasks(top: Path) -> None:
     code = (
-        "import sys, common.temp.tasks, common.temp.commands; "
+        "import sys, common.temp.tasks, common.temp.commands.clean; "
         "print([n for n in sys.modules if n.startswith('common.temp.migrate')])"
     )
     done = subprocess.run(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Final
 
@@ -22,11 +21,6 @@ _CLEANED: Final = (
     Column("why"),
 )
 _LARGEST: Final = (Column("entry"), Column("size", right=True), Column("next clean"))
-
-
-def is_action() -> bool:
-    """Whether this is a step of a GitHub workflow."""
-    return os.environ.get("GITHUB_ACTIONS") == "true"
 
 
 def warning(line: str) -> str:

@@ -8,7 +8,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from .. import commands
+from ..commands.arguments import CleanArguments
+from ..commands.carrying import OneLine
+from ..commands.clean import clean
 from ..errors import InvalidSettings, Refused, TempError, reason_of
 from ..report.text import instant, plain
 from ..store.project import absolute, find_project, root_of
@@ -26,14 +28,14 @@ def check_limits(settings: Settings) -> None:
         )
 
 
-def run(arguments: commands.CleanArguments) -> int:
+def run(arguments: CleanArguments) -> int:
     """Clean the project in whose own directory this runs; the exit code.
 
     One line to stdout and into the log of the root says what became of it; what went wrong goes to
     stderr as well.
     """
     said = arguments._replace(scheduled=False, yes=False, strategy=None)
-    if said != commands.CleanArguments():
+    if said != CleanArguments():
         raise InvalidSettings("--scheduled takes --strategy, and nothing else; leave out the rest")
     now = time.time()
     project = find_project()
@@ -68,17 +70,17 @@ def _log(own: Turn, line: str) -> None:
 _OTHER = "another scheduled clean is at work, so this one has left"
 
 
-def _clean(arguments: commands.CleanArguments, project: Path) -> tuple[int, str]:
-    lines: list[str] = []
+def _clean(arguments: CleanArguments, project: Path) -> tuple[int, str]:
+    sink = OneLine()
     try:
         if arguments.strategy is None:
             check_limits(load(project))
-        code = commands.clean(arguments, lines)
+        code = clean(arguments, sink)
     except TempError as error:
         what = plain(" ".join(str(error).split("\n")))
         print(f"error: {what}", file=sys.stderr)
         return error.exit_code, f"error: {what}"
-    return code, "; ".join(lines)
+    return code, "; ".join(sink.lines)
 
 
 @contextlib.contextmanager

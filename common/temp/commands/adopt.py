@@ -1,0 +1,64 @@
+"""`temp-adopt`: what the older helper left in `.tmp` and `.temp`."""
+
+from __future__ import annotations
+
+import time
+
+from ..core.adoption import Moved
+from ..core.layout import UNCATEGORIZED
+from ..errors import Refused, StorageError
+from ..report.text import adoption_text, moved_line, old_root_text, plain
+from ..store import adoption
+from ..store.scan import scan
+from .places import DRY_RUN_OVERRIDE, OLD_ROOT, Place, find_places, is_dry_run
+from .printing import print_problems
+
+
+def adopt(*, dry_run: bool, all_projects: bool) -> int:
+    """Move the older helper's entries into `uncategorized`, and list `.temp`; the exit code."""
+    now = time.time()
+    places = [
+        place
+        for place in find_places(all_projects)
+        if not (place.abandoned_only or place.is_configured)
+    ]
+    dry_run = dry_run or is_dry_run(places, False, DRY_RUN_OVERRIDE, "moved")
+    code = empty = 0
+    for place in places:
+        try:
+            nothing, failed = _adopt(place, now, dry_run)
+            empty += nothing
+        except (StorageError, Refused) as error:
+            failed = error.exit_code
+            print_problems([(place.title, place.problem(error))])
+        code = max(code, failed)
+    if empty:
+        who = plain(places[0].title) if len(places) == 1 else f"{empty} projects"
+        print(f"{who}: nothing to adopt")
+    return code
+
+
+def _adopt(place: Place, now: float, dry_run: bool) -> tuple[bool, int]:
+    """Adopt what lies in one root; whether there was nothing to say of it, and the exit code."""
+    exclude = place.settings.policy().of(UNCATEGORIZED).exclude
+    survey = adoption.survey(place.root, exclude, now)
+    problems = [(place.title, problem) for problem in survey.problems]
+    nothing = not (survey.moves or survey.kept or problems)
+    failed = False
+    if not nothing:
+        moved: tuple[Moved, ...] | None = None
+        if not dry_run:
+            moved = adoption.adopt(survey, lambda one: print(moved_line(one), flush=True))
+            failed = any(one.status == "failed" for one in moved)
+        print(adoption_text(place.title, survey, moved))
+    old = place.root.with_name(OLD_ROOT)
+    title = f"{place.title}/{OLD_ROOT}"
+    if old.is_symlink():
+        nothing = False
+        print(f"{plain(title)}: a symlink, which no clean follows; remove it")
+    elif old.is_dir():
+        nothing = False
+        found = scan(old, now)
+        problems += [(title, problem) for problem in found.problems]
+        print(old_root_text(title, found, now))
+    return nothing, max(int(failed), print_problems(problems))

@@ -1,0 +1,125 @@
+"""`temp-check`: whether all scratch is within a budget, and what is the largest of it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ..core.budget import Budget, Usage, excesses, together
+from ..core.entry import Problem
+from ..core.retention import Verdict
+from ..core.units import read_count, read_size
+from ..errors import OVER_BUDGET, InvalidSettings, Refused, StorageError
+from ..report.budget import Checked, check_project, check_text, tracked_lines
+from ..store.listing import measure_leftovers
+from .forecast import look
+from .places import Place, find_places
+from .printing import TABLE_OR_JSON, choice, print_problems, screen
+
+_CULPRITS: Final = 5
+
+
+class CheckArguments(NamedTuple):
+    """The arguments of `temp-check` as they were typed."""
+
+    max_size: str | None = None
+    min_free: str | None = None
+    max_entries: str | None = None
+    tracked: bool = False
+    output: str = "table"
+    all_projects: bool = False
+
+    def budget(self) -> Budget:
+        """The budget that they name. Raises `InvalidSettings`."""
+        return Budget(
+            None if self.max_size is None else read_size(self.max_size, "--max-size"),
+            None if self.min_free is None else read_size(self.min_free, "--min-free"),
+            None if self.max_entries is None else read_count(self.max_entries, "--max-entries"),
+        )
+
+
+def check(given: CheckArguments) -> int:
+    """Print whether all scratch is within its budget, and what is not; the exit code."""
+    choice(given.output, "--format", TABLE_OR_JSON)
+    budget = given.budget()
+    now = time.time()
+    needs_none = given.tracked and not budget.has_limit
+    budgets = [] if needs_none else _budgets(budget, given.all_projects)
+    checked = [_compare(limit, places, now) for limit, places in budgets]
+    in_git: list[tuple[str, int]] = []
+    if given.tracked:
+        from ..store.tracked import tracked_scratch
+
+        in_git = tracked_scratch(Path.cwd())
+    if given.output == "json":
+        from ..report.json import document
+
+        said = [{"path": path, "files": files} for path, files in in_git] if given.tracked else None
+        print(document("check", now, [check_project(one, now) for one in checked], tracked=said))
+    else:
+        for one in checked:
+            print(check_text(one, now, screen()))
+        if given.tracked:
+            print("\n".join(tracked_lines(in_git)) or "git tracks nothing in .tmp or .temp")
+    problems = [(one.title, problem) for one in checked for problem in one.problems]
+    code = max(print_problems(problems), int(bool(in_git)))
+    return OVER_BUDGET if any(one.over for one in checked) else code
+
+
+def _budgets(given: Budget, all_projects: bool) -> list[tuple[Budget, list[Place]]]:
+    """Which budget holds for which roots together. Raises `InvalidSettings` if there is none.
+
+    The one that was given holds for all of them; without, each root has what is configured for it.
+    """
+    places = {
+        os.path.realpath(place.root): place
+        for place in reversed(find_places(all_projects))
+        if not place.abandoned_only
+    }
+    each = [*reversed(places.values())]
+    if given.has_limit:
+        return [(given, each)]
+    configured = [
+        (Budget(place.settings.max_total_size, place.settings.min_free_space), [place])
+        for place in each
+    ]
+    budgets = [(budget, its) for budget, its in configured if budget.has_limit]
+    if not budgets:
+        raise InvalidSettings(
+            "temp-check needs a limit: --max-size, --min-free or --max-entries, "
+            "or max_total_size or min_free_space in the settings"
+        )
+    return budgets
+
+
+def _compare(budget: Budget, places: Sequence[Place], now: float) -> Checked:
+    """All that lies in `places` together, compared to `budget`."""
+    usages: list[Usage] = []
+    verdicts: list[tuple[str, Verdict]] = []
+    problems: list[Problem] = []
+    aside = undoable = 0
+    for place in places:
+        try:
+            forecast = look(place, now)
+            left, unread = measure_leftovers(place.root)
+        except (StorageError, Refused) as error:
+            problems.append(place.problem(error))
+            continue
+        inventory, judged = forecast.inventory, forecast.verdicts()
+        held = sum(one.size for one in inventory.undoable)
+        size = left + held + sum(verdict.entry.size for verdict in judged)
+        usages.append(Usage(size, inventory.free, len(judged), str(place.root)))
+        if budget.min_free is not None and inventory.free is None:
+            problems.append(Problem(place.root.name, "its filesystem does not say what is free"))
+        verdicts += [(place.title, verdict) for verdict in judged]
+        problems += [*inventory.problems, *unread]
+        aside += left
+        undoable += held
+    usage = together(usages)
+    over = excesses(budget, usage)
+    verdicts.sort(key=lambda one: (-one[1].entry.size, one[1].entry.path))
+    culprits = tuple(verdicts[:_CULPRITS]) if over else ()
+    return Checked(places[0].title, budget, usage, over, culprits, aside, undoable, tuple(problems))

@@ -1,0 +1,119 @@
+"""`temp-clean`: draft what goes, ask if need be, and carry it out."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ..core.plan import again
+from ..core.retention import Policy
+from ..errors import InvalidSettings, Refused
+from ..report.text import instant, plain
+from ..store.settings import Settings
+from .arguments import (
+    BACKGROUND_DELETES,
+    CleanArguments,
+    check_arguments,
+    check_only_apply,
+    disposal_of,
+    limits_of,
+)
+from .carrying import Json, Lines, Manner, Sink, carry_out
+from .drafts import Draft, ask, draft_all, without_low_space
+from .places import Place, find_places, is_dry_run
+from .printing import complain, terminal
+
+if TYPE_CHECKING:
+    from ..store.planfile import RecordedRoot
+
+_FORCE: Final = "--force cleans"
+
+
+def clean(given: CleanArguments, sink: Sink | None = None) -> int:
+    """Clean, or say what would be cleaned; the exit code.
+
+    What is said goes to `sink`; without one to stdout, in the format that was asked for.
+    """
+    if given.apply is not None:
+        return _apply(given)
+    check_arguments(given)
+    limits = limits_of(given)
+    now = time.time()
+    places = find_places(given.all_projects)
+    if given.background and any(disposal_of(place, given) != "delete" for place in places):
+        raise InvalidSettings(BACKGROUND_DELETES)
+    remedy = "take that out to have it clean" if given.scheduled else _FORCE
+    given = given._replace(dry_run=given.dry_run or is_dry_run(places, given.force, remedy))
+    asks = given.ask or not (given.dry_run or given.yes or given.force)
+    sizes = given.dry_run or (asks and (given.ask or terminal() is not None))
+    drafts = draft_all(places, limits, given, now, sizes=sizes)
+    if asks:
+        drafts = ask(drafts, given)
+    if given.plan is not None:
+        from ..store.planfile import write_plan
+
+        write_plan(Path(given.plan), [draft.plan for draft in drafts], instant(now))
+    face = "temp-clean --scheduled" if given.scheduled else "temp-clean"
+    manner = Manner(face, given.dry_run, given.background)
+    return carry_out(drafts, sink or _sink(given, now), manner)
+
+
+def _sink(given: CleanArguments, now: float) -> Sink:
+    return Json(now, dry_run=given.dry_run) if given.output == "json" else Lines()
+
+
+def _apply(given: CleanArguments) -> int:
+    """Carry out the plan in a file, as far as nothing has changed since; the exit code."""
+    from ..store.planfile import read_plan
+
+    check_only_apply(given)
+    path = Path(given.apply or "")
+    recorded = read_plan(path)
+    places = {place.root: place for place in find_places(all_projects=True)}
+    for root, identity, *_ in recorded:
+        with contextlib.suppress(OSError, ValueError):  # no path has a zero byte
+            status = os.stat(root)
+            if root in places and (status.st_dev, status.st_ino) == identity:
+                continue
+        raise Refused(f"{path} speaks of {root}, which is no root here, or another one by now")
+    if given.background and any(one.disposal != "delete" for one in recorded):
+        raise InvalidSettings(BACKGROUND_DELETES)
+    now = time.time()
+    dry_run = is_dry_run([places[root] for root, *_ in recorded], given.force, _FORCE)
+    drafts = []
+    diverged: list[tuple[str, str, str]] = []
+    for one in recorded:
+        draft, missing = _redraft(places[one.root], one, now)
+        drafts.append(draft)
+        diverged += missing
+    given = given._replace(dry_run=dry_run)
+    manner = Manner("temp-clean", dry_run, given.background, all_must_go=True)
+    code = carry_out(drafts, _sink(given, now), manner)
+    for title, entry, why in diverged:
+        complain(f"diverged {plain(f'{title}: {entry}: {why}')}")
+    return max(code, int(bool(diverged)))
+
+
+def _redraft(
+    place: Place, recorded: RecordedRoot, now: float
+) -> tuple[Draft, list[tuple[str, str, str]]]:
+    """What a plan says of one root, drawn again; and what has changed since: title, entry, why."""
+    # An age that all have, and not "everything", so that nothing goes that changes meanwhile.
+    limits = place.policy() if place.abandoned_only else Policy(max_age=0)
+    (draft,) = draft_all([place], limits, CleanArguments(), now, sizes=True)
+    plan, missing = again(draft.plan, recorded.steps)
+    steps = tuple(step._replace(disposal=recorded.disposal) for step in plan.steps)
+    plan = without_low_space(plan._replace(steps=steps))
+    return draft._replace(plan=plan), [(place.title, *one) for one in missing]
+
+
+def clean_runs(base: Path, settings: Settings, *, dry_run: bool, force: bool) -> int:
+    """Clean the runs of a pipeline in `base`, or say what would be cleaned; the exit code."""
+    places = [Place(base.name or str(base), base, settings, is_configured=True)]
+    now = time.time()
+    dry_run = dry_run or is_dry_run(places, force, _FORCE)
+    drafts = draft_all(places, None, CleanArguments(), now, sizes=dry_run)
+    return carry_out(drafts, Lines(), Manner("common.temp.pipeline", dry_run))

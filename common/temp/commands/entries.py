@@ -1,0 +1,49 @@
+"""`temp-explain`, `temp-pin` and `temp-unpin`: one entry."""
+
+from __future__ import annotations
+
+import time
+
+from ..errors import InvalidSettings, StorageError
+from ..report.text import explanation, plain
+from .forecast import look
+from .places import find_place
+
+
+def explain_entry(path: str) -> int:
+    """Print why the entry at `path` stays or would go; the exit code."""
+    place, relative = find_place(path)
+    now = time.time()
+    try:
+        verdict, reasons = look(place, now).explain(relative)
+    except LookupError:
+        raise StorageError(0, f"{path} vanished while it was being looked at") from None
+    print(explanation(verdict, reasons, now))
+    return 0
+
+
+def pin_entry(path: str, reason: str, *, dry_run: bool = False) -> int:
+    """Pin the entry at `path`; the exit code."""
+    from ..store.pinning import write_pin
+
+    if not reason.strip():
+        raise InvalidSettings("--reason: say why, so that others know when it may go")
+    place, relative = find_place(path)
+    if not dry_run:
+        write_pin(place.root, relative, reason, place.layout())
+    verb = "would pin" if dry_run else "pinned"
+    print(f"{verb} {plain(relative)}: {plain(reason)}")
+    return 0
+
+
+def unpin_entry(path: str, *, dry_run: bool = False) -> int:
+    """Unpin the entry at `path`; the exit code."""
+    from ..store.pinning import read_pin, remove_pin
+
+    place, relative = find_place(path)
+    if dry_run:
+        verb = "would unpin" if read_pin(place.root, relative) is not None else "is not pinned:"
+    else:
+        verb = "unpinned" if remove_pin(place.root, relative) else "was not pinned:"
+    print(f"{verb} {plain(relative)}")
+    return 0

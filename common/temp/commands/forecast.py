@@ -1,0 +1,91 @@
+"""What the next bare `temp-clean` would do at a place: what status, check and explain show."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..core.entry import Inventory
+from ..core.layout import STORE, UNDO
+from ..core.plan import Scope
+from ..core.retention import Reason, Verdict, explain, judge
+from ..report.progress import ProgressLine
+from ..store.scan import scan
+from .arguments import CleanArguments, disposal_of
+from .places import Place
+
+
+class Forecast(NamedTuple):
+    """What a place holds and what the next clean would make of it, all judged at `now`."""
+
+    place: Place
+    now: float
+    inventory: Inventory
+    coming: int
+    """The bytes that it frees before any entry: of what can be undone, and of the archive."""
+
+    def verdicts(self, category: str | None = None) -> list[Verdict]:
+        """The decision on each entry, or on those of a category."""
+        scope = Scope(category)
+        verdicts = judge(
+            self.inventory.entries,
+            self.place.policy(),
+            self.now,
+            free=self.inventory.free,
+            capacity=self.inventory.capacity,
+            coming=self.coming,
+        )
+        return [verdict for verdict in verdicts if scope.holds(verdict.entry)]
+
+    def explain(self, path: str) -> tuple[Verdict, tuple[Reason, ...]]:
+        """The decision on the entry at `path`, and what each rule says. Raises `LookupError`."""
+        verdict, reasons = explain(
+            self.inventory.entries,
+            self.place.policy(),
+            self.now,
+            path,
+            free=self.inventory.free,
+            capacity=self.inventory.capacity,
+            coming=self.coming,
+        )
+        return verdict, tuple(reasons)
+
+
+def look(place: Place, now: float) -> Forecast:
+    """The forecast for `place`; nothing is written. Raises `StorageError` or `Refused`."""
+    line = ProgressLine("scanning:")
+    try:
+        inventory = scan(
+            place.root,
+            now,
+            layout=place.layout(),
+            progress=line,
+            workers=place.settings.workers,
+        )
+    finally:
+        line.clear()
+    return _with_what_goes_first(Forecast(place, now, inventory, 0))
+
+
+def _with_what_goes_first(forecast: Forecast) -> Forecast:
+    """That forecast, with what can be undone, and what goes of that and of the archive."""
+    place, inventory = forecast.place, forecast.inventory
+    holds_some = (place.root / STORE / UNDO).is_dir()
+    wants_space = place.policy().wanted_free(inventory.free, inventory.capacity) is not None
+    if not (holds_some or wants_space):
+        return forecast
+    from ..store.sweep import goes_first
+    from ..store.undo import undoable
+
+    first = goes_first(
+        inventory,
+        place.policy(),
+        forecast.now,
+        disposal=disposal_of(place, CleanArguments()),
+        archive=place.archive,
+    )
+    if holds_some:
+        names = {entry.path for entry, _ in first.forgotten}
+        held = undoable(place.root)
+        marked = tuple(one._replace(goes=one.name in names) for one in held)
+        inventory = inventory._replace(undoable=marked)
+    return forecast._replace(inventory=inventory, coming=first.coming)

@@ -1,0 +1,60 @@
+"""`temp-status --history`: the sweeps that were."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+
+from ..core.entry import Problem
+from ..core.units import read_count
+from ..errors import InvalidSettings, Refused, StorageError
+from ..report.history import history_project, history_text
+from ..report.text import counted
+from ..store.history import History, read_history
+from .places import find_places
+from .printing import TABLE_OR_JSON, choice, print_problems, screen
+from .status import StatusArguments
+
+_SHOWN: Final = 20
+
+
+def history(given: StatusArguments) -> int:
+    """Print the sweeps that are remembered, the newest first; the exit code."""
+    if given.category is not None or given.sort != "name" or given.file is not None:
+        raise InvalidSettings("--history takes no --category, --sort or --output; leave it out")
+    choice(given.output, "--history: --format", TABLE_OR_JSON)
+    most = _SHOWN if given.limit is None else read_count(given.limit, "--limit")
+    documents: list[dict[str, Any]] = []
+    blocks: list[str] = []
+    problems: list[tuple[str, Problem]] = []
+    empty = code = 0
+    for place in find_places(given.all_projects):
+        found, wrong = History(), list[Problem]()
+        try:
+            found = read_history(place.root, most)
+        except (StorageError, Refused) as error:
+            code = max(code, error.exit_code)
+            wrong.append(place.problem(error))
+        if found.unreadable:
+            lines = counted(found.unreadable, "line", "lines")
+            what = f"{lines} of the history cannot be read: cut short, or of a later version"
+            wrong.append(Problem(place.root.name, what, blocking=False))
+        problems += [(place.title, problem) for problem in wrong]
+        is_one_of_many = given.all_projects and given.output == "table"
+        if not found.recorded and (place.is_extra or is_one_of_many):
+            empty += not place.is_extra
+            continue
+        documents.append(
+            history_project(place.title, str(place.root), found.sweeps, found.recorded, wrong)
+        )
+        title = f"{place.title} ({place.root})"
+        blocks.append(history_text(title, found.sweeps, found.recorded, screen()))
+    if given.output == "json":
+        from ..report.json import document
+
+        print(document("history", time.time(), documents))
+    else:
+        if empty:
+            blocks.append(f"{counted(empty, 'project', 'projects')} without sweeps")
+        print("\n\n".join(blocks))
+    return max(code, print_problems(problems))

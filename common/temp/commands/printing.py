@@ -1,0 +1,73 @@
+"""What several commands print: problems, annotations and summaries of GitHub, questions."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Final, TextIO
+
+from ..core.entry import Problem
+from ..errors import InvalidSettings, reason_of
+from ..report.table import Screen
+from ..report.text import plain, problem_line
+
+TABLE_OR_JSON: Final = ("table", "json")
+
+
+def choice(value: str, flag: str, choices: Sequence[str]) -> str:
+    """`value`, if it is one of the `choices` of that flag. Raises `InvalidSettings`."""
+    if value not in choices:
+        raise InvalidSettings(f"{flag}: expected one of {', '.join(choices)}, got {value!r}")
+    return value
+
+
+def is_github_action() -> bool:
+    """Whether this is a step of a GitHub workflow."""
+    return os.environ.get("GITHUB_ACTIONS") == "true"
+
+
+def complain(line: str) -> None:
+    """Print a line to stderr, in a workflow of GitHub as an annotation."""
+    if is_github_action():
+        from ..report.github import warning
+
+        line = warning(line)
+    print(line, file=sys.stderr)
+
+
+def print_problems(problems: Sequence[tuple[str, Problem]]) -> int:
+    """Print each problem with the title of its root; 1 if any of them is blocking, else 0."""
+    for title, problem in problems:
+        complain(problem_line(title, problem))
+    return int(any(problem.blocking for _, problem in problems))
+
+
+def add_to_summary(markdown: Callable[[], str]) -> None:
+    """Append to the summary of the step, in a workflow of GitHub that asks for one."""
+    path = os.environ.get("GITHUB_STEP_SUMMARY", "")
+    if not path or not is_github_action():
+        return
+    try:
+        with open(path, "a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(markdown())
+    except OSError as error:
+        complain(f"problem: cannot add to {plain(path)}: {reason_of(error)}")
+
+
+def screen() -> Screen | None:
+    """The terminal that is printed to, if it is one."""
+    if not sys.stdout.isatty():
+        return None
+    import shutil
+
+    is_plain = any(os.environ.get(name) for name in ("NO_COLOR", "CI"))
+    colour = not is_plain and os.environ.get("TERM") != "dumb"
+    return Screen(shutil.get_terminal_size().columns, colour)
+
+
+def terminal() -> TextIO | None:
+    """Where a person can be asked, if there is one who can answer."""
+    if not sys.stdin.isatty():
+        return None
+    return next((stream for stream in (sys.stderr, sys.stdout) if stream.isatty()), None)

@@ -1,0 +1,77 @@
+"""`temp-restore`: what lies in the archive or can be undone, and putting it back."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..core.entry import Problem
+from ..core.layout import STORE
+from ..core.units import spell_size
+from ..errors import TempError
+from ..report.text import archive_text, instant, plain, undo_text
+from ..store.archive import list_archive
+from ..store.project import find_project, root_of, user_root
+from ..store.restore import find_archived, finish_killed, place_of, restore
+from ..store.settings import Settings, load
+from ..store.undo import has_undoable, undo_area
+from .printing import print_problems
+
+
+def list_archived() -> int:
+    """Print what lies in the project's archive, and what can be undone; the exit code."""
+    settings = load(find_project())
+    archive, *undoable = _archives(settings)
+    blocks = []
+    for place in (archive, *undoable):
+        rows: list[tuple[str, ...]] = []
+        for archived in list_archive(place, root_of(settings.project)):
+            said, when = archived.manifest, instant(archived.archived_at)
+            if said is None:
+                what = archived.problem or "it has no manifest"
+                rows.append((archived.name, archived.format, "?", when, "?", what))
+                continue
+            how = archived.format if said.until is None else instant(said.until)
+            was, why = str(said.root_from(place) / said.path), "; ".join(said.reasons)
+            rows.append((archived.name, how, spell_size(said.size), when, was, why))
+        if place == archive:
+            blocks.append(archive_text(str(archive), rows))
+        elif rows:
+            blocks.append(undo_text(str(place), rows))
+    print("\n\n".join(blocks))
+    return 0
+
+
+def _archives(settings: Settings) -> list[Path]:
+    """What can be restored lies there: the archive, and what can be undone of each root."""
+    found = [settings.archive_path()]
+    roots = (root_of(settings.project), *settings.other_roots(), user_root())
+    for root in {os.path.realpath(root): root for root in reversed(roots)}.values():
+        try:
+            if has_undoable(root):
+                found.insert(1, undo_area(root))
+        except TempError as error:
+            # What somebody planted in one root is to keep nobody from restoring what is in others.
+            print_problems([(root.name, Problem(STORE, str(error)))])
+    return found
+
+
+def restore_archived(name: str, *, dry_run: bool = False) -> int:
+    """Put back what is called `name` in the project's archive, or what can be undone; the exit
+    code.
+    """
+    settings = load(find_project())
+    archives = _archives(settings)
+    archive, archived = find_archived(archives, name, settings.project)
+    place = place_of(archive, archived, settings.project)
+    if dry_run:
+        print(f"would restore {plain(name)} as {plain(str(place.full))}")
+        return 0
+    finish_killed(archive, place.root)
+    # Again: a restoring that was killed may have been all but finished.
+    archive, archived = find_archived(archives, name, settings.project)
+    place = place_of(archive, archived, settings.project)
+    is_pinned = restore(archive, archived, place)
+    pinned = ", pinned, since it would go at any age there" if is_pinned else ""
+    print(f"restored {plain(archived.name)} as {plain(str(place.full))}{pinned}")
+    return 0

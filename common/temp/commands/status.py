@@ -1,0 +1,228 @@
+"""`temp-status`: what there is, who uses it, and what the next clean does with it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+from ..core.entry import Inventory, Problem
+from ..core.retention import Verdict
+from ..core.units import read_count
+from ..errors import Refused, StorageError
+from .forecast import look
+from .places import Place, find_places
+from .printing import add_to_summary, choice, print_problems, screen
+
+if TYPE_CHECKING:
+    from ..report.html import Shown
+
+_SORTS: Final[dict[str, Callable[[Verdict], Any]]] = {
+    "name": lambda verdict: (verdict.entry.category, verdict.entry.name),
+    "size": lambda verdict: (-verdict.entry.size, verdict.entry.path),
+    "age": lambda verdict: (verdict.entry.changed, verdict.entry.path),
+}
+
+
+class StatusArguments(NamedTuple):
+    """The arguments of `temp-status` as they were typed."""
+
+    category: str | None = None
+    sort: str = "name"
+    limit: str | None = None
+    output: str = "table"
+    all_projects: bool = False
+    file: str | None = None
+
+
+class _Root(NamedTuple):
+    """What is known of one root; with `failed` an exit code, it could not be read."""
+
+    title: str
+    inventory: Inventory
+    verdicts: Sequence[Verdict]
+    shown: Sequence[Verdict]
+    failed: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to say of it."""
+        seen = self.inventory
+        return not (self.verdicts or seen.leftovers or seen.problems or seen.undoable)
+
+
+class _Sink(Protocol):
+    """Takes what is known of one root after the other, and has all of it as one text."""
+
+    all_roots: bool
+    """Whether empty projects of a monorepo are told of one by one, too."""
+
+    def add(self, root: _Root) -> None:
+        """Take what is known of a root."""
+
+    def text(self, empty: int) -> str:
+        """All of it; `empty` is how many projects were left out."""
+
+
+class _Table:
+    """A table for each root, for people; or for GitHub, in Markdown."""
+
+    all_roots = False
+
+    def __init__(self, given: StatusArguments, now: float) -> None:
+        self._given = given
+        self._now = now
+        self._blocks: list[str] = []
+
+    def add(self, root: _Root) -> None:
+        if root.failed:
+            return  # its problem says why
+        from ..report.text import status_text
+
+        title = f"{root.title} ({root.inventory.root})"
+        is_github = self._given.output == "github"
+        columns = None if is_github or self._given.file is not None else screen()
+        self._blocks.append(
+            status_text(
+                title,
+                root.inventory,
+                root.verdicts,
+                root.shown,
+                self._now,
+                "github" if is_github else "table",
+                columns,
+            )
+        )
+
+    def text(self, empty: int) -> str:
+        from ..report.text import counted
+
+        if empty:
+            self._blocks.append(f"{counted(empty, 'project', 'projects')} without entries")
+        return "\n\n".join(self._blocks)
+
+
+class _Json:
+    """One document for programs."""
+
+    all_roots = True
+
+    def __init__(self, given: StatusArguments, now: float) -> None:
+        self._now = now
+        self._documents: list[dict[str, Any]] = []
+
+    def add(self, root: _Root) -> None:
+        from ..report.json import status_project
+
+        self._documents.append(
+            status_project(root.title, root.inventory, root.verdicts, root.shown, self._now)
+        )
+
+    def text(self, empty: int) -> str:
+        from ..report.json import document
+
+        return document("status", self._now, self._documents)
+
+
+class _Csv:
+    """A row for each entry, for spreadsheets."""
+
+    all_roots = False
+
+    def __init__(self, given: StatusArguments, now: float) -> None:
+        self._now = now
+        self._listed: list[tuple[str, Sequence[Verdict]]] = []
+
+    def add(self, root: _Root) -> None:
+        self._listed.append((root.title, root.shown))
+
+    def text(self, empty: int) -> str:
+        from ..report.text import status_csv
+
+        return status_csv(self._listed, self._now)
+
+
+class _Html:
+    """One page that stands alone."""
+
+    all_roots = False
+
+    def __init__(self, given: StatusArguments, now: float) -> None:
+        self._all_projects = given.all_projects
+        self._now = now
+        self._roots: list[Shown] = []
+
+    def add(self, root: _Root) -> None:
+        from ..report.html import Shown
+
+        self._roots.append(Shown(root.title, root.inventory, root.verdicts, root.shown))
+
+    def text(self, empty: int) -> str:
+        from ..report.html import page
+        from ..store.project import find_monorepo, find_project
+
+        project = find_project()
+        title = find_monorepo(project).name if self._all_projects else project.name
+        return page(title, self._roots, self._now)
+
+
+_SINKS: Final[dict[str, Callable[[StatusArguments, float], _Sink]]] = {
+    "table": _Table,
+    "json": _Json,
+    "csv": _Csv,
+    "github": _Table,
+    "html": _Html,
+}
+
+
+def status(given: StatusArguments) -> int:
+    """Print the status, or write it to a file; the exit code."""
+    order = _SORTS[choice(given.sort, "--sort", tuple(_SORTS))]
+    make_sink = _SINKS[choice(given.output, "--format", tuple(_SINKS))]
+    most = None if given.limit is None else read_count(given.limit, "--limit")
+    now = time.time()
+    sink = make_sink(given, now)
+    problems: list[tuple[str, Problem]] = []
+    empty = code = 0
+    for place in find_places(given.all_projects):
+        root = _look_at(place, now, given.category, order, most)
+        code = max(code, root.failed)
+        problems += [(place.title, problem) for problem in root.inventory.problems]
+        if root.is_empty and (place.is_extra or (given.all_projects and not sink.all_roots)):
+            empty += not place.is_extra
+            continue
+        if not root.failed:
+            add_to_summary(partial(_summary, root))
+        sink.add(root)
+    text = sink.text(empty)
+    if given.file is not None:
+        from ..store.planfile import write_named
+
+        write_named(Path(given.file), f"{text}\n", "choose another --output")
+    else:
+        print(text, end="\n" if text else "")
+    return max(code, print_problems(problems))
+
+
+def _look_at(
+    place: Place,
+    now: float,
+    category: str | None,
+    order: Callable[[Verdict], Any],
+    most: int | None,
+) -> _Root:
+    try:
+        forecast = look(place, now)
+    except (StorageError, Refused) as error:
+        inventory = Inventory(root=str(place.root), problems=(place.problem(error),))
+        return _Root(place.title, inventory, (), (), error.exit_code)
+    verdicts = forecast.verdicts(category)
+    return _Root(place.title, forecast.inventory, verdicts, sorted(verdicts, key=order)[:most])
+
+
+def _summary(root: _Root) -> str:
+    from ..report.github import status_summary
+
+    return status_summary(root.title, root.verdicts)
