@@ -25,6 +25,21 @@ def git(project: Path, *arguments: str) -> None:
     subprocess.run(["git", *arguments], cwd=project, check=True, capture_output=True)
 
 
+@pytest.fixture(autouse=True)
+def work_tree(tmp_path: Path, project: Path) -> None:
+    """The project lies in a git work tree, so that git tells what is hand-written."""
+    if not shutil.which("git"):
+        pytest.skip("needs git")
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", "project")
+
+
+@pytest.fixture
+def no_git(tmp_path: Path) -> None:
+    """The project lies in no work tree."""
+    shutil.rmtree(tmp_path / ".git")
+
+
 def test_artefacts_and_scratch_go_and_the_rest_stays(project: Path, capsys: Printed) -> None:
     make_entry(project, "build")
     make_entry(project, "src/__pycache__")

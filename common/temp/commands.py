@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from .core.adoption import Moved
     from .core.budget import Budget
     from .report.budget import Checked
-    from .store.artefacts import Artefact, Tracked
+    from .store.artefacts import Artefact
+    from .store.tracked import Tracked
 
 USER_TITLE = "auto-cleanup entries of this user"
 OLD_ROOT = ".temp"
@@ -1000,9 +1001,12 @@ def restore_archived(name: str, *, dry_run: bool = False) -> int:
 # -- clean ------------------------------------------------------------------------------------
 
 
-def clean_artefacts(*, temp_age_hours: str | None, dry_run: bool) -> int:
+def clean_artefacts(
+    *, temp_age_hours: str | None, dry_run: bool, include_unsure: bool = False
+) -> int:
     """Clean build artefacts and scratch of the project; the exit code."""
-    from .store.artefacts import Tracked, drop_empty_root, find_artefacts
+    from .store.artefacts import check_patterns, drop_empty_root, find_artefacts
+    from .store.tracked import Tracked
 
     limits = None
     if temp_age_hours is not None:
@@ -1018,8 +1022,10 @@ def clean_artefacts(*, temp_age_hours: str | None, dry_run: bool) -> int:
     drafts = _drafts(places, limits, CleanArguments(), now, sizes=dry_run)
     # Asked last, so that what git tracks is what it tracks when the deleting begins.
     tracked = Tracked(project)
+    check_patterns(project, settings.artefacts, tracked)
     drafts = [
-        draft._replace(plan=_without_tracked(draft.plan, project, tracked)) for draft in drafts
+        draft._replace(plan=_without_tracked(draft.plan, project, tracked, include_unsure))
+        for draft in drafts
     ]
     artefacts = find_artefacts(
         project,
@@ -1027,6 +1033,7 @@ def clean_artefacts(*, temp_age_hours: str | None, dry_run: bool) -> int:
         tracked,
         roots=settings.other_roots(),
         archive=settings.archive_path(),
+        include_unsure=include_unsure,
     )
 
     code = _clean_artefacts(project, artefacts, dry_run=dry_run)
@@ -1067,20 +1074,25 @@ def _clean_artefacts(project: Path, artefacts: Sequence[Artefact], *, dry_run: b
         if removed.failures:
             where, what = removed.failures[0]
             inside = f" {text.plain(where)}:" if where else ""
-            _complain(f"failed {path}:{inside} {what}")
+            _complain(f"failed {path}:{inside} {text.plain(what)}")
             code = 1
             continue
         count += 1
         size = spell_size(removed.freed_bytes)
-        print(f"{verb} {path}  {size}  (artefact: {artefact.pattern})")
+        print(f"{verb} {path}  {size}  (artefact: {text.plain(artefact.pattern)})")
     if artefacts:
         what = text.counted(count, "artefact", "artefacts")
         print(f"{text.plain(project.name)}: {verb} {what}, {spell_size(freed)}")
     return code
 
 
-def _without_tracked(plan: Plan, project: Path, tracked: Tracked) -> Plan:
-    """`plan` without the entries that hold something that git tracks."""
+def _without_tracked(
+    plan: Plan, project: Path, tracked: Tracked, include_unsure: bool = False
+) -> Plan:
+    """`plan` without the entries that hold something that git tracks, or may track."""
+    from .store.artefacts import TAKES_UNSURE
+
+    unsure = f"{tracked.failed}; {TAKES_UNSURE}" if tracked.failed and not include_unsure else ""
     # By its real path: a root that is a link may lead to another place in the work tree.
     root = os.path.realpath(plan.root)
     below = os.path.relpath(root, os.path.realpath(project))
@@ -1088,12 +1100,11 @@ def _without_tracked(plan: Plan, project: Path, tracked: Tracked) -> Plan:
     kept = list(plan.kept)
     for step in plan.steps:
         inside = tracked.inside(f"{below}/{step.entry.path}")
-        if inside is None:
-            steps.append(step)
+        why = f"git tracks {inside}" if inside is not None else unsure
+        if why:
+            kept.append(Verdict(step.entry, True, (Reason("tracked", "stays", why),)))
         else:
-            kept.append(
-                Verdict(step.entry, True, (Reason("tracked", "stays", f"git tracks {inside}"),))
-            )
+            steps.append(step)
     return plan._replace(steps=tuple(steps), kept=tuple(kept))
 
 

@@ -368,18 +368,27 @@ def temp_check(
     help={
         "temp-age-hours": "Only scratch whose newest change is older; artefacts go at any age.",
         "dry-run": "Say what would go and why; write nothing.",
+        "include-unsure": "Where git cannot tell: artefacts that may be hand-written, too.",
     },
 )
-def clean(c: Context, temp_age_hours: str | None = None, dry_run: bool = False) -> None:
+def clean(
+    c: Context,
+    temp_age_hours: str | None = None,
+    dry_run: bool = False,
+    include_unsure: bool = False,
+) -> None:
     """Clean this project's build artefacts and scratch; never what git tracks.
 
     Scratch is cleaned as a bare temp-clean would, the older .temp included, without a question.
+    Without git, only artefacts that a tool certainly made go, and the others are listed.
     """
     from . import commands
 
     _run(
         lambda: commands.clean_artefacts(
-            temp_age_hours=temp_age_hours, dry_run=dry_run or bool(c.config.run.dry)
+            temp_age_hours=temp_age_hours,
+            dry_run=dry_run or bool(c.config.run.dry),
+            include_unsure=include_unsure,
         )
     )
 

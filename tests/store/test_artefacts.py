@@ -12,13 +12,13 @@ import pytest
 from common.temp.errors import Refused
 from common.temp.store.artefacts import (
     Artefact,
-    Tracked,
     drop_empty_root,
     find_artefacts,
     measure_artefact,
     remove_artefact,
 )
 from common.temp.store.settings import DEFAULT_ARTEFACTS
+from common.temp.store.tracked import Tracked
 from tests.support import LINK, NO_DIRECTORY, listing, make_entry, mounted, run
 
 needs_git = pytest.mark.skipif(not shutil.which("git"), reason="needs git")
@@ -26,6 +26,21 @@ needs_git = pytest.mark.skipif(not shutil.which("git"), reason="needs git")
 
 def git(project: Path, *arguments: str) -> None:
     subprocess.run(["git", *arguments], cwd=project, check=True, capture_output=True)
+
+
+@pytest.fixture(autouse=True)
+def work_tree(tmp_path: Path, project: Path) -> None:
+    """The project lies in a git work tree, so that git tells what is hand-written."""
+    if not shutil.which("git"):
+        pytest.skip("needs git")
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", "project")
+
+
+@pytest.fixture
+def no_git(tmp_path: Path) -> None:
+    """The project lies in no work tree."""
+    shutil.rmtree(tmp_path / ".git")
 
 
 def make(project: Path, *paths: str) -> None:

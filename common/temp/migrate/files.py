@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..errors import InvalidSettings, Refused
+from ..store.git import ask_git
 from ..store.project import MARKERS
 
 _NEVER_ENTERED: Final = frozenset({"__pycache__", "node_modules"})
@@ -194,7 +194,7 @@ def _is_ignored(top: str, path: str) -> bool:
     if path == top:
         return False
     try:
-        asked = _ask_git(top, "check-ignore", "-q", "--", path)
+        asked = ask_git(top, "check-ignore", "-q", "--", path)
     except OSError:
         return False
     return asked.returncode == 0
@@ -204,7 +204,7 @@ def ignoring(top: str, path: str) -> bool:
     """Whether a pattern in a `.gitignore` of the tree has git ignore `path` (a directory if it ends
     with `/`), be it there or not; what only this user or this clone ignores does not count.
     """
-    asked = _ask_git(top, "check-ignore", "-v", "--no-index", "--", path)
+    asked = ask_git(top, "check-ignore", "-v", "--no-index", "--", path)
     source = os.fsdecode(asked.stdout).partition(":")[0]
     return asked.returncode == 0 and source.endswith(".gitignore") and not os.path.isabs(source)
 
@@ -212,30 +212,10 @@ def ignoring(top: str, path: str) -> bool:
 def _git(directory: str, *arguments: str, stdin: bytes = b"") -> bytes:
     remedy = f"make `git status` work in {directory} first"
     try:
-        asked = _ask_git(directory, *arguments, stdin=stdin)
+        asked = ask_git(directory, *arguments, stdin=stdin)
     except OSError as error:
         raise Refused(f"cannot run git ({error.strerror}); {remedy}") from error
     if asked.returncode:
         said = os.fsdecode(asked.stderr).strip().partition("\n")[0]
         raise Refused(f"git {arguments[0]} failed ({said}); {remedy}")
     return asked.stdout
-
-
-def _ask_git(
-    directory: str, *arguments: str, stdin: bytes = b""
-) -> subprocess.CompletedProcess[bytes]:
-    # What a git hook hands down speaks of the repository of the hook, which may be another one.
-    environment = {
-        name: said
-        for name, said in os.environ.items()
-        if not name.startswith("GIT_") or name.startswith("GIT_CONFIG")
-    }
-    environment |= {"GIT_DISCOVERY_ACROSS_FILESYSTEM": "1", "GIT_OPTIONAL_LOCKS": "0"}
-    return subprocess.run(  # noqa: S603
-        ["git", *arguments],  # noqa: S607
-        cwd=directory,
-        env=environment,
-        input=stdin,
-        capture_output=True,
-        check=False,
-    )
