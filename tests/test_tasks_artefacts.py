@@ -18,8 +18,6 @@ from tests.support import IMMUTABLE, inv, listing, make_entry, run, tempkeep
 
 Printed = pytest.CaptureFixture[str]
 
-needs_git = pytest.mark.skipif(not shutil.which("git"), reason="needs git")
-
 
 def git(project: Path, *arguments: str) -> None:
     subprocess.run(["git", *arguments], cwd=project, check=True, capture_output=True)
@@ -32,12 +30,6 @@ def work_tree(tmp_path: Path, project: Path) -> None:
         pytest.skip("needs git")
     git(tmp_path, "init", "-q")
     git(tmp_path, "add", "project")
-
-
-@pytest.fixture
-def no_git(tmp_path: Path) -> None:
-    """The project lies in no work tree."""
-    shutil.rmtree(tmp_path / ".git")
 
 
 def test_artefacts_and_scratch_go_and_the_rest_stays(project: Path, capsys: Printed) -> None:
@@ -235,7 +227,6 @@ def test_an_old_root_that_is_a_symlink_is_not_followed(project: Path, tmp_path: 
 # -- what git tracks ----------------------------------------------------------------------------
 
 
-@needs_git
 def test_what_git_tracks_stays_among_artefacts_and_scratch(project: Path, capsys: Printed) -> None:
     git(project, "init", "-q")
     for path in ("dist", "build", ".tmp/debug/sample_1696348800", ".temp/fixture"):
@@ -254,7 +245,6 @@ def test_what_git_tracks_stays_among_artefacts_and_scratch(project: Path, capsys
     assert not (project / ".tmp" / "debug" / "other_1696348800").exists()
 
 
-@needs_git
 def test_what_git_tracks_stays_when_the_root_is_a_link_into_the_work_tree(project: Path) -> None:
     git(project, "init", "-q")
     make_entry(project, "scratch/tracked_1696348800")
@@ -266,23 +256,6 @@ def test_what_git_tracks_stays_when_the_root_is_a_link_into_the_work_tree(projec
 
     assert (project / "scratch" / "tracked_1696348800" / "file0.txt").is_file()
     assert not (project / "scratch" / "other_1696348800").exists()
-
-
-def test_a_git_that_cannot_be_asked_is_refused_before_anything_goes(
-    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: Printed
-) -> None:
-    make_entry(project, "build")
-    make_entry(project / ".tmp", "debug/a_1696348800")
-    (project / ".git").mkdir()
-    before = listing(project)
-    monkeypatch.setenv("PATH", "")
-
-    assert tempkeep("clean") == 3
-
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    assert printed.err.startswith("error: cannot run git (No such file or directory); nothing was")
-    assert listing(project) == before
 
 
 # -- failures -----------------------------------------------------------------------------------

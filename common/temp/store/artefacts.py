@@ -200,7 +200,7 @@ def _work_in(artefact: Path) -> str:
                 names = set()
                 for item in items:
                     names.add(item.name)
-                    if item.name in _HOLDS_WORK or item.name.endswith(MANIFEST):
+                    if item.name in _HOLDS_WORK or item.name.endswith((MANIFEST, ".fossil")):
                         return f"it holds {os.path.relpath(item.path, artefact)}"
                     if item.is_dir(follow_symlinks=False):
                         waiting.append(item.path)

@@ -51,7 +51,7 @@ def why_unsure(project: Path, path: str) -> str:
     try:
         if artefact.is_symlink():
             return "it is a symlink"
-        if artefact.is_dir() and _is_cache(artefact):
+        if artefact.is_dir() and (_is_cache(artefact) or next(_all_files(artefact), "") == ""):
             return ""
         proof(artefact)
     except _Unsure as unsure:
