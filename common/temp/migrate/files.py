@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -15,6 +17,9 @@ _NEVER_ENTERED: Final = frozenset({"__pycache__", "node_modules"})
 _PROSE: Final = frozenset({".md", ".rst", ".txt", ".html", ".diff", ".patch", ".log", ".pyc"})
 _LARGEST: Final = 4 << 20
 """Larger files (bytes) are data."""
+
+_LEFTOVER: Final = re.compile(r"\.tempkeep-[0-9a-z_]{8}\.tmp")
+"""How a rewritten file is called in the moment before it takes its place."""
 
 _CALLED: Final = (".gitignore", *MARKERS)
 
@@ -102,6 +107,19 @@ def mentioning(ground: Ground, word: str) -> str:
         except OSError:
             continue
     return ""
+
+
+def leftovers(ground: Ground) -> list[str]:
+    """What is called as what a killed run leaves, beside the files of `ground`; nothing tracked."""
+    found = []
+    for above in sorted({os.path.dirname(path) for path in ground.selected}):
+        with contextlib.suppress(OSError):
+            names = filter(_LEFTOVER.fullmatch, os.listdir(os.path.join(ground.top, above)))
+            found += [os.path.join(above, name) for name in names]
+    if not (found and ground.git):
+        return found
+    tracked = _git(ground.top, "--literal-pathspecs", "ls-files", "-z", "--cached", "--", *found)
+    return [path for path in found if os.fsencode(path) not in tracked.split(b"\0")]
 
 
 def check_clean(ground: Ground) -> None:

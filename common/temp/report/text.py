@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -75,15 +76,27 @@ _TOTALS = (
 )
 
 
-_MARKUP = str.maketrans({letter: f"\\{letter}" for letter in "\\|`*[<~"})
-"""What Markdown would take for a cell's end, a link, code, or HTML, and not show."""
+_MARKUP = str.maketrans({letter: f"\\{letter}" for letter in "\\|`*[<~&$"})
+"""What Markdown would take for a cell's end, a link, code, HTML or a formula, and not show."""
+
+_FORMULA = re.compile(r"(?:^|(?<=;))(?=\s*[=+\-@＝＋－＠])")
+"""The start of what a spreadsheet runs as a formula; to some a `;` starts a cell as well."""
 
 
 def plain(text: str) -> str:
-    """`text` with every character that a terminal might act on spelled out as an escape."""
-    if text.isprintable():
-        return text
-    return "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)
+    """`text` with every character that a terminal might act on spelled out as an escape, and what
+    would be a command in the log of a GitHub workflow.
+    """
+    if not text.isprintable():
+        text = "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)
+    if text.lstrip().startswith("::"):
+        text = text.replace("::", "\\x3a:", 1)
+    return text.replace("##[", "\\x23#[")
+
+
+def markdown(text: str) -> str:
+    """`plain` text that Markdown shows as it is."""
+    return plain(text).translate(_MARKUP)
 
 
 def _escaped(letter: str) -> str:
@@ -176,7 +189,7 @@ def status_text(
     Without a `screen` it is plain text, of any width.
     """
     github = style == "github"
-    heading = f"### {plain(title)}" if github else plain(title)
+    heading = f"### {markdown(title)}" if github else plain(title)
     lines = [screen.paint(heading, "bold") if screen is not None else heading]
     if github:
         lines.append("")
@@ -274,7 +287,10 @@ def undoable_goes(inventory: Inventory) -> tuple[int, int]:
 
 
 def status_csv(projects: Iterable[tuple[str, Sequence[Verdict]]], now: float) -> str:
-    """The entries of all projects as CSV with a header; sizes in bytes, times in ISO 8601."""
+    """The entries of all projects as CSV with a header; sizes in bytes, times in ISO 8601.
+
+    A text that a spreadsheet would run as a formula has a `'` before it, which keeps it a text.
+    """
     import csv
     import io
 
@@ -288,13 +304,17 @@ def status_csv(projects: Iterable[tuple[str, Sequence[Verdict]]], now: float) ->
         for verdict in verdicts:
             entry = verdict.entry
             writer.writerow(
-                [plain(project), plain(entry.category), plain(entry.name), entry.size, entry.files,
+                [_csv(project), _csv(entry.category), _csv(entry.name), entry.size, entry.files,
                  age_seconds(entry, now), instant(entry.changed),
-                 plain(entry.use.who if entry.use else ""), plain(entry.pin or ""),
+                 _csv(entry.use.who if entry.use else ""), _csv(entry.pin or ""),
                  str(not verdict.keep).lower(), verdict.reason.rule,
-                 plain(verdict.reason.evidence)]
+                 _csv(verdict.reason.evidence)]
             )  # fmt: skip
     return out.getvalue().rstrip("\n")
+
+
+def _csv(text: str) -> str:
+    return _FORMULA.sub("'", plain(text))
 
 
 # -- cleaning -----------------------------------------------------------------------------------
@@ -527,6 +547,6 @@ def explanation(verdict: Verdict, reasons: Sequence[Reason], now: float) -> str:
             "rule by rule (- asks for it to go, + keeps it):",
             *(f"  {marks[reason.effect]} {plain(str(reason))}" for reason in reasons),
             "",
-            what_would_change(verdict),
+            plain(what_would_change(verdict)),
         ]
     )
