@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TextIO
 
-from .core.entry import Inventory, Problem
+from .core.entry import Entry, Inventory, Problem
 from .core.layout import PIPELINE, SCRATCH, STORE, UNCATEGORIZED, UNDO, Layout
 from .core.plan import Disposal, Outcome, Plan, Report, Scope, again
 from .core.retention import LOW_SPACE, STRATEGIES, Policy, Reason, Verdict, explain, judge
@@ -31,7 +31,7 @@ from .store.scan import scan
 from .store.settings import Settings, check_strategy, load, with_limits_of, workspace_globs
 
 if TYPE_CHECKING:
-    from .core.adoption import Moved
+    from .core.adoption import Moved, Survey
     from .core.budget import Budget
     from .report.budget import Checked
     from .store.artefacts import Artefact
@@ -1048,15 +1048,16 @@ def clean_artefacts(
 
 
 def _clean_artefacts(project: Path, artefacts: Sequence[Artefact], *, dry_run: bool) -> int:
-    from .store.artefacts import measure_artefact, remove_artefact
+    from .store.artefacts import measure_artefact, remove_artefact, work_in
     from .store.removal import Removed
 
     verb = "would delete" if dry_run else "deleted"
     code = count = freed = 0
     for artefact in artefacts:
         path = text.plain(artefact.path)
-        if artefact.kept:
-            print(f"kept {path}: {text.plain(artefact.kept)}")
+        # Looked at again: while the others went, somebody may have begun to work in this one.
+        if kept := artefact.kept or work_in(project / artefact.path):
+            print(f"kept {path}: {text.plain(kept)}")
             continue
         try:
             if dry_run:
@@ -1093,19 +1094,27 @@ def _without_tracked(
     from .store.artefacts import TAKES_UNSURE
 
     unsure = f"{tracked.failed}; {TAKES_UNSURE}" if tracked.failed and not include_unsure else ""
-    # By its real path: a root that is a link may lead to another place in the work tree.
-    root = os.path.realpath(plan.root)
-    below = os.path.relpath(root, os.path.realpath(project))
     steps = []
     kept = list(plan.kept)
     for step in plan.steps:
-        inside = tracked.inside(f"{below}/{step.entry.path}")
-        why = f"git tracks {inside}" if inside is not None else unsure
+        why = _tracked_in(step.entry, plan.root, project, tracked) or unsure
         if why:
-            kept.append(Verdict(step.entry, True, (Reason("tracked", "stays", why),)))
+            kept.append(_kept_as_tracked(step.entry, why))
         else:
             steps.append(step)
     return plan._replace(steps=tuple(steps), kept=tuple(kept))
+
+
+def _tracked_in(entry: Entry, root: str, project: Path, tracked: Tracked) -> str:
+    """What one line says of what git tracks in `entry`; "" if it tracks nothing there."""
+    # By its real path: a root that is a link may lead to another place in the work tree.
+    below = os.path.relpath(os.path.realpath(root), os.path.realpath(project))
+    inside = tracked.inside(f"{below}/{entry.path}")
+    return "" if inside is None else f"git tracks {inside}"
+
+
+def _kept_as_tracked(entry: Entry, why: str) -> Verdict:
+    return Verdict(entry, True, (Reason("tracked", "stays", why),))
 
 
 # -- temp-adopt -------------------------------------------------------------------------------
@@ -1141,6 +1150,8 @@ def _adopt(place: _Place, now: float, dry_run: bool) -> tuple[bool, int]:
 
     exclude = place.settings.policy().of(UNCATEGORIZED).exclude
     survey = adoption.survey(place.root, exclude, now)
+    if survey.moves:
+        survey = _moving_nothing_tracked(survey, place.settings.project)
     problems = [(place.title, problem) for problem in survey.problems]
     nothing = not (survey.moves or survey.kept or problems)
     failed = False
@@ -1161,6 +1172,17 @@ def _adopt(place: _Place, now: float, dry_run: bool) -> tuple[bool, int]:
         problems += [(title, problem) for problem in found.problems]
         print(text.old_root_text(title, found, now))
     return nothing, max(int(failed), _print_problems(problems))
+
+
+def _moving_nothing_tracked(survey: Survey, project: Path) -> Survey:
+    """`survey` without the moves of what git tracks, to which they would be deletions."""
+    from .store.tracked import Tracked
+
+    tracked = Tracked(project)
+    why = [(one, _tracked_in(one, survey.root, project, tracked)) for one in survey.moves]
+    kept = tuple(_kept_as_tracked(one, said) for one, said in why if said)
+    moves = tuple(one for one, said in why if not said)
+    return survey._replace(moves=moves, kept=(*survey.kept, *kept))
 
 
 # -- arguments --------------------------------------------------------------------------------

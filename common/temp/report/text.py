@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -79,8 +78,8 @@ _TOTALS = (
 _MARKUP = str.maketrans({letter: f"\\{letter}" for letter in "\\|`*[<~&$"})
 """What Markdown would take for a cell's end, a link, code, HTML or a formula, and not show."""
 
-_FORMULA = re.compile(r"(?:^|(?<=;))(?=\s*[=+\-@＝＋－＠])")
-"""The start of what a spreadsheet runs as a formula; to some a `;` starts a cell as well."""
+_FORMULA = frozenset("=+-@＝＋－＠")
+"""What a spreadsheet takes for the start of a formula."""
 
 
 def plain(text: str) -> str:
@@ -314,7 +313,8 @@ def status_csv(projects: Iterable[tuple[str, Sequence[Verdict]]], now: float) ->
 
 
 def _csv(text: str) -> str:
-    return _FORMULA.sub("'", plain(text))
+    text = plain(text)
+    return f"'{text}" if text.lstrip()[:1] in _FORMULA else text
 
 
 # -- cleaning -----------------------------------------------------------------------------------

@@ -78,7 +78,7 @@ def find_artefacts(
         elif holds := next((other for other in others if is_inside(other, path)), ""):
             kept = f"{holds} is a root or the archive"
         else:
-            kept = _work_in(project / path)
+            kept = work_in(project / path)
             if tracked.doubt and not include_unsure and not kept:
                 unsure = why_unsure(project, path)
                 kept = f"{unsure}, and {tracked.doubt}; {TAKES_UNSURE}" if unsure else ""
@@ -186,7 +186,7 @@ def _what_else(directory: str) -> str:
     return ""
 
 
-def _work_in(artefact: Path) -> str:
+def work_in(artefact: Path) -> str:
     """Why nothing of the artefact may go: somebody's work may be in it; "" if none is."""
     if artefact.is_symlink() or not artefact.is_dir():
         return ""
