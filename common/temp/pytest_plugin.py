@@ -322,9 +322,11 @@ class _LeakCheck:
 
 def _spelled(found: Sequence[Left], config: pytest.Config) -> str:
     """A line for each, the code named relative to pytest's rootdir."""
+    from .report.text import plain
+
     lines = []
     for path, maker, fixture in found:
         where = maker.replace(f"at {config.rootpath}{os.sep}", "at ")
         whose = f" for the fixture {fixture.argname!r} ({fixture.scope})" if fixture else ""
-        lines.append(f"{path}, made {where}{whose}")
+        lines.append(plain(f"{path}, made {where}{whose}"))
     return "\nand ".join(lines)

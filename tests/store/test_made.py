@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from common.temp.store import artefacts
+from common.temp.store.removal import Removed
 from tests.support import inv, listing, make_entry, run, tempkeep
 
 Printed = pytest.CaptureFixture[str]
@@ -221,6 +223,19 @@ def test_another_version_control_is_as_good_as_none(
     assert " is not asked; --include-unsure takes it" in capsys.readouterr().out
 
 
+@needs_git
+@pytest.mark.parametrize("marker", [".hg/x", ".jj/x"])
+def test_git_beside_another_version_control_does_not_know_all(project: Path, marker: str) -> None:
+    git(project, "init", "-q")
+    git(project, "add", ".")
+    before = hand_written(project)
+    write(project, {marker: ""})
+
+    assert tempkeep("clean") == 0
+
+    assert kept(project) == before
+
+
 def _no_index(project: Path) -> None:
     (project / ".git" / "index").unlink()
 
@@ -420,6 +435,26 @@ def test_a_repository_in_an_artefact_is_work_whatever_its_kind(
     assert [path for path in listing(project) if not path.startswith(".tmp")] == before
 
 
+def test_a_clone_that_came_to_be_while_other_artefacts_went_stays(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: Printed
+) -> None:
+    for name in ("build", "dist"):
+        make_entry(project, name)
+    remove = artefacts.remove_artefact
+
+    def cloned(project: Path, path: str) -> Removed:
+        write(project, {"dist/clone/.git/HEAD": "ref: refs/heads/main"})
+        return remove(project, path)
+
+    monkeypatch.setattr(artefacts, "remove_artefact", cloned)
+
+    assert tempkeep("clean", "--include-unsure") == 0
+
+    assert "kept dist: it holds clone/.git" in capsys.readouterr().out
+    assert (project / "dist" / "file0.txt").exists()
+    assert not (project / "build").exists()
+
+
 SOURCE_PATTERNS = ["*", "**", "src", "/src/", "s*", "*.py", "[!x]*", "src/*", "*/*", "**/*.py"]
 
 
@@ -428,11 +463,9 @@ SOURCE_PATTERNS = ["*", "**", "src", "/src/", "s*", "*.py", "[!x]*", "src/*", "*
 def test_a_pattern_that_matches_source_is_refused(
     project: Path, capsys: Printed, monkeypatch: pytest.MonkeyPatch, in_git: bool
 ) -> None:
-    write(
-        project,
-        {"src/app/__init__.py": "", "tests/test_x.py": "", "app/__init__.py": "", "data/x": "x"},
-    )
-    patterns = [*SOURCE_PATTERNS, "app/", "*.toml", ".*", "tests/"]
+    files = ("src/app/__init__.py", "tests/test_x.py", "app/__init__.py", "data/x", "Makefile")
+    write(project, dict.fromkeys(files, ""))
+    patterns = [*SOURCE_PATTERNS, "app/", "*.toml", ".*", "tests/", "M*"]
     if in_git:
         git(project, "init", "-q")
         git(project, "add", ".")

@@ -29,6 +29,13 @@ _SCRATCH: Final = frozenset({".tmp", ".temp", ".tmp-archive", STORE})
 _BARE: Final = frozenset({"HEAD", "objects", "refs"})
 _SOURCE_DIRECTORIES: Final = frozenset({"src", "test", "tests"})
 _SOURCES: Final = frozenset({*REPOSITORIES, *MARKERS, "README.md", "README.rst", "LICENSE"})
+_USUAL_SOURCES: Final = (
+    *("CHANGELOG*", "CONTRIBUTING*", "COPYING*", "Dockerfile*", "LICEN[CS]E*", "Makefile*"),
+    *("README*", "*.py", "*.toml", "*.cfg", "*.in", "*.md", "*.rst", "requirements*"),
+    *("docs", "scripts", "tools", "notebooks", ".github", ".gitignore", ".gitlab-ci.yml"),
+)
+"""What is source, if it lies right in a project where git cannot tell; packages are as well."""
+
 _PROBES: Final = ("source", "source.py")
 TAKES_UNSURE: Final = "--include-unsure takes it"
 
@@ -113,7 +120,7 @@ def _top_level_sources(project: Path, tracked: Tracked) -> set[str]:
     with contextlib.suppress(OSError), os.scandir(project) as items:
         for item in items:
             is_package = os.path.lexists(os.path.join(item.path, "__init__.py"))
-            if is_package or item.name.endswith(".py") or item.name.startswith("README"):
+            if is_package or any(fnmatchcase(item.name, glob) for glob in _USUAL_SOURCES):
                 found.add(item.name)
     return found
 

@@ -57,24 +57,21 @@ class Tracked:
     def _ask(self) -> None:
         is_settled = False
         for above in (self._directory, *self._directory.parents):
-            for name, called in REPOSITORIES.items():
-                if not os.path.lexists(above / name):
-                    continue
-                if name != ".git":
-                    if not is_settled:
-                        self.doubt = self.doubt or f"{called} is not asked"
-                    continue
+            lying = [name for name in REPOSITORIES if os.path.lexists(above / name)]
+            doubts = [f"{REPOSITORIES[name]} is not asked" for name in lying if name != ".git"]
+            failed = ""
+            if ".git" in lying:
                 try:
                     paths, doubt = _tracked_by(above, self._directory)
-                except Refused as error:
-                    # The nearest repository has the say. Those around it can only add to it.
-                    if not is_settled:
-                        self.doubt = self.failed = str(error)
-                else:
                     self._paths |= paths
-                    if not is_settled:
-                        self.doubt = self.doubt or doubt
-                is_settled = True
+                    doubts.append(doubt)
+                except Refused as error:
+                    doubts.append(failed := str(error))
+            if not is_settled:
+                # The nearest git has the say; what lies around it can only add to what is tracked.
+                self.doubt = self.doubt or next(filter(None, doubts), "")
+                self.failed = failed
+            is_settled = is_settled or ".git" in lying
         if not is_settled and not self.doubt:
             self.doubt = "there is no version control"
 
