@@ -1053,7 +1053,8 @@ def _clean_artefacts(project: Path, artefacts: Sequence[Artefact], *, dry_run: b
 
     verb = "would delete" if dry_run else "deleted"
     code = count = freed = 0
-    for artefact in artefacts:
+    # An egg-info last: it tells what made the build beside it, to the next clean as well.
+    for artefact in sorted(artefacts, key=lambda one: one.path.endswith(".egg-info")):
         path = text.plain(artefact.path)
         # Looked at again: while the others went, somebody may have begun to work in this one.
         if kept := artefact.kept or work_in(project / artefact.path):

@@ -14,6 +14,7 @@ import pytest
 
 from common.temp.store import artefacts
 from common.temp.store.removal import Removed
+from tests.store.children import until
 from tests.support import inv, listing, make_entry, run, tempkeep
 
 Printed = pytest.CaptureFixture[str]
@@ -98,6 +99,10 @@ CERTAIN: dict[str, dict[str, str | bytes]] = {
     "a compiled module without its source": {"__pycache__/a.cpython-311.pyc": HEAD},
     "one of another python, with its source": {"a.py": "", "__pycache__/a.pypy39.pyc": b"?"},
     "a cache by its tag": {".mypy_cache/CACHEDIR.TAG": TAG, ".mypy_cache/3.11/a.data.json": "{}"},
+    "the rest of a cache that a killed clean left": {
+        ".pytest_cache/v/cache/nodeids": "[]",
+        ".ruff_cache/0.1.2/123": "x",
+    },
     "an old cache of mypy": {".mypy_cache/3.11/os/path.meta.json": "{}"},
     "a build with the tag of a cache": {"build/CACHEDIR.TAG": TAG, "build/x.o": "x"},
     "an empty build": {"build/deep/er/.": b""},
@@ -140,6 +145,7 @@ UNSURE: dict[str, dict[str, str | bytes]] = {
     "a directory among compiled modules": {"__pycache__/deep/a.cpython-311.pyc": HEAD},
     "a cache of pytest that is none": {".pytest_cache/x": "x"},
     "a cache of mypy with notes": {".mypy_cache/3.11/notes.txt": "x"},
+    "a cache of pytest with notes": {".pytest_cache/v/notes.txt": "x"},
     "a cache of ruff without its tag": {".ruff_cache/0.1/x": "x"},
     "a cache with a wrong tag": {".ruff_cache/CACHEDIR.TAG": "Signature: mine\n"},
     "an egg-info with notes": {**WITH_EGG_INFO, "app.egg-info/notes.txt": "x"},
@@ -346,8 +352,7 @@ def test_a_git_that_hangs_is_ended_with_what_it_started(
 
     assert kept(project) == before
     pid = int((project.parent / "pid").read_text())
-    state = Path(f"/proc/{pid}/stat")
-    assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] in "ZX"
+    until(lambda: not Path(f"/proc/{pid}/cwd").exists(), "ended")
 
 
 @needs_git

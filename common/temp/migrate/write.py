@@ -14,7 +14,8 @@ from ..errors import reason_of
 from ..store.lease import lock_file
 from .findings import FileResult
 
-_READ: Final = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_FLAGS: Final = ("O_RDONLY", "O_NOFOLLOW", "O_NONBLOCK", "O_BINARY")
+_READ: Final = sum(getattr(os, flag, 0) for flag in _FLAGS)
 
 
 def replace_file(top: str, result: FileResult) -> str:
@@ -52,12 +53,12 @@ def remove_leftovers(top: str, names: Iterable[str]) -> None:
         with contextlib.suppress(OSError):
             descriptor = os.open(path, _READ)
             try:
-                status = os.fstat(descriptor)
-                is_ours = stat.S_ISREG(status.st_mode) and lock_file(descriptor)
-                if is_ours and os.path.samestat(status, os.lstat(path)):
-                    os.unlink(path)
+                # A run that goes on holds the lock until its file has another name.
+                is_left = stat.S_ISREG(os.fstat(descriptor).st_mode) and lock_file(descriptor)
             finally:
                 os.close(descriptor)
+            if is_left:
+                os.unlink(path)
 
 
 class _Fresh:
@@ -80,10 +81,17 @@ class _Fresh:
         return self
 
     def __exit__(self, *raised: object) -> None:
+        if os.name == "nt":
+            self._close()
         if self.path:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.path)
-        os.close(self.descriptor)
+        self._close()
+
+    def _close(self) -> None:
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
 
     def fill(self, text: bytes, old: str, before: os.stat_result) -> None:
         """Write `text`, with the owner, the mode and the extended attributes of the file `old`."""
@@ -102,6 +110,8 @@ class _Fresh:
         """Have the file at `path` replaced by this one."""
         if not self.path:
             self.path = self._named()
+        if os.name == "nt":  # where nothing that is open is renamed
+            self._close()
         os.replace(self.path, path)
         self.path = ""
 

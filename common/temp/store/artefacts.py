@@ -238,7 +238,7 @@ def remove_artefact(project: Path, path: str) -> Removed:
     """Delete the artefact at `path`; what could not be deleted is in the failures.
 
     In its place and without a claim: a half-deleted `build` still matches, so that the next
-    `clean` finishes it.
+    `clean` finishes it, or lists it where what is left does not tell what made it.
     """
     try:
         with _parent(project, path) as (parent, name):

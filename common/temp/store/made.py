@@ -70,21 +70,17 @@ def _bytecode(artefact: Path) -> None:
             raise _Unsure(f"{name} in it is no compiled module")
 
 
-def _pytest_cache(artefact: Path) -> None:
-    if not _head(artefact / "README.md", 24).startswith(b"# pytest cache directory"):
-        raise _Unsure("it is no cache of pytest by what it holds")
-    _only(artefact, r"README\.md|\.gitignore|v")
+def _of_shape(paths: str) -> Callable[[Path], None]:
+    """Whether every file below has one of the `paths`, a pattern: what is left of a cache whose tag
+    went already, when a clean was killed, or an older one without a tag.
+    """
 
+    def proof(artefact: Path) -> None:
+        for path in _all_files(artefact):
+            if not re.fullmatch(rf"\.gitignore|{paths}", path):
+                raise _Unsure(f"{path} in it is of no known tool")
 
-def _mypy_cache(artefact: Path) -> None:
-    _only(artefact, r"\.gitignore|missing_stubs|\d+\.\d+")
-    for path in _all_files(artefact):
-        if not re.fullmatch(r"\.gitignore|missing_stubs|\d.+\.json|\d.+\.db", path):
-            raise _Unsure(f"{path} in it is nothing of mypy")
-
-
-def _only_tagged(artefact: Path) -> None:
-    raise _Unsure(f"it has no valid {_CACHE_TAG}")
+    return proof
 
 
 def _egg_info(artefact: Path) -> None:
@@ -165,9 +161,9 @@ def _configured(artefact: Path) -> None:
 
 _PROOFS: Final[tuple[tuple[str, Callable[[Path], None]], ...]] = (
     ("__pycache__", _bytecode),
-    (".pytest_cache", _pytest_cache),
-    (".mypy_cache", _mypy_cache),
-    (".ruff_cache", _only_tagged),
+    (".pytest_cache", _of_shape(r"README\.md|v/cache/(lastfailed|nodeids|stepwise)")),
+    (".mypy_cache", _of_shape(r"missing_stubs|\d+\.\d+/.+\.(json|db|ff)")),
+    (".ruff_cache", _of_shape(r"\d+\.\d+\.\d+/\d+")),
     ("*.egg-info", _egg_info),
     ("build", _build),
     ("dist", _dist),
@@ -204,14 +200,15 @@ def _all_files(directory: Path) -> Iterator[str]:
     while waiting:
         above = waiting.pop()
         with os.scandir(directory / above) as items:
-            for item in items:
-                path = f"{above}/{item.name}" if above else item.name
-                if item.is_dir(follow_symlinks=False):
-                    waiting.append(path)
-                elif item.is_file(follow_symlinks=False):
-                    yield path
-                else:
-                    raise _Unsure(f"{path} in it is no plain file")
+            listed = list(items)
+        for item in listed:
+            path = f"{above}/{item.name}" if above else item.name
+            if item.is_dir(follow_symlinks=False):
+                waiting.append(path)
+            elif item.is_file(follow_symlinks=False):
+                yield path
+            else:
+                raise _Unsure(f"{path} in it is no plain file")
 
 
 def _egg_infos(directory: Path) -> Iterator[Path]:
