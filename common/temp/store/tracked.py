@@ -1,4 +1,4 @@
-"""What git tracks of scratch, in the work tree in which one stands."""
+"""What git tracks of scratch: in the work tree in which one stands, and of a single link."""
 
 from __future__ import annotations
 
@@ -38,3 +38,47 @@ def tracked_scratch(directory: Path) -> list[tuple[str, int]]:
         if at is not None:
             found["/".join(parts[: at + 1])] += 1
     return sorted(found.items())
+
+
+def tracks(path: str) -> bool:
+    """Whether git tracks what lies at the absolute `path`, in any work tree around it.
+
+    An outer repository may track what lies in an inner one that was made later. Raises `Refused` if
+    there is a repository, and git cannot be asked.
+    """
+    for above in Path(path).parents:
+        if os.path.lexists(above / ".git") and _tracks(above, path):
+            return True
+    return False
+
+
+def _tracks(work_tree: Path, path: str) -> bool:
+    # What a git hook hands down speaks of the repository of the hook, which may be another one.
+    environment = {
+        name: said
+        for name, said in os.environ.items()
+        if not name.startswith("GIT_") or name.startswith("GIT_CONFIG")
+    }
+    environment |= {"GIT_DISCOVERY_ACROSS_FILESYSTEM": "1", "GIT_OPTIONAL_LOCKS": "0"}
+    below = os.path.relpath(path, work_tree).replace(os.sep, "/")
+    # No program that the repository names is to be run. Whatever the case: some disks have none.
+    command = ["git", "-c", "core.fsmonitor=false", "ls-files", "-z", "--"]
+    try:
+        asked = subprocess.run(  # noqa: S603
+            [*command, f":(top,literal,icase){below}"],
+            cwd=work_tree,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+    except OSError as error:
+        said = f"cannot run git: {reason_of(error)}"
+    else:
+        if not asked.returncode:
+            return bool(asked.stdout)
+        said = os.fsdecode(asked.stderr).strip().partition("\n")[0]
+    raise Refused(
+        f"{path} is a symlink, and git cannot say whether it tracks it ({said}); make `git "
+        f"ls-files` work in {work_tree}, or remove the link"
+    )
