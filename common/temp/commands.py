@@ -26,7 +26,14 @@ from .report.progress import ProgressLine
 from .report.table import Screen
 from .store.allocation import layout_of
 from .store.listing import find_entry
-from .store.project import find_monorepo, find_project, monorepo_projects, root_of, user_root, where_it_leads
+from .store.project import (
+    find_monorepo,
+    find_project,
+    monorepo_projects,
+    root_of,
+    user_root,
+    where_it_leads,
+)
 from .store.scan import scan
 from .store.settings import Settings, check_strategy, load, with_limits_of, workspace_globs
 

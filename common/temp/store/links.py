@@ -38,7 +38,7 @@ class Link(NamedTuple):
 
 
 def follow(path: str) -> tuple[str, tuple[Link, ...]]:
-    """Where the absolute `path` leads, and the links on the way. What is missing is what is spelled.
+    """Where the absolute `path` leads, and the links on the way; what is missing leads nowhere.
 
     Raises `OSError` if that cannot be told.
     """
@@ -106,8 +106,8 @@ def _check_untracked(link: Link, leads_to: str) -> None:
 
     if tracks(link.path):
         raise Refused(
-            f"{link.path} is a symlink to {leads_to} that git tracks, so that whoever wrote it "
-            "chose the place; remove the link (git rm), and make one that git does not track"
+            f"{link.path} is a symlink to {leads_to} that git tracks; remove it from git (git rm "
+            "--cached) if you made it, or else remove the link"
         )
     _untracked.add((link.path, link.identity))
 

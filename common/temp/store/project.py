@@ -129,7 +129,7 @@ def _lies_in_project(link: Link) -> bool:
 
 
 def _trusted(root: Path) -> tuple[int, int] | None:
-    """The identity of the directory that `root` is; `None` if it does not exist. See `check_root`."""
+    """The identity of the directory `root`, `None` if there is none; see `check_root`."""
     if (root.parent.name, root.name) == (STORE, UNDO):
         # What can be undone is as much to be trusted as the root that it lies in.
         return _identity(root) if check_root(root.parent.parent) else None

@@ -162,7 +162,8 @@ def _checked(path: str, layout: Layout, archived: Archived) -> str:
     parts = path.split("/")
     never = ("", ".", "..", CATEGORY_MARK)
     names_one = 1 <= len(parts) <= (1 if layout.category else 2) and not any(
-        part in never or "\0" in part or is_root_file(part) or part.startswith(STORE) for part in parts
+        part in never or "\0" in part or is_root_file(part) or part.startswith(STORE)
+        for part in parts
     )
     if not names_one or (layout.category and not layout.holds(path, is_directory=True)):
         raise Refused(f"{archived.name} was at {path!r}, which is no place for an entry")
