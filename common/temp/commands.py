@@ -170,12 +170,13 @@ def status(
             continue
         if not failed:
             _add_to_summary(partial(github.status_summary, place.title, verdicts))
+        to = place.leads_to()
         ordered = sorted(verdicts, key=order)
         shown = ordered[:most]
         listed.append((place.title, shown))
-        roots.append(html.Shown(place.title, inventory, verdicts, shown))
+        titled = text.located(place.title, to)
+        roots.append(html.Shown(titled, inventory, verdicts, shown))
         if output == "json":
-            to = place.leads_to()
             documents.append(
                 as_json.status_project(
                     place.title, inventory, verdicts, shown, now, None if to is None else str(to)
