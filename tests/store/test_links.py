@@ -311,6 +311,20 @@ def test_a_link_above_the_project_is_the_users_own_affair(
     assert StorageRoot(project / "jobs").root == project / "jobs"
 
 
+@as_root
+def test_a_path_that_a_program_names_may_be_its_users_link_outside_of_any_project(
+    tmp_path: Path,
+) -> None:
+    make_entry(tmp_path / "disk", "mine")
+    (tmp_path / "jobs").symlink_to("disk")
+    job = StorageRoot(tmp_path / "jobs").allocate_job("a")
+    assert (tmp_path / "disk" / "a").is_dir()
+    assert job.root == tmp_path / "jobs" / "a"
+    os.chown(tmp_path / "disk", USER, USER)
+    with pytest.raises(Refused, match="a directory of another user"):
+        StorageRoot(tmp_path / "jobs")
+
+
 # -- swapped --------------------------------------------------------------------------------------
 
 

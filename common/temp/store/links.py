@@ -122,10 +122,7 @@ def check_target(root: str, real: str, *, is_scratch: bool) -> tuple[int, int]:
     top = at.open(real, _DIRECTORY)
     try:
         status = at.fstat(top)
-        if hasattr(os, "geteuid") and status.st_uid != os.geteuid():
-            raise Refused(
-                f"{root} is a symlink to {real}, a directory of another user; remove the link"
-            )
+        _check_owner(root, real, status)
         names = set(at.listdir(top))
         if not _is_marked(top, names) and not _is_empty(names):
             raise Refused(
@@ -139,6 +136,23 @@ def check_target(root: str, real: str, *, is_scratch: bool) -> tuple[int, int]:
         return status.st_dev, status.st_ino
     finally:
         at.close(top)
+
+
+def check_owner(root: str, real: str) -> tuple[int, int]:
+    """The identity of the directory `real`, to which `root` leads, if it is the caller's own.
+
+    Raises `Refused`, or `OSError` if it cannot be looked at.
+    """
+    status = at.stat(real, follow_symlinks=False)
+    _check_owner(root, real, status)
+    return status.st_dev, status.st_ino
+
+
+def _check_owner(root: str, real: str, status: os.stat_result) -> None:
+    if hasattr(os, "geteuid") and status.st_uid != os.geteuid():
+        raise Refused(
+            f"{root} is a symlink to {real}, a directory of another user; remove the link"
+        )
 
 
 def _is_empty(names: set[str]) -> bool:

@@ -11,11 +11,14 @@ from pathlib import Path
 from ..core.layout import STORE, UNDO
 from ..errors import Refused, StorageError
 from . import at
-from .links import Link, check_link, check_target, follow
+from .links import Link, check_link, check_owner, check_target, follow
 
 ROOT_NAME = ".tmp"
 SCRATCH_NAMES = (ROOT_NAME, ".temp")
 """The roots of which nobody says how their entries lie."""
+
+_UNNAMED = (*SCRATCH_NAMES, ".tmp-archive")
+"""What is used without anybody's naming it."""
 
 _ROOT_FLAGS = os.O_RDONLY | at.O_DIRECTORY | getattr(os, "O_CLOEXEC", 0)
 MARKERS = ("pyproject.toml", "tasks.py", "setup.py", ".git")
@@ -121,7 +124,14 @@ def where_it_leads(root: Path) -> Path | None:
         real, links = follow(str(root))
     except OSError:
         return None
-    return Path(real) if any(link.is_last or _lies_in_project(link) for link in links) else None
+    return Path(real) if any(_may_be_planted(link, root) for link in links) else None
+
+
+def _may_be_planted(link: Link, root: Path) -> bool:
+    """Whether somebody else may have chosen where `link` leads: it lies in a project, or it is the
+    root itself, and nobody named that. Any other is on a path that the program's user has given.
+    """
+    return _lies_in_project(link) or (link.is_last and root.name in _UNNAMED)
 
 
 def _lies_in_project(link: Link) -> bool:
@@ -184,11 +194,15 @@ def _trusted_by_links(root: Path, *, is_link: bool) -> tuple[int, int] | None:
                 raise Refused(
                     f"{root} is a symlink to {real}, which holds far more; remove the link"
                 )
-        strict = [link for link in links if link.is_last or _lies_in_project(link)]
+        strict = [link for link in links if _may_be_planted(link, root)]
         for link in links:
             check_link(link, real, is_ours=link in strict)
-        if strict and os.path.lexists(real):
-            return check_target(str(root), real, is_scratch=root.name in SCRATCH_NAMES)
+        if links and os.path.lexists(real):
+            is_scratch = root.name in SCRATCH_NAMES
+            if strict:
+                return check_target(str(root), real, is_scratch=is_scratch)
+            if is_link:
+                return check_owner(str(root), real)
     except FileNotFoundError:
         return None
     except StorageError:
