@@ -309,8 +309,8 @@ def test_a_root_that_is_a_link_to_somebody_else_s(
     (tmp_path / "theirs").mkdir()
     root.symlink_to(owned(tmp_path / "theirs", SOMEBODY))
     assert told("temp-clean", code=3) == (
-        f"problem: project: .tmp: {root} is a symlink to a directory of another user; "
-        "remove the link"
+        f"problem: project: .tmp: {root} is a symlink to {tmp_path}/theirs, a directory of "
+        "another user; remove the link"
     )
 
 

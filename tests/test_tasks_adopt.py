@@ -148,9 +148,11 @@ def test_an_old_root_that_is_a_symlink_is_not_followed(
     make_entry(tmp_path, "elsewhere/old_1696348800")
     (project / ".temp").symlink_to(tmp_path / "elsewhere")
 
-    assert tempkeep("temp-adopt") == 0
+    assert tempkeep("temp-adopt") == 3
 
-    assert "old_1696348800" not in capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert "old_1696348800" not in out
+    assert f"{project}/.temp is a symlink to {tmp_path}/elsewhere, which is neither empty" in err
 
 
 def test_all_projects_are_adopted_and_the_empty_ones_counted(tmp_path: Path) -> None:

@@ -26,7 +26,14 @@ from .report.progress import ProgressLine
 from .report.table import Screen
 from .store.allocation import layout_of
 from .store.listing import find_entry
-from .store.project import find_monorepo, find_project, monorepo_projects, root_of, user_root
+from .store.project import (
+    find_monorepo,
+    find_project,
+    monorepo_projects,
+    root_of,
+    user_root,
+    where_it_leads,
+)
 from .store.scan import scan
 from .store.settings import Settings, check_strategy, load, with_limits_of, workspace_globs
 
@@ -64,6 +71,19 @@ class _Place(NamedTuple):
         """How its entries lie. Raises `StorageError` or `Refused` if that cannot be told."""
         # One that nobody has made a root of is taken for what touches least.
         return layout_of(self.root, PIPELINE) if self.is_configured else SCRATCH
+
+    def leads_to(self) -> Path | None:
+        """Where its data really is, if that is behind a link."""
+        return where_it_leads(self.root)
+
+    def located(self) -> str:
+        """Where it is, for people."""
+        where = text.located(self.root, self.leads_to())
+        return f"{where}, which does not exist yet" if self.is_to_come() else where
+
+    def is_to_come(self) -> bool:
+        """Whether the settings name it, and nobody has made it yet."""
+        return self.is_configured and not os.path.lexists(self.root)
 
     @property
     def is_extra(self) -> bool:
@@ -151,15 +171,21 @@ def status(
             continue
         if not failed:
             _add_to_summary(partial(github.status_summary, place.title, verdicts))
+        to = place.leads_to()
         ordered = sorted(verdicts, key=order)
         shown = ordered[:most]
         listed.append((place.title, shown))
-        roots.append(html.Shown(place.title, inventory, verdicts, shown))
+        titled = text.located(place.title, to)
+        roots.append(html.Shown(titled, inventory, verdicts, shown))
         if output == "json":
-            documents.append(as_json.status_project(place.title, inventory, verdicts, shown, now))
+            documents.append(
+                as_json.status_project(
+                    place.title, inventory, verdicts, shown, now, None if to is None else str(to)
+                )
+            )
         elif output in ("table", "github") and not failed:
             style: Literal["table", "github"] = "github" if output == "github" else "table"
-            title = f"{place.title} ({inventory.root})"
+            title = f"{place.title} ({place.located()})"
             screen = _screen() if style == "table" and file is None else None
             blocks.append(text.status_text(title, inventory, verdicts, shown, now, style, screen))
     if output == "json":
@@ -703,6 +729,8 @@ def _ask(drafts: list[_Draft], arguments: CleanArguments) -> list[_Draft]:
     if arguments.ask:
         steps = [step for draft in drafts for step in draft.plan.steps]
         titles = [draft.place.title for draft in drafts for _ in draft.plan.steps]
+        for where in _linked(drafts):
+            dialogue.say(f"entries in {text.plain(where)}")
         chosen = dialogue.choose(steps, titles) if steps else set()
         first = 0
         for index, draft in enumerate(drafts):
@@ -719,8 +747,17 @@ def _ask(drafts: list[_Draft], arguments: CleanArguments) -> list[_Draft]:
         for step in draft.plan.steps
     ]
     if asked and not arguments.dry_run:
-        dialogue.confirm(asked)
+        dialogue.confirm(asked, _linked(drafts))
     return drafts
+
+
+def _linked(drafts: Sequence[_Draft]) -> list[str]:
+    """The roots behind links among those from which something is to go."""
+    return [
+        draft.place.located()
+        for draft in drafts
+        if draft.plan.steps and draft.place.leads_to() is not None
+    ]
 
 
 def _carry_out(
@@ -757,7 +794,8 @@ def _carry_out(
             or plan.out_of_scope
         )
         if nothing and (place.is_extra or output != "json"):
-            empty += [] if place.is_extra else [place.title]
+            missing = f"{place.root} does not exist yet" if place.is_to_come() else ""
+            empty += [] if place.is_extra else [missing or place.title]
             if not dry_run:
                 _forget_dead(plan)
             continue
@@ -887,7 +925,8 @@ def explain_entry(path: str) -> int:
         )
     except LookupError:
         raise StorageError(0, f"{path} vanished while it was being looked at") from None
-    print(text.explanation(verdict, reasons, now))
+    elsewhere = place.located() if place.leads_to() is not None else ""
+    print(text.explanation(verdict, reasons, now, elsewhere))
     return 0
 
 
@@ -1016,7 +1055,7 @@ def clean_artefacts(
     places = _places(all_projects=False)
     project, settings = places[0].settings.project, places[0].settings
     old = project / OLD_ROOT
-    if old.is_dir() and not old.is_symlink():
+    if old.is_dir() or old.is_symlink():
         places.insert(1, _Place(f"{project.name}/{OLD_ROOT}", old, settings))
     dry_run = dry_run or _says_dry_run(places, False, _OVERRIDE)
     drafts = _drafts(places, limits, CleanArguments(), now, sizes=dry_run)
@@ -1164,10 +1203,7 @@ def _adopt(place: _Place, now: float, dry_run: bool) -> tuple[bool, int]:
         print(text.adoption_text(place.title, survey, moved))
     old = place.root.with_name(OLD_ROOT)
     title = f"{place.title}/{OLD_ROOT}"
-    if old.is_symlink():
-        nothing = False
-        print(f"{text.plain(title)}: a symlink, which no clean follows; remove it")
-    elif old.is_dir():
+    if old.is_dir() or old.is_symlink():
         nothing = False
         found = scan(old, now)
         problems += [(title, problem) for problem in found.problems]

@@ -47,7 +47,10 @@ HELD: Final = ".tempkeep-held-"
 CATEGORY_MARK: Final = ".tempkeep-category"
 """An empty file that tells a category of the user's own making from an entry."""
 
-ROOT_FILES: Final = frozenset({"CACHEDIR.TAG", ".gitignore", STORE})
+ROOT_FILES: Final = frozenset({"CACHEDIR.TAG", ".gitignore", "lost+found", STORE})
+"""What is no entry: `lost+found` is what a filesystem has at its top for itself."""
+
+_ROOT_FILES: Final = frozenset(name.casefold() for name in ROOT_FILES)
 
 MAX_NAME_BYTES: Final = 255
 STAMP_BYTES: Final = len("_1696348800-12345678")
@@ -95,6 +98,14 @@ def _problem_with(name: str, room: int) -> str:
     return ""
 
 
+def is_root_file(name: str) -> bool:
+    """Whether `name` is that of a part of the root itself, and of no entry.
+
+    In whatever case: some filesystems list names in another one than they were made in.
+    """
+    return name.casefold() in _ROOT_FILES
+
+
 def check_label(label: str) -> str:
     """`label`, if an entry can be named by it. Raises `InvalidName`."""
     return check_name(label, "name", room=STAMP_BYTES)
@@ -102,7 +113,7 @@ def check_label(label: str) -> str:
 
 def check_category(category: str) -> str:
     """`category`, if a category can be named by it. Raises `InvalidName`."""
-    if category in ROOT_FILES:
+    if is_root_file(category):
         _refuse(category, "category", "is the name of a file of the root itself")
     return check_name(category, "category")
 
@@ -111,7 +122,7 @@ def check_job_id(job_id: str) -> str:
     """`job_id`, if a job's directory can be named by it. Raises `InvalidName`."""
     if not isinstance(job_id, str):
         raise InvalidName(f"job id {job_id!r} is no text; use one plain path component")
-    if job_id in ROOT_FILES:
+    if is_root_file(job_id):
         _refuse(job_id, "job id", "is the name of a file of the root itself")
     return check_name(job_id, "job id")
 
@@ -153,7 +164,7 @@ class Layout(NamedTuple):
 
     def holds(self, name: str, *, is_directory: bool) -> bool:
         """Whether what lies as `name` directly in the root is an entry."""
-        if name in ROOT_FILES or name.startswith(STORE) or not (is_directory or self.files):
+        if is_root_file(name) or name.startswith(STORE) or not (is_directory or self.files):
             return False
         return self.names is None or self.names.fullmatch(name) is not None
 

@@ -54,12 +54,14 @@ def status_project(
     verdicts: Sequence[Verdict],
     shown: Sequence[Verdict],
     now: float,
+    leads_to: str | None = None,
 ) -> dict[str, Any]:
-    """One root of `status_json`."""
+    """One root of `status_json`; its data `leads_to` another place if it lies behind a link."""
     totals = category_totals(verdicts)
     return {
         "project": title,
         "root": inventory.root,
+        "leads_to": leads_to,
         "free_bytes": inventory.free,
         "entries": [
             {

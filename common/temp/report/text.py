@@ -530,8 +530,18 @@ def problem_line(title: str, problem: Problem) -> str:
     return f"problem: {plain(title)}: {plain(problem.path)}: {plain(problem.what)}"
 
 
-def explanation(verdict: Verdict, reasons: Sequence[Reason], now: float) -> str:
-    """Why an entry stays or goes, rule by rule, and what would change that."""
+def located(root: object, leads_to: object | None) -> str:
+    """A root by its path, and by where its data really is, if that is behind a link."""
+    return f"{root} -> {leads_to}" if leads_to is not None else str(root)
+
+
+def explanation(
+    verdict: Verdict, reasons: Sequence[Reason], now: float, elsewhere: str = ""
+) -> str:
+    """Why an entry stays or goes, rule by rule, and what would change that.
+
+    `elsewhere` says where its root is, if that is behind a link.
+    """
     entry = verdict.entry
     where = f" in {plain(entry.changed_in)}" if entry.changed_in else ""
     made_by = f"made by {plain(entry.made_by)}" if entry.made_by else "made by nobody on record"
@@ -543,6 +553,7 @@ def explanation(verdict: Verdict, reasons: Sequence[Reason], now: float) -> str:
             f"  {spell_size(entry.size)} in {counted(entry.files, 'file', 'files')}, "
             f"last change {instant(entry.changed)} ({_ago(entry, now)}){where}",
             f"  {made_by}",
+            *([f"  in {plain(elsewhere)}"] if elsewhere else []),
             "",
             "rule by rule (- asks for it to go, + keeps it):",
             *(f"  {marks[reason.effect]} {plain(str(reason))}" for reason in reasons),

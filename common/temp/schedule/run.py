@@ -89,6 +89,8 @@ def _turn(root: Path) -> Iterator[Turn]:
     with contextlib.ExitStack() as stack:
         try:
             own = stack.enter_context(turn(root))
+        except Refused:
+            own = Turn(root, None, True)  # for the reason that the clean gives, too
         except TempError as error:
             print(f"problem: no log: {plain(str(error))}", file=sys.stderr)
             own = Turn(root, None, True)

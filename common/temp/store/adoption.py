@@ -17,10 +17,10 @@ from ..errors import StorageError, reason_of
 from . import at
 from .lease import Leases, is_gone, lock_directory
 from .pinning import Pins
-from .project import check_root
+from .project import check_root, open_root
 from .renaming import rename_new
 from .scan import busy_entries, scan
-from .walk import DIRECTORY_FLAGS, ROOT_FLAGS
+from .walk import DIRECTORY_FLAGS
 
 _ATTEMPTS = 16
 _PROCESS_CHECK_SECONDS = 1.0
@@ -118,7 +118,7 @@ class _Mover:
         self.pins = Pins(root)
         self._busy: dict[str, Use] = {}
         self._looked_at = float("-inf")
-        self.top = at.open(root, ROOT_FLAGS)
+        self.top = open_root(root)
         stack.callback(at.close, self.top)
         with contextlib.suppress(FileExistsError):
             at.mkdir(UNCATEGORIZED, dir_fd=self.top)

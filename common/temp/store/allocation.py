@@ -29,14 +29,17 @@ from ..core.layout import (
     read_name,
 )
 from ..errors import Refused, StorageError
+from . import at
 from .lease import check_store, owner_of, release
 from .project import (
     MARKERS,
     ROOT_NAME,
     absolute,
     check_root,
+    check_way,
     find_project,
     holds_more,
+    open_root,
     root_of,
     user_root,
 )
@@ -205,8 +208,12 @@ def allocate_run(directory: str) -> str:
 
 
 def allocate_run_in(output_dir: str | os.PathLike[str]) -> str:
-    """As `allocate_run`; `output_dir` is made if it is missing, and those above it."""
+    """As `allocate_run`; `output_dir` is made if it is missing, and those above it.
+
+    Raises `Refused` if a link on the way may have been planted: see `check_way`.
+    """
     directory = str(absolute(Path(output_dir)))
+    check_way(Path(directory))
     for _ in range(_ATTEMPTS):
         try:
             os.makedirs(directory, exist_ok=True)
@@ -257,6 +264,7 @@ def make_root(root: str, layout: Layout = SCRATCH) -> None:
     exists = check_root(path)
     private = path == user_root()
     made: list[str] = []
+    check_store(path)
     try:
         if not exists:
             with contextlib.suppress(FileExistsError):
@@ -267,10 +275,14 @@ def make_root(root: str, layout: Layout = SCRATCH) -> None:
             for name, text in (("CACHEDIR.TAG", _CACHEDIR_TAG), (".gitignore", "*\n")):
                 made.append(f"{root}/{name}")
                 _write_new(f"{root}/{name}", text)
-        for directory in (STORE, f"{STORE}/{OWNERS}", f"{STORE}/{HOLDING}"):
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(f"{root}/{directory}")
-                made.append(f"{root}/{directory}")
+        top = open_root(path)
+        try:
+            for directory in (STORE, f"{STORE}/{OWNERS}", f"{STORE}/{HOLDING}"):
+                with contextlib.suppress(FileExistsError):
+                    at.mkdir(directory, dir_fd=top)
+                    made.append(f"{root}/{directory}")
+        finally:
+            at.close(top)
     except OSError as error:
         if root in made:
             for item in reversed(made):
@@ -282,8 +294,9 @@ def make_root(root: str, layout: Layout = SCRATCH) -> None:
 def _make_other_root(root: Path, layout: Layout) -> None:
     try:
         _check_outside_scratch(root, layout)
+        check_store(root)
         root.mkdir(parents=True, exist_ok=True)
-        check_root(root)
+        check_root(root)  # again: it may just have been planted
         if layout.names is None and holds_more(root):
             raise Refused(
                 f"{root} holds more than {layout.name}, or may; choose a directory of their own"

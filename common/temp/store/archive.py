@@ -38,11 +38,11 @@ from .disposal import NotDisposed
 from .lease import check_store, lock_file
 from .pinning import Pins
 from .processes import spell_command
-from .project import find_project
+from .project import check_root, find_project, open_root, where_it_leads
 from .removal import Removed, remove_at, spell_failures
 from .remover import Remover
 from .renaming import rename_new
-from .walk import DIRECTORY_FLAGS, ROOT_FLAGS, Measured, measure
+from .walk import DIRECTORY_FLAGS, Measured, measure
 
 try:
     import fcntl
@@ -174,6 +174,7 @@ def list_archive(archive: Path, root: Path) -> list[Archived]:
     Where the archive is a directory that `root` itself lies in, all kinds of things may be there,
     and only what has a manifest counts. Raises `StorageError` if it cannot be read.
     """
+    check_store(archive)
     try:
         names = set(os.listdir(archive))
     except FileNotFoundError:
@@ -277,7 +278,7 @@ def contents_of(archive: Path, archived: Archived, *, contents: bool = True) -> 
                 raise Refused("it is no file")
             yield from unpacked(archived.format, file)
         return
-    parent = at.open(str(archive), ROOT_FLAGS)
+    parent = open_root(archive)
     try:
         yield from tree(parent, archived.data, contents=contents)
     finally:
@@ -345,7 +346,7 @@ def measured_from(
 def opened(archive: Path) -> int:
     """The open directory. Raises `StorageError`."""
     try:
-        return at.open(str(archive), ROOT_FLAGS)
+        return open_root(archive)
     except OSError as error:
         raise StorageError.of(f"cannot read {archive}", error) from error
 
@@ -584,7 +585,7 @@ class Deposit:
         """Put the entry back; "" or a clause that says where it is instead."""
         where = ""
         try:
-            parent = at.open(str(self.archive), ROOT_FLAGS)
+            parent = open_root(self.archive)
             try:
                 place = str(self.root / self.step.entry.path)
                 rename_new(self.target.name, place, src_dir_fd=parent)
@@ -675,7 +676,7 @@ class Deposit:
     def _parent(self) -> Iterator[tuple[int, str]]:
         """The open directory in which the entry lies, reached through no link, and its name."""
         category, _, name = self.step.entry.path.rpartition("/")
-        top = at.open(str(self.root), ROOT_FLAGS)
+        top = open_root(self.root)
         try:
             parent = at.open(category or ".", DIRECTORY_FLAGS, dir_fd=top)
             try:
@@ -849,10 +850,14 @@ def _is_taken(archive: Path, name: str) -> bool:
 
 
 def _make_archive(archive: Path) -> None:
+    check_root(archive)
     if not archive.is_dir():
         archive.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError), open(archive / ".gitignore", "x") as file:
             file.write("*\n")
+    if where_it_leads(archive) is not None:
+        # Behind a link it is one only by this mark.
+        (archive / STORE).mkdir(exist_ok=True)
 
 
 def _fitting(name: str) -> str:

@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Final
 
 from ..core.layout import BATCH, HELD, HOLDING, STORE, TRANSFER, another_name, is_inside
-from ..errors import StorageError, reason_of
+from ..errors import Refused, StorageError, TempError, reason_of
 from . import at, obstacle
 from .lease import check_store, lock_directory, share_directory
 from .listing import holding_places
-from .mounts import MountWatch, mounts_below
+from .mounts import MountWatch, check_store_unmounted, mounts_below
+from .project import open_root
 from .removal import Removed, make_accessible, remove_at
-from .walk import ANY_FLAGS, DIRECTORY_FLAGS, ROOT_FLAGS
+from .walk import ANY_FLAGS, DIRECTORY_FLAGS
 
 NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 
@@ -151,9 +152,12 @@ class HoldingArea:
         self._stack = contextlib.ExitStack()
         self._opened: int | None = None
         try:
-            self.top = _opened(self._stack, str(root), ROOT_FLAGS)
+            self.top = open_root(root)
+            self._stack.callback(at.close, self.top)
         except FileNotFoundError:
             raise NotClaimed("is gone already") from None
+        except TempError as error:
+            raise NotClaimed(str(error), failed=True) from error
         except OSError as error:
             raise NotClaimed(reason_of(error), failed=True) from error
         self._mounts = MountWatch()
@@ -247,6 +251,9 @@ class HoldingArea:
             raise NotClaimed(f"was replaced at this moment{claim.put_back()}")
         try:
             mounted = self._mounted_in(claim) if stat.S_ISDIR(status.st_mode) else ""
+            check_store_unmounted(str(self.root), self._mounted)
+        except Refused as error:
+            raise NotClaimed(f"{error}{claim.put_back()}", failed=True) from None
         except OSError as error:
             raise NotClaimed(
                 f"cannot tell what is mounted in it: {reason_of(error)}{claim.put_back()}",
@@ -416,7 +423,8 @@ def leftovers(root: Path, stack: contextlib.ExitStack) -> Iterator[Held]:
     check_store(root)
     for directory, prefix in holding_places(root):
         try:
-            top = _opened(stack, str(root), ROOT_FLAGS)
+            top = open_root(root)
+            stack.callback(at.close, top)
             holding = top if prefix else _opened_area(stack, top)
             names = [name for name in at.listdir(holding) if name.startswith(prefix)]
         except FileNotFoundError:

@@ -114,11 +114,8 @@ def _user() -> str:
 
 def _append(root: Path, line: bytes) -> None:
     """Append `line`. Raises `OSError`, or `Refused` if something else is in the file's place."""
-    store = os.path.join(root, STORE)
-    with contextlib.suppress(FileNotFoundError):
-        if not stat.S_ISDIR(os.lstat(store).st_mode):
-            raise Refused(f"{store} is not a directory of this program's making; remove it")
-    path = os.path.join(store, HISTORY)
+    check_store(root)
+    path = os.path.join(root, STORE, HISTORY)
     for _ in range(100):
         with contextlib.ExitStack() as held:
             descriptor = _opened(held, path, os.O_RDWR | os.O_APPEND | os.O_CREAT)

@@ -30,11 +30,13 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..core.entry import Use
-from ..core.layout import OWNERS, STORE, STORE_PARTS
+from ..core.layout import OWNERS, STORE, STORE_PARTS, UNDO
 from ..core.units import HOUR
 from ..errors import Refused, StorageError
 from . import at
+from .mounts import check_store_unmounted, mounts_below
 from .processes import spell_command
+from .project import check_root
 
 try:
     import fcntl
@@ -57,15 +59,61 @@ _TURN_SECONDS: Final = 0.25
 
 
 def check_store(root: Path) -> None:
-    """Raise `Refused` if what this program keeps in `root` lies behind a symlink.
+    """Raise `Refused` if `root`, or what this program keeps in it, may have been planted: behind a
+    symlink, or with another filesystem mounted over it; see `check_root`.
 
-    Whoever planted it would have a sweep delete what it points to.
+    Whoever planted it would have a sweep delete what it leads to.
     """
+    if not check_root(root):
+        return
+    if (root.parent.name, root.name) == (STORE, UNDO):
+        check_store(root.parent.parent)
+    device = os.stat(root).st_dev
     for part in (STORE, *(f"{STORE}/{name}" for name in STORE_PARTS)):
         path = os.path.join(root, part)
-        with contextlib.suppress(OSError):
-            if not stat.S_ISDIR(at.stat(path, follow_symlinks=False).st_mode):
-                raise Refused(f"{path} is not a directory of this program's making; remove it")
+        try:
+            status = at.stat(path, follow_symlinks=False)
+        except OSError:
+            if part == STORE:
+                return  # there is none yet, or none that could be opened
+            continue
+        if not stat.S_ISDIR(status.st_mode):
+            raise Refused(f"{path} is not a directory of this program's making; remove it")
+        if status.st_dev != device:
+            check_store_unmounted(str(root), (part,))
+    check_store_unmounted(str(root), mounts_below(str(root)))
+
+
+class Unchanged:
+    """Tells whether one directory of a store may be another by now, by a single look at it."""
+
+    def __init__(self, root: Path | str, directory: str) -> None:
+        self._root = Path(root)
+        self._directory = directory
+        self._known: tuple[int, int] | None = (0, 0)
+
+    def check(self) -> None:
+        """Do `check_store` again if it is another: something may be mounted over it."""
+        try:
+            status = os.stat(self._directory)
+            found: tuple[int, int] | None = (status.st_dev, status.st_ino)
+        except OSError:
+            found = None
+        if found != self._known:
+            check_store(self._root)
+            self._known = found
+
+
+def folds_case(root: Path) -> bool:
+    """Whether the filesystem of `root` takes names that differ in their case for the same.
+
+    Some list them in another case than that in which they were made, and were recorded.
+    """
+    try:
+        store, other = (os.lstat(os.path.join(root, name)) for name in (STORE, STORE.upper()))
+    except OSError:
+        return False
+    return (store.st_dev, store.st_ino) == (other.st_dev, other.st_ino)
 
 
 def is_gone(path: str) -> bool:
@@ -273,7 +321,7 @@ _owners_lock = threading.Lock()
 def owner_of(root: str, book: Book = PLAIN) -> Owner:
     """The calling process's owner in `root` (an absolute path), made at first use.
 
-    Raises `FileNotFoundError` where the root has no place for owner files yet.
+    Raises `FileNotFoundError` where the root has no place for owner files yet, or as `check_store`.
     """
     key = (root, book)
     owner = _owners.get(key)
@@ -282,6 +330,7 @@ def owner_of(root: str, book: Book = PLAIN) -> Owner:
     with _owners_lock:
         owner = _owners.get(key)
         if owner is None or owner.pid != os.getpid() or not owner.is_current():
+            check_store(Path(root))
             stale, owner = owner, Owner(root, book)
             if stale is not None and stale.pid == os.getpid():
                 stale.replace_by(owner)
@@ -492,14 +541,16 @@ class RunNotes(NamedTuple):
 class Leases:
     """Who holds which entries of one root, as of the last `refresh`. Reading writes nothing.
 
-    Raises `Refused` for a root whose owner files lie behind a symlink.
+    Raises `Refused` for a root whose owner files lie behind a symlink or are mounted over.
     """
 
     def __init__(self, root: Path) -> None:
         check_store(root)
         self._root = str(root)
         self._directory = os.path.join(self._root, STORE, OWNERS)
+        self._is_same = Unchanged(self._root, self._directory)
         self._journals: dict[str, _Journal] = {}
+        self._fold = str.casefold if folds_case(root) else str
         self._holders: dict[str, list[_Journal]] = {}
         # An entry found by plain listing may hold recorded ones further down: how many, by whom.
         self._below: dict[str, dict[_Journal, int]] = {}
@@ -522,6 +573,7 @@ class Leases:
             names = []
         except OSError as error:
             raise StorageError.of(f"cannot read {self._directory}", error) from error
+        self._is_same.check()  # now: what was listed may be what is mounted over it
         for gone in self._journals.keys() - set(names):
             self._forget(self._journals.pop(gone))
         for name in names:
@@ -586,6 +638,7 @@ class Leases:
 
     def _add(self, journal: _Journal, path: str) -> None:
         journal.records.add(path)
+        path = self._fold(path)
         self._holders.setdefault(path, []).append(journal)
         for above in _heads(path):
             counts = self._below.setdefault(above, {})
@@ -593,6 +646,7 @@ class Leases:
 
     def _remove(self, journal: _Journal, path: str) -> None:
         journal.records.discard(path)
+        path = self._fold(path)
         self._holders[path].remove(journal)
         if not self._holders[path]:
             del self._holders[path]
@@ -613,6 +667,7 @@ class Leases:
         that is what its being in use is guessed by.
         """
         use: Use | None = None
+        relative = self._fold(relative)
         for journal in (*self._holders.get(relative, ()), *self._below.get(relative, ())):
             mine = journal.id == self._own
             if journal.alive:
@@ -635,7 +690,7 @@ class Leases:
 
     def maker_of(self, relative: str) -> str | None:
         """The process that made the entry at `relative`, if a record of it is left."""
-        return next((journal.who for journal in self._holders.get(relative, ())), None)
+        return next((journal.who for journal in self._holders.get(self._fold(relative), ())), None)
 
     def made_in(self, test: str) -> dict[str, str]:
         """The entries that other processes recorded which `test` had started, and who they are."""
@@ -661,11 +716,11 @@ class Leases:
 
     def recorded(self) -> set[str]:
         """The paths of all that somebody has recorded and not given up."""
-        return set(self._holders)
+        return {path for journal in self._journals.values() for path in journal.records}
 
     def recorded_categories(self) -> set[str]:
         """The first parts of all recorded paths that have two: categories for certain."""
-        return {path.partition("/")[0] for path in self._holders if "/" in path}
+        return {path.partition("/")[0] for path in self.recorded() if "/" in path}
 
     def forget_dead(self) -> None:
         """Remove the owner files of dead processes that no existing entry needs any more."""

@@ -17,13 +17,13 @@ from ..core.layout import (
     HOLDING,
     KNOWN_CATEGORIES,
     PIPELINE,
-    ROOT_FILES,
     SCRATCH,
     STORE,
     UNCATEGORIZED,
     UNDO,
     Layout,
     is_inside,
+    is_root_file,
     read_name,
 )
 from ..errors import InvalidSettings, StorageError, reason_of
@@ -62,7 +62,7 @@ def listing(
     """
     try:
         with at.scandir(root) as items:
-            tops = sorted((item for item in items if item.name not in ROOT_FILES), key=_name)
+            tops = sorted((item for item in items if not is_root_file(item.name)), key=_name)
     except OSError as error:
         raise StorageError.of(f"cannot list {root}", error) from error
     if layout.category:

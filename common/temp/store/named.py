@@ -23,6 +23,7 @@ from .claim import Claim, HoldingArea, NotClaimed
 from .lease import Leases, is_gone, is_locked
 from .mounts import mounts_below
 from .pinning import Pins
+from .project import open_root
 from .removal import Removal, Removed, rmdir_at, spell_failures, unlink_at
 from .walk import DIRECTORY_FLAGS, ROOT_FLAGS, newest_change
 
@@ -190,7 +191,7 @@ def remove_empty(
     that gets a file at this instant stays, for the kernel removes no other than an empty one.
     Raises `OSError` if the root cannot be read.
     """
-    top = at.open(root, ROOT_FLAGS)
+    top = open_root(root)
     try:
         device = at.fstat(top).st_dev
         for name in _directories(top)[0]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..core.layout import PINS, SCRATCH, STORE, Layout, is_inside
 from ..errors import StorageError
 from .allocation import make_root
-from .lease import check_store, is_gone
+from .lease import Unchanged, check_store, folds_case, is_gone
 
 _SUFFIX: Final = ".json"
 
@@ -22,7 +22,7 @@ class _Pin(NamedTuple):
     path: str | None
     reason: str
 
-    def holds(self, relative: str) -> bool:
+    def holds(self, relative: str, fold: Callable[[str], str] = str) -> bool:
         """Whether the pin is on the entry at `relative`, or on what lies above or below it.
 
         A stray file among the entries of a category of the user's own makes one entry of them
@@ -30,7 +30,8 @@ class _Pin(NamedTuple):
         """
         if self.path is None:
             return self.file.name == _name(relative)
-        return is_inside(self.path, relative) or is_inside(relative, self.path)
+        path, relative = fold(self.path), fold(relative)
+        return is_inside(path, relative) or is_inside(relative, path)
 
 
 class Pins:
@@ -42,19 +43,23 @@ class Pins:
     def __init__(self, root: Path) -> None:
         check_store(root)
         self._directory = os.path.join(root, STORE, PINS)
+        self._is_same = Unchanged(root, self._directory)
+        self._fold = str.casefold if folds_case(root) else str
         self._pins: tuple[_Pin, ...] = ()
         self.refresh()
 
     def refresh(self) -> None:
         """Read them again; what a file says of its place never changes, so only the new ones."""
         names = _names(self._directory)
+        self._is_same.check()  # now: what was listed may be what is mounted over it
         if names or self._pins:
             known = {pin.file.name: pin for pin in self._pins if pin.path is not None}
             self._pins = tuple(_read(self._directory, names, known))
 
     def of(self, relative: str) -> str | None:
         """The reason of the pin on the entry at `relative`; `None` if it has no pin."""
-        return next((pin.reason for pin in self._pins if pin.holds(relative)), None)
+        fold = self._fold
+        return next((pin.reason for pin in self._pins if pin.holds(relative, fold)), None)
 
 
 def _names(directory: str) -> list[str]:

@@ -20,8 +20,8 @@ from .listing import Found, list_leftovers, listing
 from .mounts import mounts_below
 from .pinning import Pins
 from .processes import processes_inside
-from .project import check_root
-from .walk import DIRECTORY_FLAGS, ROOT_FLAGS, Measured, Packed, Sharing, Unfinished, measure
+from .project import check_root, open_root
+from .walk import DIRECTORY_FLAGS, Measured, Packed, Sharing, Unfinished, measure
 
 if TYPE_CHECKING:
     from .crew import Crew, Link
@@ -71,7 +71,7 @@ def scan(
         # The use of those that cannot be checked is guessed by their newest change.
         need = _all_of_it
     entries: list[Entry] = []
-    top = at.open(str(root), ROOT_FLAGS)
+    top = open_root(root)
     try:
         scanner = _Scanner(root, top, found, need, mounts_below(str(root)))
         for item, looked in zip(found, scanner.look_at_all(progress, workers), strict=True):

@@ -294,6 +294,11 @@ def _checked(settings: Settings) -> Settings:
                 f"{project}: roots: {path} lies in {root_of(project)}, which is listed anyway; "
                 "leave it out"
             )
+        if not os.path.lexists(path):
+            from .misspelt import why_misspelt
+
+            if why := why_misspelt(path, project, settings.other_roots()):
+                raise InvalidSettings(f"{project}: roots: {why}")
         for key, inner in (
             *(("roots", other) for other in settings.other_roots()),
             ("archive_location", settings.archive_path()),

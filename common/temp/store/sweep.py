@@ -35,12 +35,12 @@ from ..core.retention import (
     needed,
 )
 from ..core.units import DAY, HOUR, read_number
-from ..errors import Refused, TempError, reason_of
+from ..errors import Refused, StorageError, TempError, reason_of
 from . import at, lease
 from .background import detach, may_detach
 from .claim import Claim, Held, HoldingArea, NotClaimed, claimed, leftovers
 from .disposal import NotDisposed, send_to_trash
-from .lease import Leases
+from .lease import Leases, check_store
 from .listing import list_leftovers
 from .pinning import Pins, forget_gone
 from .project import check_root, root_of, user_root
@@ -87,6 +87,9 @@ def prepare(
     from there in `archive`. What goes undoably can be undone for `undo_for` seconds. Without
     `sizes` the entries that go whatever they hold are not measured. `workers` as in `scan`.
     """
+    if archive is not None:
+        with contextlib.suppress(StorageError):  # which the archiving will say
+            check_store(archive)
     inventory = scan(
         root,
         now,
@@ -616,11 +619,7 @@ class _Facts:
     def newest(self, entry: Entry) -> tuple[float, str]:
         """When `entry` last changed inside, and where. Raises `NotClaimed` if that is hidden."""
         try:
-            root = at.open(self.root, ROOT_FLAGS)
-            try:
-                return newest_change(root, entry.path)
-            finally:
-                at.close(root)
+            return newest_change(self.area.top, entry.path)
         except FileNotFoundError:
             raise NotClaimed("is gone already") from None
         except OSError as error:

@@ -1,4 +1,4 @@
-"""What git tracks: in one directory, and of scratch in a whole work tree."""
+"""What git tracks: in one directory, of scratch in a whole work tree, and a single link."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from ..errors import Refused
+from ..errors import Refused, reason_of
 from .git import ask_git
 
 _SCRATCH: Final = frozenset({".tmp", ".temp"})
@@ -160,3 +160,32 @@ def tracked_scratch(directory: Path) -> list[tuple[str, int]]:
         if at is not None:
             found["/".join(parts[: at + 1])] += 1
     return sorted(found.items())
+
+
+def tracks(path: str) -> bool:
+    """Whether git tracks what lies at the absolute `path`, in any work tree around it.
+
+    An outer repository may track what lies in an inner one that was made later. Raises `Refused` if
+    there is a repository, and git cannot be asked.
+    """
+    for above in Path(path).parents:
+        if os.path.lexists(above / ".git") and _tracks(above, path):
+            return True
+    return False
+
+
+def _tracks(work_tree: Path, path: str) -> bool:
+    below = os.path.relpath(path, work_tree).replace(os.sep, "/")
+    try:
+        # Whatever the case: some disks have none.
+        asked = ask_git(work_tree, "ls-files", "-z", "--", f":(top,literal,icase){below}")
+    except OSError as error:
+        said = f"cannot run git: {reason_of(error)}"
+    else:
+        if not asked.returncode:
+            return bool(asked.stdout)
+        said = os.fsdecode(asked.stderr).strip().partition("\n")[0]
+    raise Refused(
+        f"{path} is a symlink, and git cannot say whether it tracks it ({said}); make `git "
+        f"ls-files` work in {work_tree}, or remove the link"
+    )
