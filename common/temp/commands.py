@@ -100,8 +100,11 @@ class _Place(NamedTuple):
         return with_limits_of(configured, Policy(everything=True))
 
 
-def _places(all_projects: bool) -> list[_Place]:
-    """What a command speaks of, settings read; whatever is wrong with those ends it here."""
+def _places(all_projects: bool, unusable: list[tuple[str, Problem]] | None = None) -> list[_Place]:
+    """What a command speaks of, settings read; whatever is wrong with those ends it here.
+
+    With a list `unusable`, that of another project is put there, and the rest goes on.
+    """
     project = find_project()
     settings = load(project)
     if not all_projects:
@@ -109,14 +112,16 @@ def _places(all_projects: bool) -> list[_Place]:
     else:
         monorepo = find_monorepo(project)
         globs, excluded = workspace_globs(monorepo, load(monorepo))
-        found = [
-            place
-            for path in monorepo_projects(monorepo, globs, excluded)
-            for place in _places_of(
-                monorepo.name if path == monorepo else path.relative_to(monorepo).as_posix(),
-                load(path),
-            )
-        ]
+        found = []
+        for path in monorepo_projects(monorepo, globs, excluded):
+            top = path == monorepo
+            title = monorepo.name if top else path.relative_to(monorepo).as_posix()
+            try:
+                found += _places_of(title, load(path))
+            except InvalidSettings as error:
+                if unusable is None or top or path == project:
+                    raise
+                unusable.append((title, Problem(root_of(path).name, str(error))))
     return [*found, _Place(USER_TITLE, user_root(), settings, abandoned_only=True)]
 
 
@@ -154,8 +159,10 @@ def status(
     listed: list[tuple[str, Sequence[Verdict]]] = []
     roots: list[html.Shown] = []
     problems: list[tuple[str, Problem]] = []
-    empty = code = 0
-    for place in _places(all_projects):
+    places = _places(all_projects, problems)
+    code = InvalidSettings.exit_code if problems else 0
+    empty = 0
+    for place in places:
         failed = 0
         try:
             inventory, verdicts = _look(place, now, category)
@@ -979,12 +986,14 @@ def list_archived() -> int:
     settings = load(find_project())
     archive, *undoable = _archives(settings)
     blocks = []
+    code = 0
     for place in (archive, *undoable):
         rows: list[tuple[str, ...]] = []
         for archived in list_archive(place, root_of(settings.project)):
             said, when = archived.manifest, text.instant(archived.archived_at)
             if said is None:
                 what = archived.problem or "it has no manifest"
+                code = max(code, int(bool(archived.problem)))
                 rows.append((archived.name, archived.format, "?", when, "?", what))
                 continue
             how = archived.format if said.until is None else text.instant(said.until)
@@ -995,7 +1004,7 @@ def list_archived() -> int:
         elif rows:
             blocks.append(text.undo_text(str(place), rows))
     print("\n\n".join(blocks))
-    return 0
+    return code
 
 
 def _archives(settings: Settings) -> list[Path]:

@@ -168,6 +168,17 @@ class Layout(NamedTuple):
             return False
         return self.names is None or self.names.fullmatch(name) is not None
 
+    def may_hold(self, path: str, *, is_directory: bool = True) -> bool:
+        """Whether an entry can lie at `path`, relative to the root: no traversal, no store."""
+        parts = path.split("/")
+        never = ("", ".", "..", CATEGORY_MARK)
+        if len(parts) > (1 if self.category else 2) or any(
+            part in never or "\0" in part or is_root_file(part) or part.startswith(STORE)
+            for part in parts
+        ):
+            return False
+        return not self.category or self.holds(path, is_directory=is_directory)
+
     def read_name(self, name: str) -> tuple[str, int | None]:
         """The label and the stamp (seconds since 1970) of an entry's name; no stamp is `None`."""
         return (self.label, None) if self.category else read_name(name)

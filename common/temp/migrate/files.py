@@ -9,9 +9,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from ..core.fields import Unreadable
 from ..errors import InvalidSettings, Refused
 from ..store.git import ask_git
 from ..store.project import MARKERS
+from ..store.reading import read_file
 
 _NEVER_ENTERED: Final = frozenset({"__pycache__", "node_modules"})
 _PROSE: Final = frozenset({".md", ".rst", ".txt", ".html", ".diff", ".patch", ".log", ".pyc"})
@@ -60,6 +62,8 @@ def find_grounds(paths: Sequence[str]) -> list[Ground]:
         whole = os.path.realpath(path)
         if not os.path.exists(whole):
             raise InvalidSettings(f"{path} does not exist; give a file or a directory")
+        if not (os.path.isfile(whole) or os.path.isdir(whole)):
+            raise InvalidSettings(f"{path} is neither a file nor a directory; give one of these")
         top = _work_tree(whole)
         if top is not None and not _is_ignored(top, whole):
             asked.setdefault((top, True), []).append(whole)
@@ -100,11 +104,9 @@ def mentioning(ground: Ground, word: str) -> str:
             continue
         whole = os.path.join(ground.top, path)
         try:
-            if os.path.isfile(whole) and os.path.getsize(whole) <= _LARGEST:
-                with open(whole, "rb") as file:
-                    if wanted in file.read():
-                        return path
-        except OSError:
+            if wanted in read_file(whole, _LARGEST, follow=True):
+                return path
+        except (OSError, Unreadable):
             continue
     return ""
 

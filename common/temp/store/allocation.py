@@ -9,6 +9,7 @@ import time
 from functools import lru_cache
 from pathlib import Path
 
+from ..core.fields import Unreadable
 from ..core.layout import (
     CATEGORY_MARK,
     FILES,
@@ -43,6 +44,7 @@ from .project import (
     root_of,
     user_root,
 )
+from .reading import opened_in, read_file
 
 _ATTEMPTS = 64
 _CACHEDIR_TAG = (
@@ -235,13 +237,11 @@ def layout_of(root: Path, default: Layout = SCRATCH) -> Layout:
     check_store(root)
     path = root / STORE / LAYOUT
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
-        with open(descriptor, encoding="utf-8", errors="replace") as file:
-            said = file.read(MAX_NAME_BYTES).strip()
+        said = read_file(path).decode(errors="replace").strip()[:MAX_NAME_BYTES]
     except (FileNotFoundError, NotADirectoryError):
         return default
-    except OSError as error:
-        raise StorageError.of(f"cannot read {path}", error) from error
+    except Unreadable as problem:
+        raise StorageError(0, f"{path} {problem}") from problem
     if said not in LAYOUTS:
         raise StorageError(
             0, f"{path}: {said!r} is no layout that this version knows; update tempkeep"
@@ -292,6 +292,8 @@ def make_root(root: str, layout: Layout = SCRATCH) -> None:
 
 
 def _make_other_root(root: Path, layout: Layout) -> None:
+    from .renaming import rename_new
+
     try:
         _check_outside_scratch(root, layout)
         check_store(root)
@@ -313,7 +315,8 @@ def _make_other_root(root: Path, layout: Layout) -> None:
             for name, text in texts.items():
                 (fresh / name).write_text(text, encoding="utf-8")
             try:
-                os.rename(fresh, store)
+                with opened_in(root) as top:
+                    rename_new(fresh.name, STORE, src_dir_fd=top, dst_dir_fd=top)
             except OSError:
                 for name in (OWNERS, HOLDING):
                     (fresh / name).rmdir()

@@ -16,8 +16,10 @@ import stat
 import sys
 import time
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
+from ..core import fields
+from ..core.fields import Unreadable
 from ..core.history import PastSweep, Who, as_said, read_said, remembered
 from ..core.layout import HISTORY, STORE
 from ..core.plan import Report
@@ -238,18 +240,13 @@ def read_history(root: Path, most: int) -> History:
             break
         try:
             sweeps.append(_read(line))
-        except (ValueError, KeyError, RecursionError):
+        except Unreadable:
             unreadable += 1
     return History(tuple(sweeps), len(lines), unreadable)
 
 
 def _read(line: bytes) -> PastSweep:
-    said: Any = json.loads(line, parse_constant=_no_number)
-    sweep = read_said(said)
-    if said["schema"] != _SCHEMA:
-        raise ValueError
-    return sweep
-
-
-def _no_number(text: str) -> object:
-    raise ValueError(text)
+    said = fields.table(fields.parsed(line))
+    if fields.whole(said, "schema") != _SCHEMA:
+        raise Unreadable("it is of another version")
+    return read_said(said)

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..core.layout import (
-    CATEGORY_MARK,
     FILES,
     JOBS,
     LAYOUTS,
@@ -27,7 +26,6 @@ from ..core.layout import (
     TEST,
     Layout,
     is_inside,
-    is_root_file,
 )
 from ..errors import InvalidSettings, Refused, StorageError
 from . import at, transfer
@@ -159,13 +157,7 @@ def _layout_of(root: Path, layout: Layout | None) -> Layout | None:
 
 def _checked(path: str, layout: Layout, archived: Archived) -> str:
     """`path`, if an entry of such a root can have it."""
-    parts = path.split("/")
-    never = ("", ".", "..", CATEGORY_MARK)
-    names_one = 1 <= len(parts) <= (1 if layout.category else 2) and not any(
-        part in never or "\0" in part or is_root_file(part) or part.startswith(STORE)
-        for part in parts
-    )
-    if not names_one or (layout.category and not layout.holds(path, is_directory=True)):
+    if not layout.may_hold(path):
         raise Refused(f"{archived.name} was at {path!r}, which is no place for an entry")
     return path
 
@@ -205,7 +197,7 @@ def finish_killed(archive: Path, root: Path) -> None:
     remover = Remover()
     for directory in (root, archive):
         if (directory != root or check_root(root)) and directory.is_dir():
-            finish_leftovers(directory, remover)
+            finish_leftovers(directory, remover, archive, is_archive=directory != root)
     forget_stale(archive)
 
 
@@ -325,8 +317,9 @@ def _unpack(archive: Path, archived: Archived, place: Place) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         try:
             mode = _copy(archive, archived, area, directory)
+            inode = at.stat(_ENTRY, dir_fd=directory, follow_symlinks=False).st_ino
             intent = transfer.Intent(
-                "from archive", place.path, str(archive), archived.name, archived.id
+                "from archive", place.path, str(archive), archived.name, archived.id, inode
             )
             if not transfer.begin(area, intent):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

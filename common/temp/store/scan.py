@@ -84,6 +84,7 @@ def scan(
     leases.refresh()
     busy = busy_entries(root)
     pins = Pins(root)
+    problems += pins.unclear(entry.path for entry in entries)
     free, capacity = space_of(root)
     return Inventory(
         root=str(root),

@@ -6,24 +6,27 @@ Whatever cannot be used ends the command before anything is touched.
 
 from __future__ import annotations
 
-import json
 import os
+import reprlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
+from ..core.fields import Unreadable
 from ..core.layout import PIPELINE, SCRATCH, STORE, check_category, is_inside
 from ..core.plan import ARCHIVE_FORMATS, ArchiveFormat, Disposal
 from ..core.retention import STRATEGIES, Policy
 from ..core.units import DAY, HOUR, read_count, read_number, read_share, read_size, spell_share
-from ..errors import InvalidName, InvalidSettings, TempError, reason_of
+from ..errors import InvalidName, InvalidSettings, TempError
 from .allocation import layout_of
 from .project import ROOT_NAME, find_monorepo, root_of
+from .reading import parse_toml, read_file, read_json
 
 PYPROJECT: Final = "pyproject.toml"
 CONFIG_JSON: Final = "cleanup_config.json"
 ENV_PREFIX: Final = "TEMPKEEP_"
+_LARGEST_FILE: Final = 4 << 20
 ENVIRONMENT: Final[dict[str, str]] = {
     f"{ENV_PREFIX}<KEY>": "a key: `TEMPKEEP_MAX_AGE_HOURS=24`; the parts of a list by commas",
     "TMPDIR": "where `auto_cleanup_dir` and its like make what they make",
@@ -449,32 +452,23 @@ def _from_text(text: str, kind: _Kind) -> object:
 def _read_toml(path: Path, needed: bytes) -> dict[str, Any]:
     """The parsed file, or nothing if it is missing or does not even mention `needed`."""
     try:
-        data = path.read_bytes()
+        data = read_file(path, _LARGEST_FILE, follow=True)
+        return parse_toml(data) if needed in data else {}
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except OSError as error:
-        raise InvalidSettings(f"{path}: cannot be read: {reason_of(error)}") from None
-    if needed not in data:
-        return {}
-    import tomllib
-
-    try:
-        return tomllib.loads(data.decode())
-    except (ValueError, RecursionError) as error:
-        raise InvalidSettings(f"{path}: not valid TOML: {error}") from None
+    except Unreadable as problem:
+        raise InvalidSettings(f"{path}: {problem}") from None
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
     try:
-        loaded = json.loads(path.read_text(encoding="utf-8"))
+        loaded = read_json(path, _LARGEST_FILE, follow=True)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except OSError as error:
-        raise InvalidSettings(f"{path}: cannot be read: {reason_of(error)}") from None
-    except (ValueError, RecursionError) as error:
-        raise InvalidSettings(f"{path}: not valid JSON: {error}") from None
+    except Unreadable as problem:
+        raise InvalidSettings(f"{path}: {problem}") from None
     if not isinstance(loaded, dict):
-        raise InvalidSettings(f"{path}: expected an object, got {loaded!r}")
+        raise InvalidSettings(f"{path}: expected an object, got {reprlib.repr(loaded)}")
     return loaded
 
 

@@ -169,8 +169,10 @@ def goes_first(
         try:
             left = list_leftovers(place)
             if place != archive:
-                from .undo import to_forget
+                from .undo import to_forget, unusable
 
+                odd = tuple(unusable(root))
+                first = first._replace(problems=(*first.problems, *odd))
                 near = free if is_low else None
                 goes = to_forget(root, policy, now, free=near, capacity=capacity, anyway=anyway)
                 first = first._replace(forgotten=goes)
@@ -298,11 +300,8 @@ def _execute(
     background: bool,
 ) -> Report:
     root = Path(plan.root)
-    finished, left = (0, Removed()) if background else finish_leftovers(root, remover)
-    problems = [
-        *plan.problems,
-        *(Problem(where, f"cannot be deleted: {what}") for where, what in left.failures),
-    ]
+    finished, left = (0, Removed()) if background else finish_leftovers(root, remover, archive)
+    problems = list(plan.problems)
     for place in () if background else _places(root, archive):
         try:
             count, there = _tidy(place, remover)
@@ -310,6 +309,7 @@ def _execute(
             left.add(there)
         except TempError as error:
             problems.append(Problem(str(place), str(error)))
+    problems += [Problem(where, f"cannot be deleted: {what}") for where, what in left.failures]
     with contextlib.closing(_Sweep(plan, archive, archive_format, on_outcome, background)) as sweep:
         sweep.drop_archives(remover)
         if background:
@@ -341,14 +341,18 @@ def _tidy(archive: Path, remover: Remover) -> tuple[int, Removed]:
     """Finish in `archive` what killed sweeps left there; see `finish_leftovers`."""
     from .archive import forget_stale
 
-    finished = finish_leftovers(archive, remover)
+    finished = finish_leftovers(archive, remover, is_archive=True)
     forget_stale(archive)
     return finished
 
 
-def finish_leftovers(root: Path, remover: Remover) -> tuple[int, Removed]:
+def finish_leftovers(
+    root: Path, remover: Remover, archive: Path | None = None, *, is_archive: bool = False
+) -> tuple[int, Removed]:
     """Delete what killed sweeps left claimed in `root`; how many, and what that freed.
 
+    What was on its way into `archive` or back is put where it belongs. `root` may be an archive
+    itself, from which nothing is ever on its way to another.
     Raises `StorageError` if the holding area cannot be read, `Refused` if it lies behind a symlink.
     """
     count = 0
@@ -362,7 +366,9 @@ def finish_leftovers(root: Path, remover: Remover) -> tuple[int, Removed]:
                     where = f"{held.place}/{held.mounted}".rstrip("/")
                     total.failures.append((where, "is a mount point; unmount it"))
                     held.close()
-                elif held.held.startswith(TRANSFER) and (why := _settle(held)):
+                elif held.held.startswith(TRANSFER) and (
+                    why := _NO_TRANSFER if is_archive else _settle(held, archive)
+                ):
                     total.failures.append((held.place, why))
                     held.close()
                 else:
@@ -379,10 +385,13 @@ def finish_leftovers(root: Path, remover: Remover) -> tuple[int, Removed]:
     return count, total
 
 
-def _settle(held: Held) -> str:
+_NO_TRANSFER = "no clean leaves such a thing in an archive; look at it, and move it away"
+
+
+def _settle(held: Held, archive: Path | None) -> str:
     from .transfer import settle  # which few roots ever need
 
-    return settle(held)
+    return settle(held, archive)
 
 
 class _Sweep:
@@ -463,9 +472,9 @@ class _Sweep:
 
         def delete() -> None:
             # The batch is locked by the descriptor that this process inherited.
-            finish_leftovers(self.facts.root, remover)
+            finish_leftovers(self.facts.root, remover, self.archive)
             for place in _places(self.facts.root, self.archive) if self.dropped else ():
-                finish_leftovers(place, remover)
+                finish_leftovers(place, remover, is_archive=True)
             with contextlib.closing(remover.remove(claims)) as removals:
                 for claim, removed in removals:
                     claim.conclude(removed)
