@@ -25,6 +25,7 @@ from .errors import InvalidSettings, Refused, StorageError, TempError
 from .report.text import plain, shortfall_lines
 from .store.allocation import allocate_named, layout_of
 from .store.lease import release
+from .store.names import fresh_name
 from .store.project import find_project
 from .store.settings import (
     Settings,
@@ -111,13 +112,14 @@ def start_run(base: str | os.PathLike[str] = ".") -> Path:
     """
     global _last
     root = str(_absolute(base))
-    second = time.strftime("%Y%m%d_%H%M%S", time.gmtime())
-    name = f"{PIPELINE.label}_{second}"
-    for _ in range(_ATTEMPTS):
+    epoch = int(time.time())
+    stem = f"{PIPELINE.label}_{time.strftime('%Y%m%d_%H%M%S', time.gmtime(epoch))}"
+    name = fresh_name(root, stem, epoch, short=False)
+    for attempt in range(1, _ATTEMPTS + 1):
         try:
             run = Path(allocate_named(root, name, PIPELINE))
         except FileExistsError:
-            name = f"{PIPELINE.label}_{second}-{os.urandom(4).hex()}"
+            name = fresh_name(root, stem, epoch, attempt, short=False)
             continue
         _last = run
         _mine.set(run)

@@ -24,7 +24,8 @@ from common.temp.store.archive import Deposit
 from common.temp.store.claim import NotClaimed
 from common.temp.store.lease import lock_directory, owner_of
 from common.temp.store.pinning import read_pin, write_pin
-from common.temp.store.sweep import clean_abandoned, clean_project, execute, prepare
+from common.temp.store.project import user_root
+from common.temp.store.sweep import clean_abandoned, clean_root, execute, prepare
 from tests.support import (
     DENIED,
     EVERYTHING,
@@ -550,7 +551,7 @@ def test_a_project_is_cleaned_by_age_or_wholly(
 ) -> None:
     make_entry(project / ".tmp", "debug/old", age_hours=9)
     make_entry(project / ".tmp", "debug/new")
-    assert clean_project(project, hours) == gone
+    assert clean_root(project / ".tmp", project, hours, user_root()) == gone
     assert len(scanned(project / ".tmp")) == 2 - gone
 
 

@@ -14,6 +14,16 @@ from . import at
 ROOT_NAME = ".tmp"
 MARKERS = ("pyproject.toml", "tasks.py", "setup.py", ".git")
 
+_SYSTEM_TREES = frozenset({"boot", "proc", "sys"})
+_SYSTEM_DIRECTORIES = frozenset(
+    {"bin", "dev", "etc", "home", "lib", "lib32", "lib64", "libx32", "opt", "run", "sbin", "usr"}
+    | {"var"}
+    | {"Applications", "Library", "System", "Users", "Volumes", "private"}  # macOS
+)
+_SYSTEM_PARTS = frozenset(
+    {"bin", "cache", "games", "include", "lib", "lib32", "lib64", "libexec", "libx32", "local"}
+    | {"log", "run", "sbin", "share", "spool"}
+)
 _SYSTEM_TEMPS = ("/tmp", "/var/tmp", "/usr/tmp")  # noqa: S108 - where tempfile looks, too
 
 
@@ -27,6 +37,11 @@ def find_project(start: Path | None = None, otherwise: Path | None = None) -> Pa
     """
     here = absolute(start)
     return next(_marked(here), otherwise or here)
+
+
+def containing_project(start: Path) -> Path | None:
+    """The project that holds `start`, an absolute directory; `None` if it is in none."""
+    return next(_marked(start), None)
 
 
 def find_monorepo(project: Path) -> Path:
@@ -44,11 +59,56 @@ def root_of(project: Path) -> Path:
     return project / ROOT_NAME
 
 
-def user_root() -> Path:
-    """Where this user's auto-cleanup entries are: a directory of its own in the system's temporary
-    directory, whether it exists or not.
+def is_nobodys(directory: Path) -> bool:
+    """Whether `directory` is no place for a root: `/`, somebody's home, the system's temporary
+    directory or one like it, a directory of the system, or where packages are installed.
     """
-    return system_temp() / f"tempkeep-{_user_id()}"
+    try:
+        return (
+            directory in _unowned(directory)
+            or is_packages(directory)
+            or _is_of_system(directory)
+            or _is_everybodys(directory)
+            or _is_home_of_owner(directory)
+        )
+    except OSError:
+        return False
+
+
+def is_packages(directory: Path) -> bool:
+    """Whether installed packages lie in `directory`, or it is one of them."""
+    return not {"site-packages", "dist-packages"}.isdisjoint(directory.parts)
+
+
+def _is_of_system(directory: Path) -> bool:
+    parts = directory.parts[1:]
+    return os.sep == "/" and (
+        (parts[:1] and parts[0] in _SYSTEM_TREES)
+        or (len(parts) == 1 and parts[0] in _SYSTEM_DIRECTORIES)
+        or (len(parts) == 2 and parts[0] in ("usr", "var") and parts[1] in _SYSTEM_PARTS)
+    )
+
+
+def _is_home_of_owner(directory: Path) -> bool:
+    try:
+        import pwd
+
+        home = pwd.getpwuid(os.stat(directory).st_uid).pw_dir
+    except (ImportError, KeyError):  # Windows; a user without a name
+        return False
+    return os.path.realpath(home) == os.path.realpath(directory)
+
+
+def user_root(base: Path | None = None) -> Path:
+    """Where this user's auto-cleanup entries are: a directory of its own in the system's temporary
+    directory, or in `base`, whether it exists or not.
+    """
+    return (base or system_temp()) / f"tempkeep-{_user_id()}"
+
+
+def is_private(root: Path) -> bool:
+    """Whether `root` must be this user's alone: it is one of auto-cleanup entries by its name."""
+    return root.name == f"tempkeep-{_user_id()}"
 
 
 def system_temp() -> Path:
@@ -62,6 +122,25 @@ def system_temp() -> Path:
         if os.path.isdir(directory) and os.access(directory, os.W_OK | os.X_OK):
             return Path(os.path.abspath(directory))
     return Path(_SYSTEM_TEMPS[0])
+
+
+def is_own_private(directory: Path) -> bool:
+    """Whether `directory` is there, is this user's, and nobody else may write into it.
+
+    In the system's temporary directory, where others may have put it, it must be no link, and
+    nobody else may even look inside.
+    """
+    is_shared = directory.parent == user_root().parent
+    try:
+        status = at.stat(directory, follow_symlinks=not is_shared)
+    except OSError:
+        return False
+    if not stat.S_ISDIR(status.st_mode):
+        return False
+    if not hasattr(os, "geteuid"):
+        return True
+    of_others = 0o077 if is_shared else 0o022
+    return status.st_uid == os.geteuid() and not stat.S_IMODE(status.st_mode) & of_others
 
 
 def check_root(root: Path) -> bool:
@@ -94,7 +173,7 @@ def check_root(root: Path) -> bool:
             raise Refused(f"{root} is a symlink to {real}, which holds far more; remove the link")
     if not hasattr(os, "geteuid"):
         return True
-    if root == user_root():
+    if is_private(root):
         if linked or target.st_uid != os.geteuid() or stat.S_IMODE(target.st_mode) & 0o077:
             raise Refused(
                 f"{root} is not this user's private directory (mode 700); "
@@ -157,13 +236,8 @@ def absolute(start: Path | None) -> Path:
 
 def _marked(start: Path) -> Iterator[Path]:
     """The directories with a marker from `start` upward, nearest first."""
-    unowned = _unowned(start)
     for directory in (start, *start.parents):
-        if (
-            directory not in unowned
-            and any(_lies_in(directory, marker) for marker in MARKERS)
-            and not _is_everybodys(directory)
-        ):
+        if any(_lies_in(directory, marker) for marker in MARKERS) and not is_nobodys(directory):
             yield directory
 
 
