@@ -19,7 +19,7 @@ from .core.entry import Inventory, Problem
 from .core.layout import PIPELINE, SCRATCH, STORE, UNCATEGORIZED, UNDO, Layout
 from .core.plan import Disposal, Outcome, Plan, Report, Scope, again
 from .core.retention import LOW_SPACE, STRATEGIES, Policy, Reason, Verdict, explain, judge
-from .core.units import HOUR, read_count, read_number, read_size, spell_size
+from .core.units import DAY, HOUR, read_count, read_number, read_size, spell_size
 from .errors import OVER_BUDGET, InvalidSettings, Refused, StorageError, TempError, reason_of
 from .report import github, text
 from .report.progress import ProgressLine
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 USER_TITLE = "auto-cleanup entries of this user"
 HOMELESS_TITLE = "scratch of no project"
+_ELSEWHERE: Final = Policy(max_age=7 * DAY)
+"""What holds for that where one stands in a project, if nothing is configured for it."""
+
 OLD_ROOT = ".temp"
 _OVERRIDE = "TEMPKEEP_DRY_RUN=false in the environment overrides it"
 _FORCE = "--force cleans"
@@ -81,7 +84,7 @@ class _Place(NamedTuple):
         if configured.has_limit:
             return configured
         # To clean one project is no order to take what programs made elsewhere a moment ago.
-        limits = STRATEGIES["moderate"] if self.is_elsewhere else Policy(everything=True)
+        limits = _ELSEWHERE if self.is_elsewhere else Policy(everything=True)
         return with_limits_of(configured, limits)
 
 
@@ -1058,22 +1061,23 @@ def clean_artefacts(*, temp_age_hours: str | None, dry_run: bool) -> int:
     if old.is_dir() and not old.is_symlink():
         places.insert(1, _Place(f"{project.name}/{OLD_ROOT}", old, settings))
     dry_run = dry_run or _says_dry_run(places, False, _OVERRIDE)
+    if project in homeless_projects():
+        # Nothing is built there; and of what git tracks where one stands, git is not asked.
+        own = [place for place in places if place.settings.project == project or place.is_extra]
+        drafts = _drafts(own, limits, CleanArguments(), now, sizes=dry_run)
+        return _carry_out(drafts, now, dry_run=dry_run, output="table", face="clean")
     drafts = _drafts(places, limits, CleanArguments(), now, sizes=dry_run)
     # Asked last, so that what git tracks is what it tracks when the deleting begins.
     tracked = Tracked(project)
     drafts = [
         draft._replace(plan=_without_tracked(draft.plan, project, tracked)) for draft in drafts
     ]
-    artefacts = (
-        []
-        if project in homeless_projects()
-        else find_artefacts(
-            project,
-            settings.artefacts,
-            tracked,
-            roots=settings.other_roots(),
-            archive=settings.archive_path(),
-        )
+    artefacts = find_artefacts(
+        project,
+        settings.artefacts,
+        tracked,
+        roots=settings.other_roots(),
+        archive=settings.archive_path(),
     )
 
     code = _clean_artefacts(project, artefacts, dry_run=dry_run)

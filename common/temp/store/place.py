@@ -125,7 +125,10 @@ def _scripts() -> Iterator[str]:
     for said in (main, argument):
         if not isinstance(said, str) or not said:
             continue
-        path = os.path.realpath(said)
+        try:
+            path = os.path.realpath(said)
+        except OSError:  # relative to a working directory that is gone
+            continue
         if os.path.isfile(os.path.dirname(path)):
             path = os.path.dirname(path)  # a zip-app, in which `__main__` lies
         if os.path.isfile(path) and not _is_installed(path):
