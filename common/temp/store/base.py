@@ -13,13 +13,12 @@ from typing import NamedTuple
 from ..core.layout import PIPELINE, ROOT_FILES, SCRATCH, STORE
 from ..errors import InvalidSettings, Refused, StorageError
 from .allocation import layout_of, make_store, tag_root
-from .place import project_root, standing_project
+from .place import project_root, standing_project, working_directory
 from .project import (
     MARKERS,
     ROOT_NAME,
     check_root,
     find_project,
-    holds_more,
     is_nobodys,
     user_root,
 )
@@ -116,10 +115,11 @@ def _path(said: object, name: str) -> str:
 
 def _check_place(root: Path, project: Path) -> None:
     real, of_project = Path(os.path.realpath(root)), Path(os.path.realpath(project))
+    around = (of_project, *of_project.parents, *Path(working_directory()).parents)
     problem = ""
-    if is_nobodys(root) or is_nobodys(real) or real in (of_project, *of_project.parents):
+    if is_nobodys(root) or is_nobodys(real) or real in around:
         problem = "holds far more than scratch"
-    elif holds_more(root):
+    elif any(os.path.lexists(real / marker) for marker in MARKERS):
         problem = "is a project"
     elif any(part == ".git" or part.startswith(STORE) for part in real.parts):
         problem = "belongs to a program that is not yours"

@@ -40,7 +40,7 @@ def project_root() -> str:
     Warns once if it belongs to no project. Raises `InvalidSettings` for a `TEMPKEEP_PROJECT` that
     is none.
     """
-    key = (os.environ.get(PROJECT, ""), _working_directory())
+    key = (os.environ.get(PROJECT, ""), working_directory())
     root = _roots.get(key)
     if root is None:
         project = named_project() or _project_of(key[1]) or _project_of(*_scripts())
@@ -92,7 +92,7 @@ def named_project() -> Path | None:
     return project
 
 
-def _working_directory() -> str:
+def working_directory() -> str:
     """The working directory, or "" if it is gone or cannot be told."""
     try:
         return os.getcwd()
