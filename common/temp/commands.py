@@ -93,7 +93,7 @@ def _places(all_projects: bool) -> list[_Place]:
     project = standing_project()
     settings = load(project)
     if project in homeless_projects():
-        found = [*_places_of(HOMELESS_TITLE, settings), *_earlier_places()]
+        found = [*_homeless_places(settings), *_earlier_places()]
     elif not all_projects:
         found = [*_places_of(project.name, settings)]
     else:
@@ -114,10 +114,18 @@ def _places(all_projects: bool) -> list[_Place]:
 def _places_elsewhere(known: set[str]) -> list[_Place]:
     """The roots with scratch of no project, but for those that are `known` by their real paths."""
     return [
-        _Place(HOMELESS_TITLE, root, load(root.parent), is_elsewhere=True)
+        place._replace(is_elsewhere=True)
         for root in homeless_roots()
-        if os.path.realpath(root) not in known
+        for place in _homeless_places(load(root.parent))
+        if os.path.realpath(place.root) not in known
     ]
+
+
+def _homeless_places(settings: Settings) -> Iterator[_Place]:
+    """The root of scratch of no project, and the runs of pipelines beside it."""
+    yield from _places_of(HOMELESS_TITLE, settings)
+    if (settings.project / STORE).is_dir():
+        yield _Place(f"{HOMELESS_TITLE}/runs", settings.project, settings, is_configured=True)
 
 
 def _earlier_places() -> Iterator[_Place]:

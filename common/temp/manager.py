@@ -27,7 +27,8 @@ class TempManager:
     `PERSISTENT_BASE`, set on this class or on a subclass, is another root: a path, relative to the
     project. It must be new or empty when it is first used, since a clean takes all that lies in
     it. `AUTO_CLEANUP_BASE` is the directory in which what cleans itself up has a place for each
-    user.
+    user; what a killed process leaves in another than the default goes with
+    `clean_persistent_temps`.
     """
 
     PERSISTENT_BASE: ClassVar[str | Path] = ROOT_NAME

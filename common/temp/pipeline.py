@@ -26,7 +26,8 @@ from .report.text import plain, shortfall_lines
 from .store.allocation import allocate_named, layout_of
 from .store.lease import release
 from .store.names import fresh_name
-from .store.project import find_project
+from .store.place import project_root
+from .store.project import absolute, find_project, is_nobodys
 from .store.settings import (
     Settings,
     check_config,
@@ -108,7 +109,8 @@ def start_run(base: str | os.PathLike[str] = ".") -> Path:
 
     It is named by the time in UTC, `pipeline_artifacts_20250917_013040`; another in the same second
     is `pipeline_artifacts_20250917_013040-<a few hex digits>`. `base` is made if it is missing, and
-    never deleted. Raises `InvalidSettings`, `Refused` or `StorageError`.
+    never deleted; where scratch does not belong (`/`, a home directory) it must be given, else it
+    is the project of the script. Raises `InvalidSettings`, `Refused` or `StorageError`.
     """
     global _last
     root = str(_absolute(base))
@@ -144,12 +146,9 @@ def _absolute(base: str | os.PathLike[str]) -> Path:
     text = os.fspath(base)
     if not text or "\0" in text:
         raise InvalidSettings(f"base: expected the path of a directory, got {text!r}")
-    try:
-        return Path(os.path.abspath(text))
-    except FileNotFoundError as error:
-        raise StorageError.of(
-            "the working directory is gone", error, "change to one that exists"
-        ) from error
+    path = absolute(Path(text))
+    # A program that cron starts did not choose to be in `/`, nor in a home directory.
+    return Path(project_root()).parent if text == os.curdir and is_nobodys(path) else path
 
 
 # -- cleaning ---------------------------------------------------------------------------------

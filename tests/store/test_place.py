@@ -312,3 +312,21 @@ def test_clean_takes_no_artefacts_of_a_home(world: World) -> None:
     done = world.tempkeep("clean", cwd=world.home)
     assert (done.returncode, done.stderr) == (0, "")
     assert all(directory.is_dir() for directory in kept)
+
+
+def test_a_run_of_a_script_in_no_place_of_its_own_lies_in_its_project_or_is_listed(
+    world: World,
+) -> None:
+    start = "from common.temp import start_run; print(start_run())\n"
+    (world.clones[0] / "scripts" / "start.py").write_text(start)
+    done = world.run(sys.executable, str(world.clones[0] / "scripts" / "start.py"), cwd="/")
+    assert done.stdout.startswith(f"{world.clones[0]}/pipeline_artifacts_"), done.stderr
+    done = world.run(sys.executable, "-c", start, cwd=world.home)
+    run = Path(done.stdout.strip())
+    assert run.parent == world.state
+    for cwd in (world.clones[0], world.home):
+        said = world.tempkeep("temp-status", cwd=cwd).stdout
+        assert f"scratch of no project/runs ({world.state})\n1 entry" in said
+    assert not [name for name in os.listdir("/") if name.startswith("pipeline_artifacts")]
+    done = world.run(sys.executable, "-c", start, cwd=world.nowhere)
+    assert Path(done.stdout.strip()).parent == world.nowhere

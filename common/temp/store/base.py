@@ -13,12 +13,13 @@ from typing import NamedTuple
 from ..core.layout import PIPELINE, ROOT_FILES, SCRATCH, STORE
 from ..errors import InvalidSettings, Refused, StorageError
 from .allocation import layout_of, make_store, tag_root
-from .place import project_root, standing_project, working_directory
+from .place import homeless_projects, named_project, project_root, working_directory
 from .project import (
     MARKERS,
     ROOT_NAME,
+    absolute,
     check_root,
-    find_project,
+    containing_project,
     is_nobodys,
     user_root,
 )
@@ -43,8 +44,8 @@ def persistent_base(said: object) -> Base:
     text = _path(said, _PERSISTENT)
     if os.path.isabs(text):
         root = Path(os.path.abspath(text))
-        found = find_project(root.parent)
-        project = standing_project() if is_nobodys(found) else found
+        found = named_project() or containing_project(root.parent)
+        project = found or next(homeless_projects())
     else:
         project = Path(project_root()).parent
         root = Path(os.path.abspath(project / text))
@@ -56,7 +57,7 @@ def persistent_base(said: object) -> Base:
 
 def auto_root(said: object) -> Path:
     """The root of this user in the directory `AUTO_CLEANUP_BASE`. Raises `InvalidSettings`."""
-    base = Path(os.path.abspath(_path(said, _AUTO)))
+    base = absolute(Path(_path(said, _AUTO)))
     root = user_root(base)
     if root != user_root() and not base.is_dir():
         raise InvalidSettings(f"{_AUTO}: expected an existing directory, got {str(base)!r}")

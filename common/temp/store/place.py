@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..core.layout import is_inside
+from ..core.layout import STORE, is_inside
 from ..errors import InvalidSettings, Refused
 from .project import (
     absolute,
@@ -137,8 +137,8 @@ def _scripts() -> Iterator[str]:
 
 def _is_installed(path: str) -> bool:
     """Whether that is a tool rather than a script of some project: of the standard library, a
-    module that was installed, or a console script. A virtual environment may lie in a project that
-    its tools know nothing of.
+    module that was installed, a console script, or this package. A virtual environment, or a copy
+    of this package, may lie in a project that it is not run for.
     """
     directory = os.path.dirname(path)
     bins = {os.path.dirname(sys.executable), os.path.dirname(os.path.realpath(sys.executable))}
@@ -149,6 +149,7 @@ def _is_installed(path: str) -> bool:
         directory in bins
         or is_packages(Path(directory))
         or is_inside(directory, library)
+        or is_inside(directory, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
         or (is_in_bin and os.path.lexists(os.path.join(directory, os.pardir, "pyvenv.cfg")))
     )
 
@@ -172,11 +173,11 @@ def homeless_projects() -> Iterator[Path]:
 
 
 def homeless_roots() -> list[Path]:
-    """The roots with scratch of no project that are there, each once."""
+    """The roots with scratch of no project that are there, or have runs beside them, each once."""
     found = {
         os.path.realpath(root): root
         for root in map(root_of, homeless_projects())
-        if root.is_dir() and is_own_private(root.parent)
+        if (root.is_dir() or (root.parent / STORE).is_dir()) and is_own_private(root.parent)
     }
     return [*found.values()]
 

@@ -31,9 +31,8 @@ def find_project(start: Path | None = None, otherwise: Path | None = None) -> Pa
     """The absolute directory of the project that holds `start` (the working directory if `None`).
 
     That is the nearest one upward with a `pyproject.toml`, `tasks.py` (if it is no module of a
-    package), `setup.py` or `.git`; a marker in the home directory, the system's temporary
-    directory, one like it that everybody may write to, or `/` does not count. With none,
-    `otherwise`, or else `start` itself.
+    package), `setup.py` or `.git`, if it `is_nobodys` not. With none, `otherwise`, or else `start`
+    itself.
     """
     here = absolute(start)
     return next(_marked(here), otherwise or here)
