@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from common.temp import TempManager, get_debug_temp_dir, temp_working_dir
+from common.temp import TempManager, get_debug_temp_dir
 from common.temp.core.layout import FILES
 from common.temp.core.plan import Disposal, Outcome, Plan, Scope
 from common.temp.core.retention import Policy
@@ -41,6 +41,7 @@ from tests.support import (
     scanned,
     stored,
     swept,
+    working_in,
 )
 
 AGED = Policy(max_age=3600)
@@ -469,7 +470,7 @@ def test_a_removed_entry_is_no_more_its_makers(root: Path) -> None:
 def test_what_cannot_be_discarded_is_a_warning_and_the_block_ends_well(
     root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with temp_working_dir() as path:
+    with working_in(root) as path:
         (path / "file").write_text("")
         if run(["chattr", "+i", str(path / "file")], cwd=root).returncode:
             pytest.skip("cannot make a file immutable here")
@@ -484,7 +485,7 @@ def test_what_cannot_be_discarded_is_a_warning_and_the_block_ends_well(
 def test_a_locked_working_directory_stays_with_a_warning(
     root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with temp_working_dir() as path:
+    with working_in(root) as path:
         descriptor = os.open(path, os.O_RDONLY)
         assert lock_directory(root, descriptor)
     os.close(descriptor)
@@ -504,7 +505,7 @@ def test_a_working_directory_whose_removal_fails_otherwise_is_a_warning_or_nothi
         raise error
 
     monkeypatch.setattr(sweep, "claimed", claimed)
-    with temp_working_dir() as path:
+    with working_in(root) as path:
         pass
     assert ("Input/output error" in caplog.text) is isinstance(error, OSError)
 
@@ -512,7 +513,7 @@ def test_a_working_directory_whose_removal_fails_otherwise_is_a_warning_or_nothi
 def test_a_working_directory_that_is_gone_at_its_end_is_no_warning(
     root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with temp_working_dir() as path:
+    with working_in(root) as path:
         shutil.rmtree(path)
     assert caplog.text == ""
     assert owner_of(str(root)).live == {}
