@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.store import allocation, lease
+from common.temp.store import lease, names, place
 from tests.support import make_project
 
 FIGURE = "figure"
@@ -61,7 +61,12 @@ def own_system_temp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     directory.mkdir(mode=0o700)
     monkeypatch.setenv("TMPDIR", str(directory))
     monkeypatch.setattr(tempfile, "tempdir", None)
-    allocation._roots.clear()
+    # Nor may one see what those who run the tests, or other tests, have.
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr(place, "_home_of_user", lambda: "")
+    monkeypatch.setattr(place, "_has_warned", False)
+    monkeypatch.setattr(names, "_newest", 0)
+    place._roots.clear()
     yield directory
     # As at the end of a process: else every test leaves an owner file open for those after it.
     lease._close_all()

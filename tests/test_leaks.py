@@ -48,7 +48,7 @@ def leaves(
         ("get_cache_temp_dir('a', 'own')", ".tmp/own/a_*, made at test_it.py:7 in test_it"),
         (
             "HELD.append(pytest_temp_dirs()); HELD[0].__enter__()",
-            ".tmp/test/test_it_*, made at test_it.py:7 in test_it",
+            "/test/test_it_*, made at test_it.py:7 in test_it",
         ),
         ("os.makedirs('.tmp/old_1600000000/in')", ".tmp/old_1600000000, made at test_it.py:7 in"),
         ("os.mkdir('.tmp'); Path('.tmp/a.txt').write_text('')", ".tmp/a.txt, made at test_it.py:7"),

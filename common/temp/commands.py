@@ -19,16 +19,16 @@ from .core.entry import Entry, Inventory, Problem
 from .core.layout import PIPELINE, SCRATCH, STORE, UNCATEGORIZED, UNDO, Layout
 from .core.plan import Disposal, Outcome, Plan, Report, Scope, again
 from .core.retention import LOW_SPACE, STRATEGIES, Policy, Reason, Verdict, explain, judge
-from .core.units import HOUR, read_count, read_number, read_size, spell_size
+from .core.units import DAY, HOUR, read_count, read_number, read_size, spell_size
 from .errors import OVER_BUDGET, InvalidSettings, Refused, StorageError, TempError, reason_of
 from .report import github, text
 from .report.progress import ProgressLine
 from .report.table import Screen
 from .store.allocation import layout_of
 from .store.listing import find_entry
+from .store.place import homeless_projects, homeless_roots, standing_project
 from .store.project import (
     find_monorepo,
-    find_project,
     monorepo_projects,
     root_of,
     user_root,
@@ -45,6 +45,10 @@ if TYPE_CHECKING:
     from .store.tracked import Tracked
 
 USER_TITLE = "auto-cleanup entries of this user"
+HOMELESS_TITLE = "scratch of no project"
+_ELSEWHERE: Final = Policy(max_age=7 * DAY)
+"""What holds for that where one stands in a project, if nothing is configured for it."""
+
 OLD_ROOT = ".temp"
 _OVERRIDE = "TEMPKEEP_DRY_RUN=false in the environment overrides it"
 _FORCE = "--force cleans"
@@ -66,6 +70,8 @@ class _Place(NamedTuple):
     abandoned_only: bool = False
     is_configured: bool = False
     """Whether it is one of the `roots` in the settings."""
+    is_elsewhere: bool = False
+    """Whether it holds scratch of no project, and nobody stands there."""
 
     def layout(self) -> Layout:
         """How its entries lie. Raises `StorageError` or `Refused` if that cannot be told."""
@@ -88,7 +94,7 @@ class _Place(NamedTuple):
     @property
     def is_extra(self) -> bool:
         """Whether nobody asked for it by name, so that it is not worth a line when it is empty."""
-        return self.abandoned_only or self.root.name == OLD_ROOT
+        return self.abandoned_only or self.is_elsewhere or self.root.name == OLD_ROOT
 
     def policy(self) -> Policy:
         """What a bare `temp-clean` follows here."""
@@ -97,7 +103,9 @@ class _Place(NamedTuple):
         configured = self.settings.policy()
         if configured.has_limit:
             return configured
-        return with_limits_of(configured, Policy(everything=True))
+        # To clean one project is no order to take what programs made elsewhere a moment ago.
+        limits = _ELSEWHERE if self.is_elsewhere else Policy(everything=True)
+        return with_limits_of(configured, limits)
 
 
 def _places(all_projects: bool, unusable: list[tuple[str, Problem]] | None = None) -> list[_Place]:
@@ -105,9 +113,11 @@ def _places(all_projects: bool, unusable: list[tuple[str, Problem]] | None = Non
 
     With a list `unusable`, that of another project is put there, and the rest goes on.
     """
-    project = find_project()
+    project = standing_project()
     settings = load(project)
-    if not all_projects:
+    if project in homeless_projects():
+        found = [*_homeless_places(settings), *_earlier_places()]
+    elif not all_projects:
         found = [*_places_of(project.name, settings)]
     else:
         monorepo = find_monorepo(project)
@@ -122,7 +132,42 @@ def _places(all_projects: bool, unusable: list[tuple[str, Problem]] | None = Non
                 if unusable is None or top or path == project:
                     raise
                 unusable.append((title, Problem(root_of(path).name, str(error))))
+    found += _places_elsewhere({os.path.realpath(place.root) for place in found})
     return [*found, _Place(USER_TITLE, user_root(), settings, abandoned_only=True)]
+
+
+def _places_elsewhere(known: set[str]) -> list[_Place]:
+    """The roots with scratch of no project, but for those that are `known` by their real paths."""
+    return [
+        place._replace(is_elsewhere=True)
+        for root in homeless_roots()
+        for place in _homeless_places(load(root.parent))
+        if os.path.realpath(place.root) not in known
+    ]
+
+
+def _homeless_places(settings: Settings) -> Iterator[_Place]:
+    """The root of scratch of no project, and the runs of pipelines beside it."""
+    yield from _places_of(HOMELESS_TITLE, settings)
+    if (settings.project / STORE).is_dir():
+        yield _Place(f"{HOMELESS_TITLE}/runs", settings.project, settings, is_configured=True)
+
+
+def _earlier_places() -> Iterator[_Place]:
+    """The root that an earlier version made where one stands, in `/` or a home directory.
+
+    Only if it is one for certain, and the user's own: others may put things into `/tmp`. There are
+    no settings there, which others may put there as well.
+    """
+    here = Path.cwd()
+    root = root_of(here)
+    try:
+        status = os.stat(root, follow_symlinks=False)
+        mine = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
+    except OSError:
+        return
+    if mine and (root / STORE).is_dir():
+        yield _Place(str(here), root, Settings(project=here))
 
 
 def _places_of(title: str, settings: Settings) -> Iterator[_Place]:
@@ -200,7 +245,7 @@ def status(
     elif output == "csv":
         said = text.status_csv(listed, now)
     elif output == "html":
-        project = find_project()
+        project = standing_project()
         title = find_monorepo(project).name if all_projects else project.name
         said = html.page(title, roots, now)
     else:
@@ -418,7 +463,7 @@ def _budgets(given: Budget, all_projects: bool) -> list[tuple[Budget, list[_Plac
     places = {
         os.path.realpath(place.root): place
         for place in reversed(_places(all_projects))
-        if not place.abandoned_only
+        if not (place.abandoned_only or place.is_elsewhere)
     }
     each = [*reversed(places.values())]
     if given.has_limit:
@@ -581,7 +626,7 @@ def _apply(arguments: CleanArguments) -> int:
         place = places[root]
         # An age that all have, and not "everything", so that nothing goes that changes meanwhile.
         limits = place.policy() if place.abandoned_only else Policy(max_age=0)
-        (draft,) = _drafts([place], limits, CleanArguments(), now, sizes=True)
+        (draft,) = _drafts([place], limits, CleanArguments(all_projects=True), now, sizes=True)
         plan, missing = again(draft.plan, steps)
         steps_of = tuple(step._replace(disposal=disposal) for step in plan.steps)
         drafts.append(draft._replace(plan=_without_low_space(plan._replace(steps=steps_of))))
@@ -637,7 +682,9 @@ def _drafts(
     drafts = []
     try:
         for place in places:
-            policy = _policy(place, limits, arguments)
+            # What lies elsewhere is only spoken of together with that of other projects.
+            theirs = None if place.is_elsewhere and not arguments.all_projects else limits
+            policy = _policy(place, theirs, arguments)
             disposal = _disposal(place, arguments)
             try:
                 plan = prepare(
@@ -939,11 +986,14 @@ def explain_entry(path: str) -> int:
 
 def _find(path: str) -> tuple[_Place, str]:
     """The entry that a person means, and the place that it lies in."""
-    settings = load(find_project())
+    settings = load(standing_project())
     roots = settings.other_roots()
-    root, relative = find_entry(path, Path.cwd(), roots)
+    root, relative = find_entry(path, root_of(settings.project), roots, homeless_roots())
     if root == user_root():
         return _Place(USER_TITLE, root, settings, abandoned_only=True), relative
+    if root.parent in homeless_projects():
+        place = _Place(HOMELESS_TITLE, root, load(root.parent))
+        return place._replace(is_elsewhere=root.parent != settings.project), relative
     if root in roots:
         return _Place(root.name, root, settings, is_configured=True), relative
     return _Place(root.parent.name, root, load(root.parent)), relative
@@ -983,7 +1033,7 @@ def list_archived() -> int:
     """Print what lies in the project's archive, and what can be undone; the exit code."""
     from .store.archive import list_archive
 
-    settings = load(find_project())
+    settings = load(standing_project())
     archive, *undoable = _archives(settings)
     blocks = []
     code = 0
@@ -1012,7 +1062,10 @@ def _archives(settings: Settings) -> list[Path]:
     from .store.undo import has_undoable, undo_area
 
     found = [settings.archive_path()]
-    roots = (root_of(settings.project), *settings.other_roots(), user_root())
+    roots = (
+        *(root_of(settings.project), *settings.other_roots()),
+        *(*homeless_roots(), user_root()),
+    )
     for root in {os.path.realpath(root): root for root in reversed(roots)}.values():
         try:
             if has_undoable(root):
@@ -1029,7 +1082,7 @@ def restore_archived(name: str, *, dry_run: bool = False) -> int:
     """
     from .store.restore import find_archived, finish_killed, place_of, restore
 
-    settings = load(find_project())
+    settings = load(standing_project())
     archives = _archives(settings)
     archive, archived = find_archived(archives, name, settings.project)
     place = place_of(archive, archived, settings.project)
@@ -1067,6 +1120,11 @@ def clean_artefacts(
     if old.is_dir() or old.is_symlink():
         places.insert(1, _Place(f"{project.name}/{OLD_ROOT}", old, settings))
     dry_run = dry_run or _says_dry_run(places, False, _OVERRIDE)
+    if project in homeless_projects():
+        # Nothing is built there; and of what git tracks where one stands, git is not asked.
+        own = [place for place in places if place.settings.project == project or place.is_extra]
+        drafts = _drafts(own, limits, CleanArguments(), now, sizes=dry_run)
+        return _carry_out(drafts, now, dry_run=dry_run, output="table", face="clean")
     drafts = _drafts(places, limits, CleanArguments(), now, sizes=dry_run)
     # Asked last, so that what git tracks is what it tracks when the deleting begins.
     tracked = Tracked(project)
@@ -1175,7 +1233,7 @@ def adopt(*, dry_run: bool, all_projects: bool) -> int:
     places = [
         place
         for place in _places(all_projects)
-        if not (place.abandoned_only or place.is_configured)
+        if not (place.abandoned_only or place.is_configured or place.is_elsewhere)
     ]
     dry_run = dry_run or _says_dry_run(places, False, _OVERRIDE, "moved")
     code = empty = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
-from .store.allocation import allocate, project_root
+from .manager import TempManager
 
 
 def get_temp_dir(name_prefix: str = "temp") -> Path:
@@ -20,4 +20,4 @@ def get_temp_dir(name_prefix: str = "temp") -> Path:
         FutureWarning,
         stacklevel=2,
     )
-    return Path(allocate(project_root(), None, name_prefix))
+    return TempManager.create_persistent_dir(name_prefix)

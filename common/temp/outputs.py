@@ -13,7 +13,7 @@ from typing import Any
 
 from .core.layout import AUTO
 from .errors import StorageError
-from .store.allocation import allocate, allocate_run, allocate_run_in
+from .store.allocation import allocate_private, allocate_run, allocate_run_in
 from .store.project import user_root
 
 _ATTEMPTS = 64
@@ -131,7 +131,7 @@ class _TemporaryRoot:
         self._pid = os.getpid()
         self._root = str(user_root())
         # A path that was never used: what still reads from one that is gone shall find nothing.
-        self.path = allocate(self._root, AUTO, f"outputs-{os.urandom(4).hex()}")
+        self.path = allocate_private(self._root, AUTO, f"outputs-{os.urandom(4).hex()}")
         self._relative = self.path[len(self._root) + 1 :]
 
     def remove(self) -> bool:

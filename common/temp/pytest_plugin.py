@@ -183,12 +183,12 @@ def _scratch_of(request: pytest.FixtureRequest) -> _Scratch:
 
 def _root_of(item: pytest.Item) -> str:
     """The root of the project that the test is part of; with none, of pytest's own rootdir."""
-    from .store.project import find_project, root_of
+    from .store.place import root_for
 
     directory = item.path.parent
     roots = item.config.stash.setdefault(_roots, {})
     if directory not in roots:
-        roots[directory] = str(root_of(find_project(directory, item.config.rootpath)))
+        roots[directory] = root_for(directory, item.config.rootpath)
     return roots[directory]
 
 
@@ -267,12 +267,17 @@ class _LeakCheck:
     """
 
     def __init__(self, config: pytest.Config, watch: Watch) -> None:
-        from .store.project import find_project, root_of
+        from .errors import TempError
+        from .store.place import root_for
 
         self._watch = watch
         self._is_error = config.getoption("temp_leaks") == "error"
         self._keeps_all = config.stash[_keeps_all]
-        self._root = str(root_of(find_project(config.invocation_params.dir)))
+        directory = config.invocation_params.dir
+        try:
+            self._root = root_for(directory, directory)
+        except TempError as error:
+            raise pytest.UsageError(str(error)) from error
         self._living: set[pytest.FixtureDef[Any]] = set()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)

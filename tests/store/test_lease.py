@@ -21,6 +21,7 @@ from common.temp.errors import Refused, StorageError
 from common.temp.store import lease
 from common.temp.store.allocation import adopt, allocate, make_root
 from common.temp.store.lease import Book, Leases, owner_of
+from common.temp.store.project import user_root
 from tests.store.children import in_child
 from tests.support import (
     DAY,
@@ -101,7 +102,7 @@ def test_a_process_that_ends_without_entries_leaves_no_owner_file(project: Path)
     )
     with process(code, cwd=project) as maker:
         maker.wait()
-    assert owner_files(project / ".tmp") == []
+    assert owner_files(user_root()) == []
 
 
 def test_a_process_that_ends_with_entries_leaves_its_owner_file(project: Path) -> None:
@@ -485,10 +486,11 @@ def test_readers_always_find_a_live_record_while_its_owner_compacts(project: Pat
     code = (
         "from common.temp.store import lease\n"
         "lease._COMPACT_AFTER = 8\n"
-        "from common.temp import get_debug_temp_dir, temp_working_dir\n"
+        "from common.temp import get_debug_temp_dir\n"
+        "from tests.support import Path, working_in\n"
         "print(get_debug_temp_dir('kept'), flush=True)\n"
         "while True:\n"
-        "    with temp_working_dir(): pass\n"
+        "    with working_in(Path('.tmp').absolute()): pass\n"
     )
     with process(code, cwd=project) as maker:
         relative = Path(maker.first_line).relative_to(project / ".tmp").as_posix()

@@ -56,6 +56,13 @@ MAX_NAME_BYTES: Final = 255
 STAMP_BYTES: Final = len("_1696348800-12345678")
 """What `_<epoch>` and a collision suffix may add to a label."""
 
+SHORT_LABEL_BYTES: Final = 32
+"""How much of a label is in a name in the system's temporary directory: with `/tmp` as that, 30
+bytes are left of the 108 that the path of a socket may have."""
+
+CUT_LABEL: Final = "temp"
+"""Instead of a label of which nothing can be a label when it is cut."""
+
 _STAMPED = re.compile(
     r"(?P<label>.+)_(?P<stamp>[0-9]{9,11})(?:-[0-9a-f]{4,8})?(?P<suffix>\.[^/]*)?", re.DOTALL
 )
@@ -109,6 +116,15 @@ def is_root_file(name: str) -> bool:
 def check_label(label: str) -> str:
     """`label`, if an entry can be named by it. Raises `InvalidName`."""
     return check_name(label, "name", room=STAMP_BYTES)
+
+
+def short_label(label: str) -> str:
+    """`label`, cut to 32 bytes if it is longer. Raises `InvalidName` where `check_label` does."""
+    whole = check_label(label).encode()
+    if len(whole) <= SHORT_LABEL_BYTES:
+        return label
+    cut = whole[:SHORT_LABEL_BYTES].decode(errors="ignore").rstrip()
+    return cut if not _problem_with(cut, STAMP_BYTES) else CUT_LABEL
 
 
 def check_category(category: str) -> str:

@@ -11,7 +11,8 @@ from pathlib import Path
 from .. import commands
 from ..errors import InvalidSettings, Refused, TempError, reason_of
 from ..report.text import instant, plain
-from ..store.project import absolute, find_project, root_of
+from ..store.place import standing_project
+from ..store.project import absolute, root_of
 from ..store.settings import Settings, load
 from .log import Turn, turn
 
@@ -36,7 +37,7 @@ def run(arguments: commands.CleanArguments) -> int:
     if said != commands.CleanArguments():
         raise InvalidSettings("--scheduled takes --strategy, and nothing else; leave out the rest")
     now = time.time()
-    project = find_project()
+    project = standing_project()
     if project != absolute(None):
         # It was there when this was scheduled; what is around it was not meant.
         raise Refused(

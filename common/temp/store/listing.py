@@ -30,7 +30,7 @@ from ..errors import InvalidSettings, StorageError, reason_of
 from . import at
 from .allocation import layout_of
 from .lease import Leases, is_locked
-from .project import check_root, find_project, root_of, user_root
+from .project import check_root, root_of, user_root
 from .walk import ANY_FLAGS, DIRECTORY_FLAGS, measure
 
 
@@ -140,20 +140,21 @@ def locate(path: Path, roots: Sequence[Path] = ()) -> tuple[Path, str]:
     raise InvalidSettings(f"{path} is in no entry; `temp-status` lists them")
 
 
-def find_entry(text: str, start: Path, roots: Sequence[Path] = ()) -> tuple[Path, str]:
-    """The root and the entry that a person means by `text`, standing in `start`.
+def find_entry(
+    text: str, root: Path, roots: Sequence[Path] = (), elsewhere: Sequence[Path] = ()
+) -> tuple[Path, str]:
+    """The root and the entry that a person means by `text`.
 
     That is a path, or the path below the root (`debug/demo_1696348800`), or a name that only one
-    entry has, in the project's root or in one of `roots`, which are configured. Raises
-    `InvalidSettings` if it is none of these.
+    entry has, in the project's `root`, in one of `roots`, which are configured, or of those with
+    scratch of no project. Raises `InvalidSettings` if it is none of these.
     """
     with contextlib.suppress(InvalidSettings):
-        return locate(start / text, roots)
-    root = root_of(find_project(start))
+        return locate(Path(text), roots)
     named: list[tuple[Path, str]] = []
-    for place in (root, *roots):
+    for place in dict.fromkeys((root, *roots, *elsewhere)):
         if check_root(place):
-            layout = SCRATCH if place == root else layout_of(place, PIPELINE)
+            layout = layout_of(place, PIPELINE) if place in roots else SCRATCH
             named += [
                 (place, item.path)
                 for item in listing(place, Leases(place), layout)[0]

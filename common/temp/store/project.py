@@ -23,6 +23,16 @@ _UNNAMED = (*SCRATCH_NAMES, ".tmp-archive")
 _ROOT_FLAGS = os.O_RDONLY | at.O_DIRECTORY | getattr(os, "O_CLOEXEC", 0)
 MARKERS = ("pyproject.toml", "tasks.py", "setup.py", ".git")
 
+_SYSTEM_TREES = frozenset({"boot", "proc", "sys"})
+_SYSTEM_DIRECTORIES = frozenset(
+    {"bin", "dev", "etc", "home", "lib", "lib32", "lib64", "libx32", "opt", "run", "sbin", "usr"}
+    | {"var"}
+    | {"Applications", "Library", "System", "Users", "Volumes", "private"}  # macOS
+)
+_SYSTEM_PARTS = frozenset(
+    {"bin", "cache", "games", "include", "lib", "lib32", "lib64", "libexec", "libx32", "local"}
+    | {"log", "run", "sbin", "share", "spool"}
+)
 _SYSTEM_TEMPS = ("/tmp", "/var/tmp", "/usr/tmp")  # noqa: S108 - where tempfile looks, too
 
 
@@ -30,12 +40,16 @@ def find_project(start: Path | None = None, otherwise: Path | None = None) -> Pa
     """The absolute directory of the project that holds `start` (the working directory if `None`).
 
     That is the nearest one upward with a `pyproject.toml`, `tasks.py` (if it is no module of a
-    package), `setup.py` or `.git`; a marker in the home directory, the system's temporary
-    directory, one like it that everybody may write to, or `/` does not count. With none,
-    `otherwise`, or else `start` itself.
+    package), `setup.py` or `.git`, if it `is_nobodys` not. With none, `otherwise`, or else `start`
+    itself.
     """
     here = absolute(start)
     return next(_marked(here), otherwise or here)
+
+
+def containing_project(start: Path) -> Path | None:
+    """The project that holds `start`, an absolute directory; `None` if it is in none."""
+    return next(_marked(start), None)
 
 
 def find_monorepo(project: Path) -> Path:
@@ -53,11 +67,56 @@ def root_of(project: Path) -> Path:
     return project / ROOT_NAME
 
 
-def user_root() -> Path:
-    """Where this user's auto-cleanup entries are: a directory of its own in the system's temporary
-    directory, whether it exists or not.
+def is_nobodys(directory: Path) -> bool:
+    """Whether `directory` is no place for a root: `/`, somebody's home, the system's temporary
+    directory or one like it, a directory of the system, or where packages are installed.
     """
-    return system_temp() / f"tempkeep-{_user_id()}"
+    try:
+        return (
+            directory in _unowned(directory)
+            or is_packages(directory)
+            or _is_of_system(directory)
+            or _is_everybodys(directory)
+            or _is_home_of_owner(directory)
+        )
+    except OSError:
+        return False
+
+
+def is_packages(directory: Path) -> bool:
+    """Whether installed packages lie in `directory`, or it is one of them."""
+    return not {"site-packages", "dist-packages"}.isdisjoint(directory.parts)
+
+
+def _is_of_system(directory: Path) -> bool:
+    parts = directory.parts[1:]
+    return os.sep == "/" and (
+        (parts[:1] and parts[0] in _SYSTEM_TREES)
+        or (len(parts) == 1 and parts[0] in _SYSTEM_DIRECTORIES)
+        or (len(parts) == 2 and parts[0] in ("usr", "var") and parts[1] in _SYSTEM_PARTS)
+    )
+
+
+def _is_home_of_owner(directory: Path) -> bool:
+    try:
+        import pwd
+
+        home = pwd.getpwuid(os.stat(directory).st_uid).pw_dir
+    except (ImportError, KeyError):  # Windows; a user without a name
+        return False
+    return os.path.realpath(home) == os.path.realpath(directory)
+
+
+def user_root(base: Path | None = None) -> Path:
+    """Where this user's auto-cleanup entries are: a directory of its own in the system's temporary
+    directory, or in `base`, whether it exists or not.
+    """
+    return (base or system_temp()) / f"tempkeep-{_user_id()}"
+
+
+def is_private(root: Path) -> bool:
+    """Whether `root` must be this user's alone: it is one of auto-cleanup entries by its name."""
+    return root.name == f"tempkeep-{_user_id()}"
 
 
 def system_temp() -> Path:
@@ -71,6 +130,25 @@ def system_temp() -> Path:
         if os.path.isdir(directory) and os.access(directory, os.W_OK | os.X_OK):
             return Path(os.path.abspath(directory))
     return Path(_SYSTEM_TEMPS[0])
+
+
+def is_own_private(directory: Path) -> bool:
+    """Whether `directory` is there, is this user's, and nobody else may write into it.
+
+    In the system's temporary directory, where others may have put it, it must be no link, and
+    nobody else may even look inside.
+    """
+    is_shared = directory.parent == user_root().parent
+    try:
+        status = at.stat(directory, follow_symlinks=not is_shared)
+    except OSError:
+        return False
+    if not stat.S_ISDIR(status.st_mode):
+        return False
+    if not hasattr(os, "geteuid"):
+        return True
+    of_others = 0o077 if is_shared else 0o022
+    return status.st_uid == os.geteuid() and not stat.S_IMODE(status.st_mode) & of_others
 
 
 def check_root(root: Path) -> bool:
@@ -151,7 +229,7 @@ def _trusted(root: Path) -> tuple[int, int] | None:
         identity = (seen.st_dev, seen.st_ino)
     if seen is None:
         return None
-    if not hasattr(os, "geteuid") or root != user_root():
+    if not hasattr(os, "geteuid") or not is_private(root):
         return identity
     if seen.st_uid != os.geteuid() or stat.S_IMODE(seen.st_mode) & 0o077:
         raise Refused(
@@ -183,7 +261,7 @@ def _trusted_by_links(root: Path, *, is_link: bool) -> tuple[int, int] | None:
     """As `_trusted`, where links may be on the way."""
     try:
         real, links = follow(str(root))
-        if is_link and root == user_root():
+        if is_link and is_private(root):
             raise Refused(
                 f"{root} is not this user's private directory (mode 700); "
                 "have its owner remove it, or set TMPDIR to a directory of your own"
@@ -273,13 +351,8 @@ def absolute(start: Path | None) -> Path:
 
 def _marked(start: Path) -> Iterator[Path]:
     """The directories with a marker from `start` upward, nearest first."""
-    unowned = _unowned(start)
     for directory in (start, *start.parents):
-        if (
-            directory not in unowned
-            and any(_lies_in(directory, marker) for marker in MARKERS)
-            and not _is_everybodys(directory)
-        ):
+        if any(_lies_in(directory, marker) for marker in MARKERS) and not is_nobodys(directory):
             yield directory
 
 

@@ -20,6 +20,7 @@ from ..core.retention import STRATEGIES, Policy
 from ..core.units import DAY, HOUR, read_count, read_number, read_share, read_size, spell_share
 from ..errors import InvalidName, InvalidSettings, TempError
 from .allocation import layout_of
+from .place import PROJECT
 from .project import ROOT_NAME, find_monorepo, root_of
 from .reading import parse_toml, read_file, read_json
 
@@ -29,7 +30,9 @@ ENV_PREFIX: Final = "TEMPKEEP_"
 _LARGEST_FILE: Final = 4 << 20
 ENVIRONMENT: Final[dict[str, str]] = {
     f"{ENV_PREFIX}<KEY>": "a key: `TEMPKEEP_MAX_AGE_HOURS=24`; the parts of a list by commas",
+    PROJECT: "the project, whatever the working directory: an existing directory",
     "TMPDIR": "where `auto_cleanup_dir` and its like make what they make",
+    "XDG_STATE_HOME": "where scratch of no project goes, in place of `~/.local/state`",
     "PYTEST_KEEP_TEMPS": "`1` keeps what `pytest_temp_dirs` makes, and prints where",
     "NO_COLOR": "no colours, if it is set",
     "CI": "no colours and no progress, if it is set",
@@ -428,7 +431,7 @@ def _categories(tables: object, path: Path) -> dict[str, _Layer]:
 def _environment(environment: Mapping[str, str]) -> _Layer:
     said: dict[str, Any] = {}
     for name, text in environment.items():
-        if name.startswith(ENV_PREFIX):
+        if name.startswith(ENV_PREFIX) and name != PROJECT:
             key = name.removeprefix(ENV_PREFIX).lower()
             said[key] = _from_text(text, KEYS[key][1]) if key in KEYS else text
     return _layer(said, KEYS, "environment", spell=lambda key: f"{ENV_PREFIX}{key.upper()}")

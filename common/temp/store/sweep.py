@@ -43,7 +43,7 @@ from .disposal import NotDisposed, send_to_trash
 from .lease import Leases, check_store
 from .listing import list_leftovers
 from .pinning import Pins, forget_gone
-from .project import check_root, root_of, user_root
+from .project import check_root, user_root
 from .removal import Removed, spell_failures
 from .remover import Freed, Remover
 from .scan import Progress, busy_entries, free_bytes, scan
@@ -856,18 +856,21 @@ def discard(root: str, relative: str, layout: Layout = SCRATCH) -> str:
     return problem
 
 
-def clean_abandoned(now: float) -> Report | None:
-    """Clean what killed processes of this user left among its auto-cleanup entries."""
+def clean_abandoned(now: float, root: Path | None = None) -> Report | None:
+    """Clean what killed processes of this user left among its auto-cleanup entries in `root`, which
+    is that in the system's temporary directory if it is not said.
+    """
+    root = root or user_root()
     try:
-        return execute(prepare(user_root(), ABANDONED, now, sizes=False), face=_MANAGER)
+        return execute(prepare(root, ABANDONED, now, sizes=False), face=_MANAGER)
     except TempError as error:
-        _log.warning("cannot clean %s: %s", user_root(), error)
+        _log.warning("cannot clean %s: %s", root, error)
         return None
 
 
-def clean_project(project: Path, max_age_hours: float | None = None) -> int:
-    """Sweep the root of `project` once, and the user's auto-cleanup entries; how many entries of
-    the project went. See `TempManager.clean_persistent_temps`.
+def clean_root(root: Path, project: Path, max_age_hours: float | None, auto_root: Path) -> int:
+    """Sweep `root` once, by the protections of `project`, and the auto-cleanup entries in
+    `auto_root`; how many entries of `root` went. See `TempManager.clean_persistent_temps`.
     """
     from .settings import load, with_limits_of
 
@@ -879,6 +882,6 @@ def clean_project(project: Path, max_age_hours: float | None = None) -> int:
     )
     policy = with_limits_of(load(project).protections(), limits)
     now = time.time()
-    report = execute(prepare(root_of(project), policy, now, sizes=False), face=_MANAGER)
-    clean_abandoned(now)
+    report = execute(prepare(root, policy, now, sizes=False), face=_MANAGER)
+    clean_abandoned(now, auto_root)
     return len(report.done)
