@@ -8,6 +8,7 @@ each step whether the same directory is still there. `open_file` is our own.
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 RELATIVE = {os.open, os.stat, os.unlink, os.rmdir, os.rename, os.mkdir} <= os.supports_dir_fd and (
@@ -60,6 +61,11 @@ else:  # pragma: no cover - the tests force it
     from .bypath import close as _close
 
 
+O_LOOK: int = os.O_APPEND if RELATIVE and sys.platform == "linux" else 0
+"""By this flag, which means nothing for what is only read and which nobody else sets, others tell
+from `/proc` that a directory is open only because this program looks at it."""
+
+
 def close(descriptor: int) -> None:
     """Close a directory. It is closed even if that fails, and there was nothing to be written."""
     try:  # noqa: SIM105 - called for every directory, and `suppress` takes longer
@@ -69,6 +75,6 @@ def close(descriptor: int) -> None:
 
 
 __all__ = [
-    "O_DIRECTORY", "O_NOFOLLOW", "RELATIVE", "close", "dup", "fstat", "link", "listdir", "mkdir",
+    "O_DIRECTORY", "O_LOOK", "O_NOFOLLOW", "RELATIVE", "close", "dup", "fstat", "link", "listdir", "mkdir",
     "open", "open_file", "readlink", "rename", "rmdir", "scandir", "stat", "unlink",
 ]  # fmt: skip

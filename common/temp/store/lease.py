@@ -34,7 +34,7 @@ from ..core.layout import OWNERS, STORE, STORE_PARTS
 from ..core.units import HOUR
 from ..errors import Refused, StorageError
 from . import at
-from .processes import spell_command
+from .processes import note_helper, spell_command
 
 try:
     import fcntl
@@ -341,6 +341,7 @@ def fork_helper(work: Callable[[], None]) -> int:
     try:
         pid = os.fork()
         if pid:
+            note_helper(pid)
             return pid
     finally:
         if os.getpid() == parent:

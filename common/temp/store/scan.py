@@ -377,7 +377,7 @@ def busy_entries(root: Path) -> dict[str, Use]:
     busy: dict[str, Use] = {}
     for place, who in processes_inside(root).items():
         top, _, rest = place.partition("/")
-        use = Use("process", f"{who} works in it")
+        use = Use("process", who)
         busy.setdefault(top, use)
         if rest:
             busy.setdefault(f"{top}/{rest.partition('/')[0]}", use)

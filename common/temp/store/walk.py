@@ -16,7 +16,9 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from ..errors import StorageError, in_place, reason_of
 from . import at
 
-DIRECTORY_FLAGS: Final = os.O_RDONLY | at.O_DIRECTORY | at.O_NOFOLLOW | getattr(os, "O_CLOEXEC", 0)
+DIRECTORY_FLAGS: Final = (
+    os.O_RDONLY | at.O_DIRECTORY | at.O_NOFOLLOW | at.O_LOOK | getattr(os, "O_CLOEXEC", 0)
+)
 """These and those below are for `at.open`."""
 
 ROOT_FLAGS: Final = DIRECTORY_FLAGS & ~at.O_NOFOLLOW
