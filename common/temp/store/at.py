@@ -75,6 +75,6 @@ def close(descriptor: int) -> None:
 
 
 __all__ = [
-    "O_DIRECTORY", "O_LOOK", "O_NOFOLLOW", "RELATIVE", "close", "dup", "fstat", "link", "listdir", "mkdir",
-    "open", "open_file", "readlink", "rename", "rmdir", "scandir", "stat", "unlink",
+    "O_DIRECTORY", "O_LOOK", "O_NOFOLLOW", "RELATIVE", "close", "dup", "fstat", "link", "listdir",
+    "mkdir", "open", "open_file", "readlink", "rename", "rmdir", "scandir", "stat", "unlink",
 ]  # fmt: skip

@@ -615,18 +615,36 @@ class Leases:
         """
         use: Use | None = None
         for journal in (*self._holders.get(relative, ()), *self._below.get(relative, ())):
-            mine = journal.id == self._own
-            if journal.alive:
-                if not mine:
-                    return Use("owner", journal.who)
-                use = Use("owner", journal.who, mine=True)
-            elif journal.alive is None and now - changed < UNCHECKED_HOURS * HOUR:
-                use = use or Use(
-                    "unknown",
-                    f"{journal.who} cannot be checked here, so it counts as running "
-                    f"for {UNCHECKED_HOURS:.0f} h",
-                    mine=mine,
-                )
+            found = self._use_by(journal, now, changed)
+            if found is not None:
+                if journal.alive and not found.mine:
+                    return found
+                use = found if journal.alive else use or found
+        return use
+
+    def _use_by(self, journal: _Journal, now: float, changed: float) -> Use | None:
+        mine = journal.id == self._own
+        if journal.alive:
+            return Use("owner", journal.who, mine=mine)
+        if journal.alive is None and now - changed < UNCHECKED_HOURS * HOUR:
+            return Use(
+                "unknown",
+                f"{journal.who} cannot be checked here, so it counts as running "
+                f"for {UNCHECKED_HOURS:.0f} h",
+                mine=mine,
+            )
+        return None
+
+    def any_use(self, now: float, changed: float) -> Use | None:
+        """The lease of any owner that lives or cannot be checked, whatever it holds here; one that
+        is another's first. `changed` as in `use_of`.
+        """
+        use: Use | None = None
+        for journal in self._journals.values():
+            found = self._use_by(journal, now, changed)
+            if found is not None and not found.mine:
+                return found
+            use = use or found
         return use
 
     @property

@@ -118,6 +118,7 @@ def _children_of_category(path: str, known: bool) -> list[str] | None:
     finally:
         at.close(descriptor)
     children.pop(CATEGORY_MARK, None)
+    children.pop(STORE, None)  # of a category that is a root of its own as well
     stamped = all(
         is_directory and read_name(name)[1] is not None for name, is_directory in children.items()
     )

@@ -218,6 +218,7 @@ def with_limits_of(protections: Policy, limits: Policy) -> Policy:
             max_age=limits.max_age,
             max_count=limits.max_count,
             spare_in_use=limits.spare_in_use,
+            spare_work=limits.spare_work,
         )
 
     categories = tuple((name, limited(policy)) for name, policy in protections.categories)
