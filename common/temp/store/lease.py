@@ -637,11 +637,14 @@ class Leases:
 
     def any_use(self, now: float, changed: float) -> Use | None:
         """The lease of any owner that lives or cannot be checked, whatever it holds here; one that
-        is another's first. `changed` as in `use_of`.
+        is another's first. `changed` as in `use_of`. The root may have been moved meanwhile.
         """
         use: Use | None = None
+        ours = {owner.id for owner in tuple(_owners.values()) if owner.pid == os.getpid()}
         for journal in self._journals.values():
             found = self._use_by(journal, now, changed)
+            if found is not None and journal.id in ours:
+                found = found._replace(mine=True)
             if found is not None and not found.mine:
                 return found
             use = use or found

@@ -19,6 +19,9 @@ from .processes import ASKS
 _SECONDS: Final = 10.0
 """How long git may take for one answer."""
 
+_MOST_TIMEOUTS: Final = 3
+"""After how many answers that did not come this process asks no more."""
+
 _MOST_READ: Final = 1 << 20
 
 _SAFELY: Final = (
@@ -33,6 +36,9 @@ _SAFELY: Final = (
 
 _FETCHED: Final = ("clone:", "fetch", "checkout:", "reset:", "branch:", "pull", "remote", "initial")
 """What the log of a reference says where it was moved to what came from elsewhere."""
+
+
+_timeouts: list[str] = []
 
 
 class _CannotTell(Exception):
@@ -193,6 +199,8 @@ class _Asker:
                 raise _CannotTell("it has filters of its own, which are not run")
 
     def _run(self, arguments: Sequence[str], given: bytes) -> tuple[int, bytes, bytes]:
+        if len(_timeouts) >= _MOST_TIMEOUTS:
+            raise _CannotTell("git did not answer for others, so it is not asked any more")
         try:
             done = subprocess.run(  # noqa: S603 - of what is asked, nothing is run
                 ["git", *_SAFELY, *arguments],  # noqa: S607
@@ -205,6 +213,7 @@ class _Asker:
                 **self._as_owner,
             )
         except subprocess.TimeoutExpired:
+            _timeouts.append(arguments[0])
             raise _CannotTell(f"git did not answer within {_SECONDS:.0f} s") from None
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             raise _CannotTell(f"cannot run git: {getattr(error, 'strerror', error)}") from error
