@@ -16,8 +16,8 @@ from common.temp.store.lease import lock_file
 from common.temp.store.named import NamedRemover, delete_elsewhere
 from common.temp.store.sweep import discard, execute, prepare
 from tests.support import (
-    inv,
     EVERYTHING,
+    inv,
     make_entry,
     make_project,
     outcomes,

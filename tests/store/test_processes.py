@@ -178,8 +178,13 @@ def test_a_helper_that_scans_with_this_process_has_its_files_open_and_protects_n
 ) -> None:
     path = make_entry(root, "debug/x")
     stopped, told = os.pipe()
+
+    def wait() -> None:
+        os.close(told)
+        os.read(stopped, 1)
+
     with open(path / "log", "w"):
-        child = lease.fork_helper(lambda: (os.close(told), os.read(stopped, 1)) and None)
+        child = lease.fork_helper(wait)
         try:
             assert hold(root, path) == ""
         finally:
