@@ -35,6 +35,9 @@ if TYPE_CHECKING or RELATIVE:
 
     O_DIRECTORY: int = getattr(os, "O_DIRECTORY", 0)
     O_NOFOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
+    O_LOOK: int = os.O_APPEND if sys.platform == "linux" else 0
+    """By this flag, which means nothing for what is only read and which nobody else sets, others
+    tell from `/proc` that a directory is open only because this program looks at it."""
     _FILE_FLAGS = os.O_RDONLY | O_NOFOLLOW | getattr(os, "O_NONBLOCK", 0)
 
     def open_file(path: str, *, dir_fd: int) -> int:
@@ -43,6 +46,7 @@ if TYPE_CHECKING or RELATIVE:
 else:  # pragma: no cover - the tests force it
     from .bypath import (
         O_DIRECTORY,
+        O_LOOK,
         O_NOFOLLOW,
         dup,
         fstat,
@@ -59,11 +63,6 @@ else:  # pragma: no cover - the tests force it
         unlink,
     )
     from .bypath import close as _close
-
-
-O_LOOK: int = os.O_APPEND if RELATIVE and sys.platform == "linux" else 0
-"""By this flag, which means nothing for what is only read and which nobody else sets, others tell
-from `/proc` that a directory is open only because this program looks at it."""
 
 
 def close(descriptor: int) -> None:

@@ -44,13 +44,16 @@ def processes_inside(root: Path) -> dict[str, str]:
 
     A process works in its working directory, in its root directory, and where it has files,
     directories or sockets open or files mapped; and it needs the program that it runs. That holds
-    for what it reaches through a bind mount or in another mount namespace as well. Told by `/proc`
+    for what it reaches through a bind mount or in another mount namespace as well; a part of an
+    entry that is mounted elsewhere, or as a loop device, is in use by itself. Told by `/proc`
     where there is one; elsewhere nothing is found. This process's own open and mapped files do not
     count, nor the directories that this program holds open while it looks at entries.
     """
     if not os.path.isdir("/proc/self/fd"):
         return {}
     look = _Look(root)
+    look.at_mounts()
+    look.at_loop_devices()
     for pid in _pids():
         look.at(pid)
     return {os.fsdecode(path): clause for path, clause in look.found.items()}
@@ -85,6 +88,9 @@ class _Look:
         if any(word.startswith(ASKS.encode()) for word in self._words) or _is_helper(pid):
             return
         self._views_here = self._views.of(pid)
+        for view in self._views_here:
+            if view.inner:  # in another namespace, or it is known
+                self._take_in(view.place, f"has it mounted at {os.fsdecode(view.place)}")
         cwd = self._take_in_link("cwd", _WORKS)
         self._take_in_link("root", _WORKS)
         self._take_in_link("exe", _RUNS)
@@ -95,6 +101,29 @@ class _Look:
             return
         self._take_in_open(cwd)
         self._take_in_mapped()
+
+    def at_mounts(self) -> None:
+        """Take in what is mounted in a second place here, be there a process or not."""
+        for view in self._views.of("self"):
+            if view.inner:
+                place = os.fsdecode(view.place)
+                self.found.setdefault(view.inner, f"it is mounted at {place} as well")
+
+    def at_loop_devices(self) -> None:
+        """Take in which files the kernel has open as disks, for no process."""
+        with contextlib.suppress(OSError):
+            for name in os.listdir("/sys/block"):
+                if name.startswith("loop"):
+                    with (
+                        contextlib.suppress(OSError),
+                        open(f"/sys/block/{name}/loop/backing_file", "rb") as file,
+                    ):
+                        path = file.read().rstrip(b"\n")
+                        for view in self._views.of("self"):
+                            if relative := view.relative(path):
+                                self.found.setdefault(
+                                    relative, f"the device {name} has a file in it open"
+                                )
 
     def _take_in(self, path: bytes, clause: str) -> bool:
         """Whether `path`, as the process sees it, lies below the root; then it is noted."""
