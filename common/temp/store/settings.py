@@ -27,6 +27,8 @@ ENV_PREFIX: Final = "TEMPKEEP_"
 ENVIRONMENT: Final[dict[str, str]] = {
     f"{ENV_PREFIX}<KEY>": "a key: `TEMPKEEP_MAX_AGE_HOURS=24`; the parts of a list by commas",
     "TMPDIR": "where `auto_cleanup_dir` and its like make what they make",
+    "PYTEST_DEBUG_TEMPROOT": "where pytest makes `tmp_path`; in a root, that entry is in use "
+    "while pytest runs",
     "PYTEST_KEEP_TEMPS": "`1` keeps what `pytest_temp_dirs` makes, and prints where",
     "NO_COLOR": "no colours, if it is set",
     "CI": "no colours and no progress, if it is set",
