@@ -137,7 +137,7 @@ class StorageRoot(Generic[Job]):
         """
         from .core.retention import Policy
 
-        return self._clean(Policy(everything=True))
+        return self._clean(Policy(everything=True, spare_work=False))
 
     def recover(self) -> int:
         """Delete the directories that dead processes left, for a service to begin with; how many.

@@ -7,6 +7,7 @@ use it can do without. PYTEST_DONT_REWRITE: there is nothing in it to rewrite.
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -75,6 +76,7 @@ def pytest_configure(config: pytest.Config) -> None:
         before = os.environ.get(_KEEP_TEMPS)
         os.environ[_KEEP_TEMPS] = "1"  # for pytest_temp_dirs(), and what tests start
         config.add_cleanup(lambda: _set_environment(before))
+    _lease_basetemp(config)
     config.stash[_keeps_all] = os.environ.get(_KEEP_TEMPS) == "1"
     if config.getoption("temp_leaks"):
         import _pytest
@@ -85,6 +87,47 @@ def pytest_configure(config: pytest.Config) -> None:
         watch = Watch(ignored=os.path.dirname(_pytest.__file__), alone=alone)
         config.add_cleanup(watch.close)
         config.pluginmanager.register(_LeakCheck(config, watch), "tempkeep-leaks")
+
+
+def _lease_basetemp(config: pytest.Config) -> None:
+    """Have the entry count as in use, for the time of the run, in which `tmp_path` lies, if any."""
+    given = config.getoption("basetemp", None)
+    temporary = os.environ.get("PYTEST_DEBUG_TEMPROOT") or tempfile.gettempdir()
+    for path in (os.path.abspath(given or temporary), os.path.realpath(given or temporary)):
+        if _is_scratch(path if given is None else os.path.dirname(path)):
+            break
+    else:
+        return
+    from .errors import TempError
+    from .store.around import lease_around
+
+    if given is None:
+        # As pytest calls it. In a root that is all that is temporary, it is an entry of its own.
+        import getpass
+
+        try:
+            path = os.path.join(path, f"pytest-of-{getpass.getuser()}")
+        except (ImportError, OSError, KeyError):
+            path = os.path.join(path, "pytest-of-unknown")
+    try:
+        end = lease_around(path)
+    except TempError as error:
+        warning = pytest.PytestWarning(f"{path} is not in use for a clean: {error}")
+        config.issue_config_time_warning(warning, stacklevel=2)
+        return
+    if end is not None:
+        config.add_cleanup(end)
+
+
+def _is_scratch(directory: str) -> bool:
+    """Whether `directory` is a root of this program or lies in one, by a look that costs little."""
+    above = directory
+    while True:
+        if os.path.basename(above) == ".tmp" or os.path.isdir(os.path.join(above, ".tempkeep")):
+            return True
+        if above == os.path.dirname(above):
+            return False
+        above = os.path.dirname(above)
 
 
 def _set_environment(before: str | None) -> None:

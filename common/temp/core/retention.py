@@ -48,6 +48,7 @@ class Policy(NamedTuple):
     keep_last: int | None = None
     keep_within: float | None = None
     spare_in_use: bool = True
+    spare_work: bool = True
     categories: tuple[tuple[str, Policy], ...] = ()
 
     @property
@@ -135,6 +136,9 @@ LOW_SPACE: Final = "low space"
 
 WITHIN_LIMITS: Final = "within limits"
 """The rule that keeps what no limit names."""
+
+UNSAVED: Final = "unsaved work"
+"""The rule that keeps what version control has there and nowhere else."""
 
 UNDO_OVER: Final = "undo time is over"
 """The rule that names what was set aside, once it can be undone no longer."""
@@ -224,6 +228,16 @@ def _pinned(case: _Case) -> Reason | None:
     if case.entry.pin is None:
         return _NOT_PINNED
     return Reason("pinned", "stays", case.entry.pin or "no reason given")
+
+
+def _unsaved(case: _Case) -> Reason | None:
+    work = case.entry.work
+    if work is None:
+        return None
+    if case.policy.abandoned or not case.policy.spare_work:
+        ignored = "" if case.policy.spare_in_use else ", overridden by --include-in-use"
+        return Reason(UNSAVED, "silent", f"{work}{ignored}")
+    return Reason(UNSAVED, "stays", work)
 
 
 def _unreadable(case: _Case) -> Reason | None:
@@ -378,6 +392,7 @@ _Rule = Callable[[_Case], "Reason | None"]
 _PROTECTIONS: Final[tuple[_Rule, ...]] = (
     _in_use,
     _pinned,
+    _unsaved,
     _excluded,
     _keep_last,
     _keep_within,
@@ -647,6 +662,7 @@ def what_would_change(verdict: Verdict) -> str:
 _REMEDIES: Final = {
     "in use": "when that process has ended, or with --include-in-use --name",
     "pinned": "after `temp-unpin`",
+    UNSAVED: "when that is committed and pushed, or with --include-in-use --name",
     "excluded": "when no pattern in `exclude` matches it",
     "keep last": "when newer ones of its name exist or keep_last is smaller",
     "keep within": "when it has been unchanged for longer",

@@ -37,6 +37,7 @@ def _entry(entry: Entry, now: float) -> dict[str, Any]:
         "age_seconds": age_seconds(entry, now),
         "in_use": None if entry.use is None else {"how": entry.use.how, "who": entry.use.who},
         "pinned": entry.pin,
+        "unsaved_work": entry.work,
         "unreadable": entry.unreadable,
     }
 

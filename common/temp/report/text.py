@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 TableFormat = Literal["table", "github"]
 
-_NAMED_RULES = frozenset({"in use", "pinned", "mounted", "unreadable", "tracked"})
+_NAMED_RULES = frozenset({"in use", "pinned", "unsaved work", "mounted", "unreadable", "tracked"})
 """Reasons to keep that are worth a line each; the others are only counted."""
 
 _DONE = {

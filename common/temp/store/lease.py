@@ -35,7 +35,7 @@ from ..core.units import HOUR
 from ..errors import Refused, StorageError
 from . import at
 from .mounts import check_store_unmounted, mounts_below
-from .processes import spell_command
+from .processes import note_helper, spell_command
 from .project import check_root
 
 try:
@@ -390,6 +390,7 @@ def fork_helper(work: Callable[[], None]) -> int:
     try:
         pid = os.fork()
         if pid:
+            note_helper(pid)
             return pid
     finally:
         if os.getpid() == parent:
@@ -669,18 +670,39 @@ class Leases:
         use: Use | None = None
         relative = self._fold(relative)
         for journal in (*self._holders.get(relative, ()), *self._below.get(relative, ())):
-            mine = journal.id == self._own
-            if journal.alive:
-                if not mine:
-                    return Use("owner", journal.who)
-                use = Use("owner", journal.who, mine=True)
-            elif journal.alive is None and now - changed < UNCHECKED_HOURS * HOUR:
-                use = use or Use(
-                    "unknown",
-                    f"{journal.who} cannot be checked here, so it counts as running "
-                    f"for {UNCHECKED_HOURS:.0f} h",
-                    mine=mine,
-                )
+            found = self._use_by(journal, now, changed)
+            if found is not None:
+                if journal.alive and not found.mine:
+                    return found
+                use = found if journal.alive else use or found
+        return use
+
+    def _use_by(self, journal: _Journal, now: float, changed: float) -> Use | None:
+        mine = journal.id == self._own
+        if journal.alive:
+            return Use("owner", journal.who, mine=mine)
+        if journal.alive is None and now - changed < UNCHECKED_HOURS * HOUR:
+            return Use(
+                "unknown",
+                f"{journal.who} cannot be checked here, so it counts as running "
+                f"for {UNCHECKED_HOURS:.0f} h",
+                mine=mine,
+            )
+        return None
+
+    def any_use(self, now: float, changed: float) -> Use | None:
+        """The lease of any owner that lives or cannot be checked, whatever it holds here; one that
+        is another's first. `changed` as in `use_of`. The root may have been moved meanwhile.
+        """
+        use: Use | None = None
+        ours = {owner.id for owner in tuple(_owners.values()) if owner.pid == os.getpid()}
+        for journal in self._journals.values():
+            found = self._use_by(journal, now, changed)
+            if found is not None and journal.id in ours:
+                found = found._replace(mine=True)
+            if found is not None and not found.mine:
+                return found
+            use = use or found
         return use
 
     @property

@@ -110,9 +110,15 @@ def _name(item: os.DirEntry[str]) -> str:
 
 def _children_of_category(path: str, known: bool) -> list[str] | None:
     """The sorted names in the category at `path`; `None` if it is an entry itself."""
-    with at.scandir(path) as items:
-        children = {item.name: item.is_dir(follow_symlinks=False) for item in items}
+    # What turns out to be an entry is held open as by a scan, which no other takes for in use.
+    descriptor = at.open(path, DIRECTORY_FLAGS)
+    try:
+        with at.scandir(descriptor) as items:
+            children = {item.name: item.is_dir(follow_symlinks=False) for item in items}
+    finally:
+        at.close(descriptor)
     children.pop(CATEGORY_MARK, None)
+    children.pop(STORE, None)  # of a category that is a root of its own as well
     stamped = all(
         is_directory and read_name(name)[1] is not None for name, is_directory in children.items()
     )

@@ -60,10 +60,12 @@ def check_store_unmounted(root: str, points: Iterable[str]) -> None:
 
 
 def _points(table: bytes) -> tuple[bytes, ...]:
-    return tuple(
-        _ESCAPE.sub(lambda match: bytes([int(match[1], 8)]), line.split(b" ")[4])
-        for line in table.splitlines()
-    )
+    return tuple(unescape(line.split(b" ")[4]) for line in table.splitlines())
+
+
+def unescape(field: bytes) -> bytes:
+    """A path as it is, of a field in a table of mounts."""
+    return _ESCAPE.sub(lambda match: bytes([int(match[1], 8)]), field)
 
 
 class MountWatch:

@@ -142,6 +142,18 @@ def _names_near(root: Path, relative: str) -> frozenset[str]:
     return frozenset(map(_name, paths))
 
 
+def any_pin(root: Path) -> tuple[str, str] | None:
+    """An entry of `root` that is pinned and still there, and why; `None` if there is none.
+
+    One whose pin cannot be read counts: its path is "".
+    """
+    check_store(root)
+    for pin in _all(root):
+        if pin.path is None or not is_gone(os.path.join(root, pin.path)):
+            return pin.path or "", pin.reason
+    return None
+
+
 def read_pin(root: Path, relative: str) -> str | None:
     """The reason of the pin on the entry at `relative`; `None` if it has no pin."""
     return Pins(root).of(relative)

@@ -20,7 +20,7 @@ SCRATCH_NAMES = (ROOT_NAME, ".temp")
 _UNNAMED = (*SCRATCH_NAMES, ".tmp-archive")
 """What is used without anybody's naming it."""
 
-_ROOT_FLAGS = os.O_RDONLY | at.O_DIRECTORY | getattr(os, "O_CLOEXEC", 0)
+_ROOT_FLAGS = os.O_RDONLY | at.O_DIRECTORY | at.O_LOOK | getattr(os, "O_CLOEXEC", 0)
 MARKERS = ("pyproject.toml", "tasks.py", "setup.py", ".git")
 
 _SYSTEM_TREES = frozenset({"boot", "proc", "sys"})

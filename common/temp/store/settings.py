@@ -33,6 +33,8 @@ ENVIRONMENT: Final[dict[str, str]] = {
     PROJECT: "the project, whatever the working directory: an existing directory",
     "TMPDIR": "where `auto_cleanup_dir` and its like make what they make",
     "XDG_STATE_HOME": "where scratch of no project goes, in place of `~/.local/state`",
+    "PYTEST_DEBUG_TEMPROOT": "where pytest makes `tmp_path`; in a root, that entry is in use "
+    "while pytest runs",
     "PYTEST_KEEP_TEMPS": "`1` keeps what `pytest_temp_dirs` makes, and prints where",
     "NO_COLOR": "no colours, if it is set",
     "CI": "no colours and no progress, if it is set",
@@ -224,6 +226,7 @@ def with_limits_of(protections: Policy, limits: Policy) -> Policy:
             max_age=limits.max_age,
             max_count=limits.max_count,
             spare_in_use=limits.spare_in_use,
+            spare_work=limits.spare_work,
         )
 
     categories = tuple((name, limited(policy)) for name, policy in protections.categories)

@@ -40,6 +40,7 @@ from . import at, lease
 from .background import detach, may_detach
 from .claim import Claim, Held, HoldingArea, NotClaimed, claimed, leftovers
 from .disposal import NotDisposed, send_to_trash
+from .inner import Within
 from .lease import Leases, check_store
 from .listing import list_leftovers
 from .pinning import Pins, forget_gone
@@ -47,7 +48,7 @@ from .project import check_root, user_root
 from .removal import Removed, spell_failures
 from .remover import Freed, Remover
 from .scan import Progress, busy_entries, free_bytes, scan
-from .walk import DIRECTORY_FLAGS, ROOT_FLAGS, newest_change
+from .walk import DIRECTORY_FLAGS, ROOT_FLAGS, Inside, look_at, look_inside, newest_change
 
 if TYPE_CHECKING:
     from .archive import Deposit
@@ -563,6 +564,10 @@ class _Facts:
         """What of the steps was this process's own when it was taken. What is made under a name
         that has just gone, by another thread, keeps its lease."""
         self._area: HoldingArea | None = None
+        self._inside: dict[str, Inside] = {}
+        """What the last look saw inside of entries that may protect them."""
+        self._hints: dict[str, str] = {}
+        """What to do once they are gone."""
         self._busy: dict[str, Use] = {}
         self._looked_at = float("-inf")
 
@@ -592,11 +597,35 @@ class _Facts:
             return "has been pinned meanwhile"
         if rules.spare_in_use and (user := self._user_of(entry, rules)):
             return f"in use by {user}"
-        if not (rules.everything or rules.abandoned):
-            changed, where = self.newest(entry)
+        if rules.everything or rules.abandoned:
+            inside = self._names_inside(entry)
+        else:
+            (changed, where), inside = self._look_at(entry)
             if changed > entry.changed:
                 return f"has changed meanwhile{f', in {where}' if where else ''}"
+        self._inside[entry.path] = inside
+        within = Within(self.root)
+        if objection := self._within(within, entry, rules, self.root / entry.path):
+            return objection
+        if rules.spare_work and not rules.abandoned:
+            if work := within.work_in(entry.path, inside):
+                return f"holds unsaved work: {work}"
+            self._hints[entry.path] = within.prune_hint(entry.path, inside)
         return ""
+
+    def _within(self, within: Within, entry: Entry, rules: Policy, place: Path) -> str:
+        """The pin or the lease of a root in `entry` that keeps it, which lies at `place` by now."""
+        inside = self._inside.get(entry.path, Inside())
+        if pin := within.pin_of(entry.path, place, inside):
+            return f"holds what is pinned: {pin}"
+        if not rules.spare_in_use:
+            return ""
+        changed = entry.changed
+        if inside.roots and entry.partial:  # not all of it has been looked at
+            with contextlib.suppress(NotClaimed):
+                changed = max(changed, self.newest(entry)[0])
+        use = within.use_of(entry.path, place, inside, time.time(), changed)
+        return f"in use by {use.who}" if use and not (use.mine and rules.everything) else ""
 
     def pinned(self, entry: Entry) -> bool:
         """Whether there is a pin on `entry` now."""
@@ -609,12 +638,21 @@ class _Facts:
         use = self.leases.use_of(entry.path, time.time(), entry.changed)
         return use.who if use is not None and not (use.mine and rules.everything) else ""
 
-    def protection(self, entry: Entry, rules: Policy) -> str:
-        """The pin or the lease that keeps `entry`, which was moved aside just now; "" if none."""
+    def protection(self, entry: Entry, rules: Policy, place: Path) -> str:
+        """The pin or the lease that keeps `entry`, which was moved to `place` just now; "" if none.
+
+        A root that was made in it after the look, in the instant before it was moved, is not seen:
+        the race that is accepted here.
+        """
         if self.pinned(entry):
             return "has been pinned meanwhile"
-        user = self.leased(entry, rules) if rules.spare_in_use else ""
-        return f"in use by {user}" if user else ""
+        if rules.spare_in_use and (user := self.leased(entry, rules)):
+            return f"in use by {user}"
+        return self._within(Within(self.root), entry, rules, place)
+
+    def hint(self, step: Step) -> str:
+        """What to do now that the entry is deleted; "" for nothing."""
+        return self._hints.pop(step.entry.path, "") if step.disposal == "delete" else ""
 
     def _user_of(self, entry: Entry, rules: Policy) -> str:
         if who := self.leased(entry, rules):
@@ -627,8 +665,16 @@ class _Facts:
 
     def newest(self, entry: Entry) -> tuple[float, str]:
         """When `entry` last changed inside, and where. Raises `NotClaimed` if that is hidden."""
+        return self._look_at(entry)[0]
+
+    def _names_inside(self, entry: Entry) -> Inside:
+        with contextlib.suppress(OSError):
+            return look_inside(self.area.top, entry.path)
+        return Inside()
+
+    def _look_at(self, entry: Entry) -> tuple[tuple[float, str], Inside]:
         try:
-            return newest_change(self.area.top, entry.path)
+            return look_at(self.area.top, entry.path)
         except FileNotFoundError:
             raise NotClaimed("is gone already") from None
         except OSError as error:
@@ -643,7 +689,7 @@ def _claim(step: Step, facts: _Facts, rules: Policy, area: HoldingArea | None = 
     claim = area.claim(entry.path, identity, despite_lock=not rules.spare_in_use)
     try:
         try:
-            objection = facts.protection(entry, rules)
+            objection = facts.protection(entry, rules, Path(claim.place))
         except BaseException:
             claim.put_back()  # what stays claimed is deleted by the next sweep
             raise
@@ -662,7 +708,7 @@ def _outcome(step: Step, facts: _Facts, removed: Removed, done: str = "") -> Out
         what = spell_failures(removed)
         return Outcome(step, "failed", f"{done}, but {what}" if done else what, removed.freed_bytes)
     facts.give_up(step.entry)
-    return Outcome(step, "done", done, removed.freed_bytes)
+    return Outcome(step, "done", done or facts.hint(step), removed.freed_bytes)
 
 
 def _archive(
@@ -719,7 +765,7 @@ def _check_moved(
         also = f", and what replaced it is {where}" if where else ""
         raise NotClaimed(f"was replaced at this moment{also}")
     try:
-        objection = facts.protection(step.entry, rules)
+        objection = facts.protection(step.entry, rules, deposit.target)
     except BaseException:
         deposit.undo_move()
         raise
@@ -842,6 +888,8 @@ def discard(root: str, relative: str, layout: Layout = SCRATCH) -> str:
         ):
             raise NotClaimed("is not a directory any more, so it is left alone")
         with claimed(Path(root), relative, (status.st_dev, status.st_ino)) as claim:
+            if user := _user_within(claim):
+                raise NotClaimed(f"in use by {user}{claim.put_back()}", failed=True)
             removed = claim.remove()
         if removed.failures:
             problem = spell_failures(removed)
@@ -854,6 +902,16 @@ def discard(root: str, relative: str, layout: Layout = SCRATCH) -> str:
         problem = reason_of(error)
     owner.release(relative)
     return problem
+
+
+def _user_within(claim: Claim) -> str:
+    """Which other process uses a root in what was claimed; "" if none does."""
+    inside = look_inside(claim.holding, claim.held)
+    if not inside.roots:
+        return ""
+    path, now = claim.path, time.time()
+    use = Within(claim.root).use_of(path, Path(claim.place), inside, now, now)
+    return use.who if use is not None and not use.mine else ""
 
 
 def clean_abandoned(now: float, root: Path | None = None) -> Report | None:
