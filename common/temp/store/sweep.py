@@ -41,7 +41,7 @@ from .background import detach, may_detach
 from .claim import Claim, Held, HoldingArea, NotClaimed, claimed, leftovers
 from .disposal import NotDisposed, send_to_trash
 from .inner import Within
-from .lease import Leases, check_store
+from .lease import Leases
 from .listing import list_leftovers
 from .pinning import Pins, forget_gone
 from .project import check_root, user_root
@@ -90,7 +90,7 @@ def prepare(
     """
     if archive is not None:
         with contextlib.suppress(StorageError):  # which the archiving will say
-            check_store(archive)
+            check_root(archive)
     inventory = scan(
         root,
         now,
