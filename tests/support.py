@@ -243,7 +243,9 @@ def working_in(root: Path, label: str = "x") -> AbstractContextManager[Path]:
 def mounted(directory: Path, options: str) -> Iterator[Path]:
     """A tmpfs of one's own at `directory`; skips where we may not mount."""
     directory.mkdir(parents=True, exist_ok=True)
-    done = run(["mount", "-t", "tmpfs", "-o", options, "none", str(directory)], cwd=directory)
+    done = run(
+        ["mount", "-t", "tmpfs", "-o", f"mode=755,{options}", "none", str(directory)], cwd=directory
+    )
     if done.returncode:
         pytest.skip(f"cannot mount a tmpfs: {done.stderr.strip()}")
     try:
