@@ -725,6 +725,7 @@ class Leases:
         """Whether the owner, or who shares in its lease, goes on; `None`, with a doubt, if nobody
         can tell.
         """
+        journal.doubt = ""
         if locked:
             return True
         owner = journal.header.presence
@@ -832,8 +833,11 @@ class Leases:
 
     @property
     def has_unchecked(self) -> bool:
-        """Whether there is an owner of which nobody can tell whether it lives."""
-        return any(journal.alive is None for journal in self._journals.values())
+        """Whether there is an owner of which nobody can tell for good whether it lives."""
+        return any(
+            journal.alive is None or (journal.alive and journal.doubt)
+            for journal in self._journals.values()
+        )
 
     def maker_of(self, relative: str) -> str | None:
         """The process that made the entry at `relative`, if a record of it is left."""

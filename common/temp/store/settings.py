@@ -82,7 +82,7 @@ KEYS: Final[dict[str, Key]] = {
     "foreign_hours": Key(
         "foreign_for",
         "hours",
-        "an entry whose owner cannot be checked is in use until unchanged so long; else 24",
+        "owners that cannot be checked: in use until unchanged for so long; else 24",
     ),
     "roots": Key("roots", "paths", "of jobs, files or runs: listed and cleaned, too"),
     "projects": Key("projects", "globs", "the monorepo's projects, beside uv's workspace members"),
