@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         temp_working_dir,
     )
     from .errors import InvalidName, InvalidSettings, Refused, StorageError, TempError
+    from .holding import hold, lease_fds
     from .jobs import JobStorage, StorageRoot
     from .legacy import get_temp_dir
     from .manager import TempManager
@@ -49,6 +50,8 @@ _HOMES = {
     "Refused": "errors",
     "StorageError": "errors",
     "TempError": "errors",
+    "hold": "holding",
+    "lease_fds": "holding",
     "JobStorage": "jobs",
     "StorageRoot": "jobs",
     "get_temp_dir": "legacy",
@@ -88,6 +91,8 @@ __all__ = [
     "get_cache_temp_dir",
     "get_debug_temp_dir",
     "get_temp_dir",
+    "hold",
+    "lease_fds",
     "pin",
     "pipeline_run",
     "pytest_temp_dirs",

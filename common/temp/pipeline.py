@@ -69,6 +69,7 @@ class CleanupConfig:
     dry_run: bool = False
     exclude_patterns: Sequence[str] = ()
     min_free_space_gb: float | None = None
+    foreign_hours: float | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.exclude_patterns, list):

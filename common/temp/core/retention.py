@@ -33,6 +33,9 @@ class Policy(NamedTuple):
     The water marks are shares of the filesystem that is used, as `df` reckons it: above
     `high_water` entries go until less than `low_water` is used (`high_water` itself, if it is
     `None`). Where space is wanted, what has the smallest `cost` to make again goes first.
+
+    An owner that cannot be checked keeps its entry until that has been unchanged for `foreign_for`;
+    `None` is what is configured for the project of the root.
     """
 
     everything: bool = False
@@ -49,6 +52,7 @@ class Policy(NamedTuple):
     keep_within: float | None = None
     spare_in_use: bool = True
     spare_work: bool = True
+    foreign_for: float | None = None
     categories: tuple[tuple[str, Policy], ...] = ()
 
     @property

@@ -32,7 +32,7 @@ from ..core.layout import (
 )
 from ..errors import Refused, StorageError
 from . import at
-from .lease import check_store, owner_of, release
+from .lease import PLAIN, Book, check_store, owner_of, release
 from .names import claim, fresh_name
 from .project import (
     MARKERS,
@@ -145,7 +145,7 @@ def allocate_named(root: str, name: str, layout: Layout) -> str:
     raise StorageError(0, f"cannot make {path}: {root} vanished {_ATTEMPTS} times")
 
 
-def adopt(root: str, name: str, layout: Layout) -> None:
+def adopt(root: str, name: str, layout: Layout, book: Book = PLAIN) -> None:
     """Record that the entry `name` of `root` is this process's, be it there or about to be made.
 
     Makes the root if need be. It is given up by `lease.release`, as often as it was adopted.
@@ -153,7 +153,7 @@ def adopt(root: str, name: str, layout: Layout) -> None:
     """
     for _ in range(_ATTEMPTS):
         try:
-            owner_of(root).record(name)
+            owner_of(root, book).record(name)
         except (FileNotFoundError, NotADirectoryError):
             make_root(root, layout)
         except OSError as failure:

@@ -62,19 +62,21 @@ def scan(
     need: NeedOf | None = None,
     progress: Progress | None = None,
     workers: int | None = None,
+    foreign_for: float | None = None,
 ) -> Inventory:
     """All that `root` holds, measured, with who uses what; an empty inventory if it is missing.
 
-    `now` is in seconds since 1970, `layout` says what an entry is. What `need` does without is not
-    looked for: such an entry is `partial`. Large roots are shared among forked processes, at most
-    `workers` of them; without a number as many as serve, and none where the calling process has
-    other threads. What comes out is the same. One unreadable entry is a problem in the inventory,
+    `now` is in seconds since 1970, `layout` says what an entry is, and `foreign_for` is as in a
+    policy. What `need` does without is not looked for: such an entry is `partial`. Large roots are
+    shared among forked processes, at most `workers` of them; without a number as many as serve, and
+    none where the calling process has other threads. What comes out is the same. One unreadable
+    entry is a problem in the inventory,
     not an error. Raises `StorageError` or `Refused` if the root itself cannot be read or trusted.
     """
     if not check_root(root):
         free, capacity = space_of(root)
         return Inventory(root=str(root), free=free, capacity=capacity)
-    leases = Leases(root)
+    leases = Leases(root, foreign_for)
     found, problems = listing(root, leases, layout)
     if need is None or leases.has_unchecked:
         # The use of those that cannot be checked is guessed by their newest change.

@@ -21,7 +21,7 @@ from ..core.units import DAY, HOUR, read_count, read_number, read_share, read_si
 from ..errors import InvalidName, InvalidSettings, TempError
 from .allocation import layout_of
 from .place import PROJECT
-from .project import ROOT_NAME, find_monorepo, root_of
+from .project import ROOT_NAME, find_monorepo, find_project, root_of
 from .reading import parse_toml, read_file, read_json
 
 PYPROJECT: Final = "pyproject.toml"
@@ -87,6 +87,11 @@ KEYS: Final[dict[str, Key]] = {
     "archive_location": Key("archive_location", "path", "where to; else `.tmp-archive`"),
     "archive_format": Key("archive_format", "format", "as what"),
     "undo_hours": Key("undo_for", "hours", "for how long `temp-clean --undoable` can be undone"),
+    "foreign_hours": Key(
+        "foreign_for",
+        "hours",
+        "owners that cannot be checked: in use until unchanged for so long; else 24",
+    ),
     "roots": Key("roots", "paths", "of jobs, files or runs: listed and cleaned, too"),
     "projects": Key("projects", "globs", "the monorepo's projects, beside uv's workspace members"),
     "artefacts": Key("artefacts", "texts", "globs of what `inv clean` removes"),
@@ -104,6 +109,7 @@ JSON_KEYS: Final[dict[str, Key]] = {
     "dry_run": KEYS["dry_run"],
     "exclude_patterns": Key("exclude", "texts", ""),
     "min_free_space_gb": Key("min_free_space", "gb", "in GiB"),
+    "foreign_hours": KEYS["foreign_hours"],
 }
 """The keys of `cleanup_config.json`; what they mean is said above, but for another unit."""
 
@@ -163,6 +169,7 @@ class Settings(NamedTuple):
     archive_location: str | None = None
     archive_format: ArchiveFormat = "dir"
     undo_for: float = DAY
+    foreign_for: float | None = None
     roots: tuple[str, ...] = ()
     projects: tuple[str, ...] = ("projects/*",)
     artefacts: tuple[str, ...] = DEFAULT_ARTEFACTS
@@ -181,12 +188,18 @@ class Settings(NamedTuple):
             exclude=self.exclude,
             keep_last=self.keep_last,
             keep_within=self.keep_within,
+            foreign_for=self.foreign_for,
         )
         return base._replace(categories=self._by_category(base, _CATEGORY_FIELDS))
 
     def protections(self) -> Policy:
         """The configured policy without its limits, for commands that bring their own."""
-        base = Policy(exclude=self.exclude, keep_last=self.keep_last, keep_within=self.keep_within)
+        base = Policy(
+            exclude=self.exclude,
+            keep_last=self.keep_last,
+            keep_within=self.keep_within,
+            foreign_for=self.foreign_for,
+        )
         return base._replace(categories=self._by_category(base, _PROTECTION_FIELDS))
 
     def _by_category(self, base: Policy, fields: frozenset[str]) -> tuple[tuple[str, Policy], ...]:
@@ -249,6 +262,15 @@ def load(
                 layer.pop("roots", None)  # which are the monorepo's own
             settings = _with_categories(_with(settings, layer), categories)
     return _checked(_with(settings, _environment(environment)))
+
+
+def configured_foreign_for(root: Path) -> float:
+    """The `foreign_hours`, in seconds, of the project in which `root` lies; 24 hours if none are.
+
+    Raises `InvalidSettings`.
+    """
+    said = load(find_project(root)).foreign_for
+    return DAY if said is None else said
 
 
 def of_config(project: Path, said: Mapping[str, object], where: str) -> Settings:

@@ -98,6 +98,7 @@ def prepare(
         need=lambda category: needed(policy, category, now, sizes=sizes),
         progress=progress,
         workers=workers,
+        foreign_for=policy.foreign_for,
     )
     first = goes_first(
         inventory, policy, now, disposal=disposal, archive=archive, whole=scope == ALL
@@ -410,7 +411,7 @@ class _Sweep:
         self.archive = archive
         self.archive_format = archive_format
         self.on_outcome = on_outcome
-        self.facts = _Facts(Path(plan.root), batch=background)
+        self.facts = _Facts(Path(plan.root), foreign_for=plan.policy.foreign_for, batch=background)
         self.outcomes: dict[int, Outcome] = {}
         self.dropped: list[Outcome] = []
         self.background = background
@@ -555,10 +556,12 @@ class _Sweep:
 class _Facts:
     """What may have changed since the plan was drawn, read anew as it is needed."""
 
-    def __init__(self, root: Path, *, batch: bool = False) -> None:
+    def __init__(
+        self, root: Path, *, foreign_for: float | None = None, batch: bool = False
+    ) -> None:
         self.root = root
         self._batch = batch
-        self.leases = Leases(root)
+        self.leases = Leases(root, foreign_for)
         self.pins = Pins(root)
         self.owned: set[str] = set()
         """What of the steps was this process's own when it was taken. What is made under a name
@@ -632,10 +635,13 @@ class _Facts:
         self.pins.refresh()
         return self.pins.of(entry.path) is not None
 
-    def leased(self, entry: Entry, rules: Policy) -> str:
+    def leased(self, entry: Entry, rules: Policy, *, in_place: bool = False) -> str:
         """Which process says now that it uses `entry`; "" if none does that `rules` spare."""
         self.leases.refresh()
-        use = self.leases.use_of(entry.path, time.time(), entry.changed)
+        changed = entry.changed
+        if in_place and self.leases.is_guessed(entry.path):
+            changed = max(changed, self.newest(entry)[0])
+        use = self.leases.use_of(entry.path, time.time(), changed)
         return use.who if use is not None and not (use.mine and rules.everything) else ""
 
     def protection(self, entry: Entry, rules: Policy, place: Path) -> str:
@@ -655,7 +661,7 @@ class _Facts:
         return self._hints.pop(step.entry.path, "") if step.disposal == "delete" else ""
 
     def _user_of(self, entry: Entry, rules: Policy) -> str:
-        if who := self.leased(entry, rules):
+        if who := self.leased(entry, rules, in_place=True):
             return who
         if time.monotonic() - self._looked_at > _PROCESS_CHECK_SECONDS:
             self._busy = busy_entries(self.root)
