@@ -43,7 +43,7 @@ def _in_later_common(name: str) -> "ModuleSpec | None":
     if spec is None or spec.submodule_search_locations is None:
         return None
     common.__spec__ = spec
-    common.__path__ = spec.submodule_search_locations  # type: ignore[assignment]
+    common.__path__ = spec.submodule_search_locations
     if spec.loader is not None and spec.origin is not None:
         common.__file__ = spec.origin
         common.__loader__ = spec.loader

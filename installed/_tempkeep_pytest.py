@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Generator
+from importlib import import_module
 from types import ModuleType
 
 import pytest
@@ -31,10 +32,9 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
 
 
 def _add_plugin(manager: pytest.PytestPluginManager) -> None:
-    from tempkeep import pytest_plugin
-
-    if not manager.is_registered(pytest_plugin):
-        manager.register(pytest_plugin, pytest_plugin.__name__)
+    plugin = import_module(NAMES[0])
+    if not manager.is_registered(plugin):
+        manager.register(plugin, plugin.__name__)
     for name in NAMES:  # so that a test module that asks for it later finds it there
         if not manager.has_plugin(name):
             manager.register(ModuleType(name), name)

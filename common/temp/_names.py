@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any, Final
 
 REGISTRY: Final = "_tempkeep_names"
-"""What this module is called in `sys.modules`, for all copies to find; `unite` is what they call."""
+"""By which all copies find this module in `sys.modules`; they call `unite`."""
 
 _first = ""
 _others: tuple[str, ...] = ()
