@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from common.temp.store import allocation, lease
-from tests.installing import Builder
+from tests.installing import Builder, host_with_common, make_venv, only_once
 from tests.support import REPOSITORY, make_project
 
 FIGURE = "figure"
@@ -85,6 +85,30 @@ def builder(shared: Path) -> Builder:
 def wheel(builder: Builder) -> Path:
     """The wheel of this repository: one for the whole run."""
     return builder.build(REPOSITORY)
+
+
+@pytest.fixture(scope="session")
+def venv_of(shared: Path, builder: Builder, wheel: Path) -> Callable[[str, str], Path]:
+    """The environment of that kind, made at first use."""
+
+    def find(kind: str, python: str) -> Path:
+        venv = shared / f"{kind}{'' if python == sys.executable else ' other'}".replace(" ", "-")
+        with only_once(venv) as is_missing:
+            if is_missing:
+                make_venv(venv, python)
+                host = str(host_with_common(shared / "host"))
+                installed = {
+                    "bare": [],
+                    "wheel": [str(wheel)],
+                    "editable": ["-e", str(REPOSITORY)],
+                    "common wheel": [str(wheel), host],
+                    "common editable": [str(wheel), "-e", host],
+                }[kind]
+                if installed:
+                    builder.install(venv, *installed)
+        return venv
+
+    return find
 
 
 @pytest.fixture

@@ -152,3 +152,18 @@ def other_python() -> str:
 def _runs(python: str, minor: int) -> bool:
     code = f"import sys, venv, ssl; sys.exit(sys.version_info[1] != {minor})"
     return not subprocess.run([python, "-c", code], capture_output=True, check=False).returncode
+
+
+def host_with_common(directory: Path) -> Path:
+    """A project whose `common` can be installed."""
+    package = directory / "src" / "common"
+    package.mkdir(parents=True, exist_ok=True)
+    (package / "__init__.py").touch()
+    (package / "text.py").write_text("SHOUT = 'HOST'\n")
+    (directory / "pyproject.toml").write_text(
+        "[build-system]\nrequires = ['hatchling']\nbuild-backend = 'hatchling.build'\n"
+        "[project]\nname = 'host'\nversion = '1'\n"
+        "[tool.hatch.build]\ndev-mode-dirs = ['src']\n"
+        "[tool.hatch.build.targets.wheel]\npackages = ['src/common']\n"
+    )
+    return directory

@@ -14,11 +14,8 @@ from typing import NamedTuple
 import pytest
 
 from tests.installing import (
-    Builder,
     clean_environment,
     link_needed,
-    make_venv,
-    only_once,
     other_python,
 )
 from tests.support import REPOSITORY
@@ -208,45 +205,6 @@ CASES = [
         for name in HOSTS
     ),
 ]
-
-
-@pytest.fixture(scope="session")
-def venv_of(shared: Path, builder: Builder, wheel: Path) -> Callable[[str, str], Path]:
-    """The environment of that kind, made at first use."""
-
-    def find(kind: str, python: str) -> Path:
-        venv = shared / f"{kind}{'' if python == sys.executable else ' other'}".replace(" ", "-")
-        with only_once(venv) as is_missing:
-            if is_missing:
-                make_venv(venv, python)
-                host = str(host_with_common(shared / "host"))
-                installed = {
-                    "bare": [],
-                    "wheel": [str(wheel)],
-                    "editable": ["-e", str(REPOSITORY)],
-                    "common wheel": [str(wheel), host],
-                    "common editable": [str(wheel), "-e", host],
-                }[kind]
-                if installed:
-                    builder.install(venv, *installed)
-        return venv
-
-    return find
-
-
-def host_with_common(directory: Path) -> Path:
-    """A project whose `common` can be installed."""
-    package = directory / "src" / "common"
-    package.mkdir(parents=True, exist_ok=True)
-    (package / "__init__.py").touch()
-    (package / "text.py").write_text(SHOUTS)
-    (directory / "pyproject.toml").write_text(
-        "[build-system]\nrequires = ['hatchling']\nbuild-backend = 'hatchling.build'\n"
-        "[project]\nname = 'host'\nversion = '1'\n"
-        "[tool.hatch.build]\ndev-mode-dirs = ['src']\n"
-        "[tool.hatch.build.targets.wheel]\npackages = ['src/common']\n"
-    )
-    return directory
 
 
 def make_host(host: Host, directory: Path, venv: Path) -> Path:

@@ -50,19 +50,21 @@ def vendor(directory: str, *, dry_run: bool = False) -> int:
     content = _content()
     new = _Copy(__version__, {name: _digest(data) for name, data in content.items()})
     old = _old(target)
-    if old == new:
-        print(f"{_shown(target)} is a copy of tempkeep {__version__} already")
-        return 0
     what = f"{'update' if old else 'copy'} tempkeep {__version__} to {_shown(target)}"
     if dry_run:
-        print(f"would {what}")
+        print(f"would {what}" if old != new else f"{_shown(target)} is up to date")
         return 0
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with _alone(target.parent):
-            _put(target, content, new)
+            _tidy(target, new)
+            if old != new:
+                _put(target, content, new)
     except OSError as error:
         raise StorageError.of(f"cannot {what}", error) from error
+    if old == new:
+        print(f"{_shown(target)} is a copy of tempkeep {__version__} already")
+        return 0
     print(
         f"updated {_shown(target)} from {old.version} to {__version__}" if old else f"{what}: done"
     )
@@ -151,7 +153,8 @@ def _old(target: Path) -> _Copy | None:
         raise Refused(
             f"{where} is there and no copy that tempkeep made, so nothing was copied; move it away"
         )
-    changes = _changes(target, old)
+    altered, missing = _changes(target, old)
+    changes = altered + [f"{name} is missing" for name in missing]
     if changes:
         more = len(changes) - _SHOWN
         named = ", ".join(plain(change) for change in changes[:_SHOWN])
@@ -173,8 +176,8 @@ def _manifest(target: Path) -> _Copy | None:
     return _Copy(version, digests) if all(isinstance(text, str) for text in texts) else None
 
 
-def _changes(target: Path, old: _Copy) -> list[str]:
-    """What is not as it was copied, named; what Python compiled there is no change."""
+def _changes(target: Path, old: _Copy) -> tuple[list[str], list[str]]:
+    """What is new or not as it was copied, and what is missing; what Python compiled is neither."""
     found = []
     missing = set(old.digests)
     for above, directories, names in os.walk(target, onerror=_fail):
@@ -189,7 +192,7 @@ def _changes(target: Path, old: _Copy) -> list[str]:
             elif name in links or not _is(target / relative, old.digests[relative]):
                 found.append(relative)
             missing.discard(relative)
-    return found + [f"{name} is missing" for name in sorted(missing)]
+    return found, sorted(missing)
 
 
 def _fail(error: OSError) -> None:
@@ -234,11 +237,7 @@ def _alone(directory: Path) -> Iterator[None]:
 
 def _put(target: Path, content: Mapping[str, bytes], new: _Copy) -> None:
     """Have the copy in its place, whole: what was there stays whole until then, and goes after."""
-    aside = target.with_name(f".{target.name}.tempkeep-vendor")
-    for leftover in (aside, _between(aside)):  # of a run that was killed
-        if os.path.lexists(leftover):
-            _demand_unchanged(leftover)
-            _discard(leftover, new)
+    aside = _aside(target)
     for name in content:
         (aside / name).parent.mkdir(parents=True, exist_ok=True)
         (aside / name).write_bytes(content[name])
@@ -258,13 +257,13 @@ def _put(target: Path, content: Mapping[str, bytes], new: _Copy) -> None:
 
 
 def _demand_unchanged(aside: Path) -> None:
-    """Raise `Refused` if what is there is no directory, or a whole copy that was changed."""
+    """Raise `Refused` if what is there is no directory, or a copy in which somebody has written."""
     if not stat.S_ISDIR(os.lstat(aside).st_mode):
         raise Refused(f"{_shown(aside)} is in the way; move it away")
     known = _manifest(aside)
-    changes = _changes(aside, known) if known is not None else []
-    if changes:
-        raise Refused(f"{_shown(aside)} has changed ({plain(changes[0])}); move it away")
+    altered, _ = _changes(aside, known) if known is not None else ([], [])  # it may be half gone
+    if altered:
+        raise Refused(f"{_shown(aside)} has changed ({plain(altered[0])}); move it away")
 
 
 def _discard(aside: Path, new: _Copy) -> None:
@@ -273,7 +272,7 @@ def _discard(aside: Path, new: _Copy) -> None:
     wanted = {MANIFEST, *known.digests}
     for above, _, names in os.walk(aside, topdown=False):
         base = "" if above == str(aside) else f"{os.path.relpath(above, aside)}/"
-        for name in names:
+        for name in sorted(names, key=MANIFEST.__eq__):  # last, as the rest is known by it
             if base + name in wanted or _is_compiled(base + name):
                 os.unlink(os.path.join(above, name))
         try:
@@ -284,6 +283,18 @@ def _discard(aside: Path, new: _Copy) -> None:
             raise Refused(
                 f"{_shown(above)} holds what is no part of a copy; move it away"
             ) from error
+
+
+def _tidy(target: Path, new: _Copy) -> None:
+    """Remove what a run that was killed has left."""
+    for leftover in (_aside(target), _between(_aside(target))):
+        if os.path.lexists(leftover):
+            _demand_unchanged(leftover)
+            _discard(leftover, new)
+
+
+def _aside(target: Path) -> Path:
+    return target.with_name(f".{target.name}.tempkeep-vendor")
 
 
 def _between(aside: Path) -> Path:
