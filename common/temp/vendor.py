@@ -30,6 +30,9 @@ _NAMES: Final = ("temp", "tempkeep")
 
 _NOT_COPIED: Final = frozenset({"__pycache__", MANIFEST}.union(*((n, f"{n}.py") for n in LEFT_OUT)))
 _LINE: Final = "# tempkeep {version}: a copy made, and kept up to date, by `tempkeep vendor`.\n"
+_SURE: Final = {"__init__.py", "store/sweep.py"}
+"""What every copy has, and a package of the host has not."""
+
 _MOST_MANIFEST: Final = 1 << 20
 _SHOWN: Final = 5
 
@@ -170,10 +173,12 @@ def _manifest(target: Path) -> _Copy | None:
     try:
         said = json.loads(_read(target / MANIFEST, _MOST_MANIFEST))
         version, digests = said["version"], said["files"]
-        texts = [version, *digests, *digests.values()]
-    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        texts = [version, *digests, *dict(digests).values()]
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
         return None
-    return _Copy(version, digests) if all(isinstance(text, str) for text in texts) else None
+    if not all(isinstance(text, str) for text in texts) or not digests.keys() >= _SURE:
+        return None
+    return _Copy(version, digests)
 
 
 def _changes(target: Path, old: _Copy) -> tuple[list[str], list[str]]:
