@@ -36,8 +36,8 @@ class CommonTemp:
 
 def _in_later_common(name: str) -> "ModuleSpec | None":
     """Where `name` is in a `common` of the host that came to `sys.path` after ours was imported."""
-    common = sys.modules["common"]
-    if getattr(common.__spec__, "loader_state", None) != _OURS:
+    common = sys.modules.get("common")
+    if common is None or getattr(common.__spec__, "loader_state", None) != _OURS:
         return None
     spec = _find("common")
     if spec is None or spec.submodule_search_locations is None:
@@ -53,10 +53,10 @@ def _in_later_common(name: str) -> "ModuleSpec | None":
 
 def _find(name: str, path: "Sequence[str] | None" = None) -> "ModuleSpec | None":
     for finder in sys.meta_path:
-        if finder is not CommonTemp:
-            found = finder.find_spec(name, path)
-            if found is not None:
-                return found
+        find_spec = getattr(finder, "find_spec", None)
+        found = find_spec(name, path) if find_spec and finder is not CommonTemp else None
+        if found is not None:
+            return found
     return None
 
 

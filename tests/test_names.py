@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -185,3 +186,36 @@ def test_a_module_of_the_host_is_never_taken_for_ours(venv_of: Venv, tmp_path: P
     venv = venv_of("wheel", sys.executable)
     shown = said(venv, "-c", code, cwd=tmp_path, path=host / "src")
     assert shown.splitlines() == ["host", "No module named 'common.temp.manager'"]
+
+
+def test_loaded_again_it_is_still_one_program(venv_of: Venv, tmp_path: Path) -> None:
+    code = (
+        "import importlib, common.temp, tempkeep; importlib.reload(tempkeep)\n"
+        "import common.temp.jobs, tempkeep.jobs; print(common.temp.jobs is tempkeep.jobs)"
+    )
+    assert said(venv_of("wheel", sys.executable), "-c", code, cwd=tmp_path) == "True"
+
+
+JOB = (
+    "import json, pathlib; from {}.schedule.job import job_of\n"
+    "print(json.dumps(job_of(pathlib.Path.cwd(), 60, 'moderate').command))"
+)
+
+
+def test_a_schedule_runs_it_by_the_name_that_no_host_has(venv_of: Venv, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "common.py").write_text("raise SystemExit('not this one')")
+    venv = venv_of("wheel", sys.executable)
+    command = json.loads(said(venv, "-c", JOB.format("tempkeep"), cwd=tmp_path))
+    assert command[1:4] == ["-P", "-m", "tempkeep"]
+    assert "nothing to clean" in said(venv, *command[1:], cwd=tmp_path)
+
+
+def test_a_schedule_runs_a_copy_by_its_own_name(venv_of: Venv, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").touch()
+    copy_to(tmp_path / "libs" / "scratch" / "temp")
+    venv = venv_of("wheel", sys.executable)
+    code = JOB.format("scratch.temp")
+    command = json.loads(said(venv, "-c", code, cwd=tmp_path, path=tmp_path / "libs"))
+    assert "from scratch.temp.__main__ import main" in command[3]
+    assert "nothing to clean" in said(venv, *command[1:], cwd=tmp_path)

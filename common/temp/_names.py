@@ -23,8 +23,10 @@ _others: tuple[str, ...] = ()
 def unite(name: str) -> None:
     """Make the package `name`, which is being imported, the one that was imported first, if any."""
     global _first, _others
+    if name == _first:  # loaded again
+        return
     known = sys.modules.get(_first)
-    if known is None or name == _first:
+    if known is None:
         _first, _others = name, ()
         return
     for module in [module for module in sys.modules if module.startswith(f"{name}.")]:
