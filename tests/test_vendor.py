@@ -277,6 +277,34 @@ def test_a_run_that_is_killed_at_any_instant_leaves_the_old_or_the_new(host: Pat
     assert sorted(os.listdir(copy.parent)) == ["__init__.py", "temp", "text.py"]
 
 
+def test_where_directories_cannot_be_exchanged_at_once_an_update_is_whole_too(host: Path) -> None:
+    if shutil.which("strace") is None:
+        pytest.skip("needs strace")
+    new = content(host / COPY)
+    make_older(host / COPY)
+    trace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=renameat2"]
+    program = [*trace, "-e", "inject=renameat2:error=ENOSYS", *PROGRAM, "vendor", "libs/common"]
+    done = run(program, cwd=host)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert content(host / COPY) == new
+    assert sorted(os.listdir(host / "libs" / "common")) == ["__init__.py", "temp", "text.py"]
+
+
+def test_two_at_once_leave_one_whole_copy(host: Path) -> None:
+    new = content(host / COPY)
+    make_older(host / COPY)
+    environ = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    running = [
+        subprocess.Popen(
+            [*PROGRAM, "vendor", "libs/common"], cwd=host, env=environ, stdout=subprocess.DEVNULL
+        )
+        for _ in range(3)
+    ]
+    assert {process.wait() for process in running} <= {0, 3}
+    assert content(host / COPY) == new
+    assert sorted(os.listdir(host / "libs" / "common")) == ["__init__.py", "temp", "text.py"]
+
+
 # -- the copy itself -------------------------------------------------------------------------------
 
 

@@ -243,21 +243,25 @@ def _alone(directory: Path) -> Iterator[None]:
 def _put(target: Path, content: Mapping[str, bytes], new: _Copy) -> None:
     """Have the copy in its place, whole: what was there stays whole until then, and goes after."""
     aside = _aside(target)
+    os.mkdir(aside)  # never into what somebody has put there
     for name in content:
         (aside / name).parent.mkdir(parents=True, exist_ok=True)
         (aside / name).write_bytes(content[name])
     # Last, so that what has one is complete.
     said = json.dumps({"version": new.version, "files": dict(new.digests)}, indent=1)
     (aside / MANIFEST).write_text(f"{said}\n", encoding="utf-8")
-    if _old(target) is None:
+    old = _old(target)
+    if old is None:
         os.rename(aside, target)  # over an empty directory, too, and over nothing else
         return
     _exchange(aside, target)
     try:
-        _demand_unchanged(aside)
-    except Refused:  # somebody has written there at the very instant
+        is_old = _old(aside) == old
+    except Refused:
+        is_old = False
+    if not is_old:
         _exchange(aside, target)
-        raise
+        raise Refused(f"{_shown(target)} was changed at this instant, and is as it was; try again")
     _discard(aside, new)
 
 
@@ -310,19 +314,24 @@ def _exchange(one: Path, other: Path) -> None:
     """Exchange two directories: on Linux at once, elsewhere so that a kill between leaves one
     aside, whole.
     """
+    number = _exchange_at_once(one, other)
+    if number in (errno.ENOSYS, errno.EINVAL):
+        between = _between(one)
+        os.rename(other, between)
+        os.rename(one, other)
+        os.rename(between, one)
+    elif number:
+        raise OSError(number, os.strerror(number), str(other))
+
+
+def _exchange_at_once(one: Path, other: Path) -> int:
+    """The `errno` of Linux's `renameat2`; 0 if it was done."""
     import ctypes
 
     here, exchange = -100, 2
-    with contextlib.suppress(AttributeError, OSError, TypeError):
+    try:
         call = ctypes.CDLL(None, use_errno=True).renameat2
-        if not call(here, os.fsencode(one), here, os.fsencode(other), exchange):
-            return
-        if ctypes.get_errno() not in (errno.ENOSYS, errno.EINVAL):
-            raise StorageError.of(
-                f"cannot replace {_shown(other)}",
-                OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno())),
-            )
-    between = _between(one)
-    os.rename(other, between)
-    os.rename(one, other)
-    os.rename(between, one)
+    except (AttributeError, OSError, TypeError):
+        return errno.ENOSYS
+    done = call(here, os.fsencode(one), here, os.fsencode(other), exchange)
+    return ctypes.get_errno() if done else 0
