@@ -695,10 +695,10 @@ def test_it_loads_nothing_that_is_not_used(tested: pytest.Pytester) -> None:
     tested.makepyfile(test_it="def test(): pass\n")
     code = (
         "import pytest, sys\npytest.main(['-q', '-p', 'no:hypothesispytest'])\n"
-        "print(sorted(name for name in sys.modules if name.startswith('common.')))"
+        "print(sorted(name for name in sys.modules if name.startswith('tempkeep.')))"
     )
     done = run([sys.executable, "-c", code], cwd=tested.path)
-    assert done.stdout.splitlines()[-1] == "['common.temp', 'common.temp.pytest_plugin']"
+    assert done.stdout.splitlines()[-1] == "['tempkeep._names', 'tempkeep.pytest_plugin']"
     assert not (tested.path / ".tmp").exists()
 
 

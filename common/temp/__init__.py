@@ -1,6 +1,6 @@
 """Scratch directories with an owner, a place, a reason and an end.
 
-Importing this package loads nothing but this file; each public name is loaded at first use.
+Importing this package loads this file and `_names`; each public name is loaded at first use.
 
 PYTEST_DONT_REWRITE: else pytest warns in a process that imported this before it.
 """
@@ -116,3 +116,18 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return sorted(set(globals()) | set(__all__))
+
+
+def _unite() -> None:
+    """Have one program in this process, also where it is imported by two names, or from a copy."""
+    import sys
+
+    names = sys.modules.get("_tempkeep_names")
+    if names is None:
+        from . import _names
+
+        names = sys.modules.setdefault(_names.REGISTRY, _names)
+    names.unite(__name__)
+
+
+_unite()

@@ -656,7 +656,8 @@ def clean_runs(base: Path, settings: Settings, *, dry_run: bool, force: bool) ->
     now = time.time()
     dry_run = dry_run or _says_dry_run(places, force, _FORCE)
     drafts = _drafts(places, None, CleanArguments(), now, sizes=dry_run)
-    return _carry_out(drafts, now, dry_run=dry_run, output="table", face="common.temp.pipeline")
+    face = f"{__name__.rpartition('.')[0]}.pipeline"
+    return _carry_out(drafts, now, dry_run=dry_run, output="table", face=face)
 
 
 class _Draft(NamedTuple):

@@ -14,8 +14,9 @@ def get_temp_dir(name_prefix: str = "temp") -> Path:
     Warns with a `FutureWarning` once for each calling line: a `DeprecationWarning` from a module
     that tasks share would never be shown.
     """
+    package = __name__.rpartition(".")[0]
     warnings.warn(
-        "get_temp_dir() is the legacy helper; call common.temp.get_debug_temp_dir() instead, "
+        f"get_temp_dir() is the legacy helper; call {package}.get_debug_temp_dir() instead, "
         "or let `inv temp-migrate` rewrite the calls",
         FutureWarning,
         stacklevel=2,

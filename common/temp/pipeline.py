@@ -333,7 +333,13 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Clean as the command line says, and exit: 0 done or nothing to do, 1 some run failed, 2 a bad
     argument or setting, 3 refused.
     """
-    from invoke.exceptions import Exit
+    try:
+        from invoke.exceptions import Exit
+    except ModuleNotFoundError as error:
+        from .needs import exit_without
+
+        exit_without(error)
+        raise
 
     from .tasks import _run as run
 

@@ -49,6 +49,13 @@ def _run(command: Callable[[], int]) -> None:
     except BrokenPipeError:
         _let_go_of_stdout()
         raise Exit(code=141) from None  # as a program that SIGPIPE ended: 128 + 13
+    except ModuleNotFoundError as error:
+        from .needs import missing
+
+        said = missing(error)
+        if said is None:
+            raise
+        raise Exit(f"error: {said}", code=2) from error
     except OSError as error:
         _let_go_of_stdout()
         what = f"cannot use {error.filename}" if error.filename else "cannot write"
@@ -445,6 +452,25 @@ def temp_migrate(
             explain=explain,
         )
         return migrate(arguments)
+
+    _run(run)
+
+
+@task(
+    auto_shortflags=False,
+    help={"directory": "Where to: the copy is the directory temp in it, or itself if called so."},
+)
+def vendor(c: Context, directory: str) -> None:
+    """Copy this package into a package of yours, or bring the copy there up to date.
+
+    Says what the copy needs. Ends with 3 if the copy has changed since, or if something else is
+    there.
+    """
+
+    def run() -> int:
+        from .vendor import vendor
+
+        return vendor(directory, dry_run=bool(c.config.run.dry))
 
     _run(run)
 

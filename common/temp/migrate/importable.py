@@ -39,7 +39,8 @@ def why_not(top: str, path: str, data: bytes, tree: ast.Module) -> str:
     for directory in dict.fromkeys([*roots, *_ancestors(top, own)]):
         shadow = _shadow(directory)
         if shadow:
-            return f"{os.path.relpath(shadow, top)} hides the package common.temp; rename it"
+            where = os.path.relpath(shadow, top)
+            return f"{where} hides the package common.temp; import from tempkeep by hand"
     if any(_has_copy(directory) for directory in roots):
         return ""
     project = _project(top, own)
@@ -83,10 +84,9 @@ def _has_copy(directory: str) -> bool:
 
 @cache
 def _shadow(directory: str) -> str:
-    """A module or package `common` in `directory` that has no `temp`; "" if there is none."""
-    module = os.path.join(directory, "common.py")
-    package = os.path.join(directory, "common", "__init__.py")
-    for one in (module, package):
+    """What is called `common` or `common.temp` in `directory` and is not ours; "" if nothing is."""
+    for name in ("common.py", "common/__init__.py", "common/temp.py", "common/temp/__init__.py"):
+        one = os.path.join(directory, *name.split("/"))
         if os.path.isfile(one) and not _has_copy(directory):
             return one
     return ""
