@@ -20,12 +20,14 @@ SAME_ON_ALL = [
     "store",
     "test_asking.py",
     "test_failure_messages.py",
+    "test_hosts.py",
     "test_leaks.py",
     "test_must_hold.py",
     "test_packaging.py",
     "test_pictures.py",
     "test_pytest_plugin.py",
     "test_tasks_clean.py",
+    "test_vendor.py",
 ]
 
 

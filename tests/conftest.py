@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.store import allocation, lease
-from tests.support import make_project
+from common.temp.store import lease, names, place
+from tests.installing import Builder, host_with_common, make_venv, only_once
+from tests.support import REPOSITORY, make_project
 
 FIGURE = "figure"
 
@@ -61,10 +62,58 @@ def own_system_temp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     directory.mkdir(mode=0o700)
     monkeypatch.setenv("TMPDIR", str(directory))
     monkeypatch.setattr(tempfile, "tempdir", None)
-    allocation._roots.clear()
+    # Nor may one see what those who run the tests, or other tests, have.
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr(place, "_home_of_user", lambda: "")
+    monkeypatch.setattr(place, "_has_warned", False)
+    monkeypatch.setattr(names, "_newest", 0)
+    place._roots.clear()
     yield directory
     # As at the end of a process: else every test leaves an owner file open for those after it.
     lease._close_all()
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory that all workers of pytest-xdist share."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+
+
+@pytest.fixture(scope="session")
+def builder(shared: Path) -> Builder:
+    """What builds and installs with hatchling."""
+    return Builder(shared)
+
+
+@pytest.fixture(scope="session")
+def wheel(builder: Builder) -> Path:
+    """The wheel of this repository: one for the whole run."""
+    return builder.build(REPOSITORY)
+
+
+@pytest.fixture(scope="session")
+def venv_of(shared: Path, builder: Builder, wheel: Path) -> Callable[[str, str], Path]:
+    """The environment of that kind, made at first use."""
+
+    def find(kind: str, python: str) -> Path:
+        venv = shared / f"{kind}{'' if python == sys.executable else ' other'}".replace(" ", "-")
+        with only_once(venv) as is_missing:
+            if is_missing:
+                make_venv(venv, python)
+                host = str(host_with_common(shared / "host"))
+                installed = {
+                    "bare": [],
+                    "wheel": [str(wheel)],
+                    "editable": ["-e", str(REPOSITORY)],
+                    "common wheel": [str(wheel), host],
+                    "common editable": [str(wheel), "-e", host],
+                }[kind]
+                if installed:
+                    builder.install(venv, *installed)
+        return venv
+
+    return find
 
 
 @pytest.fixture
@@ -85,7 +134,8 @@ def root(project: Path) -> Path:
 def tested(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     """A project of its own to run pytest in, which loads the plugin as a new process would."""
     # And so after coverage has begun, as it has not when this very run loads it.
-    monkeypatch.delitem(sys.modules, "common.temp.pytest_plugin", raising=False)
+    for name in ("common.temp", "tempkeep"):
+        monkeypatch.delitem(sys.modules, f"{name}.pytest_plugin", raising=False)
     monkeypatch.delenv("PYTEST_KEEP_TEMPS", raising=False)
     monkeypatch.delenv("HOME")  # which pytester sets to this directory; home is no project
     # What is loaded for a run is forgotten after it, and that one takes a while to load.

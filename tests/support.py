@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,11 @@ from invoke.program import Program
 from common.temp.core.entry import Entry
 from common.temp.core.plan import Report
 from common.temp.core.retention import Policy
+from common.temp.store.allocation import allocate
 from common.temp.store.scan import scan
 from common.temp.store.sweep import execute, prepare
 from common.temp.tasks import ns
+from common.temp.until import until_exit
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 NOW = 1_700_000_000.0
@@ -232,11 +234,18 @@ def as_plain_user(*arguments: str, cwd: Path, **more: str) -> subprocess.Complet
     return run(command, cwd=cwd, **more)
 
 
+def working_in(root: Path, label: str = "x") -> AbstractContextManager[Path]:
+    """A new directory in `root`, of this process, which is gone when the block ends."""
+    return until_exit(str(root), lambda: allocate(str(root), "work", label))
+
+
 @contextmanager
 def mounted(directory: Path, options: str) -> Iterator[Path]:
     """A tmpfs of one's own at `directory`; skips where we may not mount."""
     directory.mkdir(parents=True, exist_ok=True)
-    done = run(["mount", "-t", "tmpfs", "-o", options, "none", str(directory)], cwd=directory)
+    done = run(
+        ["mount", "-t", "tmpfs", "-o", f"mode=755,{options}", "none", str(directory)], cwd=directory
+    )
     if done.returncode:
         pytest.skip(f"cannot mount a tmpfs: {done.stderr.strip()}")
     try:

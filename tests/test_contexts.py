@@ -16,6 +16,7 @@ from common.temp import (
     pytest_temp_dirs,
     temp_working_dir,
 )
+from common.temp.store.project import user_root
 from tests.support import listing, run
 
 
@@ -37,12 +38,17 @@ def test_a_directory_is_made_where_its_category_says(
     assert list(path.iterdir()) == []
 
 
-def test_a_working_directory_is_in_the_project_and_gone_after(project: Path) -> None:
+def test_a_working_directory_is_in_the_system_s_temporary_one_and_gone_after(
+    project: Path,
+) -> None:
     with temp_working_dir("resize") as path:
         (path / "file").write_text("x")
-        assert path.parent == project / ".tmp" / "work"
+        assert path.parent == user_root() / "work"
+        assert path.name.startswith("resize_")
+        assert path.stat().st_mode & 0o777 == 0o700
         assert Path.cwd() == project
     assert not path.exists()
+    assert not (project / ".tmp").exists()
 
 
 def test_a_working_directory_is_gone_when_the_block_raises(project: Path) -> None:
@@ -80,7 +86,7 @@ def test_siblings_have_exactly_these_names(
         assert [directory.name for directory in directories] == names
         assert all(directory.is_dir() for directory in directories)
         assert len({directory.parent for directory in directories}) <= 1
-        assert all(directory.is_relative_to(project / ".tmp" / "test") for directory in directories)
+        assert all(directory.is_relative_to(user_root() / "test") for directory in directories)
 
 
 def test_siblings_are_gone_after_the_block(project: Path) -> None:
@@ -91,7 +97,7 @@ def test_siblings_are_gone_after_the_block(project: Path) -> None:
 
 def test_the_entry_of_siblings_bears_the_name_of_the_test(project: Path) -> None:
     with pytest_temp_dirs() as directories:
-        assert directories[0].parent.name.startswith("test_the_entry_of_siblings_bears")
+        assert directories[0].parent.name.startswith("test_the_entry_of_siblings_bears_")
 
 
 def test_outside_a_test_the_entry_of_siblings_is_called_test(
@@ -109,6 +115,7 @@ def test_siblings_stay_where_asked_and_say_where(
     with pytest_temp_dirs() as directories:
         pass
     assert directories[0].is_dir()
+    assert directories[0].is_relative_to(project / ".tmp" / "test")
     assert str(directories[0].parent) in capsys.readouterr().out
 
 
@@ -139,17 +146,6 @@ def test_a_root_that_is_a_file_says_so(project: Path) -> None:
     with pytest.raises(StorageError, match="is not a directory; move it away"):
         get_debug_temp_dir()
     assert (project / ".tmp").read_text() == "mine"
-
-
-def test_a_working_directory_that_is_gone_says_so(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    gone = project / "gone"
-    gone.mkdir()
-    monkeypatch.chdir(gone)
-    gone.rmdir()
-    with pytest.raises(StorageError, match="the working directory is gone"):
-        get_debug_temp_dir()
 
 
 def test_pasted_examples_need_nothing_but_the_package(project: Path) -> None:

@@ -484,6 +484,19 @@ def test_a_job_that_cannot_be_released_is_logged_and_goes_later(
     assert len(warnings()) == 1
 
 
+def test_what_cannot_go_is_logged_in_one_harmless_line_whatever_its_name(
+    storage: StorageRoot, warnings: Callable[[], list[str]]
+) -> None:
+    job = storage.allocate_job("a")
+    odd = job.root / "\x1b[31m\r\n\u202eodd"
+    odd.write_text("x")
+    with immutable(odd):
+        storage.release_job("a")
+        storage.cleanup_all()
+    assert len(warnings()) == 2
+    assert all(line.isprintable() and "\\x1b[31m\\r\\n\\u202eodd" in line for line in warnings())
+
+
 def test_a_sweep_of_another_process_retries_as_well(tmp_path: Path, storage: StorageRoot) -> None:
     job = storage.allocate_job("a")
     job.csv_path.write_text("x")

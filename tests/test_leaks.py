@@ -48,7 +48,7 @@ def leaves(
         ("get_cache_temp_dir('a', 'own')", ".tmp/own/a_*, made at test_it.py:7 in test_it"),
         (
             "HELD.append(pytest_temp_dirs()); HELD[0].__enter__()",
-            ".tmp/test/test_it_*, made at test_it.py:7 in test_it",
+            "/test/test_it_*, made at test_it.py:7 in test_it",
         ),
         ("os.makedirs('.tmp/old_1600000000/in')", ".tmp/old_1600000000, made at test_it.py:7 in"),
         ("os.mkdir('.tmp'); Path('.tmp/a.txt').write_text('')", ".tmp/a.txt, made at test_it.py:7"),
@@ -412,3 +412,9 @@ def test_a_directory_is_made_whatever_happens_to_the_one_who_listens(tmp_path: P
     finally:
         watch.close()
     assert (tmp_path / "made").is_dir()
+
+
+def test_the_name_of_what_was_left_does_not_act_on_the_terminal(tested: pytest.Pytester) -> None:
+    said = leaves(tested, 'tempfile.mkdtemp("\\x1b[31m\\u202e")')
+    assert "\\x1b[31m\\u202e, made " in said
+    assert not {"\x1b", "\u202e"} & set(said)

@@ -223,6 +223,7 @@ def test_a_symlink_in_an_entry_or_in_its_place_goes_and_its_target_stays(
 def test_a_root_that_is_a_symlink_to_a_directory_of_the_same_user_works(project: Path) -> None:
     elsewhere = project.parent / "big-disk"
     make_entry(elsewhere, "debug/demo_1696348800")
+    (elsewhere / ".tempkeep").mkdir()
     (project / ".tmp").symlink_to(elsewhere)
     assert [item["path"] for item in status(project)["entries"]] == ["debug/demo_1696348800"]
     assert inv("temp-clean", cwd=project).returncode == 0

@@ -56,7 +56,8 @@ def config(call: Run, tmp_path_factory: pytest.TempPathFactory) -> str:
     for name in ("pyproject.toml", "README.md", "LICENSE", HOOKS):
         shutil.copy2(REPOSITORY / name, clone)
     ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(REPOSITORY / "common", clone / "common", ignore=ignored)
+    for name in ("common", "installed"):
+        shutil.copytree(REPOSITORY / name, clone / name, ignore=ignored, symlinks=True)
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "x"]):
         assert call("git", *command, cwd=clone).returncode == 0
     revision = call("git", "rev-parse", "HEAD", cwd=clone).stdout.strip()

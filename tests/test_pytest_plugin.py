@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import re
 import subprocess
@@ -206,6 +207,51 @@ def test_the_directories_of_pytest_are_as_before(tested: pytest.Pytester) -> Non
     """
     runs(tested, code, "--temp-leaks=error", "--basetemp=mine", passed=1)
     assert (tested.path / "mine" / "test_both0" / "file").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "entry"),
+    [
+        (("--basetemp=.tmp/test/x",), "test/x"),
+        (("--basetemp=.tmp/x/y",), "x"),
+        (("--basetemp=link/x",), "x"),
+        (("--basetemp=.tmp/test/x", "-n1"), "test/x"),
+        ((), None),
+    ],
+)
+def test_pytest_in_scratch_is_in_use_while_it_runs(
+    tested: pytest.Pytester, arguments: tuple[str, ...], entry: str | None
+) -> None:
+    root = tested.path / ".tmp"
+    for made in ("test", "x"):
+        (root / made).mkdir(parents=True)
+    (tested.path / "link").symlink_to(".tmp")
+    temporary = {}
+    if entry is None:
+        temporary["PYTEST_DEBUG_TEMPROOT"] = ".tmp"
+        entry = f"pytest-of-{getpass.getuser()}"
+    code = f"""
+    from pathlib import Path
+    from common.temp.core.retention import Policy
+    from common.temp.store.sweep import execute, prepare
+
+    def test_it(tmp_path):
+        assert Path({str(root)!r}) in tmp_path.resolve().parents
+        (tmp_path / "file").write_text("x")
+        plan = prepare(Path({str(root)!r}), Policy(max_age=0), 2e9)
+        assert [kept.entry.path for kept in plan.kept] == [{entry!r}]
+        assert [kept.reason.rule for kept in plan.kept] == ["in use"]
+        assert [kept.entry.use.how for kept in plan.kept] == ["owner"]
+    """
+    test = str(tested.makepyfile(code))
+    done = run([sys.executable, "-m", "pytest", *arguments, test], cwd=tested.path, **temporary)
+    assert done.returncode == 0, done.stdout
+    assert [one.path for one in scanned(root).values() if one.use is not None] == []
+
+
+def test_pytest_elsewhere_has_no_lease(tested: pytest.Pytester) -> None:
+    runs(tested, "def test_it(tmp_path): pass", "--basetemp=mine", passed=1)
+    assert not (tested.path / ".tmp").exists()
 
 
 # -- where it is ----------------------------------------------------------------------------------
@@ -649,10 +695,10 @@ def test_it_loads_nothing_that_is_not_used(tested: pytest.Pytester) -> None:
     tested.makepyfile(test_it="def test(): pass\n")
     code = (
         "import pytest, sys\npytest.main(['-q', '-p', 'no:hypothesispytest'])\n"
-        "print(sorted(name for name in sys.modules if name.startswith('common.')))"
+        "print(sorted(name for name in sys.modules if name.startswith('tempkeep.')))"
     )
     done = run([sys.executable, "-c", code], cwd=tested.path)
-    assert done.stdout.splitlines()[-1] == "['common.temp', 'common.temp.pytest_plugin']"
+    assert done.stdout.splitlines()[-1] == "['tempkeep._names', 'tempkeep.pytest_plugin']"
     assert not (tested.path / ".tmp").exists()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.support import (
     make_entry,
     make_project,
     process,
+    run,
     status,
     tempkeep,
 )
@@ -89,6 +91,20 @@ def test_what_is_configured_to_be_excluded_stays(project: Path, capsys: Printed)
     assert "kept gold_1696348800: excluded: matches gold*" in capsys.readouterr().out
 
 
+@pytest.mark.skipif(not shutil.which("git"), reason="needs git")
+def test_what_git_tracks_does_not_move(project: Path, capsys: Printed) -> None:
+    for name in ("tracked_1696348800", "other_1696348800"):
+        make_entry(project / ".tmp", name)
+    for command in (("init", "-q"), ("add", "-f", ".tmp/tracked_1696348800")):
+        assert run(["git", *command], cwd=project).returncode == 0
+
+    assert tempkeep("temp-adopt") == 0
+
+    assert "kept tracked_1696348800: tracked: git tracks .tmp/" in capsys.readouterr().out
+    assert (project / ".tmp" / "tracked_1696348800" / "file0.txt").exists()
+    assert (project / ".tmp" / "uncategorized" / "other_1696348800").is_dir()
+
+
 def test_nothing_to_adopt_is_one_line_and_makes_nothing(project: Path, capsys: Printed) -> None:
     before = listing(project)
 
@@ -132,9 +148,11 @@ def test_an_old_root_that_is_a_symlink_is_not_followed(
     make_entry(tmp_path, "elsewhere/old_1696348800")
     (project / ".temp").symlink_to(tmp_path / "elsewhere")
 
-    assert tempkeep("temp-adopt") == 0
+    assert tempkeep("temp-adopt") == 3
 
-    assert "old_1696348800" not in capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert "old_1696348800" not in out
+    assert f"{project}/.temp is a symlink to {tmp_path}/elsewhere, which is neither empty" in err
 
 
 def test_all_projects_are_adopted_and_the_empty_ones_counted(tmp_path: Path) -> None:

@@ -276,6 +276,7 @@ def test_configured_roots_count_too(tmp_path: Path) -> None:
 
 def test_a_root_that_is_two_projects_counts_once(tmp_path: Path) -> None:
     monorepo = _monorepo(tmp_path)
+    (monorepo / "projects" / "a" / ".tmp" / ".tempkeep").mkdir(exist_ok=True)
     (make_project(monorepo / "projects" / "c") / ".tmp").symlink_to("../a/.tmp")
     done = inv("temp-check", "--max-entries", "2", "--all-projects", cwd=monorepo)
     assert done.returncode == 0, done.stdout

@@ -10,7 +10,7 @@ import pytest
 
 from common.temp.core.layout import JOBS
 from common.temp.store.allocation import allocate_named, make_root
-from tests.support import inv, listing, make_entry, make_project
+from tests.support import inv, listing, make_entry, make_project, tempkeep
 
 RUN = "pipeline_artifacts_20250917_013040"
 
@@ -63,11 +63,69 @@ def test_a_directory_that_is_no_root_yet_counts_as_one_of_runs(tmp_path: Path) -
             assert (directory / "precious" / "file0.txt").exists()
 
 
-def test_one_that_is_missing_is_no_error(tmp_path: Path) -> None:
-    project = project_with(tmp_path, '["nowhere"]')
-    assert statuses(project)["project/nowhere"] == []
-    assert inv("temp-clean", "--yes", cwd=project).returncode == 0
-    assert not (project / "nowhere").exists()
+def test_one_that_is_not_there_yet_is_no_error_and_said_to_be_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in a fresh clone: nothing of that name, or of one like it, is there."""
+    project = project_with(tmp_path, '["var/jobs", "runs", "runs2"]')
+    for other in ("src", "runs1", "runs"):
+        (project / other).mkdir()
+    monkeypatch.chdir(project)
+    for command in (("temp-status",), ("temp-clean", "--yes"), ("temp-check", "--max-size", "1GB")):
+        assert tempkeep(*command) == 0, command
+    said = capsys.readouterr().out
+    assert f"project/var/jobs ({project}/var/jobs, which does not exist yet)" in said
+    assert not (project / "var").exists()
+
+
+@pytest.mark.parametrize(
+    ("root", "meant"),
+    [
+        ("artifcats", "artifacts"),
+        ("Artefacts", "artifacts"),
+        ("vra/jobs", "var/jobs"),
+        ("var/jbos", "var/jobs"),
+    ],
+)
+def test_one_that_is_misspelt_is_an_error_of_the_configuration(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    root: str,
+    meant: str,
+) -> None:
+    project = project_with(tmp_path, f'["{root}"]')
+    make_entry(project / ".tmp", "debug/x")
+    for name in ("artifacts", "var/jobs"):
+        make_entry(project / name, RUN)
+    monkeypatch.chdir(project)
+    for command in (
+        ("temp-status",),
+        ("temp-clean", "--yes"),
+        ("temp-clean", "--all-projects", "--yes"),
+        ("temp-check", "--max-size", "1GB"),
+        ("temp-schedule", "--every", "1d", "--strategy", "moderate", "--as", "cron", "--print"),
+        ("clean",),
+    ):
+        assert tempkeep(*command) == 2, command
+        assert capsys.readouterr().err == (
+            f"error: {project}: roots: {project}/{root} does not exist; did you mean "
+            f"{project}/{meant}? Correct it, or make the directory (mkdir -p {project}/{root})\n"
+        )
+    assert (project / ".tmp" / "debug" / "x").is_dir()
+    (project / root).mkdir(parents=True)
+    assert tempkeep("temp-clean", "--yes") == 0
+
+
+def test_one_outside_of_the_project_whose_parent_is_missing_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = project_with(tmp_path, f'["{tmp_path}/disk/jobs"]')
+    monkeypatch.chdir(project)
+    assert tempkeep("temp-clean", "--yes") == 2
+    assert f"nor does {tmp_path}/disk; correct it, mount what belongs" in capsys.readouterr().err
+    (tmp_path / "disk").mkdir()
+    assert tempkeep("temp-clean", "--yes") == 0
 
 
 def test_those_of_the_monorepo_are_not_those_of_its_projects(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Scratch directories with an owner, a place, a reason and an end.
 
-Importing this package loads nothing but this file; each public name is loaded at first use.
+Importing this package loads this file and `_names`; each public name is loaded at first use.
 
 PYTEST_DONT_REWRITE: else pytest warns in a process that imported this before it.
 """
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         temp_working_dir,
     )
     from .errors import InvalidName, InvalidSettings, Refused, StorageError, TempError
+    from .holding import hold, lease_fds
     from .jobs import JobStorage, StorageRoot
     from .legacy import get_temp_dir
     from .manager import TempManager
@@ -49,6 +50,8 @@ _HOMES = {
     "Refused": "errors",
     "StorageError": "errors",
     "TempError": "errors",
+    "hold": "holding",
+    "lease_fds": "holding",
     "JobStorage": "jobs",
     "StorageRoot": "jobs",
     "get_temp_dir": "legacy",
@@ -88,6 +91,8 @@ __all__ = [
     "get_cache_temp_dir",
     "get_debug_temp_dir",
     "get_temp_dir",
+    "hold",
+    "lease_fds",
     "pin",
     "pipeline_run",
     "pytest_temp_dirs",
@@ -111,3 +116,18 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return sorted(set(globals()) | set(__all__))
+
+
+def _unite() -> None:
+    """Have one program in this process, also where it is imported by two names, or from a copy."""
+    import sys
+
+    names = sys.modules.get("_tempkeep_names")
+    if names is None:
+        from . import _names
+
+        names = sys.modules.setdefault(_names.REGISTRY, _names)
+    names.unite(__name__)
+
+
+_unite()

@@ -1,14 +1,24 @@
-"""The program `tempkeep`: the same tasks, where there is no `tasks.py`."""
+"""The program `tempkeep`: the same tasks, where there is no `tasks.py`, and `vendor`."""
 
 from __future__ import annotations
 
-from invoke.program import Program
+from . import __version__, needs
 
-from . import __version__
-from .tasks import ns
+try:
+    from invoke.collection import Collection
+    from invoke.program import Program
+except ModuleNotFoundError as error:
+    needs.exit_without(error)
+    raise
+
+from .tasks import ns, vendor
 
 program = Program(
-    version=__version__, namespace=ns, name="tempkeep", binary="tempkeep", binary_names=["tempkeep"]
+    version=__version__,
+    namespace=Collection(*ns.tasks.values(), vendor),
+    name="tempkeep",
+    binary="tempkeep",
+    binary_names=["tempkeep"],
 )
 
 

@@ -52,11 +52,15 @@ class Dialogue:
             raise Refused("nothing was cleaned, for nobody answered; --yes asks nothing")
         return answer.strip()
 
-    def confirm(self, steps: Sequence[Step]) -> None:
-        """Ask whether all of them shall go. Raises `Refused` for a no."""
+    def confirm(self, steps: Sequence[Step], linked: Sequence[str] = ()) -> None:
+        """Ask whether all of them shall go. Raises `Refused` for a no.
+
+        The roots of them that are `linked` are named, with where they lead.
+        """
         size = spell_size(sum(step.entry.size for step in steps))
         verb = _VERBS[steps[0].disposal]
-        if not _is_yes(self.ask(f"{verb} {counted(len(steps))}, {size}? [y/N]")):
+        where = f" in {plain(', '.join(linked))}" if linked else ""
+        if not _is_yes(self.ask(f"{verb} {counted(len(steps))}, {size}{where}? [y/N]")):
             raise Refused("nothing was cleaned")
 
     def choose(self, steps: Sequence[Step], places: Sequence[str]) -> set[int]:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .core.layout import TEST, check_label, check_name
 from .errors import InvalidName, StorageError
-from .store.allocation import allocate, project_root
-
-if TYPE_CHECKING:
-    import logging
+from .manager import TempManager
+from .store.allocation import allocate_private
+from .store.base import auto_root
+from .until import until_exit
 
 _TEST_NAMES = ("source", "target", "working", "output", "backup")
 _TEST_LABEL_BYTES = 80
@@ -21,31 +20,32 @@ _TEST_LABEL_BYTES = 80
 
 def get_debug_temp_dir(name_prefix: str = "debug", category: str = "debug") -> Path:
     """The absolute path of a new directory for debug output; it stays until a clean-up."""
-    return Path(allocate(project_root(), category, name_prefix))
+    return TempManager.create_persistent_dir(name_prefix, category)
 
 
 def get_cache_temp_dir(name_prefix: str = "cache", category: str = "cache") -> Path:
     """The absolute path of a new directory for a cache; it stays until a clean-up."""
-    return Path(allocate(project_root(), category, name_prefix))
+    return TempManager.create_persistent_dir(name_prefix, category)
 
 
 def temp_working_dir(name_prefix: str = "work") -> AbstractContextManager[Path]:
-    """A context manager: a new directory in the project's root under `work`, gone on exit.
+    """A context manager: a new directory in the system's temporary directory, gone on exit.
 
-    The working directory of the process stays what it is. Raises `InvalidName`, `Refused` or
-    `StorageError` on entering.
+    It is as that of `TempManager.auto_cleanup_dir`, under `work`. The working directory of the
+    process stays what it is. Raises `InvalidName`, `Refused` or `StorageError` on entering.
     """
-    root = project_root()
-    return until_exit(root, lambda: allocate(root, "work", name_prefix))
+    root = str(auto_root(TempManager.AUTO_CLEANUP_BASE))
+    return until_exit(root, lambda: allocate_private(root, "work", name_prefix))
 
 
 class pytest_temp_dirs(AbstractContextManager[list[Path]]):  # noqa: N801 - called like a function
     """A context manager: empty sibling directories with exactly the given names, gone on exit.
 
     Without `names`, `num_dirs` of source, target, working, output, backup, temp_5, temp_6 …; with
-    them, `num_dirs` is not looked at. They are in an entry under `test` that bears the test's name.
-    With `PYTEST_KEEP_TEMPS=1` they stay, and a line says where. Raises `InvalidName` or
-    `StorageError` before anything is made.
+    them, `num_dirs` is not looked at. They are in an entry under `test` that bears the test's name,
+    in the system's temporary directory as that of `TempManager.auto_cleanup_dir`. With
+    `PYTEST_KEEP_TEMPS=1` it is in the project's root and stays, and a line says where. Raises
+    `InvalidName`, `Refused` or `StorageError` before anything is made.
 
     A class, since pytest takes any function called `pytest_…` in a conftest.py for a hook.
     """
@@ -55,13 +55,16 @@ class pytest_temp_dirs(AbstractContextManager[list[Path]]):  # noqa: N801 - call
         self._until_exit = ExitStack()
 
     def __enter__(self) -> list[Path]:
-        root = project_root()
+        label = _test_label()
         with ExitStack() as stack:
             if os.environ.get("PYTEST_KEEP_TEMPS") == "1":
-                entry = Path(_allocate_test(root))
+                entry = TempManager.create_persistent_dir(label, TEST)
                 stack.callback(print, f"PYTEST_KEEP_TEMPS=1: {entry}")
             else:
-                entry = stack.enter_context(until_exit(root, lambda: _allocate_test(root)))
+                root = str(auto_root(TempManager.AUTO_CLEANUP_BASE))
+                entry = stack.enter_context(
+                    until_exit(root, lambda: allocate_private(root, TEST, label))
+                )
             directories = [entry / name for name in self._names]
             for directory in directories:
                 try:
@@ -73,35 +76,6 @@ class pytest_temp_dirs(AbstractContextManager[list[Path]]):  # noqa: N801 - call
 
     def __exit__(self, *raised: object) -> None:
         self._until_exit.close()
-
-
-def _allocate_test(root: str) -> str:
-    return allocate(root, TEST, _test_label())
-
-
-@contextmanager
-def until_exit(root: str, make: Callable[[], str]) -> Iterator[Path]:
-    """Yield the path that `make` made in `root`, and remove its entry when the block ends.
-
-    What cannot be removed is logged as a warning and left to the next sweep: the error of a block
-    is worth more than one of ours.
-    """
-    from .store.sweep import discard
-
-    path = make()
-    try:
-        yield Path(path)
-    finally:
-        category, name = path[len(root) + 1 :].split("/")[:2]
-        problem = discard(root, f"{category}/{name}")
-        if problem:
-            _log().warning("cannot remove %s: %s", path, problem)
-
-
-def _log() -> logging.Logger:
-    import logging  # which most programs that make a directory do without
-
-    return logging.getLogger(__name__)
 
 
 def sibling_names(num_dirs: int, names: Sequence[str] | None) -> list[str]:

@@ -125,7 +125,9 @@ class StorageRoot(Generic[Job]):
         with _turn(path):
             problem = self._discard(job_id)
         if problem:
-            _log.warning("cannot release %s: %s", path, problem)
+            from .report.text import plain
+
+            _log.warning("cannot release %s: %s", plain(str(path)), plain(problem))
 
     def cleanup_all(self) -> int:
         """Delete every job's directory that no other process uses; how many went.
@@ -135,7 +137,7 @@ class StorageRoot(Generic[Job]):
         """
         from .core.retention import Policy
 
-        return self._clean(Policy(everything=True))
+        return self._clean(Policy(everything=True, spare_work=False))
 
     def recover(self) -> int:
         """Delete the directories that dead processes left, for a service to begin with; how many.
@@ -181,6 +183,7 @@ class StorageRoot(Generic[Job]):
         return ""
 
     def _clean(self, policy: Policy) -> int:
+        from .report.text import plain
         from .store.sweep import execute
 
         try:
@@ -192,10 +195,11 @@ class StorageRoot(Generic[Job]):
         for outcome in report.outcomes:
             if outcome.status == "failed":
                 path = self._root / outcome.step.entry.path
-                _log.warning("cannot delete %s: %s", path, outcome.detail)
+                _log.warning("cannot delete %s: %s", plain(str(path)), plain(outcome.detail))
         for problem in report.problems:
             if problem.blocking and problem.path not in gone:
-                _log.warning("cannot clean %s: %s", self._root / problem.path, problem.what)
+                where = plain(str(self._root / problem.path))
+                _log.warning("cannot clean %s: %s", where, plain(problem.what))
         return len(gone)
 
     def _plan(self, policy: Policy) -> Plan:

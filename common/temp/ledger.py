@@ -19,6 +19,7 @@ from .core.plan import Report, Step
 from .core.retention import Policy
 from .core.units import HOUR, read_number
 from .errors import InvalidName, InvalidSettings, Refused, TempError
+from .report.text import plain
 from .store import at
 from .store.allocation import adopt, make_root
 from .store.lease import own, release
@@ -363,11 +364,12 @@ class Ledger:
         for outcome in report.outcomes:
             if outcome.status == "failed":
                 path = os.path.join(self._root, outcome.step.entry.path)
-                _log.warning("cannot delete %s: %s", path, outcome.detail)
+                _log.warning("cannot delete %s: %s", plain(str(path)), plain(outcome.detail))
         for problem in report.problems:
             if problem.blocking:
                 path = os.path.join(self._root, problem.path)
-                _log.warning("cannot look at all of %s: %s", path, problem.what)
+                where = plain(str(path))
+                _log.warning("cannot look at all of %s: %s", where, plain(problem.what))
         return report
 
     def _spares(self, remover: NamedRemover, path: str) -> bool:
@@ -500,7 +502,7 @@ def _size_of(path: str) -> int:
 def tell(path: str | Path, outcome: NamedOutcome) -> None:
     """Log why it was not deleted, if it was not."""
     if outcome.status in ("skipped", "failed"):
-        _log.warning("cannot delete %s: %s", path, outcome.detail)
+        _log.warning("cannot delete %s: %s", plain(str(path)), plain(outcome.detail))
 
 
 _managers: weakref.WeakSet[Ledger] = weakref.WeakSet()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
-from .store.allocation import allocate, project_root
+from .manager import TempManager
 
 
 def get_temp_dir(name_prefix: str = "temp") -> Path:
@@ -14,10 +14,11 @@ def get_temp_dir(name_prefix: str = "temp") -> Path:
     Warns with a `FutureWarning` once for each calling line: a `DeprecationWarning` from a module
     that tasks share would never be shown.
     """
+    package = __name__.rpartition(".")[0]
     warnings.warn(
-        "get_temp_dir() is the legacy helper; call common.temp.get_debug_temp_dir() instead, "
+        f"get_temp_dir() is the legacy helper; call {package}.get_debug_temp_dir() instead, "
         "or let `inv temp-migrate` rewrite the calls",
         FutureWarning,
         stacklevel=2,
     )
-    return Path(allocate(project_root(), None, name_prefix))
+    return TempManager.create_persistent_dir(name_prefix)

@@ -6,30 +6,53 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import ClassVar
 
-from .contexts import until_exit
 from .core.layout import AUTO
-from .store.allocation import allocate, allocate_file, project_root
-from .store.project import ROOT_NAME, user_root
+from .store.allocation import allocate, allocate_file, allocate_private, allocate_private_file
+from .store.base import Base, auto_root, is_root, make_base, persistent_base
+from .store.place import project_root
+from .store.project import ROOT_NAME, system_temp
+from .until import until_exit
+
+
+class _SystemTemp:
+    """The system's temporary directory, asked for when it is read."""
+
+    def __get__(self, instance: object, owner: type) -> Path:
+        return system_temp()
 
 
 class TempManager:
-    """Makes scratch in the project's root, lists it and cleans it; all by class methods."""
+    """Makes scratch in the project's root, lists it and cleans it; all by class methods.
 
-    PERSISTENT_BASE: ClassVar[str] = ROOT_NAME
+    `PERSISTENT_BASE`, set on this class or on a subclass, is another root: a path, relative to the
+    project. It must be new or empty when it is first used, since a clean takes all that lies in
+    it. `AUTO_CLEANUP_BASE` is the directory in which what cleans itself up has a place for each
+    user; what a killed process leaves in another than the default goes with
+    `clean_persistent_temps`.
+    """
+
+    PERSISTENT_BASE: ClassVar[str | Path] = ROOT_NAME
+    AUTO_CLEANUP_BASE: ClassVar[str | Path] = _SystemTemp()  # type: ignore[assignment]
 
     @classmethod
     def get_project_temp_base(cls) -> Path:
-        """The absolute path of the project's root, whether it exists or not."""
-        return Path(project_root())
+        """The absolute path of the root, whether it exists or not.
+
+        Raises `InvalidSettings` if `PERSISTENT_BASE` cannot be one.
+        """
+        if cls.PERSISTENT_BASE == ROOT_NAME:
+            return Path(project_root())
+        return cls._base().root
 
     @classmethod
     def create_persistent_dir(cls, name_prefix: str = "temp", category: str | None = None) -> Path:
         """The absolute path of a new directory `<root>/<category>/<name_prefix>_<epoch>`.
 
         It stays until a clean-up takes it, and is in use while this process lives. Without a
-        category it is `uncategorized`. Raises `InvalidName`, `Refused` or `StorageError`.
+        category it is `uncategorized`. Raises `InvalidName`, `InvalidSettings`, `Refused` or
+        `StorageError`.
         """
-        return Path(allocate(project_root(), category, name_prefix))
+        return Path(allocate(cls._made_root(), category, name_prefix))
 
     @classmethod
     def create_persistent_file(
@@ -37,44 +60,64 @@ class TempManager:
     ) -> Path:
         """The absolute path of a new, empty file `<name_prefix>_<epoch><suffix>` in its own entry.
 
-        Raises `InvalidName`, `Refused` or `StorageError`.
+        Raises `InvalidName`, `InvalidSettings`, `Refused` or `StorageError`.
         """
-        return Path(allocate_file(project_root(), category, name_prefix, suffix))
+        return Path(allocate_file(cls._made_root(), category, name_prefix, suffix))
 
     @classmethod
     def auto_cleanup_dir(cls, name_prefix: str = "temp") -> AbstractContextManager[Path]:
         """A context manager: a new directory in the system's temporary directory, gone on exit.
 
-        Only this user can look inside. If the process is killed, the next sweep cleans it. A child
-        forked inside the block does not clean it.
+        Only this user can look inside. Of the name 32 bytes are kept, so that sockets fit into the
+        path. If the process is killed, the next sweep cleans it. A child forked inside the block
+        does not clean it.
         """
-        root = str(user_root())
-        return until_exit(root, lambda: allocate(root, AUTO, name_prefix))
+        root = str(auto_root(cls.AUTO_CLEANUP_BASE))
+        return until_exit(root, lambda: allocate_private(root, AUTO, name_prefix))
 
     @classmethod
     def auto_cleanup_file(
         cls, name_prefix: str = "temp", suffix: str = ".tmp"
     ) -> AbstractContextManager[Path]:
         """A context manager: a new, empty file, otherwise as `auto_cleanup_dir`."""
-        root = str(user_root())
-        return until_exit(root, lambda: allocate_file(root, AUTO, name_prefix, suffix))
+        root = str(auto_root(cls.AUTO_CLEANUP_BASE))
+        return until_exit(root, lambda: allocate_private_file(root, AUTO, name_prefix, suffix))
 
     @classmethod
     def list_persistent_temps(cls) -> list[Path]:
-        """The absolute paths of the entries in the project's root, sorted."""
+        """The absolute paths of the entries in the root, sorted. Raises as `get_project_temp_base`,
+        `Refused` or `StorageError`.
+        """
         from .store.listing import list_entries
 
-        return list_entries(cls.get_project_temp_base())
+        base = cls._base()
+        return list_entries(base.root) if is_root(base) else []
 
     @classmethod
     def clean_persistent_temps(cls, max_age_hours: float | None = None) -> int:
-        """Clean entries of the project's root and return how many went.
+        """Clean entries of the root and return how many went.
 
         With `max_age_hours` those whose newest change is older; without, all that nothing
         protects, this process's own included. What the project's settings protect stays. Also
         cleans what killed processes of this user left in the system's temporary directory, which
-        does not count. Raises `InvalidSettings` for an age that is no number of 0 or more.
+        does not count. Raises `InvalidSettings` for an age that is no number of 0 or more, and
+        `Refused` for a `PERSISTENT_BASE` that holds what was not made by this program.
         """
-        from .store.sweep import clean_project
+        from .store.sweep import clean_root
 
-        return clean_project(cls.get_project_temp_base().parent, max_age_hours)
+        base = cls._base()
+        is_root(base)  # raises for what is not to be cleaned
+        return clean_root(base.root, base.project, max_age_hours, auto_root(cls.AUTO_CLEANUP_BASE))
+
+    @classmethod
+    def _base(cls) -> Base:
+        return persistent_base(cls.PERSISTENT_BASE)
+
+    @classmethod
+    def _made_root(cls) -> str:
+        """The root in which entries are to be made."""
+        if cls.PERSISTENT_BASE == ROOT_NAME:
+            return project_root()
+        base = cls._base()
+        make_base(base)
+        return str(base.root)

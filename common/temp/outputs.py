@@ -13,8 +13,9 @@ from typing import Any
 
 from .core.layout import AUTO
 from .errors import StorageError
-from .store.allocation import allocate, allocate_run, allocate_run_in
-from .store.project import user_root
+from .store.allocation import allocate_private, allocate_run, allocate_run_in
+from .store.around import lease_around
+from .store.project import absolute, user_root
 
 _ATTEMPTS = 64
 
@@ -54,6 +55,8 @@ class OutputRoot:
         if missing, and of which no cleanup takes anything. Raises `Refused` or `StorageError`.
         """
         if output_dir is not None:
+            # Where that lies in an entry, this process works there by now.
+            lease_around(str(absolute(Path(output_dir)) / "run"))
             return Path(allocate_run_in(output_dir))
         state = self._state
         for _ in range(_ATTEMPTS):
@@ -131,7 +134,7 @@ class _TemporaryRoot:
         self._pid = os.getpid()
         self._root = str(user_root())
         # A path that was never used: what still reads from one that is gone shall find nothing.
-        self.path = allocate(self._root, AUTO, f"outputs-{os.urandom(4).hex()}")
+        self.path = allocate_private(self._root, AUTO, f"outputs-{os.urandom(4).hex()}")
         self._relative = self.path[len(self._root) + 1 :]
 
     def remove(self) -> bool:

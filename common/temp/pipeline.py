@@ -25,7 +25,9 @@ from .errors import InvalidSettings, Refused, StorageError, TempError
 from .report.text import plain, shortfall_lines
 from .store.allocation import allocate_named, layout_of
 from .store.lease import release
-from .store.project import find_project
+from .store.names import fresh_name
+from .store.place import project_root
+from .store.project import absolute, find_project, is_nobodys
 from .store.settings import (
     Settings,
     check_config,
@@ -67,6 +69,7 @@ class CleanupConfig:
     dry_run: bool = False
     exclude_patterns: Sequence[str] = ()
     min_free_space_gb: float | None = None
+    foreign_hours: float | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.exclude_patterns, list):
@@ -107,17 +110,19 @@ def start_run(base: str | os.PathLike[str] = ".") -> Path:
 
     It is named by the time in UTC, `pipeline_artifacts_20250917_013040`; another in the same second
     is `pipeline_artifacts_20250917_013040-<a few hex digits>`. `base` is made if it is missing, and
-    never deleted. Raises `InvalidSettings`, `Refused` or `StorageError`.
+    never deleted; where scratch does not belong (`/`, a home directory) it must be given, else it
+    is the project of the script. Raises `InvalidSettings`, `Refused` or `StorageError`.
     """
     global _last
     root = str(_absolute(base))
-    second = time.strftime("%Y%m%d_%H%M%S", time.gmtime())
-    name = f"{PIPELINE.label}_{second}"
-    for _ in range(_ATTEMPTS):
+    epoch = int(time.time())
+    stem = f"{PIPELINE.label}_{time.strftime('%Y%m%d_%H%M%S', time.gmtime(epoch))}"
+    name = fresh_name(root, stem, epoch, short=False)
+    for attempt in range(1, _ATTEMPTS + 1):
         try:
             run = Path(allocate_named(root, name, PIPELINE))
         except FileExistsError:
-            name = f"{PIPELINE.label}_{second}-{os.urandom(4).hex()}"
+            name = fresh_name(root, stem, epoch, attempt, short=False)
             continue
         _last = run
         _mine.set(run)
@@ -142,12 +147,9 @@ def _absolute(base: str | os.PathLike[str]) -> Path:
     text = os.fspath(base)
     if not text or "\0" in text:
         raise InvalidSettings(f"base: expected the path of a directory, got {text!r}")
-    try:
-        return Path(os.path.abspath(text))
-    except FileNotFoundError as error:
-        raise StorageError.of(
-            "the working directory is gone", error, "change to one that exists"
-        ) from error
+    path = absolute(Path(text))
+    # A program that cron starts did not choose to be in `/`, nor in a home directory.
+    return Path(project_root()).parent if text == os.curdir and is_nobodys(path) else path
 
 
 # -- cleaning ---------------------------------------------------------------------------------
@@ -331,7 +333,13 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Clean as the command line says, and exit: 0 done or nothing to do, 1 some run failed, 2 a bad
     argument or setting, 3 refused.
     """
-    from invoke.exceptions import Exit
+    try:
+        from invoke.exceptions import Exit
+    except ModuleNotFoundError as error:
+        from .needs import exit_without
+
+        exit_without(error)
+        raise
 
     from .tasks import _run as run
 

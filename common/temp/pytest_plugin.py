@@ -7,6 +7,7 @@ use it can do without. PYTEST_DONT_REWRITE: there is nothing in it to rewrite.
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -75,6 +76,7 @@ def pytest_configure(config: pytest.Config) -> None:
         before = os.environ.get(_KEEP_TEMPS)
         os.environ[_KEEP_TEMPS] = "1"  # for pytest_temp_dirs(), and what tests start
         config.add_cleanup(lambda: _set_environment(before))
+    _lease_basetemp(config)
     config.stash[_keeps_all] = os.environ.get(_KEEP_TEMPS) == "1"
     if config.getoption("temp_leaks"):
         import _pytest
@@ -85,6 +87,47 @@ def pytest_configure(config: pytest.Config) -> None:
         watch = Watch(ignored=os.path.dirname(_pytest.__file__), alone=alone)
         config.add_cleanup(watch.close)
         config.pluginmanager.register(_LeakCheck(config, watch), "tempkeep-leaks")
+
+
+def _lease_basetemp(config: pytest.Config) -> None:
+    """Have the entry count as in use, for the time of the run, in which `tmp_path` lies, if any."""
+    given = config.getoption("basetemp", None)
+    temporary = os.environ.get("PYTEST_DEBUG_TEMPROOT") or tempfile.gettempdir()
+    for path in (os.path.abspath(given or temporary), os.path.realpath(given or temporary)):
+        if _is_scratch(path if given is None else os.path.dirname(path)):
+            break
+    else:
+        return
+    from .errors import TempError
+    from .store.around import lease_around
+
+    if given is None:
+        # As pytest calls it. In a root that is all that is temporary, it is an entry of its own.
+        import getpass
+
+        try:
+            path = os.path.join(path, f"pytest-of-{getpass.getuser()}")
+        except (ImportError, OSError, KeyError):
+            path = os.path.join(path, "pytest-of-unknown")
+    try:
+        end = lease_around(path)
+    except TempError as error:
+        warning = pytest.PytestWarning(f"{path} is not in use for a clean: {error}")
+        config.issue_config_time_warning(warning, stacklevel=2)
+        return
+    if end is not None:
+        config.add_cleanup(end)
+
+
+def _is_scratch(directory: str) -> bool:
+    """Whether `directory` is a root of this program or lies in one, by a look that costs little."""
+    above = directory
+    while True:
+        if os.path.basename(above) == ".tmp" or os.path.isdir(os.path.join(above, ".tempkeep")):
+            return True
+        if above == os.path.dirname(above):
+            return False
+        above = os.path.dirname(above)
 
 
 def _set_environment(before: str | None) -> None:
@@ -183,12 +226,12 @@ def _scratch_of(request: pytest.FixtureRequest) -> _Scratch:
 
 def _root_of(item: pytest.Item) -> str:
     """The root of the project that the test is part of; with none, of pytest's own rootdir."""
-    from .store.project import find_project, root_of
+    from .store.place import root_for
 
     directory = item.path.parent
     roots = item.config.stash.setdefault(_roots, {})
     if directory not in roots:
-        roots[directory] = str(root_of(find_project(directory, item.config.rootpath)))
+        roots[directory] = root_for(directory, item.config.rootpath)
     return roots[directory]
 
 
@@ -267,12 +310,17 @@ class _LeakCheck:
     """
 
     def __init__(self, config: pytest.Config, watch: Watch) -> None:
-        from .store.project import find_project, root_of
+        from .errors import TempError
+        from .store.place import root_for
 
         self._watch = watch
         self._is_error = config.getoption("temp_leaks") == "error"
         self._keeps_all = config.stash[_keeps_all]
-        self._root = str(root_of(find_project(config.invocation_params.dir)))
+        directory = config.invocation_params.dir
+        try:
+            self._root = root_for(directory, directory)
+        except TempError as error:
+            raise pytest.UsageError(str(error)) from error
         self._living: set[pytest.FixtureDef[Any]] = set()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -322,9 +370,11 @@ class _LeakCheck:
 
 def _spelled(found: Sequence[Left], config: pytest.Config) -> str:
     """A line for each, the code named relative to pytest's rootdir."""
+    from .report.text import plain
+
     lines = []
     for path, maker, fixture in found:
         where = maker.replace(f"at {config.rootpath}{os.sep}", "at ")
         whose = f" for the fixture {fixture.argname!r} ({fixture.scope})" if fixture else ""
-        lines.append(f"{path}, made {where}{whose}")
+        lines.append(plain(f"{path}, made {where}{whose}"))
     return "\nand ".join(lines)

@@ -49,6 +49,13 @@ def _run(command: Callable[[], int]) -> None:
     except BrokenPipeError:
         _let_go_of_stdout()
         raise Exit(code=141) from None  # as a program that SIGPIPE ended: 128 + 13
+    except ModuleNotFoundError as error:
+        from .needs import missing
+
+        said = missing(error)
+        if said is None:
+            raise
+        raise Exit(f"error: {said}", code=2) from error
     except OSError as error:
         _let_go_of_stdout()
         what = f"cannot use {error.filename}" if error.filename else "cannot write"
@@ -357,18 +364,27 @@ def temp_check(
     help={
         "temp-age-hours": "Only scratch whose newest change is older; artefacts go at any age.",
         "dry-run": "Say what would go and why; write nothing.",
+        "include-unsure": "Where git cannot tell: artefacts that may be hand-written, too.",
     },
 )
-def clean(c: Context, temp_age_hours: str | None = None, dry_run: bool = False) -> None:
+def clean(
+    c: Context,
+    temp_age_hours: str | None = None,
+    dry_run: bool = False,
+    include_unsure: bool = False,
+) -> None:
     """Clean this project's build artefacts and scratch; never what git tracks.
 
     Scratch is cleaned as a bare temp-clean would, the older .temp included, without a question.
+    Without git, only artefacts that a tool certainly made go, and the others are listed.
     """
     from .commands.artefacts import clean_artefacts
 
     _run(
         lambda: clean_artefacts(
-            temp_age_hours=temp_age_hours, dry_run=dry_run or bool(c.config.run.dry)
+            temp_age_hours=temp_age_hours,
+            dry_run=dry_run or bool(c.config.run.dry),
+            include_unsure=include_unsure,
         )
     )
 
@@ -425,6 +441,25 @@ def temp_migrate(
             explain=explain,
         )
         return migrate(arguments)
+
+    _run(run)
+
+
+@task(
+    auto_shortflags=False,
+    help={"directory": "Where to: the copy is the directory temp in it, or itself if called so."},
+)
+def vendor(c: Context, directory: str) -> None:
+    """Copy this package into a package of yours, or bring the copy there up to date.
+
+    Says what the copy needs. Ends with 3 if the copy has changed since, or if something else is
+    there.
+    """
+
+    def run() -> int:
+        from .vendor import vendor
+
+        return vendor(directory, dry_run=bool(c.config.run.dry))
 
     _run(run)
 

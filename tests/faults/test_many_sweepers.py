@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from common.temp import TempManager, temp_working_dir
+from common.temp import TempManager
 from common.temp.store.listing import list_leftovers
-from tests.support import listing, make_project, outcomes, scanned, swept
+from tests.support import listing, make_project, outcomes, scanned, swept, working_in
 
 SWEEPERS = 16
 CREATORS = 4
@@ -131,7 +131,7 @@ def crowded(base: Path, seconds: float) -> str:
 
         def leave() -> None:
             """Make entries, end the use of some, and die without a word about the others."""
-            with temp_working_dir(f"passing-{number}") as passing:
+            with working_in(root, f"passing-{number}") as passing:
                 furnish(passing)
             for index in range(chance.randint(1, 4)):
                 category = chance.choice(CATEGORIES)
@@ -139,14 +139,14 @@ def crowded(base: Path, seconds: float) -> str:
                 dead = TempManager.create_persistent_dir(f"dead-{number}-{count}-{index}", category)
                 note(made / f"{number}", dead.relative_to(root).as_posix())
                 furnish(dead)
-            with temp_working_dir(f"dying-{number}-{count}") as dead:
+            with working_in(root, f"dying-{number}-{count}") as dead:
                 note(made / f"{number}", dead.relative_to(root).as_posix())
                 os.kill(os.getpid(), signal.SIGKILL)
 
         def create() -> None:
             nonlocal count
             count += 1
-            with temp_working_dir(f"live-{number}") as live:
+            with working_in(root, f"live-{number}") as live:
                 furnish(live)
                 child = os.fork()
                 if child == 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -234,6 +235,31 @@ def test_a_file_that_does_not_parse_ends_with_3_and_the_others_are_dealt_with(
     assert said.out.endswith("1 not readable\n")
     assert (top / "a.py").read_text() == BROKEN
     assert (top / "b.py").read_text() == (DONE.format("b") if mode == "--write" else SITE)
+
+
+def test_what_is_no_source_is_passed_over_or_one_line(
+    top: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is waited for, and nothing fills the memory."""
+    write(top, {"a.py": SITE, "tests/test_b.py": SITE})
+    (top / "pyproject.toml").unlink()
+    for name in ("fifo.py", ".gitignore", ".gitattributes", "pyproject.toml", "pytest.ini"):
+        os.mkfifo(top / name)
+    os.mkfifo(top / "tests" / "__init__.py")
+    (top / "zero.py").symlink_to("/dev/zero")
+    site = top / ".venv" / "lib" / "python3" / "site-packages"
+    site.mkdir(parents=True)
+    (top / ".venv" / "pyvenv.cfg").touch()
+    os.mkfifo(site / "x.pth")
+    with open(top / "huge.py", "wb") as file:
+        file.truncate(1 << 40)
+
+    assert tempkeep("temp-migrate") in (1, 3)
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("huge.py: cannot be read: it is larger than 16.0 MiB")
+    assert tempkeep("temp-migrate", "fifo.py") == 2
+    assert "neither a file nor a directory" in capsys.readouterr().err
 
 
 # -- arguments ------------------------------------------------------------------------------------

@@ -126,11 +126,19 @@ def test_who_imports_another_part_of_common_reaches_the_package_beside_it(top: P
     assert said(top, "app/other.py") != ""
 
 
-@pytest.mark.parametrize("shadow", ["common/__init__.py", "common.py", "src/common/__init__.py"])
+@pytest.mark.parametrize(
+    "shadow",
+    [
+        *("common/__init__.py", "common.py", "src/common/__init__.py"),
+        *("common/temp.py", "common/temp/__init__.py"),
+    ],
+)
 def test_another_common_hides_the_package(top: Path, shadow: str) -> None:
     write(top, {shadow: "", "app/run.py": ""})
 
-    assert said(top, "app/run.py") == f"{shadow} hides the package common.temp; rename it"
+    assert said(top, "app/run.py") == (
+        f"{shadow} hides the package common.temp; import from tempkeep by hand"
+    )
 
 
 def test_a_regular_package_common_with_the_copy_in_it_does_not(top: Path) -> None:

@@ -51,6 +51,17 @@ def test_git_makes_the_new_file_of_the_old_one_by_the_diff(
     assert (top / "lib" / "a b.py").read_bytes() == after
 
 
+@pytest.mark.parametrize("name", ["a\x1b[2J\n.py", 'a"\\b\t.py', "ä\u202e.py", "\udcff.py"])
+def test_an_odd_name_is_quoted_in_a_diff_as_git_does(tmp_path: Path, name: str) -> None:
+    top = committed(tmp_path / "tree", {name: b"old\n"})
+    diff = output.diff(name, FileResult(name, before=b"old\n", after=b"new\n"))
+
+    subprocess.run(["git", "apply", "-"], input=diff, cwd=top, check=True)
+
+    assert (top / name).read_bytes() == b"new\n"
+    assert all(letter.isprintable() or letter == "\n" for letter in diff.decode())
+
+
 def test_the_sums_count_files_and_sites() -> None:
     assert SUMS == (7, 1, 1, 2, 1, 1, 1)
     assert output.summary(SUMS, written=False) == (
@@ -115,5 +126,5 @@ def test_github_gets_one_escaped_command_for_each_finding() -> None:
         "::warning file=lib/a b%2Cc.py,line=3,endLine=3,col=8,title=TK104::"
         "nobody removes it; do it by hand",
         "::warning file=lib/a b%2Cc.py,line=5,endLine=6,col=1,title=TK004::100%25 of%0Ait, a: b",
-        "::error file=x\x1b.py,title=tempkeep::does not parse: line 1",
+        "::error file=x\\x1b.py,title=tempkeep::does not parse: line 1",
     ]

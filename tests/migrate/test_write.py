@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 import stat
+import sys
 from pathlib import Path
 
 import pytest
 
+from common.temp.migrate.files import find_grounds, leftovers
 from common.temp.migrate.findings import FileResult
-from common.temp.migrate.write import replace_file
+from common.temp.migrate.write import _has_changed, remove_leftovers, replace_file
+from tests.migrate.trees import committed
 from tests.store.children import until
-from tests.support import listing, plain_user, process
+from tests.support import listing, plain_user, process, run
 
 BEFORE, AFTER = b"old\r\n", b"new\r\n"
 
@@ -128,3 +133,72 @@ def test_a_run_that_is_killed_leaves_the_file_old_or_new(top: Path) -> None:
             until(lambda: (top / "a.py").read_bytes() == new, "written")
         assert (top / "a.py").read_bytes() in (old, new)
         (top / "a.py").write_bytes(old)
+
+
+def test_the_extended_attributes_stay(top: Path) -> None:
+    try:
+        os.setxattr(top / "a.py", "user.note", b"mine")
+    except (AttributeError, OSError):
+        pytest.skip("needs a filesystem with extended attributes")
+
+    assert replace_file(str(top), RESULT) == ""
+
+    assert os.getxattr(top / "a.py", "user.note") == b"mine"
+
+
+def test_a_file_that_was_replaced_by_an_equal_one_stays_as_it_is(top: Path) -> None:
+    read = os.lstat(top / "a.py")
+    (top / "b.py").write_bytes(BEFORE)
+    (top / "b.py").chmod(0o600)
+    os.replace(top / "b.py", top / "a.py")
+
+    assert _has_changed(str(top / "a.py"), read, BEFORE)
+
+
+@pytest.mark.parametrize("call", ["fsync", "linkat", "rename", "utimensat"])
+@pytest.mark.parametrize("has_nameless", [True, False])
+def test_a_write_that_is_killed_leaves_nothing_beside_the_source_for_longer_than_the_next_run(
+    tmp_path: Path, call: str, has_nameless: bool
+) -> None:
+    if not shutil.which("strace"):
+        pytest.skip("needs strace")
+    text = {"pyproject.toml": b"", ".gitignore": b"build/\n", "sub/kept.tmp": b"x"}
+    top = committed(tmp_path / "tree", text)
+    command = [sys.executable, "-m", "common.temp", "temp-migrate", "--write"]
+    quiet = {"PYTHONDONTWRITEBYTECODE": "1"}  # which renames, too
+    inject = ["-e", f"inject={call}:signal=KILL"]
+    if not has_nameless:  # as where the filesystem has no files without a name
+        code = "import os; del os.O_TMPFILE; from common.temp.__main__ import main; main()"
+        command = [sys.executable, "-c", code, "temp-migrate", "--write"]
+
+    killed = run(["strace", "-f", "-qq", "-o", "/dev/null", *inject, *command], cwd=top, **quiet)
+
+    if has_nameless or call != "linkat":
+        assert killed.returncode != 0, killed
+    names = set(os.listdir(top)) - {".git", "pyproject.toml", ".gitignore", "sub"}
+    # Only in the moment of the rename is there something to see.
+    assert len(names) == (call == "rename" if has_nameless else call != "linkat")
+    assert (top / ".gitignore").read_bytes() in (b"build/\n", b"build/\n.tmp/\n.temp/\n")
+    done = run(command, cwd=top)
+    if has_nameless or call != "linkat":
+        assert done.returncode == 0, done
+    assert set(os.listdir(top)) == {".git", "pyproject.toml", ".gitignore", "sub"}
+    assert (top / ".gitignore").read_bytes() == b"build/\n.tmp/\n.temp/\n"
+
+
+def test_a_leftover_that_a_live_run_needs_or_that_git_tracks_stays(tmp_path: Path) -> None:
+    names = [f".tempkeep-{index:08x}.tmp" for index in range(4)]
+    top = committed(tmp_path / "tree", {"a.py": b"", names[0]: b"tracked"})
+    for name in names[1:3]:
+        (top / name).write_bytes(b"x")
+    (top / names[3]).symlink_to("a.py")
+    (top / ".tempkeep-mine.tmp").write_bytes(b"x")
+    (ground,) = find_grounds([str(top)])
+    with (top / names[1]).open() as live:
+        fcntl.flock(live, fcntl.LOCK_EX)
+
+        remove_leftovers(ground.top, leftovers(ground))
+
+    assert set(os.listdir(top)) == {
+        ".git", "a.py", names[0], names[1], names[3], ".tempkeep-mine.tmp"
+    }  # fmt: skip

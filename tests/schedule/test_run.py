@@ -84,9 +84,15 @@ def test_one_whose_output_nobody_reads_is_logged(project: Path, root: Path) -> N
 
 def test_one_that_is_interrupted_is_logged(project: Path, root: Path) -> None:
     path = make_entry(root, "debug/old_1696348800", age_hours=999)
-    os.mkfifo(project / "cleanup_config.json")  # which it waits for
+    table = '[tool.tempkeep]\narchive = true\narchive_format = "tar.gz"\n'
+    (project / "pyproject.toml").write_text(table)
+    slow = project / "bin" / "tar"  # which it waits for
+    slow.parent.mkdir()
+    slow.write_text("#!/bin/sh\nexec sleep 60\n")
+    slow.chmod(0o755)
     command = [sys.executable, "-m", "common.temp", *CLEAN]
-    with subprocess.Popen(command, cwd=project, env=environment()) as running:
+    path_of = f"{slow.parent}{os.pathsep}{os.environ['PATH']}"
+    with subprocess.Popen(command, cwd=project, env=environment(PATH=path_of)) as running:
         until((root / ".tempkeep" / "schedule.log").exists, "its turn")
         until(lambda: state_of(running.pid) == "S", "waiting")
         running.send_signal(signal.SIGINT)

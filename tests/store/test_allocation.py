@@ -175,7 +175,7 @@ def test_a_root_made_by_plain_mkdir_is_completed_but_not_tagged(project: Path) -
 def test_a_file_where_a_directory_belongs_is_named(project: Path, place: str) -> None:
     (project / ".tmp").mkdir()
     (project / place).write_text("mine")
-    with pytest.raises(StorageError, match=place):
+    with pytest.raises((Refused, StorageError), match=place):
         TempManager.create_persistent_dir("demo", "debug")
     assert (project / place).read_text() == "mine"
 
@@ -213,7 +213,7 @@ class TestOnASmallFilesystem:
         self, tmp_path: Path
     ) -> None:
         disk = tmp_path / "disk"
-        self._mount(disk, "size=64k")
+        self._mount(disk, "size=64k,mode=755")
         try:
             (disk / "pyproject.toml").touch()
             with pytest.raises(OSError, match="No space left"):
@@ -227,7 +227,7 @@ class TestOnASmallFilesystem:
 
     def test_a_disk_without_inodes_leaves_no_entry_either(self, tmp_path: Path) -> None:
         disk = tmp_path / "disk"
-        self._mount(disk, "nr_inodes=12")
+        self._mount(disk, "nr_inodes=12,mode=755")
         try:
             (disk / "pyproject.toml").touch()
             done = run([sys.executable, "-c", _CREATE.replace("range(1)", "range(20)")], cwd=disk)
@@ -239,7 +239,7 @@ class TestOnASmallFilesystem:
 
     def test_a_read_only_root_is_a_clear_error(self, tmp_path: Path) -> None:
         disk = tmp_path / "disk"
-        self._mount(disk, "size=1m")
+        self._mount(disk, "size=1m,mode=755")
         try:
             (disk / "pyproject.toml").touch()
             run(["mount", "-o", "remount,ro", str(disk)], cwd=tmp_path)

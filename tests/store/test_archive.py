@@ -791,21 +791,18 @@ def test_what_a_killed_process_was_packing_is_gone_after_the_next_sweep_and_not_
     assert (report.finished, report.freed_bytes > 0) == (1, True)
 
 
-def test_a_half_made_copy_of_an_older_version_is_gone_after_the_next_sweep(
+def test_what_is_called_as_a_half_made_copy_of_an_older_version_stays_and_is_listed(
     root: Path, tmp_path: Path
 ) -> None:
+    """The name alone says nothing: a download of somebody else's may be called so."""
     root.mkdir()
     part = make_entry(tmp_path, "a/.0123456789abcdef.part")
-    other = make_entry(tmp_path, "a/.x.part")
-    descriptor = os.open(part, os.O_RDONLY)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    swept(root, archive=tmp_path / "a")
+    assert swept(root, archive=tmp_path / "a").problems == ()
     assert listing(part) == ["file0.txt"]
-    os.close(descriptor)
-    assert [found.name for found in list_archive(tmp_path / "a", root)] == [other.name]
-    swept(root, archive=tmp_path / "a")
-    assert not part.exists()
-    assert listing(other) == ["file0.txt"]
+    (found,) = list_archive(tmp_path / "a", root)
+    assert (found.name, found.problem) == (
+        part.name, "an older version may have left it half-made",
+    )  # fmt: skip
 
 
 def test_what_was_claimed_on_a_full_disk_is_no_archive(root: Path, tmp_path: Path) -> None:

@@ -9,23 +9,29 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.errors import Refused
 from common.temp.store.artefacts import (
     Artefact,
-    Tracked,
     drop_empty_root,
     find_artefacts,
     measure_artefact,
     remove_artefact,
 )
 from common.temp.store.settings import DEFAULT_ARTEFACTS
+from common.temp.store.tracked import Tracked
 from tests.support import LINK, NO_DIRECTORY, listing, make_entry, mounted, run
-
-needs_git = pytest.mark.skipif(not shutil.which("git"), reason="needs git")
 
 
 def git(project: Path, *arguments: str) -> None:
     subprocess.run(["git", *arguments], cwd=project, check=True, capture_output=True)
+
+
+@pytest.fixture(autouse=True)
+def work_tree(tmp_path: Path, project: Path) -> None:
+    """The project lies in a git work tree, so that git tells what is hand-written."""
+    if not shutil.which("git"):
+        pytest.skip("needs git")
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", "project")
 
 
 def make(project: Path, *paths: str) -> None:
@@ -183,7 +189,6 @@ def test_what_cannot_be_listed_is_passed_over(project: Path) -> None:
 # -- what must stay -----------------------------------------------------------------------------
 
 
-@needs_git
 def test_what_git_tracks_stays_and_its_untracked_namesakes_go(project: Path) -> None:
     git(project, "init", "-q")
     make(project, "dist/deep/er/kept.txt", "dist/other", ".coverage", "src/dist/x", "build/x")
@@ -197,7 +202,6 @@ def test_what_git_tracks_stays_and_its_untracked_namesakes_go(project: Path) -> 
     }
 
 
-@needs_git
 def test_what_is_tracked_in_a_repository_above_stays(tmp_path: Path) -> None:
     project = tmp_path / "mono" / "projects" / "häss lich\n"
     make(project, "build/ünï\ncode", "dist/x")
@@ -207,7 +211,6 @@ def test_what_is_tracked_in_a_repository_above_stays(tmp_path: Path) -> None:
     assert found(project) == {"build": "git tracks build/ünï\ncode", "dist": ""}
 
 
-@needs_git
 def test_a_name_that_is_no_utf8_is_tracked_as_well(project: Path) -> None:
     git(project, "init", "-q")
     name = os.fsdecode(b"\xff\xfe")
@@ -217,7 +220,6 @@ def test_a_name_that_is_no_utf8_is_tracked_as_well(project: Path) -> None:
     assert found(project) == {"build": f"git tracks build/{name}"}
 
 
-@needs_git
 @pytest.mark.parametrize("hook", [{"GIT_DIR": "{other}/.git"}, {"GIT_INDEX_FILE": "{other}/index"}])
 def test_a_git_hook_of_another_repository_does_not_hide_what_is_tracked(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hook: dict[str, str]
@@ -234,7 +236,6 @@ def test_a_git_hook_of_another_repository_does_not_hide_what_is_tracked(
     assert found(project) == {"build": "git tracks build/kept"}
 
 
-@needs_git
 def test_a_submodule_in_the_place_of_an_artefact_stays(project: Path, tmp_path: Path) -> None:
     source = tmp_path / "source"
     make(source, "x")
@@ -306,50 +307,6 @@ def test_a_bind_mount_of_a_tracked_directory_is_not_entered(project: Path) -> No
         assert found(project) == {"src/build": ""}
     finally:
         run(["umount", "--lazy", str(project / "alias")], cwd=project)
-
-
-# -- git that cannot be asked -------------------------------------------------------------------
-
-
-def test_without_a_work_tree_git_is_not_needed(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", "")
-
-    assert Tracked(project).inside("pyproject.toml") is None
-
-
-def test_a_missing_git_is_refused(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (project / ".git").mkdir()
-    monkeypatch.setenv("PATH", "")
-
-    with pytest.raises(Refused) as refused:
-        Tracked(project)
-
-    assert str(refused.value) == (
-        "cannot run git (No such file or directory); "
-        f"nothing was deleted; make `git ls-files` work in {project} first"
-    )
-
-
-@needs_git
-def test_a_broken_repository_is_refused(project: Path) -> None:
-    (project / ".git").mkdir()
-
-    with pytest.raises(Refused, match=r"git cannot list what it tracks \(fatal: not a git rep"):
-        Tracked(project)
-
-
-@needs_git
-def test_a_repository_of_somebody_else_is_refused_with_git_s_own_words(project: Path) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("only root can give a directory away")
-    git(project, "init", "-q")
-    for path in (project, project / ".git"):
-        os.chown(path, 12345, 12345)
-
-    with pytest.raises(Refused, match="detected dubious ownership in repository at"):
-        Tracked(project)
 
 
 # -- measuring and removing -----------------------------------------------------------------------

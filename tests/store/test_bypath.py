@@ -720,7 +720,10 @@ def test_a_file_is_read_by_its_place_and_no_link_for_it(tmp_path: Path) -> None:
 
 
 def test_what_one_process_makes_another_sees_and_sweeps(
-    root: Path, inv: Callable[..., subprocess.CompletedProcess[str]], sweeping: Callable[..., Any]
+    root: Path,
+    own_system_temp: Path,
+    inv: Callable[..., subprocess.CompletedProcess[str]],
+    sweeping: Callable[..., Any],
 ) -> None:
     made = sweeping(
         "from common.temp import TempManager, get_debug_temp_dir, temp_working_dir\n"
@@ -732,7 +735,8 @@ def test_what_one_process_makes_another_sees_and_sweeps(
         "print(json.dumps(path.name))"
     )
     assert [path.name for path in (root / "debug").iterdir()] == [made]
-    assert listing(root / "work") == []
+    (temporary,) = own_system_temp.glob("tempkeep-*")
+    assert listing(temporary / "work") == []
     # Nobody can tell whether its owner lives, so it counts as in use for a day.
     assert inv("temp-clean", "--max-age-hours", "0", "--yes").returncode == 0
     assert [path.name for path in (root / "debug").iterdir()] == [made]
@@ -742,12 +746,13 @@ def test_what_one_process_makes_another_sees_and_sweeps(
 
 
 def test_an_owner_that_has_nothing_left_leaves_no_file(
-    root: Path, sweeping: Callable[..., Any]
+    own_system_temp: Path, sweeping: Callable[..., Any]
 ) -> None:
     sweeping(
         "from common.temp import temp_working_dir\nwith temp_working_dir():\n    pass\nprint(0)"
     )
-    assert listing(root / ".tempkeep" / "owners") == []
+    (temporary,) = own_system_temp.glob("tempkeep-*")
+    assert listing(temporary / ".tempkeep" / "owners") == []
 
 
 TRACKED = """

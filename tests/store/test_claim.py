@@ -9,6 +9,8 @@ import random
 import re
 import shutil
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +21,7 @@ import pytest
 from common.temp.core.layout import PIPELINE
 from common.temp.core.retention import Policy
 from common.temp.errors import Refused, StorageError
-from common.temp.store import at, claim
+from common.temp.store import at, claim, renaming
 from common.temp.store.allocation import make_root
 from common.temp.store.claim import NotClaimed, claimed
 from common.temp.store.lease import lock_directory
@@ -33,6 +35,7 @@ from tests.support import (
     IMMUTABLE,
     MANY_OPEN,
     NO_DIRECTORY,
+    environment,
     ext4,
     fill,
     identity,
@@ -205,14 +208,52 @@ def test_a_run_whose_name_is_taken_is_still_a_run_under_another(root: Path, more
     assert {entry.path for entry in found} == {name, other}
 
 
+PUT_BACK = (
+    "import os\n"
+    "from pathlib import Path\n"
+    "from common.temp.store.claim import claimed\n"
+    "status = os.stat('.tmp/debug/x')\n"
+    "with claimed(Path('.tmp').absolute(), 'debug/x', (status.st_dev, status.st_ino)) as claim:\n"
+    "    print('claimed', flush=True); input()\n"
+    "    print(claim.put_back(), flush=True)\n"
+)
+
+
+def test_what_takes_its_place_in_the_instant_before_the_rename_is_not_replaced(
+    project: Path, root: Path
+) -> None:
+    if not shutil.which("strace"):
+        pytest.skip("needs strace")
+    path = make_entry(root, "debug/x", files=2)
+    calls = "rename,renameat,renameat2"
+    command = [
+        "strace", "-qq", "-o", os.devnull, "-e", f"trace={calls}",
+        "-e", f"inject={calls}:delay_enter=500000", sys.executable, "-c", PUT_BACK,
+    ]  # fmt: skip
+    with subprocess.Popen(
+        command, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdin is not None
+        assert running.stdout is not None
+        if not running.stdout.readline():
+            pytest.skip("strace may not trace here")
+        running.stdin.write("\n")
+        running.stdin.flush()
+        time.sleep(0.2)  # its look at what is there is over, and the rename not yet done
+        path.mkdir()
+        ours = path.stat().st_ino
+        said = running.stdout.readline()
+    assert (path.stat().st_ino, listing(path)) == (ours, [])
+    other = said.rpartition("so it is ")[2].removesuffix(" now\n")
+    assert listing(root / "debug" / other) == ["file0.txt", "file1.txt"]
+
+
 def test_what_has_nowhere_to_go_back_to_says_where_it_is(root: Path) -> None:
     path = make_entry(root, "debug/x")
     with claimed(root, "debug/x", identity(path)) as claim:
-        real, at.rename = at.rename, refuse
-        try:
+        (root / "debug").rmdir()
+        with immutable(root):
             assert claim.put_back() == f"; it cannot be put back and is {claim.place} now"
-        finally:
-            at.rename = real
         assert Path(claim.place).is_dir()
 
 
@@ -234,6 +275,7 @@ def test_what_goes_back_is_what_it_was(
     else:
         path.mkdir()
     if not links:
+        monkeypatch.setattr(renaming, "_rename_noreplace", lambda *_: errno.ENOSYS)
         monkeypatch.setattr(at, "link", refuse)
     which = identity(path)
     with claimed(root, "x", which) as claim:

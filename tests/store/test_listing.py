@@ -89,7 +89,7 @@ def test_what_the_program_keeps_in_a_root_is_no_entry(root: Path) -> None:
 def test_an_entry_is_found_by_path_and_by_name(root: Path, text: str) -> None:
     make_entry(root, "debug/x/deep/er")
     make_entry(root, "debug/y")
-    assert find_entry(text, root.parent) == (root, "debug/x")
+    assert find_entry(text, root) == (root, "debug/x")
 
 
 def test_a_name_that_two_entries_have_needs_its_category(root: Path) -> None:
@@ -98,8 +98,8 @@ def test_a_name_that_two_entries_have_needs_its_category(root: Path) -> None:
     with pytest.raises(
         InvalidSettings, match=r"^x could be cache/x or debug/x; give the category too$"
     ):
-        find_entry("x", root.parent)
-    assert find_entry("cache/x", root.parent) == (root, "cache/x")
+        find_entry("x", root)
+    assert find_entry("cache/x", root) == (root, "cache/x")
 
 
 @pytest.mark.parametrize("make", [True, False])
@@ -107,7 +107,7 @@ def test_what_is_no_entry_is_an_error(root: Path, make: bool) -> None:
     if make:
         make_entry(root, "debug/y")
     with pytest.raises(InvalidSettings, match=r"x is no entry of .*\.tmp; `temp-status` lists"):
-        find_entry("x", root.parent)
+        find_entry("x", root)
     for path in (root / "debug" / "x", root, root.parent, Path("/")):
         with pytest.raises(InvalidSettings, match=r"is in no entry; `temp-status` lists them"):
             locate(path)

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from common.temp.store import lease
 from common.temp.store.processes import processes_inside, spell_command
 from tests.support import (
     hold,
     make_entry,
     process,
+    run,
     scanned,
     swept,
 )
@@ -68,3 +76,208 @@ def test_the_command_that_names_an_owner_is_short() -> None:
     assert spell_command([]) == ""
     assert spell_command([sys.executable, "-c", "a\nb"]).endswith(" -c …")
     assert len(spell_command(["x" * 100])) == 60
+
+
+WAITS = "import time; print('ready', flush=True); time.sleep(60)"
+
+
+@contextmanager
+def worker(program: list[str], cwd: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that works until the end of the block."""
+    with open(os.devnull, "r+") as nothing:
+        started = subprocess.Popen(program, cwd=cwd, stdin=nothing, stdout=nothing, stderr=nothing)
+    try:
+        yield started
+    finally:
+        started.kill()
+        started.wait()
+
+
+def test_a_program_that_runs_from_an_entry_protects_it(root: Path) -> None:
+    path = make_entry(root, "work/tools")
+    shutil.copy(shutil.which("sleep") or "/bin/sleep", path / "server")
+    with worker([str(path / "server"), "60"], cwd=Path("/")):
+        assert wait_for_hold(root, path).endswith("runs a program in it")
+        assert swept(root).outcomes == ()
+    assert len(swept(root).done) == 1
+
+
+@pytest.mark.parametrize("relative", [False, True])
+def test_a_script_that_was_read_from_an_entry_protects_it(root: Path, relative: bool) -> None:
+    path = make_entry(root, "work/app")
+    (path / "server.py").write_text(WAITS)
+    script = ".tmp/work/app/server.py" if relative else str(path / "server.py")
+    with worker([sys.executable, script], cwd=root.parent):
+        assert wait_for_hold(root, path).endswith("runs a program in it")
+    assert hold(root, path) == ""
+
+
+@pytest.mark.parametrize("name", ["data", "a new\nline \\012"])
+def test_a_mapped_file_protects_its_entry_when_it_is_closed(root: Path, name: str) -> None:
+    path = make_entry(root, "debug/x")
+    file = path / name
+    file.write_bytes(b"x" * 4096)
+    # mmap.mmap keeps a descriptor of its own.
+    code = f"""
+import ctypes, os
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+opened = os.open({str(file)!r}, os.O_RDONLY)
+libc.mmap(None, 4096, 1, 1, opened, 0)
+os.close(opened)
+{WAITS}"""
+    with process(code, cwd=Path("/")):
+        assert scanned(root)["debug/x"].use is not None
+        assert swept(root).outcomes == ()
+    assert len(swept(root).done) == 1
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        "import os; held = os.open(sys.argv[1], os.O_RDONLY)",
+        "import os; held = os.scandir(sys.argv[1]); next(held)",
+        "import socket; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1] + '/s'); s.listen()",
+        "import os, socket; os.chdir(sys.argv[1]); s = socket.socket(socket.AF_UNIX); s.bind('s')",
+    ],
+)
+def test_an_open_directory_or_a_bound_socket_protects_its_entry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, work: str
+) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:  # for a socket's path is short
+        root = Path(short, ".tmp")
+        path = make_entry(root, "debug/x")
+        with process(f"import sys; sys.argv = ['', {str(path)!r}]; {work}; {WAITS}", cwd=Path("/")):
+            assert hold(root, path) == "process"
+            assert swept(root).outcomes == ()
+        assert len(swept(root).done) == 1
+
+
+def test_what_lies_beside_an_entry_protects_nothing_in_it(root: Path) -> None:
+    path, other = make_entry(root, "debug/x"), make_entry(root, "debug/x2")
+    with process(f"import os; held = os.open({str(other)!r}, os.O_RDONLY); {WAITS}", cwd=root):
+        assert (hold(root, path), hold(root, other)) == ("", "process")
+
+
+def test_the_directories_that_another_scan_has_open_protect_nothing(root: Path) -> None:
+    path = make_entry(root, "debug/x", files=3)
+    code = f"""
+from pathlib import Path
+from common.temp.store import at, walk
+top = at.open({str(path)!r}, walk.DIRECTORY_FLAGS)
+listed = at.scandir(top)
+next(listed)
+{WAITS}"""
+    with process(code, cwd=root):
+        assert hold(root, path) == ""
+
+
+def test_a_helper_that_scans_with_this_process_has_its_files_open_and_protects_nothing(
+    root: Path,
+) -> None:
+    path = make_entry(root, "debug/x")
+    stopped, told = os.pipe()
+
+    def wait() -> None:
+        os.close(told)
+        os.read(stopped, 1)
+
+    with open(path / "log", "w"):
+        child = lease.fork_helper(wait)
+        try:
+            assert hold(root, path) == ""
+        finally:
+            os.close(told)
+            os.close(stopped)
+            os.waitpid(child, 0)
+
+
+@contextmanager
+def bound(source: Path, target: Path) -> Iterator[Path]:
+    """The directory `source` is mounted at `target` as well; skips where we may not."""
+    target.mkdir()
+    if run(["mount", "--bind", str(source), str(target)], cwd=target.parent).returncode:
+        pytest.skip("cannot bind-mount")
+    try:
+        yield target
+    finally:
+        run(["umount", "--lazy", str(target)], cwd=target.parent)
+
+
+@pytest.mark.parametrize("what", [".", ".tmp", ".tmp/debug/x/deep"])
+def test_a_process_that_came_through_a_bind_mount_protects_the_entry(
+    root: Path, tmp_path: Path, what: str
+) -> None:
+    path = make_entry(root, "debug/x")
+    (path / "deep").mkdir()
+    with bound(root.parent / what, tmp_path / "a mount\\ ") as mount:
+        inside = mount / os.path.relpath(path / "deep", root.parent / what)
+        with process(f"import os; os.chdir({str(inside)!r}); {WAITS}", cwd=Path("/")):
+            assert hold(root, path) == "process"
+            assert swept(root).outcomes == ()
+        # What is mounted elsewhere is in use by that alone.
+        assert hold(root, path) == ("process" if what.endswith("deep") else "")
+    assert len(swept(root).done) == 1
+
+
+def test_a_process_that_came_by_the_plain_path_protects_what_is_cleaned_through_a_bind_mount(
+    root: Path, tmp_path: Path
+) -> None:
+    path = make_entry(root, "debug/x")
+    with bound(root.parent, tmp_path / "mount") as mount:
+        with process(WAITS, cwd=path):
+            assert swept(mount / ".tmp").outcomes == ()
+        assert len(swept(mount / ".tmp").done) == 1
+
+
+def test_a_process_in_another_mount_namespace_protects_the_entry(
+    root: Path, tmp_path: Path
+) -> None:
+    path, other = make_entry(root, "debug/x"), tmp_path / "other"
+    other.mkdir()
+    script = 'mount --bind "$1" "$2" && cd "$2/debug/x" && exec sleep 60'
+    command = ["unshare", "-m", "sh", "-c", script, "sh", str(root), str(other)]
+    if not shutil.which("unshare") or run([*command[:2], "true"], cwd=root).returncode:
+        pytest.skip("cannot make a mount namespace")
+    with worker(command, cwd=Path("/")):
+        assert wait_for_hold(root, path).endswith("works in it")
+        assert os.listdir(other) == []
+        assert swept(root).outcomes == ()
+
+
+def test_root_sees_the_processes_of_all_users(root: Path, tmp_path: Path) -> None:
+    if os.geteuid() or not shutil.which("setpriv"):
+        pytest.skip("needs root and setpriv")
+    path = make_entry(root, "debug/x")
+    for above in (path, *path.parents):
+        if above != Path("/"):
+            above.chmod(above.stat().st_mode | 0o755)
+    user = ["setpriv", "--reuid", "1000", "--clear-groups"]
+    with worker([*user, "sleep", "60"], cwd=path):
+        assert wait_for_hold(root, path).endswith("(sleep 60) works in it")
+
+
+def test_a_file_that_is_a_loop_device_protects_its_entry(root: Path) -> None:
+    path = make_entry(root, "work/disk")
+    (path / "image").write_bytes(bytes(1 << 20))
+    made = run(["losetup", "--find", "--show", str(path / "image")], cwd=root)
+    if made.returncode:
+        pytest.skip("cannot make a loop device")
+    try:
+        assert hold(root, path) == "process"
+    finally:
+        run(["losetup", "--detach", made.stdout.strip()], cwd=root)
+    assert hold(root, path) == ""
+
+
+def wait_for_hold(root: Path, path: Path) -> str:
+    """By whom the entry at `path` is held, as soon as it is."""
+    relative = path.relative_to(root).as_posix()
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        use = scanned(root)[relative].use
+        if use is not None and "unshare" not in use.who and "setpriv" not in use.who:
+            return use.who
+        time.sleep(0.01)
+    pytest.fail(f"{relative} is not in use")

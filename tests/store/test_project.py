@@ -344,7 +344,10 @@ def test_a_link_to_a_directory_of_another_user_is_refused_and_nothing_there_goes
     theirs = make_entry(tmp_path / "theirs", "debug/work_1696348800")
     os.chown(tmp_path / "theirs", SOMEBODY, SOMEBODY)
     (project / ".tmp").symlink_to(tmp_path / "theirs")
-    message = f"{project}/.tmp is a symlink to a directory of another user; remove the link"
+    message = (
+        f"{project}/.tmp is a symlink to {tmp_path}/theirs, a directory of another user; "
+        "remove the link"
+    )
     with pytest.raises(Refused) as refused:
         check_root(project / ".tmp")
     assert str(refused.value) == message

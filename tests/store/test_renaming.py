@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from common.temp.store import renaming
+from common.temp.store import at, renaming
 from common.temp.store.renaming import rename_new
 from tests.support import listing, make_entry, mounted, plain_user
 
@@ -121,3 +122,44 @@ def test_a_directory_that_cannot_be_put_there_is_as_it_was(tmp_path: Path, paren
 def test_what_is_not_there_is_not_found(tmp_path: Path, parent: int) -> None:
     with pytest.raises(FileNotFoundError):
         rename_new("it", str(tmp_path / "other"), src_dir_fd=parent)
+
+
+@pytest.mark.parametrize("kind", ["directory", "file"])
+def test_what_is_made_there_at_that_instant_is_never_replaced(
+    tmp_path: Path, parent: int, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(at, "link", refuse)  # as on a filesystem without
+    target = tmp_path / "target"
+    ended = threading.Event()
+    made: list[int] = []
+
+    def racer() -> None:
+        while not ended.is_set():
+            try:
+                target.mkdir() if kind == "directory" else target.touch(exist_ok=False)
+                made.append(target.stat().st_ino)
+                return
+            except (FileExistsError, FileNotFoundError):
+                continue
+
+    for _ in range(200):
+        (tmp_path / "it").mkdir() if kind == "directory" else (tmp_path / "it").touch()
+        ours = (tmp_path / "it").stat().st_ino
+        made.clear()
+        ended.clear()
+        thread = threading.Thread(target=racer)
+        thread.start()
+        try:
+            rename_new("it", "target", src_dir_fd=parent, dst_dir_fd=parent)
+        except FileExistsError:
+            assert (tmp_path / "it").stat().st_ino == ours
+        ended.set()
+        thread.join()
+        found = target.stat().st_ino
+        assert found == (made[0] if made else ours)
+        for path in (target, tmp_path / "it"):
+            if path.exists():
+                path.rmdir() if kind == "directory" else path.unlink()

@@ -302,6 +302,21 @@ def test_what_somebody_else_is_at_is_left_to_them(root: Path, tmp_path: Path) ->
     assert untouched(root, tmp_path / "a")
 
 
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root gives owners")
+@pytest.mark.parametrize("user", [0, 1000])
+def test_what_another_user_packed_is_restored_as_theirs(
+    root: Path, tmp_path: Path, user: int
+) -> None:
+    """Else root would make a file of root's, which may run as root, of what they say."""
+    path = make_entry(root, "debug/x")
+    (path / "file0.txt").chmod(0o4755)
+    swept(root, disposal="archive", archive=tmp_path / "a", archive_format="tar.gz")
+    os.chown(tmp_path / "a" / "debug__x.tar.gz", user, user)
+    found = back(root, tmp_path / "a")
+    status = (found / "file0.txt").stat()
+    assert (status.st_uid, status.st_gid) == (user, user)
+
+
 def test_a_fifo_in_the_place_of_an_archive_is_refused_and_not_waited_for(
     root: Path, tmp_path: Path
 ) -> None:

@@ -408,6 +408,7 @@ def test_a_scan_writes_nothing(root: Path) -> None:
 
 def test_a_root_that_is_a_symlink_is_seen_through(project: Path, tmp_path: Path) -> None:
     make_entry(tmp_path / "elsewhere", "debug/x")
+    (tmp_path / "elsewhere" / ".tempkeep").mkdir()
     (project / ".tmp").symlink_to(tmp_path / "elsewhere")
     assert list(scanned(project / ".tmp")) == ["debug/x"]
     assert len(swept(project / ".tmp").done) == 1

@@ -626,7 +626,7 @@ def test_a_key_of_odd_characters_stays_in_its_line(project: Path, key: str) -> N
             "[tool.tempkeep]\nmax_count = 1\nmax_count = 2",
             "not valid TOML: Cannot overwrite a value",
         ),
-        ("x = " + "[" * 100_000 + "# tempkeep", "not valid TOML: maximum recursion depth exceeded"),
+        ("x = " + "[" * 100_000 + "# tempkeep", "not valid TOML: it is nested too deeply"),
     ],
 )
 def test_a_table_that_is_none_is_refused_by_file_and_place(
@@ -654,7 +654,7 @@ def test_a_file_that_is_no_utf_8_is_refused(project: Path) -> None:
         ("", "not valid JSON: Expecting value: line 1 column 1 (char 0)"),
         ("{", "not valid JSON: Expecting property name enclosed in double quotes"),
         ("\ufeff{}", "not valid JSON: Unexpected UTF-8 BOM"),
-        ("[" * 100_000, "not valid JSON: maximum recursion depth exceeded"),
+        ("[" * 100_000, "not valid JSON: it is nested too deeply"),
         ('{"max_age_days": ' + "9" * 5000 + "}", "not valid JSON: Exceeds the limit"),
         ("[]", "expected an object, got []"),
         ("null", "expected an object, got None"),

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from common.temp import TempManager, get_debug_temp_dir, temp_working_dir
+from common.temp import TempManager, get_debug_temp_dir
 from common.temp.core.layout import FILES
 from common.temp.core.plan import Disposal, Outcome, Plan, Scope
 from common.temp.core.retention import Policy
@@ -24,7 +24,8 @@ from common.temp.store.archive import Deposit
 from common.temp.store.claim import NotClaimed
 from common.temp.store.lease import lock_directory, owner_of
 from common.temp.store.pinning import read_pin, write_pin
-from common.temp.store.sweep import clean_abandoned, clean_project, execute, prepare
+from common.temp.store.project import user_root
+from common.temp.store.sweep import clean_abandoned, clean_root, execute, prepare
 from tests.support import (
     DENIED,
     EVERYTHING,
@@ -40,6 +41,7 @@ from tests.support import (
     scanned,
     stored,
     swept,
+    working_in,
 )
 
 AGED = Policy(max_age=3600)
@@ -468,7 +470,7 @@ def test_a_removed_entry_is_no_more_its_makers(root: Path) -> None:
 def test_what_cannot_be_discarded_is_a_warning_and_the_block_ends_well(
     root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with temp_working_dir() as path:
+    with working_in(root) as path:
         (path / "file").write_text("")
         if run(["chattr", "+i", str(path / "file")], cwd=root).returncode:
             pytest.skip("cannot make a file immutable here")
@@ -483,7 +485,7 @@ def test_what_cannot_be_discarded_is_a_warning_and_the_block_ends_well(
 def test_a_locked_working_directory_stays_with_a_warning(
     root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with temp_working_dir() as path:
+    with working_in(root) as path:
         descriptor = os.open(path, os.O_RDONLY)
         assert lock_directory(root, descriptor)
     os.close(descriptor)
@@ -503,7 +505,7 @@ def test_a_working_directory_whose_removal_fails_otherwise_is_a_warning_or_nothi
         raise error
 
     monkeypatch.setattr(sweep, "claimed", claimed)
-    with temp_working_dir() as path:
+    with working_in(root) as path:
         pass
     assert ("Input/output error" in caplog.text) is isinstance(error, OSError)
 
@@ -511,7 +513,7 @@ def test_a_working_directory_whose_removal_fails_otherwise_is_a_warning_or_nothi
 def test_a_working_directory_that_is_gone_at_its_end_is_no_warning(
     root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with temp_working_dir() as path:
+    with working_in(root) as path:
         shutil.rmtree(path)
     assert caplog.text == ""
     assert owner_of(str(root)).live == {}
@@ -550,7 +552,7 @@ def test_a_project_is_cleaned_by_age_or_wholly(
 ) -> None:
     make_entry(project / ".tmp", "debug/old", age_hours=9)
     make_entry(project / ".tmp", "debug/new")
-    assert clean_project(project, hours) == gone
+    assert clean_root(project / ".tmp", project, hours, user_root()) == gone
     assert len(scanned(project / ".tmp")) == 2 - gone
 
 

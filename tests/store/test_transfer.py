@@ -81,7 +81,7 @@ def test_what_has_arrived_in_the_archive_is_deleted_by_the_next_sweep(
     root: Path, archive: Path
 ) -> None:
     place = into(root, archive, id_of(archive, root))
-    report = swept(root, **NOTHING)
+    report = swept(root, archive=archive, **NOTHING)
     assert (report.finished, report.freed_bytes > 0, report.problems) == (1, True, ())
     assert not place.exists()
     assert not (root / "debug" / "x").exists()
@@ -102,7 +102,7 @@ def test_what_has_not_arrived_is_put_back_by_the_next_sweep(
         (archive / "debug__x.tempkeep.json").unlink()
     elif what == "no archive":
         archive.rename(archive.with_name("elsewhere"))
-    report = swept(root, **NOTHING)
+    report = swept(root, archive=archive, **NOTHING)
     assert (report.finished, report.problems) == (1, ())
     assert listing(root / "debug" / "x") == ["file0.txt", "file1.txt"]
     assert in_holding(root) == []
@@ -112,17 +112,17 @@ def test_what_a_running_process_is_at_is_left_to_it(root: Path, archive: Path) -
     place = into(root, archive, "0123456789abcdef")
     lock = os.open(place, os.O_RDONLY)
     fcntl.flock(lock, fcntl.LOCK_EX)
-    assert swept(root, **NOTHING).finished == 0
+    assert swept(root, archive=archive, **NOTHING).finished == 0
     assert not (root / "debug" / "x").exists()
     os.close(lock)
-    assert swept(root, **NOTHING).finished == 1
+    assert swept(root, archive=archive, **NOTHING).finished == 1
     assert listing(root / "debug" / "x") == ["file0.txt", "file1.txt"]
 
 
 def test_what_cannot_be_put_back_to_its_place_gets_another(root: Path, archive: Path) -> None:
     into(root, archive, "0123456789abcdef")
     make_entry(root, "debug/x", files=1)
-    swept(root, **NOTHING)
+    swept(root, archive=archive, **NOTHING)
     assert listing(root / "debug" / "x") == ["file0.txt"]
     (other,) = (path for path in (root / "debug").iterdir() if path.name != "x")
     assert listing(other) == ["file0.txt", "file1.txt"]
@@ -136,7 +136,7 @@ def test_as_long_as_nobody_can_tell_whether_it_has_arrived_it_stays_and_that_is_
     manifest = archive / "debug__x.tempkeep.json"
     text = manifest.read_text()
     manifest.write_text("{")
-    report = swept(root, **NOTHING)
+    report = swept(root, archive=archive, **NOTHING)
     (problem,) = report.problems
     assert (problem.path, report.failed) == (str(place), True)
     assert problem.what == (
@@ -145,7 +145,7 @@ def test_as_long_as_nobody_can_tell_whether_it_has_arrived_it_stays_and_that_is_
     )
     assert len(listing(place)) == 4
     manifest.write_text(text)
-    assert (swept(root, **NOTHING).finished, in_holding(root)) == (1, [])
+    assert (swept(root, archive=archive, **NOTHING).finished, in_holding(root)) == (1, [])
 
 
 @pytest.mark.parametrize("text", [None, "", "[]", '{"way": "to archive"}'])
@@ -155,8 +155,9 @@ def test_where_nothing_says_where_it_belongs_it_stays_and_that_is_a_problem(
     place = into(root, archive, "0")
     intent = place / "intent.json"
     intent.unlink() if text is None else intent.write_text(text)
-    (problem,) = swept(root, **NOTHING).problems
-    assert problem.what == "cannot be deleted: nothing says where it belongs; move it away"
+    (problem,) = swept(root, archive=archive, **NOTHING).problems
+    assert problem.what.startswith("cannot be deleted: nothing says where it belongs")
+    assert problem.what.endswith("; move it away")
     assert sum(name.endswith(".txt") for name in listing(place)) == 2
 
 
@@ -169,7 +170,7 @@ def test_an_empty_place_of_a_transfer_is_gone_after_the_next_sweep(
         if not is_told:
             (Path(area.place) / "intent.json").unlink()
         area.close()
-    assert swept(root, **NOTHING).problems == ()
+    assert swept(root, archive=archive, **NOTHING).problems == ()
     assert in_holding(root) == []
     assert stored(archive) == ["debug__x.tar.gz"]
 
@@ -181,7 +182,7 @@ def test_what_has_left_the_archive_is_deleted_there_by_the_next_sweep(
     root: Path, archive: Path
 ) -> None:
     out_of(root, archive, id_of(archive, root), left=True)
-    assert swept(root, **NOTHING).problems == ()
+    assert swept(root, archive=archive, **NOTHING).problems == ()
     assert listing(root / "debug" / "x") == ["file0.txt", "file1.txt"]
     assert (stored(archive), in_holding(root)) == ([], [])
     assert not (archive / "debug__x.tempkeep.json").exists()
@@ -189,14 +190,14 @@ def test_what_has_left_the_archive_is_deleted_there_by_the_next_sweep(
 
 def test_what_has_not_left_it_stays_there_and_its_copy_goes(root: Path, archive: Path) -> None:
     out_of(root, archive, id_of(archive, root), left=False)
-    assert swept(root, **NOTHING).problems == ()
+    assert swept(root, archive=archive, **NOTHING).problems == ()
     assert not (root / "debug" / "x").exists()
     assert (stored(archive), in_holding(root)) == (["debug__x.tar.gz"], [])
 
 
 def test_something_else_that_has_its_name_in_the_archive_stays(root: Path, archive: Path) -> None:
     out_of(root, archive, "0123456789abcdef", left=True)
-    assert swept(root, **NOTHING).problems == ()
+    assert swept(root, archive=archive, **NOTHING).problems == ()
     assert (stored(archive), in_holding(root)) == (["debug__x.tar.gz"], [])
 
 
@@ -204,19 +205,19 @@ def test_what_is_locked_in_the_archive_is_deleted_there_later(root: Path, archiv
     out_of(root, archive, id_of(archive, root), left=True)
     with open(archive / "debug__x.tar.gz") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        (problem,) = swept(root, **NOTHING).problems
+        (problem,) = swept(root, archive=archive, **NOTHING).problems
         assert problem.what.endswith(
             "debug__x.tar.gz: in use: a process holds a lock (flock) on it"
         )
     assert stored(archive) == ["debug__x.tar.gz"]
-    assert swept(root, **NOTHING).problems == ()
+    assert swept(root, archive=archive, **NOTHING).problems == ()
     assert stored(archive) == []
 
 
 def test_an_archive_that_is_gone_has_nothing_to_be_deleted(root: Path, archive: Path) -> None:
     out_of(root, archive, id_of(archive, root), left=True)
     archive.rename(archive.with_name("elsewhere"))
-    assert (swept(root, **NOTHING).problems, in_holding(root)) == ((), [])
+    assert (swept(root, archive=archive, **NOTHING).problems, in_holding(root)) == ((), [])
 
 
 # -- while it is going on -------------------------------------------------------------------------
@@ -241,7 +242,7 @@ def test_what_is_whole_elsewhere_is_garbage_here(root: Path, archive: Path) -> N
         assert begin(area, Intent("to archive", "debug/x", str(archive), "debug__x", "0"))
         area.claim("debug/x", identity(path)).close()
         end(area)
-    swept(root, **NOTHING)
+    swept(root, archive=archive, **NOTHING)
     assert (in_holding(root), path.exists()) == ([], False)
 
 

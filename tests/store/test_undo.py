@@ -171,7 +171,7 @@ def test_a_link_is_set_aside_and_not_what_it_leads_to(root: Path, canary: Path) 
 def test_a_root_behind_a_link_that_has_moved_gives_back_what_it_holds(
     project: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / ".tempkeep").mkdir(parents=True)
     (project / ".tmp").symlink_to(tmp_path / "real")
     make_entry(project / ".tmp", "debug/x")
     set_aside(project / ".tmp")

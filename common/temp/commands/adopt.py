@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
-from ..core.adoption import Moved
+from ..core.adoption import Moved, Survey
 from ..core.layout import UNCATEGORIZED
 from ..errors import Refused, StorageError
 from ..report.text import adoption_text, moved_line, old_root_text, plain
 from ..store import adoption
 from ..store.scan import scan
+from .artefacts import kept_as_tracked, tracked_in
 from .places import DRY_RUN_OVERRIDE, OLD_ROOT, Place, find_places, is_dry_run
 from .printing import print_problems
 
@@ -20,7 +22,7 @@ def adopt(*, dry_run: bool, all_projects: bool) -> int:
     places = [
         place
         for place in find_places(all_projects)
-        if not (place.abandoned_only or place.is_configured)
+        if not (place.abandoned_only or place.is_configured or place.is_elsewhere)
     ]
     dry_run = dry_run or is_dry_run(places, False, DRY_RUN_OVERRIDE, "moved")
     code = empty = 0
@@ -42,6 +44,8 @@ def _adopt(place: Place, now: float, dry_run: bool) -> tuple[bool, int]:
     """Adopt what lies in one root; whether there was nothing to say of it, and the exit code."""
     exclude = place.settings.policy().of(UNCATEGORIZED).exclude
     survey = adoption.survey(place.root, exclude, now)
+    if survey.moves:
+        survey = _moving_nothing_tracked(survey, place.settings.project)
     problems = [(place.title, problem) for problem in survey.problems]
     nothing = not (survey.moves or survey.kept or problems)
     failed = False
@@ -53,12 +57,20 @@ def _adopt(place: Place, now: float, dry_run: bool) -> tuple[bool, int]:
         print(adoption_text(place.title, survey, moved))
     old = place.root.with_name(OLD_ROOT)
     title = f"{place.title}/{OLD_ROOT}"
-    if old.is_symlink():
-        nothing = False
-        print(f"{plain(title)}: a symlink, which no clean follows; remove it")
-    elif old.is_dir():
+    if old.is_dir() or old.is_symlink():
         nothing = False
         found = scan(old, now)
         problems += [(title, problem) for problem in found.problems]
         print(old_root_text(title, found, now))
     return nothing, max(int(failed), print_problems(problems))
+
+
+def _moving_nothing_tracked(survey: Survey, project: Path) -> Survey:
+    """`survey` without the moves of what git tracks, to which they would be deletions."""
+    from ..store.tracked import Tracked
+
+    tracked = Tracked(project)
+    why = [(one, tracked_in(one, survey.root, project, tracked)) for one in survey.moves]
+    kept = tuple(kept_as_tracked(one, said) for one, said in why if said)
+    moves = tuple(one for one, said in why if not said)
+    return survey._replace(moves=moves, kept=(*survey.kept, *kept))

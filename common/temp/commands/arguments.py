@@ -127,9 +127,10 @@ def policy_of(place: Place, limits: Policy | None, given: CleanArguments) -> Pol
             policy = policy._replace(high_water=high, low_water=low)
     if given.include_in_use and not place.abandoned_only:
         categories = tuple(
-            (name, own._replace(spare_in_use=False)) for name, own in policy.categories
+            (name, own._replace(spare_in_use=False, spare_work=False))
+            for name, own in policy.categories
         )
-        policy = policy._replace(spare_in_use=False, categories=categories)
+        policy = policy._replace(spare_in_use=False, spare_work=False, categories=categories)
     return policy
 
 

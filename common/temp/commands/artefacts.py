@@ -8,19 +8,24 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..core.entry import Entry
 from ..core.plan import Plan
 from ..core.retention import Policy, Reason, Verdict
 from ..core.units import HOUR, read_number, spell_size
 from ..report.text import counted, plain
 from ..store.artefacts import (
+    TAKES_UNSURE,
     Artefact,
-    Tracked,
+    check_patterns,
     drop_empty_root,
     find_artefacts,
     measure_artefact,
     remove_artefact,
+    work_in,
 )
+from ..store.place import homeless_projects
 from ..store.removal import Removed
+from ..store.tracked import Tracked
 from .arguments import CleanArguments
 from .carrying import Lines, Manner, carry_out
 from .drafts import draft_all
@@ -28,7 +33,9 @@ from .places import DRY_RUN_OVERRIDE, OLD_ROOT, Place, find_places, is_dry_run
 from .printing import complain
 
 
-def clean_artefacts(*, temp_age_hours: str | None, dry_run: bool) -> int:
+def clean_artefacts(
+    *, temp_age_hours: str | None, dry_run: bool, include_unsure: bool = False
+) -> int:
     """Clean build artefacts and scratch of the project; the exit code."""
     limits = None
     if temp_age_hours is not None:
@@ -38,14 +45,21 @@ def clean_artefacts(*, temp_age_hours: str | None, dry_run: bool) -> int:
     places = find_places(all_projects=False)
     project, settings = places[0].settings.project, places[0].settings
     old = project / OLD_ROOT
-    if old.is_dir() and not old.is_symlink():
+    if old.is_dir() or old.is_symlink():
         places.insert(1, Place(f"{project.name}/{OLD_ROOT}", old, settings))
     dry_run = dry_run or is_dry_run(places, False, DRY_RUN_OVERRIDE)
+    if project in homeless_projects():
+        # Nothing is built there; and of what git tracks in the working directory, git is not asked.
+        own = [place for place in places if place.settings.project == project or place.is_extra]
+        drafts = draft_all(own, limits, CleanArguments(), now, sizes=dry_run)
+        return carry_out(drafts, Lines(), Manner("clean", dry_run))
     drafts = draft_all(places, limits, CleanArguments(), now, sizes=dry_run)
     # Asked last, so that what git tracks is what it tracks when the deleting begins.
     tracked = Tracked(project)
+    check_patterns(project, settings.artefacts, tracked)
     drafts = [
-        draft._replace(plan=_without_tracked(draft.plan, project, tracked)) for draft in drafts
+        draft._replace(plan=_without_tracked(draft.plan, project, tracked, include_unsure))
+        for draft in drafts
     ]
     artefacts = find_artefacts(
         project,
@@ -53,6 +67,7 @@ def clean_artefacts(*, temp_age_hours: str | None, dry_run: bool) -> int:
         tracked,
         roots=settings.other_roots(),
         archive=settings.archive_path(),
+        include_unsure=include_unsure,
     )
     code = _clean_artefacts(project, artefacts, dry_run=dry_run)
     swept = carry_out(drafts, Lines(silent=bool(artefacts)), Manner("clean", dry_run))
@@ -66,10 +81,12 @@ def clean_artefacts(*, temp_age_hours: str | None, dry_run: bool) -> int:
 def _clean_artefacts(project: Path, artefacts: Sequence[Artefact], *, dry_run: bool) -> int:
     verb = "would delete" if dry_run else "deleted"
     code = count = freed = 0
-    for artefact in artefacts:
+    # An egg-info last: it tells what made the build beside it, to the next clean as well.
+    for artefact in sorted(artefacts, key=lambda one: one.path.endswith(".egg-info")):
         path = plain(artefact.path)
-        if artefact.kept:
-            print(f"kept {path}: {plain(artefact.kept)}")
+        # Looked at again: while the others went, somebody may have begun to work in this one.
+        if kept := artefact.kept or work_in(project / artefact.path):
+            print(f"kept {path}: {plain(kept)}")
             continue
         try:
             if dry_run:
@@ -87,31 +104,40 @@ def _clean_artefacts(project: Path, artefacts: Sequence[Artefact], *, dry_run: b
         if removed.failures:
             where, what = removed.failures[0]
             inside = f" {plain(where)}:" if where else ""
-            complain(f"failed {path}:{inside} {what}")
+            complain(f"failed {path}:{inside} {plain(what)}")
             code = 1
             continue
         count += 1
         size = spell_size(removed.freed_bytes)
-        print(f"{verb} {path}  {size}  (artefact: {artefact.pattern})")
+        print(f"{verb} {path}  {size}  (artefact: {plain(artefact.pattern)})")
     if artefacts:
         what = counted(count, "artefact", "artefacts")
         print(f"{plain(project.name)}: {verb} {what}, {spell_size(freed)}")
     return code
 
 
-def _without_tracked(plan: Plan, project: Path, tracked: Tracked) -> Plan:
-    """`plan` without the entries that hold something that git tracks."""
-    # By its real path: a root that is a link may lead to another place in the work tree.
-    root = os.path.realpath(plan.root)
-    below = os.path.relpath(root, os.path.realpath(project))
+def _without_tracked(plan: Plan, project: Path, tracked: Tracked, include_unsure: bool) -> Plan:
+    """`plan` without the entries that hold something that git tracks, or may track."""
+    unsure = f"{tracked.failed}; {TAKES_UNSURE}" if tracked.failed and not include_unsure else ""
     steps = []
     kept = list(plan.kept)
     for step in plan.steps:
-        inside = tracked.inside(f"{below}/{step.entry.path}")
-        if inside is None:
-            steps.append(step)
+        why = tracked_in(step.entry, plan.root, project, tracked) or unsure
+        if why:
+            kept.append(kept_as_tracked(step.entry, why))
         else:
-            kept.append(
-                Verdict(step.entry, True, (Reason("tracked", "stays", f"git tracks {inside}"),))
-            )
+            steps.append(step)
     return plan._replace(steps=tuple(steps), kept=tuple(kept))
+
+
+def tracked_in(entry: Entry, root: str, project: Path, tracked: Tracked) -> str:
+    """What one line says of what git tracks in `entry`; "" if it tracks nothing there."""
+    # By its real path: a root that is a link may lead to another place in the work tree.
+    below = os.path.relpath(os.path.realpath(root), os.path.realpath(project))
+    inside = tracked.inside(f"{below}/{entry.path}")
+    return "" if inside is None else f"git tracks {inside}"
+
+
+def kept_as_tracked(entry: Entry, why: str) -> Verdict:
+    """The decision to keep an entry for that reason."""
+    return Verdict(entry, True, (Reason("tracked", "stays", why),))

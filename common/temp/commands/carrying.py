@@ -133,13 +133,18 @@ def carry_out(drafts: Sequence[Draft], sink: Sink, manner: Manner) -> int:
     empty: list[str] = []
     for draft in drafts:
         if draft.is_empty and (draft.place.is_extra or not sink.all_roots):
-            empty += [] if draft.place.is_extra else [draft.place.title]
+            if not draft.place.is_extra:
+                empty.append(_missing(draft.place) or draft.place.title)
             if not manner.dry_run:
                 _forget_dead(draft.plan)
             continue
         code = max(code, _carry_out_one(draft, sink, manner))
     sink.end(empty)
     return code
+
+
+def _missing(place: Place) -> str:
+    return f"{place.root} does not exist yet" if place.is_to_come() else ""
 
 
 def _carry_out_one(draft: Draft, sink: Sink, manner: Manner) -> int:

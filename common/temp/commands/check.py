@@ -77,7 +77,7 @@ def _budgets(given: Budget, all_projects: bool) -> list[tuple[Budget, list[Place
     places = {
         os.path.realpath(place.root): place
         for place in reversed(find_places(all_projects))
-        if not place.abandoned_only
+        if not (place.abandoned_only or place.is_elsewhere)
     }
     each = [*reversed(places.values())]
     if given.has_limit:

@@ -103,7 +103,7 @@ def _redraft(
     """What a plan says of one root, drawn again; and what has changed since: title, entry, why."""
     # An age that all have, and not "everything", so that nothing goes that changes meanwhile.
     limits = place.policy() if place.abandoned_only else Policy(max_age=0)
-    (draft,) = draft_all([place], limits, CleanArguments(), now, sizes=True)
+    (draft,) = draft_all([place], limits, CleanArguments(all_projects=True), now, sizes=True)
     plan, missing = again(draft.plan, recorded.steps)
     steps = tuple(step._replace(disposal=recorded.disposal) for step in plan.steps)
     plan = without_low_space(plan._replace(steps=steps))
@@ -116,4 +116,5 @@ def clean_runs(base: Path, settings: Settings, *, dry_run: bool, force: bool) ->
     now = time.time()
     dry_run = dry_run or is_dry_run(places, force, _FORCE)
     drafts = draft_all(places, None, CleanArguments(), now, sizes=dry_run)
-    return carry_out(drafts, Lines(), Manner("common.temp.pipeline", dry_run))
+    package = __name__.rpartition(".commands.")[0]
+    return carry_out(drafts, Lines(), Manner(f"{package}.pipeline", dry_run))

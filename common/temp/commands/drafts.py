@@ -10,6 +10,7 @@ from ..core.plan import Plan, Scope
 from ..core.retention import LOW_SPACE, Policy
 from ..errors import Refused, StorageError
 from ..report.progress import ProgressLine
+from ..report.text import plain
 from .arguments import CleanArguments, disposal_of, policy_of
 from .places import Place
 from .printing import terminal
@@ -58,7 +59,9 @@ def draft_all(
     drafts = []
     try:
         for place in places:
-            policy = policy_of(place, limits, given)
+            # What lies elsewhere is only spoken of together with that of other projects.
+            theirs = None if place.is_elsewhere and not given.all_projects else limits
+            policy = policy_of(place, theirs, given)
             try:
                 plan = prepare(
                     place.root,
@@ -109,13 +112,24 @@ def ask(drafts: list[Draft], given: CleanArguments) -> list[Draft]:
         for step in draft.plan.steps
     ]
     if asked and not given.dry_run:
-        dialogue.confirm(asked)
+        dialogue.confirm(asked, _linked(drafts))
     return drafts
+
+
+def _linked(drafts: Sequence[Draft]) -> list[str]:
+    """The roots behind links among those from which something is to go."""
+    return [
+        draft.place.located()
+        for draft in drafts
+        if draft.plan.steps and draft.place.leads_to() is not None
+    ]
 
 
 def _choose(dialogue: Dialogue, drafts: list[Draft]) -> list[Draft]:
     steps = [step for draft in drafts for step in draft.plan.steps]
     titles = [draft.place.title for draft in drafts for _ in draft.plan.steps]
+    for where in _linked(drafts):
+        dialogue.say(f"entries in {plain(where)}")
     chosen = dialogue.choose(steps, titles) if steps else set()
     left: list[Draft] = []
     first = 0

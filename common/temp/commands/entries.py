@@ -18,7 +18,8 @@ def explain_entry(path: str) -> int:
         verdict, reasons = look(place, now).explain(relative)
     except LookupError:
         raise StorageError(0, f"{path} vanished while it was being looked at") from None
-    print(explanation(verdict, reasons, now))
+    elsewhere = place.located() if place.leads_to() is not None else ""
+    print(explanation(verdict, reasons, now, elsewhere))
     return 0
 
 

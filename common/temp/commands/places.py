@@ -9,17 +9,30 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..core.entry import Problem
-from ..core.layout import PIPELINE, SCRATCH, Layout
+from ..core.layout import PIPELINE, SCRATCH, STORE, Layout
 from ..core.retention import Policy
-from ..errors import TempError
+from ..core.units import DAY
+from ..errors import InvalidSettings, TempError
+from ..report.text import located
 from ..store.allocation import layout_of
 from ..store.listing import find_entry
-from ..store.project import find_monorepo, find_project, monorepo_projects, root_of, user_root
+from ..store.place import homeless_projects, homeless_roots, standing_project
+from ..store.project import (
+    find_monorepo,
+    monorepo_projects,
+    root_of,
+    user_root,
+    where_it_leads,
+)
 from ..store.settings import Settings, load, with_limits_of, workspace_globs
 
 USER_TITLE: Final = "auto-cleanup entries of this user"
+HOMELESS_TITLE: Final = "scratch of no project"
 OLD_ROOT: Final = ".temp"
 DRY_RUN_OVERRIDE: Final = "TEMPKEEP_DRY_RUN=false in the environment overrides it"
+
+_ELSEWHERE: Final = Policy(max_age=7 * DAY)
+"""What a clean in a project follows for scratch of no project, if nothing is configured for it."""
 
 
 class Place(NamedTuple):
@@ -31,16 +44,31 @@ class Place(NamedTuple):
     abandoned_only: bool = False
     is_configured: bool = False
     """Whether it is one of the `roots` in the settings."""
+    is_elsewhere: bool = False
+    """Whether it holds scratch of no project, seen from inside a project."""
 
     def layout(self) -> Layout:
         """How its entries lie. Raises `StorageError` or `Refused` if that cannot be told."""
         # One that nobody has made a root of is taken for what touches least.
         return layout_of(self.root, PIPELINE) if self.is_configured else SCRATCH
 
+    def leads_to(self) -> Path | None:
+        """Where its data really is, if that is behind a link."""
+        return where_it_leads(self.root)
+
+    def located(self) -> str:
+        """Where it is, for people."""
+        where = located(self.root, self.leads_to())
+        return f"{where}, which does not exist yet" if self.is_to_come() else where
+
+    def is_to_come(self) -> bool:
+        """Whether the settings name it, and nobody has made it yet."""
+        return self.is_configured and not os.path.lexists(self.root)
+
     @property
     def is_extra(self) -> bool:
         """Whether nobody asked for it by name, so that it is not worth a line when it is empty."""
-        return self.abandoned_only or self.root.name == OLD_ROOT
+        return self.abandoned_only or self.is_elsewhere or self.root.name == OLD_ROOT
 
     @property
     def archive(self) -> Path | None:
@@ -54,34 +82,84 @@ class Place(NamedTuple):
         configured = self.settings.policy()
         if configured.has_limit:
             return configured
-        return with_limits_of(configured, Policy(everything=True))
+        # To clean one project is no order to take what programs made elsewhere a moment ago.
+        limits = _ELSEWHERE if self.is_elsewhere else Policy(everything=True)
+        return with_limits_of(configured, limits)
 
     def problem(self, error: TempError) -> Problem:
         """A root that cannot be read or trusted, as one problem among others: they go on."""
         return Problem(self.root.name, str(error))
 
 
-def find_places(all_projects: bool) -> list[Place]:
-    """The roots of this project or of `all_projects`, and the user's own.
+def find_places(
+    all_projects: bool, unusable: list[tuple[str, Problem]] | None = None
+) -> list[Place]:
+    """The roots of this project or of `all_projects`, those of no project, and the user's own.
 
-    Raises `InvalidSettings` for whatever is wrong in any of the settings.
+    Raises `InvalidSettings` for whatever is wrong in any of the settings. With a list `unusable`,
+    what is wrong in those of another project is put there, and the rest goes on.
     """
-    project = find_project()
+    project = standing_project()
     settings = load(project)
-    if not all_projects:
+    if project in homeless_projects():
+        found = [*_homeless_places(settings), *_earlier_places()]
+    elif not all_projects:
         found = [*_places_of(project.name, settings)]
     else:
-        monorepo = find_monorepo(project)
-        globs, excluded = workspace_globs(monorepo, load(monorepo))
-        found = [
-            place
-            for path in monorepo_projects(monorepo, globs, excluded)
-            for place in _places_of(
-                monorepo.name if path == monorepo else path.relative_to(monorepo).as_posix(),
-                load(path),
-            )
-        ]
+        found = _all_places(project, unusable)
+    found += _places_elsewhere({os.path.realpath(place.root) for place in found})
     return [*found, Place(USER_TITLE, user_root(), settings, abandoned_only=True)]
+
+
+def _all_places(project: Path, unusable: list[tuple[str, Problem]] | None) -> list[Place]:
+    """The roots of all projects of the monorepo around `project`; see `find_places`."""
+    monorepo = find_monorepo(project)
+    globs, excluded = workspace_globs(monorepo, load(monorepo))
+    found: list[Place] = []
+    for path in monorepo_projects(monorepo, globs, excluded):
+        top = path == monorepo
+        title = monorepo.name if top else path.relative_to(monorepo).as_posix()
+        try:
+            found += _places_of(title, load(path))
+        except InvalidSettings as error:
+            if unusable is None or top or path == project:
+                raise
+            unusable.append((title, Problem(root_of(path).name, str(error))))
+    return found
+
+
+def _places_elsewhere(known: set[str]) -> list[Place]:
+    """The roots with scratch of no project, but for those that are `known` by their real paths."""
+    return [
+        place._replace(is_elsewhere=True)
+        for root in homeless_roots()
+        for place in _homeless_places(load(root.parent))
+        if os.path.realpath(place.root) not in known
+    ]
+
+
+def _homeless_places(settings: Settings) -> Iterator[Place]:
+    """The root of scratch of no project, and the runs of pipelines beside it."""
+    yield from _places_of(HOMELESS_TITLE, settings)
+    if (settings.project / STORE).is_dir():
+        yield Place(f"{HOMELESS_TITLE}/runs", settings.project, settings, is_configured=True)
+
+
+def _earlier_places() -> Iterator[Place]:
+    """The root that an earlier version made in the working directory, `/` or a home directory.
+
+    Only if it is one for certain, and the user's own: others may put things into `/tmp`. There are
+    no settings there, which others may put there as well.
+    """
+    here = Path.cwd()
+    root = root_of(here)
+    try:
+        status = os.stat(root, follow_symlinks=False)
+        mine = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
+    except OSError:
+        return
+    if mine and (root / STORE).is_dir():
+        yield Place(str(here), root, Settings(project=here))
 
 
 def _places_of(title: str, settings: Settings) -> Iterator[Place]:
@@ -95,11 +173,14 @@ def _places_of(title: str, settings: Settings) -> Iterator[Place]:
 
 def find_place(path: str) -> tuple[Place, str]:
     """The place of the entry that a person means by `path`, and the entry's path in it."""
-    settings = load(find_project())
+    settings = load(standing_project())
     roots = settings.other_roots()
-    root, relative = find_entry(path, Path.cwd(), roots)
+    root, relative = find_entry(path, root_of(settings.project), roots, homeless_roots())
     if root == user_root():
         return Place(USER_TITLE, root, settings, abandoned_only=True), relative
+    if root.parent in homeless_projects():
+        place = Place(HOMELESS_TITLE, root, load(root.parent))
+        return place._replace(is_elsewhere=root.parent != settings.project), relative
     if root in roots:
         return Place(root.name, root, settings, is_configured=True), relative
     return Place(root.parent.name, root, load(root.parent)), relative

@@ -11,7 +11,8 @@ from ..core.units import spell_size
 from ..errors import TempError
 from ..report.text import archive_text, instant, plain, undo_text
 from ..store.archive import list_archive
-from ..store.project import find_project, root_of, user_root
+from ..store.place import homeless_roots, standing_project
+from ..store.project import root_of, user_root
 from ..store.restore import find_archived, finish_killed, place_of, restore
 from ..store.settings import Settings, load
 from ..store.undo import has_undoable, undo_area
@@ -20,15 +21,17 @@ from .printing import print_problems
 
 def list_archived() -> int:
     """Print what lies in the project's archive, and what can be undone; the exit code."""
-    settings = load(find_project())
+    settings = load(standing_project())
     archive, *undoable = _archives(settings)
     blocks = []
+    code = 0
     for place in (archive, *undoable):
         rows: list[tuple[str, ...]] = []
         for archived in list_archive(place, root_of(settings.project)):
             said, when = archived.manifest, instant(archived.archived_at)
             if said is None:
                 what = archived.problem or "it has no manifest"
+                code = max(code, int(bool(archived.problem)))
                 rows.append((archived.name, archived.format, "?", when, "?", what))
                 continue
             how = archived.format if said.until is None else instant(said.until)
@@ -39,13 +42,16 @@ def list_archived() -> int:
         elif rows:
             blocks.append(undo_text(str(place), rows))
     print("\n\n".join(blocks))
-    return 0
+    return code
 
 
 def _archives(settings: Settings) -> list[Path]:
     """What can be restored lies there: the archive, and what can be undone of each root."""
     found = [settings.archive_path()]
-    roots = (root_of(settings.project), *settings.other_roots(), user_root())
+    roots = (
+        *(root_of(settings.project), *settings.other_roots()),
+        *(*homeless_roots(), user_root()),
+    )
     for root in {os.path.realpath(root): root for root in reversed(roots)}.values():
         try:
             if has_undoable(root):
@@ -60,7 +66,7 @@ def restore_archived(name: str, *, dry_run: bool = False) -> int:
     """Put back what is called `name` in the project's archive, or what can be undone; the exit
     code.
     """
-    settings = load(find_project())
+    settings = load(standing_project())
     archives = _archives(settings)
     archive, archived = find_archived(archives, name, settings.project)
     place = place_of(archive, archived, settings.project)

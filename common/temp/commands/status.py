@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from ..core.entry import Inventory, Problem
 from ..core.retention import Verdict
 from ..core.units import read_count
-from ..errors import Refused, StorageError
+from ..errors import InvalidSettings, Refused, StorageError
 from .forecast import look
 from .places import Place, find_places
 from .printing import add_to_summary, choice, print_problems, screen
@@ -40,7 +40,7 @@ class StatusArguments(NamedTuple):
 class _Root(NamedTuple):
     """What is known of one root; with `failed` an exit code, it could not be read."""
 
-    title: str
+    place: Place
     inventory: Inventory
     verdicts: Sequence[Verdict]
     shown: Sequence[Verdict]
@@ -81,7 +81,7 @@ class _Table:
             return  # its problem says why
         from ..report.text import status_text
 
-        title = f"{root.title} ({root.inventory.root})"
+        title = f"{root.place.title} ({root.place.located()})"
         is_github = self._given.output == "github"
         columns = None if is_github or self._given.file is not None else screen()
         self._blocks.append(
@@ -116,8 +116,16 @@ class _Json:
     def add(self, root: _Root) -> None:
         from ..report.json import status_project
 
+        to = root.place.leads_to()
         self._documents.append(
-            status_project(root.title, root.inventory, root.verdicts, root.shown, self._now)
+            status_project(
+                root.place.title,
+                root.inventory,
+                root.verdicts,
+                root.shown,
+                self._now,
+                None if to is None else str(to),
+            )
         )
 
     def text(self, empty: int) -> str:
@@ -136,7 +144,7 @@ class _Csv:
         self._listed: list[tuple[str, Sequence[Verdict]]] = []
 
     def add(self, root: _Root) -> None:
-        self._listed.append((root.title, root.shown))
+        self._listed.append((root.place.title, root.shown))
 
     def text(self, empty: int) -> str:
         from ..report.text import status_csv
@@ -156,14 +164,17 @@ class _Html:
 
     def add(self, root: _Root) -> None:
         from ..report.html import Shown
+        from ..report.text import located
 
-        self._roots.append(Shown(root.title, root.inventory, root.verdicts, root.shown))
+        title = located(root.place.title, root.place.leads_to())
+        self._roots.append(Shown(title, root.inventory, root.verdicts, root.shown))
 
     def text(self, empty: int) -> str:
         from ..report.html import page
-        from ..store.project import find_monorepo, find_project
+        from ..store.place import standing_project
+        from ..store.project import find_monorepo
 
-        project = find_project()
+        project = standing_project()
         title = find_monorepo(project).name if self._all_projects else project.name
         return page(title, self._roots, self._now)
 
@@ -185,8 +196,10 @@ def status(given: StatusArguments) -> int:
     now = time.time()
     sink = make_sink(given, now)
     problems: list[tuple[str, Problem]] = []
-    empty = code = 0
-    for place in find_places(given.all_projects):
+    places = find_places(given.all_projects, problems)
+    code = InvalidSettings.exit_code if problems else 0
+    empty = 0
+    for place in places:
         root = _look_at(place, now, given.category, order, most)
         code = max(code, root.failed)
         problems += [(place.title, problem) for problem in root.inventory.problems]
@@ -217,12 +230,12 @@ def _look_at(
         forecast = look(place, now)
     except (StorageError, Refused) as error:
         inventory = Inventory(root=str(place.root), problems=(place.problem(error),))
-        return _Root(place.title, inventory, (), (), error.exit_code)
+        return _Root(place, inventory, (), (), error.exit_code)
     verdicts = forecast.verdicts(category)
-    return _Root(place.title, forecast.inventory, verdicts, sorted(verdicts, key=order)[:most])
+    return _Root(place, forecast.inventory, verdicts, sorted(verdicts, key=order)[:most])
 
 
 def _summary(root: _Root) -> str:
     from ..report.github import status_summary
 
-    return status_summary(root.title, root.verdicts)
+    return status_summary(root.place.title, root.verdicts)

@@ -25,7 +25,8 @@ class Entry(NamedTuple):
     link outside the entry keeps it. `changed` is the newest modification anywhere inside, in
     seconds since 1970, found in `changed_in` (relative to the entry, "" for itself).
     `unreadable` says what could not be looked at, `future` that a time in it has not come yet,
-    `mounted` where another filesystem is mounted inside. Of a `partial` one not all was looked at,
+    `mounted` where another filesystem is mounted inside, `work` what version control has in it and
+    nowhere else. Of a `partial` one not all was looked at,
     because what was seen decides: its sizes and counts are not all, nor is `changed` the newest.
     """
 
@@ -43,6 +44,7 @@ class Entry(NamedTuple):
     changed_in: str = ""
     use: Use | None = None
     pin: str | None = None
+    work: str | None = None
     made_by: str | None = None
     device: int = 0
     inode: int = 0

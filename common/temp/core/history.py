@@ -5,17 +5,15 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
-from math import isfinite
 from typing import Any, Final, NamedTuple
 
+from . import fields
+from .fields import Unreadable
 from .plan import Outcome, Report, Status
 from .retention import STRATEGIES, Policy
 from .units import spell_duration, spell_share, spell_size
 
 _INSTANT: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"
-_MOST: Final = 2**63
-"""What no count and no number of bytes of a real sweep reaches."""
-
 _ORDER: Final[dict[Status, int]] = {"failed": 0, "skipped": 1, "done": 2}
 
 
@@ -186,76 +184,39 @@ def as_said(sweep: PastSweep) -> dict[str, Any]:
 
 
 def read_said(said: object) -> PastSweep:
-    """The sweep that `said` tells of. Raises `ValueError` or `KeyError` if it tells of none."""
-    table = _table(said)
-    at = _text(table["at"])
+    """The sweep that `said` tells of. Raises `Unreadable` if it tells of none."""
+    told = fields.table(said)
+    at = fields.text(told, "at")
     if not re.fullmatch(_INSTANT, at):
-        raise ValueError(at)
-    rules = _table(table["rules"])
+        raise Unreadable("at is no time")
+    rules = fields.table(told.get("rules"), "rules")
     return PastSweep(
         at=at,
-        seconds=_seconds(table["seconds"]),
+        seconds=fields.number(told, "seconds"),
         who=Who(
-            _text(table["user"]),
-            _text(table["host"]),
-            _count(table["pid"]),
-            _text(table["face"]),
-            _text(table["command"]),
+            fields.text(told, "user"),
+            fields.text(told, "host"),
+            fields.whole(told, "pid"),
+            fields.text(told, "face"),
+            fields.text(told, "command"),
         ),
-        policy=_text(table["policy"]),
-        background=table["background"] is True,
-        interrupted=table["interrupted"] is True,
-        gone=_count(table["gone"]),
-        failed=_count(table["failed"]),
-        skipped=_count(table["skipped"]),
-        dropped=_count(table["dropped"]),
-        finished=_count(table["finished_leftovers"]),
-        freed_bytes=_count(table["freed_bytes"]),
-        rules=tuple((_text(rule), _count(number)) for rule, number in rules.items()),
-        steps=tuple(map(_read_step, _list(table["entries"]))),
-        left_out=_count(table["entries_left_out"]),
+        policy=fields.text(told, "policy"),
+        background=told.get("background") is True,
+        interrupted=told.get("interrupted") is True,
+        gone=fields.whole(told, "gone"),
+        failed=fields.whole(told, "failed"),
+        skipped=fields.whole(told, "skipped"),
+        dropped=fields.whole(told, "dropped"),
+        finished=fields.whole(told, "finished_leftovers"),
+        freed_bytes=fields.whole(told, "freed_bytes"),
+        rules=tuple((rule, fields.whole(rules, rule)) for rule in rules),
+        steps=tuple(_read_step(fields.table(one)) for one in fields.items(told, "entries")),
+        left_out=fields.whole(told, "entries_left_out"),
     )
 
 
-def _read_step(said: object) -> PastStep:
-    table = _table(said)
-    return PastStep(
-        path=_text(table["path"]),
-        disposal=_text(table["disposal"]),
-        status=_text(table["status"]),
-        reason=_text(table["reason"]),
-        detail=_text(table["detail"]),
-        freed_bytes=_count(table["freed_bytes"]),
+def _read_step(said: Mapping[str, object]) -> PastStep:
+    path, disposal, status, reason, detail = (
+        fields.text(said, key) for key in ("path", "disposal", "status", "reason", "detail")
     )
-
-
-def _table(value: object) -> Mapping[str, object]:
-    if not isinstance(value, dict):
-        raise ValueError(value)
-    return value
-
-
-def _list(value: object) -> list[object]:
-    if not isinstance(value, list):
-        raise ValueError(value)
-    return value
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError(value)
-    return value
-
-
-def _count(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < _MOST:
-        raise ValueError(value)
-    return value
-
-
-def _seconds(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError(value)
-    if not isfinite(value) or value < 0:
-        raise ValueError(value)
-    return value
+    return PastStep(path, disposal, status, reason, detail, fields.whole(said, "freed_bytes"))

@@ -47,11 +47,21 @@ HELD: Final = ".tempkeep-held-"
 CATEGORY_MARK: Final = ".tempkeep-category"
 """An empty file that tells a category of the user's own making from an entry."""
 
-ROOT_FILES: Final = frozenset({"CACHEDIR.TAG", ".gitignore", STORE})
+ROOT_FILES: Final = frozenset({"CACHEDIR.TAG", ".gitignore", "lost+found", STORE})
+"""What is no entry: `lost+found` is what a filesystem has at its top for itself."""
+
+_ROOT_FILES: Final = frozenset(name.casefold() for name in ROOT_FILES)
 
 MAX_NAME_BYTES: Final = 255
 STAMP_BYTES: Final = len("_1696348800-12345678")
 """What `_<epoch>` and a collision suffix may add to a label."""
+
+SHORT_LABEL_BYTES: Final = 32
+"""How much of a label is in a name in the system's temporary directory: with `/tmp` as that, 30
+bytes are left of the 108 that the path of a socket may have."""
+
+CUT_LABEL: Final = "temp"
+"""Instead of a label of which nothing can be a label when it is cut."""
 
 _STAMPED = re.compile(
     r"(?P<label>.+)_(?P<stamp>[0-9]{9,11})(?:-[0-9a-f]{4,8})?(?P<suffix>\.[^/]*)?", re.DOTALL
@@ -95,14 +105,31 @@ def _problem_with(name: str, room: int) -> str:
     return ""
 
 
+def is_root_file(name: str) -> bool:
+    """Whether `name` is that of a part of the root itself, and of no entry.
+
+    In whatever case: some filesystems list names in another one than they were made in.
+    """
+    return name.casefold() in _ROOT_FILES
+
+
 def check_label(label: str) -> str:
     """`label`, if an entry can be named by it. Raises `InvalidName`."""
     return check_name(label, "name", room=STAMP_BYTES)
 
 
+def short_label(label: str) -> str:
+    """`label`, cut to 32 bytes if it is longer. Raises `InvalidName` where `check_label` does."""
+    whole = check_label(label).encode()
+    if len(whole) <= SHORT_LABEL_BYTES:
+        return label
+    cut = whole[:SHORT_LABEL_BYTES].decode(errors="ignore").rstrip()
+    return cut if not _problem_with(cut, STAMP_BYTES) else CUT_LABEL
+
+
 def check_category(category: str) -> str:
     """`category`, if a category can be named by it. Raises `InvalidName`."""
-    if category in ROOT_FILES:
+    if is_root_file(category):
         _refuse(category, "category", "is the name of a file of the root itself")
     return check_name(category, "category")
 
@@ -111,7 +138,7 @@ def check_job_id(job_id: str) -> str:
     """`job_id`, if a job's directory can be named by it. Raises `InvalidName`."""
     if not isinstance(job_id, str):
         raise InvalidName(f"job id {job_id!r} is no text; use one plain path component")
-    if job_id in ROOT_FILES:
+    if is_root_file(job_id):
         _refuse(job_id, "job id", "is the name of a file of the root itself")
     return check_name(job_id, "job id")
 
@@ -153,9 +180,20 @@ class Layout(NamedTuple):
 
     def holds(self, name: str, *, is_directory: bool) -> bool:
         """Whether what lies as `name` directly in the root is an entry."""
-        if name in ROOT_FILES or name.startswith(STORE) or not (is_directory or self.files):
+        if is_root_file(name) or name.startswith(STORE) or not (is_directory or self.files):
             return False
         return self.names is None or self.names.fullmatch(name) is not None
+
+    def may_hold(self, path: str, *, is_directory: bool = True) -> bool:
+        """Whether an entry can lie at `path`, relative to the root: no traversal, no store."""
+        parts = path.split("/")
+        never = ("", ".", "..", CATEGORY_MARK)
+        if len(parts) > (1 if self.category else 2) or any(
+            part in never or "\0" in part or is_root_file(part) or part.startswith(STORE)
+            for part in parts
+        ):
+            return False
+        return not self.category or self.holds(path, is_directory=is_directory)
 
     def read_name(self, name: str) -> tuple[str, int | None]:
         """The label and the stamp (seconds since 1970) of an entry's name; no stamp is `None`."""

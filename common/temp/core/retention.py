@@ -33,6 +33,9 @@ class Policy(NamedTuple):
     The water marks are shares of the filesystem that is used, as `df` reckons it: above
     `high_water` entries go until less than `low_water` is used (`high_water` itself, if it is
     `None`). Where space is wanted, what has the smallest `cost` to make again goes first.
+
+    An owner that cannot be checked keeps its entry until that has been unchanged for `foreign_for`;
+    `None` is what is configured for the project of the root.
     """
 
     everything: bool = False
@@ -48,6 +51,8 @@ class Policy(NamedTuple):
     keep_last: int | None = None
     keep_within: float | None = None
     spare_in_use: bool = True
+    spare_work: bool = True
+    foreign_for: float | None = None
     categories: tuple[tuple[str, Policy], ...] = ()
 
     @property
@@ -135,6 +140,9 @@ LOW_SPACE: Final = "low space"
 
 WITHIN_LIMITS: Final = "within limits"
 """The rule that keeps what no limit names."""
+
+UNSAVED: Final = "unsaved work"
+"""The rule that keeps what version control has there and nowhere else."""
 
 UNDO_OVER: Final = "undo time is over"
 """The rule that names what was set aside, once it can be undone no longer."""
@@ -224,6 +232,16 @@ def _pinned(case: _Case) -> Reason | None:
     if case.entry.pin is None:
         return _NOT_PINNED
     return Reason("pinned", "stays", case.entry.pin or "no reason given")
+
+
+def _unsaved(case: _Case) -> Reason | None:
+    work = case.entry.work
+    if work is None:
+        return None
+    if case.policy.abandoned or not case.policy.spare_work:
+        ignored = "" if case.policy.spare_in_use else ", overridden by --include-in-use"
+        return Reason(UNSAVED, "silent", f"{work}{ignored}")
+    return Reason(UNSAVED, "stays", work)
 
 
 def _unreadable(case: _Case) -> Reason | None:
@@ -378,6 +396,7 @@ _Rule = Callable[[_Case], "Reason | None"]
 _PROTECTIONS: Final[tuple[_Rule, ...]] = (
     _in_use,
     _pinned,
+    _unsaved,
     _excluded,
     _keep_last,
     _keep_within,
@@ -647,6 +666,7 @@ def what_would_change(verdict: Verdict) -> str:
 _REMEDIES: Final = {
     "in use": "when that process has ended, or with --include-in-use --name",
     "pinned": "after `temp-unpin`",
+    UNSAVED: "when that is committed and pushed, or with --include-in-use --name",
     "excluded": "when no pattern in `exclude` matches it",
     "keep last": "when newer ones of its name exist or keep_last is smaller",
     "keep within": "when it has been unchanged for longer",

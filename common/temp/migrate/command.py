@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,13 +10,14 @@ from typing import Final, NamedTuple
 
 from ..errors import InvalidSettings
 from ..report.progress import ProgressLine
+from ..report.text import plain
 from . import output
 from .engine import Options, examine
-from .files import Ground, check_clean, find_grounds
+from .files import Ground, check_clean, find_grounds, leftovers
 from .findings import FileResult
 from .output import Seen
 from .rules import by_code
-from .write import replace_file
+from .write import remove_leftovers, replace_file
 
 FORMATS: Final = ("text", "json", "sarif", "github")
 
@@ -51,6 +53,9 @@ def migrate(arguments: MigrateArguments) -> int:
         )
     options = Options(arguments.unsafe, _codes(arguments.select, arguments.ignore))
     grounds = find_grounds(arguments.paths)
+    if mode == "write":
+        for ground in grounds:
+            remove_leftovers(ground.top, leftovers(ground))
     seen: list[Seen] = []
     failed = 0
     line = ProgressLine("reading:", ("file", "files"))
@@ -120,10 +125,13 @@ def _report(seen: Sequence[Seen], sums: output.Totals, mode: str, form: str) -> 
 
 
 def _print_bytes(text: bytes) -> None:
-    """Print a diff as it is, whatever the encoding of the file."""
+    """Print a diff as it is, whatever the encoding of the file; on a terminal nothing acts."""
     sys.stdout.flush()
     stream = getattr(sys.stdout, "buffer", None)
-    if stream is None:
+    if sys.stdout.isatty():
+        for line in os.fsdecode(text).split("\n")[:-1]:
+            print("\t".join(map(plain, line.split("\t"))))
+    elif stream is None:
         print(text.decode(errors="backslashreplace"), end="")
     else:
         stream.write(text)

@@ -14,9 +14,11 @@ from dataclasses import replace
 from multiprocessing import get_context
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
+from ..core import fields
 from ..errors import reason_of
 from ..store.crew import may_fork, processors
 from ..store.project import MARKERS
+from ..store.reading import read_file
 from . import edits, ignored, suppress
 from .files import Ground, mentioning
 from .findings import Edit, FileResult, Finding, Status
@@ -25,7 +27,7 @@ from .importable import why_not
 from .module import Module
 from .rules import Rule, all_rules
 from .scopes import Binding
-from .source import Source, Unreadable
+from .source import LARGEST_SOURCE, Source, Unreadable
 from .tree import Facts, Tree, gather
 
 DEFINITION: Final = "TK002"
@@ -170,9 +172,8 @@ def _gather(ground: Ground, paths: Sequence[str]) -> dict[str, Facts]:
     found = {}
     for path in paths:
         try:
-            with open(os.path.join(ground.top, path), "rb") as file:
-                raw = file.read()
-        except OSError:
+            raw = read_file(os.path.join(ground.top, path), LARGEST_SOURCE)
+        except (OSError, fields.Unreadable):
             continue  # said of those that were asked for
         facts = gather(raw)
         if not facts.is_empty:
@@ -202,8 +203,7 @@ def _examine_file(
     """What becomes of one file (`None` if there is nothing to say), and how many bytes it has."""
     raw = b""
     try:
-        with open(os.path.join(ground.top, path), "rb") as file:
-            raw = file.read()
+        raw = read_file(os.path.join(ground.top, path), LARGEST_SOURCE)
         if path.endswith(".gitignore"):
             return _examine_ignore(ground, path, raw, options), len(raw)
         if path.rpartition("/")[2] in MARKERS and not path.endswith(".py"):
@@ -216,7 +216,7 @@ def _examine_file(
         result = rework(ground.top, path, raw, tree, options, rules)
     except OSError as error:
         return FileResult(path, problem=f"cannot be read: {reason_of(error)}"), len(raw)
-    except Unreadable as error:
+    except (Unreadable, fields.Unreadable) as error:
         return FileResult(path, problem=str(error)), len(raw)
     except RecursionError:
         return FileResult(path, problem="is nested too deeply to be looked at"), len(raw)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import subprocess
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from ..core.fields import Unreadable
 from ..errors import InvalidSettings, Refused
+from ..store.git import ask_git
 from ..store.project import MARKERS
+from ..store.reading import read_file
 
 _NEVER_ENTERED: Final = frozenset({"__pycache__", "node_modules"})
 _PROSE: Final = frozenset({".md", ".rst", ".txt", ".html", ".diff", ".patch", ".log", ".pyc"})
 _LARGEST: Final = 4 << 20
 """Larger files (bytes) are data."""
+
+_LEFTOVER: Final = re.compile(r"\.tempkeep-[0-9a-z_]{8}\.tmp")
+"""How a rewritten file is called in the moment before it takes its place."""
 
 _CALLED: Final = (".gitignore", *MARKERS)
 
@@ -55,6 +62,8 @@ def find_grounds(paths: Sequence[str]) -> list[Ground]:
         whole = os.path.realpath(path)
         if not os.path.exists(whole):
             raise InvalidSettings(f"{path} does not exist; give a file or a directory")
+        if not (os.path.isfile(whole) or os.path.isdir(whole)):
+            raise InvalidSettings(f"{path} is neither a file nor a directory; give one of these")
         top = _work_tree(whole)
         if top is not None and not _is_ignored(top, whole):
             asked.setdefault((top, True), []).append(whole)
@@ -95,13 +104,24 @@ def mentioning(ground: Ground, word: str) -> str:
             continue
         whole = os.path.join(ground.top, path)
         try:
-            if os.path.isfile(whole) and os.path.getsize(whole) <= _LARGEST:
-                with open(whole, "rb") as file:
-                    if wanted in file.read():
-                        return path
-        except OSError:
+            if wanted in read_file(whole, _LARGEST, follow=True):
+                return path
+        except (OSError, Unreadable):
             continue
     return ""
+
+
+def leftovers(ground: Ground) -> list[str]:
+    """What is called as what a killed run leaves, beside the files of `ground`; nothing tracked."""
+    found = []
+    for above in sorted({os.path.dirname(path) for path in ground.selected}):
+        with contextlib.suppress(OSError):
+            names = filter(_LEFTOVER.fullmatch, os.listdir(os.path.join(ground.top, above)))
+            found += [os.path.join(above, name) for name in names]
+    if not (found and ground.git):
+        return found
+    tracked = _git(ground.top, "--literal-pathspecs", "ls-files", "-z", "--cached", "--", *found)
+    return [path for path in found if os.fsencode(path) not in tracked.split(b"\0")]
 
 
 def check_clean(ground: Ground) -> None:
@@ -194,7 +214,7 @@ def _is_ignored(top: str, path: str) -> bool:
     if path == top:
         return False
     try:
-        asked = _ask_git(top, "check-ignore", "-q", "--", path)
+        asked = ask_git(top, "check-ignore", "-q", "--", path)
     except OSError:
         return False
     return asked.returncode == 0
@@ -204,7 +224,7 @@ def ignoring(top: str, path: str) -> bool:
     """Whether a pattern in a `.gitignore` of the tree has git ignore `path` (a directory if it ends
     with `/`), be it there or not; what only this user or this clone ignores does not count.
     """
-    asked = _ask_git(top, "check-ignore", "-v", "--no-index", "--", path)
+    asked = ask_git(top, "check-ignore", "-v", "--no-index", "--", path)
     source = os.fsdecode(asked.stdout).partition(":")[0]
     return asked.returncode == 0 and source.endswith(".gitignore") and not os.path.isabs(source)
 
@@ -212,30 +232,10 @@ def ignoring(top: str, path: str) -> bool:
 def _git(directory: str, *arguments: str, stdin: bytes = b"") -> bytes:
     remedy = f"make `git status` work in {directory} first"
     try:
-        asked = _ask_git(directory, *arguments, stdin=stdin)
+        asked = ask_git(directory, *arguments, stdin=stdin)
     except OSError as error:
         raise Refused(f"cannot run git ({error.strerror}); {remedy}") from error
     if asked.returncode:
         said = os.fsdecode(asked.stderr).strip().partition("\n")[0]
         raise Refused(f"git {arguments[0]} failed ({said}); {remedy}")
     return asked.stdout
-
-
-def _ask_git(
-    directory: str, *arguments: str, stdin: bytes = b""
-) -> subprocess.CompletedProcess[bytes]:
-    # What a git hook hands down speaks of the repository of the hook, which may be another one.
-    environment = {
-        name: said
-        for name, said in os.environ.items()
-        if not name.startswith("GIT_") or name.startswith("GIT_CONFIG")
-    }
-    environment |= {"GIT_DISCOVERY_ACROSS_FILESYSTEM": "1", "GIT_OPTIONAL_LOCKS": "0"}
-    return subprocess.run(  # noqa: S603
-        ["git", *arguments],  # noqa: S607
-        cwd=directory,
-        env=environment,
-        input=stdin,
-        capture_output=True,
-        check=False,
-    )

@@ -12,10 +12,12 @@ import os
 import re
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator
 from functools import cache
 from typing import Any, Final
+
+from ..store.reading import parse_toml, read_file
+from .source import LARGEST_SOURCE
 
 DISTRIBUTION: Final = "tempkeep"
 _CONFIGS: Final = ("pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
@@ -37,7 +39,8 @@ def why_not(top: str, path: str, data: bytes, tree: ast.Module) -> str:
     for directory in dict.fromkeys([*roots, *_ancestors(top, own)]):
         shadow = _shadow(directory)
         if shadow:
-            return f"{os.path.relpath(shadow, top)} hides the package common.temp; rename it"
+            where = os.path.relpath(shadow, top)
+            return f"{where} hides the package common.temp; import from tempkeep by hand"
     if any(_has_copy(directory) for directory in roots):
         return ""
     project = _project(top, own)
@@ -81,10 +84,9 @@ def _has_copy(directory: str) -> bool:
 
 @cache
 def _shadow(directory: str) -> str:
-    """A module or package `common` in `directory` that has no `temp`; "" if there is none."""
-    module = os.path.join(directory, "common.py")
-    package = os.path.join(directory, "common", "__init__.py")
-    for one in (module, package):
+    """What is called `common` or `common.temp` in `directory` and is not ours; "" if nothing is."""
+    for name in ("common.py", "common/__init__.py", "common/temp.py", "common/temp/__init__.py"):
+        one = os.path.join(directory, *name.split("/"))
         if os.path.isfile(one) and not _has_copy(directory):
             return one
     return ""
@@ -215,9 +217,8 @@ def _import_root(directory: str) -> str:
 @cache
 def _edited_by(path: str) -> tuple[str, ...]:
     try:
-        with open(path, "rb") as file:
-            return tuple(_edited_roots(ast.parse(file.read()), path))
-    except (OSError, SyntaxError, ValueError):
+        return tuple(_edited_roots(ast.parse(_bytes(path)), path))
+    except (OSError, SyntaxError, ValueError, RecursionError):
         return ()
 
 
@@ -237,8 +238,8 @@ def _pytest_settings(directory: str) -> tuple[tuple[str, ...], bool]:
 
             parser = configparser.ConfigParser(interpolation=None)
             try:
-                parser.read(path, encoding="utf-8")
-            except (configparser.Error, UnicodeError):
+                parser.read_string(_bytes(path).decode())
+            except (OSError, configparser.Error, ValueError):
                 continue
             section = "tool:pytest" if name == "setup.cfg" else "pytest"
             said = parser.get(section, "pythonpath", fallback="")
@@ -311,9 +312,8 @@ def _site_packages(environment: str) -> Iterator[str]:
 
 def _leads_there(path: str) -> bool:
     try:
-        with open(path, encoding="utf-8") as file:
-            return any(_has_copy(line.strip()) for line in file)
-    except (OSError, UnicodeError):
+        return any(_has_copy(line.strip()) for line in _bytes(path).decode().splitlines())
+    except (OSError, ValueError):
         return False
 
 
@@ -341,9 +341,8 @@ def _declared(project: str) -> bool | None:
         path = os.path.join(project, name)
         if os.path.isfile(path):
             try:
-                with open(path, encoding="utf-8") as file:
-                    text = file.read()
-            except (OSError, UnicodeError):
+                text = _bytes(path).decode()
+            except (OSError, ValueError):
                 continue
             if _NAMED.search(text) or (name == "setup.py" and f'"{DISTRIBUTION}' in text):
                 return True
@@ -381,10 +380,14 @@ def _environment_has_it() -> bool:
 @cache
 def _toml(path: str) -> dict[str, Any]:
     try:
-        with open(path, "rb") as file:
-            return tomllib.load(file)
-    except (OSError, tomllib.TOMLDecodeError, UnicodeError):
+        return parse_toml(_bytes(path))
+    except (OSError, ValueError):
         return {}
+
+
+def _bytes(path: str) -> bytes:
+    """What is in the file. Raises `OSError` or `ValueError`."""
+    return read_file(path, LARGEST_SOURCE, follow=True)
 
 
 def _table(document: dict[str, Any], *names: str) -> dict[str, Any]:

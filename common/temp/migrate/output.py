@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
@@ -62,15 +63,15 @@ def totals(files: int, seen: Iterable[Seen]) -> Totals:
 def diff(shown: str, result: FileResult) -> bytes:
     """The unified diff of one file, as `git apply` and `patch` take it; bytes as in the file."""
     assert result.after is not None
-    name = shown.replace("\\", "/").encode(errors="surrogateescape")
+    path = shown.replace(os.sep, "/")
     lines = difflib.diff_bytes(
         difflib.unified_diff,
         result.before.splitlines(keepends=True)
         if b"\r" not in result.before
         else _lines(result.before),
         _lines(result.after),
-        b"a/" + name,
-        b"b/" + name,
+        _quoted(f"a/{path}"),
+        _quoted(f"b/{path}"),
     )
     out = []
     for line in lines:
@@ -78,6 +79,18 @@ def diff(shown: str, result: FileResult) -> bytes:
         if not line.endswith(b"\n"):
             out.append(b"\n\\ No newline at end of file\n")
     return b"".join(out)
+
+
+def _quoted(name: str) -> bytes:
+    """`name` as git writes it in a diff: between quotes, if it holds more than plain letters."""
+    raw = name.encode(errors="surrogateescape")
+    if name.isprintable() and not set(name) & {'"', "\\"}:
+        return raw
+    spelled = (
+        f"\\{chr(byte)}" if byte in b'"\\' else chr(byte) if 32 <= byte < 127 else f"\\{byte:03o}"
+        for byte in raw
+    )
+    return f'"{"".join(spelled)}"'.encode()
 
 
 def _lines(data: bytes) -> list[bytes]:
@@ -203,14 +216,14 @@ def _location(shown: str, finding: Finding) -> dict[str, Any]:
 def _uri(shown: str) -> str:
     from urllib.parse import quote
 
-    return quote(shown.replace("\\", "/").encode(errors="surrogateescape"))
+    return quote(shown.replace(os.sep, "/").encode(errors="surrogateescape"))
 
 
 def as_github(seen: Sequence[Seen]) -> str:
     """Workflow commands, one for each finding that is not converted yet."""
     lines = []
     for shown, result in seen:
-        path = _escaped(shown, properties=True)
+        path = _escaped(plain(shown), properties=True)
         for finding in result.findings:
             if finding.status == "converted":
                 continue
@@ -228,7 +241,7 @@ def _escaped(text: str, *, properties: bool = False) -> str:
     table = {"%": "%25", "\r": "%0D", "\n": "%0A"}
     if properties:
         table |= {":": "%3A", ",": "%2C"}
-    return "".join(table.get(letter, letter) for letter in text)
+    return "".join(table.get(letter, letter) for letter in "\n".join(map(plain, text.split("\n"))))
 
 
 # -- documentation --------------------------------------------------------------------------------

@@ -20,6 +20,10 @@ _OTHER_BOMS: Final = {
 }
 
 
+LARGEST_SOURCE: Final = 16 << 20
+"""A file of more bytes is no source that anybody wrote."""
+
+
 class Unreadable(Exception):
     """A file that cannot be read as Python, with the reason; it is left as it is."""
 

@@ -14,10 +14,12 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Final, NamedTuple
 
+from ..core import fields
+from ..store.reading import read_file
 from . import helpers
 from .helpers import NAME, Helper
 from .scopes import Scopes
-from .source import Source, Unreadable
+from .source import LARGEST_SOURCE, Source, Unreadable
 
 ANY: Final = f"?.{NAME}"
 """A reference to whatever has the helper's name."""
@@ -315,12 +317,11 @@ class Tree:
         while directory and not importer.startswith(directory + "/"):
             package = os.path.join(self._top, directory, "__init__.py")
             try:
-                with open(package, "rb") as file:
-                    if not _is_pure(Source(file.read()).tree):
-                        return False
+                if not _is_pure(Source(read_file(package, LARGEST_SOURCE)).tree):
+                    return False
             except FileNotFoundError:
                 pass
-            except (OSError, Unreadable):
+            except (OSError, Unreadable, fields.Unreadable):
                 return False
             directory = directory.rpartition("/")[0]
         return True

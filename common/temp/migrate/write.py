@@ -7,17 +7,26 @@ import os
 import shutil
 import stat
 import tempfile
+from collections.abc import Iterable
+from typing import Final
 
 from ..errors import reason_of
+from ..store.lease import lock_file
 from .findings import FileResult
+
+_FLAGS: Final = ("O_RDONLY", "O_NOFOLLOW", "O_NONBLOCK", "O_BINARY")
+_READ: Final = sum(getattr(os, flag, 0) for flag in _FLAGS)
 
 
 def replace_file(top: str, result: FileResult) -> str:
     """Why the file of `result` could not be rewritten; "" if it was.
 
-    At every instant the file is the old one or the new one. Its mode stays; a file that has changed
-    since it was read stays as it is. Between that last look and the rename lies the race that is
-    accepted here.
+    At every instant the file is the old one or the new one. Its mode, its owner and its extended
+    attributes stay; a file that has changed since it was read stays as it is. Between that last
+    look and the rename lies the race that is accepted here.
+
+    The new text is written to a file without a name, which goes with a process that is killed. It
+    has one for the moment of the rename only; the next run removes what a kill leaves then.
     """
     assert result.after is not None
     path = os.path.join(top, result.path)
@@ -27,31 +36,107 @@ def replace_file(top: str, result: FileResult) -> str:
             return "is no plain file any more; left as it is"
         if before.st_nlink > 1:
             return "has other hard links, which would keep the old text; left as it is"
-        descriptor, fresh = tempfile.mkstemp(".tmp", ".tempkeep-", os.path.dirname(path))
-        try:
-            with open(descriptor, "wb") as file:
-                file.write(result.after)
-                file.flush()
-                os.fsync(file.fileno())
-            _take_over(path, fresh, before)
-            with open(path, "rb") as file:
-                if file.read() != result.before:
-                    return "has changed since it was read; run it again"
-            os.replace(fresh, path)
-            fresh = ""
-        finally:
-            if fresh:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(fresh)
+        with _Fresh(os.path.dirname(path)) as fresh:
+            fresh.fill(result.after, path, before)
+            if _has_changed(path, before, result.before):
+                return "has changed since it was read; run it again"
+            fresh.take_the_place_of(path)
     except OSError as error:
         return f"cannot be written: {reason_of(error)}"
     return ""
 
 
-def _take_over(path: str, fresh: str, before: os.stat_result) -> None:
-    """Give `fresh` the mode, the owner and the extended attributes of `path`."""
-    shutil.copystat(path, fresh, follow_symlinks=False)
-    os.utime(fresh)
-    if hasattr(os, "chown") and (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
-        os.chown(fresh, before.st_uid, before.st_gid)
-        os.chmod(fresh, before.st_mode & 0o7777)
+def remove_leftovers(top: str, names: Iterable[str]) -> None:
+    """Remove those of `names` that a killed run left, and no run that goes on needs."""
+    for name in names:
+        path = os.path.join(top, name)
+        with contextlib.suppress(OSError):
+            descriptor = os.open(path, _READ)
+            try:
+                # A run that goes on holds the lock until its file has another name.
+                is_left = stat.S_ISREG(os.fstat(descriptor).st_mode) and lock_file(descriptor)
+            finally:
+                os.close(descriptor)
+            if is_left:
+                os.unlink(path)
+
+
+class _Fresh:
+    """A new file in `directory`, locked while its process lives, which goes if it is not used."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+        self.path = ""
+        self.descriptor = self._open()
+        lock_file(self.descriptor)
+
+    def _open(self) -> int:
+        with contextlib.suppress(AttributeError, OSError):
+            if os.path.isdir("/proc/self/fd"):  # by which it is given its name
+                return os.open(self.directory, os.O_TMPFILE | os.O_RDWR, 0o600)
+        descriptor, self.path = tempfile.mkstemp(".tmp", ".tempkeep-", self.directory)
+        return descriptor
+
+    def __enter__(self) -> _Fresh:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        if os.name == "nt":
+            self._close()
+        if self.path:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.path)
+        self._close()
+
+    def _close(self) -> None:
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+    def fill(self, text: bytes, old: str, before: os.stat_result) -> None:
+        """Write `text`, with the owner, the mode and the extended attributes of the file `old`."""
+        with open(self.descriptor, "wb", closefd=False) as file:
+            file.write(text)
+        here = self.path or f"/proc/self/fd/{self.descriptor}"
+        own = os.fstat(self.descriptor)
+        # First of all: it takes away bits of the mode, and capabilities.
+        if hasattr(os, "fchown") and (before.st_uid, before.st_gid) != (own.st_uid, own.st_gid):
+            os.fchown(self.descriptor, before.st_uid, before.st_gid)
+        shutil.copystat(old, here)
+        os.utime(here)
+        os.fsync(self.descriptor)
+
+    def take_the_place_of(self, path: str) -> None:
+        """Have the file at `path` replaced by this one."""
+        if not self.path:
+            self.path = self._named()
+        if os.name == "nt":  # where nothing that is open is renamed
+            self._close()
+        os.replace(self.path, path)
+        self.path = ""
+
+    def _named(self) -> str:
+        """The name that the file now has, which was nobody's."""
+        above = os.open(self.directory or os.curdir, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            while True:
+                name = f".tempkeep-{os.urandom(4).hex()}.tmp"
+                with contextlib.suppress(FileExistsError):
+                    # Relative to a directory it is `linkat`, which follows what is a link in /proc.
+                    os.link(f"/proc/self/fd/{self.descriptor}", name, dst_dir_fd=above)
+                    return os.path.join(self.directory, name)
+        finally:
+            os.close(above)
+
+
+def _has_changed(path: str, before: os.stat_result, text: bytes) -> bool:
+    """Whether the file at `path` is another one than it was, or has another text."""
+    descriptor = os.open(path, _READ)
+    with open(descriptor, "rb") as file:
+        seen = os.fstat(descriptor)
+        same = (seen.st_dev, seen.st_ino, seen.st_mode) == (
+            before.st_dev,
+            before.st_ino,
+            before.st_mode,
+        )
+        return not same or file.read() != text

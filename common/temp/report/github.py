@@ -9,7 +9,7 @@ from ..core.plan import Plan, Report
 from ..core.retention import Verdict
 from ..core.units import spell_size
 from .table import Cell, Column
-from .text import counted, github_table, outcome_detail, plain, report_text, summary
+from .text import counted, github_table, markdown, outcome_detail, plain, report_text, summary
 
 _MOST_ROWS: Final = 200
 """A step may add a mebibyte to its summary; what is more is dropped as a whole."""
@@ -57,7 +57,7 @@ def clean_summary(title: str, plan: Plan, report: Report | None) -> str:
             for step in plan.steps[:_MOST_ROWS]
         ]
     else:
-        total = report_text(title, report).splitlines()[-1].partition(": ")[2]
+        total = report_text("", report).splitlines()[-1].removeprefix(": ")
         rows = [
             [
                 Cell(plain(outcome.step.entry.path)),
@@ -73,7 +73,7 @@ def clean_summary(title: str, plan: Plan, report: Report | None) -> str:
 def _section(
     title: str, total: str, columns: Sequence[Column], rows: list[list[Cell]], of: int
 ) -> str:
-    lines = [f"### tempkeep: {plain(title)}", "", total]
+    lines = [f"### tempkeep: {markdown(title)}", "", total]
     if rows:
         lines += ["", github_table(columns, rows)]
     if len(rows) < of:

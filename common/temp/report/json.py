@@ -37,6 +37,7 @@ def _entry(entry: Entry, now: float) -> dict[str, Any]:
         "age_seconds": age_seconds(entry, now),
         "in_use": None if entry.use is None else {"how": entry.use.how, "who": entry.use.who},
         "pinned": entry.pin,
+        "unsaved_work": entry.work,
         "unreadable": entry.unreadable,
     }
 
@@ -54,12 +55,14 @@ def status_project(
     verdicts: Sequence[Verdict],
     shown: Sequence[Verdict],
     now: float,
+    leads_to: str | None = None,
 ) -> dict[str, Any]:
-    """One root of `status_json`."""
+    """One root of `status_json`; its data `leads_to` another place if it lies behind a link."""
     totals = category_totals(verdicts)
     return {
         "project": title,
         "root": inventory.root,
+        "leads_to": leads_to,
         "free_bytes": inventory.free,
         "entries": [
             {

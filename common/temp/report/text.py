@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 TableFormat = Literal["table", "github"]
 
-_NAMED_RULES = frozenset({"in use", "pinned", "mounted", "unreadable", "tracked"})
+_NAMED_RULES = frozenset({"in use", "pinned", "unsaved work", "mounted", "unreadable", "tracked"})
 """Reasons to keep that are worth a line each; the others are only counted."""
 
 _DONE = {
@@ -75,15 +75,27 @@ _TOTALS = (
 )
 
 
-_MARKUP = str.maketrans({letter: f"\\{letter}" for letter in "\\|`*[<~"})
-"""What Markdown would take for a cell's end, a link, code, or HTML, and not show."""
+_MARKUP = str.maketrans({letter: f"\\{letter}" for letter in "\\|`*[<~&$"})
+"""What Markdown would take for a cell's end, a link, code, HTML or a formula, and not show."""
+
+_FORMULA = frozenset("=+-@＝＋－＠")
+"""What a spreadsheet takes for the start of a formula."""
 
 
 def plain(text: str) -> str:
-    """`text` with every character that a terminal might act on spelled out as an escape."""
-    if text.isprintable():
-        return text
-    return "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)
+    """`text` with every character that a terminal might act on spelled out as an escape, and what
+    would be a command in the log of a GitHub workflow.
+    """
+    if not text.isprintable():
+        text = "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)
+    if text.lstrip().startswith("::"):
+        text = text.replace("::", "\\x3a:", 1)
+    return text.replace("##[", "\\x23#[")
+
+
+def markdown(text: str) -> str:
+    """`plain` text that Markdown shows as it is."""
+    return plain(text).translate(_MARKUP)
 
 
 def _escaped(letter: str) -> str:
@@ -176,7 +188,7 @@ def status_text(
     Without a `screen` it is plain text, of any width.
     """
     github = style == "github"
-    heading = f"### {plain(title)}" if github else plain(title)
+    heading = f"### {markdown(title)}" if github else plain(title)
     lines = [screen.paint(heading, "bold") if screen is not None else heading]
     if github:
         lines.append("")
@@ -274,7 +286,10 @@ def undoable_goes(inventory: Inventory) -> tuple[int, int]:
 
 
 def status_csv(projects: Iterable[tuple[str, Sequence[Verdict]]], now: float) -> str:
-    """The entries of all projects as CSV with a header; sizes in bytes, times in ISO 8601."""
+    """The entries of all projects as CSV with a header; sizes in bytes, times in ISO 8601.
+
+    A text that a spreadsheet would run as a formula has a `'` before it, which keeps it a text.
+    """
     import csv
     import io
 
@@ -288,13 +303,18 @@ def status_csv(projects: Iterable[tuple[str, Sequence[Verdict]]], now: float) ->
         for verdict in verdicts:
             entry = verdict.entry
             writer.writerow(
-                [plain(project), plain(entry.category), plain(entry.name), entry.size, entry.files,
+                [_csv(project), _csv(entry.category), _csv(entry.name), entry.size, entry.files,
                  age_seconds(entry, now), instant(entry.changed),
-                 plain(entry.use.who if entry.use else ""), plain(entry.pin or ""),
+                 _csv(entry.use.who if entry.use else ""), _csv(entry.pin or ""),
                  str(not verdict.keep).lower(), verdict.reason.rule,
-                 plain(verdict.reason.evidence)]
+                 _csv(verdict.reason.evidence)]
             )  # fmt: skip
     return out.getvalue().rstrip("\n")
+
+
+def _csv(text: str) -> str:
+    text = plain(text)
+    return f"'{text}" if text.lstrip()[:1] in _FORMULA else text
 
 
 # -- cleaning -----------------------------------------------------------------------------------
@@ -510,8 +530,18 @@ def problem_line(title: str, problem: Problem) -> str:
     return f"problem: {plain(title)}: {plain(problem.path)}: {plain(problem.what)}"
 
 
-def explanation(verdict: Verdict, reasons: Sequence[Reason], now: float) -> str:
-    """Why an entry stays or goes, rule by rule, and what would change that."""
+def located(root: object, leads_to: object | None) -> str:
+    """A root by its path, and by where its data really is, if that is behind a link."""
+    return f"{root} -> {leads_to}" if leads_to is not None else str(root)
+
+
+def explanation(
+    verdict: Verdict, reasons: Sequence[Reason], now: float, elsewhere: str = ""
+) -> str:
+    """Why an entry stays or goes, rule by rule, and what would change that.
+
+    `elsewhere` says where its root is, if that is behind a link.
+    """
     entry = verdict.entry
     where = f" in {plain(entry.changed_in)}" if entry.changed_in else ""
     made_by = f"made by {plain(entry.made_by)}" if entry.made_by else "made by nobody on record"
@@ -523,10 +553,11 @@ def explanation(verdict: Verdict, reasons: Sequence[Reason], now: float) -> str:
             f"  {spell_size(entry.size)} in {counted(entry.files, 'file', 'files')}, "
             f"last change {instant(entry.changed)} ({_ago(entry, now)}){where}",
             f"  {made_by}",
+            *([f"  in {plain(elsewhere)}"] if elsewhere else []),
             "",
             "rule by rule (- asks for it to go, + keeps it):",
             *(f"  {marks[reason.effect]} {plain(str(reason))}" for reason in reasons),
             "",
-            what_would_change(verdict),
+            plain(what_would_change(verdict)),
         ]
     )

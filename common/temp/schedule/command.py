@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 from ..core.units import read_interval, spell_interval
 from ..errors import InvalidSettings
 from ..report.text import plain
-from ..store.project import find_project, root_of
+from ..store.place import standing_project
+from ..store.project import root_of
 from ..store.settings import Settings, check_strategy, load
 from . import cron, launchd, systemd, windows
 from .job import Job, job_of, named
@@ -43,7 +44,7 @@ def schedule(arguments: ScheduleArguments) -> int:
     if arguments.kind is not None and arguments.kind not in SCHEDULERS:
         expected = ", ".join(SCHEDULERS)
         raise InvalidSettings(f"--as: expected one of {expected}, got {arguments.kind!r}")
-    project = find_project()
+    project = standing_project()
     if arguments.remove:
         return _remove(named(project), arguments)
     if arguments.every is None:

@@ -18,6 +18,12 @@ HOUR_OF_DAY: Final = 3
 
 MOST_NAME: Final = 40
 
+PACKAGE: Final = __name__.rpartition(".schedule.")[0]
+"""What this package is called in this process."""
+
+_INSTALLED: Final = "tempkeep"
+"""What it is called where it is installed, whatever the project has."""
+
 
 class Job(NamedTuple):
     """A clean of `project` (absolute) by `command`, `every` so many minutes."""
@@ -83,17 +89,19 @@ def _command(project: Path, strategy: str | None) -> tuple[str, ...]:
     arguments = ["temp-clean", "--yes", "--scheduled"]
     if strategy is not None:
         arguments += ["--strategy", strategy]
-    # -P: whatever is called `common` in the project must not hide ours.
-    if _finds_this_package(python, project):
-        return (python, "-P", "-m", "common.temp", *arguments)
-    base = ascii(str(Path(__file__).resolve().parents[3]))
-    code = f"import sys; sys.path.insert(0, {base}); from common.temp.__main__ import main; main()"
+    # -P: whatever the project has that is called as this package must not hide it.
+    for name in dict.fromkeys((_INSTALLED, PACKAGE)):
+        if _finds_this_package(python, name, project):
+            return (python, "-P", "-m", name, *arguments)
+    home = Path(os.path.abspath(__file__)).parents[1 + len(PACKAGE.split("."))]
+    base = ascii(str(home))
+    code = f"import sys; sys.path.insert(0, {base}); from {PACKAGE}.__main__ import main; main()"
     return (python, "-P", "-c", code, *arguments)
 
 
-def _finds_this_package(python: str, project: Path) -> bool:
+def _finds_this_package(python: str, name: str, project: Path) -> bool:
     kept = {key: text for key, text in os.environ.items() if not key.startswith("PYTHON")}
-    code = "import os, common.temp; print(os.path.realpath(os.path.dirname(common.temp.__file__)))"
+    code = f"import os, {name} as it; print(os.path.realpath(os.path.dirname(it.__file__)))"
     try:
         done = subprocess.run(  # noqa: S603
             [python, "-P", "-c", code], cwd=project, env=kept, capture_output=True, check=False

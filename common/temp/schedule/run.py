@@ -13,7 +13,8 @@ from ..commands.carrying import OneLine
 from ..commands.clean import clean
 from ..errors import InvalidSettings, Refused, TempError, reason_of
 from ..report.text import instant, plain
-from ..store.project import absolute, find_project, root_of
+from ..store.place import standing_project
+from ..store.project import absolute, root_of
 from ..store.settings import Settings, load
 from .log import Turn, turn
 
@@ -38,7 +39,7 @@ def run(arguments: CleanArguments) -> int:
     if said != CleanArguments():
         raise InvalidSettings("--scheduled takes --strategy, and nothing else; leave out the rest")
     now = time.time()
-    project = find_project()
+    project = standing_project()
     if project != absolute(None):
         # It was there when this was scheduled; what is around it was not meant.
         raise Refused(
@@ -91,6 +92,8 @@ def _turn(root: Path) -> Iterator[Turn]:
     with contextlib.ExitStack() as stack:
         try:
             own = stack.enter_context(turn(root))
+        except Refused:
+            own = Turn(root, None, True)  # for the reason that the clean gives, too
         except TempError as error:
             print(f"problem: no log: {plain(str(error))}", file=sys.stderr)
             own = Turn(root, None, True)

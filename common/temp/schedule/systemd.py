@@ -9,8 +9,10 @@ import shutil
 from pathlib import Path
 from typing import Final
 
+from ..core.fields import Unreadable
 from ..errors import StorageError, TempError
 from ..store.planfile import write_whole
+from ..store.reading import read_file
 from .job import HOUR_OF_DAY, Job, demand, run
 
 NAME: Final = "systemd"
@@ -164,8 +166,8 @@ def note() -> str:
 
 def _read(path: Path) -> str | None:
     try:
-        return path.read_text(encoding="utf-8", errors="surrogateescape")
-    except FileNotFoundError:
+        return read_file(path, follow=True).decode("utf-8", "surrogateescape")
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    except OSError as error:
-        raise StorageError.of(f"cannot read {path}", error) from error
+    except Unreadable as problem:
+        raise StorageError(0, f"{path} {problem}") from problem

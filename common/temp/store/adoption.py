@@ -15,12 +15,13 @@ from ..core.layout import HELD, STORE, UNCATEGORIZED, entry_name, is_inside, rea
 from ..core.retention import Need
 from ..errors import StorageError, reason_of
 from . import at
+from .inner import Within
 from .lease import Leases, is_gone, lock_directory
 from .pinning import Pins
-from .project import check_root
+from .project import check_root, open_root
 from .renaming import rename_new
 from .scan import busy_entries, scan
-from .walk import DIRECTORY_FLAGS, ROOT_FLAGS
+from .walk import DIRECTORY_FLAGS, look_inside
 
 _ATTEMPTS = 16
 _PROCESS_CHECK_SECONDS = 1.0
@@ -31,12 +32,30 @@ def survey(root: Path, exclude: tuple[str, ...], now: float) -> Survey:
     """What an adoption of `root` would do; nothing is written. Raises `StorageError` or `Refused`.
 
     A flat entry is a directory `<label>_<epoch>` right in the root. It stays there while anything
-    protects it from a clean (it is in use, pinned, excluded, mounted), and where a symlink in the
-    root would no longer lead where it leads now. Whatever else refers to its path is not known.
+    protects it from a clean (it is in use, pinned, excluded, mounted, holds unsaved work), and
+    where a symlink in the root would no longer lead where it leads now. Whatever else refers to
+    its path is not known.
     """
     inventory = scan(root, now, need=lambda category: Need(inside=False))
     flat = any("/" not in entry.path for entry in inventory.entries)
+    if flat:
+        inventory = inventory._replace(entries=_protected(root, inventory.entries, now))
     return draft_adoption(inventory, _linked(root) if flat else {}, exclude, now)
+
+
+def _protected(root: Path, entries: tuple[Entry, ...], now: float) -> tuple[Entry, ...]:
+    """The entries, the flat ones with what in them protects them."""
+    within = Within(root)
+    top = open_root(root)
+    try:
+        return tuple(
+            entry
+            if "/" in entry.path or entry.kind != "directory"
+            else within.protected(entry, look_inside(top, entry.path), now)
+            for entry in entries
+        )
+    finally:
+        at.close(top)
 
 
 def _linked(root: Path) -> dict[str, str]:
@@ -118,7 +137,7 @@ class _Mover:
         self.pins = Pins(root)
         self._busy: dict[str, Use] = {}
         self._looked_at = float("-inf")
-        self.top = at.open(root, ROOT_FLAGS)
+        self.top = open_root(root)
         stack.callback(at.close, self.top)
         with contextlib.suppress(FileExistsError):
             at.mkdir(UNCATEGORIZED, dir_fd=self.top)
@@ -181,6 +200,9 @@ class _Mover:
                 self._busy = busy_entries(self.root)
                 self._looked_at = time.monotonic()
             use = self._busy.get(entry.path)
+        if use is None:
+            inside, place = look_inside(self.top, entry.path), self.root / entry.path
+            use = Within(self.root).use_of(entry.path, place, inside, time.time(), entry.changed)
         return f"in use by {use.who}" if use is not None else ""
 
     def _swapped(self, entry: Entry, name: str) -> str:

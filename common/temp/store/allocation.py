@@ -9,6 +9,7 @@ import time
 from functools import lru_cache
 from pathlib import Path
 
+from ..core.fields import Unreadable
 from ..core.layout import (
     CATEGORY_MARK,
     FILES,
@@ -27,19 +28,24 @@ from ..core.layout import (
     check_suffix,
     entry_name,
     read_name,
+    short_label,
 )
 from ..errors import Refused, StorageError
-from .lease import check_store, owner_of, release
+from . import at
+from .lease import PLAIN, Book, check_store, owner_of, release
+from .names import claim, fresh_name
 from .project import (
     MARKERS,
     ROOT_NAME,
     absolute,
     check_root,
-    find_project,
+    check_way,
     holds_more,
-    root_of,
-    user_root,
+    is_private,
+    open_root,
 )
+from .reading import opened_in, read_file
+from .renaming import rename_new
 
 _ATTEMPTS = 64
 _CACHEDIR_TAG = (
@@ -47,46 +53,30 @@ _CACHEDIR_TAG = (
     "# This directory holds scratch data kept by tempkeep; it can be made again.\n"
     "# For information about cache directory tags, see https://bford.info/cachedir/\n"
 )
+TAGS = {"CACHEDIR.TAG": _CACHEDIR_TAG, ".gitignore": "*\n"}
+"""What a root of scratch gets when it is made."""
 
 _labels = lru_cache(maxsize=1024)(check_label)
 _categories = lru_cache(maxsize=256)(check_category)
-_roots: dict[str, str] = {}
 
 
-def project_root() -> str:
-    """The root of the project in which the process stands, whether it exists or not.
-
-    Looked up once for each working directory: a project does not move while a process runs in it.
-    """
-    try:
-        here = os.getcwd()
-    except FileNotFoundError as error:
-        raise StorageError.of(
-            "the working directory is gone", error, "change to one that exists"
-        ) from error
-    root = _roots.get(here)
-    if root is None:
-        root = _roots[here] = str(root_of(find_project(Path(here))))
-    return root
-
-
-def allocate(root: str, category: str | None, label: str) -> str:
+def allocate(root: str, category: str | None, label: str, *, mode: int = 0o777) -> str:
     """The path of a new, empty directory `<root>/<category>/<label>_<epoch>` owned by this process.
 
     No two callers ever get the same: `mkdir` decides, and the loser takes a random suffix (which
-    costs a twentieth of counting up when many collide). Makes the root and the category if need be.
-    Raises `InvalidName`, `Refused` or `StorageError`; then nothing is left on disk.
+    costs a twentieth of counting up when many collide). Nor does this process ever use a name
+    twice. Makes the root and the category if need be. Raises `InvalidName`, `Refused` or
+    `StorageError`; then nothing is left on disk.
     """
     category = UNCATEGORIZED if category is None else _categories(category)
     epoch = int(time.time())
-    name = entry_name(_labels(label), epoch)
+    stem, directory = entry_name(_labels(label), epoch), f"{root}/{category}"
+    name = fresh_name(directory, stem, epoch)
     error: OSError | None = None
-    for attempt in range(_ATTEMPTS):
+    for attempt in range(1, _ATTEMPTS + 1):
         relative = f"{category}/{name}"
         try:
             owner = owner_of(root)
-            if relative in owner.live:  # then there is no need to ask the disk
-                relative = f"{category}/{_other_name(label, epoch, attempt)}"
             owner.record(relative)
         except (FileNotFoundError, NotADirectoryError):
             make_root(root)
@@ -95,10 +85,10 @@ def allocate(root: str, category: str | None, label: str) -> str:
             raise _refusal(f"cannot record {root}/{relative}", failure) from failure
         path = f"{root}/{relative}"
         try:
-            os.mkdir(path)
+            os.mkdir(path, mode)
         except FileExistsError:
             owner.release(relative)
-            name = _other_name(label, epoch, attempt)
+            name = fresh_name(directory, stem, epoch, attempt)
             continue
         except (FileNotFoundError, NotADirectoryError) as failure:
             owner.release(relative)
@@ -115,8 +105,20 @@ def allocate(root: str, category: str | None, label: str) -> str:
     )
 
 
-def _other_name(label: str, epoch: int, attempt: int) -> str:
-    return entry_name(label, epoch, os.urandom(2 if attempt < 4 else 4).hex())
+def allocate_private(root: str, category: str, label: str) -> str:
+    """As `allocate`, of mode 700 and in a root of this user alone; the label is cut.
+
+    Raises also `Refused` where that root is not what it seems: asked each time, and not only when
+    it is made, since whoever came first may have made all of it.
+    """
+    check_root(Path(root))
+    return allocate(root, category, short_label(label), mode=0o700)
+
+
+def allocate_private_file(root: str, category: str, label: str, suffix: str) -> str:
+    """As `allocate_file`, otherwise as `allocate_private`."""
+    check_root(Path(root))
+    return allocate_file(root, category, short_label(label), suffix, private=True)
 
 
 def allocate_named(root: str, name: str, layout: Layout) -> str:
@@ -143,7 +145,7 @@ def allocate_named(root: str, name: str, layout: Layout) -> str:
     raise StorageError(0, f"cannot make {path}: {root} vanished {_ATTEMPTS} times")
 
 
-def adopt(root: str, name: str, layout: Layout) -> None:
+def adopt(root: str, name: str, layout: Layout, book: Book = PLAIN) -> None:
     """Record that the entry `name` of `root` is this process's, be it there or about to be made.
 
     Makes the root if need be. It is given up by `lease.release`, as often as it was adopted.
@@ -151,7 +153,7 @@ def adopt(root: str, name: str, layout: Layout) -> None:
     """
     for _ in range(_ATTEMPTS):
         try:
-            owner_of(root).record(name)
+            owner_of(root, book).record(name)
         except (FileNotFoundError, NotADirectoryError):
             make_root(root, layout)
         except OSError as failure:
@@ -161,17 +163,20 @@ def adopt(root: str, name: str, layout: Layout) -> None:
     raise StorageError(0, f"cannot record {root}/{name}: {root} vanished {_ATTEMPTS} times")
 
 
-def allocate_file(root: str, category: str | None, label: str, suffix: str) -> str:
+def allocate_file(
+    root: str, category: str | None, label: str, suffix: str, *, private: bool = False
+) -> str:
     """The path of a new, empty file `<label>_<epoch><suffix>` in an entry of its own.
 
     Raises as `allocate` does, and `InvalidName` for a suffix that is no part of a name.
     """
     check_suffix(suffix, _labels(label))
-    directory = allocate(root, category, label)
+    directory = allocate(root, category, label, mode=0o700 if private else 0o777)
     relative = directory[len(root) + 1 :]
     path = f"{directory}/{label}_{read_name(relative)[1]}{suffix}"
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
+        os.close(os.open(path, flags, 0o600 if private else 0o666))
     except OSError as error:
         with contextlib.suppress(OSError):
             os.rmdir(directory)
@@ -189,9 +194,13 @@ def allocate_run(directory: str) -> str:
     """
     number = 1
     while True:
-        path = f"{directory}/{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+        epoch = int(time.time())
+        path = f"{directory}/{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(epoch))}"
         if number > 1:
             path += f"-{number}"
+        if claim(path, epoch) is False:
+            number += 1
+            continue
         try:
             os.mkdir(path)
         except FileExistsError:
@@ -205,8 +214,12 @@ def allocate_run(directory: str) -> str:
 
 
 def allocate_run_in(output_dir: str | os.PathLike[str]) -> str:
-    """As `allocate_run`; `output_dir` is made if it is missing, and those above it."""
+    """As `allocate_run`; `output_dir` is made if it is missing, and those above it.
+
+    Raises `Refused` if a link on the way may have been planted: see `check_way`.
+    """
     directory = str(absolute(Path(output_dir)))
+    check_way(Path(directory))
     for _ in range(_ATTEMPTS):
         try:
             os.makedirs(directory, exist_ok=True)
@@ -228,13 +241,11 @@ def layout_of(root: Path, default: Layout = SCRATCH) -> Layout:
     check_store(root)
     path = root / STORE / LAYOUT
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
-        with open(descriptor, encoding="utf-8", errors="replace") as file:
-            said = file.read(MAX_NAME_BYTES).strip()
+        said = read_file(path).decode(errors="replace").strip()[:MAX_NAME_BYTES]
     except (FileNotFoundError, NotADirectoryError):
         return default
-    except OSError as error:
-        raise StorageError.of(f"cannot read {path}", error) from error
+    except Unreadable as problem:
+        raise StorageError(0, f"{path} {problem}") from problem
     if said not in LAYOUTS:
         raise StorageError(
             0, f"{path}: {said!r} is no layout that this version knows; update tempkeep"
@@ -255,8 +266,9 @@ def make_root(root: str, layout: Layout = SCRATCH) -> None:
         return _make_other_root(Path(root), layout)
     path = Path(root)
     exists = check_root(path)
-    private = path == user_root()
+    private = is_private(path)
     made: list[str] = []
+    check_store(path)
     try:
         if not exists:
             with contextlib.suppress(FileExistsError):
@@ -264,13 +276,16 @@ def make_root(root: str, layout: Layout = SCRATCH) -> None:
                 made.append(root)
             check_root(path)  # again: it may just have been planted
         if made:
-            for name, text in (("CACHEDIR.TAG", _CACHEDIR_TAG), (".gitignore", "*\n")):
-                made.append(f"{root}/{name}")
-                _write_new(f"{root}/{name}", text)
-        for directory in (STORE, f"{STORE}/{OWNERS}", f"{STORE}/{HOLDING}"):
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(f"{root}/{directory}")
-                made.append(f"{root}/{directory}")
+            made += [f"{root}/{name}" for name in TAGS]
+            tag_root(path)
+        top = open_root(path)
+        try:
+            for directory in (STORE, f"{STORE}/{OWNERS}", f"{STORE}/{HOLDING}"):
+                with contextlib.suppress(FileExistsError):
+                    at.mkdir(directory, dir_fd=top)
+                    made.append(f"{root}/{directory}")
+        finally:
+            at.close(top)
     except OSError as error:
         if root in made:
             for item in reversed(made):
@@ -280,35 +295,18 @@ def make_root(root: str, layout: Layout = SCRATCH) -> None:
 
 
 def _make_other_root(root: Path, layout: Layout) -> None:
+
     try:
         _check_outside_scratch(root, layout)
+        check_store(root)
         root.mkdir(parents=True, exist_ok=True)
-        check_root(root)
+        check_root(root)  # again: it may just have been planted
         if layout.names is None and holds_more(root):
             raise Refused(
                 f"{root} holds more than {layout.name}, or may; choose a directory of their own"
             )
         store = root / STORE
-        if not os.path.lexists(store):
-            # Whole or not at all: without its layout, everything in the root would be an entry.
-            fresh = root / f"{STORE}-{os.urandom(8).hex()}"
-            fresh.mkdir()
-            for name in (OWNERS, HOLDING):
-                (fresh / name).mkdir()
-            # The root itself is the user's, and git may well track what is in it.
-            texts = {LAYOUT: f"{layout.name}\n", ".gitignore": "*\n"}
-            for name, text in texts.items():
-                (fresh / name).write_text(text, encoding="utf-8")
-            try:
-                os.rename(fresh, store)
-            except OSError:
-                for name in (OWNERS, HOLDING):
-                    (fresh / name).rmdir()
-                for name in texts:
-                    (fresh / name).unlink()
-                fresh.rmdir()
-                if not os.path.lexists(store):
-                    raise
+        make_store(root, layout)
         # A store that has no such word is that of a `.tmp`, or of a directory of runs that was
         # cleaned before anybody said what it is.
         said = layout_of(root, layout if layout.names else SCRATCH)
@@ -319,6 +317,41 @@ def _make_other_root(root: Path, layout: Layout) -> None:
         _write_new(str(store / LAYOUT), f"{layout.name}\n")
     except OSError as error:
         raise _refusal(f"cannot make {error.filename or root}", error) from error
+
+
+def tag_root(root: Path) -> None:
+    """Mark `root` as one that backups and git leave out. Raises `OSError`."""
+    for name, text in TAGS.items():
+        _write_new(f"{root}/{name}", text)
+
+
+def make_store(root: Path, layout: Layout) -> None:
+    """Make the store of `root`, which says the `layout`, if it has none. Raises `OSError`.
+
+    Whole or not at all: without its layout, everything in the root would be an entry.
+    """
+    store = root / STORE
+    if os.path.lexists(store):
+        return
+    fresh = root / f"{STORE}-{os.urandom(8).hex()}"
+    fresh.mkdir()
+    for name in (OWNERS, HOLDING):
+        (fresh / name).mkdir()
+    # The root itself is the user's, and git may well track what is in it.
+    texts = {LAYOUT: f"{layout.name}\n", ".gitignore": "*\n"}
+    for name, text in texts.items():
+        (fresh / name).write_text(text, encoding="utf-8")
+    try:
+        with opened_in(root) as top:
+            rename_new(fresh.name, STORE, src_dir_fd=top, dst_dir_fd=top)
+    except OSError:
+        for name in (OWNERS, HOLDING):
+            (fresh / name).rmdir()
+        for name in texts:
+            (fresh / name).unlink()
+        fresh.rmdir()
+        if not os.path.lexists(store):
+            raise
 
 
 def _check_outside_scratch(root: Path, layout: Layout) -> None:

@@ -14,19 +14,19 @@ import contextlib
 import errno
 import itertools
 import json
-import math
 import os
 import re
 import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
-from types import UnionType
-from typing import IO, Final, NamedTuple
+from typing import IO, Any, Final, NamedTuple
 
+from ..core import fields
 from ..core.entry import Entry
+from ..core.fields import Unreadable
 from ..core.layout import PIPELINE, SCRATCH, STORE, Layout, is_inside, read_name
 from ..core.plan import ARCHIVE_FORMATS, ArchiveFormat, Outcome, Step
 from ..errors import Refused, StorageError, TempError, in_place, reason_of, without_remedy
@@ -38,11 +38,12 @@ from .disposal import NotDisposed
 from .lease import check_store, lock_file
 from .pinning import Pins
 from .processes import spell_command
-from .project import find_project
+from .project import check_root, find_project, open_root, where_it_leads
+from .reading import read_json
 from .removal import Removed, remove_at, spell_failures
 from .remover import Remover
 from .renaming import rename_new
-from .walk import DIRECTORY_FLAGS, ROOT_FLAGS, Measured, measure
+from .walk import DIRECTORY_FLAGS, Measured, measure
 
 try:
     import fcntl
@@ -66,7 +67,7 @@ _LONGEST_PATH: Final = 3500
 """So that it fits below any root into the 4096 bytes that systems take."""
 
 _OLD_PART: Final = re.compile(r"\.[0-9a-f]{16}\.part")
-_MANIFEST_BYTES: Final = 1 << 20
+_HALF: Final = "an older version may have left it half-made"
 _DATA: Final = "data"
 _NAMES: Final = "names"
 
@@ -130,20 +131,6 @@ class Manifest(NamedTuple):
         return json.dumps(said, indent=2, ensure_ascii=True) + "\n"
 
 
-_KINDS: Final[dict[str, type | UnionType]] = {
-    **dict.fromkeys(
-        ("id", "format", "root", "path", "category", "label", "layout", "archived_at"), str
-    ),
-    **dict.fromkeys(("archived_by", "mode", "digest"), str),
-    **dict.fromkeys(("changed_ns", "files", "directories", "size"), int),
-    "stamp": int | None,
-    "made_by": str | None,
-    "reasons": list,
-    "undo_for": float | int | None,
-}
-"""What the values in the file are."""
-
-
 class Archived(NamedTuple):
     """One thing in an archive: by what name it is called, and what lies there as `data`.
 
@@ -174,6 +161,7 @@ def list_archive(archive: Path, root: Path) -> list[Archived]:
     Where the archive is a directory that `root` itself lies in, all kinds of things may be there,
     and only what has a manifest counts. Raises `StorageError` if it cannot be read.
     """
+    check_store(archive)
     try:
         names = set(os.listdir(archive))
     except FileNotFoundError:
@@ -195,8 +183,10 @@ def list_archive(archive: Path, root: Path) -> list[Archived]:
             spoken_for.add(file)  # reserved, or left by a killed process
     if not is_inside(os.path.realpath(root), os.path.realpath(archive)):
         for name in names - spoken_for:
-            if not name.startswith(STORE) and not _OLD_PART.fullmatch(name):
-                found += _archived(archive, name, "dir", None, "")
+            if not name.startswith(STORE):
+                # By its name alone it may as well be somebody else's, so it stays.
+                problem = _HALF if _OLD_PART.fullmatch(name) else ""
+                found += _archived(archive, name, "dir", None, problem)
     return sorted(found, key=lambda archived: (archived.archived_at, archived.name))
 
 
@@ -215,31 +205,51 @@ def _archived(
 def _read_manifest(path: Path) -> tuple[Manifest | None, str]:
     """The manifest, or why it is none."""
     try:
-        with open(path, "rb", buffering=0, opener=_plainly) as file:
-            said = json.loads(file.read(_MANIFEST_BYTES) or b"")
-        if said["schema"] != _SCHEMA or said["kind"] != "archive":
+        said = fields.table(read_json(path))
+        if fields.whole(said, "schema") != _SCHEMA or fields.text(said, "kind") != "archive":
             return None, "its manifest is of another version; update tempkeep"
-        values = {**Manifest._field_defaults, **said}
-        values = {key: values[key] for key in Manifest._fields}
-        for key, kind in _KINDS.items():
-            if not isinstance(values[key], kind) or isinstance(values[key], bool):
-                raise TypeError
-        if values["undo_for"] is not None:
-            values["undo_for"] = float(values["undo_for"])
-            if not 0 <= values["undo_for"] < math.inf:
-                raise ValueError
-        if values["format"] not in ARCHIVE_FORMATS or not all(
-            isinstance(reason, str) for reason in values["reasons"]
-        ):
-            raise ValueError
-        values["archived_at"] = datetime.fromisoformat(said["archived_at"]).timestamp()
-        values["mode"] = int(said["mode"], 8)
-        values["reasons"] = tuple(said["reasons"])
-    except OSError as error:
-        return None, f"its manifest cannot be read ({without_remedy(reason_of(error))})"
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        return None, "its manifest is damaged"
-    return Manifest(**values), ""
+        return _understood(said), ""
+    except (FileNotFoundError, NotADirectoryError) as error:
+        why = without_remedy(reason_of(error))
+    except Unreadable as problem:
+        if problem.error is None:
+            return None, "its manifest is damaged"
+        why = without_remedy(reason_of(problem.error))
+    return None, f"its manifest cannot be read ({why})"
+
+
+def _understood(said: Mapping[str, Any]) -> Manifest:
+    """What a manifest says. Raises `Unreadable` unless all of it can be true."""
+    form = next((form for form in ARCHIVE_FORMATS if form == said.get("format")), None)
+    mode = fields.text(said, "mode")
+    if form is None or not re.fullmatch("[0-7]{1,5}", mode) or int(mode, 8) > 0o7777:
+        raise Unreadable("its format or its mode is none")
+    try:
+        archived_at = datetime.fromisoformat(fields.text(said, "archived_at")).timestamp()
+    except (ValueError, OverflowError, OSError):
+        raise Unreadable("archived_at is no time") from None
+    return Manifest(
+        id=fields.text(said, "id"),
+        format=form,
+        root=fields.text(said, "root"),
+        path=fields.text(said, "path"),
+        category=fields.text(said, "category"),
+        label=fields.text(said, "label"),
+        stamp=fields.optional(fields.whole, said, "stamp"),
+        layout=fields.text(said, "layout"),
+        made_by=fields.optional(fields.text, said, "made_by"),
+        archived_at=archived_at,
+        archived_by=fields.text(said, "archived_by"),
+        reasons=fields.texts(said, "reasons"),
+        changed_ns=fields.whole(said, "changed_ns", -fields.LARGEST),
+        mode=int(mode, 8),
+        files=fields.whole(said, "files"),
+        directories=fields.whole(said, "directories"),
+        size=fields.whole(said, "size"),
+        digest=fields.text(said, "digest"),
+        has_contents=fields.flag(said, "has_contents"),
+        undo_for=fields.optional(fields.number, said, "undo_for"),
+    )
 
 
 def manifest_of(archive: Path, name: str) -> Manifest | None:
@@ -273,11 +283,15 @@ def contents_of(archive: Path, archived: Archived, *, contents: bool = True) -> 
         from .tarring import unpacked
 
         with open(archive / archived.data, "rb", opener=_plainly) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
                 raise Refused("it is no file")
-            yield from unpacked(archived.format, file)
+            for item in unpacked(archived.format, file):
+                # What another user packed is theirs, whatever it says: root would make it so.
+                owner = (status.st_uid, status.st_gid) if status.st_uid else item.owner
+                yield item._replace(owner=owner)
         return
-    parent = at.open(str(archive), ROOT_FLAGS)
+    parent = open_root(archive)
     try:
         yield from tree(parent, archived.data, contents=contents)
     finally:
@@ -345,7 +359,7 @@ def measured_from(
 def opened(archive: Path) -> int:
     """The open directory. Raises `StorageError`."""
     try:
-        return at.open(str(archive), ROOT_FLAGS)
+        return open_root(archive)
     except OSError as error:
         raise StorageError.of(f"cannot read {archive}", error) from error
 
@@ -450,20 +464,11 @@ def _unlink(path: Path, is_meant: Callable[[int], bool]) -> None:
 
 
 def forget_stale(archive: Path) -> None:
-    """Remove the manifests that killed processes left, of what never came or is gone by now, and
-    the copies that those of an older version left half-made.
-    """
+    """Remove the manifests that killed processes left, of what never came or is gone by now."""
     try:
         names = set(os.listdir(archive))
     except OSError:
         return
-    for part in filter(_OLD_PART.fullmatch, names):
-        if os.path.lexists(archive / f"{part}{MANIFEST}"):
-            continue  # an entry that was called so
-        with contextlib.suppress(OSError, NotClaimed):
-            status = at.stat(archive / part, follow_symlinks=False)
-            identity = (status.st_dev, status.st_ino)
-            drop(archive, Archived(part, part, "dir", 0.0, identity))
     if fcntl is None:
         return
     for file in names:
@@ -584,12 +589,12 @@ class Deposit:
         """Put the entry back; "" or a clause that says where it is instead."""
         where = ""
         try:
-            parent = at.open(str(self.archive), ROOT_FLAGS)
+            archive = open_root(self.archive)
             try:
-                place = str(self.root / self.step.entry.path)
-                rename_new(self.target.name, place, src_dir_fd=parent)
+                with self._parent() as (parent, name):
+                    rename_new(self.target.name, name, src_dir_fd=archive, dst_dir_fd=parent)
             finally:
-                at.close(parent)
+                at.close(archive)
         except OSError:
             where = str(self.target)
         self._forget_manifest()  # which speaks of what was looked at
@@ -675,7 +680,7 @@ class Deposit:
     def _parent(self) -> Iterator[tuple[int, str]]:
         """The open directory in which the entry lies, reached through no link, and its name."""
         category, _, name = self.step.entry.path.rpartition("/")
-        top = at.open(str(self.root), ROOT_FLAGS)
+        top = open_root(self.root)
         try:
             parent = at.open(category or ".", DIRECTORY_FLAGS, dir_fd=top)
             try:
@@ -849,10 +854,14 @@ def _is_taken(archive: Path, name: str) -> bool:
 
 
 def _make_archive(archive: Path) -> None:
+    check_root(archive)
     if not archive.is_dir():
         archive.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError), open(archive / ".gitignore", "x") as file:
             file.write("*\n")
+    if where_it_leads(archive) is not None:
+        # Behind a link it is one only by this mark.
+        (archive / STORE).mkdir(exist_ok=True)
 
 
 def _fitting(name: str) -> str:

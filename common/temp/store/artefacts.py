@@ -5,25 +5,39 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..core.layout import HISTORY, PIPELINE, STORE, STORE_PARTS, is_inside
-from ..errors import Refused, TempError, reason_of
+from ..errors import InvalidSettings, TempError, reason_of
 from . import at
 from .allocation import layout_of
 from .archive import MANIFEST
+from .made import why_unsure
 from .mounts import mounts_below
 from .project import MARKERS
 from .removal import Removed, remove_at
+from .settings import DEFAULT_ARTEFACTS
+from .tracked import REPOSITORIES, Tracked
 from .walk import DIRECTORY_FLAGS, ROOT_FLAGS, measure
 
-_NEVER_ENTERED: Final = frozenset({".git", ".hg", ".svn", ".venv", "node_modules"})
+_NEVER_ENTERED: Final = frozenset({*REPOSITORIES, ".venv", "node_modules"})
 _HOLDS_WORK: Final = _NEVER_ENTERED | {STORE}
 _SCRATCH: Final = frozenset({".tmp", ".temp", ".tmp-archive", STORE})
+_BARE: Final = frozenset({"HEAD", "objects", "refs"})
+_SOURCE_DIRECTORIES: Final = frozenset({"src", "test", "tests"})
+_SOURCES: Final = frozenset({*REPOSITORIES, *MARKERS, "README.md", "README.rst", "LICENSE"})
+_USUAL_SOURCES: Final = (
+    *("CHANGELOG*", "CONTRIBUTING*", "COPYING*", "Dockerfile*", "LICEN[CS]E*", "Makefile*"),
+    *("README*", "*.py", "*.toml", "*.cfg", "*.in", "*.md", "*.rst", "requirements*"),
+    *("docs", "scripts", "tools", "notebooks", ".github", ".gitignore", ".gitlab-ci.yml"),
+)
+"""What is source, if it lies right in a project where git cannot tell; packages are as well."""
+
+_PROBES: Final = ("source", "source.py")
+TAKES_UNSURE: Final = "--include-unsure takes it"
 
 
 class Artefact(NamedTuple):
@@ -37,63 +51,19 @@ class Artefact(NamedTuple):
     kept: str = ""
 
 
-class Tracked:
-    """What git tracks in one directory; nothing where there is no git work tree.
-
-    Raises `Refused` if git cannot be asked.
-    """
-
-    def __init__(self, directory: Path) -> None:
-        self._paths: set[str] = set()
-        self._parents: dict[str, str] = {}
-        for path in _tracked_paths(directory):
-            self._paths.add(path)
-            above = path.rpartition("/")[0]
-            while above and above not in self._parents:
-                self._parents[above] = path
-                above = above.rpartition("/")[0]
-
-    def inside(self, path: str) -> str | None:
-        """A tracked path that is `path` itself or lies below it."""
-        return path if path in self._paths else self._parents.get(path)
-
-
-def _tracked_paths(directory: Path) -> list[str]:
-    """The paths below `directory` that git tracks, relative to it."""
-    if not any((above / ".git").exists() for above in (directory, *directory.parents)):
-        return []
-    remedy = f"nothing was deleted; make `git ls-files` work in {directory} first"
-    # What a git hook hands down speaks of the repository of the hook, which may be another one.
-    environment = {
-        name: said
-        for name, said in os.environ.items()
-        if not name.startswith("GIT_") or name.startswith("GIT_CONFIG")
-    }
-    environment["GIT_DISCOVERY_ACROSS_FILESYSTEM"] = "1"
-    try:
-        asked = subprocess.run(
-            ["git", "ls-files", "-z"],  # noqa: S607
-            cwd=directory,
-            env=environment,
-            capture_output=True,
-            check=False,
-        )
-    except OSError as error:
-        raise Refused(f"cannot run git ({error.strerror}); {remedy}") from error
-    if asked.returncode:
-        said = os.fsdecode(asked.stderr).strip().partition("\n")[0]
-        raise Refused(f"git cannot list what it tracks ({said}); {remedy}")
-    return [os.fsdecode(path) for path in asked.stdout.split(b"\0") if path]
-
-
 def find_artefacts(
     project: Path,
     patterns: Sequence[str],
     tracked: Tracked,
     roots: Iterable[Path] = (),
     archive: Path | None = None,
+    *,
+    include_unsure: bool = False,
 ) -> list[Artefact]:
     """The artefacts of `project`, sorted by path, with those that must stay marked so.
+
+    Where no version control tells what is hand-written, only what a tool certainly made goes,
+    but for `include_unsure`.
 
     `patterns` are shell globs for names, or for paths below the project if they hold a `/`; one
     that ends with `/` is for directories only. Does not look into other projects inside this one,
@@ -115,9 +85,44 @@ def find_artefacts(
         elif holds := next((other for other in others if is_inside(other, path)), ""):
             kept = f"{holds} is a root or the archive"
         else:
-            kept = _work_in(project / path)
+            kept = work_in(project / path)
+            if tracked.doubt and not include_unsure and not kept:
+                unsure = why_unsure(project, path)
+                kept = f"{unsure}, and {tracked.doubt}; {TAKES_UNSURE}" if unsure else ""
         found.append(Artefact(path, pattern, kept))
     return sorted(found, key=lambda artefact: artefact.path)
+
+
+def check_patterns(project: Path, patterns: Iterable[str], tracked: Tracked) -> None:
+    """Raise `InvalidSettings` if a pattern that was configured matches the project's own source."""
+    usual = {pattern.strip("/") for pattern in DEFAULT_ARTEFACTS}
+    sources = {*_SOURCES, *_SOURCE_DIRECTORIES, *_top_level_sources(project, tracked)}
+    for pattern in patterns:
+        if pattern.strip("/") in usual:
+            continue  # what is tracked in these stays by itself
+        for source in sorted(sources):
+            is_directory = source in _SOURCE_DIRECTORIES or os.path.isdir(project / source)
+            below = [f"{source}/{probe}" for probe in _PROBES] if is_directory else []
+            if _matches(source, is_directory, pattern) or (
+                "/" in pattern.strip("/") and any(_matches(path, True, pattern) for path in below)
+            ):
+                raise InvalidSettings(
+                    f"{project}: artefacts: {pattern!r} matches {source}, which is source of this "
+                    "project; name only what a build makes"
+                )
+
+
+def _top_level_sources(project: Path, tracked: Tracked) -> set[str]:
+    """The source right in `project`: what git tracks, or where it cannot tell what looks so."""
+    if not tracked.doubt:
+        return tracked.top_level()
+    found = tracked.top_level()
+    with contextlib.suppress(OSError), os.scandir(project) as items:
+        for item in items:
+            is_package = os.path.lexists(os.path.join(item.path, "__init__.py"))
+            if is_package or any(fnmatchcase(item.name, glob) for glob in _USUAL_SOURCES):
+                found.add(item.name)
+    return found
 
 
 def _below(project: Path, places: Iterable[Path]) -> frozenset[str]:
@@ -181,10 +186,14 @@ def _what_else(directory: str) -> str:
         return "it is a virtual environment"
     if "__init__.py" in names:
         names.discard("tasks.py")  # a module of a package (Celery's, say), and no project's tasks
-    return "it is a project of its own" if names & set(MARKERS) else ""
+    if names & set(MARKERS):
+        return "it is a project of its own"
+    if all(os.path.lexists(os.path.join(directory, name)) for name in _BARE):
+        return "it is a bare repository"
+    return ""
 
 
-def _work_in(artefact: Path) -> str:
+def work_in(artefact: Path) -> str:
     """Why nothing of the artefact may go: somebody's work may be in it; "" if none is."""
     if artefact.is_symlink() or not artefact.is_dir():
         return ""
@@ -195,11 +204,15 @@ def _work_in(artefact: Path) -> str:
         directory = waiting.pop()
         try:
             with os.scandir(directory) as items:
+                names = set()
                 for item in items:
-                    if item.name in _HOLDS_WORK or item.name.endswith(MANIFEST):
+                    names.add(item.name)
+                    if item.name in _HOLDS_WORK or item.name.endswith((MANIFEST, ".fossil")):
                         return f"it holds {os.path.relpath(item.path, artefact)}"
                     if item.is_dir(follow_symlinks=False):
                         waiting.append(item.path)
+                if names >= _BARE:
+                    return f"it holds the bare repository {os.path.relpath(directory, artefact)}"
         except OSError as error:
             return f"{os.path.relpath(directory, artefact)} in it: {reason_of(error)}"
     return ""
@@ -225,7 +238,7 @@ def remove_artefact(project: Path, path: str) -> Removed:
     """Delete the artefact at `path`; what could not be deleted is in the failures.
 
     In its place and without a claim: a half-deleted `build` still matches, so that the next
-    `clean` finishes it.
+    `clean` finishes it, or lists it where what is left does not tell what made it.
     """
     try:
         with _parent(project, path) as (parent, name):

@@ -8,6 +8,7 @@ each step whether the same directory is still there. `open_file` is our own.
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 RELATIVE = {os.open, os.stat, os.unlink, os.rmdir, os.rename, os.mkdir} <= os.supports_dir_fd and (
@@ -34,6 +35,9 @@ if TYPE_CHECKING or RELATIVE:
 
     O_DIRECTORY: int = getattr(os, "O_DIRECTORY", 0)
     O_NOFOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
+    O_LOOK: int = os.O_APPEND if sys.platform == "linux" else 0
+    """By this flag, which means nothing for what is only read and which nobody else sets, others
+    tell from `/proc` that a directory is open only because this program looks at it."""
     _FILE_FLAGS = os.O_RDONLY | O_NOFOLLOW | getattr(os, "O_NONBLOCK", 0)
 
     def open_file(path: str, *, dir_fd: int) -> int:
@@ -42,6 +46,7 @@ if TYPE_CHECKING or RELATIVE:
 else:  # pragma: no cover - the tests force it
     from .bypath import (
         O_DIRECTORY,
+        O_LOOK,
         O_NOFOLLOW,
         dup,
         fstat,
@@ -69,6 +74,6 @@ def close(descriptor: int) -> None:
 
 
 __all__ = [
-    "O_DIRECTORY", "O_NOFOLLOW", "RELATIVE", "close", "dup", "fstat", "link", "listdir", "mkdir",
-    "open", "open_file", "readlink", "rename", "rmdir", "scandir", "stat", "unlink",
+    "O_DIRECTORY", "O_LOOK", "O_NOFOLLOW", "RELATIVE", "close", "dup", "fstat", "link", "listdir",
+    "mkdir", "open", "open_file", "readlink", "rename", "rmdir", "scandir", "stat", "unlink",
 ]  # fmt: skip

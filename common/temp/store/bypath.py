@@ -27,6 +27,7 @@ StrPath: TypeAlias = str | os.PathLike[str]
 
 O_DIRECTORY: Final = 1 << 28
 O_NOFOLLOW: Final = 1 << 29
+O_LOOK: Final = 0
 """Only ever given to the `open` of this module, on platforms whose own has nothing like them."""
 
 _FIRST: Final = 1 << 30

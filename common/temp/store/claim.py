@@ -16,13 +16,15 @@ from pathlib import Path
 from typing import Final
 
 from ..core.layout import BATCH, HELD, HOLDING, STORE, TRANSFER, another_name, is_inside
-from ..errors import StorageError, reason_of
+from ..errors import Refused, StorageError, TempError, reason_of
 from . import at, obstacle
 from .lease import check_store, lock_directory, share_directory
 from .listing import holding_places
-from .mounts import MountWatch, mounts_below
+from .mounts import MountWatch, check_store_unmounted, mounts_below
+from .project import open_root
 from .removal import Removed, make_accessible, remove_at
-from .walk import ANY_FLAGS, DIRECTORY_FLAGS, ROOT_FLAGS
+from .renaming import rename_new
+from .walk import ANY_FLAGS, DIRECTORY_FLAGS
 
 NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 
@@ -37,10 +39,16 @@ class NotClaimed(Exception):
 
 
 class Held:
-    """Something that lies claimed as `held` in the open directory `holding`, locked by us."""
+    """Something that lies claimed as `held` in the open directory `holding`, locked by us.
 
-    def __init__(self, root: Path, holding: int, held: str, stack: contextlib.ExitStack) -> None:
+    `top` is the open root.
+    """
+
+    def __init__(
+        self, root: Path, holding: int, held: str, stack: contextlib.ExitStack, top: int = -1
+    ) -> None:
         self.root = root
+        self.top = top
         self.holding = holding
         self.held = held
         self.stack = stack
@@ -58,6 +66,31 @@ class Held:
             return str(self.root / self.held)
         return str(self.root / STORE / HOLDING / self.batch / self.held)
 
+    def give_place(self, path: str, directory: int | None = None) -> str:
+        """Make it the entry at `path`; "", or a clause that says where it is instead.
+
+        If that name is taken it gets another: what stays in the holding area is deleted by the next
+        sweep, whatever it is. `directory` is the open one of the entry, where that is known.
+        """
+        name = path.rpartition("/")[2]
+        other = another_name(name, os.urandom(4).hex())
+        with contextlib.ExitStack() as stack:
+            if directory is None:
+                with contextlib.suppress(OSError):
+                    above = self.top
+                    for part in path.split("/")[:-1]:
+                        above = _opened(stack, part, DIRECTORY_FLAGS, above)
+                    directory = above
+            for target, place in ((directory, name), (directory, other), (self.top, other)):
+                with contextlib.suppress(OSError):
+                    if target is None:
+                        continue
+                    rename_new(self.held, place, src_dir_fd=self.holding, dst_dir_fd=target)
+                    if place == name:
+                        return ""
+                    return f"; its place is taken, so it is {other} now"
+        return f"; it cannot be put back and is {self.place} now"
+
     def close(self) -> None:
         """Give up the lock, and with it what still lies there, to whoever sweeps next."""
         self.stack.close()
@@ -69,9 +102,8 @@ class Claim(Held):
     def __init__(
         self, area: HoldingArea, path: str, directory: int, stack: contextlib.ExitStack
     ) -> None:
-        super().__init__(area.root, area.top, "", stack)
+        super().__init__(area.root, area.top, "", stack, area.top)
         self.path = path
-        self.top = area.top
         self.directory: int | None = directory
 
     def remove(self) -> Removed:
@@ -93,47 +125,8 @@ class Claim(Held):
         return removed
 
     def put_back(self) -> str:
-        """Give the entry its place again; "", or a clause that says where it is instead.
-
-        If its name is taken by now it gets another: what stays in the holding area is deleted by
-        the next sweep, whatever it is.
-        """
-        name = self.path.rpartition("/")[2]
-        other = another_name(name, os.urandom(4).hex())
-        with contextlib.ExitStack() as stack:
-            directory = self.directory
-            if directory is None:
-                with contextlib.suppress(OSError):
-                    category = self.path.rpartition("/")[0] or "."
-                    directory = _opened(stack, category, DIRECTORY_FLAGS, self.top)
-            for target, place in ((directory, name), (directory, other), (self.top, other)):
-                with contextlib.suppress(OSError):
-                    if target is None:
-                        continue
-                    self._move_to(target, place)
-                    if place == name:
-                        return ""
-                    return f"; its place is taken, so it is {other} now"
-        return f"; it cannot be put back and is {self.place} now"
-
-    def _move_to(self, directory: int, name: str) -> None:
-        here = {"src_dir_fd": self.holding, "dst_dir_fd": directory}
-        if not stat.S_ISDIR(at.stat(self.held, dir_fd=self.holding, follow_symlinks=False).st_mode):
-            try:
-                at.link(self.held, name, follow_symlinks=False, **here)
-            except FileExistsError:
-                raise
-            except OSError:
-                pass  # a filesystem without links
-            else:
-                at.unlink(self.held, dir_fd=self.holding)
-                return
-        # A rename replaces an empty directory (or, without links, a file) of that name, made at
-        # this very instant: the race that is accepted here.
-        with contextlib.suppress(FileNotFoundError):
-            at.stat(name, dir_fd=directory, follow_symlinks=False)
-            raise FileExistsError
-        at.rename(self.held, name, **here)
+        """Give the entry its place again; see `give_place`."""
+        return self.give_place(self.path, self.directory)
 
 
 class HoldingArea:
@@ -151,9 +144,12 @@ class HoldingArea:
         self._stack = contextlib.ExitStack()
         self._opened: int | None = None
         try:
-            self.top = _opened(self._stack, str(root), ROOT_FLAGS)
+            self.top = open_root(root)
+            self._stack.callback(at.close, self.top)
         except FileNotFoundError:
             raise NotClaimed("is gone already") from None
+        except TempError as error:
+            raise NotClaimed(str(error), failed=True) from error
         except OSError as error:
             raise NotClaimed(reason_of(error), failed=True) from error
         self._mounts = MountWatch()
@@ -247,6 +243,9 @@ class HoldingArea:
             raise NotClaimed(f"was replaced at this moment{claim.put_back()}")
         try:
             mounted = self._mounted_in(claim) if stat.S_ISDIR(status.st_mode) else ""
+            check_store_unmounted(str(self.root), self._mounted)
+        except Refused as error:
+            raise NotClaimed(f"{error}{claim.put_back()}", failed=True) from None
         except OSError as error:
             raise NotClaimed(
                 f"cannot tell what is mounted in it: {reason_of(error)}{claim.put_back()}",
@@ -352,6 +351,7 @@ def _opened(stack: contextlib.ExitStack, path: str, flags: int, parent: int | No
 
 
 def _rename(name: str, held: str, directory: int, holding: int) -> None:
+    # Nothing is called `held`, 64 bits of chance, so nothing is replaced.
     try:
         at.rename(name, held, src_dir_fd=directory, dst_dir_fd=holding)
     except PermissionError as error:
@@ -416,7 +416,8 @@ def leftovers(root: Path, stack: contextlib.ExitStack) -> Iterator[Held]:
     check_store(root)
     for directory, prefix in holding_places(root):
         try:
-            top = _opened(stack, str(root), ROOT_FLAGS)
+            top = open_root(root)
+            stack.callback(at.close, top)
             holding = top if prefix else _opened_area(stack, top)
             names = [name for name in at.listdir(holding) if name.startswith(prefix)]
         except FileNotFoundError:
@@ -425,7 +426,7 @@ def leftovers(root: Path, stack: contextlib.ExitStack) -> Iterator[Held]:
             raise StorageError.of(f"cannot read {directory}", error) from error
         mounts = mounts_below(directory) if names else frozenset()
         for name in sorted(names):
-            left = Held(root, holding, name, contextlib.ExitStack())
+            left = Held(root, holding, name, contextlib.ExitStack(), top)
             left.mounted = min(
                 (point[len(name) + 1 :] for point in mounts if is_inside(point, name)),
                 default=None,

@@ -16,8 +16,10 @@ import stat
 import sys
 import time
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
+from ..core import fields
+from ..core.fields import Unreadable
 from ..core.history import PastSweep, Who, as_said, read_said, remembered
 from ..core.layout import HISTORY, STORE
 from ..core.plan import Report
@@ -114,11 +116,8 @@ def _user() -> str:
 
 def _append(root: Path, line: bytes) -> None:
     """Append `line`. Raises `OSError`, or `Refused` if something else is in the file's place."""
-    store = os.path.join(root, STORE)
-    with contextlib.suppress(FileNotFoundError):
-        if not stat.S_ISDIR(os.lstat(store).st_mode):
-            raise Refused(f"{store} is not a directory of this program's making; remove it")
-    path = os.path.join(store, HISTORY)
+    check_store(root)
+    path = os.path.join(root, STORE, HISTORY)
     for _ in range(100):
         with contextlib.ExitStack() as held:
             descriptor = _opened(held, path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
@@ -241,18 +240,13 @@ def read_history(root: Path, most: int) -> History:
             break
         try:
             sweeps.append(_read(line))
-        except (ValueError, KeyError, RecursionError):
+        except Unreadable:
             unreadable += 1
     return History(tuple(sweeps), len(lines), unreadable)
 
 
 def _read(line: bytes) -> PastSweep:
-    said: Any = json.loads(line, parse_constant=_no_number)
-    sweep = read_said(said)
-    if said["schema"] != _SCHEMA:
-        raise ValueError
-    return sweep
-
-
-def _no_number(text: str) -> object:
-    raise ValueError(text)
+    said = fields.table(fields.parsed(line))
+    if fields.whole(said, "schema") != _SCHEMA:
+        raise Unreadable("it is of another version")
+    return read_said(said)

@@ -7,6 +7,12 @@ in a file is not. The owner file is also a journal: one line for each entry that
 descriptor, and needs no file of its own. A process that runs tests holds a second and a third: one
 for what its tests make for the while, and one for what they leave (`Book`).
 
+A lock ends with the last descriptor of it, and a process may close what it does not know of, or
+run another program. So its first line also says which process it is, for certain (`presence`), and
+each forked child adds a line for itself: while one of them runs, the entries are in use. And a lock
+may not reach: what an owner of another system, or one that sees the filesystem otherwise, has
+recorded counts as in use until it has been unchanged for a while.
+
 The order of writes is what makes it safe. A record is written *before* the directory is made, and
 a scan reads the records *after* it has listed the directories: what it sees has its record.
 """
@@ -24,17 +30,22 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..core.entry import Use
-from ..core.layout import OWNERS, STORE, STORE_PARTS
-from ..core.units import HOUR
-from ..errors import Refused, StorageError
+from ..core.layout import OWNERS, STORE, STORE_PARTS, UNDO
+from ..core.units import DAY, HOUR
+from ..errors import Refused, StorageError, TempError
 from . import at
-from .processes import spell_command
+from .journal import LEFT, Journal, fork_line, has_living_forks, is_owner_name
+from .journal import PLAIN as PLAIN
+from .journal import Book as Book
+from .mounts import check_store_unmounted, mounts_below
+from .presence import Presence, boot, namespace, outlived, presence_here, start_of, view
+from .processes import note_helper, spell_command
+from .project import check_root
 
 try:
     import fcntl
@@ -44,28 +55,74 @@ except ImportError:  # Windows
 _PLAIN: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 """No link is followed, and no newline changed: what was read of a file is counted in bytes."""
 
-UNCHECKED_HOURS: Final = 24.0
-"""How long an entry whose owner cannot be checked counts as in use, in hours."""
-
 _CURRENT_TEST: Final = "PYTEST_CURRENT_TEST"
 """The variable by which a process knows, and all that it starts, which test it is in."""
 
 _COMPACT_AFTER = 20_000
-_NAMELESS: Final = "a process that left no name"
+_HELD_ON: Final = Book(handed="by a process that was forked")
+_UNREADABLE: Final = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO, errno.EMLINK})
+"""What the disk says of an owner file of another user's, of a link or of a socket in its place."""
+
 _TURN_SECONDS: Final = 0.25
 """How long to wait for one's turn to ask for a lock; a turn takes microseconds."""
 
 
 def check_store(root: Path) -> None:
-    """Raise `Refused` if what this program keeps in `root` lies behind a symlink.
+    """Raise `Refused` if `root`, or what this program keeps in it, may have been planted: behind a
+    symlink, or with another filesystem mounted over it; see `check_root`.
 
-    Whoever planted it would have a sweep delete what it points to.
+    Whoever planted it would have a sweep delete what it leads to.
     """
+    if not check_root(root):
+        return
+    if (root.parent.name, root.name) == (STORE, UNDO):
+        check_store(root.parent.parent)
+    device = os.stat(root).st_dev
     for part in (STORE, *(f"{STORE}/{name}" for name in STORE_PARTS)):
         path = os.path.join(root, part)
-        with contextlib.suppress(OSError):
-            if not stat.S_ISDIR(at.stat(path, follow_symlinks=False).st_mode):
-                raise Refused(f"{path} is not a directory of this program's making; remove it")
+        try:
+            status = at.stat(path, follow_symlinks=False)
+        except OSError:
+            if part == STORE:
+                return  # there is none yet, or none that could be opened
+            continue
+        if not stat.S_ISDIR(status.st_mode):
+            raise Refused(f"{path} is not a directory of this program's making; remove it")
+        if status.st_dev != device:
+            check_store_unmounted(str(root), (part,))
+    check_store_unmounted(str(root), mounts_below(str(root)))
+
+
+class Unchanged:
+    """Tells whether one directory of a store may be another by now, by a single look at it."""
+
+    def __init__(self, root: Path | str, directory: str) -> None:
+        self._root = Path(root)
+        self._directory = directory
+        self._known: tuple[int, int] | None = (0, 0)
+
+    def check(self) -> None:
+        """Do `check_store` again if it is another: something may be mounted over it."""
+        try:
+            status = os.stat(self._directory)
+            found: tuple[int, int] | None = (status.st_dev, status.st_ino)
+        except OSError:
+            found = None
+        if found != self._known:
+            check_store(self._root)
+            self._known = found
+
+
+def folds_case(root: Path) -> bool:
+    """Whether the filesystem of `root` takes names that differ in their case for the same.
+
+    Some list them in another case than that in which they were made, and were recorded.
+    """
+    try:
+        store, other = (os.lstat(os.path.join(root, name)) for name in (STORE, STORE.upper()))
+    except OSError:
+        return False
+    return (store.st_dev, store.st_ino) == (other.st_dev, other.st_ino)
 
 
 def is_gone(path: str) -> bool:
@@ -82,25 +139,72 @@ def is_gone(path: str) -> bool:
 # -- owning -----------------------------------------------------------------------------------
 
 
-class Book(NamedTuple):
-    """Which of its owner files in a root a process notes an entry in.
-
-    That without a `run` is for all that it makes. The others are of one run of tests: what is noted
-    there is to be gone when its process ends, unless it was `kept`, which says why.
-    """
-
-    run: str = ""
-    kept: str = ""
-
-
-PLAIN: Final = Book()
-
-
 class _OwnerFile(NamedTuple):
+    """An owner file of this process, or of one that this was forked from."""
+
     id: str
     path: str
     descriptor: int
     identity: tuple[int, int]
+    header: bytes
+
+    def is_open(self) -> bool:
+        """Whether the descriptor is still this file, and not closed or another file by now.
+
+        Code that closes all that it did not open itself, as daemons do, leaves the number to
+        whatever is opened next. Asked before each write and close. (What another thread does
+        between is too late to be seen.) The inode alone does not tell: once the owner file is
+        gone, a new file may have got it.
+        """
+        return self._has_identity() and self.has_header()
+
+    def has_header(self) -> bool:
+        """As `is_open`, by the first line alone: that is enough for a line more, and quicker."""
+        if not hasattr(os, "pread"):
+            return self._has_identity()
+        try:
+            return os.pread(self.descriptor, len(self.header), 0) == self.header
+        except OSError:
+            return False
+
+    def _has_identity(self) -> bool:
+        try:
+            status = os.fstat(self.descriptor)
+        except OSError:
+            return False
+        return (status.st_dev, status.st_ino) == self.identity
+
+    def note(self, line: bytes) -> bool:
+        """Whether `line` could be appended to the file, where others look for it."""
+        try:
+            if self.is_open():
+                if not os.fstat(self.descriptor).st_nlink:
+                    return False
+                _append(self.descriptor, line)
+                return True
+            descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | _PLAIN)
+            try:
+                status = os.fstat(descriptor)
+                if (status.st_dev, status.st_ino) != self.identity:
+                    return False
+                _append(descriptor, line)
+            finally:
+                os.close(descriptor)
+        except OSError:
+            return False
+        return True
+
+    def give_up(self, *, keep: bool) -> None:
+        """End this process's share: the file goes, or stays and says that its owner has left it."""
+        if keep:
+            self.note(LEFT + b"\n")
+            if self.is_open():
+                os.close(self.descriptor)
+        elif self.is_open():
+            _discard(self.path, self.descriptor)
+        else:
+            with contextlib.suppress(OSError):
+                os.unlink(self.path)
 
 
 class Owner:
@@ -112,7 +216,7 @@ class Owner:
         self.pid = os.getpid()
         # How often each is recorded: of two threads that try one name, the loser gives it up.
         self.live: dict[str, int] = {}
-        self.forked = False
+        self._forks = 0
         self._lines = 0
         # A signal's handler and a finalizer may interrupt the very thread that holds it.
         self._lock = threading.RLock()
@@ -137,10 +241,9 @@ class Owner:
         """The open owner file, by which the lock is held."""
         return self._file.descriptor
 
-    @property
-    def is_closed(self) -> bool:
-        """Whether the lease has been ended, and the descriptor may be anybody's."""
-        return self._closed
+    def is_locked(self) -> bool:
+        """Whether the descriptor holds the lock, and is not anybody's by now."""
+        return not self._closed and self._file.is_open()
 
     def _open(self) -> _OwnerFile:
         directory = os.path.join(self.root, STORE, OWNERS)
@@ -152,12 +255,22 @@ class Owner:
             try:
                 # A sweep that found the file before it was locked took it for a dead owner's.
                 if lock_file(descriptor) and (status := os.fstat(descriptor)).st_nlink == 1:
-                    _append(descriptor, _header(self.pid, self.book))
-                    return _OwnerFile(name, path, descriptor, (status.st_dev, status.st_ino))
+                    if hasattr(os, "fchmod"):
+                        # Whatever the umask: other users' sweeps have to read it. Where the root
+                        # is private, nobody comes here.
+                        os.fchmod(descriptor, 0o644)
+                    header = _header(presence_here(descriptor), self.book)
+                    _append(descriptor, header)
+                    identity = (status.st_dev, status.st_ino)
+                    return _OwnerFile(name, path, descriptor, identity, header)
             except BaseException:
                 _discard(path, descriptor)
                 raise
             _discard(path, descriptor)
+
+    def note(self, line: bytes) -> bool:
+        """Whether `line` could be added to the owner file, in whatever process."""
+        return self._file.note(line)
 
     def is_current(self) -> bool:
         """Whether the owner file is still where others look for it (`rm -rf .tmp` ends that)."""
@@ -176,18 +289,36 @@ class Owner:
 
         Raises `FileNotFoundError` if the owner was replaced, because its file was removed.
         """
+        self.record_all((relative,))
+
+    def record_all(self, paths: Collection[str]) -> None:
+        """As `record`, for several entries in one write."""
         with self._lock:
             if self._closed:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self._file.path)
             was_writing, self._is_writing = self._is_writing, True
             try:
-                _append(self._file.descriptor, os.fsencode(f"+{relative}\n"))
-                self.live[relative] = self.live.get(relative, 0) + 1
-                self._lines += 1
+                was_lost = not self._file.has_header()
+                if was_lost:
+                    self._renew()
+                _append(self._file.descriptor, _taken(paths))
+                for relative in paths:
+                    self.live[relative] = self.live.get(relative, 0) + 1
+                self._lines += len(paths)
             finally:
                 self._is_writing = was_writing
                 if not was_writing:
                     self._release_given_up()
+        if was_lost:  # then those of other roots are lost as well
+            for other in tuple(_owners.values()):
+                with contextlib.suppress(OSError):
+                    other.regain()
+
+    def regain(self) -> None:
+        """Hold the lock again if somebody closed the descriptor. Raises `OSError` if it cannot."""
+        with self._lock:
+            if self.pid == os.getpid() and not self._closed and not self._file.is_open():
+                self._renew()
 
     def release(self, relative: str) -> None:
         """Note that the entry at `relative` is no longer this process's.
@@ -213,38 +344,61 @@ class Owner:
             self.live[relative] = left
         if left != 0 or self._closed:
             return
+        if self.book == PLAIN:  # others that have got the descriptor keep the lock
+            close(self.root, Book(handed=relative))
         # On a full disk the line cannot be written; the record then ends with the process.
         with contextlib.suppress(OSError):
-            _append(self._file.descriptor, os.fsencode(f"-{relative}\n"))
+            if self._file.is_open():
+                _append(self._file.descriptor, os.fsencode(f"-{relative}\n"))
+            else:
+                self._renew()
         self._lines += 1
-        # A forked child may work in an entry of ours, which the file that it holds protects.
-        large = self._lines > _COMPACT_AFTER and len(self.live) * 2 < self._lines
-        if large and not self.forked:
-            self._compact()
+        self._compact()
+
+    def note_fork(self) -> None:
+        """Count the line that a child is about to add for itself."""
+        if self.live:
+            self._forks += 1
+            self._lines += 1
+
+    def tidy(self) -> None:
+        """Compact the journal if it is large, unless somebody is writing to it."""
+        if self._lines > _COMPACT_AFTER and self._lock.acquire(blocking=False):
+            try:
+                if not self._is_writing and not self._closed:
+                    self._compact()
+            finally:
+                self._lock.release()
 
     def _compact(self) -> None:
-        """Go over to a new owner file that holds only what is live.
+        """Go over to a new owner file that holds only what is live, if this has become large."""
+        if self._lines > _COMPACT_AFTER and len(self.live) * 2 < self._lines:
+            self._lines = len(self.live)
+            with contextlib.suppress(OSError):
+                self._renew()
+
+    def _renew(self) -> None:
+        """Go over to a new owner file that holds only what is live. Raises `OSError`.
 
         The new one is complete and locked before the old name goes, and the old lock is dropped
         last: a reader that finds the old file unlocked also finds that it has no name any more,
-        and looks again.
+        and looks again. The old one stays while a forked child runs, which may work in an entry
+        that was live at the fork, and which the old file alone protects.
         """
-        self._lines = len(self.live)
-        try:
-            fresh = self._open()
-        except OSError:
-            return
+        fresh = self._open()
         kept = sorted(self.live)
         try:
-            _append(fresh.descriptor, os.fsencode("".join(f"+{path}\n" for path in kept)))
+            _append(fresh.descriptor, _taken(kept))
         except OSError:
             _discard(fresh.path, fresh.descriptor)
-            return
+            raise
         old, self._file = self._file, fresh
+        self._lines = len(kept)
         for path in sorted(self.live.keys() - set(kept)):  # recorded by who interrupted this
             with contextlib.suppress(OSError):
-                _append(fresh.descriptor, os.fsencode(f"+{path}\n"))
-        _discard(old.path, old.descriptor)
+                _append(fresh.descriptor, _taken((path,)))
+        forks, self._forks = self._forks, 0
+        old.give_up(keep=forks > 0 and has_living_forks(old.path, old.identity, forks))
 
     def replace_by(self, other: Owner) -> None:
         """Hand over to `other`, since this one's file is gone and entries may still be there."""
@@ -254,16 +408,15 @@ class Owner:
                     other.record(relative)
                     other.live[relative] += times - 1
             self._closed = True
-            os.close(self._file.descriptor)
+            if self._file.is_open():
+                os.close(self._file.descriptor)
 
     def close(self) -> None:
         """End the lease; without live entries the owner file goes too."""
         with self._lock:
             self._closed = True
-            if not all(is_gone(os.path.join(self.root, path)) for path in self.live):
-                os.close(self._file.descriptor)
-            else:
-                _discard(self._file.path, self._file.descriptor)
+            gone = all(is_gone(os.path.join(self.root, path)) for path in self.live)
+            self._file.give_up(keep=not gone)
 
 
 _owners: dict[tuple[str, Book], Owner] = {}
@@ -273,7 +426,7 @@ _owners_lock = threading.Lock()
 def owner_of(root: str, book: Book = PLAIN) -> Owner:
     """The calling process's owner in `root` (an absolute path), made at first use.
 
-    Raises `FileNotFoundError` where the root has no place for owner files yet.
+    Raises `FileNotFoundError` where the root has no place for owner files yet, or as `check_store`.
     """
     key = (root, book)
     owner = _owners.get(key)
@@ -282,6 +435,7 @@ def owner_of(root: str, book: Book = PLAIN) -> Owner:
     with _owners_lock:
         owner = _owners.get(key)
         if owner is None or owner.pid != os.getpid() or not owner.is_current():
+            check_store(Path(root))
             stale, owner = owner, Owner(root, book)
             if stale is not None and stale.pid == os.getpid():
                 stale.replace_by(owner)
@@ -312,20 +466,52 @@ def close(root: str, book: Book) -> None:
         owner.close()
 
 
-def _forget_after_fork() -> None:
-    """Make the child its own owner.
+_inherited: list[Owner] = []
+"""The owners of the process that this was forked from, which had live entries then."""
 
-    The inherited descriptors stay open on purpose: while the child runs, it keeps the lock, and so
-    the entries of its parent, in which it may be working.
+_helping = threading.local()
+"""Whether this very thread forks a process that keeps no lease."""
+
+
+def _before_fork() -> None:
+    if getattr(_helping, "is_at_it", False):
+        return
+    # A child writes its line into the files of its parent alone, which counts them.
+    while _inherited:
+        _hold_on(_inherited.pop())
+    for owner in tuple(_owners.values()):
+        owner.tidy()  # while the children so far have told of themselves
+        owner.note_fork()
+
+
+def _after_fork_in_child() -> None:
+    """Make the child its own owner, and say in its parent's files that it goes on there.
+
+    The inherited descriptors stay open on purpose: while the child runs and leaves them open, it
+    keeps the lock, and so the entries of its parent, in which it may be working. The line holds
+    when it has closed them, where processes can be told.
     """
     global _owners_lock
     _owners_lock = threading.Lock()
+    owners = [owner for owner in _owners.values() if owner.live]
     _owners.clear()
+    _inherited.clear()
+    if getattr(_helping, "is_at_it", False):
+        return
+    start = start_of(os.getpid()) if owners else 0
+    for owner in owners:
+        if not start or owner.note(fork_line(os.getpid(), start)):
+            _inherited.append(owner)
+        else:  # its parent has gone over to another file at this moment
+            _hold_on(owner)
 
 
-def _note_fork() -> None:
-    for owner in tuple(_owners.values()):
-        owner.forked = True
+def _hold_on(stale: Owner) -> None:
+    """Hold what was live when this process was forked from the owner `stale`."""
+    live = [path for path in stale.live if not is_gone(os.path.join(stale.root, path))]
+    if live:
+        with contextlib.suppress(OSError):
+            owner_of(stale.root, _HELD_ON).record_all(live)
 
 
 def fork_helper(work: Callable[[], None]) -> int:
@@ -334,18 +520,18 @@ def fork_helper(work: Callable[[], None]) -> int:
     Whatever happens in it, it never comes back: there would be two of everything.
     """
     parent = os.getpid()
-    owners = tuple(_owners.values())
-    forked = [owner.forked for owner in owners]
+    owners = (*_owners.values(), *_inherited)
     # A signal that came now would be lost: what its handler raises in a fork's hook is discarded.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    _helping.is_at_it = True
     try:
         pid = os.fork()
         if pid:
+            note_helper(pid)
             return pid
     finally:
+        _helping.is_at_it = False
         if os.getpid() == parent:
-            for owner, before in zip(owners, forked, strict=True):
-                owner.forked = before
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     code = 1
     try:
@@ -353,7 +539,7 @@ def fork_helper(work: Callable[[], None]) -> int:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        let_go_of(owner.descriptor for owner in owners if not owner.is_closed)
+        let_go_of(owner.descriptor for owner in owners if owner.is_locked())
         work()
         code = 0
     finally:
@@ -381,20 +567,27 @@ def _close_all() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_note_fork, after_in_child=_forget_after_fork)
+    os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
 atexit.register(_close_all)
 
 
-def _header(pid: int, book: Book) -> bytes:
+def _header(presence: Presence, book: Book) -> bytes:
     said = {
-        "pid": pid,
+        "pid": presence.pid,
         "command": spell_command(sys.orig_argv),
         "started": int(time.time()),
         "host": host_name(),
         "test": os.environ.get(_CURRENT_TEST, "").rpartition(" ")[0],  # without its phase
+        **presence._asdict(),
         **book._asdict(),
     }
-    return json.dumps({key: value for key, value in said.items() if value != ""}).encode() + b"\n"
+    kept = {key: value for key, value in said.items() if value != "" and value != 0}
+    return json.dumps({"command": "", "host": "", **kept}).encode() + b"\n"
+
+
+def _taken(paths: Iterable[str]) -> bytes:
+    """The lines by which those entries are recorded."""
+    return os.fsencode("".join(f"+{path}\n" for path in paths))
 
 
 def host_name() -> str:
@@ -423,6 +616,11 @@ def _append(descriptor: int, data: bytes) -> None:
 # -- locks ------------------------------------------------------------------------------------
 
 
+def has_locks() -> bool:
+    """Whether the system has locks that end with the last descriptor of a file."""
+    return fcntl is not None
+
+
 def lock_file(descriptor: int) -> bool:
     """Whether nobody else holds a lock on the file; if so, this descriptor now does.
 
@@ -449,37 +647,6 @@ def unlock_file(descriptor: int) -> None:
 # -- reading ----------------------------------------------------------------------------------
 
 
-class _Header(NamedTuple):
-    """What the first line of an owner file says: `test` is the one that the process ran in."""
-
-    who: str = _NAMELESS
-    pid: int = 0
-    started: float = 0.0
-    test: str = ""
-    book: Book = PLAIN
-
-
-_NO_HEADER: Final = _Header()
-
-
-@dataclass(slots=True, eq=False)
-class _Journal:
-    """One owner file as read so far: `alive` is None where that cannot be told."""
-
-    id: str
-    inode: int
-    alive: bool | None = None
-    read: int = 0
-    written: float = 0.0
-    header: _Header = _NO_HEADER
-    records: set[str] = field(default_factory=set)
-
-    @property
-    def who(self) -> str:
-        """The process, as a person would name it."""
-        return self.header.who
-
-
 class RunNotes(NamedTuple):
     """What one process of a run of tests noted: the paths of entries, and when it last did."""
 
@@ -492,18 +659,39 @@ class RunNotes(NamedTuple):
 class Leases:
     """Who holds which entries of one root, as of the last `refresh`. Reading writes nothing.
 
-    Raises `Refused` for a root whose owner files lie behind a symlink.
+    Raises `Refused` for a root whose owner files lie behind a symlink or are mounted over.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, foreign_for: float | None = None) -> None:
         check_store(root)
         self._root = str(root)
         self._directory = os.path.join(self._root, STORE, OWNERS)
-        self._journals: dict[str, _Journal] = {}
-        self._holders: dict[str, list[_Journal]] = {}
+        self._is_same = Unchanged(self._root, self._directory)
+        self._fold = str.casefold if folds_case(root) else str
+        self._foreign_for = foreign_for
+        self._journals: dict[str, Journal] = {}
+        self._damaged: tuple[Journal, ...] = ()
+        self._holders: dict[str, list[Journal]] = {}
         # An entry found by plain listing may hold recorded ones further down: how many, by whom.
-        self._below: dict[str, dict[_Journal, int]] = {}
+        self._below: dict[str, dict[Journal, int]] = {}
         self._own: str | None = None
+        self._namespace = namespace()
+        self._views: dict[int, str] = {}
+
+    @property
+    def foreign_for(self) -> float:
+        """For how many seconds an entry whose owner cannot be checked must not have changed.
+
+        As given, or as configured for the project in which the root lies.
+        """
+        if self._foreign_for is None:
+            from .settings import configured_foreign_for  # which knows this module
+
+            try:
+                self._foreign_for = configured_foreign_for(Path(self._root))
+            except TempError:  # that other settings are wrong is told by whoever needs them
+                self._foreign_for = DAY
+        return self._foreign_for
 
     def refresh(self) -> None:
         """Read the owner files again, of each only what was appended since."""
@@ -522,6 +710,7 @@ class Leases:
             names = []
         except OSError as error:
             raise StorageError.of(f"cannot read {self._directory}", error) from error
+        self._is_same.check()  # now: what was listed may be what is mounted over it
         for gone in self._journals.keys() - set(names):
             self._forget(self._journals.pop(gone))
         for name in names:
@@ -535,24 +724,29 @@ class Leases:
             except FileNotFoundError:
                 return False
             except OSError as error:
-                raise StorageError.of(
-                    f"cannot read {os.path.join(self._directory, name)}", error
-                ) from error
+                path = os.path.join(self._directory, name)
+                if error.errno not in _UNREADABLE:
+                    raise StorageError.of(f"cannot read {path}", error) from error
+                self._pass_over(name, error.strerror or "it is no file")
+        self._damaged = tuple(
+            journal
+            for journal in self._journals.values()
+            if journal.damage and journal.alive is not False and journal.id != self._own
+        )
         return True
 
     def _read(self, name: str) -> None:
         path = os.path.join(self._directory, name)
         flags = os.O_RDONLY | _PLAIN | getattr(os, "O_NONBLOCK", 0)
+        descriptor = os.open(path, flags)
         try:
-            descriptor = os.open(path, flags)
-        except PermissionError:
-            # Another user's, whose entries this one cannot rename away either.
-            return
-        try:
-            # In this order: what is found dead has written all that it ever will.
-            alive = True if name == self._own else _is_locked(descriptor)
+            # In this order: what is found dead has written all that it ever will. (What was forked
+            # from it holds the lock until it has added its line. Only one that was forked by a
+            # process that had closed everything, and that ends within this instant, is not seen.)
+            locked = True if name == self._own else _is_locked(descriptor)
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
+                self._pass_over(name, "it is no plain file")
                 return
             if status.st_nlink == 0:
                 raise FileNotFoundError(path)
@@ -560,39 +754,75 @@ class Leases:
             if journal is None or journal.inode != status.st_ino:
                 if journal is not None:
                     self._forget(journal)
-                journal = self._journals[name] = _Journal(name, status.st_ino)
-            journal.alive = alive
+                journal = self._journals[name] = Journal(name, status.st_ino)
             journal.written = status.st_mtime
             if status.st_size > journal.read:
-                with open(descriptor, "rb", closefd=False) as file:
-                    file.seek(journal.read)
-                    self._take_in(journal, file.read())
+                for is_taken, record in journal.read_on(descriptor, host_name()):
+                    if is_taken and record not in journal.records:
+                        self._add(journal, record)
+                    elif not is_taken and record in journal.records:
+                        self._remove(journal, record)
+            journal.alive = self._is_alive(journal, locked, descriptor)
         finally:
             os.close(descriptor)
 
-    def _take_in(self, journal: _Journal, data: bytes) -> None:
-        # Whatever follows the last newline is being written, or was when its process died.
-        whole = data[: data.rfind(b"\n") + 1]
-        lines = whole.split(b"\n")[:-1]
-        if lines and journal.read == 0:
-            journal.header = _parse_header(lines.pop(0))
-        journal.read += len(whole)
-        for line in lines:
-            path = os.fsdecode(line[1:])
-            if line.startswith(b"+") and path not in journal.records:
-                self._add(journal, path)
-            elif line.startswith(b"-") and path in journal.records:
-                self._remove(journal, path)
+    def _pass_over(self, name: str, why: str) -> None:
+        """Take what cannot be read for an owner that cannot be checked, if it has such a name."""
+        if is_owner_name(name):
+            known = self._journals.get(name)
+            if known is not None:
+                self._forget(known)
+            self._journals[name] = Journal(name, -1, damage=why)
 
-    def _add(self, journal: _Journal, path: str) -> None:
+    def _is_alive(self, journal: Journal, locked: bool | None, descriptor: int) -> bool | None:
+        """Whether the owner, or who shares in its lease, goes on; `None`, with a doubt, if nobody
+        can tell.
+        """
+        journal.doubt = ""
+        if locked:
+            return True
+        owner = journal.header.presence
+        journal.doubt = "this filesystem has no locks" if locked is None else ""
+        if not owner.boot:  # it was written where nobody says, or by an older version
+            is_far = bool(owner.machine or owner.view) and journal.header.host != host_name()
+            journal.doubt = journal.doubt or ("it ran on another system" if is_far else "")
+        elif owner.boot != boot():
+            is_same_host = journal.header.host == host_name()
+            if is_same_host and outlived(owner, presence_here(descriptor)):
+                return False
+            journal.doubt = journal.doubt or "it ran on another system, or before a restart"
+        else:
+            if self._namespace and self._namespace == owner.namespace:
+                alive = journal.has_living()
+                if alive:
+                    return True
+                if alive is None:
+                    journal.doubt = "the system hides it"
+            if not journal.doubt and self._view(descriptor) != owner.view:
+                journal.doubt = "it saw the filesystem by another mount"
+        return None if journal.doubt or self._is_damaged(journal) else False
+
+    def _view(self, descriptor: int) -> str:
+        device = os.fstat(descriptor).st_dev
+        if device not in self._views:
+            self._views[device] = view(descriptor)
+        return self._views[device]
+
+    @staticmethod
+    def _is_damaged(journal: Journal) -> bool:
+        return bool(journal.damage) and is_owner_name(journal.id)
+
+    def _add(self, journal: Journal, path: str) -> None:
         journal.records.add(path)
+        path = self._fold(path)
         self._holders.setdefault(path, []).append(journal)
         for above in _heads(path):
             counts = self._below.setdefault(above, {})
             counts[journal] = counts.get(journal, 0) + 1
 
-    def _remove(self, journal: _Journal, path: str) -> None:
+    def _remove(self, journal: Journal, path: str) -> None:
         journal.records.discard(path)
+        path = self._fold(path)
         self._holders[path].remove(journal)
         if not self._holders[path]:
             del self._holders[path]
@@ -602,7 +832,7 @@ class Leases:
             if not counts[journal]:
                 del counts[journal]
 
-    def _forget(self, journal: _Journal) -> None:
+    def _forget(self, journal: Journal) -> None:
         for path in tuple(journal.records):
             self._remove(journal, path)
 
@@ -613,29 +843,80 @@ class Leases:
         that is what its being in use is guessed by.
         """
         use: Use | None = None
-        for journal in (*self._holders.get(relative, ()), *self._below.get(relative, ())):
-            mine = journal.id == self._own
-            if journal.alive:
-                if not mine:
-                    return Use("owner", journal.who)
-                use = Use("owner", journal.who, mine=True)
-            elif journal.alive is None and now - changed < UNCHECKED_HOURS * HOUR:
-                use = use or Use(
-                    "unknown",
-                    f"{journal.who} cannot be checked here, so it counts as running "
-                    f"for {UNCHECKED_HOURS:.0f} h",
-                    mine=mine,
-                )
+        relative = self._fold(relative)
+        for journal in (
+            *self._holders.get(relative, ()),
+            *self._below.get(relative, ()),
+            *self._damaged,
+        ):
+            found = self._use_by(journal, now, changed)
+            if found is None:
+                continue
+            if journal.alive and not found.mine:
+                return found
+            if use is None or (use.mine and not journal.alive):
+                use = found
         return use
+
+    def _use_by(self, journal: Journal, now: float, changed: float) -> Use | None:
+        mine = journal.id == self._own
+        if journal.alive:
+            return Use("owner", self._spell_damaged(journal) or journal.who, mine=mine)
+        if journal.alive is None and now - changed < self.foreign_for:
+            return Use("unknown", self._spell_doubt(journal), mine=mine)
+        return None
+
+    def any_use(self, now: float, changed: float) -> Use | None:
+        """The lease of any owner that lives or cannot be checked, whatever it holds here; one that
+        is another's first. `changed` as in `use_of`. The root may have been moved meanwhile.
+        """
+        use: Use | None = None
+        ours = {owner.id for owner in tuple(_owners.values()) if owner.pid == os.getpid()}
+        for journal in self._journals.values():
+            found = self._use_by(journal, now, changed)
+            if found is not None and journal.id in ours:
+                found = found._replace(mine=True)
+            if found is not None and not found.mine:
+                return found
+            use = use or found
+        return use
+
+    def _spell_doubt(self, journal: Journal) -> str:
+        hours = f"until it has been unchanged for {self.foreign_for / HOUR:g} h"
+        if damaged := self._spell_damaged(journal):
+            return f"{damaged}, so the entry counts as in use {hours}"
+        return (
+            f"{journal.who} cannot be checked from here ({journal.doubt}), so the entry counts as "
+            f"in use {hours}"
+        )
+
+    def _spell_damaged(self, journal: Journal) -> str:
+        if not self._is_damaged(journal):
+            return ""
+        path = os.path.join(self._directory, journal.id)
+        return (
+            f"a process may hold it that cannot be checked ({path}: {journal.damage}; remove that "
+            "file if no process needs it)"
+        )
+
+    def is_guessed(self, relative: str) -> bool:
+        """Whether nobody can tell if an owner of that entry lives, so that its changes decide."""
+        return bool(self._damaged) or any(
+            journal.alive is None
+            for journal in (*self._holders.get(relative, ()), *self._below.get(relative, ()))
+        )
 
     @property
     def has_unchecked(self) -> bool:
-        """Whether there is an owner of which nobody can tell whether it lives."""
-        return any(journal.alive is None for journal in self._journals.values())
+        """Whether there is an owner of which nobody can tell for good whether it lives."""
+        return any(
+            journal.alive is None or (journal.alive and journal.doubt)
+            for journal in self._journals.values()
+        )
 
     def maker_of(self, relative: str) -> str | None:
         """The process that made the entry at `relative`, if a record of it is left."""
-        return next((journal.who for journal in self._holders.get(relative, ())), None)
+        return next((journal.who for journal in self._holders.get(self._fold(relative), ())), None)
 
     def made_in(self, test: str) -> dict[str, str]:
         """The entries that other processes recorded which `test` had started, and who they are."""
@@ -661,18 +942,22 @@ class Leases:
 
     def recorded(self) -> set[str]:
         """The paths of all that somebody has recorded and not given up."""
-        return set(self._holders)
+        return {path for journal in self._journals.values() for path in journal.records}
 
     def recorded_categories(self) -> set[str]:
         """The first parts of all recorded paths that have two: categories for certain."""
-        return {path.partition("/")[0] for path in self._holders if "/" in path}
+        return {path.partition("/")[0] for path in self.recorded() if "/" in path}
 
     def forget_dead(self) -> None:
         """Remove the owner files of dead processes that no existing entry needs any more."""
-        long_ago = time.time() - UNCHECKED_HOURS * HOUR
-        for journal in self._journals.values():
-            ended = not journal.alive and (
-                journal.alive is False or journal.header.started < long_ago
+        for journal in tuple(self._journals.values()):
+            # What cannot be checked may record another entry at any time, and be about to make it.
+            # Of what is damaged nobody knows what it names.
+            last_sign = max(journal.header.started, journal.written)
+            ended = journal.alive is False or (
+                journal.alive is None
+                and not journal.damage
+                and time.time() - last_sign >= self.foreign_for
             )
             if ended and all(
                 is_gone(os.path.join(self._root, record)) for record in journal.records
@@ -701,21 +986,6 @@ def _heads(path: str) -> Iterator[str]:
     while slash:
         yield head
         head, slash, _ = head.rpartition("/")
-
-
-def _parse_header(line: bytes) -> _Header:
-    try:
-        said = json.loads(line)
-        who = f"pid {said['pid']} ({said['command']})"
-        if said["host"] != host_name():
-            who += f" on {said['host']}"
-        book = Book(str(said.get("run", "")), str(said.get("kept", "")))
-        if book.kept:
-            who += f", which kept it: {book.kept}"
-        test = str(said.get("test", ""))
-        return _Header(who, int(said["pid"]), float(said["started"]), test, book)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return _NO_HEADER
 
 
 def _is_locked(descriptor: int) -> bool | None:

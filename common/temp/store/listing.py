@@ -17,20 +17,20 @@ from ..core.layout import (
     HOLDING,
     KNOWN_CATEGORIES,
     PIPELINE,
-    ROOT_FILES,
     SCRATCH,
     STORE,
     UNCATEGORIZED,
     UNDO,
     Layout,
     is_inside,
+    is_root_file,
     read_name,
 )
 from ..errors import InvalidSettings, StorageError, reason_of
 from . import at
 from .allocation import layout_of
 from .lease import Leases, is_locked
-from .project import check_root, find_project, root_of, user_root
+from .project import check_root, root_of, user_root
 from .walk import ANY_FLAGS, DIRECTORY_FLAGS, measure
 
 
@@ -62,7 +62,7 @@ def listing(
     """
     try:
         with at.scandir(root) as items:
-            tops = sorted((item for item in items if item.name not in ROOT_FILES), key=_name)
+            tops = sorted((item for item in items if not is_root_file(item.name)), key=_name)
     except OSError as error:
         raise StorageError.of(f"cannot list {root}", error) from error
     if layout.category:
@@ -110,9 +110,15 @@ def _name(item: os.DirEntry[str]) -> str:
 
 def _children_of_category(path: str, known: bool) -> list[str] | None:
     """The sorted names in the category at `path`; `None` if it is an entry itself."""
-    with at.scandir(path) as items:
-        children = {item.name: item.is_dir(follow_symlinks=False) for item in items}
+    # What turns out to be an entry is held open as by a scan, which no other takes for in use.
+    descriptor = at.open(path, DIRECTORY_FLAGS)
+    try:
+        with at.scandir(descriptor) as items:
+            children = {item.name: item.is_dir(follow_symlinks=False) for item in items}
+    finally:
+        at.close(descriptor)
     children.pop(CATEGORY_MARK, None)
+    children.pop(STORE, None)  # of a category that is a root of its own as well
     stamped = all(
         is_directory and read_name(name)[1] is not None for name, is_directory in children.items()
     )
@@ -140,20 +146,21 @@ def locate(path: Path, roots: Sequence[Path] = ()) -> tuple[Path, str]:
     raise InvalidSettings(f"{path} is in no entry; `temp-status` lists them")
 
 
-def find_entry(text: str, start: Path, roots: Sequence[Path] = ()) -> tuple[Path, str]:
-    """The root and the entry that a person means by `text`, standing in `start`.
+def find_entry(
+    text: str, root: Path, roots: Sequence[Path] = (), elsewhere: Sequence[Path] = ()
+) -> tuple[Path, str]:
+    """The root and the entry that a person means by `text`.
 
     That is a path, or the path below the root (`debug/demo_1696348800`), or a name that only one
-    entry has, in the project's root or in one of `roots`, which are configured. Raises
-    `InvalidSettings` if it is none of these.
+    entry has, in the project's `root`, in one of `roots`, which are configured, or of those with
+    scratch of no project. Raises `InvalidSettings` if it is none of these.
     """
     with contextlib.suppress(InvalidSettings):
-        return locate(start / text, roots)
-    root = root_of(find_project(start))
+        return locate(Path(text), roots)
     named: list[tuple[Path, str]] = []
-    for place in (root, *roots):
+    for place in dict.fromkeys((root, *roots, *elsewhere)):
         if check_root(place):
-            layout = SCRATCH if place == root else layout_of(place, PIPELINE)
+            layout = layout_of(place, PIPELINE) if place in roots else SCRATCH
             named += [
                 (place, item.path)
                 for item in listing(place, Leases(place), layout)[0]

@@ -8,9 +8,11 @@ import os
 import re
 import select
 import time
+from collections.abc import Iterable
 from typing import Final
 
-from ..errors import StorageError
+from ..core.layout import HOLDING, STORE, UNDO
+from ..errors import Refused, StorageError
 
 _TABLE: Final = "/proc/self/mountinfo"
 _NO_TABLE: Final = (FileNotFoundError, PermissionError)
@@ -38,11 +40,32 @@ def mounts_below(directory: str) -> frozenset[str]:
     )
 
 
+def check_store_unmounted(root: str, points: Iterable[str]) -> None:
+    """Raise `Refused` if one of the mount `points` (relative to `root`) hides a part of its store.
+
+    What is behind it was never this program's, and what it hides may be a lease or a pin. What is
+    mounted in a single thing that lies in the holding area, or among what can be undone, concerns
+    only that one.
+    """
+    for point in sorted(points):
+        part = point.removeprefix(f"{STORE}/")
+        if point != STORE and part == point:
+            continue
+        above, _, below = part.partition("/")
+        if above in (HOLDING, UNDO) and below and not below.startswith(STORE):
+            continue
+        raise Refused(
+            f"{root}/{point} is a mount point, and hides what tempkeep keeps there; unmount it"
+        )
+
+
 def _points(table: bytes) -> tuple[bytes, ...]:
-    return tuple(
-        _ESCAPE.sub(lambda match: bytes([int(match[1], 8)]), line.split(b" ")[4])
-        for line in table.splitlines()
-    )
+    return tuple(unescape(line.split(b" ")[4]) for line in table.splitlines())
+
+
+def unescape(field: bytes) -> bytes:
+    """A path as it is, of a field in a table of mounts."""
+    return _ESCAPE.sub(lambda match: bytes([int(match[1], 8)]), field)
 
 
 class MountWatch:

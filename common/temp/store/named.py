@@ -20,11 +20,13 @@ from ..core.layout import Layout, is_inside
 from ..errors import TempError, reason_of
 from . import at
 from .claim import Claim, HoldingArea, NotClaimed
+from .inner import Within
 from .lease import Leases, is_gone, is_locked
 from .mounts import mounts_below
 from .pinning import Pins
+from .project import open_root
 from .removal import Removal, Removed, rmdir_at, spell_failures, unlink_at
-from .walk import DIRECTORY_FLAGS, ROOT_FLAGS, newest_change
+from .walk import DIRECTORY_FLAGS, ROOT_FLAGS, Inside, look_inside, newest_change
 
 Kind = Literal["file", "directory", "empty", "either"]
 """What it is to be: a file (or link, to whatever), a directory, an empty one, or whatever it is."""
@@ -113,6 +115,8 @@ class NamedRemover:
             try:
                 self._check(entry, ours, changed)
                 _look_again(claim, self._before)
+                inside = look_inside(claim.holding, claim.held)
+                _check_within(claim.root, claim.path, Path(claim.place), inside)
             except NotClaimed as reason:
                 raise NotClaimed(f"{reason.detail}{claim.put_back()}") from None
             except BaseException:
@@ -173,6 +177,7 @@ def delete_elsewhere(
                     raise NotClaimed(
                         f"another filesystem is mounted at {where}; unmount it first", failed=True
                     )
+            _check_within(Path(above), name, Path(path), look_inside(parent, name))
             return _remove_at(parent, name, go_on)
         finally:
             at.close(parent)
@@ -190,7 +195,7 @@ def remove_empty(
     that gets a file at this instant stays, for the kernel removes no other than an empty one.
     Raises `OSError` if the root cannot be read.
     """
-    top = at.open(root, ROOT_FLAGS)
+    top = open_root(root)
     try:
         device = at.fstat(top).st_dev
         for name in _directories(top)[0]:
@@ -249,6 +254,19 @@ def _look(parent: int, name: str, kind: Kind, before: float | None) -> os.stat_r
 def _look_again(claim: Claim, before: float | None) -> None:
     if before is not None and newest_change(claim.holding, claim.held)[0] > before:
         raise NotClaimed("has changed meanwhile")
+
+
+def _check_within(root: Path, path: str, place: Path, inside: Inside) -> None:
+    """Raise `NotClaimed` if another process uses a root in what lies at `place`, or has pinned
+    something there.
+    """
+    if inside.roots:
+        within, now = Within(root), time.time()
+        use = within.use_of(path, place, inside, now, now)
+        if use is not None and not use.mine:
+            raise NotClaimed(f"in use by {use.who}")
+        if pin := within.pin_of(path, place, inside):
+            raise NotClaimed(f"holds what is pinned: {pin}")
 
 
 def _check_unlocked(root: Path, parent: int, name: str) -> None:

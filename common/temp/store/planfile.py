@@ -11,16 +11,19 @@ import json
 import os
 import platform
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from ..core import fields
+from ..core.fields import Unreadable
 from ..core.plan import Disposal, Plan, Recorded
 from ..errors import InvalidSettings, Refused, StorageError, reason_of
+from .reading import read_file
 
 _SCHEMA: Final = 1
 _KIND: Final = "tempkeep plan"
-_MOST_BYTES: Final = 1 << 30
+_MOST_BYTES: Final = 256 << 20
 
 
 class RecordedRoot(NamedTuple):
@@ -96,7 +99,8 @@ def write_whole(path: Path, content: str, remedy: str = "choose another file") -
     """Write a file whole or not at all. Raises `StorageError`."""
     fresh = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
     try:
-        fresh.write_text(content, encoding="utf-8", errors="backslashreplace")
+        with open(fresh, "x", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(content)
         os.replace(fresh, path)
     except OSError as error:
         with contextlib.suppress(OSError):
@@ -111,39 +115,44 @@ def read_plan(path: Path) -> list[RecordedRoot]:
     a version that is not known.
     """
     try:
-        with open(path, "rb") as file:
-            said: Any = json.loads(file.read(_MOST_BYTES))
-        kind, schema = said["kind"], said["schema"]
+        data = read_file(path, _MOST_BYTES, follow=True)
     except OSError as error:
         raise InvalidSettings(f"--apply: {path} cannot be read: {reason_of(error)}") from None
-    except (ValueError, RecursionError, KeyError, TypeError):
-        raise _no_plan(path) from None
-    if kind != _KIND:
-        raise _no_plan(path)
-    if schema != _SCHEMA:
-        raise Refused(f"{path} is a plan of version {schema!r}; draw it again with this tempkeep")
-    if said.get("machine") != _machine():
-        raise Refused(f"{path} was drawn on another machine; draw it again on this one")
+    except Unreadable as problem:
+        raise InvalidSettings(f"--apply: {path} {problem}") from None
     try:
-        return [
-            RecordedRoot(
-                Path(_text(project["root"])),
-                (_whole(project["device"]), _whole(project["inode"])),
-                _disposal(project["disposal"]),
-                tuple(
-                    Recorded(
-                        _text(entry["path"]),
-                        _whole(entry["device"]),
-                        _whole(entry["inode"]),
-                        _number(entry["changed"]),
-                    )
-                    for entry in project["entries"]
-                ),
-            )
-            for project in said["projects"]
-        ]
-    except (ValueError, OverflowError, KeyError, TypeError):
+        said = fields.table(fields.parsed(data))
+        if said.get("kind") != _KIND:
+            raise _no_plan(path)
+        schema = fields.whole(said, "schema")
+        if schema != _SCHEMA:
+            raise Refused(f"{path} is a plan of version {schema}; draw it again with this tempkeep")
+        if said.get("machine") != _machine():
+            raise Refused(f"{path} was drawn on another machine; draw it again on this one")
+        return [_read_root(fields.table(project)) for project in fields.items(said, "projects")]
+    except Unreadable:
         raise _no_plan(path) from None
+
+
+def _read_root(said: Mapping[str, Any]) -> RecordedRoot:
+    return RecordedRoot(
+        Path(fields.words(said, "root")),
+        _identity(said),
+        _disposal(said.get("disposal")),
+        tuple(_read_step(fields.table(entry)) for entry in fields.items(said, "entries")),
+    )
+
+
+def _read_step(said: Mapping[str, Any]) -> Recorded:
+    return Recorded(
+        fields.words(said, "path"),  # which is only looked up
+        *_identity(said),
+        fields.number(said, "changed", float("-inf")),
+    )
+
+
+def _identity(said: Mapping[str, Any]) -> tuple[int, int]:
+    return fields.whole(said, "device", most=2**128), fields.whole(said, "inode", most=2**128)
 
 
 def _no_plan(path: Path) -> InvalidSettings:
@@ -160,25 +169,7 @@ def _machine() -> str:
     return f"{platform.node()} {identifier}".strip()
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return value
-
-
-def _whole(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError
-    return value
-
-
-def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError
-    return float(value)
-
-
 def _disposal(value: object) -> Disposal:
     if value in ("delete", "trash", "archive", "undo"):
         return value
-    raise ValueError
+    raise Unreadable("disposal is none that is known")

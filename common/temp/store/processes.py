@@ -5,11 +5,29 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from .views import ESCAPED_NEWLINE, View, Views
+
 _COMMAND_LENGTH: Final = 60
+
+ASKS: Final = "tempkeep.asks"
+"""A setting by which a `git` is known that was started only to ask what is in an entry."""
+
+_READS_ONLY: Final = os.O_APPEND | getattr(os, "O_ACCMODE", 3)
+
+_WORKS: Final = "works in it"
+_RUNS: Final = "runs a program in it"
+
+_helpers: set[str] = set()
+
+
+def note_helper(pid: int) -> None:
+    """Have a forked child of this process count as this one: it has the same files open."""
+    _helpers.add(str(pid))
 
 
 def spell_command(words: Sequence[str]) -> str:
@@ -22,27 +40,23 @@ def spell_command(words: Sequence[str]) -> str:
 
 
 def processes_inside(root: Path) -> dict[str, str]:
-    """Which process of this user works where below `root`: path relative to it -> who.
+    """Which process of this user does what below `root`: path relative to it -> a clause.
 
-    A process works in its working directory and where it has files open. (An open directory is
-    what a scan has; one that is to protect something is locked.) Told by `/proc` where there is
-    one; elsewhere, and for processes in other mount namespaces, nothing is found. This process's
-    own open files do not count, its working directory does.
+    A process works in its working directory, in its root directory, and where it has files,
+    directories or sockets open or files mapped; and it needs the program that it runs. That holds
+    for what it reaches through a bind mount or in another mount namespace as well; a part of an
+    entry that is mounted elsewhere, or as a loop device, is in use by itself. Told by `/proc`
+    where there is one; elsewhere nothing is found. This process's own open and mapped files do not
+    count, nor the directories that this program holds open while it looks at entries.
     """
     if not os.path.isdir("/proc/self/fd"):
         return {}
-    prefix = os.path.realpath(root) + "/"
-    found: dict[str, str] = {}
+    look = _Look(root)
+    look.at_mounts()
+    look.at_loop_devices()
     for pid in _pids():
-        for link in _links_of(pid):
-            with contextlib.suppress(OSError):
-                path = os.readlink(link)
-                if not path.startswith(prefix):
-                    continue
-                if "/fd/" in link and stat.S_ISDIR(os.stat(link).st_mode):
-                    continue
-                found.setdefault(path[len(prefix) :], pid)
-    return {path: _spell_process(pid) for path, pid in found.items()}
+        look.at(pid)
+    return {os.fsdecode(path): clause for path, clause in look.found.items()}
 
 
 def _pids() -> Iterator[str]:
@@ -55,17 +69,161 @@ def _pids() -> Iterator[str]:
                         yield item.name
 
 
-def _links_of(pid: str) -> Iterator[str]:
-    base = f"/proc/{pid}"
-    yield f"{base}/cwd"
-    if pid != str(os.getpid()):
+class _Look:
+    """One look at all processes."""
+
+    def __init__(self, root: Path) -> None:
+        self.found: dict[bytes, str] = {}
+        self._root = os.fsencode(root)
+        self._views = Views(str(root))
+        self._sockets: dict[str, dict[bytes, bytes]] = {}
+        self._pid = ""
+        self._views_here: tuple[View, ...] = ()
+        self._words: list[bytes] = []
+
+    def at(self, pid: str) -> None:
+        """Take in what the process `pid` does."""
+        self._pid = pid
+        self._words = _command_of(pid)
+        if any(word.startswith(ASKS.encode()) for word in self._words) or _is_helper(pid):
+            return
+        self._views_here = self._views.of(pid)
+        for view in self._views_here:
+            if view.inner:  # in another namespace, or it is known
+                self._take_in(view.place, f"has it mounted at {os.fsdecode(view.place)}")
+        cwd = self._take_in_link("cwd", _WORKS)
+        self._take_in_link("root", _WORKS)
+        self._take_in_link("exe", _RUNS)
+        for word in self._words[:2]:
+            self._take_in_program(word, cwd)
+        if pid == str(os.getpid()):
+            self._take_in(os.fsencode(os.path.realpath(sys.prefix)), _RUNS)
+            return
+        self._take_in_open(cwd)
+        self._take_in_mapped()
+
+    def at_mounts(self) -> None:
+        """Take in what is mounted in a second place here, be there a process or not."""
+        for view in self._views.of("self"):
+            if view.inner:
+                place = os.fsdecode(view.place)
+                self.found.setdefault(view.inner, f"it is mounted at {place} as well")
+
+    def at_loop_devices(self) -> None:
+        """Take in which files the kernel has open as disks, for no process."""
         with contextlib.suppress(OSError):
-            for name in os.listdir(f"{base}/fd"):
-                yield f"{base}/fd/{name}"
+            for name in os.listdir("/sys/block"):
+                if name.startswith("loop"):
+                    with (
+                        contextlib.suppress(OSError),
+                        open(f"/sys/block/{name}/loop/backing_file", "rb") as file,
+                    ):
+                        path = file.read().rstrip(b"\n")
+                        for view in self._views.of("self"):
+                            if relative := view.relative(path):
+                                self.found.setdefault(
+                                    relative, f"the device {name} has a file in it open"
+                                )
+
+    def _take_in(self, path: bytes, clause: str) -> bool:
+        """Whether `path`, as the process sees it, lies below the root; then it is noted."""
+        for view in self._views_here:
+            relative = view.relative(path)
+            if relative is not None:
+                if relative not in self.found:
+                    words = [os.fsdecode(word) for word in self._words]
+                    self.found[relative] = f"pid {self._pid} ({spell_command(words)}) {clause}"
+                return True
+        return False
+
+    def _take_in_link(self, name: str, clause: str) -> bytes:
+        try:
+            path = os.readlink(f"/proc/{self._pid}/{name}".encode())
+        except OSError:
+            return b""
+        self._take_in(path, clause)
+        return path
+
+    def _take_in_program(self, word: bytes, cwd: bytes) -> None:
+        """Note a program or script that the command line names: it is closed once it is read."""
+        if b"/" not in word:
+            return
+        path = os.path.normpath(os.path.join(cwd, word))
+        for view in self._views_here:
+            relative = view.relative(path)
+            if relative is not None and os.path.isfile(os.path.join(self._root, relative)):
+                self._take_in(path, _RUNS)
+
+    def _take_in_open(self, cwd: bytes) -> None:
+        base = f"/proc/{self._pid}/fd"
+        try:
+            names = os.listdir(base)
+        except OSError:
+            return
+        for name in names:
+            link = f"{base}/{name}"
+            with contextlib.suppress(OSError):
+                path = os.readlink(link.encode())
+                if path.startswith(b"/"):
+                    if any(path.startswith(view.place) for view in self._views_here):
+                        self._take_in_file(name, path)
+                elif path.startswith(b"socket:["):
+                    bound = self._bound_sockets().get(path[len(b"socket:[") : -1])
+                    if bound is not None:
+                        self._take_in(os.path.join(cwd, bound), "has a socket in it")
+
+    def _take_in_file(self, name: str, path: bytes) -> None:
+        with open(f"/proc/{self._pid}/fdinfo/{name}", "rb") as file:
+            said = file.read(4096)
+        flags = int(said.partition(b"flags:")[2].split()[0], 8) if b"flags:" in said else 0
+        if flags & _READS_ONLY == os.O_APPEND:
+            return  # see `at.O_LOOK`
+        is_directory = stat.S_ISDIR(os.stat(f"/proc/{self._pid}/fd/{name}").st_mode)
+        self._take_in(path, "has a directory in it open" if is_directory else _WORKS)
+
+    def _bound_sockets(self) -> dict[bytes, bytes]:
+        """Of the process's network namespace: the inodes of sockets, and the paths of those."""
+        try:
+            namespace = os.readlink(f"/proc/{self._pid}/ns/net")
+        except OSError:
+            namespace = ""
+        if namespace not in self._sockets:
+            found = self._sockets[namespace] = {}
+            with contextlib.suppress(OSError), open(f"/proc/{self._pid}/net/unix", "rb") as file:
+                for line in file.read().split(b"\n")[1:]:
+                    columns = line.split(None, 7)
+                    if len(columns) == 8 and not columns[7].startswith(b"@"):
+                        found[columns[6]] = columns[7]
+        return self._sockets[namespace]
+
+    def _take_in_mapped(self) -> None:
+        try:
+            with open(f"/proc/{self._pid}/maps", "rb") as file:
+                table = file.read()
+        except OSError:
+            return
+        for view in self._views_here:
+            sought = b" " + view.place.replace(b"\n", ESCAPED_NEWLINE)
+            start = table.find(sought)
+            while start >= 0:
+                end = table.find(b"\n", start)
+                path = table[start + 1 : end].replace(ESCAPED_NEWLINE, b"\n")
+                self._take_in(path, "has a file in it mapped")
+                start = table.find(sought, end)
 
 
-def _spell_process(pid: str) -> str:
-    words: list[str] = []
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
-        words = [os.fsdecode(word) for word in file.read(400).split(b"\0") if word]
-    return f"pid {pid} ({spell_command(words)})"
+def _command_of(pid: str) -> list[bytes]:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return [word for word in file.read(4096).split(b"\0") if word]
+    except OSError:
+        return []
+
+
+def _is_helper(pid: str) -> bool:
+    """Whether it is a child that this process has forked for a part of its own work."""
+    if pid not in _helpers:
+        return False
+    with contextlib.suppress(OSError, IndexError), open(f"/proc/{pid}/stat", "rb") as file:
+        return file.read().rpartition(b")")[2].split()[1] == b"%d" % os.getpid()
+    return False

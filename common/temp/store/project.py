@@ -8,12 +8,31 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from ..core.layout import STORE, UNDO
 from ..errors import Refused, StorageError
 from . import at
+from .links import Link, check_link, check_owner, check_target, follow
 
 ROOT_NAME = ".tmp"
+SCRATCH_NAMES = (ROOT_NAME, ".temp")
+"""The roots of which nobody says how their entries lie."""
+
+_UNNAMED = (*SCRATCH_NAMES, ".tmp-archive")
+"""What is used without anybody's naming it."""
+
+_ROOT_FLAGS = os.O_RDONLY | at.O_DIRECTORY | at.O_LOOK | getattr(os, "O_CLOEXEC", 0)
 MARKERS = ("pyproject.toml", "tasks.py", "setup.py", ".git")
 
+_SYSTEM_TREES = frozenset({"boot", "proc", "sys"})
+_SYSTEM_DIRECTORIES = frozenset(
+    {"bin", "dev", "etc", "home", "lib", "lib32", "lib64", "libx32", "opt", "run", "sbin", "usr"}
+    | {"var"}
+    | {"Applications", "Library", "System", "Users", "Volumes", "private"}  # macOS
+)
+_SYSTEM_PARTS = frozenset(
+    {"bin", "cache", "games", "include", "lib", "lib32", "lib64", "libexec", "libx32", "local"}
+    | {"log", "run", "sbin", "share", "spool"}
+)
 _SYSTEM_TEMPS = ("/tmp", "/var/tmp", "/usr/tmp")  # noqa: S108 - where tempfile looks, too
 
 
@@ -21,12 +40,16 @@ def find_project(start: Path | None = None, otherwise: Path | None = None) -> Pa
     """The absolute directory of the project that holds `start` (the working directory if `None`).
 
     That is the nearest one upward with a `pyproject.toml`, `tasks.py` (if it is no module of a
-    package), `setup.py` or `.git`; a marker in the home directory, the system's temporary
-    directory, one like it that everybody may write to, or `/` does not count. With none,
-    `otherwise`, or else `start` itself.
+    package), `setup.py` or `.git`, if it `is_nobodys` not. With none, `otherwise`, or else `start`
+    itself.
     """
     here = absolute(start)
     return next(_marked(here), otherwise or here)
+
+
+def containing_project(start: Path) -> Path | None:
+    """The project that holds `start`, an absolute directory; `None` if it is in none."""
+    return next(_marked(start), None)
 
 
 def find_monorepo(project: Path) -> Path:
@@ -44,11 +67,56 @@ def root_of(project: Path) -> Path:
     return project / ROOT_NAME
 
 
-def user_root() -> Path:
-    """Where this user's auto-cleanup entries are: a directory of its own in the system's temporary
-    directory, whether it exists or not.
+def is_nobodys(directory: Path) -> bool:
+    """Whether `directory` is no place for a root: `/`, somebody's home, the system's temporary
+    directory or one like it, a directory of the system, or where packages are installed.
     """
-    return system_temp() / f"tempkeep-{_user_id()}"
+    try:
+        return (
+            directory in _unowned(directory)
+            or is_packages(directory)
+            or _is_of_system(directory)
+            or _is_everybodys(directory)
+            or _is_home_of_owner(directory)
+        )
+    except OSError:
+        return False
+
+
+def is_packages(directory: Path) -> bool:
+    """Whether installed packages lie in `directory`, or it is one of them."""
+    return not {"site-packages", "dist-packages"}.isdisjoint(directory.parts)
+
+
+def _is_of_system(directory: Path) -> bool:
+    parts = directory.parts[1:]
+    return os.sep == "/" and (
+        (parts[:1] and parts[0] in _SYSTEM_TREES)
+        or (len(parts) == 1 and parts[0] in _SYSTEM_DIRECTORIES)
+        or (len(parts) == 2 and parts[0] in ("usr", "var") and parts[1] in _SYSTEM_PARTS)
+    )
+
+
+def _is_home_of_owner(directory: Path) -> bool:
+    try:
+        import pwd
+
+        home = pwd.getpwuid(os.stat(directory).st_uid).pw_dir
+    except (ImportError, KeyError):  # Windows; a user without a name
+        return False
+    return os.path.realpath(home) == os.path.realpath(directory)
+
+
+def user_root(base: Path | None = None) -> Path:
+    """Where this user's auto-cleanup entries are: a directory of its own in the system's temporary
+    directory, or in `base`, whether it exists or not.
+    """
+    return (base or system_temp()) / f"tempkeep-{_user_id()}"
+
+
+def is_private(root: Path) -> bool:
+    """Whether `root` must be this user's alone: it is one of auto-cleanup entries by its name."""
+    return root.name == f"tempkeep-{_user_id()}"
 
 
 def system_temp() -> Path:
@@ -64,16 +132,115 @@ def system_temp() -> Path:
     return Path(_SYSTEM_TEMPS[0])
 
 
+def is_own_private(directory: Path) -> bool:
+    """Whether `directory` is there, is this user's, and nobody else may write into it.
+
+    In the system's temporary directory, where others may have put it, it must be no link, and
+    nobody else may even look inside.
+    """
+    is_shared = directory.parent == user_root().parent
+    try:
+        status = at.stat(directory, follow_symlinks=not is_shared)
+    except OSError:
+        return False
+    if not stat.S_ISDIR(status.st_mode):
+        return False
+    if not hasattr(os, "geteuid"):
+        return True
+    of_others = 0o077 if is_shared else 0o022
+    return status.st_uid == os.geteuid() and not stat.S_IMODE(status.st_mode) & of_others
+
+
 def check_root(root: Path) -> bool:
     """Whether `root` exists, as a directory that this user may trust.
 
-    A root may be a symlink to a directory, but only to one of the same user, and not to one that
+    A root may lie behind a symlink only if that leads to a root of this user, or to an empty
+    directory; and if the link is this user's own, and none that git tracks. Nor may it lead to what
     holds the project, the home directory or all that is temporary: that would have this program
-    delete what it never made. The user's own root in the shared temporary directory must be
+    delete what it never made. Links outside of any project, on the way to the root, need only be
+    this user's own or the system's. The user's own root in the shared temporary directory must be
     neither a link nor open to others.
 
     Raises `Refused` if it is planted, `StorageError` if it is not a directory.
     """
+    return _trusted(root) is not None
+
+
+def open_root(root: Path) -> int:
+    """The open directory `root`, the very one that this user may trust.
+
+    Raises `FileNotFoundError` if there is none, else as `check_root`, or `OSError`.
+    """
+    descriptor = at.open(str(root), _ROOT_FLAGS)
+    try:
+        # In this order: a link that is swapped meanwhile leads to another directory.
+        status = at.fstat(descriptor)
+        if _trusted(root) != (status.st_dev, status.st_ino):
+            raise Refused(f"{root} was replaced at this moment; try again")
+    except BaseException:
+        at.close(descriptor)
+        raise
+    return descriptor
+
+
+def check_way(path: Path) -> None:
+    """Raise `Refused` if a link on the way to `path`, or itself, may have been planted.
+
+    That is one that lies in a project and is not this user's own, or that git tracks.
+    """
+    try:
+        real, links = follow(str(path))
+    except OSError as error:
+        raise StorageError.of(f"cannot look at {path}", error) from error
+    for link in links:
+        check_link(link, real, is_ours=_lies_in_project(link))
+
+
+def where_it_leads(root: Path) -> Path | None:
+    """Where the data of `root` really is, if a link in a project leads there; else `None`."""
+    try:
+        real, links = follow(str(root))
+    except OSError:
+        return None
+    return Path(real) if any(_may_be_planted(link, root) for link in links) else None
+
+
+def _may_be_planted(link: Link, root: Path) -> bool:
+    """Whether somebody else may have chosen where `link` leads: it lies in a project, or it is the
+    root itself, and nobody named that. Any other is on a path that the program's user has given.
+    """
+    return _lies_in_project(link) or (link.is_last and root.name in _UNNAMED)
+
+
+def _lies_in_project(link: Link) -> bool:
+    return any(True for _ in _marked(Path(link.path).parent))
+
+
+def _trusted(root: Path) -> tuple[int, int] | None:
+    """The identity of the directory `root`, `None` if there is none; see `check_root`."""
+    if (root.parent.name, root.name) == (STORE, UNDO):
+        # What can be undone is as much to be trusted as the root that it lies in.
+        return _identity(root) if check_root(root.parent.parent) else None
+    seen = _look(root)
+    if seen is None or stat.S_ISLNK(seen.st_mode) or os.path.realpath(root) != str(root):
+        identity = _trusted_by_links(root, is_link=seen is not None and stat.S_ISLNK(seen.st_mode))
+        seen = seen if identity is not None else None
+    else:
+        identity = (seen.st_dev, seen.st_ino)
+    if seen is None:
+        return None
+    if not hasattr(os, "geteuid") or not is_private(root):
+        return identity
+    if seen.st_uid != os.geteuid() or stat.S_IMODE(seen.st_mode) & 0o077:
+        raise Refused(
+            f"{root} is not this user's private directory (mode 700); "
+            "have its owner remove it, or set TMPDIR to a directory of your own"
+        )
+    return identity
+
+
+def _look(root: Path) -> os.stat_result | None:
+    """What lies there, a link or a directory, if anything does."""
     try:
         seen = at.stat(root, follow_symlinks=False)
         target = os.stat(root) if stat.S_ISLNK(seen.st_mode) else seen
@@ -82,27 +249,54 @@ def check_root(root: Path) -> bool:
             raise StorageError(
                 0, f"{root} is a symlink to nowhere; remove it or make its target"
             ) from None
-        return False
+        return None
     except OSError as error:
         raise StorageError.of(f"cannot look at {root}", error) from error
     if not stat.S_ISDIR(target.st_mode):
         raise StorageError(0, f"{root} is not a directory; move it away")
-    linked = stat.S_ISLNK(seen.st_mode)
-    if linked:
-        real, project = Path(os.path.realpath(root)), Path(os.path.realpath(root.parent))
-        if real in {project, *project.parents, *_unowned(root)}:
-            raise Refused(f"{root} is a symlink to {real}, which holds far more; remove the link")
-    if not hasattr(os, "geteuid"):
-        return True
-    if root == user_root():
-        if linked or target.st_uid != os.geteuid() or stat.S_IMODE(target.st_mode) & 0o077:
+    return seen
+
+
+def _trusted_by_links(root: Path, *, is_link: bool) -> tuple[int, int] | None:
+    """As `_trusted`, where links may be on the way."""
+    try:
+        real, links = follow(str(root))
+        if is_link and is_private(root):
             raise Refused(
                 f"{root} is not this user's private directory (mode 700); "
                 "have its owner remove it, or set TMPDIR to a directory of your own"
             )
-    elif linked and target.st_uid != os.geteuid():
-        raise Refused(f"{root} is a symlink to a directory of another user; remove the link")
-    return True
+        if is_link:
+            project = Path(os.path.realpath(root.parent))
+            if Path(real) in {project, *project.parents, *_unowned(root)}:
+                raise Refused(
+                    f"{root} is a symlink to {real}, which holds far more; remove the link"
+                )
+        strict = [link for link in links if _may_be_planted(link, root)]
+        for link in links:
+            check_link(link, real, is_ours=link in strict)
+        if links and os.path.lexists(real):
+            is_scratch = root.name in SCRATCH_NAMES
+            if strict:
+                return check_target(str(root), real, is_scratch=is_scratch)
+            if is_link:
+                return check_owner(str(root), real)
+    except FileNotFoundError:
+        return None
+    except StorageError:
+        raise
+    except OSError as error:
+        raise StorageError.of(f"cannot look at {root}", error) from error
+    return _identity(root)
+
+
+def _identity(root: Path) -> tuple[int, int] | None:
+    """That of what lies at `root`, be it a link; `None` if nothing does, or it cannot be told."""
+    try:
+        status = at.stat(root, follow_symlinks=False)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def holds_more(directory: Path) -> bool:
@@ -157,13 +351,8 @@ def absolute(start: Path | None) -> Path:
 
 def _marked(start: Path) -> Iterator[Path]:
     """The directories with a marker from `start` upward, nearest first."""
-    unowned = _unowned(start)
     for directory in (start, *start.parents):
-        if (
-            directory not in unowned
-            and any(_lies_in(directory, marker) for marker in MARKERS)
-            and not _is_everybodys(directory)
-        ):
+        if any(_lies_in(directory, marker) for marker in MARKERS) and not is_nobodys(directory):
             yield directory
 
 

@@ -6,18 +6,22 @@ import contextlib
 import errno
 import os
 import stat
+from typing import Final
 
 from . import at
 from .removal import make_accessible
 from .walk import DIRECTORY_FLAGS
+
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
 
 
 def rename_new(name: str, target: str, *, src_dir_fd: int, dst_dir_fd: int | None = None) -> None:
     """As `os.rename`, but never over anything: `FileExistsError` if something is at `target`.
 
     A directory may be read-only, and is so afterwards. Linux can do it in one step. Elsewhere, and
-    where a filesystem cannot, a directory replaces an empty one that is made at this very instant:
-    the race that is accepted there.
+    where a filesystem cannot, the name is taken first, by something empty that is then replaced.
+    Whoever puts something of their own in the place of that, in the instant between, loses it: the
+    race that is accepted there.
     """
     try:
         _rename(name, target, src_dir_fd, dst_dir_fd)
@@ -44,7 +48,8 @@ def _rename(name: str, target: str, src_dir_fd: int, dst_dir_fd: int | None) -> 
         if number:
             raise OSError(number, os.strerror(number), target)
         return
-    if not stat.S_ISDIR(at.stat(name, dir_fd=src_dir_fd, follow_symlinks=False).st_mode):
+    is_directory = stat.S_ISDIR(at.stat(name, dir_fd=src_dir_fd, follow_symlinks=False).st_mode)
+    if not is_directory:
         try:
             at.link(name, target, follow_symlinks=False, **here)
         except (FileExistsError, FileNotFoundError):
@@ -55,10 +60,44 @@ def _rename(name: str, target: str, src_dir_fd: int, dst_dir_fd: int | None) -> 
         else:
             at.unlink(name, dir_fd=src_dir_fd)
             return
+    if at.RELATIVE:
+        taken = _take(target, dst_dir_fd, is_directory)
+        try:
+            if not _is_still(taken, target, dst_dir_fd):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
+            at.rename(name, target, **here)
+        except BaseException as error:
+            with contextlib.suppress(OSError):
+                if _is_still(taken, target, dst_dir_fd):
+                    (at.rmdir if is_directory else at.unlink)(target, dir_fd=dst_dir_fd)
+            if isinstance(error, OSError) and error.errno == errno.ENOTEMPTY:
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from error
+            raise
+        return
     with contextlib.suppress(FileNotFoundError):
         at.stat(target, dir_fd=dst_dir_fd, follow_symlinks=False)
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
-    at.rename(name, target, **here)
+    at.rename(name, target, **here)  # which replaces nothing on Windows
+
+
+def _take(target: str, dst_dir_fd: int | None, is_directory: bool) -> os.stat_result:
+    """Something new and empty at `target`. Raises `FileExistsError` if anything is there."""
+    if is_directory:
+        at.mkdir(target, 0o700, dir_fd=dst_dir_fd)
+    else:
+        at.close(at.open(target, _NEW, 0o600, dir_fd=dst_dir_fd))
+    return at.stat(target, dir_fd=dst_dir_fd, follow_symlinks=False)
+
+
+def _is_still(taken: os.stat_result, target: str, dst_dir_fd: int | None) -> bool:
+    """Whether that is still there, and empty as far as its size tells."""
+    try:
+        found = at.stat(target, dir_fd=dst_dir_fd, follow_symlinks=False)
+    except OSError:
+        return False
+    return (found.st_dev, found.st_ino, found.st_size) == (
+        taken.st_dev, taken.st_ino, taken.st_size,
+    )  # fmt: skip
 
 
 def _rename_noreplace(name: str, target: str, src_dir_fd: int, dst_dir_fd: int | None) -> int:

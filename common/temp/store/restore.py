@@ -17,12 +17,10 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..core.layout import (
-    CATEGORY_MARK,
     FILES,
     JOBS,
     LAYOUTS,
     PIPELINE,
-    ROOT_FILES,
     SCRATCH,
     STORE,
     TEST,
@@ -45,17 +43,15 @@ from .claim import HoldingArea, NotClaimed
 from .contents import Digest, Digester, digest, dress, tree, write
 from .lease import Leases, lock_directory
 from .pinning import remove_pin, write_pin
-from .project import ROOT_NAME, check_root, root_of, user_root
+from .project import SCRATCH_NAMES, check_root, open_root, root_of, user_root
 from .removal import remove_at, spell_failures
 from .remover import Remover
 from .renaming import rename_new
 from .sweep import finish_leftovers
 from .undo import root_of_undo
-from .walk import ANY_FLAGS, DIRECTORY_FLAGS, ROOT_FLAGS
+from .walk import ANY_FLAGS, DIRECTORY_FLAGS
 
 _ENTRY: Final = "entry"
-_SCRATCH_NAMES: Final = (ROOT_NAME, ".temp")
-"""The roots that are made wherever somebody needs them."""
 
 
 class Place(NamedTuple):
@@ -146,7 +142,7 @@ def place_of(archive: Path, archived: Archived, project: Path) -> Place:
     if layout is None:
         raise Refused(f"{archived.name}: {manifest.layout!r} is no layout; update tempkeep")
     # Whoever may write the manifest could name any directory there is.
-    if root.name not in _SCRATCH_NAMES and not (root / STORE).is_dir():
+    if root.name not in SCRATCH_NAMES and not (root / STORE).is_dir():
         raise Refused(
             f"{archived.name} was in {root}, which is no root any more; make one there by using it"
         )
@@ -155,18 +151,13 @@ def place_of(archive: Path, archived: Archived, project: Path) -> Place:
 
 def _layout_of(root: Path, layout: Layout | None) -> Layout | None:
     """How the entries of `root` lie, which may be as `layout` if nothing says it there."""
-    is_scratch = root.name in _SCRATCH_NAMES or root == user_root()
+    is_scratch = root.name in SCRATCH_NAMES or root == user_root()
     return layout_of(root, SCRATCH if is_scratch or layout is not PIPELINE else PIPELINE)
 
 
 def _checked(path: str, layout: Layout, archived: Archived) -> str:
     """`path`, if an entry of such a root can have it."""
-    parts = path.split("/")
-    never = ("", ".", "..", CATEGORY_MARK, *ROOT_FILES)
-    names_one = 1 <= len(parts) <= (1 if layout.category else 2) and not any(
-        part in never or "\0" in part or part.startswith(STORE) for part in parts
-    )
-    if not names_one or (layout.category and not layout.holds(path, is_directory=True)):
+    if not layout.may_hold(path):
         raise Refused(f"{archived.name} was at {path!r}, which is no place for an entry")
     return path
 
@@ -206,14 +197,14 @@ def finish_killed(archive: Path, root: Path) -> None:
     remover = Remover()
     for directory in (root, archive):
         if (directory != root or check_root(root)) and directory.is_dir():
-            finish_leftovers(directory, remover)
+            finish_leftovers(directory, remover, archive, is_archive=directory != root)
     forget_stale(archive)
 
 
 @contextlib.contextmanager
 def _locked(archive: Path, archived: Archived) -> Iterator[None]:
     """Keep others from deleting or restoring it meanwhile."""
-    top = at.open(str(archive), ROOT_FLAGS)
+    top = open_root(archive)
     try:
         status = at.stat(archived.data, dir_fd=top, follow_symlinks=False)
         if (status.st_dev, status.st_ino) != archived.identity:
@@ -270,7 +261,7 @@ def _pinned(place: Place) -> Iterator[None]:
 @contextlib.contextmanager
 def _directory(place: Place) -> Iterator[int]:
     """The open directory that it belongs into, and no link in its place."""
-    top = at.open(str(place.root), ROOT_FLAGS)
+    top = open_root(place.root)
     try:
         try:
             directory = at.open(place.path.rpartition("/")[0] or ".", DIRECTORY_FLAGS, dir_fd=top)
@@ -304,7 +295,7 @@ def _move(archive: Path, archived: Archived, place: Place) -> bool:
     if manifest is not None:
         items = contents_of(archive, archived, contents=manifest.has_contents)
         _verify(archive, archived, manifest, digest(items))
-    top = at.open(str(archive), ROOT_FLAGS)
+    top = open_root(archive)
     try:
         _put(archived.data, top, place)
     except OSError as error:
@@ -326,8 +317,9 @@ def _unpack(archive: Path, archived: Archived, place: Place) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         try:
             mode = _copy(archive, archived, area, directory)
+            inode = at.stat(_ENTRY, dir_fd=directory, follow_symlinks=False).st_ino
             intent = transfer.Intent(
-                "from archive", place.path, str(archive), archived.name, archived.id
+                "from archive", place.path, str(archive), archived.name, archived.id, inode
             )
             if not transfer.begin(area, intent):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

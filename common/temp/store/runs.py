@@ -117,7 +117,7 @@ def _reclaim(root: str, now: float) -> None:
             leases.forget_dead()
             return
         protections = load(Path(root).parent).protections()
-        policy = with_limits_of(protections, Policy(everything=True))
+        policy = with_limits_of(protections, Policy(everything=True, spare_work=False))
         plan = prepare(Path(root), policy, now, scope=Scope(TEST), sizes=False, workers=1)
         steps = tuple(step for step in plan.steps if step.entry.path in doomed)
         execute(plan._replace(steps=steps), on_outcome=_warn_of_failure, workers=1, face="pytest")

@@ -15,13 +15,22 @@ from ..core.layout import SCRATCH, Layout, is_inside
 from ..core.retention import WHOLE, Need
 from ..errors import in_place, reason_of, without_remedy
 from . import at
+from .inner import Within
 from .lease import Leases, is_locked
 from .listing import Found, list_leftovers, listing
 from .mounts import mounts_below
 from .pinning import Pins
 from .processes import processes_inside
-from .project import check_root
-from .walk import DIRECTORY_FLAGS, ROOT_FLAGS, Measured, Packed, Sharing, Unfinished, measure
+from .project import check_root, open_root
+from .walk import (
+    DIRECTORY_FLAGS,
+    Inside,
+    Measured,
+    Packed,
+    Sharing,
+    Unfinished,
+    measure,
+)
 
 if TYPE_CHECKING:
     from .crew import Crew, Link
@@ -53,49 +62,59 @@ def scan(
     need: NeedOf | None = None,
     progress: Progress | None = None,
     workers: int | None = None,
+    foreign_for: float | None = None,
 ) -> Inventory:
     """All that `root` holds, measured, with who uses what; an empty inventory if it is missing.
 
-    `now` is in seconds since 1970, `layout` says what an entry is. What `need` does without is not
-    looked for: such an entry is `partial`. Large roots are shared among forked processes, at most
-    `workers` of them; without a number as many as serve, and none where the calling process has
-    other threads. What comes out is the same. One unreadable entry is a problem in the inventory,
+    `now` is in seconds since 1970, `layout` says what an entry is, and `foreign_for` is as in a
+    policy. What `need` does without is not looked for: such an entry is `partial`. Large roots are
+    shared among forked processes, at most `workers` of them; without a number as many as serve, and
+    none where the calling process has other threads. What comes out is the same. One unreadable
+    entry is a problem in the inventory,
     not an error. Raises `StorageError` or `Refused` if the root itself cannot be read or trusted.
     """
     if not check_root(root):
         free, capacity = space_of(root)
         return Inventory(root=str(root), free=free, capacity=capacity)
-    leases = Leases(root)
+    leases = Leases(root, foreign_for)
     found, problems = listing(root, leases, layout)
     if need is None or leases.has_unchecked:
         # The use of those that cannot be checked is guessed by their newest change.
         need = _all_of_it
     entries: list[Entry] = []
-    top = at.open(str(root), ROOT_FLAGS)
+    inside: dict[str, Inside] = {}
+    top = open_root(root)
     try:
         scanner = _Scanner(root, top, found, need, mounts_below(str(root)))
         for item, looked in zip(found, scanner.look_at_all(progress, workers), strict=True):
             entry = _entry(item, layout, looked, now, problems)
             if entry is not None:
                 entries.append(entry)
+                inside[entry.path] = _inside(looked)
     finally:
         at.close(top)
     # Last, so that whoever made an entry that was listed has recorded it by now.
     leases.refresh()
     busy = busy_entries(root)
     pins = Pins(root)
+    problems += pins.unclear(entry.path for entry in entries)
     free, capacity = space_of(root)
+    within = Within(root)
     return Inventory(
         root=str(root),
         entries=tuple(
-            entry._replace(
-                use=(
-                    leases.use_of(entry.path, now, entry.changed)
-                    or entry.use
-                    or busy.get(entry.path)
+            within.protected(
+                entry._replace(
+                    use=(
+                        leases.use_of(entry.path, now, entry.changed)
+                        or entry.use
+                        or busy.get(entry.path)
+                    ),
+                    pin=pins.of(entry.path),
+                    made_by=leases.maker_of(entry.path),
                 ),
-                pin=pins.of(entry.path),
-                made_by=leases.maker_of(entry.path),
+                inside[entry.path],
+                now,
             )
             for entry in entries
         ),
@@ -287,10 +306,18 @@ class _Scanner:
 
 
 _SIZE: Final = Measured.__slots__.index("size")
+_ROOTS: Final = Measured.__slots__.index("roots")
+_REPOSITORIES: Final = Measured.__slots__.index("repositories")
 
 
 def _size(looked: _Looked) -> int:
     return int(looked.measured[_SIZE]) if looked.measured else 0
+
+
+def _inside(looked: _Looked) -> Inside:
+    if not looked.measured:
+        return Inside()
+    return Inside(tuple(looked.measured[_ROOTS]), tuple(looked.measured[_REPOSITORIES]))
 
 
 def _measured_itself(status: os.stat_result) -> Measured:
@@ -377,7 +404,7 @@ def busy_entries(root: Path) -> dict[str, Use]:
     busy: dict[str, Use] = {}
     for place, who in processes_inside(root).items():
         top, _, rest = place.partition("/")
-        use = Use("process", f"{who} works in it")
+        use = Use("process", who)
         busy.setdefault(top, use)
         if rest:
             busy.setdefault(f"{top}/{rest.partition('/')[0]}", use)

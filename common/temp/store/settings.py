@@ -6,27 +6,35 @@ Whatever cannot be used ends the command before anything is touched.
 
 from __future__ import annotations
 
-import json
 import os
+import reprlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
+from ..core.fields import Unreadable
 from ..core.layout import PIPELINE, SCRATCH, STORE, check_category, is_inside
 from ..core.plan import ARCHIVE_FORMATS, ArchiveFormat, Disposal
 from ..core.retention import STRATEGIES, Policy
 from ..core.units import DAY, HOUR, read_count, read_number, read_share, read_size, spell_share
-from ..errors import InvalidName, InvalidSettings, TempError, reason_of
+from ..errors import InvalidName, InvalidSettings, TempError
 from .allocation import layout_of
-from .project import ROOT_NAME, find_monorepo, root_of
+from .place import PROJECT
+from .project import ROOT_NAME, find_monorepo, find_project, root_of
+from .reading import parse_toml, read_file, read_json
 
 PYPROJECT: Final = "pyproject.toml"
 CONFIG_JSON: Final = "cleanup_config.json"
 ENV_PREFIX: Final = "TEMPKEEP_"
+_LARGEST_FILE: Final = 4 << 20
 ENVIRONMENT: Final[dict[str, str]] = {
     f"{ENV_PREFIX}<KEY>": "a key: `TEMPKEEP_MAX_AGE_HOURS=24`; the parts of a list by commas",
+    PROJECT: "the project, whatever the working directory: an existing directory",
     "TMPDIR": "where `auto_cleanup_dir` and its like make what they make",
+    "XDG_STATE_HOME": "where scratch of no project goes, in place of `~/.local/state`",
+    "PYTEST_DEBUG_TEMPROOT": "where pytest makes `tmp_path`; in a root, that entry is in use "
+    "while pytest runs",
     "PYTEST_KEEP_TEMPS": "`1` keeps what `pytest_temp_dirs` makes, and prints where",
     "NO_COLOR": "no colours, if it is set",
     "CI": "no colours and no progress, if it is set",
@@ -79,6 +87,11 @@ KEYS: Final[dict[str, Key]] = {
     "archive_location": Key("archive_location", "path", "where to; else `.tmp-archive`"),
     "archive_format": Key("archive_format", "format", "as what"),
     "undo_hours": Key("undo_for", "hours", "for how long `temp-clean --undoable` can be undone"),
+    "foreign_hours": Key(
+        "foreign_for",
+        "hours",
+        "owners that cannot be checked: in use until unchanged for so long; else 24",
+    ),
     "roots": Key("roots", "paths", "of jobs, files or runs: listed and cleaned, too"),
     "projects": Key("projects", "globs", "the monorepo's projects, beside uv's workspace members"),
     "artefacts": Key("artefacts", "texts", "globs of what `inv clean` removes"),
@@ -96,6 +109,7 @@ JSON_KEYS: Final[dict[str, Key]] = {
     "dry_run": KEYS["dry_run"],
     "exclude_patterns": Key("exclude", "texts", ""),
     "min_free_space_gb": Key("min_free_space", "gb", "in GiB"),
+    "foreign_hours": KEYS["foreign_hours"],
 }
 """The keys of `cleanup_config.json`; what they mean is said above, but for another unit."""
 
@@ -155,6 +169,7 @@ class Settings(NamedTuple):
     archive_location: str | None = None
     archive_format: ArchiveFormat = "dir"
     undo_for: float = DAY
+    foreign_for: float | None = None
     roots: tuple[str, ...] = ()
     projects: tuple[str, ...] = ("projects/*",)
     artefacts: tuple[str, ...] = DEFAULT_ARTEFACTS
@@ -173,12 +188,18 @@ class Settings(NamedTuple):
             exclude=self.exclude,
             keep_last=self.keep_last,
             keep_within=self.keep_within,
+            foreign_for=self.foreign_for,
         )
         return base._replace(categories=self._by_category(base, _CATEGORY_FIELDS))
 
     def protections(self) -> Policy:
         """The configured policy without its limits, for commands that bring their own."""
-        base = Policy(exclude=self.exclude, keep_last=self.keep_last, keep_within=self.keep_within)
+        base = Policy(
+            exclude=self.exclude,
+            keep_last=self.keep_last,
+            keep_within=self.keep_within,
+            foreign_for=self.foreign_for,
+        )
         return base._replace(categories=self._by_category(base, _PROTECTION_FIELDS))
 
     def _by_category(self, base: Policy, fields: frozenset[str]) -> tuple[tuple[str, Policy], ...]:
@@ -218,6 +239,7 @@ def with_limits_of(protections: Policy, limits: Policy) -> Policy:
             max_age=limits.max_age,
             max_count=limits.max_count,
             spare_in_use=limits.spare_in_use,
+            spare_work=limits.spare_work,
         )
 
     categories = tuple((name, limited(policy)) for name, policy in protections.categories)
@@ -240,6 +262,15 @@ def load(
                 layer.pop("roots", None)  # which are the monorepo's own
             settings = _with_categories(_with(settings, layer), categories)
     return _checked(_with(settings, _environment(environment)))
+
+
+def configured_foreign_for(root: Path) -> float:
+    """The `foreign_hours`, in seconds, of the project in which `root` lies; 24 hours if none are.
+
+    Raises `InvalidSettings`.
+    """
+    said = load(find_project(root)).foreign_for
+    return DAY if said is None else said
 
 
 def of_config(project: Path, said: Mapping[str, object], where: str) -> Settings:
@@ -294,6 +325,11 @@ def _checked(settings: Settings) -> Settings:
                 f"{project}: roots: {path} lies in {root_of(project)}, which is listed anyway; "
                 "leave it out"
             )
+        if not os.path.lexists(path):
+            from .misspelt import why_misspelt
+
+            if why := why_misspelt(path, project, settings.other_roots()):
+                raise InvalidSettings(f"{project}: roots: {why}")
         for key, inner in (
             *(("roots", other) for other in settings.other_roots()),
             ("archive_location", settings.archive_path()),
@@ -420,7 +456,7 @@ def _categories(tables: object, path: Path) -> dict[str, _Layer]:
 def _environment(environment: Mapping[str, str]) -> _Layer:
     said: dict[str, Any] = {}
     for name, text in environment.items():
-        if name.startswith(ENV_PREFIX):
+        if name.startswith(ENV_PREFIX) and name != PROJECT:
             key = name.removeprefix(ENV_PREFIX).lower()
             said[key] = _from_text(text, KEYS[key][1]) if key in KEYS else text
     return _layer(said, KEYS, "environment", spell=lambda key: f"{ENV_PREFIX}{key.upper()}")
@@ -444,32 +480,23 @@ def _from_text(text: str, kind: _Kind) -> object:
 def _read_toml(path: Path, needed: bytes) -> dict[str, Any]:
     """The parsed file, or nothing if it is missing or does not even mention `needed`."""
     try:
-        data = path.read_bytes()
+        data = read_file(path, _LARGEST_FILE, follow=True)
+        return parse_toml(data) if needed in data else {}
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except OSError as error:
-        raise InvalidSettings(f"{path}: cannot be read: {reason_of(error)}") from None
-    if needed not in data:
-        return {}
-    import tomllib
-
-    try:
-        return tomllib.loads(data.decode())
-    except (ValueError, RecursionError) as error:
-        raise InvalidSettings(f"{path}: not valid TOML: {error}") from None
+    except Unreadable as problem:
+        raise InvalidSettings(f"{path}: {problem}") from None
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
     try:
-        loaded = json.loads(path.read_text(encoding="utf-8"))
+        loaded = read_json(path, _LARGEST_FILE, follow=True)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except OSError as error:
-        raise InvalidSettings(f"{path}: cannot be read: {reason_of(error)}") from None
-    except (ValueError, RecursionError) as error:
-        raise InvalidSettings(f"{path}: not valid JSON: {error}") from None
+    except Unreadable as problem:
+        raise InvalidSettings(f"{path}: {problem}") from None
     if not isinstance(loaded, dict):
-        raise InvalidSettings(f"{path}: expected an object, got {loaded!r}")
+        raise InvalidSettings(f"{path}: expected an object, got {reprlib.repr(loaded)}")
     return loaded
 
 

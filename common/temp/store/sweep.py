@@ -35,19 +35,20 @@ from ..core.retention import (
     needed,
 )
 from ..core.units import DAY, HOUR, read_number
-from ..errors import Refused, TempError, reason_of
+from ..errors import Refused, StorageError, TempError, reason_of
 from . import at, lease
 from .background import detach, may_detach
 from .claim import Claim, Held, HoldingArea, NotClaimed, claimed, leftovers
 from .disposal import NotDisposed, send_to_trash
+from .inner import Within
 from .lease import Leases
 from .listing import list_leftovers
 from .pinning import Pins, forget_gone
-from .project import check_root, root_of, user_root
+from .project import check_root, user_root
 from .removal import Removed, spell_failures
 from .remover import Freed, Remover
 from .scan import Progress, busy_entries, free_bytes, scan
-from .walk import DIRECTORY_FLAGS, ROOT_FLAGS, newest_change
+from .walk import DIRECTORY_FLAGS, ROOT_FLAGS, Inside, look_at, look_inside, newest_change
 
 if TYPE_CHECKING:
     from .archive import Deposit
@@ -87,6 +88,9 @@ def prepare(
     from there in `archive`. What goes undoably can be undone for `undo_for` seconds. Without
     `sizes` the entries that go whatever they hold are not measured. `workers` as in `scan`.
     """
+    if archive is not None:
+        with contextlib.suppress(StorageError):  # which the archiving will say
+            check_root(archive)
     inventory = scan(
         root,
         now,
@@ -94,6 +98,7 @@ def prepare(
         need=lambda category: needed(policy, category, now, sizes=sizes),
         progress=progress,
         workers=workers,
+        foreign_for=policy.foreign_for,
     )
     first = goes_first(
         inventory, policy, now, disposal=disposal, archive=archive, whole=scope == ALL
@@ -166,8 +171,10 @@ def goes_first(
         try:
             left = list_leftovers(place)
             if place != archive:
-                from .undo import to_forget
+                from .undo import to_forget, unusable
 
+                odd = tuple(unusable(root))
+                first = first._replace(problems=(*first.problems, *odd))
                 near = free if is_low else None
                 goes = to_forget(root, policy, now, free=near, capacity=capacity, anyway=anyway)
                 first = first._replace(forgotten=goes)
@@ -295,11 +302,8 @@ def _execute(
     background: bool,
 ) -> Report:
     root = Path(plan.root)
-    finished, left = (0, Removed()) if background else finish_leftovers(root, remover)
-    problems = [
-        *plan.problems,
-        *(Problem(where, f"cannot be deleted: {what}") for where, what in left.failures),
-    ]
+    finished, left = (0, Removed()) if background else finish_leftovers(root, remover, archive)
+    problems = list(plan.problems)
     for place in () if background else _places(root, archive):
         try:
             count, there = _tidy(place, remover)
@@ -307,6 +311,7 @@ def _execute(
             left.add(there)
         except TempError as error:
             problems.append(Problem(str(place), str(error)))
+    problems += [Problem(where, f"cannot be deleted: {what}") for where, what in left.failures]
     with contextlib.closing(_Sweep(plan, archive, archive_format, on_outcome, background)) as sweep:
         sweep.drop_archives(remover)
         if background:
@@ -338,14 +343,18 @@ def _tidy(archive: Path, remover: Remover) -> tuple[int, Removed]:
     """Finish in `archive` what killed sweeps left there; see `finish_leftovers`."""
     from .archive import forget_stale
 
-    finished = finish_leftovers(archive, remover)
+    finished = finish_leftovers(archive, remover, is_archive=True)
     forget_stale(archive)
     return finished
 
 
-def finish_leftovers(root: Path, remover: Remover) -> tuple[int, Removed]:
+def finish_leftovers(
+    root: Path, remover: Remover, archive: Path | None = None, *, is_archive: bool = False
+) -> tuple[int, Removed]:
     """Delete what killed sweeps left claimed in `root`; how many, and what that freed.
 
+    What was on its way into `archive` or back is put where it belongs. `root` may be an archive
+    itself, from which nothing is ever on its way to another.
     Raises `StorageError` if the holding area cannot be read, `Refused` if it lies behind a symlink.
     """
     count = 0
@@ -359,7 +368,9 @@ def finish_leftovers(root: Path, remover: Remover) -> tuple[int, Removed]:
                     where = f"{held.place}/{held.mounted}".rstrip("/")
                     total.failures.append((where, "is a mount point; unmount it"))
                     held.close()
-                elif held.held.startswith(TRANSFER) and (why := _settle(held)):
+                elif held.held.startswith(TRANSFER) and (
+                    why := _NO_TRANSFER if is_archive else _settle(held, archive)
+                ):
                     total.failures.append((held.place, why))
                     held.close()
                 else:
@@ -376,10 +387,13 @@ def finish_leftovers(root: Path, remover: Remover) -> tuple[int, Removed]:
     return count, total
 
 
-def _settle(held: Held) -> str:
+_NO_TRANSFER = "no clean leaves such a thing in an archive; look at it, and move it away"
+
+
+def _settle(held: Held, archive: Path | None) -> str:
     from .transfer import settle  # which few roots ever need
 
-    return settle(held)
+    return settle(held, archive)
 
 
 class _Sweep:
@@ -397,7 +411,7 @@ class _Sweep:
         self.archive = archive
         self.archive_format = archive_format
         self.on_outcome = on_outcome
-        self.facts = _Facts(Path(plan.root), batch=background)
+        self.facts = _Facts(Path(plan.root), foreign_for=plan.policy.foreign_for, batch=background)
         self.outcomes: dict[int, Outcome] = {}
         self.dropped: list[Outcome] = []
         self.background = background
@@ -460,9 +474,9 @@ class _Sweep:
 
         def delete() -> None:
             # The batch is locked by the descriptor that this process inherited.
-            finish_leftovers(self.facts.root, remover)
+            finish_leftovers(self.facts.root, remover, self.archive)
             for place in _places(self.facts.root, self.archive) if self.dropped else ():
-                finish_leftovers(place, remover)
+                finish_leftovers(place, remover, is_archive=True)
             with contextlib.closing(remover.remove(claims)) as removals:
                 for claim, removed in removals:
                     claim.conclude(removed)
@@ -542,15 +556,21 @@ class _Sweep:
 class _Facts:
     """What may have changed since the plan was drawn, read anew as it is needed."""
 
-    def __init__(self, root: Path, *, batch: bool = False) -> None:
+    def __init__(
+        self, root: Path, *, foreign_for: float | None = None, batch: bool = False
+    ) -> None:
         self.root = root
         self._batch = batch
-        self.leases = Leases(root)
+        self.leases = Leases(root, foreign_for)
         self.pins = Pins(root)
         self.owned: set[str] = set()
         """What of the steps was this process's own when it was taken. What is made under a name
         that has just gone, by another thread, keeps its lease."""
         self._area: HoldingArea | None = None
+        self._inside: dict[str, Inside] = {}
+        """What the last look saw inside of entries that may protect them."""
+        self._hints: dict[str, str] = {}
+        """What to do once they are gone."""
         self._busy: dict[str, Use] = {}
         self._looked_at = float("-inf")
 
@@ -580,32 +600,68 @@ class _Facts:
             return "has been pinned meanwhile"
         if rules.spare_in_use and (user := self._user_of(entry, rules)):
             return f"in use by {user}"
-        if not (rules.everything or rules.abandoned):
-            changed, where = self.newest(entry)
+        if rules.everything or rules.abandoned:
+            inside = self._names_inside(entry)
+        else:
+            (changed, where), inside = self._look_at(entry)
             if changed > entry.changed:
                 return f"has changed meanwhile{f', in {where}' if where else ''}"
+        self._inside[entry.path] = inside
+        within = Within(self.root)
+        if objection := self._within(within, entry, rules, self.root / entry.path):
+            return objection
+        if rules.spare_work and not rules.abandoned:
+            if work := within.work_in(entry.path, inside):
+                return f"holds unsaved work: {work}"
+            self._hints[entry.path] = within.prune_hint(entry.path, inside)
         return ""
+
+    def _within(self, within: Within, entry: Entry, rules: Policy, place: Path) -> str:
+        """The pin or the lease of a root in `entry` that keeps it, which lies at `place` by now."""
+        inside = self._inside.get(entry.path, Inside())
+        if pin := within.pin_of(entry.path, place, inside):
+            return f"holds what is pinned: {pin}"
+        if not rules.spare_in_use:
+            return ""
+        changed = entry.changed
+        if inside.roots and entry.partial:  # not all of it has been looked at
+            with contextlib.suppress(NotClaimed):
+                changed = max(changed, self.newest(entry)[0])
+        use = within.use_of(entry.path, place, inside, time.time(), changed)
+        return f"in use by {use.who}" if use and not (use.mine and rules.everything) else ""
 
     def pinned(self, entry: Entry) -> bool:
         """Whether there is a pin on `entry` now."""
         self.pins.refresh()
         return self.pins.of(entry.path) is not None
 
-    def leased(self, entry: Entry, rules: Policy) -> str:
+    def leased(self, entry: Entry, rules: Policy, *, in_place: bool = False) -> str:
         """Which process says now that it uses `entry`; "" if none does that `rules` spare."""
         self.leases.refresh()
-        use = self.leases.use_of(entry.path, time.time(), entry.changed)
+        changed = entry.changed
+        if in_place and self.leases.is_guessed(entry.path):
+            changed = max(changed, self.newest(entry)[0])
+        use = self.leases.use_of(entry.path, time.time(), changed)
         return use.who if use is not None and not (use.mine and rules.everything) else ""
 
-    def protection(self, entry: Entry, rules: Policy) -> str:
-        """The pin or the lease that keeps `entry`, which was moved aside just now; "" if none."""
+    def protection(self, entry: Entry, rules: Policy, place: Path) -> str:
+        """The pin or the lease that keeps `entry`, which was moved to `place` just now; "" if none.
+
+        A root that was made in it after the look, in the instant before it was moved, is not seen:
+        the race that is accepted here.
+        """
         if self.pinned(entry):
             return "has been pinned meanwhile"
-        user = self.leased(entry, rules) if rules.spare_in_use else ""
-        return f"in use by {user}" if user else ""
+        if rules.spare_in_use and (user := self.leased(entry, rules)):
+            return f"in use by {user}"
+        return self._within(Within(self.root), entry, rules, place)
+
+    def hint(self, step: Step) -> str:
+        """What to do now that the entry is deleted; "" for nothing."""
+        return self._hints.pop(step.entry.path, "") if step.disposal == "delete" else ""
 
     def _user_of(self, entry: Entry, rules: Policy) -> str:
-        if who := self.leased(entry, rules):
+        if who := self.leased(entry, rules, in_place=True):
             return who
         if time.monotonic() - self._looked_at > _PROCESS_CHECK_SECONDS:
             self._busy = busy_entries(self.root)
@@ -615,12 +671,16 @@ class _Facts:
 
     def newest(self, entry: Entry) -> tuple[float, str]:
         """When `entry` last changed inside, and where. Raises `NotClaimed` if that is hidden."""
+        return self._look_at(entry)[0]
+
+    def _names_inside(self, entry: Entry) -> Inside:
+        with contextlib.suppress(OSError):
+            return look_inside(self.area.top, entry.path)
+        return Inside()
+
+    def _look_at(self, entry: Entry) -> tuple[tuple[float, str], Inside]:
         try:
-            root = at.open(self.root, ROOT_FLAGS)
-            try:
-                return newest_change(root, entry.path)
-            finally:
-                at.close(root)
+            return look_at(self.area.top, entry.path)
         except FileNotFoundError:
             raise NotClaimed("is gone already") from None
         except OSError as error:
@@ -635,7 +695,7 @@ def _claim(step: Step, facts: _Facts, rules: Policy, area: HoldingArea | None = 
     claim = area.claim(entry.path, identity, despite_lock=not rules.spare_in_use)
     try:
         try:
-            objection = facts.protection(entry, rules)
+            objection = facts.protection(entry, rules, Path(claim.place))
         except BaseException:
             claim.put_back()  # what stays claimed is deleted by the next sweep
             raise
@@ -654,7 +714,7 @@ def _outcome(step: Step, facts: _Facts, removed: Removed, done: str = "") -> Out
         what = spell_failures(removed)
         return Outcome(step, "failed", f"{done}, but {what}" if done else what, removed.freed_bytes)
     facts.give_up(step.entry)
-    return Outcome(step, "done", done, removed.freed_bytes)
+    return Outcome(step, "done", done or facts.hint(step), removed.freed_bytes)
 
 
 def _archive(
@@ -711,7 +771,7 @@ def _check_moved(
         also = f", and what replaced it is {where}" if where else ""
         raise NotClaimed(f"was replaced at this moment{also}")
     try:
-        objection = facts.protection(step.entry, rules)
+        objection = facts.protection(step.entry, rules, deposit.target)
     except BaseException:
         deposit.undo_move()
         raise
@@ -834,6 +894,8 @@ def discard(root: str, relative: str, layout: Layout = SCRATCH) -> str:
         ):
             raise NotClaimed("is not a directory any more, so it is left alone")
         with claimed(Path(root), relative, (status.st_dev, status.st_ino)) as claim:
+            if user := _user_within(claim):
+                raise NotClaimed(f"in use by {user}{claim.put_back()}", failed=True)
             removed = claim.remove()
         if removed.failures:
             problem = spell_failures(removed)
@@ -848,18 +910,31 @@ def discard(root: str, relative: str, layout: Layout = SCRATCH) -> str:
     return problem
 
 
-def clean_abandoned(now: float) -> Report | None:
-    """Clean what killed processes of this user left among its auto-cleanup entries."""
+def _user_within(claim: Claim) -> str:
+    """Which other process uses a root in what was claimed; "" if none does."""
+    inside = look_inside(claim.holding, claim.held)
+    if not inside.roots:
+        return ""
+    path, now = claim.path, time.time()
+    use = Within(claim.root).use_of(path, Path(claim.place), inside, now, now)
+    return use.who if use is not None and not use.mine else ""
+
+
+def clean_abandoned(now: float, root: Path | None = None) -> Report | None:
+    """Clean what killed processes of this user left among its auto-cleanup entries in `root`, which
+    is that in the system's temporary directory if it is not said.
+    """
+    root = root or user_root()
     try:
-        return execute(prepare(user_root(), ABANDONED, now, sizes=False), face=_MANAGER)
+        return execute(prepare(root, ABANDONED, now, sizes=False), face=_MANAGER)
     except TempError as error:
-        _log.warning("cannot clean %s: %s", user_root(), error)
+        _log.warning("cannot clean %s: %s", root, error)
         return None
 
 
-def clean_project(project: Path, max_age_hours: float | None = None) -> int:
-    """Sweep the root of `project` once, and the user's auto-cleanup entries; how many entries of
-    the project went. See `TempManager.clean_persistent_temps`.
+def clean_root(root: Path, project: Path, max_age_hours: float | None, auto_root: Path) -> int:
+    """Sweep `root` once, by the protections of `project`, and the auto-cleanup entries in
+    `auto_root`; how many entries of `root` went. See `TempManager.clean_persistent_temps`.
     """
     from .settings import load, with_limits_of
 
@@ -871,6 +946,6 @@ def clean_project(project: Path, max_age_hours: float | None = None) -> int:
     )
     policy = with_limits_of(load(project).protections(), limits)
     now = time.time()
-    report = execute(prepare(root_of(project), policy, now, sizes=False), face=_MANAGER)
-    clean_abandoned(now)
+    report = execute(prepare(root, policy, now, sizes=False), face=_MANAGER)
+    clean_abandoned(now, auto_root)
     return len(report.done)

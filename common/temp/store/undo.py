@@ -6,9 +6,10 @@ after that deletes it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from ..core.entry import Entry, Undoable
+from ..core.entry import Entry, Problem, Undoable
 from ..core.layout import STORE, UNDO
 from ..core.retention import Policy, Reason, undo_over, undoable_to_forget
 from . import at
@@ -52,6 +53,16 @@ def undoable(root: Path) -> tuple[Undoable, ...]:
     finally:
         at.close(top)
     return tuple(found)
+
+
+def unusable(root: Path) -> Iterator[Problem]:
+    """What nobody can put back by a command, nor forget: its manifest cannot be used."""
+    for archived in list_archive(undo_area(root), root):
+        if archived.problem:
+            yield Problem(
+                f"{STORE}/{UNDO}/{archived.data}",
+                f"{archived.problem}; it stays: look at it, and move it by hand",
+            )
 
 
 def is_over(root: Path, name: str, now: float) -> bool:

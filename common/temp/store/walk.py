@@ -13,10 +13,13 @@ import stat
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from ..core.layout import STORE
 from ..errors import StorageError, in_place, reason_of
 from . import at
 
-DIRECTORY_FLAGS: Final = os.O_RDONLY | at.O_DIRECTORY | at.O_NOFOLLOW | getattr(os, "O_CLOEXEC", 0)
+DIRECTORY_FLAGS: Final = (
+    os.O_RDONLY | at.O_DIRECTORY | at.O_NOFOLLOW | at.O_LOOK | getattr(os, "O_CLOEXEC", 0)
+)
 """These and those below are for `at.open`."""
 
 ROOT_FLAGS: Final = DIRECTORY_FLAGS & ~at.O_NOFOLLOW
@@ -34,6 +37,10 @@ _LOOKED_AHEAD: Final = 1000
 _NEVER: Final = 1 << 63
 """Later than any time that a filesystem can tell, in nanoseconds."""
 
+_GIT: Final = ".git"
+_MARKS: Final = (_GIT, "HEAD")
+"""What a work tree of git holds, and what a bare repository does."""
+
 Packed: TypeAlias = tuple[Any, ...]
 
 
@@ -43,11 +50,12 @@ class Measured:
     `links` holds, for each file with more than one name, how many it has, how many of them were
     met, and the two sizes that were counted for the first of them. `partial` says that the walk
     stopped at a change that was new enough, so that only `changed_ns` and `changed_in` count.
+    `roots` are the directories that hold a store of this program, `repositories` those of git.
     """
 
     __slots__ = (
         "apparent", "changed_in", "changed_inode", "changed_ns", "directories", "files", "links",
-        "mounted", "partial", "problems", "size",
+        "mounted", "partial", "problems", "repositories", "roots", "size",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -62,6 +70,8 @@ class Measured:
         self.problems: list[tuple[str, str]] = []
         self.mounted: str | None = None
         self.partial = False
+        self.roots: list[str] = []
+        self.repositories: list[str] = []
 
     @property
     def shared(self) -> int:
@@ -75,6 +85,8 @@ class Measured:
         self.files += other.files
         self.directories += other.directories
         self.partial = self.partial or other.partial
+        self.roots = sorted(self.roots + other.roots)
+        self.repositories = sorted(self.repositories + other.repositories)
         self.problems = sorted(self.problems + other.problems)
         if other.mounted is not None:
             self.mounted = min(self.mounted or other.mounted, other.mounted)
@@ -115,6 +127,17 @@ class Sharing(NamedTuple):
 
     wanted: Callable[[], bool]
     give: Callable[[int, str], bool]
+
+
+class Inside(NamedTuple):
+    """What in a tree may protect it, by paths relative to it ("" is the top).
+
+    `roots` are directories that hold a store of this program, `repositories` work trees of git and
+    bare repositories.
+    """
+
+    roots: tuple[str, ...] = ()
+    repositories: tuple[str, ...] = ()
 
 
 class Unfinished(Exception):
@@ -224,6 +247,8 @@ class _Walk:
             node, last = self.newest
             self.measured.changed_in = node.path(last)
         self.measured.problems.sort()
+        self.measured.roots.sort()
+        self.measured.repositories.sort()
 
     def _descend(self) -> None:
         stack = self.stack
@@ -340,12 +365,16 @@ class _Walk:
         size = status.st_blocks * 512
         apparent = status.st_size
         files = 0
+        marks: list[str] = []
         try:
             with at.scandir(descriptor) as items:
                 for item in items:
+                    name = item.name
                     if item.is_dir(follow_symlinks=False):
-                        pending.append(item.name)
+                        pending.append(name)
                         continue
+                    if name in _MARKS:
+                        marks.append(name)
                     try:
                         seen = item.stat(follow_symlinks=False)
                     except FileNotFoundError:
@@ -354,7 +383,7 @@ class _Walk:
                     if seen.st_mtime_ns >= newest and (
                         seen.st_mtime_ns > newest or seen.st_ino >= newest_inode
                     ):
-                        self._is_newer(seen, node, item.name)
+                        self._is_newer(seen, node, name)
                         newest, newest_inode = measured.changed_ns, measured.changed_inode
                     if seen.st_nlink > 1:
                         key = (seen.st_dev, seen.st_ino)
@@ -370,9 +399,21 @@ class _Walk:
         measured.size += size
         measured.apparent += apparent
         measured.files += files
+        self._note(node, pending, marks)
         if self.enough_ns is not None and len(pending) > 1:
             self._newest_last(descriptor, node, pending)
         return pending
+
+    def _note(self, node: _Node, directories: list[str], marks: list[str]) -> None:
+        """Note a directory that is a root of this program or a repository."""
+        if STORE in directories:
+            self.measured.roots.append(node.path())
+        if _GIT in marks or _GIT in directories:
+            self.measured.repositories.append(node.path())
+        elif marks and "objects" in directories and "refs" in directories:
+            path = node.path()
+            if _GIT not in path.split("/"):  # which belongs to the work tree around it
+                self.measured.repositories.append(path)
 
     def _is_newer(self, seen: os.stat_result, node: _Node, name: str) -> None:
         """Take in a change that is as new as the newest so far, or newer."""
@@ -442,14 +483,56 @@ def _climb(descriptor: int, levels: int) -> int:
     return current
 
 
+class _Names(_Walk):
+    """A walk that looks at names alone."""
+
+    def _visit(self, descriptor: int, status: os.stat_result, node: _Node) -> list[str]:
+        pending: list[str] = []
+        marks: list[str] = []
+        try:
+            with at.scandir(descriptor) as items:
+                for item in items:
+                    name = item.name
+                    if item.is_dir(follow_symlinks=False):
+                        pending.append(name)
+                    elif name in _MARKS:
+                        marks.append(name)
+        except OSError as error:
+            self._cannot(node, error)
+        self._note(node, pending, marks)
+        return pending
+
+
+def look_inside(parent: int, name: str) -> Inside:
+    """What in the directory `name` of the open `parent` may protect it; nothing if it is none.
+
+    What cannot be read is passed over: nobody can work there by its path.
+    """
+    try:
+        descriptor = at.open(name, DIRECTORY_FLAGS, dir_fd=parent)
+    except OSError:
+        return Inside()
+    try:
+        walk = _Names(frozenset(), None, None, None)
+        walk.run(descriptor, "")
+    finally:
+        at.close(descriptor)
+    return Inside(tuple(walk.measured.roots), tuple(walk.measured.repositories))
+
+
 def newest_change(root: int, path: str) -> tuple[float, str]:
     """When the entry at `path` below the open `root` last changed inside, and where.
 
     Raises `OSError` if not all of it can be looked at.
     """
+    return look_at(root, path)[0]
+
+
+def look_at(root: int, path: str) -> tuple[tuple[float, str], Inside]:
+    """As `newest_change`, and what in it may protect it, seen by the same walk."""
     status = at.stat(path, dir_fd=root, follow_symlinks=False)
     if not stat.S_ISDIR(status.st_mode):
-        return status.st_mtime_ns / 1e9, ""
+        return (status.st_mtime_ns / 1e9, ""), Inside()
     descriptor = at.open(path, DIRECTORY_FLAGS, dir_fd=root)
     try:
         measured = measure(descriptor)
@@ -457,4 +540,5 @@ def newest_change(root: int, path: str) -> tuple[float, str]:
         at.close(descriptor)
     for where, what in measured.problems:
         raise StorageError(0, in_place(what, where))
-    return measured.changed_ns / 1e9, measured.changed_in
+    newest = (measured.changed_ns / 1e9, measured.changed_in)
+    return newest, Inside(tuple(measured.roots), tuple(measured.repositories))

@@ -61,9 +61,14 @@ def test_a_broken_photo_gives_way_to_the_next(draw: Draw, folder: Path, output: 
     assert len(make_contact_sheet(photos, output / "sheet.jpg", count=2).photos) == 2
 
 
+def working_directories(project: Path) -> list[Path]:
+    return list((project.parent / "system-temp").glob("tempkeep-*/work/*"))
+
+
 def test_the_working_directory_is_gone_after(draw: Draw, output: Path, project: Path) -> None:
     make_contact_sheet([draw()], output / "sheet.jpg")
-    assert os.listdir(project / ".tmp/work") == []
+    assert working_directories(project) == []
+    assert os.listdir(project) == ["pyproject.toml"]
 
 
 def test_the_working_directory_is_gone_also_after_an_error(
@@ -71,7 +76,7 @@ def test_the_working_directory_is_gone_also_after_an_error(
 ) -> None:
     with pytest.raises(PhotosError, match="none of the 1 photos can be read"):
         make_contact_sheet([broken(folder, "a.jpg")], output / "sheet.jpg")
-    assert os.listdir(project / ".tmp/work") == []
+    assert working_directories(project) == []
 
 
 def test_an_error_leaves_the_sheet_that_was_there(folder: Path, output: Path) -> None:

@@ -14,8 +14,9 @@ CODE = "TK004"
 TARGET = "temp_working_dir"
 EXPLAIN = """
 What `tempfile.TemporaryDirectory` makes lies somewhere in the system's temporary directory. If the
-process is killed it stays there, and nobody knows whose it was. `temp_working_dir` makes it in the
-project's `.tmp/work`, where it has an owner, is listed, and is cleaned once its process is gone.
+process is killed it stays there, and nobody knows whose it was. What `temp_working_dir`
+makes lies there as well, in a directory of this user alone; but it has an owner, is listed, and is
+cleaned once its process is gone.
 
     with tempfile.TemporaryDirectory() as d:
         shutil.copy(source, os.path.join(d, "copy"))
@@ -29,9 +30,7 @@ Where one use does not (`d + "/x"`, a comparison, `return d`, a call of one's ow
 site is unsafe: `--unsafe` then keeps a `str` under the old name, `d = str(d_path)`. With a literal
 `prefix` the rewrite is unsafe as well, since the name of the directory is then another.
 
-The old directory was private (mode 700) and in the system's temporary directory; the new one is in
-the project, with the mode of a plain `mkdir`. Code that holds secrets in it, or runs where it may
-not write into the project, should keep the line, or use `TempManager.auto_cleanup_dir`.
+The new directory is private (mode 700), as the old one was.
 """
 
 

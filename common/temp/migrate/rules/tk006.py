@@ -17,7 +17,7 @@ from .tk003 import TARGET, is_used_in, names_are_sound
 CODE = "TK006"
 EXPLAIN = """
 Fixtures and tests that make directories in `tmp_path` at once can have them from
-`pytest_temp_dirs`, in the project's `.tmp/test` under the test's name.
+`pytest_temp_dirs`, in an entry that bears the test's name.
 
     def test_copy(tmp_path):
         source = tmp_path / "source"

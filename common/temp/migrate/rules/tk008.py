@@ -28,9 +28,9 @@ becomes
         work = str(work_path)
         build(work)
 
-Where every use of the name means the same for a `Path`, the `str` is left out. Unsafe: the
-directory is in the project's `.tmp/work`; `rmtree` raised where something could not be deleted,
-while the end of the block logs a warning and leaves it to the next sweep.
+Where every use of the name means the same for a `Path`, the `str` is left out. Unsafe:
+`rmtree` raised where something could not be deleted, while the end of the block logs a warning and
+leaves it to the next sweep.
 """
 
 

@@ -1,0 +1,144 @@
+"""What a file says, as values: JSON of no great depth, each field of its kind and in its range."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from math import isfinite
+from typing import Any, Final, TypeVar
+
+_T = TypeVar("_T")
+
+_DEEPEST: Final = 32
+"""How deep lists and objects may lie in each other in a file of ours."""
+
+LARGEST: Final = 2**63 - 1
+"""What no count, no number of bytes and no inode exceeds."""
+
+
+class Unreadable(ValueError):
+    """What cannot be used of a file: one clause, which may follow the path of it.
+
+    `error` is what the disk said, if it was the disk.
+    """
+
+    def __init__(self, why: str, error: OSError | None = None) -> None:
+        super().__init__(why)
+        self.error = error
+
+
+def parsed(data: bytes) -> object:
+    """The value that the JSON in `data` (UTF-8) tells. Raises `Unreadable`."""
+    try:
+        value = json.loads(data.decode("utf-8"))
+    except RecursionError:
+        raise Unreadable("not valid JSON: it is nested too deeply") from None
+    except ValueError as error:
+        raise Unreadable(f"not valid JSON: {error}") from None
+    check_depth(value, _DEEPEST, "JSON")
+    return value
+
+
+def check_depth(value: object, most: int, kind: str) -> None:
+    """Raise `Unreadable` where lists and tables lie more than `most` deep in each other.
+
+    Whoever prints or compares such a value would run out of stack.
+    """
+    level = [value]
+    for _ in range(most + 1):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, (dict, list))
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return
+    raise Unreadable(f"not valid {kind}: it is nested too deeply")
+
+
+def table(value: object, what: str = "it") -> Mapping[str, Any]:
+    """`value`, if it is an object. Raises `Unreadable`, as all below."""
+    if not isinstance(value, dict):
+        raise Unreadable(f"{what} is no object")
+    return value
+
+
+def items(said: Mapping[str, Any], key: str) -> list[Any]:
+    """The list at `key`."""
+    value = said.get(key)
+    if not isinstance(value, list):
+        raise _unlike(key, "a list")
+    return value
+
+
+def words(said: Mapping[str, Any], key: str) -> str:
+    """The text at `key`, whatever it is."""
+    value = said.get(key)
+    if not isinstance(value, str):
+        raise _unlike(key, "a text")
+    return value
+
+
+def text(said: Mapping[str, Any], key: str) -> str:
+    """The text at `key`, which can be a path or a part of one."""
+    return _text(said.get(key), key)
+
+
+def texts(said: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    """The texts in the list at `key`."""
+    return tuple(_text(value, key) for value in items(said, key))
+
+
+def _text(value: object, key: str) -> str:
+    if not isinstance(value, str):
+        raise _unlike(key, "a text")
+    try:
+        # Names that are no UTF-8 come as lone surrogates; no name has any others.
+        data = value.encode("utf-8", sys.getfilesystemencodeerrors())
+    except UnicodeEncodeError:
+        raise _unlike(key, "a text that a path can have") from None
+    if b"\0" in data:
+        raise _unlike(key, "a text without NUL")
+    return value
+
+
+def flag(said: Mapping[str, Any], key: str) -> bool:
+    """The true or false at `key`."""
+    value = said.get(key)
+    if not isinstance(value, bool):
+        raise _unlike(key, "true or false")
+    return value
+
+
+def whole(said: Mapping[str, Any], key: str, least: int = 0, most: int = LARGEST) -> int:
+    """The whole number at `key`, within the range."""
+    value = said.get(key)
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise _unlike(key, f"a whole number from {least} to {most}")
+    return value
+
+
+def number(said: Mapping[str, Any], key: str, least: float = 0.0) -> float:
+    """The number at `key`, neither infinite nor less than `least`."""
+    value = said.get(key)
+    if not isinstance(value, bool) and isinstance(value, int | float):
+        try:
+            found = float(value)
+        except OverflowError:
+            found = float("inf")
+        if isfinite(found) and found >= least:
+            return found
+    raise _unlike(key, f"a number of at least {least:g}")
+
+
+def optional(
+    read: Callable[[Mapping[str, Any], str], _T], said: Mapping[str, Any], key: str
+) -> _T | None:
+    """What `read` has of `key`; `None` where that is missing or null."""
+    return None if said.get(key) is None else read(said, key)
+
+
+def _unlike(key: str, expected: str) -> Unreadable:
+    return Unreadable(f"{key} is not {expected}")

@@ -1,0 +1,71 @@
+"""Asks git: bounded in time, and without running what a repository configures."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+import subprocess
+from typing import Final
+
+_SECONDS: Final = 120.0
+"""A git that says nothing for so long hangs: its filesystem does, or it waits for a person."""
+
+_HARMLESS: Final = (
+    *("-c", "core.fsmonitor=false"),
+    *("-c", f"core.hooksPath={os.devnull}"),
+    *("-c", "protocol.allow=never"),  # what a partial clone lacks is not fetched
+)
+
+
+def ask_git(
+    directory: str | os.PathLike[str],
+    *arguments: str,
+    stdin: bytes = b"",
+    in_hook: bool = False,
+) -> subprocess.CompletedProcess[bytes]:
+    """What git answers in `directory`. Raises `OSError` if it cannot be run or does not end.
+
+    The variables that a git hook hands down speak of the repository of the hook, which may be
+    another one: they count only with `in_hook`.
+    """
+    environment = {
+        name: said
+        for name, said in os.environ.items()
+        if in_hook or not name.startswith("GIT_") or name.startswith("GIT_CONFIG")
+    }
+    environment |= {
+        "GIT_DISCOVERY_ACROSS_FILESYSTEM": "1",
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_TERMINAL_PROMPT": "0",
+    }
+    command = ["git", *_HARMLESS, *arguments]
+    with subprocess.Popen(  # noqa: S603
+        command,
+        cwd=directory,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        process_group=None if os.name == "nt" else 0,
+    ) as process:
+        try:
+            out, said = process.communicate(stdin, timeout=_SECONDS)
+        except BaseException as error:
+            _kill(process)
+            if isinstance(error, subprocess.TimeoutExpired):
+                why = f"it says nothing for {_SECONDS:g} s"
+                raise TimeoutError(errno.ETIMEDOUT, why) from None
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, out, said)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End git, and what it started: that may hold its output open."""
+    with contextlib.suppress(OSError):
+        if os.name == "nt":
+            process.kill()
+        else:
+            os.killpg(process.pid, signal.SIGKILL)

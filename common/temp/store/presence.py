@@ -1,0 +1,188 @@
+"""Which process on which system wrote something down, and whether it lives, as far as one can tell.
+
+A lock tells that for certain where it reaches. These facts tell it where the lock is gone though
+its process goes on (it closed the descriptor, or runs another program by now), and whether a lock
+that seems free was within reach at all.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import Final, NamedTuple
+
+_LOCAL: Final = frozenset(
+    {"bcachefs", "btrfs", "exfat", "ext2", "ext3", "ext4", "f2fs", "fuseblk", "jfs", "ntfs3"}
+    | {"overlay", "ramfs", "reiserfs", "tmpfs", "vfat", "xfs", "zfs"}
+)
+"""The filesystems that only one kernel at a time works on: after a reboot nobody else has it."""
+
+
+class Presence(NamedTuple):
+    """A process and what it stands on; 0 and "" where the system does not say.
+
+    `start` is when the process started, in ticks since the boot, so that `pid`, `start`, `boot` and
+    `namespace` (that of process ids) name one process for certain. A program that it executes has
+    them as well. `view` is the filesystem as it sees it.
+    """
+
+    pid: int = 0
+    start: int = 0
+    boot: str = ""
+    namespace: str = ""
+    machine: str = ""
+    view: str = ""
+
+
+def presence_here(descriptor: int) -> Presence:
+    """The calling process, which sees the filesystem on which `descriptor` is open."""
+    return Presence(
+        os.getpid(), start_of(os.getpid()), boot(), namespace(), _machine(), view(descriptor)
+    )
+
+
+def start_of(pid: int) -> int:
+    """When that process started, in ticks since the boot; 0 where that cannot be told."""
+    try:
+        status = _status(pid) if namespace() else None
+    except PermissionError:
+        status = None
+    return status[1] if status is not None else 0
+
+
+def lives(pid: int, start: int) -> bool | None:
+    """Whether the process that started then still runs; `None` where that is hidden from us.
+
+    Both are those of this namespace of process ids. A process that has ended and was not waited
+    for (a zombie) does not run, unless a thread of it still does.
+    """
+    if pid <= 0:
+        return False
+    try:
+        status = _status(pid)
+    except PermissionError:
+        return None
+    if status is None:
+        # `/proc` may be mounted so that it hides what others run.
+        return None if _is_there(pid) else False
+    state, started = status
+    if started != start:
+        return False
+    if state not in "ZX":
+        return True
+    try:
+        return len(os.listdir(f"/proc/{pid}/task")) > 1
+    except OSError:
+        return False
+
+
+def _status(pid: int) -> tuple[str, int] | None:
+    """The state of a process and when it started; `None` if there is none to be seen."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+        return fields[0].decode(), int(fields[19])
+    except PermissionError:
+        raise
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+def _is_there(pid: int) -> bool:
+    if not hasattr(os, "fork"):
+        return True  # Windows, where this would end it
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def namespace() -> str:
+    """Which namespace of process ids this process, and what `/proc` tells, belong to; "" if none.
+
+    The clock of the starts is told as well: it differs between namespaces of time.
+    """
+    try:
+        # A `/proc` of another namespace numbers processes otherwise.
+        if os.readlink("/proc/self") != str(os.getpid()):
+            return ""
+        return "{} {}".format(*(_link(f"/proc/self/ns/{kind}") for kind in ("pid", "time")))
+    except OSError:
+        return ""
+
+
+def _link(path: str) -> str:
+    try:
+        return os.readlink(path)
+    except FileNotFoundError:  # a kernel without namespaces of time
+        return ""
+
+
+@functools.cache
+def boot() -> str:
+    """Which run of which kernel this is, the same in all its containers; "" where nobody says."""
+    return _line_of("/proc/sys/kernel/random/boot_id")
+
+
+@functools.cache
+def _machine() -> str:
+    """A sum of the secret id of this installation, which tells it apart; "" if it has none."""
+    said = _line_of("/etc/machine-id") or _line_of("/var/lib/dbus/machine-id")
+    if not said:
+        return ""
+    from zlib import crc32
+
+    return f"{crc32(said.encode()):08x}"
+
+
+def _line_of(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            return file.read(200).decode("ascii", "replace").strip()
+    except OSError:
+        return ""
+
+
+def view(descriptor: int) -> str:
+    """The filesystem on which `descriptor` is open, as this process sees it: device and type.
+
+    A device number stands for one mounted filesystem of a kernel: two containers that bind-mount
+    one directory see the same, and locks reach from one to the other. Over sshfs, NFS or FUSE the
+    same directory has another device, and of two boots the numbers mean nothing: there the type
+    says whether any other kernel could work on it.
+    """
+    try:
+        device = os.fstat(descriptor).st_dev
+        with open(f"/proc/self/fdinfo/{descriptor}", "rb") as file:
+            said = dict(line.split(b":", 1) for line in file if b":" in line)
+        mount = said[b"mnt_id"].strip()
+        with open("/proc/self/mountinfo", "rb") as file:
+            for line in file:
+                if line.split(b" ", 1)[0] == mount:
+                    kind = line.partition(b" - ")[2].split(b" ", 1)[0]
+                    return f"{device:x} {kind.decode('ascii', 'replace')}"
+    except (OSError, KeyError):
+        pass
+    return ""
+
+
+def outlived(before: Presence, now: Presence) -> bool:
+    """Whether a reboot of this very machine came between, which ends every process.
+
+    Only where no other kernel can work on the filesystem: else the owner may run elsewhere.
+    """
+    return bool(
+        before.boot
+        and now.boot
+        and before.boot != now.boot
+        and before.machine
+        and before.machine == now.machine
+        and {_kind(before.view), _kind(now.view)} <= _LOCAL
+    )
+
+
+def _kind(view: str) -> str:
+    return view.rpartition(" ")[2]

@@ -1,0 +1,107 @@
+"""Under which paths a process sees a directory: its own, and those that bind mounts give it.
+
+A process in another mount namespace (a container on the same kernel) has paths of its own. The
+table of mounts of each namespace says which part of which filesystem is mounted where, so that a
+path there can be told to lie in a directory here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import Final, NamedTuple
+
+from .mounts import unescape
+
+_DEVICE, _ROOT, _POINT = 2, 3, 4
+"""The columns of a table of mounts that count: see proc(5)."""
+
+
+class View(NamedTuple):
+    """`inner`, a path relative to the directory, is seen at the absolute path `place`."""
+
+    place: bytes
+    inner: bytes = b""
+
+    def relative(self, path: bytes) -> bytes | None:
+        """Where `path` lies in the directory; `None` if it does not lie below `place`."""
+        if not path.startswith(self.place):
+            return None
+        rest = path[len(self.place) :]
+        if rest and not (rest.startswith(b"/") or self.place.endswith(b"/")):
+            return None
+        return b"/".join(part for part in (self.inner, rest.strip(b"/")) if part) or None
+
+
+class Views:
+    """The views that processes have of one directory, asked for by their ids."""
+
+    def __init__(self, directory: str) -> None:
+        self._plain = View(os.fsencode(os.path.realpath(directory)).rstrip(b"/") or b"/")
+        self._where: tuple[bytes, bytes] | None = None
+        with contextlib.suppress(OSError, ValueError, StopIteration):
+            self._where = _where(os.path.realpath(directory))
+        self._ours = _namespace("self")
+        self._known: dict[str, tuple[View, ...]] = {}
+
+    def of(self, pid: str) -> tuple[View, ...]:
+        """The views that the process has; the plain one alone where nothing more can be told."""
+        namespace = _namespace(pid) or self._ours
+        if namespace not in self._known:
+            is_ours = namespace == self._ours
+            found = self._read("self" if is_ours else pid)
+            if is_ours or not found:
+                found = (self._plain, *(view for view in found if view != self._plain))
+            self._known[namespace] = found
+        return self._known[namespace]
+
+    def _read(self, pid: str) -> tuple[View, ...]:
+        if self._where is None:
+            return ()
+        device, within = self._where
+        found = []
+        with contextlib.suppress(OSError, ValueError):
+            # Of a process that had its root changed the table begins there.
+            top = os.readlink(os.fsencode(f"/proc/{pid}/root")).rstrip(b"/")
+            for line in _table(pid):
+                if line[_DEVICE] != device:
+                    continue
+                root, point = unescape(line[_ROOT]), top + unescape(line[_POINT])
+                below = View(root).relative(within)
+                if below is not None or root == within:
+                    place = b"/".join((point.rstrip(b"/"), below)) if below else point
+                    found.append(View(place.rstrip(b"/") or b"/"))
+                elif inner := View(within).relative(root):
+                    found.append(View(point.rstrip(b"/"), inner))
+        return tuple(found)
+
+
+def _where(directory: str) -> tuple[bytes, bytes]:
+    """The filesystem of `directory` (as the table of mounts names it), and its path in there."""
+    descriptor = os.open(directory, getattr(os, "O_PATH", os.O_RDONLY))
+    try:
+        with open(f"/proc/self/fdinfo/{descriptor}", "rb") as file:
+            said = dict(line.split(b":", 1) for line in file.read().splitlines())
+    finally:
+        os.close(descriptor)
+    mount = said[b"mnt_id"].strip() if b"mnt_id" in said else b""
+    line = next(line for line in _table("self") if line[0] == mount)
+    root, point = unescape(line[_ROOT]), unescape(line[_POINT])
+    below = View(point).relative(os.fsencode(directory)) or b""
+    return line[_DEVICE], b"/".join((root.rstrip(b"/"), below)).rstrip(b"/") or b"/"
+
+
+def _table(pid: str) -> list[list[bytes]]:
+    with open(f"/proc/{pid}/mountinfo", "rb") as file:
+        return [line.split(b" ") for line in file.read().splitlines()]
+
+
+def _namespace(pid: str) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/ns/mnt")
+    except OSError:
+        return ""
+
+
+ESCAPED_NEWLINE: Final = b"\\012"
+"""How a newline in a name is written in `/proc/PID/maps`, where nothing else is."""

@@ -1,0 +1,486 @@
+"""`clean` where no version control tells what is hand-written: only what a tool certainly made."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from common.temp.store import artefacts
+from common.temp.store.removal import Removed
+from tests.store.children import until
+from tests.support import inv, listing, make_entry, run, tempkeep
+
+Printed = pytest.CaptureFixture[str]
+
+needs_git = pytest.mark.skipif(not shutil.which("git"), reason="needs git")
+IDENTITY = ("-c", "user.name=a", "-c", "user.email=a@b")
+HEAD = importlib.util.MAGIC_NUMBER + bytes(12)
+TAG = "Signature: 8a477f597d28d172789f06886806bc55\n"
+METADATA = "Metadata-Version: 2.1\nName: app\nVersion: 1\n"
+
+
+def git(directory: Path, *arguments: str) -> None:
+    command = ["git", *IDENTITY, "-c", "protocol.file.allow=always", *arguments]
+    subprocess.run(command, cwd=directory, check=True, capture_output=True)
+
+
+def write(top: Path, files: dict[str, str | bytes]) -> None:
+    for path, content in files.items():
+        target = top / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def hand_written(project: Path) -> list[str]:
+    """Directories that are called as artefacts are, with somebody's work; what they hold."""
+    write(
+        project,
+        {
+            "build/Makefile.in": "all:\n",
+            "dist/code.py": "code\n",
+            "docs/build/index.rst": "text\n",
+            "htmlcov/index.html": "<p>mine</p>",
+        },
+    )
+    return kept(project)
+
+
+def kept(project: Path) -> list[str]:
+    return [
+        path
+        for path in listing(project)
+        if path.startswith(("build/", "dist/", "docs/", "htmlcov/")) and (project / path).is_file()
+    ]
+
+
+# -- what goes ------------------------------------------------------------------------------------
+
+TOOLS = (
+    ("-c", "import setuptools; setuptools.setup()", "-q", "build", "sdist"),
+    ("-m", "coverage", "run", "-m", "pytest", "-q", "-p", "no:tempkeep", "src/app"),
+    ("-m", "coverage", "html", "-q"),
+    ("-m", "ruff", "check", "-q", "."),
+    ("-m", "compileall", "-q", "src"),
+)
+
+
+def test_what_real_tools_made_goes_without_any_version_control(project: Path) -> None:
+    for name in ("setuptools", "coverage", "ruff"):
+        if importlib.util.find_spec(name) is None:
+            pytest.skip(f"needs {name}")
+    write(
+        project,
+        {
+            "pyproject.toml": '[project]\nname = "My.App"\nversion = "1"\n',
+            "src/app/__init__.py": "",
+            "src/app/test_app.py": "def test_app(): pass\n",
+        },
+    )
+    before = listing(project)
+    for tool in TOOLS:
+        done = run([sys.executable, *tool], cwd=project)
+        assert done.returncode == 0, done.stderr
+    made = set(listing(project)) - set(before)
+    assert {".coverage", ".pytest_cache", ".ruff_cache", "build", "dist", "htmlcov"} <= made
+
+    assert tempkeep("clean") == 0
+
+    assert [path for path in listing(project) if not path.startswith(".tmp")] == before
+
+
+CERTAIN: dict[str, dict[str, str | bytes]] = {
+    "a compiled module without its source": {"__pycache__/a.cpython-311.pyc": HEAD},
+    "one of another python, with its source": {"a.py": "", "__pycache__/a.pypy39.pyc": b"?"},
+    "a cache by its tag": {".mypy_cache/CACHEDIR.TAG": TAG, ".mypy_cache/3.11/a.data.json": "{}"},
+    "the rest of a cache that a killed clean left": {
+        ".pytest_cache/v/cache/nodeids": "[]",
+        ".ruff_cache/0.1.2/123": "x",
+    },
+    "an old cache of mypy": {".mypy_cache/3.11/os/path.meta.json": "{}"},
+    "a build with the tag of a cache": {"build/CACHEDIR.TAG": TAG, "build/x.o": "x"},
+    "an empty build": {"build/deep/er/.": b""},
+    "egg-info of a file": {"app.egg-info": METADATA},
+    "data of an old coverage": {".coverage": "!coverage.py: This is a private format, don't"},
+    "what was configured": {
+        "pyproject.toml": '[tool.tempkeep]\nartefacts = ["out/", "*.log"]\n',
+        "out/page.html": "<p>",
+        "run.log": "x",
+    },
+}
+
+
+@pytest.mark.parametrize("files", CERTAIN.values(), ids=CERTAIN)
+def test_what_certainly_was_made_goes(project: Path, files: dict[str, str | bytes]) -> None:
+    write(project, {path: text for path, text in files.items() if not path.endswith("/.")})
+    for path in files:
+        if path.endswith("/."):
+            (project / path).mkdir(parents=True)
+
+    assert tempkeep("clean") == 0
+
+    left = [path for path in listing(project) if not path.startswith(".tmp")]
+    assert left == sorted({"pyproject.toml", "tasks.py"} | ({"a.py"} & files.keys()))
+
+
+# -- what stays -----------------------------------------------------------------------------------
+
+WITH_EGG_INFO: dict[str, str | bytes] = {
+    "app.egg-info/PKG-INFO": METADATA,
+    "app.egg-info/SOURCES.txt": "app/__init__.py\n",
+    "app.egg-info/top_level.txt": "app\n",
+}
+UNSURE: dict[str, dict[str, str | bytes]] = {
+    "a source among compiled modules": {
+        "__pycache__/a.cpython-311.pyc": HEAD,
+        "__pycache__/work.py": "x",
+    },
+    "something that is only called a compiled module": {"__pycache__/thesis.pyc": "text"},
+    "a directory among compiled modules": {"__pycache__/deep/a.cpython-311.pyc": HEAD},
+    "a cache of pytest that is none": {".pytest_cache/x": "x"},
+    "a cache of mypy with notes": {".mypy_cache/3.11/notes.txt": "x"},
+    "a cache of pytest with notes": {".pytest_cache/v/notes.txt": "x"},
+    "a cache of ruff without its tag": {".ruff_cache/0.1/x": "x"},
+    "a cache with a wrong tag": {".ruff_cache/CACHEDIR.TAG": "Signature: mine\n"},
+    "an egg-info with notes": {**WITH_EGG_INFO, "app.egg-info/notes.txt": "x"},
+    "an egg-info without metadata": {"app.egg-info/SOURCES.txt": "x\n"},
+    "a build with a file of no source": {**WITH_EGG_INFO, "build/lib/app/mine.py": "x"},
+    "a build with a file of another package": {**WITH_EGG_INFO, "build/lib/tool/__init__.py": "x"},
+    "a build of another shape": {**WITH_EGG_INFO, "build/Makefile": "x"},
+    "a build without an egg-info": {"build/lib/app/__init__.py": ""},
+    "a dist of another project": {"dist/other-1.tar.gz": b"\x1f\x8b"},
+    "a dist with what is no archive": {
+        "pyproject.toml": '[project]\nname = "app"\n',
+        "dist/app-1.tar.gz": "text",
+    },
+    "a directory called as coverage's data": {".coverage/x": "x"},
+    "other data": {".coverage": "SQLite format 3\0 my own"},
+    "a hand-made report": {"htmlcov/index.html": "<p>"},
+    "a configured directory with source": {
+        "pyproject.toml": '[tool.tempkeep]\nartefacts = ["out/"]\n',
+        "out/deep/work.py": "x",
+    },
+}
+
+
+@pytest.mark.parametrize("files", UNSURE.values(), ids=UNSURE)
+def test_what_may_be_hand_written_stays_and_is_listed_with_the_flag_that_takes_it(
+    project: Path, capsys: Printed, files: dict[str, str | bytes]
+) -> None:
+    write(project, files)
+    (artefact,) = (
+        {path.partition("/")[0] for path in files}
+        - {"pyproject.toml"}
+        - ({"app.egg-info"} if any(path.startswith("build") for path in files) else set())
+    )
+    before = listing(project / artefact)
+
+    assert tempkeep("clean", "--dry-run") == tempkeep("clean") == 0
+
+    out = capsys.readouterr().out
+    assert out.count(f"kept {artefact}: ") == 2
+    assert out.count("there is no version control; --include-unsure takes it\n") == 2
+    assert (project / artefact).exists()
+    assert listing(project / artefact) == before
+    assert tempkeep("clean", "--include-unsure") == 0
+    assert not (project / artefact).exists()
+
+
+def test_a_link_and_a_fifo_are_of_no_tool(project: Path, tmp_path: Path) -> None:
+    write(tmp_path, {"outside/a.cpython-311.pyc": HEAD})
+    (project / "src").mkdir()
+    (project / "__pycache__").symlink_to(tmp_path / "outside")
+    (project / "src" / "__pycache__").mkdir()
+    os.mkfifo(project / "src" / "__pycache__" / "a.cpython-311.pyc")
+    os.mkfifo(project / ".coverage")
+
+    assert inv("clean", cwd=project).returncode == 0
+
+    assert (project / "__pycache__").is_symlink()
+    assert stat.S_ISFIFO((project / ".coverage").lstat().st_mode)
+    assert listing(project / "src" / "__pycache__") == ["a.cpython-311.pyc"]
+
+
+# -- a version control that cannot be asked -------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "marker",
+    [".hg/", ".svn/", ".jj/", ".bzr/", ".pijul/", "_darcs/", "CVS/", ".fslckout", "_FOSSIL_"],
+)
+@pytest.mark.parametrize("above", [False, True])
+def test_another_version_control_is_as_good_as_none(
+    project: Path, capsys: Printed, marker: str, above: bool
+) -> None:
+    write(project.parent if above else project, {marker + "x" if "/" in marker else marker: ""})
+    before = hand_written(project)
+    write(project, {"__pycache__/a.cpython-311.pyc": HEAD})
+
+    assert tempkeep("clean") == 0
+
+    assert kept(project) == before
+    assert not (project / "__pycache__").exists()
+    assert " is not asked; --include-unsure takes it" in capsys.readouterr().out
+
+
+@needs_git
+@pytest.mark.parametrize("marker", [".hg/x", ".jj/x"])
+def test_git_beside_another_version_control_does_not_know_all(project: Path, marker: str) -> None:
+    git(project, "init", "-q")
+    git(project, "add", ".")
+    before = hand_written(project)
+    write(project, {marker: ""})
+
+    assert tempkeep("clean") == 0
+
+    assert kept(project) == before
+
+
+def _no_index(project: Path) -> None:
+    (project / ".git" / "index").unlink()
+
+
+def _corrupt(project: Path) -> None:
+    (project / ".git" / "index").write_bytes(b"garbage")
+
+
+def _to_nowhere(project: Path) -> None:
+    shutil.rmtree(project / ".git")
+    (project / ".git").write_text("gitdir: /nowhere\n")
+
+
+def _to_itself(project: Path) -> None:
+    shutil.rmtree(project / ".git")
+    (project / ".git").symlink_to(".git")
+
+
+def _of_somebody_else(project: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root gives files away")
+    for path in (project, project / ".git"):
+        os.chown(path, 12345, 12345)
+
+
+def _another_tree(project: Path) -> None:
+    (project.parent / "other").mkdir()
+    git(project, "config", "core.worktree", "../../other")
+
+
+def _headless(project: Path) -> None:
+    git(project, "commit", "-qm", "x")
+    shutil.rmtree(project / ".git" / "objects")
+    (project / ".git" / "objects").mkdir()
+
+
+BROKEN = (_no_index, _corrupt, _to_nowhere, _to_itself, _of_somebody_else, _another_tree, _headless)
+
+
+@needs_git
+@pytest.mark.parametrize("harm", BROKEN, ids=lambda harm: harm.__name__.strip("_"))
+def test_a_git_that_cannot_tell_keeps_what_it_may_track(
+    project: Path, capsys: Printed, harm: object
+) -> None:
+    before = hand_written(project)
+    entry = make_entry(project, ".tmp/debug/a_1696348800")
+    git(project, "init", "-q")
+    git(project, "add", "-f", ".")
+    assert callable(harm)
+    harm(project)
+    write(project, {"__pycache__/a.cpython-311.pyc": HEAD})
+
+    assert tempkeep("clean") == 0
+
+    assert kept(project) == before
+    assert not (project / "__pycache__").exists()
+    # Scratch may be tracked as well, where a git is there and does not answer.
+    assert entry.exists() == ("tracked: git " in capsys.readouterr().out)
+    assert entry.exists() or harm is _no_index
+
+
+@needs_git
+@pytest.mark.parametrize("change", ["rm --cached", "no index", "orphan"])
+def test_what_the_last_commit_has_is_tracked_whatever_the_index_says(
+    project: Path, change: str
+) -> None:
+    before = hand_written(project)
+    git(project, "init", "-q")
+    git(project, "add", "-f", ".")
+    git(project, "commit", "-qm", "x")
+    if change == "no index":
+        _no_index(project)
+    elif change == "orphan":
+        git(project, "checkout", "-q", "--orphan", "new")
+    if change != "no index":
+        git(project, "rm", "-rq", "--cached", ".")
+
+    assert tempkeep("clean") == 0
+
+    assert kept(project) == before
+
+
+@needs_git
+def test_a_git_that_tracks_nothing_here_tells_nothing(project: Path, tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    write(tmp_path, {"dotfile": "x", ".gitignore": "*\n"})
+    git(tmp_path, "add", "-f", "dotfile")
+    before = hand_written(project)
+
+    assert tempkeep("clean") == 0
+
+    assert kept(project) == before
+
+
+@needs_git
+def test_a_git_that_hangs_is_ended_with_what_it_started(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from common.temp.store import git as asking
+
+    monkeypatch.setattr(asking, "_SECONDS", 0.3)
+    write(project, {"bin/git": "#!/bin/sh\nsleep 3456 & echo $! > ../pid\nwait\n", ".git/x": ""})
+    (project / "bin" / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{project / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    before = hand_written(project)
+
+    assert tempkeep("clean") == 0
+
+    assert kept(project) == before
+    pid = int((project.parent / "pid").read_text())
+    until(lambda: not Path(f"/proc/{pid}/cwd").exists(), "ended")
+
+
+@needs_git
+def test_no_variable_and_no_setting_of_a_repository_leads_git_elsewhere(
+    project: Path, tmp_path: Path
+) -> None:
+    before = hand_written(project)
+    write(tmp_path, {"other/x": "x"})
+    git(tmp_path / "other", "init", "-q")
+    git(tmp_path / "other", "add", "x")
+    git(project, "init", "-q")
+    git(project, "add", "-f", ".")
+    ran = tmp_path / "ran"
+    hook = tmp_path / "hook"
+    hook.write_text(f"#!/bin/sh\ntouch {ran}\n")
+    hook.chmod(0o755)
+    git(project, "config", "core.fsmonitor", str(hook))
+    other = str(tmp_path / "other")
+    for leading in (
+        {"GIT_DIR": f"{other}/.git"},
+        {"GIT_WORK_TREE": other},
+        {"GIT_INDEX_FILE": f"{other}/.git/index"},
+        {"GIT_NAMESPACE": "x", "GIT_CEILING_DIRECTORIES": str(tmp_path)},
+        {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "core.worktree", "GIT_CONFIG_VALUE_0": other},
+        {"GIT_CONFIG_PARAMETERS": f"'core.worktree={other}'"},
+    ):
+        assert inv("clean", cwd=project, **leading).returncode == 0
+        assert kept(project) == before, leading
+    assert not ran.exists()
+
+
+# -- equal names, repositories inside, patterns ---------------------------------------------------
+
+
+@needs_git
+def test_what_is_tracked_in_other_letters_stays_where_they_are_equal(tmp_path: Path) -> None:
+    tools = ("mkntfs", "lowntfs-3g", "mount", "umount")
+    if os.geteuid() != 0 or not all(map(shutil.which, tools)):
+        pytest.skip("needs root, mkntfs and lowntfs-3g")
+    image, place = tmp_path / "image", tmp_path / "ntfs"
+    with image.open("wb") as file:
+        file.truncate(8 << 20)
+    place.mkdir()
+    assert run(["mkntfs", "-q", "-F", str(image)], cwd=tmp_path).returncode == 0
+    done = run(["lowntfs-3g", "-o", "ignore_case", str(image), str(place)], cwd=tmp_path)
+    if done.returncode:
+        pytest.skip(f"cannot mount: {done.stderr.strip()}")
+    try:
+        project = place / "project"
+        write(project, {"pyproject.toml": "", "build/work.c": "x", "dist/x": "x"})
+        git(project, "init", "-q")
+        git(project, "config", "core.ignorecase", "false")
+        git(project, "update-index", "--add", "--cacheinfo", f"100644,{'1' * 40},Build/work.c")
+
+        done = run([sys.executable, "-m", "common.temp", "clean"], cwd=project)
+
+        assert "kept build: git tracks Build/work.c" in done.stdout, done
+        assert (project / "build" / "work.c").exists()
+        assert not (project / "dist").exists()
+    finally:
+        run(["umount", "--lazy", str(place)], cwd=tmp_path)
+
+
+@needs_git
+def test_a_repository_in_an_artefact_is_work_whatever_its_kind(
+    project: Path, capsys: Printed
+) -> None:
+    git(project, "init", "-q")
+    git(project, "add", ".")
+    write(project, {"mirrors/x": "", "build/deep/x": "", "docs/build/x.fossil": "x"})
+    git(project, "init", "-q", "--bare", "build/deep/mirror.git")
+    git(project, "init", "-q", "--bare", "dist")
+    git(project, "init", "-q", "--bare", "mirrors/a.git")
+    write(project, {"mirrors/a.git/refs/heads/build/branch": "0" * 40})
+    for index, name in enumerate((".hg", ".svn", ".jj", ".bzr", ".pijul", "_darcs", "CVS")):
+        write(project, {f"src/{index}/build/{name}/x": "", f"src/{index}/build/work.c": "x"})
+    before = listing(project)
+
+    assert tempkeep("clean", "--include-unsure") == 0
+
+    out = capsys.readouterr().out
+    assert "deleted build" not in out
+    assert "kept build: it holds the bare repository deep/mirror.git" in out
+    assert "kept dist: it is a bare repository" in out
+    assert [path for path in listing(project) if not path.startswith(".tmp")] == before
+
+
+def test_a_clone_that_came_to_be_while_other_artefacts_went_stays(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: Printed
+) -> None:
+    for name in ("build", "dist"):
+        make_entry(project, name)
+    remove = artefacts.remove_artefact
+
+    def cloned(project: Path, path: str) -> Removed:
+        write(project, {"dist/clone/.git/HEAD": "ref: refs/heads/main"})
+        return remove(project, path)
+
+    monkeypatch.setattr(artefacts, "remove_artefact", cloned)
+
+    assert tempkeep("clean", "--include-unsure") == 0
+
+    assert "kept dist: it holds clone/.git" in capsys.readouterr().out
+    assert (project / "dist" / "file0.txt").exists()
+    assert not (project / "build").exists()
+
+
+SOURCE_PATTERNS = ["*", "**", "src", "/src/", "s*", "*.py", "[!x]*", "src/*", "*/*", "**/*.py"]
+
+
+@needs_git
+@pytest.mark.parametrize("in_git", [False, True])
+def test_a_pattern_that_matches_source_is_refused(
+    project: Path, capsys: Printed, monkeypatch: pytest.MonkeyPatch, in_git: bool
+) -> None:
+    files = ("src/app/__init__.py", "tests/test_x.py", "app/__init__.py", "data/x", "Makefile")
+    write(project, dict.fromkeys(files, ""))
+    patterns = [*SOURCE_PATTERNS, "app/", "*.toml", ".*", "tests/", "M*"]
+    if in_git:
+        git(project, "init", "-q")
+        git(project, "add", ".")
+        patterns += ["data", "dat?/*"]
+    before = listing(project)
+    for pattern in patterns:
+        monkeypatch.setenv("TEMPKEEP_ARTEFACTS", f"build/,{pattern}")
+        assert tempkeep("clean", "--include-unsure") == 2, pattern
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert printed.err.startswith(f"error: {project}: artefacts: {pattern!r} matches ")
+        assert printed.err.count("\n") == 1
+    assert listing(project) == before

@@ -1,0 +1,348 @@
+"""What git has in an entry and nowhere else keeps it; nothing of a repository is run to tell."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from common.temp import StorageRoot
+from common.temp.core.retention import Policy
+from common.temp.store import work
+from common.temp.store.sweep import ABANDONED
+from tests.support import (
+    EVERYTHING,
+    inv,
+    make_entry,
+    make_project,
+    outcomes,
+    run,
+    scanned,
+    status,
+    swept,
+)
+
+pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
+
+
+def git(where: Path, *arguments: str) -> None:
+    """Run git there; what it says is shown if it fails."""
+    who = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "protocol.file.allow=always")
+    where.mkdir(parents=True, exist_ok=True)
+    done = run(["git", *who, "-c", "init.defaultBranch=main", *arguments], cwd=where)
+    assert done.returncode == 0, done.stderr
+
+
+def commit(where: Path) -> None:
+    git(where, "commit", "-q", "--allow-empty", "-m", str(os.urandom(4)))
+
+
+@pytest.fixture
+def origin(tmp_path: Path) -> Path:
+    """A repository with two commits and a tag, from which others are cloned."""
+    there = tmp_path / "origin"
+    git(there, "init", "-q")
+    (there / "a").write_text("a")
+    git(there, "add", "a")
+    commit(there)
+    git(there, "tag", "v1")
+    commit(there)
+    return there
+
+
+def clone(origin: Path, there: Path, *options: str) -> Path:
+    git(there.parent, "clone", "-q", *options, f"file://{origin}", there.name)
+    return there
+
+
+def changed(there: Path) -> None:
+    (there / "a").write_text("changed")
+
+
+def untracked(there: Path) -> None:
+    (there / "new").write_text("new")
+
+
+def staged_and_untracked(there: Path) -> None:
+    (there / "b").write_text("staged")
+    git(there, "add", "b")
+    untracked(there)
+
+
+def stashed(there: Path) -> None:
+    changed(there)
+    git(there, "stash", "-q")
+
+
+def detached(there: Path) -> None:
+    git(there, "checkout", "-q", "--detach")
+    commit(there)
+
+
+def on_a_branch(there: Path) -> None:
+    git(there, "checkout", "-q", "-b", "topic")
+    commit(there)
+    commit(there)
+    git(there, "checkout", "-q", "main")
+
+
+def without_an_answer(there: Path) -> None:
+    (there / ".git" / "HEAD").unlink()
+
+
+@pytest.mark.parametrize(
+    ("do", "said"),
+    [
+        (changed, "1 uncommitted file"),
+        (untracked, "1 uncommitted file"),
+        (staged_and_untracked, "2 uncommitted files"),
+        (stashed, "1 stash"),
+        (commit, "1 unpushed commit"),
+        (detached, "1 unpushed commit"),
+        (on_a_branch, "2 unpushed commits"),
+        (without_an_answer, "cannot tell what is only there"),
+    ],
+)
+def test_work_that_is_nowhere_else_keeps_its_entry(
+    root: Path, origin: Path, do: Callable[[Path], None], said: str
+) -> None:
+    there = clone(origin, root / "work" / "review" / "deep" / "clone")
+    do(there)
+    what = scanned(root)["work/review"].work
+    assert what is not None
+    assert what.startswith(f"git: {said}")
+    assert what.endswith("in work/review/deep/clone")
+    for policy in (EVERYTHING, Policy(max_age=0), Policy(max_total_size=0)):
+        assert swept(root, policy).outcomes == ()
+        assert swept(root, policy, sizes=False).done == ()
+    assert len(swept(root, Policy(everything=True, spare_work=False)).done) == 1
+
+
+def mirror(origin: Path, there: Path) -> None:
+    clone(origin, there, "--mirror")
+
+
+def of_a_tag(origin: Path, there: Path) -> None:
+    clone(origin, there, "--depth", "1", "--branch", "v1")
+
+
+def as_pre_commit_does(origin: Path, there: Path) -> None:
+    git(there, "init", "-q")
+    git(there, "remote", "add", "origin", f"file://{origin}")
+    git(there, "fetch", "-q", "origin", "v1", "--depth=1")
+    git(there, "checkout", "-q", "FETCH_HEAD")
+
+
+def as_uv_does(origin: Path, there: Path) -> None:
+    git(there / "db", "init", "-q", "--bare")
+    heads = "+refs/heads/*:refs/remotes/origin/*"
+    git(there / "db", "fetch", "-q", "--tags", f"file://{origin}", heads)
+    git(there, "clone", "-q", "--local", "db", "checkout")
+    git(there / "checkout", "reset", "-q", "--hard", "v1")
+
+
+def with_ignored_files(origin: Path, there: Path) -> None:
+    clone(origin, there)
+    (there / ".git" / "info" / "exclude").write_text("*.log\n")
+    (there / "a.log").write_text("log")
+
+
+def empty(origin: Path, there: Path) -> None:
+    git(there, "init", "-q")
+
+
+def what_only_looks_so(origin: Path, there: Path) -> None:
+    (there / "objects").mkdir(parents=True)
+    (there / "HEADER").write_text("x")
+    (there / "refs").mkdir()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        clone,
+        mirror,
+        of_a_tag,
+        as_pre_commit_does,
+        as_uv_does,
+        with_ignored_files,
+        empty,
+        what_only_looks_so,
+    ],
+)
+def test_a_repository_of_which_all_is_elsewhere_goes(
+    root: Path, origin: Path, make: Callable[[Path, Path], None]
+) -> None:
+    (root / "cache").mkdir(parents=True)
+    make(origin, root / "cache" / "r")
+    assert scanned(root)["cache/r"].work is None
+    assert len(swept(root).done) == 1
+
+
+def test_a_bare_repository_that_has_no_other_keeps_its_entry(root: Path, origin: Path) -> None:
+    clone(origin, root / "work" / "server.git", "--bare")
+    assert "2 unpushed commits" in str(scanned(root)["work/server.git"].work)
+    assert swept(root).outcomes == ()
+
+
+def test_a_linked_work_tree_stays_while_it_is_dirty_and_git_is_told_to_forget_it(
+    project: Path, origin: Path
+) -> None:
+    there = project / ".tmp" / "work" / "review"
+    git(origin, "worktree", "add", "-q", str(there), "-b", "pr")
+    commit(there)  # which is in the other repository, and stays there
+    untracked(there)
+    (found,) = status(project, "--sort", "name")["entries"]
+    assert found["unsaved_work"] == "git: 1 uncommitted file in work/review"
+    assert found["reasons"][0]["rule"] == "unsaved work"
+    said = inv("temp-explain", "--path", "work/review", cwd=project).stdout
+    assert "unsaved work: git: 1 uncommitted file in work/review" in said
+    assert "--include-in-use --name" in said
+    assert inv("temp-clean", "--everything", "--yes", cwd=project).returncode == 0
+    assert there.is_dir()
+    (there / "new").unlink()
+    done = inv("temp-clean", "--everything", "--yes", cwd=project)
+    assert not there.exists()
+    assert f"git -C {origin} worktree prune" in done.stdout
+    assert run(["git", "rev-parse", "--verify", "pr"], cwd=origin).returncode == 0
+
+
+def test_commits_on_no_branch_of_a_linked_work_tree_keep_it(root: Path, origin: Path) -> None:
+    git(origin, "worktree", "add", "-q", "--detach", str(root / "work" / "review"))
+    commit(root / "work" / "review")
+    assert "1 commit on no branch" in str(scanned(root)["work/review"].work)
+
+
+def test_named_and_including_what_is_in_use_it_goes(project: Path, origin: Path) -> None:
+    there = clone(origin, project / ".tmp" / "work" / "review")
+    untracked(there)
+    done = inv("temp-clean", "--include-in-use", "--name", "review", "--yes", cwd=project)
+    assert not there.exists(), done.stdout
+
+
+def test_an_entry_of_a_category_that_is_a_work_tree_is_part_of_it(root: Path, origin: Path) -> None:
+    there = clone(origin, root / "work")
+    (there / "src").mkdir()
+    (there / "src" / "new").write_text("new")
+    assert swept(root).outcomes == ()
+    git(there, "clean", "-q", "-d", "-f")
+    make_entry(root, "debug/x")
+    assert {done.step.entry.path for done in swept(root).done} > {"debug/x"}
+
+
+def test_what_was_to_go_with_its_process_goes_with_its_work(root: Path, origin: Path) -> None:
+    jobs = StorageRoot(root.parent / "jobs")
+    untracked(clone(origin, jobs.allocate_job("a").root / "clone"))
+    assert jobs.cleanup_all() == 1
+    untracked(clone(origin, root / "auto" / "x"))
+    assert len(swept(root, ABANDONED).done) == 1
+
+
+def runs_a_filter(there: Path) -> None:
+    (there / ".git" / "info" / "attributes").write_text("* filter=evil\n")
+    git(there, "config", "filter.evil.clean", "touch PWNED; cat")
+
+
+def includes_a_filter(there: Path) -> None:
+    (there / ".git" / "info" / "attributes").write_text("* filter=evil\n")
+    (there / "more").write_text('[Filter "evil"]\n process = touch PWNED\n')
+    git(there, "config", "include.path", str(there / "more"))
+
+
+def runs_a_monitor(there: Path) -> None:
+    git(there, "config", "core.fsmonitor", "touch PWNED; false")
+
+
+def runs_a_hook(there: Path) -> None:
+    hook = there / "hooks" / "post-index-change"
+    hook.parent.mkdir()
+    hook.write_text("#!/bin/sh\ntouch PWNED\n")
+    hook.chmod(0o755)
+    git(there, "config", "core.hooksPath", str(hook.parent))
+
+
+def fetches_what_is_missing(there: Path) -> None:
+    git(there, "config", "remote.origin.url", "ext::sh -c touch% PWNED")
+    git(there, "config", "remote.origin.promisor", "true")
+    git(there, "config", "extensions.partialClone", "origin")
+    git(there, "config", "core.repositoryFormatVersion", "1")
+    git(there, "config", "protocol.ext.allow", "always")
+    for pack in (there / ".git" / "objects").rglob("*.pack"):
+        pack.unlink()
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        runs_a_filter,
+        includes_a_filter,
+        runs_a_monitor,
+        runs_a_hook,
+        fetches_what_is_missing,
+    ],
+)
+def test_a_planted_repository_runs_nothing(
+    root: Path, origin: Path, plant: Callable[[Path], None]
+) -> None:
+    there = clone(origin, root / "work" / "planted")
+    plant(there)
+    (there / "a").write_text("b")  # of the same size, so that git has to look at what is in it
+    assert scanned(root)["work/planted"].work is not None
+    assert swept(root).outcomes == ()
+    assert list(root.rglob("PWNED")) == []
+    assert not Path("PWNED").exists()
+
+
+def test_where_git_does_not_answer_there_is_work(
+    root: Path, origin: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = clone(origin, root / "work" / "a")
+    (there / ".git" / "index").unlink()
+    os.mkfifo(there / ".git" / "index")
+    monkeypatch.setattr(work, "_SECONDS", 0.2)
+    monkeypatch.setattr(work, "_timeouts", [])
+    assert "git did not answer" in str(scanned(root)["work/a"].work)
+    assert swept(root).outcomes == ()
+
+
+def test_without_git_a_repository_keeps_its_entry(
+    root: Path, origin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clone(origin, root / "work" / "a")
+    make_entry(root, "work/b")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "cannot run git" in str(scanned(root)["work/a"].work)
+    assert list(outcomes(swept(root))) == ["work/b"]
+
+
+def test_the_variables_of_a_git_hook_do_not_lead_elsewhere(
+    root: Path, origin: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    untracked(clone(origin, root / "work" / "a"))
+    monkeypatch.setenv("GIT_DIR", str(origin / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(origin))
+    assert "1 uncommitted file" in str(scanned(root)["work/a"].work)
+
+
+def test_a_project_around_the_root_is_not_asked_about(project: Path, origin: Path) -> None:
+    git(project, "init", "-q")
+    untracked(project)
+    make_project(project / ".tmp" / "work" / "a")
+    assert len(swept(project / ".tmp").done) == 1
+
+
+def test_root_asks_as_whom_a_repository_belongs_to(root: Path, origin: Path) -> None:
+    if os.geteuid():
+        pytest.skip("needs root")
+    for above in (root.parent, *root.parent.parents):
+        if above != Path("/"):
+            above.chmod(above.stat().st_mode | 0o755)
+    there = clone(origin, root / "work" / "a")
+    for path in (there, *there.rglob("*")):
+        os.chown(path, 1000, 1000, follow_symlinks=False)
+    assert scanned(root)["work/a"].work is None
+    os.chown(there / ".git" / "config", 1001, 1001)
+    assert "another user" in str(scanned(root)["work/a"].work)

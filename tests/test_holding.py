@@ -1,0 +1,196 @@
+"""Handing an entry on to another process: `hold` and `lease_fds`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from common.temp import (
+    InvalidSettings,
+    StorageError,
+    StorageRoot,
+    get_debug_temp_dir,
+    lease_fds,
+    start_run,
+)
+from common.temp import hold as hold_on
+from common.temp.core.retention import Policy
+from common.temp.store.lease import own
+from tests.support import hold, make_entry, process, swept
+
+EXPIRED = Policy(max_age=0)
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+
+
+WORKER = """
+import multiprocessing, os, sys, time
+from pathlib import Path
+from common.temp import get_debug_temp_dir, hold
+def work(path, queue):
+    hold(path)
+    queue.put(os.getpid()); time.sleep(60)
+if __name__ == "__main__":
+    context = multiprocessing.get_context(sys.argv[1])
+    queue = context.Queue()
+    path = get_debug_temp_dir("x")
+    context.Process(target=work, args=(path, queue)).start()
+    print(path, flush=True); print(queue.get(), flush=True)
+    os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_a_worker_that_holds_an_entry_keeps_it_when_its_parent_is_dead(
+    project: Path, method: str
+) -> None:
+    (project / "worker.py").write_text(WORKER)
+    code = f"import os, sys; os.execv(sys.executable, [sys.executable, 'worker.py', {method!r}])"
+    with process(code, cwd=project) as maker:
+        assert maker.stdout is not None
+        path, worker = Path(maker.first_line), int(maker.stdout.readline())
+        maker.wait()
+        try:
+            assert hold(project / ".tmp", path) == "owner"
+            assert swept(project / ".tmp").outcomes == ()
+        finally:
+            os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: hold(project / ".tmp", path) == "")
+        assert len(swept(project / ".tmp").done) == 1
+
+
+@pytest.mark.parametrize("given", ["pass_fds=lease_fds(path)", "cwd='/'"])
+def test_a_command_that_got_the_descriptors_keeps_the_entry_and_no_other(
+    project: Path, given: str
+) -> None:
+    code = (
+        "import os, subprocess\n"
+        "from common.temp import get_debug_temp_dir, lease_fds\n"
+        "path, other = get_debug_temp_dir('x'), get_debug_temp_dir('other')\n"
+        f"child = subprocess.Popen(['sleep', '60'], stdout=subprocess.DEVNULL, {given})\n"
+        "print(path, flush=True); print(child.pid, flush=True); print(other, flush=True)"
+    )
+    with process(code, cwd=project) as maker:
+        assert maker.stdout is not None
+        path, child = Path(maker.first_line), int(maker.stdout.readline())
+        other = Path(maker.stdout.readline().strip())
+        maker.wait()
+        try:
+            is_handed = given.startswith("pass_fds")
+            assert hold(project / ".tmp", path) == ("owner" if is_handed else "")
+            assert hold(project / ".tmp", other) == ""
+            swept(project / ".tmp")
+            assert (path.exists(), other.exists()) == (is_handed, False)
+        finally:
+            os.kill(child, signal.SIGKILL)
+        wait_until(lambda: not path.exists() or hold(project / ".tmp", path) == "")
+
+
+def test_a_program_that_is_executed_has_the_lock_if_it_is_inheritable(project: Path) -> None:
+    code = (
+        "import os\n"
+        "from common.temp import get_debug_temp_dir, lease_fds\n"
+        "path = get_debug_temp_dir('x'); fds = lease_fds(path, inheritable=True)\n"
+        "print(path, flush=True); os.execv('/bin/sh', ['sh', '-c', 'sleep 60 & exec sleep 0.01'])"
+    )
+    with process(code, cwd=project) as maker:
+        path = Path(maker.first_line)
+        assert maker.wait() == 0
+        assert hold(project / ".tmp", path) == "owner"  # the shell's child
+        with os.scandir("/proc") as listing:
+            sleepers = [
+                int(item.name)
+                for item in listing
+                if item.name.isdigit() and _has_open(item.name, str(project))
+            ]
+        for pid in sleepers:
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: hold(project / ".tmp", path) == "")
+
+
+def _has_open(pid: str, directory: str) -> bool:
+    try:
+        return any(
+            os.readlink(f"/proc/{pid}/fd/{name}").startswith(f"{directory}/.tmp/")
+            for name in os.listdir(f"/proc/{pid}/fd")
+        )
+    except OSError:
+        return False
+
+
+def test_what_is_given_up_is_no_longer_handed_on_by_this_process(project: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    jobs = StorageRoot(Path("jobs"))
+    for number in range(5):
+        job = jobs.allocate_job(f"j{number}")
+        assert lease_fds(job.output_dir) == lease_fds(job.root)  # of one entry
+        jobs.release_job(f"j{number}")
+        assert not job.root.exists()
+    assert len(os.listdir("/proc/self/fd")) <= before + 1
+
+
+def test_descriptors_that_somebody_closed_are_made_again(project: Path) -> None:
+    path = get_debug_temp_dir("x")
+    (first,) = lease_fds(path)
+    os.close(first)
+    (second,) = lease_fds(path)
+    assert os.fstat(second).st_nlink == 1
+
+
+def test_a_block_holds_an_entry_of_others_until_it_ends(root: Path, project: Path) -> None:
+    path = make_entry(root, "debug/x")
+    with hold_on(path / "f0") as held:
+        assert held == path
+        with hold_on(path):
+            pass
+        assert swept(root, EXPIRED).outcomes == ()
+    assert len(swept(root, EXPIRED).done) == 1
+
+
+def test_a_hold_lasts_though_nobody_keeps_it_and_is_released_once(root: Path) -> None:
+    path = make_entry(root, "debug/x")
+    hold_on(path)
+    second = hold_on(path)
+    second.release()
+    second.release()
+    assert hold(root, path) == "owner"
+
+
+def test_jobs_and_runs_can_be_held_as_well(project: Path) -> None:
+    job = StorageRoot(Path("jobs")).allocate_job("a")
+    run = start_run("runs")
+    assert hold_on(job.output_dir).path == job.root
+    assert hold_on(run).path == run
+
+
+def test_an_entry_is_held_by_another_name_of_its_project(project: Path, tmp_path: Path) -> None:
+    path = get_debug_temp_dir("x")
+    (tmp_path / "link").symlink_to(path)
+    assert hold_on(tmp_path / "link").path == path
+
+
+def test_what_is_no_entry_or_is_gone_is_refused_and_leaves_nothing(project: Path) -> None:
+    for call in (hold_on, lease_fds):
+        with pytest.raises(InvalidSettings, match="is in no entry"):
+            call(project / "src")
+    path = get_debug_temp_dir("x")
+    other = make_entry(project / ".tmp", "debug/y")
+    owner = own(str(project / ".tmp"))
+    assert owner is not None
+    before = dict(owner.live)
+    shutil.rmtree(other)
+    with pytest.raises((InvalidSettings, StorageError)):
+        hold_on(other)
+    assert owner.live == before
+    assert path.is_dir()
