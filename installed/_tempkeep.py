@@ -54,7 +54,9 @@ def _in_later_common(name: str) -> "ModuleSpec | None":
 def _find(name: str, path: "Sequence[str] | None" = None) -> "ModuleSpec | None":
     for finder in sys.meta_path:
         find_spec = getattr(finder, "find_spec", None)
-        found = find_spec(name, path) if find_spec and finder is not CommonTemp else None
+        found: ModuleSpec | None = None
+        if find_spec is not None and finder is not CommonTemp:
+            found = find_spec(name, path)
         if found is not None:
             return found
     return None
