@@ -54,9 +54,9 @@ def _in_later_common(name: str) -> "ModuleSpec | None":
 def _find(name: str, path: "Sequence[str] | None" = None) -> "ModuleSpec | None":
     for finder in sys.meta_path:
         find_spec = getattr(finder, "find_spec", None)
-        if find_spec is None or finder is CommonTemp:
-            continue
-        found: ModuleSpec | None = find_spec(name, path)
+        found: ModuleSpec | None = None
+        if find_spec is not None and finder is not CommonTemp:
+            found = find_spec(name, path)
         if found is not None:
             return found
     return None

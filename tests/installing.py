@@ -36,7 +36,7 @@ def only_once(directory: Path) -> Iterator[bool]:
 
 def clean_environment(**more: str) -> dict[str, str]:
     """The environment of a command that finds the package only where it is installed."""
-    left_out = ("PYTHONPATH", "VIRTUAL_ENV", "GIT_DIR", "GIT_WORK_TREE")
+    left_out = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV", "GIT_DIR", "GIT_WORK_TREE")
     return {name: text for name, text in environment().items() if name not in left_out} | more
 
 
