@@ -77,7 +77,8 @@ def lease_fds(path: str | os.PathLike[str], *, inheritable: bool = False) -> tup
     entry, or ends. Empty where the system has no such locks (Windows). Raises as `hold` does.
     """
     from .store.allocation import adopt, layout_of
-    from .store.lease import Book, has_locks, owner_of, release
+    from .store.lease import Book, owner_of, release
+    from .store.locks import has_locks
 
     root, relative = _locate(path)
     if not has_locks():
@@ -98,7 +99,7 @@ def _wait_for(entry: Path) -> None:
 
     A clean that moves it aside after it was recorded sees the record, and puts it back.
     """
-    from .store.lease import is_gone
+    from .store.guard import is_gone
 
     end = time.monotonic() + _SECONDS
     while is_gone(str(entry)):

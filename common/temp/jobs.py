@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, Generic
 
 from .core.layout import JOBS, check_job_id
 from .errors import StorageError, TempError
-from .store import lease
 from .store.allocation import allocate_named, make_root
+from .store.guard import is_gone
+from .store.lease import own, release
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -155,14 +156,14 @@ class StorageRoot(Generic[Job]):
     def _discard(self, job_id: str) -> str:
         """Delete one job's directory; "" or why it is still there."""
         root = str(self._root)
-        owner = lease.own(root)
+        owner = own(root)
         # Where the root was replaced, what lies under that name is not what this process made.
         if owner is not None and job_id in owner.live and owner.is_current():
             from .store.sweep import discard
 
             return discard(root, job_id, JOBS)
-        if lease.is_gone(os.path.join(root, job_id)):
-            lease.release(root, job_id)
+        if is_gone(os.path.join(root, job_id)):
+            release(root, job_id)
             return ""
         return self._discard_orphan(job_id)
 
@@ -176,7 +177,7 @@ class StorageRoot(Generic[Job]):
                     return str(kept.reason)
             steps = tuple(step for step in plan.steps if step.entry.path == job_id)
             for outcome in execute(plan._replace(steps=steps), face=_FACE).outcomes:
-                if outcome.status != "done" and not lease.is_gone(str(self._root / job_id)):
+                if outcome.status != "done" and not is_gone(str(self._root / job_id)):
                     return outcome.detail
         except (TempError, OSError) as error:
             return str(error)

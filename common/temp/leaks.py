@@ -17,7 +17,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import TempError
-from .store.lease import Leases
+from .store.leases import Leases
 from .store.listing import listing
 from .store.project import system_temp, user_root
 

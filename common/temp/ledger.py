@@ -22,11 +22,12 @@ from .errors import InvalidName, InvalidSettings, Refused, TempError
 from .report.text import plain
 from .store import at
 from .store.allocation import adopt, make_root
+from .store.at import DIRECTORY_FLAGS
 from .store.lease import own, release
 from .store.named import GoOn, Kind, NamedOutcome, NamedRemover, delete_elsewhere, remove_empty
 from .store.project import system_temp
 from .store.sweep import execute, prepare
-from .store.walk import DIRECTORY_FLAGS, measure
+from .store.walk import measure
 
 AnyPath: TypeAlias = str | os.PathLike[str]
 

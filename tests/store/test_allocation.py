@@ -13,8 +13,8 @@ import pytest
 
 from common.temp import InvalidName, Refused, StorageError, TempManager
 from common.temp.core.layout import CATEGORY_MARK, KNOWN_CATEGORIES
-from common.temp.store import lease
 from common.temp.store.allocation import allocate
+from common.temp.store.leases import Leases
 from common.temp.store.project import user_root
 from tests.support import DENIED, environment, listing, run
 
@@ -131,7 +131,7 @@ def test_the_record_is_written_before_the_directory_exists(
 
     def watching(path: str, *arguments: object, **more: object) -> None:
         if "demo_" in str(path):
-            leases = lease.Leases(project / ".tmp")
+            leases = Leases(project / ".tmp")
             leases.refresh()
             relative = os.path.relpath(path, project / ".tmp")
             seen.append(leases.use_of(relative, time.time(), time.time()) is not None)
@@ -148,7 +148,7 @@ def test_the_loser_of_a_collision_does_not_claim_the_winner_s_entry(
     monkeypatch.setattr(time, "time", lambda: 1_696_348_800.5)
     (project / ".tmp" / "debug" / "demo_1696348800").mkdir(parents=True)
     allocate(str(project / ".tmp"), "debug", "demo")
-    leases = lease.Leases(project / ".tmp")
+    leases = Leases(project / ".tmp")
     leases.refresh()
     assert leases.use_of("debug/demo_1696348800", time.time(), time.time()) is None
 
@@ -157,7 +157,7 @@ def test_a_root_removed_under_a_live_process_is_made_again_and_leased(project: P
     TempManager.create_persistent_dir("demo")
     assert run(["rm", "-rf", ".tmp"], cwd=project).returncode == 0
     path = TempManager.create_persistent_dir("demo")
-    leases = lease.Leases(project / ".tmp")
+    leases = Leases(project / ".tmp")
     leases.refresh()
     assert path.is_dir()
     relative = path.relative_to(project / ".tmp").as_posix()

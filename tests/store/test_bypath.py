@@ -18,7 +18,7 @@ import pytest
 
 from common.temp.store import at, bypath
 from common.temp.store.allocation import make_root
-from common.temp.store.walk import ANY_FLAGS
+from common.temp.store.at import ANY_FLAGS
 from tests.support import (
     REPOSITORY,
     chain,

@@ -24,11 +24,11 @@ from common.temp.errors import Refused, StorageError
 from common.temp.store import at, claim, renaming
 from common.temp.store.allocation import make_root
 from common.temp.store.claim import NotClaimed, claimed
-from common.temp.store.lease import lock_directory
+from common.temp.store.leftovers import finish_leftovers
+from common.temp.store.locks import lock_directory
 from common.temp.store.mounts import MountWatch
 from common.temp.store.remover import Remover
 from common.temp.store.scan import scan
-from common.temp.store.sweep import finish_leftovers
 from tests.support import (
     BROKEN,
     EVERYTHING,

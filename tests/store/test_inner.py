@@ -12,7 +12,7 @@ import pytest
 
 from common.temp import StorageRoot, TempManager, pin, unpin
 from common.temp.core.retention import Policy
-from common.temp.store.lease import lock_file
+from common.temp.store.locks import lock_file
 from common.temp.store.named import NamedRemover, delete_elsewhere
 from common.temp.store.sweep import discard, execute, prepare
 from tests.support import (

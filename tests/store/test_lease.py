@@ -18,9 +18,10 @@ from common.temp import get_cache_temp_dir, get_debug_temp_dir
 from common.temp.core.layout import FILES
 from common.temp.core.retention import Policy
 from common.temp.errors import Refused, StorageError
-from common.temp.store import lease
+from common.temp.store import lease, leases, locks
 from common.temp.store.allocation import adopt, allocate, make_root
-from common.temp.store.lease import Book, Leases, owner_of
+from common.temp.store.lease import Book, owner_of
+from common.temp.store.leases import Leases
 from common.temp.store.project import user_root
 from tests.store.children import in_child
 from tests.support import (
@@ -355,14 +356,14 @@ def test_threads_survive_roots_that_are_removed_all_the_time(project: Path) -> N
 def test_a_new_owner_whose_file_a_sweep_took_for_a_dead_ones_takes_another(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = lease.lock_file
+    real = locks.lock_file
     taken: list[str] = []
 
     def lock(descriptor: int) -> bool:
         if not taken:
             (file,) = owner_files(root)
             taken.append(file.name)
-            lease._unlink_if_dead(str(file))
+            leases._unlink_if_dead(str(file))
         return real(descriptor)
 
     monkeypatch.setattr(lease, "lock_file", lock)
@@ -374,7 +375,7 @@ def test_a_new_owner_whose_file_a_sweep_took_for_a_dead_ones_takes_another(
 def test_a_new_owner_whose_file_is_being_read_before_it_is_locked_takes_another(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = lease.lock_file
+    real = locks.lock_file
     calls: list[int] = []
 
     def lock(descriptor: int) -> bool:
@@ -394,7 +395,7 @@ def test_a_reader_that_saw_an_owner_file_before_its_lock_sees_the_owner_later(ro
     leases = Leases(root)
     leases.refresh()
     with open(file, "r+b") as owner:
-        assert lease.lock_file(owner.fileno())
+        assert locks.lock_file(owner.fileno())
         owner.write(b'{"pid": 1, "command": "c", "started": 1, "host": "h"}\n+debug/x\n')
         owner.flush()
         leases.refresh()
@@ -409,7 +410,7 @@ def test_a_reader_that_saw_an_owner_file_before_its_lock_sees_the_owner_later(ro
 def test_a_line_that_was_being_written_is_no_record(root: Path) -> None:
     file = root / ".tempkeep" / "owners" / "1-1-00"
     with open(file, "wb") as owner:
-        assert lease.lock_file(owner.fileno())
+        assert locks.lock_file(owner.fileno())
         owner.write(b'{"pid": 1, "command": "c", "started": 1, "host": "h"}\n+debug/x\n+debug/ha')
         owner.flush()
         leases = Leases(root)
@@ -804,7 +805,7 @@ def test_an_owner_file_that_loses_its_name_while_it_is_read_is_read_anew(
     owners = root / ".tempkeep" / "owners"
     (owners / "1-1-00").write_bytes(b"{}\n+debug/x\n")
     (owners / "1-1-01").write_bytes(b"{}\n")
-    real = lease._is_locked
+    real = locks.is_file_locked
 
     def is_locked(descriptor: int) -> bool | None:
         for name in ("1-1-00", "1-1-01"):
@@ -961,7 +962,7 @@ def test_a_turn_that_never_ends_stops_no_scan(root: Path, place: str) -> None:
     with open(os.devnull):
         descriptor = os.open(root / place, os.O_RDONLY)
         try:
-            assert lease.lock_file(descriptor)
+            assert locks.lock_file(descriptor)
             assert hold(root, root / "debug/x") == ""
             assert len(swept(root).done) == 1
         finally:

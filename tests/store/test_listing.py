@@ -13,7 +13,7 @@ from common.temp import get_debug_temp_dir, pin
 from common.temp.errors import InvalidSettings, StorageError
 from common.temp.store import listing as listings
 from common.temp.store.allocation import allocate, make_root
-from common.temp.store.lease import Leases
+from common.temp.store.leases import Leases
 from common.temp.store.listing import find_entry, list_entries, listing, locate
 from common.temp.store.scan import scan
 from tests.support import (

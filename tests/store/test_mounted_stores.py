@@ -12,7 +12,7 @@ import pytest
 
 from common.temp.errors import Refused, TempError
 from common.temp.store.allocation import make_root
-from common.temp.store.lease import Leases
+from common.temp.store.leases import Leases
 from common.temp.store.pinning import Pins, write_pin
 from common.temp.store.sweep import execute, prepare
 from tests.support import EVERYTHING, listing, make_entry, make_project, process, run, tempkeep

@@ -16,10 +16,10 @@ from typing import NamedTuple
 import pytest
 
 from common.temp.store import removal
+from common.temp.store.at import DIRECTORY_FLAGS
 from common.temp.store.claim import Held
 from common.temp.store.crew import processors
 from common.temp.store.remover import Freed, Remover
-from common.temp.store.walk import DIRECTORY_FLAGS
 from tests.store.children import children_of, descriptors, has_children, in_child
 from tests.support import IMMUTABLE, immutable, in_holding, listing, outcomes, scanned, swept
 

@@ -22,7 +22,8 @@ from common.temp.store import at, sweep
 from common.temp.store.allocation import make_root
 from common.temp.store.archive import Deposit
 from common.temp.store.claim import NotClaimed
-from common.temp.store.lease import lock_directory, owner_of
+from common.temp.store.lease import owner_of
+from common.temp.store.locks import lock_directory
 from common.temp.store.pinning import read_pin, write_pin
 from common.temp.store.project import user_root
 from common.temp.store.sweep import clean_abandoned, clean_root, execute, prepare

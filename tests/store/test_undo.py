@@ -26,13 +26,14 @@ from common.temp.store import restore as restore_module
 from common.temp.store.allocation import make_root
 from common.temp.store.archive import MANIFEST, list_archive
 from common.temp.store.claim import claimed
+from common.temp.store.leftovers import finish_leftovers
 from common.temp.store.pinning import forget_gone, write_pin
 from common.temp.store.project import user_root
 from common.temp.store.remover import Remover
 from common.temp.store.renaming import rename_new
 from common.temp.store.restore import find_archived, finish_killed, place_of, restore
 from common.temp.store.runs import KEPT_RUNS, Run
-from common.temp.store.sweep import clean_abandoned, execute, finish_leftovers, prepare
+from common.temp.store.sweep import clean_abandoned, execute, prepare
 from common.temp.store.undo import undo_area, undoable
 from tests.store.children import in_child, until
 from tests.store.trees import rich, seen

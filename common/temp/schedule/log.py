@@ -11,8 +11,10 @@ from typing import Final, NamedTuple
 
 from ..core.layout import STORE
 from ..errors import StorageError
-from ..store import at, lease
+from ..store import at
 from ..store.allocation import make_root
+from ..store.guard import check_store
+from ..store.locks import lock_file
 from ..store.project import check_root
 
 LOG: Final = f"{STORE}/schedule.log"
@@ -57,7 +59,7 @@ def turn(root: Path) -> Iterator[Turn]:
         yield Turn(path, None, True)
         return
     make_root(str(root))  # one made by a plain `mkdir` has no store yet
-    lease.check_store(root)
+    check_store(root)
     try:
         descriptor = os.open(path, _FLAGS, 0o666)
     except OSError as error:
@@ -65,7 +67,7 @@ def turn(root: Path) -> Iterator[Turn]:
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise StorageError(0, f"{path} is not a file; remove it")
-        own = Turn(path, descriptor, lease.lock_file(descriptor))
+        own = Turn(path, descriptor, lock_file(descriptor))
         yield own
         is_long = own.is_mine and os.fstat(descriptor).st_size > MOST_BYTES
         if is_long and at.RELATIVE:

@@ -15,13 +15,16 @@ from ..core.layout import HELD, STORE, UNCATEGORIZED, entry_name, is_inside, rea
 from ..core.retention import Need
 from ..errors import StorageError, reason_of
 from . import at
+from .at import DIRECTORY_FLAGS
+from .guard import is_gone
 from .inner import Within
-from .lease import Leases, is_gone, lock_directory
+from .leases import Leases
+from .locks import lock_directory
 from .pinning import Pins
 from .project import check_root, open_root
 from .renaming import rename_new
 from .scan import busy_entries, scan
-from .walk import DIRECTORY_FLAGS, look_inside
+from .walk import look_inside
 
 _ATTEMPTS = 16
 _PROCESS_CHECK_SECONDS = 1.0

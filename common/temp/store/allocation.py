@@ -32,7 +32,8 @@ from ..core.layout import (
 )
 from ..errors import Refused, StorageError
 from . import at
-from .lease import PLAIN, Book, check_store, owner_of, release
+from .guard import check_store
+from .lease import PLAIN, Book, owner_of, release
 from .names import claim, fresh_name
 from .project import (
     MARKERS,

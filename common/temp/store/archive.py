@@ -32,10 +32,12 @@ from ..core.plan import ARCHIVE_FORMATS, ArchiveFormat, Outcome, Step
 from ..errors import Refused, StorageError, TempError, in_place, reason_of, without_remedy
 from . import at
 from .allocation import layout_of
+from .at import DIRECTORY_FLAGS
 from .claim import HoldingArea, NotClaimed
 from .contents import Digest, Digester, Item, chunks, digest, dress, tree, write
 from .disposal import NotDisposed
-from .lease import check_store, lock_file
+from .guard import check_store
+from .locks import lock_file
 from .pinning import Pins
 from .processes import spell_command
 from .project import check_root, find_project, open_root, where_it_leads
@@ -43,7 +45,7 @@ from .reading import read_json
 from .removal import Removed, remove_at, spell_failures
 from .remover import Remover
 from .renaming import rename_new
-from .walk import DIRECTORY_FLAGS, Measured, measure
+from .walk import Measured, measure
 
 try:
     import fcntl

@@ -15,13 +15,14 @@ from ..errors import InvalidSettings, TempError, reason_of
 from . import at
 from .allocation import layout_of
 from .archive import MANIFEST
+from .at import DIRECTORY_FLAGS, ROOT_FLAGS
 from .made import why_unsure
 from .mounts import mounts_below
 from .project import MARKERS
 from .removal import Removed, remove_at
 from .settings import DEFAULT_ARTEFACTS
 from .tracked import REPOSITORIES, Tracked
-from .walk import DIRECTORY_FLAGS, ROOT_FLAGS, measure
+from .walk import measure
 
 _NEVER_ENTERED: Final = frozenset({*REPOSITORIES, ".venv", "node_modules"})
 _HOLDS_WORK: Final = _NEVER_ENTERED | {STORE}

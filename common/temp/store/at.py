@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 RELATIVE = {os.open, os.stat, os.unlink, os.rmdir, os.rename, os.mkdir} <= os.supports_dir_fd and (
     os.scandir in os.supports_fd
@@ -64,6 +64,17 @@ else:  # pragma: no cover - the tests force it
     )
     from .bypath import close as _close
 
+DIRECTORY_FLAGS: Final = (
+    os.O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_LOOK | getattr(os, "O_CLOEXEC", 0)
+)
+"""These and those below are for `at.open`."""
+
+ROOT_FLAGS: Final = DIRECTORY_FLAGS & ~O_NOFOLLOW
+"""For a directory that may be reached through a link, as a root may."""
+
+ANY_FLAGS: Final = DIRECTORY_FLAGS & ~O_DIRECTORY | getattr(os, "O_NONBLOCK", 0)
+"""For whatever lies there but a link; a fifo without a writer is not waited for."""
+
 
 def close(descriptor: int) -> None:
     """Close a directory. It is closed even if that fails, and there was nothing to be written."""
@@ -74,6 +85,25 @@ def close(descriptor: int) -> None:
 
 
 __all__ = [
-    "O_DIRECTORY", "O_LOOK", "O_NOFOLLOW", "RELATIVE", "close", "dup", "fstat", "link", "listdir",
-    "mkdir", "open", "open_file", "readlink", "rename", "rmdir", "scandir", "stat", "unlink",
+    "ANY_FLAGS",
+    "DIRECTORY_FLAGS",
+    "O_DIRECTORY",
+    "O_LOOK",
+    "O_NOFOLLOW",
+    "RELATIVE",
+    "ROOT_FLAGS",
+    "close",
+    "dup",
+    "fstat",
+    "link",
+    "listdir",
+    "mkdir",
+    "open",
+    "open_file",
+    "readlink",
+    "rename",
+    "rmdir",
+    "scandir",
+    "stat",
+    "unlink",
 ]  # fmt: skip

@@ -18,13 +18,15 @@ from typing import Final
 from ..core.layout import BATCH, HELD, HOLDING, STORE, TRANSFER, another_name, is_inside
 from ..errors import Refused, StorageError, TempError, reason_of
 from . import at, obstacle
-from .lease import check_store, lock_directory, share_directory
+from .access import make_accessible
+from .at import ANY_FLAGS, DIRECTORY_FLAGS
+from .guard import check_store
 from .listing import holding_places
+from .locks import lock_directory, share_directory
 from .mounts import MountWatch, check_store_unmounted, mounts_below
 from .project import open_root
-from .removal import Removed, make_accessible, remove_at
+from .removal import Removed, remove_at
 from .renaming import rename_new
-from .walk import ANY_FLAGS, DIRECTORY_FLAGS
 
 NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 

@@ -19,7 +19,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from ..errors import Refused, StorageError
 from . import at
-from .walk import DIRECTORY_FLAGS
+from .at import DIRECTORY_FLAGS
 
 Kind: TypeAlias = Literal["directory", "file", "symlink", "fifo", "link", "other"]
 

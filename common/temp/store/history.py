@@ -24,7 +24,9 @@ from ..core.history import PastSweep, Who, as_said, read_said, remembered
 from ..core.layout import HISTORY, STORE
 from ..core.plan import Report
 from ..errors import Refused, StorageError, reason_of
-from .lease import check_store, host_name, lock_file, unlock_file
+from .guard import check_store
+from .lease import host_name
+from .locks import lock_file, unlock_file
 from .processes import spell_command
 from .project import check_root
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from ..core.entry import Entry, Use
 from ..core.layout import STORE
 from ..errors import TempError
-from .lease import Leases
+from .leases import Leases
 from .listing import list_leftovers
 from .pinning import Pins, any_pin
 from .walk import Inside

@@ -25,34 +25,24 @@ import errno
 import json
 import os
 import signal
-import stat
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from ..core.entry import Use
-from ..core.layout import OWNERS, STORE, STORE_PARTS, UNDO
-from ..core.units import DAY, HOUR
-from ..errors import Refused, StorageError, TempError
-from . import at
-from .journal import LEFT, Journal, fork_line, has_living_forks, is_owner_name
+from ..core.layout import OWNERS, STORE
+from .guard import check_store, is_gone
+from .journal import LEFT, fork_line, has_living_forks
 from .journal import PLAIN as PLAIN
 from .journal import Book as Book
-from .mounts import check_store_unmounted, mounts_below
-from .presence import Presence, boot, namespace, outlived, presence_here, start_of, view
+from .locks import has_locks, lock_file
+from .presence import Presence, presence_here, start_of
 from .processes import note_helper, spell_command
-from .project import check_root
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
-
-_PLAIN: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+PLAIN_FLAGS: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 """No link is followed, and no newline changed: what was read of a file is counted in bytes."""
 
 _CURRENT_TEST: Final = "PYTEST_CURRENT_TEST"
@@ -60,80 +50,6 @@ _CURRENT_TEST: Final = "PYTEST_CURRENT_TEST"
 
 _COMPACT_AFTER = 20_000
 _HELD_ON: Final = Book(handed="by a process that was forked")
-_UNREADABLE: Final = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO, errno.EMLINK})
-"""What the disk says of an owner file of another user's, of a link or of a socket in its place."""
-
-_TURN_SECONDS: Final = 0.25
-"""How long to wait for one's turn to ask for a lock; a turn takes microseconds."""
-
-
-def check_store(root: Path) -> None:
-    """Raise `Refused` if `root`, or what this program keeps in it, may have been planted: behind a
-    symlink, or with another filesystem mounted over it; see `check_root`.
-
-    Whoever planted it would have a sweep delete what it leads to.
-    """
-    if not check_root(root):
-        return
-    if (root.parent.name, root.name) == (STORE, UNDO):
-        check_store(root.parent.parent)
-    device = os.stat(root).st_dev
-    for part in (STORE, *(f"{STORE}/{name}" for name in STORE_PARTS)):
-        path = os.path.join(root, part)
-        try:
-            status = at.stat(path, follow_symlinks=False)
-        except OSError:
-            if part == STORE:
-                return  # there is none yet, or none that could be opened
-            continue
-        if not stat.S_ISDIR(status.st_mode):
-            raise Refused(f"{path} is not a directory of this program's making; remove it")
-        if status.st_dev != device:
-            check_store_unmounted(str(root), (part,))
-    check_store_unmounted(str(root), mounts_below(str(root)))
-
-
-class Unchanged:
-    """Tells whether one directory of a store may be another by now, by a single look at it."""
-
-    def __init__(self, root: Path | str, directory: str) -> None:
-        self._root = Path(root)
-        self._directory = directory
-        self._known: tuple[int, int] | None = (0, 0)
-
-    def check(self) -> None:
-        """Do `check_store` again if it is another: something may be mounted over it."""
-        try:
-            status = os.stat(self._directory)
-            found: tuple[int, int] | None = (status.st_dev, status.st_ino)
-        except OSError:
-            found = None
-        if found != self._known:
-            check_store(self._root)
-            self._known = found
-
-
-def folds_case(root: Path) -> bool:
-    """Whether the filesystem of `root` takes names that differ in their case for the same.
-
-    Some list them in another case than that in which they were made, and were recorded.
-    """
-    try:
-        store, other = (os.lstat(os.path.join(root, name)) for name in (STORE, STORE.upper()))
-    except OSError:
-        return False
-    return (store.st_dev, store.st_ino) == (other.st_dev, other.st_ino)
-
-
-def is_gone(path: str) -> bool:
-    """Whether nothing lies at `path`; not where that cannot be told."""
-    try:
-        os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False
-    return False
 
 
 # -- owning -----------------------------------------------------------------------------------
@@ -182,7 +98,7 @@ class _OwnerFile(NamedTuple):
                     return False
                 _append(self.descriptor, line)
                 return True
-            descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | _PLAIN)
+            descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | PLAIN_FLAGS)
             try:
                 status = os.fstat(descriptor)
                 if (status.st_dev, status.st_ino) != self.identity:
@@ -250,7 +166,7 @@ class Owner:
         while True:
             name = f"{int(time.time())}-{self.pid}-{os.urandom(4).hex()}"
             path = os.path.join(directory, name)
-            flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND | _PLAIN
+            flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND | PLAIN_FLAGS
             descriptor = os.open(path, flags, 0o644)
             try:
                 # A sweep that found the file before it was locked took it for a dead owner's.
@@ -443,6 +359,11 @@ def owner_of(root: str, book: Book = PLAIN) -> Owner:
         return owner
 
 
+def ids_of_own() -> set[str]:
+    """The names of all owner files that this process holds, in whatever root."""
+    return {owner.id for owner in tuple(_owners.values()) if owner.pid == os.getpid()}
+
+
 def own(root: str, book: Book = PLAIN) -> Owner | None:
     """The calling process's owner in `root`, if it has one."""
     owner = _owners.get((root, book))
@@ -596,11 +517,11 @@ def host_name() -> str:
 
 
 def _discard(path: str, descriptor: int) -> None:
-    if fcntl is None:  # Windows, which unlinks nothing that is open, and knows no such lock
+    if not has_locks():  # Windows, which unlinks nothing that is open, and knows no such lock
         os.close(descriptor)
     with contextlib.suppress(OSError):
         os.unlink(path)
-    if fcntl is not None:
+    if has_locks():
         os.close(descriptor)
 
 
@@ -616,448 +537,7 @@ def _append(descriptor: int, data: bytes) -> None:
 # -- locks ------------------------------------------------------------------------------------
 
 
-def has_locks() -> bool:
-    """Whether the system has locks that end with the last descriptor of a file."""
-    return fcntl is not None
-
-
-def lock_file(descriptor: int) -> bool:
-    """Whether nobody else holds a lock on the file; if so, this descriptor now does.
-
-    Where the system or the filesystem has no locks, nobody does: readers find that out as well.
-    """
-    if fcntl is None:
-        return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        pass
-    return True
-
-
-def unlock_file(descriptor: int) -> None:
-    """Give up that lock, whoever else has inherited the descriptor."""
-    if fcntl is not None:
-        with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
-
-
 # -- reading ----------------------------------------------------------------------------------
 
 
-class RunNotes(NamedTuple):
-    """What one process of a run of tests noted: the paths of entries, and when it last did."""
-
-    book: Book
-    is_over: bool
-    written: float
-    entries: frozenset[str]
-
-
-class Leases:
-    """Who holds which entries of one root, as of the last `refresh`. Reading writes nothing.
-
-    Raises `Refused` for a root whose owner files lie behind a symlink or are mounted over.
-    """
-
-    def __init__(self, root: Path, foreign_for: float | None = None) -> None:
-        check_store(root)
-        self._root = str(root)
-        self._directory = os.path.join(self._root, STORE, OWNERS)
-        self._is_same = Unchanged(self._root, self._directory)
-        self._fold = str.casefold if folds_case(root) else str
-        self._foreign_for = foreign_for
-        self._journals: dict[str, Journal] = {}
-        self._damaged: tuple[Journal, ...] = ()
-        self._holders: dict[str, list[Journal]] = {}
-        # An entry found by plain listing may hold recorded ones further down: how many, by whom.
-        self._below: dict[str, dict[Journal, int]] = {}
-        self._own: str | None = None
-        self._namespace = namespace()
-        self._views: dict[int, str] = {}
-
-    @property
-    def foreign_for(self) -> float:
-        """For how many seconds an entry whose owner cannot be checked must not have changed.
-
-        As given, or as configured for the project in which the root lies.
-        """
-        if self._foreign_for is None:
-            from .settings import configured_foreign_for  # which knows this module
-
-            try:
-                self._foreign_for = configured_foreign_for(Path(self._root))
-            except TempError:  # that other settings are wrong is told by whoever needs them
-                self._foreign_for = DAY
-        return self._foreign_for
-
-    def refresh(self) -> None:
-        """Read the owner files again, of each only what was appended since."""
-        for _ in range(100):
-            owner = own(self._root)
-            self._own = owner.id if owner is not None else None
-            if self._read_all():
-                return
-        raise StorageError(0, f"{self._directory} does not stop changing; try again")
-
-    def _read_all(self) -> bool:
-        """Whether all owner files were read; not if one lost its name while it was."""
-        try:
-            names = sorted(os.listdir(self._directory))
-        except FileNotFoundError:
-            names = []
-        except OSError as error:
-            raise StorageError.of(f"cannot read {self._directory}", error) from error
-        self._is_same.check()  # now: what was listed may be what is mounted over it
-        for gone in self._journals.keys() - set(names):
-            self._forget(self._journals.pop(gone))
-        for name in names:
-            known = self._journals.get(name)
-            if known is not None and known.alive is False and known.read:
-                # The dead do not come back: owner names are never reused. (An empty file may
-                # have been seen before its owner could lock it.)
-                continue
-            try:
-                self._read(name)
-            except FileNotFoundError:
-                return False
-            except OSError as error:
-                path = os.path.join(self._directory, name)
-                if error.errno not in _UNREADABLE:
-                    raise StorageError.of(f"cannot read {path}", error) from error
-                self._pass_over(name, error.strerror or "it is no file")
-        self._damaged = tuple(
-            journal
-            for journal in self._journals.values()
-            if journal.damage and journal.alive is not False and journal.id != self._own
-        )
-        return True
-
-    def _read(self, name: str) -> None:
-        path = os.path.join(self._directory, name)
-        flags = os.O_RDONLY | _PLAIN | getattr(os, "O_NONBLOCK", 0)
-        descriptor = os.open(path, flags)
-        try:
-            # In this order: what is found dead has written all that it ever will. (What was forked
-            # from it holds the lock until it has added its line. Only one that was forked by a
-            # process that had closed everything, and that ends within this instant, is not seen.)
-            locked = True if name == self._own else _is_locked(descriptor)
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                self._pass_over(name, "it is no plain file")
-                return
-            if status.st_nlink == 0:
-                raise FileNotFoundError(path)
-            journal = self._journals.get(name)
-            if journal is None or journal.inode != status.st_ino:
-                if journal is not None:
-                    self._forget(journal)
-                journal = self._journals[name] = Journal(name, status.st_ino)
-            journal.written = status.st_mtime
-            if status.st_size > journal.read:
-                for is_taken, record in journal.read_on(descriptor, host_name()):
-                    if is_taken and record not in journal.records:
-                        self._add(journal, record)
-                    elif not is_taken and record in journal.records:
-                        self._remove(journal, record)
-            journal.alive = self._is_alive(journal, locked, descriptor)
-        finally:
-            os.close(descriptor)
-
-    def _pass_over(self, name: str, why: str) -> None:
-        """Take what cannot be read for an owner that cannot be checked, if it has such a name."""
-        if is_owner_name(name):
-            known = self._journals.get(name)
-            if known is not None:
-                self._forget(known)
-            self._journals[name] = Journal(name, -1, damage=why)
-
-    def _is_alive(self, journal: Journal, locked: bool | None, descriptor: int) -> bool | None:
-        """Whether the owner, or who shares in its lease, goes on; `None`, with a doubt, if nobody
-        can tell.
-        """
-        journal.doubt = ""
-        if locked:
-            return True
-        owner = journal.header.presence
-        journal.doubt = "this filesystem has no locks" if locked is None else ""
-        if not owner.boot:  # it was written where nobody says, or by an older version
-            is_far = bool(owner.machine or owner.view) and journal.header.host != host_name()
-            journal.doubt = journal.doubt or ("it ran on another system" if is_far else "")
-        elif owner.boot != boot():
-            is_same_host = journal.header.host == host_name()
-            if is_same_host and outlived(owner, presence_here(descriptor)):
-                return False
-            journal.doubt = journal.doubt or "it ran on another system, or before a restart"
-        else:
-            if self._namespace and self._namespace == owner.namespace:
-                alive = journal.has_living()
-                if alive:
-                    return True
-                if alive is None:
-                    journal.doubt = "the system hides it"
-            if not journal.doubt and self._view(descriptor) != owner.view:
-                journal.doubt = "it saw the filesystem by another mount"
-        return None if journal.doubt or self._is_damaged(journal) else False
-
-    def _view(self, descriptor: int) -> str:
-        device = os.fstat(descriptor).st_dev
-        if device not in self._views:
-            self._views[device] = view(descriptor)
-        return self._views[device]
-
-    @staticmethod
-    def _is_damaged(journal: Journal) -> bool:
-        return bool(journal.damage) and is_owner_name(journal.id)
-
-    def _add(self, journal: Journal, path: str) -> None:
-        journal.records.add(path)
-        path = self._fold(path)
-        self._holders.setdefault(path, []).append(journal)
-        for above in _heads(path):
-            counts = self._below.setdefault(above, {})
-            counts[journal] = counts.get(journal, 0) + 1
-
-    def _remove(self, journal: Journal, path: str) -> None:
-        journal.records.discard(path)
-        path = self._fold(path)
-        self._holders[path].remove(journal)
-        if not self._holders[path]:
-            del self._holders[path]
-        for above in _heads(path):
-            counts = self._below[above]
-            counts[journal] -= 1
-            if not counts[journal]:
-                del counts[journal]
-
-    def _forget(self, journal: Journal) -> None:
-        for path in tuple(journal.records):
-            self._remove(journal, path)
-
-    def use_of(self, relative: str, now: float, changed: float) -> Use | None:
-        """The lease that is held on the entry at `relative` or on anything below it.
-
-        `changed` is when the entry last changed: where nobody can tell whether its owner lives,
-        that is what its being in use is guessed by.
-        """
-        use: Use | None = None
-        relative = self._fold(relative)
-        for journal in (
-            *self._holders.get(relative, ()),
-            *self._below.get(relative, ()),
-            *self._damaged,
-        ):
-            found = self._use_by(journal, now, changed)
-            if found is None:
-                continue
-            if journal.alive and not found.mine:
-                return found
-            if use is None or (use.mine and not journal.alive):
-                use = found
-        return use
-
-    def _use_by(self, journal: Journal, now: float, changed: float) -> Use | None:
-        mine = journal.id == self._own
-        if journal.alive:
-            return Use("owner", self._spell_damaged(journal) or journal.who, mine=mine)
-        if journal.alive is None and now - changed < self.foreign_for:
-            return Use("unknown", self._spell_doubt(journal), mine=mine)
-        return None
-
-    def any_use(self, now: float, changed: float) -> Use | None:
-        """The lease of any owner that lives or cannot be checked, whatever it holds here; one that
-        is another's first. `changed` as in `use_of`. The root may have been moved meanwhile.
-        """
-        use: Use | None = None
-        ours = {owner.id for owner in tuple(_owners.values()) if owner.pid == os.getpid()}
-        for journal in self._journals.values():
-            found = self._use_by(journal, now, changed)
-            if found is not None and journal.id in ours:
-                found = found._replace(mine=True)
-            if found is not None and not found.mine:
-                return found
-            use = use or found
-        return use
-
-    def _spell_doubt(self, journal: Journal) -> str:
-        hours = f"until it has been unchanged for {self.foreign_for / HOUR:g} h"
-        if damaged := self._spell_damaged(journal):
-            return f"{damaged}, so the entry counts as in use {hours}"
-        return (
-            f"{journal.who} cannot be checked from here ({journal.doubt}), so the entry counts as "
-            f"in use {hours}"
-        )
-
-    def _spell_damaged(self, journal: Journal) -> str:
-        if not self._is_damaged(journal):
-            return ""
-        path = os.path.join(self._directory, journal.id)
-        return (
-            f"a process may hold it that cannot be checked ({path}: {journal.damage}; remove that "
-            "file if no process needs it)"
-        )
-
-    def is_guessed(self, relative: str) -> bool:
-        """Whether nobody can tell if an owner of that entry lives, so that its changes decide."""
-        return bool(self._damaged) or any(
-            journal.alive is None
-            for journal in (*self._holders.get(relative, ()), *self._below.get(relative, ()))
-        )
-
-    @property
-    def has_unchecked(self) -> bool:
-        """Whether there is an owner of which nobody can tell for good whether it lives."""
-        return any(
-            journal.alive is None or (journal.alive and journal.doubt)
-            for journal in self._journals.values()
-        )
-
-    def maker_of(self, relative: str) -> str | None:
-        """The process that made the entry at `relative`, if a record of it is left."""
-        return next((journal.who for journal in self._holders.get(self._fold(relative), ())), None)
-
-    def made_in(self, test: str) -> dict[str, str]:
-        """The entries that other processes recorded which `test` had started, and who they are."""
-        return {
-            path: journal.who
-            for journal in self._journals.values()
-            if journal.header.test == test and journal.header.pid != os.getpid()
-            for path in journal.records
-        }
-
-    def notes_of_runs(self) -> tuple[RunNotes, ...]:
-        """What runs of tests have noted, of which not all is gone."""
-        return tuple(
-            RunNotes(journal.header.book, journal.alive is not True, journal.written, entries)
-            for journal in self._journals.values()
-            if journal.header.book.run
-            and (
-                entries := frozenset(
-                    path for path in journal.records if not is_gone(os.path.join(self._root, path))
-                )
-            )
-        )
-
-    def recorded(self) -> set[str]:
-        """The paths of all that somebody has recorded and not given up."""
-        return {path for journal in self._journals.values() for path in journal.records}
-
-    def recorded_categories(self) -> set[str]:
-        """The first parts of all recorded paths that have two: categories for certain."""
-        return {path.partition("/")[0] for path in self.recorded() if "/" in path}
-
-    def forget_dead(self) -> None:
-        """Remove the owner files of dead processes that no existing entry needs any more."""
-        for journal in tuple(self._journals.values()):
-            # What cannot be checked may record another entry at any time, and be about to make it.
-            # Of what is damaged nobody knows what it names.
-            last_sign = max(journal.header.started, journal.written)
-            ended = journal.alive is False or (
-                journal.alive is None
-                and not journal.damage
-                and time.time() - last_sign >= self.foreign_for
-            )
-            if ended and all(
-                is_gone(os.path.join(self._root, record)) for record in journal.records
-            ):
-                _unlink_if_dead(os.path.join(self._directory, journal.id))
-
-
-def _unlink_if_dead(path: str) -> None:
-    with contextlib.suppress(OSError):
-        if fcntl is None:
-            os.unlink(path)  # which fails there while a process has it open
-            return
-        descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
-        try:
-            # Holding the lock, no process can believe that it owns the file: a new owner checks,
-            # after locking, that its file still has a name.
-            if lock_file(descriptor):
-                os.unlink(path)
-        finally:
-            os.close(descriptor)
-
-
-def _heads(path: str) -> Iterator[str]:
-    """The directories above `path`, nearest first."""
-    head, slash, _ = path.rpartition("/")
-    while slash:
-        yield head
-        head, slash, _ = head.rpartition("/")
-
-
-def _is_locked(descriptor: int) -> bool | None:
-    """Whether somebody holds an exclusive lock on the file; `None` where that cannot be told."""
-    if fcntl is None:
-        return None
-    try:
-        # Shared, so that two readers never take each other for the owner.
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return None  # a filesystem without locks
-    fcntl.flock(descriptor, fcntl.LOCK_UN)
-    return False
-
-
 # -- locks on the entry's own directory ---------------------------------------------------------
-
-
-def lock_directory(root: Path, descriptor: int) -> bool:
-    """Whether nobody else holds a lock on the directory; if so, this descriptor now does.
-
-    The lock is `flock`, exclusive, as `systemd-tmpfiles` takes it; the directory is an entry of
-    `root`, or claimed. Where the filesystem has no locks, nobody does.
-    """
-    if fcntl is None or not at.RELATIVE:
-        return True
-    with _turn(root):
-        return lock_file(descriptor)
-
-
-def share_directory(descriptor: int) -> None:
-    """Wait until nobody holds an exclusive lock on the directory, and keep anybody from it."""
-    if fcntl is not None and at.RELATIVE:
-        with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
-
-
-def is_locked(root: Path, descriptor: int) -> bool:
-    """Whether anybody holds a lock on the directory, shared or exclusive; it stays as it is."""
-    if fcntl is None or not at.RELATIVE:
-        return False
-    with _turn(root):
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
-        except BlockingIOError:
-            return True
-        except OSError:
-            pass
-        return False
-
-
-@contextlib.contextmanager
-def _turn(root: Path) -> Iterator[None]:
-    """Let the scans and sweeps of `root` ask for locks one after the other.
-
-    Whoever asks for a lock holds it for an instant, in which another would take it for in use.
-    A turn is a lock on the store's directory (of the root, where there is none yet). Whoever does
-    not get one in time, since some process was stopped in its turn, asks all the same.
-    """
-    descriptor: int | None = None
-    for path in (os.path.join(root, STORE), root):
-        with contextlib.suppress(OSError):
-            descriptor = os.open(path, os.O_RDONLY)
-            break
-    try:
-        end = time.monotonic() + _TURN_SECONDS
-        while descriptor is not None and not lock_file(descriptor) and time.monotonic() < end:
-            time.sleep(0.0002)
-        yield
-    finally:
-        if descriptor is not None:
-            os.close(descriptor)

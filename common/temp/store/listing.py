@@ -29,9 +29,11 @@ from ..core.layout import (
 from ..errors import InvalidSettings, StorageError, reason_of
 from . import at
 from .allocation import layout_of
-from .lease import Leases, is_locked
+from .at import ANY_FLAGS, DIRECTORY_FLAGS
+from .leases import Leases
+from .locks import is_locked
 from .project import check_root, root_of, user_root
-from .walk import ANY_FLAGS, DIRECTORY_FLAGS, measure
+from .walk import measure
 
 
 class Found(NamedTuple):

@@ -19,14 +19,17 @@ from typing import Final, Literal, NamedTuple
 from ..core.layout import Layout, is_inside
 from ..errors import TempError, reason_of
 from . import at
+from .at import DIRECTORY_FLAGS, ROOT_FLAGS
 from .claim import Claim, HoldingArea, NotClaimed
+from .guard import is_gone
 from .inner import Within
-from .lease import Leases, is_gone, is_locked
+from .leases import Leases
+from .locks import is_locked
 from .mounts import mounts_below
 from .pinning import Pins
 from .project import open_root
 from .removal import Removal, Removed, rmdir_at, spell_failures, unlink_at
-from .walk import DIRECTORY_FLAGS, ROOT_FLAGS, Inside, look_inside, newest_change
+from .walk import Inside, look_inside, newest_change
 
 Kind = Literal["file", "directory", "empty", "either"]
 """What it is to be: a file (or link, to whatever), a directory, an empty one, or whatever it is."""

@@ -15,7 +15,7 @@ from ..core.fields import Unreadable
 from ..core.layout import PINS, SCRATCH, STORE, Layout, is_inside
 from ..errors import StorageError, without_remedy
 from .allocation import make_root
-from .lease import Unchanged, check_store, folds_case, is_gone
+from .guard import Unchanged, check_store, folds_case, is_gone
 from .reading import opened_in, read_json
 
 _SUFFIX: Final = ".json"

@@ -117,7 +117,7 @@ def parse_toml(data: bytes) -> dict[str, Any]:
 @contextlib.contextmanager
 def opened_in(root: str | os.PathLike[str], *parts: str) -> Iterator[int]:
     """The open directory `parts` of `root`, of which none is a link. Raises `OSError`."""
-    from .walk import DIRECTORY_FLAGS, ROOT_FLAGS  # which takes a while to import
+    from .at import DIRECTORY_FLAGS, ROOT_FLAGS  # which takes a while to import
 
     with contextlib.ExitStack() as stack:
         directory = at.open(str(Path(root)), ROOT_FLAGS)

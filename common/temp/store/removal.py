@@ -17,8 +17,10 @@ from typing import Final
 
 from .. import errors
 from . import at
+from .access import make_accessible
+from .at import DIRECTORY_FLAGS
 from .obstacle import reason_of
-from .walk import DIRECTORY_FLAGS, OPEN_FRAMES
+from .walk import OPEN_FRAMES
 
 _PASSES: Final = 8
 """How often a directory is read again because something new appeared in it while it was emptied."""
@@ -451,27 +453,6 @@ def rmdir_at(parent: int, name: str) -> Removed:
     status = at.stat(name, dir_fd=parent, follow_symlinks=False)
     at.rmdir(name, dir_fd=parent)
     return Removed(freed_bytes=status.st_blocks * 512, directories=1)
-
-
-def make_accessible(parent: int, name: str) -> None:
-    """Give the owner read, write and search permission on the directory `name` in `parent`.
-
-    Through an `O_PATH` descriptor, so that a link put in its place is not followed.
-    """
-    if not hasattr(os, "O_PATH") or not at.RELATIVE:
-        if os.chmod in os.supports_follow_symlinks and at.RELATIVE:
-            os.chmod(name, 0o700, dir_fd=parent, follow_symlinks=False)
-        return
-    descriptor = os.open(
-        name, os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=parent
-    )
-    try:
-        mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
-        os.chmod(f"/proc/self/fd/{descriptor}", mode | 0o700)
-    except FileNotFoundError:
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from None
-    finally:
-        os.close(descriptor)
 
 
 def remove_at(parent: int, name: str) -> Removed:

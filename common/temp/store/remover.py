@@ -14,10 +14,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from . import at
+from .at import DIRECTORY_FLAGS
 from .claim import Held
 from .pace import Pace
 from .removal import WHOLE, Removal, Removed
-from .walk import DIRECTORY_FLAGS
 
 if TYPE_CHECKING:
     from .crew import Crew, Link

@@ -39,17 +39,18 @@ from .archive import (
     forget_stale,
     list_archive,
 )
+from .at import ANY_FLAGS, DIRECTORY_FLAGS
 from .claim import HoldingArea, NotClaimed
 from .contents import Digest, Digester, digest, dress, tree, write
-from .lease import Leases, lock_directory
+from .leases import Leases
+from .leftovers import finish_leftovers
+from .locks import lock_directory
 from .pinning import remove_pin, write_pin
 from .project import SCRATCH_NAMES, check_root, open_root, root_of, user_root
 from .removal import remove_at, spell_failures
 from .remover import Remover
 from .renaming import rename_new
-from .sweep import finish_leftovers
 from .undo import root_of_undo
-from .walk import ANY_FLAGS, DIRECTORY_FLAGS
 
 _ENTRY: Final = "entry"
 

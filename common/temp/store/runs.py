@@ -19,7 +19,8 @@ from ..core.retention import Policy
 from ..errors import StorageError, TempError
 from . import lease
 from .allocation import allocate
-from .lease import Book, Leases, RunNotes, owner_of
+from .lease import Book, owner_of
+from .leases import Leases, RunNotes
 from .settings import load, with_limits_of
 from .sweep import discard, execute, prepare
 

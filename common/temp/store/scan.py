@@ -15,22 +15,16 @@ from ..core.layout import SCRATCH, Layout, is_inside
 from ..core.retention import WHOLE, Need
 from ..errors import in_place, reason_of, without_remedy
 from . import at
+from .at import DIRECTORY_FLAGS
 from .inner import Within
-from .lease import Leases, is_locked
+from .leases import Leases
 from .listing import Found, list_leftovers, listing
+from .locks import is_locked
 from .mounts import mounts_below
 from .pinning import Pins
 from .processes import processes_inside
 from .project import check_root, open_root
-from .walk import (
-    DIRECTORY_FLAGS,
-    Inside,
-    Measured,
-    Packed,
-    Sharing,
-    Unfinished,
-    measure,
-)
+from .walk import Inside, Measured, Packed, Sharing, Unfinished, measure
 
 if TYPE_CHECKING:
     from .crew import Crew, Link

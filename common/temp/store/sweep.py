@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ..core.entry import Entry, Inventory, Leftover, Problem, Use
-from ..core.layout import HISTORY, SCRATCH, STORE, TRANSFER, UNDO, Layout
+from ..core.layout import HISTORY, SCRATCH, STORE, UNDO, Layout
 from ..core.plan import (
     ALL,
     ArchiveFormat,
@@ -36,19 +36,23 @@ from ..core.retention import (
 )
 from ..core.units import DAY, HOUR, read_number
 from ..errors import Refused, StorageError, TempError, reason_of
-from . import at, lease
+from . import at
+from .at import DIRECTORY_FLAGS, ROOT_FLAGS
 from .background import detach, may_detach
-from .claim import Claim, Held, HoldingArea, NotClaimed, claimed, leftovers
+from .claim import Claim, HoldingArea, NotClaimed, claimed
 from .disposal import NotDisposed, send_to_trash
 from .inner import Within
-from .lease import Leases
+from .lease import own, release
+from .leases import Leases
+from .leftovers import finish_leftovers, tidy
 from .listing import list_leftovers
+from .locks import lock_directory
 from .pinning import Pins, forget_gone
 from .project import check_root, user_root
 from .removal import Removed, spell_failures
 from .remover import Freed, Remover
 from .scan import Progress, busy_entries, free_bytes, scan
-from .walk import DIRECTORY_FLAGS, ROOT_FLAGS, Inside, look_at, look_inside, newest_change
+from .walk import Inside, look_at, look_inside, newest_change
 
 if TYPE_CHECKING:
     from .archive import Deposit
@@ -306,7 +310,7 @@ def _execute(
     problems = list(plan.problems)
     for place in () if background else _places(root, archive):
         try:
-            count, there = _tidy(place, remover)
+            count, there = tidy(place, remover)
             finished += count
             left.add(there)
         except TempError as error:
@@ -337,63 +341,6 @@ def _execute(
         dropped=tuple(sweep.dropped),
         free=None if background or plan.wanted_free is None else free_bytes(root),
     )
-
-
-def _tidy(archive: Path, remover: Remover) -> tuple[int, Removed]:
-    """Finish in `archive` what killed sweeps left there; see `finish_leftovers`."""
-    from .archive import forget_stale
-
-    finished = finish_leftovers(archive, remover, is_archive=True)
-    forget_stale(archive)
-    return finished
-
-
-def finish_leftovers(
-    root: Path, remover: Remover, archive: Path | None = None, *, is_archive: bool = False
-) -> tuple[int, Removed]:
-    """Delete what killed sweeps left claimed in `root`; how many, and what that freed.
-
-    What was on its way into `archive` or back is put where it belongs. `root` may be an archive
-    itself, from which nothing is ever on its way to another.
-    Raises `StorageError` if the holding area cannot be read, `Refused` if it lies behind a symlink.
-    """
-    count = 0
-    total = Removed()
-    with contextlib.ExitStack() as stack:
-
-        def found() -> Iterator[Held]:
-            for held in leftovers(root, stack):
-                stack.callback(held.close)
-                if held.mounted is not None:
-                    where = f"{held.place}/{held.mounted}".rstrip("/")
-                    total.failures.append((where, "is a mount point; unmount it"))
-                    held.close()
-                elif held.held.startswith(TRANSFER) and (
-                    why := _NO_TRANSFER if is_archive else _settle(held, archive)
-                ):
-                    total.failures.append((held.place, why))
-                    held.close()
-                else:
-                    yield held
-
-        removals = stack.enter_context(contextlib.closing(remover.remove(found())))
-        for held, removed in removals:
-            held.close()
-            count += not removed.failures
-            removed.failures = [
-                (f"{held.place}/{where}".rstrip("/"), what) for where, what in removed.failures
-            ]
-            total.add(removed)
-    return count, total
-
-
-_NO_TRANSFER = "no clean leaves such a thing in an archive; look at it, and move it away"
-
-
-def _settle(held: Held, archive: Path | None) -> str:
-    from .transfer import settle  # which few roots ever need
-
-    return settle(held, archive)
 
 
 class _Sweep:
@@ -525,7 +472,7 @@ class _Sweep:
         objection = facts.objection(step, self.plan.policy)
         if objection:
             return Outcome(step, "skipped", objection)
-        owner = lease.own(str(facts.root))
+        owner = own(str(facts.root))
         if owner is not None and step.entry.path in owner.live:
             facts.owned.add(step.entry.path)
         if step.disposal == "trash":
@@ -590,7 +537,7 @@ class _Facts:
         """End this process's lease on `entry`, which is no longer in its place, if it had one."""
         if entry.path in self.owned:
             self.owned.discard(entry.path)
-            lease.release(str(self.root), entry.path)
+            release(str(self.root), entry.path)
 
     def objection(self, step: Step, policy: Policy) -> str:
         """Why `step` must not be carried out any more; "" if it may."""
@@ -863,7 +810,7 @@ def _locked(step: Step, facts: _Facts, despite_lock: bool) -> Iterator[None]:
         raise NotClaimed(reason_of(error), failed=True) from error
     try:
         if descriptor is not None:
-            free = lease.lock_directory(facts.root, descriptor)
+            free = lock_directory(facts.root, descriptor)
             if not free and not despite_lock:
                 raise NotClaimed("in use: a process holds a lock (flock) on it")
         yield
@@ -882,7 +829,7 @@ def discard(root: str, relative: str, layout: Layout = SCRATCH) -> str:
     cannot be removed is no longer this process's, and goes with the next sweep; what is in its
     place but is no entry of `layout` is left alone.
     """
-    owner = lease.own(root)
+    owner = own(root)
     if owner is None or relative not in owner.live:
         return ""
     problem = ""

@@ -22,11 +22,11 @@ from ..errors import TempError, reason_of, without_remedy
 from . import at
 from .allocation import layout_of
 from .archive import Archived, drop, is_archived, list_archive
+from .at import DIRECTORY_FLAGS
 from .claim import NO_ROOM, Claim, Held, HoldingArea, NotClaimed
-from .lease import is_gone
+from .guard import is_gone
 from .project import ROOT_NAME, find_project, user_root
 from .reading import opened_in, read_json
-from .walk import DIRECTORY_FLAGS
 
 Way: TypeAlias = Literal["to archive", "from archive"]
 

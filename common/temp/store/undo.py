@@ -14,7 +14,7 @@ from ..core.layout import STORE, UNDO
 from ..core.retention import Policy, Reason, undo_over, undoable_to_forget
 from . import at
 from .archive import list_archive, manifest_of, measured_at, measured_from, opened
-from .lease import check_store
+from .guard import check_store
 from .project import check_root
 from .walk import Measured
 

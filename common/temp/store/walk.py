@@ -16,17 +16,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from ..core.layout import STORE
 from ..errors import StorageError, in_place, reason_of
 from . import at
-
-DIRECTORY_FLAGS: Final = (
-    os.O_RDONLY | at.O_DIRECTORY | at.O_NOFOLLOW | at.O_LOOK | getattr(os, "O_CLOEXEC", 0)
-)
-"""These and those below are for `at.open`."""
-
-ROOT_FLAGS: Final = DIRECTORY_FLAGS & ~at.O_NOFOLLOW
-"""For a directory that may be reached through a link, as a root may."""
-
-ANY_FLAGS: Final = DIRECTORY_FLAGS & ~at.O_DIRECTORY | getattr(os, "O_NONBLOCK", 0)
-"""For whatever lies there but a link; a fifo without a writer is not waited for."""
+from .at import DIRECTORY_FLAGS
 
 OPEN_FRAMES: Final = 48
 """How many directories of one walk may be open at once; deeper ones are opened again by `..`."""
