@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.store import lease, names, place
+from common.temp.store.project import place
+from common.temp.store.root import names
+from common.temp.store.root import owner as lease
 from tests.installing import Builder, host_with_common, make_venv, only_once
 from tests.support import REPOSITORY, make_project
 

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from common.temp.store import lease
+from common.temp.store.root import owner as lease
 from tests.support import age
 
 

@@ -12,13 +12,7 @@ from common.temp.core.plan import ARCHIVE_FORMATS
 from common.temp.core.retention import STRATEGIES
 from common.temp.core.units import HOUR, spell_duration
 from common.temp.errors import EXIT_CODES
-from common.temp.store.settings import (
-    CATEGORY_KEYS,
-    ENVIRONMENT,
-    JSON_KEYS,
-    KEYS,
-    Settings,
-)
+from common.temp.store.root.settings import CATEGORY_KEYS, ENVIRONMENT, JSON_KEYS, KEYS, Settings
 from tests.support import REPOSITORY
 
 README = REPOSITORY / "README.md"

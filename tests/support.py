@@ -22,9 +22,9 @@ from invoke.program import Program
 from common.temp.core.entry import Entry
 from common.temp.core.plan import Report
 from common.temp.core.retention import Policy
-from common.temp.store.allocation import allocate
-from common.temp.store.scan import scan
-from common.temp.store.sweep import execute, prepare
+from common.temp.store.claiming.scan import scan
+from common.temp.store.root.allocation import allocate
+from common.temp.store.sweep.sweep import execute, prepare
 from common.temp.tasks import ns
 from common.temp.until import until_exit
 

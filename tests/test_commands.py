@@ -16,7 +16,7 @@ from common.temp.commands.clean import clean
 from common.temp.core.plan import Outcome, Plan, Report
 from common.temp.errors import Refused
 from common.temp.report import text
-from common.temp.store import sweep
+from common.temp.store.sweep import sweep
 from tests.support import listing, make_entry, tempkeep
 
 Printed = pytest.CaptureFixture[str]

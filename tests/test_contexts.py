@@ -16,7 +16,7 @@ from common.temp import (
     pytest_temp_dirs,
     temp_working_dir,
 )
-from common.temp.store.project import user_root
+from common.temp.store.project.project import user_root
 from tests.support import listing, run
 
 

@@ -21,7 +21,7 @@ from common.temp import (
 )
 from common.temp import hold as hold_on
 from common.temp.core.retention import Policy
-from common.temp.store.lease import own
+from common.temp.store.root.owner import own
 from tests.support import hold, make_entry, process, swept
 
 EXPIRED = Policy(max_age=0)

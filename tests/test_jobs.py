@@ -23,8 +23,8 @@ import pytest
 
 from common.temp import InvalidName, JobStorage, Refused, StorageError, StorageRoot, pin
 from common.temp.core.layout import JOBS
-from common.temp.store import lease
-from common.temp.store.sweep import execute, prepare
+from common.temp.store.root import owner as lease
+from common.temp.store.sweep.sweep import execute, prepare
 from tests.store.children import in_child
 from tests.support import (
     EVERYTHING,

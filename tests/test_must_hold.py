@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from common.temp.core.retention import Policy
-from common.temp.store.sweep import execute, prepare
+from common.temp.store.sweep.sweep import execute, prepare
 from tests.support import (
     HOUR,
     REPOSITORY,

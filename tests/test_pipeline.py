@@ -32,10 +32,10 @@ from common.temp.pipeline import (
     pipeline_run,
     start_run,
 )
-from common.temp.store.allocation import make_root
-from common.temp.store.pinning import write_pin
-from common.temp.store.scan import scan
-from common.temp.store.settings import JSON_KEYS, load
+from common.temp.store.claiming.scan import scan
+from common.temp.store.root.allocation import make_root
+from common.temp.store.root.pinning import write_pin
+from common.temp.store.root.settings import JSON_KEYS, load
 from tests.support import (
     DENIED,
     age,

@@ -9,7 +9,7 @@ import pytest
 from common.temp import errors
 from common.temp.core.retention import Policy
 from common.temp.errors import EXIT_CODES, TempError
-from common.temp.store.settings import CATEGORY_KEYS, ENVIRONMENT, JSON_KEYS, KEYS, Settings
+from common.temp.store.root.settings import CATEGORY_KEYS, ENVIRONMENT, JSON_KEYS, KEYS, Settings
 from tests.reference import PARTS, README, VALUES, renewed
 from tests.support import REPOSITORY
 

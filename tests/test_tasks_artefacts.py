@@ -12,9 +12,9 @@ import pytest
 
 from common.temp.commands import artefacts as commands
 from common.temp.core.layout import JOBS, PIPELINE
-from common.temp.store import artefacts
-from common.temp.store.allocation import make_root
-from common.temp.store.removal import Removed
+from common.temp.store.artefacts import artefacts
+from common.temp.store.root.allocation import make_root
+from common.temp.store.trees.removal import Removed
 from tests.support import IMMUTABLE, inv, listing, make_entry, run, tempkeep
 
 Printed = pytest.CaptureFixture[str]

@@ -11,7 +11,7 @@ import pytest
 
 from common.temp.commands import forecast
 from common.temp.core.entry import Inventory
-from common.temp.store.scan import scan
+from common.temp.store.claiming.scan import scan
 from tests.support import listing, make_entry, make_project, process, tempkeep
 
 Printed = pytest.CaptureFixture[str]

@@ -20,7 +20,7 @@ from common.temp import (
     get_debug_temp_dir,
     temp_working_dir,
 )
-from common.temp.store.history import read_history
+from common.temp.store.root.history import read_history
 from tests.store.children import until
 from tests.support import (
     as_plain_user,

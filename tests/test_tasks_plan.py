@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from common.temp.pins import pin
-from common.temp.store.allocation import allocate
-from common.temp.store.planfile import read_plan
+from common.temp.store.root.allocation import allocate
+from common.temp.store.sweep.planfile import read_plan
 from tests.support import age, inv, listing, make_entry, make_project, status, tempkeep
 
 Printed = pytest.CaptureFixture[str]

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.store.pinning import write_pin
-from common.temp.store.settings import load
-from common.temp.store.sweep import execute, prepare
+from common.temp.store.root.pinning import write_pin
+from common.temp.store.root.settings import load
+from common.temp.store.sweep.sweep import execute, prepare
 from tests.support import age, ext4, inv, listing, make_project, mounted, outcomes
 
 MIB = 1 << 20

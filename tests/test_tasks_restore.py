@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.store.pinning import write_pin
-from common.temp.store.settings import load
-from common.temp.store.sweep import execute, prepare
+from common.temp.store.root.pinning import write_pin
+from common.temp.store.root.settings import load
+from common.temp.store.sweep.sweep import execute, prepare
 from tests.store.children import in_child, until
 from tests.support import (
     IMMUTABLE,

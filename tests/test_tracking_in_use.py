@@ -12,7 +12,7 @@ import pytest
 
 from common.temp import FileCleanupManager, ThreadedFileCleanupManager
 from common.temp.core.layout import FILES
-from common.temp.store.pinning import write_pin
+from common.temp.store.root.pinning import write_pin
 from tests.driven import Driven
 from tests.store.children import until
 from tests.support import Process, in_holding, inv, make_entry, make_project, process, status

@@ -11,7 +11,7 @@ import pytest
 
 from common.temp import FileCleanupManager, ThreadedFileCleanupManager
 from common.temp.core.layout import FILES
-from common.temp.store.pinning import write_pin
+from common.temp.store.root.pinning import write_pin
 from tests.driven import Driven
 from tests.store.test_named import at_the_instant
 from tests.support import HOUR, age, in_holding, make_entry, mounted, process

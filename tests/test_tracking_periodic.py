@@ -17,7 +17,7 @@ import pytest
 
 from common.temp import FileCleanupManager, ThreadedFileCleanupManager
 from common.temp.ledger import Ledger
-from common.temp.store import at
+from common.temp.store.system import at
 from tests.driven import Driven
 from tests.store.children import DEADLINE, in_child, until
 from tests.support import age, in_holding, make_entry, run

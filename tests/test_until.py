@@ -22,7 +22,7 @@ from common.temp import (
     pytest_temp_dirs,
     temp_working_dir,
 )
-from common.temp.store.project import user_root
+from common.temp.store.project.project import user_root
 from tests.support import environment, inv, listing, process, run
 
 ALL = """
@@ -44,7 +44,8 @@ def test_in_a_project_that_is_read_only_and_of_another_user_they_work(
         if not directory.stat().st_mode & stat.S_IXOTH:
             directory.chmod(0o755)
     # Loaded first: the interpreter itself may lie where only root can read.
-    code = f"import os, common.temp.store.sweep\nfrom common.temp import *\nos.setuid({NOBODY})\n"
+    code = "import os, common.temp.store.sweep.sweep\nfrom common.temp import *\n"
+    code += f"os.setuid({NOBODY})\n"
     code += ALL
     done = run([sys.executable, "-c", code], cwd=project)
     assert (done.returncode, done.stderr) == (0, "")

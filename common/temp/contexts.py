@@ -10,8 +10,8 @@ from pathlib import Path
 from .core.layout import TEST, check_label, check_name
 from .errors import InvalidName, StorageError
 from .manager import TempManager
-from .store.allocation import allocate_private
-from .store.base import auto_root
+from .store.root.allocation import allocate_private
+from .store.root.base import auto_root
 from .until import until_exit
 
 _TEST_NAMES = ("source", "target", "working", "output", "backup")

@@ -29,7 +29,7 @@ class Hold:
 
     def release(self) -> None:
         """Let the entry be cleaned again, as far as this hold keeps it from that."""
-        from .store.lease import release
+        from .store.root.owner import release
 
         if not self._is_released:
             self._is_released = True
@@ -55,7 +55,7 @@ def hold(path: str | os.PathLike[str]) -> Hold:
     else it lasts until `release()`, or as long as the process. Raises `InvalidSettings` if `path`
     is in no entry, `StorageError` if it is gone or cannot be recorded.
     """
-    from .store.allocation import adopt, layout_of
+    from .store.root.allocation import adopt, layout_of
 
     root, relative = _locate(path)
     adopt(str(root), relative, layout_of(root))
@@ -76,9 +76,9 @@ def lease_fds(path: str | os.PathLike[str], *, inheritable: bool = False) -> tup
     this one has them, too, and all that it starts. This process closes its own when it gives up the
     entry, or ends. Empty where the system has no such locks (Windows). Raises as `hold` does.
     """
-    from .store.allocation import adopt, layout_of
-    from .store.lease import Book, owner_of, release
-    from .store.locks import has_locks
+    from .store.root.allocation import adopt, layout_of
+    from .store.root.owner import Book, owner_of, release
+    from .store.system.locks import has_locks
 
     root, relative = _locate(path)
     if not has_locks():
@@ -99,7 +99,7 @@ def _wait_for(entry: Path) -> None:
 
     A clean that moves it aside after it was recorded sees the record, and puts it back.
     """
-    from .store.guard import is_gone
+    from .store.root.guard import is_gone
 
     end = time.monotonic() + _SECONDS
     while is_gone(str(entry)):
@@ -109,7 +109,7 @@ def _wait_for(entry: Path) -> None:
 
 
 def _locate(path: str | os.PathLike[str]) -> tuple[Path, str]:
-    from .store.listing import locate
+    from .store.root.listing import locate
 
     try:
         return locate(Path(path))

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, Generic
 
 from .core.layout import JOBS, check_job_id
 from .errors import StorageError, TempError
-from .store.allocation import allocate_named, make_root
-from .store.guard import is_gone
-from .store.lease import own, release
+from .store.root.allocation import allocate_named, make_root
+from .store.root.guard import is_gone
+from .store.root.owner import own, release
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -146,7 +146,7 @@ class StorageRoot(Generic[Job]):
         Those of live processes stay, this one's included, and so does what is pinned. What cannot
         be deleted is logged as a warning.
         """
-        from .store.sweep import ABANDONED
+        from .store.sweep.sweep import ABANDONED
 
         return self._clean(ABANDONED)
 
@@ -159,7 +159,7 @@ class StorageRoot(Generic[Job]):
         owner = own(root)
         # Where the root was replaced, what lies under that name is not what this process made.
         if owner is not None and job_id in owner.live and owner.is_current():
-            from .store.sweep import discard
+            from .store.sweep.sweep import discard
 
             return discard(root, job_id, JOBS)
         if is_gone(os.path.join(root, job_id)):
@@ -168,7 +168,7 @@ class StorageRoot(Generic[Job]):
         return self._discard_orphan(job_id)
 
     def _discard_orphan(self, job_id: str) -> str:
-        from .store.sweep import ABANDONED, execute
+        from .store.sweep.sweep import ABANDONED, execute
 
         try:
             plan = self._plan(ABANDONED)
@@ -185,7 +185,7 @@ class StorageRoot(Generic[Job]):
 
     def _clean(self, policy: Policy) -> int:
         from .report.text import plain
-        from .store.sweep import execute
+        from .store.sweep.sweep import execute
 
         try:
             report = execute(self._plan(policy), face=_FACE)
@@ -204,7 +204,7 @@ class StorageRoot(Generic[Job]):
         return len(gone)
 
     def _plan(self, policy: Policy) -> Plan:
-        from .store.sweep import prepare
+        from .store.sweep.sweep import prepare
 
         return prepare(self._root, policy, time.time(), layout=JOBS, sizes=False)
 

@@ -17,9 +17,9 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import TempError
-from .store.leases import Leases
-from .store.listing import listing
-from .store.project import system_temp, user_root
+from .store.project.project import system_temp, user_root
+from .store.root.leases import Leases
+from .store.root.listing import listing
 
 if TYPE_CHECKING:
     import pytest

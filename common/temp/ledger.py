@@ -20,14 +20,21 @@ from .core.retention import Policy
 from .core.units import HOUR, read_number
 from .errors import InvalidName, InvalidSettings, Refused, TempError
 from .report.text import plain
-from .store import at
-from .store.allocation import adopt, make_root
-from .store.at import DIRECTORY_FLAGS
-from .store.lease import own, release
-from .store.named import GoOn, Kind, NamedOutcome, NamedRemover, delete_elsewhere, remove_empty
-from .store.project import system_temp
-from .store.sweep import execute, prepare
-from .store.walk import measure
+from .store.claiming.named import (
+    GoOn,
+    Kind,
+    NamedOutcome,
+    NamedRemover,
+    delete_elsewhere,
+    remove_empty,
+)
+from .store.project.project import system_temp
+from .store.root.allocation import adopt, make_root
+from .store.root.owner import own, release
+from .store.sweep.sweep import execute, prepare
+from .store.system import at
+from .store.system.at import DIRECTORY_FLAGS
+from .store.trees.walk import measure
 
 AnyPath: TypeAlias = str | os.PathLike[str]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from .core.layout import AUTO
-from .store.allocation import allocate, allocate_file, allocate_private, allocate_private_file
-from .store.base import Base, auto_root, is_root, make_base, persistent_base
-from .store.place import project_root
-from .store.project import ROOT_NAME, system_temp
+from .store.project.place import project_root
+from .store.project.project import ROOT_NAME, system_temp
+from .store.root.allocation import allocate, allocate_file, allocate_private, allocate_private_file
+from .store.root.base import Base, auto_root, is_root, make_base, persistent_base
 from .until import until_exit
 
 
@@ -88,7 +88,7 @@ class TempManager:
         """The absolute paths of the entries in the root, sorted. Raises as `get_project_temp_base`,
         `Refused` or `StorageError`.
         """
-        from .store.listing import list_entries
+        from .store.root.listing import list_entries
 
         base = cls._base()
         return list_entries(base.root) if is_root(base) else []
@@ -103,7 +103,7 @@ class TempManager:
         does not count. Raises `InvalidSettings` for an age that is no number of 0 or more, and
         `Refused` for a `PERSISTENT_BASE` that holds what was not made by this program.
         """
-        from .store.sweep import clean_root
+        from .store.sweep.sweep import clean_root
 
         base = cls._base()
         is_root(base)  # raises for what is not to be cleaned

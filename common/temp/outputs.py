@@ -13,9 +13,9 @@ from typing import Any
 
 from .core.layout import AUTO
 from .errors import StorageError
-from .store.allocation import allocate_private, allocate_run, allocate_run_in
-from .store.around import lease_around
-from .store.project import absolute, user_root
+from .store.project.project import absolute, user_root
+from .store.root.allocation import allocate_private, allocate_run, allocate_run_in
+from .store.root.around import lease_around
 
 _ATTEMPTS = 64
 
@@ -129,7 +129,7 @@ class _TemporaryRoot:
 
     def __init__(self) -> None:
         # Imported by now: at the interpreter's end nothing should have to be.
-        from .store import sweep  # noqa: F401
+        from .store.sweep import sweep  # noqa: F401
 
         self._pid = os.getpid()
         self._root = str(user_root())
@@ -139,7 +139,7 @@ class _TemporaryRoot:
 
     def remove(self) -> bool:
         """Whether this removed it; if it cannot be, a warning says why. A forked child does not."""
-        from .store.sweep import discard
+        from .store.sweep.sweep import discard
 
         if os.getpid() != self._pid:
             return False

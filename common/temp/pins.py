@@ -12,8 +12,8 @@ def pin(path: str | os.PathLike[str], reason: str) -> Path:
     The reason is shown wherever the entry is. Pinning again replaces it. Raises `InvalidSettings`
     if `path` is in no entry, `StorageError` if the pin cannot be written.
     """
-    from .store.listing import locate
-    from .store.pinning import write_pin
+    from .store.root.listing import locate
+    from .store.root.pinning import write_pin
 
     root, relative = locate(Path(path))
     write_pin(root, relative, reason)
@@ -25,7 +25,7 @@ def unpin(path: str | os.PathLike[str]) -> bool:
 
     Raises `InvalidSettings` if `path` is in no entry, `StorageError` if the pin cannot be removed.
     """
-    from .store.listing import locate
-    from .store.pinning import remove_pin
+    from .store.root.listing import locate
+    from .store.root.pinning import remove_pin
 
     return remove_pin(*locate(Path(path)))

@@ -23,12 +23,12 @@ from .core.plan import Report
 from .core.retention import Policy
 from .errors import InvalidSettings, Refused, StorageError, TempError
 from .report.text import plain, shortfall_lines
-from .store.allocation import allocate_named, layout_of
-from .store.lease import release
-from .store.names import fresh_name
-from .store.place import project_root
-from .store.project import absolute, find_project, is_nobodys
-from .store.settings import (
+from .store.project.place import project_root
+from .store.project.project import absolute, find_project, is_nobodys
+from .store.root.allocation import allocate_named, layout_of
+from .store.root.names import fresh_name
+from .store.root.owner import release
+from .store.root.settings import (
     Settings,
     check_config,
     check_strategy,
@@ -271,7 +271,7 @@ def _sweep(base: Path, settings: Settings, *, force: bool, keep: str) -> Report:
 
     The run `keep` stays by its exact name, which needs no lease to be written on a full disk.
     """
-    from .store.sweep import execute, prepare
+    from .store.sweep.sweep import execute, prepare
 
     _check_base(base)
     plan = prepare(

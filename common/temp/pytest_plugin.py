@@ -19,7 +19,7 @@ import pytest
 
 if TYPE_CHECKING:
     from .leaks import Left, Watch
-    from .store.runs import Run
+    from .store.sweep.runs import Run
 
 _KEEP_TEMPS = "PYTEST_KEEP_TEMPS"
 _RUN_ID = "tempkeep_run"
@@ -99,7 +99,7 @@ def _lease_basetemp(config: pytest.Config) -> None:
     else:
         return
     from .errors import TempError
-    from .store.around import lease_around
+    from .store.root.around import lease_around
 
     if given is None:
         # As pytest calls it. In a root that is all that is temporary, it is an entry of its own.
@@ -208,7 +208,7 @@ def _scratch_of(request: pytest.FixtureRequest) -> _Scratch:
     """The entry of the test that runs, made at first use."""
     from .contexts import label_of
     from .errors import TempError
-    from .store.runs import Run
+    from .store.sweep.runs import Run
 
     item: pytest.Item = request.node
     config = request.config
@@ -226,7 +226,7 @@ def _scratch_of(request: pytest.FixtureRequest) -> _Scratch:
 
 def _root_of(item: pytest.Item) -> str:
     """The root of the project that the test is part of; with none, of pytest's own rootdir."""
-    from .store.place import root_for
+    from .store.project.place import root_for
 
     directory = item.path.parent
     roots = item.config.stash.setdefault(_roots, {})
@@ -311,7 +311,7 @@ class _LeakCheck:
 
     def __init__(self, config: pytest.Config, watch: Watch) -> None:
         from .errors import TempError
-        from .store.place import root_for
+        from .store.project.place import root_for
 
         self._watch = watch
         self._is_error = config.getoption("temp_leaks") == "error"

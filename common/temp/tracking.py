@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from .ledger import AnyPath, Cleaned, Ledger, tell
-from .store.named import delete_elsewhere
+from .store.claiming.named import delete_elsewhere
 
 T = TypeVar("T")
 

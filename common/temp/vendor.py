@@ -22,7 +22,7 @@ from . import __version__
 from .errors import InvalidSettings, Refused, StorageError
 from .needs import LEFT_OUT, NEEDS
 from .report.text import plain
-from .store.locks import lock_file
+from .store.system.locks import lock_file
 
 MANIFEST: Final = "vendored.json"
 _NAMES: Final = ("temp", "tempkeep")

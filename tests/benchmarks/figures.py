@@ -20,8 +20,8 @@ IMPORTS = """
 import resource, time
 from pathlib import Path
 from common.temp.core.retention import Policy
-from common.temp.store.scan import scan
-from common.temp.store.sweep import execute, prepare
+from common.temp.store.claiming.scan import scan
+from common.temp.store.sweep.sweep import execute, prepare
 root, now, everything = Path({root!r}), time.time(), Policy(everything=True)
 """
 _TIMED = """

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.store.scan import scan
+from common.temp.store.claiming.scan import scan
 from tests.benchmarks import trees
 from tests.benchmarks.figures import (
     Figure,

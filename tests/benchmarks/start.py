@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from common.temp.store.allocation import allocate
+from common.temp.store.root.allocation import allocate
 from tests.benchmarks.figures import Figure, Options, in_turn, inv, seconds
 from tests.benchmarks.trees import SHM
 from tests.support import make_entry, make_project

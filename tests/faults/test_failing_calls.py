@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from common.temp.store.pinning import read_pin, write_pin
+from common.temp.store.root.pinning import read_pin, write_pin
 from tests.support import (
     Process,
     age,
@@ -36,8 +36,8 @@ import ctypes, json, os, select, sys, time, traceback
 from pathlib import Path
 from common.temp.core.retention import Policy
 from common.temp.core.units import HOUR
-from common.temp.store import sweep
-from common.temp.store.sweep import execute, prepare
+from common.temp.store.sweep import sweep
+from common.temp.store.sweep.sweep import execute, prepare
 
 sweep._PROCESS_CHECK_SECONDS = float("inf")  # once, however long all else takes
 

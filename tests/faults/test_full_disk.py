@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.store.allocation import allocate, make_root
-from common.temp.store.pinning import write_pin
+from common.temp.store.root.allocation import allocate, make_root
+from common.temp.store.root.pinning import write_pin
 from tests.support import (
     Process,
     ext4,

@@ -18,9 +18,9 @@ import pytest
 
 from common.temp.core.plan import ArchiveFormat
 from common.temp.core.retention import Policy
-from common.temp.store.archive import MANIFEST, contents_of, drop, list_archive
-from common.temp.store.contents import digest
-from common.temp.store.restore import Place, finish_killed, place_of, restore
+from common.temp.store.archive.restore import Place, finish_killed, place_of, restore
+from common.temp.store.archive.shelf import MANIFEST, contents_of, drop, list_archive
+from common.temp.store.trees.contents import digest
 from tests.faults.test_killed_sweeps import reap, subreaper
 from tests.store.trees import seen
 from tests.support import EVERYTHING, age, in_holding, stored, swept

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from common.temp.core.retention import Policy
-from common.temp.store.archive import MANIFEST, list_archive
-from common.temp.store.restore import finish_killed, place_of, restore
-from common.temp.store.undo import undo_area
+from common.temp.store.archive.restore import finish_killed, place_of, restore
+from common.temp.store.archive.shelf import MANIFEST, list_archive
+from common.temp.store.archive.undo import undo_area
 from tests.faults.test_killed_archives import killed_before
 from tests.faults.test_killed_sweeps import subreaper
 from tests.store.trees import seen

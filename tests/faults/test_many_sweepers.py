@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from common.temp import TempManager
-from common.temp.store.listing import list_leftovers
+from common.temp.store.root.listing import list_leftovers
 from tests.support import listing, make_project, outcomes, scanned, swept, working_in
 
 SWEEPERS = 16

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.store.pinning import write_pin
+from common.temp.store.root.pinning import write_pin
 from tests.store.test_reading import place
 from tests.support import inv, listing, make_entry, make_project, scanned, tempkeep
 

@@ -17,10 +17,10 @@ import pytest
 from common.temp.core.adoption import Moved
 from common.temp.core.retention import Policy
 from common.temp.errors import StorageError
-from common.temp.store.adoption import adopt, survey
-from common.temp.store.allocation import allocate, make_root
-from common.temp.store.lease import owner_of
-from common.temp.store.pinning import read_pin, write_pin
+from common.temp.store.root.allocation import allocate, make_root
+from common.temp.store.root.owner import owner_of
+from common.temp.store.root.pinning import read_pin, write_pin
+from common.temp.store.sweep.adoption import adopt, survey
 from tests.store.children import in_child
 from tests.support import (
     age,
@@ -44,8 +44,8 @@ WORKS_INSIDE = {
     "open file": "import time; file = open({path!r} + '/open', 'w');",
     "flock": "import fcntl, os, time; fd = os.open({path!r}, 0); fcntl.flock(fd, fcntl.LOCK_SH);",
     "lease": (
-        "import time; from common.temp.store.lease import owner_of;"
-        "from common.temp.store.allocation import make_root;"
+        "import time; from common.temp.store.root.owner import owner_of;"
+        "from common.temp.store.root.allocation import make_root;"
         "make_root({root!r}); owner_of({root!r}).record({name!r});"
     ),
 }

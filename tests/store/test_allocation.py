@@ -13,9 +13,9 @@ import pytest
 
 from common.temp import InvalidName, Refused, StorageError, TempManager
 from common.temp.core.layout import CATEGORY_MARK, KNOWN_CATEGORIES
-from common.temp.store.allocation import allocate
-from common.temp.store.leases import Leases
-from common.temp.store.project import user_root
+from common.temp.store.project.project import user_root
+from common.temp.store.root.allocation import allocate
+from common.temp.store.root.leases import Leases
 from tests.support import DENIED, environment, listing, run
 
 _NOT_ROOT = os.geteuid() != 0
@@ -24,8 +24,8 @@ _NOT_ROOT = os.geteuid() != 0
 def test_fifty_processes_with_ten_entries_each_get_500_directories(project: Path) -> None:
     code = (
         "import sys, time\n"
-        "from common.temp.store.allocation import allocate\n"
-        "from common.temp.store import allocation\n"
+        "from common.temp.store.root.allocation import allocate\n"
+        "from common.temp.store.root import allocation\n"
         "sys.stdin.readline()\n"
         "allocation.time.time = lambda: 1696348800.0\n"  # one second, however slow the machine is
         "print(*(allocate(sys.argv[1], 'debug', 'demo') for _ in range(10)), sep='\\n')\n"

@@ -19,10 +19,9 @@ import pytest
 
 from common.temp.core.layout import FILES, JOBS, PIPELINE
 from common.temp.core.plan import ArchiveFormat
-from common.temp.store import archive as archives
-from common.temp.store import contents, tarring
-from common.temp.store.allocation import allocate, make_root
-from common.temp.store.archive import (
+from common.temp.store.archive import shelf as archives
+from common.temp.store.archive import tarring
+from common.temp.store.archive.shelf import (
     MANIFEST,
     drop,
     droppable,
@@ -30,10 +29,12 @@ from common.temp.store.archive import (
     is_archived,
     list_archive,
 )
-from common.temp.store.claim import HoldingArea, NotClaimed
-from common.temp.store.contents import Item, digest
-from common.temp.store.pinning import write_pin
-from common.temp.store.sweep import execute, prepare
+from common.temp.store.claiming.claim import HoldingArea, NotClaimed
+from common.temp.store.root.allocation import allocate, make_root
+from common.temp.store.root.pinning import write_pin
+from common.temp.store.sweep.sweep import execute, prepare
+from common.temp.store.trees import contents
+from common.temp.store.trees.contents import Item, digest
 from tests.store.trees import long_chain, rich, seen
 from tests.support import (
     DENIED,
@@ -196,7 +197,7 @@ MANY = """
 import os, sys, time
 from pathlib import Path
 from common.temp.core.retention import Policy
-from common.temp.store.sweep import execute, prepare
+from common.temp.store.sweep.sweep import execute, prepare
 root = Path('.tmp').absolute()
 print('ready', flush=True); input()
 for number in range(6):
@@ -510,7 +511,7 @@ def test_an_entry_that_is_taken_at_this_moment_is_gone_already(
 def test_a_read_only_entry_of_a_plain_user_is_archived_and_restored_as_it_was(
     root: Path, tmp_path: Path, across: bool
 ) -> None:
-    from common.temp.store.restore import place_of, restore
+    from common.temp.store.archive.restore import place_of, restore
 
     path = make_entry(root, "debug/x", files=3)
     path.chmod(0o500)

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.store.artefacts import (
+from common.temp.store.artefacts.artefacts import (
     Artefact,
     drop_empty_root,
     find_artefacts,
     measure_artefact,
     remove_artefact,
 )
-from common.temp.store.settings import DEFAULT_ARTEFACTS
-from common.temp.store.tracked import Tracked
+from common.temp.store.project.tracked import Tracked
+from common.temp.store.root.settings import DEFAULT_ARTEFACTS
 from tests.support import LINK, NO_DIRECTORY, listing, make_entry, mounted, run
 
 

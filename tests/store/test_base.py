@@ -23,7 +23,7 @@ from common.temp import (
     start_run,
     unpin,
 )
-from common.temp.store.project import user_root
+from common.temp.store.project.project import user_root
 from tests.support import age, inv, listing, make_entry, make_project, run, status
 
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from common.temp.store import at, bypath
-from common.temp.store.allocation import make_root
-from common.temp.store.at import ANY_FLAGS
+from common.temp.store.root.allocation import make_root
+from common.temp.store.system import at, bypath
+from common.temp.store.system.at import ANY_FLAGS
 from tests.support import (
     REPOSITORY,
     chain,
@@ -263,10 +263,10 @@ SWEEP = """
 import json, time
 from pathlib import Path
 from common.temp.core.retention import Policy
-from common.temp.store import at
-from common.temp.store.sweep import execute, prepare
+from common.temp.store.system import at
+from common.temp.store.sweep.sweep import execute, prepare
 
-assert not at.RELATIVE and at.open.__module__ == "common.temp.store.bypath"
+assert not at.RELATIVE and at.open.__module__ == "common.temp.store.system.bypath"
 root = Path(".tmp").absolute()
 
 def sweep(**options):
@@ -759,7 +759,7 @@ TRACKED = """
 import json, os, time
 from pathlib import Path
 from common.temp import TempFileContext, ThreadedFileCleanupManager
-from common.temp.store import at
+from common.temp.store.system import at
 
 assert not at.RELATIVE
 manager = ThreadedFileCleanupManager("files", 1)

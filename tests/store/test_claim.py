@@ -21,14 +21,15 @@ import pytest
 from common.temp.core.layout import PIPELINE
 from common.temp.core.retention import Policy
 from common.temp.errors import Refused, StorageError
-from common.temp.store import at, claim, renaming
-from common.temp.store.allocation import make_root
-from common.temp.store.claim import NotClaimed, claimed
-from common.temp.store.leftovers import finish_leftovers
-from common.temp.store.locks import lock_directory
-from common.temp.store.mounts import MountWatch
-from common.temp.store.remover import Remover
-from common.temp.store.scan import scan
+from common.temp.store.archive.leftovers import finish_leftovers
+from common.temp.store.claiming import claim
+from common.temp.store.claiming.claim import NotClaimed, claimed
+from common.temp.store.claiming.many import Remover
+from common.temp.store.claiming.scan import scan
+from common.temp.store.root.allocation import make_root
+from common.temp.store.system import at, renaming
+from common.temp.store.system.locks import lock_directory
+from common.temp.store.system.mounts import MountWatch
 from tests.support import (
     BROKEN,
     EVERYTHING,
@@ -57,7 +58,7 @@ SWEEP = (
     "import time\n"
     "from pathlib import Path\n"
     "from common.temp.core.retention import Policy\n"
-    "from common.temp.store.sweep import execute, prepare\n"
+    "from common.temp.store.sweep.sweep import execute, prepare\n"
     "root = Path('.tmp').absolute()\n"
     "plan = prepare(root, Policy(everything=True), time.time())\n"
     "print('ready', flush=True); input()\n"
@@ -211,7 +212,7 @@ def test_a_run_whose_name_is_taken_is_still_a_run_under_another(root: Path, more
 PUT_BACK = (
     "import os\n"
     "from pathlib import Path\n"
-    "from common.temp.store.claim import claimed\n"
+    "from common.temp.store.claiming.claim import claimed\n"
     "status = os.stat('.tmp/debug/x')\n"
     "with claimed(Path('.tmp').absolute(), 'debug/x', (status.st_dev, status.st_ino)) as claim:\n"
     "    print('claimed', flush=True); input()\n"
@@ -661,7 +662,7 @@ def test_sweeps_at_the_same_time_take_each_entry_exactly_once(
 
 def test_a_live_sweep_is_seen_in_the_status(root: Path) -> None:
     path = make_entry(root, "debug/x")
-    from common.temp.store.scan import scan
+    from common.temp.store.claiming.scan import scan
 
     with claimed(root, "debug/x", identity(path)):
         (left,) = scan(root, 0).leftovers

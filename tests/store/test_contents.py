@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from common.temp.errors import Refused, StorageError
-from common.temp.store import contents
-from common.temp.store.contents import Digest, Item, digest, tree, write
+from common.temp.store.trees import contents
+from common.temp.store.trees.contents import Digest, Item, digest, tree, write
 from tests.store.children import descriptors
 from tests.store.trees import rich, seen
 from tests.support import chain, make_entry, mounted, run, swept

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.store import crew as crew_module
-from common.temp.store.allocation import allocate
-from common.temp.store.crew import Crew, Job, Link, Said, may_fork
-from common.temp.store.lease import fork_helper, own
+from common.temp.store.root.allocation import allocate
+from common.temp.store.root.owner import fork_helper, own
+from common.temp.store.workers import crew as crew_module
+from common.temp.store.workers.crew import Crew, Job, Link, Said, may_fork
 from tests.store.children import (
     DEADLINE,
     children_of,

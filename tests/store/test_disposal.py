@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.store import disposal
-from common.temp.store.disposal import NotDisposed, send_to_trash
+from common.temp.store.claiming import disposal
+from common.temp.store.claiming.disposal import NotDisposed, send_to_trash
 from tests.support import (
     environment,
     listing,
@@ -22,7 +22,7 @@ TRASH = (
     "import sys, time\n"
     "from pathlib import Path\n"
     "from common.temp.core.retention import Policy\n"
-    "from common.temp.store.sweep import execute, prepare\n"
+    "from common.temp.store.sweep.sweep import execute, prepare\n"
     "root = Path('.tmp').absolute()\n"
     "report = execute(\n"
     "    prepare(root, Policy(everything=True), time.time(), disposal='trash'))\n"

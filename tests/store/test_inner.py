@@ -12,9 +12,9 @@ import pytest
 
 from common.temp import StorageRoot, TempManager, pin, unpin
 from common.temp.core.retention import Policy
-from common.temp.store.locks import lock_file
-from common.temp.store.named import NamedRemover, delete_elsewhere
-from common.temp.store.sweep import discard, execute, prepare
+from common.temp.store.claiming.named import NamedRemover, delete_elsewhere
+from common.temp.store.sweep.sweep import discard, execute, prepare
+from common.temp.store.system.locks import lock_file
 from tests.support import (
     EVERYTHING,
     inv,

@@ -18,11 +18,13 @@ from common.temp import get_cache_temp_dir, get_debug_temp_dir
 from common.temp.core.layout import FILES
 from common.temp.core.retention import Policy
 from common.temp.errors import Refused, StorageError
-from common.temp.store import lease, leases, locks
-from common.temp.store.allocation import adopt, allocate, make_root
-from common.temp.store.lease import Book, owner_of
-from common.temp.store.leases import Leases
-from common.temp.store.project import user_root
+from common.temp.store.project.project import user_root
+from common.temp.store.root import leases
+from common.temp.store.root import owner as lease
+from common.temp.store.root.allocation import adopt, allocate, make_root
+from common.temp.store.root.leases import Leases
+from common.temp.store.root.owner import Book, owner_of
+from common.temp.store.system import locks
 from tests.store.children import in_child
 from tests.support import (
     DAY,
@@ -464,7 +466,7 @@ def test_a_forked_child_keeps_what_was_live_though_its_dead_parent_compacted(
 ) -> None:
     code = (
         f"import os, time; {MAKE}\n"
-        "from common.temp.store import lease\n"
+        "from common.temp.store.root import owner as lease\n"
         "from common.temp import temp_working_dir\n"
         "lease._COMPACT_AFTER = 8\n"
         "child = os.fork()\n"
@@ -491,7 +493,7 @@ def test_a_forked_child_keeps_what_was_live_though_its_dead_parent_compacted(
 
 def test_readers_always_find_a_live_record_while_its_owner_compacts(project: Path) -> None:
     code = (
-        "from common.temp.store import lease\n"
+        "from common.temp.store.root import owner as lease\n"
         "lease._COMPACT_AFTER = 8\n"
         "from common.temp import get_debug_temp_dir\n"
         "from tests.support import Path, working_in\n"
@@ -938,7 +940,7 @@ def test_scans_at_the_same_time_never_take_each_other_for_users(project: Path, s
     code = (
         "import time\n"
         "from pathlib import Path\n"
-        "from common.temp.store.scan import scan\n"
+        "from common.temp.store.claiming.scan import scan\n"
         "print('ready', flush=True); input()\n"
         "seen = [e.use for _ in range(60) for e in scan(Path('.tmp').absolute(), 0).entries]\n"
         "print([use for use in seen if use])\n"

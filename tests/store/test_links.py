@@ -23,7 +23,7 @@ from common.temp import (
 )
 from common.temp.errors import Refused, TempError
 from common.temp.pipeline import ArtifactCleaner, start_run
-from common.temp.store.project import check_root, open_root
+from common.temp.store.project.project import check_root, open_root
 from tests.support import (
     age,
     check_report,
@@ -189,9 +189,8 @@ def test_a_user_cleans_no_link_that_root_made_in_the_project(project: Path, tmp_
     (project / ".tmp").symlink_to(scratch)
     for path in (project, scratch):
         os.chown(path, USER, USER)
-    code = (
-        "import sys; from pathlib import Path; from common.temp.store.project import check_root\n"
-    )
+    code = "import sys; from pathlib import Path\n"
+    code += "from common.temp.store.project.project import check_root\n"
     code += "try: print(check_root(Path(sys.argv[1])))\nexcept Exception as e: print(e)"
     for directory in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
         os.chmod(directory, 0o755)

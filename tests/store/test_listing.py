@@ -11,11 +11,11 @@ import pytest
 
 from common.temp import get_debug_temp_dir, pin
 from common.temp.errors import InvalidSettings, StorageError
-from common.temp.store import listing as listings
-from common.temp.store.allocation import allocate, make_root
-from common.temp.store.leases import Leases
-from common.temp.store.listing import find_entry, list_entries, listing, locate
-from common.temp.store.scan import scan
+from common.temp.store.claiming.scan import scan
+from common.temp.store.root import listing as listings
+from common.temp.store.root.allocation import allocate, make_root
+from common.temp.store.root.leases import Leases
+from common.temp.store.root.listing import find_entry, list_entries, listing, locate
 from tests.support import (
     make_entry,
     plain_user,

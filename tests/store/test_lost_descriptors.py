@@ -123,7 +123,7 @@ def test_what_was_given_up_after_the_descriptor_was_closed_is_free(project: Path
     )
     with process(code, cwd=project) as it:
         from common.temp.core.layout import PIPELINE
-        from common.temp.store.scan import scan
+        from common.temp.store.claiming.scan import scan
 
         (entry,) = scan(project, 0, layout=PIPELINE).entries
         assert (entry.path, entry.use) == (Path(it.first_line).name, None)
@@ -138,7 +138,7 @@ def test_a_file_that_has_got_the_inode_of_the_owner_file_is_not_taken_for_it(
             "import os, shutil\n"
             "from common.temp import get_debug_temp_dir as make\n"
             "make('x')\n"
-            "from common.temp.store.lease import own\n"
+            "from common.temp.store.root.owner import own\n"
             "file = own(os.path.abspath('.tmp'))._file\n"
             "os.close(file.descriptor); shutil.rmtree('.tmp')\n"
             "for number in range(200):\n"
@@ -165,7 +165,7 @@ def test_a_worker_of_a_clean_lets_no_file_go_that_took_the_number_of_a_lease(
     code = (
         "import os, time\n"
         "from common.temp import get_debug_temp_dir as make\n"
-        "from common.temp.store.lease import fork_helper\n"
+        "from common.temp.store.root.owner import fork_helper\n"
         "make('x')\n"
         "os.closerange(3, 256)\n"
         "ours, theirs = os.pipe(), os.pipe()\n"

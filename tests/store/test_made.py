@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.store import artefacts
-from common.temp.store.removal import Removed
+from common.temp.store.artefacts import artefacts
+from common.temp.store.trees.removal import Removed
 from tests.store.children import until
 from tests.support import inv, listing, make_entry, run, tempkeep
 
@@ -340,7 +340,7 @@ def test_a_git_that_tracks_nothing_here_tells_nothing(project: Path, tmp_path: P
 def test_a_git_that_hangs_is_ended_with_what_it_started(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from common.temp.store import git as asking
+    from common.temp.store.system import git as asking
 
     monkeypatch.setattr(asking, "_SECONDS", 0.3)
     write(project, {"bin/git": "#!/bin/sh\nsleep 3456 & echo $! > ../pid\nwait\n", ".git/x": ""})

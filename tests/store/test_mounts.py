@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from common.temp.errors import StorageError
-from common.temp.store.mounts import MountWatch, mounts_below
+from common.temp.store.system.mounts import MountWatch, mounts_below
 from tests.store.children import in_child
 from tests.support import MANY_OPEN, mounted
 

@@ -14,23 +14,23 @@ from typing import Any
 import pytest
 
 from common.temp.core.layout import FILES
-from common.temp.store import at
-from common.temp.store.allocation import adopt, make_root
-from common.temp.store.named import (
+from common.temp.store.claiming.named import (
     Kind,
     NamedOutcome,
     NamedRemover,
     delete_elsewhere,
     remove_empty,
 )
-from common.temp.store.pinning import write_pin
+from common.temp.store.root.allocation import adopt, make_root
+from common.temp.store.root.pinning import write_pin
+from common.temp.store.system import at
 from tests.store.children import in_child, until
 from tests.support import HOUR, age, chain, in_holding, make_entry, mounted, process
 
 LEASED = """
 import sys
 from common.temp.core.layout import FILES
-from common.temp.store.allocation import adopt
+from common.temp.store.root.allocation import adopt
 adopt({root!r}, {entry!r}, FILES)
 print("leased", flush=True)
 sys.stdin.readline()

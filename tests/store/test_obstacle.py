@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.store import at
-from common.temp.store.obstacle import reason_of
+from common.temp.store.system import at
+from common.temp.store.system.obstacle import reason_of
 from tests.support import DENIED, immutable, plain_user
 
 

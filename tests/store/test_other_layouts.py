@@ -12,10 +12,10 @@ import pytest
 from common.temp.core.layout import FILES, JOBS, LAYOUTS, PIPELINE, SCRATCH, Layout
 from common.temp.core.retention import Policy
 from common.temp.errors import Refused, StorageError
-from common.temp.store import lease
-from common.temp.store.allocation import adopt, allocate_named, layout_of, make_root
-from common.temp.store.scan import scan
-from common.temp.store.sweep import discard, execute, prepare
+from common.temp.store.claiming.scan import scan
+from common.temp.store.root import owner as lease
+from common.temp.store.root.allocation import adopt, allocate_named, layout_of, make_root
+from common.temp.store.sweep.sweep import discard, execute, prepare
 from tests.support import EVERYTHING, NOW, environment, listing, make_entry, make_project, process
 
 OTHERS = (JOBS, FILES, PIPELINE)
@@ -24,7 +24,7 @@ NAMES = {"jobs": "job-1", "files": "upload", "pipeline": "pipeline_artifacts_202
 MAKE = """
 import sys
 from common.temp.core.layout import LAYOUTS
-from common.temp.store.allocation import allocate_named
+from common.temp.store.root.allocation import allocate_named
 root, layout, name = sys.argv[1:]
 print(allocate_named(root, name, LAYOUTS[layout]), flush=True)
 sys.stdin.readline()

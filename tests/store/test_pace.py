@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.temp.store.pace import Pace
+from common.temp.store.workers.pace import Pace
 
 TICK = 0.01
 

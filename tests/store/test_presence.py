@@ -16,7 +16,7 @@ import pytest
 from common.temp import get_debug_temp_dir
 from common.temp import hold as hold_on
 from common.temp.core.retention import Policy
-from common.temp.store import lease
+from common.temp.store.root import owner as lease
 from tests.store.sshfs import over_sshfs
 from tests.support import HOUR, hold, make_project, only, outcomes, process, run, swept
 
@@ -242,7 +242,7 @@ def test_how_long_is_a_setting(
 def test_what_changes_after_it_was_planned_is_looked_at_again(
     root: Path, dead: tuple[Path, Path]
 ) -> None:
-    from common.temp.store.sweep import execute, prepare
+    from common.temp.store.sweep.sweep import execute, prepare
 
     path, file = dead
     header_of(file, boot="another", machine="00000000")

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.store import lease
-from common.temp.store.processes import processes_inside, spell_command
+from common.temp.store.root import owner as lease
+from common.temp.store.system.processes import processes_inside, spell_command
 from tests.support import (
     hold,
     make_entry,
@@ -164,7 +164,7 @@ def test_the_directories_that_another_scan_has_open_protect_nothing(root: Path) 
     path = make_entry(root, "debug/x", files=3)
     code = f"""
 from pathlib import Path
-from common.temp.store import at, walk
+from common.temp.store.system import at; from common.temp.store.trees import walk
 top = at.open({str(path)!r}, walk.DIRECTORY_FLAGS)
 listed = at.scandir(top)
 next(listed)

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from common.temp.errors import Refused, StorageError
-from common.temp.store import project as project_module
-from common.temp.store.project import (
+from common.temp.store.project import project as project_module
+from common.temp.store.project.project import (
     MARKERS,
     check_root,
     find_monorepo,
@@ -267,7 +267,7 @@ def test_the_temporary_directory_that_a_program_set_counts(
 def test_a_temporary_directory_that_one_cannot_write_to_is_passed_over(deep: Path) -> None:
     deep.chmod(0o500)
     code = (
-        "import tempfile; from common.temp.store.project import system_temp; "
+        "import tempfile; from common.temp.store.project.project import system_temp; "
         "print(system_temp(), tempfile.gettempdir())"
     )
     command = [sys.executable, "-c", code]

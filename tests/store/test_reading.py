@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from common.temp.core.fields import Unreadable
-from common.temp.store.reading import opened_in, read_file, read_json
+from common.temp.store.system.reading import opened_in, read_file, read_json
 
 DEEP = "[" * 100_000
 

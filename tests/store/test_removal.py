@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from common.temp.core.retention import Policy
-from common.temp.store import at, removal
-from common.temp.store.allocation import make_root
-from common.temp.store.removal import BUSY, remove_at
+from common.temp.store.root.allocation import make_root
+from common.temp.store.system import at
+from common.temp.store.trees import removal
+from common.temp.store.trees.removal import BUSY, remove_at
 from tests.support import (
     BROKEN,
     DENIED,

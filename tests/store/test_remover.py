@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 import pytest
 
-from common.temp.store import removal
-from common.temp.store.at import DIRECTORY_FLAGS
-from common.temp.store.claim import Held
-from common.temp.store.crew import processors
-from common.temp.store.remover import Freed, Remover
+from common.temp.store.claiming.claim import Held
+from common.temp.store.claiming.many import Freed, Remover
+from common.temp.store.system.at import DIRECTORY_FLAGS
+from common.temp.store.trees import removal
+from common.temp.store.workers.crew import processors
 from tests.store.children import children_of, descriptors, has_children, in_child
 from tests.support import IMMUTABLE, immutable, in_holding, listing, outcomes, scanned, swept
 
@@ -317,7 +317,7 @@ def test_a_sweep_whose_workers_are_killed_has_done_all_the_same(base: Path) -> N
 
 
 def sweep(root: Path, on_freed: Freed) -> dict[str, tuple[str, str]]:
-    from common.temp.store.sweep import execute, prepare
+    from common.temp.store.sweep.sweep import execute, prepare
     from tests.support import EVERYTHING, NOW
 
     plan = prepare(root, EVERYTHING, NOW)

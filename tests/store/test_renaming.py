@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from common.temp.store import at, renaming
-from common.temp.store.renaming import rename_new
+from common.temp.store.system import at, renaming
+from common.temp.store.system.renaming import rename_new
 from tests.support import listing, make_entry, mounted, plain_user
 
 

@@ -21,11 +21,12 @@ import pytest
 from common.temp.core.layout import FILES, JOBS, PIPELINE, Layout
 from common.temp.core.plan import ArchiveFormat
 from common.temp.errors import InvalidSettings, Refused, StorageError, TempError
-from common.temp.store import renaming, restore, transfer
-from common.temp.store.allocation import make_root
-from common.temp.store.archive import MANIFEST, list_archive
-from common.temp.store.restore import Place, find_archived, finish_killed, place_of
-from common.temp.store.sweep import execute, prepare
+from common.temp.store.archive import restore, transfer
+from common.temp.store.archive.restore import Place, find_archived, finish_killed, place_of
+from common.temp.store.archive.shelf import MANIFEST, list_archive
+from common.temp.store.root.allocation import make_root
+from common.temp.store.sweep.sweep import execute, prepare
+from common.temp.store.system import renaming
 from tests.store.trees import rich, seen
 from tests.support import (
     EVERYTHING,

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from common.temp.errors import StorageError
-from common.temp.store import lease
-from common.temp.store.allocation import allocate
-from common.temp.store.runs import Run
+from common.temp.store.root import owner as lease
+from common.temp.store.root.allocation import allocate
+from common.temp.store.sweep.runs import Run
 from tests.store.children import in_child
 from tests.support import fill, listing, make_entry, make_project, mounted, process, scanned
 

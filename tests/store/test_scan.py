@@ -21,10 +21,11 @@ import pytest
 from common.temp.core.entry import Inventory, Problem
 from common.temp.core.retention import Need
 from common.temp.errors import StorageError
-from common.temp.store import at, lease
-from common.temp.store.allocation import make_root
-from common.temp.store.listing import list_entries
-from common.temp.store.scan import free_bytes, scan, space_of
+from common.temp.store.claiming.scan import free_bytes, scan, space_of
+from common.temp.store.root import owner as lease
+from common.temp.store.root.allocation import make_root
+from common.temp.store.root.listing import list_entries
+from common.temp.store.system import at
 from tests.store.children import children_of, has_children, in_child
 from tests.support import (
     DENIED,
@@ -591,7 +592,7 @@ def test_where_an_owner_cannot_be_checked_everything_is_looked_into(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code = (
-        "from common.temp.store.allocation import allocate\n"
+        "from common.temp.store.root.allocation import allocate\n"
         f"print(allocate({str(root)!r}, 'debug', 'x'), flush=True); input()"
     )
     with process(code, cwd=root.parent) as owner:

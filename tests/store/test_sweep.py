@@ -18,15 +18,16 @@ from common.temp.core.layout import FILES
 from common.temp.core.plan import Disposal, Outcome, Plan, Scope
 from common.temp.core.retention import Policy
 from common.temp.errors import InvalidSettings
-from common.temp.store import at, sweep
-from common.temp.store.allocation import make_root
-from common.temp.store.archive import Deposit
-from common.temp.store.claim import NotClaimed
-from common.temp.store.lease import owner_of
-from common.temp.store.locks import lock_directory
-from common.temp.store.pinning import read_pin, write_pin
-from common.temp.store.project import user_root
-from common.temp.store.sweep import clean_abandoned, clean_root, execute, prepare
+from common.temp.store.archive.shelf import Deposit
+from common.temp.store.claiming.claim import NotClaimed
+from common.temp.store.project.project import user_root
+from common.temp.store.root.allocation import make_root
+from common.temp.store.root.owner import owner_of
+from common.temp.store.root.pinning import read_pin, write_pin
+from common.temp.store.sweep import sweep
+from common.temp.store.sweep.sweep import clean_abandoned, clean_root, execute, prepare
+from common.temp.store.system import at
+from common.temp.store.system.locks import lock_directory
 from tests.support import (
     DENIED,
     EVERYTHING,
@@ -125,7 +126,7 @@ def test_a_file_that_another_process_took_up_at_the_last_instant_goes_back(
     script = f"""
 import sys
 from common.temp.core.layout import FILES
-from common.temp.store.allocation import adopt
+from common.temp.store.root.allocation import adopt
 adopt({str(root)!r}, "old.wav", FILES)
 print("it is mine", flush=True)
 sys.stdin.readline()
@@ -177,7 +178,7 @@ def test_an_entry_that_a_process_took_meanwhile_stays(
     plan = drawn(root, disposal=disposal)
     code = (
         "from pathlib import Path\n"
-        "from common.temp.store.lease import owner_of\n"
+        "from common.temp.store.root.owner import owner_of\n"
         "owner_of(str(Path('.tmp').absolute())).record('debug/x'); print('held', flush=True)\n"
         "input()"
     )

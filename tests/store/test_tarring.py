@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from common.temp.errors import Refused
-from common.temp.store.contents import Item, digest, tree
-from common.temp.store.tarring import pack_by_python, pack_by_system, unpacked
+from common.temp.store.archive.tarring import pack_by_python, pack_by_system, unpacked
+from common.temp.store.trees.contents import Item, digest, tree
 from tests.store.children import children_of, in_child, until
 from tests.store.trees import rich, seen
 from tests.support import make_entry, run

@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from common.temp.store import at, transfer
-from common.temp.store.allocation import make_root
-from common.temp.store.archive import Deposit, list_archive
-from common.temp.store.claim import HoldingArea, NotClaimed
-from common.temp.store.sweep import execute, prepare
-from common.temp.store.transfer import Intent, begin, cancel, end
+from common.temp.store.archive import transfer
+from common.temp.store.archive.shelf import Deposit, list_archive
+from common.temp.store.archive.transfer import Intent, begin, cancel, end
+from common.temp.store.claiming.claim import HoldingArea, NotClaimed
+from common.temp.store.root.allocation import make_root
+from common.temp.store.sweep.sweep import execute, prepare
+from common.temp.store.system import at
 from tests.support import (
     EVERYTHING,
     ext4,

@@ -21,20 +21,20 @@ from common.temp.core.retention import Policy
 from common.temp.errors import Refused, StorageError
 from common.temp.jobs import StorageRoot
 from common.temp.pipeline import ArtifactCleaner
-from common.temp.store import archive
-from common.temp.store import restore as restore_module
-from common.temp.store.allocation import make_root
-from common.temp.store.archive import MANIFEST, list_archive
-from common.temp.store.claim import claimed
-from common.temp.store.leftovers import finish_leftovers
-from common.temp.store.pinning import forget_gone, write_pin
-from common.temp.store.project import user_root
-from common.temp.store.remover import Remover
-from common.temp.store.renaming import rename_new
-from common.temp.store.restore import find_archived, finish_killed, place_of, restore
-from common.temp.store.runs import KEPT_RUNS, Run
-from common.temp.store.sweep import clean_abandoned, execute, prepare
-from common.temp.store.undo import undo_area, undoable
+from common.temp.store.archive import restore as restore_module
+from common.temp.store.archive import shelf as archive
+from common.temp.store.archive.leftovers import finish_leftovers
+from common.temp.store.archive.restore import find_archived, finish_killed, place_of, restore
+from common.temp.store.archive.shelf import MANIFEST, list_archive
+from common.temp.store.archive.undo import undo_area, undoable
+from common.temp.store.claiming.claim import claimed
+from common.temp.store.claiming.many import Remover
+from common.temp.store.project.project import user_root
+from common.temp.store.root.allocation import make_root
+from common.temp.store.root.pinning import forget_gone, write_pin
+from common.temp.store.sweep.runs import KEPT_RUNS, Run
+from common.temp.store.sweep.sweep import clean_abandoned, execute, prepare
+from common.temp.store.system.renaming import rename_new
 from tests.store.children import in_child, until
 from tests.store.trees import rich, seen
 from tests.support import (
@@ -230,7 +230,7 @@ def test_what_another_process_takes_up_in_the_instant_of_the_rename_comes_back(
     make_root(str(root), FILES)
     (root / "old.wav").write_text("sound")
     code = (
-        "import sys; from common.temp.store.allocation import adopt; "
+        "import sys; from common.temp.store.root.allocation import adopt; "
         "from common.temp.core.layout import FILES; "
         f"adopt({str(root)!r}, 'old.wav', FILES); print('mine', flush=True); sys.stdin.readline()"
     )
@@ -737,7 +737,7 @@ def test_a_tracked_file_that_was_undone_is_pinned_while_a_record_says_whose_it_w
     root = project / "files"
     make_root(str(root), FILES)
     code = (
-        "import sys; from common.temp.store.allocation import adopt; "
+        "import sys; from common.temp.store.root.allocation import adopt; "
         "from common.temp.core.layout import FILES; "
         "[adopt('files', name, FILES) for name in ('one', 'two')]; "
         "[open(f'files/{name}', 'w').write('content') for name in ('one', 'two')]; "

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from common.temp.store import walk
-from common.temp.store.allocation import make_root
-from common.temp.store.scan import scan
-from common.temp.store.walk import Measured, Sharing, Unfinished, measure, newest_change
+from common.temp.store.claiming.scan import scan
+from common.temp.store.root.allocation import make_root
+from common.temp.store.trees import walk
+from common.temp.store.trees.walk import Measured, Sharing, Unfinished, measure, newest_change
 from tests.support import (
     age,
     chain,

@@ -11,8 +11,8 @@ import pytest
 
 from common.temp import StorageRoot
 from common.temp.core.retention import Policy
-from common.temp.store import work
-from common.temp.store.sweep import ABANDONED
+from common.temp.store.claiming import work
+from common.temp.store.sweep.sweep import ABANDONED
 from tests.support import (
     EVERYTHING,
     inv,

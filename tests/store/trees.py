@@ -7,7 +7,7 @@ import os
 import random
 from pathlib import Path
 
-from common.temp.store.contents import digest, tree
+from common.temp.store.trees.contents import digest, tree
 
 
 def rich(path: Path) -> Path:

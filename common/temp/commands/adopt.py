@@ -9,8 +9,8 @@ from ..core.adoption import Moved, Survey
 from ..core.layout import UNCATEGORIZED
 from ..errors import Refused, StorageError
 from ..report.text import adoption_text, moved_line, old_root_text, plain
-from ..store import adoption
-from ..store.scan import scan
+from ..store.claiming.scan import scan
+from ..store.sweep import adoption
 from .artefacts import kept_as_tracked, tracked_in
 from .places import DRY_RUN_OVERRIDE, OLD_ROOT, Place, find_places, is_dry_run
 from .printing import print_problems
@@ -67,7 +67,7 @@ def _adopt(place: Place, now: float, dry_run: bool) -> tuple[bool, int]:
 
 def _moving_nothing_tracked(survey: Survey, project: Path) -> Survey:
     """`survey` without the moves of what git tracks, to which they would be deletions."""
-    from ..store.tracked import Tracked
+    from ..store.project.tracked import Tracked
 
     tracked = Tracked(project)
     why = [(one, tracked_in(one, survey.root, project, tracked)) for one in survey.moves]

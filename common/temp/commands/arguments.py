@@ -9,7 +9,7 @@ from ..core.plan import Disposal
 from ..core.retention import STRATEGIES, Policy
 from ..core.units import HOUR, read_number
 from ..errors import InvalidSettings
-from ..store.settings import check_strategy, with_limits_of
+from ..store.root.settings import check_strategy, with_limits_of
 from .places import Place
 from .printing import TABLE_OR_JSON, choice
 

@@ -13,7 +13,7 @@ from ..core.plan import Plan
 from ..core.retention import Policy, Reason, Verdict
 from ..core.units import HOUR, read_number, spell_size
 from ..report.text import counted, plain
-from ..store.artefacts import (
+from ..store.artefacts.artefacts import (
     TAKES_UNSURE,
     Artefact,
     check_patterns,
@@ -23,9 +23,9 @@ from ..store.artefacts import (
     remove_artefact,
     work_in,
 )
-from ..store.place import homeless_projects
-from ..store.removal import Removed
-from ..store.tracked import Tracked
+from ..store.project.place import homeless_projects
+from ..store.project.tracked import Tracked
+from ..store.trees.removal import Removed
 from .arguments import CleanArguments
 from .carrying import Lines, Manner, carry_out
 from .drafts import draft_all

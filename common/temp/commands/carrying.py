@@ -177,7 +177,7 @@ def _summary(title: str, plan: Plan, report: Report | None) -> str:
 
 def _forget_dead(plan: Plan) -> None:
     """Carry out a plan of nothing: even then, killed processes may have left their owner files."""
-    from ..store.sweep import execute
+    from ..store.sweep.sweep import execute
 
     with contextlib.suppress(TempError, OSError):
         execute(plan)
@@ -218,7 +218,7 @@ class _Progress:
 
 
 def _execute(place: Place, plan: Plan, sink: Sink, manner: Manner) -> Report:
-    from ..store.sweep import execute
+    from ..store.sweep.sweep import execute
 
     progress = _Progress(plan, sink)
     try:

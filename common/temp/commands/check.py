@@ -14,7 +14,7 @@ from ..core.retention import Verdict
 from ..core.units import read_count, read_size
 from ..errors import OVER_BUDGET, InvalidSettings, Refused, StorageError
 from ..report.budget import Checked, check_project, check_text, tracked_lines
-from ..store.listing import measure_leftovers
+from ..store.root.listing import measure_leftovers
 from .forecast import look
 from .places import Place, find_places
 from .printing import TABLE_OR_JSON, choice, print_problems, screen
@@ -51,7 +51,7 @@ def check(given: CheckArguments) -> int:
     checked = [_compare(limit, places, now) for limit, places in budgets]
     in_git: list[tuple[str, int]] = []
     if given.tracked:
-        from ..store.tracked import tracked_scratch
+        from ..store.project.tracked import tracked_scratch
 
         in_git = tracked_scratch(Path.cwd())
     if given.output == "json":

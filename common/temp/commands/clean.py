@@ -12,7 +12,7 @@ from ..core.plan import again
 from ..core.retention import Policy
 from ..errors import InvalidSettings, Refused
 from ..report.text import instant, plain
-from ..store.settings import Settings
+from ..store.root.settings import Settings
 from .arguments import (
     BACKGROUND_DELETES,
     CleanArguments,
@@ -27,7 +27,7 @@ from .places import Place, find_places, is_dry_run
 from .printing import complain, terminal
 
 if TYPE_CHECKING:
-    from ..store.planfile import RecordedRoot
+    from ..store.sweep.planfile import RecordedRoot
 
 _FORCE: Final = "--force cleans"
 
@@ -53,7 +53,7 @@ def clean(given: CleanArguments, sink: Sink | None = None) -> int:
     if asks:
         drafts = ask(drafts, given)
     if given.plan is not None:
-        from ..store.planfile import write_plan
+        from ..store.sweep.planfile import write_plan
 
         write_plan(Path(given.plan), [draft.plan for draft in drafts], instant(now))
     face = "temp-clean --scheduled" if given.scheduled else "temp-clean"
@@ -67,7 +67,7 @@ def _sink(given: CleanArguments, now: float) -> Sink:
 
 def _apply(given: CleanArguments) -> int:
     """Carry out the plan in a file, as far as nothing has changed since; the exit code."""
-    from ..store.planfile import read_plan
+    from ..store.sweep.planfile import read_plan
 
     check_only_apply(given)
     path = Path(given.apply or "")

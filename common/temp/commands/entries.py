@@ -25,7 +25,7 @@ def explain_entry(path: str) -> int:
 
 def pin_entry(path: str, reason: str, *, dry_run: bool = False) -> int:
     """Pin the entry at `path`; the exit code."""
-    from ..store.pinning import write_pin
+    from ..store.root.pinning import write_pin
 
     if not reason.strip():
         raise InvalidSettings("--reason: say why, so that others know when it may go")
@@ -39,7 +39,7 @@ def pin_entry(path: str, reason: str, *, dry_run: bool = False) -> int:
 
 def unpin_entry(path: str, *, dry_run: bool = False) -> int:
     """Unpin the entry at `path`; the exit code."""
-    from ..store.pinning import read_pin, remove_pin
+    from ..store.root.pinning import read_pin, remove_pin
 
     place, relative = find_place(path)
     if dry_run:

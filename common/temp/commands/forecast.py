@@ -9,7 +9,7 @@ from ..core.layout import STORE, UNDO
 from ..core.plan import Scope
 from ..core.retention import Reason, Verdict, explain, judge
 from ..report.progress import ProgressLine
-from ..store.scan import scan
+from ..store.claiming.scan import scan
 from .arguments import CleanArguments, disposal_of
 from .places import Place
 
@@ -73,8 +73,8 @@ def _with_what_goes_first(forecast: Forecast) -> Forecast:
     wants_space = place.policy().wanted_free(inventory.free, inventory.capacity) is not None
     if not (holds_some or wants_space):
         return forecast
-    from ..store.sweep import goes_first
-    from ..store.undo import undoable
+    from ..store.archive.undo import undoable
+    from ..store.sweep.sweep import goes_first
 
     first = goes_first(
         inventory,

@@ -10,7 +10,7 @@ from ..core.units import read_count
 from ..errors import InvalidSettings, Refused, StorageError
 from ..report.history import history_project, history_text
 from ..report.text import counted
-from ..store.history import History, read_history
+from ..store.root.history import History, read_history
 from .places import find_places
 from .printing import TABLE_OR_JSON, choice, print_problems, screen
 from .status import StatusArguments

@@ -14,17 +14,17 @@ from ..core.retention import Policy
 from ..core.units import DAY
 from ..errors import InvalidSettings, TempError
 from ..report.text import located
-from ..store.allocation import layout_of
-from ..store.listing import find_entry
-from ..store.place import homeless_projects, homeless_roots, standing_project
-from ..store.project import (
+from ..store.project.place import homeless_projects, homeless_roots, standing_project
+from ..store.project.project import (
     find_monorepo,
     monorepo_projects,
     root_of,
     user_root,
     where_it_leads,
 )
-from ..store.settings import Settings, load, with_limits_of, workspace_globs
+from ..store.root.allocation import layout_of
+from ..store.root.listing import find_entry
+from ..store.root.settings import Settings, load, with_limits_of, workspace_globs
 
 USER_TITLE: Final = "auto-cleanup entries of this user"
 HOMELESS_TITLE: Final = "scratch of no project"

@@ -10,12 +10,12 @@ from ..core.layout import STORE
 from ..core.units import spell_size
 from ..errors import TempError
 from ..report.text import archive_text, instant, plain, undo_text
-from ..store.archive import list_archive
-from ..store.place import homeless_roots, standing_project
-from ..store.project import root_of, user_root
-from ..store.restore import find_archived, finish_killed, place_of, restore
-from ..store.settings import Settings, load
-from ..store.undo import has_undoable, undo_area
+from ..store.archive.restore import find_archived, finish_killed, place_of, restore
+from ..store.archive.shelf import list_archive
+from ..store.archive.undo import has_undoable, undo_area
+from ..store.project.place import homeless_roots, standing_project
+from ..store.project.project import root_of, user_root
+from ..store.root.settings import Settings, load
 from .printing import print_problems
 
 

@@ -171,8 +171,8 @@ class _Html:
 
     def text(self, empty: int) -> str:
         from ..report.html import page
-        from ..store.place import standing_project
-        from ..store.project import find_monorepo
+        from ..store.project.place import standing_project
+        from ..store.project.project import find_monorepo
 
         project = standing_project()
         title = find_monorepo(project).name if self._all_projects else project.name
@@ -211,7 +211,7 @@ def status(given: StatusArguments) -> int:
         sink.add(root)
     text = sink.text(empty)
     if given.file is not None:
-        from ..store.planfile import write_named
+        from ..store.sweep.planfile import write_named
 
         write_named(Path(given.file), f"{text}\n", "choose another --output")
     else:

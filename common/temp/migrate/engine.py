@@ -16,9 +16,9 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from ..core import fields
 from ..errors import reason_of
-from ..store.crew import may_fork, processors
-from ..store.project import MARKERS
-from ..store.reading import read_file
+from ..store.project.project import MARKERS
+from ..store.system.reading import read_file
+from ..store.workers.crew import may_fork, processors
 from . import edits, ignored, suppress
 from .files import Ground, mentioning
 from .findings import Edit, FileResult, Finding, Status

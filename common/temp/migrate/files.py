@@ -11,9 +11,9 @@ from typing import Final, NamedTuple
 
 from ..core.fields import Unreadable
 from ..errors import InvalidSettings, Refused
-from ..store.git import ask_git
-from ..store.project import MARKERS
-from ..store.reading import read_file
+from ..store.project.project import MARKERS
+from ..store.system.git import ask_git
+from ..store.system.reading import read_file
 
 _NEVER_ENTERED: Final = frozenset({"__pycache__", "node_modules"})
 _PROSE: Final = frozenset({".md", ".rst", ".txt", ".html", ".diff", ".patch", ".log", ".pyc"})

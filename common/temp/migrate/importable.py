@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any, Final
 
-from ..store.reading import parse_toml, read_file
+from ..store.system.reading import parse_toml, read_file
 from .source import LARGEST_SOURCE
 
 DISTRIBUTION: Final = "tempkeep"

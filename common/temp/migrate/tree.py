@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Final, NamedTuple
 
 from ..core import fields
-from ..store.reading import read_file
+from ..store.system.reading import read_file
 from . import helpers
 from .helpers import NAME, Helper
 from .scopes import Scopes

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from ..errors import reason_of
-from ..store.locks import lock_file
+from ..store.system.locks import lock_file
 from .findings import FileResult
 
 _FLAGS: Final = ("O_RDONLY", "O_NOFOLLOW", "O_NONBLOCK", "O_BINARY")

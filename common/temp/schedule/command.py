@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 from ..core.units import read_interval, spell_interval
 from ..errors import InvalidSettings
 from ..report.text import plain
-from ..store.place import standing_project
-from ..store.project import root_of
-from ..store.settings import Settings, check_strategy, load
+from ..store.project.place import standing_project
+from ..store.project.project import root_of
+from ..store.root.settings import Settings, check_strategy, load
 from . import cron, launchd, systemd, windows
 from .job import Job, job_of, named
 from .log import LOG

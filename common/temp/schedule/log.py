@@ -11,11 +11,11 @@ from typing import Final, NamedTuple
 
 from ..core.layout import STORE
 from ..errors import StorageError
-from ..store import at
-from ..store.allocation import make_root
-from ..store.guard import check_store
-from ..store.locks import lock_file
-from ..store.project import check_root
+from ..store.project.project import check_root
+from ..store.root.allocation import make_root
+from ..store.root.guard import check_store
+from ..store.system import at
+from ..store.system.locks import lock_file
 
 LOG: Final = f"{STORE}/schedule.log"
 MOST_BYTES: Final = 32 * 1024

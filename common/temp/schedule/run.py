@@ -13,9 +13,9 @@ from ..commands.carrying import OneLine
 from ..commands.clean import clean
 from ..errors import InvalidSettings, Refused, TempError, reason_of
 from ..report.text import instant, plain
-from ..store.place import standing_project
-from ..store.project import absolute, root_of
-from ..store.settings import Settings, load
+from ..store.project.place import standing_project
+from ..store.project.project import absolute, root_of
+from ..store.root.settings import Settings, load
 from .log import Turn, turn
 
 

@@ -1,0 +1,68 @@
+"""What killed sweeps left half-done, which the next one finishes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from ...core.layout import TRANSFER
+from ..claiming.claim import Held, leftovers
+from ..claiming.many import Remover
+from ..trees.removal import Removed
+
+_NO_TRANSFER = "no clean leaves such a thing in an archive; look at it, and move it away"
+
+
+def finish_leftovers(
+    root: Path, remover: Remover, archive: Path | None = None, *, is_archive: bool = False
+) -> tuple[int, Removed]:
+    """Delete what killed sweeps left claimed in `root`; how many, and what that freed.
+
+    What was on its way into `archive` or back is put where it belongs. `root` may be an archive
+    itself, from which nothing is ever on its way to another.
+    Raises `StorageError` if the holding area cannot be read, `Refused` if it lies behind a symlink.
+    """
+    count = 0
+    total = Removed()
+    with contextlib.ExitStack() as stack:
+
+        def found() -> Iterator[Held]:
+            for held in leftovers(root, stack):
+                stack.callback(held.close)
+                if held.mounted is not None:
+                    where = f"{held.place}/{held.mounted}".rstrip("/")
+                    total.failures.append((where, "is a mount point; unmount it"))
+                    held.close()
+                elif held.held.startswith(TRANSFER) and (
+                    why := _NO_TRANSFER if is_archive else _settle(held, archive)
+                ):
+                    total.failures.append((held.place, why))
+                    held.close()
+                else:
+                    yield held
+
+        removals = stack.enter_context(contextlib.closing(remover.remove(found())))
+        for held, removed in removals:
+            held.close()
+            count += not removed.failures
+            removed.failures = [
+                (f"{held.place}/{where}".rstrip("/"), what) for where, what in removed.failures
+            ]
+            total.add(removed)
+    return count, total
+
+
+def tidy(archive: Path, remover: Remover) -> tuple[int, Removed]:
+    """Finish in `archive` what killed sweeps left there; see `finish_leftovers`."""
+    from .shelf import forget_stale
+
+    finished = finish_leftovers(archive, remover, is_archive=True)
+    forget_stale(archive)
+    return finished
+
+
+def _settle(held: Held, archive: Path | None) -> str:
+    from .transfer import settle  # which few roots ever need
+
+    return settle(held, archive)

@@ -1,0 +1,380 @@
+"""Putting back what was archived: verified, never over anything, and whole in one place throughout.
+
+What can be renamed is. All else is unpacked into the root's holding area, compared with the
+manifest as it lies on the disk then, and put in its place by one rename; the archive goes after
+that. What a kill leaves is finished by the next sweep, or before the next restoring.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ...core.layout import FILES, JOBS, LAYOUTS, PIPELINE, SCRATCH, STORE, TEST, Layout, is_inside
+from ...errors import InvalidSettings, Refused, StorageError
+from ..claiming.claim import HoldingArea, NotClaimed
+from ..claiming.many import Remover
+from ..project.project import SCRATCH_NAMES, check_root, open_root, root_of, user_root
+from ..root.allocation import layout_of, make_category, make_root
+from ..root.leases import Leases
+from ..root.pinning import remove_pin, write_pin
+from ..system import at
+from ..system.at import ANY_FLAGS, DIRECTORY_FLAGS
+from ..system.locks import lock_directory
+from ..system.renaming import rename_new
+from ..trees.contents import Digest, Digester, digest, dress, tree, write
+from ..trees.removal import remove_at, spell_failures
+from . import transfer
+from .leftovers import finish_leftovers
+from .shelf import (
+    Archived,
+    Manifest,
+    contents_of,
+    drop,
+    forget_manifest,
+    forget_stale,
+    list_archive,
+)
+from .undo import root_of_undo
+
+_ENTRY: Final = "entry"
+
+
+class Place(NamedTuple):
+    """Where something archived belongs."""
+
+    root: Path
+    path: str
+    layout: Layout
+
+    @property
+    def full(self) -> Path:
+        """The absolute path of it."""
+        return self.root / self.path
+
+
+def find_archived(archives: Sequence[Path], name: str, project: Path) -> tuple[Path, Archived]:
+    """What a person means by `name`, and in which of `archives` it is.
+
+    That is its name there, the file, the path that the entry had or the last part of that, or where
+    it lies now. Raises `InvalidSettings` if it is nothing there, or several.
+    """
+    found = [
+        (archive, archived)
+        for archive in archives
+        for archived in list_archive(archive, root_of(project))
+    ]
+    for said in (_names, _places):
+        named = [one for one in found if name in said(*one)]
+        if len(named) == 1:
+            return named[0]
+        if named:
+            raise InvalidSettings(f"{name} could be {_told_apart(named, found)}")
+    there = " or ".join(map(str, archives))
+    raise InvalidSettings(
+        f"{name} is nothing in {there}; `temp-restore --list` lists what is, in the project that "
+        "it was cleaned from"
+    )
+
+
+def _names(archive: Path, archived: Archived) -> tuple[str, ...]:
+    # Where entries lie directly in the root, the path of a later one is the name of an earlier.
+    path = "" if archived.manifest is None else archived.manifest.path
+    return archived.name, archived.data, path, *_paths(archive, archived)
+
+
+def _paths(archive: Path, archived: Archived) -> tuple[str, ...]:
+    path = archive / archived.data
+    return str(path), os.path.relpath(path)
+
+
+def _places(archive: Path, archived: Archived) -> tuple[str, ...]:
+    path = "" if archived.manifest is None else archived.manifest.path
+    return (path.rpartition("/")[2],)
+
+
+def _told_apart(
+    named: Sequence[tuple[Path, Archived]], found: Sequence[tuple[Path, Archived]]
+) -> str:
+    """By what each of those `named` is called alone, of all that were `found`."""
+    names = [archived.name for _, archived in named]
+    if all(sum(name in _names(*one) for one in found) == 1 for name in names):
+        return f"{' or '.join(names)}; give one of these names"
+    return f"{' or '.join(_paths(*one)[0] for one in named)}; give one of these paths"
+
+
+def place_of(archive: Path, archived: Archived, project: Path) -> Place:
+    """Where that belongs. Raises `Refused` if that is no place for an entry.
+
+    Without a manifest the name says it, and it belongs to the `project` in which one stands.
+    """
+    manifest = archived.manifest
+    own = root_of_undo(archive)
+    if manifest is None:
+        if own is not None:
+            raise Refused(f"{archived.name} has no manifest; look at it, and move it by hand")
+        category, underscores, name = archived.data.partition("__")
+        path = f"{category}/{name}" if category and underscores and name else archived.data
+        return Place(root_of(project), _checked(path, SCRATCH, archived), SCRATCH)
+    root = manifest.root_from(archive)
+    layout = LAYOUTS.get(manifest.layout)
+    if own is not None:
+        if os.path.realpath(root) != os.path.realpath(own) or layout is not _layout_of(own, layout):
+            raise Refused(
+                f"{archived.name}: its manifest speaks of {manifest.layout} in {root}, and not of "
+                f"{own}, where it was set aside; look at it, and move it by hand"
+            )
+        root = own
+    if layout is None:
+        raise Refused(f"{archived.name}: {manifest.layout!r} is no layout; update tempkeep")
+    # Whoever may write the manifest could name any directory there is.
+    if root.name not in SCRATCH_NAMES and not (root / STORE).is_dir():
+        raise Refused(
+            f"{archived.name} was in {root}, which is no root any more; make one there by using it"
+        )
+    return Place(root, _checked(manifest.path, layout, archived), layout)
+
+
+def _layout_of(root: Path, layout: Layout | None) -> Layout | None:
+    """How the entries of `root` lie, which may be as `layout` if nothing says it there."""
+    is_scratch = root.name in SCRATCH_NAMES or root == user_root()
+    return layout_of(root, SCRATCH if is_scratch or layout is not PIPELINE else PIPELINE)
+
+
+def _checked(path: str, layout: Layout, archived: Archived) -> str:
+    """`path`, if an entry of such a root can have it."""
+    if not layout.may_hold(path):
+        raise Refused(f"{archived.name} was at {path!r}, which is no place for an entry")
+    return path
+
+
+def restore(archive: Path, archived: Archived, place: Place) -> bool:
+    """Put it in its place, and remove it from `archive`; whether it is pinned there.
+
+    It counts as new from then on: it would go at once otherwise. It is pinned where that does not
+    help: among jobs and the user's auto-cleanup entries, and where a service or a run of tests
+    knows by a record what an earlier one left. Raises `StorageError` or `Refused` (something is
+    there already, it differs from its manifest, it is in use); then it is still in the archive.
+    """
+    if archived.problem or (archived.manifest is None and archived.format != "dir"):
+        problem = archived.problem or "it has no manifest"
+        raise Refused(f"{archived.name}: {problem}; look at it, and unpack it by hand")
+    try:
+        with _locked(archive, archived):
+            _make_room(place)
+            if os.path.lexists(place.full):
+                raise Refused(f"{place.full} is there already; move it away first")
+            goes_at_once = _goes_at_once(place)
+            with _pinned(place) if goes_at_once else contextlib.nullcontext():
+                if not _move(archive, archived, place):
+                    _unpack(archive, archived, place)
+            return goes_at_once
+    except NotClaimed as reason:
+        raise StorageError(0, f"cannot restore {archived.name}: {reason.detail}") from reason
+    except OSError as error:
+        raise StorageError.of(f"cannot restore {archived.name}", error) from error
+
+
+def finish_killed(archive: Path, root: Path) -> None:
+    """Finish what killed processes left in both, as far as that goes.
+
+    Raises `StorageError` or `Refused` where it cannot be looked at.
+    """
+    remover = Remover()
+    for directory in (root, archive):
+        if (directory != root or check_root(root)) and directory.is_dir():
+            finish_leftovers(directory, remover, archive, is_archive=directory != root)
+    forget_stale(archive)
+
+
+@contextlib.contextmanager
+def _locked(archive: Path, archived: Archived) -> Iterator[None]:
+    """Keep others from deleting or restoring it meanwhile."""
+    top = open_root(archive)
+    try:
+        status = at.stat(archived.data, dir_fd=top, follow_symlinks=False)
+        if (status.st_dev, status.st_ino) != archived.identity:
+            raise StorageError(0, f"{archived.name} is no longer the one that was looked at")
+        if not (stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode)) or not at.RELATIVE:
+            yield
+            return
+        descriptor = at.open(archived.data, ANY_FLAGS, dir_fd=top)
+        try:
+            if not lock_directory(archive, descriptor):
+                raise Refused(f"{archived.name} is in use: a process holds a lock (flock) on it")
+            yield
+        finally:
+            at.close(descriptor)
+    finally:
+        at.close(top)
+
+
+def _make_room(place: Place) -> None:
+    """Make the root and the category, and see that they are what they were."""
+    make_root(str(place.root), place.layout)
+    if layout_of(place.root) is not place.layout:
+        raise Refused(f"{place.root} holds other entries by now; move {place.path} by hand")
+    category = place.path.rpartition("/")[0]
+    if category:
+        make_category(str(place.root), category)
+
+
+def _goes_at_once(place: Place) -> bool:
+    """Whether what nobody uses goes from there at any age."""
+    if place.root == user_root() or place.layout is JOBS:
+        return True
+    if place.layout is not FILES and not is_inside(place.path, TEST):
+        return False
+    leases = Leases(place.root)
+    leases.refresh()
+    return leases.maker_of(place.path) is not None
+
+
+@contextlib.contextmanager
+def _pinned(place: Place) -> Iterator[None]:
+    """Pin what comes there, if it comes."""
+    write_pin(place.root, place.path, "restored", place.layout)
+    try:
+        yield
+    finally:
+        if os.path.lexists(place.full):
+            # Again: a sweep forgets the pins of what is not there yet.
+            write_pin(place.root, place.path, "restored", place.layout)
+        else:
+            remove_pin(place.root, place.path)
+
+
+@contextlib.contextmanager
+def _directory(place: Place) -> Iterator[int]:
+    """The open directory that it belongs into, and no link in its place."""
+    top = open_root(place.root)
+    try:
+        try:
+            directory = at.open(place.path.rpartition("/")[0] or ".", DIRECTORY_FLAGS, dir_fd=top)
+        except OSError as error:
+            raise StorageError.of(f"cannot use {place.full.parent}", error) from error
+        try:
+            yield directory
+        finally:
+            at.close(directory)
+    finally:
+        at.close(top)
+
+
+def _put(source: str, parent: int, place: Place) -> None:
+    """Rename it into its place. Raises `Refused` if something is there."""
+    name = place.path.rpartition("/")[2]
+    with _directory(place) as directory:
+        try:
+            rename_new(source, name, src_dir_fd=parent, dst_dir_fd=directory)
+        except FileExistsError:
+            raise Refused(f"{place.full} is there already; move it away first") from None
+        if at.RELATIVE:
+            os.fsync(directory)
+
+
+def _move(archive: Path, archived: Archived, place: Place) -> bool:
+    """Whether it could be put in its place by one rename."""
+    if archived.format != "dir" or archived.identity[0] != os.stat(place.root).st_dev:
+        return False
+    manifest = archived.manifest
+    if manifest is not None:
+        items = contents_of(archive, archived, contents=manifest.has_contents)
+        _verify(archive, archived, manifest, digest(items))
+    top = open_root(archive)
+    try:
+        _put(archived.data, top, place)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        return False
+    finally:
+        at.close(top)
+    forget_manifest(archive, archived.name)
+    _renew(place, None if manifest is None else manifest.mode)
+    return True
+
+
+def _unpack(archive: Path, archived: Archived, place: Place) -> None:
+    """Put a copy of it in its place, which is compared before, and delete it from the archive."""
+    with contextlib.closing(HoldingArea(place.root, batch=True)) as area:
+        directory = area.open()
+        if directory is None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        try:
+            mode = _copy(archive, archived, area, directory)
+            inode = at.stat(_ENTRY, dir_fd=directory, follow_symlinks=False).st_ino
+            intent = transfer.Intent(
+                "from archive", place.path, str(archive), archived.name, archived.id, inode
+            )
+            if not transfer.begin(area, intent):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            directory = area.open() or directory
+            _put(_ENTRY, directory, place)
+        except BaseException:
+            if _ENTRY in os.listdir(area.place):  # otherwise it is where it belongs
+                transfer.end(area)
+                remove_at(area.open() or directory, _ENTRY)
+            raise
+        _renew(place, mode)
+        removed = drop(archive, archived, despite_lock=True)
+        if removed.failures:
+            raise StorageError(
+                0, f"it is in its place, but still in the archive: {spell_failures(removed)}"
+            )
+        transfer.end(area)
+
+
+def _copy(archive: Path, archived: Archived, area: HoldingArea, directory: int) -> int:
+    """Copy or unpack it into the holding area, and verify that; the mode that it is to have."""
+    digester = Digester()
+    try:
+        items = digester.passing(contents_of(archive, archived))
+        first = write(items, os.path.join(area.place, _ENTRY))
+    except Refused as error:
+        raise Refused(
+            f"{archived.name} is not restored: {error}; look at it, and unpack it by hand"
+        ) from error
+    copied = digest(tree(directory, _ENTRY, afresh=True))
+    if copied != digester.digest():
+        raise StorageError(0, "the copy differs")
+    manifest = archived.manifest
+    if manifest is None:
+        return first.mode
+    if not manifest.has_contents:
+        copied = digest(tree(directory, _ENTRY, contents=False))
+    _verify(archive, archived, manifest, copied)
+    return manifest.mode
+
+
+def _verify(archive: Path, archived: Archived, manifest: Manifest, found: Digest) -> None:
+    if not manifest.fits(found):
+        what = (
+            f"{found.files} files of {found.size} bytes in {found.directories} directories, not "
+            f"{manifest.files} of {manifest.size} in {manifest.directories}"
+            if found[:3] != (manifest.files, manifest.directories, manifest.size)
+            else "as many files and bytes, but not the same"
+        )
+        raise Refused(
+            f"{archived.name} is not restored: it is not what was archived ({what}); look at "
+            f"{archive / archived.data}, and move it by hand{_hurry(manifest)}"
+        )
+
+
+def _hurry(manifest: Manifest) -> str:
+    return "" if manifest.until is None else ", before a clean deletes it when its time is over"
+
+
+def _renew(place: Place, mode: int | None) -> None:
+    """Give what was restored its own `mode`, and a change that counts: to have been restored."""
+    with contextlib.suppress(OSError):  # of another user, or used and gone by now
+        is_link = stat.S_ISLNK(os.lstat(place.full).st_mode)
+        if mode is None:
+            mode = stat.S_IMODE(os.lstat(place.full).st_mode)
+        dress(str(place.full), mode, time.time_ns(), link=is_link)

@@ -1,0 +1,279 @@
+"""An entry on its way into an archive or back, which a kill at any instant leaves in one place.
+
+It lies in a directory of its own in the root's holding area, beside a file that says where it came
+from and where it goes. Other than what lies there else, it is not to be deleted before somebody has
+looked how far it was: into an archive, whether it has arrived; back, whether it has left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+from ...core import fields
+from ...core.fields import Unreadable
+from ...core.layout import BATCH, PIPELINE, SCRATCH, STORE, TRANSFER, UNDO
+from ...errors import TempError, reason_of, without_remedy
+from ..claiming.claim import NO_ROOM, Claim, Held, HoldingArea, NotClaimed
+from ..project.project import ROOT_NAME, find_project, user_root
+from ..root.allocation import layout_of
+from ..root.guard import is_gone
+from ..system import at
+from ..system.at import DIRECTORY_FLAGS
+from ..system.reading import opened_in, read_json
+from .shelf import Archived, drop, is_archived, list_archive
+
+Way: TypeAlias = Literal["to archive", "from archive"]
+
+_INTENT: Final = "intent.json"
+_WAYS: Final[tuple[Way, ...]] = ("to archive", "from archive")
+
+
+class Intent(NamedTuple):
+    """What is being done: the entry at `path` of a root goes to, or comes from, what is called
+    `name` in the directory `archive` and has that `id` there. `inode` is that of what goes there,
+    which is packed already, or of the entry that comes from there.
+    """
+
+    way: Way
+    path: str
+    archive: str
+    name: str
+    id: str
+    inode: int = 0
+
+
+def begin(area: HoldingArea, intent: Intent) -> bool:
+    """Whether the batch `area` is from now on one of a transfer; not on a full disk.
+
+    What comes back from an archive is whole in there by now. Raises `OSError` or `NotClaimed`.
+    """
+    directory = area.open()
+    if directory is None:
+        return False
+    path = os.path.join(area.place, _INTENT)
+    try:
+        with open(path, "x", encoding="utf-8") as file:
+            json.dump(intent._asdict(), file)
+            file.flush()
+            os.fsync(file.fileno())
+        area.call_it(TRANSFER)
+        if at.RELATIVE:
+            os.fsync(directory)
+    except OSError as error:
+        _forget(area)
+        if error.errno in NO_ROOM:
+            return False
+        raise
+    return True
+
+
+def end(area: HoldingArea, claim: Claim | None = None) -> None:
+    """Have what lies in there deleted by whoever comes by: it is whole elsewhere.
+
+    A `claim` that was made into `area` is still one.
+    """
+    area.call_it(BATCH)
+    if claim is not None:
+        claim.batch = area.batch
+        claim.holding = area.open() or claim.holding
+    _forget(area)
+
+
+def cancel(area: HoldingArea) -> None:
+    """Have the transfer forgotten, if its entry is back in its place."""
+    directory = area.open()
+    if directory is not None and at.listdir(directory) == [_INTENT]:
+        _forget(area)
+
+
+def _forget(area: HoldingArea) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(os.path.join(area.place, _INTENT))
+
+
+def settle(held: Held, archive: Path | None = None) -> str:
+    """Finish what a killed process left half-done; "" if what lies there can be deleted now.
+
+    Otherwise why it has to stay. Anybody may have put it there, so only what can be the transfer of
+    an entry of this root is believed: to or from `archive`, the one in its settings, or what can be
+    undone of it.
+    """
+    try:
+        directory = at.open(held.held, DIRECTORY_FLAGS, dir_fd=held.holding)
+    except OSError as error:
+        return reason_of(error)
+    try:
+        names = [name for name in at.listdir(directory) if name != _INTENT]
+        try:
+            intent = _read(held.top, directory)
+        except FileNotFoundError:
+            return "nothing says where it belongs; move it away" if names else ""
+        what = names[0] if names else ""
+        if len(names) > 1:
+            return f"holds {len(names)} things and not one; {_REMEDY}"
+        if why := _objection(held.root, directory, what, intent):
+            return f"{why}; {_REMEDY}"
+        place = _archive_of(held.root, intent, archive)
+        if place is None:
+            return _elsewhere(intent)
+        is_there = _is_there(place, held.root, intent)
+        if what:
+            # Its copy goes if it is whole in the archive, be it on its way there or back.
+            return "" if is_there else _give_back(held, directory, what, intent)
+        if intent.way == "from archive" and is_there:
+            return _drop(held.root, place, intent)
+        return ""
+    except Unreadable as problem:
+        why = without_remedy(str(problem))
+        return f"nothing says where it belongs (its {_INTENT}: {why}); move it away"
+    except (OSError, TempError) as error:
+        why = str(error) if isinstance(error, TempError) else reason_of(error)
+        return f"cannot tell whether it is in the archive: {why}"
+    finally:
+        at.close(directory)
+
+
+_REMEDY: Final = "look at it, and move it away"
+
+
+def _read(top: int, directory: int) -> Intent:
+    """What is being done. Raises `FileNotFoundError` or `Unreadable`."""
+    owners = _trusted(top)
+    if owners and at.fstat(directory).st_uid not in owners:
+        raise Unreadable("the directory belongs to another user")
+    said = fields.table(read_json(_INTENT, dir_fd=directory, owners=owners))
+    way = next((way for way in _WAYS if way == said.get("way")), None)
+    if way is None:
+        raise Unreadable(f"way is none of {', '.join(_WAYS)}")
+    path, archive, name, identifier = (
+        fields.text(said, key) for key in ("path", "archive", "name", "id")
+    )
+    return Intent(way, path, archive, name, identifier, fields.whole(said, "inode", most=2**128))
+
+
+def _trusted(top: int) -> frozenset[int]:
+    """Who may have begun a transfer that this user finishes: itself, and whoever can do more here
+    than that anyway.
+    """
+    if not hasattr(os, "geteuid"):
+        return frozenset()
+    return frozenset((0, os.geteuid(), at.fstat(top).st_uid))
+
+
+def _objection(root: Path, directory: int, what: str, intent: Intent) -> str:
+    """Why that is no transfer of an entry of this root; "" if it may be one."""
+    is_scratch = root.name in (ROOT_NAME, ".temp") or root == user_root()
+    layout = layout_of(root, SCRATCH if is_scratch else PIPELINE)
+    is_directory = not what or stat.S_ISDIR(
+        at.stat(what, dir_fd=directory, follow_symlinks=False).st_mode
+    )
+    if not layout.may_hold(intent.path, is_directory=is_directory):
+        return f"its {_INTENT} names {intent.path!r}, which is no place for an entry"
+    category = intent.path.rpartition("/")[0]
+    if category and not is_gone(os.path.join(root, category)):
+        try:
+            with opened_in(root, category):
+                pass
+        except OSError as error:
+            return f"its place is in {root / category}: {without_remedy(reason_of(error))}"
+    if intent.name in ("", ".", "..") or "/" in intent.name or os.sep in intent.name:
+        return f"its {_INTENT} names {intent.name!r}, which nothing in an archive is called"
+    return ""
+
+
+def _archive_of(root: Path, intent: Intent, archive: Path | None) -> Path | None:
+    """The archive that is meant, if it is one of this root."""
+    for place in _archives(root, archive):
+        if _is_same(Path(intent.archive), place):
+            return place
+    return None
+
+
+def _archives(root: Path, archive: Path | None) -> Iterator[Path]:
+    if archive is not None:
+        yield archive
+    yield root / STORE / UNDO
+    if root == user_root():
+        return  # whatever lies beside that is everybody's
+    project = find_project(root.parent, otherwise=root)
+    if project != root:
+        from ..root.settings import load
+
+        yield load(project).archive_path()
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return os.path.samefile(one, other)
+    return os.path.realpath(one) == os.path.realpath(other)
+
+
+def _elsewhere(intent: Intent) -> str:
+    toward = "to" if intent.way == "to archive" else "back from"
+    return (
+        f"it was on its way {toward} {intent.archive}, which is not the archive of this root; if "
+        "it is one of yours, clean with TEMPKEEP_ARCHIVE_LOCATION set to that, which finishes it, "
+        f"else {_REMEDY}"
+    )
+
+
+def _is_there(archive: Path, root: Path, intent: Intent) -> bool:
+    """Whether what is meant lies whole in the archive."""
+    if intent.way == "to archive":
+        return is_archived(archive, intent.name, intent.id, intent.inode)
+    return _found(archive, root, intent) is not None
+
+
+def _found(archive: Path, root: Path, intent: Intent) -> Archived | None:
+    for archived in list_archive(archive, root):
+        if (archived.name, archived.id) == (intent.name, intent.id):
+            return archived
+    return None
+
+
+def _give_back(held: Held, directory: int, what: str, intent: Intent) -> str:
+    """Put it in its place; "" or where it is instead."""
+    # By the open root: what lies at its path may be another by now.
+    with contextlib.ExitStack() as stack:
+        payload = Held(held.root, directory, what, stack, held.top)
+        payload.batch = held.held
+        elsewhere = payload.give_place(intent.path)
+    with contextlib.suppress(FileNotFoundError):
+        at.stat(what, dir_fd=directory, follow_symlinks=False)
+        return elsewhere.removeprefix("; ")
+    return ""
+
+
+def _drop(root: Path, archive: Path, intent: Intent) -> str:
+    """Delete from the archive what has come back from there, if it still is where it was put.
+
+    Where it is not, or nobody can tell, there are two of it, and what is in the archive stays.
+    """
+    archived = _found(archive, root, intent)
+    path, _, name = intent.path.rpartition("/")
+    said = None if archived is None else archived.manifest
+    if archived is None or said is None:
+        return ""
+    its_root = os.path.realpath(said.root_from(archive))
+    if (its_root, said.path) != (os.path.realpath(root), intent.path):
+        return f"its {_INTENT} and the manifest of {intent.name} name two places; {_REMEDY}"
+    try:
+        with opened_in(root, *filter(None, (path,))) as parent:
+            inode = at.stat(name, dir_fd=parent, follow_symlinks=False).st_ino
+            if intent.inode not in (0, inode):  # an older version says 0
+                return ""
+    except FileNotFoundError:
+        return ""
+    try:
+        removed = drop(archive, archived)
+    except NotClaimed as reason:
+        return f"{archive / archived.data}: {reason.detail}"
+    for where, what in removed.failures:
+        return f"{archive / archived.data}/{where}".rstrip("/") + f": {what}"
+    return ""

@@ -1,0 +1,277 @@
+"""Build artefacts of one project: found by name, never what git tracks, removed in place."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ...core.layout import HISTORY, PIPELINE, STORE, STORE_PARTS, is_inside
+from ...errors import InvalidSettings, TempError, reason_of
+from ..archive.shelf import MANIFEST
+from ..project.project import MARKERS
+from ..project.tracked import REPOSITORIES, Tracked
+from ..root.allocation import layout_of
+from ..root.settings import DEFAULT_ARTEFACTS
+from ..system import at
+from ..system.at import DIRECTORY_FLAGS, ROOT_FLAGS
+from ..system.mounts import mounts_below
+from ..trees.removal import Removed, remove_at
+from ..trees.walk import measure
+from .made import why_unsure
+
+_NEVER_ENTERED: Final = frozenset({*REPOSITORIES, ".venv", "node_modules"})
+_HOLDS_WORK: Final = _NEVER_ENTERED | {STORE}
+_SCRATCH: Final = frozenset({".tmp", ".temp", ".tmp-archive", STORE})
+_BARE: Final = frozenset({"HEAD", "objects", "refs"})
+_SOURCE_DIRECTORIES: Final = frozenset({"src", "test", "tests"})
+_SOURCES: Final = frozenset({*REPOSITORIES, *MARKERS, "README.md", "README.rst", "LICENSE"})
+_USUAL_SOURCES: Final = (
+    *("CHANGELOG*", "CONTRIBUTING*", "COPYING*", "Dockerfile*", "LICEN[CS]E*", "Makefile*"),
+    *("README*", "*.py", "*.toml", "*.cfg", "*.in", "*.md", "*.rst", "requirements*"),
+    *("docs", "scripts", "tools", "notebooks", ".github", ".gitignore", ".gitlab-ci.yml"),
+)
+"""What is source, if it lies right in a project where git cannot tell; packages are as well."""
+
+_PROBES: Final = ("source", "source.py")
+TAKES_UNSURE: Final = "--include-unsure takes it"
+
+
+class Artefact(NamedTuple):
+    """Something that a build made: `path` relative to the project, and the pattern it matches.
+
+    `kept` says why it must stay, or is "".
+    """
+
+    path: str
+    pattern: str
+    kept: str = ""
+
+
+def find_artefacts(
+    project: Path,
+    patterns: Sequence[str],
+    tracked: Tracked,
+    roots: Iterable[Path] = (),
+    archive: Path | None = None,
+    *,
+    include_unsure: bool = False,
+) -> list[Artefact]:
+    """The artefacts of `project`, sorted by path, with those that must stay marked so.
+
+    Where no version control tells what is hand-written, only what a tool certainly made goes,
+    but for `include_unsure`.
+
+    `patterns` are shell globs for names, or for paths below the project if they hold a `/`; one
+    that ends with `/` is for directories only. Does not look into other projects inside this one,
+    other git work trees, virtual environments, `node_modules`, scratch or what is mounted, and
+    not through symlinks. Nor into the entries of roots, be they among the other `roots` of the
+    project or not, and into what was archived.
+    """
+    mounts = mounts_below(str(project))
+    own_roots = _below(project, roots)
+    archives = _below(project, () if archive is None else (archive,))
+    others = sorted(own_roots | archives)
+    found = []
+    for path, pattern in _matching(project, patterns, mounts, own_roots, archives):
+        inside = tracked.inside(path)
+        if inside is not None:
+            kept = "git tracks it" if inside == path else f"git tracks {inside}"
+        elif any(point == path or point.startswith(path + "/") for point in mounts):
+            kept = "another filesystem is mounted in it"
+        elif holds := next((other for other in others if is_inside(other, path)), ""):
+            kept = f"{holds} is a root or the archive"
+        else:
+            kept = work_in(project / path)
+            if tracked.doubt and not include_unsure and not kept:
+                unsure = why_unsure(project, path)
+                kept = f"{unsure}, and {tracked.doubt}; {TAKES_UNSURE}" if unsure else ""
+        found.append(Artefact(path, pattern, kept))
+    return sorted(found, key=lambda artefact: artefact.path)
+
+
+def check_patterns(project: Path, patterns: Iterable[str], tracked: Tracked) -> None:
+    """Raise `InvalidSettings` if a pattern that was configured matches the project's own source."""
+    usual = {pattern.strip("/") for pattern in DEFAULT_ARTEFACTS}
+    sources = {*_SOURCES, *_SOURCE_DIRECTORIES, *_top_level_sources(project, tracked)}
+    for pattern in patterns:
+        if pattern.strip("/") in usual:
+            continue  # what is tracked in these stays by itself
+        for source in sorted(sources):
+            is_directory = source in _SOURCE_DIRECTORIES or os.path.isdir(project / source)
+            below = [f"{source}/{probe}" for probe in _PROBES] if is_directory else []
+            if _matches(source, is_directory, pattern) or (
+                "/" in pattern.strip("/") and any(_matches(path, True, pattern) for path in below)
+            ):
+                raise InvalidSettings(
+                    f"{project}: artefacts: {pattern!r} matches {source}, which is source of this "
+                    "project; name only what a build makes"
+                )
+
+
+def _top_level_sources(project: Path, tracked: Tracked) -> set[str]:
+    """The source right in `project`: what git tracks, or where it cannot tell what looks so."""
+    if not tracked.doubt:
+        return tracked.top_level()
+    found = tracked.top_level()
+    with contextlib.suppress(OSError), os.scandir(project) as items:
+        for item in items:
+            is_package = os.path.lexists(os.path.join(item.path, "__init__.py"))
+            if is_package or any(fnmatchcase(item.name, glob) for glob in _USUAL_SOURCES):
+                found.add(item.name)
+    return found
+
+
+def _below(project: Path, places: Iterable[Path]) -> frozenset[str]:
+    """Those of `places` that lie in `project`, relative to it."""
+    real = os.path.realpath(project)
+    inside = [place for place in map(os.path.realpath, places) if is_inside(place, real)]
+    return frozenset(os.path.relpath(place, real) for place in inside)
+
+
+def _matching(
+    project: Path,
+    patterns: Sequence[str],
+    mounts: frozenset[str],
+    roots: frozenset[str],
+    archives: frozenset[str],
+) -> Iterator[tuple[str, str]]:
+    waiting = [""]
+    while waiting:
+        relative = waiting.pop()
+        with contextlib.suppress(OSError), os.scandir(project / relative) as listed:
+            items = {item.name: item for item in listed}
+            layout = PIPELINE  # whose runs lie anywhere, and are called as nothing else is
+            if STORE in items or (relative or os.curdir) in roots:
+                try:
+                    layout = layout_of(project / relative, PIPELINE)
+                except TempError:
+                    continue
+            for item in items.values():
+                if item.name in _NEVER_ENTERED or item.name in _SCRATCH:
+                    continue
+                path = f"{relative}/{item.name}" if relative else item.name
+                if path in archives or f"{item.name}{MANIFEST}" in items:
+                    continue  # with a manifest beside it, it was archived
+                is_directory = item.is_dir(follow_symlinks=False)
+                if layout.holds(item.name, is_directory=is_directory):
+                    continue
+                pattern = next((one for one in patterns if _matches(path, is_directory, one)), None)
+                if pattern is not None:
+                    yield path, pattern
+                # What is mounted may be a tracked directory under another name.
+                elif is_directory and path not in mounts and not _what_else(item.path):
+                    waiting.append(path)
+
+
+def _matches(path: str, is_directory: bool, pattern: str) -> bool:
+    if pattern.endswith("/"):
+        return is_directory and _matches(path, True, pattern.rstrip("/"))
+    if "/" in pattern:
+        return fnmatchcase(path, pattern.lstrip("/"))
+    return fnmatchcase(path.rpartition("/")[2], pattern)
+
+
+def _what_else(directory: str) -> str:
+    """Why `directory` is no part of the project around it; "" if it is one."""
+    names = {
+        name
+        for name in (*MARKERS, "pyvenv.cfg", "__init__.py")
+        if os.path.lexists(os.path.join(directory, name))
+    }
+    if "pyvenv.cfg" in names:
+        return "it is a virtual environment"
+    if "__init__.py" in names:
+        names.discard("tasks.py")  # a module of a package (Celery's, say), and no project's tasks
+    if names & set(MARKERS):
+        return "it is a project of its own"
+    if all(os.path.lexists(os.path.join(directory, name)) for name in _BARE):
+        return "it is a bare repository"
+    return ""
+
+
+def work_in(artefact: Path) -> str:
+    """Why nothing of the artefact may go: somebody's work may be in it; "" if none is."""
+    if artefact.is_symlink() or not artefact.is_dir():
+        return ""
+    if what := _what_else(str(artefact)):
+        return what
+    waiting = [str(artefact)]
+    while waiting:
+        directory = waiting.pop()
+        try:
+            with os.scandir(directory) as items:
+                names = set()
+                for item in items:
+                    names.add(item.name)
+                    if item.name in _HOLDS_WORK or item.name.endswith((MANIFEST, ".fossil")):
+                        return f"it holds {os.path.relpath(item.path, artefact)}"
+                    if item.is_dir(follow_symlinks=False):
+                        waiting.append(item.path)
+                if names >= _BARE:
+                    return f"it holds the bare repository {os.path.relpath(directory, artefact)}"
+        except OSError as error:
+            return f"{os.path.relpath(directory, artefact)} in it: {reason_of(error)}"
+    return ""
+
+
+def measure_artefact(project: Path, path: str) -> int:
+    """The bytes on disk of the artefact at `path`; 0 if it is gone or cannot be looked at."""
+    try:
+        with _parent(project, path) as (parent, name):
+            status = at.stat(name, dir_fd=parent, follow_symlinks=False)
+            if not stat.S_ISDIR(status.st_mode):
+                return status.st_blocks * 512
+            descriptor = at.open(name, DIRECTORY_FLAGS, dir_fd=parent)
+            try:
+                return measure(descriptor).size
+            finally:
+                at.close(descriptor)
+    except OSError:
+        return 0
+
+
+def remove_artefact(project: Path, path: str) -> Removed:
+    """Delete the artefact at `path`; what could not be deleted is in the failures.
+
+    In its place and without a claim: a half-deleted `build` still matches, so that the next
+    `clean` finishes it, or lists it where what is left does not tell what made it.
+    """
+    try:
+        with _parent(project, path) as (parent, name):
+            return remove_at(parent, name)
+    except FileNotFoundError:
+        return Removed()
+    except OSError as error:
+        return Removed(failures=[("", reason_of(error))])
+
+
+def drop_empty_root(root: Path, categories: Iterable[str]) -> None:
+    """Remove an old root that was cleaned, as far as it is empty: its categories, what the sweep
+    made in it for itself (its history, which nobody is shown), and the root.
+    """
+    with contextlib.suppress(OSError), _parent(root, f"{STORE}/{HISTORY}") as (store, name):
+        at.unlink(name, dir_fd=store)
+    own = [f"{STORE}/{name}" for name in STORE_PARTS]
+    for directory in (*categories, *own, STORE, ""):
+        with contextlib.suppress(OSError):
+            os.rmdir(root / directory)
+
+
+@contextlib.contextmanager
+def _parent(project: Path, path: str) -> Iterator[tuple[int, str]]:
+    """The directory of `path`, opened step by step so that no symlink put there is followed."""
+    *above, name = path.split("/")
+    descriptor = at.open(project, ROOT_FLAGS)
+    try:
+        for part in above:
+            child = at.open(part, DIRECTORY_FLAGS, dir_fd=descriptor)
+            at.close(descriptor)
+            descriptor = child
+        yield descriptor, name
+    finally:
+        at.close(descriptor)

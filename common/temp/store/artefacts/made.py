@@ -1,0 +1,251 @@
+"""Whether a tool certainly made an artefact: told by what it holds, where no version control is."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import tomllib
+from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Final
+
+from ...errors import reason_of
+
+_CACHE_TAG: Final = "CACHEDIR.TAG"
+_CACHE_SIGNATURE: Final = b"Signature: 8a477f597d28d172789f06886806bc55"
+_MOST_READ: Final = 4 << 20
+"""Of a file that is read to the end; what goes on after that is not what a tool writes."""
+
+_PYC: Final = re.compile(r"(?P<stem>.+?)\.[a-z]+-?\d+[\w.-]*\.pyc(\.\d+)?")
+_EGG_INFO: Final = re.compile(
+    r"PKG-INFO|SOURCES\.txt|dependency_links\.txt|requires\.txt|top_level\.txt|entry_points\.txt"
+    r"|(not-)?zip-safe|namespace_packages\.txt|native_libs\.txt|eager_resources\.txt|depends\.txt"
+    r"|scm_(file_list|version)\.json|pbr\.json"
+)
+_RELEASE: Final = re.compile(r"(?P<name>.+?)-\d[^-/]*(-[^/]+-[^/]+-[^/]+\.whl|\.tar\.gz|\.zip)")
+_RELEASE_MAGIC: Final = {".whl": b"PK\x03\x04", ".zip": b"PK\x03\x04", ".gz": b"\x1f\x8b"}
+_COMPILED: Final = frozenset({".o", ".obj", ".d", ".so", ".pyd", ".lib", ".exp", ".pyc"})
+_REPORT: Final = frozenset({".html", ".css", ".js", ".png", ".svg", ".ico", ".json"})
+_SOURCE: Final = frozenset(
+    {".py", ".pyi", ".pyx", ".ipynb", ".c", ".cc", ".cpp", ".h", ".hpp", ".rs", ".go", ".java"}
+    | {".sh", ".sql", ".md", ".rst", ".tex", ".toml"}
+)
+
+
+class _Unsure(Exception):
+    """Something that no tool is known to have made; the text names it."""
+
+
+def why_unsure(project: Path, path: str) -> str:
+    """Why the artefact at `path` may be hand-written; "" if a tool certainly made it.
+
+    One that is called as no tool of the table calls its own was configured, so its name is
+    believed, unless it holds source.
+    """
+    artefact = project / path
+    proof = next(
+        (proof for glob, proof in _PROOFS if fnmatchcase(artefact.name, glob)), _configured
+    )
+    try:
+        if artefact.is_symlink():
+            return "it is a symlink"
+        if artefact.is_dir() and (_is_cache(artefact) or next(_all_files(artefact), "") == ""):
+            return ""
+        proof(artefact)
+    except _Unsure as unsure:
+        return str(unsure)
+    except OSError as error:
+        return reason_of(error)
+    return ""
+
+
+def _bytecode(artefact: Path) -> None:
+    """A `__pycache__` with only compiled modules: of a source beside it, or by their head."""
+    for name in _plain_files(artefact):
+        match = _PYC.fullmatch(name)
+        has_source = match and (artefact.parent / f"{match['stem']}.py").is_file()
+        if not has_source and not (".pyc" in name and _head(artefact / name, 4)[2:] == b"\r\n"):
+            raise _Unsure(f"{name} in it is no compiled module")
+
+
+def _of_shape(paths: str) -> Callable[[Path], None]:
+    """Whether every file below has one of the `paths`, a pattern: what is left of a cache whose tag
+    went already, when a clean was killed, or an older one without a tag.
+    """
+
+    def proof(artefact: Path) -> None:
+        for path in _all_files(artefact):
+            if not re.fullmatch(rf"\.gitignore|{paths}", path):
+                raise _Unsure(f"{path} in it is of no known tool")
+
+    return proof
+
+
+def _egg_info(artefact: Path) -> None:
+    """A directory of setuptools, or the single file that distutils wrote."""
+    told = artefact / "PKG-INFO" if artefact.is_dir() else artefact
+    if not _head(told, 17).startswith(b"Metadata-Version:"):
+        raise _Unsure("it holds no metadata of a package")
+    if artefact.is_dir():
+        for name in _plain_files(artefact):
+            if not _EGG_INFO.fullmatch(name):
+                raise _Unsure(f"{name} in it is nothing of setuptools")
+        _sources(artefact)
+
+
+def _sources(egg_info: Path) -> list[str]:
+    listed = _text(egg_info / "SOURCES.txt")
+    if not listed:
+        raise _Unsure("it holds no SOURCES.txt")
+    return listed.splitlines()
+
+
+def _build(artefact: Path) -> None:
+    """What setuptools built of the package whose egg-info lies beside it."""
+    known: set[str] = set()
+    for egg_info in _egg_infos(artefact.parent):
+        packages = tuple(_text(egg_info / "top_level.txt").split())
+        for line in _sources(egg_info):
+            parts = line.split("/")
+            known |= {
+                "/".join(parts[index:])
+                for index, part in enumerate(parts)
+                if part.removesuffix(".py") in packages
+            }
+    if not known:
+        raise _Unsure("no egg-info beside it says what made it")
+    _only(artefact, r"(lib|bdist|temp)([.-].+)?")
+    for path in _all_files(artefact):
+        kind, _, below = path.partition("/")
+        is_copy = kind.startswith("lib") and below in known
+        if not is_copy and os.path.splitext(path)[1] not in _COMPILED:
+            raise _Unsure(f"{path} in it is of no source")
+
+
+def _dist(artefact: Path) -> None:
+    """Wheels and source distributions of the project in which it lies."""
+    names = _names(artefact.parent)
+    for name in _plain_files(artefact):
+        if name == ".gitignore" and _text(artefact / name).strip() == "*":
+            continue
+        match = _RELEASE.fullmatch(name)
+        magic = _RELEASE_MAGIC.get(os.path.splitext(name)[1], b"-")
+        if not match or _normal(match["name"]) not in names:
+            raise _Unsure(f"{name} in it is no release of this project")
+        if not _head(artefact / name, 4).startswith(magic):
+            raise _Unsure(f"{name} in it is no archive")
+
+
+def _coverage_data(artefact: Path) -> None:
+    head = _head(artefact, 1 << 16)
+    is_database = head.startswith(b"SQLite format 3\0") and b"coverage_schema" in head
+    if not is_database and not head.startswith(b"!coverage.py: This is a private format"):
+        raise _Unsure("it is no data of coverage")
+
+
+def _coverage_report(artefact: Path) -> None:
+    if b"coverage.py" not in _head(artefact / ".gitignore", 100):
+        raise _Unsure("it is no report of coverage")
+    for name in _plain_files(artefact):
+        if name != ".gitignore" and os.path.splitext(name)[1] not in _REPORT:
+            raise _Unsure(f"{name} in it is nothing of a report")
+
+
+def _configured(artefact: Path) -> None:
+    for path in _all_files(artefact) if artefact.is_dir() else [artefact.name]:
+        if os.path.splitext(path)[1].lower() in _SOURCE:
+            raise _Unsure(f"{path} is source" if path == artefact.name else f"it holds {path}")
+
+
+_PROOFS: Final[tuple[tuple[str, Callable[[Path], None]], ...]] = (
+    ("__pycache__", _bytecode),
+    (".pytest_cache", _of_shape(r"README\.md|v/cache/(lastfailed|nodeids|stepwise)")),
+    (".mypy_cache", _of_shape(r"missing_stubs|\d+\.\d+/.+\.(json|db|ff)")),
+    (".ruff_cache", _of_shape(r"\d+\.\d+\.\d+/\d+")),
+    ("*.egg-info", _egg_info),
+    ("build", _build),
+    ("dist", _dist),
+    (".coverage", _coverage_data),
+    ("htmlcov", _coverage_report),
+)
+"""By what each kind of artefact is known; each raises `_Unsure` where it is not."""
+
+
+def _is_cache(directory: Path) -> bool:
+    return _head(directory / _CACHE_TAG, len(_CACHE_SIGNATURE)) == _CACHE_SIGNATURE
+
+
+def _only(directory: Path, names: str) -> None:
+    """Raise `_Unsure` if something else than what the pattern `names` lies in the directory."""
+    for name in sorted(os.listdir(directory)):
+        if not re.fullmatch(names, name):
+            raise _Unsure(f"{name} in it is of no known tool")
+
+
+def _plain_files(directory: Path) -> list[str]:
+    """The names in a directory that holds nothing but files; raises `_Unsure` if it holds more."""
+    if not directory.is_dir():
+        raise _Unsure("it is no directory")
+    found = sorted(_all_files(directory))
+    if deeper := next((path for path in found if "/" in path), ""):
+        raise _Unsure(f"{deeper} in it is of no known tool")
+    return found
+
+
+def _all_files(directory: Path) -> Iterator[str]:
+    """Every file below, relative to the directory; raises `_Unsure` at what is no plain file."""
+    waiting = [""]
+    while waiting:
+        above = waiting.pop()
+        with os.scandir(directory / above) as items:
+            listed = list(items)
+        for item in listed:
+            path = f"{above}/{item.name}" if above else item.name
+            if item.is_dir(follow_symlinks=False):
+                waiting.append(path)
+            elif item.is_file(follow_symlinks=False):
+                yield path
+            else:
+                raise _Unsure(f"{path} in it is no plain file")
+
+
+def _egg_infos(directory: Path) -> Iterator[Path]:
+    """The egg-infos of the package in `directory` that are certainly setuptools' own."""
+    for place in (directory, directory / "src"):
+        for found in sorted(place.glob("*.egg-info")) if place.is_dir() else ():
+            if found.is_dir() and not why_unsure(place, found.name):
+                yield found
+
+
+def _names(directory: Path) -> set[str]:
+    """How the project in `directory` calls its distribution, in the normal form."""
+    names = {found.name.removesuffix(".egg-info") for found in _egg_infos(directory)}
+    try:
+        said = tomllib.loads(_text(directory / "pyproject.toml"))
+        names.add(str(said["project"]["name"]))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        pass
+    return {_normal(name) for name in names}
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _text(path: Path) -> str:
+    return _head(path, _MOST_READ).decode(errors="replace")
+
+
+def _head(path: Path, most: int) -> bytes:
+    """The first bytes of a plain file, which is no link; none of anything else."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0))
+    except OSError:
+        return b""
+    try:
+        return os.read(descriptor, most) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
+    finally:
+        os.close(descriptor)

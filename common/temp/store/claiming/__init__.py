@@ -1,0 +1,1 @@
+"""See entries, take them, be rid of them."""

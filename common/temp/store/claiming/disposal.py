@@ -1,0 +1,69 @@
+"""The trash: a way to be rid of an entry other than deleting it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from ...core.layout import STORE
+from ...errors import reason_of
+from ..project.project import user_root
+from ..root.allocation import make_root
+
+try:
+    import fcntl
+except ImportError:  # Windows, where the shell itself trashes one at a time
+    fcntl = None  # type: ignore[assignment]
+
+
+class NotDisposed(Exception):
+    """An entry that was neither trashed nor archived, and is where it was; the text says why."""
+
+
+def send_to_trash(path: Path) -> None:
+    """Move `path` to the desktop's trash, from where the desktop can put it back.
+
+    One entry a call, and one call at a time among all processes of the user: send2trash picks a
+    name and then takes it, so two calls with one name would lose an entry. Raises `NotDisposed`.
+    """
+    try:
+        from send2trash import send2trash
+
+        with _one_at_a_time():
+            send2trash(str(path))
+    except Exception as error:  # it raises OSError, its own kinds, and whatever a desktop's does
+        why, semicolon, remedy = _reason(error).partition("; ")
+        raise NotDisposed(
+            f"cannot be trashed ({why}); {remedy}{semicolon and ', or '}"
+            "delete it without --trash, or free the trash"
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ImportError):
+        return f"{error}; pip install send2trash"
+    if isinstance(error, OSError) and error.strerror:
+        return reason_of(error)
+    return str(error) or type(error).__name__
+
+
+@contextlib.contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    root = user_root()
+    make_root(str(root))
+    path = root / STORE / "trash.lock"
+    with _locked(os.open(path, os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0), 0o600)):
+        yield
+
+
+@contextlib.contextmanager
+def _locked(descriptor: int) -> Iterator[None]:
+    """Hold the lock on the file or directory, waiting for it, and close it at the end."""
+    try:
+        if fcntl is not None:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,152 @@
+"""What within an entry protects it: the owners and pins of roots in it, and work in repositories.
+
+A root in an entry has a store of its own (the `.tmp` of a clone, the jobs of a service, the runs of
+a pipeline). What that store says of a live owner or of a pin holds for the entry around it too.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ...core.entry import Entry, Use
+from ...core.layout import STORE
+from ...errors import TempError
+from ..root.leases import Leases
+from ..root.listing import list_leftovers
+from ..root.pinning import Pins, any_pin
+from ..trees.walk import Inside
+
+
+class Within:
+    """What lies within the entries of one root, and around them in their category.
+
+    A category may be a root itself, or a work tree: then all of its entries are part of that. That
+    is looked up once for each.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._around: dict[str, tuple[bool, bool]] = {}
+
+    def protected(self, entry: Entry, inside: Inside, now: float) -> Entry:
+        """`entry` with what of the `inside` of it protects it; what protects it anyway stays.
+
+        git is asked only where nothing else keeps the entry.
+        """
+        if not (inside.roots or inside.repositories or any(self._look_around(entry.path))):
+            return entry
+        place = self._root / entry.path
+        use, pin, work = entry.use, entry.pin, None
+        use = use or self.use_of(entry.path, place, inside, now, entry.changed)
+        pin = self.pin_of(entry.path, place, inside) if pin is None else pin
+        if use is None and pin is None:
+            work = self.work_in(entry.path, inside)
+        return entry._replace(use=use, pin=pin, work=work)
+
+    def use_of(
+        self, path: str, place: Path, inside: Inside, now: float, changed: float
+    ) -> Use | None:
+        """Who uses a root in the entry `path`, which lies at `place` by now; others come first."""
+        mine: Use | None = None
+        for inner in inside.roots:
+            use = _use_of_root(place / inner, now, changed)
+            if use is not None:
+                use = use._replace(who=f"{use.who}, in the root {_spell(path, inner)}")
+                if not use.mine:
+                    return use
+                mine = mine or use
+        if self._look_around(path)[0]:
+            category, _, name = path.rpartition("/")
+            use = _use_in_category(self._root / category, name, now, changed)
+            if use is not None and not use.mine:
+                return use
+            mine = mine or use
+        return mine
+
+    def pin_of(self, path: str, place: Path, inside: Inside) -> str | None:
+        """Why something in the entry is pinned, by a root in it; `None` if nothing is."""
+        for inner in inside.roots:
+            where = _spell(path, inner)
+            try:
+                pin = any_pin(place / inner)
+            except (TempError, OSError) as error:
+                return f"the pins in {where} cannot be read ({error})"
+            if pin is not None:
+                which, why = pin[0] or "an entry", pin[1] or "no reason given"
+                return f"{why}, on {which} of the root {where}"
+        if self._look_around(path)[0]:
+            category, _, name = path.rpartition("/")
+            try:
+                return Pins(self._root / category).of(name)
+            except (TempError, OSError) as error:
+                return f"the pins in {category} cannot be read ({error})"
+        return None
+
+    def work_in(self, path: str, inside: Inside) -> str | None:
+        """What work lies in the entry, or in its category that is a work tree, and nowhere else."""
+        is_work_tree = self._look_around(path)[1]
+        if not (inside.repositories or is_work_tree):
+            return None
+        from .work import unsaved_work
+
+        category = path.rpartition("/")[0]
+        if is_work_tree and (found := unsaved_work(str(self._root / category), ("",))):
+            return f"git: {found[1]} in {category}"
+        found = unsaved_work(str(self._root / path), inside.repositories)
+        return f"git: {found[1]} in {_spell(path, found[0])}" if found else None
+
+    def prune_hint(self, path: str, inside: Inside) -> str:
+        """What to do once the entry is gone, if a work tree in it is linked to a repository that
+        stays; "" if there is none.
+        """
+        if not inside.repositories:
+            return ""
+        import shlex
+
+        from .work import linked_to
+
+        return "; ".join(
+            f"to have git forget it: git -C {shlex.quote(main)} worktree prune"
+            for main in linked_to(str(self._root / path), inside.repositories)
+        )
+
+    def _look_around(self, path: str) -> tuple[bool, bool]:
+        """Whether the category of the entry is a root itself, and whether it is a work tree."""
+        category = path.rpartition("/")[0]
+        if not category:
+            return False, False
+        if category not in self._around:
+            above = os.path.join(self._root, category)
+            self._around[category] = (
+                os.path.lexists(os.path.join(above, STORE)),
+                os.path.lexists(os.path.join(above, ".git")),
+            )
+        return self._around[category]
+
+
+def _use_of_root(inner: Path, now: float, changed: float) -> Use | None:
+    try:
+        leases = Leases(inner)
+        leases.refresh()
+        if use := leases.any_use(now, changed):
+            return use
+        if any(leftover.being_freed for leftover in list_leftovers(inner)):
+            return Use("lock", "a clean that is at work")
+    except (TempError, OSError) as error:
+        return Use("unknown", f"owners that cannot be asked ({error})")
+    return None
+
+
+def _use_in_category(category: Path, name: str, now: float, changed: float) -> Use | None:
+    """Of a category that is a root itself: who uses that entry of it."""
+    try:
+        leases = Leases(category)
+        leases.refresh()
+        return leases.use_of(name, now, changed)
+    except (TempError, OSError) as error:
+        return Use("unknown", f"owners in {category.name} that cannot be asked ({error})")
+
+
+def _spell(path: str, inner: str) -> str:
+    return f"{path}/{inner}" if inner else path

@@ -1,0 +1,245 @@
+"""Many removals at once: alone while there is little to do, then with workers.
+
+The workers only help. Each gets an open directory and deletes what it can in it; what is left of
+the tree afterwards, be it the empty skeleton or all that could not be deleted, is deleted or
+reported by a last removal of the leader's own. So a worker that dies costs time and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+from ..system import at
+from ..system.at import DIRECTORY_FLAGS
+from ..trees.removal import WHOLE, Removal, Removed
+from ..workers.pace import Pace
+from .claim import Held
+
+if TYPE_CHECKING:
+    from ..workers.crew import Crew, Link
+
+_ALONE_SECONDS: Final = 0.015
+"""How long a sweep deletes alone before it thinks of workers."""
+
+_TRIAL_SECONDS: Final = 0.002
+"""How long the leader deletes one tree before it leaves it to a worker: to hand over a tree of a
+few files takes longer than to delete it."""
+
+_TELL_SECONDS: Final = 0.01
+"""How often a worker says how far it is; it also sees by that whether the leader still lives."""
+
+_LISTEN_SECONDS: Final = 0.05
+
+Freed = Callable[[int, int], None]
+"""Called with the files and directories that went so far, and the bytes that this freed."""
+
+T = TypeVar("T", bound=Held)
+
+
+class _UnderWay(Generic[T]):
+    def __init__(self, target: T) -> None:
+        self.target = target
+        self.removed = Removed()
+
+
+class Remover:
+    """Deletes what was claimed. At most `workers` help; 1 is none, `None` as many as serve."""
+
+    def __init__(self, workers: int | None = None, on_freed: Freed | None = None) -> None:
+        self._most = workers
+        self._on_freed = on_freed
+        self._alone_until = time.monotonic() + _ALONE_SECONDS
+        self._may_share = workers != 1 and at.RELATIVE
+        self._done = 0
+        self._freed = 0
+        self._links = Removed()
+        self._crew: Crew | None = None
+        self._pace: Pace | None = None
+        self._under_way: dict[int, _UnderWay[Any]] = {}
+
+    @property
+    def freed_bytes(self) -> int:
+        """Bytes freed so far, also in what is not deleted to its end."""
+        return self._freed
+
+    def remove(self, targets: Iterable[T]) -> Generator[tuple[T, Removed], None, None]:
+        """Delete each of `targets`, and yield it as soon as it is done with what became of it.
+
+        They are taken from their iterator as they are needed, a few ahead. What could not be
+        deleted is in the failures, and still lies where it was. When this is closed early, some
+        are half-deleted.
+        """
+        source = iter(targets)
+        is_dry = False
+        under_way: dict[int, _UnderWay[T]] = {}
+        self._under_way = under_way
+        key = 0
+        try:
+            while not is_dry or under_way:
+                while not is_dry and self._has_room():
+                    target = next(source, None)
+                    if target is None:
+                        is_dry = True
+                        break
+                    key += 1
+                    work = under_way[key] = _UnderWay(target)
+                    if self._begin(work, key):
+                        del under_way[key]
+                        yield target, self._count(work.removed)
+                if under_way:
+                    yield from self._listen(under_way)
+        finally:
+            if self._crew is not None:
+                # Before the time, there are some at work; else they have nothing left to do.
+                self._crew.close(now=bool(under_way))
+                self._crew = None
+
+    # -- alone --------------------------------------------------------------------------------
+
+    def _begin(self, work: _UnderWay[T], key: int) -> bool:
+        """Whether it is deleted already; otherwise a worker has got what is left."""
+        until = float("inf")
+        if self._may_share:
+            until = max(self._alone_until, time.monotonic() + _TRIAL_SECONDS)
+        if self._remove(work, until):
+            return True
+        if self._hand_over(work, key):
+            return False
+        return self._remove(work, float("inf"))
+
+    def _remove(self, work: _UnderWay[T], until: float) -> bool:
+        """Delete it in this process; whether it came to the end before the time was over."""
+        done, freed = self._done, self._freed
+
+        def pulse(removal: Removal) -> bool:
+            removed = removal.removed
+            self._done = done + removed.files + removed.directories
+            self._freed = freed + removed.freed_bytes
+            if self._on_freed is not None:
+                self._on_freed(self._done, self._freed)
+            return time.monotonic() < until
+
+        removal = Removal(pulse)
+        is_finished = removal.remove(work.target.holding, work.target.held)
+        self._done, self._freed = done, freed
+        self._add(work, removal.removed)
+        if self._on_freed is not None:
+            self._on_freed(self._done, self._freed)
+        if not is_finished:
+            work.removed.failures.clear()  # whoever comes last finds them again
+        return is_finished
+
+    def _hand_over(self, work: _UnderWay[T], key: int) -> bool:
+        """Whether a worker can go on with it."""
+        from ..workers.crew import MOST, Crew, Job, may_fork, processors
+
+        try:
+            if self._crew is None:
+                self._pace = Pace(min(processors(), self._most or MOST), self._most or MOST)
+                self._crew = Crew(_work, fork=may_fork())
+            self._set_level()
+            descriptor = at.open(work.target.held, DIRECTORY_FLAGS, dir_fd=work.target.holding)
+        except OSError:
+            return False
+        self._crew.put(Job(key, WHOLE, descriptor))
+        return True
+
+    def _has_room(self) -> bool:
+        """Whether another tree can be begun."""
+        if self._crew is not None and not len(self._crew) and not self._crew.is_busy:
+            # Not one could be started, or all have died: then without them.
+            self._may_share = False
+            self._crew.close()
+            self._crew = None
+        return self._crew is None or self._crew.room > 0
+
+    # -- together -----------------------------------------------------------------------------
+
+    def _set_level(self) -> None:
+        assert self._crew is not None
+        assert self._pace is not None
+        locks = [lock for work in self._under_way.values() for lock in work.target.locks]
+        self._crew.set_level(self._pace.hear(time.monotonic(), self._done), locks)
+
+    def _listen(self, under_way: dict[int, _UnderWay[T]]) -> Iterator[tuple[T, Removed]]:
+        crew = self._crew
+        assert crew is not None
+        ended: set[int] = set()
+        for said in crew.listen(_LISTEN_SECONDS):
+            key = said.job.key
+            if said.message:
+                freed, files, directories, links, is_finished = said.message
+                self._add(under_way[key], Removed(freed, files, directories, [], links))
+                if said.kind == "=" and not is_finished:
+                    with suppress(OSError):  # without a descriptor it is left to the last removal
+                        crew.put(said.job._replace(descriptor=os.dup(said.job.descriptor)))
+            if said.kind != ".":
+                ended.add(key)
+        if self._on_freed is not None:
+            self._on_freed(self._done, self._freed)
+        for key in ended:
+            if not crew.has(key):
+                work = under_way.pop(key)
+                self._remove(work, float("inf"))
+                yield work.target, self._count(work.removed)
+        self._set_level()
+
+    def _add(self, work: _UnderWay[T], removed: Removed) -> None:
+        self._done += removed.files + removed.directories
+        self._freed += removed.freed_bytes
+        work.removed.add(removed)
+
+    def _count(self, removed: Removed) -> Removed:
+        """`removed`, with what was freed because names in other trees went as well."""
+        self._links.freed_bytes = 0
+        links, removed.links = removed.links, {}
+        for key, (gone, most, size) in links.items():
+            self._links.note_link(key, gone, most, size)
+        removed.freed_bytes += self._links.freed_bytes
+        self._freed += self._links.freed_bytes
+        return removed
+
+
+def _work(link: Link) -> None:
+    """What a worker does: empty the directories that it is given."""
+    told = 0.0
+    before = Removed()
+
+    def message(removed: Removed, is_finished: bool) -> tuple[object, ...]:
+        links, removed.links = removed.links, {}
+        more = (
+            removed.freed_bytes - before.freed_bytes,
+            removed.files - before.files,
+            removed.directories - before.directories,
+            links,
+            is_finished,
+        )
+        before.freed_bytes, before.files = removed.freed_bytes, removed.files
+        before.directories = removed.directories
+        removed.failures.clear()  # the leader finds them again, and reports
+        return more
+
+    def pulse(removal: Removal) -> bool:
+        nonlocal told
+        if link.is_wanted():
+            given = removal.give_away()
+            if given is not None:
+                descriptor, part = given
+                with suppress(OSError):
+                    link.give(part, descriptor)
+                at.close(descriptor)
+        now = time.monotonic()
+        if now - told > _TELL_SECONDS:
+            told = now
+            link.tell(message(removal.removed, False))
+        return not link.is_too_many()
+
+    for part, descriptor in link.jobs():
+        before = Removed()
+        removal = Removal(pulse)
+        is_finished = removal.empty(descriptor, part)
+        link.answer(message(removal.removed, is_finished))

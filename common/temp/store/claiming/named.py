@@ -1,0 +1,333 @@
+"""Deleting what was named: one file or one directory, looked at just before it goes.
+
+Which it is has been decided elsewhere, and not by a scan. Below a root it is claimed as an entry
+is, at whatever depth it lies, so that a process killed midway leaves it to the next sweep; no part
+of the way to it may be a link. Elsewhere it is a path that its user gave.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+from ...core.layout import Layout, is_inside
+from ...errors import TempError, reason_of
+from ..project.project import open_root
+from ..root.guard import is_gone
+from ..root.leases import Leases
+from ..root.pinning import Pins
+from ..system import at
+from ..system.at import DIRECTORY_FLAGS, ROOT_FLAGS
+from ..system.locks import is_locked
+from ..system.mounts import mounts_below
+from ..trees.removal import Removal, Removed, rmdir_at, spell_failures, unlink_at
+from ..trees.walk import Inside, look_inside, newest_change
+from .claim import Claim, HoldingArea, NotClaimed
+from .inner import Within
+
+Kind = Literal["file", "directory", "empty", "either"]
+"""What it is to be: a file (or link, to whatever), a directory, an empty one, or whatever it is."""
+
+GoOn = Callable[[], bool]
+"""Asked every now and then in a removal; whether it is to go on."""
+
+_DEEPEST: Final = 64
+"""How deep empty directories may lie that are looked for; each level takes a descriptor."""
+
+
+class NamedOutcome(NamedTuple):
+    """What became of what was named, and the bytes that this freed.
+
+    "skipped" is that something speaks against it, "failed" that the disk does, and "stopped" that a
+    part of it went and the next sweep finds the rest; `detail` says more.
+    """
+
+    status: Literal["done", "missing", "skipped", "failed", "stopped"]
+    detail: str = ""
+    freed_bytes: int = 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing of it is left there, and not because it was left alone."""
+        return self.status in ("done", "missing")
+
+
+class NamedRemover:
+    """Deletes below one root of layout FILES what was named; to be closed.
+
+    With `before` (seconds since 1970) only what has not changed since then, a directory anywhere
+    inside. By a `policy` nothing that lies in a pinned entry. All that speaks against it is looked
+    at again when nobody can reach it by its name any more.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        before: float | None = None,
+        policy: bool = False,
+        go_on: GoOn | None = None,
+    ) -> None:
+        self._root = root
+        self._before = before
+        self._policy = policy
+        self._go_on = go_on
+        self._area: HoldingArea | None = None
+        self._leases: Leases | None = None
+        self._pins: Pins | None = None
+
+    def close(self) -> None:
+        """Close what is open."""
+        if self._area is not None:
+            self._area.close()
+
+    def delete(self, relative: str, kind: Kind, *, ours: bool) -> NamedOutcome:
+        """Delete what lies at `relative` below the root.
+
+        A file that is not `ours`, and any directory, stays while another process holds a lease on
+        the entry.
+        """
+        return _outcome(self._root / relative, lambda: self._delete(relative, kind, ours))
+
+    def objection(self, entry: str) -> str:
+        """Why nothing of `entry` should go by a policy: a pin, or the lease of another; or ""."""
+        return self._pin_on(entry) or self._user_of(entry, self._changed(entry))
+
+    def _delete(self, relative: str, kind: Kind, ours: bool) -> Removed:
+        if self._area is None:
+            self._area = HoldingArea(self._root)
+        above, _, name = relative.rpartition("/")
+        parent = _open_below(self._area.top, above)
+        try:
+            seen = _look(parent, name, kind, self._before)
+            entry, ours = relative.partition("/")[0], ours and not stat.S_ISDIR(seen.st_mode)
+            changed = self._changed(entry)
+            self._check(entry, ours, changed)
+            if kind == "empty":
+                _check_unlocked(self._root, parent, name)
+                return rmdir_at(parent, name)
+        finally:
+            at.close(parent)
+        with contextlib.closing(self._area.claim(relative, (seen.st_dev, seen.st_ino))) as claim:
+            try:
+                self._check(entry, ours, changed)
+                _look_again(claim, self._before)
+                inside = look_inside(claim.holding, claim.held)
+                _check_within(claim.root, claim.path, Path(claim.place), inside)
+            except NotClaimed as reason:
+                raise NotClaimed(f"{reason.detail}{claim.put_back()}") from None
+            except BaseException:
+                claim.put_back()  # what stays claimed is deleted by the next sweep
+                raise
+            return claim.conclude(_remove_at(claim.holding, claim.held, self._go_on))
+
+    def _check(self, entry: str, ours: bool, changed: float) -> None:
+        objection = (self._pin_on(entry) if self._policy else "") or (
+            "" if ours else self._user_of(entry, changed)
+        )
+        if objection:
+            raise NotClaimed(objection)
+
+    def _pin_on(self, entry: str) -> str:
+        if self._pins is None:
+            self._pins = Pins(self._root)
+        else:
+            self._pins.refresh()
+        return "is pinned" if self._pins.of(entry) is not None else ""
+
+    def _user_of(self, entry: str, changed: float) -> str:
+        if self._leases is None:
+            self._leases = Leases(self._root)
+        self._leases.refresh()
+        use = self._leases.use_of(entry, time.time(), changed)
+        return f"in use by {use.who}" if use is not None and not use.mine else ""
+
+    def _changed(self, entry: str) -> float:
+        """When it changed itself, by which it is guessed whether an unknown owner lives."""
+        try:
+            return at.stat(self._root / entry, follow_symlinks=False).st_mtime_ns / 1e9
+        except OSError:
+            return time.time()
+
+
+def delete_elsewhere(
+    path: str, kind: Kind, *, before: float | None = None, go_on: GoOn | None = None
+) -> NamedOutcome:
+    """Delete what lies at the absolute `path`, which is in no root; `before` as in `NamedRemover`.
+
+    It is not claimed: what a killed process had moved aside there, nobody would ever find. So the
+    race that is accepted here is a change between the look and the deletion: for a file an instant.
+    """
+    above, name = os.path.split(path)
+
+    def delete() -> Removed:
+        parent = at.open(above, ROOT_FLAGS)
+        try:
+            seen = _look(parent, name, kind, before)
+            if not stat.S_ISDIR(seen.st_mode):
+                return unlink_at(parent, name)
+            if kind == "empty":
+                return rmdir_at(parent, name)
+            for point in mounts_below(above):
+                if is_inside(point, name):
+                    where = f"{above}/{point}"
+                    raise NotClaimed(
+                        f"another filesystem is mounted at {where}; unmount it first", failed=True
+                    )
+            _check_within(Path(above), name, Path(path), look_inside(parent, name))
+            return _remove_at(parent, name, go_on)
+        finally:
+            at.close(parent)
+
+    return _outcome(Path(path), delete)
+
+
+def remove_empty(
+    root: Path, layout: Layout, spared: Callable[[str], bool], go_on: GoOn | None = None
+) -> None:
+    """Remove the entries of `root` that are directories and hold nothing but empty directories,
+    and such directories in the others.
+
+    Not those that are `spared` (asked by their path below the root), nor any that is locked. One
+    that gets a file at this instant stays, for the kernel removes no other than an empty one.
+    Raises `OSError` if the root cannot be read.
+    """
+    top = open_root(root)
+    try:
+        device = at.fstat(top).st_dev
+        for name in _directories(top)[0]:
+            if go_on is not None and not go_on():
+                return
+            if layout.holds(name, is_directory=True):
+                _remove_empty(root, top, name, name, device, spared)
+    finally:
+        at.close(top)
+
+
+def _remove_empty(
+    root: Path, parent: int, name: str, path: str, device: int, spared: Callable[[str], bool]
+) -> bool:
+    """Whether it is gone. What cannot be looked at stays: to say so is the scan's work."""
+    with contextlib.suppress(OSError, NotClaimed):
+        descriptor = at.open(name, DIRECTORY_FLAGS, dir_fd=parent)
+        try:
+            if at.fstat(descriptor).st_dev != device or path.count("/") >= _DEEPEST:
+                return False
+            inside, is_empty = _directories(descriptor)
+            for below in inside:
+                went = _remove_empty(root, descriptor, below, f"{path}/{below}", device, spared)
+                is_empty = is_empty and went
+        finally:
+            at.close(descriptor)
+        if is_empty and not spared(path):
+            _check_unlocked(root, parent, name)
+            rmdir_at(parent, name)
+            return True
+    return False
+
+
+def _directories(descriptor: int) -> tuple[list[str], bool]:
+    """The names of the subdirectories of an open directory, and whether there is nothing else."""
+    with at.scandir(descriptor) as items:
+        inside = [(item.name, item.is_dir(follow_symlinks=False)) for item in items]
+    return sorted(name for name, is_directory in inside if is_directory), all(
+        is_directory for _, is_directory in inside
+    )
+
+
+def _look(parent: int, name: str, kind: Kind, before: float | None) -> os.stat_result:
+    """What lies there, if it is of that kind and has not changed since. Raises `NotClaimed`."""
+    status = at.stat(name, dir_fd=parent, follow_symlinks=False)
+    is_directory = stat.S_ISDIR(status.st_mode)
+    if is_directory and kind == "file":
+        raise NotClaimed("is a directory", failed=True)
+    if not is_directory and kind in ("directory", "empty"):
+        raise NotClaimed("is no directory", failed=True)
+    if before is not None and newest_change(parent, name)[0] > before:
+        raise NotClaimed("has changed since")
+    return status
+
+
+def _look_again(claim: Claim, before: float | None) -> None:
+    if before is not None and newest_change(claim.holding, claim.held)[0] > before:
+        raise NotClaimed("has changed meanwhile")
+
+
+def _check_within(root: Path, path: str, place: Path, inside: Inside) -> None:
+    """Raise `NotClaimed` if another process uses a root in what lies at `place`, or has pinned
+    something there.
+    """
+    if inside.roots:
+        within, now = Within(root), time.time()
+        use = within.use_of(path, place, inside, now, now)
+        if use is not None and not use.mine:
+            raise NotClaimed(f"in use by {use.who}")
+        if pin := within.pin_of(path, place, inside):
+            raise NotClaimed(f"holds what is pinned: {pin}")
+
+
+def _check_unlocked(root: Path, parent: int, name: str) -> None:
+    descriptor = at.open(name, DIRECTORY_FLAGS, dir_fd=parent)
+    try:
+        if is_locked(root, descriptor):
+            raise NotClaimed("in use: a process holds a lock (flock) on it")
+    finally:
+        at.close(descriptor)
+
+
+def _open_below(top: int, path: str) -> int:
+    """The directory at `path` below the open `top`, opened; no part of the way may be a link."""
+    current = at.dup(top)
+    for part in path.split("/") if path else ():
+        try:
+            below = at.open(part, DIRECTORY_FLAGS, dir_fd=current)
+        except OSError as error:
+            if error.errno in (errno.ENOTDIR, errno.ELOOP):
+                raise NotClaimed(f"{part} on the way to it is no directory", failed=True) from None
+            raise
+        finally:
+            at.close(current)
+        current = below
+    return current
+
+
+def _remove_at(parent: int, name: str, go_on: GoOn | None) -> Removed:
+    removal = Removal(None if go_on is None else lambda _: go_on())
+    if not removal.remove(parent, name):
+        raise _Stopped(removal.removed)
+    return removal.removed
+
+
+class _Stopped(Exception):
+    """A removal was told to stop; what it did until then."""
+
+    def __init__(self, removed: Removed) -> None:
+        super().__init__()
+        self.removed = removed
+
+
+def _outcome(path: Path, delete: Callable[[], Removed]) -> NamedOutcome:
+    try:
+        removed = delete()
+    except FileNotFoundError:
+        return NamedOutcome("missing")
+    except NotClaimed as reason:
+        if is_gone(str(path)):
+            return NamedOutcome("missing")
+        return NamedOutcome("failed" if reason.failed else "skipped", reason.detail)
+    except _Stopped as stopped:
+        detail = "was stopped midway; the next sweep goes on"
+        return NamedOutcome("stopped", detail, stopped.removed.freed_bytes)
+    except OSError as error:
+        return NamedOutcome("failed", reason_of(error))
+    except TempError as error:
+        return NamedOutcome("failed", str(error))
+    if removed.failures:
+        return NamedOutcome("failed", spell_failures(removed), removed.freed_bytes)
+    return NamedOutcome("done", "", removed.freed_bytes)

@@ -1,0 +1,290 @@
+"""What git has in a directory that is nowhere else: changes, commits, stashes.
+
+A repository in scratch may be anybody's, so nothing that its configuration names is run: no hook,
+no monitor, no filter, no transport. Where git cannot be asked so, or does not answer, there is
+work: what cannot be told stays.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, NamedTuple
+
+from ...core.layout import is_inside
+from ..system.processes import ASKS
+
+_SECONDS: Final = 10.0
+"""How long git may take for one answer."""
+
+_MOST_TIMEOUTS: Final = 3
+"""After how many answers that did not come this process asks no more."""
+
+_MOST_READ: Final = 1 << 20
+
+_SAFELY: Final = (
+    "--no-pager", "--literal-pathspecs",
+    "-c", f"{ASKS}=1",
+    "-c", "safe.directory=*",
+    "-c", "core.fsmonitor=false",
+    "-c", f"core.hooksPath={os.devnull}",
+    "-c", "log.showSignature=false",
+    "-c", "status.submoduleSummary=false",
+)  # fmt: skip
+
+_FETCHED: Final = ("clone:", "fetch", "checkout:", "reset:", "branch:", "pull", "remote", "initial")
+"""What the log of a reference says where it was moved to what came from elsewhere."""
+
+
+_timeouts: list[str] = []
+
+
+class _CannotTell(Exception):
+    """Why git cannot be asked, or what it said instead of an answer."""
+
+
+class _Repository(NamedTuple):
+    """A repository: its work tree ("" for a bare one), its directory, and the one with its commits,
+    which is another's for a linked work tree.
+    """
+
+    tree: str
+    directory: str
+    common: str
+
+    @property
+    def is_linked(self) -> bool:
+        return self.common != self.directory
+
+
+def unsaved_work(place: str, repositories: Iterable[str]) -> tuple[str, str] | None:
+    """The first of `repositories` (paths below `place`) with work that would be lost with `place`,
+    and what work that is; `None` if there is none.
+
+    That is what is not committed and not ignored, commits that no remote is known to have, and
+    stashes. What lies in a repository outside of `place` is not lost.
+    """
+    for inner in repositories:
+        try:
+            what = _work_in(_repository(os.path.join(place, inner) if inner else place), place)
+        except _CannotTell as why:
+            what = f"cannot tell what is only there ({why})"
+        if what:
+            return inner, what
+    return None
+
+
+def linked_to(place: str, repositories: Iterable[str]) -> list[str]:
+    """The repositories outside of `place` to which work trees in it are linked, sorted."""
+    found = set()
+    for inner in repositories:
+        try:
+            repository = _repository(os.path.join(place, inner) if inner else place)
+        except _CannotTell:
+            continue
+        if repository.is_linked and not _is_in(repository.common, place):
+            main, _, last = repository.common.rpartition("/")
+            found.add(main if last == ".git" else repository.common)
+    return sorted(found)
+
+
+def _work_in(repository: _Repository, place: str) -> str:
+    """What of it would be lost with `place`, in words; "" if nothing would."""
+    ask = _Asker(repository)
+    said = []
+    if repository.tree:
+        ask.check_filters()
+        options = ("-z", "--untracked-files=normal", "--ignore-submodules=all", "--no-renames")
+        said.append((ask("status", "--porcelain", *options).count(b"\0"), "uncommitted file"))
+    if _is_in(repository.common, place):
+        said.append((_unpushed(ask, repository), "unpushed commit"))
+        stashed = ask("for-each-ref", "--count=1", "refs/stash")
+        if stashed:
+            number = int(ask("rev-list", "--walk-reflogs", "--count", "refs/stash"))
+            said.append((max(1, number), "stash"))
+    else:
+        heads = ("--single-worktree", "--exclude=refs/*", "--all")
+        known = ("--not", "--branches", "--tags", "--remotes")
+        number = int(ask("rev-list", "--count", *heads, *known))
+        said.append((number, "commit on no branch"))
+    return ", ".join(_counted(number, what) for number, what in said if number)
+
+
+def _unpushed(ask: _Asker, repository: _Repository) -> int:
+    """How many commits there are that did not come from elsewhere and are on no remote branch."""
+    fetched = _read(os.path.join(repository.directory, "FETCH_HEAD")) or b""
+    known = b"".join(
+        b"^%s\n" % name
+        for line in fetched.splitlines()[:1000]
+        if len(name := line.split(b"\t")[0]) >= 40 and name.isalnum()
+    )
+    asked = ("--exclude=refs/*", "--all", "--branches", "--not", "--remotes")
+    options = ("--count", "--ignore-missing", "--stdin")
+    number = int(ask("rev-list", *options, *asked, given=known))
+    if number and ask.settings("remote.*.mirror"):
+        return 0
+    if number and ask.settings("remote.*.url"):
+        log = ask("log", "--walk-reflogs", "--all", "--format=%gs")
+        moves = [line for line in os.fsdecode(log).splitlines() if line]
+        if moves and all(move.startswith(_FETCHED) for move in moves):
+            return 0  # a clone of a single tag or commit, which has no remote branches
+    return number
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {_PLURALS.get(what, what + 's')}"
+
+
+_PLURALS: Final = {"stash": "stashes", "commit on no branch": "commits on no branch"}
+
+
+class _Asker:
+    """Asks git about one repository, so that nothing of it is run and nothing in it changes.
+
+    For root, git is run as whom the repository belongs to. Raises `_CannotTell`.
+    """
+
+    def __init__(self, repository: _Repository) -> None:
+        self._environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("GIT_")
+        } | {
+            "GIT_DIR": repository.directory,
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_OPTIONAL_LOCKS": "0",
+            "GIT_NO_LAZY_FETCH": "1",
+            "GIT_ALLOW_PROTOCOL": "none",
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_NO_REPLACE_OBJECTS": "1",
+            "LC_ALL": "C",
+        }
+        self._as_owner: dict[str, Any] = {}
+        if repository.tree:
+            self._environment["GIT_WORK_TREE"] = repository.tree
+        if hasattr(os, "geteuid"):
+            self._become(_owners(repository))
+
+    def _become(self, owners: set[int]) -> None:
+        me = os.geteuid()
+        others = owners - {0, me}
+        if not others:
+            return
+        if me or len(others) > 1:
+            raise _CannotTell("it belongs to another user")
+        owner = others.pop()
+        self._as_owner = {"user": owner, "group": _group_of(owner), "extra_groups": []}
+        self._environment["HOME"] = os.devnull
+
+    def __call__(self, *arguments: str, given: bytes = b"") -> bytes:
+        code, said, error = self._run(arguments, given)
+        if code:
+            raise _CannotTell(os.fsdecode(error).strip().partition("\n")[0] or f"exit code {code}")
+        return said
+
+    def settings(self, pattern: str) -> bool:
+        """Whether a setting has such a name: of three parts, with any in the middle."""
+        first, _, last = pattern.split(".")
+        names = self("config", "--list", "--name-only", "-z").split(b"\0")
+        return any(
+            name.startswith(f"{first}.".encode()) and name.endswith(f".{last}".encode())
+            for name in names
+        )
+
+    def check_filters(self) -> None:
+        """Raise `_CannotTell` if the repository has filters, which are programs, or may be."""
+        for name in self("config", "--list", "--name-only", "-z").split(b"\0"):
+            if name.lower().startswith(b"filter."):
+                raise _CannotTell("it has filters of its own, which are not run")
+
+    def _run(self, arguments: Sequence[str], given: bytes) -> tuple[int, bytes, bytes]:
+        if len(_timeouts) >= _MOST_TIMEOUTS:
+            raise _CannotTell("git did not answer for others, so it is not asked any more")
+        try:
+            done = subprocess.run(  # noqa: S603 - of what is asked, nothing is run
+                ["git", *_SAFELY, *arguments],  # noqa: S607
+                cwd="/" if os.name == "posix" else None,
+                env=self._environment,
+                input=given,
+                capture_output=True,
+                check=False,
+                timeout=_SECONDS,
+                **self._as_owner,
+            )
+        except subprocess.TimeoutExpired:
+            _timeouts.append(arguments[0])
+            raise _CannotTell(f"git did not answer within {_SECONDS:.0f} s") from None
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
+            raise _CannotTell(f"cannot run git: {getattr(error, 'strerror', error)}") from error
+        return done.returncode, done.stdout, done.stderr
+
+
+def _owners(repository: _Repository) -> set[int]:
+    found = set()
+    for path in _deciding(repository):
+        try:
+            found |= {os.lstat(path).st_uid, os.stat(path).st_uid}
+        except OSError:
+            continue
+    return found
+
+
+def _deciding(repository: _Repository) -> Iterator[str]:
+    """What says what git does there."""
+    if repository.tree:
+        yield os.path.join(repository.tree, ".git")
+    for directory in (repository.directory, repository.common):
+        yield directory
+        yield os.path.join(directory, "config")
+        yield os.path.join(directory, "config.worktree")
+
+
+def _group_of(user: int) -> int:
+    import pwd
+
+    try:
+        return pwd.getpwuid(user).pw_gid
+    except KeyError:
+        return user
+
+
+def _repository(tree: str) -> _Repository:
+    """The repository whose work tree is `tree`, or that is `tree`. Raises `_CannotTell`."""
+    here = os.path.join(tree, ".git")
+    if not os.path.lexists(here):
+        return _Repository("", tree, tree)
+    directory = here
+    if not os.path.isdir(here):
+        said = _read(here)
+        if said is None or not said.startswith(b"gitdir:"):
+            raise _CannotTell(".git is neither a directory nor a link to a repository")
+        directory = os.path.join(tree, os.fsdecode(said[len(b"gitdir:") :].strip()))
+    directory = os.path.realpath(directory)
+    common = _read(os.path.join(directory, "commondir"))
+    if common is None:
+        return _Repository(tree, directory, directory)
+    above = os.path.realpath(os.path.join(directory, os.fsdecode(common.strip())))
+    return _Repository(tree, directory, above)
+
+
+def _is_in(path: str, place: str) -> bool:
+    return is_inside(os.path.realpath(path), os.path.realpath(place))
+
+
+def _read(path: str) -> bytes | None:
+    """What is in a plain file, at most a mebibyte; `None` if it is none."""
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+    try:
+        descriptor = os.open(path, flags)
+    except (OSError, ValueError):
+        return None
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(_MOST_READ)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)

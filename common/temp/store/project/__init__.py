@@ -1,0 +1,1 @@
+"""Which project a directory belongs to, where its root is, and what git tracks there."""

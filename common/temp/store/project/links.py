@@ -1,0 +1,176 @@
+"""The symlinks on the way to a directory, and whether what they lead to may be cleaned.
+
+A link is a path that somebody else may have chosen: a repository that was cloned holds what its
+author put there, and a directory that others may write to what they put there. Whoever follows one
+without a look deletes what it leads to.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import Final, NamedTuple
+
+from ...core.layout import LAYOUT, STORE
+from ...errors import Refused
+from ..system import at
+
+_MOST_LINKS: Final = 40
+"""As many as Linux follows."""
+
+_DIRECTORY: Final = os.O_RDONLY | at.O_DIRECTORY | at.O_NOFOLLOW | getattr(os, "O_CLOEXEC", 0)
+
+_NOTHING: Final = "lost+found"
+"""What a new filesystem has at its top, and nobody has put there."""
+
+
+class Link(NamedTuple):
+    """A symlink, where it really lies; `is_last` is the last part of the path that was asked for.
+
+    The `identity` tells it from another that takes its place.
+    """
+
+    path: str
+    owner: int
+    identity: tuple[int, int, int]
+    is_last: bool
+
+
+def follow(path: str) -> tuple[str, tuple[Link, ...]]:
+    """Where the absolute `path` leads, and the links on the way; what is missing leads nowhere.
+
+    Raises `OSError` if that cannot be told.
+    """
+    real, _, rest = path.partition(os.sep)
+    real += os.sep
+    parts = rest.split(os.sep)[::-1]
+    spelled = len(parts)  # so many of them are left of the path itself
+    links: list[Link] = []
+    while parts:
+        part = parts.pop()
+        was_last = spelled == 1 and len(parts) == 0
+        spelled = min(spelled, len(parts))
+        if part in ("", os.curdir):
+            continue
+        if part == os.pardir:
+            real = os.path.dirname(real)
+            continue
+        here = os.path.join(real, part)
+        try:
+            seen = at.stat(here, follow_symlinks=False)
+            target = os.readlink(here) if stat.S_ISLNK(seen.st_mode) else ""
+        except (FileNotFoundError, NotADirectoryError):
+            target = ""
+        if not target:
+            real = here
+            continue
+        if len(links) == _MOST_LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        changed = getattr(seen, "st_ctime_ns", seen.st_mtime_ns)
+        identity = (seen.st_dev, seen.st_ino, changed)
+        links.append(Link(here, seen.st_uid, identity, was_last))
+        if os.path.isabs(target):
+            drive, target = os.path.splitdrive(target)
+            real = drive + os.sep
+        parts += target.split(os.sep)[::-1]
+    return real, tuple(links)
+
+
+def check_link(link: Link, leads_to: str, *, is_ours: bool) -> None:
+    """Raise `Refused` if `link` may not be followed.
+
+    `is_ours` is whether it must be the caller's own, and none that git tracks: where a repository
+    or somebody else may have put it. Elsewhere it may also be root's, who makes the links of the
+    system. The error says that it leads to `leads_to`.
+    """
+    if not hasattr(os, "geteuid"):
+        return
+    if link.owner != os.geteuid() and (is_ours or link.owner != 0):
+        raise Refused(
+            f"{link.path} is a symlink of another user to {leads_to}; remove the link, or make one "
+            "of your own"
+        )
+    if is_ours:
+        _check_untracked(link, leads_to)
+
+
+_untracked: set[tuple[str, tuple[int, int, int]]] = set()
+"""The links that git was asked about. One that git puts there is a new one."""
+
+
+def _check_untracked(link: Link, leads_to: str) -> None:
+    if (link.path, link.identity) in _untracked:
+        return
+    from .tracked import tracks  # which starts git
+
+    if tracks(link.path):
+        raise Refused(
+            f"{link.path} is a symlink to {leads_to} that git tracks; remove it from git (git rm "
+            "--cached) if you made it, or else remove the link"
+        )
+    _untracked.add((link.path, link.identity))
+
+
+def check_target(root: str, real: str, *, is_scratch: bool) -> tuple[int, int]:
+    """The identity of the directory `real`, to which `root` leads, if that may be a root.
+
+    It must be the caller's own, and either empty or one that this program has made a root: nothing
+    but that calls a directory `.tempkeep`. `is_scratch` is whether `root` is of the kind that has
+    no layout. Raises `Refused`, or `OSError` if it cannot be looked at.
+    """
+    top = at.open(real, _DIRECTORY)
+    try:
+        status = at.fstat(top)
+        _check_owner(root, real, status)
+        names = set(at.listdir(top))
+        if not _is_marked(top, names) and not _is_empty(names):
+            raise Refused(
+                f"{root} is a symlink to {real}, which is neither empty nor made by tempkeep; "
+                f"remove the link, or if all that lies there is scratch: mkdir {real}/{STORE}"
+            )
+        if is_scratch and _has_layout(top):
+            raise Refused(
+                f"{root} is a symlink to {real}, which holds jobs, files or runs; remove the link"
+            )
+        return status.st_dev, status.st_ino
+    finally:
+        at.close(top)
+
+
+def check_owner(root: str, real: str) -> tuple[int, int]:
+    """The identity of the directory `real`, to which `root` leads, if it is the caller's own.
+
+    Raises `Refused`, or `OSError` if it cannot be looked at.
+    """
+    status = at.stat(real, follow_symlinks=False)
+    _check_owner(root, real, status)
+    return status.st_dev, status.st_ino
+
+
+def _check_owner(root: str, real: str, status: os.stat_result) -> None:
+    if hasattr(os, "geteuid") and status.st_uid != os.geteuid():
+        raise Refused(
+            f"{root} is a symlink to {real}, a directory of another user; remove the link"
+        )
+
+
+def _is_empty(names: set[str]) -> bool:
+    # A store that a killed process had begun to make has nothing in it either.
+    return all(name == _NOTHING or name.startswith(f"{STORE}-") for name in names)
+
+
+def _is_marked(top: int, names: set[str]) -> bool:
+    if STORE not in names:
+        return False
+    status = at.stat(STORE, dir_fd=top, follow_symlinks=False)
+    mine = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
+    return stat.S_ISDIR(status.st_mode) and mine
+
+
+def _has_layout(top: int) -> bool:
+    try:
+        at.stat(f"{STORE}/{LAYOUT}", dir_fd=top, follow_symlinks=False)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,70 @@
+"""Whether a root of the settings that does not exist is misspelt, or only not there yet.
+
+A service makes its directory, and those above it, at its first use. So a missing one is no error by
+itself, in a fresh clone for one. It is one if something of nearly that name is there in its place,
+or if the directory that it belongs into is missing outside of the project, where nobody makes it:
+a disk that is not mounted, for one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from ...core.layout import is_inside
+
+_ALIKE: Final = 0.75
+"""How alike two names are of which one may be meant for the other, as `difflib` has it."""
+
+
+def why_misspelt(root: Path, project: Path, others: Iterable[Path]) -> str:
+    """What is wrong with the missing `root`, and what to do; "" if it is there, or may come.
+
+    `others` are the other roots, which nobody takes for this one.
+    """
+    if os.path.lexists(root):
+        return ""
+    missing = root
+    while not os.path.lexists(missing.parent):
+        missing = missing.parent
+    meant = _meant(missing, {str(other) for other in others})
+    if meant is not None:
+        whole = meant / root.relative_to(missing)
+        return (
+            f"{root} does not exist; did you mean {whole}? Correct it, or make the directory "
+            f"(mkdir -p {root})"
+        )
+    if missing != root and not is_inside(str(root), str(project)):
+        return (
+            f"{root} does not exist, nor does {missing}; correct it, mount what belongs there, or "
+            f"make the directory (mkdir -p {root})"
+        )
+    return ""
+
+
+def _meant(missing: Path, others: set[str]) -> Path | None:
+    """The directory beside `missing` whose name may be meant, if there is one."""
+    from difflib import SequenceMatcher  # which few commands need
+
+    def likeness(name: str) -> float:
+        ours, theirs = missing.name.casefold(), name.casefold()
+        if sorted(ours) == sorted(theirs):
+            return 1.0  # the same letters in another order
+        return SequenceMatcher(None, ours, theirs).ratio()
+
+    try:
+        with os.scandir(missing.parent) as items:
+            names = sorted(item.name for item in items if item.is_dir())
+    except OSError:
+        return None
+    alike = [
+        (likeness(name), name)
+        for name in names
+        # Those that are told apart by a number are meant to be.
+        if name.rstrip("0123456789") != missing.name.rstrip("0123456789")
+        and not any(is_inside(other, str(missing.parent / name)) for other in others)
+    ]
+    best = max(alike, default=(0.0, ""))
+    return missing.parent / best[1] if best[0] >= _ALIKE else None

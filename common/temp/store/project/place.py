@@ -1,0 +1,261 @@
+"""Which project the scratch of a process belongs to, and where that goes which belongs to none.
+
+The order, for all faces: the project that `TEMPKEEP_PROJECT` names, that of the working directory,
+that of the running script, else a private directory of this user. The tasks clean where somebody
+stands; so for them the script, which is `inv`, does not count.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from ...core.layout import STORE, is_inside
+from ...errors import InvalidSettings, Refused
+from .project import (
+    absolute,
+    containing_project,
+    find_project,
+    is_nobodys,
+    is_own_private,
+    is_packages,
+    root_of,
+    user_root,
+)
+
+PROJECT = "TEMPKEEP_PROJECT"
+"""The variable that names the project, whatever the working directory."""
+
+_roots: dict[tuple[str, str], str] = {}
+_has_warned = False
+
+
+def project_root() -> str:
+    """The root in which scratch of this process belongs, whether it exists or not.
+
+    Looked up once for each working directory: a project does not move while a process runs in it.
+    Warns once if it belongs to no project. Raises `InvalidSettings` for a `TEMPKEEP_PROJECT` that
+    is none.
+    """
+    key = (os.environ.get(PROJECT, ""), working_directory())
+    root = _roots.get(key)
+    if root is None:
+        project = named_project() or _project_of(key[1]) or _project_of(*_scripts())
+        if project is None:
+            return _root_of_none()
+        root = _roots[key] = str(root_of(project))
+    return root
+
+
+def root_for(directory: Path, otherwise: Path) -> str:
+    """The root for what lies in `directory`, such as a test; where that is in no project, that of
+    the directory `otherwise`. Raises and warns as `project_root` does.
+    """
+    project = named_project() or find_project(directory, otherwise)
+    return _root_of_none() if is_nobodys(project) else str(root_of(project))
+
+
+def standing_project() -> Path:
+    """The project that the tasks act on, whether it has a marker or not.
+
+    That is the one that `TEMPKEEP_PROJECT` names, or else that of the working directory, or that
+    itself. Where no scratch belongs (`/`, the home directory, `/etc`) it is the directory for
+    scratch of no project. Raises `InvalidSettings`, or `StorageError` if the working directory is
+    gone.
+    """
+    project = named_project() or find_project()
+    return next(homeless_projects()) if is_nobodys(project) else project
+
+
+def named_project() -> Path | None:
+    """The project that `TEMPKEEP_PROJECT` names, if it is set. Raises `InvalidSettings`."""
+    said = os.environ.get(PROJECT, "")
+    if not said:
+        return None
+    expected = f"{PROJECT}: expected the path of an existing directory, got {said!r}"
+    try:
+        project = Path(os.path.realpath(absolute(Path(said))))
+        if not project.is_dir():
+            raise InvalidSettings(f"{expected}; set it to a project, or unset it")
+    except (OSError, ValueError) as error:
+        if isinstance(error, InvalidSettings):
+            raise
+        raise InvalidSettings(f"{expected}; set it to a project, or unset it") from error
+    if is_nobodys(project):
+        raise InvalidSettings(
+            f"{PROJECT}: {project} is the place of far more than a project; "
+            "set it to a directory in there, or unset it"
+        )
+    return project
+
+
+def working_directory() -> str:
+    """The working directory, or "" if it is gone or cannot be told."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
+
+
+def _project_of(*starts: str) -> Path | None:
+    """The project that holds the first of these directories that is in one."""
+    for start in starts:
+        found = containing_project(Path(start)) if start else None
+        if found is not None:
+            return found
+    return None
+
+
+# -- the running script ---------------------------------------------------------------------------
+
+
+def _scripts() -> Iterator[str]:
+    """The directories of what may be the running script, links followed.
+
+    That is the file of `__main__`, and, where a tool such as `python -m cProfile` runs it, the
+    first argument. In a REPL, with `-c` or in a frozen program there is none.
+    """
+    if getattr(sys, "frozen", False):
+        return
+    main = getattr(sys.modules.get("__main__"), "__file__", None)
+    argument = (getattr(sys, "argv", None) or [""])[0]
+    for said in (main, argument):
+        if not isinstance(said, str) or not said:
+            continue
+        try:
+            path = os.path.realpath(said)
+        except OSError:  # relative to a working directory that is gone
+            continue
+        if os.path.isfile(os.path.dirname(path)):
+            path = os.path.dirname(path)  # a zip-app, in which `__main__` lies
+        if os.path.isfile(path) and not _is_installed(path):
+            yield os.path.dirname(path)
+
+
+def _package(file: str) -> str:
+    """The directory of this package, of which `file` is this module."""
+    return str(Path(file).parents[2])
+
+
+def _is_installed(path: str) -> bool:
+    """Whether that is a tool rather than a script of some project: of the standard library, a
+    module that was installed, a console script, or this package. A virtual environment, or a copy
+    of this package, may lie in a project that it is not run for.
+    """
+    directory = os.path.dirname(path)
+    bins = {os.path.dirname(sys.executable), os.path.dirname(os.path.realpath(sys.executable))}
+    bins |= {os.path.join(prefix, "bin") for prefix in (sys.prefix, sys.base_prefix)}
+    library = os.path.dirname(os.path.realpath(os.__file__))
+    is_in_bin = os.path.basename(directory) in ("bin", "Scripts")
+    return (
+        directory in bins
+        or is_packages(Path(directory))
+        or is_inside(directory, library)
+        or is_inside(directory, _package(os.path.realpath(__file__)))
+        or (is_in_bin and os.path.lexists(os.path.join(directory, os.pardir, "pyvenv.cfg")))
+    )
+
+
+# -- scratch of no project ------------------------------------------------------------------------
+
+
+def homeless_projects() -> Iterator[Path]:
+    """The directories in whose roots scratch of no project may lie, the best first.
+
+    They are the user's own, and private. Each is in a place that others (cron, `sudo`) may see
+    when this process does not, so that all are looked at. None need exist.
+    """
+    seen: set[str] = set()
+    for directory in _state_directories():
+        own = os.path.join(directory, "tempkeep")
+        if own not in seen:
+            seen.add(own)
+            yield Path(own)
+    yield user_root().with_name(f"{user_root().name}-scratch")
+
+
+def homeless_roots() -> list[Path]:
+    """The roots with scratch of no project that are there, or have runs beside them, each once."""
+    found = {
+        os.path.realpath(root): root
+        for root in map(root_of, homeless_projects())
+        if (root.is_dir() or (root.parent / STORE).is_dir()) and is_own_private(root.parent)
+    }
+    return [*found.values()]
+
+
+def _root_of_none() -> str:
+    """The root for scratch of no project, whose directory is made. Raises `Refused`."""
+    for project in homeless_projects():
+        try:
+            os.makedirs(project.parent, exist_ok=True)
+            os.makedirs(project, 0o700, exist_ok=True)
+        except OSError:
+            continue
+        if is_own_private(project):
+            root = root_of(project)
+            _warn(root)
+            return str(root)
+    raise Refused(
+        f"this is in no project, and {project} is not this user's private directory; "
+        f"set {PROJECT} to a directory of your own"
+    )
+
+
+def _state_directories() -> Iterator[str]:
+    """Where this user's programs keep what is to survive: that which is set, in the home directory,
+    and in that which the system knows, which differ with `sudo` and in cron.
+    """
+    set_by_user = os.environ.get("XDG_STATE_HOME", "")
+    if os.path.isabs(set_by_user) and _is_own(_existing(set_by_user)):
+        yield os.path.abspath(set_by_user)
+    for home in (os.path.expanduser("~"), _home_of_user()):
+        if os.path.isabs(home) and os.path.dirname(home) != home and _is_own(home):
+            yield os.path.join(os.path.abspath(home), ".local", "state")
+
+
+def _home_of_user() -> str:
+    try:
+        import pwd
+
+        return pwd.getpwuid(os.geteuid()).pw_dir
+    except (ImportError, KeyError):  # Windows; a user without a name, as in many containers
+        return ""
+
+
+def _existing(path: str) -> str:
+    """`path`, or the nearest directory above it that exists."""
+    while not os.path.lexists(path) and os.path.dirname(path) != path:
+        path = os.path.dirname(path)
+    return path
+
+
+def _is_own(directory: str) -> bool:
+    try:
+        status = os.stat(directory)
+    except OSError:
+        return False
+    mine = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
+    return mine and stat.S_ISDIR(status.st_mode) and os.path.dirname(directory) != directory
+
+
+def _warn(root: Path) -> None:
+    """Say once where scratch goes that belongs to no project, at the line that made it."""
+    global _has_warned
+    if _has_warned:
+        return
+    import warnings
+
+    here = _package(__file__) + os.sep
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(here):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(
+        f"this is in no project, so scratch goes to {root}; `tempkeep temp-status` lists it from "
+        f"anywhere. Set {PROJECT} to the project, or run this in one",
+        stacklevel=level,
+    )
+    _has_warned = True

@@ -1,0 +1,385 @@
+"""Which project one stands in, where its root is, and which other projects the monorepo has."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from ...core.layout import STORE, UNDO
+from ...errors import Refused, StorageError
+from ..system import at
+from .links import Link, check_link, check_owner, check_target, follow
+
+ROOT_NAME = ".tmp"
+SCRATCH_NAMES = (ROOT_NAME, ".temp")
+"""The roots of which nobody says how their entries lie."""
+
+_UNNAMED = (*SCRATCH_NAMES, ".tmp-archive")
+"""What is used without anybody's naming it."""
+
+_ROOT_FLAGS = os.O_RDONLY | at.O_DIRECTORY | at.O_LOOK | getattr(os, "O_CLOEXEC", 0)
+MARKERS = ("pyproject.toml", "tasks.py", "setup.py", ".git")
+
+_SYSTEM_TREES = frozenset({"boot", "proc", "sys"})
+_SYSTEM_DIRECTORIES = frozenset(
+    {"bin", "dev", "etc", "home", "lib", "lib32", "lib64", "libx32", "opt", "run", "sbin", "usr"}
+    | {"var"}
+    | {"Applications", "Library", "System", "Users", "Volumes", "private"}  # macOS
+)
+_SYSTEM_PARTS = frozenset(
+    {"bin", "cache", "games", "include", "lib", "lib32", "lib64", "libexec", "libx32", "local"}
+    | {"log", "run", "sbin", "share", "spool"}
+)
+_SYSTEM_TEMPS = ("/tmp", "/var/tmp", "/usr/tmp")  # noqa: S108 - where tempfile looks, too
+
+
+def find_project(start: Path | None = None, otherwise: Path | None = None) -> Path:
+    """The absolute directory of the project that holds `start` (the working directory if `None`).
+
+    That is the nearest one upward with a `pyproject.toml`, `tasks.py` (if it is no module of a
+    package), `setup.py` or `.git`, if it `is_nobodys` not. With none, `otherwise`, or else `start`
+    itself.
+    """
+    here = absolute(start)
+    return next(_marked(here), otherwise or here)
+
+
+def containing_project(start: Path) -> Path | None:
+    """The project that holds `start`, an absolute directory; `None` if it is in none."""
+    return next(_marked(start), None)
+
+
+def find_monorepo(project: Path) -> Path:
+    """The outermost project that holds `project`, within its git work tree if it is in one."""
+    outermost = project
+    for directory in _marked(project):
+        outermost = directory
+        if (directory / ".git").exists():
+            break
+    return outermost
+
+
+def root_of(project: Path) -> Path:
+    """The root of `project`, whether it exists or not."""
+    return project / ROOT_NAME
+
+
+def is_nobodys(directory: Path) -> bool:
+    """Whether `directory` is no place for a root: `/`, somebody's home, the system's temporary
+    directory or one like it, a directory of the system, or where packages are installed.
+    """
+    try:
+        return (
+            directory in _unowned(directory)
+            or is_packages(directory)
+            or _is_of_system(directory)
+            or _is_everybodys(directory)
+            or _is_home_of_owner(directory)
+        )
+    except OSError:
+        return False
+
+
+def is_packages(directory: Path) -> bool:
+    """Whether installed packages lie in `directory`, or it is one of them."""
+    return not {"site-packages", "dist-packages"}.isdisjoint(directory.parts)
+
+
+def _is_of_system(directory: Path) -> bool:
+    parts = directory.parts[1:]
+    return os.sep == "/" and (
+        (parts[:1] and parts[0] in _SYSTEM_TREES)
+        or (len(parts) == 1 and parts[0] in _SYSTEM_DIRECTORIES)
+        or (len(parts) == 2 and parts[0] in ("usr", "var") and parts[1] in _SYSTEM_PARTS)
+    )
+
+
+def _is_home_of_owner(directory: Path) -> bool:
+    try:
+        import pwd
+
+        home = pwd.getpwuid(os.stat(directory).st_uid).pw_dir
+    except (ImportError, KeyError):  # Windows; a user without a name
+        return False
+    return os.path.realpath(home) == os.path.realpath(directory)
+
+
+def user_root(base: Path | None = None) -> Path:
+    """Where this user's auto-cleanup entries are: a directory of its own in the system's temporary
+    directory, or in `base`, whether it exists or not.
+    """
+    return (base or system_temp()) / f"tempkeep-{_user_id()}"
+
+
+def is_private(root: Path) -> bool:
+    """Whether `root` must be this user's alone: it is one of auto-cleanup entries by its name."""
+    return root.name == f"tempkeep-{_user_id()}"
+
+
+def system_temp() -> Path:
+    """The system's temporary directory, as `tempfile` finds it but without writing a trial file:
+    on a full disk, where a clean matters most, `tempfile` finds none at all.
+    """
+    if tempfile.tempdir is not None:
+        return Path(os.path.abspath(tempfile.tempdir))
+    named = [os.environ.get(variable, "") for variable in ("TMPDIR", "TEMP", "TMP")]
+    for directory in (*named, *_SYSTEM_TEMPS):
+        if os.path.isdir(directory) and os.access(directory, os.W_OK | os.X_OK):
+            return Path(os.path.abspath(directory))
+    return Path(_SYSTEM_TEMPS[0])
+
+
+def is_own_private(directory: Path) -> bool:
+    """Whether `directory` is there, is this user's, and nobody else may write into it.
+
+    In the system's temporary directory, where others may have put it, it must be no link, and
+    nobody else may even look inside.
+    """
+    is_shared = directory.parent == user_root().parent
+    try:
+        status = at.stat(directory, follow_symlinks=not is_shared)
+    except OSError:
+        return False
+    if not stat.S_ISDIR(status.st_mode):
+        return False
+    if not hasattr(os, "geteuid"):
+        return True
+    of_others = 0o077 if is_shared else 0o022
+    return status.st_uid == os.geteuid() and not stat.S_IMODE(status.st_mode) & of_others
+
+
+def check_root(root: Path) -> bool:
+    """Whether `root` exists, as a directory that this user may trust.
+
+    A root may lie behind a symlink only if that leads to a root of this user, or to an empty
+    directory; and if the link is this user's own, and none that git tracks. Nor may it lead to what
+    holds the project, the home directory or all that is temporary: that would have this program
+    delete what it never made. Links outside of any project, on the way to the root, need only be
+    this user's own or the system's. The user's own root in the shared temporary directory must be
+    neither a link nor open to others.
+
+    Raises `Refused` if it is planted, `StorageError` if it is not a directory.
+    """
+    return _trusted(root) is not None
+
+
+def open_root(root: Path) -> int:
+    """The open directory `root`, the very one that this user may trust.
+
+    Raises `FileNotFoundError` if there is none, else as `check_root`, or `OSError`.
+    """
+    descriptor = at.open(str(root), _ROOT_FLAGS)
+    try:
+        # In this order: a link that is swapped meanwhile leads to another directory.
+        status = at.fstat(descriptor)
+        if _trusted(root) != (status.st_dev, status.st_ino):
+            raise Refused(f"{root} was replaced at this moment; try again")
+    except BaseException:
+        at.close(descriptor)
+        raise
+    return descriptor
+
+
+def check_way(path: Path) -> None:
+    """Raise `Refused` if a link on the way to `path`, or itself, may have been planted.
+
+    That is one that lies in a project and is not this user's own, or that git tracks.
+    """
+    try:
+        real, links = follow(str(path))
+    except OSError as error:
+        raise StorageError.of(f"cannot look at {path}", error) from error
+    for link in links:
+        check_link(link, real, is_ours=_lies_in_project(link))
+
+
+def where_it_leads(root: Path) -> Path | None:
+    """Where the data of `root` really is, if a link in a project leads there; else `None`."""
+    try:
+        real, links = follow(str(root))
+    except OSError:
+        return None
+    return Path(real) if any(_may_be_planted(link, root) for link in links) else None
+
+
+def _may_be_planted(link: Link, root: Path) -> bool:
+    """Whether somebody else may have chosen where `link` leads: it lies in a project, or it is the
+    root itself, and nobody named that. Any other is on a path that the program's user has given.
+    """
+    return _lies_in_project(link) or (link.is_last and root.name in _UNNAMED)
+
+
+def _lies_in_project(link: Link) -> bool:
+    return any(True for _ in _marked(Path(link.path).parent))
+
+
+def _trusted(root: Path) -> tuple[int, int] | None:
+    """The identity of the directory `root`, `None` if there is none; see `check_root`."""
+    if (root.parent.name, root.name) == (STORE, UNDO):
+        # What can be undone is as much to be trusted as the root that it lies in.
+        return _identity(root) if check_root(root.parent.parent) else None
+    seen = _look(root)
+    if seen is None or stat.S_ISLNK(seen.st_mode) or os.path.realpath(root) != str(root):
+        identity = _trusted_by_links(root, is_link=seen is not None and stat.S_ISLNK(seen.st_mode))
+        seen = seen if identity is not None else None
+    else:
+        identity = (seen.st_dev, seen.st_ino)
+    if seen is None:
+        return None
+    if not hasattr(os, "geteuid") or not is_private(root):
+        return identity
+    if seen.st_uid != os.geteuid() or stat.S_IMODE(seen.st_mode) & 0o077:
+        raise Refused(
+            f"{root} is not this user's private directory (mode 700); "
+            "have its owner remove it, or set TMPDIR to a directory of your own"
+        )
+    return identity
+
+
+def _look(root: Path) -> os.stat_result | None:
+    """What lies there, a link or a directory, if anything does."""
+    try:
+        seen = at.stat(root, follow_symlinks=False)
+        target = os.stat(root) if stat.S_ISLNK(seen.st_mode) else seen
+    except FileNotFoundError:
+        if os.path.islink(root):
+            raise StorageError(
+                0, f"{root} is a symlink to nowhere; remove it or make its target"
+            ) from None
+        return None
+    except OSError as error:
+        raise StorageError.of(f"cannot look at {root}", error) from error
+    if not stat.S_ISDIR(target.st_mode):
+        raise StorageError(0, f"{root} is not a directory; move it away")
+    return seen
+
+
+def _trusted_by_links(root: Path, *, is_link: bool) -> tuple[int, int] | None:
+    """As `_trusted`, where links may be on the way."""
+    try:
+        real, links = follow(str(root))
+        if is_link and is_private(root):
+            raise Refused(
+                f"{root} is not this user's private directory (mode 700); "
+                "have its owner remove it, or set TMPDIR to a directory of your own"
+            )
+        if is_link:
+            project = Path(os.path.realpath(root.parent))
+            if Path(real) in {project, *project.parents, *_unowned(root)}:
+                raise Refused(
+                    f"{root} is a symlink to {real}, which holds far more; remove the link"
+                )
+        strict = [link for link in links if _may_be_planted(link, root)]
+        for link in links:
+            check_link(link, real, is_ours=link in strict)
+        if links and os.path.lexists(real):
+            is_scratch = root.name in SCRATCH_NAMES
+            if strict:
+                return check_target(str(root), real, is_scratch=is_scratch)
+            if is_link:
+                return check_owner(str(root), real)
+    except FileNotFoundError:
+        return None
+    except StorageError:
+        raise
+    except OSError as error:
+        raise StorageError.of(f"cannot look at {root}", error) from error
+    return _identity(root)
+
+
+def _identity(root: Path) -> tuple[int, int] | None:
+    """That of what lies at `root`, be it a link; `None` if nothing does, or it cannot be told."""
+    try:
+        status = at.stat(root, follow_symlinks=False)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def holds_more(directory: Path) -> bool:
+    """Whether `directory` is one in which all kinds of things lie: a project, home, the system's
+    temporary directory, or one like it.
+    """
+    real = Path(os.path.realpath(directory))
+    return (
+        real in _unowned(real)
+        or any(os.path.lexists(real / marker) for marker in MARKERS)
+        or _is_everybodys(real)
+    )
+
+
+def monorepo_projects(
+    monorepo: Path, patterns: Iterable[str], excluded: Iterable[str] = ()
+) -> list[Path]:
+    """The directories of the projects of `monorepo`, itself first, then by path.
+
+    `patterns` are globs relative to it (`projects/*`), as are `excluded`. What is hidden, or is
+    reached through a link, is no project.
+    """
+    left_out = {path for pattern in excluded for path in monorepo.glob(pattern)}
+    found = {
+        path
+        for pattern in patterns
+        for path in monorepo.glob(pattern)
+        if path not in left_out and path.is_dir() and _is_plainly_below(path, monorepo)
+    }
+    return [monorepo, *sorted(found - {monorepo})]
+
+
+def _is_plainly_below(path: Path, monorepo: Path) -> bool:
+    relative = path.relative_to(monorepo)
+    if any(part.startswith(".") for part in relative.parts):
+        return False
+    return os.path.realpath(path) == os.path.join(os.path.realpath(monorepo), relative)
+
+
+def absolute(start: Path | None) -> Path:
+    """`start` from the root of the filesystem; the working directory if it is `None`.
+
+    Raises `StorageError` if the working directory, which it takes for that, is gone.
+    """
+    try:
+        return Path(os.path.abspath(start)) if start is not None else Path(os.getcwd())
+    except FileNotFoundError as error:
+        raise StorageError.of(
+            "the working directory is gone", error, "change to one that exists"
+        ) from error
+
+
+def _marked(start: Path) -> Iterator[Path]:
+    """The directories with a marker from `start` upward, nearest first."""
+    for directory in (start, *start.parents):
+        if any(_lies_in(directory, marker) for marker in MARKERS) and not is_nobodys(directory):
+            yield directory
+
+
+def _lies_in(directory: Path, marker: str) -> bool:
+    if not os.path.lexists(os.path.join(directory, marker)):
+        return False
+    # A module of some package, as Celery's are called, holds no invoke tasks.
+    return marker != "tasks.py" or not os.path.lexists(os.path.join(directory, "__init__.py"))
+
+
+def _unowned(path: Path) -> set[Path]:
+    """The directories that are no project's, whatever lies in them; `path` tells the drive."""
+    known = (path.anchor, system_temp(), os.path.expanduser("~"))
+    return {Path(directory) for directory in known} | {
+        Path(os.path.realpath(directory)) for directory in known
+    }
+
+
+def _is_everybodys(directory: Path) -> bool:
+    """Whether it is one like `/var/tmp`, in which anybody may have put a marker."""
+    everybodys = stat.S_ISVTX | stat.S_IWOTH
+    return os.stat(directory).st_mode & everybodys == everybodys
+
+
+def _user_id() -> str:
+    if hasattr(os, "geteuid"):
+        return str(os.geteuid())
+    import getpass
+
+    return "".join(letter for letter in getpass.getuser() if letter.isalnum()) or "user"

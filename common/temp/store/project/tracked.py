@@ -1,0 +1,191 @@
+"""What git tracks: in one directory, of scratch in a whole work tree, and a single link."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from ...errors import Refused, reason_of
+from ..system.git import ask_git
+
+_SCRATCH: Final = frozenset({".tmp", ".temp"})
+
+REPOSITORIES: Final = {
+    ".git": "git",
+    ".hg": "Mercurial",
+    ".svn": "Subversion",
+    ".jj": "Jujutsu",
+    ".bzr": "Breezy",
+    ".pijul": "Pijul",
+    "_darcs": "Darcs",
+    "CVS": "CVS",
+    ".fslckout": "Fossil",
+    "_FOSSIL_": "Fossil",
+    ".sl": "Sapling",
+    "_MTN": "Monotone",
+}
+"""What lies in a work tree, and the version control whose it is. Only git is ever asked."""
+
+_PLACEHOLDERS: Final = frozenset({".gitkeep", ".keep", ".gitignore", ".gitattributes"})
+
+
+class Tracked:
+    """What git tracks in `directory`: in its index, and in the commit that is checked out.
+
+    `doubt` says why no version control can tell there what is hand-written; "" if git can.
+    `failed` says why git could not be asked although there is a repository; else "".
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.doubt = self.failed = ""
+        self._directory = Path(os.path.realpath(directory))
+        self._paths: set[str] = set()
+        self._parents: dict[str, str] = {}
+        self._folded: dict[str, list[str]] | None = None
+        self._ask()
+        for path in sorted(self._paths):
+            above = path.rpartition("/")[0]
+            while above and above not in self._parents:
+                self._parents[above] = path
+                above = above.rpartition("/")[0]
+
+    def _ask(self) -> None:
+        is_settled = False
+        for above in (self._directory, *self._directory.parents):
+            lying = [name for name in REPOSITORIES if os.path.lexists(above / name)]
+            doubts = [f"{REPOSITORIES[name]} is not asked" for name in lying if name != ".git"]
+            failed = ""
+            if ".git" in lying:
+                try:
+                    paths, doubt = _tracked_by(above, self._directory)
+                    self._paths |= paths
+                    doubts.append(doubt)
+                except Refused as error:
+                    doubts.append(failed := str(error))
+            if not is_settled:
+                # The nearest git has the say; what lies around it can only add to what is tracked.
+                self.doubt = self.doubt or next(filter(None, doubts), "")
+                self.failed = failed
+            is_settled = is_settled or ".git" in lying
+        if not is_settled and not self.doubt:
+            self.doubt = "there is no version control"
+
+    def inside(self, path: str) -> str | None:
+        """A tracked path that is `path` itself or lies below it."""
+        found = path if path in self._paths else self._parents.get(path)
+        return found or next(self._otherwise_spelled(path), None)
+
+    def top_level(self) -> set[str]:
+        """The names of files and directories right in the directory that git tracks, or something
+        in them that is more than a placeholder.
+        """
+        real = (path for path in self._paths if path.rpartition("/")[2] not in _PLACEHOLDERS)
+        return {path.partition("/")[0] for path in real}
+
+    def _otherwise_spelled(self, path: str) -> Iterator[str]:
+        """What is tracked at `path` in other letters, where the filesystem takes them for equal."""
+        if self._folded is None:
+            self._folded = {}
+            for known in (*self._paths, *self._parents):
+                self._folded.setdefault(_fold(known), []).append(known)
+        for known in self._folded.get(_fold(path), ()):
+            with contextlib.suppress(OSError):
+                one, other = (os.lstat(self._directory / name) for name in (path, known))
+                if os.path.samestat(one, other):
+                    yield self._parents.get(known, known)
+
+
+def _fold(path: str) -> str:
+    return unicodedata.normalize("NFC", path).casefold()
+
+
+def _tracked_by(top: Path, directory: Path) -> tuple[set[str], str]:
+    """What the repository of the work tree `top` tracks in `directory`, relative to that; and why
+    that does not tell what is hand-written, or "". Raises `Refused` if git cannot tell.
+    """
+    told = os.fsdecode(_answer(top, "rev-parse", "--show-toplevel")).removesuffix("\n")
+    if os.path.realpath(told) != str(top):
+        raise Refused(f"git takes {told} for the work tree of {top / '.git'}")
+    below = os.path.relpath(directory, top).replace(os.sep, "/")
+    listed = _answer(top, "--literal-pathspecs", "ls-files", "-z", "--", below)
+    if head := _answer(top, "rev-parse", "--verify", "--quiet", "HEAD", may_fail=True).strip():
+        tree = ("ls-tree", "-r", "-z", "--name-only", "--full-tree", os.fsdecode(head))
+        listed += _answer(top, "--literal-pathspecs", *tree, "--", below)
+    prefix = "" if below == "." else f"{below}/"
+    paths = {
+        path[len(prefix) :]
+        for path in map(os.fsdecode, listed.split(b"\0"))
+        if path.startswith(prefix) and len(path) > len(prefix)
+    }
+    index = os.fsdecode(_answer(top, "rev-parse", "--git-path", "index")).removesuffix("\n")
+    if not os.path.lexists(top / index):
+        return paths, "git has no index"
+    return paths, "" if paths else "git tracks nothing here"
+
+
+def _answer(directory: Path, *arguments: str, may_fail: bool = False) -> bytes:
+    """What git says. It `may_fail` with 1, as it does where there is no commit yet."""
+    try:
+        asked = ask_git(directory, *arguments)
+    except OSError as error:
+        raise Refused(f"git cannot be asked ({error.strerror})") from error
+    if asked.returncode and not (may_fail and asked.returncode == 1):
+        said = os.fsdecode(asked.stderr).strip().partition("\n")[0]
+        raise Refused(f"git cannot be asked ({said})")
+    return asked.stdout
+
+
+def tracked_scratch(directory: Path) -> list[tuple[str, int]]:
+    """The `.tmp` and `.temp` of the whole work tree around `directory` in which git tracks files.
+
+    Their paths, relative to `directory`, and how many files. In a hook of git, what would be
+    tracked after the commit. Raises `Refused` if git cannot be asked.
+    """
+    try:
+        asked = ask_git(directory, "ls-files", "-z", "--", ":/", in_hook=True)
+    except OSError as error:
+        raise Refused(f"cannot run git: {error.strerror}") from error
+    if asked.returncode:
+        said = os.fsdecode(asked.stderr).strip().partition("\n")[0]
+        raise Refused(f"git cannot list what it tracks in {directory}: {said}")
+    found: Counter[str] = Counter()
+    for path in asked.stdout.split(b"\0"):
+        parts = os.fsdecode(path).split("/")
+        at = next((index for index, part in enumerate(parts) if part in _SCRATCH), None)
+        if at is not None:
+            found["/".join(parts[: at + 1])] += 1
+    return sorted(found.items())
+
+
+def tracks(path: str) -> bool:
+    """Whether git tracks what lies at the absolute `path`, in any work tree around it.
+
+    An outer repository may track what lies in an inner one that was made later. Raises `Refused` if
+    there is a repository, and git cannot be asked.
+    """
+    for above in Path(path).parents:
+        if os.path.lexists(above / ".git") and _tracks(above, path):
+            return True
+    return False
+
+
+def _tracks(work_tree: Path, path: str) -> bool:
+    below = os.path.relpath(path, work_tree).replace(os.sep, "/")
+    try:
+        # Whatever the case: some disks have none.
+        asked = ask_git(work_tree, "ls-files", "-z", "--", f":(top,literal,icase){below}")
+    except OSError as error:
+        said = f"cannot run git: {reason_of(error)}"
+    else:
+        if not asked.returncode:
+            return bool(asked.stdout)
+        said = os.fsdecode(asked.stderr).strip().partition("\n")[0]
+    raise Refused(
+        f"{path} is a symlink, and git cannot say whether it tracks it ({said}); make `git "
+        f"ls-files` work in {work_tree}, or remove the link"
+    )

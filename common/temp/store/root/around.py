@@ -1,0 +1,59 @@
+"""The lease on the entry that a path lies in, for those who work there but did not make it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from ...core.layout import KNOWN_CATEGORIES, ROOT_FILES, STORE
+from ...errors import TempError
+from ..project.project import ROOT_NAME
+from . import owner as lease
+
+
+def lease_around(path: str) -> Callable[[], None] | None:
+    """Have the entry that `path` (absolute) lies in count as this process's, be it there or not;
+    what ends that, or `None` if it lies in no root or is this process's anyway.
+
+    Raises `Refused` or `StorageError`.
+    """
+    root = _root_above(path)
+    if root is None:
+        return None
+    from .allocation import adopt, layout_of
+
+    relative = _entry_of(root, path)
+    owner = lease.own(root)
+    if relative is None or (owner is not None and relative in owner.live and owner.is_current()):
+        return None
+    adopt(root, relative, layout_of(Path(root)))
+    return lambda: lease.release(root, relative)
+
+
+def _root_above(path: str) -> str | None:
+    """The nearest directory above that is a root; `path` itself is none."""
+    above = os.path.dirname(path)
+    while above != path:
+        if os.path.basename(above) == ROOT_NAME or os.path.isdir(os.path.join(above, STORE)):
+            return above
+        path, above = above, os.path.dirname(above)
+    return None
+
+
+def _entry_of(root: str, path: str) -> str | None:
+    """The entry of `root` that `path` lies in, or would; relative to the root."""
+    from .listing import locate
+
+    try:
+        there, relative = locate(Path(path))
+        if str(there) == root:
+            return relative
+    except TempError:
+        pass  # it is yet to be made
+    first, _, rest = os.path.relpath(path, root).replace(os.sep, "/").partition("/")
+    if first in ROOT_FILES:
+        return None
+    if rest and first in KNOWN_CATEGORIES:
+        return f"{first}/{rest.partition('/')[0]}"
+    return first

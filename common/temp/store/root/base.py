@@ -1,0 +1,152 @@
+"""A root that a program chose: what `TempManager.PERSISTENT_BASE` says, with the care of any root.
+
+All that lies in it is an entry, and a clean takes it. So it must have been empty when it was first
+used; then it gets a store that says so.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from ...core.layout import PIPELINE, ROOT_FILES, SCRATCH, STORE
+from ...errors import InvalidSettings, Refused, StorageError
+from ..project.place import homeless_projects, named_project, project_root, working_directory
+from ..project.project import (
+    MARKERS,
+    ROOT_NAME,
+    absolute,
+    check_root,
+    containing_project,
+    is_nobodys,
+    user_root,
+)
+from .allocation import layout_of, make_store, tag_root
+
+_PERSISTENT = "PERSISTENT_BASE"
+_AUTO = "AUTO_CLEANUP_BASE"
+
+
+class Base(NamedTuple):
+    """A root, the project whose settings hold for it, and whether it is another than its `.tmp`."""
+
+    root: Path
+    project: Path
+    is_chosen: bool
+
+
+def persistent_base(said: object) -> Base:
+    """What `PERSISTENT_BASE` says: a path, which is relative to the project; nothing is made.
+
+    Raises `InvalidSettings` if it cannot be a root.
+    """
+    text = _path(said, _PERSISTENT)
+    if os.path.isabs(text):
+        root = Path(os.path.abspath(text))
+        found = named_project() or containing_project(root.parent)
+        project = found or next(homeless_projects())
+    else:
+        project = Path(project_root()).parent
+        root = Path(os.path.abspath(project / text))
+    is_chosen = root != project / ROOT_NAME
+    if is_chosen:
+        _check_place(root, project)
+    return Base(root, project, is_chosen)
+
+
+def auto_root(said: object) -> Path:
+    """The root of this user in the directory `AUTO_CLEANUP_BASE`. Raises `InvalidSettings`."""
+    base = absolute(Path(_path(said, _AUTO)))
+    root = user_root(base)
+    if root != user_root() and not base.is_dir():
+        raise InvalidSettings(f"{_AUTO}: expected an existing directory, got {str(base)!r}")
+    return root
+
+
+def is_root(base: Base) -> bool:
+    """Whether entries may lie there; not if it is missing or empty.
+
+    Whatever lies in a project's `.tmp` is scratch. Elsewhere, raises `Refused` for what this
+    program did not make, or made for something else.
+    """
+    root = base.root
+    if not check_root(root):
+        return False
+    if not base.is_chosen:
+        return True
+    if not os.path.lexists(root / STORE):
+        _check_empty(root)
+        return False
+    # A directory of runs that was cleaned before anybody said what it is has a store as well.
+    found = layout_of(root, SCRATCH if root.name == ROOT_NAME else PIPELINE)
+    if found is not SCRATCH:
+        raise Refused(
+            f"{root} holds {found.name}, not scratch; set {_PERSISTENT} to another directory"
+        )
+    return True
+
+
+def make_base(base: Base) -> None:
+    """Make the root, and those above it, if it is not there. Raises as `is_root`, `StorageError`.
+
+    A project's `.tmp` is made with its first entry.
+    """
+    root = base.root
+    if not base.is_chosen or is_root(base):
+        return
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        check_root(root)
+        tag_root(root)
+        make_store(root, SCRATCH)
+    except OSError as error:
+        if isinstance(error, StorageError):
+            raise
+        raise StorageError.of(f"cannot make {error.filename or root}", error) from error
+    is_root(base)  # again: others may have put something into it meanwhile
+
+
+def _path(said: object, name: str) -> str:
+    text = os.fspath(said) if isinstance(said, str | os.PathLike) else None
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise InvalidSettings(f"{name}: expected the path of a directory, got {said!r}")
+    return os.path.expanduser(text)
+
+
+def _check_place(root: Path, project: Path) -> None:
+    real, of_project = Path(os.path.realpath(root)), Path(os.path.realpath(project))
+    around = (of_project, *of_project.parents, *Path(working_directory()).parents)
+    problem = ""
+    if is_nobodys(root) or is_nobodys(real) or real in around:
+        problem = "holds far more than scratch"
+    elif any(os.path.lexists(real / marker) for marker in MARKERS):
+        problem = "is a project"
+    elif any(part == ".git" or part.startswith(STORE) for part in real.parts):
+        problem = "belongs to a program that is not yours"
+    elif above := _root_around(real):
+        problem = f"lies in {above}, of which it would be an entry"
+    if problem:
+        raise InvalidSettings(f"{_PERSISTENT}: {root} {problem}; choose a directory of its own")
+
+
+def _root_around(real: Path) -> Path | None:
+    """The root of which `real` would be an entry or a category."""
+    for above in real.parents[:2]:
+        if any(os.path.lexists(above / marker) for marker in MARKERS):
+            break
+        if above.name == ROOT_NAME or os.path.lexists(above / STORE):
+            return above
+    return None
+
+
+def _check_empty(root: Path) -> None:
+    try:
+        names = [name for name in os.listdir(root) if name not in ROOT_FILES]
+    except OSError as error:
+        raise StorageError.of(f"cannot list {root}", error) from error
+    if any(not name.startswith(STORE) for name in names):
+        raise Refused(
+            f"{root} holds what tempkeep did not make, and a clean would take all of it; move that "
+            f"away, or set {_PERSISTENT} to a new or empty directory"
+        )

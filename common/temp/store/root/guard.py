@@ -1,0 +1,82 @@
+"""Whether a root's store is to be trusted: no link, no mount and nothing else is in its place."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from ...core.layout import STORE, STORE_PARTS, UNDO
+from ...errors import Refused
+from ..project.project import check_root
+from ..system import at
+from ..system.mounts import check_store_unmounted, mounts_below
+
+
+def check_store(root: Path) -> None:
+    """Raise `Refused` if `root`, or what this program keeps in it, may have been planted: behind a
+    symlink, or with another filesystem mounted over it; see `check_root`.
+
+    Whoever planted it would have a sweep delete what it leads to.
+    """
+    if not check_root(root):
+        return
+    if (root.parent.name, root.name) == (STORE, UNDO):
+        check_store(root.parent.parent)
+    device = os.stat(root).st_dev
+    for part in (STORE, *(f"{STORE}/{name}" for name in STORE_PARTS)):
+        path = os.path.join(root, part)
+        try:
+            status = at.stat(path, follow_symlinks=False)
+        except OSError:
+            if part == STORE:
+                return  # there is none yet, or none that could be opened
+            continue
+        if not stat.S_ISDIR(status.st_mode):
+            raise Refused(f"{path} is not a directory of this program's making; remove it")
+        if status.st_dev != device:
+            check_store_unmounted(str(root), (part,))
+    check_store_unmounted(str(root), mounts_below(str(root)))
+
+
+class Unchanged:
+    """Tells whether one directory of a store may be another by now, by a single look at it."""
+
+    def __init__(self, root: Path | str, directory: str) -> None:
+        self._root = Path(root)
+        self._directory = directory
+        self._known: tuple[int, int] | None = (0, 0)
+
+    def check(self) -> None:
+        """Do `check_store` again if it is another: something may be mounted over it."""
+        try:
+            status = os.stat(self._directory)
+            found: tuple[int, int] | None = (status.st_dev, status.st_ino)
+        except OSError:
+            found = None
+        if found != self._known:
+            check_store(self._root)
+            self._known = found
+
+
+def folds_case(root: Path) -> bool:
+    """Whether the filesystem of `root` takes names that differ in their case for the same.
+
+    Some list them in another case than that in which they were made, and were recorded.
+    """
+    try:
+        store, other = (os.lstat(os.path.join(root, name)) for name in (STORE, STORE.upper()))
+    except OSError:
+        return False
+    return (store.st_dev, store.st_ino) == (other.st_dev, other.st_ino)
+
+
+def is_gone(path: str) -> bool:
+    """Whether nothing lies at `path`; not where that cannot be told."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False

@@ -1,0 +1,254 @@
+"""The history of a root: one line of JSON for each sweep, the newest last, capped in size.
+
+A line is appended by one write, under a lock on the file. When the file gets too large, its newer
+half is written to a file beside it, which takes its place in one step: a kill at any instant leaves
+one of the two. A line that a kill, or a full disk, has cut short is passed over by readers, and
+ended by whoever writes next.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import stat
+import sys
+import time
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ...core import fields
+from ...core.fields import Unreadable
+from ...core.history import PastSweep, Who, as_said, read_said, remembered
+from ...core.layout import HISTORY, STORE
+from ...core.plan import Report
+from ...errors import Refused, StorageError, reason_of
+from ..project.project import check_root
+from ..system.locks import lock_file, unlock_file
+from ..system.processes import spell_command
+from .guard import check_store
+from .owner import host_name
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+_SCHEMA: Final = 1
+_MOST_BYTES: Final = 1 << 20
+"""How large the file may get."""
+
+_MOST_STEPS: Final = 200
+_MOST_LINE_BYTES: Final = 1 << 16
+"""How many entries a line may list, and how large the list may get: names have up to 512 bytes."""
+
+_MOST_WORDS: Final = 400
+"""How long one reason or detail may be, in characters."""
+
+_TURN_SECONDS: Final = 2.0
+"""How long to wait for one's turn. Whoever waits in vain, since a process was stopped in its turn,
+appends all the same; the line is lost if that process goes on at this very instant and shortens the
+file: the race that is accepted here."""
+
+_FLAGS: Final = (
+    getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+)
+
+
+def remember(
+    report: Report,
+    face: str,
+    at: float,
+    seconds: float,
+    *,
+    interrupted: bool = False,
+    freed_bytes: int = 0,
+) -> str:
+    """Append what `report` tells to the history of its root; "" or why that could not be done.
+
+    `face` is the task or class that was called, `at` when the sweep began, in seconds since 1970.
+    """
+    who = Who(_user(), host_name(), os.getpid(), face, spell_command(sys.orig_argv))
+    when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+    sweep = remembered(
+        report,
+        who,
+        when,
+        seconds,
+        interrupted=interrupted,
+        freed_bytes=freed_bytes,
+        most=_MOST_STEPS,
+    )
+    try:
+        _append(Path(report.plan.root), _line(sweep))
+    except OSError as error:
+        return f"this sweep is not in the history: {reason_of(error)}"
+    except Refused as error:
+        return f"this sweep is not in the history: {error}"
+    return ""
+
+
+def _line(sweep: PastSweep) -> bytes:
+    steps, size = [], 0
+    for step in sweep.steps:
+        cut = step._replace(reason=step.reason[:_MOST_WORDS], detail=step.detail[:_MOST_WORDS])
+        size += len(json.dumps(cut))
+        if size > _MOST_LINE_BYTES:
+            break
+        steps.append(cut)
+    left_out = sweep.left_out + len(sweep.steps) - len(steps)
+    listed = sweep._replace(steps=tuple(steps), left_out=left_out)
+    return json.dumps({"schema": _SCHEMA, **as_said(listed)}).encode("ascii") + b"\n"
+
+
+def _user() -> str:
+    try:
+        import pwd
+
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except ImportError:  # Windows
+        return os.environ.get("USERNAME", "")
+    except KeyError:  # as in containers
+        return str(os.geteuid())
+
+
+# -- the file -----------------------------------------------------------------------------------
+
+
+def _append(root: Path, line: bytes) -> None:
+    """Append `line`. Raises `OSError`, or `Refused` if something else is in the file's place."""
+    check_store(root)
+    path = os.path.join(root, STORE, HISTORY)
+    for _ in range(100):
+        with contextlib.ExitStack() as held:
+            descriptor = _opened(held, path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+            is_ours = _locked(held, descriptor)
+            status = os.fstat(descriptor)
+            if status.st_nlink == 0:
+                continue  # it was shortened, or removed, a moment ago
+            if status.st_size + len(line) > _MOST_BYTES and is_ours:
+                fresh = _newer_half(path, descriptor, line)
+                if fcntl is None:
+                    held.close()  # nothing that is open is replaced there
+                os.replace(fresh, path)
+                return
+            if status.st_size:
+                os.lseek(descriptor, -1, os.SEEK_END)
+                if os.read(descriptor, 1) != b"\n":
+                    line = b"\n" + line
+            if os.write(descriptor, line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return
+    raise StorageError(0, f"{path} does not stop changing")
+
+
+def _newer_half(path: str, descriptor: int, line: bytes) -> str:
+    """A file beside `path` with the newer half of what is open as `descriptor`, and `line`."""
+    fresh = f"{path}.new"
+    with open(descriptor, "rb", closefd=False) as file:
+        file.seek(len(line) - _MOST_BYTES // 2, os.SEEK_END)
+        kept = file.read(_MOST_BYTES // 2).partition(b"\n")[2]
+    if kept and not kept.endswith(b"\n"):
+        kept += b"\n"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(fresh)  # by a kill left half-written
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS
+    try:
+        with open(os.open(fresh, flags, 0o644), "wb") as file:
+            file.write(kept + line)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(fresh)
+        raise
+    return fresh
+
+
+def _opened(stack: contextlib.ExitStack, path: str, flags: int) -> int:
+    """The open file, if it is one of this program's making. Raises `OSError` or `Refused`."""
+    try:
+        try:
+            descriptor = os.open(path, flags | _FLAGS, 0o644)
+        except FileNotFoundError:
+            if not flags & os.O_CREAT:
+                raise
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(os.path.dirname(path))
+            descriptor = os.open(path, flags | _FLAGS, 0o644)
+    except OSError:
+        with contextlib.suppress(OSError):
+            _check(path, os.lstat(path))
+        raise
+    stack.callback(os.close, descriptor)
+    _check(path, os.fstat(descriptor))
+    return descriptor
+
+
+def _check(path: str, status: os.stat_result) -> None:
+    # A second name would be somebody else's file, of which lines like these are no part.
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        raise Refused(f"{path} is not a file of this program's making; remove it")
+
+
+def _locked(stack: contextlib.ExitStack, descriptor: int) -> bool:
+    """Whether nobody else writes until the `stack` is closed; see `_TURN_SECONDS`."""
+    end = time.monotonic() + _TURN_SECONDS
+    while not lock_file(descriptor):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.0005)
+    # Not by closing alone: another thread's child may have inherited the descriptor.
+    stack.callback(unlock_file, descriptor)
+    return True
+
+
+# -- reading ------------------------------------------------------------------------------------
+
+
+class History(NamedTuple):
+    """What is remembered of the sweeps of a root, the newest first: some of them, of so many.
+
+    `unreadable` counts the lines among them that tell of no sweep that this version knows.
+    """
+
+    sweeps: tuple[PastSweep, ...] = ()
+    recorded: int = 0
+    unreadable: int = 0
+
+
+def read_history(root: Path, most: int) -> History:
+    """The newest `most` sweeps of `root`. Raises `StorageError` or `Refused`."""
+    if not check_root(root):
+        return History()
+    check_store(root)
+    path = os.path.join(root, STORE, HISTORY)
+    try:
+        with contextlib.ExitStack() as stack:
+            descriptor = _opened(stack, path, os.O_RDONLY)
+            with open(descriptor, "rb", closefd=False) as file:
+                size = file.seek(0, os.SEEK_END)
+                start = file.seek(max(0, size - 2 * _MOST_BYTES))
+                data = file.read(size - start)
+    except FileNotFoundError:
+        return History()
+    except OSError as error:
+        raise StorageError.of(f"cannot read {path}", error) from error
+    # Whatever follows the last newline is being written, or was when its process died.
+    lines = [line for line in data.split(b"\n")[bool(start) : -1] if line]
+    sweeps: list[PastSweep] = []
+    unreadable = 0
+    for line in reversed(lines):
+        if len(sweeps) == most:
+            break
+        try:
+            sweeps.append(_read(line))
+        except Unreadable:
+            unreadable += 1
+    return History(tuple(sweeps), len(lines), unreadable)
+
+
+def _read(line: bytes) -> PastSweep:
+    said = fields.table(fields.parsed(line))
+    if fields.whole(said, "schema") != _SCHEMA:
+        raise Unreadable("it is of another version")
+    return read_said(said)

@@ -1,0 +1,220 @@
+"""What an owner file says: who the owner is, what it holds, who was forked from it.
+
+Anybody may have put anything in its place. What is read is bounded, and what cannot be understood
+is told as `damage`: such a file may name any entry.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from ..system.presence import Presence, lives
+
+LEFT: Final = b"."
+"""The line by which an owner says that it has given up the file, whose notes stay."""
+
+_NAMELESS: Final = "a process that left no name"
+_OWNER_NAME: Final = re.compile(r"[0-9]+-[0-9]+-[0-9a-f]+")
+_FORK: Final = re.compile(rb"\*([0-9]{1,9}) ([0-9]{1,19})")
+_LONGEST_LINE: Final = 1 << 16
+_LARGEST: Final = 8 << 20
+"""How much of an owner file is read (bytes): some hundred thousand records."""
+_HALF: Final = "its last line is damaged"
+_MOST_FORKS: Final = 50_000
+_LARGEST_PID: Final = 1 << 31
+_LONGEST_TEXT: Final = 4096
+
+
+class Book(NamedTuple):
+    """Which of its owner files in a root a process notes an entry in.
+
+    That without any of these is for all that it makes. Those of a `run` are of one run of tests:
+    what is noted there is to be gone when its process ends, unless it was `kept`, which says why.
+    What is `handed` on is held for other processes; of several such books it tells which.
+    """
+
+    run: str = ""
+    kept: str = ""
+    handed: str = ""
+
+
+PLAIN: Final = Book()
+
+
+class Header(NamedTuple):
+    """What the first line of an owner file says: `test` is the one that the process ran in."""
+
+    who: str = _NAMELESS
+    pid: int = 0
+    started: float = 0.0
+    test: str = ""
+    book: Book = PLAIN
+    host: str = ""
+    presence: Presence = Presence()
+
+
+_NO_HEADER: Final = Header()
+
+
+def is_owner_name(name: str) -> bool:
+    """Whether this program gives owner files such names: what else lies there is nobody's lease."""
+    return _OWNER_NAME.fullmatch(name) is not None
+
+
+def fork_line(pid: int, start: int) -> bytes:
+    """The line by which a forked child says that it goes on in the entries of the owner."""
+    return b"*%d %d\n" % (pid, start)
+
+
+@dataclass(slots=True, eq=False)
+class Journal:
+    """One owner file as read so far: `alive` is None where that cannot be told, for a `doubt`."""
+
+    id: str
+    inode: int
+    alive: bool | None = None
+    doubt: str = ""
+    damage: str = ""
+    read: int = 0
+    written: float = 0.0
+    header: Header = _NO_HEADER
+    has_left: bool = False
+    living: int = 0
+    forks: dict[int, int] = field(default_factory=dict)
+    fork_lines: int = 0
+    records: set[str] = field(default_factory=set)
+
+    @property
+    def who(self) -> str:
+        """The process, as a person would name it."""
+        if self.living in (0, self.header.pid):
+            return self.header.who
+        return f"pid {self.living}, which was forked from {self.header.who}"
+
+    def read_on(self, descriptor: int, host: str) -> Iterator[tuple[bool, str]]:
+        """The records that were appended since: whether it was taken or given up, and its path."""
+        if self.damage == _HALF:  # over a network, zeros may be seen before what is written
+            self.damage = ""
+        with open(descriptor, "rb", closefd=False) as file:
+            file.seek(self.read)
+            while not self._is_over():
+                line = file.readline(_LONGEST_LINE)
+                if not line.endswith(b"\n"):
+                    self._look_at_half(line)
+                    return
+                is_first, self.read = self.read == 0, self.read + len(line)
+                if is_first:
+                    self._take_header(line, host)
+                elif line[:1] in (b"+", b"-") and len(line) > 2 and b"\0" not in line:
+                    yield line[:1] == b"+", os.fsdecode(line[1:-1])
+                else:
+                    self._take(line[:-1])
+
+    def _is_over(self) -> bool:
+        """Whether no more of it is read."""
+        is_large = self.read > _LARGEST or len(self.forks) > _MOST_FORKS
+        if is_large:
+            self.damage = self.damage or "it is too large"
+        return is_large
+
+    def _take_header(self, line: bytes, host: str) -> None:
+        header = parse_header(line, host)
+        if header is None:
+            self.damage = "its first line is damaged"
+        else:
+            self.header = header
+
+    def _look_at_half(self, line: bytes) -> None:
+        # It is being written, or was when its process died; unless a crash of the system left
+        # zeros, or it is something else.
+        if len(line) == _LONGEST_LINE:
+            self.damage = "a line of it is too long"
+        elif b"\0" in line or (self.read == 0 and line[:1] not in (b"", b"{")):
+            self.damage = _HALF
+
+    def _take(self, line: bytes) -> None:
+        if fork := _FORK.fullmatch(line):
+            self.forks[int(fork[1])] = int(fork[2])
+            self.fork_lines += 1
+        elif line == LEFT:
+            self.has_left = True
+        else:
+            self.damage = "a line of it is damaged"
+
+    def has_living(self) -> bool | None:
+        """Whether the owner runs, or a process that was forked from it; `None` if that is hidden.
+
+        Only to be asked in the owner's own namespace of process ids.
+        """
+        if not self.has_left and self.header.presence.start:
+            self.forks.setdefault(self.header.pid, self.header.presence.start)
+        is_hidden, self.living = False, 0
+        for pid, start in tuple(self.forks.items()):
+            alive = lives(pid, start)
+            if alive:
+                self.living = pid
+                return True
+            if alive is None:
+                is_hidden = True
+            else:
+                del self.forks[pid]  # which is not asked for again
+        return None if is_hidden else False
+
+
+def has_living_forks(path: str, identity: tuple[int, int], forks: int) -> bool:
+    """Whether a process may run that was forked from the owner, by whose file at `path` this goes.
+
+    It may as well if it has not told of itself yet, of so many `forks`, or cannot on this system.
+    """
+    journal = Journal("", 0, has_left=True)
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        try:
+            status = os.fstat(descriptor)
+            if (status.st_dev, status.st_ino) == identity:
+                for _ in journal.read_on(descriptor, ""):
+                    pass
+        finally:
+            os.close(descriptor)
+    return journal.fork_lines < forks or journal.has_living() is not False
+
+
+def parse_header(line: bytes, host: str) -> Header | None:
+    """What the first line of an owner file says to a reader on `host`; `None` if it is damaged."""
+    try:
+        said = json.loads(line)
+        pid, started = _whole(said, "pid", _LARGEST_PID), float(said["started"])
+        command, there = _text(said, "command"), _text(said, "host")
+        if not pid or not math.isfinite(started) or None in (command, there):
+            return None
+        who = f"pid {pid} ({command})"
+        if there != host:
+            who += f" on {there}"
+        book = Book(*(_text(said, name, "") or "" for name in Book._fields))
+        if book.kept:
+            who += f", which kept it: {book.kept}"
+        presence = Presence(
+            pid,
+            _whole(said, "start", 1 << 63) or 0,
+            *(_text(said, name, "") or "" for name in Presence._fields[2:]),
+        )
+        return Header(who, pid, started, _text(said, "test", "") or "", book, there or "", presence)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+        return None
+
+
+def _whole(said: Any, key: str, end: int) -> int | None:
+    value = said.get(key)
+    return value if type(value) is int and 0 <= value < end else None
+
+
+def _text(said: Any, key: str, default: str | None = None) -> str | None:
+    value = said.get(key, default)
+    return value if isinstance(value, str) and len(value) <= _LONGEST_TEXT else None

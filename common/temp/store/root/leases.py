@@ -1,0 +1,370 @@
+"""Who holds which entries of a root, as its owner files say. Reading writes nothing.
+
+A scan reads the records *after* it has listed the directories: what it sees has its record, which
+was written *before* the directory was made.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ...core.entry import Use
+from ...core.layout import OWNERS, STORE
+from ...core.units import DAY, HOUR
+from ...errors import StorageError, TempError
+from ..system.locks import has_locks, is_file_locked, lock_file
+from ..system.presence import boot, namespace, outlived, presence_here, view
+from .guard import Unchanged, check_store, folds_case, is_gone
+from .journal import Book, Journal, is_owner_name
+from .owner import PLAIN_FLAGS, host_name, ids_of_own, own
+
+_UNREADABLE: Final = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO, errno.EMLINK})
+"""What the disk says of an owner file of another user's, of a link or of a socket in its place."""
+
+
+class RunNotes(NamedTuple):
+    """What one process of a run of tests noted: the paths of entries, and when it last did."""
+
+    book: Book
+    is_over: bool
+    written: float
+    entries: frozenset[str]
+
+
+class Leases:
+    """Who holds which entries of one root, as of the last `refresh`. Reading writes nothing.
+
+    Raises `Refused` for a root whose owner files lie behind a symlink or are mounted over.
+    """
+
+    def __init__(self, root: Path, foreign_for: float | None = None) -> None:
+        check_store(root)
+        self._root = str(root)
+        self._directory = os.path.join(self._root, STORE, OWNERS)
+        self._is_same = Unchanged(self._root, self._directory)
+        self._fold = str.casefold if folds_case(root) else str
+        self._foreign_for = foreign_for
+        self._journals: dict[str, Journal] = {}
+        self._damaged: tuple[Journal, ...] = ()
+        self._holders: dict[str, list[Journal]] = {}
+        # An entry found by plain listing may hold recorded ones further down: how many, by whom.
+        self._below: dict[str, dict[Journal, int]] = {}
+        self._own: str | None = None
+        self._namespace = namespace()
+        self._views: dict[int, str] = {}
+
+    @property
+    def foreign_for(self) -> float:
+        """For how many seconds an entry whose owner cannot be checked must not have changed.
+
+        As given, or as configured for the project in which the root lies.
+        """
+        if self._foreign_for is None:
+            from .settings import configured_foreign_for  # which knows this module
+
+            try:
+                self._foreign_for = configured_foreign_for(Path(self._root))
+            except TempError:  # that other settings are wrong is told by whoever needs them
+                self._foreign_for = DAY
+        return self._foreign_for
+
+    def refresh(self) -> None:
+        """Read the owner files again, of each only what was appended since."""
+        for _ in range(100):
+            owner = own(self._root)
+            self._own = owner.id if owner is not None else None
+            if self._read_all():
+                return
+        raise StorageError(0, f"{self._directory} does not stop changing; try again")
+
+    def _read_all(self) -> bool:
+        """Whether all owner files were read; not if one lost its name while it was."""
+        try:
+            names = sorted(os.listdir(self._directory))
+        except FileNotFoundError:
+            names = []
+        except OSError as error:
+            raise StorageError.of(f"cannot read {self._directory}", error) from error
+        self._is_same.check()  # now: what was listed may be what is mounted over it
+        for gone in self._journals.keys() - set(names):
+            self._forget(self._journals.pop(gone))
+        for name in names:
+            known = self._journals.get(name)
+            if known is not None and known.alive is False and known.read:
+                # The dead do not come back: owner names are never reused. (An empty file may
+                # have been seen before its owner could lock it.)
+                continue
+            try:
+                self._read(name)
+            except FileNotFoundError:
+                return False
+            except OSError as error:
+                path = os.path.join(self._directory, name)
+                if error.errno not in _UNREADABLE:
+                    raise StorageError.of(f"cannot read {path}", error) from error
+                self._pass_over(name, error.strerror or "it is no file")
+        self._damaged = tuple(
+            journal
+            for journal in self._journals.values()
+            if journal.damage and journal.alive is not False and journal.id != self._own
+        )
+        return True
+
+    def _read(self, name: str) -> None:
+        path = os.path.join(self._directory, name)
+        flags = os.O_RDONLY | PLAIN_FLAGS | getattr(os, "O_NONBLOCK", 0)
+        descriptor = os.open(path, flags)
+        try:
+            # In this order: what is found dead has written all that it ever will. (What was forked
+            # from it holds the lock until it has added its line. Only one that was forked by a
+            # process that had closed everything, and that ends within this instant, is not seen.)
+            locked = True if name == self._own else is_file_locked(descriptor)
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                self._pass_over(name, "it is no plain file")
+                return
+            if status.st_nlink == 0:
+                raise FileNotFoundError(path)
+            journal = self._journals.get(name)
+            if journal is None or journal.inode != status.st_ino:
+                if journal is not None:
+                    self._forget(journal)
+                journal = self._journals[name] = Journal(name, status.st_ino)
+            journal.written = status.st_mtime
+            if status.st_size > journal.read:
+                for is_taken, record in journal.read_on(descriptor, host_name()):
+                    if is_taken and record not in journal.records:
+                        self._add(journal, record)
+                    elif not is_taken and record in journal.records:
+                        self._remove(journal, record)
+            journal.alive = self._is_alive(journal, locked, descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _pass_over(self, name: str, why: str) -> None:
+        """Take what cannot be read for an owner that cannot be checked, if it has such a name."""
+        if is_owner_name(name):
+            known = self._journals.get(name)
+            if known is not None:
+                self._forget(known)
+            self._journals[name] = Journal(name, -1, damage=why)
+
+    def _is_alive(self, journal: Journal, locked: bool | None, descriptor: int) -> bool | None:
+        """Whether the owner, or who shares in its lease, goes on; `None`, with a doubt, if nobody
+        can tell.
+        """
+        journal.doubt = ""
+        if locked:
+            return True
+        owner = journal.header.presence
+        journal.doubt = "this filesystem has no locks" if locked is None else ""
+        if not owner.boot:  # it was written where nobody says, or by an older version
+            is_far = bool(owner.machine or owner.view) and journal.header.host != host_name()
+            journal.doubt = journal.doubt or ("it ran on another system" if is_far else "")
+        elif owner.boot != boot():
+            is_same_host = journal.header.host == host_name()
+            if is_same_host and outlived(owner, presence_here(descriptor)):
+                return False
+            journal.doubt = journal.doubt or "it ran on another system, or before a restart"
+        else:
+            if self._namespace and self._namespace == owner.namespace:
+                alive = journal.has_living()
+                if alive:
+                    return True
+                if alive is None:
+                    journal.doubt = "the system hides it"
+            if not journal.doubt and self._view(descriptor) != owner.view:
+                journal.doubt = "it saw the filesystem by another mount"
+        return None if journal.doubt or self._is_damaged(journal) else False
+
+    def _view(self, descriptor: int) -> str:
+        device = os.fstat(descriptor).st_dev
+        if device not in self._views:
+            self._views[device] = view(descriptor)
+        return self._views[device]
+
+    @staticmethod
+    def _is_damaged(journal: Journal) -> bool:
+        return bool(journal.damage) and is_owner_name(journal.id)
+
+    def _add(self, journal: Journal, path: str) -> None:
+        journal.records.add(path)
+        path = self._fold(path)
+        self._holders.setdefault(path, []).append(journal)
+        for above in _heads(path):
+            counts = self._below.setdefault(above, {})
+            counts[journal] = counts.get(journal, 0) + 1
+
+    def _remove(self, journal: Journal, path: str) -> None:
+        journal.records.discard(path)
+        path = self._fold(path)
+        self._holders[path].remove(journal)
+        if not self._holders[path]:
+            del self._holders[path]
+        for above in _heads(path):
+            counts = self._below[above]
+            counts[journal] -= 1
+            if not counts[journal]:
+                del counts[journal]
+
+    def _forget(self, journal: Journal) -> None:
+        for path in tuple(journal.records):
+            self._remove(journal, path)
+
+    def use_of(self, relative: str, now: float, changed: float) -> Use | None:
+        """The lease that is held on the entry at `relative` or on anything below it.
+
+        `changed` is when the entry last changed: where nobody can tell whether its owner lives,
+        that is what its being in use is guessed by.
+        """
+        use: Use | None = None
+        relative = self._fold(relative)
+        for journal in (
+            *self._holders.get(relative, ()),
+            *self._below.get(relative, ()),
+            *self._damaged,
+        ):
+            found = self._use_by(journal, now, changed)
+            if found is None:
+                continue
+            if journal.alive and not found.mine:
+                return found
+            if use is None or (use.mine and not journal.alive):
+                use = found
+        return use
+
+    def _use_by(self, journal: Journal, now: float, changed: float) -> Use | None:
+        mine = journal.id == self._own
+        if journal.alive:
+            return Use("owner", self._spell_damaged(journal) or journal.who, mine=mine)
+        if journal.alive is None and now - changed < self.foreign_for:
+            return Use("unknown", self._spell_doubt(journal), mine=mine)
+        return None
+
+    def any_use(self, now: float, changed: float) -> Use | None:
+        """The lease of any owner that lives or cannot be checked, whatever it holds here; one that
+        is another's first. `changed` as in `use_of`. The root may have been moved meanwhile.
+        """
+        use: Use | None = None
+        ours = ids_of_own()
+        for journal in self._journals.values():
+            found = self._use_by(journal, now, changed)
+            if found is not None and journal.id in ours:
+                found = found._replace(mine=True)
+            if found is not None and not found.mine:
+                return found
+            use = use or found
+        return use
+
+    def _spell_doubt(self, journal: Journal) -> str:
+        hours = f"until it has been unchanged for {self.foreign_for / HOUR:g} h"
+        if damaged := self._spell_damaged(journal):
+            return f"{damaged}, so the entry counts as in use {hours}"
+        return (
+            f"{journal.who} cannot be checked from here ({journal.doubt}), so the entry counts as "
+            f"in use {hours}"
+        )
+
+    def _spell_damaged(self, journal: Journal) -> str:
+        if not self._is_damaged(journal):
+            return ""
+        path = os.path.join(self._directory, journal.id)
+        return (
+            f"a process may hold it that cannot be checked ({path}: {journal.damage}; remove that "
+            "file if no process needs it)"
+        )
+
+    def is_guessed(self, relative: str) -> bool:
+        """Whether nobody can tell if an owner of that entry lives, so that its changes decide."""
+        return bool(self._damaged) or any(
+            journal.alive is None
+            for journal in (*self._holders.get(relative, ()), *self._below.get(relative, ()))
+        )
+
+    @property
+    def has_unchecked(self) -> bool:
+        """Whether there is an owner of which nobody can tell for good whether it lives."""
+        return any(
+            journal.alive is None or (journal.alive and journal.doubt)
+            for journal in self._journals.values()
+        )
+
+    def maker_of(self, relative: str) -> str | None:
+        """The process that made the entry at `relative`, if a record of it is left."""
+        return next((journal.who for journal in self._holders.get(self._fold(relative), ())), None)
+
+    def made_in(self, test: str) -> dict[str, str]:
+        """The entries that other processes recorded which `test` had started, and who they are."""
+        return {
+            path: journal.who
+            for journal in self._journals.values()
+            if journal.header.test == test and journal.header.pid != os.getpid()
+            for path in journal.records
+        }
+
+    def notes_of_runs(self) -> tuple[RunNotes, ...]:
+        """What runs of tests have noted, of which not all is gone."""
+        return tuple(
+            RunNotes(journal.header.book, journal.alive is not True, journal.written, entries)
+            for journal in self._journals.values()
+            if journal.header.book.run
+            and (
+                entries := frozenset(
+                    path for path in journal.records if not is_gone(os.path.join(self._root, path))
+                )
+            )
+        )
+
+    def recorded(self) -> set[str]:
+        """The paths of all that somebody has recorded and not given up."""
+        return {path for journal in self._journals.values() for path in journal.records}
+
+    def recorded_categories(self) -> set[str]:
+        """The first parts of all recorded paths that have two: categories for certain."""
+        return {path.partition("/")[0] for path in self.recorded() if "/" in path}
+
+    def forget_dead(self) -> None:
+        """Remove the owner files of dead processes that no existing entry needs any more."""
+        for journal in tuple(self._journals.values()):
+            # What cannot be checked may record another entry at any time, and be about to make it.
+            # Of what is damaged nobody knows what it names.
+            last_sign = max(journal.header.started, journal.written)
+            ended = journal.alive is False or (
+                journal.alive is None
+                and not journal.damage
+                and time.time() - last_sign >= self.foreign_for
+            )
+            if ended and all(
+                is_gone(os.path.join(self._root, record)) for record in journal.records
+            ):
+                _unlink_if_dead(os.path.join(self._directory, journal.id))
+
+
+def _unlink_if_dead(path: str) -> None:
+    with contextlib.suppress(OSError):
+        if not has_locks():
+            os.unlink(path)  # which fails there while a process has it open
+            return
+        descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+        try:
+            # Holding the lock, no process can believe that it owns the file: a new owner checks,
+            # after locking, that its file still has a name.
+            if lock_file(descriptor):
+                os.unlink(path)
+        finally:
+            os.close(descriptor)
+
+
+def _heads(path: str) -> Iterator[str]:
+    """The directories above `path`, nearest first."""
+    head, slash, _ = path.rpartition("/")
+    while slash:
+        yield head
+        head, slash, _ = head.rpartition("/")

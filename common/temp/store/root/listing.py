@@ -1,0 +1,261 @@
+"""What lies in a root: entries and categories, not yet measured, and what was claimed in it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ...core.entry import Leftover, Problem
+from ...core.layout import (
+    BATCH,
+    CATEGORY_MARK,
+    HELD,
+    HOLDING,
+    KNOWN_CATEGORIES,
+    PIPELINE,
+    SCRATCH,
+    STORE,
+    UNCATEGORIZED,
+    UNDO,
+    Layout,
+    is_inside,
+    is_root_file,
+    read_name,
+)
+from ...errors import InvalidSettings, StorageError, reason_of
+from ..project.project import check_root, root_of, user_root
+from ..system import at
+from ..system.at import ANY_FLAGS, DIRECTORY_FLAGS
+from ..system.locks import is_locked
+from ..trees.walk import measure
+from .allocation import layout_of
+from .leases import Leases
+
+
+class Found(NamedTuple):
+    """An entry that was listed but not measured; `path` is relative to the root."""
+
+    path: str
+    category: str
+
+
+def list_entries(root: Path) -> list[Path]:
+    """The absolute paths of the entries of `root`, sorted; none if there is no such root."""
+    if not check_root(root):
+        return []
+    found, problems = listing(root, Leases(root))
+    for problem in problems:
+        raise StorageError(0, f"cannot list {root / problem.path}: {problem.what}")
+    return [root / item.path for item in found]
+
+
+def listing(
+    root: Path, leases: Leases, layout: Layout = SCRATCH
+) -> tuple[list[Found], list[Problem]]:
+    """What `root` holds, sorted by path: directories of categories, and all else as it lies.
+
+    Of another `layout` than that of `.tmp`, what that holds. A directory is a category if its name
+    is a known one, if it bears the mark, if a record says so, or if all that it holds is stamped
+    as entries are. Raises `StorageError` if the root itself cannot be listed.
+    """
+    try:
+        with at.scandir(root) as items:
+            tops = sorted((item for item in items if not is_root_file(item.name)), key=_name)
+    except OSError as error:
+        raise StorageError.of(f"cannot list {root}", error) from error
+    if layout.category:
+        return [
+            Found(top.name, layout.category)
+            for top in tops
+            if layout.holds(top.name, is_directory=top.is_dir(follow_symlinks=False))
+        ], []
+    recorded: set[str] | None = None
+    found: list[Found] = []
+    problems: list[Problem] = []
+    for top in tops:
+        name = top.name
+        if name.startswith(HELD):
+            continue
+        children: list[str] | None = None
+        if not top.is_symlink() and top.is_dir(follow_symlinks=False):
+            if recorded is None:
+                leases.refresh()
+                recorded = leases.recorded_categories()
+            known = (
+                name in KNOWN_CATEGORIES
+                or name in recorded
+                or os.path.lexists(os.path.join(top.path, CATEGORY_MARK))
+            )
+            if known or read_name(name)[1] is None:
+                try:
+                    children = _children_of_category(top.path, known)
+                except FileNotFoundError:
+                    continue
+                except OSError as error:
+                    if known:
+                        problems.append(Problem(name, reason_of(error)))
+                        continue
+        if children is None:
+            found.append(Found(name, UNCATEGORIZED))
+        else:
+            found += [Found(f"{name}/{child}", name) for child in children]
+    return found, problems
+
+
+def _name(item: os.DirEntry[str]) -> str:
+    return item.name
+
+
+def _children_of_category(path: str, known: bool) -> list[str] | None:
+    """The sorted names in the category at `path`; `None` if it is an entry itself."""
+    # What turns out to be an entry is held open as by a scan, which no other takes for in use.
+    descriptor = at.open(path, DIRECTORY_FLAGS)
+    try:
+        with at.scandir(descriptor) as items:
+            children = {item.name: item.is_dir(follow_symlinks=False) for item in items}
+    finally:
+        at.close(descriptor)
+    children.pop(CATEGORY_MARK, None)
+    children.pop(STORE, None)  # of a category that is a root of its own as well
+    stamped = all(
+        is_directory and read_name(name)[1] is not None for name, is_directory in children.items()
+    )
+    return sorted(children) if known or (children and stamped) else None
+
+
+def locate(path: Path, roots: Sequence[Path] = ()) -> tuple[Path, str]:
+    """The root that holds `path`, and the entry in it (relative to the root).
+
+    `roots` are those that are configured. Raises `InvalidSettings` if `path` lies in no entry of
+    any root.
+    """
+    absolute = Path(os.path.abspath(path))
+    own = user_root()
+    for root in absolute.parents:
+        is_named = root in roots
+        if root.name == root_of(root).name or (root / STORE).is_dir() or root == own or is_named:
+            relative = absolute.relative_to(root).as_posix()
+            if check_root(root):
+                layout = layout_of(root, PIPELINE if is_named else SCRATCH)
+                for item in listing(root, Leases(root), layout)[0]:
+                    if is_inside(relative, item.path):
+                        return root, item.path
+            break
+    raise InvalidSettings(f"{path} is in no entry; `temp-status` lists them")
+
+
+def find_entry(
+    text: str, root: Path, roots: Sequence[Path] = (), elsewhere: Sequence[Path] = ()
+) -> tuple[Path, str]:
+    """The root and the entry that a person means by `text`.
+
+    That is a path, or the path below the root (`debug/demo_1696348800`), or a name that only one
+    entry has, in the project's `root`, in one of `roots`, which are configured, or of those with
+    scratch of no project. Raises `InvalidSettings` if it is none of these.
+    """
+    with contextlib.suppress(InvalidSettings):
+        return locate(Path(text), roots)
+    named: list[tuple[Path, str]] = []
+    for place in dict.fromkeys((root, *roots, *elsewhere)):
+        if check_root(place):
+            layout = layout_of(place, PIPELINE) if place in roots else SCRATCH
+            named += [
+                (place, item.path)
+                for item in listing(place, Leases(place), layout)[0]
+                if text in (item.path, item.path.rpartition("/")[2])
+            ]
+    if len(named) == 1:
+        return named[0]
+    if len({place for place, _ in named}) > 1:
+        paths = " or ".join(str(place / path) for place, path in named)
+        raise InvalidSettings(f"{text} could be {paths}; give the path")
+    if named:
+        paths = " or ".join(path for _, path in named)
+        raise InvalidSettings(f"{text} could be {paths}; give the category too")
+    raise InvalidSettings(f"{text} is no entry of {root}; `temp-status` lists them")
+
+
+def holding_places(root: Path) -> Iterator[tuple[str, str]]:
+    """Where claimed entries of `root` may lie: a directory, and what their names begin with."""
+    yield os.path.join(root, STORE, HOLDING), ""
+    yield str(root), HELD
+
+
+def list_leftovers(root: Path) -> list[Leftover]:
+    """What lies claimed in the holding area, and whether a running sweep is at it."""
+    found: list[Leftover] = []
+    for directory, prefix in holding_places(root):
+        try:
+            names = sorted(name for name in os.listdir(directory) if name.startswith(prefix))
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise StorageError.of(f"cannot list {directory}", error) from error
+        found += [_leftover(root, os.path.join(directory, name)) for name in names]
+    return found
+
+
+def _leftover(root: Path, path: str) -> Leftover:
+    name = os.path.basename(path)
+    entries = 1
+    if name.startswith(BATCH):
+        with contextlib.suppress(OSError):
+            entries = len(os.listdir(path))
+    return Leftover(name, _is_being_freed(root, path), entries)
+
+
+def measure_leftovers(root: Path) -> tuple[int, list[Problem]]:
+    """The bytes on disk of what lies claimed in `root`, or among what can be undone of it, be it
+    freed now or not; and what hid some of them.
+    """
+    size = 0
+    problems: list[Problem] = []
+    for directory, prefix in (*holding_places(root), *holding_places(root / STORE / UNDO)):
+        try:
+            names = [name for name in os.listdir(directory) if name.startswith(prefix)]
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            problems.append(Problem(os.path.relpath(directory, root), reason_of(error)))
+            continue
+        for name in names:
+            path = os.path.join(directory, name)
+            below = os.path.relpath(path, root)
+            try:
+                measured, unread = _measure_leftover(path)
+            except OSError as error:
+                problems.append(Problem(below, reason_of(error)))
+                continue
+            size += measured
+            problems += [Problem(f"{below}/{where}", what) for where, what in unread]
+    return size, problems
+
+
+def _measure_leftover(path: str) -> tuple[int, list[tuple[str, str]]]:
+    try:
+        status = at.stat(path, follow_symlinks=False)
+        if not stat.S_ISDIR(status.st_mode):
+            return status.st_blocks * 512, []
+        descriptor = at.open(path, DIRECTORY_FLAGS)
+    except FileNotFoundError:
+        return 0, []  # it is being freed
+    try:
+        measured = measure(descriptor)
+        return measured.size, measured.problems
+    finally:
+        at.close(descriptor)
+
+
+def _is_being_freed(root: Path, path: str) -> bool:
+    try:
+        descriptor = at.open(path, ANY_FLAGS)
+    except OSError:
+        return False
+    try:
+        return is_locked(root, descriptor)
+    finally:
+        at.close(descriptor)

@@ -1,0 +1,220 @@
+"""Pins on disk: one small file for each pinned entry, beside the owner files."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ...core import fields
+from ...core.entry import Problem
+from ...core.fields import Unreadable
+from ...core.layout import PINS, SCRATCH, STORE, Layout, is_inside
+from ...errors import StorageError, without_remedy
+from ..system.reading import opened_in, read_json
+from .allocation import make_root
+from .guard import Unchanged, check_store, folds_case, is_gone
+
+_SUFFIX: Final = ".json"
+
+
+class _Pin(NamedTuple):
+    """What one file says. One that cannot be read has no `path`, and is a pin all the same."""
+
+    name: str
+    path: str | None
+    reason: str
+    problem: str = ""
+
+
+def _on(
+    root: Path, relative: str, pins: Sequence[_Pin], fold: Callable[[str], str] = str
+) -> Iterator[_Pin]:
+    """Those of `pins` that are on the entry at `relative`, or on what lies above or below it.
+
+    A stray file among the entries of a category of the user's own makes one entry of them all,
+    which must not go while one of them is pinned. One that cannot be read is told by its name.
+    """
+    names = _names_near(root, relative) if any(pin.path is None for pin in pins) else ()
+    folded = fold(relative)
+    for pin in pins:
+        if pin.path is None:
+            if pin.name in names:
+                yield pin
+        elif is_inside(path := fold(pin.path), folded) or is_inside(folded, path):
+            yield pin
+
+
+class Pins:
+    """The pins of one root, as they were at the last `refresh`.
+
+    Raises `StorageError`, or `Refused` where they lie behind a symlink.
+    """
+
+    def __init__(self, root: Path) -> None:
+        check_store(root)
+        self._root = root
+        self._is_same = Unchanged(root, os.path.join(root, STORE, PINS))
+        self._fold = str.casefold if folds_case(root) else str
+        self._pins: tuple[_Pin, ...] = ()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read them again; what a file says of its place never changes, so only the new ones."""
+        names = _names(self._root)
+        self._is_same.check()  # now: what was listed may be what is mounted over it
+        if names or self._pins:
+            known = {pin.name: pin for pin in self._pins if pin.path is not None}
+            self._pins = tuple(_read(self._root, names, known))
+
+    def of(self, relative: str) -> str | None:
+        """The reason of the pin on the entry at `relative`; `None` if it has no pin."""
+        found = _on(self._root, relative, self._pins, self._fold)
+        return next((pin.reason for pin in found), None)
+
+    def unclear(self, entries: Iterable[str]) -> Iterator[Problem]:
+        """What cannot be read, and is by its name on none of `entries`."""
+        unread = {pin.name: pin for pin in self._pins if pin.path is None}
+        for relative in entries if unread else ():
+            for name in _names_near(self._root, relative):
+                unread.pop(name, None)
+        for pin in unread.values():
+            yield Problem(
+                f"{STORE}/{PINS}/{pin.name}",
+                f"is a pin of which nobody can tell what it is on ({pin.problem}); remove it",
+            )
+
+
+def _names(root: Path) -> list[str]:
+    directory = os.path.join(root, STORE, PINS)
+    try:
+        return sorted(name for name in os.listdir(directory) if name.endswith(_SUFFIX))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise StorageError.of(f"cannot read {directory}", error) from error
+
+
+def _all(root: Path) -> Iterator[_Pin]:
+    return _read(root, _names(root), {})
+
+
+def _read(root: Path, names: Iterable[str], known: Mapping[str, _Pin]) -> Iterator[_Pin]:
+    new = []
+    for name in names:
+        if name in known:
+            yield known[name]
+        else:
+            new.append(name)
+    if not new:
+        return
+    try:
+        with opened_in(root, STORE, PINS) as directory:
+            for name in new:
+                with contextlib.suppress(FileNotFoundError):
+                    yield _read_one(directory, name)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StorageError.of(f"cannot read {root / STORE / PINS}", error) from error
+
+
+def _read_one(directory: int, name: str) -> _Pin:
+    path = None
+    try:
+        said = fields.table(read_json(name, dir_fd=directory))
+        path = fields.text(said, "path")
+        return _Pin(name, path, fields.text(said, "reason"))
+    except Unreadable as problem:
+        return _Pin(name, path, "the pin's reason cannot be read", without_remedy(str(problem)))
+
+
+def _names_near(root: Path, relative: str) -> frozenset[str]:
+    """The files of all pins that keep the entry at `relative`: on it, above it and below it."""
+    parts = relative.split("/")
+    paths = ["/".join(parts[: index + 1]) for index in range(len(parts))]
+    if len(parts) == 1:  # nothing deeper than in a category is pinned
+        with contextlib.suppress(OSError):
+            paths += [f"{relative}/{name}" for name in os.listdir(root / relative)]
+    return frozenset(map(_name, paths))
+
+
+def any_pin(root: Path) -> tuple[str, str] | None:
+    """An entry of `root` that is pinned and still there, and why; `None` if there is none.
+
+    One whose pin cannot be read counts: its path is "".
+    """
+    check_store(root)
+    for pin in _all(root):
+        if pin.path is None or not is_gone(os.path.join(root, pin.path)):
+            return pin.path or "", pin.reason
+    return None
+
+
+def read_pin(root: Path, relative: str) -> str | None:
+    """The reason of the pin on the entry at `relative`; `None` if it has no pin."""
+    return Pins(root).of(relative)
+
+
+def write_pin(root: Path, relative: str, reason: str, layout: Layout = SCRATCH) -> None:
+    """Pin the entry at `relative`, in a root of that layout. The file appears whole or not at all.
+
+    Raises `StorageError`, or `Refused` where it would lie behind a symlink.
+    """
+    check_store(root)
+    path = root / STORE / PINS / _name(relative)
+    fresh = path.with_name(f"{path.name}.{os.urandom(4).hex()}")
+    try:
+        make_root(str(root), layout)
+        path.parent.mkdir(exist_ok=True)
+        with open(fresh, "x", encoding="utf-8") as file:
+            json.dump({"path": relative, "reason": reason}, file)
+        os.replace(fresh, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            fresh.unlink()
+        if isinstance(error, StorageError):
+            raise
+        raise StorageError.of(f"cannot pin {root / relative}", error) from error
+
+
+def remove_pin(root: Path, relative: str) -> bool:
+    """Whether there was a pin on the entry at `relative`, which is now gone.
+
+    Raises `StorageError`, or `Refused` where pins lie behind a symlink.
+    """
+    check_store(root)
+    found = False
+    for pin in _on(root, relative, tuple(_all(root))):
+        found = True
+        try:
+            _file(root, pin).unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError.of(f"cannot unpin {root / relative}", error) from error
+    return found
+
+
+def forget_gone(root: Path) -> None:
+    """Remove the pins of entries that no longer exist.
+
+    An entry that another sweep holds claimed at this instant, only to put it back because it has
+    just been pinned, loses its pin: the race that is accepted here.
+    """
+    for pin in _all(root):
+        if pin.path is not None and is_gone(os.path.join(root, pin.path)):
+            with contextlib.suppress(OSError):
+                _file(root, pin).unlink()
+
+
+def _file(root: Path, pin: _Pin) -> Path:
+    return root / STORE / PINS / pin.name
+
+
+def _name(relative: str) -> str:
+    from hashlib import blake2b  # which few commands need, and takes milliseconds
+
+    # A digest, since a path of two names of 255 bytes does not fit into one.
+    return f"{blake2b(os.fsencode(relative), digest_size=16).hexdigest()}{_SUFFIX}"

@@ -1,0 +1,228 @@
+"""Adopting: the older helper's flat entries move into `uncategorized`, by rename, none in use."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ...core.adoption import Moved, Survey, draft_adoption
+from ...core.entry import Entry, Use
+from ...core.layout import HELD, STORE, UNCATEGORIZED, entry_name, is_inside, read_name
+from ...core.retention import Need
+from ...errors import StorageError, reason_of
+from ..claiming.inner import Within
+from ..claiming.scan import busy_entries, scan
+from ..project.project import check_root, open_root
+from ..root.guard import is_gone
+from ..root.leases import Leases
+from ..root.pinning import Pins
+from ..system import at
+from ..system.at import DIRECTORY_FLAGS
+from ..system.locks import lock_directory
+from ..system.renaming import rename_new
+from ..trees.walk import look_inside
+
+_ATTEMPTS = 16
+_PROCESS_CHECK_SECONDS = 1.0
+"""As in a sweep: a process that began to work in an entry within this time is not seen."""
+
+
+def survey(root: Path, exclude: tuple[str, ...], now: float) -> Survey:
+    """What an adoption of `root` would do; nothing is written. Raises `StorageError` or `Refused`.
+
+    A flat entry is a directory `<label>_<epoch>` right in the root. It stays there while anything
+    protects it from a clean (it is in use, pinned, excluded, mounted, holds unsaved work), and
+    where a symlink in the root would no longer lead where it leads now. Whatever else refers to
+    its path is not known.
+    """
+    inventory = scan(root, now, need=lambda category: Need(inside=False))
+    flat = any("/" not in entry.path for entry in inventory.entries)
+    if flat:
+        inventory = inventory._replace(entries=_protected(root, inventory.entries, now))
+    return draft_adoption(inventory, _linked(root) if flat else {}, exclude, now)
+
+
+def _protected(root: Path, entries: tuple[Entry, ...], now: float) -> tuple[Entry, ...]:
+    """The entries, the flat ones with what in them protects them."""
+    within = Within(root)
+    top = open_root(root)
+    try:
+        return tuple(
+            entry
+            if "/" in entry.path or entry.kind != "directory"
+            else within.protected(entry, look_inside(top, entry.path), now)
+            for entry in entries
+        )
+    finally:
+        at.close(top)
+
+
+def _linked(root: Path) -> dict[str, str]:
+    """What lies right in `root` and could not move without a symlink in there going astray."""
+    tops = {_slashed(str(root)), _slashed(os.path.realpath(root))}
+    found: dict[str, str] = {}
+    for place in _symlinks(root):
+        with contextlib.suppress(OSError):
+            target = os.readlink(root / place)
+            home = place.partition("/")[0]
+            for top in tops:
+                leads_to = os.path.join(top, os.path.dirname(place), target)
+                leads_to = _slashed(os.path.normpath(leads_to))
+                inside = leads_to[len(top) + 1 :] if is_inside(leads_to, top) else None
+                stays_inside = inside is not None and is_inside(inside, home)
+                if "/" in place and stays_inside == os.path.isabs(target):
+                    found.setdefault(home, f"the symlink {place} leads to {target}")
+                if inside and not stays_inside:
+                    found.setdefault(inside.partition("/")[0], f"the symlink {place} leads to it")
+    return found
+
+
+def _slashed(path: str) -> str:
+    return path.replace(os.sep, "/")
+
+
+def _symlinks(root: Path) -> Iterator[str]:
+    """Every symlink below `root`, relative to it; none is followed."""
+    for above, directories, files in os.walk(root):
+        if above == str(root):
+            directories[:] = [
+                name for name in directories if name != STORE and not name.startswith(HELD)
+            ]
+        for name in (*directories, *files):
+            path = os.path.join(above, name)
+            if os.path.islink(path):
+                yield _slashed(os.path.relpath(path, root))
+
+
+def adopt(planned: Survey, on_moved: Callable[[Moved], None]) -> tuple[Moved, ...]:
+    """What became of each of the `planned` moves, after each was told to `on_moved`.
+
+    Each entry is looked at again just before it moves, and moves by one rename, which never
+    replaces anything: where its name is taken it gets a suffix. A kill at any instant leaves it
+    whole, in the one place or the other. Raises `StorageError` or `Refused`.
+    """
+    root = Path(planned.root)
+    done: list[Moved] = []
+    if not planned.moves or not check_root(root):
+        return ()
+    with contextlib.ExitStack() as stack:
+        mover = _Mover(root, stack)
+        for entry in planned.moves:
+            try:
+                moved = mover.move(entry)
+            except _Stays as reason:
+                moved = Moved(entry, entry.path, "skipped", str(reason))
+            except OSError as error:
+                if is_gone(os.path.join(root, entry.path)):
+                    moved = Moved(entry, entry.path, "skipped", "is gone already")
+                else:
+                    why = f"cannot be moved: {reason_of(error)}"
+                    moved = Moved(entry, entry.path, "failed", why)
+            done.append(moved)
+            on_moved(moved)
+    return tuple(done)
+
+
+class _Stays(Exception):
+    """An entry that is not moved, since something has changed; the text says what."""
+
+
+class _Mover:
+    """Moves entries of one root; what it opens is closed by `stack`."""
+
+    def __init__(self, root: Path, stack: contextlib.ExitStack) -> None:
+        self.root = root
+        self.leases = Leases(root)
+        self.pins = Pins(root)
+        self._busy: dict[str, Use] = {}
+        self._looked_at = float("-inf")
+        self.top = open_root(root)
+        stack.callback(at.close, self.top)
+        with contextlib.suppress(FileExistsError):
+            at.mkdir(UNCATEGORIZED, dir_fd=self.top)
+        try:
+            self.category = at.open(UNCATEGORIZED, DIRECTORY_FLAGS, dir_fd=self.top)
+        except OSError as error:
+            what = f"cannot use {root / UNCATEGORIZED}"
+            raise StorageError.of(what, error, "make it a plain directory of yours") from error
+        stack.callback(at.close, self.category)
+
+    def move(self, entry: Entry) -> Moved:
+        """What became of `entry`. Raises `_Stays` or `OSError`, and it is where it was."""
+        with self._locked(entry):
+            if objection := self._objection(entry):
+                raise _Stays(objection)
+            name = self._rename(entry)
+            moved = Moved(entry, f"{UNCATEGORIZED}/{name}")
+            # Whoever pinned or leased it at this moment knows it by the old path.
+            objection = self._objection(entry) or self._swapped(entry, name)
+            if not objection:
+                return moved
+            try:
+                here = {"src_dir_fd": self.category, "dst_dir_fd": self.top}
+                rename_new(name, entry.path, **here)
+            except FileExistsError:
+                detail = f"{objection}, but its place is taken"
+                return moved._replace(status="failed", detail=detail)
+            raise _Stays(objection)
+
+    @contextlib.contextmanager
+    def _locked(self, entry: Entry) -> Iterator[None]:
+        """Hold the lock on the entry that keeps a sweep, and another adoption, from it."""
+        descriptor: int | None = None
+        try:
+            try:
+                descriptor = at.open(entry.path, DIRECTORY_FLAGS, dir_fd=self.top)
+                free = lock_directory(self.root, descriptor)
+                # By its name, and locked: whoever else moves or removes it does so with the lock.
+                status = at.stat(entry.path, dir_fd=self.top, follow_symlinks=False)
+            except (FileNotFoundError, NotADirectoryError):
+                raise _Stays("is gone already") from None
+            if (status.st_dev, status.st_ino) != (entry.device, entry.inode):
+                raise _Stays("is no longer the one that was looked at")
+            if not free:
+                raise _Stays("in use: a process holds a lock (flock) on it")
+            yield
+        finally:
+            if descriptor is not None:
+                at.close(descriptor)
+
+    def _objection(self, entry: Entry) -> str:
+        """Why `entry` must be left where it was; "" if it may move."""
+        self.pins.refresh()
+        if self.pins.of(entry.path) is not None:
+            return "has been pinned meanwhile"
+        self.leases.refresh()
+        use = self.leases.use_of(entry.path, time.time(), entry.changed)
+        if use is None:
+            if time.monotonic() - self._looked_at > _PROCESS_CHECK_SECONDS:
+                self._busy = busy_entries(self.root)
+                self._looked_at = time.monotonic()
+            use = self._busy.get(entry.path)
+        if use is None:
+            inside, place = look_inside(self.top, entry.path), self.root / entry.path
+            use = Within(self.root).use_of(entry.path, place, inside, time.time(), entry.changed)
+        return f"in use by {use.who}" if use is not None else ""
+
+    def _swapped(self, entry: Entry, name: str) -> str:
+        status = at.stat(name, dir_fd=self.category, follow_symlinks=False)
+        same = (status.st_dev, status.st_ino) == (entry.device, entry.inode)
+        return "" if same else "was replaced at this moment"
+
+    def _rename(self, entry: Entry) -> str:
+        """The name that the entry now has in the category: its own, if nothing else has that."""
+        label, stamp = read_name(entry.path)
+        assert stamp is not None, "only stamped entries move"
+        name = entry.path
+        for _ in range(_ATTEMPTS):
+            try:
+                rename_new(entry.path, name, src_dir_fd=self.top, dst_dir_fd=self.category)
+            except FileExistsError:
+                name = entry_name(label, stamp, os.urandom(4).hex())
+            else:
+                return name
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))

@@ -1,0 +1,148 @@
+"""Runs of tests: what each makes and keeps, and what goes of the older ones.
+
+A run is one call of pytest, be it by several processes. Each of them notes what its tests make in a
+book of its own beside its leases, and what it keeps in another: so a later run knows what belongs
+to one run, what it kept, and what it left because it was killed, and takes nothing that others made
+in the same category.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from ...core.layout import TEST
+from ...core.plan import Outcome, Scope
+from ...core.retention import Policy
+from ...errors import StorageError, TempError
+from ..root import owner as lease
+from ..root.allocation import allocate
+from ..root.leases import Leases, RunNotes
+from ..root.owner import Book, owner_of
+from ..root.settings import load, with_limits_of
+from .sweep import discard, execute, prepare
+
+KEPT_RUNS: Final = 3
+"""How many runs' directories stay: the newest of those that kept any."""
+
+_log = logging.getLogger(__name__)
+
+
+class Run:
+    """One run of tests, as the calling process has a share in it.
+
+    All processes of a run have the same `id`. A forked child has no share in what was made before:
+    it neither removes nor keeps that.
+    """
+
+    def __init__(self, id: str) -> None:  # noqa: A002 - what else is it
+        self._meanwhile = Book(id)
+        self._roots: dict[str, set[Book]] = {}
+
+    def make(self, root: str, label: str, now: float) -> str:
+        """The path of a new, empty directory in `root`, to be gone when the process ends.
+
+        The first in a root has what older runs left there removed; `now` is in seconds since 1970.
+        Raises `StorageError` or `Refused`.
+        """
+        if root not in self._roots:
+            self._roots[root] = set()
+            _reclaim(root, now)
+        path = allocate(root, TEST, label)
+        # Not before it was made: of two that try one name, the one that is killed would have noted
+        # what the other made. Killed right here, an empty directory is left to the next clean.
+        relative = path[len(root) + 1 :]
+        try:
+            owner_of(root, self._meanwhile).record(relative)
+        except OSError as error:
+            discard(root, relative)
+            raise StorageError.of(f"cannot record {path}", error) from error
+        return path
+
+    def drop(self, root: str, relative: str) -> str:
+        """Remove an entry of this run; "" or why it could not be: then the next run tries again."""
+        problem = discard(root, relative)
+        if not problem:
+            lease.release(root, relative, self._meanwhile)
+        return problem
+
+    def keep(self, root: str, relative: str, why: str) -> None:
+        """Have an entry of this run stay, which is in use until the run `end`s.
+
+        Raises `StorageError` if that cannot be noted; then it is dropped in the end.
+        """
+        owner = lease.own(root, self._meanwhile)
+        if owner is None or relative not in owner.live:
+            return
+        kept = self._meanwhile._replace(kept=why)
+        try:
+            owner_of(root, kept).record(relative)
+        except OSError as error:
+            raise StorageError.of(f"cannot record {root}/{relative}", error) from error
+        self._roots[root].add(kept)
+        # In this order: what a process that is killed here has noted twice was kept.
+        lease.release(root, relative, self._meanwhile)
+        lease.release(root, relative)
+
+    def end(self, now: float) -> None:
+        """End this process's share: what is left of its own goes, then all but the newest runs."""
+        for root, kept in self._roots.items():
+            for relative in self._at_work_in(root):
+                problem = self.drop(root, relative)
+                if problem:
+                    _log.warning("cannot remove %s/%s: %s", root, relative, problem)
+            for book in (self._meanwhile, *kept):
+                lease.close(root, book)
+            if kept:
+                _reclaim(root, now)
+        self._roots.clear()
+
+    def _at_work_in(self, root: str) -> set[str]:
+        """What this process has made and neither kept nor tried to remove."""
+        owner, in_use = lease.own(root, self._meanwhile), lease.own(root)
+        return set(owner.live) & set(in_use.live) if owner and in_use else set()
+
+
+def _reclaim(root: str, now: float) -> None:
+    """Remove what runs that were killed left in `root`, and what all but the newest runs kept.
+
+    What the project's settings protect stays, as does what is in use or pinned.
+    """
+    try:
+        leases = Leases(Path(root))
+        leases.refresh()
+        doomed = _doomed(leases.notes_of_runs())
+        if not doomed:
+            leases.forget_dead()
+            return
+        protections = load(Path(root).parent).protections()
+        policy = with_limits_of(protections, Policy(everything=True, spare_work=False))
+        plan = prepare(Path(root), policy, now, scope=Scope(TEST), sizes=False, workers=1)
+        steps = tuple(step for step in plan.steps if step.entry.path in doomed)
+        execute(plan._replace(steps=steps), on_outcome=_warn_of_failure, workers=1, face="pytest")
+    except TempError as error:
+        _log.warning("cannot remove what earlier runs of tests left in %s: %s", root, error)
+
+
+def _doomed(notes: Iterable[RunNotes]) -> set[str]:
+    """The entries of runs that are over: those that were not kept, and those kept by old runs."""
+    notes = tuple(notes)
+    kept = [note for note in notes if note.book.kept]
+    ended: dict[str, float] = {}
+    for note in kept:
+        ended[note.book.run] = max(note.written, ended.get(note.book.run, 0.0))
+    newest = sorted(ended, key=lambda run: (ended[run], run))[-KEPT_RUNS:]
+    gone = {
+        path
+        for note in notes
+        if note.is_over and not (note.book.kept and note.book.run in newest)
+        for path in note.entries
+    }
+    return gone - {path for note in kept if note.book.run in newest for path in note.entries}
+
+
+def _warn_of_failure(outcome: Outcome) -> None:
+    if outcome.status == "failed":
+        _log.warning("cannot remove %s: %s", outcome.step.entry.path, outcome.detail)

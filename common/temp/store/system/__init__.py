@@ -1,0 +1,1 @@
+"""The operating system: relative file operations, locks, mounts, processes, renaming."""

@@ -1,0 +1,104 @@
+"""Where other filesystems are mounted below a directory, bind mounts included."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import select
+import time
+from collections.abc import Iterable
+from typing import Final
+
+from ...core.layout import HOLDING, STORE, UNDO
+from ...errors import Refused, StorageError
+
+_TABLE: Final = "/proc/self/mountinfo"
+_NO_TABLE: Final = (FileNotFoundError, PermissionError)
+_RELIED_ON_SECONDS: Final = 1.0
+_ESCAPE: Final = re.compile(rb"\\([0-7]{3})")
+
+
+def mounts_below(directory: str) -> frozenset[str]:
+    """The mount points strictly below `directory`, relative to it, with `/` between their parts.
+
+    Told by `/proc/self/mountinfo`; elsewhere empty, and only a change of device gives a mount
+    away. (A bind mount of the same filesystem has the same device, so that alone is not enough.)
+    Raises `StorageError` if the table is there and cannot be read now.
+    """
+    try:
+        with open(_TABLE, "rb") as file:
+            points = _points(file.read())
+    except _NO_TABLE:
+        return frozenset()
+    except OSError as error:
+        raise StorageError.of(f"cannot read {_TABLE}", error) from error
+    prefix = os.fsencode(os.path.realpath(directory)).rstrip(b"/") + b"/"
+    return frozenset(
+        os.fsdecode(point[len(prefix) :]) for point in points if point.startswith(prefix)
+    )
+
+
+def check_store_unmounted(root: str, points: Iterable[str]) -> None:
+    """Raise `Refused` if one of the mount `points` (relative to `root`) hides a part of its store.
+
+    What is behind it was never this program's, and what it hides may be a lease or a pin. What is
+    mounted in a single thing that lies in the holding area, or among what can be undone, concerns
+    only that one.
+    """
+    for point in sorted(points):
+        part = point.removeprefix(f"{STORE}/")
+        if point != STORE and part == point:
+            continue
+        above, _, below = part.partition("/")
+        if above in (HOLDING, UNDO) and below and not below.startswith(STORE):
+            continue
+        raise Refused(
+            f"{root}/{point} is a mount point, and hides what tempkeep keeps there; unmount it"
+        )
+
+
+def _points(table: bytes) -> tuple[bytes, ...]:
+    return tuple(unescape(line.split(b" ")[4]) for line in table.splitlines())
+
+
+def unescape(field: bytes) -> bytes:
+    """A path as it is, of a field in a table of mounts."""
+    return _ESCAPE.sub(lambda match: bytes([int(match[1], 8)]), field)
+
+
+class MountWatch:
+    """All mount points, as often as one asks, read again only when there may be others.
+
+    The kernel says so by an exceptional condition on the open table (proc(5)). What it says is
+    not relied on for longer than a second. To be closed. Raises `OSError` if the table is there and
+    cannot be read now.
+    """
+
+    def __init__(self) -> None:
+        self._known: tuple[bytes, ...] = ()
+        self._read_at = float("-inf")
+        self._file: io.FileIO | None = None
+        with contextlib.suppress(*_NO_TABLE):
+            self._file = io.FileIO(_TABLE)
+            self._poll = select.poll()
+            self._poll.register(self._file, select.POLLPRI)
+
+    def points(self) -> tuple[bytes, ...]:
+        """The absolute paths of all mount points, links resolved; none where nobody tells."""
+        if self._file is None:
+            return ()
+        now = time.monotonic()
+        if self._poll.poll(0) or now - self._read_at > _RELIED_ON_SECONDS:
+            self._file.seek(0)
+            self._known = _points(self._file.readall())
+            self._read_at = now
+        return self._known
+
+    def close(self) -> None:
+        """Close the table."""
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.close()
+            self._file = None

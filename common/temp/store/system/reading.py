@@ -1,0 +1,128 @@
+"""Reading files that anybody may have put there: none is waited for, and none fills the memory.
+
+Only regular files are read, up to a size. What lies in a store is reached through no link.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from ...core.fields import Unreadable, check_depth, parsed
+from ...core.units import spell_size
+from ...errors import reason_of
+from . import at
+
+SMALL: Final = 1 << 20
+"""How many bytes a file of ours may have that says a few words."""
+
+_DEEPEST_TOML: Final = 100
+_FLAGS: Final = (
+    os.O_RDONLY
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+_KINDS: Final = (
+    (stat.S_ISFIFO, "a FIFO"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def read_file(
+    path: str | os.PathLike[str],
+    most: int = SMALL,
+    *,
+    dir_fd: int | None = None,
+    follow: bool = False,
+    owners: Collection[int] = (),
+) -> bytes:
+    """What is in the regular file at `path`, or below the open directory `dir_fd`.
+
+    A link is read only where it is to be followed. `owners` are those users of whom alone it may
+    be, if any are named. Raises `FileNotFoundError` or `NotADirectoryError` if it is not there,
+    else `Unreadable`.
+    """
+    path = os.fspath(path)
+    try:
+        # First: to open a pipe or a device may do something.
+        _check(at.stat(path, dir_fd=dir_fd, follow_symlinks=follow), most, owners)
+        if dir_fd is not None:
+            descriptor = at.open_file(path, dir_fd=dir_fd)
+        else:
+            descriptor = os.open(path, _FLAGS | (0 if follow else at.O_NOFOLLOW))
+        with open(descriptor, "rb") as file:
+            _check(os.fstat(descriptor), most, owners)
+            data = file.read(most + 1)
+        if len(data) > most:
+            raise OSError(0, _too_large(most))
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as error:
+        raise Unreadable(f"cannot be read: {reason_of(error)}", error) from error
+    return data
+
+
+def _check(status: os.stat_result, most: int, owners: Collection[int]) -> None:
+    mode = status.st_mode
+    for number, is_one in ((errno.EISDIR, stat.S_ISDIR), (errno.ELOOP, stat.S_ISLNK)):
+        if is_one(mode):
+            raise OSError(number, os.strerror(number))
+    if not stat.S_ISREG(mode):
+        kind = next((name for is_one, name in _KINDS if is_one(mode)), "something else")
+        raise OSError(0, f"it is {kind} and no regular file; move it away")
+    if status.st_size > most:
+        raise OSError(0, _too_large(most))
+    if owners and status.st_uid not in owners:
+        raise Unreadable(f"it belongs to another user ({status.st_uid})")
+
+
+def _too_large(most: int) -> str:
+    return f"it is larger than {spell_size(most)}, which no such file is; move it away"
+
+
+def read_json(
+    path: str | os.PathLike[str],
+    most: int = SMALL,
+    *,
+    dir_fd: int | None = None,
+    follow: bool = False,
+    owners: Collection[int] = (),
+) -> object:
+    """The value in a file of JSON. See `read_file`; raises the same."""
+    return parsed(read_file(path, most, dir_fd=dir_fd, follow=follow, owners=owners))
+
+
+def parse_toml(data: bytes) -> dict[str, Any]:
+    """The table that the TOML in `data` tells. Raises `Unreadable`."""
+    import tomllib
+
+    try:
+        said = tomllib.loads(data.decode())
+    except RecursionError:
+        raise Unreadable("not valid TOML: it is nested too deeply") from None
+    except ValueError as error:
+        raise Unreadable(f"not valid TOML: {error}") from None
+    check_depth(said, _DEEPEST_TOML, "TOML")
+    return said
+
+
+@contextlib.contextmanager
+def opened_in(root: str | os.PathLike[str], *parts: str) -> Iterator[int]:
+    """The open directory `parts` of `root`, of which none is a link. Raises `OSError`."""
+    from .at import DIRECTORY_FLAGS, ROOT_FLAGS  # which takes a while to import
+
+    with contextlib.ExitStack() as stack:
+        directory = at.open(str(Path(root)), ROOT_FLAGS)
+        stack.callback(at.close, directory)
+        for part in parts:
+            directory = at.open(part, DIRECTORY_FLAGS, dir_fd=directory)
+            stack.callback(at.close, directory)
+        yield directory

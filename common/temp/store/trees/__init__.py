@@ -1,0 +1,1 @@
+"""One tree, by descriptors: walk it, remove it, compare it."""

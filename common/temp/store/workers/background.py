@@ -1,0 +1,44 @@
+"""A process that outlives the command and its terminal."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from collections.abc import Callable, Collection
+
+from ..root.owner import fork_helper, let_go_of
+
+
+def may_detach() -> bool:
+    """Whether `detach` can be called: where forking exists, and no other thread runs."""
+    if not hasattr(os, "setsid"):
+        return False
+    from .crew import may_fork  # which takes milliseconds to import, and few need
+
+    return may_fork()
+
+
+def detach(work: Callable[[], None], keep: Collection[int]) -> None:
+    """Have a forked process do `work`, which goes on when the caller has ended.
+
+    It belongs to no terminal, reads and writes nothing, stands in no directory that somebody may
+    want to remove, and has none of the caller's leases and open files but those to `keep`, whose
+    locks both hold then. Raises `OSError` if it cannot be started.
+    """
+
+    def run() -> None:
+        os.setsid()
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        os.chdir("/")
+        opened = {int(name) for name in os.listdir("/proc/self/fd")}
+        let_go_of((opened | {0, 1, 2}) - set(keep))
+        work()
+
+    # By a process between that ends at once, so that nobody has to wait for the other's end.
+    def start() -> None:
+        fork_helper(run)
+
+    between = fork_helper(start)
+    if os.waitpid(between, 0)[1]:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
