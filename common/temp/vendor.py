@@ -30,7 +30,7 @@ _NAMES: Final = ("temp", "tempkeep")
 
 _NOT_COPIED: Final = frozenset({"__pycache__", MANIFEST}.union(*((n, f"{n}.py") for n in LEFT_OUT)))
 _LINE: Final = "# tempkeep {version}: a copy made, and kept up to date, by `tempkeep vendor`.\n"
-_SURE: Final = {"__init__.py", "store/sweep.py"}
+_SURE: Final = {"__init__.py", "core/retention.py"}
 """What every copy has, and a package of the host has not."""
 
 _MOST_MANIFEST: Final = 1 << 20

@@ -161,9 +161,9 @@ def _kept(top: str, paths: Iterable[str], *, named: bool = False) -> set[str]:
 def _packages(files: Sequence[str]) -> tuple[str, ...]:
     """Where `common.temp` itself lies, here or copied under another name."""
     known = set(files)
-    mark = "store/sweep.py"
     return tuple(
         path[: -len(mark)]
+        for mark in ("store/sweep/sweep.py", "store/sweep.py")  # of an older copy
         for path in files
         if path.endswith(mark) and {f"{path[: -len(mark)]}{name}" for name in _OWN} <= known
     )
