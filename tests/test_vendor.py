@@ -264,6 +264,8 @@ def test_a_run_that_is_killed_at_any_instant_leaves_the_old_or_the_new(host: Pat
                        ("rmdir", 1), ("rmdir", 5)]:  # fmt: skip
         if content(copy) == new:
             make_older(copy)
+        if call in ("unlink", "rmdir"):  # of the old copy, and not of what a killed run left
+            shutil.rmtree(copy.with_name(".temp.tempkeep-vendor"), ignore_errors=True)
         inject = ["-e", f"inject={call}:signal=SIGKILL:when={when}"]
         program = [*trace, *inject, *PROGRAM, "vendor", "libs/common"]
         env = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"}
