@@ -1,4 +1,4 @@
-"""The parts of the README that are made of the code: `python3 -m tests.reference` renews them."""
+"""The parts of the docs that are made of the code: `python3 -m tests.reference` renews them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,7 @@ from common.temp.store.settings import (
     KEYS,
     Settings,
 )
-from tests.support import REPOSITORY
-
-README = REPOSITORY / "README.md"
+from tests.docs import DOCS
 
 VALUES: Final[dict[str, str]] = {
     "strategy": "a strategy",
@@ -91,17 +89,16 @@ def environment() -> str:
     return "\n".join(["| variable | |", "|---|---|", *rows])
 
 
-PARTS: Final[dict[str, Callable[[], str]]] = {
-    "settings": settings,
-    "strategies": strategies,
-    "exit codes": exit_codes,
-    "environment": environment,
+PARTS: Final[dict[str, dict[str, Callable[[], str]]]] = {
+    "settings.md": {"settings": settings, "exit codes": exit_codes, "environment": environment},
+    "cleaning-policies.md": {"strategies": strategies},
 }
+"""What makes each part of each page."""
 
 
-def renewed(text: str) -> str:
-    """`text` with what stands between each pair of marks made anew."""
-    for name, make in PARTS.items():
+def renewed(page: str, text: str) -> str:
+    """`text` of that page with what is between each pair of marks made anew."""
+    for name, make in PARTS[page].items():
         begin, end = f"<!-- {name}: python3 -m tests.reference -->", f"<!-- end of {name} -->"
         text, found = re.subn(
             f"(?<={re.escape(begin)}\n).*?(?={re.escape(end)})",
@@ -109,9 +106,11 @@ def renewed(text: str) -> str:
             text,
             flags=re.DOTALL,
         )
-        assert found == 1, f"README.md: the marks of {name!r} are gone"
+        assert found == 1, f"docs/{page}: the marks of {name!r} are gone"
     return text
 
 
 if __name__ == "__main__":
-    README.write_text(renewed(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PARTS:
+        path = DOCS / page
+        path.write_text(renewed(page, path.read_text(encoding="utf-8")), encoding="utf-8")
