@@ -50,11 +50,11 @@ def settings() -> str:
         rows.append((f"`{key}`", VALUES[kind], _default(field, kind), means, elsewhere))
     for key in sorted(CATEGORY_KEYS.keys() - KEYS.keys()):
         _, kind, means = CATEGORY_KEYS[key]
-        rows.append((f"`{key}`", VALUES[kind], "", f"of a category alone: {means}", ""))
+        rows.append((f"`{key}`", VALUES[kind], "", f"in a category table only: {means}", ""))
     lines = [f"| {' | '.join(row)} |".replace("|  |", "| |") for row in rows]
     lines.insert(1, "|---" * len(rows[0]) + "|")
     keys = ", ".join(f"`{key}`" for key in CATEGORY_KEYS)
-    categories = f"A table `[tool.tempkeep.category.<name>]` may have {keys}."
+    categories = f"A table `[tool.tempkeep.category.<name>]` can have {keys}."
     return "\n".join([*lines, "", fill(categories, 100, break_on_hyphens=False)])
 
 
@@ -72,7 +72,7 @@ def strategies() -> str:
     rows = ["| strategy | newest kept of each name | kept for |", "|---|---|---|"]
     for name, policy in STRATEGIES.items():
         age = spell_duration(policy.max_age or 0).replace(" d", " days")
-        then = "; what goes is moved to `.tmp-archive`" if name == "archive" else ""
+        then = "; entries move to `.tmp-archive`" if name == "archive" else ""
         rows.append(f"| {name} | {policy.max_count} | {age}{then} |")
     return "\n".join(rows)
 

@@ -109,7 +109,9 @@ def test_the_blocks_of_a_page_run_one_after_the_other(monorepo: Path, page: Path
 def test_every_block_says_what_it_is(page: Path) -> None:
     kinds = {block.kind for block in blocks(page)}
     assert kinds <= {"python", "sh", "toml", "json", "yaml", "text"}
-    assert not re.search(r"^(    |\t)\S", re.sub(r"^ *[-*\d].*(\n +.*)*", "", prose(page)), re.M)
+    assert "\n    " not in re.sub(
+        r"^(?:- |\d\. ).*(?:\n +.*)*", "", prose(page), flags=re.MULTILINE
+    )
 
 
 @pytest.mark.parametrize("command", INSTALLS)

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests import pictures
-from tests.docs import PAGES, links
+from tests.docs import DOCS, PAGES, links
 
 NAMED = {
     path.resolve() for page in PAGES for path, _ in links(page) if path.suffix in (".svg", ".png")
@@ -31,7 +31,7 @@ def shape(lines: list[str]) -> list[str]:
 
 def drawn() -> list[str]:
     """The lines of the picture of the terminal."""
-    tree = ElementTree.parse(pictures.DOCS / "terminal.svg")
+    tree = ElementTree.parse(DOCS / "terminal.svg")
     rows = tree.getroot().findall("{*}text")
     return [" ".join(span.text or "" for span in row.findall("{*}tspan")) for row in rows]
 
@@ -46,7 +46,7 @@ def test_a_picture_is_smaller_than_150_kb(path: Path) -> None:
 
 
 def test_the_terminal_looks_well_in_light_and_dark() -> None:
-    text = (pictures.DOCS / "terminal.svg").read_text(encoding="utf-8")
+    text = (DOCS / "terminal.svg").read_text(encoding="utf-8")
     light, dark = text.partition("@media (prefers-color-scheme: dark)")[::2]
     colours = [re.findall(r"(\.\w+) \{ fill: (#\w+)", part) for part in (light, dark)]
     assert (
