@@ -29,7 +29,7 @@ CONFIG_JSON: Final = "cleanup_config.json"
 ENV_PREFIX: Final = "TEMPKEEP_"
 _LARGEST_FILE: Final = 4 << 20
 ENVIRONMENT: Final[dict[str, str]] = {
-    f"{ENV_PREFIX}<KEY>": "a setting: `TEMPKEEP_MAX_AGE_HOURS=24`; commas separate the parts of a list",
+    f"{ENV_PREFIX}<KEY>": "a setting: `TEMPKEEP_MAX_AGE_HOURS=24`; commas separate list items",
     PROJECT: "the project, whatever the working directory is: an existing directory",
     "TMPDIR": "the system's temporary directory, for `auto_cleanup_dir` and `temp_working_dir`",
     "XDG_STATE_HOME": "where scratch without a project goes, instead of `~/.local/state`",
