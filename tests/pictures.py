@@ -1,4 +1,4 @@
-"""The pictures of the README: `python3 -m tests.pictures` makes them anew, of a real run.
+"""The pictures of the docs: `python3 -m tests.pictures` makes them anew, of a real run.
 
 A terminal of a fixed width shows what the commands print, which is written as SVG; the page is
 photographed by a headless Chromium, light and dark.
@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Final
 
 from common.temp.report.table import _CODES, width
-from tests.support import REPOSITORY, age, environment, make_project
+from tests.docs import DOCS
+from tests.support import age, environment, make_project
 
-DOCS: Final = REPOSITORY / "docs"
 COLUMNS: Final = 116
 SHOWN: Final = (("temp-status",), ("temp-clean",))
 SETTINGS: Final = """

@@ -1,4 +1,4 @@
-"""The parts of the README that are made of the code: `python3 -m tests.reference` renews them."""
+"""The parts of the docs that are made of the code: `python3 -m tests.reference` renews them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ from common.temp.core.plan import ARCHIVE_FORMATS
 from common.temp.core.retention import STRATEGIES
 from common.temp.core.units import HOUR, spell_duration
 from common.temp.errors import EXIT_CODES
-from common.temp.store.root.settings import CATEGORY_KEYS, ENVIRONMENT, JSON_KEYS, KEYS, Settings
-from tests.support import REPOSITORY
-
-README = REPOSITORY / "README.md"
+from common.temp.store.root.settings import (
+    CATEGORY_KEYS,
+    ENVIRONMENT,
+    JSON_KEYS,
+    KEYS,
+    Settings,
+)
+from tests.docs import DOCS
 
 VALUES: Final[dict[str, str]] = {
     "strategy": "a strategy",
@@ -46,11 +50,11 @@ def settings() -> str:
         rows.append((f"`{key}`", VALUES[kind], _default(field, kind), means, elsewhere))
     for key in sorted(CATEGORY_KEYS.keys() - KEYS.keys()):
         _, kind, means = CATEGORY_KEYS[key]
-        rows.append((f"`{key}`", VALUES[kind], "", f"of a category alone: {means}", ""))
+        rows.append((f"`{key}`", VALUES[kind], "", f"in a category table only: {means}", ""))
     lines = [f"| {' | '.join(row)} |".replace("|  |", "| |") for row in rows]
     lines.insert(1, "|---" * len(rows[0]) + "|")
     keys = ", ".join(f"`{key}`" for key in CATEGORY_KEYS)
-    categories = f"A table `[tool.tempkeep.category.<name>]` may have {keys}."
+    categories = f"A table `[tool.tempkeep.category.<name>]` can have {keys}."
     return "\n".join([*lines, "", fill(categories, 100, break_on_hyphens=False)])
 
 
@@ -68,7 +72,7 @@ def strategies() -> str:
     rows = ["| strategy | newest kept of each name | kept for |", "|---|---|---|"]
     for name, policy in STRATEGIES.items():
         age = spell_duration(policy.max_age or 0).replace(" d", " days")
-        then = "; what goes is moved to `.tmp-archive`" if name == "archive" else ""
+        then = "; entries move to `.tmp-archive`" if name == "archive" else ""
         rows.append(f"| {name} | {policy.max_count} | {age}{then} |")
     return "\n".join(rows)
 
@@ -85,17 +89,16 @@ def environment() -> str:
     return "\n".join(["| variable | |", "|---|---|", *rows])
 
 
-PARTS: Final[dict[str, Callable[[], str]]] = {
-    "settings": settings,
-    "strategies": strategies,
-    "exit codes": exit_codes,
-    "environment": environment,
+PARTS: Final[dict[str, dict[str, Callable[[], str]]]] = {
+    "settings.md": {"settings": settings, "exit codes": exit_codes, "environment": environment},
+    "cleaning-policies.md": {"strategies": strategies},
 }
+"""What makes each part of each page."""
 
 
-def renewed(text: str) -> str:
-    """`text` with what stands between each pair of marks made anew."""
-    for name, make in PARTS.items():
+def renewed(page: str, text: str) -> str:
+    """`text` of that page with what is between each pair of marks made anew."""
+    for name, make in PARTS[page].items():
         begin, end = f"<!-- {name}: python3 -m tests.reference -->", f"<!-- end of {name} -->"
         text, found = re.subn(
             f"(?<={re.escape(begin)}\n).*?(?={re.escape(end)})",
@@ -103,9 +106,11 @@ def renewed(text: str) -> str:
             text,
             flags=re.DOTALL,
         )
-        assert found == 1, f"README.md: the marks of {name!r} are gone"
+        assert found == 1, f"docs/{page}: the marks of {name!r} are gone"
     return text
 
 
 if __name__ == "__main__":
-    README.write_text(renewed(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PARTS:
+        path = DOCS / page
+        path.write_text(renewed(page, path.read_text(encoding="utf-8")), encoding="utf-8")

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs import blocks, prose
 from tests.support import REPOSITORY, run
 
-TEXT = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
-SPANS = sorted(set(re.findall(r"`([^`\n]+)`", TEXT)))
+PAGE = REPOSITORY / "CONTRIBUTING.md"
+SPANS = sorted(set(re.findall(r"`([^`\n]+)`", prose(PAGE))))
 PATHS = [span for span in SPANS if re.fullmatch(r"(common|docs|tests|projects)\b[\w/.]*", span)]
-LINES = [line.partition("#")[0].strip() for line in re.findall(r"^    (.+)$", TEXT, re.MULTILINE)]
+SHOWN = "".join(block.text for block in blocks(PAGE))
+LINES = [line.partition("#")[0].strip() for line in SHOWN.splitlines()]
 COMMANDS = sorted({part.strip() for line in LINES for part in line.split("&&")})
 CODE = "\n".join(path.read_text(encoding="utf-8") for path in (REPOSITORY / "common").rglob("*.py"))
 

@@ -1,4 +1,4 @@
-"""What the README says of settings, exit codes and variables is what the code has."""
+"""What the docs say of settings, exit codes and variables is what the code has."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from common.temp import errors
 from common.temp.core.retention import Policy
 from common.temp.errors import EXIT_CODES, TempError
 from common.temp.store.root.settings import CATEGORY_KEYS, ENVIRONMENT, JSON_KEYS, KEYS, Settings
-from tests.reference import PARTS, README, VALUES, renewed
+from tests.docs import DOCS
+from tests.reference import PARTS, VALUES, renewed, settings
 from tests.support import REPOSITORY
 
 SOURCES = [path.read_text(encoding="utf-8") for path in (REPOSITORY / "common").rglob("*.py")]
@@ -19,21 +20,17 @@ NOT_OURS = {"COMPUTERNAME", "PYTEST_CURRENT_TEST", "TERM", "USERNAME", "XDG_CONF
 """Variables that are looked at for what others mean by them."""
 
 
-def test_the_readme_is_what_is_made_of_the_code() -> None:
-    text = README.read_text(encoding="utf-8")
-    assert text == renewed(text), "renew it: python3 -m tests.reference"
-
-
-@pytest.mark.parametrize("name", PARTS)
-def test_a_part_that_was_changed_by_hand_is_made_anew(name: str) -> None:
-    text = README.read_text(encoding="utf-8")
-    made = PARTS[name]()
-    assert renewed(text.replace(made, "by hand")) == text
+@pytest.mark.parametrize("page", PARTS)
+def test_a_page_is_what_is_made_of_the_code(page: str) -> None:
+    text = (DOCS / page).read_text(encoding="utf-8")
+    assert text == renewed(page, text), "renew it: python3 -m tests.reference"
+    for make in PARTS[page].values():
+        assert renewed(page, text.replace(make(), "by hand")) == text
 
 
 def test_a_part_whose_marks_are_gone_is_an_error() -> None:
-    with pytest.raises(AssertionError, match="the marks of 'settings' are gone"):
-        renewed("# tempkeep\n")
+    with pytest.raises(AssertionError, match=r"settings\.md: the marks of 'settings' are gone"):
+        renewed("settings.md", "# Settings\n")
 
 
 @pytest.mark.parametrize("key", EVERY)
@@ -42,12 +39,12 @@ def test_every_key_sets_a_field_and_says_what_it_means_and_how_it_is_written(key
     assert field in Settings._fields if key in KEYS else field in Policy._fields
     assert kind in VALUES
     assert 0 < len(means) < 80
-    assert f"\n| `{key}` | " in PARTS["settings"]()
+    assert f"\n| `{key}` | " in settings()
 
 
 @pytest.mark.parametrize("key", JSON_KEYS)
 def test_every_key_of_the_json_file_stands_beside_the_one_that_it_is(key: str) -> None:
-    rows = [line for line in PARTS["settings"]().splitlines() if line.startswith("| `")]
+    rows = [line for line in settings().splitlines() if line.startswith("| `")]
     (row,) = (row for row in rows if f"`{key}`" in row.split("|")[5])
     (name,) = (name for name, other in KEYS.items() if other.field == JSON_KEYS[key].field)
     assert row.startswith(f"| `{name}` |")

@@ -57,12 +57,12 @@ def without_remedy(reason: str) -> str:
 
 EXIT_CODES: Final[dict[int, str]] = {
     0: "done, or nothing to do",
-    1: "some entry failed or could not be looked at, or something was found",
+    1: "some entry failed or could not be read, or a check found something",
     2: "a bad argument or setting; nothing was touched",
     3: "refused or declined; nothing was done",
     OVER_BUDGET: "more scratch than a budget allows (`temp-check`)",
     130: "interrupted (Ctrl-C)",
-    141: "nobody reads the output any more",
+    141: "the reader of the output has gone (a closed pipe)",
 }
 """How the commands end."""
 

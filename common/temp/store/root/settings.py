@@ -29,19 +29,19 @@ CONFIG_JSON: Final = "cleanup_config.json"
 ENV_PREFIX: Final = "TEMPKEEP_"
 _LARGEST_FILE: Final = 4 << 20
 ENVIRONMENT: Final[dict[str, str]] = {
-    f"{ENV_PREFIX}<KEY>": "a key: `TEMPKEEP_MAX_AGE_HOURS=24`; the parts of a list by commas",
-    PROJECT: "the project, whatever the working directory: an existing directory",
-    "TMPDIR": "where `auto_cleanup_dir` and its like make what they make",
-    "XDG_STATE_HOME": "where scratch of no project goes, in place of `~/.local/state`",
-    "PYTEST_DEBUG_TEMPROOT": "where pytest makes `tmp_path`; in a root, that entry is in use "
+    f"{ENV_PREFIX}<KEY>": "a setting: `TEMPKEEP_MAX_AGE_HOURS=24`; commas separate list items",
+    PROJECT: "the project, whatever the working directory is: an existing directory",
+    "TMPDIR": "the system's temporary directory, for `auto_cleanup_dir` and `temp_working_dir`",
+    "XDG_STATE_HOME": "where scratch without a project goes, instead of `~/.local/state`",
+    "PYTEST_DEBUG_TEMPROOT": "where pytest makes `tmp_path`; inside a root, that entry is in use "
     "while pytest runs",
-    "PYTEST_KEEP_TEMPS": "`1` keeps what `pytest_temp_dirs` makes, and prints where",
-    "NO_COLOR": "no colours, if it is set",
-    "CI": "no colours and no progress, if it is set",
-    "GITHUB_ACTIONS": "`true` makes annotations of problems",
-    "GITHUB_STEP_SUMMARY": "the file to which a summary is added, in a workflow of GitHub",
+    "PYTEST_KEEP_TEMPS": "`1` keeps the directories of tests, and prints where they are",
+    "NO_COLOR": "switches colours off, if it is set",
+    "CI": "switches colours and progress off, if it is set",
+    "GITHUB_ACTIONS": "`true` prints problems as annotations",
+    "GITHUB_STEP_SUMMARY": "the file that a summary is added to, in a GitHub workflow",
 }
-"""The variables that are heeded, for the README."""
+"""The variables that are used, for `docs/settings.md`."""
 
 _Kind: TypeAlias = Literal[
     "strategy",
@@ -63,7 +63,7 @@ _Kind: TypeAlias = Literal[
 
 class Key(NamedTuple):
     """A key of the settings: the field of `Settings` that it sets, of what kind its value is, and
-    what it means. The reference in the README is made of these, by `python3 -m tests.reference`.
+    what it means. `python3 -m tests.reference` writes `docs/settings.md` from these.
     """
 
     field: str
@@ -72,30 +72,46 @@ class Key(NamedTuple):
 
 
 KEYS: Final[dict[str, Key]] = {
-    "strategy": Key("strategy", "strategy", "a named policy, whose numbers the keys below replace"),
-    "max_age_hours": Key("max_age", "hours", "max age: what has not changed for so long goes"),
-    "max_count": Key("max_count", "count", "max count of each name in a category"),
-    "max_total_size": Key("max_total_size", "size", "max total size of all that stays"),
+    "strategy": Key("strategy", "strategy", "a named policy; the keys below replace its numbers"),
+    "max_age_hours": Key("max_age", "hours", "max age: entries unchanged for longer go"),
+    "max_count": Key(
+        "max_count", "count", "max count: all but the newest so many of each name in a category go"
+    ),
+    "max_total_size": Key("max_total_size", "size", "max total size of everything that stays"),
     "min_free_space": Key("min_free_space", "size", "min free space on the disk of the root"),
-    "high_water": Key("high_water", "share", "above so much used of the disk entries go"),
-    "low_water": Key("low_water", "share", "until less than this is used"),
-    "keep_last": Key("keep_last", "count", "keep last: the newest so many of each name stay"),
-    "keep_within_hours": Key("keep_within", "hours", "keep within: what changed lately stays"),
-    "exclude": Key("exclude", "texts", "shell globs of names, categories, `category/name`: stay"),
-    "dry_run": Key("dry_run", "flag", "cleaning only says what it would do, but for `--force`"),
-    "archive": Key("archive", "flag", "what goes is archived"),
-    "archive_location": Key("archive_location", "path", "where to; else `.tmp-archive`"),
-    "archive_format": Key("archive_format", "format", "as what"),
-    "undo_hours": Key("undo_for", "hours", "for how long `temp-clean --undoable` can be undone"),
+    "high_water": Key("high_water", "share", "when more of the disk is in use, entries go"),
+    "low_water": Key("low_water", "share", "they go until less than this is in use"),
+    "keep_last": Key(
+        "keep_last", "count", "keep last: the newest so many of each name always stay"
+    ),
+    "keep_within_hours": Key(
+        "keep_within", "hours", "keep within: entries that changed within this time stay"
+    ),
+    "exclude": Key(
+        "exclude", "texts", "entries whose name, category or `category/name` matches stay"
+    ),
+    "dry_run": Key(
+        "dry_run", "flag", "a clean only says what it would do, unless `--force` is given"
+    ),
+    "archive": Key("archive", "flag", "entries that go are archived"),
+    "archive_location": Key(
+        "archive_location", "path", "the directory of the archive; without it, `.tmp-archive`"
+    ),
+    "archive_format": Key("archive_format", "format", "the format of archived entries"),
+    "undo_hours": Key("undo_for", "hours", "how long `temp-clean --undoable` can be undone"),
     "foreign_hours": Key(
         "foreign_for",
         "hours",
-        "owners that cannot be checked: in use until unchanged for so long; else 24",
+        "how long an unchanged entry stays whose owner cannot be checked; else 24",
     ),
-    "roots": Key("roots", "paths", "of jobs, files or runs: listed and cleaned, too"),
-    "projects": Key("projects", "globs", "the monorepo's projects, beside uv's workspace members"),
-    "artefacts": Key("artefacts", "texts", "globs of what `inv clean` removes"),
-    "workers": Key("workers", "count", "processes that scan and delete; 0: as many as serve"),
+    "roots": Key("roots", "paths", "directories of jobs, files or runs to list and clean too"),
+    "projects": Key(
+        "projects", "globs", "the projects of the monorepo, in addition to uv's workspace members"
+    ),
+    "artefacts": Key("artefacts", "texts", "what `inv clean` removes"),
+    "workers": Key(
+        "workers", "count", "how many processes scan and delete; 0 finds the best number"
+    ),
 }
 """The keys of `[tool.tempkeep]` and, in capitals after `TEMPKEEP_`, of the environment."""
 
@@ -126,7 +142,7 @@ CATEGORY_KEYS: Final[dict[str, Key]] = {
             "exclude",
         )
     },
-    "cost": Key("cost", "number", "where space is wanted, those of smaller cost go first; else 1"),
+    "cost": Key("cost", "number", "on a full disk, entries with a smaller cost go first; else 1"),
 }
 """The keys that `[tool.tempkeep.category.<name>]` may have."""
 

@@ -1,0 +1,152 @@
+"""What the README and the pages in `docs` show works when it is pasted."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from common.temp.migrate.rules import by_code
+from common.temp.store.root.settings import load
+from tests.docs import DOCS, PAGES, README, Block, anchors, blocks, links, prose
+from tests.support import REPOSITORY, environment, make_entry, run
+
+LINKING = [*PAGES, *(REPOSITORY / f"{name}.md" for name in ("CONTRIBUTING", "SECURITY"))]
+INSTALLS = (
+    'python3 -m pip install -e ".[demo]" && inv demo',
+    'python3 -m pip install -e ".[test]" && python3 -m pytest',
+)
+"""What `.ci/run` runs, each in a fresh environment."""
+
+ENDS_WITH = r"code=0; \1 || code=$?; [ $code = \2 ]"
+"""For a line of a shell that says with which exit code it ends, where that is not 0."""
+
+PROGRAMS = {"python3": "", "inv": "-m invoke", "tempkeep": "-m common.temp"}
+
+LEGACY = '''"""A script with the helper that is copied from script to script."""
+
+import time
+from pathlib import Path
+
+
+def get_temp_dir(name_prefix="temp"):
+    path = Path(".tmp") / f"{name_prefix}_{int(time.time())}"
+    path.mkdir(parents=True)
+    return path
+
+
+print(get_temp_dir("report"))
+'''
+
+
+def name_of(path: Path) -> str:
+    return path.name
+
+
+@pytest.fixture
+def monorepo(project: Path) -> Path:
+    """A project in git with some entries, a project in it, and a script with the old helper."""
+    subprocess.run(["git", "init", "-q"], cwd=project, check=True)
+    (project / ".gitignore").write_text(".tmp/\nvar/\n")
+    script = project / "projects" / "photos" / "report.py"
+    script.parent.mkdir(parents=True)
+    script.write_text(LEGACY)
+    (script.parent / "pyproject.toml").write_text('[project]\nname = "photos"\n')
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org"]
+    subprocess.run([*git, "add", "."], cwd=project, check=True)
+    subprocess.run([*git, "commit", "-qm", "begin"], cwd=project, check=True)
+    make_entry(project / ".tmp", "cache/thumbnails_1696348800", age_hours=48)
+    make_entry(project / ".tmp", "debug/inspect_1696348800", age_hours=200)
+    make_entry(project / ".tmp", "report_1696348800", age_hours=200)
+    (project.parent / "bin").mkdir()
+    for name, arguments in PROGRAMS.items():
+        program = project.parent / "bin" / name
+        program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {arguments} "$@"\n')
+        program.chmod(0o755)
+    return project
+
+
+def run_block(block: Block, monorepo: Path) -> None:
+    """Run one block as a reader would; fails with what it printed."""
+    if block.kind == "toml":
+        (monorepo / "pyproject.toml").write_text(block.text)
+        load(monorepo, {})
+        return
+    if block.kind == "json":
+        (monorepo / "cleanup_config.json").write_text(block.text)
+        load(monorepo, {})
+        return
+    if block.kind == "yaml":
+        path = monorepo / ".pre-commit-config.yaml"
+        path.write_text(block.text)
+        command = [sys.executable, "-m", "pre_commit", "validate-config", str(path)]
+    elif block.kind == "python" and "\ndef test_" in f"\n{block.text}":
+        path = monorepo / "test_page.py"
+        path.write_text(block.text)
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(path)]
+    elif block.kind == "python":
+        command = [sys.executable, "-W", "error", "-c", block.text]
+    else:
+        text = re.sub(r"^(.+?) +# ends with (\d).*$", ENDS_WITH, block.text, flags=re.MULTILINE)
+        command = ["bash", "-euo", "pipefail", "-c", text]
+    done = run(command, cwd=monorepo, PATH=f"{monorepo.parent / 'bin'}:{environment()['PATH']}")
+    told = (done.returncode, done.stderr if block.kind == "python" else "")
+    assert told == (0, ""), f"line {block.line}: {done.stdout}{done.stderr}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_the_blocks_of_a_page_run_one_after_the_other(monorepo: Path, page: Path) -> None:
+    for block in blocks(page):
+        if block.text.strip() not in INSTALLS and block.kind != "text":
+            run_block(block, monorepo)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_block_says_what_it_is(page: Path) -> None:
+    kinds = {block.kind for block in blocks(page)}
+    assert kinds <= {"python", "sh", "toml", "json", "yaml", "text"}
+    assert "\n    " not in re.sub(
+        r"^(?:- |\d\. ).*(?:\n +.*)*", "", prose(page), flags=re.MULTILINE
+    )
+
+
+@pytest.mark.parametrize("command", INSTALLS)
+def test_an_install_command_has_a_block_of_its_own_and_is_what_ci_runs(command: str) -> None:
+    assert [block.text for block in blocks(README)].count(f"{command}\n") == 1
+    script = (REPOSITORY / ".ci" / "run").read_text(encoding="utf-8")
+    assert shlex.quote(command).strip("'").replace('"', '\\"') in script
+    assert command.replace("install", "install -q") in script
+
+
+def test_the_readme_is_a_front_page() -> None:
+    assert README.read_text(encoding="utf-8").count("\n") <= 150
+    pages = {path.resolve() for path, _ in links(README)}
+    assert {page for page in PAGES if page != README} <= pages
+
+
+def test_each_lifecycle_has_a_block_of_about_ten_lines() -> None:
+    found = [
+        block for block in blocks(DOCS / "services-and-pipelines.md") if block.kind == "python"
+    ]
+    assert len(found) == 4
+    assert all(len(block.text.splitlines()) <= 14 for block in found)
+
+
+@pytest.mark.parametrize("code", by_code())
+def test_every_rule_of_temp_migrate_has_its_row(code: str) -> None:
+    text = (DOCS / "migrating.md").read_text(encoding="utf-8")
+    assert text.count(f"\n| {code} | ") == 1
+
+
+@pytest.mark.parametrize("page", LINKING, ids=name_of)
+def test_every_link_and_every_path_that_is_named_leads_somewhere(page: Path) -> None:
+    named = re.findall(r"`((?:projects|tests|common|docs)/[\w./]+)`", prose(page))
+    assert {name for name in named if not (REPOSITORY / name).exists()} == set()
+    found = links(page)
+    assert {str(path) for path, _ in found if not path.exists()} == set()
+    dead = {(path.name, anchor) for path, anchor in found if anchor and anchor not in anchors(path)}
+    assert dead == set()
