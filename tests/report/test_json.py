@@ -56,6 +56,7 @@ def test_an_entry_has_all_that_is_known_in_exact_units() -> None:
             "age_seconds": 60,
             "in_use": {"how": "owner", "who": "python (pid 7)"},
             "pinned": "why",
+            "unsaved_work": None,
             "unreadable": "Permission denied",
             "goes": False,
             "reasons": [

@@ -437,7 +437,7 @@ def test_an_archive_that_is_a_file_leaves_the_entry(root: Path, tmp_path: Path) 
     status, detail = archiving(root, tmp_path / "archive")["debug/x"]
     assert (status, detail.partition(";")[0]) == (
         "failed",
-        f"cannot be archived in {tmp_path / 'archive'} (File exists)",
+        f"cannot be archived in {tmp_path / 'archive'} ({tmp_path / 'archive'} is not a directory)",
     )
     assert path.is_dir()
 

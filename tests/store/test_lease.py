@@ -467,14 +467,14 @@ def test_a_forked_child_keeps_what_was_live_though_its_dead_parent_compacted(
     code = (
         f"import os, time; {MAKE}\n"
         "from common.temp.store.root import owner as lease\n"
-        "from common.temp import temp_working_dir\n"
+        "from tests.support import Path, working_in\n"
         "lease._COMPACT_AFTER = 8\n"
         "child = os.fork()\n"
         "if child == 0:\n"
         f"    if {closes}: os.closerange(3, 256)\n"
         "    time.sleep(60)\n"
         "for _ in range(20):\n"
-        "    with temp_working_dir(): pass\n"
+        "    with working_in(Path('.tmp').absolute()): pass\n"
         "print(child, flush=True); os.kill(os.getpid(), 9)"
     )
     with process(code, cwd=project) as maker:
@@ -787,7 +787,7 @@ def test_an_owner_file_that_the_disk_cannot_read_is_an_error(
     def read(descriptor: int) -> bool:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(lease, "_is_locked", read)
+    monkeypatch.setattr(leases, "is_file_locked", read)
     with pytest.raises(StorageError, match=r"cannot read .*1-1-00: Input/output error"):
         Leases(root).refresh()
 
@@ -814,7 +814,7 @@ def test_an_owner_file_that_loses_its_name_while_it_is_read_is_read_anew(
             (owners / name).unlink(missing_ok=True)
         return real(descriptor)
 
-    monkeypatch.setattr(lease, "_is_locked", is_locked)
+    monkeypatch.setattr(leases, "is_file_locked", is_locked)
     leases = Leases(root)
     leases.refresh()
     assert leases.maker_of("debug/x") is None
@@ -827,7 +827,7 @@ def test_an_owner_file_that_loses_its_name_while_it_is_read_is_read_anew(
 def no_flock(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """A platform without `fcntl`, or a filesystem without locks."""
     if request.param == "platform":
-        monkeypatch.setattr(lease, "fcntl", None)
+        monkeypatch.setattr(locks, "fcntl", None)
     else:
 
         def flock(descriptor: int, operation: int) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from common.temp.commands import artefacts as commands
 from common.temp.store.artefacts import artefacts
 from common.temp.store.trees.removal import Removed
 from tests.store.children import until
@@ -451,7 +452,7 @@ def test_a_clone_that_came_to_be_while_other_artefacts_went_stays(
         write(project, {"dist/clone/.git/HEAD": "ref: refs/heads/main"})
         return remove(project, path)
 
-    monkeypatch.setattr(artefacts, "remove_artefact", cloned)
+    monkeypatch.setattr(commands, "remove_artefact", cloned)
 
     assert tempkeep("clean", "--include-unsure") == 0
 

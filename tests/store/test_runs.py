@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import time
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.errors import StorageError
+from common.temp.errors import Refused, StorageError
 from common.temp.store.root import owner as lease
 from common.temp.store.root.allocation import allocate
 from common.temp.store.sweep.runs import Run
@@ -205,15 +204,15 @@ def test_what_cannot_be_noted_as_kept_is_said_and_goes_in_the_end(full: Path, ru
     assert labels(full) == ["before"]
 
 
-def test_a_store_that_cannot_be_trusted_is_said_and_stops_nothing(
-    root: Path, run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_nothing_is_made_in_a_store_that_cannot_be_trusted(
+    root: Path, run: Run, tmp_path: Path
 ) -> None:
     a_run_that_keeps(root, "test_a")
     (tmp_path / "elsewhere").mkdir()
     (root / ".tempkeep" / "pins").symlink_to(tmp_path / "elsewhere")
-    with caplog.at_level(logging.WARNING):
+    with pytest.raises(Refused, match="pins is not a directory"):
         make(run, root)
-    assert "cannot remove what earlier runs of tests left in" in caplog.text
+    assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
 def test_what_a_process_locks_stays_for_a_later_run(root: Path) -> None:

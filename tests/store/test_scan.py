@@ -22,10 +22,9 @@ from common.temp.core.entry import Inventory, Problem
 from common.temp.core.retention import Need
 from common.temp.errors import StorageError
 from common.temp.store.claiming.scan import free_bytes, scan, space_of
-from common.temp.store.root import owner as lease
 from common.temp.store.root.allocation import make_root
 from common.temp.store.root.listing import list_entries
-from common.temp.store.system import at
+from common.temp.store.system import at, locks
 from tests.store.children import children_of, has_children, in_child
 from tests.support import (
     DENIED,
@@ -601,6 +600,6 @@ def test_where_an_owner_cannot_be_checked_everything_is_looked_into(
         (path / "sub" / "new").write_text("")
         for above in (path / "sub", path):
             os.utime(above, (0, 0))
-        monkeypatch.setattr(lease, "fcntl", None)
+        monkeypatch.setattr(locks, "fcntl", None)
         entry = scan(root, time.time(), need=lambda category: Need(inside=False)).entries[0]
     assert (entry.partial, entry.changed_in) == (False, "sub/new")

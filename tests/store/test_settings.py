@@ -395,7 +395,7 @@ _VALUES: dict[str, tuple[list[Any], list[Any], str]] = {
         "expected one of dir, tar.gz, tar.zst, got {!r}",
     ),
     "paths": (
-        [[], ["jobs"], ["/a/b", "~/x", "..", "a/../b"]],
+        [[], ["jobs"], ["/b", "~/x", "..", "a/../b"]],
         ["a", 1, True, {}, [1]],
         "expected a list of texts, got {!r}",
     ),

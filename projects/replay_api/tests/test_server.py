@@ -566,7 +566,7 @@ def _start(tmp_path: Path, *arguments: str, **more: str) -> subprocess.Completed
     [
         ("", 2, "replay_api: REPLAY_API_STORAGE_ROOT is empty; give the path of a directory\n"),
         ("project", 3, "project holds more than jobs, or may; choose a directory of their own\n"),
-        ("file", 1, "file: File exists\n"),
+        ("file", 1, "file is not a directory; move it away\n"),
     ],
 )
 def test_a_root_that_cannot_be_used_ends_it_with_one_line(

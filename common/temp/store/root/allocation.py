@@ -292,7 +292,9 @@ def make_root(root: str, layout: Layout = SCRATCH) -> None:
             for item in reversed(made):
                 with contextlib.suppress(OSError):
                     os.unlink(item) if os.path.isfile(item) else os.rmdir(item)
-        raise _refusal(f"cannot make {error.filename or root}", error) from error
+        # What was made relative to the open root is named so, too.
+        where = os.path.join(root, error.filename) if error.filename else root
+        raise _refusal(f"cannot make {where}", error) from error
 
 
 def _make_other_root(root: Path, layout: Layout) -> None:
