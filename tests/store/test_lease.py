@@ -19,7 +19,7 @@ from common.temp.core.layout import FILES
 from common.temp.core.retention import Policy
 from common.temp.errors import Refused, StorageError
 from common.temp.store.project.project import user_root
-from common.temp.store.root import leases
+from common.temp.store.root import leases as reading
 from common.temp.store.root import owner as lease
 from common.temp.store.root.allocation import adopt, allocate, make_root
 from common.temp.store.root.leases import Leases
@@ -365,7 +365,7 @@ def test_a_new_owner_whose_file_a_sweep_took_for_a_dead_ones_takes_another(
         if not taken:
             (file,) = owner_files(root)
             taken.append(file.name)
-            leases._unlink_if_dead(str(file))
+            reading._unlink_if_dead(str(file))
         return real(descriptor)
 
     monkeypatch.setattr(lease, "lock_file", lock)
@@ -787,7 +787,7 @@ def test_an_owner_file_that_the_disk_cannot_read_is_an_error(
     def read(descriptor: int) -> bool:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(leases, "is_file_locked", read)
+    monkeypatch.setattr(reading, "is_file_locked", read)
     with pytest.raises(StorageError, match=r"cannot read .*1-1-00: Input/output error"):
         Leases(root).refresh()
 
@@ -814,7 +814,7 @@ def test_an_owner_file_that_loses_its_name_while_it_is_read_is_read_anew(
             (owners / name).unlink(missing_ok=True)
         return real(descriptor)
 
-    monkeypatch.setattr(leases, "is_file_locked", is_locked)
+    monkeypatch.setattr(reading, "is_file_locked", is_locked)
     leases = Leases(root)
     leases.refresh()
     assert leases.maker_of("debug/x") is None
