@@ -29,7 +29,7 @@ _LARGEST: Final = 8 << 20
 _HALF: Final = "its last line is damaged"
 _EMPTY: Final = "what it said is gone"
 _MOST_TO_BEGIN: Final = 10
-"""How long an owner may take from making its file, by whose name that is told, to its first line."""
+"""How long an owner may take to its first line from making its file, which that is named after."""
 
 _MOST_FORKS: Final = 50_000
 _LARGEST_PID: Final = 1 << 31
