@@ -134,6 +134,20 @@ def test_a_living_process_whose_owner_file_was_damaged_holds_what_it_held(root: 
     assert len(swept(root).done) == 2
 
 
+@pytest.mark.parametrize("left", [0, 20])
+def test_a_living_process_whose_owner_file_was_emptied_may_hold_any_entry(
+    root: Path, left: int
+) -> None:
+    with process(f"{MAKE} input()", cwd=root.parent) as maker:
+        path = Path(maker.first_line)
+        (file,) = (root / ".tempkeep" / "owners").iterdir()
+        os.truncate(file.rename(owner_file(root)), left)
+        assert hold(root, path) == "owner"
+        assert swept(root).outcomes == ()
+        assert "what it said is gone" in str(only(root).use)
+    assert len(swept(root).done) == 1
+
+
 def test_owner_files_without_end_take_no_memory_and_no_time(root: Path) -> None:
     make_entry(root, "debug/young")
     sparse(owner_file(root))
@@ -192,6 +206,8 @@ def test_an_entry_of_a_private_process_is_in_use_for_other_users(root: Path) -> 
     "said",
     [
         {"pid": True}, {"pid": -1}, {"pid": 0}, {"pid": "1"}, {"pid": 1 << 40}, {"command": 1},
+        {"start": "1"}, {"start": 1e999}, {"boot": 5}, {"namespace": None}, {"view": []},
+        {"machine": {}}, {"test": 1}, {"run": True}, {"kept": 0}, {"handed": ["x"]},
         {"command": "x" * 5000}, {"host": None}, {"started": "x"}, {"started": []},
     ],
 )  # fmt: skip

@@ -55,13 +55,20 @@ def test_any_name_can_be_pinned(root: Path, name: str) -> None:
     assert read_pin(root, "debug/other") is None
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"path": "debug/x"}', "\udcff"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "[]", '{"path": "debug/x"}', "\udcff",
+        *(f'{{"path": "{path}", "reason": "why"}}' for path in ("", "debug/gone", "/etc", "../x")),
+    ],
+)  # fmt: skip
 def test_a_pin_that_cannot_be_read_is_a_pin_until_it_is_removed(root: Path, text: str) -> None:
     make_entry(root, "debug/x")
     make_entry(root, "debug/y")
     write_pin(root, "debug/x", "why")
     pin_files(root)[0].write_bytes(os.fsencode(text))
     assert read_pin(root, "debug/x") == "the pin's reason cannot be read"
+    forget_gone(root)
     assert outcomes(swept(root)) == {"debug/y": ("done", "")}
     assert remove_pin(root, "debug/x")
     assert read_pin(root, "debug/x") is None

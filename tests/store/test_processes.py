@@ -246,6 +246,59 @@ def test_a_process_in_another_mount_namespace_protects_the_entry(
         assert swept(root).outcomes == ()
 
 
+ENDS_ITS_FIRST_THREAD = """
+import ctypes, os, sys, threading, time
+def work():
+    UNSHARE
+    os.chdir(sys.argv[1])
+    time.sleep(60)
+threading.Thread(target=work).start()
+END
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads of other processes: Linux")
+@pytest.mark.parametrize(
+    ("unshare", "end"),
+    [
+        ("pass", "time.sleep(0.1); ctypes.CDLL(None).pthread_exit(None)"),
+        ("ctypes.CDLL(None).unshare(0x200)", "time.sleep(60)"),
+    ],
+    ids=["the others have ended", "it has one of its own"],
+)
+def test_the_working_directory_of_any_thread_protects_the_entry(
+    root: Path, unshare: str, end: str
+) -> None:
+    path = make_entry(root, "debug/x")
+    code = ENDS_ITS_FIRST_THREAD.replace("UNSHARE", unshare).replace("END", end)
+    with worker([sys.executable, "-c", code, str(path)], cwd=Path("/")):
+        time.sleep(0.5)
+        assert wait_for_hold(root, path).endswith("works in it")
+        assert swept(root).outcomes == ()
+
+
+def test_a_layer_of_an_overlay_protects_its_entry(root: Path, tmp_path: Path) -> None:
+    path, other = make_entry(root, "debug/x"), tmp_path / "other"
+    for directory in (path / "up", path / "work", other, tmp_path / "low"):
+        directory.mkdir()
+    layers = f"lowerdir={tmp_path}/low,upperdir={path}/up,workdir={path}/work"
+    mount = ["mount", "-t", "overlay", "overlay", "-o", layers, str(other)]
+    here = ["unshare", "-m", "sh", "-c", '"$@" && exec sleep 60', "sh", *mount]
+    if not shutil.which("unshare") or run([*here[:4], '"$@"', *here[5:]], cwd=root).returncode:
+        pytest.skip("cannot mount an overlay")
+    with worker(here, cwd=Path("/")):
+        assert wait_for_hold(root, path).endswith(f"has it mounted at {other}")
+        assert swept(root).outcomes == ()
+    if run(mount, cwd=root).returncode:
+        pytest.skip("cannot mount an overlay")
+    try:
+        assert wait_for_hold(root, path) == f"it is mounted at {other} as well"
+        assert swept(root).outcomes == ()
+    finally:
+        run(["umount", str(other)], cwd=root)
+    assert len(swept(root).done) == 1
+
+
 def test_root_sees_the_processes_of_all_users(root: Path, tmp_path: Path) -> None:
     if os.geteuid() or not shutil.which("setpriv"):
         pytest.skip("needs root and setpriv")

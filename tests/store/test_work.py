@@ -89,6 +89,17 @@ def on_a_branch(there: Path) -> None:
     git(there, "checkout", "-q", "main")
 
 
+def on_a_tag_alone(there: Path) -> None:
+    """Of a branch that is deleted, as one does to keep an experiment."""
+    detached(there)
+    git(there, "tag", "mine")
+    git(there, "checkout", "-q", "main")
+
+
+def in_notes(there: Path) -> None:
+    git(there, "notes", "add", "-m", "what I found")
+
+
 def without_an_answer(there: Path) -> None:
     (there / ".git" / "HEAD").unlink()
 
@@ -103,6 +114,8 @@ def without_an_answer(there: Path) -> None:
         (commit, "1 unpushed commit"),
         (detached, "1 unpushed commit"),
         (on_a_branch, "2 unpushed commits"),
+        (on_a_tag_alone, "1 unpushed commit"),
+        (in_notes, "1 unpushed commit"),
         (without_an_answer, "cannot tell what is only there"),
     ],
 )
@@ -150,6 +163,22 @@ def with_ignored_files(origin: Path, there: Path) -> None:
     (there / "a.log").write_text("log")
 
 
+def with_tags_of_no_branch(origin: Path, there: Path) -> None:
+    """As a release has that was made on a branch which is deleted."""
+    git(origin, "checkout", "-q", "--detach")
+    commit(origin)
+    git(origin, "tag", "v2")
+    git(origin, "checkout", "-q", "main")
+    clone(origin, there)
+    git(there, "fetch", "-q", "--tags")
+
+
+def a_cache_of_uv(origin: Path, there: Path) -> None:
+    (there / "sdists-v9").mkdir(parents=True)
+    (there / "sdists-v9" / ".git").touch()
+    (there / "CACHEDIR.TAG").write_text("Signature: 8a477f597d28d172789f06886806bc55")
+
+
 def empty(origin: Path, there: Path) -> None:
     git(there, "init", "-q")
 
@@ -169,6 +198,8 @@ def what_only_looks_so(origin: Path, there: Path) -> None:
         as_pre_commit_does,
         as_uv_does,
         with_ignored_files,
+        with_tags_of_no_branch,
+        a_cache_of_uv,
         empty,
         what_only_looks_so,
     ],
@@ -214,6 +245,20 @@ def test_commits_on_no_branch_of_a_linked_work_tree_keep_it(root: Path, origin: 
     git(origin, "worktree", "add", "-q", "--detach", str(root / "work" / "review"))
     commit(root / "work" / "review")
     assert "1 commit on no branch" in str(scanned(root)["work/review"].work)
+
+
+def test_a_locked_work_tree_stays(root: Path, origin: Path) -> None:
+    there = root / "work" / "review"
+    git(origin, "worktree", "add", "-q", "--lock", str(there))
+    assert scanned(root)["work/review"].work == "git: a locked work tree in work/review"
+    assert swept(root).outcomes == ()
+    git(origin, "worktree", "unlock", str(there))
+    assert len(swept(root).done) == 1
+
+
+def test_an_empty_git_file_that_is_in_no_cache_keeps_its_entry(root: Path) -> None:
+    (make_entry(root, "work/review") / ".git").touch()
+    assert "cannot tell" in str(scanned(root)["work/review"].work)
 
 
 def test_named_and_including_what_is_in_use_it_goes(project: Path, origin: Path) -> None:

@@ -64,9 +64,12 @@ def unsaved_work(place: str, repositories: Iterable[str]) -> tuple[str, str] | N
     and what work that is; `None` if there is none.
 
     That is what is not committed and not ignored, commits that no remote is known to have, and
-    stashes. What lies in a repository outside of `place` is not lost.
+    stashes. What lies in a repository outside of `place` is not lost. A work tree that somebody
+    locked is to stay as well.
     """
     for inner in repositories:
+        if _is_mark_of_cache(place, inner):
+            continue
         try:
             what = _work_in(_repository(os.path.join(place, inner) if inner else place), place)
         except _CannotTell as why:
@@ -92,6 +95,8 @@ def linked_to(place: str, repositories: Iterable[str]) -> list[str]:
 
 def _work_in(repository: _Repository, place: str) -> str:
     """What of it would be lost with `place`, in words; "" if nothing would."""
+    if repository.is_linked and os.path.lexists(os.path.join(repository.directory, "locked")):
+        return "a locked work tree"
     ask = _Asker(repository)
     said = []
     if repository.tree:
@@ -123,14 +128,35 @@ def _unpushed(ask: _Asker, repository: _Repository) -> int:
     asked = ("--exclude=refs/*", "--all", "--branches", "--not", "--remotes")
     options = ("--count", "--ignore-missing", "--stdin")
     number = int(ask("rev-list", *options, *asked, given=known))
-    if number and ask.settings("remote.*.mirror"):
+    if not number:
+        return _only_named_otherwise(ask, known)
+    if ask.settings("remote.*.mirror"):
         return 0
-    if number and ask.settings("remote.*.url"):
-        log = ask("log", "--walk-reflogs", "--all", "--format=%gs")
-        moves = [line for line in os.fsdecode(log).splitlines() if line]
-        if moves and all(move.startswith(_FETCHED) for move in moves):
+    if ask.settings("remote.*.url"):
+        moves = _moves(ask)
+        if moves and all(move.startswith(_FETCHED) for _, move in moves):
             return 0  # a clone of a single tag or commit, which has no remote branches
     return number
+
+
+def _only_named_otherwise(ask: _Asker, known: bytes) -> int:
+    """How many commits were made here that a tag or a note has, and no branch.
+
+    What was fetched may have such names too, which only the logs tell.
+    """
+    asked = ("--exclude=refs/stash", "--all", "--not", "--branches", "--remotes")
+    named = set(ask("rev-list", "--ignore-missing", "--stdin", *asked, given=known).split())
+    if not named:
+        return 0
+    made = {commit.encode() for commit, move in _moves(ask) if not move.startswith(_FETCHED)}
+    return len(named & made)
+
+
+def _moves(ask: _Asker) -> list[tuple[str, str]]:
+    """What the logs of the references say: to which commit one was moved, and by what."""
+    log = ask("log", "--walk-reflogs", "--all", "--format=%H %gs")
+    moves = (line.partition(" ")[::2] for line in os.fsdecode(log).splitlines())
+    return [(commit, move) for commit, move in moves if move]
 
 
 def _counted(number: int, what: str) -> str:
@@ -266,6 +292,15 @@ def _repository(tree: str) -> _Repository:
         return _Repository(tree, directory, directory)
     above = os.path.realpath(os.path.join(directory, os.fsdecode(common.strip())))
     return _Repository(tree, directory, above)
+
+
+def _is_mark_of_cache(place: str, inner: str) -> bool:
+    """Whether it is an empty `.git` in a cache: uv puts one there, so that no tool looks above."""
+    if _read(os.path.join(place, inner, ".git")) != b"":
+        return False
+    parts = inner.split("/") if inner else []
+    above = (os.path.join(place, *parts[:number]) for number in range(len(parts) + 1))
+    return any(os.path.isfile(os.path.join(directory, "CACHEDIR.TAG")) for directory in above)
 
 
 def _is_in(path: str, place: str) -> bool:

@@ -27,6 +27,10 @@ _LONGEST_LINE: Final = 1 << 16
 _LARGEST: Final = 8 << 20
 """How much of an owner file is read (bytes): some hundred thousand records."""
 _HALF: Final = "its last line is damaged"
+_EMPTY: Final = "what it said is gone"
+_MOST_TO_BEGIN: Final = 10
+"""How long an owner may take to its first line from making its file, which that is named after."""
+
 _MOST_FORKS: Final = 50_000
 _LARGEST_PID: Final = 1 << 31
 _LONGEST_TEXT: Final = 4096
@@ -100,7 +104,10 @@ class Journal:
 
     def read_on(self, descriptor: int, host: str) -> Iterator[tuple[bool, str]]:
         """The records that were appended since: whether it was taken or given up, and its path."""
-        if self.damage == _HALF:  # over a network, zeros may be seen before what is written
+        if self.damage in (
+            _HALF,
+            _EMPTY,
+        ):  # over a network, zeros may be seen before what is written
             self.damage = ""
         with open(descriptor, "rb", closefd=False) as file:
             file.seek(self.read)
@@ -116,6 +123,13 @@ class Journal:
                     yield line[:1] == b"+", os.fsdecode(line[1:-1])
                 else:
                     self._take(line[:-1])
+
+    def note_missing(self, now: float) -> None:
+        """Take note if a live owner has not told of itself, though it does so as it begins."""
+        if self.read == 0 and is_owner_name(self.id):
+            since = int(now) - int(self.id.partition("-")[0])
+            if not 0 <= since <= _MOST_TO_BEGIN:
+                self.damage = self.damage or _EMPTY
 
     def _is_over(self) -> bool:
         """Whether no more of it is read."""
@@ -197,15 +211,14 @@ def parse_header(line: bytes, host: str) -> Header | None:
         who = f"pid {pid} ({command})"
         if there != host:
             who += f" on {there}"
-        book = Book(*(_text(said, name, "") or "" for name in Book._fields))
+        book = Book(*(_optional(said, name) for name in Book._fields))
         if book.kept:
             who += f", which kept it: {book.kept}"
-        presence = Presence(
-            pid,
-            _whole(said, "start", 1 << 63) or 0,
-            *(_text(said, name, "") or "" for name in Presence._fields[2:]),
-        )
-        return Header(who, pid, started, _text(said, "test", "") or "", book, there or "", presence)
+        start = _whole({"start": 0, **said}, "start", 1 << 63)
+        if start is None:
+            return None
+        presence = Presence(pid, start, *(_optional(said, name) for name in Presence._fields[2:]))
+        return Header(who, pid, started, _optional(said, "test"), book, there or "", presence)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 
@@ -218,3 +231,11 @@ def _whole(said: Any, key: str, end: int) -> int | None:
 def _text(said: Any, key: str, default: str | None = None) -> str | None:
     value = said.get(key, default)
     return value if isinstance(value, str) and len(value) <= _LONGEST_TEXT else None
+
+
+def _optional(said: Any, key: str) -> str:
+    """A text that older versions do not write. Raises `ValueError` if it is none."""
+    value = _text(said, key, "")
+    if value is None:
+        raise ValueError(key)
+    return value

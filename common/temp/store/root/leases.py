@@ -162,6 +162,7 @@ class Leases:
         """
         journal.doubt = ""
         if locked:
+            journal.note_missing(time.time())
             return True
         owner = journal.header.presence
         journal.doubt = "this filesystem has no locks" if locked is None else ""

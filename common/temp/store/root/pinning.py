@@ -126,7 +126,10 @@ def _read_one(directory: int, name: str) -> _Pin:
     path = None
     try:
         said = fields.table(read_json(name, dir_fd=directory))
-        path = fields.text(said, "path")
+        its_path = fields.text(said, "path")
+        if _name(its_path) != name:
+            raise Unreadable("path is not of the entry that the file is called after")
+        path = its_path
         return _Pin(name, path, fields.text(said, "reason"))
     except Unreadable as problem:
         return _Pin(name, path, "the pin's reason cannot be read", without_remedy(str(problem)))

@@ -78,21 +78,29 @@ class _Look:
         self._views = Views(str(root))
         self._sockets: dict[str, dict[bytes, bytes]] = {}
         self._pid = ""
+        self._place = ""
         self._views_here: tuple[View, ...] = ()
         self._words: list[bytes] = []
 
     def at(self, pid: str) -> None:
         """Take in what the process `pid` does."""
         self._pid = pid
-        self._words = _command_of(pid)
+        threads = _further_threads(pid)
+        # When the first thread has ended, only the others tell what the process does.
+        has_ended = bool(threads) and not os.path.lexists(f"/proc/{pid}/cwd")
+        self._place = threads[0] if has_ended else pid
+        self._words = _command_of(self._place)
         if any(word.startswith(ASKS.encode()) for word in self._words) or _is_helper(pid):
             return
-        self._views_here = self._views.of(pid)
+        self._views_here = self._views.of(self._place)
         for view in self._views_here:
             if view.inner:  # in another namespace, or it is known
                 self._take_in(view.place, f"has it mounted at {os.fsdecode(view.place)}")
         cwd = self._take_in_link("cwd", _WORKS)
         self._take_in_link("root", _WORKS)
+        for thread in threads:
+            for name in ("cwd", "root"):
+                self._take_in_link(name, _WORKS, thread)
         self._take_in_link("exe", _RUNS)
         for word in self._words[:2]:
             self._take_in_program(word, cwd)
@@ -136,9 +144,9 @@ class _Look:
                 return True
         return False
 
-    def _take_in_link(self, name: str, clause: str) -> bytes:
+    def _take_in_link(self, name: str, clause: str, place: str = "") -> bytes:
         try:
-            path = os.readlink(f"/proc/{self._pid}/{name}".encode())
+            path = os.readlink(f"/proc/{place or self._place}/{name}".encode())
         except OSError:
             return b""
         self._take_in(path, clause)
@@ -155,7 +163,7 @@ class _Look:
                 self._take_in(path, _RUNS)
 
     def _take_in_open(self, cwd: bytes) -> None:
-        base = f"/proc/{self._pid}/fd"
+        base = f"/proc/{self._place}/fd"
         try:
             names = os.listdir(base)
         except OSError:
@@ -173,23 +181,23 @@ class _Look:
                         self._take_in(os.path.join(cwd, bound), "has a socket in it")
 
     def _take_in_file(self, name: str, path: bytes) -> None:
-        with open(f"/proc/{self._pid}/fdinfo/{name}", "rb") as file:
+        with open(f"/proc/{self._place}/fdinfo/{name}", "rb") as file:
             said = file.read(4096)
         flags = int(said.partition(b"flags:")[2].split()[0], 8) if b"flags:" in said else 0
         if flags & _READS_ONLY == os.O_APPEND:
             return  # see `at.O_LOOK`
-        is_directory = stat.S_ISDIR(os.stat(f"/proc/{self._pid}/fd/{name}").st_mode)
+        is_directory = stat.S_ISDIR(os.stat(f"/proc/{self._place}/fd/{name}").st_mode)
         self._take_in(path, "has a directory in it open" if is_directory else _WORKS)
 
     def _bound_sockets(self) -> dict[bytes, bytes]:
         """Of the process's network namespace: the inodes of sockets, and the paths of those."""
         try:
-            namespace = os.readlink(f"/proc/{self._pid}/ns/net")
+            namespace = os.readlink(f"/proc/{self._place}/ns/net")
         except OSError:
             namespace = ""
         if namespace not in self._sockets:
             found = self._sockets[namespace] = {}
-            with contextlib.suppress(OSError), open(f"/proc/{self._pid}/net/unix", "rb") as file:
+            with contextlib.suppress(OSError), open(f"/proc/{self._place}/net/unix", "rb") as file:
                 for line in file.read().split(b"\n")[1:]:
                     columns = line.split(None, 7)
                     if len(columns) == 8 and not columns[7].startswith(b"@"):
@@ -198,7 +206,7 @@ class _Look:
 
     def _take_in_mapped(self) -> None:
         try:
-            with open(f"/proc/{self._pid}/maps", "rb") as file:
+            with open(f"/proc/{self._place}/maps", "rb") as file:
                 table = file.read()
         except OSError:
             return
@@ -210,6 +218,13 @@ class _Look:
                 path = table[start + 1 : end].replace(ESCAPED_NEWLINE, b"\n")
                 self._take_in(path, "has a file in it mapped")
                 start = table.find(sought, end)
+
+
+def _further_threads(pid: str) -> list[str]:
+    """Where `/proc` tells of the threads of a process but the first: each may work elsewhere."""
+    with contextlib.suppress(OSError):
+        return [f"{pid}/task/{name}" for name in os.listdir(f"/proc/{pid}/task") if name != pid]
+    return []
 
 
 def _command_of(pid: str) -> list[bytes]:

@@ -16,6 +16,9 @@ from .mounts import unescape
 _DEVICE, _ROOT, _POINT = 2, 3, 4
 """The columns of a table of mounts that count: see proc(5)."""
 
+_LAYERS: Final = (b"upperdir", b"workdir", b"lowerdir")
+"""The options of an overlay that name the directories that it is made of."""
+
 
 class View(NamedTuple):
     """`inner`, a path relative to the directory, is seen at the absolute path `place`."""
@@ -60,11 +63,13 @@ class Views:
             return ()
         device, within = self._where
         found = []
+        layers: list[View] = []
         with contextlib.suppress(OSError, ValueError):
             # Of a process that had its root changed the table begins there.
             top = os.readlink(os.fsencode(f"/proc/{pid}/root")).rstrip(b"/")
             for line in _table(pid):
                 if line[_DEVICE] != device:
+                    layers += _layers(line, top)
                     continue
                 root, point = unescape(line[_ROOT]), top + unescape(line[_POINT])
                 below = View(root).relative(within)
@@ -73,7 +78,15 @@ class Views:
                     found.append(View(place.rstrip(b"/") or b"/"))
                 elif inner := View(within).relative(root):
                     found.append(View(point.rstrip(b"/"), inner))
-        return tuple(found)
+        return (
+            *found,
+            *(
+                View(point, inner)
+                for point, layer in layers
+                for view in (self._plain, *found)
+                if (inner := view.relative(layer)) is not None
+            ),
+        )
 
 
 def _where(directory: str) -> tuple[bytes, bytes]:
@@ -89,6 +102,21 @@ def _where(directory: str) -> tuple[bytes, bytes]:
     root, point = unescape(line[_ROOT]), unescape(line[_POINT])
     below = View(point).relative(os.fsencode(directory)) or b""
     return line[_DEVICE], b"/".join((root.rstrip(b"/"), below)).rstrip(b"/") or b"/"
+
+
+def _layers(line: list[bytes], top: bytes) -> list[View]:
+    """Where an overlay is mounted, if `line` is one, with the path of each directory in it."""
+    kind = line.index(b"-") + 1
+    if line[kind] != b"overlay":
+        return []
+    point = top + unescape(line[_POINT]).rstrip(b"/")
+    return [
+        View(point, top + path)
+        for option in unescape(line[kind + 2]).split(b",")
+        if option.partition(b"=")[0].rstrip(b"+") in _LAYERS
+        for path in option.partition(b"=")[2].split(b":")
+        if path.startswith(b"/")
+    ]
 
 
 def _table(pid: str) -> list[list[bytes]]:
