@@ -15,7 +15,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from .arguments import NameOrList, WithPaths
+from .arguments import WithNames, WithPaths
 
 __all__ = [
     "clean",
@@ -212,6 +212,7 @@ def temp_clean(
 
 @task(
     auto_shortflags=False,
+    klass=WithNames,
     help={"path": "The entry: a path, category/name, or a name that only one entry has."},
 )
 def temp_explain(c: Context, path: str) -> None:
@@ -223,6 +224,7 @@ def temp_explain(c: Context, path: str) -> None:
 
 @task(
     auto_shortflags=False,
+    klass=WithNames,
     help={
         "path": "The entry: a path, category/name, or a name that only one entry has.",
         "reason": "Why it must stay; shown wherever the entry is.",
@@ -237,6 +239,7 @@ def temp_pin(c: Context, path: str, reason: str) -> None:
 
 @task(
     auto_shortflags=False,
+    klass=WithNames,
     help={"path": "The entry: a path, category/name, or a name that only one entry has."},
 )
 def temp_unpin(c: Context, path: str) -> None:
@@ -248,7 +251,7 @@ def temp_unpin(c: Context, path: str) -> None:
 
 @task(
     auto_shortflags=False,
-    klass=NameOrList,
+    klass=WithNames,
     help={
         "name": "What to put back: its name in the list, or the path that it had.",
         "list": "List what is in the archive, and what can be undone.",
@@ -447,6 +450,7 @@ def temp_migrate(
 
 @task(
     auto_shortflags=False,
+    klass=WithNames,
     help={"directory": "Where to: the copy is the directory temp in it, or itself if called so."},
 )
 def vendor(c: Context, directory: str) -> None:
