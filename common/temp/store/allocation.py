@@ -291,7 +291,8 @@ def make_root(root: str, layout: Layout = SCRATCH) -> None:
             for item in reversed(made):
                 with contextlib.suppress(OSError):
                     os.unlink(item) if os.path.isfile(item) else os.rmdir(item)
-        raise _refusal(f"cannot make {error.filename or root}", error) from error
+        where = os.path.join(root, error.filename) if error.filename else root
+        raise _refusal(f"cannot make {where}", error) from error
 
 
 def _make_other_root(root: Path, layout: Layout) -> None:
