@@ -62,7 +62,8 @@ def demo(c: Context) -> None:
                 shutil.copy2(source, copy)
         # Its own temporary directory and settings, so that the user's own stay out of it.
         kept = {key: text for key, text in os.environ.items() if not key.startswith("TEMPKEEP_")}
-        _show(copy, {**kept, "TMPDIR": str(Path(directory, "tmp"))})
+        own = Path(directory, "tmp")
+        _show(copy, {**kept, "TMPDIR": str(own), "XDG_STATE_HOME": str(own / "state")})
 
 
 def _show(copy: Path, environment: dict[str, str]) -> None:

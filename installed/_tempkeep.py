@@ -10,10 +10,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from importlib.machinery import ModuleSpec
-    from types import ModuleType
+    from types import FrameType, ModuleType
+    from typing import Any
 
 _OURS = "tempkeep"
 """What marks a `common` that is there only so that `common.temp` can be below it."""
+
+_IMPORTERS = ("_frozen_importlib", "importlib", "pkgutil", "runpy")
+"""The parts of Python that import what somebody else asked for."""
 
 
 class CommonTemp:
@@ -25,29 +29,80 @@ class CommonTemp:
     ) -> "ModuleSpec | None":
         """Where `common.temp` is, and a `common` to hold it; `None` for all else."""
         if name == "common":
-            spec = type(__spec__)(name, None, is_package=True)
-            spec.loader_state = _OURS
-            return spec
+            return _holder() if _wants_temp(sys._getframe(1)) else None
         if not name.startswith("common."):
             return None
         found = _in_later_common(name)
         return _tempkeep(name) if found is None and name == "common.temp" else found
 
 
-def _in_later_common(name: str) -> "ModuleSpec | None":
-    """Where `name` is in a `common` of the host that came to `sys.path` after ours was imported."""
-    common = sys.modules.get("common")
-    if common is None or getattr(common.__spec__, "loader_state", None) != _OURS:
-        return None
+def _wants_temp(frame: "FrameType | None") -> bool:
+    """Whether who imports `common` wants `common.temp`.
+
+    Code that tries whether there is a `common`, to put its own on `sys.path` otherwise, must find
+    none. So this looks for the whole name in what Python imports, and in who called for that.
+    """
+    while frame is not None:
+        for value in frame.f_locals.values():
+            if type(value) is str and f"{value}.".replace(":", ".").startswith("common.temp."):
+                return True
+        if frame.f_globals.get("__name__", "").partition(".")[0] not in _IMPORTERS:
+            names = (value for value in frame.f_code.co_consts if type(value) is tuple)
+            return any("temp" in value for value in names)  # `from common import temp`
+        frame = frame.f_back
+    return False
+
+
+def _holder() -> "ModuleSpec":
+    loader: Any = _Holder
+    spec = type(__spec__)("common", loader, is_package=True)
+    spec.loader_state = _OURS
+    return spec
+
+
+class _Holder:
+    """Loads a `common` without files, which is that of the host as soon as there is one."""
+
+    @staticmethod
+    def create_module(spec: "ModuleSpec") -> None:
+        """Nothing: Python makes it."""
+
+    @staticmethod
+    def exec_module(module: "ModuleType") -> None:
+        """Have it look for the names that it lacks in a `common` that comes later."""
+
+        def look(name: str) -> object:
+            if _is_holder(module) and _become_later_common(module):
+                return getattr(module, name)
+            raise AttributeError(f"module 'common' has no attribute {name!r}")
+
+        module.__getattr__ = look  # type: ignore[method-assign]
+
+
+def _is_holder(module: "ModuleType | None") -> bool:
+    return getattr(getattr(module, "__spec__", None), "loader_state", None) == _OURS
+
+
+def _become_later_common(common: "ModuleType") -> bool:
+    """Whether a `common` of the host is there by now: then the one that held its place is that."""
     spec = _find("common")
-    if spec is None or spec.submodule_search_locations is None:
-        return None
+    if spec is None:
+        return False
     common.__spec__ = spec
-    common.__path__ = spec.submodule_search_locations
+    del common.__getattr__
+    common.__path__ = spec.submodule_search_locations or []
     if spec.loader is not None and spec.origin is not None:
         common.__file__ = spec.origin
         common.__loader__ = spec.loader
         spec.loader.exec_module(common)
+    return True
+
+
+def _in_later_common(name: str) -> "ModuleSpec | None":
+    """Where `name` is in a `common` of the host that came to `sys.path` after ours was imported."""
+    common = sys.modules.get("common")
+    if common is None or not _is_holder(common) or not _become_later_common(common):
+        return None
     return _find(name, common.__path__)
 
 

@@ -65,7 +65,7 @@ def own_system_temp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     monkeypatch.setenv("TMPDIR", str(directory))
     monkeypatch.setattr(tempfile, "tempdir", None)
     # Nor may one see what those who run the tests, or other tests, have.
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(directory / "state"))
     monkeypatch.setattr(place, "_home_of_user", lambda: "")
     monkeypatch.setattr(place, "_has_warned", False)
     monkeypatch.setattr(names, "_newest", 0)

@@ -102,7 +102,7 @@ def test_a_dry_run_of_what_was_chosen_asks_no_more(old: Path) -> None:
     done = inv("temp-clean", "--max-age-hours", "24", "--ask", "--dry-run", cwd=old, stdin="2\n")
     assert done.returncode == 0, done.stderr
     assert "would delete debug/b_1696348800" in done.stdout
-    assert "2 not asked about" in done.stdout
+    assert "2 not selected" in done.stdout
     assert names(old) == "abc"
 
 

@@ -483,7 +483,7 @@ def test_a_place_that_is_taken_when_it_is_restored(entry: Path, told: Callable[.
 
 def test_a_name_that_is_not_in_the_archive(project: Path, told: Callable[..., str]) -> None:
     assert told("temp-restore", "x", code=2) == (
-        f"error: x is nothing in {project}/.tmp-archive; `temp-restore --list` lists what is, "
+        f"error: x is not in {project}/.tmp-archive; `temp-restore --list` lists what is, "
         "in the project that it was cleaned from"
     )
 
@@ -517,8 +517,8 @@ def test_a_trash_without_its_library(entry: Path, tmp_path: Path) -> None:
     path = hidden(tmp_path, "send2trash")
     said = told_by(*PROGRAM, "temp-clean", "--trash", cwd=entry.parents[2], PYTHONPATH=path)
     assert said == (
-        f"failed {NAME}: cannot be trashed (No module named send2trash); pip install send2trash, "
-        "or delete it without --trash, or free the trash"
+        f"failed {NAME}: cannot be trashed (No module named send2trash); "
+        'python3 -m pip install "send2trash>=2", or delete it without --trash, or free the trash'
     )
 
 
@@ -582,7 +582,7 @@ def test_arguments_that_cannot_be_used(
 
 def test_nobody_who_answers(entry: Path) -> None:
     assert told_by(*PROGRAM, "temp-clean", "--ask", cwd=entry.parents[2], code=3) == (
-        "error: nothing was cleaned, for nobody answered; --yes asks nothing"
+        "error: nothing was cleaned, because nobody answered; --yes cleans without asking"
     )
 
 

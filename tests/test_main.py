@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from common.temp import __version__
+from common.temp.tasks import ns
 from tests.support import make_entry, run
 
 PROGRAMS = [
@@ -77,3 +78,32 @@ def test_it_completes_its_tasks(bare: Path) -> None:
     )
 
     assert "temp-status" in done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+@pytest.mark.parametrize("task", sorted([*ns.task_names, "vendor"]))
+def test_a_task_shows_its_help_and_does_nothing(bare: Path, task: str, flag: str) -> None:
+    before = sorted(bare.rglob("*"))
+    done = run([sys.executable, "-m", "common.temp", task, flag], cwd=bare)
+    asked = run([sys.executable, "-m", "common.temp", "--help", task], cwd=bare)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == asked.stdout
+    assert f" {task} [--options]" in done.stdout
+    assert sorted(bare.rglob("*")) == before
+
+
+@pytest.mark.parametrize("task", ["temp-explain", "temp-migrate", "temp-restore", "vendor"])
+def test_a_flag_that_is_not_known_is_no_name_and_no_path(bare: Path, task: str) -> None:
+    done = run([sys.executable, "-m", "common.temp", task, "--bogus", "x"], cwd=bare)
+
+    assert done.returncode
+    assert "No idea what '--bogus' is!" in done.stderr
+    assert not (bare / "--bogus").exists()
+    assert not (bare / "x").exists()
+
+
+def test_flags_may_come_before_a_name_and_after_it(bare: Path) -> None:
+    for order in (["a_1696348800", "--reason", "b"], ["--reason", "b", "a_1696348800"]):
+        done = run([sys.executable, "-m", "common.temp", "temp-pin", *order], cwd=bare)
+        assert (done.returncode, done.stdout) == (0, "pinned debug/a_1696348800: b\n")

@@ -163,6 +163,66 @@ def test_a_common_of_the_host_that_comes_to_the_path_later_is_found(
     assert shown == ("None" if init is None else "HOST")
 
 
+TRIES = """
+import sys
+from importlib.util import find_spec
+assert find_spec("common") is None
+try:
+    {imports}
+except ImportError:
+    sys.path.insert(0, "src")
+    {imports}
+import common
+print(common.SHOUT)
+"""
+"""What a script does that is run with and without its `common` on the path."""
+
+
+@pytest.mark.parametrize("imports", ["import common", "from common import SHOUT"])
+@pytest.mark.parametrize("where", ["common.py", "common/__init__.py"])
+def test_code_that_tries_whether_there_is_a_common_finds_none_until_there_is(
+    venv_of: Venv, tmp_path: Path, where: str, imports: str
+) -> None:
+    (tmp_path / "src" / where).parent.mkdir(parents=True)
+    (tmp_path / "src" / where).write_text("SHOUT = 'HOST'")
+    code = TRIES.format(imports=imports)
+    assert said(venv_of("wheel", sys.executable), "-c", code, cwd=tmp_path) == "HOST"
+
+
+@pytest.mark.parametrize("imports", ["import common", "from common import SHOUT"])
+@pytest.mark.parametrize("where", ["common.py", "common/__init__.py"])
+def test_the_names_of_a_common_that_comes_to_the_path_later_are_found(
+    venv_of: Venv, tmp_path: Path, where: str, imports: str
+) -> None:
+    (tmp_path / "src" / where).parent.mkdir(parents=True)
+    (tmp_path / "src" / where).write_text("SHOUT = 'HOST'")
+    code = (
+        "import sys, common.temp as ours; assert not hasattr(sys.modules['common'], 'x')\n"
+        f"sys.path.insert(0, 'src'); {imports}\n"
+        "import common.temp, tempkeep; assert common.temp is ours is tempkeep\n"
+        "print(common.SHOUT, common.__file__)"
+    )
+    shown = said(venv_of("wheel", sys.executable), "-c", code, cwd=tmp_path)
+    assert shown == f"HOST {tmp_path / 'src' / where}"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from common import temp",
+        "import common.temp.jobs",
+        "from importlib import import_module; import_module('common.temp')",
+        "from importlib.util import find_spec; assert find_spec('common.temp')",
+        "from pkgutil import resolve_name; resolve_name('common.temp:TempManager')",
+        "from unittest import mock; mock.patch('common.temp.TempManager').start()",
+        "def f():\n    from common import temp\nf()",
+        "import pytest; pytest.MonkeyPatch().setattr('common.temp.TempManager', 1)",
+    ],
+)
+def test_it_is_found_however_one_asks_for_it(venv_of: Venv, tmp_path: Path, code: str) -> None:
+    said(venv_of("wheel", sys.executable), "-c", code, cwd=tmp_path)
+
+
 @pytest.mark.parametrize("name", ["common.nothing", "common.temp.nothing", "tempkeep.nothing"])
 def test_what_is_nowhere_is_not_found(venv_of: Venv, tmp_path: Path, name: str) -> None:
     code = (

@@ -154,7 +154,7 @@ def test_what_another_scope_left_out_is_counted(project: Path, capsys: Printed) 
     assert tempkeep("temp-clean", "--name", "typo") == 0
 
     assert "cleaned 0 entries" in (out := capsys.readouterr().out)
-    assert "2 not asked about" in out
+    assert "2 not selected" in out
 
 
 # -- arguments that cannot be used --------------------------------------------------------------

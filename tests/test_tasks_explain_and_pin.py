@@ -84,12 +84,12 @@ def test_standing_in_an_entry_its_files_name_it_and_keep_it(
             "twin_1696348800 could be cache/twin_1696348800 or debug/twin_1696348800; "
             "give the category too",
         ),
-        ("nothing", "nothing is no entry of {root}; `temp-status` lists them"),
-        ("/etc/passwd", "/etc/passwd is no entry of {root}; `temp-status` lists them"),
-        ("../elsewhere", "../elsewhere is no entry of {root}; `temp-status` lists them"),
-        (".tmp", ".tmp is no entry of {root}; `temp-status` lists them"),
-        (".tmp/debug", ".tmp/debug is no entry of {root}; `temp-status` lists them"),
-        ("a\nb\x1b", "a b\\x1b is no entry of {root}; `temp-status` lists them"),
+        ("nothing", "nothing is not an entry of {root}; `temp-status` lists them"),
+        ("/etc/passwd", "/etc/passwd is not an entry of {root}; `temp-status` lists them"),
+        ("../elsewhere", "../elsewhere is not an entry of {root}; `temp-status` lists them"),
+        (".tmp", ".tmp is not an entry of {root}; `temp-status` lists them"),
+        (".tmp/debug", ".tmp/debug is not an entry of {root}; `temp-status` lists them"),
+        ("a\nb\x1b", "a b\\x1b is not an entry of {root}; `temp-status` lists them"),
     ],
 )
 def test_what_names_no_single_entry_is_one_line_and_exit_code_2(

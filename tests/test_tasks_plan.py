@@ -138,7 +138,7 @@ def test_what_is_not_as_it_was_stays_and_is_told(
     said, errors = capsys.readouterr()
     assert errors == f"diverged project: debug/a_1696348800: {why}\n"
     others = [name for name in names(drawn) if name != "a"]
-    assert f"cleaned 1 entry, freed 8.0 KiB; {len(others)} not asked about\n" in said
+    assert f"cleaned 1 entry, freed 8.0 KiB; {len(others)} not selected\n" in said
     assert (listing(path) if path.exists() else None) == before
     assert "b" not in names(drawn)
 

@@ -91,7 +91,7 @@ def test_a_dry_run_says_where_it_would_come_and_changes_nothing(
     [
         ("in the way", 3, "error: {project}/.tmp/debug/run_1696348800 is there already; move it away first"),  # noqa: E501
         ("changed", 3, "error: " + NAME + " is not restored: it is not what was archived (as many files and bytes, but not the same); look at {project}/.tmp-archive/" + NAME + ", and move it by hand"),  # noqa: E501
-        ("unknown", 2, "error: nothing is nothing in {project}/.tmp-archive; `temp-restore --list` lists what is, in the project that it was cleaned from"),  # noqa: E501
+        ("unknown", 2, "error: nothing is not in {project}/.tmp-archive; `temp-restore --list` lists what is, in the project that it was cleaned from"),  # noqa: E501
     ],
 )  # fmt: skip
 def test_what_cannot_be_restored_is_one_clear_line_and_stays_in_the_archive(

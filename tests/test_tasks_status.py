@@ -333,6 +333,15 @@ def test_all_projects_lists_the_globs_and_the_workspace(monorepo: Path, capsys: 
     assert found == {"mono": 0, "projects/a": 1, "projects/b": 1, "tools/c": 1}
 
 
+def test_all_projects_lists_the_one_in_which_one_stands_whatever_the_globs(
+    monorepo: Path, monkeypatch: pytest.MonkeyPatch, capsys: Printed
+) -> None:
+    monkeypatch.chdir(monorepo / "elsewhere" / "d")
+
+    found = [project["project"] for project in shown(capsys, "--all-projects")["projects"]]
+    assert found == ["mono", "projects/a", "projects/b", "tools/c", "elsewhere/d"]
+
+
 def test_without_all_projects_only_one_s_own_is_listed(monorepo: Path, capsys: Printed) -> None:
     assert [project["project"] for project in shown(capsys)["projects"]] == ["a"]
 
@@ -348,7 +357,10 @@ def test_the_tables_of_all_projects_only_count_the_empty_ones(
     assert out.endswith("\n\n1 project without entries\n")
 
 
-def test_the_projects_globs_can_be_configured(monorepo: Path, capsys: Printed) -> None:
+def test_the_projects_globs_can_be_configured(
+    monorepo: Path, monkeypatch: pytest.MonkeyPatch, capsys: Printed
+) -> None:
+    monkeypatch.chdir(monorepo)
     (monorepo / "pyproject.toml").write_text('[tool.tempkeep]\nprojects = ["elsewhere/*"]\n')
 
     document = shown(capsys, "--all-projects")

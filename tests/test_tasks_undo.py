@@ -395,7 +395,7 @@ def test_status_says_how_much_is_held_until_when(cleaned: Path, capsys: Printed)
     assert lines[1] == "no entries"
     (line,) = (line for line in lines if "set aside" in line)
     assert re.fullmatch(
-        rf"1 entry set aside, 12\.0 KiB on disk besides, until {INSTANT} "
+        rf"1 entry set aside, still 12\.0 KiB on disk, until {INSTANT} "
         r"\(temp-restore undoes it\)",
         line,
     )
@@ -408,7 +408,7 @@ def test_status_says_what_of_it_the_next_clean_deletes(cleaned: Path, capsys: Pr
     capsys.readouterr()
     assert tempkeep("temp-status") == 0
     (line,) = (line for line in capsys.readouterr().out.splitlines() if "set aside" in line)
-    assert line.startswith("2 entries set aside, 20.0 KiB on disk besides, until ")
+    assert line.startswith("2 entries set aside, still 20.0 KiB on disk, until ")
     assert line.endswith("; the next clean deletes 1 of them for good and frees 12.0 KiB")
 
 
@@ -426,7 +426,7 @@ def test_json_counts_it_besides_the_entries(cleaned: Path) -> None:
 
 def test_the_page_says_it_too(cleaned: Path) -> None:
     assert tempkeep("temp-status", "--format", "html", "--output", "report.html") == 0
-    assert "<p>project: 1 entry set aside, 12.0 KiB on disk besides, until " in (
+    assert "<p>project: 1 entry set aside, still 12.0 KiB on disk, until " in (
         (cleaned / "report.html").read_text()
     )
 

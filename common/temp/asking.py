@@ -49,7 +49,9 @@ class Dialogue:
             if not (answer.endswith("\n") and sys.stdin.isatty()):
                 print(file=self._stream, flush=True)
         if not answer:
-            raise Refused("nothing was cleaned, for nobody answered; --yes asks nothing")
+            raise Refused(
+                "nothing was cleaned, because nobody answered; --yes cleans without asking"
+            )
         return answer.strip()
 
     def confirm(self, steps: Sequence[Step], linked: Sequence[str] = ()) -> None:
@@ -86,7 +88,7 @@ class Dialogue:
             chosen = read_choice(answer, steps)
             if chosen:
                 return chosen
-            self.say(f"{plain(answer)} is none of the {counted(len(steps))}; {_HELP}")
+            self.say(f"{plain(answer)} is not one of the {counted(len(steps))}; {_HELP}")
 
     def _one_by_one(self, steps: Sequence[Step], paths: Sequence[str]) -> set[int]:
         chosen: set[int] = set()

@@ -1,4 +1,4 @@
-"""The reusable invoke tasks; they act on the project in which one stands.
+"""The reusable invoke tasks; they act on the project of the working directory.
 
 A subproject's `tasks.py` imports them: `from common.temp.tasks import ns`, or by name, or `*`.
 """
@@ -15,7 +15,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from .arguments import NameOrList, WithPaths
+from .arguments import WithNames, WithPaths
 
 __all__ = [
     "clean",
@@ -98,9 +98,9 @@ def _let_go_of_stdout() -> None:
         "sort": "Order of the entries: name (default), size or age.",
         "limit": "List at most this many entries (the totals count all), or sweeps (20).",
         "format": "table (default), json, csv, github or html.",
-        "output": "Write to this file instead; html is one page that stands alone.",
+        "output": "Write to this file instead; html is a single page that needs no other file.",
         "all-projects": "All projects of the monorepo, not only this one.",
-        "history": "The sweeps that were instead: when, who, by which policy, what went and why.",
+        "history": "List the past sweeps instead: when, who, by which policy, what went and why.",
     },
 )
 def temp_status(
@@ -142,12 +142,12 @@ def temp_status(
         "trash": "Move to the desktop's trash instead of deleting; frees no space.",
         "undoable": "Set aside for undo_hours (24) instead; temp-restore undoes it. Frees no space until then.",  # noqa: E501
         "yes": "Do not ask.",
-        "force": "Override a configured dry_run and the question; never an entry in use.",
+        "force": "Ignore a configured dry_run and do not ask; never takes an entry in use.",
         "include-in-use": "Take entries from running processes too; needs --name.",
         "ask": "Choose by numbers, by names or one by one, on a terminal or from a pipe.",
         "plan": "With --dry-run: write what it shows to this file, for --apply.",
         "apply": "Clean what the plan in this file shows, if nothing of it has changed since.",
-        "scheduled": "For temp-schedule: says and logs one line, and leaves if another is at work.",
+        "scheduled": "For temp-schedule: print and log one line; exit if another one is running.",
         "background": "Move everything aside at once, and delete it after the command has ended.",
         "format": "table (default) or json.",
         "all-projects": "All projects of the monorepo, not only this one.",
@@ -212,6 +212,7 @@ def temp_clean(
 
 @task(
     auto_shortflags=False,
+    klass=WithNames,
     help={"path": "The entry: a path, category/name, or a name that only one entry has."},
 )
 def temp_explain(c: Context, path: str) -> None:
@@ -223,6 +224,7 @@ def temp_explain(c: Context, path: str) -> None:
 
 @task(
     auto_shortflags=False,
+    klass=WithNames,
     help={
         "path": "The entry: a path, category/name, or a name that only one entry has.",
         "reason": "Why it must stay; shown wherever the entry is.",
@@ -237,6 +239,7 @@ def temp_pin(c: Context, path: str, reason: str) -> None:
 
 @task(
     auto_shortflags=False,
+    klass=WithNames,
     help={"path": "The entry: a path, category/name, or a name that only one entry has."},
 )
 def temp_unpin(c: Context, path: str) -> None:
@@ -248,17 +251,17 @@ def temp_unpin(c: Context, path: str) -> None:
 
 @task(
     auto_shortflags=False,
-    klass=NameOrList,
+    klass=WithNames,
     help={
-        "name": "What to put back: its name in the list, or the path that it had.",
+        "name": "What to put back: its name in the list, or the path it had.",
         "list": "List what is in the archive, and what can be undone.",
     },
 )
 def temp_restore(c: Context, name: str, list: bool = False) -> None:  # noqa: A002
     """Put back what was archived, or cleaned undoably, never over anything; or list what is there.
 
-    It counts as new from then on. Ends with 3 if something is in its place, or if it is not what
-    went; then it is still where it was.
+    It counts as new from then on. Ends with 3, and moves nothing, if something is in its place or
+    if it has changed since it was cleaned.
     """
     from .commands.restore import list_archived, restore_archived
 
@@ -276,7 +279,7 @@ def temp_restore(c: Context, name: str, list: bool = False) -> None:  # noqa: A0
     },
 )
 def temp_adopt(c: Context, dry_run: bool = False, all_projects: bool = False) -> None:
-    """Move what the older helper left in .tmp into its category, and list what lies in .temp.
+    """Move what the legacy helper left in .tmp into a category, and list what is in .temp.
 
     Only directories named <label>_<epoch> move; what is in use, pinned or excluded stays, and what
     a symlink in .tmp leads to. Ends with 0 (done, or nothing to do) or 1 (some entry failed).
@@ -289,12 +292,12 @@ def temp_adopt(c: Context, dry_run: bool = False, all_projects: bool = False) ->
 @task(
     auto_shortflags=False,
     help={
-        "every": "How often, as 15m, 6h, 1d or 7d.",
-        "strategy": "By this strategy; needed where no limit is configured.",
-        "install": "Install it, in place of what was installed for this project before.",
+        "every": "How often: 15m, 6h, 1d or 7d, for example.",
+        "strategy": "Clean by this strategy; needed where no limit is configured.",
+        "install": "Install it, replacing what was installed for this project before.",
         "remove": "Remove what was installed for this project, and nothing else.",
         "print": "Show what would be installed and where (default); write nothing.",
-        "as": "systemd, cron, launchd or windows; without, what this machine has.",
+        "as": "systemd, cron, launchd or windows; by default what this machine has.",
     },
 )
 def temp_schedule(
@@ -306,9 +309,9 @@ def temp_schedule(
     print: bool = False,  # noqa: A002
     as_: str | None = None,
 ) -> None:
-    """Have this project cleaned by itself: by a timer of systemd, cron, launchd or Windows.
+    """Clean this project on a schedule, by systemd, cron, launchd or the Windows Task Scheduler.
 
-    It cleans by the configured limits, or by --strategy; high_water holds beside both.
+    It cleans by the configured limits, or by --strategy; high_water applies to both.
     """
 
     def run() -> int:
@@ -334,7 +337,7 @@ def temp_schedule(
         "max-size": 'At most that many bytes of scratch, such as "20GiB".',
         "min-free": "At least that many bytes free on its filesystem.",
         "max-entries": "At most that many entries.",
-        "tracked": "Nothing in a .tmp or .temp that git tracks; needs no limit beside it.",
+        "tracked": "Also fail if git tracks something in a .tmp or .temp; needs no limit.",
         "format": "table (default) or json.",
         "all-projects": "All projects of the monorepo together, not only this one.",
     },
@@ -364,7 +367,7 @@ def temp_check(
     help={
         "temp-age-hours": "Only scratch whose newest change is older; artefacts go at any age.",
         "dry-run": "Say what would go and why; write nothing.",
-        "include-unsure": "Where git cannot tell: artefacts that may be hand-written, too.",
+        "include-unsure": "Where git cannot tell, also artefacts that may be hand-written.",
     },
 )
 def clean(
@@ -394,16 +397,16 @@ def clean(
     klass=WithPaths,
     iterable=["paths"],
     help={
-        "paths": "Files and directories, after the task's name; without, the working directory.",
+        "paths": "Files and directories, after the task's name; by default the working directory.",
         "diff": "Show what would be rewritten and what is left (default); write nothing.",
         "check": "List it, without the diff; ends with 1 if there is anything.",
         "write": "Rewrite; refuses where git could not bring back what was there.",
-        "unsafe": "Rewrite also what may behave differently after.",
-        "select": "Only these rules: TK001,TK004; TK1 is all that begin so.",
+        "unsafe": "Also rewrite what may behave differently afterwards.",
+        "select": "Only these rules: TK001,TK004; TK1 means all that start with TK1.",
         "ignore": "All rules but these.",
         "format": "text (default), json, sarif or github.",
         "allow-dirty": "Write into a tree with uncommitted changes, or outside version control.",
-        "explain": "Say why a rule is there, with an example, and when it is unsafe.",
+        "explain": "Explain a rule: why it exists, an example, and when it is unsafe.",
     },
 )
 def temp_migrate(
@@ -419,7 +422,7 @@ def temp_migrate(
     allow_dirty: bool = False,
     explain: str | None = None,
 ) -> None:
-    """Move code off temporary directories that it makes by hand, as far as that is proved right.
+    """Rewrite code that makes temporary directories by hand, where that is provably safe.
 
     Ends with 0 (nothing to do, or all written), 1 (something is left), 2 (bad argument) or 3 (files
     that cannot be read, or refused). A line with `# tempkeep: keep TK004 <reason>` stays.
@@ -447,12 +450,13 @@ def temp_migrate(
 
 @task(
     auto_shortflags=False,
-    help={"directory": "Where to: the copy is the directory temp in it, or itself if called so."},
+    klass=WithNames,
+    help={"directory": "The copy is `temp` in it; or itself, if it is called temp or tempkeep."},
 )
 def vendor(c: Context, directory: str) -> None:
-    """Copy this package into a package of yours, or bring the copy there up to date.
+    """Copy this package into one of yours, or update the copy there.
 
-    Says what the copy needs. Ends with 3 if the copy has changed since, or if something else is
+    Says what the copy needs. Ends with 3 if somebody changed the copy, or if something else is
     there.
     """
 

@@ -518,10 +518,10 @@ def test_until_when_an_outcome_can_be_undone_is_in_its_line() -> None:
     ("held", "line"),
     [
         ([], None),
-        ([Undoable("a", 1024, NOW + DAY)], "1 entry set aside, 1.0 KiB on disk besides, until 2023-11-15T22:13:20Z (temp-restore undoes it)"),  # noqa: E501
-        ([Undoable("a", 1024, NOW + HOUR), Undoable("b", 1024, NOW + DAY)], "2 entries set aside, 2.0 KiB on disk besides, until 2023-11-14T23:13:20Z to 2023-11-15T22:13:20Z (temp-restore undoes it)"),  # noqa: E501
-        ([Undoable("a", 1024, NOW - 1, 512, goes=True), Undoable("b", 1024, None)], "2 entries set aside, 2.0 KiB on disk besides, until 2023-11-14T22:13:19Z (temp-restore undoes it); the next clean deletes 1 of them for good and frees 512 B"),  # noqa: E501
-        ([Undoable("a", 1024, None)], "1 entry set aside, 1.0 KiB on disk besides (temp-restore undoes it)"),  # noqa: E501
+        ([Undoable("a", 1024, NOW + DAY)], "1 entry set aside, still 1.0 KiB on disk, until 2023-11-15T22:13:20Z (temp-restore undoes it)"),  # noqa: E501
+        ([Undoable("a", 1024, NOW + HOUR), Undoable("b", 1024, NOW + DAY)], "2 entries set aside, still 2.0 KiB on disk, until 2023-11-14T23:13:20Z to 2023-11-15T22:13:20Z (temp-restore undoes it)"),  # noqa: E501
+        ([Undoable("a", 1024, NOW - 1, 512, goes=True), Undoable("b", 1024, None)], "2 entries set aside, still 2.0 KiB on disk, until 2023-11-14T22:13:19Z (temp-restore undoes it); the next clean deletes 1 of them for good and frees 512 B"),  # noqa: E501
+        ([Undoable("a", 1024, None)], "1 entry set aside, still 1.0 KiB on disk (temp-restore undoes it)"),  # noqa: E501
     ],
 )  # fmt: skip
 def test_a_status_tells_of_what_was_set_aside(held: list[Undoable], line: str | None) -> None:
@@ -565,7 +565,7 @@ def test_a_plan_names_what_is_protected_and_counts_the_rest() -> None:
             "kept debug/t_1: tracked: git tracks a",
             "demo: would delete 0 entries and free 0 B; would finish 1 left by a clean that was "
             "killed; kept 8 entries: 1 in use, 1 keep last, 1 mounted, 1 pinned, 1 tracked, "
-            "1 unreadable, 2 within limits; 4 not asked about",
+            "1 unreadable, 2 within limits; 4 not selected",
         ]
     )
 

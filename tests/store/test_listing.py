@@ -106,7 +106,7 @@ def test_a_name_that_two_entries_have_needs_its_category(root: Path) -> None:
 def test_what_is_no_entry_is_an_error(root: Path, make: bool) -> None:
     if make:
         make_entry(root, "debug/y")
-    with pytest.raises(InvalidSettings, match=r"x is no entry of .*\.tmp; `temp-status` lists"):
+    with pytest.raises(InvalidSettings, match=r"x is not an entry of .*\.tmp; `temp-status` lists"):
         find_entry("x", root)
     for path in (root / "debug" / "x", root, root.parent, Path("/")):
         with pytest.raises(InvalidSettings, match=r"is in no entry; `temp-status` lists them"):

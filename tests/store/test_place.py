@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
+from common.temp.store.project import place
 from tests.support import REPOSITORY, age, make_entry, make_project
 
 MAKE = "from common.temp import TempManager as T; print(T.create_persistent_dir('x', 'debug'))\n"
@@ -330,3 +331,15 @@ def test_a_run_of_a_script_in_no_place_of_its_own_lies_in_its_project_or_is_list
     assert not [name for name in os.listdir("/") if name.startswith("pipeline_artifacts")]
     done = world.run(sys.executable, "-c", start, cwd=world.nowhere)
     assert Path(done.stdout.strip()).parent == world.nowhere
+
+
+def test_a_run_whose_state_is_temporary_looks_at_no_home(
+    own_system_temp: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_home = tmp_path / "home" / ".local" / "state" / "tempkeep"
+    at_home.mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(own_system_temp / "state"))
+    assert at_home not in place.homeless_projects()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    assert at_home in place.homeless_projects()

@@ -233,7 +233,7 @@ def test_a_name_that_is_not_there_or_could_be_several_is_refused_with_what_to_do
     archived(root, tmp_path / "a")
     archived(root, tmp_path / "a")
     archived(root, tmp_path / "a", name="cache/x")
-    with pytest.raises(InvalidSettings, match=r"y is nothing in .*; `temp-restore --list` lists"):
+    with pytest.raises(InvalidSettings, match=r"y is not in .*; `temp-restore --list` lists"):
         find_archived([tmp_path / "a"], "y", root.parent)
     with pytest.raises(InvalidSettings, match=r"x could be debug__x or debug__x.2 or cache__x; "):
         find_archived([tmp_path / "a"], "x", root.parent)

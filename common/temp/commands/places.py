@@ -112,11 +112,14 @@ def find_places(
 
 
 def _all_places(project: Path, unusable: list[tuple[str, Problem]] | None) -> list[Place]:
-    """The roots of all projects of the monorepo around `project`; see `find_places`."""
+    """The roots of `project` and all others of the monorepo around it; see `find_places`."""
     monorepo = find_monorepo(project)
     globs, excluded = workspace_globs(monorepo, load(monorepo))
     found: list[Place] = []
-    for path in monorepo_projects(monorepo, globs, excluded):
+    projects = monorepo_projects(monorepo, globs, excluded)
+    if project not in projects:  # no glob names it, but one stands there
+        projects.append(project)
+    for path in projects:
         top = path == monorepo
         title = monorepo.name if top else path.relative_to(monorepo).as_posix()
         try:

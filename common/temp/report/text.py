@@ -264,18 +264,16 @@ def undoable_lines(inventory: Inventory, now: float) -> list[str]:
     held = inventory.undoable
     if not held:
         return []
-    line = (
-        f"{counted(len(held))} set aside, {spell_size(sum(one.size for one in held))} on disk "
-        "besides"
-    )
+    size = spell_size(sum(one.size for one in held))
+    line = f"{counted(len(held))} set aside, still {size} on disk"
     times = sorted(one.until for one in held if one.until is not None)
     if times:
         first, last = instant(times[0]), instant(times[-1])
         line += f", until {first}" if first == last else f", until {first} to {last}"
     line += " (temp-restore undoes it)"
-    over, size = undoable_goes(inventory)
+    over, freed = undoable_goes(inventory)
     if over:
-        line += f"; the next clean deletes {over} of them for good and frees {spell_size(size)}"
+        line += f"; the next clean deletes {over} of them for good and frees {spell_size(freed)}"
     return [line]
 
 
@@ -421,7 +419,7 @@ def _report_totals(title: str, report: Report) -> list[str]:
         total += ", being freed in the background (temp-status shows how far)"
     else:
         total += f", freed {spell_size(report.freed_bytes)}"
-    if disposal == "trash":
+    if disposal == "trash" and report.done:
         total += " (what is in the trash takes space until that is emptied)"
     elif disposal == "archive" and not report.plan.archives_move:
         total += " (what was archived on the same disk still takes space)"
@@ -501,7 +499,7 @@ def _kept_lines(plan: Plan) -> list[str]:
 
 
 def _kept_summary(plan: Plan) -> str:
-    outside = f"; {plan.out_of_scope} not asked about" if plan.out_of_scope else ""
+    outside = f"; {plan.out_of_scope} not selected" if plan.out_of_scope else ""
     return _counted_rules(plan.kept) + outside
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -21,7 +26,7 @@ from projects.replay_api.tests.support import (
     running,
 )
 from tests.store.children import children_of, state_of, until
-from tests.support import in_holding, listing
+from tests.support import environment, in_holding, listing
 
 JOBS = 100
 
@@ -90,6 +95,29 @@ def test_a_worker_does_not_go_on_when_its_server_was_killed(
         one.server.wait(60)
         until(lambda: not state_of(worker), "the worker ends")
         assert listing(one.root / "a" / "output") == ["emissions.jsonl"]
+
+
+def test_a_worker_whose_server_is_gone_when_it_answers_ends_without_a_word(tmp_path: Path) -> None:
+    job = StorageRoot(tmp_path / "jobs").allocate_job("a")
+    for path in asdict(job).values():
+        if not path.exists():
+            path.write_text("no flight log")
+    paths = json.dumps({name: str(path) for name, path in asdict(job).items()})
+    nobody_reads, its_output = os.pipe()
+    os.close(nobody_reads)
+    with subprocess.Popen(
+        [sys.executable, "-m", "replay_api.worker"],
+        stdin=subprocess.PIPE,
+        stdout=its_output,
+        stderr=subprocess.PIPE,
+        env=environment(PYTHONPATH=os.pathsep.join(filter(None, sys.path))),
+    ) as worker:
+        os.close(its_output)
+        assert worker.stdin is not None
+        assert worker.stderr is not None
+        worker.stdin.write(paths.encode() + b"\n")
+        worker.stdin.flush()  # and stays open, so that this is not why the worker ends
+        assert (worker.stderr.read(), worker.wait(60)) == (b"", 0)
 
 
 def test_a_server_recovers_what_others_leave_while_it_runs(tmp_path: Path) -> None:

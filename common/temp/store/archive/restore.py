@@ -78,8 +78,8 @@ def find_archived(archives: Sequence[Path], name: str, project: Path) -> tuple[P
             raise InvalidSettings(f"{name} could be {_told_apart(named, found)}")
     there = " or ".join(map(str, archives))
     raise InvalidSettings(
-        f"{name} is nothing in {there}; `temp-restore --list` lists what is, in the project that "
-        "it was cleaned from"
+        f"{name} is not in {there}; `temp-restore --list` lists what is, in the project that it "
+        "was cleaned from"
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ...core.layout import STORE
 from ...errors import reason_of
+from ...needs import NEEDS
 from ..project.project import user_root
 from ..root.allocation import make_root
 
@@ -43,7 +44,7 @@ def send_to_trash(path: Path) -> None:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, ImportError):
-        return f"{error}; pip install send2trash"
+        return f'{error}; python3 -m pip install "{NEEDS["send2trash"]}"'
     if isinstance(error, OSError) and error.strerror:
         return reason_of(error)
     return str(error) or type(error).__name__

@@ -23,6 +23,7 @@ from .project import (
     is_own_private,
     is_packages,
     root_of,
+    system_temp,
     user_root,
 )
 
@@ -208,10 +209,15 @@ def _root_of_none() -> str:
 def _state_directories() -> Iterator[str]:
     """Where this user's programs keep what is to survive: that which is set, in the home directory,
     and in that which the system knows, which differ with `sudo` and in cron.
+
+    Where that which is set is temporary, a test or a demonstration runs, and must not touch what
+    its user has at home.
     """
     set_by_user = os.environ.get("XDG_STATE_HOME", "")
     if os.path.isabs(set_by_user) and _is_own(_existing(set_by_user)):
         yield os.path.abspath(set_by_user)
+        if Path(os.path.realpath(set_by_user)).is_relative_to(os.path.realpath(system_temp())):
+            return
     for home in (os.path.expanduser("~"), _home_of_user()):
         if os.path.isabs(home) and os.path.dirname(home) != home and _is_own(home):
             yield os.path.join(os.path.abspath(home), ".local", "state")

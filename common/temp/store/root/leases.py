@@ -278,7 +278,7 @@ class Leases:
             return ""
         path = os.path.join(self._directory, journal.id)
         return (
-            f"a process may hold it that cannot be checked ({path}: {journal.damage}; remove that "
+            f"a process that cannot be checked ({path}: {journal.damage}; remove that "
             "file if no process needs it)"
         )
 

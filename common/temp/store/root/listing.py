@@ -176,7 +176,7 @@ def find_entry(
     if named:
         paths = " or ".join(path for _, path in named)
         raise InvalidSettings(f"{text} could be {paths}; give the category too")
-    raise InvalidSettings(f"{text} is no entry of {root}; `temp-status` lists them")
+    raise InvalidSettings(f"{text} is not an entry of {root}; `temp-status` lists them")
 
 
 def holding_places(root: Path) -> Iterator[tuple[str, str]]:

@@ -1,8 +1,9 @@
 """A process that computes jobs, one after the other: `python -m replay_api.worker`.
 
 Each line of its standard input is the storage of a job, as JSON; it answers each with a line, an
-object that is empty or has an `error` for the user. When its input ends it does too, whatever it
-is at: a server that was killed leaves none behind, which would still work in a job's directory.
+object that is empty or has an `error` for the user. When its input ends, or nobody reads what it
+answers, it ends as well, whatever it is at: a server that was killed leaves none behind, which
+would still work in a job's directory.
 """
 
 from __future__ import annotations
@@ -25,7 +26,11 @@ def main() -> None:
     asked: SimpleQueue[bytes] = SimpleQueue()
     threading.Thread(target=_listen, args=(asked,), daemon=True).start()
     while True:
-        print(json.dumps(_answer(asked.get())), flush=True)  # noqa: T201
+        answer = _answer(asked.get())
+        try:
+            print(json.dumps(answer), flush=True)  # noqa: T201
+        except BrokenPipeError:
+            os._exit(0)
 
 
 def _answer(line: bytes) -> dict[str, str]:
