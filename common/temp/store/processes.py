@@ -19,6 +19,9 @@ ASKS: Final = "tempkeep.asks"
 
 _READS_ONLY: Final = os.O_APPEND | getattr(os, "O_ACCMODE", 3)
 
+_MOST_WORDS: Final = 12
+"""How many words of a command line are looked at for files."""
+
 _WORKS: Final = "works in it"
 _RUNS: Final = "runs a program in it"
 
@@ -77,30 +80,39 @@ class _Look:
         self._root = os.fsencode(root)
         self._views = Views(str(root))
         self._sockets: dict[str, dict[bytes, bytes]] = {}
-        self._pid = ""
+        self._pid = self._thread = ""
         self._views_here: tuple[View, ...] = ()
         self._words: list[bytes] = []
 
     def at(self, pid: str) -> None:
         """Take in what the process `pid` does."""
-        self._pid = pid
-        self._words = _command_of(pid)
+        self._pid, (self._thread, *others) = pid, _threads(pid)
+        self._words = _command_of(self._thread)
         if any(word.startswith(ASKS.encode()) for word in self._words) or _is_helper(pid):
             return
-        self._views_here = self._views.of(pid)
-        for view in self._views_here:
-            if view.inner:  # in another namespace, or it is known
-                self._take_in(view.place, f"has it mounted at {os.fsdecode(view.place)}")
-        cwd = self._take_in_link("cwd", _WORKS)
-        self._take_in_link("root", _WORKS)
+        for other in others:
+            self._take_in_thread(other)
+        cwd = self._take_in_thread(self._thread)
         self._take_in_link("exe", _RUNS)
-        for word in self._words[:2]:
-            self._take_in_program(word, cwd)
+        self._take_in_words(cwd)
         if pid == str(os.getpid()):
             self._take_in(os.fsencode(os.path.realpath(sys.prefix)), _RUNS)
             return
         self._take_in_open(cwd)
         self._take_in_mapped()
+
+    def _take_in_thread(self, thread: str) -> bytes:
+        """Take in where one thread works, and go on with it; its working directory.
+
+        One may have left that of its process, and its mounts, to itself (`unshare`).
+        """
+        self._thread = thread
+        self._views_here = self._views.of(thread)
+        for view in self._views_here:
+            if view.inner:  # in another namespace, or it is known
+                self._take_in(view.place, f"has it mounted at {os.fsdecode(view.place)}")
+        self._take_in_link("root", _WORKS)
+        return self._take_in_link("cwd", _WORKS)
 
     def at_mounts(self) -> None:
         """Take in what is mounted in a second place here, be there a process or not."""
@@ -138,24 +150,30 @@ class _Look:
 
     def _take_in_link(self, name: str, clause: str) -> bytes:
         try:
-            path = os.readlink(f"/proc/{self._pid}/{name}".encode())
+            path = os.readlink(f"/proc/{self._thread}/{name}".encode())
         except OSError:
             return b""
         self._take_in(path, clause)
         return path
 
-    def _take_in_program(self, word: bytes, cwd: bytes) -> None:
-        """Note a program or script that the command line names: it is closed once it is read."""
-        if b"/" not in word:
-            return
-        path = os.path.normpath(os.path.join(cwd, word))
+    def _take_in_words(self, cwd: bytes) -> None:
+        """Note what files the command line names: a script is closed once it is read, and options
+        may come before it.
+        """
+        most = 2 if self._pid == str(os.getpid()) else _MOST_WORDS
+        for index, word in enumerate(self._words[:most]):
+            if b"/" in word:
+                path = os.path.normpath(os.path.join(cwd, word))
+                self._take_in_file_at(path, _RUNS if index < 2 else "was started with a file in it")
+
+    def _take_in_file_at(self, path: bytes, clause: str) -> None:
         for view in self._views_here:
             relative = view.relative(path)
             if relative is not None and os.path.isfile(os.path.join(self._root, relative)):
-                self._take_in(path, _RUNS)
+                self._take_in(path, clause)
 
     def _take_in_open(self, cwd: bytes) -> None:
-        base = f"/proc/{self._pid}/fd"
+        base = f"/proc/{self._thread}/fd"
         try:
             names = os.listdir(base)
         except OSError:
@@ -173,23 +191,23 @@ class _Look:
                         self._take_in(os.path.join(cwd, bound), "has a socket in it")
 
     def _take_in_file(self, name: str, path: bytes) -> None:
-        with open(f"/proc/{self._pid}/fdinfo/{name}", "rb") as file:
+        with open(f"/proc/{self._thread}/fdinfo/{name}", "rb") as file:
             said = file.read(4096)
         flags = int(said.partition(b"flags:")[2].split()[0], 8) if b"flags:" in said else 0
         if flags & _READS_ONLY == os.O_APPEND:
             return  # see `at.O_LOOK`
-        is_directory = stat.S_ISDIR(os.stat(f"/proc/{self._pid}/fd/{name}").st_mode)
+        is_directory = stat.S_ISDIR(os.stat(f"/proc/{self._thread}/fd/{name}").st_mode)
         self._take_in(path, "has a directory in it open" if is_directory else _WORKS)
 
     def _bound_sockets(self) -> dict[bytes, bytes]:
         """Of the process's network namespace: the inodes of sockets, and the paths of those."""
         try:
-            namespace = os.readlink(f"/proc/{self._pid}/ns/net")
+            namespace = os.readlink(f"/proc/{self._thread}/ns/net")
         except OSError:
             namespace = ""
         if namespace not in self._sockets:
             found = self._sockets[namespace] = {}
-            with contextlib.suppress(OSError), open(f"/proc/{self._pid}/net/unix", "rb") as file:
+            with contextlib.suppress(OSError), open(f"/proc/{self._thread}/net/unix", "rb") as file:
                 for line in file.read().split(b"\n")[1:]:
                     columns = line.split(None, 7)
                     if len(columns) == 8 and not columns[7].startswith(b"@"):
@@ -198,7 +216,7 @@ class _Look:
 
     def _take_in_mapped(self) -> None:
         try:
-            with open(f"/proc/{self._pid}/maps", "rb") as file:
+            with open(f"/proc/{self._thread}/maps", "rb") as file:
                 table = file.read()
         except OSError:
             return
@@ -210,6 +228,29 @@ class _Look:
                 path = table[start + 1 : end].replace(ESCAPED_NEWLINE, b"\n")
                 self._take_in(path, "has a file in it mapped")
                 start = table.find(sought, end)
+
+
+def _threads(pid: str) -> list[str]:
+    """By which paths in `/proc` the threads of a process are seen; what it has, by the first.
+
+    Its own shows nothing any more once the main thread has ended, while others may go on.
+    """
+    with contextlib.suppress(OSError):
+        if os.stat(f"/proc/{pid}/task").st_nlink > 3:
+            names = [name for name in os.listdir(f"/proc/{pid}/task") if name != pid]
+            others = [f"{pid}/task/{name}" for name in names]
+            return others if _has_ended(pid) and others else [pid, *others]
+    return [pid]
+
+
+def _has_ended(pid: str) -> bool:
+    try:
+        os.readlink(f"/proc/{pid}/cwd")
+    except FileNotFoundError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def _command_of(pid: str) -> list[bytes]:

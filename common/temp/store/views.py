@@ -9,12 +9,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from .mounts import unescape
 
 _DEVICE, _ROOT, _POINT = 2, 3, 4
 """The columns of a table of mounts that count: see proc(5)."""
+
+_LAYERS: Final = (b"lowerdir", b"upperdir", b"workdir", b"datadir")
+_PART: Final = re.compile(rb"(?:[^:\\]|\\.)+")
+"""What is between colons, but for those that belong to a name: `\\:`."""
 
 
 class View(NamedTuple):
@@ -59,11 +65,12 @@ class Views:
         if self._where is None:
             return ()
         device, within = self._where
-        found = []
+        found: list[View] = []
         with contextlib.suppress(OSError, ValueError):
             # Of a process that had its root changed the table begins there.
             top = os.readlink(os.fsencode(f"/proc/{pid}/root")).rstrip(b"/")
             for line in _table(pid):
+                found += self._layers(line, top)
                 if line[_DEVICE] != device:
                     continue
                 root, point = unescape(line[_ROOT]), top + unescape(line[_POINT])
@@ -74,6 +81,19 @@ class Views:
                 elif inner := View(within).relative(root):
                     found.append(View(point.rstrip(b"/"), inner))
         return tuple(found)
+
+    def _layers(self, line: list[bytes], top: bytes) -> Iterator[View]:
+        """The parts of the directory of which an overlay is made that is mounted somewhere."""
+        kind, *_, options = line[line.index(b"-") + 1 :]
+        if kind != b"overlay":
+            return
+        place = (top + unescape(line[_POINT])).rstrip(b"/")
+        for name, _, said in (option.partition(b"=") for option in options.split(b",")):
+            if name.rstrip(b"+") in _LAYERS:
+                text = unescape(said)
+                for layer in {text, *(part.replace(b"\\", b"") for part in _PART.findall(text))}:
+                    if inner := self._plain.relative(os.path.realpath(layer)):
+                        yield View(place, inner)
 
 
 def _where(directory: str) -> tuple[bytes, bytes]:
