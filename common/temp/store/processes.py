@@ -6,10 +6,12 @@ import contextlib
 import os
 import stat
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from ..core.layout import is_inside
 from .views import ESCAPED_NEWLINE, View, Views
 
 _COMMAND_LENGTH: Final = 60
@@ -21,6 +23,8 @@ _READS_ONLY: Final = os.O_APPEND | getattr(os, "O_ACCMODE", 3)
 
 _MOST_WORDS: Final = 12
 """How many words of a command line are looked at for files."""
+
+_RELIED_ON_SECONDS: Final = 1.0
 
 _WORKS: Final = "works in it"
 _RUNS: Final = "runs a program in it"
@@ -60,6 +64,23 @@ def processes_inside(root: Path) -> dict[str, str]:
     for pid in _pids():
         look.at(pid)
     return {os.fsdecode(path): clause for path, clause in look.found.items()}
+
+
+class AtWork:
+    """Who works below one directory; it is looked at again once the last look is a second old."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._found: dict[str, str] = {}
+        self._looked_at = float("-inf")
+
+    def inside(self, path: str) -> str:
+        """What one says of who works in what lies at `path`; "" if nobody does."""
+        if time.monotonic() - self._looked_at > _RELIED_ON_SECONDS:
+            self._found = processes_inside(self._directory)
+            self._looked_at = time.monotonic()
+        found = (who for place, who in self._found.items() if is_inside(place, path))
+        return next((f"in use by {who}" for who in found), "")
 
 
 def _pids() -> Iterator[str]:

@@ -44,6 +44,7 @@ from .inner import Within
 from .lease import Leases
 from .listing import list_leftovers
 from .pinning import Pins, forget_gone
+from .processes import AtWork
 from .project import check_root, user_root
 from .removal import Removed, spell_failures
 from .remover import Freed, Remover
@@ -427,19 +428,22 @@ class _Sweep:
         from .archive import drop_all
         from .undo import is_over
 
-        root = self.facts.root
+        root, spared = self.facts.root, self.plan.policy.spare_in_use
 
         def objection(step: Step) -> str:
             if step.reason.rule != LOW_SPACE:
-                over = is_over(root, step.entry.path, time.time())
-                return "" if over else "has been restored meanwhile"
-            return "" if self._is_low() else "enough is free by now"
+                if not is_over(root, step.entry.path, time.time()):
+                    return "has been restored meanwhile"
+            elif not self._is_low():
+                return "enough is free by now"
+            return users.inside(step.entry.path) if spared else ""
 
         by = None if self.background else remover
         for place, kind in ((root / STORE / UNDO, "forget"), (self.archive, "drop")):
             steps = [step for step in self.plan.archives if step.disposal == kind]
             if place is None or not steps:
                 continue
+            users = AtWork(place)
             for outcome in drop_all(place, steps, by, objection):
                 self.dropped.append(outcome)
                 self.on_outcome(outcome)
