@@ -65,6 +65,14 @@ else:  # pragma: no cover - the tests force it
     from .bypath import close as _close
 
 
+def anchored(descriptor: int, place: str) -> str:
+    """A path to the open directory, which was at `place`, that leads there whatever is renamed or
+    swapped for a link; also for the processes that this one starts. Without `/proc`, `place`.
+    """
+    path = f"/proc/{os.getpid()}/fd/{descriptor}"
+    return path if RELATIVE and os.path.isdir(path) else place
+
+
 def close(descriptor: int) -> None:
     """Close a directory. It is closed even if that fails, and there was nothing to be written."""
     try:  # noqa: SIM105 - called for every directory, and `suppress` takes longer
@@ -74,6 +82,7 @@ def close(descriptor: int) -> None:
 
 
 __all__ = [
-    "O_DIRECTORY", "O_LOOK", "O_NOFOLLOW", "RELATIVE", "close", "dup", "fstat", "link", "listdir",
-    "mkdir", "open", "open_file", "readlink", "rename", "rmdir", "scandir", "stat", "unlink",
+    "O_DIRECTORY", "O_LOOK", "O_NOFOLLOW", "RELATIVE", "anchored", "close", "dup", "fstat", "link",
+    "listdir", "mkdir", "open", "open_file", "readlink", "rename", "rmdir", "scandir", "stat",
+    "unlink",
 ]  # fmt: skip

@@ -64,7 +64,8 @@ def unsaved_work(place: str, repositories: Iterable[str]) -> tuple[str, str] | N
     and what work that is; `None` if there is none.
 
     That is what is not committed and not ignored, commits that no remote is known to have, stashes,
-    and work trees elsewhere that are linked to it. What lies in a repository outside of `place` is not lost.
+    and work trees elsewhere that are linked to it. What lies in a repository outside of `place` is
+    not lost.
     """
     for inner in repositories:
         try:
