@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,9 @@ from common.temp.commands import artefacts as commands
 from common.temp.core.layout import JOBS, PIPELINE
 from common.temp.store.artefacts import artefacts
 from common.temp.store.root.allocation import make_root
+from common.temp.store.system.processes import AtWork
 from common.temp.store.trees.removal import Removed
-from tests.support import IMMUTABLE, inv, listing, make_entry, run, tempkeep
+from tests.support import IMMUTABLE, inv, listing, make_entry, process, run, tempkeep
 
 Printed = pytest.CaptureFixture[str]
 
@@ -31,6 +33,35 @@ def work_tree(tmp_path: Path, project: Path) -> None:
         pytest.skip("needs git")
     git(tmp_path, "init", "-q")
     git(tmp_path, "add", "project")
+
+
+WORKS = {
+    "its directory": "import os; os.chdir('build/deep')",
+    "a file": "file = open('build/deep/log', 'w')",
+    "a program": "import os; os.execl('build/deep/sleep', 'sleep', '60')",
+}
+
+
+@pytest.mark.parametrize("how", WORKS)
+def test_an_artefact_in_which_a_process_works_stays(
+    project: Path, capsys: Printed, how: str
+) -> None:
+    deep = make_entry(project, "build/deep")
+    make_entry(project, "dist")
+    shutil.copy(shutil.which("sleep") or "", deep / "sleep")
+    with process(f"print('ready', flush=True); {WORKS[how]}; input()", cwd=project):
+        for _ in range(500):
+            if AtWork(project).inside("build"):
+                break
+            time.sleep(0.01)
+        assert tempkeep("clean", "--dry-run") == 0
+        assert tempkeep("clean") == 0
+        said = capsys.readouterr().out
+        assert said.count("kept build: in use by pid ") == 2
+        assert "deleted dist" in said
+        assert (deep / "sleep").exists()
+    assert tempkeep("clean") == 0
+    assert not deep.parent.exists()
 
 
 def test_artefacts_and_scratch_go_and_the_rest_stays(project: Path, capsys: Printed) -> None:

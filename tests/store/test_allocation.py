@@ -17,6 +17,7 @@ from common.temp.core.layout import CATEGORY_MARK, KNOWN_CATEGORIES
 from common.temp.store.project.project import user_root
 from common.temp.store.root.allocation import allocate
 from common.temp.store.root.leases import Leases
+from common.temp.store.system import at
 from tests.support import DENIED, environment, listing, run
 
 _NOT_ROOT = os.geteuid() != 0
@@ -128,17 +129,16 @@ def test_the_record_is_written_before_the_directory_exists(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[bool] = []
-    make = os.mkdir
+    make = at.mkdir
 
     def watching(path: str, *arguments: object, **more: object) -> None:
         if "demo_" in str(path):
             leases = Leases(project / ".tmp")
             leases.refresh()
-            relative = os.path.relpath(path, project / ".tmp")
-            seen.append(leases.use_of(relative, time.time(), time.time()) is not None)
+            seen.append(leases.use_of(f"debug/{path}", time.time(), time.time()) is not None)
         make(path, *arguments, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(os, "mkdir", watching)
+    monkeypatch.setattr(at, "mkdir", watching)
     TempManager.create_persistent_dir("demo", "debug")
     assert seen[-1]
 
@@ -179,6 +179,21 @@ def test_a_file_where_a_directory_belongs_is_named(project: Path, place: str) ->
     with pytest.raises((Refused, StorageError), match=place):
         TempManager.create_persistent_dir("demo", "debug")
     assert (project / place).read_text() == "mine"
+
+
+@pytest.mark.parametrize("target", ["../../work", "..", "../.tmp", "../../nowhere"])
+def test_nothing_is_made_behind_a_category_that_is_a_link(project: Path, target: str) -> None:
+    work = project.parent / "work"
+    work.mkdir()
+    (project / ".tmp").mkdir()
+    (project / ".tmp" / "debug").symlink_to(target)
+    for make in (TempManager.create_persistent_dir, TempManager.create_persistent_file):
+        with pytest.raises(Refused, match=r"debug is a symlink, .*; remove the link"):
+            make("demo", category="debug")
+    assert listing(work) == []
+    assert {path.name for path in project.iterdir()} == {".tmp", "pyproject.toml", "tasks.py"}
+    assert {path.name for path in (project / ".tmp").iterdir()} == {".tempkeep", "debug"}
+    assert os.readlink(project / ".tmp" / "debug") == target
 
 
 def test_a_root_that_links_to_a_directory_of_the_same_user_works(project: Path) -> None:

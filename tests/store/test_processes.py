@@ -334,3 +334,81 @@ def wait_for_hold(root: Path, path: Path) -> str:
             return use.who
         time.sleep(0.01)
     pytest.fail(f"{relative} is not in use")
+
+
+IN_A_THREAD = (
+    "import ctypes, os, sys, threading\n"
+    "def work():\n"
+    "    ctypes.CDLL(None).unshare(0x200)\n"  # CLONE_FS: from now on it has its own directory
+    "    os.chdir('.tmp/debug/x')\n"
+    "    print('ready', flush=True)\n"
+    "    input()\n"
+    "thread = threading.Thread(target=work)\n"
+    "thread.start()\n"
+)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs unshare")
+def test_a_thread_with_a_working_directory_of_its_own_protects_the_entry(root: Path) -> None:
+    path = make_entry(root, "debug/x")
+    with process(IN_A_THREAD, cwd=root.parent):
+        assert hold(root, path) == "process"
+        assert swept(root).outcomes == ()
+    assert len(swept(root).done) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux" or not shutil.which("cc"), reason="needs cc")
+def test_a_process_whose_main_thread_has_ended_protects_the_entry(
+    root: Path, tmp_path: Path
+) -> None:
+    path = make_entry(root, "debug/x")
+    (tmp_path / "it.c").write_text(
+        "#include <pthread.h>\n#include <unistd.h>\n"
+        "static void *work(void *it) { sleep(60); return it; }\n"
+        "int main(void) { pthread_t it; pthread_create(&it, 0, work, 0); pthread_exit(0); }\n"
+    )
+    program = str(tmp_path / "it")
+    subprocess.run(["cc", "-pthread", "-o", program, f"{program}.c"], check=True)
+    with worker([program], path) as it:
+        for _ in range(500):
+            if Path(f"/proc/{it.pid}/status").read_text().partition("State:\t")[2][0] == "Z":
+                break
+            time.sleep(0.01)
+        assert hold(root, path) == "process"
+        assert swept(root).outcomes == ()
+    assert len(swept(root).done) == 1
+
+
+def test_a_script_that_options_come_before_protects_its_entry(root: Path) -> None:
+    path = make_entry(root, "debug/x")
+    (path / "it.py").write_text(WAITS)
+    options = ["-u", "-X", "dev", "-W", "error"]
+    with worker([sys.executable, *options, str(path / "it.py")], root.parent):
+        assert hold(root, path) == "process"
+        assert swept(root).outcomes == ()
+    assert len(swept(root).done) == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to mount")
+@pytest.mark.parametrize("layer", ["upperdir", "lowerdir"])
+def test_what_an_overlay_is_made_of_is_in_use(root: Path, tmp_path: Path, layer: str) -> None:
+    path = make_entry(root, "debug/x")
+    above = {"lowerdir": tmp_path, "upperdir": tmp_path, "workdir": tmp_path}
+    above |= {layer: path} | ({"workdir": path} if layer == "upperdir" else {})
+    places = {name: place / name for name, place in above.items()}
+    if layer == "lowerdir":
+        places[layer] = path / "lower:1"  # of a list, in which a colon parts
+    merged = tmp_path / "merged"
+    for place in (*places.values(), merged):
+        place.mkdir()
+    options = ",".join(f"{name}={place}" for name, place in places.items()).replace(":", "\\:")
+    mount = ["mount", "-t", "overlay", "overlay", "-o", options, str(merged)]
+    if run(mount, cwd=tmp_path).returncode:
+        pytest.skip("no overlay here")
+    try:
+        (merged / "work").write_text("mine")
+        assert hold(root, path) == "process"
+        assert swept(root).outcomes == ()
+    finally:
+        run(["umount", str(merged)], cwd=tmp_path)
+    assert len(swept(root).done) == 1

@@ -514,6 +514,15 @@ def test_what_is_pinned_there_stays(two: Path) -> None:
     assert held(two) == ["debug__new", "debug__old"]
 
 
+def test_what_a_process_works_in_there_stays_until_it_ends(two: Path) -> None:
+    with process("print('ready', flush=True); input()", cwd=undo_area(two) / "debug__old") as it:
+        (outcome,) = swept(two, NOTHING).dropped
+        assert outcome.status == "skipped"
+        assert outcome.detail.startswith(f"in use by pid {it.pid} (")
+        assert held(two) == ["debug__new", "debug__old"]
+    assert forgotten(swept(two, NOTHING))["debug__old"][0] == "done"
+
+
 def test_what_was_undone_since_the_plan_was_drawn_stays(two: Path) -> None:
     plan = prepare(two, NOTHING, time.time())
     path = put_back(two, "debug/old")

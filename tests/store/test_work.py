@@ -241,6 +241,21 @@ def test_a_linked_work_tree_stays_while_it_is_dirty_and_git_is_told_to_forget_it
     assert run(["git", "rev-parse", "--verify", "pr"], cwd=origin).returncode == 0
 
 
+def test_a_repository_stays_while_a_work_tree_elsewhere_is_linked_to_it(
+    root: Path, origin: Path, tmp_path: Path
+) -> None:
+    there = clone(origin, root / "work" / "review" / "clone")
+    git(there, "worktree", "add", "-q", "--detach", "../inside")
+    assert scanned(root)["work/review"].work is None
+    git(there, "worktree", "add", "-q", "--detach", str(tmp_path / "linked"))
+    assert scanned(root)["work/review"].work == (
+        "git: 1 work tree that is elsewhere in work/review/clone"
+    )
+    assert swept(root).outcomes == ()
+    shutil.rmtree(tmp_path / "linked")
+    assert len(swept(root).done) == 1
+
+
 def test_commits_on_no_branch_of_a_linked_work_tree_keep_it(root: Path, origin: Path) -> None:
     git(origin, "worktree", "add", "-q", "--detach", str(root / "work" / "review"))
     commit(root / "work" / "review")

@@ -25,6 +25,7 @@ from ..store.artefacts.artefacts import (
 )
 from ..store.project.place import homeless_projects
 from ..store.project.tracked import Tracked
+from ..store.system.processes import AtWork
 from ..store.trees.removal import Removed
 from .arguments import CleanArguments
 from .carrying import Lines, Manner, carry_out
@@ -81,11 +82,13 @@ def clean_artefacts(
 def _clean_artefacts(project: Path, artefacts: Sequence[Artefact], *, dry_run: bool) -> int:
     verb = "would delete" if dry_run else "deleted"
     code = count = freed = 0
+    users = AtWork(project)
     # An egg-info last: it tells what made the build beside it, to the next clean as well.
     for artefact in sorted(artefacts, key=lambda one: one.path.endswith(".egg-info")):
         path = plain(artefact.path)
         # Looked at again: while the others went, somebody may have begun to work in this one.
-        if kept := artefact.kept or work_in(project / artefact.path):
+        kept = artefact.kept or users.inside(artefact.path)
+        if kept := kept or work_in(project / artefact.path):
             print(f"kept {path}: {plain(kept)}")
             continue
         try:

@@ -28,7 +28,7 @@ from ..system import at
 from ..system.at import ANY_FLAGS, DIRECTORY_FLAGS
 from ..system.locks import lock_directory
 from ..system.renaming import rename_new
-from ..trees.contents import Digest, Digester, digest, dress, tree, write
+from ..trees.contents import Digest, Digester, digest, dress, dress_held, held, tree, write
 from ..trees.removal import remove_at, spell_failures
 from . import transfer
 from .leftovers import finish_leftovers
@@ -289,7 +289,9 @@ def _move(archive: Path, archived: Archived, place: Place) -> bool:
         _verify(archive, archived, manifest, digest(items))
     top = open_root(archive)
     try:
-        _put(archived.data, top, place)
+        source = os.path.join(at.anchored(top, str(archive)), archived.data)
+        with _renewed(source, place, None if manifest is None else manifest.mode):
+            _put(archived.data, top, place)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
@@ -297,7 +299,6 @@ def _move(archive: Path, archived: Archived, place: Place) -> bool:
     finally:
         at.close(top)
     forget_manifest(archive, archived.name)
-    _renew(place, None if manifest is None else manifest.mode)
     return True
 
 
@@ -316,13 +317,13 @@ def _unpack(archive: Path, archived: Archived, place: Place) -> None:
             if not transfer.begin(area, intent):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             directory = area.open() or directory
-            _put(_ENTRY, directory, place)
+            with _renewed(os.path.join(area.anchored, _ENTRY), place, mode):
+                _put(_ENTRY, directory, place)
         except BaseException:
-            if _ENTRY in os.listdir(area.place):  # otherwise it is where it belongs
+            if _ENTRY in os.listdir(area.anchored):  # otherwise it is where it belongs
                 transfer.end(area)
                 remove_at(area.open() or directory, _ENTRY)
             raise
-        _renew(place, mode)
         removed = drop(archive, archived, despite_lock=True)
         if removed.failures:
             raise StorageError(
@@ -336,7 +337,7 @@ def _copy(archive: Path, archived: Archived, area: HoldingArea, directory: int) 
     digester = Digester()
     try:
         items = digester.passing(contents_of(archive, archived))
-        first = write(items, os.path.join(area.place, _ENTRY))
+        first = write(items, os.path.join(area.anchored, _ENTRY))
     except Refused as error:
         raise Refused(
             f"{archived.name} is not restored: {error}; look at it, and unpack it by hand"
@@ -371,10 +372,24 @@ def _hurry(manifest: Manifest) -> str:
     return "" if manifest.until is None else ", before a clean deletes it when its time is over"
 
 
-def _renew(place: Place, mode: int | None) -> None:
-    """Give what was restored its own `mode`, and a change that counts: to have been restored."""
-    with contextlib.suppress(OSError):  # of another user, or used and gone by now
-        is_link = stat.S_ISLNK(os.lstat(place.full).st_mode)
-        if mode is None:
-            mode = stat.S_IMODE(os.lstat(place.full).st_mode)
-        dress(str(place.full), mode, time.time_ns(), link=is_link)
+@contextlib.contextmanager
+def _renewed(source: str, place: Place, mode: int | None) -> Iterator[None]:
+    """Give what goes from `source` to its place, once it is there, its own `mode`, and a change
+    that counts: to have been restored. It is held, since another may be in its place at once.
+    """
+    if os.path.islink(source) or not at.RELATIVE:
+        yield
+        with contextlib.suppress(OSError):  # of another user, or used and gone by now
+            status = os.lstat(place.full)
+            own = stat.S_IMODE(status.st_mode) if mode is None else mode
+            dress(str(place.full), own, time.time_ns(), link=stat.S_ISLNK(status.st_mode))
+        return
+    with held(source) as it:
+        yield
+        _renew(it, mode)
+
+
+def _renew(it: str, mode: int | None) -> None:
+    with contextlib.suppress(OSError):  # of another user
+        own = stat.S_IMODE(os.stat(it).st_mode) if mode is None else mode
+        dress_held(it, own, time.time_ns())

@@ -43,7 +43,18 @@ from ..system.locks import lock_file
 from ..system.processes import spell_command
 from ..system.reading import read_json
 from ..system.renaming import rename_new
-from ..trees.contents import Digest, Digester, Item, chunks, digest, dress, tree, write
+from ..trees.contents import (
+    Digest,
+    Digester,
+    Item,
+    chunks,
+    digest,
+    dress,
+    dress_held,
+    held,
+    tree,
+    write,
+)
 from ..trees.removal import Removed, remove_at, spell_failures
 from ..trees.walk import Measured, measure
 
@@ -523,7 +534,7 @@ class Deposit:
         self._found = Digest(0, 0, 0, "")
         self._first = Item("", "other")
         self._stack = contextlib.ExitStack()
-        self._work = -1
+        self._work = self._top = -1
         self._place = ""
         self._reserved = -1
         self._published = self._kept = False
@@ -578,7 +589,8 @@ class Deposit:
         self.keep()  # before it is there: it will be the only one
         try:
             with self._parent() as (parent, name):
-                rename_new(name, str(self.target), src_dir_fd=parent)
+                top = self._open_archive()
+                rename_new(name, self.target.name, src_dir_fd=parent, dst_dir_fd=top)
         except OSError as error:
             self._kept = False
             self._withdraw()
@@ -586,6 +598,13 @@ class Deposit:
                 raise
             return False
         return True
+
+    def _open_archive(self) -> int:
+        """The open archive, the same one throughout, whatever is put in its place."""
+        if self._top < 0:
+            self._top = open_root(self.archive)
+            self._stack.callback(at.close, self._top)
+        return self._top
 
     def undo_move(self) -> str:
         """Put the entry back; "" or a clause that says where it is instead."""
@@ -610,7 +629,7 @@ class Deposit:
             work = area.open()
             if work is None:
                 raise StorageError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            self._work, self._place = work, area.place
+            self._work, self._place = work, area.anchored
             if self.form == "dir":
                 self._copy()
             else:
@@ -620,12 +639,20 @@ class Deposit:
     def publish(self) -> None:
         """Put what was packed where it belongs; it is in the archive then."""
         with self._failing():
-            rename_new(_DATA, str(self.target), src_dir_fd=self._work)
-            self._published = True
-            if self.form == "dir":
-                link = self._first.kind == "symlink"
-                dress(str(self.target), self._first.mode, self._first.mtime_ns, link=link)
+            if self.form == "dir" and self._first.kind != "symlink":
+                # Held: what bears its name in the archive may be another at once.
+                with held(os.path.join(self._place, _DATA)) as it:
+                    self._put()
+                    dress_held(it, self._first.mode, self._first.mtime_ns)
+            else:
+                self._put()
+                if self.form == "dir":
+                    dress(str(self.target), 0, self._first.mtime_ns, link=True)
             _flush(self.archive)
+
+    def _put(self) -> None:
+        rename_new(_DATA, self.target.name, src_dir_fd=self._work, dst_dir_fd=self._open_archive())
+        self._published = True
 
     # -- steps ------------------------------------------------------------------------------------
 
@@ -772,10 +799,11 @@ class Deposit:
     def _reserve(self, *, has_contents: bool) -> None:
         """Take a name in the archive that nothing has, by the manifest."""
         wanted = _fitting(self.step.entry.path.replace("/", "__"))
+        by = at.anchored(self._open_archive(), str(self.archive))
         for number in itertools.count(1):
             name = wanted if number == 1 else f"{wanted}.{number}"
-            path = self.archive / f"{name}{MANIFEST}"
-            if _is_taken(self.archive, name):
+            path = os.path.join(by, f"{name}{MANIFEST}")
+            if _is_taken(Path(by), name):
                 continue
             try:
                 descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | _BINARY, 0o600)

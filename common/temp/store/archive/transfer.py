@@ -56,7 +56,7 @@ def begin(area: HoldingArea, intent: Intent) -> bool:
     directory = area.open()
     if directory is None:
         return False
-    path = os.path.join(area.place, _INTENT)
+    path = os.path.join(area.anchored, _INTENT)
     try:
         with open(path, "x", encoding="utf-8") as file:
             json.dump(intent._asdict(), file)
@@ -94,7 +94,7 @@ def cancel(area: HoldingArea) -> None:
 
 def _forget(area: HoldingArea) -> None:
     with contextlib.suppress(OSError):
-        os.unlink(os.path.join(area.place, _INTENT))
+        os.unlink(os.path.join(area.anchored, _INTENT))
 
 
 def settle(held: Held, archive: Path | None = None) -> str:

@@ -172,6 +172,11 @@ class HoldingArea:
         """The absolute path of it."""
         return str(self.root / STORE / HOLDING / self.batch)
 
+    @property
+    def anchored(self) -> str:
+        """A path to it, if it is open, that nobody can make lead elsewhere."""
+        return self.place if self._opened is None else at.anchored(self._opened, self.place)
+
     def open(self) -> int | None:
         """The open directory that is claimed into, made if missing; `None` on a full disk.
 
@@ -311,7 +316,7 @@ class HoldingArea:
             at.mkdir(self.batch, dir_fd=holding)
             with contextlib.suppress(FileNotFoundError):
                 batch = _opened(self._stack, self.batch, DIRECTORY_FLAGS, holding)
-                if lock_directory(self.root, batch) and at.fstat(batch).st_nlink:
+                if lock_directory(self.root, batch) and _is_own(batch):
                     return batch
             # A sweep that found it before it was locked took it for a killed one's leftover.
             self.batch = f"{BATCH}{os.urandom(8).hex()}"
@@ -401,6 +406,21 @@ def _may_be_unopenable(status: os.stat_result, error: OSError) -> bool:
     """Whether it lies in the nature of the thing that it cannot be opened: a link, a socket."""
     lockable = stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode)
     return not lockable or isinstance(error, PermissionError)
+
+
+def _is_own(directory: int) -> bool:
+    """Whether that is still there, and this user's: in its place another may have put their own."""
+    status = at.fstat(directory)
+    if not status.st_nlink or not hasattr(os, "geteuid") or status.st_uid == os.geteuid():
+        return bool(status.st_nlink)
+    # A filesystem may give all that is made to somebody else.
+    name = os.urandom(8).hex()
+    probe = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600, dir_fd=directory)
+    try:
+        return os.fstat(probe).st_uid == status.st_uid
+    finally:
+        os.close(probe)
+        at.unlink(name, dir_fd=directory)
 
 
 def _opened_area(stack: contextlib.ExitStack, top: int) -> int:

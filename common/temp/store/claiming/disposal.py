@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ...core.layout import STORE
@@ -12,6 +12,7 @@ from ...errors import reason_of
 from ...needs import NEEDS
 from ..project.project import user_root
 from ..root.allocation import make_root
+from .claim import NotClaimed
 
 try:
     import fcntl
@@ -23,8 +24,11 @@ class NotDisposed(Exception):
     """An entry that was neither trashed nor archived, and is where it was; the text says why."""
 
 
-def send_to_trash(path: Path) -> None:
+def send_to_trash(path: Path, check: Callable[[], None] = lambda: None) -> None:
     """Move `path` to the desktop's trash, from where the desktop can put it back.
+
+    There may be a wait for others that trash something: `check` is called when it is over, and
+    raises `NotClaimed` if that is not to be trashed any more.
 
     One entry a call, and one call at a time among all processes of the user: send2trash picks a
     name and then takes it, so two calls with one name would lose an entry. Raises `NotDisposed`.
@@ -33,7 +37,10 @@ def send_to_trash(path: Path) -> None:
         from send2trash import send2trash
 
         with _one_at_a_time():
+            check()
             send2trash(str(path))
+    except NotClaimed:
+        raise
     except Exception as error:  # it raises OSError, its own kinds, and whatever a desktop's does
         why, semicolon, remedy = _reason(error).partition("; ")
         raise NotDisposed(

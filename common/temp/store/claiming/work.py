@@ -63,9 +63,9 @@ def unsaved_work(place: str, repositories: Iterable[str]) -> tuple[str, str] | N
     """The first of `repositories` (paths below `place`) with work that would be lost with `place`,
     and what work that is; `None` if there is none.
 
-    That is what is not committed and not ignored, commits that no remote is known to have, and
-    stashes. What lies in a repository outside of `place` is not lost. A work tree that somebody
-    locked is to stay as well.
+    That is what is not committed and not ignored, commits that no remote is known to have, stashes,
+    and work trees elsewhere that are linked to it. What lies in a repository outside of `place` is
+    not lost. A work tree that somebody locked is to stay as well.
     """
     for inner in repositories:
         if _is_mark_of_cache(place, inner):
@@ -109,6 +109,7 @@ def _work_in(repository: _Repository, place: str) -> str:
         if stashed:
             number = int(ask("rev-list", "--walk-reflogs", "--count", "refs/stash"))
             said.append((max(1, number), "stash"))
+        said.append((_linked_from(repository, place), "work tree that is elsewhere"))
     else:
         heads = ("--single-worktree", "--exclude=refs/*", "--all")
         known = ("--not", "--branches", "--tags", "--remotes")
@@ -159,11 +160,27 @@ def _moves(ask: _Asker) -> list[tuple[str, str]]:
     return [(commit, move) for commit, move in moves if move]
 
 
+def _linked_from(repository: _Repository, place: str) -> int:
+    """How many work trees outside of `place` need this repository, and are nothing without it."""
+    above = os.path.join(repository.common, "worktrees")
+    try:
+        names = os.listdir(above)
+    except OSError:
+        return 0
+    links = (_read(os.path.join(above, name, "gitdir")) for name in names)
+    trees = [os.fsdecode(link.strip()) for link in links if link]
+    return sum(os.path.lexists(tree) and not _is_in(tree, place) for tree in trees)
+
+
 def _counted(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {_PLURALS.get(what, what + 's')}"
 
 
-_PLURALS: Final = {"stash": "stashes", "commit on no branch": "commits on no branch"}
+_PLURALS: Final = {
+    "stash": "stashes",
+    "commit on no branch": "commits on no branch",
+    "work tree that is elsewhere": "work trees that are elsewhere",
+}
 
 
 class _Asker:

@@ -57,6 +57,13 @@ _CACHEDIR_TAG = (
 TAGS = {"CACHEDIR.TAG": _CACHEDIR_TAG, ".gitignore": "*\n"}
 """What a root of scratch gets when it is made."""
 
+_CATEGORY_FLAGS = (
+    getattr(os, "O_PATH", os.O_RDONLY)
+    | at.O_DIRECTORY
+    | at.O_NOFOLLOW
+    | getattr(os, "O_CLOEXEC", 0)
+)
+
 _labels = lru_cache(maxsize=1024)(check_label)
 _categories = lru_cache(maxsize=256)(check_category)
 
@@ -86,7 +93,7 @@ def allocate(root: str, category: str | None, label: str, *, mode: int = 0o777) 
             raise _refusal(f"cannot record {root}/{relative}", failure) from failure
         path = f"{root}/{relative}"
         try:
-            os.mkdir(path, mode)
+            _make_in(directory, name, mode)
         except FileExistsError:
             owner.release(relative)
             name = fresh_name(directory, stem, epoch, attempt)
@@ -98,12 +105,22 @@ def allocate(root: str, category: str | None, label: str, *, mode: int = 0o777) 
             continue
         except OSError as failure:
             owner.release(relative)
+            _check_category(directory)
             raise _refusal(f"cannot make {path}", failure) from failure
         return path
     raise _refusal(
         f"cannot make an entry {label!r} in {root}/{category} in {_ATTEMPTS} attempts",
         error or FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)),
     )
+
+
+def _make_in(directory: str, name: str, mode: int) -> None:
+    """Make the directory `name` in `directory`, which must be no link. Raises `OSError`."""
+    descriptor = at.open(directory, _CATEGORY_FLAGS)
+    try:
+        at.mkdir(name, mode, dir_fd=descriptor)
+    finally:
+        at.close(descriptor)
 
 
 def allocate_private(root: str, category: str, label: str) -> str:
@@ -379,6 +396,7 @@ def make_category(root: str, category: str) -> None:
         if category not in KNOWN_CATEGORIES:
             _write_new(f"{directory}/{CATEGORY_MARK}", "")
     except FileExistsError:
+        _check_category(directory)
         if not os.path.isdir(directory):
             raise StorageError(0, f"{directory} is not a directory; move it away") from None
     except FileNotFoundError:
@@ -387,6 +405,14 @@ def make_category(root: str, category: str) -> None:
         with contextlib.suppress(OSError):
             os.rmdir(directory)
         raise _refusal(f"cannot make {directory}", error) from error
+
+
+def _check_category(directory: str) -> None:
+    """Raise `Refused` if a link is in the place of a category: a clone may have brought it along,
+    and what was made behind it would lie among somebody's work, where no clean finds it.
+    """
+    if os.path.islink(directory):
+        raise Refused(f"{directory} is a symlink, behind which nothing is made; remove the link")
 
 
 def _write_new(path: str, text: str) -> None:

@@ -40,6 +40,8 @@ from ..root.pinning import Pins, forget_gone
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS, ROOT_FLAGS
 from ..system.locks import lock_directory
+from ..system.processes import AtWork
+from ..system.reading import opened_in
 from ..trees.removal import Removed, spell_failures
 from ..trees.walk import Inside, look_at, look_inside, newest_change
 from ..workers.background import detach, may_detach
@@ -364,19 +366,22 @@ class _Sweep:
         from ..archive.shelf import drop_all
         from ..archive.undo import is_over
 
-        root = self.facts.root
+        root, spared = self.facts.root, self.plan.policy.spare_in_use
 
         def objection(step: Step) -> str:
             if step.reason.rule != LOW_SPACE:
-                over = is_over(root, step.entry.path, time.time())
-                return "" if over else "has been restored meanwhile"
-            return "" if self._is_low() else "enough is free by now"
+                if not is_over(root, step.entry.path, time.time()):
+                    return "has been restored meanwhile"
+            elif not self._is_low():
+                return "enough is free by now"
+            return users.inside(step.entry.path) if spared else ""
 
         by = None if self.background else remover
         for place, kind in ((root / STORE / UNDO, "forget"), (self.archive, "drop")):
             steps = [step for step in self.plan.archives if step.disposal == kind]
             if place is None or not steps:
                 continue
+            users = AtWork(place)
             for outcome in drop_all(place, steps, by, objection):
                 self.dropped.append(outcome)
                 self.on_outcome(outcome)
@@ -466,7 +471,7 @@ class _Sweep:
         if owner is not None and step.entry.path in owner.live:
             facts.owned.add(step.entry.path)
         if step.disposal == "trash":
-            return _trash(step, facts, not rules.spare_in_use)
+            return _trash(step, facts, self.plan.policy)
         if step.disposal == "archive":
             assert self.archive is not None, "a plan that archives needs the place to archive to"
             return _archive(step, self.plan.policy, facts, self.archive, self.archive_format)
@@ -773,31 +778,50 @@ def _hand_over(
     return removed
 
 
-def _trash(step: Step, facts: _Facts, despite_lock: bool) -> Outcome:
+def _trash(step: Step, facts: _Facts, policy: Policy) -> Outcome:
     """Trash an entry from its own place, so that the desktop can put it back there.
 
     It is locked meanwhile but not claimed: between the last look and the trash's own rename it
     can be replaced, and what replaced it is then in the trash, from where it can be restored.
     """
-    with _locked(step, facts, despite_lock):
-        send_to_trash(facts.root / step.entry.path)
+
+    def look_again() -> None:
+        _check_still(step, facts)
+        if objection := facts.objection(step, policy):
+            raise NotClaimed(objection)
+
+    with _locked(step, facts, not policy.of(step.entry.category).spare_in_use):
+        send_to_trash(facts.root / step.entry.path, look_again)
     return _outcome(step, facts, Removed(), "in the trash, which frees no space")
 
 
-@contextmanager
-def _locked(step: Step, facts: _Facts, despite_lock: bool) -> Iterator[None]:
-    entry = step.entry
-    path = facts.root / entry.path
-    try:
-        status = at.stat(path, follow_symlinks=False)
-        if (status.st_dev, status.st_ino) != (entry.device, entry.inode):
+def _check_still(step: Step, facts: _Facts) -> None:
+    """Raise `NotClaimed` unless the entry is still in its place, and no link is on the way."""
+    with _opened_at(step, facts) as (parent, name):
+        status = at.stat(name, dir_fd=parent, follow_symlinks=False)
+        by_path = at.stat(facts.root / step.entry.path, follow_symlinks=False)
+    for found in (status, by_path):
+        if (found.st_dev, found.st_ino) != (step.entry.device, step.entry.inode):
             raise NotClaimed("is no longer the one that was looked at")
-        is_directory = stat.S_ISDIR(status.st_mode)
-        descriptor = at.open(path, DIRECTORY_FLAGS) if is_directory else None
+
+
+@contextmanager
+def _opened_at(step: Step, facts: _Facts) -> Iterator[tuple[int, str]]:
+    """The open directory in which the entry lies, and its name. Raises `NotClaimed`."""
+    *above, name = step.entry.path.split("/")
+    try:
+        with opened_in(facts.root, *above) as parent:
+            yield parent, name
     except FileNotFoundError:
         raise NotClaimed("is gone already") from None
     except OSError as error:
         raise NotClaimed(reason_of(error), failed=True) from error
+
+
+@contextmanager
+def _locked(step: Step, facts: _Facts, despite_lock: bool) -> Iterator[None]:
+    _check_still(step, facts)
+    descriptor = _opened_entry(step, facts) if step.entry.kind == "directory" else None
     try:
         if descriptor is not None:
             free = lock_directory(facts.root, descriptor)
@@ -807,6 +831,12 @@ def _locked(step: Step, facts: _Facts, despite_lock: bool) -> Iterator[None]:
     finally:
         if descriptor is not None:
             at.close(descriptor)
+
+
+def _opened_entry(step: Step, facts: _Facts) -> int:
+    """The open directory that the entry is."""
+    with _opened_at(step, facts) as (parent, name):
+        return at.open(name, DIRECTORY_FLAGS, dir_fd=parent)
 
 
 # -- for the faces ------------------------------------------------------------------------------

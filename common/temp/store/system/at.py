@@ -76,6 +76,14 @@ ANY_FLAGS: Final = DIRECTORY_FLAGS & ~O_DIRECTORY | getattr(os, "O_NONBLOCK", 0)
 """For whatever lies there but a link; a fifo without a writer is not waited for."""
 
 
+def anchored(descriptor: int, place: str) -> str:
+    """A path to the open directory, which was at `place`, that leads there whatever is renamed or
+    swapped for a link; also for the processes that this one starts. Without `/proc`, `place`.
+    """
+    path = f"/proc/{os.getpid()}/fd/{descriptor}"
+    return path if RELATIVE and os.path.isdir(path) else place
+
+
 def close(descriptor: int) -> None:
     """Close a directory. It is closed even if that fails, and there was nothing to be written."""
     try:  # noqa: SIM105 - called for every directory, and `suppress` takes longer
@@ -85,25 +93,8 @@ def close(descriptor: int) -> None:
 
 
 __all__ = [
-    "ANY_FLAGS",
-    "DIRECTORY_FLAGS",
-    "O_DIRECTORY",
-    "O_LOOK",
-    "O_NOFOLLOW",
-    "RELATIVE",
-    "ROOT_FLAGS",
-    "close",
-    "dup",
-    "fstat",
-    "link",
-    "listdir",
-    "mkdir",
-    "open",
-    "open_file",
-    "readlink",
-    "rename",
-    "rmdir",
-    "scandir",
-    "stat",
+    "ANY_FLAGS", "DIRECTORY_FLAGS", "O_DIRECTORY", "O_LOOK", "O_NOFOLLOW", "RELATIVE", "ROOT_FLAGS",
+    "anchored", "close", "dup", "fstat", "link", "listdir", "mkdir", "open", "open_file",
+    "readlink", "rename", "rmdir", "scandir", "stat",
     "unlink",
 ]  # fmt: skip

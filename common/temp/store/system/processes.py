@@ -6,10 +6,12 @@ import contextlib
 import os
 import stat
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from ...core.layout import is_inside
 from .views import ESCAPED_NEWLINE, View, Views
 
 _COMMAND_LENGTH: Final = 60
@@ -18,6 +20,11 @@ ASKS: Final = "tempkeep.asks"
 """A setting by which a `git` is known that was started only to ask what is in an entry."""
 
 _READS_ONLY: Final = os.O_APPEND | getattr(os, "O_ACCMODE", 3)
+
+_MOST_WORDS: Final = 12
+"""How many words of a command line are looked at for files."""
+
+_RELIED_ON_SECONDS: Final = 1.0
 
 _WORKS: Final = "works in it"
 _RUNS: Final = "runs a program in it"
@@ -59,6 +66,23 @@ def processes_inside(root: Path) -> dict[str, str]:
     return {os.fsdecode(path): clause for path, clause in look.found.items()}
 
 
+class AtWork:
+    """Who works below one directory; it is looked at again once the last look is a second old."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._found: dict[str, str] = {}
+        self._looked_at = float("-inf")
+
+    def inside(self, path: str) -> str:
+        """What one says of who works in what lies at `path`; "" if nobody does."""
+        if time.monotonic() - self._looked_at > _RELIED_ON_SECONDS:
+            self._found = processes_inside(self._directory)
+            self._looked_at = time.monotonic()
+        found = (who for place, who in self._found.items() if is_inside(place, path))
+        return next((f"in use by {who}" for who in found), "")
+
+
 def _pids() -> Iterator[str]:
     me = os.geteuid()
     with contextlib.suppress(OSError), os.scandir("/proc") as listing:
@@ -77,38 +101,39 @@ class _Look:
         self._root = os.fsencode(root)
         self._views = Views(str(root))
         self._sockets: dict[str, dict[bytes, bytes]] = {}
-        self._pid = ""
-        self._place = ""
+        self._pid = self._thread = ""
         self._views_here: tuple[View, ...] = ()
         self._words: list[bytes] = []
 
     def at(self, pid: str) -> None:
         """Take in what the process `pid` does."""
-        self._pid = pid
-        threads = _further_threads(pid)
-        # When the first thread has ended, only the others tell what the process does.
-        has_ended = bool(threads) and not os.path.lexists(f"/proc/{pid}/cwd")
-        self._place = threads[0] if has_ended else pid
-        self._words = _command_of(self._place)
+        self._pid, (self._thread, *others) = pid, _threads(pid)
+        self._words = _command_of(self._thread)
         if any(word.startswith(ASKS.encode()) for word in self._words) or _is_helper(pid):
             return
-        self._views_here = self._views.of(self._place)
-        for view in self._views_here:
-            if view.inner:  # in another namespace, or it is known
-                self._take_in(view.place, f"has it mounted at {os.fsdecode(view.place)}")
-        cwd = self._take_in_link("cwd", _WORKS)
-        self._take_in_link("root", _WORKS)
-        for thread in threads:
-            for name in ("cwd", "root"):
-                self._take_in_link(name, _WORKS, thread)
+        for other in others:
+            self._take_in_thread(other)
+        cwd = self._take_in_thread(self._thread)
         self._take_in_link("exe", _RUNS)
-        for word in self._words[:2]:
-            self._take_in_program(word, cwd)
+        self._take_in_words(cwd)
         if pid == str(os.getpid()):
             self._take_in(os.fsencode(os.path.realpath(sys.prefix)), _RUNS)
             return
         self._take_in_open(cwd)
         self._take_in_mapped()
+
+    def _take_in_thread(self, thread: str) -> bytes:
+        """Take in where one thread works, and go on with it; its working directory.
+
+        One may have left that of its process, and its mounts, to itself (`unshare`).
+        """
+        self._thread = thread
+        self._views_here = self._views.of(thread)
+        for view in self._views_here:
+            if view.inner:  # in another namespace, or it is known
+                self._take_in(view.place, f"has it mounted at {os.fsdecode(view.place)}")
+        self._take_in_link("root", _WORKS)
+        return self._take_in_link("cwd", _WORKS)
 
     def at_mounts(self) -> None:
         """Take in what is mounted in a second place here, be there a process or not."""
@@ -144,26 +169,32 @@ class _Look:
                 return True
         return False
 
-    def _take_in_link(self, name: str, clause: str, place: str = "") -> bytes:
+    def _take_in_link(self, name: str, clause: str) -> bytes:
         try:
-            path = os.readlink(f"/proc/{place or self._place}/{name}".encode())
+            path = os.readlink(f"/proc/{self._thread}/{name}".encode())
         except OSError:
             return b""
         self._take_in(path, clause)
         return path
 
-    def _take_in_program(self, word: bytes, cwd: bytes) -> None:
-        """Note a program or script that the command line names: it is closed once it is read."""
-        if b"/" not in word:
-            return
-        path = os.path.normpath(os.path.join(cwd, word))
+    def _take_in_words(self, cwd: bytes) -> None:
+        """Note what files the command line names: a script is closed once it is read, and options
+        may come before it.
+        """
+        most = 2 if self._pid == str(os.getpid()) else _MOST_WORDS
+        for index, word in enumerate(self._words[:most]):
+            if b"/" in word:
+                path = os.path.normpath(os.path.join(cwd, word))
+                self._take_in_file_at(path, _RUNS if index < 2 else "was started with a file in it")
+
+    def _take_in_file_at(self, path: bytes, clause: str) -> None:
         for view in self._views_here:
             relative = view.relative(path)
             if relative is not None and os.path.isfile(os.path.join(self._root, relative)):
-                self._take_in(path, _RUNS)
+                self._take_in(path, clause)
 
     def _take_in_open(self, cwd: bytes) -> None:
-        base = f"/proc/{self._place}/fd"
+        base = f"/proc/{self._thread}/fd"
         try:
             names = os.listdir(base)
         except OSError:
@@ -181,23 +212,23 @@ class _Look:
                         self._take_in(os.path.join(cwd, bound), "has a socket in it")
 
     def _take_in_file(self, name: str, path: bytes) -> None:
-        with open(f"/proc/{self._place}/fdinfo/{name}", "rb") as file:
+        with open(f"/proc/{self._thread}/fdinfo/{name}", "rb") as file:
             said = file.read(4096)
         flags = int(said.partition(b"flags:")[2].split()[0], 8) if b"flags:" in said else 0
         if flags & _READS_ONLY == os.O_APPEND:
             return  # see `at.O_LOOK`
-        is_directory = stat.S_ISDIR(os.stat(f"/proc/{self._place}/fd/{name}").st_mode)
+        is_directory = stat.S_ISDIR(os.stat(f"/proc/{self._thread}/fd/{name}").st_mode)
         self._take_in(path, "has a directory in it open" if is_directory else _WORKS)
 
     def _bound_sockets(self) -> dict[bytes, bytes]:
         """Of the process's network namespace: the inodes of sockets, and the paths of those."""
         try:
-            namespace = os.readlink(f"/proc/{self._place}/ns/net")
+            namespace = os.readlink(f"/proc/{self._thread}/ns/net")
         except OSError:
             namespace = ""
         if namespace not in self._sockets:
             found = self._sockets[namespace] = {}
-            with contextlib.suppress(OSError), open(f"/proc/{self._place}/net/unix", "rb") as file:
+            with contextlib.suppress(OSError), open(f"/proc/{self._thread}/net/unix", "rb") as file:
                 for line in file.read().split(b"\n")[1:]:
                     columns = line.split(None, 7)
                     if len(columns) == 8 and not columns[7].startswith(b"@"):
@@ -206,7 +237,7 @@ class _Look:
 
     def _take_in_mapped(self) -> None:
         try:
-            with open(f"/proc/{self._place}/maps", "rb") as file:
+            with open(f"/proc/{self._thread}/maps", "rb") as file:
                 table = file.read()
         except OSError:
             return
@@ -220,11 +251,27 @@ class _Look:
                 start = table.find(sought, end)
 
 
-def _further_threads(pid: str) -> list[str]:
-    """Where `/proc` tells of the threads of a process but the first: each may work elsewhere."""
+def _threads(pid: str) -> list[str]:
+    """By which paths in `/proc` the threads of a process are seen; what it has, by the first.
+
+    Its own shows nothing any more once the main thread has ended, while others may go on.
+    """
     with contextlib.suppress(OSError):
-        return [f"{pid}/task/{name}" for name in os.listdir(f"/proc/{pid}/task") if name != pid]
-    return []
+        if os.stat(f"/proc/{pid}/task").st_nlink > 3:
+            names = [name for name in os.listdir(f"/proc/{pid}/task") if name != pid]
+            others = [f"{pid}/task/{name}" for name in names]
+            return others if _has_ended(pid) and others else [pid, *others]
+    return [pid]
+
+
+def _has_ended(pid: str) -> bool:
+    try:
+        os.readlink(f"/proc/{pid}/cwd")
+    except FileNotFoundError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def _command_of(pid: str) -> list[bytes]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from .mounts import unescape
@@ -16,8 +18,9 @@ from .mounts import unescape
 _DEVICE, _ROOT, _POINT = 2, 3, 4
 """The columns of a table of mounts that count: see proc(5)."""
 
-_LAYERS: Final = (b"upperdir", b"workdir", b"lowerdir")
-"""The options of an overlay that name the directories that it is made of."""
+_LAYERS: Final = (b"lowerdir", b"upperdir", b"workdir", b"datadir")
+_PART: Final = re.compile(rb"(?:[^:\\]|\\.)+")
+"""What is between colons, but for those that belong to a name: `\\:`."""
 
 
 class View(NamedTuple):
@@ -62,14 +65,13 @@ class Views:
         if self._where is None:
             return ()
         device, within = self._where
-        found = []
-        layers: list[View] = []
+        found: list[View] = []
         with contextlib.suppress(OSError, ValueError):
             # Of a process that had its root changed the table begins there.
             top = os.readlink(os.fsencode(f"/proc/{pid}/root")).rstrip(b"/")
             for line in _table(pid):
+                found += self._layers(line, top)
                 if line[_DEVICE] != device:
-                    layers += _layers(line, top)
                     continue
                 root, point = unescape(line[_ROOT]), top + unescape(line[_POINT])
                 below = View(root).relative(within)
@@ -78,15 +80,20 @@ class Views:
                     found.append(View(place.rstrip(b"/") or b"/"))
                 elif inner := View(within).relative(root):
                     found.append(View(point.rstrip(b"/"), inner))
-        return (
-            *found,
-            *(
-                View(point, inner)
-                for point, layer in layers
-                for view in (self._plain, *found)
-                if (inner := view.relative(layer)) is not None
-            ),
-        )
+        return tuple(found)
+
+    def _layers(self, line: list[bytes], top: bytes) -> Iterator[View]:
+        """The parts of the directory of which an overlay is made that is mounted somewhere."""
+        kind, *_, options = line[line.index(b"-") + 1 :]
+        if kind != b"overlay":
+            return
+        place = (top + unescape(line[_POINT])).rstrip(b"/")
+        for name, _, said in (option.partition(b"=") for option in options.split(b",")):
+            if name.rstrip(b"+") in _LAYERS:
+                text = unescape(said)
+                for layer in {text, *(part.replace(b"\\", b"") for part in _PART.findall(text))}:
+                    if inner := self._plain.relative(os.path.realpath(layer)):
+                        yield View(place, inner)
 
 
 def _where(directory: str) -> tuple[bytes, bytes]:
@@ -102,21 +109,6 @@ def _where(directory: str) -> tuple[bytes, bytes]:
     root, point = unescape(line[_ROOT]), unescape(line[_POINT])
     below = View(point).relative(os.fsencode(directory)) or b""
     return line[_DEVICE], b"/".join((root.rstrip(b"/"), below)).rstrip(b"/") or b"/"
-
-
-def _layers(line: list[bytes], top: bytes) -> list[View]:
-    """Where an overlay is mounted, if `line` is one, with the path of each directory in it."""
-    kind = line.index(b"-") + 1
-    if line[kind] != b"overlay":
-        return []
-    point = top + unescape(line[_POINT]).rstrip(b"/")
-    return [
-        View(point, top + path)
-        for option in unescape(line[kind + 2]).split(b",")
-        if option.partition(b"=")[0].rstrip(b"+") in _LAYERS
-        for path in option.partition(b"=")[2].split(b":")
-        if path.startswith(b"/")
-    ]
 
 
 def _table(pid: str) -> list[list[bytes]]:

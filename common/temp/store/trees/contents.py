@@ -407,13 +407,37 @@ def _dress(item: Item, where: str) -> None:
         dress(where, item.mode, item.mtime_ns, link=item.kind == "symlink")
 
 
+@contextlib.contextmanager
+def held(where: str) -> Iterator[str]:
+    """A path to the file or directory at `where`, and to no other, whatever is put in its place.
+
+    Without `/proc`, `where`. Raises `OSError`, also for a link.
+    """
+    if not hasattr(os, "O_PATH") or not at.RELATIVE or not os.path.isdir("/proc/self/fd"):
+        yield where
+        return
+    descriptor = os.open(where, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if stat.S_ISLNK(os.fstat(descriptor).st_mode):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), where)
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
+
+
 def dress(where: str, mode: int, mtime_ns: int, *, link: bool = False) -> None:
     """Give what lies at `where` its mode and its time; a `link` has no mode."""
     if not link:
-        os.chmod(where, mode)
-        os.utime(where, ns=(mtime_ns, mtime_ns))
+        with held(where) as it:
+            dress_held(it, mode, mtime_ns)
     elif os.utime in os.supports_follow_symlinks:
         os.utime(where, ns=(mtime_ns, mtime_ns), follow_symlinks=False)
+
+
+def dress_held(it: str, mode: int, mtime_ns: int) -> None:
+    """As `dress`, for what is `held`."""
+    os.chmod(it, mode)
+    os.utime(it, ns=(mtime_ns, mtime_ns))
 
 
 def _find_syncfs() -> Callable[[int], int] | None:

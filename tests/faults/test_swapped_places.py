@@ -1,0 +1,141 @@
+"""What is written goes where it belongs, whatever is put in its place while it is written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from common.temp.core.plan import ArchiveFormat
+from common.temp.store.archive import restore as restoring
+from common.temp.store.archive import shelf as archives
+from common.temp.store.archive import tarring
+from common.temp.store.archive.shelf import list_archive
+from common.temp.store.claiming import disposal
+from common.temp.store.system.renaming import rename_new
+from common.temp.store.trees import contents
+from tests.support import EVERYTHING, listing, make_entry, mounted, outcomes, swept
+
+pytestmark = pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs /proc")
+
+
+def swap(directory: Path, target: Path) -> None:
+    """Put a link to `target` in the place of `directory`, as who may write beside it can."""
+    directory.rename(directory.with_name(f".{directory.name}"))
+    directory.symlink_to(target)
+
+
+def swap_batches(archive: Path, target: Path) -> None:
+    for batch in (archive / ".tempkeep" / "holding").glob("batch-*"):
+        swap(batch, target)
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Path:
+    """A directory outside, with a private file."""
+    path = tmp_path / "victim"
+    path.mkdir(mode=0o700)
+    (path / "secret").write_text("mine")
+    (path / "secret").chmod(0o600)
+    return path
+
+
+@pytest.mark.parametrize("form", ["dir", "tar.gz"])
+def test_what_is_packed_is_not_written_behind_a_link_that_takes_the_place_of_the_area(
+    root: Path, tmp_path: Path, victim: Path, monkeypatch: pytest.MonkeyPatch, form: ArchiveFormat
+) -> None:
+    make_entry(root, "debug/x", files=3)
+    write, pack = contents.write, tarring.pack_by_system
+    with mounted(tmp_path / "m", "size=16m") as archive:
+
+        def written(*arguments: object) -> object:
+            swap_batches(archive, victim)
+            return write(*arguments)  # type: ignore[arg-type]
+
+        def packed(*arguments: object, **more: object) -> None:
+            swap_batches(archive, victim)
+            pack(*arguments, **more)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(archives, "write", written)
+        monkeypatch.setattr(tarring, "pack_by_system", packed)
+        report = swept(root, EVERYTHING, disposal="archive", archive=archive, archive_format=form)
+        assert outcomes(report)["debug/x"][0] == "done"
+        assert listing(victim) == ["secret"]
+
+
+def test_what_takes_the_place_of_what_was_archived_keeps_its_mode(
+    root: Path, tmp_path: Path, victim: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_entry(root, "debug/x").chmod(0o777)
+    with mounted(tmp_path / "m", "size=16m") as archive:
+
+        def renamed(name: str, target: str, **where: int) -> None:
+            rename_new(name, target, **where)
+            if (archive / "debug__x").is_dir():
+                swap(archive / "debug__x", victim / "secret")
+
+        monkeypatch.setattr(archives, "rename_new", renamed)
+        swept(root, EVERYTHING, disposal="archive", archive=archive)
+        assert (archive / ".debug__x").stat().st_mode & 0o777 == 0o777
+    assert (victim / "secret").stat().st_mode & 0o777 == 0o600
+
+
+def test_nothing_is_archived_behind_a_link_that_takes_the_place_of_the_archive(
+    root: Path, tmp_path: Path, victim: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_entry(root, "debug/x")
+    reserve = archives.Deposit._reserve
+
+    def reserved(self: archives.Deposit, **more: bool) -> None:
+        self._open_archive()
+        swap(tmp_path / "archive", victim)
+        reserve(self, **more)
+
+    monkeypatch.setattr(archives.Deposit, "_reserve", reserved)
+    swept(root, EVERYTHING, disposal="archive", archive=tmp_path / "archive")
+    assert listing(victim) == ["secret"]
+    assert (root / "debug" / "x").exists() or (tmp_path / ".archive" / "debug__x").exists()
+
+
+@pytest.mark.parametrize("across", [True, False])
+def test_what_takes_the_place_of_what_was_restored_keeps_its_mode(
+    root: Path, tmp_path: Path, victim: Path, monkeypatch: pytest.MonkeyPatch, across: bool
+) -> None:
+    make_entry(root, "debug/x").chmod(0o777)
+    with mounted(tmp_path / "m", "size=16m") as disk:
+        archive = disk if across else tmp_path / "archive"
+        swept(root, EVERYTHING, disposal="archive", archive=archive)
+        (archived,) = list_archive(archive, root)
+        put = restoring._put
+
+        def putting(source: str, parent: int, place: restoring.Place) -> None:
+            put(source, parent, place)
+            swap(place.full, victim / "secret")
+
+        monkeypatch.setattr(restoring, "_put", putting)
+        place = restoring.place_of(archive, archived, root.parent)
+        restoring.restore(archive, archived, place)
+    assert (root / "debug" / ".x").stat().st_mode & 0o777 == 0o777
+    assert (victim / "secret").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_category_that_becomes_a_link_while_others_trash_leads_the_trash_nowhere(
+    root: Path, tmp_path: Path, victim: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_entry(root, "debug/secret")
+    real = disposal._one_at_a_time
+
+    @contextmanager
+    def waiting() -> Iterator[None]:
+        with real():
+            swap(root / "debug", victim)
+            yield
+
+    monkeypatch.setattr(disposal, "_one_at_a_time", waiting)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
+    status, detail = outcomes(swept(root, EVERYTHING, disposal="trash"))["debug/secret"]
+    assert status != "done", detail
+    assert listing(victim) == ["secret"]
