@@ -1,4 +1,4 @@
-"""Questions before a clean: which entries go, and whether they really shall.
+"""Questions before a clean: which entries go, and whether they really are to go.
 
 What is asked goes to one stream and answers come from stdin, be it a terminal or not.
 """
@@ -55,7 +55,7 @@ class Dialogue:
         return answer.strip()
 
     def confirm(self, steps: Sequence[Step], linked: Sequence[str] = ()) -> None:
-        """Ask whether all of them shall go. Raises `Refused` for a no.
+        """Ask whether all of them are to go. Raises `Refused` for a no.
 
         The roots of them that are `linked` are named, with where they lead.
         """
@@ -66,7 +66,7 @@ class Dialogue:
             raise Refused("nothing was cleaned")
 
     def choose(self, steps: Sequence[Step], places: Sequence[str]) -> set[int]:
-        """The indices of those that shall go, by what a person answers. Raises `Refused`.
+        """The indices of those that are to go, by what a person answers. Raises `Refused`.
 
         Where they lie in several of the `places`, one for each step, they are named with theirs.
         """

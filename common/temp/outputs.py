@@ -133,7 +133,7 @@ class _TemporaryRoot:
 
         self._pid = os.getpid()
         self._root = str(user_root())
-        # A path that was never used: what still reads from one that is gone shall find nothing.
+        # A path that was never used: what still reads from one that is gone finds nothing.
         self.path = allocate_private(self._root, AUTO, f"outputs-{os.urandom(4).hex()}")
         self._relative = self.path[len(self._root) + 1 :]
 

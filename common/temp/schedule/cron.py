@@ -98,7 +98,7 @@ def install(job: Job) -> list[str]:
 
 
 def remove(job: Job) -> list[str]:
-    """Take the line out of the crontab; whence, if it was there. Raises as `install` does."""
+    """Take the line out of the crontab; where it was, if it was there. Raises as `install` does."""
     return ["crontab"] if _write(job, []) else []
 
 

@@ -112,7 +112,7 @@ def _told_apart(
 def place_of(archive: Path, archived: Archived, project: Path) -> Place:
     """Where that belongs. Raises `Refused` if that is no place for an entry.
 
-    Without a manifest the name says it, and it belongs to the `project` in which one stands.
+    Without a manifest the name says it, and it belongs to the current `project`.
     """
     manifest = archived.manifest
     own = root_of_undo(archive)
