@@ -82,7 +82,7 @@ def close(descriptor: int) -> None:
 
 
 __all__ = [
-    "O_DIRECTORY", "O_LOOK", "O_NOFOLLOW", "RELATIVE", "anchored", "close", "dup", "fstat", "link",
+    "O_DIRECTORY", "O_LOOK", "O_NOFOLLOW", "RELATIVE", "close", "dup", "fstat", "link",
     "listdir", "mkdir", "open", "open_file", "readlink", "rename", "rmdir", "scandir", "stat",
     "unlink",
 ]  # fmt: skip
