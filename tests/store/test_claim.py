@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import random
 import re
@@ -27,7 +28,7 @@ from common.temp.store.claiming.claim import NotClaimed, claimed
 from common.temp.store.claiming.many import Remover
 from common.temp.store.claiming.scan import scan
 from common.temp.store.root.allocation import make_root
-from common.temp.store.system import at, renaming
+from common.temp.store.system import at, locks, renaming
 from common.temp.store.system.locks import lock_directory
 from common.temp.store.system.mounts import MountWatch
 from tests.support import (
@@ -676,3 +677,24 @@ def test_a_removal_keeps_no_descriptor(root: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))
     assert outcomes(swept(root, EVERYTHING)) == {"debug/x": ("done", "")}
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_lock_on_the_holding_area_holds_up_nobody_for_long(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_entry(root, "debug/x")
+    (root / "debug" / "link").symlink_to("nowhere")
+    monkeypatch.setattr(locks, "_SHARE_SECONDS", 0.1)
+    area = root / ".tempkeep" / "holding"
+    area.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(area, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        said = outcomes(swept(root))
+    finally:
+        os.close(descriptor)
+    assert said["debug/x"][0] == "done"
+    status, detail = said["debug/link"]
+    assert status == "failed"
+    assert detail.startswith("a process holds a lock (flock) on ")
+    assert outcomes(swept(root)) == {"debug/link": ("done", "")}

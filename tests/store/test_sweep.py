@@ -54,7 +54,7 @@ DISPOSALS: tuple[Disposal, ...] = ("delete", "trash", "archive")
 def no_trash(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Trash is a directory of the test: where the real one is, is read at its import."""
 
-    def send(path: Path) -> None:
+    def send(path: Path, check: object = None) -> None:
         (tmp_path / "trash").mkdir(exist_ok=True)
         path.rename(tmp_path / "trash" / path.name)
 

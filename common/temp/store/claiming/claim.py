@@ -273,7 +273,10 @@ class HoldingArea:
         if not claim.locks and not prefix and not self.batch:
             # A lock of its own, on a description of its own; see `_take_over`.
             holding = _opened_area(stack, self.top)
-            share_directory(holding)
+            if not share_directory(holding):
+                raise NotClaimed(
+                    f"a process holds a lock (flock) on {self.place}; end it", failed=True
+                )
             claim.locks = (holding,)
         held = f"{prefix}{os.urandom(8).hex()}"
         try:

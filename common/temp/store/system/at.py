@@ -94,7 +94,7 @@ def close(descriptor: int) -> None:
 
 __all__ = [
     "ANY_FLAGS", "DIRECTORY_FLAGS", "O_DIRECTORY", "O_LOOK", "O_NOFOLLOW", "RELATIVE", "ROOT_FLAGS",
-    "anchored", "close", "dup", "fstat", "link", "listdir", "mkdir", "open", "open_file",
-    "readlink", "rename", "rmdir", "scandir", "stat",
+    "close", "dup", "fstat", "link", "listdir", "mkdir", "open", "open_file", "readlink", "rename",
+    "rmdir", "scandir", "stat",
     "unlink",
 ]  # fmt: skip

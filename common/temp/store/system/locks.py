@@ -17,6 +17,9 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+_SHARE_SECONDS: Final = 3.0
+"""How long to wait for whoever deletes a link or a socket just now, which takes an instant."""
+
 _TURN_SECONDS: Final = 0.25
 """How long to wait for one's turn to ask for a lock; a turn takes microseconds."""
 
@@ -76,11 +79,22 @@ def lock_directory(root: Path, descriptor: int) -> bool:
         return lock_file(descriptor)
 
 
-def share_directory(descriptor: int) -> None:
-    """Wait until nobody holds an exclusive lock on the directory, and keep anybody from it."""
-    if fcntl is not None and at.RELATIVE:
-        with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
+def share_directory(descriptor: int) -> bool:
+    """Keep anybody from an exclusive lock on the directory; not if somebody goes on holding one."""
+    if fcntl is None or not at.RELATIVE:
+        return True
+    end = time.monotonic() + _SHARE_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.005)
+            continue
+        except OSError:
+            pass
+        return True
 
 
 def is_locked(root: Path, descriptor: int) -> bool:
