@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+import io
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -158,6 +161,39 @@ def tempkeep(*arguments: str) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
     return 0
+
+
+def forked(
+    *arguments: str, cwd: Path, stdin: str = "", **more: str
+) -> subprocess.CompletedProcess[str]:
+    """The program `tempkeep`, run in `cwd` by a forked child: as real as `run`, but quicker, and
+    what it covers counts.
+    """
+    from common.temp.__main__ import program
+
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as error:
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                os.chdir(cwd)
+                os.environ.clear()
+                os.environ.update(environment(**more))
+                sys.stdin, sys.stdout, sys.stderr = io.StringIO(stdin), out, error
+                program.run(["tempkeep", *arguments], exit=True)
+                code = 0
+            except SystemExit as end:
+                code = end.code if isinstance(end.code, int) else 1
+            except BaseException:
+                traceback.print_exc(file=error)
+            finally:
+                out.flush()
+                error.flush()
+                os._exit(code)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        out.seek(0)
+        error.seek(0)
+        return subprocess.CompletedProcess(arguments, code, out.read(), error.read())
 
 
 def run(

@@ -9,7 +9,7 @@ import pytest
 from common.temp.asking import read_choice
 from common.temp.core.plan import Step
 from common.temp.core.retention import Reason
-from tests.support import entry, inv, listing, make_entry, make_project
+from tests.support import entry, forked, listing, make_entry, make_project
 
 WHY = Reason("expired", "goes", "31 h > 24 h")
 STEPS = [Step(entry(path=f"debug/{name}_1", label=name), "delete", WHY) for name in "abcde"]
@@ -66,7 +66,7 @@ def names(project: Path) -> str:
 def test_what_is_chosen_from_a_pipe_goes_and_the_rest_stays(
     old: Path, typed: str, left: str
 ) -> None:
-    done = inv("temp-clean", "--max-age-hours", "24", "--ask", cwd=old, stdin=typed)
+    done = forked("temp-clean", "--max-age-hours", "24", "--ask", cwd=old, stdin=typed)
     assert done.returncode == 0, done.stderr
     assert names(old) == left
     assert "   1  debug/a_1696348800  8.0 KiB  (expired: 32 h > 24 h" in done.stderr
@@ -77,7 +77,7 @@ def test_what_is_chosen_from_a_pipe_goes_and_the_rest_stays(
 )
 def test_without_a_yes_nothing_goes(old: Path, typed: str) -> None:
     before = listing(old)
-    done = inv("temp-clean", "--max-age-hours", "24", "--ask", cwd=old, stdin=typed)
+    done = forked("temp-clean", "--max-age-hours", "24", "--ask", cwd=old, stdin=typed)
     assert (done.returncode, done.stdout) == (3, "")
     assert "\nerror: nothing was cleaned" in done.stderr
     assert listing(old) == before
@@ -89,7 +89,7 @@ def test_in_a_monorepo_each_is_named_with_its_project(tmp_path: Path, typed: str
     inner = make_project(monorepo / "projects" / "inner")
     for project in (monorepo, inner):
         make_entry(project / ".tmp", "debug/a_1696348800")
-    done = inv("temp-clean", "--ask", "--all-projects", cwd=monorepo, stdin=typed)
+    done = forked("temp-clean", "--ask", "--all-projects", cwd=monorepo, stdin=typed)
     assert done.returncode == 0, done.stderr
     assert "   1  mono: debug/a_1696348800  8.0 KiB" in done.stderr
     assert "   2  projects/inner: debug/a_1696348800  8.0 KiB" in done.stderr
@@ -99,7 +99,7 @@ def test_in_a_monorepo_each_is_named_with_its_project(tmp_path: Path, typed: str
 
 
 def test_a_dry_run_of_what_was_chosen_asks_no_more(old: Path) -> None:
-    done = inv("temp-clean", "--max-age-hours", "24", "--ask", "--dry-run", cwd=old, stdin="2\n")
+    done = forked("temp-clean", "--max-age-hours", "24", "--ask", "--dry-run", cwd=old, stdin="2\n")
     assert done.returncode == 0, done.stderr
     assert "would delete debug/b_1696348800" in done.stdout
     assert "2 not selected" in done.stdout
@@ -107,13 +107,13 @@ def test_a_dry_run_of_what_was_chosen_asks_no_more(old: Path) -> None:
 
 
 def test_where_there_is_nothing_to_choose_nothing_is_asked(project: Path) -> None:
-    done = inv("temp-clean", "--ask", cwd=project)
+    done = forked("temp-clean", "--ask", cwd=project)
     assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_to_ask_and_not_to_ask_is_a_usage_error(old: Path) -> None:
     for flag in ("--yes", "--force"):
-        done = inv("temp-clean", "--ask", flag, cwd=old)
+        done = forked("temp-clean", "--ask", flag, cwd=old)
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr == "error: --ask asks, and --yes and --force do not; choose one\n"
     assert names(old) == "abc"

@@ -17,7 +17,7 @@ import pytest
 from common.temp import __version__
 from common.temp.needs import LEFT_OUT, NEEDS
 from tests.installing import clean_environment, link_needed
-from tests.support import REPOSITORY, run
+from tests.support import REPOSITORY, forked, run
 
 COPY = Path("libs", "common", "temp")
 PROGRAM = (sys.executable, "-m", "common.temp")
@@ -51,7 +51,7 @@ def host(first: Path, tmp_path: Path) -> Path:
 
 
 def vendor(host: Path, directory: str = "libs/common") -> subprocess.CompletedProcess[str]:
-    return run([*PROGRAM, "vendor", directory], cwd=host)
+    return forked("vendor", directory, cwd=host)
 
 
 def content(directory: Path) -> dict[str, bytes]:
@@ -154,7 +154,7 @@ def test_a_second_run_with_nothing_new_touches_nothing(host: Path) -> None:
 
 def test_a_dry_run_writes_nothing(bare_host: Path) -> None:
     before = content(bare_host)
-    done = run([*PROGRAM, "--dry", "vendor", "libs/common"], cwd=bare_host)
+    done = forked("--dry", "vendor", "libs/common", cwd=bare_host)
     assert (done.returncode, done.stdout) == (
         0,
         f"would copy tempkeep {__version__} to libs/common/temp\n",
