@@ -164,10 +164,10 @@ def tempkeep(*arguments: str) -> int:
 
 
 def forked(
-    *arguments: str, cwd: Path, stdin: str = "", **more: str
+    *arguments: str, cwd: str | Path, stdin: str = "", env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """The program `tempkeep`, run in `cwd` by a forked child: as real as `run`, but quicker, and
-    what it covers counts.
+    what it covers counts. Its environment is `env`, or that of `run`.
     """
     from common.temp.__main__ import program
 
@@ -178,7 +178,7 @@ def forked(
             try:
                 os.chdir(cwd)
                 os.environ.clear()
-                os.environ.update(environment(**more))
+                os.environ.update(environment() if env is None else env)
                 sys.stdin, sys.stdout, sys.stderr = io.StringIO(stdin), out, error
                 program.run(["tempkeep", *arguments], exit=True)
                 code = 0

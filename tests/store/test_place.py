@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from common.temp.store.project import place
-from tests.support import REPOSITORY, age, make_entry, make_project
+from tests.support import REPOSITORY, age, forked, make_entry, make_project
 
 MAKE = "from common.temp import TempManager as T; print(T.create_persistent_dir('x', 'debug'))\n"
 NOBODY = 65534
@@ -48,12 +48,15 @@ class World:
 
     def run(self, *command: str, cwd: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
         """A command with the environment that cron has, and no more."""
+        env = self.environment(**more)
+        return subprocess.run(
+            command, cwd=cwd, env=env, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    def environment(self, **more: str) -> dict[str, str]:
         path = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH", "")]))
         given = {"HOME": str(self.home), "PYTHONPATH": path, "PATH": "/usr/bin:/bin", **more}
-        given["TMPDIR"] = os.environ["TMPDIR"]
-        return subprocess.run(
-            command, cwd=cwd, env=given, capture_output=True, text=True, timeout=60, check=False
-        )
+        return {**given, "TMPDIR": os.environ["TMPDIR"]}
 
     def made(self, *arguments: str, cwd: str | Path, **more: str) -> Made:
         """What Python with these arguments made."""
@@ -67,7 +70,7 @@ class World:
     def tempkeep(
         self, *arguments: str, cwd: str | Path, **more: str
     ) -> subprocess.CompletedProcess[str]:
-        return self.run(sys.executable, "-m", "common.temp", *arguments, cwd=cwd, **more)
+        return forked(*arguments, cwd=cwd, env=self.environment(**more))
 
 
 @pytest.fixture
