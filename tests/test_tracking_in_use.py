@@ -15,7 +15,7 @@ from common.temp.core.layout import FILES
 from common.temp.store.root.pinning import write_pin
 from tests.driven import Driven
 from tests.store.children import until
-from tests.support import Process, in_holding, inv, make_entry, make_project, process, status
+from tests.support import Process, age, in_holding, inv, make_entry, make_project, process, status
 
 ROOTS = '[tool.tempkeep]\nroots = ["var/files"]\n'
 
@@ -99,6 +99,24 @@ def test_what_a_killed_run_tracked_is_recovered_and_nothing_else(base: Path, kin
         assert names(base) == ["directory", "live", "own", "pinned", "somebody's"]
         assert own.exists()
         assert files.recover() == 0
+
+
+def test_what_is_tracked_in_another_root_stays_while_it_is_pinned_or_another_uses_it(
+    base: Path, tmp_path: Path, kind: Any
+) -> None:
+    files = Driven(kind, tmp_path / "mine")
+    used, pinned, free = (
+        make_entry(base, name, age_hours=1000) for name in ("used", "pinned", "free")
+    )
+    write_pin(base, "pinned", "for the report", FILES)
+    for path in (used, pinned, free):
+        files.manager.track_file(path)
+    with service(base, "used/one"):
+        age(used, 1000)
+        files.cleanup_old_files(1)
+        assert names(base) == ["pinned", "used"]
+    files.cleanup_old_files(1)
+    assert names(base) == ["pinned"]
 
 
 def test_a_file_that_a_killed_run_had_let_go_stays(base: Path, kind: Any) -> None:

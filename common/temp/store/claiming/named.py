@@ -19,6 +19,7 @@ from typing import Final, Literal, NamedTuple
 from ...core.layout import Layout, is_inside
 from ...errors import TempError, reason_of
 from ..project.project import open_root
+from ..root.around import entries_around
 from ..root.guard import is_gone
 from ..root.leases import Leases
 from ..root.pinning import Pins
@@ -157,9 +158,15 @@ class NamedRemover:
 
 
 def delete_elsewhere(
-    path: str, kind: Kind, *, before: float | None = None, go_on: GoOn | None = None
+    path: str,
+    kind: Kind,
+    *,
+    before: float | None = None,
+    policy: bool = False,
+    go_on: GoOn | None = None,
 ) -> NamedOutcome:
-    """Delete what lies at the absolute `path`, which is in no root; `before` as in `NamedRemover`.
+    """Delete what lies at the absolute `path`, which is in no root of the caller's; `before` and
+    `policy` as in `NamedRemover`. In an entry of another root, the pins and leases there count.
 
     It is not claimed: what a killed process had moved aside there, nobody would ever find. So the
     race that is accepted here is a change between the look and the deletion: for a file an instant.
@@ -170,6 +177,7 @@ def delete_elsewhere(
         parent = at.open(above, ROOT_FLAGS)
         try:
             seen = _look(parent, name, kind, before)
+            _check_around(path, seen, policy)
             if not stat.S_ISDIR(seen.st_mode):
                 return unlink_at(parent, name)
             if kind == "empty":
@@ -270,6 +278,22 @@ def _check_within(root: Path, path: str, place: Path, inside: Inside) -> None:
             raise NotClaimed(f"in use by {use.who}")
         if pin := within.pin_of(path, place, inside):
             raise NotClaimed(f"holds what is pinned: {pin}")
+
+
+def _check_around(path: str, seen: os.stat_result, policy: bool) -> None:
+    """Raise `NotClaimed` if the entry of another root, in which it lies, is pinned or, as a whole
+    directory is to go, in use by another process.
+    """
+    is_directory = stat.S_ISDIR(seen.st_mode)
+    for root, entry in entries_around(path) if policy or is_directory else ():
+        if policy and Pins(root).of(entry) is not None:
+            raise NotClaimed("is pinned")
+        if is_directory:
+            leases = Leases(root)
+            leases.refresh()
+            use = leases.use_of(entry, time.time(), seen.st_mtime_ns / 1e9)
+            if use is not None and not use.mine:
+                raise NotClaimed(f"in use by {use.who}")
 
 
 def _check_unlocked(root: Path, parent: int, name: str) -> None:

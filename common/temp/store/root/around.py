@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ...core.layout import KNOWN_CATEGORIES, ROOT_FILES, STORE
@@ -29,6 +29,16 @@ def lease_around(path: str) -> Callable[[], None] | None:
         return None
     adopt(root, relative, layout_of(Path(root)))
     return lambda: lease.release(root, relative)
+
+
+def entries_around(path: str) -> Iterator[tuple[Path, str]]:
+    """The roots above `path` (absolute), nearest first, and which entry of each it lies in."""
+    root = _root_above(path)
+    while root is not None:
+        relative = _entry_of(root, path)
+        if relative is not None:
+            yield Path(root), relative
+        root = _root_above(root)
 
 
 def _root_above(path: str) -> str | None:
