@@ -275,6 +275,48 @@ def test_two_clones_in_an_entry_are_no_remotes_of_each_other(root: Path, origin:
     assert swept(root).done == ()
 
 
+def test_two_entries_are_no_remotes_of_each_other(root: Path, origin: Path) -> None:
+    first = clone(origin, root / "work" / "first")
+    second = clone(first, root / "work" / "second")
+    commit(first)
+    git(first, "remote", "add", "second", str(second))
+    git(second, "pull", "-q")
+    git(first, "fetch", "-q", "second")
+    assert scanned(root)["work/first"].work == "git: 1 unpushed commit in work/first"
+    swept(root)
+    assert first.is_dir()
+
+
+@pytest.mark.parametrize("where", ["scratch", "elsewhere"])
+def test_a_clone_of_what_is_gone_keeps_its_entry(
+    root: Path, origin: Path, tmp_path: Path, where: str
+) -> None:
+    above = root / "work" / "there" if where == "scratch" else tmp_path / where
+    clone(origin, above)
+    commit(above)
+    clone(above, root / "work" / "copy")
+    pulled = clone(origin, root / "work" / "pulled")
+    git(pulled, "pull", "-q", f"file://{above}", "main")
+    shutil.rmtree(above)
+    assert swept(root).done == ()
+    assert "unpushed commit" in str(scanned(root)["work/copy"].work)
+    assert "unpushed commit" in str(scanned(root)["work/pulled"].work)
+
+
+def test_a_linked_work_tree_stays_with_the_commits_of_its_submodules(
+    root: Path, origin: Path, tmp_path: Path
+) -> None:
+    main, linked = clone(origin, tmp_path / "main"), root / "work" / "linked"
+    git(main, "submodule", "--quiet", "add", f"file://{origin}", "module")
+    git(main, "commit", "-q", "-m", "module")
+    git(main, "worktree", "add", "-q", "-b", "topic", str(linked))
+    git(linked, "submodule", "--quiet", "update", "--init")
+    git(linked / "module", "checkout", "-q", "-B", "main")
+    commit(linked / "module")
+    git(linked, "config", "submodule.module.ignore", "all")
+    assert "1 unpushed commit in work/linked/module" in str(scanned(root)["work/linked"].work)
+
+
 def test_a_bare_repository_that_has_no_other_keeps_its_entry(root: Path, origin: Path) -> None:
     clone(origin, root / "work" / "server.git", "--bare")
     assert "2 unpushed commits" in str(scanned(root)["work/server.git"].work)

@@ -8,12 +8,14 @@ work: what cannot be told stays.
 from __future__ import annotations
 
 import os
+import re
 import stat
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-from ...core.layout import is_inside
+from ...core.layout import STORE, is_inside
+from ..root.around import root_above
 from ..system.processes import ASKS
 
 _SECONDS: Final = 10.0
@@ -44,6 +46,9 @@ _OF_GIT: Final = tuple(
     for kind in ("heads/", "tags/", "remotes/", "notes/", "stash", "bisect/", "prefetch/")
 )
 """What git itself names so, which is asked for by other ways, or is of what has other names."""
+
+_OF_A_WORK_TREE: Final = re.compile(r"/worktrees/[^/]+/modules/")
+"""Where a submodule of a linked work tree has its repository, which goes with that work tree."""
 
 _FETCHED: Final = ("clone:", "fetch", "checkout:", "reset:", "branch:", "pull", "remote", "initial")
 """What the log of a reference says where it was moved to what came from elsewhere."""
@@ -117,7 +122,7 @@ def _work_in(repository: _Repository, place: str) -> str:
     stashes = sum(
         os.path.lexists(os.path.join(repository.directory, name)) for name in _IN_PROGRESS
     )
-    if _is_in(repository.common, place):
+    if _is_in(repository.common, place) or _OF_A_WORK_TREE.search(repository.common):
         said.append((_unpushed(ask, repository, place), "unpushed commit"))
         stashed = ask("for-each-ref", "--count=1", "refs/stash")
         if stashed:
@@ -139,7 +144,8 @@ def _work_in(repository: _Repository, place: str) -> str:
 def _unpushed(ask: _Asker, repository: _Repository, place: str) -> int:
     """How many commits there are that did not come from elsewhere and are on no remote branch.
 
-    A remote that is in `place` itself, as `git fetch . topic:main` has it, is not elsewhere.
+    A remote in scratch, as `git fetch . topic:main` has it, is not elsewhere, nor is one that is
+    gone.
     """
     fetched = _read(os.path.join(repository.directory, "FETCH_HEAD")) or b""
     known = b"".join(
@@ -149,11 +155,8 @@ def _unpushed(ask: _Asker, repository: _Repository, place: str) -> int:
         and name.isalnum()
         and not _is_here(_source_of(line), repository, place)
     )
-    here = [
-        f"--exclude={name}/*"
-        for name, url in ask.remotes("url")
-        if _is_here(url, repository, place)
-    ]
+    urls = ask.remotes("url")
+    here = [f"--exclude={name}/*" for name, url in urls if _is_here(url, repository, place)]
     asked = ("--exclude=refs/*", "--all", "--branches", "--not", *here, "--remotes")
     options = ("--count", "--ignore-missing", "--stdin")
     if private := _private(ask):
@@ -166,7 +169,8 @@ def _unpushed(ask: _Asker, repository: _Repository, place: str) -> int:
         return _only_named_otherwise(ask, known)
     if any(spec == "+refs/*:refs/*" for _, spec in ask.remotes("fetch")):
         return 0  # one that is fetched into; to one that is only pushed to, nothing need have gone
-    if ask.settings("remote.*.url"):
+    is_gone = any(_is_gone(url, repository, place) for _, url in urls)
+    if urls and not is_gone and not ask("for-each-ref", "--count=1", "refs/remotes"):
         moves = _moves(ask)
         if moves and all(move.startswith(_FETCHED) for _, move in moves):
             return 0  # a clone of a single tag or commit, which has no remote branches
@@ -204,14 +208,33 @@ def _source_of(line: bytes) -> str:
     return os.fsdecode(said.rpartition(b"' of ")[2] or said)
 
 
-def _is_here(url: str, repository: _Repository, place: str) -> bool:
-    """Whether a remote of that `url` is in `place`, and goes with it."""
+def _path_of(url: str, repository: _Repository) -> str:
+    """The directory that a remote of that `url` is; "" if it is on another system."""
     path = url.removeprefix("file://")
     scheme, colon, _ = path.partition(":")
     if colon and "/" not in scheme:
-        return False  # `https://…`, or `host:path`
-    base = repository.tree or repository.directory
-    return _is_in(os.path.join(base, path), place)
+        return ""  # `https://…`, or `host:path`
+    return os.path.join(repository.tree or repository.directory, path)
+
+
+def _is_here(url: str, repository: _Repository, place: str) -> bool:
+    """Whether a remote of that `url` may go as `place` may, as scratch does, or has gone."""
+    path = _path_of(url, repository)
+    return path != "" and (_is_in(path, _scratch_around(place)) or _is_gone(url, repository, place))
+
+
+def _is_gone(url: str, repository: _Repository, place: str) -> bool:
+    """Whether there is no such directory any more; what is moved aside with `place` is not gone."""
+    path = _path_of(url, repository)
+    if not path or any(os.path.lexists(path + suffix) for suffix in ("", ".git")):
+        return False
+    scratch = _scratch_around(place)
+    return not (_is_in(place, os.path.join(scratch, STORE)) and _is_in(path, scratch))
+
+
+def _scratch_around(place: str) -> str:
+    """The root that `place` lies in, or itself."""
+    return root_above(place) or place
 
 
 def _only_named_otherwise(ask: _Asker, known: bytes) -> int:
@@ -300,15 +323,6 @@ class _Asker:
         if code:
             raise _CannotTell(os.fsdecode(error).strip().partition("\n")[0] or f"exit code {code}")
         return said
-
-    def settings(self, pattern: str) -> bool:
-        """Whether a setting has such a name: of three parts, with any in the middle."""
-        first, _, last = pattern.split(".")
-        names = self("config", "--list", "--name-only", "-z").split(b"\0")
-        return any(
-            name.startswith(f"{first}.".encode()) and name.endswith(f".{last}".encode())
-            for name in names
-        )
 
     def remotes(self, key: str) -> list[tuple[str, str]]:
         """What the remotes have set under `key`, by their names."""

@@ -18,7 +18,7 @@ def lease_around(path: str) -> Callable[[], None] | None:
 
     Raises `Refused` or `StorageError`.
     """
-    root = _root_above(path)
+    root = root_above(path)
     if root is None:
         return None
     from .allocation import adopt, layout_of
@@ -33,15 +33,15 @@ def lease_around(path: str) -> Callable[[], None] | None:
 
 def entries_around(path: str) -> Iterator[tuple[Path, str]]:
     """The roots above `path` (absolute), nearest first, and which entry of each it lies in."""
-    root = _root_above(path)
+    root = root_above(path)
     while root is not None:
         relative = _entry_of(root, path)
         if relative is not None:
             yield Path(root), relative
-        root = _root_above(root)
+        root = root_above(root)
 
 
-def _root_above(path: str) -> str | None:
+def root_above(path: str) -> str | None:
     """The nearest directory above that is a root; `path` itself is none."""
     above = os.path.dirname(path)
     while above != path:
