@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,28 @@ def test_what_is_tracked_in_another_root_stays_while_it_is_pinned_or_another_use
         assert names(base) == ["pinned", "used"]
     files.cleanup_old_files(1)
     assert names(base) == ["pinned"]
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="nobody tells who works where")
+@pytest.mark.parametrize("where", ["mine", "elsewhere"])
+def test_an_old_directory_stays_while_a_process_works_in_it_or_it_has_unsaved_work(
+    tmp_path: Path, kind: Any, where: str
+) -> None:
+    files = Driven(kind, tmp_path / "mine")
+    above = tmp_path / where
+    busy, clone = (make_entry(above, name, age_hours=1000) for name in ("busy", "clone"))
+    (clone / ".git").write_text("damaged")
+    age(clone, 1000)
+    for path in (busy, clone):
+        files.manager.track_file(path)
+    with subprocess.Popen(["sleep", "60"], cwd=busy) as running:
+        try:
+            files.cleanup_old_files(1)
+            assert (names(above), files.tracked) == (["busy", "clone"], 2)
+        finally:
+            running.kill()
+    files.cleanup_old_files(1)
+    assert names(above) == ["clone"]
 
 
 def test_a_file_that_a_killed_run_had_let_go_stays(base: Path, kind: Any) -> None:
