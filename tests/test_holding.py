@@ -167,6 +167,29 @@ def test_a_hold_lasts_though_nobody_keeps_it_and_is_released_once(root: Path) ->
     assert hold(root, path) == "owner"
 
 
+def test_a_child_that_releases_a_hold_of_its_parent_keeps_its_own(root: Path) -> None:
+    made = make_entry(root, "debug/a")
+    inherited = hold_on(made)
+    ready, told = os.pipe()
+    child = os.fork()
+    if not child:
+        hold_on(made)
+        inherited.release()
+        os.write(told, b"x")
+        time.sleep(60)
+        os._exit(0)
+    try:
+        assert os.read(ready, 1) == b"x"
+        inherited.release()
+        assert swept(root, EXPIRED).done == ()
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(ready)
+        os.close(told)
+    assert len(swept(root, EXPIRED).done) == 1
+
+
 def test_jobs_and_runs_can_be_held_as_well(project: Path) -> None:
     job = StorageRoot(Path("jobs")).allocate_job("a")
     run = start_run("runs")

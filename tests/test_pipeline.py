@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from common.temp import pipeline
+from common.temp import hold, pipeline
 from common.temp.core.layout import JOBS, PIPELINE
 from common.temp.core.retention import STRATEGIES
 from common.temp.errors import InvalidSettings, Refused, StorageError
@@ -844,6 +844,18 @@ def test_a_current_run_that_is_not_to_be_kept_stays_if_the_policy_lets_it(base: 
     made = start_run(base)
     cleanup_after_pipeline_run(keep_current=False)
     assert (made.is_dir(), use_of(made)) == (True, "")
+
+
+def test_a_run_that_somebody_else_here_holds_stays_in_use_when_it_is_let_go_twice(
+    base: Path,
+) -> None:
+    with pipeline_run(base) as made:
+        held = hold(made)
+        cleanup_after_pipeline_run(keep_current=False)
+        cleanup_after_pipeline_run(keep_current=False)
+    assert use_of(made) != ""
+    held.release()
+    assert use_of(made) == ""
 
 
 def test_a_threads_live_run_stays_when_another_thread_gives_up_its_own(base: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from common.temp.core.layout import FILES
 from common.temp.store.root.pinning import write_pin
 from tests.driven import Driven
 from tests.store.children import until
-from tests.support import Process, in_holding, inv, make_entry, make_project, process, status
+from tests.support import Process, age, in_holding, inv, make_entry, make_project, process, status
 
 ROOTS = '[tool.tempkeep]\nroots = ["var/files"]\n'
 
@@ -99,6 +100,46 @@ def test_what_a_killed_run_tracked_is_recovered_and_nothing_else(base: Path, kin
         assert names(base) == ["directory", "live", "own", "pinned", "somebody's"]
         assert own.exists()
         assert files.recover() == 0
+
+
+def test_what_is_tracked_in_another_root_stays_while_it_is_pinned_or_another_uses_it(
+    base: Path, tmp_path: Path, kind: Any
+) -> None:
+    files = Driven(kind, tmp_path / "mine")
+    used, pinned, free = (
+        make_entry(base, name, age_hours=1000) for name in ("used", "pinned", "free")
+    )
+    write_pin(base, "pinned", "for the report", FILES)
+    for path in (used, pinned, free):
+        files.manager.track_file(path)
+    with service(base, "used/one"):
+        age(used, 1000)
+        files.cleanup_old_files(1)
+        assert names(base) == ["pinned", "used"]
+    files.cleanup_old_files(1)
+    assert names(base) == ["pinned"]
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="nobody tells who works where")
+@pytest.mark.parametrize("where", ["mine", "elsewhere"])
+def test_an_old_directory_stays_while_a_process_works_in_it_or_it_has_unsaved_work(
+    tmp_path: Path, kind: Any, where: str
+) -> None:
+    files = Driven(kind, tmp_path / "mine")
+    above = tmp_path / where
+    busy, clone = (make_entry(above, name, age_hours=1000) for name in ("busy", "clone"))
+    (clone / ".git").write_text("damaged")
+    age(clone, 1000)
+    for path in (busy, clone):
+        files.manager.track_file(path)
+    with subprocess.Popen(["sleep", "60"], cwd=busy) as running:
+        try:
+            files.cleanup_old_files(1)
+            assert (names(above), files.tracked) == (["busy", "clone"], 2)
+        finally:
+            running.kill()
+    files.cleanup_old_files(1)
+    assert names(above) == ["clone"]
 
 
 def test_a_file_that_a_killed_run_had_let_go_stays(base: Path, kind: Any) -> None:

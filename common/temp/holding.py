@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -20,7 +21,8 @@ class Hold:
     def __init__(self, root: Path, relative: str) -> None:
         self._root = root
         self._relative = relative
-        self._is_released = False
+        # Taken out by the one release that counts, of this process: a child has holds of its own.
+        self._holders = [os.getpid()]
 
     @property
     def path(self) -> Path:
@@ -31,9 +33,10 @@ class Hold:
         """Let the entry be cleaned again, as far as this hold keeps it from that."""
         from .store.root.owner import release
 
-        if not self._is_released:
-            self._is_released = True
-            release(str(self._root), self._relative)
+        if self._holders == [os.getpid()]:
+            with contextlib.suppress(IndexError):
+                self._holders.pop()
+                release(str(self._root), self._relative)
 
     def __enter__(self) -> Path:
         return self.path

@@ -325,7 +325,7 @@ class Ledger:
                 return
             place = self._place(path)
             if place.relative is None:
-                outcome = delete_elsewhere(path, "either", before=before, go_on=go_on)
+                outcome = delete_elsewhere(path, "either", before=before, policy=True, go_on=go_on)
             else:
                 outcome = remover.delete(place.relative, "either", ours=True)
             if outcome.status == "failed":

@@ -104,6 +104,9 @@ _mine: ContextVar[Path | None] = ContextVar("_mine", default=None)
 _last: Path | None = None
 """The run that this process has started last."""
 
+_leased: dict[Path, int] = {}
+"""The runs that were started and not let go yet, and by which process."""
+
 
 def start_run(base: str | os.PathLike[str] = ".") -> Path:
     """The absolute path of a new, empty run in `base`, in use until this process ends.
@@ -125,6 +128,7 @@ def start_run(base: str | os.PathLike[str] = ".") -> Path:
             name = fresh_name(root, stem, epoch, attempt, short=False)
             continue
         _last = run
+        _leased[run] = os.getpid()
         _mine.set(run)
         return run
     raise StorageError(0, f"cannot make a run in {root} in {_ATTEMPTS} attempts")
@@ -140,6 +144,12 @@ def pipeline_run(base: str | os.PathLike[str] = ".") -> Iterator[Path]:
     try:
         yield run
     finally:
+        _let_go(run)
+
+
+def _let_go(run: Path) -> None:
+    """End the lease that this process took when it started the run, once: others may be held."""
+    if _leased.pop(run, None) == os.getpid():
         release(str(run.parent), run.name)
 
 
@@ -234,7 +244,7 @@ def cleanup_after_pipeline_run(
         if run is not None and keep_current:
             keep = run.name
         elif run is not None:
-            release(str(run.parent), run.name)
+            _let_go(run)
         name = strategy.value if isinstance(strategy, CleanupStrategy) else strategy
         done = cleaner._cleanup(strategy=name, keep=keep)
     for problem in done["errors"]:

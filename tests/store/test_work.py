@@ -100,6 +100,49 @@ def in_notes(there: Path) -> None:
     git(there, "notes", "add", "-m", "what I found")
 
 
+def fetched_from_itself(there: Path) -> None:
+    """As one moves a branch forward that is not checked out."""
+    git(there, "checkout", "-q", "-b", "topic")
+    commit(there)
+    git(there, "fetch", "-q", ".", "topic:main")
+
+
+def its_own_remote(there: Path) -> None:
+    commit(there)
+    git(there, "remote", "add", "me", ".")
+    git(there, "fetch", "-q", "me")
+
+
+def with_a_mirror_to_push_to(there: Path) -> None:
+    commit(there)
+    git(there, "remote", "add", "--mirror=push", "backup", "https://example.invalid/x.git")
+
+
+def put_away_by_a_rebase(there: Path) -> None:
+    changed(there)
+    editor = "sequence.editor=sed -i 1ibreak"
+    git(there, "-c", editor, "rebase", "-q", "-i", "--autostash", "HEAD")
+
+
+def on_a_reference_of_a_tool(there: Path) -> None:
+    changed(there)
+    git(there, "add", "a")
+    tree = run(["git", "write-tree"], cwd=there).stdout.strip()
+    who = ("-c", "user.name=a", "-c", "user.email=a@b")
+    made = run(["git", *who, "commit-tree", "-m", "x", "-p", "HEAD", tree], cwd=there)
+    git(there, "update-ref", "refs/wip/main", made.stdout.strip())
+    git(there, "reset", "-q", "--hard")
+
+
+def in_a_submodule_that_is_checked_out_no_more(there: Path) -> None:
+    url = run(["git", "config", "remote.origin.url"], cwd=there).stdout.strip()
+    git(there, "submodule", "--quiet", "add", url, "module")
+    git(there, "commit", "-q", "-m", "module")
+    git(there, "push", "-q", "origin", "HEAD:with-module")
+    commit(there / "module")
+    git(there, "submodule", "--quiet", "deinit", "--force", "module")
+
+
 def without_an_answer(there: Path) -> None:
     (there / ".git" / "HEAD").unlink()
 
@@ -116,6 +159,12 @@ def without_an_answer(there: Path) -> None:
         (on_a_branch, "2 unpushed commits"),
         (on_a_tag_alone, "1 unpushed commit"),
         (in_notes, "1 unpushed commit"),
+        (fetched_from_itself, "1 unpushed commit"),
+        (its_own_remote, "1 unpushed commit"),
+        (with_a_mirror_to_push_to, "1 unpushed commit"),
+        (put_away_by_a_rebase, "1 stash"),
+        (on_a_reference_of_a_tool, "1 unpushed commit"),
+        (in_a_submodule_that_is_checked_out_no_more, "1 unpushed commit of submodules"),
         (without_an_answer, "cannot tell what is only there"),
     ],
 )
@@ -211,6 +260,61 @@ def test_a_repository_of_which_all_is_elsewhere_goes(
     make(origin, root / "cache" / "r")
     assert scanned(root)["cache/r"].work is None
     assert len(swept(root).done) == 1
+
+
+def test_two_clones_in_an_entry_are_no_remotes_of_each_other(root: Path, origin: Path) -> None:
+    first = clone(origin, root / "work" / "both" / "first")
+    second = clone(first, root / "work" / "both" / "second")
+    commit(second)
+    git(first, "remote", "add", "second", "../second")
+    git(first, "fetch", "-q", "second")
+    git(first, "merge", "-q", "second/main")
+    git(second, "fetch", "-q")
+    work = scanned(root)["work/both"].work
+    assert work == "git: 1 unpushed commit in work/both/first"
+    assert swept(root).done == ()
+
+
+def test_two_entries_are_no_remotes_of_each_other(root: Path, origin: Path) -> None:
+    first = clone(origin, root / "work" / "first")
+    second = clone(first, root / "work" / "second")
+    commit(first)
+    git(first, "remote", "add", "second", str(second))
+    git(second, "pull", "-q")
+    git(first, "fetch", "-q", "second")
+    assert scanned(root)["work/first"].work == "git: 1 unpushed commit in work/first"
+    swept(root)
+    assert first.is_dir()
+
+
+@pytest.mark.parametrize("where", ["scratch", "elsewhere"])
+def test_a_clone_of_what_is_gone_keeps_its_entry(
+    root: Path, origin: Path, tmp_path: Path, where: str
+) -> None:
+    above = root / "work" / "there" if where == "scratch" else tmp_path / where
+    clone(origin, above)
+    commit(above)
+    clone(above, root / "work" / "copy")
+    pulled = clone(origin, root / "work" / "pulled")
+    git(pulled, "pull", "-q", f"file://{above}", "main")
+    shutil.rmtree(above)
+    assert swept(root).done == ()
+    assert "unpushed commit" in str(scanned(root)["work/copy"].work)
+    assert "unpushed commit" in str(scanned(root)["work/pulled"].work)
+
+
+def test_a_linked_work_tree_stays_with_the_commits_of_its_submodules(
+    root: Path, origin: Path, tmp_path: Path
+) -> None:
+    main, linked = clone(origin, tmp_path / "main"), root / "work" / "linked"
+    git(main, "submodule", "--quiet", "add", f"file://{origin}", "module")
+    git(main, "commit", "-q", "-m", "module")
+    git(main, "worktree", "add", "-q", "-b", "topic", str(linked))
+    git(linked, "submodule", "--quiet", "update", "--init")
+    git(linked / "module", "checkout", "-q", "-B", "main")
+    commit(linked / "module")
+    git(linked, "config", "submodule.module.ignore", "all")
+    assert "1 unpushed commit in work/linked/module" in str(scanned(root)["work/linked"].work)
 
 
 def test_a_bare_repository_that_has_no_other_keeps_its_entry(root: Path, origin: Path) -> None:

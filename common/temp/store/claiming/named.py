@@ -19,6 +19,7 @@ from typing import Final, Literal, NamedTuple
 from ...core.layout import Layout, is_inside
 from ...errors import TempError, reason_of
 from ..project.project import open_root
+from ..root.around import entries_around
 from ..root.guard import is_gone
 from ..root.leases import Leases
 from ..root.pinning import Pins
@@ -26,6 +27,7 @@ from ..system import at
 from ..system.at import DIRECTORY_FLAGS, ROOT_FLAGS
 from ..system.locks import is_locked
 from ..system.mounts import mounts_below
+from ..system.processes import AtWork
 from ..trees.removal import Removal, Removed, rmdir_at, spell_failures, unlink_at
 from ..trees.walk import Inside, look_inside, newest_change
 from .claim import Claim, HoldingArea, NotClaimed
@@ -62,8 +64,9 @@ class NamedRemover:
     """Deletes below one root of layout FILES what was named; to be closed.
 
     With `before` (seconds since 1970) only what has not changed since then, a directory anywhere
-    inside. By a `policy` nothing that lies in a pinned entry. All that speaks against it is looked
-    at again when nobody can reach it by its name any more.
+    inside. By a `policy` nothing that lies in a pinned entry, and no directory in which another
+    process works, or git has what is nowhere else. All that speaks against it is looked at again
+    when nobody can reach it by its name any more, but for who works there.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class NamedRemover:
         self._area: HoldingArea | None = None
         self._leases: Leases | None = None
         self._pins: Pins | None = None
+        self._at_work = AtWork(root)
 
     def close(self) -> None:
         """Close what is open."""
@@ -109,6 +113,8 @@ class NamedRemover:
             entry, ours = relative.partition("/")[0], ours and not stat.S_ISDIR(seen.st_mode)
             changed = self._changed(entry)
             self._check(entry, ours, changed)
+            if self._policy and stat.S_ISDIR(seen.st_mode):
+                _check_at_work(self._at_work, relative)
             if kind == "empty":
                 _check_unlocked(self._root, parent, name)
                 return rmdir_at(parent, name)
@@ -119,7 +125,8 @@ class NamedRemover:
                 self._check(entry, ours, changed)
                 _look_again(claim, self._before)
                 inside = look_inside(claim.holding, claim.held)
-                _check_within(claim.root, claim.path, Path(claim.place), inside)
+                place = Path(claim.place)
+                _check_within(claim.root, claim.path, place, inside, self._policy)
             except NotClaimed as reason:
                 raise NotClaimed(f"{reason.detail}{claim.put_back()}") from None
             except BaseException:
@@ -157,9 +164,15 @@ class NamedRemover:
 
 
 def delete_elsewhere(
-    path: str, kind: Kind, *, before: float | None = None, go_on: GoOn | None = None
+    path: str,
+    kind: Kind,
+    *,
+    before: float | None = None,
+    policy: bool = False,
+    go_on: GoOn | None = None,
 ) -> NamedOutcome:
-    """Delete what lies at the absolute `path`, which is in no root; `before` as in `NamedRemover`.
+    """Delete what lies at the absolute `path`, which is in no root of the caller's; `before` and
+    `policy` as in `NamedRemover`. In an entry of another root, the pins and leases there count.
 
     It is not claimed: what a killed process had moved aside there, nobody would ever find. So the
     race that is accepted here is a change between the look and the deletion: for a file an instant.
@@ -170,6 +183,7 @@ def delete_elsewhere(
         parent = at.open(above, ROOT_FLAGS)
         try:
             seen = _look(parent, name, kind, before)
+            _check_around(path, seen, policy)
             if not stat.S_ISDIR(seen.st_mode):
                 return unlink_at(parent, name)
             if kind == "empty":
@@ -180,7 +194,10 @@ def delete_elsewhere(
                     raise NotClaimed(
                         f"another filesystem is mounted at {where}; unmount it first", failed=True
                     )
-            _check_within(Path(above), name, Path(path), look_inside(parent, name))
+            if policy:
+                _check_at_work(AtWork(Path(above)), name)
+            inside = look_inside(parent, name)
+            _check_within(Path(above), name, Path(path), inside, policy)
             return _remove_at(parent, name, go_on)
         finally:
             at.close(parent)
@@ -259,10 +276,21 @@ def _look_again(claim: Claim, before: float | None) -> None:
         raise NotClaimed("has changed meanwhile")
 
 
-def _check_within(root: Path, path: str, place: Path, inside: Inside) -> None:
+def _check_at_work(at_work: AtWork, path: str) -> None:
+    """Raise `NotClaimed` if another process works in the directory at `path`."""
+    if who := at_work.inside(path):
+        raise NotClaimed(who)
+
+
+def _check_within(root: Path, path: str, place: Path, inside: Inside, policy: bool) -> None:
     """Raise `NotClaimed` if another process uses a root in what lies at `place`, or has pinned
-    something there.
+    something there; by a `policy`, also if git has something there that is nowhere else.
     """
+    if policy and inside.repositories:
+        from .work import unsaved_work
+
+        if found := unsaved_work(str(place), inside.repositories):
+            raise NotClaimed(f"holds unsaved work: git: {found[1]}")
     if inside.roots:
         within, now = Within(root), time.time()
         use = within.use_of(path, place, inside, now, now)
@@ -270,6 +298,22 @@ def _check_within(root: Path, path: str, place: Path, inside: Inside) -> None:
             raise NotClaimed(f"in use by {use.who}")
         if pin := within.pin_of(path, place, inside):
             raise NotClaimed(f"holds what is pinned: {pin}")
+
+
+def _check_around(path: str, seen: os.stat_result, policy: bool) -> None:
+    """Raise `NotClaimed` if the entry of another root, in which it lies, is pinned or, as a whole
+    directory is to go, in use by another process.
+    """
+    is_directory = stat.S_ISDIR(seen.st_mode)
+    for root, entry in entries_around(path) if policy or is_directory else ():
+        if policy and Pins(root).of(entry) is not None:
+            raise NotClaimed("is pinned")
+        if is_directory:
+            leases = Leases(root)
+            leases.refresh()
+            use = leases.use_of(entry, time.time(), seen.st_mtime_ns / 1e9)
+            if use is not None and not use.mine:
+                raise NotClaimed(f"in use by {use.who}")
 
 
 def _check_unlocked(root: Path, parent: int, name: str) -> None:

@@ -8,12 +8,14 @@ work: what cannot be told stays.
 from __future__ import annotations
 
 import os
+import re
 import stat
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-from ...core.layout import is_inside
+from ...core.layout import STORE, is_inside
+from ..root.around import root_above
 from ..system.processes import ASKS
 
 _SECONDS: Final = 10.0
@@ -33,6 +35,20 @@ _SAFELY: Final = (
     "-c", "log.showSignature=false",
     "-c", "status.submoduleSummary=false",
 )  # fmt: skip
+
+_IN_PROGRESS: Final = (
+    "rebase-merge/autostash", "rebase-apply/autostash", "MERGE_AUTOSTASH",
+)  # fmt: skip
+"""Where git keeps changes that it put away for the time of a rebase or merge; no stash has them."""
+
+_OF_GIT: Final = tuple(
+    f"refs/{kind}".encode()
+    for kind in ("heads/", "tags/", "remotes/", "notes/", "stash", "bisect/", "prefetch/")
+)
+"""What git itself names so, which is asked for by other ways, or is of what has other names."""
+
+_OF_A_WORK_TREE: Final = re.compile(r"/worktrees/[^/]+/modules/")
+"""Where a submodule of a linked work tree has its repository, which goes with that work tree."""
 
 _FETCHED: Final = ("clone:", "fetch", "checkout:", "reset:", "branch:", "pull", "remote", "initial")
 """What the log of a reference says where it was moved to what came from elsewhere."""
@@ -103,41 +119,122 @@ def _work_in(repository: _Repository, place: str) -> str:
         ask.check_filters()
         options = ("-z", "--untracked-files=normal", "--ignore-submodules=all", "--no-renames")
         said.append((ask("status", "--porcelain", *options).count(b"\0"), "uncommitted file"))
-    if _is_in(repository.common, place):
-        said.append((_unpushed(ask, repository), "unpushed commit"))
+    stashes = sum(
+        os.path.lexists(os.path.join(repository.directory, name)) for name in _IN_PROGRESS
+    )
+    if _is_in(repository.common, place) or _OF_A_WORK_TREE.search(repository.common):
+        said.append((_unpushed(ask, repository, place), "unpushed commit"))
         stashed = ask("for-each-ref", "--count=1", "refs/stash")
         if stashed:
             number = int(ask("rev-list", "--walk-reflogs", "--count", "refs/stash"))
-            said.append((max(1, number), "stash"))
+            stashes += max(1, number)
+        said.append((stashes, "stash"))
+        modules = (_Repository("", module, module) for module in _modules(repository))
+        kept = sum(_unpushed(_Asker(module), module, place) for module in modules)
+        said.append((kept, "unpushed commit of submodules"))
         said.append((_linked_from(repository, place), "work tree that is elsewhere"))
     else:
         heads = ("--single-worktree", "--exclude=refs/*", "--all")
         known = ("--not", "--branches", "--tags", "--remotes")
         number = int(ask("rev-list", "--count", *heads, *known))
-        said.append((number, "commit on no branch"))
+        said += [(number, "commit on no branch"), (stashes, "stash")]
     return ", ".join(_counted(number, what) for number, what in said if number)
 
 
-def _unpushed(ask: _Asker, repository: _Repository) -> int:
-    """How many commits there are that did not come from elsewhere and are on no remote branch."""
+def _unpushed(ask: _Asker, repository: _Repository, place: str) -> int:
+    """How many commits there are that did not come from elsewhere and are on no remote branch.
+
+    A remote in scratch, as `git fetch . topic:main` has it, is not elsewhere, nor is one that is
+    gone.
+    """
     fetched = _read(os.path.join(repository.directory, "FETCH_HEAD")) or b""
     known = b"".join(
         b"^%s\n" % name
         for line in fetched.splitlines()[:1000]
-        if len(name := line.split(b"\t")[0]) >= 40 and name.isalnum()
+        if len(name := line.split(b"\t")[0]) >= 40
+        and name.isalnum()
+        and not _is_here(_source_of(line), repository, place)
     )
-    asked = ("--exclude=refs/*", "--all", "--branches", "--not", "--remotes")
+    urls = ask.remotes("url")
+    here = [f"--exclude={name}/*" for name, url in urls if _is_here(url, repository, place)]
+    asked = ("--exclude=refs/*", "--all", "--branches", "--not", *here, "--remotes")
     options = ("--count", "--ignore-missing", "--stdin")
+    if private := _private(ask):
+        given = known + b"".join(b"%s\n" % name for name in private)
+        elsewhere = ("--not", "--tags", *here, "--remotes")
+        if number := int(ask("rev-list", *options, *elsewhere, given=given)):
+            return number
     number = int(ask("rev-list", *options, *asked, given=known))
     if not number:
         return _only_named_otherwise(ask, known)
-    if ask.settings("remote.*.mirror"):
-        return 0
-    if ask.settings("remote.*.url"):
+    if any(spec == "+refs/*:refs/*" for _, spec in ask.remotes("fetch")):
+        return 0  # one that is fetched into; to one that is only pushed to, nothing need have gone
+    is_gone = any(_is_gone(url, repository, place) for _, url in urls)
+    if urls and not is_gone and not ask("for-each-ref", "--count=1", "refs/remotes"):
         moves = _moves(ask)
         if moves and all(move.startswith(_FETCHED) for _, move in moves):
             return 0  # a clone of a single tag or commit, which has no remote branches
     return number
+
+
+def _private(ask: _Asker) -> list[bytes]:
+    """The references that are of no kind of git's own, and that no remote is fetched into.
+
+    Nothing logs where those were moved: tools keep there what they made here (`refs/wip/…`).
+    """
+    names = ask("for-each-ref", "--format=%(refname)").split()
+    fetched = tuple(
+        os.fsencode(spec.rpartition(":")[2].partition("*")[0])
+        for _, spec in ask.remotes("fetch")
+        if ":" in spec
+    )
+    return [name for name in names if not name.startswith((*_OF_GIT, *fetched))]
+
+
+def _modules(repository: _Repository) -> Iterator[str]:
+    """The repositories of submodules that are not checked out: no work tree leads to those."""
+    for above in {repository.directory, repository.common}:
+        for path, directories, files in os.walk(os.path.join(above, "modules")):
+            if "HEAD" in files and "objects" in directories and "refs" in directories:
+                directories[:] = [name for name in directories if name == "modules"]
+                trees = _Asker(_Repository("", path, path)).values("core.worktree")
+                if not any(os.path.lexists(os.path.join(path, tree, ".git")) for tree in trees):
+                    yield path
+
+
+def _source_of(line: bytes) -> str:
+    """From where a line of `FETCH_HEAD` says that it came: `branch 'main' of ../other`."""
+    said = line.split(b"\t", 2)[-1]
+    return os.fsdecode(said.rpartition(b"' of ")[2] or said)
+
+
+def _path_of(url: str, repository: _Repository) -> str:
+    """The directory that a remote of that `url` is; "" if it is on another system."""
+    path = url.removeprefix("file://")
+    scheme, colon, _ = path.partition(":")
+    if colon and "/" not in scheme:
+        return ""  # `https://…`, or `host:path`
+    return os.path.join(repository.tree or repository.directory, path)
+
+
+def _is_here(url: str, repository: _Repository, place: str) -> bool:
+    """Whether a remote of that `url` may go as `place` may, as scratch does, or has gone."""
+    path = _path_of(url, repository)
+    return path != "" and (_is_in(path, _scratch_around(place)) or _is_gone(url, repository, place))
+
+
+def _is_gone(url: str, repository: _Repository, place: str) -> bool:
+    """Whether there is no such directory any more; what is moved aside with `place` is not gone."""
+    path = _path_of(url, repository)
+    if not path or any(os.path.lexists(path + suffix) for suffix in ("", ".git")):
+        return False
+    scratch = _scratch_around(place)
+    return not (_is_in(place, os.path.join(scratch, STORE)) and _is_in(path, scratch))
+
+
+def _scratch_around(place: str) -> str:
+    """The root that `place` lies in, or itself."""
+    return root_above(place) or place
 
 
 def _only_named_otherwise(ask: _Asker, known: bytes) -> int:
@@ -179,6 +276,7 @@ def _counted(number: int, what: str) -> str:
 _PLURALS: Final = {
     "stash": "stashes",
     "commit on no branch": "commits on no branch",
+    "unpushed commit of submodules": "unpushed commits of submodules",
     "work tree that is elsewhere": "work trees that are elsewhere",
 }
 
@@ -226,14 +324,23 @@ class _Asker:
             raise _CannotTell(os.fsdecode(error).strip().partition("\n")[0] or f"exit code {code}")
         return said
 
-    def settings(self, pattern: str) -> bool:
-        """Whether a setting has such a name: of three parts, with any in the middle."""
-        first, _, last = pattern.split(".")
-        names = self("config", "--list", "--name-only", "-z").split(b"\0")
-        return any(
-            name.startswith(f"{first}.".encode()) and name.endswith(f".{last}".encode())
-            for name in names
-        )
+    def remotes(self, key: str) -> list[tuple[str, str]]:
+        """What the remotes have set under `key`, by their names."""
+        begin, end = "remote.", f".{key}"
+        return [
+            (name[len(begin) : -len(end)], value)
+            for name, value in self._all_settings()
+            if name.startswith(begin) and name.endswith(end) and len(name) > len(begin + end)
+        ]
+
+    def values(self, name: str) -> list[str]:
+        """What is set under that name."""
+        return [value for known, value in self._all_settings() if known == name]
+
+    def _all_settings(self) -> Iterator[tuple[str, str]]:
+        for said in os.fsdecode(self("config", "--list", "-z")).split("\0"):
+            name, _, value = said.partition("\n")
+            yield name, value
 
     def check_filters(self) -> None:
         """Raise `_CannotTell` if the repository has filters, which are programs, or may be."""

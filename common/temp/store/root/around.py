@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ...core.layout import KNOWN_CATEGORIES, ROOT_FILES, STORE
@@ -18,7 +18,7 @@ def lease_around(path: str) -> Callable[[], None] | None:
 
     Raises `Refused` or `StorageError`.
     """
-    root = _root_above(path)
+    root = root_above(path)
     if root is None:
         return None
     from .allocation import adopt, layout_of
@@ -31,7 +31,17 @@ def lease_around(path: str) -> Callable[[], None] | None:
     return lambda: lease.release(root, relative)
 
 
-def _root_above(path: str) -> str | None:
+def entries_around(path: str) -> Iterator[tuple[Path, str]]:
+    """The roots above `path` (absolute), nearest first, and which entry of each it lies in."""
+    root = root_above(path)
+    while root is not None:
+        relative = _entry_of(root, path)
+        if relative is not None:
+            yield Path(root), relative
+        root = root_above(root)
+
+
+def root_above(path: str) -> str | None:
     """The nearest directory above that is a root; `path` itself is none."""
     above = os.path.dirname(path)
     while above != path:
