@@ -256,6 +256,20 @@ def test_an_old_root_that_is_a_symlink_is_not_followed(project: Path, tmp_path: 
     assert listing(tmp_path / "mine") == ["work", "work/file0.txt"]
 
 
+def test_nothing_goes_behind_an_old_root_that_is_refused(project: Path, tmp_path: Path) -> None:
+    store = make_entry(tmp_path / "mine", "debug/a").parents[1] / ".tempkeep"
+    for name in ("owners", "holding", "pins", "undo"):
+        (store / name).mkdir(parents=True)
+    (store / "history.jsonl").write_text("{}\n")
+    (project / ".temp").symlink_to(tmp_path / "mine")
+    git(tmp_path, "add", "-f", "project/.temp")
+    before = listing(tmp_path / "mine")
+
+    assert tempkeep("clean") == 3
+
+    assert listing(tmp_path / "mine") == before
+
+
 # -- what git tracks ----------------------------------------------------------------------------
 
 

@@ -13,9 +13,10 @@ from typing import Final, NamedTuple
 from ...core.layout import HISTORY, PIPELINE, STORE, STORE_PARTS, is_inside
 from ...errors import InvalidSettings, TempError, reason_of
 from ..archive.shelf import MANIFEST
-from ..project.project import MARKERS
+from ..project.project import MARKERS, open_root
 from ..project.tracked import REPOSITORIES, Tracked
 from ..root.allocation import layout_of
+from ..root.guard import check_store
 from ..root.settings import DEFAULT_ARTEFACTS
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS, ROOT_FLAGS
@@ -73,8 +74,8 @@ def find_artefacts(
     project or not, and into what was archived.
     """
     mounts = mounts_below(str(project))
-    own_roots = _below(project, roots)
-    archives = _below(project, () if archive is None else (archive,))
+    own_roots = _lying_in(project, roots)
+    archives = _lying_in(project, () if archive is None else (archive,))
     others = sorted(own_roots | archives)
     found = []
     for path, pattern in _matching(project, patterns, mounts, own_roots, archives):
@@ -126,7 +127,7 @@ def _top_level_sources(project: Path, tracked: Tracked) -> set[str]:
     return found
 
 
-def _below(project: Path, places: Iterable[Path]) -> frozenset[str]:
+def _lying_in(project: Path, places: Iterable[Path]) -> frozenset[str]:
     """Those of `places` that lie in `project`, relative to it."""
     real = os.path.realpath(project)
     inside = [place for place in map(os.path.realpath, places) if is_inside(place, real)]
@@ -253,25 +254,44 @@ def remove_artefact(project: Path, path: str) -> Removed:
 def drop_empty_root(root: Path, categories: Iterable[str]) -> None:
     """Remove an old root that was cleaned, as far as it is empty: its categories, what the sweep
     made in it for itself (its history, which nobody is shown), and the root.
+
+    A root that is not to be trusted, as one behind a link that git tracks, is left as it is.
     """
-    with contextlib.suppress(OSError), _parent(root, f"{STORE}/{HISTORY}") as (store, name):
-        at.unlink(name, dir_fd=store)
     own = [f"{STORE}/{name}" for name in STORE_PARTS]
-    for directory in (*categories, *own, STORE, ""):
-        with contextlib.suppress(OSError):
-            os.rmdir(root / directory)
+    with contextlib.suppress(OSError, TempError), contextlib.ExitStack() as stack:
+        above = at.open(root.parent, ROOT_FLAGS)
+        stack.callback(at.close, above)
+        top = open_root(root)
+        stack.callback(at.close, top)
+        check_store(root)
+        with contextlib.suppress(OSError), _below(top, f"{STORE}/{HISTORY}") as (store, name):
+            at.unlink(name, dir_fd=store)
+        for directory in (*categories, *own, STORE):
+            with contextlib.suppress(OSError), _below(top, directory) as (parent, name):
+                at.rmdir(name, dir_fd=parent)
+        seen, opened = at.stat(root.name, dir_fd=above, follow_symlinks=False), at.fstat(top)
+        if (seen.st_dev, seen.st_ino) == (opened.st_dev, opened.st_ino):
+            at.rmdir(root.name, dir_fd=above)
 
 
 @contextlib.contextmanager
 def _parent(project: Path, path: str) -> Iterator[tuple[int, str]]:
     """The directory of `path`, opened step by step so that no symlink put there is followed."""
-    *above, name = path.split("/")
-    descriptor = at.open(project, ROOT_FLAGS)
+    top = at.open(project, ROOT_FLAGS)
     try:
-        for part in above:
-            child = at.open(part, DIRECTORY_FLAGS, dir_fd=descriptor)
-            at.close(descriptor)
-            descriptor = child
-        yield descriptor, name
+        with _below(top, path) as found:
+            yield found
     finally:
-        at.close(descriptor)
+        at.close(top)
+
+
+@contextlib.contextmanager
+def _below(top: int, path: str) -> Iterator[tuple[int, str]]:
+    """As `_parent`, for a `path` below the open directory `top`."""
+    *above, name = path.split("/")
+    with contextlib.ExitStack() as stack:
+        descriptor = top
+        for part in above:
+            descriptor = at.open(part, DIRECTORY_FLAGS, dir_fd=descriptor)
+            stack.callback(at.close, descriptor)
+        yield descriptor, name
