@@ -334,10 +334,10 @@ def test_ctrl_c_says_what_is_done_and_the_next_clean_finishes(
     make_entry(project, "dist")
     remove = artefacts.remove_artefact
 
-    def interrupted(project: Path, path: str) -> Removed:
+    def interrupted(top: int, path: str) -> Removed:
         if path == "dist":
             os.kill(os.getpid(), signal.SIGINT)
-        return remove(project, path)
+        return remove(top, path)
 
     with monkeypatch.context() as patched:
         patched.setattr(commands, "remove_artefact", interrupted)
@@ -348,6 +348,32 @@ def test_ctrl_c_says_what_is_done_and_the_next_clean_finishes(
     )
     assert tempkeep("clean") == 0
     assert not (project / "dist").exists()
+
+
+@pytest.mark.parametrize("by", ["link", "directory"])
+def test_nothing_goes_in_what_takes_the_place_of_the_project(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    other = make_entry(tmp_path / "other", "dist").parent
+    make_entry(project, "build")
+    make_entry(project, "dist")
+    remove = artefacts.remove_artefact
+
+    def swapped(top: int, path: str) -> Removed:
+        removed = remove(top, path)
+        if path == "build":
+            project.rename(tmp_path / "moved")
+            if by == "link":
+                project.symlink_to(other)
+            else:
+                other.rename(project)
+        return removed
+
+    monkeypatch.setattr(commands, "remove_artefact", swapped)
+
+    tempkeep("clean")
+
+    assert listing(project / "dist") == ["file0.txt"]
 
 
 def test_names_cannot_act_on_the_terminal(project: Path, capsys: Printed) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ...core.layout import HISTORY, PIPELINE, STORE, STORE_PARTS, is_inside
-from ...errors import InvalidSettings, TempError, reason_of
+from ...errors import InvalidSettings, StorageError, TempError, reason_of
 from ..archive.shelf import MANIFEST
 from ..project.project import MARKERS, open_root
 from ..project.tracked import REPOSITORIES, Tracked
@@ -39,6 +39,11 @@ _USUAL_SOURCES: Final = (
 """What is source, if it lies right in a project where git cannot tell; packages are as well."""
 
 _PROBES: Final = ("source", "source.py")
+_PASSING: Final = (
+    os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC if hasattr(os, "O_PATH") else 0
+)
+"""For a directory on the way, which need not be readable."""
+
 TAKES_UNSURE: Final = "--include-unsure takes it"
 
 
@@ -220,10 +225,40 @@ def work_in(artefact: Path) -> str:
     return ""
 
 
-def measure_artefact(project: Path, path: str) -> int:
-    """The bytes on disk of the artefact at `path`; 0 if it is gone or cannot be looked at."""
+@contextlib.contextmanager
+def opened_project(project: Path) -> Iterator[int]:
+    """The open directory `project`, a path without links as it was when the command began.
+
+    Whoever may write above it can put a link, or another directory, in its place meanwhile: what is
+    to be deleted is looked for in this one. Raises `StorageError`.
+    """
+    above: int | None = None
     try:
-        with _parent(project, path) as (parent, name):
+        if _PASSING:
+            above = os.open(project.anchor, _PASSING)
+            for part in project.parts[1:-1]:
+                below = os.open(part, _PASSING, dir_fd=above)
+                os.close(above)
+                above = below
+        name = project if above is None else project.name or os.curdir
+        top = at.open(name, DIRECTORY_FLAGS, dir_fd=above)
+    except OSError as error:
+        raise StorageError.of(f"cannot open {project}", error) from error
+    finally:
+        if above is not None:
+            os.close(above)
+    try:
+        yield top
+    finally:
+        at.close(top)
+
+
+def measure_artefact(top: int, path: str) -> int:
+    """The bytes on disk of the artefact at `path` below the open directory `top`; 0 if it is gone
+    or cannot be looked at.
+    """
+    try:
+        with _below(top, path) as (parent, name):
             status = at.stat(name, dir_fd=parent, follow_symlinks=False)
             if not stat.S_ISDIR(status.st_mode):
                 return status.st_blocks * 512
@@ -236,14 +271,15 @@ def measure_artefact(project: Path, path: str) -> int:
         return 0
 
 
-def remove_artefact(project: Path, path: str) -> Removed:
-    """Delete the artefact at `path`; what could not be deleted is in the failures.
+def remove_artefact(top: int, path: str) -> Removed:
+    """Delete the artefact at `path` below the open directory `top`; what could not be deleted is in
+    the failures.
 
     In its place and without a claim: a half-deleted `build` still matches, so that the next
     `clean` finishes it, or lists it where what is left does not tell what made it.
     """
     try:
-        with _parent(project, path) as (parent, name):
+        with _below(top, path) as (parent, name):
             return remove_at(parent, name)
     except FileNotFoundError:
         return Removed()
@@ -275,19 +311,10 @@ def drop_empty_root(root: Path, categories: Iterable[str]) -> None:
 
 
 @contextlib.contextmanager
-def _parent(project: Path, path: str) -> Iterator[tuple[int, str]]:
-    """The directory of `path`, opened step by step so that no symlink put there is followed."""
-    top = at.open(project, ROOT_FLAGS)
-    try:
-        with _below(top, path) as found:
-            yield found
-    finally:
-        at.close(top)
-
-
-@contextlib.contextmanager
 def _below(top: int, path: str) -> Iterator[tuple[int, str]]:
-    """As `_parent`, for a `path` below the open directory `top`."""
+    """The directory of `path`, and its name there. From the open directory `top` on it is opened
+    step by step, so that no symlink put there is followed.
+    """
     *above, name = path.split("/")
     with contextlib.ExitStack() as stack:
         descriptor = top
