@@ -14,6 +14,7 @@ from ..errors import InvalidSettings, Refused
 from ..store.project.project import MARKERS
 from ..store.system.git import ask_git
 from ..store.system.reading import read_file
+from ..store.system.walking import walk
 
 _NEVER_ENTERED: Final = frozenset({"__pycache__", "node_modules"})
 _PROSE: Final = frozenset({".md", ".rst", ".txt", ".html", ".diff", ".patch", ".log", ".pyc"})
@@ -182,7 +183,7 @@ _OWN: Final = ("contexts.py", "legacy.py", "manager.py")
 
 
 def _walked(top: str) -> Iterator[str]:
-    for above, directories, names in os.walk(top):
+    for above, directories, names in walk(top):
         base = _below(os.path.relpath(above, top))
         directories[:] = [
             name
