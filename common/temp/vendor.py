@@ -22,6 +22,7 @@ from . import __version__
 from .errors import InvalidSettings, Refused, StorageError
 from .needs import LEFT_OUT, NEEDS
 from .report.text import plain
+from .store.project.project import check_way
 from .store.system.locks import lock_file
 from .store.system.walking import walk
 
@@ -48,9 +49,11 @@ class _Copy(NamedTuple):
 def vendor(directory: str, *, dry_run: bool = False) -> int:
     """Copy the package into `directory`, or bring the copy there up to date; the exit code.
 
-    Raises `Refused` over local changes, over anything that is no copy, and at a symlink.
+    Raises `Refused` over local changes, over anything that is no copy, at a symlink in its place,
+    and behind one that git tracks or that another user made.
     """
     target = _target(directory)
+    check_way(target)
     content = _content()
     new = _Copy(__version__, {name: _digest(data) for name, data in content.items()})
     old = _old(target)
