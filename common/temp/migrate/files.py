@@ -148,13 +148,15 @@ def _below(relative: str) -> str:
 
 
 def _kept(top: str, paths: Iterable[str], *, named: bool = False) -> set[str]:
-    """Those of `paths` that are Python files, or tell a project; links are not followed."""
+    """Those of `paths` that are Python files, or tell a project; links are not followed, nor is
+    one on the way, where git's index still names what lay there.
+    """
     kept = set()
     for path in paths:
         name = path.rpartition("/")[2]
         if named or name.endswith((".py", ".pyw")) or name in _CALLED:
             whole = os.path.join(top, path)
-            if name == ".git" or (os.path.isfile(whole) and not os.path.islink(whole)):
+            if name == ".git" or (os.path.isfile(whole) and os.path.realpath(whole) == whole):
                 kept.add(path)
     return kept
 
