@@ -256,6 +256,20 @@ def test_an_old_root_that_is_a_symlink_is_not_followed(project: Path, tmp_path: 
     assert listing(tmp_path / "mine") == ["work", "work/file0.txt"]
 
 
+def test_nothing_goes_behind_an_old_root_that_is_refused(project: Path, tmp_path: Path) -> None:
+    store = make_entry(tmp_path / "mine", "debug/a").parents[1] / ".tempkeep"
+    for name in ("owners", "holding", "pins", "undo"):
+        (store / name).mkdir(parents=True)
+    (store / "history.jsonl").write_text("{}\n")
+    (project / ".temp").symlink_to(tmp_path / "mine")
+    git(tmp_path, "add", "-f", "project/.temp")
+    before = listing(tmp_path / "mine")
+
+    assert tempkeep("clean") == 3
+
+    assert listing(tmp_path / "mine") == before
+
+
 # -- what git tracks ----------------------------------------------------------------------------
 
 
@@ -320,10 +334,10 @@ def test_ctrl_c_says_what_is_done_and_the_next_clean_finishes(
     make_entry(project, "dist")
     remove = artefacts.remove_artefact
 
-    def interrupted(project: Path, path: str) -> Removed:
+    def interrupted(top: int, path: str) -> Removed:
         if path == "dist":
             os.kill(os.getpid(), signal.SIGINT)
-        return remove(project, path)
+        return remove(top, path)
 
     with monkeypatch.context() as patched:
         patched.setattr(commands, "remove_artefact", interrupted)
@@ -334,6 +348,32 @@ def test_ctrl_c_says_what_is_done_and_the_next_clean_finishes(
     )
     assert tempkeep("clean") == 0
     assert not (project / "dist").exists()
+
+
+@pytest.mark.parametrize("by", ["link", "directory"])
+def test_nothing_goes_in_what_takes_the_place_of_the_project(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    other = make_entry(tmp_path / "other", "dist").parent
+    make_entry(project, "build")
+    make_entry(project, "dist")
+    remove = artefacts.remove_artefact
+
+    def swapped(top: int, path: str) -> Removed:
+        removed = remove(top, path)
+        if path == "build":
+            project.rename(tmp_path / "moved")
+            if by == "link":
+                project.symlink_to(other)
+            else:
+                other.rename(project)
+        return removed
+
+    monkeypatch.setattr(commands, "remove_artefact", swapped)
+
+    tempkeep("clean")
+
+    assert listing(project / "dist") == ["file0.txt"]
 
 
 def test_names_cannot_act_on_the_terminal(project: Path, capsys: Printed) -> None:

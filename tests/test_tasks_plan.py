@@ -14,7 +14,7 @@ import pytest
 from common.temp.pins import pin
 from common.temp.store.root.allocation import allocate
 from common.temp.store.sweep.planfile import read_plan
-from tests.support import age, inv, listing, make_entry, make_project, status, tempkeep
+from tests.support import age, inv, listing, make_entry, make_project, run, status, tempkeep
 
 Printed = pytest.CaptureFixture[str]
 DRAW = ("temp-clean", "--max-age-hours", "24", "--dry-run", "--plan", "plan.json")
@@ -323,6 +323,27 @@ def test_a_plan_that_cannot_be_written_is_one_line_and_nothing_is_left(
         "error: cannot write missing/plan.json: No such file or directory; choose another file\n"
     )
     assert listing(project) == before
+
+
+@pytest.mark.parametrize(
+    "command", [DRAW[:-1], ("temp-status", "--format", "html", "--output")], ids=["plan", "page"]
+)
+def test_nothing_is_written_behind_a_link_that_git_tracks(
+    project: Path, tmp_path: Path, capsys: Printed, command: tuple[str, ...]
+) -> None:
+    if not shutil.which("git"):
+        pytest.skip("needs git")
+    notes = tmp_path / "notes.txt"
+    notes.write_text("mine")
+    make_entry(project / ".tmp", "debug/a_1696348800", age_hours=30)
+    (project / "out").symlink_to(notes)
+    for command_of_git in (("init", "-q"), ("add", "out")):
+        run(["git", *command_of_git], cwd=project)
+
+    assert tempkeep(*command, "out") == 3
+
+    assert f"{project}/out is a symlink to {notes} that git tracks" in capsys.readouterr().err
+    assert notes.read_text() == "mine"
 
 
 def test_a_plan_says_which_entries_by_more_than_their_names(drawn: Path) -> None:

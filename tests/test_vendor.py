@@ -216,6 +216,21 @@ def test_what_is_no_copy_of_ours_stays(bare_host: Path, tmp_path: Path, what: st
     assert not (tmp_path / "nowhere").exists()
 
 
+def test_nothing_is_copied_behind_a_link_that_git_tracks(tmp_path: Path) -> None:
+    if not shutil.which("git"):
+        pytest.skip("needs git")
+    for name in ("host", "outside"):
+        (tmp_path / name).mkdir()
+    host = tmp_path / "host"
+    (host / "libs").symlink_to(tmp_path / "outside")
+    run(["git", "init", "-q"], cwd=host)
+    run(["git", "add", "libs"], cwd=host)
+    done = vendor(host, "libs")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert f"{host}/libs is a symlink to {tmp_path}/outside/temp that git tracks" in done.stderr
+    assert os.listdir(tmp_path / "outside") == []
+
+
 @pytest.mark.parametrize(
     "manifest",
     [

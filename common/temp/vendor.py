@@ -22,7 +22,9 @@ from . import __version__
 from .errors import InvalidSettings, Refused, StorageError
 from .needs import LEFT_OUT, NEEDS
 from .report.text import plain
+from .store.project.project import check_way
 from .store.system.locks import lock_file
+from .store.system.walking import walk
 
 MANIFEST: Final = "vendored.json"
 _NAMES: Final = ("temp", "tempkeep")
@@ -47,9 +49,11 @@ class _Copy(NamedTuple):
 def vendor(directory: str, *, dry_run: bool = False) -> int:
     """Copy the package into `directory`, or bring the copy there up to date; the exit code.
 
-    Raises `Refused` over local changes, over anything that is no copy, and at a symlink.
+    Raises `Refused` over local changes, over anything that is no copy, at a symlink in its place,
+    and behind one that git tracks or that another user made.
     """
     target = _target(directory)
+    check_way(target)
     content = _content()
     new = _Copy(__version__, {name: _digest(data) for name, data in content.items()})
     old = _old(target)
@@ -185,7 +189,7 @@ def _changes(target: Path, old: _Copy) -> tuple[list[str], list[str]]:
     """What is new or not as it was copied, and what is missing; what Python compiled is neither."""
     found = []
     missing = set(old.digests)
-    for above, directories, names in os.walk(target, onerror=_fail):
+    for above, directories, names in walk(target, onerror=_fail):
         base = "" if above == str(target) else f"{os.path.relpath(above, target)}/"
         links = [name for name in directories if os.path.islink(os.path.join(above, name))]
         for name in sorted([*names, *links]):
@@ -279,7 +283,7 @@ def _discard(aside: Path, new: _Copy) -> None:
     """Remove a copy that is out of its place, by the names of its files: anything else stays."""
     known = _manifest(aside) or new
     wanted = {MANIFEST, *known.digests}
-    for above, _, names in os.walk(aside, topdown=False):
+    for above, _, names in reversed(list(walk(aside))):
         base = "" if above == str(aside) else f"{os.path.relpath(above, aside)}/"
         for name in sorted(names, key=MANIFEST.__eq__):  # last, as the rest is known by it
             if base + name in wanted or _is_compiled(base + name):

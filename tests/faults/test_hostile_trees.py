@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,6 +82,26 @@ def test_a_tree_of_10_000_levels_is_shown_and_cleaned(
         cleaned(project)
         assert not path.exists()
     figure(f"6. {LEVELS:,} levels: shown and gone")
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["temp-adopt --dry-run", "temp-migrate --check", "vendor libs", "temp-status --all-projects"],
+)
+def test_directories_deeper_than_python_recurses_end_no_command(
+    project: Path, command: str
+) -> None:
+    (project / "pyproject.toml").write_text('[tool.tempkeep]\nprojects = ["**"]\n')
+    program = (sys.executable, "-m", "common.temp", *command.split())
+    first = run(program, cwd=project)
+    where = {"temp-adopt": ".tmp/old_1696348800", "vendor": "libs/temp/more"}
+    path = make_entry(project, where.get(command.partition(" ")[0], "libs"), files=0)
+    with too_deep(path):
+        chain(path, 1500)
+        done = run(program, cwd=project)
+    assert first.returncode == 0, first.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout if done.returncode == 0 else done.stderr.startswith("error: ")
 
 
 def test_names_of_any_bytes_are_shown_tamed_and_cleaned(

@@ -196,6 +196,27 @@ def test_a_write_refuses_outside_of_version_control(
     assert (top / "a.py").read_text() == SITE
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_a_write_goes_behind_no_link_that_git_has_put_there(
+    top: Path, tmp_path: Path, named: bool
+) -> None:
+    outside = write(tmp_path / "outside", {"x.py": SITE})
+    committed(outside, {})
+    if named:
+        (top / "a").symlink_to(outside)
+        committed(top, {})
+    else:  # the index still names what lay in the directory
+        committed(top, {"a/x.py": SITE})
+        (top / "a" / "x.py").unlink()
+        (top / "a").rmdir()
+        (top / "a").symlink_to(outside)
+
+    code = tempkeep("temp-migrate", "--write", "--allow-dirty", *(["a"] if named else []))
+
+    assert code == (3 if named else 0)
+    assert (outside / "x.py").read_text() == SITE
+
+
 def test_allow_dirty_writes_all_the_same(top: Path) -> None:
     write(top, {"a.py": SITE})
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,20 @@ def test_a_link_that_took_its_place_is_not_followed(top: Path, tmp_path: Path) -
 
     assert victim.read_bytes() == BEFORE
     assert (top / "a.py").is_symlink()
+
+
+def test_a_link_that_took_the_place_of_its_directory_is_not_followed(
+    top: Path, tmp_path: Path
+) -> None:
+    victim = tmp_path / "victim" / "a.py"
+    victim.parent.mkdir()
+    victim.write_bytes(BEFORE)
+    (top / "sub").symlink_to(victim.parent)
+
+    assert "behind a link" in replace_file(str(top), replace(RESULT, path="sub/a.py"))
+
+    assert victim.read_bytes() == BEFORE
+    assert listing(victim.parent) == ["a.py"]
 
 
 def test_a_file_with_another_hard_link_stays_as_it_is(top: Path) -> None:

@@ -9,16 +9,27 @@ from pathlib import Path
 
 import pytest
 
+from common.temp.store.artefacts import artefacts
 from common.temp.store.artefacts.artefacts import (
     Artefact,
     drop_empty_root,
     find_artefacts,
-    measure_artefact,
-    remove_artefact,
+    opened_project,
 )
 from common.temp.store.project.tracked import Tracked
 from common.temp.store.root.settings import DEFAULT_ARTEFACTS
+from common.temp.store.trees.removal import Removed
 from tests.support import LINK, NO_DIRECTORY, listing, make_entry, mounted, run
+
+
+def measure_artefact(project: Path, path: str) -> int:
+    with opened_project(project) as top:
+        return artefacts.measure_artefact(top, path)
+
+
+def remove_artefact(project: Path, path: str) -> Removed:
+    with opened_project(project) as top:
+        return artefacts.remove_artefact(top, path)
 
 
 def git(project: Path, *arguments: str) -> None:

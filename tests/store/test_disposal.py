@@ -15,6 +15,8 @@ from tests.support import (
     environment,
     listing,
     make_entry,
+    make_project,
+    mounted,
     run,
 )
 
@@ -94,6 +96,25 @@ def test_an_entry_that_cannot_be_trashed_stays_with_reason_and_remedy(
         "directory: move it away, or delete it without --trash, or free the trash"
     )
     assert len(listing(path)) == 3
+
+
+@pytest.mark.parametrize("planted", [".Trash-{}", ".Trash-{}/files", ".Trash/{}"])
+def test_a_trash_that_was_planted_at_the_top_of_a_filesystem_is_not_used(
+    tmp_path: Path, planted: str
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    with mounted(tmp_path / "disk", "size=1m"):
+        path = make_entry(make_project(tmp_path / "disk" / "project") / ".tmp", "debug/a")
+        trash_place = tmp_path / "disk" / planted.format(os.getuid())
+        trash_place.parent.mkdir(exist_ok=True)
+        if planted.startswith(".Trash/"):
+            trash_place.parent.chmod(0o1777)
+        trash_place.symlink_to(outside)
+        (said,) = trash(tmp_path / "disk" / "project", tmp_path / "home")
+        assert said.startswith(f"failed 0 cannot be trashed ({trash_place} is no directory of")
+        assert path.is_dir()
+    assert listing(outside) == []
 
 
 def test_a_name_that_is_too_long_for_the_trash_stays(root: Path, tmp_path: Path) -> None:

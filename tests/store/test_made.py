@@ -448,9 +448,9 @@ def test_a_clone_that_came_to_be_while_other_artefacts_went_stays(
         make_entry(project, name)
     remove = artefacts.remove_artefact
 
-    def cloned(project: Path, path: str) -> Removed:
+    def cloned(top: int, path: str) -> Removed:
         write(project, {"dist/clone/.git/HEAD": "ref: refs/heads/main"})
-        return remove(project, path)
+        return remove(top, path)
 
     monkeypatch.setattr(commands, "remove_artefact", cloned)
 

@@ -20,6 +20,7 @@ from ..store.artefacts.artefacts import (
     drop_empty_root,
     find_artefacts,
     measure_artefact,
+    opened_project,
     remove_artefact,
     work_in,
 )
@@ -54,23 +55,24 @@ def clean_artefacts(
         own = [place for place in places if place.settings.project == project or place.is_extra]
         drafts = draft_all(own, limits, CleanArguments(), now, sizes=dry_run)
         return carry_out(drafts, Lines(), Manner("clean", dry_run))
-    drafts = draft_all(places, limits, CleanArguments(), now, sizes=dry_run)
-    # Asked last, so that what git tracks is what it tracks when the deleting begins.
-    tracked = Tracked(project)
-    check_patterns(project, settings.artefacts, tracked)
-    drafts = [
-        draft._replace(plan=_without_tracked(draft.plan, project, tracked, include_unsure))
-        for draft in drafts
-    ]
-    artefacts = find_artefacts(
-        project,
-        settings.artefacts,
-        tracked,
-        roots=settings.other_roots(),
-        archive=settings.archive_path(),
-        include_unsure=include_unsure,
-    )
-    code = _clean_artefacts(project, artefacts, dry_run=dry_run)
+    with opened_project(project) as top:
+        drafts = draft_all(places, limits, CleanArguments(), now, sizes=dry_run)
+        # Asked last, so that what git tracks is what it tracks when the deleting begins.
+        tracked = Tracked(project)
+        check_patterns(project, settings.artefacts, tracked)
+        artefacts = find_artefacts(
+            project,
+            settings.artefacts,
+            tracked,
+            roots=settings.other_roots(),
+            archive=settings.archive_path(),
+            include_unsure=include_unsure,
+        )
+        drafts = [
+            draft._replace(plan=_without_tracked(draft.plan, project, tracked, include_unsure))
+            for draft in drafts
+        ]
+        code = _clean_artefacts(top, project, artefacts, dry_run=dry_run)
     swept = carry_out(drafts, Lines(silent=bool(artefacts)), Manner("clean", dry_run))
     if not dry_run:
         for draft in drafts:
@@ -79,7 +81,9 @@ def clean_artefacts(
     return max(code, swept)
 
 
-def _clean_artefacts(project: Path, artefacts: Sequence[Artefact], *, dry_run: bool) -> int:
+def _clean_artefacts(
+    top: int, project: Path, artefacts: Sequence[Artefact], *, dry_run: bool
+) -> int:
     verb = "would delete" if dry_run else "deleted"
     code = count = freed = 0
     users = AtWork(project)
@@ -93,9 +97,9 @@ def _clean_artefacts(project: Path, artefacts: Sequence[Artefact], *, dry_run: b
             continue
         try:
             if dry_run:
-                removed = Removed(measure_artefact(project, artefact.path))
+                removed = Removed(measure_artefact(top, artefact.path))
             else:
-                removed = remove_artefact(project, artefact.path)
+                removed = remove_artefact(top, artefact.path)
         except KeyboardInterrupt:
             print(
                 f"interrupted: {counted(count, 'artefact', 'artefacts')} deleted, "

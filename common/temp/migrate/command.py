@@ -6,11 +6,13 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..errors import InvalidSettings
 from ..report.progress import ProgressLine
 from ..report.text import plain
+from ..store.project.project import absolute, check_way
 from . import output
 from .engine import Options, examine
 from .files import Ground, check_clean, find_grounds, leftovers
@@ -52,6 +54,9 @@ def migrate(arguments: MigrateArguments) -> int:
             f"--format: expected one of {', '.join(FORMATS)}, got {arguments.output!r}"
         )
     options = Options(arguments.unsafe, _codes(arguments.select, arguments.ignore))
+    if mode == "write":
+        for path in arguments.paths:
+            check_way(absolute(Path(path)))
     grounds = find_grounds(arguments.paths)
     if mode == "write":
         for ground in grounds:

@@ -14,6 +14,7 @@ from ..errors import InvalidSettings, Refused
 from ..store.project.project import MARKERS
 from ..store.system.git import ask_git
 from ..store.system.reading import read_file
+from ..store.system.walking import walk
 
 _NEVER_ENTERED: Final = frozenset({"__pycache__", "node_modules"})
 _PROSE: Final = frozenset({".md", ".rst", ".txt", ".html", ".diff", ".patch", ".log", ".pyc"})
@@ -147,13 +148,15 @@ def _below(relative: str) -> str:
 
 
 def _kept(top: str, paths: Iterable[str], *, named: bool = False) -> set[str]:
-    """Those of `paths` that are Python files, or tell a project; links are not followed."""
+    """Those of `paths` that are Python files, or tell a project; links are not followed, nor is
+    one on the way, where git's index still names what lay there.
+    """
     kept = set()
     for path in paths:
         name = path.rpartition("/")[2]
         if named or name.endswith((".py", ".pyw")) or name in _CALLED:
             whole = os.path.join(top, path)
-            if name == ".git" or (os.path.isfile(whole) and not os.path.islink(whole)):
+            if name == ".git" or (os.path.isfile(whole) and os.path.realpath(whole) == whole):
                 kept.add(path)
     return kept
 
@@ -182,7 +185,7 @@ _OWN: Final = ("contexts.py", "legacy.py", "manager.py")
 
 
 def _walked(top: str) -> Iterator[str]:
-    for above, directories, names in os.walk(top):
+    for above, directories, names in walk(top):
         base = _below(os.path.relpath(above, top))
         directories[:] = [
             name

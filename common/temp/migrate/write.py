@@ -31,6 +31,10 @@ def replace_file(top: str, result: FileResult) -> str:
     assert result.after is not None
     path = os.path.join(top, result.path)
     try:
+        inside = os.path.dirname(result.path)
+        above = os.path.normpath(os.path.join(os.path.realpath(top), inside))
+        if os.path.realpath(os.path.dirname(path)) != above:
+            return "lies behind a link by now; left as it is"
         before = os.lstat(path)
         if not stat.S_ISREG(before.st_mode):
             return "is no plain file any more; left as it is"

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ...core.layout import HISTORY, PIPELINE, STORE, STORE_PARTS, is_inside
-from ...errors import InvalidSettings, TempError, reason_of
+from ...errors import InvalidSettings, StorageError, TempError, reason_of
 from ..archive.shelf import MANIFEST
-from ..project.project import MARKERS
+from ..project.project import MARKERS, open_root
 from ..project.tracked import REPOSITORIES, Tracked
 from ..root.allocation import layout_of
+from ..root.guard import check_store
 from ..root.settings import DEFAULT_ARTEFACTS
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS, ROOT_FLAGS
@@ -38,6 +39,11 @@ _USUAL_SOURCES: Final = (
 """What is source, if it lies right in a project where git cannot tell; packages are as well."""
 
 _PROBES: Final = ("source", "source.py")
+_PASSING: Final = (
+    os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC if hasattr(os, "O_PATH") else 0
+)
+"""For a directory on the way, which need not be readable."""
+
 TAKES_UNSURE: Final = "--include-unsure takes it"
 
 
@@ -73,8 +79,8 @@ def find_artefacts(
     project or not, and into what was archived.
     """
     mounts = mounts_below(str(project))
-    own_roots = _below(project, roots)
-    archives = _below(project, () if archive is None else (archive,))
+    own_roots = _lying_in(project, roots)
+    archives = _lying_in(project, () if archive is None else (archive,))
     others = sorted(own_roots | archives)
     found = []
     for path, pattern in _matching(project, patterns, mounts, own_roots, archives):
@@ -126,7 +132,7 @@ def _top_level_sources(project: Path, tracked: Tracked) -> set[str]:
     return found
 
 
-def _below(project: Path, places: Iterable[Path]) -> frozenset[str]:
+def _lying_in(project: Path, places: Iterable[Path]) -> frozenset[str]:
     """Those of `places` that lie in `project`, relative to it."""
     real = os.path.realpath(project)
     inside = [place for place in map(os.path.realpath, places) if is_inside(place, real)]
@@ -219,10 +225,40 @@ def work_in(artefact: Path) -> str:
     return ""
 
 
-def measure_artefact(project: Path, path: str) -> int:
-    """The bytes on disk of the artefact at `path`; 0 if it is gone or cannot be looked at."""
+@contextlib.contextmanager
+def opened_project(project: Path) -> Iterator[int]:
+    """The open directory `project`, a path without links as it was when the command began.
+
+    Whoever may write above it can put a link, or another directory, in its place meanwhile: what is
+    to be deleted is looked for in this one. Raises `StorageError`.
+    """
+    above: int | None = None
     try:
-        with _parent(project, path) as (parent, name):
+        if _PASSING:
+            above = os.open(project.anchor, _PASSING)
+            for part in project.parts[1:-1]:
+                below = os.open(part, _PASSING, dir_fd=above)
+                os.close(above)
+                above = below
+        name = project if above is None else project.name or os.curdir
+        top = at.open(name, DIRECTORY_FLAGS, dir_fd=above)
+    except OSError as error:
+        raise StorageError.of(f"cannot open {project}", error) from error
+    finally:
+        if above is not None:
+            os.close(above)
+    try:
+        yield top
+    finally:
+        at.close(top)
+
+
+def measure_artefact(top: int, path: str) -> int:
+    """The bytes on disk of the artefact at `path` below the open directory `top`; 0 if it is gone
+    or cannot be looked at.
+    """
+    try:
+        with _below(top, path) as (parent, name):
             status = at.stat(name, dir_fd=parent, follow_symlinks=False)
             if not stat.S_ISDIR(status.st_mode):
                 return status.st_blocks * 512
@@ -235,14 +271,15 @@ def measure_artefact(project: Path, path: str) -> int:
         return 0
 
 
-def remove_artefact(project: Path, path: str) -> Removed:
-    """Delete the artefact at `path`; what could not be deleted is in the failures.
+def remove_artefact(top: int, path: str) -> Removed:
+    """Delete the artefact at `path` below the open directory `top`; what could not be deleted is in
+    the failures.
 
     In its place and without a claim: a half-deleted `build` still matches, so that the next
     `clean` finishes it, or lists it where what is left does not tell what made it.
     """
     try:
-        with _parent(project, path) as (parent, name):
+        with _below(top, path) as (parent, name):
             return remove_at(parent, name)
     except FileNotFoundError:
         return Removed()
@@ -253,25 +290,35 @@ def remove_artefact(project: Path, path: str) -> Removed:
 def drop_empty_root(root: Path, categories: Iterable[str]) -> None:
     """Remove an old root that was cleaned, as far as it is empty: its categories, what the sweep
     made in it for itself (its history, which nobody is shown), and the root.
+
+    A root that is not to be trusted, as one behind a link that git tracks, is left as it is.
     """
-    with contextlib.suppress(OSError), _parent(root, f"{STORE}/{HISTORY}") as (store, name):
-        at.unlink(name, dir_fd=store)
     own = [f"{STORE}/{name}" for name in STORE_PARTS]
-    for directory in (*categories, *own, STORE, ""):
-        with contextlib.suppress(OSError):
-            os.rmdir(root / directory)
+    with contextlib.suppress(OSError, TempError), contextlib.ExitStack() as stack:
+        above = at.open(root.parent, ROOT_FLAGS)
+        stack.callback(at.close, above)
+        top = open_root(root)
+        stack.callback(at.close, top)
+        check_store(root)
+        with contextlib.suppress(OSError), _below(top, f"{STORE}/{HISTORY}") as (store, name):
+            at.unlink(name, dir_fd=store)
+        for directory in (*categories, *own, STORE):
+            with contextlib.suppress(OSError), _below(top, directory) as (parent, name):
+                at.rmdir(name, dir_fd=parent)
+        seen, opened = at.stat(root.name, dir_fd=above, follow_symlinks=False), at.fstat(top)
+        if (seen.st_dev, seen.st_ino) == (opened.st_dev, opened.st_ino):
+            at.rmdir(root.name, dir_fd=above)
 
 
 @contextlib.contextmanager
-def _parent(project: Path, path: str) -> Iterator[tuple[int, str]]:
-    """The directory of `path`, opened step by step so that no symlink put there is followed."""
+def _below(top: int, path: str) -> Iterator[tuple[int, str]]:
+    """The directory of `path`, and its name there. From the open directory `top` on it is opened
+    step by step, so that no symlink put there is followed.
+    """
     *above, name = path.split("/")
-    descriptor = at.open(project, ROOT_FLAGS)
-    try:
+    with contextlib.ExitStack() as stack:
+        descriptor = top
         for part in above:
-            child = at.open(part, DIRECTORY_FLAGS, dir_fd=descriptor)
-            at.close(descriptor)
-            descriptor = child
+            descriptor = at.open(part, DIRECTORY_FLAGS, dir_fd=descriptor)
+            stack.callback(at.close, descriptor)
         yield descriptor, name
-    finally:
-        at.close(descriptor)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -38,8 +40,9 @@ def send_to_trash(path: Path, check: Callable[[], None] = lambda: None) -> None:
 
         with _one_at_a_time():
             check()
+            _check_trash(path)
             send2trash(str(path))
-    except NotClaimed:
+    except (NotClaimed, NotDisposed):
         raise
     except Exception as error:  # it raises OSError, its own kinds, and whatever a desktop's does
         why, semicolon, remedy = _reason(error).partition("; ")
@@ -47,6 +50,32 @@ def send_to_trash(path: Path, check: Callable[[], None] = lambda: None) -> None:
             f"cannot be trashed ({why}); {remedy}{semicolon and ', or '}"
             "delete it without --trash, or free the trash"
         ) from error
+
+
+def _check_trash(path: Path) -> None:
+    """Raise `NotDisposed` if the trash for `path` may have been planted.
+
+    On another filesystem than that of the home directory it lies at the top. Whoever may write
+    there can put a link, or a directory with links in it, in its place.
+    """
+    if not hasattr(os, "getuid") or sys.platform == "darwin":
+        return
+    home = os.path.realpath(os.path.expanduser("~"))
+    if os.lstat(path).st_dev == os.lstat(home).st_dev:
+        return
+    top = os.path.realpath(path)
+    while not os.path.ismount(top):
+        top = os.path.dirname(top)
+    uid = os.getuid()
+    for trash in (os.path.join(top, ".Trash", str(uid)), os.path.join(top, f".Trash-{uid}")):
+        for part in (trash, os.path.join(trash, "files"), os.path.join(trash, "info")):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                status = os.lstat(part)
+                if not stat.S_ISDIR(status.st_mode) or status.st_uid != uid:
+                    raise NotDisposed(
+                        f"cannot be trashed ({part} is no directory of this user's own); have that "
+                        "removed, or delete it without --trash"
+                    )
 
 
 def _reason(error: Exception) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ...core.layout import STORE, UNDO
-from ...errors import Refused, StorageError
+from ...errors import InvalidSettings, Refused, StorageError
 from ..system import at
 from .links import Link, check_link, check_owner, check_target, follow
 
@@ -317,16 +317,26 @@ def monorepo_projects(
     """The directories of the projects of `monorepo`, itself first, then by path.
 
     `patterns` are globs relative to it (`projects/*`), as are `excluded`. What is hidden, or is
-    reached through a link, is no project.
+    reached through a link, is no project. Raises `InvalidSettings`.
     """
-    left_out = {path for pattern in excluded for path in monorepo.glob(pattern)}
+    left_out = {path for pattern in excluded for path in _matching(monorepo, pattern)}
     found = {
         path
         for pattern in patterns
-        for path in monorepo.glob(pattern)
+        for path in _matching(monorepo, pattern)
         if path not in left_out and path.is_dir() and _is_plainly_below(path, monorepo)
     }
     return [monorepo, *sorted(found - {monorepo})]
+
+
+def _matching(monorepo: Path, pattern: str) -> list[Path]:
+    try:
+        return list(monorepo.glob(pattern))
+    except RecursionError:
+        raise InvalidSettings(
+            f"{monorepo}: projects: directories are nested too deeply for {pattern!r}; "
+            "name the projects by less"
+        ) from None
 
 
 def _is_plainly_below(path: Path, monorepo: Path) -> bool:

@@ -24,6 +24,7 @@ from ..system import at
 from ..system.at import DIRECTORY_FLAGS
 from ..system.locks import lock_directory
 from ..system.renaming import rename_new
+from ..system.walking import walk
 from ..trees.walk import look_inside
 
 _ATTEMPTS = 16
@@ -87,7 +88,7 @@ def _slashed(path: str) -> str:
 
 def _symlinks(root: Path) -> Iterator[str]:
     """Every symlink below `root`, relative to it; none is followed."""
-    for above, directories, files in os.walk(root):
+    for above, directories, files in walk(root):
         if above == str(root):
             directories[:] = [
                 name for name in directories if name != STORE and not name.startswith(HELD)

@@ -19,6 +19,7 @@ from ...core import fields
 from ...core.fields import Unreadable
 from ...core.plan import Disposal, Plan, Recorded
 from ...errors import InvalidSettings, Refused, StorageError, reason_of
+from ..project.project import absolute, check_way
 from ..system.reading import read_file
 
 _SCHEMA: Final = 1
@@ -75,9 +76,13 @@ def write_plan(path: Path, plans: Sequence[Plan], at: str) -> None:
 
 
 def write_named(path: Path, content: str, remedy: str = "choose another file") -> None:
-    """Write to what a person named: a file whole or not at all, also behind a link; a pipe or a
-    device as it comes, which stays what it is. Raises `StorageError`.
+    """Write to what a person named: a file whole or not at all, also behind a link, if that was not
+    planted; a pipe or a device as it comes, which stays what it is. Raises `StorageError`, or
+    `Refused` as `check_way`.
     """
+    is_special = os.path.abspath(path).startswith(("/dev/", "/proc/"))
+    if not is_special:
+        check_way(absolute(path))
     try:
         is_file = stat.S_ISREG(os.stat(path).st_mode)
     except FileNotFoundError:
@@ -85,7 +90,7 @@ def write_named(path: Path, content: str, remedy: str = "choose another file") -
     except OSError as error:
         raise StorageError.of(f"cannot write {path}", error, remedy) from error
     # What /dev/stdout leads to may be a file with something in it, and root could replace the link.
-    if is_file and not os.path.abspath(path).startswith(("/dev/", "/proc/")):
+    if is_file and not is_special:
         write_whole(Path(os.path.realpath(path)) if path.is_symlink() else path, content, remedy)
         return
     try:

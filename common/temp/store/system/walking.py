@@ -1,0 +1,38 @@
+"""A walk by paths to any depth: before Python 3.12, `os.walk` ends at a thousand levels or so."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+
+def walk(
+    top: str | os.PathLike[str], onerror: Callable[[OSError], object] | None = None
+) -> Iterator[tuple[str, list[str], list[str]]]:
+    """As `os.walk` from the top down: a caller may take directories out of the list.
+
+    What lies deeper than a path may be long cannot be read, and is told to `onerror`.
+    """
+    waiting = [os.fspath(top)]
+    while waiting:
+        above = waiting.pop()
+        directories: list[str] = []
+        names: list[str] = []
+        try:
+            with os.scandir(above) as items:
+                for item in items:
+                    (directories if _is_directory(item) else names).append(item.name)
+        except OSError as error:
+            if onerror is not None:
+                onerror(error)
+            continue
+        yield above, directories, names
+        below = [os.path.join(above, name) for name in reversed(directories)]
+        waiting += [path for path in below if not os.path.islink(path)]
+
+
+def _is_directory(item: os.DirEntry[str]) -> bool:
+    try:
+        return item.is_dir()
+    except OSError:
+        return False
