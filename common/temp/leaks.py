@@ -198,6 +198,9 @@ def _made(event: str, details: tuple[Any, ...]) -> tuple[str, bool] | None:
             return None
     elif event == "os.mkdir":
         relative_to = details[2]
+        if relative_to != -1:  # how this package makes an entry: where that is, Linux can tell
+            name = os.path.join(os.readlink(f"/proc/self/fd/{relative_to}"), os.fsdecode(name))
+            relative_to = -1
     else:
         is_directory, name, relative_to = os.path.isdir(name), *details[1::2]
     # Relative to a directory that is open, as when a tree is deleted, nobody can tell where.
