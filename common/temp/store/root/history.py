@@ -24,7 +24,8 @@ from ...core.history import PastSweep, Who, as_said, read_said, remembered
 from ...core.layout import HISTORY, STORE
 from ...core.plan import Report
 from ...errors import Refused, StorageError, reason_of
-from ..project.project import check_root
+from ..project.project import check_root, open_root
+from ..system import at
 from ..system.locks import lock_file, unlock_file
 from ..system.processes import spell_command
 from .guard import check_store
@@ -116,6 +117,15 @@ def _user() -> str:
 # -- the file -----------------------------------------------------------------------------------
 
 
+def _make_store(root: Path) -> None:
+    """Make the store of the very root that is trusted, whatever takes its place meanwhile."""
+    top = open_root(root)
+    try:
+        at.mkdir(STORE, dir_fd=top)
+    finally:
+        at.close(top)
+
+
 def _append(root: Path, line: bytes) -> None:
     """Append `line`. Raises `OSError`, or `Refused` if something else is in the file's place."""
     check_store(root)
@@ -173,7 +183,7 @@ def _opened(stack: contextlib.ExitStack, path: str, flags: int) -> int:
             if not flags & os.O_CREAT:
                 raise
             with contextlib.suppress(FileExistsError):
-                os.mkdir(os.path.dirname(path))
+                _make_store(Path(path).parents[1])
             descriptor = os.open(path, flags | _FLAGS, 0o644)
     except OSError:
         with contextlib.suppress(OSError):
