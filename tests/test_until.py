@@ -150,7 +150,8 @@ def test_a_name_that_is_none_is_refused_before_it_is_cut(project: Path) -> None:
 def test_they_need_no_working_directory(project: Path) -> None:
     code = f"import os; os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone')\n{ALL}"
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        # Without "" on its path, Python 3.13.0 itself bears that its directory is gone.
+        [sys.executable, "-P", "-c", code],
         cwd=project,
         env=environment(),
         capture_output=True,
