@@ -270,6 +270,14 @@ def as_plain_user(*arguments: str, cwd: Path, **more: str) -> subprocess.Complet
     return run(command, cwd=cwd, **more)
 
 
+def let_others_reach(directory: Path) -> None:
+    """Let every user pass through all that lies above `directory`, wherever tests run."""
+    for above in directory.parents:
+        mode = above.stat().st_mode
+        if mode & 0o011 != 0o011:
+            above.chmod(mode | 0o011)
+
+
 def working_in(root: Path, label: str = "x") -> AbstractContextManager[Path]:
     """A new directory in `root`, of this process, which is gone when the block ends."""
     return until_exit(str(root), lambda: allocate(str(root), "work", label))

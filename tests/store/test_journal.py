@@ -19,6 +19,7 @@ from tests.support import (
     HOUR,
     environment,
     hold,
+    let_others_reach,
     make_entry,
     only,
     plain_user,
@@ -185,8 +186,7 @@ def test_an_entry_of_a_private_process_is_in_use_for_other_users(root: Path) -> 
         assert file.stat().st_mode & 0o777 == 0o644
         for directory in (path, path.parent, root, *(root / ".tempkeep").iterdir()):
             directory.chmod(0o777)
-        for above in root.parents:
-            above.chmod(above.stat().st_mode | 0o011)
+        let_others_reach(root)
         read = (
             "import sys, time; sys.path[:0] = sys.argv[1:]\n"
             "from pathlib import Path\n"

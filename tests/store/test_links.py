@@ -27,6 +27,7 @@ from common.temp.store.project.project import check_root, open_root
 from tests.support import (
     age,
     check_report,
+    let_others_reach,
     listing,
     make_entry,
     make_project,
@@ -192,8 +193,7 @@ def test_a_user_cleans_no_link_that_root_made_in_the_project(project: Path, tmp_
     code = "import sys; from pathlib import Path\n"
     code += "from common.temp.store.project.project import check_root\n"
     code += "try: print(check_root(Path(sys.argv[1])))\nexcept Exception as e: print(e)"
-    for directory in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        os.chmod(directory, 0o755)
+    let_others_reach(project)
     user = ["setpriv", "--reuid", str(USER), "--regid", str(USER), "--clear-groups"]
     if not shutil.which("setpriv"):
         pytest.skip("setpriv of util-linux is missing")

@@ -18,6 +18,7 @@ from common.temp.store.root import owner as lease
 from common.temp.store.system.processes import processes_inside, spell_command
 from tests.support import (
     hold,
+    let_others_reach,
     make_entry,
     process,
     run,
@@ -303,9 +304,8 @@ def test_root_sees_the_processes_of_all_users(root: Path, tmp_path: Path) -> Non
     if os.geteuid() or not shutil.which("setpriv"):
         pytest.skip("needs root and setpriv")
     path = make_entry(root, "debug/x")
-    for above in (path, *path.parents):
-        if above != Path("/"):
-            above.chmod(above.stat().st_mode | 0o755)
+    let_others_reach(path)
+    path.chmod(0o755)
     user = ["setpriv", "--reuid", "1000", "--clear-groups"]
     with worker([*user, "sleep", "60"], cwd=path):
         assert wait_for_hold(root, path).endswith("(sleep 60) works in it")
