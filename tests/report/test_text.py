@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from common.temp.core.disposal import Disposal
 from common.temp.core.entry import Entry, Inventory, Leftover, Problem, Undoable, Use
-from common.temp.core.plan import Disposal, Outcome, Plan, Report, Status, Step
+from common.temp.core.plan import Outcome, Plan, Report, Status, Step
 from common.temp.core.retention import Policy, Reason, Verdict, explain, judge
 from common.temp.report.table import Screen, width
 from common.temp.report.text import (

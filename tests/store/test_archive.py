@@ -29,10 +29,12 @@ from common.temp.store.archive.shelf import (
     is_archived,
     list_archive,
 )
-from common.temp.store.claiming.claim import HoldingArea, NotClaimed
+from common.temp.store.claiming.area import HoldingArea
+from common.temp.store.claiming.claim import NotClaimed
 from common.temp.store.root.allocation import allocate, make_root
 from common.temp.store.root.pinning import write_pin
-from common.temp.store.sweep.sweep import execute, prepare
+from common.temp.store.sweep.prepare import prepare
+from common.temp.store.sweep.sweep import execute
 from common.temp.store.trees import contents
 from common.temp.store.trees.contents import Item, digest
 from tests.store.trees import long_chain, rich, seen
@@ -197,7 +199,8 @@ MANY = """
 import os, sys, time
 from pathlib import Path
 from common.temp.core.retention import Policy
-from common.temp.store.sweep.sweep import execute, prepare
+from common.temp.store.sweep.prepare import prepare
+from common.temp.store.sweep.sweep import execute
 root = Path('.tmp').absolute()
 print('ready', flush=True); input()
 for number in range(6):

@@ -21,7 +21,8 @@ from common.temp.errors import Refused, StorageError
 from common.temp.store.root import history
 from common.temp.store.root.allocation import make_root
 from common.temp.store.root.history import History, read_history, remember
-from common.temp.store.sweep.sweep import execute, prepare
+from common.temp.store.sweep.prepare import prepare
+from common.temp.store.sweep.sweep import execute
 from tests.store.children import until
 from tests.support import (
     DENIED,

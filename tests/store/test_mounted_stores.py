@@ -14,7 +14,8 @@ from common.temp.errors import Refused, TempError
 from common.temp.store.root.allocation import make_root
 from common.temp.store.root.leases import Leases
 from common.temp.store.root.pinning import Pins, write_pin
-from common.temp.store.sweep.sweep import execute, prepare
+from common.temp.store.sweep.prepare import prepare
+from common.temp.store.sweep.sweep import execute
 from tests.support import EVERYTHING, listing, make_entry, make_project, process, run, tempkeep
 
 

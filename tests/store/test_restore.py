@@ -25,7 +25,8 @@ from common.temp.store.archive import restore, transfer
 from common.temp.store.archive.restore import Place, find_archived, finish_killed, place_of
 from common.temp.store.archive.shelf import MANIFEST, list_archive
 from common.temp.store.root.allocation import make_root
-from common.temp.store.sweep.sweep import execute, prepare
+from common.temp.store.sweep.prepare import prepare
+from common.temp.store.sweep.sweep import execute
 from common.temp.store.system import renaming
 from tests.store.trees import rich, seen
 from tests.support import (

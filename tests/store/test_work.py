@@ -12,7 +12,7 @@ import pytest
 from common.temp import StorageRoot
 from common.temp.core.retention import Policy
 from common.temp.store.claiming import work
-from common.temp.store.sweep.sweep import ABANDONED
+from common.temp.store.sweep.abandoned import ABANDONED
 from tests.support import (
     EVERYTHING,
     inv,

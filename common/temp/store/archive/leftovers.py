@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...core.layout import TRANSFER
-from ..claiming.claim import Held, leftovers
+from ..claiming.claim import Held
 from ..claiming.many import Remover
+from ..claiming.takeover import leftovers
 from ..trees.removal import Removed
 
 _NO_TRANSFER = "no clean leaves such a thing in an archive; look at it, and move it away"

@@ -18,7 +18,8 @@ from typing import Final, NamedTuple
 
 from ...core.layout import FILES, JOBS, LAYOUTS, PIPELINE, SCRATCH, STORE, TEST, Layout, is_inside
 from ...errors import InvalidSettings, Refused, StorageError
-from ..claiming.claim import HoldingArea, NotClaimed
+from ..claiming.area import HoldingArea
+from ..claiming.claim import NotClaimed
 from ..claiming.many import Remover
 from ..project.project import SCRATCH_NAMES, check_root, open_root, root_of, user_root
 from ..root.allocation import layout_of, make_category, make_root

@@ -30,7 +30,8 @@ from ...core.fields import Unreadable
 from ...core.layout import PIPELINE, SCRATCH, STORE, Layout, is_inside, read_name
 from ...core.plan import ARCHIVE_FORMATS, ArchiveFormat, Outcome, Step
 from ...errors import Refused, StorageError, TempError, in_place, reason_of, without_remedy
-from ..claiming.claim import HoldingArea, NotClaimed
+from ..claiming.area import HoldingArea
+from ..claiming.claim import NotClaimed
 from ..claiming.disposal import NotDisposed
 from ..claiming.many import Remover
 from ..project.project import check_root, find_project, open_root, where_it_leads

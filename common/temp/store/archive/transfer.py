@@ -19,7 +19,8 @@ from ...core import fields
 from ...core.fields import Unreadable
 from ...core.layout import BATCH, PIPELINE, SCRATCH, STORE, TRANSFER, UNDO
 from ...errors import TempError, reason_of, without_remedy
-from ..claiming.claim import NO_ROOM, Claim, Held, HoldingArea, NotClaimed
+from ..claiming.area import NO_ROOM, HoldingArea
+from ..claiming.claim import Claim, Held, NotClaimed
 from ..project.project import ROOT_NAME, find_project, user_root
 from ..root.allocation import layout_of
 from ..root.guard import is_gone

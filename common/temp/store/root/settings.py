@@ -13,9 +13,10 @@ from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
+from ...core.disposal import Disposal
 from ...core.fields import Unreadable
 from ...core.layout import PIPELINE, SCRATCH, STORE, check_category, is_inside
-from ...core.plan import ARCHIVE_FORMATS, ArchiveFormat, Disposal
+from ...core.plan import ARCHIVE_FORMATS, ArchiveFormat
 from ...core.retention import STRATEGIES, Policy
 from ...core.units import DAY, HOUR, read_count, read_number, read_share, read_size, spell_share
 from ...errors import InvalidName, InvalidSettings, TempError

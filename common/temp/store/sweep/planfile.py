@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from ...core import fields
+from ...core.disposal import DISPOSALS, Disposal
 from ...core.fields import Unreadable
-from ...core.plan import Disposal, Plan, Recorded
+from ...core.plan import Plan, Recorded
 from ...errors import InvalidSettings, Refused, StorageError, reason_of
 from ..project.project import absolute, check_way
 from ..system.reading import read_file
@@ -175,6 +176,7 @@ def _machine() -> str:
 
 
 def _disposal(value: object) -> Disposal:
-    if value in ("delete", "trash", "archive", "undo"):
-        return value
+    for disposal, row in DISPOSALS.items():
+        if disposal == value and not row.from_archive:
+            return disposal
     raise Unreadable("disposal is none that is known")
