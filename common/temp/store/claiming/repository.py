@@ -114,6 +114,7 @@ class Asker:
         self._environment["HOME"] = os.devnull
 
     def __call__(self, *arguments: str, given: bytes = b"") -> bytes:
+        """What git prints for `arguments`, with `given` on its stdin."""
         code, said, error = self._run(arguments, given)
         if code:
             raise CannotTell(os.fsdecode(error).strip().partition("\n")[0] or f"exit code {code}")
