@@ -16,7 +16,7 @@ import stat
 import sys
 import time
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple
 
 from ...core import fields
 from ...core.fields import Unreadable
@@ -26,15 +26,11 @@ from ...core.plan import Report
 from ...errors import Refused, StorageError, reason_of
 from ..project.project import check_root, open_root
 from ..system import at
-from ..system.locks import lock_file, unlock_file
+from ..system.locks import has_locks, lock_file, unlock_file
 from ..system.processes import spell_command
+from ..system.writing import replacing
 from .guard import check_store
 from .ownerfile import host_name
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 _SCHEMA: Final = 1
 _MOST_BYTES: Final = 1 << 20
@@ -138,10 +134,10 @@ def _append(root: Path, line: bytes) -> None:
             if status.st_nlink == 0:
                 continue  # it was shortened, or removed, a moment ago
             if status.st_size + len(line) > _MOST_BYTES and is_ours:
-                fresh = _newer_half(path, descriptor, line)
-                if fcntl is None:
-                    held.close()  # nothing that is open is replaced there
-                os.replace(fresh, path)
+                with _shortened(path) as file:
+                    file.write(_newer_half(descriptor, len(line)) + line)
+                    if not has_locks():  # Windows
+                        held.close()  # where no open file is replaced
                 return
             if status.st_size:
                 os.lseek(descriptor, -1, os.SEEK_END)
@@ -153,25 +149,20 @@ def _append(root: Path, line: bytes) -> None:
     raise StorageError(0, f"{path} does not stop changing")
 
 
-def _newer_half(path: str, descriptor: int, line: bytes) -> str:
-    """A file beside `path` with the newer half of what is open as `descriptor`, and `line`."""
+def _shortened(path: str) -> contextlib.AbstractContextManager[BinaryIO]:
+    """The file that replaces the history; its name is fixed, so that a kill leaves one at most."""
     fresh = f"{path}.new"
-    with open(descriptor, "rb", closefd=False) as file:
-        file.seek(len(line) - _MOST_BYTES // 2, os.SEEK_END)
-        kept = file.read(_MOST_BYTES // 2).partition(b"\n")[2]
-    if kept and not kept.endswith(b"\n"):
-        kept += b"\n"
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(fresh)  # by a kill left half-written
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS
-    try:
-        with open(os.open(fresh, flags, 0o644), "wb") as file:
-            file.write(kept + line)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(fresh)
-        raise
-    return fresh
+        os.unlink(fresh)
+    return replacing(path, fresh, 0o644)
+
+
+def _newer_half(descriptor: int, room: int) -> bytes:
+    """The newer half of what is open, less than that by `room`."""
+    with open(descriptor, "rb", closefd=False) as file:
+        file.seek(room - _MOST_BYTES // 2, os.SEEK_END)
+        kept = file.read(_MOST_BYTES // 2).partition(b"\n")[2]
+    return kept + b"\n" if kept and not kept.endswith(b"\n") else kept
 
 
 def _opened(stack: contextlib.ExitStack, path: str, flags: int) -> int:
