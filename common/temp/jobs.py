@@ -134,7 +134,8 @@ class StorageRoot(Generic[Job]):
         """Delete every job's directory that no other process uses; how many went.
 
         Those of this process go as well, whatever uses them here, unless a process that was forked
-        from it goes on. Files beside them stay, and so does what is pinned. What cannot be deleted is logged as a warning.
+        from it goes on. Files beside them stay, and so does what is pinned. What cannot be deleted
+        is logged as a warning.
         """
         from .core.retention import Policy
 

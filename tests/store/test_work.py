@@ -166,6 +166,19 @@ def in_a_submodule_that_is_checked_out_no_more(there: Path) -> None:
     git(there, "submodule", "--quiet", "deinit", "--force", "module")
 
 
+def in_a_submodule_that_is_checked_out_elsewhere(there: Path) -> None:
+    url = run(["git", "config", "remote.origin.url"], cwd=there).stdout.strip()
+    git(there, "submodule", "--quiet", "add", url, "module")
+    git(there, "commit", "-q", "-m", "module")
+    git(there, "push", "-q", "origin", "HEAD:with-module")
+    commit(there / "module")
+    module, elsewhere = there / ".git" / "modules" / "module", Path(url[7:]).parent / "elsewhere"
+    (there / "module").rename(elsewhere)
+    (there / "module").mkdir()
+    (elsewhere / ".git").write_text(f"gitdir: {module}\n")
+    git(module, "config", "core.worktree", str(elsewhere))
+
+
 def without_an_answer(there: Path) -> None:
     (there / ".git" / "HEAD").unlink()
 
@@ -191,6 +204,7 @@ def without_an_answer(there: Path) -> None:
         (put_away_by_a_rebase, "1 stash"),
         (on_a_reference_of_a_tool, "1 unpushed commit"),
         (in_a_submodule_that_is_checked_out_no_more, "1 unpushed commit of submodules"),
+        (in_a_submodule_that_is_checked_out_elsewhere, "1 unpushed commit of submodules"),
         (without_an_answer, "cannot tell what is only there"),
     ],
 )

@@ -94,7 +94,7 @@ def _work_in(repository: Repository, place: str, is_led_to: bool) -> str:
             number = int(ask("rev-list", "--walk-reflogs", "--count", "refs/stash"))
             stashes += max(1, number)
         said.append((stashes, "stash"))
-        modules = (Repository("", module, module) for module in _modules(repository))
+        modules = (Repository("", module, module) for module in _modules(repository, place))
         kept = sum(unpushed(Asker(module), place) for module in modules)
         said.append((kept, "unpushed commit of submodules"))
         trees = _linked_from(repository, place) + _is_of_a_tree_elsewhere(ask, place, is_led_to)
@@ -107,14 +107,20 @@ def _work_in(repository: Repository, place: str, is_led_to: bool) -> str:
     return ", ".join(_counted(number, what) for number, what in said if number)
 
 
-def _modules(repository: Repository) -> Iterator[str]:
-    """The repositories of submodules that are not checked out: no work tree leads to those."""
+def _modules(repository: Repository, place: str) -> Iterator[str]:
+    """The repositories of submodules that are not checked out in `place`: no work tree there leads
+    to those.
+    """
     for above in {repository.directory, repository.common}:
         for path, directories, files in os.walk(os.path.join(above, "modules")):
             if "HEAD" in files and "objects" in directories and "refs" in directories:
                 directories[:] = [name for name in directories if name == "modules"]
-                trees = Asker(Repository("", path, path)).values("core.worktree")
-                if not any(os.path.lexists(os.path.join(path, tree, ".git")) for tree in trees):
+                said = Asker(Repository("", path, path)).values("core.worktree")
+                links = (os.path.join(path, tree, ".git") for tree in said)
+                if not any(
+                    os.path.lexists(link) and lies_in(os.path.dirname(link), place)
+                    for link in links
+                ):
                     yield path
 
 
