@@ -26,15 +26,10 @@ from ...core.plan import Report
 from ...errors import Refused, StorageError, reason_of
 from ..project.project import check_root, open_root
 from ..system import at
-from ..system.locks import lock_file, unlock_file
+from ..system.locks import has_locks, lock_file, unlock_file
 from ..system.processes import spell_command
 from .guard import check_store
 from .owner import host_name
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 _SCHEMA: Final = 1
 _MOST_BYTES: Final = 1 << 20
@@ -139,8 +134,8 @@ def _append(root: Path, line: bytes) -> None:
                 continue  # it was shortened, or removed, a moment ago
             if status.st_size + len(line) > _MOST_BYTES and is_ours:
                 fresh = _newer_half(path, descriptor, line)
-                if fcntl is None:
-                    held.close()  # nothing that is open is replaced there
+                if not has_locks():  # Windows
+                    held.close()  # where no open file is replaced
                 os.replace(fresh, path)
                 return
             if status.st_size:
