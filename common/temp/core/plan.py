@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from typing import Final, Literal, NamedTuple, get_args
+from typing import Final, Literal, NamedTuple
 
 from .entry import Entry, Inventory, Leftover, Problem
 from .retention import LOW_SPACE, WITHIN_LIMITS, Policy, Reason, Verdict
@@ -14,8 +14,6 @@ Disposal = Literal["delete", "trash", "archive", "undo", "drop", "forget"]
 """What becomes of an entry. What goes undoably is set aside in the root; what is dropped is deleted
 from the archive, and what is forgotten from what could be undone."""
 
-ArchiveFormat = Literal["dir", "tar.gz", "tar.zst"]
-ARCHIVE_FORMATS: Final[tuple[ArchiveFormat, ...]] = get_args(ArchiveFormat)
 Status = Literal["done", "skipped", "failed"]
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ...core.entry import Entry, Inventory, Leftover, Problem, Use
 from ...core.layout import HISTORY, SCRATCH, STORE, UNDO, Layout
-from ...core.plan import ALL, ArchiveFormat, Disposal, Outcome, Plan, Report, Scope, Step, draft
+from ...core.plan import ALL, Disposal, Outcome, Plan, Report, Scope, Step, draft
 from ...core.retention import (
     LOW_SPACE,
     Policy,
@@ -39,6 +39,7 @@ from ..root.owner import own, release
 from ..root.pinning import Pins, forget_gone
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS, ROOT_FLAGS
+from ..system.compression import ArchiveFormat
 from ..system.locks import lock_directory
 from ..system.processes import AtWork
 from ..system.reading import opened_in
@@ -47,7 +48,7 @@ from ..trees.walk import Inside, look_at, look_inside, newest_change
 from ..workers.background import detach, may_detach
 
 if TYPE_CHECKING:
-    from ..archive.shelf import Deposit
+    from ..archive.deposit import Deposit
 
 OnOutcome: TypeAlias = Callable[[Outcome], None]
 
@@ -363,7 +364,7 @@ class _Sweep:
         """
         if not self.plan.archives:
             return
-        from ..archive.shelf import drop_all
+        from ..archive.dropping import drop_all
         from ..archive.undo import is_over
 
         root, spared = self.facts.root, self.plan.policy.spare_in_use
@@ -673,7 +674,7 @@ def _archive(
     It is locked meanwhile. What was copied is claimed and deleted only if nothing in it changed
     since before the copy was made, and nothing protects it by now; otherwise the copy goes.
     """
-    from ..archive.shelf import Deposit
+    from ..archive.deposit import Deposit
 
     rules = policy.of(step.entry.category)
     deposit = Deposit(archive, form, facts.root, step, time.time(), undo_for)
