@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.store.claiming import disposal
 from common.temp.store.claiming.disposal import NotDisposed, send_to_trash
+from common.temp.store.system import locks
 from tests.support import (
     environment,
     listing,
@@ -162,7 +162,7 @@ def test_without_flock_the_desktop_is_trusted_to_trash_one_at_a_time(
     import send2trash
 
     told: list[str] = []
-    monkeypatch.setattr(disposal, "fcntl", None)
+    monkeypatch.setattr(locks, "fcntl", None)
     monkeypatch.setattr(send2trash, "send2trash", told.append)
     send_to_trash(tmp_path)
     assert told == [str(tmp_path)]

@@ -19,7 +19,7 @@ from common.temp.core.layout import FILES
 from common.temp.core.plan import Outcome, Plan, Scope
 from common.temp.core.retention import Policy
 from common.temp.errors import InvalidSettings
-from common.temp.store.archive.shelf import Deposit
+from common.temp.store.archive.deposit import Deposit
 from common.temp.store.claiming.claim import NotClaimed
 from common.temp.store.root.allocation import make_root
 from common.temp.store.root.owner import owner_of

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from common.temp.store.archive import transfer
-from common.temp.store.archive.shelf import Deposit, list_archive
+from common.temp.store.archive.deposit import Deposit
+from common.temp.store.archive.shelf import list_archive
 from common.temp.store.archive.transfer import Intent, begin, cancel, end
 from common.temp.store.claiming.area import HoldingArea
 from common.temp.store.claiming.claim import NotClaimed

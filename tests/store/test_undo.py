@@ -22,11 +22,13 @@ from common.temp.core.retention import Policy
 from common.temp.errors import Refused, StorageError
 from common.temp.jobs import StorageRoot
 from common.temp.pipeline import ArtifactCleaner
+from common.temp.store.archive import deposit as archive
 from common.temp.store.archive import restore as restore_module
-from common.temp.store.archive import shelf as archive
 from common.temp.store.archive.leftovers import finish_leftovers
-from common.temp.store.archive.restore import find_archived, finish_killed, place_of, restore
-from common.temp.store.archive.shelf import MANIFEST, list_archive
+from common.temp.store.archive.manifest import MANIFEST
+from common.temp.store.archive.place import place_of
+from common.temp.store.archive.restore import find_archived, finish_killed, restore
+from common.temp.store.archive.shelf import list_archive
 from common.temp.store.archive.undo import undo_area, undoable
 from common.temp.store.claiming.area import claimed
 from common.temp.store.claiming.many import Remover

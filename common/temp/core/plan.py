@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from typing import Final, Literal, NamedTuple, get_args
+from typing import Final, Literal, NamedTuple
 
 from .disposal import DISPOSALS, Disposal
 from .entry import Entry, Inventory, Leftover, Problem
 from .retention import LOW_SPACE, WITHIN_LIMITS, Policy, Reason, Verdict
 from .units import DAY
 
-ArchiveFormat = Literal["dir", "tar.gz", "tar.zst"]
-ARCHIVE_FORMATS: Final[tuple[ArchiveFormat, ...]] = get_args(ArchiveFormat)
 Status = Literal["done", "skipped", "failed"]
 
 

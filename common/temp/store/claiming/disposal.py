@@ -14,12 +14,8 @@ from ...errors import reason_of
 from ...needs import NEEDS
 from ..project.project import user_root
 from ..root.allocation import make_root
+from ..system.locks import wait_for_lock
 from .claim import NotClaimed
-
-try:
-    import fcntl
-except ImportError:  # Windows, where the shell itself trashes one at a time
-    fcntl = None  # type: ignore[assignment]
 
 
 class NotDisposed(Exception):
@@ -99,8 +95,7 @@ def _one_at_a_time() -> Iterator[None]:
 def _locked(descriptor: int) -> Iterator[None]:
     """Hold the lock on the file or directory, waiting for it, and close it at the end."""
     try:
-        if fcntl is not None:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        wait_for_lock(descriptor)  # on Windows the shell itself trashes one at a time
         yield
     finally:
         os.close(descriptor)

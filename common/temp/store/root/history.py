@@ -1,9 +1,9 @@
 """The history of a root: one line of JSON for each sweep, the newest last, capped in size.
 
 A line is appended by one write, under a lock on the file. When the file gets too large, its newer
-half is written to a file beside it, which takes its place in one step: a kill at any instant leaves
-one of the two. A line that a kill, or a full disk, has cut short is passed over by readers, and
-ended by whoever writes next.
+half is written to a file beside it, which replaces it in one step: a kill at any instant leaves one
+of the two. A line that was cut short by a kill or a full disk is skipped by readers, and ended by
+the next write.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ _MOST_WORDS: Final = 400
 """How long one reason or detail may be, in characters."""
 
 _TURN_SECONDS: Final = 2.0
-"""How long to wait for one's turn. Whoever waits in vain, since a process was stopped in its turn,
-appends all the same; the line is lost if that process goes on at this very instant and shortens the
-file: the race that is accepted here."""
+"""How long to wait for the lock. If a stopped process holds it longer, the line is appended anyway.
+It is lost if that process goes on at this very instant and shortens the file: the race that is
+accepted here."""
 
 _FLAGS: Final = (
     getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -62,7 +62,7 @@ def remember(
     interrupted: bool = False,
     freed_bytes: int = 0,
 ) -> str:
-    """Append what `report` tells to the history of its root; "" or why that could not be done.
+    """Append the sweep in `report` to the history of its root; "" or why that could not be done.
 
     `face` is the task or class that was called, `at` when the sweep began, in seconds since 1970.
     """
@@ -114,7 +114,7 @@ def _user() -> str:
 
 
 def _make_store(root: Path) -> None:
-    """Make the store of the very root that is trusted, whatever takes its place meanwhile."""
+    """Make the store in the root that is trusted, even if another takes its place meanwhile."""
     top = open_root(root)
     try:
         at.mkdir(STORE, dir_fd=top)
@@ -186,7 +186,7 @@ def _opened(stack: contextlib.ExitStack, path: str, flags: int) -> int:
 
 
 def _check(path: str, status: os.stat_result) -> None:
-    # A second name would be somebody else's file, of which lines like these are no part.
+    # With a second name it may be somebody else's file.
     if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
         raise Refused(f"{path} is not a file of this program's making; remove it")
 
@@ -198,7 +198,7 @@ def _locked(stack: contextlib.ExitStack, descriptor: int) -> bool:
         if time.monotonic() > end:
             return False
         time.sleep(0.0005)
-    # Not by closing alone: another thread's child may have inherited the descriptor.
+    # Closing is not enough: another thread's child may have inherited the descriptor.
     stack.callback(unlock_file, descriptor)
     return True
 
@@ -207,9 +207,9 @@ def _locked(stack: contextlib.ExitStack, descriptor: int) -> bool:
 
 
 class History(NamedTuple):
-    """What is remembered of the sweeps of a root, the newest first: some of them, of so many.
+    """Some of the sweeps of a root, the newest first, and how many are `recorded`.
 
-    `unreadable` counts the lines among them that tell of no sweep that this version knows.
+    `unreadable` counts the lines among them that this version cannot read.
     """
 
     sweeps: tuple[PastSweep, ...] = ()
@@ -234,7 +234,7 @@ def read_history(root: Path, most: int) -> History:
         return History()
     except OSError as error:
         raise StorageError.of(f"cannot read {path}", error) from error
-    # Whatever follows the last newline is being written, or was when its process died.
+    # What follows the last newline is being written, or its process died meanwhile.
     lines = [line for line in data.split(b"\n")[bool(start) : -1] if line]
     sweeps: list[PastSweep] = []
     unreadable = 0

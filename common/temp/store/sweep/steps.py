@@ -65,7 +65,7 @@ class Steps:
         """
         if not self._plan.archives:
             return
-        from ..archive.shelf import drop_all
+        from ..archive.dropping import drop_all
         from ..archive.undo import is_over
 
         root, spared = self.facts.root, self._plan.policy.spare_in_use

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from ...core.entry import Problem
 from ...core.layout import HISTORY, STORE
-from ...core.plan import ArchiveFormat, Outcome, Plan, Report
+from ...core.plan import Outcome, Plan, Report
 from ...errors import Refused, TempError
 from ..archive.leftovers import finish_leftovers, tidy
 from ..claiming.many import Freed, Remover
 from ..project.project import check_root
 from ..root.pinning import forget_gone
+from ..system.compression import ArchiveFormat
 from ..system.space import free_bytes
 from ..trees.removal import Removed
 from ..workers.background import may_detach

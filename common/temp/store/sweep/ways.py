@@ -14,20 +14,21 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ...core.disposal import Disposal
 from ...core.layout import STORE, UNDO
-from ...core.plan import ArchiveFormat, Outcome, Step
+from ...core.plan import Outcome, Step
 from ..claiming.area import HoldingArea
 from ..claiming.claim import Claim, NotClaimed
 from ..claiming.disposal import send_to_trash
 from ..claiming.many import Remover
 from ..system import at
 from ..system.at import ROOT_FLAGS
+from ..system.compression import ArchiveFormat
 from ..trees.removal import Removed
 from ..trees.walk import newest_change
 from .facts import Facts
 from .taking import check_still, locked, outcome_of, take
 
 if TYPE_CHECKING:
-    from ..archive.shelf import Deposit
+    from ..archive.deposit import Deposit
 
 
 class Means(NamedTuple):
@@ -68,7 +69,7 @@ def _trash(step: Step, facts: Facts, means: Means) -> Outcome:
 
 
 def _archive(step: Step, facts: Facts, means: Means) -> Outcome:
-    from ..archive.shelf import Deposit
+    from ..archive.deposit import Deposit
 
     assert means.archive is not None, "a plan that archives needs the place to archive to"
     form, now = means.archive_format, time.time()
@@ -78,7 +79,7 @@ def _archive(step: Step, facts: Facts, means: Means) -> Outcome:
 
 
 def _set_aside(step: Step, facts: Facts, means: Means) -> Outcome:
-    from ..archive.shelf import Deposit
+    from ..archive.deposit import Deposit
 
     area = facts.root / STORE / UNDO
     deposit = Deposit(area, "dir", facts.root, step, time.time(), means.undo_for)
