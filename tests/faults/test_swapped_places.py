@@ -13,7 +13,7 @@ from common.temp.store.archive import deposit, packing, tarring
 from common.temp.store.archive import restore as restoring
 from common.temp.store.archive.place import Place, place_of
 from common.temp.store.archive.shelf import list_archive
-from common.temp.store.claiming import disposal
+from common.temp.store.claiming import trash
 from common.temp.store.system.compression import ArchiveFormat
 from common.temp.store.system.renaming import rename_new
 from common.temp.store.trees import contents
@@ -127,7 +127,7 @@ def test_a_category_that_becomes_a_link_while_others_trash_leads_the_trash_nowhe
     root: Path, tmp_path: Path, victim: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_entry(root, "debug/secret")
-    real = disposal._one_at_a_time
+    real = trash._one_at_a_time
 
     @contextmanager
     def waiting() -> Iterator[None]:
@@ -135,7 +135,7 @@ def test_a_category_that_becomes_a_link_while_others_trash_leads_the_trash_nowhe
             swap(root / "debug", victim)
             yield
 
-    monkeypatch.setattr(disposal, "_one_at_a_time", waiting)
+    monkeypatch.setattr(trash, "_one_at_a_time", waiting)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
     status, detail = outcomes(swept(root, EVERYTHING, disposal="trash"))["debug/secret"]
     assert status != "done", detail

@@ -12,8 +12,7 @@ from pathlib import Path
 from ...core.layout import PIPELINE, SCRATCH, STORE, Layout, is_inside, read_name
 from ...core.plan import Step
 from ...errors import StorageError, TempError, in_place, reason_of
-from ..claiming.claim import NotClaimed
-from ..claiming.disposal import NotDisposed
+from ..claiming.claim import NotClaimed, NotDisposed
 from ..project.project import check_root, find_project, open_root, where_it_leads
 from ..root.allocation import layout_of
 from ..root.guard import check_store

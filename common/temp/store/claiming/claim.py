@@ -26,6 +26,10 @@ class NotClaimed(Exception):
         self.failed = failed
 
 
+class NotDisposed(Exception):
+    """An entry that was neither trashed nor archived, and is where it was; the text says why."""
+
+
 class Held:
     """Something that lies claimed as `held` in the open directory `holding`, locked by us.
 

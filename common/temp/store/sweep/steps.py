@@ -12,8 +12,7 @@ from ...core.plan import Outcome, Plan, Step
 from ...core.retention import LOW_SPACE
 from ...errors import TempError
 from ..archive.leftovers import finish_leftovers
-from ..claiming.claim import Claim, NotClaimed
-from ..claiming.disposal import NotDisposed
+from ..claiming.claim import Claim, NotClaimed, NotDisposed
 from ..system.processes import AtWork
 from ..trees.removal import Removed
 from ..workers.background import detach

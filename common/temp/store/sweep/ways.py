@@ -17,8 +17,8 @@ from ...core.layout import STORE, UNDO
 from ...core.plan import Outcome, Step
 from ..claiming.area import HoldingArea
 from ..claiming.claim import Claim, NotClaimed
-from ..claiming.disposal import send_to_trash
 from ..claiming.many import Remover
+from ..claiming.trash import send_to_trash
 from ..system import at
 from ..system.at import ROOT_FLAGS
 from ..system.compression import ArchiveFormat

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.store.claiming.disposal import NotDisposed, send_to_trash
+from common.temp.store.claiming.claim import NotDisposed
+from common.temp.store.claiming.trash import send_to_trash
 from common.temp.store.system import locks
 from tests.support import (
     environment,
