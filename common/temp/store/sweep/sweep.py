@@ -39,7 +39,6 @@ from ..root.owner import own, release
 from ..root.pinning import Pins, forget_gone
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS, ROOT_FLAGS
-from ..system.compression import ArchiveFormat
 from ..system.locks import lock_directory
 from ..system.processes import AtWork
 from ..system.reading import opened_in
@@ -49,6 +48,7 @@ from ..workers.background import detach, may_detach
 
 if TYPE_CHECKING:
     from ..archive.deposit import Deposit
+    from ..system.compression import ArchiveFormat
 
 OnOutcome: TypeAlias = Callable[[Outcome], None]
 
