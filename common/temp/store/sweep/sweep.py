@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ...core.entry import Problem
 from ...core.layout import HISTORY, STORE
@@ -14,13 +15,15 @@ from ..archive.leftovers import finish_leftovers, tidy
 from ..claiming.many import Freed, Remover
 from ..project.project import check_root
 from ..root.pinning import forget_gone
-from ..system.compression import ArchiveFormat
 from ..system.space import free_bytes
 from ..trees.removal import Removed
 from ..workers.background import may_detach
 from .prepare import places_of
 from .steps import OnOutcome, Steps, Told
 from .ways import Means
+
+if TYPE_CHECKING:
+    from ..system.compression import ArchiveFormat
 
 
 def execute(

@@ -21,7 +21,6 @@ from ..claiming.many import Remover
 from ..claiming.trash import send_to_trash
 from ..system import at
 from ..system.at import ROOT_FLAGS
-from ..system.compression import ArchiveFormat
 from ..trees.removal import Removed
 from ..trees.walk import newest_change
 from .facts import Facts
@@ -29,6 +28,7 @@ from .taking import check_still, locked, outcome_of, take
 
 if TYPE_CHECKING:
     from ..archive.deposit import Deposit
+    from ..system.compression import ArchiveFormat
 
 
 class Means(NamedTuple):
