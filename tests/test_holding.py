@@ -20,7 +20,7 @@ from common.temp import (
     start_run,
 )
 from common.temp import hold as hold_on
-from common.temp.core.retention import Policy
+from common.temp.core.policy import Policy
 from common.temp.store.root.owner import own
 from tests.support import hold, make_entry, process, swept
 

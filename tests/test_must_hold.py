@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.core.retention import Policy
+from common.temp.core.policy import Policy
 from common.temp.store.sweep.sweep import execute, prepare
 from tests.support import (
     HOUR,

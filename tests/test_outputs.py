@@ -441,7 +441,7 @@ def test_the_root_of_a_running_process_is_listed_and_no_clean_takes_it(project: 
         (line,) = (
             line for line in inv("temp-status", cwd=project).stdout.splitlines() if name in line
         )
-        assert f"stays: in use: pid {running.pid}" in line
+        assert f"keep: in use: pid {running.pid}" in line
         inv("temp-clean", "--everything", "--force", "--yes", cwd=project)
         assert Path(running.first_line).is_dir()
 

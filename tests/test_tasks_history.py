@@ -259,7 +259,7 @@ def test_a_plan_from_a_file_is_remembered_as_such(project: Path, capsys: Printed
     assert tempkeep("temp-clean", "--dry-run", "--plan", "plan.json") == 0
     assert tempkeep("temp-clean", "--apply", "plan.json") == 0
     (sweep,) = shown(capsys)[0]["sweeps"]
-    assert (sweep["policy"], sweep["gone"]) == ("a plan that was drawn before", 1)
+    assert (sweep["policy"], sweep["gone"]) == ("a plan file", 1)
 
 
 def test_what_ends_with_its_block_or_its_process_is_no_sweep(project: Path) -> None:

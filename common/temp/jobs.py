@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeVar
 
     from .core.plan import Plan
-    from .core.retention import Policy
+    from .core.policy import Policy
 else:
     from typing import TypeVar
 
@@ -136,7 +136,7 @@ class StorageRoot(Generic[Job]):
         Those of this process go as well, whatever uses them here. Files beside them stay, and so
         does what is pinned. What cannot be deleted is logged as a warning.
         """
-        from .core.retention import Policy
+        from .core.policy import Policy
 
         return self._clean(Policy(everything=True, spare_work=False))
 

@@ -103,11 +103,15 @@ class TempManager:
         does not count. Raises `InvalidSettings` for an age that is no number of 0 or more, and
         `Refused` for a `PERSISTENT_BASE` that holds what was not made by this program.
         """
+        from .core.policy import Policy, policy_of_age
         from .store.sweep.sweep import clean_root
 
         base = cls._base()
         is_root(base)  # raises for what is not to be cleaned
-        return clean_root(base.root, base.project, max_age_hours, auto_root(cls.AUTO_CLEANUP_BASE))
+        limits = Policy(everything=True)
+        if max_age_hours is not None:
+            limits = policy_of_age(max_age_hours, "max_age_hours")
+        return clean_root(base.root, base.project, limits, auto_root(cls.AUTO_CLEANUP_BASE))
 
     @classmethod
     def _base(cls) -> Base:

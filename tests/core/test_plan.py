@@ -16,7 +16,9 @@ from common.temp.core.plan import (
     Step,
     draft,
 )
-from common.temp.core.retention import Policy, Reason, judge
+from common.temp.core.policy import Policy
+from common.temp.core.reasons import Reason
+from common.temp.core.retention import judge
 from tests.support import DAY, HOUR, NOW, entry
 
 _WHY = Reason("expired", "goes", "31 h > 24 h")

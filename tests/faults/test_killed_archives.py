@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from common.temp.core.plan import ArchiveFormat
-from common.temp.core.retention import Policy
+from common.temp.core.policy import Policy
 from common.temp.store.archive.restore import Place, finish_killed, place_of, restore
 from common.temp.store.archive.shelf import MANIFEST, contents_of, drop, list_archive
 from common.temp.store.trees.contents import digest

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.core.retention import Policy
+from common.temp.core.policy import Policy
 from common.temp.store.archive.restore import finish_killed, place_of, restore
 from common.temp.store.archive.shelf import MANIFEST, list_archive
 from common.temp.store.archive.undo import undo_area

@@ -23,7 +23,7 @@ from tests.support import (
 TRASH = (
     "import sys, time\n"
     "from pathlib import Path\n"
-    "from common.temp.core.retention import Policy\n"
+    "from common.temp.core.policy import Policy\n"
     "from common.temp.store.sweep.sweep import execute, prepare\n"
     "root = Path('.tmp').absolute()\n"
     "report = execute(\n"

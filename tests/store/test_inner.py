@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from common.temp import StorageRoot, TempManager, pin, unpin
-from common.temp.core.retention import Policy
+from common.temp.core.policy import Policy
 from common.temp.store.claiming.named import NamedRemover, delete_elsewhere
 from common.temp.store.sweep.sweep import discard, execute, prepare
 from common.temp.store.system.locks import lock_file

@@ -16,7 +16,7 @@ import pytest
 
 from common.temp import get_cache_temp_dir, get_debug_temp_dir
 from common.temp.core.layout import FILES
-from common.temp.core.retention import Policy
+from common.temp.core.policy import Policy
 from common.temp.errors import Refused, StorageError
 from common.temp.store.project.project import user_root
 from common.temp.store.root import leases as reading

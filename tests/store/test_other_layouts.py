@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from common.temp.core.layout import FILES, JOBS, LAYOUTS, PIPELINE, SCRATCH, Layout
-from common.temp.core.retention import Policy
+from common.temp.core.policy import Policy
 from common.temp.errors import Refused, StorageError
 from common.temp.store.claiming.scan import scan
 from common.temp.store.root import owner as lease

@@ -15,7 +15,7 @@ import pytest
 
 from common.temp import get_debug_temp_dir
 from common.temp import hold as hold_on
-from common.temp.core.retention import Policy
+from common.temp.core.policy import Policy
 from common.temp.store.root import owner as lease
 from tests.store.sshfs import over_sshfs
 from tests.support import HOUR, hold, make_project, only, outcomes, process, run, swept

@@ -16,7 +16,7 @@ import pytest
 from common.temp import TempManager, get_debug_temp_dir
 from common.temp.core.layout import FILES
 from common.temp.core.plan import Disposal, Outcome, Plan, Scope
-from common.temp.core.retention import Policy
+from common.temp.core.policy import Policy
 from common.temp.errors import InvalidSettings
 from common.temp.store.archive.shelf import Deposit
 from common.temp.store.claiming.claim import NotClaimed
@@ -31,6 +31,7 @@ from common.temp.store.system.locks import lock_directory
 from tests.support import (
     DENIED,
     EVERYTHING,
+    HOUR,
     IMMUTABLE,
     age,
     listing,
@@ -555,7 +556,8 @@ def test_a_project_is_cleaned_by_age_or_wholly(
 ) -> None:
     make_entry(project / ".tmp", "debug/old", age_hours=9)
     make_entry(project / ".tmp", "debug/new")
-    assert clean_root(project / ".tmp", project, hours, user_root()) == gone
+    limits = Policy(everything=True) if hours is None else Policy(max_age=hours * HOUR)
+    assert clean_root(project / ".tmp", project, limits, user_root()) == gone
     assert len(scanned(project / ".tmp")) == 2 - gone
 
 

@@ -17,7 +17,7 @@ import pytest
 from common.temp import TempManager, ThreadedFileCleanupManager
 from common.temp.core.layout import FILES, JOBS, PIPELINE, SCRATCH, Layout
 from common.temp.core.plan import Disposal, Outcome, Report
-from common.temp.core.retention import Policy
+from common.temp.core.policy import Policy
 from common.temp.errors import Refused, StorageError
 from common.temp.jobs import StorageRoot
 from common.temp.pipeline import ArtifactCleaner

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from common.temp import StorageRoot
-from common.temp.core.retention import Policy
+from common.temp.core.policy import Policy
 from common.temp.store.claiming import work
 from common.temp.store.sweep.sweep import ABANDONED
 from tests.support import (

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ..core.plan import again
-from ..core.retention import Policy
+from ..core.policy import Policy
 from ..errors import InvalidSettings, Refused
 from ..report.text import instant, plain
 from ..store.root.settings import Settings

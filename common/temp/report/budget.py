@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from ..core.budget import Budget, Excess, Usage
 from ..core.entry import Problem
-from ..core.retention import Verdict, what_would_change
+from ..core.reasons import Verdict, what_would_change
 from ..core.units import spell_duration, spell_size
 from .table import Cell, Column, Screen, table
 from .text import age_seconds, counted, instant, plain

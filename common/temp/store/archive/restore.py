@@ -143,8 +143,7 @@ def place_of(archive: Path, archived: Archived, project: Path) -> Place:
 
 def _layout_of(root: Path, layout: Layout | None) -> Layout | None:
     """How the entries of `root` lie, which may be as `layout` if nothing says it there."""
-    is_scratch = root.name in SCRATCH_NAMES or root == user_root()
-    return layout_of(root, SCRATCH if is_scratch or layout is not PIPELINE else PIPELINE)
+    return layout_of(root, is_scratch=None if layout is PIPELINE else True)
 
 
 def _checked(path: str, layout: Layout, archived: Archived) -> str:
@@ -218,7 +217,7 @@ def _locked(archive: Path, archived: Archived) -> Iterator[None]:
 def _make_room(place: Place) -> None:
     """Make the root and the category, and see that they are what they were."""
     make_root(str(place.root), place.layout)
-    if layout_of(place.root) is not place.layout:
+    if layout_of(place.root, is_scratch=True) is not place.layout:
         raise Refused(f"{place.root} holds other entries by now; move {place.path} by hand")
     category = place.path.rpartition("/")[0]
     if category:

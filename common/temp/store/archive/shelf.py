@@ -27,7 +27,7 @@ from typing import IO, Any, Final, NamedTuple
 from ...core import fields
 from ...core.entry import Entry
 from ...core.fields import Unreadable
-from ...core.layout import PIPELINE, SCRATCH, STORE, Layout, is_inside, read_name
+from ...core.layout import PIPELINE, STORE, Layout, is_inside, read_name
 from ...core.plan import ARCHIVE_FORMATS, ArchiveFormat, Outcome, Step
 from ...errors import Refused, StorageError, TempError, in_place, reason_of, without_remedy
 from ..claiming.claim import HoldingArea, NotClaimed
@@ -703,7 +703,7 @@ class Deposit:
     def _layout(self) -> Layout:
         entry = self.step.entry
         is_run = entry.category == PIPELINE.category and "/" not in entry.path
-        return layout_of(self.root, PIPELINE if is_run else SCRATCH)
+        return layout_of(self.root, is_scratch=not is_run)
 
     @contextlib.contextmanager
     def _parent(self) -> Iterator[tuple[int, str]]:

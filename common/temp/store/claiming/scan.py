@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from ...core.entry import Entry, Inventory, Problem, Use
 from ...core.layout import SCRATCH, Layout, is_inside
-from ...core.retention import WHOLE, Need
+from ...core.policy import WHOLE, Need
 from ...errors import in_place, reason_of, without_remedy
 from ..project.project import check_root, open_root
 from ..root.leases import Leases

@@ -15,16 +15,10 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from ...core.entry import Entry, Inventory, Leftover, Problem, Use
 from ...core.layout import HISTORY, SCRATCH, STORE, UNDO, Layout
 from ...core.plan import ALL, ArchiveFormat, Disposal, Outcome, Plan, Report, Scope, Step, draft
-from ...core.retention import (
-    LOW_SPACE,
-    Policy,
-    Reason,
-    archives_to_drop,
-    freed_anyway,
-    judge,
-    needed,
-)
-from ...core.units import DAY, HOUR, read_number
+from ...core.policy import Policy, needed
+from ...core.reasons import LOW_SPACE, Reason
+from ...core.retention import archives_to_drop, freed_anyway, judge
+from ...core.units import DAY
 from ...errors import Refused, StorageError, TempError, reason_of
 from ..archive.leftovers import finish_leftovers, tidy
 from ..claiming.claim import Claim, HoldingArea, NotClaimed, claimed
@@ -899,19 +893,13 @@ def clean_abandoned(now: float, root: Path | None = None) -> Report | None:
         return None
 
 
-def clean_root(root: Path, project: Path, max_age_hours: float | None, auto_root: Path) -> int:
-    """Sweep `root` once, by the protections of `project`, and the auto-cleanup entries in
-    `auto_root`; how many entries of `root` went. See `TempManager.clean_persistent_temps`.
+def clean_root(root: Path, project: Path, limits: Policy, auto_root: Path) -> int:
+    """Sweep `root` once by `limits` and the protections of `project`, and the auto-cleanup entries
+    in `auto_root`; how many entries of `root` went. See `TempManager.clean_persistent_temps`.
     """
-    from ..root.settings import load, with_limits_of
+    from ..root.settings import load
 
-    if max_age_hours is not None:
-        read_number(max_age_hours, "max_age_hours", "number of hours")
-    limits = Policy(
-        everything=max_age_hours is None,
-        max_age=None if max_age_hours is None else max_age_hours * HOUR,
-    )
-    policy = with_limits_of(load(project).protections(), limits)
+    policy = load(project).policy.with_limits_of(limits)
     now = time.time()
     report = execute(prepare(root, policy, now, sizes=False), face=_MANAGER)
     clean_abandoned(now, auto_root)
