@@ -65,7 +65,8 @@ def test_a_limit_is_spelled_explained_configurable_and_asks_for_all_of_an_entry(
     if field == "low_water":
         return  # it says only where high_water ends
     assert field in SPELLED_LIMITS
-    policy = Policy()._replace(**{field: 1})
+    limits: dict[str, Any] = {field: 1}
+    policy = Policy(**limits)
     assert policy.has_limit
     assert spell_policy(policy).startswith(field.replace("_", " "))
     _, reasons = explain([entry()], policy, NOW, entry().path, free=10, capacity=10)
