@@ -142,6 +142,20 @@ def test_runs_that_were_swept_before_can_become_a_root(tmp_path: Path) -> None:
     assert layout_of(tmp_path) is PIPELINE
 
 
+@pytest.mark.parametrize(
+    ("name", "layout"), [(".tmp", SCRATCH), (".temp", SCRATCH), ("runs", PIPELINE)]
+)
+def test_a_root_that_does_not_say_its_layout_is_told_by_its_name(
+    tmp_path: Path, name: str, layout: Layout
+) -> None:
+    root = tmp_path / name
+    assert layout_of(root) is layout
+    assert layout_of(root, is_scratch=True) is SCRATCH
+    assert layout_of(root, is_scratch=False) is PIPELINE
+    make_root(str(tmp_path / "jobs"), JOBS)
+    assert layout_of(tmp_path / "jobs", is_scratch=True) is JOBS
+
+
 def test_a_layout_of_the_future_is_an_error(tmp_path: Path) -> None:
     make_root(str(tmp_path / "root"), JOBS)
     (tmp_path / "root" / ".tempkeep" / "layout").write_text("stars\n")
