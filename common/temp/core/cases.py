@@ -14,9 +14,10 @@ from .reasons import Reason
 
 
 class Disk(NamedTuple):
-    """The filesystem of the entries: its free bytes, used and free ones together, and how many
-    others are about to be freed. `by_cost` tells whether entries do not all cost the same, and
-    `wanted` how many are to be free by the water marks.
+    """The filesystem of the entries, in bytes: those that are `free`, the `capacity` of used and
+    free ones together, and those `coming` free before any entry goes.
+
+    `by_cost` says whether entries differ in cost; `wanted` is how much the water marks want free.
     """
 
     free: int | None
@@ -27,11 +28,11 @@ class Disk(NamedTuple):
 
 
 class Case(NamedTuple):
-    """What rules need to know of an entry: itself, its policy, its rank and the bytes around it.
+    """What the rules look at: an entry, its policy, its rank and the bytes around it.
 
     `rank` counts from 1 for the newest `of` its (category, label). `newer_bytes` is the size of the
-    entry and all newer ones of the root; `category_bytes` the same within its category;
-    `sooner_bytes` what would be freed before it where space is wanted, if that is.
+    entry and all newer ones of the root; `category_bytes` is the same within its category;
+    `sooner_bytes` is what would be freed before it if space is low.
     """
 
     entry: Entry

@@ -39,14 +39,15 @@ def judge(
 
 
 def freed_anyway(entries: Iterable[Entry], policy: Policy, now: float) -> int:
-    """How many bytes the entries take that go for another reason than that space is wanted."""
+    """The bytes of the entries that go for another reason than low space."""
     verdicts = judge(entries, policy, now)
     return sum(one.entry.size - one.entry.shared for one in verdicts if not one.keep)
 
 
 def undo_over(set_aside: float, undo_for: float | None, now: float) -> Reason | None:
-    """Why what was set aside then, to be undone for so many seconds, goes for good; `None` if it
-    stays.
+    """Why an entry that was set aside at that time is deleted; `None` if it can still be undone.
+
+    It can be undone for `undo_for` seconds, or without end if that is `None`.
     """
     if undo_for is None:
         return None
@@ -66,12 +67,12 @@ def undoable_to_forget(
     capacity: int | None = None,
     anyway: int = 0,
 ) -> tuple[tuple[Entry, Reason], ...]:
-    """Those of `held` that go for good, each with its reason: what can be undone no longer, and
-    then the oldest, until `min_free_space` and `low_water` are met; `free` is `None` where that
-    does not matter, `capacity` as in `judge`, and `anyway` how many bytes are freed besides.
+    """Those of `held` that are deleted, each with its reason: those that can no longer be undone,
+    and then the oldest, until `min_free_space` and `low_water` are met.
 
     Each comes with the seconds for which it can be undone; its `changed` is when it was set aside.
-    One that is pinned stays.
+    A pinned one stays. `free` is `None` where free space does not matter, `capacity` is as in
+    `judge`, and `anyway` is how many bytes are freed besides.
     """
     found = []
     rest = []
@@ -103,12 +104,12 @@ def archives_to_drop(
     coming: int = 0,
     first: str = "oldest archives",
 ) -> tuple[tuple[Entry, Reason], ...]:
-    """Those of `archives` that go before any entry does, the oldest first, until `min_free_space`
-    and `low_water` are met; each with its reason.
+    """Those of `archives` that are deleted before any entry, the oldest first, until
+    `min_free_space` and `low_water` are met; each with its reason.
 
-    Their `changed` is when they were archived. One that is pinned stays. All of them lie on the
-    filesystem of which `free` bytes are free, with `capacity` and `coming` as in `judge`; the
-    evidence says what goes `first`.
+    Their `changed` is when they were archived. A pinned one stays. All are on the filesystem with
+    `free` free bytes; `capacity` and `coming` are as in `judge`. The evidence says what goes
+    `first`.
     """
     limit = policy.wanted_free(free, capacity)
     if limit is None or free is None:
@@ -134,7 +135,7 @@ def explain(
     capacity: int | None = None,
     coming: int = 0,
 ) -> tuple[Verdict, tuple[Reason, ...]]:
-    """The verdict on the entry at `path`, and what every rule that applies says of it.
+    """The verdict on the entry at `path`, and what each rule that applies says of it.
 
     Raises `LookupError` if there is no such entry.
     """
