@@ -24,7 +24,7 @@ from invoke.program import Program
 
 from common.temp.core.entry import Entry
 from common.temp.core.plan import Report
-from common.temp.core.retention import Policy
+from common.temp.core.policy import Policy
 from common.temp.store.claiming.scan import scan
 from common.temp.store.root.allocation import allocate
 from common.temp.store.sweep.prepare import prepare

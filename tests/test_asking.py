@@ -8,7 +8,7 @@ import pytest
 
 from common.temp.asking import read_choice
 from common.temp.core.plan import Step
-from common.temp.core.retention import Reason
+from common.temp.core.reasons import Reason
 from tests.support import entry, forked, listing, make_entry, make_project
 
 WHY = Reason("expired", "goes", "31 h > 24 h")

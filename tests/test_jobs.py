@@ -21,8 +21,10 @@ from typing import Any
 
 import pytest
 
-from common.temp import InvalidName, JobStorage, Refused, StorageError, StorageRoot, pin
 from common.temp.core.layout import JOBS
+from common.temp.errors import InvalidName, Refused, StorageError
+from common.temp.jobs import JobStorage, StorageRoot
+from common.temp.pins import pin
 from common.temp.store.root import owner as lease
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute

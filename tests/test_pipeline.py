@@ -20,10 +20,11 @@ from typing import Any
 
 import pytest
 
-from common.temp import hold, pipeline
+from common.temp import pipeline
 from common.temp.core.layout import JOBS, PIPELINE
-from common.temp.core.retention import STRATEGIES
+from common.temp.core.policy import STRATEGIES
 from common.temp.errors import InvalidSettings, Refused, StorageError
+from common.temp.holding import hold
 from common.temp.pipeline import (
     ArtifactCleaner,
     CleanupConfig,
@@ -34,8 +35,9 @@ from common.temp.pipeline import (
 )
 from common.temp.store.claiming.scan import scan
 from common.temp.store.root.allocation import make_root
+from common.temp.store.root.keys import JSON_KEYS
 from common.temp.store.root.pinning import write_pin
-from common.temp.store.root.settings import JSON_KEYS, load
+from common.temp.store.root.settings import load
 from tests.support import (
     DENIED,
     age,
@@ -980,8 +982,7 @@ def test_the_command_says_of_each_run_why_it_goes(base: Path) -> None:
     done = command("--strategy", "aggressive", "--base", "artifacts", cwd=base.parent)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
-        f"deleted {name_of(3)}  8.0 KiB  (over count: 4th newest of 4 pipeline_artifacts, "
-        "3 are kept)",
+        f"deleted {name_of(3)}  8.0 KiB  (over count: 4th newest of 4 pipeline_artifacts, limit 3)",
         "artifacts: cleaned 1 entry, freed 8.0 KiB; kept 3 entries: 3 within limits",
     ]
     assert runs(base) == [name_of(0), name_of(1), name_of(2)]
@@ -1124,4 +1125,4 @@ def test_the_runs_are_listed_where_the_project_names_their_base(tmp_path: Path) 
         done = run([sys.executable, "-m", "invoke", "temp-status"], cwd=project)
         (line,) = (line for line in done.stdout.splitlines() if made.name in line)
         assert line.startswith("pipeline ")
-        assert f"stays: in use: pid {os.getpid()}" in line
+        assert f"keep: in use: pid {os.getpid()}" in line

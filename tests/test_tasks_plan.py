@@ -51,9 +51,7 @@ def test_a_plan_is_carried_out_as_it_was_shown(drawn: Path, capsys: Printed) -> 
     assert tempkeep(*APPLY) == 0
     said, errors = capsys.readouterr()
     assert errors == ""
-    assert (
-        "deleted debug/a_1696348800  8.0 KiB  (planned: by the plan that was drawn before)" in said
-    )
+    assert "deleted debug/a_1696348800  8.0 KiB  (planned: listed in the plan file)" in said
     assert "project: cleaned 2 entries, freed 16.0 KiB" in said
     assert names(drawn) == ["new"]
 
@@ -125,7 +123,7 @@ def taken(path: Path) -> None:
         (rewritten, "has changed meanwhile, in file0.txt"),
         (another, "is no longer the one that was looked at"),
         (shutil.rmtree, "is gone already"),
-        (taken, "stays: pinned: for Ann"),
+        (taken, "is kept: pinned: for Ann"),
     ],
 )
 def test_what_is_not_as_it_was_stays_and_is_told(
@@ -179,7 +177,7 @@ def test_what_is_in_use_by_now_stays(project: Path, capsys: Printed) -> None:
 
     edit(project, put_in)
     assert tempkeep(*APPLY) == 1
-    assert "stays: in use: pid" in capsys.readouterr().err
+    assert "is kept: in use: pid" in capsys.readouterr().err
     assert path.is_dir()
 
 

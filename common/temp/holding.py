@@ -61,7 +61,7 @@ def hold(path: str | os.PathLike[str]) -> Hold:
     from .store.root.allocation import adopt, layout_of
 
     root, relative = _locate(path)
-    adopt(str(root), relative, layout_of(root))
+    adopt(str(root), relative, layout_of(root, is_scratch=True))
     held = Hold(root, relative)
     try:
         _wait_for(held.path)
@@ -80,14 +80,15 @@ def lease_fds(path: str | os.PathLike[str], *, inheritable: bool = False) -> tup
     entry, or ends. Empty where the system has no such locks (Windows). Raises as `hold` does.
     """
     from .store.root.allocation import adopt, layout_of
-    from .store.root.owner import Book, owner_of, release
+    from .store.root.journal import Book
+    from .store.root.owner import owner_of, release
     from .store.system.locks import has_locks
 
     root, relative = _locate(path)
     if not has_locks():
         return ()
     book = Book(handed=relative)
-    adopt(str(root), relative, layout_of(root), book)
+    adopt(str(root), relative, layout_of(root, is_scratch=True), book)
     owner = owner_of(str(root), book)
     if owner.live[relative] > 1:
         release(str(root), relative, book)  # once is enough, and ends once

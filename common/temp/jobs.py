@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeVar
 
     from .core.plan import Plan
-    from .core.retention import Policy
+    from .core.policy import Policy
 else:
     from typing import TypeVar
 
@@ -137,7 +137,7 @@ class StorageRoot(Generic[Job]):
         from it goes on. Files beside them stay, and so does what is pinned. What cannot be deleted
         is logged as a warning.
         """
-        from .core.retention import Policy
+        from .core.policy import Policy
 
         return self._clean(Policy(everything=True, spare_work=False))
 

@@ -21,7 +21,7 @@ from typing import Any, Final, NoReturn
 from .core.disposal import DISPOSALS
 from .core.layout import PIPELINE
 from .core.plan import Report
-from .core.retention import Policy
+from .core.policy import Policy
 from .errors import InvalidSettings, Refused, StorageError, TempError
 from .report.text import plain, shortfall_lines
 from .store.project.place import project_root
@@ -32,11 +32,11 @@ from .store.root.owner import release
 from .store.root.settings import (
     Settings,
     check_config,
-    check_strategy,
     load,
     of_config,
     with_strategy,
 )
+from .store.root.values import check_strategy
 
 _ATTEMPTS: Final = 64
 
@@ -264,7 +264,7 @@ def _settings(
         settings = config.settings(base)
     else:
         settings = load(find_project(base), config=None if config is None else Path(config))
-    policy = settings.policy().of(PIPELINE.category)
+    policy = settings.policy.of(PIPELINE.category)
     if strategy is None and not policy._replace(categories=()).has_limit:
         strategy = CleanupStrategy.MODERATE.value
     if strategy is not None:
@@ -289,7 +289,7 @@ def _sweep(base: Path, settings: Settings, *, force: bool, keep: str) -> Report:
     _check_base(base)
     plan = prepare(
         base,
-        _excluding(keep, settings.policy()) if keep else settings.policy(),
+        _excluding(keep, settings.policy) if keep else settings.policy,
         time.time(),
         layout=PIPELINE,
         disposal=settings.disposal,
@@ -310,7 +310,7 @@ def _sweep(base: Path, settings: Settings, *, force: bool, keep: str) -> Report:
 
 def _check_base(base: Path) -> None:
     """Raise `Refused` if what lies in `base` is something else than runs."""
-    said = layout_of(base, PIPELINE)
+    said = layout_of(base, is_scratch=False)
     if said is not PIPELINE:
         raise Refused(f"{base} holds {said.name}, not {PIPELINE.name}; choose another directory")
 

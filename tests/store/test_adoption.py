@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from common.temp.core.adoption import Moved
-from common.temp.core.retention import Policy
+from common.temp.core.policy import Policy
 from common.temp.errors import StorageError
 from common.temp.store.root.allocation import allocate, make_root
 from common.temp.store.root.owner import owner_of

@@ -225,7 +225,7 @@ def test_a_name_is_taken_by_anything_that_is_called_so(
 MANY = """
 import os, sys, time
 from pathlib import Path
-from common.temp.core.retention import Policy
+from common.temp.core.policy import Policy
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 root = Path('.tmp').absolute()
@@ -640,7 +640,7 @@ def test_a_manifest_says_what_it_was_and_where_when_and_why_it_went(
         "label": "run",
         "stamp": int(path.name.rpartition("_")[2]),
         "layout": "scratch",
-        "reasons": ["everything: all that nothing protects"],
+        "reasons": ["everything: requested, regardless of age"],
         "mode": f"{0o777 & ~_umask():04o}",
         "files": 1,
         "directories": 2,

@@ -262,7 +262,7 @@ def junction(path: Path, target: Path) -> None:
 SWEEP = """
 import json, time
 from pathlib import Path
-from common.temp.core.retention import Policy
+from common.temp.core.policy import Policy
 from common.temp.store.system import at
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from common.temp.core.plan import Outcome, Plan, Report, Step
-from common.temp.core.retention import Policy, Reason
+from common.temp.core.policy import Policy
+from common.temp.core.reasons import Reason
 from common.temp.errors import Refused, StorageError
 from common.temp.store.root import history
 from common.temp.store.root.allocation import make_root

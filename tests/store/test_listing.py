@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from common.temp import get_debug_temp_dir, pin
+from common.temp.contexts import get_debug_temp_dir
 from common.temp.errors import InvalidSettings, StorageError
+from common.temp.pins import pin
 from common.temp.store.claiming.scan import scan
 from common.temp.store.root import listing as listings
 from common.temp.store.root.allocation import allocate, make_root

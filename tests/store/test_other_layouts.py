@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from common.temp.core.layout import FILES, JOBS, LAYOUTS, PIPELINE, SCRATCH, Layout
-from common.temp.core.retention import Policy
+from common.temp.core.policy import Policy
 from common.temp.errors import Refused, StorageError
 from common.temp.store.claiming.scan import scan
 from common.temp.store.root import owner as lease
@@ -142,6 +142,20 @@ def test_runs_that_were_swept_before_can_become_a_root(tmp_path: Path) -> None:
     assert sweep(tmp_path, PIPELINE) == {NAMES["pipeline"]: "done"}
     make_root(str(tmp_path), PIPELINE)
     assert layout_of(tmp_path) is PIPELINE
+
+
+@pytest.mark.parametrize(
+    ("name", "layout"), [(".tmp", SCRATCH), (".temp", SCRATCH), ("runs", PIPELINE)]
+)
+def test_a_root_that_does_not_say_its_layout_is_told_by_its_name(
+    tmp_path: Path, name: str, layout: Layout
+) -> None:
+    root = tmp_path / name
+    assert layout_of(root) is layout
+    assert layout_of(root, is_scratch=True) is SCRATCH
+    assert layout_of(root, is_scratch=False) is PIPELINE
+    make_root(str(tmp_path / "jobs"), JOBS)
+    assert layout_of(tmp_path / "jobs", is_scratch=True) is JOBS
 
 
 def test_a_layout_of_the_future_is_an_error(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.core.retention import Policy
+from common.temp.core.policy import Policy
 from common.temp.store.root.allocation import make_root
 from common.temp.store.system import at
 from common.temp.store.trees import removal

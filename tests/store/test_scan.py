@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from common.temp.core.entry import Inventory, Problem
-from common.temp.core.retention import Need
+from common.temp.core.policy import Need
 from common.temp.errors import StorageError
 from common.temp.store.claiming.scan import scan
 from common.temp.store.root.allocation import make_root

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from common.temp import StorageRoot
-from common.temp.core.retention import Policy
+from common.temp.core.policy import Policy
+from common.temp.jobs import StorageRoot
 from common.temp.store.claiming import repository
 from common.temp.store.sweep.abandoned import ABANDONED
 from tests.support import (

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from ..core.disposal import DISPOSALS, Disposal
-from ..core.retention import STRATEGIES, Policy
-from ..core.units import HOUR, read_number
+from ..core.policy import STRATEGIES, Policy, policy_of_age
 from ..errors import InvalidSettings
-from ..store.root.settings import check_strategy, with_limits_of
+from ..store.root.values import check_strategy
 from .places import Place
 from .printing import TABLE_OR_JSON, choice
 
@@ -102,8 +101,8 @@ def limits_of(given: CleanArguments) -> Policy | None:
     if given.strategy is not None:
         limits = STRATEGIES[check_strategy(given.strategy, "--strategy")]
     if given.max_age_hours is not None:
-        hours = read_number(given.max_age_hours, "--max-age-hours", "number of hours")
-        limits = (limits or Policy())._replace(max_age=hours * HOUR)
+        age = policy_of_age(given.max_age_hours, "--max-age-hours").max_age
+        limits = (limits or Policy())._replace(max_age=age)
     if given.everything:
         limits = Policy(everything=True)
     return limits
@@ -113,17 +112,13 @@ def policy_of(place: Place, limits: Policy | None, given: CleanArguments) -> Pol
     """What a clean with those arguments and `limits` follows at `place`."""
     policy = place.policy()
     if limits is not None and not place.abandoned_only:
-        policy = with_limits_of(place.settings.protections(), limits)
+        policy = policy.with_limits_of(limits)
         if given.scheduled:
             # Whatever else it was told to go by, a full disk is what it is there for.
-            high, low = place.settings.high_water, place.settings.low_water
-            policy = policy._replace(high_water=high, low_water=low)
+            marks = place.settings.policy
+            policy = policy._replace(high_water=marks.high_water, low_water=marks.low_water)
     if given.include_in_use and not place.abandoned_only:
-        categories = tuple(
-            (name, own._replace(spare_in_use=False, spare_work=False))
-            for name, own in policy.categories
-        )
-        policy = policy._replace(spare_in_use=False, spare_work=False, categories=categories)
+        policy = policy.everywhere(spare_in_use=False, spare_work=False)
     return policy
 
 

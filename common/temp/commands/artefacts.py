@@ -10,8 +10,9 @@ from pathlib import Path
 
 from ..core.entry import Entry
 from ..core.plan import Plan
-from ..core.retention import Policy, Reason, Verdict
-from ..core.units import HOUR, read_number, spell_size
+from ..core.policy import policy_of_age
+from ..core.reasons import Reason, Verdict
+from ..core.units import spell_size
 from ..report.text import counted, plain
 from ..store.artefacts.artefacts import (
     TAKES_UNSURE,
@@ -25,13 +26,14 @@ from ..store.artefacts.artefacts import (
     work_in,
 )
 from ..store.project.place import homeless_projects
+from ..store.project.project import OLD_ROOT_NAME
 from ..store.project.tracked import Tracked
 from ..store.system.processes import AtWork
 from ..store.trees.removal import Removed
 from .arguments import CleanArguments
 from .carrying import Lines, Manner, carry_out
 from .drafts import draft_all
-from .places import DRY_RUN_OVERRIDE, OLD_ROOT, Place, find_places, is_dry_run
+from .places import DRY_RUN_OVERRIDE, Place, find_places, is_dry_run
 from .printing import complain
 
 
@@ -41,14 +43,13 @@ def clean_artefacts(
     """Clean build artefacts and scratch of the project; the exit code."""
     limits = None
     if temp_age_hours is not None:
-        hours = read_number(temp_age_hours, "--temp-age-hours", "number of hours")
-        limits = Policy(max_age=hours * HOUR)
+        limits = policy_of_age(temp_age_hours, "--temp-age-hours")
     now = time.time()
     places = find_places(all_projects=False)
     project, settings = places[0].settings.project, places[0].settings
-    old = project / OLD_ROOT
+    old = project / OLD_ROOT_NAME
     if old.is_dir() or old.is_symlink():
-        places.insert(1, Place(f"{project.name}/{OLD_ROOT}", old, settings))
+        places.insert(1, Place(f"{project.name}/{OLD_ROOT_NAME}", old, settings))
     dry_run = dry_run or is_dry_run(places, False, DRY_RUN_OVERRIDE)
     if project in homeless_projects():
         # Nothing is built there; and of what git tracks in the working directory, git is not asked.

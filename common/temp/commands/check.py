@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from ..core.budget import Budget, Usage, excesses, together
 from ..core.entry import Problem
-from ..core.retention import Verdict
+from ..core.reasons import Verdict
 from ..core.units import read_count, read_size
 from ..errors import OVER_BUDGET, InvalidSettings, Refused, StorageError
 from ..report.budget import Checked, check_project, check_text, tracked_lines
@@ -82,9 +82,10 @@ def _budgets(given: Budget, all_projects: bool) -> list[tuple[Budget, list[Place
     each = [*reversed(places.values())]
     if given.has_limit:
         return [(given, each)]
+    policies = [(place.settings.policy, place) for place in each]
     configured = [
-        (Budget(place.settings.max_total_size, place.settings.min_free_space), [place])
-        for place in each
+        (Budget(policy.max_total_size, policy.min_free_space), [place])
+        for policy, place in policies
     ]
     budgets = [(budget, its) for budget, its in configured if budget.has_limit]
     if not budgets:

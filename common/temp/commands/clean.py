@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..core.disposal import DISPOSALS, Disposal
 from ..core.plan import again
-from ..core.retention import Policy
+from ..core.policy import Policy
 from ..errors import InvalidSettings, Refused
 from ..report.text import instant, plain
 from ..store.root.settings import Settings

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..core.plan import Plan, Scope
-from ..core.retention import LOW_SPACE, Policy
+from ..core.policy import Policy
+from ..core.reasons import LOW_SPACE
 from ..errors import Refused, StorageError
 from ..report.progress import ProgressLine
 from ..report.text import plain
 from .arguments import CleanArguments, disposal_of, policy_of
+from .collecting import collector_at_rest
 from .places import Place
 from .printing import terminal
 
@@ -63,19 +65,20 @@ def draft_all(
             theirs = None if place.is_elsewhere and not given.all_projects else limits
             policy = policy_of(place, theirs, given)
             try:
-                plan = prepare(
-                    place.root,
-                    policy,
-                    now,
-                    layout=place.layout(),
-                    disposal=disposal_of(place, given),
-                    scope=scope,
-                    archive=place.archive,
-                    undo_for=place.settings.undo_for,
-                    sizes=sizes,
-                    workers=place.settings.workers,
-                    progress=line,
-                )
+                with collector_at_rest():
+                    plan = prepare(
+                        place.root,
+                        policy,
+                        now,
+                        layout=place.layout(),
+                        disposal=disposal_of(place, given),
+                        scope=scope,
+                        archive=place.archive,
+                        undo_for=place.settings.undo_for,
+                        sizes=sizes,
+                        workers=place.settings.workers,
+                        progress=line,
+                    )
                 drafts.append(Draft(place, plan))
             except (StorageError, Refused) as error:
                 problems = (place.problem(error),)

@@ -7,10 +7,12 @@ from typing import NamedTuple
 from ..core.entry import Inventory
 from ..core.layout import STORE, UNDO
 from ..core.plan import Scope
-from ..core.retention import Reason, Verdict, explain, judge
+from ..core.reasons import Reason, Verdict
+from ..core.retention import explain, judge
 from ..report.progress import ProgressLine
 from ..store.claiming.scan import scan
 from .arguments import CleanArguments, disposal_of
+from .collecting import collector_at_rest
 from .places import Place
 
 
@@ -26,14 +28,15 @@ class Forecast(NamedTuple):
     def verdicts(self, category: str | None = None) -> list[Verdict]:
         """The decision on each entry, or on those of a category."""
         scope = Scope(category)
-        verdicts = judge(
-            self.inventory.entries,
-            self.place.policy(),
-            self.now,
-            free=self.inventory.free,
-            capacity=self.inventory.capacity,
-            coming=self.coming,
-        )
+        with collector_at_rest():
+            verdicts = judge(
+                self.inventory.entries,
+                self.place.policy(),
+                self.now,
+                free=self.inventory.free,
+                capacity=self.inventory.capacity,
+                coming=self.coming,
+            )
         return [verdict for verdict in verdicts if scope.holds(verdict.entry)]
 
     def explain(self, path: str) -> tuple[Verdict, tuple[Reason, ...]]:

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..core.entry import Problem
-from ..core.layout import PIPELINE, SCRATCH, STORE, Layout
-from ..core.retention import Policy
+from ..core.layout import SCRATCH, STORE, Layout
+from ..core.policy import Policy
 from ..core.units import DAY
 from ..errors import InvalidSettings, TempError
 from ..report.text import located
 from ..store.project.place import homeless_projects, homeless_roots, standing_project
 from ..store.project.project import (
+    OLD_ROOT_NAME,
     find_monorepo,
     monorepo_projects,
     root_of,
@@ -24,15 +25,17 @@ from ..store.project.project import (
 )
 from ..store.root.allocation import layout_of
 from ..store.root.listing import find_entry
-from ..store.root.settings import Settings, load, with_limits_of, workspace_globs
+from ..store.root.settings import Settings, load, workspace_globs
 
 USER_TITLE: Final = "auto-cleanup entries of this user"
 HOMELESS_TITLE: Final = "scratch of no project"
-OLD_ROOT: Final = ".temp"
 DRY_RUN_OVERRIDE: Final = "TEMPKEEP_DRY_RUN=false in the environment overrides it"
 
 _ELSEWHERE: Final = Policy(max_age=7 * DAY)
 """What a clean in a project follows for scratch of no project, if nothing is configured for it."""
+
+
+_NOTHING_CONFIGURED: Final = Policy(everything=True, unconfigured=True)
 
 
 class Place(NamedTuple):
@@ -49,8 +52,7 @@ class Place(NamedTuple):
 
     def layout(self) -> Layout:
         """How its entries lie. Raises `StorageError` or `Refused` if that cannot be told."""
-        # One that nobody has made a root of is taken for what touches least.
-        return layout_of(self.root, PIPELINE) if self.is_configured else SCRATCH
+        return layout_of(self.root, is_scratch=False) if self.is_configured else SCRATCH
 
     def leads_to(self) -> Path | None:
         """Where its data really is, if that is behind a link."""
@@ -68,7 +70,7 @@ class Place(NamedTuple):
     @property
     def is_extra(self) -> bool:
         """Whether nobody asked for it by name, so that it is not worth a line when it is empty."""
-        return self.abandoned_only or self.is_elsewhere or self.root.name == OLD_ROOT
+        return self.abandoned_only or self.is_elsewhere or self.root.name == OLD_ROOT_NAME
 
     @property
     def archive(self) -> Path | None:
@@ -79,12 +81,12 @@ class Place(NamedTuple):
         """What a bare `temp-clean` follows here."""
         if self.abandoned_only:
             return Policy(abandoned=True)
-        configured = self.settings.policy()
+        configured = self.settings.policy
         if configured.has_limit:
             return configured
         # To clean one project is no order to take what programs made elsewhere a moment ago.
-        limits = _ELSEWHERE if self.is_elsewhere else Policy(everything=True)
-        return with_limits_of(configured, limits)
+        limits = _ELSEWHERE if self.is_elsewhere else _NOTHING_CONFIGURED
+        return configured.with_limits_of(limits)
 
     def problem(self, error: TempError) -> Problem:
         """A root that cannot be read or trusted, as one problem among others: they go on."""

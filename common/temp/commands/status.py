@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from ..core.entry import Inventory, Problem
-from ..core.retention import Verdict
+from ..core.reasons import Verdict
 from ..core.units import read_count
 from ..errors import InvalidSettings, Refused, StorageError
+from .arguments import CleanArguments, disposal_of
 from .forecast import look
 from .places import Place, find_places
 from .printing import add_to_summary, choice, print_problems, screen
@@ -93,6 +94,7 @@ class _Table:
                 self._now,
                 "github" if is_github else "table",
                 columns,
+                disposal_of(root.place, CleanArguments()),
             )
         )
 
@@ -167,7 +169,8 @@ class _Html:
         from ..report.text import located
 
         title = located(root.place.title, root.place.leads_to())
-        self._roots.append(Shown(title, root.inventory, root.verdicts, root.shown))
+        disposal = disposal_of(root.place, CleanArguments())
+        self._roots.append(Shown(title, root.inventory, root.verdicts, root.shown, disposal))
 
     def text(self, empty: int) -> str:
         from ..report.html import page

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from ..core.budget import Budget, Excess, Usage
 from ..core.entry import Problem
-from ..core.retention import Verdict, what_would_change
+from ..core.reasons import NO_LIMIT, WITHIN_LIMITS, Verdict, what_would_change
 from ..core.units import spell_duration, spell_size
 from .table import Cell, Column, Screen, table
 from .text import age_seconds, counted, instant, plain
@@ -104,7 +104,7 @@ def what_frees(verdict: Verdict) -> str:
         return f"temp-unpin {shlex.quote(entry.path)}, then temp-clean"
     if rules == ["in use"] and entry.use is not None:
         return f"temp-clean, when {entry.use.who} has ended"
-    if rules in (["no limit"], ["within limits"]):
+    if rules in ([NO_LIMIT], [WITHIN_LIMITS]):
         return f"temp-clean --everything --name {shlex.quote(escape(entry.path))}"
     return what_would_change(verdict)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ..core.plan import Plan, Report
-from ..core.retention import Verdict
+from ..core.reasons import Verdict
 from ..core.units import spell_size
 from .table import Cell, Column
 from .text import counted, github_table, markdown, outcome_detail, plain, report_text, summary

@@ -11,8 +11,9 @@ from string import Template
 from typing import Any, Final, NamedTuple
 from zlib import compressobj
 
+from ..core.disposal import Disposal
 from ..core.entry import Inventory
-from ..core.retention import Verdict
+from ..core.reasons import Verdict
 from ..core.units import DAY, HOUR, spell_size
 from .text import (
     age_seconds,
@@ -46,14 +47,15 @@ _MARKS: Final = ("goes", "stays", "used", "pinned", "mixed")
 
 
 class Shown(NamedTuple):
-    """One root on the page: its title, what a scan saw, the verdicts on it, and those of them that
-    the list has; the sums and the map are of all.
+    """One root on the page: its title, what a scan saw, the verdicts on it, those of them that are
+    listed, and how the next clean disposes of what goes. The sums and the map are of all verdicts.
     """
 
     title: str
     inventory: Inventory
     verdicts: Sequence[Verdict]
     listed: Sequence[Verdict]
+    disposal: Disposal = "delete"
 
 
 def page(title: str, roots: Sequence[Shown], now: float) -> str:
@@ -273,7 +275,7 @@ def _data(roots: Sequence[Shown], now: float) -> str:
             verdict.entry.files,
             age_seconds(verdict.entry, now),
             _MARKS.index(_mark(verdict)),
-            number(next_clean(verdict)),
+            number(next_clean(verdict, root.disposal)),
         ]
         for root in roots
         for verdict in root.listed

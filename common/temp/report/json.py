@@ -8,7 +8,7 @@ from typing import Any
 
 from ..core.entry import Entry, Inventory, Problem
 from ..core.plan import Outcome, Plan, Report, Step
-from ..core.retention import Reason, Verdict
+from ..core.reasons import Reason, Verdict
 from .text import age_seconds, category_totals, instant, undoable_goes
 
 SCHEMA = 1

@@ -11,7 +11,7 @@ from ..core.disposal import DISPOSALS, Disposal
 from ..core.entry import Entry, Inventory, Problem
 from ..core.layout import UNCATEGORIZED
 from ..core.plan import Outcome, Plan, Report, Shortfall, Step
-from ..core.retention import Reason, Verdict, what_would_change
+from ..core.reasons import Reason, Verdict, what_would_change
 from ..core.units import spell_duration, spell_size
 from .table import Cell, Colour, Column, Screen, bar, table
 
@@ -119,13 +119,13 @@ def _ago(entry: Entry, now: float) -> str:
     return "counts as new" if entry.future else f"{_age(entry, now)} ago"
 
 
-def next_clean(verdict: Verdict) -> str:
-    """What becomes of an entry and why: all that keeps it, or the first that has it go."""
+def next_clean(verdict: Verdict, disposal: Disposal = "delete") -> str:
+    """What the next clean does with an entry and why: all that keeps it, or what removes it."""
     if verdict.keep:
         keeping = [str(reason) for reason in verdict.reasons if reason.effect == "stays"]
-        return f"stays: {'; '.join(keeping)}"
+        return f"keep: {'; '.join(keeping)}"
     unread = verdict.entry.unreadable
-    return f"goes: {verdict.reason}" + (f"; unreadable: {unread}" if unread else "")
+    return f"{disposal}: {verdict.reason}" + (f"; unreadable: {unread}" if unread else "")
 
 
 def _colour(verdict: Verdict) -> Colour:
@@ -136,7 +136,7 @@ def _colour(verdict: Verdict) -> Colour:
     return "yellow" if verdict.entry.use is not None else ""
 
 
-def _row(verdict: Verdict, now: float, largest: int) -> list[Cell]:
+def _row(verdict: Verdict, now: float, largest: int, disposal: Disposal) -> list[Cell]:
     entry = verdict.entry
     return [
         Cell(plain(entry.category)),
@@ -146,7 +146,7 @@ def _row(verdict: Verdict, now: float, largest: int) -> list[Cell]:
         Cell(str(entry.files)),
         Cell(_age(entry, now)),
         Cell(instant(entry.changed)),
-        Cell(plain(next_clean(verdict)), _colour(verdict)),
+        Cell(plain(next_clean(verdict, disposal)), _colour(verdict)),
     ]
 
 
@@ -167,10 +167,11 @@ def status_text(
     now: float,
     style: TableFormat,
     screen: Screen | None = None,
+    disposal: Disposal = "delete",
 ) -> str:
     """The status of one root: what it is in all, the entries `shown`, a total for each category.
 
-    Without a `screen` it is plain text, of any width.
+    What goes is disposed of as `disposal` says. Without a `screen` it is plain text, of any width.
     """
     github = style == "github"
     heading = f"### {markdown(title)}" if github else plain(title)
@@ -180,7 +181,7 @@ def status_text(
     lines.append(summary(verdicts))
     if verdicts:
         largest = max(verdict.entry.size for verdict in verdicts)
-        rows = [_row(verdict, now, largest) for verdict in shown]
+        rows = [_row(verdict, now, largest, disposal) for verdict in shown]
         columns: tuple[Column, ...] = _COLUMNS
         if screen is None:
             columns = (*_COLUMNS[:_BAR], *_COLUMNS[_BAR + 1 :])

@@ -12,7 +12,8 @@ from ..errors import InvalidSettings
 from ..report.text import plain
 from ..store.project.place import standing_project
 from ..store.project.project import root_of
-from ..store.root.settings import Settings, check_strategy, load
+from ..store.root.settings import Settings, load
+from ..store.root.values import check_strategy
 from . import cron, launchd, systemd, windows
 from .job import Job, job_of, named
 from .log import LOG

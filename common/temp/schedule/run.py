@@ -21,7 +21,7 @@ from .log import Turn, turn
 
 def check_limits(settings: Settings) -> None:
     """Raise `InvalidSettings` if nothing limits what a clean by `settings` takes."""
-    if not settings.policy().has_limit:
+    if not settings.policy.has_limit:
         raise InvalidSettings(
             f"{settings.project}: no limit is configured, so a scheduled clean would take "
             "everything; give --strategy, or set strategy, max_age_hours, high_water or another "

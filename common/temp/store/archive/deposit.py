@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...core.layout import PIPELINE, SCRATCH, STORE, Layout, is_inside, read_name
+from ...core.layout import PIPELINE, STORE, Layout, is_inside, read_name
 from ...core.plan import Step
 from ...errors import StorageError, TempError, in_place, reason_of
 from ..claiming.claim import NotClaimed, NotDisposed
@@ -226,7 +226,7 @@ class Deposit:
     def _layout(self) -> Layout:
         entry = self.step.entry
         is_run = entry.category == PIPELINE.category and "/" not in entry.path
-        return layout_of(self.root, PIPELINE if is_run else SCRATCH)
+        return layout_of(self.root, is_scratch=not is_run)
 
     def _reserve(self, found: Digest, *, has_contents: bool) -> None:
         """Take a name in the archive that nothing has, for an entry that holds what was `found`."""

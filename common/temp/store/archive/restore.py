@@ -156,7 +156,7 @@ def _locked(archive: Path, archived: Archived) -> Iterator[None]:
 def _make_room(place: Place) -> None:
     """Make the root and the category. Raises `Refused` if the root has another layout by now."""
     make_root(str(place.root), place.layout)
-    if layout_of(place.root) is not place.layout:
+    if layout_of(place.root, is_scratch=True) is not place.layout:
         raise Refused(f"{place.root} holds other entries by now; move {place.path} by hand")
     category = place.path.rpartition("/")[0]
     if category:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from ...core.layout import HISTORY, PIPELINE, STORE, STORE_PARTS, is_inside
 from ...errors import InvalidSettings, StorageError, TempError, reason_of
 from ..archive.manifest import MANIFEST
-from ..project.project import MARKERS, open_root
+from ..project.project import MARKERS, SCRATCH_NAMES, open_root
 from ..project.tracked import REPOSITORIES, Tracked
 from ..root.allocation import layout_of
 from ..root.guard import check_store
@@ -27,7 +27,7 @@ from .made import why_unsure
 
 _NEVER_ENTERED: Final = frozenset({*REPOSITORIES, ".venv", "node_modules"})
 _HOLDS_WORK: Final = _NEVER_ENTERED | {STORE}
-_SCRATCH: Final = frozenset({".tmp", ".temp", ".tmp-archive", STORE})
+_SCRATCH: Final = frozenset({*SCRATCH_NAMES, ".tmp-archive", STORE})
 _BARE: Final = frozenset({"HEAD", "objects", "refs"})
 _SOURCE_DIRECTORIES: Final = frozenset({"src", "test", "tests"})
 _SOURCES: Final = frozenset({*REPOSITORIES, *MARKERS, "README.md", "README.rst", "LICENSE"})
@@ -154,7 +154,7 @@ def _matching(
             layout = PIPELINE  # whose runs lie anywhere, and are called as nothing else is
             if STORE in items or (relative or os.curdir) in roots:
                 try:
-                    layout = layout_of(project / relative, PIPELINE)
+                    layout = layout_of(project / relative, is_scratch=False)
                 except TempError:
                     continue
             for item in items.values():

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from ...core.layout import is_inside
-from ...core.retention import Need
+from ...core.policy import Need
 from ...errors import reason_of
 from ..root.listing import Found
 from ..system import at

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from ...core.entry import Entry, Inventory, Problem, Use
 from ...core.layout import SCRATCH, Layout
-from ...core.retention import WHOLE, Need
+from ...core.policy import WHOLE, Need
 from ...errors import in_place, without_remedy
 from ..project.project import check_root, open_root
 from ..root.leases import Leases

@@ -14,7 +14,10 @@ from ..system import at
 from .links import Link, check_link, check_owner, check_target, follow
 
 ROOT_NAME = ".tmp"
-SCRATCH_NAMES = (ROOT_NAME, ".temp")
+OLD_ROOT_NAME = ".temp"
+"""What older helpers call a root."""
+
+SCRATCH_NAMES = (ROOT_NAME, OLD_ROOT_NAME)
 """The roots of which nobody says how their entries lie."""
 
 _UNNAMED = (*SCRATCH_NAMES, ".tmp-archive")

@@ -12,8 +12,7 @@ from typing import Final
 
 from ...errors import Refused, reason_of
 from ..system.git import ask_git
-
-_SCRATCH: Final = frozenset({".tmp", ".temp"})
+from .project import SCRATCH_NAMES
 
 REPOSITORIES: Final = {
     ".git": "git",
@@ -156,7 +155,7 @@ def tracked_scratch(directory: Path) -> list[tuple[str, int]]:
     found: Counter[str] = Counter()
     for path in asked.stdout.split(b"\0"):
         parts = os.fsdecode(path).split("/")
-        at = next((index for index, part in enumerate(parts) if part in _SCRATCH), None)
+        at = next((index for index, part in enumerate(parts) if part in SCRATCH_NAMES), None)
         if at is not None:
             found["/".join(parts[: at + 1])] += 1
     return sorted(found.items())

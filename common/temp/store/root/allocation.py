@@ -19,6 +19,7 @@ from ...core.layout import (
     LAYOUTS,
     MAX_NAME_BYTES,
     OWNERS,
+    PIPELINE,
     SCRATCH,
     STORE,
     UNCATEGORIZED,
@@ -34,19 +35,22 @@ from ...errors import Refused, StorageError
 from ..project.project import (
     MARKERS,
     ROOT_NAME,
+    SCRATCH_NAMES,
     absolute,
     check_root,
     check_way,
     holds_more,
     is_private,
     open_root,
+    user_root,
 )
 from ..system import at
 from ..system.reading import opened_in, read_file
 from ..system.renaming import rename_new
 from .guard import check_store
+from .journal import PLAIN, Book
 from .names import claim, fresh_name
-from .owner import PLAIN, Book, owner_of, release
+from .owner import owner_of, release
 
 _ATTEMPTS = 64
 _CACHEDIR_TAG = (
@@ -251,8 +255,12 @@ def allocate_run_in(output_dir: str | os.PathLike[str]) -> str:
     raise StorageError(0, f"cannot make a run: {directory} vanished {_ATTEMPTS} times")
 
 
-def layout_of(root: Path, default: Layout = SCRATCH) -> Layout:
-    """How the entries of `root` lie, as its store says; `default` if it says nothing.
+def layout_of(root: Path, *, is_scratch: bool | None = None) -> Layout:
+    """How the entries of `root` lie, as its store says.
+
+    If the store says nothing: as in a `.tmp` if the root `is_scratch`, which its name decides if
+    that is `None`. Any other root is taken for one of pipeline runs, whose names nothing else has,
+    so that nobody's files are taken for entries.
 
     Raises `Refused` if the store lies behind a symlink, `StorageError` if it cannot be read.
     """
@@ -261,7 +269,9 @@ def layout_of(root: Path, default: Layout = SCRATCH) -> Layout:
     try:
         said = read_file(path).decode(errors="replace").strip()[:MAX_NAME_BYTES]
     except (FileNotFoundError, NotADirectoryError):
-        return default
+        if is_scratch is None:
+            is_scratch = root.name in SCRATCH_NAMES or root == user_root()
+        return SCRATCH if is_scratch else PIPELINE
     except Unreadable as problem:
         raise StorageError(0, f"{path} {problem}") from problem
     if said not in LAYOUTS:
@@ -329,7 +339,7 @@ def _make_other_root(root: Path, layout: Layout) -> None:
         make_store(root, layout)
         # A store that has no such word is that of a `.tmp`, or of a directory of runs that was
         # cleaned before anybody said what it is.
-        said = layout_of(root, layout if layout.names else SCRATCH)
+        said = layout_of(root, is_scratch=not layout.names)
         if said is not layout:
             raise Refused(f"{root} holds {said.name}, not {layout.name}; choose another directory")
         for name in (OWNERS, HOLDING):

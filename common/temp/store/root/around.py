@@ -27,7 +27,7 @@ def lease_around(path: str) -> Callable[[], None] | None:
     owner = lease.own(root)
     if relative is None or (owner is not None and relative in owner.live and owner.is_current()):
         return None
-    adopt(root, relative, layout_of(Path(root)))
+    adopt(root, relative, layout_of(Path(root), is_scratch=True))
     return lambda: lease.release(root, relative)
 
 

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from ...core.layout import PIPELINE, ROOT_FILES, SCRATCH, STORE
+from ...core.layout import ROOT_FILES, SCRATCH, STORE
 from ...errors import InvalidSettings, Refused, StorageError
 from ..project.place import homeless_projects, named_project, project_root, working_directory
 from ..project.project import (
@@ -79,7 +79,7 @@ def is_root(base: Base) -> bool:
         _check_empty(root)
         return False
     # A directory of runs that was cleaned before anybody said what it is has a store as well.
-    found = layout_of(root, SCRATCH if root.name == ROOT_NAME else PIPELINE)
+    found = layout_of(root)
     if found is not SCRATCH:
         raise Refused(
             f"{root} holds {found.name}, not scratch; set {_PERSISTENT} to another directory"

@@ -12,7 +12,7 @@ from pathlib import Path
 from ...core.adoption import Moved, Survey, draft_adoption
 from ...core.entry import Entry, Use
 from ...core.layout import HELD, STORE, UNCATEGORIZED, entry_name, is_inside, read_name
-from ...core.retention import Need
+from ...core.policy import Need
 from ...errors import StorageError, reason_of
 from ..claiming.inner import Within
 from ..claiming.scan import busy_entries, scan

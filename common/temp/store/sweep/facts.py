@@ -10,7 +10,7 @@ from typing import Final
 from ...core.disposal import DISPOSALS
 from ...core.entry import Entry, Use
 from ...core.plan import Plan, Step
-from ...core.retention import Policy
+from ...core.policy import Policy
 from ...errors import reason_of
 from ..claiming.area import HoldingArea
 from ..claiming.claim import NotClaimed

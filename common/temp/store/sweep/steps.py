@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 
 from ...core.layout import STORE, UNDO
 from ...core.plan import Outcome, Plan, Step
-from ...core.retention import LOW_SPACE
+from ...core.reasons import LOW_SPACE
 from ...errors import TempError
 from ..archive.leftovers import finish_leftovers
 from ..claiming.claim import Claim, NotClaimed, NotDisposed
