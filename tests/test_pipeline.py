@@ -33,7 +33,7 @@ from common.temp.pipeline import (
     start_run,
 )
 from common.temp.store.claiming.scan import scan
-from common.temp.store.root.allocation import make_root
+from common.temp.store.root.making import make_root
 from common.temp.store.root.pinning import write_pin
 from common.temp.store.root.settings import JSON_KEYS, load
 from tests.support import (

@@ -29,7 +29,8 @@ from .store.claiming.named import (
     remove_empty,
 )
 from .store.project.project import system_temp
-from .store.root.allocation import adopt, make_root
+from .store.root.allocation import adopt
+from .store.root.making import make_root
 from .store.root.owner import own, release
 from .store.sweep.sweep import execute, prepare
 from .store.system import at

@@ -19,8 +19,8 @@ from common.temp.core.plan import Outcome, Plan, Report, Step
 from common.temp.core.retention import Policy, Reason
 from common.temp.errors import Refused, StorageError
 from common.temp.store.root import history
-from common.temp.store.root.allocation import make_root
 from common.temp.store.root.history import History, read_history, remember
+from common.temp.store.root.making import make_root
 from common.temp.store.sweep.sweep import execute, prepare
 from tests.store.children import until
 from tests.support import (

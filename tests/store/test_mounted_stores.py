@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from common.temp.errors import Refused, TempError
-from common.temp.store.root.allocation import make_root
 from common.temp.store.root.leases import Leases
+from common.temp.store.root.making import make_root
 from common.temp.store.root.pinning import Pins, write_pin
 from common.temp.store.sweep.sweep import execute, prepare
 from tests.support import EVERYTHING, listing, make_entry, make_project, process, run, tempkeep

@@ -14,7 +14,8 @@ from common.temp.core.retention import Policy
 from common.temp.errors import Refused, StorageError
 from common.temp.store.claiming.scan import scan
 from common.temp.store.root import owner as lease
-from common.temp.store.root.allocation import adopt, allocate_named, layout_of, make_root
+from common.temp.store.root.allocation import adopt, allocate_named
+from common.temp.store.root.making import layout_of, make_root
 from common.temp.store.sweep.sweep import discard, execute, prepare
 from tests.support import EVERYTHING, NOW, environment, listing, make_entry, make_project, process
 

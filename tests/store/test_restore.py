@@ -24,7 +24,7 @@ from common.temp.errors import InvalidSettings, Refused, StorageError, TempError
 from common.temp.store.archive import restore, transfer
 from common.temp.store.archive.restore import Place, find_archived, finish_killed, place_of
 from common.temp.store.archive.shelf import MANIFEST, list_archive
-from common.temp.store.root.allocation import make_root
+from common.temp.store.root.making import make_root
 from common.temp.store.sweep.sweep import execute, prepare
 from common.temp.store.system import renaming
 from tests.store.trees import rich, seen

@@ -22,8 +22,8 @@ from common.temp.core.entry import Inventory, Problem
 from common.temp.core.retention import Need
 from common.temp.errors import StorageError
 from common.temp.store.claiming.scan import free_bytes, scan, space_of
-from common.temp.store.root.allocation import make_root
 from common.temp.store.root.listing import list_entries
+from common.temp.store.root.making import make_root
 from common.temp.store.system import at, locks
 from tests.store.children import children_of, has_children, in_child
 from tests.support import (

@@ -14,7 +14,7 @@ import pytest
 from common.temp.core.layout import JOBS
 from common.temp.core.retention import STRATEGIES, Policy
 from common.temp.errors import InvalidSettings
-from common.temp.store.root.allocation import make_root
+from common.temp.store.root.making import make_root
 from common.temp.store.root.settings import (
     CATEGORY_KEYS,
     DEFAULT_ARTEFACTS,

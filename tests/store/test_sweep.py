@@ -21,7 +21,7 @@ from common.temp.errors import InvalidSettings
 from common.temp.store.archive.shelf import Deposit
 from common.temp.store.claiming.claim import NotClaimed
 from common.temp.store.project.project import user_root
-from common.temp.store.root.allocation import make_root
+from common.temp.store.root.making import make_root
 from common.temp.store.root.owner import owner_of
 from common.temp.store.root.pinning import read_pin, write_pin
 from common.temp.store.sweep import sweep

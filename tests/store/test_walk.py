@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from common.temp.store.claiming.scan import scan
-from common.temp.store.root.allocation import make_root
-from common.temp.store.trees import walk
-from common.temp.store.trees.walk import Measured, Sharing, Unfinished, measure, newest_change
+from common.temp.store.root.making import make_root
+from common.temp.store.system import at
+from common.temp.store.trees.inside import newest_change
+from common.temp.store.trees.measured import Measured
+from common.temp.store.trees.walk import Sharing, Unfinished, measure
 from tests.support import (
     age,
     chain,
@@ -74,15 +76,15 @@ def test_a_directory_that_is_moved_while_it_is_read_is_a_problem(
     path = make_entry(root, "debug/x")
     chain(path, 120, pairs=True)
     deep = path / "/".join(["d"] * 60)
-    real = walk._climb
+    real = at.open
     moved: list[Path] = []
 
-    def climb(descriptor: int, levels: int) -> int:
-        if not moved:
+    def opening(name: Path | str, *arguments: int, **where: int) -> int:
+        if name == ".." and not moved:
             moved.append((deep / "d").rename(path / "moved"))
-        return real(descriptor, levels)
+        return real(name, *arguments, **where)
 
-    monkeypatch.setattr(walk, "_climb", climb)
+    monkeypatch.setattr(at, "open", opening)
     inventory = scan(root, time.time(), workers=1)
     assert moved
     (problem,) = inventory.problems

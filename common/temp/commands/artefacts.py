@@ -27,7 +27,7 @@ from ..store.artefacts.artefacts import (
 from ..store.project.place import homeless_projects
 from ..store.project.tracked import Tracked
 from ..store.system.processes import AtWork
-from ..store.trees.removal import Removed
+from ..store.trees.removed import Removed
 from .arguments import CleanArguments
 from .carrying import Lines, Manner, carry_out
 from .drafts import draft_all

@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 from ..core.layout import STORE
 from ..errors import StorageError
 from ..store.project.project import check_root
-from ..store.root.allocation import make_root
 from ..store.root.guard import check_store
+from ..store.root.making import make_root
 from ..store.system import at
 from ..store.system.locks import lock_file
 

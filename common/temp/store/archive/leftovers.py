@@ -9,7 +9,7 @@ from pathlib import Path
 from ...core.layout import TRANSFER
 from ..claiming.claim import Held, leftovers
 from ..claiming.many import Remover
-from ..trees.removal import Removed
+from ..trees.removed import Removed
 
 _NO_TRANSFER = "no clean leaves such a thing in an archive; look at it, and move it away"
 

@@ -34,8 +34,8 @@ from ..claiming.claim import HoldingArea, NotClaimed
 from ..claiming.disposal import NotDisposed
 from ..claiming.many import Remover
 from ..project.project import check_root, find_project, open_root, where_it_leads
-from ..root.allocation import layout_of
 from ..root.guard import check_store
+from ..root.making import layout_of
 from ..root.pinning import Pins
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS
@@ -43,20 +43,12 @@ from ..system.locks import lock_file
 from ..system.processes import spell_command
 from ..system.reading import read_json
 from ..system.renaming import rename_new
-from ..trees.contents import (
-    Digest,
-    Digester,
-    Item,
-    chunks,
-    digest,
-    dress,
-    dress_held,
-    held,
-    tree,
-    write,
-)
-from ..trees.removal import Removed, remove_at, spell_failures
-from ..trees.walk import Measured, measure
+from ..trees.contents import Digest, Digester, Item, chunks, digest, tree
+from ..trees.measured import Measured
+from ..trees.removal import remove_at
+from ..trees.removed import Removed, spell_failures
+from ..trees.walk import measure
+from ..trees.writing import dress, dress_held, held, write
 
 try:
     import fcntl

@@ -21,11 +21,12 @@ from ...core.layout import BATCH, PIPELINE, SCRATCH, STORE, TRANSFER, UNDO
 from ...errors import TempError, reason_of, without_remedy
 from ..claiming.claim import NO_ROOM, Claim, Held, HoldingArea, NotClaimed
 from ..project.project import ROOT_NAME, find_project, user_root
-from ..root.allocation import layout_of
 from ..root.guard import is_gone
+from ..root.making import layout_of
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS
-from ..system.reading import opened_in, read_json
+from ..system.opening import opened_in
+from ..system.reading import read_json
 from .shelf import Archived, drop, is_archived, list_archive
 
 Way: TypeAlias = Literal["to archive", "from archive"]

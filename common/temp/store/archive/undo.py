@@ -15,7 +15,7 @@ from ...core.retention import Policy, Reason, undo_over, undoable_to_forget
 from ..project.project import check_root
 from ..root.guard import check_store
 from ..system import at
-from ..trees.walk import Measured
+from ..trees.measured import Measured
 from .shelf import list_archive, manifest_of, measured_at, measured_from, opened
 
 

@@ -15,13 +15,14 @@ from ...errors import InvalidSettings, StorageError, TempError, reason_of
 from ..archive.shelf import MANIFEST
 from ..project.project import MARKERS, open_root
 from ..project.tracked import REPOSITORIES, Tracked
-from ..root.allocation import layout_of
 from ..root.guard import check_store
+from ..root.making import layout_of
 from ..root.settings import DEFAULT_ARTEFACTS
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS, ROOT_FLAGS
 from ..system.mounts import mounts_below
-from ..trees.removal import Removed, remove_at
+from ..trees.removal import remove_at
+from ..trees.removed import Removed
 from ..trees.walk import measure
 from .made import why_unsure
 

@@ -26,7 +26,8 @@ from ..system.at import ANY_FLAGS, DIRECTORY_FLAGS
 from ..system.locks import lock_directory, share_directory
 from ..system.mounts import MountWatch, check_store_unmounted, mounts_below
 from ..system.renaming import rename_new
-from ..trees.removal import Removed, remove_at
+from ..trees.removal import remove_at
+from ..trees.removed import Removed
 
 NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 

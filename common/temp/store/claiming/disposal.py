@@ -13,7 +13,7 @@ from ...core.layout import STORE
 from ...errors import reason_of
 from ...needs import NEEDS
 from ..project.project import user_root
-from ..root.allocation import make_root
+from ..root.making import make_root
 from .claim import NotClaimed
 
 try:

@@ -15,7 +15,7 @@ from ...errors import TempError
 from ..root.leases import Leases
 from ..root.listing import list_leftovers
 from ..root.pinning import Pins, any_pin
-from ..trees.walk import Inside
+from ..trees.measured import Inside
 
 
 class Within:

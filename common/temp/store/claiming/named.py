@@ -28,8 +28,10 @@ from ..system.at import DIRECTORY_FLAGS, ROOT_FLAGS
 from ..system.locks import is_locked
 from ..system.mounts import mounts_below
 from ..system.processes import AtWork
-from ..trees.removal import Removal, Removed, rmdir_at, spell_failures, unlink_at
-from ..trees.walk import Inside, look_inside, newest_change
+from ..trees.inside import look_inside, newest_change
+from ..trees.measured import Inside
+from ..trees.removal import Removal
+from ..trees.removed import Removed, rmdir_at, spell_failures, unlink_at
 from .claim import Claim, HoldingArea, NotClaimed
 from .inner import Within
 

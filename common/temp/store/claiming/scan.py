@@ -23,11 +23,13 @@ from ..system.at import DIRECTORY_FLAGS
 from ..system.locks import is_locked
 from ..system.mounts import mounts_below
 from ..system.processes import processes_inside
-from ..trees.walk import Inside, Measured, Packed, Sharing, Unfinished, measure
+from ..trees.measured import Inside, Measured, Packed
+from ..trees.walk import Sharing, Unfinished, measure
 from .inner import Within
 
 if TYPE_CHECKING:
     from ..workers.crew import Crew, Link
+    from ..workers.messages import Job
 
 _CLOCK_SKEW: Final = 60.0
 """Seconds by which a network filesystem's clock may run ahead before a time counts as future."""
@@ -134,6 +136,28 @@ class _Looked(NamedTuple):
     measured: Packed = ()
 
 
+class _Batch(NamedTuple):
+    """A worker's job: the entries from `first` on, up to `end`."""
+
+    first: int
+    end: int
+
+
+class _Part(NamedTuple):
+    """Another job: a directory in an entry that somebody gave away, at the path `where`."""
+
+    entry: int
+    where: str
+
+
+class _Answer(NamedTuple):
+    """What a worker saw of an entry: all of it, or without a `looked` a part."""
+
+    entry: int
+    looked: _Looked | None
+    measured: Packed
+
+
 class _Scanner:
     """Looks at the entries of one root, alone or with forked workers, which have a copy of it."""
 
@@ -183,7 +207,7 @@ class _Scanner:
     def _look_together(
         self, looked: list[_Looked], crew: Crew, count: int, progress: Progress | None
     ) -> list[_Looked]:
-        from ..workers.crew import Job
+        from ..workers.messages import Job, Kind
 
         parts: dict[int, list[Measured]] = {}
         heads: dict[int, _Looked] = dict(enumerate(looked))
@@ -195,19 +219,19 @@ class _Scanner:
             while len(crew) and (following < end or crew.is_busy):
                 while following < end and crew.room > 0:
                     batch = max(1, min(_LARGEST_BATCH, (end - following) // (4 * count)))
-                    crew.put(Job(following, (following, min(end, following + batch))))
+                    crew.put(Job(following, _Batch(following, min(end, following + batch))))
                     following += batch
                 for said in crew.listen(1.0):
-                    if said.kind == "!":
-                        first, *more = said.job.message
-                        lost |= {first} if said.job.descriptor >= 0 else set(range(first, more[0]))
+                    if said.kind is Kind.DEATH:
+                        lost |= _entries_of(said.job)
                         continue
-                    for index, head, packed in said.message:
-                        if head is not None:
-                            heads[index] = _Looked(*head)
+                    for answer in map(_Answer._make, said.message):
+                        if answer.looked is not None:
+                            heads[answer.entry] = _Looked._make(answer.looked)
                         else:
-                            parts.setdefault(index, []).append(Measured.unpack(packed))
-                        size += packed[_SIZE] if packed else 0
+                            part = Measured.unpack(answer.measured)
+                            parts.setdefault(answer.entry, []).append(part)
+                        size += answer.measured[_SIZE] if answer.measured else 0
                     if progress is not None:
                         progress(len(heads), size)
         finally:
@@ -227,13 +251,12 @@ class _Scanner:
         self.link = link
         for message, descriptor in link.jobs():
             if descriptor < 0:
-                first, end = message
-                heads = ((index, tuple(self.look(index))) for index in range(first, end))
-                link.answer(tuple((index, head, head[-1]) for index, head in heads))
+                heads = ((index, self.look(index)) for index in range(*_Batch._make(message)))
+                link.answer(tuple(_Answer(index, head, head.measured) for index, head in heads))
             else:
-                index, where = message
-                measured = self._measure(index, descriptor, where)
-                link.answer(((index, None, measured.pack()),))
+                part = _Part._make(message)
+                measured = self._measure(part.entry, descriptor, part.where)
+                link.answer((_Answer(part.entry, None, measured.pack()),))
 
     def look(self, index: int) -> _Looked:
         """What is seen of one entry. Raises `Unfinished` when its time is over."""
@@ -295,13 +318,18 @@ class _Scanner:
             is_over=self._is_over if self.over_at < float("inf") else None,
             sharing=None
             if link is None
-            else Sharing(link.is_wanted, lambda given, path: link.give((index, path), given)),
+            else Sharing(link.is_wanted, lambda given, path: link.give(_Part(index, path), given)),
         )
 
 
+def _entries_of(job: Job) -> set[int]:
+    """The entries that a worker was at when it died."""
+    if job.descriptor >= 0:
+        return {_Part._make(job.message).entry}
+    return set(range(*_Batch._make(job.message)))
+
+
 _SIZE: Final = Measured.__slots__.index("size")
-_ROOTS: Final = Measured.__slots__.index("roots")
-_REPOSITORIES: Final = Measured.__slots__.index("repositories")
 
 
 def _size(looked: _Looked) -> int:
@@ -309,9 +337,7 @@ def _size(looked: _Looked) -> int:
 
 
 def _inside(looked: _Looked) -> Inside:
-    if not looked.measured:
-        return Inside()
-    return Inside(tuple(looked.measured[_ROOTS]), tuple(looked.measured[_REPOSITORIES]))
+    return Measured.unpack(looked.measured).inside if looked.measured else Inside()
 
 
 def _measured_itself(status: os.stat_result) -> Measured:

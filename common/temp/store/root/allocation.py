@@ -9,18 +9,7 @@ import time
 from functools import lru_cache
 from pathlib import Path
 
-from ...core.fields import Unreadable
 from ...core.layout import (
-    CATEGORY_MARK,
-    FILES,
-    HOLDING,
-    KNOWN_CATEGORIES,
-    LAYOUT,
-    LAYOUTS,
-    MAX_NAME_BYTES,
-    OWNERS,
-    SCRATCH,
-    STORE,
     UNCATEGORIZED,
     Layout,
     check_category,
@@ -30,33 +19,14 @@ from ...core.layout import (
     read_name,
     short_label,
 )
-from ...errors import Refused, StorageError
-from ..project.project import (
-    MARKERS,
-    ROOT_NAME,
-    absolute,
-    check_root,
-    check_way,
-    holds_more,
-    is_private,
-    open_root,
-)
+from ...errors import StorageError
+from ..project.project import absolute, check_root, check_way
 from ..system import at
-from ..system.reading import opened_in, read_file
-from ..system.renaming import rename_new
-from .guard import check_store
+from .making import check_not_linked, make_category, make_root, refusal
 from .names import claim, fresh_name
 from .owner import PLAIN, Book, owner_of, release
 
 _ATTEMPTS = 64
-_CACHEDIR_TAG = (
-    "Signature: 8a477f597d28d172789f06886806bc55\n"
-    "# This directory holds scratch data kept by tempkeep; it can be made again.\n"
-    "# For information about cache directory tags, see https://bford.info/cachedir/\n"
-)
-TAGS = {"CACHEDIR.TAG": _CACHEDIR_TAG, ".gitignore": "*\n"}
-"""What a root of scratch gets when it is made."""
-
 _CATEGORY_FLAGS = (
     getattr(os, "O_PATH", os.O_RDONLY)
     | at.O_DIRECTORY
@@ -90,7 +60,7 @@ def allocate(root: str, category: str | None, label: str, *, mode: int = 0o777) 
             make_root(root)
             continue
         except OSError as failure:
-            raise _refusal(f"cannot record {root}/{relative}", failure) from failure
+            raise refusal(f"cannot record {root}/{relative}", failure) from failure
         path = f"{root}/{relative}"
         try:
             _make_in(directory, name, mode)
@@ -105,10 +75,10 @@ def allocate(root: str, category: str | None, label: str, *, mode: int = 0o777) 
             continue
         except OSError as failure:
             owner.release(relative)
-            _check_category(directory)
-            raise _refusal(f"cannot make {path}", failure) from failure
+            check_not_linked(directory)
+            raise refusal(f"cannot make {path}", failure) from failure
         return path
-    raise _refusal(
+    raise refusal(
         f"cannot make an entry {label!r} in {root}/{category} in {_ATTEMPTS} attempts",
         error or FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)),
     )
@@ -157,7 +127,7 @@ def allocate_named(root: str, name: str, layout: Layout) -> str:
             release(root, name)  # the root was removed a moment ago
         except OSError as failure:
             release(root, name)
-            raise _refusal(f"cannot make {path}", failure) from failure
+            raise refusal(f"cannot make {path}", failure) from failure
         else:
             return path
     raise StorageError(0, f"cannot make {path}: {root} vanished {_ATTEMPTS} times")
@@ -175,7 +145,7 @@ def adopt(root: str, name: str, layout: Layout, book: Book = PLAIN) -> None:
         except (FileNotFoundError, NotADirectoryError):
             make_root(root, layout)
         except OSError as failure:
-            raise _refusal(f"cannot record {root}/{name}", failure) from failure
+            raise refusal(f"cannot record {root}/{name}", failure) from failure
         else:
             return
     raise StorageError(0, f"cannot record {root}/{name}: {root} vanished {_ATTEMPTS} times")
@@ -199,7 +169,7 @@ def allocate_file(
         with contextlib.suppress(OSError):
             os.rmdir(directory)
         release(root, relative)
-        raise _refusal(f"cannot make {path}", error) from error
+        raise refusal(f"cannot make {path}", error) from error
     return path
 
 
@@ -226,7 +196,7 @@ def allocate_run(directory: str) -> str:
         except FileNotFoundError:
             raise
         except OSError as error:
-            raise _refusal(f"cannot make {path}", error) from error
+            raise refusal(f"cannot make {path}", error) from error
         else:
             return path
 
@@ -243,184 +213,9 @@ def allocate_run_in(output_dir: str | os.PathLike[str]) -> str:
             os.makedirs(directory, exist_ok=True)
         except FileExistsError as error:
             if not os.path.isdir(directory):
-                raise _refusal(f"cannot make {directory}", error) from error
+                raise refusal(f"cannot make {directory}", error) from error
         except OSError as error:
-            raise _refusal(f"cannot make {directory}", error) from error
+            raise refusal(f"cannot make {directory}", error) from error
         with contextlib.suppress(FileNotFoundError):  # removed at this moment
             return allocate_run(directory)
     raise StorageError(0, f"cannot make a run: {directory} vanished {_ATTEMPTS} times")
-
-
-def layout_of(root: Path, default: Layout = SCRATCH) -> Layout:
-    """How the entries of `root` lie, as its store says; `default` if it says nothing.
-
-    Raises `Refused` if the store lies behind a symlink, `StorageError` if it cannot be read.
-    """
-    check_store(root)
-    path = root / STORE / LAYOUT
-    try:
-        said = read_file(path).decode(errors="replace").strip()[:MAX_NAME_BYTES]
-    except (FileNotFoundError, NotADirectoryError):
-        return default
-    except Unreadable as problem:
-        raise StorageError(0, f"{path} {problem}") from problem
-    if said not in LAYOUTS:
-        raise StorageError(
-            0, f"{path}: {said!r} is no layout that this version knows; update tempkeep"
-        )
-    return LAYOUTS[said]
-
-
-def make_root(root: str, layout: Layout = SCRATCH) -> None:
-    """Make `root` with its tag and its store, or complete one that a plain `mkdir` made.
-
-    One of another `layout` is a directory that the user named: parents are made, and nothing is
-    put into it but the store, which says the layout; a project's own directory, home or all that
-    is temporary cannot be one, if all that lies in it would be an entry. Safe against others that
-    do the same at this moment. Raises `Refused` or `StorageError`; a root that did not exist before
-    is then gone again.
-    """
-    if layout is not SCRATCH:
-        return _make_other_root(Path(root), layout)
-    path = Path(root)
-    exists = check_root(path)
-    private = is_private(path)
-    made: list[str] = []
-    check_store(path)
-    try:
-        if not exists:
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(root, 0o700 if private else 0o777)
-                made.append(root)
-            check_root(path)  # again: it may just have been planted
-        if made:
-            made += [f"{root}/{name}" for name in TAGS]
-            tag_root(path)
-        top = open_root(path)
-        try:
-            for directory in (STORE, f"{STORE}/{OWNERS}", f"{STORE}/{HOLDING}"):
-                with contextlib.suppress(FileExistsError):
-                    at.mkdir(directory, dir_fd=top)
-                    made.append(f"{root}/{directory}")
-        finally:
-            at.close(top)
-    except OSError as error:
-        if root in made:
-            for item in reversed(made):
-                with contextlib.suppress(OSError):
-                    os.unlink(item) if os.path.isfile(item) else os.rmdir(item)
-        # What was made relative to the open root is named so, too.
-        where = os.path.join(root, error.filename) if error.filename else root
-        raise _refusal(f"cannot make {where}", error) from error
-
-
-def _make_other_root(root: Path, layout: Layout) -> None:
-
-    try:
-        _check_outside_scratch(root, layout)
-        check_store(root)
-        root.mkdir(parents=True, exist_ok=True)
-        check_root(root)  # again: it may just have been planted
-        if layout.names is None and holds_more(root):
-            raise Refused(
-                f"{root} holds more than {layout.name}, or may; choose a directory of their own"
-            )
-        store = root / STORE
-        make_store(root, layout)
-        # A store that has no such word is that of a `.tmp`, or of a directory of runs that was
-        # cleaned before anybody said what it is.
-        said = layout_of(root, layout if layout.names else SCRATCH)
-        if said is not layout:
-            raise Refused(f"{root} holds {said.name}, not {layout.name}; choose another directory")
-        for name in (OWNERS, HOLDING):
-            (store / name).mkdir(exist_ok=True)
-        _write_new(str(store / LAYOUT), f"{layout.name}\n")
-    except OSError as error:
-        raise _refusal(f"cannot make {error.filename or root}", error) from error
-
-
-def tag_root(root: Path) -> None:
-    """Mark `root` as one that backups and git leave out. Raises `OSError`."""
-    for name, text in TAGS.items():
-        _write_new(f"{root}/{name}", text)
-
-
-def make_store(root: Path, layout: Layout) -> None:
-    """Make the store of `root`, which says the `layout`, if it has none. Raises `OSError`.
-
-    Whole or not at all: without its layout, everything in the root would be an entry.
-    """
-    store = root / STORE
-    if os.path.lexists(store):
-        return
-    fresh = root / f"{STORE}-{os.urandom(8).hex()}"
-    fresh.mkdir()
-    for name in (OWNERS, HOLDING):
-        (fresh / name).mkdir()
-    # The root itself is the user's, and git may well track what is in it.
-    texts = {LAYOUT: f"{layout.name}\n", ".gitignore": "*\n"}
-    for name, text in texts.items():
-        (fresh / name).write_text(text, encoding="utf-8")
-    try:
-        with opened_in(root) as top:
-            rename_new(fresh.name, STORE, src_dir_fd=top, dst_dir_fd=top)
-    except OSError:
-        for name in (OWNERS, HOLDING):
-            (fresh / name).rmdir()
-        for name in texts:
-            (fresh / name).unlink()
-        fresh.rmdir()
-        if not os.path.lexists(store):
-            raise
-
-
-def _check_outside_scratch(root: Path, layout: Layout) -> None:
-    """Raise `Refused` where everything in `root` would be an entry, and it in `.tmp` one itself."""
-    real = Path(os.path.realpath(root))
-    if layout is not FILES or os.path.lexists(real / STORE):
-        return  # whose layout is told by its store
-    for above in (real, *real.parents):
-        if above.name == ROOT_NAME:
-            raise Refused(
-                f"{root} lies in {above}, of which it would be an entry; choose another directory"
-            )
-        if any(os.path.lexists(above / marker) for marker in MARKERS):
-            return  # a project of its own, wherever that lies
-
-
-def make_category(root: str, category: str) -> None:
-    """Make the category in `root`, and that if need be. Raises `Refused` or `StorageError`."""
-    directory = f"{root}/{category}"
-    try:
-        os.mkdir(directory)
-        if category not in KNOWN_CATEGORIES:
-            _write_new(f"{directory}/{CATEGORY_MARK}", "")
-    except FileExistsError:
-        _check_category(directory)
-        if not os.path.isdir(directory):
-            raise StorageError(0, f"{directory} is not a directory; move it away") from None
-    except FileNotFoundError:
-        make_root(root)  # removed as a whole a moment ago
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            os.rmdir(directory)
-        raise _refusal(f"cannot make {directory}", error) from error
-
-
-def _check_category(directory: str) -> None:
-    """Raise `Refused` if a link is in the place of a category: a clone may have brought it along,
-    and what was made behind it would lie among somebody's work, where no clean finds it.
-    """
-    if os.path.islink(directory):
-        raise Refused(f"{directory} is a symlink, behind which nothing is made; remove the link")
-
-
-def _write_new(path: str, text: str) -> None:
-    with contextlib.suppress(FileExistsError), open(path, "x", encoding="utf-8") as file:
-        file.write(text)
-
-
-def _refusal(what: str, error: OSError) -> StorageError:
-    if isinstance(error, StorageError):
-        return error
-    return StorageError.of(what, error)

@@ -22,7 +22,7 @@ from ..project.project import (
     is_nobodys,
     user_root,
 )
-from .allocation import layout_of, make_store, tag_root
+from .making import layout_of, make_store, tag_root
 
 _PERSISTENT = "PERSISTENT_BASE"
 _AUTO = "AUTO_CLEANUP_BASE"

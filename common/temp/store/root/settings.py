@@ -22,7 +22,7 @@ from ...errors import InvalidName, InvalidSettings, TempError
 from ..project.place import PROJECT
 from ..project.project import ROOT_NAME, find_monorepo, find_project, root_of
 from ..system.reading import parse_toml, read_file, read_json
-from .allocation import layout_of
+from .making import layout_of
 
 PYPROJECT: Final = "pyproject.toml"
 CONFIG_JSON: Final = "cleanup_config.json"

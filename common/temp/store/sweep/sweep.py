@@ -40,10 +40,11 @@ from ..root.pinning import Pins, forget_gone
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS, ROOT_FLAGS
 from ..system.locks import lock_directory
+from ..system.opening import opened_in
 from ..system.processes import AtWork
-from ..system.reading import opened_in
-from ..trees.removal import Removed, spell_failures
-from ..trees.walk import Inside, look_at, look_inside, newest_change
+from ..trees.inside import look_at, look_inside, newest_change
+from ..trees.measured import Inside
+from ..trees.removed import Removed, spell_failures
 from ..workers.background import detach, may_detach
 
 if TYPE_CHECKING:

@@ -16,6 +16,12 @@ RELATIVE = {os.open, os.stat, os.unlink, os.rmdir, os.rename, os.mkdir} <= os.su
 )
 """Whether the platform can act relative to an open directory."""
 
+UNWAITED_FLAGS: Final = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+"""For `os.open` of a file that anybody may have put there: no FIFO is waited for."""
+
+PLAIN_FLAGS: Final = UNWAITED_FLAGS | getattr(os, "O_NOFOLLOW", 0)
+"""The same, where no link is followed either."""
+
 if TYPE_CHECKING or RELATIVE:
     from os import close as _close
     from os import (
@@ -38,11 +44,10 @@ if TYPE_CHECKING or RELATIVE:
     O_LOOK: int = os.O_APPEND if sys.platform == "linux" else 0
     """By this flag, which means nothing for what is only read and which nobody else sets, others
     tell from `/proc` that a directory is open only because this program looks at it."""
-    _FILE_FLAGS = os.O_RDONLY | O_NOFOLLOW | getattr(os, "O_NONBLOCK", 0)
 
     def open_file(path: str, *, dir_fd: int) -> int:
         """A file, opened for `os.read`; a link is not followed, nor a fifo's writer waited for."""
-        return open(path, _FILE_FLAGS, dir_fd=dir_fd)
+        return open(path, os.O_RDONLY | PLAIN_FLAGS, dir_fd=dir_fd)
 else:  # pragma: no cover - the tests force it
     from .bypath import (
         O_DIRECTORY,
@@ -67,13 +72,13 @@ else:  # pragma: no cover - the tests force it
 DIRECTORY_FLAGS: Final = (
     os.O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_LOOK | getattr(os, "O_CLOEXEC", 0)
 )
-"""These and those below are for `at.open`."""
+"""For a directory that is no link. These flags and those below are for `at.open`."""
 
 ROOT_FLAGS: Final = DIRECTORY_FLAGS & ~O_NOFOLLOW
-"""For a directory that may be reached through a link, as a root may."""
+"""For a directory that may be a link, as a root may."""
 
 ANY_FLAGS: Final = DIRECTORY_FLAGS & ~O_DIRECTORY | getattr(os, "O_NONBLOCK", 0)
-"""For whatever lies there but a link; a fifo without a writer is not waited for."""
+"""For anything but a link; a FIFO without a writer is not waited for."""
 
 
 def anchored(descriptor: int, place: str) -> str:
@@ -93,8 +98,7 @@ def close(descriptor: int) -> None:
 
 
 __all__ = [
-    "ANY_FLAGS", "DIRECTORY_FLAGS", "O_DIRECTORY", "O_LOOK", "O_NOFOLLOW", "RELATIVE", "ROOT_FLAGS",
-    "close", "dup", "fstat", "link", "listdir", "mkdir", "open", "open_file", "readlink", "rename",
-    "rmdir", "scandir", "stat",
-    "unlink",
+    "ANY_FLAGS", "DIRECTORY_FLAGS", "O_DIRECTORY", "O_LOOK", "O_NOFOLLOW", "PLAIN_FLAGS",
+    "RELATIVE", "ROOT_FLAGS", "UNWAITED_FLAGS", "close", "dup", "fstat", "link", "listdir", "mkdir",
+    "open", "open_file", "readlink", "rename", "rmdir", "scandir", "stat", "unlink",
 ]  # fmt: skip

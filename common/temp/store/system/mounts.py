@@ -7,16 +7,21 @@ import io
 import os
 import re
 import select
+import sys
 import time
 from collections.abc import Iterable
 from typing import Final
 
 from ...core.layout import HOLDING, STORE, UNDO
 from ...errors import Refused, StorageError
+from . import at
 
 _TABLE: Final = "/proc/self/mountinfo"
 _NO_TABLE: Final = (FileNotFoundError, PermissionError)
 _RELIED_ON_SECONDS: Final = 1.0
+_COUNTING: Final = frozenset({0xEF53, 0x0102_1994, 0x5846_5342})
+"""How `statfs` calls ext2 to ext4, tmpfs and XFS."""
+
 _ESCAPE: Final = re.compile(rb"\\([0-7]{3})")
 
 
@@ -38,6 +43,24 @@ def mounts_below(directory: str) -> frozenset[str]:
     return frozenset(
         os.fsdecode(point[len(prefix) :]) for point in points if point.startswith(prefix)
     )
+
+
+def counts_subdirectories(descriptor: int) -> bool:
+    """Whether the filesystem of an open directory gives each directory a link for each of its
+    subdirectories, so that one with two links has none.
+
+    True only for ext2 to ext4, tmpfs and XFS: others, as some in FUSE, say 2 whatever there is.
+    """
+    if sys.platform != "linux" or not at.RELATIVE:
+        return False
+    import ctypes
+
+    told = ctypes.create_string_buffer(256)
+    try:
+        failed = ctypes.CDLL(None).fstatfs(descriptor, told)
+    except (AttributeError, OSError):
+        return False
+    return not failed and ctypes.c_ulong.from_buffer(told).value in _COUNTING
 
 
 def check_store_unmounted(root: str, points: Iterable[str]) -> None:

@@ -13,25 +13,20 @@ gets it back as lost.
 
 from __future__ import annotations
 
-import array
 import contextlib
 import gc
-import marshal
 import mmap
 import os
 import select
 import signal
 import socket
-import struct
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Final
 
 from ..root.owner import fork_helper, let_go_of
-from ..system import at
-
-Message: TypeAlias = tuple[Any, ...]
+from .messages import Job, Kind, Message, Said, close_given, packed, receive, send
 
 MOST: Final = 8
 """How many workers there may be. More than there are processors help a disk that one waits for."""
@@ -39,8 +34,6 @@ MOST: Final = 8
 _AHEAD: Final = 2
 """How many jobs a worker has at a time: the one it is at, and the next."""
 
-_CLOEXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
-_HEADER: Final = struct.Struct("=cI")
 _WAITING: Final = 0
 _RESTS: Final = 1
 """The bytes of the shared memory: how many workers wait; then for each whether it is to rest."""
@@ -86,13 +79,11 @@ class Link:
 
     def jobs(self) -> Iterator[tuple[Message, int]]:
         """The jobs as they come: a message, and a descriptor (-1 for none) that is closed after."""
-        while (received := _receive(self._channel)) is not None:
-            _, message, descriptor = received
+        while (received := receive(self._channel)) is not None:
             try:
-                yield message, descriptor
+                yield received.message, received.descriptor
             finally:
-                if descriptor >= 0:
-                    at.close(descriptor)
+                close_given(received.descriptor)
 
     def is_wanted(self) -> bool:
         """Whether somebody waits for a part of this worker's work."""
@@ -104,43 +95,24 @@ class Link:
 
     def give(self, message: Message, descriptor: int) -> bool:
         """Give a directory back to the leader, for somebody else; whether that was possible."""
-        if len(marshal.dumps(message)) > _LARGEST_GIFT:
+        if len(packed(message)) > _LARGEST_GIFT:
             return False
         waiting = self._shared[_WAITING]
         if waiting:
             self._shared[_WAITING] = waiting - 1  # so that not everybody answers one call
         try:
-            _send(self._channel, b"+", message, descriptor)
+            send(self._channel, Kind.GIFT, message, descriptor)
         except OSError:  # out of descriptors in flight
             return False
         return True
 
     def tell(self, message: Message) -> None:
         """Say how far it has come."""
-        _send(self._channel, b".", message)
+        send(self._channel, Kind.PROGRESS, message)
 
     def answer(self, message: Message) -> None:
         """End a job with its result."""
-        _send(self._channel, b"=", message)
-
-
-class Job(NamedTuple):
-    """A part of the work: whose it is, what the worker is told, and the directory (-1 for none).
-
-    The descriptor belongs to the crew, which closes it.
-    """
-
-    key: int
-    message: Message
-    descriptor: int = -1
-
-
-class Said(NamedTuple):
-    """What a worker said of a job: `kind` is "." underway, "=" done, or "!" died over it."""
-
-    kind: str
-    job: Job
-    message: Message = ()
+        send(self._channel, Kind.RESULT, message)
 
 
 class _Worker:
@@ -247,33 +219,32 @@ class Crew:
             while self._queue:
                 job = self._queue.popleft()
                 try:
-                    yield Said("!", job)
+                    yield Said(Kind.DEATH, job)
                 finally:
-                    _close(job.descriptor)
+                    close_given(job.descriptor)
             return
         self._hand_out()
         for descriptor, _ in self._poll.poll(seconds * 1000):
             worker = self._workers[descriptor]
             try:
-                received = _receive(worker.channel)
+                received = receive(worker.channel)
             except OSError:
                 received = None
             if received is None:
                 yield from self._bury(worker)
                 continue
-            kind, message, given = received
             job = worker.jobs[0]
-            if kind == b"+":
-                self._queue.appendleft(Job(job.key, message, given))
-            elif kind == b".":
-                yield Said(".", job, message)
+            if received.kind is Kind.GIFT:
+                self._queue.appendleft(Job(job.key, received.message, received.descriptor))
+            elif received.kind is Kind.PROGRESS:
+                yield Said(received.kind, job, received.message)
             else:
                 worker.jobs.popleft()
                 self._hand_out()
                 try:
-                    yield Said("=", job, message)
+                    yield Said(received.kind, job, received.message)
                 finally:
-                    _close(job.descriptor)
+                    close_given(job.descriptor)
 
     def _hand_out(self) -> None:
         at_work = self._at_work()
@@ -288,7 +259,7 @@ class Crew:
     def _give(self, worker: _Worker, job: Job) -> None:
         worker.jobs.append(job)
         try:
-            _send(worker.channel, b"-", job.message, job.descriptor)
+            send(worker.channel, Kind.JOB, job.message, job.descriptor)
         except OSError:
             # It died, or nobody knows how much of this it has got: the next `listen` buries it.
             with contextlib.suppress(OSError):
@@ -302,10 +273,10 @@ class Crew:
         _wait_for(worker)
         try:
             for job in worker.jobs:
-                yield Said("!", job)
+                yield Said(Kind.DEATH, job)
         finally:
             for job in worker.jobs:
-                _close(job.descriptor)
+                close_given(job.descriptor)
 
     def close(self, *, now: bool = False) -> None:
         """End the workers: those that are at work finish their job first, or are killed `now`.
@@ -319,9 +290,9 @@ class Crew:
         for worker in self._workers.values():
             _wait_for(worker)
             for job in worker.jobs:
-                _close(job.descriptor)
+                close_given(job.descriptor)
         for job in self._queue:
-            _close(job.descriptor)
+            close_given(job.descriptor)
         self._workers.clear()
         self._queue.clear()
 
@@ -341,48 +312,3 @@ def _run_thread(work: Callable[[Link], None], link: Link, channel: socket.socket
         pass  # the leader has ended it
     finally:
         channel.close()
-
-
-def _close(descriptor: int) -> None:
-    if descriptor >= 0:
-        at.close(descriptor)
-
-
-def _send(channel: socket.socket, kind: bytes, message: Message, descriptor: int = -1) -> None:
-    data = marshal.dumps(message)
-    head = _HEADER.pack(kind, len(data))
-    if descriptor >= 0:
-        # A stream may take a part of it; the descriptor goes with the first byte.
-        sent = channel.sendmsg(
-            [head, data],
-            [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))],
-        )
-        data, head = (head + data)[sent:], b""
-    channel.sendall(head + data)
-
-
-def _receive(channel: socket.socket) -> tuple[bytes, Message, int] | None:
-    """A kind, a message and a descriptor or -1; `None` at the end."""
-    head, descriptors, _, _ = socket.recv_fds(channel, _HEADER.size, 1, _CLOEXEC)
-    if not head:
-        return None
-    try:
-        while len(head) < _HEADER.size:
-            head += _more(channel, _HEADER.size - len(head))
-        kind, size = _HEADER.unpack(head)
-        data = bytearray()
-        while len(data) < size:
-            data += _more(channel, size - len(data))
-    except BaseException:  # it died in the middle of it
-        for descriptor in descriptors:
-            _close(descriptor)
-        raise
-    # From our own fork, over a socket that nobody else has.
-    return kind, marshal.loads(data), descriptors[0] if descriptors else -1  # noqa: S302
-
-
-def _more(channel: socket.socket, size: int) -> bytes:
-    data = channel.recv(min(size, 1 << 20))
-    if not data:
-        raise ConnectionResetError
-    return data

@@ -1,0 +1,212 @@
+"""Making roots, their stores and their categories; and what the store says of a root."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from ...core.fields import Unreadable
+from ...core.layout import (
+    CATEGORY_MARK,
+    FILES,
+    HOLDING,
+    KNOWN_CATEGORIES,
+    LAYOUT,
+    LAYOUTS,
+    MAX_NAME_BYTES,
+    OWNERS,
+    SCRATCH,
+    STORE,
+    Layout,
+)
+from ...errors import Refused, StorageError
+from ..project.project import MARKERS, ROOT_NAME, check_root, holds_more, is_private, open_root
+from ..system import at
+from ..system.opening import opened_in
+from ..system.reading import read_file
+from ..system.renaming import rename_new
+from .guard import check_store
+
+_CACHEDIR_TAG = (
+    "Signature: 8a477f597d28d172789f06886806bc55\n"
+    "# This directory holds scratch data kept by tempkeep; it can be made again.\n"
+    "# For information about cache directory tags, see https://bford.info/cachedir/\n"
+)
+TAGS = {"CACHEDIR.TAG": _CACHEDIR_TAG, ".gitignore": "*\n"}
+"""What a root of scratch gets when it is made."""
+
+
+def layout_of(root: Path, default: Layout = SCRATCH) -> Layout:
+    """How the entries of `root` lie, as its store says; `default` if it says nothing.
+
+    Raises `Refused` if the store lies behind a symlink, `StorageError` if it cannot be read.
+    """
+    check_store(root)
+    path = root / STORE / LAYOUT
+    try:
+        said = read_file(path).decode(errors="replace").strip()[:MAX_NAME_BYTES]
+    except (FileNotFoundError, NotADirectoryError):
+        return default
+    except Unreadable as problem:
+        raise StorageError(0, f"{path} {problem}") from problem
+    if said not in LAYOUTS:
+        raise StorageError(
+            0, f"{path}: {said!r} is no layout that this version knows; update tempkeep"
+        )
+    return LAYOUTS[said]
+
+
+def make_root(root: str, layout: Layout = SCRATCH) -> None:
+    """Make `root` with its tag and its store, or complete one that a plain `mkdir` made.
+
+    One of another `layout` is a directory that the user named: parents are made, and nothing is
+    put into it but the store, which says the layout; a project's own directory, home or all that
+    is temporary cannot be one, if all that lies in it would be an entry. Safe against others that
+    do the same at this moment. Raises `Refused` or `StorageError`; a root that did not exist before
+    is then gone again.
+    """
+    if layout is not SCRATCH:
+        return _make_other_root(Path(root), layout)
+    path = Path(root)
+    exists = check_root(path)
+    private = is_private(path)
+    made: list[str] = []
+    check_store(path)
+    try:
+        if not exists:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(root, 0o700 if private else 0o777)
+                made.append(root)
+            check_root(path)  # again: it may just have been planted
+        if made:
+            made += [f"{root}/{name}" for name in TAGS]
+            tag_root(path)
+        top = open_root(path)
+        try:
+            for directory in (STORE, f"{STORE}/{OWNERS}", f"{STORE}/{HOLDING}"):
+                with contextlib.suppress(FileExistsError):
+                    at.mkdir(directory, dir_fd=top)
+                    made.append(f"{root}/{directory}")
+        finally:
+            at.close(top)
+    except OSError as error:
+        if root in made:
+            for item in reversed(made):
+                with contextlib.suppress(OSError):
+                    os.unlink(item) if os.path.isfile(item) else os.rmdir(item)
+        # What was made relative to the open root is named so, too.
+        where = os.path.join(root, error.filename) if error.filename else root
+        raise refusal(f"cannot make {where}", error) from error
+
+
+def _make_other_root(root: Path, layout: Layout) -> None:
+    try:
+        _check_outside_scratch(root, layout)
+        check_store(root)
+        root.mkdir(parents=True, exist_ok=True)
+        check_root(root)  # again: it may just have been planted
+        if layout.names is None and holds_more(root):
+            raise Refused(
+                f"{root} holds more than {layout.name}, or may; choose a directory of their own"
+            )
+        store = root / STORE
+        make_store(root, layout)
+        # A store that has no such word is that of a `.tmp`, or of a directory of runs that was
+        # cleaned before anybody said what it is.
+        said = layout_of(root, layout if layout.names else SCRATCH)
+        if said is not layout:
+            raise Refused(f"{root} holds {said.name}, not {layout.name}; choose another directory")
+        for name in (OWNERS, HOLDING):
+            (store / name).mkdir(exist_ok=True)
+        _write_new(str(store / LAYOUT), f"{layout.name}\n")
+    except OSError as error:
+        raise refusal(f"cannot make {error.filename or root}", error) from error
+
+
+def tag_root(root: Path) -> None:
+    """Mark `root` as one that backups and git leave out. Raises `OSError`."""
+    for name, text in TAGS.items():
+        _write_new(f"{root}/{name}", text)
+
+
+def make_store(root: Path, layout: Layout) -> None:
+    """Make the store of `root`, which says the `layout`, if it has none. Raises `OSError`.
+
+    Whole or not at all: without its layout, everything in the root would be an entry.
+    """
+    store = root / STORE
+    if os.path.lexists(store):
+        return
+    fresh = root / f"{STORE}-{os.urandom(8).hex()}"
+    fresh.mkdir()
+    for name in (OWNERS, HOLDING):
+        (fresh / name).mkdir()
+    # The root itself is the user's, and git may well track what is in it.
+    texts = {LAYOUT: f"{layout.name}\n", ".gitignore": "*\n"}
+    for name, text in texts.items():
+        (fresh / name).write_text(text, encoding="utf-8")
+    try:
+        with opened_in(root) as top:
+            rename_new(fresh.name, STORE, src_dir_fd=top, dst_dir_fd=top)
+    except OSError:
+        for name in (OWNERS, HOLDING):
+            (fresh / name).rmdir()
+        for name in texts:
+            (fresh / name).unlink()
+        fresh.rmdir()
+        if not os.path.lexists(store):
+            raise
+
+
+def _check_outside_scratch(root: Path, layout: Layout) -> None:
+    """Raise `Refused` where everything in `root` would be an entry, and it in `.tmp` one itself."""
+    real = Path(os.path.realpath(root))
+    if layout is not FILES or os.path.lexists(real / STORE):
+        return  # whose layout is told by its store
+    for above in (real, *real.parents):
+        if above.name == ROOT_NAME:
+            raise Refused(
+                f"{root} lies in {above}, of which it would be an entry; choose another directory"
+            )
+        if any(os.path.lexists(above / marker) for marker in MARKERS):
+            return  # a project of its own, wherever that lies
+
+
+def make_category(root: str, category: str) -> None:
+    """Make the category in `root`, and that if need be. Raises `Refused` or `StorageError`."""
+    directory = f"{root}/{category}"
+    try:
+        os.mkdir(directory)
+        if category not in KNOWN_CATEGORIES:
+            _write_new(f"{directory}/{CATEGORY_MARK}", "")
+    except FileExistsError:
+        check_not_linked(directory)
+        if not os.path.isdir(directory):
+            raise StorageError(0, f"{directory} is not a directory; move it away") from None
+    except FileNotFoundError:
+        make_root(root)  # removed as a whole a moment ago
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.rmdir(directory)
+        raise refusal(f"cannot make {directory}", error) from error
+
+
+def check_not_linked(directory: str) -> None:
+    """Raise `Refused` if a link is in the place of a category: a clone may have brought it along,
+    and what was made behind it would lie among somebody's work, where no clean finds it.
+    """
+    if os.path.islink(directory):
+        raise Refused(f"{directory} is a symlink, behind which nothing is made; remove the link")
+
+
+def _write_new(path: str, text: str) -> None:
+    with contextlib.suppress(FileExistsError), open(path, "x", encoding="utf-8") as file:
+        file.write(text)
+
+
+def refusal(what: str, error: OSError) -> StorageError:
+    """The error for `what` could not be done, unless `error` says already what."""
+    if isinstance(error, StorageError):
+        return error
+    return StorageError.of(what, error)
