@@ -79,14 +79,18 @@ def scan(
         need = _all_of_it
     entries: list[Entry] = []
     inside: dict[str, Inside] = {}
+    staying: set[str] = set()
     top = open_root(root)
     try:
-        scanner = _Scanner(root, top, found, need, mounts_below(str(root)))
+        mounts = mounts_below(str(root))
+        scanner = _Scanner(root, top, found, need, mounts)
         for item, looked in zip(found, scanner.look_at_all(progress, workers), strict=True):
-            entry = _entry(item, layout, looked, now, problems)
+            entry = _entry(item, layout, looked, now, problems, mounts)
             if entry is not None:
                 entries.append(entry)
                 inside[entry.path] = _inside(looked)
+                if entry.partial and scanner.needs[entry.category].enough is not None:
+                    staying.add(entry.path)
     finally:
         at.close(top)
     # Last, so that whoever made an entry that was listed has recorded it by now.
@@ -111,6 +115,7 @@ def scan(
                 ),
                 inside[entry.path],
                 now,
+                stays=entry.path in staying,
             )
             for entry in entries
         ),
@@ -357,7 +362,12 @@ def _measured_itself(status: os.stat_result) -> Measured:
 
 
 def _entry(
-    item: Found, layout: Layout, looked: _Looked, now: float, problems: list[Problem]
+    item: Found,
+    layout: Layout,
+    looked: _Looked,
+    now: float,
+    problems: list[Problem],
+    mounts: frozenset[str],
 ) -> Entry | None:
     """The entry that was seen, if any; what was wrong with it is added to `problems`."""
     if looked.failure:
@@ -376,7 +386,10 @@ def _entry(
     future = _future_problem(item.path, stamp, changed, measured.changed_in, now)
     if future is not None:
         problems.append(future)
-    mounted = measured.mounted
+    mounted = None if measured.mounted is None else f"{item.path}/{measured.mounted}".rstrip("/")
+    category = item.path.rpartition("/")[0]
+    if category in mounts:
+        mounted = category  # nothing can be moved out of it, so no clean takes what is in there
     return Entry(
         path=item.path,
         category=item.category,
@@ -395,7 +408,7 @@ def _entry(
         inode=looked.inode,
         unreadable=unreadable,
         future=future is not None,
-        mounted=None if mounted is None else f"{item.path}/{mounted}".rstrip("/"),
+        mounted=mounted,
         partial=measured.partial,
     )
 
