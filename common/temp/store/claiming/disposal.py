@@ -14,6 +14,7 @@ from ...errors import reason_of
 from ...needs import NEEDS
 from ..project.project import user_root
 from ..root.making import make_root
+from ..system.at import PLAIN_FLAGS
 from .claim import NotClaimed
 
 try:
@@ -91,7 +92,7 @@ def _one_at_a_time() -> Iterator[None]:
     root = user_root()
     make_root(str(root))
     path = root / STORE / "trash.lock"
-    with _locked(os.open(path, os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0), 0o600)):
+    with _locked(os.open(path, os.O_CREAT | os.O_RDWR | PLAIN_FLAGS, 0o600)):
         yield
 
 

@@ -15,11 +15,10 @@ from typing import Final, NamedTuple
 from ...core.layout import LAYOUT, STORE
 from ...errors import Refused
 from ..system import at
+from ..system.opening import opened
 
 _MOST_LINKS: Final = 40
 """As many as Linux follows."""
-
-_DIRECTORY: Final = os.O_RDONLY | at.O_DIRECTORY | at.O_NOFOLLOW | getattr(os, "O_CLOEXEC", 0)
 
 _NOTHING: Final = "lost+found"
 """What a new filesystem has at its top, and nobody has put there."""
@@ -119,8 +118,7 @@ def check_target(root: str, real: str, *, is_scratch: bool) -> tuple[int, int]:
     but that calls a directory `.tempkeep`. `is_scratch` is whether `root` is of the kind that has
     no layout. Raises `Refused`, or `OSError` if it cannot be looked at.
     """
-    top = at.open(real, _DIRECTORY)
-    try:
+    with opened(real) as top:
         status = at.fstat(top)
         _check_owner(root, real, status)
         names = set(at.listdir(top))
@@ -134,8 +132,6 @@ def check_target(root: str, real: str, *, is_scratch: bool) -> tuple[int, int]:
                 f"{root} is a symlink to {real}, which holds jobs, files or runs; remove the link"
             )
         return status.st_dev, status.st_ino
-    finally:
-        at.close(top)
 
 
 def check_owner(root: str, real: str) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from ...core.layout import STORE, UNDO
 from ...errors import InvalidSettings, Refused, StorageError
 from ..system import at
+from ..system.at import ROOT_FLAGS
 from .links import Link, check_link, check_owner, check_target, follow
 
 ROOT_NAME = ".tmp"
@@ -20,7 +21,6 @@ SCRATCH_NAMES = (ROOT_NAME, ".temp")
 _UNNAMED = (*SCRATCH_NAMES, ".tmp-archive")
 """What is used without anybody's naming it."""
 
-_ROOT_FLAGS = os.O_RDONLY | at.O_DIRECTORY | at.O_LOOK | getattr(os, "O_CLOEXEC", 0)
 MARKERS = ("pyproject.toml", "tasks.py", "setup.py", ".git")
 
 _SYSTEM_TREES = frozenset({"boot", "proc", "sys"})
@@ -171,7 +171,7 @@ def open_root(root: Path) -> int:
 
     Raises `FileNotFoundError` if there is none, else as `check_root`, or `OSError`.
     """
-    descriptor = at.open(str(root), _ROOT_FLAGS)
+    descriptor = at.open(str(root), ROOT_FLAGS)
     try:
         # In this order: a link that is swapped meanwhile leads to another directory.
         status = at.fstat(descriptor)

@@ -26,6 +26,7 @@ from ...core.plan import Report
 from ...errors import Refused, StorageError, reason_of
 from ..project.project import check_root, open_root
 from ..system import at
+from ..system.at import PLAIN_FLAGS
 from ..system.locks import lock_file, unlock_file
 from ..system.processes import spell_command
 from .guard import check_store
@@ -51,10 +52,6 @@ _TURN_SECONDS: Final = 2.0
 """How long to wait for one's turn. Whoever waits in vain, since a process was stopped in its turn,
 appends all the same; the line is lost if that process goes on at this very instant and shortens the
 file: the race that is accepted here."""
-
-_FLAGS: Final = (
-    getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-)
 
 
 def remember(
@@ -163,7 +160,7 @@ def _newer_half(path: str, descriptor: int, line: bytes) -> str:
         kept += b"\n"
     with contextlib.suppress(FileNotFoundError):
         os.unlink(fresh)  # by a kill left half-written
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | PLAIN_FLAGS
     try:
         with open(os.open(fresh, flags, 0o644), "wb") as file:
             file.write(kept + line)
@@ -178,13 +175,13 @@ def _opened(stack: contextlib.ExitStack, path: str, flags: int) -> int:
     """The open file, if it is one of this program's making. Raises `OSError` or `Refused`."""
     try:
         try:
-            descriptor = os.open(path, flags | _FLAGS, 0o644)
+            descriptor = os.open(path, flags | PLAIN_FLAGS, 0o644)
         except FileNotFoundError:
             if not flags & os.O_CREAT:
                 raise
             with contextlib.suppress(FileExistsError):
                 _make_store(Path(path).parents[1])
-            descriptor = os.open(path, flags | _FLAGS, 0o644)
+            descriptor = os.open(path, flags | PLAIN_FLAGS, 0o644)
     except OSError:
         with contextlib.suppress(OSError):
             _check(path, os.lstat(path))

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from ..system.at import PLAIN_FLAGS
 from ..system.presence import Presence, lives
 
 LEFT: Final = b"."
@@ -189,7 +190,7 @@ def has_living_forks(path: str, identity: tuple[int, int], forks: int) -> bool:
     """
     journal = Journal("", 0, has_left=True)
     with contextlib.suppress(OSError):
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        descriptor = os.open(path, os.O_RDONLY | PLAIN_FLAGS)
         try:
             status = os.fstat(descriptor)
             if (status.st_dev, status.st_ino) == identity:

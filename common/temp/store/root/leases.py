@@ -19,11 +19,12 @@ from ...core.entry import Use
 from ...core.layout import OWNERS, STORE
 from ...core.units import DAY, HOUR
 from ...errors import StorageError, TempError
+from ..system.at import PLAIN_FLAGS
 from ..system.locks import has_locks, is_file_locked, lock_file
 from ..system.presence import boot, namespace, outlived, presence_here, view
 from .guard import Unchanged, check_store, folds_case, is_gone
 from .journal import Book, Journal, is_owner_name
-from .owner import PLAIN_FLAGS, host_name, ids_of_own, own
+from .owner import host_name, ids_of_own, own
 
 _UNREADABLE: Final = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO, errno.EMLINK})
 """What the disk says of an owner file of another user's, of a link or of a socket in its place."""
@@ -119,7 +120,7 @@ class Leases:
 
     def _read(self, name: str) -> None:
         path = os.path.join(self._directory, name)
-        flags = os.O_RDONLY | PLAIN_FLAGS | getattr(os, "O_NONBLOCK", 0)
+        flags = os.O_RDONLY | PLAIN_FLAGS
         descriptor = os.open(path, flags)
         try:
             # In this order: what is found dead has written all that it ever will. (What was forked
@@ -353,7 +354,7 @@ def _unlink_if_dead(path: str) -> None:
         if not has_locks():
             os.unlink(path)  # which fails there while a process has it open
             return
-        descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+        descriptor = os.open(path, os.O_RDWR | PLAIN_FLAGS)
         try:
             # Holding the lock, no process can believe that it owns the file: a new owner checks,
             # after locking, that its file still has a name.

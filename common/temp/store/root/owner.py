@@ -34,6 +34,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ...core.layout import OWNERS, STORE
+from ..system.at import PLAIN_FLAGS
 from ..system.locks import has_locks, lock_file
 from ..system.presence import Presence, presence_here, start_of
 from ..system.processes import note_helper, spell_command
@@ -41,9 +42,6 @@ from .guard import check_store, is_gone
 from .journal import LEFT, fork_line, has_living_forks
 from .journal import PLAIN as PLAIN
 from .journal import Book as Book
-
-PLAIN_FLAGS: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-"""No link is followed, and no newline changed: what was read of a file is counted in bytes."""
 
 _CURRENT_TEST: Final = "PYTEST_CURRENT_TEST"
 """The variable by which a process knows, and all that it starts, which test it is in."""

@@ -12,7 +12,7 @@ from . import at
 def make_accessible(parent: int, name: str) -> None:
     """Give the owner read, write and search permission on the directory `name` in `parent`.
 
-    Through an `O_PATH` descriptor, so that a link put in its place is not followed.
+    Goes through an `O_PATH` descriptor, so that a link put in its place is not followed.
     """
     if not hasattr(os, "O_PATH") or not at.RELATIVE:
         if os.chmod in os.supports_follow_symlinks and at.RELATIVE:
