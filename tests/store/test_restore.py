@@ -577,7 +577,7 @@ def test_a_category_that_is_a_link_is_not_followed(root: Path, tmp_path: Path) -
     outside.mkdir()
     shutil.rmtree(root / "debug")
     (root / "debug").symlink_to(outside)
-    with pytest.raises(Refused, match=r"/debug is a symlink, behind which nothing is made"):
+    with pytest.raises(Refused, match=r"/debug is a symlink, and nothing is made behind one"):
         back(root, tmp_path / "a")
     assert os.listdir(outside) == []
     assert [found.name for found in list_archive(tmp_path / "a", root)] == ["debug__x"]

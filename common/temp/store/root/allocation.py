@@ -1,4 +1,4 @@
-"""Making roots, categories and entries: exclusively, recorded before they exist."""
+"""Making entries: exclusively, and recorded before they exist."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ _categories = lru_cache(maxsize=256)(check_category)
 def allocate(root: str, category: str | None, label: str, *, mode: int = 0o777) -> str:
     """The path of a new, empty directory `<root>/<category>/<label>_<epoch>` owned by this process.
 
-    No two callers ever get the same: `mkdir` decides, and the loser takes a random suffix (which
-    costs a twentieth of counting up when many collide). Nor does this process ever use a name
-    twice. Makes the root and the category if need be. Raises `InvalidName`, `Refused` or
-    `StorageError`; then nothing is left on disk.
+    No two callers ever get the same: `mkdir` decides, and the loser takes a random suffix (which is
+    20 times as fast as counting up when many collide). This process never uses a name twice. Makes
+    the root and the category if need be. Raises `InvalidName`, `Refused` or `StorageError`; then
+    nothing is left on disk.
     """
     category = UNCATEGORIZED if category is None else _categories(category)
     epoch = int(time.time())
@@ -85,7 +85,7 @@ def allocate(root: str, category: str | None, label: str, *, mode: int = 0o777) 
 
 
 def _make_in(directory: str, name: str, mode: int) -> None:
-    """Make the directory `name` in `directory`, which must be no link. Raises `OSError`."""
+    """Make the directory `name` in `directory`, which must not be a link. Raises `OSError`."""
     descriptor = at.open(directory, _CATEGORY_FLAGS)
     try:
         at.mkdir(name, mode, dir_fd=descriptor)
@@ -94,17 +94,17 @@ def _make_in(directory: str, name: str, mode: int) -> None:
 
 
 def allocate_private(root: str, category: str, label: str) -> str:
-    """As `allocate`, of mode 700 and in a root of this user alone; the label is cut.
+    """As `allocate`, with mode 700, in a root that is private to this user; long labels are cut.
 
-    Raises also `Refused` where that root is not what it seems: asked each time, and not only when
-    it is made, since whoever came first may have made all of it.
+    Also raises `Refused` if that root is not this user's private directory. This is checked each
+    time, since somebody else may have made the whole root first.
     """
     check_root(Path(root))
     return allocate(root, category, short_label(label), mode=0o700)
 
 
 def allocate_private_file(root: str, category: str, label: str, suffix: str) -> str:
-    """As `allocate_file`, otherwise as `allocate_private`."""
+    """As `allocate_file`, but private as with `allocate_private`."""
     check_root(Path(root))
     return allocate_file(root, category, short_label(label), suffix, private=True)
 
@@ -112,8 +112,8 @@ def allocate_private_file(root: str, category: str, label: str, suffix: str) -> 
 def allocate_named(root: str, name: str, layout: Layout) -> str:
     """The path of a new, empty directory `<root>/<name>` owned by this process.
 
-    `name` is one that was checked. Makes the root if need be. Raises `FileExistsError` if anything
-    of that name is there, `Refused` or `StorageError`; then nothing is left on disk.
+    The caller has checked `name`. Makes the root if need be. Raises `FileExistsError` if the name
+    is taken, `Refused` or `StorageError`; then nothing is left on disk.
     """
     path = f"{root}/{name}"
     for _ in range(_ATTEMPTS):
@@ -124,7 +124,7 @@ def allocate_named(root: str, name: str, layout: Layout) -> str:
             release(root, name)
             raise
         except FileNotFoundError:
-            release(root, name)  # the root was removed a moment ago
+            release(root, name)  # the root was just removed
         except OSError as failure:
             release(root, name)
             raise refusal(f"cannot make {path}", failure) from failure
@@ -134,10 +134,10 @@ def allocate_named(root: str, name: str, layout: Layout) -> str:
 
 
 def adopt(root: str, name: str, layout: Layout, book: Book = PLAIN) -> None:
-    """Record that the entry `name` of `root` is this process's, be it there or about to be made.
+    """Record that this process owns the entry `name` of `root`, which need not exist yet.
 
-    Makes the root if need be. It is given up by `lease.release`, as often as it was adopted.
-    Raises `Refused` or `StorageError`.
+    Makes the root if need be. Each `adopt` needs its own `release`. Raises `Refused` or
+    `StorageError`.
     """
     for _ in range(_ATTEMPTS):
         try:
@@ -156,7 +156,7 @@ def allocate_file(
 ) -> str:
     """The path of a new, empty file `<label>_<epoch><suffix>` in an entry of its own.
 
-    Raises as `allocate` does, and `InvalidName` for a suffix that is no part of a name.
+    Raises as `allocate` does, and `InvalidName` for a suffix that cannot be in a name.
     """
     check_suffix(suffix, _labels(label))
     directory = allocate(root, category, label, mode=0o700 if private else 0o777)
@@ -176,9 +176,8 @@ def allocate_file(
 def allocate_run(directory: str) -> str:
     """The path of a new, empty directory in `directory`, named by the second, in UTC.
 
-    `20250917T013040Z`, or `20250917T013040Z-2` where that is taken: `mkdir` decides who gets a
-    name. It is nobody's entry. Raises `FileNotFoundError` if `directory` is not there, or
-    `StorageError`.
+    `20250917T013040Z`, or `20250917T013040Z-2` if that is taken: `mkdir` decides who gets a name.
+    It is not an entry. Raises `FileNotFoundError` if `directory` does not exist, or `StorageError`.
     """
     number = 1
     while True:
@@ -202,7 +201,7 @@ def allocate_run(directory: str) -> str:
 
 
 def allocate_run_in(output_dir: str | os.PathLike[str]) -> str:
-    """As `allocate_run`; `output_dir` is made if it is missing, and those above it.
+    """As `allocate_run`; `output_dir` and its parents are made if they are missing.
 
     Raises `Refused` if a link on the way may have been planted: see `check_way`.
     """

@@ -1,4 +1,4 @@
-"""Making roots, their stores and their categories; and what the store says of a root."""
+"""Making roots, their stores and their categories; and reading the layout of a root."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ TAGS = {"CACHEDIR.TAG": _CACHEDIR_TAG, ".gitignore": "*\n"}
 
 
 def layout_of(root: Path, default: Layout = SCRATCH) -> Layout:
-    """How the entries of `root` lie, as its store says; `default` if it says nothing.
+    """The layout of `root` as its store says it; `default` if the store says nothing.
 
-    Raises `Refused` if the store lies behind a symlink, `StorageError` if it cannot be read.
+    Raises `Refused` if the store is behind a symlink, `StorageError` if it cannot be read.
     """
     check_store(root)
     path = root / STORE / LAYOUT
@@ -52,7 +52,7 @@ def layout_of(root: Path, default: Layout = SCRATCH) -> Layout:
         raise StorageError(0, f"{path} {problem}") from problem
     if said not in LAYOUTS:
         raise StorageError(
-            0, f"{path}: {said!r} is no layout that this version knows; update tempkeep"
+            0, f"{path}: this version does not know the layout {said!r}; update tempkeep"
         )
     return LAYOUTS[said]
 
@@ -60,11 +60,10 @@ def layout_of(root: Path, default: Layout = SCRATCH) -> Layout:
 def make_root(root: str, layout: Layout = SCRATCH) -> None:
     """Make `root` with its tag and its store, or complete one that a plain `mkdir` made.
 
-    One of another `layout` is a directory that the user named: parents are made, and nothing is
-    put into it but the store, which says the layout; a project's own directory, home or all that
-    is temporary cannot be one, if all that lies in it would be an entry. Safe against others that
-    do the same at this moment. Raises `Refused` or `StorageError`; a root that did not exist before
-    is then gone again.
+    A root of another `layout` is a directory that the user named: its parents are made, and only
+    the store, which says the layout, is put into it. A project, a home directory or the temporary
+    directory cannot be such a root if everything in it would be an entry. Safe if others do the
+    same at the same time. Raises `Refused` or `StorageError`, and then removes a root that it made.
     """
     if layout is not SCRATCH:
         return _make_other_root(Path(root), layout)
@@ -108,12 +107,12 @@ def _make_other_root(root: Path, layout: Layout) -> None:
         check_root(root)  # again: it may just have been planted
         if layout.names is None and holds_more(root):
             raise Refused(
-                f"{root} holds more than {layout.name}, or may; choose a directory of their own"
+                f"{root} may hold more than {layout.name}; choose a directory for them alone"
             )
         store = root / STORE
         make_store(root, layout)
-        # A store that has no such word is that of a `.tmp`, or of a directory of runs that was
-        # cleaned before anybody said what it is.
+        # A store without a layout belongs to a `.tmp`, or to a directory of runs that was cleaned
+        # before its layout was known.
         said = layout_of(root, layout if layout.names else SCRATCH)
         if said is not layout:
             raise Refused(f"{root} holds {said.name}, not {layout.name}; choose another directory")
@@ -125,15 +124,15 @@ def _make_other_root(root: Path, layout: Layout) -> None:
 
 
 def tag_root(root: Path) -> None:
-    """Mark `root` as one that backups and git leave out. Raises `OSError`."""
+    """Mark `root` for backup tools and git to leave it out. Raises `OSError`."""
     for name, text in TAGS.items():
         _write_new(f"{root}/{name}", text)
 
 
 def make_store(root: Path, layout: Layout) -> None:
-    """Make the store of `root`, which says the `layout`, if it has none. Raises `OSError`.
+    """Make the store of `root`, which says the `layout`, if there is none. Raises `OSError`.
 
-    Whole or not at all: without its layout, everything in the root would be an entry.
+    All or nothing: without its layout, everything in the root would be an entry.
     """
     store = root / STORE
     if os.path.lexists(store):
@@ -160,21 +159,21 @@ def make_store(root: Path, layout: Layout) -> None:
 
 
 def _check_outside_scratch(root: Path, layout: Layout) -> None:
-    """Raise `Refused` where everything in `root` would be an entry, and it in `.tmp` one itself."""
+    """Raise `Refused` if everything in `root` would be an entry, and `root` is one in a `.tmp`."""
     real = Path(os.path.realpath(root))
     if layout is not FILES or os.path.lexists(real / STORE):
-        return  # whose layout is told by its store
+        return  # its store tells its layout
     for above in (real, *real.parents):
         if above.name == ROOT_NAME:
             raise Refused(
-                f"{root} lies in {above}, of which it would be an entry; choose another directory"
+                f"{root} is in {above} and would be an entry there; choose another directory"
             )
         if any(os.path.lexists(above / marker) for marker in MARKERS):
-            return  # a project of its own, wherever that lies
+            return  # a project of its own, wherever it is
 
 
 def make_category(root: str, category: str) -> None:
-    """Make the category in `root`, and that if need be. Raises `Refused` or `StorageError`."""
+    """Make the category in `root`, and `root` if need be. Raises `Refused` or `StorageError`."""
     directory = f"{root}/{category}"
     try:
         os.mkdir(directory)
@@ -193,11 +192,11 @@ def make_category(root: str, category: str) -> None:
 
 
 def check_not_linked(directory: str) -> None:
-    """Raise `Refused` if a link is in the place of a category: a clone may have brought it along,
-    and what was made behind it would lie among somebody's work, where no clean finds it.
+    """Raise `Refused` if a category is a link: a clone may have brought it along, and what is made
+    behind it would be among somebody's work, where no clean finds it.
     """
     if os.path.islink(directory):
-        raise Refused(f"{directory} is a symlink, behind which nothing is made; remove the link")
+        raise Refused(f"{directory} is a symlink, and nothing is made behind one; remove the link")
 
 
 def _write_new(path: str, text: str) -> None:
@@ -206,7 +205,7 @@ def _write_new(path: str, text: str) -> None:
 
 
 def refusal(what: str, error: OSError) -> StorageError:
-    """The error for `what` could not be done, unless `error` says already what."""
+    """The error that says `what` failed; `error` itself if it already says so."""
     if isinstance(error, StorageError):
         return error
     return StorageError.of(what, error)

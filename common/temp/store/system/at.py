@@ -1,8 +1,8 @@
 """File operations relative to an open directory; by path where the platform has none (Windows).
 
-The names and arguments are those of `os`. Where `os` has them they are its own, so nothing is
-lost; where it has not, the stand-ins of `bypath` go by the path of the directory, and look before
-each step whether the same directory is still there. `open_file` is our own.
+The names and arguments are those of `os`. Where `os` has them, they are the functions of `os`.
+Elsewhere the stand-ins in `bypath` use the path of the directory, and check before each step that
+it is still the same directory. Only `open_file` is not in `os`.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ if TYPE_CHECKING or RELATIVE:
     O_DIRECTORY: int = getattr(os, "O_DIRECTORY", 0)
     O_NOFOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
     O_LOOK: int = os.O_APPEND if sys.platform == "linux" else 0
-    """By this flag, which means nothing for what is only read and which nobody else sets, others
-    tell from `/proc` that a directory is open only because this program looks at it."""
+    """Marks directories that are open only because this program looks at them: others see it in
+    `/proc`. It means nothing for what is only read, and no other program sets it."""
 
     def open_file(path: str, *, dir_fd: int) -> int:
-        """A file, opened for `os.read`; a link is not followed, nor a fifo's writer waited for."""
+        """A file, opened for `os.read`; no link is followed, and no FIFO waited for."""
         return open(path, os.O_RDONLY | PLAIN_FLAGS, dir_fd=dir_fd)
 else:  # pragma: no cover - the tests force it
     from .bypath import (
@@ -82,15 +82,15 @@ ANY_FLAGS: Final = DIRECTORY_FLAGS & ~O_DIRECTORY | getattr(os, "O_NONBLOCK", 0)
 
 
 def anchored(descriptor: int, place: str) -> str:
-    """A path to the open directory, which was at `place`, that leads there whatever is renamed or
-    swapped for a link; also for the processes that this one starts. Without `/proc`, `place`.
+    """A path to the open directory that stays valid whatever is renamed or swapped for a link, also
+    for child processes. Without `/proc`, `place`, its path when it was opened.
     """
     path = f"/proc/{os.getpid()}/fd/{descriptor}"
     return path if RELATIVE and os.path.isdir(path) else place
 
 
 def close(descriptor: int) -> None:
-    """Close a directory. It is closed even if that fails, and there was nothing to be written."""
+    """Close a directory. An error is ignored: it is closed anyway, and nothing was written."""
     try:  # noqa: SIM105 - called for every directory, and `suppress` takes longer
         _close(descriptor)
     except OSError:

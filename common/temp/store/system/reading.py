@@ -1,6 +1,6 @@
-"""Reading files that anybody may have put there: none is waited for, and none fills the memory.
+"""Reading files that anybody may have put there, without waiting and in bounded memory.
 
-Only regular files are read, up to a size. What lies in a store is reached through no link.
+Only regular files are read, up to a size.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from . import at
 from .at import PLAIN_FLAGS, UNWAITED_FLAGS
 
 SMALL: Final = 1 << 20
-"""How many bytes a file of ours may have that says a few words."""
+"""How large (bytes) a small file of this program may be."""
 
 _DEEPEST_TOML: Final = 100
 _KINDS: Final = (
@@ -39,9 +39,8 @@ def read_file(
 ) -> bytes:
     """What is in the regular file at `path`, or below the open directory `dir_fd`.
 
-    A link is read only where it is to be followed. `owners` are those users of whom alone it may
-    be, if any are named. Raises `FileNotFoundError` or `NotADirectoryError` if it is not there,
-    else `Unreadable`.
+    A link is read only with `follow`. The file must belong to one of the `owners`, if there are
+    any. Raises `FileNotFoundError` or `NotADirectoryError` if it does not exist, else `Unreadable`.
     """
     path = os.fspath(path)
     try:

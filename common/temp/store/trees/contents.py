@@ -1,8 +1,7 @@
-"""What an entry holds, item by item: to be digested, to be written elsewhere, to be compared.
+"""What an entry holds, item by item: to digest it, to write it elsewhere, to compare it.
 
-Items come in one fixed order, each directory before what is in it and names sorted by their bytes,
-so that one running digest says all that there is to say, in bounded memory, and whatever the items
-are read from.
+Items come in one fixed order: each directory before its contents, names sorted by their bytes. So
+one running digest covers everything in bounded memory, whatever the items are read from.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ CHUNK: Final = 1 << 17
 """How many bytes of a file are read at a time."""
 
 KEPT_ATTRIBUTES: Final = ("user.", "system.posix_acl_")
-"""What the names of those extended attributes begin with that are the user's own."""
+"""The prefixes of the extended attributes that are the user's own."""
 
 
 class Item(NamedTuple):
@@ -52,8 +51,8 @@ class Item(NamedTuple):
 class Digest(NamedTuple):
     """How much there is, in bytes as they are read, and one BLAKE2 digest over all of it.
 
-    The mode and the time of the entry itself are no part of it, since they change when it is moved,
-    nor are those of links, nor owners, which only root can give.
+    It leaves out the mode and the time of the entry itself, which change when it is moved, those of
+    links, and owners, which only root can set.
     """
 
     files: int
@@ -63,7 +62,7 @@ class Digest(NamedTuple):
 
 
 def digest(items: Iterable[Item]) -> Digest:
-    """The digest of `items`, all of which are read. Raises `OSError` where one is cut short."""
+    """The digest of `items`, which are all read. Raises `OSError` if one is shorter than told."""
     digester = Digester()
     for item in digester.passing(items):
         if item.read is not None:
@@ -73,18 +72,18 @@ def digest(items: Iterable[Item]) -> Digest:
 
 
 class Digester:
-    """Digests items while they are on their way to somebody who reads each to its end."""
+    """Digests items on their way to a reader that reads each to its end."""
 
     def __init__(self) -> None:
         self._whole = blake2b(digest_size=32)
         self._files = self._directories = self._size = 0
 
     def digest(self) -> Digest:
-        """The digest of all that has passed."""
+        """The digest of all items that have passed."""
         return Digest(self._files, self._directories, self._size, self._whole.hexdigest())
 
     def passing(self, items: Iterable[Item]) -> Iterator[Item]:
-        """The same items, each taken in as soon as the next one is asked for."""
+        """The same items; each counts once the next one is asked for."""
         for item in items:
             content = b""
             if item.read is None:

@@ -1,4 +1,4 @@
-"""When an entry last changed, and what lies in it that may protect it."""
+"""When an entry last changed, and what in it may protect it."""
 
 from __future__ import annotations
 

@@ -1,22 +1,22 @@
-"""What a walk found below a directory, and what of it may protect the directory."""
+"""What a walk finds in a directory, and what of it may protect the directory."""
 
 from __future__ import annotations
 
 from typing import Any, Final, NamedTuple, TypeAlias
 
 _NEVER: Final = 1 << 63
-"""Later than any time that a filesystem can tell, in nanoseconds."""
+"""Later than any time on any filesystem, in nanoseconds."""
 
 Packed: TypeAlias = tuple[Any, ...]
 Links: TypeAlias = dict[tuple[int, int], tuple[int, int, int, int]]
 
 
 class Measured:
-    """What a walk found below one directory, itself included; sizes in bytes.
+    """What a walk finds in one directory, itself included; sizes in bytes.
 
-    `links` holds, for each file with more than one name, how many it has, how many of them were
-    met, and the two sizes that were counted for the first of them. `partial` says that the walk
-    stopped at a change that was new enough, so that only `changed_ns` and `changed_in` count.
+    `links` holds, for each file with more than one name, how many names it has, how many of them
+    were found, and the two sizes that were counted for the first of them. `partial` says that the
+    walk stopped at a change that was new enough: then only `changed_ns` and `changed_in` count.
     `roots` are the directories that hold a store of this program, `repositories` those of git.
     """
 
@@ -42,11 +42,11 @@ class Measured:
 
     @property
     def shared(self) -> int:
-        """The bytes that removing would not free, as a link elsewhere keeps them."""
+        """The bytes that a removal would not free, because a link elsewhere keeps them."""
         return sum(size for names, met, size, _ in self.links.values() if met < names)
 
     def add(self, other: Measured) -> None:
-        """Count in what was found in another part of the same tree; the order does not matter."""
+        """Add what was found in another part of the same tree; the order does not matter."""
         self.size += other.size
         self.apparent += other.apparent
         self.files += other.files
@@ -69,7 +69,7 @@ class Measured:
 
     @property
     def newness(self) -> tuple[int, int, str]:
-        """The newest change; of several at one instant always the same, however it was found."""
+        """The newest change; of several at the same time always the same one."""
         return self.changed_ns, self.changed_inode, self.changed_in
 
     @property
@@ -78,12 +78,12 @@ class Measured:
         return Inside(tuple(self.roots), tuple(self.repositories))
 
     def pack(self) -> Packed:
-        """The same as plain values, to be sent to another process; `unpack` undoes it."""
+        """The same as plain values, to send to another process; `unpack` undoes it."""
         return tuple(getattr(self, name) for name in self.__slots__)
 
     @classmethod
     def unpack(cls, packed: Packed) -> Measured:
-        """What `pack` was called on."""
+        """The object that `pack` was called on."""
         measured = cls()
         for name, value in zip(cls.__slots__, packed, strict=True):
             setattr(measured, name, value)

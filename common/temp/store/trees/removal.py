@@ -1,8 +1,8 @@
 """Deleting a tree through directory descriptors, safely.
 
-Nothing here follows a symlink or crosses into another filesystem, whatever others do meanwhile:
-every directory is opened relative to its parent with `O_NOFOLLOW`, every name is unlinked relative
-to an open directory, and permissions are changed through a descriptor of the very directory.
+Nothing here follows a symlink or enters another filesystem, whatever others do meanwhile: every
+directory is opened relative to its parent with `O_NOFOLLOW`, every name is unlinked relative to an
+open directory, and permissions are changed through the directory's own descriptor.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from .descent import Descent, Level
 from .removed import Removed, unlink_at
 
 _PASSES: Final = 8
-"""How often a directory is read again because something new appeared in it while it was emptied."""
+"""How often a directory is read again because something new appeared while it was emptied."""
 
 _NAMES_AT_ONCE: Final = 1000
-"""How many subdirectories of one directory are noted before the first of them is entered."""
+"""How many subdirectories of one directory are listed before the first of them is entered."""
 
 BUSY: Final = "is being written to; end what writes there, and clean again"
 
 _PULSE: Final = 64
-"""After how many files a removal looks up from its work."""
+"""After how many files a removal calls its pulse."""
 
 
 class Part(NamedTuple):
@@ -46,12 +46,12 @@ class Part(NamedTuple):
 WHOLE: Final = Part(1, 0)
 
 _WIDE: Final = 1000
-"""After how many files a directory is worth halving."""
+"""From how many files on a directory is worth splitting."""
 
 _MOST_PARTS: Final = 8
 
 Pulse = Callable[["Removal"], bool]
-"""Called every now and then in a removal; whether it is to go on."""
+"""Called now and then during a removal; returns whether to go on."""
 
 
 class _Level(Level):
@@ -84,9 +84,9 @@ class _Level(Level):
 
 
 class Removal:
-    """The removal of one directory tree; deep trees are climbed by `..`, wide ones streamed.
+    """The removal of one directory tree, at any depth and width in bounded memory.
 
-    It can be stopped at any time, and another one takes up what it left.
+    It can be stopped at any time. Another removal then continues where it stopped.
     """
 
     def __init__(self, pulse: Pulse | None = None) -> None:
@@ -98,7 +98,7 @@ class Removal:
         self._stopped = False
 
     def remove(self, parent: int, name: str) -> bool:
-        """Delete `name` in the directory open at `parent`; whether it came to the end of it."""
+        """Delete `name` in the directory open at `parent`; whether it was not stopped."""
         failures = self.removed.failures
         try:
             status = at.stat(name, dir_fd=parent, follow_symlinks=False)
@@ -124,7 +124,7 @@ class Removal:
     def empty(self, descriptor: int, part: Part = WHOLE) -> bool:
         """Delete what can be deleted in the open directory, or in a `part` of it.
 
-        Returns whether it came to the end of it.
+        Returns whether it was not stopped.
         """
         status = at.fstat(descriptor)
         self._device = status.st_dev
@@ -135,10 +135,10 @@ class Removal:
         return not self._stopped
 
     def give_away(self) -> tuple[int, Part] | None:
-        """A directory, opened, and the part of it that this removal leaves to another, if any.
+        """An open directory and the part of it that this removal leaves to another one, if any.
 
-        A subdirectory as near to the top as there is: they are the largest. Without one, half
-        of what is still in a directory of many files.
+        A subdirectory as near to the top as possible: those are the largest. Without one, half of
+        what is left of a directory with many files.
         """
         for level in self._levels:
             while level.descriptor is not None and level.pending:
@@ -146,7 +146,7 @@ class Removal:
                 try:
                     descriptor = at.open(name, DIRECTORY_FLAGS, dir_fd=level.descriptor)
                 except OSError:
-                    continue  # whoever comes last sees what it is
+                    continue  # the last removal looks at what it is
                 if at.fstat(descriptor).st_dev != self._device:
                     at.close(descriptor)
                     continue
@@ -162,7 +162,7 @@ class Removal:
         if of >= _MOST_PARTS:
             return None
         wide.part = Part(2 * of, which)
-        wide.left.add("")  # no name of anything: it is not empty yet
+        wide.left.add("")  # not a real name: the directory is not empty yet
         return at.dup(wide.descriptor), Part(2 * of, which + of)
 
     def _run(self, parent: int | None) -> None:
@@ -185,7 +185,7 @@ class Removal:
         return "/".join([*names, name] if name else names)
 
     def _fail(self, name: str, reason: str) -> None:
-        """Note that `name` in the directory where the removal is stays, and why."""
+        """Note that `name` in the current directory stays, and why."""
         self.removed.failures.append((self._where(name), reason))
         if self._levels:
             self._levels[-1].left.add(name)
@@ -202,7 +202,7 @@ class Removal:
             if error.errno == errno.ENOENT:
                 return None
             if error.errno in (errno.ENOTDIR, errno.ELOOP):
-                # Swapped for a file or a link since it was listed: then that is what goes.
+                # Replaced by a file or a link since it was listed: that goes.
                 self._unlink(parent, name)
                 return None
             self._fail(name, reason_of(error, name, parent))
@@ -215,7 +215,7 @@ class Removal:
         return _Level(name, descriptor, status, len(self._levels))
 
     def _empty(self, level: _Level) -> bool:
-        """Whether nothing more in `level` can go; `False` once a subdirectory was entered."""
+        """Whether nothing more in `level` can be deleted; `False` after entering a subdirectory."""
         while True:
             if not level.is_read and len(level.pending) < _NAMES_AT_ONCE:
                 self._unlink_files(level)
@@ -234,7 +234,7 @@ class Removal:
                 return True
 
     def _unlink_files(self, level: _Level) -> None:
-        """Read on in `level`: unlink what is no directory, and note the directories."""
+        """Continue reading `level`: unlink what is not a directory, and note the directories."""
         descriptor, pending, left, pulse = level.descriptor, level.pending, level.left, self._pulse
         assert descriptor is not None
         removed = self.removed
@@ -290,15 +290,15 @@ class Removal:
         self.removed.note_link(key, 1, status.st_nlink, status.st_blocks * 512)
 
     def _not_unlinked(self, name: str, error: OSError, parent: int) -> None:
-        # Gone, or swapped for a directory, which the next pass enters.
+        # Gone, or replaced by a directory, which the next pass enters.
         if error.errno not in (errno.ENOENT, errno.EISDIR):
             self._fail(name, reason_of(error, name, parent))
 
     def _leave(self, parent: int | None) -> None:
         """Remove the emptied directory from the one above, and go on there.
 
-        If that cannot be opened again, since somebody moved what was emptied, the lowest directory
-        that is still open is read again before it is given up: what did stay is found from there.
+        If that cannot be opened again, because somebody moved what was emptied, the removal goes on
+        in the lowest directory that is still open. It is read again, so what stayed is found there.
         """
         done = self._descent.pop()
         try:
@@ -321,15 +321,15 @@ class Removal:
             if error.errno == errno.ENOENT:
                 return
             if error.errno == errno.ENOTDIR:
-                # Moved away, and something else put in its place: that goes, and if it itself
-                # is still in this tree, it is found when the directory above is read again.
+                # Moved, and something else put in its place: that goes. If the directory is still
+                # in this tree, it is found when the directory above is read again.
                 self._unlink(directory, done.name)
                 return
             filled = error.errno in (errno.ENOTEMPTY, errno.EEXIST)
             if filled and not done.left and done.passes < _PASSES:
                 self._again(done)
                 return
-            if not filled or not done.left:  # otherwise what was left has said why
+            if not filled or not done.left:  # otherwise what is left has its own failure
                 why = BUSY if filled else reason_of(error, done.name, directory)
                 self._fail(done.name, why)
             elif above is not None:
@@ -338,10 +338,10 @@ class Removal:
         self.removed.directories += 1
         self.removed.freed_bytes += done.blocks * 512
         if above is None:
-            self.removed.failures.clear()  # all of it is gone after all
+            self.removed.failures.clear()  # everything is gone after all
 
     def _again(self, done: _Level) -> None:
-        """Go down into `done` once more, since something appeared in it meanwhile."""
+        """Enter `done` once more, because something new appeared in it."""
         assert done.descriptor is not None
         status = at.fstat(done.descriptor)
         again = _Level(done.name, at.dup(done.descriptor), status, done.depth)
@@ -352,9 +352,9 @@ class Removal:
 def remove_at(parent: int, name: str) -> Removed:
     """Delete `name` in the directory open at `parent`, whatever it is; a link is never followed.
 
-    What could not be deleted is in the failures (path relative to `name`, reason); nothing is
-    raised for it. A directory on another device is such a failure; a bind mount of the same one
-    has to be looked for before (`mounts_below`).
+    What cannot be deleted is in the failures (path relative to `name`, reason) and raises nothing.
+    A directory on another device is such a failure. A bind mount of the same device is not noticed:
+    the caller checks for those first (`mounts_below`).
     """
     removal = Removal()
     removal.remove(parent, name)

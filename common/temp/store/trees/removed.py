@@ -11,15 +11,15 @@ from typing import Final
 from ..system import at
 
 _LINKS_KEPT: Final = 100_000
-"""How many files with other names are remembered at a time, so that memory stays bounded."""
+"""How many files with other names are remembered at most, to bound the memory."""
 
 
 @dataclass(slots=True)
 class Removed:
-    """What a removal freed (bytes on disk, counted at the last link) and what it could not.
+    """What a removal freed (bytes on disk, counted with the last link) and what it could not.
 
-    `links` holds, for each file that had other names at the time, how many names went, the most
-    that it had, and its bytes: those who remove its names side by side count it only together.
+    `links` holds, for each file that had other names, how many names went, the most names it had,
+    and its bytes: where several processes remove its names, only all of them together free it.
     """
 
     freed_bytes: int = 0
@@ -29,7 +29,7 @@ class Removed:
     links: dict[tuple[int, int], tuple[int, int, int]] = field(default_factory=dict)
 
     def add(self, other: Removed) -> None:
-        """Count `other` in."""
+        """Add `other`."""
         self.freed_bytes += other.freed_bytes
         self.files += other.files
         self.directories += other.directories
@@ -38,7 +38,7 @@ class Removed:
             self.note_link(key, gone, most, size)
 
     def note_link(self, key: tuple[int, int], gone: int, most: int, size: int) -> None:
-        """Count that `gone` names of a file went that had `most`; the last one frees its bytes."""
+        """Count that `gone` of the `most` names of a file went; the last one frees its bytes."""
         known = self.links.get(key)
         if known is not None:
             gone, most = gone + known[0], max(most, known[1])
@@ -50,7 +50,7 @@ class Removed:
 
 
 def spell_failures(removed: Removed) -> str:
-    """What could not be deleted, and why: the first, and how many more."""
+    """What could not be deleted, and why: the first failure, and how many more."""
     where, what = removed.failures[0]
     if len(removed.failures) > 1:
         why, semicolon, remedy = what.partition("; ")
@@ -61,7 +61,7 @@ def spell_failures(removed: Removed) -> str:
 def unlink_at(parent: int, name: str) -> Removed:
     """Delete the file, link or the like `name` in the directory open at `parent`.
 
-    Never a directory, whatever is put in its place meanwhile. Raises `OSError`.
+    Never a directory, whatever takes its place meanwhile. Raises `OSError`.
     """
     status = at.stat(name, dir_fd=parent, follow_symlinks=False)
     if stat.S_ISDIR(status.st_mode):

@@ -22,7 +22,7 @@ from .descent import Descent, Level
 from .measured import Links, Measured
 
 _LOOKED_AHEAD: Final = 1000
-"""How many subdirectories of one directory are looked at before their own are."""
+"""How many subdirectories of one directory are visited before any of theirs."""
 
 _GIT: Final = ".git"
 _BARE: Final = frozenset({"objects", "refs"})
@@ -33,10 +33,10 @@ _MARKS: Final = frozenset({STORE, _GIT, *_BARE})
 
 
 class Sharing(NamedTuple):
-    """How a walk lets others have a part of its work.
+    """How a walk gives a part of its work to others.
 
-    `wanted` is whether anybody waits for some; `give` takes an open directory and its path, and
-    is whether somebody took it.
+    `wanted` tells whether anybody waits for work. `give` offers an open directory with its path,
+    and tells whether somebody took it.
     """
 
     wanted: Callable[[], bool]
@@ -44,7 +44,7 @@ class Sharing(NamedTuple):
 
 
 class Unfinished(Exception):
-    """A walk was stopped because its time was over."""
+    """The time for a walk is over."""
 
 
 def measure(
@@ -61,7 +61,7 @@ def measure(
 
     `mounts` are the mount points inside, relative to it. What cannot be read becomes a problem
     (path and reason), what vanishes meanwhile is left out. With `enough_ns` the walk ends at the
-    first change that is at least so new, and looks first where one is likely. `where` is the
+    first change that is at least as new, and looks first where one is likely. `where` is the
     directory's own path, for a part of a larger tree. With `names_only` no file is looked at, and
     only the roots and repositories count. Raises `Unfinished` once `is_over` says so.
     """
@@ -71,7 +71,7 @@ def measure(
 
 
 class _Node:
-    """A directory on the way of a walk; the path is put together only when somebody asks."""
+    """A directory on the way of a walk; its path is built only on request."""
 
     __slots__ = ("name", "parent")
 
@@ -209,13 +209,13 @@ class _Walk:
         return child, status, node
 
     def _share(self, sharing: Sharing) -> None:
-        """Give away one directory, as near to the top as there is one: they are the largest."""
+        """Give away one directory, as near to the top as possible: those are the largest."""
         levels = self.descent.levels
         for level in levels:
             if level.descriptor is None or not level.pending:
                 continue
             if level is levels[-1] and len(level.pending) == 1:
-                return  # the last of all: to walk it takes no longer than to send it
+                return  # the last one: walking it takes no longer than sending it
             name = level.pending.pop()
             found = self._open(level.descriptor, _Node(level.node, name))
             if found is not None:
@@ -238,7 +238,7 @@ class _Walk:
             done.close()
 
     def _visit(self, descriptor: int, status: os.stat_result, node: _Node) -> list[str]:
-        """Count the directory in and all that it holds but its subdirectories; their names."""
+        """Count the directory and what is in it, but for its subdirectories; the names of those."""
         if self.skips_leaves and status.st_nlink == 2:
             if _lies_in(descriptor, _GIT):
                 self.measured.repositories.append(node.path())
@@ -296,7 +296,7 @@ class _Walk:
         return pending
 
     def _note(self, descriptor: int, node: _Node, marks: list[str]) -> None:
-        """Note a directory that is a root of this program or a repository."""
+        """Note that the directory is a root of this program or a repository."""
         path = node.path()
         if STORE in marks:
             self.measured.roots.append(path)
@@ -308,7 +308,7 @@ class _Walk:
             self.measured.repositories.append(path)
 
     def _is_newer(self, seen: os.stat_result, node: _Node, name: str) -> None:
-        """Take in a change that is as new as the newest so far, or newer."""
+        """Note a change that is as new as the newest so far, or newer."""
         measured = self.measured
         told = (seen.st_mtime_ns, seen.st_ino)
         known = (measured.changed_ns, measured.changed_inode)
@@ -327,7 +327,7 @@ class _Walk:
         return node.path(name)
 
     def _newest_last(self, descriptor: int, node: _Node, pending: list[str]) -> None:
-        """Put the directory that changed last at the end, from where the walk takes the next."""
+        """Put the directory that changed last at the end, where the walk takes the next one."""
         changed: dict[str, int] = {}
         for name in pending:
             changed[name] = 0
@@ -340,10 +340,10 @@ class _Walk:
         pending.sort(key=changed.__getitem__)
 
     def _look_ahead(self, descriptor: int, node: _Node, pending: list[str]) -> dict[str, list[str]]:
-        """What lies in the subdirectories, looked at before what lies deeper in any of them.
+        """The subdirectories of each subdirectory: all are visited before any is descended into.
 
-        Only where one change may be enough: it is found sooner level by level. Those that have
-        no subdirectories are dealt with then, and no longer `pending`.
+        Only where one change may be enough, which is found sooner level by level. Subdirectories
+        without any of their own are done then, and no longer `pending`.
         """
         ahead: dict[str, list[str]] = {}
         for name in pending[-_LOOKED_AHEAD:]:
@@ -358,7 +358,7 @@ class _Walk:
         return ahead
 
     def _cannot(self, node: _Node, error: OSError) -> None:
-        # Gone, or no longer a directory: somebody is working there, which is no problem of ours.
+        # Gone, or no longer a directory: somebody is working there, which is not a problem.
         if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             self.measured.problems.append((node.path(), reason_of(error)))
 

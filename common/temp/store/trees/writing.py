@@ -21,12 +21,13 @@ _NEW_FILE: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY | PLAIN_FLAGS
 
 
 def write(items: Iterable[Item], place: str) -> Item:
-    """Write `items` as a new tree at the absolute path `place`, flushed to the disk; the first one.
+    """The first of `items`, which are written as a new tree at the absolute path `place` and
+    flushed.
 
-    The mode and the time of the tree itself are left to the caller, who may have to move it first.
-    Items that would come to lie elsewhere are refused, whoever made them up: each goes into a
-    directory that was made here, just before, and by that name nothing may be there yet. Raises
-    `Refused` for them, and `OSError`, and then leaves behind what was written.
+    The caller sets the mode and the time of the tree itself, since it may move the tree first. Each
+    item goes into a directory that was made here, under a name that is free: anything else would
+    write outside of the tree, and raises `Refused`. Also raises `OSError`. What was written until
+    then is left.
     """
     entered: list[Item] = []
     first: Item | None = None
@@ -37,12 +38,12 @@ def write(items: Iterable[Item], place: str) -> Item:
                 raise Refused(f"{item.path} comes before the directory that it is in")
             first = item
         elif name in _NO_NAMES or "\0" in name or item.path.startswith("/"):
-            raise Refused(f"{item.path!r} is no place in it")
+            raise Refused(f"{item.path!r} is not a place in it")
         else:
             while entered and entered[-1].path != above:
                 _finish(entered.pop(), place)
             if not entered:
-                raise Refused(f"{item.path} is not where it belongs")
+                raise Refused(f"{item.path} is not in the directory before it")
         where = f"{place}/{item.path}" if item.path else place
         if item.kind == "directory":
             os.mkdir(where, 0o700)
@@ -74,7 +75,7 @@ def _write_one(item: Item, where: str, place: str) -> None:
         at.link(_first_name(item, place), where, follow_symlinks=False)
         return
     else:
-        raise Refused(f"{item.path or 'it'} can be in no archive")
+        raise Refused(f"{item.path or 'it'} cannot be archived")
     _dress(item, where)
 
 
@@ -92,7 +93,7 @@ def _fill(file: int, item: Item) -> None:
 
 
 def _first_name(item: Item, place: str) -> str:
-    """The file that `item` is a further name of, if it is one that was written here."""
+    """The path of the file that `item` is another name of, if that was written here."""
     *above, name = item.target.split("/")
     where = place
     for part in above:
@@ -109,7 +110,7 @@ def _finish(directory: Item, place: str) -> None:
 
 
 def _dress(item: Item, where: str) -> None:
-    """Give what was written at `where` its owner, attributes, mode and time."""
+    """Set the owner, attributes, mode and time of what was written at `where`."""
     if hasattr(os, "lchown") and os.geteuid() == 0:
         with contextlib.suppress(OSError):  # a filesystem that has none
             os.lchown(where, *item.owner)
@@ -121,9 +122,9 @@ def _dress(item: Item, where: str) -> None:
 
 @contextlib.contextmanager
 def held(where: str) -> Iterator[str]:
-    """A path to the file or directory at `where`, and to no other, whatever is put in its place.
+    """A path to the file or directory at `where` that stays the same whatever is put in its place.
 
-    Without `/proc`, `where`. Raises `OSError`, also for a link.
+    Without `/proc`, `where` itself. Raises `OSError`, also for a link.
     """
     if not hasattr(os, "O_PATH") or not at.RELATIVE or not os.path.isdir("/proc/self/fd"):
         yield where
@@ -138,7 +139,7 @@ def held(where: str) -> Iterator[str]:
 
 
 def dress(where: str, mode: int, mtime_ns: int, *, link: bool = False) -> None:
-    """Give what lies at `where` its mode and its time; a `link` has no mode."""
+    """Set the mode and the time of what is at `where`; a `link` has no mode."""
     if not link:
         with held(where) as it:
             dress_held(it, mode, mtime_ns)
@@ -147,7 +148,7 @@ def dress(where: str, mode: int, mtime_ns: int, *, link: bool = False) -> None:
 
 
 def dress_held(it: str, mode: int, mtime_ns: int) -> None:
-    """As `dress`, for what is `held`."""
+    """As `dress`, for a path from `held`."""
     os.chmod(it, mode)
     os.utime(it, ns=(mtime_ns, mtime_ns))
 
@@ -161,11 +162,11 @@ def _find_syncfs() -> Callable[[int], int] | None:
 
 
 _syncfs: Final = _find_syncfs()
-"""Makes all of one filesystem durable. For many small files a flush of each takes far longer."""
+"""Flushes one filesystem. To flush many small files one by one takes far longer."""
 
 
 def _flush(directory: str) -> None:
-    """Make what was written below `directory` durable."""
+    """Flush what was written below `directory` to the disk."""
     if not at.RELATIVE:
         return
     descriptor = os.open(directory, os.O_RDONLY)

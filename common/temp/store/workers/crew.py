@@ -1,14 +1,13 @@
 """A few workers that share the directories of a scan or of a removal.
 
-Workers are forked processes, since threads share one interpreter lock; threads where forking is
-not safe. Each has a socket to the one who leads, over which plain values and open directories go:
-a directory that was opened by one process is walked by another without its path being looked up
-again, so nothing that is swapped on the way leads anywhere else.
+Workers are forked processes, since threads share one interpreter lock, or threads where forking is
+not safe. Each has a socket to the leader, which carries plain values and open directories: a
+directory that one process opened is walked by another without another look at its path, so no
+swap on the way leads elsewhere.
 
-The leader keeps the queue. Workers that have more than one directory before them look at one
-shared byte, which says whether anybody waits for some, and give one back to the leader if so. A
-worker may die at any instant: the leader sees the end of its socket, and who gave it the work
-gets it back as lost.
+The leader keeps the queue. A worker with more than one directory left looks at a shared byte that
+says whether anybody waits for work, and then gives one back to the leader. A worker may die at any
+time: the leader sees the end of its socket, and its jobs come back as lost.
 """
 
 from __future__ import annotations
@@ -29,21 +28,21 @@ from ..root.owner import fork_helper, let_go_of
 from .messages import Job, Kind, Message, Said, close_given, packed, receive, send
 
 MOST: Final = 8
-"""How many workers there may be. More than there are processors help a disk that one waits for."""
+"""How many workers there may be. On a slow disk, more workers than processors help."""
 
 _AHEAD: Final = 2
 """How many jobs a worker has at a time: the one it is at, and the next."""
 
 _WAITING: Final = 0
 _RESTS: Final = 1
-"""The bytes of the shared memory: how many workers wait; then for each whether it is to rest."""
+"""The bytes of the shared memory: how many workers wait, then for each whether it rests."""
 
 _LARGEST_GIFT: Final = 16_384
-"""The longest message (bytes) that comes with a directory: it has to fit into a socket's buffer,
-or the leader could wait for a worker that waits for the leader."""
+"""The longest message (bytes) that comes with a directory. It must fit into a socket's buffer, or
+the leader could wait for a worker that waits for the leader."""
 
 _MOST_STARTED: Final = 64
-"""How many workers are started in all: where they die at once, more would die too."""
+"""How many workers are started in all: if they die at once, so would more of them."""
 
 
 def processors() -> int:
@@ -54,10 +53,10 @@ def processors() -> int:
 
 
 def may_fork() -> bool:
-    """Whether forking is safe: in a process of which it can be told that it has no other threads.
+    """Whether forking is safe: the process certainly has no other threads.
 
-    A fork copies only the thread that calls it; what another thread held locked stays locked in
-    the child for ever. Threads that were not started by Python are seen in `/proc` alone.
+    A fork copies only the calling thread: a lock that another thread holds stays locked in the
+    child forever. Only `/proc` shows threads that Python did not start.
     """
     if not (hasattr(os, "fork") and hasattr(socket, "send_fds")):
         return False
@@ -78,7 +77,7 @@ class Link:
         self._shared = shared
 
     def jobs(self) -> Iterator[tuple[Message, int]]:
-        """The jobs as they come: a message, and a descriptor (-1 for none) that is closed after."""
+        """The jobs as they come: a message, and a descriptor (-1 for none), closed afterwards."""
         while (received := receive(self._channel)) is not None:
             try:
                 yield received.message, received.descriptor
@@ -86,15 +85,15 @@ class Link:
                 close_given(received.descriptor)
 
     def is_wanted(self) -> bool:
-        """Whether somebody waits for a part of this worker's work."""
+        """Whether somebody waits for work."""
         return self._shared[_WAITING] != 0
 
     def is_too_many(self) -> bool:
-        """Whether fewer workers are to work, and this is not one of them."""
+        """Whether this worker is to rest, since fewer are wanted."""
         return self._shared[_RESTS + self._index] != 0
 
     def give(self, message: Message, descriptor: int) -> bool:
-        """Give a directory back to the leader, for somebody else; whether that was possible."""
+        """Give a directory to the leader, for another worker; whether that was possible."""
         if len(packed(message)) > _LARGEST_GIFT:
             return False
         waiting = self._shared[_WAITING]
@@ -107,7 +106,7 @@ class Link:
         return True
 
     def tell(self, message: Message) -> None:
-        """Say how far it has come."""
+        """Report progress."""
         send(self._channel, Kind.PROGRESS, message)
 
     def answer(self, message: Message) -> None:
@@ -127,7 +126,7 @@ class _Worker:
 
 
 class Crew:
-    """The leader's side. `work` is what each worker runs; to be closed, whatever happens."""
+    """The leader's side. Each worker runs `work`. Close it in any case."""
 
     def __init__(self, work: Callable[[Link], None], *, fork: bool) -> None:
         self._work = work
@@ -143,15 +142,15 @@ class Crew:
         return len(self._workers)
 
     def set_level(self, count: int, locks: Sequence[int] = ()) -> None:
-        """Have `count` workers at work; those that are missing are started.
+        """Have `count` workers at work, and start those that are missing.
 
-        A forked one keeps none of the `locks` that are held by those descriptors.
+        A forked worker closes the descriptors `locks`, and so holds none of their locks.
         """
         while len(self._workers) < count and self._started < _MOST_STARTED:
             try:
                 self._start(locks)
             except OSError:
-                break  # no process or descriptor to be had: those that are there have to do
+                break  # out of processes or descriptors: go on with those that there are
         self._level = count
         for position, worker in enumerate(self._workers.values()):
             self._shared[_RESTS + worker.index] = position >= count
@@ -191,12 +190,12 @@ class Crew:
 
     @property
     def is_busy(self) -> bool:
-        """Whether there is anything that a worker has not answered yet, or has not got."""
+        """Whether any job is queued or not answered yet."""
         return bool(self._queue) or any(worker.jobs for worker in self._workers.values())
 
     @property
     def room(self) -> int:
-        """How many more jobs the workers could be given."""
+        """How many more jobs the workers can take."""
         taken = sum(len(worker.jobs) for worker in self._at_work()) + len(self._queue)
         return _AHEAD * len(self._at_work()) - taken
 
@@ -204,7 +203,7 @@ class Crew:
         return list(self._workers.values())[: self._level]
 
     def has(self, key: int) -> bool:
-        """Whether a job of that key is queued or not yet answered."""
+        """Whether a job with that key is queued or not answered yet."""
         return any(job.key == key for job in self._queue) or any(
             job.key == key for worker in self._workers.values() for job in worker.jobs
         )
@@ -214,7 +213,7 @@ class Crew:
         self._queue.append(job)
 
     def listen(self, seconds: float) -> Iterator[Said]:
-        """Hand out what is queued, wait for up to `seconds`, and yield what workers said."""
+        """Hand out what is queued, wait up to `seconds`, and yield what the workers said."""
         if not self._workers:  # all have died
             while self._queue:
                 job = self._queue.popleft()
@@ -261,7 +260,7 @@ class Crew:
         try:
             send(worker.channel, Kind.JOB, job.message, job.descriptor)
         except OSError:
-            # It died, or nobody knows how much of this it has got: the next `listen` buries it.
+            # It died, or got only a part of this: the next `listen` buries it.
             with contextlib.suppress(OSError):
                 worker.channel.shutdown(socket.SHUT_RDWR)
 
@@ -279,9 +278,9 @@ class Crew:
                 close_given(job.descriptor)
 
     def close(self, *, now: bool = False) -> None:
-        """End the workers: those that are at work finish their job first, or are killed `now`.
+        """End the workers: those at work finish their job first, or are killed if `now`.
 
-        To kill one is safe: it has nothing half-done but the tree that it is at.
+        Killing one is safe: nothing is half-done but the tree it is working on.
         """
         for worker in self._workers.values():
             if now and worker.pid:

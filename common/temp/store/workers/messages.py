@@ -15,8 +15,8 @@ _CLOEXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 _HEADER: Final = struct.Struct("=cI")
 
 Message: TypeAlias = tuple[Any, ...]
-"""What is said of a job, as a named tuple of plain values. It arrives as a plain tuple, which the
-reader names again (`_make`)."""
+"""A named tuple of plain values. It arrives as a plain tuple, which the receiver names again
+(`_make`)."""
 
 
 class Kind(enum.Enum):
@@ -39,9 +39,9 @@ class Kind(enum.Enum):
 
 
 class Job(NamedTuple):
-    """A part of the work: whose it is, what the worker is told, and the directory (-1 for none).
+    """A part of the work: a key of the caller's, the message, and an open directory (-1 for none).
 
-    The descriptor belongs to the crew, which closes it.
+    The crew closes the descriptor.
     """
 
     key: int
@@ -50,7 +50,7 @@ class Job(NamedTuple):
 
 
 class Said(NamedTuple):
-    """What a worker said of a job, or its death over it."""
+    """What a worker said about a job, or that it died over it."""
 
     kind: Kind
     job: Job
@@ -63,7 +63,7 @@ def packed(message: Message) -> bytes:
 
 
 def _plain(message: Message) -> Message:
-    """The same without names, which `marshal` does not know."""
+    """The same as plain tuples: `marshal` writes no named ones."""
     return tuple(_plain(item) if isinstance(item, tuple) else item for item in message)
 
 
