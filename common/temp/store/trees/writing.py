@@ -75,7 +75,7 @@ def _write_one(item: Item, where: str, place: str) -> None:
         at.link(_first_name(item, place), where, follow_symlinks=False)
         return
     else:
-        raise Refused(f"{item.path or 'it'} cannot be archived")
+        raise Refused(f"no archive can hold {item.path or 'it'}")
     _dress(item, where)
 
 
