@@ -22,17 +22,12 @@ from ...core.layout import (
 from ...errors import StorageError
 from ..project.project import absolute, check_root, check_way
 from ..system import at
+from ..system.at import PASSING_FLAGS
 from .making import check_not_linked, make_category, make_root, refusal
 from .names import claim, fresh_name
 from .owner import PLAIN, Book, owner_of, release
 
 _ATTEMPTS = 64
-_CATEGORY_FLAGS = (
-    getattr(os, "O_PATH", os.O_RDONLY)
-    | at.O_DIRECTORY
-    | at.O_NOFOLLOW
-    | getattr(os, "O_CLOEXEC", 0)
-)
 
 _labels = lru_cache(maxsize=1024)(check_label)
 _categories = lru_cache(maxsize=256)(check_category)
@@ -86,7 +81,7 @@ def allocate(root: str, category: str | None, label: str, *, mode: int = 0o777) 
 
 def _make_in(directory: str, name: str, mode: int) -> None:
     """Make the directory `name` in `directory`, which must not be a link. Raises `OSError`."""
-    descriptor = at.open(directory, _CATEGORY_FLAGS)
+    descriptor = at.open(directory, PASSING_FLAGS)
     try:
         at.mkdir(name, mode, dir_fd=descriptor)
     finally:

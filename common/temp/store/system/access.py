@@ -7,6 +7,7 @@ import os
 import stat
 
 from . import at
+from .at import PASSING_FLAGS
 
 
 def make_accessible(parent: int, name: str) -> None:
@@ -18,9 +19,7 @@ def make_accessible(parent: int, name: str) -> None:
         if os.chmod in os.supports_follow_symlinks and at.RELATIVE:
             os.chmod(name, 0o700, dir_fd=parent, follow_symlinks=False)
         return
-    descriptor = os.open(
-        name, os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=parent
-    )
+    descriptor = os.open(name, PASSING_FLAGS, dir_fd=parent)
     try:
         mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
         os.chmod(f"/proc/self/fd/{descriptor}", mode | 0o700)

@@ -77,6 +77,11 @@ DIRECTORY_FLAGS: Final = (
 ROOT_FLAGS: Final = DIRECTORY_FLAGS & ~O_NOFOLLOW
 """For a directory that may be a link, as a root may."""
 
+PASSING_FLAGS: Final = (
+    getattr(os, "O_PATH", os.O_RDONLY) | O_DIRECTORY | O_NOFOLLOW | getattr(os, "O_CLOEXEC", 0)
+)
+"""For a directory that is no link and is only gone through, so that it need not be readable."""
+
 ANY_FLAGS: Final = DIRECTORY_FLAGS & ~O_DIRECTORY | getattr(os, "O_NONBLOCK", 0)
 """For anything but a link; a FIFO without a writer is not waited for."""
 
@@ -98,7 +103,8 @@ def close(descriptor: int) -> None:
 
 
 __all__ = [
-    "ANY_FLAGS", "DIRECTORY_FLAGS", "O_DIRECTORY", "O_LOOK", "O_NOFOLLOW", "PLAIN_FLAGS",
-    "RELATIVE", "ROOT_FLAGS", "UNWAITED_FLAGS", "close", "dup", "fstat", "link", "listdir", "mkdir",
-    "open", "open_file", "readlink", "rename", "rmdir", "scandir", "stat", "unlink",
+    "ANY_FLAGS", "DIRECTORY_FLAGS", "O_DIRECTORY", "O_LOOK", "O_NOFOLLOW", "PASSING_FLAGS",
+    "PLAIN_FLAGS", "RELATIVE", "ROOT_FLAGS", "UNWAITED_FLAGS", "close", "dup", "fstat", "link",
+    "listdir", "mkdir", "open", "open_file", "readlink", "rename", "rmdir", "scandir", "stat",
+    "unlink",
 ]  # fmt: skip
