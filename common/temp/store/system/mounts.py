@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import re
 import select
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from ...core.layout import HOLDING, STORE, UNDO
@@ -56,11 +57,21 @@ def counts_subdirectories(descriptor: int) -> bool:
     import ctypes
 
     told = ctypes.create_string_buffer(256)
-    try:
-        failed = ctypes.CDLL(None).fstatfs(descriptor, told)
-    except (AttributeError, OSError):
+    ask = _fstatfs()
+    if ask is None or ask(descriptor, told):
         return False
-    return not failed and ctypes.c_ulong.from_buffer(told).value in _COUNTING
+    return ctypes.c_ulong.from_buffer(told).value in _COUNTING
+
+
+@functools.cache
+def _fstatfs() -> Callable[..., int] | None:
+    import ctypes
+
+    try:
+        call: Callable[..., int] = ctypes.CDLL(None).fstatfs
+    except (AttributeError, OSError):
+        return None
+    return call
 
 
 def check_store_unmounted(root: str, points: Iterable[str]) -> None:

@@ -138,10 +138,11 @@ class _Walk:
     def run(self, descriptor: int, where: str) -> None:
         status = at.fstat(descriptor)
         self.device = status.st_dev
-        self.skips_leaves = self.names_only and counts_subdirectories(descriptor)
         try:
             top = _Node(None, where)
             pending = self._visit(descriptor, status, top)
+            if self.names_only and pending:
+                self.skips_leaves = counts_subdirectories(descriptor)
             ahead = None
             if self.enough_ns is not None:
                 ahead = self._look_ahead(descriptor, top, pending)
