@@ -22,7 +22,7 @@ from common.temp.errors import InvalidSettings
 from common.temp.manager import TempManager
 from common.temp.store.archive.deposit import Deposit
 from common.temp.store.claiming.claim import NotClaimed
-from common.temp.store.root.allocation import make_root
+from common.temp.store.root.making import make_root
 from common.temp.store.root.owner import owner_of
 from common.temp.store.root.pinning import read_pin, write_pin
 from common.temp.store.sweep import discard, ways

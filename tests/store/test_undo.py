@@ -33,7 +33,7 @@ from common.temp.store.archive.undo import undo_area, undoable
 from common.temp.store.claiming.area import claimed
 from common.temp.store.claiming.many import Remover
 from common.temp.store.project.project import user_root
-from common.temp.store.root.allocation import make_root
+from common.temp.store.root.making import make_root
 from common.temp.store.root.pinning import forget_gone, write_pin
 from common.temp.store.sweep.abandoned import clean_abandoned
 from common.temp.store.sweep.prepare import prepare
