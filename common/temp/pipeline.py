@@ -22,7 +22,8 @@ from .core.layout import PIPELINE
 from .core.plan import Report
 from .core.retention import Policy
 from .errors import InvalidSettings, Refused, StorageError, TempError
-from .report.text import plain, shortfall_lines
+from .report.clean import shortfall_lines
+from .report.text import plain
 from .store.project.place import project_root
 from .store.project.project import absolute, find_project, is_nobodys
 from .store.root.allocation import allocate_named, layout_of

@@ -15,26 +15,13 @@ from hypothesis import strategies as st
 from common.temp.core.entry import Entry, Inventory, Leftover, Problem, Undoable, Use
 from common.temp.core.plan import Disposal, Outcome, Plan, Report, Status, Step
 from common.temp.core.retention import Policy, Reason, Verdict, explain, judge
+from common.temp.report.archive import archive_text, undo_text
+from common.temp.report.clean import outcome_line, plan_line, plan_text, report_line, report_text
+from common.temp.report.csv import status_csv
+from common.temp.report.explain import explanation
+from common.temp.report.status import category_totals, status_text, summary
 from common.temp.report.table import Screen, width
-from common.temp.report.text import (
-    age_seconds,
-    archive_text,
-    category_totals,
-    counted,
-    explanation,
-    instant,
-    outcome_line,
-    plain,
-    plan_line,
-    plan_text,
-    problem_line,
-    report_line,
-    report_text,
-    status_csv,
-    status_text,
-    summary,
-    undo_text,
-)
+from common.temp.report.text import age_seconds, counted, instant, plain, problem_line
 from tests.support import DAY, HOUR, NOW, entry
 
 NASTY = os.fsdecode(b"a\x1b[31m\xff\n\x07") + "\u202e|1e5"

@@ -8,7 +8,8 @@ from pathlib import Path
 from ..core.adoption import Moved, Survey
 from ..core.layout import UNCATEGORIZED
 from ..errors import Refused, StorageError
-from ..report.text import adoption_text, moved_line, old_root_text, plain
+from ..report.adoption import adoption_text, moved_line, old_root_text
+from ..report.text import plain
 from ..store.claiming.scan import scan
 from ..store.sweep import adoption
 from .artefacts import kept_as_tracked, tracked_in

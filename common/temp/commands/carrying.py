@@ -11,8 +11,9 @@ from typing import Any, NamedTuple, Protocol
 from ..core.plan import Outcome, Plan, Report
 from ..core.units import spell_size
 from ..errors import Refused, StorageError, TempError
-from ..report import text
+from ..report.clean import outcome_line, plan_line, plan_text, report_line, report_text
 from ..report.progress import ProgressLine
+from ..report.text import counted, plain
 from .drafts import Draft
 from .places import Place
 from .printing import add_to_summary, complain, print_problems
@@ -36,7 +37,7 @@ class Sink(Protocol):
 
 def _nothing(empty: Sequence[str]) -> str:
     who = empty[0] if len(empty) == 1 else f"{len(empty)} projects"
-    return f"{text.plain(who)}: nothing to clean"
+    return f"{plain(who)}: nothing to clean"
 
 
 class Lines:
@@ -55,9 +56,9 @@ class Lines:
     def add(self, title: str, plan: Plan, report: Report | None, failed: int) -> None:
         """Print the totals, or the plan of a dry run."""
         if report is not None:
-            print(text.report_text(title, report))
+            print(report_text(title, report))
         elif not failed:
-            print(text.plan_text(title, plan))
+            print(plan_text(title, plan))
 
     def end(self, empty: Sequence[str]) -> None:
         """Say where there was nothing to clean."""
@@ -105,11 +106,11 @@ class OneLine:
     def add(self, title: str, plan: Plan, report: Report | None, failed: int) -> None:
         """Take the totals."""
         if report is not None:
-            self.lines.append(text.report_line(title, report))
+            self.lines.append(report_line(title, report))
         elif failed:
-            self.lines.append(f"{text.plain(title)}: could not be cleaned")
+            self.lines.append(f"{plain(title)}: could not be cleaned")
         else:
-            self.lines.append(text.plan_line(title, plan))
+            self.lines.append(plan_line(title, plan))
 
     def end(self, empty: Sequence[str]) -> None:
         """Say where there was nothing to clean."""
@@ -210,10 +211,10 @@ class _Progress:
         self.done += 1
         if outcome.status == "failed":
             self.line.clear()
-            complain(text.outcome_line(outcome))
+            complain(outcome_line(outcome))
         elif outcome.status == "done":
             self.line.clear()
-            self._sink.done(text.outcome_line(outcome))
+            self._sink.done(outcome_line(outcome))
         self._show()
 
 
@@ -235,7 +236,7 @@ def _execute(place: Place, plan: Plan, sink: Sink, manner: Manner) -> Report:
     except KeyboardInterrupt:
         progress.line.clear()
         print(
-            f"interrupted: {progress.done} of {text.counted(progress.whole)} dealt with, "
+            f"interrupted: {progress.done} of {counted(progress.whole)} dealt with, "
             f"{spell_size(progress.freed)} freed; the next temp-clean finishes what was begun",
             file=sys.stderr,
         )

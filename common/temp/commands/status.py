@@ -79,7 +79,7 @@ class _Table:
     def add(self, root: _Root) -> None:
         if root.failed:
             return  # its problem says why
-        from ..report.text import status_text
+        from ..report.status import status_text
 
         title = f"{root.place.title} ({root.place.located()})"
         is_github = self._given.output == "github"
@@ -147,7 +147,7 @@ class _Csv:
         self._listed.append((root.place.title, root.shown))
 
     def text(self, empty: int) -> str:
-        from ..report.text import status_csv
+        from ..report.csv import status_csv
 
         return status_csv(self._listed, self._now)
 

@@ -8,8 +8,11 @@ from typing import Final
 from ..core.plan import Plan, Report
 from ..core.retention import Verdict
 from ..core.units import spell_size
+from .clean import outcome_detail, report_text
+from .markdown import github_table, markdown
+from .status import summary
 from .table import Cell, Column
-from .text import counted, github_table, markdown, outcome_detail, plain, report_text, summary
+from .text import counted, plain
 
 _MOST_ROWS: Final = 200
 """A step may add a mebibyte to its summary; what is more is dropped as a whole."""

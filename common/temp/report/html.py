@@ -14,16 +14,8 @@ from zlib import compressobj
 from ..core.entry import Inventory
 from ..core.retention import Verdict
 from ..core.units import DAY, HOUR, spell_size
-from .text import (
-    age_seconds,
-    category_totals,
-    counted,
-    instant,
-    next_clean,
-    plain,
-    summary,
-    undoable_lines,
-)
+from .status import category_totals, next_clean, summary, undoable_lines
+from .text import age_seconds, counted, instant, plain
 from .treemap import Box, squarify
 
 _AREA: Final = Box(0.0, 0.0, 1000.0, 460.0)

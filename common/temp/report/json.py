@@ -9,7 +9,8 @@ from typing import Any
 from ..core.entry import Entry, Inventory, Problem
 from ..core.plan import Outcome, Plan, Report, Step
 from ..core.retention import Reason, Verdict
-from .text import age_seconds, category_totals, instant, undoable_goes
+from .status import category_totals, undoable_goes
+from .text import age_seconds, instant
 
 SCHEMA = 1
 
