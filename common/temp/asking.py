@@ -13,7 +13,7 @@ from typing import Final, TextIO
 
 from .core.plan import Step
 from .core.units import spell_size
-from .errors import Refused
+from .errors import Declined
 from .report.clean import VERBS
 from .report.text import counted, plain
 
@@ -21,7 +21,7 @@ _HELP: Final = "numbers and ranges (1-3,7), a glob of names (thumb*), all, each,
 
 
 class Dialogue:
-    """Asks on `stream`. Raises `Refused` where there is nobody who answers any more."""
+    """Asks on `stream`. Raises `Declined` where there is nobody who answers any more."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -42,13 +42,13 @@ class Dialogue:
             if not (answer.endswith("\n") and sys.stdin.isatty()):
                 print(file=self._stream, flush=True)
         if not answer:
-            raise Refused(
+            raise Declined(
                 "nothing was cleaned, because nobody answered; --yes cleans without asking"
             )
         return answer.strip()
 
     def confirm(self, steps: Sequence[Step], linked: Sequence[str] = ()) -> None:
-        """Ask whether all of them are to go. Raises `Refused` for a no.
+        """Ask whether all of them are to go. Raises `Declined` for a no.
 
         The roots of them that are `linked` are named, with where they lead.
         """
@@ -56,10 +56,10 @@ class Dialogue:
         verb = VERBS[steps[0].disposal][0].capitalize()
         where = f" in {plain(', '.join(linked))}" if linked else ""
         if not _is_yes(self.ask(f"{verb} {counted(len(steps))}, {size}{where}? [y/N]")):
-            raise Refused("nothing was cleaned")
+            raise Declined("nothing was cleaned")
 
     def choose(self, steps: Sequence[Step], places: Sequence[str]) -> set[int]:
-        """The indices of those that are to go, by what a person answers. Raises `Refused`.
+        """The indices of those that are to go, by what a person answers. Raises `Declined`.
 
         Where they lie in several of the `places`, one for each step, they are named with theirs.
         """
@@ -72,7 +72,7 @@ class Dialogue:
         while True:
             answer = self.ask("Which of them? (? for help)")
             if answer.lower() in ("q", "quit", ""):
-                raise Refused("nothing was cleaned")
+                raise Declined("nothing was cleaned")
             if answer.lower() == "each":
                 return self._one_by_one(steps, paths)
             if answer == "?":
@@ -92,7 +92,7 @@ class Dialogue:
             if _is_yes(answer):
                 chosen.add(index)
         if not chosen:
-            raise Refused("nothing was cleaned")
+            raise Declined("nothing was cleaned")
         return chosen
 
 

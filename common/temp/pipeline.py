@@ -352,7 +352,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         exit_without(error)
         raise
 
-    from .tasks import _run as run
+    from .ending import run_command
 
     parser = _Parser(
         prog=f"python3 -m {__spec__.name}",
@@ -368,7 +368,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     add("--base", metavar="DIR", help="the directory of the runs, else the working directory")
     given = parser.parse_args(arguments)
     try:
-        run(lambda: _command(given))
+        run_command(lambda: _command(given))
     except Exit as end:
         parser.exit(end.code, f"{end.message}\n" if end.message else None)
     parser.exit()

@@ -156,7 +156,7 @@ def test_a_configured_dry_run_is_one_here_as_well(
     (project / "pyproject.toml").write_text("[tool.tempkeep]\ndry_run = true\n")
     assert tempkeep(*CLEAN) == 0
     assert " exit 0: project: would delete 1 entry and free 8.0 KiB" in log(project)[-1]
-    said = "dry_run is configured, so nothing is cleaned; take that out to have it clean\n"
+    said = "dry_run is configured, so nothing is cleaned; remove that setting to clean\n"
     assert capsys.readouterr().err == said
     assert path.exists()
 

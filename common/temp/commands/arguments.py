@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from ..choices import TABLE_OR_JSON, choose
 from ..core.plan import Disposal
 from ..core.retention import STRATEGIES, Policy
 from ..core.units import HOUR, read_number
 from ..errors import InvalidSettings
 from ..store.root.settings import check_strategy, with_limits_of
 from .places import Place
-from .printing import TABLE_OR_JSON, choice
 
 
 class CleanArguments(NamedTuple):
@@ -87,7 +87,7 @@ _EXCLUSIONS: Final[tuple[tuple[Callable[[CleanArguments], object], str], ...]] =
 
 def check_arguments(given: CleanArguments) -> None:
     """Raise `InvalidSettings` if two of the arguments exclude each other, or one is none."""
-    choice(given.output, "--format", TABLE_OR_JSON)
+    choose(given.output, "--format", TABLE_OR_JSON)
     for applies, message in _EXCLUSIONS:
         if applies(given):
             raise InvalidSettings(message)
@@ -95,7 +95,7 @@ def check_arguments(given: CleanArguments) -> None:
 
 def check_only_apply(given: CleanArguments) -> None:
     """Raise `InvalidSettings` if something is asked for that only the plan can say."""
-    choice(given.output, "--format", TABLE_OR_JSON)
+    choose(given.output, "--format", TABLE_OR_JSON)
     rest = given._replace(
         background=False, output="table", yes=False, force=False, all_projects=False
     )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from ..choices import TABLE_OR_JSON, choose
 from ..core.budget import Budget, Usage, excesses, together
 from ..core.entry import Problem
 from ..core.retention import Verdict
@@ -17,7 +18,7 @@ from ..report.budget import Checked, check_project, check_text, tracked_lines
 from ..store.root.listing import measure_leftovers
 from .forecast import look
 from .places import Place, find_places
-from .printing import TABLE_OR_JSON, choice, print_problems, screen
+from .printing import print_problems, screen
 
 _CULPRITS: Final = 5
 
@@ -43,7 +44,7 @@ class CheckArguments(NamedTuple):
 
 def check(given: CheckArguments) -> int:
     """Print whether all scratch is within its budget, and what is not; the exit code."""
-    choice(given.output, "--format", TABLE_OR_JSON)
+    choose(given.output, "--format", TABLE_OR_JSON)
     budget = given.budget()
     now = time.time()
     needs_none = given.tracked and not budget.has_limit

@@ -45,7 +45,7 @@ def clean(given: CleanArguments, sink: Sink | None = None) -> int:
     places = find_places(given.all_projects)
     if given.background and any(disposal_of(place, given) != "delete" for place in places):
         raise InvalidSettings(BACKGROUND_DELETES)
-    remedy = "take that out to have it clean" if given.scheduled else _FORCE
+    remedy = "remove that setting to clean" if given.scheduled else _FORCE
     given = given._replace(dry_run=given.dry_run or is_dry_run(places, given.force, remedy))
     asks = given.ask or not (given.dry_run or given.yes or given.force)
     sizes = given.dry_run or (asks and (given.ask or terminal() is not None))

@@ -5,21 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Final, TextIO
+from typing import TextIO
 
 from ..core.entry import Problem
-from ..errors import InvalidSettings, reason_of
+from ..errors import reason_of
 from ..report.table import Screen
 from ..report.text import plain, problem_line
-
-TABLE_OR_JSON: Final = ("table", "json")
-
-
-def choice(value: str, flag: str, choices: Sequence[str]) -> str:
-    """`value`, if it is one of the `choices` of that flag. Raises `InvalidSettings`."""
-    if value not in choices:
-        raise InvalidSettings(f"{flag}: expected one of {', '.join(choices)}, got {value!r}")
-    return value
 
 
 def is_github_action() -> bool:

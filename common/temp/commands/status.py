@@ -8,18 +8,19 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
+from ..choices import SORTS, STATUS_FORMATS, choose
 from ..core.entry import Inventory, Problem
 from ..core.retention import Verdict
 from ..core.units import read_count
 from ..errors import InvalidSettings, Refused, StorageError
 from .forecast import look
 from .places import Place, find_places
-from .printing import add_to_summary, choice, print_problems, screen
+from .printing import add_to_summary, print_problems, screen
 
 if TYPE_CHECKING:
     from ..report.html import Shown
 
-_SORTS: Final[dict[str, Callable[[Verdict], Any]]] = {
+_ORDERS: Final[dict[str, Callable[[Verdict], Any]]] = {
     "name": lambda verdict: (verdict.entry.category, verdict.entry.name),
     "size": lambda verdict: (-verdict.entry.size, verdict.entry.path),
     "age": lambda verdict: (verdict.entry.changed, verdict.entry.path),
@@ -190,8 +191,8 @@ _SINKS: Final[dict[str, Callable[[StatusArguments, float], _Sink]]] = {
 
 def status(given: StatusArguments) -> int:
     """Print the status, or write it to a file; the exit code."""
-    order = _SORTS[choice(given.sort, "--sort", tuple(_SORTS))]
-    make_sink = _SINKS[choice(given.output, "--format", tuple(_SINKS))]
+    order = _ORDERS[choose(given.sort, "--sort", SORTS)]
+    make_sink = _SINKS[choose(given.output, "--format", STATUS_FORMATS)]
     most = None if given.limit is None else read_count(given.limit, "--limit")
     now = time.time()
     sink = make_sink(given, now)

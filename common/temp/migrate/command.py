@@ -7,8 +7,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
+from ..choices import MIGRATE_FORMATS, choose
 from ..errors import InvalidSettings
 from ..report.progress import ProgressLine
 from ..report.text import plain
@@ -20,8 +21,6 @@ from .findings import FileResult
 from .output import Seen
 from .rules import by_code
 from .write import remove_leftovers, replace_file
-
-FORMATS: Final = ("text", "json", "sarif", "github")
 
 
 class MigrateArguments(NamedTuple):
@@ -49,10 +48,7 @@ def migrate(arguments: MigrateArguments) -> int:
         print(output.explanation(_code(arguments.explain, "--explain")))
         return 0
     mode = _mode(arguments)
-    if arguments.output not in FORMATS:
-        raise InvalidSettings(
-            f"--format: expected one of {', '.join(FORMATS)}, got {arguments.output!r}"
-        )
+    choose(arguments.output, "--format", MIGRATE_FORMATS)
     options = Options(arguments.unsafe, _codes(arguments.select, arguments.ignore))
     if mode == "write":
         for path in arguments.paths:

@@ -10,7 +10,9 @@ from typing import Final
 from ..errors import InvalidSettings, Refused, StorageError
 from .job import HOUR_OF_DAY, Job, by_the_clock, demand, run
 
-NAME: Final = "cron"
+NAME = "cron"
+PLATFORMS: tuple[str, ...] = ()
+HAS_FILES = False
 _MOST_BYTES: Final = 998
 """What the cron of Vixie, and those after it, take as a command."""
 

@@ -7,13 +7,15 @@ import os
 import plistlib
 import shutil
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from ..errors import StorageError, TempError
 from ..store.sweep.planfile import write_whole
 from .job import HOUR_OF_DAY, Job, demand, run
 
-NAME: Final = "launchd"
+NAME = "launchd"
+PLATFORMS: tuple[str, ...] = ("darwin",)
+HAS_FILES = True
 
 
 def why_not() -> str:

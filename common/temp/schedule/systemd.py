@@ -15,7 +15,9 @@ from ..store.sweep.planfile import write_whole
 from ..store.system.reading import read_file
 from .job import HOUR_OF_DAY, Job, demand, run
 
-NAME: Final = "systemd"
+NAME = "systemd"
+PLATFORMS: tuple[str, ...] = ()
+HAS_FILES = True
 _SYSTEMCTL: Final = ["systemctl", "--user"]
 _FIRST: Final = 15
 """Minutes after the start of a timer that no clock can tell, so that it runs on a machine, too,

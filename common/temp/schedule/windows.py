@@ -13,7 +13,9 @@ from ..core.units import spell_interval
 from ..errors import InvalidSettings
 from .job import HOUR_OF_DAY, Job, demand, run
 
-NAME: Final = "windows"
+NAME = "windows"
+PLATFORMS: tuple[str, ...] = ("win32",)
+HAS_FILES = False
 NAMESPACE: Final = "http://schemas.microsoft.com/windows/2004/02/mit/task"
 _LONGEST: Final = 31 * 24 * 60
 """Minutes: what an interval may have there."""
