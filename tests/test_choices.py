@@ -9,7 +9,7 @@ import pytest
 
 from common.temp import choices
 from common.temp.errors import InvalidSettings
-from tests.support import make_entry, tempkeep
+from tests.support import inv, make_entry, tempkeep
 
 FLAGS = [
     ("temp-status", "--format", choices.STATUS_FORMATS),
@@ -43,10 +43,10 @@ def test_each_word_works_and_no_other(
 
 @pytest.mark.parametrize(("task", "flag", "words"), FLAGS)
 def test_the_help_names_each_word(
-    project: Path, capsys: pytest.CaptureFixture[str], task: str, flag: str, words: Sequence[str]
+    project: Path, task: str, flag: str, words: Sequence[str]
 ) -> None:
-    assert tempkeep("--help", task) == 0
-    help_text = " ".join(capsys.readouterr().out.split())
+    done = inv("--help", task, cwd=project)
+    help_text = " ".join(done.stdout.split())
     assert all(word in help_text.partition(flag)[2] for word in words)
 
 

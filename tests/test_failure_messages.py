@@ -570,7 +570,7 @@ def test_settings_that_may_not_be_read(project: Path, told: Callable[..., str]) 
         ("--max-age-hours a-day", "--max-age-hours: expected a number of hours of 0 or more"),
         ("--strategy bold", "--strategy: expected one of aggressive, moderate, conservative, ar"),
         ("--apply nothing", "--apply: nothing cannot be read: No such file or directory"),
-        ("--plan x", "--plan needs --dry-run: it writes down what that shows"),
+        ("--plan x", "--plan needs --dry-run: it writes what that shows"),
     ],
 )
 def test_arguments_that_cannot_be_used(

@@ -182,11 +182,11 @@ def test_a_bad_age_is_one_line_and_exit_code_2(project: Path, capsys: Printed, h
         (("--format", "csv"), "--format: expected one of table, json, got 'csv'"),
         (
             ("--everything", "--max-age-hours", "3"),
-            "--everything takes no limit; leave out the one or the other",
+            "--everything takes no limit; leave out one of them",
         ),
         (
             ("--everything", "--strategy", "archive"),
-            "--everything takes no limit; leave out the one or the other",
+            "--everything takes no limit; leave out one of them",
         ),
         (
             ("--include-in-use",),

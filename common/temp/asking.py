@@ -1,6 +1,6 @@
-"""Questions before a clean: which entries go, and whether they really are to go.
+"""Questions before a clean: which entries to clean, and whether to go ahead.
 
-What is asked goes to one stream and answers come from stdin, be it a terminal or not.
+Questions go to one stream. Answers come from stdin, whether it is a terminal or not.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _HELP: Final = "numbers and ranges (1-3,7), a glob of names (thumb*), all, each,
 
 
 class Dialogue:
-    """Asks on `stream`. Raises `Declined` where there is nobody who answers any more."""
+    """Asks on `stream`. Raises `Declined` if stdin ends."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -31,14 +31,13 @@ class Dialogue:
         print(line, file=self._stream, flush=True)
 
     def ask(self, question: str) -> str:
-        """The answer to a question, without blanks around it."""
+        """The answer to a question, without surrounding spaces."""
         print(f"{question} ", end="", file=self._stream, flush=True)
         answer = ""
         try:
             answer = sys.stdin.readline()
         finally:
-            # After Ctrl-D or Ctrl-C the shell's prompt has its own line, as has what is printed
-            # next where nobody typed a newline.
+            # What is printed next begins a line: after Ctrl-D or Ctrl-C, or without a terminal.
             if not (answer.endswith("\n") and sys.stdin.isatty()):
                 print(file=self._stream, flush=True)
         if not answer:
@@ -48,9 +47,9 @@ class Dialogue:
         return answer.strip()
 
     def confirm(self, steps: Sequence[Step], linked: Sequence[str] = ()) -> None:
-        """Ask whether all of them are to go. Raises `Declined` for a no.
+        """Ask whether to clean all of `steps`. Raises `Declined` for a no.
 
-        The roots of them that are `linked` are named, with where they lead.
+        `linked` names roots behind links, and where they lead.
         """
         size = spell_size(sum(step.entry.size for step in steps))
         verb = VERBS[steps[0].disposal][0].capitalize()
@@ -59,9 +58,9 @@ class Dialogue:
             raise Declined("nothing was cleaned")
 
     def choose(self, steps: Sequence[Step], places: Sequence[str]) -> set[int]:
-        """The indices of those that are to go, by what a person answers. Raises `Declined`.
+        """The indices of the steps that a person chooses. Raises `Declined`.
 
-        Where they lie in several of the `places`, one for each step, they are named with theirs.
+        `places` has the place of each step, which is shown if they differ.
         """
         paths = [plain(step.entry.path) for step in steps]
         if len(set(places)) > 1:
@@ -101,9 +100,9 @@ def _is_yes(answer: str) -> bool:
 
 
 def read_choice(answer: str, steps: Sequence[Step]) -> set[int]:
-    """The indices that `answer` means: numbers from 1, ranges of them, `all`, or a glob of names.
+    """The indices that `answer` means: numbers from 1, ranges, `all`, or a glob of names.
 
-    No index if it means nothing, or anything that is not there.
+    None if it matches nothing, or if one of its numbers does not exist.
     """
     if answer.lower() == "all":
         return set(range(len(steps)))

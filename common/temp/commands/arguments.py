@@ -1,4 +1,4 @@
-"""The arguments of `temp-clean`: what excludes what, and what they mean for each root."""
+"""The arguments of `temp-clean`: which exclude each other, and what they mean for each root."""
 
 from __future__ import annotations
 
@@ -38,24 +38,24 @@ class CleanArguments(NamedTuple):
 
     @property
     def archives(self) -> bool:
-        """Whether the strategy that was given is the one that archives."""
+        """Whether the given strategy is the one that archives."""
         return self.strategy == "archive"
 
 
-BACKGROUND_DELETES: Final = "--background deletes; nothing is trashed, archived or undone that way"
+BACKGROUND_DELETES: Final = "--background can only delete, not trash, archive or set aside"
 
 _EXCLUSIONS: Final[tuple[tuple[Callable[[CleanArguments], object], str], ...]] = (
     (
         lambda given: given.plan is not None and not given.dry_run,
-        "--plan needs --dry-run: it writes down what that shows",
+        "--plan needs --dry-run: it writes what that shows",
     ),
     (
         lambda given: given.plan is not None and given.include_in_use,
-        "--plan takes no --include-in-use: who uses what will have changed",
+        "--plan takes no --include-in-use: what is in use will have changed by then",
     ),
     (
         lambda given: given.everything and (given.max_age_hours or given.strategy),
-        "--everything takes no limit; leave out the one or the other",
+        "--everything takes no limit; leave out one of them",
     ),
     (
         lambda given: given.include_in_use and not given.name,
@@ -79,14 +79,14 @@ _EXCLUSIONS: Final[tuple[tuple[Callable[[CleanArguments], object], str], ...]] =
     ),
     (
         lambda given: given.ask and (given.yes or given.force),
-        "--ask asks, and --yes and --force do not; choose one",
+        "--ask excludes --yes and --force; choose one",
     ),
 )
-"""What cannot be asked for together, and what is said then."""
+"""Which arguments exclude each other, and the message for each case."""
 
 
 def check_arguments(given: CleanArguments) -> None:
-    """Raise `InvalidSettings` if two of the arguments exclude each other, or one is none."""
+    """Raise `InvalidSettings` if arguments exclude each other, or the format is unknown."""
     choose(given.output, "--format", TABLE_OR_JSON)
     for applies, message in _EXCLUSIONS:
         if applies(given):
@@ -94,17 +94,19 @@ def check_arguments(given: CleanArguments) -> None:
 
 
 def check_only_apply(given: CleanArguments) -> None:
-    """Raise `InvalidSettings` if something is asked for that only the plan can say."""
+    """Raise `InvalidSettings` for an argument that the plan decides."""
     choose(given.output, "--format", TABLE_OR_JSON)
     rest = given._replace(
         background=False, output="table", yes=False, force=False, all_projects=False
     )
     if rest != CleanArguments(apply=given.apply):
-        raise InvalidSettings("--apply does what the plan says; leave out what says otherwise")
+        raise InvalidSettings(
+            "--apply carries out the plan as it is; leave out the other arguments"
+        )
 
 
 def limits_of(given: CleanArguments) -> Policy | None:
-    """The limits that were given, which replace all configured ones; `None` without."""
+    """The given limits, which replace all configured ones; `None` without any."""
     limits = None
     if given.strategy is not None:
         limits = STRATEGIES[check_strategy(given.strategy, "--strategy")]
@@ -117,12 +119,12 @@ def limits_of(given: CleanArguments) -> Policy | None:
 
 
 def policy_of(place: Place, limits: Policy | None, given: CleanArguments) -> Policy:
-    """What a clean with those arguments and `limits` follows at `place`."""
+    """The policy of a clean at `place` with these arguments and `limits`."""
     policy = place.policy()
     if limits is not None and not place.abandoned_only:
         policy = with_limits_of(place.settings.protections(), limits)
         if given.scheduled:
-            # Whatever else it was told to go by, a full disk is what it is there for.
+            # Whatever its limits are, a scheduled clean also has to act on a full disk.
             high, low = place.settings.high_water, place.settings.low_water
             policy = policy._replace(high_water=high, low_water=low)
     if given.include_in_use and not place.abandoned_only:
@@ -135,7 +137,7 @@ def policy_of(place: Place, limits: Policy | None, given: CleanArguments) -> Pol
 
 
 def disposal_of(place: Place, given: CleanArguments) -> Disposal:
-    """What becomes of the entries that such a clean takes at `place`."""
+    """The disposal of a clean at `place` with these arguments."""
     if given.undoable:
         return "undo"
     if place.abandoned_only:

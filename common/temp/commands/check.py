@@ -1,4 +1,4 @@
-"""`temp-check`: whether all scratch is within a budget, and what is the largest of it."""
+"""`temp-check`: whether all scratch is within a budget, and which entries are the largest."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class CheckArguments(NamedTuple):
     all_projects: bool = False
 
     def budget(self) -> Budget:
-        """The budget that they name. Raises `InvalidSettings`."""
+        """The budget they describe. Raises `InvalidSettings`."""
         return Budget(
             None if self.max_size is None else read_size(self.max_size, "--max-size"),
             None if self.min_free is None else read_size(self.min_free, "--min-free"),
@@ -43,7 +43,7 @@ class CheckArguments(NamedTuple):
 
 
 def check(given: CheckArguments) -> int:
-    """Print whether all scratch is within its budget, and what is not; the exit code."""
+    """Print whether all scratch is within its budget, and what exceeds it; the exit code."""
     choose(given.output, "--format", TABLE_OR_JSON)
     budget = given.budget()
     now = time.time()
@@ -71,9 +71,9 @@ def check(given: CheckArguments) -> int:
 
 
 def _budgets(given: Budget, all_projects: bool) -> list[tuple[Budget, list[Place]]]:
-    """Which budget holds for which roots together. Raises `InvalidSettings` if there is none.
+    """Each budget with the roots that it covers. Raises `InvalidSettings` if there is none.
 
-    The one that was given holds for all of them; without, each root has what is configured for it.
+    A given budget covers all roots together; without one, each root has its configured budget.
     """
     places = {
         os.path.realpath(place.root): place
@@ -97,7 +97,7 @@ def _budgets(given: Budget, all_projects: bool) -> list[tuple[Budget, list[Place
 
 
 def _compare(budget: Budget, places: Sequence[Place], now: float) -> Checked:
-    """All that lies in `places` together, compared to `budget`."""
+    """The entries of all `places` together, compared to `budget`."""
     usages: list[Usage] = []
     verdicts: list[tuple[str, Verdict]] = []
     problems: list[Problem] = []

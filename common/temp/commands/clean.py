@@ -1,4 +1,4 @@
-"""`temp-clean`: draft what goes, ask if need be, and carry it out."""
+"""`temp-clean`: drafts what goes, asks if necessary, and carries it out."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _FORCE: Final = "--force cleans"
 
 
 def clean(given: CleanArguments, sink: Sink | None = None) -> int:
-    """Clean, or say what would be cleaned; the exit code.
+    """Clean, or show what would be cleaned; the exit code.
 
-    What is said goes to `sink`; without one to stdout, in the format that was asked for.
+    The report goes to `sink`, or without one to stdout in the given format.
     """
     if given.apply is not None:
         return _apply(given)
@@ -66,7 +66,7 @@ def _sink(given: CleanArguments, now: float) -> Sink:
 
 
 def _apply(given: CleanArguments) -> int:
-    """Carry out the plan in a file, as far as nothing has changed since; the exit code."""
+    """Carry out the plan in a file, where nothing has changed since; the exit code."""
     from ..store.sweep.planfile import read_plan
 
     check_only_apply(given)
@@ -78,7 +78,7 @@ def _apply(given: CleanArguments) -> int:
             status = os.stat(root)
             if root in places and (status.st_dev, status.st_ino) == identity:
                 continue
-        raise Refused(f"{path} speaks of {root}, which is no root here, or another one by now")
+        raise Refused(f"{path} names {root}, which is not a root here, or has been replaced since")
     if given.background and any(one.disposal != "delete" for one in recorded):
         raise InvalidSettings(BACKGROUND_DELETES)
     now = time.time()
@@ -100,8 +100,8 @@ def _apply(given: CleanArguments) -> int:
 def _redraft(
     place: Place, recorded: RecordedRoot, now: float
 ) -> tuple[Draft, list[tuple[str, str, str]]]:
-    """What a plan says of one root, drawn again; and what has changed since: title, entry, why."""
-    # An age that all have, and not "everything", so that nothing goes that changes meanwhile.
+    """A recorded root, planned anew; and what has changed since: title, entry, why."""
+    # An age that all entries have, instead of "everything": then what changes meanwhile stays.
     limits = place.policy() if place.abandoned_only else Policy(max_age=0)
     (draft,) = draft_all([place], limits, CleanArguments(all_projects=True), now, sizes=True)
     plan, missing = again(draft.plan, recorded.steps)
@@ -111,7 +111,7 @@ def _redraft(
 
 
 def clean_runs(base: Path, settings: Settings, *, dry_run: bool, force: bool) -> int:
-    """Clean the runs of a pipeline in `base`, or say what would be cleaned; the exit code."""
+    """Clean the runs of a pipeline in `base`, or show what would be cleaned; the exit code."""
     places = [Place(base.name or str(base), base, settings, is_configured=True)]
     now = time.time()
     dry_run = dry_run or is_dry_run(places, force, _FORCE)

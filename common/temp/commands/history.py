@@ -1,4 +1,4 @@
-"""`temp-status --history`: the sweeps that were."""
+"""`temp-status --history`: past sweeps."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SHOWN: Final = 20
 
 
 def history(given: StatusArguments) -> int:
-    """Print the sweeps that are remembered, the newest first; the exit code."""
+    """Print the recorded sweeps, the newest first; the exit code."""
     if given.category is not None or given.sort != "name" or given.file is not None:
         raise InvalidSettings("--history takes no --category, --sort or --output; leave it out")
     choose(given.output, "--history: --format", TABLE_OR_JSON)

@@ -1,4 +1,4 @@
-"""What several commands print: problems, annotations and summaries of GitHub, questions."""
+"""What several commands need to print: problems, GitHub annotations and summaries, terminals."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def is_github_action() -> bool:
 
 
 def complain(line: str) -> None:
-    """Print a line to stderr, in a workflow of GitHub as an annotation."""
+    """Print a line to stderr; in a GitHub workflow, as an annotation."""
     if is_github_action():
         from ..report.github import warning
 
@@ -35,7 +35,7 @@ def print_problems(problems: Sequence[tuple[str, Problem]]) -> int:
 
 
 def add_to_summary(markdown: Callable[[], str]) -> None:
-    """Append to the summary of the step, in a workflow of GitHub that asks for one."""
+    """Append to the step summary, in a GitHub workflow that has one."""
     path = os.environ.get("GITHUB_STEP_SUMMARY", "")
     if not path or not is_github_action():
         return
@@ -47,7 +47,7 @@ def add_to_summary(markdown: Callable[[], str]) -> None:
 
 
 def screen() -> Screen | None:
-    """The terminal that is printed to, if it is one."""
+    """The terminal that stdout is, if it is one."""
     if not sys.stdout.isatty():
         return None
     import shutil
@@ -58,7 +58,7 @@ def screen() -> Screen | None:
 
 
 def terminal() -> TextIO | None:
-    """Where a person can be asked, if there is one who can answer."""
+    """The stream to ask a person on, if stdin is a terminal too."""
     if not sys.stdin.isatty():
         return None
     return next((stream for stream in (sys.stderr, sys.stdout) if stream.isatty()), None)

@@ -1,4 +1,4 @@
-"""`temp-restore`: what lies in the archive or can be undone, and putting it back."""
+"""`temp-restore`: lists what is archived or can be undone, and restores it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .printing import print_problems
 
 
 def list_archived() -> int:
-    """Print what lies in the project's archive, and what can be undone; the exit code."""
+    """Print what is in the project's archive, and what can be undone; the exit code."""
     settings = load(standing_project())
     archive, *undoable = _archives(settings)
     blocks = []
@@ -47,7 +47,7 @@ def list_archived() -> int:
 
 
 def _archives(settings: Settings) -> list[Path]:
-    """What can be restored lies there: the archive, and what can be undone of each root."""
+    """Where there may be something to restore: the archive, and the undo area of each root."""
     found = [settings.archive_path()]
     roots = (
         *(root_of(settings.project), *settings.other_roots()),
@@ -58,15 +58,13 @@ def _archives(settings: Settings) -> list[Path]:
             if has_undoable(root):
                 found.insert(1, undo_area(root))
         except TempError as error:
-            # What somebody planted in one root is to keep nobody from restoring what is in others.
+            # Something planted in one root must not keep anybody from restoring from the others.
             print_problems([(root.name, Problem(STORE, str(error)))])
     return found
 
 
 def restore_archived(name: str, *, dry_run: bool = False) -> int:
-    """Put back what is called `name` in the project's archive, or what can be undone; the exit
-    code.
-    """
+    """Restore `name` from the project's archive or from what can be undone; the exit code."""
     settings = load(standing_project())
     archives = _archives(settings)
     archive, archived = find_archived(archives, name, settings.project)
@@ -75,7 +73,7 @@ def restore_archived(name: str, *, dry_run: bool = False) -> int:
         print(f"would restore {plain(name)} as {plain(str(place.full))}")
         return 0
     finish_killed(archive, place.root)
-    # Again: a restoring that was killed may have been all but finished.
+    # Looked up again: a killed restore may have been almost finished.
     archive, archived = find_archived(archives, name, settings.project)
     place = place_of(archive, archived, settings.project)
     is_pinned = restore(archive, archived, place)

@@ -1,4 +1,4 @@
-"""`temp-status`: what there is, who uses it, and what the next clean does with it."""
+"""`temp-status`: lists the entries, and what the next clean does with each."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class StatusArguments(NamedTuple):
 
 
 class _Root(NamedTuple):
-    """What is known of one root; with `failed` an exit code, it could not be read."""
+    """One root and its entries; if it could not be read, `failed` is the exit code."""
 
     place: Place
     inventory: Inventory
@@ -49,26 +49,26 @@ class _Root(NamedTuple):
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to say of it."""
+        """Whether there is nothing to report."""
         seen = self.inventory
         return not (self.verdicts or seen.leftovers or seen.problems or seen.undoable)
 
 
 class _Sink(Protocol):
-    """Takes what is known of one root after the other, and has all of it as one text."""
+    """Takes one root after the other, and makes one text of them."""
 
     all_roots: bool
-    """Whether empty projects of a monorepo are told of one by one, too."""
+    """Whether empty projects of a monorepo are reported one by one, too."""
 
     def add(self, root: _Root) -> None:
-        """Take what is known of a root."""
+        """Take a root."""
 
     def text(self, empty: int) -> str:
-        """All of it; `empty` is how many projects were left out."""
+        """The text; `empty` is how many projects were left out."""
 
 
 class _Table:
-    """A table for each root, for people; or for GitHub, in Markdown."""
+    """A table for each root, for people or in GitHub's Markdown."""
 
     all_roots = False
 
@@ -154,7 +154,7 @@ class _Csv:
 
 
 class _Html:
-    """One page that stands alone."""
+    """One page, which needs no other file."""
 
     all_roots = False
 

@@ -1,4 +1,4 @@
-"""What `temp-migrate` does, without invoke: read arguments, go through files, print, write."""
+"""What `temp-migrate` does, without invoke: reads arguments, examines files, prints, writes."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def migrate(arguments: MigrateArguments) -> int:
                             checked = True
                         result = _written(ground, result)
                         failed += bool(result.problem)
-                # Only what is said of it is kept, so that memory does not grow with the tree.
+                # Its text is dropped, so that memory does not grow with the tree.
                 seen.append(Seen(shown, replace(result, before=b"", after=result.after and b"")))
     finally:
         line.clear()
@@ -126,7 +126,7 @@ def _report(seen: Sequence[Seen], sums: output.Totals, mode: str, form: str) -> 
 
 
 def _print_bytes(text: bytes) -> None:
-    """Print a diff as it is, whatever the encoding of the file; on a terminal nothing acts."""
+    """Print a diff in the encoding of the file; on a terminal, with control characters escaped."""
     sys.stdout.flush()
     stream = getattr(sys.stdout, "buffer", None)
     if sys.stdout.isatty():
@@ -147,13 +147,11 @@ def _mode(arguments: MigrateArguments) -> str:
 
 
 def _codes(select: str | None, ignore: str | None) -> frozenset[str]:
-    """The codes of the rules that run; a shorter text (`TK1`) is all that begin with it."""
+    """The codes of the rules to run; a prefix (`TK1`) means all that begin with it."""
     chosen = _named(select, "--select") if select is not None else frozenset(by_code())
     chosen -= _named(ignore, "--ignore") if ignore is not None else frozenset()
     if not chosen:
-        raise InvalidSettings(
-            "--select and --ignore: no rule is left; leave out the one or the other"
-        )
+        raise InvalidSettings("--select and --ignore: no rule is left; leave out one of them")
     return chosen
 
 

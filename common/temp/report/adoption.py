@@ -14,7 +14,7 @@ from .text import ago, counted, instant, plain
 
 
 def moved_line(moved: Moved) -> str:
-    """What became of one flat entry."""
+    """The outcome for one flat entry."""
     path = plain(moved.entry.path)
     if moved.status == "done":
         return f"moved {path} to {plain(moved.path)}"
@@ -43,7 +43,7 @@ def adoption_text(title: str, survey: Survey, moved: Sequence[Moved] | None) -> 
 
 
 def old_root_text(title: str, inventory: Inventory, now: float) -> str:
-    """What lies in a root of an older name, and what to do with it."""
+    """What is in the older `.temp`, and what to do with it."""
     lines = [
         f"{plain(title)}/{plain(entry.path)}  {spell_size(entry.size)}, "
         f"last change {instant(entry.changed)} ({ago(entry, now)})"

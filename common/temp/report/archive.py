@@ -27,7 +27,7 @@ _UNDOABLE = (
 
 
 def archive_text(title: str, rows: Sequence[Sequence[str]]) -> str:
-    """What lies in an archive: name, format, size, when it was archived, where it was, and why."""
+    """The rows of an archive: name, format, size, when it was archived, where it was, and why."""
     if not rows:
         return f"{plain(title)}: nothing archived"
     cells = [[Cell(plain(cell)) for cell in row] for row in rows]
@@ -35,6 +35,6 @@ def archive_text(title: str, rows: Sequence[Sequence[str]]) -> str:
 
 
 def undo_text(title: str, rows: Sequence[Sequence[str]]) -> str:
-    """What can be undone of one root: name, until when, size, since when, where it was, and why."""
+    """The rows of what can be undone: name, until, size, set aside when, where it was, and why."""
     cells = [[Cell(plain(cell)) for cell in row] for row in rows]
     return f"{plain(title)}: can be undone\n\n{table(_UNDOABLE, cells)}"

@@ -36,7 +36,7 @@ def plan_text(title: str, plan: Plan) -> str:
 
 
 def plan_line(title: str, plan: Plan) -> str:
-    """The same in a line: how many entries, how many bytes, and what is lacking."""
+    """The totals in one line: how many entries, how many bytes, and what is lacking."""
     return "; ".join(_plan_totals(title, plan))
 
 
@@ -72,7 +72,7 @@ def _counted_archives(steps: Sequence[Step]) -> str:
 
 
 def shortfall_lines(title: str, shortfall: Shortfall | None, verb: str) -> list[str]:
-    """What one line says of a disk that is low after all, and of what holds it; else none."""
+    """A line on a disk that is still low, and on what takes its space; none if it is not low."""
     if shortfall is None:
         return []
     held = ", ".join(f"{spell_size(size)} {rule}" for rule, size in shortfall.held)
@@ -99,7 +99,7 @@ def outcome_line(outcome: Outcome) -> str:
 
 
 def outcome_detail(outcome: Outcome) -> str:
-    """What more there is to say of it than its status; often nothing."""
+    """What there is to say beyond the status; often nothing."""
     if outcome.until is None:
         return plain(outcome.detail)
     return f"can be undone until {instant(outcome.until)}, frees no space before"
@@ -114,7 +114,7 @@ def report_text(title: str, report: Report) -> str:
 
 
 def report_line(title: str, report: Report) -> str:
-    """The same in a line: how many entries, how many bytes, and what is lacking."""
+    """The totals in one line: how many entries, how many bytes, and what is lacking."""
     return "; ".join(_report_totals(title, report))
 
 

@@ -16,7 +16,7 @@ _FORMULA = frozenset("=+-@＝＋－＠")
 def status_csv(projects: Iterable[tuple[str, Sequence[Verdict]]], now: float) -> str:
     """The entries of all projects as CSV with a header; sizes in bytes, times in ISO 8601.
 
-    A text that a spreadsheet would run as a formula has a `'` before it, which keeps it a text.
+    Text that a spreadsheet would run as a formula gets a `'` before it, which keeps it text.
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")

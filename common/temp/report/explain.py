@@ -14,7 +14,7 @@ def explanation(
 ) -> str:
     """Why an entry stays or goes, rule by rule, and what would change that.
 
-    `elsewhere` says where its root is, if that is behind a link.
+    `elsewhere` is where its root leads, if it is behind a link.
     """
     entry = verdict.entry
     where = f" in {plain(entry.changed_in)}" if entry.changed_in else ""

@@ -1,4 +1,4 @@
-"""What GitHub Actions shows of a run: a summary of the step, and its problems as annotations."""
+"""What GitHub Actions shows of a run: a step summary, and problems as annotations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .table import Cell, Column
 from .text import counted, plain
 
 _MOST_ROWS: Final = 200
-"""A step may add a mebibyte to its summary; what is more is dropped as a whole."""
+"""GitHub drops a step summary that is larger than a mebibyte."""
 
 _CLEANED: Final = (
     Column("entry"),
@@ -47,7 +47,7 @@ def status_summary(title: str, verdicts: Sequence[Verdict]) -> str:
 
 
 def clean_summary(title: str, plan: Plan, report: Report | None) -> str:
-    """What a clean did to one root in Markdown, or without a `report` what it would do."""
+    """What a clean did to one root in Markdown; without a `report`, what it would do."""
     if report is None:
         total = f"would clean {counted(len(plan.steps))}"
         rows = [

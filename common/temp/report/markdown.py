@@ -12,7 +12,7 @@ _MARKUP = str.maketrans({letter: f"\\{letter}" for letter in "\\|`*[<~&$"})
 
 
 def markdown(text: str) -> str:
-    """`plain` text that Markdown shows as it is."""
+    """`text` that is safe to print, and that Markdown shows as it is."""
     return plain(text).translate(_MARKUP)
 
 

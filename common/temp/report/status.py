@@ -37,7 +37,7 @@ _TOTALS = (
 
 
 def next_clean(verdict: Verdict) -> str:
-    """What becomes of an entry and why: all that keeps it, or the first that has it go."""
+    """What the next clean does with an entry, and why: each reason to stay, or the first to go."""
     if verdict.keep:
         keeping = [str(reason) for reason in verdict.reasons if reason.effect == "stays"]
         return f"stays: {'; '.join(keeping)}"
@@ -157,7 +157,7 @@ def _leftover_lines(inventory: Inventory) -> list[str]:
 
 
 def undoable_lines(inventory: Inventory, now: float) -> list[str]:
-    """What one line says of what can be undone, which still takes space; else none."""
+    """A line on what can be undone and still takes space, if there is anything."""
     held = inventory.undoable
     if not held:
         return []
@@ -175,6 +175,6 @@ def undoable_lines(inventory: Inventory, now: float) -> list[str]:
 
 
 def undoable_goes(inventory: Inventory) -> tuple[int, int]:
-    """How many of those that were set aside the next clean deletes, and their bytes."""
+    """How many of the entries set aside the next clean deletes, and their bytes."""
     goes = [one.size - one.shared for one in inventory.undoable if one.goes]
     return len(goes), sum(goes)

@@ -9,7 +9,9 @@ from ..core.units import spell_duration
 
 
 def plain(text: str) -> str:
-    """`text` with every character that a terminal might act on spelled out as an escape, and what
+    """`text` that is safe to print.
+
+    Every character that a terminal might act on is written as an escape, as is the start of what
     would be a command in the log of a GitHub workflow.
     """
     if not text.isprintable():
@@ -43,7 +45,7 @@ def counted(number: int, noun: str = "entry", plural: str = "entries") -> str:
 
 
 def age_seconds(entry: Entry, now: float) -> int:
-    """Whole seconds since the newest change; what lies in the future counts as new."""
+    """Whole seconds since the newest change; a time in the future counts as new."""
     return 0 if entry.future else max(0, int(now - entry.changed))
 
 
@@ -63,5 +65,5 @@ def problem_line(title: str, problem: Problem) -> str:
 
 
 def located(root: object, leads_to: object | None) -> str:
-    """A root by its path, and by where its data really is, if that is behind a link."""
+    """The path of a root, and where it leads if it is behind a link."""
     return f"{root} -> {leads_to}" if leads_to is not None else str(root)

@@ -1,4 +1,4 @@
-"""What `temp-schedule` does, without invoke: choose a scheduler, print, install or remove."""
+"""What `temp-schedule` does, without invoke: chooses a scheduler, prints, installs or removes."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def schedule(arguments: ScheduleArguments) -> int:
     every = read_interval(arguments.every, "--every")
     if arguments.strategy is not None:
         check_strategy(arguments.strategy, "--strategy")
-    # Not what this environment adds, which the job will not have.
+    # Without variables of this environment, which the job will not have.
     settings = load(project, {})
     if arguments.strategy is None:
         check_limits(settings)
@@ -87,7 +87,7 @@ def schedule(arguments: ScheduleArguments) -> int:
         print("nothing was written; use --install to install it", file=sys.stderr)
         _say_if_dry(settings)
         return 0
-    scheduler.show(job)  # whatever it cannot say ends this before anything is touched
+    scheduler.show(job)  # raises before anything is changed, if it cannot express the job
     for where in scheduler.install(job):
         print(f"installed {plain(where)}")
     # Two schedulers would clean twice.
