@@ -329,7 +329,7 @@ def test_a_configured_dry_run_is_told_with_its_remedy(project: Path, capsys: Pri
     assert tempkeep("temp-clean", "--yes") == 0
 
     printed = capsys.readouterr()
-    assert printed.err == "dry_run is configured, so nothing is cleaned; --force cleans\n"
+    assert printed.err == "dry_run is configured, so nothing is cleaned; use --force to clean\n"
     assert "would delete debug/old_1696348800" in printed.out
     assert len(entries(project)) == 2
 

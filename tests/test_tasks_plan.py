@@ -95,7 +95,7 @@ def test_where_a_dry_run_is_configured_a_plan_is_only_shown_but_for_force(
     capsys.readouterr()
     assert tempkeep(*APPLY) == 0
     said, errors = capsys.readouterr()
-    assert errors == "dry_run is configured, so nothing is cleaned; --force cleans\n"
+    assert errors == "dry_run is configured, so nothing is cleaned; use --force to clean\n"
     assert "would delete debug/a_1696348800" in said
     assert listing(drawn) == before
     assert tempkeep(*APPLY, "--force") == 0

@@ -29,7 +29,7 @@ from .printing import complain, terminal
 if TYPE_CHECKING:
     from ..store.sweep.planfile import RecordedRoot
 
-_FORCE: Final = "--force cleans"
+_FORCE: Final = "use --force to clean"
 
 
 def clean(given: CleanArguments, sink: Sink | None = None) -> int:
