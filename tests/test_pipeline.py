@@ -1017,7 +1017,8 @@ def test_a_configured_dry_run_is_told_and_overridden_by_force(base: Path, main: 
     make_runs(base, 3)
     configure(base.parent, dry_run=True, max_runs_to_keep=1)
     code, out, err = main("--base", str(base))
-    assert (code, err) == (0, "dry_run is configured, so nothing is cleaned; use --force to clean\n")
+    assert code == 0
+    assert err == "dry_run is configured, so nothing is cleaned; use --force to clean\n"
     assert "would delete 2 entries" in out
     assert len(runs(base)) == 3
     assert main("--base", str(base), "--force")[0] == 0

@@ -133,8 +133,9 @@ class StorageRoot(Generic[Job]):
     def cleanup_all(self) -> int:
         """Delete every job's directory that no other process uses; how many went.
 
-        Those of this process go as well, whatever uses them here. Files beside them stay, and so
-        does what is pinned. What cannot be deleted is logged as a warning.
+        Those of this process go as well, whatever uses them here, unless a process that was forked
+        from it goes on. Files beside them stay, and so does what is pinned. What cannot be deleted
+        is logged as a warning.
         """
         from .core.retention import Policy
 

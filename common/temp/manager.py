@@ -98,10 +98,11 @@ class TempManager:
         """Clean entries of the root and return how many went.
 
         With `max_age_hours` those whose newest change is older; without, all that nothing
-        protects, this process's own included. What the project's settings protect stays. Also
-        cleans what killed processes of this user left in the system's temporary directory, which
-        does not count. Raises `InvalidSettings` for an age that is no number of 0 or more, and
-        `Refused` for a `PERSISTENT_BASE` that holds what was not made by this program.
+        protects, this process's own included, unless a process that was forked from it goes on.
+        What the project's settings protect stays. Also cleans what killed processes of this user
+        left in the system's temporary directory, which does not count. Raises `InvalidSettings` for
+        an age that is no number of 0 or more, and `Refused` for a `PERSISTENT_BASE` that holds what
+        was not made by this program.
         """
         from .store.sweep.sweep import clean_root
 

@@ -29,7 +29,7 @@ from ..system import at
 from ..system.locks import lock_file, unlock_file
 from ..system.processes import spell_command
 from .guard import check_store
-from .owner import host_name
+from .ownerfile import host_name
 
 try:
     import fcntl

@@ -21,6 +21,7 @@ from ...core.plan import Disposal, Plan, Recorded
 from ...errors import InvalidSettings, Refused, StorageError, reason_of
 from ..project.project import absolute, check_way
 from ..system.reading import read_file
+from ..system.writing import append
 
 _SCHEMA: Final = 1
 _KIND: Final = "tempkeep plan"
@@ -77,8 +78,10 @@ def write_plan(path: Path, plans: Sequence[Plan], at: str) -> None:
 
 def write_named(path: Path, content: str, remedy: str = "choose another file") -> None:
     """Write to what a person named: a file whole or not at all, also behind a link, if that was not
-    planted; a pipe or a device as it comes, which stays what it is. Raises `StorageError`, or
-    `Refused` as `check_way`.
+    planted; a pipe or a device as it comes, which stays what it is.
+
+    A pipe that nobody reads is not waited for. Raises `StorageError`, or `Refused` as `check_way`
+    and for a pipe of another user.
     """
     is_special = os.path.abspath(path).startswith(("/dev/", "/proc/"))
     if not is_special:
@@ -94,8 +97,7 @@ def write_named(path: Path, content: str, remedy: str = "choose another file") -
         write_whole(Path(os.path.realpath(path)) if path.is_symlink() else path, content, remedy)
         return
     try:
-        with open(path, "a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(content)
+        append(path, content, anybodys=is_special)
     except OSError as error:
         raise StorageError.of(f"cannot write {path}", error, remedy) from error
 
