@@ -633,7 +633,7 @@ def test_an_explanation_has_the_facts_and_each_rule() -> None:
             "  4.0 KiB in 1 file, last change 2023-11-13T15:13:20Z (31 h ago) in a/b",
             "  made by python (pid 7)",
             "",
-            "rule by rule (- asks for it to go, + keeps it):",
+            "rule by rule (- removes it, + keeps it):",
             "    in use: by nobody",
             "    pinned: no",
             "    excluded: matches none of x",
@@ -649,7 +649,7 @@ def test_an_explanation_marks_what_keeps_an_entry() -> None:
     printed = _explained(entry(pin="why", future=True), Policy(max_age=DAY))
     assert printed.startswith("debug/demo_1699990000: stays, pinned: why\n")
     assert "\n  + pinned: why\n" in printed
-    assert "(counts as new)\n  made by nobody on record\n" in printed
+    assert "(counts as new)\n  made by an unknown process\n" in printed
 
 
 def test_an_explanation_tames_every_text_from_the_disk() -> None:

@@ -18,7 +18,7 @@ def explanation(
     """
     entry = verdict.entry
     where = f" in {plain(entry.changed_in)}" if entry.changed_in else ""
-    made_by = f"made by {plain(entry.made_by)}" if entry.made_by else "made by nobody on record"
+    made_by = f"made by {plain(entry.made_by)}" if entry.made_by else "made by an unknown process"
     marks = {"goes": "-", "stays": "+", "silent": " "}
     return "\n".join(
         [
@@ -29,7 +29,7 @@ def explanation(
             f"  {made_by}",
             *([f"  in {plain(elsewhere)}"] if elsewhere else []),
             "",
-            "rule by rule (- asks for it to go, + keeps it):",
+            "rule by rule (- removes it, + keeps it):",
             *(f"  {marks[reason.effect]} {plain(str(reason))}" for reason in reasons),
             "",
             plain(what_would_change(verdict)),
