@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
@@ -158,7 +159,8 @@ def tempkeep(*arguments: str) -> int:
     """The exit code of the program `tempkeep`, run in this process; it prints as it would."""
     program = Program(namespace=ns, name="tempkeep", binary="tempkeep")
     try:
-        program.run(["tempkeep", *arguments])
+        with mock.patch.object(sys, "argv", ["tempkeep", *arguments]):
+            program.run()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
     return 0
@@ -181,7 +183,8 @@ def forked(
                 os.environ.clear()
                 os.environ.update(environment() if env is None else env)
                 sys.stdin, sys.stdout, sys.stderr = io.StringIO(stdin), out, error
-                program.run(["tempkeep", *arguments], exit=True)
+                sys.argv = ["tempkeep", *arguments]
+                program.run(exit=True)
                 code = 0
             except SystemExit as end:
                 code = end.code if isinstance(end.code, int) else 1

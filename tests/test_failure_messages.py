@@ -572,7 +572,7 @@ def test_settings_that_may_not_be_read(project: Path, told: Callable[..., str]) 
         ("--max-age-hours a-day", "--max-age-hours: expected a number of hours of 0 or more"),
         ("--strategy bold", "--strategy: expected one of aggressive, moderate, conservative, ar"),
         ("--apply nothing", "--apply: nothing cannot be read: No such file or directory"),
-        ("--plan x", "--plan needs --dry-run: it writes down what that shows"),
+        ("--plan x", "--plan needs --dry-run: it writes what that shows"),
     ],
 )
 def test_arguments_that_cannot_be_used(
@@ -584,7 +584,7 @@ def test_arguments_that_cannot_be_used(
 
 def test_nobody_who_answers(entry: Path) -> None:
     assert told_by(*PROGRAM, "temp-clean", "--ask", cwd=entry.parents[2], code=3) == (
-        "error: nothing was cleaned, because nobody answered; --yes cleans without asking"
+        "nothing was cleaned, because nobody answered; --yes cleans without asking"
     )
 
 

@@ -1018,7 +1018,8 @@ def test_a_configured_dry_run_is_told_and_overridden_by_force(base: Path, main: 
     make_runs(base, 3)
     configure(base.parent, dry_run=True, max_runs_to_keep=1)
     code, out, err = main("--base", str(base))
-    assert (code, err) == (0, "dry_run is configured, so nothing is cleaned; --force cleans\n")
+    assert code == 0
+    assert err == "dry_run is configured, so nothing is cleaned; use --force to clean\n"
     assert "would delete 2 entries" in out
     assert len(runs(base)) == 3
     assert main("--base", str(base), "--force")[0] == 0
@@ -1061,8 +1062,8 @@ def test_the_archive_strategy_archives_in_the_project(base: Path, main: Main) ->
         (["--config", "broken.json"], "broken.json: not valid JSON: "),
         (["--config", "odd.json"], r"odd.json: 'a\nb' is not a key; expected one of strategy"),
         (["--config", "."], ".: cannot be read: Is a directory"),
-        (["--base", "nowhere"], "nowhere is not a directory; give the one of the runs"),
-        (["--base", "odd.json"], "odd.json is not a directory; give the one of the runs"),
+        (["--base", "nowhere"], "nowhere is not a directory; give the directory of the runs"),
+        (["--base", "odd.json"], "odd.json is not a directory; give the directory of the runs"),
         (["--base", ""], "base: expected the path of a directory, got ''"),
         (["--bas", "artifacts"], "unrecognized arguments: --bas artifacts"),
         (["two\nlines"], r"unrecognized arguments: two\nlines"),

@@ -18,26 +18,13 @@ from common.temp.core.plan import Outcome, Plan, Report, Status, Step
 from common.temp.core.policy import Policy
 from common.temp.core.reasons import Reason, Verdict
 from common.temp.core.retention import explain, judge
+from common.temp.report.archive import archive_text, undo_text
+from common.temp.report.clean import outcome_line, plan_line, plan_text, report_line, report_text
+from common.temp.report.csv import status_csv
+from common.temp.report.explain import explanation
+from common.temp.report.status import category_totals, status_text, summary
 from common.temp.report.table import Screen, width
-from common.temp.report.text import (
-    age_seconds,
-    archive_text,
-    category_totals,
-    counted,
-    explanation,
-    instant,
-    outcome_line,
-    plain,
-    plan_line,
-    plan_text,
-    problem_line,
-    report_line,
-    report_text,
-    status_csv,
-    status_text,
-    summary,
-    undo_text,
-)
+from common.temp.report.text import age_seconds, counted, instant, plain, problem_line
 from tests.support import DAY, HOUR, NOW, entry
 
 NASTY = os.fsdecode(b"a\x1b[31m\xff\n\x07") + "\u202e|1e5"
@@ -652,7 +639,7 @@ def test_an_explanation_has_the_facts_and_each_rule() -> None:
             "  4.0 KiB in 1 file, last change 2023-11-13T15:13:20Z (31 h ago) in a/b",
             "  made by python (pid 7)",
             "",
-            "rule by rule (- asks for it to go, + keeps it):",
+            "rule by rule (- removes it, + keeps it):",
             "    in use: by no process",
             "    pinned: no",
             "    excluded: matches none of x",
@@ -668,7 +655,7 @@ def test_an_explanation_marks_what_keeps_an_entry() -> None:
     printed = _explained(entry(pin="why", future=True), Policy(max_age=DAY))
     assert printed.startswith("debug/demo_1699990000: stays, pinned: why\n")
     assert "\n  + pinned: why\n" in printed
-    assert "(counts as new)\n  made by nobody on record\n" in printed
+    assert "(counts as new)\n  made by an unknown process\n" in printed
 
 
 def test_an_explanation_tames_every_text_from_the_disk() -> None:

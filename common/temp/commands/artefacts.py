@@ -1,4 +1,4 @@
-"""`clean`: the project's build artefacts and its scratch, never what git tracks."""
+"""`clean`: removes build artefacts and scratch, never what git tracks."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ def clean_artefacts(
         places.insert(1, Place(f"{project.name}/{OLD_ROOT_NAME}", old, settings))
     dry_run = dry_run or is_dry_run(places, False, DRY_RUN_OVERRIDE)
     if project in homeless_projects():
-        # Nothing is built there; and of what git tracks in the working directory, git is not asked.
+        # Nothing is built there, and git is not asked what it tracks in the working directory.
         own = [place for place in places if place.settings.project == project or place.is_extra]
         drafts = draft_all(own, limits, CleanArguments(), now, sizes=dry_run)
         return carry_out(drafts, Lines(), Manner("clean", dry_run))
     with opened_project(project) as top:
         drafts = draft_all(places, limits, CleanArguments(), now, sizes=dry_run)
-        # Asked last, so that what git tracks is what it tracks when the deleting begins.
+        # Asked last, right before deleting begins.
         tracked = Tracked(project)
         check_patterns(project, settings.artefacts, tracked)
         artefacts = find_artefacts(
@@ -88,10 +88,10 @@ def _clean_artefacts(
     verb = "would delete" if dry_run else "deleted"
     code = count = freed = 0
     users = AtWork(project)
-    # An egg-info last: it tells what made the build beside it, to the next clean as well.
+    # An egg-info goes last: it says what made the build beside it, which a next clean has to know.
     for artefact in sorted(artefacts, key=lambda one: one.path.endswith(".egg-info")):
         path = plain(artefact.path)
-        # Looked at again: while the others went, somebody may have begun to work in this one.
+        # Checked again: somebody may have started to work here while the others were removed.
         kept = artefact.kept or users.inside(artefact.path)
         if kept := kept or work_in(project / artefact.path):
             print(f"kept {path}: {plain(kept)}")
@@ -139,7 +139,7 @@ def _without_tracked(plan: Plan, project: Path, tracked: Tracked, include_unsure
 
 
 def tracked_in(entry: Entry, root: str, project: Path, tracked: Tracked) -> str:
-    """What one line says of what git tracks in `entry`; "" if it tracks nothing there."""
+    """One line on what git tracks in `entry`; "" if it tracks nothing there."""
     # By its real path: a root that is a link may lead to another place in the work tree.
     below = os.path.relpath(os.path.realpath(root), os.path.realpath(project))
     inside = tracked.inside(f"{below}/{entry.path}")

@@ -1,4 +1,4 @@
-"""What is planned for each place, and what a person takes out of that when asked."""
+"""What is planned for each place, and what is left of it after asking."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Draft(NamedTuple):
-    """What is planned for a place; with a `code`, it cannot be, and the plan's problem says why."""
+    """What is planned for a place. With a `code` there is no plan, and its problem says why."""
 
     place: Place
     plan: Plan
@@ -30,7 +30,7 @@ class Draft(NamedTuple):
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to do and nothing to say."""
+        """Whether there is nothing to do and nothing to report."""
         plan = self.plan
         return not (
             plan.steps
@@ -52,7 +52,7 @@ def draft_all(
 ) -> list[Draft]:
     """A draft for each of `places`; nothing is written. `limits` replace the configured ones.
 
-    Without `sizes` the entries that go whatever they hold are not measured.
+    Without `sizes`, entries that go whatever their size are not measured.
     """
     from ..store.sweep.prepare import prepare
 
@@ -61,7 +61,7 @@ def draft_all(
     drafts = []
     try:
         for place in places:
-            # What lies elsewhere is only spoken of together with that of other projects.
+            # Given limits apply to scratch of no project only with --all-projects.
             theirs = None if place.is_elsewhere and not given.all_projects else limits
             policy = policy_of(place, theirs, given)
             try:
@@ -90,15 +90,15 @@ def draft_all(
 
 
 def without_low_space(plan: Plan) -> Plan:
-    """`plan` without what goes only because the disk is low: that was not among what was chosen."""
+    """`plan` without what goes only because the disk is low, which nobody has chosen."""
     kept = tuple(step for step in plan.archives if step.reason.rule != LOW_SPACE)
     return plan._replace(archives=kept)
 
 
 def ask(drafts: list[Draft], given: CleanArguments) -> list[Draft]:
-    """The drafts with what is to go of them, by what a person answers. Raises `Refused` for a no.
+    """The drafts, with the steps that a person chooses. Raises `Declined` for a no.
 
-    Without `--ask` only who can answer is asked, and only before everything goes.
+    Without `--ask` it asks only on a terminal, and only before everything goes.
     """
     from ..asking import Dialogue
 
@@ -120,7 +120,7 @@ def ask(drafts: list[Draft], given: CleanArguments) -> list[Draft]:
 
 
 def _linked(drafts: Sequence[Draft]) -> list[str]:
-    """The roots behind links among those from which something is to go."""
+    """Where the roots behind links are from which something would go."""
     return [
         draft.place.located()
         for draft in drafts
