@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from common.temp.core.plan import ARCHIVE_FORMATS
 from common.temp.core.policy import STRATEGIES
 from common.temp.core.units import HOUR, spell_duration
 from common.temp.store.root.keys import CATEGORY_KEYS, JSON_KEYS, KEYS, Key, Kind
 from common.temp.store.root.settings import Settings
+from common.temp.store.system.compression import FORMATS
 from tests.support import REPOSITORY
 
 SCHEMAS: Final = REPOSITORY / "common" / "temp" / "schemas"
@@ -39,7 +39,7 @@ KINDS: Final[dict[Kind, dict[str, Any]]] = {
     "paths": {"type": "array", "items": {"type": "string", "pattern": _PATH}},
     "texts": {"type": "array", "items": {"type": "string"}},
     "globs": {"type": "array", "items": {"type": "string", "pattern": _GLOB}},
-    "format": {"enum": [*ARCHIVE_FORMATS]},
+    "format": {"enum": [*FORMATS]},
 }
 """What a value of each kind is."""
 

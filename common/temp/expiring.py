@@ -28,7 +28,8 @@ from .store.claiming.named import (
     delete_elsewhere,
     remove_empty,
 )
-from .store.sweep.sweep import execute, prepare
+from .store.sweep.prepare import prepare
+from .store.sweep.sweep import execute
 from .store.system import at
 from .store.system.at import DIRECTORY_FLAGS
 from .store.trees.walk import measure

@@ -147,7 +147,7 @@ class StorageRoot(Generic[Job]):
         Those of live processes stay, this one's included, and so does what is pinned. What cannot
         be deleted is logged as a warning.
         """
-        from .store.sweep.sweep import ABANDONED
+        from .store.sweep.abandoned import ABANDONED
 
         return self._clean(ABANDONED)
 
@@ -160,7 +160,7 @@ class StorageRoot(Generic[Job]):
         owner = own(root)
         # Where the root was replaced, what lies under that name is not what this process made.
         if owner is not None and job_id in owner.live and owner.is_current():
-            from .store.sweep.sweep import discard
+            from .store.sweep.discard import discard
 
             return discard(root, job_id, JOBS)
         if is_gone(os.path.join(root, job_id)):
@@ -169,7 +169,8 @@ class StorageRoot(Generic[Job]):
         return self._discard_orphan(job_id)
 
     def _discard_orphan(self, job_id: str) -> str:
-        from .store.sweep.sweep import ABANDONED, execute
+        from .store.sweep.abandoned import ABANDONED
+        from .store.sweep.sweep import execute
 
         try:
             plan = self._plan(ABANDONED)
@@ -205,7 +206,7 @@ class StorageRoot(Generic[Job]):
         return len(gone)
 
     def _plan(self, policy: Policy) -> Plan:
-        from .store.sweep.sweep import prepare
+        from .store.sweep.prepare import prepare
 
         return prepare(self._root, policy, time.time(), layout=JOBS, sizes=False)
 

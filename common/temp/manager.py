@@ -104,15 +104,24 @@ class TempManager:
         an age that is no number of 0 or more, and `Refused` for a `PERSISTENT_BASE` that holds what
         was not made by this program.
         """
+        import time
+
         from .core.policy import Policy, policy_of_age
-        from .store.sweep.sweep import clean_root
+        from .store.root.settings import load
+        from .store.sweep.abandoned import MANAGER, clean_abandoned
+        from .store.sweep.prepare import prepare
+        from .store.sweep.sweep import execute
 
         base = cls._base()
         is_root(base)  # raises for what is not to be cleaned
         limits = Policy(everything=True)
         if max_age_hours is not None:
             limits = policy_of_age(max_age_hours, "max_age_hours")
-        return clean_root(base.root, base.project, limits, auto_root(cls.AUTO_CLEANUP_BASE))
+        policy = load(base.project).policy.with_limits_of(limits)
+        now = time.time()
+        report = execute(prepare(base.root, policy, now, sizes=False), face=MANAGER)
+        clean_abandoned(now, auto_root(cls.AUTO_CLEANUP_BASE))
+        return len(report.done)
 
     @classmethod
     def _base(cls) -> Base:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from common.temp.core.disposal import Disposal
 from common.temp.core.history import Who, as_said, read_said, remembered
-from common.temp.core.plan import Disposal, Outcome, Plan, Report, Status, Step
+from common.temp.core.plan import Outcome, Plan, Report, Status, Step
 from common.temp.core.policy import STRATEGIES, Policy, spell_policy
 from common.temp.core.reasons import Reason
 from tests.support import DAY, HOUR, NOW, entry

@@ -329,7 +329,8 @@ def test_how_long_is_a_setting(
 def test_what_changes_after_it_was_planned_is_looked_at_again(
     root: Path, dead: tuple[Path, Path]
 ) -> None:
-    from common.temp.store.sweep.sweep import execute, prepare
+    from common.temp.store.sweep.prepare import prepare
+    from common.temp.store.sweep.sweep import execute
 
     path, file = dead
     header_of(file, boot="another", machine="00000000")

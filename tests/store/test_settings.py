@@ -26,6 +26,7 @@ from common.temp.store.root.settings import (
     workspace_globs,
 )
 from common.temp.store.root.values import check_strategy
+from common.temp.store.system.compression import FORMATS
 from tests.support import DAY, DENIED, HOUR, LINK, make_project, plain_user
 
 NO_ENVIRONMENT: dict[str, str] = {}
@@ -380,9 +381,9 @@ _VALUES: dict[str, tuple[list[Any], list[Any], str]] = {
         "expected the path of a directory, got {!r}",
     ),
     "format": (
-        ["dir", "tar.gz", "tar.zst"],
+        [*FORMATS],
         ["", "tar", "zip", "DIR", 1, True, ["dir"]],
-        "expected one of dir, tar.gz, tar.zst, got {!r}",
+        f"expected one of {', '.join(FORMATS)}, got {{!r}}",
     ),
     "paths": (
         [[], ["jobs"], ["/b", "~/x", "..", "a/../b"]],

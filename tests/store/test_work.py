@@ -12,7 +12,7 @@ import pytest
 from common.temp import StorageRoot
 from common.temp.core.policy import Policy
 from common.temp.store.claiming import repository
-from common.temp.store.sweep.sweep import ABANDONED
+from common.temp.store.sweep.abandoned import ABANDONED
 from tests.support import (
     EVERYTHING,
     inv,

@@ -54,7 +54,7 @@ def draft_all(
 
     Without `sizes` the entries that go whatever they hold are not measured.
     """
-    from ..store.sweep.sweep import prepare
+    from ..store.sweep.prepare import prepare
 
     scope = Scope(given.category, given.name)
     line = ProgressLine("scanning:")

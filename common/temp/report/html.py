@@ -11,8 +11,8 @@ from string import Template
 from typing import Any, Final, NamedTuple
 from zlib import compressobj
 
+from ..core.disposal import Disposal
 from ..core.entry import Inventory
-from ..core.plan import Disposal
 from ..core.reasons import Verdict
 from ..core.units import DAY, HOUR, spell_size
 from .text import (

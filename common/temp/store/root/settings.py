@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ...core.plan import ArchiveFormat, Disposal
+from ...core.disposal import Disposal
 from ...core.policy import Policy, strategy_limits
 from ...core.units import DAY
 from ..project.project import find_monorepo, find_project
@@ -19,6 +19,9 @@ from .clashes import check_clashes
 from .keys import JSON_KEYS
 from .sources import PYPROJECT, Layer, layer_of, read_environment, read_files, read_toml
 from .values import read_value
+
+if TYPE_CHECKING:
+    from ..system.compression import ArchiveFormat
 
 DEFAULT_ARTEFACTS: Final = (
     "__pycache__",

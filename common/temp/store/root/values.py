@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import PurePath
 from typing import Any, Final
 
-from ...core.plan import ARCHIVE_FORMATS
 from ...core.policy import STRATEGIES
 from ...core.units import DAY, HOUR, read_count, read_number, read_share, read_size
 from ...errors import InvalidSettings
@@ -24,7 +23,9 @@ def read_value(value: object, kind: Kind, what: str) -> Any:
 
 def check_strategy(value: object, what: str) -> str:
     """The name of a strategy. Raises `InvalidSettings`, listing them."""
-    return _one_of(STRATEGIES, value, what)
+    if isinstance(value, str) and value in STRATEGIES:
+        return value
+    raise InvalidSettings(f"{what}: expected one of {', '.join(STRATEGIES)}, got {value!r}")
 
 
 def from_text(text: str, kind: Kind) -> object:
@@ -64,10 +65,10 @@ def _flag(value: object, what: str) -> bool:
     raise InvalidSettings(f"{what}: expected true or false, got {value!r}")
 
 
-def _one_of(names: Any, value: object, what: str) -> str:
-    if isinstance(value, str) and value in names:
-        return value
-    raise InvalidSettings(f"{what}: expected one of {', '.join(names)}, got {value!r}")
+def _format(value: object, what: str) -> str:
+    from ..system.compression import checked_format  # which few settings need
+
+    return checked_format(value, what)
 
 
 def _path(value: object, what: str) -> str:
@@ -121,5 +122,5 @@ _READERS: Final[dict[Kind, Callable[[object, str], Any]]] = {
     "paths": _paths,
     "texts": _texts,
     "globs": _globs,
-    "format": partial(_one_of, ARCHIVE_FORMATS),
+    "format": _format,
 }

@@ -1,14 +1,20 @@
-"""Writing to what somebody named, and anybody may have put there: nothing is waited for."""
+"""Writing files: whole or not at all, or appended to what anybody may have put there."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from typing import BinaryIO
 
-from ...errors import Refused
+from ...errors import Refused, StorageError
 
-_FLAGS = (
+_NEW = (
+    os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+)
+_APPEND = (
     os.O_WRONLY
     | os.O_APPEND
     | os.O_CREAT
@@ -18,6 +24,39 @@ _FLAGS = (
 )
 
 
+@contextlib.contextmanager
+def replacing(
+    path: str | os.PathLike[str], fresh: str = "", mode: int = 0o666
+) -> Iterator[BinaryIO]:
+    """A new file that replaces the one at `path`, in one step, when the block ends.
+
+    Until then it lies beside that, as `fresh` or under a name of its own, and an error removes it;
+    only a kill leaves it there. A link at `path` is replaced, not followed. Raises `OSError`.
+    """
+    above, name = os.path.split(os.fspath(path))
+    fresh = fresh or os.path.join(above, f".{name}.{os.urandom(4).hex()}")
+    descriptor = os.open(fresh, _NEW, mode)
+    try:
+        with open(descriptor, "wb") as file:
+            yield file
+        os.replace(fresh, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(fresh)
+        raise
+
+
+def write_whole(
+    path: str | os.PathLike[str], content: str, remedy: str = "choose another file"
+) -> None:
+    """Write a text file whole or not at all. Raises `StorageError`."""
+    try:
+        with replacing(path) as file:
+            file.write(content.encode("utf-8", "backslashreplace"))
+    except OSError as error:
+        raise StorageError.of(f"cannot write {os.fspath(path)}", error, remedy) from error
+
+
 def append(path: str | os.PathLike[str], content: str, *, anybodys: bool = False) -> None:
     """Append to a file, or write to a pipe or a device that somebody reads.
 
@@ -25,7 +64,7 @@ def append(path: str | os.PathLike[str], content: str, *, anybodys: bool = False
     may open it and never read; unless it may be `anybodys`.
     """
     try:
-        descriptor = os.open(path, _FLAGS, 0o666)
+        descriptor = os.open(path, _APPEND, 0o666)
     except OSError as error:
         if error.errno == errno.ENXIO:
             raise OSError(0, "no process reads from it", os.fspath(path)) from None
