@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from common.temp import StorageError, StorageRoot, TempManager, pipeline_run
-from common.temp.errors import REMEDIES
+from common.temp.errors import REMEDIES, StorageError
+from common.temp.jobs import StorageRoot
+from common.temp.manager import TempManager
+from common.temp.pipeline import pipeline_run
 from tests.support import (
     age,
     environment,

@@ -20,7 +20,8 @@ from pathlib import Path
 
 import pytest
 
-from common.temp import OutputRoot, Refused, StorageError
+from common.temp.errors import Refused, StorageError
+from common.temp.outputs import OutputRoot
 from common.temp.store.project.project import user_root
 from common.temp.store.sweep.abandoned import clean_abandoned
 from tests.store.children import in_child, until

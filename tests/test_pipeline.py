@@ -20,10 +20,11 @@ from typing import Any
 
 import pytest
 
-from common.temp import hold, pipeline
+from common.temp import pipeline
 from common.temp.core.layout import JOBS, PIPELINE
 from common.temp.core.policy import STRATEGIES
 from common.temp.errors import InvalidSettings, Refused, StorageError
+from common.temp.holding import hold
 from common.temp.pipeline import (
     ArtifactCleaner,
     CleanupConfig,
@@ -33,8 +34,8 @@ from common.temp.pipeline import (
     start_run,
 )
 from common.temp.store.claiming.scan import scan
-from common.temp.store.root.allocation import make_root
 from common.temp.store.root.keys import JSON_KEYS
+from common.temp.store.root.making import make_root
 from common.temp.store.root.pinning import write_pin
 from common.temp.store.root.settings import load
 from tests.support import (

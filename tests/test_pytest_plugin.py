@@ -13,7 +13,7 @@ from textwrap import dedent
 
 import pytest
 
-from common.temp import pin
+from common.temp.pins import pin
 from tests.support import (
     Process,
     immutable,

@@ -14,9 +14,9 @@ import pytest
 from common.temp.commands import artefacts as commands
 from common.temp.core.layout import JOBS, PIPELINE
 from common.temp.store.artefacts import artefacts
-from common.temp.store.root.allocation import make_root
+from common.temp.store.root.making import make_root
 from common.temp.store.system.processes import AtWork
-from common.temp.store.trees.removal import Removed
+from common.temp.store.trees.removed import Removed
 from tests.support import IMMUTABLE, inv, listing, make_entry, process, run, tempkeep
 
 Printed = pytest.CaptureFixture[str]

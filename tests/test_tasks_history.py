@@ -12,15 +12,12 @@ from typing import Any
 
 import pytest
 
-from common.temp import (
-    ArtifactCleaner,
-    StorageRoot,
-    TempManager,
-    ThreadedFileCleanupManager,
-    get_debug_temp_dir,
-    temp_working_dir,
-)
+from common.temp.contexts import get_debug_temp_dir, temp_working_dir
+from common.temp.jobs import StorageRoot
+from common.temp.manager import TempManager
+from common.temp.pipeline import ArtifactCleaner
 from common.temp.store.root.history import read_history
+from common.temp.tracking import ThreadedFileCleanupManager
 from tests.store.children import until
 from tests.support import (
     as_plain_user,

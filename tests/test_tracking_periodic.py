@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from common.temp import FileCleanupManager, ThreadedFileCleanupManager
 from common.temp.expiring import ExpiringFiles
 from common.temp.store.system import at
+from common.temp.tracking import FileCleanupManager, ThreadedFileCleanupManager
 from tests.driven import Driven
 from tests.store.children import DEADLINE, in_child, until
 from tests.support import age, in_holding, make_entry, run

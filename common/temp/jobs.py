@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, Generic
 
 from .core.layout import JOBS, check_job_id
 from .errors import StorageError, TempError
-from .store.root.allocation import allocate_named, make_root
+from .store.root.allocation import allocate_named
 from .store.root.guard import is_gone
+from .store.root.making import make_root
 from .store.root.owner import own, release
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from typing import NamedTuple, TypeAlias
 from .core.layout import FILES, is_inside
 from .errors import InvalidName, Refused
 from .store.project.project import system_temp
-from .store.root.allocation import adopt, make_root
+from .store.root.allocation import adopt
+from .store.root.making import make_root
 from .store.root.owner import own, release
 
 AnyPath: TypeAlias = str | os.PathLike[str]

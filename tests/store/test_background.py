@@ -19,7 +19,8 @@ from common.temp.core.plan import Report
 from common.temp.errors import Refused
 from common.temp.pins import pin
 from common.temp.store.claiming.scan import scan
-from common.temp.store.root.allocation import allocate, make_root
+from common.temp.store.root.allocation import allocate
+from common.temp.store.root.making import make_root
 from common.temp.store.sweep import sweep
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute

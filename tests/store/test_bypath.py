@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from common.temp.store.root.allocation import make_root
+from common.temp.store.root.making import make_root
 from common.temp.store.system import at, bypath
 from common.temp.store.system.at import ANY_FLAGS
 from tests.support import (

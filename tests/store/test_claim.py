@@ -28,7 +28,7 @@ from common.temp.store.claiming.area import claimed
 from common.temp.store.claiming.claim import NotClaimed
 from common.temp.store.claiming.many import Remover
 from common.temp.store.claiming.scan import scan
-from common.temp.store.root.allocation import make_root
+from common.temp.store.root.making import make_root
 from common.temp.store.system import at, locks, renaming
 from common.temp.store.system.locks import lock_directory
 from common.temp.store.system.mounts import MountWatch

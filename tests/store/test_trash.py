@@ -24,7 +24,7 @@ from tests.support import (
 TRASH = (
     "import sys, time\n"
     "from pathlib import Path\n"
-    "from common.temp.core.policy import Policy\n"
+    "from common.temp.core.retention import Policy\n"
     "from common.temp.store.sweep.prepare import prepare\n"
     "from common.temp.store.sweep.sweep import execute\n"
     "root = Path('.tmp').absolute()\n"

@@ -29,7 +29,7 @@ from ..store.project.place import homeless_projects
 from ..store.project.project import OLD_ROOT_NAME
 from ..store.project.tracked import Tracked
 from ..store.system.processes import AtWork
-from ..store.trees.removal import Removed
+from ..store.trees.removed import Removed
 from .arguments import CleanArguments
 from .carrying import Lines, Manner, carry_out
 from .drafts import draft_all

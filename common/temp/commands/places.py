@@ -23,8 +23,8 @@ from ..store.project.project import (
     user_root,
     where_it_leads,
 )
-from ..store.root.allocation import layout_of
 from ..store.root.listing import find_entry
+from ..store.root.making import layout_of
 from ..store.root.settings import Settings, load, workspace_globs
 
 USER_TITLE: Final = "auto-cleanup entries of this user"

@@ -12,23 +12,15 @@ from typing import Final, NamedTuple
 from ..core.layout import STORE
 from ..errors import StorageError
 from ..store.project.project import check_root
-from ..store.root.allocation import make_root
 from ..store.root.guard import check_store
+from ..store.root.making import make_root
 from ..store.system import at
+from ..store.system.at import PLAIN_FLAGS
 from ..store.system.locks import lock_file
 
 LOG: Final = f"{STORE}/schedule.log"
 MOST_BYTES: Final = 32 * 1024
 """How long it may become before it is put aside as `schedule.log.1`, in place of the one before."""
-
-_FLAGS: Final = (
-    os.O_RDWR
-    | os.O_APPEND
-    | os.O_CREAT
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_NONBLOCK", 0)
-    | getattr(os, "O_BINARY", 0)
-)
 
 
 class Turn(NamedTuple):
@@ -61,7 +53,7 @@ def turn(root: Path) -> Iterator[Turn]:
     make_root(str(root))  # one made by a plain `mkdir` has no store yet
     check_store(root)
     try:
-        descriptor = os.open(path, _FLAGS, 0o666)
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | PLAIN_FLAGS, 0o666)
     except OSError as error:
         raise StorageError.of(f"cannot open {path}", error) from error
     try:

@@ -14,13 +14,14 @@ from ...core.plan import Step
 from ...errors import StorageError, TempError, in_place, reason_of
 from ..claiming.claim import NotClaimed, NotDisposed
 from ..project.project import check_root, find_project, open_root, where_it_leads
-from ..root.allocation import layout_of
 from ..root.guard import check_store
+from ..root.making import layout_of
 from ..system import at
 from ..system.compression import ArchiveFormat, checked_format, suffix_of
 from ..system.processes import spell_command
 from ..system.renaming import rename_new
-from ..trees.contents import Digest, digest, dress, dress_held, held
+from ..trees.contents import Digest, digest
+from ..trees.writing import dress, dress_held, held
 from .dropping import drop
 from .manifest import Manifest
 from .packing import DATA, Source, Workbench

@@ -22,11 +22,12 @@ from ...errors import TempError, reason_of, without_remedy
 from ..claiming.area import NO_ROOM, HoldingArea
 from ..claiming.claim import Claim, Held, NotClaimed
 from ..project.project import find_project, user_root
-from ..root.allocation import layout_of
 from ..root.guard import is_gone
+from ..root.making import layout_of
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS
-from ..system.reading import opened_in, read_json
+from ..system.opening import opened_in
+from ..system.reading import read_json
 from .dropping import drop
 from .place import opened_parent
 from .shelf import Archived, is_archived, list_archive

@@ -21,7 +21,8 @@ def lease_around(path: str) -> Callable[[], None] | None:
     root = root_above(path)
     if root is None:
         return None
-    from .allocation import adopt, layout_of
+    from .allocation import adopt
+    from .making import layout_of
 
     relative = _entry_of(root, path)
     owner = lease.own(root)

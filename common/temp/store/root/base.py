@@ -22,7 +22,7 @@ from ..project.project import (
     is_nobodys,
     user_root,
 )
-from .allocation import layout_of, make_store, tag_root
+from .making import layout_of, make_store, tag_root
 
 _PERSISTENT = "PERSISTENT_BASE"
 _AUTO = "AUTO_CLEANUP_BASE"
@@ -125,7 +125,7 @@ def _check_place(root: Path, project: Path) -> None:
     elif any(part == ".git" or part.startswith(STORE) for part in real.parts):
         problem = "belongs to a program that is not yours"
     elif above := _root_around(real):
-        problem = f"lies in {above}, of which it would be an entry"
+        problem = f"is in {above} and would be an entry there"
     if problem:
         raise InvalidSettings(f"{_PERSISTENT}: {root} {problem}; choose a directory of its own")
 

@@ -43,6 +43,12 @@ def from_text(text: str, kind: Kind) -> object:
     return text
 
 
+def _format(value: object, what: str) -> str:
+    from ..system.compression import checked_format  # which few settings need
+
+    return checked_format(value, what)
+
+
 def _number(scale: float, value: object, what: str) -> float:
     if isinstance(value, str):  # in which a number could be read
         raise InvalidSettings(f"{what}: expected a number of 0 or more, got {value!r}")

@@ -25,7 +25,7 @@ from ..system.at import DIRECTORY_FLAGS
 from ..system.locks import lock_directory
 from ..system.renaming import rename_new
 from ..system.walking import walk
-from ..trees.walk import look_inside
+from ..trees.inside import look_inside
 
 _ATTEMPTS = 16
 _PROCESS_CHECK_SECONDS = 1.0

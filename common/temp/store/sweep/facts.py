@@ -20,7 +20,8 @@ from ..root.leases import Leases
 from ..root.owner import own, release
 from ..root.pinning import Pins
 from ..system.space import free_bytes
-from ..trees.walk import Inside, look_at, look_inside
+from ..trees.inside import look_at, look_inside
+from ..trees.measured import Inside
 
 _PROCESS_CHECK_SECONDS: Final = 1.0
 """How old the last look at `/proc` may be when an entry is taken. Accepted race: a process that

@@ -19,8 +19,9 @@ from ...core.policy import Policy
 from ...errors import StorageError, TempError
 from ..root import owner as lease
 from ..root.allocation import allocate
+from ..root.journal import Book
 from ..root.leases import Leases, RunNotes
-from ..root.owner import Book, owner_of
+from ..root.owner import owner_of
 from ..root.settings import load
 from .discard import discard
 from .prepare import prepare

@@ -14,7 +14,7 @@ from ...errors import TempError
 from ..archive.leftovers import finish_leftovers
 from ..claiming.claim import Claim, NotClaimed, NotDisposed
 from ..system.processes import AtWork
-from ..trees.removal import Removed
+from ..trees.removed import Removed
 from ..workers.background import detach
 from .facts import Facts
 from .prepare import places_of
