@@ -23,9 +23,7 @@ def read_value(value: object, kind: Kind, what: str) -> Any:
 
 def check_strategy(value: object, what: str) -> str:
     """The name of a strategy. Raises `InvalidSettings`, listing them."""
-    if isinstance(value, str) and value in STRATEGIES:
-        return value
-    raise InvalidSettings(f"{what}: expected one of {', '.join(STRATEGIES)}, got {value!r}")
+    return _one_of(STRATEGIES, value, what)
 
 
 def from_text(text: str, kind: Kind) -> object:
@@ -71,10 +69,10 @@ def _flag(value: object, what: str) -> bool:
     raise InvalidSettings(f"{what}: expected true or false, got {value!r}")
 
 
-def _format(value: object, what: str) -> str:
-    from ..system.compression import checked_format  # which few settings need
-
-    return checked_format(value, what)
+def _one_of(names: Any, value: object, what: str) -> str:
+    if isinstance(value, str) and value in names:
+        return value
+    raise InvalidSettings(f"{what}: expected one of {', '.join(names)}, got {value!r}")
 
 
 def _path(value: object, what: str) -> str:
