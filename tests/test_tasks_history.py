@@ -64,7 +64,7 @@ def test_the_table_shows_the_newest_sweep_first(cleaned: Path, capsys: Printed) 
     assert title == f"project ({cleaned / '.tmp'})"
     assert header.split() == ["when", "who", "policy", "gone", "failed", "skipped", "freed", "why"]
     assert second.split()[1] == first.split()[1] == "temp-clean"
-    assert second.split("  ")[-1] == "1 everything"
+    assert second.split("  ")[-1] == "1 no policy configured"
     assert first.split("  ")[-1] == "2 expired"
     assert "max age 24 h" in first
     assert "16.0 KiB" in first

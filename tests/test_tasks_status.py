@@ -243,7 +243,7 @@ def test_csv_keeps_its_columns_whatever_is_in_the_names(project: Path, capsys: P
     assert len(rows) == 1
     assert rows[0]["name"] == 'a"b,c\\nd\\te\\x1b[31m;=1+1'
     assert int(rows[0]["size_bytes"]) == 8192
-    assert (rows[0]["goes"], rows[0]["rule"]) == ("true", "everything")
+    assert (rows[0]["goes"], rows[0]["rule"]) == ("true", "no policy configured")
 
 
 @pytest.mark.parametrize("form", ["table", "github", "csv", "json"])
