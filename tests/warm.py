@@ -167,8 +167,8 @@ def _serve(orders: socket.socket) -> Order:
     """What a forked child is to run; returns in the children only."""
     ended: dict[int, tuple[int, int]] = {}  # by the descriptor of a process
     while True:
-        for ready in select.select([orders, *ended], [], [])[0]:
-            if ready is not orders:
+        for ready in select.select([orders.fileno(), *ended], [], [])[0]:
+            if ready != orders.fileno():
                 pid, status = ended.pop(ready)
                 told = os.waitpid(pid, 0)[1].to_bytes(4, "big")
                 os.close(ready)
