@@ -25,7 +25,7 @@ from common.temp.store.root.allocation import allocate
 from common.temp.store.root.listing import list_leftovers
 from tests.support import outcomes, plain_user, swept
 
-ENTRIES = 50
+ENTRIES = 30
 LIVE = 8
 PINNED = 2
 CALM = 5
