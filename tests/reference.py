@@ -8,7 +8,6 @@ from collections.abc import Callable
 from textwrap import fill
 from typing import Final
 
-from common.temp.core.plan import ARCHIVE_FORMATS
 from common.temp.core.retention import STRATEGIES
 from common.temp.core.units import HOUR, spell_duration
 from common.temp.errors import EXIT_CODES
@@ -19,6 +18,7 @@ from common.temp.store.root.settings import (
     KEYS,
     Settings,
 )
+from common.temp.store.system.compression import FORMATS
 from tests.docs import DOCS
 
 VALUES: Final[dict[str, str]] = {
@@ -33,7 +33,7 @@ VALUES: Final[dict[str, str]] = {
     "paths": "a list of directories",
     "texts": "a list of globs",
     "globs": "a list of globs",
-    "format": ", ".join(f'`"{name}"`' for name in ARCHIVE_FORMATS),
+    "format": ", ".join(f'`"{name}"`' for name in FORMATS),
 }
 """How the value of each kind of key is written in `[tool.tempkeep]`."""
 

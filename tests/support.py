@@ -28,7 +28,8 @@ from common.temp.core.plan import Report
 from common.temp.core.retention import Policy
 from common.temp.store.claiming.scan import scan
 from common.temp.store.root.allocation import allocate
-from common.temp.store.sweep.sweep import execute, prepare
+from common.temp.store.sweep.prepare import prepare
+from common.temp.store.sweep.sweep import execute
 from common.temp.tasks import ns
 from common.temp.until import until_exit
 from tests.warm import Started

@@ -24,7 +24,8 @@ import pytest
 from common.temp import InvalidName, JobStorage, Refused, StorageError, StorageRoot, pin
 from common.temp.core.layout import JOBS
 from common.temp.store.root import owner as lease
-from common.temp.store.sweep.sweep import execute, prepare
+from common.temp.store.sweep.prepare import prepare
+from common.temp.store.sweep.sweep import execute
 from tests.store.children import in_child
 from tests.support import (
     EVERYTHING,

@@ -197,7 +197,7 @@ def test_a_child_forked_in_the_block_leaves_the_directory_to_its_parent(project:
             try:
                 # As a child ends that returns through the block instead of calling os._exit.
                 TempManager.auto_cleanup_dir("of-the-child").__enter__()
-                from common.temp.store.sweep.sweep import discard
+                from common.temp.store.sweep.discard import discard
 
                 discard(str(user_root()), str(path))
             finally:

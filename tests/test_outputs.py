@@ -22,7 +22,7 @@ import pytest
 
 from common.temp import OutputRoot, Refused, StorageError
 from common.temp.store.project.project import user_root
-from common.temp.store.sweep.sweep import clean_abandoned
+from common.temp.store.sweep.abandoned import clean_abandoned
 from tests.store.children import in_child, until
 from tests.support import immutable, inv, listing, mounted, plain_user, process, run
 

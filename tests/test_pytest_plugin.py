@@ -233,7 +233,8 @@ def test_pytest_in_scratch_is_in_use_while_it_runs(
     code = f"""
     from pathlib import Path
     from common.temp.core.retention import Policy
-    from common.temp.store.sweep.sweep import execute, prepare
+    from common.temp.store.sweep.prepare import prepare
+    from common.temp.store.sweep.sweep import execute
 
     def test_it(tmp_path):
         assert Path({str(root)!r}) in tmp_path.resolve().parents

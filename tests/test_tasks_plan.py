@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -344,6 +345,53 @@ def test_nothing_is_written_behind_a_link_that_git_tracks(
 
     assert f"{project}/out is a symlink to {notes} that git tracks" in capsys.readouterr().err
     assert notes.read_text() == "mine"
+
+
+NAMING = pytest.mark.parametrize(
+    "command", [DRAW[:-1], ("temp-status", "--format", "json", "--output")], ids=["plan", "status"]
+)
+"""What writes to a file that is named."""
+
+
+@NAMING
+def test_a_pipe_that_nobody_reads_is_one_line_and_not_waited_for(
+    project: Path, command: tuple[str, ...]
+) -> None:
+    os.mkfifo(project / "out")
+    done = inv(*command, "out", cwd=project)
+    assert done.returncode == 1
+    assert "error: cannot write out: no process reads from it; choose another" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@NAMING
+def test_a_pipe_of_another_user_is_refused(project: Path, command: tuple[str, ...]) -> None:
+    if os.geteuid():
+        pytest.skip("needs root")
+    os.mkfifo(project / "out")
+    os.chown(project / "out", 1000, 1000)
+    reader = os.open(project / "out", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        done = inv(*command, "out", cwd=project)
+        assert os.read(reader, 1) == b""
+    finally:
+        os.close(reader)
+    assert done.returncode == 3
+    assert done.stderr == "error: out is a pipe of another user; choose another file\n"
+
+
+@NAMING
+def test_who_reads_a_pipe_gets_all_of_it(project: Path, command: tuple[str, ...]) -> None:
+    for number in range(300):
+        make_entry(project / ".tmp", f"debug/{number}-{'x' * 200}_1696348800", age_hours=30)
+    os.mkfifo(project / "out")
+    got: list[str] = []
+    reader = threading.Thread(target=lambda: got.append((project / "out").read_text()), daemon=True)
+    reader.start()
+    assert inv(*command, "out", cwd=project).returncode == 0
+    reader.join(20)
+    assert len(got[0]) > 1 << 16
+    json.loads(got[0])
 
 
 def test_a_plan_says_which_entries_by_more_than_their_names(drawn: Path) -> None:

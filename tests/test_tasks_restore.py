@@ -16,7 +16,8 @@ import pytest
 
 from common.temp.store.root.pinning import write_pin
 from common.temp.store.root.settings import load
-from common.temp.store.sweep.sweep import execute, prepare
+from common.temp.store.sweep.prepare import prepare
+from common.temp.store.sweep.sweep import execute
 from tests.store.children import in_child, until
 from tests.support import (
     IMMUTABLE,

@@ -11,20 +11,13 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Final, TextIO
 
+from .core.disposal import DISPOSALS
 from .core.plan import Step
 from .core.units import spell_size
 from .errors import Refused
 from .report.text import counted, plain
 
 _HELP: Final = "numbers and ranges (1-3,7), a glob of names (thumb*), all, each, or q to quit"
-_VERBS: Final = {
-    "delete": "Delete",
-    "trash": "Trash",
-    "archive": "Archive",
-    "undo": "Set aside",
-    "drop": "Delete from the archive",
-    "forget": "Delete for good",
-}
 
 
 class Dialogue:
@@ -60,7 +53,7 @@ class Dialogue:
         The roots of them that are `linked` are named, with where they lead.
         """
         size = spell_size(sum(step.entry.size for step in steps))
-        verb = _VERBS[steps[0].disposal]
+        verb = _verb(steps[0])
         where = f" in {plain(', '.join(linked))}" if linked else ""
         if not _is_yes(self.ask(f"{verb} {counted(len(steps))}, {size}{where}? [y/N]")):
             raise Refused("nothing was cleaned")
@@ -93,7 +86,7 @@ class Dialogue:
     def _one_by_one(self, steps: Sequence[Step], paths: Sequence[str]) -> set[int]:
         chosen: set[int] = set()
         for index, (step, path) in enumerate(zip(steps, paths, strict=True)):
-            answer = self.ask(f"{_VERBS[step.disposal]} {path}? [y/N/q]").lower()
+            answer = self.ask(f"{_verb(step)} {path}? [y/N/q]").lower()
             if answer in ("q", "quit"):
                 break
             if _is_yes(answer):
@@ -101,6 +94,10 @@ class Dialogue:
         if not chosen:
             raise Refused("nothing was cleaned")
         return chosen
+
+
+def _verb(step: Step) -> str:
+    return DISPOSALS[step.disposal].verb.capitalize()
 
 
 def _is_yes(answer: str) -> bool:

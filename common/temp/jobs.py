@@ -133,8 +133,9 @@ class StorageRoot(Generic[Job]):
     def cleanup_all(self) -> int:
         """Delete every job's directory that no other process uses; how many went.
 
-        Those of this process go as well, whatever uses them here. Files beside them stay, and so
-        does what is pinned. What cannot be deleted is logged as a warning.
+        Those of this process go as well, whatever uses them here, unless a process that was forked
+        from it goes on. Files beside them stay, and so does what is pinned. What cannot be deleted
+        is logged as a warning.
         """
         from .core.retention import Policy
 
@@ -146,7 +147,7 @@ class StorageRoot(Generic[Job]):
         Those of live processes stay, this one's included, and so does what is pinned. What cannot
         be deleted is logged as a warning.
         """
-        from .store.sweep.sweep import ABANDONED
+        from .store.sweep.abandoned import ABANDONED
 
         return self._clean(ABANDONED)
 
@@ -159,7 +160,7 @@ class StorageRoot(Generic[Job]):
         owner = own(root)
         # Where the root was replaced, what lies under that name is not what this process made.
         if owner is not None and job_id in owner.live and owner.is_current():
-            from .store.sweep.sweep import discard
+            from .store.sweep.discard import discard
 
             return discard(root, job_id, JOBS)
         if is_gone(os.path.join(root, job_id)):
@@ -168,7 +169,8 @@ class StorageRoot(Generic[Job]):
         return self._discard_orphan(job_id)
 
     def _discard_orphan(self, job_id: str) -> str:
-        from .store.sweep.sweep import ABANDONED, execute
+        from .store.sweep.abandoned import ABANDONED
+        from .store.sweep.sweep import execute
 
         try:
             plan = self._plan(ABANDONED)
@@ -204,7 +206,7 @@ class StorageRoot(Generic[Job]):
         return len(gone)
 
     def _plan(self, policy: Policy) -> Plan:
-        from .store.sweep.sweep import prepare
+        from .store.sweep.prepare import prepare
 
         return prepare(self._root, policy, time.time(), layout=JOBS, sizes=False)
 

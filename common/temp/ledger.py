@@ -31,7 +31,8 @@ from .store.claiming.named import (
 from .store.project.project import system_temp
 from .store.root.allocation import adopt, make_root
 from .store.root.owner import own, release
-from .store.sweep.sweep import execute, prepare
+from .store.sweep.prepare import prepare
+from .store.sweep.sweep import execute
 from .store.system import at
 from .store.system.at import DIRECTORY_FLAGS
 from .store.trees.walk import measure

@@ -18,6 +18,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from .core.disposal import DISPOSALS
 from .core.layout import PIPELINE
 from .core.plan import Report
 from .core.retention import Policy
@@ -269,7 +270,8 @@ def _settings(
     if strategy is not None:
         settings = with_strategy(settings, check_strategy(strategy, "strategy"))
     archive = settings.archive_path()
-    if settings.disposal == "archive" and os.path.realpath(archive) == os.path.realpath(base):
+    archives = DISPOSALS[settings.disposal].needs_archive
+    if archives and os.path.realpath(archive) == os.path.realpath(base):
         raise InvalidSettings(
             f"archive_location: expected another directory than that of the runs, got {archive}"
         )
@@ -281,7 +283,8 @@ def _sweep(base: Path, settings: Settings, *, force: bool, keep: str) -> Report:
 
     The run `keep` stays by its exact name, which needs no lease to be written on a full disk.
     """
-    from .store.sweep.sweep import execute, prepare
+    from .store.sweep.prepare import prepare
+    from .store.sweep.sweep import execute
 
     _check_base(base)
     plan = prepare(

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from common.temp.core.disposal import Disposal
 from common.temp.core.history import Who, as_said, read_said, remembered, spell_policy
-from common.temp.core.plan import Disposal, Outcome, Plan, Report, Status, Step
+from common.temp.core.plan import Outcome, Plan, Report, Status, Step
 from common.temp.core.retention import STRATEGIES, Policy, Reason
 from tests.support import DAY, HOUR, NOW, entry
 

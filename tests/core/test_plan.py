@@ -4,18 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from common.temp.core.disposal import Disposal
 from common.temp.core.entry import Entry, Inventory, Leftover, Problem, Use
-from common.temp.core.plan import (
-    Disposal,
-    Outcome,
-    Plan,
-    Report,
-    Scope,
-    Shortfall,
-    Status,
-    Step,
-    draft,
-)
+from common.temp.core.plan import Outcome, Plan, Report, Scope, Shortfall, Status, Step, draft
 from common.temp.core.retention import Policy, Reason, judge
 from tests.support import DAY, HOUR, NOW, entry
 

@@ -36,10 +36,11 @@ import ctypes, json, os, select, sys, time, traceback
 from pathlib import Path
 from common.temp.core.retention import Policy
 from common.temp.core.units import HOUR
-from common.temp.store.sweep import sweep
-from common.temp.store.sweep.sweep import execute, prepare
+from common.temp.store.sweep import facts
+from common.temp.store.sweep.prepare import prepare
+from common.temp.store.sweep.sweep import execute
 
-sweep._PROCESS_CHECK_SECONDS = float("inf")  # once, however long all else takes
+facts._PROCESS_CHECK_SECONDS = float("inf")  # once, however long all else takes
 
 def wait(outcome):
     if outcome.step == plan.steps[0]:

@@ -22,7 +22,8 @@ import pytest
 from common.temp.core.plan import Plan, Report
 from common.temp.pins import pin
 from common.temp.store.root.listing import list_leftovers
-from common.temp.store.sweep.sweep import execute, prepare
+from common.temp.store.sweep.prepare import prepare
+from common.temp.store.sweep.sweep import execute
 from tests.support import EVERYTHING, chain, outcomes, plain_user, scanned
 
 MOST_REMOVALS = 2000

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.temp.core.disposal import Disposal
 from common.temp.core.entry import Entry, Inventory, Leftover, Problem, Undoable, Use
-from common.temp.core.plan import Disposal, Outcome, Plan, Report, Status, Step
+from common.temp.core.plan import Outcome, Plan, Report, Status, Step
 from common.temp.core.retention import Policy, Reason, Verdict, explain, judge
 from common.temp.report.table import Screen, width
 from common.temp.report.text import (
@@ -460,9 +461,10 @@ def test_what_was_set_aside_on_a_low_disk_is_said_to_go_with_the_next_clean() ->
     assert warned not in plan_text("demo", lacking())
 
 
-def test_where_nothing_was_set_aside_there_is_nothing_to_undo() -> None:
-    failed = Report(plan=plan(step("undo")), outcomes=(Outcome(step("undo"), "failed"),))
-    assert "temp-restore" not in report_text("demo", failed)
+@pytest.mark.parametrize("disposal", ["undo", "trash", "archive"])
+def test_where_nothing_was_put_elsewhere_nothing_is_said_to_take_space(disposal: Disposal) -> None:
+    failed = Report(plan=plan(step(disposal)), outcomes=(Outcome(step(disposal), "failed"),))
+    assert "takes space" not in report_text("demo", failed)
 
 
 def test_a_shortfall_that_nothing_of_ours_holds_is_said_as_well() -> None:

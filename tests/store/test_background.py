@@ -21,7 +21,8 @@ from common.temp.pins import pin
 from common.temp.store.claiming.scan import scan
 from common.temp.store.root.allocation import allocate, make_root
 from common.temp.store.sweep import sweep
-from common.temp.store.sweep.sweep import execute, prepare
+from common.temp.store.sweep.prepare import prepare
+from common.temp.store.sweep.sweep import execute
 from common.temp.store.workers import background
 from tests.store.children import children_of, in_child, state_of, until
 from tests.support import (

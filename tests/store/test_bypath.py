@@ -264,7 +264,8 @@ import json, time
 from pathlib import Path
 from common.temp.core.retention import Policy
 from common.temp.store.system import at
-from common.temp.store.sweep.sweep import execute, prepare
+from common.temp.store.sweep.prepare import prepare
+from common.temp.store.sweep.sweep import execute
 
 assert not at.RELATIVE and at.open.__module__ == "common.temp.store.system.bypath"
 root = Path(".tmp").absolute()

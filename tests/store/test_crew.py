@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from common.temp.store.root.allocation import allocate
-from common.temp.store.root.owner import fork_helper, own
+from common.temp.store.root.helper import fork_helper
+from common.temp.store.root.owner import own
 from common.temp.store.workers import crew as crew_module
 from common.temp.store.workers.crew import Crew, Job, Link, Said, may_fork
 from tests.store.children import (

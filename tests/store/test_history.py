@@ -21,7 +21,9 @@ from common.temp.errors import Refused, StorageError
 from common.temp.store.root import history
 from common.temp.store.root.allocation import make_root
 from common.temp.store.root.history import History, read_history, remember
-from common.temp.store.sweep.sweep import execute, prepare
+from common.temp.store.sweep.prepare import prepare
+from common.temp.store.sweep.sweep import execute
+from common.temp.store.system import locks
 from tests.store.children import until
 from tests.support import (
     DENIED,
@@ -357,7 +359,7 @@ def test_without_locks_it_is_written_and_shortened_all_the_same(
         raise OSError
 
     if without == "no locks at all":
-        monkeypatch.setattr(history, "fcntl", None)
+        monkeypatch.setattr(locks, "fcntl", None)
     else:
         monkeypatch.setattr(fcntl, "flock", fail)
     monkeypatch.setattr(history, "_MOST_BYTES", 4_000)

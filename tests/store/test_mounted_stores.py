@@ -14,7 +14,8 @@ from common.temp.errors import Refused, TempError
 from common.temp.store.root.allocation import make_root
 from common.temp.store.root.leases import Leases
 from common.temp.store.root.pinning import Pins, write_pin
-from common.temp.store.sweep.sweep import execute, prepare
+from common.temp.store.sweep.prepare import prepare
+from common.temp.store.sweep.sweep import execute
 from tests.support import EVERYTHING, listing, make_entry, make_project, process, run, tempkeep
 
 
@@ -97,6 +98,24 @@ def test_a_mount_that_comes_after_the_scan_has_the_sweep_refused(
             execute(plan)
         assert listing(victim) == before
     assert (root / "debug" / "x").is_dir()
+
+
+@pytest.mark.parametrize("part", ["", "/undo"])
+def test_a_list_of_what_can_be_restored_fails_for_that_root_and_shows_the_rest(
+    project: Path, victim: Path, capsys: pytest.CaptureFixture[str], part: str
+) -> None:
+    root = project / ".tmp"
+    make_entry(root, "debug/x_1500000000", age_hours=24 * 30)
+    assert tempkeep("temp-clean", "--strategy", "archive") == 0
+    capsys.readouterr()
+    with bound(victim, root / f".tempkeep{part}"):
+        assert tempkeep("temp-restore", "--list") == 1
+        printed = capsys.readouterr()
+        assert f"{root}/.tempkeep{part} is a mount point" in printed.err
+        assert "debug__x_1500000000" in printed.out
+        assert str(victim) not in printed.out
+    assert tempkeep("temp-restore", "--list") == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_a_mount_that_comes_amid_a_sweep_takes_no_protection_away(

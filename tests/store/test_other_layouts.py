@@ -15,7 +15,9 @@ from common.temp.errors import Refused, StorageError
 from common.temp.store.claiming.scan import scan
 from common.temp.store.root import owner as lease
 from common.temp.store.root.allocation import adopt, allocate_named, layout_of, make_root
-from common.temp.store.sweep.sweep import discard, execute, prepare
+from common.temp.store.sweep.discard import discard
+from common.temp.store.sweep.prepare import prepare
+from common.temp.store.sweep.sweep import execute
 from tests.support import EVERYTHING, NOW, environment, listing, make_entry, make_project, process
 
 OTHERS = (JOBS, FILES, PIPELINE)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.store.root import owner as lease
+from common.temp.store.root.helper import fork_helper
 from common.temp.store.system.processes import processes_inside, spell_command
 from tests.support import (
     hold,
@@ -185,7 +185,7 @@ def test_a_helper_that_scans_with_this_process_has_its_files_open_and_protects_n
         os.read(stopped, 1)
 
     with open(path / "log", "w"):
-        child = lease.fork_helper(wait)
+        child = fork_helper(wait)
         try:
             assert hold(root, path) == ""
         finally:

@@ -316,7 +316,8 @@ def test_a_sweep_whose_workers_are_killed_has_done_all_the_same(base: Path) -> N
 
 
 def sweep(root: Path, on_freed: Freed) -> dict[str, tuple[str, str]]:
-    from common.temp.store.sweep.sweep import execute, prepare
+    from common.temp.store.sweep.prepare import prepare
+    from common.temp.store.sweep.sweep import execute
     from tests.support import EVERYTHING, NOW
 
     plan = prepare(root, EVERYTHING, NOW)

@@ -30,6 +30,7 @@ from common.temp.store.root.settings import (
     with_strategy,
     workspace_globs,
 )
+from common.temp.store.system.compression import FORMATS
 from tests.support import DAY, DENIED, HOUR, LINK, make_project, plain_user
 
 NO_ENVIRONMENT: dict[str, str] = {}
@@ -390,9 +391,9 @@ _VALUES: dict[str, tuple[list[Any], list[Any], str]] = {
         "expected the path of a directory, got {!r}",
     ),
     "format": (
-        ["dir", "tar.gz", "tar.zst"],
+        [*FORMATS],
         ["", "tar", "zip", "DIR", 1, True, ["dir"]],
-        "expected one of dir, tar.gz, tar.zst, got {!r}",
+        f"expected one of {', '.join(FORMATS)}, got {{!r}}",
     ),
     "paths": (
         [[], ["jobs"], ["/b", "~/x", "..", "a/../b"]],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from ..core.plan import Disposal
+from ..core.disposal import DISPOSALS, Disposal
 from ..core.retention import STRATEGIES, Policy
 from ..core.units import HOUR, read_number
 from ..errors import InvalidSettings
@@ -37,12 +37,15 @@ class CleanArguments(NamedTuple):
     all_projects: bool = False
 
     @property
-    def archives(self) -> bool:
-        """Whether the strategy that was given is the one that archives."""
-        return self.strategy == "archive"
+    def asked(self) -> tuple[Disposal, ...]:
+        """The disposals that these arguments ask for; two exclude each other."""
+        named: dict[Disposal, bool] = {
+            "undo": self.undoable,
+            "trash": self.trash,
+            "archive": self.strategy == "archive",
+        }
+        return tuple(disposal for disposal, is_asked in named.items() if is_asked)
 
-
-BACKGROUND_DELETES: Final = "--background deletes; nothing is trashed, archived or undone that way"
 
 _EXCLUSIONS: Final[tuple[tuple[Callable[[CleanArguments], object], str], ...]] = (
     (
@@ -62,22 +65,6 @@ _EXCLUSIONS: Final[tuple[tuple[Callable[[CleanArguments], object], str], ...]] =
         "--include-in-use needs --name: say which entries to take from a running process",
     ),
     (
-        lambda given: given.trash and given.archives,
-        "--trash and --strategy archive exclude each other; choose one",
-    ),
-    (
-        lambda given: given.undoable and given.trash,
-        "--undoable and --trash exclude each other; choose one",
-    ),
-    (
-        lambda given: given.undoable and given.background,
-        "--undoable and --background exclude each other; choose one",
-    ),
-    (
-        lambda given: given.undoable and given.archives,
-        "--undoable and --strategy archive exclude each other; choose one",
-    ),
-    (
         lambda given: given.ask and (given.yes or given.force),
         "--ask asks, and --yes and --force do not; choose one",
     ),
@@ -91,6 +78,12 @@ def check_arguments(given: CleanArguments) -> None:
     for applies, message in _EXCLUSIONS:
         if applies(given):
             raise InvalidSettings(message)
+    asked = [DISPOSALS[disposal] for disposal in given.asked]
+    flags = [row.flag for row in asked]
+    if given.background and not all(row.may_detach for row in asked):
+        flags.append("--background")
+    if len(flags) > 1:
+        raise InvalidSettings(f"{flags[0]} and {flags[1]} exclude each other; choose one")
 
 
 def check_only_apply(given: CleanArguments) -> None:
@@ -135,13 +128,8 @@ def policy_of(place: Place, limits: Policy | None, given: CleanArguments) -> Pol
 
 
 def disposal_of(place: Place, given: CleanArguments) -> Disposal:
-    """What becomes of the entries that such a clean takes at `place`."""
-    if given.undoable:
-        return "undo"
-    if place.abandoned_only:
+    """What such a clean does with the entries that go at `place`."""
+    disposal = given.asked[0] if given.asked else place.settings.disposal
+    if place.abandoned_only and DISPOSALS[disposal].spares_abandoned:
         return "delete"
-    if given.trash:
-        return "trash"
-    if given.strategy is not None:
-        return "archive" if given.archives or place.settings.archive else "delete"
-    return place.settings.disposal
+    return disposal

@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from ..core.disposal import DISPOSALS, Disposal
 from ..core.plan import again
 from ..core.retention import Policy
 from ..errors import InvalidSettings, Refused
 from ..report.text import instant, plain
 from ..store.root.settings import Settings
 from .arguments import (
-    BACKGROUND_DELETES,
     CleanArguments,
     check_arguments,
     check_only_apply,
@@ -43,8 +44,8 @@ def clean(given: CleanArguments, sink: Sink | None = None) -> int:
     limits = limits_of(given)
     now = time.time()
     places = find_places(given.all_projects)
-    if given.background and any(disposal_of(place, given) != "delete" for place in places):
-        raise InvalidSettings(BACKGROUND_DELETES)
+    if given.background:
+        _check_detachable(disposal_of(place, given) for place in places)
     remedy = "take that out to have it clean" if given.scheduled else _FORCE
     given = given._replace(dry_run=given.dry_run or is_dry_run(places, given.force, remedy))
     asks = given.ask or not (given.dry_run or given.yes or given.force)
@@ -59,6 +60,14 @@ def clean(given: CleanArguments, sink: Sink | None = None) -> int:
     face = "temp-clean --scheduled" if given.scheduled else "temp-clean"
     manner = Manner(face, given.dry_run, given.background)
     return carry_out(drafts, sink or _sink(given, now), manner)
+
+
+def _check_detachable(disposals: Iterable[Disposal]) -> None:
+    """Raise `InvalidSettings` if one of them cannot be left to the background."""
+    if not all(DISPOSALS[disposal].may_detach for disposal in disposals):
+        raise InvalidSettings(
+            "--background deletes; nothing is trashed, archived or undone that way"
+        )
 
 
 def _sink(given: CleanArguments, now: float) -> Sink:
@@ -79,8 +88,8 @@ def _apply(given: CleanArguments) -> int:
             if root in places and (status.st_dev, status.st_ino) == identity:
                 continue
         raise Refused(f"{path} speaks of {root}, which is no root here, or another one by now")
-    if given.background and any(one.disposal != "delete" for one in recorded):
-        raise InvalidSettings(BACKGROUND_DELETES)
+    if given.background:
+        _check_detachable(one.disposal for one in recorded)
     now = time.time()
     dry_run = is_dry_run([places[root] for root, *_ in recorded], given.force, _FORCE)
     drafts = []

@@ -52,7 +52,7 @@ def draft_all(
 
     Without `sizes` the entries that go whatever they hold are not measured.
     """
-    from ..store.sweep.sweep import prepare
+    from ..store.sweep.prepare import prepare
 
     scope = Scope(given.category, given.name)
     line = ProgressLine("scanning:")

@@ -74,7 +74,7 @@ def _with_what_goes_first(forecast: Forecast) -> Forecast:
     if not (holds_some or wants_space):
         return forecast
     from ..store.archive.undo import undoable
-    from ..store.sweep.sweep import goes_first
+    from ..store.sweep.prepare import goes_first
 
     first = goes_first(
         inventory,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, TextIO
 
 from ..core.entry import Problem
-from ..errors import InvalidSettings, reason_of
+from ..errors import InvalidSettings, Refused, reason_of
 from ..report.table import Screen
 from ..report.text import plain, problem_line
 
@@ -48,11 +48,13 @@ def add_to_summary(markdown: Callable[[], str]) -> None:
     path = os.environ.get("GITHUB_STEP_SUMMARY", "")
     if not path or not is_github_action():
         return
+    from ..store.system.writing import append
+
     try:
-        with open(path, "a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(markdown())
-    except OSError as error:
-        complain(f"problem: cannot add to {plain(path)}: {reason_of(error)}")
+        append(path, markdown())
+    except (OSError, Refused) as error:
+        why = reason_of(error) if isinstance(error, OSError) else error
+        complain(f"problem: cannot add to {plain(path)}: {why}")
 
 
 def screen() -> Screen | None:

@@ -211,7 +211,7 @@ def status(given: StatusArguments) -> int:
         sink.add(root)
     text = sink.text(empty)
     if given.file is not None:
-        from ..store.sweep.planfile import write_named
+        from ..store.project.output import write_named
 
         write_named(Path(given.file), f"{text}\n", "choose another --output")
     else:

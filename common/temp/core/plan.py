@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from typing import Final, Literal, NamedTuple, get_args
+from typing import Final, Literal, NamedTuple
 
+from .disposal import DISPOSALS, Disposal
 from .entry import Entry, Inventory, Leftover, Problem
 from .retention import LOW_SPACE, WITHIN_LIMITS, Policy, Reason, Verdict
 from .units import DAY
 
-Disposal = Literal["delete", "trash", "archive", "undo", "drop", "forget"]
-"""What becomes of an entry. What goes undoably is set aside in the root; what is dropped is deleted
-from the archive, and what is forgotten from what could be undone."""
-
-ArchiveFormat = Literal["dir", "tar.gz", "tar.zst"]
-ARCHIVE_FORMATS: Final[tuple[ArchiveFormat, ...]] = get_args(ArchiveFormat)
 Status = Literal["done", "skipped", "failed"]
 
 
@@ -69,10 +64,15 @@ class Plan(NamedTuple):
 
         Too few where not all `is_measured`.
         """
-        frees = {"delete", "archive"} if self.archives_move else {"delete"}
         return sum(
-            step.entry.size - step.entry.shared for step in self.steps if step.disposal in frees
+            step.entry.size - step.entry.shared
+            for step in self.steps
+            if self.frees_space(step.disposal)
         )
+
+    def frees_space(self, disposal: Disposal) -> bool:
+        """Whether entries that go by `disposal` free their space."""
+        return DISPOSALS[disposal].frees_space(archives_move=self.archives_move)
 
     @property
     def planned_archive_bytes(self) -> int:
@@ -97,16 +97,11 @@ class Plan(NamedTuple):
                 rule, size = verdict.reason.rule, verdict.entry.size
                 held[rule] = held.get(rule, 0) + size
         for step in self.steps:
-            where = _HELD.get(step.disposal)
-            if where is not None and not (step.disposal == "archive" and self.archives_move):
+            if not self.frees_space(step.disposal):
+                where = DISPOSALS[step.disposal].held
                 held[where] = held.get(where, 0) + step.entry.size
         more = any(verdict.reason.rule == WITHIN_LIMITS for verdict in self.kept)
         return Shortfall(wanted, reached, tuple(sorted(held.items())), more)
-
-
-TO_BE_UNDONE: Final = "to be undone"
-_HELD: Final = {"trash": "in the trash", "archive": "in the archive", "undo": TO_BE_UNDONE}
-"""Where the bytes are that a step does not free."""
 
 
 class Shortfall(NamedTuple):

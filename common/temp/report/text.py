@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal
 
+from ..core.disposal import DISPOSALS, Disposal
 from ..core.entry import Entry, Inventory, Problem
 from ..core.layout import UNCATEGORIZED
-from ..core.plan import TO_BE_UNDONE, Outcome, Plan, Report, Shortfall, Step
+from ..core.plan import Outcome, Plan, Report, Shortfall, Step
 from ..core.retention import Reason, Verdict, what_would_change
 from ..core.units import spell_duration, spell_size
 from .table import Cell, Colour, Column, Screen, bar, table
@@ -22,22 +23,6 @@ TableFormat = Literal["table", "github"]
 _NAMED_RULES = frozenset({"in use", "pinned", "unsaved work", "mounted", "unreadable", "tracked"})
 """Reasons to keep that are worth a line each; the others are only counted."""
 
-_DONE = {
-    "delete": "deleted",
-    "trash": "trashed",
-    "archive": "archived",
-    "undo": "set aside",
-    "drop": "deleted from the archive",
-    "forget": "deleted for good",
-}
-_WOULD = {
-    "delete": "would delete",
-    "trash": "would trash",
-    "archive": "would archive",
-    "undo": "would set aside",
-    "drop": "would delete from the archive",
-    "forget": "would delete for good",
-}
 _COLUMNS = (
     Column("category", flexible=True),
     Column("name", flexible=True),
@@ -321,7 +306,7 @@ def _csv(text: str) -> str:
 def plan_text(title: str, plan: Plan) -> str:
     """What a clean would do to one root."""
     lines = [
-        f"{_WOULD[step.disposal]} {plain(step.entry.path)}  "
+        f"would {DISPOSALS[step.disposal].verb} {plain(step.entry.path)}  "
         f"{spell_size(step.entry.size)}  ({plain(str(step.reason))})"
         for step in (*plan.archives, *plan.steps)
     ]
@@ -334,16 +319,13 @@ def plan_line(title: str, plan: Plan) -> str:
 
 
 def _plan_totals(title: str, plan: Plan) -> list[str]:
-    disposal = plan.steps[0].disposal if plan.steps else "delete"
-    total = f"{plain(title)}: {_WOULD[disposal]} {counted(len(plan.steps))}"
-    if disposal == "delete" or (disposal == "archive" and plan.archives_move):
+    disposal = _disposal_of(plan)
+    way = DISPOSALS[disposal]
+    total = f"{plain(title)}: would {way.verb} {counted(len(plan.steps))}"
+    if plan.frees_space(disposal):
         total += f" and free {spell_size(plan.planned_bytes)}"
-    elif disposal == "trash":
-        total += ", which frees no space until the trash is emptied"
-    elif disposal == "archive":
-        total += " (what is archived on the same disk still takes space)"
-    elif disposal == "undo":
-        total += f", which can be undone and frees no space for {spell_duration(plan.undo_for)}"
+    else:
+        total += way.planned.format(undo_for=spell_duration(plan.undo_for))
     if plan.archives:
         count = _counted_archives(plan.archives)
         total += f"; would delete {count} and free {spell_size(plan.planned_archive_bytes)}"
@@ -355,13 +337,18 @@ def _plan_totals(title: str, plan: Plan) -> list[str]:
 
 
 def _counted_archives(steps: Sequence[Step]) -> str:
-    """`2 archives and 1 entry that was set aside`."""
-    forgotten = sum(step.disposal == "forget" for step in steps)
-    dropped = len(steps) - forgotten
-    said = [counted(dropped, "archive", "archives")] if dropped else []
-    if forgotten:
-        said.append(f"{counted(forgotten)} set aside before")
-    return " and ".join(said)
+    """`2 archives and 1 entry set aside before`."""
+    counts = Counter(step.disposal for step in steps)
+    return " and ".join(
+        counted(counts[disposal], *way.nouns)
+        for disposal, way in DISPOSALS.items()
+        if counts[disposal]
+    )
+
+
+def _disposal_of(plan: Plan) -> Disposal:
+    """What becomes of the entries that go: the same of all of them."""
+    return plan.steps[0].disposal if plan.steps else "delete"
 
 
 def shortfall_lines(title: str, shortfall: Shortfall | None, verb: str) -> list[str]:
@@ -371,8 +358,10 @@ def shortfall_lines(title: str, shortfall: Shortfall | None, verb: str) -> list[
     held = ", ".join(f"{spell_size(size)} {rule}" for rule, size in shortfall.held)
     left = "the next clean takes more" if shortfall.more else "nothing more here could go"
     said = f"held by what stays: {held}" if held else left
-    if any(rule == TO_BE_UNDONE for rule, _ in shortfall.held):
-        said += "; what can be undone goes with the next clean if the disk is still low"
+    places = {rule for rule, _ in shortfall.held}
+    for way in DISPOSALS.values():
+        if way.low_space and way.held in places:
+            said += f"; {way.low_space}"
     return [
         f"{plain(title)}: low space: {spell_size(shortfall.reached)} {verb}, "
         f"{spell_size(shortfall.wanted)} wanted; {said}"
@@ -387,7 +376,7 @@ def outcome_line(outcome: Outcome) -> str:
         said = outcome_detail(outcome)
         detail = f"  {said}" if said else ""
         reason = plain(str(outcome.step.reason))
-        return f"{_DONE[outcome.step.disposal]} {path}{size}{detail}  ({reason})"
+        return f"{DISPOSALS[outcome.step.disposal].done} {path}{size}{detail}  ({reason})"
     return f"{outcome.status} {path}: {plain(outcome.detail)}"
 
 
@@ -414,18 +403,14 @@ def report_line(title: str, report: Report) -> str:
 def _report_totals(title: str, report: Report) -> list[str]:
     every = (*report.dropped, *report.outcomes)
     total = f"{plain(title)}: cleaned {counted(len(report.done))}"
-    disposal = report.plan.steps[0].disposal if report.plan.steps else "delete"
     if report.background:
         total += ", being freed in the background (temp-status shows how far)"
     else:
         total += f", freed {spell_size(report.freed_bytes)}"
-    if disposal == "trash" and report.done:
-        total += " (what is in the trash takes space until that is emptied)"
-    elif disposal == "archive" and not report.plan.archives_move:
-        total += " (what was archived on the same disk still takes space)"
-    elif disposal == "undo" and report.done:
+    disposal = _disposal_of(report.plan)
+    if report.done and not report.plan.frees_space(disposal):
         how_long = spell_duration(report.plan.undo_for)
-        total += f" (temp-restore undoes it for {how_long}, and until then it takes space)"
+        total += DISPOSALS[disposal].reported.format(undo_for=how_long)
     dropped = [outcome.step for outcome in report.dropped if outcome.status == "done"]
     if dropped:
         total += f"; deleted {_counted_archives(dropped)}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import StorageError, TempError
-from ..store.sweep.planfile import write_whole
+from ..store.system.writing import write_whole
 from .job import HOUR_OF_DAY, Job, demand, run
 
 NAME: Final = "launchd"

@@ -11,8 +11,8 @@ from typing import Final
 
 from ..core.fields import Unreadable
 from ..errors import StorageError, TempError
-from ..store.sweep.planfile import write_whole
 from ..store.system.reading import read_file
+from ..store.system.writing import write_whole
 from .job import HOUR_OF_DAY, Job, demand, run
 
 NAME: Final = "systemd"

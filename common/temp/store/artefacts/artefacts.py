@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from ...core.layout import HISTORY, PIPELINE, STORE, STORE_PARTS, is_inside
 from ...errors import InvalidSettings, StorageError, TempError, reason_of
-from ..archive.shelf import MANIFEST
+from ..archive.manifest import MANIFEST
 from ..project.project import MARKERS, open_root
 from ..project.tracked import REPOSITORIES, Tracked
 from ..root.allocation import layout_of

@@ -30,7 +30,8 @@ from ..system.mounts import mounts_below
 from ..system.processes import AtWork
 from ..trees.removal import Removal, Removed, rmdir_at, spell_failures, unlink_at
 from ..trees.walk import Inside, look_inside, newest_change
-from .claim import Claim, HoldingArea, NotClaimed
+from .area import HoldingArea
+from .claim import Claim, NotClaimed
 from .inner import Within
 
 Kind = Literal["file", "directory", "empty", "either"]

@@ -15,6 +15,7 @@ from ...core.fields import Unreadable
 from ...core.layout import PINS, SCRATCH, STORE, Layout, is_inside
 from ...errors import StorageError, without_remedy
 from ..system.reading import opened_in, read_json
+from ..system.writing import replacing
 from .allocation import make_root
 from .guard import Unchanged, check_store, folds_case, is_gone
 
@@ -169,16 +170,12 @@ def write_pin(root: Path, relative: str, reason: str, layout: Layout = SCRATCH) 
     """
     check_store(root)
     path = root / STORE / PINS / _name(relative)
-    fresh = path.with_name(f"{path.name}.{os.urandom(4).hex()}")
     try:
         make_root(str(root), layout)
         path.parent.mkdir(exist_ok=True)
-        with open(fresh, "x", encoding="utf-8") as file:
-            json.dump({"path": relative, "reason": reason}, file)
-        os.replace(fresh, path)
+        with replacing(path) as file:
+            file.write(json.dumps({"path": relative, "reason": reason}).encode("ascii"))
     except OSError as error:
-        with contextlib.suppress(OSError):
-            fresh.unlink()
         if isinstance(error, StorageError):
             raise
         raise StorageError.of(f"cannot pin {root / relative}", error) from error

@@ -11,11 +11,11 @@ import reprlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePath
 from types import MappingProxyType
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
+from ...core.disposal import Disposal
 from ...core.fields import Unreadable
 from ...core.layout import PIPELINE, SCRATCH, STORE, check_category, is_inside
-from ...core.plan import ARCHIVE_FORMATS, ArchiveFormat, Disposal
 from ...core.retention import STRATEGIES, Policy
 from ...core.units import DAY, HOUR, read_count, read_number, read_share, read_size, spell_share
 from ...errors import InvalidName, InvalidSettings, TempError
@@ -23,6 +23,9 @@ from ..project.place import PROJECT
 from ..project.project import ROOT_NAME, find_monorepo, find_project, root_of
 from ..system.reading import parse_toml, read_file, read_json
 from .allocation import layout_of
+
+if TYPE_CHECKING:
+    from ..system.compression import ArchiveFormat
 
 PYPROJECT: Final = "pyproject.toml"
 CONFIG_JSON: Final = "cleanup_config.json"
@@ -562,10 +565,9 @@ def _value(value: object, kind: _Kind, what: str) -> Any:
             return value
         raise InvalidSettings(f"{what}: expected true or false, got {value!r}")
     if kind == "format":
-        if isinstance(value, str) and value in ARCHIVE_FORMATS:
-            return value
-        expected = ", ".join(ARCHIVE_FORMATS)
-        raise InvalidSettings(f"{what}: expected one of {expected}, got {value!r}")
+        from ..system.compression import checked_format  # which few settings need
+
+        return checked_format(value, what)
     if kind == "path":
         if isinstance(value, str) and value and "\0" not in value:
             return value

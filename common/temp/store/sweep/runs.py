@@ -22,7 +22,9 @@ from ..root.allocation import allocate
 from ..root.leases import Leases, RunNotes
 from ..root.owner import Book, owner_of
 from ..root.settings import load, with_limits_of
-from .sweep import discard, execute, prepare
+from .discard import discard
+from .prepare import prepare
+from .sweep import execute
 
 KEPT_RUNS: Final = 3
 """How many runs' directories stay: the newest of those that kept any."""

@@ -28,7 +28,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from ..root.owner import fork_helper, let_go_of
+from ..root.helper import fork_helper, let_go_of
 from ..system import at
 
 Message: TypeAlias = tuple[Any, ...]
