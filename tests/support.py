@@ -15,6 +15,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -32,6 +33,7 @@ from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 from common.temp.tasks import ns
 from common.temp.until import until_exit
+from tests.warm import Started
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 NOW = 1_700_000_000.0
@@ -204,18 +206,22 @@ def run(
     command: Sequence[str], *, cwd: Path, stdin: str | None = None, **more: str
 ) -> subprocess.CompletedProcess[str]:
     """A real command in `cwd`, with its output as text; never raises for its exit code."""
-    return subprocess.run(
+    with Started(
         command,
         cwd=cwd,
         env=environment(**more),
-        input=stdin,
-        stdin=subprocess.DEVNULL if stdin is None else None,
-        capture_output=True,
+        stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         errors="surrogateescape",
-        timeout=120,
-        check=False,
-    )
+    ) as started:
+        try:
+            out, error = started.communicate(stdin, timeout=120)
+        except BaseException:
+            started.kill()
+            raise
+    return subprocess.CompletedProcess(command, started.returncode, out, error)
 
 
 def status(cwd: Path, *arguments: str, **more: str) -> dict[str, Any]:
@@ -228,12 +234,20 @@ def status(cwd: Path, *arguments: str, **more: str) -> dict[str, Any]:
 
 def check_report(document: dict[str, Any]) -> dict[str, Any]:
     """`document`, if it is what the schema says that `--format json` prints."""
-    schema = REPOSITORY / "common" / "temp" / "schemas" / "report.schema.json"
-    jsonschema.validate(document, json.loads(schema.read_text(encoding="utf-8")))
+    _report_validator().validate(document)
     return document
 
 
-class Process(subprocess.Popen[str]):
+@cache
+def _report_validator() -> Any:
+    path = REPOSITORY / "common" / "temp" / "schemas" / "report.schema.json"
+    schema = json.loads(path.read_text(encoding="utf-8"))
+    kind = jsonschema.validators.validator_for(schema)
+    kind.check_schema(schema)
+    return kind(schema)
+
+
+class Process(Started):
     """A process that has printed its first line."""
 
     first_line: str

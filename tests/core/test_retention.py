@@ -693,9 +693,7 @@ def test_judging_leaves_the_garbage_collector_on() -> None:
 
 CATEGORIES = ("debug", "cache", "uncategorized")
 # Every test has a directory of its own, which these do not use: one for all examples will do.
-examples = settings(
-    deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+examples = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 _hours = st.sampled_from([0, 24, 48, 72])
 _ages = st.one_of(st.integers(-5, 100), _hours).map(lambda h: h * HOUR)
 _spans = st.one_of(st.integers(0, 100), _hours).map(lambda h: h * HOUR)

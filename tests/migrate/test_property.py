@@ -23,7 +23,7 @@ from common.temp.migrate.findings import FileResult
 from common.temp.migrate.tree import Tree, gather
 from tests.migrate.modules import SAFE, UNSAFE, Made, modules, spelled
 
-EXAMPLES = 150
+EXAMPLES = 75
 NAME = "test_made_up.py"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from common.temp.report.table import Cell, Column, Screen, bar, cut, cut_middle, table, width
@@ -29,7 +29,6 @@ def test_a_text_is_as_wide_as_a_terminal_shows_it(text: str, columns: int) -> No
     assert width(text) == columns
 
 
-@settings(deadline=None)
 @given(PRINTABLE, st.integers(0, 30))
 def test_what_is_cut_fits_and_says_that_it_was_cut(text: str, most: int) -> None:
     for short in (cut(text, most), cut_middle(text, most)):
@@ -92,7 +91,6 @@ def test_what_can_be_left_out_goes_before_anything_is_cut_to_nothing() -> None:
     ]
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(*[PRINTABLE] * 6), max_size=4), st.integers(1, 200))
 def test_no_line_is_wider_than_the_screen(rows: list[tuple[str, ...]], columns: int) -> None:
     cells = [list(map(Cell, row)) for row in rows]

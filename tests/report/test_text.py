@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from common.temp.core.disposal import Disposal
@@ -88,7 +88,6 @@ def test_what_a_terminal_might_act_on_is_spelled_out(text: str, tamed: str) -> N
     assert plain(text) == tamed
 
 
-@settings(deadline=None, max_examples=200)
 @given(st.text(st.characters(), max_size=40))
 def test_a_tamed_text_is_printable_in_one_line_and_can_be_encoded(text: str) -> None:
     tamed = plain(text)

@@ -24,7 +24,7 @@ from tests.store.children import children_of, descriptors, has_children, in_chil
 from tests.support import IMMUTABLE, immutable, in_holding, listing, outcomes, scanned, swept
 
 SEVERAL = min(2, processors())
-alone_and_shared = pytest.mark.parametrize("workers", [1, 4, None])
+alone_and_shared = pytest.mark.parametrize("workers", [1, 4])
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def removed_from(
 # -- what is deleted, and what is said of it ------------------------------------------------------
 
 
-@alone_and_shared
+@pytest.mark.parametrize("workers", [1, 4, None])
 def test_many_big_entries_are_deleted_whole_and_counted_as_they_were_seen(
     base: Path, workers: int | None
 ) -> None:
@@ -203,11 +203,10 @@ def test_what_lies_in_the_root_beside_the_entries_that_go_stays(base: Path) -> N
 
 
 @alone_and_shared
-@pytest.mark.parametrize("seed", range(2))
 def test_hard_links_between_directories_and_between_entries_free_their_bytes_once(
-    base: Path, workers: int | None, seed: int
+    base: Path, workers: int | None
 ) -> None:
-    chance = random.Random(seed)
+    chance = random.Random(0)
     places = [
         fill_with(base / "top" / f"e{entry}" / f"d{number}", 1000)
         for entry in range(5)

@@ -359,7 +359,7 @@ def test_a_tree_that_is_torn_down_and_moved_about_under_the_scan_ends_no_scan(ro
     thread = threading.Thread(target=rage)
     thread.start()
     try:
-        for _ in range(150):
+        for _ in range(40):
             assert "debug/y" in scanned(root)
     finally:
         done.set()
@@ -509,14 +509,14 @@ def large(root: Path, tmp_path: Path) -> Path:
     return root
 
 
-@pytest.mark.parametrize("workers", [2, 8, None])
-def test_workers_see_what_one_process_sees(large: Path, workers: int | None) -> None:
+def test_workers_see_what_one_process_sees(large: Path) -> None:
     now = time.time()
     alone, spent = scan_in_child(large, now, 1)
     assert spent == 0
-    together, spent = scan_in_child(large, now, workers)
-    assert together == alone
-    assert spent > 0
+    for workers in (2, 8, None):
+        together, spent = scan_in_child(large, now, workers)
+        assert together == alone
+        assert spent > 0
 
 
 def test_one_large_entry_is_shared(root: Path) -> None:
