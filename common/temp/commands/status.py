@@ -13,7 +13,7 @@ from ..core.entry import Inventory, Problem
 from ..core.reasons import Verdict
 from ..core.units import read_count
 from ..errors import InvalidSettings, Refused, StorageError
-from .arguments import CleanArguments, disposal_of
+from .clean_arguments import CleanArguments, disposal_of
 from .forecast import look
 from .places import Place, find_places
 from .printing import add_to_summary, print_problems, screen
@@ -81,7 +81,7 @@ class _Table:
     def add(self, root: _Root) -> None:
         if root.failed:
             return  # its problem says why
-        from ..report.status import status_text
+        from ..report.status_table import status_text
 
         title = f"{root.place.title} ({root.place.located()})"
         is_github = self._given.output == "github"

@@ -9,8 +9,8 @@ from typing import Any
 from ..core.entry import Entry, Inventory, Problem
 from ..core.plan import Outcome, Plan, Report, Step
 from ..core.reasons import Reason, Verdict
-from .status import category_totals, undoable_goes
 from .text import age_seconds, instant
+from .totals import category_totals, undoable_goes
 
 SCHEMA = 1
 

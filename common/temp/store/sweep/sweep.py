@@ -23,7 +23,7 @@ from .steps import OnOutcome, Steps, Told
 from .ways import Means
 
 if TYPE_CHECKING:
-    from ..system.compression import ArchiveFormat
+    from ..system.archive_formats import ArchiveFormat
 
 
 def execute(
