@@ -59,7 +59,7 @@ class Started(subprocess.Popen[str]):
             return
         streams = [one if one != -1 else own for own, one in enumerate(pipes[i] for i in (0, 3, 5))]
         try:
-            self.pid, self._status = _server().fork(args, os.fspath(cwd), env, streams)
+            self.pid, self._status = _server().fork(args, os.fspath(cwd or "."), env, streams)
             self._child_created = True
         finally:
             self._close_pipe_fds(*pipes)  # type: ignore[attr-defined]
