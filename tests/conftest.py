@@ -88,9 +88,11 @@ def measured_forks(tmp_path_factory: pytest.TempPathFactory) -> Forks | None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def warm_interpreter() -> None:
-    """Start it before any test counts descriptors."""
+def warm_interpreter() -> Iterator[None]:
+    """It is started before any test counts descriptors."""
     warm.start()
+    yield
+    warm.stop()
 
 
 @pytest.fixture(autouse=True)
