@@ -18,6 +18,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
@@ -25,7 +26,7 @@ from invoke.program import Program
 
 from common.temp.core.entry import Entry
 from common.temp.core.plan import Report
-from common.temp.core.retention import Policy
+from common.temp.core.policy import Policy
 from common.temp.store.claiming.scan import scan
 from common.temp.store.root.allocation import allocate
 from common.temp.store.sweep.prepare import prepare
@@ -160,7 +161,8 @@ def tempkeep(*arguments: str) -> int:
     """The exit code of the program `tempkeep`, run in this process; it prints as it would."""
     program = Program(namespace=ns, name="tempkeep", binary="tempkeep")
     try:
-        program.run(["tempkeep", *arguments])
+        with mock.patch.object(sys, "argv", ["tempkeep", *arguments]):
+            program.run()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
     return 0
@@ -183,7 +185,8 @@ def forked(
                 os.environ.clear()
                 os.environ.update(environment() if env is None else env)
                 sys.stdin, sys.stdout, sys.stderr = io.StringIO(stdin), out, error
-                program.run(["tempkeep", *arguments], exit=True)
+                sys.argv = ["tempkeep", *arguments]
+                program.run(exit=True)
                 code = 0
             except SystemExit as end:
                 code = end.code if isinstance(end.code, int) else 1

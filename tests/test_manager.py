@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from common.temp import InvalidName, InvalidSettings, TempManager, pin
+from common.temp.errors import InvalidName, InvalidSettings
+from common.temp.manager import TempManager
+from common.temp.pins import pin
 from common.temp.store.project.project import user_root
 from tests.support import age, make_entry, make_project, process
 

@@ -51,9 +51,7 @@ def test_a_plan_is_carried_out_as_it_was_shown(drawn: Path, capsys: Printed) -> 
     assert tempkeep(*APPLY) == 0
     said, errors = capsys.readouterr()
     assert errors == ""
-    assert (
-        "deleted debug/a_1696348800  8.0 KiB  (planned: by the plan that was drawn before)" in said
-    )
+    assert "deleted debug/a_1696348800  8.0 KiB  (planned: listed in the plan file)" in said
     assert "project: cleaned 2 entries, freed 16.0 KiB" in said
     assert names(drawn) == ["new"]
 
@@ -96,7 +94,7 @@ def test_where_a_dry_run_is_configured_a_plan_is_only_shown_but_for_force(
     capsys.readouterr()
     assert tempkeep(*APPLY) == 0
     said, errors = capsys.readouterr()
-    assert errors == "dry_run is configured, so nothing is cleaned; --force cleans\n"
+    assert errors == "dry_run is configured, so nothing is cleaned; use --force to clean\n"
     assert "would delete debug/a_1696348800" in said
     assert listing(drawn) == before
     assert tempkeep(*APPLY, "--force") == 0
@@ -125,7 +123,7 @@ def taken(path: Path) -> None:
         (rewritten, "has changed meanwhile, in file0.txt"),
         (another, "is no longer the one that was looked at"),
         (shutil.rmtree, "is gone already"),
-        (taken, "stays: pinned: for Ann"),
+        (taken, "is kept: pinned: for Ann"),
     ],
 )
 def test_what_is_not_as_it_was_stays_and_is_told(
@@ -179,7 +177,7 @@ def test_what_is_in_use_by_now_stays(project: Path, capsys: Printed) -> None:
 
     edit(project, put_in)
     assert tempkeep(*APPLY) == 1
-    assert "stays: in use: pid" in capsys.readouterr().err
+    assert "is kept: in use: pid" in capsys.readouterr().err
     assert path.is_dir()
 
 
@@ -207,8 +205,8 @@ def replaced(said: dict[str, Any]) -> None:
     [
         (newer, "is a plan of version 2; draw it again"),
         (elsewhere, "was drawn on another machine; draw it again"),
-        (outside, "which is no root here, or another one by now"),
-        (replaced, "which is no root here, or another one by now"),
+        (outside, "which is not a root here, or has been replaced since"),
+        (replaced, "which is not a root here, or has been replaced since"),
     ],
 )
 def test_a_plan_that_is_not_for_here_is_refused(
@@ -293,8 +291,8 @@ def test_values_that_no_dry_run_writes_are_one_line(
     ("arguments", "why"),
     [
         (("--plan", "p.json"), "--plan needs --dry-run"),
-        (("--apply", "p.json", "--max-age-hours", "1"), "leave out what says otherwise"),
-        (("--apply", "p.json", "--dry-run"), "leave out what says otherwise"),
+        (("--apply", "p.json", "--max-age-hours", "1"), "leave out the other arguments"),
+        (("--apply", "p.json", "--dry-run"), "leave out the other arguments"),
         (("--apply", "missing.json"), "missing.json cannot be read: No such file or directory"),
         (
             ("--plan", "p.json", "--dry-run", "--include-in-use", "--name", "x"),

@@ -14,14 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from common.temp import (
-    InvalidName,
-    InvalidSettings,
-    Refused,
-    TempManager,
-    pytest_temp_dirs,
-    temp_working_dir,
-)
+from common.temp.contexts import pytest_temp_dirs, temp_working_dir
+from common.temp.errors import InvalidName, InvalidSettings, Refused
+from common.temp.manager import TempManager
 from common.temp.store.project.project import user_root
 from tests.support import environment, inv, listing, process, run
 

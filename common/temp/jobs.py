@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Any, Final, Generic
 
 from .core.layout import JOBS, check_job_id
 from .errors import StorageError, TempError
-from .store.root.allocation import allocate_named, make_root
+from .store.root.allocation import allocate_named
 from .store.root.guard import is_gone
+from .store.root.making import make_root
 from .store.root.owner import own, release
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
 
     from .core.plan import Plan
-    from .core.retention import Policy
+    from .core.policy import Policy
 else:
     from typing import TypeVar
 
@@ -137,7 +138,7 @@ class StorageRoot(Generic[Job]):
         from it goes on. Files beside them stay, and so does what is pinned. What cannot be deleted
         is logged as a warning.
         """
-        from .core.retention import Policy
+        from .core.policy import Policy
 
         return self._clean(Policy(everything=True, spare_work=False))
 

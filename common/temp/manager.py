@@ -106,9 +106,8 @@ class TempManager:
         """
         import time
 
-        from .core.retention import Policy
-        from .core.units import HOUR, read_number
-        from .store.root.settings import load, with_limits_of
+        from .core.policy import Policy, policy_of_age
+        from .store.root.settings import load
         from .store.sweep.abandoned import MANAGER, clean_abandoned
         from .store.sweep.prepare import prepare
         from .store.sweep.sweep import execute
@@ -117,9 +116,8 @@ class TempManager:
         is_root(base)  # raises for what is not to be cleaned
         limits = Policy(everything=True)
         if max_age_hours is not None:
-            hours = read_number(max_age_hours, "max_age_hours", "number of hours")
-            limits = Policy(max_age=hours * HOUR)
-        policy = with_limits_of(load(base.project).protections(), limits)
+            limits = policy_of_age(max_age_hours, "max_age_hours")
+        policy = load(base.project).policy.with_limits_of(limits)
         now = time.time()
         report = execute(prepare(base.root, policy, now, sizes=False), face=MANAGER)
         clean_abandoned(now, auto_root(cls.AUTO_CLEANUP_BASE))

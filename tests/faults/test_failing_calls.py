@@ -34,7 +34,7 @@ ERRORS = ("EACCES", "EBUSY", "ENOTEMPTY", "EIO", "ENOENT", "EROFS", "ESTALE", "E
 SWEEPER = """
 import ctypes, json, os, select, sys, time, traceback
 from pathlib import Path
-from common.temp.core.retention import Policy
+from common.temp.core.policy import Policy
 from common.temp.core.units import HOUR
 from common.temp.store.sweep import facts
 from common.temp.store.sweep.prepare import prepare

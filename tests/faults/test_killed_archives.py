@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from common.temp.core.retention import Policy
+from common.temp.core.policy import Policy
 from common.temp.store.archive.dropping import drop
 from common.temp.store.archive.manifest import MANIFEST
 from common.temp.store.archive.place import Place, place_of

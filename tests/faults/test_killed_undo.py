@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.core.retention import Policy
+from common.temp.core.policy import Policy
 from common.temp.store.archive.manifest import MANIFEST
 from common.temp.store.archive.place import place_of
 from common.temp.store.archive.restore import finish_killed, restore

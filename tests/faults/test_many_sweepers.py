@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from common.temp import TempManager
+from common.temp.manager import TempManager
 from common.temp.store.root.listing import list_leftovers
 from tests.support import listing, make_project, outcomes, scanned, swept, working_in
 

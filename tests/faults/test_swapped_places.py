@@ -16,7 +16,7 @@ from common.temp.store.archive.shelf import list_archive
 from common.temp.store.claiming import trash
 from common.temp.store.system.compression import ArchiveFormat
 from common.temp.store.system.renaming import rename_new
-from common.temp.store.trees import contents
+from common.temp.store.trees import writing
 from common.temp.store.trees.contents import Digest
 from tests.support import EVERYTHING, listing, make_entry, mounted, outcomes, swept
 
@@ -49,7 +49,7 @@ def test_what_is_packed_is_not_written_behind_a_link_that_takes_the_place_of_the
     root: Path, tmp_path: Path, victim: Path, monkeypatch: pytest.MonkeyPatch, form: ArchiveFormat
 ) -> None:
     make_entry(root, "debug/x", files=3)
-    write, pack = contents.write, tarring.pack_by_system
+    write, pack = writing.write, tarring.pack_by_system
     with mounted(tmp_path / "m", "size=16m") as archive:
 
         def written(*arguments: object) -> object:

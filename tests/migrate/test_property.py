@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from common.temp import temp_working_dir
+from common.temp.contexts import temp_working_dir
 from common.temp.migrate.engine import Options, rework
 from common.temp.migrate.findings import FileResult
 from common.temp.migrate.tree import Tree, gather

@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from common.temp.core.entry import Entry, Inventory, Problem, Use
-from common.temp.core.retention import Policy, judge
+from common.temp.core.policy import Policy
+from common.temp.core.retention import judge
 from common.temp.report.html import Shown, page
 from tests.support import DAY, HOUR, NOW, entry, inv, make_entry, make_project, run, status
 

@@ -26,13 +26,14 @@ from common.temp.store.archive.reservation import forget_stale
 from common.temp.store.archive.shelf import droppable, is_archived, list_archive
 from common.temp.store.claiming.area import HoldingArea
 from common.temp.store.claiming.claim import NotClaimed
-from common.temp.store.root.allocation import allocate, make_root
+from common.temp.store.root.allocation import allocate
+from common.temp.store.root.making import make_root
 from common.temp.store.root.pinning import write_pin
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 from common.temp.store.system import compression, locks
 from common.temp.store.system.compression import ArchiveFormat
-from common.temp.store.trees import contents
+from common.temp.store.trees import writing
 from common.temp.store.trees.contents import Item, digest
 from tests.store.trees import long_chain, rich, seen
 from tests.support import (
@@ -225,7 +226,7 @@ def test_a_name_is_taken_by_anything_that_is_called_so(
 MANY = """
 import os, sys, time
 from pathlib import Path
-from common.temp.core.retention import Policy
+from common.temp.core.policy import Policy
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 root = Path('.tmp').absolute()
@@ -490,7 +491,7 @@ def test_a_copy_that_differs_is_thrown_away_and_the_entry_stays(
 ) -> None:
     path = make_entry(root, "debug/x", files=2)
     (path / "link").symlink_to("file0.txt")
-    real = contents.write
+    real = writing.write
 
     def write(items: Iterator[Item], place: str) -> Item:
         first = real(items, place)
@@ -640,7 +641,7 @@ def test_a_manifest_says_what_it_was_and_where_when_and_why_it_went(
         "label": "run",
         "stamp": int(path.name.rpartition("_")[2]),
         "layout": "scratch",
-        "reasons": ["everything: all that nothing protects"],
+        "reasons": ["everything: requested, regardless of age"],
         "mode": f"{0o777 & ~_umask():04o}",
         "files": 1,
         "directories": 2,

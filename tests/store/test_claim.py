@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from common.temp.core.layout import PIPELINE
-from common.temp.core.retention import Policy
+from common.temp.core.policy import Policy
 from common.temp.errors import Refused, StorageError
 from common.temp.store.archive.leftovers import finish_leftovers
 from common.temp.store.claiming import takeover
@@ -28,7 +28,7 @@ from common.temp.store.claiming.area import claimed
 from common.temp.store.claiming.claim import NotClaimed
 from common.temp.store.claiming.many import Remover
 from common.temp.store.claiming.scan import scan
-from common.temp.store.root.allocation import make_root
+from common.temp.store.root.making import make_root
 from common.temp.store.system import at, locks, renaming
 from common.temp.store.system.locks import lock_directory
 from common.temp.store.system.mounts import MountWatch
@@ -59,7 +59,7 @@ from tests.support import (
 SWEEP = (
     "import time\n"
     "from pathlib import Path\n"
-    "from common.temp.core.retention import Policy\n"
+    "from common.temp.core.policy import Policy\n"
     "from common.temp.store.sweep.prepare import prepare\n"
     "from common.temp.store.sweep.sweep import execute\n"
     "root = Path('.tmp').absolute()\n"

@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 
 from common.temp.core.plan import Outcome, Plan, Report, Step
-from common.temp.core.retention import Policy, Reason
+from common.temp.core.policy import Policy
+from common.temp.core.reasons import Reason
 from common.temp.errors import Refused, StorageError
 from common.temp.store.root import history
-from common.temp.store.root.allocation import make_root
 from common.temp.store.root.history import History, read_history, remember
+from common.temp.store.root.making import make_root
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 from common.temp.store.system import locks

@@ -14,17 +14,19 @@ from pathlib import Path
 
 import pytest
 
-from common.temp import get_cache_temp_dir, get_debug_temp_dir
+from common.temp.contexts import get_cache_temp_dir, get_debug_temp_dir
 from common.temp.core.layout import FILES
-from common.temp.core.retention import Policy
+from common.temp.core.policy import Policy
 from common.temp.errors import Refused, StorageError
 from common.temp.store.project.project import user_root
 from common.temp.store.root import leases as reading
 from common.temp.store.root import owner as lease
 from common.temp.store.root import ownerfile
-from common.temp.store.root.allocation import adopt, allocate, make_root
+from common.temp.store.root.allocation import adopt, allocate
+from common.temp.store.root.journal import Book
 from common.temp.store.root.leases import Leases
-from common.temp.store.root.owner import Book, owner_of
+from common.temp.store.root.making import make_root
+from common.temp.store.root.owner import owner_of
 from common.temp.store.system import locks
 from tests.store.children import in_child
 from tests.support import (

@@ -14,9 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from common.temp import StorageRoot, TempManager, get_debug_temp_dir
-from common.temp import hold as hold_on
-from common.temp.core.retention import Policy
+from common.temp.contexts import get_debug_temp_dir
+from common.temp.core.policy import Policy
+from common.temp.holding import hold as hold_on
+from common.temp.jobs import StorageRoot
+from common.temp.manager import TempManager
 from common.temp.store.root import owner as lease
 from tests.store.sshfs import over_sshfs
 from tests.support import HOUR, environment, hold, make_project, only, outcomes, process, run, swept

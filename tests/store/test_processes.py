@@ -165,8 +165,8 @@ def test_the_directories_that_another_scan_has_open_protect_nothing(root: Path) 
     path = make_entry(root, "debug/x", files=3)
     code = f"""
 from pathlib import Path
-from common.temp.store.system import at; from common.temp.store.trees import walk
-top = at.open({str(path)!r}, walk.DIRECTORY_FLAGS)
+from common.temp.store.system import at
+top = at.open({str(path)!r}, at.DIRECTORY_FLAGS)
 listed = at.scandir(top)
 next(listed)
 {WAITS}"""

@@ -18,7 +18,7 @@ import pytest
 from common.temp.store.claiming.claim import Held
 from common.temp.store.claiming.many import Freed, Remover
 from common.temp.store.system.at import DIRECTORY_FLAGS
-from common.temp.store.trees import removal
+from common.temp.store.trees import removed
 from common.temp.store.workers.crew import processors
 from tests.store.children import children_of, descriptors, has_children, in_child
 from tests.support import IMMUTABLE, immutable, in_holding, listing, outcomes, scanned, swept
@@ -244,7 +244,7 @@ def test_what_has_a_name_elsewhere_frees_nothing(base: Path, workers: int | None
 def test_only_so_many_files_with_other_names_are_remembered(
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(removal, "_LINKS_KEPT", 100)
+    monkeypatch.setattr(removed, "_LINKS_KEPT", 100)
     (base / "outside").mkdir()
     for entry in range(3):
         fill_with(base / "top" / f"e{entry}", 3000)

@@ -25,7 +25,7 @@ from common.temp.store.archive.manifest import MANIFEST
 from common.temp.store.archive.place import Place, place_of
 from common.temp.store.archive.restore import find_archived, finish_killed
 from common.temp.store.archive.shelf import list_archive
-from common.temp.store.root.allocation import make_root
+from common.temp.store.root.making import make_root
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 from common.temp.store.system import compression, renaming
@@ -580,7 +580,7 @@ def test_a_category_that_is_a_link_is_not_followed(root: Path, tmp_path: Path) -
     outside.mkdir()
     shutil.rmtree(root / "debug")
     (root / "debug").symlink_to(outside)
-    with pytest.raises(Refused, match=r"/debug is a symlink, behind which nothing is made"):
+    with pytest.raises(Refused, match=r"/debug is a symlink, and nothing is made behind one"):
         back(root, tmp_path / "a")
     assert os.listdir(outside) == []
     assert [found.name for found in list_archive(tmp_path / "a", root)] == ["debug__x"]

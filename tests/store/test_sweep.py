@@ -13,15 +13,16 @@ from typing import Any
 
 import pytest
 
-from common.temp import TempManager, get_debug_temp_dir
+from common.temp.contexts import get_debug_temp_dir
 from common.temp.core.disposal import Disposal
 from common.temp.core.layout import FILES
 from common.temp.core.plan import Outcome, Plan, Scope
-from common.temp.core.retention import Policy
+from common.temp.core.policy import Policy
 from common.temp.errors import InvalidSettings
+from common.temp.manager import TempManager
 from common.temp.store.archive.deposit import Deposit
 from common.temp.store.claiming.claim import NotClaimed
-from common.temp.store.root.allocation import make_root
+from common.temp.store.root.making import make_root
 from common.temp.store.root.owner import owner_of
 from common.temp.store.root.pinning import read_pin, write_pin
 from common.temp.store.sweep import discard, ways

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from common.temp import StorageRoot
-from common.temp.core.retention import Policy
+from common.temp.core.policy import Policy
+from common.temp.jobs import StorageRoot
 from common.temp.store.claiming import repository
 from common.temp.store.sweep.abandoned import ABANDONED
 from tests.support import (
     EVERYTHING,
+    HOUR,
+    age,
     inv,
     make_entry,
     make_project,
@@ -662,3 +664,24 @@ def test_root_asks_as_whom_a_repository_belongs_to(root: Path, origin: Path) -> 
     assert scanned(root)["work/a"].work is None
     os.chown(there / ".git" / "config", 1001, 1001)
     assert "another user" in str(scanned(root)["work/a"].work)
+
+
+def test_git_is_asked_only_about_what_may_go(
+    root: Path, origin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, fresh = (clone(origin, root / "work" / name) for name in ("old", "fresh"))
+    for there in (old, fresh):
+        (there / "deep").mkdir()
+        (there / "deep" / "log").touch()
+        age(there, 48)
+    os.utime(fresh / "deep" / "log")
+    (tmp_path / "bin").mkdir()
+    asking = tmp_path / "bin" / "git"
+    asking.write_text(
+        f'#!/bin/sh\necho "$GIT_DIR" >> {tmp_path}/asked\nexec {shutil.which("git")} "$@"\n'
+    )
+    asking.chmod(0o755)
+    monkeypatch.setenv("PATH", str(asking.parent), prepend=os.pathsep)
+    assert outcomes(swept(root, Policy(max_age=24 * HOUR))) == {}
+    assert set((tmp_path / "asked").read_text().split()) == {str(old / ".git")}
+    assert outcomes(swept(root, Policy(max_age=24 * HOUR, spare_work=False))).keys() == {"work/old"}

@@ -9,7 +9,8 @@ from ..core.entry import Problem
 from ..core.layout import STORE
 from ..core.units import spell_size
 from ..errors import TempError
-from ..report.text import archive_text, instant, plain, undo_text
+from ..report.archive import archive_text, undo_text
+from ..report.text import instant, plain
 from ..store.archive.place import place_of
 from ..store.archive.restore import find_archived, finish_killed, restore
 from ..store.archive.shelf import list_archive

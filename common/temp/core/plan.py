@@ -8,7 +8,8 @@ from typing import Final, Literal, NamedTuple
 
 from .disposal import DISPOSALS, Disposal
 from .entry import Entry, Inventory, Leftover, Problem
-from .retention import LOW_SPACE, WITHIN_LIMITS, Policy, Reason, Verdict
+from .policy import Policy
+from .reasons import LOW_SPACE, WITHIN_LIMITS, Reason, Verdict
 from .units import DAY
 
 Status = Literal["done", "skipped", "failed"]
@@ -224,12 +225,12 @@ def again(plan: Plan, recorded: Iterable[Recorded]) -> tuple[Plan, tuple[Diverge
         elif step is not None:
             chosen.append(step._replace(reason=_PLANNED))
         elif verdict is not None:
-            diverged.append(Divergence(wanted.path, f"stays: {verdict.reason}"))
+            diverged.append(Divergence(wanted.path, f"is kept: {verdict.reason}"))
     # What diverged was asked about, and is told; of what is left in `steps` nobody spoke.
     return plan._replace(steps=tuple(chosen), kept=(), out_of_scope=len(steps)), tuple(diverged)
 
 
-_PLANNED: Final = Reason("planned", "goes", "by the plan that was drawn before")
+_PLANNED: Final = Reason("planned", "goes", "listed in the plan file")
 
 
 def draft(

@@ -9,18 +9,19 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...core.layout import PIPELINE, SCRATCH, STORE, Layout, is_inside, read_name
+from ...core.layout import PIPELINE, STORE, Layout, is_inside, read_name
 from ...core.plan import Step
 from ...errors import StorageError, TempError, in_place, reason_of
 from ..claiming.claim import NotClaimed, NotDisposed
 from ..project.project import check_root, find_project, open_root, where_it_leads
-from ..root.allocation import layout_of
 from ..root.guard import check_store
+from ..root.making import layout_of
 from ..system import at
 from ..system.compression import ArchiveFormat, checked_format, suffix_of
 from ..system.processes import spell_command
 from ..system.renaming import rename_new
-from ..trees.contents import Digest, digest, dress, dress_held, held
+from ..trees.contents import Digest, digest
+from ..trees.writing import dress, dress_held, held
 from .dropping import drop
 from .manifest import Manifest
 from .packing import DATA, Source, Workbench
@@ -226,7 +227,7 @@ class Deposit:
     def _layout(self) -> Layout:
         entry = self.step.entry
         is_run = entry.category == PIPELINE.category and "/" not in entry.path
-        return layout_of(self.root, PIPELINE if is_run else SCRATCH)
+        return layout_of(self.root, is_scratch=not is_run)
 
     def _reserve(self, found: Digest, *, has_contents: bool) -> None:
         """Take a name in the archive that nothing has, for an entry that holds what was `found`."""

@@ -15,7 +15,7 @@ from ..claiming.many import Remover
 from ..root.pinning import Pins
 from ..system import at
 from ..system.locks import lock_file
-from ..trees.removal import Removed, spell_failures
+from ..trees.removed import Removed, spell_failures
 from .reservation import forget_manifest, forget_stale
 from .shelf import Archived
 

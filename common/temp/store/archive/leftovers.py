@@ -10,7 +10,7 @@ from ...core.layout import TRANSFER
 from ..claiming.claim import Held
 from ..claiming.many import Remover
 from ..claiming.takeover import leftovers
-from ..trees.removal import Removed
+from ..trees.removed import Removed
 
 _NO_TRANSFER = "no clean leaves such a thing in an archive; look at it, and move it away"
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from ...core.layout import LAYOUTS, PIPELINE, SCRATCH, STORE, Layout
 from ...errors import Refused
-from ..project.project import SCRATCH_NAMES, open_root, root_of, user_root
-from ..root.allocation import layout_of
+from ..project.project import SCRATCH_NAMES, open_root, root_of
+from ..root.making import layout_of
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS
 from .shelf import Archived
@@ -82,8 +82,7 @@ def place_of(archive: Path, archived: Archived, project: Path) -> Place:
 
 def _layout_of(root: Path, layout: Layout | None) -> Layout | None:
     """The layout of `root`; where its store does not tell, it may be `layout`."""
-    is_scratch = root.name in SCRATCH_NAMES or root == user_root()
-    return layout_of(root, SCRATCH if is_scratch or layout is not PIPELINE else PIPELINE)
+    return layout_of(root, is_scratch=None if layout is PIPELINE else True)
 
 
 def _checked(path: str, layout: Layout, archived: Archived) -> str:

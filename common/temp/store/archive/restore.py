@@ -22,15 +22,17 @@ from ..claiming.area import HoldingArea
 from ..claiming.claim import NotClaimed
 from ..claiming.many import Remover
 from ..project.project import check_root, open_root, root_of, user_root
-from ..root.allocation import layout_of, make_category, make_root
 from ..root.leases import Leases
+from ..root.making import layout_of, make_category, make_root
 from ..root.pinning import remove_pin, write_pin
 from ..system import at
 from ..system.at import ANY_FLAGS
 from ..system.locks import lock_directory
 from ..system.renaming import rename_new
-from ..trees.contents import Digest, Digester, digest, dress, dress_held, held, tree, write
-from ..trees.removal import remove_at, spell_failures
+from ..trees.contents import Digest, Digester, digest, tree
+from ..trees.removal import remove_at
+from ..trees.removed import spell_failures
+from ..trees.writing import dress, dress_held, held, write
 from . import transfer
 from .dropping import drop
 from .leftovers import finish_leftovers
@@ -156,7 +158,7 @@ def _locked(archive: Path, archived: Archived) -> Iterator[None]:
 def _make_room(place: Place) -> None:
     """Make the root and the category. Raises `Refused` if the root has another layout by now."""
     make_root(str(place.root), place.layout)
-    if layout_of(place.root) is not place.layout:
+    if layout_of(place.root, is_scratch=True) is not place.layout:
         raise Refused(f"{place.root} holds other entries by now; move {place.path} by hand")
     category = place.path.rpartition("/")[0]
     if category:

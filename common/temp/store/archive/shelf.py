@@ -29,7 +29,8 @@ from ..system import at
 from ..system.at import DIRECTORY_FLAGS
 from ..system.compression import FORMATS, ArchiveFormat, suffix_of
 from ..trees.contents import Item, tree
-from ..trees.walk import Measured, measure
+from ..trees.measured import Measured
+from ..trees.walk import measure
 from .manifest import MANIFEST, Manifest, manifest_path, read_manifest
 
 _OLD_PART: Final = re.compile(r"\.[0-9a-f]{16}\.part")

@@ -17,16 +17,17 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from ...core import fields
 from ...core.fields import Unreadable
-from ...core.layout import BATCH, PIPELINE, SCRATCH, STORE, TRANSFER, UNDO
+from ...core.layout import BATCH, STORE, TRANSFER, UNDO
 from ...errors import TempError, reason_of, without_remedy
 from ..claiming.area import NO_ROOM, HoldingArea
 from ..claiming.claim import Claim, Held, NotClaimed
-from ..project.project import ROOT_NAME, find_project, user_root
-from ..root.allocation import layout_of
+from ..project.project import find_project, user_root
 from ..root.guard import is_gone
+from ..root.making import layout_of
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS
-from ..system.reading import opened_in, read_json
+from ..system.opening import opened_in
+from ..system.reading import read_json
 from .dropping import drop
 from .place import opened_parent
 from .shelf import Archived, is_archived, list_archive
@@ -173,8 +174,7 @@ def _trusted(top: int) -> frozenset[int]:
 
 def _objection(root: Path, directory: int, what: str, intent: Intent) -> str:
     """Why that is no transfer of an entry of this root; "" if it may be one."""
-    is_scratch = root.name in (ROOT_NAME, ".temp") or root == user_root()
-    layout = layout_of(root, SCRATCH if is_scratch else PIPELINE)
+    layout = layout_of(root)
     is_directory = not what or stat.S_ISDIR(
         at.stat(what, dir_fd=directory, follow_symlinks=False).st_mode
     )

@@ -11,11 +11,13 @@ from pathlib import Path
 
 from ...core.entry import Entry, Problem, Undoable
 from ...core.layout import STORE, UNDO
-from ...core.retention import Policy, Reason, undo_over, undoable_to_forget
+from ...core.policy import Policy
+from ...core.reasons import Reason
+from ...core.retention import undo_over, undoable_to_forget
 from ..project.project import check_root
 from ..root.guard import check_store
 from ..system import at
-from ..trees.walk import Measured
+from ..trees.measured import Measured
 from .manifest import read_manifest
 from .shelf import list_archive, measured_at, measured_from, opened
 

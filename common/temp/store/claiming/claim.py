@@ -14,7 +14,8 @@ from ...core.layout import HELD, HOLDING, STORE, another_name
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS
 from ..system.renaming import rename_new
-from ..trees.removal import Removed, remove_at
+from ..trees.removal import remove_at
+from ..trees.removed import Removed
 
 
 class NotClaimed(Exception):

@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from ...core.layout import is_inside
-from ...core.retention import Need
+from ...core.policy import Need
 from ...errors import reason_of
 from ..root.listing import Found
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS
 from ..system.locks import is_locked
-from ..trees.walk import Inside, Measured, Packed, Sharing, Unfinished, measure
+from ..trees.measured import Inside, Measured, Packed
+from ..trees.walk import Sharing, Unfinished, measure
 
 if TYPE_CHECKING:
     from ..workers.crew import Crew, Link
+    from ..workers.messages import Job
 
 _ALONE_SECONDS: Final = 0.003
 """How long a scan goes on alone. What is done by then never was worth a worker."""
@@ -46,6 +48,28 @@ class Looked(NamedTuple):
     is_locked: bool = False
     failure: str = ""
     measured: Packed = ()
+
+
+class _Batch(NamedTuple):
+    """A worker's job: the entries from `first` on, up to `end`."""
+
+    first: int
+    end: int
+
+
+class _Part(NamedTuple):
+    """Another job: a directory in an entry that somebody gave away, at the path `where`."""
+
+    entry: int
+    where: str
+
+
+class _Answer(NamedTuple):
+    """What a worker saw of an entry: all of it, or without a `looked` a part."""
+
+    entry: int
+    looked: Looked | None
+    measured: Packed
 
 
 class Looking:
@@ -97,7 +121,7 @@ class Looking:
     def _look_together(
         self, looked: list[Looked], crew: Crew, count: int, progress: Progress | None
     ) -> list[Looked]:
-        from ..workers.crew import Job
+        from ..workers.messages import Job, Kind
 
         parts: dict[int, list[Measured]] = {}
         heads: dict[int, Looked] = dict(enumerate(looked))
@@ -109,19 +133,19 @@ class Looking:
             while len(crew) and (following < end or crew.is_busy):
                 while following < end and crew.room > 0:
                     batch = max(1, min(_LARGEST_BATCH, (end - following) // (4 * count)))
-                    crew.put(Job(following, (following, min(end, following + batch))))
+                    crew.put(Job(following, _Batch(following, min(end, following + batch))))
                     following += batch
                 for said in crew.listen(1.0):
-                    if said.kind == "!":
-                        first, *more = said.job.message
-                        lost |= {first} if said.job.descriptor >= 0 else set(range(first, more[0]))
+                    if said.kind is Kind.DEATH:
+                        lost |= _entries_of(said.job)
                         continue
-                    for index, head, packed in said.message:
-                        if head is not None:
-                            heads[index] = Looked(*head)
+                    for answer in map(_Answer._make, said.message):
+                        if answer.looked is not None:
+                            heads[answer.entry] = Looked._make(answer.looked)
                         else:
-                            parts.setdefault(index, []).append(Measured.unpack(packed))
-                        size += packed[_SIZE] if packed else 0
+                            part = Measured.unpack(answer.measured)
+                            parts.setdefault(answer.entry, []).append(part)
+                        size += answer.measured[_SIZE] if answer.measured else 0
                     if progress is not None:
                         progress(len(heads), size)
         finally:
@@ -141,13 +165,12 @@ class Looking:
         self.link = link
         for message, descriptor in link.jobs():
             if descriptor < 0:
-                first, end = message
-                heads = ((index, tuple(self.look(index))) for index in range(first, end))
-                link.answer(tuple((index, head, head[-1]) for index, head in heads))
+                heads = ((index, self.look(index)) for index in range(*_Batch._make(message)))
+                link.answer(tuple(_Answer(index, head, head.measured) for index, head in heads))
             else:
-                index, where = message
-                measured = self._measure(index, descriptor, where)
-                link.answer(((index, None, measured.pack()),))
+                part = _Part._make(message)
+                measured = self._measure(part.entry, descriptor, part.where)
+                link.answer((_Answer(part.entry, None, measured.pack()),))
 
     def look(self, index: int) -> Looked:
         """What is seen of one entry. Raises `Unfinished` when its time is over."""
@@ -209,13 +232,18 @@ class Looking:
             is_over=self._is_over if self.over_at < float("inf") else None,
             sharing=None
             if link is None
-            else Sharing(link.is_wanted, lambda given, path: link.give((index, path), given)),
+            else Sharing(link.is_wanted, lambda given, path: link.give(_Part(index, path), given)),
         )
 
 
+def _entries_of(job: Job) -> set[int]:
+    """The entries that a worker was at when it died."""
+    if job.descriptor >= 0:
+        return {_Part._make(job.message).entry}
+    return set(range(*_Batch._make(job.message)))
+
+
 _SIZE: Final = Measured.__slots__.index("size")
-_ROOTS: Final = Measured.__slots__.index("roots")
-_REPOSITORIES: Final = Measured.__slots__.index("repositories")
 
 
 def _size(looked: Looked) -> int:
@@ -224,9 +252,7 @@ def _size(looked: Looked) -> int:
 
 def inside_of(looked: Looked) -> Inside:
     """The roots and repositories that were seen in an entry."""
-    if not looked.measured:
-        return Inside()
-    return Inside(tuple(looked.measured[_ROOTS]), tuple(looked.measured[_REPOSITORIES]))
+    return Measured.unpack(looked.measured).inside if looked.measured else Inside()
 
 
 def _measured_itself(status: os.stat_result) -> Measured:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Final, Literal
 
 from ...core.entry import Entry, Inventory, Problem, Use
 from ...core.layout import SCRATCH, Layout
-from ...core.retention import WHOLE, Need
+from ...core.policy import WHOLE, Need
 from ...errors import in_place, without_remedy
 from ..project.project import check_root, open_root
 from ..root.leases import Leases
@@ -19,7 +19,7 @@ from ..system import at
 from ..system.mounts import mounts_below
 from ..system.processes import processes_inside
 from ..system.space import space_of
-from ..trees.walk import Inside, Measured
+from ..trees.measured import Inside, Measured
 from .inner import Within
 from .looking import Looked, Looking, NeedOf, Progress, inside_of
 
@@ -56,21 +56,25 @@ def scan(
         need = _all_of_it
     entries: list[Entry] = []
     inside: dict[str, Inside] = {}
+    staying: set[str] = set()
     top = open_root(root)
     try:
-        looking = Looking(root, top, found, need, mounts_below(str(root)))
+        mounts = mounts_below(str(root))
+        looking = Looking(root, top, found, need, mounts)
         for item, looked in zip(found, looking.at_all(progress, workers), strict=True):
-            entry = _entry(item, layout, looked, now, problems)
+            entry = _entry(item, layout, looked, now, problems, mounts)
             if entry is not None:
                 entries.append(entry)
                 inside[entry.path] = inside_of(looked)
+                if entry.partial and looking.needs[entry.category].enough is not None:
+                    staying.add(entry.path)
     finally:
         at.close(top)
     # Last, so that whoever made an entry that was listed has recorded it by now.
     leases.refresh()
     pins = Pins(root)
     problems += pins.unclear(entry.path for entry in entries)
-    protected = _protected(root, entries, inside, leases, pins, now)
+    protected = _protected(root, entries, inside, staying, leases, pins, now)
     free, capacity = space_of(root)
     return Inventory(
         root=str(root),
@@ -86,6 +90,7 @@ def _protected(
     root: Path,
     entries: Iterable[Entry],
     inside: Mapping[str, Inside],
+    staying: Collection[str],
     leases: Leases,
     pins: Pins,
     now: float,
@@ -106,6 +111,7 @@ def _protected(
             ),
             inside[entry.path],
             now,
+            stays=entry.path in staying,
         )
         for entry in entries
     )
@@ -116,7 +122,12 @@ def _all_of_it(category: str) -> Need:
 
 
 def _entry(
-    item: Found, layout: Layout, looked: Looked, now: float, problems: list[Problem]
+    item: Found,
+    layout: Layout,
+    looked: Looked,
+    now: float,
+    problems: list[Problem],
+    mounts: frozenset[str],
 ) -> Entry | None:
     """The entry that was seen, if any; what was wrong with it is added to `problems`."""
     if looked.failure:
@@ -135,7 +146,10 @@ def _entry(
     future = _future_problem(item.path, stamp, changed, measured.changed_in, now)
     if future is not None:
         problems.append(future)
-    mounted = measured.mounted
+    mounted = None if measured.mounted is None else f"{item.path}/{measured.mounted}".rstrip("/")
+    category = item.path.rpartition("/")[0]
+    if category in mounts:
+        mounted = category  # nothing can be moved out of it, so no clean takes what is in there
     return Entry(
         path=item.path,
         category=item.category,
@@ -154,7 +168,7 @@ def _entry(
         inode=looked.inode,
         unreadable=unreadable,
         future=future is not None,
-        mounted=None if mounted is None else f"{item.path}/{mounted}".rstrip("/"),
+        mounted=mounted,
         partial=measured.partial,
     )
 

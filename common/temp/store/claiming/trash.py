@@ -13,7 +13,8 @@ from ...core.layout import STORE
 from ...errors import reason_of
 from ...needs import NEEDS
 from ..project.project import user_root
-from ..root.allocation import make_root
+from ..root.making import make_root
+from ..system.at import PLAIN_FLAGS
 from ..system.locks import wait_for_lock
 from .claim import NotClaimed, NotDisposed
 
@@ -81,7 +82,7 @@ def _one_at_a_time() -> Iterator[None]:
     root = user_root()
     make_root(str(root))
     path = root / STORE / "trash.lock"
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | PLAIN_FLAGS, 0o600)
     try:
         wait_for_lock(descriptor)  # on Windows the shell itself trashes one at a time
         yield

@@ -26,6 +26,7 @@ from ...core.plan import Report
 from ...errors import Refused, StorageError, reason_of
 from ..project.project import check_root, open_root
 from ..system import at
+from ..system.at import PLAIN_FLAGS
 from ..system.locks import has_locks, lock_file, unlock_file
 from ..system.processes import spell_command
 from ..system.writing import replacing
@@ -47,10 +48,6 @@ _TURN_SECONDS: Final = 2.0
 """How long to wait for the lock. If a stopped process holds it longer, the line is appended anyway.
 It is lost if that process goes on at this very instant and shortens the file: the race that is
 accepted here."""
-
-_FLAGS: Final = (
-    getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-)
 
 
 def remember(
@@ -169,13 +166,13 @@ def _opened(stack: contextlib.ExitStack, path: str, flags: int) -> int:
     """The open file, if it is one of this program's making. Raises `OSError` or `Refused`."""
     try:
         try:
-            descriptor = os.open(path, flags | _FLAGS, 0o644)
+            descriptor = os.open(path, flags | PLAIN_FLAGS, 0o644)
         except FileNotFoundError:
             if not flags & os.O_CREAT:
                 raise
             with contextlib.suppress(FileExistsError):
                 _make_store(Path(path).parents[1])
-            descriptor = os.open(path, flags | _FLAGS, 0o644)
+            descriptor = os.open(path, flags | PLAIN_FLAGS, 0o644)
     except OSError:
         with contextlib.suppress(OSError):
             _check(path, os.lstat(path))

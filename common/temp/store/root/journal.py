@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from ..system.at import PLAIN_FLAGS
 from ..system.presence import Presence, exists, lives
 
 LEFT: Final = b"."
@@ -31,7 +32,6 @@ _EMPTY: Final = "what it said is gone"
 _MOST_TO_BEGIN: Final = 10
 """How long an owner may take to its first line from making its file, which that is named after."""
 
-_FLAGS: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _MOST_FORKS: Final = 50_000
 _LARGEST_PID: Final = 1 << 31
 _LONGEST_TEXT: Final = 4096
@@ -214,7 +214,7 @@ def has_living_forks(path: str, identity: tuple[int, int], forks: int) -> bool:
     """
     journal = Journal("", 0, has_left=True)
     with contextlib.suppress(OSError):
-        descriptor = os.open(path, os.O_RDONLY | _FLAGS)
+        descriptor = os.open(path, os.O_RDONLY | PLAIN_FLAGS)
         try:
             status = os.fstat(descriptor)
             if (status.st_dev, status.st_ino) == identity:

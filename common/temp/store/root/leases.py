@@ -19,6 +19,7 @@ from ...core.entry import Use
 from ...core.layout import OWNERS, STORE
 from ...core.units import DAY, HOUR
 from ...errors import StorageError, TempError
+from ..system.at import PLAIN_FLAGS
 from ..system.locks import has_locks, is_file_locked, lock_file
 from ..system.presence import (
     boot,
@@ -31,7 +32,7 @@ from ..system.presence import (
 from .guard import Unchanged, check_store, folds_case, is_gone
 from .journal import Book, Journal, is_owner_name
 from .owner import forks_of_own, own
-from .ownerfile import PLAIN_FLAGS, host_name
+from .ownerfile import host_name
 
 _UNREADABLE: Final = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO, errno.EMLINK})
 """What the disk says of an owner file of another user's, of a link or of a socket in its place."""
@@ -365,7 +366,7 @@ def _unlink_if_dead(path: str) -> None:
         if not has_locks():
             os.unlink(path)  # which fails there while a process has it open
             return
-        descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+        descriptor = os.open(path, os.O_RDWR | PLAIN_FLAGS)
         try:
             # Holding the lock, no process can believe that it owns the file: a new owner checks,
             # after locking, that its file still has a name.

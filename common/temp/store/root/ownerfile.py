@@ -12,16 +12,11 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from ...core.layout import OWNERS, STORE
+from ..system.at import PLAIN_FLAGS
 from ..system.locks import has_locks, lock_file
 from ..system.presence import Presence, presence_here
 from ..system.processes import spell_command
 from .journal import LEFT, Book
-
-PLAIN_FLAGS: Final = (
-    getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-)
-"""No link is followed, no pipe waited for, and no newline changed: what was read of a file is
-counted in bytes."""
 
 _CURRENT_TEST: Final = "PYTEST_CURRENT_TEST"
 """The variable by which a process knows, and all that it starts, which test it is in."""

@@ -14,10 +14,11 @@ from ...core.entry import Problem
 from ...core.fields import Unreadable
 from ...core.layout import PINS, SCRATCH, STORE, Layout, is_inside
 from ...errors import StorageError, without_remedy
-from ..system.reading import opened_in, read_json
+from ..system.opening import opened_in
+from ..system.reading import read_json
 from ..system.writing import replacing
-from .allocation import make_root
 from .guard import Unchanged, check_store, folds_case, is_gone
+from .making import make_root
 
 _SUFFIX: Final = ".json"
 

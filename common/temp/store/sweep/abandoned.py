@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from ...core.plan import Report
-from ...core.retention import Policy
+from ...core.policy import Policy
 from ...errors import TempError
 from ..project.project import user_root
 from .prepare import prepare

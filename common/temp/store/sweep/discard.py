@@ -13,8 +13,8 @@ from ..claiming.area import claimed
 from ..claiming.claim import Claim, NotClaimed
 from ..claiming.inner import Within
 from ..root.owner import own
-from ..trees.removal import spell_failures
-from ..trees.walk import look_inside
+from ..trees.inside import look_inside
+from ..trees.removed import spell_failures
 
 
 def discard(root: str, relative: str, layout: Layout = SCRATCH) -> str:

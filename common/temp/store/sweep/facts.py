@@ -10,7 +10,7 @@ from typing import Final
 from ...core.disposal import DISPOSALS
 from ...core.entry import Entry, Use
 from ...core.plan import Plan, Step
-from ...core.retention import Policy
+from ...core.policy import Policy
 from ...errors import reason_of
 from ..claiming.area import HoldingArea
 from ..claiming.claim import NotClaimed
@@ -20,7 +20,8 @@ from ..root.leases import Leases
 from ..root.owner import own, release
 from ..root.pinning import Pins
 from ..system.space import free_bytes
-from ..trees.walk import Inside, look_at, look_inside
+from ..trees.inside import look_at, look_inside
+from ..trees.measured import Inside
 
 _PROCESS_CHECK_SECONDS: Final = 1.0
 """How old the last look at `/proc` may be when an entry is taken. Accepted race: a process that

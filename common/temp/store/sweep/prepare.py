@@ -12,7 +12,9 @@ from ...core.disposal import DISPOSALS, Disposal
 from ...core.entry import Entry, Inventory, Leftover, Problem
 from ...core.layout import SCRATCH, STORE, UNDO, Layout
 from ...core.plan import ALL, Plan, Scope, draft
-from ...core.retention import Policy, Reason, archives_to_drop, freed_anyway, judge, needed
+from ...core.policy import Policy, needed
+from ...core.reasons import Reason
+from ...core.retention import archives_to_drop, freed_anyway, judge
 from ...core.units import DAY
 from ...errors import StorageError, TempError
 from ..claiming.looking import Progress

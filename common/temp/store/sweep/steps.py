@@ -9,12 +9,12 @@ from typing import Final, TypeAlias
 
 from ...core.layout import STORE, UNDO
 from ...core.plan import Outcome, Plan, Step
-from ...core.retention import LOW_SPACE
+from ...core.reasons import LOW_SPACE
 from ...errors import TempError
 from ..archive.leftovers import finish_leftovers
 from ..claiming.claim import Claim, NotClaimed, NotDisposed
 from ..system.processes import AtWork
-from ..trees.removal import Removed
+from ..trees.removed import Removed
 from ..workers.background import detach
 from .facts import Facts
 from .prepare import places_of

@@ -16,7 +16,7 @@ from ..claiming.many import Freed, Remover
 from ..project.project import check_root
 from ..root.pinning import forget_gone
 from ..system.space import free_bytes
-from ..trees.removal import Removed
+from ..trees.removed import Removed
 from ..workers.background import may_detach
 from .prepare import places_of
 from .steps import OnOutcome, Steps, Told

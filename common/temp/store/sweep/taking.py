@@ -13,8 +13,8 @@ from ..claiming.claim import Claim, NotClaimed
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS
 from ..system.locks import lock_directory
-from ..system.reading import opened_in
-from ..trees.removal import Removed, spell_failures
+from ..system.opening import opened_in
+from ..trees.removed import Removed, spell_failures
 from .facts import Facts
 
 

@@ -21,8 +21,8 @@ from ..claiming.many import Remover
 from ..claiming.trash import send_to_trash
 from ..system import at
 from ..system.at import ROOT_FLAGS
-from ..trees.removal import Removed
-from ..trees.walk import newest_change
+from ..trees.inside import newest_change
+from ..trees.removed import Removed
 from .facts import Facts
 from .taking import check_still, locked, outcome_of, take
 
