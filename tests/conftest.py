@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -10,14 +11,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from common.temp.store.project import place
 from common.temp.store.root import names
 from common.temp.store.root import owner as lease
+from tests import warm
+from tests.forked_coverage import Forks, forks_if_measured
 from tests.installing import Builder, host_with_common, make_venv, only_once
 from tests.support import REPOSITORY, make_project
 
 FIGURE = "figure"
+
+# Deadlines would be those of the machine. `--hypothesis-profile=thorough` looks for longer.
+settings.register_profile("quick", deadline=None, max_examples=30)
+settings.register_profile("thorough", deadline=None, max_examples=500)
+settings.load_profile("quick")
 
 # Before the clients' tests import NumPy, whose threads would be there already when tests fork.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -28,6 +37,21 @@ for _signal, _handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", sig
     _number = getattr(signal, _signal, None)
     if _number is not None and signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, _handler)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """A worker for each processor, up to four; none where one file or a part of one is run."""
+    paths = [argument.partition("::")[0] for argument in config.args]
+    if len(paths) == 1 and paths[0].endswith(".py"):
+        return 0
+    available = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0)
+    return min(4, len(available))
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector, and each forked child, all that collecting has left."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
@@ -57,8 +81,22 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.line(line)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Forks | None:
+    """The forks of this process, if coverage is measured."""
+    return forks_if_measured(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm_interpreter() -> None:
+    """Start it before any test counts descriptors."""
+    warm.start()
+
+
 @pytest.fixture(autouse=True)
-def own_system_temp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def own_system_temp(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forks: Forks | None
+) -> Iterator[Path]:
     """A directory in place of the system's temporary one, so that tests see only their own."""
     directory = tmp_path / "system-temp"
     directory.mkdir(mode=0o700)
@@ -73,6 +111,8 @@ def own_system_temp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     yield directory
     # As at the end of a process: else every test leaves an owner file open for those after it.
     lease._close_all()
+    if forks is not None:
+        forks.collect()
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The parts of the docs that are made of the code: `python3 -m tests.reference` renews them."""
+"""What is made of the code, parts of the docs and schemas: `python3 -m tests.reference`."""
 
 from __future__ import annotations
 
@@ -8,17 +8,13 @@ from collections.abc import Callable
 from textwrap import fill
 from typing import Final
 
-from common.temp.core.plan import ARCHIVE_FORMATS
-from common.temp.core.retention import STRATEGIES
+from common.temp.core.policy import STRATEGIES
 from common.temp.core.units import HOUR, spell_duration
 from common.temp.errors import EXIT_CODES
-from common.temp.store.root.settings import (
-    CATEGORY_KEYS,
-    ENVIRONMENT,
-    JSON_KEYS,
-    KEYS,
-    Settings,
-)
+from common.temp.store.root.keys import CATEGORY_KEYS, ENVIRONMENT, JSON_KEYS, KEYS
+from common.temp.store.root.settings import Settings
+from common.temp.store.system.compression import FORMATS
+from tests import schemas
 from tests.docs import DOCS
 
 VALUES: Final[dict[str, str]] = {
@@ -33,7 +29,7 @@ VALUES: Final[dict[str, str]] = {
     "paths": "a list of directories",
     "texts": "a list of globs",
     "globs": "a list of globs",
-    "format": ", ".join(f'`"{name}"`' for name in ARCHIVE_FORMATS),
+    "format": ", ".join(f'`"{name}"`' for name in FORMATS),
 }
 """How the value of each kind of key is written in `[tool.tempkeep]`."""
 
@@ -41,7 +37,7 @@ VALUES: Final[dict[str, str]] = {
 def settings() -> str:
     """The table of all keys."""
     rows = [("key", "value", "default", "means", "in `cleanup_config.json`")]
-    for key, (field, kind, means) in KEYS.items():
+    for key, (field, kind, means, _) in KEYS.items():
         elsewhere = ", ".join(
             f"`{name}`{f', {other.means}' if other.kind != kind else ''}"
             for name, other in JSON_KEYS.items()
@@ -49,7 +45,7 @@ def settings() -> str:
         )
         rows.append((f"`{key}`", VALUES[kind], _default(field, kind), means, elsewhere))
     for key in sorted(CATEGORY_KEYS.keys() - KEYS.keys()):
-        _, kind, means = CATEGORY_KEYS[key]
+        _, kind, means, _ = CATEGORY_KEYS[key]
         rows.append((f"`{key}`", VALUES[kind], "", f"in a category table only: {means}", ""))
     lines = [f"| {' | '.join(row)} |".replace("|  |", "| |") for row in rows]
     lines.insert(1, "|---" * len(rows[0]) + "|")
@@ -59,7 +55,7 @@ def settings() -> str:
 
 
 def _default(field: str, kind: str) -> str:
-    default = Settings._field_defaults[field]
+    default = Settings._field_defaults.get(field)
     if default is None or default == ():
         return ""
     if kind == "hours":
@@ -114,3 +110,5 @@ if __name__ == "__main__":
     for page in PARTS:
         path = DOCS / page
         path.write_text(renewed(page, path.read_text(encoding="utf-8")), encoding="utf-8")
+    for path in schemas.FILES:
+        path.write_text(schemas.spelled(path), encoding="utf-8")

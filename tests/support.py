@@ -15,8 +15,10 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
@@ -24,12 +26,14 @@ from invoke.program import Program
 
 from common.temp.core.entry import Entry
 from common.temp.core.plan import Report
-from common.temp.core.retention import Policy
+from common.temp.core.policy import Policy
 from common.temp.store.claiming.scan import scan
 from common.temp.store.root.allocation import allocate
-from common.temp.store.sweep.sweep import execute, prepare
+from common.temp.store.sweep.prepare import prepare
+from common.temp.store.sweep.sweep import execute
 from common.temp.tasks import ns
 from common.temp.until import until_exit
+from tests.warm import Started
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 NOW = 1_700_000_000.0
@@ -157,7 +161,8 @@ def tempkeep(*arguments: str) -> int:
     """The exit code of the program `tempkeep`, run in this process; it prints as it would."""
     program = Program(namespace=ns, name="tempkeep", binary="tempkeep")
     try:
-        program.run(["tempkeep", *arguments])
+        with mock.patch.object(sys, "argv", ["tempkeep", *arguments]):
+            program.run()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
     return 0
@@ -180,7 +185,8 @@ def forked(
                 os.environ.clear()
                 os.environ.update(environment() if env is None else env)
                 sys.stdin, sys.stdout, sys.stderr = io.StringIO(stdin), out, error
-                program.run(["tempkeep", *arguments], exit=True)
+                sys.argv = ["tempkeep", *arguments]
+                program.run(exit=True)
                 code = 0
             except SystemExit as end:
                 code = end.code if isinstance(end.code, int) else 1
@@ -200,18 +206,22 @@ def run(
     command: Sequence[str], *, cwd: Path, stdin: str | None = None, **more: str
 ) -> subprocess.CompletedProcess[str]:
     """A real command in `cwd`, with its output as text; never raises for its exit code."""
-    return subprocess.run(
+    with Started(
         command,
         cwd=cwd,
         env=environment(**more),
-        input=stdin,
-        stdin=subprocess.DEVNULL if stdin is None else None,
-        capture_output=True,
+        stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         errors="surrogateescape",
-        timeout=120,
-        check=False,
-    )
+    ) as started:
+        try:
+            out, error = started.communicate(stdin, timeout=120)
+        except BaseException:
+            started.kill()
+            raise
+    return subprocess.CompletedProcess(command, started.returncode, out, error)
 
 
 def status(cwd: Path, *arguments: str, **more: str) -> dict[str, Any]:
@@ -224,12 +234,20 @@ def status(cwd: Path, *arguments: str, **more: str) -> dict[str, Any]:
 
 def check_report(document: dict[str, Any]) -> dict[str, Any]:
     """`document`, if it is what the schema says that `--format json` prints."""
-    schema = REPOSITORY / "common" / "temp" / "schemas" / "report.schema.json"
-    jsonschema.validate(document, json.loads(schema.read_text(encoding="utf-8")))
+    _report_validator().validate(document)
     return document
 
 
-class Process(subprocess.Popen[str]):
+@cache
+def _report_validator() -> Any:
+    path = REPOSITORY / "common" / "temp" / "schemas" / "report.schema.json"
+    schema = json.loads(path.read_text(encoding="utf-8"))
+    kind = jsonschema.validators.validator_for(schema)
+    kind.check_schema(schema)
+    return kind(schema)
+
+
+class Process(Started):
     """A process that has printed its first line."""
 
     first_line: str

@@ -19,9 +19,11 @@ from common.temp import (
     get_cache_temp_dir,
 )
 from common.temp import hold as hold_on
-from common.temp.core.retention import Policy
+from common.temp.core.policy import Policy
 from common.temp.store.root.lastuse import last_uses
-from tests.support import environment, hold, make_entry, process, swept
+from common.temp.store.sweep.prepare import prepare
+from common.temp.store.sweep.sweep import execute
+from tests.support import HOUR, environment, hold, inv, make_entry, process, swept
 
 EVERYTHING = Policy(everything=True)
 
@@ -197,3 +199,30 @@ def test_a_record_that_cannot_be_read_counts_as_none(project: Path, text: str) -
     record.write_text(text)
     assert last_uses(project / ".tmp") == {}
     assert cache_dir("a", "key") != made
+
+
+def test_a_use_counts_as_a_change_for_age_and_order_and_is_shown(project: Path) -> None:
+    root = project / ".tmp"
+    used, unused = (make_entry(root, f"cache/{name}", age_hours=99) for name in ("a", "b"))
+    hold_on(used).release()
+    assert "last used" in inv("temp-explain", "--path", str(used), cwd=project).stdout
+    assert len(swept(root, Policy(max_age=24 * HOUR, max_count=1)).done) == 1
+    assert (used.is_dir(), unused.is_dir()) == (True, False)
+    make_entry(root, "cache/c_1600000000", age_hours=9)
+    make_entry(root, "cache/c_1600000001", age_hours=8)
+    hold_on(root / "cache/c_1600000000").release()
+    assert len(swept(root, Policy(max_count=1)).done) == 1
+    assert (root / "cache/c_1600000000").is_dir()
+    assert sorted(last_uses(root)) == ["cache/a", "cache/c_1600000000"]
+    assert len(swept(root, EVERYTHING).done) == 2
+    assert last_uses(root) == {}
+
+
+def test_one_that_was_used_since_the_plan_was_made_stays(project: Path) -> None:
+    root = project / ".tmp"
+    path = make_entry(root, "cache/a", age_hours=99)
+    plan = prepare(root, Policy(max_age=24 * HOUR), time.time())
+    hold_on(path).release()
+    (outcome,) = execute(plan).outcomes
+    assert (outcome.status, outcome.detail) == ("skipped", "has been used meanwhile")
+    assert path.is_dir()

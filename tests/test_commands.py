@@ -15,7 +15,7 @@ from common.temp.commands.arguments import CleanArguments
 from common.temp.commands.clean import clean
 from common.temp.core.plan import Outcome, Plan, Report
 from common.temp.errors import Refused
-from common.temp.report import text
+from common.temp.report.clean import outcome_line
 from common.temp.store.sweep import sweep
 from tests.support import listing, make_entry, tempkeep
 
@@ -144,14 +144,13 @@ def test_an_interrupted_clean_says_what_was_done(
 ) -> None:
     for number in range(3):
         make_entry(project / ".tmp", f"debug/a_169634880{number}", age_hours=9 - number)
-    outcome_line = text.outcome_line
 
     def interrupted(outcome: Outcome) -> str:
         if outcome.step.entry.path.endswith("1"):
             signal.raise_signal(signal.SIGINT)
         return outcome_line(outcome)
 
-    monkeypatch.setattr(text, "outcome_line", interrupted)
+    monkeypatch.setattr("common.temp.commands.carrying.outcome_line", interrupted)
     monkeypatch.setenv("TEMPKEEP_WORKERS", "1")  # so that they go one after the other
 
     assert tempkeep("temp-clean") == 130

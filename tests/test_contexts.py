@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from common.temp import (
-    InvalidName,
-    StorageError,
+from common.temp.contexts import (
     get_cache_temp_dir,
     get_debug_temp_dir,
     pytest_temp_dirs,
     temp_working_dir,
 )
+from common.temp.errors import InvalidName, StorageError
 from common.temp.store.project.project import user_root
 from tests.support import listing, run
 

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from common.temp import StorageError, StorageRoot, TempManager, pipeline_run
-from common.temp.errors import REMEDIES
+from common.temp.errors import REMEDIES, StorageError
+from common.temp.jobs import StorageRoot
+from common.temp.manager import TempManager
+from common.temp.pipeline import pipeline_run
 from tests.support import (
     age,
     environment,
@@ -570,7 +572,7 @@ def test_settings_that_may_not_be_read(project: Path, told: Callable[..., str]) 
         ("--max-age-hours a-day", "--max-age-hours: expected a number of hours of 0 or more"),
         ("--strategy bold", "--strategy: expected one of aggressive, moderate, conservative, ar"),
         ("--apply nothing", "--apply: nothing cannot be read: No such file or directory"),
-        ("--plan x", "--plan needs --dry-run: it writes down what that shows"),
+        ("--plan x", "--plan needs --dry-run: it writes what that shows"),
     ],
 )
 def test_arguments_that_cannot_be_used(
@@ -582,7 +584,7 @@ def test_arguments_that_cannot_be_used(
 
 def test_nobody_who_answers(entry: Path) -> None:
     assert told_by(*PROGRAM, "temp-clean", "--ask", cwd=entry.parents[2], code=3) == (
-        "error: nothing was cleaned, because nobody answered; --yes cleans without asking"
+        "nothing was cleaned, because nobody answered; --yes cleans without asking"
     )
 
 

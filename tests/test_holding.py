@@ -11,16 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from common.temp import (
-    InvalidSettings,
-    StorageError,
-    StorageRoot,
-    get_debug_temp_dir,
-    lease_fds,
-    start_run,
-)
-from common.temp import hold as hold_on
-from common.temp.core.retention import Policy
+from common.temp.contexts import get_debug_temp_dir
+from common.temp.core.policy import Policy
+from common.temp.errors import InvalidSettings, StorageError
+from common.temp.holding import hold as hold_on
+from common.temp.holding import lease_fds
+from common.temp.jobs import StorageRoot
+from common.temp.pipeline import start_run
 from common.temp.store.root.owner import own
 from tests.support import hold, make_entry, process, swept
 

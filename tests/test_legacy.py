@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from common.temp import get_temp_dir
+from common.temp.legacy import get_temp_dir
 from tests.support import inv, run
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from common.temp import InvalidName, InvalidSettings, TempManager, pin
+from common.temp.errors import InvalidName, InvalidSettings
+from common.temp.manager import TempManager
+from common.temp.pins import pin
 from common.temp.store.project.project import user_root
 from tests.support import age, make_entry, make_project, process
 
@@ -197,7 +199,7 @@ def test_a_child_forked_in_the_block_leaves_the_directory_to_its_parent(project:
             try:
                 # As a child ends that returns through the block instead of calling os._exit.
                 TempManager.auto_cleanup_dir("of-the-child").__enter__()
-                from common.temp.store.sweep.sweep import discard
+                from common.temp.store.sweep.discard import discard
 
                 discard(str(user_root()), str(path))
             finally:

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.core.retention import Policy
-from common.temp.store.sweep.sweep import execute, prepare
+from common.temp.core.policy import Policy
+from common.temp.store.sweep.prepare import prepare
+from common.temp.store.sweep.sweep import execute
 from tests.support import (
     HOUR,
     REPOSITORY,

@@ -20,9 +20,10 @@ from pathlib import Path
 
 import pytest
 
-from common.temp import OutputRoot, Refused, StorageError
+from common.temp.errors import Refused, StorageError
+from common.temp.outputs import OutputRoot
 from common.temp.store.project.project import user_root
-from common.temp.store.sweep.sweep import clean_abandoned
+from common.temp.store.sweep.abandoned import clean_abandoned
 from tests.store.children import in_child, until
 from tests.support import immutable, inv, listing, mounted, plain_user, process, run
 
@@ -441,7 +442,7 @@ def test_the_root_of_a_running_process_is_listed_and_no_clean_takes_it(project: 
         (line,) = (
             line for line in inv("temp-status", cwd=project).stdout.splitlines() if name in line
         )
-        assert f"stays: in use: pid {running.pid}" in line
+        assert f"keep: in use: pid {running.pid}" in line
         inv("temp-clean", "--everything", "--force", "--yes", cwd=project)
         assert Path(running.first_line).is_dir()
 

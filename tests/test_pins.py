@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from common.temp import InvalidSettings, TempManager, pin, unpin
+from common.temp.errors import InvalidSettings
+from common.temp.manager import TempManager
+from common.temp.pins import pin, unpin
 from tests.support import inv, make_entry
 
 

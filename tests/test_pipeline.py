@@ -20,10 +20,11 @@ from typing import Any
 
 import pytest
 
-from common.temp import hold, pipeline
+from common.temp import pipeline
 from common.temp.core.layout import JOBS, PIPELINE
-from common.temp.core.retention import STRATEGIES
+from common.temp.core.policy import STRATEGIES
 from common.temp.errors import InvalidSettings, Refused, StorageError
+from common.temp.holding import hold
 from common.temp.pipeline import (
     ArtifactCleaner,
     CleanupConfig,
@@ -33,9 +34,10 @@ from common.temp.pipeline import (
     start_run,
 )
 from common.temp.store.claiming.scan import scan
-from common.temp.store.root.allocation import make_root
+from common.temp.store.root.keys import JSON_KEYS
+from common.temp.store.root.making import make_root
 from common.temp.store.root.pinning import write_pin
-from common.temp.store.root.settings import JSON_KEYS, load
+from common.temp.store.root.settings import load
 from tests.support import (
     DENIED,
     age,
@@ -980,8 +982,7 @@ def test_the_command_says_of_each_run_why_it_goes(base: Path) -> None:
     done = command("--strategy", "aggressive", "--base", "artifacts", cwd=base.parent)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
-        f"deleted {name_of(3)}  8.0 KiB  (over count: 4th newest of 4 pipeline_artifacts, "
-        "3 are kept)",
+        f"deleted {name_of(3)}  8.0 KiB  (over count: 4th newest of 4 pipeline_artifacts, limit 3)",
         "artifacts: cleaned 1 entry, freed 8.0 KiB; kept 3 entries: 3 within limits",
     ]
     assert runs(base) == [name_of(0), name_of(1), name_of(2)]
@@ -1017,7 +1018,8 @@ def test_a_configured_dry_run_is_told_and_overridden_by_force(base: Path, main: 
     make_runs(base, 3)
     configure(base.parent, dry_run=True, max_runs_to_keep=1)
     code, out, err = main("--base", str(base))
-    assert (code, err) == (0, "dry_run is configured, so nothing is cleaned; --force cleans\n")
+    assert code == 0
+    assert err == "dry_run is configured, so nothing is cleaned; use --force to clean\n"
     assert "would delete 2 entries" in out
     assert len(runs(base)) == 3
     assert main("--base", str(base), "--force")[0] == 0
@@ -1060,8 +1062,8 @@ def test_the_archive_strategy_archives_in_the_project(base: Path, main: Main) ->
         (["--config", "broken.json"], "broken.json: not valid JSON: "),
         (["--config", "odd.json"], r"odd.json: 'a\nb' is not a key; expected one of strategy"),
         (["--config", "."], ".: cannot be read: Is a directory"),
-        (["--base", "nowhere"], "nowhere is not a directory; give the one of the runs"),
-        (["--base", "odd.json"], "odd.json is not a directory; give the one of the runs"),
+        (["--base", "nowhere"], "nowhere is not a directory; give the directory of the runs"),
+        (["--base", "odd.json"], "odd.json is not a directory; give the directory of the runs"),
         (["--base", ""], "base: expected the path of a directory, got ''"),
         (["--bas", "artifacts"], "unrecognized arguments: --bas artifacts"),
         (["two\nlines"], r"unrecognized arguments: two\nlines"),
@@ -1124,4 +1126,4 @@ def test_the_runs_are_listed_where_the_project_names_their_base(tmp_path: Path) 
         done = run([sys.executable, "-m", "invoke", "temp-status"], cwd=project)
         (line,) = (line for line in done.stdout.splitlines() if made.name in line)
         assert line.startswith("pipeline ")
-        assert f"stays: in use: pid {os.getpid()}" in line
+        assert f"keep: in use: pid {os.getpid()}" in line

@@ -13,7 +13,7 @@ from textwrap import dedent
 
 import pytest
 
-from common.temp import pin
+from common.temp.pins import pin
 from tests.support import (
     Process,
     immutable,
@@ -232,8 +232,9 @@ def test_pytest_in_scratch_is_in_use_while_it_runs(
         entry = f"pytest-of-{getpass.getuser()}"
     code = f"""
     from pathlib import Path
-    from common.temp.core.retention import Policy
-    from common.temp.store.sweep.sweep import execute, prepare
+    from common.temp.core.policy import Policy
+    from common.temp.store.sweep.prepare import prepare
+    from common.temp.store.sweep.sweep import execute
 
     def test_it(tmp_path):
         assert Path({str(root)!r}) in tmp_path.resolve().parents
@@ -390,11 +391,11 @@ def test_temp_status_and_temp_explain_show_what_is_kept(
     runs(tested, FAILS, failed=1)
     capsys.readouterr()
     assert tempkeep("temp-status") == 0
-    assert re.search(r"test_fails_[0-9]+ .*goes: everything", capsys.readouterr().out)
+    assert re.search(r"test_fails_[0-9]+ .*delete: no policy configured", capsys.readouterr().out)
     (path,) = (tested.path / ".tmp" / "test").iterdir()
     assert tempkeep("temp-explain", str(path)) == 0
     shown = capsys.readouterr().out
-    assert "in use: by nobody" in shown
+    assert "in use: by no process" in shown
     assert "which kept it: its test failed" in shown
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from common.temp import errors
-from common.temp.core.retention import Policy
+from common.temp.core.policy import Policy
 from common.temp.errors import EXIT_CODES, TempError
-from common.temp.store.root.settings import CATEGORY_KEYS, ENVIRONMENT, JSON_KEYS, KEYS, Settings
+from common.temp.store.root.keys import CATEGORY_KEYS, ENVIRONMENT, JSON_KEYS, KEYS, Kind
+from common.temp.store.root.settings import Settings
+from tests import schemas
 from tests.docs import DOCS
 from tests.reference import PARTS, VALUES, renewed, settings
 from tests.support import REPOSITORY
@@ -28,6 +32,17 @@ def test_a_page_is_what_is_made_of_the_code(page: str) -> None:
         assert renewed(page, text.replace(make(), "by hand")) == text
 
 
+@pytest.mark.parametrize("path", schemas.FILES, ids=lambda path: path.name)
+def test_a_schema_is_what_is_made_of_the_keys(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text == schemas.spelled(path), "renew it: python3 -m tests.reference"
+
+
+def test_every_kind_of_value_is_described() -> None:
+    kinds = get_args(Kind)
+    assert {*kinds} == schemas.KINDS.keys()
+
+
 def test_a_part_whose_marks_are_gone_is_an_error() -> None:
     with pytest.raises(AssertionError, match=r"settings\.md: the marks of 'settings' are gone"):
         renewed("settings.md", "# Settings\n")
@@ -35,8 +50,9 @@ def test_a_part_whose_marks_are_gone_is_an_error() -> None:
 
 @pytest.mark.parametrize("key", EVERY)
 def test_every_key_sets_a_field_and_says_what_it_means_and_how_it_is_written(key: str) -> None:
-    field, kind, means = EVERY[key]
-    assert field in Settings._fields if key in KEYS else field in Policy._fields
+    field, kind, means, _ = EVERY[key]
+    own = {"strategy"} if key in CATEGORY_KEYS else {*Settings._fields}
+    assert field in own | {*Policy._fields}
     assert kind in VALUES
     assert 0 < len(means) < 80
     assert f"\n| `{key}` | " in settings()

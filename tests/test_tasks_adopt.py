@@ -34,7 +34,7 @@ def test_flat_entries_move_and_what_stays_has_its_reason(project: Path, capsys: 
 
     assert capsys.readouterr().out.splitlines() == [
         "moved old_1696348800 to uncategorized/old_1696348800",
-        "kept fixed: no stamp: a program may go by its path",
+        "kept fixed: no stamp: a program may rely on its path",
         "kept pinned_1696348800: pinned: needed",
         "project: moved 1 entry; kept 2 entries: 1 no stamp, 1 pinned",
     ]

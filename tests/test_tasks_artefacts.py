@@ -14,9 +14,9 @@ import pytest
 from common.temp.commands import artefacts as commands
 from common.temp.core.layout import JOBS, PIPELINE
 from common.temp.store.artefacts import artefacts
-from common.temp.store.root.allocation import make_root
+from common.temp.store.root.making import make_root
 from common.temp.store.system.processes import AtWork
-from common.temp.store.trees.removal import Removed
+from common.temp.store.trees.removed import Removed
 from tests.support import IMMUTABLE, inv, listing, make_entry, process, run, tempkeep
 
 Printed = pytest.CaptureFixture[str]
@@ -76,7 +76,7 @@ def test_artefacts_and_scratch_go_and_the_rest_stays(project: Path, capsys: Prin
         "deleted build  8.0 KiB  (artefact: build/)",
         "deleted src/__pycache__  8.0 KiB  (artefact: __pycache__)",
         "project: deleted 2 artefacts, 16.0 KiB",
-        "deleted debug/a_1696348800  8.0 KiB  (everything: all that nothing protects)",
+        "deleted debug/a_1696348800  8.0 KiB  (no policy configured)",
         "project: cleaned 1 entry, freed 8.0 KiB",
     ]
     left = [path for path in listing(project) if not path.startswith(".tmp/.tempkeep")]
@@ -153,7 +153,7 @@ def test_a_dry_run_says_what_would_go(project: Path, capsys: Printed) -> None:
     assert capsys.readouterr().out.splitlines() == [
         "would delete build  8.0 KiB  (artefact: build/)",
         "project: would delete 1 artefact, 8.0 KiB",
-        "would delete debug/a_1696348800  8.0 KiB  (everything: all that nothing protects)",
+        "would delete debug/a_1696348800  8.0 KiB  (no policy configured)",
         "project: would delete 1 entry and free 8.0 KiB",
     ]
     assert (project / "build").is_dir()

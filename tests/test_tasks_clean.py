@@ -182,11 +182,11 @@ def test_a_bad_age_is_one_line_and_exit_code_2(project: Path, capsys: Printed, h
         (("--format", "csv"), "--format: expected one of table, json, got 'csv'"),
         (
             ("--everything", "--max-age-hours", "3"),
-            "--everything takes no limit; leave out the one or the other",
+            "--everything takes no limit; leave out one of them",
         ),
         (
             ("--everything", "--strategy", "archive"),
-            "--everything takes no limit; leave out the one or the other",
+            "--everything takes no limit; leave out one of them",
         ),
         (
             ("--include-in-use",),
@@ -329,7 +329,7 @@ def test_a_configured_dry_run_is_told_with_its_remedy(project: Path, capsys: Pri
     assert tempkeep("temp-clean", "--yes") == 0
 
     printed = capsys.readouterr()
-    assert printed.err == "dry_run is configured, so nothing is cleaned; --force cleans\n"
+    assert printed.err == "dry_run is configured, so nothing is cleaned; use --force to clean\n"
     assert "would delete debug/old_1696348800" in printed.out
     assert len(entries(project)) == 2
 
@@ -389,11 +389,12 @@ def _random_tree(root: Path, chance: random.Random) -> None:
             (path / "link").symlink_to("/etc")
 
 
+@pytest.mark.parametrize("seeds", [60, pytest.param(400, marks=pytest.mark.slow)])
 def test_a_dry_run_prints_the_very_set_that_the_same_command_cleans(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Printed
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Printed, seeds: int
 ) -> None:
     cleaned = 0
-    for seed in range(200):
+    for seed in range(seeds):
         chance = random.Random(seed)
         policy = chance.choice(_POLICIES)
         project = make_project(tmp_path / str(seed), f"[tool.tempkeep]\n{policy}\n")
@@ -421,7 +422,7 @@ def test_a_dry_run_prints_the_very_set_that_the_same_command_cleans(
         assert done["freed_bytes"] == planned["planned_bytes"], seed
         cleaned += len(paths)
         shutil.rmtree(project)
-    assert cleaned > 200
+    assert cleaned > seeds
 
 
 # -- a person at a terminal ---------------------------------------------------------------------
@@ -483,7 +484,7 @@ def test_any_other_answer_is_a_no_and_exit_code_3(project: Path, typed: bytes) -
     code, seen = on_terminal("temp-clean", cwd=project, typed=typed, when=b"[y/N] ")
 
     assert code == 3
-    assert "\nerror: nothing was cleaned" in seen
+    assert "\nnothing was cleaned" in seen
     assert len(entries(project)) == 2
 
 

@@ -147,7 +147,7 @@ def test_an_explanation_goes_rule_by_rule_and_says_what_would_change_it(
     assert tempkeep("temp-explain", "run_1696348800") == 0
 
     out = capsys.readouterr().out
-    assert out.startswith("debug/run_1696348800: stays, keep last: 1st newest of 1 run")
+    assert out.startswith("debug/run_1696348800: stays, keep last: newest of 1 run")
     assert "8.0 KiB in 1 file, last change " in out
     lines = out.splitlines()
     assert any(line.startswith("  + keep last: ") for line in lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,16 @@ def test_a_summary_that_cannot_be_written_is_one_line_and_the_clean_goes_on(
         done.stderr
         == f"::warning title=tempkeep::problem: cannot add to {tmp_path}: Is a directory\n"
     )
+    assert not (project / ".tmp" / "debug" / "x_1696348800").exists()
+
+
+def test_a_summary_that_is_a_pipe_is_not_waited_for(project: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    make_entry(project / ".tmp", "debug/x_1696348800")
+    pipe = str(tmp_path / "pipe")
+    done = inv("temp-clean", "--yes", cwd=project, GITHUB_STEP_SUMMARY=pipe, **ACTION)
+    assert done.returncode == 0
+    assert f"problem: cannot add to {pipe}: no process reads from it" in done.stderr
     assert not (project / ".tmp" / "debug" / "x_1696348800").exists()
 
 

@@ -12,15 +12,12 @@ from typing import Any
 
 import pytest
 
-from common.temp import (
-    ArtifactCleaner,
-    StorageRoot,
-    TempManager,
-    ThreadedFileCleanupManager,
-    get_debug_temp_dir,
-    temp_working_dir,
-)
+from common.temp.contexts import get_debug_temp_dir, temp_working_dir
+from common.temp.jobs import StorageRoot
+from common.temp.manager import TempManager
+from common.temp.pipeline import ArtifactCleaner
 from common.temp.store.root.history import read_history
+from common.temp.tracking import ThreadedFileCleanupManager
 from tests.store.children import until
 from tests.support import (
     as_plain_user,
@@ -67,7 +64,7 @@ def test_the_table_shows_the_newest_sweep_first(cleaned: Path, capsys: Printed) 
     assert title == f"project ({cleaned / '.tmp'})"
     assert header.split() == ["when", "who", "policy", "gone", "failed", "skipped", "freed", "why"]
     assert second.split()[1] == first.split()[1] == "temp-clean"
-    assert second.split("  ")[-1] == "1 everything"
+    assert second.split("  ")[-1] == "1 no policy configured"
     assert first.split("  ")[-1] == "2 expired"
     assert "max age 24 h" in first
     assert "16.0 KiB" in first
@@ -259,7 +256,7 @@ def test_a_plan_from_a_file_is_remembered_as_such(project: Path, capsys: Printed
     assert tempkeep("temp-clean", "--dry-run", "--plan", "plan.json") == 0
     assert tempkeep("temp-clean", "--apply", "plan.json") == 0
     (sweep,) = shown(capsys)[0]["sweeps"]
-    assert (sweep["policy"], sweep["gone"]) == ("a plan that was drawn before", 1)
+    assert (sweep["policy"], sweep["gone"]) == ("a plan file", 1)
 
 
 def test_what_ends_with_its_block_or_its_process_is_no_sweep(project: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,9 +51,7 @@ def test_a_plan_is_carried_out_as_it_was_shown(drawn: Path, capsys: Printed) -> 
     assert tempkeep(*APPLY) == 0
     said, errors = capsys.readouterr()
     assert errors == ""
-    assert (
-        "deleted debug/a_1696348800  8.0 KiB  (planned: by the plan that was drawn before)" in said
-    )
+    assert "deleted debug/a_1696348800  8.0 KiB  (planned: listed in the plan file)" in said
     assert "project: cleaned 2 entries, freed 16.0 KiB" in said
     assert names(drawn) == ["new"]
 
@@ -95,7 +94,7 @@ def test_where_a_dry_run_is_configured_a_plan_is_only_shown_but_for_force(
     capsys.readouterr()
     assert tempkeep(*APPLY) == 0
     said, errors = capsys.readouterr()
-    assert errors == "dry_run is configured, so nothing is cleaned; --force cleans\n"
+    assert errors == "dry_run is configured, so nothing is cleaned; use --force to clean\n"
     assert "would delete debug/a_1696348800" in said
     assert listing(drawn) == before
     assert tempkeep(*APPLY, "--force") == 0
@@ -124,7 +123,7 @@ def taken(path: Path) -> None:
         (rewritten, "has changed meanwhile, in file0.txt"),
         (another, "is no longer the one that was looked at"),
         (shutil.rmtree, "is gone already"),
-        (taken, "stays: pinned: for Ann"),
+        (taken, "is kept: pinned: for Ann"),
     ],
 )
 def test_what_is_not_as_it_was_stays_and_is_told(
@@ -178,7 +177,7 @@ def test_what_is_in_use_by_now_stays(project: Path, capsys: Printed) -> None:
 
     edit(project, put_in)
     assert tempkeep(*APPLY) == 1
-    assert "stays: in use: pid" in capsys.readouterr().err
+    assert "is kept: in use: pid" in capsys.readouterr().err
     assert path.is_dir()
 
 
@@ -206,8 +205,8 @@ def replaced(said: dict[str, Any]) -> None:
     [
         (newer, "is a plan of version 2; draw it again"),
         (elsewhere, "was drawn on another machine; draw it again"),
-        (outside, "which is no root here, or another one by now"),
-        (replaced, "which is no root here, or another one by now"),
+        (outside, "which is not a root here, or has been replaced since"),
+        (replaced, "which is not a root here, or has been replaced since"),
     ],
 )
 def test_a_plan_that_is_not_for_here_is_refused(
@@ -292,8 +291,8 @@ def test_values_that_no_dry_run_writes_are_one_line(
     ("arguments", "why"),
     [
         (("--plan", "p.json"), "--plan needs --dry-run"),
-        (("--apply", "p.json", "--max-age-hours", "1"), "leave out what says otherwise"),
-        (("--apply", "p.json", "--dry-run"), "leave out what says otherwise"),
+        (("--apply", "p.json", "--max-age-hours", "1"), "leave out the other arguments"),
+        (("--apply", "p.json", "--dry-run"), "leave out the other arguments"),
         (("--apply", "missing.json"), "missing.json cannot be read: No such file or directory"),
         (
             ("--plan", "p.json", "--dry-run", "--include-in-use", "--name", "x"),
@@ -344,6 +343,53 @@ def test_nothing_is_written_behind_a_link_that_git_tracks(
 
     assert f"{project}/out is a symlink to {notes} that git tracks" in capsys.readouterr().err
     assert notes.read_text() == "mine"
+
+
+NAMING = pytest.mark.parametrize(
+    "command", [DRAW[:-1], ("temp-status", "--format", "json", "--output")], ids=["plan", "status"]
+)
+"""What writes to a file that is named."""
+
+
+@NAMING
+def test_a_pipe_that_nobody_reads_is_one_line_and_not_waited_for(
+    project: Path, command: tuple[str, ...]
+) -> None:
+    os.mkfifo(project / "out")
+    done = inv(*command, "out", cwd=project)
+    assert done.returncode == 1
+    assert "error: cannot write out: no process reads from it; choose another" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@NAMING
+def test_a_pipe_of_another_user_is_refused(project: Path, command: tuple[str, ...]) -> None:
+    if os.geteuid():
+        pytest.skip("needs root")
+    os.mkfifo(project / "out")
+    os.chown(project / "out", 1000, 1000)
+    reader = os.open(project / "out", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        done = inv(*command, "out", cwd=project)
+        assert os.read(reader, 1) == b""
+    finally:
+        os.close(reader)
+    assert done.returncode == 3
+    assert done.stderr == "error: out is a pipe of another user; choose another file\n"
+
+
+@NAMING
+def test_who_reads_a_pipe_gets_all_of_it(project: Path, command: tuple[str, ...]) -> None:
+    for number in range(300):
+        make_entry(project / ".tmp", f"debug/{number}-{'x' * 200}_1696348800", age_hours=30)
+    os.mkfifo(project / "out")
+    got: list[str] = []
+    reader = threading.Thread(target=lambda: got.append((project / "out").read_text()), daemon=True)
+    reader.start()
+    assert inv(*command, "out", cwd=project).returncode == 0
+    reader.join(20)
+    assert len(got[0]) > 1 << 16
+    json.loads(got[0])
 
 
 def test_a_plan_says_which_entries_by_more_than_their_names(drawn: Path) -> None:

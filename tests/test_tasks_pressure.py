@@ -12,7 +12,8 @@ import pytest
 
 from common.temp.store.root.pinning import write_pin
 from common.temp.store.root.settings import load
-from common.temp.store.sweep.sweep import execute, prepare
+from common.temp.store.sweep.prepare import prepare
+from common.temp.store.sweep.sweep import execute
 from tests.support import age, ext4, inv, listing, make_project, mounted, outcomes
 
 MIB = 1 << 20
@@ -118,7 +119,7 @@ def test_a_sweep_stops_when_somebody_else_has_freed_enough_meanwhile(project: Pa
     for name, hours in zip("abc", (9, 8, 7), strict=True):
         put(project, f"cache/{name}_1696348800", hours, size=1)
     filler = fill_up(project, 0.95)
-    plan = prepare(project / ".tmp", load(project).policy(), time.time())
+    plan = prepare(project / ".tmp", load(project).policy, time.time())
     assert len(plan.steps) == 3
 
     report = execute(plan, on_outcome=lambda outcome: filler.unlink(missing_ok=True))
@@ -136,7 +137,7 @@ def test_what_two_entries_share_is_freed_with_the_second_and_no_more_goes(projec
     age(second, 8)
     other = put(project, "cache/c_1696348800", 7, size=4)
     fill_up(project, 0.90)
-    plan = prepare(project / ".tmp", load(project).policy(), time.time())
+    plan = prepare(project / ".tmp", load(project).policy, time.time())
     assert len(plan.steps) == 3, "neither of the two frees anything by itself"
     report = execute(plan)
     assert [status for status, _ in outcomes(report).values()] == ["done", "done", "skipped"]

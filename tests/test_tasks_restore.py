@@ -16,7 +16,8 @@ import pytest
 
 from common.temp.store.root.pinning import write_pin
 from common.temp.store.root.settings import load
-from common.temp.store.sweep.sweep import execute, prepare
+from common.temp.store.sweep.prepare import prepare
+from common.temp.store.sweep.sweep import execute
 from tests.store.children import in_child, until
 from tests.support import (
     IMMUTABLE,
@@ -328,7 +329,7 @@ def test_enough_free_by_now_spares_the_archives(low: Path) -> None:
     wanting(low, 11)
     filler = low / "filler"
     filler.write_bytes(os.urandom(2 * MIB))
-    policy, archive = load(low).policy(), low / ".tmp-archive"
+    policy, archive = load(low).policy, low / ".tmp-archive"
     plan = prepare(low / ".tmp", policy, time.time(), archive=archive)
     assert len(plan.archives) == 2
     filler.unlink()

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from common.temp.core.layout import JOBS
-from common.temp.store.root.allocation import allocate_named, make_root
+from common.temp.store.root.allocation import allocate_named
+from common.temp.store.root.making import make_root
 from tests.support import inv, listing, make_entry, make_project, tempkeep
 
 RUN = "pipeline_artifacts_20250917_013040"
@@ -148,7 +149,7 @@ def test_a_layout_that_cannot_be_read_is_one_problem_and_the_others_go_on(tmp_pa
     before = listing(project / "jobs")
     done = inv("temp-clean", "--yes", cwd=project)
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
-    assert "'stars' is no layout that this version knows" in done.stderr
+    assert "this version does not know the layout 'stars'" in done.stderr
     assert listing(project / "jobs") == before
     assert not (project / ".tmp" / "debug" / "x").exists()
 

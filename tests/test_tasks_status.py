@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import csv
 import io
@@ -12,6 +13,7 @@ import re
 import subprocess
 import sys
 import termios
+import zlib
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,33 @@ def snapshot(directory: Path) -> dict[str, tuple[int, int, int, int]]:
 
 
 # -- the table --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ("", "delete: no policy configured"),
+        ("keep_last = 0", "delete: no policy configured"),
+        ("max_age_hours = 24", "delete: expired: 50 h > 24 h"),
+        ("max_age_hours = 1\narchive = true", "archive: expired: "),
+        ("max_age_hours = 60", "keep: within limits: 50 h ≤ 60 h"),
+        ("[tool.tempkeep.category.cache]\nmax_count = 1", "keep: no limit: none applies to it"),
+    ],
+)
+@pytest.mark.parametrize("form", ["table", "html"])
+def test_the_next_clean_is_told_with_its_reason(
+    project: Path, settings: str, why: str, form: str
+) -> None:
+    (project / "pyproject.toml").write_text(f"[tool.tempkeep]\n{settings}\n")
+    make_entry(project / ".tmp", "debug/old_1696348800", age_hours=50)
+    arguments = ("--format", form, "--output", "report")
+    assert tempkeep("temp-status", *arguments) == 0
+    text = (project / "report").read_text(encoding="utf-8")
+    if form == "html":
+        (packed,) = re.findall(r'id="data"[^>]*>([^<]+)<', text)
+        text = zlib.decompress(base64.b64decode(packed), wbits=-15).decode()
+        why = json.dumps(why).strip('"')
+    assert why in text
 
 
 def test_the_table_shows_each_entry_the_totals_and_the_free_space(
@@ -214,7 +243,7 @@ def test_csv_keeps_its_columns_whatever_is_in_the_names(project: Path, capsys: P
     assert len(rows) == 1
     assert rows[0]["name"] == 'a"b,c\\nd\\te\\x1b[31m;=1+1'
     assert int(rows[0]["size_bytes"]) == 8192
-    assert (rows[0]["goes"], rows[0]["rule"]) == ("true", "everything")
+    assert (rows[0]["goes"], rows[0]["rule"]) == ("true", "no policy configured")
 
 
 @pytest.mark.parametrize("form", ["table", "github", "csv", "json"])

@@ -14,7 +14,7 @@ import pytest
 from common.temp.core.layout import FILES, JOBS
 from common.temp.store.archive.undo import undo_area
 from common.temp.store.project.project import user_root
-from common.temp.store.root.allocation import make_root
+from common.temp.store.root.making import make_root
 from tests.store.trees import rich, seen
 from tests.support import (
     HOUR,
@@ -64,7 +64,7 @@ def test_it_says_until_when_it_can_be_undone_and_that_no_space_is_freed(project:
     line, total = done.stdout.splitlines()
     assert re.fullmatch(
         rf"set aside debug/run_1696348800  can be undone until {INSTANT}, frees no space before  "
-        r"\(everything: all that nothing protects\)",
+        r"\(no policy configured\)",
         line,
     )
     assert total == (
@@ -315,9 +315,7 @@ def test_the_list_says_what_is_archived_and_what_can_be_undone(
     assert headers.split("  ")[0] == "name"
     assert "until" in headers
     assert re.match(rf"debug__run_1696348800  {INSTANT}  200 B  {INSTANT}  ", row)
-    assert row.endswith(
-        f"{cleaned}/.tmp/debug/run_1696348800  everything: all that nothing protects"
-    )
+    assert row.endswith(f"{cleaned}/.tmp/debug/run_1696348800  no policy configured")
 
 
 def test_what_could_be_either_is_refused_naming_both(cleaned: Path, capsys: Printed) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from common.temp import FileCleanupManager, TempFileContext, temp_file_async
+from common.temp.tracking import FileCleanupManager, TempFileContext, temp_file_async
 
 Work = Callable[[Path], Coroutine[Any, Any, object]]
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from common.temp import FileCleanupManager, ThreadedFileCleanupManager
 from common.temp.core.layout import FILES
 from common.temp.store.root.pinning import write_pin
+from common.temp.tracking import FileCleanupManager, ThreadedFileCleanupManager
 from tests.driven import Driven
 from tests.store.children import until
 from tests.support import Process, age, in_holding, inv, make_entry, make_project, process, status

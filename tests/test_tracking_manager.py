@@ -12,14 +12,8 @@ from typing import Any
 
 import pytest
 
-from common.temp import (
-    FileCleanupManager,
-    InvalidName,
-    InvalidSettings,
-    Refused,
-    StorageError,
-    ThreadedFileCleanupManager,
-)
+from common.temp.errors import InvalidName, InvalidSettings, Refused, StorageError
+from common.temp.tracking import FileCleanupManager, ThreadedFileCleanupManager
 from tests.driven import Driven
 from tests.store.children import in_child
 from tests.support import make_entry, mounted
@@ -542,7 +536,7 @@ def test_what_is_awaited_does_nothing_with_the_disk_on_the_loop(tmp_path: Path) 
 
 
 def test_the_end_of_a_block_does_nothing_with_the_disk_on_the_loop(tmp_path: Path) -> None:
-    from common.temp import temp_file_async
+    from common.temp.tracking import temp_file_async
 
     (tmp_path / "file").touch()
 

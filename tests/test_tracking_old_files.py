@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from common.temp import FileCleanupManager, ThreadedFileCleanupManager
 from common.temp.core.layout import FILES
 from common.temp.store.root.pinning import write_pin
+from common.temp.tracking import FileCleanupManager, ThreadedFileCleanupManager
 from tests.driven import Driven
 from tests.store.test_named import at_the_instant
 from tests.support import HOUR, age, in_holding, make_entry, mounted, process

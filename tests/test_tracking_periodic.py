@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from common.temp import FileCleanupManager, ThreadedFileCleanupManager
-from common.temp.ledger import Ledger
+from common.temp.expiring import ExpiringFiles
 from common.temp.store.system import at
+from common.temp.tracking import FileCleanupManager, ThreadedFileCleanupManager
 from tests.driven import Driven
 from tests.store.children import DEADLINE, in_child, until
 from tests.support import age, in_holding, make_entry, run
@@ -125,14 +125,14 @@ def test_a_round_that_fails_for_what_nobody_thought_of_is_logged_and_the_next_on
     files: Driven, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pending = [ZeroDivisionError("of all things")]
-    real = Ledger._cleanup_old_files
+    real = ExpiringFiles._cleanup_old_files
 
-    def failing_once(self: Ledger, *arguments: Any, **options: Any) -> Any:
+    def failing_once(self: ExpiringFiles, *arguments: Any, **options: Any) -> Any:
         if pending:
             raise pending.pop()
         return real(self, *arguments, **options)
 
-    monkeypatch.setattr(Ledger, "_cleanup_old_files", failing_once)
+    monkeypatch.setattr(ExpiringFiles, "_cleanup_old_files", failing_once)
     old = files.file("old", hours=100)
     files.start_periodic_cleanup()
     until(lambda: not old.exists(), "the next round has run")

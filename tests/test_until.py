@@ -14,14 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from common.temp import (
-    InvalidName,
-    InvalidSettings,
-    Refused,
-    TempManager,
-    pytest_temp_dirs,
-    temp_working_dir,
-)
+from common.temp.contexts import pytest_temp_dirs, temp_working_dir
+from common.temp.errors import InvalidName, InvalidSettings, Refused
+from common.temp.manager import TempManager
 from common.temp.store.project.project import user_root
 from tests.support import environment, inv, listing, process, run
 
@@ -44,7 +39,7 @@ def test_in_a_project_that_is_read_only_and_of_another_user_they_work(
         if not directory.stat().st_mode & stat.S_IXOTH:
             directory.chmod(0o755)
     # Loaded first: the interpreter itself may lie where only root can read.
-    code = "import os, common.temp.store.sweep.sweep\nfrom common.temp import *\n"
+    code = "import os, common.temp.store.sweep.discard\nfrom common.temp import *\n"
     code += f"os.setuid({NOBODY})\n"
     code += ALL
     done = run([sys.executable, "-c", code], cwd=project)

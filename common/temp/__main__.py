@@ -6,12 +6,36 @@ from . import __version__, needs
 
 try:
     from invoke.collection import Collection
+    from invoke.context import Context
     from invoke.program import Program
+    from invoke.tasks import task
 except ModuleNotFoundError as error:
     needs.exit_without(error)
     raise
 
-from .tasks import ns, vendor
+from .arguments import WithNames
+from .ending import run_command
+from .tasks import ns
+
+
+@task(
+    auto_shortflags=False,
+    klass=WithNames,
+    help={"directory": "Copy to `temp` in it, or to itself if it is named temp or tempkeep."},
+)
+def vendor(c: Context, directory: str) -> None:
+    """Copy this package into one of yours, or update the copy there.
+
+    Prints what the copy needs. Exits with 3 if the copy was changed, or if something else is there.
+    """
+
+    def run() -> int:
+        from .vendor import vendor
+
+        return vendor(directory, dry_run=bool(c.config.run.dry))
+
+    run_command(run)
+
 
 program = Program(
     version=__version__,

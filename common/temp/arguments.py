@@ -1,93 +1,115 @@
-"""Arguments of a kind that invoke has not: flags before a name, any number of paths."""
+"""Arguments that invoke lacks: names beside `--help`, and any number of paths.
+
+Invoke gives each word that is no flag of the task to the first positional argument whose value is
+`None`, and fails if one is `None` at the end. So these arguments look into `sys.argv` for what they
+are to take. Flags of invoke itself go before the task or after its names and paths. A program that
+parses other words than those of `sys.argv` gives paths by `--paths`.
+"""
 
 from __future__ import annotations
 
 import sys
-from types import FrameType
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
+from invoke.exceptions import ParseError
 from invoke.parser.argument import Argument
 from invoke.tasks import Task
 
 
-def _token() -> str | None:
-    """What invoke is reading, if it asks an argument whether that is its value; else `None`.
+class _Words(NamedTuple):
+    """The words after a task's name on the command line."""
 
-    Invoke gives each token that is no flag of the task to the first argument that has no value: so
-    `inv temp-pin --help` would pin an entry of that name. An argument says there what it needs to
-    say. Should invoke be built otherwise one day, that is so again, and several paths need
-    `--paths`, or end with invoke's own error.
-    """
-    caller: FrameType | None = sys._getframe(2)
-    while caller is not None and caller.f_code.co_name in ("missing_positional_args", "<listcomp>"):
-        caller = caller.f_back
-    if caller is None or caller.f_code.co_name not in ("handle", "see_positional_arg"):
-        return None
-    known = caller.f_locals
-    return str(known.get("token", known.get("value")))
+    free: list[str]
+    """Those that stand alone: flags, names and paths."""
+    values: frozenset[str]
+    """Those that a flag of the task takes."""
+
+    @property
+    def helps(self) -> bool:
+        """Whether they ask for help."""
+        return any(word in ("--help", "-h") for word in self.free)
+
+    def check(self, text: str) -> str:
+        """`text` as a name or path. Raises `ParseError` for a flag that invoke does not know."""
+        if text.startswith("-") and text not in self.values:
+            raise ParseError(f"No idea what {text!r} is!")
+        return text
+
+
+def _words_of(task: Task[Any], arguments: Sequence[Argument]) -> _Words:
+    words = sys.argv[1 : sys.argv.index("--") if "--" in sys.argv else None]
+    names = [word.rpartition(".")[2].replace("-", "_") for word in words]
+    first = names.index(task.name) + 1 if task.name in names else len(words)
+    valued = {f"--{name}" for one in arguments if one.takes_value for name in one.names}
+    free: list[str] = []
+    values: list[str] = []
+    flag = ""
+    for word in words[first:]:
+        (values if flag in valued else free).append(word)
+        flag = "" if flag in valued else word
+        values += [word.partition("=")[2]] if word.startswith("--") else []
+    return _Words(free, frozenset(values))
 
 
 class _Name(Argument):
-    """An argument that takes no flag for its value; none is asked for beside `--help`."""
+    """A positional argument that takes no flag for its value, and is optional beside `--help`."""
 
-    def __init__(self, argument: Argument, listing: Argument | None) -> None:
+    def __init__(self, argument: Argument, words: _Words, listing: Argument | None) -> None:
         self.__dict__.update(argument.__dict__)
+        self._words = words
         self._listing = listing
-        self._helps = False
 
     @property
     def value(self) -> Any:
-        token = _token()
-        if token is not None and token.startswith("-"):
-            self._helps = self._helps or token in ("--help", "-h")
-            return ""
-        if self._value is None and (self._helps or (self._listing and self._listing.value)):
+        if self._value is None and (self._words.helps or (self._listing and self._listing.value)):
             return ""
         return self._value
 
     @value.setter
     def value(self, text: str) -> None:
-        self.set_value(text, cast=True)
+        self.set_value(self._words.check(text), cast=True)
 
 
 class WithNames(Task[Any]):
     """A task that takes a name or more, and flags before and after them.
 
-    If it has a flag `--list`, no name is asked for beside that.
+    With `--help`, or with a flag `--list` of its own, it needs no name.
     """
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
-        """The arguments, as invoke wants them."""
+        """The arguments for invoke's parser."""
         found = super().get_arguments(ignore_unknown_help)
         listing = next((argument for argument in found if argument.name == "list"), None)
-        return [_Name(one, listing) if one.positional else one for one in found]
+        words = _words_of(self, found)
+        return [_Name(one, words, listing) if one.positional else one for one in found]
 
 
 class _Paths(Argument):
-    """Any number of paths after the task's name; invoke itself knows only one for each argument.
+    """Any number of paths after the task's name; invoke takes one word for each argument."""
 
-    So it has no value for as long as invoke asks from where it reads tokens.
-    """
+    def __init__(self, argument: Argument, words: _Words) -> None:
+        super().__init__(names=argument.names, kind=list, help=argument.help, positional=True)
+        self._paths: list[str] = []
+        self._words = words
+        given = (not word.startswith("-") or word.startswith("--paths") for word in words.free)
+        self._expected = 0 if words.helps else sum(given)
 
     @property
     def value(self) -> object:
-        token = _token()
-        return self._value if token is None or token.startswith("-") else None
+        return None if len(self._paths) < self._expected else self._paths
 
     @value.setter
-    def value(self, arg: str) -> None:
-        self.raw_value = arg
-        self._value = [*(self._value or ()), arg]
+    def value(self, text: str) -> None:
+        self.raw_value = self._words.check(text)
+        self._paths = [*self._paths, text]
 
 
 class WithPaths(Task):  # type: ignore[type-arg] # cannot be subscripted when it runs
     """A task whose argument `paths` takes what follows it: `inv temp-migrate src tests`."""
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
-        """The arguments, as invoke wants them."""
+        """The arguments for invoke's parser."""
         found: list[Argument] = super().get_arguments(ignore_unknown_help)
-        for index, argument in enumerate(found):
-            if argument.name == "paths":
-                names = argument.names
-                found[index] = _Paths(names=names, kind=list, help=argument.help, positional=True)
-        return found
+        words = _words_of(self, found)
+        return [_Paths(one, words) if one.name == "paths" else one for one in found]

@@ -1,6 +1,6 @@
-"""Questions before a clean: which entries go, and whether they really are to go.
+"""Questions before a clean: which entries to clean, and whether to go ahead.
 
-What is asked goes to one stream and answers come from stdin, be it a terminal or not.
+Questions go to one stream. Answers come from stdin, whether it is a terminal or not.
 """
 
 from __future__ import annotations
@@ -11,24 +11,17 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Final, TextIO
 
+from .core.disposal import DISPOSALS
 from .core.plan import Step
 from .core.units import spell_size
-from .errors import Refused
+from .errors import Declined
 from .report.text import counted, plain
 
 _HELP: Final = "numbers and ranges (1-3,7), a glob of names (thumb*), all, each, or q to quit"
-_VERBS: Final = {
-    "delete": "Delete",
-    "trash": "Trash",
-    "archive": "Archive",
-    "undo": "Set aside",
-    "drop": "Delete from the archive",
-    "forget": "Delete for good",
-}
 
 
 class Dialogue:
-    """Asks on `stream`. Raises `Refused` where there is nobody who answers any more."""
+    """Asks on `stream`. Raises `Declined` if stdin ends."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -38,37 +31,36 @@ class Dialogue:
         print(line, file=self._stream, flush=True)
 
     def ask(self, question: str) -> str:
-        """The answer to a question, without blanks around it."""
+        """The answer to a question, without surrounding spaces."""
         print(f"{question} ", end="", file=self._stream, flush=True)
         answer = ""
         try:
             answer = sys.stdin.readline()
         finally:
-            # After Ctrl-D or Ctrl-C the shell's prompt has its own line, as has what is printed
-            # next where nobody typed a newline.
+            # What is printed next begins a line: after Ctrl-D or Ctrl-C, or without a terminal.
             if not (answer.endswith("\n") and sys.stdin.isatty()):
                 print(file=self._stream, flush=True)
         if not answer:
-            raise Refused(
+            raise Declined(
                 "nothing was cleaned, because nobody answered; --yes cleans without asking"
             )
         return answer.strip()
 
     def confirm(self, steps: Sequence[Step], linked: Sequence[str] = ()) -> None:
-        """Ask whether all of them are to go. Raises `Refused` for a no.
+        """Ask whether to clean all of `steps`. Raises `Declined` for a no.
 
-        The roots of them that are `linked` are named, with where they lead.
+        `linked` names roots behind links, and where they lead.
         """
         size = spell_size(sum(step.entry.size for step in steps))
-        verb = _VERBS[steps[0].disposal]
+        verb = _verb(steps[0])
         where = f" in {plain(', '.join(linked))}" if linked else ""
         if not _is_yes(self.ask(f"{verb} {counted(len(steps))}, {size}{where}? [y/N]")):
-            raise Refused("nothing was cleaned")
+            raise Declined("nothing was cleaned")
 
     def choose(self, steps: Sequence[Step], places: Sequence[str]) -> set[int]:
-        """The indices of those that are to go, by what a person answers. Raises `Refused`.
+        """The indices of the steps that a person chooses. Raises `Declined`.
 
-        Where they lie in several of the `places`, one for each step, they are named with theirs.
+        `places` has the place of each step, which is shown if they differ.
         """
         paths = [plain(step.entry.path) for step in steps]
         if len(set(places)) > 1:
@@ -79,7 +71,7 @@ class Dialogue:
         while True:
             answer = self.ask("Which of them? (? for help)")
             if answer.lower() in ("q", "quit", ""):
-                raise Refused("nothing was cleaned")
+                raise Declined("nothing was cleaned")
             if answer.lower() == "each":
                 return self._one_by_one(steps, paths)
             if answer == "?":
@@ -93,14 +85,18 @@ class Dialogue:
     def _one_by_one(self, steps: Sequence[Step], paths: Sequence[str]) -> set[int]:
         chosen: set[int] = set()
         for index, (step, path) in enumerate(zip(steps, paths, strict=True)):
-            answer = self.ask(f"{_VERBS[step.disposal]} {path}? [y/N/q]").lower()
+            answer = self.ask(f"{_verb(step)} {path}? [y/N/q]").lower()
             if answer in ("q", "quit"):
                 break
             if _is_yes(answer):
                 chosen.add(index)
         if not chosen:
-            raise Refused("nothing was cleaned")
+            raise Declined("nothing was cleaned")
         return chosen
+
+
+def _verb(step: Step) -> str:
+    return DISPOSALS[step.disposal].verb.capitalize()
 
 
 def _is_yes(answer: str) -> bool:
@@ -108,9 +104,9 @@ def _is_yes(answer: str) -> bool:
 
 
 def read_choice(answer: str, steps: Sequence[Step]) -> set[int]:
-    """The indices that `answer` means: numbers from 1, ranges of them, `all`, or a glob of names.
+    """The indices that `answer` means: numbers from 1, ranges, `all`, or a glob of names.
 
-    No index if it means nothing, or anything that is not there.
+    None if it matches nothing, or if one of its numbers does not exist.
     """
     if answer.lower() == "all":
         return set(range(len(steps)))

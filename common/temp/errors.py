@@ -107,3 +107,7 @@ class Refused(TempError):
     """Something that looks unsafe, so nothing was done (a planted directory, a "no")."""
 
     exit_code = 3
+
+
+class Declined(Refused):
+    """A person answered no, or nobody answered, so nothing was done; no error."""

@@ -64,10 +64,11 @@ def hold(path: str | os.PathLike[str]) -> Hold:
 
 def hold_entry(root: Path, relative: str) -> Hold:
     """As `hold`, for the entry at `relative` in `root`."""
-    from .store.root.allocation import adopt, layout_of
+    from .store.root.allocation import adopt
     from .store.root.lastuse import note_use
+    from .store.root.making import layout_of
 
-    layout = layout_of(root)
+    layout = layout_of(root, is_scratch=True)
     adopt(str(root), relative, layout)
     held = Hold(root, relative)
     try:
@@ -89,15 +90,17 @@ def lease_fds(path: str | os.PathLike[str], *, inheritable: bool = False) -> tup
     this one has them, too, and all that it starts. This process closes its own when it gives up the
     entry, or ends. Empty where the system has no such locks (Windows). Raises as `hold` does.
     """
-    from .store.root.allocation import adopt, layout_of
-    from .store.root.owner import Book, owner_of, release
+    from .store.root.allocation import adopt
+    from .store.root.journal import Book
+    from .store.root.making import layout_of
+    from .store.root.owner import owner_of, release
     from .store.system.locks import has_locks
 
     root, relative = _locate(path)
     if not has_locks():
         return ()
     book = Book(handed=relative)
-    adopt(str(root), relative, layout_of(root), book)
+    adopt(str(root), relative, layout_of(root, is_scratch=True), book)
     owner = owner_of(str(root), book)
     if owner.live[relative] > 1:
         release(str(root), relative, book)  # once is enough, and ends once

@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Any, Final, Generic
 
 from .core.layout import JOBS, check_job_id
 from .errors import StorageError, TempError
-from .store.root.allocation import allocate_named, make_root
+from .store.root.allocation import allocate_named
 from .store.root.guard import is_gone
+from .store.root.making import make_root
 from .store.root.owner import own, release
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
 
     from .core.plan import Plan
-    from .core.retention import Policy
+    from .core.policy import Policy
 else:
     from typing import TypeVar
 
@@ -133,10 +134,11 @@ class StorageRoot(Generic[Job]):
     def cleanup_all(self) -> int:
         """Delete every job's directory that no other process uses; how many went.
 
-        Those of this process go as well, whatever uses them here. Files beside them stay, and so
-        does what is pinned. What cannot be deleted is logged as a warning.
+        Those of this process go as well, whatever uses them here, unless a process that was forked
+        from it goes on. Files beside them stay, and so does what is pinned. What cannot be deleted
+        is logged as a warning.
         """
-        from .core.retention import Policy
+        from .core.policy import Policy
 
         return self._clean(Policy(everything=True, spare_work=False))
 
@@ -146,7 +148,7 @@ class StorageRoot(Generic[Job]):
         Those of live processes stay, this one's included, and so does what is pinned. What cannot
         be deleted is logged as a warning.
         """
-        from .store.sweep.sweep import ABANDONED
+        from .store.sweep.abandoned import ABANDONED
 
         return self._clean(ABANDONED)
 
@@ -159,7 +161,7 @@ class StorageRoot(Generic[Job]):
         owner = own(root)
         # Where the root was replaced, what lies under that name is not what this process made.
         if owner is not None and job_id in owner.live and owner.is_current():
-            from .store.sweep.sweep import discard
+            from .store.sweep.discard import discard
 
             return discard(root, job_id, JOBS)
         if is_gone(os.path.join(root, job_id)):
@@ -168,7 +170,8 @@ class StorageRoot(Generic[Job]):
         return self._discard_orphan(job_id)
 
     def _discard_orphan(self, job_id: str) -> str:
-        from .store.sweep.sweep import ABANDONED, execute
+        from .store.sweep.abandoned import ABANDONED
+        from .store.sweep.sweep import execute
 
         try:
             plan = self._plan(ABANDONED)
@@ -204,7 +207,7 @@ class StorageRoot(Generic[Job]):
         return len(gone)
 
     def _plan(self, policy: Policy) -> Plan:
-        from .store.sweep.sweep import prepare
+        from .store.sweep.prepare import prepare
 
         return prepare(self._root, policy, time.time(), layout=JOBS, sizes=False)
 

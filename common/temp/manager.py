@@ -98,16 +98,30 @@ class TempManager:
         """Clean entries of the root and return how many went.
 
         With `max_age_hours` those whose newest change is older; without, all that nothing
-        protects, this process's own included. What the project's settings protect stays. Also
-        cleans what killed processes of this user left in the system's temporary directory, which
-        does not count. Raises `InvalidSettings` for an age that is no number of 0 or more, and
-        `Refused` for a `PERSISTENT_BASE` that holds what was not made by this program.
+        protects, this process's own included, unless a process that was forked from it goes on.
+        What the project's settings protect stays. Also cleans what killed processes of this user
+        left in the system's temporary directory, which does not count. Raises `InvalidSettings` for
+        an age that is no number of 0 or more, and `Refused` for a `PERSISTENT_BASE` that holds what
+        was not made by this program.
         """
-        from .store.sweep.sweep import clean_root
+        import time
+
+        from .core.policy import Policy, policy_of_age
+        from .store.root.settings import load
+        from .store.sweep.abandoned import MANAGER, clean_abandoned
+        from .store.sweep.prepare import prepare
+        from .store.sweep.sweep import execute
 
         base = cls._base()
         is_root(base)  # raises for what is not to be cleaned
-        return clean_root(base.root, base.project, max_age_hours, auto_root(cls.AUTO_CLEANUP_BASE))
+        limits = Policy(everything=True)
+        if max_age_hours is not None:
+            limits = policy_of_age(max_age_hours, "max_age_hours")
+        policy = load(base.project).policy.with_limits_of(limits)
+        now = time.time()
+        report = execute(prepare(base.root, policy, now, sizes=False), face=MANAGER)
+        clean_abandoned(now, auto_root(cls.AUTO_CLEANUP_BASE))
+        return len(report.done)
 
     @classmethod
     def _base(cls) -> Base:

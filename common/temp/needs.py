@@ -1,4 +1,4 @@
-"""What the package needs beside Python, and what it says where that is missing."""
+"""The packages that this one needs, and the message if one is missing."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ NEEDS: Final = {
     "tabulate": "tabulate>=0.10",
     "send2trash": "send2trash>=2",
 }
-"""The modules, and what to install for them: as in the dependencies of the distribution."""
+"""The modules, and what to install for them, as in the dependencies of the distribution."""
 
 LEFT_OUT: Final = {"migrate": "temp-migrate", "vendor": "vendor"}
-"""What is not part of a copy that `tempkeep vendor` makes, and the task that it is for."""
+"""What a copy by `tempkeep vendor` leaves out, and the task that needs it."""
 
 
 def missing(error: ModuleNotFoundError) -> str | None:
-    """One line on what to install, if that is why a module is missing; else `None`."""
+    """One line on what to install for the missing module; `None` if it is none of these."""
     package = __name__.rpartition(".")[0]
     name = error.name or ""
     task = LEFT_OUT.get(name.removeprefix(f"{package}."))

@@ -139,7 +139,7 @@ class _TemporaryRoot:
 
     def remove(self) -> bool:
         """Whether this removed it; if it cannot be, a warning says why. A forked child does not."""
-        from .store.sweep.sweep import discard
+        from .store.sweep.discard import discard
 
         if os.getpid() != self._pid:
             return False

@@ -1,7 +1,7 @@
-"""Runs of a pipeline, kept by policy: made and leased while they go on, and cleaned by their base.
+"""Pipeline runs: started, in use while they last, and cleaned by a policy.
 
-A run is a directory `pipeline_artifacts_YYYYMMDD_HHMMSS` directly in its base, whoever made it;
-nothing else in the base is ours. `python3 -m common.temp.pipeline` cleans from a command line.
+A run is a directory `pipeline_artifacts_YYYYMMDD_HHMMSS` directly in its base, whoever made it.
+Nothing else in the base is touched. `python3 -m common.temp.pipeline` cleans from a command line.
 """
 
 from __future__ import annotations
@@ -18,24 +18,27 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from .core.disposal import DISPOSALS
 from .core.layout import PIPELINE
 from .core.plan import Report
-from .core.retention import Policy
+from .core.policy import Policy
 from .errors import InvalidSettings, Refused, StorageError, TempError
-from .report.text import plain, shortfall_lines
+from .report.clean import shortfall_lines
+from .report.text import plain
 from .store.project.place import project_root
 from .store.project.project import absolute, find_project, is_nobodys
-from .store.root.allocation import allocate_named, layout_of
+from .store.root.allocation import allocate_named
+from .store.root.making import layout_of
 from .store.root.names import fresh_name
 from .store.root.owner import release
 from .store.root.settings import (
     Settings,
     check_config,
-    check_strategy,
     load,
     of_config,
     with_strategy,
 )
+from .store.root.values import check_strategy
 
 _ATTEMPTS: Final = 64
 
@@ -43,7 +46,7 @@ _log = logging.getLogger(__name__)
 
 
 class CleanupStrategy(Enum):
-    """The strategies by the names that settings have for them."""
+    """The strategies, by their names in settings."""
 
     AGGRESSIVE = "aggressive"
     MODERATE = "moderate"
@@ -53,11 +56,11 @@ class CleanupStrategy(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CleanupConfig:
-    """What `cleanup_config.json` may say, as a value; `None` is what the strategy says.
+    """The settings of `cleanup_config.json` as a value; `None` leaves it to the strategy.
 
-    A run is excluded if its whole name matches one of `exclude_patterns`, which are shell globs:
-    `*_20250917_*`, not a part of the name. A relative `archive_location` lies in the base. Raises
-    `InvalidSettings` for a value that the file could not have.
+    `exclude_patterns` are shell globs for whole names, such as `*_20250917_*`. A relative
+    `archive_location` is relative to the base. Raises `InvalidSettings` for a value that the file
+    could not have.
     """
 
     strategy: CleanupStrategy = CleanupStrategy.MODERATE
@@ -77,11 +80,11 @@ class CleanupConfig:
         check_config(self._said(), type(self).__name__)
 
     def settings(self, base: Path) -> Settings:
-        """The settings that these are for the runs in `base`, whatever its project has set."""
+        """These settings for the runs in `base`, whatever its project has configured."""
         return of_config(base, self._said(), type(self).__name__)
 
     def _said(self) -> dict[str, object]:
-        """What a file would say, which has texts and lists where there are better values here."""
+        """The content of the file, with strings and lists instead of enums, paths and tuples."""
         said = {key: value for key, value in asdict(self).items() if value is not None}
         for key, value in said.items():
             if isinstance(value, CleanupStrategy):
@@ -91,7 +94,7 @@ class CleanupConfig:
             elif isinstance(value, tuple):
                 said[key] = [*value]
         if self.archive_before_delete is False:
-            # That is not said by anybody, and would have the archive strategy delete.
+            # It is only the default here, but in a file it would make the archive strategy delete.
             del said["archive_before_delete"]
         return said
 
@@ -99,22 +102,22 @@ class CleanupConfig:
 # -- runs -------------------------------------------------------------------------------------
 
 _mine: ContextVar[Path | None] = ContextVar("_mine", default=None)
-"""The run that this thread or task has started last."""
+"""The last run that this thread or task has started."""
 
 _last: Path | None = None
-"""The run that this process has started last."""
+"""The last run that this process has started."""
 
 _leased: dict[Path, int] = {}
-"""The runs that were started and not let go yet, and by which process."""
+"""The runs that are still leased, and the process that started each."""
 
 
 def start_run(base: str | os.PathLike[str] = ".") -> Path:
     """The absolute path of a new, empty run in `base`, in use until this process ends.
 
     It is named by the time in UTC, `pipeline_artifacts_20250917_013040`; another in the same second
-    is `pipeline_artifacts_20250917_013040-<a few hex digits>`. `base` is made if it is missing, and
-    never deleted; where scratch does not belong (`/`, a home directory) it must be given, else it
-    is the project of the script. Raises `InvalidSettings`, `Refused` or `StorageError`.
+    is `pipeline_artifacts_20250917_013040-<a few hex digits>`. `base` is created if it is missing,
+    and never deleted. If the working directory is no place for scratch (`/`, a home directory), the
+    default is the project of the script. Raises `InvalidSettings`, `Refused` or `StorageError`.
     """
     global _last
     root = str(_absolute(base))
@@ -136,9 +139,9 @@ def start_run(base: str | os.PathLike[str] = ".") -> Path:
 
 @contextlib.contextmanager
 def pipeline_run(base: str | os.PathLike[str] = ".") -> Iterator[Path]:
-    """A context manager: a new run as of `start_run`, in use until the block ends.
+    """A context manager for a new run, as `start_run` makes it, in use until the block ends.
 
-    However it ends, the run stays until the policy lets it go.
+    The run stays, however the block ends, until the policy removes it.
     """
     run = start_run(base)
     try:
@@ -148,7 +151,7 @@ def pipeline_run(base: str | os.PathLike[str] = ".") -> Iterator[Path]:
 
 
 def _let_go(run: Path) -> None:
-    """End the lease that this process took when it started the run, once: others may be held."""
+    """End the lease that this process took to start the run; once, since others may exist."""
     if _leased.pop(run, None) == os.getpid():
         release(str(run.parent), run.name)
 
@@ -158,7 +161,7 @@ def _absolute(base: str | os.PathLike[str]) -> Path:
     if not text or "\0" in text:
         raise InvalidSettings(f"base: expected the path of a directory, got {text!r}")
     path = absolute(Path(text))
-    # A program that cron starts did not choose to be in `/`, nor in a home directory.
+    # A program that cron starts did not choose `/` or a home directory.
     return Path(project_root()).parent if text == os.curdir and is_nobodys(path) else path
 
 
@@ -166,10 +169,10 @@ def _absolute(base: str | os.PathLike[str]) -> Path:
 
 
 class ArtifactCleaner:
-    """Cleans the runs in `base_path` by `config`; `cleanup` does it, as often as it is called.
+    """Cleans the runs in `base_path` by `config`, each time `cleanup` is called.
 
-    A `CleanupConfig` says all by itself. Without one the settings of the project hold in which the
-    base lies, with the strategy moderate if they have no limit. The path of a file stands for the
+    A `CleanupConfig` replaces all settings. Without one, the settings of the project around the
+    base apply, with the strategy moderate if they have no limit. A path replaces the
     `cleanup_config.json` of that project. Raises `InvalidSettings` for a base that is no path.
     """
 
@@ -184,12 +187,12 @@ class ArtifactCleaner:
     def cleanup(self, force: bool = False) -> dict[str, Any]:
         """Clean the runs once, and return what was done; `force` overrides a configured dry run.
 
-        `directories_found` are all runs, `candidates_identified` those that the policy lets go,
-        `directories_archived` and `directories_deleted` those that went. `space_freed_bytes` is
-        what was freed, as measured: 0 for what was archived on the same disk. `errors` has a line
-        for each run or archive that failed, or for what kept all of them from being looked at:
-        nothing on disk or in the settings is raised. That less is free afterwards than
-        `min_free_space_gb` wants is no error; it is logged as a warning, with what holds the space.
+        `directories_found` counts all runs, `candidates_identified` those that the policy removes,
+        `directories_archived` and `directories_deleted` those that are gone. `space_freed_bytes`
+        is measured: 0 for what was archived on the same disk. `errors` has a line for each run or
+        archive that failed, or for what prevented the cleanup; errors of the disk and of settings
+        are not raised. If less than `min_free_space_gb` is free afterwards, that is no error but
+        logged as a warning, with what takes the space.
         """
         return self._cleanup(force=force)
 
@@ -223,16 +226,15 @@ def cleanup_after_pipeline_run(
     keep_current: bool = True,
     strategy: CleanupStrategy = CleanupStrategy.MODERATE,
 ) -> dict[str, Any]:
-    """Clean the runs beside the one that has just ended; returns what `ArtifactCleaner` does.
+    """Clean the runs beside the last one; returns what `ArtifactCleaner.cleanup` does.
 
-    The base is that of the run which this thread or task has started last, else the process; in a
-    process that has started none it is the working directory. Runs in use stay, and so does the
-    one that was started last, unless `keep_current` is false: then it is no longer in use by this
-    process, and the policy decides.
+    The base is that of the last run that this thread or task has started, else this process; if
+    there is none, the working directory. Runs in use stay. So does the last run, unless
+    `keep_current` is false: then this process gives it up, and the policy decides.
 
-    The numbers of `strategy` stand for those that the project has configured; its other settings
-    hold, that of an archive too. `pipeline_name` is what the log calls it. Nothing on disk or in
-    the settings is raised: it is in `errors`, and logged as a warning.
+    The limits of `strategy` replace those that the project has configured; its other settings
+    apply, including an archive. The log calls it `pipeline_name`. Errors of the disk and of
+    settings are not raised but in `errors`, and logged as warnings.
     """
     run = _mine.get() or _last
     keep = ""
@@ -258,18 +260,19 @@ def _settings(
     config: CleanupConfig | str | os.PathLike[str] | None,
     strategy: str | None,
 ) -> Settings:
-    """What holds for the runs in `base`; a `strategy` comes last. Raises `InvalidSettings`."""
+    """The settings for the runs in `base`; `strategy` overrides them. Raises `InvalidSettings`."""
     if isinstance(config, CleanupConfig):
         settings = config.settings(base)
     else:
         settings = load(find_project(base), config=None if config is None else Path(config))
-    policy = settings.policy().of(PIPELINE.category)
+    policy = settings.policy.of(PIPELINE.category)
     if strategy is None and not policy._replace(categories=()).has_limit:
         strategy = CleanupStrategy.MODERATE.value
     if strategy is not None:
         settings = with_strategy(settings, check_strategy(strategy, "strategy"))
     archive = settings.archive_path()
-    if settings.disposal == "archive" and os.path.realpath(archive) == os.path.realpath(base):
+    archives = DISPOSALS[settings.disposal].needs_archive
+    if archives and os.path.realpath(archive) == os.path.realpath(base):
         raise InvalidSettings(
             f"archive_location: expected another directory than that of the runs, got {archive}"
         )
@@ -277,16 +280,17 @@ def _settings(
 
 
 def _sweep(base: Path, settings: Settings, *, force: bool, keep: str) -> Report:
-    """What became of the runs in `base`; of a dry run, a report without outcomes.
+    """What became of the runs in `base`; for a dry run, a report without outcomes.
 
-    The run `keep` stays by its exact name, which needs no lease to be written on a full disk.
+    The run `keep` is kept by its exact name: a full disk may have no room for a lease.
     """
-    from .store.sweep.sweep import execute, prepare
+    from .store.sweep.prepare import prepare
+    from .store.sweep.sweep import execute
 
     _check_base(base)
     plan = prepare(
         base,
-        _excluding(keep, settings.policy()) if keep else settings.policy(),
+        _excluding(keep, settings.policy) if keep else settings.policy,
         time.time(),
         layout=PIPELINE,
         disposal=settings.disposal,
@@ -306,8 +310,8 @@ def _sweep(base: Path, settings: Settings, *, force: bool, keep: str) -> Report:
 
 
 def _check_base(base: Path) -> None:
-    """Raise `Refused` if what lies in `base` is something else than runs."""
-    said = layout_of(base, PIPELINE)
+    """Raise `Refused` if `base` holds something other than runs."""
+    said = layout_of(base, is_scratch=False)
     if said is not PIPELINE:
         raise Refused(f"{base} holds {said.name}, not {PIPELINE.name}; choose another directory")
 
@@ -335,13 +339,15 @@ def _statistics(report: Report | None, errors: Sequence[str]) -> dict[str, Any]:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """End with one line; argparse would put the usage before it."""
+        """Exit with one line; argparse would print the usage before it."""
         self.exit(2, f"error: {plain(message)}\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Clean as the command line says, and exit: 0 done or nothing to do, 1 some run failed, 2 a bad
-    argument or setting, 3 refused.
+    """Clean as the command line says, and exit.
+
+    With 0 (done, or nothing to do), 1 (some run failed), 2 (bad argument or setting) or 3
+    (refused).
     """
     try:
         from invoke.exceptions import Exit
@@ -351,23 +357,23 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         exit_without(error)
         raise
 
-    from .tasks import _run as run
+    from .ending import run_command
 
     parser = _Parser(
         prog=f"python3 -m {__spec__.name}",
         description="Clean the runs of a pipeline: directories pipeline_artifacts_YYYYMMDD_HHMMSS. "
-        "Those that are in use stay.",
+        "Runs in use stay.",
         allow_abbrev=False,
     )
     add = parser.add_argument
     add("--strategy", help="aggressive, moderate (if nothing is configured), conservative, archive")
-    add("--dry-run", action="store_true", help="say what would go and why; write nothing")
+    add("--dry-run", action="store_true", help="show what would be cleaned and why; change nothing")
     add("--force", action="store_true", help="override a configured dry_run")
-    add("--config", metavar="FILE", help="in place of the project's cleanup_config.json")
-    add("--base", metavar="DIR", help="the directory of the runs, else the working directory")
+    add("--config", metavar="FILE", help="instead of the project's cleanup_config.json")
+    add("--base", metavar="DIR", help="the directory of the runs; default: the working directory")
     given = parser.parse_args(arguments)
     try:
-        run(lambda: _command(given))
+        run_command(lambda: _command(given))
     except Exit as end:
         parser.exit(end.code, f"{end.message}\n" if end.message else None)
     parser.exit()
@@ -377,9 +383,9 @@ def _command(given: argparse.Namespace) -> int:
     from .commands.clean import clean_runs
 
     base = _absolute("." if given.base is None else given.base)
-    # One that somebody named and that is missing is a slip, or a disk that is not mounted.
+    # If it is missing, its name is wrong, or its disk is not mounted.
     if not base.is_dir():
-        raise InvalidSettings(f"--base: {base} is not a directory; give the one of the runs")
+        raise InvalidSettings(f"--base: {base} is not a directory; give the directory of the runs")
     if given.strategy is not None:
         check_strategy(given.strategy, "--strategy")
     settings = _settings(base, given.config, given.strategy)

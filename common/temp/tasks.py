@@ -5,17 +5,13 @@ A subproject's `tasks.py` imports them: `from common.temp.tasks import ns`, or b
 
 from __future__ import annotations
 
-import io
-import os
-import sys
-from collections.abc import Callable
-
 from invoke.collection import Collection
 from invoke.context import Context
-from invoke.exceptions import Exit
 from invoke.tasks import task
 
+from . import choices
 from .arguments import WithNames, WithPaths
+from .ending import run_command
 
 __all__ = [
     "clean",
@@ -32,75 +28,22 @@ __all__ = [
 ]
 
 
-# No task has short flags: invoke picks their letters, and another one for a flag as soon as one is
-# added before it.
-
-
-def _run(command: Callable[[], int]) -> None:
-    """Run `command` and end with its exit code, with one line on stderr for each kind of error."""
-    from .errors import StorageError, TempError
-
-    try:
-        _prepare_streams()
-        code = command()
-        print(end="", flush=True)
-    except TempError as error:
-        raise Exit(f"error: {_one_line(error)}", code=error.exit_code) from error
-    except BrokenPipeError:
-        _let_go_of_stdout()
-        raise Exit(code=141) from None  # as a program that SIGPIPE ended: 128 + 13
-    except ModuleNotFoundError as error:
-        from .needs import missing
-
-        said = missing(error)
-        if said is None:
-            raise
-        raise Exit(f"error: {said}", code=2) from error
-    except OSError as error:
-        _let_go_of_stdout()
-        what = f"cannot use {error.filename}" if error.filename else "cannot write"
-        raise Exit(f"error: {_one_line(StorageError.of(what, error))}", code=1) from error
-    except KeyboardInterrupt:
-        raise Exit(code=130) from None
-    if code:
-        raise Exit(code=code)
-
-
-def _one_line(error: Exception) -> str:
-    from .report.text import plain
-
-    return plain(" ".join(str(error).split("\n")))
-
-
-def _prepare_streams() -> None:
-    """Let nothing stop a sweep that is printed: no letter that the encoding lacks (escaped on
-    stdout as Python does on stderr), and no stream that was closed before we began.
-    """
-    for name in ("stdin", "stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "r+", encoding="utf-8"))  # noqa: SIM115
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
-
-
-def _let_go_of_stdout() -> None:
-    """Keep the interpreter from complaining, at its end, about output that it cannot write."""
-    try:
-        print(end="", flush=True)
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+# No task has short flags: invoke chooses their letters, and adding a flag can change them.
+_ENTRY = "The entry: a path, category/name, or a name if only one entry has it."
+_ALL_PROJECTS = "All projects of the monorepo, not only this one."
+_DRY_RUN = "Show what would be cleaned and why; change nothing."
 
 
 @task(
     auto_shortflags=False,
     help={
-        "category": "Only the entries of this category.",
-        "sort": "Order of the entries: name (default), size or age.",
-        "limit": "List at most this many entries (the totals count all), or sweeps (20).",
-        "format": "table (default), json, csv, github or html.",
-        "output": "Write to this file instead; html is a single page that needs no other file.",
-        "all-projects": "All projects of the monorepo, not only this one.",
-        "history": "List the past sweeps instead: when, who, by which policy, what went and why.",
+        "category": "List only this category.",
+        "sort": f"Sort by {choices.default_first(choices.SORTS)}.",
+        "limit": "List at most this many entries (totals still count all), or sweeps (20).",
+        "format": f"{choices.default_first(choices.STATUS_FORMATS)}.",
+        "output": "Write to this file; an html page needs no other file.",
+        "all-projects": _ALL_PROJECTS,
+        "history": "List past sweeps instead: when, who, which policy, what was cleaned and why.",
     },
 )
 def temp_status(
@@ -113,9 +56,9 @@ def temp_status(
     all_projects: bool = False,
     history: bool = False,
 ) -> None:
-    """List scratch entries: size, age, who uses them, what the next clean does with them and why.
+    """List scratch entries: size, age, what the next clean does with each of them, and why.
 
-    Changes nothing. Ends with 1 if something could not be read.
+    Changes nothing. Exits with 1 if something could not be read.
     """
     from .commands.status import StatusArguments, status
 
@@ -127,30 +70,30 @@ def temp_status(
 
         return show(given)
 
-    _run(run)
+    run_command(run)
 
 
 @task(
     auto_shortflags=False,
     help={
-        "max-age-hours": "Only entries whose newest change anywhere inside is older; 0 is all.",
-        "category": "Only the entries of this category.",
-        "name": "Only entries whose name, label or category/name matches this glob.",
-        "strategy": "aggressive (3 newest, 3 days), moderate (5, 7), conservative (14, 30), archive.",  # noqa: E501
-        "everything": "All entries that nothing protects, whatever is configured.",
-        "dry-run": "Say what would go and why; write nothing.",
-        "trash": "Move to the desktop's trash instead of deleting; frees no space.",
-        "undoable": "Set aside for undo_hours (24) instead; temp-restore undoes it. Frees no space until then.",  # noqa: E501
-        "yes": "Do not ask.",
-        "force": "Ignore a configured dry_run and do not ask; never takes an entry in use.",
-        "include-in-use": "Take entries from running processes too; needs --name.",
-        "ask": "Choose by numbers, by names or one by one, on a terminal or from a pipe.",
-        "plan": "With --dry-run: write what it shows to this file, for --apply.",
-        "apply": "Clean what the plan in this file shows, if nothing of it has changed since.",
-        "scheduled": "For temp-schedule: print and log one line; exit if another one is running.",
-        "background": "Move everything aside at once, and delete it after the command has ended.",
-        "format": "table (default) or json.",
-        "all-projects": "All projects of the monorepo, not only this one.",
+        "max-age-hours": "Clean only entries unchanged for this many hours; 0 cleans all.",
+        "category": "Clean only this category.",
+        "name": "Clean only entries whose name, label or category/name matches this glob.",
+        "strategy": "aggressive (3 newest, 3 days), moderate (5, 7), conservative (14, 30) or archive.",  # noqa: E501
+        "everything": "Clean everything that is not protected, whatever is configured.",
+        "dry-run": _DRY_RUN,
+        "trash": "Move to the desktop trash instead of deleting; frees no space.",
+        "undoable": "Set aside for undo_hours (24), so that temp-restore can undo it; frees no space yet.",  # noqa: E501
+        "yes": "Do not ask for confirmation.",
+        "force": "Ignore a configured dry_run and do not ask; entries in use still stay.",
+        "include-in-use": "Also clean entries that running processes use; requires --name.",
+        "ask": "Choose entries by number, by name or one by one; reads a terminal or a pipe.",
+        "plan": "With --dry-run: write the plan to this file, for --apply.",
+        "apply": "Clean what the plan in this file lists, where nothing has changed since.",
+        "scheduled": "For temp-schedule: log a line; if another run is active, exit and log that.",
+        "background": "Move everything aside at once, and delete it after the command ends.",
+        "format": f"{choices.default_first(choices.TABLE_OR_JSON)}.",
+        "all-projects": _ALL_PROJECTS,
     },
 )
 def temp_clean(
@@ -174,10 +117,11 @@ def temp_clean(
     format: str = "table",  # noqa: A002
     all_projects: bool = False,
 ) -> None:
-    """Clean scratch entries: by the limits given, else the configured policy, else everything.
+    """Clean scratch entries by the given limits, else by the configured policy, else everything.
 
-    Entries that are in use or pinned stay. Without any limit it asks once on a terminal. Ends with
-    0 (done, or nothing to do), 1 (some entry failed), 2 (bad argument or setting) or 3 (declined).
+    Command-line limits replace configured ones. Entries in use or pinned stay. Without any limit it
+    asks for confirmation on a terminal. Exits with 0 (done, or nothing to do), 1 (some entry
+    failed), 2 (bad argument or setting) or 3 (declined).
     """
     from .commands.arguments import CleanArguments
     from .commands.clean import clean
@@ -205,99 +149,99 @@ def temp_clean(
     if scheduled:
         from .schedule import run
 
-        _run(lambda: run.run(arguments))
+        run_command(lambda: run.run(arguments))
     else:
-        _run(lambda: clean(arguments))
+        run_command(lambda: clean(arguments))
 
 
 @task(
     auto_shortflags=False,
     klass=WithNames,
-    help={"path": "The entry: a path, category/name, or a name that only one entry has."},
+    help={"path": _ENTRY},
 )
 def temp_explain(c: Context, path: str) -> None:
-    """Say why an entry stays or would go, rule by rule, and what would change that."""
+    """Explain why an entry stays or would be cleaned, rule by rule, and what changes that."""
     from .commands.entries import explain_entry
 
-    _run(lambda: explain_entry(path))
+    run_command(lambda: explain_entry(path))
 
 
 @task(
     auto_shortflags=False,
     klass=WithNames,
     help={
-        "path": "The entry: a path, category/name, or a name that only one entry has.",
-        "reason": "Why it must stay; shown wherever the entry is.",
+        "path": _ENTRY,
+        "reason": "Why to keep it; shown wherever the entry is listed.",
     },
 )
 def temp_pin(c: Context, path: str, reason: str) -> None:
     """Keep an entry, whatever the policy says, until it is unpinned."""
     from .commands.entries import pin_entry
 
-    _run(lambda: pin_entry(path, reason, dry_run=bool(c.config.run.dry)))
+    run_command(lambda: pin_entry(path, reason, dry_run=bool(c.config.run.dry)))
 
 
 @task(
     auto_shortflags=False,
     klass=WithNames,
-    help={"path": "The entry: a path, category/name, or a name that only one entry has."},
+    help={"path": _ENTRY},
 )
 def temp_unpin(c: Context, path: str) -> None:
-    """Let a pinned entry be cleaned again."""
+    """Remove the pin from an entry, so that it can be cleaned again."""
     from .commands.entries import unpin_entry
 
-    _run(lambda: unpin_entry(path, dry_run=bool(c.config.run.dry)))
+    run_command(lambda: unpin_entry(path, dry_run=bool(c.config.run.dry)))
 
 
 @task(
     auto_shortflags=False,
     klass=WithNames,
     help={
-        "name": "What to put back: its name in the list, or the path it had.",
-        "list": "List what is in the archive, and what can be undone.",
+        "name": "What to restore: a name from the list, or the original path.",
+        "list": "List what is in the archive and what can be undone.",
     },
 )
 def temp_restore(c: Context, name: str, list: bool = False) -> None:  # noqa: A002
-    """Put back what was archived, or cleaned undoably, never over anything; or list what is there.
+    """Restore an entry that was archived or set aside, or list them; never overwrites anything.
 
-    It counts as new from then on. Ends with 3, and moves nothing, if something is in its place or
+    A restored entry counts as new. Exits with 3, and moves nothing, if something is in its place or
     if it has changed since it was cleaned.
     """
     from .commands.restore import list_archived, restore_archived
 
     if list:
-        _run(list_archived)
+        run_command(list_archived)
     else:
-        _run(lambda: restore_archived(name, dry_run=bool(c.config.run.dry)))
+        run_command(lambda: restore_archived(name, dry_run=bool(c.config.run.dry)))
 
 
 @task(
     auto_shortflags=False,
     help={
-        "dry-run": "Say what would move and why the rest stays; write nothing.",
-        "all-projects": "All projects of the monorepo, not only this one.",
+        "dry-run": "Show what would move and why the rest stays; change nothing.",
+        "all-projects": _ALL_PROJECTS,
     },
 )
 def temp_adopt(c: Context, dry_run: bool = False, all_projects: bool = False) -> None:
-    """Move what the legacy helper left in .tmp into a category, and list what is in .temp.
+    """Move the legacy helper's entries in .tmp into a category, and list what is in .temp.
 
-    Only directories named <label>_<epoch> move; what is in use, pinned or excluded stays, and what
-    a symlink in .tmp leads to. Ends with 0 (done, or nothing to do) or 1 (some entry failed).
+    Only directories named <label>_<epoch> move. Entries in use, pinned or excluded stay, and
+    symlinks in .tmp are left alone. Exits with 0 (done, or nothing to do) or 1 (some entry failed).
     """
     from .commands.adopt import adopt
 
-    _run(lambda: adopt(dry_run=dry_run or bool(c.config.run.dry), all_projects=all_projects))
+    run_command(lambda: adopt(dry_run=dry_run or bool(c.config.run.dry), all_projects=all_projects))
 
 
 @task(
     auto_shortflags=False,
     help={
-        "every": "How often: 15m, 6h, 1d or 7d, for example.",
-        "strategy": "Clean by this strategy; needed where no limit is configured.",
-        "install": "Install it, replacing what was installed for this project before.",
-        "remove": "Remove what was installed for this project, and nothing else.",
-        "print": "Show what would be installed and where (default); write nothing.",
-        "as": "systemd, cron, launchd or windows; by default what this machine has.",
+        "every": "How often, for example 15m, 6h, 1d or 7d.",
+        "strategy": "Clean by this strategy; required if no limit is configured.",
+        "install": "Install the schedule, replacing an earlier one of this project.",
+        "remove": "Remove the schedule of this project, and nothing else.",
+        "print": "Show what would be installed and where (default); change nothing.",
+        "as": f"{choices.either(choices.SCHEDULERS)}; by default what this machine has.",
     },
 )
 def temp_schedule(
@@ -311,7 +255,7 @@ def temp_schedule(
 ) -> None:
     """Clean this project on a schedule, by systemd, cron, launchd or the Windows Task Scheduler.
 
-    It cleans by the configured limits, or by --strategy; high_water applies to both.
+    Each run cleans by the configured limits or by --strategy; high_water applies to both.
     """
 
     def run() -> int:
@@ -328,17 +272,17 @@ def temp_schedule(
         )
         return schedule(arguments)
 
-    _run(run)
+    run_command(run)
 
 
 @task(
     auto_shortflags=False,
     help={
-        "max-size": 'At most that many bytes of scratch, such as "20GiB".',
-        "min-free": "At least that many bytes free on its filesystem.",
-        "max-entries": "At most that many entries.",
-        "tracked": "Also fail if git tracks something in a .tmp or .temp; needs no limit.",
-        "format": "table (default) or json.",
+        "max-size": 'Allow at most this much scratch, for example "20GiB".',
+        "min-free": "Require at least this much free space on its filesystem.",
+        "max-entries": "Allow at most this many entries.",
+        "tracked": "Also fail if git tracks anything in a .tmp or .temp; needs no limit.",
+        "format": f"{choices.default_first(choices.TABLE_OR_JSON)}.",
         "all-projects": "All projects of the monorepo together, not only this one.",
     },
 )
@@ -351,23 +295,24 @@ def temp_check(
     format: str = "table",  # noqa: A002
     all_projects: bool = False,
 ) -> None:
-    """Say whether scratch is within a budget, and if not, which entries are the largest.
+    """Check whether scratch is within a budget, and list the largest entries if it is not.
 
-    Changes nothing. Without a limit, the configured max_total_size and min_free_space count. Ends
-    with 0 (within it), 1 (not all could be read, or git tracks some), 2 (no limit) or 4 (over it).
+    Changes nothing. Without a limit, the configured max_total_size and min_free_space apply. Exits
+    with 0 (within budget), 1 (something could not be read, or git tracks scratch), 2 (no limit) or
+    4 (over budget).
     """
     from .commands.check import CheckArguments, check
 
     given = CheckArguments(max_size, min_free, max_entries, tracked, format, all_projects)
-    _run(lambda: check(given))
+    run_command(lambda: check(given))
 
 
 @task(
     auto_shortflags=False,
     help={
-        "temp-age-hours": "Only scratch whose newest change is older; artefacts go at any age.",
-        "dry-run": "Say what would go and why; write nothing.",
-        "include-unsure": "Where git cannot tell, also artefacts that may be hand-written.",
+        "temp-age-hours": "Clean only scratch unchanged for this many hours; artefacts at any age.",
+        "dry-run": _DRY_RUN,
+        "include-unsure": "Where git cannot tell, also remove artefacts that may be hand-written.",
     },
 )
 def clean(
@@ -378,12 +323,12 @@ def clean(
 ) -> None:
     """Clean this project's build artefacts and scratch; never what git tracks.
 
-    Scratch is cleaned as a bare temp-clean would, the older .temp included, without a question.
-    Without git, only artefacts that a tool certainly made go, and the others are listed.
+    Scratch is cleaned as by temp-clean without arguments, the older .temp included, and it never
+    asks. Without git, only artefacts that certainly come from a tool go; the others are listed.
     """
     from .commands.artefacts import clean_artefacts
 
-    _run(
+    run_command(
         lambda: clean_artefacts(
             temp_age_hours=temp_age_hours,
             dry_run=dry_run or bool(c.config.run.dry),
@@ -397,15 +342,15 @@ def clean(
     klass=WithPaths,
     iterable=["paths"],
     help={
-        "paths": "Files and directories, after the task's name; by default the working directory.",
-        "diff": "Show what would be rewritten and what is left (default); write nothing.",
-        "check": "List it, without the diff; ends with 1 if there is anything.",
-        "write": "Rewrite; refuses where git could not bring back what was there.",
-        "unsafe": "Also rewrite what may behave differently afterwards.",
+        "paths": "Files and directories, after the task name; by default the working directory.",
+        "diff": "Show what would be rewritten and what is left (default); change nothing.",
+        "check": "List the findings without the diff; exit with 1 if there are any.",
+        "write": "Rewrite files; refuses where git could not restore the original.",
+        "unsafe": "Also apply rewrites that may change behaviour.",
         "select": "Only these rules: TK001,TK004; TK1 means all that start with TK1.",
         "ignore": "All rules but these.",
-        "format": "text (default), json, sarif or github.",
-        "allow-dirty": "Write into a tree with uncommitted changes, or outside version control.",
+        "format": f"{choices.default_first(choices.MIGRATE_FORMATS)}.",
+        "allow-dirty": "Write despite uncommitted changes, or outside version control.",
         "explain": "Explain a rule: why it exists, an example, and when it is unsafe.",
     },
 )
@@ -424,8 +369,8 @@ def temp_migrate(
 ) -> None:
     """Rewrite code that makes temporary directories by hand, where that is provably safe.
 
-    Ends with 0 (nothing to do, or all written), 1 (something is left), 2 (bad argument) or 3 (files
-    that cannot be read, or refused). A line with `# tempkeep: keep TK004 <reason>` stays.
+    Exits with 0 (nothing to do, or all written), 1 (something is left), 2 (bad argument) or 3 (a
+    file cannot be read, or refused). A line with `# tempkeep: keep TK004 <reason>` is left alone.
     """
 
     def run() -> int:
@@ -445,27 +390,7 @@ def temp_migrate(
         )
         return migrate(arguments)
 
-    _run(run)
-
-
-@task(
-    auto_shortflags=False,
-    klass=WithNames,
-    help={"directory": "The copy is `temp` in it; or itself, if it is called temp or tempkeep."},
-)
-def vendor(c: Context, directory: str) -> None:
-    """Copy this package into one of yours, or update the copy there.
-
-    Says what the copy needs. Ends with 3 if somebody changed the copy, or if something else is
-    there.
-    """
-
-    def run() -> int:
-        from .vendor import vendor
-
-        return vendor(directory, dry_run=bool(c.config.run.dry))
-
-    _run(run)
+    run_command(run)
 
 
 ns = Collection(

@@ -15,7 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from .ledger import AnyPath, Cleaned, Ledger, tell
+from .expiring import Cleaned, ExpiringFiles, tell
+from .ledger import AnyPath
 from .store.claiming.named import delete_elsewhere
 
 T = TypeVar("T")
@@ -117,7 +118,7 @@ async def _wait_for(future: asyncio.Future[T]) -> T:
     return future.result()
 
 
-class FileCleanupManager(Ledger):
+class FileCleanupManager(ExpiringFiles):
     """Deletes the files of `base_temp_dir` that it was told of, each when it is old.
 
     The directory is made if need be, is the user's own and never deleted; what lies in it should be
@@ -173,7 +174,7 @@ class FileCleanupManager(Ledger):
         await self.stop_periodic_cleanup()
 
 
-class ThreadedFileCleanupManager(Ledger):
+class ThreadedFileCleanupManager(ExpiringFiles):
     """A `FileCleanupManager` for programs without a loop: the same, in plain calls and `with`."""
 
     def cleanup_file(self, path: AnyPath) -> bool:

@@ -18,7 +18,7 @@ def until_exit(root: str, make: Callable[[], str]) -> Iterator[Path]:
     What cannot be removed is logged as a warning and left to the next sweep: the error of a block
     is worth more than one of ours.
     """
-    from .store.sweep.sweep import discard
+    from .store.sweep.discard import discard
 
     path = make()
     try:

@@ -23,6 +23,7 @@ from .errors import InvalidSettings, Refused, StorageError
 from .needs import LEFT_OUT, NEEDS
 from .report.text import plain
 from .store.project.project import check_way
+from .store.system.at import PLAIN_FLAGS
 from .store.system.locks import lock_file
 from .store.system.walking import walk
 
@@ -222,8 +223,7 @@ def _is(path: Path, digest: str) -> bool:
 
 def _read(path: Path, most: int = -1) -> bytes:
     """The data of a regular file; a link, a FIFO or the like is an `OSError`."""
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    with open(os.open(path, flags), "rb") as file:
+    with open(os.open(path, os.O_RDONLY | PLAIN_FLAGS), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), str(path))
         return file.read(most)

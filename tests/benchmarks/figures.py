@@ -19,9 +19,10 @@ Measure: TypeAlias = Callable[[], float]
 IMPORTS = """
 import resource, time
 from pathlib import Path
-from common.temp.core.retention import Policy
+from common.temp.core.policy import Policy
 from common.temp.store.claiming.scan import scan
-from common.temp.store.sweep.sweep import execute, prepare
+from common.temp.store.sweep.prepare import prepare
+from common.temp.store.sweep.sweep import execute
 root, now, everything = Path({root!r}), time.time(), Policy(everything=True)
 """
 _TIMED = """

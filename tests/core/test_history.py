@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from common.temp.core.history import Who, as_said, read_said, remembered, spell_policy
-from common.temp.core.plan import Disposal, Outcome, Plan, Report, Status, Step
-from common.temp.core.retention import STRATEGIES, Policy, Reason
+from common.temp.core.disposal import Disposal
+from common.temp.core.history import Who, as_said, read_said, remembered
+from common.temp.core.plan import Outcome, Plan, Report, Status, Step
+from common.temp.core.policy import STRATEGIES, Policy, spell_policy
+from common.temp.core.reasons import Reason
 from tests.support import DAY, HOUR, NOW, entry
 
 WHO = Who("me", "here", 17, "temp-clean", "inv temp-clean")
@@ -65,7 +67,7 @@ def test_what_was_freed_in_entries_that_are_not_done_counts() -> None:
 
 def test_of_a_plan_from_a_file_that_is_the_policy() -> None:
     done = report(outcome("a", rule="planned"), policy=Policy(max_age=0))
-    assert remembered(done, WHO, AT, 1).policy == "a plan that was drawn before"
+    assert remembered(done, WHO, AT, 1).policy == "a plan file"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from common.temp.core.layout import (
@@ -113,7 +113,6 @@ def test_a_suffix_that_is_no_part_of_a_name_is_refused_as_it_was_given(
     assert str(refused.value) == f"suffix {suffix!r} {problem}; use one plain path component"
 
 
-@settings(deadline=None, max_examples=100)
 @given(st.text("aé日", min_size=1, max_size=120), st.integers(0, 300))
 def test_label_stamp_and_suffix_that_pass_make_a_name_that_fits(label: str, length: int) -> None:
     suffix = "s" * length
@@ -152,7 +151,6 @@ def test_a_name_says_its_label_and_its_stamp(name: str, read: tuple[str, int | N
     assert read_name(name) == read
 
 
-@settings(deadline=None, max_examples=200)
 @given(
     st.text("ab_-.0123456789 é", min_size=1, max_size=30),
     st.integers(10**9, 10**10 - 1),

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from common.temp.core.disposal import Disposal
 from common.temp.core.entry import Entry, Inventory, Leftover, Problem, Use
-from common.temp.core.plan import (
-    Disposal,
-    Outcome,
-    Plan,
-    Report,
-    Scope,
-    Shortfall,
-    Status,
-    Step,
-    draft,
-)
-from common.temp.core.retention import Policy, Reason, judge
+from common.temp.core.plan import Outcome, Plan, Report, Scope, Shortfall, Status, Step, draft
+from common.temp.core.policy import Policy
+from common.temp.core.reasons import Reason
+from common.temp.core.retention import judge
 from tests.support import DAY, HOUR, NOW, entry
 
 _WHY = Reason("expired", "goes", "31 h > 24 h")

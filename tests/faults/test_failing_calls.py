@@ -34,12 +34,13 @@ ERRORS = ("EACCES", "EBUSY", "ENOTEMPTY", "EIO", "ENOENT", "EROFS", "ESTALE", "E
 SWEEPER = """
 import ctypes, json, os, select, sys, time, traceback
 from pathlib import Path
-from common.temp.core.retention import Policy
+from common.temp.core.policy import Policy
 from common.temp.core.units import HOUR
-from common.temp.store.sweep import sweep
-from common.temp.store.sweep.sweep import execute, prepare
+from common.temp.store.sweep import facts
+from common.temp.store.sweep.prepare import prepare
+from common.temp.store.sweep.sweep import execute
 
-sweep._PROCESS_CHECK_SECONDS = float("inf")  # once, however long all else takes
+facts._PROCESS_CHECK_SECONDS = float("inf")  # once, however long all else takes
 
 def wait(outcome):
     if outcome.step == plan.steps[0]:
@@ -212,16 +213,13 @@ def removal_of(lines: Sequence[str], root: Path) -> Iterator[tuple[Call, str]]:
 
 
 def in_turn(calls: Sequence[Call]) -> list[tuple[Call, str]]:
-    """Each call with one error, and each kind of call with every error."""
-    chosen = [(call, ERRORS[turn % len(ERRORS)]) for turn, call in enumerate(calls)]
-    seen = {(call.name, error) for call, error in chosen}
-    first = {call.name: call for call in reversed(calls)}
-    return chosen + [
-        (call, error)
-        for name, call in first.items()
-        for error in ERRORS
-        if (name, error) not in seen
-    ]
+    """Each call with one error: with the next one, each time that a kind of call comes."""
+    kinds: Counter[str] = Counter()
+    chosen = []
+    for call in calls:
+        chosen.append((call, ERRORS[kinds[call.name] % len(ERRORS)]))
+        kinds[call.name] += 1
+    return chosen
 
 
 def with_every_error(calls: Sequence[Call]) -> list[tuple[Call, str]]:

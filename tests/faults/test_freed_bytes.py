@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.store.root.allocation import make_root
+from common.temp.store.root.making import make_root
 from tests.support import ext4, make_entry, run, scanned, swept
 
 MEGABYTE = 1 << 20

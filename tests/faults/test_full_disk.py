@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.store.root.allocation import allocate, make_root
+from common.temp.store.root.allocation import allocate
+from common.temp.store.root.making import make_root
 from common.temp.store.root.pinning import write_pin
 from tests.support import (
     Process,

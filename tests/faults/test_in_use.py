@@ -15,7 +15,9 @@ from typing import NamedTuple
 
 import pytest
 
-from common.temp import TempError, TempManager, cleanup_after_pipeline_run
+from common.temp.errors import TempError
+from common.temp.manager import TempManager
+from common.temp.pipeline import cleanup_after_pipeline_run
 from tests.support import age, environment, inv, listing, make_project, tempkeep
 
 PATIENCE = 30.0

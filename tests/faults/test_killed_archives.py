@@ -16,17 +16,17 @@ from typing import Any
 
 import pytest
 
-from common.temp.core.plan import ArchiveFormat
-from common.temp.core.retention import Policy
-from common.temp.store.archive.restore import Place, finish_killed, place_of, restore
-from common.temp.store.archive.shelf import MANIFEST, contents_of, drop, list_archive
+from common.temp.core.policy import Policy
+from common.temp.store.archive.dropping import drop
+from common.temp.store.archive.manifest import MANIFEST
+from common.temp.store.archive.place import Place, place_of
+from common.temp.store.archive.restore import finish_killed, restore
+from common.temp.store.archive.shelf import contents_of, list_archive
+from common.temp.store.system.compression import ArchiveFormat
 from common.temp.store.trees.contents import digest
 from tests.faults.test_killed_sweeps import reap, subreaper
 from tests.store.trees import seen
 from tests.support import EVERYTHING, age, in_holding, stored, swept
-
-KILLS = 25
-"""For each of two ways to archive."""
 
 CALM = 3
 NOTHING = Policy()
@@ -218,16 +218,17 @@ def test_a_restoring_that_is_killed_before_any_step_leaves_it_whole_in_one_place
     )
 
 
+@pytest.mark.parametrize("kills", [8, pytest.param(100, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(CASE, [COPIED, PACKED])
 def test_an_archiving_that_is_killed_at_any_time_leaves_it_whole_in_one_place(
-    case: Case, figure: Callable[[str], None], request: pytest.FixtureRequest
+    case: Case, figure: Callable[[str], None], request: pytest.FixtureRequest, kills: int
 ) -> None:
     chance = random.Random(9)
     places: Counter[str] = Counter()
     took: list[float] = []
     killed = 0
     with subreaper():
-        for number in range(CALM + KILLS):
+        for number in range(CALM + kills):
             case.build(files=40, size=20_000)
             started = time.monotonic()
             main = forked(case.archive_it)
@@ -243,10 +244,10 @@ def test_an_archiving_that_is_killed_at_any_time_leaves_it_whole_in_one_place(
                 took.append(ended.at - started)
             places[case.where()] += 1
             case.away()
-    assert killed > KILLS / 2, "the kills came too late"
+    assert killed > kills / 2, "the kills came too late"
     name = request.node.callspec.id
     figure(
-        f"9. SIGKILL at {KILLS} random instants of an archiving ({name}), {killed} before its end: "
+        f"9. SIGKILL at {kills} random instants of an archiving ({name}), {killed} before its end: "
         f"whole in one place each time ({places['root']} times the root, {places['archive']} the "
         "archive)"
     )

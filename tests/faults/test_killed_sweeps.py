@@ -25,8 +25,7 @@ from common.temp.store.root.allocation import allocate
 from common.temp.store.root.listing import list_leftovers
 from tests.support import outcomes, plain_user, swept
 
-ROUNDS = 200
-ENTRIES = 50
+ENTRIES = 30
 LIVE = 8
 PINNED = 2
 CALM = 5
@@ -203,8 +202,9 @@ def reap(main: int) -> Ended:
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="needs /proc")
+@pytest.mark.parametrize("rounds", [40, pytest.param(400, marks=pytest.mark.slow)])
 def test_a_sweep_that_is_killed_at_any_point_loses_nothing_and_the_next_one_ends_it(
-    base: Path, figure: Callable[[str], None]
+    base: Path, figure: Callable[[str], None], rounds: int
 ) -> None:
     with plain_user():
         pass  # skips here, not in a child, where that cannot be done
@@ -252,7 +252,7 @@ def test_a_sweep_that_is_killed_at_any_point_loses_nothing_and_the_next_one_ends
         whole = {entry.label: content(entry) for entry in look().values()}
         assert len(whole) == ENTRIES - len(kept)
         assert done(sweeps.finish())
-        for number in range(CALM + ROUNDS):
+        for number in range(CALM + rounds):
             sweeps.build(len(whole))
             start = time.monotonic()
             main = sweeps.start()
@@ -285,9 +285,9 @@ def test_a_sweep_that_is_killed_at_any_point_loses_nothing_and_the_next_one_ends
             assert look() == {}
             assert list_leftovers(root) == []
             assert seen(canary) == outside
-    assert killed + workers > ROUNDS / 2, "the kills came too late"
+    assert killed + workers > rounds / 2, "the kills came too late"
     figure(
-        f"1. SIGKILL at {ROUNDS} points of a sweep over {ENTRIES} entries ({killed} before its end,"
-        f" {workers} of a worker alone): {ROUNDS} times consistent, {finished} leftovers finished,"
+        f"1. SIGKILL at {rounds} points of a sweep over {ENTRIES} entries ({killed} before its end,"
+        f" {workers} of a worker alone): {rounds} times consistent, {finished} leftovers finished,"
         " 0 live entries lost, 0 canary files touched"
     )

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.core.retention import Policy
-from common.temp.store.archive.restore import finish_killed, place_of, restore
-from common.temp.store.archive.shelf import MANIFEST, list_archive
+from common.temp.core.policy import Policy
+from common.temp.store.archive.manifest import MANIFEST
+from common.temp.store.archive.place import place_of
+from common.temp.store.archive.restore import finish_killed, restore
+from common.temp.store.archive.shelf import list_archive
 from common.temp.store.archive.undo import undo_area
 from tests.faults.test_killed_archives import killed_before
 from tests.faults.test_killed_sweeps import subreaper

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from common.temp import TempManager
+from common.temp.manager import TempManager
 from common.temp.store.root.listing import list_leftovers
 from tests.support import listing, make_project, outcomes, scanned, swept, working_in
 
@@ -206,7 +206,7 @@ def crowded(base: Path, seconds: float) -> str:
 def test_many_sweepers_delete_each_dead_entry_once_and_no_live_one(
     base: Path, figure: Callable[[str], None]
 ) -> None:
-    figure(f"3. {SWEEPERS} sweepers against {CREATORS} creators for 4 s: {crowded(base, 4)}")
+    figure(f"3. {SWEEPERS} sweepers against {CREATORS} creators for 2 s: {crowded(base, 2)}")
 
 
 @pytest.mark.slow

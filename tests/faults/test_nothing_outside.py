@@ -14,12 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from common.temp import (
-    StorageRoot,
-    TempError,
-    TempManager,
-    cleanup_after_pipeline_run,
-)
+from common.temp.errors import TempError
+from common.temp.jobs import StorageRoot
+from common.temp.manager import TempManager
+from common.temp.pipeline import cleanup_after_pipeline_run
 from tests.support import environment, inv, make_entry, make_project, tempkeep
 
 SOMEBODY = 12345

@@ -17,15 +17,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from common.temp.core.plan import Plan, Report
 from common.temp.pins import pin
 from common.temp.store.root.listing import list_leftovers
-from common.temp.store.sweep.sweep import execute, prepare
+from common.temp.store.sweep.prepare import prepare
+from common.temp.store.sweep.sweep import execute
 from tests.support import EVERYTHING, chain, outcomes, plain_user, scanned
 
-TRIES = 10_000
-REMOVALS = range(40, 2000)
-"""How many at least, for it to go in different ways; at most far more than the tries take."""
+MOST_REMOVALS = 2000
+"""Far more than the tries take."""
 
 ENDLESS = 60.0
 """Seconds after which a sweep counts as one that does not end."""
@@ -148,12 +150,14 @@ def carried_out(plan: Plan) -> Report:
         signal.signal(signal.SIGALRM, before)
 
 
+often = pytest.mark.parametrize("tries", [3000, pytest.param(10_000, marks=pytest.mark.slow)])
+
 DESPITE_ALL = EVERYTHING._replace(spare_in_use=False)
 """Who tampers with an entry has a directory of it open, and so uses it."""
 
 
-def race(base: Path, tamperer: Tamperer) -> str:
-    """Remove entries while `tamperer` is at them until it tried often enough; what was counted."""
+def race(base: Path, tamperer: Tamperer, wanted: int) -> str:
+    """Remove entries while `tamperer` is at them until it tried so often; what was counted."""
     canary, root = base / "canary", base / "project" / ".tmp"
     tree(canary, 2)
     beside = root / "debug" / "beside_1699990000"
@@ -163,8 +167,9 @@ def race(base: Path, tamperer: Tamperer) -> str:
     tries = Tries()
     done = 0
     failed: Counter[str] = Counter()
-    for number in range(REMOVALS.stop):
-        if tries.count >= TRIES and number >= REMOVALS.start:
+    for number in range(MOST_REMOVALS):
+        # In many removals, for it to go in different ways.
+        if tries.count >= wanted and number >= wanted // 250:
             break
         entry = root / "debug" / f"x{number}_1699990000"
         path = entry.relative_to(root).as_posix()
@@ -194,7 +199,7 @@ def race(base: Path, tamperer: Tamperer) -> str:
         assert list(scanned(root)) == ["debug/beside_1699990000"]
         assert list_leftovers(root) == []
         assert (seen(canary), seen(beside)) == outside
-    assert tries.count >= TRIES
+    assert tries.count >= wanted
     reasons = ", ".join(f"{count} {reason!r}" for reason, count in sorted(failed.items()))
     return (
         f"{tries.count} tries during {done + failed.total()} removals, {done} done,"
@@ -202,8 +207,9 @@ def race(base: Path, tamperer: Tamperer) -> str:
     )
 
 
+@often
 def test_a_writer_in_an_entry_that_is_removed_keeps_no_sweep_from_ending_and_is_reported(
-    base: Path, figure: Callable[[str], None]
+    base: Path, figure: Callable[[str], None], tries: int
 ) -> None:
     def writer(_canary: Path, top: int, chance: random.Random) -> Tamper:
         places = [top, *(descriptor for _, _, descriptor in opened(top))]
@@ -219,11 +225,12 @@ def test_a_writer_in_an_entry_that_is_removed_keeps_no_sweep_from_ending_and_is_
 
         return write
 
-    figure(f"2. A writer in an entry that is removed: {race(base, writer)}")
+    figure(f"2. A writer in an entry that is removed: {race(base, writer, tries)}")
 
 
+@often
 def test_directories_that_are_renamed_while_they_are_removed_lead_no_sweep_outside(
-    base: Path, figure: Callable[[str], None]
+    base: Path, figure: Callable[[str], None], tries: int
 ) -> None:
     def renamer(_canary: Path, top: int, chance: random.Random) -> Tamper:
         nodes = opened(top)
@@ -240,11 +247,12 @@ def test_directories_that_are_renamed_while_they_are_removed_lead_no_sweep_outsi
 
         return rename
 
-    figure(f"2. One that renames directories in it: {race(base, renamer)}")
+    figure(f"2. One that renames directories in it: {race(base, renamer, tries)}")
 
 
+@often
 def test_directories_that_are_swapped_for_links_while_they_are_removed_lead_no_sweep_outside(
-    base: Path, figure: Callable[[str], None]
+    base: Path, figure: Callable[[str], None], tries: int
 ) -> None:
     def swapper(canary: Path, top: int, chance: random.Random) -> Tamper:
         nodes = [(parent, name) for parent, name, _ in opened(top)]
@@ -294,7 +302,9 @@ def test_directories_that_are_swapped_for_links_while_they_are_removed_lead_no_s
 
         return exchange
 
-    figure(f"2. One that swaps directories for links to a canary tree: {race(base, swapper)}")
+    figure(
+        f"2. One that swaps directories for links to a canary tree: {race(base, swapper, tries)}"
+    )
 
 
 def exchanger() -> Callable[[int, str, str], None]:

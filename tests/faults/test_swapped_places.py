@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.core.plan import ArchiveFormat
+from common.temp.store.archive import deposit, packing, tarring
 from common.temp.store.archive import restore as restoring
-from common.temp.store.archive import shelf as archives
-from common.temp.store.archive import tarring
+from common.temp.store.archive.place import Place, place_of
 from common.temp.store.archive.shelf import list_archive
-from common.temp.store.claiming import disposal
+from common.temp.store.claiming import trash
+from common.temp.store.system.compression import ArchiveFormat
 from common.temp.store.system.renaming import rename_new
-from common.temp.store.trees import contents
+from common.temp.store.trees import writing
+from common.temp.store.trees.contents import Digest
 from tests.support import EVERYTHING, listing, make_entry, mounted, outcomes, swept
 
 pytestmark = pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs /proc")
@@ -48,7 +49,7 @@ def test_what_is_packed_is_not_written_behind_a_link_that_takes_the_place_of_the
     root: Path, tmp_path: Path, victim: Path, monkeypatch: pytest.MonkeyPatch, form: ArchiveFormat
 ) -> None:
     make_entry(root, "debug/x", files=3)
-    write, pack = contents.write, tarring.pack_by_system
+    write, pack = writing.write, tarring.pack_by_system
     with mounted(tmp_path / "m", "size=16m") as archive:
 
         def written(*arguments: object) -> object:
@@ -59,7 +60,7 @@ def test_what_is_packed_is_not_written_behind_a_link_that_takes_the_place_of_the
             swap_batches(archive, victim)
             pack(*arguments, **more)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(archives, "write", written)
+        monkeypatch.setattr(packing, "write", written)
         monkeypatch.setattr(tarring, "pack_by_system", packed)
         report = swept(root, EVERYTHING, disposal="archive", archive=archive, archive_format=form)
         assert outcomes(report)["debug/x"][0] == "done"
@@ -77,7 +78,7 @@ def test_what_takes_the_place_of_what_was_archived_keeps_its_mode(
             if (archive / "debug__x").is_dir():
                 swap(archive / "debug__x", victim / "secret")
 
-        monkeypatch.setattr(archives, "rename_new", renamed)
+        monkeypatch.setattr(deposit, "rename_new", renamed)
         swept(root, EVERYTHING, disposal="archive", archive=archive)
         assert (archive / ".debug__x").stat().st_mode & 0o777 == 0o777
     assert (victim / "secret").stat().st_mode & 0o777 == 0o600
@@ -87,14 +88,14 @@ def test_nothing_is_archived_behind_a_link_that_takes_the_place_of_the_archive(
     root: Path, tmp_path: Path, victim: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_entry(root, "debug/x")
-    reserve = archives.Deposit._reserve
+    reserve = deposit.Deposit._reserve
 
-    def reserved(self: archives.Deposit, **more: bool) -> None:
+    def reserved(self: deposit.Deposit, found: Digest, *, has_contents: bool) -> None:
         self._open_archive()
         swap(tmp_path / "archive", victim)
-        reserve(self, **more)
+        reserve(self, found, has_contents=has_contents)
 
-    monkeypatch.setattr(archives.Deposit, "_reserve", reserved)
+    monkeypatch.setattr(deposit.Deposit, "_reserve", reserved)
     swept(root, EVERYTHING, disposal="archive", archive=tmp_path / "archive")
     assert listing(victim) == ["secret"]
     assert (root / "debug" / "x").exists() or (tmp_path / ".archive" / "debug__x").exists()
@@ -111,12 +112,12 @@ def test_what_takes_the_place_of_what_was_restored_keeps_its_mode(
         (archived,) = list_archive(archive, root)
         put = restoring._put
 
-        def putting(source: str, parent: int, place: restoring.Place) -> None:
+        def putting(source: str, parent: int, place: Place) -> None:
             put(source, parent, place)
             swap(place.full, victim / "secret")
 
         monkeypatch.setattr(restoring, "_put", putting)
-        place = restoring.place_of(archive, archived, root.parent)
+        place = place_of(archive, archived, root.parent)
         restoring.restore(archive, archived, place)
     assert (root / "debug" / ".x").stat().st_mode & 0o777 == 0o777
     assert (victim / "secret").stat().st_mode & 0o777 == 0o600
@@ -126,7 +127,7 @@ def test_a_category_that_becomes_a_link_while_others_trash_leads_the_trash_nowhe
     root: Path, tmp_path: Path, victim: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_entry(root, "debug/secret")
-    real = disposal._one_at_a_time
+    real = trash._one_at_a_time
 
     @contextmanager
     def waiting() -> Iterator[None]:
@@ -134,7 +135,7 @@ def test_a_category_that_becomes_a_link_while_others_trash_leads_the_trash_nowhe
             swap(root / "debug", victim)
             yield
 
-    monkeypatch.setattr(disposal, "_one_at_a_time", waiting)
+    monkeypatch.setattr(trash, "_one_at_a_time", waiting)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
     status, detail = outcomes(swept(root, EVERYTHING, disposal="trash"))["debug/secret"]
     assert status != "done", detail

@@ -17,13 +17,13 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from common.temp import temp_working_dir
+from common.temp.contexts import temp_working_dir
 from common.temp.migrate.engine import Options, rework
 from common.temp.migrate.findings import FileResult
 from common.temp.migrate.tree import Tree, gather
 from tests.migrate.modules import SAFE, UNSAFE, Made, modules, spelled
 
-EXAMPLES = 150
+EXAMPLES = 75
 NAME = "test_made_up.py"
 
 

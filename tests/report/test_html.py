@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import os
 import random
 import re
@@ -13,11 +14,13 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
 from common.temp.core.entry import Entry, Inventory, Problem, Use
-from common.temp.core.retention import Policy, judge
+from common.temp.core.policy import Policy
+from common.temp.core.retention import judge
 from common.temp.report.html import Shown, page
 from tests.support import DAY, HOUR, NOW, entry, inv, make_entry, make_project, run, status
 
@@ -153,32 +156,56 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 
 
-def opened(path: Path, script: str = "", *, width: int = 1200) -> tuple[str, str]:
-    """The page as it is in a real browser after `script` ran in it, and what the console said."""
-    if script:
-        path = path.with_suffix(".more.html")
-        later = (
-            f"<script>addEventListener('load', () => setTimeout(() => {{{script}}}, 500));</script>"
-        )
-        path.write_text(path.with_name(path.name.replace(".more", "")).read_text() + later)
+class Look(NamedTuple):
+    """A page, the script that a person's clicks stand for, and how wide the window is."""
+
+    text: str
+    script: str = ""
+    width: int = 1200
+
+
+LOOK_AT_ALL = """<!DOCTYPE html><script>
+for (const [name, [text, script, width]] of Object.entries(LOOKS)) {
+  const frame = document.createElement("iframe");
+  Object.assign(frame, {width, height: 900, srcdoc: text});
+  const wait = setInterval(() => {
+    if (!frame.contentDocument?.body?.dataset.shown) return;
+    clearInterval(wait);
+    new Function("document", script)(frame.contentDocument);
+    const seen = document.createElement("textarea");
+    seen.name = name;
+    seen.textContent = frame.contentDocument.documentElement.outerHTML;
+    frame.replaceWith(seen);
+  }, 20);
+  document.documentElement.append(frame);
+}
+</script>"""
+
+
+def opened(looks: dict[str, Look], directory: Path) -> tuple[dict[str, str], str]:
+    """Each page as it is in a real browser, started once, and what the console said."""
+    path = directory / "looks.html"
+    named = json.dumps(looks).replace("<", "\\u003c")
+    path.write_text(LOOK_AT_ALL.replace("LOOKS", named))
     # Its sockets have paths of at most 107 bytes.
-    with tempfile.TemporaryDirectory(prefix="tempkeep-", dir="/tmp") as directory:
+    with tempfile.TemporaryDirectory(prefix="tempkeep-", dir="/tmp") as short:
         done = subprocess.run(
             [
                 str(CHROMIUM),
                 *("--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"),
-                *(f"--window-size={width},900", "--virtual-time-budget=5000", "--dump-dom"),
-                f"--user-data-dir={directory}/profile",
+                *("--window-size=1500,900", "--virtual-time-budget=20000", "--dump-dom"),
+                f"--user-data-dir={short}/profile",
                 path.as_uri(),
             ],
-            env={**os.environ, "TMPDIR": directory},
+            env={**os.environ, "TMPDIR": short},
             capture_output=True,
             text=True,
             timeout=120,
             check=True,
         )
     said = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    return done.stdout, "\n".join(said)
+    doms = re.findall(r'<textarea name="([^"]*)">(.*?)</textarea>', done.stdout, re.DOTALL)
+    return {name: html.unescape(dom) for name, dom in doms}, "\n".join(said)
 
 
 def numbers(dom: str) -> tuple[int, int]:
@@ -193,65 +220,91 @@ def names(dom: str) -> list[str]:
     return [html.unescape(name) for name in re.findall(r'<td class="name">([^<]*)</td>', dom)]
 
 
-@in_a_browser
-@pytest.mark.parametrize("width", [380, 800, 1400])
-def test_the_sums_are_those_of_the_json_and_the_console_is_silent(
-    project: Path, width: int
-) -> None:
+WIDTHS = (380, 800, 1400)
+BY_NAME = "document.querySelectorAll('#list th button')[2].click();"
+FILTERED = (
+    "const text = document.getElementById('text'); text.value = 'DEBUG/'; "
+    "text.dispatchEvent(new Event('input'));"
+)
+GOES = (
+    "const fate = document.getElementById('fate'); fate.value = 'goes'; "
+    "fate.dispatchEvent(new Event('change'));"
+)
+BOX = "document.querySelector('svg a{which}').dispatchEvent(new MouseEvent('click'));"
+
+
+class Seen(NamedTuple):
+    """What the browser made of all pages, and the status of the project that one is of."""
+
+    pages: dict[str, str]
+    console: str
+    status: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
+    directory = tmp_path_factory.mktemp("pages")
+    project = make_project(directory / "project")
     for number in range(12):
         make_entry(project / ".tmp", f"debug/run-{number}_1696348800", files=number)
-    document = status(project)
     done = inv("temp-status", "--format", "html", "--output", "report.html", cwd=project)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    dom, console = opened(project / "report.html", width=width)
-    assert console == ""
-    assert numbers(dom) == (document["totals"]["entries"], document["totals"]["size_bytes"])
-    assert sorted(names(dom)) == sorted(entry["name"] for entry in document["entries"])
-
-
-@in_a_browser
-def test_the_table_sorts_and_filters(tmp_path: Path) -> None:
-    path = tmp_path / "page.html"
+    real = (project / "report.html").read_text()
     old = entry(path="cache/old", label="old", category="cache", changed=NOW - 9 * DAY, size=4096)
-    path.write_text(
-        page("demo", [shown([entry(path="debug/b", size=10**6), entry(path="debug/a"), old])], NOW)
+    few = page(
+        "demo", [shown([entry(path="debug/b", size=10**6), entry(path="debug/a"), old])], NOW
     )
-    assert names(opened(path)[0]) == ["b", "a", "old"]
-    by_name = "document.querySelectorAll('#list th button')[2].click();"
-    assert names(opened(path, by_name)[0]) == ["a", "b", "old"]
-    assert names(opened(path, by_name * 2)[0]) == ["old", "b", "a"]
-    filtered = (
-        "const text = document.getElementById('text'); text.value = 'DEBUG/'; "
-        "text.dispatchEvent(new Event('input'));"
-    )
-    assert sorted(names(opened(path, filtered)[0])) == ["a", "b"]
-    goes = (
-        "const fate = document.getElementById('fate'); fate.value = 'goes'; "
-        "fate.dispatchEvent(new Event('change'));"
-    )
-    assert names(opened(path, goes)[0]) == ["old"]
-    box = (
-        "document.querySelector('svg a[data-find*=cache]').dispatchEvent(new MouseEvent('click'));"
-    )
-    assert names(opened(path, box)[0]) == ["old"]
-
-
-@in_a_browser
-def test_a_box_of_the_map_lists_what_it_shows_and_no_other_project(tmp_path: Path) -> None:
-    path = tmp_path / "page.html"
     both = [shown([entry(path="debug/a_1", label="a")], title) for title in ("one", "two")]
-    path.write_text(page("demo", both, NOW))
-    box = "document.querySelector('svg a').dispatchEvent(new MouseEvent('click'));"
-    assert names(opened(path, box)[0]) == ["a_1"]
+    nasty = entry(path=f"debug/{NASTY.replace('/', '')}", label=NASTY, pin=NASTY)
+    pages, console = opened(
+        {
+            **{f"real {width}": Look(real, width=width) for width in WIDTHS},
+            "as it is": Look(few),
+            "by name": Look(few, BY_NAME),
+            "by name, down": Look(few, BY_NAME * 2),
+            "filtered": Look(few, FILTERED),
+            "goes": Look(few, GOES),
+            "box": Look(few, BOX.format(which="[data-find*=cache]")),
+            "one of two": Look(page("demo", both, NOW), BOX.format(which="")),
+            "nasty": Look(page(NASTY, [shown([nasty], NASTY)], NOW)),
+        },
+        directory,
+    )
+    return Seen(pages, console, status(project))
 
 
 @in_a_browser
-def test_hostile_names_are_shown_as_text(tmp_path: Path) -> None:
-    path = tmp_path / "page.html"
-    nasty = entry(path=f"debug/{NASTY.replace('/', '')}", label=NASTY, pin=NASTY)
-    path.write_text(page(NASTY, [shown([nasty], NASTY)], NOW))
-    dom, console = opened(path)
-    assert console == ""
+def test_the_console_is_silent_whatever_the_page_and_its_names(seen: Seen) -> None:
+    assert seen.console == ""
+
+
+@in_a_browser
+def test_the_sums_are_those_of_the_json(seen: Seen) -> None:
+    totals, listed = seen.status["totals"], seen.status["entries"]
+    for width in WIDTHS:
+        dom = seen.pages[f"real {width}"]
+        assert numbers(dom) == (totals["entries"], totals["size_bytes"])
+        assert sorted(names(dom)) == sorted(entry["name"] for entry in listed)
+
+
+@in_a_browser
+def test_the_table_sorts_and_filters(seen: Seen) -> None:
+    assert names(seen.pages["as it is"]) == ["b", "a", "old"]
+    assert names(seen.pages["by name"]) == ["a", "b", "old"]
+    assert names(seen.pages["by name, down"]) == ["old", "b", "a"]
+    assert sorted(names(seen.pages["filtered"])) == ["a", "b"]
+    assert names(seen.pages["goes"]) == ["old"]
+    assert names(seen.pages["box"]) == ["old"]
+
+
+@in_a_browser
+def test_a_box_of_the_map_lists_what_it_shows_and_no_other_project(seen: Seen) -> None:
+    assert names(seen.pages["one of two"]) == ["a_1"]
+
+
+@in_a_browser
+def test_hostile_names_are_shown_as_text(seen: Seen) -> None:
+    dom = seen.pages["nasty"]
     assert numbers(dom) == (1, 4096)
     assert names(dom)[0].startswith("<script><script>alert(1)")
 

@@ -11,7 +11,9 @@ import pytest
 
 from common.temp.core.entry import Inventory, Leftover, Problem, Undoable, Use
 from common.temp.core.plan import Outcome, Plan, Report, Step
-from common.temp.core.retention import Policy, Reason, judge
+from common.temp.core.policy import Policy
+from common.temp.core.reasons import Reason
+from common.temp.core.retention import judge
 from common.temp.report.json import clean_project, document, status_project
 from tests.support import DAY, NOW, check_report, entry
 
@@ -53,6 +55,7 @@ def test_an_entry_has_all_that_is_known_in_exact_units() -> None:
             "directories": 1,
             "changed_at": "2023-11-14T22:12:19Z",
             "changed_in": "a/b",
+            "last_used_at": None,
             "age_seconds": 60,
             "in_use": {"how": "owner", "who": "python (pid 7)"},
             "pinned": "why",
@@ -65,7 +68,7 @@ def test_an_entry_has_all_that_is_known_in_exact_units() -> None:
                 {
                     "rule": "unreadable",
                     "effect": "stays",
-                    "evidence": "Permission denied, so its age is not known",
+                    "evidence": "Permission denied, so its age is unknown",
                 },
             ],
         }

@@ -9,32 +9,22 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from common.temp.core.disposal import Disposal
 from common.temp.core.entry import Entry, Inventory, Leftover, Problem, Undoable, Use
-from common.temp.core.plan import Disposal, Outcome, Plan, Report, Status, Step
-from common.temp.core.retention import Policy, Reason, Verdict, explain, judge
+from common.temp.core.plan import Outcome, Plan, Report, Status, Step
+from common.temp.core.policy import Policy
+from common.temp.core.reasons import Reason, Verdict
+from common.temp.core.retention import explain, judge
+from common.temp.report.archive import archive_text, undo_text
+from common.temp.report.clean import outcome_line, plan_line, plan_text, report_line, report_text
+from common.temp.report.csv import status_csv
+from common.temp.report.explain import explanation
+from common.temp.report.status import category_totals, status_text, summary
 from common.temp.report.table import Screen, width
-from common.temp.report.text import (
-    age_seconds,
-    archive_text,
-    category_totals,
-    counted,
-    explanation,
-    instant,
-    outcome_line,
-    plain,
-    plan_line,
-    plan_text,
-    problem_line,
-    report_line,
-    report_text,
-    status_csv,
-    status_text,
-    summary,
-    undo_text,
-)
+from common.temp.report.text import age_seconds, counted, instant, plain, problem_line
 from tests.support import DAY, HOUR, NOW, entry
 
 NASTY = os.fsdecode(b"a\x1b[31m\xff\n\x07") + "\u202e|1e5"
@@ -98,7 +88,6 @@ def test_what_a_terminal_might_act_on_is_spelled_out(text: str, tamed: str) -> N
     assert plain(text) == tamed
 
 
-@settings(deadline=None, max_examples=200)
 @given(st.text(st.characters(), max_size=40))
 def test_a_tamed_text_is_printable_in_one_line_and_can_be_encoded(text: str) -> None:
     tamed = plain(text)
@@ -147,7 +136,7 @@ def test_a_cell_of_a_github_table_is_shown_and_no_markup() -> None:
     printed = status(
         entry(path="debug/x", label="x", pin="<b> `c` *d* [e](f) ~~g~~"), style="github"
     )
-    assert r"stays: pinned: \<b> \`c\` \*d\* \[e](f) \~\~g\~\~" in printed
+    assert r"keep: pinned: \<b> \`c\` \*d\* \[e](f) \~\~g\~\~" in printed
 
 
 def _github_cells(row: str) -> list[str]:
@@ -225,8 +214,8 @@ def test_a_status_shows_each_entry_and_totals() -> None:
         "2 entries, 6.0 KiB on disk, 0 B reclaimable",
         "category name size files age last change next clean",
         "debug demo_1699990000 2.0 KiB 3 60 min 2023-11-14T21:13:20Z "
-        "stays: within limits: 1 h ≤ 24 h",
-        "cache old_1 4.0 KiB 0 48 h 2023-11-12T22:13:20Z stays: pinned: for Ann",
+        "keep: within limits: 1 h ≤ 24 h",
+        "cache old_1 4.0 KiB 0 48 h 2023-11-12T22:13:20Z keep: pinned: for Ann",
         "category entries size would go",
         "cache 1 4.0 KiB 0 B",
         "debug 1 2.0 KiB 0 B",
@@ -256,9 +245,9 @@ def test_on_a_terminal_there_is_a_bar_and_colours_that_repeat_what_words_say() -
     assert [
         next(line for line in lines if name in line) for name in ("live", "pinned ", "old")
     ] == [
-        matching(r".* ████████  .*\x1b\[33mstays: in use: python\x1b\[0m"),
-        matching(r".* ████      .*\x1b\[36mstays: pinned: for Ann\x1b\[0m"),
-        matching(r".* ▏         .*\x1b\[31mgoes: expired: .*\x1b\[0m"),
+        matching(r".* ████████  .*\x1b\[33mkeep: in use: python\x1b\[0m"),
+        matching(r".* ████      .*\x1b\[36mkeep: pinned: for Ann\x1b\[0m"),
+        matching(r".* ▏         .*\x1b\[31mdelete: expired: .*\x1b\[0m"),
     ]
     without = status_text("demo", inventory, found, found, NOW, "table", Screen(200))
     assert "\x1b" not in without
@@ -281,8 +270,8 @@ def test_on_a_narrow_terminal_no_table_is_wider_and_labels_keep_their_ends(colum
 def test_all_that_keeps_an_entry_is_told() -> None:
     used = entry(use=Use("owner", "python (pid 7)"), pin="why", unreadable="Permission denied")
     assert (
-        "stays: in use: python (pid 7); pinned: why; "
-        "unreadable: Permission denied, so its age is not known" in status(used)
+        "keep: in use: python (pid 7); pinned: why; "
+        "unreadable: Permission denied, so its age is unknown" in status(used)
     )
 
 
@@ -290,7 +279,9 @@ def test_an_unreadable_entry_that_goes_is_told_to_be_unreadable() -> None:
     hidden = entry(unreadable="Permission denied")
     found = judge([hidden], Policy(everything=True), NOW)
     printed = status_text("demo", Inventory(root="/r"), found, found, NOW, "table")
-    assert "goes: everything: all that nothing protects; unreadable: Permission denied" in printed
+    assert (
+        "delete: everything: requested, regardless of age; unreadable: Permission denied" in printed
+    )
 
 
 def test_an_entry_from_the_future_is_shown_as_new() -> None:
@@ -461,9 +452,10 @@ def test_what_was_set_aside_on_a_low_disk_is_said_to_go_with_the_next_clean() ->
     assert warned not in plan_text("demo", lacking())
 
 
-def test_where_nothing_was_set_aside_there_is_nothing_to_undo() -> None:
-    failed = Report(plan=plan(step("undo")), outcomes=(Outcome(step("undo"), "failed"),))
-    assert "temp-restore" not in report_text("demo", failed)
+@pytest.mark.parametrize("disposal", ["undo", "trash", "archive"])
+def test_where_nothing_was_put_elsewhere_nothing_is_said_to_take_space(disposal: Disposal) -> None:
+    failed = Report(plan=plan(step(disposal)), outcomes=(Outcome(step(disposal), "failed"),))
+    assert "takes space" not in report_text("demo", failed)
 
 
 def test_a_shortfall_that_nothing_of_ours_holds_is_said_as_well() -> None:
@@ -646,8 +638,8 @@ def test_an_explanation_has_the_facts_and_each_rule() -> None:
             "  4.0 KiB in 1 file, last change 2023-11-13T15:13:20Z (31 h ago) in a/b",
             "  made by python (pid 7)",
             "",
-            "rule by rule (- asks for it to go, + keeps it):",
-            "    in use: by nobody",
+            "rule by rule (- removes it, + keeps it):",
+            "    in use: by no process",
             "    pinned: no",
             "    excluded: matches none of x",
             "  - expired: 31 h > 24 h, newest change in a/b",
@@ -662,7 +654,7 @@ def test_an_explanation_marks_what_keeps_an_entry() -> None:
     printed = _explained(entry(pin="why", future=True), Policy(max_age=DAY))
     assert printed.startswith("debug/demo_1699990000: stays, pinned: why\n")
     assert "\n  + pinned: why\n" in printed
-    assert "(counts as new)\n  made by nobody on record\n" in printed
+    assert "(counts as new)\n  made by an unknown process\n" in printed
 
 
 def test_an_explanation_tames_every_text_from_the_disk() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from common.temp.report.treemap import Box, squarify
@@ -12,7 +12,6 @@ SIZES = st.lists(st.integers(0, 10**12), max_size=60).map(lambda sizes: sorted(s
 BOX = Box(10, 20, 600, 300)
 
 
-@settings(deadline=None)
 @given(SIZES)
 def test_areas_are_in_proportion_and_fill_the_box(sizes: list[int]) -> None:
     boxes = squarify(sizes, BOX)
@@ -27,7 +26,6 @@ def test_areas_are_in_proportion_and_fill_the_box(sizes: list[int]) -> None:
         assert box.y + box.height <= BOX.y + BOX.height + 1e-3
 
 
-@settings(deadline=None)
 @given(SIZES)
 def test_no_two_boxes_overlap(sizes: list[int]) -> None:
     boxes = [box for box in squarify(sizes, BOX) if min(box[2:]) > 1e-3]

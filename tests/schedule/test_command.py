@@ -22,14 +22,14 @@ def test_by_default_it_is_shown_and_nothing_is_written(
     out, err = capsys.readouterr()
     assert "temp-clean" in out
     assert str(project) in out
-    assert err == "nothing was written; --install does that\n"
+    assert err == "nothing was written; use --install to install it\n"
     assert listing(tmp_path) == before
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "--every: say how often to clean, as 15m, 6h, 1d or 7d"),
+        ((), "--every: say how often to clean, for example 15m, 6h, 1d or 7d"),
         (
             ("--every", "soon"),
             "--every: expected 15m, 6h, 1d or the like, 365d at most, got 'soon'",
@@ -87,7 +87,7 @@ def test_a_machine_without_any_scheduler_is_told(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert tempkeep(*EVERY) == 2
-    assert "neither systemd for this user nor a crontab is here" in capsys.readouterr().err
+    assert "found neither systemd for this user nor a crontab" in capsys.readouterr().err
     assert tempkeep(*EVERY, "--as", "cron", "--install") == 2
     assert "--as cron: there is no crontab; choose another" in capsys.readouterr().err
     assert tempkeep("temp-schedule", "--remove") == 0

@@ -130,7 +130,7 @@ def test_a_last_line_without_an_end_gets_one() -> None:
     "lines", [BLOCK[:1], BLOCK[2:], [BLOCK[2], BLOCK[0]], [*BLOCK, *BLOCK], [*BLOCK, BLOCK[2]]]
 )
 def test_marks_that_do_not_match_are_left_to_a_person(lines: list[str]) -> None:
-    with pytest.raises(Refused, match="mend them by `crontab -e`"):
+    with pytest.raises(Refused, match="repair them with `crontab -e`"):
         cron.replaced("\n".join([*lines, ""]).encode(), JOB, [])
 
 

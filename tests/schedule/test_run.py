@@ -107,7 +107,7 @@ def test_while_another_is_at_work_it_leaves_and_says_so(
     path = make_entry(root, "debug/old_1696348800", age_hours=999)
     with another(project):
         assert tempkeep(*CLEAN) == 0
-    assert "exit 0: another scheduled clean is at work, so this one has left" in log(project)[-1]
+    assert "exit 0: another scheduled clean is active, so this one exits" in log(project)[-1]
     assert capsys.readouterr().out.rstrip("\n") == log(project)[-1]
     assert path.exists()
 
@@ -156,7 +156,7 @@ def test_a_configured_dry_run_is_one_here_as_well(
     (project / "pyproject.toml").write_text("[tool.tempkeep]\ndry_run = true\n")
     assert tempkeep(*CLEAN) == 0
     assert " exit 0: project: would delete 1 entry and free 8.0 KiB" in log(project)[-1]
-    said = "dry_run is configured, so nothing is cleaned; take that out to have it clean\n"
+    said = "dry_run is configured, so nothing is cleaned; remove that setting to clean\n"
     assert capsys.readouterr().err == said
     assert path.exists()
 

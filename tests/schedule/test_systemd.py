@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -29,13 +30,14 @@ def verified(job: Job, tmp_path: Path) -> dict[str, str]:
         unit = units / os.path.basename(path)
         unit.write_text(text, encoding="utf-8")
         paths.append(str(unit))
-    (tmp_path / "run").mkdir(mode=0o700, exist_ok=True)
-    own = {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path / "run")}
     command = ["systemd-analyze", "verify", "--user", "--man=no", *paths]
-    done = run(command, cwd=tmp_path, **own)
-    assert done.stderr == ""
-    assert (done.returncode, done.stdout) == (0, "")
-    said = run(command, cwd=tmp_path, SYSTEMD_LOG_LEVEL="debug", **own)
+    # Sockets have paths of at most 107 bytes, wherever tests run.
+    with tempfile.TemporaryDirectory(prefix="tempkeep-", dir="/tmp") as runtime:
+        own = {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": runtime}
+        done = run(command, cwd=tmp_path, **own)
+        assert done.stderr == ""
+        assert (done.returncode, done.stdout) == (0, "")
+        said = run(command, cwd=tmp_path, SYSTEMD_LOG_LEVEL="debug", **own)
     lines = (line.lstrip().partition(": ") for line in said.stdout.splitlines())
     return {name: value for name, _, value in lines if name}
 

@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from common.temp.core.adoption import Moved
-from common.temp.core.retention import Policy
+from common.temp.core.policy import Policy
 from common.temp.errors import StorageError
-from common.temp.store.root.allocation import allocate, make_root
+from common.temp.store.root.allocation import allocate
+from common.temp.store.root.making import make_root
 from common.temp.store.root.owner import owner_of
 from common.temp.store.root.pinning import read_pin, write_pin
 from common.temp.store.sweep.adoption import adopt, survey
@@ -45,7 +46,7 @@ WORKS_INSIDE = {
     "flock": "import fcntl, os, time; fd = os.open({path!r}, 0); fcntl.flock(fd, fcntl.LOCK_SH);",
     "lease": (
         "import time; from common.temp.store.root.owner import owner_of;"
-        "from common.temp.store.root.allocation import make_root;"
+        "from common.temp.store.root.making import make_root;"
         "make_root({root!r}); owner_of({root!r}).record({name!r});"
     ),
 }

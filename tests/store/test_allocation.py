@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from common.temp import InvalidName, Refused, StorageError, TempManager
 from common.temp.core.layout import CATEGORY_MARK, KNOWN_CATEGORIES
+from common.temp.errors import InvalidName, Refused, StorageError
+from common.temp.manager import TempManager
 from common.temp.store.project.project import user_root
 from common.temp.store.root.allocation import allocate
 from common.temp.store.root.leases import Leases

@@ -18,22 +18,22 @@ from typing import Any
 import pytest
 
 from common.temp.core.layout import FILES, JOBS, PIPELINE
-from common.temp.core.plan import ArchiveFormat
-from common.temp.store.archive import shelf as archives
-from common.temp.store.archive import tarring
-from common.temp.store.archive.shelf import (
-    MANIFEST,
-    drop,
-    droppable,
-    forget_stale,
-    is_archived,
-    list_archive,
-)
-from common.temp.store.claiming.claim import HoldingArea, NotClaimed
-from common.temp.store.root.allocation import allocate, make_root
+from common.temp.store.archive import packing, reservation, tarring
+from common.temp.store.archive.deposit import Deposit
+from common.temp.store.archive.dropping import drop
+from common.temp.store.archive.manifest import MANIFEST
+from common.temp.store.archive.reservation import forget_stale
+from common.temp.store.archive.shelf import droppable, is_archived, list_archive
+from common.temp.store.claiming.area import HoldingArea
+from common.temp.store.claiming.claim import NotClaimed
+from common.temp.store.root.allocation import allocate
+from common.temp.store.root.making import make_root
 from common.temp.store.root.pinning import write_pin
-from common.temp.store.sweep.sweep import execute, prepare
-from common.temp.store.trees import contents
+from common.temp.store.sweep.prepare import prepare
+from common.temp.store.sweep.sweep import execute
+from common.temp.store.system import compression, locks
+from common.temp.store.system.compression import ArchiveFormat
+from common.temp.store.trees import writing
 from common.temp.store.trees.contents import Item, digest
 from tests.store.trees import long_chain, rich, seen
 from tests.support import (
@@ -52,8 +52,8 @@ from tests.support import (
     swept,
 )
 
-FORMATS = pytest.mark.parametrize("form", ["dir", "tar.gz", "tar.zst"])
-TARS = pytest.mark.parametrize("form", ["tar.gz", "tar.zst"])
+FORMATS = pytest.mark.parametrize("form", compression.FORMATS)
+TARS = pytest.mark.parametrize("form", [form for form in compression.FORMATS if form != "dir"])
 
 
 def archiving(root: Path, archive: Path, **options: Any) -> dict[str, tuple[str, str]]:
@@ -132,6 +132,36 @@ def test_where_the_same_disk_is_mounted_twice_it_is_copied_and_frees_nothing(
         run(["umount", "--lazy", str(tmp_path / "bound")], cwd=tmp_path)
 
 
+def test_a_name_that_was_given_up_is_left_to_who_takes_it_then(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rename fails, since the same disk is mounted twice, and so does the copy."""
+    path = make_entry(root, "debug/x")
+    for name in ("archive", "bound"):
+        (tmp_path / name).mkdir()
+    done = run(
+        ["mount", "--bind", str(tmp_path / "archive"), str(tmp_path / "bound")], cwd=tmp_path
+    )
+    if done.returncode:
+        pytest.skip(f"cannot bind a directory: {done.stderr.strip()}")
+    real = Deposit.pack
+
+    def pack(deposit: Deposit) -> None:
+        archiving(root.parent / "other", tmp_path / "archive")
+        (path / ("long" * 60)).joinpath(*["long" * 60] * 16).mkdir(parents=True)
+        real(deposit)
+
+    try:
+        make_entry(root.parent / "other", "debug/x")
+        with monkeypatch.context() as patch:
+            patch.setattr(Deposit, "pack", pack)
+            status, detail = archiving(root, tmp_path / "bound")["debug/x"]
+        assert (status, "File name too long" in detail) == ("failed", True)
+        assert manifest(tmp_path / "archive", "debug__x")["root"] == str(root.parent / "other")
+    finally:
+        run(["umount", "--lazy", str(tmp_path / "bound")], cwd=tmp_path)
+
+
 @pytest.mark.parametrize("kind", ["file", "link", "fifo"])
 @pytest.mark.parametrize("form", ["moved", "dir", "tar.gz"])
 def test_files_and_links_are_archived_as_what_they_are(
@@ -196,8 +226,9 @@ def test_a_name_is_taken_by_anything_that_is_called_so(
 MANY = """
 import os, sys, time
 from pathlib import Path
-from common.temp.core.retention import Policy
-from common.temp.store.sweep.sweep import execute, prepare
+from common.temp.core.policy import Policy
+from common.temp.store.sweep.prepare import prepare
+from common.temp.store.sweep.sweep import execute
 root = Path('.tmp').absolute()
 print('ready', flush=True); input()
 for number in range(6):
@@ -354,6 +385,18 @@ def test_a_tar_that_does_not_do_what_it_should_is_found_out_and_tarfile_packs(
         assert digest(tarring.unpacked("tar.gz", file)).hexdigest == before
 
 
+@pytest.mark.parametrize("form", ["zst", "tar.xz", ""])
+def test_an_unknown_format_is_an_error_and_the_entry_stays(
+    root: Path, tmp_path: Path, form: str
+) -> None:
+    path = make_entry(root, "debug/x")
+    expected = f"archive_format: expected one of dir, tar.gz, tar.zst, got {form!r}"
+    said = archiving(root, tmp_path / "archive", archive_format=form)
+    assert said == {"debug/x": ("failed", expected)}
+    assert listing(path) == ["file0.txt"]
+    assert not (tmp_path / "archive").exists()
+
+
 # -- what cannot be archived ----------------------------------------------------------------------
 
 
@@ -405,14 +448,14 @@ def test_a_name_that_is_somebody_s_is_left_to_them_by_what_is_taken_back(
     archiving(root, tmp_path / "a")
     make_entry(root, "debug/x")
     before = manifest(tmp_path / "a", "debug__x")
-    real = archives._is_taken
+    real = reservation.is_taken
 
     def is_taken(archive: Path, name: str) -> bool:
         if name.endswith(".2"):
             raise KeyboardInterrupt
         return real(archive, name)
 
-    monkeypatch.setattr(archives, "_is_taken", is_taken)
+    monkeypatch.setattr(reservation, "is_taken", is_taken)
     with pytest.raises(KeyboardInterrupt):
         archiving(root, tmp_path / "a")
     assert manifest(tmp_path / "a", "debug__x") == before
@@ -448,7 +491,7 @@ def test_a_copy_that_differs_is_thrown_away_and_the_entry_stays(
 ) -> None:
     path = make_entry(root, "debug/x", files=2)
     (path / "link").symlink_to("file0.txt")
-    real = contents.write
+    real = writing.write
 
     def write(items: Iterator[Item], place: str) -> Item:
         first = real(items, place)
@@ -468,7 +511,7 @@ def test_a_copy_that_differs_is_thrown_away_and_the_entry_stays(
             os.utime(copied, ns=(told.st_mtime_ns, told.st_mtime_ns + 1))
         return first
 
-    monkeypatch.setattr(archives, "write", write)
+    monkeypatch.setattr(packing, "write", write)
     with mounted(tmp_path / "m", "size=1m") as archive:
         status, detail = archiving(root, archive)["debug/x"]
         assert status == "failed"
@@ -495,13 +538,13 @@ def test_an_entry_that_is_taken_at_this_moment_is_gone_already(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: ArchiveFormat
 ) -> None:
     path = make_entry(root, "debug/x", files=3)
-    real = archives.Deposit.move
+    real = Deposit.move
 
-    def move(deposit: archives.Deposit) -> bool:
+    def move(deposit: Deposit) -> bool:
         path.rename(tmp_path / "elsewhere")
         return real(deposit)
 
-    monkeypatch.setattr(archives.Deposit, "move", move)
+    monkeypatch.setattr(Deposit, "move", move)
     said = archiving(root, tmp_path / "a", archive_format=form)
     assert said == {"debug/x": ("skipped", "is gone already")}
     assert stored(tmp_path / "a") == []
@@ -511,7 +554,8 @@ def test_an_entry_that_is_taken_at_this_moment_is_gone_already(
 def test_a_read_only_entry_of_a_plain_user_is_archived_and_restored_as_it_was(
     root: Path, tmp_path: Path, across: bool
 ) -> None:
-    from common.temp.store.archive.restore import place_of, restore
+    from common.temp.store.archive.place import place_of
+    from common.temp.store.archive.restore import restore
 
     path = make_entry(root, "debug/x", files=3)
     path.chmod(0o500)
@@ -597,7 +641,7 @@ def test_a_manifest_says_what_it_was_and_where_when_and_why_it_went(
         "label": "run",
         "stamp": int(path.name.rpartition("_")[2]),
         "layout": "scratch",
-        "reasons": ["everything: all that nothing protects"],
+        "reasons": ["everything: requested, regardless of age"],
         "mode": f"{0o777 & ~_umask():04o}",
         "files": 1,
         "directories": 2,
@@ -828,7 +872,7 @@ def test_a_store_behind_a_link_in_the_archive_is_a_problem_and_the_sweep_goes_on
 def test_without_flock_a_name_is_taken_all_the_same(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archives, "fcntl", None)
+    monkeypatch.setattr(locks, "fcntl", None)
     make_entry(root, "debug/x")
     assert archiving(root, tmp_path / "archive")["debug/x"][0] == "done"
     (tmp_path / "archive" / f"y{MANIFEST}").touch()

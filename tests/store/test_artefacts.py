@@ -18,7 +18,7 @@ from common.temp.store.artefacts.artefacts import (
 )
 from common.temp.store.project.tracked import Tracked
 from common.temp.store.root.settings import DEFAULT_ARTEFACTS
-from common.temp.store.trees.removal import Removed
+from common.temp.store.trees.removed import Removed
 from tests.support import LINK, NO_DIRECTORY, listing, make_entry, mounted, run
 
 

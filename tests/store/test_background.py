@@ -19,9 +19,11 @@ from common.temp.core.plan import Report
 from common.temp.errors import Refused
 from common.temp.pins import pin
 from common.temp.store.claiming.scan import scan
-from common.temp.store.root.allocation import allocate, make_root
-from common.temp.store.sweep import sweep
-from common.temp.store.sweep.sweep import execute, prepare
+from common.temp.store.root.allocation import allocate
+from common.temp.store.root.making import make_root
+from common.temp.store.sweep import steps
+from common.temp.store.sweep.prepare import prepare
+from common.temp.store.sweep.sweep import execute
 from common.temp.store.workers import background
 from tests.store.children import children_of, in_child, state_of, until
 from tests.support import (
@@ -175,7 +177,7 @@ def stop_first() -> None:
 
         background.detach(stop_and_work, keep)
 
-    pytest.MonkeyPatch().setattr(sweep, "detach", detach)
+    pytest.MonkeyPatch().setattr(steps, "detach", detach)
 
 
 # -- what is seen meanwhile -----------------------------------------------------------------------

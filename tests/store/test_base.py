@@ -9,20 +9,13 @@ from typing import Any
 
 import pytest
 
-from common.temp import (
-    InvalidSettings,
-    Refused,
-    StorageError,
-    StorageRoot,
-    TempManager,
-    get_cache_temp_dir,
-    get_debug_temp_dir,
-    get_temp_dir,
-    pin,
-    pytest_temp_dirs,
-    start_run,
-    unpin,
-)
+from common.temp.contexts import get_cache_temp_dir, get_debug_temp_dir, pytest_temp_dirs
+from common.temp.errors import InvalidSettings, Refused, StorageError
+from common.temp.jobs import StorageRoot
+from common.temp.legacy import get_temp_dir
+from common.temp.manager import TempManager
+from common.temp.pins import pin, unpin
+from common.temp.pipeline import start_run
 from common.temp.store.project.project import user_root
 from tests.support import age, inv, listing, make_entry, make_project, run, status
 

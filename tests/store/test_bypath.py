@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from common.temp.store.root.allocation import make_root
+from common.temp.store.root.making import make_root
 from common.temp.store.system import at, bypath
 from common.temp.store.system.at import ANY_FLAGS
 from tests.support import (
@@ -262,9 +262,10 @@ def junction(path: Path, target: Path) -> None:
 SWEEP = """
 import json, time
 from pathlib import Path
-from common.temp.core.retention import Policy
+from common.temp.core.policy import Policy
 from common.temp.store.system import at
-from common.temp.store.sweep.sweep import execute, prepare
+from common.temp.store.sweep.prepare import prepare
+from common.temp.store.sweep.sweep import execute
 
 assert not at.RELATIVE and at.open.__module__ == "common.temp.store.system.bypath"
 root = Path(".tmp").absolute()

@@ -20,14 +20,15 @@ from typing import Any
 import pytest
 
 from common.temp.core.layout import PIPELINE
-from common.temp.core.retention import Policy
+from common.temp.core.policy import Policy
 from common.temp.errors import Refused, StorageError
 from common.temp.store.archive.leftovers import finish_leftovers
-from common.temp.store.claiming import claim
-from common.temp.store.claiming.claim import NotClaimed, claimed
+from common.temp.store.claiming import takeover
+from common.temp.store.claiming.area import claimed
+from common.temp.store.claiming.claim import NotClaimed
 from common.temp.store.claiming.many import Remover
 from common.temp.store.claiming.scan import scan
-from common.temp.store.root.allocation import make_root
+from common.temp.store.root.making import make_root
 from common.temp.store.system import at, locks, renaming
 from common.temp.store.system.locks import lock_directory
 from common.temp.store.system.mounts import MountWatch
@@ -58,8 +59,9 @@ from tests.support import (
 SWEEP = (
     "import time\n"
     "from pathlib import Path\n"
-    "from common.temp.core.retention import Policy\n"
-    "from common.temp.store.sweep.sweep import execute, prepare\n"
+    "from common.temp.core.policy import Policy\n"
+    "from common.temp.store.sweep.prepare import prepare\n"
+    "from common.temp.store.sweep.sweep import execute\n"
     "root = Path('.tmp').absolute()\n"
     "plan = prepare(root, Policy(everything=True), time.time())\n"
     "print('ready', flush=True); input()\n"
@@ -213,7 +215,7 @@ def test_a_run_whose_name_is_taken_is_still_a_run_under_another(root: Path, more
 PUT_BACK = (
     "import os\n"
     "from pathlib import Path\n"
-    "from common.temp.store.claiming.claim import claimed\n"
+    "from common.temp.store.claiming.area import claimed\n"
     "status = os.stat('.tmp/debug/x')\n"
     "with claimed(Path('.tmp').absolute(), 'debug/x', (status.st_dev, status.st_ino)) as claim:\n"
     "    print('claimed', flush=True); input()\n"
@@ -559,7 +561,7 @@ def test_a_leftover_that_is_gone_by_now_is_not_counted(
         shutil.rmtree(root / ".tempkeep" / "holding" / "aa")
         return real(where, descriptor)
 
-    monkeypatch.setattr(claim, "lock_directory", lock)
+    monkeypatch.setattr(takeover, "lock_directory", lock)
     assert finish_leftovers(root, Remover())[0] == 0
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from common.temp.errors import Refused, StorageError
-from common.temp.store.trees import contents
-from common.temp.store.trees.contents import Digest, Item, digest, tree, write
+from common.temp.store.trees import contents, writing
+from common.temp.store.trees.contents import Digest, Item, digest, tree
+from common.temp.store.trees.writing import write
 from tests.store.children import descriptors
 from tests.store.trees import rich, seen
 from tests.support import chain, make_entry, mounted, run, swept
@@ -250,7 +251,7 @@ def test_what_is_written_is_flushed_file_by_file_where_that_is_all_there_is(
 ) -> None:
     path = rich(make_entry(tmp_path, "x", files=2))
     flushed: list[int] = []
-    monkeypatch.setattr(contents, "_syncfs", None)
+    monkeypatch.setattr(writing, "_syncfs", None)
     monkeypatch.setattr(os, "fsync", lambda descriptor: flushed.append(descriptor))
     write(items(path), str(tmp_path / "copy"))
     files = sum(item.kind == "file" for item in items(path))
@@ -261,7 +262,7 @@ def test_what_is_written_is_flushed_file_by_file_where_that_is_all_there_is(
 def test_a_disk_that_cannot_be_flushed_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contents, "_syncfs", lambda descriptor: -1)
+    monkeypatch.setattr(writing, "_syncfs", lambda descriptor: -1)
     with pytest.raises(OSError):  # noqa: PT011 - whatever errno there was
         write([directory("")], str(tmp_path / "copy"))
 

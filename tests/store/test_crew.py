@@ -15,9 +15,11 @@ from pathlib import Path
 import pytest
 
 from common.temp.store.root.allocation import allocate
-from common.temp.store.root.owner import fork_helper, own
-from common.temp.store.workers import crew as crew_module
-from common.temp.store.workers.crew import Crew, Job, Link, Said, may_fork
+from common.temp.store.root.helper import fork_helper
+from common.temp.store.root.owner import own
+from common.temp.store.workers import messages
+from common.temp.store.workers.crew import Crew, Link, may_fork
+from common.temp.store.workers.messages import Job, Kind, Said
 from tests.store.children import (
     DEADLINE,
     children_of,
@@ -93,7 +95,9 @@ def test_every_job_is_answered_with_what_was_asked(fork: bool) -> None:
             crew.put(Job(number, ("asked", number)))
         said = heard(crew)
     assert sorted(one.job.key for one in said) == list(range(300))
-    assert all(one.kind == "=" and one.message[1:] == ("asked", one.job.key) for one in said)
+    assert all(
+        one.kind is Kind.RESULT and one.message[1:] == ("asked", one.job.key) for one in said
+    )
 
 
 @either
@@ -125,7 +129,12 @@ def test_what_is_told_on_the_way_comes_before_the_answer(fork: bool) -> None:
     with crew_of(counting, 1, fork=fork) as crew:
         crew.put(Job(1, (3,)))
         said = [(one.kind, *one.message) for one in heard(crew)]
-    assert said == [(".", 0), (".", 1), (".", 2), ("=", "end")]
+    assert said == [
+        (Kind.PROGRESS, 0),
+        (Kind.PROGRESS, 1),
+        (Kind.PROGRESS, 2),
+        (Kind.RESULT, "end"),
+    ]
 
 
 @either
@@ -187,7 +196,7 @@ def test_what_a_killed_worker_had_is_said_to_be_lost_and_the_others_go_on() -> N
         said = heard(crew)
         assert len(crew) == 2
     assert sorted(one.job.key for one in said) == list(range(60))
-    lost = [one.job.key for one in said if one.kind == "!"]
+    lost = [one.job.key for one in said if one.kind is Kind.DEATH]
     assert 5 in lost
     assert len(lost) <= 2, "the job that it was at, and the next"
 
@@ -199,7 +208,7 @@ def test_a_worker_that_was_killed_from_outside_loses_what_it_was_at() -> None:
         while not pid:
             pid = next((one.message[0] for one in crew.listen(1)), 0)
         os.kill(pid, signal.SIGKILL)
-        assert heard(crew)[-1].kind == "!"
+        assert heard(crew)[-1].kind is Kind.DEATH
         assert len(crew) == 0
 
 
@@ -208,7 +217,7 @@ def test_the_directory_of_a_lost_job_is_open_while_it_is_said(tmp_path: Path) ->
         crew.put(Job(1, ("die",), os.open(tmp_path, os.O_RDONLY)))
         while crew.is_busy:
             for one in crew.listen(1):
-                assert one.kind == "!"
+                assert one.kind is Kind.DEATH
                 assert os.fstat(one.job.descriptor).st_ino == tmp_path.stat().st_ino
 
 
@@ -218,17 +227,18 @@ def test_when_all_are_dead_everything_that_is_queued_is_lost() -> None:
             crew.put(Job(number, ("die",)))
         said = heard(crew)
         assert len(crew) == 0
-    assert sorted((one.job.key, one.kind) for one in said) == [(key, "!") for key in range(20)]
+    assert sorted(one.job.key for one in said) == list(range(20))
+    assert {one.kind for one in said} == {Kind.DEATH}
 
 
 def test_those_that_died_are_replaced_when_the_level_is_set_again() -> None:
     with crew_of(dies_over("die", echo), 2) as crew:
         crew.put(Job(1, ("die",)))
-        assert [one.kind for one in heard(crew)] == ["!"]
+        assert [one.kind for one in heard(crew)] == [Kind.DEATH]
         crew.set_level(2)
         assert len(crew) == 2
         crew.put(Job(2, ("live",)))
-        assert [one.kind for one in heard(crew)] == ["="]
+        assert [one.kind for one in heard(crew)] == [Kind.RESULT]
 
 
 def test_where_all_die_at_once_there_is_an_end_to_starting_more() -> None:
@@ -251,7 +261,7 @@ def test_an_exception_in_a_worker_loses_its_job_and_never_runs_the_leaders_code_
     with open(tmp_path / "ran", "ab", buffering=0) as ran:
         with crew_of(failing, 1) as crew:
             crew.put(Job(1, ()))
-            assert [one.kind for one in heard(crew)] == ["!"]
+            assert [one.kind for one in heard(crew)] == [Kind.DEATH]
         ran.write(b"x")
     assert (tmp_path / "ran").read_bytes() == b"x"
 
@@ -273,7 +283,7 @@ def test_a_ctrl_c_that_reaches_a_worker_too_does_not_end_it() -> None:
         ((pid,),) = (one.message for one in heard(crew))
         os.kill(pid, signal.SIGINT)
         crew.put(Job(2, ()))
-        assert [one.kind for one in heard(crew)] == ["="]
+        assert [one.kind for one in heard(crew)] == [Kind.RESULT]
 
 
 def test_a_leader_that_is_killed_leaves_no_worker_behind() -> None:
@@ -345,7 +355,7 @@ def test_a_worker_that_dies_in_the_middle_of_a_message_leaves_no_open_descriptor
 ) -> None:
     def breaking_off(link: Link) -> None:
         for _, descriptor in link.jobs():
-            head = crew_module._HEADER.pack(b"+", 1000)
+            head = messages._HEADER.pack(Kind.GIFT.value, 1000)
             socket.send_fds(link._channel, [head, b"the beginning"], [descriptor])
             os._exit(0)
 
@@ -353,7 +363,7 @@ def test_a_worker_that_dies_in_the_middle_of_a_message_leaves_no_open_descriptor
         before = descriptors()
         with crew_of(breaking_off, 1) as crew:
             crew.put(Job(1, (), os.open(tmp_path, os.O_RDONLY)))
-            assert [one.kind for one in heard(crew)] == ["!"]
+            assert [one.kind for one in heard(crew)] == [Kind.DEATH]
         assert descriptors() == before
 
     in_child(run)

@@ -16,12 +16,15 @@ from typing import Any
 import pytest
 
 from common.temp.core.plan import Outcome, Plan, Report, Step
-from common.temp.core.retention import Policy, Reason
+from common.temp.core.policy import Policy
+from common.temp.core.reasons import Reason
 from common.temp.errors import Refused, StorageError
 from common.temp.store.root import history
-from common.temp.store.root.allocation import make_root
 from common.temp.store.root.history import History, read_history, remember
-from common.temp.store.sweep.sweep import execute, prepare
+from common.temp.store.root.making import make_root
+from common.temp.store.sweep.prepare import prepare
+from common.temp.store.sweep.sweep import execute
+from common.temp.store.system import locks
 from tests.store.children import until
 from tests.support import (
     DENIED,
@@ -357,7 +360,7 @@ def test_without_locks_it_is_written_and_shortened_all_the_same(
         raise OSError
 
     if without == "no locks at all":
-        monkeypatch.setattr(history, "fcntl", None)
+        monkeypatch.setattr(locks, "fcntl", None)
     else:
         monkeypatch.setattr(fcntl, "flock", fail)
     monkeypatch.setattr(history, "_MOST_BYTES", 4_000)

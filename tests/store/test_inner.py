@@ -10,10 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from common.temp import StorageRoot, TempManager, pin, unpin
-from common.temp.core.retention import Policy
+from common.temp.core.policy import Policy
+from common.temp.jobs import StorageRoot
+from common.temp.manager import TempManager
+from common.temp.pins import pin, unpin
 from common.temp.store.claiming.named import NamedRemover, delete_elsewhere
-from common.temp.store.sweep.sweep import discard, execute, prepare
+from common.temp.store.sweep.discard import discard
+from common.temp.store.sweep.prepare import prepare
+from common.temp.store.sweep.sweep import execute
 from common.temp.store.system.locks import lock_file
 from tests.support import (
     EVERYTHING,

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.store.root.allocation import make_root
 from common.temp.store.root.journal import parse_header
+from common.temp.store.root.making import make_root
 from tests.support import (
     HOUR,
     environment,

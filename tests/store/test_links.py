@@ -13,17 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from common.temp import (
-    FileCleanupManager,
-    OutputRoot,
-    StorageRoot,
-    TempManager,
-    ThreadedFileCleanupManager,
-    get_debug_temp_dir,
-)
+from common.temp.contexts import get_debug_temp_dir
 from common.temp.errors import Refused, TempError
+from common.temp.jobs import StorageRoot
+from common.temp.manager import TempManager
+from common.temp.outputs import OutputRoot
 from common.temp.pipeline import ArtifactCleaner, start_run
 from common.temp.store.project.project import check_root, open_root
+from common.temp.tracking import FileCleanupManager, ThreadedFileCleanupManager
 from tests.support import (
     age,
     check_report,

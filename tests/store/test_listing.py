@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from common.temp import get_debug_temp_dir, pin
+from common.temp.contexts import get_debug_temp_dir
 from common.temp.errors import InvalidSettings, StorageError
+from common.temp.pins import pin
 from common.temp.store.claiming.scan import scan
 from common.temp.store.root import listing as listings
-from common.temp.store.root.allocation import allocate, make_root
+from common.temp.store.root.allocation import allocate
 from common.temp.store.root.leases import Leases
 from common.temp.store.root.listing import find_entry, list_entries, listing, locate
+from common.temp.store.root.making import make_root
 from tests.support import (
     make_entry,
     plain_user,

@@ -165,7 +165,7 @@ def test_a_worker_of_a_clean_lets_no_file_go_that_took_the_number_of_a_lease(
     code = (
         "import os, time\n"
         "from common.temp import get_debug_temp_dir as make\n"
-        "from common.temp.store.root.owner import fork_helper\n"
+        "from common.temp.store.root.helper import fork_helper\n"
         "make('x')\n"
         "os.closerange(3, 256)\n"
         "ours, theirs = os.pipe(), os.pipe()\n"

@@ -14,7 +14,7 @@ import pytest
 
 from common.temp.commands import artefacts as commands
 from common.temp.store.artefacts import artefacts
-from common.temp.store.trees.removal import Removed
+from common.temp.store.trees.removed import Removed
 from tests.store.children import until
 from tests.support import inv, listing, make_entry, run, tempkeep
 

@@ -1,4 +1,4 @@
-"""Filesystems that are mounted over a part of a root's store: what is behind them stays."""
+"""Filesystems that are mounted over a part of a root: what is behind them stays."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 
 from common.temp.errors import Refused, TempError
-from common.temp.store.root.allocation import make_root
+from common.temp.store.root.allocation import allocate
 from common.temp.store.root.leases import Leases
+from common.temp.store.root.making import make_root
 from common.temp.store.root.pinning import Pins, write_pin
-from common.temp.store.sweep.sweep import execute, prepare
+from common.temp.store.sweep.discard import discard
+from common.temp.store.sweep.prepare import prepare
+from common.temp.store.sweep.sweep import execute
 from tests.support import EVERYTHING, listing, make_entry, make_project, process, run, tempkeep
 
 
@@ -99,6 +102,24 @@ def test_a_mount_that_comes_after_the_scan_has_the_sweep_refused(
     assert (root / "debug" / "x").is_dir()
 
 
+@pytest.mark.parametrize("part", ["", "/undo"])
+def test_a_list_of_what_can_be_restored_fails_for_that_root_and_shows_the_rest(
+    project: Path, victim: Path, capsys: pytest.CaptureFixture[str], part: str
+) -> None:
+    root = project / ".tmp"
+    make_entry(root, "debug/x_1500000000", age_hours=24 * 30)
+    assert tempkeep("temp-clean", "--strategy", "archive") == 0
+    capsys.readouterr()
+    with bound(victim, root / f".tempkeep{part}"):
+        assert tempkeep("temp-restore", "--list") == 1
+        printed = capsys.readouterr()
+        assert f"{root}/.tempkeep{part} is a mount point" in printed.err
+        assert "debug__x_1500000000" in printed.out
+        assert str(victim) not in printed.out
+    assert tempkeep("temp-restore", "--list") == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_a_mount_that_comes_amid_a_sweep_takes_no_protection_away(
     project: Path, victim: Path, tmp_path: Path
 ) -> None:
@@ -140,3 +161,49 @@ def test_what_is_mounted_over_the_holding_area_of_an_archive_stays(
             assert f"{place}/{part} is a mount point" in said
             assert listing(victim) == before
     assert os.listdir(archive / ".tempkeep") in ([], ["holding"])
+
+
+# -- a category, an entry -------------------------------------------------------------------------
+
+
+def test_what_is_mounted_as_a_category_stays_and_says_where_and_another_category_goes(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = project / ".tmp"
+    make_entry(root, "debug/x_1500000000")
+    make_entry(project / "elsewhere", "y_1500000000")
+    with bound(project / "elsewhere", root / "cache"):
+        assert tempkeep("temp-clean", "--everything", "--yes") == 0
+        said = capsys.readouterr()
+        assert tempkeep("temp-explain", "cache/y_1500000000") == 0
+        why = capsys.readouterr().out
+    assert "another filesystem is mounted at cache" in why
+    assert "another filesystem is mounted at cache/" not in why
+    assert "failed" not in said.out + said.err
+    assert (project / "elsewhere" / "y_1500000000").is_dir()
+    assert not (root / "debug" / "x_1500000000").exists()
+
+
+def test_what_cannot_be_moved_out_of_a_mounted_category_says_what_to_do(project: Path) -> None:
+    root = project / ".tmp"
+    (project / "elsewhere").mkdir()
+    with bound(project / "elsewhere", root / "cache"):
+        path = allocate(str(root), "cache", "x")
+        relative = os.path.relpath(path, root)
+        why = "cannot be moved aside: it or its directory is a mount point; unmount it first"
+        assert discard(str(root), relative) == why
+        assert os.path.isdir(path)
+
+
+def test_what_is_mounted_as_an_entry_stays_and_one_beside_it_goes(
+    project: Path, victim: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = project / ".tmp"
+    make_entry(root, "debug/x_1500000000")
+    before = listing(victim)
+    with bound(victim, root / "debug" / "y_1500000000"):
+        assert tempkeep("temp-clean", "--everything", "--yes") == 0
+        said = capsys.readouterr()
+        assert listing(victim) == before
+        assert not (root / "debug" / "x_1500000000").exists()
+    assert "1 mounted" in said.out + said.err

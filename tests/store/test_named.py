@@ -21,7 +21,8 @@ from common.temp.store.claiming.named import (
     delete_elsewhere,
     remove_empty,
 )
-from common.temp.store.root.allocation import adopt, make_root
+from common.temp.store.root.allocation import adopt
+from common.temp.store.root.making import make_root
 from common.temp.store.root.pinning import write_pin
 from common.temp.store.system import at
 from tests.store.children import in_child, until

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from common.temp import OutputRoot, TempManager, start_run, temp_working_dir
+from common.temp.contexts import temp_working_dir
+from common.temp.manager import TempManager
+from common.temp.outputs import OutputRoot
+from common.temp.pipeline import start_run
 from common.temp.store.project.project import user_root
 from common.temp.store.root.allocation import allocate, allocate_private
 from common.temp.store.root.names import claim, fresh_name

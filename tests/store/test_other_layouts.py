@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 
 from common.temp.core.layout import FILES, JOBS, LAYOUTS, PIPELINE, SCRATCH, Layout
-from common.temp.core.retention import Policy
+from common.temp.core.policy import Policy
 from common.temp.errors import Refused, StorageError
 from common.temp.store.claiming.scan import scan
 from common.temp.store.root import owner as lease
-from common.temp.store.root.allocation import adopt, allocate_named, layout_of, make_root
-from common.temp.store.sweep.sweep import discard, execute, prepare
+from common.temp.store.root.allocation import adopt, allocate_named
+from common.temp.store.root.making import layout_of, make_root
+from common.temp.store.sweep.discard import discard
+from common.temp.store.sweep.prepare import prepare
+from common.temp.store.sweep.sweep import execute
 from tests.support import EVERYTHING, NOW, environment, listing, make_entry, make_project, process
 
 OTHERS = (JOBS, FILES, PIPELINE)
@@ -95,7 +98,7 @@ def test_a_project_is_no_root_of_that_kind(tmp_path: Path, layout: Layout, marke
     project = tmp_path / "project"
     (project / "src").mkdir(parents=True)
     (project / marker).touch()
-    with pytest.raises(Refused, match="holds more than"):
+    with pytest.raises(Refused, match="may hold more than"):
         make_root(str(project), layout)
     assert sorted(os.listdir(project)) == sorted([marker, "src"])
 
@@ -104,7 +107,7 @@ def test_a_project_is_no_root_of_that_kind(tmp_path: Path, layout: Layout, marke
 def test_files_have_no_root_in_a_tmp_of_which_it_would_be_an_entry(
     project: Path, place: str
 ) -> None:
-    with pytest.raises(Refused, match="of which it would be an entry; choose another directory"):
+    with pytest.raises(Refused, match="and would be an entry there; choose another directory"):
         make_root(str(project / place), FILES)
     assert not (project / ".tmp").exists()
 
@@ -119,7 +122,7 @@ def test_home_is_no_root_of_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
-    with pytest.raises(Refused, match="holds more than"):
+    with pytest.raises(Refused, match="may hold more than"):
         make_root(str(home), JOBS)
     assert os.listdir(home) == []
 
@@ -142,10 +145,24 @@ def test_runs_that_were_swept_before_can_become_a_root(tmp_path: Path) -> None:
     assert layout_of(tmp_path) is PIPELINE
 
 
+@pytest.mark.parametrize(
+    ("name", "layout"), [(".tmp", SCRATCH), (".temp", SCRATCH), ("runs", PIPELINE)]
+)
+def test_a_root_that_does_not_say_its_layout_is_told_by_its_name(
+    tmp_path: Path, name: str, layout: Layout
+) -> None:
+    root = tmp_path / name
+    assert layout_of(root) is layout
+    assert layout_of(root, is_scratch=True) is SCRATCH
+    assert layout_of(root, is_scratch=False) is PIPELINE
+    make_root(str(tmp_path / "jobs"), JOBS)
+    assert layout_of(tmp_path / "jobs", is_scratch=True) is JOBS
+
+
 def test_a_layout_of_the_future_is_an_error(tmp_path: Path) -> None:
     make_root(str(tmp_path / "root"), JOBS)
     (tmp_path / "root" / ".tempkeep" / "layout").write_text("stars\n")
-    with pytest.raises(StorageError, match="'stars' is no layout that this version knows"):
+    with pytest.raises(StorageError, match="this version does not know the layout 'stars'"):
         layout_of(tmp_path / "root")
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.core.retention import Policy
+from common.temp.core.policy import Policy
 from common.temp.errors import Refused, StorageError
-from common.temp.store.root.allocation import make_root
+from common.temp.store.root.making import make_root
 from common.temp.store.root.pinning import forget_gone, read_pin, remove_pin, write_pin
 from tests.support import ext4, fill, make_entry, outcomes, plain_user, scanned, swept
 

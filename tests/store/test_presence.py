@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -13,13 +14,18 @@ from pathlib import Path
 
 import pytest
 
-from common.temp import get_debug_temp_dir
-from common.temp import hold as hold_on
-from common.temp.core.retention import Policy
+from common.temp.contexts import get_debug_temp_dir
+from common.temp.core.policy import Policy
+from common.temp.holding import hold as hold_on
+from common.temp.jobs import StorageRoot
+from common.temp.manager import TempManager
 from common.temp.store.root import owner as lease
 from tests.store.sshfs import over_sshfs
-from tests.support import HOUR, hold, make_project, only, outcomes, process, run, swept
+from tests.support import HOUR, environment, hold, make_project, only, outcomes, process, run, swept
 
+needs_unshare = pytest.mark.skipif(
+    not shutil.which("unshare"), reason="needs unshare of util-linux"
+)
 MAKE = "from common.temp import get_debug_temp_dir as make; print(make('x'), flush=True);"
 
 
@@ -150,6 +156,89 @@ def test_a_recycled_process_id_holds_nothing(project: Path) -> None:
     assert hold(project / ".tmp", path) == ""
 
 
+def forking(root: Path) -> tuple[Path, int]:
+    """A new entry of this process, and a child that it forked then, which closes everything."""
+    path = get_debug_temp_dir("shared")
+    child = os.fork()
+    if child == 0:
+        os.closerange(3, 1024)
+        os.chdir("/")
+        signal.pause()
+        os._exit(1)
+    return path, child
+
+
+def ended(child: int) -> None:
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
+def test_own_entries_in_which_a_forked_child_goes_on_stay(project: Path) -> None:
+    path, child = forking(project)
+    try:
+        assert TempManager.clean_persistent_temps() == 0
+        use = only(project / ".tmp").use
+        assert use is not None
+        assert not use.mine
+        assert use.who.startswith(f"pid {child}, which was forked from pid {os.getpid()} (")
+        assert path.is_dir()
+    finally:
+        ended(child)
+    assert TempManager.clean_persistent_temps() == 1
+
+
+def test_jobs_in_which_a_forked_child_goes_on_stay(project: Path) -> None:
+    jobs = StorageRoot(project / "jobs")
+    job = jobs.allocate_job("a").root
+    _, child = forking(project)
+    try:
+        assert jobs.cleanup_all() == 0
+        assert job.is_dir()
+    finally:
+        ended(child)
+    assert jobs.cleanup_all() == 1
+
+
+def test_a_root_in_an_own_entry_in_which_a_forked_child_goes_on_keeps_it(project: Path) -> None:
+    outer = get_debug_temp_dir("outer")
+    StorageRoot(outer / "jobs").allocate_job("a")
+    hold_released(project / ".tmp", outer)
+    _, child = forking(project)
+    try:
+        assert TempManager.clean_persistent_temps() == 0
+        assert outer.is_dir()
+    finally:
+        ended(child)
+
+
+def hold_released(root: Path, path: Path) -> None:
+    """Give up this process's own lease on an entry."""
+    lease.release(str(root), path.relative_to(root).as_posix())
+
+
+def test_a_child_that_was_forked_before_there_was_an_entry_keeps_none(project: Path) -> None:
+    child = os.fork()
+    if child == 0:
+        signal.pause()
+        os._exit(1)
+    try:
+        get_debug_temp_dir("x")
+        assert TempManager.clean_persistent_temps() == 1
+    finally:
+        ended(child)
+
+
+def test_a_child_that_has_yet_to_tell_of_itself_keeps_what_its_parent_had(project: Path) -> None:
+    get_debug_temp_dir("x")
+    owner = lease.own(str(project / ".tmp"))
+    assert owner is not None
+    owner.note_fork()  # as just before a fork
+    use = only(project / ".tmp").use
+    assert use is not None
+    assert use.who.startswith("a process that was forked from pid")
+    assert TempManager.clean_persistent_temps() == 0
+
+
 # -- who cannot be checked -----------------------------------------------------------------------
 
 ELSEWHERE = "cannot be checked from here (it ran on another system, or before a restart)"
@@ -242,7 +331,8 @@ def test_how_long_is_a_setting(
 def test_what_changes_after_it_was_planned_is_looked_at_again(
     root: Path, dead: tuple[Path, Path]
 ) -> None:
-    from common.temp.store.sweep.sweep import execute, prepare
+    from common.temp.store.sweep.prepare import prepare
+    from common.temp.store.sweep.sweep import execute
 
     path, file = dead
     header_of(file, boot="another", machine="00000000")
@@ -256,7 +346,39 @@ def test_what_changes_after_it_was_planned_is_looked_at_again(
     assert path.is_dir()
 
 
-@pytest.mark.skipif(not shutil.which("unshare"), reason="needs unshare of util-linux")
+@needs_unshare
+@pytest.mark.parametrize("forks", [False, True])
+def test_an_owner_in_another_time_namespace_that_executes_another_program_cannot_be_checked(
+    project: Path, forks: bool
+) -> None:
+    """Nor can a child that it forks, which closes all files."""
+    child = "if os.fork(): os._exit(0)\nos.closerange(3, 1024)\n"
+    code = (
+        f"import os\n{MAKE}\nos.chdir('/')\nprint(os.getpid(), flush=True)\n"
+        f"{child if forks else ''}"
+        "os.execv('/bin/sleep', ['sleep', '60'])"
+    )
+    command = ["unshare", "-T", "--fork", "--boottime", "99999", sys.executable, "-c", code]
+    with subprocess.Popen(
+        command, cwd=project, env=environment(), stdout=subprocess.PIPE, text=True, process_group=0
+    ) as it:
+        try:
+            assert it.stdout is not None
+            said = it.stdout.readline()
+            if not said:
+                pytest.skip("cannot make a time namespace here")
+            path = Path(said.strip())
+            it.stdout.readline()
+            wait_until(lambda: hold(project / ".tmp", path) == "unknown")
+            assert "it runs in another time namespace" in str(only(project / ".tmp").use)
+            assert swept(project / ".tmp").outcomes == ()
+        finally:
+            os.killpg(it.pid, signal.SIGKILL)
+    wait_until(lambda: hold(project / ".tmp", path) == "")
+    assert len(swept(project / ".tmp").done) == 1
+
+
+@needs_unshare
 def test_two_containers_that_bind_mount_one_directory_see_the_same_filesystem(
     project: Path, tmp_path: Path
 ) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.store.root import owner as lease
+from common.temp.store.root.helper import fork_helper
 from common.temp.store.system.processes import processes_inside, spell_command
 from tests.support import (
     hold,
@@ -165,8 +165,8 @@ def test_the_directories_that_another_scan_has_open_protect_nothing(root: Path) 
     path = make_entry(root, "debug/x", files=3)
     code = f"""
 from pathlib import Path
-from common.temp.store.system import at; from common.temp.store.trees import walk
-top = at.open({str(path)!r}, walk.DIRECTORY_FLAGS)
+from common.temp.store.system import at
+top = at.open({str(path)!r}, at.DIRECTORY_FLAGS)
 listed = at.scandir(top)
 next(listed)
 {WAITS}"""
@@ -185,7 +185,7 @@ def test_a_helper_that_scans_with_this_process_has_its_files_open_and_protects_n
         os.read(stopped, 1)
 
     with open(path / "log", "w"):
-        child = lease.fork_helper(wait)
+        child = fork_helper(wait)
         try:
             assert hold(root, path) == ""
         finally:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from common.temp.core.fields import Unreadable
-from common.temp.store.system.reading import opened_in, read_file, read_json
+from common.temp.store.system.opening import opened_in
+from common.temp.store.system.reading import read_file, read_json
 
 DEEP = "[" * 100_000
 

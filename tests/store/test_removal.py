@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.core.retention import Policy
-from common.temp.store.root.allocation import make_root
+from common.temp.core.policy import Policy
+from common.temp.store.root.making import make_root
 from common.temp.store.system import at
-from common.temp.store.trees import removal
 from common.temp.store.trees.removal import BUSY, remove_at
+from common.temp.store.trees.removed import Removed
 from tests.support import (
     BROKEN,
     DENIED,
@@ -36,7 +36,7 @@ from tests.support import (
 )
 
 
-def remove(path: Path) -> removal.Removed:
+def remove(path: Path) -> Removed:
     """What `remove_at` says of `path`."""
     parent = os.open(path.parent, os.O_RDONLY)
     try:
@@ -58,7 +58,7 @@ def test_a_tree_is_removed_and_what_lies_beside_it_is_not(tmp_path: Path) -> Non
 
 
 def test_what_is_gone_is_no_failure(tmp_path: Path) -> None:
-    assert remove(tmp_path / "missing") == removal.Removed()
+    assert remove(tmp_path / "missing") == Removed()
 
 
 @pytest.mark.parametrize("kind", ["file", "link", "broken", "fifo", "socket"])
@@ -428,16 +428,16 @@ def test_what_was_moved_away_from_under_the_removal_does_not_end_it(
         tree(path, depth=0, files=1)
         path = path / "d"
     path.mkdir()
-    real = removal.Removal._climb
+    real = at.open
     moved: list[Path] = []
 
-    def climb(self: removal.Removal, done: removal._Frame, above: removal._Frame) -> int | None:
-        if not moved:
+    def opening(name: Path | str, *arguments: int, **where: int) -> int:
+        if name == ".." and not moved:
             deep = top / "/".join(["d"] * 90)
             moved.append(deep.rename(tmp_path / "moved"))
-        return real(self, done, above)
+        return real(name, *arguments, **where)
 
-    monkeypatch.setattr(removal.Removal, "_climb", climb)
+    monkeypatch.setattr(at, "open", opening)
     assert remove(top).failures == []
     assert not top.exists()
     assert (tmp_path / "moved").is_dir()

@@ -13,6 +13,7 @@ import pytest
 
 from common.temp.errors import Refused, StorageError
 from common.temp.store.root import owner as lease
+from common.temp.store.root import ownerfile
 from common.temp.store.root.allocation import allocate
 from common.temp.store.sweep.runs import Run
 from tests.store.children import in_child
@@ -141,7 +142,7 @@ def in_child_killed_at(instant: int, root: Path) -> bool:
     """Whether a run of its own process was killed by its so many-th line in an owner file."""
     child = os.fork()
     if child == 0:
-        real, lines = lease._append, iter(range(1, 1000))
+        real, lines = ownerfile._append, iter(range(1, 1000))
 
         def append(descriptor: int, data: bytes) -> None:
             if next(lines) == instant:
@@ -149,7 +150,7 @@ def in_child_killed_at(instant: int, root: Path) -> bool:
             real(descriptor, data)
 
         try:
-            lease._append = append
+            ownerfile._append = append
             run = Run("killed")
             kept, dropped = make(run, root, "test_kept"), make(run, root, "test_dropped")
             make(run, root, "test_left")

@@ -12,24 +12,21 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 
 from common.temp.core.layout import JOBS
-from common.temp.core.retention import STRATEGIES, Policy
+from common.temp.core.policy import STRATEGIES, Policy
 from common.temp.errors import InvalidSettings
-from common.temp.store.root.allocation import make_root
+from common.temp.store.root.keys import CATEGORY_KEYS, JSON_KEYS, KEYS, Key
+from common.temp.store.root.making import make_root
 from common.temp.store.root.settings import (
-    CATEGORY_KEYS,
     DEFAULT_ARTEFACTS,
-    JSON_KEYS,
-    KEYS,
-    Key,
     Settings,
     check_config,
-    check_strategy,
     load,
     of_config,
-    with_limits_of,
     with_strategy,
     workspace_globs,
 )
+from common.temp.store.root.values import check_strategy
+from common.temp.store.system.compression import FORMATS
 from tests.support import DAY, DENIED, HOUR, LINK, make_project, plain_user
 
 NO_ENVIRONMENT: dict[str, str] = {}
@@ -71,7 +68,7 @@ def refusal(project: Path, **environment: str) -> str:
 def test_without_any_file_the_defaults_hold(tmp_path: Path) -> None:
     found = load(tmp_path, NO_ENVIRONMENT)
     assert found == Settings(project=tmp_path)
-    assert found.policy() == found.protections() == Policy()
+    assert found.policy == Policy()
     assert (found.disposal, found.dry_run) == ("delete", False)
     assert (found.projects, found.artefacts) == (("projects/*",), DEFAULT_ARTEFACTS)
 
@@ -83,11 +80,11 @@ def test_each_layer_goes_before_the_ones_below_it(monorepo: Path, inner: Path) -
         lambda: table(inner, "max_count = 3"),
         lambda: config(inner, max_runs_to_keep=4),
     ]
-    assert load(inner, NO_ENVIRONMENT).max_count is None
+    assert load(inner, NO_ENVIRONMENT).policy.max_count is None
     for count, write in enumerate(written, 1):
         write()
-        assert load(inner, NO_ENVIRONMENT).max_count == count
-    assert load(inner, {"TEMPKEEP_MAX_COUNT": "5"}).max_count == 5
+        assert load(inner, NO_ENVIRONMENT).policy.max_count == count
+    assert load(inner, {"TEMPKEEP_MAX_COUNT": "5"}).policy.max_count == 5
 
 
 def test_a_layer_leaves_alone_what_it_does_not_set(monorepo: Path, inner: Path) -> None:
@@ -95,23 +92,23 @@ def test_a_layer_leaves_alone_what_it_does_not_set(monorepo: Path, inner: Path) 
     config(monorepo, min_free_space_gb=2)
     table(inner, "keep_last = 3")
     found = load(inner, {"TEMPKEEP_KEEP_WITHIN_HOURS": "2"})
-    assert (found.max_age, found.exclude, found.projects) == (HOUR, ("a",), ("x/*",))
-    assert (found.min_free_space, found.keep_last) == (2 * 1024**3, 3)
-    assert found.keep_within == 2 * HOUR
+    assert (found.policy.max_age, found.policy.exclude, found.projects) == (HOUR, ("a",), ("x/*",))
+    assert (found.policy.min_free_space, found.policy.keep_last) == (2 * 1024**3, 3)
+    assert found.policy.keep_within == 2 * HOUR
 
 
 def test_the_settings_of_a_project_do_not_reach_its_neighbour(monorepo: Path, inner: Path) -> None:
     other = make_project(monorepo / "projects" / "other")
     table(inner, "max_count = 3")
-    assert load(other, NO_ENVIRONMENT).max_count is None
-    assert load(monorepo, NO_ENVIRONMENT).max_count is None
+    assert load(other, NO_ENVIRONMENT).policy.max_count is None
+    assert load(monorepo, NO_ENVIRONMENT).policy.max_count is None
 
 
 def test_the_environment_of_the_process_is_read_by_default(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TEMPKEEP_MAX_COUNT", "7")
-    assert load(project).max_count == 7
+    assert load(project).policy.max_count == 7
 
 
 @pytest.mark.parametrize(
@@ -138,7 +135,8 @@ def test_the_environment_of_the_process_is_read_by_default(
 def test_a_variable_of_the_environment_is_read_as_its_key_wants(
     tmp_path: Path, variable: str, text: str, field: str, value: object
 ) -> None:
-    assert getattr(load(tmp_path, {f"TEMPKEEP_{variable}": text}), field) == value
+    found = load(tmp_path, {f"TEMPKEEP_{variable}": text})
+    assert getattr(found.policy if field in Policy._fields else found, field) == value
 
 
 def test_other_variables_are_not_ours(tmp_path: Path) -> None:
@@ -152,10 +150,14 @@ def test_every_key_of_the_json_file_means_what_it_says(project: Path) -> None:
         exclude_patterns=["x*"], min_free_space_gb=0.5,
     )  # fmt: skip
     found = load(project, NO_ENVIRONMENT)
-    assert (found.strategy, found.max_age, found.max_count) == ("moderate", 2 * DAY, 9)
+    assert (found.strategy, found.policy.max_age, found.policy.max_count) == (
+        "moderate",
+        2 * DAY,
+        9,
+    )
     assert (found.archive, found.archive_location, found.dry_run) == (True, "/a", True)
     assert found.archive_format == "tar.gz"
-    assert (found.exclude, found.min_free_space) == (("x*",), 512 * 1024**2)
+    assert (found.policy.exclude, found.policy.min_free_space) == (("x*",), 512 * 1024**2)
 
 
 # -- strategies and the archive -----------------------------------------------------------------
@@ -166,7 +168,7 @@ def test_a_strategy_sets_its_numbers_and_what_stands_beside_it_goes_before_them(
 ) -> None:
     table(project, 'strategy = "aggressive"\nmax_count = 9')
     found = load(project, NO_ENVIRONMENT)
-    assert (found.max_age, found.max_count) == (3 * DAY, 9)
+    assert (found.policy.max_age, found.policy.max_count) == (3 * DAY, 9)
 
 
 def test_a_nearer_strategy_replaces_the_numbers_of_a_farther_layer(
@@ -175,7 +177,11 @@ def test_a_nearer_strategy_replaces_the_numbers_of_a_farther_layer(
     table(monorepo, "max_count = 9\nmax_age_hours = 1\nkeep_last = 2")
     table(inner, 'strategy = "conservative"')
     found = load(inner, NO_ENVIRONMENT)
-    assert (found.max_age, found.max_count, found.keep_last) == (30 * DAY, 14, 2)
+    assert (found.policy.max_age, found.policy.max_count, found.policy.keep_last) == (
+        30 * DAY,
+        14,
+        2,
+    )
 
 
 @pytest.mark.parametrize(
@@ -301,11 +307,10 @@ def test_the_policy_has_every_limit_and_protection(project: Path) -> None:
         'exclude = ["x"]\nkeep_last = 5\nkeep_within_hours = 6',
     )
     found = load(project, NO_ENVIRONMENT)
-    assert found.policy() == Policy(
+    assert found.policy == Policy(
         max_age=HOUR, max_count=2, max_total_size=3, min_free_space=4,
         exclude=("x",), keep_last=5, keep_within=6 * HOUR,
     )  # fmt: skip
-    assert found.protections() == Policy(exclude=("x",), keep_last=5, keep_within=6 * HOUR)
 
 
 def test_a_category_has_a_policy_of_its_own_that_begins_with_the_general_one(
@@ -319,14 +324,11 @@ def test_a_category_has_a_policy_of_its_own_that_begins_with_the_general_one(
         "[tool.tempkeep.category.empty]",
     )
     found = load(project, NO_ENVIRONMENT)
-    policy = found.policy()
+    policy = found.policy
     assert policy.of("cache") == Policy(max_age=720 * HOUR, max_total_size=5, keep_last=1)
     assert policy.of("a b") == Policy(max_age=3 * DAY, max_count=8, exclude=("x",), keep_last=1)
     assert policy.of("empty") == Policy(max_age=HOUR, keep_last=1)
     assert policy.of("debug") is policy
-    protections = found.protections()
-    assert protections.of("cache") == Policy(keep_last=1)
-    assert protections.of("a b") == Policy(keep_last=1, exclude=("x",))
 
 
 def test_category_tables_of_the_monorepo_and_of_the_project_add_up(
@@ -338,21 +340,10 @@ def test_category_tables_of_the_monorepo_and_of_the_project_add_up(
         "[tool.tempkeep.category.cache]\nmax_count = 2\n"
         "[tool.tempkeep.category.test]\nmax_count = 3",
     )
-    policy = load(inner, NO_ENVIRONMENT).policy()
+    policy = load(inner, NO_ENVIRONMENT).policy
     assert policy.of("cache") == Policy(max_count=2, keep_last=1)
     assert policy.of("test") == Policy(max_count=3)
-    assert load(monorepo, NO_ENVIRONMENT).policy().of("cache").max_count == 1
-
-
-def test_given_limits_replace_the_configured_ones_in_every_category() -> None:
-    protections = Policy(keep_last=1, categories=(("cache", Policy(keep_last=2)),))
-    limits = Policy(max_age=HOUR, max_count=3, everything=True, spare_in_use=False)
-    same: dict[str, Any] = {
-        "max_age": HOUR, "max_count": 3, "everything": True, "spare_in_use": False,
-    }  # fmt: skip
-    assert with_limits_of(protections, limits) == Policy(
-        keep_last=1, categories=(("cache", Policy(keep_last=2, **same)),), **same
-    )
+    assert load(monorepo, NO_ENVIRONMENT).policy.of("cache").max_count == 1
 
 
 # -- what cannot be used ------------------------------------------------------------------------
@@ -390,9 +381,9 @@ _VALUES: dict[str, tuple[list[Any], list[Any], str]] = {
         "expected the path of a directory, got {!r}",
     ),
     "format": (
-        ["dir", "tar.gz", "tar.zst"],
+        [*FORMATS],
         ["", "tar", "zip", "DIR", 1, True, ["dir"]],
-        "expected one of dir, tar.gz, tar.zst, got {!r}",
+        f"expected one of {', '.join(FORMATS)}, got {{!r}}",
     ),
     "paths": (
         [[], ["jobs"], ["/b", "~/x", "..", "a/../b"]],
@@ -424,7 +415,7 @@ _ALONE = {key: said for key, said in KEYS.items() if key != "low_water"}
 def _cases(keys: dict[str, Key], *, good: bool) -> list[Any]:
     return [
         pytest.param(key, value, id=f"{key}-{value!r}")
-        for key, (_, kind, _) in keys.items()
+        for key, (_, kind, *_) in keys.items()
         for value in _VALUES[kind][0 if good else 1]
     ]
 
@@ -472,7 +463,7 @@ def test_a_low_mark_that_is_not_below_the_high_one_is_refused(
 def test_the_two_marks_may_come_from_two_layers(monorepo: Path, inner: Path) -> None:
     table(monorepo, 'high_water = "90%"')
     table(inner, "[tool.tempkeep.category.cache]\ncost = 0.5")
-    policy = load(inner, {"TEMPKEEP_LOW_WATER": "80%"}).policy()
+    policy = load(inner, {"TEMPKEEP_LOW_WATER": "80%"}).policy
     assert (policy.high_water, policy.low_water, policy.has_limit) == (0.9, 0.8, True)
     assert (policy.cost, policy.of("cache").cost) == (1, 0.5)
 
@@ -690,7 +681,7 @@ def test_a_link_to_nowhere_is_no_file(project: Path, name: str) -> None:
 
 def test_a_project_that_is_a_file_has_no_settings(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert load(tmp_path / "file", NO_ENVIRONMENT).policy() == Policy()
+    assert load(tmp_path / "file", NO_ENVIRONMENT).policy == Policy()
 
 
 def test_a_broken_pyproject_that_does_not_speak_of_us_is_not_ours_to_refuse(project: Path) -> None:
@@ -714,16 +705,16 @@ def test_a_given_file_is_read_in_place_of_the_projects_own(monorepo: Path, inner
     config(inner, max_runs_to_keep=3, dry_run=True)
     (inner / "other.json").write_text('{"max_age_days": 1}')
     found = load(inner, NO_ENVIRONMENT, config=inner / "other.json")
-    assert (found.max_age, found.max_count, found.dry_run) == (DAY, 2, False)
-    assert found.exclude == ("a",)
+    assert (found.policy.max_age, found.policy.max_count, found.dry_run) == (DAY, 2, False)
+    assert found.policy.exclude == ("a",)
     environment = {"TEMPKEEP_MAX_AGE_HOURS": "2"}
-    assert load(inner, environment, config=inner / "other.json").max_age == 2 * HOUR
+    assert load(inner, environment, config=inner / "other.json").policy.max_age == 2 * HOUR
 
 
 def test_a_given_file_stands_for_that_of_a_monorepo_where_one_is_in_it(monorepo: Path) -> None:
     config(monorepo, max_runs_to_keep=2)
     (monorepo / "other.json").write_text("{}")
-    assert load(monorepo, NO_ENVIRONMENT, config=monorepo / "other.json").max_count is None
+    assert load(monorepo, NO_ENVIRONMENT, config=monorepo / "other.json").policy.max_count is None
 
 
 def test_a_given_file_that_is_missing_is_refused_where_the_projects_own_may_be(
@@ -736,7 +727,7 @@ def test_a_given_file_that_is_missing_is_refused_where_the_projects_own_may_be(
 def test_words_of_the_file_are_settings_all_by_themselves(project: Path) -> None:
     config(project, max_runs_to_keep=2)
     found = of_config(project, {"strategy": "archive", "max_age_days": 1}, "here")
-    assert (found.max_age, found.max_count, found.disposal) == (DAY, 5, "archive")
+    assert (found.policy.max_age, found.policy.max_count, found.disposal) == (DAY, 5, "archive")
     with pytest.raises(InvalidSettings, match=r"^here: max_age is not a key"):
         of_config(project, {"max_age": 1}, "here")
 
@@ -757,7 +748,7 @@ def test_a_given_strategy_replaces_the_numbers_of_every_category_and_nothing_els
         'strategy = "conservative"\nmax_count = 9\nmin_free_space = 1\nexclude = ["a"]\n'
         "[tool.tempkeep.category.pipeline]\nmax_age_hours = 1\nkeep_last = 2",
     )
-    found = with_strategy(load(project, NO_ENVIRONMENT), "aggressive").policy()
+    found = with_strategy(load(project, NO_ENVIRONMENT), "aggressive").policy
     assert (found.max_age, found.max_count) == (3 * DAY, 3)
     assert (found.min_free_space, found.exclude) == (1, ("a",))
     own = found.of("pipeline")

@@ -13,19 +13,22 @@ from typing import Any
 
 import pytest
 
-from common.temp import TempManager, get_debug_temp_dir
+from common.temp.contexts import get_debug_temp_dir
+from common.temp.core.disposal import Disposal
 from common.temp.core.layout import FILES
-from common.temp.core.plan import Disposal, Outcome, Plan, Scope
-from common.temp.core.retention import Policy
+from common.temp.core.plan import Outcome, Plan, Scope
+from common.temp.core.policy import Policy
 from common.temp.errors import InvalidSettings
-from common.temp.store.archive.shelf import Deposit
+from common.temp.manager import TempManager
+from common.temp.store.archive.deposit import Deposit
 from common.temp.store.claiming.claim import NotClaimed
-from common.temp.store.project.project import user_root
-from common.temp.store.root.allocation import make_root
+from common.temp.store.root.making import make_root
 from common.temp.store.root.owner import owner_of
 from common.temp.store.root.pinning import read_pin, write_pin
-from common.temp.store.sweep import sweep
-from common.temp.store.sweep.sweep import clean_abandoned, clean_root, execute, prepare
+from common.temp.store.sweep import discard, ways
+from common.temp.store.sweep.abandoned import clean_abandoned
+from common.temp.store.sweep.prepare import prepare
+from common.temp.store.sweep.sweep import execute
 from common.temp.store.system import at
 from common.temp.store.system.locks import lock_directory
 from tests.support import (
@@ -58,7 +61,7 @@ def no_trash(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (tmp_path / "trash").mkdir(exist_ok=True)
         path.rename(tmp_path / "trash" / path.name)
 
-    monkeypatch.setattr(sweep, "send_to_trash", send)
+    monkeypatch.setattr(ways, "send_to_trash", send)
 
 
 def drawn(root: Path, policy: Policy = EVERYTHING, **options: Any) -> Plan:
@@ -507,7 +510,7 @@ def test_a_working_directory_whose_removal_fails_otherwise_is_a_warning_or_nothi
         shutil.rmtree(path)
         raise error
 
-    monkeypatch.setattr(sweep, "claimed", claimed)
+    monkeypatch.setattr(discard, "claimed", claimed)
     with working_in(root) as path:
         pass
     assert ("Input/output error" in caplog.text) is isinstance(error, OSError)
@@ -555,7 +558,7 @@ def test_a_project_is_cleaned_by_age_or_wholly(
 ) -> None:
     make_entry(project / ".tmp", "debug/old", age_hours=9)
     make_entry(project / ".tmp", "debug/new")
-    assert clean_root(project / ".tmp", project, hours, user_root()) == gone
+    assert TempManager.clean_persistent_temps(hours) == gone
     assert len(scanned(project / ".tmp")) == 2 - gone
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.errors import Refused
+from common.temp.errors import InvalidSettings, Refused
 from common.temp.store.archive.tarring import pack_by_python, pack_by_system, unpacked
+from common.temp.store.system.compression import FORMATS
 from common.temp.store.trees.contents import Item, digest, tree
 from tests.store.children import children_of, in_child, until
 from tests.store.trees import rich, seen
@@ -79,7 +80,18 @@ def test_it_goes_on_after_its_end_only_with_zeros(tmp_path: Path) -> None:
         list(unpacked("tar.gz", tarred(("x/", b""), after=b"\0" * 99 + b"y")))
 
 
-@pytest.mark.parametrize("form", ["tar.gz", "tar.zst"])
+@pytest.mark.parametrize("form", ["zst", "dir"])
+def test_a_format_that_no_tar_has_is_an_error(tmp_path: Path, form: str) -> None:
+    """And not taken for one of those that there are."""
+    with open(tmp_path / "it", "w+b") as file:
+        with pytest.raises(InvalidSettings, match=f"'{form}'"):
+            pack_by_python(form, "x", [Item("", "directory")], file)
+        assert file.read() == b""
+        with pytest.raises(InvalidSettings, match=f"'{form}'"):
+            list(unpacked(form, file))
+
+
+@pytest.mark.parametrize("form", [form for form in FORMATS if form != "dir"])
 @pytest.mark.parametrize("data", [b"", b"no archive at all", b"\x1f\x8b", b"\x28\xb5\x2f\xfd"])
 def test_what_is_no_archive_is_damaged(tmp_path: Path, form: str, data: bytes) -> None:
     if not shutil.which("zstd"):

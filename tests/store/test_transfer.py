@@ -13,11 +13,14 @@ from typing import Any
 import pytest
 
 from common.temp.store.archive import transfer
-from common.temp.store.archive.shelf import Deposit, list_archive
+from common.temp.store.archive.deposit import Deposit
+from common.temp.store.archive.shelf import list_archive
 from common.temp.store.archive.transfer import Intent, begin, cancel, end
-from common.temp.store.claiming.claim import HoldingArea, NotClaimed
-from common.temp.store.root.allocation import make_root
-from common.temp.store.sweep.sweep import execute, prepare
+from common.temp.store.claiming.area import HoldingArea
+from common.temp.store.claiming.claim import NotClaimed
+from common.temp.store.root.making import make_root
+from common.temp.store.sweep.prepare import prepare
+from common.temp.store.sweep.sweep import execute
 from common.temp.store.system import at
 from tests.support import (
     EVERYTHING,

@@ -14,27 +14,33 @@ from typing import Any
 
 import pytest
 
-from common.temp import TempManager, ThreadedFileCleanupManager
+from common.temp.core.disposal import Disposal
 from common.temp.core.layout import FILES, JOBS, PIPELINE, SCRATCH, Layout
-from common.temp.core.plan import Disposal, Outcome, Report
-from common.temp.core.retention import Policy
+from common.temp.core.plan import Outcome, Report
+from common.temp.core.policy import Policy
 from common.temp.errors import Refused, StorageError
 from common.temp.jobs import StorageRoot
+from common.temp.manager import TempManager
 from common.temp.pipeline import ArtifactCleaner
+from common.temp.store.archive import deposit as archive
 from common.temp.store.archive import restore as restore_module
-from common.temp.store.archive import shelf as archive
 from common.temp.store.archive.leftovers import finish_leftovers
-from common.temp.store.archive.restore import find_archived, finish_killed, place_of, restore
-from common.temp.store.archive.shelf import MANIFEST, list_archive
+from common.temp.store.archive.manifest import MANIFEST
+from common.temp.store.archive.place import place_of
+from common.temp.store.archive.restore import find_archived, finish_killed, restore
+from common.temp.store.archive.shelf import list_archive
 from common.temp.store.archive.undo import undo_area, undoable
-from common.temp.store.claiming.claim import claimed
+from common.temp.store.claiming.area import claimed
 from common.temp.store.claiming.many import Remover
 from common.temp.store.project.project import user_root
-from common.temp.store.root.allocation import make_root
+from common.temp.store.root.making import make_root
 from common.temp.store.root.pinning import forget_gone, write_pin
+from common.temp.store.sweep.abandoned import clean_abandoned
+from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.runs import KEPT_RUNS, Run
-from common.temp.store.sweep.sweep import clean_abandoned, execute, prepare
+from common.temp.store.sweep.sweep import execute
 from common.temp.store.system.renaming import rename_new
+from common.temp.tracking import ThreadedFileCleanupManager
 from tests.store.children import in_child, until
 from tests.store.trees import rich, seen
 from tests.support import (

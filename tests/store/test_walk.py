@@ -12,18 +12,13 @@ from typing import Any
 import pytest
 
 from common.temp.store.claiming.scan import scan
-from common.temp.store.root.allocation import make_root
-from common.temp.store.trees import walk
-from common.temp.store.trees.walk import Measured, Sharing, Unfinished, measure, newest_change
-from tests.support import (
-    age,
-    chain,
-    make_entry,
-    only,
-    run,
-    swept,
-    tree,
-)
+from common.temp.store.root.making import make_root
+from common.temp.store.system import at
+from common.temp.store.system.mounts import counts_subdirectories
+from common.temp.store.trees.inside import look_inside, newest_change
+from common.temp.store.trees.measured import Measured
+from common.temp.store.trees.walk import Sharing, Unfinished, measure
+from tests.support import age, chain, make_entry, mounted, only, run, swept, tree
 
 
 @pytest.fixture
@@ -74,15 +69,15 @@ def test_a_directory_that_is_moved_while_it_is_read_is_a_problem(
     path = make_entry(root, "debug/x")
     chain(path, 120, pairs=True)
     deep = path / "/".join(["d"] * 60)
-    real = walk._climb
+    real = at.open
     moved: list[Path] = []
 
-    def climb(descriptor: int, levels: int) -> int:
-        if not moved:
+    def opening(name: Path | str, *arguments: int, **where: int) -> int:
+        if name == ".." and not moved:
             moved.append((deep / "d").rename(path / "moved"))
-        return real(descriptor, levels)
+        return real(name, *arguments, **where)
 
-    monkeypatch.setattr(walk, "_climb", climb)
+    monkeypatch.setattr(at, "open", opening)
     inventory = scan(root, time.time(), workers=1)
     assert moved
     (problem,) = inventory.problems
@@ -190,3 +185,49 @@ def test_of_changes_at_the_same_instant_always_the_same_is_named(tmp_path: Path)
     part = measured(top / "d1", where="d1")
     part.add(Measured.unpack(whole.pack()))
     assert part.newness == whole.newness
+
+
+# -- what is inside -------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["disk", "tmpfs"])
+def anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """A directory on a filesystem whose directories count their subdirectories, and on another."""
+    if request.param == "disk":
+        yield tmp_path
+        return
+    with mounted(tmp_path / "m", "size=1m") as directory:
+        yield directory
+
+
+def test_a_look_at_names_finds_the_roots_and_repositories_that_a_whole_walk_finds(
+    anywhere: Path,
+) -> None:
+    top = anywhere / "top"
+    for path in ("clone/.git/objects", "clone/.git/refs", "bare/objects", "bare/refs"):
+        (top / path).mkdir(parents=True)
+    for path in ("service/.tempkeep/owners", "odd/HEAD", "odd/objects", "odd/refs", "half/refs"):
+        (top / path).mkdir(parents=True)
+    for path in ("linked", "deep/er/linked", "plain/HEAD.d", "no/.tempkeep.d"):
+        (top / path).mkdir(parents=True)
+    for path in ("clone/.git/HEAD", "bare/HEAD", "half/HEAD", "plain/HEAD", "linked/.git"):
+        (top / path).touch()
+    (top / "deep/er/linked/.git").symlink_to("nowhere")
+    (top / "no/.tempkeep").touch()
+    parent = open_tree(anywhere)
+    try:
+        found = look_inside(parent, "top")
+    finally:
+        os.close(parent)
+    assert found == measured(top).inside
+    assert found.roots == ("service",)
+    assert found.repositories == ("bare", "clone", "deep/er/linked", "linked")
+
+
+def test_only_a_known_filesystem_is_taken_to_count_subdirectories(tmp_path: Path) -> None:
+    with mounted(tmp_path / "m", "size=64k") as directory:
+        for path, counts in ((directory, True), (Path("/proc"), False)):
+            descriptor = open_tree(path)
+            assert counts_subdirectories(descriptor) is counts
+            os.close(descriptor)
+    assert not counts_subdirectories(1 << 20)  # not open

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from common.temp import StorageRoot
-from common.temp.core.retention import Policy
-from common.temp.store.claiming import work
-from common.temp.store.sweep.sweep import ABANDONED
+from common.temp.core.policy import Policy
+from common.temp.jobs import StorageRoot
+from common.temp.store.claiming import repository
+from common.temp.store.sweep.abandoned import ABANDONED
 from tests.support import (
     EVERYTHING,
+    HOUR,
+    age,
     inv,
     make_entry,
     make_project,
@@ -96,6 +98,29 @@ def on_a_tag_alone(there: Path) -> None:
     git(there, "checkout", "-q", "main")
 
 
+def tagged_in_a_linked_work_tree_that_is_gone(there: Path) -> None:
+    """No log names what was committed there any more."""
+    linked = there.parent / "linked"
+    git(there, "worktree", "add", "-q", "--detach", "../linked")
+    commit(linked)
+    git(linked, "tag", "-m", "mine", "mine")
+    git(there, "worktree", "remove", "../linked")
+
+
+def tagged_so_and_packed(there: Path) -> None:
+    tagged_in_a_linked_work_tree_that_is_gone(there)
+    git(there, "pack-refs", "--all")
+
+
+def fetched_from_itself_as_a_tag(there: Path) -> None:
+    linked = there.parent / "linked"
+    git(there, "worktree", "add", "-q", "-b", "topic", "../linked")
+    commit(linked)
+    git(there, "-c", "core.logAllRefUpdates=always", "fetch", "-q", ".", "topic:refs/tags/mine")
+    git(there, "worktree", "remove", "../linked")
+    git(there, "branch", "-q", "-D", "topic")
+
+
 def in_notes(there: Path) -> None:
     git(there, "notes", "add", "-m", "what I found")
 
@@ -143,6 +168,19 @@ def in_a_submodule_that_is_checked_out_no_more(there: Path) -> None:
     git(there, "submodule", "--quiet", "deinit", "--force", "module")
 
 
+def in_a_submodule_that_is_checked_out_elsewhere(there: Path) -> None:
+    url = run(["git", "config", "remote.origin.url"], cwd=there).stdout.strip()
+    git(there, "submodule", "--quiet", "add", url, "module")
+    git(there, "commit", "-q", "-m", "module")
+    git(there, "push", "-q", "origin", "HEAD:with-module")
+    commit(there / "module")
+    module, elsewhere = there / ".git" / "modules" / "module", Path(url[7:]).parent / "elsewhere"
+    (there / "module").rename(elsewhere)
+    (there / "module").mkdir()
+    (elsewhere / ".git").write_text(f"gitdir: {module}\n")
+    git(module, "config", "core.worktree", str(elsewhere))
+
+
 def without_an_answer(there: Path) -> None:
     (there / ".git" / "HEAD").unlink()
 
@@ -158,6 +196,9 @@ def without_an_answer(there: Path) -> None:
         (detached, "1 unpushed commit"),
         (on_a_branch, "2 unpushed commits"),
         (on_a_tag_alone, "1 unpushed commit"),
+        (tagged_in_a_linked_work_tree_that_is_gone, "1 unpushed commit"),
+        (tagged_so_and_packed, "1 unpushed commit"),
+        (fetched_from_itself_as_a_tag, "1 unpushed commit"),
         (in_notes, "1 unpushed commit"),
         (fetched_from_itself, "1 unpushed commit"),
         (its_own_remote, "1 unpushed commit"),
@@ -165,6 +206,7 @@ def without_an_answer(there: Path) -> None:
         (put_away_by_a_rebase, "1 stash"),
         (on_a_reference_of_a_tool, "1 unpushed commit"),
         (in_a_submodule_that_is_checked_out_no_more, "1 unpushed commit of submodules"),
+        (in_a_submodule_that_is_checked_out_elsewhere, "1 unpushed commit of submodules"),
         (without_an_answer, "cannot tell what is only there"),
     ],
 )
@@ -222,6 +264,30 @@ def with_tags_of_no_branch(origin: Path, there: Path) -> None:
     git(there, "fetch", "-q", "--tags")
 
 
+def with_tags_of_no_branch_that_were_cloned(origin: Path, there: Path) -> None:
+    with_tags_of_no_branch(origin, there.parent / "other")
+    clone(origin, there)
+    shutil.rmtree(there.parent / "other")
+
+
+def with_notes_that_were_fetched(origin: Path, there: Path) -> None:
+    in_notes(origin)
+    clone(origin, there)
+    git(there, "fetch", "-q", "origin", "refs/notes/*:refs/notes/*")
+    git(there, "fetch", "-q", "origin")
+
+
+def a_mirror_that_was_fetched_into(origin: Path, there: Path) -> None:
+    clone(origin, there, "--mirror")
+    on_a_branch(origin)
+    git(there, "remote", "update")
+
+
+def with_its_work_tree_and_repository_apart(origin: Path, there: Path) -> None:
+    there.mkdir()
+    clone(origin, there / "tree", f"--separate-git-dir={there / 'git'}")
+
+
 def a_cache_of_uv(origin: Path, there: Path) -> None:
     (there / "sdists-v9").mkdir(parents=True)
     (there / "sdists-v9" / ".git").touch()
@@ -248,6 +314,10 @@ def what_only_looks_so(origin: Path, there: Path) -> None:
         as_uv_does,
         with_ignored_files,
         with_tags_of_no_branch,
+        with_tags_of_no_branch_that_were_cloned,
+        with_notes_that_were_fetched,
+        a_mirror_that_was_fetched_into,
+        with_its_work_tree_and_repository_apart,
         a_cache_of_uv,
         empty,
         what_only_looks_so,
@@ -301,6 +371,90 @@ def test_a_clone_of_what_is_gone_keeps_its_entry(
     assert swept(root).done == ()
     assert "unpushed commit" in str(scanned(root)["work/copy"].work)
     assert "unpushed commit" in str(scanned(root)["work/pulled"].work)
+
+
+@pytest.mark.parametrize("what", ["refs/heads/main", "refs/tags/v9", "refs/wip/x"])
+def test_what_was_pushed_into_a_mirror_keeps_its_entry(
+    root: Path, origin: Path, tmp_path: Path, what: str
+) -> None:
+    mirror(origin, root / "work" / "mirror")
+    pushed = clone(root / "work" / "mirror", tmp_path / "pushed")
+    commit(pushed)
+    git(pushed, "push", "-q", "origin", f"HEAD:{what}")
+    shutil.rmtree(pushed)
+    assert scanned(root)["work/mirror"].work == "git: 1 unpushed commit in work/mirror"
+    assert swept(root).outcomes == ()
+
+
+def test_a_tag_that_was_pushed_into_a_bare_repository_keeps_its_entry(
+    root: Path, origin: Path, tmp_path: Path
+) -> None:
+    git(root / "work" / "server.git", "init", "-q", "--bare")
+    git(clone(origin, tmp_path / "pushed"), "push", "-q", str(root / "work" / "server.git"), "v1")
+    assert scanned(root)["work/server.git"].work == "git: 1 unpushed commit in work/server.git"
+    assert swept(root).outcomes == ()
+
+
+def test_a_mirror_of_what_is_gone_keeps_its_entry(root: Path, origin: Path) -> None:
+    mirror(origin, root / "work" / "mirror")
+    shutil.rmtree(origin)
+    assert "2 unpushed commits" in str(scanned(root)["work/mirror"].work)
+    assert swept(root).outcomes == ()
+
+
+def test_a_clone_of_one_tag_keeps_the_tags_that_were_made_in_it(root: Path, origin: Path) -> None:
+    there = root / "work" / "review" / "clone"
+    (root / "work" / "review").mkdir(parents=True)
+    of_a_tag(origin, there)
+    tagged_in_a_linked_work_tree_that_is_gone(there)
+    assert "1 unpushed commit" in str(scanned(root)["work/review"].work)
+    assert swept(root).outcomes == ()
+
+
+def with_a_tree_that_leads_to_it(origin: Path, there: Path, tree: Path) -> None:
+    clone(origin, tree, f"--separate-git-dir={there}")
+
+
+def with_a_tree_that_it_leads_to(origin: Path, there: Path, tree: Path) -> None:
+    """As a repository of dotfiles is set up."""
+    mirror(origin, there)
+    tree.mkdir()
+    git(there, "config", "core.bare", "false")
+    git(there, "config", "core.worktree", str(tree))
+
+
+def with_the_tree_of_its_index(origin: Path, there: Path, tree: Path) -> None:
+    """As what is deployed by a hook."""
+    mirror(origin, there)
+    tree.mkdir()
+    git(there, f"--work-tree={tree}", "checkout", "-q", "-f", "main")
+
+
+def with_a_tree_elsewhere_and_a_git_directory(origin: Path, there: Path, tree: Path) -> None:
+    clone(origin, there)
+    shutil.copytree(there, tree, ignore=lambda *_: [".git"])
+    git(there, "config", "core.worktree", str(tree))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        with_a_tree_that_leads_to_it,
+        with_a_tree_that_it_leads_to,
+        with_the_tree_of_its_index,
+        with_a_tree_elsewhere_and_a_git_directory,
+    ],
+)
+def test_a_repository_whose_work_tree_is_elsewhere_keeps_its_entry(
+    root: Path, origin: Path, tmp_path: Path, make: Callable[[Path, Path, Path], None]
+) -> None:
+    there = root / "work" / "review" / "there"
+    there.parent.mkdir(parents=True)
+    make(origin, there, tmp_path / "tree")
+    assert scanned(root)["work/review"].work == (
+        "git: 1 work tree that is elsewhere in work/review/there"
+    )
+    assert swept(root).outcomes == ()
 
 
 def test_a_linked_work_tree_stays_with_the_commits_of_its_submodules(
@@ -466,8 +620,8 @@ def test_where_git_does_not_answer_there_is_work(
     there = clone(origin, root / "work" / "a")
     (there / ".git" / "index").unlink()
     os.mkfifo(there / ".git" / "index")
-    monkeypatch.setattr(work, "_SECONDS", 0.2)
-    monkeypatch.setattr(work, "_timeouts", [])
+    monkeypatch.setattr(repository, "_SECONDS", 0.2)
+    monkeypatch.setattr(repository, "_timeouts", [])
     assert "git did not answer" in str(scanned(root)["work/a"].work)
     assert swept(root).outcomes == ()
 
@@ -510,3 +664,24 @@ def test_root_asks_as_whom_a_repository_belongs_to(root: Path, origin: Path) -> 
     assert scanned(root)["work/a"].work is None
     os.chown(there / ".git" / "config", 1001, 1001)
     assert "another user" in str(scanned(root)["work/a"].work)
+
+
+def test_git_is_asked_only_about_what_may_go(
+    root: Path, origin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, fresh = (clone(origin, root / "work" / name) for name in ("old", "fresh"))
+    for there in (old, fresh):
+        (there / "deep").mkdir()
+        (there / "deep" / "log").touch()
+        age(there, 48)
+    os.utime(fresh / "deep" / "log")
+    (tmp_path / "bin").mkdir()
+    asking = tmp_path / "bin" / "git"
+    asking.write_text(
+        f'#!/bin/sh\necho "$GIT_DIR" >> {tmp_path}/asked\nexec {shutil.which("git")} "$@"\n'
+    )
+    asking.chmod(0o755)
+    monkeypatch.setenv("PATH", str(asking.parent), prepend=os.pathsep)
+    assert outcomes(swept(root, Policy(max_age=24 * HOUR))) == {}
+    assert set((tmp_path / "asked").read_text().split()) == {str(old / ".git")}
+    assert outcomes(swept(root, Policy(max_age=24 * HOUR, spare_work=False))).keys() == {"work/old"}

@@ -1,4 +1,4 @@
-"""`temp-adopt`: what the older helper left in `.tmp` and `.temp`."""
+"""`temp-adopt`: takes over what the older helper left in `.tmp` and `.temp`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from pathlib import Path
 from ..core.adoption import Moved, Survey
 from ..core.layout import UNCATEGORIZED
 from ..errors import Refused, StorageError
-from ..report.text import adoption_text, moved_line, old_root_text, plain
+from ..report.adoption import adoption_text, moved_line, old_root_text
+from ..report.text import plain
 from ..store.claiming.scan import scan
+from ..store.project.project import OLD_ROOT_NAME
 from ..store.sweep import adoption
 from .artefacts import kept_as_tracked, tracked_in
-from .places import DRY_RUN_OVERRIDE, OLD_ROOT, Place, find_places, is_dry_run
+from .places import DRY_RUN_OVERRIDE, Place, find_places, is_dry_run
 from .printing import print_problems
 
 
@@ -41,8 +43,8 @@ def adopt(*, dry_run: bool, all_projects: bool) -> int:
 
 
 def _adopt(place: Place, now: float, dry_run: bool) -> tuple[bool, int]:
-    """Adopt what lies in one root; whether there was nothing to say of it, and the exit code."""
-    exclude = place.settings.policy().of(UNCATEGORIZED).exclude
+    """Adopt the entries of one root; whether there was nothing to report, and the exit code."""
+    exclude = place.settings.policy.of(UNCATEGORIZED).exclude
     survey = adoption.survey(place.root, exclude, now)
     if survey.moves:
         survey = _moving_nothing_tracked(survey, place.settings.project)
@@ -55,8 +57,8 @@ def _adopt(place: Place, now: float, dry_run: bool) -> tuple[bool, int]:
             moved = adoption.adopt(survey, lambda one: print(moved_line(one), flush=True))
             failed = any(one.status == "failed" for one in moved)
         print(adoption_text(place.title, survey, moved))
-    old = place.root.with_name(OLD_ROOT)
-    title = f"{place.title}/{OLD_ROOT}"
+    old = place.root.with_name(OLD_ROOT_NAME)
+    title = f"{place.title}/{OLD_ROOT_NAME}"
     if old.is_dir() or old.is_symlink():
         nothing = False
         found = scan(old, now)
@@ -66,7 +68,7 @@ def _adopt(place: Place, now: float, dry_run: bool) -> tuple[bool, int]:
 
 
 def _moving_nothing_tracked(survey: Survey, project: Path) -> Survey:
-    """`survey` without the moves of what git tracks, to which they would be deletions."""
+    """`survey` without the moves of what git tracks, which it would see as deletions."""
     from ..store.project.tracked import Tracked
 
     tracked = Tracked(project)

@@ -1,17 +1,16 @@
-"""The arguments of `temp-clean`: what excludes what, and what they mean for each root."""
+"""The arguments of `temp-clean`: which exclude each other, and what they mean for each root."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from ..core.plan import Disposal
-from ..core.retention import STRATEGIES, Policy
-from ..core.units import HOUR, read_number
+from ..choices import TABLE_OR_JSON, choose
+from ..core.disposal import DISPOSALS, Disposal
+from ..core.policy import STRATEGIES, Policy, policy_of_age
 from ..errors import InvalidSettings
-from ..store.root.settings import check_strategy, with_limits_of
+from ..store.root.values import check_strategy
 from .places import Place
-from .printing import TABLE_OR_JSON, choice
 
 
 class CleanArguments(NamedTuple):
@@ -37,111 +36,97 @@ class CleanArguments(NamedTuple):
     all_projects: bool = False
 
     @property
-    def archives(self) -> bool:
-        """Whether the strategy that was given is the one that archives."""
-        return self.strategy == "archive"
+    def asked(self) -> tuple[Disposal, ...]:
+        """The disposals that these arguments ask for; two exclude each other."""
+        named: dict[Disposal, bool] = {
+            "undo": self.undoable,
+            "trash": self.trash,
+            "archive": self.strategy == "archive",
+        }
+        return tuple(disposal for disposal, is_asked in named.items() if is_asked)
 
-
-BACKGROUND_DELETES: Final = "--background deletes; nothing is trashed, archived or undone that way"
 
 _EXCLUSIONS: Final[tuple[tuple[Callable[[CleanArguments], object], str], ...]] = (
     (
         lambda given: given.plan is not None and not given.dry_run,
-        "--plan needs --dry-run: it writes down what that shows",
+        "--plan needs --dry-run: it writes what that shows",
     ),
     (
         lambda given: given.plan is not None and given.include_in_use,
-        "--plan takes no --include-in-use: who uses what will have changed",
+        "--plan takes no --include-in-use: what is in use will have changed by then",
     ),
     (
         lambda given: given.everything and (given.max_age_hours or given.strategy),
-        "--everything takes no limit; leave out the one or the other",
+        "--everything takes no limit; leave out one of them",
     ),
     (
         lambda given: given.include_in_use and not given.name,
         "--include-in-use needs --name: say which entries to take from a running process",
     ),
     (
-        lambda given: given.trash and given.archives,
-        "--trash and --strategy archive exclude each other; choose one",
-    ),
-    (
-        lambda given: given.undoable and given.trash,
-        "--undoable and --trash exclude each other; choose one",
-    ),
-    (
-        lambda given: given.undoable and given.background,
-        "--undoable and --background exclude each other; choose one",
-    ),
-    (
-        lambda given: given.undoable and given.archives,
-        "--undoable and --strategy archive exclude each other; choose one",
-    ),
-    (
         lambda given: given.ask and (given.yes or given.force),
-        "--ask asks, and --yes and --force do not; choose one",
+        "--ask excludes --yes and --force; choose one",
     ),
 )
-"""What cannot be asked for together, and what is said then."""
+"""Which arguments exclude each other, and the message for each case."""
 
 
 def check_arguments(given: CleanArguments) -> None:
-    """Raise `InvalidSettings` if two of the arguments exclude each other, or one is none."""
-    choice(given.output, "--format", TABLE_OR_JSON)
+    """Raise `InvalidSettings` if arguments exclude each other, or the format is unknown."""
+    choose(given.output, "--format", TABLE_OR_JSON)
     for applies, message in _EXCLUSIONS:
         if applies(given):
             raise InvalidSettings(message)
+    asked = [DISPOSALS[disposal] for disposal in given.asked]
+    flags = [row.flag for row in asked]
+    if given.background and not all(row.may_detach for row in asked):
+        flags.append("--background")
+    if len(flags) > 1:
+        raise InvalidSettings(f"{flags[0]} and {flags[1]} exclude each other; choose one")
 
 
 def check_only_apply(given: CleanArguments) -> None:
-    """Raise `InvalidSettings` if something is asked for that only the plan can say."""
-    choice(given.output, "--format", TABLE_OR_JSON)
+    """Raise `InvalidSettings` for an argument that the plan decides."""
+    choose(given.output, "--format", TABLE_OR_JSON)
     rest = given._replace(
         background=False, output="table", yes=False, force=False, all_projects=False
     )
     if rest != CleanArguments(apply=given.apply):
-        raise InvalidSettings("--apply does what the plan says; leave out what says otherwise")
+        raise InvalidSettings(
+            "--apply carries out the plan as it is; leave out the other arguments"
+        )
 
 
 def limits_of(given: CleanArguments) -> Policy | None:
-    """The limits that were given, which replace all configured ones; `None` without."""
+    """The given limits, which replace all configured ones; `None` without any."""
     limits = None
     if given.strategy is not None:
         limits = STRATEGIES[check_strategy(given.strategy, "--strategy")]
     if given.max_age_hours is not None:
-        hours = read_number(given.max_age_hours, "--max-age-hours", "number of hours")
-        limits = (limits or Policy())._replace(max_age=hours * HOUR)
+        age = policy_of_age(given.max_age_hours, "--max-age-hours").max_age
+        limits = (limits or Policy())._replace(max_age=age)
     if given.everything:
         limits = Policy(everything=True)
     return limits
 
 
 def policy_of(place: Place, limits: Policy | None, given: CleanArguments) -> Policy:
-    """What a clean with those arguments and `limits` follows at `place`."""
+    """The policy of a clean at `place` with these arguments and `limits`."""
     policy = place.policy()
     if limits is not None and not place.abandoned_only:
-        policy = with_limits_of(place.settings.protections(), limits)
+        policy = policy.with_limits_of(limits)
         if given.scheduled:
-            # Whatever else it was told to go by, a full disk is what it is there for.
-            high, low = place.settings.high_water, place.settings.low_water
-            policy = policy._replace(high_water=high, low_water=low)
+            # Whatever its limits are, a scheduled clean also has to act on a full disk.
+            marks = place.settings.policy
+            policy = policy._replace(high_water=marks.high_water, low_water=marks.low_water)
     if given.include_in_use and not place.abandoned_only:
-        categories = tuple(
-            (name, own._replace(spare_in_use=False, spare_work=False))
-            for name, own in policy.categories
-        )
-        policy = policy._replace(spare_in_use=False, spare_work=False, categories=categories)
+        policy = policy.everywhere(spare_in_use=False, spare_work=False)
     return policy
 
 
 def disposal_of(place: Place, given: CleanArguments) -> Disposal:
-    """What becomes of the entries that such a clean takes at `place`."""
-    if given.undoable:
-        return "undo"
-    if place.abandoned_only:
+    """The disposal of a clean at `place` with these arguments."""
+    disposal = given.asked[0] if given.asked else place.settings.disposal
+    if place.abandoned_only and DISPOSALS[disposal].spares_abandoned:
         return "delete"
-    if given.trash:
-        return "trash"
-    if given.strategy is not None:
-        return "archive" if given.archives or place.settings.archive else "delete"
-    return place.settings.disposal
+    return disposal

@@ -1,4 +1,4 @@
-"""`clean`: the project's build artefacts and its scratch, never what git tracks."""
+"""`clean`: removes build artefacts and scratch, never what git tracks."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from pathlib import Path
 
 from ..core.entry import Entry
 from ..core.plan import Plan
-from ..core.retention import Policy, Reason, Verdict
-from ..core.units import HOUR, read_number, spell_size
+from ..core.policy import policy_of_age
+from ..core.reasons import Reason, Verdict
+from ..core.units import spell_size
 from ..report.text import counted, plain
 from ..store.artefacts.artefacts import (
     TAKES_UNSURE,
@@ -25,13 +26,14 @@ from ..store.artefacts.artefacts import (
     work_in,
 )
 from ..store.project.place import homeless_projects
+from ..store.project.project import OLD_ROOT_NAME
 from ..store.project.tracked import Tracked
 from ..store.system.processes import AtWork
-from ..store.trees.removal import Removed
+from ..store.trees.removed import Removed
 from .arguments import CleanArguments
 from .carrying import Lines, Manner, carry_out
 from .drafts import draft_all
-from .places import DRY_RUN_OVERRIDE, OLD_ROOT, Place, find_places, is_dry_run
+from .places import DRY_RUN_OVERRIDE, Place, find_places, is_dry_run
 from .printing import complain
 
 
@@ -41,23 +43,22 @@ def clean_artefacts(
     """Clean build artefacts and scratch of the project; the exit code."""
     limits = None
     if temp_age_hours is not None:
-        hours = read_number(temp_age_hours, "--temp-age-hours", "number of hours")
-        limits = Policy(max_age=hours * HOUR)
+        limits = policy_of_age(temp_age_hours, "--temp-age-hours")
     now = time.time()
     places = find_places(all_projects=False)
     project, settings = places[0].settings.project, places[0].settings
-    old = project / OLD_ROOT
+    old = project / OLD_ROOT_NAME
     if old.is_dir() or old.is_symlink():
-        places.insert(1, Place(f"{project.name}/{OLD_ROOT}", old, settings))
+        places.insert(1, Place(f"{project.name}/{OLD_ROOT_NAME}", old, settings))
     dry_run = dry_run or is_dry_run(places, False, DRY_RUN_OVERRIDE)
     if project in homeless_projects():
-        # Nothing is built there; and of what git tracks in the working directory, git is not asked.
+        # Nothing is built there, and git is not asked what it tracks in the working directory.
         own = [place for place in places if place.settings.project == project or place.is_extra]
         drafts = draft_all(own, limits, CleanArguments(), now, sizes=dry_run)
         return carry_out(drafts, Lines(), Manner("clean", dry_run))
     with opened_project(project) as top:
         drafts = draft_all(places, limits, CleanArguments(), now, sizes=dry_run)
-        # Asked last, so that what git tracks is what it tracks when the deleting begins.
+        # Asked last, right before deleting begins.
         tracked = Tracked(project)
         check_patterns(project, settings.artefacts, tracked)
         artefacts = find_artefacts(
@@ -87,10 +88,10 @@ def _clean_artefacts(
     verb = "would delete" if dry_run else "deleted"
     code = count = freed = 0
     users = AtWork(project)
-    # An egg-info last: it tells what made the build beside it, to the next clean as well.
+    # An egg-info goes last: it says what made the build beside it, which a next clean has to know.
     for artefact in sorted(artefacts, key=lambda one: one.path.endswith(".egg-info")):
         path = plain(artefact.path)
-        # Looked at again: while the others went, somebody may have begun to work in this one.
+        # Checked again: somebody may have started to work here while the others were removed.
         kept = artefact.kept or users.inside(artefact.path)
         if kept := kept or work_in(project / artefact.path):
             print(f"kept {path}: {plain(kept)}")
@@ -138,7 +139,7 @@ def _without_tracked(plan: Plan, project: Path, tracked: Tracked, include_unsure
 
 
 def tracked_in(entry: Entry, root: str, project: Path, tracked: Tracked) -> str:
-    """What one line says of what git tracks in `entry`; "" if it tracks nothing there."""
+    """One line on what git tracks in `entry`; "" if it tracks nothing there."""
     # By its real path: a root that is a link may lead to another place in the work tree.
     below = os.path.relpath(os.path.realpath(root), os.path.realpath(project))
     inside = tracked.inside(f"{below}/{entry.path}")

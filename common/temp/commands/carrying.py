@@ -1,4 +1,4 @@
-"""Carrying drafts out, and telling what became of them: in lines, as JSON, or in a line a root."""
+"""Carries out drafts and reports the outcomes: in lines, as JSON, or in one line for each root."""
 
 from __future__ import annotations
 
@@ -11,32 +11,33 @@ from typing import Any, NamedTuple, Protocol
 from ..core.plan import Outcome, Plan, Report
 from ..core.units import spell_size
 from ..errors import Refused, StorageError, TempError
-from ..report import text
+from ..report.clean import outcome_line, plan_line, plan_text, report_line, report_text
 from ..report.progress import ProgressLine
+from ..report.text import counted, plain
 from .drafts import Draft
 from .places import Place
 from .printing import add_to_summary, complain, print_problems
 
 
 class Sink(Protocol):
-    """Takes what became of one root after the other."""
+    """Reports what became of one root after the other."""
 
     all_roots: bool
-    """Whether roots are told of in which there was nothing to do, too."""
+    """Whether roots without anything to do are reported, too."""
 
     def done(self, line: str) -> None:
-        """Take the line of an entry that has just been dealt with."""
+        """Report an entry that has just been dealt with, by its line."""
 
     def add(self, title: str, plan: Plan, report: Report | None, failed: int) -> None:
-        """Take what became of a root: the plan alone in a dry run, or where it `failed`."""
+        """Report a root: by its plan alone in a dry run, or where it `failed`."""
 
     def end(self, empty: Sequence[str]) -> None:
-        """All was told; `empty` are the titles of the roots that were left out."""
+        """Finish the report; `empty` has the titles of the roots that were left out."""
 
 
 def _nothing(empty: Sequence[str]) -> str:
     who = empty[0] if len(empty) == 1 else f"{len(empty)} projects"
-    return f"{text.plain(who)}: nothing to clean"
+    return f"{plain(who)}: nothing to clean"
 
 
 class Lines:
@@ -45,7 +46,7 @@ class Lines:
     all_roots = False
 
     def __init__(self, *, silent: bool = False) -> None:
-        """`silent` says nothing about nothing."""
+        """`silent` prints nothing where there is nothing to clean."""
         self._silent = silent
 
     def done(self, line: str) -> None:
@@ -55,9 +56,9 @@ class Lines:
     def add(self, title: str, plan: Plan, report: Report | None, failed: int) -> None:
         """Print the totals, or the plan of a dry run."""
         if report is not None:
-            print(text.report_text(title, report))
+            print(report_text(title, report))
         elif not failed:
-            print(text.plan_text(title, plan))
+            print(plan_text(title, plan))
 
     def end(self, empty: Sequence[str]) -> None:
         """Say where there was nothing to clean."""
@@ -76,7 +77,7 @@ class Json:
         self._documents: list[dict[str, Any]] = []
 
     def done(self, line: str) -> None:
-        """The document says it."""
+        """Nothing yet: the document has all entries."""
 
     def add(self, title: str, plan: Plan, report: Report | None, failed: int) -> None:
         """Take the plan and the report."""
@@ -100,16 +101,16 @@ class OneLine:
         self.lines: list[str] = []
 
     def done(self, line: str) -> None:
-        """The totals count it."""
+        """Nothing: the totals count it."""
 
     def add(self, title: str, plan: Plan, report: Report | None, failed: int) -> None:
         """Take the totals."""
         if report is not None:
-            self.lines.append(text.report_line(title, report))
+            self.lines.append(report_line(title, report))
         elif failed:
-            self.lines.append(f"{text.plain(title)}: could not be cleaned")
+            self.lines.append(f"{plain(title)}: could not be cleaned")
         else:
-            self.lines.append(text.plan_line(title, plan))
+            self.lines.append(plan_line(title, plan))
 
     def end(self, empty: Sequence[str]) -> None:
         """Say where there was nothing to clean."""
@@ -118,17 +119,17 @@ class OneLine:
 
 
 class Manner(NamedTuple):
-    """How drafts are carried out: who asks (`face`), and what counts as a failure."""
+    """How drafts are carried out: for which `face`, and what counts as a failure."""
 
     face: str = "temp-clean"
     dry_run: bool = False
     background: bool = False
     all_must_go: bool = False
-    """Whether an entry that is skipped, since it has changed at the last moment, is a failure."""
+    """Whether it is a failure to skip an entry that has changed at the last moment."""
 
 
 def carry_out(drafts: Sequence[Draft], sink: Sink, manner: Manner) -> int:
-    """Carry the drafts out, and tell `sink` of it; the exit code."""
+    """Carry out the drafts and report them to `sink`; the exit code."""
     code = 0
     empty: list[str] = []
     for draft in drafts:
@@ -176,7 +177,7 @@ def _summary(title: str, plan: Plan, report: Report | None) -> str:
 
 
 def _forget_dead(plan: Plan) -> None:
-    """Carry out a plan of nothing: even then, killed processes may have left their owner files."""
+    """Carry out an empty plan: it still removes the owner files of killed processes."""
     from ..store.sweep.sweep import execute
 
     with contextlib.suppress(TempError, OSError):
@@ -184,14 +185,14 @@ def _forget_dead(plan: Plan) -> None:
 
 
 class _Progress:
-    """A line on a terminal that says how far a sweep is."""
+    """The progress of a sweep, in a line on the terminal."""
 
     def __init__(self, plan: Plan, sink: Sink) -> None:
         self._sink = sink
         self.line = ProgressLine("cleaning:")
         steps = (*plan.archives, *plan.steps)
         self.whole = len(steps)
-        # Where not all was measured, entries say how far it is.
+        # If not everything was measured, progress counts entries instead of files.
         inside = sum(step.entry.files + step.entry.directories for step in steps)
         self._inside = inside if plan.is_measured else 0
         self.done = self.freed = self._gone = 0
@@ -201,19 +202,19 @@ class _Progress:
         self.line(self.done, self.freed, of=self.whole, files=self._gone, share=share)
 
     def on_freed(self, files: int, size: int) -> None:
-        """So many files and bytes are gone by now."""
+        """Show that this many files and bytes are gone."""
         self._gone, self.freed = files, size
         self._show()
 
     def on_outcome(self, outcome: Outcome) -> None:
-        """One more step was dealt with."""
+        """Report one more finished step."""
         self.done += 1
         if outcome.status == "failed":
             self.line.clear()
-            complain(text.outcome_line(outcome))
+            complain(outcome_line(outcome))
         elif outcome.status == "done":
             self.line.clear()
-            self._sink.done(text.outcome_line(outcome))
+            self._sink.done(outcome_line(outcome))
         self._show()
 
 
@@ -235,7 +236,7 @@ def _execute(place: Place, plan: Plan, sink: Sink, manner: Manner) -> Report:
     except KeyboardInterrupt:
         progress.line.clear()
         print(
-            f"interrupted: {progress.done} of {text.counted(progress.whole)} dealt with, "
+            f"interrupted: {progress.done} of {counted(progress.whole)} dealt with, "
             f"{spell_size(progress.freed)} freed; the next temp-clean finishes what was begun",
             file=sys.stderr,
         )

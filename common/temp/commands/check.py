@@ -1,4 +1,4 @@
-"""`temp-check`: whether all scratch is within a budget, and what is the largest of it."""
+"""`temp-check`: whether all scratch is within a budget, and which entries are the largest."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from ..choices import TABLE_OR_JSON, choose
 from ..core.budget import Budget, Usage, excesses, together
 from ..core.entry import Problem
-from ..core.retention import Verdict
+from ..core.reasons import Verdict
 from ..core.units import read_count, read_size
 from ..errors import OVER_BUDGET, InvalidSettings, Refused, StorageError
 from ..report.budget import Checked, check_project, check_text, tracked_lines
 from ..store.root.listing import measure_leftovers
 from .forecast import look
 from .places import Place, find_places
-from .printing import TABLE_OR_JSON, choice, print_problems, screen
+from .printing import print_problems, screen
 
 _CULPRITS: Final = 5
 
@@ -33,7 +34,7 @@ class CheckArguments(NamedTuple):
     all_projects: bool = False
 
     def budget(self) -> Budget:
-        """The budget that they name. Raises `InvalidSettings`."""
+        """The budget they describe. Raises `InvalidSettings`."""
         return Budget(
             None if self.max_size is None else read_size(self.max_size, "--max-size"),
             None if self.min_free is None else read_size(self.min_free, "--min-free"),
@@ -42,8 +43,8 @@ class CheckArguments(NamedTuple):
 
 
 def check(given: CheckArguments) -> int:
-    """Print whether all scratch is within its budget, and what is not; the exit code."""
-    choice(given.output, "--format", TABLE_OR_JSON)
+    """Print whether all scratch is within its budget, and what exceeds it; the exit code."""
+    choose(given.output, "--format", TABLE_OR_JSON)
     budget = given.budget()
     now = time.time()
     needs_none = given.tracked and not budget.has_limit
@@ -70,9 +71,9 @@ def check(given: CheckArguments) -> int:
 
 
 def _budgets(given: Budget, all_projects: bool) -> list[tuple[Budget, list[Place]]]:
-    """Which budget holds for which roots together. Raises `InvalidSettings` if there is none.
+    """Each budget with the roots that it covers. Raises `InvalidSettings` if there is none.
 
-    The one that was given holds for all of them; without, each root has what is configured for it.
+    A given budget covers all roots together; without one, each root has its configured budget.
     """
     places = {
         os.path.realpath(place.root): place
@@ -82,9 +83,10 @@ def _budgets(given: Budget, all_projects: bool) -> list[tuple[Budget, list[Place
     each = [*reversed(places.values())]
     if given.has_limit:
         return [(given, each)]
+    policies = [(place.settings.policy, place) for place in each]
     configured = [
-        (Budget(place.settings.max_total_size, place.settings.min_free_space), [place])
-        for place in each
+        (Budget(policy.max_total_size, policy.min_free_space), [place])
+        for policy, place in policies
     ]
     budgets = [(budget, its) for budget, its in configured if budget.has_limit]
     if not budgets:
@@ -96,7 +98,7 @@ def _budgets(given: Budget, all_projects: bool) -> list[tuple[Budget, list[Place
 
 
 def _compare(budget: Budget, places: Sequence[Place], now: float) -> Checked:
-    """All that lies in `places` together, compared to `budget`."""
+    """The entries of all `places` together, compared to `budget`."""
     usages: list[Usage] = []
     verdicts: list[tuple[str, Verdict]] = []
     problems: list[Problem] = []

@@ -1,20 +1,21 @@
-"""`temp-clean`: draft what goes, ask if need be, and carry it out."""
+"""`temp-clean`: drafts what goes, asks if necessary, and carries it out."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from ..core.disposal import DISPOSALS, Disposal
 from ..core.plan import again
-from ..core.retention import Policy
+from ..core.policy import Policy
 from ..errors import InvalidSettings, Refused
 from ..report.text import instant, plain
 from ..store.root.settings import Settings
 from .arguments import (
-    BACKGROUND_DELETES,
     CleanArguments,
     check_arguments,
     check_only_apply,
@@ -29,13 +30,13 @@ from .printing import complain, terminal
 if TYPE_CHECKING:
     from ..store.sweep.planfile import RecordedRoot
 
-_FORCE: Final = "--force cleans"
+_FORCE: Final = "use --force to clean"
 
 
 def clean(given: CleanArguments, sink: Sink | None = None) -> int:
-    """Clean, or say what would be cleaned; the exit code.
+    """Clean, or show what would be cleaned; the exit code.
 
-    What is said goes to `sink`; without one to stdout, in the format that was asked for.
+    The report goes to `sink`, or without one to stdout in the given format.
     """
     if given.apply is not None:
         return _apply(given)
@@ -43,9 +44,9 @@ def clean(given: CleanArguments, sink: Sink | None = None) -> int:
     limits = limits_of(given)
     now = time.time()
     places = find_places(given.all_projects)
-    if given.background and any(disposal_of(place, given) != "delete" for place in places):
-        raise InvalidSettings(BACKGROUND_DELETES)
-    remedy = "take that out to have it clean" if given.scheduled else _FORCE
+    if given.background:
+        _check_detachable(disposal_of(place, given) for place in places)
+    remedy = "remove that setting to clean" if given.scheduled else _FORCE
     given = given._replace(dry_run=given.dry_run or is_dry_run(places, given.force, remedy))
     asks = given.ask or not (given.dry_run or given.yes or given.force)
     sizes = given.dry_run or (asks and (given.ask or terminal() is not None))
@@ -61,12 +62,20 @@ def clean(given: CleanArguments, sink: Sink | None = None) -> int:
     return carry_out(drafts, sink or _sink(given, now), manner)
 
 
+def _check_detachable(disposals: Iterable[Disposal]) -> None:
+    """Raise `InvalidSettings` if one of them cannot be left to the background."""
+    if not all(DISPOSALS[disposal].may_detach for disposal in disposals):
+        raise InvalidSettings(
+            "--background deletes; nothing is trashed, archived or undone that way"
+        )
+
+
 def _sink(given: CleanArguments, now: float) -> Sink:
     return Json(now, dry_run=given.dry_run) if given.output == "json" else Lines()
 
 
 def _apply(given: CleanArguments) -> int:
-    """Carry out the plan in a file, as far as nothing has changed since; the exit code."""
+    """Carry out the plan in a file, where nothing has changed since; the exit code."""
     from ..store.sweep.planfile import read_plan
 
     check_only_apply(given)
@@ -78,9 +87,9 @@ def _apply(given: CleanArguments) -> int:
             status = os.stat(root)
             if root in places and (status.st_dev, status.st_ino) == identity:
                 continue
-        raise Refused(f"{path} speaks of {root}, which is no root here, or another one by now")
-    if given.background and any(one.disposal != "delete" for one in recorded):
-        raise InvalidSettings(BACKGROUND_DELETES)
+        raise Refused(f"{path} names {root}, which is not a root here, or has been replaced since")
+    if given.background:
+        _check_detachable(one.disposal for one in recorded)
     now = time.time()
     dry_run = is_dry_run([places[root] for root, *_ in recorded], given.force, _FORCE)
     drafts = []
@@ -100,8 +109,8 @@ def _apply(given: CleanArguments) -> int:
 def _redraft(
     place: Place, recorded: RecordedRoot, now: float
 ) -> tuple[Draft, list[tuple[str, str, str]]]:
-    """What a plan says of one root, drawn again; and what has changed since: title, entry, why."""
-    # An age that all have, and not "everything", so that nothing goes that changes meanwhile.
+    """A recorded root, planned anew; and what has changed since: title, entry, why."""
+    # An age that all entries have, instead of "everything": then what changes meanwhile stays.
     limits = place.policy() if place.abandoned_only else Policy(max_age=0)
     (draft,) = draft_all([place], limits, CleanArguments(all_projects=True), now, sizes=True)
     plan, missing = again(draft.plan, recorded.steps)
@@ -111,7 +120,7 @@ def _redraft(
 
 
 def clean_runs(base: Path, settings: Settings, *, dry_run: bool, force: bool) -> int:
-    """Clean the runs of a pipeline in `base`, or say what would be cleaned; the exit code."""
+    """Clean the runs of a pipeline in `base`, or show what would be cleaned; the exit code."""
     places = [Place(base.name or str(base), base, settings, is_configured=True)]
     now = time.time()
     dry_run = dry_run or is_dry_run(places, force, _FORCE)

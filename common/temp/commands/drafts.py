@@ -1,4 +1,4 @@
-"""What is planned for each place, and what a person takes out of that when asked."""
+"""What is planned for each place, and what is left of it after asking."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..core.plan import Plan, Scope
-from ..core.retention import LOW_SPACE, Policy
+from ..core.policy import Policy
+from ..core.reasons import LOW_SPACE
 from ..errors import Refused, StorageError
 from ..report.progress import ProgressLine
 from ..report.text import plain
 from .arguments import CleanArguments, disposal_of, policy_of
+from .collecting import collector_at_rest
 from .places import Place
 from .printing import terminal
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Draft(NamedTuple):
-    """What is planned for a place; with a `code`, it cannot be, and the plan's problem says why."""
+    """What is planned for a place. With a `code` there is no plan, and its problem says why."""
 
     place: Place
     plan: Plan
@@ -28,7 +30,7 @@ class Draft(NamedTuple):
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to do and nothing to say."""
+        """Whether there is nothing to do and nothing to report."""
         plan = self.plan
         return not (
             plan.steps
@@ -50,32 +52,33 @@ def draft_all(
 ) -> list[Draft]:
     """A draft for each of `places`; nothing is written. `limits` replace the configured ones.
 
-    Without `sizes` the entries that go whatever they hold are not measured.
+    Without `sizes`, entries that go whatever their size are not measured.
     """
-    from ..store.sweep.sweep import prepare
+    from ..store.sweep.prepare import prepare
 
     scope = Scope(given.category, given.name)
     line = ProgressLine("scanning:")
     drafts = []
     try:
         for place in places:
-            # What lies elsewhere is only spoken of together with that of other projects.
+            # Given limits apply to scratch of no project only with --all-projects.
             theirs = None if place.is_elsewhere and not given.all_projects else limits
             policy = policy_of(place, theirs, given)
             try:
-                plan = prepare(
-                    place.root,
-                    policy,
-                    now,
-                    layout=place.layout(),
-                    disposal=disposal_of(place, given),
-                    scope=scope,
-                    archive=place.archive,
-                    undo_for=place.settings.undo_for,
-                    sizes=sizes,
-                    workers=place.settings.workers,
-                    progress=line,
-                )
+                with collector_at_rest():
+                    plan = prepare(
+                        place.root,
+                        policy,
+                        now,
+                        layout=place.layout(),
+                        disposal=disposal_of(place, given),
+                        scope=scope,
+                        archive=place.archive,
+                        undo_for=place.settings.undo_for,
+                        sizes=sizes,
+                        workers=place.settings.workers,
+                        progress=line,
+                    )
                 drafts.append(Draft(place, plan))
             except (StorageError, Refused) as error:
                 problems = (place.problem(error),)
@@ -87,15 +90,15 @@ def draft_all(
 
 
 def without_low_space(plan: Plan) -> Plan:
-    """`plan` without what goes only because the disk is low: that was not among what was chosen."""
+    """`plan` without what goes only because the disk is low, which nobody has chosen."""
     kept = tuple(step for step in plan.archives if step.reason.rule != LOW_SPACE)
     return plan._replace(archives=kept)
 
 
 def ask(drafts: list[Draft], given: CleanArguments) -> list[Draft]:
-    """The drafts with what is to go of them, by what a person answers. Raises `Refused` for a no.
+    """The drafts, with the steps that a person chooses. Raises `Declined` for a no.
 
-    Without `--ask` only who can answer is asked, and only before everything goes.
+    Without `--ask` it asks only on a terminal, and only before everything goes.
     """
     from ..asking import Dialogue
 
@@ -117,7 +120,7 @@ def ask(drafts: list[Draft], given: CleanArguments) -> list[Draft]:
 
 
 def _linked(drafts: Sequence[Draft]) -> list[str]:
-    """The roots behind links among those from which something is to go."""
+    """Where the roots behind links are from which something would go."""
     return [
         draft.place.located()
         for draft in drafts

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 from ..errors import InvalidSettings, StorageError
-from ..report.text import explanation, plain
+from ..report.explain import explanation
+from ..report.text import plain
 from .forecast import look
 from .places import find_place
 

@@ -1,4 +1,4 @@
-"""What the next bare `temp-clean` would do at a place: what status, check and explain show."""
+"""What the next `temp-clean` without arguments would do: for status, check and explain."""
 
 from __future__ import annotations
 
@@ -6,35 +6,36 @@ from typing import NamedTuple
 
 from ..core.entry import Inventory
 from ..core.layout import STORE, UNDO
-from ..core.plan import Scope
-from ..core.retention import Reason, Verdict, explain, judge
+from ..core.reasons import Reason, Verdict
+from ..core.retention import explain, judge
 from ..report.progress import ProgressLine
 from ..store.claiming.scan import scan
 from .arguments import CleanArguments, disposal_of
+from .collecting import collector_at_rest
 from .places import Place
 
 
 class Forecast(NamedTuple):
-    """What a place holds and what the next clean would make of it, all judged at `now`."""
+    """What a place holds, and what the next clean would do with it, judged at `now`."""
 
     place: Place
     now: float
     inventory: Inventory
     coming: int
-    """The bytes that it frees before any entry: of what can be undone, and of the archive."""
+    """The bytes that are freed before any entry goes: what can be undone, and archives."""
 
     def verdicts(self, category: str | None = None) -> list[Verdict]:
-        """The decision on each entry, or on those of a category."""
-        scope = Scope(category)
-        verdicts = judge(
-            self.inventory.entries,
-            self.place.policy(),
-            self.now,
-            free=self.inventory.free,
-            capacity=self.inventory.capacity,
-            coming=self.coming,
-        )
-        return [verdict for verdict in verdicts if scope.holds(verdict.entry)]
+        """The decision on each entry, or on each entry of a category."""
+        with collector_at_rest():
+            verdicts = judge(
+                self.inventory.entries,
+                self.place.policy(),
+                self.now,
+                free=self.inventory.free,
+                capacity=self.inventory.capacity,
+                coming=self.coming,
+            )
+        return [one for one in verdicts if category in (None, one.entry.category)]
 
     def explain(self, path: str) -> tuple[Verdict, tuple[Reason, ...]]:
         """The decision on the entry at `path`, and what each rule says. Raises `LookupError`."""
@@ -67,14 +68,14 @@ def look(place: Place, now: float) -> Forecast:
 
 
 def _with_what_goes_first(forecast: Forecast) -> Forecast:
-    """That forecast, with what can be undone, and what goes of that and of the archive."""
+    """The forecast, with what can be undone, and with what goes before any entry."""
     place, inventory = forecast.place, forecast.inventory
     holds_some = (place.root / STORE / UNDO).is_dir()
     wants_space = place.policy().wanted_free(inventory.free, inventory.capacity) is not None
     if not (holds_some or wants_space):
         return forecast
     from ..store.archive.undo import undoable
-    from ..store.sweep.sweep import goes_first
+    from ..store.sweep.prepare import goes_first
 
     first = goes_first(
         inventory,

@@ -1,10 +1,11 @@
-"""`temp-status --history`: the sweeps that were."""
+"""`temp-status --history`: past sweeps."""
 
 from __future__ import annotations
 
 import time
 from typing import Any, Final
 
+from ..choices import TABLE_OR_JSON, choose
 from ..core.entry import Problem
 from ..core.units import read_count
 from ..errors import InvalidSettings, Refused, StorageError
@@ -12,17 +13,17 @@ from ..report.history import history_project, history_text
 from ..report.text import counted
 from ..store.root.history import History, read_history
 from .places import find_places
-from .printing import TABLE_OR_JSON, choice, print_problems, screen
+from .printing import print_problems, screen
 from .status import StatusArguments
 
 _SHOWN: Final = 20
 
 
 def history(given: StatusArguments) -> int:
-    """Print the sweeps that are remembered, the newest first; the exit code."""
+    """Print the recorded sweeps, the newest first; the exit code."""
     if given.category is not None or given.sort != "name" or given.file is not None:
         raise InvalidSettings("--history takes no --category, --sort or --output; leave it out")
-    choice(given.output, "--history: --format", TABLE_OR_JSON)
+    choose(given.output, "--history: --format", TABLE_OR_JSON)
     most = _SHOWN if given.limit is None else read_count(given.limit, "--limit")
     documents: list[dict[str, Any]] = []
     blocks: list[str] = []

@@ -1,4 +1,4 @@
-"""The roots that a command works on, each with its settings and the name that people know."""
+"""The roots that a command works on, each with its settings and its title."""
 
 from __future__ import annotations
 
@@ -9,34 +9,37 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..core.entry import Problem
-from ..core.layout import PIPELINE, SCRATCH, STORE, Layout
-from ..core.retention import Policy
+from ..core.layout import SCRATCH, STORE, Layout
+from ..core.policy import Policy
 from ..core.units import DAY
 from ..errors import InvalidSettings, TempError
 from ..report.text import located
 from ..store.project.place import homeless_projects, homeless_roots, standing_project
 from ..store.project.project import (
+    OLD_ROOT_NAME,
     find_monorepo,
     monorepo_projects,
     root_of,
     user_root,
     where_it_leads,
 )
-from ..store.root.allocation import layout_of
 from ..store.root.listing import find_entry
-from ..store.root.settings import Settings, load, with_limits_of, workspace_globs
+from ..store.root.making import layout_of
+from ..store.root.settings import Settings, load, workspace_globs
 
 USER_TITLE: Final = "auto-cleanup entries of this user"
 HOMELESS_TITLE: Final = "scratch of no project"
-OLD_ROOT: Final = ".temp"
 DRY_RUN_OVERRIDE: Final = "TEMPKEEP_DRY_RUN=false in the environment overrides it"
 
 _ELSEWHERE: Final = Policy(max_age=7 * DAY)
-"""What a clean in a project follows for scratch of no project, if nothing is configured for it."""
+"""The policy of a clean in a project for scratch of no project, unless one is configured."""
+
+
+_NOTHING_CONFIGURED: Final = Policy(everything=True, unconfigured=True)
 
 
 class Place(NamedTuple):
-    """A root with its settings, under the `title` by which people know it."""
+    """A root with its settings; people know it by its `title`."""
 
     title: str
     root: Path
@@ -48,9 +51,8 @@ class Place(NamedTuple):
     """Whether it holds scratch of no project, seen from inside a project."""
 
     def layout(self) -> Layout:
-        """How its entries lie. Raises `StorageError` or `Refused` if that cannot be told."""
-        # One that nobody has made a root of is taken for what touches least.
-        return layout_of(self.root, PIPELINE) if self.is_configured else SCRATCH
+        """The layout of its entries. Raises `StorageError` or `Refused` if it cannot be read."""
+        return layout_of(self.root, is_scratch=False) if self.is_configured else SCRATCH
 
     def leads_to(self) -> Path | None:
         """Where its data really is, if that is behind a link."""
@@ -67,8 +69,8 @@ class Place(NamedTuple):
 
     @property
     def is_extra(self) -> bool:
-        """Whether nobody asked for it by name, so that it is not worth a line when it is empty."""
-        return self.abandoned_only or self.is_elsewhere or self.root.name == OLD_ROOT
+        """Whether it was not asked for by name, so that it is left out when it is empty."""
+        return self.abandoned_only or self.is_elsewhere or self.root.name == OLD_ROOT_NAME
 
     @property
     def archive(self) -> Path | None:
@@ -76,18 +78,18 @@ class Place(NamedTuple):
         return None if self.abandoned_only else self.settings.archive_path()
 
     def policy(self) -> Policy:
-        """What a bare `temp-clean` follows here."""
+        """The policy of a `temp-clean` without arguments."""
         if self.abandoned_only:
             return Policy(abandoned=True)
-        configured = self.settings.policy()
+        configured = self.settings.policy
         if configured.has_limit:
             return configured
-        # To clean one project is no order to take what programs made elsewhere a moment ago.
-        limits = _ELSEWHERE if self.is_elsewhere else Policy(everything=True)
-        return with_limits_of(configured, limits)
+        # Cleaning one project must not remove what programs made elsewhere a moment ago.
+        limits = _ELSEWHERE if self.is_elsewhere else _NOTHING_CONFIGURED
+        return configured.with_limits_of(limits)
 
     def problem(self, error: TempError) -> Problem:
-        """A root that cannot be read or trusted, as one problem among others: they go on."""
+        """The problem for a root that cannot be read or trusted; the other roots go on."""
         return Problem(self.root.name, str(error))
 
 
@@ -96,8 +98,8 @@ def find_places(
 ) -> list[Place]:
     """The roots of this project or of `all_projects`, those of no project, and the user's own.
 
-    Raises `InvalidSettings` for whatever is wrong in any of the settings. With a list `unusable`,
-    what is wrong in those of another project is put there, and the rest goes on.
+    Raises `InvalidSettings` for an error in any of the settings. With a list `unusable`, errors in
+    the settings of other projects are added to it, and the rest goes on.
     """
     project = standing_project()
     settings = load(project)
@@ -117,7 +119,7 @@ def _all_places(project: Path, unusable: list[tuple[str, Problem]] | None) -> li
     globs, excluded = workspace_globs(monorepo, load(monorepo))
     found: list[Place] = []
     projects = monorepo_projects(monorepo, globs, excluded)
-    if project not in projects:  # no glob names it, but one stands there
+    if project not in projects:  # no glob matches it, but it is the current one
         projects.append(project)
     for path in projects:
         top = path == monorepo
@@ -132,7 +134,7 @@ def _all_places(project: Path, unusable: list[tuple[str, Problem]] | None) -> li
 
 
 def _places_elsewhere(known: set[str]) -> list[Place]:
-    """The roots with scratch of no project, but for those that are `known` by their real paths."""
+    """The roots with scratch of no project, without those whose real paths are `known`."""
     return [
         place._replace(is_elsewhere=True)
         for root in homeless_roots()
@@ -151,8 +153,8 @@ def _homeless_places(settings: Settings) -> Iterator[Place]:
 def _earlier_places() -> Iterator[Place]:
     """The root that an earlier version made in the working directory, `/` or a home directory.
 
-    Only if it is one for certain, and the user's own: others may put things into `/tmp`. There are
-    no settings there, which others may put there as well.
+    Only if it certainly is one and belongs to the user: others can write to `/tmp`. For the same
+    reason no settings are read there.
     """
     here = Path.cwd()
     root = root_of(here)
@@ -166,7 +168,7 @@ def _earlier_places() -> Iterator[Place]:
 
 
 def _places_of(title: str, settings: Settings) -> Iterator[Place]:
-    """The root of one project, and those that it has configured."""
+    """The root of one project, and its configured roots."""
     yield Place(title, root_of(settings.project), settings)
     for root in settings.other_roots():
         below = os.path.relpath(root, settings.project)
@@ -175,7 +177,7 @@ def _places_of(title: str, settings: Settings) -> Iterator[Place]:
 
 
 def find_place(path: str) -> tuple[Place, str]:
-    """The place of the entry that a person means by `path`, and the entry's path in it."""
+    """The place of the entry that `path` names, and the entry's path in it."""
     settings = load(standing_project())
     roots = settings.other_roots()
     root, relative = find_entry(path, root_of(settings.project), roots, homeless_roots())
@@ -190,7 +192,7 @@ def find_place(path: str) -> tuple[Place, str]:
 
 
 def is_dry_run(places: Sequence[Place], force: bool, remedy: str, what: str = "cleaned") -> bool:
-    """Whether the settings ask for a dry run; if so, a line says how to clean nevertheless."""
+    """Whether the settings ask for a dry run; if so, print how to override that."""
     asked = not force and any(place.settings.dry_run for place in places)
     if asked:
         print(f"dry_run is configured, so nothing is {what}; {remedy}", file=sys.stderr)

@@ -1,25 +1,16 @@
-"""What several commands print: problems, annotations and summaries of GitHub, questions."""
+"""What several commands need to print: problems, GitHub annotations and summaries, terminals."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Final, TextIO
+from typing import TextIO
 
 from ..core.entry import Problem
-from ..errors import InvalidSettings, reason_of
+from ..errors import Refused, reason_of
 from ..report.table import Screen
 from ..report.text import plain, problem_line
-
-TABLE_OR_JSON: Final = ("table", "json")
-
-
-def choice(value: str, flag: str, choices: Sequence[str]) -> str:
-    """`value`, if it is one of the `choices` of that flag. Raises `InvalidSettings`."""
-    if value not in choices:
-        raise InvalidSettings(f"{flag}: expected one of {', '.join(choices)}, got {value!r}")
-    return value
 
 
 def is_github_action() -> bool:
@@ -28,7 +19,7 @@ def is_github_action() -> bool:
 
 
 def complain(line: str) -> None:
-    """Print a line to stderr, in a workflow of GitHub as an annotation."""
+    """Print a line to stderr; in a GitHub workflow, as an annotation."""
     if is_github_action():
         from ..report.github import warning
 
@@ -44,19 +35,21 @@ def print_problems(problems: Sequence[tuple[str, Problem]]) -> int:
 
 
 def add_to_summary(markdown: Callable[[], str]) -> None:
-    """Append to the summary of the step, in a workflow of GitHub that asks for one."""
+    """Append to the step summary, in a GitHub workflow that has one."""
     path = os.environ.get("GITHUB_STEP_SUMMARY", "")
     if not path or not is_github_action():
         return
+    from ..store.system.writing import append
+
     try:
-        with open(path, "a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(markdown())
-    except OSError as error:
-        complain(f"problem: cannot add to {plain(path)}: {reason_of(error)}")
+        append(path, markdown())
+    except (OSError, Refused) as error:
+        why = reason_of(error) if isinstance(error, OSError) else error
+        complain(f"problem: cannot add to {plain(path)}: {why}")
 
 
 def screen() -> Screen | None:
-    """The terminal that is printed to, if it is one."""
+    """The terminal that stdout is, if it is one."""
     if not sys.stdout.isatty():
         return None
     import shutil
@@ -67,7 +60,7 @@ def screen() -> Screen | None:
 
 
 def terminal() -> TextIO | None:
-    """Where a person can be asked, if there is one who can answer."""
+    """The stream to ask a person on, if stdin is a terminal too."""
     if not sys.stdin.isatty():
         return None
     return next((stream for stream in (sys.stderr, sys.stdout) if stream.isatty()), None)

@@ -1,4 +1,4 @@
-"""`temp-restore`: what lies in the archive or can be undone, and putting it back."""
+"""`temp-restore`: lists what was archived or set aside, and puts it back."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from ..core.entry import Problem
 from ..core.layout import STORE
 from ..core.units import spell_size
 from ..errors import TempError
-from ..report.text import archive_text, instant, plain, undo_text
-from ..store.archive.restore import find_archived, finish_killed, place_of, restore
+from ..report.archive import archive_text, undo_text
+from ..report.text import instant, plain
+from ..store.archive.place import place_of
+from ..store.archive.restore import find_archived, finish_killed, restore
 from ..store.archive.shelf import list_archive
 from ..store.archive.undo import has_undoable, undo_area
 from ..store.project.place import homeless_roots, standing_project
@@ -20,23 +22,26 @@ from .printing import print_problems
 
 
 def list_archived() -> int:
-    """Print what lies in the project's archive, and what can be undone; the exit code."""
+    """Print what is in the project's archive, and what was set aside; the exit code.
+
+    It is 1 if a root could not be looked at, or a manifest cannot be used.
+    """
     settings = load(standing_project())
-    archive, *undoable = _archives(settings)
+    (archive, *undoable), problems = _archives(settings)
     blocks = []
-    code = 0
+    code = print_problems(problems)
     for place in (archive, *undoable):
         rows: list[tuple[str, ...]] = []
         for archived in list_archive(place, root_of(settings.project)):
-            said, when = archived.manifest, instant(archived.archived_at)
-            if said is None:
+            manifest, when = archived.manifest, instant(archived.archived_at)
+            if manifest is None:
                 what = archived.problem or "it has no manifest"
                 code = max(code, int(bool(archived.problem)))
                 rows.append((archived.name, archived.format, "?", when, "?", what))
                 continue
-            how = archived.format if said.until is None else instant(said.until)
-            was, why = str(said.root_from(place) / said.path), "; ".join(said.reasons)
-            rows.append((archived.name, how, spell_size(said.size), when, was, why))
+            how = archived.format if manifest.until is None else instant(manifest.until)
+            was, why = str(manifest.root_from(place) / manifest.path), "; ".join(manifest.reasons)
+            rows.append((archived.name, how, spell_size(manifest.size), when, was, why))
         if place == archive:
             blocks.append(archive_text(str(archive), rows))
         elif rows:
@@ -45,9 +50,11 @@ def list_archived() -> int:
     return code
 
 
-def _archives(settings: Settings) -> list[Path]:
-    """What can be restored lies there: the archive, and what can be undone of each root."""
-    found = [settings.archive_path()]
+def _archives(settings: Settings) -> tuple[list[Path], list[tuple[str, Problem]]]:
+    """The directories that can be restored from: the archive, and what was set aside of each root;
+    and the roots that cannot be looked at, each with the problem.
+    """
+    found, problems = [settings.archive_path()], []
     roots = (
         *(root_of(settings.project), *settings.other_roots()),
         *(*homeless_roots(), user_root()),
@@ -57,24 +64,26 @@ def _archives(settings: Settings) -> list[Path]:
             if has_undoable(root):
                 found.insert(1, undo_area(root))
         except TempError as error:
-            # What somebody planted in one root is to keep nobody from restoring what is in others.
-            print_problems([(root.name, Problem(STORE, str(error)))])
-    return found
+            # What somebody planted in one root must not keep others from being restored.
+            problems.append((root.name, Problem(STORE, str(error))))
+    return found, problems
 
 
 def restore_archived(name: str, *, dry_run: bool = False) -> int:
-    """Put back what is called `name` in the project's archive, or what can be undone; the exit
-    code.
+    """Put back what is called `name` in the project's archive, or was set aside; the exit code.
+
+    A root that cannot be looked at is a problem, but no failure: `name` is what was asked for.
     """
     settings = load(standing_project())
-    archives = _archives(settings)
+    archives, problems = _archives(settings)
+    print_problems(problems)
     archive, archived = find_archived(archives, name, settings.project)
     place = place_of(archive, archived, settings.project)
     if dry_run:
         print(f"would restore {plain(name)} as {plain(str(place.full))}")
         return 0
     finish_killed(archive, place.root)
-    # Again: a restoring that was killed may have been all but finished.
+    # Again: a restore that was killed may have been almost finished.
     archive, archived = find_archived(archives, name, settings.project)
     place = place_of(archive, archived, settings.project)
     is_pinned = restore(archive, archived, place)

@@ -1,4 +1,4 @@
-"""`temp-status`: what there is, who uses it, and what the next clean does with it."""
+"""`temp-status`: lists the entries, and what the next clean does with each."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
+from ..choices import SORTS, STATUS_FORMATS, choose
 from ..core.entry import Inventory, Problem
-from ..core.retention import Verdict
+from ..core.reasons import Verdict
 from ..core.units import read_count
 from ..errors import InvalidSettings, Refused, StorageError
+from .arguments import CleanArguments, disposal_of
 from .forecast import look
 from .places import Place, find_places
-from .printing import add_to_summary, choice, print_problems, screen
+from .printing import add_to_summary, print_problems, screen
 
 if TYPE_CHECKING:
     from ..report.html import Shown
 
-_SORTS: Final[dict[str, Callable[[Verdict], Any]]] = {
+_ORDERS: Final[dict[str, Callable[[Verdict], Any]]] = {
     "name": lambda verdict: (verdict.entry.category, verdict.entry.name),
     "size": lambda verdict: (-verdict.entry.size, verdict.entry.path),
-    "age": lambda verdict: (verdict.entry.changed, verdict.entry.path),
+    "age": lambda verdict: (verdict.entry.last, verdict.entry.path),
 }
 
 
@@ -38,7 +40,7 @@ class StatusArguments(NamedTuple):
 
 
 class _Root(NamedTuple):
-    """What is known of one root; with `failed` an exit code, it could not be read."""
+    """One root and its entries; if it could not be read, `failed` is the exit code."""
 
     place: Place
     inventory: Inventory
@@ -48,26 +50,26 @@ class _Root(NamedTuple):
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to say of it."""
+        """Whether there is nothing to report."""
         seen = self.inventory
         return not (self.verdicts or seen.leftovers or seen.problems or seen.undoable)
 
 
 class _Sink(Protocol):
-    """Takes what is known of one root after the other, and has all of it as one text."""
+    """Takes one root after the other, and makes one text of them."""
 
     all_roots: bool
-    """Whether empty projects of a monorepo are told of one by one, too."""
+    """Whether empty projects of a monorepo are reported one by one, too."""
 
     def add(self, root: _Root) -> None:
-        """Take what is known of a root."""
+        """Take a root."""
 
     def text(self, empty: int) -> str:
-        """All of it; `empty` is how many projects were left out."""
+        """The text; `empty` is how many projects were left out."""
 
 
 class _Table:
-    """A table for each root, for people; or for GitHub, in Markdown."""
+    """A table for each root, for people or in GitHub's Markdown."""
 
     all_roots = False
 
@@ -79,7 +81,7 @@ class _Table:
     def add(self, root: _Root) -> None:
         if root.failed:
             return  # its problem says why
-        from ..report.text import status_text
+        from ..report.status import status_text
 
         title = f"{root.place.title} ({root.place.located()})"
         is_github = self._given.output == "github"
@@ -93,6 +95,7 @@ class _Table:
                 self._now,
                 "github" if is_github else "table",
                 columns,
+                disposal_of(root.place, CleanArguments()),
             )
         )
 
@@ -147,13 +150,13 @@ class _Csv:
         self._listed.append((root.place.title, root.shown))
 
     def text(self, empty: int) -> str:
-        from ..report.text import status_csv
+        from ..report.csv import status_csv
 
         return status_csv(self._listed, self._now)
 
 
 class _Html:
-    """One page that stands alone."""
+    """One page, which needs no other file."""
 
     all_roots = False
 
@@ -167,7 +170,8 @@ class _Html:
         from ..report.text import located
 
         title = located(root.place.title, root.place.leads_to())
-        self._roots.append(Shown(title, root.inventory, root.verdicts, root.shown))
+        disposal = disposal_of(root.place, CleanArguments())
+        self._roots.append(Shown(title, root.inventory, root.verdicts, root.shown, disposal))
 
     def text(self, empty: int) -> str:
         from ..report.html import page
@@ -190,8 +194,8 @@ _SINKS: Final[dict[str, Callable[[StatusArguments, float], _Sink]]] = {
 
 def status(given: StatusArguments) -> int:
     """Print the status, or write it to a file; the exit code."""
-    order = _SORTS[choice(given.sort, "--sort", tuple(_SORTS))]
-    make_sink = _SINKS[choice(given.output, "--format", tuple(_SINKS))]
+    order = _ORDERS[choose(given.sort, "--sort", SORTS)]
+    make_sink = _SINKS[choose(given.output, "--format", STATUS_FORMATS)]
     most = None if given.limit is None else read_count(given.limit, "--limit")
     now = time.time()
     sink = make_sink(given, now)
@@ -211,7 +215,7 @@ def status(given: StatusArguments) -> int:
         sink.add(root)
     text = sink.text(empty)
     if given.file is not None:
-        from ..store.sweep.planfile import write_named
+        from ..store.project.output import write_named
 
         write_named(Path(given.file), f"{text}\n", "choose another --output")
     else:

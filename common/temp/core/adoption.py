@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from .entry import Entry, Inventory, Problem
-from .retention import Policy, Reason, Verdict, judge
+from .policy import Policy
+from .reasons import Reason, Verdict
+from .retention import judge
 
 
 class Survey(NamedTuple):
@@ -51,9 +53,9 @@ def draft_adoption(
 
 def _staying(entry: Entry, linked: Mapping[str, str]) -> Reason | None:
     if entry.kind != "directory":
-        return Reason("no directory", "stays", "only directories move")
+        return Reason("not a directory", "stays", "only directories move")
     if entry.stamp is None:
-        return Reason("no stamp", "stays", "a program may go by its path")
+        return Reason("no stamp", "stays", "a program may rely on its path")
     if entry.path in linked:
         return Reason("linked", "stays", linked[entry.path])
     return None

@@ -1,4 +1,4 @@
-"""What a file says, as values: JSON of no great depth, each field of its kind and in its range."""
+"""What a file says, as values: JSON that is not nested deeply, each field checked."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any, Final, TypeVar
 _T = TypeVar("_T")
 
 _DEEPEST: Final = 32
-"""How deep lists and objects may lie in each other in a file of ours."""
+"""How deep lists and objects may be nested in a file of this program."""
 
 LARGEST: Final = 2**63 - 1
 """What no count, no number of bytes and no inode exceeds."""
 
 
 class Unreadable(ValueError):
-    """What cannot be used of a file: one clause, which may follow the path of it.
+    """A file cannot be used: the message is one clause, which may follow its path.
 
-    `error` is what the disk said, if it was the disk.
+    `error` is the error of the disk, if there was one.
     """
 
     def __init__(self, why: str, error: OSError | None = None) -> None:
@@ -29,7 +29,7 @@ class Unreadable(ValueError):
 
 
 def parsed(data: bytes) -> object:
-    """The value that the JSON in `data` (UTF-8) tells. Raises `Unreadable`."""
+    """The value of the JSON in `data` (UTF-8). Raises `Unreadable`."""
     try:
         value = json.loads(data.decode("utf-8"))
     except RecursionError:
@@ -41,9 +41,9 @@ def parsed(data: bytes) -> object:
 
 
 def check_depth(value: object, most: int, kind: str) -> None:
-    """Raise `Unreadable` where lists and tables lie more than `most` deep in each other.
+    """Raise `Unreadable` if lists and tables are nested more than `most` deep.
 
-    Whoever prints or compares such a value would run out of stack.
+    To print or compare such a value would run out of stack.
     """
     level = [value]
     for _ in range(most + 1):
@@ -67,18 +67,12 @@ def table(value: object, what: str = "it") -> Mapping[str, Any]:
 
 def items(said: Mapping[str, Any], key: str) -> list[Any]:
     """The list at `key`."""
-    value = said.get(key)
-    if not isinstance(value, list):
-        raise _unlike(key, "a list")
-    return value
+    return _of_kind(list, said, key, "a list")
 
 
 def words(said: Mapping[str, Any], key: str) -> str:
     """The text at `key`, whatever it is."""
-    value = said.get(key)
-    if not isinstance(value, str):
-        raise _unlike(key, "a text")
-    return value
+    return _of_kind(str, said, key, "a text")
 
 
 def text(said: Mapping[str, Any], key: str) -> str:
@@ -106,10 +100,7 @@ def _text(value: object, key: str) -> str:
 
 def flag(said: Mapping[str, Any], key: str) -> bool:
     """The true or false at `key`."""
-    value = said.get(key)
-    if not isinstance(value, bool):
-        raise _unlike(key, "true or false")
-    return value
+    return _of_kind(bool, said, key, "true or false")
 
 
 def whole(said: Mapping[str, Any], key: str, least: int = 0, most: int = LARGEST) -> int:
@@ -138,6 +129,13 @@ def optional(
 ) -> _T | None:
     """What `read` has of `key`; `None` where that is missing or null."""
     return None if said.get(key) is None else read(said, key)
+
+
+def _of_kind(kind: type[_T], said: Mapping[str, Any], key: str, expected: str) -> _T:
+    value = said.get(key)
+    if not isinstance(value, kind):
+        raise _unlike(key, expected)
+    return value
 
 
 def _unlike(key: str, expected: str) -> Unreadable:

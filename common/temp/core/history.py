@@ -10,8 +10,7 @@ from typing import Any, Final, NamedTuple
 from . import fields
 from .fields import Unreadable
 from .plan import Outcome, Report, Status
-from .retention import STRATEGIES, Policy
-from .units import spell_duration, spell_share, spell_size
+from .policy import spell_policy
 
 _INSTANT: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"
 _ORDER: Final[dict[Status, int]] = {"failed": 0, "skipped": 1, "done": 2}
@@ -118,41 +117,8 @@ def _step(outcome: Outcome) -> PastStep:
 def _policy_of(report: Report) -> str:
     steps = report.plan.steps
     if steps and all(step.reason.rule == "planned" for step in steps):
-        return "a plan that was drawn before"
+        return "a plan file"
     return spell_policy(report.plan.policy)
-
-
-def spell_policy(policy: Policy) -> str:
-    """`policy` in a few words: its strategy, if its numbers are those of one, and its limits."""
-    text = _spell_limits(policy)
-    own = [name for name, of_it in policy.categories if _spell_limits(of_it) != text]
-    if own and not (policy.everything or policy.abandoned):
-        text += f", its own in {', '.join(own)}"
-    return text if policy.spare_in_use else f"{text}, what is in use too"
-
-
-def _spell_limits(policy: Policy) -> str:
-    if policy.abandoned:
-        return "abandoned"
-    if policy.everything:
-        return "everything"
-    limits = []
-    if policy.max_age is not None:
-        limits.append(f"max age {spell_duration(policy.max_age)}")
-    if policy.max_count is not None:
-        limits.append(f"max count {policy.max_count}")
-    if policy.max_total_size is not None:
-        limits.append(f"max total size {spell_size(policy.max_total_size)}")
-    if policy.min_free_space is not None:
-        limits.append(f"min free space {spell_size(policy.min_free_space)}")
-    if policy.high_water is not None:
-        low = policy.high_water if policy.low_water is None else policy.low_water
-        limits.append(f"high water {spell_share(policy.high_water)}, low {spell_share(low)}")
-    text = ", ".join(limits) or "no limit"
-    for name, strategy in STRATEGIES.items():
-        if (policy.max_age, policy.max_count) == (strategy.max_age, strategy.max_count):
-            return f"{name}: {text}"
-    return text
 
 
 # -- as JSON has it -----------------------------------------------------------------------------

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from typing import Final, Literal, NamedTuple, get_args
+from typing import Final, Literal, NamedTuple
 
+from .disposal import DISPOSALS, Disposal
 from .entry import Entry, Inventory, Leftover, Problem
-from .retention import LOW_SPACE, WITHIN_LIMITS, Policy, Reason, Verdict
+from .policy import Policy
+from .reasons import LOW_SPACE, WITHIN_LIMITS, Reason, Verdict
 from .units import DAY
 
-Disposal = Literal["delete", "trash", "archive", "undo", "drop", "forget"]
-"""What becomes of an entry. What goes undoably is set aside in the root; what is dropped is deleted
-from the archive, and what is forgotten from what could be undone."""
-
-ArchiveFormat = Literal["dir", "tar.gz", "tar.zst"]
-ARCHIVE_FORMATS: Final[tuple[ArchiveFormat, ...]] = get_args(ArchiveFormat)
 Status = Literal["done", "skipped", "failed"]
 
 
@@ -69,10 +65,15 @@ class Plan(NamedTuple):
 
         Too few where not all `is_measured`.
         """
-        frees = {"delete", "archive"} if self.archives_move else {"delete"}
         return sum(
-            step.entry.size - step.entry.shared for step in self.steps if step.disposal in frees
+            step.entry.size - step.entry.shared
+            for step in self.steps
+            if self.frees_space(step.disposal)
         )
+
+    def frees_space(self, disposal: Disposal) -> bool:
+        """Whether entries that go by `disposal` free their space."""
+        return DISPOSALS[disposal].frees_space(archives_move=self.archives_move)
 
     @property
     def planned_archive_bytes(self) -> int:
@@ -97,16 +98,11 @@ class Plan(NamedTuple):
                 rule, size = verdict.reason.rule, verdict.entry.size
                 held[rule] = held.get(rule, 0) + size
         for step in self.steps:
-            where = _HELD.get(step.disposal)
-            if where is not None and not (step.disposal == "archive" and self.archives_move):
+            if not self.frees_space(step.disposal):
+                where = DISPOSALS[step.disposal].held
                 held[where] = held.get(where, 0) + step.entry.size
         more = any(verdict.reason.rule == WITHIN_LIMITS for verdict in self.kept)
         return Shortfall(wanted, reached, tuple(sorted(held.items())), more)
-
-
-TO_BE_UNDONE: Final = "to be undone"
-_HELD: Final = {"trash": "in the trash", "archive": "in the archive", "undo": TO_BE_UNDONE}
-"""Where the bytes are that a step does not free."""
 
 
 class Shortfall(NamedTuple):
@@ -229,12 +225,12 @@ def again(plan: Plan, recorded: Iterable[Recorded]) -> tuple[Plan, tuple[Diverge
         elif step is not None:
             chosen.append(step._replace(reason=_PLANNED))
         elif verdict is not None:
-            diverged.append(Divergence(wanted.path, f"stays: {verdict.reason}"))
+            diverged.append(Divergence(wanted.path, f"is kept: {verdict.reason}"))
     # What diverged was asked about, and is told; of what is left in `steps` nobody spoke.
     return plan._replace(steps=tuple(chosen), kept=(), out_of_scope=len(steps)), tuple(diverged)
 
 
-_PLANNED: Final = Reason("planned", "goes", "by the plan that was drawn before")
+_PLANNED: Final = Reason("planned", "goes", "listed in the plan file")
 
 
 def draft(
@@ -267,7 +263,7 @@ def draft(
     def turn(step: Step) -> tuple[bool, float, float, str]:
         entry, for_space = step.entry, step.reason.rule == LOW_SPACE
         cost = policy.of(entry.category).cost if for_space else 0.0
-        return for_space, cost, entry.changed, entry.path
+        return for_space, cost, entry.last, entry.path
 
     steps.sort(key=turn)
     return Plan(

@@ -1,5 +1,5 @@
-"""Moves code off the temporary directories that it makes by hand, as far as it can be proved right.
+"""`temp-migrate`: rewrites code that makes temporary directories by hand, where that is safe.
 
-`command` is what the task calls. `engine` goes through files; the modules in `rules` say what they
-find in one, and propose edits; `edits` is the one place that applies them.
+`command` is what the task calls. `engine` goes through files, the modules in `rules` find sites and
+propose edits, and `edits` applies them.
 """

@@ -1,4 +1,4 @@
-"""What `temp-migrate` does, without invoke: read arguments, go through files, print, write."""
+"""What `temp-migrate` does, without invoke: reads arguments, examines files, prints, writes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
+from ..choices import MIGRATE_FORMATS, choose
 from ..errors import InvalidSettings
 from ..report.progress import ProgressLine
 from ..report.text import plain
@@ -20,8 +21,6 @@ from .findings import FileResult
 from .output import Seen
 from .rules import by_code
 from .write import remove_leftovers, replace_file
-
-FORMATS: Final = ("text", "json", "sarif", "github")
 
 
 class MigrateArguments(NamedTuple):
@@ -49,10 +48,7 @@ def migrate(arguments: MigrateArguments) -> int:
         print(output.explanation(_code(arguments.explain, "--explain")))
         return 0
     mode = _mode(arguments)
-    if arguments.output not in FORMATS:
-        raise InvalidSettings(
-            f"--format: expected one of {', '.join(FORMATS)}, got {arguments.output!r}"
-        )
+    choose(arguments.output, "--format", MIGRATE_FORMATS)
     options = Options(arguments.unsafe, _codes(arguments.select, arguments.ignore))
     if mode == "write":
         for path in arguments.paths:
@@ -79,7 +75,7 @@ def migrate(arguments: MigrateArguments) -> int:
                             checked = True
                         result = _written(ground, result)
                         failed += bool(result.problem)
-                # Only what is said of it is kept, so that memory does not grow with the tree.
+                # Its text is dropped, so that memory does not grow with the tree.
                 seen.append(Seen(shown, replace(result, before=b"", after=result.after and b"")))
     finally:
         line.clear()
@@ -130,7 +126,7 @@ def _report(seen: Sequence[Seen], sums: output.Totals, mode: str, form: str) -> 
 
 
 def _print_bytes(text: bytes) -> None:
-    """Print a diff as it is, whatever the encoding of the file; on a terminal nothing acts."""
+    """Print a diff in the encoding of the file; on a terminal, with control characters escaped."""
     sys.stdout.flush()
     stream = getattr(sys.stdout, "buffer", None)
     if sys.stdout.isatty():
@@ -151,13 +147,11 @@ def _mode(arguments: MigrateArguments) -> str:
 
 
 def _codes(select: str | None, ignore: str | None) -> frozenset[str]:
-    """The codes of the rules that run; a shorter text (`TK1`) is all that begin with it."""
+    """The codes of the rules to run; a prefix (`TK1`) means all that begin with it."""
     chosen = _named(select, "--select") if select is not None else frozenset(by_code())
     chosen -= _named(ignore, "--ignore") if ignore is not None else frozenset()
     if not chosen:
-        raise InvalidSettings(
-            "--select and --ignore: no rule is left; leave out the one or the other"
-        )
+        raise InvalidSettings("--select and --ignore: no rule is left; leave out one of them")
     return chosen
 
 

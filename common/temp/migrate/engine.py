@@ -19,7 +19,7 @@ from ..errors import reason_of
 from ..store.project.project import MARKERS
 from ..store.system.reading import read_file
 from ..store.workers.crew import may_fork, processors
-from . import edits, ignored, suppress
+from . import edits, ignored, new_imports, suppress
 from .files import Ground, mentioning
 from .findings import Edit, FileResult, Finding, Status
 from .helpers import NAME
@@ -276,7 +276,7 @@ def rework(
             try:
                 data, done = edits.rewrite(source, module.scopes, chosen, _may_drop(module))
                 after = source.encode(data)
-            except (edits.NoRoom, edits.Unsound) as error:
+            except (new_imports.NoRoom, edits.Unsound) as error:
                 found = [f.left(f"{f.message}: {error}") if f in chosen else f for f in found]
                 chosen = []
             except Unreadable as error:

@@ -6,11 +6,12 @@ import os
 from fnmatch import fnmatchcase
 from typing import Final
 
+from ..store.project.project import SCRATCH_NAMES
 from .files import Ground, ignoring
 from .findings import Edit, Finding
 
 CODE: Final = "TK900"
-WANTED: Final = (".tmp/", ".temp/")
+WANTED: Final = tuple(f"{name}/" for name in SCRATCH_NAMES)
 EXPLAIN: Final = """
 Scratch in `.tmp`, and in the older `.temp`, is nothing for a commit. A new `.tmp` is ignored by a
 file of its own, but an older one, made by hand, is not.
@@ -46,7 +47,7 @@ def examine(ground: Ground, path: str, raw: bytes) -> tuple[Finding, list[Edit]]
     count = len(lines) - (not lines[-1])
     what = f"does not ignore {' and '.join(missing)}"
     for number, line in enumerate(lines, 1):
-        if line.startswith("!") and line.strip("!/*").startswith((".tmp", ".temp")):
+        if line.startswith("!") and line.strip("!/*").startswith(SCRATCH_NAMES):
             what = f"takes {line[1:]} up again"
             return Finding(CODE, number, 1, number, what, "ignore it, or keep the line"), []
     newline = b"\r\n" if b"\r\n" in raw else b"\n"

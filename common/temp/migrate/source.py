@@ -83,10 +83,14 @@ class Source:
         end = self.starts[line] if line < len(self.starts) else len(self.data)
         return self.starts[line - 1], end
 
+    def line(self, number: int) -> bytes:
+        """The text of a line, with its line break."""
+        start, end = self.line_span(number)
+        return self.data[start:end]
+
     def indent(self, line: int) -> bytes:
         """The white space with which a line begins."""
-        start, end = self.line_span(line)
-        text = self.data[start:end]
+        text = self.line(line)
         return text[: len(text) - len(text.lstrip(b" \t\f"))]
 
     def is_alone(self, node: ast.stmt) -> bool:

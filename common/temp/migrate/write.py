@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from typing import Final
 
 from ..errors import reason_of
+from ..store.system.at import PLAIN_FLAGS
 from ..store.system.locks import lock_file
 from .findings import FileResult
 
-_FLAGS: Final = ("O_RDONLY", "O_NOFOLLOW", "O_NONBLOCK", "O_BINARY")
-_READ: Final = sum(getattr(os, flag, 0) for flag in _FLAGS)
+_READ: Final = os.O_RDONLY | PLAIN_FLAGS
 
 
 def replace_file(top: str, result: FileResult) -> str:

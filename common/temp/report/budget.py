@@ -1,4 +1,4 @@
-"""What people and programs read of a budget: within it or over it, and what takes the most."""
+"""What people and programs read of a budget: whether it is kept, and what takes the most."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from ..core.budget import Budget, Excess, Usage
 from ..core.entry import Problem
-from ..core.retention import Verdict, what_would_change
+from ..core.reasons import NO_LIMIT, WITHIN_LIMITS, Verdict, what_would_change
 from ..core.units import spell_duration, spell_size
 from .table import Cell, Column, Screen, table
 from .text import age_seconds, counted, instant, plain
@@ -25,10 +25,10 @@ _COLUMNS: Final = (
 
 
 class Checked(NamedTuple):
-    """What a budget was compared to; the culprits are the largest entries, by project.
+    """A budget and what it was compared to; the culprits are the largest entries, with project.
 
     `left_bytes` is the part of the usage that killed or running sweeps have moved aside, and
-    `undoable_bytes` what was set aside and can still be undone.
+    `undoable_bytes` the part that can still be undone.
     """
 
     title: str
@@ -42,7 +42,7 @@ class Checked(NamedTuple):
 
 
 def check_text(checked: Checked, now: float, screen: Screen | None = None) -> str:
-    """One line for each limit that is not kept, and the culprits; one line if all are kept."""
+    """One line for each exceeded limit, and the culprits; or one line if none is exceeded."""
     if not checked.over:
         return f"{plain(checked.title)}: within budget: {_kept(checked)}"
     lines = [f"{plain(checked.title)}: over budget: {_spell(one, checked)}" for one in checked.over]
@@ -95,7 +95,7 @@ def _row(title: str, verdict: Verdict, now: float) -> list[Cell]:
 
 
 def what_frees(verdict: Verdict) -> str:
-    """The command that takes the entry, or what has to come first."""
+    """The command that frees the entry, or what has to happen first."""
     if not verdict.keep:
         return "temp-clean"
     entry = verdict.entry
@@ -104,13 +104,13 @@ def what_frees(verdict: Verdict) -> str:
         return f"temp-unpin {shlex.quote(entry.path)}, then temp-clean"
     if rules == ["in use"] and entry.use is not None:
         return f"temp-clean, when {entry.use.who} has ended"
-    if rules in (["no limit"], ["within limits"]):
+    if rules in ([NO_LIMIT], [WITHIN_LIMITS]):
         return f"temp-clean --everything --name {shlex.quote(escape(entry.path))}"
     return what_would_change(verdict)
 
 
 def check_project(checked: Checked, now: float) -> dict[str, Any]:
-    """What one budget was compared to, for programs."""
+    """One comparison, for programs."""
     budget, usage = checked.budget, checked.usage
     return {
         "project": checked.title,
@@ -145,7 +145,7 @@ def _culprit(title: str, verdict: Verdict, now: float) -> dict[str, Any]:
 
 
 def tracked_lines(tracked: Sequence[tuple[str, int]]) -> list[str]:
-    """One line for each scratch directory in which git tracks so many files."""
+    """One line for each scratch directory with so many files that git tracks."""
     return [
         f"git tracks {counted(files, 'file', 'files')} below {plain(path)}: "
         f"git rm -r --cached {plain(shlex.quote(path))}"

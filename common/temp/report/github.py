@@ -1,4 +1,4 @@
-"""What GitHub Actions shows of a run: a summary of the step, and its problems as annotations."""
+"""What GitHub Actions shows of a run: a step summary, and problems as annotations."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from typing import Final
 
 from ..core.plan import Plan, Report
-from ..core.retention import Verdict
+from ..core.reasons import Verdict
 from ..core.units import spell_size
+from .clean import outcome_detail, report_text
+from .markdown import github_table, markdown
+from .status import summary
 from .table import Cell, Column
-from .text import counted, github_table, markdown, outcome_detail, plain, report_text, summary
+from .text import counted, plain
 
 _MOST_ROWS: Final = 200
-"""A step may add a mebibyte to its summary; what is more is dropped as a whole."""
+"""GitHub drops a step summary that is larger than a mebibyte."""
 
 _CLEANED: Final = (
     Column("entry"),
@@ -44,7 +47,7 @@ def status_summary(title: str, verdicts: Sequence[Verdict]) -> str:
 
 
 def clean_summary(title: str, plan: Plan, report: Report | None) -> str:
-    """What a clean did to one root in Markdown, or without a `report` what it would do."""
+    """What a clean did to one root in Markdown; without a `report`, what it would do."""
     if report is None:
         total = f"would clean {counted(len(plan.steps))}"
         rows = [

@@ -1,4 +1,4 @@
-"""What people read of the sweeps that a root remembers. Every text is neutralised here."""
+"""What people read of the past sweeps of a root. Text from a disk is made safe to print here."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _COLUMNS: Final = (
 def history_text(
     title: str, sweeps: Sequence[PastSweep], recorded: int, screen: Screen | None = None
 ) -> str:
-    """The sweeps of one root, of which so many are `recorded`."""
+    """The given sweeps of one root; `recorded` is how many there are in all."""
     lines = [plain(title), ""]
     if not sweeps:
         return "\n".join([*lines, "no sweeps"])

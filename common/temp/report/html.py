@@ -11,28 +11,21 @@ from string import Template
 from typing import Any, Final, NamedTuple
 from zlib import compressobj
 
+from ..core.disposal import Disposal
 from ..core.entry import Inventory
-from ..core.retention import Verdict
+from ..core.reasons import Verdict
 from ..core.units import DAY, HOUR, spell_size
-from .text import (
-    age_seconds,
-    category_totals,
-    counted,
-    instant,
-    next_clean,
-    plain,
-    summary,
-    undoable_lines,
-)
+from .status import category_totals, next_clean, summary, undoable_lines
+from .text import age_seconds, counted, instant, plain
 from .treemap import Box, squarify
 
 _AREA: Final = Box(0.0, 0.0, 1000.0, 460.0)
 _HEADING: Final = 15.0
 _LEAST_AREA: Final = 90.0
-"""Of the map's 460,000: what is smaller is put together with the rest of its category."""
+"""Of the map's 460,000: smaller labels are joined with the rest of their category."""
 
 _MOST_LEAVES: Final = 240
-"""How many labels the map shows, the largest of all; a page of thousands would be all map."""
+"""How many labels the map shows, the largest first."""
 
 _AGES: Final = (
     ("under an hour", HOUR),
@@ -46,18 +39,19 @@ _MARKS: Final = ("goes", "stays", "used", "pinned", "mixed")
 
 
 class Shown(NamedTuple):
-    """One root on the page: its title, what a scan saw, the verdicts on it, and those of them that
-    the list has; the sums and the map are of all.
+    """One root on the page: its title, the scan, all verdicts, those that are listed, and how the
+    next clean disposes of what goes. The sums and the map count all verdicts.
     """
 
     title: str
     inventory: Inventory
     verdicts: Sequence[Verdict]
     listed: Sequence[Verdict]
+    disposal: Disposal = "delete"
 
 
 def page(title: str, roots: Sequence[Shown], now: float) -> str:
-    """The HTML of a page about `roots`, which loads nothing from elsewhere."""
+    """The HTML of a page about `roots`, which needs no other file."""
     verdicts = [verdict for root in roots for verdict in root.verdicts]
     listed = sum(len(root.listed) for root in roots)
     left_out = f"; {listed} of {counted(len(verdicts))} listed" if listed < len(verdicts) else ""
@@ -190,7 +184,7 @@ def _frame(box: Box, heading: str) -> str:
 
 
 def _label(box: Box, text: str, kind: str = "") -> str:
-    """As much of `text` as has room there; about six units a letter."""
+    """As much of `text` as there is room for, at about six units a letter."""
     letters = int((box.width - 6) / 6.2)
     text = plain(text)
     if letters < 3 or box.height < _HEADING - 2:
@@ -273,7 +267,7 @@ def _data(roots: Sequence[Shown], now: float) -> str:
             verdict.entry.files,
             age_seconds(verdict.entry, now),
             _MARKS.index(_mark(verdict)),
-            number(next_clean(verdict)),
+            number(next_clean(verdict, root.disposal)),
         ]
         for root in roots
         for verdict in root.listed

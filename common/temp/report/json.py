@@ -8,8 +8,9 @@ from typing import Any
 
 from ..core.entry import Entry, Inventory, Problem
 from ..core.plan import Outcome, Plan, Report, Step
-from ..core.retention import Reason, Verdict
-from .text import age_seconds, category_totals, instant, undoable_goes
+from ..core.reasons import Reason, Verdict
+from .status import category_totals, undoable_goes
+from .text import age_seconds, instant
 
 SCHEMA = 1
 
@@ -34,6 +35,7 @@ def _entry(entry: Entry, now: float) -> dict[str, Any]:
         "directories": entry.directories,
         "changed_at": instant(entry.changed),
         "changed_in": entry.changed_in,
+        "last_used_at": instant(entry.used) if entry.used else None,
         "age_seconds": age_seconds(entry, now),
         "in_use": None if entry.use is None else {"how": entry.use.how, "who": entry.use.who},
         "pinned": entry.pin,
@@ -57,7 +59,7 @@ def status_project(
     now: float,
     leads_to: str | None = None,
 ) -> dict[str, Any]:
-    """One root of `status_json`; its data `leads_to` another place if it lies behind a link."""
+    """One root of a status; `leads_to` is where it really is, if it is behind a link."""
     totals = category_totals(verdicts)
     return {
         "project": title,
@@ -143,7 +145,7 @@ def _steps(steps: Iterable[Step], outcomes: Iterable[Outcome]) -> list[dict[str,
                 "path": step.entry.path,
                 "category": step.entry.category,
                 "disposal": step.disposal,
-                # Not measured where it goes whatever its size; what it freed is.
+                # Entries that go whatever their size are not measured; what they freed is.
                 "size_bytes": None if step.entry.partial else step.entry.size,
                 "reason": _reason(step.reason),
                 "status": "planned" if outcome is None else outcome.status,
@@ -158,6 +160,6 @@ def _steps(steps: Iterable[Step], outcomes: Iterable[Outcome]) -> list[dict[str,
 
 
 def document(kind: str, now: float, projects: Sequence[dict[str, Any]], **more: Any) -> str:
-    """The JSON text of a whole answer; names that are no UTF-8 are escaped by surrogates."""
+    """The JSON of a whole answer; bytes that are not UTF-8 are escaped as surrogates."""
     said = {"schema": SCHEMA, "kind": kind, "at": instant(now), **more, "projects": projects}
     return json.dumps(said, indent=2, ensure_ascii=True)

@@ -1,4 +1,4 @@
-"""One line of progress on stderr, where a person looks at it."""
+"""One line of progress on stderr, if that is a terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .text import counted
 _EVERY_SECONDS = 0.1
 _FIRST_AFTER_SECONDS = 0.3
 _GUESS_AFTER_SECONDS = 1.0
-"""How long to look on before saying how long it will take."""
+"""How long to measure before estimating the time that is left."""
 
 
 class ProgressLine:
@@ -32,7 +32,7 @@ class ProgressLine:
     ) -> None:
         """Show how many entries (`of` how many), files and bytes have been dealt with.
 
-        `share` is the part of the work that is done; by it the time that is left is guessed.
+        `share` is the part of the work that is done, from which the time left is estimated.
         """
         now = time.monotonic()
         if self._active and now >= self._next:
@@ -52,7 +52,7 @@ class ProgressLine:
             print(f"\r{line}\x1b[K", end="", file=sys.stderr, flush=True)
 
     def clear(self) -> None:
-        """Take the line away, so that what is printed next stands alone."""
+        """Remove the line, so that other output can follow."""
         if self._shown:
             self._shown = False
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)

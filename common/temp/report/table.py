@@ -1,4 +1,4 @@
-"""Columns of text: aligned by what they take on a screen, and cut to fit on it."""
+"""Columns of text: aligned by their width on a terminal, and cut to fit it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _CODES: Final[dict[Colour, str]] = {
 _BAR: Final = " ▏▎▍▌▋▊▉█"
 _GAP: Final = "  "
 _READABLE: Final = 28
-"""What a flexible column keeps as long as there is one to leave out instead."""
+"""The width that a flexible column keeps while there is an optional one to leave out."""
 
 _LEAST: Final = 16
-"""What a flexible column keeps as long as there is room for all columns."""
+"""The width that a flexible column keeps while there is room for all columns."""
 
 _STAMP: Final = len("_1696348800")
 
@@ -33,13 +33,15 @@ class Screen(NamedTuple):
     colour: bool = False
 
     def paint(self, text: str, colour: Colour) -> str:
-        """`text` in that colour, if there are any."""
+        """`text` in that colour, if the terminal shows colours."""
         return f"\x1b[{_CODES[colour]}m{text}\x1b[0m" if colour and self.colour else text
 
 
 class Column(NamedTuple):
-    """A column. An `optional` one is left out where there is no room, the last of them first; what
-    is too long in a `flexible` one loses its middle, so that the end of a name can be read.
+    """A column.
+
+    Without room, `optional` columns are left out, the last of them first. Text that is too long for
+    a `flexible` column loses its middle, so that the end of a name can be read.
     """
 
     title: str
@@ -63,7 +65,7 @@ def width(text: str) -> int:
 
 
 def _width_of(letter: str) -> int:
-    from unicodedata import category, east_asian_width  # for those who need it
+    from unicodedata import category, east_asian_width  # only for text that is not ASCII
 
     if category(letter) in ("Mn", "Me", "Cf"):
         return 0
@@ -99,7 +101,7 @@ def _beginning(text: str, most: int) -> str:
 
 
 def bar(part: float, most: int = 8) -> str:
-    """A bar of `most` columns, filled by `part` (0 to 1); never quite empty for what is not 0."""
+    """A bar of `most` columns, filled by `part` (0 to 1); empty only for 0."""
     eighths = round(max(0.0, min(1.0, part)) * most * 8)
     if part > 0:
         eighths = max(1, eighths)
@@ -110,8 +112,9 @@ def bar(part: float, most: int = 8) -> str:
 def table(
     columns: Sequence[Column], rows: Sequence[Sequence[Cell]], screen: Screen | None = None
 ) -> str:
-    """The rows under their titles. On a `screen` no line is wider than that; elsewhere nothing is
-    left out, cut or coloured.
+    """The rows under their titles.
+
+    On a `screen` no line is wider than it; elsewhere nothing is left out, cut or coloured.
     """
     shown = list(range(len(columns)))
     widths = [

@@ -1,5 +1,5 @@
-"""`temp-schedule`: cleaning by itself, by whatever scheduler the machine has.
+"""`temp-schedule`: cleans on a schedule, by the scheduler that the machine has.
 
-`job` is what is to run and how often; `systemd`, `cron`, `launchd` and `windows` say that in the
-words of each, install it and remove it; `run` is what it runs.
+`job` says what runs and how often. `systemd`, `cron`, `launchd` and `windows` write that for each
+scheduler, install it and remove it. `run` is what the scheduler runs.
 """

@@ -1,28 +1,53 @@
-"""What `temp-schedule` does, without invoke: choose a scheduler, print, install or remove."""
+"""What `temp-schedule` does, without invoke: chooses a scheduler, prints, installs or removes."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from types import ModuleType
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
+from ..choices import SCHEDULERS, choose
 from ..core.units import read_interval, spell_interval
 from ..errors import InvalidSettings
 from ..report.text import plain
 from ..store.project.place import standing_project
 from ..store.project.project import root_of
-from ..store.root.settings import Settings, check_strategy, load
+from ..store.root.settings import Settings, load
+from ..store.root.values import check_strategy
 from . import cron, launchd, systemd, windows
 from .job import Job, job_of, named
 from .log import LOG
 from .run import check_limits
 
-SCHEDULERS: Final[dict[str, ModuleType]] = {
-    module.NAME: module for module in (systemd, cron, launchd, windows)
-}
-_KEPT_BY_PROGRAMS: Final = (cron, windows)
-"""Those of them of which nothing can be found without their programs; the others have files."""
+
+class Scheduler(Protocol):
+    """What a module for a scheduler has."""
+
+    NAME: str
+    PLATFORMS: tuple[str, ...]
+    """The values of `sys.platform` for which it is the default; if none, it is one where no other
+    is and if it can install."""
+    HAS_FILES: bool
+    """Whether what it installed is files of its own, to be found without its program."""
+
+    def why_not(self) -> str:
+        """Why nothing can be installed here; "" if it can."""
+
+    def show(self, job: Job) -> list[tuple[str, str]]:
+        """What would be installed: each place with its text. Raises `InvalidSettings`."""
+
+    def install(self, job: Job) -> list[str]:
+        """Install the job; where it is now. Raises `StorageError` or `Refused`."""
+
+    def remove(self, job: Job) -> list[str]:
+        """Remove the job; where it was. Raises `StorageError` or `Refused`."""
+
+    def note(self) -> str:
+        """What somebody who has installed it should know."""
+
+
+_MODULES: Final[tuple[Scheduler, ...]] = (systemd, cron, launchd, windows)
+_SCHEDULERS: Final[dict[str, Scheduler]] = dict(zip(SCHEDULERS, _MODULES, strict=True))
 
 
 class ScheduleArguments(NamedTuple):
@@ -41,18 +66,17 @@ def schedule(arguments: ScheduleArguments) -> int:
     """Print what would be installed, install it, or remove it; the exit code."""
     if arguments.install + arguments.remove + arguments.show > 1:
         raise InvalidSettings("--install, --remove and --print exclude each other; choose one")
-    if arguments.kind is not None and arguments.kind not in SCHEDULERS:
-        expected = ", ".join(SCHEDULERS)
-        raise InvalidSettings(f"--as: expected one of {expected}, got {arguments.kind!r}")
+    if arguments.kind is not None:
+        choose(arguments.kind, "--as", SCHEDULERS)
     project = standing_project()
     if arguments.remove:
         return _remove(named(project), arguments)
     if arguments.every is None:
-        raise InvalidSettings("--every: say how often to clean, as 15m, 6h, 1d or 7d")
+        raise InvalidSettings("--every: say how often to clean, for example 15m, 6h, 1d or 7d")
     every = read_interval(arguments.every, "--every")
     if arguments.strategy is not None:
         check_strategy(arguments.strategy, "--strategy")
-    # Not what this environment adds, which the job will not have.
+    # Without variables of this environment, which the job will not have.
     settings = load(project, {})
     if arguments.strategy is None:
         check_limits(settings)
@@ -61,14 +85,14 @@ def schedule(arguments: ScheduleArguments) -> int:
     if not arguments.install or arguments.dry_run:
         for where, text in scheduler.show(job):
             print(f"# {plain(where)}\n{text}")
-        print("nothing was written; --install does that", file=sys.stderr)
+        print("nothing was written; use --install to install it", file=sys.stderr)
         _say_if_dry(settings)
         return 0
-    scheduler.show(job)  # whatever it cannot say ends this before anything is touched
+    scheduler.show(job)  # raises before anything is changed, if it cannot express the job
     for where in scheduler.install(job):
         print(f"installed {plain(where)}")
     # Two schedulers would clean twice.
-    for other in SCHEDULERS.values():
+    for other in _SCHEDULERS.values():
         if other is not scheduler:
             _take_away(other, job)
     print(
@@ -82,17 +106,17 @@ def schedule(arguments: ScheduleArguments) -> int:
 def _say_if_dry(settings: Settings) -> None:
     if settings.dry_run:
         print(
-            "dry_run is configured, so each run only says what it would do; take that out to have "
-            "it clean",
+            "dry_run is configured, so each run only says what it would do; remove that setting to "
+            "clean",
             file=sys.stderr,
         )
 
 
 def _remove(job: Job, arguments: ScheduleArguments) -> int:
-    chosen = list(SCHEDULERS.values())
+    chosen = list(_SCHEDULERS.values())
     if arguments.kind is not None:
-        chosen = [SCHEDULERS[arguments.kind]]
-        if chosen[0] in _KEPT_BY_PROGRAMS and (why := chosen[0].why_not()):
+        chosen = [_SCHEDULERS[arguments.kind]]
+        if not chosen[0].HAS_FILES and (why := chosen[0].why_not()):
             raise InvalidSettings(f"--as {arguments.kind}: {why}")
     if arguments.dry_run:
         print(f"would remove what is installed as {job.name}")
@@ -102,9 +126,9 @@ def _remove(job: Job, arguments: ScheduleArguments) -> int:
     return 0
 
 
-def _take_away(scheduler: ModuleType, job: Job) -> int:
-    """Remove `job` there; from how many places."""
-    if scheduler in _KEPT_BY_PROGRAMS and scheduler.why_not():
+def _take_away(scheduler: Scheduler, job: Job) -> int:
+    """Remove `job` from this scheduler; from how many places."""
+    if not scheduler.HAS_FILES and scheduler.why_not():
         return 0
     gone = scheduler.remove(job)
     for where in gone:
@@ -112,21 +136,19 @@ def _take_away(scheduler: ModuleType, job: Job) -> int:
     return len(gone)
 
 
-def _chosen(arguments: ScheduleArguments) -> ModuleType:
-    """The scheduler that was asked for, else what this machine has. Raises `InvalidSettings`."""
+def _chosen(arguments: ScheduleArguments) -> Scheduler:
+    """The scheduler asked for, else the one this machine has. Raises `InvalidSettings`."""
     if arguments.kind is not None:
-        scheduler = SCHEDULERS[arguments.kind]
+        scheduler = _SCHEDULERS[arguments.kind]
         if arguments.install and (why := scheduler.why_not()):
             raise InvalidSettings(f"--as {arguments.kind}: {why}; choose another, or --print")
         return scheduler
-    if sys.platform == "darwin":
-        return launchd
-    if sys.platform == "win32":
-        return windows
-    found = [scheduler for scheduler in (systemd, cron) if not scheduler.why_not()]
+    native = next((one for one in _MODULES if sys.platform in one.PLATFORMS), None)
+    if native is not None:
+        return native
+    found = [one for one in _MODULES if not one.PLATFORMS and not one.why_not()]
     if not found:
         raise InvalidSettings(
-            "neither systemd for this user nor a crontab is here; --as says for which scheduler "
-            "to print"
+            "found neither systemd for this user nor a crontab; --as chooses the scheduler to print"
         )
     return found[0]

@@ -1,4 +1,4 @@
-"""cron: a line in the user's crontab, between two marks; what others wrote there stays as it is."""
+"""cron: a line in the user's crontab, between two marks; the rest of it stays as it is."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import Final
 from ..errors import InvalidSettings, Refused, StorageError
 from .job import HOUR_OF_DAY, Job, by_the_clock, demand, run
 
-NAME: Final = "cron"
+NAME = "cron"
+PLATFORMS: tuple[str, ...] = ()
+HAS_FILES = False
 _MOST_BYTES: Final = 998
-"""What the cron of Vixie, and those after it, take as a command."""
+"""The longest command that Vixie cron and its successors take."""
 
 
 def why_not() -> str:
@@ -27,14 +29,14 @@ def why_not() -> str:
 
 
 def show(job: Job) -> list[tuple[str, str]]:
-    """What would stand in the crontab."""
+    """What would be written to the crontab."""
     return [("crontab -e", "\n".join(_block(job)) + "\n")]
 
 
 def line(job: Job) -> str:
-    """The line that says when and what. Raises `InvalidSettings` if cron cannot say it."""
+    """The line of the crontab. Raises `InvalidSettings` if cron cannot express it."""
     by_the_clock(job, "cron")
-    # Its own line is in the log; what cron would mail is what went wrong.
+    # The run has its line in the log; cron mails only errors.
     command = f"cd {_quoted(job.project)} && {' '.join(map(_quoted, job.command))} >/dev/null"
     if len(os.fsencode(command)) > _MOST_BYTES:
         raise InvalidSettings(
@@ -54,8 +56,9 @@ def _when(job: Job) -> str:
 
 
 def _quoted(word: str) -> str:
-    """`word` for the shell, as cron has to be told: there a `%` ends the command, unless a
-    backslash is before it, which then goes, but no second one would.
+    """`word` quoted for the shell and for cron, where a `%` ends the command.
+
+    Cron takes a backslash before a `%` away, but not a second one.
     """
     return shlex.quote(word).replace("\\%", "\\''%").replace("%", "\\%")
 
@@ -70,8 +73,9 @@ def _marks(job: Job) -> tuple[str, str]:
 
 
 def replaced(crontab: bytes, job: Job, lines: list[str]) -> bytes:
-    """`crontab` with `lines` in place of what stands in it for `job`, or at its end; all else as it
-    is, to the byte. Raises `Refused` if one of the two marks is missing.
+    """`crontab` with `lines` in place of those of `job`, or at its end; the rest stays as it is.
+
+    Raises `Refused` if one of the two marks is missing.
     """
     begin, end = (os.fsencode(mark) for mark in _marks(job))
     said = crontab.split(b"\n")
@@ -86,19 +90,19 @@ def replaced(crontab: bytes, job: Job, lines: list[str]) -> bytes:
     if len(begins) != 1 or len(ends) != 1 or begins > ends:
         raise Refused(
             f"the marks of {job.name} in the crontab are not one begin and one end; "
-            "mend them by `crontab -e`"
+            "repair them with `crontab -e`"
         )
     return b"\n".join([*said[: begins[0]], *block, *said[ends[0] + 1 :]])
 
 
 def install(job: Job) -> list[str]:
-    """Put the line into the crontab; where that is. Raises `StorageError` or `Refused`."""
+    """Write the line to the crontab; its name. Raises `StorageError` or `Refused`."""
     _write(job, _block(job))
     return ["crontab"]
 
 
 def remove(job: Job) -> list[str]:
-    """Take the line out of the crontab; where it was, if it was there. Raises as `install` does."""
+    """Remove the line from the crontab; its name, if it was there. Raises as `install` does."""
     return ["crontab"] if _write(job, []) else []
 
 
@@ -108,8 +112,9 @@ def note() -> str:
 
 
 def _write(job: Job, lines: list[str]) -> bool:
-    """Whether it was another before. Whoever else edits the crontab at this very instant loses
-    that, as with two `crontab -e`.
+    """Whether the crontab has changed.
+
+    Somebody who edits it at the same instant loses the edit, as with two `crontab -e`.
     """
     before = _read()
     after = replaced(before, job, lines)

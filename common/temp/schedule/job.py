@@ -1,4 +1,4 @@
-"""What a schedule runs, where, and how often: as a value, before any scheduler's words for it."""
+"""What a schedule runs, where and how often, whichever scheduler runs it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..core.units import MINUTE_STEPS, spell_interval
 from ..errors import InvalidSettings, StorageError, reason_of
 
 HOUR_OF_DAY: Final = 3
-"""When a daily job runs, local time: at night, and not within an hour that summer time skips."""
+"""When a daily job runs, in local time: at night, and not in an hour that daylight saving skips."""
 
 MOST_NAME: Final = 40
 
@@ -22,7 +22,7 @@ PACKAGE: Final = __name__.rpartition(".schedule.")[0]
 """What this package is called in this process."""
 
 _INSTALLED: Final = "tempkeep"
-"""What it is called where it is installed, whatever the project has."""
+"""What this package is called where it is installed."""
 
 
 class Job(NamedTuple):
@@ -34,18 +34,18 @@ class Job(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What it is called: plain ASCII, and no other project's."""
+        """Its name: plain ASCII, and another one for each project."""
         slug = re.sub("[^A-Za-z0-9]+", "-", os.path.basename(self.project)).strip("-")
         return f"tempkeep-{slug[:MOST_NAME] or 'project'}-{self._digest[:8]}"
 
     @property
     def minute(self) -> int:
-        """The minute of the hour at which it runs: another for each project, always the same."""
+        """The minute of the hour at which it runs: fixed, but different between projects."""
         return int(self._digest[8:16], 16) % 60
 
     @property
     def title(self) -> str:
-        """What it does, in a line, which does not end with what the project ends with."""
+        """What it does, in a line that does not end with the path of the project."""
         return f"Clean the scratch in {self.project}/.tmp"
 
     @property
@@ -54,13 +54,15 @@ class Job(NamedTuple):
 
     @property
     def is_by_the_clock(self) -> bool:
-        """Whether a clock can tell when it runs: at the same minutes of each hour, day or week."""
+        """Whether a calendar can express it: the same minutes of each hour, day or week."""
         return self.every in MINUTE_STEPS
 
 
 def job_of(project: Path, every: int = 1, strategy: str | None = None) -> Job:
-    """The job that cleans `project`. Raises `InvalidSettings` for a path that no scheduler takes,
-    `StorageError` if Python cannot be run.
+    """The job that cleans `project`.
+
+    Raises `InvalidSettings` for a path that no scheduler takes, `StorageError` if Python cannot be
+    run.
     """
     job = Job(str(project), _command(project, strategy), every)
     for text in (job.project, *job.command):
@@ -73,7 +75,7 @@ def job_of(project: Path, every: int = 1, strategy: str | None = None) -> Job:
 
 
 def named(project: Path) -> Job:
-    """The job of `project`, by whose name it is found again; what it runs is left out."""
+    """The job of `project` without what it runs, to find it again by its name."""
     return Job(str(project), (), 1)
 
 
@@ -84,12 +86,12 @@ def _is_unfit(letter: str) -> bool:
 
 
 def _command(project: Path, strategy: str | None) -> tuple[str, ...]:
-    """What needs no `PATH`, no activated environment and no `PYTHONPATH`."""
+    """A command that needs no `PATH`, no activated environment and no `PYTHONPATH`."""
     python = os.path.abspath(sys.executable)
     arguments = ["temp-clean", "--yes", "--scheduled"]
     if strategy is not None:
         arguments += ["--strategy", strategy]
-    # -P: whatever the project has that is called as this package must not hide it.
+    # -P: a module of the project that has the name of this package must not hide it.
     for name in dict.fromkeys((_INSTALLED, PACKAGE)):
         if _finds_this_package(python, name, project):
             return (python, "-P", "-m", name, *arguments)
@@ -112,7 +114,7 @@ def _finds_this_package(python: str, name: str, project: Path) -> bool:
 
 
 def by_the_clock(job: Job, scheduler: str) -> None:
-    """Raise `InvalidSettings`, naming what is nearest, if `scheduler` cannot tell such a time."""
+    """Raise `InvalidSettings`, with the nearest intervals, if no calendar can express this one."""
     if job.is_by_the_clock:
         return
     below = max((step for step in MINUTE_STEPS if step < job.every), default=None)
@@ -125,7 +127,7 @@ def by_the_clock(job: Job, scheduler: str) -> None:
 
 
 def run(command: list[str], data: bytes | None = None) -> tuple[int, bytes, str]:
-    """The exit code, the output and the first line of the complaints of a scheduler's program.
+    """The exit code, the output and the first line on stderr of a scheduler's program.
 
     Raises `StorageError` if it cannot be run.
     """
@@ -143,7 +145,7 @@ def run(command: list[str], data: bytes | None = None) -> tuple[int, bytes, str]
 
 
 def demand(command: list[str], data: bytes | None = None) -> None:
-    """Run a scheduler's program. Raises `StorageError` with what it says if it fails."""
+    """Run a scheduler's program. Raises `StorageError` with its message if it fails."""
     code, _, said = run(command, data)
     if code:
-        raise StorageError(0, f"`{' '.join(command)}` ended with {code}: {said or 'no word why'}")
+        raise StorageError(0, f"`{' '.join(command)}` ended with {code}: {said or 'no message'}")

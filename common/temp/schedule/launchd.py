@@ -7,13 +7,15 @@ import os
 import plistlib
 import shutil
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from ..errors import StorageError, TempError
-from ..store.sweep.planfile import write_whole
+from ..store.system.writing import write_whole
 from .job import HOUR_OF_DAY, Job, demand, run
 
-NAME: Final = "launchd"
+NAME = "launchd"
+PLATFORMS: tuple[str, ...] = ("darwin",)
+HAS_FILES = True
 
 
 def why_not() -> str:
@@ -27,7 +29,7 @@ def show(job: Job) -> list[tuple[str, str]]:
 
 
 def agent(job: Job) -> dict[str, Any]:
-    """What the property list says."""
+    """The content of the property list."""
     said: dict[str, Any] = {
         "Label": job.name,
         "ProgramArguments": [*job.command],
@@ -37,7 +39,7 @@ def agent(job: Job) -> dict[str, Any]:
     if job.every % (24 * 60) or not job.is_by_the_clock:
         said["StartInterval"] = job.every * 60
     else:
-        # What was missed while the machine slept is made up for; an interval would not be.
+        # A run missed while the machine slept is made up for, unlike with an interval.
         at = {"Hour": HOUR_OF_DAY, "Minute": job.minute}
         said["StartCalendarInterval"] = {**at, "Weekday": 0} if job.every > 24 * 60 else at
     return said
@@ -52,9 +54,9 @@ def _domain() -> str:
 
 
 def install(job: Job) -> list[str]:
-    """Write the agent and load it; where it is.
+    """Write the agent and load it; its path.
 
-    Raises `StorageError`; then there is none.
+    Raises `StorageError`, and then leaves none.
     """
     remove(job)
     ((path, text),) = show(job)

@@ -12,28 +12,21 @@ from typing import Final, NamedTuple
 from ..core.layout import STORE
 from ..errors import StorageError
 from ..store.project.project import check_root
-from ..store.root.allocation import make_root
 from ..store.root.guard import check_store
+from ..store.root.making import make_root
 from ..store.system import at
+from ..store.system.at import PLAIN_FLAGS
 from ..store.system.locks import lock_file
 
 LOG: Final = f"{STORE}/schedule.log"
 MOST_BYTES: Final = 32 * 1024
-"""How long it may become before it is put aside as `schedule.log.1`, in place of the one before."""
-
-_FLAGS: Final = (
-    os.O_RDWR
-    | os.O_APPEND
-    | os.O_CREAT
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_NONBLOCK", 0)
-    | getattr(os, "O_BINARY", 0)
-)
+"""How long it may become before it is renamed to `schedule.log.1`, replacing that."""
 
 
 class Turn(NamedTuple):
-    """A scheduled clean's turn at a root: the open log, if there is one, and whether no other
-    scheduled clean is at work.
+    """A scheduled clean's turn at a root: the log, with its descriptor if it could be opened.
+
+    `is_mine` says that no other scheduled clean is active there.
     """
 
     path: Path
@@ -41,7 +34,7 @@ class Turn(NamedTuple):
     is_mine: bool
 
     def add(self, line: str) -> None:
-        """Append `line`. Raises `OSError` where the disk says no."""
+        """Append `line`. Raises `OSError` if it cannot be written."""
         if self.descriptor is None:
             return
         os.write(self.descriptor, f"{line}\n".encode(errors="backslashreplace"))
@@ -49,19 +42,19 @@ class Turn(NamedTuple):
 
 @contextlib.contextmanager
 def turn(root: Path) -> Iterator[Turn]:
-    """The turn at `root`. The kernel ends it with the process, however that ends.
+    """The turn at `root`, until the block or the process ends.
 
-    Where there is no root there is nothing to clean, and so no log. Raises `StorageError` or
+    Without a root there is nothing to clean, and so no log. Raises `StorageError` or
     `Refused`.
     """
     path = root / LOG
     if not check_root(root):
         yield Turn(path, None, True)
         return
-    make_root(str(root))  # one made by a plain `mkdir` has no store yet
+    make_root(str(root))  # a root made by a plain `mkdir` has no store yet
     check_store(root)
     try:
-        descriptor = os.open(path, _FLAGS, 0o666)
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | PLAIN_FLAGS, 0o666)
     except OSError as error:
         raise StorageError.of(f"cannot open {path}", error) from error
     try:
@@ -75,12 +68,13 @@ def turn(root: Path) -> Iterator[Turn]:
     finally:
         os.close(descriptor)
     if is_long and not at.RELATIVE:
-        _put_aside(path)  # where no file that is open can be renamed
+        _put_aside(path)  # where an open file cannot be renamed
 
 
 def _put_aside(path: Path) -> None:
-    """Have the next run begin a new log. One that leaves at this very moment adds its line to what
-    was put aside.
+    """Let the next run begin a new log.
+
+    A run that exits at this very moment adds its line to the renamed one.
     """
     with contextlib.suppress(OSError):
         os.replace(path, f"{path}.1")

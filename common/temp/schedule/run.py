@@ -1,4 +1,4 @@
-"""What a schedule runs: `temp-clean --scheduled`, one line a run, and never two at a time."""
+"""What a schedule runs: `temp-clean --scheduled`, one line for each run, one run at a time."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from .log import Turn, turn
 
 
 def check_limits(settings: Settings) -> None:
-    """Raise `InvalidSettings` if nothing limits what a clean by `settings` takes."""
-    if not settings.policy().has_limit:
+    """Raise `InvalidSettings` if no limit is configured."""
+    if not settings.policy.has_limit:
         raise InvalidSettings(
             f"{settings.project}: no limit is configured, so a scheduled clean would take "
             "everything; give --strategy, or set strategy, max_age_hours, high_water or another "
@@ -30,18 +30,18 @@ def check_limits(settings: Settings) -> None:
 
 
 def run(arguments: CleanArguments) -> int:
-    """Clean the project in whose own directory this runs; the exit code.
+    """Clean the project whose directory is the working directory; the exit code.
 
-    One line to stdout and into the log of the root says what became of it; what went wrong goes to
-    stderr as well.
+    The result is one line on stdout and in the log of the root. If another run is active, it exits
+    and logs that. Errors go to stderr as well.
     """
     said = arguments._replace(scheduled=False, yes=False, strategy=None)
     if said != CleanArguments():
-        raise InvalidSettings("--scheduled takes --strategy, and nothing else; leave out the rest")
+        raise InvalidSettings("--scheduled takes only --strategy; leave out the rest")
     now = time.time()
     project = standing_project()
     if project != absolute(None):
-        # It was there when this was scheduled; what is around it was not meant.
+        # It was a project when this was scheduled. Those around it were never meant.
         raise Refused(
             f"{absolute(None)} is no project, and a scheduled clean takes none above it; "
             "remove its schedule"
@@ -56,7 +56,7 @@ def run(arguments: CleanArguments) -> int:
             _log(own, f"{instant(now)} exit 1: error: {reason_of(error)}")
             raise
         line = plain(f"{instant(now)} exit {code}: {what}")
-        _log(own, line)  # first: what nobody reads may be closed
+        _log(own, line)  # first: stdout may be closed
         print(line)
     return code
 
@@ -68,7 +68,7 @@ def _log(own: Turn, line: str) -> None:
         print(f"problem: cannot write {plain(str(own.path))}: {reason_of(error)}", file=sys.stderr)
 
 
-_OTHER = "another scheduled clean is at work, so this one has left"
+_OTHER = "another scheduled clean is active, so this one exits"
 
 
 def _clean(arguments: CleanArguments, project: Path) -> tuple[int, str]:
@@ -86,14 +86,15 @@ def _clean(arguments: CleanArguments, project: Path) -> tuple[int, str]:
 
 @contextlib.contextmanager
 def _turn(root: Path) -> Iterator[Turn]:
-    """The turn at `root`. Where the log cannot be had, on a full disk for one, it cleans all the
-    same: two at a time only share the work.
+    """The turn at `root`.
+
+    It cleans even if there can be no log, as on a full disk: two runs only share the work.
     """
     with contextlib.ExitStack() as stack:
         try:
             own = stack.enter_context(turn(root))
         except Refused:
-            own = Turn(root, None, True)  # for the reason that the clean gives, too
+            own = Turn(root, None, True)  # the clean reports why
         except TempError as error:
             print(f"problem: no log: {plain(str(error))}", file=sys.stderr)
             own = Turn(root, None, True)

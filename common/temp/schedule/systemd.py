@@ -11,15 +11,17 @@ from typing import Final
 
 from ..core.fields import Unreadable
 from ..errors import StorageError, TempError
-from ..store.sweep.planfile import write_whole
 from ..store.system.reading import read_file
+from ..store.system.writing import write_whole
 from .job import HOUR_OF_DAY, Job, demand, run
 
-NAME: Final = "systemd"
+NAME = "systemd"
+PLATFORMS: tuple[str, ...] = ()
+HAS_FILES = True
 _SYSTEMCTL: Final = ["systemctl", "--user"]
 _FIRST: Final = 15
-"""Minutes after the start of a timer that no clock can tell, so that it runs on a machine, too,
-that is switched off each night."""
+"""Minutes from the start of a timer without calendar to its first run, so that it also runs on a
+machine that is switched off each night."""
 
 
 def why_not() -> str:
@@ -31,7 +33,7 @@ def why_not() -> str:
 
 
 def show(job: Job) -> list[tuple[str, str]]:
-    """The files, each with its path and its text, in the order in which they are written."""
+    """The files, each with its path and its text, in the order of writing."""
     service, timer, _ = _paths(job)
     return [(str(service), service_text(job)), (str(timer), timer_text(job))]
 
@@ -40,7 +42,7 @@ def service_text(job: Job) -> str:
     """The unit that cleans."""
     directory = _literal(job.project)
     if directory.endswith(("\\", " ")):
-        directory += "/"  # or it would go on in the next line, or lose the blank
+        directory += "/"  # a backslash would continue the line, and a space would be lost
     command = job.command
     if re.search(r"""[$'"\\]""", command[0]):
         command = ("/bin/sh", "-c", 'exec "$@"', "sh", *command)  # systemd takes no such program
@@ -59,7 +61,7 @@ def service_text(job: Job) -> str:
 def timer_text(job: Job) -> str:
     """The unit that says when."""
     if job.is_by_the_clock:
-        # What was missed, because the machine was off, is made up for.
+        # A run that was missed while the machine was off is made up for.
         when = f"OnCalendar={calendar(job)}\nPersistent=true\n"
     else:
         first = min(_FIRST, job.every)
@@ -76,7 +78,7 @@ def timer_text(job: Job) -> str:
 
 
 def calendar(job: Job) -> str:
-    """When it runs, as `systemd.time` has it."""
+    """When it runs, in the notation of `systemd.time`."""
     hours, minutes = divmod(job.every, 60)
     if not hours:
         return f"*-*-* *:{job.minute % minutes}/{minutes}:00"
@@ -111,9 +113,9 @@ def _paths(job: Job) -> tuple[Path, Path, Path]:
 
 
 def install(job: Job) -> list[str]:
-    """Write the units and start the timer; where they are.
+    """Write the units and start the timer; their paths.
 
-    Raises `StorageError`; then it is as it was before.
+    Raises `StorageError`, and then everything is as before.
     """
     before = {path: _read(Path(path)) for path, _ in show(job)}
     timer = f"{job.name}.timer"
@@ -143,7 +145,7 @@ def remove(job: Job) -> list[str]:
     there = [path for path in _paths(job) if os.path.lexists(path)]
     if not there:
         return []
-    # Without a running manager there is nothing to stop, and the files are all there is.
+    # Without a running systemd there is nothing to stop, only files to delete.
     with contextlib.suppress(TempError):
         run([*_SYSTEMCTL, "disable", "--now", f"{job.name}.timer"])
     for path in reversed(there):
@@ -159,7 +161,7 @@ def remove(job: Job) -> list[str]:
 def note() -> str:
     """What somebody who has installed it should know."""
     return (
-        "it runs while you are logged in; `loginctl enable-linger` has it run always, and "
+        "it runs while you are logged in; `loginctl enable-linger` makes it run always, and "
         "`systemctl --user list-timers` says when"
     )
 

@@ -13,10 +13,12 @@ from ..core.units import spell_interval
 from ..errors import InvalidSettings
 from .job import HOUR_OF_DAY, Job, demand, run
 
-NAME: Final = "windows"
+NAME = "windows"
+PLATFORMS: tuple[str, ...] = ("win32",)
+HAS_FILES = False
 NAMESPACE: Final = "http://schemas.microsoft.com/windows/2004/02/mit/task"
 _LONGEST: Final = 31 * 24 * 60
-"""Minutes: what an interval may have there."""
+"""The longest interval that it takes, in minutes."""
 
 
 def why_not() -> str:
@@ -25,7 +27,7 @@ def why_not() -> str:
 
 
 def show(job: Job) -> list[tuple[str, str]]:
-    """The name of the task, and what it is, as XML; `schtasks` takes that in UTF-16."""
+    """The name of the task, and its XML, which `schtasks` takes in UTF-16."""
     return [(f"Task Scheduler: {job.name}", xml(job))]
 
 
@@ -48,7 +50,7 @@ def xml(job: Job) -> str:
 
     program, *arguments = job.command
     add("RegistrationInfo", Description=job.title)
-    # From then on for ever: a repetition without a duration has no end.
+    # A repetition without a duration never ends.
     add("Triggers/TimeTrigger/Repetition", Interval=f"PT{job.every}M")
     add(
         "Triggers/TimeTrigger",
@@ -78,7 +80,7 @@ def xml(job: Job) -> str:
 
 
 def install(job: Job) -> list[str]:
-    """Make the task, or make it anew; its name. Raises `StorageError`."""
+    """Create or replace the task; its name. Raises `StorageError`."""
     descriptor, path = tempfile.mkstemp(suffix=".xml")
     try:
         with open(descriptor, "wb") as file:

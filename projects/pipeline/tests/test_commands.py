@@ -229,8 +229,8 @@ def test_the_status_lists_the_runs_and_who_makes_them(base: Path) -> None:
     with narrators(1) as (alive,):
         done = run("-m", "invoke", "temp-status", "--category", "pipeline")
         lines = [line for line in done.stdout.splitlines() if line.startswith("pipeline ")]
-    assert len([line for line in lines if "stays: within limits" in line]) == 1
-    assert len([line for line in lines if f"stays: in use: pid {alive.pid}" in line]) == 1
+    assert len([line for line in lines if "keep: within limits" in line]) == 1
+    assert len([line for line in lines if f"keep: in use: pid {alive.pid}" in line]) == 1
 
 
 def test_a_bare_clean_follows_the_policy_and_takes_nothing_else_beside_the_runs(

@@ -6,7 +6,8 @@ import ast
 from collections.abc import Iterator
 
 from ..findings import Edit, Finding, Fix
-from ..module import Module, is_label
+from ..helpers import is_label
+from ..module import Module
 from . import Rule
 from .sites import TEMPORARY_DIRECTORY, WithSite, literal_prefix, with_sites
 

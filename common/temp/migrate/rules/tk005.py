@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from .. import blocks
 from ..findings import Edit, Finding
-from ..module import Module, is_label
+from ..helpers import is_label
+from ..module import Module
 from . import Rule
 from .sites import with_sites
 from .tk003 import children_of

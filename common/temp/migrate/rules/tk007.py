@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from .. import blocks
 from ..findings import Finding
-from ..module import Module, is_label
+from ..helpers import is_label
+from ..module import Module
 from ..scopes import Meaning
 from . import Rule
 

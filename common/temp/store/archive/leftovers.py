@@ -1,4 +1,4 @@
-"""What killed sweeps left half-done, which the next one finishes."""
+"""Finishing what killed sweeps left half-done."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...core.layout import TRANSFER
-from ..claiming.claim import Held, leftovers
+from ..claiming.claim import Held
 from ..claiming.many import Remover
-from ..trees.removal import Removed
+from ..claiming.takeover import leftovers
+from ..trees.removed import Removed
 
 _NO_TRANSFER = "no clean leaves such a thing in an archive; look at it, and move it away"
 
@@ -17,10 +18,10 @@ _NO_TRANSFER = "no clean leaves such a thing in an archive; look at it, and move
 def finish_leftovers(
     root: Path, remover: Remover, archive: Path | None = None, *, is_archive: bool = False
 ) -> tuple[int, Removed]:
-    """Delete what killed sweeps left claimed in `root`; how many, and what that freed.
+    """Delete what killed sweeps left claimed in `root`; how many entries, and what that freed.
 
     What was on its way into `archive` or back is put where it belongs. `root` may be an archive
-    itself, from which nothing is ever on its way to another.
+    itself: from there, nothing ever is on its way into another.
     Raises `StorageError` if the holding area cannot be read, `Refused` if it lies behind a symlink.
     """
     count = 0
@@ -55,7 +56,7 @@ def finish_leftovers(
 
 def tidy(archive: Path, remover: Remover) -> tuple[int, Removed]:
     """Finish in `archive` what killed sweeps left there; see `finish_leftovers`."""
-    from .shelf import forget_stale
+    from .reservation import forget_stale
 
     finished = finish_leftovers(archive, remover, is_archive=True)
     forget_stale(archive)

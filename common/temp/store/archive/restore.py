@@ -1,8 +1,8 @@
 """Putting back what was archived: verified, never over anything, and whole in one place throughout.
 
-What can be renamed is. All else is unpacked into the root's holding area, compared with the
-manifest as it lies on the disk then, and put in its place by one rename; the archive goes after
-that. What a kill leaves is finished by the next sweep, or before the next restoring.
+It is renamed if it can be. Otherwise it is unpacked into the root's holding area, read again from
+there and compared with the manifest, and put in its place by one rename; then it is deleted from
+the archive. What a kill leaves is finished by the next sweep, or before the next restore.
 """
 
 from __future__ import annotations
@@ -14,64 +14,49 @@ import stat
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
-from ...core.layout import FILES, JOBS, LAYOUTS, PIPELINE, SCRATCH, STORE, TEST, Layout, is_inside
+from ...core.layout import FILES, JOBS, TEST, is_inside
 from ...errors import InvalidSettings, Refused, StorageError
-from ..claiming.claim import HoldingArea, NotClaimed
+from ..claiming.area import HoldingArea
+from ..claiming.claim import NotClaimed
 from ..claiming.many import Remover
-from ..project.project import SCRATCH_NAMES, check_root, open_root, root_of, user_root
-from ..root.allocation import layout_of, make_category, make_root
+from ..project.project import check_root, open_root, root_of, user_root
 from ..root.leases import Leases
+from ..root.making import layout_of, make_category, make_root
 from ..root.pinning import remove_pin, write_pin
 from ..system import at
-from ..system.at import ANY_FLAGS, DIRECTORY_FLAGS
+from ..system.at import ANY_FLAGS
 from ..system.locks import lock_directory
 from ..system.renaming import rename_new
-from ..trees.contents import Digest, Digester, digest, dress, dress_held, held, tree, write
-from ..trees.removal import remove_at, spell_failures
+from ..trees.contents import Digest, Digester, digest, tree
+from ..trees.removal import remove_at
+from ..trees.removed import spell_failures
+from ..trees.writing import dress, dress_held, held, write
 from . import transfer
+from .dropping import drop
 from .leftovers import finish_leftovers
-from .shelf import (
-    Archived,
-    Manifest,
-    contents_of,
-    drop,
-    forget_manifest,
-    forget_stale,
-    list_archive,
-)
-from .undo import root_of_undo
+from .manifest import Manifest
+from .place import Place, opened_parent
+from .reservation import forget_manifest, forget_stale
+from .shelf import Archived, contents_of, list_archive
 
 _ENTRY: Final = "entry"
 
 
-class Place(NamedTuple):
-    """Where something archived belongs."""
-
-    root: Path
-    path: str
-    layout: Layout
-
-    @property
-    def full(self) -> Path:
-        """The absolute path of it."""
-        return self.root / self.path
-
-
 def find_archived(archives: Sequence[Path], name: str, project: Path) -> tuple[Path, Archived]:
-    """What a person means by `name`, and in which of `archives` it is.
+    """The archived entry that a person calls `name`, and in which of `archives` it is.
 
-    That is its name there, the file, the path that the entry had or the last part of that, or where
-    it lies now. Raises `InvalidSettings` if it is nothing there, or several.
+    That can be its name there, its file, the path that it had in its root or the last part of that,
+    or its present path. Raises `InvalidSettings` if there is none, or several.
     """
     found = [
         (archive, archived)
         for archive in archives
         for archived in list_archive(archive, root_of(project))
     ]
-    for said in (_names, _places):
-        named = [one for one in found if name in said(*one)]
+    for names_of in (_names, _last_names):
+        named = [one for one in found if name in names_of(*one)]
         if len(named) == 1:
             return named[0]
         if named:
@@ -84,7 +69,7 @@ def find_archived(archives: Sequence[Path], name: str, project: Path) -> tuple[P
 
 
 def _names(archive: Path, archived: Archived) -> tuple[str, ...]:
-    # Where entries lie directly in the root, the path of a later one is the name of an earlier.
+    # In roots without categories, the path of one entry can be the name of an older one here.
     path = "" if archived.manifest is None else archived.manifest.path
     return archived.name, archived.data, path, *_paths(archive, archived)
 
@@ -94,7 +79,7 @@ def _paths(archive: Path, archived: Archived) -> tuple[str, ...]:
     return str(path), os.path.relpath(path)
 
 
-def _places(archive: Path, archived: Archived) -> tuple[str, ...]:
+def _last_names(archive: Path, archived: Archived) -> tuple[str, ...]:
     path = "" if archived.manifest is None else archived.manifest.path
     return (path.rpartition("/")[2],)
 
@@ -102,64 +87,19 @@ def _places(archive: Path, archived: Archived) -> tuple[str, ...]:
 def _told_apart(
     named: Sequence[tuple[Path, Archived]], found: Sequence[tuple[Path, Archived]]
 ) -> str:
-    """By what each of those `named` is called alone, of all that were `found`."""
+    """The names by which each of those `named` can be told from all that were `found`."""
     names = [archived.name for _, archived in named]
     if all(sum(name in _names(*one) for one in found) == 1 for name in names):
         return f"{' or '.join(names)}; give one of these names"
     return f"{' or '.join(_paths(*one)[0] for one in named)}; give one of these paths"
 
 
-def place_of(archive: Path, archived: Archived, project: Path) -> Place:
-    """Where that belongs. Raises `Refused` if that is no place for an entry.
-
-    Without a manifest the name says it, and it belongs to the current `project`.
-    """
-    manifest = archived.manifest
-    own = root_of_undo(archive)
-    if manifest is None:
-        if own is not None:
-            raise Refused(f"{archived.name} has no manifest; look at it, and move it by hand")
-        category, underscores, name = archived.data.partition("__")
-        path = f"{category}/{name}" if category and underscores and name else archived.data
-        return Place(root_of(project), _checked(path, SCRATCH, archived), SCRATCH)
-    root = manifest.root_from(archive)
-    layout = LAYOUTS.get(manifest.layout)
-    if own is not None:
-        if os.path.realpath(root) != os.path.realpath(own) or layout is not _layout_of(own, layout):
-            raise Refused(
-                f"{archived.name}: its manifest speaks of {manifest.layout} in {root}, and not of "
-                f"{own}, where it was set aside; look at it, and move it by hand"
-            )
-        root = own
-    if layout is None:
-        raise Refused(f"{archived.name}: {manifest.layout!r} is no layout; update tempkeep")
-    # Whoever may write the manifest could name any directory there is.
-    if root.name not in SCRATCH_NAMES and not (root / STORE).is_dir():
-        raise Refused(
-            f"{archived.name} was in {root}, which is no root any more; make one there by using it"
-        )
-    return Place(root, _checked(manifest.path, layout, archived), layout)
-
-
-def _layout_of(root: Path, layout: Layout | None) -> Layout | None:
-    """How the entries of `root` lie, which may be as `layout` if nothing says it there."""
-    is_scratch = root.name in SCRATCH_NAMES or root == user_root()
-    return layout_of(root, SCRATCH if is_scratch or layout is not PIPELINE else PIPELINE)
-
-
-def _checked(path: str, layout: Layout, archived: Archived) -> str:
-    """`path`, if an entry of such a root can have it."""
-    if not layout.may_hold(path):
-        raise Refused(f"{archived.name} was at {path!r}, which is no place for an entry")
-    return path
-
-
 def restore(archive: Path, archived: Archived, place: Place) -> bool:
     """Put it in its place, and remove it from `archive`; whether it is pinned there.
 
-    It counts as new from then on: it would go at once otherwise. It is pinned where that does not
-    help: among jobs and the user's auto-cleanup entries, and where a service or a run of tests
-    knows by a record what an earlier one left. Raises `StorageError` or `Refused` (something is
+    It counts as new from then on, or the next clean would delete it. It is pinned where age does
+    not matter: among jobs and the user's auto-cleanup entries, and where a service or a test run
+    deletes what a record says an earlier one left. Raises `StorageError` or `Refused` (something is
     there already, it differs from its manifest, it is in use); then it is still in the archive.
     """
     if archived.problem or (archived.manifest is None and archived.format != "dir"):
@@ -182,9 +122,9 @@ def restore(archive: Path, archived: Archived, place: Place) -> bool:
 
 
 def finish_killed(archive: Path, root: Path) -> None:
-    """Finish what killed processes left in both, as far as that goes.
+    """Finish what killed processes left in both, as far as possible.
 
-    Raises `StorageError` or `Refused` where it cannot be looked at.
+    Raises `StorageError` or `Refused` if one cannot be looked at.
     """
     remover = Remover()
     for directory in (root, archive):
@@ -195,7 +135,7 @@ def finish_killed(archive: Path, root: Path) -> None:
 
 @contextlib.contextmanager
 def _locked(archive: Path, archived: Archived) -> Iterator[None]:
-    """Keep others from deleting or restoring it meanwhile."""
+    """Keep other processes from deleting or restoring it meanwhile."""
     top = open_root(archive)
     try:
         status = at.stat(archived.data, dir_fd=top, follow_symlinks=False)
@@ -216,9 +156,9 @@ def _locked(archive: Path, archived: Archived) -> Iterator[None]:
 
 
 def _make_room(place: Place) -> None:
-    """Make the root and the category, and see that they are what they were."""
+    """Make the root and the category. Raises `Refused` if the root has another layout by now."""
     make_root(str(place.root), place.layout)
-    if layout_of(place.root) is not place.layout:
+    if layout_of(place.root, is_scratch=True) is not place.layout:
         raise Refused(f"{place.root} holds other entries by now; move {place.path} by hand")
     category = place.path.rpartition("/")[0]
     if category:
@@ -226,7 +166,7 @@ def _make_room(place: Place) -> None:
 
 
 def _goes_at_once(place: Place) -> bool:
-    """Whether what nobody uses goes from there at any age."""
+    """Whether an entry there that nobody uses is deleted at any age."""
     if place.root == user_root() or place.layout is JOBS:
         return True
     if place.layout is not FILES and not is_inside(place.path, TEST):
@@ -238,13 +178,13 @@ def _goes_at_once(place: Place) -> bool:
 
 @contextlib.contextmanager
 def _pinned(place: Place) -> Iterator[None]:
-    """Pin what comes there, if it comes."""
+    """Pin what is put there, if it gets there."""
     write_pin(place.root, place.path, "restored", place.layout)
     try:
         yield
     finally:
         if os.path.lexists(place.full):
-            # Again: a sweep forgets the pins of what is not there yet.
+            # Again: a sweep removes the pins of entries that are not there.
             write_pin(place.root, place.path, "restored", place.layout)
         else:
             remove_pin(place.root, place.path)
@@ -252,19 +192,13 @@ def _pinned(place: Place) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _directory(place: Place) -> Iterator[int]:
-    """The open directory that it belongs into, and no link in its place."""
-    top = open_root(place.root)
-    try:
+    """The open directory that it belongs in, reached through no link."""
+    with contextlib.ExitStack() as stack:
         try:
-            directory = at.open(place.path.rpartition("/")[0] or ".", DIRECTORY_FLAGS, dir_fd=top)
+            directory, _ = stack.enter_context(opened_parent(place.root, place.path))
         except OSError as error:
             raise StorageError.of(f"cannot use {place.full.parent}", error) from error
-        try:
-            yield directory
-        finally:
-            at.close(directory)
-    finally:
-        at.close(top)
+        yield directory
 
 
 def _put(source: str, parent: int, place: Place) -> None:
@@ -303,7 +237,7 @@ def _move(archive: Path, archived: Archived, place: Place) -> bool:
 
 
 def _unpack(archive: Path, archived: Archived, place: Place) -> None:
-    """Put a copy of it in its place, which is compared before, and delete it from the archive."""
+    """Put a copy that was compared in its place, and delete it from the archive."""
     with contextlib.closing(HoldingArea(place.root, batch=True)) as area:
         directory = area.open()
         if directory is None:
@@ -333,7 +267,7 @@ def _unpack(archive: Path, archived: Archived, place: Place) -> None:
 
 
 def _copy(archive: Path, archived: Archived, area: HoldingArea, directory: int) -> int:
-    """Copy or unpack it into the holding area, and verify that; the mode that it is to have."""
+    """Copy or unpack it into the holding area, and verify that; the mode of the entry."""
     digester = Digester()
     try:
         items = digester.passing(contents_of(archive, archived))
@@ -374,8 +308,8 @@ def _hurry(manifest: Manifest) -> str:
 
 @contextlib.contextmanager
 def _renewed(source: str, place: Place, mode: int | None) -> Iterator[None]:
-    """Give what goes from `source` to its place, once it is there, its own `mode`, and a change
-    that counts: to have been restored. It is held, since another may be in its place at once.
+    """Give what is moved from `source` to its place its `mode`, and the present as the time of its
+    last change. It is held open, since another may be in its place at once.
     """
     if os.path.islink(source) or not at.RELATIVE:
         yield

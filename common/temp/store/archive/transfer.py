@@ -1,8 +1,8 @@
 """An entry on its way into an archive or back, which a kill at any instant leaves in one place.
 
-It lies in a directory of its own in the root's holding area, beside a file that says where it came
-from and where it goes. Other than what lies there else, it is not to be deleted before somebody has
-looked how far it was: into an archive, whether it has arrived; back, whether it has left.
+It has its own directory in the root's holding area, with a file that tells where it comes from and
+where it goes. Unlike other leftovers it is not simply deleted: on the way into an archive only if
+it is whole there, on the way back only if it is still there.
 """
 
 from __future__ import annotations
@@ -17,16 +17,20 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from ...core import fields
 from ...core.fields import Unreadable
-from ...core.layout import BATCH, PIPELINE, SCRATCH, STORE, TRANSFER, UNDO
+from ...core.layout import BATCH, STORE, TRANSFER, UNDO
 from ...errors import TempError, reason_of, without_remedy
-from ..claiming.claim import NO_ROOM, Claim, Held, HoldingArea, NotClaimed
-from ..project.project import ROOT_NAME, find_project, user_root
-from ..root.allocation import layout_of
+from ..claiming.area import NO_ROOM, HoldingArea
+from ..claiming.claim import Claim, Held, NotClaimed
+from ..project.project import find_project, user_root
 from ..root.guard import is_gone
+from ..root.making import layout_of
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS
-from ..system.reading import opened_in, read_json
-from .shelf import Archived, drop, is_archived, list_archive
+from ..system.opening import opened_in
+from ..system.reading import read_json
+from .dropping import drop
+from .place import opened_parent
+from .shelf import Archived, is_archived, list_archive
 
 Way: TypeAlias = Literal["to archive", "from archive"]
 
@@ -35,9 +39,11 @@ _WAYS: Final[tuple[Way, ...]] = ("to archive", "from archive")
 
 
 class Intent(NamedTuple):
-    """What is being done: the entry at `path` of a root goes to, or comes from, what is called
-    `name` in the directory `archive` and has that `id` there. `inode` is that of what goes there,
-    which is packed already, or of the entry that comes from there.
+    """One transfer: which way, and between which places.
+
+    The entry at `path` of a root goes into the directory `archive`, or comes from there. In the
+    archive it has that `name` and `id`. `inode` is the inode of what goes there, which is packed
+    already, or of the entry that comes from there.
     """
 
     way: Way
@@ -49,9 +55,9 @@ class Intent(NamedTuple):
 
 
 def begin(area: HoldingArea, intent: Intent) -> bool:
-    """Whether the batch `area` is from now on one of a transfer; not on a full disk.
+    """Make the batch `area` that of a transfer; not on a full disk, then the result is false.
 
-    What comes back from an archive is whole in there by now. Raises `OSError` or `NotClaimed`.
+    What comes back from an archive is whole in there already. Raises `OSError` or `NotClaimed`.
     """
     directory = area.open()
     if directory is None:
@@ -74,9 +80,9 @@ def begin(area: HoldingArea, intent: Intent) -> bool:
 
 
 def end(area: HoldingArea, claim: Claim | None = None) -> None:
-    """Have what lies in there deleted by whoever comes by: it is whole elsewhere.
+    """Make the batch an ordinary one, which the next clean deletes: the entry is whole elsewhere.
 
-    A `claim` that was made into `area` is still one.
+    A `claim` that was made into `area` stays valid.
     """
     area.call_it(BATCH)
     if claim is not None:
@@ -86,7 +92,7 @@ def end(area: HoldingArea, claim: Claim | None = None) -> None:
 
 
 def cancel(area: HoldingArea) -> None:
-    """Have the transfer forgotten, if its entry is back in its place."""
+    """Forget the transfer, if its entry is back in its place."""
     directory = area.open()
     if directory is not None and at.listdir(directory) == [_INTENT]:
         _forget(area)
@@ -98,11 +104,11 @@ def _forget(area: HoldingArea) -> None:
 
 
 def settle(held: Held, archive: Path | None = None) -> str:
-    """Finish what a killed process left half-done; "" if what lies there can be deleted now.
+    """Finish a transfer that a killed process left; "" if what is left of it can be deleted now,
+    else why it has to stay.
 
-    Otherwise why it has to stay. Anybody may have put it there, so only what can be the transfer of
-    an entry of this root is believed: to or from `archive`, the one in its settings, or what can be
-    undone of it.
+    Anybody may have put it there. So it has to be a possible transfer of an entry of this root: to
+    or from `archive`, the archive in its settings, or what was set aside of it.
     """
     try:
         directory = at.open(held.held, DIRECTORY_FLAGS, dir_fd=held.holding)
@@ -143,23 +149,23 @@ _REMEDY: Final = "look at it, and move it away"
 
 
 def _read(top: int, directory: int) -> Intent:
-    """What is being done. Raises `FileNotFoundError` or `Unreadable`."""
+    """The transfer that the file tells of. Raises `FileNotFoundError` or `Unreadable`."""
     owners = _trusted(top)
     if owners and at.fstat(directory).st_uid not in owners:
         raise Unreadable("the directory belongs to another user")
-    said = fields.table(read_json(_INTENT, dir_fd=directory, owners=owners))
-    way = next((way for way in _WAYS if way == said.get("way")), None)
+    table = fields.table(read_json(_INTENT, dir_fd=directory, owners=owners))
+    way = next((way for way in _WAYS if way == table.get("way")), None)
     if way is None:
         raise Unreadable(f"way is none of {', '.join(_WAYS)}")
     path, archive, name, identifier = (
-        fields.text(said, key) for key in ("path", "archive", "name", "id")
+        fields.text(table, key) for key in ("path", "archive", "name", "id")
     )
-    return Intent(way, path, archive, name, identifier, fields.whole(said, "inode", most=2**128))
+    return Intent(way, path, archive, name, identifier, fields.whole(table, "inode", most=2**128))
 
 
 def _trusted(top: int) -> frozenset[int]:
-    """Who may have begun a transfer that this user finishes: itself, and whoever can do more here
-    than that anyway.
+    """Whose transfers this user finishes: its own, and those of root and of the root's owner, who
+    can do more here anyway.
     """
     if not hasattr(os, "geteuid"):
         return frozenset()
@@ -168,8 +174,7 @@ def _trusted(top: int) -> frozenset[int]:
 
 def _objection(root: Path, directory: int, what: str, intent: Intent) -> str:
     """Why that is no transfer of an entry of this root; "" if it may be one."""
-    is_scratch = root.name in (ROOT_NAME, ".temp") or root == user_root()
-    layout = layout_of(root, SCRATCH if is_scratch else PIPELINE)
+    layout = layout_of(root)
     is_directory = not what or stat.S_ISDIR(
         at.stat(what, dir_fd=directory, follow_symlinks=False).st_mode
     )
@@ -188,7 +193,7 @@ def _objection(root: Path, directory: int, what: str, intent: Intent) -> str:
 
 
 def _archive_of(root: Path, intent: Intent, archive: Path | None) -> Path | None:
-    """The archive that is meant, if it is one of this root."""
+    """The archive of the transfer, if it is one of this root."""
     for place in _archives(root, archive):
         if _is_same(Path(intent.archive), place):
             return place
@@ -200,7 +205,7 @@ def _archives(root: Path, archive: Path | None) -> Iterator[Path]:
         yield archive
     yield root / STORE / UNDO
     if root == user_root():
-        return  # whatever lies beside that is everybody's
+        return  # beside it, everybody can write
     project = find_project(root.parent, otherwise=root)
     if project != root:
         from ..root.settings import load
@@ -224,7 +229,7 @@ def _elsewhere(intent: Intent) -> str:
 
 
 def _is_there(archive: Path, root: Path, intent: Intent) -> bool:
-    """Whether what is meant lies whole in the archive."""
+    """Whether the entry of the transfer is whole in the archive."""
     if intent.way == "to archive":
         return is_archived(archive, intent.name, intent.id, intent.inode)
     return _found(archive, root, intent) is not None
@@ -239,7 +244,7 @@ def _found(archive: Path, root: Path, intent: Intent) -> Archived | None:
 
 def _give_back(held: Held, directory: int, what: str, intent: Intent) -> str:
     """Put it in its place; "" or where it is instead."""
-    # By the open root: what lies at its path may be another by now.
+    # By the open root: at its path there may be another by now.
     with contextlib.ExitStack() as stack:
         payload = Held(held.root, directory, what, stack, held.top)
         payload.batch = held.held
@@ -251,20 +256,19 @@ def _give_back(held: Held, directory: int, what: str, intent: Intent) -> str:
 
 
 def _drop(root: Path, archive: Path, intent: Intent) -> str:
-    """Delete from the archive what has come back from there, if it still is where it was put.
+    """Delete from the archive what has come back from there, if it is still where it was put.
 
-    Where it is not, or nobody can tell, there are two of it, and what is in the archive stays.
+    If it is not, or that cannot be told, it stays in the archive. Returns "" or what failed.
     """
     archived = _found(archive, root, intent)
-    path, _, name = intent.path.rpartition("/")
-    said = None if archived is None else archived.manifest
-    if archived is None or said is None:
+    manifest = None if archived is None else archived.manifest
+    if archived is None or manifest is None:
         return ""
-    its_root = os.path.realpath(said.root_from(archive))
-    if (its_root, said.path) != (os.path.realpath(root), intent.path):
+    its_root = os.path.realpath(manifest.root_from(archive))
+    if (its_root, manifest.path) != (os.path.realpath(root), intent.path):
         return f"its {_INTENT} and the manifest of {intent.name} name two places; {_REMEDY}"
     try:
-        with opened_in(root, *filter(None, (path,))) as parent:
+        with opened_parent(root, intent.path) as (parent, name):
             inode = at.stat(name, dir_fd=parent, follow_symlinks=False).st_ino
             if intent.inode not in (0, inode):  # an older version says 0
                 return ""

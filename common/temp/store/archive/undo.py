@@ -1,7 +1,7 @@
-"""What can be undone: an archive in the root's own store, which takes entries by rename alone.
+"""What can be undone: an archive in the root's own store, which takes entries only by a rename.
 
-Each has a manifest as all that is archived has, which says for how long. Whatever sweeps the root
-after that deletes it.
+As in every archive each has a manifest, which says for how long it can be undone. The next clean of
+the root after that deletes it.
 """
 
 from __future__ import annotations
@@ -11,27 +11,30 @@ from pathlib import Path
 
 from ...core.entry import Entry, Problem, Undoable
 from ...core.layout import STORE, UNDO
-from ...core.retention import Policy, Reason, undo_over, undoable_to_forget
+from ...core.policy import Policy
+from ...core.reasons import Reason
+from ...core.retention import undo_over, undoable_to_forget
 from ..project.project import check_root
 from ..root.guard import check_store
 from ..system import at
-from ..trees.walk import Measured
-from .shelf import list_archive, manifest_of, measured_at, measured_from, opened
+from ..trees.measured import Measured
+from .manifest import read_manifest
+from .shelf import list_archive, measured_at, measured_from, opened
 
 
 def undo_area(root: Path) -> Path:
-    """Where what was set aside of `root` lies, whether that exists or not."""
+    """The directory for what is set aside of `root`, whether it exists or not."""
     return root / STORE / UNDO
 
 
 def root_of_undo(place: Path) -> Path | None:
-    """The root of which `place` holds what can be undone; `None` if it is an archive."""
+    """The root whose entries are set aside in `place`; `None` if it is an archive."""
     is_undo = (place.parent.name, place.name) == (STORE, UNDO)
     return place.parent.parent if is_undo else None
 
 
 def has_undoable(root: Path) -> bool:
-    """Whether anything may lie there. Raises `Refused` or `StorageError` as a scan does."""
+    """Whether anything may be set aside of `root`. Raises `Refused` or `StorageError`."""
     if not check_root(root):
         return False
     check_store(root)
@@ -56,7 +59,7 @@ def undoable(root: Path) -> tuple[Undoable, ...]:
 
 
 def unusable(root: Path) -> Iterator[Problem]:
-    """What nobody can put back by a command, nor forget: its manifest cannot be used."""
+    """What was set aside but can be neither restored nor deleted: its manifest cannot be used."""
     for archived in list_archive(undo_area(root), root):
         if archived.problem:
             yield Problem(
@@ -66,9 +69,11 @@ def unusable(root: Path) -> Iterator[Problem]:
 
 
 def is_over(root: Path, name: str, now: float) -> bool:
-    """Whether what was set aside of `root` under that name can be undone no longer."""
-    said = manifest_of(undo_area(root), name)
-    return said is not None and undo_over(said.archived_at, said.undo_for, now) is not None
+    """Whether what was set aside of `root` under that name can no longer be undone."""
+    manifest, _ = read_manifest(undo_area(root), name)
+    if manifest is None:
+        return False
+    return undo_over(manifest.archived_at, manifest.undo_for, now) is not None
 
 
 def to_forget(
@@ -80,18 +85,18 @@ def to_forget(
     capacity: int | None = None,
     anyway: int = 0,
 ) -> tuple[tuple[Entry, Reason], ...]:
-    """What was set aside of `root` and goes for good, measured, as entries whose `path` is the
-    place where it lies; see `undoable_to_forget`. Raises `StorageError` or `Refused`.
+    """What was set aside of `root` and is to be deleted, measured, as entries whose `path` is their
+    place in there; see `undoable_to_forget`. Raises `StorageError` or `Refused`.
     """
     held = measured_from(
         undo_area(root),
         root,
-        lambda said: (
-            free is not None or undo_over(said.archived_at, said.undo_for, now) is not None
+        lambda manifest: (
+            free is not None or undo_over(manifest.archived_at, manifest.undo_for, now) is not None
         ),
     )
     return undoable_to_forget(
-        [(entry, said.undo_for) for said, entry in held],
+        [(entry, manifest.undo_for) for manifest, entry in held],
         policy,
         now,
         free=free,

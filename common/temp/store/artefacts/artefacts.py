@@ -12,22 +12,24 @@ from typing import Final, NamedTuple
 
 from ...core.layout import HISTORY, PIPELINE, STORE, STORE_PARTS, is_inside
 from ...errors import InvalidSettings, StorageError, TempError, reason_of
-from ..archive.shelf import MANIFEST
-from ..project.project import MARKERS, open_root
+from ..archive.manifest import MANIFEST
+from ..project.project import MARKERS, SCRATCH_NAMES, open_root
 from ..project.tracked import REPOSITORIES, Tracked
-from ..root.allocation import layout_of
 from ..root.guard import check_store
+from ..root.making import layout_of
 from ..root.settings import DEFAULT_ARTEFACTS
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS, ROOT_FLAGS
 from ..system.mounts import mounts_below
-from ..trees.removal import Removed, remove_at
+from ..system.opening import opened, opened_below
+from ..trees.removal import remove_at
+from ..trees.removed import Removed
 from ..trees.walk import measure
 from .made import why_unsure
 
 _NEVER_ENTERED: Final = frozenset({*REPOSITORIES, ".venv", "node_modules"})
 _HOLDS_WORK: Final = _NEVER_ENTERED | {STORE}
-_SCRATCH: Final = frozenset({".tmp", ".temp", ".tmp-archive", STORE})
+_SCRATCH: Final = frozenset({*SCRATCH_NAMES, ".tmp-archive", STORE})
 _BARE: Final = frozenset({"HEAD", "objects", "refs"})
 _SOURCE_DIRECTORIES: Final = frozenset({"src", "test", "tests"})
 _SOURCES: Final = frozenset({*REPOSITORIES, *MARKERS, "README.md", "README.rst", "LICENSE"})
@@ -154,7 +156,7 @@ def _matching(
             layout = PIPELINE  # whose runs lie anywhere, and are called as nothing else is
             if STORE in items or (relative or os.curdir) in roots:
                 try:
-                    layout = layout_of(project / relative, PIPELINE)
+                    layout = layout_of(project / relative, is_scratch=False)
                 except TempError:
                     continue
             for item in items.values():
@@ -262,11 +264,8 @@ def measure_artefact(top: int, path: str) -> int:
             status = at.stat(name, dir_fd=parent, follow_symlinks=False)
             if not stat.S_ISDIR(status.st_mode):
                 return status.st_blocks * 512
-            descriptor = at.open(name, DIRECTORY_FLAGS, dir_fd=parent)
-            try:
-                return measure(descriptor).size
-            finally:
-                at.close(descriptor)
+            with opened(name, dir_fd=parent) as directory:
+                return measure(directory).size
     except OSError:
         return 0
 
@@ -295,8 +294,7 @@ def drop_empty_root(root: Path, categories: Iterable[str]) -> None:
     """
     own = [f"{STORE}/{name}" for name in STORE_PARTS]
     with contextlib.suppress(OSError, TempError), contextlib.ExitStack() as stack:
-        above = at.open(root.parent, ROOT_FLAGS)
-        stack.callback(at.close, above)
+        above = stack.enter_context(opened(root.parent, ROOT_FLAGS))
         top = open_root(root)
         stack.callback(at.close, top)
         check_store(root)
@@ -305,20 +303,16 @@ def drop_empty_root(root: Path, categories: Iterable[str]) -> None:
         for directory in (*categories, *own, STORE):
             with contextlib.suppress(OSError), _below(top, directory) as (parent, name):
                 at.rmdir(name, dir_fd=parent)
-        seen, opened = at.stat(root.name, dir_fd=above, follow_symlinks=False), at.fstat(top)
-        if (seen.st_dev, seen.st_ino) == (opened.st_dev, opened.st_ino):
+        seen, ours = at.stat(root.name, dir_fd=above, follow_symlinks=False), at.fstat(top)
+        if (seen.st_dev, seen.st_ino) == (ours.st_dev, ours.st_ino):
             at.rmdir(root.name, dir_fd=above)
 
 
 @contextlib.contextmanager
 def _below(top: int, path: str) -> Iterator[tuple[int, str]]:
-    """The directory of `path`, and its name there. From the open directory `top` on it is opened
-    step by step, so that no symlink put there is followed.
+    """The directory of `path` below the open `top`, opened without following a link; and its name
+    there.
     """
     *above, name = path.split("/")
-    with contextlib.ExitStack() as stack:
-        descriptor = top
-        for part in above:
-            descriptor = at.open(part, DIRECTORY_FLAGS, dir_fd=descriptor)
-            stack.callback(at.close, descriptor)
-        yield descriptor, name
+    with opened_below(top, *above) as parent:
+        yield parent, name

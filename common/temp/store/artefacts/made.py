@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from ...errors import reason_of
+from ..system.at import PLAIN_FLAGS
 
 _CACHE_TAG: Final = "CACHEDIR.TAG"
 _CACHE_SIGNATURE: Final = b"Signature: 8a477f597d28d172789f06886806bc55"
@@ -240,9 +241,8 @@ def _text(path: Path) -> str:
 
 def _head(path: Path, most: int) -> bytes:
     """The first bytes of a plain file, which is no link; none of anything else."""
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
-        descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0))
+        descriptor = os.open(path, os.O_RDONLY | PLAIN_FLAGS)
     except OSError:
         return b""
     try:

@@ -15,7 +15,7 @@ from ...errors import TempError
 from ..root.leases import Leases
 from ..root.listing import list_leftovers
 from ..root.pinning import Pins, any_pin
-from ..trees.walk import Inside
+from ..trees.measured import Inside
 
 
 class Within:
@@ -29,10 +29,10 @@ class Within:
         self._root = root
         self._around: dict[str, tuple[bool, bool]] = {}
 
-    def protected(self, entry: Entry, inside: Inside, now: float) -> Entry:
+    def protected(self, entry: Entry, inside: Inside, now: float, *, stays: bool = False) -> Entry:
         """`entry` with what of the `inside` of it protects it; what protects it anyway stays.
 
-        git is asked only where nothing else keeps the entry.
+        git is asked only where nothing else keeps the entry: not if it `stays` in any case.
         """
         if not (inside.roots or inside.repositories or any(self._look_around(entry.path))):
             return entry
@@ -40,7 +40,7 @@ class Within:
         use, pin, work = entry.use, entry.pin, None
         use = use or self.use_of(entry.path, place, inside, now, entry.changed)
         pin = self.pin_of(entry.path, place, inside) if pin is None else pin
-        if use is None and pin is None:
+        if use is None and pin is None and not stays:
             work = self.work_in(entry.path, inside)
         return entry._replace(use=use, pin=pin, work=work)
 

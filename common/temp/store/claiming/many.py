@@ -11,11 +11,12 @@ import os
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS
-from ..trees.removal import WHOLE, Removal, Removed
+from ..trees.removal import WHOLE, Part, Removal
+from ..trees.removed import Removed
 from ..workers.pace import Pace
 from .claim import Held
 
@@ -38,6 +39,16 @@ Freed = Callable[[int, int], None]
 """Called with the files and directories that went so far, and the bytes that this freed."""
 
 T = TypeVar("T", bound=Held)
+
+
+class _Told(NamedTuple):
+    """What a worker removed since it last told."""
+
+    freed_bytes: int
+    files: int
+    directories: int
+    links: dict[tuple[int, int], tuple[int, int, int]]
+    is_finished: bool
 
 
 class _UnderWay(Generic[T]):
@@ -135,7 +146,8 @@ class Remover:
 
     def _hand_over(self, work: _UnderWay[T], key: int) -> bool:
         """Whether a worker can go on with it."""
-        from ..workers.crew import MOST, Crew, Job, may_fork, processors
+        from ..workers.crew import MOST, Crew, may_fork, processors
+        from ..workers.messages import Job
 
         try:
             if self._crew is None:
@@ -166,18 +178,21 @@ class Remover:
         self._crew.set_level(self._pace.hear(time.monotonic(), self._done), locks)
 
     def _listen(self, under_way: dict[int, _UnderWay[T]]) -> Iterator[tuple[T, Removed]]:
+        from ..workers.messages import Kind
+
         crew = self._crew
         assert crew is not None
         ended: set[int] = set()
         for said in crew.listen(_LISTEN_SECONDS):
             key = said.job.key
             if said.message:
-                freed, files, directories, links, is_finished = said.message
-                self._add(under_way[key], Removed(freed, files, directories, [], links))
-                if said.kind == "=" and not is_finished:
+                told = _Told._make(said.message)
+                removed = Removed(told.freed_bytes, told.files, told.directories, [], told.links)
+                self._add(under_way[key], removed)
+                if said.kind is Kind.RESULT and not told.is_finished:
                     with suppress(OSError):  # without a descriptor it is left to the last removal
                         crew.put(said.job._replace(descriptor=os.dup(said.job.descriptor)))
-            if said.kind != ".":
+            if said.kind is not Kind.PROGRESS:
                 ended.add(key)
         if self._on_freed is not None:
             self._on_freed(self._done, self._freed)
@@ -209,9 +224,9 @@ def _work(link: Link) -> None:
     told = 0.0
     before = Removed()
 
-    def message(removed: Removed, is_finished: bool) -> tuple[object, ...]:
+    def message(removed: Removed, is_finished: bool) -> _Told:
         links, removed.links = removed.links, {}
-        more = (
+        more = _Told(
             removed.freed_bytes - before.freed_bytes,
             removed.files - before.files,
             removed.directories - before.directories,
@@ -241,5 +256,5 @@ def _work(link: Link) -> None:
     for part, descriptor in link.jobs():
         before = Removed()
         removal = Removal(pulse)
-        is_finished = removal.empty(descriptor, part)
+        is_finished = removal.empty(descriptor, Part._make(part))
         link.answer(message(removal.removed, is_finished))

@@ -27,10 +27,14 @@ from ..system import at
 from ..system.at import DIRECTORY_FLAGS, ROOT_FLAGS
 from ..system.locks import is_locked
 from ..system.mounts import mounts_below
+from ..system.opening import open_below, opened
 from ..system.processes import AtWork
-from ..trees.removal import Removal, Removed, rmdir_at, spell_failures, unlink_at
-from ..trees.walk import Inside, look_inside, newest_change
-from .claim import Claim, HoldingArea, NotClaimed
+from ..trees.inside import look_inside, newest_change
+from ..trees.measured import Inside
+from ..trees.removal import Removal
+from ..trees.removed import Removed, rmdir_at, spell_failures, unlink_at
+from .area import HoldingArea
+from .claim import Claim, NotClaimed
 from .inner import Within
 
 Kind = Literal["file", "directory", "empty", "either"]
@@ -317,28 +321,20 @@ def _check_around(path: str, seen: os.stat_result, policy: bool) -> None:
 
 
 def _check_unlocked(root: Path, parent: int, name: str) -> None:
-    descriptor = at.open(name, DIRECTORY_FLAGS, dir_fd=parent)
-    try:
+    with opened(name, dir_fd=parent) as descriptor:
         if is_locked(root, descriptor):
             raise NotClaimed("in use: a process holds a lock (flock) on it")
-    finally:
-        at.close(descriptor)
 
 
 def _open_below(top: int, path: str) -> int:
     """The directory at `path` below the open `top`, opened; no part of the way may be a link."""
-    current = at.dup(top)
-    for part in path.split("/") if path else ():
-        try:
-            below = at.open(part, DIRECTORY_FLAGS, dir_fd=current)
-        except OSError as error:
-            if error.errno in (errno.ENOTDIR, errno.ELOOP):
-                raise NotClaimed(f"{part} on the way to it is no directory", failed=True) from None
-            raise
-        finally:
-            at.close(current)
-        current = below
-    return current
+    try:
+        return open_below(top, path.split("/") if path else ())
+    except OSError as error:
+        if error.errno in (errno.ENOTDIR, errno.ELOOP):
+            part = os.path.basename(error.filename or path)
+            raise NotClaimed(f"{part} on the way to it is no directory", failed=True) from None
+        raise
 
 
 def _remove_at(parent: int, name: str, go_on: GoOn | None) -> Removed:

@@ -2,50 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import stat
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
+from typing import Final, Literal
 
 from ...core.entry import Entry, Inventory, Problem, Use
-from ...core.layout import SCRATCH, Layout, is_inside
-from ...core.retention import WHOLE, Need
-from ...errors import in_place, reason_of, without_remedy
+from ...core.layout import SCRATCH, Layout
+from ...core.policy import WHOLE, Need
+from ...errors import in_place, without_remedy
 from ..project.project import check_root, open_root
+from ..root.lastuse import LastUse, last_uses
 from ..root.leases import Leases
 from ..root.listing import Found, list_leftovers, listing
 from ..root.pinning import Pins
 from ..system import at
-from ..system.at import DIRECTORY_FLAGS
-from ..system.locks import is_locked
 from ..system.mounts import mounts_below
 from ..system.processes import processes_inside
-from ..trees.walk import Inside, Measured, Packed, Sharing, Unfinished, measure
+from ..system.space import space_of
+from ..trees.measured import Inside, Measured
 from .inner import Within
-
-if TYPE_CHECKING:
-    from ..workers.crew import Crew, Link
+from .looking import Looked, Looking, NeedOf, Progress, inside_of
 
 _CLOCK_SKEW: Final = 60.0
 """Seconds by which a network filesystem's clock may run ahead before a time counts as future."""
-
-_ALONE_SECONDS: Final = 0.003
-"""How long a scan goes on alone. What is done by then never was worth a worker."""
-
-_WAITS_BELOW: Final = 0.7
-"""The part of that time on a processor below which the disk is what a scan waits for."""
-
-_LARGEST_BATCH: Final = 32
-"""How many entries a worker is given at a time, at most."""
-
-Progress: TypeAlias = Callable[[int, int], None]
-"""Called with the entries measured so far and the bytes in them."""
-
-NeedOf: TypeAlias = Callable[[str], Need]
-"""What has to be known of the entries of a category."""
 
 
 def scan(
@@ -61,11 +41,11 @@ def scan(
     """All that `root` holds, measured, with who uses what; an empty inventory if it is missing.
 
     `now` is in seconds since 1970, `layout` says what an entry is, and `foreign_for` is as in a
-    policy. What `need` does without is not looked for: such an entry is `partial`. Large roots are
-    shared among forked processes, at most `workers` of them; without a number as many as serve, and
-    none where the calling process has other threads. What comes out is the same. One unreadable
-    entry is a problem in the inventory,
-    not an error. Raises `StorageError` or `Refused` if the root itself cannot be read or trusted.
+    policy. An entry is `partial` if `need` asks for less than all of it. At most `workers` forked
+    processes share a large root; without a number, as many as the scan gains by, and none if this
+    process has other threads. The result is the same. An unreadable entry is a problem in the
+    inventory, not an error. Raises `StorageError` or `Refused` if the root itself cannot be read or
+    trusted.
     """
     if not check_root(root):
         free, capacity = space_of(root)
@@ -77,41 +57,29 @@ def scan(
         need = _all_of_it
     entries: list[Entry] = []
     inside: dict[str, Inside] = {}
+    staying: set[str] = set()
     top = open_root(root)
     try:
-        scanner = _Scanner(root, top, found, need, mounts_below(str(root)))
-        for item, looked in zip(found, scanner.look_at_all(progress, workers), strict=True):
-            entry = _entry(item, layout, looked, now, problems)
+        mounts = mounts_below(str(root))
+        looking = Looking(root, top, found, need, mounts)
+        for item, looked in zip(found, looking.at_all(progress, workers), strict=True):
+            entry = _entry(item, layout, looked, now, problems, mounts)
             if entry is not None:
                 entries.append(entry)
-                inside[entry.path] = _inside(looked)
+                inside[entry.path] = inside_of(looked)
+                if entry.partial and looking.needs[entry.category].enough is not None:
+                    staying.add(entry.path)
     finally:
         at.close(top)
     # Last, so that whoever made an entry that was listed has recorded it by now.
     leases.refresh()
-    busy = busy_entries(root)
     pins = Pins(root)
     problems += pins.unclear(entry.path for entry in entries)
+    protected = _protected(root, entries, inside, staying, leases, pins, now)
     free, capacity = space_of(root)
-    within = Within(root)
     return Inventory(
         root=str(root),
-        entries=tuple(
-            within.protected(
-                entry._replace(
-                    use=(
-                        leases.use_of(entry.path, now, entry.changed)
-                        or entry.use
-                        or busy.get(entry.path)
-                    ),
-                    pin=pins.of(entry.path),
-                    made_by=leases.maker_of(entry.path),
-                ),
-                inside[entry.path],
-                now,
-            )
-            for entry in entries
-        ),
+        entries=protected,
         problems=tuple(problems),
         leftovers=tuple(list_leftovers(root)),
         free=free,
@@ -119,219 +87,55 @@ def scan(
     )
 
 
+def _protected(
+    root: Path,
+    entries: Iterable[Entry],
+    inside: Mapping[str, Inside],
+    staying: Collection[str],
+    leases: Leases,
+    pins: Pins,
+    now: float,
+) -> tuple[Entry, ...]:
+    """The entries with who uses them, who made them, their pins, and what is in use inside."""
+    busy = busy_entries(root)
+    within = Within(root)
+    uses = last_uses(root)
+    return tuple(
+        within.protected(
+            entry._replace(
+                use=(
+                    leases.use_of(entry.path, now, entry.changed)
+                    or entry.use
+                    or busy.get(entry.path)
+                ),
+                pin=pins.of(entry.path),
+                made_by=leases.maker_of(entry.path),
+                used=_used(uses.get(entry.path), now),
+            ),
+            inside[entry.path],
+            now,
+            stays=entry.path in staying,
+        )
+        for entry in entries
+    )
+
+
+def _used(noted: LastUse | None, now: float) -> float:
+    """When that entry was last used; 0 if it never was, or at a time that has not come yet."""
+    return noted.used if noted is not None and noted.used <= now + _CLOCK_SKEW else 0.0
+
+
 def _all_of_it(category: str) -> Need:
     return WHOLE
 
 
-class _Looked(NamedTuple):
-    """What was seen of one entry; with a `failure` nothing else, and `mode` 0 if it vanished."""
-
-    mode: int
-    device: int = 0
-    inode: int = 0
-    is_locked: bool = False
-    failure: str = ""
-    measured: Packed = ()
-
-
-class _Scanner:
-    """Looks at the entries of one root, alone or with forked workers, which have a copy of it."""
-
-    def __init__(
-        self, root: Path, top: int, found: Sequence[Found], need: NeedOf, mounts: frozenset[str]
-    ) -> None:
-        self.root = root
-        self.top = top
-        self.device = at.fstat(top).st_dev
-        self.found = found
-        self.mounts = mounts
-        self.needs = {item.category: need(item.category) for item in found}
-        self.over_at = float("inf")
-        self.link: Link | None = None
-
-    def look_at_all(self, progress: Progress | None, workers: int | None) -> list[_Looked]:
-        """What is seen of each entry, in their order."""
-        looked: list[_Looked] = []
-        size = 0
-        started, started_at_work = time.monotonic(), time.process_time()
-        if workers != 1 and at.RELATIVE:
-            self.over_at = started + _ALONE_SECONDS
-        while len(looked) < len(self.found):
-            try:
-                looked.append(self.look(len(looked)))
-                size += _size(looked[-1])
-                if progress is not None:
-                    progress(len(looked), size)
-                spent = time.monotonic() - started
-                left = len(self.found) - len(looked)
-                if not self._is_over() or spent / len(looked) * left < _ALONE_SECONDS:
-                    continue
-            except Unfinished:
-                spent = time.monotonic() - started
-            from ..workers import crew
-
-            self.over_at = float("inf")
-            if crew.may_fork():
-                waits = time.process_time() - started_at_work < _WAITS_BELOW * spent
-                count = workers or (crew.MOST if waits else min(crew.MOST, crew.processors()))
-                return self._look_together(looked, crew.Crew(self.work, fork=True), count, progress)
-        return looked
-
-    def _is_over(self) -> bool:
-        return time.monotonic() > self.over_at
-
-    def _look_together(
-        self, looked: list[_Looked], crew: Crew, count: int, progress: Progress | None
-    ) -> list[_Looked]:
-        from ..workers.crew import Job
-
-        parts: dict[int, list[Measured]] = {}
-        heads: dict[int, _Looked] = dict(enumerate(looked))
-        lost: set[int] = set()
-        following, end = len(looked), len(self.found)
-        size = sum(map(_size, looked))
-        try:
-            crew.set_level(count)
-            while len(crew) and (following < end or crew.is_busy):
-                while following < end and crew.room > 0:
-                    batch = max(1, min(_LARGEST_BATCH, (end - following) // (4 * count)))
-                    crew.put(Job(following, (following, min(end, following + batch))))
-                    following += batch
-                for said in crew.listen(1.0):
-                    if said.kind == "!":
-                        first, *more = said.job.message
-                        lost |= {first} if said.job.descriptor >= 0 else set(range(first, more[0]))
-                        continue
-                    for index, head, packed in said.message:
-                        if head is not None:
-                            heads[index] = _Looked(*head)
-                        else:
-                            parts.setdefault(index, []).append(Measured.unpack(packed))
-                        size += packed[_SIZE] if packed else 0
-                    if progress is not None:
-                        progress(len(heads), size)
-        finally:
-            crew.close(now=True)
-        for index in range(len(looked), end):
-            if index in lost or index not in heads:
-                heads[index] = self.look(index)
-            elif index in parts:
-                whole = Measured.unpack(heads[index].measured)
-                for part in parts[index]:
-                    whole.add(part)
-                heads[index] = heads[index]._replace(measured=whole.pack())
-        return [heads[index] for index in range(end)]
-
-    def work(self, link: Link) -> None:
-        """What a worker does: batches of entries, and directories that others gave away."""
-        self.link = link
-        for message, descriptor in link.jobs():
-            if descriptor < 0:
-                first, end = message
-                heads = ((index, tuple(self.look(index))) for index in range(first, end))
-                link.answer(tuple((index, head, head[-1]) for index, head in heads))
-            else:
-                index, where = message
-                measured = self._measure(index, descriptor, where)
-                link.answer(((index, None, measured.pack()),))
-
-    def look(self, index: int) -> _Looked:
-        """What is seen of one entry. Raises `Unfinished` when its time is over."""
-        item = self.found[index]
-        try:
-            status = at.stat(item.path, dir_fd=self.top, follow_symlinks=False)
-            measured = _measured_itself(status)
-            if not stat.S_ISDIR(status.st_mode):
-                return _Looked(
-                    status.st_mode, status.st_dev, status.st_ino, measured=measured.pack()
-                )
-            locked = False
-            try:
-                descriptor = at.open(item.path, DIRECTORY_FLAGS, dir_fd=self.top)
-            except PermissionError as error:
-                measured.problems.append(("", reason_of(error)))
-            else:
-                try:
-                    locked = is_locked(self.root, descriptor)
-                    status = at.fstat(descriptor)
-                    measured = self._look_inside(index, descriptor, status)
-                finally:
-                    at.close(descriptor)
-        except FileNotFoundError:
-            return _Looked(0, failure="vanished while it was being looked at")
-        except OSError as error:
-            return _Looked(stat.S_IFDIR, failure=reason_of(error))
-        return _Looked(
-            status.st_mode, status.st_dev, status.st_ino, locked, measured=measured.pack()
-        )
-
-    def _look_inside(self, index: int, descriptor: int, status: os.stat_result) -> Measured:
-        item = self.found[index]
-        mounted = self._mounted_in(item)
-        measured = _measured_itself(status)
-        if status.st_dev == self.device and "" not in mounted:
-            if self.needs[item.category].inside:
-                return self._measure(index, descriptor, "")
-            if not mounted:
-                measured.partial = True
-                return measured
-        measured.mounted = min(mounted, default="")
-        return measured
-
-    def _mounted_in(self, item: Found) -> frozenset[str]:
-        """Where in the entry other filesystems are mounted: "" is itself."""
-        below = len(item.path) + 1
-        return frozenset(point[below:] for point in self.mounts if is_inside(point, item.path))
-
-    def _measure(self, index: int, descriptor: int, where: str) -> Measured:
-        item = self.found[index]
-        enough = self.needs[item.category].enough
-        link = self.link
-        return measure(
-            descriptor,
-            self._mounted_in(item),
-            where=where,
-            enough_ns=None if enough is None else int(enough * 1e9),
-            is_over=self._is_over if self.over_at < float("inf") else None,
-            sharing=None
-            if link is None
-            else Sharing(link.is_wanted, lambda given, path: link.give((index, path), given)),
-        )
-
-
-_SIZE: Final = Measured.__slots__.index("size")
-_ROOTS: Final = Measured.__slots__.index("roots")
-_REPOSITORIES: Final = Measured.__slots__.index("repositories")
-
-
-def _size(looked: _Looked) -> int:
-    return int(looked.measured[_SIZE]) if looked.measured else 0
-
-
-def _inside(looked: _Looked) -> Inside:
-    if not looked.measured:
-        return Inside()
-    return Inside(tuple(looked.measured[_ROOTS]), tuple(looked.measured[_REPOSITORIES]))
-
-
-def _measured_itself(status: os.stat_result) -> Measured:
-    """What a file is, or a directory into which nobody looks."""
-    measured = Measured()
-    measured.size = status.st_blocks * 512
-    measured.apparent = status.st_size
-    measured.changed_ns = status.st_mtime_ns
-    if stat.S_ISDIR(status.st_mode):
-        measured.directories = 1
-        return measured
-    measured.files = 1
-    if status.st_nlink > 1:
-        key = (status.st_dev, status.st_ino)
-        measured.links[key] = (status.st_nlink, 1, measured.size, measured.apparent)
-    return measured
-
-
 def _entry(
-    item: Found, layout: Layout, looked: _Looked, now: float, problems: list[Problem]
+    item: Found,
+    layout: Layout,
+    looked: Looked,
+    now: float,
+    problems: list[Problem],
+    mounts: frozenset[str],
 ) -> Entry | None:
     """The entry that was seen, if any; what was wrong with it is added to `problems`."""
     if looked.failure:
@@ -350,7 +154,10 @@ def _entry(
     future = _future_problem(item.path, stamp, changed, measured.changed_in, now)
     if future is not None:
         problems.append(future)
-    mounted = measured.mounted
+    mounted = None if measured.mounted is None else f"{item.path}/{measured.mounted}".rstrip("/")
+    category = item.path.rpartition("/")[0]
+    if category in mounts:
+        mounted = category  # nothing can be moved out of it, so no clean takes what is in there
     return Entry(
         path=item.path,
         category=item.category,
@@ -369,7 +176,7 @@ def _entry(
         inode=looked.inode,
         unreadable=unreadable,
         future=future is not None,
-        mounted=None if mounted is None else f"{item.path}/{mounted}".rstrip("/"),
+        mounted=mounted,
         partial=measured.partial,
     )
 
@@ -403,27 +210,3 @@ def busy_entries(root: Path) -> dict[str, Use]:
         if rest:
             busy.setdefault(f"{top}/{rest.partition('/')[0]}", use)
     return busy
-
-
-def space_of(root: Path) -> tuple[int | None, int | None]:
-    """Bytes free for this user on the filesystem of `root` or of the nearest existing parent, and
-    those with the used ones: what `df` takes its percentage of.
-    """
-    for directory in (root, *root.parents):
-        if directory.exists():
-            with contextlib.suppress(OSError):
-                if hasattr(os, "statvfs"):
-                    told = os.statvfs(directory)
-                    used = told.f_blocks - told.f_bfree
-                    return told.f_bavail * told.f_frsize, (used + told.f_bavail) * told.f_frsize
-                import shutil
-
-                usage = shutil.disk_usage(directory)
-                return usage.free, usage.used + usage.free
-            break
-    return None, None
-
-
-def free_bytes(root: Path) -> int | None:
-    """Bytes free for this user on the filesystem of `root` or of the nearest existing parent."""
-    return space_of(root)[0]

@@ -1,8 +1,7 @@
 """The symlinks on the way to a directory, and whether what they lead to may be cleaned.
 
-A link is a path that somebody else may have chosen: a repository that was cloned holds what its
-author put there, and a directory that others may write to what they put there. Whoever follows one
-without a look deletes what it leads to.
+A link is a path that somebody else may have chosen: the author of a cloned repository, or anybody
+who may write to the directory. To follow one unchecked is to delete what it leads to.
 """
 
 from __future__ import annotations
@@ -15,20 +14,19 @@ from typing import Final, NamedTuple
 from ...core.layout import LAYOUT, STORE
 from ...errors import Refused
 from ..system import at
+from ..system.opening import opened
 
 _MOST_LINKS: Final = 40
 """As many as Linux follows."""
 
-_DIRECTORY: Final = os.O_RDONLY | at.O_DIRECTORY | at.O_NOFOLLOW | getattr(os, "O_CLOEXEC", 0)
-
 _NOTHING: Final = "lost+found"
-"""What a new filesystem has at its top, and nobody has put there."""
+"""What a new filesystem has at its top without anybody's doing."""
 
 
 class Link(NamedTuple):
-    """A symlink, where it really lies; `is_last` is the last part of the path that was asked for.
+    """A symlink at its real path; `is_last` says that it is the last part of the path asked for.
 
-    The `identity` tells it from another that takes its place.
+    The `identity` tells it from another link that takes its place.
     """
 
     path: str
@@ -38,9 +36,9 @@ class Link(NamedTuple):
 
 
 def follow(path: str) -> tuple[str, tuple[Link, ...]]:
-    """Where the absolute `path` leads, and the links on the way; what is missing leads nowhere.
+    """The real path of the absolute `path`, and the links on the way; parts may be missing.
 
-    Raises `OSError` if that cannot be told.
+    Raises `OSError` if a part cannot be read.
     """
     real, _, rest = path.partition(os.sep)
     real += os.sep
@@ -80,9 +78,9 @@ def follow(path: str) -> tuple[str, tuple[Link, ...]]:
 def check_link(link: Link, leads_to: str, *, is_ours: bool) -> None:
     """Raise `Refused` if `link` may not be followed.
 
-    `is_ours` is whether it must be the caller's own, and none that git tracks: where a repository
-    or somebody else may have put it. Elsewhere it may also be root's, who makes the links of the
-    system. The error says that it leads to `leads_to`.
+    With `is_ours` it must belong to the caller and not be tracked by git: for places where a
+    repository or somebody else may have put it. Elsewhere it may belong to root, who makes the
+    system's links. The error says that it leads to `leads_to`.
     """
     if not hasattr(os, "geteuid"):
         return
@@ -96,7 +94,7 @@ def check_link(link: Link, leads_to: str, *, is_ours: bool) -> None:
 
 
 _untracked: set[tuple[str, tuple[int, int, int]]] = set()
-"""The links that git was asked about. One that git puts there is a new one."""
+"""The links that git does not track. A link that git puts there later has another identity."""
 
 
 def _check_untracked(link: Link, leads_to: str) -> None:
@@ -113,35 +111,32 @@ def _check_untracked(link: Link, leads_to: str) -> None:
 
 
 def check_target(root: str, real: str, *, is_scratch: bool) -> tuple[int, int]:
-    """The identity of the directory `real`, to which `root` leads, if that may be a root.
+    """The identity of the directory `real`, to which `root` leads, if it may be a root.
 
-    It must be the caller's own, and either empty or one that this program has made a root: nothing
-    but that calls a directory `.tempkeep`. `is_scratch` is whether `root` is of the kind that has
-    no layout. Raises `Refused`, or `OSError` if it cannot be looked at.
+    It must belong to the caller, and be empty or a root already: only this program names a
+    directory `.tempkeep`. `is_scratch` says that `root` is of the kind without a layout. Raises
+    `Refused`, or `OSError` if it cannot be read.
     """
-    top = at.open(real, _DIRECTORY)
-    try:
+    with opened(real) as top:
         status = at.fstat(top)
         _check_owner(root, real, status)
         names = set(at.listdir(top))
         if not _is_marked(top, names) and not _is_empty(names):
             raise Refused(
                 f"{root} is a symlink to {real}, which is neither empty nor made by tempkeep; "
-                f"remove the link, or if all that lies there is scratch: mkdir {real}/{STORE}"
+                f"remove the link, or if everything there is scratch: mkdir {real}/{STORE}"
             )
         if is_scratch and _has_layout(top):
             raise Refused(
                 f"{root} is a symlink to {real}, which holds jobs, files or runs; remove the link"
             )
         return status.st_dev, status.st_ino
-    finally:
-        at.close(top)
 
 
 def check_owner(root: str, real: str) -> tuple[int, int]:
-    """The identity of the directory `real`, to which `root` leads, if it is the caller's own.
+    """The identity of the directory `real`, to which `root` leads, if it belongs to the caller.
 
-    Raises `Refused`, or `OSError` if it cannot be looked at.
+    Raises `Refused`, or `OSError` if it cannot be read.
     """
     status = at.stat(real, follow_symlinks=False)
     _check_owner(root, real, status)
@@ -156,7 +151,7 @@ def _check_owner(root: str, real: str, status: os.stat_result) -> None:
 
 
 def _is_empty(names: set[str]) -> bool:
-    # A store that a killed process had begun to make has nothing in it either.
+    # An unfinished store of a killed process holds nothing either.
     return all(name == _NOTHING or name.startswith(f"{STORE}-") for name in names)
 
 

@@ -1,9 +1,9 @@
-"""Whether a root of the settings that does not exist is misspelt, or only not there yet.
+"""Whether a root in the settings that does not exist is misspelt, or just not made yet.
 
-A service makes its directory, and those above it, at its first use. So a missing one is no error by
-itself, in a fresh clone for one. It is one if something of nearly that name is there in its place,
-or if the directory that it belongs into is missing outside of the project, where nobody makes it:
-a disk that is not mounted, for one.
+A service makes its directory, and those above it, at first use. So a missing root is not an error
+by itself, as in a fresh clone. It is an error if something with nearly the same name exists, or if
+its parent is missing outside of the project, where nobody makes it: a disk that is not mounted, for
+example.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import Final
 from ...core.layout import is_inside
 
 _ALIKE: Final = 0.75
-"""How alike two names are of which one may be meant for the other, as `difflib` has it."""
+"""How alike two names must be for one to be a misspelling of the other, as `difflib` counts."""
 
 
 def why_misspelt(root: Path, project: Path, others: Iterable[Path]) -> str:
-    """What is wrong with the missing `root`, and what to do; "" if it is there, or may come.
+    """What is wrong with the missing `root`, and what to do; "" if it exists or may still be made.
 
-    `others` are the other roots, which nobody takes for this one.
+    `others` are the other roots: none of them is what was meant.
     """
     if os.path.lexists(root):
         return ""
@@ -45,7 +45,7 @@ def why_misspelt(root: Path, project: Path, others: Iterable[Path]) -> str:
 
 
 def _meant(missing: Path, others: set[str]) -> Path | None:
-    """The directory beside `missing` whose name may be meant, if there is one."""
+    """The directory beside `missing` that was probably meant, if there is one."""
     from difflib import SequenceMatcher  # which few commands need
 
     def likeness(name: str) -> float:
@@ -62,7 +62,7 @@ def _meant(missing: Path, others: set[str]) -> Path | None:
     alike = [
         (likeness(name), name)
         for name in names
-        # Those that are told apart by a number are meant to be.
+        # Names that differ only in a number are different on purpose.
         if name.rstrip("0123456789") != missing.name.rstrip("0123456789")
         and not any(is_inside(other, str(missing.parent / name)) for other in others)
     ]

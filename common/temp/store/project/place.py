@@ -1,8 +1,8 @@
-"""Which project the scratch of a process belongs to, and where that goes which belongs to none.
+"""Which project the scratch of a process belongs to, and where scratch of no project goes.
 
-The order, for all faces: the project that `TEMPKEEP_PROJECT` names, that of the working directory,
-that of the running script, else a private directory of this user. The tasks clean where somebody
-stands; so for them the script, which is `inv`, does not count.
+The order, for all faces: the project that `TEMPKEEP_PROJECT` names, the one of the working
+directory, the one of the running script, else a private directory of this user. The tasks act on
+the working directory: for them the running script, which is `inv`, does not count.
 """
 
 from __future__ import annotations
@@ -35,11 +35,10 @@ _has_warned = False
 
 
 def project_root() -> str:
-    """The root in which scratch of this process belongs, whether it exists or not.
+    """The root for the scratch of this process, whether it exists or not.
 
     Looked up once for each working directory: a project does not move while a process runs in it.
-    Warns once if it belongs to no project. Raises `InvalidSettings` for a `TEMPKEEP_PROJECT` that
-    is none.
+    Warns once if there is no project. Raises `InvalidSettings` if `TEMPKEEP_PROJECT` is not one.
     """
     key = (os.environ.get(PROJECT, ""), working_directory())
     root = _roots.get(key)
@@ -52,8 +51,8 @@ def project_root() -> str:
 
 
 def root_for(directory: Path, otherwise: Path) -> str:
-    """The root for what lies in `directory`, such as a test; where that is in no project, that of
-    the directory `otherwise`. Raises and warns as `project_root` does.
+    """The root for what is in `directory`, such as a test; outside of any project, the root of the
+    directory `otherwise`. Raises and warns as `project_root` does.
     """
     project = named_project() or find_project(directory, otherwise)
     return _root_of_none() if is_nobodys(project) else str(root_of(project))
@@ -62,10 +61,10 @@ def root_for(directory: Path, otherwise: Path) -> str:
 def standing_project() -> Path:
     """The project that the tasks act on, whether it has a marker or not.
 
-    That is the one that `TEMPKEEP_PROJECT` names, or else that of the working directory, or that
-    itself. Where no scratch belongs (`/`, the home directory, `/etc`) it is the directory for
-    scratch of no project. Raises `InvalidSettings`, or `StorageError` if the working directory is
-    gone.
+    That is the one that `TEMPKEEP_PROJECT` names, else the one of the working directory, else the
+    working directory itself. In `/`, the home directory, `/etc` and the like it is the directory
+    for scratch of no project. Raises `InvalidSettings`, or `StorageError` if the working directory
+    is gone.
     """
     project = named_project() or find_project()
     return next(homeless_projects()) if is_nobodys(project) else project
@@ -87,14 +86,14 @@ def named_project() -> Path | None:
         raise InvalidSettings(f"{expected}; set it to a project, or unset it") from error
     if is_nobodys(project):
         raise InvalidSettings(
-            f"{PROJECT}: {project} is the place of far more than a project; "
+            f"{PROJECT}: {project} holds far more than a project; "
             "set it to a directory in there, or unset it"
         )
     return project
 
 
 def working_directory() -> str:
-    """The working directory, or "" if it is gone or cannot be told."""
+    """The working directory, or "" if it is gone or cannot be read."""
     try:
         return os.getcwd()
     except OSError:
@@ -102,7 +101,7 @@ def working_directory() -> str:
 
 
 def _project_of(*starts: str) -> Path | None:
-    """The project that holds the first of these directories that is in one."""
+    """The project of the first of these directories that is in one."""
     for start in starts:
         found = containing_project(Path(start)) if start else None
         if found is not None:
@@ -114,10 +113,10 @@ def _project_of(*starts: str) -> Path | None:
 
 
 def _scripts() -> Iterator[str]:
-    """The directories of what may be the running script, links followed.
+    """The directories of what may be the running script, links resolved.
 
-    That is the file of `__main__`, and, where a tool such as `python -m cProfile` runs it, the
-    first argument. In a REPL, with `-c` or in a frozen program there is none.
+    That is the file of `__main__`, and the first argument where a tool such as `python -m cProfile`
+    runs the script. In a REPL, with `-c` and in a frozen program there is none.
     """
     if getattr(sys, "frozen", False):
         return
@@ -131,7 +130,7 @@ def _scripts() -> Iterator[str]:
         except OSError:  # relative to a working directory that is gone
             continue
         if os.path.isfile(os.path.dirname(path)):
-            path = os.path.dirname(path)  # a zip-app, in which `__main__` lies
+            path = os.path.dirname(path)  # a zip-app that holds `__main__`
         if os.path.isfile(path) and not _is_installed(path):
             yield os.path.dirname(path)
 
@@ -142,9 +141,9 @@ def _package(file: str) -> str:
 
 
 def _is_installed(path: str) -> bool:
-    """Whether that is a tool rather than a script of some project: of the standard library, a
-    module that was installed, a console script, or this package. A virtual environment, or a copy
-    of this package, may lie in a project that it is not run for.
+    """Whether it is a tool and not a script of a project: a part of the standard library, an
+    installed module, a console script, or this package. A virtual environment or a copy of this
+    package may be inside a project that it does not run for.
     """
     directory = os.path.dirname(path)
     bins = {os.path.dirname(sys.executable), os.path.dirname(os.path.realpath(sys.executable))}
@@ -164,10 +163,10 @@ def _is_installed(path: str) -> bool:
 
 
 def homeless_projects() -> Iterator[Path]:
-    """The directories in whose roots scratch of no project may lie, the best first.
+    """The directories whose roots may hold scratch of no project, the best first.
 
-    They are the user's own, and private. Each is in a place that others (cron, `sudo`) may see
-    when this process does not, so that all are looked at. None need exist.
+    They belong to the user and are private. A process under cron or `sudo` may have used one that
+    this process would not, so all of them count. They need not exist.
     """
     seen: set[str] = set()
     for directory in _state_directories():
@@ -179,7 +178,7 @@ def homeless_projects() -> Iterator[Path]:
 
 
 def homeless_roots() -> list[Path]:
-    """The roots with scratch of no project that are there, or have runs beside them, each once."""
+    """The existing roots with scratch of no project, or with runs beside them, each once."""
     found = {
         os.path.realpath(root): root
         for root in map(root_of, homeless_projects())
@@ -189,7 +188,7 @@ def homeless_roots() -> list[Path]:
 
 
 def _root_of_none() -> str:
-    """The root for scratch of no project, whose directory is made. Raises `Refused`."""
+    """The root for scratch of no project; its directory is made. Raises `Refused`."""
     for project in homeless_projects():
         try:
             os.makedirs(project.parent, exist_ok=True)
@@ -207,11 +206,11 @@ def _root_of_none() -> str:
 
 
 def _state_directories() -> Iterator[str]:
-    """Where this user's programs keep what is to survive: that which is set, in the home directory,
-    and in that which the system knows, which differ with `sudo` and in cron.
+    """The directories for state that survives: the configured one, one in the home directory, and
+    one in the home that the system knows, which differ under `sudo` and cron.
 
-    Where that which is set is temporary, a test or a demonstration runs, and must not touch what
-    its user has at home.
+    A configured directory that is temporary belongs to a test or a demonstration, which must not
+    touch the user's home: then there is no other.
     """
     set_by_user = os.environ.get("XDG_STATE_HOME", "")
     if os.path.isabs(set_by_user) and _is_own(_existing(set_by_user)):
@@ -249,7 +248,7 @@ def _is_own(directory: str) -> bool:
 
 
 def _warn(root: Path) -> None:
-    """Say once where scratch goes that belongs to no project, at the line that made it."""
+    """Warn once, at the calling line, where scratch of no project goes."""
     global _has_warned
     if _has_warned:
         return

@@ -1,4 +1,4 @@
-"""Which project one stands in, where its root is, and which other projects the monorepo has."""
+"""Which project a directory belongs to, where its root is, and the projects of a monorepo."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ from pathlib import Path
 from ...core.layout import STORE, UNDO
 from ...errors import InvalidSettings, Refused, StorageError
 from ..system import at
+from ..system.at import ROOT_FLAGS
 from .links import Link, check_link, check_owner, check_target, follow
 
 ROOT_NAME = ".tmp"
-SCRATCH_NAMES = (ROOT_NAME, ".temp")
-"""The roots of which nobody says how their entries lie."""
+OLD_ROOT_NAME = ".temp"
+"""What older helpers call a root."""
+
+SCRATCH_NAMES = (ROOT_NAME, OLD_ROOT_NAME)
+"""The names of roots whose store says nothing about their layout."""
 
 _UNNAMED = (*SCRATCH_NAMES, ".tmp-archive")
-"""What is used without anybody's naming it."""
+"""The directories that are used although nobody names them."""
 
-_ROOT_FLAGS = os.O_RDONLY | at.O_DIRECTORY | at.O_LOOK | getattr(os, "O_CLOEXEC", 0)
 MARKERS = ("pyproject.toml", "tasks.py", "setup.py", ".git")
 
 _SYSTEM_TREES = frozenset({"boot", "proc", "sys"})
@@ -39,21 +42,21 @@ _SYSTEM_TEMPS = ("/tmp", "/var/tmp", "/usr/tmp")  # noqa: S108 - where tempfile 
 def find_project(start: Path | None = None, otherwise: Path | None = None) -> Path:
     """The absolute directory of the project that holds `start` (the working directory if `None`).
 
-    That is the nearest one upward with a `pyproject.toml`, `tasks.py` (if it is no module of a
-    package), `setup.py` or `.git`, if it `is_nobodys` not. With none, `otherwise`, or else `start`
-    itself.
+    That is the nearest one upward with a `pyproject.toml`, `tasks.py` (unless it is a module of a
+    package), `setup.py` or `.git`, unless it `is_nobodys`. Without one, `otherwise`, or else
+    `start` itself.
     """
     here = absolute(start)
     return next(_marked(here), otherwise or here)
 
 
 def containing_project(start: Path) -> Path | None:
-    """The project that holds `start`, an absolute directory; `None` if it is in none."""
+    """The project that holds the absolute directory `start`; `None` if there is none."""
     return next(_marked(start), None)
 
 
 def find_monorepo(project: Path) -> Path:
-    """The outermost project that holds `project`, within its git work tree if it is in one."""
+    """The outermost project that holds `project`, inside its git work tree if it has one."""
     outermost = project
     for directory in _marked(project):
         outermost = directory
@@ -68,7 +71,7 @@ def root_of(project: Path) -> Path:
 
 
 def is_nobodys(directory: Path) -> bool:
-    """Whether `directory` is no place for a root: `/`, somebody's home, the system's temporary
+    """Whether `directory` cannot have a root: `/`, a home directory, the system's temporary
     directory or one like it, a directory of the system, or where packages are installed.
     """
     try:
@@ -84,7 +87,7 @@ def is_nobodys(directory: Path) -> bool:
 
 
 def is_packages(directory: Path) -> bool:
-    """Whether installed packages lie in `directory`, or it is one of them."""
+    """Whether `directory` holds installed packages or is in one."""
     return not {"site-packages", "dist-packages"}.isdisjoint(directory.parts)
 
 
@@ -108,20 +111,22 @@ def _is_home_of_owner(directory: Path) -> bool:
 
 
 def user_root(base: Path | None = None) -> Path:
-    """Where this user's auto-cleanup entries are: a directory of its own in the system's temporary
-    directory, or in `base`, whether it exists or not.
+    """The directory of this user's auto-cleanup entries, whether it exists or not.
+
+    It is in the system's temporary directory, or in `base`.
     """
     return (base or system_temp()) / f"tempkeep-{_user_id()}"
 
 
 def is_private(root: Path) -> bool:
-    """Whether `root` must be this user's alone: it is one of auto-cleanup entries by its name."""
+    """Whether `root`, by its name, holds auto-cleanup entries and must be private to this user."""
     return root.name == f"tempkeep-{_user_id()}"
 
 
 def system_temp() -> Path:
-    """The system's temporary directory, as `tempfile` finds it but without writing a trial file:
-    on a full disk, where a clean matters most, `tempfile` finds none at all.
+    """The system's temporary directory, as `tempfile` finds it, but without writing a test file.
+
+    On a full disk, where a clean matters most, `tempfile` finds none.
     """
     if tempfile.tempdir is not None:
         return Path(os.path.abspath(tempfile.tempdir))
@@ -133,10 +138,10 @@ def system_temp() -> Path:
 
 
 def is_own_private(directory: Path) -> bool:
-    """Whether `directory` is there, is this user's, and nobody else may write into it.
+    """Whether `directory` exists, is this user's, and nobody else may write to it.
 
-    In the system's temporary directory, where others may have put it, it must be no link, and
-    nobody else may even look inside.
+    In the system's temporary directory, where others can put things, it must not be a link either,
+    and nobody else may read it.
     """
     is_shared = directory.parent == user_root().parent
     try:
@@ -152,14 +157,14 @@ def is_own_private(directory: Path) -> bool:
 
 
 def check_root(root: Path) -> bool:
-    """Whether `root` exists, as a directory that this user may trust.
+    """Whether `root` exists and is a directory that this user can trust.
 
-    A root may lie behind a symlink only if that leads to a root of this user, or to an empty
-    directory; and if the link is this user's own, and none that git tracks. Nor may it lead to what
-    holds the project, the home directory or all that is temporary: that would have this program
-    delete what it never made. Links outside of any project, on the way to the root, need only be
-    this user's own or the system's. The user's own root in the shared temporary directory must be
-    neither a link nor open to others.
+    A root may be behind a symlink only if the link belongs to this user, is not tracked by git, and
+    leads to a root of this user or to an empty directory. It must not lead to a directory that
+    holds the project, the home directory or the temporary directory: that would delete what this
+    program never made. Links outside of any project, on the way to the root, must belong to this
+    user or the system. The user's own root in the shared temporary directory must be neither a link
+    nor open to others.
 
     Raises `Refused` if it is planted, `StorageError` if it is not a directory.
     """
@@ -167,13 +172,13 @@ def check_root(root: Path) -> bool:
 
 
 def open_root(root: Path) -> int:
-    """The open directory `root`, the very one that this user may trust.
+    """The open directory `root`, the same one that `check_root` checks.
 
-    Raises `FileNotFoundError` if there is none, else as `check_root`, or `OSError`.
+    Raises `FileNotFoundError` if it does not exist, as `check_root`, or `OSError`.
     """
-    descriptor = at.open(str(root), _ROOT_FLAGS)
+    descriptor = at.open(str(root), ROOT_FLAGS)
     try:
-        # In this order: a link that is swapped meanwhile leads to another directory.
+        # Opened first, then checked: a link that is swapped in between leads to another directory.
         status = at.fstat(descriptor)
         if _trusted(root) != (status.st_dev, status.st_ino):
             raise Refused(f"{root} was replaced at this moment; try again")
@@ -186,7 +191,7 @@ def open_root(root: Path) -> int:
 def check_way(path: Path) -> None:
     """Raise `Refused` if a link on the way to `path`, or itself, may have been planted.
 
-    That is one that lies in a project and is not this user's own, or that git tracks.
+    Such a link is in a project, and belongs to another user or is tracked by git.
     """
     try:
         real, links = follow(str(path))
@@ -197,7 +202,7 @@ def check_way(path: Path) -> None:
 
 
 def where_it_leads(root: Path) -> Path | None:
-    """Where the data of `root` really is, if a link in a project leads there; else `None`."""
+    """The real directory of `root` if a link in a project leads there; else `None`."""
     try:
         real, links = follow(str(root))
     except OSError:
@@ -206,8 +211,8 @@ def where_it_leads(root: Path) -> Path | None:
 
 
 def _may_be_planted(link: Link, root: Path) -> bool:
-    """Whether somebody else may have chosen where `link` leads: it lies in a project, or it is the
-    root itself, and nobody named that. Any other is on a path that the program's user has given.
+    """Whether somebody else may have chosen where `link` leads: it is in a project, or it is the
+    root itself and nobody named it. Any other link is on a path that the user gave.
     """
     return _lies_in_project(link) or (link.is_last and root.name in _UNNAMED)
 
@@ -219,7 +224,7 @@ def _lies_in_project(link: Link) -> bool:
 def _trusted(root: Path) -> tuple[int, int] | None:
     """The identity of the directory `root`, `None` if there is none; see `check_root`."""
     if (root.parent.name, root.name) == (STORE, UNDO):
-        # What can be undone is as much to be trusted as the root that it lies in.
+        # What was set aside can be trusted as much as the root that it is in.
         return _identity(root) if check_root(root.parent.parent) else None
     seen = _look(root)
     if seen is None or stat.S_ISLNK(seen.st_mode) or os.path.realpath(root) != str(root):
@@ -240,7 +245,7 @@ def _trusted(root: Path) -> tuple[int, int] | None:
 
 
 def _look(root: Path) -> os.stat_result | None:
-    """What lies there, a link or a directory, if anything does."""
+    """The status of the link or directory at `root`; `None` if nothing is there."""
     try:
         seen = at.stat(root, follow_symlinks=False)
         target = os.stat(root) if stat.S_ISLNK(seen.st_mode) else seen
@@ -291,7 +296,7 @@ def _trusted_by_links(root: Path, *, is_link: bool) -> tuple[int, int] | None:
 
 
 def _identity(root: Path) -> tuple[int, int] | None:
-    """That of what lies at `root`, be it a link; `None` if nothing does, or it cannot be told."""
+    """The identity of what is at `root`, links not followed; `None` if that cannot be read."""
     try:
         status = at.stat(root, follow_symlinks=False)
     except OSError:
@@ -300,7 +305,7 @@ def _identity(root: Path) -> tuple[int, int] | None:
 
 
 def holds_more(directory: Path) -> bool:
-    """Whether `directory` is one in which all kinds of things lie: a project, home, the system's
+    """Whether `directory` holds all kinds of things: a project, a home directory, the system's
     temporary directory, or one like it.
     """
     real = Path(os.path.realpath(directory))
@@ -316,8 +321,8 @@ def monorepo_projects(
 ) -> list[Path]:
     """The directories of the projects of `monorepo`, itself first, then by path.
 
-    `patterns` are globs relative to it (`projects/*`), as are `excluded`. What is hidden, or is
-    reached through a link, is no project. Raises `InvalidSettings`.
+    `patterns` and `excluded` are globs relative to it (`projects/*`). A directory that is hidden or
+    behind a link is not a project. Raises `InvalidSettings`.
     """
     left_out = {path for pattern in excluded for path in _matching(monorepo, pattern)}
     found = {
@@ -347,9 +352,9 @@ def _is_plainly_below(path: Path, monorepo: Path) -> bool:
 
 
 def absolute(start: Path | None) -> Path:
-    """`start` from the root of the filesystem; the working directory if it is `None`.
+    """The absolute path of `start`, or of the working directory if it is `None`.
 
-    Raises `StorageError` if the working directory, which it takes for that, is gone.
+    Raises `StorageError` if the working directory is needed and gone.
     """
     try:
         return Path(os.path.abspath(start)) if start is not None else Path(os.getcwd())
@@ -360,7 +365,7 @@ def absolute(start: Path | None) -> Path:
 
 
 def _marked(start: Path) -> Iterator[Path]:
-    """The directories with a marker from `start` upward, nearest first."""
+    """The directories from `start` upward that have a marker, nearest first."""
     for directory in (start, *start.parents):
         if any(_lies_in(directory, marker) for marker in MARKERS) and not is_nobodys(directory):
             yield directory
@@ -369,12 +374,12 @@ def _marked(start: Path) -> Iterator[Path]:
 def _lies_in(directory: Path, marker: str) -> bool:
     if not os.path.lexists(os.path.join(directory, marker)):
         return False
-    # A module of some package, as Celery's are called, holds no invoke tasks.
+    # A `tasks.py` in a package, such as Celery's, holds no invoke tasks.
     return marker != "tasks.py" or not os.path.lexists(os.path.join(directory, "__init__.py"))
 
 
 def _unowned(path: Path) -> set[Path]:
-    """The directories that are no project's, whatever lies in them; `path` tells the drive."""
+    """The directories that belong to no project, whatever they hold; `path` tells the drive."""
     known = (path.anchor, system_temp(), os.path.expanduser("~"))
     return {Path(directory) for directory in known} | {
         Path(os.path.realpath(directory)) for directory in known
@@ -382,7 +387,7 @@ def _unowned(path: Path) -> set[Path]:
 
 
 def _is_everybodys(directory: Path) -> bool:
-    """Whether it is one like `/var/tmp`, in which anybody may have put a marker."""
+    """Whether it is like `/var/tmp`, where anybody can put a marker."""
     everybodys = stat.S_ISVTX | stat.S_IWOTH
     return os.stat(directory).st_mode & everybodys == everybodys
 

@@ -1,4 +1,4 @@
-"""What git tracks: in one directory, of scratch in a whole work tree, and a single link."""
+"""What git tracks: in one directory, in the scratch of a work tree, and whether a single link."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from typing import Final
 
 from ...errors import Refused, reason_of
 from ..system.git import ask_git
-
-_SCRATCH: Final = frozenset({".tmp", ".temp"})
+from .project import SCRATCH_NAMES
 
 REPOSITORIES: Final = {
     ".git": "git",
@@ -29,7 +28,7 @@ REPOSITORIES: Final = {
     ".sl": "Sapling",
     "_MTN": "Monotone",
 }
-"""What lies in a work tree, and the version control whose it is. Only git is ever asked."""
+"""What marks a work tree, and its version control. Only git is ever asked."""
 
 _PLACEHOLDERS: Final = frozenset({".gitkeep", ".keep", ".gitignore", ".gitattributes"})
 
@@ -37,8 +36,8 @@ _PLACEHOLDERS: Final = frozenset({".gitkeep", ".keep", ".gitignore", ".gitattrib
 class Tracked:
     """What git tracks in `directory`: in its index, and in the commit that is checked out.
 
-    `doubt` says why no version control can tell there what is hand-written; "" if git can.
-    `failed` says why git could not be asked although there is a repository; else "".
+    `doubt` says why version control cannot tell what is hand-written; "" if git can. `failed` says
+    why git could not be asked although there is a repository; else "".
     """
 
     def __init__(self, directory: Path) -> None:
@@ -68,7 +67,7 @@ class Tracked:
                 except Refused as error:
                     doubts.append(failed := str(error))
             if not is_settled:
-                # The nearest git has the say; what lies around it can only add to what is tracked.
+                # The nearest repository decides; those around it only add to what is tracked.
                 self.doubt = self.doubt or next(filter(None, doubts), "")
                 self.failed = failed
             is_settled = is_settled or ".git" in lying
@@ -76,19 +75,19 @@ class Tracked:
             self.doubt = "there is no version control"
 
     def inside(self, path: str) -> str | None:
-        """A tracked path that is `path` itself or lies below it."""
+        """A tracked path that is `path` itself or below it."""
         found = path if path in self._paths else self._parents.get(path)
         return found or next(self._otherwise_spelled(path), None)
 
     def top_level(self) -> set[str]:
-        """The names of files and directories right in the directory that git tracks, or something
-        in them that is more than a placeholder.
+        """The names in the directory of what git tracks, or what holds something tracked that is
+        more than a placeholder.
         """
         real = (path for path in self._paths if path.rpartition("/")[2] not in _PLACEHOLDERS)
         return {path.partition("/")[0] for path in real}
 
     def _otherwise_spelled(self, path: str) -> Iterator[str]:
-        """What is tracked at `path` in other letters, where the filesystem takes them for equal."""
+        """What is tracked at `path` in another spelling that the filesystem takes for the same."""
         if self._folded is None:
             self._folded = {}
             for known in (*self._paths, *self._parents):
@@ -105,8 +104,8 @@ def _fold(path: str) -> str:
 
 
 def _tracked_by(top: Path, directory: Path) -> tuple[set[str], str]:
-    """What the repository of the work tree `top` tracks in `directory`, relative to that; and why
-    that does not tell what is hand-written, or "". Raises `Refused` if git cannot tell.
+    """What the repository of the work tree `top` tracks in `directory`, by relative paths; and why
+    that does not tell what is hand-written, or "". Raises `Refused` if git does not answer.
     """
     told = os.fsdecode(_answer(top, "rev-parse", "--show-toplevel")).removesuffix("\n")
     if os.path.realpath(told) != str(top):
@@ -156,17 +155,17 @@ def tracked_scratch(directory: Path) -> list[tuple[str, int]]:
     found: Counter[str] = Counter()
     for path in asked.stdout.split(b"\0"):
         parts = os.fsdecode(path).split("/")
-        at = next((index for index, part in enumerate(parts) if part in _SCRATCH), None)
+        at = next((index for index, part in enumerate(parts) if part in SCRATCH_NAMES), None)
         if at is not None:
             found["/".join(parts[: at + 1])] += 1
     return sorted(found.items())
 
 
 def tracks(path: str) -> bool:
-    """Whether git tracks what lies at the absolute `path`, in any work tree around it.
+    """Whether git tracks the absolute `path`, in any work tree around it.
 
-    An outer repository may track what lies in an inner one that was made later. Raises `Refused` if
-    there is a repository, and git cannot be asked.
+    An outer repository may track what is in an inner one that was made later. Raises `Refused` if
+    there is a repository and git cannot be asked.
     """
     for above in Path(path).parents:
         if os.path.lexists(above / ".git") and _tracks(above, path):

@@ -21,13 +21,14 @@ def lease_around(path: str) -> Callable[[], None] | None:
     root = root_above(path)
     if root is None:
         return None
-    from .allocation import adopt, layout_of
+    from .allocation import adopt
+    from .making import layout_of
 
     relative = _entry_of(root, path)
     owner = lease.own(root)
     if relative is None or (owner is not None and relative in owner.live and owner.is_current()):
         return None
-    adopt(root, relative, layout_of(Path(root)))
+    adopt(root, relative, layout_of(Path(root), is_scratch=True))
     return lambda: lease.release(root, relative)
 
 

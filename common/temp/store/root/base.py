@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from ...core.layout import PIPELINE, ROOT_FILES, SCRATCH, STORE
+from ...core.layout import ROOT_FILES, SCRATCH, STORE
 from ...errors import InvalidSettings, Refused, StorageError
 from ..project.place import homeless_projects, named_project, project_root, working_directory
 from ..project.project import (
@@ -22,7 +22,7 @@ from ..project.project import (
     is_nobodys,
     user_root,
 )
-from .allocation import layout_of, make_store, tag_root
+from .making import layout_of, make_store, tag_root
 
 _PERSISTENT = "PERSISTENT_BASE"
 _AUTO = "AUTO_CLEANUP_BASE"
@@ -79,7 +79,7 @@ def is_root(base: Base) -> bool:
         _check_empty(root)
         return False
     # A directory of runs that was cleaned before anybody said what it is has a store as well.
-    found = layout_of(root, SCRATCH if root.name == ROOT_NAME else PIPELINE)
+    found = layout_of(root)
     if found is not SCRATCH:
         raise Refused(
             f"{root} holds {found.name}, not scratch; set {_PERSISTENT} to another directory"
@@ -125,7 +125,7 @@ def _check_place(root: Path, project: Path) -> None:
     elif any(part == ".git" or part.startswith(STORE) for part in real.parts):
         problem = "belongs to a program that is not yours"
     elif above := _root_around(real):
-        problem = f"lies in {above}, of which it would be an entry"
+        problem = f"is in {above} and would be an entry there"
     if problem:
         raise InvalidSettings(f"{_PERSISTENT}: {root} {problem}; choose a directory of its own")
 

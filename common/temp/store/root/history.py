@@ -1,9 +1,9 @@
 """The history of a root: one line of JSON for each sweep, the newest last, capped in size.
 
 A line is appended by one write, under a lock on the file. When the file gets too large, its newer
-half is written to a file beside it, which takes its place in one step: a kill at any instant leaves
-one of the two. A line that a kill, or a full disk, has cut short is passed over by readers, and
-ended by whoever writes next.
+half is written to a file beside it, which replaces it in one step: a kill at any instant leaves one
+of the two. A line that was cut short by a kill or a full disk is skipped by readers, and ended by
+the next write.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import stat
 import sys
 import time
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple
 
 from ...core import fields
 from ...core.fields import Unreadable
@@ -26,15 +26,12 @@ from ...core.plan import Report
 from ...errors import Refused, StorageError, reason_of
 from ..project.project import check_root, open_root
 from ..system import at
-from ..system.locks import lock_file, unlock_file
+from ..system.at import PLAIN_FLAGS
+from ..system.locks import has_locks, lock_file, unlock_file
 from ..system.processes import spell_command
+from ..system.writing import replacing
 from .guard import check_store
-from .owner import host_name
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+from .ownerfile import host_name
 
 _SCHEMA: Final = 1
 _MOST_BYTES: Final = 1 << 20
@@ -48,13 +45,9 @@ _MOST_WORDS: Final = 400
 """How long one reason or detail may be, in characters."""
 
 _TURN_SECONDS: Final = 2.0
-"""How long to wait for one's turn. Whoever waits in vain, since a process was stopped in its turn,
-appends all the same; the line is lost if that process goes on at this very instant and shortens the
-file: the race that is accepted here."""
-
-_FLAGS: Final = (
-    getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-)
+"""How long to wait for the lock. If a stopped process holds it longer, the line is appended anyway.
+It is lost if that process goes on at this very instant and shortens the file: the race that is
+accepted here."""
 
 
 def remember(
@@ -66,7 +59,7 @@ def remember(
     interrupted: bool = False,
     freed_bytes: int = 0,
 ) -> str:
-    """Append what `report` tells to the history of its root; "" or why that could not be done.
+    """Append the sweep in `report` to the history of its root; "" or why that could not be done.
 
     `face` is the task or class that was called, `at` when the sweep began, in seconds since 1970.
     """
@@ -118,7 +111,7 @@ def _user() -> str:
 
 
 def _make_store(root: Path) -> None:
-    """Make the store of the very root that is trusted, whatever takes its place meanwhile."""
+    """Make the store in the root that is trusted, even if another takes its place meanwhile."""
     top = open_root(root)
     try:
         at.mkdir(STORE, dir_fd=top)
@@ -138,10 +131,10 @@ def _append(root: Path, line: bytes) -> None:
             if status.st_nlink == 0:
                 continue  # it was shortened, or removed, a moment ago
             if status.st_size + len(line) > _MOST_BYTES and is_ours:
-                fresh = _newer_half(path, descriptor, line)
-                if fcntl is None:
-                    held.close()  # nothing that is open is replaced there
-                os.replace(fresh, path)
+                with _shortened(path) as file:
+                    file.write(_newer_half(descriptor, len(line)) + line)
+                    if not has_locks():  # Windows
+                        held.close()  # where no open file is replaced
                 return
             if status.st_size:
                 os.lseek(descriptor, -1, os.SEEK_END)
@@ -153,38 +146,33 @@ def _append(root: Path, line: bytes) -> None:
     raise StorageError(0, f"{path} does not stop changing")
 
 
-def _newer_half(path: str, descriptor: int, line: bytes) -> str:
-    """A file beside `path` with the newer half of what is open as `descriptor`, and `line`."""
+def _shortened(path: str) -> contextlib.AbstractContextManager[BinaryIO]:
+    """The file that replaces the history; its name is fixed, so that a kill leaves one at most."""
     fresh = f"{path}.new"
-    with open(descriptor, "rb", closefd=False) as file:
-        file.seek(len(line) - _MOST_BYTES // 2, os.SEEK_END)
-        kept = file.read(_MOST_BYTES // 2).partition(b"\n")[2]
-    if kept and not kept.endswith(b"\n"):
-        kept += b"\n"
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(fresh)  # by a kill left half-written
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS
-    try:
-        with open(os.open(fresh, flags, 0o644), "wb") as file:
-            file.write(kept + line)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(fresh)
-        raise
-    return fresh
+        os.unlink(fresh)
+    return replacing(path, fresh, 0o644)
+
+
+def _newer_half(descriptor: int, room: int) -> bytes:
+    """The newer half of what is open, less than that by `room`."""
+    with open(descriptor, "rb", closefd=False) as file:
+        file.seek(room - _MOST_BYTES // 2, os.SEEK_END)
+        kept = file.read(_MOST_BYTES // 2).partition(b"\n")[2]
+    return kept + b"\n" if kept and not kept.endswith(b"\n") else kept
 
 
 def _opened(stack: contextlib.ExitStack, path: str, flags: int) -> int:
     """The open file, if it is one of this program's making. Raises `OSError` or `Refused`."""
     try:
         try:
-            descriptor = os.open(path, flags | _FLAGS, 0o644)
+            descriptor = os.open(path, flags | PLAIN_FLAGS, 0o644)
         except FileNotFoundError:
             if not flags & os.O_CREAT:
                 raise
             with contextlib.suppress(FileExistsError):
                 _make_store(Path(path).parents[1])
-            descriptor = os.open(path, flags | _FLAGS, 0o644)
+            descriptor = os.open(path, flags | PLAIN_FLAGS, 0o644)
     except OSError:
         with contextlib.suppress(OSError):
             _check(path, os.lstat(path))
@@ -195,7 +183,7 @@ def _opened(stack: contextlib.ExitStack, path: str, flags: int) -> int:
 
 
 def _check(path: str, status: os.stat_result) -> None:
-    # A second name would be somebody else's file, of which lines like these are no part.
+    # With a second name it may be somebody else's file.
     if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
         raise Refused(f"{path} is not a file of this program's making; remove it")
 
@@ -207,7 +195,7 @@ def _locked(stack: contextlib.ExitStack, descriptor: int) -> bool:
         if time.monotonic() > end:
             return False
         time.sleep(0.0005)
-    # Not by closing alone: another thread's child may have inherited the descriptor.
+    # Closing is not enough: another thread's child may have inherited the descriptor.
     stack.callback(unlock_file, descriptor)
     return True
 
@@ -216,9 +204,9 @@ def _locked(stack: contextlib.ExitStack, descriptor: int) -> bool:
 
 
 class History(NamedTuple):
-    """What is remembered of the sweeps of a root, the newest first: some of them, of so many.
+    """Some of the sweeps of a root, the newest first, and how many are `recorded`.
 
-    `unreadable` counts the lines among them that tell of no sweep that this version knows.
+    `unreadable` counts the lines among them that this version cannot read.
     """
 
     sweeps: tuple[PastSweep, ...] = ()
@@ -243,7 +231,7 @@ def read_history(root: Path, most: int) -> History:
         return History()
     except OSError as error:
         raise StorageError.of(f"cannot read {path}", error) from error
-    # Whatever follows the last newline is being written, or was when its process died.
+    # What follows the last newline is being written, or its process died meanwhile.
     lines = [line for line in data.split(b"\n")[bool(start) : -1] if line]
     sweeps: list[PastSweep] = []
     unreadable = 0

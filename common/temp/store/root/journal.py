@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from ..system.presence import Presence, lives
+from ..system.at import PLAIN_FLAGS
+from ..system.presence import Presence, exists, lives
 
 LEFT: Final = b"."
 """The line by which an owner says that it has given up the file, whose notes stay."""
@@ -79,7 +80,10 @@ def fork_line(pid: int, start: int) -> bytes:
 
 @dataclass(slots=True, eq=False)
 class Journal:
-    """One owner file as read so far: `alive` is None where that cannot be told, for a `doubt`."""
+    """One owner file as read so far: `alive` is None where that cannot be told, for a `doubt`.
+
+    One of the reading process is `is_shared` while a process lives that was forked from it.
+    """
 
     id: str
     inode: int
@@ -91,6 +95,7 @@ class Journal:
     header: Header = _NO_HEADER
     has_left: bool = False
     living: int = 0
+    is_shared: bool = False
     forks: dict[int, int] = field(default_factory=dict)
     fork_lines: int = 0
     records: set[str] = field(default_factory=set)
@@ -99,7 +104,8 @@ class Journal:
     def who(self) -> str:
         """The process, as a person would name it."""
         if self.living in (0, self.header.pid):
-            return self.header.who
+            forked = "a process that was forked from " if self.is_shared else ""
+            return f"{forked}{self.header.who}"
         return f"pid {self.living}, which was forked from {self.header.who}"
 
     def read_on(self, descriptor: int, host: str) -> Iterator[tuple[bool, str]]:
@@ -181,6 +187,25 @@ class Journal:
                 del self.forks[pid]  # which is not asked for again
         return None if is_hidden else False
 
+    def look_for_forks(self, forks: int) -> None:
+        """Take note if a process lives that was forked from the owner, which is this very process.
+
+        One may live as well if it has not told of itself yet, of so many `forks`, or cannot on this
+        system.
+        """
+        self.living = 0
+        for pid, start in tuple(self.forks.items()):
+            if lives(pid, start) is False:
+                del self.forks[pid]
+            else:
+                self.living = pid
+        self.is_shared = bool(self.living) or self.fork_lines < forks
+
+    def may_run(self) -> bool:
+        """Whether there is a process with the number of the owner, or of one forked from it."""
+        numbers = set(self.forks) if self.has_left else {self.header.pid, *self.forks}
+        return any(map(exists, numbers))
+
 
 def has_living_forks(path: str, identity: tuple[int, int], forks: int) -> bool:
     """Whether a process may run that was forked from the owner, by whose file at `path` this goes.
@@ -189,7 +214,7 @@ def has_living_forks(path: str, identity: tuple[int, int], forks: int) -> bool:
     """
     journal = Journal("", 0, has_left=True)
     with contextlib.suppress(OSError):
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        descriptor = os.open(path, os.O_RDONLY | PLAIN_FLAGS)
         try:
             status = os.fstat(descriptor)
             if (status.st_dev, status.st_ino) == identity:

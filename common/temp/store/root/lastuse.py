@@ -17,9 +17,9 @@ from ...core.fields import Unreadable
 from ...core.layout import SCRATCH, STORE, USED, Layout
 from ..system import at
 from ..system.locks import lock_file
-from ..system.reading import opened_in
-from .allocation import make_root
+from ..system.opening import opened_in
 from .guard import check_store, is_gone
+from .making import make_root
 from .records import forget_records, read_records, record_name, record_names, write_record
 
 COARSE: Final = 3600.0
@@ -56,6 +56,16 @@ def last_uses(root: Path) -> dict[str, LastUse]:
                 version = fields.optional(fields.words, record.says, "version") or ""
                 found[record.path] = LastUse(record.written, made, key, version)
     return found
+
+
+def last_use(root: Path, relative: str) -> float:
+    """When the entry at `relative` was last used; 0 if that is not known or has not come yet."""
+    try:
+        with opened_in(root, STORE, USED) as directory:
+            status = at.stat(record_name(relative), dir_fd=directory, follow_symlinks=False)
+    except OSError:
+        return 0.0
+    return status.st_mtime if status.st_mtime <= time.time() else 0.0
 
 
 def note_use(root: Path, relative: str, layout: Layout = SCRATCH) -> None:

@@ -19,11 +19,20 @@ from ...core.entry import Use
 from ...core.layout import OWNERS, STORE
 from ...core.units import DAY, HOUR
 from ...errors import StorageError, TempError
+from ..system.at import PLAIN_FLAGS
 from ..system.locks import has_locks, is_file_locked, lock_file
-from ..system.presence import boot, namespace, outlived, presence_here, view
+from ..system.presence import (
+    boot,
+    differ_in_time,
+    namespace,
+    outlived,
+    presence_here,
+    view,
+)
 from .guard import Unchanged, check_store, folds_case, is_gone
 from .journal import Book, Journal, is_owner_name
-from .owner import PLAIN_FLAGS, host_name, ids_of_own, own
+from .owner import forks_of_own, own
+from .ownerfile import host_name
 
 _UNREADABLE: Final = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO, errno.EMLINK})
 """What the disk says of an owner file of another user's, of a link or of a socket in its place."""
@@ -57,6 +66,7 @@ class Leases:
         # An entry found by plain listing may hold recorded ones further down: how many, by whom.
         self._below: dict[str, dict[Journal, int]] = {}
         self._own: str | None = None
+        self._ours: dict[str, int] = {}
         self._namespace = namespace()
         self._views: dict[int, str] = {}
 
@@ -80,6 +90,7 @@ class Leases:
         for _ in range(100):
             owner = own(self._root)
             self._own = owner.id if owner is not None else None
+            self._ours = forks_of_own()
             if self._read_all():
                 return
         raise StorageError(0, f"{self._directory} does not stop changing; try again")
@@ -119,8 +130,7 @@ class Leases:
 
     def _read(self, name: str) -> None:
         path = os.path.join(self._directory, name)
-        flags = os.O_RDONLY | PLAIN_FLAGS | getattr(os, "O_NONBLOCK", 0)
-        descriptor = os.open(path, flags)
+        descriptor = os.open(path, os.O_RDONLY | PLAIN_FLAGS)
         try:
             # In this order: what is found dead has written all that it ever will. (What was forked
             # from it holds the lock until it has added its line. Only one that was forked by a
@@ -145,6 +155,8 @@ class Leases:
                     elif not is_taken and record in journal.records:
                         self._remove(journal, record)
             journal.alive = self._is_alive(journal, locked, descriptor)
+            if name in self._ours:
+                journal.look_for_forks(self._ours[name])
         finally:
             os.close(descriptor)
 
@@ -181,6 +193,8 @@ class Leases:
                     return True
                 if alive is None:
                     journal.doubt = "the system hides it"
+            elif differ_in_time(self._namespace, owner.namespace) and journal.may_run():
+                journal.doubt = "it runs in another time namespace"
             if not journal.doubt and self._view(descriptor) != owner.view:
                 journal.doubt = "it saw the filesystem by another mount"
         return None if journal.doubt or self._is_damaged(journal) else False
@@ -242,7 +256,7 @@ class Leases:
         return use
 
     def _use_by(self, journal: Journal, now: float, changed: float) -> Use | None:
-        mine = journal.id == self._own
+        mine = journal.id == self._own and not journal.is_shared
         if journal.alive:
             return Use("owner", self._spell_damaged(journal) or journal.who, mine=mine)
         if journal.alive is None and now - changed < self.foreign_for:
@@ -254,10 +268,9 @@ class Leases:
         is another's first. `changed` as in `use_of`. The root may have been moved meanwhile.
         """
         use: Use | None = None
-        ours = ids_of_own()
         for journal in self._journals.values():
             found = self._use_by(journal, now, changed)
-            if found is not None and journal.id in ours:
+            if found is not None and journal.id in self._ours and not journal.is_shared:
                 found = found._replace(mine=True)
             if found is not None and not found.mine:
                 return found
@@ -353,7 +366,7 @@ def _unlink_if_dead(path: str) -> None:
         if not has_locks():
             os.unlink(path)  # which fails there while a process has it open
             return
-        descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+        descriptor = os.open(path, os.O_RDWR | PLAIN_FLAGS)
         try:
             # Holding the lock, no process can believe that it owns the file: a new owner checks,
             # after locking, that its file still has a name.

@@ -16,7 +16,6 @@ from ...core.layout import (
     HELD,
     HOLDING,
     KNOWN_CATEGORIES,
-    PIPELINE,
     SCRATCH,
     STORE,
     UNCATEGORIZED,
@@ -32,8 +31,8 @@ from ..system import at
 from ..system.at import ANY_FLAGS, DIRECTORY_FLAGS
 from ..system.locks import is_locked
 from ..trees.walk import measure
-from .allocation import layout_of
 from .leases import Leases
+from .making import layout_of
 
 
 class Found(NamedTuple):
@@ -140,7 +139,7 @@ def locate(path: Path, roots: Sequence[Path] = ()) -> tuple[Path, str]:
         if root.name == root_of(root).name or (root / STORE).is_dir() or root == own or is_named:
             relative = absolute.relative_to(root).as_posix()
             if check_root(root):
-                layout = layout_of(root, PIPELINE if is_named else SCRATCH)
+                layout = layout_of(root, is_scratch=not is_named)
                 for item in listing(root, Leases(root), layout)[0]:
                     if is_inside(relative, item.path):
                         return root, item.path
@@ -162,7 +161,7 @@ def find_entry(
     named: list[tuple[Path, str]] = []
     for place in dict.fromkeys((root, *roots, *elsewhere)):
         if check_root(place):
-            layout = layout_of(place, PIPELINE) if place in roots else SCRATCH
+            layout = layout_of(place, is_scratch=False) if place in roots else SCRATCH
             named += [
                 (place, item.path)
                 for item in listing(place, Leases(place), layout)[0]

@@ -22,105 +22,22 @@ from __future__ import annotations
 import atexit
 import contextlib
 import errno
-import json
 import os
-import signal
-import sys
 import threading
-import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
-from ...core.layout import OWNERS, STORE
-from ..system.locks import has_locks, lock_file
-from ..system.presence import Presence, presence_here, start_of
-from ..system.processes import note_helper, spell_command
+from ..system.presence import namespace, start_of
 from .guard import check_store, is_gone
-from .journal import LEFT, fork_line, has_living_forks
 from .journal import PLAIN as PLAIN
 from .journal import Book as Book
-
-PLAIN_FLAGS: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-"""No link is followed, and no newline changed: what was read of a file is counted in bytes."""
-
-_CURRENT_TEST: Final = "PYTEST_CURRENT_TEST"
-"""The variable by which a process knows, and all that it starts, which test it is in."""
+from .journal import fork_line, has_living_forks
+from .ownerfile import open_new, taken
 
 _COMPACT_AFTER = 20_000
 _HELD_ON: Final = Book(handed="by a process that was forked")
-
-
-# -- owning -----------------------------------------------------------------------------------
-
-
-class _OwnerFile(NamedTuple):
-    """An owner file of this process, or of one that this was forked from."""
-
-    id: str
-    path: str
-    descriptor: int
-    identity: tuple[int, int]
-    header: bytes
-
-    def is_open(self) -> bool:
-        """Whether the descriptor is still this file, and not closed or another file by now.
-
-        Code that closes all that it did not open itself, as daemons do, leaves the number to
-        whatever is opened next. Asked before each write and close. (What another thread does
-        between is too late to be seen.) The inode alone does not tell: once the owner file is
-        gone, a new file may have got it.
-        """
-        return self._has_identity() and self.has_header()
-
-    def has_header(self) -> bool:
-        """As `is_open`, by the first line alone: that is enough for a line more, and quicker."""
-        if not hasattr(os, "pread"):
-            return self._has_identity()
-        try:
-            return os.pread(self.descriptor, len(self.header), 0) == self.header
-        except OSError:
-            return False
-
-    def _has_identity(self) -> bool:
-        try:
-            status = os.fstat(self.descriptor)
-        except OSError:
-            return False
-        return (status.st_dev, status.st_ino) == self.identity
-
-    def note(self, line: bytes) -> bool:
-        """Whether `line` could be appended to the file, where others look for it."""
-        try:
-            if self.is_open():
-                if not os.fstat(self.descriptor).st_nlink:
-                    return False
-                _append(self.descriptor, line)
-                return True
-            descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | PLAIN_FLAGS)
-            try:
-                status = os.fstat(descriptor)
-                if (status.st_dev, status.st_ino) != self.identity:
-                    return False
-                _append(descriptor, line)
-            finally:
-                os.close(descriptor)
-        except OSError:
-            return False
-        return True
-
-    def give_up(self, *, keep: bool) -> None:
-        """End this process's share: the file goes, or stays and says that its owner has left it."""
-        if keep:
-            self.note(LEFT + b"\n")
-            if self.is_open():
-                os.close(self.descriptor)
-        elif self.is_open():
-            _discard(self.path, self.descriptor)
-        else:
-            with contextlib.suppress(OSError):
-                os.unlink(self.path)
 
 
 class Owner:
@@ -140,7 +57,7 @@ class Owner:
         self._given_up: deque[str] = deque()
         self._closed = False
         # One value, so that a thread that looks on while it is replaced never sees halves of two.
-        self._file = self._open()
+        self._file = open_new(self.root, self.book)
 
     @property
     def id(self) -> str:
@@ -160,29 +77,6 @@ class Owner:
     def is_locked(self) -> bool:
         """Whether the descriptor holds the lock, and is not anybody's by now."""
         return not self._closed and self._file.is_open()
-
-    def _open(self) -> _OwnerFile:
-        directory = os.path.join(self.root, STORE, OWNERS)
-        while True:
-            name = f"{int(time.time())}-{self.pid}-{os.urandom(4).hex()}"
-            path = os.path.join(directory, name)
-            flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND | PLAIN_FLAGS
-            descriptor = os.open(path, flags, 0o644)
-            try:
-                # A sweep that found the file before it was locked took it for a dead owner's.
-                if lock_file(descriptor) and (status := os.fstat(descriptor)).st_nlink == 1:
-                    if hasattr(os, "fchmod"):
-                        # Whatever the umask: other users' sweeps have to read it. Where the root
-                        # is private, nobody comes here.
-                        os.fchmod(descriptor, 0o644)
-                    header = _header(presence_here(descriptor), self.book)
-                    _append(descriptor, header)
-                    identity = (status.st_dev, status.st_ino)
-                    return _OwnerFile(name, path, descriptor, identity, header)
-            except BaseException:
-                _discard(path, descriptor)
-                raise
-            _discard(path, descriptor)
 
     def note(self, line: bytes) -> bool:
         """Whether `line` could be added to the owner file, in whatever process."""
@@ -217,7 +111,7 @@ class Owner:
                 was_lost = not self._file.has_header()
                 if was_lost:
                     self._renew()
-                _append(self._file.descriptor, _taken(paths))
+                self._file.append(taken(paths))
                 for relative in paths:
                     self.live[relative] = self.live.get(relative, 0) + 1
                 self._lines += len(paths)
@@ -265,11 +159,21 @@ class Owner:
         # On a full disk the line cannot be written; the record then ends with the process.
         with contextlib.suppress(OSError):
             if self._file.is_open():
-                _append(self._file.descriptor, os.fsencode(f"-{relative}\n"))
+                self._file.append(os.fsencode(f"-{relative}\n"))
             else:
                 self._renew()
         self._lines += 1
         self._compact()
+
+    @property
+    def forks(self) -> int:
+        """How many children were forked since the owner file was made, while entries were live."""
+        return self._forks
+
+    @property
+    def namespace(self) -> str:
+        """The one in which the process was when the owner file was made, as in a `Presence`."""
+        return self._file.namespace
 
     def note_fork(self) -> None:
         """Count the line that a child is about to add for itself."""
@@ -301,18 +205,18 @@ class Owner:
         and looks again. The old one stays while a forked child runs, which may work in an entry
         that was live at the fork, and which the old file alone protects.
         """
-        fresh = self._open()
+        fresh = open_new(self.root, self.book)
         kept = sorted(self.live)
         try:
-            _append(fresh.descriptor, _taken(kept))
+            fresh.append(taken(kept))
         except OSError:
-            _discard(fresh.path, fresh.descriptor)
+            fresh.discard()
             raise
         old, self._file = self._file, fresh
         self._lines = len(kept)
         for path in sorted(self.live.keys() - set(kept)):  # recorded by who interrupted this
             with contextlib.suppress(OSError):
-                _append(fresh.descriptor, _taken((path,)))
+                fresh.append(taken((path,)))
         forks, self._forks = self._forks, 0
         old.give_up(keep=forks > 0 and has_living_forks(old.path, old.identity, forks))
 
@@ -359,9 +263,17 @@ def owner_of(root: str, book: Book = PLAIN) -> Owner:
         return owner
 
 
-def ids_of_own() -> set[str]:
-    """The names of all owner files that this process holds, in whatever root."""
-    return {owner.id for owner in tuple(_owners.values()) if owner.pid == os.getpid()}
+def owners_here() -> list[Owner]:
+    """All owners that this process is, and those that it has inherited by a fork."""
+    return [*_owners.values(), *_inherited]
+
+
+def forks_of_own() -> dict[str, int]:
+    """How many children were forked from each owner that this process is, by the names of the owner
+    files, in whatever root.
+    """
+    mine = (owner for owner in tuple(_owners.values()) if owner.pid == os.getpid())
+    return {owner.id: owner.forks for owner in mine}
 
 
 def own(root: str, book: Book = PLAIN) -> Owner | None:
@@ -390,12 +302,12 @@ def close(root: str, book: Book) -> None:
 _inherited: list[Owner] = []
 """The owners of the process that this was forked from, which had live entries then."""
 
-_helping = threading.local()
+helping = threading.local()
 """Whether this very thread forks a process that keeps no lease."""
 
 
 def _before_fork() -> None:
-    if getattr(_helping, "is_at_it", False):
+    if getattr(helping, "is_at_it", False):
         return
     # A child writes its line into the files of its parent alone, which counts them.
     while _inherited:
@@ -417,13 +329,15 @@ def _after_fork_in_child() -> None:
     owners = [owner for owner in _owners.values() if owner.live]
     _owners.clear()
     _inherited.clear()
-    if getattr(_helping, "is_at_it", False):
+    if getattr(helping, "is_at_it", False):
         return
     start = start_of(os.getpid()) if owners else 0
+    here = namespace() if owners else ""
     for owner in owners:
-        if not start or owner.note(fork_line(os.getpid(), start)):
+        is_told_apart = here == owner.namespace  # by the numbers that are used in the file
+        if is_told_apart and (not start or owner.note(fork_line(os.getpid(), start))):
             _inherited.append(owner)
-        else:  # its parent has gone over to another file at this moment
+        else:  # or its parent has gone over to another file at this moment
             _hold_on(owner)
 
 
@@ -433,50 +347,6 @@ def _hold_on(stale: Owner) -> None:
     if live:
         with contextlib.suppress(OSError):
             owner_of(stale.root, _HELD_ON).record_all(live)
-
-
-def fork_helper(work: Callable[[], None]) -> int:
-    """The id of a forked child that does `work` and ends, and keeps no lease of this process.
-
-    Whatever happens in it, it never comes back: there would be two of everything.
-    """
-    parent = os.getpid()
-    owners = (*_owners.values(), *_inherited)
-    # A signal that came now would be lost: what its handler raises in a fork's hook is discarded.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    _helping.is_at_it = True
-    try:
-        pid = os.fork()
-        if pid:
-            note_helper(pid)
-            return pid
-    finally:
-        _helping.is_at_it = False
-        if os.getpid() == parent:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    code = 1
-    try:
-        # A Ctrl-C goes to all processes of the terminal; the parent decides what it means.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        let_go_of(owner.descriptor for owner in owners if owner.is_locked())
-        work()
-        code = 0
-    finally:
-        os._exit(code)
-
-
-def let_go_of(descriptors: Iterable[int]) -> None:
-    """Drop this process's share in the locks that are held by `descriptors`, inherited by a fork.
-
-    They are replaced, not closed: the number stays taken, so that no later close of it can hit
-    what another file has got it for.
-    """
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for descriptor in set(descriptors) - {nothing}:
-        os.dup2(nothing, descriptor, inheritable=False)
-    os.close(nothing)
 
 
 def _close_all() -> None:
@@ -490,54 +360,3 @@ def _close_all() -> None:
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
 atexit.register(_close_all)
-
-
-def _header(presence: Presence, book: Book) -> bytes:
-    said = {
-        "pid": presence.pid,
-        "command": spell_command(sys.orig_argv),
-        "started": int(time.time()),
-        "host": host_name(),
-        "test": os.environ.get(_CURRENT_TEST, "").rpartition(" ")[0],  # without its phase
-        **presence._asdict(),
-        **book._asdict(),
-    }
-    kept = {key: value for key, value in said.items() if value != "" and value != 0}
-    return json.dumps({"command": "", "host": "", **kept}).encode() + b"\n"
-
-
-def _taken(paths: Iterable[str]) -> bytes:
-    """The lines by which those entries are recorded."""
-    return os.fsencode("".join(f"+{path}\n" for path in paths))
-
-
-def host_name() -> str:
-    """What this machine calls itself."""
-    return os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
-
-
-def _discard(path: str, descriptor: int) -> None:
-    if not has_locks():  # Windows, which unlinks nothing that is open, and knows no such lock
-        os.close(descriptor)
-    with contextlib.suppress(OSError):
-        os.unlink(path)
-    if has_locks():
-        os.close(descriptor)
-
-
-def _append(descriptor: int, data: bytes) -> None:
-    """Append `data` as a whole or not at all."""
-    written = os.write(descriptor, data)
-    if written != len(data):
-        # A disk that fills up midway leaves half a line, to which the next would be glued.
-        os.ftruncate(descriptor, os.fstat(descriptor).st_size - written)
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-# -- locks ------------------------------------------------------------------------------------
-
-
-# -- reading ----------------------------------------------------------------------------------
-
-
-# -- locks on the entry's own directory ---------------------------------------------------------

@@ -18,9 +18,11 @@ from ...core.fields import Unreadable
 from ...core.layout import SCRATCH, STORE, Layout
 from ...errors import StorageError, without_remedy
 from ..system import at
-from ..system.reading import opened_in, read_json
-from .allocation import make_root
+from ..system.opening import opened_in
+from ..system.reading import read_json
+from ..system.writing import replacing
 from .guard import check_store
+from .making import make_root
 
 _SUFFIX: Final = ".json"
 
@@ -97,15 +99,8 @@ def write_record(
     name = record_name(relative)
     with opened_in(root, STORE, part) as directory:
         place = at.anchored(directory, os.path.join(root, STORE, part))
-        fresh = f"{place}/{name}.{os.urandom(4).hex()}"
-        try:
-            with open(fresh, "x", encoding="utf-8") as file:
-                json.dump({"path": relative, **says}, file)
-            os.replace(fresh, f"{place}/{name}")
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.unlink(fresh)
-            raise
+        with replacing(f"{place}/{name}") as file:
+            file.write(json.dumps({"path": relative, **says}).encode("ascii"))
 
 
 def forget_records(root: Path, part: str, is_needed: Callable[[Record], bool]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from ...core.adoption import Moved, Survey, draft_adoption
 from ...core.entry import Entry, Use
 from ...core.layout import HELD, STORE, UNCATEGORIZED, entry_name, is_inside, read_name
-from ...core.retention import Need
+from ...core.policy import Need
 from ...errors import StorageError, reason_of
 from ..claiming.inner import Within
 from ..claiming.scan import busy_entries, scan
@@ -25,7 +25,7 @@ from ..system.at import DIRECTORY_FLAGS
 from ..system.locks import lock_directory
 from ..system.renaming import rename_new
 from ..system.walking import walk
-from ..trees.walk import look_inside
+from ..trees.inside import look_inside
 
 _ATTEMPTS = 16
 _PROCESS_CHECK_SECONDS = 1.0

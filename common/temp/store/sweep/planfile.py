@@ -10,16 +10,16 @@ import contextlib
 import json
 import os
 import platform
-import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from ...core import fields
+from ...core.disposal import DISPOSALS, Disposal
 from ...core.fields import Unreadable
-from ...core.plan import Disposal, Plan, Recorded
-from ...errors import InvalidSettings, Refused, StorageError, reason_of
-from ..project.project import absolute, check_way
+from ...core.plan import Plan, Recorded
+from ...errors import InvalidSettings, Refused, reason_of
+from ..project.output import write_named
 from ..system.reading import read_file
 
 _SCHEMA: Final = 1
@@ -73,44 +73,6 @@ def write_plan(path: Path, plans: Sequence[Plan], at: str) -> None:
         "projects": projects,
     }
     write_named(path, json.dumps(said, indent=2, ensure_ascii=True) + "\n")
-
-
-def write_named(path: Path, content: str, remedy: str = "choose another file") -> None:
-    """Write to what a person named: a file whole or not at all, also behind a link, if that was not
-    planted; a pipe or a device as it comes, which stays what it is. Raises `StorageError`, or
-    `Refused` as `check_way`.
-    """
-    is_special = os.path.abspath(path).startswith(("/dev/", "/proc/"))
-    if not is_special:
-        check_way(absolute(path))
-    try:
-        is_file = stat.S_ISREG(os.stat(path).st_mode)
-    except FileNotFoundError:
-        is_file = True
-    except OSError as error:
-        raise StorageError.of(f"cannot write {path}", error, remedy) from error
-    # What /dev/stdout leads to may be a file with something in it, and root could replace the link.
-    if is_file and not is_special:
-        write_whole(Path(os.path.realpath(path)) if path.is_symlink() else path, content, remedy)
-        return
-    try:
-        with open(path, "a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(content)
-    except OSError as error:
-        raise StorageError.of(f"cannot write {path}", error, remedy) from error
-
-
-def write_whole(path: Path, content: str, remedy: str = "choose another file") -> None:
-    """Write a file whole or not at all. Raises `StorageError`."""
-    fresh = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
-    try:
-        with open(fresh, "x", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(content)
-        os.replace(fresh, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            fresh.unlink(missing_ok=True)
-        raise StorageError.of(f"cannot write {path}", error, remedy) from error
 
 
 def read_plan(path: Path) -> list[RecordedRoot]:
@@ -175,6 +137,7 @@ def _machine() -> str:
 
 
 def _disposal(value: object) -> Disposal:
-    if value in ("delete", "trash", "archive", "undo"):
-        return value
+    for disposal, row in DISPOSALS.items():
+        if disposal == value and not row.from_archive:
+            return disposal
     raise Unreadable("disposal is none that is known")

@@ -15,14 +15,17 @@ from typing import Final
 
 from ...core.layout import TEST
 from ...core.plan import Outcome, Scope
-from ...core.retention import Policy
+from ...core.policy import Policy
 from ...errors import StorageError, TempError
 from ..root import owner as lease
 from ..root.allocation import allocate
+from ..root.journal import Book
 from ..root.leases import Leases, RunNotes
-from ..root.owner import Book, owner_of
-from ..root.settings import load, with_limits_of
-from .sweep import discard, execute, prepare
+from ..root.owner import owner_of
+from ..root.settings import load
+from .discard import discard
+from .prepare import prepare
+from .sweep import execute
 
 KEPT_RUNS: Final = 3
 """How many runs' directories stay: the newest of those that kept any."""
@@ -117,8 +120,8 @@ def _reclaim(root: str, now: float) -> None:
         if not doomed:
             leases.forget_dead()
             return
-        protections = load(Path(root).parent).protections()
-        policy = with_limits_of(protections, Policy(everything=True, spare_work=False))
+        everything = Policy(everything=True, spare_work=False)
+        policy = load(Path(root).parent).policy.with_limits_of(everything)
         plan = prepare(Path(root), policy, now, scope=Scope(TEST), sizes=False, workers=1)
         steps = tuple(step for step in plan.steps if step.entry.path in doomed)
         execute(plan._replace(steps=steps), on_outcome=_warn_of_failure, workers=1, face="pytest")

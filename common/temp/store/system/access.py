@@ -7,20 +7,19 @@ import os
 import stat
 
 from . import at
+from .at import PASSING_FLAGS
 
 
 def make_accessible(parent: int, name: str) -> None:
     """Give the owner read, write and search permission on the directory `name` in `parent`.
 
-    Through an `O_PATH` descriptor, so that a link put in its place is not followed.
+    Goes through an `O_PATH` descriptor, so that a link put in its place is not followed.
     """
     if not hasattr(os, "O_PATH") or not at.RELATIVE:
         if os.chmod in os.supports_follow_symlinks and at.RELATIVE:
             os.chmod(name, 0o700, dir_fd=parent, follow_symlinks=False)
         return
-    descriptor = os.open(
-        name, os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=parent
-    )
+    descriptor = os.open(name, PASSING_FLAGS, dir_fd=parent)
     try:
         mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
         os.chmod(f"/proc/self/fd/{descriptor}", mode | 0o700)

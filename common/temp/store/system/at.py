@@ -1,8 +1,8 @@
 """File operations relative to an open directory; by path where the platform has none (Windows).
 
-The names and arguments are those of `os`. Where `os` has them they are its own, so nothing is
-lost; where it has not, the stand-ins of `bypath` go by the path of the directory, and look before
-each step whether the same directory is still there. `open_file` is our own.
+The names and arguments are those of `os`. Where `os` has them, they are the functions of `os`.
+Elsewhere the stand-ins in `bypath` use the path of the directory, and check before each step that
+it is still the same directory. Only `open_file` is not in `os`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,12 @@ RELATIVE = {os.open, os.stat, os.unlink, os.rmdir, os.rename, os.mkdir} <= os.su
     os.scandir in os.supports_fd
 )
 """Whether the platform can act relative to an open directory."""
+
+UNWAITED_FLAGS: Final = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+"""For `os.open` of a file that anybody may have put there: no FIFO is waited for."""
+
+PLAIN_FLAGS: Final = UNWAITED_FLAGS | getattr(os, "O_NOFOLLOW", 0)
+"""The same, where no link is followed either."""
 
 if TYPE_CHECKING or RELATIVE:
     from os import close as _close
@@ -36,13 +42,12 @@ if TYPE_CHECKING or RELATIVE:
     O_DIRECTORY: int = getattr(os, "O_DIRECTORY", 0)
     O_NOFOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
     O_LOOK: int = os.O_APPEND if sys.platform == "linux" else 0
-    """By this flag, which means nothing for what is only read and which nobody else sets, others
-    tell from `/proc` that a directory is open only because this program looks at it."""
-    _FILE_FLAGS = os.O_RDONLY | O_NOFOLLOW | getattr(os, "O_NONBLOCK", 0)
+    """Marks directories that are open only because this program looks at them: others see it in
+    `/proc`. It means nothing for what is only read, and no other program sets it."""
 
     def open_file(path: str, *, dir_fd: int) -> int:
-        """A file, opened for `os.read`; a link is not followed, nor a fifo's writer waited for."""
-        return open(path, _FILE_FLAGS, dir_fd=dir_fd)
+        """A file, opened for `os.read`; no link is followed, and no FIFO waited for."""
+        return open(path, os.O_RDONLY | PLAIN_FLAGS, dir_fd=dir_fd)
 else:  # pragma: no cover - the tests force it
     from .bypath import (
         O_DIRECTORY,
@@ -67,25 +72,30 @@ else:  # pragma: no cover - the tests force it
 DIRECTORY_FLAGS: Final = (
     os.O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_LOOK | getattr(os, "O_CLOEXEC", 0)
 )
-"""These and those below are for `at.open`."""
+"""For a directory that is no link. These flags and those below are for `at.open`."""
 
 ROOT_FLAGS: Final = DIRECTORY_FLAGS & ~O_NOFOLLOW
-"""For a directory that may be reached through a link, as a root may."""
+"""For a directory that may be a link, as a root may."""
+
+PASSING_FLAGS: Final = (
+    getattr(os, "O_PATH", os.O_RDONLY) | O_DIRECTORY | O_NOFOLLOW | getattr(os, "O_CLOEXEC", 0)
+)
+"""For a directory that is no link and is only gone through, so that it need not be readable."""
 
 ANY_FLAGS: Final = DIRECTORY_FLAGS & ~O_DIRECTORY | getattr(os, "O_NONBLOCK", 0)
-"""For whatever lies there but a link; a fifo without a writer is not waited for."""
+"""For anything but a link; a FIFO without a writer is not waited for."""
 
 
 def anchored(descriptor: int, place: str) -> str:
-    """A path to the open directory, which was at `place`, that leads there whatever is renamed or
-    swapped for a link; also for the processes that this one starts. Without `/proc`, `place`.
+    """A path to the open directory that stays valid whatever is renamed or swapped for a link, also
+    for child processes. Without `/proc`, `place`, its path when it was opened.
     """
     path = f"/proc/{os.getpid()}/fd/{descriptor}"
     return path if RELATIVE and os.path.isdir(path) else place
 
 
 def close(descriptor: int) -> None:
-    """Close a directory. It is closed even if that fails, and there was nothing to be written."""
+    """Close a directory. An error is ignored: it is closed anyway, and nothing was written."""
     try:  # noqa: SIM105 - called for every directory, and `suppress` takes longer
         _close(descriptor)
     except OSError:
@@ -93,8 +103,8 @@ def close(descriptor: int) -> None:
 
 
 __all__ = [
-    "ANY_FLAGS", "DIRECTORY_FLAGS", "O_DIRECTORY", "O_LOOK", "O_NOFOLLOW", "RELATIVE", "ROOT_FLAGS",
-    "close", "dup", "fstat", "link", "listdir", "mkdir", "open", "open_file", "readlink", "rename",
-    "rmdir", "scandir", "stat",
+    "ANY_FLAGS", "DIRECTORY_FLAGS", "O_DIRECTORY", "O_LOOK", "O_NOFOLLOW", "PASSING_FLAGS",
+    "PLAIN_FLAGS", "RELATIVE", "ROOT_FLAGS", "UNWAITED_FLAGS", "close", "dup", "fstat", "link",
+    "listdir", "mkdir", "open", "open_file", "readlink", "rename", "rmdir", "scandir", "stat",
     "unlink",
 ]  # fmt: skip

@@ -1,14 +1,13 @@
 """Stand-ins for the calls of `at` where the platform has none relative to a directory (Windows).
 
-A "descriptor" is a number of ours that stands for a directory: its path, and which one it was
-when it was opened. Before each step the path is looked at, and what lies there must still be that
-very directory, and no link or junction; each directory on the way to a name of several parts must
-be a real one, too.
+A "descriptor" here is a number that stands for a directory: its path, and its identity when it was
+opened. Before each step the path is checked: it must still be the same directory, and not a link or
+junction. So must each directory on the way to a name of several parts.
 
-The platform has nothing that looks and acts in one step, so a race is accepted that descriptors
-do not have: whoever may write above the directory, and swaps it for a link in the instant between
-the look and the step, has that one step done where the link leads. What is deleted lies in the
-holding area by then, under a random name that no other program knows.
+The platform cannot check and act in one step, so there is a race that real descriptors do not have:
+if somebody who may write above the directory swaps it for a link between the check and the step,
+that one step happens where the link leads. What is deleted is in the holding area by then, under a
+random name that no other program knows.
 """
 
 from __future__ import annotations
@@ -28,21 +27,20 @@ StrPath: TypeAlias = str | os.PathLike[str]
 O_DIRECTORY: Final = 1 << 28
 O_NOFOLLOW: Final = 1 << 29
 O_LOOK: Final = 0
-"""Only ever given to the `open` of this module, on platforms whose own has nothing like them."""
+"""Flags for the `open` of this module only, on platforms that have nothing like them."""
 
 _FIRST: Final = 1 << 30
-"""Above any descriptor that the system gives out, so that none is taken for one of ours."""
+"""Higher than any descriptor of the system, so that the two are never confused."""
 
 _REPARSE_POINT: Final = 0x400
 _NAME_SURROGATE: Final = 0x2000_0000
-"""The bit of a reparse tag that says that the name stands for another: a link or a junction, and
-not a file that is kept in a cloud."""
+"""The bit of a reparse tag that marks a link or a junction, and not a file kept in a cloud."""
 
 _BLOCK: Final = 512
 
 
 class Status:
-    """What the store asks of an `os.stat_result`, as POSIX has it: a junction is a link."""
+    """The parts of an `os.stat_result` that the store uses, as on POSIX: a junction is a link."""
 
     __slots__ = (
         "st_blocks", "st_dev", "st_ino", "st_mode", "st_mtime_ns", "st_nlink", "st_size", "st_uid",
@@ -56,14 +54,14 @@ class Status:
         self.st_uid = told.st_uid
         self.st_size = told.st_size
         self.st_mtime_ns = told.st_mtime_ns
-        # Without a word on the disk's blocks, as many as the content fills.
+        # Where the system does not tell the blocks, as many as the content fills.
         self.st_blocks: int = getattr(told, "st_blocks", -(-told.st_size // _BLOCK))
         if is_junction(told):
             self.st_mode = modes.S_IFLNK | modes.S_IMODE(told.st_mode)
 
 
 def is_junction(told: os.stat_result) -> bool:
-    """Whether Windows says of what was looked at that its name leads elsewhere."""
+    """Whether the status from Windows is that of a link or a junction."""
     attributes = getattr(told, "st_file_attributes", 0)
     tag = getattr(told, "st_reparse_tag", 0)
     return bool(attributes & _REPARSE_POINT and tag & _NAME_SURROGATE)
@@ -85,7 +83,7 @@ def spelled_long(path: str) -> str:
 class _Place(NamedTuple):
     path: str
     opened: Status
-    """As it was when it was opened."""
+    """The status when it was opened."""
 
 
 _places: dict[int, _Place] = {}
@@ -156,7 +154,7 @@ def _check(place: _Place) -> Status:
 
 
 def _resolve(path: StrPath, dir_fd: int | None) -> str:
-    """The path to go by, all that it goes through having been looked at just now."""
+    """The path to use, after a check of all directories on the way."""
     path = os.fspath(path)
     if dir_fd is None:
         return path
@@ -173,10 +171,10 @@ def _resolve(path: StrPath, dir_fd: int | None) -> str:
 
 
 def open(path: StrPath, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:  # noqa: A001
-    """As `os.open`, but for directories alone, and only to go by.
+    """As `os.open`, but for directories only.
 
     Anything else raises `NotADirectoryError`, `OSError` (ELOOP) for a link, or `PermissionError`
-    where the flags would take anything: there are no locks, and nothing else is opened for.
+    where the flags allow anything: files are opened only to lock them, and there are no locks.
     """
     where = _resolve(path, dir_fd)
     if dir_fd is None:
@@ -197,7 +195,7 @@ def _absolute(path: str) -> str:
 
 
 def fstat(fd: int) -> Status:
-    """As `os.fstat`: of a directory that is gone, what it was, with no name left."""
+    """As `os.fstat`; for a directory that is gone, its last status without a name."""
     place = _place(fd)
     try:
         return _check(place)
@@ -214,7 +212,7 @@ def stat(path: StrPath, *, dir_fd: int | None = None, follow_symlinks: bool = Tr
 
 
 class Item:
-    """What the store asks of an `os.DirEntry`; it is looked at anew by each `stat`."""
+    """The parts of an `os.DirEntry` that the store uses; each `stat` asks the system again."""
 
     __slots__ = ("_item", "_place", "name", "path")
 
@@ -251,7 +249,7 @@ class Item:
 
 
 class Items(contextlib.AbstractContextManager["Items"], Iterator[Item]):
-    """As what `os.scandir` gives."""
+    """As the iterator of `os.scandir`."""
 
     def __init__(self, path: str, place: _Place | None) -> None:
         self._place = place
@@ -276,7 +274,7 @@ def scandir(path: StrPath | int) -> Items:
     _check(place)
     items = Items(place.path, place)
     try:
-        _check(place)  # again, since what is being read now may be another
+        _check(place)  # again: what is being read may be another directory
     except BaseException:
         items.close()
         raise
@@ -290,7 +288,7 @@ def listdir(path: StrPath | int) -> list[str]:
 
 
 def open_file(path: StrPath, *, dir_fd: int) -> int:
-    """As that of `at`: a descriptor of the system's own."""
+    """As `at.open_file`: a real descriptor."""
     where = _resolve(path, dir_fd)
     if modes.S_ISLNK(_look(where).st_mode):
         raise _error(errno.ELOOP, where)
@@ -329,7 +327,7 @@ def link(
     dst_dir_fd: int | None = None,
     follow_symlinks: bool = True,
 ) -> None:
-    """As `os.link`; a symlink that is not to be followed cannot get a second name everywhere."""
+    """As `os.link`; not every system can link a symlink itself."""
     source, target = _resolve(src, src_dir_fd), _resolve(dst, dst_dir_fd)
     if follow_symlinks or not modes.S_ISLNK(_look(source).st_mode):
         os.link(source, target)
@@ -340,7 +338,7 @@ def link(
 
 
 def unlink(path: StrPath, *, dir_fd: int | None = None) -> None:
-    """As `os.unlink`, whatever the platform thinks of a file that is marked read-only."""
+    """As `os.unlink`, also for a file that is marked read-only."""
     where = _resolve(path, dir_fd)
     try:
         _despite_mark(os.unlink, where)
@@ -351,7 +349,7 @@ def unlink(path: StrPath, *, dir_fd: int | None = None) -> None:
 
 
 def rmdir(path: StrPath, *, dir_fd: int | None = None) -> None:
-    """As `os.rmdir`; never a junction, which Windows has for a directory."""
+    """As `os.rmdir`; never a junction, which Windows treats as a directory."""
     where = _resolve(path, dir_fd)
     if not modes.S_ISDIR(_look(where).st_mode):
         raise _error(errno.ENOTDIR, where)
@@ -359,9 +357,9 @@ def rmdir(path: StrPath, *, dir_fd: int | None = None) -> None:
 
 
 def _despite_mark(delete: Callable[[str], None], path: str) -> None:
-    """Delete what Windows marks read-only; the mark is put back if that was not what kept it.
+    """Delete despite a read-only mark; the mark is restored if that did not help.
 
-    The other names of a file lose the mark with this one, as it is the file's.
+    The mark belongs to the file, so its other names lose it too.
     """
     try:
         delete(path)
@@ -384,4 +382,4 @@ def _chmod(path: str, mode: int) -> None:
     if os.chmod in os.supports_follow_symlinks:
         os.chmod(path, mode, follow_symlinks=False)
     else:
-        os.chmod(path, mode)  # of what was no link a moment ago
+        os.chmod(path, mode)  # it was no link a moment ago

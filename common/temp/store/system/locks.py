@@ -18,10 +18,10 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 _SHARE_SECONDS: Final = 3.0
-"""How long to wait for whoever deletes a link or a socket just now, which takes an instant."""
+"""How long to wait for a process that is deleting a link or a socket, which takes an instant."""
 
 _TURN_SECONDS: Final = 0.25
-"""How long to wait for one's turn to ask for a lock; a turn takes microseconds."""
+"""How long to wait for a turn to ask for a lock; a turn takes microseconds."""
 
 
 def has_locks() -> bool:
@@ -29,24 +29,39 @@ def has_locks() -> bool:
     return fcntl is not None
 
 
-def lock_file(descriptor: int) -> bool:
-    """Whether nobody else holds a lock on the file; if so, this descriptor now does.
-
-    Where the system or the filesystem has no locks, nobody does: readers find that out as well.
+def _try_lock(descriptor: int, *, shared: bool = False) -> bool | None:
+    """Whether this descriptor now holds the lock, and does not wait for it; `None` where the system
+    or the filesystem has no locks.
     """
     if fcntl is None:
-        return True
+        return None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:
-        pass
+        return None
     return True
 
 
+def lock_file(descriptor: int) -> bool:
+    """Whether nobody else holds a lock on the file; if so, this descriptor now does.
+
+    Where there are no locks, nobody does: readers find that out as well.
+    """
+    return _try_lock(descriptor) is not False
+
+
+def wait_for_lock(descriptor: int) -> None:
+    """Lock the file as soon as nobody else does. Raises `OSError` on a filesystem without locks;
+    does nothing on a system without them.
+    """
+    if fcntl is not None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
 def unlock_file(descriptor: int) -> None:
-    """Give up that lock, whoever else has inherited the descriptor."""
+    """Give up that lock, even if another process has inherited the descriptor."""
     if fcntl is not None:
         with contextlib.suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_UN)
@@ -54,71 +69,55 @@ def unlock_file(descriptor: int) -> None:
 
 def is_file_locked(descriptor: int) -> bool | None:
     """Whether somebody holds an exclusive lock on the file; `None` where that cannot be told."""
-    if fcntl is None:
-        return None
-    try:
-        # Shared, so that two readers never take each other for the owner.
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return None  # a filesystem without locks
-    fcntl.flock(descriptor, fcntl.LOCK_UN)
-    return False
+    # Shared, so that two readers never take each other for the owner.
+    got = _try_lock(descriptor, shared=True)
+    if got:
+        unlock_file(descriptor)
+    return None if got is None else not got
 
 
 def lock_directory(root: Path, descriptor: int) -> bool:
     """Whether nobody else holds a lock on the directory; if so, this descriptor now does.
 
     The lock is `flock`, exclusive, as `systemd-tmpfiles` takes it; the directory is an entry of
-    `root`, or claimed. Where the filesystem has no locks, nobody does.
+    `root`, or claimed. Where there are no locks, nobody does.
     """
-    if fcntl is None or not at.RELATIVE:
+    if not at.RELATIVE:
         return True
     with _turn(root):
         return lock_file(descriptor)
 
 
 def share_directory(descriptor: int) -> bool:
-    """Keep anybody from an exclusive lock on the directory; not if somebody goes on holding one."""
-    if fcntl is None or not at.RELATIVE:
+    """Keep others from an exclusive lock on the directory; not if somebody goes on holding one."""
+    if not at.RELATIVE:
         return True
     end = time.monotonic() + _SHARE_SECONDS
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > end:
-                return False
-            time.sleep(0.005)
-            continue
-        except OSError:
-            pass
-        return True
+    while _try_lock(descriptor, shared=True) is False:
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.005)
+    return True
 
 
 def is_locked(root: Path, descriptor: int) -> bool:
     """Whether anybody holds a lock on the directory, shared or exclusive; it stays as it is."""
-    if fcntl is None or not at.RELATIVE:
+    if not at.RELATIVE:
         return False
     with _turn(root):
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
-        except BlockingIOError:
-            return True
-        except OSError:
-            pass
-        return False
+        got = _try_lock(descriptor)
+        if got:
+            unlock_file(descriptor)
+        return got is False
 
 
 @contextlib.contextmanager
 def _turn(root: Path) -> Iterator[None]:
-    """Let the scans and sweeps of `root` ask for locks one after the other.
+    """Make the scans and sweeps of `root` ask for locks one after the other.
 
-    Whoever asks for a lock holds it for an instant, in which another would take it for in use.
-    A turn is a lock on the store's directory (of the root, where there is none yet). Whoever does
-    not get one in time, since some process was stopped in its turn, asks all the same.
+    A process that asks for a lock holds it for an instant, and another would take that for in use.
+    A turn is a lock on the store's directory (on the root if there is none yet). A process that
+    does not get one in time, because another was stopped during its turn, asks anyway.
     """
     descriptor: int | None = None
     for path in (os.path.join(root, STORE), root):

@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import re
 import select
+import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from ...core.layout import HOLDING, STORE, UNDO
 from ...errors import Refused, StorageError
+from . import at
 
 _TABLE: Final = "/proc/self/mountinfo"
 _NO_TABLE: Final = (FileNotFoundError, PermissionError)
 _RELIED_ON_SECONDS: Final = 1.0
+_COUNTING: Final = frozenset({0xEF53, 0x0102_1994, 0x5846_5342})
+"""How `statfs` calls ext2 to ext4, tmpfs and XFS."""
+
 _ESCAPE: Final = re.compile(rb"\\([0-7]{3})")
 
 
 def mounts_below(directory: str) -> frozenset[str]:
     """The mount points strictly below `directory`, relative to it, with `/` between their parts.
 
-    Told by `/proc/self/mountinfo`; elsewhere empty, and only a change of device gives a mount
-    away. (A bind mount of the same filesystem has the same device, so that alone is not enough.)
-    Raises `StorageError` if the table is there and cannot be read now.
+    Read from `/proc/self/mountinfo`. Where there is none the result is empty, and only a change of
+    device shows a mount (which a bind mount of the same filesystem does not have). Raises
+    `StorageError` if the table exists and cannot be read.
     """
     try:
         with open(_TABLE, "rb") as file:
@@ -40,12 +46,39 @@ def mounts_below(directory: str) -> frozenset[str]:
     )
 
 
+def counts_subdirectories(descriptor: int) -> bool:
+    """Whether the filesystem of an open directory gives each directory a link for each of its
+    subdirectories, so that one with two links has none.
+
+    True only for ext2 to ext4, tmpfs and XFS: others, as some in FUSE, say 2 whatever there is.
+    """
+    if sys.platform != "linux" or not at.RELATIVE:
+        return False
+    import ctypes
+
+    told = ctypes.create_string_buffer(256)
+    ask = _fstatfs()
+    if ask is None or ask(descriptor, told):
+        return False
+    return ctypes.c_ulong.from_buffer(told).value in _COUNTING
+
+
+@functools.cache
+def _fstatfs() -> Callable[..., int] | None:
+    import ctypes
+
+    try:
+        call: Callable[..., int] = ctypes.CDLL(None).fstatfs
+    except (AttributeError, OSError):
+        return None
+    return call
+
+
 def check_store_unmounted(root: str, points: Iterable[str]) -> None:
     """Raise `Refused` if one of the mount `points` (relative to `root`) hides a part of its store.
 
-    What is behind it was never this program's, and what it hides may be a lease or a pin. What is
-    mounted in a single thing that lies in the holding area, or among what can be undone, concerns
-    only that one.
+    What is mounted was never this program's, and what it hides may be a lease or a pin. A mount
+    inside a single claimed or undoable entry affects only that entry.
     """
     for point in sorted(points):
         part = point.removeprefix(f"{STORE}/")
@@ -64,16 +97,16 @@ def _points(table: bytes) -> tuple[bytes, ...]:
 
 
 def unescape(field: bytes) -> bytes:
-    """A path as it is, of a field in a table of mounts."""
+    """The path in a field of a table of mounts."""
     return _ESCAPE.sub(lambda match: bytes([int(match[1], 8)]), field)
 
 
 class MountWatch:
-    """All mount points, as often as one asks, read again only when there may be others.
+    """All mount points, read again only when they may have changed.
 
-    The kernel says so by an exceptional condition on the open table (proc(5)). What it says is
-    not relied on for longer than a second. To be closed. Raises `OSError` if the table is there and
-    cannot be read now.
+    The kernel tells by an exceptional condition on the open table (proc(5)), and they are read
+    again after a second in any case. To be closed. Raises `OSError` if the table exists and cannot
+    be read.
     """
 
     def __init__(self) -> None:
@@ -86,7 +119,7 @@ class MountWatch:
             self._poll.register(self._file, select.POLLPRI)
 
     def points(self) -> tuple[bytes, ...]:
-        """The absolute paths of all mount points, links resolved; none where nobody tells."""
+        """The absolute paths of all mount points, links resolved; none where there is no table."""
         if self._file is None:
             return ()
         now = time.monotonic()

@@ -1,8 +1,8 @@
-"""What stands in the way when the disk forbids to remove or to move something.
+"""Why the disk does not allow something to be removed or moved, and what to do about it.
 
-"Operation not permitted" has five causes and as many remedies; which one it is, the attributes of
-the file and the owners of it and its directory say. They are looked at only after the refusal, so
-that it costs nothing where all goes well. Nothing is opened, and no link is followed.
+"Operation not permitted" has five causes and as many remedies. The attributes of the file, its
+owner and the owner of its directory tell which one it is. They are looked at only after the
+refusal, so it costs nothing where all goes well. Nothing is opened, and no link is followed.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ def reason_of(error: OSError, name: str, parent: int) -> str:
     """Why `name` in the directory open at `parent` cannot be removed or moved, and what to do."""
     if error.errno == errno.EBUSY and name.startswith(_SILLY):
         return f"{error.strerror} (an NFS client has it open); end what uses it (fuser -v tells)"
+    if error.errno == errno.EXDEV:
+        return "it or its directory is a mount point; unmount it first"
     if error.errno in (errno.EPERM, errno.EACCES):
         found = _obstacle(name, parent)
         if found:

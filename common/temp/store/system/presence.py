@@ -64,7 +64,7 @@ def lives(pid: int, start: int) -> bool | None:
         return None
     if status is None:
         # `/proc` may be mounted so that it hides what others run.
-        return None if _is_there(pid) else False
+        return None if exists(pid) else False
     state, started = status
     if started != start:
         return False
@@ -88,7 +88,10 @@ def _status(pid: int) -> tuple[str, int] | None:
         return None
 
 
-def _is_there(pid: int) -> bool:
+def exists(pid: int) -> bool:
+    """Whether there is a process of that number, whichever it is; also where that is not said."""
+    if pid <= 0:
+        return False
     if not hasattr(os, "fork"):
         return True  # Windows, where this would end it
     try:
@@ -112,6 +115,13 @@ def namespace() -> str:
         return "{} {}".format(*(_link(f"/proc/self/ns/{kind}") for kind in ("pid", "time")))
     except OSError:
         return ""
+
+
+def differ_in_time(one: str, other: str) -> bool:
+    """Whether two namespaces are the same but for the clock, so that the numbers of processes mean
+    the same, and the times when they started do not.
+    """
+    return one != other and one != "" and one.partition(" ")[0] == other.partition(" ")[0]
 
 
 def _link(path: str) -> str:

@@ -1,33 +1,26 @@
-"""Reading files that anybody may have put there: none is waited for, and none fills the memory.
+"""Reading files that anybody may have put there, without waiting and in bounded memory.
 
-Only regular files are read, up to a size. What lies in a store is reached through no link.
+Only regular files are read, up to a size.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import stat
-from collections.abc import Collection, Iterator
-from pathlib import Path
+from collections.abc import Collection
 from typing import Any, Final
 
 from ...core.fields import Unreadable, check_depth, parsed
 from ...core.units import spell_size
 from ...errors import reason_of
 from . import at
+from .at import PLAIN_FLAGS, UNWAITED_FLAGS
 
 SMALL: Final = 1 << 20
-"""How many bytes a file of ours may have that says a few words."""
+"""How large (bytes) a small file of this program may be."""
 
 _DEEPEST_TOML: Final = 100
-_FLAGS: Final = (
-    os.O_RDONLY
-    | getattr(os, "O_NONBLOCK", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_BINARY", 0)
-)
 _KINDS: Final = (
     (stat.S_ISFIFO, "a FIFO"),
     (stat.S_ISSOCK, "a socket"),
@@ -46,9 +39,8 @@ def read_file(
 ) -> bytes:
     """What is in the regular file at `path`, or below the open directory `dir_fd`.
 
-    A link is read only where it is to be followed. `owners` are those users of whom alone it may
-    be, if any are named. Raises `FileNotFoundError` or `NotADirectoryError` if it is not there,
-    else `Unreadable`.
+    A link is read only with `follow`. The file must belong to one of the `owners`, if there are
+    any. Raises `FileNotFoundError` or `NotADirectoryError` if it does not exist, else `Unreadable`.
     """
     path = os.fspath(path)
     try:
@@ -57,7 +49,8 @@ def read_file(
         if dir_fd is not None:
             descriptor = at.open_file(path, dir_fd=dir_fd)
         else:
-            descriptor = os.open(path, _FLAGS | (0 if follow else at.O_NOFOLLOW))
+            flags = os.O_RDONLY | (UNWAITED_FLAGS if follow else PLAIN_FLAGS)
+            descriptor = os.open(path, flags)
         with open(descriptor, "rb") as file:
             _check(os.fstat(descriptor), most, owners)
             data = file.read(most + 1)
@@ -112,17 +105,3 @@ def parse_toml(data: bytes) -> dict[str, Any]:
         raise Unreadable(f"not valid TOML: {error}") from None
     check_depth(said, _DEEPEST_TOML, "TOML")
     return said
-
-
-@contextlib.contextmanager
-def opened_in(root: str | os.PathLike[str], *parts: str) -> Iterator[int]:
-    """The open directory `parts` of `root`, of which none is a link. Raises `OSError`."""
-    from .at import DIRECTORY_FLAGS, ROOT_FLAGS  # which takes a while to import
-
-    with contextlib.ExitStack() as stack:
-        directory = at.open(str(Path(root)), ROOT_FLAGS)
-        stack.callback(at.close, directory)
-        for part in parts:
-            directory = at.open(part, DIRECTORY_FLAGS, dir_fd=directory)
-            stack.callback(at.close, directory)
-        yield directory

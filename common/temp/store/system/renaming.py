@@ -18,10 +18,9 @@ _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
 def rename_new(name: str, target: str, *, src_dir_fd: int, dst_dir_fd: int | None = None) -> None:
     """As `os.rename`, but never over anything: `FileExistsError` if something is at `target`.
 
-    A directory may be read-only, and is so afterwards. Linux can do it in one step. Elsewhere, and
-    where a filesystem cannot, the name is taken first, by something empty that is then replaced.
-    Whoever puts something of their own in the place of that, in the instant between, loses it: the
-    race that is accepted there.
+    A read-only directory stays read-only. Linux does this in one step. Elsewhere, and on
+    filesystems that cannot, something empty takes the name first and is then replaced. Accepted
+    race: if somebody replaces it in between, theirs is lost.
     """
     try:
         _rename(name, target, src_dir_fd, dst_dir_fd)

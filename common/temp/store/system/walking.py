@@ -1,4 +1,4 @@
-"""A walk by paths to any depth: before Python 3.12, `os.walk` ends at a thousand levels or so."""
+"""A walk by paths to any depth: before Python 3.12, `os.walk` fails at about 1,000 levels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def walk(
 ) -> Iterator[tuple[str, list[str], list[str]]]:
     """As `os.walk` from the top down: a caller may take directories out of the list.
 
-    What lies deeper than a path may be long cannot be read, and is told to `onerror`.
+    What is deeper than the longest possible path cannot be read, and goes to `onerror`.
     """
     waiting = [os.fspath(top)]
     while waiting:

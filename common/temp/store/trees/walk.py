@@ -11,127 +11,40 @@ import errno
 import os
 import stat
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 from ...core.layout import STORE
-from ...errors import StorageError, in_place, reason_of
+from ...errors import reason_of
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS
-
-OPEN_FRAMES: Final = 48
-"""How many directories of one walk may be open at once; deeper ones are opened again by `..`."""
+from ..system.mounts import counts_subdirectories
+from .descent import Descent, Level
+from .measured import Links, Measured
 
 _LOOKED_AHEAD: Final = 1000
-"""How many subdirectories of one directory are looked at before their own are."""
-
-_NEVER: Final = 1 << 63
-"""Later than any time that a filesystem can tell, in nanoseconds."""
+"""How many subdirectories of one directory are visited before any of theirs."""
 
 _GIT: Final = ".git"
-_MARKS: Final = (_GIT, "HEAD")
-"""What a work tree of git holds, and what a bare repository does."""
+_BARE: Final = frozenset({"objects", "refs"})
+"""The directories of a bare repository, which also has a file `HEAD`."""
 
-Packed: TypeAlias = tuple[Any, ...]
-
-
-class Measured:
-    """What a walk found below one directory, itself included; sizes in bytes.
-
-    `links` holds, for each file with more than one name, how many it has, how many of them were
-    met, and the two sizes that were counted for the first of them. `partial` says that the walk
-    stopped at a change that was new enough, so that only `changed_ns` and `changed_in` count.
-    `roots` are the directories that hold a store of this program, `repositories` those of git.
-    """
-
-    __slots__ = (
-        "apparent", "changed_in", "changed_inode", "changed_ns", "directories", "files", "links",
-        "mounted", "partial", "problems", "repositories", "roots", "size",
-    )  # fmt: skip
-
-    def __init__(self) -> None:
-        self.size = 0
-        self.apparent = 0
-        self.files = 0
-        self.directories = 0
-        self.changed_ns = -_NEVER
-        self.changed_inode = 0
-        self.changed_in = ""
-        self.links: dict[tuple[int, int], tuple[int, int, int, int]] = {}
-        self.problems: list[tuple[str, str]] = []
-        self.mounted: str | None = None
-        self.partial = False
-        self.roots: list[str] = []
-        self.repositories: list[str] = []
-
-    @property
-    def shared(self) -> int:
-        """The bytes that removing would not free, as a link elsewhere keeps them."""
-        return sum(size for names, met, size, _ in self.links.values() if met < names)
-
-    def add(self, other: Measured) -> None:
-        """Count in what was found in another part of the same tree; the order does not matter."""
-        self.size += other.size
-        self.apparent += other.apparent
-        self.files += other.files
-        self.directories += other.directories
-        self.partial = self.partial or other.partial
-        self.roots = sorted(self.roots + other.roots)
-        self.repositories = sorted(self.repositories + other.repositories)
-        self.problems = sorted(self.problems + other.problems)
-        if other.mounted is not None:
-            self.mounted = min(self.mounted or other.mounted, other.mounted)
-        if other.newness > self.newness:
-            self.changed_ns, self.changed_inode, self.changed_in = other.newness
-        for key, (names, met, size, apparent) in other.links.items():
-            known = self.links.get(key)
-            if known is not None:
-                self.size -= size
-                self.apparent -= apparent
-                names, met = max(names, known[0]), met + known[1]
-            self.links[key] = (names, met, size, apparent)
-
-    @property
-    def newness(self) -> tuple[int, int, str]:
-        """The newest change; of several at one instant always the same, however it was found."""
-        return self.changed_ns, self.changed_inode, self.changed_in
-
-    def pack(self) -> Packed:
-        """The same as plain values, to be sent to another process; `unpack` undoes it."""
-        return tuple(getattr(self, name) for name in self.__slots__)
-
-    @classmethod
-    def unpack(cls, packed: Packed) -> Measured:
-        """What `pack` was called on."""
-        measured = cls()
-        for name, value in zip(cls.__slots__, packed, strict=True):
-            setattr(measured, name, value)
-        return measured
+_MARKS: Final = frozenset({STORE, _GIT, *_BARE})
+"""The directories by whose names a root or a repository is known."""
 
 
 class Sharing(NamedTuple):
-    """How a walk lets others have a part of its work.
+    """How a walk gives a part of its work to others.
 
-    `wanted` is whether anybody waits for some; `give` takes an open directory and its path, and
-    is whether somebody took it.
+    `wanted` tells whether anybody waits for work. `give` offers an open directory with its path,
+    and tells whether somebody took it.
     """
 
     wanted: Callable[[], bool]
     give: Callable[[int, str], bool]
 
 
-class Inside(NamedTuple):
-    """What in a tree may protect it, by paths relative to it ("" is the top).
-
-    `roots` are directories that hold a store of this program, `repositories` work trees of git and
-    bare repositories.
-    """
-
-    roots: tuple[str, ...] = ()
-    repositories: tuple[str, ...] = ()
-
-
 class Unfinished(Exception):
-    """A walk was stopped because its time was over."""
+    """The time for a walk is over."""
 
 
 def measure(
@@ -142,21 +55,23 @@ def measure(
     enough_ns: int | None = None,
     is_over: Callable[[], bool] | None = None,
     sharing: Sharing | None = None,
+    names_only: bool = False,
 ) -> Measured:
     """The measure of the directory open at `descriptor`, which stays open.
 
     `mounts` are the mount points inside, relative to it. What cannot be read becomes a problem
     (path and reason), what vanishes meanwhile is left out. With `enough_ns` the walk ends at the
-    first change that is at least so new, and looks first where one is likely. `where` is the
-    directory's own path, for a part of a larger tree. Raises `Unfinished` once `is_over` says so.
+    first change that is at least as new, and looks first where one is likely. `where` is the
+    directory's own path, for a part of a larger tree. With `names_only` no file is looked at, and
+    only the roots and repositories count. Raises `Unfinished` once `is_over` says so.
     """
-    walk = _Walk(mounts, enough_ns, is_over, sharing)
+    walk = _Walk(mounts, enough_ns, is_over, sharing, names_only)
     walk.run(descriptor, where)
     return walk.measured
 
 
 class _Node:
-    """A directory on the way of a walk; the path is put together only when somebody asks."""
+    """A directory on the way of a walk; its path is built only on request."""
 
     __slots__ = ("name", "parent")
 
@@ -174,8 +89,10 @@ class _Node:
         return "/".join(reversed(parts))
 
 
-class _Frame:
-    __slots__ = ("ahead", "depth", "descriptor", "identity", "node", "pending")
+class _Level(Level):
+    """`ahead` holds the subdirectories that were visited ahead, and the names of theirs."""
+
+    __slots__ = ("ahead", "node", "pending")
 
     def __init__(
         self,
@@ -186,13 +103,10 @@ class _Frame:
         pending: list[str],
         ahead: dict[str, list[str]] | None,
     ) -> None:
+        super().__init__(descriptor, status, depth)
         self.node = node
-        self.descriptor: int | None = descriptor
-        self.identity = (status.st_dev, status.st_ino)
-        self.depth = depth
         self.pending = pending
         self.ahead = ahead
-        """The subdirectories that were visited ahead, and the names of theirs."""
 
 
 class _Enough(Exception):
@@ -206,15 +120,20 @@ class _Walk:
         enough_ns: int | None,
         is_over: Callable[[], bool] | None,
         sharing: Sharing | None,
+        names_only: bool,
     ) -> None:
         self.mounts = mounts
         self.enough_ns = enough_ns
         self.is_over = is_over
         self.sharing = sharing
+        self.names_only = names_only
+        self.skips_leaves = False
+        """Whether a directory without subdirectories is known by its links, and need not be read
+        where names are all that counts."""
         self.measured = Measured()
         self.newest: tuple[_Node, str] | None = None
         self.device = 0
-        self.stack: list[_Frame] = []
+        self.descent: Descent[_Level] = Descent()
 
     def run(self, descriptor: int, where: str) -> None:
         status = at.fstat(descriptor)
@@ -222,17 +141,17 @@ class _Walk:
         try:
             top = _Node(None, where)
             pending = self._visit(descriptor, status, top)
+            if self.names_only and pending:
+                self.skips_leaves = counts_subdirectories(descriptor)
             ahead = None
             if self.enough_ns is not None:
                 ahead = self._look_ahead(descriptor, top, pending)
-            self.stack.append(_Frame(top, at.dup(descriptor), status, 0, pending, ahead))
+            self.descent.push(_Level(top, at.dup(descriptor), status, 0, pending, ahead))
             self._descend()
         except _Enough:
             self.measured.partial = True
         finally:
-            for frame in self.stack:
-                if frame.descriptor is not None:
-                    at.close(frame.descriptor)
+            self.descent.close()
         if self.newest is not None:
             node, last = self.newest
             self.measured.changed_in = node.path(last)
@@ -241,33 +160,28 @@ class _Walk:
         self.measured.repositories.sort()
 
     def _descend(self) -> None:
-        stack = self.stack
+        descent, levels = self.descent, self.descent.levels
         is_over, sharing = self.is_over, self.sharing
         looks_ahead = self.enough_ns is not None
-        lowest_open = 0
-        while stack:
+        while levels:
             if is_over is not None and is_over():
                 raise Unfinished
             if sharing is not None and sharing.wanted():
                 self._share(sharing)
-            frame = stack[-1]
-            if not frame.pending:
-                stack.pop()
-                self._close(frame)
-                lowest_open = min(lowest_open, max(len(stack) - 1, 0))
+            level = levels[-1]
+            if not level.pending:
+                self._leave()
                 continue
-            assert frame.descriptor is not None
-            found = self._open(frame.descriptor, _Node(frame.node, frame.pending.pop()))
+            assert level.descriptor is not None
+            found = self._open(level.descriptor, _Node(level.node, level.pending.pop()))
             if found is None:
                 continue
             child, status, node = found
-            pending = frame.ahead.get(node.name) if frame.ahead else None
-            if not frame.pending:
+            pending = level.ahead.get(node.name) if level.ahead else None
+            if not level.pending:
                 # Its last child: nothing will be opened from here again, so a chain of any length
                 # needs one descriptor. Those above are found from the child by `..`.
-                stack.pop()
-                at.close(frame.descriptor)
-                frame.descriptor = None
+                descent.pop().close()
             try:
                 if pending is None:
                     pending = self._visit(child, status, node)
@@ -275,16 +189,10 @@ class _Walk:
             except BaseException:
                 at.close(child)
                 raise
-            if not pending and frame.descriptor is not None:
-                at.close(child)  # most have no subdirectories, and need no frame
+            if not pending and level.descriptor is not None:
+                at.close(child)  # most have no subdirectories, and need no level
                 continue
-            stack.append(_Frame(node, child, status, frame.depth + 1, pending, ahead))
-            if len(stack) - lowest_open > OPEN_FRAMES:
-                old = stack[lowest_open]
-                if old.descriptor is not None:
-                    at.close(old.descriptor)
-                    old.descriptor = None
-                lowest_open += 1
+            descent.push(_Level(node, child, status, level.depth + 1, pending, ahead))
 
     def _open(self, parent: int, node: _Node) -> tuple[int, os.stat_result, _Node] | None:
         """The directory of `node` in `parent`, opened; `None` if it is not to be walked."""
@@ -302,46 +210,40 @@ class _Walk:
         return child, status, node
 
     def _share(self, sharing: Sharing) -> None:
-        """Give away one directory, as near to the top as there is one: they are the largest."""
-        for frame in self.stack:
-            if frame.descriptor is None or not frame.pending:
+        """Give away one directory, as near to the top as possible: those are the largest."""
+        levels = self.descent.levels
+        for level in levels:
+            if level.descriptor is None or not level.pending:
                 continue
-            if frame is self.stack[-1] and len(frame.pending) == 1:
-                return  # the last of all: to walk it takes no longer than to send it
-            name = frame.pending.pop()
-            found = self._open(frame.descriptor, _Node(frame.node, name))
+            if level is levels[-1] and len(level.pending) == 1:
+                return  # the last one: walking it takes no longer than sending it
+            name = level.pending.pop()
+            found = self._open(level.descriptor, _Node(level.node, name))
             if found is not None:
                 child, _, node = found
                 if not sharing.give(child, node.path()):
-                    frame.pending.append(name)
+                    level.pending.append(name)
                 at.close(child)
             return
 
-    def _close(self, done: _Frame) -> None:
-        """Close a finished directory, having opened the next one from it if that was closed."""
-        assert done.descriptor is not None
-        stack = self.stack
-        above = stack[-1] if stack else None
-        if above is not None and above.descriptor is None:
-            reason = "moved while it was being read"
-            try:
-                descriptor = _climb(done.descriptor, done.depth - above.depth)
-                status = at.fstat(descriptor)
-                if (status.st_dev, status.st_ino) == above.identity:
-                    above.descriptor = descriptor
-                else:
-                    at.close(descriptor)
-            except OSError as error:
-                reason = reason_of(error)
-            if above.descriptor is None:
-                # The way up is lost, and with it what was left to read there.
-                self.measured.problems.append((above.node.path(), reason))
-                while stack and stack[-1].descriptor is None:
-                    stack.pop()
-        at.close(done.descriptor)
+    def _leave(self) -> None:
+        """Go up from a finished directory; with the way up, what was left to read there is lost."""
+        done = self.descent.pop()
+        above = self.descent.levels[-1] if self.descent.levels else None
+        try:
+            self.descent.reopen(done)
+        except OSError as error:
+            assert above is not None
+            self.measured.problems.append((above.node.path(), reason_of(error)))
+        finally:
+            done.close()
 
     def _visit(self, descriptor: int, status: os.stat_result, node: _Node) -> list[str]:
-        """Count the directory in and all that it holds but its subdirectories; their names."""
+        """Count the directory and what is in it, but for its subdirectories; the names of those."""
+        if self.skips_leaves and status.st_nlink == 2:
+            if _lies_in(descriptor, _GIT):
+                self.measured.repositories.append(node.path())
+            return []
         pending: list[str] = []
         measured = self.measured
         measured.directories += 1
@@ -350,9 +252,9 @@ class _Walk:
         ):
             self._is_newer(status, node, "")
         # Plain names, since this loop is where a scan spends its time.
-        links = measured.links
+        links, names_only = measured.links, self.names_only
         newest, newest_inode = measured.changed_ns, measured.changed_inode
-        size = status.st_blocks * 512
+        blocks = status.st_blocks
         apparent = status.st_size
         files = 0
         marks: list[str] = []
@@ -362,9 +264,13 @@ class _Walk:
                     name = item.name
                     if item.is_dir(follow_symlinks=False):
                         pending.append(name)
+                        if name in _MARKS:
+                            marks.append(name)
                         continue
-                    if name in _MARKS:
+                    if name == _GIT:
                         marks.append(name)
+                    if names_only:
+                        continue
                     try:
                         seen = item.stat(follow_symlinks=False)
                     except FileNotFoundError:
@@ -375,38 +281,35 @@ class _Walk:
                     ):
                         self._is_newer(seen, node, name)
                         newest, newest_inode = measured.changed_ns, measured.changed_inode
-                    if seen.st_nlink > 1:
-                        key = (seen.st_dev, seen.st_ino)
-                        known = links.get(key)
-                        if known is not None:
-                            links[key] = (max(known[0], seen.st_nlink), known[1] + 1, *known[2:])
-                            continue
-                        links[key] = (seen.st_nlink, 1, seen.st_blocks * 512, seen.st_size)
-                    size += seen.st_blocks * 512
+                    if seen.st_nlink > 1 and not _is_first(links, seen):
+                        continue
+                    blocks += seen.st_blocks
                     apparent += seen.st_size
         except OSError as error:
             self._cannot(node, error)
-        measured.size += size
+        measured.size += blocks * 512
         measured.apparent += apparent
         measured.files += files
-        self._note(node, pending, marks)
+        if marks:
+            self._note(descriptor, node, marks)
         if self.enough_ns is not None and len(pending) > 1:
             self._newest_last(descriptor, node, pending)
         return pending
 
-    def _note(self, node: _Node, directories: list[str], marks: list[str]) -> None:
-        """Note a directory that is a root of this program or a repository."""
-        if STORE in directories:
-            self.measured.roots.append(node.path())
-        if _GIT in marks or _GIT in directories:
-            self.measured.repositories.append(node.path())
-        elif marks and "objects" in directories and "refs" in directories:
-            path = node.path()
-            if _GIT not in path.split("/"):  # which belongs to the work tree around it
-                self.measured.repositories.append(path)
+    def _note(self, descriptor: int, node: _Node, marks: list[str]) -> None:
+        """Note that the directory is a root of this program or a repository."""
+        path = node.path()
+        if STORE in marks:
+            self.measured.roots.append(path)
+        if _GIT in marks or (
+            _BARE.issubset(marks)
+            and _lies_in(descriptor, "HEAD")
+            and _GIT not in path.split("/")  # which belongs to the work tree around it
+        ):
+            self.measured.repositories.append(path)
 
     def _is_newer(self, seen: os.stat_result, node: _Node, name: str) -> None:
-        """Take in a change that is as new as the newest so far, or newer."""
+        """Note a change that is as new as the newest so far, or newer."""
         measured = self.measured
         told = (seen.st_mtime_ns, seen.st_ino)
         known = (measured.changed_ns, measured.changed_inode)
@@ -425,7 +328,7 @@ class _Walk:
         return node.path(name)
 
     def _newest_last(self, descriptor: int, node: _Node, pending: list[str]) -> None:
-        """Put the directory that changed last at the end, from where the walk takes the next."""
+        """Put the directory that changed last at the end, where the walk takes the next one."""
         changed: dict[str, int] = {}
         for name in pending:
             changed[name] = 0
@@ -438,10 +341,10 @@ class _Walk:
         pending.sort(key=changed.__getitem__)
 
     def _look_ahead(self, descriptor: int, node: _Node, pending: list[str]) -> dict[str, list[str]]:
-        """What lies in the subdirectories, looked at before what lies deeper in any of them.
+        """The subdirectories of each subdirectory: all are visited before any is descended into.
 
-        Only where one change may be enough: it is found sooner level by level. Those that have
-        no subdirectories are dealt with then, and no longer `pending`.
+        Only where one change may be enough, which is found sooner level by level. Subdirectories
+        without any of their own are done then, and no longer `pending`.
         """
         ahead: dict[str, list[str]] = {}
         for name in pending[-_LOOKED_AHEAD:]:
@@ -456,79 +359,27 @@ class _Walk:
         return ahead
 
     def _cannot(self, node: _Node, error: OSError) -> None:
-        # Gone, or no longer a directory: somebody is working there, which is no problem of ours.
+        # Gone, or no longer a directory: somebody is working there, which is not a problem.
         if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             self.measured.problems.append((node.path(), reason_of(error)))
 
 
-def _climb(descriptor: int, levels: int) -> int:
-    """A new descriptor of the directory `levels` above the one open at `descriptor`."""
-    current = at.dup(descriptor)
-    for _ in range(levels):
-        try:
-            above = at.open("..", DIRECTORY_FLAGS, dir_fd=current)
-        finally:
-            at.close(current)
-        current = above
-    return current
+def _is_first(links: Links, seen: os.stat_result) -> bool:
+    """Whether this is the first name that was met of a file with several."""
+    key = (seen.st_dev, seen.st_ino)
+    known = links.get(key)
+    if known is None:
+        links[key] = (seen.st_nlink, 1, seen.st_blocks * 512, seen.st_size)
+        return True
+    names, met, size, apparent = known
+    links[key] = (max(names, seen.st_nlink), met + 1, size, apparent)
+    return False
 
 
-class _Names(_Walk):
-    """A walk that looks at names alone."""
-
-    def _visit(self, descriptor: int, status: os.stat_result, node: _Node) -> list[str]:
-        pending: list[str] = []
-        marks: list[str] = []
-        try:
-            with at.scandir(descriptor) as items:
-                for item in items:
-                    name = item.name
-                    if item.is_dir(follow_symlinks=False):
-                        pending.append(name)
-                    elif name in _MARKS:
-                        marks.append(name)
-        except OSError as error:
-            self._cannot(node, error)
-        self._note(node, pending, marks)
-        return pending
-
-
-def look_inside(parent: int, name: str) -> Inside:
-    """What in the directory `name` of the open `parent` may protect it; nothing if it is none.
-
-    What cannot be read is passed over: nobody can work there by its path.
-    """
+def _lies_in(directory: int, name: str) -> bool:
+    """Whether anything but a directory is called `name` in the open `directory`."""
     try:
-        descriptor = at.open(name, DIRECTORY_FLAGS, dir_fd=parent)
+        status = at.stat(name, dir_fd=directory, follow_symlinks=False)
     except OSError:
-        return Inside()
-    try:
-        walk = _Names(frozenset(), None, None, None)
-        walk.run(descriptor, "")
-    finally:
-        at.close(descriptor)
-    return Inside(tuple(walk.measured.roots), tuple(walk.measured.repositories))
-
-
-def newest_change(root: int, path: str) -> tuple[float, str]:
-    """When the entry at `path` below the open `root` last changed inside, and where.
-
-    Raises `OSError` if not all of it can be looked at.
-    """
-    return look_at(root, path)[0]
-
-
-def look_at(root: int, path: str) -> tuple[tuple[float, str], Inside]:
-    """As `newest_change`, and what in it may protect it, seen by the same walk."""
-    status = at.stat(path, dir_fd=root, follow_symlinks=False)
-    if not stat.S_ISDIR(status.st_mode):
-        return (status.st_mtime_ns / 1e9, ""), Inside()
-    descriptor = at.open(path, DIRECTORY_FLAGS, dir_fd=root)
-    try:
-        measured = measure(descriptor)
-    finally:
-        at.close(descriptor)
-    for where, what in measured.problems:
-        raise StorageError(0, in_place(what, where))
-    newest = (measured.changed_ns / 1e9, measured.changed_in)
-    return newest, Inside(tuple(measured.roots), tuple(measured.repositories))
+        return False
+    return not stat.S_ISDIR(status.st_mode)

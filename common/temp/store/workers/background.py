@@ -7,11 +7,11 @@ import os
 import signal
 from collections.abc import Callable, Collection
 
-from ..root.owner import fork_helper, let_go_of
+from ..root.helper import fork_helper, let_go_of
 
 
 def may_detach() -> bool:
-    """Whether `detach` can be called: where forking exists, and no other thread runs."""
+    """Whether `detach` can be called: forking exists, and no other thread runs."""
     if not hasattr(os, "setsid"):
         return False
     from .crew import may_fork  # which takes milliseconds to import, and few need
@@ -20,11 +20,11 @@ def may_detach() -> bool:
 
 
 def detach(work: Callable[[], None], keep: Collection[int]) -> None:
-    """Have a forked process do `work`, which goes on when the caller has ended.
+    """Run `work` in a forked process that goes on when the caller has ended.
 
-    It belongs to no terminal, reads and writes nothing, stands in no directory that somebody may
-    want to remove, and has none of the caller's leases and open files but those to `keep`, whose
-    locks both hold then. Raises `OSError` if it cannot be started.
+    It has no terminal and no input or output, its working directory is `/`, and it has none of the
+    caller's leases and open files but those to `keep`, whose locks both processes then hold. Raises
+    `OSError` if it cannot be started.
     """
 
     def run() -> None:
@@ -35,7 +35,7 @@ def detach(work: Callable[[], None], keep: Collection[int]) -> None:
         let_go_of((opened | {0, 1, 2}) - set(keep))
         work()
 
-    # By a process between that ends at once, so that nobody has to wait for the other's end.
+    # Forked twice: the process in between ends at once, so nobody has to wait for the other one.
     def start() -> None:
         fork_helper(run)
 

@@ -1,56 +1,48 @@
 """A few workers that share the directories of a scan or of a removal.
 
-Workers are forked processes, since threads share one interpreter lock; threads where forking is
-not safe. Each has a socket to the one who leads, over which plain values and open directories go:
-a directory that was opened by one process is walked by another without its path being looked up
-again, so nothing that is swapped on the way leads anywhere else.
+Workers are forked processes, since threads share one interpreter lock, or threads where forking is
+not safe. Each has a socket to the leader, which carries plain values and open directories: a
+directory that one process opened is walked by another without another look at its path, so no
+swap on the way leads elsewhere.
 
-The leader keeps the queue. Workers that have more than one directory before them look at one
-shared byte, which says whether anybody waits for some, and give one back to the leader if so. A
-worker may die at any instant: the leader sees the end of its socket, and who gave it the work
-gets it back as lost.
+The leader keeps the queue. A worker with more than one directory left looks at a shared byte that
+says whether anybody waits for work, and then gives one back to the leader. A worker may die at any
+time: the leader sees the end of its socket, and its jobs come back as lost.
 """
 
 from __future__ import annotations
 
-import array
 import contextlib
 import gc
-import marshal
 import mmap
 import os
 import select
 import signal
 import socket
-import struct
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Final
 
-from ..root.owner import fork_helper, let_go_of
-from ..system import at
-
-Message: TypeAlias = tuple[Any, ...]
+from ..root.helper import fork_helper, let_go_of
+from .messages import Job, Kind, Message, Said, close_given, packed, receive, send
 
 MOST: Final = 8
-"""How many workers there may be. More than there are processors help a disk that one waits for."""
+"""How many workers there may be. On a slow disk, more workers than processors help."""
 
 _AHEAD: Final = 2
 """How many jobs a worker has at a time: the one it is at, and the next."""
 
-_CLOEXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
-_HEADER: Final = struct.Struct("=cI")
 _WAITING: Final = 0
 _RESTS: Final = 1
-"""The bytes of the shared memory: how many workers wait; then for each whether it is to rest."""
+"""The bytes of the shared memory: how many workers wait, then for each whether it rests."""
 
 _LARGEST_GIFT: Final = 16_384
-"""The longest message (bytes) that comes with a directory: it has to fit into a socket's buffer,
-or the leader could wait for a worker that waits for the leader."""
+"""The longest message (bytes) that comes with a directory. It must fit into a socket's buffer, or
+the leader could wait for a worker that waits for the leader."""
 
 _MOST_STARTED: Final = 64
-"""How many workers are started in all: where they die at once, more would die too."""
+"""How many workers are started in all: if they die at once, so would more of them."""
 
 
 def processors() -> int:
@@ -61,10 +53,10 @@ def processors() -> int:
 
 
 def may_fork() -> bool:
-    """Whether forking is safe: in a process of which it can be told that it has no other threads.
+    """Whether forking is safe: the process certainly has no other threads.
 
-    A fork copies only the thread that calls it; what another thread held locked stays locked in
-    the child for ever. Threads that were not started by Python are seen in `/proc` alone.
+    A fork copies only the calling thread: a lock that another thread holds stays locked in the
+    child forever. Only `/proc` shows threads that Python did not start.
     """
     if not (hasattr(os, "fork") and hasattr(socket, "send_fds")):
         return False
@@ -85,62 +77,41 @@ class Link:
         self._shared = shared
 
     def jobs(self) -> Iterator[tuple[Message, int]]:
-        """The jobs as they come: a message, and a descriptor (-1 for none) that is closed after."""
-        while (received := _receive(self._channel)) is not None:
-            _, message, descriptor = received
+        """The jobs as they come: a message, and a descriptor (-1 for none), closed afterwards."""
+        while (received := receive(self._channel)) is not None:
             try:
-                yield message, descriptor
+                yield received.message, received.descriptor
             finally:
-                if descriptor >= 0:
-                    at.close(descriptor)
+                close_given(received.descriptor)
 
     def is_wanted(self) -> bool:
-        """Whether somebody waits for a part of this worker's work."""
+        """Whether somebody waits for work."""
         return self._shared[_WAITING] != 0
 
     def is_too_many(self) -> bool:
-        """Whether fewer workers are to work, and this is not one of them."""
+        """Whether this worker is to rest, since fewer are wanted."""
         return self._shared[_RESTS + self._index] != 0
 
     def give(self, message: Message, descriptor: int) -> bool:
-        """Give a directory back to the leader, for somebody else; whether that was possible."""
-        if len(marshal.dumps(message)) > _LARGEST_GIFT:
+        """Give a directory to the leader, for another worker; whether that was possible."""
+        if len(packed(message)) > _LARGEST_GIFT:
             return False
         waiting = self._shared[_WAITING]
         if waiting:
             self._shared[_WAITING] = waiting - 1  # so that not everybody answers one call
         try:
-            _send(self._channel, b"+", message, descriptor)
+            send(self._channel, Kind.GIFT, message, descriptor)
         except OSError:  # out of descriptors in flight
             return False
         return True
 
     def tell(self, message: Message) -> None:
-        """Say how far it has come."""
-        _send(self._channel, b".", message)
+        """Report progress."""
+        send(self._channel, Kind.PROGRESS, message)
 
     def answer(self, message: Message) -> None:
         """End a job with its result."""
-        _send(self._channel, b"=", message)
-
-
-class Job(NamedTuple):
-    """A part of the work: whose it is, what the worker is told, and the directory (-1 for none).
-
-    The descriptor belongs to the crew, which closes it.
-    """
-
-    key: int
-    message: Message
-    descriptor: int = -1
-
-
-class Said(NamedTuple):
-    """What a worker said of a job: `kind` is "." underway, "=" done, or "!" died over it."""
-
-    kind: str
-    job: Job
-    message: Message = ()
+        send(self._channel, Kind.RESULT, message)
 
 
 class _Worker:
@@ -155,7 +126,7 @@ class _Worker:
 
 
 class Crew:
-    """The leader's side. `work` is what each worker runs; to be closed, whatever happens."""
+    """The leader's side. Each worker runs `work`. Close it in any case."""
 
     def __init__(self, work: Callable[[Link], None], *, fork: bool) -> None:
         self._work = work
@@ -171,15 +142,15 @@ class Crew:
         return len(self._workers)
 
     def set_level(self, count: int, locks: Sequence[int] = ()) -> None:
-        """Have `count` workers at work; those that are missing are started.
+        """Have `count` workers at work, and start those that are missing.
 
-        A forked one keeps none of the `locks` that are held by those descriptors.
+        A forked worker closes the descriptors `locks`, and so holds none of their locks.
         """
         while len(self._workers) < count and self._started < _MOST_STARTED:
             try:
                 self._start(locks)
             except OSError:
-                break  # no process or descriptor to be had: those that are there have to do
+                break  # out of processes or descriptors: go on with those that there are
         self._level = count
         for position, worker in enumerate(self._workers.values()):
             self._shared[_RESTS + worker.index] = position >= count
@@ -219,12 +190,12 @@ class Crew:
 
     @property
     def is_busy(self) -> bool:
-        """Whether there is anything that a worker has not answered yet, or has not got."""
+        """Whether any job is queued or not answered yet."""
         return bool(self._queue) or any(worker.jobs for worker in self._workers.values())
 
     @property
     def room(self) -> int:
-        """How many more jobs the workers could be given."""
+        """How many more jobs the workers can take."""
         taken = sum(len(worker.jobs) for worker in self._at_work()) + len(self._queue)
         return _AHEAD * len(self._at_work()) - taken
 
@@ -232,7 +203,7 @@ class Crew:
         return list(self._workers.values())[: self._level]
 
     def has(self, key: int) -> bool:
-        """Whether a job of that key is queued or not yet answered."""
+        """Whether a job with that key is queued or not answered yet."""
         return any(job.key == key for job in self._queue) or any(
             job.key == key for worker in self._workers.values() for job in worker.jobs
         )
@@ -242,38 +213,37 @@ class Crew:
         self._queue.append(job)
 
     def listen(self, seconds: float) -> Iterator[Said]:
-        """Hand out what is queued, wait for up to `seconds`, and yield what workers said."""
+        """Hand out what is queued, wait up to `seconds`, and yield what the workers said."""
         if not self._workers:  # all have died
             while self._queue:
                 job = self._queue.popleft()
                 try:
-                    yield Said("!", job)
+                    yield Said(Kind.DEATH, job)
                 finally:
-                    _close(job.descriptor)
+                    close_given(job.descriptor)
             return
         self._hand_out()
         for descriptor, _ in self._poll.poll(seconds * 1000):
             worker = self._workers[descriptor]
             try:
-                received = _receive(worker.channel)
+                received = receive(worker.channel)
             except OSError:
                 received = None
             if received is None:
                 yield from self._bury(worker)
                 continue
-            kind, message, given = received
             job = worker.jobs[0]
-            if kind == b"+":
-                self._queue.appendleft(Job(job.key, message, given))
-            elif kind == b".":
-                yield Said(".", job, message)
+            if received.kind is Kind.GIFT:
+                self._queue.appendleft(Job(job.key, received.message, received.descriptor))
+            elif received.kind is Kind.PROGRESS:
+                yield Said(received.kind, job, received.message)
             else:
                 worker.jobs.popleft()
                 self._hand_out()
                 try:
-                    yield Said("=", job, message)
+                    yield Said(received.kind, job, received.message)
                 finally:
-                    _close(job.descriptor)
+                    close_given(job.descriptor)
 
     def _hand_out(self) -> None:
         at_work = self._at_work()
@@ -288,9 +258,9 @@ class Crew:
     def _give(self, worker: _Worker, job: Job) -> None:
         worker.jobs.append(job)
         try:
-            _send(worker.channel, b"-", job.message, job.descriptor)
+            send(worker.channel, Kind.JOB, job.message, job.descriptor)
         except OSError:
-            # It died, or nobody knows how much of this it has got: the next `listen` buries it.
+            # It died, or got only a part of this: the next `listen` buries it.
             with contextlib.suppress(OSError):
                 worker.channel.shutdown(socket.SHUT_RDWR)
 
@@ -302,15 +272,15 @@ class Crew:
         _wait_for(worker)
         try:
             for job in worker.jobs:
-                yield Said("!", job)
+                yield Said(Kind.DEATH, job)
         finally:
             for job in worker.jobs:
-                _close(job.descriptor)
+                close_given(job.descriptor)
 
     def close(self, *, now: bool = False) -> None:
-        """End the workers: those that are at work finish their job first, or are killed `now`.
+        """End the workers: those at work finish their job first, or are killed if `now`.
 
-        To kill one is safe: it has nothing half-done but the tree that it is at.
+        Killing one is safe: nothing is half-done but the tree it is working on.
         """
         for worker in self._workers.values():
             if now and worker.pid:
@@ -319,9 +289,9 @@ class Crew:
         for worker in self._workers.values():
             _wait_for(worker)
             for job in worker.jobs:
-                _close(job.descriptor)
+                close_given(job.descriptor)
         for job in self._queue:
-            _close(job.descriptor)
+            close_given(job.descriptor)
         self._workers.clear()
         self._queue.clear()
 
@@ -341,48 +311,3 @@ def _run_thread(work: Callable[[Link], None], link: Link, channel: socket.socket
         pass  # the leader has ended it
     finally:
         channel.close()
-
-
-def _close(descriptor: int) -> None:
-    if descriptor >= 0:
-        at.close(descriptor)
-
-
-def _send(channel: socket.socket, kind: bytes, message: Message, descriptor: int = -1) -> None:
-    data = marshal.dumps(message)
-    head = _HEADER.pack(kind, len(data))
-    if descriptor >= 0:
-        # A stream may take a part of it; the descriptor goes with the first byte.
-        sent = channel.sendmsg(
-            [head, data],
-            [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))],
-        )
-        data, head = (head + data)[sent:], b""
-    channel.sendall(head + data)
-
-
-def _receive(channel: socket.socket) -> tuple[bytes, Message, int] | None:
-    """A kind, a message and a descriptor or -1; `None` at the end."""
-    head, descriptors, _, _ = socket.recv_fds(channel, _HEADER.size, 1, _CLOEXEC)
-    if not head:
-        return None
-    try:
-        while len(head) < _HEADER.size:
-            head += _more(channel, _HEADER.size - len(head))
-        kind, size = _HEADER.unpack(head)
-        data = bytearray()
-        while len(data) < size:
-            data += _more(channel, size - len(data))
-    except BaseException:  # it died in the middle of it
-        for descriptor in descriptors:
-            _close(descriptor)
-        raise
-    # From our own fork, over a socket that nobody else has.
-    return kind, marshal.loads(data), descriptors[0] if descriptors else -1  # noqa: S302
-
-
-def _more(channel: socket.socket, size: int) -> bytes:
-    data = channel.recv(min(size, 1 << 20))
-    if not data:
-        raise ConnectionResetError
-    return data

@@ -8,22 +8,22 @@ _WINDOW_SECONDS: Final = 0.15
 """How long a number of workers is tried before it is judged."""
 
 _FEWEST: Final = 100
-"""How much has to have been done in that time for it to say anything."""
+"""How much must be done in that time for the rate to count."""
 
 _GAIN: Final = 1.1
-"""What twice the workers must bring to be worth it: each of them costs a process."""
+"""The speedup that makes twice the workers worth it: each of them costs a process."""
 
 _STALE_SECONDS: Final = 5.0
-"""How long a judgement holds. A disk that was busy with something else may be free by then."""
+"""How long a rate counts. A disk that was busy with something else may be free by then."""
 
 
 class Pace:
     """A hill climb over 1, 2, 4, 8 … workers by what is done in a second.
 
-    Starts with one for each processor and tries twice as many. What is not faster by a tenth is
-    left again, and if it is slower, half as many are tried too: a disk with one arm loses by
-    every process that sends it elsewhere. Where there cannot be more, half as many are tried.
-    `level` is how many workers there are to be now.
+    Starts with one worker for each processor and tries twice as many. If that is not faster by a
+    tenth, it goes back; if it is slower, it also tries half as many: every further process makes a
+    spinning disk seek more. Where there cannot be more, it tries half as many. `level` is the
+    current number of workers.
     """
 
     def __init__(self, processors: int, most: int) -> None:
@@ -38,11 +38,11 @@ class Pace:
 
     @property
     def level(self) -> int:
-        """How many workers are to be at work."""
+        """The current number of workers."""
         return self._levels[self._index]
 
     def hear(self, now: float, done: int) -> int:
-        """The level from now on, told at `now` (seconds) that `done` has been done in all."""
+        """The level from now on, given that `done` was done in all until `now` (seconds)."""
         if self._since is None:
             self._since, self._done = now, done
         passed, more = now - self._since, done - self._done
@@ -53,7 +53,7 @@ class Pace:
         return self.level
 
     def _next(self, now: float) -> int:
-        """Where to go: to what has not been tried lately if it may be better, else to the best."""
+        """The next level: one that was not tried lately if it may be better, else the best."""
         here = self._index
         rate = self._rates[here][0]
         below, above = self._lately(here - 1, now), self._lately(here + 1, now)
@@ -74,6 +74,6 @@ class Pace:
         return here
 
     def _lately(self, index: int, now: float) -> float | None:
-        """What was done in a second with that many workers, if that was not long ago."""
+        """The rate per second at that level, if it was measured lately."""
         rate, when = self._rates.get(index, (0.0, 0.0))
         return rate if index in self._rates and now - when < _STALE_SECONDS else None

@@ -1,4 +1,4 @@
-"""The trash: a way to be rid of an entry other than deleting it."""
+"""The desktop's trash."""
 
 from __future__ import annotations
 
@@ -13,27 +13,18 @@ from ...core.layout import STORE
 from ...errors import reason_of
 from ...needs import NEEDS
 from ..project.project import user_root
-from ..root.allocation import make_root
-from .claim import NotClaimed
-
-try:
-    import fcntl
-except ImportError:  # Windows, where the shell itself trashes one at a time
-    fcntl = None  # type: ignore[assignment]
-
-
-class NotDisposed(Exception):
-    """An entry that was neither trashed nor archived, and is where it was; the text says why."""
+from ..root.making import make_root
+from ..system.at import PLAIN_FLAGS
+from ..system.locks import wait_for_lock
+from .claim import NotClaimed, NotDisposed
 
 
 def send_to_trash(path: Path, check: Callable[[], None] = lambda: None) -> None:
     """Move `path` to the desktop's trash, from where the desktop can put it back.
 
-    There may be a wait for others that trash something: `check` is called when it is over, and
-    raises `NotClaimed` if that is not to be trashed any more.
-
-    One entry a call, and one call at a time among all processes of the user: send2trash picks a
-    name and then takes it, so two calls with one name would lose an entry. Raises `NotDisposed`.
+    One entry at a time, among all processes of the user: send2trash picks a name and then takes it,
+    so two calls with one name would lose an entry. After the wait for others, `check` is called; it
+    raises `NotClaimed` if `path` must not be trashed any more. Raises `NotDisposed`.
     """
     try:
         from send2trash import send2trash
@@ -91,16 +82,9 @@ def _one_at_a_time() -> Iterator[None]:
     root = user_root()
     make_root(str(root))
     path = root / STORE / "trash.lock"
-    with _locked(os.open(path, os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0), 0o600)):
-        yield
-
-
-@contextlib.contextmanager
-def _locked(descriptor: int) -> Iterator[None]:
-    """Hold the lock on the file or directory, waiting for it, and close it at the end."""
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | PLAIN_FLAGS, 0o600)
     try:
-        if fcntl is not None:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        wait_for_lock(descriptor)  # on Windows the shell itself trashes one at a time
         yield
     finally:
         os.close(descriptor)

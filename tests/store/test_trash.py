@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.store.claiming import disposal
-from common.temp.store.claiming.disposal import NotDisposed, send_to_trash
+from common.temp.store.claiming.claim import NotDisposed
+from common.temp.store.claiming.trash import send_to_trash
+from common.temp.store.system import locks
 from tests.support import (
     environment,
     listing,
@@ -24,7 +25,8 @@ TRASH = (
     "import sys, time\n"
     "from pathlib import Path\n"
     "from common.temp.core.retention import Policy\n"
-    "from common.temp.store.sweep.sweep import execute, prepare\n"
+    "from common.temp.store.sweep.prepare import prepare\n"
+    "from common.temp.store.sweep.sweep import execute\n"
     "root = Path('.tmp').absolute()\n"
     "report = execute(\n"
     "    prepare(root, Policy(everything=True), time.time(), disposal='trash'))\n"
@@ -161,7 +163,7 @@ def test_without_flock_the_desktop_is_trusted_to_trash_one_at_a_time(
     import send2trash
 
     told: list[str] = []
-    monkeypatch.setattr(disposal, "fcntl", None)
+    monkeypatch.setattr(locks, "fcntl", None)
     monkeypatch.setattr(send2trash, "send2trash", told.append)
     send_to_trash(tmp_path)
     assert told == [str(tmp_path)]

@@ -1,0 +1,31 @@
+"""The words that flags choose from: output formats, orders and schedulers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+TABLE_OR_JSON: Final = ("table", "json")
+STATUS_FORMATS: Final = (*TABLE_OR_JSON, "csv", "github", "html")
+MIGRATE_FORMATS: Final = ("text", "json", "sarif", "github")
+SORTS: Final = ("name", "size", "age")
+SCHEDULERS: Final = ("systemd", "cron", "launchd", "windows")
+
+
+def choose(value: str, flag: str, choices: Sequence[str]) -> str:
+    """`value`, if it is one of the `choices` for this flag. Raises `InvalidSettings`."""
+    if value not in choices:
+        from .errors import InvalidSettings
+
+        raise InvalidSettings(f"{flag}: expected one of {', '.join(choices)}, got {value!r}")
+    return value
+
+
+def either(choices: Sequence[str]) -> str:
+    """The choices for a help text: `systemd, cron, launchd or windows`."""
+    return f"{', '.join(choices[:-1])} or {choices[-1]}"
+
+
+def default_first(choices: Sequence[str]) -> str:
+    """The choices for a help text, of which the first is the default: `table (default) or json`."""
+    return either([f"{choices[0]} (default)", *choices[1:]])

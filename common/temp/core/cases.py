@@ -1,0 +1,139 @@
+"""What the rules look at: each entry with its policy, its rank, and the bytes around it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from itertools import repeat
+from math import inf
+from typing import NamedTuple
+
+from .entry import Entry
+from .policy import Policy
+from .reasons import Reason
+
+
+class Disk(NamedTuple):
+    """The filesystem of the entries, in bytes: those that are `free`, the `capacity` of used and
+    free ones together, and those `coming` free before any entry goes.
+
+    `by_cost` says whether entries differ in cost; `wanted` is how much the water marks want free.
+    """
+
+    free: int | None
+    capacity: int | None
+    coming: int
+    by_cost: bool = False
+    wanted: int | None = None
+
+
+class Case(NamedTuple):
+    """What the rules look at: an entry, its policy, its rank and the bytes around it.
+
+    `rank` counts from 1 for the newest `of` its (category, label). `newer_bytes` is the size of the
+    entry and all newer ones of the root; `category_bytes` is the same within its category;
+    `sooner_bytes` is what would be freed before it if space is low.
+    """
+
+    entry: Entry
+    policy: Policy
+    base: Policy
+    age: float
+    disk: Disk
+    rank: int
+    of: int
+    newer_bytes: int
+    category_bytes: int
+    sooner_bytes: int
+
+    @property
+    def where(self) -> str:
+        """What an age counts from, to follow it; "" if that is a change of the entry itself."""
+        if self.entry.used > self.entry.changed:
+            return ", last used"
+        inside = self.entry.changed_in
+        newest = "changed" if self.entry.partial else "newest change"
+        return f", {newest} in {inside}" if inside else ""
+
+    @property
+    def place(self) -> str:
+        """The rank in words: `2nd newest of 5 demo`."""
+        rank = self.rank
+        ending = "th" if 10 <= rank % 100 <= 20 else _ENDINGS.get(rank % 10, "th")
+        first = "newest" if rank == 1 else f"{rank}{ending} newest"
+        return f"{first} of {self.of} {self.entry.label}"
+
+
+_ENDINGS = {1: "st", 2: "nd", 3: "rd"}
+
+Rule = Callable[[Case], "Reason | None"]
+"""What a rule says of an entry; `None` if it does not apply."""
+
+
+def cases_of(entries: Sequence[Entry], policy: Policy, now: float, disk: Disk) -> Iterator[Case]:
+    """The case of each entry, in their order.
+
+    Goes through the entries in the order in which they lie in memory, and through plain numbers in
+    the order of age: with 100,000 entries the other way takes twice as long.
+    """
+    sizes = [entry.size for entry in entries]
+    categories = [entry.category for entry in entries]
+    groups = [(entry.category, entry.label) for entry in entries]
+    newness = [inf if entry.future else entry.last for entry in entries]
+    order = _newest_first(entries, newness)
+    counts = Counter(groups)
+    policies = {category: policy.of(category) for category in dict.fromkeys(categories)}
+    costs = {category: own.cost for category, own in policies.items()}
+    disk = disk._replace(
+        by_cost=len(set(costs.values())) > 1,
+        wanted=None if disk.free is None else policy.wanted_by_marks(disk.free, disk.capacity),
+    )
+    sooner_bytes: Iterable[int] = repeat(0)
+    if policy.min_free_space is not None or policy.high_water is not None:
+        order_of_loss = order[::-1]
+        if disk.by_cost:
+            order_of_loss.sort(key=lambda index: costs[categories[index]])
+        sooner_bytes = _bytes_before(entries, order_of_loss)
+    return map(
+        Case,
+        entries,
+        [policies[category] for category in categories],
+        repeat(policy),
+        [max(0.0, now - changed) for changed in newness],
+        repeat(disk),
+        _running([1] * len(entries), groups, order),
+        [counts[group] for group in groups],
+        _running(sizes, [""] * len(entries), order),
+        _running(sizes, categories, order),
+        sooner_bytes,
+    )
+
+
+def _newest_first(entries: Sequence[Entry], newness: Sequence[float]) -> list[int]:
+    """The indices of the entries, that of the newest one first."""
+    paths = [entry.path for entry in entries]
+    # The path breaks ties, so that the answer does not depend on the order of a listing.
+    order = sorted(range(len(entries)), key=paths.__getitem__)
+    order.sort(key=newness.__getitem__, reverse=True)
+    return order
+
+
+def _running(amounts: Sequence[int], groups: Sequence[Hashable], order: Sequence[int]) -> list[int]:
+    """For each index, the sum of the amounts in its group up to it, itself included, in `order`."""
+    totals = [0] * len(order)
+    sums = dict.fromkeys(groups, 0)
+    for index in order:
+        group = groups[index]
+        sums[group] = totals[index] = sums[group] + amounts[index]
+    return totals
+
+
+def _bytes_before(entries: Sequence[Entry], order: Sequence[int]) -> list[int]:
+    """For each index, how many bytes the entries before it in `order` would free."""
+    totals = [0] * len(order)
+    sooner = 0
+    for index in order:
+        totals[index] = sooner
+        # What a link elsewhere keeps may be all of it: the sweep looks when enough is free.
+        sooner += entries[index].size - entries[index].shared
+    return totals

@@ -1,0 +1,110 @@
+"""What chooses an entry for removal: each rule says whether it does, and why."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+from .cases import Case, Rule
+from .reasons import LOW_SPACE, Reason
+from .units import spell_comparison, spell_share, spell_shares, spell_size
+
+_ABANDONED: Final = Reason("abandoned", "goes", "its process has ended")
+_UNCONFIGURED: Final = Reason("no policy configured", "goes", "")
+_REQUESTED: Final = Reason("everything", "goes", "requested, regardless of age")
+
+
+def _everything(case: Case) -> Reason | None:
+    policy = case.policy
+    if policy.abandoned:
+        return _ABANDONED
+    if policy.everything:
+        return _UNCONFIGURED if policy.unconfigured else _REQUESTED
+    return None
+
+
+def _max_age(case: Case) -> Reason | None:
+    limit = case.policy.max_age
+    if limit is None:
+        return None
+    # A limit of zero means "older than nothing": also what changed at this very instant.
+    over = case.age > limit or limit == 0
+    if case.entry.future:
+        new = "changed in the future, counts as new"
+        return Reason("expired", "goes", f"{new}, 0 s ≥ 0 s") if over else _silent("max age", new)
+    age, most = spell_comparison(case.age, limit)
+    if not over:
+        return _silent("max age", f"{age} ≤ {most}{case.where}")
+    sign = ">" if case.age > limit else "≥"
+    return Reason("expired", "goes", f"{age} {sign} {most}{case.where}")
+
+
+def _max_count(case: Case) -> Reason | None:
+    limit = case.policy.max_count
+    if limit is None:
+        return None
+    evidence = f"{case.place}, limit {limit}"
+    if case.rank > limit:
+        return Reason("over count", "goes", evidence)
+    return _silent("max count", evidence)
+
+
+def _max_total_size(case: Case) -> Reason | None:
+    found: Reason | None = None
+    for limit, used, others in (
+        (case.base.max_total_size, case.newer_bytes, "all newer entries"),
+        (case.policy.max_total_size, case.category_bytes, "newer entries in its category"),
+    ):
+        if limit is None:
+            continue
+        if found is None or used > limit:
+            sizes = f"{spell_size(used)} with {others}, limit {_spell_limit(limit)}"
+            if used > limit:
+                return Reason("over size", "goes", sizes)
+            found = _silent("max total size", sizes)
+    return found
+
+
+def _min_free_space(case: Case) -> Reason | None:
+    limit, disk = case.base.min_free_space, case.disk
+    if limit is None or disk.free is None:
+        return None
+    free = disk.free + disk.coming
+    if free + case.sooner_bytes < limit:
+        order = f"cost {case.policy.cost:g}" if disk.by_cost else "oldest first"
+        low = f"{spell_size(free)} free, {_spell_limit(limit)} wanted, {order}"
+        return Reason(LOW_SPACE, "goes", low)
+    return _silent("min free space", f"not needed to reach {_spell_limit(limit)} free")
+
+
+def _high_water(case: Case) -> Reason | None:
+    high, disk = case.base.high_water, case.disk
+    if high is None or disk.free is None or not disk.capacity:
+        return None
+    share, mark = _spell_fullness(1 - disk.free / disk.capacity, high)
+    if disk.wanted is None:
+        return _silent("high water", f"disk {share} full ≤ high_water {mark}")
+    over = f"disk {share} full > high_water {mark}; cost {case.policy.cost:g}"
+    if disk.free + disk.coming + case.sooner_bytes < disk.wanted:
+        return Reason(LOW_SPACE, "goes", over)
+    low = high if case.base.low_water is None else case.base.low_water
+    return _silent("high water", f"{over}; not needed to reach low_water {spell_share(low)}")
+
+
+def _silent(rule: str, evidence: str) -> Reason:
+    return Reason(rule, "silent", evidence)
+
+
+# The same few for all entries, and spelling one takes longer than judging by it.
+_spell_limit = lru_cache(maxsize=64)(spell_size)
+_spell_fullness = lru_cache(maxsize=64)(spell_shares)
+
+
+LIMIT_RULES: Final[tuple[Rule, ...]] = (
+    _everything,
+    _max_age,
+    _max_count,
+    _max_total_size,
+    _min_free_space,
+    _high_water,
+)

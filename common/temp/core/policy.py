@@ -1,0 +1,202 @@
+"""What decides which entries go: limits that choose them, and protections that keep them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import ceil
+from typing import Any, Final, NamedTuple
+
+from .units import DAY, HOUR, read_number, spell_duration, spell_share, spell_size
+
+
+class Policy(NamedTuple):
+    """Limits that choose entries for removal, and protections that keep entries.
+
+    Durations are in seconds, sizes in bytes; `None` is no such limit. `everything` chooses all
+    entries: because somebody asked for that or, if it is `unconfigured`, because no limit is set.
+    `abandoned` chooses all because their process has ended. `categories` holds the policies of
+    single categories, which replace this one there; `max_total_size`, `min_free_space` and the
+    water marks of this one still count every entry.
+
+    The water marks are shares of the filesystem that are in use, as `df` computes them: above
+    `high_water` entries go until less than `low_water` is used (`high_water` itself, if it is
+    `None`). Where space is wanted, what has the smallest `cost` to make again goes first.
+
+    An owner that cannot be checked keeps its entry until that has been unchanged for `foreign_for`;
+    `None` is what is configured for the project of the root.
+    """
+
+    everything: bool = False
+    unconfigured: bool = False
+    abandoned: bool = False
+    max_age: float | None = None
+    max_count: int | None = None
+    max_total_size: int | None = None
+    min_free_space: int | None = None
+    high_water: float | None = None
+    low_water: float | None = None
+    cost: float = 1.0
+    exclude: tuple[str, ...] = ()
+    keep_last: int | None = None
+    keep_within: float | None = None
+    spare_in_use: bool = True
+    spare_work: bool = True
+    foreign_for: float | None = None
+    categories: tuple[tuple[str, Policy], ...] = ()
+
+    @property
+    def has_limit(self) -> bool:
+        """Whether a limit other than `everything` is set, here or in a category."""
+        return any(getattr(self, name) is not None for name in SPELLED_LIMITS) or any(
+            policy.has_limit for _, policy in self.categories
+        )
+
+    def of(self, category: str) -> Policy:
+        """The policy for `category`."""
+        for name, policy in self.categories:
+            if name == category:
+                return policy
+        return self
+
+    def everywhere(self, **changes: Any) -> Policy:
+        """The policy with `changes` of its fields, in every category too."""
+        categories = tuple((name, own._replace(**changes)) for name, own in self.categories)
+        return self._replace(**changes, categories=categories)
+
+    def with_limits_of(self, limits: Policy) -> Policy:
+        """The policy with the limits of `limits` instead of its own, in every category.
+
+        `max_total_size` counts all entries together, so no category gets it.
+        """
+        replaced = {name: getattr(limits, name) for name in LIMIT_FIELDS}
+        policy = self.everywhere(**replaced | {"max_total_size": None})
+        return policy._replace(max_total_size=limits.max_total_size)
+
+    def wanted_free(self, free: int | None, capacity: int | None) -> int | None:
+        """How many bytes of a filesystem are to be free, of which `free` are now; `None` where the
+        policy asks for none, or it cannot be told.
+
+        `capacity` is used and free bytes together, without which no water mark counts.
+        """
+        if free is None:
+            return None
+        wanted = (self.min_free_space, self.wanted_by_marks(free, capacity))
+        return max((size for size in wanted if size is not None), default=None)
+
+    def wanted_by_marks(self, free: int, capacity: int | None) -> int | None:
+        """How many bytes are to be free, so that less than `low_water` is used; `None` where no
+        more than `high_water` is.
+        """
+        high = self.high_water
+        if high is None or not capacity or capacity - free <= high * capacity:
+            return None
+        low = high if self.low_water is None else self.low_water
+        return min(capacity, capacity - ceil(low * capacity) + 1)
+
+
+PROTECTION_FIELDS: Final = frozenset({"cost", "exclude", "keep_last", "keep_within", "foreign_for"})
+"""The fields that choose nothing. The `cost` only puts in order what other fields choose."""
+
+LIMIT_FIELDS: Final = frozenset(Policy._fields) - PROTECTION_FIELDS - {"categories"}
+"""All other fields: limits given on a command line replace these, a field added later too."""
+
+SPELLED_LIMITS: Final[dict[str, Callable[[Any], str]]] = {
+    "max_age": spell_duration,
+    "max_count": str,
+    "max_total_size": spell_size,
+    "min_free_space": spell_size,
+    "high_water": spell_share,
+}
+"""The limits that a number sets, and how it is spelled."""
+
+STRATEGIES: Final[dict[str, Policy]] = {
+    "aggressive": Policy(max_count=3, max_age=3 * DAY),
+    "moderate": Policy(max_count=5, max_age=7 * DAY),
+    "conservative": Policy(max_count=14, max_age=30 * DAY),
+    "archive": Policy(max_count=5, max_age=7 * DAY),
+}
+"""The named policies. `archive` decides as `moderate` does; what goes is archived."""
+
+
+def policy_of_age(hours: object, what: str) -> Policy:
+    """The policy by which entries go that are unchanged for more than so many hours.
+
+    `what` names them in the error. Raises `InvalidSettings`.
+    """
+    return Policy(max_age=read_number(hours, what, "number of hours", HOUR))
+
+
+def strategy_limits(name: str) -> dict[str, Any]:
+    """The fields of a policy that the strategy `name` sets, with their values."""
+    return {field: getattr(STRATEGIES[name], field) for field in _STRATEGY_LIMITS}
+
+
+_STRATEGY_LIMITS: Final = ("max_age", "max_count")
+
+
+# -- in words -----------------------------------------------------------------------------------
+
+
+def spell_policy(policy: Policy) -> str:
+    """`policy` in a few words: its strategy, if its numbers are those of one, and its limits."""
+    text = _spell_limits(policy)
+    own = [name for name, of_it in policy.categories if _spell_limits(of_it) != text]
+    if own and not (policy.everything or policy.abandoned):
+        text += f", its own in {', '.join(own)}"
+    return text if policy.spare_in_use else f"{text}, what is in use too"
+
+
+def _spell_limits(policy: Policy) -> str:
+    if policy.abandoned:
+        return "abandoned"
+    if policy.everything:
+        return "everything"
+    limits = []
+    for name, spell in SPELLED_LIMITS.items():
+        limit = getattr(policy, name)
+        if limit is not None:
+            limits.append(f"{name.replace('_', ' ')} {spell(limit)}")
+    if policy.high_water is not None:
+        low = policy.high_water if policy.low_water is None else policy.low_water
+        limits.append(f"low {spell_share(low)}")
+    text = ", ".join(limits) or "no limit"
+    for strategy in STRATEGIES:
+        if all(getattr(policy, key) == own for key, own in strategy_limits(strategy).items()):
+            return f"{strategy}: {text}"
+    return text
+
+
+# -- what has to be known -----------------------------------------------------------------------
+
+
+class Need(NamedTuple):
+    """What has to be known of an entry to decide on it.
+
+    Not `inside`: it goes whatever it holds. A change at or after `enough` (seconds since 1970)
+    decides that it stays, whatever else changed, and however large it is.
+    """
+
+    inside: bool = True
+    enough: float | None = None
+
+
+WHOLE: Final = Need()
+
+
+def needed(policy: Policy, category: str, now: float, *, sizes: bool) -> Need:
+    """What `judge` has to know of the entries of `category`; `sizes` of those that go are wanted.
+
+    Knowing more never changes what is decided on any entry.
+    """
+    own = policy.of(category)
+    others = SPELLED_LIMITS.keys() - {"max_age"}  # of which some depend on all entries
+    if own.keep_last is not None or any(
+        getattr(one, name) is not None for one in (policy, own) for name in others
+    ):
+        return WHOLE
+    if own.everything or own.abandoned:
+        return WHOLE if sizes or own.keep_within else Need(inside=False)
+    if own.max_age:
+        # A little later than the limit, since a time that went through a float is not exact.
+        return Need(enough=now - own.max_age + 0.001)
+    return WHOLE

@@ -1,0 +1,117 @@
+"""What keeps an entry: each rule says whether it does, and why."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from fnmatch import translate
+from functools import lru_cache
+from typing import Final
+
+from .cases import Case, Rule
+from .entry import Entry
+from .reasons import UNSAVED, Effect, Reason
+from .units import spell_comparison
+
+_NOT_IN_USE: Final = Reason("in use", "silent", "by no process")
+_NOT_PINNED: Final = Reason("pinned", "silent", "no")
+
+
+def _in_use(case: Case) -> Reason | None:
+    use = case.entry.use
+    if use is None:
+        return _NOT_IN_USE
+    if use.mine and case.policy.everything:
+        return Reason("in use", "silent", "by this process, which requested everything")
+    if not case.policy.spare_in_use:
+        return Reason("in use", "silent", f"{use.who}, overridden by --include-in-use")
+    return Reason("in use", "stays", use.who)
+
+
+def _pinned(case: Case) -> Reason | None:
+    if case.entry.pin is None:
+        return _NOT_PINNED
+    return Reason("pinned", "stays", case.entry.pin or "no reason given")
+
+
+def _unsaved(case: Case) -> Reason | None:
+    work = case.entry.work
+    if work is None:
+        return None
+    if case.policy.abandoned or not case.policy.spare_work:
+        ignored = "" if case.policy.spare_in_use else ", overridden by --include-in-use"
+        return Reason(UNSAVED, "silent", f"{work}{ignored}")
+    return Reason(UNSAVED, "stays", work)
+
+
+def _unreadable(case: Case) -> Reason | None:
+    """Without a look inside, no limit can be shown to be over; only `everything` needs none."""
+    if case.entry.unreadable is None:
+        return None
+    if case.policy.everything or case.policy.abandoned:
+        return Reason(
+            "unreadable", "silent", f"{case.entry.unreadable}, but its age does not matter"
+        )
+    return Reason("unreadable", "stays", f"{case.entry.unreadable}, so its age is unknown")
+
+
+def _mounted(case: Case) -> Reason | None:
+    if case.entry.mounted is None:
+        return None
+    return Reason("mounted", "stays", f"another filesystem is mounted at {case.entry.mounted}")
+
+
+def _excluded(case: Case) -> Reason | None:
+    patterns = case.policy.exclude
+    if not patterns:
+        return None
+    pattern = matching_pattern(case.entry, patterns)
+    if pattern is None:
+        return Reason("excluded", "silent", f"matches none of {', '.join(patterns)}")
+    return Reason("excluded", "stays", f"matches {pattern}")
+
+
+def _keep_last(case: Case) -> Reason | None:
+    wanted = case.policy.keep_last
+    if wanted is None:
+        return None
+    effect: Effect = "stays" if case.rank <= wanted else "silent"
+    return Reason("keep last", effect, f"{case.place}, keep_last is {wanted}")
+
+
+def _keep_within(case: Case) -> Reason | None:
+    span = case.policy.keep_within
+    if not span:  # 0 keeps nothing, as a max_age of 0 keeps nothing
+        return None
+    effect: Effect = "stays" if case.age <= span else "silent"
+    age, limit = spell_comparison(case.age, span)
+    return Reason("keep within", effect, f"{age} {'≤' if effect == 'stays' else '>'} {limit}")
+
+
+PROTECTION_RULES: Final[tuple[Rule, ...]] = (
+    _in_use,
+    _pinned,
+    _unsaved,
+    _excluded,
+    _keep_last,
+    _keep_within,
+    _mounted,
+    _unreadable,
+)
+"""In the order in which a person would name them."""
+
+
+def matching_pattern(entry: Entry, patterns: Sequence[str]) -> str | None:
+    """The first of the shell globs that matches the entry's `category/name` path, its name, or its
+    category (`cache`, or `cache/` as in a `.gitignore`).
+    """
+    path, name, category = entry.path, entry.name, entry.category
+    for pattern, matches in _compiled(tuple(patterns)):
+        if matches(path) or matches(name) or matches(category):
+            return pattern
+    return None
+
+
+@lru_cache(maxsize=64)
+def _compiled(patterns: tuple[str, ...]) -> tuple[tuple[str, Callable[[str], object]], ...]:
+    return tuple((text, re.compile(translate(text.strip("/"))).match) for text in patterns)

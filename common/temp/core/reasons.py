@@ -1,0 +1,77 @@
+"""The decision on an entry and the reasons for it, in words; and what would change it."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NamedTuple
+
+from .entry import Entry
+
+Effect = Literal["goes", "stays", "silent"]
+
+LOW_SPACE: Final = "low space"
+"""The rule that removes entries because less is free than `min_free_space` or `low_water` asks."""
+
+WITHIN_LIMITS: Final = "within limits"
+"""The rule that keeps an entry which no limit chooses."""
+
+NO_LIMIT: Final = "no limit"
+"""The rule that keeps an entry to which no limit applies."""
+
+UNSAVED: Final = "unsaved work"
+"""The rule that keeps what version control has there and nowhere else."""
+
+UNDO_OVER: Final = "undo time is over"
+"""The rule that removes what was set aside, once it can no longer be undone."""
+
+
+class Reason(NamedTuple):
+    """What one rule says of one entry: the rule's name, its effect, and the evidence."""
+
+    rule: str
+    effect: Effect
+    evidence: str
+
+    def __str__(self) -> str:
+        return f"{self.rule}: {self.evidence}" if self.evidence else self.rule
+
+
+class Verdict(NamedTuple):
+    """The decision on one entry, with the reasons for it, the deciding one first."""
+
+    entry: Entry
+    keep: bool
+    reasons: tuple[Reason, ...]
+
+    @property
+    def reason(self) -> Reason:
+        """The reason that decided."""
+        return self.reasons[0]
+
+
+def what_would_change(verdict: Verdict) -> str:
+    """What would turn this verdict around, for a person: a sentence for each thing it takes."""
+    if not verdict.keep:
+        return (
+            "It stays if it is pinned (`temp-pin`), if `exclude` matches it, "
+            "or while a process uses it."
+        )
+    remedies = [_REMEDIES[reason.rule] for reason in verdict.reasons if reason.effect == "stays"]
+    if verdict.reason.rule not in (NO_LIMIT, WITHIN_LIMITS) and all(
+        reason.effect == "stays" for reason in verdict.reasons
+    ):
+        remedies.append("when it is over a limit, or with --everything")
+    return f"It can go {', and '.join(remedies)}."
+
+
+_REMEDIES: Final = {
+    "in use": "when that process has ended, or with --include-in-use --name",
+    "pinned": "after `temp-unpin`",
+    UNSAVED: "when that is committed and pushed, or with --include-in-use --name",
+    "excluded": "when no pattern in `exclude` matches it",
+    "keep last": "when newer ones of its name exist or keep_last is smaller",
+    "keep within": "when it has been unchanged for longer",
+    "unreadable": "with --everything, or once it can be read",
+    "mounted": "when that filesystem is unmounted",
+    NO_LIMIT: "with --everything or under a policy",
+    WITHIN_LIMITS: "when it is over one of these limits, or with --everything",
+}

@@ -1,0 +1,338 @@
+"""Deletes tracked files: by name, when they are old, or when a killed run left them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import closing
+from pathlib import Path
+from typing import TypedDict
+
+from .core.layout import FILES, is_inside
+from .core.plan import Report, Step
+from .core.policy import Policy, policy_of_age
+from .core.units import read_number
+from .errors import InvalidSettings, TempError
+from .ledger import AnyPath, Ledger, Mark, Place
+from .periodic import Periodic
+from .report.text import plain
+from .store.claiming.named import (
+    GoOn,
+    Kind,
+    NamedOutcome,
+    NamedRemover,
+    delete_elsewhere,
+    remove_empty,
+)
+from .store.sweep.prepare import prepare
+from .store.sweep.sweep import execute
+from .store.system import at
+from .store.system.at import DIRECTORY_FLAGS
+from .store.trees.walk import measure
+
+_MIB = 1 << 20
+_log = logging.getLogger(__name__)
+_FACE = "FileCleanupManager"
+
+
+class Cleaned(TypedDict):
+    """What one clean-up did. `errors` is how many could not be deleted or looked at.
+
+    `removed_count` is files and directories that went for their age, and `removed_size_bytes` what
+    was freed, as measured: on disk, at a file's last name. That is with what a killed clean-up had
+    left; directories that were empty count for neither.
+    """
+
+    removed_count: int
+    removed_size_bytes: int
+    removed_size_mb: float
+    errors: int
+    tracked_files_remaining: int
+
+
+class Stats(TypedDict):
+    """How things are. The size is what the tracked files and directories take on disk now."""
+
+    tracked_files: int
+    total_size_bytes: int
+    total_size_mb: float
+    periodic_cleanup_running: bool
+    default_ttl_hours: float
+    cleanup_interval_minutes: float
+
+
+class ExpiringFiles(Ledger):
+    """Deletes the files that it tracks, in plain calls, from any thread."""
+
+    def __init__(
+        self,
+        base_temp_dir: AnyPath,
+        default_ttl_hours: float = 24,
+        cleanup_interval_minutes: float = 30,
+    ) -> None:
+        read_number(default_ttl_hours, "default_ttl_hours", "number of hours")
+        if not read_number(cleanup_interval_minutes, "cleanup_interval_minutes"):
+            raise InvalidSettings("cleanup_interval_minutes: expected more than 0, got 0")
+        self.default_ttl_hours = default_ttl_hours
+        self.cleanup_interval_minutes = cleanup_interval_minutes
+        super().__init__(base_temp_dir)
+
+    def _start_afresh(self) -> None:
+        super()._start_afresh()
+        self._periodic: Periodic | None = None
+
+    def get_stats(self) -> Stats:
+        """What is tracked, how large it is, and what is configured.
+
+        Looks at each tracked file, so that many are better asked for in a thread.
+        """
+        with self._lock:
+            known = list(self._tracked)
+        size = sum(map(_size_of, known))
+        return {
+            "tracked_files": len(known),
+            "total_size_bytes": size,
+            "total_size_mb": round(size / _MIB, 2),
+            "periodic_cleanup_running": self._is_running(),
+            "default_ttl_hours": self.default_ttl_hours,
+            "cleanup_interval_minutes": self.cleanup_interval_minutes,
+        }
+
+    def start_periodic_cleanup(self) -> None:
+        """Clean up every `cleanup_interval_minutes`, in a thread; started twice is once.
+
+        What a killed run left is cleaned at once. The thread ends with `stop_periodic_cleanup`,
+        with the process, or when nothing refers to the manager; it needs no event loop.
+        """
+        with self._lock:
+            if not self._is_running():
+                seconds = self.cleanup_interval_minutes * 60
+                self._periodic = Periodic(self, seconds, str(self.base_temp_dir))
+
+    def _is_running(self) -> bool:
+        periodic = self._periodic
+        return periodic is not None and periodic.is_running
+
+    def _end_periodic(self) -> Future[None] | None:
+        """What is done once the thread has ended, which is soon; `None` if there is no thread."""
+        periodic = self._periodic
+        if periodic is None:
+            return None
+        periodic.stop()
+        return periodic.ended
+
+    def _clean_periodically(self, go_on: GoOn, *, first: bool) -> None:
+        self._recover(go_on)
+        if not first and go_on():
+            self._cleanup_old_files(go_on=go_on)
+
+    # -- deleting ---------------------------------------------------------------------------
+
+    def _cleanup_file(self, path: AnyPath) -> bool:
+        place = self._place(path)
+        mark = self._tracked.get(place.path)
+        outcome = self._delete(place, "file", mark)
+        if mark is not None and outcome.is_over:
+            self._forget({place.path: mark})
+        tell(place.path, outcome)
+        return outcome.status == "done"
+
+    def _cleanup_directory(self, path: AnyPath, recursive: bool = True) -> bool:
+        place = self._place(path)
+        inside = self._marks_inside(place)
+        kind: Kind = "directory" if recursive else "empty"
+        outcome = self._delete(place, kind, inside.get(place.path))
+        if outcome.is_over:
+            self._forget(inside)
+        tell(place.path, outcome)
+        return outcome.is_over
+
+    def _cleanup_all_tracked(self) -> int:
+        with self._lock:
+            known = list(self._tracked.items())
+        removed = 0
+        for path, mark in known:
+            place = self._place(path)
+            outcome = self._delete(place, "either", mark)
+            if outcome.is_over:
+                self._forget({path: mark})
+            tell(path, outcome)
+            removed += outcome.status == "done"
+        return removed
+
+    def _delete(self, place: Place, kind: Kind, mark: Mark | None) -> NamedOutcome:
+        """Delete what was asked for by name."""
+        if place.refusal or (place.relative is None and mark is None):
+            if not os.path.lexists(place.path):
+                return NamedOutcome("missing")
+            why = place.refusal or f"lies outside {self._root} and was never tracked"
+            return NamedOutcome("skipped", why)
+        if place.relative is None:
+            return delete_elsewhere(place.path, kind)
+        with closing(NamedRemover(Path(self._root))) as remover:
+            return remover.delete(place.relative, kind, ours=mark is not None)
+
+    def _cleanup_old_files(
+        self, max_age_hours: float | None = None, go_on: GoOn | None = None
+    ) -> Cleaned:
+        hours = self.default_ttl_hours if max_age_hours is None else max_age_hours
+        policy = policy_of_age(hours, "max_age_hours")
+        max_age = policy.max_age or 0.0
+        now = time.time()
+        done = _Sum()
+        # As a policy has it: a limit of zero is older than nothing.
+        before = now - max_age if max_age else None
+        root = Path(self._root)
+        with closing(NamedRemover(root, before=before, policy=True, go_on=go_on)) as remover:
+            self._clean_tracked(remover, max_age, before, done, go_on)
+            try:
+                done.add_report(self._sweep(policy, now, _is_directory, go_on))
+                remove_empty(root, FILES, lambda path: self._spares(remover, path), go_on)
+            except (_Stopped, FileNotFoundError):  # or the root has been removed
+                pass
+            except (TempError, OSError) as error:
+                done.errors += 1
+                _log.warning("cannot clean %s: %s", self._root, error)
+        return {
+            "removed_count": done.count,
+            "removed_size_bytes": done.freed_bytes,
+            "removed_size_mb": round(done.freed_bytes / _MIB, 2),
+            "errors": done.errors,
+            "tracked_files_remaining": len(self._tracked),
+        }
+
+    def _clean_tracked(
+        self,
+        remover: NamedRemover,
+        max_age: float,
+        before: float | None,
+        done: _Sum,
+        go_on: GoOn | None,
+    ) -> None:
+        with self._lock:
+            known = list(self._tracked.items())
+        for path, mark in known:
+            if go_on is not None and not go_on():
+                return
+            place = self._place(path)
+            if place.relative is None:
+                outcome = delete_elsewhere(path, "either", before=before, policy=True, go_on=go_on)
+            else:
+                outcome = remover.delete(place.relative, "either", ours=True)
+            if outcome.status == "failed":
+                tell(path, outcome)
+            done.add(outcome)
+            # What was tracked before it was made is waited for as long as it may live.
+            expected = outcome.status == "missing" and time.monotonic() - mark.since < max_age
+            if outcome.is_over and not expected:
+                self._forget({path: mark})
+
+    def _recover(self, go_on: GoOn | None = None) -> int:
+        try:
+            # No age at all, and so nothing that this process tracks, at whatever instant.
+            report = self._sweep(Policy(max_age=0.0), time.time(), _is_orphan, go_on)
+        except _Stopped:
+            return 0
+        except (TempError, OSError) as error:
+            _log.warning("cannot clean %s: %s", self._root, error)
+            return 0
+        return len(report.done)
+
+    def _sweep(
+        self,
+        policy: Policy,
+        now: float,
+        wanted: Callable[[Step], bool],
+        go_on: GoOn | None,
+    ) -> Report:
+        """Sweep the root by `policy`, but only for the steps that are `wanted`.
+
+        Raises `_Stopped` when it is not to go on; what is half-deleted is left to the next sweep.
+        """
+
+        def look_up(*_: object) -> None:
+            if go_on is not None and not go_on():
+                raise _Stopped
+
+        look_up()
+        plan = prepare(
+            Path(self._root), policy, now, layout=FILES, sizes=False, workers=1, progress=look_up
+        )
+        plan = plan._replace(steps=tuple(filter(wanted, plan.steps)))
+        report = execute(plan, on_outcome=look_up, on_freed=look_up, workers=1, face=_FACE)
+        for outcome in report.outcomes:
+            if outcome.status == "failed":
+                path = os.path.join(self._root, outcome.step.entry.path)
+                _log.warning("cannot delete %s: %s", plain(str(path)), plain(outcome.detail))
+        for problem in report.problems:
+            if problem.blocking:
+                path = os.path.join(self._root, problem.path)
+                where = plain(str(path))
+                _log.warning("cannot look at all of %s: %s", where, plain(problem.what))
+        return report
+
+    def _spares(self, remover: NamedRemover, path: str) -> bool:
+        """Whether the empty directory at `path` stays, as tracked files may be about to come."""
+        entry = path.partition("/")[0]
+        absolute = os.path.join(self._root, path)
+        with self._lock:
+            if any(is_inside(known, absolute) for known in self._inside.get(entry, ())):
+                return True
+        return bool(remover.objection(entry))
+
+
+class _Stopped(Exception):
+    """A sweep was stopped because the periodic clean-up is to end."""
+
+
+class _Sum:
+    """What a clean-up did so far."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.freed_bytes = 0
+        self.errors = 0
+
+    def add(self, outcome: NamedOutcome) -> None:
+        self.count += outcome.status == "done"
+        self.errors += outcome.status == "failed"
+        self.freed_bytes += outcome.freed_bytes
+
+    def add_report(self, report: Report) -> None:
+        self.count += len(report.done)
+        self.errors += sum(outcome.status == "failed" for outcome in report.outcomes)
+        self.errors += sum(problem.blocking for problem in report.problems)
+        self.freed_bytes += report.freed_bytes
+
+
+def _is_directory(step: Step) -> bool:
+    return step.entry.kind == "directory"
+
+
+def _is_orphan(step: Step) -> bool:
+    """Whether some process had a lease on the entry; it is dead, or the entry would stay."""
+    return step.entry.made_by is not None
+
+
+def _size_of(path: str) -> int:
+    try:
+        status = at.stat(path, follow_symlinks=False)
+        if not stat.S_ISDIR(status.st_mode):
+            return status.st_blocks * 512
+        descriptor = at.open(path, DIRECTORY_FLAGS)
+        try:
+            return measure(descriptor).size
+        finally:
+            at.close(descriptor)
+    except OSError:
+        return 0
+
+
+def tell(path: str | Path, outcome: NamedOutcome) -> None:
+    """Log why it was not deleted, if it was not."""
+    if outcome.status in ("skipped", "failed"):
+        _log.warning("cannot delete %s: %s", plain(str(path)), plain(outcome.detail))

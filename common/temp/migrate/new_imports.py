@@ -1,0 +1,267 @@
+"""The edits that add the imports which a rewrite needs, where a reader expects them."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from .findings import Edit, Import
+from .scopes import Scopes, is_unknown_star
+from .source import Source
+
+_WIDTH: Final = 88
+"""How long the line of an import may be before it is broken: as the narrowest formatter has it."""
+
+_TIES: Final = re.compile(rb"\bsys\s*\.\s*path\b")
+
+
+class NoRoom(Exception):
+    """A rewrite that would be right but for the way in which the file is written."""
+
+
+def additions(
+    source: Source, scopes: Scopes, wanted: Sequence[Import], gone: set[int]
+) -> Iterator[Edit]:
+    """The edits that add the imports `wanted`; those whose `id` is in `gone` are on their way out.
+
+    Raises `NoRoom` where an import has no place.
+    """
+    places: dict[int | None, list[Import]] = {}
+    for want in wanted:
+        if not _is_wanted_above(want, wanted):
+            places.setdefault(want.beside, []).append(want)
+    for beside, wants in places.items():
+        by_module: dict[str, list[Import]] = {}
+        for want in wants:
+            by_module.setdefault(want.module, []).append(want)
+        for several in by_module.values():
+            if beside is None:
+                yield from _add_to_module(source, several, gone)
+            else:
+                yield _add_beside(source, scopes, _lines(source, several), beside)
+
+
+def _is_wanted_above(want: Import, wanted: Sequence[Import]) -> bool:
+    """Whether an import for a function comes to the top of the module as well, and before it."""
+    return want.beside is not None and any(
+        other.beside is None
+        and (other.module, other.name, other.alias) == (want.module, want.name, want.alias)
+        and other.site < want.site
+        for other in wanted
+    )
+
+
+def _lines(source: Source, wants: Sequence[Import], *, is_late: bool = False) -> bytes:
+    """The imports of one module; a name that is imported as another has a line of its own. What
+    `is_late` follows other code, of which some linters have to be told.
+    """
+    plain = sorted({want.spelled for want in wants if not want.alias})
+    lines = [[name] for name in sorted({want.spelled for want in wants if want.alias})]
+    codes = ["E402"] if is_late and b"E402" in source.data else []
+    codes += ["F401"] if all(want.unused for want in wants) else []
+    noqa = f"  # noqa: {', '.join(codes)}" if codes else ""
+    text = ""
+    for names in [plain, *lines] if plain else lines:
+        line = f"from {wants[0].module} import {', '.join(names)}{noqa}"
+        if len(line) > _WIDTH:
+            inner = "".join(f"    {name},{source.newline}" for name in names)
+            line = f"from {wants[0].module} import ({noqa}{source.newline}{inner})"
+        text += line + source.newline
+    return text.encode()
+
+
+def _add_beside(source: Source, scopes: Scopes, text: bytes, beside: int) -> Edit:
+    """The edit that adds an import after the one at `beside`, with the same indentation."""
+    for kind in (ast.Import, ast.ImportFrom):
+        for statement in scopes.nodes(kind):
+            if source.span(statement)[0] == beside:
+                indent = source.indent(statement.lineno)
+                last = source.line_of(source.span(statement)[1])
+                end = source.line_span(last)[1]
+                lines = text.splitlines(keepends=True)
+                return Edit(end, end, b"".join(indent + line for line in lines))
+    raise AssertionError("no import there")
+
+
+def _add_to_module(source: Source, wants: Sequence[Import], gone: set[int]) -> list[Edit]:
+    """The edits that add imports of one module to this module's own, before the statement with the
+    first site; to one that is there, if there is one.
+    """
+    site = min(want.site for want in wants)
+    before = [one for one in source.tree.body if source.span(one)[1] <= site]
+    imports = [
+        one
+        for one in _after_barrier(source, before, wants)
+        if isinstance(one, (ast.Import, ast.ImportFrom))
+        and source.is_alone(one)
+        and not (isinstance(one, ast.ImportFrom) and one.module == "__future__")
+    ]
+    edits: list[Edit] = []
+    for one in imports:
+        if (
+            isinstance(one, ast.ImportFrom)
+            and (one.module, one.level) == (wants[0].module, 0)
+            and id(one) not in gone
+            and one.names[0].name != "*"
+        ):
+            names = sorted({want.name for want in wants if not want.alias})
+            edits += _extend(source, one, names, gone)
+            wants = [want for want in wants if want.alias]
+            break
+    if wants:
+        edits.append(_new_line(source, before, imports, wants, gone))
+    return edits
+
+
+def _new_line(
+    source: Source,
+    before: Sequence[ast.stmt],
+    imports: Sequence[ast.Import | ast.ImportFrom],
+    wants: Sequence[Import],
+    gone: set[int],
+) -> Edit:
+    """The edit that adds an import of its own, where an import sorter would have it."""
+    module = wants[0].module
+    line = _lines(source, wants, is_late=len(_after_barrier(source, before, wants)) < len(before))
+    blank = source.newline.encode()
+    staying = [one for one in imports if id(one) not in gone]
+    if not staying:
+        if imports:
+            start = source.line_span(imports[0].lineno)[0]
+            return Edit(start, start, line)
+        barrier = len(before) - len(_after_barrier(source, before, wants)) - 1
+        return _add_first(source, before, line, blank, barrier)
+    group = _group_for(source, staying, module)
+    if group:
+        for one in group:
+            if isinstance(one, ast.ImportFrom) and (one.module or "").lower() > module.lower():
+                start = source.line_span(one.lineno)[0]
+                return Edit(start, start, line)
+        end = _end_of_lines(source, group[-1])
+        return Edit(end, end, line)
+    standard = [one for one in staying if _section(one) == "standard"]
+    if not standard:  # relative imports alone
+        start = source.line_span(staying[0].lineno)[0]
+        return Edit(start, start, line + blank)
+    end = _end_of_lines(source, standard[-1])
+    number = source.line_of(end)
+    while any(one.lineno <= number <= (one.end_lineno or 0) for one in imports if id(one) in gone):
+        number += 1
+    follows = b"" if not source.line(number).strip() else blank
+    return Edit(end, end, blank + line + follows)
+
+
+def _after_barrier(
+    source: Source, before: Sequence[ast.stmt], wants: Sequence[Import]
+) -> Sequence[ast.stmt]:
+    """What follows the last statement that changes `sys.path`, on which the import may depend, or
+    that may bring another meaning of any name; which is welcome to, where nothing here uses it.
+    """
+    last = -1
+    for index, statement in enumerate(before):
+        start, end = source.span(statement)
+        changes_path = _TIES.search(source.data[start:end]) and not isinstance(
+            statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+        )
+        used = not all(want.unused for want in wants)
+        if changes_path or (used and is_unknown_star(statement)):
+            last = index
+    return before[last + 1 :]
+
+
+def _add_first(
+    source: Source, before: Sequence[ast.stmt], line: bytes, blank: bytes, barrier: int
+) -> Edit:
+    """The edit that adds the first import: after a docstring, `__future__` or `sys.path`."""
+    leading = -1
+    for index, statement in enumerate(before):
+        docstring = (
+            index == 0
+            and isinstance(statement, ast.Expr)
+            and isinstance(statement.value, ast.Constant)
+            and isinstance(statement.value.value, str)
+        )
+        future = isinstance(statement, ast.ImportFrom) and statement.module == "__future__"
+        if docstring or future or index <= barrier:
+            leading = index
+        else:
+            break
+    leading = max(leading, barrier)
+    if leading >= 0:
+        anchor = before[leading]
+        if not source.is_alone(anchor):
+            raise NoRoom("there is no line of its own for an import")
+        end = _end_of_lines(source, anchor)
+        return Edit(end, end, blank + line)
+    first = source.tree.body[0]
+    number = min([first.lineno, *(d.lineno for d in getattr(first, "decorator_list", ()))])
+    start = source.line_span(number)[0]
+    defines = isinstance(first, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+    return Edit(start, start, line + blank + blank * defines)
+
+
+def _extend(
+    source: Source, statement: ast.ImportFrom, names: Sequence[str], gone: set[int]
+) -> list[Edit]:
+    """The edits that add names to an import that is there, each before the first that is greater;
+    the aliases in `gone` go.
+    """
+    edits = []
+    staying = [alias for alias in statement.names if id(alias) not in gone]
+    last = statement.names[-1]
+    for name in names:
+        greater = next((alias for alias in staying if alias.name > name), None)
+        beside = greater or last
+        joint = b", "
+        first = source.span(statement.names[0])[0]
+        broken = b"(" in source.data[source.span(statement)[0] : first]
+        if broken and beside.lineno != statement.lineno:
+            joint = f",{source.newline}".encode() + source.indent(beside.lineno)
+        start, end = source.span(beside)
+        if greater is not None:
+            edits.append(Edit(start, start, name.encode() + joint))
+        else:
+            edits.append(Edit(end, end, joint + name.encode()))
+    return edits
+
+
+def _group_for(
+    source: Source, imports: Sequence[ast.Import | ast.ImportFrom], module: str
+) -> list[ast.Import | ast.ImportFrom]:
+    """The imports among which one of `module` belongs: those of its own package, else those that
+    are not of the standard library.
+    """
+    groups: list[list[ast.Import | ast.ImportFrom]] = []
+    for one in imports:
+        if groups:
+            above = groups[-1][-1]
+            between = source.data[_end_of_lines(source, above) : source.line_span(one.lineno)[0]]
+            if not between and _section(above) == _section(one):
+                groups[-1].append(one)
+                continue
+        groups.append([one])
+    top = module.partition(".")[0]
+    for group in groups:
+        if any(_top(one) == top for one in group):
+            return group
+    return next((group for group in groups if _section(group[0]) == "other"), [])
+
+
+def _top(statement: ast.Import | ast.ImportFrom) -> str:
+    if isinstance(statement, ast.Import):
+        return statement.names[0].name.partition(".")[0]
+    return "." if statement.level else (statement.module or "").partition(".")[0]
+
+
+def _section(statement: ast.Import | ast.ImportFrom) -> str:
+    top = _top(statement)
+    if top == ".":
+        return "relative"
+    return "standard" if top in sys.stdlib_module_names else "other"
+
+
+def _end_of_lines(source: Source, statement: ast.stmt) -> int:
+    return source.line_span(source.line_of(source.span(statement)[1]))[1]

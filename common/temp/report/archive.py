@@ -1,0 +1,40 @@
+"""What people read of `temp-restore --list`: the archive, and what can be undone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .table import Cell, Column, table
+from .text import plain
+
+_ARCHIVED = (
+    Column("name"),
+    Column("format"),
+    Column("size", right=True),
+    Column("archived"),
+    Column("was"),
+    Column("why"),
+)
+
+_UNDOABLE = (
+    Column("name"),
+    Column("until"),
+    Column("size", right=True),
+    Column("set aside"),
+    Column("was"),
+    Column("why"),
+)
+
+
+def archive_text(title: str, rows: Sequence[Sequence[str]]) -> str:
+    """The rows of an archive: name, format, size, when it was archived, where it was, and why."""
+    if not rows:
+        return f"{plain(title)}: nothing archived"
+    cells = [[Cell(plain(cell)) for cell in row] for row in rows]
+    return f"{plain(title)}\n\n{table(_ARCHIVED, cells)}"
+
+
+def undo_text(title: str, rows: Sequence[Sequence[str]]) -> str:
+    """The rows of what can be undone: name, until, size, set aside when, where it was, and why."""
+    cells = [[Cell(plain(cell)) for cell in row] for row in rows]
+    return f"{plain(title)}: can be undone\n\n{table(_UNDOABLE, cells)}"

@@ -1,0 +1,39 @@
+"""What people read of `temp-explain`: one entry, rule by rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..core.reasons import Reason, Verdict, what_would_change
+from ..core.units import spell_size
+from .text import ago, counted, instant, plain
+
+
+def explanation(
+    verdict: Verdict, reasons: Sequence[Reason], now: float, elsewhere: str = ""
+) -> str:
+    """Why an entry stays or goes, rule by rule, and what would change that.
+
+    `elsewhere` is where its root leads, if it is behind a link.
+    """
+    entry = verdict.entry
+    where = f" in {plain(entry.changed_in)}" if entry.changed_in else ""
+    last = f"last change {instant(entry.changed)} ({ago(entry, now)}){where}"
+    if entry.used > entry.changed:
+        last = f"last change {instant(entry.changed)}{where}, last used {ago(entry, now)}"
+    made_by = f"made by {plain(entry.made_by)}" if entry.made_by else "made by an unknown process"
+    marks = {"goes": "-", "stays": "+", "silent": " "}
+    return "\n".join(
+        [
+            f"{plain(entry.path)}: {'stays' if verdict.keep else 'would go'}, "
+            f"{plain(str(verdict.reason))}",
+            f"  {spell_size(entry.size)} in {counted(entry.files, 'file', 'files')}, {last}",
+            f"  {made_by}",
+            *([f"  in {plain(elsewhere)}"] if elsewhere else []),
+            "",
+            "rule by rule (- removes it, + keeps it):",
+            *(f"  {marks[reason.effect]} {plain(str(reason))}" for reason in reasons),
+            "",
+            plain(what_would_change(verdict)),
+        ]
+    )

@@ -1,0 +1,306 @@
+"""Putting one entry into an archive: by a rename where that can be done, else packed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from ...core.layout import PIPELINE, STORE, Layout, is_inside, read_name
+from ...core.plan import Step
+from ...errors import StorageError, TempError, in_place, reason_of
+from ..claiming.claim import NotClaimed, NotDisposed
+from ..project.project import check_root, find_project, open_root, where_it_leads
+from ..root.guard import check_store
+from ..root.making import layout_of
+from ..system import at
+from ..system.compression import ArchiveFormat, checked_format, suffix_of
+from ..system.processes import spell_command
+from ..system.renaming import rename_new
+from ..trees.contents import Digest, digest
+from ..trees.writing import dress, dress_held, held
+from .dropping import drop
+from .manifest import Manifest
+from .packing import DATA, Source, Workbench
+from .reservation import Reservation
+from .shelf import Archived
+
+
+class Deposit:
+    """One entry on its way into `archive`. To be closed, which takes back what was not kept.
+
+    With `undo_for`, the seconds for which it can be undone, `archive` is where the root keeps what
+    was set aside, and the entry gets there by a rename or not at all. Each step raises
+    `NotDisposed` if the entry cannot be archived there; it is where it was then. Raises
+    `InvalidSettings` if there is no such format.
+    """
+
+    def __init__(
+        self,
+        archive: Path,
+        form: ArchiveFormat,
+        root: Path,
+        step: Step,
+        now: float,
+        undo_for: float | None = None,
+    ) -> None:
+        self.archive = Path(os.path.abspath(archive))
+        self.form = checked_format(form)
+        self.root = root
+        self.step = step
+        self.id = os.urandom(8).hex()
+        self.packed_bytes = 0
+        """How much of its disk the archive takes for it."""
+        self.until = None if undo_for is None else now + undo_for
+        """Until when it can be undone."""
+        self._undo_for = undo_for
+        self._now = now
+        self._source = Source(root, step.entry.path)
+        self._reservation = Reservation(self.archive)
+        self._bench: Workbench | None = None
+        self._top = -1
+        self._published = self._kept = False
+
+    @property
+    def name(self) -> str:
+        """Its name in the archive, once it has one."""
+        return self._reservation.name
+
+    @property
+    def inode(self) -> int:
+        """The inode of what was packed and is not published."""
+        return self._packed().inode
+
+    @property
+    def target(self) -> Path:
+        """Where it is in the archive, or will be."""
+        return self.archive / f"{self.name}{suffix_of(self.form)}"
+
+    def close(self) -> None:
+        """Close what is open, and take back what was not kept."""
+        with contextlib.ExitStack() as stack:
+            if self._top >= 0:
+                stack.callback(at.close, self._top)
+            stack.callback(self._reservation.close)
+            if self._bench is not None:
+                stack.callback(self._bench.close)
+            if not self._kept:
+                self._withdraw()
+
+    def keep(self) -> None:
+        """Leave it in the archive from now on."""
+        self._kept = True
+
+    def move(self) -> bool:
+        """Whether the entry could be put there by one rename; it is kept then."""
+        with self._failing():
+            moved = self._move()
+            if not moved and self.until is not None:
+                raise StorageError(
+                    errno.EXDEV, "it, or its category, is mounted from another filesystem"
+                )
+        return moved
+
+    def _move(self) -> bool:
+        self._check_place()
+        if self.until is None:
+            _make_archive(self.archive)
+        else:
+            check_store(self.root)
+            self.archive.mkdir(parents=True, exist_ok=True)
+        if self.form != "dir" or os.stat(self.archive).st_dev != self.step.entry.device:
+            return False
+        self._reserve(digest(self._source.items(contents=False)), has_contents=False)
+        self.keep()  # before it is there: it will be the only one
+        try:
+            with self._source.opened() as (parent, name):
+                top = self._open_archive()
+                rename_new(name, self.target.name, src_dir_fd=parent, dst_dir_fd=top)
+        except OSError as error:
+            self._kept = False
+            self._withdraw()
+            if error.errno != errno.EXDEV:
+                raise
+            return False
+        return True
+
+    def _open_archive(self) -> int:
+        """The open archive, the same one throughout, whatever is put in its place."""
+        if self._top < 0:
+            self._top = open_root(self.archive)
+        return self._top
+
+    def undo_move(self) -> str:
+        """Put the entry back; "" or where it is instead."""
+        where = ""
+        try:
+            archive = open_root(self.archive)
+            try:
+                with self._source.opened() as (parent, name):
+                    rename_new(self.target.name, name, src_dir_fd=archive, dst_dir_fd=parent)
+            finally:
+                at.close(archive)
+        except OSError:
+            where = str(self.target)
+        self._reservation.give_up()  # in either case: the manifest describes what was looked at
+        return where
+
+    def pack(self) -> None:
+        """Copy the entry, or pack it, into the archive's holding area, and compare the two."""
+        with self._failing():
+            self._bench = Workbench(self.archive)
+            found = self._bench.pack(self._source, self.form)
+            self.packed_bytes = self._bench.packed_bytes
+            self._reserve(found, has_contents=True)
+
+    def publish(self) -> None:
+        """Put what was packed into its place in the archive."""
+        first = self._source.first
+        with self._failing():
+            if self.form == "dir" and first.kind != "symlink":
+                # Held: another directory may be in its place at once.
+                with held(os.path.join(self._packed().place, DATA)) as it:
+                    self._put()
+                    dress_held(it, first.mode, first.mtime_ns)
+            else:
+                self._put()
+                if self.form == "dir":
+                    dress(str(self.target), 0, first.mtime_ns, link=True)
+            _flush(self.archive)
+
+    def _put(self) -> None:
+        work = self._packed().directory
+        rename_new(DATA, self.target.name, src_dir_fd=work, dst_dir_fd=self._open_archive())
+        self._published = True
+
+    def _packed(self) -> Workbench:
+        assert self._bench is not None, "it was not packed"
+        return self._bench
+
+    @contextlib.contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Turn every error into one that says that the entry is not archived, and what to do."""
+        try:
+            yield
+        except (OSError, NotClaimed, TempError) as error:
+            if isinstance(error, FileNotFoundError) and self._is_gone():
+                raise NotClaimed("is gone already") from None
+            reason = str(error)
+            if isinstance(error, OSError) and not isinstance(error, TempError):
+                # Below the entry, files are opened by their names alone.
+                named = isinstance(error, PermissionError) and isinstance(error.filename, str)
+                where = error.filename if named and not os.path.isabs(error.filename) else ""
+                reason = in_place(reason_of(error), where)
+            why, semicolon, remedy = reason.partition("; ")
+            what, otherwise = (
+                ("archived", "choose another archive_location, or clean without archiving")
+                if self.until is None
+                else ("set aside", "clean without --undoable")
+            )
+            raise NotDisposed(
+                f"cannot be {what} in {self.archive} ({why}); "
+                f"{remedy}{semicolon and ', or '}{otherwise}"
+            ) from error
+
+    def _is_gone(self) -> bool:
+        return not os.path.lexists(self.root / self.step.entry.path)
+
+    def _check_place(self) -> None:
+        above, _, name = str(self.root / self.step.entry.path).rpartition("/")
+        entry = os.path.join(os.path.realpath(above), name)
+        real, root = os.path.realpath(self.archive), os.path.realpath(self.root)
+        if is_inside(real, entry):
+            raise NotDisposed(
+                f"cannot be archived in {self.archive}, which lies in it; choose another place"
+            )
+        if is_inside(real, root):
+            top = os.path.relpath(real, root).split(os.sep)[0]
+            if top == os.curdir or self._layout().holds(top, is_directory=True):
+                raise NotDisposed(
+                    f"cannot be archived in {self.archive}, which lies among the entries; "
+                    "choose another archive_location"
+                )
+
+    def _layout(self) -> Layout:
+        entry = self.step.entry
+        is_run = entry.category == PIPELINE.category and "/" not in entry.path
+        return layout_of(self.root, is_scratch=not is_run)
+
+    def _reserve(self, found: Digest, *, has_contents: bool) -> None:
+        """Take a name in the archive that nothing has, for an entry that holds what was `found`."""
+        manifest = self._manifest(found, has_contents=has_contents)
+        wanted = self.step.entry.path.replace("/", "__")
+        self._reservation.take(self._open_archive(), wanted, manifest)
+
+    def _manifest(self, found: Digest, *, has_contents: bool) -> Manifest:
+        entry = self.step.entry
+        label, stamp = read_name(entry.name)
+        host = f" on {os.uname().nodename}" if hasattr(os, "uname") else ""
+        return Manifest(
+            id=self.id,
+            format=self.form,
+            root=_spell_root(self.archive, self.root),
+            path=entry.path,
+            category=entry.category,
+            label=entry.label or label,
+            stamp=entry.stamp if entry.stamp is not None else stamp,
+            layout=self._layout().name,
+            made_by=entry.made_by,
+            archived_at=self._now,
+            archived_by=f"pid {os.getpid()} ({spell_command(sys.orig_argv)}){host}",
+            reasons=(str(self.step.reason),),
+            changed_ns=self._source.first.mtime_ns,
+            mode=self._source.first.mode,
+            files=found.files,
+            directories=found.directories,
+            size=found.size,
+            digest=found.hexdigest,
+            has_contents=has_contents,
+            undo_for=self._undo_for,
+        )
+
+    def _withdraw(self) -> None:
+        if self._published:
+            self._published = False
+            self._reservation.close()
+            status = at.stat(self.target, follow_symlinks=False)
+            identity = (status.st_dev, status.st_ino)
+            drop(self.archive, Archived(self.name, self.target.name, self.form, 0.0, identity))
+        else:
+            self._reservation.give_up()
+
+
+def _make_archive(archive: Path) -> None:
+    check_root(archive)
+    if not archive.is_dir():
+        archive.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError), open(archive / ".gitignore", "x") as file:
+            file.write("*\n")
+    if where_it_leads(archive) is not None:
+        # Behind a link, only this marks it as an archive.
+        (archive / STORE).mkdir(exist_ok=True)
+
+
+def _spell_root(archive: Path, root: Path) -> str:
+    """The path of the root for a manifest: relative, if both belong to one project."""
+    real = os.path.realpath(archive)
+    if is_inside(real, os.path.realpath(root)):
+        return os.path.relpath(os.path.realpath(root), real)
+    place = os.path.join(os.path.realpath(root.parent), root.name)
+    project = os.path.realpath(find_project(root.parent))
+    if is_inside(real, project) and is_inside(place, project):
+        return os.path.relpath(place, real)
+    return place
+
+
+def _flush(directory: Path) -> None:
+    """Make the names in it durable, where the platform can."""
+    if at.RELATIVE:
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,79 @@
+"""Deleting from an archive: what was archived first, then its manifest."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from ...core.plan import Outcome, Step
+from ...errors import TempError
+from ..claiming.area import HoldingArea
+from ..claiming.claim import NotClaimed
+from ..claiming.many import Remover
+from ..root.pinning import Pins
+from ..system import at
+from ..system.locks import lock_file
+from ..trees.removed import Removed, spell_failures
+from .reservation import forget_manifest, forget_stale
+from .shelf import Archived
+
+
+def drop(archive: Path, archived: Archived, *, despite_lock: bool = False) -> Removed:
+    """Delete what was archived, and then its manifest. Raises `NotClaimed`."""
+    with contextlib.closing(HoldingArea(archive)) as area:
+        claim = area.claim(archived.data, archived.identity, despite_lock=despite_lock)
+        with contextlib.closing(claim):
+            removed = claim.remove()
+    if not removed.failures:
+        forget_manifest(archive, archived.name)
+    return removed
+
+
+def drop_all(
+    archive: Path, steps: Iterable[Step], remover: Remover | None, objection: Callable[[Step], str]
+) -> Iterator[Outcome]:
+    """Delete what `steps` name of `archive`, one after the other, if there is no `objection` then;
+    what became of each. Without a `remover` they are only moved aside, as leftovers.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            area = stack.enter_context(contextlib.closing(HoldingArea(archive)))
+            pins = Pins(archive)
+        except (NotClaimed, TempError) as error:
+            yield from (Outcome(step, "failed", str(error)) for step in steps)
+            return
+        # Otherwise each of two cleans frees what is enough for both.
+        lock = os.open(archive, os.O_RDONLY) if at.RELATIVE else -1
+        if lock >= 0:
+            stack.callback(os.close, lock)
+            if not lock_file(lock):
+                reason = "another clean is deleting archives just now"
+                yield from (Outcome(step, "skipped", reason) for step in steps)
+                return
+        for step in steps:
+            pins.refresh()
+            if why := objection(step):
+                yield Outcome(step, "skipped", why)
+            elif pins.of(step.entry.path) is not None:
+                yield Outcome(step, "skipped", "has been pinned meanwhile")
+            else:
+                yield _drop_one(step, area, remover)
+    forget_stale(archive)
+
+
+def _drop_one(step: Step, area: HoldingArea, remover: Remover | None) -> Outcome:
+    try:
+        claim = area.claim(step.entry.path, (step.entry.device, step.entry.inode))
+    except NotClaimed as reason:
+        return Outcome(step, "failed" if reason.failed else "skipped", reason.detail)
+    removed = Removed()
+    with contextlib.closing(claim):
+        if remover is None:
+            return Outcome(step, "done", "being freed")
+        for _, found in remover.remove([claim]):
+            removed = claim.conclude(found)
+    if removed.failures:
+        return Outcome(step, "failed", spell_failures(removed), removed.freed_bytes)
+    return Outcome(step, "done", "", removed.freed_bytes)

@@ -1,0 +1,139 @@
+"""The manifest beside each archived entry: what it was, where, when and why it was archived."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from ...core import fields
+from ...core.fields import Unreadable
+from ...errors import reason_of, without_remedy
+from ..system.compression import FORMATS, ArchiveFormat
+from ..system.reading import read_json
+from ..trees.contents import Digest
+
+MANIFEST: Final = ".tempkeep.json"
+"""What the name of a manifest ends with."""
+
+_SCHEMA: Final = 1
+BEGINNING: Final = b'{\n  "schema": 1,\n  "kind": "archive",\n'
+"""How every manifest begins. Other files may have such a name, too."""
+
+
+class Manifest(NamedTuple):
+    """The facts about one archived entry.
+
+    `root` is the root that the entry was in: a path relative to the archive if both belong to one
+    project (so that they can be moved together), else an absolute one. `path` is the entry's path
+    in it. `size` is in bytes as they are read. The `digest` covers the contents only if
+    `has_contents`: an entry that was archived by a rename was not read. `mode` and `changed_ns` are
+    those of the entry itself. `undo_for` is how many seconds an entry that was set aside can be
+    restored; one that was archived has none.
+    """
+
+    id: str
+    format: ArchiveFormat
+    root: str
+    path: str
+    category: str
+    label: str
+    stamp: int | None
+    layout: str
+    made_by: str | None
+    archived_at: float
+    archived_by: str
+    reasons: tuple[str, ...]
+    changed_ns: int
+    mode: int
+    files: int
+    directories: int
+    size: int
+    digest: str
+    has_contents: bool
+    undo_for: float | None = None
+
+    @property
+    def until(self) -> float | None:
+        """Until when it can be undone, in seconds since 1970."""
+        return None if self.undo_for is None else self.archived_at + self.undo_for
+
+    def root_from(self, archive: Path) -> Path:
+        """The absolute path of the root that the entry was in."""
+        return Path(os.path.normpath(os.path.join(os.path.realpath(archive), self.root)))
+
+    def fits(self, found: Digest) -> bool:
+        """Whether that is the digest of what was archived."""
+        return found == Digest(self.files, self.directories, self.size, self.digest)
+
+    def spell(self) -> str:
+        """The text of the file. Bytes in names that are not UTF-8 are escaped as surrogates."""
+        at_second = datetime.fromtimestamp(self.archived_at, UTC).isoformat(timespec="microseconds")
+        table = {
+            "schema": _SCHEMA,
+            "kind": "archive",
+            **self._asdict(),
+            "archived_at": at_second.replace("+00:00", "Z"),
+            "mode": f"{self.mode:04o}",
+        }
+        if self.undo_for is None:
+            del table["undo_for"]
+        return json.dumps(table, indent=2, ensure_ascii=True) + "\n"
+
+
+def manifest_path(archive: Path, name: str) -> Path:
+    """Where the manifest of `name` is in the archive."""
+    return archive / f"{name}{MANIFEST}"
+
+
+def read_manifest(archive: Path, name: str) -> tuple[Manifest | None, str]:
+    """The manifest of `name` in the archive, or `None` and why it cannot be used."""
+    try:
+        table = fields.table(read_json(manifest_path(archive, name)))
+        if fields.whole(table, "schema") != _SCHEMA or fields.text(table, "kind") != "archive":
+            return None, "its manifest is of another version; update tempkeep"
+        return _manifest_in(table), ""
+    except (FileNotFoundError, NotADirectoryError) as error:
+        why = without_remedy(reason_of(error))
+    except Unreadable as problem:
+        if problem.error is None:
+            return None, "its manifest is damaged"
+        why = without_remedy(reason_of(problem.error))
+    return None, f"its manifest cannot be read ({why})"
+
+
+def _manifest_in(table: Mapping[str, Any]) -> Manifest:
+    """The manifest in the table of a file. Raises `Unreadable` unless all of it can be true."""
+    form, mode = fields.text(table, "format"), fields.text(table, "mode")
+    if form not in FORMATS or not re.fullmatch("[0-7]{1,5}", mode) or int(mode, 8) > 0o7777:
+        raise Unreadable("its format or its mode is none")
+    try:
+        archived_at = datetime.fromisoformat(fields.text(table, "archived_at")).timestamp()
+    except (ValueError, OverflowError, OSError):
+        raise Unreadable("archived_at is no time") from None
+    return Manifest(
+        id=fields.text(table, "id"),
+        format=form,
+        root=fields.text(table, "root"),
+        path=fields.text(table, "path"),
+        category=fields.text(table, "category"),
+        label=fields.text(table, "label"),
+        stamp=fields.optional(fields.whole, table, "stamp"),
+        layout=fields.text(table, "layout"),
+        made_by=fields.optional(fields.text, table, "made_by"),
+        archived_at=archived_at,
+        archived_by=fields.text(table, "archived_by"),
+        reasons=fields.texts(table, "reasons"),
+        changed_ns=fields.whole(table, "changed_ns", -fields.LARGEST),
+        mode=int(mode, 8),
+        files=fields.whole(table, "files"),
+        directories=fields.whole(table, "directories"),
+        size=fields.whole(table, "size"),
+        digest=fields.text(table, "digest"),
+        has_contents=fields.flag(table, "has_contents"),
+        undo_for=fields.optional(fields.number, table, "undo_for"),
+    )

@@ -1,0 +1,92 @@
+"""Where entries belong: those on their way into an archive, and those that come back."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from ...core.layout import LAYOUTS, PIPELINE, SCRATCH, STORE, Layout
+from ...errors import Refused
+from ..project.project import SCRATCH_NAMES, open_root, root_of
+from ..root.making import layout_of
+from ..system import at
+from ..system.at import DIRECTORY_FLAGS
+from .shelf import Archived
+from .undo import root_of_undo
+
+
+class Place(NamedTuple):
+    """Where an archived entry belongs."""
+
+    root: Path
+    path: str
+    layout: Layout
+
+    @property
+    def full(self) -> Path:
+        """The absolute path of it."""
+        return self.root / self.path
+
+
+@contextlib.contextmanager
+def opened_parent(root: Path, path: str) -> Iterator[tuple[int, str]]:
+    """The open directory that the entry at `path` belongs in, reached through no link, and its
+    name there.
+    """
+    category, _, name = path.rpartition("/")
+    top = open_root(root)
+    try:
+        parent = at.open(category or ".", DIRECTORY_FLAGS, dir_fd=top)
+        try:
+            yield parent, name
+        finally:
+            at.close(parent)
+    finally:
+        at.close(top)
+
+
+def place_of(archive: Path, archived: Archived, project: Path) -> Place:
+    """Where that belongs. Raises `Refused` if that is no place for an entry.
+
+    Its manifest tells. Without one its name does, and it belongs to the current `project`.
+    """
+    manifest = archived.manifest
+    own = root_of_undo(archive)
+    if manifest is None:
+        if own is not None:
+            raise Refused(f"{archived.name} has no manifest; look at it, and move it by hand")
+        category, underscores, name = archived.data.partition("__")
+        path = f"{category}/{name}" if category and underscores and name else archived.data
+        return Place(root_of(project), _checked(path, SCRATCH, archived), SCRATCH)
+    root = manifest.root_from(archive)
+    layout = LAYOUTS.get(manifest.layout)
+    if own is not None:
+        if os.path.realpath(root) != os.path.realpath(own) or layout is not _layout_of(own, layout):
+            raise Refused(
+                f"{archived.name}: its manifest speaks of {manifest.layout} in {root}, and not of "
+                f"{own}, where it was set aside; look at it, and move it by hand"
+            )
+        root = own
+    if layout is None:
+        raise Refused(f"{archived.name}: {manifest.layout!r} is no layout; update tempkeep")
+    # Whoever can write the manifest could name any directory there is.
+    if root.name not in SCRATCH_NAMES and not (root / STORE).is_dir():
+        raise Refused(
+            f"{archived.name} was in {root}, which is no root any more; make one there by using it"
+        )
+    return Place(root, _checked(manifest.path, layout, archived), layout)
+
+
+def _layout_of(root: Path, layout: Layout | None) -> Layout | None:
+    """The layout of `root`; where its store does not tell, it may be `layout`."""
+    return layout_of(root, is_scratch=None if layout is PIPELINE else True)
+
+
+def _checked(path: str, layout: Layout, archived: Archived) -> str:
+    """`path`, if an entry of such a root can have it."""
+    if not layout.may_hold(path):
+        raise Refused(f"{archived.name} was at {path!r}, which is no place for an entry")
+    return path

@@ -1,0 +1,313 @@
+"""The holding area of a root: where entries are claimed, by a rename, before they are deleted."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from ...core.layout import BATCH, HELD, HOLDING, STORE, TRANSFER
+from ...errors import Refused, TempError, reason_of
+from ..project.project import open_root
+from ..system import at, obstacle
+from ..system.access import make_accessible
+from ..system.at import ANY_FLAGS
+from ..system.locks import lock_directory, share_directory
+from ..system.mounts import MountWatch, check_store_unmounted
+from .claim import Claim, NotClaimed, opened, opened_area
+
+NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
+
+
+class HoldingArea:
+    """The holding area of one root, open to claim entries into. To be closed.
+
+    As a `batch` it is a directory of its own in there, with one lock for all that is claimed into
+    it, so that thousands can be claimed before the first is deleted; whoever takes over a batch
+    deletes the whole. Raises `NotClaimed` if the root cannot be opened.
+    """
+
+    def __init__(self, root: Path, *, batch: bool = False) -> None:
+        self.root = root
+        self.batch = f"{BATCH}{os.urandom(8).hex()}" if batch else ""
+        self._real = os.fsencode(os.path.realpath(root))
+        self._stack = contextlib.ExitStack()
+        self._opened: int | None = None
+        try:
+            self.top = open_root(root)
+            self._stack.callback(at.close, self.top)
+        except FileNotFoundError:
+            raise NotClaimed("is gone already") from None
+        except TempError as error:
+            raise NotClaimed(str(error), failed=True) from error
+        except OSError as error:
+            raise NotClaimed(reason_of(error), failed=True) from error
+        self._mounts = MountWatch()
+        self._seen: tuple[bytes, ...] = ()
+        self._mounted: list[str] = []
+        """The mount points in the root, relative to it, of those that were `_seen`."""
+
+    def close(self) -> None:
+        """Close what is open, and remove the batch if it is empty. Claims are closed before."""
+        if self.batch and self._opened is not None:
+            with contextlib.suppress(OSError):
+                at.rmdir(f"{STORE}/{HOLDING}/{self.batch}", dir_fd=self.top)
+        self._mounts.close()
+        self._stack.close()
+
+    @property
+    def place(self) -> str:
+        """The absolute path of it."""
+        return str(self.root / STORE / HOLDING / self.batch)
+
+    @property
+    def anchored(self) -> str:
+        """A path to it, if it is open, that nobody can make lead elsewhere."""
+        return self.place if self._opened is None else at.anchored(self._opened, self.place)
+
+    def open(self) -> int | None:
+        """The open directory that is claimed into, made if missing; `None` on a full disk.
+
+        Raises `NotClaimed`.
+        """
+        descriptor, prefix = self._area()
+        return None if prefix else descriptor
+
+    def call_it(self, prefix: str) -> None:
+        """Let the name of this batch begin with `prefix`, which says what is to become of it."""
+        name = f"{prefix}{os.urandom(8).hex()}"
+        with contextlib.ExitStack() as stack:
+            holding = opened_area(stack, self.top)
+            at.rename(self.batch, name, src_dir_fd=holding, dst_dir_fd=holding)
+            if not at.RELATIVE:  # where it is known by its path
+                self._opened = opened(self._stack, name, parent=holding)
+        self.batch = name
+
+    def claim(self, path: str, identity: tuple[int, int], *, despite_lock: bool = False) -> Claim:
+        """Claim the entry at `path` by renaming it into the holding area; to be closed.
+
+        It must still be the file or directory of that `identity` (device, inode), and nobody may
+        hold a lock on it (unless `despite_lock`). The lock that is taken here tells other sweeps
+        that its removal is under way, and dies with this process, whereupon the next sweep
+        finishes. Raises `NotClaimed`.
+
+        Races that are accepted: a process that dies in the instant between the rename and the
+        look at what was renamed, and in that very instant it was another; a filesystem that is
+        mounted inside after the mounts were looked at.
+        """
+        stack = contextlib.ExitStack()
+        try:
+            return self._claim(stack, path, identity, despite_lock)
+        except BaseException:
+            stack.close()
+            raise
+
+    def _claim(
+        self,
+        stack: contextlib.ExitStack,
+        path: str,
+        identity: tuple[int, int],
+        despite_lock: bool,
+    ) -> Claim:
+        category, _, name = path.rpartition("/")
+        try:
+            directory = self.top
+            for part in category.split("/") if category else ():
+                directory = opened(stack, part, parent=directory)
+            status = at.stat(name, dir_fd=directory, follow_symlinks=False)
+        except FileNotFoundError:
+            raise NotClaimed("is gone already") from None
+        except OSError as error:
+            raise NotClaimed(reason_of(error), failed=True) from error
+        if (status.st_dev, status.st_ino) != identity:
+            raise NotClaimed("is no longer the one that was looked at")
+        claim = Claim(self.root, self.top, path, directory, stack)
+        lock = _lock_entry(stack, self.root, directory, name, status, despite_lock)
+        if lock is not None:
+            claim.locks = (lock,)
+        try:
+            self._take(claim, directory, name, stack)
+            status = at.stat(claim.held, dir_fd=claim.holding, follow_symlinks=False)
+        except FileNotFoundError:
+            raise NotClaimed("is gone already") from None
+        except OSError as error:
+            why = obstacle.reason_of(error, name, directory)
+            raise NotClaimed(f"cannot be moved aside: {why}", failed=True) from error
+        if (status.st_dev, status.st_ino) != identity:
+            # Swapped in the instant before the rename: not what was judged, so it goes back.
+            raise NotClaimed(f"was replaced at this moment{claim.put_back()}")
+        try:
+            mounted = self._mounted_in(claim) if stat.S_ISDIR(status.st_mode) else ""
+            check_store_unmounted(str(self.root), self._mounted)
+        except Refused as error:
+            raise NotClaimed(f"{error}{claim.put_back()}", failed=True) from None
+        except OSError as error:
+            raise NotClaimed(
+                f"cannot tell what is mounted in it: {reason_of(error)}{claim.put_back()}",
+                failed=True,
+            ) from error
+        if mounted:
+            raise NotClaimed(
+                f"another filesystem is mounted at {path}/{mounted}; unmount it first"
+                f"{claim.put_back()}",
+                failed=True,
+            )
+        return claim
+
+    def _take(self, claim: Claim, directory: int, name: str, stack: contextlib.ExitStack) -> None:
+        """Rename the entry into the holding area; on a full disk, where it cannot, in the root."""
+        holding, prefix = self._area()
+        claim.batch = self.batch if not prefix else ""
+        if not claim.locks and not prefix and not self.batch:
+            # A lock of its own, on a description of its own; see `_take_over`.
+            holding = opened_area(stack, self.top)
+            if not share_directory(holding):
+                raise NotClaimed(
+                    f"a process holds a lock (flock) on {self.place}; end it", failed=True
+                )
+            claim.locks = (holding,)
+        held = f"{prefix}{os.urandom(8).hex()}"
+        try:
+            _rename(name, held, directory, holding)
+        except OSError as error:
+            if error.errno == errno.ENOENT and at.fstat(holding).st_nlink == 0:
+                # Somebody removed the holding area: the next claim makes another.
+                self._opened = None
+            if error.errno not in NO_ROOM or self.batch.startswith(TRANSFER):
+                raise
+            holding, held, claim.batch = self.top, f"{HELD}{held}", ""
+            _rename(name, held, directory, holding)
+        claim.holding, claim.held = holding, held
+
+    def _area(self) -> tuple[int, str]:
+        """The holding area, made if missing, and a prefix for names; the root on a full disk."""
+        if self._opened is not None:
+            return self._opened, ""
+        try:
+            try:
+                area = opened_area(self._stack, self.top)
+            except FileNotFoundError:
+                for name in (STORE, f"{STORE}/{HOLDING}"):
+                    with contextlib.suppress(FileExistsError):
+                        at.mkdir(name, dir_fd=self.top)
+                area = opened_area(self._stack, self.top)
+            if self.batch:
+                area = self._make_batch(area)
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                return self.top, HELD
+            raise NotClaimed(
+                f"no holding area in {self.root}: {reason_of(error)}", failed=True
+            ) from error
+        self._opened = area
+        return area, ""
+
+    def _make_batch(self, holding: int) -> int:
+        while True:
+            at.mkdir(self.batch, dir_fd=holding)
+            with contextlib.suppress(FileNotFoundError):
+                batch = opened(self._stack, self.batch, parent=holding)
+                if lock_directory(self.root, batch) and _is_own(batch):
+                    return batch
+            # A sweep that found it before it was locked took it for a killed one's leftover.
+            self.batch = f"{BATCH}{os.urandom(8).hex()}"
+
+    def _mounted_in(self, claim: Claim) -> str:
+        """Where something is mounted in what was claimed; "" if nowhere.
+
+        Told from before the rename it lies below the old path, told from after below the new.
+        """
+        points = self._mounts.points()
+        if points is not self._seen:
+            prefix = self._real.rstrip(b"/") + b"/"
+            inside = (point[len(prefix) :] for point in points if point.startswith(prefix))
+            self._seen, self._mounted = points, sorted(map(os.fsdecode, inside))
+        if not self._mounted:
+            return ""
+        for path in (claim.path, os.path.relpath(claim.place, self.root)):
+            for point in self._mounted:
+                if point.startswith(f"{path}/"):
+                    return point[len(path) + 1 :]
+        return ""
+
+
+@contextmanager
+def claimed(
+    root: Path, path: str, identity: tuple[int, int], *, despite_lock: bool = False
+) -> Iterator[Claim]:
+    """The entry at `path` below `root`, claimed: see `HoldingArea.claim`."""
+    with contextlib.closing(HoldingArea(root)) as area:
+        claim = area.claim(path, identity, despite_lock=despite_lock)
+        with contextlib.closing(claim):
+            yield claim
+
+
+def _rename(name: str, held: str, directory: int, holding: int) -> None:
+    # Nothing is called `held`, 64 bits of chance, so nothing is replaced.
+    try:
+        at.rename(name, held, src_dir_fd=directory, dst_dir_fd=holding)
+    except PermissionError as error:
+        # A directory that is to get another parent has to be writable itself.
+        try:
+            make_accessible(directory, name)
+        except OSError:
+            raise error from None
+        at.rename(name, held, src_dir_fd=directory, dst_dir_fd=holding)
+
+
+def _lock_entry(
+    stack: contextlib.ExitStack,
+    root: Path,
+    directory: int,
+    name: str,
+    seen: os.stat_result,
+    despite_lock: bool,
+) -> int | None:
+    """The descriptor by which this process has the entry locked; none if it cannot be opened."""
+    try:
+        try:
+            descriptor = opened(stack, name, ANY_FLAGS, directory)
+        except PermissionError:
+            with contextlib.suppress(NotADirectoryError):
+                make_accessible(directory, name)
+            descriptor = opened(stack, name, ANY_FLAGS, directory)
+    except FileNotFoundError:
+        raise NotClaimed("is gone already") from None
+    except OSError as error:
+        if may_be_unopenable(seen, error):
+            return None
+        raise NotClaimed(reason_of(error), failed=True) from error
+    status = at.fstat(descriptor)
+    if (status.st_dev, status.st_ino) != (seen.st_dev, seen.st_ino):
+        raise NotClaimed("is no longer the one that was looked at")
+    if lock_directory(root, descriptor):
+        return descriptor
+    if despite_lock:
+        return None
+    raise NotClaimed("in use: a process holds a lock (flock) on it")
+
+
+def may_be_unopenable(status: os.stat_result, error: OSError) -> bool:
+    """Whether it lies in the nature of the thing that it cannot be opened: a link, a socket."""
+    lockable = stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode)
+    return not lockable or isinstance(error, PermissionError)
+
+
+def _is_own(directory: int) -> bool:
+    """Whether that is still there, and this user's: in its place another may have put their own."""
+    status = at.fstat(directory)
+    if not status.st_nlink or not hasattr(os, "geteuid") or status.st_uid == os.geteuid():
+        return bool(status.st_nlink)
+    # A filesystem may give all that is made to somebody else.
+    name = os.urandom(8).hex()
+    probe = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600, dir_fd=directory)
+    try:
+        return os.fstat(probe).st_uid == status.st_uid
+    finally:
+        os.close(probe)
+        at.unlink(name, dir_fd=directory)

@@ -1,0 +1,218 @@
+"""A repository in scratch, and what git says of it, asked so that nothing of it is run.
+
+It may be anybody's: no hook, no monitor, no filter and no transport that its configuration names is
+run. Where git cannot be asked so, or does not answer, that is `CannotTell`.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import stat
+import subprocess
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple
+
+from ...core.layout import is_inside
+from ..system.processes import ASKS
+
+_SECONDS: Final = 10.0
+"""How long git may take for one answer."""
+
+_MOST_TIMEOUTS: Final = 3
+"""After how many answers that did not come this process asks no more."""
+
+_MOST_READ: Final = 1 << 20
+
+_SAFELY: Final = (
+    "--no-pager", "--literal-pathspecs",
+    "-c", f"{ASKS}=1",
+    "-c", "safe.directory=*",
+    "-c", "core.fsmonitor=false",
+    "-c", f"core.hooksPath={os.devnull}",
+    "-c", "log.showSignature=false",
+    "-c", "status.submoduleSummary=false",
+)  # fmt: skip
+
+_timeouts: list[str] = []
+
+
+class CannotTell(Exception):
+    """Why git cannot be asked, or what it said instead of an answer."""
+
+
+class Repository(NamedTuple):
+    """A repository: its work tree ("" for a bare one), its directory, and the one with its commits,
+    which is another's for a linked work tree.
+    """
+
+    tree: str
+    directory: str
+    common: str
+
+    @property
+    def is_linked(self) -> bool:
+        """Whether it is that of a work tree which is linked to another repository."""
+        return self.common != self.directory
+
+
+def repository_of(tree: str) -> Repository:
+    """The repository whose work tree is `tree`, or that is `tree`. Raises `CannotTell`."""
+    here = os.path.join(tree, ".git")
+    if not os.path.lexists(here):
+        return Repository("", tree, tree)
+    directory = here
+    if not os.path.isdir(here):
+        said = read_plain(here)
+        if said is None or not said.startswith(b"gitdir:"):
+            raise CannotTell(".git is neither a directory nor a link to a repository")
+        directory = os.path.join(tree, os.fsdecode(said[len(b"gitdir:") :].strip()))
+    directory = os.path.realpath(directory)
+    common = read_plain(os.path.join(directory, "commondir"))
+    if common is None:
+        return Repository(tree, directory, directory)
+    above = os.path.realpath(os.path.join(directory, os.fsdecode(common.strip())))
+    return Repository(tree, directory, above)
+
+
+class Asker:
+    """Asks git about one repository, so that nothing of it is run and nothing in it changes.
+
+    For root, git is run as whom the repository belongs to. Raises `CannotTell`.
+    """
+
+    def __init__(self, repository: Repository) -> None:
+        self.repository = repository
+        self._environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("GIT_")
+        } | {
+            "GIT_DIR": repository.directory,
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_OPTIONAL_LOCKS": "0",
+            "GIT_NO_LAZY_FETCH": "1",
+            "GIT_ALLOW_PROTOCOL": "none",
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_NO_REPLACE_OBJECTS": "1",
+            "LC_ALL": "C",
+        }
+        self._as_owner: dict[str, Any] = {}
+        if repository.tree:
+            self._environment["GIT_WORK_TREE"] = repository.tree
+        if hasattr(os, "geteuid"):
+            self._become(_owners(repository))
+
+    def _become(self, owners: set[int]) -> None:
+        me = os.geteuid()
+        others = owners - {0, me}
+        if not others:
+            return
+        if me or len(others) > 1:
+            raise CannotTell("it belongs to another user")
+        owner = others.pop()
+        self._as_owner = {"user": owner, "group": _group_of(owner), "extra_groups": []}
+        self._environment["HOME"] = os.devnull
+
+    def __call__(self, *arguments: str, given: bytes = b"") -> bytes:
+        """What git prints for `arguments`, with `given` on its stdin."""
+        code, said, error = self._run(arguments, given)
+        if code:
+            raise CannotTell(os.fsdecode(error).strip().partition("\n")[0] or f"exit code {code}")
+        return said
+
+    def remotes(self, key: str) -> list[tuple[str, str]]:
+        """What the remotes have set under `key`, by their names."""
+        begin, end = "remote.", f".{key}"
+        return [
+            (name[len(begin) : -len(end)], value)
+            for name, value in self._settings
+            if name.startswith(begin) and name.endswith(end) and len(name) > len(begin + end)
+        ]
+
+    def values(self, name: str) -> list[str]:
+        """What is set under that name."""
+        return [value for known, value in self._settings if known == name]
+
+    @functools.cached_property
+    def _settings(self) -> list[tuple[str, str]]:
+        said = os.fsdecode(self("config", "--list", "-z")).split("\0")
+        return [(name, value) for name, _, value in (one.partition("\n") for one in said)]
+
+    def check_filters(self) -> None:
+        """Raise `CannotTell` if the repository has filters, which are programs, or may be."""
+        for name, _ in self._settings:
+            if name.lower().startswith("filter."):
+                raise CannotTell("it has filters of its own, which are not run")
+
+    def _run(self, arguments: Sequence[str], given: bytes) -> tuple[int, bytes, bytes]:
+        if len(_timeouts) >= _MOST_TIMEOUTS:
+            raise CannotTell("git did not answer for others, so it is not asked any more")
+        try:
+            done = subprocess.run(  # noqa: S603 - of what is asked, nothing is run
+                ["git", *_SAFELY, *arguments],  # noqa: S607
+                cwd="/" if os.name == "posix" else None,
+                env=self._environment,
+                input=given,
+                capture_output=True,
+                check=False,
+                timeout=_SECONDS,
+                **self._as_owner,
+            )
+        except subprocess.TimeoutExpired:
+            _timeouts.append(arguments[0])
+            raise CannotTell(f"git did not answer within {_SECONDS:.0f} s") from None
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
+            raise CannotTell(f"cannot run git: {getattr(error, 'strerror', error)}") from error
+        return done.returncode, done.stdout, done.stderr
+
+
+def _owners(repository: Repository) -> set[int]:
+    found = set()
+    for path in _deciding(repository):
+        try:
+            found |= {os.lstat(path).st_uid, os.stat(path).st_uid}
+        except OSError:
+            continue
+    return found
+
+
+def _deciding(repository: Repository) -> Iterator[str]:
+    """What says what git does there."""
+    if repository.tree:
+        yield os.path.join(repository.tree, ".git")
+    for directory in (repository.directory, repository.common):
+        yield directory
+        yield os.path.join(directory, "config")
+        yield os.path.join(directory, "config.worktree")
+
+
+def _group_of(user: int) -> int:
+    import pwd
+
+    try:
+        return pwd.getpwuid(user).pw_gid
+    except KeyError:
+        return user
+
+
+def lies_in(path: str, place: str) -> bool:
+    """Whether `path` leads to something in `place`, or to that itself."""
+    return is_inside(os.path.realpath(path), os.path.realpath(place))
+
+
+def read_plain(path: str, most: int = _MOST_READ) -> bytes | None:
+    """What is in a plain file, at most so many bytes of it; `None` if it is none."""
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+    try:
+        descriptor = os.open(path, flags)
+    except (OSError, ValueError):
+        return None
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(most)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,54 @@
+"""Forked processes that help this one, and keep none of its leases."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterable
+
+from ..system.processes import note_helper
+from .owner import helping, owners_here
+
+
+def fork_helper(work: Callable[[], None]) -> int:
+    """The id of a forked child that does `work` and ends, and keeps no lease of this process.
+
+    Whatever happens in it, it never comes back: there would be two of everything.
+    """
+    parent = os.getpid()
+    owners = owners_here()
+    # A signal that came now would be lost: what its handler raises in a fork's hook is discarded.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    helping.is_at_it = True
+    try:
+        pid = os.fork()
+        if pid:
+            note_helper(pid)
+            return pid
+    finally:
+        helping.is_at_it = False
+        if os.getpid() == parent:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    code = 1
+    try:
+        # A Ctrl-C goes to all processes of the terminal; the parent decides what it means.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        let_go_of(owner.descriptor for owner in owners if owner.is_locked())
+        work()
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def let_go_of(descriptors: Iterable[int]) -> None:
+    """Drop this process's share in the locks that are held by `descriptors`, inherited by a fork.
+
+    They are replaced, not closed: the number stays taken, so that no later close of it can hit
+    what another file has got it for.
+    """
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in set(descriptors) - {nothing}:
+        os.dup2(nothing, descriptor, inheritable=False)
+    os.close(nothing)

@@ -1,0 +1,181 @@
+"""The keys of the settings: what each sets, of what kind its value is, and what it means.
+
+`python3 -m tests.reference` writes the tables of the docs and both JSON Schemas from these.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+from ..project.place import PROJECT
+
+ENV_PREFIX: Final = "TEMPKEEP_"
+
+Kind: TypeAlias = Literal[
+    "strategy",
+    "hours",
+    "days",
+    "count",
+    "size",
+    "gb",
+    "share",
+    "number",
+    "flag",
+    "path",
+    "paths",
+    "texts",
+    "globs",
+    "format",
+]
+
+
+class Key(NamedTuple):
+    """A key of the settings: the field of `Settings` or its `Policy` that it sets, of what kind its
+    value is, and what it means. `more` is for the schema alone, which has room for it.
+    """
+
+    field: str
+    kind: Kind
+    means: str
+    more: str = ""
+
+
+KEYS: Final[dict[str, Key]] = {
+    "strategy": Key("strategy", "strategy", "a named policy; the keys below replace its numbers"),
+    "max_age_hours": Key(
+        "max_age",
+        "hours",
+        "max age: entries unchanged for longer go",
+        "The newest change anywhere inside counts; 0 is all entries.",
+    ),
+    "max_count": Key(
+        "max_count", "count", "max count: all but the newest so many of each name in a category go"
+    ),
+    "max_total_size": Key(
+        "max_total_size",
+        "size",
+        "max total size of everything that stays",
+        "The entries that are unchanged for longest go first.",
+    ),
+    "min_free_space": Key(
+        "min_free_space",
+        "size",
+        "min free space on the disk of the root",
+        "While less is free, entries go: those with the smallest cost first, and of these those "
+        "that are unchanged for longest.",
+    ),
+    "high_water": Key(
+        "high_water",
+        "share",
+        "when more of the disk is in use, entries go",
+        "The share is what df shows; entries go as for min_free_space.",
+    ),
+    "low_water": Key(
+        "low_water",
+        "share",
+        "they go until less than this is in use",
+        "It needs a high_water above it, and is high_water itself if it is not set.",
+    ),
+    "keep_last": Key(
+        "keep_last", "count", "keep last: the newest so many of each name always stay"
+    ),
+    "keep_within_hours": Key(
+        "keep_within",
+        "hours",
+        "keep within: entries that changed within this time stay",
+        "0 keeps none.",
+    ),
+    "exclude": Key(
+        "exclude",
+        "texts",
+        "entries whose name, category or `category/name` matches stay",
+        "Each is a shell glob, such as cache/models_*.",
+    ),
+    "dry_run": Key(
+        "dry_run", "flag", "a clean only says what it would do, unless `--force` is given"
+    ),
+    "archive": Key("archive", "flag", "entries that go are archived"),
+    "archive_location": Key(
+        "archive_location",
+        "path",
+        "the directory of the archive; without it, `.tmp-archive`",
+        "It is relative to the project; ~ is the home directory.",
+    ),
+    "archive_format": Key(
+        "archive_format",
+        "format",
+        "the format of archived entries",
+        "With dir, an entry is renamed where the archive is on the same filesystem.",
+    ),
+    "undo_hours": Key("undo_for", "hours", "how long `temp-clean --undoable` can be undone"),
+    "foreign_hours": Key(
+        "foreign_for",
+        "hours",
+        "how long an unchanged entry stays whose owner cannot be checked; else 24",
+        "An owner cannot be checked if it runs on another system, or uses another mount of this "
+        "filesystem.",
+    ),
+    "roots": Key(
+        "roots",
+        "paths",
+        "directories of jobs, files or runs to list and clean too",
+        "They are relative to the project; ~ is the home directory.",
+    ),
+    "projects": Key(
+        "projects",
+        "globs",
+        "the projects of the monorepo, in addition to uv's workspace members",
+        "They are relative to its root.",
+    ),
+    "artefacts": Key("artefacts", "texts", "what `inv clean` removes", "Each is a glob of a name."),
+    "workers": Key(
+        "workers", "count", "how many processes scan and delete; 0 finds the best number"
+    ),
+}
+"""The keys of `[tool.tempkeep]` and, in capitals after `TEMPKEEP_`, of the environment."""
+
+JSON_KEYS: Final[dict[str, Key]] = {
+    "strategy": KEYS["strategy"],
+    "max_age_days": Key("max_age", "days", "in days"),
+    "max_runs_to_keep": Key("max_count", "count", ""),
+    "archive_before_delete": Key("archive", "flag", ""),
+    "archive_location": KEYS["archive_location"],
+    "archive_format": KEYS["archive_format"],
+    "dry_run": KEYS["dry_run"],
+    "exclude_patterns": Key("exclude", "texts", ""),
+    "min_free_space_gb": Key("min_free_space", "gb", "in GiB"),
+    "foreign_hours": KEYS["foreign_hours"],
+}
+"""The keys of `cleanup_config.json`. They mean what is said above, but for another unit."""
+
+CATEGORY_KEYS: Final[dict[str, Key]] = {
+    **{
+        key: KEYS[key]
+        for key in (
+            "strategy",
+            "max_age_hours",
+            "max_count",
+            "max_total_size",
+            "keep_last",
+            "keep_within_hours",
+            "exclude",
+        )
+    },
+    "cost": Key("cost", "number", "on a full disk, entries with a smaller cost go first; else 1"),
+}
+"""The keys that `[tool.tempkeep.category.<name>]` may have."""
+
+ENVIRONMENT: Final[dict[str, str]] = {
+    f"{ENV_PREFIX}<KEY>": "a setting: `TEMPKEEP_MAX_AGE_HOURS=24`; commas separate list items",
+    PROJECT: "the project, whatever the working directory is: an existing directory",
+    "TMPDIR": "the system's temporary directory, for `auto_cleanup_dir` and `temp_working_dir`",
+    "XDG_STATE_HOME": "where scratch without a project goes, instead of `~/.local/state`",
+    "PYTEST_DEBUG_TEMPROOT": "where pytest makes `tmp_path`; inside a root, that entry is in use "
+    "while pytest runs",
+    "PYTEST_KEEP_TEMPS": "`1` keeps the directories of tests, and prints where they are",
+    "NO_COLOR": "switches colours off, if it is set",
+    "CI": "switches colours and progress off, if it is set",
+    "GITHUB_ACTIONS": "`true` prints problems as annotations",
+    "GITHUB_STEP_SUMMARY": "the file that a summary is added to, in a GitHub workflow",
+}
+"""The variables that are used, for `docs/settings.md`."""

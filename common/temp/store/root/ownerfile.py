@@ -1,0 +1,168 @@
+"""The owner file of a process: locked, and appended to while it is still that very file."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from ...core.layout import OWNERS, STORE
+from ..system.at import PLAIN_FLAGS
+from ..system.locks import has_locks, lock_file
+from ..system.presence import Presence, presence_here
+from ..system.processes import spell_command
+from .journal import LEFT, Book
+
+_CURRENT_TEST: Final = "PYTEST_CURRENT_TEST"
+"""The variable by which a process knows, and all that it starts, which test it is in."""
+
+
+class OwnerFile(NamedTuple):
+    """An owner file of this process, or of one that this was forked from."""
+
+    id: str
+    path: str
+    descriptor: int
+    identity: tuple[int, int]
+    header: bytes
+    namespace: str
+    """That of its process, as in a `Presence`."""
+
+    def is_open(self) -> bool:
+        """Whether the descriptor is still this file, and not closed or another file by now.
+
+        Code that closes all that it did not open itself, as daemons do, leaves the number to
+        whatever is opened next. Asked before each write and close. (What another thread does
+        between is too late to be seen.) The inode alone does not tell: once the owner file is
+        gone, a new file may have got it.
+        """
+        return self._has_identity() and self.has_header()
+
+    def has_header(self) -> bool:
+        """As `is_open`, by the first line alone: that is enough for a line more, and quicker."""
+        if not hasattr(os, "pread"):
+            return self._has_identity()
+        try:
+            return os.pread(self.descriptor, len(self.header), 0) == self.header
+        except OSError:
+            return False
+
+    def _has_identity(self) -> bool:
+        try:
+            status = os.fstat(self.descriptor)
+        except OSError:
+            return False
+        return (status.st_dev, status.st_ino) == self.identity
+
+    def note(self, line: bytes) -> bool:
+        """Whether `line` could be appended to the file, where others look for it."""
+        try:
+            if self.is_open():
+                if not os.fstat(self.descriptor).st_nlink:
+                    return False
+                _append(self.descriptor, line)
+                return True
+            descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | PLAIN_FLAGS)
+            try:
+                status = os.fstat(descriptor)
+                if (status.st_dev, status.st_ino) != self.identity:
+                    return False
+                _append(descriptor, line)
+            finally:
+                os.close(descriptor)
+        except OSError:
+            return False
+        return True
+
+    def append(self, line: bytes) -> None:
+        """Append `line` as a whole or not at all. Raises `OSError`."""
+        _append(self.descriptor, line)
+
+    def discard(self) -> None:
+        """Remove and close the file."""
+        _discard(self.path, self.descriptor)
+
+    def give_up(self, *, keep: bool) -> None:
+        """End this process's share: the file goes, or stays and says that its owner has left it."""
+        if keep:
+            self.note(LEFT + b"\n")
+            if self.is_open():
+                os.close(self.descriptor)
+        elif self.is_open():
+            self.discard()
+        else:
+            with contextlib.suppress(OSError):
+                os.unlink(self.path)
+
+
+def open_new(root: str, book: Book) -> OwnerFile:
+    """A new owner file of the calling process in `root`, locked. Raises `OSError`."""
+    directory = os.path.join(root, STORE, OWNERS)
+    while True:
+        name = f"{int(time.time())}-{os.getpid()}-{os.urandom(4).hex()}"
+        path = os.path.join(directory, name)
+        flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND | PLAIN_FLAGS
+        descriptor = os.open(path, flags, 0o644)
+        try:
+            # A sweep that found the file before it was locked took it for a dead owner's.
+            if lock_file(descriptor) and (status := os.fstat(descriptor)).st_nlink == 1:
+                if hasattr(os, "fchmod"):
+                    # Whatever the umask: other users' sweeps have to read it. Where the root
+                    # is private, nobody comes here.
+                    os.fchmod(descriptor, 0o644)
+                presence = presence_here(descriptor)
+                header = _header(presence, book)
+                _append(descriptor, header)
+                identity = (status.st_dev, status.st_ino)
+                return OwnerFile(name, path, descriptor, identity, header, presence.namespace)
+        except BaseException:
+            _discard(path, descriptor)
+            raise
+        _discard(path, descriptor)
+
+
+def _header(presence: Presence, book: Book) -> bytes:
+    said = {
+        "pid": presence.pid,
+        "command": spell_command(sys.orig_argv),
+        "started": int(time.time()),
+        "host": host_name(),
+        "test": os.environ.get(_CURRENT_TEST, "").rpartition(" ")[0],  # without its phase
+        **presence._asdict(),
+        **book._asdict(),
+    }
+    kept = {key: value for key, value in said.items() if value != "" and value != 0}
+    return json.dumps({"command": "", "host": "", **kept}).encode() + b"\n"
+
+
+def taken(paths: Iterable[str]) -> bytes:
+    """The lines by which those entries are recorded."""
+    return os.fsencode("".join(f"+{path}\n" for path in paths))
+
+
+def host_name() -> str:
+    """What this machine calls itself."""
+    return os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
+
+
+def _append(descriptor: int, data: bytes) -> None:
+    """Append `data` as a whole or not at all."""
+    written = os.write(descriptor, data)
+    if written != len(data):
+        # A disk that fills up midway leaves half a line, to which the next would be glued.
+        os.ftruncate(descriptor, os.fstat(descriptor).st_size - written)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _discard(path: str, descriptor: int) -> None:
+    if not has_locks():  # Windows, which unlinks nothing that is open, and knows no such lock
+        os.close(descriptor)
+    with contextlib.suppress(OSError):
+        os.unlink(path)
+    if has_locks():
+        os.close(descriptor)

@@ -1,0 +1,130 @@
+"""The value of a setting, read by its kind: from a file, or from the text of a variable.
+
+Each reader takes the value and what names it in the error, and raises `InvalidSettings`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import PurePath
+from typing import Any, Final
+
+from ...core.policy import STRATEGIES
+from ...core.units import DAY, HOUR, read_count, read_number, read_share, read_size
+from ...errors import InvalidSettings
+from .keys import Kind
+
+
+def read_value(value: object, kind: Kind, what: str) -> Any:
+    """`value`, as a file has it, in seconds, bytes and shares of 1."""
+    return _READERS[kind](value, what)
+
+
+def check_strategy(value: object, what: str) -> str:
+    """The name of a strategy. Raises `InvalidSettings`, listing them."""
+    return _one_of(STRATEGIES, value, what)
+
+
+def from_text(text: str, kind: Kind) -> object:
+    """The value in the text of a variable, to be read by its kind; else `text` itself."""
+    if kind == "flag":
+        lowered = text.strip().lower()
+        return {"1": True, "true": True, "0": False, "false": False}.get(lowered, text)
+    if kind in ("texts", "globs", "paths"):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    if kind in ("hours", "count"):
+        try:
+            return float(text) if kind == "hours" else int(text)
+        except ValueError:
+            return text
+    return text
+
+
+def _format(value: object, what: str) -> str:
+    from ..system.compression import checked_format  # which few settings need
+
+    return checked_format(value, what)
+
+
+def _number(scale: float, value: object, what: str) -> float:
+    if isinstance(value, str):  # in which a number could be read
+        raise InvalidSettings(f"{what}: expected a number of 0 or more, got {value!r}")
+    return read_number(value, what, scale=scale)
+
+
+def _count(value: object, what: str) -> int:
+    if isinstance(value, str):
+        raise InvalidSettings(f"{what}: expected a whole number of 0 or more, got {value!r}")
+    return read_count(value, what)
+
+
+def _gibibytes(value: object, what: str) -> int:
+    return int(_number(1024**3, value, what))
+
+
+def _flag(value: object, what: str) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise InvalidSettings(f"{what}: expected true or false, got {value!r}")
+
+
+def _one_of(names: Any, value: object, what: str) -> str:
+    if isinstance(value, str) and value in names:
+        return value
+    raise InvalidSettings(f"{what}: expected one of {', '.join(names)}, got {value!r}")
+
+
+def _path(value: object, what: str) -> str:
+    if isinstance(value, str) and value and "\0" not in value:
+        return value
+    raise InvalidSettings(f"{what}: expected the path of a directory, got {value!r}")
+
+
+def _texts(value: object, what: str) -> tuple[str, ...]:
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    raise InvalidSettings(f"{what}: expected a list of texts, got {value!r}")
+
+
+def _paths(value: object, what: str) -> tuple[str, ...]:
+    paths = _texts(value, what)
+    if all(path and "\0" not in path for path in paths):
+        return paths
+    raise InvalidSettings(f"{what}: expected a list of paths of directories, got {value!r}")
+
+
+def _globs(value: object, what: str) -> tuple[str, ...]:
+    globs = _texts(value, what)
+    if all(map(_is_glob_below, globs)):
+        return globs
+    raise InvalidSettings(
+        f'{what}: expected a list of globs of directories below, as "projects/*", got {value!r}'
+    )
+
+
+def _is_glob_below(text: str) -> bool:
+    parts = PurePath(text).parts
+    return (
+        bool(parts)
+        and not PurePath(text).is_absolute()
+        and not any(part == ".." or ("**" in part and part != "**") for part in parts)
+    )
+
+
+_READERS: Final[dict[Kind, Callable[[object, str], Any]]] = {
+    "strategy": check_strategy,
+    "hours": partial(_number, HOUR),
+    "days": partial(_number, DAY),
+    "count": _count,
+    "size": read_size,
+    "gb": _gibibytes,
+    "share": read_share,
+    "number": partial(_number, 1.0),
+    "flag": _flag,
+    "path": _path,
+    "paths": _paths,
+    "texts": _texts,
+    "globs": _globs,
+    "format": _format,
+}

@@ -1,0 +1,36 @@
+"""Cleaning the auto-cleanup entries that killed processes left."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Final
+
+from ...core.plan import Report
+from ...core.policy import Policy
+from ...errors import TempError
+from ..project.project import user_root
+from .prepare import prepare
+from .sweep import execute
+
+ABANDONED: Final = Policy(abandoned=True)
+"""The policy for auto-cleanup entries: they go once their process is dead, whatever the limits."""
+
+MANAGER: Final = "TempManager"
+"""The face that makes such entries; the history names it as the one that cleaned."""
+
+_log = logging.getLogger(__name__)
+
+
+def clean_abandoned(now: float, root: Path | None = None) -> Report | None:
+    """What a clean of the auto-cleanup entries did that killed processes of this user left.
+
+    They are in `root`, by default the one in the system's temporary directory. `None` if they
+    cannot be cleaned, which is logged as a warning.
+    """
+    root = root or user_root()
+    try:
+        return execute(prepare(root, ABANDONED, now, sizes=False), face=MANAGER)
+    except TempError as error:
+        _log.warning("cannot clean %s: %s", root, error)
+        return None

@@ -1,0 +1,167 @@
+"""The plan of a sweep: what a root holds, what goes of it, and what goes before any entry does."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from ...core.disposal import DISPOSALS, Disposal
+from ...core.entry import Entry, Inventory, Leftover, Problem
+from ...core.layout import SCRATCH, STORE, UNDO, Layout
+from ...core.plan import ALL, Plan, Scope, draft
+from ...core.policy import Policy, needed
+from ...core.reasons import Reason
+from ...core.retention import archives_to_drop, freed_anyway, judge
+from ...core.units import DAY
+from ...errors import StorageError, TempError
+from ..claiming.looking import Progress
+from ..claiming.scan import scan
+from ..project.project import check_root
+from ..root.listing import list_leftovers
+
+
+def prepare(
+    root: Path,
+    policy: Policy,
+    now: float,
+    *,
+    layout: Layout = SCRATCH,
+    disposal: Disposal = "delete",
+    scope: Scope = ALL,
+    archive: Path | None = None,
+    undo_for: float = DAY,
+    sizes: bool = True,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Plan:
+    """The plan of a sweep of `root`. Writes nothing. Raises `StorageError` or `Refused`.
+
+    `layout` says what an entry of `root` is. Entries set aside whose undo time is over go first. If
+    the disk is low and the `scope` is all entries, so do the others that were set aside, and then
+    entries archived from there in `archive`. Entries that this sweep sets aside can be restored for
+    `undo_for` seconds. Without `sizes`, entries that go whatever they hold are not measured.
+    `workers` as in `scan`.
+    """
+    if archive is not None:
+        with contextlib.suppress(StorageError):  # archiving an entry reports it
+            check_root(archive)
+    inventory = scan(
+        root,
+        now,
+        layout=layout,
+        need=lambda category: needed(policy, category, now, sizes=sizes),
+        progress=progress,
+        workers=workers,
+        foreign_for=policy.foreign_for,
+    )
+    whole = scope == ALL
+    first = goes_first(inventory, policy, now, disposal=disposal, archive=archive, whole=whole)
+    verdicts = judge(
+        inventory.entries,
+        policy,
+        now,
+        free=inventory.free,
+        capacity=inventory.capacity,
+        coming=first.coming,
+    )
+    return draft(
+        inventory._replace(
+            leftovers=(*inventory.leftovers, *first.leftovers),
+            problems=(*inventory.problems, *first.problems),
+        ),
+        verdicts,
+        policy,
+        now,
+        disposal=disposal,
+        scope=scope,
+        archives=first.archives,
+        archives_move=_moves(archive, root),
+        forgotten=first.forgotten,
+        undo_for=undo_for,
+    )
+
+
+class First(NamedTuple):
+    """What goes before any entry: entries set aside earlier and archived entries, with the reasons.
+
+    `leftovers` and `problems` are those of the two places that hold them.
+    """
+
+    forgotten: tuple[tuple[Entry, Reason], ...] = ()
+    archives: tuple[tuple[Entry, Reason], ...] = ()
+    leftovers: tuple[Leftover, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def coming(self) -> int:
+        """The bytes that this frees: a forecast."""
+        return sum(one.size - one.shared for one, _ in (*self.forgotten, *self.archives))
+
+
+def goes_first(
+    inventory: Inventory,
+    policy: Policy,
+    now: float,
+    *,
+    disposal: Disposal,
+    archive: Path | None,
+    whole: bool = True,
+) -> First:
+    """What a sweep of that root deletes before any entry. Writes nothing.
+
+    If the disk is low and the sweep covers the `whole` root, that includes entries that can still
+    be restored, and then archives: as few as are needed beside the entries that go anyway.
+    """
+    root = Path(inventory.root)
+    free, capacity = inventory.free, inventory.capacity
+    wanted = policy.wanted_free(free, capacity)
+    is_low = free is not None and wanted is not None and free < wanted and whole
+    frees = DISPOSALS[disposal].frees_space(archives_move=_moves(archive, root))
+    places = tuple(places_of(root, archive))
+    anyway = freed_anyway(inventory.entries, policy, now) if places and is_low and frees else 0
+    first = First()
+    for place in places:
+        try:
+            left = list_leftovers(place)
+            if place != archive:
+                from ..archive.undo import to_forget, unusable
+
+                odd = tuple(unusable(root))
+                first = first._replace(problems=(*first.problems, *odd))
+                near = free if is_low else None
+                goes = to_forget(root, policy, now, free=near, capacity=capacity, anyway=anyway)
+                first = first._replace(forgotten=goes)
+            elif is_low:
+                from ..archive.shelf import droppable
+
+                found, coming = droppable(place, root), first.coming + anyway
+                goes = archives_to_drop(found, policy, free=free, capacity=capacity, coming=coming)
+                first = first._replace(archives=goes)
+            first = first._replace(leftovers=(*first.leftovers, *left))
+        except TempError as error:
+            problem = Problem(str(place), str(error))
+            first = first._replace(problems=(*first.problems, problem))
+    return first
+
+
+def places_of(root: Path, archive: Path | None) -> Iterator[Path]:
+    """The existing places for entries cleaned from `root`: those set aside, and the archive."""
+    for place in (root / STORE / UNDO, archive):
+        if place is not None and place.is_dir():
+            yield place
+
+
+def _moves(archive: Path | None, root: Path) -> bool:
+    """Whether archived entries end up on another filesystem."""
+    return archive is not None and _device(archive) != _device(root)
+
+
+def _device(path: Path) -> int:
+    """The filesystem of `path`, or of its nearest parent that exists."""
+    for directory in (path, *path.parents):
+        with contextlib.suppress(OSError):
+            return os.stat(directory).st_dev
+    return 0

@@ -1,0 +1,180 @@
+"""The steps of one plan, carried out: what is taken, deleted, and told as it is done."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Final, TypeAlias
+
+from ...core.layout import STORE, UNDO
+from ...core.plan import Outcome, Plan, Step
+from ...core.reasons import LOW_SPACE
+from ...errors import TempError
+from ..archive.leftovers import finish_leftovers
+from ..claiming.claim import Claim, NotClaimed, NotDisposed
+from ..system.processes import AtWork
+from ..trees.removed import Removed
+from ..workers.background import detach
+from .facts import Facts
+from .prepare import places_of
+from .taking import outcome_of
+from .ways import WAYS, Means
+
+OnOutcome: TypeAlias = Callable[[Outcome], None]
+
+_ENOUGH: Final = "enough is free by now"
+
+
+class Told:
+    """The outcomes so far, each passed to `on_outcome` as it comes."""
+
+    def __init__(self, on_outcome: OnOutcome | None) -> None:
+        self._on_outcome = on_outcome
+        self.outcomes: dict[int, Outcome] = {}
+        """By the index of the step."""
+        self.dropped: list[Outcome] = []
+        """Of what the plan deletes before the steps."""
+
+    def note(self, outcome: Outcome, index: int | None = None) -> None:
+        """Note the outcome of the step at `index`; without, of what goes before the steps."""
+        if index is None:
+            self.dropped.append(outcome)
+        else:
+            self.outcomes[index] = outcome
+        if self._on_outcome is not None:
+            self._on_outcome(outcome)
+
+
+class Steps:
+    """The steps of a plan as they are carried out. To be closed, whatever happens."""
+
+    def __init__(self, plan: Plan, means: Means, told: Told) -> None:
+        self.facts = Facts(plan, batch=means.background)
+        self._plan = plan
+        self._means = means
+        self._told = told
+        self._taken: dict[Claim, int] = {}
+        """What is claimed, and the step that it is claimed for."""
+
+    def drop(self) -> None:
+        """Delete what the plan names of what was set aside earlier, and of the archive.
+
+        What goes only because the disk is low goes only while it is.
+        """
+        if not self._plan.archives:
+            return
+        from ..archive.dropping import drop_all
+        from ..archive.undo import is_over
+
+        root, spared = self.facts.root, self._plan.policy.spare_in_use
+
+        def objection(step: Step) -> str:
+            if step.reason.rule != LOW_SPACE:
+                if not is_over(root, step.entry.path, time.time()):
+                    return "has been restored meanwhile"
+            elif not self.facts.is_low():
+                return _ENOUGH
+            return users.inside(step.entry.path) if spared else ""
+
+        by = None if self._means.background else self._means.remover
+        for place, kind in ((root / STORE / UNDO, "forget"), (self._means.archive, "drop")):
+            steps = [step for step in self._plan.archives if step.disposal == kind]
+            if place is None or not steps:
+                continue
+            users = AtWork(place)
+            for outcome in drop_all(place, steps, by, objection):
+                self._told.note(outcome)
+
+    def run(self) -> None:
+        """Carry all steps out. Those that delete run side by side.
+
+        Those that go only because the disk is low run one by one and last: each waits for what went
+        before, which may have freed enough.
+        """
+        if self._means.background:
+            self._run_in_background()
+            return
+        by_turns = [step.reason.rule == LOW_SPACE for step in self._plan.steps]
+        together = by_turns.index(True) if True in by_turns else len(by_turns)
+        self._run(range(together))
+        for index in range(together, len(by_turns)):
+            self._run(range(index, index + 1))
+
+    def _run(self, indices: range) -> None:
+        removals = self._means.remover.remove(self._take_all(indices))
+        with contextlib.closing(removals):
+            for claim, removed in removals:
+                index = self._taken[claim]
+                step = self._plan.steps[index]
+                outcome = outcome_of(step, self.facts, claim.conclude(removed))
+                self._let_go(claim)
+                self._told.note(outcome, index)
+
+    def _run_in_background(self) -> None:
+        """Claim all entries, and have another process delete them."""
+        remover, archive = self._means.remover, self._means.archive
+        claims: list[Claim] = []
+        for claim in self._take_all(range(len(self._plan.steps))):
+            claim.detach()
+            index = self._taken[claim]
+            step = self._plan.steps[index]
+            self._told.note(outcome_of(step, self.facts, Removed(), "being freed"), index)
+            claims.append(claim)
+        has_dropped = bool(self._told.dropped)
+
+        def delete() -> None:
+            # The batch is locked by the descriptor that this process inherited.
+            finish_leftovers(self.facts.root, remover, archive)
+            for place in places_of(self.facts.root, archive) if has_dropped else ():
+                finish_leftovers(place, remover, is_archive=True)
+            with contextlib.closing(remover.remove(claims)) as removals:
+                for claim, removed in removals:
+                    claim.conclude(removed)
+            self.close()
+
+        keep: set[int] = set()
+        for claim in claims:
+            keep |= {claim.top, claim.holding, *claim.locks}
+            if claim.directory is not None:
+                keep.add(claim.directory)
+        if not keep and not has_dropped:
+            return
+        try:
+            detach(delete, keep)
+        except OSError:
+            delete()  # no process can be started
+
+    def _take_all(self, indices: range) -> Iterator[Claim]:
+        for index in indices:
+            step = self._plan.steps[index]
+            try:
+                taken = self._take(step)
+            except NotClaimed as reason:
+                taken = Outcome(step, "failed" if reason.failed else "skipped", reason.detail)
+            except (NotDisposed, OSError, TempError) as error:
+                taken = Outcome(step, "failed", str(error))
+            if isinstance(taken, Claim):
+                self._taken[taken] = index
+                yield taken
+            else:
+                self._told.note(taken, index)
+
+    def _take(self, step: Step) -> Claim | Outcome:
+        """The entry, claimed to be deleted; or the outcome, where there is one already."""
+        if step.reason.rule == LOW_SPACE and not self.facts.is_low():
+            return Outcome(step, "skipped", _ENOUGH)
+        if objection := self.facts.objection(step):
+            return Outcome(step, "skipped", objection)
+        self.facts.note_owner(step.entry)
+        return WAYS[step.disposal](step, self.facts, self._means)
+
+    def _let_go(self, claim: Claim) -> None:
+        del self._taken[claim]
+        claim.close()
+
+    def close(self) -> None:
+        """Give up what is still claimed, for the next sweep to finish."""
+        for claim in tuple(self._taken):
+            self._let_go(claim)
+        self.facts.close()

@@ -1,0 +1,99 @@
+"""Taking one entry of a plan: by a claim, or locked in its own place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ...core.plan import Outcome, Step
+from ...errors import reason_of
+from ..claiming.area import HoldingArea
+from ..claiming.claim import Claim, NotClaimed
+from ..system import at
+from ..system.at import DIRECTORY_FLAGS
+from ..system.locks import lock_directory
+from ..system.opening import opened_in
+from ..trees.removed import Removed, spell_failures
+from .facts import Facts
+
+
+def take(step: Step, facts: Facts, area: HoldingArea | None = None) -> Claim:
+    """The entry, claimed. Raises `NotClaimed`.
+
+    If a pin or a lease came between the last look and the rename, it is put back.
+    """
+    entry = step.entry
+    area = area or facts.area
+    identity = (entry.device, entry.inode)
+    claim = area.claim(entry.path, identity, despite_lock=not facts.rules(entry).spare_in_use)
+    try:
+        try:
+            objection = facts.protection(entry, Path(claim.place))
+        except BaseException:
+            claim.put_back()  # the next sweep deletes what stays claimed
+            raise
+        if objection:
+            raise NotClaimed(f"{objection}{claim.put_back()}")
+    except BaseException:
+        claim.close()
+        raise
+    # Now, not when it is deleted: by then another thread may have made the next of that name.
+    facts.give_up(entry)
+    return claim
+
+
+def outcome_of(step: Step, facts: Facts, removed: Removed, done: str = "") -> Outcome:
+    """The outcome of a step whose entry is gone, or failed with the failures in `removed`."""
+    if removed.failures:
+        what = spell_failures(removed)
+        return Outcome(step, "failed", f"{done}, but {what}" if done else what, removed.freed_bytes)
+    facts.give_up(step.entry)
+    return Outcome(step, "done", done or facts.hint(step), removed.freed_bytes)
+
+
+@contextmanager
+def locked(step: Step, facts: Facts) -> Iterator[None]:
+    """Hold a lock on the entry where it is. Raises `NotClaimed` if it was replaced, or is locked
+    by another process and the policy spares entries in use.
+    """
+    check_still(step, facts)
+    descriptor = _opened_entry(step, facts) if step.entry.kind == "directory" else None
+    try:
+        if descriptor is not None:
+            free = lock_directory(facts.root, descriptor)
+            if not free and facts.rules(step.entry).spare_in_use:
+                raise NotClaimed("in use: a process holds a lock (flock) on it")
+        yield
+    finally:
+        if descriptor is not None:
+            at.close(descriptor)
+
+
+def check_still(step: Step, facts: Facts) -> None:
+    """Raise `NotClaimed` unless the entry is still in its place, with no link on the way to it."""
+    with _opened_parent(step, facts) as (parent, name):
+        status = at.stat(name, dir_fd=parent, follow_symlinks=False)
+        by_path = at.stat(facts.root / step.entry.path, follow_symlinks=False)
+    for found in (status, by_path):
+        if (found.st_dev, found.st_ino) != (step.entry.device, step.entry.inode):
+            raise NotClaimed("is no longer the one that was looked at")
+
+
+@contextmanager
+def _opened_parent(step: Step, facts: Facts) -> Iterator[tuple[int, str]]:
+    """The open directory that holds the entry, and the entry's name. Raises `NotClaimed`."""
+    *above, name = step.entry.path.split("/")
+    try:
+        with opened_in(facts.root, *above) as parent:
+            yield parent, name
+    except FileNotFoundError:
+        raise NotClaimed("is gone already") from None
+    except OSError as error:
+        raise NotClaimed(reason_of(error), failed=True) from error
+
+
+def _opened_entry(step: Step, facts: Facts) -> int:
+    """The entry's own directory, opened."""
+    with _opened_parent(step, facts) as (parent, name):
+        return at.open(name, DIRECTORY_FLAGS, dir_fd=parent)

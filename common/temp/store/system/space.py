@@ -1,0 +1,31 @@
+"""How much space a filesystem has."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+
+def space_of(path: Path) -> tuple[int | None, int | None]:
+    """The bytes free for this user on the filesystem of `path` or of its nearest existing parent,
+    and those plus the used ones, which is what `df` takes its percentage of.
+    """
+    for directory in (path, *path.parents):
+        if directory.exists():
+            with contextlib.suppress(OSError):
+                if hasattr(os, "statvfs"):
+                    told = os.statvfs(directory)
+                    used = told.f_blocks - told.f_bfree
+                    return told.f_bavail * told.f_frsize, (used + told.f_bavail) * told.f_frsize
+                import shutil
+
+                usage = shutil.disk_usage(directory)
+                return usage.free, usage.used + usage.free
+            break
+    return None, None
+
+
+def free_bytes(path: Path) -> int | None:
+    """The bytes free for this user on the filesystem of `path`, or of its nearest parent."""
+    return space_of(path)[0]

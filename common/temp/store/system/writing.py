@@ -1,0 +1,79 @@
+"""Writing files: whole or not at all, or appended to what anybody may have put there."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from ...errors import Refused, StorageError
+
+_NEW = (
+    os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+)
+_APPEND = (
+    os.O_WRONLY
+    | os.O_APPEND
+    | os.O_CREAT
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_NOCTTY", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+)
+
+
+@contextlib.contextmanager
+def replacing(
+    path: str | os.PathLike[str], fresh: str = "", mode: int = 0o666
+) -> Iterator[BinaryIO]:
+    """A new file that replaces the one at `path`, in one step, when the block ends.
+
+    Until then it lies beside that, as `fresh` or under a name of its own, and an error removes it;
+    only a kill leaves it there. A link at `path` is replaced, not followed. Raises `OSError`.
+    """
+    above, name = os.path.split(os.fspath(path))
+    fresh = fresh or os.path.join(above, f".{name}.{os.urandom(4).hex()}")
+    descriptor = os.open(fresh, _NEW, mode)
+    try:
+        with open(descriptor, "wb") as file:
+            yield file
+        os.replace(fresh, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(fresh)
+        raise
+
+
+def write_whole(
+    path: str | os.PathLike[str], content: str, remedy: str = "choose another file"
+) -> None:
+    """Write a text file whole or not at all. Raises `StorageError`."""
+    try:
+        with replacing(path) as file:
+            file.write(content.encode("utf-8", "backslashreplace"))
+    except OSError as error:
+        raise StorageError.of(f"cannot write {os.fspath(path)}", error, remedy) from error
+
+
+def append(path: str | os.PathLike[str], content: str, *, anybodys: bool = False) -> None:
+    """Append to a file, or write to a pipe or a device that somebody reads.
+
+    Raises `OSError`, also for a pipe that nobody reads, and `Refused` for one of another user, who
+    may open it and never read; unless it may be `anybodys`.
+    """
+    try:
+        descriptor = os.open(path, _APPEND, 0o666)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise OSError(0, "no process reads from it", os.fspath(path)) from None
+        raise
+    with open(descriptor, "a", encoding="utf-8", errors="backslashreplace") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) and hasattr(os, "geteuid"):
+            is_pipe = stat.S_ISFIFO(status.st_mode)
+            if is_pipe and not anybodys and status.st_uid not in (0, os.geteuid()):
+                raise Refused(f"{path} is a pipe of another user; choose another file")
+            os.set_blocking(descriptor, True)  # whoever reads may take its time
+        file.write(content)

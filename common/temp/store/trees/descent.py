@@ -1,0 +1,100 @@
+"""The open directories of a walk, a few at a time, however deep the tree is."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Final, Generic, TypeVar
+
+from ...errors import StorageError
+from ..system import at
+from ..system.at import DIRECTORY_FLAGS
+
+OPEN_LEVELS: Final = 48
+"""How many directories of one walk are open at once; those above are opened again by `..`."""
+
+
+class Level:
+    """One directory on the way down; `descriptor` is `None` while it is closed."""
+
+    __slots__ = ("depth", "descriptor", "identity")
+
+    def __init__(self, descriptor: int, status: os.stat_result, depth: int) -> None:
+        self.descriptor: int | None = descriptor
+        self.identity = (status.st_dev, status.st_ino)
+        self.depth = depth
+
+    def close(self) -> None:
+        """Close the directory, if it is open."""
+        if self.descriptor is not None:
+            at.close(self.descriptor)
+            self.descriptor = None
+
+
+L = TypeVar("L", bound=Level)
+
+
+class Descent(Generic[L]):
+    """The directories from the top of a tree down to where a walk is, the lowest one open.
+
+    With `keeps_top`, the top is never closed on the way. To be closed.
+    """
+
+    def __init__(self, *, keeps_top: bool = False) -> None:
+        self.levels: list[L] = []
+        self._always_open = int(keeps_top)
+        self._first_open = self._always_open
+        """The levels from here down are open."""
+
+    def push(self, level: L) -> None:
+        """Go down to `level`, and close the highest one if too many are open."""
+        levels = self.levels
+        levels.append(level)
+        if len(levels) - self._first_open > OPEN_LEVELS:
+            levels[self._first_open].close()
+            self._first_open += 1
+
+    def pop(self) -> L:
+        """The lowest level, taken off; the caller closes it. See `reopen`."""
+        done = self.levels.pop()
+        self._first_open = max(self._always_open, min(self._first_open, len(self.levels) - 1))
+        return done
+
+    def reopen(self, done: L) -> None:
+        """Open the level above `done`, which was taken off just now, if it is closed.
+
+        By `..`, so it may be another directory by now, where somebody moved `done`. Then the way up
+        is lost: the closed levels are taken off, and `OSError` (ESTALE) is raised.
+        """
+        if not self.levels or self.levels[-1].descriptor is not None:
+            return
+        above = self.levels[-1]
+        try:
+            above.descriptor = _climb(done, above)
+        except OSError:
+            while self.levels and self.levels[-1].descriptor is None:
+                self.levels.pop()
+            self._first_open = max(self._always_open, len(self.levels) - 1)
+            raise
+
+    def close(self) -> None:
+        """Close all that is open."""
+        for level in self.levels:
+            level.close()
+
+
+def _climb(done: Level, above: Level) -> int:
+    """A descriptor of the directory `above`, opened from `done` further down."""
+    assert done.descriptor is not None
+    current = at.dup(done.descriptor)
+    for _ in range(done.depth - above.depth):
+        try:
+            parent = at.open("..", DIRECTORY_FLAGS, dir_fd=current)
+        finally:
+            at.close(current)
+        current = parent
+    status = at.fstat(current)
+    if (status.st_dev, status.st_ino) != above.identity:
+        at.close(current)
+        raise StorageError(errno.ESTALE, "moved while it was being read")
+    return current

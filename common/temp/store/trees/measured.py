@@ -1,0 +1,101 @@
+"""What a walk finds in a directory, and what of it may protect the directory."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple, TypeAlias
+
+_NEVER: Final = 1 << 63
+"""Later than any time on any filesystem, in nanoseconds."""
+
+Packed: TypeAlias = tuple[Any, ...]
+Links: TypeAlias = dict[tuple[int, int], tuple[int, int, int, int]]
+
+
+class Measured:
+    """What a walk finds in one directory, itself included; sizes in bytes.
+
+    `links` holds, for each file with more than one name, how many names it has, how many of them
+    were found, and the two sizes that were counted for the first of them. `partial` says that the
+    walk stopped at a change that was new enough: then only `changed_ns` and `changed_in` count.
+    `roots` are the directories that hold a store of this program, `repositories` those of git.
+    """
+
+    __slots__ = (
+        "apparent", "changed_in", "changed_inode", "changed_ns", "directories", "files", "links",
+        "mounted", "partial", "problems", "repositories", "roots", "size",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.apparent = 0
+        self.files = 0
+        self.directories = 0
+        self.changed_ns = -_NEVER
+        self.changed_inode = 0
+        self.changed_in = ""
+        self.links: Links = {}
+        self.problems: list[tuple[str, str]] = []
+        self.mounted: str | None = None
+        self.partial = False
+        self.roots: list[str] = []
+        self.repositories: list[str] = []
+
+    @property
+    def shared(self) -> int:
+        """The bytes that a removal would not free, because a link elsewhere keeps them."""
+        return sum(size for names, met, size, _ in self.links.values() if met < names)
+
+    def add(self, other: Measured) -> None:
+        """Add what was found in another part of the same tree; the order does not matter."""
+        self.size += other.size
+        self.apparent += other.apparent
+        self.files += other.files
+        self.directories += other.directories
+        self.partial = self.partial or other.partial
+        self.roots = sorted(self.roots + other.roots)
+        self.repositories = sorted(self.repositories + other.repositories)
+        self.problems = sorted(self.problems + other.problems)
+        if other.mounted is not None:
+            self.mounted = min(self.mounted or other.mounted, other.mounted)
+        if other.newness > self.newness:
+            self.changed_ns, self.changed_inode, self.changed_in = other.newness
+        for key, (names, met, size, apparent) in other.links.items():
+            known = self.links.get(key)
+            if known is not None:
+                self.size -= size
+                self.apparent -= apparent
+                names, met = max(names, known[0]), met + known[1]
+            self.links[key] = (names, met, size, apparent)
+
+    @property
+    def newness(self) -> tuple[int, int, str]:
+        """The newest change; of several at the same time always the same one."""
+        return self.changed_ns, self.changed_inode, self.changed_in
+
+    @property
+    def inside(self) -> Inside:
+        """What may protect the directory."""
+        return Inside(tuple(self.roots), tuple(self.repositories))
+
+    def pack(self) -> Packed:
+        """The same as plain values, to send to another process; `unpack` undoes it."""
+        return tuple(getattr(self, name) for name in self.__slots__)
+
+    @classmethod
+    def unpack(cls, packed: Packed) -> Measured:
+        """The object that `pack` was called on."""
+        measured = cls()
+        for name, value in zip(cls.__slots__, packed, strict=True):
+            setattr(measured, name, value)
+        return measured
+
+
+class Inside(NamedTuple):
+    """What in a tree may protect it, by paths relative to it ("" is the top).
+
+    `roots` are directories that hold a store of this program, `repositories` work trees of git and
+    bare repositories.
+    """
+
+    roots: tuple[str, ...] = ()
+    repositories: tuple[str, ...] = ()

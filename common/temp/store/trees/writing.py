@@ -1,0 +1,180 @@
+"""Writing the items of an entry as a new tree, flushed to the disk."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+from ...errors import Refused
+from ..system import at
+from ..system.at import PLAIN_FLAGS
+from .contents import CHUNK, Item, chunks
+
+_HOLE: Final = bytes(CHUNK)
+_NO_NAMES: Final = ("", ".", "..")
+_NEW_FILE: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY | PLAIN_FLAGS
+
+
+def write(items: Iterable[Item], place: str) -> Item:
+    """The first of `items`, which are written as a new tree at the absolute path `place` and
+    flushed.
+
+    The caller sets the mode and the time of the tree itself, since it may move the tree first. Each
+    item goes into a directory that was made here, under a name that is free: anything else would
+    write outside of the tree, and raises `Refused`. Also raises `OSError`. What was written until
+    then is left.
+    """
+    entered: list[Item] = []
+    first: Item | None = None
+    for item in items:
+        above, _, name = item.path.rpartition("/")
+        if first is None:
+            if item.path:
+                raise Refused(f"{item.path} comes before the directory that it is in")
+            first = item
+        elif name in _NO_NAMES or "\0" in name or item.path.startswith("/"):
+            raise Refused(f"{item.path!r} is not a place in it")
+        else:
+            while entered and entered[-1].path != above:
+                _finish(entered.pop(), place)
+            if not entered:
+                raise Refused(f"{item.path} is not in the directory before it")
+        where = f"{place}/{item.path}" if item.path else place
+        if item.kind == "directory":
+            os.mkdir(where, 0o700)
+            entered.append(item)
+        else:
+            _write_one(item, where, place)
+    while entered:
+        _finish(entered.pop(), place)
+    if first is None:
+        raise Refused("there is nothing in it")
+    _flush(os.path.dirname(place))
+    return first
+
+
+def _write_one(item: Item, where: str, place: str) -> None:
+    if item.kind == "file":
+        file = os.open(where, _NEW_FILE, 0o600)
+        try:
+            _fill(file, item)
+            if _syncfs is None:
+                os.fsync(file)
+        finally:
+            os.close(file)
+    elif item.kind == "symlink":
+        os.symlink(item.target, where)
+    elif item.kind == "fifo" and hasattr(os, "mkfifo"):
+        os.mkfifo(where, 0o600)
+    elif item.kind == "link":
+        at.link(_first_name(item, place), where, follow_symlinks=False)
+        return
+    else:
+        raise Refused(f"no archive can hold {item.path or 'it'}")
+    _dress(item, where)
+
+
+def _fill(file: int, item: Item) -> None:
+    position = 0
+    for chunk in chunks(item):
+        if len(chunk) == CHUNK and chunk == _HOLE:
+            os.lseek(file, CHUNK, os.SEEK_CUR)  # so that a sparse file stays one
+        else:
+            view = memoryview(chunk)
+            while view:
+                view = view[os.write(file, view) :]
+        position += len(chunk)
+    os.ftruncate(file, position)
+
+
+def _first_name(item: Item, place: str) -> str:
+    """The path of the file that `item` is another name of, if that was written here."""
+    *above, name = item.target.split("/")
+    where = place
+    for part in above:
+        where = f"{where}/{part}"
+        if part in _NO_NAMES or not stat.S_ISDIR(os.lstat(where).st_mode):
+            raise Refused(f"{item.path} is a link out of it")
+    if name in _NO_NAMES:
+        raise Refused(f"{item.path} is a link out of it")
+    return f"{where}/{name}"
+
+
+def _finish(directory: Item, place: str) -> None:
+    _dress(directory, f"{place}/{directory.path}" if directory.path else place)
+
+
+def _dress(item: Item, where: str) -> None:
+    """Set the owner, attributes, mode and time of what was written at `where`."""
+    if hasattr(os, "lchown") and os.geteuid() == 0:
+        with contextlib.suppress(OSError):  # a filesystem that has none
+            os.lchown(where, *item.owner)
+    for key, value in item.attributes:
+        os.setxattr(where, key, value, follow_symlinks=False)
+    if item.path:
+        dress(where, item.mode, item.mtime_ns, link=item.kind == "symlink")
+
+
+@contextlib.contextmanager
+def held(where: str) -> Iterator[str]:
+    """A path to the file or directory at `where` that stays the same whatever is put in its place.
+
+    Without `/proc`, `where` itself. Raises `OSError`, also for a link.
+    """
+    if not hasattr(os, "O_PATH") or not at.RELATIVE or not os.path.isdir("/proc/self/fd"):
+        yield where
+        return
+    descriptor = os.open(where, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if stat.S_ISLNK(os.fstat(descriptor).st_mode):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), where)
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
+
+
+def dress(where: str, mode: int, mtime_ns: int, *, link: bool = False) -> None:
+    """Set the mode and the time of what is at `where`; a `link` has no mode."""
+    if not link:
+        with held(where) as it:
+            dress_held(it, mode, mtime_ns)
+    elif os.utime in os.supports_follow_symlinks:
+        os.utime(where, ns=(mtime_ns, mtime_ns), follow_symlinks=False)
+
+
+def dress_held(it: str, mode: int, mtime_ns: int) -> None:
+    """As `dress`, for a path from `held`."""
+    os.chmod(it, mode)
+    os.utime(it, ns=(mtime_ns, mtime_ns))
+
+
+def _find_syncfs() -> Callable[[int], int] | None:
+    try:
+        found: Callable[[int], int] = ctypes.CDLL(None, use_errno=True).syncfs
+    except (AttributeError, OSError, TypeError):  # not Linux
+        return None
+    return found
+
+
+_syncfs: Final = _find_syncfs()
+"""Flushes one filesystem. To flush many small files one by one takes far longer."""
+
+
+def _flush(directory: str) -> None:
+    """Flush what was written below `directory` to the disk."""
+    if not at.RELATIVE:
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        if _syncfs is None:
+            os.fsync(descriptor)
+        elif _syncfs(descriptor):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), directory)
+    finally:
+        os.close(descriptor)

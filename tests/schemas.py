@@ -1,0 +1,134 @@
+"""The JSON Schemas of both settings files, made of the keys: `python3 -m tests.reference`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from common.temp.core.policy import STRATEGIES
+from common.temp.core.units import HOUR, spell_duration
+from common.temp.store.root.keys import CATEGORY_KEYS, JSON_KEYS, KEYS, Key, Kind
+from common.temp.store.root.settings import Settings
+from common.temp.store.system.compression import FORMATS
+from tests.support import REPOSITORY
+
+SCHEMAS: Final = REPOSITORY / "common" / "temp" / "schemas"
+
+_SIZE: Final = r"^\s*[0-9]+(\.[0-9]+)?\s*([KkMmGgTtPp]?[Bb]|[KkMmGgTtPp][Ii][Bb])?\s*$"
+_SHARE: Final = r"^\s*(100(\.0+)?|[0-9]{1,2}(\.[0-9]+)?)\s*%\s*$"
+_PATH: Final = r"^[^\u0000]+$"
+_GLOB: Final = r"^(?!/|(\./?)?$)(?!(.*/)?\.\.(/|$))(?!.*(\*\*[^/]|[^/]\*\*)).*$"
+_NUMBER: Final = {"type": "number", "minimum": 0}
+
+KINDS: Final[dict[Kind, dict[str, Any]]] = {
+    "strategy": {"enum": [*STRATEGIES]},
+    "hours": _NUMBER,
+    "days": _NUMBER,
+    "gb": _NUMBER,
+    "number": _NUMBER,
+    "count": {"type": "integer", "minimum": 0},
+    "size": {
+        "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": _SIZE}],
+        "examples": ["20GiB", "500MB", 1 << 30],
+    },
+    "share": {"type": "string", "pattern": _SHARE, "examples": ["85%"]},
+    "flag": {"type": "boolean"},
+    "path": {"type": "string", "pattern": _PATH},
+    "paths": {"type": "array", "items": {"type": "string", "pattern": _PATH}},
+    "texts": {"type": "array", "items": {"type": "string"}},
+    "globs": {"type": "array", "items": {"type": "string", "pattern": _GLOB}},
+    "format": {"enum": [*FORMATS]},
+}
+"""What a value of each kind is."""
+
+_CATEGORY_NAME: Final = {
+    "allOf": [
+        {
+            "pattern": r"^[^./\\\u0000-\u001f\u007f][^/\\\u0000-\u001f\u007f]*$",
+            "maxLength": 255,
+        },
+        {
+            "not": {
+                "pattern": r"^([Cc][Oo][Nn]([Ii][Nn]\$|[Oo][Uu][Tt]\$)?|[Pp][Rr][Nn]|[Aa][Uu][Xx]"
+                r"|[Nn][Uu][Ll]|([Cc][Oo][Mm]|[Ll][Pp][Tt])[1-9¹²³]) *(\.|$)"
+            }
+        },
+        {"not": {"const": "CACHEDIR.TAG"}},
+    ]
+}
+
+
+def pyproject() -> dict[str, Any]:
+    """The schema of `[tool.tempkeep]`."""
+    schema = _document("the table [tool.tempkeep] of pyproject.toml", KEYS)
+    of_category = {key: _value(key, CATEGORY_KEYS[key]) for key in CATEGORY_KEYS}
+    of_category["strategy"]["enum"].remove("archive")  # which is for all categories together
+    schema["properties"]["category"] = {
+        "description": "Tables for single categories, by their names, such as "
+        "[tool.tempkeep.category.cache].",
+        "type": "object",
+        "propertyNames": _CATEGORY_NAME,
+        "additionalProperties": {
+            "description": "What holds for one category instead of what holds for all.",
+            "type": "object",
+            "additionalProperties": False,
+            "properties": of_category,
+        },
+    }
+    return schema
+
+
+def cleanup_config() -> dict[str, Any]:
+    """The schema of `cleanup_config.json`."""
+    return _document("cleanup_config.json", JSON_KEYS)
+
+
+def _document(title: str, keys: Mapping[str, Key]) -> dict[str, Any]:
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": f"tempkeep: {title}",
+        "description": "How scratch directories are kept and cleaned.",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {key: _value(key, said) for key, said in keys.items()},
+    }
+
+
+def _value(key: str, said: Key) -> dict[str, Any]:
+    value: dict[str, Any] = {
+        "description": _description(said),
+        **json.loads(json.dumps(KINDS[said.kind])),
+    }
+    default = Settings._field_defaults.get(said.field)
+    if default is not None:
+        value["default"] = round(default / HOUR) if said.kind == "hours" else default
+    return value
+
+
+def _description(said: Key) -> str:
+    """Sentences: what the key means, in which unit, and what else there is to know."""
+    (general, *_) = (key for key in (*KEYS.values(), said) if key.field == said.field)
+    unit = f", {said.means}" if said.means and said.means != general.means else ""
+    text = f"{general.means[0].upper()}{general.means[1:]}{unit}. {general.more}".strip()
+    if said.kind == "strategy":
+        numbers = (
+            f"{name} keeps the {policy.max_count} newest of each name, "
+            f"{spell_duration(policy.max_age or 0)}"
+            for name, policy in STRATEGIES.items()
+        )
+        text += f" {'; '.join(numbers)}."
+    return text.replace("`", "")
+
+
+FILES: Final = {
+    SCHEMAS / "pyproject.schema.json": pyproject,
+    SCHEMAS / "cleanup_config.schema.json": cleanup_config,
+}
+"""What makes each file."""
+
+
+def spelled(path: Path) -> str:
+    """What the file at `path` is to hold."""
+    return json.dumps(FILES[path](), indent=2, ensure_ascii=False) + "\n"
