@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _ORDERS: Final[dict[str, Callable[[Verdict], Any]]] = {
     "name": lambda verdict: (verdict.entry.category, verdict.entry.name),
     "size": lambda verdict: (-verdict.entry.size, verdict.entry.path),
-    "age": lambda verdict: (verdict.entry.changed, verdict.entry.path),
+    "age": lambda verdict: (verdict.entry.last, verdict.entry.path),
 }
 
 

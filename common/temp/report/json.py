@@ -35,6 +35,7 @@ def _entry(entry: Entry, now: float) -> dict[str, Any]:
         "directories": entry.directories,
         "changed_at": instant(entry.changed),
         "changed_in": entry.changed_in,
+        "last_used_at": instant(entry.used) if entry.used else None,
         "age_seconds": age_seconds(entry, now),
         "in_use": None if entry.use is None else {"how": entry.use.how, "who": entry.use.who},
         "pinned": entry.pin,

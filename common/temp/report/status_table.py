@@ -64,7 +64,7 @@ def _row(verdict: Verdict, now: float, largest: int, disposal: Disposal) -> list
         Cell(bar(entry.size / largest if largest else 0.0)),
         Cell(str(entry.files)),
         Cell(age(entry, now)),
-        Cell(instant(entry.changed)),
+        Cell(instant(entry.last)),
         Cell(plain(next_clean(verdict, disposal)), _colour(verdict)),
     ]
 
