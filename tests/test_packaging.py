@@ -87,7 +87,7 @@ def test_importing_the_package_loads_one_small_module_of_it() -> None:
         text=True,
         check=True,
     )
-    assert done.stdout.strip() == "['common.temp._names']"
+    assert done.stdout.strip() == "['common.temp._one_copy']"
 
 
 def test_every_public_name_can_be_imported_and_nothing_else() -> None:

@@ -34,9 +34,9 @@ from common.temp.pipeline import (
     start_run,
 )
 from common.temp.store.claiming.scan import scan
-from common.temp.store.root.keys import JSON_KEYS
 from common.temp.store.root.making import make_root
 from common.temp.store.root.pinning import write_pin
+from common.temp.store.root.setting_keys import JSON_KEYS
 from common.temp.store.root.settings import load
 from tests.support import (
     DENIED,

@@ -22,8 +22,8 @@ class CleanArguments(NamedTuple):
     strategy: str | None = None
     everything: bool = False
     dry_run: bool = False
-    trash: bool = False
-    undoable: bool = False
+    flags: tuple[Disposal, ...] = ()
+    """The disposals whose flag was given."""
     yes: bool = False
     force: bool = False
     include_in_use: bool = False
@@ -38,12 +38,12 @@ class CleanArguments(NamedTuple):
     @property
     def asked(self) -> tuple[Disposal, ...]:
         """The disposals that these arguments ask for; two exclude each other."""
-        named: dict[Disposal, bool] = {
-            "undo": self.undoable,
-            "trash": self.trash,
-            "archive": self.strategy == "archive",
-        }
-        return tuple(disposal for disposal, is_asked in named.items() if is_asked)
+        return (*self.flags, "archive") if self.strategy == "archive" else self.flags
+
+
+def flagged(**given: bool) -> tuple[Disposal, ...]:
+    """The disposals whose flag was given."""
+    return tuple(disposal for disposal in DISPOSALS if given.get(disposal))
 
 
 _EXCLUSIONS: Final[tuple[tuple[Callable[[CleanArguments], object], str], ...]] = (

@@ -1,4 +1,7 @@
-"""How entries lie in a root and are named: which text may be a name, and what a name says."""
+"""How entries lie in a root and are named: which text may be a name, and what a name says.
+
+A layout is a row of `LAYOUTS`: flat, or two levels of which the first is the category.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""The rules, in the order in which they are asked about a site; see `by_hand` for TK101, 102, 105,
-107, 108 and 109, which only list what they find.
+"""The rules, in the order in which they are asked about a site.
+
+A rule is a module with `RULES`, whose name is in `_MODULES`. TK101, 102, 105, 107, 108 and 109 only
+list what they find: they are rows in `by_hand`.
 """
 
 from __future__ import annotations

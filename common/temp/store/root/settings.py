@@ -1,7 +1,7 @@
-"""What is configured: defaults < pyproject.toml < cleanup_config.json < environment < arguments.
+"""The settings: defaults < pyproject.toml < cleanup_config.json < environment < arguments.
 
-Both files are read in the monorepo's root and then in the project, which has the last word.
-Whatever cannot be used ends the command before anything is touched.
+A setting is a key in `setting_keys`, and a field here or in `core/policy.py`. Both files are read in
+the monorepo's root and then in the project, which has the last word. Whatever cannot be used ends the command before anything is touched.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ...core.policy import Policy, strategy_limits
 from ...core.units import DAY
 from ..project.project import find_monorepo, find_project
 from .clashes import check_clashes
-from .keys import JSON_KEYS
+from .setting_keys import JSON_KEYS
 from .sources import PYPROJECT, Layer, layer_of, read_environment, read_files, read_toml
 from .values import read_value
 

@@ -16,7 +16,7 @@ from ...core.layout import check_category
 from ...errors import InvalidName, InvalidSettings
 from ..project.place import PROJECT
 from ..system.reading import parse_toml, read_file, read_json
-from .keys import CATEGORY_KEYS, ENV_PREFIX, JSON_KEYS, KEYS, Key
+from .setting_keys import CATEGORY_KEYS, ENV_PREFIX, JSON_KEYS, KEYS, Key
 from .values import from_text, read_value
 
 PYPROJECT: Final = "pyproject.toml"
