@@ -1,7 +1,8 @@
 """The settings: defaults < pyproject.toml < cleanup_config.json < environment < arguments.
 
-A setting is a key in `setting_keys`, and a field here or in `core/policy.py`. Both files are read in
-the monorepo's root and then in the project, which has the last word. Whatever cannot be used ends the command before anything is touched.
+A setting is a key in `setting_keys`, and a field here or in `core/policy.py`. Both files are read
+in the monorepo's root and then in the project, which has the last word. Whatever cannot be used
+ends the command before anything is touched.
 """
 
 from __future__ import annotations
