@@ -59,7 +59,7 @@ def hold(path: str | os.PathLike[str]) -> Hold:
     is in no entry, `StorageError` if it is gone or cannot be recorded.
     """
     from .store.root.allocation import adopt
-    from .store.root.making import layout_of
+    from .store.root.layouts import layout_of
 
     root, relative = _locate(path)
     adopt(str(root), relative, layout_of(root, is_scratch=True))
@@ -82,7 +82,7 @@ def lease_fds(path: str | os.PathLike[str], *, inheritable: bool = False) -> tup
     """
     from .store.root.allocation import adopt
     from .store.root.journal import Book
-    from .store.root.making import layout_of
+    from .store.root.layouts import layout_of
     from .store.root.owner import owner_of, release
     from .store.system.locks import has_locks
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from ..workers.crew import Crew, Link
     from ..workers.messages import Job
 
-_ALONE_SECONDS: Final = 0.003
-"""How long a scan goes on alone. What is done by then never was worth a worker."""
+_ALONE_SECONDS: Final = 0.02
+"""How long a scan goes on alone: less takes longer with workers, which have to be started."""
 
 _WAITS_BELOW: Final = 0.7
 """The part of that time on a processor below which the disk is what a scan waits for."""

@@ -16,9 +16,7 @@ from ...core.layout import PINS, SCRATCH, STORE, Layout, is_inside
 from ...errors import StorageError, without_remedy
 from ..system.opening import opened_in
 from ..system.reading import read_json
-from ..system.writing import replacing
 from .guard import Unchanged, check_store, folds_case, is_gone
-from .making import make_root
 
 _SUFFIX: Final = ".json"
 
@@ -169,6 +167,9 @@ def write_pin(root: Path, relative: str, reason: str, layout: Layout = SCRATCH) 
 
     Raises `StorageError`, or `Refused` where it would lie behind a symlink.
     """
+    from ..system.writing import replacing  # not for a scan, which only reads pins
+    from .making import make_root
+
     check_store(root)
     path = root / STORE / PINS / _name(relative)
     try:

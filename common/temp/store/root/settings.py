@@ -11,17 +11,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ...core.disposal import Disposal
 from ...core.policy import Policy, strategy_limits
 from ...core.units import DAY
 from ..project.project import find_monorepo, find_project
 from .clashes import check_clashes
-from .keys import JSON_KEYS
-from .sources import PYPROJECT, Layer, layer_of, read_environment, read_files, read_toml
-from .values import read_value
+from .sources import PYPROJECT, read_environment, read_files, read_toml
 
 if TYPE_CHECKING:
+    from ...core.disposal import Disposal
     from ..system.compression import ArchiveFormat
+    from .layers import Layer
 
 DEFAULT_ARTEFACTS: Final = (
     "__pycache__",
@@ -97,12 +96,19 @@ def of_config(project: Path, said: Mapping[str, object], where: str) -> Settings
 
     `where` names it in an error. Raises `InvalidSettings`.
     """
-    return _settings(project, [layer_of(said, JSON_KEYS, where)], {})
+    return _settings(project, [_config_layer(said, where)], {})
 
 
 def check_config(said: Mapping[str, object], where: str) -> None:
     """Raise `InvalidSettings` if `said` could not stand in a `cleanup_config.json`."""
-    layer_of(said, JSON_KEYS, where)
+    _config_layer(said, where)
+
+
+def _config_layer(said: Mapping[str, object], where: str) -> Layer:
+    from .keys import JSON_KEYS
+    from .layers import layer_of
+
+    return layer_of(said, JSON_KEYS, where)
 
 
 def configured_foreign_for(root: Path) -> float:
@@ -128,6 +134,8 @@ def with_strategy(settings: Settings, name: str) -> Settings:
 
 def workspace_globs(monorepo: Path, settings: Settings) -> tuple[list[str], list[str]]:
     """The globs of the monorepo's projects and of those left out, uv's workspace included."""
+    from .values import read_value
+
     path = monorepo / PYPROJECT
     table: object = read_toml(path, b"workspace")
     for key in ("tool", "uv", "workspace"):

@@ -114,13 +114,14 @@ class _Look:
         for other in others:
             self._take_in_thread(other)
         cwd = self._take_in_thread(self._thread)
-        self._take_in_link("exe", _RUNS)
+        program = self._take_in_link("exe", _RUNS)
         self._take_in_words(cwd)
         if pid == str(os.getpid()):
             self._take_in(os.fsencode(os.path.realpath(sys.prefix)), _RUNS)
             return
         self._take_in_open(cwd)
-        self._take_in_mapped()
+        if program:  # else it is a thread of the kernel, or over: it has no memory
+            self._take_in_mapped()
 
     def _take_in_thread(self, thread: str) -> bytes:
         """Take in where one thread works, and go on with it; its working directory.
@@ -199,12 +200,13 @@ class _Look:
             names = os.listdir(base)
         except OSError:
             return
+        places = tuple(view.place for view in self._views_here)
         for name in names:
             link = f"{base}/{name}"
             with contextlib.suppress(OSError):
                 path = os.readlink(link.encode())
                 if path.startswith(b"/"):
-                    if any(path.startswith(view.place) for view in self._views_here):
+                    if path.startswith(places):
                         self._take_in_file(name, path)
                 elif path.startswith(b"socket:["):
                     bound = self._bound_sockets().get(path[len(b"socket:[") : -1])
@@ -228,8 +230,8 @@ class _Look:
             namespace = ""
         if namespace not in self._sockets:
             found = self._sockets[namespace] = {}
-            with contextlib.suppress(OSError), open(f"/proc/{self._thread}/net/unix", "rb") as file:
-                for line in file.read().split(b"\n")[1:]:
+            with contextlib.suppress(OSError):
+                for line in _read(f"/proc/{self._thread}/net/unix").split(b"\n")[1:]:
                     columns = line.split(None, 7)
                     if len(columns) == 8 and not columns[7].startswith(b"@"):
                         found[columns[6]] = columns[7]
@@ -237,8 +239,7 @@ class _Look:
 
     def _take_in_mapped(self) -> None:
         try:
-            with open(f"/proc/{self._thread}/maps", "rb") as file:
-                table = file.read()
+            table = _read(f"/proc/{self._thread}/maps")
         except OSError:
             return
         for view in self._views_here:
@@ -276,10 +277,25 @@ def _has_ended(pid: str) -> bool:
 
 def _command_of(pid: str) -> list[bytes]:
     try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return [word for word in file.read(4096).split(b"\0") if word]
+        return [word for word in _read(f"/proc/{pid}/cmdline", 4096).split(b"\0") if word]
     except OSError:
         return []
+
+
+def _read(path: str, most: int = sys.maxsize) -> bytes:
+    """The first bytes of a file in `/proc`; raises `OSError`.
+
+    There are hundreds of them, and most are short: to make a file object takes longer than to read.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        parts = []
+        while most > 0 and (part := os.read(descriptor, min(most, 1 << 16))):
+            parts.append(part)
+            most -= len(part)
+    finally:
+        os.close(descriptor)
+    return b"".join(parts)
 
 
 def _is_helper(pid: str) -> bool:
