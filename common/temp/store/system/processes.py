@@ -111,17 +111,18 @@ class _Look:
         self._words = _command_of(self._thread)
         if any(word.startswith(ASKS.encode()) for word in self._words) or _is_helper(pid):
             return
+        if not self._words and _lacks(f"/proc/{self._thread}/exe"):
+            return  # a thread of the kernel, of which there are dozens, or a process that is over
         for other in others:
             self._take_in_thread(other)
         cwd = self._take_in_thread(self._thread)
-        program = self._take_in_link("exe", _RUNS)
+        self._take_in_link("exe", _RUNS)
         self._take_in_words(cwd)
         if pid == str(os.getpid()):
             self._take_in(os.fsencode(os.path.realpath(sys.prefix)), _RUNS)
             return
         self._take_in_open(cwd)
-        if program:  # else it is a thread of the kernel, or over: it has no memory
-            self._take_in_mapped()
+        self._take_in_mapped()
 
     def _take_in_thread(self, thread: str) -> bytes:
         """Take in where one thread works, and go on with it; its working directory.
@@ -202,16 +203,16 @@ class _Look:
             return
         places = tuple(view.place for view in self._views_here)
         for name in names:
-            link = f"{base}/{name}"
-            with contextlib.suppress(OSError):
-                path = os.readlink(link.encode())
-                if path.startswith(b"/"):
-                    if path.startswith(places):
-                        self._take_in_file(name, path)
+            try:
+                path = os.readlink(f"{base}/{name}".encode())
+                if path.startswith(places):
+                    self._take_in_file(name, path)
                 elif path.startswith(b"socket:["):
                     bound = self._bound_sockets().get(path[len(b"socket:[") : -1])
                     if bound is not None:
                         self._take_in(os.path.join(cwd, bound), "has a socket in it")
+            except OSError:
+                continue
 
     def _take_in_file(self, name: str, path: bytes) -> None:
         with open(f"/proc/{self._thread}/fdinfo/{name}", "rb") as file:
@@ -261,13 +262,14 @@ def _threads(pid: str) -> list[str]:
         if os.stat(f"/proc/{pid}/task").st_nlink > 3:
             names = [name for name in os.listdir(f"/proc/{pid}/task") if name != pid]
             others = [f"{pid}/task/{name}" for name in names]
-            return others if _has_ended(pid) and others else [pid, *others]
+            return others if _lacks(f"/proc/{pid}/cwd") and others else [pid, *others]
     return [pid]
 
 
-def _has_ended(pid: str) -> bool:
+def _lacks(link: str) -> bool:
+    """Whether a process does not have that link in `/proc`; not where it is only hidden."""
     try:
-        os.readlink(f"/proc/{pid}/cwd")
+        os.readlink(link)
     except FileNotFoundError:
         return True
     except OSError:
