@@ -16,7 +16,7 @@ from tests.support import REPOSITORY, environment, make_entry, make_project
 NOT_FOR_A_STATUS = tuple(
     f"common.temp.{name}"
     for name in (
-        *("commands.arguments", "commands.carrying", "commands.clean", "commands.drafts"),
+        *("commands.clean_arguments", "commands.carrying", "commands.clean", "commands.drafts"),
         *("core.adoption", "core.budget", "core.disposal", "core.history", "core.plan"),
         *("migrate", "report.github", "report.html", "report.json", "schedule"),
         *("store.archive", "store.artefacts", "store.sweep", "store.trees.removal"),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _ORDERS: Final[dict[str, Callable[[Verdict], Any]]] = {
     "name": lambda verdict: (verdict.entry.category, verdict.entry.name),
     "size": lambda verdict: (-verdict.entry.size, verdict.entry.path),
-    "age": lambda verdict: (verdict.entry.changed, verdict.entry.path),
+    "age": lambda verdict: (verdict.entry.last, verdict.entry.path),
 }
 
 
@@ -80,7 +80,7 @@ class _Table:
     def add(self, root: _Root) -> None:
         if root.failed:
             return  # its problem says why
-        from ..report.status import status_text
+        from ..report.status_table import status_text
 
         title = f"{root.place.title} ({root.place.located()})"
         is_github = self._given.output == "github"

@@ -19,7 +19,7 @@ from .sources import PYPROJECT, read_environment, read_files, read_toml
 
 if TYPE_CHECKING:
     from ...core.disposal import Disposal
-    from ..system.compression import ArchiveFormat
+    from ..system.archive_formats import ArchiveFormat
     from .layers import Layer
 
 DEFAULT_ARTEFACTS: Final = (
