@@ -66,7 +66,7 @@ def hold_entry(root: Path, relative: str) -> Hold:
     """As `hold`, for the entry at `relative` in `root`."""
     from .store.root.allocation import adopt
     from .store.root.lastuse import note_use
-    from .store.root.making import layout_of
+    from .store.root.layouts import layout_of
 
     layout = layout_of(root, is_scratch=True)
     adopt(str(root), relative, layout)
@@ -92,7 +92,7 @@ def lease_fds(path: str | os.PathLike[str], *, inheritable: bool = False) -> tup
     """
     from .store.root.allocation import adopt
     from .store.root.journal import Book
-    from .store.root.making import layout_of
+    from .store.root.layouts import layout_of
     from .store.root.owner import owner_of, release
     from .store.system.locks import has_locks
 

@@ -28,7 +28,7 @@ from .report.text import plain
 from .store.project.place import project_root
 from .store.project.project import absolute, find_project, is_nobodys
 from .store.root.allocation import allocate_named
-from .store.root.making import layout_of
+from .store.root.layouts import layout_of
 from .store.root.names import fresh_name
 from .store.root.owner import release
 from .store.root.settings import (

@@ -315,9 +315,7 @@ def bound(source: Path, target: Path) -> Iterator[None]:
         run(["umount", "--lazy", str(target)], cwd=source)
 
 
-def test_what_no_rename_reaches_stays_where_it_is(
-    root: Path, tmp_path: Path
-) -> None:
+def test_what_no_rename_reaches_stays_where_it_is(root: Path, tmp_path: Path) -> None:
     make_root(str(root))
     (root / "cache").mkdir()
     make_entry(tmp_path, "elsewhere/x_1696348800")

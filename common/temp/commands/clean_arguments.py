@@ -126,7 +126,9 @@ def policy_of(place: Place, limits: Policy | None, given: CleanArguments) -> Pol
 
 def disposal_of(place: Place, given: CleanArguments) -> Disposal:
     """The disposal of a clean at `place` with these arguments."""
-    disposal = given.asked[0] if given.asked else place.settings.disposal
+    if not given.asked:
+        return place.disposal
+    disposal = given.asked[0]
     if place.abandoned_only and DISPOSALS[disposal].spares_abandoned:
         return "delete"
     return disposal

@@ -177,21 +177,22 @@ class Layout(NamedTuple):
     """How the entries of a root lie and which names they have.
 
     With a `category` they lie directly in the root and are all of that category and `label`, plain
-    `files` among them or not, those alone that `names` matches, which has a group `apart` for what
-    tells two of the same name apart. Without, each lies in a directory that is its category.
+    `files` among them or not, those alone that the expression `names` matches, which has a group
+    `apart` for what tells two of the same name apart. Without, each lies in a directory that is its
+    category.
     """
 
     name: str
     category: str = ""
     label: str = ""
     files: bool = True
-    names: re.Pattern[str] | None = None
+    names: str | None = None
 
     def holds(self, name: str, *, is_directory: bool) -> bool:
         """Whether what lies as `name` directly in the root is an entry."""
         if is_root_file(name) or name.startswith(STORE) or not (is_directory or self.files):
             return False
-        return self.names is None or self.names.fullmatch(name) is not None
+        return self.names is None or re.fullmatch(self.names, name) is not None
 
     def may_hold(self, path: str, *, is_directory: bool = True) -> bool:
         """Whether an entry can lie at `path`, relative to the root: no traversal, no store."""
@@ -223,7 +224,7 @@ PIPELINE: Final = Layout(
     "pipeline",
     "pipeline_artifacts",
     files=False,
-    names=re.compile(r"pipeline_artifacts_[0-9]{8}_[0-9]{6}(?P<apart>-[0-9a-f]{4,8})?"),
+    names=r"pipeline_artifacts_[0-9]{8}_[0-9]{6}(?P<apart>-[0-9a-f]{4,8})?",
 )
 """Runs of a pipeline, `pipeline_artifacts_YYYYMMDD_HHMMSS`; nothing else beside them is ours."""
 
@@ -236,7 +237,7 @@ def another_name(name: str, digits: str) -> str:
     It is an entry's as well wherever `name` is one.
     """
     for layout in LAYOUTS.values():
-        match = layout.names.fullmatch(name) if layout.names is not None else None
+        match = re.fullmatch(layout.names, name) if layout.names is not None else None
         if match is not None:
             return f"{name.removesuffix(match['apart'] or '')}-{digits}"
     label, stamp = read_name(name)

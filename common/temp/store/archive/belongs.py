@@ -11,7 +11,7 @@ from typing import NamedTuple
 from ...core.layout import LAYOUTS, PIPELINE, SCRATCH, STORE, Layout
 from ...errors import Refused
 from ..project.project import SCRATCH_NAMES, open_root, root_of
-from ..root.making import layout_of
+from ..root.layouts import layout_of
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS
 from .shelf import Archived

@@ -15,7 +15,7 @@ from ...errors import StorageError, TempError, in_place, reason_of
 from ..claiming.claim import NotClaimed, NotDisposed
 from ..project.project import check_root, find_project, open_root, where_it_leads
 from ..root.guard import check_store
-from ..root.making import layout_of
+from ..root.layouts import layout_of
 from ..system import at
 from ..system.archive_formats import ArchiveFormat, checked_format, suffix_of
 from ..system.processes import spell_command

@@ -22,8 +22,9 @@ from ..claiming.area import HoldingArea
 from ..claiming.claim import NotClaimed
 from ..claiming.many import Remover
 from ..project.project import check_root, open_root, root_of, user_root
+from ..root.layouts import layout_of
 from ..root.leases import Leases
-from ..root.making import layout_of, make_category, make_root
+from ..root.making import make_category, make_root
 from ..root.pinning import remove_pin, write_pin
 from ..system import at
 from ..system.at import ANY_FLAGS

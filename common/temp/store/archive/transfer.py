@@ -23,7 +23,7 @@ from ..claiming.area import NO_ROOM, HoldingArea
 from ..claiming.claim import Claim, Held, NotClaimed
 from ..project.project import find_project, user_root
 from ..root.guard import is_gone
-from ..root.making import layout_of
+from ..root.layouts import layout_of
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS
 from ..system.opening import opened_in

@@ -16,7 +16,7 @@ from ..archive.manifest import MANIFEST
 from ..project.project import MARKERS, SCRATCH_NAMES, open_root
 from ..project.tracked import REPOSITORIES, Tracked
 from ..root.guard import check_store
-from ..root.making import layout_of
+from ..root.layouts import layout_of
 from ..root.settings import DEFAULT_ARTEFACTS
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS, ROOT_FLAGS

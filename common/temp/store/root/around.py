@@ -22,7 +22,7 @@ def lease_around(path: str) -> Callable[[], None] | None:
     if root is None:
         return None
     from .allocation import adopt
-    from .making import layout_of
+    from .layouts import layout_of
 
     relative = _entry_of(root, path)
     owner = lease.own(root)

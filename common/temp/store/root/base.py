@@ -22,7 +22,8 @@ from ..project.project import (
     is_nobodys,
     user_root,
 )
-from .making import layout_of, make_store, tag_root
+from .layouts import layout_of
+from .making import make_store, tag_root
 
 _PERSISTENT = "PERSISTENT_BASE"
 _AUTO = "AUTO_CLEANUP_BASE"

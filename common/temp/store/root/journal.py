@@ -12,7 +12,6 @@ import math
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from ..system.at import PLAIN_FLAGS
@@ -22,8 +21,8 @@ LEFT: Final = b"."
 """The line by which an owner says that it has given up the file, whose notes stay."""
 
 _NAMELESS: Final = "a process that left no name"
-_OWNER_NAME: Final = re.compile(r"[0-9]+-[0-9]+-[0-9a-f]+")
-_FORK: Final = re.compile(rb"\*([0-9]{1,9}) ([0-9]{1,19})")
+_OWNER_NAME: Final = r"[0-9]+-[0-9]+-[0-9a-f]+"
+_FORK: Final = rb"\*([0-9]{1,9}) ([0-9]{1,19})"
 _LONGEST_LINE: Final = 1 << 16
 _LARGEST: Final = 8 << 20
 """How much of an owner file is read (bytes): some hundred thousand records."""
@@ -70,7 +69,7 @@ _NO_HEADER: Final = Header()
 
 def is_owner_name(name: str) -> bool:
     """Whether this program gives owner files such names: what else lies there is nobody's lease."""
-    return _OWNER_NAME.fullmatch(name) is not None
+    return re.fullmatch(_OWNER_NAME, name) is not None
 
 
 def fork_line(pid: int, start: int) -> bytes:
@@ -78,27 +77,27 @@ def fork_line(pid: int, start: int) -> bytes:
     return b"*%d %d\n" % (pid, start)
 
 
-@dataclass(slots=True, eq=False)
 class Journal:
     """One owner file as read so far: `alive` is None where that cannot be told, for a `doubt`.
 
     One of the reading process is `is_shared` while a process lives that was forked from it.
     """
 
-    id: str
-    inode: int
-    alive: bool | None = None
-    doubt: str = ""
-    damage: str = ""
-    read: int = 0
-    written: float = 0.0
-    header: Header = _NO_HEADER
-    has_left: bool = False
-    living: int = 0
-    is_shared: bool = False
-    forks: dict[int, int] = field(default_factory=dict)
-    fork_lines: int = 0
-    records: set[str] = field(default_factory=set)
+    def __init__(self, name: str, inode: int, *, damage: str = "", has_left: bool = False) -> None:
+        self.id = name
+        self.inode = inode
+        self.alive: bool | None = None
+        self.doubt = ""
+        self.damage = damage
+        self.read = 0
+        self.written = 0.0
+        self.header = _NO_HEADER
+        self.has_left = has_left
+        self.living = 0
+        self.is_shared = False
+        self.forks: dict[int, int] = {}
+        self.fork_lines = 0
+        self.records: set[str] = set()
 
     @property
     def who(self) -> str:
@@ -160,7 +159,7 @@ class Journal:
             self.damage = _HALF
 
     def _take(self, line: bytes) -> None:
-        if fork := _FORK.fullmatch(line):
+        if fork := re.fullmatch(_FORK, line):
             self.forks[int(fork[1])] = int(fork[2])
             self.fork_lines += 1
         elif line == LEFT:

@@ -19,7 +19,6 @@ from ..system import at
 from ..system.locks import lock_file
 from ..system.opening import opened_in
 from .guard import check_store, is_gone
-from .making import make_root
 from .records import forget_records, read_records, record_name, record_names, write_record
 
 COARSE: Final = 3600.0
@@ -111,6 +110,8 @@ def turn_to_look(root: str) -> Iterator[None]:
     Whoever does not get a turn in ten seconds, since some process was stopped in its own, goes on:
     at worst there are two caches. Raises `OSError`.
     """
+    from .making import make_root  # not for a scan, which only reads records
+
     make_root(root)
     with opened_in(root, STORE) as store, contextlib.suppress(FileExistsError):
         at.mkdir(USED, dir_fd=store)

@@ -31,8 +31,8 @@ from ..system import at
 from ..system.at import ANY_FLAGS, DIRECTORY_FLAGS
 from ..system.locks import is_locked
 from ..trees.walk import measure
+from .layouts import layout_of
 from .leases import Leases
-from .making import layout_of
 
 
 class Found(NamedTuple):

@@ -20,9 +20,7 @@ from ...errors import StorageError, without_remedy
 from ..system import at
 from ..system.opening import opened_in
 from ..system.reading import read_json
-from ..system.writing import replacing
 from .guard import check_store
-from .making import make_root
 
 _SUFFIX: Final = ".json"
 
@@ -92,6 +90,9 @@ def write_record(
     The file appears whole or not at all. Raises `OSError`, which may be a `StorageError`, or
     `Refused` where it would lie behind a symlink.
     """
+    from ..system.writing import replacing  # not for a scan, which only reads records
+    from .making import make_root
+
     check_store(root)
     make_root(str(root), layout)
     with opened_in(root, STORE) as store, contextlib.suppress(FileExistsError):

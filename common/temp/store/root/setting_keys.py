@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from ..project.place import PROJECT
-
-ENV_PREFIX: Final = "TEMPKEEP_"
+from ..project.place import ENV_PREFIX, PROJECT
 
 Kind: TypeAlias = Literal[
     "strategy",
