@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +16,9 @@ from common.temp.core.policy import Policy
 from common.temp.jobs import StorageRoot
 from common.temp.store.claiming import repository
 from common.temp.store.sweep.abandoned import ABANDONED
+from common.temp.store.sweep.prepare import prepare
+from common.temp.store.sweep.sweep import execute
+from common.temp.store.system import at
 from tests.support import (
     EVERYTHING,
     HOUR,
@@ -643,6 +649,29 @@ def test_the_variables_of_a_git_hook_do_not_lead_elsewhere(
     monkeypatch.setenv("GIT_DIR", str(origin / ".git"))
     monkeypatch.setenv("GIT_WORK_TREE", str(origin))
     assert "1 uncommitted file" in str(scanned(root)["work/a"].work)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO])
+@pytest.mark.parametrize("name", ["work/a", "deep", "clone"])
+def test_what_cannot_be_looked_into_at_the_moment_stays(
+    root: Path, origin: Path, monkeypatch: pytest.MonkeyPatch, number: int, name: str
+) -> None:
+    make_entry(root, "work/b")
+    commit(clone(origin, root / "work" / "a" / "deep" / "clone"))
+    plan = prepare(root, EVERYTHING, time.time(), sizes=False)
+    opening = at.open
+
+    def failing(path: str, *arguments: Any, **more: Any) -> int:
+        if path == name:
+            raise OSError(number, os.strerror(number), path)
+        return opening(path, *arguments, **more)
+
+    monkeypatch.setattr(at, "open", failing)
+    done = outcomes(execute(plan))
+    assert done["work/b"][0] == "done"
+    assert done["work/a"][0] == "skipped"
+    assert f"cannot be looked into: {os.strerror(number)}" in done["work/a"][1]
+    assert (root / "work" / "a" / "deep" / "clone").is_dir()
 
 
 def test_a_project_around_the_root_is_not_asked_about(project: Path, origin: Path) -> None:

@@ -96,6 +96,8 @@ class Facts:
             return f"in use by {user}"
         if rules.everything or rules.abandoned:
             inside = self._names_inside(entry)
+            if inside.unread and rules.spare_in_use:
+                return f"cannot be looked into: {inside.unread}"
         else:
             (changed, where), inside = self._look_at(entry)
             if changed > entry.changed:
@@ -171,9 +173,10 @@ class Facts:
         return use.who if use and not (use.mine and self.rules(entry).everything) else ""
 
     def _names_inside(self, entry: Entry) -> Inside:
-        with contextlib.suppress(OSError):
+        try:
             return look_inside(self.area.top, entry.path)
-        return Inside()
+        except OSError as error:
+            raise NotClaimed(reason_of(error), failed=True) from error
 
     def _look_at(self, entry: Entry) -> tuple[tuple[float, str], Inside]:
         try:
