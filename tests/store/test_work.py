@@ -19,6 +19,7 @@ from common.temp.store.sweep.abandoned import ABANDONED
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 from common.temp.store.system import at
+from tests.store.repositories import clone, commit, git, make_origin
 from tests.support import (
     EVERYTHING,
     HOUR,
@@ -36,34 +37,10 @@ from tests.support import (
 pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
 
 
-def git(where: Path, *arguments: str) -> None:
-    """Run git there; what it says is shown if it fails."""
-    who = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "protocol.file.allow=always")
-    where.mkdir(parents=True, exist_ok=True)
-    done = run(["git", *who, "-c", "init.defaultBranch=main", *arguments], cwd=where)
-    assert done.returncode == 0, done.stderr
-
-
-def commit(where: Path) -> None:
-    git(where, "commit", "-q", "--allow-empty", "-m", str(os.urandom(4)))
-
-
 @pytest.fixture
 def origin(tmp_path: Path) -> Path:
     """A repository with two commits and a tag, from which others are cloned."""
-    there = tmp_path / "origin"
-    git(there, "init", "-q")
-    (there / "a").write_text("a")
-    git(there, "add", "a")
-    commit(there)
-    git(there, "tag", "v1")
-    commit(there)
-    return there
-
-
-def clone(origin: Path, there: Path, *options: str) -> Path:
-    git(there.parent, "clone", "-q", *options, f"file://{origin}", there.name)
-    return there
+    return make_origin(tmp_path / "origin")
 
 
 def changed(there: Path) -> None:

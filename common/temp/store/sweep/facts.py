@@ -16,6 +16,7 @@ from ..claiming.area import HoldingArea
 from ..claiming.claim import NotClaimed
 from ..claiming.inner import Within
 from ..claiming.scan import busy_entries
+from ..claiming.tracking import Tracking
 from ..root.leases import Leases
 from ..root.owner import own, release
 from ..root.pinning import Pins
@@ -44,6 +45,7 @@ class Facts:
         self._area: HoldingArea | None = None
         self._inside: dict[str, Inside] = {}
         """What the last look saw inside entries that may protect them."""
+        self._tracking = Tracking(self.root)
         self._hints: dict[str, str] = {}
         """What to do once they are gone."""
         self._busy: dict[str, Use] = {}
@@ -103,7 +105,7 @@ class Facts:
             if changed > entry.changed:
                 return f"has changed meanwhile{f', in {where}' if where else ''}"
         self._inside[entry.path] = inside
-        within = Within(self.root)
+        within = Within(self.root, self._tracking)
         if objection := self._within(within, entry, self.root / entry.path):
             return objection
         if rules.spare_work and not rules.abandoned:
