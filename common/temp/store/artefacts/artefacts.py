@@ -19,9 +19,9 @@ from ..root.guard import check_store
 from ..root.making import layout_of
 from ..root.settings import DEFAULT_ARTEFACTS
 from ..system import at
-from ..system.at import DIRECTORY_FLAGS, ROOT_FLAGS
+from ..system.at import ROOT_FLAGS
 from ..system.mounts import mounts_below
-from ..system.opening import opened, opened_below
+from ..system.opening import opened, opened_below, opened_real
 from ..trees.removal import remove_at
 from ..trees.removed import Removed
 from ..trees.walk import measure
@@ -42,11 +42,6 @@ _USUAL_SOURCES: Final = (
 """What is source, if it lies right in a project where git cannot tell; packages are as well."""
 
 _PROBES: Final = ("source", "source.py")
-_PASSING: Final = (
-    os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC if hasattr(os, "O_PATH") else 0
-)
-"""For a directory on the way, which need not be readable."""
-
 TAKES_UNSURE: Final = "--include-unsure takes it"
 
 
@@ -266,25 +261,12 @@ def opened_project(project: Path) -> Iterator[int]:
     Whoever may write above it can put a link, or another directory, in its place meanwhile: what is
     to be deleted is looked for in this one. Raises `StorageError`.
     """
-    above: int | None = None
-    try:
-        if _PASSING:
-            above = os.open(project.anchor, _PASSING)
-            for part in project.parts[1:-1]:
-                below = os.open(part, _PASSING, dir_fd=above)
-                os.close(above)
-                above = below
-        name = project if above is None else project.name or os.curdir
-        top = at.open(name, DIRECTORY_FLAGS, dir_fd=above)
-    except OSError as error:
-        raise StorageError.of(f"cannot open {project}", error) from error
-    finally:
-        if above is not None:
-            os.close(above)
-    try:
+    with contextlib.ExitStack() as stack:
+        try:
+            top = stack.enter_context(opened_real(project))
+        except OSError as error:
+            raise StorageError.of(f"cannot open {project}", error) from error
         yield top
-    finally:
-        at.close(top)
 
 
 def measure_artefact(top: int, path: str) -> int:
