@@ -297,8 +297,8 @@ def test_what_git_tracks_stays_among_artefacts_and_scratch(project: Path, capsys
 
     out = capsys.readouterr().out
     assert "kept dist: git tracks dist/file0.txt\n" in out
-    assert "kept debug/sample_1696348800: tracked: git tracks .tmp/debug/sample_169634" in out
-    assert "kept fixture: tracked: git tracks .temp/fixture/file0.txt\n" in out
+    assert "kept debug/sample_1696348800: unsaved work: git tracks .tmp/debug/sample_" in out
+    assert "kept fixture: unsaved work: git tracks .temp/fixture/file0.txt\n" in out
     assert "project: deleted 1 artefact, 8.0 KiB\n" in out
     assert subprocess.check_output(["git", "ls-files", "--deleted"], cwd=project) == b""
     assert not (project / ".tmp" / "debug" / "other_1696348800").exists()

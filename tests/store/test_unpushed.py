@@ -220,7 +220,7 @@ def test_a_remote_in_any_scratch_is_not_elsewhere(
     scratch = tmp_path / "another" / where
     scratch.mkdir(parents=True)
     if where == "root of ours":
-        make_root(scratch)
+        make_root(str(scratch))
     hub = clone(origin, scratch / "work" / "hub.git", "--bare")
     there = clone(hub, root / "work" / "r")
     commit(there)

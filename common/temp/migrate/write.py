@@ -7,7 +7,7 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
 from ..errors import reason_of
@@ -148,8 +148,9 @@ class _Fresh:
         source = self.directory.open(old, _READ)
         try:
             if at.RELATIVE:
-                # `copystat` hands what it gets to functions of `os` that take open files as well.
-                shutil.copystat(source, self.descriptor)  # type: ignore[type-var]
+                # It hands what it gets to functions of `os`, which take open files as well.
+                copystat: Callable[[int, int], None] = shutil.copystat  # type: ignore[assignment]
+                copystat(source, self.descriptor)
                 os.utime(self.descriptor)
             else:
                 here = self.directory(self.name)[0]

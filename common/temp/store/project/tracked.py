@@ -115,7 +115,7 @@ class Tracked:
         """
         is_stale = time.monotonic() - self._asked_at > _STALE_SECONDS
         for tree in self._trees:
-            if not is_stale and _state(tree.index) == tree.state:
+            if not is_stale and _state(tree.index_file) == tree.state:
                 continue
             try:
                 if listed := _listed(tree.top, self._directory, path):
@@ -154,7 +154,7 @@ class _Tree(NamedTuple):
     """
 
     top: Path
-    index: Path
+    index_file: Path
     state: tuple[int, ...]
     decides: bool
 

@@ -99,7 +99,7 @@ class Facts:
         if rules.everything or rules.abandoned:
             inside = self._names_inside(entry)
             if inside.unread and rules.spare_in_use:
-                return f"cannot be looked into: {inside.unread}"
+                raise NotClaimed(f"cannot be looked into: {inside.unread}", failed=True)
         else:
             (changed, where), inside = self._look_at(entry)
             if changed > entry.changed:
