@@ -16,7 +16,7 @@ from ..root.leases import Leases
 from ..root.listing import list_leftovers
 from ..root.pinning import Pins, any_pin
 from ..trees.measured import Inside
-from .tracking import Tracking
+from .tracked_entries import TrackedEntries
 
 
 class Within:
@@ -26,9 +26,9 @@ class Within:
     is looked up once for each.
     """
 
-    def __init__(self, root: Path, tracking: Tracking | None = None) -> None:
+    def __init__(self, root: Path, tracked: TrackedEntries | None = None) -> None:
         self._root = root
-        self._tracking = tracking or Tracking(root)
+        self._tracked = tracked or TrackedEntries(root)
         self._around: dict[str, tuple[bool, bool]] = {}
 
     def protected(self, entry: Entry, inside: Inside, now: float, *, stays: bool = False) -> Entry:
@@ -40,7 +40,7 @@ class Within:
             inside.roots
             or inside.repositories
             or any(self._look_around(entry.path))
-            or self._tracking.inside(entry.path)
+            or self._tracked.inside(entry.path)
         ):
             return entry
         place = self._root / entry.path
@@ -94,7 +94,7 @@ class Within:
         """What work lies in the entry, or in its category that is a work tree, and nowhere else;
         and what of it the work tree around the root tracks.
         """
-        if said := self._tracking.inside(path):
+        if said := self._tracked.inside(path):
             return said
         is_work_tree = self._look_around(path)[1]
         if not (inside.repositories or is_work_tree):

@@ -16,7 +16,8 @@ from ..claiming.area import HoldingArea
 from ..claiming.claim import NotClaimed
 from ..claiming.inner import Within
 from ..claiming.scan import busy_entries
-from ..claiming.tracking import Tracking
+from ..claiming.tracked_entries import TrackedEntries
+from ..root.lastuse import last_use
 from ..root.leases import Leases
 from ..root.owner import own, release
 from ..root.pinning import Pins
@@ -45,7 +46,7 @@ class Facts:
         self._area: HoldingArea | None = None
         self._inside: dict[str, Inside] = {}
         """What the last look saw inside entries that may protect them."""
-        self._tracking = Tracking(self.root)
+        self._tracked = TrackedEntries(self.root)
         self._hints: dict[str, str] = {}
         """What to do once they are gone."""
         self._busy: dict[str, Use] = {}
@@ -100,12 +101,14 @@ class Facts:
             inside = self._names_inside(entry)
             if inside.unread and rules.spare_in_use:
                 raise NotClaimed(f"cannot be looked into: {inside.unread}", failed=True)
+        elif last_use(self.root, entry.path) > max(entry.used, entry.changed):
+            return "has been used meanwhile"
         else:
             (changed, where), inside = self._look_at(entry)
             if changed > entry.changed:
                 return f"has changed meanwhile{f', in {where}' if where else ''}"
         self._inside[entry.path] = inside
-        within = Within(self.root, self._tracking)
+        within = Within(self.root, self._tracked)
         if objection := self._within(within, entry, self.root / entry.path):
             return objection
         if rules.spare_work and not rules.abandoned:

@@ -28,7 +28,7 @@ class _Told(NamedTuple):
     failure: str = ""
 
 
-class Tracking:
+class TrackedEntries:
     """What the work trees around a root track in it; looked up again once their index changes.
 
     A repository above that belongs to neither this user, nor root, nor whose the root is, is none
