@@ -100,7 +100,7 @@ def test_what_git_tracks_does_not_move(project: Path, capsys: Printed) -> None:
 
     assert tempkeep("temp-adopt") == 0
 
-    assert "kept tracked_1696348800: tracked: git tracks .tmp/" in capsys.readouterr().out
+    assert "kept tracked_1696348800: unsaved work: git tracks .tmp/" in capsys.readouterr().out
     assert (project / ".tmp" / "tracked_1696348800" / "file0.txt").exists()
     assert (project / ".tmp" / "uncategorized" / "other_1696348800").is_dir()
 

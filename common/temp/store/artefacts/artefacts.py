@@ -19,9 +19,9 @@ from ..root.guard import check_store
 from ..root.layouts import layout_of
 from ..root.settings import DEFAULT_ARTEFACTS
 from ..system import at
-from ..system.at import DIRECTORY_FLAGS, ROOT_FLAGS
+from ..system.at import ROOT_FLAGS
 from ..system.mounts import mounts_below
-from ..system.opening import opened, opened_below
+from ..system.opening import opened, opened_below, opened_real
 from ..trees.removal import remove_at
 from ..trees.removed import Removed
 from ..trees.walk import measure
@@ -30,6 +30,7 @@ from .made import why_unsure
 _NEVER_ENTERED: Final = frozenset({*REPOSITORIES, ".venv", "node_modules"})
 _HOLDS_WORK: Final = _NEVER_ENTERED | {STORE}
 _SCRATCH: Final = frozenset({*SCRATCH_NAMES, ".tmp-archive", STORE})
+_EVERYWHERE: Final = frozenset({"CVS", ".svn"})
 _BARE: Final = frozenset({"HEAD", "objects", "refs"})
 _SOURCE_DIRECTORIES: Final = frozenset({"src", "test", "tests"})
 _SOURCES: Final = frozenset({*REPOSITORIES, *MARKERS, "README.md", "README.rst", "LICENSE"})
@@ -41,11 +42,6 @@ _USUAL_SOURCES: Final = (
 """What is source, if it lies right in a project where git cannot tell; packages are as well."""
 
 _PROBES: Final = ("source", "source.py")
-_PASSING: Final = (
-    os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC if hasattr(os, "O_PATH") else 0
-)
-"""For a directory on the way, which need not be readable."""
-
 TAKES_UNSURE: Final = "--include-unsure takes it"
 
 
@@ -71,8 +67,8 @@ def find_artefacts(
 ) -> list[Artefact]:
     """The artefacts of `project`, sorted by path, with those that must stay marked so.
 
-    Where no version control tells what is hand-written, only what a tool certainly made goes,
-    but for `include_unsure`.
+    Where no version control tells what is hand-written, and where git sees something new that it
+    does not ignore, only what a tool certainly made goes, but for `include_unsure`.
 
     `patterns` are shell globs for names, or for paths below the project if they hold a `/`; one
     that ends with `/` is for directories only. Does not look into other projects inside this one,
@@ -95,11 +91,28 @@ def find_artefacts(
             kept = f"{holds} is a root or the archive"
         else:
             kept = work_in(project / path)
-            if tracked.doubt and not include_unsure and not kept:
-                unsure = why_unsure(project, path)
-                kept = f"{unsure}, and {tracked.doubt}; {TAKES_UNSURE}" if unsure else ""
+            if not kept and not include_unsure:
+                kept = _why_not(project, path, tracked.doubt or tracked.news_in(path))
         found.append(Artefact(path, pattern, kept))
     return sorted(found, key=lambda artefact: artefact.path)
+
+
+def why_kept_by_now(
+    project: Path, path: str, tracked: Tracked, *, include_unsure: bool = False
+) -> str:
+    """Why the artefact must stay by what git says now, and what lies in it; "" if it may go."""
+    inside, news = tracked.look_again(path)
+    if inside:
+        return f"git tracks {inside} by now"
+    return work_in(project / path) or (
+        "" if include_unsure else _why_not(project, path, tracked.doubt or news)
+    )
+
+
+def _why_not(project: Path, path: str, doubt: str) -> str:
+    """Why it may be hand-written, if there is a `doubt`; "" if a tool certainly made it."""
+    unsure = why_unsure(project, path) if doubt else ""
+    return f"{unsure}, and {doubt}; {TAKES_UNSURE}" if unsure else ""
 
 
 def check_patterns(project: Path, patterns: Iterable[str], tracked: Tracked) -> None:
@@ -172,7 +185,11 @@ def _matching(
                 if pattern is not None:
                     yield path, pattern
                 # What is mounted may be a tracked directory under another name.
-                elif is_directory and path not in mounts and not _what_else(item.path):
+                elif (
+                    is_directory
+                    and path not in mounts
+                    and not (_what_else(item.path) or _is_work_tree(item.path))
+                ):
                     waiting.append(path)
 
 
@@ -200,6 +217,16 @@ def _what_else(directory: str) -> str:
     if all(os.path.lexists(os.path.join(directory, name)) for name in _BARE):
         return "it is a bare repository"
     return ""
+
+
+def _is_work_tree(directory: str) -> bool:
+    """Whether a work tree begins there, which no git around it knows anything of."""
+    return any(
+        os.path.lexists(os.path.join(directory, mark))
+        # Of these there is one in every directory of a work tree.
+        and not (mark in _EVERYWHERE and os.path.lexists(os.path.join(directory, "..", mark)))
+        for mark in REPOSITORIES
+    )
 
 
 def work_in(artefact: Path) -> str:
@@ -234,25 +261,12 @@ def opened_project(project: Path) -> Iterator[int]:
     Whoever may write above it can put a link, or another directory, in its place meanwhile: what is
     to be deleted is looked for in this one. Raises `StorageError`.
     """
-    above: int | None = None
-    try:
-        if _PASSING:
-            above = os.open(project.anchor, _PASSING)
-            for part in project.parts[1:-1]:
-                below = os.open(part, _PASSING, dir_fd=above)
-                os.close(above)
-                above = below
-        name = project if above is None else project.name or os.curdir
-        top = at.open(name, DIRECTORY_FLAGS, dir_fd=above)
-    except OSError as error:
-        raise StorageError.of(f"cannot open {project}", error) from error
-    finally:
-        if above is not None:
-            os.close(above)
-    try:
+    with contextlib.ExitStack() as stack:
+        try:
+            top = stack.enter_context(opened_real(project))
+        except OSError as error:
+            raise StorageError.of(f"cannot open {project}", error) from error
         yield top
-    finally:
-        at.close(top)
 
 
 def measure_artefact(top: int, path: str) -> int:

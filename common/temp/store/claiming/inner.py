@@ -16,6 +16,7 @@ from ..root.leases import Leases
 from ..root.listing import list_leftovers
 from ..root.pinning import Pins, any_pin
 from ..trees.measured import Inside
+from .tracked_entries import TrackedEntries
 
 
 class Within:
@@ -25,8 +26,9 @@ class Within:
     is looked up once for each.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, tracked: TrackedEntries | None = None) -> None:
         self._root = root
+        self._tracked = tracked or TrackedEntries(root)
         self._around: dict[str, tuple[bool, bool]] = {}
 
     def protected(self, entry: Entry, inside: Inside, now: float, *, stays: bool = False) -> Entry:
@@ -34,7 +36,12 @@ class Within:
 
         git is asked only where nothing else keeps the entry: not if it `stays` in any case.
         """
-        if not (inside.roots or inside.repositories or any(self._look_around(entry.path))):
+        if not (
+            inside.roots
+            or inside.repositories
+            or any(self._look_around(entry.path))
+            or self._tracked.inside(entry.path)
+        ):
             return entry
         place = self._root / entry.path
         use, pin, work = entry.use, entry.pin, None
@@ -84,7 +91,11 @@ class Within:
         return None
 
     def work_in(self, path: str, inside: Inside) -> str | None:
-        """What work lies in the entry, or in its category that is a work tree, and nowhere else."""
+        """What work lies in the entry, or in its category that is a work tree, and nowhere else;
+        and what of it the work tree around the root tracks.
+        """
+        if said := self._tracked.inside(path):
+            return said
         is_work_tree = self._look_around(path)[1]
         if not (inside.repositories or is_work_tree):
             return None

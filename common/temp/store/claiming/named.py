@@ -290,6 +290,8 @@ def _check_within(root: Path, path: str, place: Path, inside: Inside, policy: bo
     """Raise `NotClaimed` if another process uses a root in what lies at `place`, or has pinned
     something there; by a `policy`, also if git has something there that is nowhere else.
     """
+    if inside.unread:
+        raise NotClaimed(f"cannot be looked into: {inside.unread}", failed=True)
     if policy and inside.repositories:
         from .work import unsaved_work
 

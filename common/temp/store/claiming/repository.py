@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import os
 import stat
-import subprocess
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -145,6 +144,8 @@ class Asker:
                 raise CannotTell("it has filters of its own, which are not run")
 
     def _run(self, arguments: Sequence[str], given: bytes) -> tuple[int, bytes, bytes]:
+        import subprocess  # which takes longer to load than a scan may take
+
         if len(_timeouts) >= _MOST_TIMEOUTS:
             raise CannotTell("git did not answer for others, so it is not asked any more")
         try:

@@ -206,6 +206,8 @@ class _Mover:
             use = self._busy.get(entry.path)
         if use is None:
             inside, place = look_inside(self.top, entry.path), self.root / entry.path
+            if inside.unread:
+                return f"cannot be looked into: {inside.unread}"
             use = Within(self.root).use_of(entry.path, place, inside, time.time(), entry.changed)
         return f"in use by {use.who}" if use is not None else ""
 

@@ -55,6 +55,8 @@ def discard(root: str, relative: str, layout: Layout = SCRATCH) -> str:
 def _user_within(claim: Claim) -> str:
     """The other process that uses a root inside the claimed entry; "" if none does."""
     inside = look_inside(claim.holding, claim.held)
+    if inside.unread:
+        raise NotClaimed(f"cannot be looked into: {inside.unread}{claim.put_back()}", failed=True)
     if not inside.roots:
         return ""
     path, now = claim.path, time.time()

@@ -16,6 +16,7 @@ from ..claiming.area import HoldingArea
 from ..claiming.claim import NotClaimed
 from ..claiming.inner import Within
 from ..claiming.scan import busy_entries
+from ..claiming.tracked_entries import TrackedEntries
 from ..root.lastuse import last_use
 from ..root.leases import Leases
 from ..root.owner import own, release
@@ -45,6 +46,7 @@ class Facts:
         self._area: HoldingArea | None = None
         self._inside: dict[str, Inside] = {}
         """What the last look saw inside entries that may protect them."""
+        self._tracked = TrackedEntries(self.root)
         self._hints: dict[str, str] = {}
         """What to do once they are gone."""
         self._busy: dict[str, Use] = {}
@@ -97,6 +99,8 @@ class Facts:
             return f"in use by {user}"
         if rules.everything or rules.abandoned:
             inside = self._names_inside(entry)
+            if inside.unread and rules.spare_in_use:
+                raise NotClaimed(f"cannot be looked into: {inside.unread}", failed=True)
         elif last_use(self.root, entry.path) > max(entry.used, entry.changed):
             return "has been used meanwhile"
         else:
@@ -104,7 +108,7 @@ class Facts:
             if changed > entry.changed:
                 return f"has changed meanwhile{f', in {where}' if where else ''}"
         self._inside[entry.path] = inside
-        within = Within(self.root)
+        within = Within(self.root, self._tracked)
         if objection := self._within(within, entry, self.root / entry.path):
             return objection
         if rules.spare_work and not rules.abandoned:
@@ -174,9 +178,10 @@ class Facts:
         return use.who if use and not (use.mine and self.rules(entry).everything) else ""
 
     def _names_inside(self, entry: Entry) -> Inside:
-        with contextlib.suppress(OSError):
+        try:
             return look_inside(self.area.top, entry.path)
-        return Inside()
+        except OSError as error:
+            raise NotClaimed(reason_of(error), failed=True) from error
 
     def _look_at(self, entry: Entry) -> tuple[tuple[float, str], Inside]:
         try:
