@@ -284,7 +284,7 @@ def test_a_hostile_id_is_refused_before_the_disk_is_touched(
 @pytest.mark.parametrize("job_id", [None, 7, b"job", Path("job"), ["job"]])
 @pytest.mark.parametrize("method", ["allocate_job", "release_job"])
 def test_an_id_that_is_no_text_is_refused(storage: StorageRoot, method: str, job_id: Any) -> None:
-    with pytest.raises(ValueError, match="is no text"):
+    with pytest.raises(ValueError, match="is not a string"):
         getattr(storage, method)(job_id)
     assert jobs(storage) == []
 
@@ -787,8 +787,8 @@ def _type(frozen: bool = True, **fields: Any) -> Any:
 @pytest.mark.parametrize(
     ("job_type", "said"),
     [
-        (dict, "is no dataclass; declare a frozen one"),
-        (Bare(Path()), "is no dataclass; declare a frozen one"),
+        (dict, "is not a dataclass; declare a frozen one"),
+        (Bare(Path()), "is not a dataclass; declare a frozen one"),
         (_type(frozen=False, root={}), "is not frozen"),
         (_type(place={}), "has no field `root`"),
         (_type(root={}, csv={}), r"field `csv` names no file; give it a default such as Path"),

@@ -1,4 +1,4 @@
-"""Puts a rewritten file in the place of the old one, in one step, or not at all."""
+"""Replaces a file by its rewritten version in one step, or not at all."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _READ: Final = os.O_RDONLY | PLAIN_FLAGS
 def replace_file(top: str, result: FileResult) -> str:
     """Why the file of `result` could not be rewritten; "" if it was.
 
-    At every instant the file is the old one or the new one. Its mode, its owner and its extended
-    attributes stay; a file that has changed since it was read stays as it is. Between that last
-    look and the rename lies the race that is accepted here.
+    At any time the file is the old one or the new one. Its mode, owner and extended attributes
+    stay; a file that has changed since it was read stays as it is. Accepted race: a change between
+    that check and the rename.
 
-    The new text is written to a file without a name, which goes with a process that is killed. It
-    has one for the moment of the rename only; the next run removes what a kill leaves then.
+    The new text is written to a file without a name, which disappears if the process is killed. It
+    has a name only just before the rename; if a kill leaves it then, the next run removes it.
     """
     assert result.after is not None
     path = os.path.join(top, result.path)
@@ -34,10 +34,10 @@ def replace_file(top: str, result: FileResult) -> str:
         inside = os.path.dirname(result.path)
         above = os.path.normpath(os.path.join(os.path.realpath(top), inside))
         if os.path.realpath(os.path.dirname(path)) != above:
-            return "lies behind a link by now; left as it is"
+            return "is behind a link now; left as it is"
         before = os.lstat(path)
         if not stat.S_ISREG(before.st_mode):
-            return "is no plain file any more; left as it is"
+            return "is no longer a plain file; left as it is"
         if before.st_nlink > 1:
             return "has other hard links, which would keep the old text; left as it is"
         with _Fresh(os.path.dirname(path)) as fresh:
@@ -51,13 +51,13 @@ def replace_file(top: str, result: FileResult) -> str:
 
 
 def remove_leftovers(top: str, names: Iterable[str]) -> None:
-    """Remove those of `names` that a killed run left, and no run that goes on needs."""
+    """Remove those of `names` that a killed run left and no active run needs."""
     for name in names:
         path = os.path.join(top, name)
         with contextlib.suppress(OSError):
             descriptor = os.open(path, _READ)
             try:
-                # A run that goes on holds the lock until its file has another name.
+                # An active run holds the lock until its file has another name.
                 is_left = stat.S_ISREG(os.fstat(descriptor).st_mode) and lock_file(descriptor)
             finally:
                 os.close(descriptor)
@@ -66,7 +66,7 @@ def remove_leftovers(top: str, names: Iterable[str]) -> None:
 
 
 class _Fresh:
-    """A new file in `directory`, locked while its process lives, which goes if it is not used."""
+    """A new file in `directory`, locked while its process lives, and deleted if not used."""
 
     def __init__(self, directory: str) -> None:
         self.directory = directory
@@ -76,7 +76,7 @@ class _Fresh:
 
     def _open(self) -> int:
         with contextlib.suppress(AttributeError, OSError):
-            if os.path.isdir("/proc/self/fd"):  # by which it is given its name
+            if os.path.isdir("/proc/self/fd"):  # needed to give it a name later
                 return os.open(self.directory, os.O_TMPFILE | os.O_RDWR, 0o600)
         descriptor, self.path = tempfile.mkstemp(".tmp", ".tempkeep-", self.directory)
         return descriptor
@@ -103,7 +103,7 @@ class _Fresh:
             file.write(text)
         here = self.path or f"/proc/self/fd/{self.descriptor}"
         own = os.fstat(self.descriptor)
-        # First of all: it takes away bits of the mode, and capabilities.
+        # Must come first: it clears bits of the mode, and capabilities.
         if hasattr(os, "fchown") and (before.st_uid, before.st_gid) != (own.st_uid, own.st_gid):
             os.fchown(self.descriptor, before.st_uid, before.st_gid)
         shutil.copystat(old, here)
@@ -111,22 +111,22 @@ class _Fresh:
         os.fsync(self.descriptor)
 
     def take_the_place_of(self, path: str) -> None:
-        """Have the file at `path` replaced by this one."""
+        """Replace the file at `path` by this one."""
         if not self.path:
             self.path = self._named()
-        if os.name == "nt":  # where nothing that is open is renamed
+        if os.name == "nt":  # an open file cannot be renamed there
             self._close()
         os.replace(self.path, path)
         self.path = ""
 
     def _named(self) -> str:
-        """The name that the file now has, which was nobody's."""
+        """Give the file a name that nothing has, and return it."""
         above = os.open(self.directory or os.curdir, os.O_RDONLY | os.O_DIRECTORY)
         try:
             while True:
                 name = f".tempkeep-{os.urandom(4).hex()}.tmp"
                 with contextlib.suppress(FileExistsError):
-                    # Relative to a directory it is `linkat`, which follows what is a link in /proc.
+                    # With `dst_dir_fd` this is `linkat`, which follows the link in /proc.
                     os.link(f"/proc/self/fd/{self.descriptor}", name, dst_dir_fd=above)
                     return os.path.join(self.directory, name)
         finally:
@@ -134,7 +134,7 @@ class _Fresh:
 
 
 def _has_changed(path: str, before: os.stat_result, text: bytes) -> bool:
-    """Whether the file at `path` is another one than it was, or has another text."""
+    """Whether the file at `path` was replaced, or its text has changed."""
     descriptor = os.open(path, _READ)
     with open(descriptor, "rb") as file:
         seen = os.fstat(descriptor)
