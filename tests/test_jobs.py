@@ -589,7 +589,7 @@ def test_a_root_that_became_unsafe_is_logged_and_left_alone(
     (storage.root / ".tempkeep" / "owners").symlink_to(tmp_path / "owners")
     getattr(storage, method)(*(["a"] if method == "release_job" else []))
     assert (storage.root / "a" / "output" / "half").exists()
-    assert "owners is not a directory of this program's making; remove it" in warnings()[0]
+    assert "owners is not a directory made by this program; remove it" in warnings()[0]
 
 
 def test_whenever_a_service_is_killed_the_next_one_recovers_everything(

@@ -333,7 +333,7 @@ def test_what_lies_behind_a_link_stays_though_it_was_tracked(
     assert files.cleanup_file(files.base / "link" / "file0.txt") is False
     assert files.cleanup_all_tracked() == 0
     assert (outside / "file0.txt").exists()
-    assert "link on the way to it is no directory" in caplog.text
+    assert "link on the way to it is not a directory" in caplog.text
 
 
 # -- one directory ------------------------------------------------------------------------------

@@ -327,7 +327,7 @@ def test_a_fifo_in_the_place_of_an_archive_is_refused_and_not_waited_for(
     archived(root, tmp_path / "a", "tar.gz")
     (tmp_path / "a" / "debug__x.tar.gz").unlink()
     os.mkfifo(tmp_path / "a" / "debug__x.tar.gz")
-    with pytest.raises(Refused, match="debug__x is not restored: it is no file"):
+    with pytest.raises(Refused, match="debug__x is not restored: it is not a file"):
         back(root, tmp_path / "a")
 
 
@@ -390,7 +390,9 @@ def test_a_directory_that_was_changed_in_the_archive_stays_there(
     else:
         (path / "file1.txt").unlink()
         (path / "file1.txt").symlink_to("file0.txt")
-    with pytest.raises(Refused, match=r"debug__x is not restored: it is not what was archived"):
+    with pytest.raises(
+        Refused, match=r"debug__x is not restored: it is no longer what was archived"
+    ):
         back(root, tmp_path / "a")
     assert untouched(root, tmp_path / "a")
 

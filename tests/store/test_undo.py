@@ -390,7 +390,7 @@ def test_a_link_that_was_planted_in_its_place_is_refused(
     path = make_entry(root, "debug/x")
     (root / part).parent.mkdir(exist_ok=True)
     (root / part).symlink_to(canary)
-    with pytest.raises(Refused, match="is not a directory of this program's making; remove it"):
+    with pytest.raises(Refused, match="is not a directory made by this program; remove it"):
         set_aside(root)
     with pytest.raises(Refused):
         swept(root, NOTHING)

@@ -154,7 +154,7 @@ def read_said(said: object) -> PastSweep:
     told = fields.table(said)
     at = fields.text(told, "at")
     if not re.fullmatch(_INSTANT, at):
-        raise Unreadable("at is no time")
+        raise Unreadable("at is not a time")
     rules = fields.table(told.get("rules"), "rules")
     return PastSweep(
         at=at,

@@ -1,1 +1,1 @@
-"""What is set aside, and put back."""
+"""Entries that are archived or set aside, and restored."""

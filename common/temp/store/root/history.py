@@ -163,7 +163,7 @@ def _newer_half(descriptor: int, room: int) -> bytes:
 
 
 def _opened(stack: contextlib.ExitStack, path: str, flags: int) -> int:
-    """The open file, if it is one of this program's making. Raises `OSError` or `Refused`."""
+    """The open file, if it is one made by this program. Raises `OSError` or `Refused`."""
     try:
         try:
             descriptor = os.open(path, flags | PLAIN_FLAGS, 0o644)
@@ -185,7 +185,7 @@ def _opened(stack: contextlib.ExitStack, path: str, flags: int) -> int:
 def _check(path: str, status: os.stat_result) -> None:
     # With a second name it may be somebody else's file.
     if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
-        raise Refused(f"{path} is not a file of this program's making; remove it")
+        raise Refused(f"{path} is not a file made by this program; remove it")
 
 
 def _locked(stack: contextlib.ExitStack, descriptor: int) -> bool:

@@ -24,7 +24,7 @@ _SUFFIX: Final = ".json"
 
 
 class _Pin(NamedTuple):
-    """What one file says. One that cannot be read has no `path`, and is a pin all the same."""
+    """The content of one file. An unreadable one has no `path`, but is still a pin."""
 
     name: str
     path: str | None
@@ -35,10 +35,10 @@ class _Pin(NamedTuple):
 def _on(
     root: Path, relative: str, pins: Sequence[_Pin], fold: Callable[[str], str] = str
 ) -> Iterator[_Pin]:
-    """Those of `pins` that are on the entry at `relative`, or on what lies above or below it.
+    """Those of `pins` on the entry at `relative`, or on a path above or below it.
 
-    A stray file among the entries of a category of the user's own makes one entry of them all,
-    which must not go while one of them is pinned. One that cannot be read is told by its name.
+    A stray file in a category that the user made turns the category into one entry. It must not go
+    while something in it is pinned. An unreadable pin is matched by its file name.
     """
     names = _names_near(root, relative) if any(pin.path is None for pin in pins) else ()
     folded = fold(relative)
@@ -65,9 +65,9 @@ class Pins:
         self.refresh()
 
     def refresh(self) -> None:
-        """Read them again; what a file says of its place never changes, so only the new ones."""
+        """Read the new ones; what a file says never changes."""
         names = _names(self._root)
-        self._is_same.check()  # now: what was listed may be what is mounted over it
+        self._is_same.check()  # only now: the listing may be of a mount over it
         if names or self._pins:
             known = {pin.name: pin for pin in self._pins if pin.path is not None}
             self._pins = tuple(_read(self._root, names, known))
@@ -78,7 +78,7 @@ class Pins:
         return next((pin.reason for pin in found), None)
 
     def unclear(self, entries: Iterable[str]) -> Iterator[Problem]:
-        """What cannot be read, and is by its name on none of `entries`."""
+        """Problems for unreadable pins that, by their names, are on none of `entries`."""
         unread = {pin.name: pin for pin in self._pins if pin.path is None}
         for relative in entries if unread else ():
             for name in _names_near(self._root, relative):
@@ -86,7 +86,7 @@ class Pins:
         for pin in unread.values():
             yield Problem(
                 f"{STORE}/{PINS}/{pin.name}",
-                f"is a pin of which nobody can tell what it is on ({pin.problem}); remove it",
+                f"is a pin on an unknown entry ({pin.problem}); remove it",
             )
 
 
@@ -130,7 +130,7 @@ def _read_one(directory: int, name: str) -> _Pin:
         said = fields.table(read_json(name, dir_fd=directory))
         its_path = fields.text(said, "path")
         if _name(its_path) != name:
-            raise Unreadable("path is not of the entry that the file is called after")
+            raise Unreadable("path does not match the name of the file")
         path = its_path
         return _Pin(name, path, fields.text(said, "reason"))
     except Unreadable as problem:
@@ -138,19 +138,19 @@ def _read_one(directory: int, name: str) -> _Pin:
 
 
 def _names_near(root: Path, relative: str) -> frozenset[str]:
-    """The files of all pins that keep the entry at `relative`: on it, above it and below it."""
+    """The files of all pins that keep the entry at `relative`: on it, above it or below it."""
     parts = relative.split("/")
     paths = ["/".join(parts[: index + 1]) for index in range(len(parts))]
-    if len(parts) == 1:  # nothing deeper than in a category is pinned
+    if len(parts) == 1:  # pins are at most one level below a category
         with contextlib.suppress(OSError):
             paths += [f"{relative}/{name}" for name in os.listdir(root / relative)]
     return frozenset(map(_name, paths))
 
 
 def any_pin(root: Path) -> tuple[str, str] | None:
-    """An entry of `root` that is pinned and still there, and why; `None` if there is none.
+    """An existing pinned entry of `root`, and the reason; `None` if there is none.
 
-    One whose pin cannot be read counts: its path is "".
+    An unreadable pin counts too: its path is "".
     """
     check_store(root)
     for pin in _all(root):
@@ -167,7 +167,7 @@ def read_pin(root: Path, relative: str) -> str | None:
 def write_pin(root: Path, relative: str, reason: str, layout: Layout = SCRATCH) -> None:
     """Pin the entry at `relative`, in a root of that layout. The file appears whole or not at all.
 
-    Raises `StorageError`, or `Refused` where it would lie behind a symlink.
+    Raises `StorageError`, or `Refused` if it would lie behind a symlink.
     """
     check_store(root)
     path = root / STORE / PINS / _name(relative)
@@ -183,7 +183,7 @@ def write_pin(root: Path, relative: str, reason: str, layout: Layout = SCRATCH) 
 
 
 def remove_pin(root: Path, relative: str) -> bool:
-    """Whether there was a pin on the entry at `relative`, which is now gone.
+    """Remove the pin on the entry at `relative`, and return whether there was one.
 
     Raises `StorageError`, or `Refused` where pins lie behind a symlink.
     """
@@ -201,8 +201,8 @@ def remove_pin(root: Path, relative: str) -> bool:
 def forget_gone(root: Path) -> None:
     """Remove the pins of entries that no longer exist.
 
-    An entry that another sweep holds claimed at this instant, only to put it back because it has
-    just been pinned, loses its pin: the race that is accepted here.
+    Accepted race: an entry that another sweep has claimed just now, and puts back because it was
+    pinned, loses its pin.
     """
     for pin in _all(root):
         if pin.path is not None and is_gone(os.path.join(root, pin.path)):
@@ -215,7 +215,7 @@ def _file(root: Path, pin: _Pin) -> Path:
 
 
 def _name(relative: str) -> str:
-    from hashlib import blake2b  # which few commands need, and takes milliseconds
+    from hashlib import blake2b  # takes milliseconds to import, and few commands need it
 
-    # A digest, since a path of two names of 255 bytes does not fit into one.
+    # A digest, since a path of two names of 255 bytes does not fit into one name.
     return f"{blake2b(os.fsencode(relative), digest_size=16).hexdigest()}{_SUFFIX}"
