@@ -264,8 +264,8 @@ class Leases:
         return None
 
     def any_use(self, now: float, changed: float) -> Use | None:
-        """The lease of any owner that is alive or cannot be checked, whatever it holds; that of another
-        process comes first. `changed` is as in `use_of`. The root may have moved meanwhile.
+        """The lease of any owner that is alive or cannot be checked, whatever it holds; that of
+        another process comes first. `changed` is as in `use_of`. The root may have moved meanwhile.
         """
         use: Use | None = None
         for journal in self._journals.values():
