@@ -22,15 +22,16 @@ class Entry(NamedTuple):
 
     - `path`: relative to the root, with `/` between its parts
     - `size`: bytes on disk; `shared` is the part that removal would not free, because a hard link
-    outside the entry keeps it
+      outside the entry keeps it
     - `changed`: the newest modification anywhere inside, in seconds since 1970, found in
-    `changed_in` (relative to the entry, "" for itself)
+      `changed_in` (relative to the entry, "" for itself)
+    - `used`: when `cache_dir` or `hold` last gave it out, in seconds since 1970; 0 for never
     - `unreadable`: what could not be read
     - `future`: a time in it is in the future
     - `mounted`: where another filesystem is mounted inside
     - `work`: what version control has in it and nowhere else
     - `partial`: the scan stopped early because what it saw decides, so sizes, counts and `changed`
-    are incomplete
+      are incomplete
     """
 
     path: str
@@ -45,6 +46,7 @@ class Entry(NamedTuple):
     directories: int = 0
     changed: float = 0.0
     changed_in: str = ""
+    used: float = 0.0
     use: Use | None = None
     pin: str | None = None
     work: str | None = None
@@ -55,6 +57,11 @@ class Entry(NamedTuple):
     future: bool = False
     mounted: str | None = None
     partial: bool = False
+
+    @property
+    def last(self) -> float:
+        """When it last changed or was used, by which its age is told."""
+        return max(self.changed, self.used)
 
     @property
     def name(self) -> str:

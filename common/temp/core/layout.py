@@ -22,10 +22,16 @@ STORE: Final = ".tempkeep"
 OWNERS: Final = "owners"
 HOLDING: Final = "holding"
 PINS: Final = "pins"
+ARRIVALS: Final = "arrivals"
+"""The records of how old entries were before this program touched them."""
+
+USED: Final = "used"
+"""The records of when entries were last used that `cache_dir` and `hold` gave out."""
+
 UNDO: Final = "undo"
 """The undo area: an archive whose entries can be restored until their time is over."""
 
-STORE_PARTS: Final = (OWNERS, HOLDING, PINS, UNDO)
+STORE_PARTS: Final = (OWNERS, HOLDING, PINS, ARRIVALS, USED, UNDO)
 """The directories in a root's store."""
 
 LAYOUT: Final = "layout"
@@ -168,8 +174,9 @@ class Layout(NamedTuple):
     """How the entries of a root are placed and named.
 
     With a `category`, entries lie directly in the root and all have that category and `label`.
-    `files` tells whether plain files are entries too, and only names that match `names` are
-    entries. Without a `category`, each entry lies in a directory that is its category.
+    `files` tells whether plain files are entries too. Only names that match `names` are entries;
+    its group `apart` is the suffix of a second entry with the same name. Without a
+    `category`, each entry lies in a directory that is its category.
     """
 
     name: str
@@ -214,7 +221,7 @@ PIPELINE: Final = Layout(
     "pipeline",
     "pipeline_artifacts",
     files=False,
-    names=re.compile(r"pipeline_artifacts_[0-9]{8}_[0-9]{6}(-[0-9a-f]{4,8})?"),
+    names=re.compile(r"pipeline_artifacts_[0-9]{8}_[0-9]{6}(?P<apart>-[0-9a-f]{4,8})?"),
 )
 """Runs of a pipeline, `pipeline_artifacts_YYYYMMDD_HHMMSS`; nothing else is an entry."""
 
@@ -227,9 +234,9 @@ def another_name(name: str, digits: str) -> str:
     It is a valid entry name wherever `name` is one.
     """
     for layout in LAYOUTS.values():
-        if layout.names is not None and layout.names.fullmatch(name):
-            base = name.partition("-")[0]  # without an earlier suffix
-            return f"{base}-{digits}"
+        match = layout.names.fullmatch(name) if layout.names is not None else None
+        if match is not None:
+            return f"{name.removesuffix(match['apart'] or '')}-{digits}"
     label, stamp = read_name(name)
     return entry_name(label, stamp, digits) if stamp is not None else f"{name}.{digits}"
 

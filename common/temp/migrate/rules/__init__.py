@@ -1,4 +1,6 @@
-"""The rules, in the order in which they run on a site; those in `listed` only report."""
+"""The rules, in the order in which they run on a site; those in `by_hand` (TK101, 102, 105, 107, 108
+and 109) only report.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from ..module import Module
 
 _MODULES: Final = (
     *("tk001", "tk002", "tk003", "tk005", "tk004", "tk006", "tk007", "tk008"),
-    *("tk100", "tk103", "tk104", "tk106", "listed", "tk190", "tk900", "tk901"),
+    *("tk100", "tk103", "tk104", "tk106", "by_hand", "tk190", "tk900", "tk901"),
 )
 
 
@@ -42,6 +44,9 @@ def all_rules() -> tuple[Rule, ...]:
     found: list[Rule] = []
     for name in _MODULES:
         found += import_module(f".{name}", __name__).RULES
+    codes = [rule.code for rule in found]
+    if len(set(codes)) < len(codes):
+        raise ValueError(f"two rules have the same code: {', '.join(codes)}")
     return tuple(found)
 
 
