@@ -1,5 +1,5 @@
-"""The rules, in the order in which they run on a site; those in `by_hand` (TK101, 102, 105, 107, 108
-and 109) only report.
+"""The rules, in the order in which they run on a site; those in `by_hand` (TK101, 102, 105, 107,
+108 and 109) only report.
 """
 
 from __future__ import annotations
