@@ -433,7 +433,7 @@ def test_what_took_the_place_of_a_job_is_left_alone(
     storage.release_job("a")
     assert outside_the_store(tmp_path) == before
     assert warnings() == [
-        f"cannot release {job.root}: is not a directory any more, so it is left alone"
+        f"cannot release {job.root}: is no longer a directory, so it is left alone"
     ]
     assert storage.cleanup_all() == 0
     assert outside_the_store(tmp_path) == before

@@ -336,7 +336,7 @@ def test_enough_free_by_now_spares_the_archives(low: Path) -> None:
     report = execute(plan, archive=archive)
     assert [(done.status, done.detail) for done in report.dropped] == [
         ("done", ""),
-        ("skipped", "enough is free by now"),
+        ("skipped", "enough is free now"),
     ]
     assert names(low) == ["b", "c"]
 

@@ -89,7 +89,7 @@ class Place(NamedTuple):
         return configured.with_limits_of(limits)
 
     def problem(self, error: TempError) -> Problem:
-        """The problem for a root that cannot be read or trusted; the other roots go on."""
+        """The problem for a root that cannot be read or trusted; the other roots continue."""
         return Problem(self.root.name, str(error))
 
 

@@ -37,9 +37,9 @@ class Row(NamedTuple):
     held: str = ""
     """Where the bytes are that it does not free."""
     planned: str = ""
-    """What a plan's total says of them. `{undo_for}` is how long they can be restored."""
+    """What a plan's total says about them. `{undo_for}` is how long they can be restored."""
     reported: str = ""
-    """What a report's total says of them."""
+    """What a report's total says about them."""
     low_space: str = ""
     """What becomes of them if the disk is low."""
 

@@ -60,7 +60,7 @@ class Entry(NamedTuple):
 
     @property
     def last(self) -> float:
-        """When it last changed or was used, by which its age is told."""
+        """When it last changed or was used: its age counts from then."""
         return max(self.changed, self.used)
 
     @property

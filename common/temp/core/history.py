@@ -77,8 +77,7 @@ def remembered(
     freed_bytes: int = 0,
     most: int = 200,
 ) -> PastSweep:
-    """What is to be remembered of the sweep that `report` tells of, with at most so many entries:
-    what failed comes first.
+    """The record of the sweep in `report`, with at most `most` entries: failures come first.
 
     `freed_bytes` is as counted while deleting, which of an interrupted sweep is more than the
     report knows.

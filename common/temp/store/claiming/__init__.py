@@ -1,1 +1,1 @@
-"""See entries, take them, be rid of them."""
+"""Scanning entries, claiming them, and deleting what was claimed."""

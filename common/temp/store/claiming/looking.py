@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..workers.messages import Job
 
 _ALONE_SECONDS: Final = 0.003
-"""How long a scan goes on alone. What is done by then never was worth a worker."""
+"""How long (seconds) a scan runs alone. A shorter scan is not worth a worker."""
 
 _WAITS_BELOW: Final = 0.7
 """The part of that time on a processor below which the disk is what a scan waits for."""

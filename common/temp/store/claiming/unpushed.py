@@ -102,7 +102,7 @@ def _moves(ask: Asker) -> list[tuple[str, str]]:
 
 
 class _Origins:
-    """From where the commits of a repository come, as far as anything in it tells."""
+    """Where the commits of a repository come from, as far as its files tell."""
 
     def __init__(self, ask: Asker, place: str) -> None:
         self._ask = ask

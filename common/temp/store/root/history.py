@@ -46,8 +46,7 @@ _MOST_WORDS: Final = 400
 
 _TURN_SECONDS: Final = 2.0
 """How long to wait for the lock. If a stopped process holds it longer, the line is appended anyway.
-It is lost if that process goes on at this very instant and shortens the file: the race that is
-accepted here."""
+Accepted race: the line is lost if that process continues just then and shortens the file."""
 
 
 def remember(

@@ -101,7 +101,7 @@ def of_config(project: Path, said: Mapping[str, object], where: str) -> Settings
 
 
 def check_config(said: Mapping[str, object], where: str) -> None:
-    """Raise `InvalidSettings` if `said` could not stand in a `cleanup_config.json`."""
+    """Raise `InvalidSettings` if `said` is not valid for a `cleanup_config.json`."""
     layer_of(said, JSON_KEYS, where)
 
 

@@ -1,1 +1,1 @@
-"""One sweep, told once."""
+"""One sweep, from the scan to the outcomes."""

@@ -23,7 +23,7 @@ from .ways import WAYS, Means
 
 OnOutcome: TypeAlias = Callable[[Outcome], None]
 
-_ENOUGH: Final = "enough is free by now"
+_ENOUGH: Final = "enough is free now"
 
 
 class Told:
