@@ -191,8 +191,8 @@ class ArtifactCleaner:
         `directories_archived` and `directories_deleted` those that are gone. `space_freed_bytes`
         is measured: 0 for what was archived on the same disk. `errors` has a line for each run or
         archive that failed, or for what prevented the cleanup; errors of the disk and of settings
-        are not raised. If less than `min_free_space_gb` is free afterwards, a warning is logged that
-        says what takes the space.
+        are not raised. If less than `min_free_space_gb` is free afterwards, a warning is logged
+        that says what takes the space.
         """
         return self._cleanup(force=force)
 
