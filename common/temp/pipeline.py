@@ -280,7 +280,7 @@ def _settings(
 
 
 def _sweep(base: Path, settings: Settings, *, force: bool, keep: str) -> Report:
-    """What became of the runs in `base`; for a dry run, a report without outcomes.
+    """The outcomes for the runs in `base`; for a dry run, a report without outcomes.
 
     The run `keep` is kept by its exact name: a full disk may have no room for a lease.
     """

@@ -152,7 +152,7 @@ def _old(target: Path) -> _Copy | None:
         raise StorageError.of(f"cannot look at {_shown(target)}", error) from error
     where = _shown(target)
     if not stat.S_ISDIR(mode):
-        kind = "a symlink" if stat.S_ISLNK(mode) else "no directory"
+        kind = "a symlink" if stat.S_ISLNK(mode) else "not a directory"
         raise Refused(
             f"{where} is {kind}, so nothing was copied; move it away, or give another directory"
         )

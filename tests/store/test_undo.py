@@ -694,7 +694,7 @@ def test_what_has_changed_there_is_not_put_back(root: Path) -> None:
     make_entry(root, "debug/x")
     set_aside(root)
     (undo_area(root) / "debug__x" / "file0.txt").write_text("other")
-    with pytest.raises(Refused, match="not what was archived") as told:
+    with pytest.raises(Refused, match="no longer what was archived") as told:
         put_back(root, "debug/x")
     assert str(told.value).endswith(
         f"; look at {undo_area(root)}/debug__x, and move it by hand, before a clean deletes it "

@@ -21,7 +21,7 @@ class Survey(NamedTuple):
 
 
 class Moved(NamedTuple):
-    """What became of one flat entry; `path` is where it is now, relative to the root."""
+    """The outcome for one flat entry; `path` is where it is now, relative to the root."""
 
     entry: Entry
     path: str

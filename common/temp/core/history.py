@@ -27,7 +27,7 @@ class Who(NamedTuple):
 
 
 class PastStep(NamedTuple):
-    """What became of one entry, in words. Of what was dropped, `path` is where that was kept.
+    """The outcome for one entry, as text. If it was dropped, `path` is where it was kept.
 
     Any text is taken for `disposal` and `status`: a later version may have more of them.
     """

@@ -118,7 +118,7 @@ class Shortfall(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of one step. `freed_bytes` is measured, never the forecast.
+    """The outcome of one step. `freed_bytes` is measured, never the forecast.
 
     `until` is until when it can be undone (seconds since 1970), if it can be.
     """

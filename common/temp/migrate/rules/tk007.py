@@ -16,7 +16,7 @@ CODE = "TK007"
 TARGET = "TempManager"
 EXPLAIN = """
 A directory that is always `.tmp/x` is shared by all runs: two at a time overwrite each other, and
-nobody can tell whether it is in use.
+nothing shows whether it is in use.
 
     out = Path(".tmp") / "x"
     out.mkdir(parents=True, exist_ok=True)

@@ -200,7 +200,7 @@ def _is_here(url: str, repository: Repository, place: str) -> bool:
 
 
 def _is_gone(url: str, repository: Repository, place: str) -> bool:
-    """Whether there is no such directory any more; what is moved aside with `place` is not gone."""
+    """Whether the directory no longer exists; what is moved aside with `place` is not gone."""
     path = _path_of(url, repository)
     if not path or any(os.path.lexists(path + suffix) for suffix in ("", ".git")):
         return False

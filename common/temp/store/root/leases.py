@@ -345,7 +345,7 @@ class Leases:
         return {path.partition("/")[0] for path in self.recorded() if "/" in path}
 
     def forget_dead(self) -> None:
-        """Remove the owner files of dead processes that no existing entry needs any more."""
+        """Remove the owner files of dead processes that no existing entry needs."""
         for journal in tuple(self._journals.values()):
             # An owner that cannot be checked may be about to record and make another entry, and a
             # damaged file may name any entry.

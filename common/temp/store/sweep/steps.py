@@ -47,7 +47,7 @@ class Told:
 
 
 class Steps:
-    """The steps of a plan as they are carried out. To be closed, whatever happens."""
+    """The steps of a plan as they are carried out. Always close it after use."""
 
     def __init__(self, plan: Plan, means: Means, told: Told) -> None:
         self.facts = Facts(plan, batch=means.background)

@@ -37,7 +37,7 @@ L = TypeVar("L", bound=Level)
 class Descent(Generic[L]):
     """The directories from the top of a tree down to where a walk is, the lowest one open.
 
-    With `keeps_top`, the top is never closed on the way. To be closed.
+    With `keeps_top`, the top is never closed on the way. Close it after use.
     """
 
     def __init__(self, *, keeps_top: bool = False) -> None:
