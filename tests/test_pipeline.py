@@ -691,7 +691,7 @@ def hostile(tmp_path: Path, kind: str) -> Path:
         ("a link to itself", "symbolic links"),
         ("a link to everything", "which holds far more; remove the link"),
         ("jobs", "holds jobs, not pipeline"),
-        ("a store that is a link", "is not a directory of this program's making"),
+        ("a store that is a link", "is not a directory made by this program"),
     ],
 )
 def test_a_hostile_base_is_an_error_and_nothing_is_touched(

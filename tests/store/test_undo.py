@@ -384,7 +384,7 @@ def test_a_link_that_was_planted_in_its_place_is_refused(
     path = make_entry(root, "debug/x")
     (root / part).parent.mkdir(exist_ok=True)
     (root / part).symlink_to(canary)
-    with pytest.raises(Refused, match="is not a directory of this program's making; remove it"):
+    with pytest.raises(Refused, match="is not a directory made by this program; remove it"):
         set_aside(root)
     with pytest.raises(Refused):
         swept(root, NOTHING)
@@ -688,7 +688,7 @@ def test_what_has_changed_there_is_not_put_back(root: Path) -> None:
     make_entry(root, "debug/x")
     set_aside(root)
     (undo_area(root) / "debug__x" / "file0.txt").write_text("other")
-    with pytest.raises(Refused, match="not what was archived") as told:
+    with pytest.raises(Refused, match="no longer what was archived") as told:
         put_back(root, "debug/x")
     assert str(told.value).endswith(
         f"; look at {undo_area(root)}/debug__x, and move it by hand, before a clean deletes it "

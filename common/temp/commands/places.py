@@ -97,7 +97,7 @@ class Place(NamedTuple):
         return "delete" if self.abandoned_only else self.settings.disposal
 
     def problem(self, error: TempError) -> Problem:
-        """The problem for a root that cannot be read or trusted; the other roots go on."""
+        """The problem for a root that cannot be read or trusted; the other roots continue."""
         return Problem(self.root.name, str(error))
 
 

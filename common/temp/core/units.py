@@ -120,7 +120,7 @@ def read_interval(text: str, what: str) -> int:
     minutes = int(match[1]) * _MINUTES[match[2]] if match else 0
     if not 1 <= minutes <= _LONGEST_DAYS * _MINUTES["d"]:
         raise InvalidSettings(
-            f"{what}: expected 15m, 6h, 1d or the like, {_LONGEST_DAYS}d at most, got {text!r}"
+            f"{what}: expected 15m, 6h, 1d or similar, {_LONGEST_DAYS}d at most, got {text!r}"
         )
     return minutes
 

@@ -21,15 +21,15 @@ _MODULES: Final = (
 
 
 NEVER: Final = b"\0never\0"
-"""The word of a rule that no Python file is asked about."""
+"""The word of a rule that runs on no Python file."""
 
 
 class Rule(NamedTuple):
     """What is found and rewritten under a code.
 
-    `fix` is what its rewrite is at best; `explain` says why, with an example, and when it is
-    unsafe. A file that lacks one of `words` is not asked about; of some with `|` between them one
-    is enough.
+    `fix` is the safest kind of its rewrites; `explain` says why, with an example, and when it is
+    unsafe. The rule runs only on files that contain each of `words`; a word with `|` lists
+    alternatives.
     """
 
     code: str

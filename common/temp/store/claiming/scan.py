@@ -71,7 +71,7 @@ def scan(
                     staying.add(entry.path)
     finally:
         at.close(top)
-    # Last, so that whoever made an entry that was listed has recorded it by now.
+    # Last, so that every listed entry has already been recorded by its maker.
     leases.refresh()
     pins = Pins(root)
     problems += pins.unclear(entry.path for entry in entries)

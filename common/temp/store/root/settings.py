@@ -62,7 +62,7 @@ class Settings(NamedTuple):
 
     @property
     def disposal(self) -> Disposal:
-        """What becomes of entries that go."""
+        """What happens to entries that go."""
         return "archive" if self.archive else "delete"
 
     def other_roots(self) -> tuple[Path, ...]:

@@ -106,8 +106,8 @@ class MountWatch:
     """All mount points, read again only when they may have changed.
 
     The kernel tells by an exceptional condition on the open table (proc(5)), and they are read
-    again after a second in any case. To be closed. Raises `OSError` if the table exists and cannot
-    be read.
+    again after a second in any case. Close it after use. Raises `OSError` if the table exists and
+    cannot be read.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Which processes work where, told by `/proc` where there is one, and how to name one."""
+"""Which processes work where, from `/proc` if it exists, and how to describe a process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .views import ESCAPED_NEWLINE, View, Views
 _COMMAND_LENGTH: Final = 60
 
 ASKS: Final = "tempkeep.asks"
-"""A setting by which a `git` is known that was started only to ask what is in an entry."""
+"""A setting that marks a `git` that was started only to ask about an entry."""
 
 _READS_ONLY: Final = os.O_APPEND | getattr(os, "O_ACCMODE", 3)
 
@@ -75,7 +75,7 @@ class AtWork:
         self._looked_at = float("-inf")
 
     def inside(self, path: str) -> str:
-        """What one says of who works in what lies at `path`; "" if nobody does."""
+        """A clause about the processes that work in `path`; "" if there are none."""
         if time.monotonic() - self._looked_at > _RELIED_ON_SECONDS:
             self._found = processes_inside(self._directory)
             self._looked_at = time.monotonic()
@@ -125,7 +125,7 @@ class _Look:
         self._take_in_mapped()
 
     def _take_in_thread(self, thread: str) -> bytes:
-        """Take in where one thread works, and go on with it; its working directory.
+        """Record where one thread works, and return its working directory.
 
         One may have left that of its process, and its mounts, to itself (`unshare`).
         """
@@ -145,7 +145,7 @@ class _Look:
                 self.found.setdefault(view.inner, f"it is mounted at {place} as well")
 
     def at_loop_devices(self) -> None:
-        """Take in which files the kernel has open as disks, for no process."""
+        """Record the files that the kernel itself has open as disks."""
         with contextlib.suppress(OSError):
             for name in os.listdir("/sys/block"):
                 if name.startswith("loop"):
@@ -254,9 +254,10 @@ class _Look:
 
 
 def _threads(pid: str) -> list[str]:
-    """By which paths in `/proc` the threads of a process are seen; what it has, by the first.
+    """The paths in `/proc` of the threads of a process; the first also shows what the process has.
 
-    Its own shows nothing any more once the main thread has ended, while others may go on.
+    The path of the process itself shows nothing once its main thread has ended, while others may
+    still run.
     """
     with contextlib.suppress(OSError):
         if os.stat(f"/proc/{pid}/task").st_nlink > 3:

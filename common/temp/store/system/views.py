@@ -83,7 +83,7 @@ class Views:
         return tuple(found)
 
     def _layers(self, line: list[bytes], top: bytes) -> Iterator[View]:
-        """The parts of the directory of which an overlay is made that is mounted somewhere."""
+        """The parts of the directory that are layers of a mounted overlay."""
         kind, *_, options = line[line.index(b"-") + 1 :]
         if kind != b"overlay":
             return
