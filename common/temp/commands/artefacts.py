@@ -91,9 +91,10 @@ def _clean_artefacts(
     # An egg-info goes last: it says what made the build beside it, which a next clean has to know.
     for artefact in sorted(artefacts, key=lambda one: one.path.endswith(".egg-info")):
         path = plain(artefact.path)
-        # Checked again: somebody may have started to work here while the others were removed.
-        kept = artefact.kept or users.inside(artefact.path)
-        if kept := kept or work_in(project / artefact.path):
+        # Checked again: somebody may have started to work here while the others were removed. Who
+        # is at work is asked last, for the other takes long where there is much.
+        kept = artefact.kept or work_in(project / artefact.path)
+        if kept := kept or users.inside(artefact.path):
             print(f"kept {path}: {plain(kept)}")
             continue
         try:

@@ -9,7 +9,8 @@ class Use(NamedTuple):
     """Why an entry counts as in use.
 
     `how` is the kind of evidence: a live owner, a lock on the directory, a process that works
-    inside, or an owner that this platform cannot check. `mine` tells the calling process's own.
+    inside, or an owner that this platform cannot check. `mine` tells the calling process's own, of
+    a process what it has open itself.
     """
 
     how: Literal["owner", "lock", "process", "unknown"]

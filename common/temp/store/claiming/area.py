@@ -97,8 +97,8 @@ class HoldingArea:
         finishes. Raises `NotClaimed`.
 
         Races that are accepted: a process that dies in the instant between the rename and the
-        look at what was renamed, and in that very instant it was another; a filesystem that is
-        mounted inside after the mounts were looked at.
+        look at what was renamed, and in that very instant it was another. What is mounted inside
+        after the mounts were looked at is not entered by the removal.
         """
         stack = contextlib.ExitStack()
         try:
