@@ -55,20 +55,30 @@ def hold(path: str | os.PathLike[str]) -> Hold:
 
     For a process that was given the path by another: a worker that `multiprocessing` spawned, a job
     of a queue. As a context manager it is released with the block, and gives the entry's path;
-    else it lasts until `release()`, or as long as the process. Raises `InvalidSettings` if `path`
+    else it lasts until `release()`, or as long as the process. The use is noted, and counts as a
+    change. Raises `InvalidSettings` if `path`
     is in no entry, `StorageError` if it is gone or cannot be recorded.
     """
+    return hold_entry(*_locate(path))
+
+
+def hold_entry(root: Path, relative: str) -> Hold:
+    """As `hold`, for the entry at `relative` in `root`."""
     from .store.root.allocation import adopt
+    from .store.root.lastuse import note_use
     from .store.root.making import layout_of
 
-    root, relative = _locate(path)
-    adopt(str(root), relative, layout_of(root, is_scratch=True))
+    layout = layout_of(root, is_scratch=True)
+    adopt(str(root), relative, layout)
     held = Hold(root, relative)
     try:
         _wait_for(held.path)
-    except StorageError:
+        note_use(root, relative, layout)
+    except OSError as error:
         held.release()
-        raise
+        if isinstance(error, StorageError):
+            raise
+        raise StorageError.of(f"cannot note the use of {held.path}", error) from error
     return held
 
 

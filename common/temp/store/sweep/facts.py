@@ -16,6 +16,7 @@ from ..claiming.area import HoldingArea
 from ..claiming.claim import NotClaimed
 from ..claiming.inner import Within
 from ..claiming.scan import busy_entries
+from ..root.lastuse import last_use
 from ..root.leases import Leases
 from ..root.owner import own, release
 from ..root.pinning import Pins
@@ -98,6 +99,8 @@ class Facts:
         self._seen_at[entry.path] = time.monotonic()
         if rules.everything or rules.abandoned:
             inside = self._names_inside(entry)
+        elif last_use(self.root, entry.path) > max(entry.used, entry.changed):
+            return "has been used meanwhile"
         else:
             newest, inside = self._look_at(entry)
             if objection := self._newer(entry, newest):
