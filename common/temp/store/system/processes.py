@@ -63,9 +63,9 @@ def processes_inside(root: Path) -> dict[str, Use]:
     look.at_mounts()
     look.at_loop_devices()
     own = str(os.getpid())
-    for pid, is_open in procfs.pids():
+    for pid in procfs.pids():
         if pid != own:
-            look.at(pid, is_open=is_open)
+            look.at(pid)
     look.at(own)  # last: who else works there counts first
     look.at_sockets()
     return {os.fsdecode(path): use for path, use in look.found.items()}
@@ -75,8 +75,8 @@ def processes_that_hide() -> list[str]:
     """The processes of this user that show nothing of what they work in, each in a few words."""
     return [
         f"pid {pid} ({spell_command([os.fsdecode(word) for word in procfs.command_of(pid)])})"
-        for pid, is_open in procfs.pids()
-        if not is_open
+        for pid in (procfs.pids() if os.path.isdir("/proc/self/fd") else ())
+        if procfs.hides(pid)
     ]
 
 
@@ -113,15 +113,11 @@ class _Look:
         self._places: tuple[bytes, ...] = ()
         self._words: list[bytes] = []
 
-    def at(self, pid: str, *, is_open: bool = True) -> None:
-        """Take in what the process `pid` does; what it is called with, unless it `is_open`."""
+    def at(self, pid: str) -> None:
+        """Take in what the process `pid` does."""
         self._pid, self._is_own = pid, pid == str(os.getpid())
-        self._thread, *others = procfs.threads_of(pid) if is_open else [pid]
+        self._thread, *others = procfs.threads_of(pid)
         self._words = procfs.command_of(self._thread)
-        if not is_open:
-            self._see(self._views.of("self"))
-            self._take_in_words(b"/")
-            return
         if any(word.startswith(ASKS.encode()) for word in self._words) or procfs.is_helper(pid):
             return
         for other in others:
@@ -229,7 +225,7 @@ class _Look:
             if word.startswith(b"-"):
                 word = word.partition(b"=")[2]  # `--directory=DIR`
             if word and (here or b"/" in word):
-                path = os.path.normpath(os.path.join(cwd, word))
+                path = os.path.normpath(os.path.join(cwd or b"/", word))
                 self._take_in_named(path, is_program=index < 2)
 
     def _take_in_named(self, path: bytes, *, is_program: bool) -> None:

@@ -8,8 +8,7 @@ import os
 from collections.abc import Iterator
 from typing import Final
 
-_OF_NOBODY: Final = frozenset({0, 65534})
-"""To whom the files of a process that may not be looked at belong: root, in a container nobody."""
+from .at import O_NOFOLLOW, PASSING_FLAGS
 
 _AT_MOST: Final = 1 << 17
 """How much of an environment is read: no single variable can be longer."""
@@ -22,26 +21,26 @@ def note_helper(pid: int) -> None:
     _helpers.add(str(pid))
 
 
-def pids() -> Iterator[tuple[str, bool]]:
-    """The processes of this user, for root all of them, and whether they may be looked at.
-
-    The kernel shows nothing but the command line of one that is not dumpable, as `ssh-agent`.
-    """
-    me = os.geteuid() if hasattr(os, "geteuid") else 0
+def pids() -> Iterator[str]:
+    """The processes of this user, for root all of them."""
+    me = os.geteuid()
     with contextlib.suppress(OSError), os.scandir("/proc") as listing:
         for item in listing:
             if item.name.isdigit():
                 with contextlib.suppress(OSError):
-                    owner = 0 if me == 0 else item.stat().st_uid
-                    if owner == me:
-                        yield item.name, True
-                    elif owner in _OF_NOBODY and command_of(item.name) and _is_of(item.name, me):
-                        yield item.name, False
+                    if me == 0 or item.stat().st_uid == me:
+                        yield item.name
 
 
-def _is_of(pid: str, user: int) -> bool:
-    said = read(f"/proc/{pid}/status", 4096).partition(b"\nUid:")[2].partition(b"\n")[0]
-    return str(user).encode() in said.split()
+def hides(pid: str) -> bool:
+    """Whether the kernel shows nothing but its command line, as of one that is not dumpable."""
+    try:
+        os.readlink(f"/proc/{pid}/cwd")
+    except PermissionError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def read(path: str, most: int = 0) -> bytes:
@@ -145,7 +144,7 @@ def place_of(link: str, *, dir_fd: int | None = None) -> bytes:
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:
             raise
-    flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+    flags = PASSING_FLAGS & ~O_NOFOLLOW  # through the link itself
     current = os.open(link, flags, dir_fd=dir_fd)
     try:
         while True:
