@@ -61,12 +61,6 @@ def test_ones_own_working_directory_is_protected_too(
     assert swept(root).outcomes == ()
 
 
-def test_ones_own_open_files_protect_nothing(root: Path) -> None:
-    path = make_entry(root, "debug/x")
-    with open(path / "log", "w"):
-        assert hold(root, path) == ""
-
-
 def test_another_users_processes_are_not_asked(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make_entry(root, "debug/x")
     with process("print('ready', flush=True); input()", cwd=path):
@@ -181,24 +175,24 @@ next(listed)
         assert hold(root, path) == ""
 
 
-def test_a_helper_that_scans_with_this_process_has_its_files_open_and_protects_nothing(
-    root: Path,
-) -> None:
+def test_what_a_helper_that_scans_with_this_process_has_open_protects_nothing(root: Path) -> None:
     path = make_entry(root, "debug/x")
     stopped, told = os.pipe()
 
-    def wait() -> None:
-        os.close(told)
-        os.read(stopped, 1)
+    with open(path / "log", "w") as file:
 
-    with open(path / "log", "w"):
-        child = fork_helper(wait)
-        try:
-            assert hold(root, path) == ""
-        finally:
+        def wait() -> None:
             os.close(told)
-            os.close(stopped)
-            os.waitpid(child, 0)
+            os.read(stopped, 1)
+            file.close()
+
+        child = fork_helper(wait)
+    try:
+        assert hold(root, path) == ""
+    finally:
+        os.close(told)
+        os.close(stopped)
+        os.waitpid(child, 0)
 
 
 @contextmanager

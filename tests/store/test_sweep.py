@@ -199,7 +199,7 @@ def test_an_entry_that_was_locked_meanwhile_stays(
 ) -> None:
     path = make_entry(root, "debug/x")
     plan = drawn(root, disposal=disposal)
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = at.open(str(path), at.DIRECTORY_FLAGS)  # which counts by its lock alone
     assert lock_directory(root, descriptor)
     try:
         assert carried_out(plan, tmp_path) == {

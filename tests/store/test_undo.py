@@ -39,6 +39,7 @@ from common.temp.store.sweep.abandoned import clean_abandoned
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.runs import KEPT_RUNS, Run
 from common.temp.store.sweep.sweep import execute
+from common.temp.store.system import at
 from common.temp.store.system.renaming import rename_new
 from common.temp.tracking import ThreadedFileCleanupManager
 from tests.store.children import in_child, until
@@ -193,7 +194,7 @@ def test_a_root_behind_a_link_that_has_moved_gives_back_what_it_holds(
 def test_what_has_come_into_use_or_been_pinned_stays(root: Path) -> None:
     used, pinned, gone = (make_entry(root, f"debug/{name}") for name in ("a", "b", "c"))
     plan = prepare(root, EVERYTHING, time.time(), disposal="undo")
-    lock = os.open(used, os.O_RDONLY)
+    lock = at.open(str(used), at.DIRECTORY_FLAGS)  # which counts by its lock alone
     fcntl.flock(lock, fcntl.LOCK_SH)
     write_pin(root, "debug/b", "why")
     report = execute(plan)

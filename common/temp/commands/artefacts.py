@@ -103,8 +103,9 @@ def _clean_artefacts(
     for artefact in sorted(artefacts, key=lambda one: one.path.endswith(".egg-info")):
         path = plain(artefact.path)
         # Checked again: somebody may have started to work here while the others were removed.
-        kept = artefact.kept or users.inside(artefact.path)
-        if kept := kept or why_kept(artefact.path):
+        # Processes are looked at last, since the other checks can take long.
+        kept = artefact.kept or why_kept(artefact.path)
+        if kept := kept or users.inside(artefact.path):
             print(f"kept {path}: {plain(kept)}")
             continue
         try:

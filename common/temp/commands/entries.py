@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 from ..errors import InvalidSettings, StorageError
 from ..report.explain import explanation
 from ..report.text import plain
+from ..store.system.processes import processes_that_hide
 from .forecast import look
 from .places import find_place
 
@@ -21,6 +23,14 @@ def explain_entry(path: str) -> int:
         raise StorageError(0, f"{path} vanished while it was being looked at") from None
     elsewhere = place.located() if place.leads_to() is not None else ""
     print(explanation(verdict, reasons, now, elsewhere))
+    hiding = processes_that_hide() if verdict.entry.use is None else []
+    if hiding:
+        others = f" and {len(hiding) - 1} more" if len(hiding) > 1 else ""
+        print(
+            f"not known: what {plain(hiding[0])}{others} of yours may work in, for the system does "
+            "not show it; if it is this, pin it (temp-pin)",
+            file=sys.stderr,
+        )
     return 0
 
 

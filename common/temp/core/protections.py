@@ -21,7 +21,7 @@ def _in_use(case: Case) -> Reason | None:
     use = case.entry.use
     if use is None:
         return _NOT_IN_USE
-    if use.mine and case.policy.everything:
+    if use.mine and use.how != "process" and case.policy.everything:
         return Reason("in use", "silent", "by this process, which requested everything")
     if not case.policy.spare_in_use:
         return Reason("in use", "silent", f"{use.who}, overridden by --include-in-use")

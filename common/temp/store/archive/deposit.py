@@ -20,7 +20,7 @@ from ..system import at
 from ..system.archive_formats import ArchiveFormat, checked_format, suffix_of
 from ..system.processes import spell_command
 from ..system.renaming import rename_new
-from ..trees.contents import Digest, digest
+from ..trees.contents import Digest, digest, state
 from ..trees.writing import dress, dress_held, held
 from .dropping import drop
 from .manifest import Manifest
@@ -61,6 +61,8 @@ class Deposit:
         self._reservation = Reservation(self.archive)
         self._bench: Workbench | None = None
         self._top = -1
+        self.state = ""
+        """Of what was packed: how the entry was right before that; see `contents.state`."""
         self._published = self._kept = False
 
     @property
@@ -150,6 +152,8 @@ class Deposit:
     def pack(self) -> None:
         """Copy the entry, or pack it, into the archive's holding area, and compare the two."""
         with self._failing():
+            with self._source.opened() as (parent, name):
+                self.state = state(parent, name)
             self._bench = Workbench(self.archive)
             found = self._bench.pack(self._source, self.form)
             self.packed_bytes = self._bench.packed_bytes

@@ -97,8 +97,8 @@ class HoldingArea:
         `NotClaimed`.
 
         Accepted races: another entry is swapped in just before the rename, and this process dies
-        between the rename and the check of what it renamed; a filesystem is mounted inside after
-        the mounts were read.
+        between the rename and the check of what it renamed. What is mounted inside after the mounts
+        were read is not entered by the removal.
         """
         stack = contextlib.ExitStack()
         try:

@@ -24,10 +24,10 @@ from ..root.guard import is_gone
 from ..root.leases import Leases
 from ..root.pinning import Pins
 from ..system import at
-from ..system.at import DIRECTORY_FLAGS, ROOT_FLAGS
+from ..system.at import ROOT_FLAGS
 from ..system.locks import is_locked
 from ..system.mounts import mounts_below
-from ..system.opening import open_below, opened
+from ..system.opening import open_below, open_unmounted, opened
 from ..system.processes import AtWork
 from ..trees.inside import look_inside, newest_change
 from ..trees.measured import Inside
@@ -42,6 +42,9 @@ Kind = Literal["file", "directory", "empty", "either"]
 
 GoOn = Callable[[], bool]
 """Called now and then during a removal; false stops it."""
+
+_LOOKS_SECONDS: Final = 0.1
+"""How long a look at what is in a directory may take, before it is asked again if it changed."""
 
 _DEEPEST: Final = 64
 """How deep empty directories are searched for; each level takes a descriptor."""
@@ -192,16 +195,21 @@ def delete_elsewhere(
                 return unlink_at(parent, name)
             if kind == "empty":
                 return rmdir_at(parent, name)
+            began = time.monotonic()
+            inside = look_inside(parent, name)
+            _check_within(Path(above), name, Path(path), inside, policy)
+            # Last, for that may have taken long: git was asked.
+            if time.monotonic() - began > _LOOKS_SECONDS:
+                _look(parent, name, kind, before)
+                _check_around(path, seen, policy)
+            if policy:
+                _check_at_work(AtWork(Path(above)), name)
             for point in mounts_below(above):
                 if is_inside(point, name):
                     where = f"{above}/{point}"
                     raise NotClaimed(
                         f"another filesystem is mounted at {where}; unmount it first", failed=True
                     )
-            if policy:
-                _check_at_work(AtWork(Path(above)), name)
-            inside = look_inside(parent, name)
-            _check_within(Path(above), name, Path(path), inside, policy)
             return _remove_at(parent, name, go_on)
         finally:
             at.close(parent)
@@ -236,7 +244,7 @@ def _remove_empty(
 ) -> bool:
     """Whether it is gone. What cannot be read stays; the scan reports it."""
     with contextlib.suppress(OSError, NotClaimed):
-        descriptor = at.open(name, DIRECTORY_FLAGS, dir_fd=parent)
+        descriptor = open_unmounted(name, dir_fd=parent)
         try:
             if at.fstat(descriptor).st_dev != device or path.count("/") >= _DEEPEST:
                 return False

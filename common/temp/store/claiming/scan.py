@@ -203,9 +203,9 @@ def _future_problem(
 def busy_entries(root: Path) -> dict[str, Use]:
     """The uses of entries by processes that work inside, by every path that may be an entry's."""
     busy: dict[str, Use] = {}
-    for place, who in processes_inside(root).items():
+    found = processes_inside(root).items()
+    for place, use in sorted(found, key=lambda one: one[1].mine):  # of two, whose is not ours
         top, _, rest = place.partition("/")
-        use = Use("process", who)
         busy.setdefault(top, use)
         if rest:
             busy.setdefault(f"{top}/{rest.partition('/')[0]}", use)

@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Iterable
 
-from ..system.processes import note_helper
+from ..system.procfs import note_helper
 from .owner import helping, owners_here
 
 

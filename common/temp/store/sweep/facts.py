@@ -22,12 +22,13 @@ from ..root.leases import Leases
 from ..root.owner import own, release
 from ..root.pinning import Pins
 from ..system.space import free_bytes
-from ..trees.inside import look_at, look_inside
+from ..trees.inside import look_at, look_inside, newest_change
 from ..trees.measured import Inside
 
-_PROCESS_CHECK_SECONDS: Final = 1.0
-"""How old (seconds) the last scan of `/proc` may be when an entry is claimed. Accepted race: a
-process that starts to work in an entry without a lease within this time is not seen."""
+_CHECK_SECONDS: Final = 1.0
+"""How old (seconds) the last look at `/proc` and at changes may be when an entry is claimed.
+Accepted race: a process that starts to work in an entry without a lease within this time is not
+seen."""
 
 
 class Facts:
@@ -44,6 +45,8 @@ class Facts:
         """Entries that this process owned when they were claimed. A new entry that another thread
         makes later under the same name keeps its lease."""
         self._area: HoldingArea | None = None
+        self._seen_at: dict[str, float] = {}
+        """When the look at what is inside an entry began."""
         self._inside: dict[str, Inside] = {}
         """What the last look saw inside entries that may protect them."""
         self._tracked = TrackedEntries(self.root)
@@ -77,8 +80,7 @@ class Facts:
 
     def note_owner(self, entry: Entry) -> None:
         """Remember whether this process owns `entry`, which is about to be claimed."""
-        owner = own(str(self.root))
-        if owner is not None and entry.path in owner.live:
+        if self._is_own(entry):
             self._owned.add(entry.path)
 
     def give_up(self, entry: Entry) -> None:
@@ -95,8 +97,9 @@ class Facts:
         rules = self.rules(entry)
         if self._is_pinned(entry):
             return "has been pinned meanwhile"
-        if rules.spare_in_use and (user := self._user_of(entry)):
+        if rules.spare_in_use and (user := self._leased(entry, in_place=True)):
             return f"in use by {user}"
+        self._seen_at[entry.path] = time.monotonic()
         if rules.everything or rules.abandoned:
             inside = self._names_inside(entry)
             if inside.unread and rules.spare_in_use:
@@ -104,9 +107,9 @@ class Facts:
         elif last_use(self.root, entry.path) > max(entry.used, entry.changed):
             return "has been used meanwhile"
         else:
-            (changed, where), inside = self._look_at(entry)
-            if changed > entry.changed:
-                return f"has changed meanwhile{f', in {where}' if where else ''}"
+            newest, inside = self._look_at(entry)
+            if objection := self._newer(entry, newest):
+                return objection
         self._inside[entry.path] = inside
         within = Within(self.root, self._tracked)
         if objection := self._within(within, entry, self.root / entry.path):
@@ -115,6 +118,9 @@ class Facts:
             if work := within.work_in(entry.path, inside):
                 return f"holds unsaved work: {work}"
             self._hints[entry.path] = within.prune_hint(entry.path, inside)
+        # Last: the walk of a large entry, and git, take longer than this may be old.
+        if rules.spare_in_use and (user := self._worker_in(entry)):
+            return f"in use by {user}"
         return ""
 
     def protection(self, entry: Entry, place: Path) -> str:
@@ -129,6 +135,24 @@ class Facts:
             return f"in use by {user}"
         return self._within(Within(self.root), entry, place)
 
+    def changed_since(self, entry: Entry, holding: int, held: str) -> str:
+        """The change that came while `entry` was looked at, if that took long; it is `held` in the
+        open directory `holding` now, where nobody comes by its path. "" if there is none.
+
+        Raises `OSError` if it cannot be read.
+        """
+        seen_at, rules = self._seen_at.pop(entry.path, float("-inf")), self.rules(entry)
+        if rules.everything or rules.abandoned or time.monotonic() - seen_at <= _CHECK_SECONDS:
+            return ""
+        return self._newer(entry, newest_change(holding, held))
+
+    @staticmethod
+    def _newer(entry: Entry, newest: tuple[float, str]) -> str:
+        changed, where = newest
+        if changed <= entry.changed:
+            return ""
+        return f"has changed meanwhile{f', in {where}' if where else ''}"
+
     def newest(self, entry: Entry) -> tuple[float, str]:
         """When and where `entry` last changed inside. Raises `NotClaimed` if that is hidden."""
         return self._look_at(entry)[0]
@@ -141,14 +165,20 @@ class Facts:
         self.pins.refresh()
         return self.pins.of(entry.path) is not None
 
-    def _user_of(self, entry: Entry) -> str:
-        if who := self._leased(entry, in_place=True):
-            return who
-        if time.monotonic() - self._looked_at > _PROCESS_CHECK_SECONDS:
-            self._busy = busy_entries(self.root)
+    def _worker_in(self, entry: Entry) -> str:
+        """The process that works in `entry`, by a look that is at most a second old; "" if none.
+
+        What this process has open in an entry of its own does not keep it: its lease would.
+        """
+        if time.monotonic() - self._looked_at > _CHECK_SECONDS:
             self._looked_at = time.monotonic()
-        busy = self._busy.get(entry.path)
-        return busy.who if busy is not None else ""
+            self._busy = busy_entries(self.root)
+        use = self._busy.get(entry.path)
+        return "" if use is None or (use.mine and self._is_own(entry)) else use.who
+
+    def _is_own(self, entry: Entry) -> bool:
+        owner = own(str(self.root))
+        return owner is not None and entry.path in owner.live
 
     def _leased(self, entry: Entry, *, in_place: bool = False) -> str:
         """The process that uses `entry` now by its lease, if the rules spare it; else ""."""

@@ -21,7 +21,8 @@ from .facts import Facts
 def take(step: Step, facts: Facts, area: HoldingArea | None = None) -> Claim:
     """The entry, claimed. Raises `NotClaimed`.
 
-    If a pin or a lease came between the last look and the rename, it is put back.
+    If a pin or a lease came between the last look and the rename, or a change while the look took
+    long, it is put back.
     """
     entry = step.entry
     area = area or facts.area
@@ -29,7 +30,9 @@ def take(step: Step, facts: Facts, area: HoldingArea | None = None) -> Claim:
     claim = area.claim(entry.path, identity, despite_lock=not facts.rules(entry).spare_in_use)
     try:
         try:
-            objection = facts.protection(entry, Path(claim.place))
+            objection = facts.protection(entry, Path(claim.place)) or facts.changed_since(
+                entry, claim.holding, claim.held
+            )
         except BaseException:
             claim.put_back()  # the next sweep deletes what stays claimed
             raise

@@ -123,7 +123,7 @@ def _put_in(deposit: Deposit, step: Step, facts: Facts, how: str) -> Removed:
             return Removed()
         if objection := facts.objection(step):
             raise NotClaimed(objection)
-        return _hand_over(step, facts, deposit, before)
+        return _hand_over(step, facts, deposit)
 
 
 def _check_moved(step: Step, facts: Facts, deposit: Deposit, before: tuple[float, str]) -> None:
@@ -148,14 +148,15 @@ def _check_moved(step: Step, facts: Facts, deposit: Deposit, before: tuple[float
         raise NotClaimed(f"{objection}{also}")
 
 
-def _hand_over(step: Step, facts: Facts, deposit: Deposit, before: tuple[float, str]) -> Removed:
+def _hand_over(step: Step, facts: Facts, deposit: Deposit) -> Removed:
     """Delete the entry, and keep its copy from the very instant when the original is not needed.
 
     A kill before that instant leaves the entry to be put back, a kill after it to be deleted.
     """
     from ..archive import transfer
+    from ..trees.contents import state
 
-    entry = step.entry
+    entry, still = step.entry, False
     with contextlib.closing(HoldingArea(facts.root, batch=True)) as area:
         intent = transfer.Intent(
             "to archive", entry.path, str(deposit.archive), deposit.name, deposit.id, deposit.inode
@@ -167,7 +168,9 @@ def _hand_over(step: Step, facts: Facts, deposit: Deposit, before: tuple[float, 
         try:
             with contextlib.closing(take(step, facts, area)) as claim:
                 try:
-                    if _newest(claim.holding, claim.held) != before:
+                    with contextlib.suppress(OSError):
+                        still = state(claim.holding, claim.held) == deposit.state
+                    if not still:
                         raise NotClaimed("has changed while it was being copied")
                     if has_room:
                         deposit.publish()
@@ -188,13 +191,10 @@ def _hand_over(step: Step, facts: Facts, deposit: Deposit, before: tuple[float, 
     return removed
 
 
-def _newest(directory: Path | int, name: str) -> tuple[float, str] | None:
+def _newest(directory: Path, name: str) -> tuple[float, str] | None:
     """When and where `name` in `directory` last changed inside; `None` if that cannot be told."""
-    with contextlib.suppress(OSError):
-        if isinstance(directory, int):
-            return newest_change(directory, name)
-        with contextlib.ExitStack() as stack:
-            parent = at.open(str(directory), ROOT_FLAGS)
-            stack.callback(at.close, parent)
-            return newest_change(parent, name)
+    with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+        parent = at.open(str(directory), ROOT_FLAGS)
+        stack.callback(at.close, parent)
+        return newest_change(parent, name)
     return None

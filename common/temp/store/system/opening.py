@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import functools
 import os
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +18,52 @@ _PASSING: Final = (
     os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC if hasattr(os, "O_PATH") else 0
 )
 """For a directory on the way, which need not be readable."""
+
+_OPENAT2: Final = 437
+_NO_XDEV: Final = 1
+
+
+def open_unmounted(name: str, *, dir_fd: int) -> int:
+    """The directory `name` of an open one, opened, unless a filesystem is mounted there.
+
+    Then, also for a bind mount of the same filesystem, it raises `OSError` (`EXDEV`): that is told
+    by the same call, so no mount comes in between. Only Linux has that call, since 5.6. Elsewhere
+    the caller compares the devices, which a bind mount does not show.
+    """
+    call = _openat2() if at.RELATIVE else None
+    number = errno.ENOSYS
+    if call is not None:
+        result = call(dir_fd, os.fsencode(name))
+        if result >= 0:
+            return result
+        number = -result
+    # EPERM: some containers allow only the calls that they know.
+    if number in (errno.ENOSYS, errno.EPERM, errno.EINTR):
+        return at.open(name, DIRECTORY_FLAGS, dir_fd=dir_fd)
+    raise OSError(number, os.strerror(number), name)
+
+
+@functools.cache
+def _openat2() -> Callable[[int, bytes], int] | None:
+    """Linux's `openat2` that crosses no mount point: a descriptor, or an `errno` below 0."""
+    if sys.platform != "linux":
+        return None
+    import ctypes
+
+    try:
+        call = ctypes.CDLL(None, use_errno=True).syscall
+    except (AttributeError, OSError):
+        return None
+    call.restype = ctypes.c_long
+    how = (ctypes.c_uint64 * 3)(DIRECTORY_FLAGS, 0, _NO_XDEV)
+    size = ctypes.c_size_t(ctypes.sizeof(how))
+    number = ctypes.c_long(_OPENAT2)
+
+    def open_at(dir_fd: int, name: bytes) -> int:
+        result: int = call(number, ctypes.c_int(dir_fd), name, ctypes.byref(how), size)
+        return result if result >= 0 else -ctypes.get_errno()
+
+    return open_at
 
 
 def open_below(top: int, parts: Iterable[str]) -> int:

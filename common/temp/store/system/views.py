@@ -48,17 +48,25 @@ class Views:
         with contextlib.suppress(OSError, ValueError, StopIteration):
             self._where = _where(os.path.realpath(directory))
         self._ours = _namespace("self")
-        self._known: dict[str, tuple[View, ...]] = {}
+        self._known: dict[str, tuple[tuple[View, ...], tuple[bytes, ...]]] = {}
 
     def of(self, pid: str) -> tuple[View, ...]:
         """The views that the process has; the plain one alone where nothing more can be told."""
+        return self.seen_by(pid)[0]
+
+    def seen_by(self, pid: str) -> tuple[tuple[View, ...], tuple[bytes, ...]]:
+        """The views that the process has, and where in the directory it alone sees another
+        filesystem, by paths relative to it: not what this process sees mounted, too.
+
+        To remove such a place takes the filesystem away there, with all that is in it.
+        """
         namespace = _namespace(pid) or self._ours
         if namespace not in self._known:
             is_ours = namespace == self._ours
             found = self._read("self" if is_ours else pid)
             if is_ours or not found:
                 found = (self._plain, *(view for view in found if view != self._plain))
-            self._known[namespace] = found
+            self._known[namespace] = found, () if is_ours else _mounted_in(found, pid)
         return self._known[namespace]
 
     def _read(self, pid: str) -> tuple[View, ...]:
@@ -67,10 +75,10 @@ class Views:
         device, within = self._where
         found: list[View] = []
         with contextlib.suppress(OSError, ValueError):
-            # Of a process that had its root changed the table begins there.
-            top = os.readlink(os.fsencode(f"/proc/{pid}/root")).rstrip(b"/")
+            top = _top(pid)
             for line in _table(pid):
                 found += self._layers(line, top)
+                found += self._mirrored(line, top)
                 if line[_DEVICE] != device:
                     continue
                 root, point = unescape(line[_ROOT]), top + unescape(line[_POINT])
@@ -96,6 +104,22 @@ class Views:
                     if inner := self._plain.relative(os.path.realpath(layer)):
                         yield View(place, inner)
 
+    def _mirrored(self, line: list[bytes], top: bytes) -> Iterator[View]:
+        """The directory as it is seen through a FUSE mount that names what it mirrors (bindfs)."""
+        kind, source, *_ = line[line.index(b"-") + 1 :]
+        source = unescape(source)
+        if kind.partition(b".")[0] != b"fuse" or not source.startswith(b"/"):
+            return
+        source, point = os.path.realpath(source), (top + unescape(line[_POINT])).rstrip(b"/")
+        plain = self._plain.place
+        below = View(source).relative(plain)
+        if below is not None or source == plain:
+            yield View(b"/".join((point, below)) if below else point)
+        elif inner := self._plain.relative(source):
+            yield View(point, inner)
+        elif (below := View(point).relative(plain)) is not None or point == plain:
+            yield View(b"/".join((source, below)) if below else source)  # it is the mirror
+
 
 def _where(directory: str) -> tuple[bytes, bytes]:
     """The filesystem of `directory` (as the table of mounts names it), and its path in there."""
@@ -115,6 +139,22 @@ def _where(directory: str) -> tuple[bytes, bytes]:
 def _table(pid: str) -> list[list[bytes]]:
     with open(f"/proc/{pid}/mountinfo", "rb") as file:
         return [line.split(b" ") for line in file.read().splitlines()]
+
+
+def _top(pid: str) -> bytes:
+    """Where the table of mounts begins: for a process that had its root changed, at that."""
+    return os.readlink(os.fsencode(f"/proc/{pid}/root")).rstrip(b"/")
+
+
+def _mounted_in(views: tuple[View, ...], pid: str) -> tuple[bytes, ...]:
+    """Where in the directory of the `views` the process sees a mount point."""
+    found: set[bytes] = set()
+    with contextlib.suppress(OSError, ValueError):
+        top = _top(pid)
+        for line in _table(pid):
+            point = top + unescape(line[_POINT])
+            found |= {inner for view in views if (inner := view.relative(point))}
+    return tuple(sorted(found))
 
 
 def _namespace(pid: str) -> str:

@@ -1,6 +1,6 @@
 """Deleting a tree through directory descriptors, safely.
 
-Nothing here follows a symlink or enters another filesystem, whatever others do meanwhile: every
+Nothing here follows a symlink or enters what is mounted, whatever others do meanwhile: every
 directory is opened relative to its parent with `O_NOFOLLOW`, every name is unlinked relative to an
 open directory, and permissions are changed through the directory's own descriptor.
 """
@@ -17,8 +17,8 @@ from typing import Final, NamedTuple
 from ... import errors
 from ..system import at
 from ..system.access import make_accessible
-from ..system.at import DIRECTORY_FLAGS
 from ..system.obstacle import reason_of
+from ..system.opening import open_unmounted
 from .descent import Descent, Level
 from .removed import Removed, unlink_at
 
@@ -28,6 +28,7 @@ _PASSES: Final = 8
 _NAMES_AT_ONCE: Final = 1000
 """How many subdirectories of one directory are listed before the first of them is entered."""
 
+_MOUNTED: Final = "another filesystem is mounted here; unmount it first"
 BUSY: Final = "is being written to; end what writes there, and clean again"
 
 _PULSE: Final = 64
@@ -144,7 +145,7 @@ class Removal:
             while level.descriptor is not None and level.pending:
                 name = level.pending.pop()
                 try:
-                    descriptor = at.open(name, DIRECTORY_FLAGS, dir_fd=level.descriptor)
+                    descriptor = open_unmounted(name, dir_fd=level.descriptor)
                 except OSError:
                     continue  # the last removal looks at what it is
                 if at.fstat(descriptor).st_dev != self._device:
@@ -194,10 +195,10 @@ class Removal:
         """The directory `name` in `parent`, opened; `None` if it cannot be entered."""
         try:
             try:
-                descriptor = at.open(name, DIRECTORY_FLAGS, dir_fd=parent)
+                descriptor = open_unmounted(name, dir_fd=parent)
             except PermissionError:
                 make_accessible(parent, name)
-                descriptor = at.open(name, DIRECTORY_FLAGS, dir_fd=parent)
+                descriptor = open_unmounted(name, dir_fd=parent)
         except OSError as error:
             if error.errno == errno.ENOENT:
                 return None
@@ -205,12 +206,13 @@ class Removal:
                 # Replaced by a file or a link since it was listed: that goes.
                 self._unlink(parent, name)
                 return None
-            self._fail(name, reason_of(error, name, parent))
+            mounted = error.errno == errno.EXDEV
+            self._fail(name, _MOUNTED if mounted else reason_of(error, name, parent))
             return None
         status = at.fstat(descriptor)
         if status.st_dev != self._device:
             at.close(descriptor)
-            self._fail(name, "another filesystem is mounted here; unmount it first")
+            self._fail(name, _MOUNTED)
             return None
         return _Level(name, descriptor, status, len(self._levels))
 
@@ -354,8 +356,7 @@ def remove_at(parent: int, name: str) -> Removed:
     """Delete `name` in the directory open at `parent`, whatever it is; a link is never followed.
 
     What cannot be deleted is in the failures (path relative to `name`, reason) and raises nothing.
-    A directory on another device is such a failure. A bind mount of the same device is not noticed:
-    the caller checks for those first (`mounts_below`).
+    A mount point is such a failure; on a Linux before 5.6 one of the same device is not noticed.
     """
     removal = Removal()
     removal.remove(parent, name)

@@ -1,0 +1,161 @@
+"""What `/proc` says of one process: its command line, its environment, its threads, its sockets."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from typing import Final
+
+from .at import O_NOFOLLOW, PASSING_FLAGS
+
+_AT_MOST: Final = 1 << 17
+"""How much of an environment is read: no single variable can be longer."""
+
+_helpers: set[str] = set()
+
+
+def note_helper(pid: int) -> None:
+    """Have a forked child of this process count as this one: it has the same files open."""
+    _helpers.add(str(pid))
+
+
+def pids() -> Iterator[str]:
+    """The processes of this user, for root all of them."""
+    me = os.geteuid()
+    with contextlib.suppress(OSError), os.scandir("/proc") as listing:
+        for item in listing:
+            if item.name.isdigit():
+                with contextlib.suppress(OSError):
+                    if me == 0 or item.stat().st_uid == me:
+                        yield item.name
+
+
+def hides(pid: str) -> bool:
+    """Whether the kernel shows nothing but its command line, as of one that is not dumpable."""
+    try:
+        os.readlink(f"/proc/{pid}/cwd")
+    except PermissionError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
+def read(path: str, most: int = 0) -> bytes:
+    """What a file in `/proc` says, by one read of at most `most` bytes; without, all of it.
+
+    Raises `OSError`. A look at all processes spends its time here: `open` asks for much more.
+    """
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if most:
+            return os.read(file, most)
+        chunks = []
+        while chunk := os.read(file, 1 << 16):
+            chunks.append(chunk)
+        return b"".join(chunks)
+    finally:
+        os.close(file)
+
+
+def threads_of(pid: str) -> list[str]:
+    """By which paths in `/proc` the threads of a process are seen; what it has, by the first.
+
+    Its own shows nothing any more once the main thread has ended, while others may go on.
+    """
+    with contextlib.suppress(OSError):
+        if os.stat(f"/proc/{pid}/task").st_nlink > 3:
+            names = [name for name in os.listdir(f"/proc/{pid}/task") if name != pid]
+            others = [f"{pid}/task/{name}" for name in names]
+            return others if others and lacks(f"/proc/{pid}/cwd") else [pid, *others]
+    return [pid]
+
+
+def lacks(link: str) -> bool:
+    """Whether a process does not have that link in `/proc`; not where it is only hidden."""
+    try:
+        os.readlink(link)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
+def command_of(pid: str) -> list[bytes]:
+    """The words of the command line; none for a thread of the kernel, or one that is gone."""
+    try:
+        return [word for word in read(f"/proc/{pid}/cmdline", 4096).split(b"\0") if word]
+    except OSError:
+        return []
+
+
+def environment_of(pid: str, *names: bytes) -> list[bytes]:
+    """What these variables were when the process was started; b"" for what cannot be told."""
+    try:
+        said = b"\0" + read(f"/proc/{pid}/environ", _AT_MOST)
+    except OSError:
+        said = b""
+    return [said.partition(b"\0%s=" % name)[2].partition(b"\0")[0] for name in names]
+
+
+def is_helper(pid: str) -> bool:
+    """Whether it is a child that this process has forked for a part of its own work."""
+    if pid not in _helpers:
+        return False
+    with contextlib.suppress(OSError, IndexError):
+        said = read(f"/proc/{pid}/stat", 4096)
+        return said.rpartition(b")")[2].split()[1] == b"%d" % os.getpid()
+    return False
+
+
+def bound_sockets(pid: str) -> dict[bytes, bytes]:
+    """The sockets of the process's network namespace: their inodes, and the paths of those."""
+    found: dict[bytes, bytes] = {}
+    with contextlib.suppress(OSError):
+        for line in read(f"/proc/{pid}/net/unix").split(b"\n")[1:]:
+            columns = line.split(None, 7)
+            if len(columns) == 8 and not columns[7].startswith(b"@"):
+                found[columns[6]] = columns[7]
+    return found
+
+
+def open_files(pid: str) -> Iterator[tuple[str, bytes]]:
+    """The numbers of the descriptors of a process, and where they lead as `place_of` tells it."""
+    try:
+        base = os.open(f"/proc/{pid}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        for name in os.listdir(base):
+            with contextlib.suppress(OSError):
+                yield name, place_of(name, dir_fd=base)
+    finally:
+        os.close(base)
+
+
+def place_of(link: str, *, dir_fd: int | None = None) -> bytes:
+    """Where a link in `/proc` leads; of a directory that is deeper than a path can be long, the
+    lowest directory above it that a path leads to. Raises `OSError`.
+    """
+    try:
+        return os.readlink(link.encode(), dir_fd=dir_fd)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+    flags = PASSING_FLAGS & ~O_NOFOLLOW  # through the link itself
+    current = os.open(link, flags, dir_fd=dir_fd)
+    try:
+        while True:
+            try:
+                return os.readlink(f"/proc/self/fd/{current}".encode())
+            except OSError as error:
+                if error.errno != errno.ENAMETOOLONG:
+                    raise
+            above = os.open("..", flags, dir_fd=current)
+            os.close(current)
+            current = above
+    finally:
+        os.close(current)

@@ -1,0 +1,108 @@
+"""Who comes while an entry is looked at for long is seen: git takes seconds, a large entry, too."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from common.temp.core.policy import Policy
+from common.temp.store.claiming.named import delete_elsewhere
+from tests.support import HOUR, age, make_entry, outcomes, run, swept
+
+pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
+
+
+@pytest.fixture
+def slow_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory in which what is called `comes` is run by git, when it is first asked for stashes
+    once that is there; and it takes a second more.
+    """
+    slow = tmp_path / "slow"
+    slow.mkdir()
+    script = f"""#!/bin/sh
+case "$*" in *refs/stash*)
+  if [ -e {slow}/comes ]; then mv {slow}/comes {slow}/came; sh {slow}/came; sleep 1.2; fi
+esac
+exec {shutil.which("git")} "$@"
+"""
+    (slow / "git").write_text(script)
+    (slow / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", str(slow), prepend=os.pathsep)
+    return slow
+
+
+def clone(path: Path) -> Path:
+    """A repository at `path` of which all is elsewhere, so that it may go."""
+    origin = path.parents[2] / "origin"
+    who = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "init.defaultBranch=main"]
+    for words in (
+        ["init", "-q", str(origin)],
+        ["-C", str(origin), "commit", "-q", "--allow-empty", "-m", "1"],
+        ["clone", "-q", f"file://{origin}", str(path)],
+    ):
+        done = run(["git", *who, *words], cwd=path.parents[2])
+        assert done.returncode == 0, done.stderr
+    age(path, 72)
+    return path
+
+
+@contextmanager
+def worker_that_comes(slow: Path, path: Path) -> Iterator[None]:
+    """While git is asked, somebody begins to work in `path`."""
+    pid = slow / "pid"
+    (slow / "comes").write_text(
+        f"cd {path}; sleep 60 > /dev/null 2>&1 & echo $! > {pid}; cd /; sleep 0.1\n"
+    )
+    try:
+        yield
+    finally:
+        subprocess.run(["kill", pid.read_text().strip()], check=False)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="told by /proc")
+def test_who_begins_to_work_in_an_entry_while_git_is_asked_keeps_it(
+    root: Path, slow_git: Path
+) -> None:
+    path, other = clone(root / "work" / "r"), make_entry(root, "work/other")
+    with worker_that_comes(slow_git, path):
+        assert [done.step.entry.path for done in swept(root, sizes=False).done] == ["work/other"]
+    assert (path.exists(), other.exists()) == (True, False)
+    assert [done.step.entry.path for done in swept(root).done] == ["work/r"]
+
+
+@pytest.mark.parametrize("path", ["novel", "deep/novel"])
+def test_a_change_while_git_is_asked_keeps_the_entry(root: Path, slow_git: Path, path: str) -> None:
+    there = clone(root / "work" / "r")
+    (there / ".git" / "deep").mkdir()
+    age(there, 72)
+    # The first time it is asked is the scan's, and that comes after the scan has looked.
+    (slow_git / "comes").write_text(f"echo new > {there}/.git/{path}\n")
+    assert outcomes(swept(root, Policy(max_age=24 * HOUR))) == {
+        "work/r": ("skipped", f"has changed meanwhile, in .git/{path}")
+    }
+    assert (there / ".git" / path).read_text() == "new\n"
+    age(there, 72)
+    assert len(swept(root, Policy(max_age=24 * HOUR)).done) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="told by /proc")
+def test_who_begins_to_work_in_an_old_directory_while_git_is_asked_keeps_it(
+    tmp_path: Path, slow_git: Path
+) -> None:
+    path = clone(tmp_path / "elsewhere" / "work" / "r")
+    with worker_that_comes(slow_git, path):
+        outcome = delete_elsewhere(str(path), "directory", policy=True)
+        assert outcome.status == "skipped"
+        assert "works in it" in outcome.detail
+    (slow_git / "comes").write_text(f"echo new > {path}/.git/novel\n")
+    before = (tmp_path / "slow").stat().st_mtime - HOUR
+    outcome = delete_elsewhere(str(path), "directory", before=before, policy=True)
+    assert outcome == ("skipped", "has changed since", 0)
+    assert delete_elsewhere(str(path), "directory", policy=True).status == "done"
