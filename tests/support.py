@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -119,6 +119,13 @@ def make_project(directory: Path, pyproject: str = "") -> Path:
     (directory / "pyproject.toml").write_text(pyproject)
     (directory / "tasks.py").write_text("from common.temp.tasks import *\n")
     return directory
+
+
+def have_git_ignore(patterns: Iterable[str], where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have git ignore them everywhere, as a person may have it configured."""
+    (where / "ignored").write_text("\n".join(patterns))
+    (where / "gitconfig").write_text(f'[core]\nexcludesFile = "{where}/ignored"\n')
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(where / "gitconfig"))
 
 
 def make_entry(root: Path, relative: str, *, age_hours: float = 0.0, files: int = 1) -> Path:

@@ -100,7 +100,7 @@ def test_what_git_tracks_does_not_move(project: Path, capsys: Printed) -> None:
 
     assert tempkeep("temp-adopt") == 0
 
-    assert "kept tracked_1696348800: tracked: git tracks .tmp/" in capsys.readouterr().out
+    assert "kept tracked_1696348800: unsaved work: git tracks .tmp/" in capsys.readouterr().out
     assert (project / ".tmp" / "tracked_1696348800" / "file0.txt").exists()
     assert (project / ".tmp" / "uncategorized" / "other_1696348800").is_dir()
 
@@ -129,7 +129,7 @@ def test_an_old_root_is_listed_with_what_to_do_and_left_alone(
     assert second.endswith(" (50 h ago)")
     assert total == (
         "project/.temp: 2 entries, 16.0 KiB; "
-        "`inv clean` cleans it as it does .tmp; move what is to stay"
+        "`inv clean` cleans it like .tmp; move away what you want to keep"
     )
     assert listing(project) == before
 

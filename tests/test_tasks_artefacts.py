@@ -15,9 +15,19 @@ from common.temp.commands import artefacts as commands
 from common.temp.core.layout import JOBS, PIPELINE
 from common.temp.store.artefacts import artefacts
 from common.temp.store.root.making import make_root
+from common.temp.store.root.settings import DEFAULT_ARTEFACTS
 from common.temp.store.system.processes import AtWork
 from common.temp.store.trees.removed import Removed
-from tests.support import IMMUTABLE, inv, listing, make_entry, process, run, tempkeep
+from tests.support import (
+    IMMUTABLE,
+    have_git_ignore,
+    inv,
+    listing,
+    make_entry,
+    process,
+    run,
+    tempkeep,
+)
 
 Printed = pytest.CaptureFixture[str]
 
@@ -27,10 +37,13 @@ def git(project: Path, *arguments: str) -> None:
 
 
 @pytest.fixture(autouse=True)
-def work_tree(tmp_path: Path, project: Path) -> None:
-    """The project lies in a git work tree, so that git tells what is hand-written."""
+def work_tree(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The project lies in a git work tree that ignores artefacts, so that git tells what is
+    hand-written.
+    """
     if not shutil.which("git"):
         pytest.skip("needs git")
+    have_git_ignore(DEFAULT_ARTEFACTS, tmp_path, monkeypatch)
     git(tmp_path, "init", "-q")
     git(tmp_path, "add", "project")
 
@@ -284,8 +297,8 @@ def test_what_git_tracks_stays_among_artefacts_and_scratch(project: Path, capsys
 
     out = capsys.readouterr().out
     assert "kept dist: git tracks dist/file0.txt\n" in out
-    assert "kept debug/sample_1696348800: tracked: git tracks .tmp/debug/sample_169634" in out
-    assert "kept fixture: tracked: git tracks .temp/fixture/file0.txt\n" in out
+    assert "kept debug/sample_1696348800: unsaved work: git tracks .tmp/debug/sample_" in out
+    assert "kept fixture: unsaved work: git tracks .temp/fixture/file0.txt\n" in out
     assert "project: deleted 1 artefact, 8.0 KiB\n" in out
     assert subprocess.check_output(["git", "ls-files", "--deleted"], cwd=project) == b""
     assert not (project / ".tmp" / "debug" / "other_1696348800").exists()

@@ -10,12 +10,16 @@ import signal
 import subprocess
 import sys
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from common.temp import __version__
+from common.temp import vendor as vendoring
+from common.temp.errors import Refused, TempError
 from common.temp.needs import LEFT_OUT, NEEDS
+from common.temp.store.system import at
 from tests.installing import clean_environment, link_needed
 from tests.support import REPOSITORY, forked, run
 
@@ -251,6 +255,73 @@ def test_what_is_in_its_way_stays(host: Path) -> None:
     refused(host, ".temp.tempkeep-vendor", "move it away")
 
 
+@pytest.mark.parametrize("user", [os.geteuid(), 1000])
+def test_whoever_may_write_there_leads_no_file_of_the_copy_elsewhere(
+    bare_host: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: int
+) -> None:
+    if user != os.geteuid() and os.geteuid() != 0:
+        pytest.skip("only root gives files away")
+    secret = tmp_path / "secret"
+    secret.write_text("precious")
+    above = bare_host / "libs" / "common"
+    os.chown(above, user, user)
+    write = vendoring._write
+
+    def swapped(top: int, place: str, content: Mapping[str, bytes]) -> None:
+        (above / ".temp.tempkeep-vendor").rename(above / "moved")
+        (above / ".temp.tempkeep-vendor").mkdir()
+        for name in content:
+            if "/" not in name:
+                (above / ".temp.tempkeep-vendor" / name).symlink_to(secret)
+        write(top, place, content)
+
+    monkeypatch.setattr(vendoring, "_write", swapped)
+    monkeypatch.chdir(bare_host)
+    vendoring.vendor("libs/common")
+    assert secret.read_text() == "precious"
+    assert (above / "moved" / "vendored.json").is_file()
+
+
+def test_a_directory_of_somebody_else_in_the_place_of_a_new_one_is_not_written_to(
+    bare_host: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root gives files away")
+    there = bare_host / "libs" / "common" / ".temp.tempkeep-vendor"
+    mkdir = at.mkdir
+
+    def swapped(path: str, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
+        mkdir(path, mode, dir_fd=dir_fd)
+        os.chown(there, 1000, 1000)
+
+    monkeypatch.setattr(at, "mkdir", swapped)
+    monkeypatch.chdir(bare_host)
+    with pytest.raises(Refused, match="was replaced at this instant"):
+        vendoring.vendor("libs/common")
+    assert os.listdir(there) == []
+
+
+def test_no_link_in_the_old_copy_leads_what_is_removed_elsewhere(
+    host: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_older(host / COPY)
+    outside = tmp_path / "outside"
+    shutil.copytree(REPOSITORY / "common" / "temp" / "core", outside)
+    before = content(outside)
+    discard = vendoring._discard
+
+    def swapped(above: int, aside: Path, new: vendoring._Copy) -> None:
+        (aside / "core").rename(aside / "moved")
+        (aside / "core").symlink_to(outside)
+        discard(above, aside, new)
+
+    monkeypatch.setattr(vendoring, "_discard", swapped)
+    monkeypatch.chdir(host)
+    with pytest.raises(TempError, match=r"\.temp\.tempkeep-vendor"):
+        vendoring.vendor("libs/common")
+    assert content(outside) == before
+
+
 def test_where_nothing_can_be_written_it_says_so(bare_host: Path) -> None:
     (bare_host / "file").touch()
     done = vendor(bare_host, "file/common")
@@ -270,16 +341,16 @@ def test_a_run_that_is_killed_at_any_instant_leaves_the_old_or_the_new(host: Pat
         "-o",
         "/dev/null",
         "-e",
-        "trace=mkdir,rename,renameat2,unlink,rmdir",
+        "trace=mkdirat,renameat2,unlinkat",
     ]
     if shutil.which("strace") is None:
         pytest.skip("needs strace")
     seen = set()
-    for call, when in [("mkdir", 1), ("mkdir", 4), ("renameat2", 1), ("unlink", 1), ("unlink", 30),
-                       ("rmdir", 1), ("rmdir", 5)]:  # fmt: skip
+    for call, when in [("mkdirat", 1), ("mkdirat", 4), ("renameat2", 1), ("unlinkat", 1),
+                       ("unlinkat", 30), ("unlinkat", 90), ("unlinkat", 150)]:  # fmt: skip
         if content(copy) == new:
             make_older(copy)
-        if call in ("unlink", "rmdir"):  # of the old copy, and not of what a killed run left
+        if call == "unlinkat":  # of the old copy, and not of what a killed run left
             shutil.rmtree(copy.with_name(".temp.tempkeep-vendor"), ignore_errors=True)
         inject = ["-e", f"inject={call}:signal=SIGKILL:when={when}"]
         program = [*trace, *inject, *PROGRAM, "vendor", "libs/common"]

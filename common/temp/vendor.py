@@ -1,18 +1,17 @@
-"""A copy of the package in a monorepo, and how it is brought up to date: `tempkeep vendor`.
+"""`tempkeep vendor`: puts a copy of the package into a monorepo, and updates it.
 
-The copy goes to its place whole, by one rename, and so does the next version. A manifest in it says
-what was copied, so that an update never takes what somebody has changed since.
+The copy is put in place by one rename, and so is each new version. A manifest in it lists what was
+copied, so that an update never overwrites local changes.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -23,38 +22,42 @@ from .errors import InvalidSettings, Refused, StorageError
 from .needs import LEFT_OUT, NEEDS
 from .report.text import plain
 from .store.project.project import check_way
+from .store.system import at
 from .store.system.at import PLAIN_FLAGS
 from .store.system.locks import lock_file
+from .store.system.opening import opened, opened_below, opened_real
 from .store.system.walking import walk
 
 MANIFEST: Final = "vendored.json"
 _NAMES: Final = ("temp", "tempkeep")
-"""What a directory is called that is to be the copy itself, and not to hold it."""
+"""A target with this name becomes the copy itself; any other directory holds the copy."""
 
 _NOT_COPIED: Final = frozenset({"__pycache__", MANIFEST}.union(*((n, f"{n}.py") for n in LEFT_OUT)))
 _LINE: Final = "# tempkeep {version}: a copy made, and kept up to date, by `tempkeep vendor`.\n"
 _SURE: Final = {"__init__.py", "core/retention.py"}
-"""What every copy has, and a package of the host has not."""
+"""What every copy has, and the host's own packages do not."""
 
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | PLAIN_FLAGS
 _MOST_MANIFEST: Final = 1 << 20
 _SHOWN: Final = 5
 
 
 class _Copy(NamedTuple):
-    """What a manifest says: the version, and each file (relative, with `/`) with its digest."""
+    """The content of a manifest: the version, and the digest of each file (relative, with `/`)."""
 
     version: str
     digests: Mapping[str, str]
 
 
 def vendor(directory: str, *, dry_run: bool = False) -> int:
-    """Copy the package into `directory`, or bring the copy there up to date; the exit code.
+    """Copy the package into `directory`, or update the copy there. Returns the exit code.
 
-    Raises `Refused` over local changes, over anything that is no copy, at a symlink in its place,
-    and behind one that git tracks or that another user made.
+    Raises `Refused` if the copy has local changes, if something else is in its place, if that is a
+    symlink, or if the path leads through a symlink that git tracks or another user made.
     """
     target = _target(directory)
     check_way(target)
+    real = Path(os.path.realpath(target.parent))  # what is put there after this look is no way
     content = _content()
     new = _Copy(__version__, {name: _digest(data) for name, data in content.items()})
     old = _old(target)
@@ -64,14 +67,15 @@ def vendor(directory: str, *, dry_run: bool = False) -> int:
         return 0
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(target.parent):
-            _tidy(target, new)
+        with opened_real(real) as above:
+            _stay_alone(above, target.parent)
+            _tidy(above, target, new)
             if old != new:
-                _put(target, content, new)
+                _put(above, target, content, new)
     except OSError as error:
         raise StorageError.of(f"cannot {what}", error) from error
     if old == new:
-        print(f"{_shown(target)} is a copy of tempkeep {__version__} already")
+        print(f"{_shown(target)} is already a copy of tempkeep {__version__}")
         return 0
     print(
         f"updated {_shown(target)} from {old.version} to {__version__}" if old else f"{what}: done"
@@ -81,9 +85,9 @@ def vendor(directory: str, *, dry_run: bool = False) -> int:
 
 
 def _target(directory: str) -> Path:
-    """Where the copy is to be: `directory`, if it is called so or is one already; else in it."""
+    """The path of the copy: `directory` if it has the package's name or is a copy, else in it."""
     if not directory:
-        raise InvalidSettings("vendor: name the directory that the copy is to be in")
+        raise InvalidSettings("vendor: give the directory for the copy")
     path = Path(os.path.abspath(directory))
     is_it = path.name in _NAMES or os.path.lexists(path / MANIFEST)
     return path if is_it else path / _NAMES[0]
@@ -94,7 +98,7 @@ def _shown(path: str | Path) -> str:
 
 
 def _needs(target: Path) -> list[str]:
-    """What the copy needs, in a few lines."""
+    """How to use the copy and what it needs, in a few lines."""
     above = target.parent
     parts = [target.name]
     if str(above) != os.getcwd():
@@ -109,7 +113,7 @@ def _needs(target: Path) -> list[str]:
         f"tasks.py: from {name}.tasks import *",
         f'conftest.py at the top: pytest_plugins = ["{name}.pytest_plugin"]',
         f"install beside it: {' '.join(repr(wanted) for wanted in NEEDS.values())}",
-        "temp-migrate and vendor are not part of it: run those by the program tempkeep",
+        "temp-migrate and vendor are not part of it: run them with the program tempkeep",
     ]
 
 
@@ -117,7 +121,7 @@ def _needs(target: Path) -> list[str]:
 
 
 def _content() -> dict[str, bytes]:
-    """The files of a copy, relative with `/`, wherever this package lies."""
+    """The files of a copy, relative with `/`, however this package is installed."""
     found = {}
     for name, item in _files(files(__package__ or ""), ""):
         found[name] = item.read_bytes()
@@ -152,14 +156,16 @@ def _old(target: Path) -> _Copy | None:
         raise StorageError.of(f"cannot look at {_shown(target)}", error) from error
     where = _shown(target)
     if not stat.S_ISDIR(mode):
-        kind = "a symlink" if stat.S_ISLNK(mode) else "no directory"
-        raise Refused(f"{where} is {kind}, so nothing was copied; move it away, or name another")
+        kind = "a symlink" if stat.S_ISLNK(mode) else "not a directory"
+        raise Refused(
+            f"{where} is {kind}, so nothing was copied; move it away, or give another directory"
+        )
     if not os.listdir(target):
         return None
     old = _manifest(target)
     if old is None:
         raise Refused(
-            f"{where} is there and no copy that tempkeep made, so nothing was copied; move it away"
+            f"{where} exists and is not a copy by tempkeep, so nothing was copied; move it away"
         )
     altered, missing = _changes(target, old)
     changes = altered + [f"{name} is missing" for name in missing]
@@ -174,7 +180,7 @@ def _old(target: Path) -> _Copy | None:
 
 
 def _manifest(target: Path) -> _Copy | None:
-    """What the manifest there says; `None` if there is none that could be one."""
+    """The manifest of the copy; `None` if there is no valid one."""
     try:
         said = json.loads(_read(target / MANIFEST, _MOST_MANIFEST))
         version, digests = said["version"], said["files"]
@@ -187,7 +193,7 @@ def _manifest(target: Path) -> _Copy | None:
 
 
 def _changes(target: Path, old: _Copy) -> tuple[list[str], list[str]]:
-    """What is new or not as it was copied, and what is missing; what Python compiled is neither."""
+    """New or changed files, and missing ones; files that Python compiled do not count."""
     found = []
     missing = set(old.digests)
     for above, directories, names in walk(target, onerror=_fail):
@@ -222,7 +228,7 @@ def _is(path: Path, digest: str) -> bool:
 
 
 def _read(path: Path, most: int = -1) -> bytes:
-    """The data of a regular file; a link, a FIFO or the like is an `OSError`."""
+    """The data of a regular file; raises `OSError` for a link, a FIFO and so on."""
     with open(os.open(path, os.O_RDONLY | PLAIN_FLAGS), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), str(path))
@@ -232,78 +238,104 @@ def _read(path: Path, most: int = -1) -> bytes:
 # -- putting it there ------------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def _alone(directory: Path) -> Iterator[None]:
-    """Keep any other copying out of `directory`. Raises `Refused` if one is at work there."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        if not lock_file(descriptor):
-            raise Refused(f"another process copies to {_shown(directory)}; wait until it has ended")
-        yield
-    finally:
-        os.close(descriptor)
+def _stay_alone(above: int, directory: Path) -> None:
+    """Keep any other copying out of the open directory until it is closed. Raises `Refused` if one
+    is at work there.
+    """
+    if not lock_file(above):
+        raise Refused(f"another process copies to {_shown(directory)}; wait until it has ended")
 
 
-def _put(target: Path, content: Mapping[str, bytes], new: _Copy) -> None:
-    """Have the copy in its place, whole: what was there stays whole until then, and goes after."""
+def _put(above: int, target: Path, content: Mapping[str, bytes], new: _Copy) -> None:
+    """Have the copy in its place, whole: what was there stays whole until then, and goes after.
+
+    `above` is the open directory of the target, and all is written relative to it: whoever may
+    write there moves a half-made copy, and puts links in its place, to no effect.
+    """
     aside = _aside(target)
-    os.mkdir(aside)  # never into what somebody has put there
-    for name in content:
-        (aside / name).parent.mkdir(parents=True, exist_ok=True)
-        (aside / name).write_bytes(content[name])
-    # Last, so that what has one is complete.
-    said = json.dumps({"version": new.version, "files": dict(new.digests)}, indent=1)
-    (aside / MANIFEST).write_text(f"{said}\n", encoding="utf-8")
+    at.mkdir(aside.name, dir_fd=above)  # never into what somebody has put there
+    with opened(aside.name, dir_fd=above) as top:
+        if hasattr(os, "geteuid") and at.fstat(top).st_uid != os.geteuid():
+            raise Refused(f"{_shown(aside)} was replaced at this instant; move it away")
+        said = json.dumps({"version": new.version, "files": dict(new.digests)}, indent=1)
+        # Last, so that what has one is complete.
+        _write(top, str(aside), {**content, MANIFEST: f"{said}\n".encode()})
     old = _old(target)
     if old is None:
-        os.rename(aside, target)  # over an empty directory, too, and over nothing else
+        # Over an empty directory, too, and over nothing else.
+        at.rename(aside.name, target.name, src_dir_fd=above, dst_dir_fd=above)
         return
-    _exchange(aside, target)
+    _exchange(above, aside, target)
     try:
         is_old = _old(aside) == old
     except Refused:
         is_old = False
     if not is_old:
-        _exchange(aside, target)
+        _exchange(above, aside, target)
         raise Refused(f"{_shown(target)} was changed at this instant, and is as it was; try again")
-    _discard(aside, new)
+    _discard(above, aside, new)
+
+
+def _write(top: int, place: str, content: Mapping[str, bytes]) -> None:
+    """Write the files, in their order, into the new and empty directory that is open at `top`."""
+    made = set()
+    for path, data in content.items():
+        *parts, name = path.split("/")
+        for depth, part in enumerate(parts):
+            if (key := tuple(parts[: depth + 1])) not in made:
+                with opened_below(top, *parts[:depth]) as parent:
+                    at.mkdir(part, dir_fd=parent)
+                made.add(key)
+        with opened_below(top, *parts) as parent:
+            where = name if at.RELATIVE else os.path.join(place, *parts, name)
+            file = os.open(where, _NEW, 0o666, dir_fd=parent if at.RELATIVE else None)
+        with open(file, "wb") as opened_file:
+            opened_file.write(data)
 
 
 def _demand_unchanged(aside: Path) -> None:
-    """Raise `Refused` if what is there is no directory, or a copy in which somebody has written."""
+    """Raise `Refused` if that is not a directory, or a copy with local changes."""
     if not stat.S_ISDIR(os.lstat(aside).st_mode):
         raise Refused(f"{_shown(aside)} is in the way; move it away")
     known = _manifest(aside)
-    altered, _ = _changes(aside, known) if known is not None else ([], [])  # it may be half gone
+    altered, _ = _changes(aside, known) if known is not None else ([], [])  # it may be half deleted
     if altered:
         raise Refused(f"{_shown(aside)} has changed ({plain(altered[0])}); move it away")
 
 
-def _discard(aside: Path, new: _Copy) -> None:
+def _discard(above: int, aside: Path, new: _Copy) -> None:
     """Remove a copy that is out of its place, by the names of its files: anything else stays."""
     known = _manifest(aside) or new
-    wanted = {MANIFEST, *known.digests}
-    for above, _, names in reversed(list(walk(aside))):
-        base = "" if above == str(aside) else f"{os.path.relpath(above, aside)}/"
-        for name in sorted(names, key=MANIFEST.__eq__):  # last, as the rest is known by it
-            if base + name in wanted or _is_compiled(base + name):
-                os.unlink(os.path.join(above, name))
-        try:
-            os.rmdir(above)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
-            raise Refused(
-                f"{_shown(above)} holds what is no part of a copy; move it away"
-            ) from error
+    _empty(above, aside.name, "", {MANIFEST, *known.digests}, aside)
 
 
-def _tidy(target: Path, new: _Copy) -> None:
+def _empty(parent: int, name: str, base: str, wanted: Set[str], shown: Path) -> None:
+    """Remove the directory `name` of the open `parent`, and what is `wanted` in it, by paths that
+    begin with `base`.
+    """
+    with opened(name, dir_fd=parent) as directory:
+        with at.scandir(directory) as items:
+            kinds = {item.name: item.is_dir(follow_symlinks=False) for item in items}
+        # The manifest last, as the rest is known by it.
+        for item in sorted(kinds, key=lambda one: (one == MANIFEST, one)):
+            if kinds[item]:
+                _empty(directory, item, f"{base}{item}/", wanted, shown / item)
+            elif base + item in wanted or _is_compiled(base + item):
+                at.unlink(item, dir_fd=directory)
+    try:
+        at.rmdir(name, dir_fd=parent)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        raise Refused(f"{_shown(shown)} holds what is no part of a copy; move it away") from error
+
+
+def _tidy(above: int, target: Path, new: _Copy) -> None:
     """Remove what a run that was killed has left."""
     for leftover in (_aside(target), _between(_aside(target))):
         if os.path.lexists(leftover):
             _demand_unchanged(leftover)
-            _discard(leftover, new)
+            _discard(above, leftover, new)
 
 
 def _aside(target: Path) -> Path:
@@ -314,28 +346,27 @@ def _between(aside: Path) -> Path:
     return aside.with_name(f"{aside.name}-old")
 
 
-def _exchange(one: Path, other: Path) -> None:
-    """Exchange two directories: on Linux at once, elsewhere so that a kill between leaves one
-    aside, whole.
+def _exchange(above: int, one: Path, other: Path) -> None:
+    """Exchange two directories in the open one above: on Linux at once, elsewhere so that a kill
+    between leaves one aside, whole.
     """
-    number = _exchange_at_once(one, other)
+    number = _exchange_at_once(above, one.name, other.name)
     if number in (errno.ENOSYS, errno.EINVAL):
-        between = _between(one)
-        os.rename(other, between)
-        os.rename(one, other)
-        os.rename(between, one)
+        between = _between(one).name
+        for name, to in ((other.name, between), (one.name, other.name), (between, one.name)):
+            at.rename(name, to, src_dir_fd=above, dst_dir_fd=above)
     elif number:
         raise OSError(number, os.strerror(number), str(other))
 
 
-def _exchange_at_once(one: Path, other: Path) -> int:
+def _exchange_at_once(above: int, one: str, other: str) -> int:
     """The `errno` of Linux's `renameat2`; 0 if it was done."""
     import ctypes
 
-    here, exchange = -100, 2
+    exchange = 2
     try:
         call = ctypes.CDLL(None, use_errno=True).renameat2
     except (AttributeError, OSError, TypeError):
         return errno.ENOSYS
-    done = call(here, os.fsencode(one), here, os.fsencode(other), exchange)
+    done = call(above, os.fsencode(one), above, os.fsencode(other), exchange)
     return ctypes.get_errno() if done else 0

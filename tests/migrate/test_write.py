@@ -14,7 +14,7 @@ import pytest
 
 from common.temp.migrate.files import find_grounds, leftovers
 from common.temp.migrate.findings import FileResult
-from common.temp.migrate.write import _has_changed, remove_leftovers, replace_file
+from common.temp.migrate.write import _Fresh, remove_leftovers, replace_file
 from tests.migrate.trees import committed
 from tests.store.children import until
 from tests.support import listing, plain_user, process, run
@@ -90,7 +90,7 @@ def test_a_link_that_took_its_place_is_not_followed(top: Path, tmp_path: Path) -
     (top / "a.py").unlink()
     (top / "a.py").symlink_to(victim)
 
-    assert "is no plain file" in replace_file(str(top), RESULT)
+    assert "no longer a plain file" in replace_file(str(top), RESULT)
 
     assert victim.read_bytes() == BEFORE
     assert (top / "a.py").is_symlink()
@@ -161,16 +161,44 @@ def test_the_extended_attributes_stay(top: Path) -> None:
     assert os.getxattr(top / "a.py", "user.note") == b"mine"
 
 
-def test_a_file_that_was_replaced_by_an_equal_one_stays_as_it_is(top: Path) -> None:
-    read = os.lstat(top / "a.py")
-    (top / "b.py").write_bytes(BEFORE)
-    (top / "b.py").chmod(0o600)
-    os.replace(top / "b.py", top / "a.py")
+def test_a_file_that_was_replaced_by_an_equal_one_stays_as_it_is(
+    top: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill = _Fresh.fill
 
-    assert _has_changed(str(top / "a.py"), read, BEFORE)
+    def filling(self: _Fresh, text: bytes, old: str, before: os.stat_result) -> None:
+        fill(self, text, old, before)
+        (top / "b.py").write_bytes(BEFORE)
+        os.replace(top / "b.py", top / "a.py")
+
+    monkeypatch.setattr(_Fresh, "fill", filling)
+
+    assert "has changed since it was read" in replace_file(str(top), RESULT)
+    assert listing(top) == ["a.py"]
 
 
-@pytest.mark.parametrize("call", ["fsync", "linkat", "rename", "utimensat"])
+def test_a_directory_that_is_swapped_for_a_link_at_the_last_moment_leads_nowhere(
+    top: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("sub", "victim"):
+        (top / name).mkdir()
+        (top / name / "a.py").write_bytes(BEFORE)
+    take = _Fresh.take_the_place_of
+
+    def swapping(self: _Fresh, name: str) -> None:
+        (top / "sub").rename(top / "moved")
+        (top / "sub").symlink_to("victim")
+        take(self, name)
+
+    monkeypatch.setattr(_Fresh, "take_the_place_of", swapping)
+
+    assert replace_file(str(top), replace(RESULT, path="sub/a.py")) == ""
+    assert (top / "moved" / "a.py").read_bytes() == AFTER
+    assert (top / "victim" / "a.py").read_bytes() == BEFORE
+    assert listing(top / "victim") == ["a.py"]
+
+
+@pytest.mark.parametrize("call", ["fsync", "linkat", "renameat", "utimensat"])
 @pytest.mark.parametrize("has_nameless", [True, False])
 def test_a_write_that_is_killed_leaves_nothing_beside_the_source_for_longer_than_the_next_run(
     tmp_path: Path, call: str, has_nameless: bool
@@ -192,7 +220,7 @@ def test_a_write_that_is_killed_leaves_nothing_beside_the_source_for_longer_than
         assert killed.returncode != 0, killed
     names = set(os.listdir(top)) - {".git", "pyproject.toml", ".gitignore", "sub"}
     # Only in the moment of the rename is there something to see.
-    assert len(names) == (call == "rename" if has_nameless else call != "linkat")
+    assert len(names) == (call == "renameat" if has_nameless else call != "linkat")
     assert (top / ".gitignore").read_bytes() in (b"build/\n", b"build/\n.tmp/\n.temp/\n")
     done = run(command, cwd=top)
     if has_nameless or call != "linkat":

@@ -19,7 +19,7 @@ from common.temp.store.artefacts.artefacts import (
 from common.temp.store.project.tracked import Tracked
 from common.temp.store.root.settings import DEFAULT_ARTEFACTS
 from common.temp.store.trees.removed import Removed
-from tests.support import LINK, NO_DIRECTORY, listing, make_entry, mounted, run
+from tests.support import LINK, NO_DIRECTORY, have_git_ignore, listing, make_entry, mounted, run
 
 
 def measure_artefact(project: Path, path: str) -> int:
@@ -37,10 +37,13 @@ def git(project: Path, *arguments: str) -> None:
 
 
 @pytest.fixture(autouse=True)
-def work_tree(tmp_path: Path, project: Path) -> None:
-    """The project lies in a git work tree, so that git tells what is hand-written."""
+def work_tree(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The project lies in a git work tree that ignores artefacts, so that git tells what is
+    hand-written.
+    """
     if not shutil.which("git"):
         pytest.skip("needs git")
+    have_git_ignore((*DEFAULT_ARTEFACTS, "out"), tmp_path, monkeypatch)
     git(tmp_path, "init", "-q")
     git(tmp_path, "add", "project")
 
@@ -247,7 +250,10 @@ def test_a_git_hook_of_another_repository_does_not_hide_what_is_tracked(
     assert found(project) == {"build": "git tracks build/kept"}
 
 
-def test_a_submodule_in_the_place_of_an_artefact_stays(project: Path, tmp_path: Path) -> None:
+def test_a_submodule_in_the_place_of_an_artefact_stays(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GIT_CONFIG_GLOBAL")
     source = tmp_path / "source"
     make(source, "x")
     identity = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "protocol.file.allow=always")

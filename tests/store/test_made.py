@@ -14,6 +14,7 @@ import pytest
 
 from common.temp.commands import artefacts as commands
 from common.temp.store.artefacts import artefacts
+from common.temp.store.project import tracked
 from common.temp.store.trees.removed import Removed
 from tests.store.children import until
 from tests.support import inv, listing, make_entry, run, tempkeep
@@ -326,6 +327,91 @@ def test_what_the_last_commit_has_is_tracked_whatever_the_index_says(
 
 
 @needs_git
+def test_what_is_new_to_git_and_not_ignored_may_be_hand_written(
+    project: Path, capsys: Printed
+) -> None:
+    write(project, {".gitignore": "*.o\n/out/\n"})
+    git(project, "init", "-q")
+    git(project, "add", ".")
+    before = hand_written(project)
+    write(
+        project,
+        {
+            "__pycache__/a.cpython-311.pyc": HEAD,
+            "c/build/x.o": "x",
+            "out/build/generated.py": "x",
+            "build-x/build/x.py": "x",
+        },
+    )
+
+    assert tempkeep("clean") == 0
+
+    out = capsys.readouterr().out
+    assert kept(project) == before
+    assert "and git does not ignore build/Makefile.in; --include-unsure takes it\n" in out
+    gone = ("__pycache__", "c/build", "out/build")
+    assert [path for path in gone if (project / path).exists()] == []
+    assert (project / "build-x/build/x.py").exists()
+    assert tempkeep("clean", "--include-unsure") == 0
+    assert kept(project) == []
+
+
+@needs_git
+@pytest.mark.parametrize("added", [True, False])
+def test_what_comes_into_an_artefact_while_others_go_stays(
+    project: Path, capsys: Printed, monkeypatch: pytest.MonkeyPatch, added: bool
+) -> None:
+    write(project, {".gitignore": "*.o\n", "a/build/x.o": "x", "b/build/x.o": "x"})
+    git(project, "init", "-q")
+    git(project, "add", ".")
+    remove = artefacts.remove_artefact
+
+    def working(top: int, path: str) -> Removed:
+        write(project, {"b/build/work.py": "x"})
+        if added:
+            git(project, "add", "b/build/work.py")
+        return remove(top, path)
+
+    monkeypatch.setattr(commands, "remove_artefact", working)
+    if not added:
+        monkeypatch.setattr(tracked, "_STALE_SECONDS", 0.0)
+
+    assert tempkeep("clean") == 0
+
+    out = capsys.readouterr().out
+    said = "git tracks b/build/work.py by now" if added else "git does not ignore b/build/work.py"
+    assert said in out
+    assert not (project / "a/build").exists()
+    assert (project / "b/build/work.py").exists()
+
+
+@needs_git
+@pytest.mark.parametrize("marker", [".hg/x", ".jj/x", ".svn/x", "_darcs/x", "CVS/x", ".fslckout"])
+def test_a_work_tree_of_another_version_control_on_the_way_is_no_part_of_the_project(
+    project: Path, marker: str
+) -> None:
+    write(project, {".gitignore": "build/\n/vendor/\n", "vendor/other/build/x.o": "x"})
+    git(project, "init", "-q")
+    git(project, "add", ".")
+    write(project, {f"vendor/lib/{marker}": "", "vendor/lib/src/build/x.py": "x"})
+
+    assert tempkeep("clean", "--include-unsure") == 0
+
+    assert (project / "vendor/lib/src/build/x.py").exists()
+    assert not (project / "vendor/other/build").exists()
+
+
+@pytest.mark.parametrize("marker", ["CVS", ".svn"])
+def test_a_directory_of_the_same_work_tree_is_entered(project: Path, marker: str) -> None:
+    write(project, {f"{marker}/x": "", f"src/{marker}/x": ""})
+    write(project, {"src/__pycache__/a.cpython-311.pyc": HEAD})
+
+    assert tempkeep("clean") == 0
+
+    assert not (project / "src/__pycache__").exists()
+
+
+@needs_git
 def test_a_git_that_tracks_nothing_here_tells_nothing(project: Path, tmp_path: Path) -> None:
     git(tmp_path, "init", "-q")
     write(tmp_path, {"dotfile": "x", ".gitignore": "*\n"})
@@ -404,6 +490,7 @@ def test_what_is_tracked_in_other_letters_stays_where_they_are_equal(tmp_path: P
     try:
         project = place / "project"
         write(project, {"pyproject.toml": "", "build/work.c": "x", "dist/x": "x"})
+        write(project, {".gitignore": "dist/\n"})
         git(project, "init", "-q")
         git(project, "config", "core.ignorecase", "false")
         git(project, "update-index", "--add", "--cacheinfo", f"100644,{'1' * 40},Build/work.c")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +16,10 @@ from common.temp.core.policy import Policy
 from common.temp.jobs import StorageRoot
 from common.temp.store.claiming import repository
 from common.temp.store.sweep.abandoned import ABANDONED
+from common.temp.store.sweep.prepare import prepare
+from common.temp.store.sweep.sweep import execute
+from common.temp.store.system import at
+from tests.store.repositories import clone, commit, git, make_origin
 from tests.support import (
     EVERYTHING,
     HOUR,
@@ -30,34 +37,10 @@ from tests.support import (
 pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
 
 
-def git(where: Path, *arguments: str) -> None:
-    """Run git there; what it says is shown if it fails."""
-    who = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "protocol.file.allow=always")
-    where.mkdir(parents=True, exist_ok=True)
-    done = run(["git", *who, "-c", "init.defaultBranch=main", *arguments], cwd=where)
-    assert done.returncode == 0, done.stderr
-
-
-def commit(where: Path) -> None:
-    git(where, "commit", "-q", "--allow-empty", "-m", str(os.urandom(4)))
-
-
 @pytest.fixture
 def origin(tmp_path: Path) -> Path:
     """A repository with two commits and a tag, from which others are cloned."""
-    there = tmp_path / "origin"
-    git(there, "init", "-q")
-    (there / "a").write_text("a")
-    git(there, "add", "a")
-    commit(there)
-    git(there, "tag", "v1")
-    commit(there)
-    return there
-
-
-def clone(origin: Path, there: Path, *options: str) -> Path:
-    git(there.parent, "clone", "-q", *options, f"file://{origin}", there.name)
-    return there
+    return make_origin(tmp_path / "origin")
 
 
 def changed(there: Path) -> None:
@@ -643,6 +626,29 @@ def test_the_variables_of_a_git_hook_do_not_lead_elsewhere(
     monkeypatch.setenv("GIT_DIR", str(origin / ".git"))
     monkeypatch.setenv("GIT_WORK_TREE", str(origin))
     assert "1 uncommitted file" in str(scanned(root)["work/a"].work)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO])
+@pytest.mark.parametrize("name", ["work/a", "deep", "clone"])
+def test_what_cannot_be_looked_into_at_the_moment_stays(
+    root: Path, origin: Path, monkeypatch: pytest.MonkeyPatch, number: int, name: str
+) -> None:
+    make_entry(root, "work/b")
+    commit(clone(origin, root / "work" / "a" / "deep" / "clone"))
+    plan = prepare(root, EVERYTHING, time.time(), sizes=False)
+    opening = at.open
+
+    def failing(path: str, *arguments: Any, **more: Any) -> int:
+        if path == name:
+            raise OSError(number, os.strerror(number), path)
+        return opening(path, *arguments, **more)
+
+    monkeypatch.setattr(at, "open", failing)
+    done = outcomes(execute(plan))
+    assert done["work/b"][0] == "done"
+    assert done["work/a"][0] == "failed"
+    assert f"cannot be looked into: {os.strerror(number)}" in done["work/a"][1]
+    assert (root / "work" / "a" / "deep" / "clone").is_dir()
 
 
 def test_a_project_around_the_root_is_not_asked_about(project: Path, origin: Path) -> None:

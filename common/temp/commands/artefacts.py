@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..core.entry import Entry
@@ -23,7 +23,7 @@ from ..store.artefacts.artefacts import (
     measure_artefact,
     opened_project,
     remove_artefact,
-    work_in,
+    why_kept_by_now,
 )
 from ..store.project.place import homeless_projects
 from ..store.project.project import OLD_ROOT_NAME
@@ -73,7 +73,13 @@ def clean_artefacts(
             draft._replace(plan=_without_tracked(draft.plan, project, tracked, include_unsure))
             for draft in drafts
         ]
-        code = _clean_artefacts(top, project, artefacts, dry_run=dry_run)
+        code = _clean_artefacts(
+            top,
+            project,
+            artefacts,
+            lambda path: why_kept_by_now(project, path, tracked, include_unsure=include_unsure),
+            dry_run=dry_run,
+        )
     swept = carry_out(drafts, Lines(silent=bool(artefacts)), Manner("clean", dry_run))
     if not dry_run:
         for draft in drafts:
@@ -83,7 +89,12 @@ def clean_artefacts(
 
 
 def _clean_artefacts(
-    top: int, project: Path, artefacts: Sequence[Artefact], *, dry_run: bool
+    top: int,
+    project: Path,
+    artefacts: Sequence[Artefact],
+    why_kept: Callable[[str], str],
+    *,
+    dry_run: bool,
 ) -> int:
     verb = "would delete" if dry_run else "deleted"
     code = count = freed = 0
@@ -93,7 +104,7 @@ def _clean_artefacts(
         path = plain(artefact.path)
         # Checked again: somebody may have started to work here while the others were removed. Who
         # is at work is asked last, for the other takes long where there is much.
-        kept = artefact.kept or work_in(project / artefact.path)
+        kept = artefact.kept or why_kept(artefact.path)
         if kept := kept or users.inside(artefact.path):
             print(f"kept {path}: {plain(kept)}")
             continue

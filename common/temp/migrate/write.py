@@ -1,21 +1,24 @@
-"""Puts a rewritten file in the place of the old one, in one step, or not at all."""
+"""Replaces a file by its rewritten version in one step, or not at all."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import stat
-import tempfile
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, NamedTuple
 
 from ..errors import reason_of
+from ..store.system import at
 from ..store.system.at import PLAIN_FLAGS
 from ..store.system.locks import lock_file
+from ..store.system.opening import opened_in
 from .findings import FileResult
 
 _READ: Final = os.O_RDONLY | PLAIN_FLAGS
+_NEW: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | PLAIN_FLAGS
 
 
 def replace_file(top: str, result: FileResult) -> str:
@@ -23,63 +26,100 @@ def replace_file(top: str, result: FileResult) -> str:
 
     At every instant the file is the old one or the new one. Its mode, its owner and its extended
     attributes stay; a file that has changed since it was read stays as it is. Between that last
-    look and the rename lies the race that is accepted here.
+    look and the rename lies the race that is accepted here. All of it happens in one open
+    directory, whatever is put in the place of that meanwhile.
 
-    The new text is written to a file without a name, which goes with a process that is killed. It
-    has one for the moment of the rename only; the next run removes what a kill leaves then.
+    The new text is written to a file without a name, which disappears if the process is killed. It
+    has a name only just before the rename; if a kill leaves it then, the next run removes it.
     """
     assert result.after is not None
-    path = os.path.join(top, result.path)
     try:
-        inside = os.path.dirname(result.path)
-        above = os.path.normpath(os.path.join(os.path.realpath(top), inside))
-        if os.path.realpath(os.path.dirname(path)) != above:
-            return "lies behind a link by now; left as it is"
-        before = os.lstat(path)
-        if not stat.S_ISREG(before.st_mode):
-            return "is no plain file any more; left as it is"
-        if before.st_nlink > 1:
-            return "has other hard links, which would keep the old text; left as it is"
-        with _Fresh(os.path.dirname(path)) as fresh:
-            fresh.fill(result.after, path, before)
-            if _has_changed(path, before, result.before):
-                return "has changed since it was read; run it again"
-            fresh.take_the_place_of(path)
+        with _opened(top, result.path) as (directory, name):
+            before = directory.look(name)
+            if not stat.S_ISREG(before.st_mode):
+                return "is no plain file any more; left as it is"
+            if before.st_nlink > 1:
+                return "has other hard links, which would keep the old text; left as it is"
+            with _Fresh(directory) as fresh:
+                fresh.fill(result.after, name, before)
+                if _has_changed(directory, name, before, result.before):
+                    return "has changed since it was read; run it again"
+                fresh.take_the_place_of(name)
     except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            return "lies behind a link by now; left as it is"
         return f"cannot be written: {reason_of(error)}"
     return ""
 
 
 def remove_leftovers(top: str, names: Iterable[str]) -> None:
     """Remove those of `names` that a killed run left, and no run that goes on needs."""
-    for name in names:
-        path = os.path.join(top, name)
-        with contextlib.suppress(OSError):
-            descriptor = os.open(path, _READ)
+    for path in names:
+        with contextlib.suppress(OSError), _opened(top, path) as (directory, name):
+            descriptor = directory.open(name, _READ)
             try:
-                # A run that goes on holds the lock until its file has another name.
+                # An active run holds the lock until its file has another name.
                 is_left = stat.S_ISREG(os.fstat(descriptor).st_mode) and lock_file(descriptor)
             finally:
                 os.close(descriptor)
             if is_left:
-                os.unlink(path)
+                directory.unlink(name)
+
+
+class _Directory(NamedTuple):
+    """An open directory; by its path where the platform cannot act relative to one."""
+
+    path: str
+    descriptor: int
+
+    def __call__(self, name: str) -> tuple[str, int | None]:
+        """What names `name` in it, for a function of `os`, and the `dir_fd` for that."""
+        return (name, self.descriptor) if at.RELATIVE else (os.path.join(self.path, name), None)
+
+    def look(self, name: str) -> os.stat_result:
+        path, dir_fd = self(name)
+        return os.stat(path, dir_fd=dir_fd, follow_symlinks=False)
+
+    def open(self, name: str, flags: int, mode: int = 0o600) -> int:
+        path, dir_fd = self(name)
+        return os.open(path, flags, mode, dir_fd=dir_fd)
+
+    def unlink(self, name: str) -> None:
+        path, dir_fd = self(name)
+        os.unlink(path, dir_fd=dir_fd)
+
+    def replace(self, name: str, target: str) -> None:
+        path, dir_fd = self(name)
+        os.replace(path, self(target)[0], src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+
+
+@contextlib.contextmanager
+def _opened(top: str, path: str) -> Iterator[tuple[_Directory, str]]:
+    """The directory of `path` below `top`, opened through no link, and the name there."""
+    *above, name = path.replace(os.sep, "/").split("/")
+    with opened_in(top, *above) as descriptor:
+        yield _Directory(os.path.join(top, *above), descriptor), name
 
 
 class _Fresh:
-    """A new file in `directory`, locked while its process lives, which goes if it is not used."""
+    """A new file in `directory`, locked while its process lives, and deleted if not used."""
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: _Directory) -> None:
         self.directory = directory
-        self.path = ""
+        self.name = ""
         self.descriptor = self._open()
         lock_file(self.descriptor)
 
     def _open(self) -> int:
         with contextlib.suppress(AttributeError, OSError):
             if os.path.isdir("/proc/self/fd"):  # by which it is given its name
-                return os.open(self.directory, os.O_TMPFILE | os.O_RDWR, 0o600)
-        descriptor, self.path = tempfile.mkstemp(".tmp", ".tempkeep-", self.directory)
-        return descriptor
+                return self.directory.open(os.curdir, os.O_TMPFILE | os.O_RDWR)
+        while True:
+            name = _new_name()
+            with contextlib.suppress(FileExistsError):
+                descriptor = self.directory.open(name, _NEW)
+                self.name = name
+                return descriptor
 
     def __enter__(self) -> _Fresh:
         return self
@@ -87,9 +127,9 @@ class _Fresh:
     def __exit__(self, *raised: object) -> None:
         if os.name == "nt":
             self._close()
-        if self.path:
+        if self.name:
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.path)
+                self.directory.unlink(self.name)
         self._close()
 
     def _close(self) -> None:
@@ -101,43 +141,53 @@ class _Fresh:
         """Write `text`, with the owner, the mode and the extended attributes of the file `old`."""
         with open(self.descriptor, "wb", closefd=False) as file:
             file.write(text)
-        here = self.path or f"/proc/self/fd/{self.descriptor}"
         own = os.fstat(self.descriptor)
-        # First of all: it takes away bits of the mode, and capabilities.
+        # Must come first: it clears bits of the mode, and capabilities.
         if hasattr(os, "fchown") and (before.st_uid, before.st_gid) != (own.st_uid, own.st_gid):
             os.fchown(self.descriptor, before.st_uid, before.st_gid)
-        shutil.copystat(old, here)
-        os.utime(here)
+        source = self.directory.open(old, _READ)
+        try:
+            if at.RELATIVE:
+                # It hands what it gets to functions of `os`, which take open files as well.
+                copystat: Callable[[int, int], None] = shutil.copystat  # type: ignore[assignment]
+                copystat(source, self.descriptor)
+                os.utime(self.descriptor)
+            else:
+                here = self.directory(self.name)[0]
+                shutil.copystat(self.directory(old)[0], here)
+                os.utime(here)
+        finally:
+            os.close(source)
         os.fsync(self.descriptor)
 
-    def take_the_place_of(self, path: str) -> None:
-        """Have the file at `path` replaced by this one."""
-        if not self.path:
-            self.path = self._named()
+    def take_the_place_of(self, name: str) -> None:
+        """Have the file `name` replaced by this one."""
+        if not self.name:
+            self.name = self._named()
         if os.name == "nt":  # where nothing that is open is renamed
             self._close()
-        os.replace(self.path, path)
-        self.path = ""
+        self.directory.replace(self.name, name)
+        self.name = ""
 
     def _named(self) -> str:
         """The name that the file now has, which was nobody's."""
-        above = os.open(self.directory or os.curdir, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            while True:
-                name = f".tempkeep-{os.urandom(4).hex()}.tmp"
-                with contextlib.suppress(FileExistsError):
-                    # Relative to a directory it is `linkat`, which follows what is a link in /proc.
-                    os.link(f"/proc/self/fd/{self.descriptor}", name, dst_dir_fd=above)
-                    return os.path.join(self.directory, name)
-        finally:
-            os.close(above)
+        while True:
+            name = _new_name()
+            with contextlib.suppress(FileExistsError):
+                # Relative to a directory it is `linkat`, which follows what is a link in /proc.
+                here = f"/proc/self/fd/{self.descriptor}"
+                os.link(here, name, dst_dir_fd=self.directory.descriptor)
+                return name
 
 
-def _has_changed(path: str, before: os.stat_result, text: bytes) -> bool:
-    """Whether the file at `path` is another one than it was, or has another text."""
-    descriptor = os.open(path, _READ)
-    with open(descriptor, "rb") as file:
-        seen = os.fstat(descriptor)
+def _new_name() -> str:
+    return f".tempkeep-{os.urandom(4).hex()}.tmp"
+
+
+def _has_changed(directory: _Directory, name: str, before: os.stat_result, text: bytes) -> bool:
+    """Whether the file is another one than it was, or has another text."""
+    with open(directory.open(name, _READ), "rb") as file:
+        seen = os.fstat(file.fileno())
         same = (seen.st_dev, seen.st_ino, seen.st_mode) == (
             before.st_dev,
             before.st_ino,

@@ -11,13 +11,9 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from ...errors import reason_of
 from .repository import Asker, CannotTell, Repository, lies_in, read_plain, repository_of
-from .unpushed import unpushed
-
-_IN_PROGRESS: Final = (
-    "rebase-merge/autostash", "rebase-apply/autostash", "MERGE_AUTOSTASH",
-)  # fmt: skip
-"""Where git keeps changes that it put away for the time of a rebase or merge; no stash has them."""
+from .unpushed import put_away, unpushed
 
 _OF_A_WORK_TREE: Final = re.compile(r"/worktrees/[^/]+/modules/")
 """Where a submodule of a linked work tree has its repository, which goes with that work tree."""
@@ -84,26 +80,19 @@ def _work_in(repository: Repository, place: str, is_led_to: bool) -> str:
         ask.check_filters()
         options = ("-z", "--untracked-files=normal", "--ignore-submodules=all", "--no-renames")
         said.append((ask("status", "--porcelain", *options).count(b"\0"), "uncommitted file"))
-    stashes = sum(
-        os.path.lexists(os.path.join(repository.directory, name)) for name in _IN_PROGRESS
-    )
     if lies_in(repository.common, place) or _OF_A_WORK_TREE.search(repository.common):
-        said.append((unpushed(ask, place), "unpushed commit"))
-        stashed = ask("for-each-ref", "--count=1", "refs/stash")
-        if stashed:
-            number = int(ask("rev-list", "--walk-reflogs", "--count", "refs/stash"))
-            stashes += max(1, number)
-        said.append((stashes, "stash"))
         modules = (Repository("", module, module) for module in _modules(repository, place))
-        kept = sum(unpushed(Asker(module), place) for module in modules)
-        said.append((kept, "unpushed commit of submodules"))
+        lost = [unpushed(Asker(module), place) for module in modules]
+        said += zip(unpushed(ask, place), _LOST, strict=True)
+        for number, what in enumerate(_LOST):
+            said.append((sum(one[number] for one in lost), f"{what} of submodules"))
         trees = _linked_from(repository, place) + _is_of_a_tree_elsewhere(ask, place, is_led_to)
         said.append((trees, "work tree that is elsewhere"))
     else:
         heads = ("--single-worktree", "--exclude=refs/*", "--all")
         known = ("--not", "--branches", "--tags", "--remotes")
         number = int(ask("rev-list", "--count", *heads, *known))
-        said += [(number, "commit on no branch"), (stashes, "stash")]
+        said += [(number, "commit on no branch"), (put_away(repository), "stash")]
     return ", ".join(_counted(number, what) for number, what in said if number)
 
 
@@ -112,7 +101,8 @@ def _modules(repository: Repository, place: str) -> Iterator[str]:
     to those.
     """
     for above in {repository.directory, repository.common}:
-        for path, directories, files in os.walk(os.path.join(above, "modules")):
+        top = os.path.join(above, "modules")
+        for path, directories, files in os.walk(top, onerror=_cannot_tell):
             if "HEAD" in files and "objects" in directories and "refs" in directories:
                 directories[:] = [name for name in directories if name == "modules"]
                 said = Asker(Repository("", path, path)).values("core.worktree")
@@ -133,12 +123,19 @@ def _is_of_a_tree_elsewhere(ask: Asker, place: str, is_led_to: bool) -> bool:
     )
 
 
+def _cannot_tell(error: OSError) -> None:
+    """Raise `CannotTell`, unless there is nothing to look at."""
+    if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        raise CannotTell(f"{os.path.basename(error.filename or '')}: {reason_of(error)}")
+
+
 def _linked_from(repository: Repository, place: str) -> int:
     """How many work trees outside of `place` need this repository, and are nothing without it."""
     above = os.path.join(repository.common, "worktrees")
     try:
         names = os.listdir(above)
-    except OSError:
+    except OSError as error:
+        _cannot_tell(error)
         return 0
     links = (read_plain(os.path.join(above, name, "gitdir")) for name in names)
     trees = [os.fsdecode(link.strip()) for link in links if link]
@@ -149,10 +146,15 @@ def _counted(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {_PLURALS.get(what, what + 's')}"
 
 
+_LOST: Final = ("unpushed commit", "unpushed tag", "stash")
+"""What is counted of a repository, in the order of `Unpushed`."""
+
 _PLURALS: Final = {
     "stash": "stashes",
     "commit on no branch": "commits on no branch",
     "unpushed commit of submodules": "unpushed commits of submodules",
+    "unpushed tag of submodules": "unpushed tags of submodules",
+    "stash of submodules": "stashes of submodules",
     "work tree that is elsewhere": "work trees that are elsewhere",
 }
 

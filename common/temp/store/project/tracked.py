@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 import unicodedata
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
+from ...core.layout import is_inside
 from ...errors import Refused, reason_of
 from ..system.git import ask_git
 from .project import SCRATCH_NAMES
@@ -30,6 +33,10 @@ REPOSITORIES: Final = {
 }
 """What marks a work tree, and its version control. Only git is ever asked."""
 
+_UNKNOWN: Final = ("--others", "--exclude-standard")
+_STALE_SECONDS: Final = 1.0
+"""For how long what git said counts while its index is unchanged."""
+
 _PLACEHOLDERS: Final = frozenset({".gitkeep", ".keep", ".gitignore", ".gitattributes"})
 
 
@@ -46,6 +53,9 @@ class Tracked:
         self._paths: set[str] = set()
         self._parents: dict[str, str] = {}
         self._folded: dict[str, list[str]] | None = None
+        self._trees: list[_Tree] = []
+        self._news: list[str] | None = None
+        self._asked_at = time.monotonic()
         self._ask()
         for path in sorted(self._paths):
             above = path.rpartition("/")[0]
@@ -61,8 +71,9 @@ class Tracked:
             failed = ""
             if ".git" in lying:
                 try:
-                    paths, doubt = _tracked_by(above, self._directory)
+                    paths, doubt, index = _tracked_by(above, self._directory)
                     self._paths |= paths
+                    self._trees.append(_Tree(above, index, _state(index), not is_settled))
                     doubts.append(doubt)
                 except Refused as error:
                     doubts.append(failed := str(error))
@@ -78,6 +89,43 @@ class Tracked:
         """A tracked path that is `path` itself or below it."""
         found = path if path in self._paths else self._parents.get(path)
         return found or next(self._otherwise_spelled(path), None)
+
+    def news_in(self, path: str) -> str:
+        """What git sees at `path` that is new to it and not ignored, in words; "" if nothing."""
+        if self._news is None:
+            self._news = []
+            for tree in self._trees:
+                if tree.decides:
+                    try:
+                        self._news += _listed(tree.top, self._directory, ".", *_UNKNOWN)
+                    except Refused as error:
+                        self.doubt = self.failed = str(error)
+            self._news.sort()
+        for place in (bisect_left(self._news, path), bisect_left(self._news, f"{path}/")):
+            for known in self._news[place : place + 1]:
+                if is_inside(known.rstrip("/"), path):
+                    return _spell_news(known)
+        return self.failed
+
+    def look_again(self, path: str) -> tuple[str, str]:
+        """What git tracks at `path` by now, and what is new there as `news_in` has it; "" if
+        nothing, or if nothing can have changed since git was asked.
+
+        Accepted race: what is made within a second after git was asked, and not given to git.
+        """
+        is_stale = time.monotonic() - self._asked_at > _STALE_SECONDS
+        for tree in self._trees:
+            if not is_stale and _state(tree.index_file) == tree.state:
+                continue
+            try:
+                if listed := _listed(tree.top, self._directory, path):
+                    return listed[0], ""
+                news = tree.decides and _listed(tree.top, self._directory, path, *_UNKNOWN)
+            except Refused as error:
+                return "", str(error)
+            if news:
+                return "", _spell_news(news[0])
+        return "", ""
 
     def top_level(self) -> set[str]:
         """The names in the directory of what git tracks, or what holds something tracked that is
@@ -99,13 +147,48 @@ class Tracked:
                     yield self._parents.get(known, known)
 
 
+class _Tree(NamedTuple):
+    """A work tree of git around the directory, and the index as it was when git was asked.
+
+    The nearest one `decides` what is ignored.
+    """
+
+    top: Path
+    index_file: Path
+    state: tuple[int, ...]
+    decides: bool
+
+
+def _state(index: Path) -> tuple[int, ...]:
+    """What changes with every change of the index."""
+    try:
+        status = os.stat(index)
+    except OSError:
+        return ()
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def _spell_news(path: str) -> str:
+    return f"git does not ignore {path}"
+
+
 def _fold(path: str) -> str:
     return unicodedata.normalize("NFC", path).casefold()
 
 
-def _tracked_by(top: Path, directory: Path) -> tuple[set[str], str]:
-    """What the repository of the work tree `top` tracks in `directory`, by relative paths; and why
-    that does not tell what is hand-written, or "". Raises `Refused` if git does not answer.
+def _listed(top: Path, directory: Path, path: str, *options: str) -> list[str]:
+    """What `git ls-files` lists at `path` below `directory`, relative to that. Raises `Refused`."""
+    base = os.path.relpath(directory, top).replace(os.sep, "/")
+    prefix = "" if base == "." else f"{base}/"
+    below = base if path == "." else f"{prefix}{path}"
+    listed = _answer(top, "--literal-pathspecs", "ls-files", "-z", *options, "--", below)
+    return [os.fsdecode(name)[len(prefix) :] for name in listed.split(b"\0") if name]
+
+
+def _tracked_by(top: Path, directory: Path) -> tuple[set[str], str, Path]:
+    """What the repository of the work tree `top` tracks in `directory`, by relative paths; why
+    that does not tell what is hand-written, or ""; and its index. Raises `Refused` if git does not
+    answer.
     """
     told = os.fsdecode(_answer(top, "rev-parse", "--show-toplevel")).removesuffix("\n")
     if os.path.realpath(told) != str(top):
@@ -123,12 +206,12 @@ def _tracked_by(top: Path, directory: Path) -> tuple[set[str], str]:
     }
     index = os.fsdecode(_answer(top, "rev-parse", "--git-path", "index")).removesuffix("\n")
     if not os.path.lexists(top / index):
-        return paths, "git has no index"
-    return paths, "" if paths else "git tracks nothing here"
+        return paths, "git has no index", top / index
+    return paths, "" if paths else "git tracks nothing here", top / index
 
 
 def _answer(directory: Path, *arguments: str, may_fail: bool = False) -> bytes:
-    """What git says. It `may_fail` with 1, as it does where there is no commit yet."""
+    """What git says. It `may_fail` with 1, for example if there is no commit yet."""
     try:
         asked = ask_git(directory, *arguments)
     except OSError as error:

@@ -8,10 +8,16 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Final
 
 from . import at
 from .at import DIRECTORY_FLAGS, ROOT_FLAGS
+
+_PASSING: Final = (
+    os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC if hasattr(os, "O_PATH") else 0
+)
+"""For a directory on the way, which need not be readable."""
 
 _OPENAT2: Final = 437
 _NO_XDEV: Final = 1
@@ -86,6 +92,30 @@ def opened(
         yield descriptor
     finally:
         at.close(descriptor)
+
+
+@contextlib.contextmanager
+def opened_real(path: Path) -> Iterator[int]:
+    """The directory at the absolute `path`, of which no part may be a link, open until the block
+    ends. Raises `OSError`.
+    """
+    above: int | None = None
+    try:
+        if _PASSING:
+            above = os.open(path.anchor, _PASSING)
+            for part in path.parts[1:-1]:
+                below = os.open(part, _PASSING, dir_fd=above)
+                os.close(above)
+                above = below
+        name = path if above is None else path.name or os.curdir
+        top = at.open(name, DIRECTORY_FLAGS, dir_fd=above)
+    finally:
+        if above is not None:
+            os.close(above)
+    try:
+        yield top
+    finally:
+        at.close(top)
 
 
 @contextlib.contextmanager

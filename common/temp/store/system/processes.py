@@ -1,4 +1,4 @@
-"""Which processes work where, told by `/proc` where there is one, and how to name one."""
+"""Which processes work where, from `/proc` if it exists, and how to describe a process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .views import ESCAPED_NEWLINE, View, Views
 _COMMAND_LENGTH: Final = 60
 
 ASKS: Final = "tempkeep.asks"
-"""A setting by which a `git` is known that was started only to ask what is in an entry."""
+"""A setting that marks a `git` that was started only to ask about an entry."""
 
 _READS_ONLY: Final = os.O_APPEND | getattr(os, "O_ACCMODE", 3)
 
@@ -89,7 +89,7 @@ class AtWork:
         self._looked_at = float("-inf")
 
     def inside(self, path: str) -> str:
-        """What one says of who works in what lies at `path`; "" if nobody does."""
+        """A clause about the processes that work in `path`; "" if there are none."""
         if time.monotonic() - self._looked_at > _RELIED_ON_SECONDS:
             self._found = processes_inside(self._directory)
             self._looked_at = time.monotonic()
@@ -120,6 +120,8 @@ class _Look:
         self._words = procfs.command_of(self._thread)
         if any(word.startswith(ASKS.encode()) for word in self._words) or procfs.is_helper(pid):
             return
+        if not self._words and procfs.lacks(f"/proc/{self._thread}/exe"):
+            return  # a thread of the kernel, of which there are dozens, or a process that is over
         for other in others:
             self._take_in_thread(other)
         cwd = self._take_in_thread(self._thread)
@@ -135,7 +137,7 @@ class _Look:
         self._views_here, self._places = views, tuple(view.place for view in views)
 
     def _take_in_thread(self, thread: str) -> bytes:
-        """Take in where one thread works, and go on with it; its working directory.
+        """Record where one thread works, and return its working directory.
 
         One may have left that of its process, and its mounts, to itself (`unshare`).
         """
@@ -159,7 +161,7 @@ class _Look:
                 self.found.setdefault(view.inner, Use("process", who))
 
     def at_loop_devices(self) -> None:
-        """Take in which files the kernel has open as disks, for no process."""
+        """Record the files that the kernel itself has open as disks."""
         with contextlib.suppress(OSError):
             for name in os.listdir("/sys/block"):
                 if name.startswith("loop"):

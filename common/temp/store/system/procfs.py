@@ -69,13 +69,14 @@ def threads_of(pid: str) -> list[str]:
         if os.stat(f"/proc/{pid}/task").st_nlink > 3:
             names = [name for name in os.listdir(f"/proc/{pid}/task") if name != pid]
             others = [f"{pid}/task/{name}" for name in names]
-            return others if _has_ended(pid) and others else [pid, *others]
+            return others if lacks(f"/proc/{pid}/cwd") and others else [pid, *others]
     return [pid]
 
 
-def _has_ended(pid: str) -> bool:
+def lacks(link: str) -> bool:
+    """Whether a process does not have that link in `/proc`; not where it is only hidden."""
     try:
-        os.readlink(f"/proc/{pid}/cwd")
+        os.readlink(link)
     except FileNotFoundError:
         return True
     except OSError:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import stat
 
-from ...errors import StorageError, in_place
+from ...errors import StorageError, in_place, reason_of
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS
 from .measured import Inside
-from .walk import measure
+from .walk import is_closed, measure
 
 
 def look_inside(parent: int, name: str) -> Inside:
     """What in the directory `name` of the open `parent` may protect it; nothing if it is none.
 
-    What cannot be read is left out: nobody can work there by its path.
+    What is closed to us is left out: nobody can work there by its path.
     """
     try:
         descriptor = at.open(name, DIRECTORY_FLAGS, dir_fd=parent)
-    except OSError:
-        return Inside()
+    except OSError as error:
+        if is_closed(error) or error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return Inside()
+        return Inside(unread=reason_of(error))
     try:
         return measure(descriptor, names_only=True).inside
     finally:

@@ -18,11 +18,12 @@ class Measured:
     were found, and the two sizes that were counted for the first of them. `partial` says that the
     walk stopped at a change that was new enough: then only `changed_ns` and `changed_in` count.
     `roots` are the directories that hold a store of this program, `repositories` those of git.
+    `unread` names a place that could not be read for another reason than that it is closed to us.
     """
 
     __slots__ = (
         "apparent", "changed_in", "changed_inode", "changed_ns", "directories", "files", "links",
-        "mounted", "partial", "problems", "repositories", "roots", "size",
+        "mounted", "partial", "problems", "repositories", "roots", "size", "unread",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -39,6 +40,7 @@ class Measured:
         self.partial = False
         self.roots: list[str] = []
         self.repositories: list[str] = []
+        self.unread = ""
 
     @property
     def shared(self) -> int:
@@ -55,6 +57,7 @@ class Measured:
         self.roots = sorted(self.roots + other.roots)
         self.repositories = sorted(self.repositories + other.repositories)
         self.problems = sorted(self.problems + other.problems)
+        self.unread = min(filter(None, (self.unread, other.unread)), default="")
         if other.mounted is not None:
             self.mounted = min(self.mounted or other.mounted, other.mounted)
         if other.newness > self.newness:
@@ -75,7 +78,7 @@ class Measured:
     @property
     def inside(self) -> Inside:
         """What may protect the directory."""
-        return Inside(tuple(self.roots), tuple(self.repositories))
+        return Inside(tuple(self.roots), tuple(self.repositories), self.unread)
 
     def pack(self) -> Packed:
         """The same as plain values, to send to another process; `unpack` undoes it."""
@@ -94,8 +97,10 @@ class Inside(NamedTuple):
     """What in a tree may protect it, by paths relative to it ("" is the top).
 
     `roots` are directories that hold a store of this program, `repositories` work trees of git and
-    bare repositories.
+    bare repositories. `unread` says where and why something could not be looked into; then there
+    may be more of both. What is closed to us (permission denied) does not count as that.
     """
 
     roots: tuple[str, ...] = ()
     repositories: tuple[str, ...] = ()
+    unread: str = ""

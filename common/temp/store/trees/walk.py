@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from ...core.layout import STORE
-from ...errors import reason_of
+from ...errors import in_place, reason_of
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS
 from ..system.mounts import counts_subdirectories
@@ -234,7 +234,7 @@ class _Walk:
             self.descent.reopen(done)
         except OSError as error:
             assert above is not None
-            self.measured.problems.append((above.node.path(), reason_of(error)))
+            self._fail(above.node, error)
         finally:
             done.close()
 
@@ -361,7 +361,18 @@ class _Walk:
     def _cannot(self, node: _Node, error: OSError) -> None:
         # Gone, or no longer a directory: somebody is working there, which is not a problem.
         if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-            self.measured.problems.append((node.path(), reason_of(error)))
+            self._fail(node, error)
+
+    def _fail(self, node: _Node, error: OSError) -> None:
+        path, what = node.path(), reason_of(error)
+        self.measured.problems.append((path, what))
+        if not is_closed(error):
+            self.measured.unread = self.measured.unread or in_place(what, path)
+
+
+def is_closed(error: OSError) -> bool:
+    """Whether we may not look there, rather than that the system could not."""
+    return error.errno in (errno.EACCES, errno.EPERM)
 
 
 def _is_first(links: Links, seen: os.stat_result) -> bool:
@@ -377,9 +388,9 @@ def _is_first(links: Links, seen: os.stat_result) -> bool:
 
 
 def _lies_in(directory: int, name: str) -> bool:
-    """Whether anything but a directory is called `name` in the open `directory`."""
+    """Whether anything but a directory is called `name` in the open `directory`, or may be."""
     try:
         status = at.stat(name, dir_fd=directory, follow_symlinks=False)
-    except OSError:
-        return False
+    except OSError as error:
+        return error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM)
     return not stat.S_ISDIR(status.st_mode)

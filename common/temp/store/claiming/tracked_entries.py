@@ -1,0 +1,105 @@
+"""What git tracks in the entries of one root, as one may have committed to `.tmp` with `add -f`.
+
+That is asked for with every scan, so git is started only where its index names the root at all.
+"""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_left
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ...core.layout import is_inside
+from .repository import Asker, CannotTell, Repository, read_plain, repository_of
+
+_MOST_INDEX: Final = 1 << 28
+_PLAIN_VERSIONS: Final = (b"DIRC\0\0\0\2", b"DIRC\0\0\0\3")
+"""How an index begins that has every path in it as it is."""
+
+
+class _Told(NamedTuple):
+    """What is tracked below the root, by sorted paths relative to it, while the index is as it was;
+    `failure` says why that cannot be told.
+    """
+
+    state: tuple[int, ...] | None = None
+    paths: tuple[str, ...] = ()
+    failure: str = ""
+
+
+class TrackedEntries:
+    """What the work trees around a root track in it; looked up again once their index changes.
+
+    A repository above that belongs to neither this user, nor root, nor whose the root is, is none
+    that counts: anybody may have put it there.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = os.path.realpath(root)
+        self._told: dict[Repository, _Told] | None = None
+
+    def inside(self, path: str) -> str:
+        """What git tracks in the entry at `path`, in words, or that it cannot tell; "" if nothing
+        is tracked there.
+        """
+        if self._told is None:
+            self._told = {one: _Told() for one in self._around()}
+        for repository, told in self._told.items():
+            state = _state(repository)
+            if state != told.state:
+                told = self._told[repository] = self._ask(repository, state)
+            if told.failure:
+                return f"cannot tell what git tracks here ({told.failure})"
+            for place in (bisect_left(told.paths, path), bisect_left(told.paths, f"{path}/")):
+                for known in told.paths[place : place + 1]:
+                    if is_inside(known, path):
+                        return f"git tracks {os.path.basename(self._root)}/{known}"
+        return ""
+
+    def _around(self) -> list[Repository]:
+        try:
+            trusted = {os.lstat(self._root).st_uid, 0}
+            trusted.add(getattr(os, "geteuid", lambda: 0)())
+        except OSError:
+            return []
+        found = []
+        for above in Path(self._root).parents:
+            try:
+                if os.lstat(above / ".git").st_uid in trusted:
+                    found.append(repository_of(str(above)))
+            except (OSError, CannotTell):
+                continue  # where a `.git` leads nowhere, no git finds anything either
+        return found
+
+    def _ask(self, repository: Repository, state: tuple[int, ...] | None) -> _Told:
+        below = os.path.relpath(self._root, repository.tree).replace(os.sep, "/")
+        try:
+            if state is None or not _may_name(repository.directory, os.fsencode(below)):
+                return _Told(state)
+            listed = Asker(repository)("ls-files", "-z", "--", below)
+        except CannotTell as why:
+            return _Told(state, failure=str(why))
+        begin = f"{below}/"
+        names = (os.fsdecode(name) for name in listed.split(b"\0"))
+        paths = sorted(name[len(begin) :] for name in names if name.startswith(begin))
+        return _Told(state, tuple(paths))
+
+
+def _state(repository: Repository) -> tuple[int, ...] | None:
+    """What changes with every change of the index; `None` if there is no index."""
+    try:
+        status = os.stat(f"{repository.directory}/index")
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _may_name(directory: str, below: bytes) -> bool:
+    """Whether the index of that repository may have paths below `below`."""
+    index = read_plain(os.path.join(directory, "index"), _MOST_INDEX)
+    if index is None or len(index) == _MOST_INDEX or not index.startswith(_PLAIN_VERSIONS):
+        return True
+    return below + b"/" in index or any(
+        name.startswith("sharedindex.") for name in os.listdir(directory)
+    )

@@ -1,0 +1,230 @@
+"""What in a repository counts as being elsewhere, and what is only there: the less usual ways."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from common.temp.store.root.making import make_root
+from common.temp.store.sweep.abandoned import ABANDONED
+from tests.store.repositories import clone, commit, git, make_origin
+from tests.support import run, scanned, swept
+
+pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
+
+
+@pytest.fixture
+def origin(tmp_path: Path) -> Path:
+    """A repository with two commits and a tag, from which others are cloned."""
+    return make_origin(tmp_path / "origin")
+
+
+def annotated(there: Path, *, who: str = "a@b", days_ago: float = 0) -> None:
+    """A tag with a text of its own, as a release has."""
+    when = f"GIT_COMMITTER_DATE=@{int(time.time() - days_ago * 86400)} +0000"
+    identity = ("-c", "user.name=a", "-c", f"user.email={who}")
+    name = f"v{os.urandom(4).hex()}"
+    done = run(["env", when, "git", *identity, "tag", "-a", "-m", "notes", name], cwd=there)
+    assert done.returncode == 0, done.stderr
+
+
+def tagged(there: Path) -> None:
+    annotated(there)
+
+
+def tagged_by_another_after_a_fetch(there: Path) -> None:
+    """As a script does that releases under its own name."""
+    git(there, "fetch", "-q")
+    annotated(there, who="bot@b")
+
+
+def tagged_and_packed(there: Path) -> None:
+    annotated(there)
+    git(there, "gc", "-q")
+
+
+def fetched_from_a_clone_that_is_gone(there: Path) -> None:
+    other = there.parent / "other"
+    git(there.parent, "clone", "-q", "clone", "other")
+    commit(other)
+    git(there, "fetch", "-q", "../other", "main:refs/remotes/other/main")
+    git(there, "fetch", "-q")
+    shutil.rmtree(other)
+
+
+def pushed_to_another_place_in_scratch(there: Path) -> None:
+    git(there.parent / "hub", "init", "-q", "--bare")
+    git(there, "config", "remote.origin.pushurl", str(there.parent / "hub"))
+    commit(there)
+    git(there, "push", "-q", "origin", "HEAD:refs/heads/topic")
+
+
+def apart(there: Path) -> Path:
+    """A commit that is only in `there`, and one that is only where it was cloned from."""
+    origin = Path(run(["git", "config", "remote.origin.url"], cwd=there).stdout.strip()[7:])
+    commit(origin)
+    commit(there)
+    return origin
+
+
+def rebased_by_a_pull(there: Path) -> None:
+    apart(there)
+    git(there, "pull", "-q", "--rebase", "origin", "main")
+    git(there, "tag", "mine")
+    git(there, "reset", "-q", "--hard", "origin/main")
+
+
+def merged_by_a_pull(there: Path) -> None:
+    apart(there)
+    git(there, "pull", "-q", "--no-rebase", "--no-edit", "origin", "main")
+    git(there, "tag", "mine")
+    git(there, "reset", "-q", "--hard", "origin/main")
+
+
+def picked(there: Path) -> None:
+    apart(there)
+    git(there, "fetch", "-q")
+    git(there, "checkout", "-q", "--detach", "origin/main")
+    git(there, "cherry-pick", "--allow-empty", "main")
+    git(there, "tag", "mine")
+    git(there, "checkout", "-q", "main")
+    git(there, "reset", "-q", "--hard", "origin/main")
+
+
+def in_a_submodule(there: Path, do: Callable[[Path], None]) -> None:
+    url = run(["git", "config", "remote.origin.url"], cwd=there).stdout.strip()
+    git(there, "submodule", "--quiet", "add", url, "module")
+    git(there, "commit", "-q", "-m", "module")
+    git(there, "push", "-q", "origin", "HEAD:with-module")
+    do(there / "module")
+    git(there, "submodule", "--quiet", "deinit", "--force", "module")
+
+
+def stashed(there: Path) -> None:
+    (there / "a").write_text("changed")
+    git(there, "stash", "-q")
+
+
+def stashed_in_a_submodule(there: Path) -> None:
+    in_a_submodule(there, stashed)
+
+
+def tagged_in_a_submodule(there: Path) -> None:
+    in_a_submodule(there, annotated)
+
+
+@pytest.mark.parametrize(
+    ("do", "said"),
+    [
+        (tagged, "1 unpushed tag"),
+        (tagged_by_another_after_a_fetch, "1 unpushed tag"),
+        (tagged_and_packed, "1 unpushed tag"),
+        (fetched_from_a_clone_that_is_gone, "1 unpushed commit"),
+        (pushed_to_another_place_in_scratch, "2 unpushed commits"),
+        (rebased_by_a_pull, "1 unpushed commit"),
+        (merged_by_a_pull, "2 unpushed commits"),
+        (picked, "1 unpushed commit"),
+        (stashed_in_a_submodule, "1 stash of submodules"),
+        (tagged_in_a_submodule, "1 unpushed tag of submodules"),
+    ],
+)
+def test_what_only_looks_as_if_it_were_elsewhere_keeps_its_entry(
+    root: Path, origin: Path, do: Callable[[Path], None], said: str
+) -> None:
+    do(clone(origin, root / "work" / "review" / "clone"))
+    work = str(scanned(root)["work/review"].work)
+    assert work.startswith("git: ")
+    assert said in work.removeprefix("git: ").partition(" in ")[0].split(", ")
+    assert swept(root).done == ()
+    assert (root / "work" / "review" / "clone").is_dir()
+
+
+def with_tags_that_were_cloned_and_packed(origin: Path, there: Path) -> None:
+    annotated(origin, days_ago=1)
+    clone(origin, there)
+    git(there, "gc", "-q")
+
+
+def with_tags_of_others_that_were_fetched(origin: Path, there: Path) -> None:
+    clone(origin, there)
+    commit(origin)
+    annotated(origin, who="c@d", days_ago=1)
+    git(there, "pull", "-q")
+    commit(origin)
+    git(there, "pull", "-q")
+
+
+def with_a_tag_that_was_pushed(origin: Path, there: Path) -> None:
+    tagged(clone(origin, there))
+    git(there, "push", "-q", "--tags")
+    git(there, "fetch", "-q", "--tags")
+
+
+def of_an_annotated_tag(origin: Path, there: Path) -> None:
+    annotated(origin)
+    name = run(["git", "tag", "--points-at", "HEAD"], cwd=origin).stdout.strip()
+    clone(origin, there, "--depth", "1", "--branch", name)
+
+
+def mirrored_with_tags(origin: Path, there: Path) -> None:
+    annotated(origin)
+    clone(origin, there, "--mirror")
+
+
+def of_two_remotes(origin: Path, there: Path) -> None:
+    other = clone(origin, origin.parent / "other")
+    commit(other)
+    clone(origin, there)
+    git(there, "remote", "add", "other", f"file://{other}")
+    git(there, "fetch", "-q", "other")
+    git(there, "fetch", "-q", "origin")
+
+
+def pulled_and_tagged(origin: Path, there: Path) -> None:
+    clone(origin, there)
+    commit(origin)
+    git(there, "pull", "-q", "origin", "main")
+    git(there, "tag", "here")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        with_tags_that_were_cloned_and_packed,
+        with_tags_of_others_that_were_fetched,
+        with_a_tag_that_was_pushed,
+        of_an_annotated_tag,
+        mirrored_with_tags,
+        of_two_remotes,
+        pulled_and_tagged,
+    ],
+)
+def test_what_came_from_elsewhere_goes(
+    root: Path, origin: Path, make: Callable[[Path, Path], None]
+) -> None:
+    (root / "cache").mkdir(parents=True)
+    make(origin, root / "cache" / "r")
+    assert scanned(root)["cache/r"].work is None
+    assert len(swept(root).done) == 1
+
+
+@pytest.mark.parametrize("where", ["root of ours", ".tmp", ".temp"])
+def test_a_remote_in_any_scratch_is_not_elsewhere(
+    root: Path, origin: Path, tmp_path: Path, where: str
+) -> None:
+    scratch = tmp_path / "another" / where
+    scratch.mkdir(parents=True)
+    if where == "root of ours":
+        make_root(str(scratch))
+    hub = clone(origin, scratch / "work" / "hub.git", "--bare")
+    there = clone(hub, root / "work" / "r")
+    commit(there)
+    git(there, "push", "-q")
+    swept(scratch, ABANDONED)
+    assert "unpushed commit" in str(scanned(root)["work/r"].work)
+    assert swept(root).done == ()
