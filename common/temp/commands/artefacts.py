@@ -102,8 +102,8 @@ def _clean_artefacts(
     # An egg-info goes last: it says what made the build beside it, which a next clean has to know.
     for artefact in sorted(artefacts, key=lambda one: one.path.endswith(".egg-info")):
         path = plain(artefact.path)
-        # Checked again: somebody may have started to work here while the others were removed.
-        # Processes are looked at last, since the other checks can take long.
+        # Checked again: somebody may have started to work here while the others were removed. Who
+        # is at work is asked last, for the other takes long where there is much.
         kept = artefact.kept or why_kept(artefact.path)
         if kept := kept or users.inside(artefact.path):
             print(f"kept {path}: {plain(kept)}")

@@ -9,8 +9,8 @@ class Use(NamedTuple):
     """Why an entry counts as in use.
 
     `how` is the kind of evidence: a live owner, a lock on the directory, a process that works
-    inside, or an owner that this platform cannot check. `mine` means the calling process; of the
-    kind `process`, what it has open itself.
+    inside, or an owner that this platform cannot check. `mine` means the calling process,
+    of a process what it has open itself.
     """
 
     how: Literal["owner", "lock", "process", "unknown"]

@@ -96,7 +96,7 @@ class HoldingArea:
         removal is in progress. It dies with this process; the next sweep then finishes. Raises
         `NotClaimed`.
 
-        Accepted races: another entry is swapped in just before the rename, and this process dies
+        Accepted race: another entry is swapped in just before the rename, and this process dies
         between the rename and the check of what it renamed. What is mounted inside after the mounts
         were read is not entered by the removal.
         """

@@ -26,9 +26,8 @@ from ..trees.inside import look_at, look_inside, newest_change
 from ..trees.measured import Inside
 
 _CHECK_SECONDS: Final = 1.0
-"""How old (seconds) the last look at `/proc` and at changes may be when an entry is claimed.
-Accepted race: a process that starts to work in an entry without a lease within this time is not
-seen."""
+"""How old (seconds) the last scan of `/proc` may be when an entry is claimed. Accepted race: a
+process that starts to work in an entry without a lease within this time is not seen."""
 
 
 class Facts:

@@ -69,7 +69,7 @@ def threads_of(pid: str) -> list[str]:
         if os.stat(f"/proc/{pid}/task").st_nlink > 3:
             names = [name for name in os.listdir(f"/proc/{pid}/task") if name != pid]
             others = [f"{pid}/task/{name}" for name in names]
-            return others if others and lacks(f"/proc/{pid}/cwd") else [pid, *others]
+            return others if lacks(f"/proc/{pid}/cwd") and others else [pid, *others]
     return [pid]
 
 
