@@ -194,14 +194,14 @@ def test_what_an_nfs_client_has_open(entry: Path) -> None:
     (entry / "file0.txt").rename(entry / ".nfs000000000012ab3400000001")
     assert refusing("unlinkat", "EBUSY", *PROGRAM, "temp-clean", cwd=entry.parents[2]) == (
         f"failed {NAME}: .nfs000000000012ab3400000001: Device or resource busy (an NFS client has "
-        "it open), and 1 more; end what uses it (fuser -v tells)"
+        "it open), and 1 more; end what uses it (see fuser -v)"
     )
 
 
 @pytest.mark.parametrize(
     ("error", "what", "remedy"),
     [
-        ("EBUSY", "Device or resource busy", "end what uses it (fuser -v tells), or unmount it"),
+        ("EBUSY", "Device or resource busy", "end what uses it (see fuser -v), or unmount it"),
         ("EIO", "Input/output error", "the disk may be failing: see dmesg, and save what"),
         ("ESTALE", "Stale file handle", "mount it again, once its server answers"),
     ],

@@ -284,7 +284,7 @@ def test_a_hostile_id_is_refused_before_the_disk_is_touched(
 @pytest.mark.parametrize("job_id", [None, 7, b"job", Path("job"), ["job"]])
 @pytest.mark.parametrize("method", ["allocate_job", "release_job"])
 def test_an_id_that_is_no_text_is_refused(storage: StorageRoot, method: str, job_id: Any) -> None:
-    with pytest.raises(ValueError, match="is no text"):
+    with pytest.raises(ValueError, match="is not a string"):
         getattr(storage, method)(job_id)
     assert jobs(storage) == []
 
@@ -433,7 +433,7 @@ def test_what_took_the_place_of_a_job_is_left_alone(
     storage.release_job("a")
     assert outside_the_store(tmp_path) == before
     assert warnings() == [
-        f"cannot release {job.root}: is not a directory any more, so it is left alone"
+        f"cannot release {job.root}: is no longer a directory, so it is left alone"
     ]
     assert storage.cleanup_all() == 0
     assert outside_the_store(tmp_path) == before
@@ -589,7 +589,7 @@ def test_a_root_that_became_unsafe_is_logged_and_left_alone(
     (storage.root / ".tempkeep" / "owners").symlink_to(tmp_path / "owners")
     getattr(storage, method)(*(["a"] if method == "release_job" else []))
     assert (storage.root / "a" / "output" / "half").exists()
-    assert "owners is not a directory of this program's making; remove it" in warnings()[0]
+    assert "owners is not a directory made by this program; remove it" in warnings()[0]
 
 
 def test_whenever_a_service_is_killed_the_next_one_recovers_everything(
@@ -787,8 +787,8 @@ def _type(frozen: bool = True, **fields: Any) -> Any:
 @pytest.mark.parametrize(
     ("job_type", "said"),
     [
-        (dict, "is no dataclass; declare a frozen one"),
-        (Bare(Path()), "is no dataclass; declare a frozen one"),
+        (dict, "is not a dataclass; declare a frozen one"),
+        (Bare(Path()), "is not a dataclass; declare a frozen one"),
         (_type(frozen=False, root={}), "is not frozen"),
         (_type(place={}), "has no field `root`"),
         (_type(root={}, csv={}), r"field `csv` names no file; give it a default such as Path"),

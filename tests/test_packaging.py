@@ -11,7 +11,26 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import REPOSITORY, environment
+from tests.support import REPOSITORY, environment, make_entry, make_project
+
+NOT_FOR_A_STATUS = tuple(
+    f"common.temp.{name}"
+    for name in (
+        *("commands.clean_arguments", "commands.carrying", "commands.clean", "commands.drafts"),
+        *("core.adoption", "core.budget", "core.disposal", "core.history", "core.plan"),
+        *("migrate", "report.github", "report.html", "report.json", "schedule"),
+        *("store.archive", "store.artefacts", "store.sweep", "store.trees.removal"),
+        *("store.claiming.claim", "store.claiming.many", "store.claiming.work"),
+        *(
+            "store.root.history",
+            "store.root.setting_keys",
+            "store.root.making",
+            "store.root.values",
+        ),
+        *("store.system.git", "store.system.writing"),
+    )
+)
+"""What begins like this is for cleaning, for settings that are set, or for other formats."""
 
 ALONE = {"_tempkeep.py", "_tempkeep_pytest.py", "tempkeep.pth"}
 """What lies beside the package: the name `common.temp`, and what pytest loads."""
@@ -87,7 +106,24 @@ def test_importing_the_package_loads_one_small_module_of_it() -> None:
         text=True,
         check=True,
     )
-    assert done.stdout.strip() == "['common.temp._names']"
+    assert done.stdout.strip() == "['common.temp._one_copy']"
+
+
+def test_a_status_loads_nothing_that_only_a_clean_or_a_setting_needs(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project")
+    with (project / "tasks.py").open("a") as tasks:
+        tasks.write("import atexit, sys; atexit.register(lambda: print(*sys.modules, sep='\\n'))\n")
+    make_entry(project / ".tmp", "debug/demo_1696348800")
+
+    command = [sys.executable, "-m", "invoke", "temp-status"]
+    done = subprocess.run(
+        command, cwd=project, env=environment(), capture_output=True, text=True, check=True
+    )
+
+    assert "debug" in done.stdout
+    loaded = {name for name in done.stdout.splitlines() if name.startswith("common.temp.")}
+    assert "common.temp.store.claiming.scan" in loaded
+    assert not {name for name in loaded if name.startswith(NOT_FOR_A_STATUS)}
 
 
 def test_every_public_name_can_be_imported_and_nothing_else() -> None:

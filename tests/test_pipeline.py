@@ -34,9 +34,9 @@ from common.temp.pipeline import (
     start_run,
 )
 from common.temp.store.claiming.scan import scan
-from common.temp.store.root.keys import JSON_KEYS
 from common.temp.store.root.making import make_root
 from common.temp.store.root.pinning import write_pin
+from common.temp.store.root.setting_keys import JSON_KEYS
 from common.temp.store.root.settings import load
 from tests.support import (
     DENIED,
@@ -691,7 +691,7 @@ def hostile(tmp_path: Path, kind: str) -> Path:
         ("a link to itself", "symbolic links"),
         ("a link to everything", "which holds far more; remove the link"),
         ("jobs", "holds jobs, not pipeline"),
-        ("a store that is a link", "is not a directory of this program's making"),
+        ("a store that is a link", "is not a directory made by this program"),
     ],
 )
 def test_a_hostile_base_is_an_error_and_nothing_is_touched(

@@ -39,7 +39,7 @@ def host(tmp_path: Path) -> Path:
 def test_a_run_that_does_not_use_it_loads_four_small_modules(venv_of: Venv, host: Path) -> None:
     shown = runs(venv_of("wheel", sys.executable), host, "-c", LOADED)
     installed = ["_tempkeep", "_tempkeep_names", "_tempkeep_pytest"]
-    package = ["tempkeep", "tempkeep._names", "tempkeep.pytest_plugin"]
+    package = ["tempkeep", "tempkeep._one_copy", "tempkeep.pytest_plugin"]
     assert shown.splitlines()[-1] == str([*installed, *package])
     assert not (host / ".tmp").exists()
 

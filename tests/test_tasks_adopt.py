@@ -129,7 +129,7 @@ def test_an_old_root_is_listed_with_what_to_do_and_left_alone(
     assert second.endswith(" (50 h ago)")
     assert total == (
         "project/.temp: 2 entries, 16.0 KiB; "
-        "`inv clean` cleans it as it does .tmp; move what is to stay"
+        "`inv clean` cleans it like .tmp; move away what you want to keep"
     )
     assert listing(project) == before
 

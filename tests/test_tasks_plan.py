@@ -257,7 +257,8 @@ def test_what_is_no_plan_is_one_line(drawn: Path, capsys: Printed, text: str) ->
     capsys.readouterr()
     assert tempkeep(*APPLY) == 2
     assert capsys.readouterr().err == (
-        "error: --apply: plan.json is no plan; `temp-clean --dry-run --plan plan.json` draws one\n"
+        "error: --apply: plan.json is not a plan; `temp-clean --dry-run --plan plan.json` draws "
+        "one\n"
     )
 
 

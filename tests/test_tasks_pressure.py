@@ -123,7 +123,7 @@ def test_a_sweep_stops_when_somebody_else_has_freed_enough_meanwhile(project: Pa
     assert len(plan.steps) == 3
 
     report = execute(plan, on_outcome=lambda outcome: filler.unlink(missing_ok=True))
-    skipped = ("skipped", "enough is free by now")
+    skipped = ("skipped", "enough is free now")
     assert [*outcomes(report).values()] == [("done", ""), skipped, skipped]
     assert report.free is not None
     assert plan.shortfall(report.free) is None

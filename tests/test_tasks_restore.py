@@ -91,8 +91,8 @@ def test_a_dry_run_says_where_it_would_come_and_changes_nothing(
     ("what", "code", "said"),
     [
         ("in the way", 3, "error: {project}/.tmp/debug/run_1696348800 is there already; move it away first"),  # noqa: E501
-        ("changed", 3, "error: " + NAME + " is not restored: it is not what was archived (as many files and bytes, but not the same); look at {project}/.tmp-archive/" + NAME + ", and move it by hand"),  # noqa: E501
-        ("unknown", 2, "error: nothing is not in {project}/.tmp-archive; `temp-restore --list` lists what is, in the project that it was cleaned from"),  # noqa: E501
+        ("changed", 3, "error: " + NAME + " is not restored: it is no longer what was archived (as many files and bytes, but not the same); look at {project}/.tmp-archive/" + NAME + ", and move it by hand"),  # noqa: E501
+        ("unknown", 2, "error: nothing is not in {project}/.tmp-archive; run `temp-restore --list` in the project that it was cleaned from"),  # noqa: E501
     ],
 )  # fmt: skip
 def test_what_cannot_be_restored_is_one_clear_line_and_stays_in_the_archive(
@@ -226,7 +226,7 @@ def test_an_archive_that_cannot_be_trusted_is_a_problem_and_the_entries_go(
     (low / ".tmp-archive" / ".tempkeep").symlink_to(tmp_path / "planted")
     wanting(low, 15)
     assert tempkeep("temp-clean") == 1
-    assert "is not a directory of this program's making; remove it" in capsys.readouterr().err
+    assert "is not a directory made by this program; remove it" in capsys.readouterr().err
     assert (gone.exists(), names(low)) == (False, ["a", "b", "c"])
 
 
@@ -237,7 +237,7 @@ def test_while_another_clean_deletes_archives_this_one_leaves_them(
     lock = os.open(low / ".tmp-archive", os.O_RDONLY)
     fcntl.flock(lock, fcntl.LOCK_EX)
     assert tempkeep("temp-clean") == 0
-    said = "skipped debug__a_1696348800: another clean is deleting archives just now"
+    said = "skipped debug__a_1696348800: another clean is deleting archives now"
     assert said in capsys.readouterr().out
     assert names(low) == ["a", "b", "c"]
     os.close(lock)
@@ -336,7 +336,7 @@ def test_enough_free_by_now_spares_the_archives(low: Path) -> None:
     report = execute(plan, archive=archive)
     assert [(done.status, done.detail) for done in report.dropped] == [
         ("done", ""),
-        ("skipped", "enough is free by now"),
+        ("skipped", "enough is free now"),
     ]
     assert names(low) == ["b", "c"]
 

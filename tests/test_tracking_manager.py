@@ -168,7 +168,7 @@ def test_an_untracked_file_stays(files: Driven) -> None:
 
 @pytest.mark.parametrize("path", [".", "..", ".tempkeep", ".tempkeep/owners/x", ".gitignore", "/"])
 def test_what_is_no_scratch_cannot_be_tracked(files: Driven, path: str) -> None:
-    with pytest.raises(Refused, match="is no scratch"):
+    with pytest.raises(Refused, match="is not scratch"):
         files.track_file(files.base / path)
     assert files.tracked == 0
 
@@ -321,7 +321,7 @@ def test_what_is_no_scratch_is_never_deleted(
     assert files.cleanup_file(files.base / path) is False
     assert files.cleanup_directory(files.base / path) is False
     assert (files.base / path).exists()
-    assert "is no scratch" in caplog.text
+    assert "is not scratch" in caplog.text
 
 
 def test_what_lies_behind_a_link_stays_though_it_was_tracked(
@@ -333,7 +333,7 @@ def test_what_lies_behind_a_link_stays_though_it_was_tracked(
     assert files.cleanup_file(files.base / "link" / "file0.txt") is False
     assert files.cleanup_all_tracked() == 0
     assert (outside / "file0.txt").exists()
-    assert "link on the way to it is no directory" in caplog.text
+    assert "link on the way to it is not a directory" in caplog.text
 
 
 # -- one directory ------------------------------------------------------------------------------

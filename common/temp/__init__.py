@@ -1,6 +1,7 @@
 """Scratch directories with an owner, a place, a reason and an end.
 
-Importing this package loads this file and `_names`; each public name is loaded at first use.
+A public name is a row of `_HOMES` and stands in `__all__`; its module lies beside this file and is
+loaded at first use. Importing the package loads this file and `_one_copy` alone.
 
 PYTEST_DONT_REWRITE: else pytest warns in a process that imported this before it.
 """
@@ -129,9 +130,9 @@ def _unite() -> None:
 
     names = sys.modules.get("_tempkeep_names")
     if names is None:
-        from . import _names
+        from . import _one_copy
 
-        names = sys.modules.setdefault(_names.REGISTRY, _names)
+        names = sys.modules.setdefault(_one_copy.REGISTRY, _one_copy)
     names.unite(__name__)
 
 

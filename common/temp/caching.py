@@ -1,4 +1,4 @@
-"""`cache_dir`: a directory that is found again, by the next call and by other processes."""
+"""`cache_dir`: a directory that later calls and other processes find again."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ _CATEGORY: Final = "cache"
 
 
 class CacheDir(_Path):
-    """The absolute path of a cache, which is in use until it is released or this process ends.
+    """The absolute path of a cache, in use until it is released or this process ends.
 
-    As a context manager it is released with the block.
+    As a context manager, it is released when the block ends.
     """
 
     _held: Hold | None = None
 
     def release(self) -> None:
-        """Let the cache be cleaned again, as far as this call of `cache_dir` keeps it from that."""
+        """End the use by this call of `cache_dir`, so that a clean may remove the cache."""
         if self._held is not None:
             self._held.release()
 
     def with_segments(self, *segments: str | os.PathLike[str]) -> Path:
-        """A path that is made of this one, which is a plain one (from Python 3.12 on)."""
+        """Paths derived from this one are plain paths (from Python 3.12 on)."""
         return Path(*segments)
 
     def __enter__(self) -> CacheDir:
@@ -55,13 +55,13 @@ class CacheDir(_Path):
 def cache_dir(name: str, key: str = "", *, version: str = "", fresh: bool = False) -> CacheDir:
     """The newest directory of that name, key and version in the category `cache`, or a new one.
 
-    Two processes that ask at once get the same one. It is in use until it is released (at the end
-    of a `with` block, or by `release()`), else until this process ends, and marked as used now: a
-    policy counts that as a change. `key` says what it is made from (the digest of a lock file), and
-    `version` what its format is; one of another key or version is left to the policy. With `fresh`
-    it is always a new one, which is found from then on. What a process that died left in it is
-    still there: write a file under another name and rename it. Raises `InvalidName`,
-    `InvalidSettings`, `Refused` or `StorageError`.
+    Processes that ask at the same time get the same one. It is in use until it is released (at the
+    end of a `with` block, or by `release()`) or this process ends. It is marked as used now, which
+    a policy counts as a change. `key` identifies what it is made from (the digest of a lock file),
+    and `version` its format; one with another key or version is left to the policy. With `fresh`,
+    it is always a new one, which later calls find. Files of a process that died are still there:
+    write each file under another name and rename it. Raises `InvalidName`, `InvalidSettings`,
+    `Refused` or `StorageError`.
     """
     check_label(name)
     root = Path(TempManager._made_root())
@@ -72,7 +72,7 @@ def cache_dir(name: str, key: str = "", *, version: str = "", fresh: bool = Fals
                     try:
                         return _held(hold_entry(root, relative))
                     except StorageError:
-                        continue  # it goes at this moment
+                        continue  # it is being removed
             made = Path(allocate(str(root), _CATEGORY, name)).relative_to(root).as_posix()
             note_made(root, made, key, version)
     except StorageError:
@@ -89,7 +89,7 @@ def _held(held: Hold) -> CacheDir:
 
 
 def _candidates(root: Path, name: str, key: str, version: str) -> list[str]:
-    """The caches of this user that serve, the newest first; paths are relative to `root`."""
+    """The matching caches of this user, newest first; paths are relative to `root`."""
     category = root / _CATEGORY
     if category.is_symlink():
         return []  # and none is made behind it
@@ -108,7 +108,7 @@ def _candidates(root: Path, name: str, key: str, version: str) -> list[str]:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether it is a directory of this user: what others put there is not to be trusted."""
+    """Whether it is a directory of this user; others' directories are not trusted."""
     try:
         status = path.lstat()
     except OSError:

@@ -31,8 +31,8 @@ def get_cache_temp_dir(name_prefix: str = "cache", category: str = "cache") -> P
 def temp_working_dir(name_prefix: str = "work") -> AbstractContextManager[Path]:
     """A context manager: a new directory in the system's temporary directory, gone on exit.
 
-    It is as that of `TempManager.auto_cleanup_dir`, under `work`. The working directory of the
-    process stays what it is. Raises `InvalidName`, `Refused` or `StorageError` on entering.
+    Like `TempManager.auto_cleanup_dir`, in the category `work`. The working directory of the
+    process does not change. Raises `InvalidName`, `Refused` or `StorageError` on entering.
     """
     root = str(auto_root(TempManager.AUTO_CLEANUP_BASE))
     return until_exit(root, lambda: allocate_private(root, "work", name_prefix))
@@ -41,13 +41,14 @@ def temp_working_dir(name_prefix: str = "work") -> AbstractContextManager[Path]:
 class pytest_temp_dirs(AbstractContextManager[list[Path]]):  # noqa: N801 - called like a function
     """A context manager: empty sibling directories with exactly the given names, gone on exit.
 
-    Without `names`, `num_dirs` of source, target, working, output, backup, temp_5, temp_6 …; with
-    them, `num_dirs` is not looked at. They are in an entry under `test` that bears the test's name,
-    in the system's temporary directory as that of `TempManager.auto_cleanup_dir`. With
-    `PYTEST_KEEP_TEMPS=1` it is in the project's root and stays, and a line says where. Raises
-    `InvalidName`, `Refused` or `StorageError` before anything is made.
+    Without `names`, the first `num_dirs` of source, target, working, output, backup, temp_5,
+    temp_6 …; with `names`, `num_dirs` is ignored. They lie in an entry of the category `test` with
+    the test's name, in the system's temporary directory like that of
+    `TempManager.auto_cleanup_dir`. With `PYTEST_KEEP_TEMPS=1`, the entry is in the project's root
+    and stays, and a line says where. Raises `InvalidName`, `Refused` or `StorageError` before
+    anything is made.
 
-    A class, since pytest takes any function called `pytest_…` in a conftest.py for a hook.
+    This is a class because pytest takes any function called `pytest_…` in a conftest.py for a hook.
     """
 
     def __init__(self, num_dirs: int = 2, names: Sequence[str] | None = None) -> None:
@@ -79,7 +80,7 @@ class pytest_temp_dirs(AbstractContextManager[list[Path]]):  # noqa: N801 - call
 
 
 def sibling_names(num_dirs: int, names: Sequence[str] | None) -> list[str]:
-    """The names of the directories that a test asks for. Raises `InvalidName`."""
+    """The names of the directories that a test requests. Raises `InvalidName`."""
     if names is None:
         defaults = _TEST_NAMES[: max(0, num_dirs)]
         return [*defaults, *(f"temp_{index}" for index in range(len(defaults), num_dirs))]
@@ -91,16 +92,16 @@ def sibling_names(num_dirs: int, names: Sequence[str] | None) -> list[str]:
 
 
 def _test_label() -> str:
-    """The running test's name where pytest says it, as far as it can be part of a name."""
+    """The label for the running test, from the environment variable that pytest sets."""
     running = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition("::")[2].partition(" ")[0]
     return label_of(running)
 
 
 def label_of(test: str) -> str:
-    """The label for the entry of a test of that name: its letters and digits, cut to 80 bytes."""
+    """The label for the entry of a test: the letters and digits of its name, cut to 80 bytes."""
     plain = "".join(letter if letter.isalnum() else "_" for letter in test).strip("_")
     cut = plain.encode()[:_TEST_LABEL_BYTES].decode(errors="ignore")
     try:
         return check_label(cut)
-    except InvalidName:  # nothing is left, or what Windows calls a device
+    except InvalidName:  # nothing is left, or the name of a Windows device
         return TEST

@@ -1,4 +1,4 @@
-"""The errors that users of `common.temp` meet; each says what, where and what to do."""
+"""The errors that `common.temp` raises; each says what, where and what to do."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ REMEDIES: Final[dict[int, str]] = {
     errno.EACCES: _OWNER,
     errno.EPERM: _OWNER,
     errno.EROFS: "remount that filesystem writable, or work elsewhere",
-    errno.EBUSY: "end what uses it (fuser -v tells), or unmount it, and clean again",
+    errno.EBUSY: "end what uses it (see fuser -v), or unmount it, and clean again",
     errno.ETXTBSY: "end the program that runs from it, and clean again",
     errno.ENOSPC: _ROOM,
     errno.EDQUOT: "free some of your quota (quota -s), for example with `temp-clean`",
@@ -31,27 +31,27 @@ REMEDIES: Final[dict[int, str]] = {
     errno.EIO: "the disk may be failing: see dmesg, and save what you need",
     errno.ENOLCK: "mount that filesystem with locks (on NFS, run its lock service)",
 }
-"""What to do when the disk says no: one clause each, for whatever was being done."""
+"""What to do for each error of the disk: one clause that fits any operation."""
 
 OVER_BUDGET: Final = 4
-"""What `temp-check` ends with when there is more scratch than a budget allows."""
+"""The exit code of `temp-check` if there is more scratch than a budget allows."""
 
 
 def reason_of(error: OSError) -> str:
-    """Why the disk said no, in its own words, and what to do where that is known."""
+    """The system's message for the error, and what to do if that is known."""
     why = error.strerror or str(error)
     remedy = "" if isinstance(error, TempError) else REMEDIES.get(error.errno or 0, "")
     return f"{why}; {remedy}" if remedy else why
 
 
 def in_place(reason: str, where: str) -> str:
-    """A `reason_of`, with the place that it holds for, if any, before what to do."""
+    """A `reason_of` with the place, if any, before what to do."""
     why, semicolon, remedy = reason.partition("; ")
     return f"{why}{f' in {where}' if where else ''}{semicolon}{remedy}"
 
 
 def without_remedy(reason: str) -> str:
-    """A `reason_of` without what to do, for where there is no room for it."""
+    """A `reason_of` without what to do, where there is no room for it."""
     return reason.partition("; ")[0]
 
 
@@ -64,11 +64,11 @@ EXIT_CODES: Final[dict[int, str]] = {
     130: "interrupted (Ctrl-C)",
     141: "the reader of the output has gone (a closed pipe)",
 }
-"""How the commands end."""
+"""The exit codes of the commands."""
 
 
 class TempError(Exception):
-    """An error with a remedy in its text; `exit_code` is what a command ends with."""
+    """An error whose message says what to do; commands end with its `exit_code`."""
 
     exit_code: ClassVar[int] = 1
 
@@ -86,13 +86,13 @@ class InvalidSettings(TempError, ValueError):
 
 
 class StorageError(TempError, OSError):
-    """The disk said no: full, read-only, not permitted, not a directory."""
+    """An error of the disk: full, read-only, not permitted, not a directory."""
 
     @classmethod
     def of(cls, what: str, error: OSError, remedy: str = "") -> StorageError:
-        """The error for `what` (which names the path), keeping the errno of `error`.
+        """The error for `what` (which includes the path), with the errno of `error`.
 
-        A `remedy` that is given stands for that of `REMEDIES`.
+        A given `remedy` replaces the one in `REMEDIES`.
         """
         why = reason_of(error)
         if remedy:
@@ -104,10 +104,10 @@ class StorageError(TempError, OSError):
 
 
 class Refused(TempError):
-    """Something that looks unsafe, so nothing was done (a planted directory, a "no")."""
+    """Refused because it looks unsafe (for example a planted directory); nothing was done."""
 
     exit_code = 3
 
 
 class Declined(Refused):
-    """A person answered no, or nobody answered, so nothing was done; no error."""
+    """The answer was no, or there was none, so nothing was done; not an error."""

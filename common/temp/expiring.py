@@ -1,4 +1,4 @@
-"""Deletes tracked files: by name, when they are old, or when a killed run left them."""
+"""Deletes tracked files: by name, by age, or because a killed run left them."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ _FACE = "FileCleanupManager"
 
 
 class Cleaned(TypedDict):
-    """What one clean-up did. `errors` is how many could not be deleted or looked at.
+    """What one clean-up did. `errors` counts what could not be deleted or read.
 
-    `removed_count` is files and directories that went for their age, and `removed_size_bytes` what
-    was freed, as measured: on disk, at a file's last name. That is with what a killed clean-up had
-    left; directories that were empty count for neither.
+    `removed_count` counts the files and directories that were deleted for their age.
+    `removed_size_bytes` is what was freed, measured on disk; a hard-linked file counts when its
+    last name goes. What a killed clean-up left is included. Empty directories count for neither.
     """
 
     removed_count: int
@@ -55,7 +55,7 @@ class Cleaned(TypedDict):
 
 
 class Stats(TypedDict):
-    """How things are. The size is what the tracked files and directories take on disk now."""
+    """The present state. The size is what the tracked files and directories take on disk."""
 
     tracked_files: int
     total_size_bytes: int
@@ -66,7 +66,7 @@ class Stats(TypedDict):
 
 
 class ExpiringFiles(Ledger):
-    """Deletes the files that it tracks, in plain calls, from any thread."""
+    """Deletes the files that it tracks, by plain calls from any thread."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class ExpiringFiles(Ledger):
     def get_stats(self) -> Stats:
         """What is tracked, how large it is, and what is configured.
 
-        Looks at each tracked file, so that many are better asked for in a thread.
+        Reads the size of each tracked file: with many files, call it in a thread.
         """
         with self._lock:
             known = list(self._tracked)
@@ -103,10 +103,10 @@ class ExpiringFiles(Ledger):
         }
 
     def start_periodic_cleanup(self) -> None:
-        """Clean up every `cleanup_interval_minutes`, in a thread; started twice is once.
+        """Clean up every `cleanup_interval_minutes`, in a thread; a second call does nothing.
 
         What a killed run left is cleaned at once. The thread ends with `stop_periodic_cleanup`,
-        with the process, or when nothing refers to the manager; it needs no event loop.
+        with the process, or when the manager is garbage collected; it needs no event loop.
         """
         with self._lock:
             if not self._is_running():
@@ -118,7 +118,7 @@ class ExpiringFiles(Ledger):
         return periodic is not None and periodic.is_running
 
     def _end_periodic(self) -> Future[None] | None:
-        """What is done once the thread has ended, which is soon; `None` if there is no thread."""
+        """A future that is done when the thread ends, which is soon; `None` without a thread."""
         periodic = self._periodic
         if periodic is None:
             return None
@@ -165,7 +165,7 @@ class ExpiringFiles(Ledger):
         return removed
 
     def _delete(self, place: Place, kind: Kind, mark: Mark | None) -> NamedOutcome:
-        """Delete what was asked for by name."""
+        """Delete what the caller named."""
         if place.refusal or (place.relative is None and mark is None):
             if not os.path.lexists(place.path):
                 return NamedOutcome("missing")
@@ -184,7 +184,7 @@ class ExpiringFiles(Ledger):
         max_age = policy.max_age or 0.0
         now = time.time()
         done = _Sum()
-        # As a policy has it: a limit of zero is older than nothing.
+        # As in a policy: with a limit of zero, everything is older.
         before = now - max_age if max_age else None
         root = Path(self._root)
         with closing(NamedRemover(root, before=before, policy=True, go_on=go_on)) as remover:
@@ -192,7 +192,7 @@ class ExpiringFiles(Ledger):
             try:
                 done.add_report(self._sweep(policy, now, _is_directory, go_on))
                 remove_empty(root, FILES, lambda path: self._spares(remover, path), go_on)
-            except (_Stopped, FileNotFoundError):  # or the root has been removed
+            except (_Stopped, FileNotFoundError):  # or the root was removed
                 pass
             except (TempError, OSError) as error:
                 done.errors += 1
@@ -226,14 +226,14 @@ class ExpiringFiles(Ledger):
             if outcome.status == "failed":
                 tell(path, outcome)
             done.add(outcome)
-            # What was tracked before it was made is waited for as long as it may live.
+            # A path tracked before its file exists is kept for as long as a file may live.
             expected = outcome.status == "missing" and time.monotonic() - mark.since < max_age
             if outcome.is_over and not expected:
                 self._forget({path: mark})
 
     def _recover(self, go_on: GoOn | None = None) -> int:
         try:
-            # No age at all, and so nothing that this process tracks, at whatever instant.
+            # Without an age limit, so nothing that this process tracks goes, at any time.
             report = self._sweep(Policy(max_age=0.0), time.time(), _is_orphan, go_on)
         except _Stopped:
             return 0
@@ -249,9 +249,9 @@ class ExpiringFiles(Ledger):
         wanted: Callable[[Step], bool],
         go_on: GoOn | None,
     ) -> Report:
-        """Sweep the root by `policy`, but only for the steps that are `wanted`.
+        """Sweep the root by `policy`, but only the `wanted` steps.
 
-        Raises `_Stopped` when it is not to go on; what is half-deleted is left to the next sweep.
+        Raises `_Stopped` when it is told to stop; what is half-deleted is left to the next sweep.
         """
 
         def look_up(*_: object) -> None:
@@ -276,7 +276,7 @@ class ExpiringFiles(Ledger):
         return report
 
     def _spares(self, remover: NamedRemover, path: str) -> bool:
-        """Whether the empty directory at `path` stays, as tracked files may be about to come."""
+        """Whether the empty directory at `path` stays: tracked files may still be made there."""
         entry = path.partition("/")[0]
         absolute = os.path.join(self._root, path)
         with self._lock:
@@ -286,11 +286,11 @@ class ExpiringFiles(Ledger):
 
 
 class _Stopped(Exception):
-    """A sweep was stopped because the periodic clean-up is to end."""
+    """A sweep was stopped because the periodic clean-up ends."""
 
 
 class _Sum:
-    """What a clean-up did so far."""
+    """What a clean-up has done so far."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -314,7 +314,7 @@ def _is_directory(step: Step) -> bool:
 
 
 def _is_orphan(step: Step) -> bool:
-    """Whether some process had a lease on the entry; it is dead, or the entry would stay."""
+    """Whether a process had a lease on the entry; it is dead, otherwise the entry would stay."""
     return step.entry.made_by is not None
 
 
@@ -333,6 +333,6 @@ def _size_of(path: str) -> int:
 
 
 def tell(path: str | Path, outcome: NamedOutcome) -> None:
-    """Log why it was not deleted, if it was not."""
+    """Log why `path` was not deleted, if it was not."""
     if outcome.status in ("skipped", "failed"):
         _log.warning("cannot delete %s: %s", plain(str(path)), plain(outcome.detail))

@@ -21,7 +21,7 @@ class Hold:
     def __init__(self, root: Path, relative: str) -> None:
         self._root = root
         self._relative = relative
-        # Taken out by the one release that counts, of this process: a child has holds of its own.
+        # Taken by the first release in this process, the only one that counts.
         self._holders = [os.getpid()]
 
     @property
@@ -30,7 +30,7 @@ class Hold:
         return self._root / self._relative
 
     def release(self) -> None:
-        """Let the entry be cleaned again, as far as this hold keeps it from that."""
+        """End this hold, so that a clean may remove the entry."""
         from .store.root.owner import release
 
         if self._holders == [os.getpid()]:
@@ -54,19 +54,19 @@ def hold(path: str | os.PathLike[str]) -> Hold:
     """Keep the entry that holds `path` in use until it is released or this process ends.
 
     For a process that was given the path by another: a worker that `multiprocessing` spawned, a job
-    of a queue. As a context manager it is released with the block, and gives the entry's path;
-    else it lasts until `release()`, or as long as the process. The use is noted, and counts as a
-    change. Raises `InvalidSettings` if `path`
-    is in no entry, `StorageError` if it is gone or cannot be recorded.
+    of a queue. As a context manager, it is released when the block ends, and gives the entry's
+    path; else it lasts until `release()`, or as long as the process. The use is recorded, and
+    counts as a change. Raises `InvalidSettings` if `path` is not in an entry, `StorageError` if it
+    is gone or cannot be recorded.
     """
     return hold_entry(*_locate(path))
 
 
 def hold_entry(root: Path, relative: str) -> Hold:
-    """As `hold`, for the entry at `relative` in `root`."""
+    """Like `hold`, for the entry at `relative` in `root`."""
     from .store.root.allocation import adopt
     from .store.root.lastuse import note_use
-    from .store.root.making import layout_of
+    from .store.root.layouts import layout_of
 
     layout = layout_of(root, is_scratch=True)
     adopt(str(root), relative, layout)
@@ -85,14 +85,14 @@ def hold_entry(root: Path, relative: str) -> Hold:
 def lease_fds(path: str | os.PathLike[str], *, inheritable: bool = False) -> tuple[int, ...]:
     """Descriptors that keep the entry that holds `path` in use while any process has them open.
 
-    `subprocess.Popen(command, pass_fds=lease_fds(path))` hands the lease to a command that goes on
-    when this process has ended. If `inheritable`, a program that `os.execv` runs in the place of
-    this one has them, too, and all that it starts. This process closes its own when it gives up the
-    entry, or ends. Empty where the system has no such locks (Windows). Raises as `hold` does.
+    `subprocess.Popen(command, pass_fds=lease_fds(path))` hands the lease to a command that outlives
+    this process. If `inheritable`, a program that `os.execv` runs in place of this one has them
+    too, and so does everything that it starts. This process closes its own when it gives up the
+    entry, or ends. Empty if the system has no such locks (Windows). Raises what `hold` raises.
     """
     from .store.root.allocation import adopt
     from .store.root.journal import Book
-    from .store.root.making import layout_of
+    from .store.root.layouts import layout_of
     from .store.root.owner import owner_of, release
     from .store.system.locks import has_locks
 
@@ -120,7 +120,7 @@ def _wait_for(entry: Path) -> None:
     end = time.monotonic() + _SECONDS
     while is_gone(str(entry)):
         if time.monotonic() > end:
-            raise StorageError(0, f"{entry} is gone; whoever made it has to make it again")
+            raise StorageError(0, f"{entry} is gone; make it again")
         time.sleep(0.01)
 
 

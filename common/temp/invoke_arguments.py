@@ -1,8 +1,8 @@
 """Arguments that invoke lacks: names beside `--help`, and any number of paths.
 
-Invoke gives each word that is no flag of the task to the first positional argument whose value is
-`None`, and fails if one is `None` at the end. So these arguments look into `sys.argv` for what they
-are to take. Flags of invoke itself go before the task or after its names and paths. A program that
+Invoke gives each word that is not a flag of the task to the first positional argument whose value
+is `None`, and fails if one is `None` at the end. So these arguments read their values from
+`sys.argv`. Flags of invoke itself go before the task or after its names and paths. A program that
 parses other words than those of `sys.argv` gives paths by `--paths`.
 """
 

@@ -33,9 +33,9 @@ _FACE: Final = "StorageRoot"
 
 @dataclass(frozen=True, slots=True)
 class JobStorage:
-    """The directory of a job and the files in it: absolute paths, reserved but not created.
+    """The directory of a job and the files in it, as absolute paths; the files are not created.
 
-    `StorageRoot.allocate_job` makes it, and `output_dir`.
+    `StorageRoot.allocate_job` makes the directory and `output_dir`.
     """
 
     root: Path
@@ -53,12 +53,12 @@ else:
 
 
 class StorageRoot(Generic[Job]):
-    """A directory in which each job has one of its own, `<root>/<job_id>`; made if missing.
+    """A directory in which each job has its own, `<root>/<job_id>`; made if missing.
 
-    A job is in use while the process that allocated it lives, in which threads may allocate and
-    release side by side. Several services may share a root. Other files than those of `JobStorage`
-    are those of a `job_type`: any frozen dataclass with a field `root`, and a field for each file
-    whose default is its name. The values are paths in the job's directory, and an `output_dir` is
+    A job is in use while the process that allocated it lives. Threads may allocate and release at
+    the same time, and several services may share a root. For files other than those of
+    `JobStorage`, give a `job_type`: a frozen dataclass with a field `root`, and for each file a
+    field whose default is its name. The values are paths in the job's directory; an `output_dir` is
     made with it:
 
         @dataclass(frozen=True, slots=True)
@@ -94,11 +94,11 @@ class StorageRoot(Generic[Job]):
         return self._root
 
     def allocate_job(self, job_id: str) -> Job:
-        """The storage of a new job, whose directory is made, and its output directory.
+        """Make the directory of a new job and its output directory, and return its paths.
 
         Raises `InvalidName` (a `ValueError`) for an id that is not one safe path component,
-        `FileExistsError` if anything of that name is there, `Refused` or `StorageError`. Then
-        nothing was made.
+        `FileExistsError` if that name exists, `Refused` or `StorageError`. If it raises, nothing
+        was made.
         """
         path = self._path(job_id)
         job = self._make(root=path, **{name: path / file for name, file in self._files.items()})
@@ -117,7 +117,7 @@ class StorageRoot(Generic[Job]):
         return job
 
     def release_job(self, job_id: str) -> None:
-        """Delete the directory of a job; one that is not there is none.
+        """Delete the directory of a job; does nothing if there is none.
 
         What cannot be deleted is logged as a warning, and goes with the next `cleanup_all` or
         sweep; what another process uses is logged and stays. Raises `InvalidName`
@@ -132,21 +132,21 @@ class StorageRoot(Generic[Job]):
             _log.warning("cannot release %s: %s", plain(str(path)), plain(problem))
 
     def cleanup_all(self) -> int:
-        """Delete every job's directory that no other process uses; how many went.
+        """Delete every job's directory that no other process uses, and return how many went.
 
-        Those of this process go as well, whatever uses them here, unless a process that was forked
-        from it goes on. Files beside them stay, and so does what is pinned. What cannot be deleted
-        is logged as a warning.
+        Those of this process go as well, even if in use here, unless a process forked from it is
+        still running. Files beside them stay, and so do pinned jobs. What cannot be deleted is
+        logged as a warning.
         """
         from .core.policy import Policy
 
         return self._clean(Policy(everything=True, spare_work=False))
 
     def recover(self) -> int:
-        """Delete the directories that dead processes left, for a service to begin with; how many.
+        """Delete the directories that dead processes left, and return how many went.
 
-        Those of live processes stay, this one's included, and so does what is pinned. What cannot
-        be deleted is logged as a warning.
+        For the start of a service. Directories of live processes stay, including this one's, and so
+        do pinned jobs. What cannot be deleted is logged as a warning.
         """
         from .store.sweep.abandoned import ABANDONED
 
@@ -159,7 +159,7 @@ class StorageRoot(Generic[Job]):
         """Delete one job's directory; "" or why it is still there."""
         root = str(self._root)
         owner = own(root)
-        # Where the root was replaced, what lies under that name is not what this process made.
+        # If the root was replaced, this process did not make what has that name now.
         if owner is not None and job_id in owner.live and owner.is_current():
             from .store.sweep.discard import discard
 
@@ -212,13 +212,13 @@ class StorageRoot(Generic[Job]):
         return prepare(self._root, policy, time.time(), layout=JOBS, sizes=False)
 
 
-# -- what a job's files are called --------------------------------------------------------------
+# -- the names of a job's files -----------------------------------------------------------------
 
 
 def _files_of(job_type: type[Any]) -> dict[str, PurePath]:
     """The names of the files that `job_type` declares, by field. Raises `TypeError`."""
     if not (isinstance(job_type, type) and is_dataclass(job_type)):
-        raise TypeError(f"job_type {job_type!r} is no dataclass; declare a frozen one")
+        raise TypeError(f"job_type {job_type!r} is not a dataclass; declare a frozen one")
     what = f"job_type {job_type.__qualname__}"
     if not job_type.__dataclass_params__.frozen:  # type: ignore[attr-defined]
         raise TypeError(f"{what} is not frozen; declare it with @dataclass(frozen=True)")
@@ -240,7 +240,7 @@ def _files_of(job_type: type[Any]) -> dict[str, PurePath]:
 
 
 def _output_of(job: object, path: Path) -> Path | None:
-    """The output directory of `job`, be it a field or a property. Raises `TypeError`."""
+    """The output directory of `job`, a field or a property. Raises `TypeError`."""
     output = getattr(job, "output_dir", None)
     if output is None:
         return None
@@ -254,7 +254,7 @@ def _output_of(job: object, path: Path) -> Path | None:
 
 
 class _Turn:
-    """Whose turn it is at one job, and how many want it."""
+    """The lock of one job, and how many threads want it."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
@@ -262,15 +262,15 @@ class _Turn:
 
 
 _turns: dict[Path, _Turn] = {}
-_turns_lock = threading.RLock()  # not a plain one: a signal's handler may release jobs, too
+_turns_lock = threading.RLock()  # reentrant: a signal handler may release jobs, too
 
 
 @contextlib.contextmanager
 def _turn(path: Path) -> Iterator[None]:
     """Wait until no other thread makes or deletes the directory at `path`.
 
-    Of two that release a job, the later would give up the lease of one that a third has made
-    there meanwhile.
+    Without this, if two threads release a job, the later one could end the lease of a new job
+    that a third thread has just made there.
     """
     with _turns_lock:
         turn = _turns.setdefault(path, _Turn())

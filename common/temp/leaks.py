@@ -1,9 +1,9 @@
-"""What a test leaves behind, and who made it: entries and directories that outlive it.
+"""Finds entries and directories that a test leaves behind, and who made them.
 
-The interpreter tells of each directory that this process makes, of each file in a root, of each
-process that it starts, and from which line. What those processes made, their owner files tell; of
-what they made without a lease, it is known only that it was not there before. Where tests run side
-by side it may be another's then, so that nothing is said of it.
+Audit events of the interpreter report each directory that this process makes, each file in a root
+and each process that it starts, with the line of code. Owner files report what those processes
+made. Of what they made without a lease, it is only known that it was not there before. If tests run
+in parallel, another test may have made it, so it is not reported.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _HERE = os.path.dirname(__file__) + os.sep
 
 
 class Left(NamedTuple):
-    """A directory that is still there: its path, who made it, and for which fixture, if any."""
+    """A directory that still exists: its path, who made it, and for which fixture, if any."""
 
     path: str
     maker: str
@@ -38,10 +38,10 @@ class Left(NamedTuple):
 
 
 class Watch:
-    """Watches what the tests of this process make; to be closed.
+    """Watches what the tests of this process make. Close it after use.
 
-    Directories directly in the system's temporary directory and entries of roots count. What was
-    made by code in the folder `ignored` does not. `alone` says that no other process runs tests of
+    Counts entries of roots, and directories directly in the system's temporary directory, except
+    those made by code in the folder `ignored`. `alone` means that no other process runs tests of
     the same run.
     """
 
@@ -56,16 +56,16 @@ class Watch:
         self._known: dict[str, str] = {}
         self._before: set[str] = set()
         self._started: dict[str, None] = {}
-        """The lines that have started processes, in their order."""
+        """The lines of code that started processes, in order."""
         _listen(self)
 
     def close(self) -> None:
-        """Watch no longer."""
+        """Stop watching."""
         with contextlib.suppress(ValueError):
             _watches.remove(self)
 
     def begin(self, test: str, roots: set[str]) -> None:
-        """Watch a test, by its id, which may leave nothing in `roots`."""
+        """Start watching the test with that id; it must leave nothing in `roots`."""
         for root in (roots | {str(user_root())}) - self._roots:
             self._roots.add(root)
             self._prefixes += (f"{root}/", f"{os.path.realpath(root)}/")
@@ -75,7 +75,7 @@ class Watch:
         self._test = test
 
     def paths(self) -> set[str]:
-        """What was made so far in this test, and before for fixtures that still live."""
+        """What this test has made so far, and what earlier tests made for fixtures still active."""
         for path, who in self._made_by_others(self._test).items():
             if path not in self._known:
                 self._made.setdefault(path, Left(path, f"by {who}"))
@@ -86,13 +86,13 @@ class Watch:
         return set(self._made)
 
     def made_for(self, fixture: pytest.FixtureDef[Any], before: set[str]) -> None:
-        """Say that what was not there `before` was made for `fixture`, if for no other."""
+        """Record that what was not there `before` was made for `fixture`, unless for another."""
         for path in self.paths() - before:
             if self._made[path].fixture is None:
                 self._made[path] = self._made[path]._replace(fixture=fixture)
 
     def end(self, living: set[pytest.FixtureDef[Any]]) -> list[Left]:
-        """What the test leaves, and the fixtures that it was the last to use: not the `living`."""
+        """What the test leaves, and the fixtures that ended with it; not those still `living`."""
         found = [self._made[path] for path in sorted(self.paths())]
         self._test = ""
         self._made = {left.path: left for left in found if left.fixture in living}
@@ -126,14 +126,14 @@ class Watch:
         return found
 
     def _entries(self) -> set[str]:
-        """What lies in the roots of projects now."""
+        """The entries that are now in the roots of projects."""
         if not self._alone:
             return set()
         roots = self._roots - {str(user_root())}
         return {f"{root}/{path}" for root in roots for path in _entries(Path(root))}
 
     def _recorded(self) -> set[str]:
-        """What of that somebody has recorded, who is told of by that if it is a leak."""
+        """The recorded ones of those entries; the record names their maker if they leak."""
         found: set[str] = set()
         for root in self._roots:
             with contextlib.suppress(TempError):
@@ -143,7 +143,7 @@ class Watch:
         return found
 
     def _is_left(self, path: str) -> bool:
-        """Whether it is still there, as an entry if it lies in a root."""
+        """Whether it still exists, as an entry if it lies in a root."""
         for root in self._roots:
             for prefix in (root, os.path.realpath(root)):
                 if path.startswith(f"{prefix}/"):
@@ -157,7 +157,7 @@ def _entries(root: Path) -> set[str]:
     return set()
 
 
-# -- what the interpreter tells -------------------------------------------------------------------
+# -- the interpreter's audit events ----------------------------------------------------------------
 
 _watches: list[Watch] = []
 _is_listening = False
@@ -166,7 +166,7 @@ _is_listening = False
 def _listen(watch: Watch) -> None:
     global _is_listening
     _watches.append(watch)
-    if not _is_listening:  # there is no way to stop, nor to be told twice
+    if not _is_listening:  # an audit hook cannot be removed, so add only one
         _is_listening = True
         sys.addaudithook(_hear)
 
@@ -180,7 +180,7 @@ _STARTS = frozenset(
 def _hear(event: str, details: tuple[Any, ...]) -> None:
     if not _watches or not (event in _MAKES or event in _STARTS):
         return
-    with contextlib.suppress(Exception):  # which would be raised from `mkdir`
+    with contextlib.suppress(Exception):  # an error here would be raised from `mkdir`
         if event in _STARTS:
             for watch in tuple(_watches):
                 watch.note_start(sys._getframe(1))
@@ -190,7 +190,7 @@ def _hear(event: str, details: tuple[Any, ...]) -> None:
 
 
 def _made(event: str, details: tuple[Any, ...]) -> tuple[str, bool] | None:
-    """What is about to be made, and whether that is a directory, if the event tells of any."""
+    """The path that is about to be made and whether it is a directory; `None` if nothing is."""
     name, is_directory, relative_to = details[0], True, -1
     if event == "open":
         is_directory = False
@@ -198,25 +198,25 @@ def _made(event: str, details: tuple[Any, ...]) -> tuple[str, bool] | None:
             return None
     elif event == "os.mkdir":
         relative_to = details[2]
-        if relative_to != -1:  # how this package makes an entry: where that is, Linux can tell
+        if relative_to != -1:  # how this package makes an entry; on Linux, its path can be found
             name = os.path.join(os.readlink(f"/proc/self/fd/{relative_to}"), os.fsdecode(name))
             relative_to = -1
     else:
         is_directory, name, relative_to = os.path.isdir(name), *details[1::2]
-    # Relative to a directory that is open, as when a tree is deleted, nobody can tell where.
+    # Relative to an open directory (as when a tree is deleted), the path is not known.
     return None if relative_to != -1 else (os.path.abspath(os.fsdecode(name)), is_directory)
 
 
-_hear.__cantrace__ = True  # type: ignore[attr-defined] # a debugger may look on, and coverage
+_hear.__cantrace__ = True  # type: ignore[attr-defined] # let debuggers and coverage see it
 
 
 def _maker(frame: FrameType | None) -> str:
-    """The line that had it made: the nearest that is neither the library's nor this package's."""
+    """The nearest line of code outside the standard library and this package."""
     for file, line, function in _calls(frame):
         is_library = file.startswith(_LIBRARY) and not file.startswith(_INSTALLED)
         if not (is_library or file.startswith((_HERE, "<frozen "))):
             return f"{file}:{line} in {function}"
-    return "no line that is known"
+    return "an unknown line"
 
 
 def _calls(frame: FrameType | None) -> Iterator[tuple[str, int, str]]:

@@ -1,4 +1,4 @@
-"""The account of files with a time to live: which are tracked, where, and since when."""
+"""Keeps track of files with a time to live: which are tracked, where, and since when."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ AnyPath: TypeAlias = str | os.PathLike[str]
 
 
 class Place(NamedTuple):
-    """Where something lies: its absolute path, and the one below the root if it is in there.
+    """A place: its absolute path, and its path below the root if it is in there.
 
     `refusal` says why it can never be tracked.
     """
@@ -31,12 +31,12 @@ class Place(NamedTuple):
 
     @property
     def entry(self) -> str:
-        """The entry of the root that it is, or lies in; "" elsewhere."""
+        """The entry of the root that it is or lies in; "" outside the root."""
         return (self.relative or "").partition("/")[0]
 
 
 class Mark:
-    """That a path is tracked: a new mark each time, so that an earlier one can be told from it."""
+    """Marks a path as tracked; each call makes a new mark, so that an earlier one can be told."""
 
     __slots__ = ("since",)
 
@@ -45,8 +45,8 @@ class Mark:
 
 
 class Ledger:
-    """Which files are tracked in `base_temp_dir` and elsewhere. To track and to untrack one takes
-    no time that grows with their number, and can be done from any thread.
+    """Which files are tracked in `base_temp_dir` and elsewhere. Tracking and untracking take
+    constant time and can be done from any thread.
     """
 
     def __init__(self, base_temp_dir: AnyPath) -> None:
@@ -66,19 +66,19 @@ class Ledger:
         _ledgers.add(self)
 
     def _start_afresh(self) -> None:
-        """Track nothing: at first, and in a forked child, as the files are those of its parent."""
+        """Track nothing: at first, and in a forked child, since the files are its parent's."""
         self._lock = threading.Lock()
         self._tracked: dict[str, Mark] = {}
         self._inside: dict[str, set[str]] = {}
-        """The tracked paths by the entry that they lie in, "" for those that are elsewhere."""
+        """The tracked paths by the entry that they lie in; "" for those outside the root."""
 
     def track_file(self, path: AnyPath) -> None:
-        """Have the file (or directory) at `path` deleted when it is old; it need not be there yet.
+        """Delete the file (or directory) at `path` when it is old; it need not exist yet.
 
-        In `base_temp_dir` the entry that it lies in is in use from now on, so that no clean of
-        another process takes it: best track a file before it is made. That costs a look and a line
-        appended to an open file. Raises `Refused` for what can't be tracked (`base_temp_dir`
-        itself, its store, what holds it), `InvalidName` or `StorageError`.
+        In `base_temp_dir`, its entry is in use from now on, so that no other process cleans it.
+        Track a file before you make it. A call costs one `stat` and a line appended to an open
+        file. Raises `Refused` for what cannot be tracked (`base_temp_dir` itself, its store, the
+        directories above it), `InvalidName` or `StorageError`.
         """
         place = self._place(path)
         if place.refusal:
@@ -92,7 +92,7 @@ class Ledger:
             self._tracked[place.path] = Mark()
 
     def untrack_file(self, path: AnyPath) -> None:
-        """Let go of the file at `path`, as when it has been moved or handed over; it stays."""
+        """Stop tracking the file at `path`, for example after handing it over; it stays."""
         place = self._place(path)
         mark = self._tracked.get(place.path)
         if mark is not None:
@@ -103,7 +103,7 @@ class Ledger:
         if entry not in self._inside or owner is None or entry not in owner.live:
             adopt(self._root, entry, FILES)
         elif not owner.is_current():
-            # Somebody removed the store, or the root: make the leases again, each as often as
+            # Somebody removed the store or the root: make the leases again, each as often as
             # before.
             adopt(self._root, entry, FILES)
             release(self._root, entry)
@@ -114,7 +114,7 @@ class Ledger:
             raise InvalidName(f"{str(given)!r} contains NUL; no file has such a name")
         spelled = os.path.abspath(given)
         if os.pardir in given.parts:
-            # What lies above a link is not what is written before it.
+            # The parent of a link's target is not what precedes it in the path.
             whole = given.absolute()
             spelled = os.path.join(os.path.realpath(whole.parent), whole.name)
             if whole.name == os.pardir:
@@ -124,16 +124,16 @@ class Ledger:
                 relative = spelled[len(root) + 1 :].replace(os.sep, "/")
                 entry = relative.partition("/")[0]
                 own_file = not FILES.holds(entry, is_directory=True)
-                refusal = f"is no scratch: {entry} is a part of {root} itself" if own_file else ""
+                refusal = f"is not scratch: {entry} is a part of {root} itself" if own_file else ""
                 return Place(os.path.join(self._root, relative), relative, refusal)
         for kept in self._sacred:
             if is_inside(kept, spelled) or spelled == os.path.dirname(spelled):
                 verb = "is" if spelled == kept else "holds"
-                return Place(spelled, None, f"is no scratch: it {verb} {kept}")
+                return Place(spelled, None, f"is not scratch: it {verb} {kept}")
         return Place(spelled)
 
     def _forget(self, marks: dict[str, Mark]) -> None:
-        """Untrack paths; not those that were tracked anew since they had the given mark."""
+        """Untrack paths, except those that were tracked again since they had the given mark."""
         with self._lock:
             for path, mark in marks.items():
                 if self._tracked.get(path) is not mark:

@@ -15,20 +15,19 @@ from .until import until_exit
 
 
 class _SystemTemp:
-    """The system's temporary directory, asked for when it is read."""
+    """The system's temporary directory, looked up at each access."""
 
     def __get__(self, instance: object, owner: type) -> Path:
         return system_temp()
 
 
 class TempManager:
-    """Makes scratch in the project's root, lists it and cleans it; all by class methods.
+    """Makes scratch in the project's root, lists it and cleans it, by class methods.
 
-    `PERSISTENT_BASE`, set on this class or on a subclass, is another root: a path, relative to the
-    project. It must be new or empty when it is first used, since a clean takes all that lies in
-    it. `AUTO_CLEANUP_BASE` is the directory in which what cleans itself up has a place for each
-    user; what a killed process leaves in another than the default goes with
-    `clean_persistent_temps`.
+    To use another root, set `PERSISTENT_BASE` on this class or a subclass to a path, relative to
+    the project. It must be new or empty at first use, since everything in it can be cleaned.
+    `AUTO_CLEANUP_BASE` is the directory for auto-cleanup entries, with a place for each user. If it
+    is not the default, `clean_persistent_temps` removes what killed processes left there.
     """
 
     PERSISTENT_BASE: ClassVar[str | Path] = ROOT_NAME
@@ -48,8 +47,8 @@ class TempManager:
     def create_persistent_dir(cls, name_prefix: str = "temp", category: str | None = None) -> Path:
         """The absolute path of a new directory `<root>/<category>/<name_prefix>_<epoch>`.
 
-        It stays until a clean-up takes it, and is in use while this process lives. Without a
-        category it is `uncategorized`. Raises `InvalidName`, `InvalidSettings`, `Refused` or
+        It stays until a clean removes it, and is in use while this process lives. The default
+        category is `uncategorized`. Raises `InvalidName`, `InvalidSettings`, `Refused` or
         `StorageError`.
         """
         return Path(allocate(cls._made_root(), category, name_prefix))
@@ -68,9 +67,9 @@ class TempManager:
     def auto_cleanup_dir(cls, name_prefix: str = "temp") -> AbstractContextManager[Path]:
         """A context manager: a new directory in the system's temporary directory, gone on exit.
 
-        Only this user can look inside. Of the name 32 bytes are kept, so that sockets fit into the
-        path. If the process is killed, the next sweep cleans it. A child forked inside the block
-        does not clean it.
+        Only this user can look inside. The name is cut to 32 bytes, so that the path is short
+        enough for sockets. If the process is killed, the next sweep removes the directory. A child
+        forked inside the block does not remove it.
         """
         root = str(auto_root(cls.AUTO_CLEANUP_BASE))
         return until_exit(root, lambda: allocate_private(root, AUTO, name_prefix))
@@ -79,14 +78,14 @@ class TempManager:
     def auto_cleanup_file(
         cls, name_prefix: str = "temp", suffix: str = ".tmp"
     ) -> AbstractContextManager[Path]:
-        """A context manager: a new, empty file, otherwise as `auto_cleanup_dir`."""
+        """A context manager: a new, empty file, otherwise like `auto_cleanup_dir`."""
         root = str(auto_root(cls.AUTO_CLEANUP_BASE))
         return until_exit(root, lambda: allocate_private_file(root, AUTO, name_prefix, suffix))
 
     @classmethod
     def list_persistent_temps(cls) -> list[Path]:
-        """The absolute paths of the entries in the root, sorted. Raises as `get_project_temp_base`,
-        `Refused` or `StorageError`.
+        """The absolute paths of the entries in the root, sorted. Raises what
+        `get_project_temp_base` raises, `Refused` or `StorageError`.
         """
         from .store.root.listing import list_entries
 
@@ -97,12 +96,12 @@ class TempManager:
     def clean_persistent_temps(cls, max_age_hours: float | None = None) -> int:
         """Clean entries of the root and return how many went.
 
-        With `max_age_hours` those whose newest change is older; without, all that nothing
-        protects, this process's own included, unless a process that was forked from it goes on.
-        What the project's settings protect stays. Also cleans what killed processes of this user
-        left in the system's temporary directory, which does not count. Raises `InvalidSettings` for
-        an age that is no number of 0 or more, and `Refused` for a `PERSISTENT_BASE` that holds what
-        was not made by this program.
+        With `max_age_hours`, those whose newest change is older; without, everything that is not
+        protected, including this process's own entries unless a process forked from it is still
+        running. What the project's settings protect stays. Also removes what killed processes of
+        this user left in the system's temporary directory, which is not counted. Raises
+        `InvalidSettings` for an age that is not a number of 0 or more, and `Refused` for a
+        `PERSISTENT_BASE` with content that this program did not make.
         """
         import time
 
@@ -113,7 +112,7 @@ class TempManager:
         from .store.sweep.sweep import execute
 
         base = cls._base()
-        is_root(base)  # raises for what is not to be cleaned
+        is_root(base)  # raises if it must not be cleaned
         limits = Policy(everything=True)
         if max_age_hours is not None:
             limits = policy_of_age(max_age_hours, "max_age_hours")
@@ -129,7 +128,7 @@ class TempManager:
 
     @classmethod
     def _made_root(cls) -> str:
-        """The root in which entries are to be made."""
+        """The root that new entries are made in."""
         if cls.PERSISTENT_BASE == ROOT_NAME:
             return project_root()
         base = cls._base()

@@ -1,4 +1,4 @@
-"""`OutputRoot`: a root for the outputs of one process, gone with it at the latest."""
+"""`OutputRoot`: a root for the outputs of one process, removed at its end at the latest."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _log = logging.getLogger(__name__)
 
 
 class OutputRoot:
-    """Makes run directories: under one temporary root of its own, or where the caller says.
+    """Makes run directories, in a temporary root of its own or in a directory of the caller.
 
-    Nothing is on disk until a run directory is asked for. The temporary root is private to this
-    user and lies in the system's temporary directory. It goes with `cleanup`, with the instance
-    (at its garbage collection), or with the process, whichever is first: keep the instance for as
-    long as its paths are in use. What a killed process leaves goes with the next sweep.
+    Nothing is on disk until the first run directory is made. The temporary root is private to this
+    user and lies in the system's temporary directory. It is removed by `cleanup`, when the instance
+    is garbage collected, or when the process ends, whichever is first: keep the instance for as
+    long as its paths are in use. What a killed process leaves is removed by the next sweep.
 
-    Threads may share an instance. A forked child has a root of its own and leaves its parent's
-    alone; so has a copy, pickled or not. `multiprocessing`'s workers clean up when they end.
+    Threads may share an instance. A forked child has its own root and leaves its parent's alone,
+    and so does a copy, pickled or not. Workers of `multiprocessing` clean up when they end.
     """
 
     __slots__ = ("__weakref__", "_state")
@@ -48,14 +48,14 @@ class OutputRoot:
         return Path(made.path) if made is not None else None
 
     def run_dir(self, output_dir: str | os.PathLike[str] | None = None) -> Path:
-        """The absolute path of a new, empty directory that is named by the second, in UTC.
+        """The absolute path of a new, empty directory, named after the current second in UTC.
 
-        `20250917T013040Z`, or `20250917T013040Z-2` where that is taken. It is in the temporary
-        root, which is made if there is none (or none any more); or in `output_dir`, which is made
-        if missing, and of which no cleanup takes anything. Raises `Refused` or `StorageError`.
+        The name is `20250917T013040Z`, or `20250917T013040Z-2` if that is taken. The directory is
+        in the temporary root, which is made if needed; or in `output_dir`, which is made if
+        missing and which no clean touches. Raises `Refused` or `StorageError`.
         """
         if output_dir is not None:
-            # Where that lies in an entry, this process works there by now.
+            # If that lies in an entry, this process now works there.
             lease_around(str(absolute(Path(output_dir)) / "run"))
             return Path(allocate_run_in(output_dir))
         state = self._state
@@ -65,17 +65,17 @@ class OutputRoot:
                 try:
                     return Path(allocate_run(made.path))
                 except FileNotFoundError:
-                    # Somebody removed it, or a signal's handler has just cleaned up.
+                    # Somebody removed it, or a signal handler has just cleaned up.
                     if state.made is made:
                         state.forget()
                         made.remove()
         raise StorageError(0, f"cannot make a run: {made.path} vanished {_ATTEMPTS} times")
 
     def cleanup(self) -> None:
-        """Remove the temporary root, if there is one, and forget it; the next run has a fresh one.
+        """Remove the temporary root, if there is one; the next run gets a new one.
 
         Logs the path; what cannot be removed is logged as a warning and left to the next sweep.
-        It may be called at any time, by any thread, also by a signal's handler.
+        Can be called at any time, from any thread and from a signal handler.
         """
         state = self._state
         with state.lock:
@@ -85,7 +85,7 @@ class OutputRoot:
 
     @staticmethod
     def cleanup_all() -> None:
-        """Do `cleanup` for every live instance."""
+        """Call `cleanup` on every live instance."""
         for instance in _instances():
             instance.cleanup()
 
@@ -97,14 +97,14 @@ class OutputRoot:
         return made
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """A copy begins afresh: it would remove the root under the other's feet."""
+        """A copy starts without a root: otherwise each could remove the other's."""
         return type(self), ()
 
 
 class _State:
-    """What one instance has in this process.
+    """The state of one instance in this process.
 
-    The lock is one that a thread can take twice, since a signal's handler may interrupt `run_dir`.
+    The lock is reentrant, since a signal handler may interrupt `run_dir`.
     """
 
     __slots__ = ("finalizer", "lock", "made")
@@ -115,7 +115,7 @@ class _State:
         self.finalizer: weakref.finalize[[], OutputRoot] | None = None
 
     def forget(self) -> _TemporaryRoot | None:
-        """What was made, if anything; from now on the caller's."""
+        """Hand over the temporary root to the caller; `None` if there is none."""
         made, self.made = self.made, None
         if made is not None and self.finalizer is not None:
             self.finalizer.detach()
@@ -128,17 +128,17 @@ class _TemporaryRoot:
     __slots__ = ("_pid", "_relative", "_root", "path")
 
     def __init__(self) -> None:
-        # Imported by now: at the interpreter's end nothing should have to be.
+        # Imported now, so that nothing has to be imported at the interpreter's end.
         from .store.sweep import sweep  # noqa: F401
 
         self._pid = os.getpid()
         self._root = str(user_root())
-        # A path that was never used: what still reads from one that is gone finds nothing.
+        # A path that was never used: code that still reads an old one finds nothing.
         self.path = allocate_private(self._root, AUTO, f"outputs-{os.urandom(4).hex()}")
         self._relative = self.path[len(self._root) + 1 :]
 
     def remove(self) -> bool:
-        """Whether this removed it; if it cannot be, a warning says why. A forked child does not."""
+        """Whether this call removed it; a failure is logged. A forked child does not remove it."""
         from .store.sweep.discard import discard
 
         if os.getpid() != self._pid:
@@ -155,7 +155,7 @@ class _TemporaryRoot:
 _live: weakref.WeakSet[OutputRoot] = weakref.WeakSet()
 _guard = threading.RLock()
 _worker = 0
-"""The process in which multiprocessing has been told to clean up."""
+"""The process id for which `multiprocessing` has been told to clean up."""
 
 
 def _instances() -> tuple[OutputRoot, ...]:
@@ -164,17 +164,17 @@ def _instances() -> tuple[OutputRoot, ...]:
 
 
 def _clean_up_with_worker() -> None:
-    """Have a process that multiprocessing forked clean up at its end: it ends without `atexit`."""
+    """Clean up at the end of a process that multiprocessing forked: it runs no `atexit`."""
     global _worker
     util = sys.modules.get("multiprocessing.util")
     if util is not None and _worker != os.getpid():
         _worker = os.getpid()
-        # With the priority by which multiprocessing removes its own temporary directory.
+        # The priority with which multiprocessing removes its own temporary directory.
         util.Finalize(None, OutputRoot.cleanup_all, exitpriority=-100)
 
 
 def _forget_after_fork() -> None:
-    """Have every instance begin afresh in the child, whatever the parent's threads were at."""
+    """Reset every instance in the child, whatever the parent's threads were doing."""
     global _guard, _live
     _guard = threading.RLock()
     _live = weakref.WeakSet(tuple(_live))
@@ -185,6 +185,6 @@ def _forget_after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_after_fork)
-# After the lease's own, which has been registered by now, and so before it: without a lease there
-# is nothing that may be removed. (The exit of `weakref.finalize` may be registered earlier.)
+# Registered after the lease's own exit function, so it runs before that one: without a lease,
+# nothing may be removed. (The exit function of `weakref.finalize` may be registered earlier.)
 atexit.register(OutputRoot.cleanup_all)

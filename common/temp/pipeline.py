@@ -28,7 +28,7 @@ from .report.text import plain
 from .store.project.place import project_root
 from .store.project.project import absolute, find_project, is_nobodys
 from .store.root.allocation import allocate_named
-from .store.root.making import layout_of
+from .store.root.layouts import layout_of
 from .store.root.names import fresh_name
 from .store.root.owner import release
 from .store.root.settings import (
@@ -116,8 +116,8 @@ def start_run(base: str | os.PathLike[str] = ".") -> Path:
 
     It is named by the time in UTC, `pipeline_artifacts_20250917_013040`; another in the same second
     is `pipeline_artifacts_20250917_013040-<a few hex digits>`. `base` is created if it is missing,
-    and never deleted. If the working directory is no place for scratch (`/`, a home directory), the
-    default is the project of the script. Raises `InvalidSettings`, `Refused` or `StorageError`.
+    and never deleted. If the working directory is not a place for scratch (`/`, a home directory),
+    the default is the project of the script. Raises `InvalidSettings`, `Refused` or `StorageError`.
     """
     global _last
     root = str(_absolute(base))
@@ -173,7 +173,7 @@ class ArtifactCleaner:
 
     A `CleanupConfig` replaces all settings. Without one, the settings of the project around the
     base apply, with the strategy moderate if they have no limit. A path replaces the
-    `cleanup_config.json` of that project. Raises `InvalidSettings` for a base that is no path.
+    `cleanup_config.json` of that project. Raises `InvalidSettings` for a base that is not a path.
     """
 
     def __init__(
@@ -191,8 +191,8 @@ class ArtifactCleaner:
         `directories_archived` and `directories_deleted` those that are gone. `space_freed_bytes`
         is measured: 0 for what was archived on the same disk. `errors` has a line for each run or
         archive that failed, or for what prevented the cleanup; errors of the disk and of settings
-        are not raised. If less than `min_free_space_gb` is free afterwards, that is no error but
-        logged as a warning, with what takes the space.
+        are not raised. If less than `min_free_space_gb` is free afterwards, a warning is logged
+        that says what takes the space.
         """
         return self._cleanup(force=force)
 
@@ -280,7 +280,7 @@ def _settings(
 
 
 def _sweep(base: Path, settings: Settings, *, force: bool, keep: str) -> Report:
-    """What became of the runs in `base`; for a dry run, a report without outcomes.
+    """The outcomes for the runs in `base`; for a dry run, a report without outcomes.
 
     The run `keep` is kept by its exact name: a full disk may have no room for a lease.
     """

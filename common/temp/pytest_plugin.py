@@ -1,7 +1,7 @@
-"""The pytest plugin: directories for tests, kept if they fail, and a look at what they leave.
+"""The pytest plugin: directories for tests, kept if the test fails, and leak checks.
 
-It is loaded wherever tempkeep is installed, so that it imports nothing which a run that does not
-use it can do without. PYTEST_DONT_REWRITE: there is nothing in it to rewrite.
+pytest loads it wherever tempkeep is installed, so it imports nothing that a run without it does not
+need. PYTEST_DONT_REWRITE: there is nothing in it to rewrite.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 _KEEP_TEMPS = "PYTEST_KEEP_TEMPS"
 _RUN_ID = "tempkeep_run"
-"""What the workers of pytest-xdist are told of the run that they are part of."""
+"""The key that gives workers of pytest-xdist the id of their run."""
 
 
 class TempLeakWarning(pytest.PytestWarning):
-    """A test has left a directory behind, in its project's root or where all that is temporary is.
+    """A test left a directory behind, in its project's root or the system's temporary directory.
 
-    What a filter for warnings ignores is no leak, under `--temp-leaks=error` too.
+    A warning filter that ignores it also applies to `--temp-leaks=error`.
     """
 
 
@@ -57,24 +57,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--keep-temps",
         action="store_true",
-        help=f"keep the directories of all tests, not only of those that fail (as {_KEEP_TEMPS}=1)",
+        help=f"keep the directories of all tests, not only of failed ones (like {_KEEP_TEMPS}=1)",
     )
     group.addoption(
         "--temp-leaks",
         choices=("warn", "error"),
-        help="name the tests that leave directories behind, in .tmp or in the system's temporary "
-        "directory: by a warning, or by an error",
+        help="report tests that leave directories behind in .tmp or in the system's temporary "
+        "directory, as a warning or as an error",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Prepare for what the options ask."""
+    """Set up what the options ask for."""
     config.addinivalue_line(
         "markers", "temp_dirs(count=2, names=None): which directories the fixture temp_dirs gives"
     )
     if config.getoption("keep_temps"):
         before = os.environ.get(_KEEP_TEMPS)
-        os.environ[_KEEP_TEMPS] = "1"  # for pytest_temp_dirs(), and what tests start
+        os.environ[_KEEP_TEMPS] = "1"  # for pytest_temp_dirs() and for processes that tests start
         config.add_cleanup(lambda: _set_environment(before))
     _lease_basetemp(config)
     config.stash[_keeps_all] = os.environ.get(_KEEP_TEMPS) == "1"
@@ -90,7 +90,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _lease_basetemp(config: pytest.Config) -> None:
-    """Have the entry count as in use, for the time of the run, in which `tmp_path` lies, if any."""
+    """If `tmp_path` lies in an entry, mark that as in use during the run."""
     given = config.getoption("basetemp", None)
     temporary = os.environ.get("PYTEST_DEBUG_TEMPROOT") or tempfile.gettempdir()
     for path in (os.path.abspath(given or temporary), os.path.realpath(given or temporary)):
@@ -102,7 +102,7 @@ def _lease_basetemp(config: pytest.Config) -> None:
     from .store.root.around import lease_around
 
     if given is None:
-        # As pytest calls it. In a root that is all that is temporary, it is an entry of its own.
+        # The name that pytest gives it. In a root for all temporary files, it is an entry itself.
         import getpass
 
         try:
@@ -112,7 +112,7 @@ def _lease_basetemp(config: pytest.Config) -> None:
     try:
         end = lease_around(path)
     except TempError as error:
-        warning = pytest.PytestWarning(f"{path} is not in use for a clean: {error}")
+        warning = pytest.PytestWarning(f"a clean may remove {path}: {error}")
         config.issue_config_time_warning(warning, stacklevel=2)
         return
     if end is not None:
@@ -120,7 +120,7 @@ def _lease_basetemp(config: pytest.Config) -> None:
 
 
 def _is_scratch(directory: str) -> bool:
-    """Whether `directory` is a root of this program or lies in one, by a look that costs little."""
+    """Whether `directory` is a root of this program or lies in one, by a cheap check."""
     above = directory
     while True:
         if os.path.basename(above) == ".tmp" or os.path.isdir(os.path.join(above, ".tempkeep")):
@@ -153,10 +153,10 @@ def _id_of(config: pytest.Config) -> str:
 
 @pytest.fixture
 def temp_root(request: pytest.FixtureRequest) -> Path:
-    """The test's own directory, `.tmp/test/<test name>_<epoch>` in the project that it is part of.
+    """The test's own empty directory, `.tmp/test/<test name>_<epoch>` in the test's project.
 
-    Empty at first. If the test passes it goes at once; if it fails it is kept, and the report says
-    where, until three later runs of pytest have kept some. With `--keep-temps` it is kept anyway.
+    If the test passes, it is removed at once. If the test fails, it is kept, and the report says
+    where, until three later runs of pytest have kept some. With `--keep-temps` it is always kept.
     """
     return _scratch_of(request).path
 
@@ -165,9 +165,9 @@ def temp_root(request: pytest.FixtureRequest) -> Path:
 def temp_dirs(request: pytest.FixtureRequest) -> list[Path]:
     """Empty sibling directories in `temp_root`: source and target, unless the test asks for others.
 
-    By a marker, `@pytest.mark.temp_dirs(3)` or `@pytest.mark.temp_dirs(names=["in", "out"])`, or
-    indirectly parametrized by a number, by a list of names, or by a dictionary of both. For a class
-    or a module there is `pytest_temp_dirs()`, in a fixture of one's own.
+    Ask by a marker, `@pytest.mark.temp_dirs(3)` or `@pytest.mark.temp_dirs(names=["in", "out"])`,
+    or by indirect parametrization with a number, a list of names, or a dictionary of both. For a
+    class or a module, use `pytest_temp_dirs()` in your own fixture.
     """
     names = _names_asked_for(request)
     above = _scratch_of(request).path
@@ -205,7 +205,7 @@ def _names(count: int = 2, names: Sequence[str] | None = None) -> list[str]:
 
 
 def _scratch_of(request: pytest.FixtureRequest) -> _Scratch:
-    """The entry of the test that runs, made at first use."""
+    """The entry of the running test, made at first use."""
     from .contexts import label_of
     from .errors import TempError
     from .store.sweep.runs import Run
@@ -225,7 +225,7 @@ def _scratch_of(request: pytest.FixtureRequest) -> _Scratch:
 
 
 def _root_of(item: pytest.Item) -> str:
-    """The root of the project that the test is part of; with none, of pytest's own rootdir."""
+    """The root of the project that the test is part of, else of pytest's rootdir."""
     from .store.project.place import root_for
 
     directory = item.path.parent
@@ -237,7 +237,7 @@ def _root_of(item: pytest.Item) -> str:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
-    """Remove the entry of a test that has passed, when all else of it has ended."""
+    """Remove the entry of a test that passed, after its other teardown."""
     result = yield
     if _scratch in item.stash:
         scratch = item.stash[_scratch]
@@ -248,7 +248,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
 
 
 def _warn(item: pytest.Item, warning: pytest.PytestWarning) -> None:
-    """Warn of something; where warnings are errors, fail with that and no more."""
+    """Issue a warning; if warnings are errors, fail with only that message."""
     with suppress(pytest.PytestWarning):
         return item.warn(warning)
     pytest.fail(str(warning), pytrace=False)
@@ -280,7 +280,7 @@ def _keep(item: pytest.Item, scratch: _Scratch, report: pytest.TestReport, why: 
     except TempError as error:
         said = f"{scratch.path} cannot be kept: {error}"
     section = ("kept temporary directory", said)
-    # Where the failure itself is told, which `--show-capture=no` does not hide.
+    # Part of the failure itself, so that `--show-capture=no` does not hide it.
     add: Callable[..., None] | None = getattr(report.longrepr, "addsection", None)
     if add is not None:
         add(*section)
@@ -290,7 +290,7 @@ def _keep(item: pytest.Item, scratch: _Scratch, report: pytest.TestReport, why: 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
-    """Give up what was kept, and remove what all but the newest runs have kept."""
+    """End this run's leases, and remove what all but the newest runs kept."""
     try:
         return (yield)
     finally:
@@ -303,10 +303,9 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
 
 
 class _LeakCheck:
-    """Complains of what tests leave; registered where `--temp-leaks` asks for it.
+    """Reports what tests leave behind; registered if `--temp-leaks` is given.
 
-    What a fixture of a class, of a module or of all tests makes is looked for when that fixture
-    has ended.
+    What a fixture with a wider scope than the test makes is checked when that fixture ends.
     """
 
     def __init__(self, config: pytest.Config, watch: Watch) -> None:
@@ -325,7 +324,7 @@ class _LeakCheck:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
-        # As the variable has it that pytest sets, and that a process inherits.
+        # The value of the variable that pytest sets and that child processes inherit.
         test = item.nodeid.replace("\0", "(null)")
         self._watch.begin(test, {self._root, _root_of(item)})
         return (yield)
@@ -351,7 +350,7 @@ class _LeakCheck:
         try:
             result = yield
         except BaseException:
-            self._watch.end(self._living)  # what a teardown leaves that failed is no news
+            self._watch.end(self._living)  # a failed teardown has already been reported
             raise
         left = [left for left in self._watch.end(self._living) if not self._is_kept(left)]
         if left:
@@ -369,7 +368,7 @@ class _LeakCheck:
 
 
 def _spelled(found: Sequence[Left], config: pytest.Config) -> str:
-    """A line for each, the code named relative to pytest's rootdir."""
+    """One line for each, with the code's path relative to pytest's rootdir."""
     from .report.text import plain
 
     lines = []

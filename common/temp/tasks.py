@@ -124,7 +124,7 @@ def temp_clean(
     failed), 2 (bad argument or setting) or 3 (declined).
     """
     from .commands.clean import clean
-    from .commands.clean_arguments import CleanArguments
+    from .commands.clean_arguments import CleanArguments, flagged
 
     arguments = CleanArguments(
         max_age_hours=max_age_hours,
@@ -133,8 +133,7 @@ def temp_clean(
         strategy=strategy,
         everything=everything,
         dry_run=dry_run or bool(c.config.run.dry),
-        trash=trash,
-        undoable=undoable,
+        flags=flagged(undo=undoable, trash=trash),
         yes=yes,
         force=force,
         include_in_use=include_in_use,

@@ -1,7 +1,7 @@
 """Files with a time to live: gone at the end of a block, or when they are old.
 
-`FileCleanupManager` keeps account of files, mostly in one directory that belongs to it. There each
-is in use while its process lives, and the next run takes what a killed one left.
+`FileCleanupManager` tracks files, usually in one directory that belongs to it. There, each file is
+in use while its process lives, and the next run deletes what a killed one left.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ class _UntilExit:
     """The file of one block."""
 
     def __init__(self, file_path: AnyPath, cleanup_on_error: bool = True) -> None:
-        # Absolute, for the block may change the working directory.
+        # Absolute, since the block may change the working directory.
         self._path = Path(file_path).absolute()
         self._cleanup_on_error = cleanup_on_error
         self._kept = False
         self._pid = os.getpid()
 
     def keep(self) -> None:
-        """Have the file stay when the block ends."""
+        """Keep the file when the block ends."""
         self._kept = True
 
     def _enter(self) -> Path:
@@ -44,7 +44,7 @@ class _UntilExit:
         return self._path
 
     def _stays(self, raised: type[BaseException] | None) -> bool:
-        # A forked child did not make the file, and its parent may be working with it.
+        # A forked child did not make the file, and its parent may still use it.
         forked = os.getpid() != self._pid
         return self._kept or forked or (raised is not None and not self._cleanup_on_error)
 
@@ -55,10 +55,10 @@ class _UntilExit:
 class TempFileContext(_UntilExit, AbstractContextManager[Path]):
     """A context manager: the absolute path of a file, which is deleted when the block ends.
 
-    Nobody need have made it. `keep()` has it stay, and so does an error of the block where
-    `cleanup_on_error` is false. Only a file of exactly that name goes: a directory stays, and of a
-    symlink the link goes. What cannot be deleted is logged as a warning: the error of a block is
-    worth more than one of ours. If the process is killed the file stays, unless it is tracked.
+    The file need not exist. `keep()` keeps it, and so does an error in the block if
+    `cleanup_on_error` is false. Only a file of exactly that name is deleted: a directory stays, and
+    of a symlink only the link goes. A failure to delete is logged as a warning, so that it does not
+    hide an error of the block. If the process is killed, the file stays, unless it is tracked.
     """
 
     def __enter__(self) -> Path:
@@ -73,8 +73,8 @@ class TempFileContext(_UntilExit, AbstractContextManager[Path]):
 class temp_file_async(_UntilExit, AbstractAsyncContextManager[Path]):  # noqa: N801 - like a function
     """The same for `async with`: the file is deleted in a thread, also if the task is cancelled.
 
-    A cancellation that comes meanwhile is raised as soon as the file is gone. A thread that is
-    still making the file when the block has ended is not seen: `finish_in_thread` waits for it.
+    A cancellation during the deletion is raised once the file is gone. A thread that is still
+    making the file when the block ends is not noticed: use `finish_in_thread` to wait for it.
     """
 
     async def __aenter__(self) -> Path:
@@ -85,22 +85,22 @@ class temp_file_async(_UntilExit, AbstractAsyncContextManager[Path]):  # noqa: N
         if self._stays(kind):
             return
         if kind is GeneratorExit:
-            self._delete()  # the coroutine is being closed, and may wait for nothing any more
+            self._delete()  # the coroutine is being closed and must not await anything
         else:
             await finish_in_thread(self._delete)
 
 
 async def finish_in_thread(work: Callable[[], T]) -> T:
-    """What `work` returns in a thread, for which even a cancelled task waits.
+    """The result of `work`, run in a thread that even a cancelled task waits for.
 
-    For threads that make or write a file which is to be gone afterwards.
+    For threads that make or write a file that is to be deleted afterwards.
     """
     try:
         context = contextvars.copy_context()
-        # A plain future, and no task that a closing loop would cancel before its thread began.
+        # A plain future, not a task: a closing loop would cancel it before its thread starts.
         future = asyncio.get_running_loop().run_in_executor(None, context.run, work)
     except RuntimeError:
-        return work()  # the program is ending, and there are no more threads to be had
+        return work()  # the program is ending and starts no more threads
     return await _wait_for(future)
 
 
@@ -113,22 +113,23 @@ async def _wait_for(future: asyncio.Future[T]) -> T:
             cancelled = error
     if cancelled is not None:
         if not future.cancelled():
-            future.exception()  # looked at, so that nobody warns of it
+            future.exception()  # retrieved, so that asyncio does not warn about it
         raise cancelled
     return future.result()
 
 
 class FileCleanupManager(ExpiringFiles):
-    """Deletes the files of `base_temp_dir` that it was told of, each when it is old.
+    """Deletes tracked files in `base_temp_dir`, each when it is old.
 
-    The directory is made if need be, is the user's own and never deleted; what lies in it should be
-    scratch. Of other places only what was tracked by name is deleted. `async with` cleans what a
-    killed run left, starts the periodic clean-up, and stops it at the end; it deletes nothing then
-    (`cleanup_all_tracked` does). Ages go by the newest change, of a directory anywhere inside.
+    The directory is made if missing, belongs to the user and is never deleted; everything in it
+    should be scratch. Elsewhere, only what was tracked by name is deleted. `async with` cleans what
+    a killed run left, starts the periodic clean-up, and stops it at the end; it deletes nothing at
+    the end (call `cleanup_all_tracked` for that). The age of a directory is that of the newest
+    change anywhere inside.
 
-    What deletes does so in a thread, and is waited for even if the task is cancelled meanwhile. A
-    manager can be used from any thread, and from one loop after the other. What cannot be deleted
-    is logged as a warning and stays tracked. Raises `InvalidSettings`, `Refused` or `StorageError`.
+    Deletions run in a thread, and even a cancelled task waits for them. A manager can be used from
+    any thread, and from several event loops in turn. What cannot be deleted is logged as a warning
+    and stays tracked. Raises `InvalidSettings`, `Refused` or `StorageError`.
     """
 
     async def cleanup_file(self, path: AnyPath) -> bool:
@@ -136,17 +137,17 @@ class FileCleanupManager(ExpiringFiles):
         return await finish_in_thread(partial(self._cleanup_file, path))
 
     async def cleanup_directory(self, path: AnyPath, recursive: bool = True) -> bool:
-        """Whether the directory at `path` is gone, as it is if it was missing.
+        """Whether the directory at `path` is gone; also true if it was missing.
 
-        What lies inside is no longer tracked then. It stays while another process holds a lease on
-        it, and unless `recursive`, if it is not empty.
+        What lies inside is then no longer tracked. It stays while another process holds a lease on
+        it and, unless `recursive`, if it is not empty.
         """
         return await finish_in_thread(partial(self._cleanup_directory, path, recursive))
 
     async def cleanup_old_files(self, max_age_hours: float | None = None) -> Cleaned:
-        """Delete what is older than `max_age_hours` (`default_ttl_hours`); what that did.
+        """Delete what is older than `max_age_hours` (`default_ttl_hours`), and return the result.
 
-        That is: tracked files and directories; then, in `base_temp_dir`, other directories that
+        It deletes tracked files and directories; then, in `base_temp_dir`, other directories that
         nobody uses; then empty directories. Pinned entries stay. Raises `InvalidSettings`.
         """
         return await finish_in_thread(partial(self._cleanup_old_files, max_age_hours))

@@ -1,4 +1,4 @@
-"""What is gone when its block ends."""
+"""Entries that are removed when a block ends."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 def until_exit(root: str, make: Callable[[], str]) -> Iterator[Path]:
     """Yield the path that `make` made in `root`, and remove its entry when the block ends.
 
-    What cannot be removed is logged as a warning and left to the next sweep: the error of a block
-    is worth more than one of ours.
+    A failure to remove it is logged as a warning and left to the next sweep, so that it does not
+    hide an error of the block.
     """
     from .store.sweep.discard import discard
 
@@ -31,6 +31,6 @@ def until_exit(root: str, make: Callable[[], str]) -> Iterator[Path]:
 
 
 def _log() -> logging.Logger:
-    import logging  # which most programs that make a directory do without
+    import logging  # most programs that make a directory do not need it
 
     return logging.getLogger(__name__)

@@ -1,7 +1,7 @@
-"""A copy of the package in a monorepo, and how it is brought up to date: `tempkeep vendor`.
+"""`tempkeep vendor`: puts a copy of the package into a monorepo, and updates it.
 
-The copy goes to its place whole, by one rename, and so does the next version. A manifest in it says
-what was copied, so that an update never takes what somebody has changed since.
+The copy is put in place by one rename, and so is each new version. A manifest in it lists what was
+copied, so that an update never overwrites local changes.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from .store.system.walking import walk
 
 MANIFEST: Final = "vendored.json"
 _NAMES: Final = ("temp", "tempkeep")
-"""What a directory is called that is to be the copy itself, and not to hold it."""
+"""A target with this name becomes the copy itself; any other directory holds the copy."""
 
 _NOT_COPIED: Final = frozenset({"__pycache__", MANIFEST}.union(*((n, f"{n}.py") for n in LEFT_OUT)))
 _LINE: Final = "# tempkeep {version}: a copy made, and kept up to date, by `tempkeep vendor`.\n"
 _SURE: Final = {"__init__.py", "core/retention.py"}
-"""What every copy has, and a package of the host has not."""
+"""What every copy has, and the host's own packages do not."""
 
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | PLAIN_FLAGS
 _MOST_MANIFEST: Final = 1 << 20
@@ -43,17 +43,17 @@ _SHOWN: Final = 5
 
 
 class _Copy(NamedTuple):
-    """What a manifest says: the version, and each file (relative, with `/`) with its digest."""
+    """The content of a manifest: the version, and the digest of each file (relative, with `/`)."""
 
     version: str
     digests: Mapping[str, str]
 
 
 def vendor(directory: str, *, dry_run: bool = False) -> int:
-    """Copy the package into `directory`, or bring the copy there up to date; the exit code.
+    """Copy the package into `directory`, or update the copy there. Returns the exit code.
 
-    Raises `Refused` over local changes, over anything that is no copy, at a symlink in its place,
-    and behind one that git tracks or that another user made.
+    Raises `Refused` if the copy has local changes, if something else is in its place, if that is a
+    symlink, or if the path leads through a symlink that git tracks or another user made.
     """
     target = _target(directory)
     check_way(target)
@@ -75,7 +75,7 @@ def vendor(directory: str, *, dry_run: bool = False) -> int:
     except OSError as error:
         raise StorageError.of(f"cannot {what}", error) from error
     if old == new:
-        print(f"{_shown(target)} is a copy of tempkeep {__version__} already")
+        print(f"{_shown(target)} is already a copy of tempkeep {__version__}")
         return 0
     print(
         f"updated {_shown(target)} from {old.version} to {__version__}" if old else f"{what}: done"
@@ -85,9 +85,9 @@ def vendor(directory: str, *, dry_run: bool = False) -> int:
 
 
 def _target(directory: str) -> Path:
-    """Where the copy is to be: `directory`, if it is called so or is one already; else in it."""
+    """The path of the copy: `directory` if it has the package's name or is a copy, else in it."""
     if not directory:
-        raise InvalidSettings("vendor: name the directory that the copy is to be in")
+        raise InvalidSettings("vendor: give the directory for the copy")
     path = Path(os.path.abspath(directory))
     is_it = path.name in _NAMES or os.path.lexists(path / MANIFEST)
     return path if is_it else path / _NAMES[0]
@@ -98,7 +98,7 @@ def _shown(path: str | Path) -> str:
 
 
 def _needs(target: Path) -> list[str]:
-    """What the copy needs, in a few lines."""
+    """How to use the copy and what it needs, in a few lines."""
     above = target.parent
     parts = [target.name]
     if str(above) != os.getcwd():
@@ -113,7 +113,7 @@ def _needs(target: Path) -> list[str]:
         f"tasks.py: from {name}.tasks import *",
         f'conftest.py at the top: pytest_plugins = ["{name}.pytest_plugin"]',
         f"install beside it: {' '.join(repr(wanted) for wanted in NEEDS.values())}",
-        "temp-migrate and vendor are not part of it: run those by the program tempkeep",
+        "temp-migrate and vendor are not part of it: run them with the program tempkeep",
     ]
 
 
@@ -121,7 +121,7 @@ def _needs(target: Path) -> list[str]:
 
 
 def _content() -> dict[str, bytes]:
-    """The files of a copy, relative with `/`, wherever this package lies."""
+    """The files of a copy, relative with `/`, however this package is installed."""
     found = {}
     for name, item in _files(files(__package__ or ""), ""):
         found[name] = item.read_bytes()
@@ -156,14 +156,16 @@ def _old(target: Path) -> _Copy | None:
         raise StorageError.of(f"cannot look at {_shown(target)}", error) from error
     where = _shown(target)
     if not stat.S_ISDIR(mode):
-        kind = "a symlink" if stat.S_ISLNK(mode) else "no directory"
-        raise Refused(f"{where} is {kind}, so nothing was copied; move it away, or name another")
+        kind = "a symlink" if stat.S_ISLNK(mode) else "not a directory"
+        raise Refused(
+            f"{where} is {kind}, so nothing was copied; move it away, or give another directory"
+        )
     if not os.listdir(target):
         return None
     old = _manifest(target)
     if old is None:
         raise Refused(
-            f"{where} is there and no copy that tempkeep made, so nothing was copied; move it away"
+            f"{where} exists and is not a copy by tempkeep, so nothing was copied; move it away"
         )
     altered, missing = _changes(target, old)
     changes = altered + [f"{name} is missing" for name in missing]
@@ -178,7 +180,7 @@ def _old(target: Path) -> _Copy | None:
 
 
 def _manifest(target: Path) -> _Copy | None:
-    """What the manifest there says; `None` if there is none that could be one."""
+    """The manifest of the copy; `None` if there is no valid one."""
     try:
         said = json.loads(_read(target / MANIFEST, _MOST_MANIFEST))
         version, digests = said["version"], said["files"]
@@ -191,7 +193,7 @@ def _manifest(target: Path) -> _Copy | None:
 
 
 def _changes(target: Path, old: _Copy) -> tuple[list[str], list[str]]:
-    """What is new or not as it was copied, and what is missing; what Python compiled is neither."""
+    """New or changed files, and missing ones; files that Python compiled do not count."""
     found = []
     missing = set(old.digests)
     for above, directories, names in walk(target, onerror=_fail):
@@ -226,7 +228,7 @@ def _is(path: Path, digest: str) -> bool:
 
 
 def _read(path: Path, most: int = -1) -> bytes:
-    """The data of a regular file; a link, a FIFO or the like is an `OSError`."""
+    """The data of a regular file; raises `OSError` for a link, a FIFO and so on."""
     with open(os.open(path, os.O_RDONLY | PLAIN_FLAGS), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), str(path))
@@ -292,11 +294,11 @@ def _write(top: int, place: str, content: Mapping[str, bytes]) -> None:
 
 
 def _demand_unchanged(aside: Path) -> None:
-    """Raise `Refused` if what is there is no directory, or a copy in which somebody has written."""
+    """Raise `Refused` if that is not a directory, or a copy with local changes."""
     if not stat.S_ISDIR(os.lstat(aside).st_mode):
         raise Refused(f"{_shown(aside)} is in the way; move it away")
     known = _manifest(aside)
-    altered, _ = _changes(aside, known) if known is not None else ([], [])  # it may be half gone
+    altered, _ = _changes(aside, known) if known is not None else ([], [])  # it may be half deleted
     if altered:
         raise Refused(f"{_shown(aside)} has changed ({plain(altered[0])}); move it away")
 

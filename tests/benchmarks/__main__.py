@@ -1,8 +1,9 @@
 """Measure what users wait for, as ratios to what they know: `python3 -m tests.benchmarks`.
 
 The sides of each figure are run in turn (ABAB …) and compared by their medians, so that a busy
-machine slows both. Prints a table, or with `--json` one JSON document; progress goes to stderr.
-Everything is made in temporary directories, which are gone at the end, however it comes.
+machine slows both; `start` by the minima of processor time. Prints a table, or with `--json` one
+JSON document; progress goes to stderr. Everything is made in temporary directories, which are gone
+at the end, however it comes.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 import time
@@ -53,7 +54,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One comparison: medians of ours and of the other, and the ratio wanted, if any is.
+    """One comparison: medians (or minima) of ours and of the other, and the ratio wanted, if any.
 
     `lowest` and `highest` are the ratios of single pairs.
     """
@@ -81,10 +82,11 @@ class Figure:
         other: Sequence[float],
         wanted: float | None,
         unit: str = "s",
+        middle: Callable[[Sequence[float]], float] = median,
     ) -> Figure:
-        """The figure of measures that were taken in pairs."""
+        """The figure of measures that were taken in pairs, compared by their `middle`."""
         ratios = [one / another for one, another in zip(ours, other, strict=True)]
-        middles = median(ours), median(other)
+        middles = middle(ours), middle(other)
         return cls(what, compared_to, *middles, min(ratios), max(ratios), wanted, unit)
 
 
@@ -109,14 +111,17 @@ def seconds(call: Callable[[], object]) -> float:
 
 def run(project: Path, *command: str, check: bool = True) -> str:
     """What a real process in `project` prints; with a temporary directory of its own, too, so
-    that nothing of the user's is looked at or cleaned. Ends the run if it fails.
+    that nothing of the user's is looked at or cleaned. Byte code is cached, whatever is set here.
+    Ends the run if it fails.
     """
     temporary = project / "tmp"
     temporary.mkdir(mode=0o700, exist_ok=True)
+    variables = environment(TMPDIR=str(temporary))
+    variables.pop("PYTHONDONTWRITEBYTECODE", None)
     done = subprocess.run(
         command,
         cwd=project,
-        env=environment(TMPDIR=str(temporary)),
+        env=variables,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -130,6 +135,14 @@ def run(project: Path, *command: str, check: bool = True) -> str:
 def inv(project: Path, *arguments: str, check: bool = True) -> float:
     """Seconds of a whole `inv` run."""
     return seconds(lambda: run(project, sys.executable, "-m", "invoke", *arguments, check=check))
+
+
+def inv_cpu(project: Path, *arguments: str, check: bool = True) -> float:
+    """Seconds of processor time of a whole `inv` run and its workers; waiting does not count."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    inv(project, *arguments, check=check)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
 def du(project: Path) -> float:

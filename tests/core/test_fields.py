@@ -46,7 +46,7 @@ def test_what_cannot_be_true_is_refused_by_the_name_of_the_field(
     for value in values:
         with pytest.raises(Unreadable, match=r"^it is not "):
             read(said={"it": value}, key="it")
-    with pytest.raises(Unreadable, match="is no object"):
+    with pytest.raises(Unreadable, match="is not an object"):
         fields.table(values)
 
 

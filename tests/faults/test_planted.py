@@ -174,7 +174,7 @@ def test_an_archive_has_no_transfers(project: Path, capsys: pytest.CaptureFixtur
     (transfer / "payload").touch()
     (transfer / "intent.json").write_text(json.dumps(intent(project)))
     assert tempkeep(*NOTHING) == 1
-    assert "no clean leaves such a thing in an archive" in capsys.readouterr().err
+    assert "no clean leaves this in an archive" in capsys.readouterr().err
     assert (transfer / "payload").exists()
 
 
@@ -199,7 +199,7 @@ def test_a_pin_that_cannot_be_understood_still_pins(
     capsys.readouterr()
     assert tempkeep("temp-clean", "--everything", "--yes") == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert ".tempkeep/pins/x.json: is a pin of which nobody can tell what it is on" in line
+    assert ".tempkeep/pins/x.json: is a pin on an unknown entry" in line
     assert (pinned.exists(), file.with_name("x.json").exists() or kind == "endless") == (True, True)
 
 

@@ -45,7 +45,7 @@ def test_a_file_comes_back_in_its_own_encoding(encoding: str) -> None:
         (b"# coding: klingon\n", "unknown encoding"),
         (b"\n\nx = '\xff'\n", "is not utf-8"),
         ("x = 1\n".encode("utf-16"), "is UTF-16"),
-        (b"x = 1\ry = 2\n", "carriage return alone"),
+        (b"x = 1\ry = 2\n", "lone carriage return"),
         (b"x = '\0'\n", "does not parse"),
         (b"x = " + b"(" * 5000 + b")" * 5000, "does not parse"),
         (b"# coding: utf-7\nx = '+AMQ-'\n" + b"y = '+AMQ-+AMQ-'\n", "would not come back the same"),

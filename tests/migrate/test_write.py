@@ -90,7 +90,7 @@ def test_a_link_that_took_its_place_is_not_followed(top: Path, tmp_path: Path) -
     (top / "a.py").unlink()
     (top / "a.py").symlink_to(victim)
 
-    assert "is no plain file" in replace_file(str(top), RESULT)
+    assert "no longer a plain file" in replace_file(str(top), RESULT)
 
     assert victim.read_bytes() == BEFORE
     assert (top / "a.py").is_symlink()

@@ -482,11 +482,11 @@ def test_a_report_counts_the_archives_that_went_and_names_those_that_did_not() -
         plan=plan(archives=tuple(drops)),
         dropped=(
             Outcome(drops[0], "done", "", 1024),
-            Outcome(drops[1], "skipped", "enough is free by now"),
+            Outcome(drops[1], "skipped", "enough is free now"),
         ),
     )
     assert report_text("demo", report).splitlines() == [
-        "skipped debug__b: enough is free by now",
+        "skipped debug__b: enough is free now",
         "demo: cleaned 0 entries, freed 1.0 KiB; deleted 1 archive; 1 skipped",
     ]
 

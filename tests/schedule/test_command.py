@@ -32,7 +32,7 @@ def test_by_default_it_is_shown_and_nothing_is_written(
         ((), "--every: say how often to clean, for example 15m, 6h, 1d or 7d"),
         (
             ("--every", "soon"),
-            "--every: expected 15m, 6h, 1d or the like, 365d at most, got 'soon'",
+            "--every: expected 15m, 6h, 1d or similar, 365d at most, got 'soon'",
         ),
         (("--every", "1d", "--strategy", "x"), "--strategy: expected one of aggressive, "),
         (

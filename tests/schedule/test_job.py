@@ -25,7 +25,7 @@ def test_an_interval_is_read(text: str, minutes: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "0m", "5", "1w", "1.5h", "-1d", "366d", "9999999m", "1h30m"])
 def test_what_is_no_interval_is_refused_by_name(text: str) -> None:
-    with pytest.raises(InvalidSettings, match=r"^--every: expected 15m, 6h, 1d or the like, 365d"):
+    with pytest.raises(InvalidSettings, match=r"^--every: expected 15m, 6h, 1d or similar, 365d"):
         read_interval(text, "--every")
 
 

@@ -168,7 +168,7 @@ def test_where_its_project_is_gone_it_does_not_clean_the_one_around_it(
     (project / "inner").mkdir()
     monkeypatch.chdir(project / "inner")
     assert tempkeep(*CLEAN) == 3
-    assert "a scheduled clean takes none above it; remove its schedule" in capsys.readouterr().err
+    assert "a scheduled clean uses none above it; remove its schedule" in capsys.readouterr().err
     assert path.exists()
 
 

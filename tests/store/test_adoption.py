@@ -231,7 +231,7 @@ def test_a_file_stays(root: Path, name: str) -> None:
     root.mkdir()
     (root / name).touch()
 
-    assert kept(root) == {name: "no directory"}
+    assert kept(root) == {name: "not a directory"}
     assert adopted(root) == {}
 
 
@@ -240,7 +240,7 @@ def test_a_symlink_stays_and_its_target_too(root: Path, tmp_path: Path) -> None:
     root.mkdir()
     (root / OLD).symlink_to(outside)
 
-    assert kept(root) == {OLD: "no directory"}
+    assert kept(root) == {OLD: "not a directory"}
     assert adopted(root) == {}
 
     assert (root / OLD).resolve() == outside

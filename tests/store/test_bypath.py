@@ -806,7 +806,7 @@ def test_a_junction_in_the_place_of_what_the_store_keeps_is_refused(
     junction(root / place, canary)
     done = inv("temp-clean", "--everything", "--yes")
     assert done.returncode != 0
-    assert f"{root / place} is not a directory of this program's making" in done.stderr
+    assert f"{root / place} is not a directory made by this program" in done.stderr
     assert (root / "debug" / "x").is_dir()
 
 

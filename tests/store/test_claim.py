@@ -611,7 +611,7 @@ def test_a_holding_area_behind_a_link_is_refused(root: Path, canary: Path) -> No
     make_root(str(root))
     (root / ".tempkeep" / "holding").rmdir()
     (root / ".tempkeep" / "holding").symlink_to(canary)
-    with pytest.raises(Refused, match="holding is not a directory of this program's making"):
+    with pytest.raises(Refused, match="holding is not a directory made by this program"):
         finish_leftovers(root, Remover())
     path = make_entry(root, "debug/x")
     assert refusal(root, "debug/x", identity(path)) == (

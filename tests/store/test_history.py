@@ -463,7 +463,7 @@ def test_what_was_planted_in_its_place_is_refused_and_left_alone(
     make_entry(root, "debug/x")
     done, ((what, blocking),) = _told(root)
     assert done == {"debug/x": ("done", "")}
-    assert "is not a file of this program's making; remove it" in what
+    assert "is not a file made by this program; remove it" in what
     assert not blocking
     assert victim.read_text() == "mine\n"
     with pytest.raises(Refused, match="remove it"):

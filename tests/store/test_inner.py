@@ -173,7 +173,7 @@ def test_a_root_whose_owners_cannot_be_read_keeps_its_entry(root: Path) -> None:
     (entry / ".tmp" / ".tempkeep").mkdir(parents=True)
     (entry / ".tmp" / ".tempkeep" / "owners").symlink_to("/nonexistent")
     assert swept(root).outcomes == ()
-    assert "cannot be asked" in str(scanned(root)["work/clone"].use)
+    assert "cannot be checked" in str(scanned(root)["work/clone"].use)
     (entry / ".tmp" / ".tempkeep" / "owners").unlink()
     assert len(swept(root).done) == 1
 

@@ -771,7 +771,7 @@ def test_a_store_behind_a_symlink_is_refused_and_what_it_points_to_left_alone(
     shutil.rmtree(place, ignore_errors=True)
     place.symlink_to(canary / part)
     before = sorted(canary.rglob("*"))
-    with pytest.raises(Refused, match="is not a directory of this program's making; remove it"):
+    with pytest.raises(Refused, match="is not a directory made by this program; remove it"):
         swept(root)
     assert sorted(canary.rglob("*")) == before
 

@@ -155,10 +155,10 @@ def test_in_a_root_that_was_removed_all_is_missing(tmp_path: Path) -> None:
     ("made", "kind", "why"),
     [
         ("directory", "file", "is a directory"),
-        ("file", "directory", "is no directory"),
-        ("file", "empty", "is no directory"),
-        ("link", "directory", "is no directory"),
-        ("link", "empty", "is no directory"),
+        ("file", "directory", "is not a directory"),
+        ("file", "empty", "is not a directory"),
+        ("link", "directory", "is not a directory"),
+        ("link", "empty", "is not a directory"),
         ("full", "empty", "Directory not empty"),
     ],
 )
@@ -184,7 +184,7 @@ def test_what_lies_behind_a_link_stays(base: Path, canary: Path, relative: str) 
     for link in ("link", "sub/link"):
         (base / link).symlink_to(canary)
     outcome = delete(base, relative)
-    assert outcome == ("failed", "link on the way to it is no directory", 0)
+    assert outcome == ("failed", "link on the way to it is not a directory", 0)
 
 
 def test_what_changed_after_the_limit_stays_and_what_did_not_goes(base: Path) -> None:
@@ -371,7 +371,7 @@ def test_a_directory_on_the_way_that_is_swapped_for_a_link_leads_nowhere(
 
     at_the_instant(monkeypatch, "dup", swap)
     outcome = delete(base, "sub/file0.txt")
-    assert outcome == ("failed", "sub on the way to it is no directory", 0)
+    assert outcome == ("failed", "sub on the way to it is not a directory", 0)
     assert (base / "aside" / "file0.txt").exists()
 
 

@@ -15,7 +15,8 @@ from common.temp.errors import Refused, StorageError
 from common.temp.store.claiming.scan import scan
 from common.temp.store.root import owner as lease
 from common.temp.store.root.allocation import adopt, allocate_named
-from common.temp.store.root.making import layout_of, make_root
+from common.temp.store.root.layouts import layout_of
+from common.temp.store.root.making import make_root
 from common.temp.store.sweep.discard import discard
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute

@@ -160,6 +160,6 @@ def test_pins_behind_a_symlink_are_refused(root: Path, tmp_path: Path) -> None:
     (tmp_path / "canary").mkdir()
     (root / ".tempkeep" / "pins").symlink_to(tmp_path / "canary")
     for call in (lambda: write_pin(root, "x", ""), lambda: remove_pin(root, "x")):
-        with pytest.raises(Refused, match=r"pins is not a directory of this program's making"):
+        with pytest.raises(Refused, match=r"pins is not a directory made by this program"):
             call()
     assert list((tmp_path / "canary").iterdir()) == []

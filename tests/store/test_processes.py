@@ -45,6 +45,13 @@ def test_a_process_that_works_in_an_entry_without_a_record_protects_it(
     assert len(swept(root).done) == 1
 
 
+def test_a_process_without_a_command_line_protects_it_too(root: Path) -> None:
+    path = make_entry(root, "debug/x")
+    with subprocess.Popen([""], executable=shutil.which("cat"), cwd=path, stdin=subprocess.PIPE):
+        assert hold(root, path) == "process"
+    assert hold(root, path) == ""
+
+
 def test_ones_own_working_directory_is_protected_too(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

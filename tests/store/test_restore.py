@@ -183,7 +183,7 @@ def test_what_was_moved_into_the_archive_can_be_copied_back_from_another_disk(
         shutil.copytree(
             tmp_path / "a", archive, symlinks=True, dirs_exist_ok=True, copy_function=_copied
         )
-        with pytest.raises(Refused, match="not what was archived"):
+        with pytest.raises(Refused, match="no longer what was archived"):
             back(root, archive)  # a copy by other means has lost the hard links
         assert untouched(root, archive)
         shutil.rmtree(archive / "debug__x")
@@ -236,7 +236,7 @@ def test_a_name_that_is_not_there_or_could_be_several_is_refused_with_what_to_do
     archived(root, tmp_path / "a")
     archived(root, tmp_path / "a")
     archived(root, tmp_path / "a", name="cache/x")
-    with pytest.raises(InvalidSettings, match=r"y is not in .*; `temp-restore --list` lists"):
+    with pytest.raises(InvalidSettings, match=r"y is not in .*; run `temp-restore --list`"):
         find_archived([tmp_path / "a"], "y", root.parent)
     with pytest.raises(InvalidSettings, match=r"x could be debug__x or debug__x.2 or cache__x; "):
         find_archived([tmp_path / "a"], "x", root.parent)
@@ -327,7 +327,7 @@ def test_a_fifo_in_the_place_of_an_archive_is_refused_and_not_waited_for(
     archived(root, tmp_path / "a", "tar.gz")
     (tmp_path / "a" / "debug__x.tar.gz").unlink()
     os.mkfifo(tmp_path / "a" / "debug__x.tar.gz")
-    with pytest.raises(Refused, match="debug__x is not restored: it is no file"):
+    with pytest.raises(Refused, match="debug__x is not restored: it is not a file"):
         back(root, tmp_path / "a")
 
 
@@ -390,7 +390,9 @@ def test_a_directory_that_was_changed_in_the_archive_stays_there(
     else:
         (path / "file1.txt").unlink()
         (path / "file1.txt").symlink_to("file0.txt")
-    with pytest.raises(Refused, match=r"debug__x is not restored: it is not what was archived"):
+    with pytest.raises(
+        Refused, match=r"debug__x is not restored: it is no longer what was archived"
+    ):
         back(root, tmp_path / "a")
     assert untouched(root, tmp_path / "a")
 

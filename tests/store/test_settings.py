@@ -14,8 +14,8 @@ import pytest
 from common.temp.core.layout import JOBS
 from common.temp.core.policy import STRATEGIES, Policy
 from common.temp.errors import InvalidSettings
-from common.temp.store.root.keys import CATEGORY_KEYS, JSON_KEYS, KEYS, Key
 from common.temp.store.root.making import make_root
+from common.temp.store.root.setting_keys import CATEGORY_KEYS, JSON_KEYS, KEYS, Key
 from common.temp.store.root.settings import (
     DEFAULT_ARTEFACTS,
     Settings,

@@ -76,7 +76,7 @@ def test_memory_does_not_grow_with_what_is_packed_and_read(tmp_path: Path) -> No
 
 def test_it_goes_on_after_its_end_only_with_zeros(tmp_path: Path) -> None:
     assert [item.path for item in unpacked("tar.gz", tarred(("x/", b""), after=bytes(99)))] == [""]
-    with pytest.raises(Refused, match="it goes on after its end"):
+    with pytest.raises(Refused, match="data follows its end"):
         list(unpacked("tar.gz", tarred(("x/", b""), after=b"\0" * 99 + b"y")))
 
 

@@ -114,7 +114,7 @@ def test_a_trash_that_was_planted_at_the_top_of_a_filesystem_is_not_used(
             trash_place.parent.chmod(0o1777)
         trash_place.symlink_to(outside)
         (said,) = trash(tmp_path / "disk" / "project", tmp_path / "home")
-        assert said.startswith(f"failed 0 cannot be trashed ({trash_place} is no directory of")
+        assert said.startswith(f"failed 0 cannot be trashed ({trash_place} is not a directory of")
         assert path.is_dir()
     assert listing(outside) == []
 

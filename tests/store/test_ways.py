@@ -39,7 +39,7 @@ def test_a_plan_file_keeps_each_disposal_of_an_entry_and_takes_no_other(
     path = tmp_path / "plan.json"
     write_plan(path, [prepare(root, EVERYTHING, time.time(), disposal=disposal)], "now")
     if disposal in OF_ARCHIVES:
-        with pytest.raises(InvalidSettings, match="is no plan"):
+        with pytest.raises(InvalidSettings, match="is not a plan"):
             read_plan(path)
     else:
         assert [one.disposal for one in read_plan(path)] == [disposal]

@@ -20,7 +20,7 @@ from .printing import add_to_summary, complain, print_problems
 
 
 class Sink(Protocol):
-    """Reports what became of one root after the other."""
+    """Reports the outcome for each root in turn."""
 
     all_roots: bool
     """Whether roots without anything to do are reported, too."""

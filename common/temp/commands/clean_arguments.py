@@ -22,8 +22,8 @@ class CleanArguments(NamedTuple):
     strategy: str | None = None
     everything: bool = False
     dry_run: bool = False
-    trash: bool = False
-    undoable: bool = False
+    flags: tuple[Disposal, ...] = ()
+    """The disposals whose flag was given."""
     yes: bool = False
     force: bool = False
     include_in_use: bool = False
@@ -38,12 +38,12 @@ class CleanArguments(NamedTuple):
     @property
     def asked(self) -> tuple[Disposal, ...]:
         """The disposals that these arguments ask for; two exclude each other."""
-        named: dict[Disposal, bool] = {
-            "undo": self.undoable,
-            "trash": self.trash,
-            "archive": self.strategy == "archive",
-        }
-        return tuple(disposal for disposal, is_asked in named.items() if is_asked)
+        return (*self.flags, "archive") if self.strategy == "archive" else self.flags
+
+
+def flagged(**given: bool) -> tuple[Disposal, ...]:
+    """The disposals whose flag was given."""
+    return tuple(disposal for disposal in DISPOSALS if given.get(disposal))
 
 
 _EXCLUSIONS: Final[tuple[tuple[Callable[[CleanArguments], object], str], ...]] = (
@@ -126,7 +126,9 @@ def policy_of(place: Place, limits: Policy | None, given: CleanArguments) -> Pol
 
 def disposal_of(place: Place, given: CleanArguments) -> Disposal:
     """The disposal of a clean at `place` with these arguments."""
-    disposal = given.asked[0] if given.asked else place.settings.disposal
+    if not given.asked:
+        return place.disposal
+    disposal = given.asked[0]
     if place.abandoned_only and DISPOSALS[disposal].spares_abandoned:
         return "delete"
     return disposal

@@ -10,7 +10,6 @@ from ..core.reasons import Reason, Verdict
 from ..core.retention import explain, judge
 from ..report.progress import ProgressLine
 from ..store.claiming.scan import scan
-from .clean_arguments import CleanArguments, disposal_of
 from .collecting import collector_at_rest
 from .places import Place
 
@@ -81,7 +80,7 @@ def _with_what_goes_first(forecast: Forecast) -> Forecast:
         inventory,
         place.policy(),
         forecast.now,
-        disposal=disposal_of(place, CleanArguments()),
+        disposal=place.disposal,
         archive=place.archive,
     )
     if holds_some:

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..core.entry import Problem
 from ..core.layout import SCRATCH, STORE, Layout
@@ -23,9 +23,12 @@ from ..store.project.project import (
     user_root,
     where_it_leads,
 )
+from ..store.root.layouts import layout_of
 from ..store.root.listing import find_entry
-from ..store.root.making import layout_of
 from ..store.root.settings import Settings, load, workspace_globs
+
+if TYPE_CHECKING:
+    from ..core.disposal import Disposal
 
 USER_TITLE: Final = "auto-cleanup entries of this user"
 HOMELESS_TITLE: Final = "scratch of no project"
@@ -88,8 +91,13 @@ class Place(NamedTuple):
         limits = _ELSEWHERE if self.is_elsewhere else _NOTHING_CONFIGURED
         return configured.with_limits_of(limits)
 
+    @property
+    def disposal(self) -> Disposal:
+        """The disposal of a `temp-clean` without arguments: what is abandoned is deleted."""
+        return "delete" if self.abandoned_only else self.settings.disposal
+
     def problem(self, error: TempError) -> Problem:
-        """The problem for a root that cannot be read or trusted; the other roots go on."""
+        """The problem for a root that cannot be read or trusted; the other roots continue."""
         return Problem(self.root.name, str(error))
 
 

@@ -13,7 +13,6 @@ from ..core.entry import Inventory, Problem
 from ..core.reasons import Verdict
 from ..core.units import read_count
 from ..errors import InvalidSettings, Refused, StorageError
-from .clean_arguments import CleanArguments, disposal_of
 from .forecast import look
 from .places import Place, find_places
 from .printing import add_to_summary, print_problems, screen
@@ -95,7 +94,7 @@ class _Table:
                 self._now,
                 "github" if is_github else "table",
                 columns,
-                disposal_of(root.place, CleanArguments()),
+                root.place.disposal,
             )
         )
 
@@ -170,8 +169,9 @@ class _Html:
         from ..report.text import located
 
         title = located(root.place.title, root.place.leads_to())
-        disposal = disposal_of(root.place, CleanArguments())
-        self._roots.append(Shown(title, root.inventory, root.verdicts, root.shown, disposal))
+        self._roots.append(
+            Shown(title, root.inventory, root.verdicts, root.shown, root.place.disposal)
+        )
 
     def text(self, empty: int) -> str:
         from ..report.html import page

@@ -21,7 +21,7 @@ class Survey(NamedTuple):
 
 
 class Moved(NamedTuple):
-    """What became of one flat entry; `path` is where it is now, relative to the root."""
+    """The outcome for one flat entry; `path` is where it is now, relative to the root."""
 
     entry: Entry
     path: str
@@ -35,7 +35,7 @@ def draft_adoption(
     """What an adoption would do with what lies at the top level of a root.
 
     Directories `<label>_<epoch>` move, unless something protects them from a clean, or `linked`
-    says of their path which symlink would go astray.
+    says which symlink a move of their path would break.
     """
     flat = [entry for entry in inventory.entries if "/" not in entry.path]
     moves: list[Entry] = []

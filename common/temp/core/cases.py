@@ -67,14 +67,14 @@ class Case(NamedTuple):
 _ENDINGS = {1: "st", 2: "nd", 3: "rd"}
 
 Rule = Callable[[Case], "Reason | None"]
-"""What a rule says of an entry; `None` if it does not apply."""
+"""What a rule says about an entry; `None` if it does not apply."""
 
 
 def cases_of(entries: Sequence[Entry], policy: Policy, now: float, disk: Disk) -> Iterator[Case]:
     """The case of each entry, in their order.
 
-    Goes through the entries in the order in which they lie in memory, and through plain numbers in
-    the order of age: with 100,000 entries the other way takes twice as long.
+    Iterates over the entries in memory order, and over plain numbers in the order of age: with
+    100,000 entries, the other way takes twice as long.
     """
     sizes = [entry.size for entry in entries]
     categories = [entry.category for entry in entries]

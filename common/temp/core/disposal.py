@@ -1,4 +1,4 @@
-"""What becomes of an entry that goes: a table with one row for each disposal.
+"""What happens to an entry that goes: a table with one row for each disposal.
 
 A row has all that reports, commands and plans need to know of a disposal, so that nobody else asks
 which one it is. How entries are disposed of is in `store/sweep/ways.py`.
@@ -37,11 +37,11 @@ class Row(NamedTuple):
     held: str = ""
     """Where the bytes are that it does not free."""
     planned: str = ""
-    """What a plan's total says of them. `{undo_for}` is how long they can be restored."""
+    """What a plan's total says about them. `{undo_for}` is how long they can be restored."""
     reported: str = ""
-    """What a report's total says of them."""
+    """What a report's total says about them."""
     low_space: str = ""
-    """What becomes of them if the disk is low."""
+    """What happens to them if the disk is low."""
 
     def frees_space(self, *, archives_move: bool) -> bool:
         """Whether it frees space; `archives_move` if the archive is on another disk."""

@@ -9,7 +9,7 @@ class Use(NamedTuple):
     """Why an entry counts as in use.
 
     `how` is the kind of evidence: a live owner, a lock on the directory, a process that works
-    inside, or an owner that this platform cannot check. `mine` tells the calling process's own.
+    inside, or an owner that this platform cannot check. `mine` means the calling process.
     """
 
     how: Literal["owner", "lock", "process", "unknown"]
@@ -20,15 +20,18 @@ class Use(NamedTuple):
 class Entry(NamedTuple):
     """One entry: what is listed, kept or cleaned.
 
-    `path` is relative to the root, with `/` between its parts. Sizes are bytes: `size` is what
-    the entry takes on disk, `shared` the part of it that removing would not free because a hard
-    link outside the entry keeps it. `changed` is the newest modification anywhere inside, in
-    seconds since 1970, found in `changed_in` (relative to the entry, "" for itself), and `used`
-    when it was last given out by `cache_dir` or `hold` (0 if it never was).
-    `unreadable` says what could not be looked at, `future` that a time in it has not come yet,
-    `mounted` where another filesystem is mounted inside, `work` what version control has in it and
-    nowhere else. Of a `partial` one not all was looked at,
-    because what was seen decides: its sizes and counts are not all, nor is `changed` the newest.
+    - `path`: relative to the root, with `/` between its parts
+    - `size`: bytes on disk; `shared` is the part that removal would not free, because a hard link
+      outside the entry keeps it
+    - `changed`: the newest modification anywhere inside, in seconds since 1970, found in
+      `changed_in` (relative to the entry, "" for itself)
+    - `used`: when `cache_dir` or `hold` last gave it out, in seconds since 1970; 0 for never
+    - `unreadable`: what could not be read
+    - `future`: a time in it is in the future
+    - `mounted`: where another filesystem is mounted inside
+    - `work`: what version control has in it and nowhere else
+    - `partial`: the scan stopped early because what it saw decides, so sizes, counts and `changed`
+      are incomplete
     """
 
     path: str
@@ -57,7 +60,7 @@ class Entry(NamedTuple):
 
     @property
     def last(self) -> float:
-        """When it last changed or was used, by which its age is told."""
+        """When it last changed or was used: its age counts from then."""
         return max(self.changed, self.used)
 
     @property
@@ -69,7 +72,7 @@ class Entry(NamedTuple):
 class Problem(NamedTuple):
     """What a scan could not read or believe: `path` relative to the root, and one clause.
 
-    `blocking` says that what was seen is incomplete, so that a command ends with exit code 1.
+    `blocking` means that the scan is incomplete, so that a command ends with exit code 1.
     """
 
     path: str
@@ -78,9 +81,9 @@ class Problem(NamedTuple):
 
 
 class Leftover(NamedTuple):
-    """What a killed sweep left claimed in the holding area, or a running one still frees.
+    """What a killed sweep left claimed in the holding area, or a running one is still freeing.
 
-    `entries` is how many entries it is: more than one for those that were moved aside together.
+    `entries` is the number of entries: more than one if they were moved aside together.
     """
 
     name: str
@@ -89,11 +92,11 @@ class Leftover(NamedTuple):
 
 
 class Undoable(NamedTuple):
-    """What was cleaned and can still be undone, by the name by which it is restored.
+    """What was cleaned and can still be undone, with the name to restore it by.
 
-    It takes `size` bytes on disk until a clean that comes after `until` (seconds since 1970), which
-    frees all of them but the `shared`; without that, nothing says when it goes, and it stays.
-    `goes` says that the next clean deletes it, be it because the disk is low.
+    It takes `size` bytes on disk until a clean after `until` (seconds since 1970), which frees all
+    of them except `shared`. Without `until` it stays, since nothing says when it goes. `goes` means
+    that the next clean deletes it, for its age or because the disk is low.
     """
 
     name: str
@@ -105,7 +108,7 @@ class Undoable(NamedTuple):
 
 class Inventory(NamedTuple):
     """What one scan saw of one root. `free` is the free bytes of its filesystem, if known, and
-    `capacity` those that are used or free: without the ones that are set aside for root.
+    `capacity` the used and free bytes together, without those reserved for root.
     """
 
     root: str

@@ -1,4 +1,4 @@
-"""What a file says, as values: JSON that is not nested deeply, each field checked."""
+"""Reads values from JSON files: limits the nesting, and checks each field."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any, Final, TypeVar
 _T = TypeVar("_T")
 
 _DEEPEST: Final = 32
-"""How deep lists and objects may be nested in a file of this program."""
+"""How deeply lists and objects may be nested in a file of this program."""
 
 LARGEST: Final = 2**63 - 1
-"""What no count, no number of bytes and no inode exceeds."""
+"""No count, number of bytes or inode is larger than this."""
 
 
 class Unreadable(ValueError):
-    """A file cannot be used: the message is one clause, which may follow its path.
+    """A file cannot be used: the message is one clause that can follow its path.
 
     `error` is the error of the disk, if there was one.
     """
@@ -43,7 +43,7 @@ def parsed(data: bytes) -> object:
 def check_depth(value: object, most: int, kind: str) -> None:
     """Raise `Unreadable` if lists and tables are nested more than `most` deep.
 
-    To print or compare such a value would run out of stack.
+    Printing or comparing a deeply nested value would overflow the stack.
     """
     level = [value]
     for _ in range(most + 1):
@@ -59,9 +59,9 @@ def check_depth(value: object, most: int, kind: str) -> None:
 
 
 def table(value: object, what: str = "it") -> Mapping[str, Any]:
-    """`value`, if it is an object. Raises `Unreadable`, as all below."""
+    """`value`, if it is an object. Raises `Unreadable`, like all functions below."""
     if not isinstance(value, dict):
-        raise Unreadable(f"{what} is no object")
+        raise Unreadable(f"{what} is not an object")
     return value
 
 
@@ -71,12 +71,12 @@ def items(said: Mapping[str, Any], key: str) -> list[Any]:
 
 
 def words(said: Mapping[str, Any], key: str) -> str:
-    """The text at `key`, whatever it is."""
+    """The text at `key`, not checked further."""
     return _of_kind(str, said, key, "a text")
 
 
 def text(said: Mapping[str, Any], key: str) -> str:
-    """The text at `key`, which can be a path or a part of one."""
+    """The text at `key`, if it can be a path or a part of one."""
     return _text(said.get(key), key)
 
 
@@ -89,7 +89,7 @@ def _text(value: object, key: str) -> str:
     if not isinstance(value, str):
         raise _unlike(key, "a text")
     try:
-        # Names that are no UTF-8 come as lone surrogates; no name has any others.
+        # Names that are not UTF-8 come as lone surrogates; no name has any other surrogates.
         data = value.encode("utf-8", sys.getfilesystemencodeerrors())
     except UnicodeEncodeError:
         raise _unlike(key, "a text that a path can have") from None
@@ -112,7 +112,7 @@ def whole(said: Mapping[str, Any], key: str, least: int = 0, most: int = LARGEST
 
 
 def number(said: Mapping[str, Any], key: str, least: float = 0.0) -> float:
-    """The number at `key`, neither infinite nor less than `least`."""
+    """The number at `key`, finite and not less than `least`."""
     value = said.get(key)
     if not isinstance(value, bool) and isinstance(value, int | float):
         try:
@@ -127,7 +127,7 @@ def number(said: Mapping[str, Any], key: str, least: float = 0.0) -> float:
 def optional(
     read: Callable[[Mapping[str, Any], str], _T], said: Mapping[str, Any], key: str
 ) -> _T | None:
-    """What `read` has of `key`; `None` where that is missing or null."""
+    """The result of `read` for `key`; `None` if that is missing or null."""
     return None if said.get(key) is None else read(said, key)
 
 

@@ -27,7 +27,7 @@ class Who(NamedTuple):
 
 
 class PastStep(NamedTuple):
-    """What became of one entry, in words. Of what was dropped, `path` is where that was kept.
+    """The outcome for one entry, as text. If it was dropped, `path` is where it was kept.
 
     Any text is taken for `disposal` and `status`: a later version may have more of them.
     """
@@ -77,8 +77,7 @@ def remembered(
     freed_bytes: int = 0,
     most: int = 200,
 ) -> PastSweep:
-    """What is to be remembered of the sweep that `report` tells of, with at most so many entries:
-    what failed comes first.
+    """The record of the sweep in `report`, with at most `most` entries: failures come first.
 
     `freed_bytes` is as counted while deleting, which of an interrupted sweep is more than the
     report knows.
@@ -154,7 +153,7 @@ def read_said(said: object) -> PastSweep:
     told = fields.table(said)
     at = fields.text(told, "at")
     if not re.fullmatch(_INSTANT, at):
-        raise Unreadable("at is no time")
+        raise Unreadable("at is not a time")
     rules = fields.table(told.get("rules"), "rules")
     return PastSweep(
         at=at,

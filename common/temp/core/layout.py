@@ -1,4 +1,7 @@
-"""How entries lie in a root and are named: which text may be a name, and what a name says."""
+"""How entries lie in a root and are named: which text may be a name, and what a name says.
+
+A layout is a row of `LAYOUTS`: flat, or two levels of which the first is the category.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,15 @@ from ..errors import InvalidName
 
 UNCATEGORIZED: Final = "uncategorized"
 AUTO: Final = "auto"
-"""The category of auto-cleanup entries, in the user's own root."""
+"""The category of auto-cleanup entries, in the user's private root."""
 
 TEST: Final = "test"
-"""The category of what tests make, by their names."""
+"""The category of what tests make, named after the tests."""
 
 KNOWN_CATEGORIES: Final = frozenset({"debug", "cache", TEST, "work", AUTO, UNCATEGORIZED})
 
 STORE: Final = ".tempkeep"
-"""Where a root keeps its owner files, pins, holding area and what can be undone; never an entry."""
+"""The directory of a root with its owner files, pins, holding area and undo area; not an entry."""
 
 OWNERS: Final = "owners"
 HOLDING: Final = "holding"
@@ -29,45 +32,45 @@ USED: Final = "used"
 """The records of when entries were last used that `cache_dir` and `hold` gave out."""
 
 UNDO: Final = "undo"
-"""What can be undone lies in there, as in an archive, until its time is over."""
+"""The undo area: an archive whose entries can be restored until their time is over."""
 
 STORE_PARTS: Final = (OWNERS, HOLDING, PINS, ARRIVALS, USED, UNDO)
 """The directories in a root's store."""
 
 LAYOUT: Final = "layout"
-"""The file in a root's store that says how its entries lie, where that is not as in `.tmp`."""
+"""The file in a root's store with the name of its layout, if that is not the one of `.tmp`."""
 
 HISTORY: Final = "history.jsonl"
-"""The file in a root's store that tells of its sweeps."""
+"""The file in a root's store that records its sweeps."""
 
 BATCH: Final = "batch-"
-"""What the name of a directory in the holding area begins with that holds several entries."""
+"""The prefix of a directory in the holding area that holds several entries."""
 
 TRANSFER: Final = "transfer-"
-"""What the name of a directory in the holding area begins with whose entry is on its way to or from
-an archive, so that it is settled before anything is deleted."""
+"""The prefix of a directory in the holding area whose entry is on its way to or from an archive; it
+is settled before anything is deleted."""
 
 HELD: Final = ".tempkeep-held-"
-"""What claimed entries begin with where there is no room to make a holding area."""
+"""The prefix of claimed entries if there is no room to make a holding area."""
 
 CATEGORY_MARK: Final = ".tempkeep-category"
-"""An empty file that tells a category of the user's own making from an entry."""
+"""An empty file that marks a directory as a category, not an entry."""
 
 ROOT_FILES: Final = frozenset({"CACHEDIR.TAG", ".gitignore", "lost+found", STORE})
-"""What is no entry: `lost+found` is what a filesystem has at its top for itself."""
+"""Names that are not entries: `lost+found` belongs to the filesystem."""
 
 _ROOT_FILES: Final = frozenset(name.casefold() for name in ROOT_FILES)
 
 MAX_NAME_BYTES: Final = 255
 STAMP_BYTES: Final = len("_1696348800-12345678")
-"""What `_<epoch>` and a collision suffix may add to a label."""
+"""How many bytes `_<epoch>` and a collision suffix add to a label."""
 
 SHORT_LABEL_BYTES: Final = 32
-"""How much of a label is in a name in the system's temporary directory: with `/tmp` as that, 30
-bytes are left of the 108 that the path of a socket may have."""
+"""To how many bytes a label is cut in the system's temporary directory: in `/tmp`, this leaves 30
+bytes of the 108 that the path of a socket may have."""
 
 CUT_LABEL: Final = "temp"
-"""Instead of a label of which nothing can be a label when it is cut."""
+"""Used if nothing valid is left of a label that was cut."""
 
 _STAMPED = re.compile(
     r"(?P<label>.+)_(?P<stamp>[0-9]{9,11})(?:-[0-9a-f]{4,8})?(?P<suffix>\.[^/]*)?", re.DOTALL
@@ -112,20 +115,20 @@ def _problem_with(name: str, room: int) -> str:
 
 
 def is_root_file(name: str) -> bool:
-    """Whether `name` is that of a part of the root itself, and of no entry.
+    """Whether `name` is a part of the root itself, and not an entry.
 
-    In whatever case: some filesystems list names in another one than they were made in.
+    Case does not matter: some filesystems list names in another case than they were made in.
     """
     return name.casefold() in _ROOT_FILES
 
 
 def check_label(label: str) -> str:
-    """`label`, if an entry can be named by it. Raises `InvalidName`."""
+    """`label`, if it is valid for an entry. Raises `InvalidName`."""
     return check_name(label, "name", room=STAMP_BYTES)
 
 
 def short_label(label: str) -> str:
-    """`label`, cut to 32 bytes if it is longer. Raises `InvalidName` where `check_label` does."""
+    """`label`, cut to 32 bytes if it is longer. Raises `InvalidName` if `check_label` does."""
     whole = check_label(label).encode()
     if len(whole) <= SHORT_LABEL_BYTES:
         return label
@@ -134,16 +137,16 @@ def short_label(label: str) -> str:
 
 
 def check_category(category: str) -> str:
-    """`category`, if a category can be named by it. Raises `InvalidName`."""
+    """`category`, if it is a valid name for a category. Raises `InvalidName`."""
     if is_root_file(category):
         _refuse(category, "category", "is the name of a file of the root itself")
     return check_name(category, "category")
 
 
 def check_job_id(job_id: str) -> str:
-    """`job_id`, if a job's directory can be named by it. Raises `InvalidName`."""
+    """`job_id`, if it is a valid name for a job's directory. Raises `InvalidName`."""
     if not isinstance(job_id, str):
-        raise InvalidName(f"job id {job_id!r} is no text; use one plain path component")
+        raise InvalidName(f"job id {job_id!r} is not a string; use one plain path component")
     if is_root_file(job_id):
         _refuse(job_id, "job id", "is the name of a file of the root itself")
     return check_name(job_id, "job id")
@@ -163,7 +166,7 @@ def entry_name(label: str, epoch: int, suffix: str = "") -> str:
 
 
 def read_name(name: str) -> tuple[str, int | None]:
-    """The label and the stamp (seconds since 1970) of a name; no stamp is `None`."""
+    """The label and the stamp (seconds since 1970) of a name; `None` without a stamp."""
     match = _STAMPED.fullmatch(name)
     if match is None:
         return name, None
@@ -171,24 +174,25 @@ def read_name(name: str) -> tuple[str, int | None]:
 
 
 class Layout(NamedTuple):
-    """How the entries of a root lie and which names they have.
+    """How the entries of a root are placed and named.
 
-    With a `category` they lie directly in the root and are all of that category and `label`, plain
-    `files` among them or not, those alone that `names` matches, which has a group `apart` for what
-    tells two of the same name apart. Without, each lies in a directory that is its category.
+    With a `category`, entries lie directly in the root and all have that category and `label`.
+    `files` tells whether plain files are entries too. Only names that match `names` are entries;
+    its group `apart` is the suffix of a second entry with the same name. Without a
+    `category`, each entry lies in a directory that is its category.
     """
 
     name: str
     category: str = ""
     label: str = ""
     files: bool = True
-    names: re.Pattern[str] | None = None
+    names: str | None = None
 
     def holds(self, name: str, *, is_directory: bool) -> bool:
-        """Whether what lies as `name` directly in the root is an entry."""
+        """Whether `name`, directly in the root, is an entry."""
         if is_root_file(name) or name.startswith(STORE) or not (is_directory or self.files):
             return False
-        return self.names is None or self.names.fullmatch(name) is not None
+        return self.names is None or re.fullmatch(self.names, name) is not None
 
     def may_hold(self, path: str, *, is_directory: bool = True) -> bool:
         """Whether an entry can lie at `path`, relative to the root: no traversal, no store."""
@@ -202,38 +206,38 @@ class Layout(NamedTuple):
         return not self.category or self.holds(path, is_directory=is_directory)
 
     def read_name(self, name: str) -> tuple[str, int | None]:
-        """The label and the stamp (seconds since 1970) of an entry's name; no stamp is `None`."""
+        """The label and the stamp (seconds since 1970) of an entry's name, or `None`."""
         return (self.label, None) if self.category else read_name(name)
 
 
 SCRATCH: Final = Layout("scratch")
-"""`<category>/<label>_<epoch>`, and anything else that lies about."""
+"""`<category>/<label>_<epoch>`, and anything else in the root."""
 
 JOBS: Final = Layout("jobs", "jobs", "job", files=False)
-"""A directory for each job, by its id; plain files beside them are not ours."""
+"""A directory for each job, named by its id; plain files beside them are not entries."""
 
 FILES: Final = Layout("files", "files", "file")
-"""Whatever lies in it, files and directories."""
+"""Every file and directory in the root."""
 
 PIPELINE: Final = Layout(
     "pipeline",
     "pipeline",
     "pipeline_artifacts",
     files=False,
-    names=re.compile(r"pipeline_artifacts_[0-9]{8}_[0-9]{6}(?P<apart>-[0-9a-f]{4,8})?"),
+    names=r"pipeline_artifacts_[0-9]{8}_[0-9]{6}(?P<apart>-[0-9a-f]{4,8})?",
 )
-"""Runs of a pipeline, `pipeline_artifacts_YYYYMMDD_HHMMSS`; nothing else beside them is ours."""
+"""Runs of a pipeline, `pipeline_artifacts_YYYYMMDD_HHMMSS`; nothing else is an entry."""
 
 LAYOUTS: Final = {layout.name: layout for layout in (SCRATCH, JOBS, FILES, PIPELINE)}
 
 
 def another_name(name: str, digits: str) -> str:
-    """A name for the entry `name`, whose own is taken, told apart by a few hex `digits`.
+    """Another name for the entry `name`, which is taken, with a suffix of a few hex `digits`.
 
-    It is an entry's as well wherever `name` is one.
+    It is a valid entry name wherever `name` is one.
     """
     for layout in LAYOUTS.values():
-        match = layout.names.fullmatch(name) if layout.names is not None else None
+        match = re.fullmatch(layout.names, name) if layout.names is not None else None
         if match is not None:
             return f"{name.removesuffix(match['apart'] or '')}-{digits}"
     label, stamp = read_name(name)

@@ -1,4 +1,8 @@
-"""What chooses an entry for removal: each rule says whether it does, and why."""
+"""What chooses an entry for removal: each rule says whether it does, and why.
+
+A limit is a rule here, a field of `Policy` in `policy`, and a key in `store/root/setting_keys.py`.
+Sums over several entries are made in `cases`.
+"""
 
 from __future__ import annotations
 

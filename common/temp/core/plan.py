@@ -118,7 +118,7 @@ class Shortfall(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of one step. `freed_bytes` is measured, never the forecast.
+    """The outcome of one step. `freed_bytes` is measured, never the forecast.
 
     `until` is until when it can be undone (seconds since 1970), if it can be.
     """
@@ -133,9 +133,9 @@ class Outcome(NamedTuple):
 class Report(NamedTuple):
     """What a sweep did. `finished` counts the leftovers of killed sweeps that it completed.
 
-    In the `background` means that what is done was moved aside, and a process deletes it now.
-    `dropped` is what became of the archives that the plan names, and `free` how much is free now,
-    where the policy asks for some.
+    `background` means that entries were only moved aside, and a process is deleting them now.
+    `dropped` has the outcomes for the archives that the plan names, and `free` is how much is free
+    now, if the policy asks for free space.
     """
 
     plan: Plan
@@ -169,7 +169,7 @@ class Report(NamedTuple):
 
 
 class Scope(NamedTuple):
-    """Which entries a command speaks of: one category, and a glob for names; `None` is all."""
+    """Which entries a command is about: one category, and a glob for names; `None` is all."""
 
     category: str | None = None
     name: str | None = None
@@ -203,8 +203,8 @@ class Divergence(NamedTuple):
 
 
 def again(plan: Plan, recorded: Iterable[Recorded]) -> tuple[Plan, tuple[Divergence, ...]]:
-    """`plan`, drawn now with all that could go, with the steps alone that were `recorded`; and of
-    those what became of the others.
+    """`plan`, drawn now, reduced to the steps that were `recorded`; and for the recorded steps that
+    are not in it, what changed.
 
     An entry goes only if it is the same file or directory, and nothing in it changed since.
     """

@@ -73,10 +73,10 @@ class Policy(NamedTuple):
         return policy._replace(max_total_size=limits.max_total_size)
 
     def wanted_free(self, free: int | None, capacity: int | None) -> int | None:
-        """How many bytes of a filesystem are to be free, of which `free` are now; `None` where the
-        policy asks for none, or it cannot be told.
+        """How many bytes of a filesystem the policy wants free, if `free` are now; `None` if it
+        asks for none, or that is unknown.
 
-        `capacity` is used and free bytes together, without which no water mark counts.
+        `capacity` is used and free bytes together; without it, no water mark counts.
         """
         if free is None:
             return None
@@ -84,8 +84,8 @@ class Policy(NamedTuple):
         return max((size for size in wanted if size is not None), default=None)
 
     def wanted_by_marks(self, free: int, capacity: int | None) -> int | None:
-        """How many bytes are to be free, so that less than `low_water` is used; `None` where no
-        more than `high_water` is.
+        """How many bytes must be free, so that less than `low_water` is used; `None` if no more
+        than `high_water` is used.
         """
         high = self.high_water
         if high is None or not capacity or capacity - free <= high * capacity:
@@ -119,7 +119,7 @@ STRATEGIES: Final[dict[str, Policy]] = {
 
 
 def policy_of_age(hours: object, what: str) -> Policy:
-    """The policy by which entries go that are unchanged for more than so many hours.
+    """The policy that removes entries unchanged for more than so many hours.
 
     `what` names them in the error. Raises `InvalidSettings`.
     """
@@ -189,7 +189,7 @@ def needed(policy: Policy, category: str, now: float, *, sizes: bool) -> Need:
     Knowing more never changes what is decided on any entry.
     """
     own = policy.of(category)
-    others = SPELLED_LIMITS.keys() - {"max_age"}  # of which some depend on all entries
+    others = SPELLED_LIMITS.keys() - {"max_age"}  # some of them depend on all entries
     if own.keep_last is not None or any(
         getattr(one, name) is not None for one in (policy, own) for name in others
     ):

@@ -25,7 +25,7 @@ UNDO_OVER: Final = "undo time is over"
 
 
 class Reason(NamedTuple):
-    """What one rule says of one entry: the rule's name, its effect, and the evidence."""
+    """What one rule says about one entry: the rule's name, its effect, and the evidence."""
 
     rule: str
     effect: Effect

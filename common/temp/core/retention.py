@@ -135,7 +135,7 @@ def explain(
     capacity: int | None = None,
     coming: int = 0,
 ) -> tuple[Verdict, tuple[Reason, ...]]:
-    """The verdict on the entry at `path`, and what each rule that applies says of it.
+    """The verdict on the entry at `path`, and what each rule that applies says about it.
 
     Raises `LookupError` if there is no such entry.
     """

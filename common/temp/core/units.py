@@ -18,7 +18,8 @@ _SIZE_UNITS = {
     **{f"{letter}ib": 1024**power for power, letter in enumerate("kmgtp", 1)},
     **{f"{letter}b": 1000**power for power, letter in enumerate("kmgtp", 1)},
 }
-_INTERVAL = re.compile(r"\s*([0-9]{1,6})\s*([mhd])\s*", re.ASCII)
+# Compiled at their first use, by `re`: a status without settings needs none of them.
+_INTERVAL = r"\s*([0-9]{1,6})\s*([mhd])\s*"
 _MINUTES = {"m": 1, "h": 60, "d": 24 * 60}
 _LONGEST_DAYS = 365
 MINUTE_STEPS = (
@@ -29,8 +30,8 @@ MINUTE_STEPS = (
 )
 """The intervals, in minutes, after which a clock or a calendar looks the same."""
 
-_SHARE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*%\s*", re.ASCII)
-_SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-zA-Z]*)\s*", re.ASCII)
+_SHARE = r"\s*([0-9]+(?:\.[0-9]+)?)\s*%\s*"
+_SIZE = r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-zA-Z]*)\s*"
 
 
 def spell_size(size: int) -> str:
@@ -104,7 +105,7 @@ def spell_shares(share: float, limit: float) -> tuple[str, str]:
 
 def read_share(text: object, what: str) -> float:
     """The share in a percentage such as `85%`: 0.85. Raises `InvalidSettings`."""
-    match = _SHARE.fullmatch(text) if isinstance(text, str) else None
+    match = re.fullmatch(_SHARE, text, re.ASCII) if isinstance(text, str) else None
     share = float(match[1]) / 100 if match else math.inf
     if share > 1:
         raise InvalidSettings(
@@ -115,11 +116,11 @@ def read_share(text: object, what: str) -> float:
 
 def read_interval(text: str, what: str) -> int:
     """The minutes in a text such as `15m`, `6h`, `7d`. Raises `InvalidSettings`."""
-    match = _INTERVAL.fullmatch(text)
+    match = re.fullmatch(_INTERVAL, text, re.ASCII)
     minutes = int(match[1]) * _MINUTES[match[2]] if match else 0
     if not 1 <= minutes <= _LONGEST_DAYS * _MINUTES["d"]:
         raise InvalidSettings(
-            f"{what}: expected 15m, 6h, 1d or the like, {_LONGEST_DAYS}d at most, got {text!r}"
+            f"{what}: expected 15m, 6h, 1d or similar, {_LONGEST_DAYS}d at most, got {text!r}"
         )
     return minutes
 
@@ -163,7 +164,7 @@ def read_size(text: object, what: str) -> int:
             return read_count(text, what)
         except InvalidSettings:
             raise _no_size(text, what) from None
-    match = _SIZE.fullmatch(text)
+    match = re.fullmatch(_SIZE, text, re.ASCII)
     scale = _SIZE_UNITS.get(match[2].lower()) if match else None
     size = float(match[1]) * scale if match and scale else math.inf
     if not math.isfinite(size):

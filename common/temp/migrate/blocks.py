@@ -1,4 +1,4 @@
-"""Edits that take statements out of a block, and that move what stays one level in."""
+"""Edits that remove statements from a block, and that indent what stays."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .source import Source
 def without(
     source: Source, statements: Sequence[ast.stmt], *, at_head: bool = False
 ) -> list[Edit] | None:
-    """The edits that delete the lines of `statements`; `None` where a comment would go with them,
-    or something else shares their lines.
+    """The edits that delete the lines of `statements`; `None` if a comment would be lost or
+    something else shares their lines.
 
-    At the head of a block the blank lines after them go as well.
+    At the start of a block, the blank lines after them go as well.
     """
     edits = []
     for index, statement in enumerate(statements):
@@ -38,13 +38,13 @@ def without(
 
 
 def is_blank(source: Source, line: int) -> bool:
-    """Whether there is nothing on a line but spaces and tabs, and it is not the last, empty one."""
+    """Whether a line has only spaces and tabs, and is not the empty one at the end."""
     start, end = source.line_span(line)
     return start < end and not source.data[start:end].strip(b" \t\r\n")
 
 
 def indented(source: Source, first: int, last: int, unit: bytes) -> list[Edit]:
-    """The edits that move the lines from `first` to `last` in by `unit`; not those that begin
+    """The edits that indent the lines from `first` to `last` by `unit`, except lines that begin
     inside a string.
     """
     return [
@@ -55,7 +55,7 @@ def indented(source: Source, first: int, last: int, unit: bytes) -> list[Edit]:
 
 
 def unit_of(source: Source, inner: ast.stmt, outer: ast.stmt) -> bytes | None:
-    """By how much `inner` stands deeper than `outer`; `None` where that cannot be said."""
+    """The indentation of `inner` beyond `outer`; `None` if that is not clear."""
     deep, flat = source.indent(inner.lineno), source.indent(outer.lineno)
     return deep[len(flat) :] if deep.startswith(flat) and len(deep) > len(flat) else None
 

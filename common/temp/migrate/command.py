@@ -1,4 +1,4 @@
-"""What `temp-migrate` does, without invoke: reads arguments, examines files, prints, writes."""
+"""`temp-migrate` without invoke: reads arguments, checks files, prints and writes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .write import remove_leftovers, replace_file
 
 
 class MigrateArguments(NamedTuple):
-    """The arguments of `temp-migrate` as they were typed."""
+    """The arguments of `temp-migrate` as given."""
 
     paths: Sequence[str] = ()
     diff: bool = False
@@ -39,10 +39,10 @@ class MigrateArguments(NamedTuple):
 
 
 def migrate(arguments: MigrateArguments) -> int:
-    """Rewrite, or show what would be rewritten and what is left; the exit code.
+    """Rewrite, or show what would be rewritten and what is left. Returns the exit code.
 
-    0 nothing to do or all written, 1 findings left (a rewrite that failed included), 2 a bad
-    argument, 3 a file that could not be read.
+    0: nothing to do, or all written. 1: findings are left, or a rewrite failed. 2: a bad argument.
+    3: a file could not be read.
     """
     if arguments.explain is not None:
         print(output.explanation(_code(arguments.explain, "--explain")))
@@ -75,7 +75,7 @@ def migrate(arguments: MigrateArguments) -> int:
                             checked = True
                         result = _written(ground, result)
                         failed += bool(result.problem)
-                # Its text is dropped, so that memory does not grow with the tree.
+                # Drop its text, so that memory does not grow with the tree.
                 seen.append(Seen(shown, replace(result, before=b"", after=result.after and b"")))
     finally:
         line.clear()
@@ -89,7 +89,7 @@ def migrate(arguments: MigrateArguments) -> int:
 
 
 def _written(ground: Ground, result: FileResult) -> FileResult:
-    """`result`, written; or with the problem that kept it from that."""
+    """`result` after writing it; with the problem if that failed."""
     problem = replace_file(ground.top, result)
     if problem:
         findings = tuple(replace(finding, status="left") for finding in result.findings)
@@ -126,7 +126,7 @@ def _report(seen: Sequence[Seen], sums: output.Totals, mode: str, form: str) -> 
 
 
 def _print_bytes(text: bytes) -> None:
-    """Print a diff in the encoding of the file; on a terminal, with control characters escaped."""
+    """Print a diff in the file's encoding; on a terminal, with control characters escaped."""
     sys.stdout.flush()
     stream = getattr(sys.stdout, "buffer", None)
     if sys.stdout.isatty():
@@ -147,11 +147,11 @@ def _mode(arguments: MigrateArguments) -> str:
 
 
 def _codes(select: str | None, ignore: str | None) -> frozenset[str]:
-    """The codes of the rules to run; a prefix (`TK1`) means all that begin with it."""
+    """The codes of the rules to run; a prefix (`TK1`) selects all codes that start with it."""
     chosen = _named(select, "--select") if select is not None else frozenset(by_code())
     chosen -= _named(ignore, "--ignore") if ignore is not None else frozenset()
     if not chosen:
-        raise InvalidSettings("--select and --ignore: no rule is left; leave out one of them")
+        raise InvalidSettings("--select and --ignore leave no rule; drop one of them")
     return chosen
 
 

@@ -13,11 +13,11 @@ from .source import Source, Unreadable
 
 
 class Unsound(Exception):
-    """A rewrite that the last look at it shows not to be right, and why."""
+    """A rewrite that fails the final check, and why."""
 
 
 def compatible(findings: Iterable[Finding]) -> list[Finding]:
-    """Of `findings` as many, in their order, as do not edit the same bytes."""
+    """Those of `findings`, in order, that do not edit the same bytes as an earlier one."""
     chosen: list[Finding] = []
     taken: list[tuple[int, int]] = []
     for finding in findings:
@@ -39,9 +39,9 @@ def rewrite(
 ) -> tuple[bytes, list[Edit]]:
     """The text of `source` after the edits of `findings`, and all edits that were made.
 
-    `may_drop` says of an import that is used no more whether it may go. Raises `NoRoom` where an
-    import has no place, `Unsound` where what came out would not be, `Unreadable` where the file was
-    not before; nothing is to be changed then.
+    `may_drop` tells whether an import that is no longer used may go. Raises `NoRoom` if there is
+    no place for an import, `Unsound` if the result would not compile or mean the same, and
+    `Unreadable` if the file did not compile before. Nothing must be changed then.
     """
     edits = [edit for finding in findings for edit in finding.edits]
     dropped = unused_imports.unused(source, scopes, edits, may_drop)
@@ -67,7 +67,7 @@ def apply(data: bytes, edits: Iterable[Edit]) -> bytes:
 
 
 def origin(position: int, edits: Iterable[Edit]) -> int:
-    """Where `position` of the text after `edits` was before them."""
+    """The position before `edits` of `position` in the text after them."""
     shift = 0
     for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
         if edit.start + shift > position:
@@ -80,7 +80,7 @@ def origin(position: int, edits: Iterable[Edit]) -> int:
 
 
 def _check(source: Source, data: bytes, wanted: Iterable[Import]) -> None:
-    """Raises `Unsound` unless `data` compiles, with the new names meaning what they should.
+    """Raises `Unsound` unless `data` compiles, and the new names refer to the right imports.
 
     Raises `Unreadable` if `source` itself does not compile.
     """

@@ -1,4 +1,4 @@
-"""Goes through the files of a tree, by several processes; says of each in order what becomes."""
+"""Runs the rules over the files of a tree, in several processes; results come in path order."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ from .tree import Facts, Tree, gather
 DEFINITION: Final = "TK002"
 _CHUNK: Final = 64
 _ALONE: Final = 128
-"""So few files are read by one process: starting others takes longer."""
+"""Up to this many files, one process reads them all: starting others would take longer."""
 
 _ROUNDS: Final = 10
-"""How often a file is looked at again after a rewrite, which may make room for the next."""
+"""How often the rules run again on a file: one rewrite can make another possible."""
 
 _GENERATED: Final = b"@generated"
 _T = TypeVar("_T")
@@ -55,10 +55,10 @@ class Options(NamedTuple):
 
 
 class Progress(Protocol):
-    """Is told how far a run is."""
+    """Called with the progress of a run."""
 
     def __call__(self, entries: int, size: int, *, of: int = 0) -> None:
-        """Take how many files of how many, and how many bytes, have been dealt with."""
+        """`entries` files of `of`, and `size` bytes, are done."""
 
 
 def examine(
@@ -68,9 +68,9 @@ def examine(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Iterator[FileResult]:
-    """What becomes of each file that was asked for and is worth a word, in the order of the paths.
+    """The result for each requested file that has anything to report, in the order of the paths.
 
-    Nothing is written. `workers` is how many processes may be used, `None` as many as serve.
+    Nothing is written. `workers` is the maximum number of processes; `None` lets the run choose.
     """
     count = processors() if workers is None else max(1, workers)
     count = count if may_fork() else 1
@@ -92,7 +92,7 @@ def examine(
 
 
 def _deletable(ground: Ground, tree: Tree, options: Options) -> frozenset[str]:
-    """The files whose helper nothing else speaks of, once this run has converted what it can."""
+    """The files whose helper nothing else refers to once this run has converted what it can."""
     defined = {path for path, facts in tree.facts.items() if facts.helper is not None}
     if not defined or mentioning(ground, NAME):
         return frozenset()
@@ -121,7 +121,7 @@ def _spread(
     more: tuple[object, ...],
     workers: int,
 ) -> Iterator[_T]:
-    """What `work` says of each few of `paths`, in their order."""
+    """The result of `work` for each chunk of `paths`, in order."""
     chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
     if workers == 1 or len(paths) < _ALONE:
         for chunk in chunks:
@@ -141,8 +141,8 @@ def _spread(
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
-        # A process that was killed (out of memory, say) takes the others with it: what is left is
-        # done here, file by file.
+        # If one worker is killed (out of memory, for example), the pool stops. The rest is done
+        # here, file by file.
         for chunk in chunks[done:]:
             yield work(ground, chunk, *more)
     finally:
@@ -150,7 +150,7 @@ def _spread(
 
 
 _shared: tuple[Callable[..., Any], Ground, tuple[object, ...]] | None = None
-"""What the workers are forked with, so that it need not be sent to each of them."""
+"""Set before the workers are forked, so that it is not sent to each of them."""
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
@@ -158,7 +158,7 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 
 
 def _ignore_ctrl_c() -> None:
-    """The one who leads is interrupted, and ends the others."""
+    """Ignore Ctrl-C in a worker: the main process handles it and ends the workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
@@ -174,7 +174,7 @@ def _gather(ground: Ground, paths: Sequence[str]) -> dict[str, Facts]:
         try:
             raw = read_file(os.path.join(ground.top, path), LARGEST_SOURCE)
         except (OSError, fields.Unreadable):
-            continue  # said of those that were asked for
+            continue  # reported if the file was requested
         facts = gather(raw)
         if not facts.is_empty:
             found[path] = facts
@@ -200,7 +200,7 @@ def _examine(
 def _examine_file(
     ground: Ground, path: str, tree: Tree, options: Options
 ) -> tuple[FileResult | None, int]:
-    """What becomes of one file (`None` if there is nothing to say), and how many bytes it has."""
+    """The result for one file (`None` if there is nothing to report), and its size in bytes."""
     raw = b""
     try:
         raw = read_file(os.path.join(ground.top, path), LARGEST_SOURCE)
@@ -219,8 +219,8 @@ def _examine_file(
     except (Unreadable, fields.Unreadable) as error:
         return FileResult(path, problem=str(error)), len(raw)
     except RecursionError:
-        return FileResult(path, problem="is nested too deeply to be looked at"), len(raw)
-    except Exception as error:  # one file never ends the run; the run says so
+        return FileResult(path, problem="is nested too deeply to check"), len(raw)
+    except Exception as error:  # one file never ends the run; it is reported
         where = traceback.extract_tb(error.__traceback__)[-1]
         what = f"{type(error).__name__} in {os.path.basename(where.filename)}:{where.lineno}"
         return FileResult(path, problem=f"{what}: {error}; left as it is"), len(raw)
@@ -255,10 +255,10 @@ def _relevant(raw: bytes, options: Options) -> list[Rule]:
 def rework(
     top: str, path: str, raw: bytes, tree: Tree, options: Options, rules: Sequence[Rule]
 ) -> FileResult:
-    """What `rules` make of the file at `path` below `top` with the content `raw`.
+    """The result of `rules` for the file at `path` below `top`, whose content is `raw`.
 
-    It is looked at again after each rewrite, so that a second run finds nothing more. The lines of
-    what is left are those of `raw`. Raises `Unreadable`.
+    The rules run again after each rewrite, so that a second run finds nothing more. Line numbers
+    of the remaining findings refer to `raw`. Raises `Unreadable`.
     """
     source = first = Source(raw)
     made: list[list[Edit]] = []
@@ -293,7 +293,7 @@ def rework(
         made.append(done)
         source = Source(after)
     else:
-        problem = "did not come to an end; left as it is"
+        problem = "keeps changing at every pass; left as it is"
     findings = tuple(sorted([*converted, *left], key=lambda f: (f.line, f.column, f.code)))
     if problem or not made:
         left_alone = tuple(replace(finding, status="left") for finding in findings)
@@ -302,7 +302,7 @@ def rework(
 
 
 def _findings(module: Module, rules: Sequence[Rule], options: Options) -> list[Finding]:
-    """What the rules find, one for each site: the first that rewrites it, else the first."""
+    """One finding for each site: the first that rewrites it, else the first."""
     found: list[Finding] = []
     for rule in rules:
         found += rule.find(module)
@@ -330,7 +330,7 @@ def _is_made(finding: Finding, options: Options) -> bool:
 
 
 def _may_drop(module: Module) -> Callable[[Binding], bool]:
-    """Which imports of a module may go when it uses them no more."""
+    """Tells which imports of a module may go once the module no longer uses them."""
 
     def may(binding: Binding) -> bool:
         top = binding.dotted.partition(".")[0]
@@ -339,7 +339,7 @@ def _may_drop(module: Module) -> Callable[[Binding], bool]:
             return False
         if standard or _is_imported_anyway(module, binding):
             return True
-        # Of the module that it names, or of that from which it has a name.
+        # The module that the import names, or the one it takes a name from.
         has_name = binding.dotted.endswith("." + NAME)
         dotted = binding.dotted if has_name else f"{binding.dotted}.{NAME}"
         return module.name != "__init__" and module.tree.is_pure(module.path, dotted)
@@ -348,7 +348,7 @@ def _may_drop(module: Module) -> Callable[[Binding], bool]:
 
 
 def _is_imported_anyway(module: Module, binding: Binding) -> bool:
-    """Whether the import brings another name, which is used, from the same module."""
+    """Whether another name from the same module is imported too, and used."""
     if not isinstance(binding.node, ast.ImportFrom) or module.name == "__init__":
         return False
     others = [alias for alias in binding.node.names if NAME not in (alias.name, alias.asname)]
@@ -362,7 +362,7 @@ def _at_origin(
     first: Source,
     made: Sequence[Sequence[Edit]],
 ) -> Finding:
-    """`finding` in `source`, with its lines as they were in `first`, and without its edits."""
+    """`finding` in `source`, with its line numbers in `first`, and without its edits."""
     finding = replace(finding, edits=(), imports=(), status=status)
     if not made:
         return finding

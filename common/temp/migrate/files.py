@@ -1,4 +1,4 @@
-"""Which files a run looks at: what git has or would have, else what a walk finds."""
+"""The files that a run reads: what git tracks or would add, else what a walk finds."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from ..store.system.walking import walk
 _NEVER_ENTERED: Final = frozenset({"__pycache__", "node_modules"})
 _PROSE: Final = frozenset({".md", ".rst", ".txt", ".html", ".diff", ".patch", ".log", ".pyc"})
 _LARGEST: Final = 4 << 20
-"""Larger files (bytes) are data."""
+"""Larger files (bytes) are taken for data and skipped."""
 
 _LEFTOVER: Final = re.compile(r"\.tempkeep-[0-9a-z_]{8}\.tmp")
-"""How a rewritten file is called in the moment before it takes its place."""
+"""The name of a rewritten file just before it replaces the old one."""
 
 _CALLED: Final = (".gitignore", *MARKERS)
 
@@ -30,8 +30,8 @@ _CALLED: Final = (".gitignore", *MARKERS)
 class Ground(NamedTuple):
     """One tree of files: all of them, and those that were asked for, relative to `top` with `/`.
 
-    `files` are Python files and what tells a project, sorted. Without `git` nobody keeps an older
-    version of them.
+    `files` are Python files and project markers, sorted. Without `git` there is no older version
+    of them to go back to.
     """
 
     top: str
@@ -41,13 +41,13 @@ class Ground(NamedTuple):
 
     @property
     def projects(self) -> frozenset[str]:
-        """The directories with a project's marker; the top is ""."""
+        """The directories that hold a project marker; the top is ""."""
         return frozenset(
             path.rpartition("/")[0] for path in self.files if path.rpartition("/")[2] in MARKERS
         )
 
     def shown(self, path: str) -> str:
-        """The path as a person at the working directory would write it."""
+        """The path, relative to the working directory if it is below that."""
         whole = os.path.join(self.top, path)
         relative = os.path.relpath(whole)
         return whole if relative.startswith("..") else relative
@@ -56,7 +56,7 @@ class Ground(NamedTuple):
 def find_grounds(paths: Sequence[str]) -> list[Ground]:
     """The trees that hold `paths` (the working directory if there are none), by their top.
 
-    Raises `InvalidSettings` for a path that is not there, `Refused` where git cannot be asked.
+    Raises `InvalidSettings` for a path that does not exist, `Refused` if git cannot be run.
     """
     asked: dict[tuple[str, bool], list[str]] = {}
     for path in paths or ["."]:
@@ -95,8 +95,8 @@ def find_grounds(paths: Sequence[str]) -> list[Ground]:
 
 
 def mentioning(ground: Ground, word: str) -> str:
-    """A file of `ground` that is no Python and has `word` in it, as settings, notebooks and scripts
-    may; "" if none has. Prose is left out.
+    """A file of `ground` that is not Python and contains `word`, such as settings, notebooks or
+    scripts; "" if there is none. Prose is left out.
     """
     wanted = word.encode()
     for path in _listed(ground.top) if ground.git else _walked(ground.top):
@@ -113,7 +113,7 @@ def mentioning(ground: Ground, word: str) -> str:
 
 
 def leftovers(ground: Ground) -> list[str]:
-    """What is called as what a killed run leaves, beside the files of `ground`; nothing tracked."""
+    """Untracked files beside those of `ground` whose names are those a killed run leaves."""
     found = []
     for above in sorted({os.path.dirname(path) for path in ground.selected}):
         with contextlib.suppress(OSError):
@@ -126,7 +126,7 @@ def leftovers(ground: Ground) -> list[str]:
 
 
 def check_clean(ground: Ground) -> None:
-    """Raises `Refused` unless git could bring back every file of `ground` as it is now."""
+    """Raises `Refused` unless git can restore every file of `ground` to its present state."""
     remedy = "commit or stash first, or give --allow-dirty"
     if not ground.git:
         raise Refused(
@@ -148,8 +148,8 @@ def _below(relative: str) -> str:
 
 
 def _kept(top: str, paths: Iterable[str], *, named: bool = False) -> set[str]:
-    """Those of `paths` that are Python files, or tell a project; links are not followed, nor is
-    one on the way, where git's index still names what lay there.
+    """Those of `paths` that are Python files or project markers. No link is followed, also not as
+    a part of the path (git's index can still list files below a directory that is now a link).
     """
     kept = set()
     for path in paths:
@@ -162,7 +162,7 @@ def _kept(top: str, paths: Iterable[str], *, named: bool = False) -> set[str]:
 
 
 def _packages(files: Sequence[str]) -> tuple[str, ...]:
-    """Where `common.temp` itself lies, here or copied under another name."""
+    """Where `common.temp` itself is, or a copy of it under another name."""
     known = set(files)
     return tuple(
         path[: -len(mark)]
@@ -173,7 +173,7 @@ def _packages(files: Sequence[str]) -> tuple[str, ...]:
 
 
 def _foreign(top: str, files: Sequence[str]) -> frozenset[str]:
-    """Those of `files` that `.gitattributes` calls generated, or taken from elsewhere."""
+    """Those of `files` that `.gitattributes` marks as generated or vendored."""
     names = b"".join(os.fsencode(path) + b"\0" for path in files)
     said = _git(top, "check-attr", "-z", "--stdin", *_FOREIGN, stdin=names).split(b"\0")
     told = zip(said[::3], said[2::3], strict=False)
@@ -199,7 +199,7 @@ def _walked(top: str) -> Iterator[str]:
 
 
 def _listed(top: str) -> list[str]:
-    """What git tracks below `top` and what it would; submodules and what it ignores are neither."""
+    """What git tracks or would add below `top`; no submodules and no ignored files."""
     said = _git(top, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     return [os.fsdecode(path) for path in said.split(b"\0") if path and not path.endswith(b"/")]
 
@@ -224,8 +224,8 @@ def _is_ignored(top: str, path: str) -> bool:
 
 
 def ignoring(top: str, path: str) -> bool:
-    """Whether a pattern in a `.gitignore` of the tree has git ignore `path` (a directory if it ends
-    with `/`), be it there or not; what only this user or this clone ignores does not count.
+    """Whether a `.gitignore` of the tree makes git ignore `path` (a directory if it ends with
+    `/`), whether it exists or not. Patterns of only this user or clone do not count.
     """
     asked = ask_git(top, "check-ignore", "-v", "--no-index", "--", path)
     source = os.fsdecode(asked.stdout).partition(":")[0]

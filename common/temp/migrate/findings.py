@@ -1,4 +1,4 @@
-"""What a run says about a tree: findings with their edits, problems, and what became of a file."""
+"""The results of a run: findings with their edits, problems, and the outcome for each file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Status: TypeAlias = Literal["left", "convertible", "converted"]
 
 
 class Edit(NamedTuple):
-    """Bytes in place of those from `start` to `end`; at one place, in the order given."""
+    """Replaces the bytes from `start` to `end`; edits at one position apply in the order given."""
 
     start: int
     end: int
@@ -19,10 +19,10 @@ class Edit(NamedTuple):
 
 
 class Import(NamedTuple):
-    """`from <module> import <name>`, wanted at the position of a site; `alias` is another name.
+    """`from <module> import <name>`, needed at the position of a site; `alias` is the `as` name.
 
-    `beside` is the position of the import that it stands beside, where that is in a function.
-    `unused` says that importing it is all that is wanted.
+    `beside` is the position of an import in a function that this one goes beside. `unused` means
+    that it is imported only to be exported.
     """
 
     module: str
@@ -39,7 +39,7 @@ class Import(NamedTuple):
 
     @property
     def spelled(self) -> str:
-        """What stands after `import`."""
+        """The text after `import`."""
         return f"{self.name} as {self.alias}" if self.alias else self.name
 
 
@@ -47,9 +47,9 @@ class Import(NamedTuple):
 class Finding:
     """One place in one file: what is wrong with it, what to do, and how it can be rewritten.
 
-    Lines and columns count from 1. `fix` says of which kind the rewrite is, "" that there is none;
-    `site` is what several rules may propose to rewrite, of which one does; `moves` says that the
-    edits move all that is between them.
+    Lines and columns count from 1. `fix` is the kind of rewrite, "" for none. If several rules
+    report the same `site`, only one rewrites it. `moves` means that the edits move everything
+    between them.
     """
 
     code: str
@@ -75,7 +75,7 @@ class Finding:
         *,
         moves: bool = False,
     ) -> Finding:
-        """The same site, with a way to rewrite it."""
+        """The same finding, with a rewrite."""
         return replace(
             self,
             moves=moves,
@@ -87,15 +87,15 @@ class Finding:
         )
 
     def left(self, message: str, advice: str = "") -> Finding:
-        """The same site, which stays as it is, and why."""
+        """The same finding without a rewrite, and why."""
         return replace(self, message=message, advice=advice, fix="", edits=(), imports=())
 
 
 @dataclass(frozen=True, slots=True)
 class FileResult:
-    """What became of one file; `after` is its new content, `None` where it stays as it is.
+    """The result for one file; `after` is its new content, `None` if it does not change.
 
-    `problem` says why it could not be dealt with; `skipped` why it was not to be.
+    `problem` is why it could not be processed; `skipped`, why it was left out on purpose.
     """
 
     path: str

@@ -1,4 +1,4 @@
-"""The helper that scripts copied from each other: which definitions are it."""
+"""Recognises definitions of the helper that scripts copied from each other."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from .scopes import Binding, Scope, Scopes
 
 NAME: Final = "get_temp_dir"
 OURS: Final = frozenset({"common.temp.get_temp_dir", "common.temp.legacy.get_temp_dir"})
-"""What the package itself offers under the helper's name."""
+"""What the package offers under the helper's name."""
 
 
 class Helper(NamedTuple):
-    """A definition of the legacy helper: its parameter, the literal default of that, if any, and
-    whether it is a shim that delegates to `common.temp` already.
+    """A definition of the legacy helper: its parameter, the literal default if any, and whether
+    it is already a shim that delegates to `common.temp`.
     """
 
     parameter: str
@@ -28,10 +28,10 @@ PACKAGED: Final = Helper("name_prefix", "temp", True)
 
 
 def read_helper(node: ast.AST, scopes: Scopes) -> Helper | None:
-    """The legacy helper that `node` defines; `None` if it is anything else.
+    """The legacy helper that `node` defines; `None` if it defines something else.
 
-    That is a plain function of one argument that makes `Path(".tmp")` and, in it, a directory
-    `<argument>_<epoch>`, and returns that.
+    The legacy helper is a plain function of one argument that makes `Path(".tmp")` and a directory
+    `<argument>_<epoch>` in it, and returns that directory.
     """
     if not isinstance(node, ast.FunctionDef) or node.decorator_list:
         return None
@@ -68,7 +68,7 @@ def _is_shim(body: list[ast.stmt], parameter: str, scopes: Scopes) -> bool:
 
 
 class _Body:
-    """Goes through a definition with the few values that the legacy one knows."""
+    """Evaluates a definition with the few values that the legacy helper uses."""
 
     def __init__(self, scopes: Scopes, parameter: str) -> None:
         self._scopes = scopes
@@ -95,7 +95,7 @@ class _Body:
                         return False
                     self._made.add(said)
                 case _:
-                    # Imports of its own are resolved like all others.
+                    # Imports inside the function are resolved like all others.
                     if not isinstance(statement, (ast.Import, ast.ImportFrom)):
                         return False
         match body[-1]:
@@ -104,7 +104,7 @@ class _Body:
         return False
 
     def _value(self, node: ast.expr) -> str:
-        """One of base, entry, name, epoch, argument; "" for anything else."""
+        """One of "base", "entry", "name", "epoch", "argument"; "" for anything else."""
         match node:
             case ast.Name(id=name) if name in self._values:
                 return self._values[name]
@@ -136,7 +136,7 @@ class _Body:
 
 
 def _plain(call: ast.Call) -> bool:
-    """Whether a `mkdir` is one that needs nothing but the directory's not being there."""
+    """Whether a `mkdir` has no argument that matters for a new directory."""
     return not call.args and all(
         keyword.arg in ("exist_ok", "parents") and isinstance(keyword.value, ast.Constant)
         for keyword in call.keywords
@@ -144,7 +144,7 @@ def _plain(call: ast.Call) -> bool:
 
 
 def module_binding(scopes: Scopes) -> Binding | None:
-    """What the module itself means by the helper's name; `None` if nothing, or not one thing."""
+    """The only binding of the helper's name in the module; `None` if there is none or several."""
     bindings = scopes.module.bindings.get(NAME, [])
     return bindings[0] if len(bindings) == 1 else None
 
@@ -157,7 +157,7 @@ def local_helper(binding: Binding | None, module: Scope, scopes: Scopes) -> Help
 
 
 def is_label(text: str) -> bool:
-    """Whether an entry can be named `text`."""
+    """Whether `text` can be the label of an entry."""
     try:
         check_label(text)
     except InvalidName:
@@ -166,7 +166,7 @@ def is_label(text: str) -> bool:
 
 
 def may_name(label: ast.expr) -> bool:
-    """Whether a directory may be named so; what is only known when it runs, may."""
+    """Whether `label` can name a directory; true if it is known only at run time."""
     match label:
         case ast.Constant(value=value):
             return isinstance(value, str) and is_label(value)
@@ -185,8 +185,8 @@ _OF_RELATIVE_PATHS: Final = frozenset(
 
 
 def relies_on_relative(call: ast.Call, scopes: Scopes) -> ast.Attribute | None:
-    """What the code does with the path that `call` gives back which means something else for an
-    absolute one; `None` if nothing is seen.
+    """The use of the path that `call` returns which would change with an absolute path; `None` if
+    there is none.
     """
     parent = scopes.parents[call]
     if isinstance(parent, ast.Attribute):

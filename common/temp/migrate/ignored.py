@@ -13,8 +13,8 @@ from .findings import Edit, Finding
 CODE: Final = "TK900"
 WANTED: Final = tuple(f"{name}/" for name in SCRATCH_NAMES)
 EXPLAIN: Final = """
-Scratch in `.tmp`, and in the older `.temp`, is nothing for a commit. A new `.tmp` is ignored by a
-file of its own, but an older one, made by hand, is not.
+Scratch in `.tmp`, and in the older `.temp`, does not belong in a commit. A new `.tmp` contains a
+`.gitignore`, but an older one, made by hand, does not.
 
     build/
 becomes
@@ -22,9 +22,9 @@ becomes
     .tmp/
     .temp/
 
-The lines `.tmp/` and `.temp/` are added at the end of the topmost `.gitignore`, as far as no
-pattern in the tree ignores these directories already; git is asked where it can be. A file that
-takes them up again by a pattern with `!` is reported.
+The lines `.tmp/` and `.temp/` are added at the end of the topmost `.gitignore`, unless a pattern in
+the tree already ignores these directories; git decides that where it can be run. A file that
+includes them again by a pattern with `!` is reported.
 """
 
 
@@ -48,7 +48,7 @@ def examine(ground: Ground, path: str, raw: bytes) -> tuple[Finding, list[Edit]]
     what = f"does not ignore {' and '.join(missing)}"
     for number, line in enumerate(lines, 1):
         if line.startswith("!") and line.strip("!/*").startswith(SCRATCH_NAMES):
-            what = f"takes {line[1:]} up again"
+            what = f"includes {line[1:]} again"
             return Finding(CODE, number, 1, number, what, "ignore it, or keep the line"), []
     newline = b"\r\n" if b"\r\n" in raw else b"\n"
     text = b"" if not raw or raw.endswith(b"\n") else newline

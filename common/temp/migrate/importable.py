@@ -1,8 +1,8 @@
-"""Whether `from common.temp import …` works where a file runs, as far as that can be shown.
+"""Whether `from common.temp import …` works where a file runs, as far as can be shown.
 
-Each way in which Python could find the package is looked at: a copy in a directory that the file's
-runtime has on `sys.path`, the virtual environment of its project, the dependencies that its project
-declares, and the environment that runs this program.
+Checks each way in which Python could find the package: a copy in a directory that is on
+`sys.path` when the file runs, the virtual environment of its project, the dependencies that the
+project declares, and the environment of this program.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _NAMED: Final = re.compile(rf"^\s*['\"]?{DISTRIBUTION}(?![\w.-])", re.IGNORECASE
 
 
 def why_not(top: str, path: str, data: bytes, tree: ast.Module) -> str:
-    """Why the file at `path` below `top` cannot be shown to import the package, and what to do;
-    "" if it can.
+    """Why it is not certain that the file at `path` below `top` can import the package, and what
+    to do; "" if it is certain.
     """
     whole = os.path.join(top, path)
     own = os.path.dirname(whole)
@@ -68,7 +68,7 @@ def why_not(top: str, path: str, data: bytes, tree: ast.Module) -> str:
 
 
 def _ancestors(top: str, directory: str) -> Iterator[str]:
-    """`directory` and what holds it, up to `top`; each with its `src`."""
+    """`directory` and its parents up to `top`, each with its `src`."""
     while True:
         yield directory
         yield os.path.join(directory, "src")
@@ -84,7 +84,7 @@ def _has_copy(directory: str) -> bool:
 
 @cache
 def _shadow(directory: str) -> str:
-    """What is called `common` or `common.temp` in `directory` and is not ours; "" if nothing is."""
+    """The `common` or `common.temp` in `directory` that is not ours; "" if there is none."""
     for name in ("common.py", "common/__init__.py", "common/temp.py", "common/temp/__init__.py"):
         one = os.path.join(directory, *name.split("/"))
         if os.path.isfile(one) and not _has_copy(directory):
@@ -94,7 +94,7 @@ def _shadow(directory: str) -> str:
 
 @cache
 def _project(top: str, directory: str) -> str:
-    """The nearest directory upward that says what it depends on; else `top`."""
+    """The nearest directory upward that declares dependencies, else `top`."""
     for above in _ancestors(top, directory):
         if any(
             os.path.isfile(os.path.join(above, name))
@@ -108,7 +108,7 @@ def _project(top: str, directory: str) -> str:
 
 
 def _edited_roots(tree: ast.Module, path: str) -> list[str]:
-    """The directories that the module puts on `sys.path` itself, as far as they can be computed."""
+    """The directories that the module itself adds to `sys.path`, as far as can be computed."""
     found = []
     known: dict[str, str] = {}
     for statement in tree.body:
@@ -130,7 +130,7 @@ def _edited_roots(tree: ast.Module, path: str) -> list[str]:
 
 
 def _directory(node: ast.expr, path: str, known: dict[str, str]) -> str:
-    """The absolute path that `node` stands for in the file at `path`; "" if nobody knows."""
+    """The absolute path that `node` evaluates to in the file at `path`; "" if unknown."""
 
     def inner(node: ast.expr) -> str:
         return _directory(node, path, known)
@@ -181,7 +181,7 @@ def _last(node: ast.expr) -> str:
 
 
 def _test_roots(top: str, path: str) -> list[str]:
-    """What pytest puts on `sys.path` for a file that it collects."""
+    """What pytest adds to `sys.path` for a file that it collects."""
     name = os.path.basename(path)
     if not (name.startswith("test_") or name.endswith("_test.py") or name == "conftest.py"):
         return []
@@ -208,7 +208,7 @@ def _plain_ancestors(top: str, directory: str) -> Iterator[str]:
 
 
 def _import_root(directory: str) -> str:
-    """What pytest's prepend mode adds for a module in `directory`: the first that is no package."""
+    """What pytest's prepend mode adds for a module in `directory`: the nearest non-package."""
     while os.path.isfile(os.path.join(directory, "__init__.py")):
         directory = os.path.dirname(directory)
     return directory
@@ -224,7 +224,7 @@ def _edited_by(path: str) -> tuple[str, ...]:
 
 @cache
 def _pytest_settings(directory: str) -> tuple[tuple[str, ...], bool]:
-    """The directories of `pythonpath` in the settings there, and whether the mode is importlib."""
+    """The `pythonpath` of the pytest settings there, and whether the import mode is importlib."""
     for name in _CONFIGS:
         path = os.path.join(directory, name)
         if not os.path.isfile(path):
@@ -251,7 +251,7 @@ def _pytest_settings(directory: str) -> tuple[tuple[str, ...], bool]:
 
 
 def _evident_roots(top: str, tree: ast.Module, own: str) -> list[str]:
-    """The directories from which the module already imports other parts of `common`."""
+    """The directories that the module already imports other parts of `common` from."""
     wanted = set()
     for statement in tree.body:
         if isinstance(statement, ast.Import):
@@ -288,7 +288,7 @@ def _is_ours(environment: str) -> bool:
 
 @cache
 def _has_distribution(environment: str) -> bool:
-    """Whether the package is installed in a virtual environment; nothing of that is run."""
+    """Whether the package is installed in a virtual environment; runs nothing from it."""
     for base in _site_packages(environment):
         try:
             names = os.listdir(base)
@@ -319,7 +319,7 @@ def _leads_there(path: str) -> bool:
 
 @cache
 def _declared(project: str) -> bool | None:
-    """Whether the project declares that it needs the package; `None` if it declares nothing."""
+    """Whether the project depends on the package; `None` if it declares no dependencies."""
     said: bool | None = None
     path = os.path.join(project, "pyproject.toml")
     if os.path.isfile(path):
@@ -352,7 +352,7 @@ def _declared(project: str) -> bool | None:
 
 
 def _is_shipped(project: str, path: str) -> bool:
-    """Whether the file is part of what is installed elsewhere, not only of what is worked on."""
+    """Whether the file is part of the installed distribution, not only of the source tree."""
     relative = os.path.relpath(path, project).split(os.sep)
     name = relative[-1]
     if name in ("conftest.py", "tasks.py", "noxfile.py", "setup.py") or _DEV & set(relative[:-1]):
@@ -366,7 +366,7 @@ def _is_shipped(project: str, path: str) -> bool:
 
 @cache
 def _environment_has_it() -> bool:
-    """Whether a fresh interpreter of this environment imports the package, from anywhere."""
+    """Whether a fresh interpreter of this environment can import the package from anywhere."""
     asked = subprocess.run(
         [sys.executable, "-P", "-c", "import common.temp.contexts"],
         cwd=os.path.dirname(sys.executable),
@@ -386,7 +386,7 @@ def _toml(path: str) -> dict[str, Any]:
 
 
 def _bytes(path: str) -> bytes:
-    """What is in the file. Raises `OSError` or `ValueError`."""
+    """The content of the file. Raises `OSError` or `ValueError`."""
     return read_file(path, LARGEST_SOURCE, follow=True)
 
 

@@ -1,4 +1,4 @@
-"""One file as the rules see it: its source and scopes, the tree around it, and ways to propose."""
+"""One file as the rules see it: source, scopes, the tree around it, and ways to report."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _IMPORT_ERRORS: Final = frozenset({"ImportError", "ModuleNotFoundError"})
 
 
 class Choice(NamedTuple):
-    """The name by which a function of the package can be called at a site, and the import that
-    this needs, if any.
+    """The name that a function of the package has at a site, and the import that it needs, if
+    any.
     """
 
     name: str
@@ -50,13 +50,13 @@ class Module:
 
     @property
     def is_test(self) -> bool:
-        """Whether pytest collects it, or takes it for a conftest."""
+        """Whether pytest collects it or loads it as a conftest."""
         return (
             self.name == "conftest" or self.name.startswith("test_") or self.name.endswith("_test")
         )
 
     def is_fallback(self, node: ast.AST) -> bool:
-        """Whether `node` runs only where an import has failed."""
+        """Whether `node` runs only after an import has failed."""
         for above in self.scopes.above(node):
             if isinstance(above, ast.ExceptHandler):
                 attempt = self.scopes.parents[above]
@@ -66,7 +66,7 @@ class Module:
         return False
 
     def in_f_string(self, node: ast.AST) -> bool:
-        """Whether `node` is a part of an f-string, where positions are guesses before 3.12."""
+        """Whether `node` is in an f-string: positions are not exact there before Python 3.12."""
         return any(isinstance(above, ast.JoinedStr) for above in self.scopes.above(node))
 
     @cached_property
@@ -93,7 +93,7 @@ class Module:
     def choose(self, name: str, site: ast.AST, old: Meaning) -> Choice | None:
         """How `name` of the package can be called at `site`, where `old` was; `None` if it cannot.
 
-        An import is added beside that of `old`, in a function if that one is.
+        A new import goes beside that of `old`, inside the function if that one is.
         """
         scope = self.scopes.scope_of(site)
         wanted = f"{PACKAGE}.{name}"
@@ -109,8 +109,8 @@ class Module:
         return Choice(name, (Import(PACKAGE, name, self.source.span(site)[0], beside),))
 
     def _is_there(self, meaning: Meaning, site: ast.AST) -> bool:
-        """Whether an import has certainly been made where `site` runs: not under a condition, as
-        `TYPE_CHECKING` is, and not after it.
+        """Whether the import has certainly run when `site` runs: it comes first, and is not under a
+        condition such as `TYPE_CHECKING`.
         """
         binding = meaning.sources[0]
         statement = binding.node
@@ -129,7 +129,7 @@ class Module:
         ]
 
     def _beside(self, old: Meaning) -> int | None:
-        """Where the import of `old` is, if that is a plain one in a function."""
+        """Where the import of `old` is, if it is a plain import in a function."""
         if len(old.sources) != 1:
             return None
         statement = old.sources[0].node
@@ -140,7 +140,7 @@ class Module:
         return self.source.span(statement)[0] if plain and self.source.is_alone(statement) else None
 
     def label(self, node: ast.AST) -> str:
-        """A name for a directory that is made at `node`: that of the function, else the file's."""
+        """A name for a directory that is made at `node`: the function's name, else the file's."""
         function = self.scopes.function(node)
         names = [function.name] if function is not None and function.name != "main" else []
         for name in (*names, self.name):
@@ -157,5 +157,5 @@ def _catches_imports(handler: ast.ExceptHandler, attempt: ast.Try | ast.TryStar)
         last = name.id if isinstance(name, ast.Name) else getattr(name, "attr", "")
         if last in _IMPORT_ERRORS:
             return True
-    # Whatever else is caught, it is of an import if there is one to fail.
+    # Any other exception counts too if the block holds an import that can fail.
     return any(isinstance(one, (ast.Import, ast.ImportFrom)) for one in attempt.body)

@@ -1,4 +1,4 @@
-"""The edits that add the imports which a rewrite needs, where a reader expects them."""
+"""Edits that add the imports a rewrite needs, where a reader expects them."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from .scopes import Scopes, is_unknown_star
 from .source import Source
 
 _WIDTH: Final = 88
-"""How long the line of an import may be before it is broken: as the narrowest formatter has it."""
+"""The length at which an import line is broken, as the narrowest formatter does."""
 
 _TIES: Final = re.compile(rb"\bsys\s*\.\s*path\b")
 
 
 class NoRoom(Exception):
-    """A rewrite that would be right but for the way in which the file is written."""
+    """A correct rewrite that the layout of the file leaves no place for."""
 
 
 def additions(
     source: Source, scopes: Scopes, wanted: Sequence[Import], gone: set[int]
 ) -> Iterator[Edit]:
-    """The edits that add the imports `wanted`; those whose `id` is in `gone` are on their way out.
+    """The edits that add the imports `wanted`; imports whose `id` is in `gone` are being removed.
 
-    Raises `NoRoom` where an import has no place.
+    Raises `NoRoom` if there is no place for an import.
     """
     places: dict[int | None, list[Import]] = {}
     for want in wanted:
@@ -45,7 +45,7 @@ def additions(
 
 
 def _is_wanted_above(want: Import, wanted: Sequence[Import]) -> bool:
-    """Whether an import for a function comes to the top of the module as well, and before it."""
+    """Whether an import wanted in a function is also added at the top of the module, before it."""
     return want.beside is not None and any(
         other.beside is None
         and (other.module, other.name, other.alias) == (want.module, want.name, want.alias)
@@ -55,8 +55,8 @@ def _is_wanted_above(want: Import, wanted: Sequence[Import]) -> bool:
 
 
 def _lines(source: Source, wants: Sequence[Import], *, is_late: bool = False) -> bytes:
-    """The imports of one module; a name that is imported as another has a line of its own. What
-    `is_late` follows other code, of which some linters have to be told.
+    """The import lines for one module; each alias has its own line. If `is_late`, other code comes
+    before it, so the line gets a comment for linters.
     """
     plain = sorted({want.spelled for want in wants if not want.alias})
     lines = [[name] for name in sorted({want.spelled for want in wants if want.alias})]
@@ -87,8 +87,8 @@ def _add_beside(source: Source, scopes: Scopes, text: bytes, beside: int) -> Edi
 
 
 def _add_to_module(source: Source, wants: Sequence[Import], gone: set[int]) -> list[Edit]:
-    """The edits that add imports of one module to this module's own, before the statement with the
-    first site; to one that is there, if there is one.
+    """The edits that add imports of one module at the top level, before the statement with the
+    first site; an existing import is extended if there is one.
     """
     site = min(want.site for want in wants)
     before = [one for one in source.tree.body if source.span(one)[1] <= site]
@@ -123,7 +123,7 @@ def _new_line(
     wants: Sequence[Import],
     gone: set[int],
 ) -> Edit:
-    """The edit that adds an import of its own, where an import sorter would have it."""
+    """The edit that adds a new import line where an import sorter would put it."""
     module = wants[0].module
     line = _lines(source, wants, is_late=len(_after_barrier(source, before, wants)) < len(before))
     blank = source.newline.encode()
@@ -143,7 +143,7 @@ def _new_line(
         end = _end_of_lines(source, group[-1])
         return Edit(end, end, line)
     standard = [one for one in staying if _section(one) == "standard"]
-    if not standard:  # relative imports alone
+    if not standard:  # only relative imports
         start = source.line_span(staying[0].lineno)[0]
         return Edit(start, start, line + blank)
     end = _end_of_lines(source, standard[-1])
@@ -157,8 +157,8 @@ def _new_line(
 def _after_barrier(
     source: Source, before: Sequence[ast.stmt], wants: Sequence[Import]
 ) -> Sequence[ast.stmt]:
-    """What follows the last statement that changes `sys.path`, on which the import may depend, or
-    that may bring another meaning of any name; which is welcome to, where nothing here uses it.
+    """The statements after the last one that the import must follow: one that changes `sys.path`,
+    or a star import, which could rebind the imported name.
     """
     last = -1
     for index, statement in enumerate(before):
@@ -193,7 +193,7 @@ def _add_first(
     if leading >= 0:
         anchor = before[leading]
         if not source.is_alone(anchor):
-            raise NoRoom("there is no line of its own for an import")
+            raise NoRoom("there is no free line for an import")
         end = _end_of_lines(source, anchor)
         return Edit(end, end, blank + line)
     first = source.tree.body[0]
@@ -206,8 +206,8 @@ def _add_first(
 def _extend(
     source: Source, statement: ast.ImportFrom, names: Sequence[str], gone: set[int]
 ) -> list[Edit]:
-    """The edits that add names to an import that is there, each before the first that is greater;
-    the aliases in `gone` go.
+    """The edits that add names to an existing import, each in sorted order; the aliases in `gone`
+    are removed.
     """
     edits = []
     staying = [alias for alias in statement.names if id(alias) not in gone]
@@ -231,8 +231,8 @@ def _extend(
 def _group_for(
     source: Source, imports: Sequence[ast.Import | ast.ImportFrom], module: str
 ) -> list[ast.Import | ast.ImportFrom]:
-    """The imports among which one of `module` belongs: those of its own package, else those that
-    are not of the standard library.
+    """The group of imports that one of `module` belongs to: its own package, else those outside
+    the standard library.
     """
     groups: list[list[ast.Import | ast.ImportFrom]] = []
     for one in imports:

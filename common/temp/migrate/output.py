@@ -1,4 +1,4 @@
-"""A run as a person reads it, and as JSON, SARIF and GitHub annotations."""
+"""The output of a run as text, JSON, SARIF and GitHub annotations."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _SARIF: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
 class Seen(NamedTuple):
-    """A result under the path that people know the file by."""
+    """A result with the path that is shown for its file."""
 
     shown: str
     result: FileResult
 
 
 class Totals(NamedTuple):
-    """What a run came to."""
+    """The totals of a run."""
 
     files: int
     changed: int
@@ -37,7 +37,7 @@ class Totals(NamedTuple):
 
 
 def totals(files: int, seen: Iterable[Seen]) -> Totals:
-    """The sums of a run over `files` files."""
+    """The totals of a run over `files` files."""
     count: Counter[str] = Counter()
     for _, result in seen:
         count["changed"] += result.after is not None
@@ -61,7 +61,7 @@ def totals(files: int, seen: Iterable[Seen]) -> Totals:
 
 
 def diff(shown: str, result: FileResult) -> bytes:
-    """The unified diff of one file, as `git apply` and `patch` take it; bytes as in the file."""
+    """The unified diff of one file for `git apply` and `patch`, in the bytes of the file."""
     assert result.after is not None
     path = shown.replace(os.sep, "/")
     lines = difflib.diff_bytes(
@@ -82,7 +82,7 @@ def diff(shown: str, result: FileResult) -> bytes:
 
 
 def _quoted(name: str) -> bytes:
-    """`name` as git writes it in a diff: between quotes, if it holds more than plain letters."""
+    """`name` as git writes it in a diff: quoted if it has special characters."""
     raw = name.encode(errors="surrogateescape")
     if name.isprintable() and not set(name) & {'"', "\\"}:
         return raw
@@ -94,7 +94,7 @@ def _quoted(name: str) -> bytes:
 
 
 def _lines(data: bytes) -> list[bytes]:
-    """The lines of `data`, which end with a line feed and nothing else, as `diff` sees them."""
+    """The lines of `data`, split only at line feeds, as `diff` does."""
     parts = data.split(b"\n")
     whole = [part + b"\n" for part in parts[:-1]]
     return [*whole, parts[-1]] if parts[-1] else whole
@@ -111,7 +111,7 @@ def finding_line(shown: str, finding: Finding) -> str:
 
 
 def problem_line(shown: str, result: FileResult) -> str:
-    """A file that could not be dealt with."""
+    """The line for a file that could not be processed."""
     return plain(f"{shown}: {result.problem}")
 
 

@@ -1,4 +1,4 @@
-"""What a name means where it stands: an import, a parameter, a local, a builtin, or who knows."""
+"""What a name refers to at a given place: an import, parameter, local, builtin, or unknown."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ _BINDERS: Final = frozenset(
         *(ast.MatchAs, ast.MatchStar, ast.MatchMapping, ast.Call),
     }
 )
-"""The nodes, besides names and what opens a scope, that bind something or say where that is."""
+"""Nodes that bind a name or declare its scope, besides names and those that open a scope."""
 
 _KNOWN_STARS: Final = frozenset({"common.temp", "common.temp.tasks"})
-"""Modules whose star import brings nothing but their own few names."""
+"""Modules whose star import brings only a few known names."""
 
 _Node = TypeVar("_Node", bound=ast.AST)
 
 
 class Binding(NamedTuple):
-    """One place that gives a name its meaning.
+    """One place that binds a name.
 
-    `dotted` says what an import brings (`tempfile.mkdtemp`; relative ones begin with dots).
+    `dotted` says what an import brings (`tempfile.mkdtemp`; a relative import begins with dots).
     """
 
     name: str
@@ -56,7 +56,7 @@ class Scope:
         self.globals: set[str] = set()
         self.nonlocals: set[str] = set()
         self.is_dynamic = False
-        """Whether it calls `locals`, `eval` or the like, which may use any name unseen."""
+        """Whether it calls `locals`, `eval` or similar, which may use any name."""
 
     @property
     def module(self) -> Scope:
@@ -65,10 +65,10 @@ class Scope:
 
 
 class Meaning(NamedTuple):
-    """What an expression stands for.
+    """What an expression refers to.
 
-    One of `dotted` (of an import or a builtin), or `binding` (of anything else), or neither where
-    it is not certain; then `possible` has every import that it may be.
+    Either `dotted` (an import or a builtin) or `binding` (anything else). If that is not certain,
+    both are empty and `possible` lists every import that it may be.
     """
 
     dotted: str = ""
@@ -79,7 +79,7 @@ class Meaning(NamedTuple):
 
     @property
     def doubt(self) -> str:
-        """Why it is not certain what is meant, for people."""
+        """Why the meaning is not certain, as a message."""
         if self.why == "star":
             return "may come from a star import"
         if self.why == "ambiguous":
@@ -89,7 +89,7 @@ class Meaning(NamedTuple):
 
 
 class Scopes:
-    """The scopes of one module, every node's parent, and every use of each name."""
+    """The scopes of one module, the parent of every node, and every use of each name."""
 
     def __init__(self, tree: ast.Module) -> None:
         self.parents: dict[ast.AST, ast.AST] = {}
@@ -128,7 +128,7 @@ class Scopes:
                 waiting.append((child, scope))
             if kind in _BINDERS:
                 late.extend(self._bound_by(node, scope, scope))
-        # Only now every `global` has been seen, wherever in its function it stands.
+        # A `global` can come anywhere in its function, so bindings are resolved only now.
         for binding in late:
             where = self._binding_scope(binding.name, binding.scope)
             where.bindings[binding.name].append(binding._replace(scope=where))
@@ -148,7 +148,7 @@ class Scopes:
     def _children(
         self, node: ast.AST, scope: Scope, inner: Scope
     ) -> Iterator[tuple[ast.AST, ast.AST, Scope]]:
-        """The children of what opens a scope, each with its parent and where it is evaluated."""
+        """The children of a node that opens a scope, each with its parent and its scope."""
         outside: set[int] = set()
         if isinstance(node, _COMPREHENSIONS):
             for index, generator in enumerate(node.generators):
@@ -236,7 +236,7 @@ class Scopes:
     # -- asking -----------------------------------------------------------------------------------
 
     def nodes(self, kind: type[_Node]) -> list[_Node]:
-        """All nodes of one type, in the order of the text."""
+        """All nodes of one type, in source order."""
         found: list[_Node] = [node for node in self._nodes[kind] if isinstance(node, kind)]
         return sorted(found, key=_position)
 
@@ -249,7 +249,7 @@ class Scopes:
         return self._scopes[node]
 
     def above(self, node: ast.AST) -> Iterator[ast.AST]:
-        """What holds `node`, from its parent outward."""
+        """The nodes around `node`, from its parent outward."""
         while (parent := self.parents.get(node)) is not None:
             yield parent
             node = parent
@@ -283,7 +283,7 @@ class Scopes:
         return None
 
     def meaning(self, node: ast.AST) -> Meaning:
-        """What a name or a dotted name stands for."""
+        """What a name or a dotted name refers to."""
         if isinstance(node, ast.Name):
             return self.meaning_of(node.id, self.scope_of(node))
         if isinstance(node, ast.Attribute):
@@ -297,7 +297,7 @@ class Scopes:
         return Meaning(why="expression")
 
     def meaning_of(self, name: str, scope: Scope) -> Meaning:
-        """What `name` stands for in `scope`."""
+        """What `name` refers to in `scope`."""
         home = self.find(name, scope)
         if home is None:
             if self.stars:
@@ -335,7 +335,7 @@ class Scopes:
         return self._uses.get((id(scope), name), [])
 
     def within(self, scope: Scope) -> Iterator[Scope]:
-        """`scope`, and all scopes in it."""
+        """`scope` and all scopes in it."""
         for found in self._scopes.values():
             here: Scope | None = found
             while here is not None and here is not scope:
@@ -345,7 +345,7 @@ class Scopes:
 
 
 def _plain_children(node: ast.AST) -> Iterator[ast.AST]:
-    """The children of `node` without operators and contexts, of which there are as many again."""
+    """The children of `node`, without operators and contexts, which would double their number."""
     for name in node._fields:
         value = getattr(node, name, None)
         if isinstance(value, list):
@@ -367,7 +367,7 @@ def is_unknown_star(statement: ast.stmt) -> bool:
 
 
 def _brought(name: str, stars: Iterable[ast.ImportFrom]) -> frozenset[str]:
-    """What `name` is where one of `stars` brings it."""
+    """The dotted names that `name` may be if one of `stars` brings it."""
     return frozenset(f"{'.' * star.level}{star.module or ''}.{name}" for star in stars)
 
 

@@ -1,4 +1,4 @@
-"""A Python file as bytes, text and syntax tree, with positions that lead back to the bytes."""
+"""A Python file as bytes, text and syntax tree, with positions in the bytes."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _OTHER_BOMS: Final = {
 
 
 LARGEST_SOURCE: Final = 16 << 20
-"""A file of more bytes is no source that anybody wrote."""
+"""Larger files (bytes) are not handwritten source, and are skipped."""
 
 
 class Unreadable(Exception):
-    """A file that cannot be read as Python, with the reason; it is left as it is."""
+    """A file that cannot be read as Python, and why; it stays as it is."""
 
 
 class Comment(NamedTuple):
@@ -39,7 +39,7 @@ class Comment(NamedTuple):
 
 
 class Source:
-    """One parsed file. A position is an offset into `data`, the text in UTF-8 without the mark.
+    """One parsed file. A position is an offset into `data`, the text in UTF-8 without a BOM.
 
     Raises `Unreadable`.
     """
@@ -49,7 +49,7 @@ class Source:
         self.encoding, self.text = _decode(raw, self.bom)
         self.data = self.text.encode()
         if re.search(rb"\r(?!\n)", self.data):
-            raise Unreadable("has a carriage return alone; line numbers would be guesses")
+            raise Unreadable("has a lone carriage return, so line numbers are not certain")
         self.tree = _parse(self.text)
         self.starts = [0, *(end.end() for end in _LINE_END.finditer(self.data))]
         found = _LINE_END.search(self.data)
@@ -89,7 +89,7 @@ class Source:
         return self.data[start:end]
 
     def indent(self, line: int) -> bytes:
-        """The white space with which a line begins."""
+        """The white space at the start of a line."""
         text = self.line(line)
         return text[: len(text) - len(text.lstrip(b" \t\f"))]
 
@@ -140,18 +140,18 @@ class Source:
 
     @cached_property
     def quote(self) -> str:
-        """The quotation mark that the file prefers."""
+        """The quote character that the file uses most."""
         return "'" if self.data.count(b"'") > self.data.count(b'"') else '"'
 
     def quoted(self, text: str) -> str:
-        """`text` as a literal of this file."""
+        """`text` as a string literal, in the style of this file."""
         literal = repr(text)
         if self.quote not in text and "\\" not in literal:
             return self.quote + text + self.quote
         return literal
 
     def encode(self, data: bytes) -> bytes:
-        """The bytes of the file that has `data` in place of this one's. Raises `Unreadable`."""
+        """The bytes of the file with `data` as its text. Raises `Unreadable`."""
         try:
             return self.bom + data.decode().encode(self.encoding)
         except UnicodeEncodeError as error:

@@ -1,4 +1,4 @@
-"""`# tempkeep: keep TK004 why`: a line that stays as it is, because somebody said so."""
+"""`# tempkeep: keep TK004 why`: comments that keep a line as it is."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .module import Module
 CODE: Final = "TK190"
 _COMMENT: Final = re.compile(r"#\s*tempkeep:\s*keep\b(?P<rest>[^#]*)", re.IGNORECASE)
 MARK: Final = b"tempkeep:"
-"""What a file with a suppression has in it."""
+"""Every file with a suppression contains this."""
 
 _CODES: Final = re.compile(
     r"\s*:?\s*(?P<codes>TK\d+(?:\s*,\s*TK\d+)*)?\W*(?P<reason>.*)", re.DOTALL
@@ -20,8 +20,8 @@ _CODES: Final = re.compile(
 
 
 def apply(module: Module, findings: Sequence[Finding], codes: frozenset[str]) -> list[Finding]:
-    """`findings` without those that are suppressed, and with one for each suppression that says too
-    little or suppresses nothing. `codes` are the rules that were asked.
+    """`findings` without those that are suppressed, plus one for each suppression that lacks a rule
+    or reason or suppresses nothing. `codes` are the rules that ran.
     """
     if MARK not in module.source.data:
         return list(findings)

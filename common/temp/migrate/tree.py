@@ -1,7 +1,7 @@
-"""What the files of a tree know of each other: where the legacy helper is defined, who imports it.
+"""Facts about the files of a tree: where the legacy helper is defined, and who imports it.
 
-Gathered file by file and merged, so that it can be done by several processes; small, since few
-files speak of the helper.
+They are gathered file by file and merged, so several processes can do it. There are few facts,
+since few files refer to the helper.
 """
 
 from __future__ import annotations
@@ -22,21 +22,23 @@ from .scopes import Scopes
 from .source import LARGEST_SOURCE, Source, Unreadable
 
 ANY: Final = f"?.{NAME}"
-"""A reference to whatever has the helper's name."""
+"""A reference to anything that has the helper's name."""
 
 _FOLLOWED: Final = 10
-"""How many imports from one module to the next are followed."""
+"""How many imports are followed from module to module."""
 
 
 class Facts(NamedTuple):
     """What one file says about the helper.
 
-    `helper` is its own definition; `imported` the dotted name where it has it from; `other` says
-    that the name means anything else there; `pure`, that importing it does nothing but
-    define. `references` are the dotted names by which it speaks
-    of helpers of other modules, `stars` the modules of which it imports everything; `patched` the
-    texts and names by which it replaces something elsewhere, as tests do. `odd` says that it needs
-    one that is the legacy one.
+    - `helper`: its own definition
+    - `imported`: the dotted name that it imports the helper from
+    - `other`: the name means something else in this file
+    - `pure`: importing the file only defines things
+    - `references`: dotted names by which it refers to helpers of other modules
+    - `stars`: modules that it imports with a star
+    - `patched`: texts and names by which it replaces something elsewhere, as tests do
+    - `odd`: it needs the legacy behaviour
     """
 
     helper: Helper | None = None
@@ -50,7 +52,7 @@ class Facts(NamedTuple):
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to remember."""
+        """Whether the file says nothing about the helper."""
         return self == Facts()
 
 
@@ -65,11 +67,11 @@ _SET: Final = re.compile(
 
 
 def gather(raw: bytes) -> Facts:
-    """The facts of a file with this content. Most have none, and few are parsed for it."""
+    """The facts of a file with this content. Most files have none, and few are parsed."""
     if NAME.encode() not in raw and not _may_replace(raw):
         if b"import *" not in raw:
             return Facts()
-        # In a text that only looks like one, too: then an import stays that might have gone.
+        # May also match inside a string: then an import stays that could have been removed.
         stars = {star.decode("latin-1").replace(" ", "") for star in _STAR.findall(raw)}
         return Facts(stars=tuple(sorted(stars)))
     try:
@@ -80,7 +82,7 @@ def gather(raw: bytes) -> Facts:
 
 
 def _may_replace(raw: bytes) -> bool:
-    """Whether the file may put something in the place of a function of `tempfile`, as tests do."""
+    """Whether the file may replace a function of `tempfile`, as tests do."""
     if not any(name.encode() in raw for name in _REPLACED):
         return False
     called = any(word in raw for word in (b"patch(", b"patch.", b"setattr("))
@@ -105,8 +107,8 @@ def _facts(tree: ast.Module, scopes: Scopes) -> Facts:
 
 
 def _is_odd(scopes: Scopes, helper: Helper | None) -> bool:
-    """Whether a helper is called by a name that only the legacy one takes, or what it gives back
-    is used as only a relative path can be.
+    """Whether a helper is called with a name that only the legacy one accepts, or its result is
+    used in a way that needs a relative path.
     """
     if helper is not None and helper.default is not None and not helpers.is_label(helper.default):
         return True
@@ -123,7 +125,7 @@ def _is_odd(scopes: Scopes, helper: Helper | None) -> bool:
 
 
 def _is_pure(tree: ast.Module) -> bool:
-    """Whether the module, imported, only imports from the standard library and defines."""
+    """Whether importing the module only imports the standard library and defines things."""
     for statement in tree.body:
         match statement:
             case ast.Import(names=names):
@@ -242,7 +244,7 @@ class Tree:
         return None, "", f"{dotted} may mean any of {where}"
 
     def _candidates(self, path: str, dotted: str) -> list[str]:
-        """The files with the helper's name that the module of `dotted` may be."""
+        """The files with the helper's name that may be the module of `dotted`."""
         module = dotted.rpartition(".")[0]
         level = len(dotted) - len(dotted.lstrip("."))
         if level:
@@ -284,7 +286,7 @@ class Tree:
         return False
 
     def refers(self, path: str, other: str, facts: Facts) -> bool:
-        """Whether the file at `other`, which has `facts`, may speak of the helper of `path`."""
+        """Whether the file at `other`, which has `facts`, may refer to the helper in `path`."""
         if other == path:
             return False
         parts = _parts(path)
@@ -292,7 +294,7 @@ class Tree:
         return any(_may_mean(module, parts) for module in (*references, *facts.stars))
 
     def odd_caller(self, path: str) -> str:
-        """A file that may need the helper of `path` as it is; "" if there is none."""
+        """A file that may need the helper in `path` unchanged; "" if there is none."""
         for other, facts in self.facts.items():
             if facts.odd and (other == path or self.refers(path, other, facts)):
                 return other
@@ -304,7 +306,7 @@ class Tree:
         return os.path.lexists(os.path.join(directory, "__init__.py"))
 
     def is_pure(self, path: str, dotted: str) -> bool:
-        """Whether the module that `dotted` is in may as well not be imported by that at `path`."""
+        """Whether `path` can stop importing the module of `dotted` without a side effect."""
         if dotted in helpers.OURS:
             return True
         candidates = self._candidates(path, dotted)
@@ -327,7 +329,7 @@ class Tree:
         return True
 
     def replaced(self, path: str, names: Iterable[str]) -> str:
-        """Which file replaces one of `names` in the module at `path`, as tests do; "" if none."""
+        """The file that replaces one of `names` in the module `path`, as tests do; "" if none."""
         wanted = set(names)
         stem = _parts(path)[-1:] or [""]
         for other, facts in self.facts.items():
@@ -352,13 +354,13 @@ class Tree:
 
 
 def _parts(path: str) -> list[str]:
-    """The parts of a module's name, as long as its path is: `src/a/b.py` is src, a, b."""
+    """The parts of a module's full path: `src/a/b.py` is src, a, b."""
     parts = os.path.splitext(path)[0].split("/")
     return parts[:-1] if parts[-1] == "__init__" else parts
 
 
 def _is_near(path: str, other: str, length: int) -> bool:
-    """Whether the module at `other` is found from a directory that holds `path`, or its `src`."""
+    """Whether `other` can be imported from a directory above `path`, or from its `src`."""
     base = _parts(other)[:-length]
     own = path.split("/")[:-1]
     if base[-1:] == ["src"]:

@@ -1,4 +1,4 @@
-"""The edits that take away imports of which a rewrite leaves no use."""
+"""Edits that remove imports which a rewrite leaves unused."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def unused(
     edits: Sequence[Edit],
     may_drop: Callable[[Binding], bool],
 ) -> list[Binding]:
-    """The imports of which a use was edited away, and no other is left."""
+    """The imports whose last use was edited away."""
 
     def is_gone(node: ast.AST) -> bool:
-        # Of a part of an f-string nobody knows where it is before Python 3.12.
+        # Before Python 3.12, parts of an f-string have no exact position.
         for above in scopes.above(node):
             if isinstance(above, ast.JoinedStr):
                 node = above
@@ -55,8 +55,8 @@ def unused(
 
 
 def _is_spoken_of(binding: Binding, scopes: Scopes) -> bool:
-    """Whether a text that Python or a tool evaluates has the name: `__all__`, an annotation, a
-    doctest.
+    """Whether a string that Python or a tool evaluates contains the name: `__all__`, an
+    annotation, a doctest.
     """
     word = re.compile(rf"(?<![\w.]){re.escape(binding.name)}(?!\w)")
     for node in scopes.nodes(ast.Constant):
@@ -76,7 +76,7 @@ def _is_spoken_of(binding: Binding, scopes: Scopes) -> bool:
 
 
 def _is_plain(binding: Binding, source: Source, scopes: Scopes) -> bool:
-    """Whether the import stands alone in the body of a module or function, without a comment."""
+    """Whether the import is alone on its lines in a module or function, without a comment."""
     statement = binding.node
     assert isinstance(statement, (ast.Import, ast.ImportFrom))
     assert binding.alias is not None
@@ -92,7 +92,7 @@ def _is_plain(binding: Binding, source: Source, scopes: Scopes) -> bool:
 
 
 def removals(source: Source, dropped: Sequence[Binding]) -> tuple[list[Edit], set[int]]:
-    """The edits that take imports away, and by `id` the aliases and the statements that go."""
+    """The edits that remove imports, and the `id` of each alias and statement that goes."""
     edits: list[Edit] = []
     going = {id(binding.alias) for binding in dropped}
     gone = set(going)
@@ -130,7 +130,7 @@ def removals(source: Source, dropped: Sequence[Binding]) -> tuple[list[Edit], se
 def beside_additions(
     source: Source, removals: Sequence[Edit], additions: Sequence[Edit]
 ) -> list[Edit]:
-    """`removals`, without the blank line that one takes, where an import comes in its place."""
+    """`removals`, without the blank line of one that is replaced by a new import."""
     edits = []
     replaced = {addition.start for addition in additions}
     for removal in sorted(removals):
@@ -144,8 +144,8 @@ def beside_additions(
 
 
 def _without_lines(source: Source, statement: ast.stmt, going: set[int]) -> Edit:
-    """The edit that takes the lines of `statement` away, with the blank line after it if nothing
-    but that is left between blank lines, since the lines in `going` go, too.
+    """The edit that removes the lines of `statement`. The blank line after it goes too if removing
+    the lines in `going` would leave two blank lines together.
     """
     first, last = statement.lineno, source.line_of(source.span(statement)[1])
     start, end = source.line_span(first)[0], source.line_span(last)[1]

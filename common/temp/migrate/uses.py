@@ -1,4 +1,4 @@
-"""Whether a use of a directory's path means the same for a `Path` as for a `str`."""
+"""Checks whether a use of a directory's path means the same for a `Path` as for a `str`."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _ANY_ARGUMENT: Final = (
     | {"builtins.bool", "contextlib.chdir", "shutil.chown", "shutil.copymode", "shutil.copystat"}
     | {"shutil.disk_usage", "shutil.rmtree", "shutil.copy", "shutil.copy2", "shutil.move"}
 )
-"""Functions that take a path-like in any place and give back the same for it.
+"""Functions that accept a path-like as any argument and return the same as for a `str`.
 
-`copy` and `move` give back what they joined, since the directory exists.
+`copy` and `move` return the joined path, since the directory exists.
 """
 _FIRST_ARGUMENT: Final = {
     "builtins.str": "object",
@@ -61,7 +61,7 @@ _NAMED: Final = {
     "glob.iglob": (None, "root_dir"),
     **{name: (index, "dir") for name, index in _TEMPFILE_DIR.items()},
 }
-"""Functions that take a path-like in one place: its index, and its name."""
+"""Functions that accept a path-like as one argument: its index, and its name."""
 _LOG: Final = frozenset({"debug", "info", "warning", "error", "critical", "exception"})
 _ARCHIVES: Final = frozenset({"zipfile.ZipFile", "tarfile.open", "tarfile.TarFile"})
 _LATER: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.GeneratorExp)
@@ -69,16 +69,16 @@ _CHARACTERS: Final = 50
 
 
 class Uses:
-    """Judges the uses of names in one module."""
+    """Checks the uses of names in one module."""
 
     def __init__(self, scopes: Scopes) -> None:
         self._scopes = scopes
 
     def unsafe(self, scope: Scope, name: str, statement: ast.stmt) -> str:
-        """The first use of `name` that is not the same for a `Path`; "" if there is none.
+        """The first use of `name` that differs for a `Path`; "" if there is none.
 
         `name` is bound in `scope` by `statement`. Uses in another `with` that binds the same name
-        are left out: they are judged there. So are those after `name = Path(name)`.
+        are left out: they are checked with that one. So are uses after `name = Path(name)`.
         """
         end = self._becomes_path(scope, name, statement)
         if name in scope.module.globals or self._is_global(scope, name):
@@ -94,11 +94,11 @@ class Uses:
             if isinstance(self._scopes.parents.get(binding.node), ast.AugAssign):
                 return f"line {_line(binding)}: `{self._text(binding.node)} += …` adds text to it"
         if any(inner.is_dynamic for inner in self._scopes.within(scope)):
-            return "`locals()`, `eval()` or the like may use it unseen"
+            return "`locals()`, `eval()` or similar may use it"
         return ""
 
     def _becomes_path(self, scope: Scope, name: str, statement: ast.stmt) -> ast.stmt | None:
-        """The `name = Path(name)` in the block of `statement`, after which it is one anyhow."""
+        """The `name = Path(name)` in the block of `statement`; after it, the name is a `Path`."""
         if any(binding.kind != "value" for binding in scope.bindings[name]):
             return None
         for inner in getattr(statement, "body", ()):
@@ -113,10 +113,10 @@ class Uses:
     def _is_after(self, use: ast.Name, end: ast.stmt | None, block: ast.stmt) -> bool:
         if end is None:
             return False
-        # What stands before it in the block may fail, and then the text is seen outside.
+        # Code before it in the block may fail, and then the `str` is seen outside.
         if block not in self._scopes.above(use) and end is not getattr(block, "body", [None])[0]:
             return False
-        # By its statement: before Python 3.12 nobody knows where a part of an f-string is.
+        # By its statement: before Python 3.12, parts of an f-string have no exact position.
         statement = self._scopes.statement(use)
         return (statement.lineno, statement.col_offset) > (end.lineno, end.col_offset)
 
@@ -129,23 +129,23 @@ class Uses:
         )
 
     def _in_another_with(self, use: ast.Name, name: str, statement: ast.stmt) -> bool:
-        """Whether `name`, where it is used, is what another `with` than `statement` has bound."""
+        """Whether the used `name` was bound by a `with` other than `statement`."""
         below: ast.AST = use
         for above in self._scopes.above(use):
             if isinstance(above, _LATER):
-                return False  # nobody knows what is bound when it runs
+                return False  # what is bound when it runs is unknown
             if (
                 isinstance(above, (ast.With, ast.AsyncWith))
                 and not isinstance(below, ast.withitem)
                 and any(_binds(item.optional_vars, name) for item in above.items)
             ):
-                # What `statement` binds inside of that one stays bound after it.
+                # What `statement` binds inside that one stays bound after it.
                 return above is not statement and above not in self._scopes.above(statement)
             below = above
         return False
 
     def judge(self, node: ast.expr) -> str:
-        """Why the value of `node`, where it stands, may not become a `Path`; "" if it may."""
+        """Why the value of `node` must not become a `Path` here; "" if it may."""
         parent = self._scopes.parents[node]
         match parent:
             case ast.Expr() | ast.If() | ast.While():
@@ -157,7 +157,7 @@ class Uses:
             case ast.UnaryOp(op=ast.Not()):
                 return ""
             case ast.BoolOp(op=ast.And()) if parent.values[-1] is not node:
-                return ""  # a path is true, so this is not the value of the whole
+                return ""  # a path is true, so the whole has another value
             case ast.BoolOp():
                 return self.judge(parent)
             case ast.IfExp():
@@ -206,7 +206,7 @@ class Uses:
         return f"`{self._text(node)}` formats it by more than a plain %s"
 
     def _is_command(self, node: ast.List | ast.Tuple) -> bool:
-        """Whether `node` is the list of arguments of a subprocess, or a part of it."""
+        """Whether `node` is the argument list of a subprocess, or a part of it."""
         inner: ast.AST = node
         parent = self._scopes.parents[node]
         while isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Add):
@@ -226,7 +226,7 @@ class Uses:
         )
 
     def _argument(self, call: ast.Call, index: int | None, keyword: str | None) -> str:
-        """Why the argument of `call` at `index` or by `keyword` may not become a `Path`."""
+        """Why the argument of `call` at `index` or by `keyword` must not become a `Path`."""
         meaning = self._scopes.meaning(call.func).dotted
         safe = False
         if any(isinstance(argument, ast.Starred) for argument in call.args[:index]):
@@ -259,10 +259,10 @@ class Uses:
 
     def _handed_on(self, meaning: str) -> str:
         if meaning in ("builtins.isinstance", "builtins.repr", "builtins.len", "builtins.hash"):
-            return "gives something else for a Path"
+            return "returns something else for a Path"
         if meaning:
-            return "hands it on to what may need a str"
-        return "hands it on to code outside the standard library"
+            return "passes it on to something that may need a str"
+        return "passes it on to code outside the standard library"
 
     def _is_discarded(self, call: ast.Call) -> bool:
         return isinstance(self._scopes.parents[call], ast.Expr)
@@ -313,7 +313,7 @@ class Uses:
         return self._made_by(node, _ARCHIVES)
 
     def _made_by(self, node: ast.expr, makers: frozenset[str]) -> bool:
-        """Whether `node` is a name whose only binding is what a call of one of `makers` gives."""
+        """Whether `node` is a name whose only binding is the result of one of `makers`."""
         if not isinstance(node, ast.Name):
             return False
         binding = self._scopes.meaning(node).binding
@@ -329,13 +329,13 @@ class Uses:
     def _text(self, node: ast.AST) -> str:
         while not isinstance(node, (ast.expr, ast.stmt)):
             node = self._scopes.parents[node]
-        # Not as it is written: before Python 3.12 nobody knows where a part of an f-string is.
+        # Not the source text: before Python 3.12, parts of an f-string have no exact position.
         text = ast.unparse(node).partition("\n")[0]
         return text if len(text) <= _CHARACTERS else text[: _CHARACTERS - 1] + "…"
 
 
 def _is_os_path(meaning: str) -> bool:
-    """Whether it is a function of `os.path`, all of which give back text for a path-like."""
+    """Whether it is a function of `os.path`; all of these return a `str` for a path-like."""
     return meaning.startswith("os.path.") and meaning.count(".") == 2
 
 
@@ -356,7 +356,7 @@ def _refusal(parent: ast.AST) -> str:
         case ast.Dict() | ast.Set() | ast.arguments():
             return "stores it"
         case ast.For() | ast.comprehension() | ast.Starred():
-            return "goes through its letters"
+            return "iterates over its characters"
         case _:
             return "needs a str"
 
@@ -372,7 +372,7 @@ def _is_plain_percent(text: str, index: int, count: int) -> bool:
 
 
 def _conversions(text: str) -> Sequence[str] | None:
-    """What follows each `%`; `None` where it is no plain list of conversions."""
+    """The text after each `%`; `None` if it is not a plain list of conversions."""
     found = []
     pieces = iter(text.split("%"))
     next(pieces)

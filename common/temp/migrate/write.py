@@ -1,4 +1,4 @@
-"""Puts a rewritten file in the place of the old one, in one step, or not at all."""
+"""Replaces a file by its rewritten version in one step, or not at all."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def replace_file(top: str, result: FileResult) -> str:
     look and the rename lies the race that is accepted here. All of it happens in one open
     directory, whatever is put in the place of that meanwhile.
 
-    The new text is written to a file without a name, which goes with a process that is killed. It
-    has one for the moment of the rename only; the next run removes what a kill leaves then.
+    The new text is written to a file without a name, which disappears if the process is killed. It
+    has a name only just before the rename; if a kill leaves it then, the next run removes it.
     """
     assert result.after is not None
     try:
@@ -58,7 +58,7 @@ def remove_leftovers(top: str, names: Iterable[str]) -> None:
         with contextlib.suppress(OSError), _opened(top, path) as (directory, name):
             descriptor = directory.open(name, _READ)
             try:
-                # A run that goes on holds the lock until its file has another name.
+                # An active run holds the lock until its file has another name.
                 is_left = stat.S_ISREG(os.fstat(descriptor).st_mode) and lock_file(descriptor)
             finally:
                 os.close(descriptor)
@@ -102,7 +102,7 @@ def _opened(top: str, path: str) -> Iterator[tuple[_Directory, str]]:
 
 
 class _Fresh:
-    """A new file in `directory`, locked while its process lives, which goes if it is not used."""
+    """A new file in `directory`, locked while its process lives, and deleted if not used."""
 
     def __init__(self, directory: _Directory) -> None:
         self.directory = directory
@@ -142,7 +142,7 @@ class _Fresh:
         with open(self.descriptor, "wb", closefd=False) as file:
             file.write(text)
         own = os.fstat(self.descriptor)
-        # First of all: it takes away bits of the mode, and capabilities.
+        # Must come first: it clears bits of the mode, and capabilities.
         if hasattr(os, "fchown") and (before.st_uid, before.st_gid) != (own.st_uid, own.st_gid):
             os.fchown(self.descriptor, before.st_uid, before.st_gid)
         source = self.directory.open(old, _READ)

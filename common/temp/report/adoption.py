@@ -52,6 +52,6 @@ def old_root_text(title: str, inventory: Inventory, now: float) -> str:
     size = sum(entry.size for entry in inventory.entries)
     if not lines:
         return f"{plain(title)}: no entries; `inv clean` removes it"
-    remedy = "`inv clean` cleans it as it does .tmp; move what is to stay"
+    remedy = "`inv clean` cleans it like .tmp; move away what you want to keep"
     total = f"{plain(title)}: {counted(len(lines))}, {spell_size(size)}; {remedy}"
     return "\n".join([*lines, total])

@@ -81,7 +81,7 @@ def shortfall_lines(title: str, shortfall: Shortfall | None, verb: str) -> list[
 
 
 def outcome_line(outcome: Outcome) -> str:
-    """What became of one entry."""
+    """The outcome for one entry."""
     path = plain(outcome.step.entry.path)
     if outcome.status == "done":
         size = f"  {spell_size(outcome.freed_bytes)}" if outcome.freed_bytes else ""

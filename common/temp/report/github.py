@@ -20,7 +20,7 @@ _MOST_ROWS: Final = 200
 _CLEANED: Final = (
     Column("entry"),
     Column("freed", right=True),
-    Column("what became of it"),
+    Column("outcome"),
     Column("why"),
 )
 _LARGEST: Final = (Column("entry"), Column("size", right=True), Column("next clean"))

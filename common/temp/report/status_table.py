@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from ..core.disposal import Disposal
 from ..core.entry import Inventory
 from ..core.reasons import Verdict
 from ..core.units import spell_size
 from .table import Cell, Colour, Column, Screen, bar, table
 from .text import age, counted, instant, plain
 from .totals import category_totals, summary, undoable_lines
+
+if TYPE_CHECKING:
+    from ..core.disposal import Disposal
 
 TableFormat = Literal["table", "github"]
 

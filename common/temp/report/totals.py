@@ -1,4 +1,4 @@
-"""The sums of a status that every format shows: entries, bytes, and what can be undone."""
+"""The totals that every format of a status shows: entries, bytes, and what can be undone."""
 
 from __future__ import annotations
 

@@ -41,16 +41,16 @@ def run(arguments: CleanArguments) -> int:
     now = time.time()
     project = standing_project()
     if project != absolute(None):
-        # It was a project when this was scheduled. Those around it were never meant.
+        # It was a project when this was scheduled. Projects around it were never meant.
         raise Refused(
-            f"{absolute(None)} is no project, and a scheduled clean takes none above it; "
+            f"{absolute(None)} is not a project, and a scheduled clean uses none above it; "
             "remove its schedule"
         )
     with _turn(root_of(project)) as own:
         try:
             code, what = _clean(arguments, project) if own.is_mine else (0, _OTHER)
         except KeyboardInterrupt:
-            _log(own, f"{instant(now)} exit 130: interrupted; the next clean goes on")
+            _log(own, f"{instant(now)} exit 130: interrupted; the next clean continues")
             raise
         except OSError as error:
             _log(own, f"{instant(now)} exit 1: error: {reason_of(error)}")

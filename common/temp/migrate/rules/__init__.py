@@ -1,5 +1,7 @@
-"""The rules, in the order in which they are asked about a site; see `by_hand` for TK101, 102, 105,
-107, 108 and 109, which only list what they find.
+"""The rules, in the order in which they are asked about a site.
+
+A rule is a module with `RULES`, whose name is in `_MODULES`. TK101, 102, 105, 107, 108 and 109 only
+list what they find: they are rows in `by_hand`.
 """
 
 from __future__ import annotations
@@ -19,15 +21,15 @@ _MODULES: Final = (
 
 
 NEVER: Final = b"\0never\0"
-"""The word of a rule that no Python file is asked about."""
+"""The word of a rule that runs on no Python file."""
 
 
 class Rule(NamedTuple):
     """What is found and rewritten under a code.
 
-    `fix` is what its rewrite is at best; `explain` says why, with an example, and when it is
-    unsafe. A file that lacks one of `words` is not asked about; of some with `|` between them one
-    is enough.
+    `fix` is the safest kind of its rewrites; `explain` says why, with an example, and when it is
+    unsafe. The rule runs only on files that contain each of `words`; a word with `|` lists
+    alternatives.
     """
 
     code: str

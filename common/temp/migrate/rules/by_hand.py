@@ -1,4 +1,4 @@
-"""Rules that only list what they find, each a row of one table."""
+"""Rules that only report what they find, each a row of one table."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from . import Rule
 from .sites import Role, made
 
 Sites: TypeAlias = Callable[[Module], Iterator[tuple[ast.AST, str]]]
-"""The sites of a rule in a module, each with what the message adds about it."""
+"""The sites of a rule in a module, each with text to append to the message."""
 
 
 class _Row(NamedTuple):
-    """`message` and `advice` are what is shown of a site; the rest is as in `Rule`."""
+    """`message` and `advice` are shown for a site; the other fields are as in `Rule`."""
 
     code: str
     title: str
@@ -71,8 +71,8 @@ _ROWS: Final = (
         "drop the removal",
         _in_role("setup"),
         """
-A directory that `setUp` makes and `tearDown` removes lives across methods, so no `with` can stand
-in its place, and if `setUp` fails halfway nobody removes it. By hand:
+A directory that `setUp` makes and `tearDown` removes lives across methods, so a `with` block cannot
+replace it, and if `setUp` fails halfway nothing removes it. By hand:
 
     def setUp(self):
         self.work = tempfile.mkdtemp()
@@ -83,7 +83,7 @@ becomes, by hand
     def setUp(self):
         self.work = self.enterContext(temp_working_dir("export"))
 
-Never rewritten, since other methods and subclasses use what is kept, which is then a `Path`. In a
+Never rewritten, since other methods and subclasses use the attribute, which becomes a `Path`. In a
 pytest class, make it a fixture.
 """,
     ),
@@ -94,16 +94,16 @@ pytest class, make it a fixture.
         "give it a with block, or enter temp_working_dir() where this one ends",
         _in_role("kept"),
         """
-A directory in an attribute, a variable or an `ExitStack` ends at a time that the code alone
-decides, often that of garbage collection. By hand, give it a `with` block, or enter the new one
+A directory in an attribute, a variable or an `ExitStack` ends at a time that only the running code
+decides, often when it is garbage collected. By hand, give it a `with` block, or enter the new one
 where the old one was entered:
 
     self.work = stack.enter_context(tempfile.TemporaryDirectory())
 becomes, by hand
     self.work = stack.enter_context(temp_working_dir("export"))
 
-Never rewritten, since nobody can say from here who uses it and until when. What is kept is a `Path`
-then, without `.name` and `.cleanup()`.
+Never rewritten, since the code does not show who uses it and until when. The new value is a `Path`,
+without `.name` and `.cleanup()`.
 """,
     ),
     _Row(
@@ -113,9 +113,9 @@ then, without `.name` and `.cleanup()`.
         "use temp_working_dir() if the reason for it is gone, else keep the line and say why",
         _in_role("arguments"),
         """
-`dir=` says where the directory is to be, `delete=False` that it stays, `ignore_cleanup_errors=`,
-`suffix=` and the like have reasons that nobody wrote down. `temp_working_dir` has one argument, the
-name. By hand, drop the argument if its reason is gone, else keep the line and say the reason:
+`dir=` sets where the directory is, `delete=False` keeps it, and `ignore_cleanup_errors=`, `suffix=`
+and others have reasons that are not written down. `temp_working_dir` has one argument, the name. By
+hand, drop the argument if its reason is gone, else keep the line and write down the reason:
 
     with tempfile.TemporaryDirectory(dir="/data") as d:
 becomes, by hand
@@ -133,8 +133,8 @@ Never rewritten, since the argument may matter.
         "use a name of your own in temp_working_dir()",
         _mktemp_calls,
         """
-`mktemp` gives a name that somebody else may take before it is used; on a shared machine that is a
-way to have another's file overwritten.
+`mktemp` gives a name that somebody else can take before it is used. On a shared machine, that can
+overwrite another user's file.
 
     path = tempfile.mktemp(".csv")
     export(path)
@@ -142,7 +142,7 @@ becomes, by hand
     with temp_working_dir("export") as work:
         export(work / "export.csv")
 
-Never rewritten, since nobody can say from here what is made at that path, and for how long.
+Never rewritten, since the code does not show what is made at that path, and for how long.
 """,
         (b"mktemp",),
     ),
@@ -153,13 +153,13 @@ Never rewritten, since nobody can say from here what is made at that path, and f
         "import the names that are used",
         _star_imports,
         """
-After a star import nobody can say what a name means without running the code.
+After a star import, nobody knows what a name means without running the code.
 
     from tempfile import *
 becomes, by hand
     from tempfile import TemporaryDirectory, mkdtemp
 
-Never rewritten, since other modules may take names from this one that it got so. Once the names are
+Never rewritten, since other modules may import these names from this one. Once the names are
 imported, the other rules see them.
 """,
         (b"tempfile", b"*"),
@@ -168,11 +168,11 @@ imported, the other rules see them.
         "TK109",
         "temporary directory for more than one test",
         "a temporary directory that several tests share",
-        "use temp_working_dir() after a look at what the tests leave to each other",
+        "check what the tests leave to each other, then use temp_working_dir()",
         _in_role("wider"),
         """
-A fixture of the scope class, module, package or session shares one directory among tests, which may
-lean on what another left in it.
+A fixture with the scope class, module, package or session shares one directory among tests, and a
+test may depend on what another left in it.
 
     @pytest.fixture(scope="session")
     def archive():
@@ -184,7 +184,7 @@ becomes, by hand
         with temp_working_dir("archive") as d:
             yield build(d)
 
-Never rewritten, since the tests have to be looked at first: mostly each can have its own.
+Never rewritten, since the tests must be checked first. Usually each can have its own directory.
 """,
     ),
 )

@@ -1,4 +1,4 @@
-"""The places at which `tempfile` makes a directory, which several rules share."""
+"""Finds where `tempfile` makes a directory; several rules use it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SET_UPS: Final = frozenset(
 
 
 class WithSite(NamedTuple):
-    """`with tempfile.TemporaryDirectory(…) as <target>:`, one item of it."""
+    """One item of `with tempfile.TemporaryDirectory(…) as <target>:`."""
 
     statement: ast.With
     item: ast.withitem
@@ -32,14 +32,14 @@ class WithSite(NamedTuple):
 
 
 class Made(NamedTuple):
-    """A call that makes a directory, and what becomes of that.
+    """A call that makes a directory, and how the directory is used.
 
     - with: a plain `with`, for TK003 to TK005
-    - setup: in a `setUp` or the like
+    - setup: in a `setUp` or similar
     - kept: in an attribute or a variable, or given to an `ExitStack`
-    - factory: returned, yielded, or handed on
+    - factory: returned, yielded, or passed on
     - loose: by `mkdtemp`, in a variable
-    - arguments: made with arguments that nothing here has
+    - arguments: made with arguments that this package does not have
     - wider: in a fixture that lives longer than a test
     """
 
@@ -49,7 +49,7 @@ class Made(NamedTuple):
 
 
 def made(module: Module) -> Iterator[Made]:
-    """Every call of `TemporaryDirectory` and `mkdtemp` that is certainly that."""
+    """Every call that is certainly one of `TemporaryDirectory` or `mkdtemp`."""
     for call, meaning in module.calls:
         if meaning.dotted in (TEMPORARY_DIRECTORY, MKDTEMP) and not module.is_fallback(call):
             yield Made(call, meaning, _role(module, call, meaning))
@@ -66,7 +66,7 @@ def with_sites(module: Module) -> Iterator[WithSite]:
 
 
 def literal_prefix(call: ast.Call) -> str | None:
-    """The `prefix` of the call if that is its only argument, and a literal."""
+    """The `prefix` of the call if it is the only argument, and a literal."""
     if call.args or len(call.keywords) != 1 or call.keywords[0].arg != "prefix":
         return None
     value = call.keywords[0].value
@@ -76,9 +76,9 @@ def literal_prefix(call: ast.Call) -> str | None:
 
 
 def fixture_scope(module: Module, function: ast.AST | None) -> str | None:
-    """The scope of the pytest fixture that `function` is; `None` if it is none.
+    """The scope of the pytest fixture `function`; `None` if it is not a fixture.
 
-    What is not a literal is "dynamic".
+    A scope that is not a literal is "dynamic".
     """
     for decorator in getattr(function, "decorator_list", ()):
         call = decorator if isinstance(decorator, ast.Call) else None
@@ -93,7 +93,7 @@ def fixture_scope(module: Module, function: ast.AST | None) -> str | None:
 
 
 def is_test_code(module: Module, node: ast.AST) -> bool:
-    """Whether `node` is in a test or a fixture, of a module that pytest collects."""
+    """Whether `node` is in a test or a fixture of a module that pytest collects."""
     if module.is_test:
         return True
     function = module.scopes.function(node)
@@ -124,7 +124,7 @@ def _role(module: Module, call: ast.Call, meaning: Meaning) -> Role:
 
 
 def _wraps(module: Module, call: ast.Call) -> bool:
-    """Whether it is `Path(mkdtemp())` or the like."""
+    """Whether it is `Path(mkdtemp())` or similar."""
     return module.scopes.meaning(call.func).dotted in (
         "pathlib.Path",
         "builtins.str",
@@ -149,8 +149,8 @@ class Child(NamedTuple):
 
 
 class Prologue(NamedTuple):
-    """The statements at the head of a block that name and make children of a base, and do nothing
-    else; and the variables that stand for the base.
+    """The statements at the start of a block that only name and make children of a base, and the
+    variables that hold the base.
     """
 
     statements: tuple[ast.stmt, ...]
@@ -181,7 +181,7 @@ class _Reader:
         self.made: set[str] = set()
 
     def take(self, statement: ast.stmt) -> bool:
-        """Whether `statement` belongs to the prologue; it is taken in then."""
+        """Whether `statement` belongs to the prologue; if so, it is recorded."""
         match statement:
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
                 return self._name(name, value)
@@ -232,7 +232,7 @@ class _Reader:
         return False
 
     def _child(self, node: ast.expr) -> str:
-        """The name of the child of the base that `node` is; "" if it is none."""
+        """The name of the child of the base that `node` refers to; "" if it refers to none."""
         match node:
             case ast.BinOp(left=left, op=ast.Div(), right=ast.Constant(value=str(name))):
                 return name if self._is_base(left) else ""
@@ -252,7 +252,7 @@ class _Reader:
 
 
 def _plain(call: ast.expr) -> bool:
-    """Whether a `mkdir` makes one directory, and nothing of note besides."""
+    """Whether a `mkdir` makes one directory and has no argument that matters."""
     return (
         isinstance(call, ast.Call)
         and not call.args

@@ -24,19 +24,19 @@ CODE = "TK001"
 TARGET = "get_debug_temp_dir"
 EXPLAIN = """
 The helper `get_temp_dir`, copied from script to script, makes `.tmp/<name>_<epoch>` in the working
-directory. Two callers in the same second get the same directory, nobody knows whose it is, and
-where it lands depends on where one stands. `get_debug_temp_dir` makes a directory of one's own in
-the project's root, `.tmp/debug/<name>_<epoch>`, which is in use while the process lives.
+directory. Two callers in the same second get the same directory, nobody knows whose it is, and its
+place depends on the working directory. `get_debug_temp_dir` makes a directory for this caller only
+in the project's root, `.tmp/debug/<name>_<epoch>`, which is in use while the process lives.
 
     out = get_temp_dir("report")
 becomes
     out = get_debug_temp_dir("report")
 
-Rewritten are calls with at most one argument of a definition whose body is the legacy one, or of an
-import that leads to one. A call without an argument keeps the default of the definition as its
-name. Reported instead: where the name may mean two things, comes from a star import or from a
-module that is not in the tree, is passed on as a value, or is replaced by a test; a name that no
-directory can have; a call in an f-string.
+A call with at most one argument is rewritten if the name leads to a definition with the legacy
+body, directly or by imports. A call without an argument gets the default of the definition as its
+name. A site is reported instead if the name may mean two things, comes from a star import or from a
+module that is not in the tree, is passed on as a value, or is replaced by a test; if no directory
+can have the name; and if the call is in an f-string.
 """
 
 
@@ -50,8 +50,8 @@ def find(module: Module) -> Iterator[Finding]:
 def helper_uses(
     module: Module,
 ) -> Iterator[tuple[ast.Name | ast.Attribute, Meaning, Helper | None, str]]:
-    """Each use of the helper's name: where, what it means, which helper that is, or else why that
-    is not certain.
+    """Each use of the helper's name: where, what it means, and which helper that is or why that is
+    not certain.
     """
     if NAME.encode() not in module.source.data:
         return
@@ -73,7 +73,7 @@ _ADVICE = f"import {TARGET} from common.temp and call that, if it is the legacy 
 
 
 def _in_helper(module: Module, node: ast.AST) -> bool:
-    """Whether it is the shim's own call."""
+    """Whether the call is inside the shim itself."""
     function = module.scopes.function(node)
     return function is not None and function.name == NAME
 
@@ -89,7 +89,7 @@ def _speaks_of_it(node: ast.Name | ast.Attribute, meaning: Meaning) -> bool:
 
 
 def _helper(module: Module, meaning: Meaning) -> tuple[Helper | None, str]:
-    """The helper that is meant, or why that is not certain; neither if it is something else."""
+    """The helper that is meant, or why that is not certain; neither if it is another name."""
     scopes = module.scopes
     if meaning.binding is not None:
         return local_helper(meaning.binding, scopes.module, scopes), ""
@@ -99,7 +99,7 @@ def _helper(module: Module, meaning: Meaning) -> tuple[Helper | None, str]:
     if meaning.why == "star":
         known = [module.tree.helper(module.path, dotted) for dotted in meaning.possible]
         return None, meaning.doubt if any(helper or unsure for helper, _, unsure in known) else ""
-    # Of several definitions one has to be the legacy one, or they are none of ours.
+    # Several definitions concern us only if one of them is the legacy helper.
     is_ours = not meaning.sources or any(
         one.kind == "import" or read_helper(one.node, scopes) for one in meaning.sources
     )
@@ -140,7 +140,7 @@ def _keyword_span(module: Module, keyword: ast.keyword) -> tuple[int, int]:
 
 
 def _cannot(module: Module, call: ast.Call, helper: Helper) -> str:
-    """Why the call means nothing that `get_debug_temp_dir` could do; "" if it does."""
+    """Why `get_debug_temp_dir` cannot replace the call; "" if it can."""
     count = len(call.args) + len(call.keywords)
     if any(isinstance(argument, ast.Starred) for argument in call.args):
         return "calls the legacy get_temp_dir with a starred argument"

@@ -15,7 +15,7 @@ CODE = "TK002"
 ALIAS = "shared_get_temp_dir"
 EXPLAIN = """
 The legacy helper gives two callers in the same second the same directory. Its definition becomes a
-shim over `common.temp.get_temp_dir`, so that whoever still calls it gets a directory of their own.
+shim over `common.temp.get_temp_dir`, so that each remaining caller gets its own directory.
 
     def get_temp_dir(prefix="temp"):
         temp_base = Path(".tmp")
@@ -29,10 +29,10 @@ becomes
     def get_temp_dir(prefix="temp"):
         return shared_get_temp_dir(prefix)
 
-The shim warns (`FutureWarning`) once for each line that calls it; a test run that turns warnings
-into errors has to convert those lines as well. `--unsafe` deletes the definition, with the imports
-that only it needed, where nothing in the tree refers to it, not even a star import, a text or a
-file that cannot be read. Unsafe, since code outside the tree may.
+The shim warns (`FutureWarning`) once for each line that calls it; if a test run turns warnings into
+errors, convert those lines as well. `--unsafe` deletes the definition, with the imports that only
+it needed, if nothing in the tree refers to it: no star import, no text and no file that cannot be
+read. That is unsafe because code outside the tree may use it.
 """
 
 
@@ -52,7 +52,7 @@ def find(module: Module) -> Iterator[Finding]:
             yield module.finding(
                 CODE,
                 node,
-                f"{NAME} is not the legacy helper to the letter",
+                f"{NAME} is not the legacy helper word for word",
                 "compare it with common.temp.get_temp_dir, and delegate to that if you can",
             )
         return
@@ -70,14 +70,14 @@ def find(module: Module) -> Iterator[Finding]:
     if odd := module.tree.odd_caller(module.path):
         yield found.left(
             f"defines the legacy get_temp_dir, and {odd} needs it as it is",
-            "change first what TK001 says of that file",
+            "first fix what TK001 reports in that file",
         )
     else:
         yield _shim(module, node, helper, found)
 
 
 def _inside(module: Module) -> Iterator[Finding]:
-    """Each definition inside of a function or a class, of which a shim would say no more."""
+    """Each definition inside a function or a class, where a shim would not help."""
     for node in module.scopes.nodes(ast.FunctionDef):
         inside = module.scopes.scope_of(node) is not module.scopes.module
         if node.name == NAME and inside and not module.is_fallback(node):
@@ -86,7 +86,7 @@ def _inside(module: Module) -> Iterator[Finding]:
                 yield module.finding(
                     CODE,
                     node,
-                    "defines the legacy get_temp_dir inside of other code",
+                    "defines the legacy get_temp_dir inside other code",
                     "delete it, and call get_debug_temp_dir() from common.temp",
                 )
 
@@ -108,7 +108,7 @@ def _deletion(module: Module, node: ast.FunctionDef) -> list[Edit] | None:
     edits = blocks.without(source, [node], at_head=True)
     if edits is None or edits[-1].end < len(source.data.rstrip()):
         return edits
-    first = node.lineno  # the last of the file: the blank lines before it go too
+    first = node.lineno  # at the end of the file: the blank lines before it go too
     while first > 1 and blocks.is_blank(source, first - 1):
         first -= 1
     return [Edit(source.line_span(first)[0], edits[-1].end, b"")]
@@ -150,7 +150,7 @@ def _is_docstring(statement: ast.stmt) -> bool:
 
 
 def _is_directive(comment: str) -> bool:
-    """Whether a comment speaks to a tool about its line, and so cannot be moved."""
+    """Whether a comment is a directive for its line, so that it cannot move."""
     said = comment.lstrip("#").strip().lower()
     return said.startswith(("noqa", "type:", "pragma", "pylint", "fmt:", "nosec", "mypy:", "ruff:"))
 

@@ -1,4 +1,4 @@
-"""TK003: a temporary directory in a test whose children are made at once."""
+"""TK003: a temporary directory in a test, used only for directories made in it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from .sites import Child, Prologue, WithSite, is_test_code, prologue, with_sites
 CODE = "TK003"
 TARGET = "pytest_temp_dirs"
 EXPLAIN = """
-Tests and fixtures make a temporary directory only to make two or three directories in it.
-`pytest_temp_dirs` makes these, side by side, in `.tmp/test` under the test's name; they are gone
-with the block, or stay for a look with `PYTEST_KEEP_TEMPS=1`.
+Tests and fixtures often make a temporary directory only to make two or three directories in it.
+`pytest_temp_dirs` makes these side by side in `.tmp/test`, under the test's name. They are deleted
+when the block ends, or stay with `PYTEST_KEEP_TEMPS=1`.
 
     with tempfile.TemporaryDirectory() as d:
         source = Path(d) / "source"
@@ -31,14 +31,14 @@ becomes
     with pytest_temp_dirs(2, ["source", "target"]) as (source, target):
         yield source, target
 
-Rewritten where two or more children are named by literals and each is made by a plain `mkdir()`,
-all at the head of the block, and the base is not used otherwise. A child that is not made there
-must not exist later (`copytree` creates its target), so such a site is left to TK004.
+Rewritten if two or more children are named by literals, each is made by a plain `mkdir()` at the
+start of the block, and the base has no other use. A child that is not made there may have to be
+missing (`copytree` creates its target), so that site is left to TK004.
 """
 
 
 def find(module: Module) -> Iterator[Finding]:
-    """Each `with` over a `TemporaryDirectory` in a test that is there for its children."""
+    """Each `with` over a `TemporaryDirectory` in a test that is used only for its children."""
     for site in with_sites(module):
         if not is_test_code(module, site.call) or site.call.args or site.call.keywords:
             continue
@@ -52,7 +52,7 @@ def find(module: Module) -> Iterator[Finding]:
 
 
 def children_of(module: Module, site: WithSite) -> Prologue | None:
-    """The children that the block makes at its head, if it does nothing else with the base."""
+    """The children that the block makes at its start, if the base has no other use."""
     statement, item = site.statement, site.item
     if len(statement.items) != 1 or not isinstance(item.optional_vars, ast.Name):
         return None
@@ -76,7 +76,7 @@ def names_are_sound(children: Sequence[Child]) -> bool:
 
 
 def _is_forgotten(module: Module, statement: ast.With, head: Prologue) -> bool:
-    """Whether the base is used in the prologue alone, and bound nowhere else."""
+    """Whether the base is used only in the prologue, and bound nowhere else."""
     scope = module.scopes.scope_of(statement)
     if scope.kind != "function":
         return False
@@ -85,9 +85,7 @@ def _is_forgotten(module: Module, statement: ast.With, head: Prologue) -> bool:
 
 
 def is_used_in(module: Module, scope: Scope, head: Prologue, target: ast.AST | None) -> bool:
-    """Whether the base is used in the prologue alone, and bound nowhere but there and by
-    `target`.
-    """
+    """Whether the base is used only in the prologue, and bound only there and by `target`."""
     scopes = module.scopes
     for name in head.bases:
         if scopes.find(name, scope) is not scope:

@@ -14,10 +14,10 @@ from .sites import TEMPORARY_DIRECTORY, WithSite, literal_prefix, with_sites
 CODE = "TK004"
 TARGET = "temp_working_dir"
 EXPLAIN = """
-What `tempfile.TemporaryDirectory` makes lies somewhere in the system's temporary directory. If the
-process is killed it stays there, and nobody knows whose it was. What `temp_working_dir`
-makes lies there as well, in a directory of this user alone; but it has an owner, is listed, and is
-cleaned once its process is gone.
+`tempfile.TemporaryDirectory` makes a directory in the system's temporary directory. If the process
+is killed, it stays there, and nobody knows whose it was. `temp_working_dir` makes one there as
+well, in a place that is private to this user; but it has an owner, is listed, and is cleaned once
+its process is gone.
 
     with tempfile.TemporaryDirectory() as d:
         shutil.copy(source, os.path.join(d, "copy"))
@@ -25,11 +25,11 @@ becomes
     with temp_working_dir("copy_file") as d:
         shutil.copy(source, os.path.join(d, "copy"))
 
-The old `d` is a `str`, the new one a `Path`. It is rewritten where every use of it means the same
-for both: `Path(d)`, `str`, `os.path`, `open`, `shutil`, an f-string, a subprocess and the like.
-Where one use does not (`d + "/x"`, a comparison, `return d`, a call of one's own function), the
-site is unsafe: `--unsafe` then keeps a `str` under the old name, `d = str(d_path)`. With a literal
-`prefix` the rewrite is unsafe as well, since the name of the directory is then another.
+The old `d` is a `str`, the new one a `Path`. It is rewritten if every use of it means the same for
+both: `Path(d)`, `str`, `os.path`, `open`, `shutil`, an f-string, a subprocess and so on. If one use
+does not (`d + "/x"`, a comparison, `return d`, a call of your own function), the rewrite is unsafe:
+`--unsafe` then keeps a `str` under the old name, `d = str(d_path)`. With a literal `prefix` the
+rewrite is unsafe as well, since the directory gets another name.
 
 The new directory is private (mode 700), as the old one was.
 """
@@ -42,7 +42,7 @@ def find(module: Module) -> Iterator[Finding]:
 
 
 def propose(module: Module, site: WithSite) -> Finding:
-    """What TK004 makes of one."""
+    """The finding of TK004 for one site."""
     statement, item, call, meaning = site
     found = module.finding(CODE, call, "tempfile.TemporaryDirectory(); use temp_working_dir()")
     label, fix = _label(module, call)
@@ -54,7 +54,7 @@ def propose(module: Module, site: WithSite) -> Finding:
         )
     start, end = module.source.span(call)
     if module.source.comments_in(start, end):
-        return found.left("a comment stands inside the call", "move the comment out of the call")
+        return found.left("a comment is inside the call", "move the comment out of the call")
     replaced = module.tree.replaced(module.path, {"tempfile", "TemporaryDirectory"})
     if replaced:
         return found.left(f"TemporaryDirectory() is replaced by {replaced}", "change both at once")
@@ -78,7 +78,7 @@ def propose(module: Module, site: WithSite) -> Finding:
 
 
 def _label(module: Module, call: ast.Call) -> tuple[str, Fix]:
-    """The name of the new directory, and what that makes of the rewrite."""
+    """The name of the new directory, and whether that makes the rewrite unsafe."""
     prefix = (literal_prefix(call) or "").strip("-_. ")
     if prefix and is_label(prefix):
         return prefix, "unsafe"
@@ -86,7 +86,7 @@ def _label(module: Module, call: ast.Call) -> tuple[str, Fix]:
 
 
 def _keep_text(module: Module, site: WithSite, target: ast.Name) -> list[Edit] | None:
-    """The edits by which the old name stays a `str`; `None` where there is no room for them."""
+    """The edits that keep the old name a `str`; `None` if there is no room for them."""
     statement = site.statement
     first = statement.body[0]
     source = module.source
@@ -105,7 +105,7 @@ def _keep_text(module: Module, site: WithSite, target: ast.Name) -> list[Edit] |
 
 
 def opening_line(module: Module, first: ast.stmt, text: bytes) -> Edit:
-    """The edit that puts `text` at the head of the block that begins with `first`, before the
+    """The edit that puts `text` at the start of the block that begins with `first`, before the
     comments there.
     """
     source = module.source
@@ -129,7 +129,7 @@ def _start(module: Module, statement: ast.stmt) -> int:
 
 
 def begins_line(module: Module, statement: ast.stmt) -> bool:
-    """Whether nothing stands before `statement`, its decorators included, on its line."""
+    """Whether `statement`, with its decorators, is the first thing on its line."""
     start = _start(module, statement)
     line = module.source.line_span(module.source.line_of(start))[0]
     return not module.source.data[line:start].strip()

@@ -16,7 +16,7 @@ from .tk004 import TARGET
 
 CODE = "TK005"
 EXPLAIN = """
-A temporary directory that is made for one directory in it can be that directory.
+A temporary directory that is made only for one directory in it can be that directory itself.
 
     with tempfile.TemporaryDirectory() as d:
         work = Path(d) / "work"
@@ -26,14 +26,13 @@ becomes
     with temp_working_dir("work") as work:
         build(work)
 
-Unsafe: the directory's own name is now `work_<epoch>`, and what lies beside it is scratch of
-others, which code that looks at `work.parent` would meet. By default TK004 rewrites the site where
-that is safe.
+Unsafe: the directory's own name becomes `work_<epoch>`, and code that looks at `work.parent` now
+sees the scratch of others. By default, TK004 rewrites the site where that is safe.
 """
 
 
 def find(module: Module) -> Iterator[Finding]:
-    """Each `with` over a `TemporaryDirectory` that is there for one child."""
+    """Each `with` over a `TemporaryDirectory` that is used only for one child."""
     for site in with_sites(module):
         if site.call.args or site.call.keywords:
             continue

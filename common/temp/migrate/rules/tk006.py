@@ -1,4 +1,4 @@
-"""TK006: `tmp_path` with children that are made at once."""
+"""TK006: `tmp_path`, used only for directories made in it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from .tk003 import TARGET, is_used_in, names_are_sound
 
 CODE = "TK006"
 EXPLAIN = """
-Fixtures and tests that make directories in `tmp_path` at once can have them from
-`pytest_temp_dirs`, in an entry that bears the test's name.
+Fixtures and tests that start by making directories in `tmp_path` can get them from
+`pytest_temp_dirs`, in an entry with the test's name.
 
     def test_copy(tmp_path):
         source = tmp_path / "source"
@@ -30,14 +30,14 @@ becomes
         with pytest_temp_dirs(2, ["source", "target"]) as (source, target):
             copy(source, target)
 
-Unsafe: pytest keeps what `tmp_path` held for three runs, while this is gone with the block (unless
-`PYTEST_KEEP_TEMPS=1`). A fixture that returns its directories yields them instead. Rewritten where
-every child is made and `tmp_path` is not used otherwise.
+Unsafe: pytest keeps the content of `tmp_path` for three runs, while these are deleted when the
+block ends (unless `PYTEST_KEEP_TEMPS=1`). A fixture that returns its directories yields them
+instead. Rewritten if every child is made and `tmp_path` has no other use.
 """
 
 
 def find(module: Module) -> Iterator[Finding]:
-    """Each test or fixture that has `tmp_path` for its children."""
+    """Each test or fixture that uses `tmp_path` only for its children."""
     for function in module.scopes.nodes(ast.FunctionDef):
         parameter = _parameter(function)
         if parameter is None or _is_another(module, function):
@@ -88,7 +88,7 @@ def _rewrite(
         CODE,
         first,
         "makes directories in tmp_path; use pytest_temp_dirs()",
-        "pytest keeps tmp_path for three runs, which this would not",
+        "pytest keeps tmp_path for three runs, this does not",
     )
     by_hand = "use pytest_temp_dirs() by hand, or keep the line and say why"
     rest = _body(function)[len(head.statements) :]
@@ -103,7 +103,7 @@ def _rewrite(
     if is_fixture and returned and returned != [function.body[-1]]:
         return found.left("makes directories in tmp_path, and returns early", by_hand)
     if is_fixture and returned and function.returns is not None:
-        return found.left("makes directories in tmp_path, and says what it returns", by_hand)
+        return found.left("makes directories in tmp_path, and has a return annotation", by_hand)
     names = ", ".join(source.quoted(child.name) for child in head.children)
     variables = ", ".join(child.variable for child in head.children)
     start = source.line_span(source.line_of(source.span(first)[0]))[0]
@@ -128,7 +128,7 @@ def _rewrite(
 
 
 def _without_blank(edits: list[Edit], removed: list[Edit]) -> list[Edit]:
-    """`edits` without those that would move a line that is taken away."""
+    """`edits` without those that would move a removed line."""
     return [
         edit
         for edit in edits

@@ -16,16 +16,16 @@ CODE = "TK007"
 TARGET = "TempManager"
 EXPLAIN = """
 A directory that is always `.tmp/x` is shared by all runs: two at a time overwrite each other, and
-nobody can tell whether it is in use.
+nothing shows whether it is in use.
 
     out = Path(".tmp") / "x"
     out.mkdir(parents=True, exist_ok=True)
 becomes
     out = TempManager.create_persistent_dir("x", "work")
 
-Unsafe: a fixed path becomes a fresh one, `.tmp/work/x_<epoch>`, in the project's root, so whoever
-looks for the results of the last run in `.tmp/x` does not find them. Only what makes the directory
-is rewritten, never what deletes it or looks whether it is there.
+Unsafe: a fixed path becomes a new one for each run, `.tmp/work/x_<epoch>`, in the project's root.
+Code that looks for the results of the last run in `.tmp/x` does not find them. Only the statement
+that makes the directory is rewritten, never one that deletes it or checks whether it exists.
 """
 _BY_HAND = "use TempManager.create_persistent_dir() by hand"
 
@@ -47,13 +47,13 @@ def find(module: Module) -> Iterator[Finding]:
             CODE,
             statement,
             f"makes .tmp/{label}; use TempManager.create_persistent_dir()",
-            "a fixed path would become a fresh one",
+            "a fixed path would become a new one for each run",
         )
         if made is not None:
             yield _propose(module, statement, name, label, made, found)
         elif line := _made_later(module, name, statement):
             yield found.left(
-                f"makes .tmp/{label} on line {line}, but not by a plain mkdir() at once", _BY_HAND
+                f"makes .tmp/{label} on line {line}, but not directly by a plain mkdir()", _BY_HAND
             )
 
 
@@ -61,7 +61,7 @@ def _propose(
     module: Module, statement: ast.Assign, name: str, label: str, made: ast.stmt, found: Finding
 ) -> Finding:
     if not is_label(label):
-        return found.left(f"makes .tmp/{label}, which is no single name", _BY_HAND)
+        return found.left(f"makes .tmp/{label}, which is not a single name", _BY_HAND)
     removed = _removed(module, name, statement)
     if removed:
         return found.left(f"makes .tmp/{label}, and deletes it on line {removed}", _BY_HAND)

@@ -15,8 +15,8 @@ from .tk004 import TARGET, begins_line, opening_line
 
 CODE = "TK008"
 EXPLAIN = """
-`mkdtemp` with `rmtree` in a `finally`, or after the `yield` of a fixture, is a `with` block by
-hand, whose directory stays for ever if the process is killed.
+`mkdtemp` with `rmtree` in a `finally`, or after the `yield` of a fixture, is a handmade `with`
+block, whose directory stays for ever if the process is killed.
 
     work = tempfile.mkdtemp()
     try:
@@ -28,14 +28,14 @@ becomes
         work = str(work_path)
         build(work)
 
-Where every use of the name means the same for a `Path`, the `str` is left out. Unsafe:
-`rmtree` raised where something could not be deleted, while the end of the block logs a warning and
-leaves it to the next sweep.
+If every use of the name means the same for a `Path`, the `str` is left out. Unsafe: `rmtree` raised
+if something could not be deleted, while the end of the block logs a warning and leaves it to the
+next sweep.
 """
 
 
 class Form(NamedTuple):
-    """An assignment of a fresh directory, and the statement that holds its end.
+    """An assignment of a new directory, and the statement that deletes it.
 
     `end` is a `try` whose `finally` deletes it, or the last statement of a fixture.
     """
@@ -48,7 +48,7 @@ class Form(NamedTuple):
 
 
 def find(module: Module) -> Iterator[Finding]:
-    """Each `mkdtemp` whose directory is certainly removed where its block ends."""
+    """Each `mkdtemp` whose directory is certainly removed when its block ends."""
     for site in made(module):
         if site.role != "loose":
             continue
@@ -58,7 +58,7 @@ def find(module: Module) -> Iterator[Finding]:
 
 
 def form_of(module: Module, site: Made) -> Form | None:
-    """The form in which the directory of a loose `mkdtemp` is made and removed, if it is one."""
+    """How the directory of a loose `mkdtemp` is made and removed, if the rule knows that form."""
     scopes = module.scopes
     parent = scopes.parents[site.call]
     is_path = False
@@ -190,7 +190,7 @@ def _around_yield(module: Module, form: Form, opening: bytes, text: bytes) -> li
     kept = source.indent(form.statement.lineno) + unit + text if text else b""
     moved = blocks.indented(source, top, bottom, unit)
     opened = module.replacing(form.statement, opening.decode())
-    # One edit where two would begin at the same byte, since their order matters.
+    # One edit instead of two at the same byte, since their order matters.
     if kept and moved and moved[0].start == line:
         moved[0] = moved[0]._replace(text=kept + moved[0].text)
         kept = b""

@@ -1,4 +1,4 @@
-"""TK100: names of which nobody can say what they mean."""
+"""TK100: names whose meaning is not certain."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from .tk001 import helper_uses
 
 CODE = "TK100"
 EXPLAIN = """
-A name that two places bind, that a star import may bring, or that is bound nowhere, may mean
-something else than it seems to. Nothing is rewritten on a guess. By hand, import it once, by name,
-at the top:
+A name that is bound in two places, that may come from a star import, or that is bound nowhere may
+not mean what it seems to. Nothing is rewritten on a guess. By hand, import it once, by name, at the
+top:
 
     try:
         from tempfile import TemporaryDirectory
@@ -24,7 +24,7 @@ at the top:
 becomes, by hand
     from tempfile import TemporaryDirectory
 
-and the next run sees what it means.
+The next run then knows what it means.
 """
 TARGETS = frozenset(
     f"tempfile.{name}" for name in ("TemporaryDirectory", "mkdtemp", "mktemp", "NamedTemporaryFile")
@@ -32,7 +32,7 @@ TARGETS = frozenset(
 
 
 def find(module: Module) -> Iterator[Finding]:
-    """Each use of what may be one of `tempfile`'s, or the legacy helper, and may be another."""
+    """Each use of a name that may, or may not, be from `tempfile` or the legacy helper."""
     for node, _, _, doubt in helper_uses(module):
         if doubt:
             yield module.finding(CODE, node, f"`{ast.unparse(node)}` {doubt}", ADVICE)

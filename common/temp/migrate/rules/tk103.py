@@ -12,8 +12,8 @@ from .sites import MKDTEMP, TEMPORARY_DIRECTORY, made
 
 CODE = "TK103"
 EXPLAIN = """
-A function that returns or yields what `tempfile` made, or hands it on, leaves it to others when the
-directory ends, and mostly nobody ends it.
+A function that returns, yields or passes on a directory from `tempfile` leaves it to others to
+remove it, and usually nobody does.
 
     def scratch():
         return tempfile.TemporaryDirectory()
@@ -21,13 +21,13 @@ becomes, by hand
     def scratch():
         return temp_working_dir("scratch")
 
-Never rewritten, since every caller gets a `Path` then, and a context manager without `.name` and
+Never rewritten, since every caller would get a `Path`, and a context manager without `.name` and
 `.cleanup()`.
 """
 
 
 def find(module: Module) -> Iterator[Finding]:
-    """Each directory that is handed out."""
+    """Each directory that a function hands out."""
     yield from _handed_on(module)
     for call, _, role in made(module):
         if role == "factory":
@@ -35,12 +35,12 @@ def find(module: Module) -> Iterator[Finding]:
                 CODE,
                 call,
                 "a temporary directory that is handed out",
-                "let the callers enter temp_working_dir(), and look at what they do with the str",
+                "let the callers enter temp_working_dir(), and check what they do with the str",
             )
 
 
 def _handed_on(module: Module) -> Iterator[Finding]:
-    """Each place that speaks of the function itself: an alias, a subclass, a `partial`."""
+    """Each reference to the function itself: an alias, a subclass, a `partial`."""
     scopes = module.scopes
     for kind in (ast.Name, ast.Attribute):
         for node in scopes.nodes(kind):
@@ -54,13 +54,13 @@ def _handed_on(module: Module) -> Iterator[Finding]:
                 yield module.finding(
                     CODE,
                     node,
-                    f"`{ast.unparse(node)}` is handed on instead of called",
-                    "hand on temp_working_dir, and look at what is done with the str",
+                    f"`{ast.unparse(node)}` is passed on instead of called",
+                    "pass on temp_working_dir, and check what is done with the str",
                 )
 
 
 def _says_the_type(module: Module, node: ast.expr) -> bool:
-    """Whether it is an annotation, or what something is compared with."""
+    """Whether it is an annotation or an operand of a comparison."""
     below: ast.AST = node
     for above in module.scopes.above(node):
         match above:

@@ -1,4 +1,4 @@
-"""TK104: a directory of `mkdtemp` that nobody removes for certain."""
+"""TK104: a directory of `mkdtemp` that is not certain to be removed."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from .tk008 import form_of
 CODE = "TK104"
 REMOVE = "shutil.rmtree"
 EXPLAIN = """
-What `mkdtemp` made stays until somebody deletes it. Here nobody does, or only if nothing fails on
-the way. By hand, a block where it can end with one, else an entry, which a clean takes once the
-process is gone:
+A directory from `mkdtemp` stays until it is deleted. Here nothing deletes it, or only if nothing
+fails before. By hand, use a `with` block if it can end there, else an entry, which a clean removes
+once the process is gone:
 
     out = tempfile.mkdtemp()
 becomes, by hand
     out = TempManager.create_persistent_dir("out", "work")
 
-Never rewritten, since nobody can say from here for how long it is needed.
+Never rewritten, since the code does not show how long it is needed.
 """
 
 
 def find(module: Module) -> Iterator[Finding]:
-    """Each `mkdtemp` without a certain end."""
+    """Each `mkdtemp` whose directory may stay."""
     for site in made(module):
         if site.role == "loose" and form_of(module, site) is None:
             line, how = _removed(module, site)
@@ -43,7 +43,7 @@ def find(module: Module) -> Iterator[Finding]:
 
 
 def _removed(module: Module, site: Made) -> tuple[int, str]:
-    """The line that removes the directory by the name that it was given, and when; 0 if none."""
+    """The line that removes the directory by its variable, and when; 0 if none."""
     statement = module.scopes.statement(site.call)
     if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Name):
         return 0, ""

@@ -12,7 +12,7 @@ from . import Rule
 CODE = "TK106"
 EXPLAIN = """
 `NamedTemporaryFile(delete=False)` leaves a file in the system's temporary directory that somebody
-has to delete, and mostly nobody does.
+has to delete, and usually nobody does.
 
     with tempfile.NamedTemporaryFile("w", delete=False) as file:
         file.write(text)
@@ -22,7 +22,7 @@ becomes, by hand
         path.write_text(text)
         upload(path)
 
-Never rewritten, since nobody can say from here for how long the file is needed.
+Never rewritten, since the code does not show how long the file is needed.
 """
 
 

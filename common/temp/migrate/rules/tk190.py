@@ -1,4 +1,4 @@
-"""TK190: a suppression that is idle, or says too little; `suppress` finds it."""
+"""TK190: a suppression that is unused or has no rule or reason; `suppress` finds it."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from ..suppress import CODE
 from . import NEVER, Rule
 
 EXPLAIN = """
-A suppression keeps a line as it is; it says which rule, and why:
+A suppression keeps a line as it is, and names the rule and the reason:
 
     work = tempfile.mkdtemp()  # tempkeep: keep TK104 the uploader deletes it
 
-One that suppresses nothing any more misleads, and so does one that does not say which rule and why.
-Both are reported, and neither is rewritten; the line is kept all the same.
+One that no longer suppresses anything is misleading, and so is one without a rule and a reason.
+Both are reported, and neither is rewritten; the line is still kept.
 """
 
 
 def find(module: Module) -> Iterator[Finding]:
-    """Nothing: what is suppressed is known only after all other rules."""
+    """Nothing: suppressions are checked after all other rules."""
     del module
     return iter(())
 

@@ -1,4 +1,4 @@
-"""TK900: a `.gitignore` that lets scratch in; `ignored` reads it, since it is no Python."""
+"""TK900: a `.gitignore` that lets scratch in; `ignored` checks it, since it is not Python."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from . import NEVER, Rule
 
 
 def find(module: Module) -> Iterator[Finding]:
-    """Nothing: no Python file is a `.gitignore`."""
+    """Nothing: a `.gitignore` is not a Python file."""
     del module
     return iter(())
 

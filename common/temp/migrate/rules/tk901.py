@@ -22,14 +22,14 @@ becomes
 
     from common.temp.tasks import clean, temp_clean, temp_status, …  # noqa: F401
 
-The names that the file defines itself are left out, so its own `clean` stays. A file that imports
-any of the shared tasks is left as it is. Reported instead: a `tasks.py` that builds its own `ns`,
-to which the tasks have to be added by hand.
+Names that the file defines itself are left out, so its own `clean` stays. A file that imports any
+of the shared tasks is left as it is. A `tasks.py` that builds its own `ns` is reported: add the
+tasks to it by hand.
 """
 
 
 def find(module: Module) -> Iterator[Finding]:
-    """The file itself, if it is invoke's and has none of the tasks."""
+    """The file itself, if it is an invoke `tasks.py` without any of the shared tasks."""
     scopes = module.scopes
     bindings = scopes.module.bindings
     if module.path.rpartition("/")[2] != "tasks.py" or module.tree.is_in_package(module.path):
@@ -61,8 +61,8 @@ def find(module: Module) -> Iterator[Finding]:
 
 @cache
 def shared_tasks() -> tuple[str, ...]:
-    """The names of the shared tasks, as `tasks` itself lists them; that is not imported, since it
-    stands above.
+    """The names in `__all__` of `tasks`, which is read and not imported, since it is a higher
+    layer.
     """
     tree = ast.parse((Path(__file__).parents[2] / "tasks.py").read_bytes())
     for statement in tree.body:
@@ -81,7 +81,7 @@ def _has_them(module: Module) -> bool:
 
 
 def _task_names(module: Module) -> set[str]:
-    """The names that tasks are given by `@task(name=…)`."""
+    """The names given to tasks by `@task(name=…)`."""
     found = set()
     for call, meaning in module.calls:
         if {"invoke.task", "invoke.tasks.task"} & {meaning.dotted, *meaning.possible}:

@@ -1,4 +1,4 @@
-"""Where entries belong: those on their way into an archive, and those that come back."""
+"""Where archived entries belong in a root."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import NamedTuple
 from ...core.layout import LAYOUTS, PIPELINE, SCRATCH, STORE, Layout
 from ...errors import Refused
 from ..project.project import SCRATCH_NAMES, open_root, root_of
-from ..root.making import layout_of
+from ..root.layouts import layout_of
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS
 from .shelf import Archived
@@ -27,14 +27,14 @@ class Place(NamedTuple):
 
     @property
     def full(self) -> Path:
-        """The absolute path of it."""
+        """Its absolute path."""
         return self.root / self.path
 
 
 @contextlib.contextmanager
 def opened_parent(root: Path, path: str) -> Iterator[tuple[int, str]]:
-    """The open directory that the entry at `path` belongs in, reached through no link, and its
-    name there.
+    """The open directory that the entry at `path` belongs in, opened without following links, and
+    its name there.
     """
     category, _, name = path.rpartition("/")
     top = open_root(root)
@@ -49,9 +49,9 @@ def opened_parent(root: Path, path: str) -> Iterator[tuple[int, str]]:
 
 
 def place_of(archive: Path, archived: Archived, project: Path) -> Place:
-    """Where that belongs. Raises `Refused` if that is no place for an entry.
+    """Where `archived` belongs. Raises `Refused` if that is not a place for an entry.
 
-    Its manifest tells. Without one its name does, and it belongs to the current `project`.
+    Its manifest says where. Without one, its name does, and it belongs to the current `project`.
     """
     manifest = archived.manifest
     own = root_of_undo(archive)
@@ -66,27 +66,29 @@ def place_of(archive: Path, archived: Archived, project: Path) -> Place:
     if own is not None:
         if os.path.realpath(root) != os.path.realpath(own) or layout is not _layout_of(own, layout):
             raise Refused(
-                f"{archived.name}: its manifest speaks of {manifest.layout} in {root}, and not of "
+                f"{archived.name}: its manifest names {manifest.layout} in {root}, and not "
                 f"{own}, where it was set aside; look at it, and move it by hand"
             )
         root = own
     if layout is None:
-        raise Refused(f"{archived.name}: {manifest.layout!r} is no layout; update tempkeep")
-    # Whoever can write the manifest could name any directory there is.
+        raise Refused(
+            f"{archived.name}: {manifest.layout!r} is not a known layout; update tempkeep"
+        )
+    # A forged manifest could name any directory.
     if root.name not in SCRATCH_NAMES and not (root / STORE).is_dir():
         raise Refused(
-            f"{archived.name} was in {root}, which is no root any more; make one there by using it"
+            f"{archived.name} was in {root}, which is no longer a root; make one there by using it"
         )
     return Place(root, _checked(manifest.path, layout, archived), layout)
 
 
 def _layout_of(root: Path, layout: Layout | None) -> Layout | None:
-    """The layout of `root`; where its store does not tell, it may be `layout`."""
+    """The layout of `root`; if its store does not say, `layout` is possible."""
     return layout_of(root, is_scratch=None if layout is PIPELINE else True)
 
 
 def _checked(path: str, layout: Layout, archived: Archived) -> str:
-    """`path`, if an entry of such a root can have it."""
+    """`path`, if an entry of a root with that layout can have it."""
     if not layout.may_hold(path):
-        raise Refused(f"{archived.name} was at {path!r}, which is no place for an entry")
+        raise Refused(f"{archived.name} was at {path!r}, which is not a place for an entry")
     return path

@@ -1,4 +1,4 @@
-"""Putting one entry into an archive: by a rename where that can be done, else packed."""
+"""Puts one entry into an archive: by a rename if possible, else packed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ...errors import StorageError, TempError, in_place, reason_of
 from ..claiming.claim import NotClaimed, NotDisposed
 from ..project.project import check_root, find_project, open_root, where_it_leads
 from ..root.guard import check_store
-from ..root.making import layout_of
+from ..root.layouts import layout_of
 from ..system import at
 from ..system.archive_formats import ArchiveFormat, checked_format, suffix_of
 from ..system.processes import spell_command
@@ -30,12 +30,11 @@ from .shelf import Archived
 
 
 class Deposit:
-    """One entry on its way into `archive`. To be closed, which takes back what was not kept.
+    """One entry on its way into `archive`. Close it after use: that takes back what was not kept.
 
-    With `undo_for`, the seconds for which it can be undone, `archive` is where the root keeps what
-    was set aside, and the entry gets there by a rename or not at all. Each step raises
-    `NotDisposed` if the entry cannot be archived there; it is where it was then. Raises
-    `InvalidSettings` if there is no such format.
+    With `undo_for` (seconds), `archive` is the undo area of the root, and the entry gets there by
+    a rename or not at all. Each step raises `NotDisposed` if the entry cannot be archived; the
+    entry is then where it was. Raises `InvalidSettings` for an unknown format.
     """
 
     def __init__(
@@ -53,7 +52,7 @@ class Deposit:
         self.step = step
         self.id = os.urandom(8).hex()
         self.packed_bytes = 0
-        """How much of its disk the archive takes for it."""
+        """How many bytes it takes on the archive's disk."""
         self.until = None if undo_for is None else now + undo_for
         """Until when it can be undone."""
         self._undo_for = undo_for
@@ -71,12 +70,12 @@ class Deposit:
 
     @property
     def inode(self) -> int:
-        """The inode of what was packed and is not published."""
+        """The inode of what was packed but is not yet in its place."""
         return self._packed().inode
 
     @property
     def target(self) -> Path:
-        """Where it is in the archive, or will be."""
+        """Its path in the archive, now or once it is there."""
         return self.archive / f"{self.name}{suffix_of(self.form)}"
 
     def close(self) -> None:
@@ -91,11 +90,11 @@ class Deposit:
                 self._withdraw()
 
     def keep(self) -> None:
-        """Leave it in the archive from now on."""
+        """Keep it in the archive when this is closed."""
         self._kept = True
 
     def move(self) -> bool:
-        """Whether the entry could be put there by one rename; it is kept then."""
+        """Move the entry there by one rename, and return whether that worked; if so, it is kept."""
         with self._failing():
             moved = self._move()
             if not moved and self.until is not None:
@@ -114,7 +113,7 @@ class Deposit:
         if self.form != "dir" or os.stat(self.archive).st_dev != self.step.entry.device:
             return False
         self._reserve(digest(self._source.items(contents=False)), has_contents=False)
-        self.keep()  # before it is there: it will be the only one
+        self.keep()  # before the rename: afterwards it is the only copy
         try:
             with self._source.opened() as (parent, name):
                 top = self._open_archive()
@@ -128,7 +127,7 @@ class Deposit:
         return True
 
     def _open_archive(self) -> int:
-        """The open archive, the same one throughout, whatever is put in its place."""
+        """The open archive directory, always the same one, even if its path is replaced."""
         if self._top < 0:
             self._top = open_root(self.archive)
         return self._top
@@ -145,7 +144,7 @@ class Deposit:
                 at.close(archive)
         except OSError:
             where = str(self.target)
-        self._reservation.give_up()  # in either case: the manifest describes what was looked at
+        self._reservation.give_up()  # in either case: the manifest describes what was read
         return where
 
     def pack(self) -> None:
@@ -157,11 +156,11 @@ class Deposit:
             self._reserve(found, has_contents=True)
 
     def publish(self) -> None:
-        """Put what was packed into its place in the archive."""
+        """Move what was packed to its place in the archive."""
         first = self._source.first
         with self._failing():
             if self.form == "dir" and first.kind != "symlink":
-                # Held: another directory may be in its place at once.
+                # Kept open, since another directory may take its path at any time.
                 with held(os.path.join(self._packed().place, DATA)) as it:
                     self._put()
                     dress_held(it, first.mode, first.mtime_ns)
@@ -182,7 +181,7 @@ class Deposit:
 
     @contextlib.contextmanager
     def _failing(self) -> Iterator[None]:
-        """Turn every error into one that says that the entry is not archived, and what to do."""
+        """Turn every error into `NotDisposed`, with what to do."""
         try:
             yield
         except (OSError, NotClaimed, TempError) as error:
@@ -190,7 +189,7 @@ class Deposit:
                 raise NotClaimed("is gone already") from None
             reason = str(error)
             if isinstance(error, OSError) and not isinstance(error, TempError):
-                # Below the entry, files are opened by their names alone.
+                # Inside the entry, files are opened relative to their directory.
                 named = isinstance(error, PermissionError) and isinstance(error.filename, str)
                 where = error.filename if named and not os.path.isabs(error.filename) else ""
                 reason = in_place(reason_of(error), where)
@@ -214,13 +213,13 @@ class Deposit:
         real, root = os.path.realpath(self.archive), os.path.realpath(self.root)
         if is_inside(real, entry):
             raise NotDisposed(
-                f"cannot be archived in {self.archive}, which lies in it; choose another place"
+                f"cannot be archived in {self.archive}, which is inside it; choose another place"
             )
         if is_inside(real, root):
             top = os.path.relpath(real, root).split(os.sep)[0]
             if top == os.curdir or self._layout().holds(top, is_directory=True):
                 raise NotDisposed(
-                    f"cannot be archived in {self.archive}, which lies among the entries; "
+                    f"cannot be archived in {self.archive}, which is among the entries; "
                     "choose another archive_location"
                 )
 
@@ -230,7 +229,7 @@ class Deposit:
         return layout_of(self.root, is_scratch=not is_run)
 
     def _reserve(self, found: Digest, *, has_contents: bool) -> None:
-        """Take a name in the archive that nothing has, for an entry that holds what was `found`."""
+        """Reserve a free name in the archive, for an entry with the digest `found`."""
         manifest = self._manifest(found, has_contents=has_contents)
         wanted = self.step.entry.path.replace("/", "__")
         self._reservation.take(self._open_archive(), wanted, manifest)
@@ -280,12 +279,12 @@ def _make_archive(archive: Path) -> None:
         with contextlib.suppress(FileExistsError), open(archive / ".gitignore", "x") as file:
             file.write("*\n")
     if where_it_leads(archive) is not None:
-        # Behind a link, only this marks it as an archive.
+        # If the path is a link, only this marks the target as an archive.
         (archive / STORE).mkdir(exist_ok=True)
 
 
 def _spell_root(archive: Path, root: Path) -> str:
-    """The path of the root for a manifest: relative, if both belong to one project."""
+    """The path of the root for a manifest: relative if both belong to the same project."""
     real = os.path.realpath(archive)
     if is_inside(real, os.path.realpath(root)):
         return os.path.relpath(os.path.realpath(root), real)
@@ -297,7 +296,7 @@ def _spell_root(archive: Path, root: Path) -> str:
 
 
 def _flush(directory: Path) -> None:
-    """Make the names in it durable, where the platform can."""
+    """Make the names in `directory` durable, if the platform can."""
     if at.RELATIVE:
         descriptor = os.open(directory, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""Deleting from an archive: what was archived first, then its manifest."""
+"""Deletes from an archive: first what was archived, then its manifest."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .shelf import Archived
 
 
 def drop(archive: Path, archived: Archived, *, despite_lock: bool = False) -> Removed:
-    """Delete what was archived, and then its manifest. Raises `NotClaimed`."""
+    """Delete what was archived, then its manifest. Raises `NotClaimed`."""
     with contextlib.closing(HoldingArea(archive)) as area:
         claim = area.claim(archived.data, archived.identity, despite_lock=despite_lock)
         with contextlib.closing(claim):
@@ -34,8 +34,8 @@ def drop(archive: Path, archived: Archived, *, despite_lock: bool = False) -> Re
 def drop_all(
     archive: Path, steps: Iterable[Step], remover: Remover | None, objection: Callable[[Step], str]
 ) -> Iterator[Outcome]:
-    """Delete what `steps` name of `archive`, one after the other, if there is no `objection` then;
-    what became of each. Without a `remover` they are only moved aside, as leftovers.
+    """Delete what `steps` name in `archive`, one after the other, unless there is an `objection`
+    at that time. Yields each outcome. Without a `remover`, they are only moved aside, as leftovers.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -44,12 +44,12 @@ def drop_all(
         except (NotClaimed, TempError) as error:
             yield from (Outcome(step, "failed", str(error)) for step in steps)
             return
-        # Otherwise each of two cleans frees what is enough for both.
+        # Otherwise two cleans at once would each free enough for both.
         lock = os.open(archive, os.O_RDONLY) if at.RELATIVE else -1
         if lock >= 0:
             stack.callback(os.close, lock)
             if not lock_file(lock):
-                reason = "another clean is deleting archives just now"
+                reason = "another clean is deleting archives now"
                 yield from (Outcome(step, "skipped", reason) for step in steps)
                 return
         for step in steps:

@@ -1,4 +1,4 @@
-"""Finishing what killed sweeps left half-done."""
+"""Finishes what killed sweeps left half-done."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from ..claiming.many import Remover
 from ..claiming.takeover import leftovers
 from ..trees.removed import Removed
 
-_NO_TRANSFER = "no clean leaves such a thing in an archive; look at it, and move it away"
+_NO_TRANSFER = "no clean leaves this in an archive; look at it, and move it away"
 
 
 def finish_leftovers(
     root: Path, remover: Remover, archive: Path | None = None, *, is_archive: bool = False
 ) -> tuple[int, Removed]:
-    """Delete what killed sweeps left claimed in `root`; how many entries, and what that freed.
+    """Delete what killed sweeps left claimed in `root`: the number of entries, and what it freed.
 
-    What was on its way into `archive` or back is put where it belongs. `root` may be an archive
-    itself: from there, nothing ever is on its way into another.
+    What was on its way into `archive` or back is put where it belongs. `root` can be an archive
+    itself: an archive never holds transfers into another.
     Raises `StorageError` if the holding area cannot be read, `Refused` if it lies behind a symlink.
     """
     count = 0
@@ -64,6 +64,6 @@ def tidy(archive: Path, remover: Remover) -> tuple[int, Removed]:
 
 
 def _settle(held: Held, archive: Path | None) -> str:
-    from .transfer import settle  # which few roots ever need
+    from .transfer import settle  # few roots ever need it
 
     return settle(held, archive)

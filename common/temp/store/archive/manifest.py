@@ -1,4 +1,4 @@
-"""The manifest beside each archived entry: what it was, where, when and why it was archived."""
+"""The manifest beside each archived entry: what and where it was, when and why it was archived."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from ..system.reading import read_json
 from ..trees.contents import Digest
 
 MANIFEST: Final = ".tempkeep.json"
-"""What the name of a manifest ends with."""
+"""The end of the name of a manifest."""
 
 _SCHEMA: Final = 1
 BEGINNING: Final = b'{\n  "schema": 1,\n  "kind": "archive",\n'
-"""How every manifest begins. Other files may have such a name, too."""
+"""The first bytes of every manifest: other files may have a similar name."""
 
 
 class Manifest(NamedTuple):
     """The facts about one archived entry.
 
-    `root` is the root that the entry was in: a path relative to the archive if both belong to one
-    project (so that they can be moved together), else an absolute one. `path` is the entry's path
-    in it. `size` is in bytes as they are read. The `digest` covers the contents only if
-    `has_contents`: an entry that was archived by a rename was not read. `mode` and `changed_ns` are
-    those of the entry itself. `undo_for` is how many seconds an entry that was set aside can be
-    restored; one that was archived has none.
+    `root` is the root that the entry was in: relative to the archive if both belong to the same
+    project (so that they can be moved together), else absolute. `path` is the entry's path in it.
+    `size` is the number of bytes read. The `digest` covers the contents only if `has_contents`: an
+    entry that was archived by a rename was not read. `mode` and `changed_ns` are those of the entry
+    itself. `undo_for` is for how many seconds an entry that was set aside can be restored; `None`
+    for an archived one.
     """
 
     id: str
@@ -67,11 +67,11 @@ class Manifest(NamedTuple):
         return Path(os.path.normpath(os.path.join(os.path.realpath(archive), self.root)))
 
     def fits(self, found: Digest) -> bool:
-        """Whether that is the digest of what was archived."""
+        """Whether `found` is the digest of what was archived."""
         return found == Digest(self.files, self.directories, self.size, self.digest)
 
     def spell(self) -> str:
-        """The text of the file. Bytes in names that are not UTF-8 are escaped as surrogates."""
+        """The text of the file. Bytes in names that are not UTF-8 become escaped surrogates."""
         at_second = datetime.fromtimestamp(self.archived_at, UTC).isoformat(timespec="microseconds")
         table = {
             "schema": _SCHEMA,
@@ -107,14 +107,14 @@ def read_manifest(archive: Path, name: str) -> tuple[Manifest | None, str]:
 
 
 def _manifest_in(table: Mapping[str, Any]) -> Manifest:
-    """The manifest in the table of a file. Raises `Unreadable` unless all of it can be true."""
+    """The manifest in the table of a file. Raises `Unreadable` for an impossible value."""
     form, mode = fields.text(table, "format"), fields.text(table, "mode")
     if form not in FORMATS or not re.fullmatch("[0-7]{1,5}", mode) or int(mode, 8) > 0o7777:
-        raise Unreadable("its format or its mode is none")
+        raise Unreadable("its format or its mode is not valid")
     try:
         archived_at = datetime.fromisoformat(fields.text(table, "archived_at")).timestamp()
     except (ValueError, OverflowError, OSError):
-        raise Unreadable("archived_at is no time") from None
+        raise Unreadable("archived_at is not a time") from None
     return Manifest(
         id=fields.text(table, "id"),
         format=form,

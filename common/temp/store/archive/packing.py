@@ -1,5 +1,5 @@
-"""Copying an entry into the holding area of an archive, or packing it as a tar; and comparing what
-was written with what was read.
+"""Copies an entry into the holding area of an archive, or packs it as a tar, and compares the
+result with what was read.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from .belongs import opened_parent
 from .shelf import measured_at
 
 DATA: Final = "data"
-"""What a packed entry is called in the holding area."""
+"""The name of a packed entry in the holding area."""
 
 _NAMES: Final = "names"
 _LONGEST_PATH: Final = 3500
-"""So that it fits below any root into the 4096 bytes that systems take."""
+"""So that the path below any root fits into the 4096 bytes that systems accept."""
 
 
 class Source:
-    """The entry at `path` of a root, read in its own place.
+    """The entry at `path` of a root, read in place.
 
     `first` is the item of the entry itself, as it was last read.
     """
@@ -65,8 +65,8 @@ class Source:
 
 
 class Workbench:
-    """The open batch of a holding area that an entry is packed into, as `DATA`. To be closed,
-    which deletes what is still there.
+    """The open batch of a holding area that an entry is packed into, as `DATA`. Close it after use:
+    that deletes what is still there.
 
     Raises `NotClaimed`, or `StorageError` on a full disk.
     """
@@ -82,10 +82,10 @@ class Workbench:
             raise
         self.directory = directory
         self.place = self._area.anchored
-        """A path to it that nobody can make lead elsewhere."""
+        """A path to it that nobody can redirect."""
 
     def close(self) -> None:
-        """Delete what was not taken from here, and close what is open."""
+        """Delete what was not moved away, and close what is open."""
         try:
             for name in at.listdir(self.directory):
                 remove_at(self.directory, name)
@@ -99,13 +99,13 @@ class Workbench:
 
     @property
     def packed_bytes(self) -> int:
-        """How much of the disk it takes; 0 if that cannot be told."""
+        """How many bytes it takes on disk; 0 if unknown."""
         measured = measured_at(self.directory, DATA)
         return 0 if measured is None else measured.size
 
     def pack(self, source: Source, form: ArchiveFormat) -> Digest:
-        """Pack the entry in that format; what it holds. Raises `OSError` where that cannot be done,
-        or the result differs from what was read.
+        """Pack the entry in that format, and return its digest. Raises `OSError` if that fails or
+        the result differs from what was read.
         """
         return self._copy(source) if form == "dir" else self._tar(source, form)
 
@@ -118,7 +118,7 @@ class Workbench:
         return found
 
     def _tar(self, source: Source, form: ArchiveFormat) -> Digest:
-        """Pack it by the system's `tar`, or by `tarfile` where that fails."""
+        """Pack it with the system's `tar`, or with `tarfile` if that fails."""
         from .tarring import pack_by_python, pack_by_system, system_tar
 
         category, _, name = source.path.rpartition("/")
@@ -140,7 +140,7 @@ class Workbench:
                     pack_by_system(tar, form, above, names.name, file, attributes=has_attributes)
                 return found
             except (OSError, Refused):
-                # Not every `tar` can do everything. If it was not to blame, `tarfile` fails, too.
+                # Not every `tar` can do everything. If it was not the cause, `tarfile` fails too.
                 remove_at(self.directory, DATA)
         with self._packing(form, found) as file:
             pack_by_python(form, name, source.items(), file)
@@ -148,7 +148,7 @@ class Workbench:
 
     @contextlib.contextmanager
     def _packing(self, form: ArchiveFormat, expected: Digest) -> Iterator[IO[bytes]]:
-        """The file to pack into. At the end it is on the disk, and compared with the entry."""
+        """The file to pack into. At the end it is flushed to disk and compared with the entry."""
         from .tarring import unpacked
 
         with open(os.path.join(self.place, DATA), "x+b", opener=_private) as file:

@@ -1,6 +1,6 @@
-"""Names in an archive: each is reserved by a manifest, which is there before what it describes.
+"""Names in an archive: each is reserved by a manifest, which is written before the entry comes.
 
-A manifest alone is one whose process is at work, and has it locked, or was killed.
+A manifest without an entry belongs to a process that is at work and has it locked, or was killed.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from .manifest import BEGINNING, MANIFEST, Manifest, manifest_path
 _BINARY: Final = getattr(os, "O_BINARY", 0)
 _PLAIN: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _NAME_BYTES: Final = 225
-"""How long a name may be, so that it fits into 255 bytes with a number and `MANIFEST`."""
+"""The longest name (bytes): with a number and `MANIFEST` it must fit into 255 bytes."""
 
 
 class Reservation:
-    """A name in `archive` that nothing else has. To be closed, which keeps its manifest.
+    """A unique name in `archive`. Close it after use: its manifest stays.
 
-    `name` is empty until one is taken. While it is open, others leave the manifest alone.
+    `name` is empty until one is taken. While this is open, others leave the manifest alone.
     """
 
     def __init__(self, archive: Path) -> None:
@@ -38,7 +38,7 @@ class Reservation:
         self._descriptor = -1
 
     def take(self, top: int, wanted: str, manifest: Manifest) -> None:
-        """Write `manifest` under the first free name like `wanted` into the open archive `top`."""
+        """Write `manifest` into the open archive `top`, under the first free name like `wanted`."""
         by = Path(at.anchored(top, str(self.archive)))
         wanted = _fitting(wanted)
         text = manifest.spell().encode()
@@ -52,19 +52,19 @@ class Reservation:
             except FileExistsError:
                 continue
             self.close()
-            # Not earlier: whatever has the name `give_up` removes.
+            # Not earlier: `give_up` removes whatever has that name.
             self.name, self._descriptor = name, descriptor
             lock_file(descriptor)
             if os.write(descriptor, text) != len(text):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(descriptor)
-            # Before it was locked, another process may have taken it for one that a kill left.
+            # Before it was locked, another process may have removed it as a killed one's.
             if os.fstat(descriptor).st_nlink:
                 return
 
     def give_up(self) -> None:
         """Remove the manifest, if one was written."""
-        self.close()  # the lock is ours, and not every system unlinks an open file
+        self.close()  # the lock is ours, and some systems cannot unlink an open file
         name, self.name = self.name, ""
         if name:
             forget_manifest(self.archive, name)
@@ -77,12 +77,12 @@ class Reservation:
 
 
 def is_taken(archive: Path, name: str) -> bool:
-    """Whether anything in the archive has that name, in whatever format."""
+    """Whether anything in the archive has that name, in any format."""
     return any(os.path.lexists(archive / f"{name}{suffix_of(form)}") for form in FORMATS)
 
 
 def _fitting(name: str) -> str:
-    """`name`; where it is too long, its beginning and a digest that tells it from others."""
+    """`name`; if it is too long, its beginning and a digest."""
     data = os.fsencode(name)
     if len(data) <= _NAME_BYTES:
         return name
@@ -90,27 +90,27 @@ def _fitting(name: str) -> str:
 
 
 def forget_manifest(archive: Path, name: str) -> None:
-    """Remove the manifest of `name`, once nothing else of it is left."""
+    """Remove the manifest of `name`, once the entry is gone."""
     _unlink(manifest_path(archive, name), lambda descriptor: True)
 
 
 def forget_stale(archive: Path) -> None:
-    """Remove the manifests that killed processes left, of what never came or is gone by now."""
+    """Remove the manifests that killed processes left without an entry."""
     try:
         names = set(os.listdir(archive))
     except OSError:
         return
     if not has_locks():
-        return  # nobody can tell whether its process was killed
+        return  # without locks, it is unknown whether its process was killed
     for file in names:
         name = file.removesuffix(MANIFEST)
         if file == name or any(name + suffix_of(form) in names for form in FORMATS):
             continue
 
         def is_stale(descriptor: int, file: str = file, name: str = name) -> bool:
-            # Looked at again, now that nobody can be about to put something there.
+            # Checked again: now that it is locked, nobody can be about to put something there.
             begins = os.read(descriptor, len(BEGINNING))
-            # With a manifest of its own it is an archived entry that has such a name.
+            # With a manifest of its own, it is an archived entry with such a name.
             is_entry = os.path.lexists(manifest_path(archive, file))
             return BEGINNING.startswith(begins) and not is_entry and not is_taken(archive, name)
 
@@ -121,13 +121,13 @@ def _unlink(path: Path, is_meant: Callable[[int], bool]) -> None:
     """Remove a manifest if no other process has it locked, and the open one `is_meant`."""
     with contextlib.suppress(OSError):
         if not has_locks():
-            # Nobody can tell who has it open, and an open file stays.
+            # Without locks it is unknown who has it open, and an open file stays.
             os.unlink(path)
             return
         descriptor = os.open(path, os.O_RDONLY | _PLAIN)
         try:
             # A process at work has its manifest locked, and none can create another while this one
-            # is there.
+            # exists.
             if lock_file(descriptor) and is_meant(descriptor):
                 opened, there = os.fstat(descriptor), os.lstat(path)
                 is_it = (opened.st_dev, opened.st_ino) == (there.st_dev, there.st_ino)

@@ -1,8 +1,8 @@
-"""Putting back what was archived: verified, never over anything, and whole in one place throughout.
+"""Restores what was archived: verified, never over anything, and always whole in one place.
 
-It is renamed if it can be. Otherwise it is unpacked into the root's holding area, read again from
+It is renamed if possible. Otherwise it is unpacked into the root's holding area, read again from
 there and compared with the manifest, and put in its place by one rename; then it is deleted from
-the archive. What a kill leaves is finished by the next sweep, or before the next restore.
+the archive. After a kill, the next sweep or the next restore finishes the work.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from ..claiming.area import HoldingArea
 from ..claiming.claim import NotClaimed
 from ..claiming.many import Remover
 from ..project.project import check_root, open_root, root_of, user_root
+from ..root.layouts import layout_of
 from ..root.leases import Leases
-from ..root.making import layout_of, make_category, make_root
+from ..root.making import make_category, make_root
 from ..root.pinning import remove_pin, write_pin
 from ..system import at
 from ..system.at import ANY_FLAGS
@@ -45,10 +46,10 @@ _ENTRY: Final = "entry"
 
 
 def find_archived(archives: Sequence[Path], name: str, project: Path) -> tuple[Path, Archived]:
-    """The archived entry that a person calls `name`, and in which of `archives` it is.
+    """The archived entry that a user calls `name`, and the one of `archives` it is in.
 
-    That can be its name there, its file, the path that it had in its root or the last part of that,
-    or its present path. Raises `InvalidSettings` if there is none, or several.
+    `name` is its name or file there, the path that it had in its root or the last part of that, or
+    its present path. Raises `InvalidSettings` if none matches, or several do.
     """
     found = [
         (archive, archived)
@@ -63,13 +64,13 @@ def find_archived(archives: Sequence[Path], name: str, project: Path) -> tuple[P
             raise InvalidSettings(f"{name} could be {_told_apart(named, found)}")
     there = " or ".join(map(str, archives))
     raise InvalidSettings(
-        f"{name} is not in {there}; `temp-restore --list` lists what is, in the project that it "
-        "was cleaned from"
+        f"{name} is not in {there}; run `temp-restore --list` in the project that it was cleaned "
+        "from"
     )
 
 
 def _names(archive: Path, archived: Archived) -> tuple[str, ...]:
-    # In roots without categories, the path of one entry can be the name of an older one here.
+    # In roots without categories, one entry's path can be an older one's name here.
     path = "" if archived.manifest is None else archived.manifest.path
     return archived.name, archived.data, path, *_paths(archive, archived)
 
@@ -87,7 +88,7 @@ def _last_names(archive: Path, archived: Archived) -> tuple[str, ...]:
 def _told_apart(
     named: Sequence[tuple[Path, Archived]], found: Sequence[tuple[Path, Archived]]
 ) -> str:
-    """The names by which each of those `named` can be told from all that were `found`."""
+    """The names that tell each of those `named` from all that were `found`."""
     names = [archived.name for _, archived in named]
     if all(sum(name in _names(*one) for one in found) == 1 for name in names):
         return f"{' or '.join(names)}; give one of these names"
@@ -95,12 +96,12 @@ def _told_apart(
 
 
 def restore(archive: Path, archived: Archived, place: Place) -> bool:
-    """Put it in its place, and remove it from `archive`; whether it is pinned there.
+    """Put it in its place and remove it from `archive`. Returns whether it was pinned there.
 
-    It counts as new from then on, or the next clean would delete it. It is pinned where age does
-    not matter: among jobs and the user's auto-cleanup entries, and where a service or a test run
-    deletes what a record says an earlier one left. Raises `StorageError` or `Refused` (something is
-    there already, it differs from its manifest, it is in use); then it is still in the archive.
+    It counts as new from then on; otherwise the next clean would delete it. It is pinned where age
+    does not matter: among jobs and the user's auto-cleanup entries, and where a service or a test
+    run deletes what an earlier one recorded and left. Raises `StorageError` or `Refused` (the place
+    is taken, it differs from its manifest, it is in use); then it is still in the archive.
     """
     if archived.problem or (archived.manifest is None and archived.format != "dir"):
         problem = archived.problem or "it has no manifest"
@@ -122,9 +123,9 @@ def restore(archive: Path, archived: Archived, place: Place) -> bool:
 
 
 def finish_killed(archive: Path, root: Path) -> None:
-    """Finish what killed processes left in both, as far as possible.
+    """Finish what killed processes left in `archive` and `root`, as far as possible.
 
-    Raises `StorageError` or `Refused` if one cannot be looked at.
+    Raises `StorageError` or `Refused` if one of them cannot be read.
     """
     remover = Remover()
     for directory in (root, archive):
@@ -135,7 +136,7 @@ def finish_killed(archive: Path, root: Path) -> None:
 
 @contextlib.contextmanager
 def _locked(archive: Path, archived: Archived) -> Iterator[None]:
-    """Keep other processes from deleting or restoring it meanwhile."""
+    """Lock it, so that no other process deletes or restores it meanwhile."""
     top = open_root(archive)
     try:
         status = at.stat(archived.data, dir_fd=top, follow_symlinks=False)
@@ -156,17 +157,17 @@ def _locked(archive: Path, archived: Archived) -> Iterator[None]:
 
 
 def _make_room(place: Place) -> None:
-    """Make the root and the category. Raises `Refused` if the root has another layout by now."""
+    """Make the root and the category. Raises `Refused` if the root now has another layout."""
     make_root(str(place.root), place.layout)
     if layout_of(place.root, is_scratch=True) is not place.layout:
-        raise Refused(f"{place.root} holds other entries by now; move {place.path} by hand")
+        raise Refused(f"{place.root} now holds another kind of entries; move {place.path} by hand")
     category = place.path.rpartition("/")[0]
     if category:
         make_category(str(place.root), category)
 
 
 def _goes_at_once(place: Place) -> bool:
-    """Whether an entry there that nobody uses is deleted at any age."""
+    """Whether an unused entry there is deleted at any age."""
     if place.root == user_root() or place.layout is JOBS:
         return True
     if place.layout is not FILES and not is_inside(place.path, TEST):
@@ -178,13 +179,13 @@ def _goes_at_once(place: Place) -> bool:
 
 @contextlib.contextmanager
 def _pinned(place: Place) -> Iterator[None]:
-    """Pin what is put there, if it gets there."""
+    """Pin what is restored there, if it gets there."""
     write_pin(place.root, place.path, "restored", place.layout)
     try:
         yield
     finally:
         if os.path.lexists(place.full):
-            # Again: a sweep removes the pins of entries that are not there.
+            # Again, since a sweep removes pins of entries that do not exist yet.
             write_pin(place.root, place.path, "restored", place.layout)
         else:
             remove_pin(place.root, place.path)
@@ -192,7 +193,7 @@ def _pinned(place: Place) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _directory(place: Place) -> Iterator[int]:
-    """The open directory that it belongs in, reached through no link."""
+    """The open directory that it belongs in, opened without following links."""
     with contextlib.ExitStack() as stack:
         try:
             directory, _ = stack.enter_context(opened_parent(place.root, place.path))
@@ -202,7 +203,7 @@ def _directory(place: Place) -> Iterator[int]:
 
 
 def _put(source: str, parent: int, place: Place) -> None:
-    """Rename it into its place. Raises `Refused` if something is there."""
+    """Rename it to its place. Raises `Refused` if something is there."""
     name = place.path.rpartition("/")[2]
     with _directory(place) as directory:
         try:
@@ -214,7 +215,7 @@ def _put(source: str, parent: int, place: Place) -> None:
 
 
 def _move(archive: Path, archived: Archived, place: Place) -> bool:
-    """Whether it could be put in its place by one rename."""
+    """Move it to its place by one rename, and return whether that worked."""
     if archived.format != "dir" or archived.identity[0] != os.stat(place.root).st_dev:
         return False
     manifest = archived.manifest
@@ -237,7 +238,7 @@ def _move(archive: Path, archived: Archived, place: Place) -> bool:
 
 
 def _unpack(archive: Path, archived: Archived, place: Place) -> None:
-    """Put a copy that was compared in its place, and delete it from the archive."""
+    """Put a verified copy in its place, and delete it from the archive."""
     with contextlib.closing(HoldingArea(place.root, batch=True)) as area:
         directory = area.open()
         if directory is None:
@@ -254,7 +255,7 @@ def _unpack(archive: Path, archived: Archived, place: Place) -> None:
             with _renewed(os.path.join(area.anchored, _ENTRY), place, mode):
                 _put(_ENTRY, directory, place)
         except BaseException:
-            if _ENTRY in os.listdir(area.anchored):  # otherwise it is where it belongs
+            if _ENTRY in os.listdir(area.anchored):  # otherwise it is already where it belongs
                 transfer.end(area)
                 remove_at(area.open() or directory, _ENTRY)
             raise
@@ -267,7 +268,7 @@ def _unpack(archive: Path, archived: Archived, place: Place) -> None:
 
 
 def _copy(archive: Path, archived: Archived, area: HoldingArea, directory: int) -> int:
-    """Copy or unpack it into the holding area, and verify that; the mode of the entry."""
+    """Copy or unpack it into the holding area and verify the copy. Returns the entry's mode."""
     digester = Digester()
     try:
         items = digester.passing(contents_of(archive, archived))
@@ -297,7 +298,7 @@ def _verify(archive: Path, archived: Archived, manifest: Manifest, found: Digest
             else "as many files and bytes, but not the same"
         )
         raise Refused(
-            f"{archived.name} is not restored: it is not what was archived ({what}); look at "
+            f"{archived.name} is not restored: it is no longer what was archived ({what}); look at "
             f"{archive / archived.data}, and move it by hand{_hurry(manifest)}"
         )
 
@@ -308,12 +309,12 @@ def _hurry(manifest: Manifest) -> str:
 
 @contextlib.contextmanager
 def _renewed(source: str, place: Place, mode: int | None) -> Iterator[None]:
-    """Give what is moved from `source` to its place its `mode`, and the present as the time of its
-    last change. It is held open, since another may be in its place at once.
+    """Give what is moved from `source` to its place its `mode`, and set its modification time to
+    now. It is kept open, since another may take its path at any time.
     """
     if os.path.islink(source) or not at.RELATIVE:
         yield
-        with contextlib.suppress(OSError):  # of another user, or used and gone by now
+        with contextlib.suppress(OSError):  # of another user, or already gone
             status = os.lstat(place.full)
             own = stat.S_IMODE(status.st_mode) if mode is None else mode
             dress(str(place.full), own, time.time_ns(), link=stat.S_ISLNK(status.st_mode))

@@ -1,12 +1,12 @@
-"""The archive: what is in there, each with a manifest beside it.
+"""The content of an archive: entries, each with a manifest beside it.
 
-`debug__x_1696348800` (or `….tar.zst`) is an archived entry, `debug__x_1696348800.tempkeep.json` is
-its manifest. The manifest is there first, and reserves the name; the entry comes by one rename, so
-it is there whole or not at all. A manifest alone was left by a killed process, and counts for
-nothing.
+`debug__x_1696348800` (or `….tar.zst`) is an archived entry, and `debug__x_1696348800.tempkeep.json`
+is its manifest. The manifest is written first and reserves the name. The entry comes by one rename,
+so it is there whole or not at all. A manifest without an entry was left by a killed process and
+does not count.
 
-An archive has a holding area, as a root has: for what is being packed and what is being deleted,
-locked by the process at work. What a killed process leaves there is deleted like any leftover.
+Like a root, an archive has a holding area for what is being packed or deleted, locked by the
+process at work. What a killed process leaves there is deleted like any leftover.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ _HALF: Final = "an older version may have left it half-made"
 
 
 class Archived(NamedTuple):
-    """One archived entry: its name in the archive, and the name of the file or directory, `data`.
+    """One archived entry: its name in the archive, and its file or directory, `data`.
 
-    Without a manifest it was put there by an older version, or by hand; with a `problem` the
+    Without a manifest, it was put there by an older version or by hand. With a `problem`, the
     manifest cannot be used.
     """
 
@@ -54,15 +54,15 @@ class Archived(NamedTuple):
 
     @property
     def id(self) -> str:
-        """What tells it from anything else that may have its name later."""
+        """Tells it from anything that may have the same name later."""
         return f"inode {self.identity[1]}" if self.manifest is None else self.manifest.id
 
 
 def list_archive(archive: Path, root: Path) -> list[Archived]:
-    """What is in `archive`, the oldest first; nothing if there is no such directory.
+    """The archived entries in `archive`, oldest first; empty if the directory does not exist.
 
-    Where `root` itself lies in the archive's directory, all kinds of things may be there, and only
-    what has a manifest counts. Raises `StorageError` if it cannot be read.
+    If `root` lies in the archive's directory, other things may be there, and only what has a
+    manifest counts. Raises `StorageError` if the archive cannot be read.
     """
     check_store(archive)
     try:
@@ -87,7 +87,7 @@ def list_archive(archive: Path, root: Path) -> list[Archived]:
     if not is_inside(os.path.realpath(root), os.path.realpath(archive)):
         for name in names - known:
             if not name.startswith(STORE):
-                # It stays: it may as well be somebody else's who chose such a name.
+                # It stays: it may be somebody else's file with such a name.
                 problem = _HALF if _OLD_PART.fullmatch(name) else ""
                 found += _archived(archive, name, "dir", None, problem)
     return sorted(found, key=lambda archived: (archived.archived_at, archived.name))
@@ -99,17 +99,17 @@ def _archived(
     data = name + suffix_of(form)
     with contextlib.suppress(FileNotFoundError):
         status = at.stat(archive / data, follow_symlinks=False)
-        # A rename sets the time of the last change of status.
+        # A rename sets the ctime.
         when = os.lstat(archive / data).st_ctime if manifest is None else manifest.archived_at
         identity = (status.st_dev, status.st_ino)
         yield Archived(name, data, form, when, identity, manifest, problem)
 
 
 def is_archived(archive: Path, name: str, identifier: str, inode: int) -> bool:
-    """Whether an entry that was packed as that `inode` is whole in the archive under `name`, with a
-    manifest of that id. If there is no such archive, it is not.
+    """Whether an entry that was packed as that `inode` is whole in the archive as `name`, with a
+    manifest of that id. False if the archive does not exist.
 
-    Raises `OSError` if that cannot be told.
+    Raises `OSError` if that is unknown.
     """
     manifest, problem = read_manifest(archive, name)
     if manifest is None:
@@ -123,8 +123,8 @@ def is_archived(archive: Path, name: str, identifier: str, inode: int) -> bool:
 
 
 def contents_of(archive: Path, archived: Archived, *, contents: bool = True) -> Iterator[Item]:
-    """The items of what was archived; see `tree`, for a directory. Raises `OSError` where that
-    cannot be read, `Refused` where it is no such archive.
+    """The items of what was archived; for a directory, see `tree`. Raises `OSError` if it cannot be
+    read, `Refused` if it is not a valid archive.
     """
     if archived.format != "dir":
         from .tarring import unpacked
@@ -132,9 +132,9 @@ def contents_of(archive: Path, archived: Archived, *, contents: bool = True) -> 
         with open(archive / archived.data, "rb", opener=_plainly) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise Refused("it is no file")
+                raise Refused("it is not a file")
             for item in unpacked(archived.format, file):
-                # Of another user's archive all is theirs: root could give it to anybody.
+                # In another user's archive, all is theirs: otherwise root could give it to anybody.
                 owner = (status.st_uid, status.st_gid) if status.st_uid else item.owner
                 yield item._replace(owner=owner)
         return
@@ -146,7 +146,7 @@ def contents_of(archive: Path, archived: Archived, *, contents: bool = True) -> 
 
 
 def _plainly(path: str, flags: int) -> int:
-    """Open a file, but follow no link, nor wait for the writer of a FIFO."""
+    """Open a file without following a link or waiting for the writer of a FIFO."""
     more = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     return os.open(path, flags | more)
 
@@ -155,11 +155,11 @@ def _plainly(path: str, flags: int) -> int:
 
 
 def droppable(archive: Path, root: Path) -> list[Entry]:
-    """What may be deleted of `archive` to make room for `root`: the entries that came from there,
+    """What may be deleted from `archive` to make room for `root`: the entries that came from there,
     measured, each with its place in the archive as `path`.
 
-    Nothing if the archive is on another filesystem, where that would not help. Without a manifest
-    nothing proves that it was archived at all.
+    Empty if the archive is on another filesystem, since that would not help. Only entries with a
+    manifest: without one, nothing proves that they were archived.
     """
     try:
         if os.stat(archive).st_dev != os.stat(root).st_dev:
@@ -172,7 +172,7 @@ def droppable(archive: Path, root: Path) -> list[Entry]:
 def measured_from(
     archive: Path, root: Path, is_wanted: Callable[[Manifest], bool]
 ) -> list[tuple[Manifest, Entry]]:
-    """The archived entries that came from `root` and whose manifest `is_wanted`, measured.
+    """The measured archived entries that came from `root` and whose manifest `is_wanted`.
 
     Raises `StorageError` if the archive cannot be read.
     """
@@ -218,7 +218,7 @@ def opened(archive: Path) -> int:
 
 
 def measured_at(parent: int, name: str) -> Measured | None:
-    """How much it takes; `None` if that cannot be told."""
+    """How much it takes on disk; `None` if unknown."""
     with contextlib.suppress(OSError):
         status = at.stat(name, dir_fd=parent, follow_symlinks=False)
         if stat.S_ISDIR(status.st_mode):

@@ -1,5 +1,5 @@
-"""Entries as compressed tar archives: packed by the system's `tar`, which is far quicker with many
-small files, or by `tarfile` where no `tar` can do it; read by `tarfile`, as a stream.
+"""Packs and reads compressed tar archives. Packing uses the system's `tar`, which is much faster
+with many small files, or else `tarfile`; reading uses `tarfile`, as a stream.
 """
 
 from __future__ import annotations
@@ -51,17 +51,17 @@ def pack_by_system(
     tar: str, form: ArchiveFormat, above: str, names: str, file: IO[bytes], *, attributes: bool
 ) -> None:
     """Pack what is listed in the file `names` (paths below the directory `above`, each followed by
-    NUL) into `file`, by the program `tar`. Raises `StorageError` with what it complained about.
+    NUL) into `file`, with the program `tar`. Raises `StorageError` with its error message.
 
-    What it writes goes through this process, so that it ends if this one is killed. It is
-    compressed here: not every `tar` can do that in every format.
+    Its output goes through this process, so that `tar` ends if this process is killed. The output
+    is compressed here, since not every `tar` supports every format.
     """
     command = [
         tar, "--create", "--file=-", "--format=pax", "--numeric-owner",
         *(("--xattrs", "--xattrs-include=*") if attributes else ()),
         f"--directory={above}", "--no-recursion", "--null", f"--files-from={names}",
     ]  # fmt: skip
-    # A file, since it may complain about each of a million names.
+    # A file, since `tar` may print an error for each of a million names.
     with open(f"{names}.errors", "x+b") as errors, codec_of(form).compressed(file) as sink:
         process = subprocess.Popen(  # noqa: S603 - the user's own `tar`
             command, env=_environment(), stdout=subprocess.PIPE, stderr=errors
@@ -76,7 +76,7 @@ def pack_by_system(
 
 
 def pack_by_python(form: ArchiveFormat, top: str, items: Iterable[Item], file: IO[bytes]) -> None:
-    """Pack `items` below the name `top` into `file`, by `tarfile`. Raises `OSError`."""
+    """Pack `items` below the name `top` into `file`, with `tarfile`. Raises `OSError`."""
     with codec_of(form).compressed(file) as sink:
         tar = tarfile.TarFile(
             fileobj=_Counting(sink),  # type: ignore[arg-type] # all that it asks for
@@ -106,17 +106,17 @@ def pack_by_python(form: ArchiveFormat, top: str, items: Iterable[Item], file: I
 
 
 def in_no_archive(path: str) -> str:
-    """Why what is at `path` of an entry keeps it from being archived, and what to do."""
+    """Why `path` keeps its entry from being archived, and what to do."""
     return f"{path or 'it'} is a socket or a device, which no archive can hold; remove it"
 
 
 def _forget_members(tar: tarfile.TarFile) -> None:
-    """Free the memory of the members so far: the library keeps all of them."""
+    """Free the memory of the members so far, since `tarfile` keeps all of them."""
     tar.members.clear()  # type: ignore[attr-defined]
 
 
 class _Counting:
-    """A stream to write to that knows its position."""
+    """An output stream that knows its position."""
 
     def __init__(self, sink: Any) -> None:
         self._sink = sink
@@ -142,8 +142,8 @@ class _Content:
 def unpacked(form: ArchiveFormat, file: IO[bytes]) -> Generator[Item, None, None]:
     """The items of the tar archive in `file`, one after the other, in bounded memory.
 
-    All of them lie below one name, which is left out of their paths. Raises `Refused` if it is no
-    such archive, or goes on after its end, or if something in it lies elsewhere.
+    All lie below one top name, which is left out of their paths. Raises `Refused` if it is not such
+    an archive, if data follows its end, or if something in it lies elsewhere.
     """
     try:
         with codec_of(form).decompressed(file) as stream:
@@ -169,11 +169,11 @@ def _items(stream: _Forward) -> Iterator[Item]:
         yield _item(tar, member, path, top, stream)
     while rest := stream.read(_CHUNK):
         if rest.strip(b"\0"):
-            raise Refused("it goes on after its end")
+            raise Refused("data follows its end")
 
 
 def _split(name: str) -> tuple[str, str]:
-    """The first part of a member's name, and what is below."""
+    """The first part of a member's name, and the rest."""
     head, _, path = name.removeprefix("./").partition("/")
     if head in ("", ".", ".."):
         raise Refused(f"it holds {name}, which lies outside")
@@ -191,7 +191,7 @@ def _item(
         return Item(path, kind, target=target)
     read = None
     if kind == "file":
-        # Some programs leave out the holes of a file.
+        # Some programs omit the holes of a sparse file.
         content = tar.extractfile(member) if member.issparse() else stream
         assert content is not None
         read = partial(_read_on, content)
@@ -200,7 +200,7 @@ def _item(
         path,
         kind,
         mode=member.mode & 0o7777,
-        # As a number, it has been rounded by the library.
+        # `tarfile` rounds the number, so the text is parsed.
         mtime_ns=int(Decimal(time).scaleb(9)) if time else int(member.mtime) * 10**9,
         size=member.size if kind == "file" else 0,
         target=member.linkname if kind == "symlink" else "",

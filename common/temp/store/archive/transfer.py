@@ -1,8 +1,9 @@
-"""An entry on its way into an archive or back, which a kill at any instant leaves in one place.
+"""Transfers: entries on their way into an archive or back. A kill at any time leaves an entry whole
+in one place.
 
-It has its own directory in the root's holding area, with a file that tells where it comes from and
-where it goes. Unlike other leftovers it is not simply deleted: on the way into an archive only if
-it is whole there, on the way back only if it is still there.
+Each transfer has its own directory in the root's holding area, with a file that says where the
+entry comes from and where it goes. Unlike other leftovers it is not simply deleted: on the way into
+an archive, only if the entry is whole there; on the way back, only if it is still there.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from ..claiming.area import NO_ROOM, HoldingArea
 from ..claiming.claim import Claim, Held, NotClaimed
 from ..project.project import find_project, user_root
 from ..root.guard import is_gone
-from ..root.making import layout_of
+from ..root.layouts import layout_of
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS
 from ..system.opening import opened_in
@@ -42,8 +43,8 @@ class Intent(NamedTuple):
     """One transfer: which way, and between which places.
 
     The entry at `path` of a root goes into the directory `archive`, or comes from there. In the
-    archive it has that `name` and `id`. `inode` is the inode of what goes there, which is packed
-    already, or of the entry that comes from there.
+    archive it has that `name` and `id`. `inode` is that of the packed entry that goes there, or of
+    the entry that comes from there.
     """
 
     way: Way
@@ -55,9 +56,10 @@ class Intent(NamedTuple):
 
 
 def begin(area: HoldingArea, intent: Intent) -> bool:
-    """Make the batch `area` that of a transfer; not on a full disk, then the result is false.
+    """Make the batch `area` a transfer, and return whether that worked; it fails on a full disk.
 
-    What comes back from an archive is whole in there already. Raises `OSError` or `NotClaimed`.
+    An entry that comes from an archive must already be whole in `area`. Raises `OSError` or
+    `NotClaimed`.
     """
     directory = area.open()
     if directory is None:
@@ -82,7 +84,7 @@ def begin(area: HoldingArea, intent: Intent) -> bool:
 def end(area: HoldingArea, claim: Claim | None = None) -> None:
     """Make the batch an ordinary one, which the next clean deletes: the entry is whole elsewhere.
 
-    A `claim` that was made into `area` stays valid.
+    A `claim` made into `area` stays valid.
     """
     area.call_it(BATCH)
     if claim is not None:
@@ -92,7 +94,7 @@ def end(area: HoldingArea, claim: Claim | None = None) -> None:
 
 
 def cancel(area: HoldingArea) -> None:
-    """Forget the transfer, if its entry is back in its place."""
+    """Remove the record of the transfer, if its entry is back in its place."""
     directory = area.open()
     if directory is not None and at.listdir(directory) == [_INTENT]:
         _forget(area)
@@ -104,11 +106,11 @@ def _forget(area: HoldingArea) -> None:
 
 
 def settle(held: Held, archive: Path | None = None) -> str:
-    """Finish a transfer that a killed process left; "" if what is left of it can be deleted now,
+    """Finish a transfer that a killed process left. Returns "" if the rest of it can be deleted,
     else why it has to stay.
 
-    Anybody may have put it there. So it has to be a possible transfer of an entry of this root: to
-    or from `archive`, the archive in its settings, or what was set aside of it.
+    Anybody may have put it there. So it must be a possible transfer of an entry of this root: to
+    or from `archive`, the archive in its settings, or its undo area.
     """
     try:
         directory = at.open(held.held, DIRECTORY_FLAGS, dir_fd=held.holding)
@@ -122,7 +124,7 @@ def settle(held: Held, archive: Path | None = None) -> str:
             return "nothing says where it belongs; move it away" if names else ""
         what = names[0] if names else ""
         if len(names) > 1:
-            return f"holds {len(names)} things and not one; {_REMEDY}"
+            return f"holds {len(names)} things instead of one; {_REMEDY}"
         if why := _objection(held.root, directory, what, intent):
             return f"{why}; {_REMEDY}"
         place = _archive_of(held.root, intent, archive)
@@ -130,7 +132,7 @@ def settle(held: Held, archive: Path | None = None) -> str:
             return _elsewhere(intent)
         is_there = _is_there(place, held.root, intent)
         if what:
-            # Its copy goes if it is whole in the archive, be it on its way there or back.
+            # Either way, the copy here goes if the entry is whole in the archive.
             return "" if is_there else _give_back(held, directory, what, intent)
         if intent.way == "from archive" and is_there:
             return _drop(held.root, place, intent)
@@ -149,14 +151,14 @@ _REMEDY: Final = "look at it, and move it away"
 
 
 def _read(top: int, directory: int) -> Intent:
-    """The transfer that the file tells of. Raises `FileNotFoundError` or `Unreadable`."""
+    """The transfer that the file describes. Raises `FileNotFoundError` or `Unreadable`."""
     owners = _trusted(top)
     if owners and at.fstat(directory).st_uid not in owners:
         raise Unreadable("the directory belongs to another user")
     table = fields.table(read_json(_INTENT, dir_fd=directory, owners=owners))
     way = next((way for way in _WAYS if way == table.get("way")), None)
     if way is None:
-        raise Unreadable(f"way is none of {', '.join(_WAYS)}")
+        raise Unreadable(f"way is not one of {', '.join(_WAYS)}")
     path, archive, name, identifier = (
         fields.text(table, key) for key in ("path", "archive", "name", "id")
     )
@@ -164,8 +166,8 @@ def _read(top: int, directory: int) -> Intent:
 
 
 def _trusted(top: int) -> frozenset[int]:
-    """Whose transfers this user finishes: its own, and those of root and of the root's owner, who
-    can do more here anyway.
+    """The users whose transfers this user finishes: itself, and the superuser and the owner of the
+    root directory, who can do more here anyway.
     """
     if not hasattr(os, "geteuid"):
         return frozenset()
@@ -173,13 +175,13 @@ def _trusted(top: int) -> frozenset[int]:
 
 
 def _objection(root: Path, directory: int, what: str, intent: Intent) -> str:
-    """Why that is no transfer of an entry of this root; "" if it may be one."""
+    """Why it cannot be a transfer of an entry of this root; "" if it can."""
     layout = layout_of(root)
     is_directory = not what or stat.S_ISDIR(
         at.stat(what, dir_fd=directory, follow_symlinks=False).st_mode
     )
     if not layout.may_hold(intent.path, is_directory=is_directory):
-        return f"its {_INTENT} names {intent.path!r}, which is no place for an entry"
+        return f"its {_INTENT} names {intent.path!r}, which is not a place for an entry"
     category = intent.path.rpartition("/")[0]
     if category and not is_gone(os.path.join(root, category)):
         try:
@@ -188,12 +190,12 @@ def _objection(root: Path, directory: int, what: str, intent: Intent) -> str:
         except OSError as error:
             return f"its place is in {root / category}: {without_remedy(reason_of(error))}"
     if intent.name in ("", ".", "..") or "/" in intent.name or os.sep in intent.name:
-        return f"its {_INTENT} names {intent.name!r}, which nothing in an archive is called"
+        return f"its {_INTENT} names {intent.name!r}, which is not a name in an archive"
     return ""
 
 
 def _archive_of(root: Path, intent: Intent, archive: Path | None) -> Path | None:
-    """The archive of the transfer, if it is one of this root."""
+    """The archive of the transfer, if it belongs to this root."""
     for place in _archives(root, archive):
         if _is_same(Path(intent.archive), place):
             return place
@@ -205,7 +207,7 @@ def _archives(root: Path, archive: Path | None) -> Iterator[Path]:
         yield archive
     yield root / STORE / UNDO
     if root == user_root():
-        return  # beside it, everybody can write
+        return  # everybody can write beside it
     project = find_project(root.parent, otherwise=root)
     if project != root:
         from ..root.settings import load
@@ -244,7 +246,7 @@ def _found(archive: Path, root: Path, intent: Intent) -> Archived | None:
 
 def _give_back(held: Held, directory: int, what: str, intent: Intent) -> str:
     """Put it in its place; "" or where it is instead."""
-    # By the open root: at its path there may be another by now.
+    # By the open root: its path may lead to another directory now.
     with contextlib.ExitStack() as stack:
         payload = Held(held.root, directory, what, stack, held.top)
         payload.batch = held.held
@@ -256,9 +258,9 @@ def _give_back(held: Held, directory: int, what: str, intent: Intent) -> str:
 
 
 def _drop(root: Path, archive: Path, intent: Intent) -> str:
-    """Delete from the archive what has come back from there, if it is still where it was put.
+    """Delete from the archive what was restored from there, if it is still where it was put.
 
-    If it is not, or that cannot be told, it stays in the archive. Returns "" or what failed.
+    If it is not, or that is unknown, it stays in the archive. Returns "" or what failed.
     """
     archived = _found(archive, root, intent)
     manifest = None if archived is None else archived.manifest
@@ -270,7 +272,7 @@ def _drop(root: Path, archive: Path, intent: Intent) -> str:
     try:
         with opened_parent(root, intent.path) as (parent, name):
             inode = at.stat(name, dir_fd=parent, follow_symlinks=False).st_ino
-            if intent.inode not in (0, inode):  # an older version says 0
+            if intent.inode not in (0, inode):  # an older version writes 0
                 return ""
     except FileNotFoundError:
         return ""

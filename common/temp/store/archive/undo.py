@@ -1,7 +1,7 @@
-"""What can be undone: an archive in the root's own store, which takes entries only by a rename.
+"""The undo area: an archive in the root's own store, which entries enter only by a rename.
 
-As in every archive each has a manifest, which says for how long it can be undone. The next clean of
-the root after that deletes it.
+As in every archive, each has a manifest. It says for how long the entry can be restored; the first
+clean of the root after that deletes it.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from .shelf import list_archive, measured_at, measured_from, opened
 
 
 def undo_area(root: Path) -> Path:
-    """The directory for what is set aside of `root`, whether it exists or not."""
+    """The undo area of `root`, whether it exists or not."""
     return root / STORE / UNDO
 
 
 def root_of_undo(place: Path) -> Path | None:
-    """The root whose entries are set aside in `place`; `None` if it is an archive."""
+    """The root whose undo area `place` is; `None` if it is an archive."""
     is_undo = (place.parent.name, place.name) == (STORE, UNDO)
     return place.parent.parent if is_undo else None
 
 
 def has_undoable(root: Path) -> bool:
-    """Whether anything may be set aside of `root`. Raises `Refused` or `StorageError`."""
+    """Whether entries of `root` may be set aside. Raises `Refused` or `StorageError`."""
     if not check_root(root):
         return False
     check_store(root)
@@ -42,7 +42,7 @@ def has_undoable(root: Path) -> bool:
 
 
 def undoable(root: Path) -> tuple[Undoable, ...]:
-    """What was set aside of `root`, the oldest first. Raises `StorageError` or `Refused`."""
+    """The entries set aside from `root`, oldest first. Raises `StorageError` or `Refused`."""
     if not has_undoable(root):
         return ()
     area = undo_area(root)
@@ -59,7 +59,7 @@ def undoable(root: Path) -> tuple[Undoable, ...]:
 
 
 def unusable(root: Path) -> Iterator[Problem]:
-    """What was set aside but can be neither restored nor deleted: its manifest cannot be used."""
+    """What was set aside but cannot be restored or deleted, since its manifest is unusable."""
     for archived in list_archive(undo_area(root), root):
         if archived.problem:
             yield Problem(
@@ -69,7 +69,7 @@ def unusable(root: Path) -> Iterator[Problem]:
 
 
 def is_over(root: Path, name: str, now: float) -> bool:
-    """Whether what was set aside of `root` under that name can no longer be undone."""
+    """Whether the time to restore that entry of `root` is over."""
     manifest, _ = read_manifest(undo_area(root), name)
     if manifest is None:
         return False
@@ -85,8 +85,8 @@ def to_forget(
     capacity: int | None = None,
     anyway: int = 0,
 ) -> tuple[tuple[Entry, Reason], ...]:
-    """What was set aside of `root` and is to be deleted, measured, as entries whose `path` is their
-    place in there; see `undoable_to_forget`. Raises `StorageError` or `Refused`.
+    """What was set aside from `root` and is due for deletion, measured, as entries whose `path` is
+    their place in the undo area; see `undoable_to_forget`. Raises `StorageError` or `Refused`.
     """
     held = measured_from(
         undo_area(root),

@@ -1,1 +1,1 @@
-"""What builds leave in a project."""
+"""Build artefacts: what builds leave in a project."""

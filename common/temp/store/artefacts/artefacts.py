@@ -16,7 +16,7 @@ from ..archive.manifest import MANIFEST
 from ..project.project import MARKERS, SCRATCH_NAMES, open_root
 from ..project.tracked import REPOSITORIES, Tracked
 from ..root.guard import check_store
-from ..root.making import layout_of
+from ..root.layouts import layout_of
 from ..root.settings import DEFAULT_ARTEFACTS
 from ..system import at
 from ..system.at import ROOT_FLAGS
@@ -39,14 +39,14 @@ _USUAL_SOURCES: Final = (
     *("README*", "*.py", "*.toml", "*.cfg", "*.in", "*.md", "*.rst", "requirements*"),
     *("docs", "scripts", "tools", "notebooks", ".github", ".gitignore", ".gitlab-ci.yml"),
 )
-"""What is source, if it lies right in a project where git cannot tell; packages are as well."""
+"""Names that are source directly in a project where git cannot tell; packages are too."""
 
 _PROBES: Final = ("source", "source.py")
 TAKES_UNSURE: Final = "--include-unsure takes it"
 
 
 class Artefact(NamedTuple):
-    """Something that a build made: `path` relative to the project, and the pattern it matches.
+    """Something that a build made: `path` relative to the project, and the pattern that matches.
 
     `kept` says why it must stay, or is "".
     """
@@ -65,16 +65,16 @@ def find_artefacts(
     *,
     include_unsure: bool = False,
 ) -> list[Artefact]:
-    """The artefacts of `project`, sorted by path, with those that must stay marked so.
+    """The artefacts of `project`, sorted by path; `kept` marks those that must stay.
 
     Where no version control tells what is hand-written, and where git sees something new that it
     does not ignore, only what a tool certainly made goes, but for `include_unsure`.
 
-    `patterns` are shell globs for names, or for paths below the project if they hold a `/`; one
-    that ends with `/` is for directories only. Does not look into other projects inside this one,
-    other git work trees, virtual environments, `node_modules`, scratch or what is mounted, and
-    not through symlinks. Nor into the entries of roots, be they among the other `roots` of the
-    project or not, and into what was archived.
+    `patterns` are shell globs for names, or for paths below the project if they contain a `/`; one
+    that ends with `/` is for directories only. The search does not enter other projects inside this
+    one, other git work trees, virtual environments, `node_modules`, scratch, mounted filesystems or
+    symlinks. It also skips the entries of roots, whether these are among `roots` or not, and what
+    was archived.
     """
     mounts = mounts_below(str(project))
     own_roots = _lying_in(project, roots)
@@ -121,7 +121,7 @@ def check_patterns(project: Path, patterns: Iterable[str], tracked: Tracked) -> 
     sources = {*_SOURCES, *_SOURCE_DIRECTORIES, *_top_level_sources(project, tracked)}
     for pattern in patterns:
         if pattern.strip("/") in usual:
-            continue  # what is tracked in these stays by itself
+            continue  # tracked files in these stay anyway
         for source in sorted(sources):
             is_directory = source in _SOURCE_DIRECTORIES or os.path.isdir(project / source)
             below = [f"{source}/{probe}" for probe in _PROBES] if is_directory else []
@@ -135,7 +135,7 @@ def check_patterns(project: Path, patterns: Iterable[str], tracked: Tracked) -> 
 
 
 def _top_level_sources(project: Path, tracked: Tracked) -> set[str]:
-    """The source right in `project`: what git tracks, or where it cannot tell what looks so."""
+    """The source directly in `project`: what git tracks, or if unknown, what looks like source."""
     if not tracked.doubt:
         return tracked.top_level()
     found = tracked.top_level()
@@ -148,7 +148,7 @@ def _top_level_sources(project: Path, tracked: Tracked) -> set[str]:
 
 
 def _lying_in(project: Path, places: Iterable[Path]) -> frozenset[str]:
-    """Those of `places` that lie in `project`, relative to it."""
+    """Those of `places` that are in `project`, relative to it."""
     real = os.path.realpath(project)
     inside = [place for place in map(os.path.realpath, places) if is_inside(place, real)]
     return frozenset(os.path.relpath(place, real) for place in inside)
@@ -166,7 +166,7 @@ def _matching(
         relative = waiting.pop()
         with contextlib.suppress(OSError), os.scandir(project / relative) as listed:
             items = {item.name: item for item in listed}
-            layout = PIPELINE  # whose runs lie anywhere, and are called as nothing else is
+            layout = PIPELINE  # runs can be anywhere, and their names are unique
             if STORE in items or (relative or os.curdir) in roots:
                 try:
                     layout = layout_of(project / relative, is_scratch=False)
@@ -177,7 +177,7 @@ def _matching(
                     continue
                 path = f"{relative}/{item.name}" if relative else item.name
                 if path in archives or f"{item.name}{MANIFEST}" in items:
-                    continue  # with a manifest beside it, it was archived
+                    continue  # it has a manifest beside it, so it was archived
                 is_directory = item.is_dir(follow_symlinks=False)
                 if layout.holds(item.name, is_directory=is_directory):
                     continue
@@ -202,7 +202,7 @@ def _matches(path: str, is_directory: bool, pattern: str) -> bool:
 
 
 def _what_else(directory: str) -> str:
-    """Why `directory` is no part of the project around it; "" if it is one."""
+    """Why `directory` is not a part of the project around it; "" if it is."""
     names = {
         name
         for name in (*MARKERS, "pyvenv.cfg", "__init__.py")
@@ -211,7 +211,7 @@ def _what_else(directory: str) -> str:
     if "pyvenv.cfg" in names:
         return "it is a virtual environment"
     if "__init__.py" in names:
-        names.discard("tasks.py")  # a module of a package (Celery's, say), and no project's tasks
+        names.discard("tasks.py")  # may be a module of a package (as with Celery), not invoke's
     if names & set(MARKERS):
         return "it is a project of its own"
     if all(os.path.lexists(os.path.join(directory, name)) for name in _BARE):
@@ -230,7 +230,7 @@ def _is_work_tree(directory: str) -> bool:
 
 
 def work_in(artefact: Path) -> str:
-    """Why nothing of the artefact may go: somebody's work may be in it; "" if none is."""
+    """Why nothing in the artefact may go: it may hold somebody's work; "" if it holds none."""
     if artefact.is_symlink() or not artefact.is_dir():
         return ""
     if what := _what_else(str(artefact)):
@@ -258,8 +258,8 @@ def work_in(artefact: Path) -> str:
 def opened_project(project: Path) -> Iterator[int]:
     """The open directory `project`, a path without links as it was when the command began.
 
-    Whoever may write above it can put a link, or another directory, in its place meanwhile: what is
-    to be deleted is looked for in this one. Raises `StorageError`.
+    Anybody who can write above it can replace it by a link or another directory meanwhile, so
+    everything to delete is looked up in this open directory. Raises `StorageError`.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -271,7 +271,7 @@ def opened_project(project: Path) -> Iterator[int]:
 
 def measure_artefact(top: int, path: str) -> int:
     """The bytes on disk of the artefact at `path` below the open directory `top`; 0 if it is gone
-    or cannot be looked at.
+    or cannot be read.
     """
     try:
         with _below(top, path) as (parent, name):
@@ -285,11 +285,11 @@ def measure_artefact(top: int, path: str) -> int:
 
 
 def remove_artefact(top: int, path: str) -> Removed:
-    """Delete the artefact at `path` below the open directory `top`; what could not be deleted is in
-    the failures.
+    """Delete the artefact at `path` below the open directory `top`; the result lists what could not
+    be deleted.
 
-    In its place and without a claim: a half-deleted `build` still matches, so that the next
-    `clean` finishes it, or lists it where what is left does not tell what made it.
+    It is deleted in place, without a claim: a half-deleted `build` still matches, so the next
+    `clean` finishes it, or lists it if the rest no longer shows what made it.
     """
     try:
         with _below(top, path) as (parent, name):
@@ -301,10 +301,10 @@ def remove_artefact(top: int, path: str) -> Removed:
 
 
 def drop_empty_root(root: Path, categories: Iterable[str]) -> None:
-    """Remove an old root that was cleaned, as far as it is empty: its categories, what the sweep
-    made in it for itself (its history, which nobody is shown), and the root.
+    """Remove an old root that was cleaned, if it is empty: its categories, the store that the sweep
+    made in it (including its history, which is not shown anywhere), and the root itself.
 
-    A root that is not to be trusted, as one behind a link that git tracks, is left as it is.
+    An untrusted root, for example behind a link that git tracks, is left as it is.
     """
     own = [f"{STORE}/{name}" for name in STORE_PARTS]
     with contextlib.suppress(OSError, TempError), contextlib.ExitStack() as stack:
@@ -324,8 +324,8 @@ def drop_empty_root(root: Path, categories: Iterable[str]) -> None:
 
 @contextlib.contextmanager
 def _below(top: int, path: str) -> Iterator[tuple[int, str]]:
-    """The directory of `path` below the open `top`, opened without following a link; and its name
-    there.
+    """The open directory of `path` below the open `top`, opened without following links, and its
+    name there.
     """
     *above, name = path.split("/")
     with opened_below(top, *above) as parent:

@@ -1,4 +1,4 @@
-"""Whether a tool certainly made an artefact: told by what it holds, where no version control is."""
+"""Whether a tool certainly made an artefact, judged by its content where git cannot tell."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..system.at import PLAIN_FLAGS
 _CACHE_TAG: Final = "CACHEDIR.TAG"
 _CACHE_SIGNATURE: Final = b"Signature: 8a477f597d28d172789f06886806bc55"
 _MOST_READ: Final = 4 << 20
-"""Of a file that is read to the end; what goes on after that is not what a tool writes."""
+"""How many bytes of a file are read; tools do not write larger ones."""
 
 _PYC: Final = re.compile(r"(?P<stem>.+?)\.[a-z]+-?\d+[\w.-]*\.pyc(\.\d+)?")
 _EGG_INFO: Final = re.compile(
@@ -36,14 +36,14 @@ _SOURCE: Final = frozenset(
 
 
 class _Unsure(Exception):
-    """Something that no tool is known to have made; the text names it."""
+    """Something that no known tool made; the text names it."""
 
 
 def why_unsure(project: Path, path: str) -> str:
-    """Why the artefact at `path` may be hand-written; "" if a tool certainly made it.
+    """Why the artefact at `path` may be handwritten; "" if a tool certainly made it.
 
-    One that is called as no tool of the table calls its own was configured, so its name is
-    believed, unless it holds source.
+    A name that is not in the table comes from the settings, so it is believed, unless the artefact
+    holds source.
     """
     artefact = project / path
     proof = next(
@@ -63,36 +63,36 @@ def why_unsure(project: Path, path: str) -> str:
 
 
 def _bytecode(artefact: Path) -> None:
-    """A `__pycache__` with only compiled modules: of a source beside it, or by their head."""
+    """Check that a `__pycache__` has only compiled modules, by source files or by headers."""
     for name in _plain_files(artefact):
         match = _PYC.fullmatch(name)
         has_source = match and (artefact.parent / f"{match['stem']}.py").is_file()
         if not has_source and not (".pyc" in name and _head(artefact / name, 4)[2:] == b"\r\n"):
-            raise _Unsure(f"{name} in it is no compiled module")
+            raise _Unsure(f"{name} in it is not a compiled module")
 
 
 def _of_shape(paths: str) -> Callable[[Path], None]:
-    """Whether every file below has one of the `paths`, a pattern: what is left of a cache whose tag
-    went already, when a clean was killed, or an older one without a tag.
+    """A check that every file below matches the pattern `paths`: for a cache without a tag, because
+    it is old or a killed clean has already deleted the tag.
     """
 
     def proof(artefact: Path) -> None:
         for path in _all_files(artefact):
             if not re.fullmatch(rf"\.gitignore|{paths}", path):
-                raise _Unsure(f"{path} in it is of no known tool")
+                raise _Unsure(f"{path} in it is not from a known tool")
 
     return proof
 
 
 def _egg_info(artefact: Path) -> None:
-    """A directory of setuptools, or the single file that distutils wrote."""
+    """Check for a directory of setuptools, or the single file that distutils wrote."""
     told = artefact / "PKG-INFO" if artefact.is_dir() else artefact
     if not _head(told, 17).startswith(b"Metadata-Version:"):
-        raise _Unsure("it holds no metadata of a package")
+        raise _Unsure("it holds no package metadata")
     if artefact.is_dir():
         for name in _plain_files(artefact):
             if not _EGG_INFO.fullmatch(name):
-                raise _Unsure(f"{name} in it is nothing of setuptools")
+                raise _Unsure(f"{name} in it is not from setuptools")
         _sources(artefact)
 
 
@@ -104,7 +104,7 @@ def _sources(egg_info: Path) -> list[str]:
 
 
 def _build(artefact: Path) -> None:
-    """What setuptools built of the package whose egg-info lies beside it."""
+    """Check that setuptools built it from the package whose egg-info is beside it."""
     known: set[str] = set()
     for egg_info in _egg_infos(artefact.parent):
         packages = tuple(_text(egg_info / "top_level.txt").split())
@@ -122,11 +122,11 @@ def _build(artefact: Path) -> None:
         kind, _, below = path.partition("/")
         is_copy = kind.startswith("lib") and below in known
         if not is_copy and os.path.splitext(path)[1] not in _COMPILED:
-            raise _Unsure(f"{path} in it is of no source")
+            raise _Unsure(f"{path} in it belongs to no source file")
 
 
 def _dist(artefact: Path) -> None:
-    """Wheels and source distributions of the project in which it lies."""
+    """Check for wheels and source distributions of the project that it is in."""
     names = _names(artefact.parent)
     for name in _plain_files(artefact):
         if name == ".gitignore" and _text(artefact / name).strip() == "*":
@@ -134,24 +134,24 @@ def _dist(artefact: Path) -> None:
         match = _RELEASE.fullmatch(name)
         magic = _RELEASE_MAGIC.get(os.path.splitext(name)[1], b"-")
         if not match or _normal(match["name"]) not in names:
-            raise _Unsure(f"{name} in it is no release of this project")
+            raise _Unsure(f"{name} in it is not a release of this project")
         if not _head(artefact / name, 4).startswith(magic):
-            raise _Unsure(f"{name} in it is no archive")
+            raise _Unsure(f"{name} in it is not an archive")
 
 
 def _coverage_data(artefact: Path) -> None:
     head = _head(artefact, 1 << 16)
     is_database = head.startswith(b"SQLite format 3\0") and b"coverage_schema" in head
     if not is_database and not head.startswith(b"!coverage.py: This is a private format"):
-        raise _Unsure("it is no data of coverage")
+        raise _Unsure("it is not coverage data")
 
 
 def _coverage_report(artefact: Path) -> None:
     if b"coverage.py" not in _head(artefact / ".gitignore", 100):
-        raise _Unsure("it is no report of coverage")
+        raise _Unsure("it is not a coverage report")
     for name in _plain_files(artefact):
         if name != ".gitignore" and os.path.splitext(name)[1] not in _REPORT:
-            raise _Unsure(f"{name} in it is nothing of a report")
+            raise _Unsure(f"{name} in it is not part of a report")
 
 
 def _configured(artefact: Path) -> None:
@@ -171,7 +171,7 @@ _PROOFS: Final[tuple[tuple[str, Callable[[Path], None]], ...]] = (
     (".coverage", _coverage_data),
     ("htmlcov", _coverage_report),
 )
-"""By what each kind of artefact is known; each raises `_Unsure` where it is not."""
+"""The check for each kind of artefact; raises `_Unsure` if it fails."""
 
 
 def _is_cache(directory: Path) -> bool:
@@ -179,24 +179,24 @@ def _is_cache(directory: Path) -> bool:
 
 
 def _only(directory: Path, names: str) -> None:
-    """Raise `_Unsure` if something else than what the pattern `names` lies in the directory."""
+    """Raise `_Unsure` if the directory holds a name that does not match the pattern `names`."""
     for name in sorted(os.listdir(directory)):
         if not re.fullmatch(names, name):
-            raise _Unsure(f"{name} in it is of no known tool")
+            raise _Unsure(f"{name} in it is not from a known tool")
 
 
 def _plain_files(directory: Path) -> list[str]:
-    """The names in a directory that holds nothing but files; raises `_Unsure` if it holds more."""
+    """The names in a directory that holds only files; raises `_Unsure` if it holds more."""
     if not directory.is_dir():
-        raise _Unsure("it is no directory")
+        raise _Unsure("it is not a directory")
     found = sorted(_all_files(directory))
     if deeper := next((path for path in found if "/" in path), ""):
-        raise _Unsure(f"{deeper} in it is of no known tool")
+        raise _Unsure(f"{deeper} in it is not from a known tool")
     return found
 
 
 def _all_files(directory: Path) -> Iterator[str]:
-    """Every file below, relative to the directory; raises `_Unsure` at what is no plain file."""
+    """Every file below, relative to the directory; raises `_Unsure` for one that is not plain."""
     waiting = [""]
     while waiting:
         above = waiting.pop()
@@ -209,11 +209,11 @@ def _all_files(directory: Path) -> Iterator[str]:
             elif item.is_file(follow_symlinks=False):
                 yield path
             else:
-                raise _Unsure(f"{path} in it is no plain file")
+                raise _Unsure(f"{path} in it is not a plain file")
 
 
 def _egg_infos(directory: Path) -> Iterator[Path]:
-    """The egg-infos of the package in `directory` that are certainly setuptools' own."""
+    """The egg-infos of the package in `directory` that setuptools certainly made."""
     for place in (directory, directory / "src"):
         for found in sorted(place.glob("*.egg-info")) if place.is_dir() else ():
             if found.is_dir() and not why_unsure(place, found.name):
@@ -221,7 +221,7 @@ def _egg_infos(directory: Path) -> Iterator[Path]:
 
 
 def _names(directory: Path) -> set[str]:
-    """How the project in `directory` calls its distribution, in the normal form."""
+    """The normalised distribution names of the project in `directory`."""
     names = {found.name.removesuffix(".egg-info") for found in _egg_infos(directory)}
     try:
         said = tomllib.loads(_text(directory / "pyproject.toml"))
@@ -240,7 +240,7 @@ def _text(path: Path) -> str:
 
 
 def _head(path: Path, most: int) -> bytes:
-    """The first bytes of a plain file, which is no link; none of anything else."""
+    """The first bytes of a plain file that is not a link; empty for anything else."""
     try:
         descriptor = os.open(path, os.O_RDONLY | PLAIN_FLAGS)
     except OSError:

@@ -1,1 +1,1 @@
-"""See entries, take them, be rid of them."""
+"""Entries are seen (`scan`), taken out of their place (`claim`) and removed (`many`, `named`)."""

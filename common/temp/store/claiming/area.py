@@ -1,4 +1,4 @@
-"""The holding area of a root: where entries are claimed, by a rename, before they are deleted."""
+"""The holding area of a root: entries are claimed into it, by a rename, before deletion."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 class HoldingArea:
-    """The holding area of one root, open to claim entries into. To be closed.
+    """The open holding area of one root, to claim entries into. Close it after use.
 
-    As a `batch` it is a directory of its own in there, with one lock for all that is claimed into
-    it, so that thousands can be claimed before the first is deleted; whoever takes over a batch
-    deletes the whole. Raises `NotClaimed` if the root cannot be opened.
+    A `batch` is a directory in the holding area with one lock for everything claimed into it, so
+    that thousands of entries can be claimed before the first is deleted. A sweep that takes over a
+    batch deletes all of it. Raises `NotClaimed` if the root cannot be opened.
     """
 
     def __init__(self, root: Path, *, batch: bool = False) -> None:
@@ -50,10 +50,10 @@ class HoldingArea:
         self._mounts = MountWatch()
         self._seen: tuple[bytes, ...] = ()
         self._mounted: list[str] = []
-        """The mount points in the root, relative to it, of those that were `_seen`."""
+        """The mount points in the root, relative to it, as of `_seen`."""
 
     def close(self) -> None:
-        """Close what is open, and remove the batch if it is empty. Claims are closed before."""
+        """Close what is open, and remove the batch if it is empty. Close the claims first."""
         if self.batch and self._opened is not None:
             with contextlib.suppress(OSError):
                 at.rmdir(f"{STORE}/{HOLDING}/{self.batch}", dir_fd=self.top)
@@ -62,16 +62,16 @@ class HoldingArea:
 
     @property
     def place(self) -> str:
-        """The absolute path of it."""
+        """Its absolute path."""
         return str(self.root / STORE / HOLDING / self.batch)
 
     @property
     def anchored(self) -> str:
-        """A path to it, if it is open, that nobody can make lead elsewhere."""
+        """A path to the open directory that nobody can redirect."""
         return self.place if self._opened is None else at.anchored(self._opened, self.place)
 
     def open(self) -> int | None:
-        """The open directory that is claimed into, made if missing; `None` on a full disk.
+        """The open directory to claim into, made if missing; `None` on a full disk.
 
         Raises `NotClaimed`.
         """
@@ -79,26 +79,26 @@ class HoldingArea:
         return None if prefix else descriptor
 
     def call_it(self, prefix: str) -> None:
-        """Let the name of this batch begin with `prefix`, which says what is to become of it."""
+        """Rename this batch so that its name starts with `prefix`, which tells its purpose."""
         name = f"{prefix}{os.urandom(8).hex()}"
         with contextlib.ExitStack() as stack:
             holding = opened_area(stack, self.top)
             at.rename(self.batch, name, src_dir_fd=holding, dst_dir_fd=holding)
-            if not at.RELATIVE:  # where it is known by its path
+            if not at.RELATIVE:  # there it is known only by its path
                 self._opened = opened(self._stack, name, parent=holding)
         self.batch = name
 
     def claim(self, path: str, identity: tuple[int, int], *, despite_lock: bool = False) -> Claim:
-        """Claim the entry at `path` by renaming it into the holding area; to be closed.
+        """Claim the entry at `path` by a rename into the holding area. Close the claim after use.
 
-        It must still be the file or directory of that `identity` (device, inode), and nobody may
-        hold a lock on it (unless `despite_lock`). The lock that is taken here tells other sweeps
-        that its removal is under way, and dies with this process, whereupon the next sweep
-        finishes. Raises `NotClaimed`.
+        It must still be the file or directory with that `identity` (device, inode), and nobody may
+        hold a lock on it (unless `despite_lock`). The lock taken here tells other sweeps that the
+        removal is in progress. It dies with this process; the next sweep then finishes. Raises
+        `NotClaimed`.
 
-        Races that are accepted: a process that dies in the instant between the rename and the
-        look at what was renamed, and in that very instant it was another; a filesystem that is
-        mounted inside after the mounts were looked at.
+        Accepted races: another entry is swapped in just before the rename, and this process dies
+        between the rename and the check of what it renamed; a filesystem is mounted inside after
+        the mounts were read.
         """
         stack = contextlib.ExitStack()
         try:
@@ -139,7 +139,7 @@ class HoldingArea:
             why = obstacle.reason_of(error, name, directory)
             raise NotClaimed(f"cannot be moved aside: {why}", failed=True) from error
         if (status.st_dev, status.st_ino) != identity:
-            # Swapped in the instant before the rename: not what was judged, so it goes back.
+            # Swapped in just before the rename: not the entry that was judged, so it goes back.
             raise NotClaimed(f"was replaced at this moment{claim.put_back()}")
         try:
             mounted = self._mounted_in(claim) if stat.S_ISDIR(status.st_mode) else ""
@@ -160,11 +160,11 @@ class HoldingArea:
         return claim
 
     def _take(self, claim: Claim, directory: int, name: str, stack: contextlib.ExitStack) -> None:
-        """Rename the entry into the holding area; on a full disk, where it cannot, in the root."""
+        """Rename the entry into the holding area; on a full disk, inside the root."""
         holding, prefix = self._area()
         claim.batch = self.batch if not prefix else ""
         if not claim.locks and not prefix and not self.batch:
-            # A lock of its own, on a description of its own; see `_take_over`.
+            # A separate lock on a separate file description; see `_take_over`.
             holding = opened_area(stack, self.top)
             if not share_directory(holding):
                 raise NotClaimed(
@@ -176,7 +176,7 @@ class HoldingArea:
             _rename(name, held, directory, holding)
         except OSError as error:
             if error.errno == errno.ENOENT and at.fstat(holding).st_nlink == 0:
-                # Somebody removed the holding area: the next claim makes another.
+                # Somebody removed the holding area: the next claim makes a new one.
                 self._opened = None
             if error.errno not in NO_ROOM or self.batch.startswith(TRANSFER):
                 raise
@@ -214,13 +214,13 @@ class HoldingArea:
                 batch = opened(self._stack, self.batch, parent=holding)
                 if lock_directory(self.root, batch) and _is_own(batch):
                     return batch
-            # A sweep that found it before it was locked took it for a killed one's leftover.
+            # A sweep found it before it was locked, and took it for a leftover.
             self.batch = f"{BATCH}{os.urandom(8).hex()}"
 
     def _mounted_in(self, claim: Claim) -> str:
         """Where something is mounted in what was claimed; "" if nowhere.
 
-        Told from before the rename it lies below the old path, told from after below the new.
+        In a mount list from before the rename it is below the old path; from after, below the new.
         """
         points = self._mounts.points()
         if points is not self._seen:
@@ -248,11 +248,11 @@ def claimed(
 
 
 def _rename(name: str, held: str, directory: int, holding: int) -> None:
-    # Nothing is called `held`, 64 bits of chance, so nothing is replaced.
+    # Nothing is named `held` (64 random bits), so nothing is replaced.
     try:
         at.rename(name, held, src_dir_fd=directory, dst_dir_fd=holding)
     except PermissionError as error:
-        # A directory that is to get another parent has to be writable itself.
+        # A directory that moves to another parent must itself be writable.
         try:
             make_accessible(directory, name)
         except OSError:
@@ -268,7 +268,7 @@ def _lock_entry(
     seen: os.stat_result,
     despite_lock: bool,
 ) -> int | None:
-    """The descriptor by which this process has the entry locked; none if it cannot be opened."""
+    """The descriptor that holds this process's lock on the entry; none if it cannot be opened."""
     try:
         try:
             descriptor = opened(stack, name, ANY_FLAGS, directory)
@@ -293,17 +293,17 @@ def _lock_entry(
 
 
 def may_be_unopenable(status: os.stat_result, error: OSError) -> bool:
-    """Whether it lies in the nature of the thing that it cannot be opened: a link, a socket."""
+    """Whether it can never be opened because of its kind: a link or a socket."""
     lockable = stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode)
     return not lockable or isinstance(error, PermissionError)
 
 
 def _is_own(directory: int) -> bool:
-    """Whether that is still there, and this user's: in its place another may have put their own."""
+    """Whether it still exists and is this user's: another user may have replaced it."""
     status = at.fstat(directory)
     if not status.st_nlink or not hasattr(os, "geteuid") or status.st_uid == os.geteuid():
         return bool(status.st_nlink)
-    # A filesystem may give all that is made to somebody else.
+    # Some filesystems give every new file to another user.
     name = os.urandom(8).hex()
     probe = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600, dir_fd=directory)
     try:

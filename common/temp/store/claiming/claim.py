@@ -1,7 +1,7 @@
-"""What was claimed: an entry taken out of everybody's sight, and how it is put back or deleted.
+"""A claimed entry: moved into the holding area, to be deleted or put back.
 
-Whoever claims an entry holds a lock on it that dies with the process. What lies in the holding
-area unlocked was left by a killed sweep, and the next sweep takes it over.
+A process that claims an entry holds a lock on it that dies with the process. Whatever is in the
+holding area without a lock was left by a killed sweep, and the next sweep takes it over.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..trees.removed import Removed
 
 
 class NotClaimed(Exception):
-    """An entry that was not taken: `detail` says why, `failed` whether that is an error."""
+    """An entry was not claimed: `detail` says why, `failed` whether that is an error."""
 
     def __init__(self, detail: str, *, failed: bool = False) -> None:
         super().__init__(detail)
@@ -28,11 +28,11 @@ class NotClaimed(Exception):
 
 
 class NotDisposed(Exception):
-    """An entry that was neither trashed nor archived, and is where it was; the text says why."""
+    """An entry was not trashed or archived, and is where it was; the text says why."""
 
 
 class Held:
-    """Something that lies claimed as `held` in the open directory `holding`, locked by us.
+    """Something claimed as `held` in the open directory `holding`, and locked by this process.
 
     `top` is the open root.
     """
@@ -46,24 +46,24 @@ class Held:
         self.held = held
         self.stack = stack
         self.locks: tuple[int, ...] = ()
-        """The descriptors by which it is locked: a worker must not keep them."""
+        """The descriptors that hold its lock: a worker must not keep them."""
         self.batch = ""
-        """The batch in which it lies, if it was claimed with others."""
+        """The batch that it is in, if it was claimed with others."""
         self.mounted: str | None = None
-        """Where in it another filesystem is mounted, so that it has to stay."""
+        """Where another filesystem is mounted in it, so that it has to stay."""
 
     @property
     def place(self) -> str:
-        """The absolute path of it, while it is claimed."""
+        """Its absolute path while it is claimed."""
         if self.held.startswith(HELD):
             return str(self.root / self.held)
         return str(self.root / STORE / HOLDING / self.batch / self.held)
 
     def give_place(self, path: str, directory: int | None = None) -> str:
-        """Make it the entry at `path`; "", or a clause that says where it is instead.
+        """Make it the entry at `path`. Returns "", or a clause that says where it is instead.
 
-        If that name is taken it gets another: what stays in the holding area is deleted by the next
-        sweep, whatever it is. `directory` is the open one of the entry, where that is known.
+        If that name is taken, it gets another: it must not stay in the holding area, where the next
+        sweep deletes it. `directory` is the entry's open directory, if known.
         """
         name = path.rpartition("/")[2]
         other = another_name(name, os.urandom(4).hex())
@@ -85,12 +85,12 @@ class Held:
         return f"; it cannot be put back and is {self.place} now"
 
     def close(self) -> None:
-        """Give up the lock, and with it what still lies there, to whoever sweeps next."""
+        """Release the lock; what is still there is left to the next sweep."""
         self.stack.close()
 
 
 class Claim(Held):
-    """An entry that this process has taken out of everybody's sight, and holds locked."""
+    """An entry that this process has claimed and locked."""
 
     def __init__(
         self, root: Path, top: int, path: str, directory: int, stack: contextlib.ExitStack
@@ -100,38 +100,38 @@ class Claim(Held):
         self.directory: int | None = directory
 
     def remove(self) -> Removed:
-        """Delete it; what cannot be deleted goes back to its place."""
+        """Delete it; if something cannot be deleted, the rest goes back to its place."""
         return self.conclude(remove_at(self.holding, self.held))
 
     def detach(self) -> None:
-        """Leave the lock to the batch, and keep no descriptor of its own."""
+        """Rely on the lock of the batch, and close its own descriptors."""
         if self.batch:
             self.stack.close()
             self.locks = (self.holding,)
             self.directory = None
 
     def conclude(self, removed: Removed) -> Removed:
-        """`removed` is what became of it; give back what could not be deleted."""
+        """Put back what could not be deleted according to `removed`. Returns the final result."""
         if removed.failures and (elsewhere := self.put_back()):
             where, what = removed.failures[0]
             removed.failures[0] = (where, f"{what}{elsewhere}")
         return removed
 
     def put_back(self) -> str:
-        """Give the entry its place again; see `give_place`."""
+        """Put the entry back to its place; see `give_place`."""
         return self.give_place(self.path, self.directory)
 
 
 def opened(
     stack: contextlib.ExitStack, path: str, flags: int = DIRECTORY_FLAGS, parent: int | None = None
 ) -> int:
-    """The file or directory, opened until `stack` is closed."""
+    """The file or directory, open until `stack` is closed."""
     descriptor = at.open(path, flags, dir_fd=parent)
     stack.callback(at.close, descriptor)
     return descriptor
 
 
 def opened_area(stack: contextlib.ExitStack, top: int) -> int:
-    """The holding area of the open root `top`, opened until `stack` is closed."""
-    # Step by step: a symlink in its place would have the next sweep delete what it points to.
+    """The holding area of the open root `top`, open until `stack` is closed."""
+    # Part by part: with a symlink in its place, the next sweep would delete the link's target.
     return opened(stack, HOLDING, parent=opened(stack, STORE, parent=top))

@@ -1,7 +1,7 @@
-"""What within an entry protects it: the owners and pins of roots in it, and work in repositories.
+"""What inside an entry protects it: owners and pins of roots in it, and work in repositories.
 
-A root in an entry has a store of its own (the `.tmp` of a clone, the jobs of a service, the runs of
-a pipeline). What that store says of a live owner or of a pin holds for the entry around it too.
+A root in an entry has its own store (the `.tmp` of a clone, the jobs of a service, the runs of a
+pipeline). A live owner or a pin in that store protects the entry around it too.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from .tracked_entries import TrackedEntries
 
 
 class Within:
-    """What lies within the entries of one root, and around them in their category.
+    """What is inside the entries of one root, and around them in their category.
 
-    A category may be a root itself, or a work tree: then all of its entries are part of that. That
-    is looked up once for each.
+    A category can itself be a root or a work tree: then all of its entries are part of that. This
+    is checked once for each category.
     """
 
     def __init__(self, root: Path, tracked: TrackedEntries | None = None) -> None:
@@ -32,9 +32,9 @@ class Within:
         self._around: dict[str, tuple[bool, bool]] = {}
 
     def protected(self, entry: Entry, inside: Inside, now: float, *, stays: bool = False) -> Entry:
-        """`entry` with what of the `inside` of it protects it; what protects it anyway stays.
+        """`entry` with the protections found `inside` it added to its own.
 
-        git is asked only where nothing else keeps the entry: not if it `stays` in any case.
+        git runs only if nothing else keeps the entry, and not if it `stays` in any case.
         """
         if not (
             inside.roots
@@ -54,7 +54,7 @@ class Within:
     def use_of(
         self, path: str, place: Path, inside: Inside, now: float, changed: float
     ) -> Use | None:
-        """Who uses a root in the entry `path`, which lies at `place` by now; others come first."""
+        """Who uses a root in the entry `path`, now at `place`; other processes come first."""
         mine: Use | None = None
         for inner in inside.roots:
             use = _use_of_root(place / inner, now, changed)
@@ -72,7 +72,7 @@ class Within:
         return mine
 
     def pin_of(self, path: str, place: Path, inside: Inside) -> str | None:
-        """Why something in the entry is pinned, by a root in it; `None` if nothing is."""
+        """The reason of a pin in a root inside the entry; `None` if there is none."""
         for inner in inside.roots:
             where = _spell(path, inner)
             try:
@@ -109,7 +109,7 @@ class Within:
 
     def prune_hint(self, path: str, inside: Inside) -> str:
         """What to do once the entry is gone, if a work tree in it is linked to a repository that
-        stays; "" if there is none.
+        stays; "" if none is.
         """
         if not inside.repositories:
             return ""
@@ -143,20 +143,20 @@ def _use_of_root(inner: Path, now: float, changed: float) -> Use | None:
         if use := leases.any_use(now, changed):
             return use
         if any(leftover.being_freed for leftover in list_leftovers(inner)):
-            return Use("lock", "a clean that is at work")
+            return Use("lock", "a running clean")
     except (TempError, OSError) as error:
-        return Use("unknown", f"owners that cannot be asked ({error})")
+        return Use("unknown", f"owners that cannot be checked ({error})")
     return None
 
 
 def _use_in_category(category: Path, name: str, now: float, changed: float) -> Use | None:
-    """Of a category that is a root itself: who uses that entry of it."""
+    """Who uses the entry `name` of a category that is itself a root."""
     try:
         leases = Leases(category)
         leases.refresh()
         return leases.use_of(name, now, changed)
     except (TempError, OSError) as error:
-        return Use("unknown", f"owners in {category.name} that cannot be asked ({error})")
+        return Use("unknown", f"owners in {category.name} that cannot be checked ({error})")
 
 
 def _spell(path: str, inner: str) -> str:

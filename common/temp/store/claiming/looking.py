@@ -23,8 +23,13 @@ if TYPE_CHECKING:
     from ..workers.crew import Crew, Link
     from ..workers.messages import Job
 
-_ALONE_SECONDS: Final = 0.003
-"""How long a scan goes on alone. What is done by then never was worth a worker."""
+_ALONE_SECONDS: Final = 0.015
+"""How long a scan works alone: less takes longer with workers, which have to be started."""
+
+_WAITED_SECONDS: Final = 0.05
+"""How long it goes on alone where it does not work: it waits for a slow disk, or for others that
+work, and to these it would only add.
+"""
 
 _WAITS_BELOW: Final = 0.7
 """The part of that time on a processor below which the disk is what a scan waits for."""
@@ -84,7 +89,8 @@ class Looking:
         self.found = found
         self.mounts = mounts
         self.needs = {item.category: need(item.category) for item in found}
-        self.over_at = float("inf")
+        self.alone_since: tuple[float, float] | None = None
+        """When a scan began alone that may get workers, by the clock and in processor time."""
         self.link: Link | None = None
 
     def at_all(self, progress: Progress | None, workers: int | None) -> list[Looked]:
@@ -93,7 +99,7 @@ class Looking:
         size = 0
         started, started_at_work = time.monotonic(), time.process_time()
         if workers != 1 and at.RELATIVE:
-            self.over_at = started + _ALONE_SECONDS
+            self.alone_since = started, started_at_work
         while len(looked) < len(self.found):
             try:
                 looked.append(self.look(len(looked)))
@@ -108,7 +114,7 @@ class Looking:
                 spent = time.monotonic() - started
             from ..workers import crew
 
-            self.over_at = float("inf")
+            self.alone_since = None
             if crew.may_fork():
                 waits = time.process_time() - started_at_work < _WAITS_BELOW * spent
                 count = workers or (crew.MOST if waits else min(crew.MOST, crew.processors()))
@@ -116,7 +122,13 @@ class Looking:
         return looked
 
     def _is_over(self) -> bool:
-        return time.monotonic() > self.over_at
+        if self.alone_since is None:
+            return False
+        spent = time.monotonic() - self.alone_since[0]
+        if spent < _ALONE_SECONDS:
+            return False
+        worked = time.process_time() - self.alone_since[1]
+        return worked > _ALONE_SECONDS or spent > _WAITED_SECONDS
 
     def _look_together(
         self, looked: list[Looked], crew: Crew, count: int, progress: Progress | None
@@ -229,7 +241,7 @@ class Looking:
             self._mounted_in(item),
             where=where,
             enough_ns=None if enough is None else int(enough * 1e9),
-            is_over=self._is_over if self.over_at < float("inf") else None,
+            is_over=None if self.alone_since is None else self._is_over,
             sharing=None
             if link is None
             else Sharing(link.is_wanted, lambda given, path: link.give(_Part(index, path), given)),

@@ -1,8 +1,8 @@
 """Many removals at once: alone while there is little to do, then with workers.
 
-The workers only help. Each gets an open directory and deletes what it can in it; what is left of
-the tree afterwards, be it the empty skeleton or all that could not be deleted, is deleted or
-reported by a last removal of the leader's own. So a worker that dies costs time and nothing else.
+The workers only help. Each gets an open directory and deletes what it can in it. A final removal by
+the leader deletes or reports what is left of the tree: empty directories, or what could not be
+deleted. So a worker that dies costs only time.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Remover:
         return self._freed
 
     def remove(self, targets: Iterable[T]) -> Generator[tuple[T, Removed], None, None]:
-        """Delete each of `targets`, and yield it as soon as it is done with what became of it.
+        """Delete each of `targets`, and yield it with its result as soon as it is done.
 
         They are taken from their iterator as they are needed, a few ahead. What could not be
         deleted is in the failures, and still lies where it was. When this is closed early, some
@@ -145,7 +145,7 @@ class Remover:
         return is_finished
 
     def _hand_over(self, work: _UnderWay[T], key: int) -> bool:
-        """Whether a worker can go on with it."""
+        """Whether a worker can continue with it."""
         from ..workers.crew import MOST, Crew, may_fork, processors
         from ..workers.messages import Job
 

@@ -1,8 +1,8 @@
-"""Deleting what was named: one file or one directory, looked at just before it goes.
+"""Deletes one named file or directory, checked just before it goes.
 
-Which it is has been decided elsewhere, and not by a scan. Below a root it is claimed as an entry
-is, at whatever depth it lies, so that a process killed midway leaves it to the next sweep; no part
-of the way to it may be a link. Elsewhere it is a path that its user gave.
+The caller decides what to delete; there is no scan. Below a root it is claimed like an entry, at
+any depth, so that if the process is killed the next sweep finishes; no part of the path may be a
+link. Elsewhere it is a path that the user gave.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ from .claim import Claim, NotClaimed
 from .inner import Within
 
 Kind = Literal["file", "directory", "empty", "either"]
-"""What it is to be: a file (or link, to whatever), a directory, an empty one, or whatever it is."""
+"""What is expected: a file (or any link), a directory, an empty directory, or anything."""
 
 GoOn = Callable[[], bool]
-"""Asked every now and then in a removal; whether it is to go on."""
+"""Called now and then during a removal; false stops it."""
 
 _DEEPEST: Final = 64
-"""How deep empty directories may lie that are looked for; each level takes a descriptor."""
+"""How deep empty directories are searched for; each level takes a descriptor."""
 
 
 class NamedOutcome(NamedTuple):
-    """What became of what was named, and the bytes that this freed.
+    """The outcome for what was named, and the bytes that were freed.
 
-    "skipped" is that something speaks against it, "failed" that the disk does, and "stopped" that a
-    part of it went and the next sweep finds the rest; `detail` says more.
+    "skipped": something protects it. "failed": an error of the disk. "stopped": a part is deleted,
+    and the next sweep finds the rest. `detail` says more.
     """
 
     status: Literal["done", "missing", "skipped", "failed", "stopped"]
@@ -60,17 +60,17 @@ class NamedOutcome(NamedTuple):
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing of it is left there, and not because it was left alone."""
+        """Whether it is gone, and was not just left alone."""
         return self.status in ("done", "missing")
 
 
 class NamedRemover:
-    """Deletes below one root of layout FILES what was named; to be closed.
+    """Deletes named files and directories below one root of layout FILES. Close it after use.
 
-    With `before` (seconds since 1970) only what has not changed since then, a directory anywhere
-    inside. By a `policy` nothing that lies in a pinned entry, and no directory in which another
-    process works, or git has what is nowhere else. All that speaks against it is looked at again
-    when nobody can reach it by its name any more, but for who works there.
+    With `before` (seconds since 1970), only what has not changed since then; for a directory,
+    anywhere inside. With a `policy`, nothing in a pinned entry, and no directory in which another
+    process works or git has work that is nowhere else. All of this is checked again after the
+    claim, when nobody can reach it by name, except which processes work there.
     """
 
     def __init__(
@@ -96,15 +96,15 @@ class NamedRemover:
             self._area.close()
 
     def delete(self, relative: str, kind: Kind, *, ours: bool) -> NamedOutcome:
-        """Delete what lies at `relative` below the root.
+        """Delete `relative`, a path below the root.
 
-        A file that is not `ours`, and any directory, stays while another process holds a lease on
-        the entry.
+        A file that is not `ours`, or a directory, stays while another process holds a lease on the
+        entry.
         """
         return _outcome(self._root / relative, lambda: self._delete(relative, kind, ours))
 
     def objection(self, entry: str) -> str:
-        """Why nothing of `entry` should go by a policy: a pin, or the lease of another; or ""."""
+        """Why a policy must not delete anything in `entry`: a pin or another's lease; else ""."""
         return self._pin_on(entry) or self._user_of(entry, self._changed(entry))
 
     def _delete(self, relative: str, kind: Kind, ours: bool) -> Removed:
@@ -134,7 +134,7 @@ class NamedRemover:
             except NotClaimed as reason:
                 raise NotClaimed(f"{reason.detail}{claim.put_back()}") from None
             except BaseException:
-                claim.put_back()  # what stays claimed is deleted by the next sweep
+                claim.put_back()  # otherwise the next sweep deletes it
                 raise
             return claim.conclude(_remove_at(claim.holding, claim.held, self._go_on))
 
@@ -160,7 +160,7 @@ class NamedRemover:
         return f"in use by {use.who}" if use is not None and not use.mine else ""
 
     def _changed(self, entry: str) -> float:
-        """When it changed itself, by which it is guessed whether an unknown owner lives."""
+        """When the entry itself changed, to guess whether an unknown owner is alive."""
         try:
             return at.stat(self._root / entry, follow_symlinks=False).st_mtime_ns / 1e9
         except OSError:
@@ -175,11 +175,11 @@ def delete_elsewhere(
     policy: bool = False,
     go_on: GoOn | None = None,
 ) -> NamedOutcome:
-    """Delete what lies at the absolute `path`, which is in no root of the caller's; `before` and
-    `policy` as in `NamedRemover`. In an entry of another root, the pins and leases there count.
+    """Delete the absolute `path`, which is in none of the caller's roots; `before` and `policy` are
+    as in `NamedRemover`. In an entry of another root, that root's pins and leases count.
 
-    It is not claimed: what a killed process had moved aside there, nobody would ever find. So the
-    race that is accepted here is a change between the look and the deletion: for a file an instant.
+    It is not claimed: nobody would find what a killed process had moved aside there. Accepted race:
+    a change between the check and the deletion (for a file, very short).
     """
     above, name = os.path.split(path)
 
@@ -212,11 +212,11 @@ def delete_elsewhere(
 def remove_empty(
     root: Path, layout: Layout, spared: Callable[[str], bool], go_on: GoOn | None = None
 ) -> None:
-    """Remove the entries of `root` that are directories and hold nothing but empty directories,
-    and such directories in the others.
+    """Remove entries of `root` that are directories and hold only empty directories, and such
+    directories in other entries.
 
-    Not those that are `spared` (asked by their path below the root), nor any that is locked. One
-    that gets a file at this instant stays, for the kernel removes no other than an empty one.
+    Those for which `spared` (called with the path below the root) is true stay, and so do locked
+    ones. One that gets a file at this moment stays, since the kernel removes only empty ones.
     Raises `OSError` if the root cannot be read.
     """
     top = open_root(root)
@@ -234,7 +234,7 @@ def remove_empty(
 def _remove_empty(
     root: Path, parent: int, name: str, path: str, device: int, spared: Callable[[str], bool]
 ) -> bool:
-    """Whether it is gone. What cannot be looked at stays: to say so is the scan's work."""
+    """Whether it is gone. What cannot be read stays; the scan reports it."""
     with contextlib.suppress(OSError, NotClaimed):
         descriptor = at.open(name, DIRECTORY_FLAGS, dir_fd=parent)
         try:
@@ -254,7 +254,7 @@ def _remove_empty(
 
 
 def _directories(descriptor: int) -> tuple[list[str], bool]:
-    """The names of the subdirectories of an open directory, and whether there is nothing else."""
+    """The subdirectories of an open directory, and whether it holds nothing else."""
     with at.scandir(descriptor) as items:
         inside = [(item.name, item.is_dir(follow_symlinks=False)) for item in items]
     return sorted(name for name, is_directory in inside if is_directory), all(
@@ -263,13 +263,13 @@ def _directories(descriptor: int) -> tuple[list[str], bool]:
 
 
 def _look(parent: int, name: str, kind: Kind, before: float | None) -> os.stat_result:
-    """What lies there, if it is of that kind and has not changed since. Raises `NotClaimed`."""
+    """The status of what is there, if it is of that kind and unchanged. Raises `NotClaimed`."""
     status = at.stat(name, dir_fd=parent, follow_symlinks=False)
     is_directory = stat.S_ISDIR(status.st_mode)
     if is_directory and kind == "file":
         raise NotClaimed("is a directory", failed=True)
     if not is_directory and kind in ("directory", "empty"):
-        raise NotClaimed("is no directory", failed=True)
+        raise NotClaimed("is not a directory", failed=True)
     if before is not None and newest_change(parent, name)[0] > before:
         raise NotClaimed("has changed since")
     return status
@@ -287,8 +287,8 @@ def _check_at_work(at_work: AtWork, path: str) -> None:
 
 
 def _check_within(root: Path, path: str, place: Path, inside: Inside, policy: bool) -> None:
-    """Raise `NotClaimed` if another process uses a root in what lies at `place`, or has pinned
-    something there; by a `policy`, also if git has something there that is nowhere else.
+    """Raise `NotClaimed` if another process uses a root in what lies at `place`, or something
+    there is pinned; with a `policy`, also if git has work there that is nowhere else.
     """
     if inside.unread:
         raise NotClaimed(f"cannot be looked into: {inside.unread}", failed=True)
@@ -307,8 +307,8 @@ def _check_within(root: Path, path: str, place: Path, inside: Inside, policy: bo
 
 
 def _check_around(path: str, seen: os.stat_result, policy: bool) -> None:
-    """Raise `NotClaimed` if the entry of another root, in which it lies, is pinned or, as a whole
-    directory is to go, in use by another process.
+    """Raise `NotClaimed` if it lies in an entry of another root that is pinned or, for a whole
+    directory, in use by another process.
     """
     is_directory = stat.S_ISDIR(seen.st_mode)
     for root, entry in entries_around(path) if policy or is_directory else ():
@@ -329,13 +329,13 @@ def _check_unlocked(root: Path, parent: int, name: str) -> None:
 
 
 def _open_below(top: int, path: str) -> int:
-    """The directory at `path` below the open `top`, opened; no part of the way may be a link."""
+    """The open directory at `path` below the open `top`; no part of the path may be a link."""
     try:
         return open_below(top, path.split("/") if path else ())
     except OSError as error:
         if error.errno in (errno.ENOTDIR, errno.ELOOP):
             part = os.path.basename(error.filename or path)
-            raise NotClaimed(f"{part} on the way to it is no directory", failed=True) from None
+            raise NotClaimed(f"{part} on the way to it is not a directory", failed=True) from None
         raise
 
 
@@ -347,7 +347,7 @@ def _remove_at(parent: int, name: str, go_on: GoOn | None) -> Removed:
 
 
 class _Stopped(Exception):
-    """A removal was told to stop; what it did until then."""
+    """A removal was stopped; holds what it did until then."""
 
     def __init__(self, removed: Removed) -> None:
         super().__init__()
@@ -364,7 +364,7 @@ def _outcome(path: Path, delete: Callable[[], Removed]) -> NamedOutcome:
             return NamedOutcome("missing")
         return NamedOutcome("failed" if reason.failed else "skipped", reason.detail)
     except _Stopped as stopped:
-        detail = "was stopped midway; the next sweep goes on"
+        detail = "was stopped midway; the next sweep finishes it"
         return NamedOutcome("stopped", detail, stopped.removed.freed_bytes)
     except OSError as error:
         return NamedOutcome("failed", reason_of(error))

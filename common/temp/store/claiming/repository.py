@@ -1,4 +1,4 @@
-"""A repository in scratch, and what git says of it, asked so that nothing of it is run.
+"""Asks git about a repository in scratch, without running anything that it configures.
 
 It may be anybody's: no hook, no monitor, no filter and no transport that its configuration names is
 run. Where git cannot be asked so, or does not answer, that is `CannotTell`.
@@ -147,7 +147,7 @@ class Asker:
         import subprocess  # which takes longer to load than a scan may take
 
         if len(_timeouts) >= _MOST_TIMEOUTS:
-            raise CannotTell("git did not answer for others, so it is not asked any more")
+            raise CannotTell("git did not answer for others, so it is no longer asked")
         try:
             done = subprocess.run(  # noqa: S603 - of what is asked, nothing is run
                 ["git", *_SAFELY, *arguments],  # noqa: S607

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final, Literal
 
@@ -71,7 +71,7 @@ def scan(
                     staying.add(entry.path)
     finally:
         at.close(top)
-    # Last, so that whoever made an entry that was listed has recorded it by now.
+    # Last, so that every listed entry has already been recorded by its maker.
     leases.refresh()
     pins = Pins(root)
     problems += pins.unclear(entry.path for entry in entries)
@@ -89,7 +89,7 @@ def scan(
 
 def _protected(
     root: Path,
-    entries: Iterable[Entry],
+    entries: Collection[Entry],
     inside: Mapping[str, Inside],
     staying: Collection[str],
     leases: Leases,
@@ -97,7 +97,7 @@ def _protected(
     now: float,
 ) -> tuple[Entry, ...]:
     """The entries with who uses them, who made them, their pins, and what is in use inside."""
-    busy = busy_entries(root)
+    busy = busy_entries(root) if entries else {}
     within = Within(root)
     uses = last_uses(root)
     return tuple(

@@ -20,7 +20,7 @@ from .claim import Held, opened, opened_area
 
 
 def leftovers(root: Path, stack: contextlib.ExitStack) -> Iterator[Held]:
-    """What killed sweeps left claimed in `root`, taken over and locked, each to be closed.
+    """What killed sweeps left claimed in `root`, taken over and locked. Close each after use.
 
     Those of a sweep that still runs are locked, and left to it. What they lie in is open until
     `stack` is closed. Raises `StorageError` if the holding area cannot be read, `Refused` if it
@@ -53,9 +53,9 @@ def leftovers(root: Path, stack: contextlib.ExitStack) -> Iterator[Held]:
 def _take_over(left: Held, root: Path, *, alone: bool) -> bool:
     """Whether the sweep that claimed it is dead, and this one is now the only one at it.
 
-    A link or a socket cannot be locked. Who claims one holds a shared lock on the holding area
-    for the instant that its removal takes, so whoever has that exclusively knows them for dead.
-    (`alone`: not where the root itself holds them, on a full disk.)
+    A link or a socket cannot be locked. A process that claims one holds a shared lock on the
+    holding area during its removal. So a process with the exclusive lock knows that those are dead.
+    (`alone`: not if the root itself holds them, on a full disk.)
     """
     name, holding = left.held, left.holding
     try:
@@ -72,7 +72,7 @@ def _take_over(left: Held, root: Path, *, alone: bool) -> bool:
         if not lock_directory(root, descriptor):
             return False
         left.locks = (descriptor,)
-        at.stat(name, dir_fd=holding, follow_symlinks=False)  # not gone by now
+        at.stat(name, dir_fd=holding, follow_symlinks=False)  # it still exists
     except OSError:
         return False
     return True

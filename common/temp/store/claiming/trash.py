@@ -24,7 +24,7 @@ def send_to_trash(path: Path, check: Callable[[], None] = lambda: None) -> None:
 
     One entry at a time, among all processes of the user: send2trash picks a name and then takes it,
     so two calls with one name would lose an entry. After the wait for others, `check` is called; it
-    raises `NotClaimed` if `path` must not be trashed any more. Raises `NotDisposed`.
+    raises `NotClaimed` if `path` must no longer be trashed. Raises `NotDisposed`.
     """
     try:
         from send2trash import send2trash
@@ -64,7 +64,7 @@ def _check_trash(path: Path) -> None:
                 status = os.lstat(part)
                 if not stat.S_ISDIR(status.st_mode) or status.st_uid != uid:
                     raise NotDisposed(
-                        f"cannot be trashed ({part} is no directory of this user's own); have that "
+                        f"cannot be trashed ({part} is not a directory of this user); have that "
                         "removed, or delete it without --trash"
                     )
 

@@ -144,7 +144,7 @@ class _Move(NamedTuple):
 
 
 class _Origins:
-    """From where the commits of a repository come, as far as anything in it tells."""
+    """Where the commits of a repository come from, as far as its files tell."""
 
     def __init__(self, ask: Asker, place: str) -> None:
         self._ask = ask
@@ -343,7 +343,7 @@ def _is_scratch(path: str) -> bool:
 
 
 def _is_gone(url: str, repository: Repository, place: str) -> bool:
-    """Whether there is no such directory any more; what is moved aside with `place` is not gone."""
+    """Whether the directory no longer exists; what is moved aside with `place` is not gone."""
     path = _path_of(url, repository)
     if not path or any(os.path.lexists(path + suffix) for suffix in ("", ".git")):
         return False

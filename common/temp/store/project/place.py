@@ -27,7 +27,10 @@ from .project import (
     user_root,
 )
 
-PROJECT = "TEMPKEEP_PROJECT"
+ENV_PREFIX = "TEMPKEEP_"
+"""What the names of all variables of this program begin with."""
+
+PROJECT = f"{ENV_PREFIX}PROJECT"
 """The variable that names the project, whatever the working directory."""
 
 _roots: dict[tuple[str, str], str] = {}

@@ -211,7 +211,7 @@ def _tracked_by(top: Path, directory: Path) -> tuple[set[str], str, Path]:
 
 
 def _answer(directory: Path, *arguments: str, may_fail: bool = False) -> bytes:
-    """What git says. It `may_fail` with 1, as it does where there is no commit yet."""
+    """What git says. It `may_fail` with 1, for example if there is no commit yet."""
     try:
         asked = ask_git(directory, *arguments)
     except OSError as error:

@@ -1,1 +1,1 @@
-"""One root: its settings, its entries as they lie, who holds them, pins and history."""
+"""One root: its settings, its entries, who holds them, pins and history."""

@@ -1,4 +1,4 @@
-"""The lease on the entry that a path lies in, for those who work there but did not make it."""
+"""Leases on the entry around a path, for processes that work there but did not make it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from . import owner as lease
 
 
 def lease_around(path: str) -> Callable[[], None] | None:
-    """Have the entry that `path` (absolute) lies in count as this process's, be it there or not;
-    what ends that, or `None` if it lies in no root or is this process's anyway.
+    """Take a lease on the entry around the absolute `path`, whether that exists or not. Returns a
+    function that ends it; `None` if there is no entry or this process already has the lease.
 
     Raises `Refused` or `StorageError`.
     """
@@ -22,7 +22,7 @@ def lease_around(path: str) -> Callable[[], None] | None:
     if root is None:
         return None
     from .allocation import adopt
-    from .making import layout_of
+    from .layouts import layout_of
 
     relative = _entry_of(root, path)
     owner = lease.own(root)
@@ -33,7 +33,7 @@ def lease_around(path: str) -> Callable[[], None] | None:
 
 
 def entries_around(path: str) -> Iterator[tuple[Path, str]]:
-    """The roots above `path` (absolute), nearest first, and which entry of each it lies in."""
+    """The roots above the absolute `path`, nearest first, each with the entry that it is in."""
     root = root_above(path)
     while root is not None:
         relative = _entry_of(root, path)
@@ -43,7 +43,7 @@ def entries_around(path: str) -> Iterator[tuple[Path, str]]:
 
 
 def root_above(path: str) -> str | None:
-    """The nearest directory above that is a root; `path` itself is none."""
+    """The nearest root above `path`; `path` itself does not count."""
     above = os.path.dirname(path)
     while above != path:
         if os.path.basename(above) == ROOT_NAME or os.path.isdir(os.path.join(above, STORE)):
@@ -53,7 +53,7 @@ def root_above(path: str) -> str | None:
 
 
 def _entry_of(root: str, path: str) -> str | None:
-    """The entry of `root` that `path` lies in, or would; relative to the root."""
+    """The entry of `root` that `path` is or would be in, relative to the root."""
     from .listing import locate
 
     try:
@@ -61,7 +61,7 @@ def _entry_of(root: str, path: str) -> str | None:
         if str(there) == root:
             return relative
     except TempError:
-        pass  # it is yet to be made
+        pass  # it does not exist yet
     first, _, rest = os.path.relpath(path, root).replace(os.sep, "/").partition("/")
     if first in ROOT_FILES:
         return None

@@ -1,7 +1,7 @@
-"""How old an entry was before this program renamed it, or failed to remove all of it.
+"""Records how old an entry was before this program renamed it, or failed to remove all of it.
 
-Both change the times by which its age is told. So whoever puts an entry back notes what was seen
-before: a record for each, which counts as long as nobody has touched the entry since.
+Both change the times that its age is read from. So the code that puts an entry back records what it
+saw before. A record counts as long as nobody has touched the entry since.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from .records import Record, forget_records, read_records, record_names, write_r
 
 
 class Arrival(NamedTuple):
-    """When an entry came to be and when it last changed, in seconds since 1970, as seen before.
+    """When an entry was created and last changed, in seconds since 1970, as seen before.
 
-    `unfinished` tells that its removal began and failed, as of `written`. `inode` and `ctime_ns`
-    are those of its top, as it was left.
+    `unfinished` means that its removal began and failed, as of `written`. `inode` and `ctime_ns`
+    are those of its top directory afterwards.
     """
 
     arrived: float
@@ -42,9 +42,9 @@ class Arrivals:
         self._found = dict(one for one in found if one is not None)
 
     def of(self, relative: str, inode: int, ctime_ns: int) -> Arrival | None:
-        """The record of the entry at `relative`; `None` if there is none, or it counts no more.
+        """The record of the entry at `relative`; `None` if there is none that still counts.
 
-        Another entry of that name, or one whose top somebody has changed, is none of it.
+        It does not count for another entry of that name, or if the top directory has changed since.
         """
         one = self._found.get(relative)
         if one is None or (one.inode, one.ctime_ns) != (inode, ctime_ns):
@@ -78,9 +78,9 @@ def note_arrival(
     unfinished: bool = False,
     layout: Layout = SCRATCH,
 ) -> None:
-    """Note how old the entry at `relative` was, before this program touched it.
+    """Record how old the entry at `relative` was, before this program touched it.
 
-    To be called when it is back in its place, and nothing more is done to it. Raises `OSError`.
+    Call it when the entry is back in its place and will not be touched again. Raises `OSError`.
     """
     top = os.lstat(os.path.join(root, relative))
     says: dict[str, Any] = {
@@ -94,7 +94,7 @@ def note_arrival(
 
 
 def forget_gone_arrivals(root: Path) -> None:
-    """Remove the records of entries that no longer exist, as far as that can be."""
+    """Remove the records of entries that no longer exist, as far as possible."""
     forget_records(
         root,
         ARRIVALS,

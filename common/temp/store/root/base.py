@@ -1,7 +1,7 @@
-"""A root that a program chose: what `TempManager.PERSISTENT_BASE` says, with the care of any root.
+"""A root that a program chose by `TempManager.PERSISTENT_BASE`.
 
-All that lies in it is an entry, and a clean takes it. So it must have been empty when it was first
-used; then it gets a store that says so.
+Everything in it is an entry that can be cleaned. So it must be empty at first use; then it gets a
+store, which marks it as a root.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ from ..project.project import (
     is_nobodys,
     user_root,
 )
-from .making import layout_of, make_store, tag_root
+from .layouts import layout_of
+from .making import make_store, tag_root
 
 _PERSISTENT = "PERSISTENT_BASE"
 _AUTO = "AUTO_CLEANUP_BASE"
 
 
 class Base(NamedTuple):
-    """A root, the project whose settings hold for it, and whether it is another than its `.tmp`."""
+    """A root, the project whose settings apply, and whether it is not the project's `.tmp`."""
 
     root: Path
     project: Path
@@ -37,7 +38,7 @@ class Base(NamedTuple):
 
 
 def persistent_base(said: object) -> Base:
-    """What `PERSISTENT_BASE` says: a path, which is relative to the project; nothing is made.
+    """The root for a `PERSISTENT_BASE`, a path relative to the project; nothing is made.
 
     Raises `InvalidSettings` if it cannot be a root.
     """
@@ -65,9 +66,9 @@ def auto_root(said: object) -> Path:
 
 
 def is_root(base: Base) -> bool:
-    """Whether entries may lie there; not if it is missing or empty.
+    """Whether it can hold entries now; false if it is missing or empty.
 
-    Whatever lies in a project's `.tmp` is scratch. Elsewhere, raises `Refused` for what this
+    Everything in a project's `.tmp` is scratch. Elsewhere, raises `Refused` for content that this
     program did not make, or made for something else.
     """
     root = base.root
@@ -78,7 +79,7 @@ def is_root(base: Base) -> bool:
     if not os.path.lexists(root / STORE):
         _check_empty(root)
         return False
-    # A directory of runs that was cleaned before anybody said what it is has a store as well.
+    # A directory of runs also has a store, if it was cleaned before its layout was recorded.
     found = layout_of(root)
     if found is not SCRATCH:
         raise Refused(
@@ -88,9 +89,10 @@ def is_root(base: Base) -> bool:
 
 
 def make_base(base: Base) -> None:
-    """Make the root, and those above it, if it is not there. Raises as `is_root`, `StorageError`.
+    """Make the root and the directories above it, if missing. Raises what `is_root` raises, or
+    `StorageError`.
 
-    A project's `.tmp` is made with its first entry.
+    A project's `.tmp` is made with its first entry instead.
     """
     root = base.root
     if not base.is_chosen or is_root(base):
@@ -104,7 +106,7 @@ def make_base(base: Base) -> None:
         if isinstance(error, StorageError):
             raise
         raise StorageError.of(f"cannot make {error.filename or root}", error) from error
-    is_root(base)  # again: others may have put something into it meanwhile
+    is_root(base)  # again: others may have put something into it
 
 
 def _path(said: object, name: str) -> str:
@@ -131,7 +133,7 @@ def _check_place(root: Path, project: Path) -> None:
 
 
 def _root_around(real: Path) -> Path | None:
-    """The root of which `real` would be an entry or a category."""
+    """The root that `real` would be an entry or a category of."""
     for above in real.parents[:2]:
         if any(os.path.lexists(above / marker) for marker in MARKERS):
             break

@@ -10,7 +10,7 @@ from ...core.layout import STORE, is_inside
 from ...core.units import spell_share
 from ...errors import InvalidSettings, TempError
 from ..project.project import ROOT_NAME, root_of
-from .making import layout_of
+from .layouts import layout_of
 
 if TYPE_CHECKING:
     from .settings import Settings

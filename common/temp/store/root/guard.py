@@ -1,4 +1,4 @@
-"""Whether a root's store is to be trusted: no link, no mount and nothing else is in its place."""
+"""Whether a root's store can be trusted: it is not replaced by a link, a mount or anything else."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ..system.mounts import check_store_unmounted, mounts_below
 
 
 def check_store(root: Path) -> None:
-    """Raise `Refused` if `root`, or what this program keeps in it, may have been planted: behind a
-    symlink, or with another filesystem mounted over it; see `check_root`.
+    """Raise `Refused` if `root` or its store may have been planted: behind a symlink, or with
+    another filesystem mounted over it; see `check_root`.
 
-    Whoever planted it would have a sweep delete what it leads to.
+    A sweep would delete what a planted store leads to.
     """
     if not check_root(root):
         return
@@ -30,17 +30,17 @@ def check_store(root: Path) -> None:
             status = at.stat(path, follow_symlinks=False)
         except OSError:
             if part == STORE:
-                return  # there is none yet, or none that could be opened
+                return  # it does not exist yet, or cannot be opened
             continue
         if not stat.S_ISDIR(status.st_mode):
-            raise Refused(f"{path} is not a directory of this program's making; remove it")
+            raise Refused(f"{path} is not a directory made by this program; remove it")
         if status.st_dev != device:
             check_store_unmounted(str(root), (part,))
     check_store_unmounted(str(root), mounts_below(str(root)))
 
 
 class Unchanged:
-    """Tells whether one directory of a store may be another by now, by a single look at it."""
+    """Tells, by a single `stat`, whether a directory of a store may have been replaced."""
 
     def __init__(self, root: Path | str, directory: str) -> None:
         self._root = Path(root)
@@ -48,7 +48,7 @@ class Unchanged:
         self._known: tuple[int, int] | None = (0, 0)
 
     def check(self) -> None:
-        """Do `check_store` again if it is another: something may be mounted over it."""
+        """Run `check_store` again if it was replaced: something may be mounted over it."""
         try:
             status = os.stat(self._directory)
             found: tuple[int, int] | None = (status.st_dev, status.st_ino)
@@ -60,9 +60,9 @@ class Unchanged:
 
 
 def folds_case(root: Path) -> bool:
-    """Whether the filesystem of `root` takes names that differ in their case for the same.
+    """Whether the filesystem of `root` ignores case in names.
 
-    Some list them in another case than that in which they were made, and were recorded.
+    Some filesystems list names in another case than they were made and recorded in.
     """
     try:
         store, other = (os.lstat(os.path.join(root, name)) for name in (STORE, STORE.upper()))
@@ -72,7 +72,7 @@ def folds_case(root: Path) -> bool:
 
 
 def is_gone(path: str) -> bool:
-    """Whether nothing lies at `path`; not where that cannot be told."""
+    """Whether nothing exists at `path`; false if unknown."""
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):

@@ -46,8 +46,7 @@ _MOST_WORDS: Final = 400
 
 _TURN_SECONDS: Final = 2.0
 """How long to wait for the lock. If a stopped process holds it longer, the line is appended anyway.
-It is lost if that process goes on at this very instant and shortens the file: the race that is
-accepted here."""
+Accepted race: the line is lost if that process continues just then and shortens the file."""
 
 
 def remember(
@@ -163,7 +162,7 @@ def _newer_half(descriptor: int, room: int) -> bytes:
 
 
 def _opened(stack: contextlib.ExitStack, path: str, flags: int) -> int:
-    """The open file, if it is one of this program's making. Raises `OSError` or `Refused`."""
+    """The open file, if it is one made by this program. Raises `OSError` or `Refused`."""
     try:
         try:
             descriptor = os.open(path, flags | PLAIN_FLAGS, 0o644)
@@ -185,7 +184,7 @@ def _opened(stack: contextlib.ExitStack, path: str, flags: int) -> int:
 def _check(path: str, status: os.stat_result) -> None:
     # With a second name it may be somebody else's file.
     if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
-        raise Refused(f"{path} is not a file of this program's making; remove it")
+        raise Refused(f"{path} is not a file made by this program; remove it")
 
 
 def _locked(stack: contextlib.ExitStack, descriptor: int) -> bool:

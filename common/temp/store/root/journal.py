@@ -1,7 +1,7 @@
-"""What an owner file says: who the owner is, what it holds, who was forked from it.
+"""Reads an owner file: who the owner is, what it holds, and who was forked from it.
 
-Anybody may have put anything in its place. What is read is bounded, and what cannot be understood
-is told as `damage`: such a file may name any entry.
+Anybody may have planted anything in its place. So the amount read is limited, and what cannot be
+understood is reported as `damage`: a damaged file may name any entry.
 """
 
 from __future__ import annotations
@@ -12,25 +12,24 @@ import math
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from ..system.at import PLAIN_FLAGS
 from ..system.presence import Presence, exists, lives
 
 LEFT: Final = b"."
-"""The line by which an owner says that it has given up the file, whose notes stay."""
+"""The line that ends the owner's leases; its notes stay."""
 
 _NAMELESS: Final = "a process that left no name"
-_OWNER_NAME: Final = re.compile(r"[0-9]+-[0-9]+-[0-9a-f]+")
-_FORK: Final = re.compile(rb"\*([0-9]{1,9}) ([0-9]{1,19})")
+_OWNER_NAME: Final = r"[0-9]+-[0-9]+-[0-9a-f]+"
+_FORK: Final = rb"\*([0-9]{1,9}) ([0-9]{1,19})"
 _LONGEST_LINE: Final = 1 << 16
 _LARGEST: Final = 8 << 20
-"""How much of an owner file is read (bytes): some hundred thousand records."""
+"""How much of an owner file is read (bytes): a few hundred thousand records."""
 _HALF: Final = "its last line is damaged"
 _EMPTY: Final = "what it said is gone"
 _MOST_TO_BEGIN: Final = 10
-"""How long an owner may take to its first line from making its file, which that is named after."""
+"""How long (seconds) an owner may take from making its file to writing the first line."""
 
 _MOST_FORKS: Final = 50_000
 _LARGEST_PID: Final = 1 << 31
@@ -38,11 +37,11 @@ _LONGEST_TEXT: Final = 4096
 
 
 class Book(NamedTuple):
-    """Which of its owner files in a root a process notes an entry in.
+    """Identifies one of the owner files that a process has in a root.
 
-    That without any of these is for all that it makes. Those of a `run` are of one run of tests:
-    what is noted there is to be gone when its process ends, unless it was `kept`, which says why.
-    What is `handed` on is held for other processes; of several such books it tells which.
+    The one without any field is for everything that it makes. One with a `run` belongs to a test
+    run: what is noted there is removed when its process ends, unless it was `kept` (the reason).
+    One that is `handed` on is held for other processes; the text tells several of them apart.
     """
 
     run: str = ""
@@ -70,46 +69,46 @@ _NO_HEADER: Final = Header()
 
 def is_owner_name(name: str) -> bool:
     """Whether this program gives owner files such names: what else lies there is nobody's lease."""
-    return _OWNER_NAME.fullmatch(name) is not None
+    return re.fullmatch(_OWNER_NAME, name) is not None
 
 
 def fork_line(pid: int, start: int) -> bytes:
-    """The line by which a forked child says that it goes on in the entries of the owner."""
+    """The line by which a forked child records that it shares the entries of the owner."""
     return b"*%d %d\n" % (pid, start)
 
 
-@dataclass(slots=True, eq=False)
 class Journal:
-    """One owner file as read so far: `alive` is None where that cannot be told, for a `doubt`.
+    """One owner file as read so far: `alive` is `None` if unknown, with the reason in `doubt`.
 
-    One of the reading process is `is_shared` while a process lives that was forked from it.
+    The reading process's own is `is_shared` while a process forked from it is alive.
     """
 
-    id: str
-    inode: int
-    alive: bool | None = None
-    doubt: str = ""
-    damage: str = ""
-    read: int = 0
-    written: float = 0.0
-    header: Header = _NO_HEADER
-    has_left: bool = False
-    living: int = 0
-    is_shared: bool = False
-    forks: dict[int, int] = field(default_factory=dict)
-    fork_lines: int = 0
-    records: set[str] = field(default_factory=set)
+    def __init__(self, name: str, inode: int, *, damage: str = "", has_left: bool = False) -> None:
+        self.id = name
+        self.inode = inode
+        self.alive: bool | None = None
+        self.doubt = ""
+        self.damage = damage
+        self.read = 0
+        self.written = 0.0
+        self.header = _NO_HEADER
+        self.has_left = has_left
+        self.living = 0
+        self.is_shared = False
+        self.forks: dict[int, int] = {}
+        self.fork_lines = 0
+        self.records: set[str] = set()
 
     @property
     def who(self) -> str:
-        """The process, as a person would name it."""
+        """A description of the process."""
         if self.living in (0, self.header.pid):
             forked = "a process that was forked from " if self.is_shared else ""
             return f"{forked}{self.header.who}"
         return f"pid {self.living}, which was forked from {self.header.who}"
 
     def read_on(self, descriptor: int, host: str) -> Iterator[tuple[bool, str]]:
-        """The records that were appended since: whether it was taken or given up, and its path."""
+        """The new records: whether the lease was taken or given up, and the path."""
         if self.damage in (
             _HALF,
             _EMPTY,
@@ -131,14 +130,14 @@ class Journal:
                     self._take(line[:-1])
 
     def note_missing(self, now: float) -> None:
-        """Take note if a live owner has not told of itself, though it does so as it begins."""
+        """Record damage if a live owner has no first line, though it writes one when it starts."""
         if self.read == 0 and is_owner_name(self.id):
             since = int(now) - int(self.id.partition("-")[0])
             if not 0 <= since <= _MOST_TO_BEGIN:
                 self.damage = self.damage or _EMPTY
 
     def _is_over(self) -> bool:
-        """Whether no more of it is read."""
+        """Whether to stop reading it."""
         is_large = self.read > _LARGEST or len(self.forks) > _MOST_FORKS
         if is_large:
             self.damage = self.damage or "it is too large"
@@ -152,15 +151,15 @@ class Journal:
             self.header = header
 
     def _look_at_half(self, line: bytes) -> None:
-        # It is being written, or was when its process died; unless a crash of the system left
-        # zeros, or it is something else.
+        # It is being written, or was when its process died; unless a system crash left zeros,
+        # or it is something else.
         if len(line) == _LONGEST_LINE:
             self.damage = "a line of it is too long"
         elif b"\0" in line or (self.read == 0 and line[:1] not in (b"", b"{")):
             self.damage = _HALF
 
     def _take(self, line: bytes) -> None:
-        if fork := _FORK.fullmatch(line):
+        if fork := re.fullmatch(_FORK, line):
             self.forks[int(fork[1])] = int(fork[2])
             self.fork_lines += 1
         elif line == LEFT:
@@ -169,9 +168,9 @@ class Journal:
             self.damage = "a line of it is damaged"
 
     def has_living(self) -> bool | None:
-        """Whether the owner runs, or a process that was forked from it; `None` if that is hidden.
+        """Whether the owner or a process forked from it is running; `None` if that is hidden.
 
-        Only to be asked in the owner's own namespace of process ids.
+        Only valid in the owner's own PID namespace.
         """
         if not self.has_left and self.header.presence.start:
             self.forks.setdefault(self.header.pid, self.header.presence.start)
@@ -184,14 +183,14 @@ class Journal:
             if alive is None:
                 is_hidden = True
             else:
-                del self.forks[pid]  # which is not asked for again
+                del self.forks[pid]  # it need not be checked again
         return None if is_hidden else False
 
     def look_for_forks(self, forks: int) -> None:
-        """Take note if a process lives that was forked from the owner, which is this very process.
+        """Record whether a process forked from this process, the owner, is alive.
 
-        One may live as well if it has not told of itself yet, of so many `forks`, or cannot on this
-        system.
+        A child also counts if it has not recorded itself yet (`forks` is how many there are), or
+        cannot on this system.
         """
         self.living = 0
         for pid, start in tuple(self.forks.items()):
@@ -202,15 +201,16 @@ class Journal:
         self.is_shared = bool(self.living) or self.fork_lines < forks
 
     def may_run(self) -> bool:
-        """Whether there is a process with the number of the owner, or of one forked from it."""
+        """Whether a process with the id of the owner, or of one forked from it, exists."""
         numbers = set(self.forks) if self.has_left else {self.header.pid, *self.forks}
         return any(map(exists, numbers))
 
 
 def has_living_forks(path: str, identity: tuple[int, int], forks: int) -> bool:
-    """Whether a process may run that was forked from the owner, by whose file at `path` this goes.
+    """Whether a process forked from the owner of the file at `path` may be running.
 
-    It may as well if it has not told of itself yet, of so many `forks`, or cannot on this system.
+    A child also counts if it has not recorded itself yet (`forks` is how many there are), or cannot
+    on this system.
     """
     journal = Journal("", 0, has_left=True)
     with contextlib.suppress(OSError):
@@ -226,7 +226,7 @@ def has_living_forks(path: str, identity: tuple[int, int], forks: int) -> bool:
 
 
 def parse_header(line: bytes, host: str) -> Header | None:
-    """What the first line of an owner file says to a reader on `host`; `None` if it is damaged."""
+    """The header in the first line of an owner file, for a reader on `host`; `None` if damaged."""
     try:
         said = json.loads(line)
         pid, started = _whole(said, "pid", _LARGEST_PID), float(said["started"])
@@ -259,7 +259,7 @@ def _text(said: Any, key: str, default: str | None = None) -> str | None:
 
 
 def _optional(said: Any, key: str) -> str:
-    """A text that older versions do not write. Raises `ValueError` if it is none."""
+    """A string that older versions do not write. Raises `ValueError` for another type."""
     value = _text(said, key, "")
     if value is None:
         raise ValueError(key)

@@ -1,6 +1,7 @@
-"""When entries were last used that `cache_dir` and `hold` gave out: a record for each.
+"""Records when `cache_dir` or `hold` last gave out an entry.
 
-The time is that of the file, so that noting a use costs one call, at most once an hour.
+The time is the modification time of the record, so that recording a use is one call, at most once
+an hour.
 """
 
 from __future__ import annotations
@@ -19,18 +20,17 @@ from ..system import at
 from ..system.locks import lock_file
 from ..system.opening import opened_in
 from .guard import check_store, is_gone
-from .making import make_root
 from .records import forget_records, read_records, record_name, record_names, write_record
 
 COARSE: Final = 3600.0
-"""How many seconds pass before a use is noted again."""
+"""How many seconds pass before a use is recorded again."""
 
 _TURN_SECONDS: Final = 10.0
-"""How long to wait for whoever looks for a cache just now, which takes milliseconds."""
+"""How long (seconds) to wait for a process that is looking for a cache; that takes milliseconds."""
 
 
 class LastUse(NamedTuple):
-    """The record of one entry: when it was last used, and for a cache what it was made for.
+    """The record of one entry: when it was last used, and for a cache its key and version.
 
     Times are in seconds since 1970.
     """
@@ -42,7 +42,7 @@ class LastUse(NamedTuple):
 
 
 def last_uses(root: Path) -> dict[str, LastUse]:
-    """The records of `root`, by the paths of their entries. What cannot be read counts as none.
+    """The records of `root`, by the paths of their entries. An unreadable record is left out.
 
     Raises `StorageError`, or `Refused` where they lie behind a symlink.
     """
@@ -59,7 +59,7 @@ def last_uses(root: Path) -> dict[str, LastUse]:
 
 
 def last_use(root: Path, relative: str) -> float:
-    """When the entry at `relative` was last used; 0 if that is not known or has not come yet."""
+    """When the entry at `relative` was last used; 0 if unknown or in the future."""
     try:
         with opened_in(root, STORE, USED) as directory:
             status = at.stat(record_name(relative), dir_fd=directory, follow_symlinks=False)
@@ -69,7 +69,7 @@ def last_use(root: Path, relative: str) -> float:
 
 
 def note_use(root: Path, relative: str, layout: Layout = SCRATCH) -> None:
-    """Note that the entry at `relative` is used now, unless that was done within the hour.
+    """Record that the entry at `relative` is used now, unless that was done within the hour.
 
     Raises `OSError`.
     """
@@ -85,7 +85,7 @@ def note_use(root: Path, relative: str, layout: Layout = SCRATCH) -> None:
 
 
 def note_made(root: Path, relative: str, key: str, version: str) -> None:
-    """Note that the cache at `relative` is made now, for that key and version.
+    """Record that the cache at `relative` is made now, for that key and version.
 
     Raises `OSError`.
     """
@@ -98,7 +98,7 @@ def _is_fresh(status: os.stat_result) -> bool:
 
 
 def forget_gone_uses(root: Path) -> None:
-    """Remove the records of entries that no longer exist, as far as that can be."""
+    """Remove the records of entries that no longer exist, as far as possible."""
     forget_records(
         root, USED, lambda one: one.path is not None and not is_gone(os.path.join(root, one.path))
     )
@@ -106,11 +106,13 @@ def forget_gone_uses(root: Path) -> None:
 
 @contextlib.contextmanager
 def turn_to_look(root: str) -> Iterator[None]:
-    """Let processes look for a cache one after the other, so that all find the one that is made.
+    """Let processes look for a cache one after the other, so that all find the same one.
 
-    Whoever does not get a turn in ten seconds, since some process was stopped in its own, goes on:
-    at worst there are two caches. Raises `OSError`.
+    A process that gets no turn within ten seconds, because another was stopped during its own,
+    continues without: at worst there are two caches. Raises `OSError`.
     """
+    from .making import make_root  # not for a scan, which only reads records
+
     make_root(root)
     with opened_in(root, STORE) as store, contextlib.suppress(FileExistsError):
         at.mkdir(USED, dir_fd=store)

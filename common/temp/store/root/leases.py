@@ -1,7 +1,7 @@
-"""Who holds which entries of a root, as its owner files say. Reading writes nothing.
+"""Who holds which entries of a root, according to its owner files. Reading writes nothing.
 
-A scan reads the records *after* it has listed the directories: what it sees has its record, which
-was written *before* the directory was made.
+A record is written *before* its directory is made, and a scan reads the records *after* it has
+listed the directories. So every directory that it sees has its record.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from .owner import forks_of_own, own
 from .ownerfile import host_name
 
 _UNREADABLE: Final = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO, errno.EMLINK})
-"""What the disk says of an owner file of another user's, of a link or of a socket in its place."""
+"""The errors for an owner file of another user, or for a link or socket in its place."""
 
 
 class RunNotes(NamedTuple):
-    """What one process of a run of tests noted: the paths of entries, and when it last did."""
+    """What one process of a test run noted: the paths of entries, and the time of the last note."""
 
     book: Book
     is_over: bool
@@ -63,7 +63,7 @@ class Leases:
         self._journals: dict[str, Journal] = {}
         self._damaged: tuple[Journal, ...] = ()
         self._holders: dict[str, list[Journal]] = {}
-        # An entry found by plain listing may hold recorded ones further down: how many, by whom.
+        # For each directory above recorded entries: how many they are, and whose.
         self._below: dict[str, dict[Journal, int]] = {}
         self._own: str | None = None
         self._ours: dict[str, int] = {}
@@ -72,21 +72,21 @@ class Leases:
 
     @property
     def foreign_for(self) -> float:
-        """For how many seconds an entry whose owner cannot be checked must not have changed.
+        """How many seconds an entry whose owner cannot be checked must be unchanged.
 
-        As given, or as configured for the project in which the root lies.
+        As given, or as configured for the project of the root.
         """
         if self._foreign_for is None:
-            from .settings import configured_foreign_for  # which knows this module
+            from .settings import configured_foreign_for  # it imports this module
 
             try:
                 self._foreign_for = configured_foreign_for(Path(self._root))
-            except TempError:  # that other settings are wrong is told by whoever needs them
+            except TempError:  # other wrong settings are reported where they are used
                 self._foreign_for = DAY
         return self._foreign_for
 
     def refresh(self) -> None:
-        """Read the owner files again, of each only what was appended since."""
+        """Read what was appended to the owner files since the last time."""
         for _ in range(100):
             owner = own(self._root)
             self._own = owner.id if owner is not None else None
@@ -96,21 +96,21 @@ class Leases:
         raise StorageError(0, f"{self._directory} does not stop changing; try again")
 
     def _read_all(self) -> bool:
-        """Whether all owner files were read; not if one lost its name while it was."""
+        """Whether all owner files were read; false if one lost its name meanwhile."""
         try:
             names = sorted(os.listdir(self._directory))
         except FileNotFoundError:
             names = []
         except OSError as error:
             raise StorageError.of(f"cannot read {self._directory}", error) from error
-        self._is_same.check()  # now: what was listed may be what is mounted over it
+        self._is_same.check()  # only now: the listing may be of a mount over it
         for gone in self._journals.keys() - set(names):
             self._forget(self._journals.pop(gone))
         for name in names:
             known = self._journals.get(name)
             if known is not None and known.alive is False and known.read:
-                # The dead do not come back: owner names are never reused. (An empty file may
-                # have been seen before its owner could lock it.)
+                # A dead owner stays dead: owner names are never reused. (But an empty file may
+                # have been read before its owner locked it.)
                 continue
             try:
                 self._read(name)
@@ -120,7 +120,7 @@ class Leases:
                 path = os.path.join(self._directory, name)
                 if error.errno not in _UNREADABLE:
                     raise StorageError.of(f"cannot read {path}", error) from error
-                self._pass_over(name, error.strerror or "it is no file")
+                self._pass_over(name, error.strerror or "it is not a file")
         self._damaged = tuple(
             journal
             for journal in self._journals.values()
@@ -132,13 +132,13 @@ class Leases:
         path = os.path.join(self._directory, name)
         descriptor = os.open(path, os.O_RDONLY | PLAIN_FLAGS)
         try:
-            # In this order: what is found dead has written all that it ever will. (What was forked
-            # from it holds the lock until it has added its line. Only one that was forked by a
-            # process that had closed everything, and that ends within this instant, is not seen.)
+            # First the lock, then the content: a dead owner has written all that it ever will. (A
+            # process forked from it holds the lock until it has added its line. Only one that was
+            # forked by a process that had closed all files, and just ends, is not seen.)
             locked = True if name == self._own else is_file_locked(descriptor)
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
-                self._pass_over(name, "it is no plain file")
+                self._pass_over(name, "it is not a plain file")
                 return
             if status.st_nlink == 0:
                 raise FileNotFoundError(path)
@@ -161,7 +161,7 @@ class Leases:
             os.close(descriptor)
 
     def _pass_over(self, name: str, why: str) -> None:
-        """Take what cannot be read for an owner that cannot be checked, if it has such a name."""
+        """Treat an unreadable file with an owner's name as an owner that cannot be checked."""
         if is_owner_name(name):
             known = self._journals.get(name)
             if known is not None:
@@ -169,8 +169,8 @@ class Leases:
             self._journals[name] = Journal(name, -1, damage=why)
 
     def _is_alive(self, journal: Journal, locked: bool | None, descriptor: int) -> bool | None:
-        """Whether the owner, or who shares in its lease, goes on; `None`, with a doubt, if nobody
-        can tell.
+        """Whether the owner, or a process that shares its lease, is alive; `None`, with a doubt, if
+        that is unknown.
         """
         journal.doubt = ""
         if locked:
@@ -178,7 +178,7 @@ class Leases:
             return True
         owner = journal.header.presence
         journal.doubt = "this filesystem has no locks" if locked is None else ""
-        if not owner.boot:  # it was written where nobody says, or by an older version
+        if not owner.boot:  # written where the boot is unknown, or by an older version
             is_far = bool(owner.machine or owner.view) and journal.header.host != host_name()
             journal.doubt = journal.doubt or ("it ran on another system" if is_far else "")
         elif owner.boot != boot():
@@ -234,10 +234,10 @@ class Leases:
             self._remove(journal, path)
 
     def use_of(self, relative: str, now: float, changed: float) -> Use | None:
-        """The lease that is held on the entry at `relative` or on anything below it.
+        """The lease on the entry at `relative` or on anything below it.
 
-        `changed` is when the entry last changed: where nobody can tell whether its owner lives,
-        that is what its being in use is guessed by.
+        `changed` is when the entry last changed. If it is unknown whether the owner is alive, this
+        time decides whether the entry counts as in use.
         """
         use: Use | None = None
         relative = self._fold(relative)
@@ -264,8 +264,8 @@ class Leases:
         return None
 
     def any_use(self, now: float, changed: float) -> Use | None:
-        """The lease of any owner that lives or cannot be checked, whatever it holds here; one that
-        is another's first. `changed` as in `use_of`. The root may have been moved meanwhile.
+        """The lease of any owner that is alive or cannot be checked, whatever it holds; that of
+        another process comes first. `changed` is as in `use_of`. The root may have moved meanwhile.
         """
         use: Use | None = None
         for journal in self._journals.values():
@@ -296,7 +296,7 @@ class Leases:
         )
 
     def is_guessed(self, relative: str) -> bool:
-        """Whether nobody can tell if an owner of that entry lives, so that its changes decide."""
+        """Whether it is unknown if an owner of that entry is alive, so that its changes decide."""
         return bool(self._damaged) or any(
             journal.alive is None
             for journal in (*self._holders.get(relative, ()), *self._below.get(relative, ()))
@@ -304,7 +304,7 @@ class Leases:
 
     @property
     def has_unchecked(self) -> bool:
-        """Whether there is an owner of which nobody can tell for good whether it lives."""
+        """Whether there is an owner that can never be checked."""
         return any(
             journal.alive is None or (journal.alive and journal.doubt)
             for journal in self._journals.values()
@@ -315,7 +315,7 @@ class Leases:
         return next((journal.who for journal in self._holders.get(self._fold(relative), ())), None)
 
     def made_in(self, test: str) -> dict[str, str]:
-        """The entries that other processes recorded which `test` had started, and who they are."""
+        """The entries recorded by other processes that `test` started, and which processes."""
         return {
             path: journal.who
             for journal in self._journals.values()
@@ -324,7 +324,7 @@ class Leases:
         }
 
     def notes_of_runs(self) -> tuple[RunNotes, ...]:
-        """What runs of tests have noted, of which not all is gone."""
+        """The notes of test runs that still have entries."""
         return tuple(
             RunNotes(journal.header.book, journal.alive is not True, journal.written, entries)
             for journal in self._journals.values()
@@ -337,18 +337,18 @@ class Leases:
         )
 
     def recorded(self) -> set[str]:
-        """The paths of all that somebody has recorded and not given up."""
+        """The paths of all recorded entries that were not given up."""
         return {path for journal in self._journals.values() for path in journal.records}
 
     def recorded_categories(self) -> set[str]:
-        """The first parts of all recorded paths that have two: categories for certain."""
+        """The first parts of all recorded paths with two parts: these are certainly categories."""
         return {path.partition("/")[0] for path in self.recorded() if "/" in path}
 
     def forget_dead(self) -> None:
-        """Remove the owner files of dead processes that no existing entry needs any more."""
+        """Remove the owner files of dead processes that no existing entry needs."""
         for journal in tuple(self._journals.values()):
-            # What cannot be checked may record another entry at any time, and be about to make it.
-            # Of what is damaged nobody knows what it names.
+            # An owner that cannot be checked may be about to record and make another entry, and a
+            # damaged file may name any entry.
             last_sign = max(journal.header.started, journal.written)
             ended = journal.alive is False or (
                 journal.alive is None
@@ -364,11 +364,11 @@ class Leases:
 def _unlink_if_dead(path: str) -> None:
     with contextlib.suppress(OSError):
         if not has_locks():
-            os.unlink(path)  # which fails there while a process has it open
+            os.unlink(path)  # fails there while a process has it open
             return
         descriptor = os.open(path, os.O_RDWR | PLAIN_FLAGS)
         try:
-            # Holding the lock, no process can believe that it owns the file: a new owner checks,
+            # While this process holds the lock, no other can own the file: a new owner checks,
             # after locking, that its file still has a name.
             if lock_file(descriptor):
                 os.unlink(path)

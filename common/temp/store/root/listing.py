@@ -1,4 +1,4 @@
-"""What lies in a root: entries and categories, not yet measured, and what was claimed in it."""
+"""Lists a root: its entries and categories, not yet measured, and what was claimed in it."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ from ..system import at
 from ..system.at import ANY_FLAGS, DIRECTORY_FLAGS
 from ..system.locks import is_locked
 from ..trees.walk import measure
+from .layouts import layout_of
 from .leases import Leases
-from .making import layout_of
 
 
 class Found(NamedTuple):
@@ -55,11 +55,11 @@ def list_entries(root: Path) -> list[Path]:
 def listing(
     root: Path, leases: Leases, layout: Layout = SCRATCH
 ) -> tuple[list[Found], list[Problem]]:
-    """What `root` holds, sorted by path: directories of categories, and all else as it lies.
+    """The entries of `root`, sorted by path: those in categories, and everything else in the root.
 
-    Of another `layout` than that of `.tmp`, what that holds. A directory is a category if its name
-    is a known one, if it bears the mark, if a record says so, or if all that it holds is stamped
-    as entries are. Raises `StorageError` if the root itself cannot be listed.
+    With another `layout` than that of `.tmp`, the entries of that layout. A directory is a category
+    if its name is a known one, if it has the marker file, if a record says so, or if everything in
+    it is stamped like an entry. Raises `StorageError` if the root itself cannot be listed.
     """
     try:
         with at.scandir(root) as items:
@@ -111,7 +111,7 @@ def _name(item: os.DirEntry[str]) -> str:
 
 def _children_of_category(path: str, known: bool) -> list[str] | None:
     """The sorted names in the category at `path`; `None` if it is an entry itself."""
-    # What turns out to be an entry is held open as by a scan, which no other takes for in use.
+    # It may be an entry: it is opened as a scan opens entries, which does not count as use.
     descriptor = at.open(path, DIRECTORY_FLAGS)
     try:
         with at.scandir(descriptor) as items:
@@ -119,7 +119,7 @@ def _children_of_category(path: str, known: bool) -> list[str] | None:
     finally:
         at.close(descriptor)
     children.pop(CATEGORY_MARK, None)
-    children.pop(STORE, None)  # of a category that is a root of its own as well
+    children.pop(STORE, None)  # of a category that is itself a root
     stamped = all(
         is_directory and read_name(name)[1] is not None for name, is_directory in children.items()
     )
@@ -129,8 +129,7 @@ def _children_of_category(path: str, known: bool) -> list[str] | None:
 def locate(path: Path, roots: Sequence[Path] = ()) -> tuple[Path, str]:
     """The root that holds `path`, and the entry in it (relative to the root).
 
-    `roots` are those that are configured. Raises `InvalidSettings` if `path` lies in no entry of
-    any root.
+    `roots` are the configured ones. Raises `InvalidSettings` if `path` is in no entry of any root.
     """
     absolute = Path(os.path.abspath(path))
     own = user_root()
@@ -150,11 +149,11 @@ def locate(path: Path, roots: Sequence[Path] = ()) -> tuple[Path, str]:
 def find_entry(
     text: str, root: Path, roots: Sequence[Path] = (), elsewhere: Sequence[Path] = ()
 ) -> tuple[Path, str]:
-    """The root and the entry that a person means by `text`.
+    """The root and the entry that a user means by `text`.
 
-    That is a path, or the path below the root (`debug/demo_1696348800`), or a name that only one
-    entry has, in the project's `root`, in one of `roots`, which are configured, or of those with
-    scratch of no project. Raises `InvalidSettings` if it is none of these.
+    `text` is a path, a path below a root (`debug/demo_1696348800`), or a name that only one entry
+    has: in the project's `root`, in one of the configured `roots`, or in the roots for scratch of
+    no project. Raises `InvalidSettings` if nothing matches.
     """
     with contextlib.suppress(InvalidSettings):
         return locate(Path(text), roots)
@@ -179,13 +178,13 @@ def find_entry(
 
 
 def holding_places(root: Path) -> Iterator[tuple[str, str]]:
-    """Where claimed entries of `root` may lie: a directory, and what their names begin with."""
+    """Where claimed entries of `root` may be: directories, and the prefix of their names."""
     yield os.path.join(root, STORE, HOLDING), ""
     yield str(root), HELD
 
 
 def list_leftovers(root: Path) -> list[Leftover]:
-    """What lies claimed in the holding area, and whether a running sweep is at it."""
+    """What is claimed in the holding area, and whether a running sweep is deleting it."""
     found: list[Leftover] = []
     for directory, prefix in holding_places(root):
         try:
@@ -208,8 +207,8 @@ def _leftover(root: Path, path: str) -> Leftover:
 
 
 def measure_leftovers(root: Path) -> tuple[int, list[Problem]]:
-    """The bytes on disk of what lies claimed in `root`, or among what can be undone of it, be it
-    freed now or not; and what hid some of them.
+    """The bytes on disk of what is claimed in `root` or in its undo area, whether it is being freed
+    now or not; and the problems that hid some of them.
     """
     size = 0
     problems: list[Problem] = []

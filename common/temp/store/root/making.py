@@ -1,4 +1,4 @@
-"""Making roots, their stores and their categories; and reading the layout of a root."""
+"""Making roots, their stores and their categories."""
 
 from __future__ import annotations
 
@@ -6,17 +6,13 @@ import contextlib
 import os
 from pathlib import Path
 
-from ...core.fields import Unreadable
 from ...core.layout import (
     CATEGORY_MARK,
     FILES,
     HOLDING,
     KNOWN_CATEGORIES,
     LAYOUT,
-    LAYOUTS,
-    MAX_NAME_BYTES,
     OWNERS,
-    PIPELINE,
     SCRATCH,
     STORE,
     Layout,
@@ -25,18 +21,16 @@ from ...errors import Refused, StorageError
 from ..project.project import (
     MARKERS,
     ROOT_NAME,
-    SCRATCH_NAMES,
     check_root,
     holds_more,
     is_private,
     open_root,
-    user_root,
 )
 from ..system import at
 from ..system.opening import opened_in
-from ..system.reading import read_file
 from ..system.renaming import rename_new
 from .guard import check_store
+from .layouts import layout_of
 
 _CACHEDIR_TAG = (
     "Signature: 8a477f597d28d172789f06886806bc55\n"
@@ -45,32 +39,6 @@ _CACHEDIR_TAG = (
 )
 TAGS = {"CACHEDIR.TAG": _CACHEDIR_TAG, ".gitignore": "*\n"}
 """What a root of scratch gets when it is made."""
-
-
-def layout_of(root: Path, *, is_scratch: bool | None = None) -> Layout:
-    """The layout of `root` as its store says it.
-
-    If the store says nothing: as in a `.tmp` if the root `is_scratch`, which its name decides if
-    that is `None`. Any other root is taken for one of pipeline runs, whose names nothing else has,
-    so that nobody's files are taken for entries.
-
-    Raises `Refused` if the store is behind a symlink, `StorageError` if it cannot be read.
-    """
-    check_store(root)
-    path = root / STORE / LAYOUT
-    try:
-        said = read_file(path).decode(errors="replace").strip()[:MAX_NAME_BYTES]
-    except (FileNotFoundError, NotADirectoryError):
-        if is_scratch is None:
-            is_scratch = root.name in SCRATCH_NAMES or root == user_root()
-        return SCRATCH if is_scratch else PIPELINE
-    except Unreadable as problem:
-        raise StorageError(0, f"{path} {problem}") from problem
-    if said not in LAYOUTS:
-        raise StorageError(
-            0, f"{path}: this version does not know the layout {said!r}; update tempkeep"
-        )
-    return LAYOUTS[said]
 
 
 def make_root(root: str, layout: Layout = SCRATCH) -> None:

@@ -1,6 +1,6 @@
-"""Names of what this process makes: none is used twice, not even after what bore it is gone.
+"""Names for what this process makes: none is used twice, even after it was deleted.
 
-Code that caches by path, and a process that still reads from what is gone, rely on that.
+Code that caches by path, and processes that still use a deleted path, rely on that.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ import threading
 
 _SHORT_ATTEMPTS = 4
 
-# Taken twice by one thread where a signal's handler or a finalizer interrupts it.
+# Reentrant: a signal handler or a finalizer may interrupt a thread that holds it.
 _lock = threading.RLock()
 _newest = 0
 _used: set[str] = set()
-"""The paths of the newest second. Older ones cannot come again: they bear their second."""
+"""The paths of the newest second. Older ones cannot recur: a path contains its second."""
 _is_forked = False
 
 
 def claim(path: str, epoch: int) -> bool | None:
-    """Whether this process has not used `path` before; from now on it has.
+    """Whether `path` is new for this process; from now on, it counts as used.
 
-    `path` bears the second `epoch`, so that only the paths of one second are to be remembered.
-    `None` if nothing is known of that second, since the clock was set back.
+    `path` contains the second `epoch`, so only the paths of one second are remembered. `None` if
+    nothing is known about that second, since the clock was set back.
     """
     global _newest
     with _lock:
@@ -40,11 +40,11 @@ def claim(path: str, epoch: int) -> bool | None:
 def fresh_name(
     directory: str, stem: str, epoch: int, attempt: int = 0, *, short: bool = True
 ) -> str:
-    """`stem`, or `<stem>-<hex digits>`, so that this process has not used it in `directory`.
+    """`stem` or `<stem>-<hex digits>`, a name that this process has not used in `directory`.
 
-    `stem` bears the second `epoch`. Four digits if it may be `short`, else eight: four are soon
-    used up by many processes that make names at once, as is seen by the number of the `attempt`. A
-    forked child always takes eight, since its parent may come to use the others.
+    `stem` contains the second `epoch`. The suffix has four digits if it may be `short`, else eight.
+    Many processes at once soon use up four digits, which a high `attempt` shows. A forked child
+    always uses eight, since its parent may use the shorter ones.
     """
     if not _is_forked and attempt == 0 and claim(f"{directory}/{stem}", epoch):
         return stem

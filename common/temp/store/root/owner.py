@@ -7,11 +7,11 @@ in a file is not. The owner file is also a journal: one line for each entry that
 descriptor, and needs no file of its own. A process that runs tests holds a second and a third: one
 for what its tests make for the while, and one for what they leave (`Book`).
 
-A lock ends with the last descriptor of it, and a process may close what it does not know of, or
-run another program. So its first line also says which process it is, for certain (`presence`), and
-each forked child adds a line for itself: while one of them runs, the entries are in use. And a lock
-may not reach: what an owner of another system, or one that sees the filesystem otherwise, has
-recorded counts as in use until it has been unchanged for a while.
+A lock ends with its last descriptor, and a process may close descriptors that it does not know, or
+run another program. So the first line also identifies the process (`presence`), and each forked
+child adds a line for itself: while one of them runs, the entries are in use. A lock may also not
+reach this process: what an owner on another system, or behind another mount, has recorded counts as
+in use until it has been unchanged for a while.
 
 The order of writes is what makes it safe. A record is written *before* the directory is made, and
 a scan reads the records *after* it has listed the directories: what it sees has its record.
@@ -71,15 +71,15 @@ class Owner:
 
     @property
     def descriptor(self) -> int:
-        """The open owner file, by which the lock is held."""
+        """The open owner file, which holds the lock."""
         return self._file.descriptor
 
     def is_locked(self) -> bool:
-        """Whether the descriptor holds the lock, and is not anybody's by now."""
+        """Whether the descriptor still holds the lock, and was not reused."""
         return not self._closed and self._file.is_open()
 
     def note(self, line: bytes) -> bool:
-        """Whether `line` could be added to the owner file, in whatever process."""
+        """Add `line` to the owner file, and return whether that worked; in any process."""
         return self._file.note(line)
 
     def is_current(self) -> bool:
@@ -133,7 +133,7 @@ class Owner:
     def release(self, relative: str) -> None:
         """Note that the entry at `relative` is no longer this process's.
 
-        By who interrupts a thread that is writing here, that thread will note it when it goes on.
+        Called from a signal handler during a write, it is queued until the write ends.
         """
         self._given_up.append(relative)
         with self._lock:
@@ -198,12 +198,12 @@ class Owner:
                 self._renew()
 
     def _renew(self) -> None:
-        """Go over to a new owner file that holds only what is live. Raises `OSError`.
+        """Switch to a new owner file that holds only what is live. Raises `OSError`.
 
         The new one is complete and locked before the old name goes, and the old lock is dropped
-        last: a reader that finds the old file unlocked also finds that it has no name any more,
-        and looks again. The old one stays while a forked child runs, which may work in an entry
-        that was live at the fork, and which the old file alone protects.
+        last: a reader that finds the old file unlocked also finds that it no longer has a name,
+        and reads again. The old one stays while a forked child runs, which may work in an entry
+        that was live at the fork and that only the old file protects.
         """
         fresh = open_new(self.root, self.book)
         kept = sorted(self.live)
@@ -269,8 +269,8 @@ def owners_here() -> list[Owner]:
 
 
 def forks_of_own() -> dict[str, int]:
-    """How many children were forked from each owner that this process is, by the names of the owner
-    files, in whatever root.
+    """How many children were forked from each owner of this process, in all roots, by the names of
+    the owner files.
     """
     mine = (owner for owner in tuple(_owners.values()) if owner.pid == os.getpid())
     return {owner.id: owner.forks for owner in mine}
@@ -318,11 +318,11 @@ def _before_fork() -> None:
 
 
 def _after_fork_in_child() -> None:
-    """Make the child its own owner, and say in its parent's files that it goes on there.
+    """Make the child its own owner, and record in its parent's files that it shares the entries.
 
     The inherited descriptors stay open on purpose: while the child runs and leaves them open, it
-    keeps the lock, and so the entries of its parent, in which it may be working. The line holds
-    when it has closed them, where processes can be told.
+    keeps the lock, and so its parent's entries, where it may be working. If it closes them, the
+    recorded line still protects the entries where processes can be identified.
     """
     global _owners_lock
     _owners_lock = threading.Lock()

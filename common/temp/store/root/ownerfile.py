@@ -19,7 +19,7 @@ from ..system.processes import spell_command
 from .journal import LEFT, Book
 
 _CURRENT_TEST: Final = "PYTEST_CURRENT_TEST"
-"""The variable by which a process knows, and all that it starts, which test it is in."""
+"""The variable that tells a process, and every process it starts, which test it is in."""
 
 
 class OwnerFile(NamedTuple):
@@ -34,7 +34,7 @@ class OwnerFile(NamedTuple):
     """That of its process, as in a `Presence`."""
 
     def is_open(self) -> bool:
-        """Whether the descriptor is still this file, and not closed or another file by now.
+        """Whether the descriptor is still this file, and not closed or reused for another file.
 
         Code that closes all that it did not open itself, as daemons do, leaves the number to
         whatever is opened next. Asked before each write and close. (What another thread does
@@ -141,12 +141,12 @@ def _header(presence: Presence, book: Book) -> bytes:
 
 
 def taken(paths: Iterable[str]) -> bytes:
-    """The lines by which those entries are recorded."""
+    """The lines that record those entries."""
     return os.fsencode("".join(f"+{path}\n" for path in paths))
 
 
 def host_name() -> str:
-    """What this machine calls itself."""
+    """The name of this machine."""
     return os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
 
 
@@ -154,7 +154,7 @@ def _append(descriptor: int, data: bytes) -> None:
     """Append `data` as a whole or not at all."""
     written = os.write(descriptor, data)
     if written != len(data):
-        # A disk that fills up midway leaves half a line, to which the next would be glued.
+        # If the disk fills up, half a line is left, and the next line would be glued to it.
         os.ftruncate(descriptor, os.fstat(descriptor).st_size - written)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

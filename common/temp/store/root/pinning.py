@@ -29,10 +29,10 @@ _UNREAD: Final = "the pin's reason cannot be read"
 def _on(
     root: Path, relative: str, pins: Sequence[Record], fold: Callable[[str], str] = str
 ) -> Iterator[Record]:
-    """Those of `pins` that are on the entry at `relative`, or on what lies above or below it.
+    """Those of `pins` on the entry at `relative`, or on a path above or below it.
 
-    A stray file among the entries of a category of the user's own makes one entry of them all,
-    which must not go while one of them is pinned. One that cannot be read is told by its name.
+    A stray file in a category that the user made turns the category into one entry. It must not go
+    while something in it is pinned. An unreadable pin is matched by its file name.
     """
     names = _names_near(root, relative) if any(pin.path is None for pin in pins) else ()
     folded = fold(relative)
@@ -59,9 +59,9 @@ class Pins:
         self.refresh()
 
     def refresh(self) -> None:
-        """Read them again; what a file says of its place never changes, so only the new ones."""
+        """Read the new ones; the path in a file never changes."""
         names = record_names(self._root, PINS)
-        self._is_same.check()  # now: what was listed may be what is mounted over it
+        self._is_same.check()  # only now: the listing may be of a mount over it
         if names or self._pins:
             known = {pin.name: pin for pin in self._pins if pin.path is not None}
             new = read_records(self._root, PINS, [name for name in names if name not in known])
@@ -74,7 +74,7 @@ class Pins:
         return next((_reason(pin) for pin in found), None)
 
     def unclear(self, entries: Iterable[str]) -> Iterator[Problem]:
-        """What cannot be read, and is by its name on none of `entries`."""
+        """Problems for unreadable pins that, by their names, are on none of `entries`."""
         unread = {pin.name: pin for pin in self._pins if pin.path is None}
         for relative in entries if unread else ():
             for name in _names_near(self._root, relative):
@@ -82,7 +82,7 @@ class Pins:
         for pin in unread.values():
             yield Problem(
                 f"{STORE}/{PINS}/{pin.name}",
-                f"is a pin of which nobody can tell what it is on ({pin.problem}); remove it",
+                f"is a pin on an unknown entry ({pin.problem}); remove it",
             )
 
 
@@ -98,19 +98,19 @@ def _all(root: Path) -> Iterator[Record]:
 
 
 def _names_near(root: Path, relative: str) -> frozenset[str]:
-    """The files of all pins that keep the entry at `relative`: on it, above it and below it."""
+    """The files of all pins that keep the entry at `relative`: on it, above it or below it."""
     parts = relative.split("/")
     paths = ["/".join(parts[: index + 1]) for index in range(len(parts))]
-    if len(parts) == 1:  # nothing deeper than in a category is pinned
+    if len(parts) == 1:  # pins are at most one level below a category
         with contextlib.suppress(OSError):
             paths += [f"{relative}/{name}" for name in os.listdir(root / relative)]
     return frozenset(map(record_name, paths))
 
 
 def any_pin(root: Path) -> tuple[str, str] | None:
-    """An entry of `root` that is pinned and still there, and why; `None` if there is none.
+    """An existing pinned entry of `root`, and the reason; `None` if there is none.
 
-    One whose pin cannot be read counts: its path is "".
+    An unreadable pin counts too: its path is "".
     """
     check_store(root)
     for pin in _all(root):
@@ -127,7 +127,7 @@ def read_pin(root: Path, relative: str) -> str | None:
 def write_pin(root: Path, relative: str, reason: str, layout: Layout = SCRATCH) -> None:
     """Pin the entry at `relative`, in a root of that layout. The file appears whole or not at all.
 
-    Raises `StorageError`, or `Refused` where it would lie behind a symlink.
+    Raises `StorageError`, or `Refused` if it would lie behind a symlink.
     """
     try:
         write_record(root, PINS, relative, {"reason": reason}, layout)
@@ -138,7 +138,7 @@ def write_pin(root: Path, relative: str, reason: str, layout: Layout = SCRATCH) 
 
 
 def remove_pin(root: Path, relative: str) -> bool:
-    """Whether there was a pin on the entry at `relative`, which is now gone.
+    """Remove the pin on the entry at `relative`, and return whether there was one.
 
     Raises `StorageError`, or `Refused` where pins lie behind a symlink.
     """
@@ -156,8 +156,8 @@ def remove_pin(root: Path, relative: str) -> bool:
 def forget_gone(root: Path) -> None:
     """Remove the pins of entries that no longer exist.
 
-    An entry that another sweep holds claimed at this instant, only to put it back because it has
-    just been pinned, loses its pin: the race that is accepted here.
+    Accepted race: an entry that another sweep has claimed just now, and puts back because it was
+    pinned, loses its pin.
     """
     forget_records(
         root,

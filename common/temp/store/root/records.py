@@ -1,7 +1,7 @@
-"""Records on disk: one small file of JSON for each entry that has one, in a part of the store.
+"""Records on disk: a small JSON file for each entry that has one, in a directory of the store.
 
-Pins are such records, and marks. A file is called after its entry, so that it can be found without
-reading the others; the path that it says must agree with its name.
+Pins, arrivals and last uses are records. A file is named after its entry, so that it can be found
+without reading the others; the path in it must match its name.
 """
 
 from __future__ import annotations
@@ -20,17 +20,15 @@ from ...errors import StorageError, without_remedy
 from ..system import at
 from ..system.opening import opened_in
 from ..system.reading import read_json
-from ..system.writing import replacing
 from .guard import check_store
-from .making import make_root
 
 _SUFFIX: Final = ".json"
 
 
 class Record(NamedTuple):
-    """What one file says. One that cannot be read has no `path`, and a `problem`.
+    """The content of one file. An unreadable one has a `problem` and no `path`.
 
-    `written` is the time of its last change, in seconds since 1970.
+    `written` is its modification time, in seconds since 1970.
     """
 
     name: str
@@ -41,10 +39,10 @@ class Record(NamedTuple):
 
 
 def record_name(relative: str) -> str:
-    """The name of the file on the entry at `relative`."""
-    from hashlib import blake2b  # which few commands need, and takes milliseconds
+    """The name of the record for the entry at `relative`."""
+    from hashlib import blake2b  # takes milliseconds to import, and few commands need it
 
-    # A digest, since a path of two names of 255 bytes does not fit into one.
+    # A digest, since a path of two names of 255 bytes does not fit into one name.
     return f"{blake2b(os.fsencode(relative), digest_size=16).hexdigest()}{_SUFFIX}"
 
 
@@ -60,7 +58,7 @@ def record_names(root: Path, part: str) -> list[str]:
 
 
 def read_records(root: Path, part: str, names: Iterable[str]) -> Iterator[Record]:
-    """The records of those names that are still there. Raises `StorageError`."""
+    """Those of the named records that still exist. Raises `StorageError`."""
     try:
         with opened_in(root, STORE, part) as directory:
             for name in names:
@@ -77,7 +75,7 @@ def _read_one(directory: int, name: str) -> Record:
         says = fields.table(read_json(name, dir_fd=directory))
         path = fields.text(says, "path")
         if record_name(path) != name:
-            raise Unreadable("path is not of the entry that the file is called after")
+            raise Unreadable("path does not match the name of the file")
     except Unreadable as problem:
         return Record(name, None, problem=without_remedy(str(problem)))
     written = at.stat(name, dir_fd=directory, follow_symlinks=False).st_mtime
@@ -87,11 +85,14 @@ def _read_one(directory: int, name: str) -> Record:
 def write_record(
     root: Path, part: str, relative: str, says: Mapping[str, Any], layout: Layout = SCRATCH
 ) -> None:
-    """Write the record on the entry at `relative`, in a root of that layout.
+    """Write the record of the entry at `relative`, in a root of that layout.
 
     The file appears whole or not at all. Raises `OSError`, which may be a `StorageError`, or
-    `Refused` where it would lie behind a symlink.
+    `Refused` if it would lie behind a symlink.
     """
+    from ..system.writing import replacing  # not for a scan, which only reads records
+    from .making import make_root
+
     check_store(root)
     make_root(str(root), layout)
     with opened_in(root, STORE) as store, contextlib.suppress(FileExistsError):
@@ -104,7 +105,7 @@ def write_record(
 
 
 def forget_records(root: Path, part: str, is_needed: Callable[[Record], bool]) -> None:
-    """Remove the records that are not needed, as far as that can be."""
+    """Remove the records that are not needed, as far as possible."""
     for record in read_records(root, part, record_names(root, part)):
         if not is_needed(record):
             with contextlib.suppress(OSError):

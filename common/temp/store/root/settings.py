@@ -1,7 +1,8 @@
-"""What is configured: defaults < pyproject.toml < cleanup_config.json < environment < arguments.
+"""The settings: defaults < pyproject.toml < cleanup_config.json < environment < arguments.
 
-Both files are read in the monorepo's root and then in the project, which has the last word.
-Whatever cannot be used ends the command before anything is touched.
+A setting is a key in `setting_keys`, and a field here or in `core/policy.py`. Both files are read
+in the monorepo's root and then in the project, which has the last word. Whatever cannot be used
+ends the command before anything is touched.
 """
 
 from __future__ import annotations
@@ -11,17 +12,19 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ...core.disposal import Disposal
 from ...core.policy import Policy, strategy_limits
 from ...core.units import DAY
 from ..project.project import find_monorepo, find_project
 from .clashes import check_clashes
-from .keys import JSON_KEYS
-from .sources import PYPROJECT, Layer, layer_of, read_environment, read_files, read_toml
+from .layers import Layer, layer_of
+from .setting_keys import JSON_KEYS
+from .sources import PYPROJECT, read_environment, read_files, read_toml
 from .values import read_value
 
 if TYPE_CHECKING:
+    from ...core.disposal import Disposal
     from ..system.archive_formats import ArchiveFormat
+    from .layers import Layer
 
 DEFAULT_ARTEFACTS: Final = (
     "__pycache__",
@@ -59,7 +62,7 @@ class Settings(NamedTuple):
 
     @property
     def disposal(self) -> Disposal:
-        """What becomes of entries that go."""
+        """What happens to entries that go."""
         return "archive" if self.archive else "delete"
 
     def other_roots(self) -> tuple[Path, ...]:
@@ -97,12 +100,17 @@ def of_config(project: Path, said: Mapping[str, object], where: str) -> Settings
 
     `where` names it in an error. Raises `InvalidSettings`.
     """
-    return _settings(project, [layer_of(said, JSON_KEYS, where)], {})
+    return _settings(project, [_config_layer(said, where)], {})
 
 
 def check_config(said: Mapping[str, object], where: str) -> None:
     """Raise `InvalidSettings` if `said` could not stand in a `cleanup_config.json`."""
-    layer_of(said, JSON_KEYS, where)
+    _config_layer(said, where)
+
+
+def _config_layer(said: Mapping[str, object], where: str) -> Layer:
+
+    return layer_of(said, JSON_KEYS, where)
 
 
 def configured_foreign_for(root: Path) -> float:

@@ -1,29 +1,27 @@
 """What each source of settings sets: both files of a directory, and the environment.
 
-A layer holds the values by the fields that they set. Whatever cannot be used raises
-`InvalidSettings`, which names the file and the key.
+Whatever cannot be used raises `InvalidSettings`, which names the file and the key. The keys and
+their values (`layers`) are loaded where something is set: most commands find nothing.
 """
 
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from ...core.fields import Unreadable
-from ...core.layout import check_category
-from ...errors import InvalidName, InvalidSettings
-from ..project.place import PROJECT
+from ...errors import InvalidSettings
+from ..project.place import ENV_PREFIX, PROJECT
 from ..system.reading import parse_toml, read_file, read_json
-from .keys import CATEGORY_KEYS, ENV_PREFIX, JSON_KEYS, KEYS, Key
-from .values import from_text, read_value
+
+if TYPE_CHECKING:
+    from .layers import Layer
 
 PYPROJECT: Final = "pyproject.toml"
 CONFIG_JSON: Final = "cleanup_config.json"
 _LARGEST_FILE: Final = 4 << 20
-
-Layer: TypeAlias = dict[str, Any]
 
 
 def read_files(
@@ -40,47 +38,34 @@ def read_files(
         where = f"{path}: [tool.tempkeep]"
         if not isinstance(table, dict):
             raise InvalidSettings(f"{where}: expected a table, got {table!r}")
+        from .layers import categories_of, layer_of
+        from .setting_keys import KEYS
+
         rest = {key: value for key, value in table.items() if key != "category"}
-        yield layer_of(rest, KEYS, where), _categories(table.get("category", {}), path)
+        yield layer_of(rest, KEYS, where), categories_of(table.get("category", {}), path)
     path = config or directory / CONFIG_JSON
     loaded = _read_json(path)
     if loaded is None and config is not None:
         raise InvalidSettings(f"{config}: no such file; give the path of a {CONFIG_JSON}")
     if loaded is not None:
+        from .layers import layer_of
+        from .setting_keys import JSON_KEYS
+
         yield layer_of(loaded, JSON_KEYS, str(path)), {}
-
-
-def _categories(tables: object, path: Path) -> dict[str, Layer]:
-    where = f"{path}: [tool.tempkeep.category]"
-    if not isinstance(tables, dict):
-        raise InvalidSettings(f"{where}: expected tables, got {tables!r}")
-    found: dict[str, Layer] = {}
-    for name, table in tables.items():
-        where = f"{path}: [tool.tempkeep.category.{_shown(name)}]"
-        if not isinstance(table, dict):
-            raise InvalidSettings(f"{where}: expected a table, got {table!r}")
-        try:
-            check_category(name)
-        except InvalidName as error:
-            raise InvalidSettings(f"{where}: {error}") from None
-        found[name] = layer_of(table, CATEGORY_KEYS, where)
-        if found[name].get("strategy") == "archive":
-            # Its numbers alone would delete for good what somebody wanted archived.
-            raise InvalidSettings(
-                f"{where}: strategy: a single category cannot be archived; expected another "
-                "strategy here, or archive = true in [tool.tempkeep]"
-            )
-    return found
 
 
 def read_environment(environment: Mapping[str, str]) -> Layer:
     """What the variables `TEMPKEEP_…` set."""
-    said: dict[str, Any] = {}
-    for name, text in environment.items():
-        if name.startswith(ENV_PREFIX) and name != PROJECT:
-            key = name.removeprefix(ENV_PREFIX).lower()
-            said[key] = from_text(text, KEYS[key].kind) if key in KEYS else text
-    return layer_of(said, KEYS, "environment", spell=lambda key: f"{ENV_PREFIX}{key.upper()}")
+    said = {
+        name: text
+        for name, text in environment.items()
+        if name.startswith(ENV_PREFIX) and name != PROJECT
+    }
+    if not said:
+        return {}
+    from .layers import layer_of_variables
+
+    return layer_of_variables(said, ENV_PREFIX)
 
 
 def read_toml(path: Path, needed: bytes) -> dict[str, Any]:
@@ -104,27 +89,3 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     if not isinstance(loaded, dict):
         raise InvalidSettings(f"{path}: expected an object, got {reprlib.repr(loaded)}")
     return loaded
-
-
-def layer_of(
-    said: Mapping[str, object],
-    keys: Mapping[str, Key],
-    where: str,
-    spell: Callable[[str], str] = str,
-) -> Layer:
-    """What `said`, read from `where`, sets if it may have these `keys`."""
-    layer: Layer = {}
-    for key, value in said.items():
-        if key not in keys:
-            raise InvalidSettings(
-                f"{where}: {_shown(spell(key))} is not a key; "
-                f"expected one of {', '.join(map(spell, keys))}"
-            )
-        field, kind, *_ = keys[key]
-        layer[field] = read_value(value, kind, f"{where}: {spell(key)}")
-    return layer
-
-
-def _shown(key: str) -> str:
-    """`key` as it is where that is one plain word, so that a message stays one line."""
-    return key if key.isprintable() and key.strip() else repr(key)

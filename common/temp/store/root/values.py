@@ -13,7 +13,7 @@ from typing import Any, Final
 from ...core.policy import STRATEGIES
 from ...core.units import DAY, HOUR, read_count, read_number, read_share, read_size
 from ...errors import InvalidSettings
-from .keys import Kind
+from .setting_keys import Kind
 
 
 def read_value(value: object, kind: Kind, what: str) -> Any:

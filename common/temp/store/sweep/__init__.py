@@ -1,1 +1,1 @@
-"""One sweep, told once."""
+"""One sweep: `prepare` makes the plan, `sweep` carries it out, and `ways` has each disposal."""

@@ -1,4 +1,4 @@
-"""Adopting: the older helper's flat entries move into `uncategorized`, by rename, none in use."""
+"""Adopting: moves the older helper's flat entries, if not in use, into `uncategorized`."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from ..trees.inside import look_inside
 
 _ATTEMPTS = 16
 _PROCESS_CHECK_SECONDS = 1.0
-"""As in a sweep: a process that began to work in an entry within this time is not seen."""
+"""Seconds, as in a sweep: a process that started to work in an entry since then is not seen."""
 
 
 def survey(root: Path, exclude: tuple[str, ...], now: float) -> Survey:
     """What an adoption of `root` would do; nothing is written. Raises `StorageError` or `Refused`.
 
-    A flat entry is a directory `<label>_<epoch>` right in the root. It stays there while anything
-    protects it from a clean (it is in use, pinned, excluded, mounted, holds unsaved work), and
-    where a symlink in the root would no longer lead where it leads now. Whatever else refers to
-    its path is not known.
+    A flat entry is a directory `<label>_<epoch>` directly in the root. It stays there while
+    anything protects it from a clean (it is in use, pinned, excluded, a mount point, or holds
+    unsaved work), and if moving it would break a symlink in the root. Other references to its path
+    are not known.
     """
     inventory = scan(root, now, need=lambda category: Need(inside=False))
     flat = any("/" not in entry.path for entry in inventory.entries)
@@ -48,7 +48,7 @@ def survey(root: Path, exclude: tuple[str, ...], now: float) -> Survey:
 
 
 def _protected(root: Path, entries: tuple[Entry, ...], now: float) -> tuple[Entry, ...]:
-    """The entries, the flat ones with what in them protects them."""
+    """The entries; flat ones with the protections found inside them."""
     within = Within(root)
     top = open_root(root)
     try:
@@ -63,7 +63,7 @@ def _protected(root: Path, entries: tuple[Entry, ...], now: float) -> tuple[Entr
 
 
 def _linked(root: Path) -> dict[str, str]:
-    """What lies right in `root` and could not move without a symlink in there going astray."""
+    """What cannot move out of `root` itself without breaking a symlink in the root, and which."""
     tops = {_slashed(str(root)), _slashed(os.path.realpath(root))}
     found: dict[str, str] = {}
     for place in _symlinks(root):
@@ -87,7 +87,7 @@ def _slashed(path: str) -> str:
 
 
 def _symlinks(root: Path) -> Iterator[str]:
-    """Every symlink below `root`, relative to it; none is followed."""
+    """Every symlink below `root`, relative to it; links are not followed."""
     for above, directories, files in walk(root):
         if above == str(root):
             directories[:] = [
@@ -100,11 +100,11 @@ def _symlinks(root: Path) -> Iterator[str]:
 
 
 def adopt(planned: Survey, on_moved: Callable[[Moved], None]) -> tuple[Moved, ...]:
-    """What became of each of the `planned` moves, after each was told to `on_moved`.
+    """Carry out the `planned` moves; calls `on_moved` after each, and returns the outcomes.
 
-    Each entry is looked at again just before it moves, and moves by one rename, which never
-    replaces anything: where its name is taken it gets a suffix. A kill at any instant leaves it
-    whole, in the one place or the other. Raises `StorageError` or `Refused`.
+    Each entry is checked again just before it moves. It moves by one rename that never replaces
+    anything: if its name is taken, it gets a suffix. A kill at any time leaves it whole, in one
+    place or the other. Raises `StorageError` or `Refused`.
     """
     root = Path(planned.root)
     done: list[Moved] = []
@@ -129,11 +129,11 @@ def adopt(planned: Survey, on_moved: Callable[[Moved], None]) -> tuple[Moved, ..
 
 
 class _Stays(Exception):
-    """An entry that is not moved, since something has changed; the text says what."""
+    """An entry does not move, since something has changed; the text says what."""
 
 
 class _Mover:
-    """Moves entries of one root; what it opens is closed by `stack`."""
+    """Moves entries of one root; `stack` closes what it opens."""
 
     def __init__(self, root: Path, stack: contextlib.ExitStack) -> None:
         self.root = root
@@ -153,13 +153,13 @@ class _Mover:
         stack.callback(at.close, self.category)
 
     def move(self, entry: Entry) -> Moved:
-        """What became of `entry`. Raises `_Stays` or `OSError`, and it is where it was."""
+        """Move `entry` and return the outcome. After `_Stays` or `OSError`, it is where it was."""
         with self._locked(entry):
             if objection := self._objection(entry):
                 raise _Stays(objection)
             name = self._rename(entry)
             moved = Moved(entry, f"{UNCATEGORIZED}/{name}")
-            # Whoever pinned or leased it at this moment knows it by the old path.
+            # A pin or lease made just now is for the old path.
             objection = self._objection(entry) or self._swapped(entry, name)
             if not objection:
                 return moved
@@ -173,13 +173,13 @@ class _Mover:
 
     @contextlib.contextmanager
     def _locked(self, entry: Entry) -> Iterator[None]:
-        """Hold the lock on the entry that keeps a sweep, and another adoption, from it."""
+        """Lock the entry, so that no sweep and no other adoption takes it."""
         descriptor: int | None = None
         try:
             try:
                 descriptor = at.open(entry.path, DIRECTORY_FLAGS, dir_fd=self.top)
                 free = lock_directory(self.root, descriptor)
-                # By its name, and locked: whoever else moves or removes it does so with the lock.
+                # By name, while locked: everyone who moves or removes it takes the lock first.
                 status = at.stat(entry.path, dir_fd=self.top, follow_symlinks=False)
             except (FileNotFoundError, NotADirectoryError):
                 raise _Stays("is gone already") from None
@@ -193,7 +193,7 @@ class _Mover:
                 at.close(descriptor)
 
     def _objection(self, entry: Entry) -> str:
-        """Why `entry` must be left where it was; "" if it may move."""
+        """Why `entry` must stay where it was; "" if it may move."""
         self.pins.refresh()
         if self.pins.of(entry.path) is not None:
             return "has been pinned meanwhile"
@@ -217,7 +217,7 @@ class _Mover:
         return "" if same else "was replaced at this moment"
 
     def _rename(self, entry: Entry) -> str:
-        """The name that the entry now has in the category: its own, if nothing else has that."""
+        """Move the entry into the category, and return its name there."""
         label, stamp = read_name(entry.path)
         assert stamp is not None, "only stamped entries move"
         name = entry.path

@@ -22,7 +22,7 @@ def discard(root: str, relative: str, layout: Layout = SCRATCH) -> str:
 
     Does nothing in a forked child, which did not make the entry, or if it is gone. An entry that
     cannot be removed is no longer this process's: the next sweep removes it. Anything in its place
-    that is no entry of `layout` is left alone.
+    that is not an entry of `layout` is left alone.
     """
     owner = own(root)
     if owner is None or relative not in owner.live:
@@ -34,7 +34,7 @@ def discard(root: str, relative: str, layout: Layout = SCRATCH) -> str:
         if layout.category and not layout.holds(
             relative, is_directory=stat.S_ISDIR(status.st_mode)
         ):
-            raise NotClaimed("is not a directory any more, so it is left alone")
+            raise NotClaimed("is no longer a directory, so it is left alone")
         with claimed(Path(root), relative, (status.st_dev, status.st_ino)) as claim:
             if user := _user_within(claim):
                 raise NotClaimed(f"in use by {user}{claim.put_back()}", failed=True)

@@ -1,4 +1,4 @@
-"""What may have changed in a root since the plan was drawn, looked up again before each step."""
+"""What may have changed in a root since the plan was drawn, checked again before each step."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from ..trees.inside import look_at, look_inside
 from ..trees.measured import Inside
 
 _PROCESS_CHECK_SECONDS: Final = 1.0
-"""How old the last look at `/proc` may be when an entry is taken. Accepted race: a process that
-starts to work in an entry without a lease within this time is not seen."""
+"""How old (seconds) the last scan of `/proc` may be when an entry is claimed. Accepted race: a
+process that starts to work in an entry without a lease within this time is not seen."""
 
 
 class Facts:
-    """The present leases, pins, changes and users of a root's entries. To be closed."""
+    """The present leases, pins, changes and users of a root's entries. Close it after use."""
 
     def __init__(self, plan: Plan, *, batch: bool = False) -> None:
         self.root = Path(plan.root)
@@ -41,14 +41,14 @@ class Facts:
         self._wanted_free = plan.wanted_free
         self._batch = batch
         self._owned: set[str] = set()
-        """Entries of the steps that this process owned when they were taken. An entry that another
-        thread makes later under such a name keeps its lease."""
+        """Entries that this process owned when they were claimed. A new entry that another thread
+        makes later under the same name keeps its lease."""
         self._area: HoldingArea | None = None
         self._inside: dict[str, Inside] = {}
         """What the last look saw inside entries that may protect them."""
         self._tracked = TrackedEntries(self.root)
         self._hints: dict[str, str] = {}
-        """What to do once they are gone."""
+        """What to do once the entries are gone."""
         self._busy: dict[str, Use] = {}
         self._looked_at = float("-inf")
 
@@ -69,28 +69,28 @@ class Facts:
         return self.policy.of(entry.category)
 
     def is_low(self) -> bool:
-        """Whether less space is free now than the policy wants."""
+        """Whether less space is free now than the policy demands."""
         free, wanted = free_bytes(self.root), self._wanted_free
         return free is not None and wanted is not None and free < wanted
 
     # -- this process's own leases ------------------------------------------------------------
 
     def note_owner(self, entry: Entry) -> None:
-        """Remember whether this process owns `entry`, which is about to be taken."""
+        """Remember whether this process owns `entry`, which is about to be claimed."""
         owner = own(str(self.root))
         if owner is not None and entry.path in owner.live:
             self._owned.add(entry.path)
 
     def give_up(self, entry: Entry) -> None:
-        """End this process's lease on `entry`, if it had one, now that it left its place."""
+        """End this process's lease on `entry`, if it had one, now that it has been moved."""
         if entry.path in self._owned:
             self._owned.discard(entry.path)
             release(str(self.root), entry.path)
 
-    # -- what speaks against a step -----------------------------------------------------------
+    # -- objections to a step -----------------------------------------------------------------
 
     def objection(self, step: Step) -> str:
-        """Why `step` must not be carried out any more; "" if it may."""
+        """Why `step` must no longer be carried out; "" if it may."""
         entry = step.entry
         rules = self.rules(entry)
         if self._is_pinned(entry):
@@ -120,8 +120,8 @@ class Facts:
     def protection(self, entry: Entry, place: Path) -> str:
         """The pin or lease that keeps `entry`, which was just moved to `place`; "" if none.
 
-        Accepted race: a root made inside the entry after the last look, in the instant before the
-        move, is not seen.
+        Accepted race: a root that was made inside the entry between the last check and the move is
+        not seen.
         """
         if self._is_pinned(entry):
             return "has been pinned meanwhile"
@@ -151,7 +151,7 @@ class Facts:
         return busy.who if busy is not None else ""
 
     def _leased(self, entry: Entry, *, in_place: bool = False) -> str:
-        """The process that uses `entry` now by its lease; "" if none does that the rules spare."""
+        """The process that uses `entry` now by its lease, if the rules spare it; else ""."""
         self.leases.refresh()
         changed = entry.changed
         if in_place and self.leases.is_guessed(entry.path):
@@ -160,21 +160,21 @@ class Facts:
         return self._who(use, entry)
 
     def _within(self, within: Within, entry: Entry, place: Path) -> str:
-        """The pin or lease of a root in `entry` that keeps it; `entry` lies at `place` now."""
+        """The pin or lease of a root in `entry` that keeps it; `entry` is now at `place`."""
         inside = self._inside.get(entry.path, Inside())
         if pin := within.pin_of(entry.path, place, inside):
             return f"holds what is pinned: {pin}"
         if not self.rules(entry).spare_in_use:
             return ""
         changed = entry.changed
-        if inside.roots and entry.partial:  # not all of it has been looked at
+        if inside.roots and entry.partial:  # the scan did not see all of it
             with contextlib.suppress(NotClaimed):
                 changed = max(changed, self.newest(entry)[0])
         who = self._who(within.use_of(entry.path, place, inside, time.time(), changed), entry)
         return f"in use by {who}" if who else ""
 
     def _who(self, use: Use | None, entry: Entry) -> str:
-        """The user that keeps `entry`; a clean of everything does not spare this process's own."""
+        """The process that keeps `entry`; a clean of everything ignores this process's own."""
         return use.who if use and not (use.mine and self.rules(entry).everything) else ""
 
     def _names_inside(self, entry: Entry) -> Inside:

@@ -1,7 +1,7 @@
-"""A plan in a file: written by a dry run, read again by whoever carries it out.
+"""A plan in a file: written by a dry run, and read by the clean that carries it out.
 
-Nothing in the file is believed but which entries are meant. Whether they are still the same, and
-may still go, is told by a fresh scan.
+The file is trusted only for which entries are meant. A new scan decides whether they are unchanged
+and may still go.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MOST_BYTES: Final = 256 << 20
 
 
 class RecordedRoot(NamedTuple):
-    """What a plan file says of one root."""
+    """What a plan file says about one root."""
 
     root: Path
     identity: tuple[int, int]
@@ -37,7 +37,7 @@ class RecordedRoot(NamedTuple):
 
 
 def write_plan(path: Path, plans: Sequence[Plan], at: str) -> None:
-    """Write `plans` to `path`, whole or not at all; `at` is when they were drawn, in words.
+    """Write `plans` to `path`, whole or not at all; `at` is when they were drawn, as text.
 
     Raises `StorageError`.
     """
@@ -76,10 +76,10 @@ def write_plan(path: Path, plans: Sequence[Plan], at: str) -> None:
 
 
 def read_plan(path: Path) -> list[RecordedRoot]:
-    """What the plan in `path` says.
+    """The plan in the file `path`.
 
-    Raises `InvalidSettings` if there is no plan in it, `Refused` if it is of another machine or of
-    a version that is not known.
+    Raises `InvalidSettings` if it is not a plan, `Refused` if it is from another machine or an
+    unknown version.
     """
     try:
         data = read_file(path, _MOST_BYTES, follow=True)
@@ -112,7 +112,7 @@ def _read_root(said: Mapping[str, Any]) -> RecordedRoot:
 
 def _read_step(said: Mapping[str, Any]) -> Recorded:
     return Recorded(
-        fields.words(said, "path"),  # which is only looked up
+        fields.words(said, "path"),  # only looked up
         *_identity(said),
         fields.number(said, "changed", float("-inf")),
     )
@@ -124,12 +124,12 @@ def _identity(said: Mapping[str, Any]) -> tuple[int, int]:
 
 def _no_plan(path: Path) -> InvalidSettings:
     return InvalidSettings(
-        f"--apply: {path} is no plan; `temp-clean --dry-run --plan {path}` draws one"
+        f"--apply: {path} is not a plan; `temp-clean --dry-run --plan {path}` draws one"
     )
 
 
 def _machine() -> str:
-    """What tells this machine, and a container on it, from others."""
+    """An identifier of this machine, or of a container on it."""
     identifier = ""
     with contextlib.suppress(OSError):
         identifier = Path("/etc/machine-id").read_text(encoding="ascii", errors="replace").strip()
@@ -140,4 +140,4 @@ def _disposal(value: object) -> Disposal:
     for disposal, row in DISPOSALS.items():
         if disposal == value and not row.from_archive:
             return disposal
-    raise Unreadable("disposal is none that is known")
+    raise Unreadable("disposal is not a known one")

@@ -1,9 +1,9 @@
-"""Runs of tests: what each makes and keeps, and what goes of the older ones.
+"""Test runs: what each makes and keeps, and what of the older ones is removed.
 
-A run is one call of pytest, be it by several processes. Each of them notes what its tests make in a
-book of its own beside its leases, and what it keeps in another: so a later run knows what belongs
-to one run, what it kept, and what it left because it was killed, and takes nothing that others made
-in the same category.
+A run is one call of pytest, with one or several processes. Each process notes what its tests make
+in its own file beside its leases, and what it keeps in a second file. From these, a later run knows
+what belongs to a run, what was kept, and what was left because of a kill. It removes nothing that
+others made in the same category.
 """
 
 from __future__ import annotations
@@ -28,34 +28,35 @@ from .prepare import prepare
 from .sweep import execute
 
 KEPT_RUNS: Final = 3
-"""How many runs' directories stay: the newest of those that kept any."""
+"""How many runs' directories stay: the newest runs that kept any."""
 
 _log = logging.getLogger(__name__)
 
 
 class Run:
-    """One run of tests, as the calling process has a share in it.
+    """The calling process's part of one test run.
 
-    All processes of a run have the same `id`. A forked child has no share in what was made before:
-    it neither removes nor keeps that.
+    All processes of a run have the same `id`. A forked child neither removes nor keeps what was
+    made before the fork.
     """
 
-    def __init__(self, id: str) -> None:  # noqa: A002 - what else is it
+    def __init__(self, id: str) -> None:  # noqa: A002 - the best name
         self._meanwhile = Book(id)
         self._roots: dict[str, set[Book]] = {}
 
     def make(self, root: str, label: str, now: float) -> str:
-        """The path of a new, empty directory in `root`, to be gone when the process ends.
+        """The path of a new, empty directory in `root`, removed when the process ends.
 
-        The first in a root has what older runs left there removed; `now` is in seconds since 1970.
-        Raises `StorageError` or `Refused`.
+        The first call for a root also removes what older runs left there. `now` is in seconds since
+        1970. Raises `StorageError` or `Refused`.
         """
         if root not in self._roots:
             self._roots[root] = set()
             _reclaim(root, now)
         path = allocate(root, TEST, label)
-        # Not before it was made: of two that try one name, the one that is killed would have noted
-        # what the other made. Killed right here, an empty directory is left to the next clean.
+        # Noted only after it was made: if two processes try the same name, a killed one must not
+        # have noted what the other made. A kill right here leaves an empty directory to the next
+        # clean.
         relative = path[len(root) + 1 :]
         try:
             owner_of(root, self._meanwhile).record(relative)
@@ -65,16 +66,16 @@ class Run:
         return path
 
     def drop(self, root: str, relative: str) -> str:
-        """Remove an entry of this run; "" or why it could not be: then the next run tries again."""
+        """Remove an entry of this run. Returns "", or why that failed; the next run tries again."""
         problem = discard(root, relative)
         if not problem:
             lease.release(root, relative, self._meanwhile)
         return problem
 
     def keep(self, root: str, relative: str, why: str) -> None:
-        """Have an entry of this run stay, which is in use until the run `end`s.
+        """Keep an entry of this run. It is in use until `end`.
 
-        Raises `StorageError` if that cannot be noted; then it is dropped in the end.
+        Raises `StorageError` if that cannot be noted; then it is removed at the end.
         """
         owner = lease.own(root, self._meanwhile)
         if owner is None or relative not in owner.live:
@@ -85,12 +86,12 @@ class Run:
         except OSError as error:
             raise StorageError.of(f"cannot record {root}/{relative}", error) from error
         self._roots[root].add(kept)
-        # In this order: what a process that is killed here has noted twice was kept.
+        # In this order: after a kill here it is noted twice, which counts as kept.
         lease.release(root, relative, self._meanwhile)
         lease.release(root, relative)
 
     def end(self, now: float) -> None:
-        """End this process's share: what is left of its own goes, then all but the newest runs."""
+        """End this process's part: remove its remaining entries, then all but the newest runs."""
         for root, kept in self._roots.items():
             for relative in self._at_work_in(root):
                 problem = self.drop(root, relative)
@@ -103,15 +104,15 @@ class Run:
         self._roots.clear()
 
     def _at_work_in(self, root: str) -> set[str]:
-        """What this process has made and neither kept nor tried to remove."""
+        """What this process has made but neither kept nor tried to remove."""
         owner, in_use = lease.own(root, self._meanwhile), lease.own(root)
         return set(owner.live) & set(in_use.live) if owner and in_use else set()
 
 
 def _reclaim(root: str, now: float) -> None:
-    """Remove what runs that were killed left in `root`, and what all but the newest runs kept.
+    """Remove what killed runs left in `root`, and what all but the newest runs kept.
 
-    What the project's settings protect stays, as does what is in use or pinned.
+    What the project's settings protect stays, and so does what is in use or pinned.
     """
     try:
         leases = Leases(Path(root))
@@ -130,7 +131,7 @@ def _reclaim(root: str, now: float) -> None:
 
 
 def _doomed(notes: Iterable[RunNotes]) -> set[str]:
-    """The entries of runs that are over: those that were not kept, and those kept by old runs."""
+    """The entries of ended runs that can go: those not kept, and those kept by old runs."""
     notes = tuple(notes)
     kept = [note for note in notes if note.book.kept]
     ended: dict[str, float] = {}

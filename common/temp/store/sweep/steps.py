@@ -23,7 +23,7 @@ from .ways import WAYS, Means
 
 OnOutcome: TypeAlias = Callable[[Outcome], None]
 
-_ENOUGH: Final = "enough is free by now"
+_ENOUGH: Final = "enough is free now"
 
 
 class Told:
@@ -47,7 +47,7 @@ class Told:
 
 
 class Steps:
-    """The steps of a plan as they are carried out. To be closed, whatever happens."""
+    """The steps of a plan as they are carried out. Always close it after use."""
 
     def __init__(self, plan: Plan, means: Means, told: Told) -> None:
         self.facts = Facts(plan, batch=means.background)

@@ -38,7 +38,7 @@ def execute(
     background: bool = False,
     face: str = "",
 ) -> Report:
-    """Carry out `plan`, and return what became of each step.
+    """Carry out `plan`, and return the outcome of each step.
 
     1. Finish what killed sweeps left half-done in the root, and where entries were set aside or
        archived.

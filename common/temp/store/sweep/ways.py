@@ -43,7 +43,7 @@ class Means(NamedTuple):
 
 
 Way = Callable[[Step, Facts, Means], Claim | Outcome]
-"""Takes an entry: the claim on one that is to be deleted, or the outcome if it is dealt with.
+"""Takes an entry: returns the claim if it still has to be deleted, or else the outcome.
 Raises `NotClaimed`, `NotDisposed`, `OSError` or `TempError`; the entry is then where it was."""
 
 
@@ -160,7 +160,7 @@ def _hand_over(step: Step, facts: Facts, deposit: Deposit, before: tuple[float, 
         intent = transfer.Intent(
             "to archive", entry.path, str(deposit.archive), deposit.name, deposit.id, deposit.inode
         )
-        # On a full disk there is no intent: a kill before the entry is deleted leaves two of it.
+        # On a full disk there is no intent file: a kill before the deletion leaves two copies.
         has_room = transfer.begin(area, intent)
         if not has_room:
             deposit.publish()

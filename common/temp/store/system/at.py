@@ -72,7 +72,7 @@ else:  # pragma: no cover - the tests force it
 DIRECTORY_FLAGS: Final = (
     os.O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_LOOK | getattr(os, "O_CLOEXEC", 0)
 )
-"""For a directory that is no link. These flags and those below are for `at.open`."""
+"""For a directory that is not a link. These flags and those below are for `at.open`."""
 
 ROOT_FLAGS: Final = DIRECTORY_FLAGS & ~O_NOFOLLOW
 """For a directory that may be a link, as a root may."""
@@ -80,7 +80,7 @@ ROOT_FLAGS: Final = DIRECTORY_FLAGS & ~O_NOFOLLOW
 PASSING_FLAGS: Final = (
     getattr(os, "O_PATH", os.O_RDONLY) | O_DIRECTORY | O_NOFOLLOW | getattr(os, "O_CLOEXEC", 0)
 )
-"""For a directory that is no link and is only gone through, so that it need not be readable."""
+"""For a directory that is not a link and is only passed through, so it need not be readable."""
 
 ANY_FLAGS: Final = DIRECTORY_FLAGS & ~O_DIRECTORY | getattr(os, "O_NONBLOCK", 0)
 """For anything but a link; a FIFO without a writer is not waited for."""

@@ -27,8 +27,8 @@ def ask_git(
 ) -> subprocess.CompletedProcess[bytes]:
     """What git answers in `directory`. Raises `OSError` if it cannot be run or does not end.
 
-    The variables that a git hook hands down speak of the repository of the hook, which may be
-    another one: they count only with `in_hook`.
+    The variables of a git hook are about the repository of the hook, which may be another one:
+    they count only with `in_hook`.
     """
     environment = {
         name: said

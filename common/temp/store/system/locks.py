@@ -89,7 +89,7 @@ def lock_directory(root: Path, descriptor: int) -> bool:
 
 
 def share_directory(descriptor: int) -> bool:
-    """Keep others from an exclusive lock on the directory; not if somebody goes on holding one."""
+    """Keep others from an exclusive lock on the directory; not if somebody keeps holding one."""
     if not at.RELATIVE:
         return True
     end = time.monotonic() + _SHARE_SECONDS

@@ -6,7 +6,6 @@ import contextlib
 import functools
 import io
 import os
-import re
 import select
 import sys
 import time
@@ -22,8 +21,6 @@ _NO_TABLE: Final = (FileNotFoundError, PermissionError)
 _RELIED_ON_SECONDS: Final = 1.0
 _COUNTING: Final = frozenset({0xEF53, 0x0102_1994, 0x5846_5342})
 """How `statfs` calls ext2 to ext4, tmpfs and XFS."""
-
-_ESCAPE: Final = re.compile(rb"\\([0-7]{3})")
 
 
 def mounts_below(directory: str) -> frozenset[str]:
@@ -98,15 +95,19 @@ def _points(table: bytes) -> tuple[bytes, ...]:
 
 def unescape(field: bytes) -> bytes:
     """The path in a field of a table of mounts."""
-    return _ESCAPE.sub(lambda match: bytes([int(match[1], 8)]), field)
+    if b"\\" not in field:
+        return field
+    import re  # compiled where a path has a space in it, which is rare
+
+    return re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match[1], 8)]), field)
 
 
 class MountWatch:
     """All mount points, read again only when they may have changed.
 
     The kernel tells by an exceptional condition on the open table (proc(5)), and they are read
-    again after a second in any case. To be closed. Raises `OSError` if the table exists and cannot
-    be read.
+    again after a second in any case. Close it after use. Raises `OSError` if the table exists and
+    cannot be read.
     """
 
     def __init__(self) -> None:

@@ -25,7 +25,7 @@ _SILLY: Final = ".nfs"
 def reason_of(error: OSError, name: str, parent: int) -> str:
     """Why `name` in the directory open at `parent` cannot be removed or moved, and what to do."""
     if error.errno == errno.EBUSY and name.startswith(_SILLY):
-        return f"{error.strerror} (an NFS client has it open); end what uses it (fuser -v tells)"
+        return f"{error.strerror} (an NFS client has it open); end what uses it (see fuser -v)"
     if error.errno == errno.EXDEV:
         return "it or its directory is a mount point; unmount it first"
     if error.errno in (errno.EPERM, errno.EACCES):

@@ -1,8 +1,8 @@
-"""Which process on which system wrote something down, and whether it lives, as far as one can tell.
+"""Identifies the process and system that wrote a record, and tells whether it is alive if possible.
 
-A lock tells that for certain where it reaches. These facts tell it where the lock is gone though
-its process goes on (it closed the descriptor, or runs another program by now), and whether a lock
-that seems free was within reach at all.
+A lock is certain where it reaches. These facts help if the lock is gone but its process still runs
+(it closed the descriptor, or runs another program), and they tell whether a lock that seems free
+could reach this process at all.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _LOCAL: Final = frozenset(
 
 
 class Presence(NamedTuple):
-    """A process and what it stands on; 0 and "" where the system does not say.
+    """A process and its environment; 0 and "" for what the system does not tell.
 
     `start` is when the process started, in ticks since the boot, so that `pid`, `start`, `boot` and
-    `namespace` (that of process ids) name one process for certain. A program that it executes has
-    them as well. `view` is the filesystem as it sees it.
+    `namespace` (of process ids) identify one process. They stay the same when it executes another
+    program. `view` is the filesystem as it sees it.
     """
 
     pid: int = 0
@@ -133,7 +133,7 @@ def _link(path: str) -> str:
 
 @functools.cache
 def boot() -> str:
-    """Which run of which kernel this is, the same in all its containers; "" where nobody says."""
+    """Identifies the run of this kernel, the same in all its containers; "" if unknown."""
     return _line_of("/proc/sys/kernel/random/boot_id")
 
 

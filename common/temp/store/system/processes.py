@@ -1,4 +1,4 @@
-"""Which processes work where, told by `/proc` where there is one, and how to name one."""
+"""Which processes work where, from `/proc` if it exists, and how to describe a process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .views import ESCAPED_NEWLINE, View, Views
 _COMMAND_LENGTH: Final = 60
 
 ASKS: Final = "tempkeep.asks"
-"""A setting by which a `git` is known that was started only to ask what is in an entry."""
+"""A setting that marks a `git` that was started only to ask about an entry."""
 
 _READS_ONLY: Final = os.O_APPEND | getattr(os, "O_ACCMODE", 3)
 
@@ -75,7 +75,7 @@ class AtWork:
         self._looked_at = float("-inf")
 
     def inside(self, path: str) -> str:
-        """What one says of who works in what lies at `path`; "" if nobody does."""
+        """A clause about the processes that work in `path`; "" if there are none."""
         if time.monotonic() - self._looked_at > _RELIED_ON_SECONDS:
             self._found = processes_inside(self._directory)
             self._looked_at = time.monotonic()
@@ -111,6 +111,8 @@ class _Look:
         self._words = _command_of(self._thread)
         if any(word.startswith(ASKS.encode()) for word in self._words) or _is_helper(pid):
             return
+        if not self._words and _lacks(f"/proc/{self._thread}/exe"):
+            return  # a thread of the kernel, of which there are dozens, or a process that is over
         for other in others:
             self._take_in_thread(other)
         cwd = self._take_in_thread(self._thread)
@@ -123,7 +125,7 @@ class _Look:
         self._take_in_mapped()
 
     def _take_in_thread(self, thread: str) -> bytes:
-        """Take in where one thread works, and go on with it; its working directory.
+        """Record where one thread works, and return its working directory.
 
         One may have left that of its process, and its mounts, to itself (`unshare`).
         """
@@ -143,7 +145,7 @@ class _Look:
                 self.found.setdefault(view.inner, f"it is mounted at {place} as well")
 
     def at_loop_devices(self) -> None:
-        """Take in which files the kernel has open as disks, for no process."""
+        """Record the files that the kernel itself has open as disks."""
         with contextlib.suppress(OSError):
             for name in os.listdir("/sys/block"):
                 if name.startswith("loop"):
@@ -199,17 +201,18 @@ class _Look:
             names = os.listdir(base)
         except OSError:
             return
+        places = tuple(view.place for view in self._views_here)
         for name in names:
-            link = f"{base}/{name}"
-            with contextlib.suppress(OSError):
-                path = os.readlink(link.encode())
-                if path.startswith(b"/"):
-                    if any(path.startswith(view.place) for view in self._views_here):
-                        self._take_in_file(name, path)
+            try:
+                path = os.readlink(f"{base}/{name}".encode())
+                if path.startswith(places):
+                    self._take_in_file(name, path)
                 elif path.startswith(b"socket:["):
                     bound = self._bound_sockets().get(path[len(b"socket:[") : -1])
                     if bound is not None:
                         self._take_in(os.path.join(cwd, bound), "has a socket in it")
+            except OSError:
+                continue
 
     def _take_in_file(self, name: str, path: bytes) -> None:
         with open(f"/proc/{self._thread}/fdinfo/{name}", "rb") as file:
@@ -228,8 +231,8 @@ class _Look:
             namespace = ""
         if namespace not in self._sockets:
             found = self._sockets[namespace] = {}
-            with contextlib.suppress(OSError), open(f"/proc/{self._thread}/net/unix", "rb") as file:
-                for line in file.read().split(b"\n")[1:]:
+            with contextlib.suppress(OSError):
+                for line in _read(f"/proc/{self._thread}/net/unix").split(b"\n")[1:]:
                     columns = line.split(None, 7)
                     if len(columns) == 8 and not columns[7].startswith(b"@"):
                         found[columns[6]] = columns[7]
@@ -237,8 +240,7 @@ class _Look:
 
     def _take_in_mapped(self) -> None:
         try:
-            with open(f"/proc/{self._thread}/maps", "rb") as file:
-                table = file.read()
+            table = _read(f"/proc/{self._thread}/maps")
         except OSError:
             return
         for view in self._views_here:
@@ -252,21 +254,23 @@ class _Look:
 
 
 def _threads(pid: str) -> list[str]:
-    """By which paths in `/proc` the threads of a process are seen; what it has, by the first.
+    """The paths in `/proc` of the threads of a process; the first also shows what the process has.
 
-    Its own shows nothing any more once the main thread has ended, while others may go on.
+    The path of the process itself shows nothing once its main thread has ended, while others may
+    still run.
     """
     with contextlib.suppress(OSError):
         if os.stat(f"/proc/{pid}/task").st_nlink > 3:
             names = [name for name in os.listdir(f"/proc/{pid}/task") if name != pid]
             others = [f"{pid}/task/{name}" for name in names]
-            return others if _has_ended(pid) and others else [pid, *others]
+            return others if _lacks(f"/proc/{pid}/cwd") and others else [pid, *others]
     return [pid]
 
 
-def _has_ended(pid: str) -> bool:
+def _lacks(link: str) -> bool:
+    """Whether a process does not have that link in `/proc`; not where it is only hidden."""
     try:
-        os.readlink(f"/proc/{pid}/cwd")
+        os.readlink(link)
     except FileNotFoundError:
         return True
     except OSError:
@@ -276,10 +280,25 @@ def _has_ended(pid: str) -> bool:
 
 def _command_of(pid: str) -> list[bytes]:
     try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return [word for word in file.read(4096).split(b"\0") if word]
+        return [word for word in _read(f"/proc/{pid}/cmdline", 4096).split(b"\0") if word]
     except OSError:
         return []
+
+
+def _read(path: str, most: int = sys.maxsize) -> bytes:
+    """The first bytes of a file in `/proc`; raises `OSError`.
+
+    There are hundreds of them, and most are short: to make a file object takes longer than to read.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        parts = []
+        while most > 0 and (part := os.read(descriptor, min(most, 1 << 16))):
+            parts.append(part)
+            most -= len(part)
+    finally:
+        os.close(descriptor)
+    return b"".join(parts)
 
 
 def _is_helper(pid: str) -> bool:

@@ -19,7 +19,7 @@ _DEVICE, _ROOT, _POINT = 2, 3, 4
 """The columns of a table of mounts that count: see proc(5)."""
 
 _LAYERS: Final = (b"lowerdir", b"upperdir", b"workdir", b"datadir")
-_PART: Final = re.compile(rb"(?:[^:\\]|\\.)+")
+_PART: Final = rb"(?:[^:\\]|\\.)+"
 """What is between colons, but for those that belong to a name: `\\:`."""
 
 
@@ -83,7 +83,7 @@ class Views:
         return tuple(found)
 
     def _layers(self, line: list[bytes], top: bytes) -> Iterator[View]:
-        """The parts of the directory of which an overlay is made that is mounted somewhere."""
+        """The parts of the directory that are layers of a mounted overlay."""
         kind, *_, options = line[line.index(b"-") + 1 :]
         if kind != b"overlay":
             return
@@ -91,7 +91,8 @@ class Views:
         for name, _, said in (option.partition(b"=") for option in options.split(b",")):
             if name.rstrip(b"+") in _LAYERS:
                 text = unescape(said)
-                for layer in {text, *(part.replace(b"\\", b"") for part in _PART.findall(text))}:
+                parts = (part.replace(b"\\", b"") for part in re.findall(_PART, text))
+                for layer in {text, *parts}:
                     if inner := self._plain.relative(os.path.realpath(layer)):
                         yield View(place, inner)
 

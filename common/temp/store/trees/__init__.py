@@ -1,1 +1,1 @@
-"""One tree, by descriptors: walk it, remove it, compare it."""
+"""Walking, removing and comparing one directory tree, through descriptors."""

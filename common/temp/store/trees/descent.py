@@ -37,7 +37,7 @@ L = TypeVar("L", bound=Level)
 class Descent(Generic[L]):
     """The directories from the top of a tree down to where a walk is, the lowest one open.
 
-    With `keeps_top`, the top is never closed on the way. To be closed.
+    With `keeps_top`, the top is never closed on the way. Close it after use.
     """
 
     def __init__(self, *, keeps_top: bool = False) -> None:
@@ -63,8 +63,8 @@ class Descent(Generic[L]):
     def reopen(self, done: L) -> None:
         """Open the level above `done`, which was taken off just now, if it is closed.
 
-        By `..`, so it may be another directory by now, where somebody moved `done`. Then the way up
-        is lost: the closed levels are taken off, and `OSError` (ESTALE) is raised.
+        This uses `..`, which leads to another directory if somebody moved `done`. Then the path
+        up is lost: the closed levels are taken off, and `OSError` (ESTALE) is raised.
         """
         if not self.levels or self.levels[-1].descriptor is not None:
             return

@@ -51,7 +51,7 @@ _WIDE: Final = 1000
 _MOST_PARTS: Final = 8
 
 Pulse = Callable[["Removal"], bool]
-"""Called now and then during a removal; returns whether to go on."""
+"""Called now and then during a removal; returns whether to continue."""
 
 
 class _Level(Level):
@@ -295,10 +295,11 @@ class Removal:
             self._fail(name, reason_of(error, name, parent))
 
     def _leave(self, parent: int | None) -> None:
-        """Remove the emptied directory from the one above, and go on there.
+        """Remove the emptied directory from its parent, and continue there.
 
-        If that cannot be opened again, because somebody moved what was emptied, the removal goes on
-        in the lowest directory that is still open. It is read again, so what stayed is found there.
+        If the parent cannot be opened again, because somebody moved the emptied directory, the
+        removal continues in the lowest directory that is still open. That is read again, so
+        anything left is found there.
         """
         done = self._descent.pop()
         try:

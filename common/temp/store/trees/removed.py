@@ -59,7 +59,7 @@ def spell_failures(removed: Removed) -> str:
 
 
 def unlink_at(parent: int, name: str) -> Removed:
-    """Delete the file, link or the like `name` in the directory open at `parent`.
+    """Delete `name`, a file, link or similar, in the directory open at `parent`.
 
     Never a directory, whatever takes its place meanwhile. Raises `OSError`.
     """

@@ -20,10 +20,10 @@ def may_detach() -> bool:
 
 
 def detach(work: Callable[[], None], keep: Collection[int]) -> None:
-    """Run `work` in a forked process that goes on when the caller has ended.
+    """Run `work` in a forked process that outlives the caller.
 
     It has no terminal and no input or output, its working directory is `/`, and it has none of the
-    caller's leases and open files but those to `keep`, whose locks both processes then hold. Raises
+    caller's leases and open files except those to `keep`, whose locks both processes hold. Raises
     `OSError` if it cannot be started.
     """
 

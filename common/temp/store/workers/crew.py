@@ -150,7 +150,7 @@ class Crew:
             try:
                 self._start(locks)
             except OSError:
-                break  # out of processes or descriptors: go on with those that there are
+                break  # out of processes or descriptors: continue with the existing workers
         self._level = count
         for position, worker in enumerate(self._workers.values()):
             self._shared[_RESTS + worker.index] = position >= count

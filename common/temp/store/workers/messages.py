@@ -68,7 +68,7 @@ def _plain(message: Message) -> Message:
 
 
 def send(channel: socket.socket, kind: Kind, message: Message, descriptor: int = -1) -> None:
-    """Send `message`, and with it an open directory. Raises `OSError` if nobody reads any more."""
+    """Send `message`, and with it an open directory. Raises `OSError` if nobody reads it."""
     data = packed(message)
     head = _HEADER.pack(kind.value, len(data))
     if descriptor >= 0:

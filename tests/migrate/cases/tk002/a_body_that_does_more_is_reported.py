@@ -1,5 +1,5 @@
 # case: options TK002
-# case: left TK002:7 not the legacy helper to the letter
+# case: left TK002:7 not the legacy helper word for word
 import time
 from pathlib import Path
 

@@ -1,5 +1,5 @@
 # case: options TK002
-# case: left TK002:8 inside of other code
+# case: left TK002:8 inside other code
 import time
 from pathlib import Path
 

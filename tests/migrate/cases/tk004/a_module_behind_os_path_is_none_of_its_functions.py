@@ -1,4 +1,4 @@
-# case: left TK004:5 hands it on
+# case: left TK004:5 passes it on
 import os
 import tempfile
 

@@ -1,4 +1,4 @@
-# case: left TK103:7 `mkdtemp` is handed on
+# case: left TK103:7 `mkdtemp` is passed on
 from tempfile import mkdtemp
 
 from common.temp import temp_working_dir

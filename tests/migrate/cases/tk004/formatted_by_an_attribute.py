@@ -1,4 +1,4 @@
-# case: left TK004:6 hands it on
+# case: left TK004:6 passes it on
 import tempfile
 
 

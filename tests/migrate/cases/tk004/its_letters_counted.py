@@ -1,4 +1,4 @@
-# case: left TK004:6 goes through its letters
+# case: left TK004:6 iterates over its characters
 import tempfile
 
 

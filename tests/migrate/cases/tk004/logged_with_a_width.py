@@ -1,4 +1,4 @@
-# case: left TK004:7 hands it on
+# case: left TK004:7 passes it on
 import tempfile
 import logging
 

@@ -1,4 +1,4 @@
-# case: left TK004:6 gives something else
+# case: left TK004:6 returns something else
 import tempfile
 
 

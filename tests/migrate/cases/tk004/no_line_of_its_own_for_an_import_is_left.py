@@ -1,4 +1,4 @@
-# case: left TK004:6 no line of its own
+# case: left TK004:6 no free line for an import
 """Doc."""; import tempfile
 
 

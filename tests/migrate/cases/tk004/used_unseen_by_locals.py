@@ -1,4 +1,4 @@
-# case: left TK004:6 may use it unseen
+# case: left TK004:6 or similar may use it
 import tempfile
 
 

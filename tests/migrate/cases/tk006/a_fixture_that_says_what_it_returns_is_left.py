@@ -1,6 +1,6 @@
 # case: options unsafe TK006
 # case: path tests/test_dirs.py
-# case: left TK006:9 says what it returns
+# case: left TK006:9 has a return annotation
 import pytest
 
 

@@ -1,6 +1,6 @@
 # case: options unsafe TK007
-# case: left TK007:10 makes .tmp/fresh on line 12, but not by a plain
-# case: left TK007:17 makes .tmp/missing on line 19, but not by a plain
+# case: left TK007:10 makes .tmp/fresh on line 12, but not directly by a plain
+# case: left TK007:17 makes .tmp/missing on line 19, but not directly by a plain
 import os
 import shutil
 from pathlib import Path

@@ -1,5 +1,5 @@
 # case: options unsafe TK007
-# case: left TK007:7 no single name
+# case: left TK007:7 not a single name
 import shutil
 from pathlib import Path
 

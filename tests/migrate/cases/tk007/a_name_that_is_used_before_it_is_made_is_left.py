@@ -1,5 +1,5 @@
 # case: options unsafe TK007
-# case: left TK007:5 not by a plain mkdir() at once
+# case: left TK007:5 not directly by a plain mkdir()
 from pathlib import Path
 
 OUT = Path(".tmp") / "x"

@@ -1,6 +1,6 @@
-# case: left TK103:7 `tempfile.TemporaryDirectory` is handed on instead of called
-# case: left TK103:8 `tempfile.mkdtemp` is handed on instead of called
-# case: left TK103:11 `tempfile.TemporaryDirectory` is handed on instead of called
+# case: left TK103:7 `tempfile.TemporaryDirectory` is passed on instead of called
+# case: left TK103:8 `tempfile.mkdtemp` is passed on instead of called
+# case: left TK103:11 `tempfile.TemporaryDirectory` is passed on instead of called
 import functools
 import tempfile
 

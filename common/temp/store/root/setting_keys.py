@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from ..project.place import PROJECT
-
-ENV_PREFIX: Final = "TEMPKEEP_"
+from ..project.place import ENV_PREFIX, PROJECT
 
 Kind: TypeAlias = Literal[
     "strategy",
@@ -49,7 +47,7 @@ KEYS: Final[dict[str, Key]] = {
         "The newest change anywhere inside counts; 0 is all entries.",
     ),
     "max_count": Key(
-        "max_count", "count", "max count: all but the newest so many of each name in a category go"
+        "max_count", "count", "max count: all but this many newest of each name in a category go"
     ),
     "max_total_size": Key(
         "max_total_size",
@@ -76,9 +74,7 @@ KEYS: Final[dict[str, Key]] = {
         "they go until less than this is in use",
         "It needs a high_water above it, and is high_water itself if it is not set.",
     ),
-    "keep_last": Key(
-        "keep_last", "count", "keep last: the newest so many of each name always stay"
-    ),
+    "keep_last": Key("keep_last", "count", "keep last: this many newest of each name always stay"),
     "keep_within_hours": Key(
         "keep_within",
         "hours",

@@ -1,0 +1,75 @@
+"""What a table of settings sets, checked by the keys that it may have.
+
+Whatever cannot be used raises `InvalidSettings`, which names the file and the key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from ...core.layout import check_category
+from ...errors import InvalidName, InvalidSettings
+from .setting_keys import CATEGORY_KEYS, KEYS, Key
+from .values import from_text, read_value
+
+Layer: TypeAlias = dict[str, Any]
+"""Values by the fields that they set."""
+
+
+def layer_of(
+    said: Mapping[str, object],
+    keys: Mapping[str, Key],
+    where: str,
+    spell: Callable[[str], str] = str,
+) -> Layer:
+    """What `said`, read from `where`, sets if it may have these `keys`."""
+    layer: Layer = {}
+    for key, value in said.items():
+        if key not in keys:
+            raise InvalidSettings(
+                f"{where}: {_shown(spell(key))} is not a key; "
+                f"expected one of {', '.join(map(spell, keys))}"
+            )
+        field, kind, *_ = keys[key]
+        layer[field] = read_value(value, kind, f"{where}: {spell(key)}")
+    return layer
+
+
+def layer_of_variables(said: Mapping[str, str], prefix: str) -> Layer:
+    """What variables set, whose names begin with `prefix`."""
+    values = {
+        key: from_text(text, KEYS[key].kind) if key in KEYS else text
+        for key, text in ((name.removeprefix(prefix).lower(), said[name]) for name in said)
+    }
+    return layer_of(values, KEYS, "environment", spell=lambda key: f"{prefix}{key.upper()}")
+
+
+def categories_of(tables: object, path: Path) -> dict[str, Layer]:
+    """What the tables for single categories set, by the names of the categories."""
+    where = f"{path}: [tool.tempkeep.category]"
+    if not isinstance(tables, dict):
+        raise InvalidSettings(f"{where}: expected tables, got {tables!r}")
+    found: dict[str, Layer] = {}
+    for name, table in tables.items():
+        where = f"{path}: [tool.tempkeep.category.{_shown(name)}]"
+        if not isinstance(table, dict):
+            raise InvalidSettings(f"{where}: expected a table, got {table!r}")
+        try:
+            check_category(name)
+        except InvalidName as error:
+            raise InvalidSettings(f"{where}: {error}") from None
+        found[name] = layer_of(table, CATEGORY_KEYS, where)
+        if found[name].get("strategy") == "archive":
+            # Its numbers alone would delete for good what somebody wanted archived.
+            raise InvalidSettings(
+                f"{where}: strategy: a single category cannot be archived; expected another "
+                "strategy here, or archive = true in [tool.tempkeep]"
+            )
+    return found
+
+
+def _shown(key: str) -> str:
+    """`key` as it is where that is one plain word, so that a message stays one line."""
+    return key if key.isprintable() and key.strip() else repr(key)

@@ -1,0 +1,38 @@
+"""The layout of a root, as its store says it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ...core.fields import Unreadable
+from ...core.layout import LAYOUT, LAYOUTS, MAX_NAME_BYTES, PIPELINE, SCRATCH, STORE, Layout
+from ...errors import StorageError
+from ..project.project import SCRATCH_NAMES, user_root
+from ..system.reading import read_file
+from .guard import check_store
+
+
+def layout_of(root: Path, *, is_scratch: bool | None = None) -> Layout:
+    """The layout of `root` as its store says it.
+
+    If the store says nothing: as in a `.tmp` if the root `is_scratch`, which its name decides if
+    that is `None`. Any other root is taken for one of pipeline runs, whose names nothing else has,
+    so that nobody's files are taken for entries.
+
+    Raises `Refused` if the store is behind a symlink, `StorageError` if it cannot be read.
+    """
+    check_store(root)
+    path = root / STORE / LAYOUT
+    try:
+        said = read_file(path).decode(errors="replace").strip()[:MAX_NAME_BYTES]
+    except (FileNotFoundError, NotADirectoryError):
+        if is_scratch is None:
+            is_scratch = root.name in SCRATCH_NAMES or root == user_root()
+        return SCRATCH if is_scratch else PIPELINE
+    except Unreadable as problem:
+        raise StorageError(0, f"{path} {problem}") from problem
+    if said not in LAYOUTS:
+        raise StorageError(
+            0, f"{path}: this version does not know the layout {said!r}; update tempkeep"
+        )
+    return LAYOUTS[said]
