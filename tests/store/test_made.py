@@ -301,7 +301,7 @@ def test_a_git_that_cannot_tell_keeps_what_it_may_track(
     assert kept(project) == before
     assert not (project / "__pycache__").exists()
     # Scratch may be tracked as well, where a git is there and does not answer.
-    assert entry.exists() == ("tracked: git " in capsys.readouterr().out)
+    assert entry.exists() == ("kept debug/a_1696348800: " in capsys.readouterr().out)
     assert entry.exists() or harm is _no_index
 
 
