@@ -13,7 +13,7 @@ import pytest
 
 from common.temp.contexts import get_debug_temp_dir
 from common.temp.core.policy import Policy
-from common.temp.errors import InvalidSettings, StorageError
+from common.temp.errors import InvalidName, InvalidSettings, StorageError
 from common.temp.holding import hold as hold_on
 from common.temp.holding import lease_fds
 from common.temp.jobs import StorageRoot
@@ -114,6 +114,53 @@ def test_a_program_that_is_executed_has_the_lock_if_it_is_inheritable(project: P
         for pid in sleepers:
             os.kill(pid, signal.SIGKILL)
         wait_until(lambda: hold(project / ".tmp", path) == "")
+
+
+ENDS = {
+    "release_job": "storage.release_job('a')",
+    "temp_working_dir": "block.__exit__(None, None, None)",
+    "OutputRoot.cleanup": "outputs.cleanup()",
+}
+MAKES = {
+    "release_job": "storage = StorageRoot(Path('jobs')); path = storage.allocate_job('a').root",
+    "temp_working_dir": "block = temp_working_dir(); path = block.__enter__()",
+    "OutputRoot.cleanup": "outputs = OutputRoot(); outputs.run_dir(); path = outputs.temp_dir",
+}
+HOLDS = {
+    "hold": "child = subprocess.Popen([sys.executable, '-c', 'import sys; from common.temp import "
+    "hold; hold(sys.argv[1]); print(1, flush=True); input()', path], stdin=-1, stdout=-1)\n"
+    "child.stdout.readline()",
+    "lease_fds": "child = subprocess.Popen(['cat'], stdin=-1, pass_fds=lease_fds(path))",
+    "nobody": "child = subprocess.Popen(['cat'], stdin=-1)",
+    "a fork": "inner, outer = os.pipe()\nif not os.fork(): os.close(outer); os.read(inner, 1); "
+    "os._exit(0)",
+}
+
+
+@pytest.mark.parametrize("by", HOLDS)
+@pytest.mark.parametrize("way", ENDS)
+def test_what_another_process_holds_outlives_who_made_it_and_what_nobody_holds_goes(
+    project: Path, way: str, by: str
+) -> None:
+    code = (
+        "import os, subprocess, sys; from pathlib import Path\n"
+        "from common.temp import OutputRoot, StorageRoot, lease_fds, temp_working_dir\n"
+        f"{MAKES[way]}\n{HOLDS[by]}\n{ENDS[way]}\nprint(path.exists(), flush=True)\n"
+    )
+    with process(code, cwd=project) as maker:
+        assert maker.first_line == str(by in ("hold", "lease_fds"))
+
+
+def test_an_entry_with_a_newline_in_its_path_is_refused_and_nothing_else_is_given_up(
+    project: Path,
+) -> None:
+    mine = get_debug_temp_dir("mine")
+    odd = project / ".tmp" / "a\n-debug" / mine.name
+    odd.mkdir(parents=True)
+    for hold_it in (hold_on, lease_fds):
+        with pytest.raises(InvalidName, match="without a newline"):
+            hold_it(odd)
+    assert hold(project / ".tmp", mine) == "owner"
 
 
 def _has_open(pid: str, directory: str) -> bool:

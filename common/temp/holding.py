@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from .errors import InvalidSettings, StorageError
+from .errors import InvalidSettings, StorageError, TempError
 
 _SECONDS: Final = 0.5
 """How long a clean may take to put back an entry that it moved aside and then found in use."""
@@ -18,25 +18,26 @@ _SECONDS: Final = 0.5
 class Hold:
     """An entry that is in use by this process; made by `hold`, released once or never."""
 
-    def __init__(self, root: Path, relative: str) -> None:
-        self._root = root
-        self._relative = relative
+    def __init__(self, entries: list[tuple[Path, str]]) -> None:
+        self._entries = entries
         # Taken out by the one release that counts, of this process: a child has holds of its own.
         self._holders = [os.getpid()]
 
     @property
     def path(self) -> Path:
         """The absolute path of the entry."""
-        return self._root / self._relative
+        return self._entries[0][0] / self._entries[0][1]
 
     def release(self) -> None:
         """Let the entry be cleaned again, as far as this hold keeps it from that."""
+        from .store.root.journal import BORROWED
         from .store.root.owner import release
 
         if self._holders == [os.getpid()]:
             with contextlib.suppress(IndexError):
                 self._holders.pop()
-                release(str(self._root), self._relative)
+                for root, relative in self._entries:
+                    release(str(root), relative, BORROWED)
 
     def __enter__(self) -> Path:
         return self.path
@@ -55,18 +56,22 @@ def hold(path: str | os.PathLike[str]) -> Hold:
 
     For a process that was given the path by another: a worker that `multiprocessing` spawned, a job
     of a queue. As a context manager it is released with the block, and gives the entry's path;
-    else it lasts until `release()`, or as long as the process. Raises `InvalidSettings` if `path`
-    is in no entry, `StorageError` if it is gone or cannot be recorded.
+    else it lasts until `release()`, or as long as the process. Of a link, the entry that it leads
+    to is held as well. Raises `InvalidSettings` if `path` is in no entry, `InvalidName` if that has
+    a newline in its path, `StorageError` if it is gone or cannot be recorded.
     """
     from .store.root.allocation import adopt
+    from .store.root.journal import BORROWED
     from .store.root.making import layout_of
 
-    root, relative = _locate(path)
-    adopt(str(root), relative, layout_of(root, is_scratch=True))
-    held = Hold(root, relative)
+    taken: list[tuple[Path, str]] = []
+    held = Hold(taken)
     try:
-        _wait_for(held.path)
-    except StorageError:
+        for root, relative in _locate(path):
+            adopt(str(root), relative, layout_of(root, is_scratch=True), BORROWED)
+            taken.append((root, relative))
+            _wait_for(root / relative)
+    except TempError:
         held.release()
         raise
     return held
@@ -86,18 +91,21 @@ def lease_fds(path: str | os.PathLike[str], *, inheritable: bool = False) -> tup
     from .store.root.owner import owner_of, release
     from .store.system.locks import has_locks
 
-    root, relative = _locate(path)
+    entries = _locate(path)
     if not has_locks():
         return ()
-    book = Book(handed=relative)
-    adopt(str(root), relative, layout_of(root, is_scratch=True), book)
-    owner = owner_of(str(root), book)
-    if owner.live[relative] > 1:
-        release(str(root), relative, book)  # once is enough, and ends once
-    _wait_for(root / relative)
-    if inheritable:
-        os.set_inheritable(owner.descriptor, True)
-    return (owner.descriptor,)
+    descriptors = []
+    for root, relative in entries:
+        book = Book(handed=relative)
+        adopt(str(root), relative, layout_of(root, is_scratch=True), book)
+        owner = owner_of(str(root), book)
+        if owner.live[relative] > 1:
+            release(str(root), relative, book)  # once is enough, and ends once
+        _wait_for(root / relative)
+        if inheritable:
+            os.set_inheritable(owner.descriptor, True)
+        descriptors.append(owner.descriptor)
+    return tuple(descriptors)
 
 
 def _wait_for(entry: Path) -> None:
@@ -114,10 +122,13 @@ def _wait_for(entry: Path) -> None:
         time.sleep(0.01)
 
 
-def _locate(path: str | os.PathLike[str]) -> tuple[Path, str]:
-    from .store.root.listing import locate
+def _locate(path: str | os.PathLike[str]) -> list[tuple[Path, str]]:
+    """The entry that holds `path`, and that to which a link in it leads."""
+    from .store.root.listing import entry_behind, locate
 
     try:
-        return locate(Path(path))
+        entry = locate(Path(path))
     except InvalidSettings:
-        return locate(Path(os.path.realpath(path)))  # reached by another name
+        return [locate(Path(os.path.realpath(path)))]  # reached by another name
+    behind = entry_behind(entry, Path(path))
+    return [entry] if behind is None else [entry, behind]

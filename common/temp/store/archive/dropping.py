@@ -23,7 +23,9 @@ from .shelf import Archived
 def drop(archive: Path, archived: Archived, *, despite_lock: bool = False) -> Removed:
     """Delete what was archived, and then its manifest. Raises `NotClaimed`."""
     with contextlib.closing(HoldingArea(archive)) as area:
-        claim = area.claim(archived.data, archived.identity, despite_lock=despite_lock)
+        claim = area.claim(
+            archived.data, archived.identity, despite_lock=despite_lock, is_decided=True
+        )
         with contextlib.closing(claim):
             removed = claim.remove()
     if not removed.failures:
@@ -65,7 +67,8 @@ def drop_all(
 
 def _drop_one(step: Step, area: HoldingArea, remover: Remover | None) -> Outcome:
     try:
-        claim = area.claim(step.entry.path, (step.entry.device, step.entry.inode))
+        identity = (step.entry.device, step.entry.inode)
+        claim = area.claim(step.entry.path, identity, is_decided=True)
     except NotClaimed as reason:
         return Outcome(step, "failed" if reason.failed else "skipped", reason.detail)
     removed = Removed()

@@ -12,10 +12,12 @@ from ...core.entry import Entry, Use
 from ...core.plan import Plan, Step
 from ...core.policy import Policy
 from ...errors import reason_of
+from ..claiming.above import Above
 from ..claiming.area import HoldingArea
 from ..claiming.claim import NotClaimed
 from ..claiming.inner import Within
 from ..claiming.scan import busy_entries
+from ..root.journal import OWN, Book
 from ..root.leases import Leases
 from ..root.owner import own, release
 from ..root.pinning import Pins
@@ -36,11 +38,12 @@ class Facts:
         self.policy = plan.policy
         self.leases = Leases(self.root, plan.policy.foreign_for)
         self.pins = Pins(self.root)
+        self._above = Above(self.root, self.leases)
         self._wanted_free = plan.wanted_free
         self._batch = batch
-        self._owned: set[str] = set()
-        """Entries of the steps that this process owned when they were taken. An entry that another
-        thread makes later under such a name keeps its lease."""
+        self._owned: dict[str, Book] = {}
+        """Entries of the steps that this process owned when they were taken, by their book. An
+        entry that another thread makes later under such a name keeps its lease."""
         self._area: HoldingArea | None = None
         self._inside: dict[str, Inside] = {}
         """What the last look saw inside entries that may protect them."""
@@ -74,15 +77,15 @@ class Facts:
 
     def note_owner(self, entry: Entry) -> None:
         """Remember whether this process owns `entry`, which is about to be taken."""
-        owner = own(str(self.root))
-        if owner is not None and entry.path in owner.live:
-            self._owned.add(entry.path)
+        for book in OWN:
+            owner = own(str(self.root), book)
+            if owner is not None and entry.path in owner.live:
+                self._owned.setdefault(entry.path, book)
 
     def give_up(self, entry: Entry) -> None:
         """End this process's lease on `entry`, if it had one, now that it left its place."""
-        if entry.path in self._owned:
-            self._owned.discard(entry.path)
-            release(str(self.root), entry.path)
+        if (book := self._owned.pop(entry.path, None)) is not None:
+            release(str(self.root), entry.path, book)
 
     # -- what speaks against a step -----------------------------------------------------------
 
@@ -140,7 +143,7 @@ class Facts:
         if time.monotonic() - self._looked_at > _PROCESS_CHECK_SECONDS:
             self._busy = busy_entries(self.root)
             self._looked_at = time.monotonic()
-        busy = self._busy.get(entry.path)
+        busy = self._busy.get(entry.path) or self._above.use_of(entry.path, self._busy)
         return busy.who if busy is not None else ""
 
     def _leased(self, entry: Entry, *, in_place: bool = False) -> str:

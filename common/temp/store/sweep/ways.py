@@ -177,6 +177,7 @@ def _hand_over(step: Step, facts: Facts, deposit: Deposit, before: tuple[float, 
                         error.detail += elsewhere
                     raise
                 deposit.keep()
+                claim.condemn()
                 if has_room:
                     transfer.end(area, claim)
                 removed = claim.remove()
