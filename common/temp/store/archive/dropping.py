@@ -15,14 +15,30 @@ from ..claiming.many import Remover
 from ..root.pinning import Pins
 from ..system import at
 from ..system.locks import lock_file
+from ..system.processes import AtWork
+from ..trees.inside import newest_change
 from ..trees.removed import Removed, spell_failures
 from .reservation import forget_manifest, forget_stale
 from .shelf import Archived
 
 
-def drop(archive: Path, archived: Archived, *, despite_lock: bool = False) -> Removed:
-    """Delete what was archived, and then its manifest. Raises `NotClaimed`."""
+def drop(
+    archive: Path,
+    archived: Archived,
+    *,
+    despite_lock: bool = False,
+    before: tuple[float, str] | None = None,
+) -> Removed:
+    """Delete what was archived, and then its manifest, if no process works in it.
+
+    `before` is when and where it last changed before it was copied, if that matters. Raises
+    `NotClaimed`.
+    """
+    if who := AtWork(archive).inside(archived.data):
+        raise NotClaimed(who)
     with contextlib.closing(HoldingArea(archive)) as area:
+        if before is not None and newest_change(area.top, archived.data) != before:
+            raise NotClaimed("has changed since it was copied")
         claim = area.claim(
             archived.data, archived.identity, despite_lock=despite_lock, is_decided=True
         )
