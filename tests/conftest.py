@@ -82,20 +82,22 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def forks(tmp_path_factory: pytest.TempPathFactory) -> Forks | None:
+def measured_forks(tmp_path_factory: pytest.TempPathFactory) -> Forks | None:
     """The forks of this process, if coverage is measured."""
     return forks_if_measured(tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(scope="session", autouse=True)
-def warm_interpreter() -> None:
-    """Start it before any test counts descriptors."""
+def warm_interpreter() -> Iterator[None]:
+    """It is started before any test counts descriptors."""
     warm.start()
+    yield
+    warm.stop()
 
 
 @pytest.fixture(autouse=True)
 def own_system_temp(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forks: Forks | None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measured_forks: Forks | None
 ) -> Iterator[Path]:
     """A directory in place of the system's temporary one, so that tests see only their own."""
     directory = tmp_path / "system-temp"
@@ -111,8 +113,8 @@ def own_system_temp(
     yield directory
     # As at the end of a process: else every test leaves an owner file open for those after it.
     lease._close_all()
-    if forks is not None:
-        forks.collect()
+    if measured_forks is not None:
+        measured_forks.collect()
 
 
 @pytest.fixture(scope="session")

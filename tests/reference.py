@@ -13,7 +13,7 @@ from common.temp.core.units import HOUR, spell_duration
 from common.temp.errors import EXIT_CODES
 from common.temp.store.root.keys import CATEGORY_KEYS, ENVIRONMENT, JSON_KEYS, KEYS
 from common.temp.store.root.settings import Settings
-from common.temp.store.system.compression import FORMATS
+from common.temp.store.system.archive_formats import FORMATS
 from tests import schemas
 from tests.docs import DOCS
 

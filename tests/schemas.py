@@ -11,7 +11,7 @@ from common.temp.core.policy import STRATEGIES
 from common.temp.core.units import HOUR, spell_duration
 from common.temp.store.root.keys import CATEGORY_KEYS, JSON_KEYS, KEYS, Key, Kind
 from common.temp.store.root.settings import Settings
-from common.temp.store.system.compression import FORMATS
+from common.temp.store.system.archive_formats import FORMATS
 from tests.support import REPOSITORY
 
 SCHEMAS: Final = REPOSITORY / "common" / "temp" / "schemas"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.commands.arguments import CleanArguments
 from common.temp.commands.clean import clean
+from common.temp.commands.clean_arguments import CleanArguments
 from common.temp.core.plan import Outcome, Plan, Report
 from common.temp.errors import Refused
 from common.temp.report.clean import outcome_line

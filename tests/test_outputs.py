@@ -538,7 +538,7 @@ def test_a_child_that_is_forked_while_a_thread_makes_a_run_can_make_its_own(proj
         "def work():\n"
         "    while True: root.run_dir(); OutputRoot()\n"
         "threading.Thread(target=work, daemon=True).start()\n"
-        "for _ in range(40):\n"
+        "for _ in range(12):\n"
         "    child = os.fork()\n"
         "    if child == 0: root.run_dir(); OutputRoot.cleanup_all(); os._exit(0)\n"
         "    assert os.waitpid(child, 0)[1] == 0\n"
@@ -742,7 +742,7 @@ def test_cleanup_all_while_instances_come_and_go_leaves_nothing() -> None:
     for other in others:
         other.start()
     try:
-        for _ in range(100):
+        for _ in range(30):
             kept = OutputRoot()
             kept.run_dir()
             OutputRoot.cleanup_all()

@@ -53,6 +53,7 @@ from tests.support import (
     run,
     stored,
 )
+from tests.warm import Started
 
 NAMES = re.compile(r"pipeline_artifacts_[0-9]{8}_[0-9]{6}(-[0-9a-f]{8})?")
 
@@ -171,7 +172,7 @@ def test_threads_and_processes_that_begin_at_once_each_get_their_own(base: Path)
         "print(*made, sep='\\n')\n"
     )
     started = [
-        subprocess.Popen(
+        Started(
             [sys.executable, "-c", code],
             cwd=base,
             env=environment(),

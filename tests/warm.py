@@ -33,6 +33,8 @@ PROGRAMS = ("invoke", "common.temp", "common.temp.pipeline")
 """What is run by `python -m`."""
 READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_", "COVERAGE")
 """How the variables begin that an interpreter reads when it starts."""
+LOOKS_AT_MODULES = ("sys.modules", "pytest")
+"""What is in code that may care what is loaded already."""
 
 
 class Order(NamedTuple):
@@ -59,7 +61,7 @@ class Started(subprocess.Popen[str]):
             return
         streams = [one if one != -1 else own for own, one in enumerate(pipes[i] for i in (0, 3, 5))]
         try:
-            self.pid, self._status = _server().fork(args, os.fspath(cwd), env, streams)
+            self.pid, self._status = _server().fork(args, os.fspath(cwd or "."), env, streams)
             self._child_created = True
         finally:
             self._close_pipe_fds(*pipes)  # type: ignore[attr-defined]
@@ -94,7 +96,10 @@ def _can_be_forked(command: Sequence[str], env: dict[str, str]) -> bool:
     """Whether a fork of the warm interpreter does what a new one would."""
     if not hasattr(os, "pidfd_open") or command[0] != sys.executable or len(command) < 3:
         return False
-    if command[1] != "-c" and (command[1] != "-m" or command[2] not in PROGRAMS):
+    if command[1] == "-c":
+        if any(word in command[2] for word in LOOKS_AT_MODULES):
+            return False
+    elif command[1] != "-m" or command[2] not in PROGRAMS:
         return False
     return _read_at_start(env) == _server().read_at_start and _powers() == _server().powers
 
@@ -123,6 +128,10 @@ class Server:
         with theirs:
             subprocess.run(command, cwd=REPOSITORY, env=env, pass_fds=[theirs.fileno()], check=True)
 
+    def close(self) -> None:
+        """End the warm interpreter, and nothing that it has forked."""
+        self._ours.close()
+
     def fork(
         self, command: Sequence[str], cwd: str, env: dict[str, str], streams: list[int]
     ) -> tuple[int, int]:
@@ -147,6 +156,13 @@ def start() -> None:
     """Start the warm interpreter, which will load what it needs while others go on."""
     if hasattr(os, "pidfd_open"):
         _server()
+
+
+def stop() -> None:
+    """Have the warm interpreter end."""
+    if _server.cache_info().currsize:
+        _server().close()
+        _server.cache_clear()
 
 
 # -- in the warm interpreter ---------------------------------------------------------------------

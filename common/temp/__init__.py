@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .caching import CacheDir, cache_dir
     from .contexts import (
         get_cache_temp_dir,
         get_debug_temp_dir,
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "CacheDir": "caching",
+    "cache_dir": "caching",
     "get_cache_temp_dir": "contexts",
     "get_debug_temp_dir": "contexts",
     "pytest_temp_dirs": "contexts",
@@ -73,6 +76,7 @@ _HOMES = {
 
 __all__ = [
     "ArtifactCleaner",
+    "CacheDir",
     "CleanupConfig",
     "CleanupStrategy",
     "FileCleanupManager",
@@ -87,6 +91,7 @@ __all__ = [
     "TempFileContext",
     "TempManager",
     "ThreadedFileCleanupManager",
+    "cache_dir",
     "cleanup_after_pipeline_run",
     "get_cache_temp_dir",
     "get_debug_temp_dir",

@@ -13,8 +13,8 @@ except ModuleNotFoundError as error:
     needs.exit_without(error)
     raise
 
-from .arguments import WithNames
 from .ending import run_command
+from .invoke_arguments import WithNames
 from .tasks import ns
 
 

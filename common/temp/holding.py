@@ -7,9 +7,12 @@ import os
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from .errors import InvalidSettings, StorageError, TempError
+
+if TYPE_CHECKING:
+    from .store.root.journal import Book
 
 _SECONDS: Final = 0.5
 """How long a clean may take to put back an entry that it moved aside and then found in use."""
@@ -18,8 +21,9 @@ _SECONDS: Final = 0.5
 class Hold:
     """An entry that is in use by this process; made by `hold`, released once or never."""
 
-    def __init__(self, entries: list[tuple[Path, str]]) -> None:
+    def __init__(self, entries: list[tuple[Path, str]], book: Book) -> None:
         self._entries = entries
+        self._book = book
         # Taken out by the one release that counts, of this process: a child has holds of its own.
         self._holders = [os.getpid()]
 
@@ -30,14 +34,13 @@ class Hold:
 
     def release(self) -> None:
         """Let the entry be cleaned again, as far as this hold keeps it from that."""
-        from .store.root.journal import BORROWED
         from .store.root.owner import release
 
         if self._holders == [os.getpid()]:
             with contextlib.suppress(IndexError):
                 self._holders.pop()
                 for root, relative in self._entries:
-                    release(str(root), relative, BORROWED)
+                    release(str(root), relative, self._book)
 
     def __enter__(self) -> Path:
         return self.path
@@ -57,23 +60,38 @@ def hold(path: str | os.PathLike[str]) -> Hold:
     For a process that was given the path by another: a worker that `multiprocessing` spawned, a job
     of a queue. As a context manager it is released with the block, and gives the entry's path;
     else it lasts until `release()`, or as long as the process. Of a link, the entry that it leads
-    to is held as well. Raises `InvalidSettings` if `path` is in no entry, `InvalidName` if that has
-    a newline in its path, `StorageError` if it is gone or cannot be recorded.
+    to is held as well. The use is noted, and counts as a change. Raises `InvalidSettings` if `path`
+    is in no entry, `InvalidName` if that has a newline in its path, `StorageError` if it is gone or
+    cannot be recorded.
     """
+    return _hold_all(_locate(path))
+
+
+def hold_entry(root: Path, relative: str) -> Hold:
+    """As `hold`, for the entry at `relative` in `root`."""
+    return _hold_all([(root, relative)])
+
+
+def _hold_all(entries: list[tuple[Path, str]]) -> Hold:
     from .store.root.allocation import adopt
     from .store.root.journal import BORROWED
+    from .store.root.lastuse import note_use
     from .store.root.making import layout_of
 
     taken: list[tuple[Path, str]] = []
-    held = Hold(taken)
+    held = Hold(taken, BORROWED)
     try:
-        for root, relative in _locate(path):
-            adopt(str(root), relative, layout_of(root, is_scratch=True), BORROWED)
+        for root, relative in entries:
+            layout = layout_of(root, is_scratch=True)
+            adopt(str(root), relative, layout, BORROWED)
             taken.append((root, relative))
             _wait_for(root / relative)
-    except TempError:
+            note_use(root, relative, layout)
+    except (OSError, TempError) as error:
         held.release()
-        raise
+        if isinstance(error, TempError):
+            raise
+        raise StorageError.of(f"cannot note the use of {held.path}", error) from error
     return held
 
 

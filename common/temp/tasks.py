@@ -10,8 +10,8 @@ from invoke.context import Context
 from invoke.tasks import task
 
 from . import choices
-from .arguments import WithNames, WithPaths
 from .ending import run_command
+from .invoke_arguments import WithNames, WithPaths
 
 __all__ = [
     "clean",
@@ -123,8 +123,8 @@ def temp_clean(
     asks for confirmation on a terminal. Exits with 0 (done, or nothing to do), 1 (some entry
     failed), 2 (bad argument or setting) or 3 (declined).
     """
-    from .commands.arguments import CleanArguments
     from .commands.clean import clean
+    from .commands.clean_arguments import CleanArguments
 
     arguments = CleanArguments(
         max_age_hours=max_age_hours,

@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 
 from common.temp.core.policy import Policy
+from common.temp.store.archive.belongs import Place, place_of
 from common.temp.store.archive.dropping import drop
 from common.temp.store.archive.manifest import MANIFEST
-from common.temp.store.archive.place import Place, place_of
 from common.temp.store.archive.restore import finish_killed, restore
 from common.temp.store.archive.shelf import contents_of, list_archive
-from common.temp.store.system.compression import ArchiveFormat
+from common.temp.store.system.archive_formats import ArchiveFormat
 from common.temp.store.trees.contents import digest
 from tests.faults.test_killed_sweeps import reap, subreaper
 from tests.store.trees import seen

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from common.temp.core.policy import Policy
+from common.temp.store.archive.belongs import place_of
 from common.temp.store.archive.manifest import MANIFEST
-from common.temp.store.archive.place import place_of
 from common.temp.store.archive.restore import finish_killed, restore
 from common.temp.store.archive.shelf import list_archive
 from common.temp.store.archive.undo import undo_area

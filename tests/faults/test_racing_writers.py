@@ -169,7 +169,7 @@ def race(base: Path, tamperer: Tamperer, wanted: int) -> str:
     failed: Counter[str] = Counter()
     for number in range(MOST_REMOVALS):
         # In many removals, for it to go in different ways.
-        if tries.count >= wanted and number >= wanted // 250:
+        if tries.count >= wanted and number >= wanted // 120:
             break
         entry = root / "debug" / f"x{number}_1699990000"
         path = entry.relative_to(root).as_posix()

@@ -11,10 +11,10 @@ import pytest
 
 from common.temp.store.archive import deposit, packing, tarring
 from common.temp.store.archive import restore as restoring
-from common.temp.store.archive.place import Place, place_of
+from common.temp.store.archive.belongs import Place, place_of
 from common.temp.store.archive.shelf import list_archive
 from common.temp.store.claiming import trash
-from common.temp.store.system.compression import ArchiveFormat
+from common.temp.store.system.archive_formats import ArchiveFormat
 from common.temp.store.system.renaming import rename_new
 from common.temp.store.trees import writing
 from common.temp.store.trees.contents import Digest

@@ -55,6 +55,7 @@ def test_an_entry_has_all_that_is_known_in_exact_units() -> None:
             "directories": 1,
             "changed_at": "2023-11-14T22:12:19Z",
             "changed_in": "a/b",
+            "last_used_at": None,
             "age_seconds": 60,
             "in_use": {"how": "owner", "who": "python (pid 7)"},
             "pinned": "why",

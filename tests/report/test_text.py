@@ -22,9 +22,10 @@ from common.temp.report.archive import archive_text, undo_text
 from common.temp.report.clean import outcome_line, plan_line, plan_text, report_line, report_text
 from common.temp.report.csv import status_csv
 from common.temp.report.explain import explanation
-from common.temp.report.status import category_totals, status_text, summary
+from common.temp.report.status_table import status_text
 from common.temp.report.table import Screen, width
 from common.temp.report.text import age_seconds, counted, instant, plain, problem_line
+from common.temp.report.totals import category_totals, summary
 from tests.support import DAY, HOUR, NOW, entry
 
 NASTY = os.fsdecode(b"a\x1b[31m\xff\n\x07") + "\u202e|1e5"

@@ -20,6 +20,7 @@ from common.temp.store.root.allocation import allocate
 from common.temp.store.root.leases import Leases
 from common.temp.store.system import at
 from tests.support import DENIED, environment, listing, run
+from tests.warm import Started
 
 _NOT_ROOT = os.geteuid() != 0
 
@@ -34,8 +35,9 @@ def test_fifty_processes_with_ten_entries_each_get_500_directories(project: Path
         "print(*(allocate(sys.argv[1], 'debug', 'demo') for _ in range(10)), sep='\\n')\n"
     )
     started = [
-        subprocess.Popen(
+        Started(
             [sys.executable, "-c", code, str(project / ".tmp")],
+            cwd=project,
             env=environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

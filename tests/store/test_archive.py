@@ -31,8 +31,8 @@ from common.temp.store.root.making import make_root
 from common.temp.store.root.pinning import write_pin
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
-from common.temp.store.system import compression, locks
-from common.temp.store.system.compression import ArchiveFormat
+from common.temp.store.system import archive_formats, locks
+from common.temp.store.system.archive_formats import ArchiveFormat
 from common.temp.store.trees import writing
 from common.temp.store.trees.contents import Item, digest
 from tests.store.trees import long_chain, rich, seen
@@ -52,8 +52,8 @@ from tests.support import (
     swept,
 )
 
-FORMATS = pytest.mark.parametrize("form", compression.FORMATS)
-TARS = pytest.mark.parametrize("form", [form for form in compression.FORMATS if form != "dir"])
+FORMATS = pytest.mark.parametrize("form", archive_formats.FORMATS)
+TARS = pytest.mark.parametrize("form", [form for form in archive_formats.FORMATS if form != "dir"])
 
 
 def archiving(root: Path, archive: Path, **options: Any) -> dict[str, tuple[str, str]]:
@@ -554,7 +554,7 @@ def test_an_entry_that_is_taken_at_this_moment_is_gone_already(
 def test_a_read_only_entry_of_a_plain_user_is_archived_and_restored_as_it_was(
     root: Path, tmp_path: Path, across: bool
 ) -> None:
-    from common.temp.store.archive.place import place_of
+    from common.temp.store.archive.belongs import place_of
     from common.temp.store.archive.restore import restore
 
     path = make_entry(root, "debug/x", files=3)

@@ -882,8 +882,8 @@ from tests.support import tree
 
 counts = Counter()
 told = set()
-end = time.monotonic() + 60
-while len(os.listdir("../aside")) < 2000 and time.monotonic() < end:
+end = time.monotonic() + 100
+while len(os.listdir("../aside")) < 600 and time.monotonic() < end:
     for number in range(8):
         tree(root / "debug" / f"{counts['sweeps']}.{number}", width=3, depth=2, files=1)
     report = execute(prepare(root, Policy(everything=True), time.time()))
@@ -924,7 +924,7 @@ def test_directories_that_are_swapped_for_links_lead_no_sweep_out(
     with meanwhile(swap):
         counts, told = sweeping(SWEPT_AND_SWAPPED)
     swapped = len(os.listdir(aside))
-    assert swapped >= 1000
+    assert swapped >= 300
     assert counts["done"] > 0
     assert counts["failed"] > 0
     assert "" not in told

@@ -21,15 +21,15 @@ import pytest
 from common.temp.core.layout import FILES, JOBS, PIPELINE, Layout
 from common.temp.errors import InvalidSettings, Refused, StorageError, TempError
 from common.temp.store.archive import restore, transfer
+from common.temp.store.archive.belongs import Place, place_of
 from common.temp.store.archive.manifest import MANIFEST
-from common.temp.store.archive.place import Place, place_of
 from common.temp.store.archive.restore import find_archived, finish_killed
 from common.temp.store.archive.shelf import list_archive
 from common.temp.store.root.making import make_root
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
-from common.temp.store.system import compression, renaming
-from common.temp.store.system.compression import ArchiveFormat
+from common.temp.store.system import archive_formats, renaming
+from common.temp.store.system.archive_formats import ArchiveFormat
 from tests.store.trees import rich, seen
 from tests.support import (
     EVERYTHING,
@@ -46,7 +46,7 @@ from tests.support import (
     swept,
 )
 
-FORMATS = pytest.mark.parametrize("form", compression.FORMATS)
+FORMATS = pytest.mark.parametrize("form", archive_formats.FORMATS)
 
 
 def archived(
@@ -445,7 +445,7 @@ def test_one_flipped_bit_of_a_copy_is_found(root: Path, tmp_path: Path) -> None:
         assert untouched(root, archive)
 
 
-@pytest.mark.parametrize("form", [form for form in compression.FORMATS if form != "dir"])
+@pytest.mark.parametrize("form", [form for form in archive_formats.FORMATS if form != "dir"])
 @pytest.mark.parametrize("where", [10, 0.5, 0.999])
 @pytest.mark.parametrize("how", ["flipped", "cut"])
 def test_an_archive_that_is_damaged_anywhere_is_refused(

@@ -26,7 +26,7 @@ from common.temp.store.root.settings import (
     workspace_globs,
 )
 from common.temp.store.root.values import check_strategy
-from common.temp.store.system.compression import FORMATS
+from common.temp.store.system.archive_formats import FORMATS
 from tests.support import DAY, DENIED, HOUR, LINK, make_project, plain_user
 
 NO_ENVIRONMENT: dict[str, str] = {}

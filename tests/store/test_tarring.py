@@ -15,7 +15,7 @@ import pytest
 
 from common.temp.errors import InvalidSettings, Refused
 from common.temp.store.archive.tarring import pack_by_python, pack_by_system, unpacked
-from common.temp.store.system.compression import FORMATS
+from common.temp.store.system.archive_formats import FORMATS
 from common.temp.store.trees.contents import Item, digest, tree
 from tests.store.children import children_of, in_child, until
 from tests.store.trees import rich, seen

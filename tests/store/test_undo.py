@@ -24,9 +24,9 @@ from common.temp.manager import TempManager
 from common.temp.pipeline import ArtifactCleaner
 from common.temp.store.archive import deposit as archive
 from common.temp.store.archive import restore as restore_module
+from common.temp.store.archive.belongs import place_of
 from common.temp.store.archive.leftovers import finish_leftovers
 from common.temp.store.archive.manifest import MANIFEST
-from common.temp.store.archive.place import place_of
 from common.temp.store.archive.restore import find_archived, finish_killed, restore
 from common.temp.store.archive.shelf import list_archive
 from common.temp.store.archive.undo import undo_area, undoable

@@ -30,8 +30,8 @@ from ..store.project.project import OLD_ROOT_NAME
 from ..store.project.tracked import Tracked
 from ..store.system.processes import AtWork
 from ..store.trees.removed import Removed
-from .arguments import CleanArguments
 from .carrying import Lines, Manner, carry_out
+from .clean_arguments import CleanArguments
 from .drafts import draft_all
 from .places import DRY_RUN_OVERRIDE, Place, find_places, is_dry_run
 from .printing import complain

@@ -15,14 +15,14 @@ from ..core.policy import Policy
 from ..errors import InvalidSettings, Refused
 from ..report.text import instant, plain
 from ..store.root.settings import Settings
-from .arguments import (
+from .carrying import Json, Lines, Manner, Sink, carry_out
+from .clean_arguments import (
     CleanArguments,
     check_arguments,
     check_only_apply,
     disposal_of,
     limits_of,
 )
-from .carrying import Json, Lines, Manner, Sink, carry_out
 from .drafts import Draft, ask, draft_all, without_low_space
 from .places import Place, find_places, is_dry_run
 from .printing import complain, terminal

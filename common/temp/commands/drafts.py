@@ -12,7 +12,7 @@ from ..core.reasons import LOW_SPACE
 from ..errors import Refused, StorageError
 from ..report.progress import ProgressLine
 from ..report.text import plain
-from .arguments import CleanArguments, disposal_of, policy_of
+from .clean_arguments import CleanArguments, disposal_of, policy_of
 from .collecting import collector_at_rest
 from .places import Place
 from .printing import terminal

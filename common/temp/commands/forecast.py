@@ -10,7 +10,7 @@ from ..core.reasons import Reason, Verdict
 from ..core.retention import explain, judge
 from ..report.progress import ProgressLine
 from ..store.claiming.scan import scan
-from .arguments import CleanArguments, disposal_of
+from .clean_arguments import CleanArguments, disposal_of
 from .collecting import collector_at_rest
 from .places import Place
 

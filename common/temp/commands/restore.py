@@ -11,7 +11,7 @@ from ..core.units import spell_size
 from ..errors import TempError
 from ..report.archive import archive_text, undo_text
 from ..report.text import instant, plain
-from ..store.archive.place import place_of
+from ..store.archive.belongs import place_of
 from ..store.archive.restore import find_archived, finish_killed, restore
 from ..store.archive.shelf import list_archive
 from ..store.archive.undo import has_undoable, undo_area

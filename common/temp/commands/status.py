@@ -13,7 +13,7 @@ from ..core.entry import Inventory, Problem
 from ..core.reasons import Verdict
 from ..core.units import read_count
 from ..errors import InvalidSettings, Refused, StorageError
-from .arguments import CleanArguments, disposal_of
+from .clean_arguments import CleanArguments, disposal_of
 from .forecast import look
 from .places import Place, find_places
 from .printing import add_to_summary, print_problems, screen
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _ORDERS: Final[dict[str, Callable[[Verdict], Any]]] = {
     "name": lambda verdict: (verdict.entry.category, verdict.entry.name),
     "size": lambda verdict: (-verdict.entry.size, verdict.entry.path),
-    "age": lambda verdict: (verdict.entry.changed, verdict.entry.path),
+    "age": lambda verdict: (verdict.entry.last, verdict.entry.path),
 }
 
 
@@ -81,7 +81,7 @@ class _Table:
     def add(self, root: _Root) -> None:
         if root.failed:
             return  # its problem says why
-        from ..report.status import status_text
+        from ..report.status_table import status_text
 
         title = f"{root.place.title} ({root.place.located()})"
         is_github = self._given.output == "github"

@@ -48,7 +48,9 @@ class Case(NamedTuple):
 
     @property
     def where(self) -> str:
-        """The place of the newest change, to follow an age; "" if it is the entry itself."""
+        """What an age counts from, to follow it; "" if that is a change of the entry itself."""
+        if self.entry.used > self.entry.changed:
+            return ", last used"
         inside = self.entry.changed_in
         newest = "changed" if self.entry.partial else "newest change"
         return f", {newest} in {inside}" if inside else ""
@@ -77,7 +79,7 @@ def cases_of(entries: Sequence[Entry], policy: Policy, now: float, disk: Disk) -
     sizes = [entry.size for entry in entries]
     categories = [entry.category for entry in entries]
     groups = [(entry.category, entry.label) for entry in entries]
-    newness = [inf if entry.future else entry.changed for entry in entries]
+    newness = [inf if entry.future else entry.last for entry in entries]
     order = _newest_first(entries, newness)
     counts = Counter(groups)
     policies = {category: policy.of(category) for category in dict.fromkeys(categories)}

@@ -23,7 +23,8 @@ class Entry(NamedTuple):
     `path` is relative to the root, with `/` between its parts. Sizes are bytes: `size` is what
     the entry takes on disk, `shared` the part of it that removing would not free because a hard
     link outside the entry keeps it. `changed` is the newest modification anywhere inside, in
-    seconds since 1970, found in `changed_in` (relative to the entry, "" for itself).
+    seconds since 1970, found in `changed_in` (relative to the entry, "" for itself), and `used`
+    when it was last given out by `cache_dir` or `hold` (0 if it never was).
     `unreadable` says what could not be looked at, `future` that a time in it has not come yet,
     `mounted` where another filesystem is mounted inside, `work` what version control has in it and
     nowhere else. Of a `partial` one not all was looked at,
@@ -42,6 +43,7 @@ class Entry(NamedTuple):
     directories: int = 0
     changed: float = 0.0
     changed_in: str = ""
+    used: float = 0.0
     use: Use | None = None
     pin: str | None = None
     work: str | None = None
@@ -52,6 +54,11 @@ class Entry(NamedTuple):
     future: bool = False
     mounted: str | None = None
     partial: bool = False
+
+    @property
+    def last(self) -> float:
+        """When it last changed or was used, by which its age is told."""
+        return max(self.changed, self.used)
 
     @property
     def name(self) -> str:

@@ -24,10 +24,16 @@ STORE: Final = ".tempkeep"
 OWNERS: Final = "owners"
 HOLDING: Final = "holding"
 PINS: Final = "pins"
+ARRIVALS: Final = "arrivals"
+"""The records of how old entries were before this program touched them."""
+
+USED: Final = "used"
+"""The records of when entries were last used that `cache_dir` and `hold` gave out."""
+
 UNDO: Final = "undo"
 """What can be undone lies in there, as in an archive, until its time is over."""
 
-STORE_PARTS: Final = (OWNERS, HOLDING, PINS, UNDO)
+STORE_PARTS: Final = (OWNERS, HOLDING, PINS, ARRIVALS, USED, UNDO)
 """The directories in a root's store."""
 
 LAYOUT: Final = "layout"
@@ -174,8 +180,8 @@ class Layout(NamedTuple):
     """How the entries of a root lie and which names they have.
 
     With a `category` they lie directly in the root and are all of that category and `label`, plain
-    `files` among them or not, those alone that `names` matches. Without, each lies in a directory
-    that is its category.
+    `files` among them or not, those alone that `names` matches, which has a group `apart` for what
+    tells two of the same name apart. Without, each lies in a directory that is its category.
     """
 
     name: str
@@ -220,7 +226,7 @@ PIPELINE: Final = Layout(
     "pipeline",
     "pipeline_artifacts",
     files=False,
-    names=re.compile(r"pipeline_artifacts_[0-9]{8}_[0-9]{6}(-[0-9a-f]{4,8})?"),
+    names=re.compile(r"pipeline_artifacts_[0-9]{8}_[0-9]{6}(?P<apart>-[0-9a-f]{4,8})?"),
 )
 """Runs of a pipeline, `pipeline_artifacts_YYYYMMDD_HHMMSS`; nothing else beside them is ours."""
 
@@ -233,9 +239,9 @@ def another_name(name: str, digits: str) -> str:
     It is an entry's as well wherever `name` is one.
     """
     for layout in LAYOUTS.values():
-        if layout.names is not None and layout.names.fullmatch(name):
-            base = name.partition("-")[0]  # without what told it apart so far
-            return f"{base}-{digits}"
+        match = layout.names.fullmatch(name) if layout.names is not None else None
+        if match is not None:
+            return f"{name.removesuffix(match['apart'] or '')}-{digits}"
     label, stamp = read_name(name)
     return entry_name(label, stamp, digits) if stamp is not None else f"{name}.{digits}"
 

@@ -263,7 +263,7 @@ def draft(
     def turn(step: Step) -> tuple[bool, float, float, str]:
         entry, for_space = step.entry, step.reason.rule == LOW_SPACE
         cost = policy.of(entry.category).cost if for_space else 0.0
-        return for_space, cost, entry.changed, entry.path
+        return for_space, cost, entry.last, entry.path
 
     steps.sort(key=turn)
     return Plan(

@@ -18,14 +18,16 @@ def explanation(
     """
     entry = verdict.entry
     where = f" in {plain(entry.changed_in)}" if entry.changed_in else ""
+    last = f"last change {instant(entry.changed)} ({ago(entry, now)}){where}"
+    if entry.used > entry.changed:
+        last = f"last change {instant(entry.changed)}{where}, last used {ago(entry, now)}"
     made_by = f"made by {plain(entry.made_by)}" if entry.made_by else "made by an unknown process"
     marks = {"goes": "-", "stays": "+", "silent": " "}
     return "\n".join(
         [
             f"{plain(entry.path)}: {'stays' if verdict.keep else 'would go'}, "
             f"{plain(str(verdict.reason))}",
-            f"  {spell_size(entry.size)} in {counted(entry.files, 'file', 'files')}, "
-            f"last change {instant(entry.changed)} ({ago(entry, now)}){where}",
+            f"  {spell_size(entry.size)} in {counted(entry.files, 'file', 'files')}, {last}",
             f"  {made_by}",
             *([f"  in {plain(elsewhere)}"] if elsewhere else []),
             "",

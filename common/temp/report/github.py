@@ -10,9 +10,9 @@ from ..core.reasons import Verdict
 from ..core.units import spell_size
 from .clean import outcome_detail, report_text
 from .markdown import github_table, markdown
-from .status import summary
 from .table import Cell, Column
 from .text import counted, plain
+from .totals import summary
 
 _MOST_ROWS: Final = 200
 """GitHub drops a step summary that is larger than a mebibyte."""

@@ -15,8 +15,9 @@ from ..core.disposal import Disposal
 from ..core.entry import Inventory
 from ..core.reasons import Verdict
 from ..core.units import DAY, HOUR, spell_size
-from .status import category_totals, next_clean, summary, undoable_lines
+from .status_table import next_clean
 from .text import age_seconds, counted, instant, plain
+from .totals import category_totals, summary, undoable_lines
 from .treemap import Box, squarify
 
 _AREA: Final = Box(0.0, 0.0, 1000.0, 460.0)

@@ -9,8 +9,8 @@ from typing import Any
 from ..core.entry import Entry, Inventory, Problem
 from ..core.plan import Outcome, Plan, Report, Step
 from ..core.reasons import Reason, Verdict
-from .status import category_totals, undoable_goes
 from .text import age_seconds, instant
+from .totals import category_totals, undoable_goes
 
 SCHEMA = 1
 
@@ -35,6 +35,7 @@ def _entry(entry: Entry, now: float) -> dict[str, Any]:
         "directories": entry.directories,
         "changed_at": instant(entry.changed),
         "changed_in": entry.changed_in,
+        "last_used_at": instant(entry.used) if entry.used else None,
         "age_seconds": age_seconds(entry, now),
         "in_use": None if entry.use is None else {"how": entry.use.how, "who": entry.use.who},
         "pinned": entry.pin,

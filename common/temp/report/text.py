@@ -45,13 +45,13 @@ def counted(number: int, noun: str = "entry", plural: str = "entries") -> str:
 
 
 def age_seconds(entry: Entry, now: float) -> int:
-    """Whole seconds since the newest change; a time in the future counts as new."""
-    return 0 if entry.future else max(0, int(now - entry.changed))
+    """Whole seconds since the newest change or last use; a time in the future counts as new."""
+    return 0 if entry.future else max(0, int(now - entry.last))
 
 
 def age(entry: Entry, now: float) -> str:
     """The age of an entry, such as `31 h`; `new` if its time lies in the future."""
-    return "new" if entry.future else spell_duration(max(0.0, now - entry.changed))
+    return "new" if entry.future else spell_duration(max(0.0, now - entry.last))
 
 
 def ago(entry: Entry, now: float) -> str:

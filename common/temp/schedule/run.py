@@ -8,9 +8,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..commands.arguments import CleanArguments
 from ..commands.carrying import OneLine
 from ..commands.clean import clean
+from ..commands.clean_arguments import CleanArguments
 from ..errors import InvalidSettings, Refused, TempError, reason_of
 from ..report.text import instant, plain
 from ..store.project.place import standing_project

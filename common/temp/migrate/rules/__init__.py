@@ -1,5 +1,5 @@
-"""The rules, in the order in which they are asked about a site; see `listed` for those that only
-list what they find.
+"""The rules, in the order in which they are asked about a site; see `by_hand` for TK101, 102, 105,
+107, 108 and 109, which only list what they find.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..module import Module
 
 _MODULES: Final = (
     *("tk001", "tk002", "tk003", "tk005", "tk004", "tk006", "tk007", "tk008"),
-    *("tk100", "tk103", "tk104", "tk106", "listed", "tk190", "tk900", "tk901"),
+    *("tk100", "tk103", "tk104", "tk106", "by_hand", "tk190", "tk900", "tk901"),
 )
 
 
@@ -44,6 +44,9 @@ def all_rules() -> tuple[Rule, ...]:
     found: list[Rule] = []
     for name in _MODULES:
         found += import_module(f".{name}", __name__).RULES
+    codes = [rule.code for rule in found]
+    if len(set(codes)) < len(codes):
+        raise ValueError(f"two rules have the same code: {', '.join(codes)}")
     return tuple(found)
 
 

@@ -17,7 +17,7 @@ from ..project.project import check_root, find_project, open_root, where_it_lead
 from ..root.guard import check_store
 from ..root.making import layout_of
 from ..system import at
-from ..system.compression import ArchiveFormat, checked_format, suffix_of
+from ..system.archive_formats import ArchiveFormat, checked_format, suffix_of
 from ..system.processes import spell_command
 from ..system.renaming import rename_new
 from ..trees.contents import Digest, digest

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from ...core import fields
 from ...core.fields import Unreadable
 from ...errors import reason_of, without_remedy
-from ..system.compression import FORMATS, ArchiveFormat
+from ..system.archive_formats import FORMATS, ArchiveFormat
 from ..system.reading import read_json
 from ..trees.contents import Digest
 

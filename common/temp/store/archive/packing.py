@@ -14,11 +14,11 @@ from typing import IO, Final
 from ...errors import Refused, StorageError
 from ..claiming.area import HoldingArea
 from ..system import at
-from ..system.compression import ArchiveFormat
+from ..system.archive_formats import ArchiveFormat
 from ..trees.contents import Digest, Digester, Item, chunks, digest, tree
 from ..trees.removal import remove_at
 from ..trees.writing import write
-from .place import opened_parent
+from .belongs import opened_parent
 from .shelf import measured_at
 
 DATA: Final = "data"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from ..system import at
-from ..system.compression import FORMATS, suffix_of
+from ..system.archive_formats import FORMATS, suffix_of
 from ..system.locks import has_locks, lock_file
 from .manifest import BEGINNING, MANIFEST, Manifest, manifest_path
 

@@ -37,10 +37,10 @@ from ..trees.removal import remove_at
 from ..trees.removed import spell_failures
 from ..trees.writing import dress, dress_held, held, write
 from . import transfer
+from .belongs import Place, opened_parent
 from .dropping import drop
 from .leftovers import finish_leftovers
 from .manifest import Manifest
-from .place import Place, opened_parent
 from .reservation import forget_manifest, forget_stale
 from .shelf import Archived, contents_of, list_archive
 

@@ -26,8 +26,8 @@ from ..project.project import open_root
 from ..root.guard import check_store
 from ..root.pinning import Pins
 from ..system import at
+from ..system.archive_formats import FORMATS, ArchiveFormat, suffix_of
 from ..system.at import DIRECTORY_FLAGS
-from ..system.compression import FORMATS, ArchiveFormat, suffix_of
 from ..trees.contents import Item, tree
 from ..trees.measured import Measured
 from ..trees.walk import measure

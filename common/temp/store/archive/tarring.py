@@ -15,7 +15,7 @@ from functools import partial
 from typing import IO, Any, Final
 
 from ...errors import Refused, StorageError
-from ..system.compression import ArchiveFormat, Readable, codec_of, ended
+from ..system.archive_formats import ArchiveFormat, Readable, codec_of, ended
 from ..trees.contents import KEPT_ATTRIBUTES, Item, Kind
 
 _XATTR: Final = "SCHILY.xattr."

@@ -28,8 +28,8 @@ from ..system import at
 from ..system.at import DIRECTORY_FLAGS
 from ..system.opening import opened_in
 from ..system.reading import read_json
+from .belongs import opened_parent
 from .dropping import drop
-from .place import opened_parent
 from .shelf import Archived, is_archived, list_archive
 
 Way: TypeAlias = Literal["to archive", "from archive"]

@@ -12,6 +12,7 @@ from ...core.layout import SCRATCH, Layout
 from ...core.policy import WHOLE, Need
 from ...errors import in_place, without_remedy
 from ..project.project import check_root, open_root
+from ..root.lastuse import LastUse, last_uses
 from ..root.leases import Leases
 from ..root.listing import Found, list_leftovers, listing
 from ..root.pinning import Pins
@@ -99,6 +100,7 @@ def _protected(
     """The entries with who uses them, who made them, their pins, and what is in use inside."""
     busy = busy_entries(root)
     within, above = Within(root), Above(root, leases)
+    uses = last_uses(root)
     return tuple(
         within.protected(
             entry._replace(
@@ -110,6 +112,7 @@ def _protected(
                 ),
                 pin=pins.of(entry.path),
                 made_by=leases.maker_of(entry.path),
+                used=_used(uses.get(entry.path), now),
             ),
             inside[entry.path],
             now,
@@ -117,6 +120,11 @@ def _protected(
         )
         for entry in entries
     )
+
+
+def _used(noted: LastUse | None, now: float) -> float:
+    """When that entry was last used; 0 if it never was, or at a time that has not come yet."""
+    return noted.used if noted is not None and noted.used <= now + _CLOCK_SKEW else 0.0
 
 
 def _all_of_it(category: str) -> Need:

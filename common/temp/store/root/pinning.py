@@ -1,40 +1,34 @@
-"""Pins on disk: one small file for each pinned entry, beside the owner files."""
+"""Pins on disk: one small record for each pinned entry, beside the owner files."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from ...core import fields
 from ...core.entry import Problem
 from ...core.fields import Unreadable
 from ...core.layout import PINS, SCRATCH, STORE, Layout, is_inside
-from ...errors import StorageError, without_remedy
-from ..system.opening import opened_in
-from ..system.reading import read_json
-from ..system.writing import replacing
+from ...errors import StorageError
 from .guard import Unchanged, check_store, folds_case, is_gone
-from .making import make_root
+from .records import (
+    Record,
+    forget_records,
+    read_records,
+    record_name,
+    record_names,
+    write_record,
+)
 
-_SUFFIX: Final = ".json"
-
-
-class _Pin(NamedTuple):
-    """What one file says. One that cannot be read has no `path`, and is a pin all the same."""
-
-    name: str
-    path: str | None
-    reason: str
-    problem: str = ""
+_UNREAD: Final = "the pin's reason cannot be read"
 
 
 def _on(
-    root: Path, relative: str, pins: Sequence[_Pin], fold: Callable[[str], str] = str
-) -> Iterator[_Pin]:
+    root: Path, relative: str, pins: Sequence[Record], fold: Callable[[str], str] = str
+) -> Iterator[Record]:
     """Those of `pins` that are on the entry at `relative`, or on what lies above or below it.
 
     A stray file among the entries of a category of the user's own makes one entry of them all,
@@ -61,21 +55,23 @@ class Pins:
         self._root = root
         self._is_same = Unchanged(root, os.path.join(root, STORE, PINS))
         self._fold = str.casefold if folds_case(root) else str
-        self._pins: tuple[_Pin, ...] = ()
+        self._pins: tuple[Record, ...] = ()
         self.refresh()
 
     def refresh(self) -> None:
         """Read them again; what a file says of its place never changes, so only the new ones."""
-        names = _names(self._root)
+        names = record_names(self._root, PINS)
         self._is_same.check()  # now: what was listed may be what is mounted over it
         if names or self._pins:
             known = {pin.name: pin for pin in self._pins if pin.path is not None}
-            self._pins = tuple(_read(self._root, names, known))
+            new = read_records(self._root, PINS, [name for name in names if name not in known])
+            found = known | {pin.name: pin for pin in new}
+            self._pins = tuple(found[name] for name in names if name in found)
 
     def of(self, relative: str) -> str | None:
         """The reason of the pin on the entry at `relative`; `None` if it has no pin."""
         found = _on(self._root, relative, self._pins, self._fold)
-        return next((pin.reason for pin in found), None)
+        return next((_reason(pin) for pin in found), None)
 
     def unclear(self, entries: Iterable[str]) -> Iterator[Problem]:
         """What cannot be read, and is by its name on none of `entries`."""
@@ -90,51 +86,15 @@ class Pins:
             )
 
 
-def _names(root: Path) -> list[str]:
-    directory = os.path.join(root, STORE, PINS)
+def _reason(pin: Record) -> str:
     try:
-        return sorted(name for name in os.listdir(directory) if name.endswith(_SUFFIX))
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise StorageError.of(f"cannot read {directory}", error) from error
+        return fields.text(pin.says, "reason")
+    except Unreadable:
+        return _UNREAD
 
 
-def _all(root: Path) -> Iterator[_Pin]:
-    return _read(root, _names(root), {})
-
-
-def _read(root: Path, names: Iterable[str], known: Mapping[str, _Pin]) -> Iterator[_Pin]:
-    new = []
-    for name in names:
-        if name in known:
-            yield known[name]
-        else:
-            new.append(name)
-    if not new:
-        return
-    try:
-        with opened_in(root, STORE, PINS) as directory:
-            for name in new:
-                with contextlib.suppress(FileNotFoundError):
-                    yield _read_one(directory, name)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise StorageError.of(f"cannot read {root / STORE / PINS}", error) from error
-
-
-def _read_one(directory: int, name: str) -> _Pin:
-    path = None
-    try:
-        said = fields.table(read_json(name, dir_fd=directory))
-        its_path = fields.text(said, "path")
-        if _name(its_path) != name:
-            raise Unreadable("path is not of the entry that the file is called after")
-        path = its_path
-        return _Pin(name, path, fields.text(said, "reason"))
-    except Unreadable as problem:
-        return _Pin(name, path, "the pin's reason cannot be read", without_remedy(str(problem)))
+def _all(root: Path) -> Iterator[Record]:
+    return read_records(root, PINS, record_names(root, PINS))
 
 
 def _names_near(root: Path, relative: str) -> frozenset[str]:
@@ -144,7 +104,7 @@ def _names_near(root: Path, relative: str) -> frozenset[str]:
     if len(parts) == 1:  # nothing deeper than in a category is pinned
         with contextlib.suppress(OSError):
             paths += [f"{relative}/{name}" for name in os.listdir(root / relative)]
-    return frozenset(map(_name, paths))
+    return frozenset(map(record_name, paths))
 
 
 def any_pin(root: Path) -> tuple[str, str] | None:
@@ -155,7 +115,7 @@ def any_pin(root: Path) -> tuple[str, str] | None:
     check_store(root)
     for pin in _all(root):
         if pin.path is None or not is_gone(os.path.join(root, pin.path)):
-            return pin.path or "", pin.reason
+            return pin.path or "", _reason(pin)
     return None
 
 
@@ -169,16 +129,11 @@ def write_pin(root: Path, relative: str, reason: str, layout: Layout = SCRATCH) 
 
     Raises `StorageError`, or `Refused` where it would lie behind a symlink.
     """
-    check_store(root)
-    path = root / STORE / PINS / _name(relative)
     try:
-        make_root(str(root), layout)
-        path.parent.mkdir(exist_ok=True)
-        with replacing(path) as file:
-            file.write(json.dumps({"path": relative, "reason": reason}).encode("ascii"))
+        write_record(root, PINS, relative, {"reason": reason}, layout)
+    except StorageError:
+        raise
     except OSError as error:
-        if isinstance(error, StorageError):
-            raise
         raise StorageError.of(f"cannot pin {root / relative}", error) from error
 
 
@@ -204,18 +159,12 @@ def forget_gone(root: Path) -> None:
     An entry that another sweep holds claimed at this instant, only to put it back because it has
     just been pinned, loses its pin: the race that is accepted here.
     """
-    for pin in _all(root):
-        if pin.path is not None and is_gone(os.path.join(root, pin.path)):
-            with contextlib.suppress(OSError):
-                _file(root, pin).unlink()
+    forget_records(
+        root,
+        PINS,
+        lambda pin: pin.path is None or not is_gone(os.path.join(root, pin.path)),
+    )
 
 
-def _file(root: Path, pin: _Pin) -> Path:
+def _file(root: Path, pin: Record) -> Path:
     return root / STORE / PINS / pin.name
-
-
-def _name(relative: str) -> str:
-    from hashlib import blake2b  # which few commands need, and takes milliseconds
-
-    # A digest, since a path of two names of 255 bytes does not fit into one.
-    return f"{blake2b(os.fsencode(relative), digest_size=16).hexdigest()}{_SUFFIX}"

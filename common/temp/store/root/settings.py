@@ -21,7 +21,7 @@ from .sources import PYPROJECT, Layer, layer_of, read_environment, read_files, r
 from .values import read_value
 
 if TYPE_CHECKING:
-    from ..system.compression import ArchiveFormat
+    from ..system.archive_formats import ArchiveFormat
 
 DEFAULT_ARTEFACTS: Final = (
     "__pycache__",

@@ -42,7 +42,7 @@ def from_text(text: str, kind: Kind) -> object:
 
 
 def _format(value: object, what: str) -> str:
-    from ..system.compression import checked_format  # which few settings need
+    from ..system.archive_formats import checked_format  # which few settings need
 
     return checked_format(value, what)
 

@@ -18,6 +18,7 @@ from ..claiming.claim import NotClaimed
 from ..claiming.inner import Within
 from ..claiming.scan import busy_entries
 from ..root.journal import OWN, Book
+from ..root.lastuse import last_use
 from ..root.leases import Leases
 from ..root.owner import own, release
 from ..root.pinning import Pins
@@ -99,6 +100,8 @@ class Facts:
             return f"in use by {user}"
         if rules.everything or rules.abandoned:
             inside = self._names_inside(entry)
+        elif last_use(self.root, entry.path) > max(entry.used, entry.changed):
+            return "has been used meanwhile"
         else:
             (changed, where), inside = self._look_at(entry)
             if changed > entry.changed:

@@ -14,6 +14,7 @@ from ...errors import Refused, TempError
 from ..archive.leftovers import finish_leftovers, tidy
 from ..claiming.many import Freed, Remover
 from ..project.project import check_root
+from ..root.lastuse import forget_gone_uses
 from ..root.pinning import forget_gone
 from ..system.space import free_bytes
 from ..trees.removed import Removed
@@ -23,7 +24,7 @@ from .steps import OnOutcome, Steps, Told
 from .ways import Means
 
 if TYPE_CHECKING:
-    from ..system.compression import ArchiveFormat
+    from ..system.archive_formats import ArchiveFormat
 
 
 def execute(
@@ -94,6 +95,7 @@ def _carry_out(plan: Plan, means: Means, told: Told) -> Report:
         steps.facts.leases.forget_dead()
         if outcomes or finished:
             forget_gone(root)
+            forget_gone_uses(root)
     except TempError as error:
         problems.append(Problem(STORE, str(error)))
     return Report(

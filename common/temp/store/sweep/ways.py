@@ -28,7 +28,7 @@ from .taking import check_still, locked, outcome_of, take
 
 if TYPE_CHECKING:
     from ..archive.deposit import Deposit
-    from ..system.compression import ArchiveFormat
+    from ..system.archive_formats import ArchiveFormat
 
 
 class Means(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal
 
@@ -12,6 +12,7 @@ from ..core.reasons import Verdict
 from ..core.units import spell_size
 from .table import Cell, Colour, Column, Screen, bar, table
 from .text import age, counted, instant, plain
+from .totals import category_totals, summary, undoable_lines
 
 TableFormat = Literal["table", "github"]
 
@@ -63,7 +64,7 @@ def _row(verdict: Verdict, now: float, largest: int, disposal: Disposal) -> list
         Cell(bar(entry.size / largest if largest else 0.0)),
         Cell(str(entry.files)),
         Cell(age(entry, now)),
-        Cell(instant(entry.changed)),
+        Cell(instant(entry.last)),
         Cell(plain(next_clean(verdict, disposal)), _colour(verdict)),
     ]
 
@@ -127,30 +128,6 @@ def _listed(
     return (*_COLUMNS[:_BAR], *_COLUMNS[_BAR + 1 :]), without
 
 
-def summary(verdicts: Sequence[Verdict]) -> str:
-    """`18 entries, 3.4 GiB on disk, 2.9 GiB reclaimable (85 %)`."""
-    if not verdicts:
-        return "no entries"
-    totals = category_totals(verdicts).values()
-    size, goes = (sum(sizes) for sizes in list(zip(*totals, strict=True))[1:])
-    share = f" ({100 * goes / size:.0f} %)" if goes else ""
-    return (
-        f"{counted(len(verdicts))}, {spell_size(size)} on disk, "
-        f"{spell_size(goes)} reclaimable{share}"
-    )
-
-
-def category_totals(verdicts: Iterable[Verdict]) -> dict[str, tuple[int, int, int]]:
-    """For each category: entries, bytes on disk, and bytes that would be freed."""
-    totals: dict[str, tuple[int, int, int]] = {}
-    for verdict in verdicts:
-        entry = verdict.entry
-        count, size, goes = totals.get(entry.category, (0, 0, 0))
-        freed = 0 if verdict.keep else entry.size - entry.shared
-        totals[entry.category] = (count + 1, size + entry.size, goes + freed)
-    return dict(sorted(totals.items()))
-
-
 def _leftover_lines(inventory: Inventory) -> list[str]:
     running = waiting = 0
     for leftover in inventory.leftovers:
@@ -162,27 +139,3 @@ def _leftover_lines(inventory: Inventory) -> list[str]:
     if waiting:
         lines.append(f"{counted(waiting)} left by a clean that was killed; the next one finishes")
     return lines
-
-
-def undoable_lines(inventory: Inventory, now: float) -> list[str]:
-    """A line on what can be undone and still takes space, if there is anything."""
-    held = inventory.undoable
-    if not held:
-        return []
-    size = spell_size(sum(one.size for one in held))
-    line = f"{counted(len(held))} set aside, still {size} on disk"
-    times = sorted(one.until for one in held if one.until is not None)
-    if times:
-        first, last = instant(times[0]), instant(times[-1])
-        line += f", until {first}" if first == last else f", until {first} to {last}"
-    line += " (temp-restore undoes it)"
-    over, freed = undoable_goes(inventory)
-    if over:
-        line += f"; the next clean deletes {over} of them for good and frees {spell_size(freed)}"
-    return [line]
-
-
-def undoable_goes(inventory: Inventory) -> tuple[int, int]:
-    """How many of the entries set aside the next clean deletes, and their bytes."""
-    goes = [one.size - one.shared for one in inventory.undoable if one.goes]
-    return len(goes), sum(goes)

@@ -1,0 +1,118 @@
+"""`cache_dir`: a directory that is found again, by the next call and by other processes."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Final
+
+from .core.layout import check_label, read_name
+from .errors import StorageError
+from .holding import Hold, hold_entry
+from .manager import TempManager
+from .store.root.allocation import allocate
+from .store.root.journal import PLAIN
+from .store.root.lastuse import LastUse, last_uses, note_made, turn_to_look
+
+if TYPE_CHECKING:
+    _Path = Path
+else:
+    _Path = type(Path())
+
+_CATEGORY: Final = "cache"
+
+
+class CacheDir(_Path):
+    """The absolute path of a cache, which is in use until it is released or this process ends.
+
+    As a context manager it is released with the block.
+    """
+
+    _held: Hold | None = None
+
+    def release(self) -> None:
+        """Let the cache be cleaned again, as far as this call of `cache_dir` keeps it from that."""
+        if self._held is not None:
+            self._held.release()
+
+    def with_segments(self, *segments: str | os.PathLike[str]) -> Path:
+        """A path that is made of this one, which is a plain one (from Python 3.12 on)."""
+        return Path(*segments)
+
+    def __enter__(self) -> CacheDir:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        self.release()
+
+
+def cache_dir(name: str, key: str = "", *, version: str = "", fresh: bool = False) -> CacheDir:
+    """The newest directory of that name, key and version in the category `cache`, or a new one.
+
+    Two processes that ask at once get the same one. It is in use until it is released (at the end
+    of a `with` block, or by `release()`), else until this process ends, and marked as used now: a
+    policy counts that as a change. `key` says what it is made from (the digest of a lock file), and
+    `version` what its format is; one of another key or version is left to the policy. With `fresh`
+    it is always a new one, which is found from then on. What a process that died left in it is
+    still there: write a file under another name and rename it. Raises `InvalidName`,
+    `InvalidSettings`, `Refused` or `StorageError`.
+    """
+    check_label(name)
+    root = Path(TempManager._made_root())
+    try:
+        with turn_to_look(str(root)):
+            if not fresh:
+                for relative in _candidates(root, name, key, version):
+                    try:
+                        return _held(hold_entry(root, relative))
+                    except StorageError:
+                        continue  # it goes at this moment
+            made = Path(allocate(str(root), _CATEGORY, name)).relative_to(root).as_posix()
+            note_made(root, made, key, version)
+    except StorageError:
+        raise
+    except OSError as error:
+        raise StorageError.of(f"cannot find a cache {name!r} in {root}", error) from error
+    return _held(Hold([(root, made)], PLAIN))
+
+
+def _held(held: Hold) -> CacheDir:
+    found = CacheDir(held.path)
+    found._held = held
+    return found
+
+
+def _candidates(root: Path, name: str, key: str, version: str) -> list[str]:
+    """The caches of this user that serve, the newest first; paths are relative to `root`."""
+    category = root / _CATEGORY
+    if category.is_symlink():
+        return []  # and none is made behind it
+    try:
+        names = [one for one in os.listdir(category) if read_name(one)[0] == name]
+    except FileNotFoundError:
+        return []
+    uses = last_uses(root) if names else {}
+    found = []
+    for one in names:
+        relative = f"{_CATEGORY}/{one}"
+        noted = uses.get(relative, LastUse(0.0))
+        if (noted.key, noted.version) == (key, version) and _is_ours(category / one):
+            found.append((noted.made or float(read_name(one)[1] or 0), relative))
+    return [relative for _, relative in sorted(found, reverse=True)]
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether it is a directory of this user: what others put there is not to be trusted."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return False
+    is_own = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
+    return stat.S_ISDIR(status.st_mode) and is_own

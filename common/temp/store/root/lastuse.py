@@ -1,0 +1,121 @@
+"""When entries were last used that `cache_dir` and `hold` gave out: a record for each.
+
+The time is that of the file, so that noting a use costs one call, at most once an hour.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ...core import fields
+from ...core.fields import Unreadable
+from ...core.layout import SCRATCH, STORE, USED, Layout
+from ..system import at
+from ..system.locks import lock_file
+from ..system.opening import opened_in
+from .guard import check_store, is_gone
+from .making import make_root
+from .records import forget_records, read_records, record_name, record_names, write_record
+
+COARSE: Final = 3600.0
+"""How many seconds pass before a use is noted again."""
+
+_TURN_SECONDS: Final = 10.0
+"""How long to wait for whoever looks for a cache just now, which takes milliseconds."""
+
+
+class LastUse(NamedTuple):
+    """The record of one entry: when it was last used, and for a cache what it was made for.
+
+    Times are in seconds since 1970.
+    """
+
+    used: float
+    made: float = 0.0
+    key: str = ""
+    version: str = ""
+
+
+def last_uses(root: Path) -> dict[str, LastUse]:
+    """The records of `root`, by the paths of their entries. What cannot be read counts as none.
+
+    Raises `StorageError`, or `Refused` where they lie behind a symlink.
+    """
+    check_store(root)
+    found = {}
+    for record in read_records(root, USED, record_names(root, USED)):
+        with contextlib.suppress(Unreadable):
+            if record.path is not None:
+                made = fields.optional(fields.number, record.says, "made") or 0.0
+                key = fields.optional(fields.words, record.says, "key") or ""
+                version = fields.optional(fields.words, record.says, "version") or ""
+                found[record.path] = LastUse(record.written, made, key, version)
+    return found
+
+
+def last_use(root: Path, relative: str) -> float:
+    """When the entry at `relative` was last used; 0 if that is not known or has not come yet."""
+    try:
+        with opened_in(root, STORE, USED) as directory:
+            status = at.stat(record_name(relative), dir_fd=directory, follow_symlinks=False)
+    except OSError:
+        return 0.0
+    return status.st_mtime if status.st_mtime <= time.time() else 0.0
+
+
+def note_use(root: Path, relative: str, layout: Layout = SCRATCH) -> None:
+    """Note that the entry at `relative` is used now, unless that was done within the hour.
+
+    Raises `OSError`.
+    """
+    check_store(root)
+    name = record_name(relative)
+    try:
+        with opened_in(root, STORE, USED) as directory:
+            if _is_fresh(at.stat(name, dir_fd=directory, follow_symlinks=False)):
+                return
+            os.utime(f"{at.anchored(directory, os.path.join(root, STORE, USED))}/{name}")
+    except FileNotFoundError:
+        write_record(root, USED, relative, {}, layout)
+
+
+def note_made(root: Path, relative: str, key: str, version: str) -> None:
+    """Note that the cache at `relative` is made now, for that key and version.
+
+    Raises `OSError`.
+    """
+    says = {"made": time.time(), "key": key, "version": version}
+    write_record(root, USED, relative, says)
+
+
+def _is_fresh(status: os.stat_result) -> bool:
+    return 0 <= time.time() - status.st_mtime < COARSE
+
+
+def forget_gone_uses(root: Path) -> None:
+    """Remove the records of entries that no longer exist, as far as that can be."""
+    forget_records(
+        root, USED, lambda one: one.path is not None and not is_gone(os.path.join(root, one.path))
+    )
+
+
+@contextlib.contextmanager
+def turn_to_look(root: str) -> Iterator[None]:
+    """Let processes look for a cache one after the other, so that all find the one that is made.
+
+    Whoever does not get a turn in ten seconds, since some process was stopped in its own, goes on:
+    at worst there are two caches. Raises `OSError`.
+    """
+    make_root(root)
+    with opened_in(root, STORE) as store, contextlib.suppress(FileExistsError):
+        at.mkdir(USED, dir_fd=store)
+    with opened_in(root, STORE, USED) as directory:
+        end = time.monotonic() + _TURN_SECONDS
+        while not lock_file(directory) and time.monotonic() < end:
+            time.sleep(0.005)
+        yield
