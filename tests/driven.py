@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from common.temp.store.root import owner as lease
+from common.temp.store.root.journal import OWN
 from tests.support import age
 
 
@@ -47,5 +48,6 @@ class Driven:
     @property
     def leased(self) -> list[str]:
         """The entries that this process has a lease on, in the base."""
-        owner = lease.own(os.path.realpath(self.base))
-        return sorted(owner.live) if owner is not None else []
+        owners = (lease.own(os.path.realpath(self.base), book) for book in OWN)
+        live = {path for owner in owners if owner is not None for path in owner.live}
+        return sorted({path.partition("/")[0] for path in live})

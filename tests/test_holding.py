@@ -13,10 +13,11 @@ import pytest
 
 from common.temp.contexts import get_debug_temp_dir
 from common.temp.core.policy import Policy
-from common.temp.errors import InvalidSettings, StorageError
+from common.temp.errors import InvalidName, InvalidSettings, StorageError
 from common.temp.holding import hold as hold_on
 from common.temp.holding import lease_fds
 from common.temp.jobs import StorageRoot
+from common.temp.pins import unpin
 from common.temp.pipeline import start_run
 from common.temp.store.root.owner import own
 from tests.support import hold, make_entry, process, swept
@@ -114,6 +115,102 @@ def test_a_program_that_is_executed_has_the_lock_if_it_is_inheritable(project: P
         for pid in sleepers:
             os.kill(pid, signal.SIGKILL)
         wait_until(lambda: hold(project / ".tmp", path) == "")
+
+
+ENDS = {
+    "release_job": "storage.release_job('a')",
+    "temp_working_dir": "block.__exit__(None, None, None)",
+    "OutputRoot.cleanup": "outputs.cleanup()",
+}
+MAKES = {
+    "release_job": "storage = StorageRoot(Path('jobs')); path = storage.allocate_job('a').root",
+    "temp_working_dir": "block = temp_working_dir(); path = block.__enter__()",
+    "OutputRoot.cleanup": "outputs = OutputRoot(); outputs.run_dir(); path = outputs.temp_dir",
+}
+HOLDS = {
+    "hold": "child = subprocess.Popen([sys.executable, '-c', 'import sys; from common.temp import "
+    "hold; hold(sys.argv[1]); print(1, flush=True); input()', path], stdin=-1, stdout=-1)\n"
+    "child.stdout.readline()",
+    "lease_fds": "child = subprocess.Popen(['cat'], stdin=-1, pass_fds=lease_fds(path))",
+    "nobody": "child = subprocess.Popen(['cat'], stdin=-1)",
+    "a fork": "inner, outer = os.pipe()\nif not os.fork(): os.close(outer); os.read(inner, 1); "
+    "os._exit(0)",
+}
+
+
+@pytest.mark.parametrize("by", HOLDS)
+@pytest.mark.parametrize("way", ENDS)
+def test_what_another_process_holds_outlives_who_made_it_and_what_nobody_holds_goes(
+    project: Path, way: str, by: str
+) -> None:
+    code = (
+        "import os, subprocess, sys; from pathlib import Path\n"
+        "from common.temp import OutputRoot, StorageRoot, lease_fds, temp_working_dir\n"
+        f"{MAKES[way]}\n{HOLDS[by]}\n{ENDS[way]}\nprint(path.exists(), flush=True)\n"
+    )
+    with process(code, cwd=project) as maker:
+        assert maker.first_line == str(by in ("hold", "lease_fds"))
+
+
+def linked(project: Path) -> tuple[Path, Path, Path]:
+    """An entry, a link beside it that leads there, and an entry that nobody needs."""
+    made = [make_entry(project / ".tmp" / "debug", f"{name}_1696348800") for name in ("run", "old")]
+    link = project / ".tmp" / "debug" / "latest"
+    link.symlink_to(made[0].name)
+    return made[0], link, made[1]
+
+
+@pytest.mark.parametrize("below", ["", "file0.txt"])
+@pytest.mark.parametrize("how", ["hold", "lease_fds", "pin"])
+def test_who_keeps_a_link_keeps_what_it_leads_to(project: Path, how: str, below: str) -> None:
+    run, link, old = linked(project)
+    why = ", 'why'" if how == "pin" else ""
+    code = (
+        "import sys; from common.temp import hold, lease_fds, pin\n"
+        f"{how}({str(link / below)!r}{why})\nprint(1, flush=True); sys.stdin.readline()"
+    )
+    with process(code, cwd=project):
+        swept(project / ".tmp", Policy(everything=True))
+        assert (run.exists(), link.is_symlink(), old.exists()) == (True, True, False)
+    if how == "pin":
+        assert unpin(link / below)
+    swept(project / ".tmp", Policy(everything=True))
+    assert not run.exists()
+
+
+KEEPERS = {
+    "hold": "from common.temp import hold; hold('.tmp/stuff')",
+    "flock": "import fcntl; f = os.open('.tmp/stuff', 0); fcntl.flock(f, fcntl.LOCK_SH)",
+    "cwd": "os.chdir('.tmp/stuff')",
+    "cwd elsewhere": "os.chdir('.tmp/debug')",
+}
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="nobody tells who works where")
+@pytest.mark.parametrize("how", KEEPERS)
+def test_what_was_an_entry_keeps_what_is_in_it_when_it_looks_like_a_category(
+    project: Path, how: str
+) -> None:
+    (project / ".tmp" / "stuff").mkdir(parents=True)
+    known = make_entry(project / ".tmp" / "debug", "run_1696348800")
+    with process(f"import os; {KEEPERS[how]}; print(1, flush=True); input()", cwd=project):
+        inner = make_entry(project / ".tmp" / "stuff", "run_1696348800")
+        swept(project / ".tmp", Policy(everything=True))
+        assert (inner.exists(), known.exists()) == (how != "cwd elsewhere", False)
+    swept(project / ".tmp", Policy(everything=True))
+    assert not inner.exists()
+
+
+def test_an_entry_with_a_newline_in_its_path_is_refused_and_nothing_else_is_given_up(
+    project: Path,
+) -> None:
+    mine = get_debug_temp_dir("mine")
+    odd = project / ".tmp" / "a\n-debug" / mine.name
+    odd.mkdir(parents=True)
+    for hold_it in (hold_on, lease_fds):
+        with pytest.raises(InvalidName, match="without a newline"):
+            hold_it(odd)
+    assert hold(project / ".tmp", mine) == "owner"
 
 
 def _has_open(pid: str, directory: str) -> bool:

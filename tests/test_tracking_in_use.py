@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 from contextlib import AbstractContextManager
@@ -142,6 +143,80 @@ def test_an_old_directory_stays_while_a_process_works_in_it_or_it_has_unsaved_wo
     assert names(above) == ["clone"]
 
 
+UNTRACKED = """
+from common.temp import OutputRoot, hold
+(Path({base!r}) / "sub" / "beside").write_text("never tracked")
+(Path({base!r}) / "held").mkdir()
+hold({base!r} + "/held")
+OutputRoot().run_dir({base!r} + "/results")
+"""
+
+
+def test_what_a_dead_run_only_held_or_never_tracked_is_not_recovered(base: Path, kind: Any) -> None:
+    with service(base, "sub/tracked", more=UNTRACKED.format(base=str(base))) as killed:
+        kill(killed)
+    assert Driven(kind, base).recover() == 1
+    assert names(base) == ["held", "results", "sub"]
+    assert names(base / "sub") == ["beside"]
+    assert len(os.listdir(base / "results")) == 1
+
+
+def test_what_is_made_under_the_name_of_what_was_recovered_stays(base: Path, kind: Any) -> None:
+    with service(base, "one", "pinned") as killed:
+        write_pin(base, "pinned", "for the report", FILES)
+        kill(killed)
+    files = Driven(kind, base)
+    assert files.recover() == 1
+    files.file("one", tracked=False)
+    assert files.recover() == 0
+    assert names(base) == ["one", "pinned"]
+
+
+def test_what_a_dead_run_tracked_stays_while_another_process_has_it_open(
+    base: Path, kind: Any
+) -> None:
+    with service(base, "one") as killed:
+        kill(killed)
+    with process(
+        f"f = open({str(base / 'one')!r}, 'a'); print(1, flush=True); input()", cwd=base.parent
+    ):
+        assert Driven(kind, base).recover() == 0
+    assert Driven(kind, base).recover() == 1
+
+
+SLOW_GIT = """#!/bin/sh
+touch {told}; until [ -e {told}.killed ]; do sleep .05; done
+exec {git} "$@"
+"""
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="there is no git")
+def test_a_clean_up_that_is_killed_while_git_is_asked_leaves_the_directory_in_its_place(
+    base: Path, kind: Any, tmp_path: Path
+) -> None:
+    told, git = tmp_path / "asked", tmp_path / "bin" / "git"
+    git.parent.mkdir()
+    git.write_text(SLOW_GIT.format(told=told, git=shutil.which("git")))
+    git.chmod(0o755)
+    path = os.pathsep.join((str(git.parent), os.environ["PATH"]))
+    more = f'''
+import os, subprocess
+os.environ["PATH"] = {path!r}
+clone = Path({str(base)!r}, "clone")
+manager.track_file(clone)
+subprocess.run(["{shutil.which("git")}", "init", "-q", clone], check=True)
+print("ready", flush=True)
+manager.cleanup_old_files(0)
+'''
+    with service(base, more=more) as running:
+        until(told.exists, "git is asked")
+        assert names(base) == ["clone"]
+        kill(running)
+    told.with_name("asked.killed").touch()
+    assert (base / "clone" / ".git").is_dir()
+    assert in_holding(base) == []
+
+
 def test_a_file_that_a_killed_run_had_let_go_stays(base: Path, kind: Any) -> None:
     with service(base, "one", "two", more="manager.untrack_file(path)") as killed:
         kill(killed)
@@ -220,8 +295,24 @@ def test_an_empty_directory_in_which_another_process_is_about_to_write_stays(
     with service(base, "sub/file", more="path.unlink()"):
         files = Driven(kind, base)
         (base / "empty").mkdir()
-        files.cleanup_old_files()
+        files.cleanup_old_files(0)
         assert names(base) == ["sub"]
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="nobody tells who works where")
+def test_an_empty_directory_stays_while_it_is_new_or_a_process_works_there(
+    base: Path, kind: Any
+) -> None:
+    files = Driven(kind, base)
+    for name in ("new", "busy", "old"):
+        (base / name).mkdir()
+    for name in ("busy", "old"):
+        age(base / name, 100)
+    with process("print('ready', flush=True); input()", cwd=base / "busy"):
+        files.cleanup_old_files(1)
+        assert names(base) == ["busy", "new"]
+    files.cleanup_old_files(0)
+    assert names(base) == []
 
 
 MIDWAY = """

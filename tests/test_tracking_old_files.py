@@ -180,7 +180,8 @@ def test_directories_that_are_empty_afterwards_go_with_those_above(files: Driven
     files.file("a/b/c/old", hours=100)
     files.file("d/e/old", hours=100)
     kept = files.file("d/new")
-    (files.base / "f" / "g").mkdir(parents=True)
+    (files.base / "d" / "f" / "g").mkdir(parents=True)
+    age(files.base / "d" / "f", 100)
     assert files.cleanup_old_files()["removed_count"] == 2
     assert names(files) == ["d"]
     assert [path.name for path in (files.base / "d").iterdir()] == ["new"]
@@ -194,13 +195,14 @@ def test_the_directory_of_the_manager_stays_when_it_is_empty(files: Driven) -> N
 
 
 def test_an_empty_directory_that_is_tracked_or_awaits_a_tracked_file_stays(files: Driven) -> None:
-    for name in ("tracked", "waits/here", "gone"):
+    for name in ("tracked", "waits/here", "waits/gone"):
         (files.base / name).mkdir(parents=True)
+        age(files.base / name, 0 if name == "tracked" else 100)
     files.track_file(files.base / "tracked")
     files.track_file(files.base / "waits" / "here" / "later")
     files.cleanup_old_files()
     assert names(files) == ["tracked", "waits"]
-    assert (files.base / "waits" / "here").is_dir()
+    assert os.listdir(files.base / "waits") == ["here"]
 
 
 def test_no_empty_directory_elsewhere_goes(files: Driven, tmp_path: Path) -> None:

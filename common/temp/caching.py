@@ -13,6 +13,7 @@ from .errors import StorageError
 from .holding import Hold, hold_entry
 from .manager import TempManager
 from .store.root.allocation import allocate
+from .store.root.journal import PLAIN
 from .store.root.lastuse import LastUse, last_uses, note_made, turn_to_look
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def cache_dir(name: str, key: str = "", *, version: str = "", fresh: bool = Fals
         raise
     except OSError as error:
         raise StorageError.of(f"cannot find a cache {name!r} in {root}", error) from error
-    return _held(Hold(root, made))
+    return _held(Hold([(root, made)], PLAIN))
 
 
 def _held(held: Hold) -> CacheDir:

@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TypedDict
 
-from .core.layout import FILES, is_inside
+from .core.layout import FILES, directories_above, is_inside
 from .core.plan import Report, Step
 from .core.policy import Policy, policy_of_age
 from .core.units import read_number
@@ -28,6 +29,9 @@ from .store.claiming.named import (
     delete_elsewhere,
     remove_empty,
 )
+from .store.root.journal import TRACKED
+from .store.root.leases import Leases, Left
+from .store.root.ownerfile import strike
 from .store.sweep.prepare import prepare
 from .store.sweep.sweep import execute
 from .store.system import at
@@ -191,8 +195,8 @@ class ExpiringFiles(Ledger):
             self._clean_tracked(remover, max_age, before, done, go_on)
             try:
                 done.add_report(self._sweep(policy, now, _is_directory, go_on))
-                remove_empty(root, FILES, lambda path: self._spares(remover, path), go_on)
-            except (_Stopped, FileNotFoundError):  # or the root was removed
+                remove_empty(root, FILES, partial(self._spares, remover, before), go_on)
+            except (_Stopped, FileNotFoundError):  # or the root has been removed
                 pass
             except (TempError, OSError) as error:
                 done.errors += 1
@@ -226,21 +230,54 @@ class ExpiringFiles(Ledger):
             if outcome.status == "failed":
                 tell(path, outcome)
             done.add(outcome)
-            # A path tracked before its file exists is kept for as long as a file may live.
+            if outcome.status == "done" and place.relative is not None:
+                self._remove_emptied(remover, place.relative)
+            # What was tracked before it was made is waited for as long as it may live.
             expected = outcome.status == "missing" and time.monotonic() - mark.since < max_age
             if outcome.is_over and not expected:
                 self._forget({path: mark})
 
     def _recover(self, go_on: GoOn | None = None) -> int:
+        root, recovered = Path(self._root), 0
         try:
-            # Without an age limit, so nothing that this process tracks goes, at any time.
-            report = self._sweep(Policy(max_age=0.0), time.time(), _is_orphan, go_on)
+            leases = Leases(root)
+            leases.refresh()
+            left, limit = leases.left_in(TRACKED), time.time() - leases.foreign_for
+            recovered += self._delete_left([one for one in left if one.is_certain], None, go_on)
+            unclear = [one for one in left if not one.is_certain]
+            recovered += self._delete_left(unclear, limit, go_on) if unclear else 0
+            # What a killed clean-up left half-done, and the notes of the dead.
+            self._sweep(Policy(max_age=0.0), time.time(), lambda step: False, go_on)
         except _Stopped:
-            return 0
+            pass
+        except FileNotFoundError:  # the root has been removed
+            pass
         except (TempError, OSError) as error:
             _log.warning("cannot clean %s: %s", self._root, error)
-            return 0
-        return len(report.done)
+        return recovered
+
+    def _delete_left(self, left: list[Left], before: float | None, go_on: GoOn | None) -> int:
+        """Delete what others tracked, each only if nobody uses its entry; how many went."""
+        went, root = 0, Path(self._root)
+        with closing(
+            NamedRemover(root, before=before, policy=True, spare_own=True, go_on=go_on)
+        ) as remover:
+            for one in left:
+                if go_on is not None and not go_on():
+                    break
+                place = self._place(os.path.join(root, one.path))
+                if place.refusal or place.relative != one.path:
+                    continue  # nobody can track that, whoever has written it down
+                outcome = remover.delete(one.path, "either", ours=False)
+                if outcome.status == "failed":
+                    tell(place.path, outcome)
+                elif outcome.is_over or place.path in self._tracked:
+                    # What is made there later is no longer what the dead one tracked.
+                    strike(one.file, one.path)
+                if outcome.status == "done":
+                    went += 1
+                    self._remove_emptied(remover, one.path)
+        return went
 
     def _sweep(
         self,
@@ -275,14 +312,28 @@ class ExpiringFiles(Ledger):
                 _log.warning("cannot look at all of %s: %s", where, plain(problem.what))
         return report
 
-    def _spares(self, remover: NamedRemover, path: str) -> bool:
-        """Whether the empty directory at `path` stays: tracked files may still be made there."""
-        entry = path.partition("/")[0]
+    def _remove_emptied(self, remover: NamedRemover, path: str) -> None:
+        """Remove the directories above `path` that are empty now, unless somebody is there."""
+        for above in directories_above(path):
+            if self._expects(above) or remover.delete(above, "empty", ours=False).status != "done":
+                return
+
+    def _spares(
+        self, remover: NamedRemover, before: float | None, path: str, changed: float
+    ) -> bool:
+        """Whether the empty directory at `path`, which changed then, stays: it is new, somebody is
+        there, or tracked files may be about to come.
+        """
+        if (before is not None and changed > before) or self._expects(path):
+            return True
+        return bool(remover.objection(path))
+
+    def _expects(self, path: str) -> bool:
+        """Whether this tracks anything at `path` or further down."""
         absolute = os.path.join(self._root, path)
         with self._lock:
-            if any(is_inside(known, absolute) for known in self._inside.get(entry, ())):
-                return True
-        return bool(remover.objection(entry))
+            known = self._inside.get(path.partition("/")[0], ())
+            return any(is_inside(one, absolute) for one in known)
 
 
 class _Stopped(Exception):
@@ -311,11 +362,6 @@ class _Sum:
 
 def _is_directory(step: Step) -> bool:
     return step.entry.kind == "directory"
-
-
-def _is_orphan(step: Step) -> bool:
-    """Whether a process had a lease on the entry; it is dead, otherwise the entry would stay."""
-    return step.entry.made_by is not None
 
 
 def _size_of(path: str) -> int:

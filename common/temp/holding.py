@@ -7,9 +7,12 @@ import os
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from .errors import InvalidSettings, StorageError
+from .errors import InvalidSettings, StorageError, TempError
+
+if TYPE_CHECKING:
+    from .store.root.journal import Book
 
 _SECONDS: Final = 0.5
 """How long a clean may take to put back an entry that it moved aside and then found in use."""
@@ -18,16 +21,16 @@ _SECONDS: Final = 0.5
 class Hold:
     """An entry that is in use by this process; made by `hold`, released once or never."""
 
-    def __init__(self, root: Path, relative: str) -> None:
-        self._root = root
-        self._relative = relative
-        # Taken by the first release in this process, the only one that counts.
+    def __init__(self, entries: list[tuple[Path, str]], book: Book) -> None:
+        self._entries = entries
+        self._book = book
+        # Taken out by the one release that counts, of this process: a child has holds of its own.
         self._holders = [os.getpid()]
 
     @property
     def path(self) -> Path:
         """The absolute path of the entry."""
-        return self._root / self._relative
+        return self._entries[0][0] / self._entries[0][1]
 
     def release(self) -> None:
         """End this hold, so that a clean may remove the entry."""
@@ -36,7 +39,8 @@ class Hold:
         if self._holders == [os.getpid()]:
             with contextlib.suppress(IndexError):
                 self._holders.pop()
-                release(str(self._root), self._relative)
+                for root, relative in self._entries:
+                    release(str(root), relative, self._book)
 
     def __enter__(self) -> Path:
         return self.path
@@ -54,29 +58,38 @@ def hold(path: str | os.PathLike[str]) -> Hold:
     """Keep the entry that holds `path` in use until it is released or this process ends.
 
     For a process that was given the path by another: a worker that `multiprocessing` spawned, a job
-    of a queue. As a context manager, it is released when the block ends, and gives the entry's
-    path; else it lasts until `release()`, or as long as the process. The use is recorded, and
-    counts as a change. Raises `InvalidSettings` if `path` is not in an entry, `StorageError` if it
-    is gone or cannot be recorded.
+    of a queue. As a context manager it is released with the block, and gives the entry's path;
+    else it lasts until `release()`, or as long as the process. Of a link, the entry that it leads
+    to is held as well. The use is noted, and counts as a change. Raises `InvalidSettings` if `path`
+    is in no entry, `InvalidName` if that has a newline in its path, `StorageError` if it is gone or
+    cannot be recorded.
     """
-    return hold_entry(*_locate(path))
+    return _hold_all(_locate(path))
 
 
 def hold_entry(root: Path, relative: str) -> Hold:
-    """Like `hold`, for the entry at `relative` in `root`."""
+    """As `hold`, for the entry at `relative` in `root`."""
+    return _hold_all([(root, relative)])
+
+
+def _hold_all(entries: list[tuple[Path, str]]) -> Hold:
     from .store.root.allocation import adopt
+    from .store.root.journal import BORROWED
     from .store.root.lastuse import note_use
     from .store.root.layouts import layout_of
 
-    layout = layout_of(root, is_scratch=True)
-    adopt(str(root), relative, layout)
-    held = Hold(root, relative)
+    taken: list[tuple[Path, str]] = []
+    held = Hold(taken, BORROWED)
     try:
-        _wait_for(held.path)
-        note_use(root, relative, layout)
-    except OSError as error:
+        for root, relative in entries:
+            layout = layout_of(root, is_scratch=True)
+            adopt(str(root), relative, layout, BORROWED)
+            taken.append((root, relative))
+            _wait_for(root / relative)
+            note_use(root, relative, layout)
+    except (OSError, TempError) as error:
         held.release()
-        if isinstance(error, StorageError):
+        if isinstance(error, TempError):
             raise
         raise StorageError.of(f"cannot note the use of {held.path}", error) from error
     return held
@@ -96,18 +109,21 @@ def lease_fds(path: str | os.PathLike[str], *, inheritable: bool = False) -> tup
     from .store.root.owner import owner_of, release
     from .store.system.locks import has_locks
 
-    root, relative = _locate(path)
+    entries = _locate(path)
     if not has_locks():
         return ()
-    book = Book(handed=relative)
-    adopt(str(root), relative, layout_of(root, is_scratch=True), book)
-    owner = owner_of(str(root), book)
-    if owner.live[relative] > 1:
-        release(str(root), relative, book)  # once is enough, and ends once
-    _wait_for(root / relative)
-    if inheritable:
-        os.set_inheritable(owner.descriptor, True)
-    return (owner.descriptor,)
+    descriptors = []
+    for root, relative in entries:
+        book = Book(handed=relative)
+        adopt(str(root), relative, layout_of(root, is_scratch=True), book)
+        owner = owner_of(str(root), book)
+        if owner.live[relative] > 1:
+            release(str(root), relative, book)  # once is enough, and ends once
+        _wait_for(root / relative)
+        if inheritable:
+            os.set_inheritable(owner.descriptor, True)
+        descriptors.append(owner.descriptor)
+    return tuple(descriptors)
 
 
 def _wait_for(entry: Path) -> None:
@@ -124,10 +140,13 @@ def _wait_for(entry: Path) -> None:
         time.sleep(0.01)
 
 
-def _locate(path: str | os.PathLike[str]) -> tuple[Path, str]:
-    from .store.root.listing import locate
+def _locate(path: str | os.PathLike[str]) -> list[tuple[Path, str]]:
+    """The entry that holds `path`, and that to which a link in it leads."""
+    from .store.root.listing import entry_behind, locate
 
     try:
-        return locate(Path(path))
+        entry = locate(Path(path))
     except InvalidSettings:
-        return locate(Path(os.path.realpath(path)))  # reached by another name
+        return [locate(Path(os.path.realpath(path)))]  # reached by another name
+    behind = entry_behind(entry, Path(path))
+    return [entry] if behind is None else [entry, behind]

@@ -16,8 +16,9 @@ from .core.layout import JOBS, check_job_id
 from .errors import StorageError, TempError
 from .store.root.allocation import allocate_named
 from .store.root.guard import is_gone
-from .store.root.making import make_root
-from .store.root.owner import own, release
+from .store.root.journal import FAILED
+from .store.root.making import make_own_root
+from .store.root.owner import own, owner_of, release
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -70,8 +71,9 @@ class StorageRoot(Generic[Job]):
         scans = StorageRoot(Path("var/scans"), job_type=Scan)
         scans.allocate_job("a").image_path  # …/var/scans/a/scan.tiff
 
-    Raises `TypeError` for another type, `Refused` for a directory that holds more than jobs (a
-    project, the home directory), or `StorageError`.
+    A root is new or empty when it is first used; files beside the jobs do not matter. Raises
+    `TypeError` for another type, `Refused` for a directory that holds more than jobs (a project,
+    the home directory, other directories), or `StorageError`.
     """
 
     def __init__(self, root: Path, job_type: type[Job] = JobStorage) -> None:  # type: ignore[assignment]
@@ -83,7 +85,7 @@ class StorageRoot(Generic[Job]):
             raise StorageError.of(
                 "the working directory is gone", error, "give an absolute path"
             ) from error
-        make_root(str(self._root), JOBS)
+        make_own_root(str(self._root), JOBS)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self._root)!r})"
@@ -143,10 +145,10 @@ class StorageRoot(Generic[Job]):
         return self._clean(Policy(everything=True, spare_work=False))
 
     def recover(self) -> int:
-        """Delete the directories that dead processes left, and return how many went.
+        """Delete the jobs that dead processes left, for a service to begin with; how many.
 
-        For the start of a service. Directories of live processes stay, including this one's, and so
-        do pinned jobs. What cannot be deleted is logged as a warning.
+        Those of live processes stay, this one's included, and so does what is pinned, and what no
+        process has recorded as its job. What cannot be deleted is logged as a warning.
         """
         from .store.sweep.abandoned import ABANDONED
 
@@ -163,7 +165,12 @@ class StorageRoot(Generic[Job]):
         if owner is not None and job_id in owner.live and owner.is_current():
             from .store.sweep.discard import discard
 
-            return discard(root, job_id, JOBS)
+            problem = discard(root, job_id, JOBS)
+            if problem:
+                # So that `recover` knows it for a job, though it is nobody's any more.
+                with contextlib.suppress(TempError, OSError):
+                    owner_of(root, FAILED).record(job_id)
+            return problem
         if is_gone(os.path.join(root, job_id)):
             release(root, job_id)
             return ""
@@ -191,11 +198,17 @@ class StorageRoot(Generic[Job]):
         from .store.sweep.sweep import execute
 
         try:
-            report = execute(self._plan(policy), face=_FACE)
+            plan = self._plan(policy)
+            if policy.abandoned:
+                jobs = (step for step in plan.steps if step.entry.made_by is not None)
+                plan = plan._replace(steps=tuple(jobs))
+            report = execute(plan, face=_FACE)
         except (TempError, OSError) as error:
             _log.warning("cannot clean %s: %s", self._root, error)
             return 0
         gone = {outcome.step.entry.path for outcome in report.done}
+        for job_id in gone:
+            release(str(self._root), job_id, FAILED)
         for outcome in report.outcomes:
             if outcome.status == "failed":
                 path = self._root / outcome.step.entry.path

@@ -13,8 +13,9 @@ from .core.layout import FILES, is_inside
 from .errors import InvalidName, Refused
 from .store.project.project import system_temp
 from .store.root.allocation import adopt
-from .store.root.making import make_root
-from .store.root.owner import own, release
+from .store.root.journal import BORROWED, OWN, TRACKED, Book
+from .store.root.making import make_own_root
+from .store.root.owner import hand_over, own, release
 
 AnyPath: TypeAlias = str | os.PathLike[str]
 
@@ -52,7 +53,7 @@ class Ledger:
     def __init__(self, base_temp_dir: AnyPath) -> None:
         self.base_temp_dir = Path(base_temp_dir).absolute()
         spelled = os.path.abspath(self.base_temp_dir)
-        make_root(spelled, FILES)
+        make_own_root(spelled, FILES)
         self._root = os.path.realpath(spelled)
         self._spellings = (spelled, self._root)
         home, temporary = os.path.expanduser("~"), str(system_temp())
@@ -83,11 +84,9 @@ class Ledger:
         place = self._place(path)
         if place.refusal:
             raise Refused(f"{path} {place.refusal}")
-        if "\n" in place.entry:
-            raise InvalidName(f"{place.entry!r} cannot be recorded; use a name without a newline")
         with self._lock:
-            if place.entry:
-                self._lease(place.entry)
+            if place.relative is not None:
+                self._lease(place.relative, place.path in self._tracked)
             self._inside.setdefault(place.entry, set()).add(place.path)
             self._tracked[place.path] = Mark()
 
@@ -98,15 +97,17 @@ class Ledger:
         if mark is not None:
             self._forget({place.path: mark})
 
-    def _lease(self, entry: str) -> None:
-        owner = own(self._root)
-        if entry not in self._inside or owner is None or entry not in owner.live:
-            adopt(self._root, entry, FILES)
+    def _lease(self, relative: str, is_tracked: bool) -> None:
+        """Record the path: its entry is in use by that, and the next run knows what was tracked."""
+        noted, book = _record_of(relative)
+        owner = own(self._root, book)
+        if not is_tracked or owner is None or noted not in owner.live:
+            adopt(self._root, noted, FILES, book)
         elif not owner.is_current():
             # Somebody removed the store or the root: make the leases again, each as often as
             # before.
-            adopt(self._root, entry, FILES)
-            release(self._root, entry)
+            adopt(self._root, noted, FILES, book)
+            release(self._root, noted, book)
 
     def _place(self, path: AnyPath) -> Place:
         given = Path(path)
@@ -139,13 +140,24 @@ class Ledger:
                 if self._tracked.get(path) is not mark:
                     continue
                 del self._tracked[path]
-                entry = self._place(path).entry
-                inside = self._inside[entry]
+                place = self._place(path)
+                inside = self._inside[place.entry]
                 inside.discard(path)
+                if place.relative is not None:
+                    noted, book = _record_of(place.relative)
+                    release(self._root, noted, book)
                 if not inside:
-                    del self._inside[entry]
-                    if entry:
-                        release(self._root, entry)
+                    del self._inside[place.entry]
+                    if place.entry:
+                        self._hand_over(place.entry)
+
+    def _hand_over(self, entry: str) -> None:
+        """Leave the entry to who has got its descriptors, if nothing here needs it any more."""
+        if own(self._root, Book(handed=entry)) is None:
+            return
+        owners = filter(None, (own(self._root, book) for book in OWN))
+        if not any(is_inside(path, entry) for owner in owners for path in tuple(owner.live)):
+            hand_over(self._root, entry)
 
     def _marks_inside(self, place: Place) -> dict[str, Mark]:
         """What is tracked in the directory at `place`, itself included."""
@@ -155,6 +167,17 @@ class Ledger:
                 for path in self._inside.get(place.entry, ())
                 if is_inside(path, place.path)
             }
+
+
+def _record_of(relative: str) -> tuple[str, Book]:
+    """What is recorded for a tracked path, and in which book.
+
+    No record can hold a newline. What has one further down has its entry in use, and is left to
+    `cleanup_old_files` if this process is killed.
+    """
+    if "\n" in relative:
+        return relative.partition("/")[0], BORROWED
+    return relative, TRACKED
 
 
 _ledgers: weakref.WeakSet[Ledger] = weakref.WeakSet()

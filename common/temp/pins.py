@@ -9,14 +9,18 @@ from pathlib import Path
 def pin(path: str | os.PathLike[str], reason: str) -> Path:
     """Keep the entry that holds `path` until it is unpinned; returns the entry's absolute path.
 
-    The reason is shown wherever the entry is. Pinning again replaces it. Raises `InvalidSettings`
+    The reason is shown wherever the entry is. Pinning again replaces it. Of a link, the entry that
+    it leads to is kept as well. Raises `InvalidSettings`
     if `path` is in no entry, `StorageError` if the pin cannot be written.
     """
-    from .store.root.listing import locate
+    from .store.root.layouts import layout_of
+    from .store.root.listing import entry_behind, locate
     from .store.root.pinning import write_pin
 
     root, relative = locate(Path(path))
     write_pin(root, relative, reason)
+    if behind := entry_behind((root, relative), Path(path)):
+        write_pin(*behind, reason, layout_of(behind[0], is_scratch=True))
     return root / relative
 
 
@@ -25,7 +29,10 @@ def unpin(path: str | os.PathLike[str]) -> bool:
 
     Raises `InvalidSettings` if `path` is in no entry, `StorageError` if the pin cannot be removed.
     """
-    from .store.root.listing import locate
+    from .store.root.listing import entry_behind, locate
     from .store.root.pinning import remove_pin
 
-    return remove_pin(*locate(Path(path)))
+    entry = locate(Path(path))
+    if behind := entry_behind(entry, Path(path)):
+        remove_pin(*behind)
+    return remove_pin(*entry)

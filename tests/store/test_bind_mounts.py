@@ -120,6 +120,6 @@ def test_empty_directories_in_it_stay(tmp_path: Path, work: Path) -> None:
     base = tmp_path / "base"
     (base / "run" / "empty").mkdir(parents=True)
     with bound(work, base / "run" / "mnt"):
-        remove_empty(base, FILES, lambda path: False)
+        remove_empty(base, FILES, lambda path, changed: False)
         assert listing(base) == ["run", "run/mnt", "run/mnt/figures", "run/mnt/file0.txt"]
     assert listing(work) == ["figures", "file0.txt"]

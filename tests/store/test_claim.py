@@ -24,7 +24,7 @@ from common.temp.core.policy import Policy
 from common.temp.errors import Refused, StorageError
 from common.temp.store.archive.leftovers import finish_leftovers
 from common.temp.store.claiming import takeover
-from common.temp.store.claiming.area import claimed
+from common.temp.store.claiming.area import HoldingArea, claimed
 from common.temp.store.claiming.claim import NotClaimed
 from common.temp.store.claiming.many import Remover
 from common.temp.store.claiming.scan import scan
@@ -172,7 +172,7 @@ def test_what_cannot_go_back_under_its_name_gets_another_and_is_not_lost(
 
     def stat_(target: str, **options: Any) -> os.stat_result:
         result = real(target, **options)
-        if len(str(target)) == 16 and not done:  # the look at what was claimed
+        if str(target)[16:17] == "~" and not done:  # the look at what was claimed
             done.append(1)
             path.mkdir()
         return result
@@ -435,12 +435,60 @@ def test_what_was_claimed_in_the_root_of_a_full_disk_is_finished_later(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(at, "mkdir", mkdir)
-    with claimed(root, "debug/x", identity(path)):
-        pass
+    with claimed(root, "debug/x", identity(path)) as claim:
+        claim.condemn()
     monkeypatch.setattr(at, "mkdir", real)
     assert len(in_holding(root)) == 1
     assert swept(root, workers=1).finished == 1
     assert in_holding(root) == []
+
+
+LONG = "%\n~ " + "ä" * 100
+
+
+@pytest.mark.parametrize("path", ["debug/x_1696348800", "x", f"debug/{LONG}", f"{LONG}/{LONG}"])
+@pytest.mark.parametrize("how", ["alone", "in a batch", "on a full disk"])
+def test_what_a_killed_sweep_had_only_moved_aside_goes_back_to_its_place(
+    root: Path, monkeypatch: pytest.MonkeyPatch, how: str, path: str
+) -> None:
+    entry = make_entry(root, path)
+    seen = identity(entry)
+    with monkeypatch.context() as full, contextlib.ExitStack() as stack:
+        if how == "on a full disk":
+            full.setattr(at, "mkdir", _no_room)
+        area = stack.enter_context(contextlib.closing(HoldingArea(root, batch="batch" in how)))
+        area.claim(path, seen).close()
+    assert not entry.exists()
+    assert finish_leftovers(root, Remover())[0] == ("batch" in how)
+    assert in_holding(root) == []
+    whole = not path.startswith(LONG)
+    back = entry if whole else next(one for one in root.iterdir() if identity(one) == seen)
+    assert identity(back) == seen
+    assert listing(back) == ["file0.txt"]
+
+
+def test_what_takes_its_place_meanwhile_stays_and_so_does_what_was_moved_aside(root: Path) -> None:
+    path = make_entry(root, "debug/x")
+    with contextlib.closing(HoldingArea(root)) as area:
+        area.claim("debug/x", identity(path)).close()
+    make_entry(root, "debug/x", files=3)
+    finish_leftovers(root, Remover())
+    assert len(listing(path)) == 3
+    assert sorted(len(listing(one)) for one in path.parent.iterdir()) == [1, 3]
+
+
+@pytest.mark.parametrize("name", ["../../out", "..", "/out", ".tempkeep/owners/x", "a//b", ""])
+def test_a_planted_name_in_the_holding_area_leads_nowhere(root: Path, name: str) -> None:
+    make_root(str(root))
+    held = f"0123456789abcdef~{name.replace('/', '%2F')}"
+    (root / ".tempkeep" / "holding" / held).mkdir()
+    before = [path for path in listing(root.parent) if held not in path]
+    finish_leftovers(root, Remover())
+    assert listing(root.parent) == before
+
+
+def _no_room(*arguments: object, **options: object) -> None:
+    raise OSError(28, "No space left on device")
 
 
 def test_a_holding_area_without_room_for_a_name_gives_way_to_the_root(
@@ -546,6 +594,7 @@ def test_a_claimed_thing_that_cannot_be_locked_is_left_to_its_running_sweep(
         with claimed(root, "x", identity(path)) as claim:
             assert finish_leftovers(root, Remover())[0] == 0
             assert os.path.lexists(claim.place)
+            claim.condemn()
         assert finish_leftovers(root, Remover())[0] == 1
     assert in_holding(root) == []
 

@@ -368,7 +368,7 @@ def test_a_new_owner_whose_file_a_sweep_took_for_a_dead_ones_takes_another(
         if not taken:
             (file,) = owner_files(root)
             taken.append(file.name)
-            reading._unlink_if_dead(str(file))
+            ownerfile.unlink_if_dead(str(file))
         return real(descriptor)
 
     monkeypatch.setattr(ownerfile, "lock_file", lock)

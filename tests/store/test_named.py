@@ -485,7 +485,7 @@ def test_what_is_new_elsewhere_stays(tmp_path: Path) -> None:
 # -- empty directories --------------------------------------------------------------------------
 
 
-def nothing(path: str) -> bool:
+def nothing(path: str, changed: float) -> bool:
     return False
 
 
@@ -513,7 +513,7 @@ def test_an_empty_directory_that_is_spared_or_locked_stays(base: Path) -> None:
     held = os.open(base / "locked", os.O_RDONLY)
     try:
         fcntl.flock(held, fcntl.LOCK_EX)
-        remove_empty(base, FILES, lambda path: path == "spared/inside")
+        remove_empty(base, FILES, lambda path, _: path == "spared/inside")
     finally:
         os.close(held)
     assert sorted(os.listdir(base)) == [".tempkeep", "locked", "spared"]

@@ -39,6 +39,7 @@ from tests.support import (
     make_entry,
     mounted,
     outcomes,
+    process,
     run,
     scanned,
     stored,
@@ -191,6 +192,39 @@ def test_what_was_moved_into_the_archive_can_be_copied_back_from_another_disk(
         assert done.returncode == 0
         assert seen(back(root, archive)) == before
         assert stored(archive) == []
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="nobody tells who works where")
+def test_what_is_on_another_disk_stays_there_while_a_process_works_in_it(
+    root: Path, tmp_path: Path
+) -> None:
+    with mounted(tmp_path / "m", "size=16m") as archive:
+        before = archived(root, archive, fill=rich)
+        with process("print(1, flush=True); input()", cwd=archive / "debug__x"):
+            with pytest.raises(Refused, match="debug__x is in use by"):
+                back(root, archive)
+            assert untouched(root, archive)
+        assert seen(back(root, archive)) == before
+
+
+def test_what_is_written_in_the_archive_after_it_was_copied_back_is_not_lost(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with mounted(tmp_path / "m", "size=16m") as archive:
+        archived(root, archive, fill=rich)
+        real = restore._put
+
+        def put(*arguments: Any) -> None:
+            real(*arguments)
+            (archive / "debug__x" / "new").write_text("a new chapter")
+
+        monkeypatch.setattr(restore, "_put", put)
+        with pytest.raises(StorageError, match="stays in the archive: it has changed"):
+            back(root, archive)
+        finish_killed(archive, root)
+        assert (archive / "debug__x" / "new").read_text() == "a new chapter"
+        assert (root / "debug" / "x").is_dir()
+        assert in_holding(root) == []
 
 
 def _copied(source: str, target: str, **_: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 
 from ..errors import InvalidSettings, StorageError
 from ..report.explain import explanation
@@ -36,26 +37,37 @@ def explain_entry(path: str) -> int:
 
 def pin_entry(path: str, reason: str, *, dry_run: bool = False) -> int:
     """Pin the entry at `path`; the exit code."""
+    from ..store.root.layouts import layout_of
+    from ..store.root.listing import entry_behind
     from ..store.root.pinning import write_pin
 
     if not reason.strip():
         raise InvalidSettings("--reason: say why, so that others know when it may go")
     place, relative = find_place(path)
-    if not dry_run:
-        write_pin(place.root, relative, reason, place.layout())
+    pinned = [(place.root, relative, place.layout())]
+    if behind := entry_behind((place.root, relative), Path(path), place.root / relative):
+        pinned.append((*behind, layout_of(behind[0], is_scratch=True)))
     verb = "would pin" if dry_run else "pinned"
-    print(f"{verb} {plain(relative)}: {plain(reason)}")
+    for root, entry, layout in pinned:
+        if not dry_run:
+            write_pin(root, entry, reason, layout)
+        print(f"{verb} {plain(entry)}: {plain(reason)}")
     return 0
 
 
 def unpin_entry(path: str, *, dry_run: bool = False) -> int:
     """Unpin the entry at `path`; the exit code."""
+    from ..store.root.listing import entry_behind
     from ..store.root.pinning import read_pin, remove_pin
 
     place, relative = find_place(path)
-    if dry_run:
-        verb = "would unpin" if read_pin(place.root, relative) is not None else "is not pinned:"
-    else:
-        verb = "unpinned" if remove_pin(place.root, relative) else "was not pinned:"
-    print(f"{verb} {plain(relative)}")
+    entries = [(place.root, relative)]
+    if behind := entry_behind(entries[0], Path(path), place.root / relative):
+        entries.append(behind)
+    for root, entry in entries:
+        if dry_run:
+            verb = "would unpin" if read_pin(root, entry) is not None else "is not pinned:"
+        else:
+            verb = "unpinned" if remove_pin(root, entry) else "was not pinned:"
+        print(f"{verb} {plain(entry)}")
     return 0

@@ -5,7 +5,9 @@ A layout is a row of `LAYOUTS`: flat, or two levels of which the first is the ca
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from ..errors import InvalidName
@@ -52,6 +54,10 @@ is settled before anything is deleted."""
 
 HELD: Final = ".tempkeep-held-"
 """The prefix of claimed entries if there is no room to make a holding area."""
+
+FROM: Final = "~"
+"""What comes in the name of a claimed entry before the path that it had, until all was looked at
+that may speak against its removal: so long whoever finds it puts it back."""
 
 CATEGORY_MARK: Final = ".tempkeep-category"
 """An empty file that marks a directory as a category, not an entry."""
@@ -244,6 +250,39 @@ def another_name(name: str, digits: str) -> str:
     return entry_name(label, stamp, digits) if stamp is not None else f"{name}.{digits}"
 
 
+def held_name(path: str, digits: str, prefix: str = "") -> str:
+    """The name in the holding area of what was just claimed at `path`, which can be read from it.
+
+    A path that is too long for that is cut at its front.
+    """
+    escaped = path.replace("%", "%25").replace("/", "%2F")
+    room = MAX_NAME_BYTES - len(prefix) - len(digits) - len(FROM)
+    if len(os.fsencode(escaped)) > room:
+        escaped = path.rpartition("/")[2].replace("%", "%25")
+        while len(os.fsencode(escaped)) > room:
+            escaped = escaped[1:]
+    return f"{prefix}{digits}{FROM}{escaped}"
+
+
+def place_of(held: str) -> str:
+    """The path that a claimed entry of that name had; "" if it is to be deleted.
+
+    Anybody may have given it that name: a path that could be no entry's is "" as well.
+    """
+    path = held.partition(FROM)[2].replace("%2F", "/").replace("%25", "%")
+    parts = path.split("/")
+    is_odd = any(part in ("", ".", "..") or part.startswith(STORE) for part in parts)
+    return "" if is_odd or is_root_file(parts[0]) else path
+
+
 def is_inside(relative: str, directory: str) -> bool:
     """Whether the path `relative` is `directory` itself or lies below it."""
     return relative == directory or relative.startswith(directory + "/")
+
+
+def directories_above(path: str) -> Iterator[str]:
+    """The directories above `path`, nearest first."""
+    head, slash, _ = path.rpartition("/")
+    while slash:
+        yield head
+        head, slash, _ = head.rpartition("/")

@@ -15,15 +15,33 @@ from ..claiming.many import Remover
 from ..root.pinning import Pins
 from ..system import at
 from ..system.locks import lock_file
+from ..system.processes import AtWork
+from ..trees.inside import newest_change
 from ..trees.removed import Removed, spell_failures
 from .reservation import forget_manifest, forget_stale
 from .shelf import Archived
 
 
-def drop(archive: Path, archived: Archived, *, despite_lock: bool = False) -> Removed:
-    """Delete what was archived, then its manifest. Raises `NotClaimed`."""
+def drop(
+    archive: Path,
+    archived: Archived,
+    *,
+    despite_lock: bool = False,
+    before: tuple[float, str] | None = None,
+) -> Removed:
+    """Delete what was archived, and then its manifest, if no process works in it.
+
+    `before` is when and where it last changed before it was copied, if that matters. Raises
+    `NotClaimed`.
+    """
+    if who := AtWork(archive).inside(archived.data):
+        raise NotClaimed(who)
     with contextlib.closing(HoldingArea(archive)) as area:
-        claim = area.claim(archived.data, archived.identity, despite_lock=despite_lock)
+        if before is not None and newest_change(area.top, archived.data) != before:
+            raise NotClaimed("has changed since it was copied")
+        claim = area.claim(
+            archived.data, archived.identity, despite_lock=despite_lock, is_decided=True
+        )
         with contextlib.closing(claim):
             removed = claim.remove()
     if not removed.failures:
@@ -65,7 +83,8 @@ def drop_all(
 
 def _drop_one(step: Step, area: HoldingArea, remover: Remover | None) -> Outcome:
     try:
-        claim = area.claim(step.entry.path, (step.entry.device, step.entry.inode))
+        identity = (step.entry.device, step.entry.inode)
+        claim = area.claim(step.entry.path, identity, is_decided=True)
     except NotClaimed as reason:
         return Outcome(step, "failed" if reason.failed else "skipped", reason.detail)
     removed = Removed()

@@ -6,10 +6,11 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...core.layout import TRANSFER
-from ..claiming.claim import Held
+from ...core.layout import BATCH, TRANSFER, place_of
+from ..claiming.claim import Held, opened
 from ..claiming.many import Remover
 from ..claiming.takeover import leftovers
+from ..system import at
 from ..trees.removed import Removed
 
 _NO_TRANSFER = "no clean leaves this in an archive; look at it, and move it away"
@@ -20,8 +21,9 @@ def finish_leftovers(
 ) -> tuple[int, Removed]:
     """Delete what killed sweeps left claimed in `root`: the number of entries, and what it freed.
 
-    What was on its way into `archive` or back is put where it belongs. `root` can be an archive
-    itself: an archive never holds transfers into another.
+    What they had only moved aside, and not looked at to the end, is put back in its place.
+    What was on its way into `archive` or back is put where it belongs. `root` may be an archive
+    itself: from there, nothing ever is on its way into another.
     Raises `StorageError` if the holding area cannot be read, `Refused` if it lies behind a symlink.
     """
     count = 0
@@ -40,6 +42,11 @@ def finish_leftovers(
                 ):
                     total.failures.append((held.place, why))
                     held.close()
+                elif there := _not_put_back(held):
+                    total.failures += there
+                    held.close()
+                elif place_of(held.held):
+                    held.close()  # it is back
                 else:
                     yield held
 
@@ -52,6 +59,31 @@ def finish_leftovers(
             ]
             total.add(removed)
     return count, total
+
+
+def _not_put_back(held: Held) -> list[tuple[str, str]]:
+    """Put back what is not known to be wanted by nobody: `held`, or what is in it if that is a
+    batch; where it lies that could not be, and why.
+    """
+    with contextlib.ExitStack() as stack:
+        found = [held] if place_of(held.held) else []
+        if held.held.startswith(BATCH):
+            try:
+                batch = opened(stack, held.held, parent=held.holding)
+                names = at.listdir(batch)
+            except OSError:
+                return []  # the removal says why
+            found = [Held(held.root, batch, name, stack, held.top) for name in names]
+        failures = []
+        for one in found:
+            one.batch = held.held if one is not held else ""
+            if path := place_of(one.held):
+                elsewhere = one.give_place(path)
+                with contextlib.suppress(FileNotFoundError):
+                    at.stat(one.held, dir_fd=one.holding, follow_symlinks=False)
+                    why = f"was moved aside by a clean that was killed{elsewhere}"
+                    failures.append((one.place, why))
+        return failures
 
 
 def tidy(archive: Path, remover: Remover) -> tuple[int, Removed]:

@@ -29,8 +29,11 @@ from ..root.pinning import remove_pin, write_pin
 from ..system import at
 from ..system.at import ANY_FLAGS
 from ..system.locks import lock_directory
+from ..system.opening import opened_in
+from ..system.processes import AtWork
 from ..system.renaming import rename_new
 from ..trees.contents import Digest, Digester, digest, tree
+from ..trees.inside import newest_change
 from ..trees.removal import remove_at
 from ..trees.removed import spell_failures
 from ..trees.writing import dress, dress_held, held, write
@@ -238,7 +241,14 @@ def _move(archive: Path, archived: Archived, place: Place) -> bool:
 
 
 def _unpack(archive: Path, archived: Archived, place: Place) -> None:
-    """Put a verified copy in its place, and delete it from the archive."""
+    """Put a copy that was compared in its place, and delete it from the archive.
+
+    Not under a process that works there, and not what has changed there since it was copied.
+    """
+    if who := AtWork(archive).inside(archived.data):
+        raise Refused(f"{archived.name} is {who}; end that first")
+    with opened_in(archive) as top:
+        before = newest_change(top, archived.data)
     with contextlib.closing(HoldingArea(place.root, batch=True)) as area:
         directory = area.open()
         if directory is None:
@@ -259,12 +269,24 @@ def _unpack(archive: Path, archived: Archived, place: Place) -> None:
                 transfer.end(area)
                 remove_at(area.open() or directory, _ENTRY)
             raise
-        removed = drop(archive, archived, despite_lock=True)
+        try:
+            removed = drop(archive, archived, despite_lock=True, before=before)
+        except NotClaimed as reason:
+            transfer.end(area)
+            raise StorageError(
+                0,
+                f"{place.full} is in its place, but {archived.name} stays in the archive: it "
+                f"{_spelled(reason.detail)}; look at both",
+            ) from None
         if removed.failures:
             raise StorageError(
                 0, f"it is in its place, but still in the archive: {spell_failures(removed)}"
             )
         transfer.end(area)
+
+
+def _spelled(why: str) -> str:
+    return f"is {why}" if why.startswith("in use") else why
 
 
 def _copy(archive: Path, archived: Archived, area: HoldingArea, directory: int) -> int:

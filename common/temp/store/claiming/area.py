@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from ...core.layout import BATCH, HELD, HOLDING, STORE, TRANSFER
+from ...core.layout import BATCH, HELD, HOLDING, STORE, TRANSFER, held_name
 from ...errors import Refused, TempError, reason_of
 from ..project.project import open_root
 from ..system import at, obstacle
@@ -88,21 +88,29 @@ class HoldingArea:
                 self._opened = opened(self._stack, name, parent=holding)
         self.batch = name
 
-    def claim(self, path: str, identity: tuple[int, int], *, despite_lock: bool = False) -> Claim:
-        """Claim the entry at `path` by a rename into the holding area. Close the claim after use.
+    def claim(
+        self,
+        path: str,
+        identity: tuple[int, int],
+        *,
+        despite_lock: bool = False,
+        is_decided: bool = False,
+    ) -> Claim:
+        """Claim the entry at `path` by renaming it into the holding area; to be closed.
 
-        It must still be the file or directory with that `identity` (device, inode), and nobody may
-        hold a lock on it (unless `despite_lock`). The lock taken here tells other sweeps that the
-        removal is in progress. It dies with this process; the next sweep then finishes. Raises
-        `NotClaimed`.
+        If this process dies, the next sweep puts it back, unless it is condemned by then (see
+        `Claim.condemn`) or its end `is_decided` beforehand: then that deletes it.
 
-        Accepted race: another entry is swapped in just before the rename, and this process dies
-        between the rename and the check of what it renamed. What is mounted inside after the mounts
-        were read is not entered by the removal.
+        It must still be the file or directory of that `identity` (device, inode), and nobody may
+        hold a lock on it (unless `despite_lock`). The lock that is taken here tells other sweeps
+        that its removal is under way, and dies with this process. Raises `NotClaimed`.
+
+        Accepted race: what is mounted inside after the mounts were read is not entered by the
+        removal.
         """
         stack = contextlib.ExitStack()
         try:
-            return self._claim(stack, path, identity, despite_lock)
+            return self._claim(stack, path, identity, despite_lock, is_decided)
         except BaseException:
             stack.close()
             raise
@@ -113,6 +121,7 @@ class HoldingArea:
         path: str,
         identity: tuple[int, int],
         despite_lock: bool,
+        is_decided: bool,
     ) -> Claim:
         category, _, name = path.rpartition("/")
         try:
@@ -131,7 +140,7 @@ class HoldingArea:
         if lock is not None:
             claim.locks = (lock,)
         try:
-            self._take(claim, directory, name, stack)
+            self._take(claim, directory, name, stack, is_decided)
             status = at.stat(claim.held, dir_fd=claim.holding, follow_symlinks=False)
         except FileNotFoundError:
             raise NotClaimed("is gone already") from None
@@ -159,8 +168,15 @@ class HoldingArea:
             )
         return claim
 
-    def _take(self, claim: Claim, directory: int, name: str, stack: contextlib.ExitStack) -> None:
-        """Rename the entry into the holding area; on a full disk, inside the root."""
+    def _take(
+        self,
+        claim: Claim,
+        directory: int,
+        name: str,
+        stack: contextlib.ExitStack,
+        is_decided: bool,
+    ) -> None:
+        """Rename the entry into the holding area; on a full disk, where it cannot, in the root."""
         holding, prefix = self._area()
         claim.batch = self.batch if not prefix else ""
         if not claim.locks and not prefix and not self.batch:
@@ -171,7 +187,8 @@ class HoldingArea:
                     f"a process holds a lock (flock) on {self.place}; end it", failed=True
                 )
             claim.locks = (holding,)
-        held = f"{prefix}{os.urandom(8).hex()}"
+        digits = os.urandom(8).hex()
+        held = f"{prefix}{digits}" if is_decided else held_name(claim.path, digits, prefix)
         try:
             _rename(name, held, directory, holding)
         except OSError as error:
@@ -180,7 +197,8 @@ class HoldingArea:
                 self._opened = None
             if error.errno not in NO_ROOM or self.batch.startswith(TRANSFER):
                 raise
-            holding, held, claim.batch = self.top, f"{HELD}{held}", ""
+            holding, claim.batch = self.top, ""
+            held = f"{HELD}{digits}" if is_decided else held_name(claim.path, digits, HELD)
             _rename(name, held, directory, holding)
         claim.holding, claim.held = holding, held
 

@@ -10,7 +10,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from ...core.layout import HELD, HOLDING, STORE, another_name
+from ...core.layout import FROM, HELD, HOLDING, STORE, another_name
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS
 from ..system.renaming import rename_new
@@ -99,8 +99,19 @@ class Claim(Held):
         self.path = path
         self.directory: int | None = directory
 
+    def condemn(self) -> None:
+        """Note that nothing speaks against its removal: after a kill the next sweep deletes it.
+
+        Until then the next sweep puts it back.
+        """
+        name = self.held.partition(FROM)[0]
+        with contextlib.suppress(OSError):  # or the next sweep puts back what is left of it
+            at.rename(self.held, name, src_dir_fd=self.holding, dst_dir_fd=self.holding)
+            self.held = name
+
     def remove(self) -> Removed:
-        """Delete it; if something cannot be deleted, the rest goes back to its place."""
+        """Delete it; what cannot be deleted goes back to its place."""
+        self.condemn()
         return self.conclude(remove_at(self.holding, self.held))
 
     def detach(self) -> None:

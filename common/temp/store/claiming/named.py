@@ -70,10 +70,11 @@ class NamedOutcome(NamedTuple):
 class NamedRemover:
     """Deletes named files and directories below one root of layout FILES. Close it after use.
 
-    With `before` (seconds since 1970), only what has not changed since then; for a directory,
-    anywhere inside. With a `policy`, nothing in a pinned entry, and no directory in which another
-    process works or git has work that is nowhere else. All of this is checked again after the
-    claim, when nobody can reach it by name, except which processes work there.
+    With `before` (seconds since 1970) only what has not changed since then, a directory anywhere
+    inside; of an empty one that is not asked. By a `policy` nothing that lies in a pinned entry, no
+    directory in which another process works, or git has what is nowhere else, and no file of others
+    that one has open. `spare_own` has what this process uses stay as well. What takes long is
+    looked at before the claim; pins and leases again when nobody can reach it by its name any more.
     """
 
     def __init__(
@@ -82,11 +83,13 @@ class NamedRemover:
         *,
         before: float | None = None,
         policy: bool = False,
+        spare_own: bool = False,
         go_on: GoOn | None = None,
     ) -> None:
         self._root = root
         self._before = before
         self._policy = policy
+        self._spare_own = spare_own
         self._go_on = go_on
         self._area: HoldingArea | None = None
         self._leases: Leases | None = None
@@ -106,9 +109,13 @@ class NamedRemover:
         """
         return _outcome(self._root / relative, lambda: self._delete(relative, kind, ours))
 
-    def objection(self, entry: str) -> str:
-        """Why a policy must not delete anything in `entry`: a pin or another's lease; else ""."""
-        return self._pin_on(entry) or self._user_of(entry, self._changed(entry))
+    def objection(self, path: str) -> str:
+        """Why the directory at `path` should not go by a policy: its entry is pinned or leased by
+        another, or a process works there; or "".
+        """
+        entry = path.partition("/")[0]
+        leased = self._pin_on(entry) or self._user_of(entry, self._changed(entry))
+        return leased or self._at_work.inside(path)
 
     def _delete(self, relative: str, kind: Kind, ours: bool) -> Removed:
         if self._area is None:
@@ -120,11 +127,14 @@ class NamedRemover:
             entry, ours = relative.partition("/")[0], ours and not stat.S_ISDIR(seen.st_mode)
             changed = self._changed(entry)
             self._check(entry, ours, changed)
-            if self._policy and stat.S_ISDIR(seen.st_mode):
+            if self._policy and not ours:
                 _check_at_work(self._at_work, relative)
             if kind == "empty":
                 _check_unlocked(self._root, parent, name)
                 return rmdir_at(parent, name)
+            inside = look_inside(parent, name)
+            place = self._root / relative
+            _check_within(self._root, relative, place, inside, self._policy)
         finally:
             at.close(parent)
         with contextlib.closing(self._area.claim(relative, (seen.st_dev, seen.st_ino))) as claim:
@@ -132,13 +142,13 @@ class NamedRemover:
                 self._check(entry, ours, changed)
                 _look_again(claim, self._before)
                 inside = look_inside(claim.holding, claim.held)
-                place = Path(claim.place)
-                _check_within(claim.root, claim.path, place, inside, self._policy)
+                _check_within(claim.root, claim.path, Path(claim.place), inside, policy=False)
             except NotClaimed as reason:
                 raise NotClaimed(f"{reason.detail}{claim.put_back()}") from None
             except BaseException:
                 claim.put_back()  # otherwise the next sweep deletes it
                 raise
+            claim.condemn()
             return claim.conclude(_remove_at(claim.holding, claim.held, self._go_on))
 
     def _check(self, entry: str, ours: bool, changed: float) -> None:
@@ -160,7 +170,7 @@ class NamedRemover:
             self._leases = Leases(self._root)
         self._leases.refresh()
         use = self._leases.use_of(entry, time.time(), changed)
-        return f"in use by {use.who}" if use is not None and not use.mine else ""
+        return f"in use by {use.who}" if use and (self._spare_own or not use.mine) else ""
 
     def _changed(self, entry: str) -> float:
         """When the entry itself changed, to guess whether an unknown owner is alive."""
@@ -218,13 +228,14 @@ def delete_elsewhere(
 
 
 def remove_empty(
-    root: Path, layout: Layout, spared: Callable[[str], bool], go_on: GoOn | None = None
+    root: Path, layout: Layout, spared: Callable[[str, float], bool], go_on: GoOn | None = None
 ) -> None:
     """Remove entries of `root` that are directories and hold only empty directories, and such
     directories in other entries.
 
-    Those for which `spared` (called with the path below the root) is true stay, and so do locked
-    ones. One that gets a file at this moment stays, since the kernel removes only empty ones.
+    Not those that are `spared` (asked by their path below the root, and by when they changed), nor
+    any that is locked. One
+    that gets a file at this instant stays, for the kernel removes no other than an empty one.
     Raises `OSError` if the root cannot be read.
     """
     top = open_root(root)
@@ -240,13 +251,19 @@ def remove_empty(
 
 
 def _remove_empty(
-    root: Path, parent: int, name: str, path: str, device: int, spared: Callable[[str], bool]
+    root: Path,
+    parent: int,
+    name: str,
+    path: str,
+    device: int,
+    spared: Callable[[str, float], bool],
 ) -> bool:
     """Whether it is gone. What cannot be read stays; the scan reports it."""
     with contextlib.suppress(OSError, NotClaimed):
         descriptor = open_unmounted(name, dir_fd=parent)
         try:
-            if at.fstat(descriptor).st_dev != device or path.count("/") >= _DEEPEST:
+            status = at.fstat(descriptor)
+            if status.st_dev != device or path.count("/") >= _DEEPEST:
                 return False
             inside, is_empty = _directories(descriptor)
             for below in inside:
@@ -254,7 +271,7 @@ def _remove_empty(
                 is_empty = is_empty and went
         finally:
             at.close(descriptor)
-        if is_empty and not spared(path):
+        if is_empty and not spared(path, status.st_mtime_ns / 1e9):
             _check_unlocked(root, parent, name)
             rmdir_at(parent, name)
             return True
@@ -278,7 +295,7 @@ def _look(parent: int, name: str, kind: Kind, before: float | None) -> os.stat_r
         raise NotClaimed("is a directory", failed=True)
     if not is_directory and kind in ("directory", "empty"):
         raise NotClaimed("is not a directory", failed=True)
-    if before is not None and newest_change(parent, name)[0] > before:
+    if before is not None and kind != "empty" and newest_change(parent, name)[0] > before:
         raise NotClaimed("has changed since")
     return status
 

@@ -21,6 +21,7 @@ from ..system.mounts import mounts_below
 from ..system.processes import processes_inside
 from ..system.space import space_of
 from ..trees.measured import Inside, Measured
+from .above import Above
 from .inner import Within
 from .looking import Looked, Looking, NeedOf, Progress, inside_of
 
@@ -98,7 +99,7 @@ def _protected(
 ) -> tuple[Entry, ...]:
     """The entries with who uses them, who made them, their pins, and what is in use inside."""
     busy = busy_entries(root) if entries else {}
-    within = Within(root)
+    within, above = Within(root), Above(root, leases)
     uses = last_uses(root)
     return tuple(
         within.protected(
@@ -107,6 +108,7 @@ def _protected(
                     leases.use_of(entry.path, now, entry.changed)
                     or entry.use
                     or busy.get(entry.path)
+                    or above.use_of(entry.path, busy)
                 ),
                 pin=pins.of(entry.path),
                 made_by=leases.maker_of(entry.path),
@@ -201,12 +203,14 @@ def _future_problem(
 
 
 def busy_entries(root: Path) -> dict[str, Use]:
-    """The uses of entries by processes that work inside, by every path that may be an entry's."""
+    """The uses of entries by processes that work inside, by every path that may be an entry's.
+
+    Those who work directly in what may be a category are there by its path and a slash as well.
+    """
     busy: dict[str, Use] = {}
     found = processes_inside(root).items()
     for place, use in sorted(found, key=lambda one: one[1].mine):  # of two, whose is not ours
         top, _, rest = place.partition("/")
         busy.setdefault(top, use)
-        if rest:
-            busy.setdefault(f"{top}/{rest.partition('/')[0]}", use)
+        busy.setdefault(f"{top}/{rest.partition('/')[0]}", use)
     return busy

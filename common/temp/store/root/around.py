@@ -10,6 +10,7 @@ from ...core.layout import KNOWN_CATEGORIES, ROOT_FILES, STORE
 from ...errors import TempError
 from ..project.project import ROOT_NAME
 from . import owner as lease
+from .journal import BORROWED, PLAIN
 
 
 def lease_around(path: str) -> Callable[[], None] | None:
@@ -25,11 +26,13 @@ def lease_around(path: str) -> Callable[[], None] | None:
     from .layouts import layout_of
 
     relative = _entry_of(root, path)
-    owner = lease.own(root)
-    if relative is None or (owner is not None and relative in owner.live and owner.is_current()):
+    owners = (lease.own(root, book) for book in (PLAIN, BORROWED))
+    if relative is None or any(
+        owner is not None and relative in owner.live and owner.is_current() for owner in owners
+    ):
         return None
-    adopt(root, relative, layout_of(Path(root), is_scratch=True))
-    return lambda: lease.release(root, relative)
+    adopt(root, relative, layout_of(Path(root), is_scratch=True), BORROWED)
+    return lambda: lease.release(root, relative, BORROWED)
 
 
 def entries_around(path: str) -> Iterator[tuple[Path, str]]:

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from ...core.layout import ROOT_FILES, SCRATCH, STORE
+from ...core.layout import SCRATCH, STORE
 from ...errors import InvalidSettings, Refused, StorageError
 from ..project.place import homeless_projects, named_project, project_root, working_directory
 from ..project.project import (
@@ -23,10 +23,11 @@ from ..project.project import (
     user_root,
 )
 from .layouts import layout_of
-from .making import make_store, tag_root
+from .making import check_empty, make_store, tag_root
 
 _PERSISTENT = "PERSISTENT_BASE"
 _AUTO = "AUTO_CLEANUP_BASE"
+_REMEDY = f"move that away, or set {_PERSISTENT} to a new or empty directory"
 
 
 class Base(NamedTuple):
@@ -77,7 +78,7 @@ def is_root(base: Base) -> bool:
     if not base.is_chosen:
         return True
     if not os.path.lexists(root / STORE):
-        _check_empty(root)
+        check_empty(root, SCRATCH, _REMEDY)
         return False
     # A directory of runs also has a store, if it was cleaned before its layout was recorded.
     found = layout_of(root)
@@ -140,15 +141,3 @@ def _root_around(real: Path) -> Path | None:
         if above.name == ROOT_NAME or os.path.lexists(above / STORE):
             return above
     return None
-
-
-def _check_empty(root: Path) -> None:
-    try:
-        names = [name for name in os.listdir(root) if name not in ROOT_FILES]
-    except OSError as error:
-        raise StorageError.of(f"cannot list {root}", error) from error
-    if any(not name.startswith(STORE) for name in names):
-        raise Refused(
-            f"{root} holds what tempkeep did not make, and a clean would take all of it; move that "
-            f"away, or set {_PERSISTENT} to a new or empty directory"
-        )

@@ -39,17 +39,30 @@ _LONGEST_TEXT: Final = 4096
 class Book(NamedTuple):
     """Identifies one of the owner files that a process has in a root.
 
-    The one without any field is for everything that it makes. One with a `run` belongs to a test
-    run: what is noted there is removed when its process ends, unless it was `kept` (the reason).
-    One that is `handed` on is held for other processes; the text tells several of them apart.
+    That without any of these is for all that it makes. Those of a `run` are of one run of tests:
+    what is noted there is to be gone when its process ends, unless it was `kept`, which says why.
+    What is `handed` on is held for other processes; of several such books it tells which. One with
+    a `purpose` is none of these (see `BORROWED`, `TRACKED` and `FAILED`).
     """
 
     run: str = ""
     kept: str = ""
     handed: str = ""
+    purpose: str = ""
 
 
 PLAIN: Final = Book()
+BORROWED: Final = Book(purpose="borrowed")
+"""For what the process uses but did not make: it is in use, and nobody's to recover."""
+
+TRACKED: Final = Book(purpose="tracked")
+"""For the paths that a `FileCleanupManager` tracks, which may lie deep in an entry."""
+
+FAILED: Final = Book(purpose="failed")
+"""For what the process made and could not delete: in use by nobody, and to be recovered."""
+
+OWN: Final = (PLAIN, BORROWED, TRACKED)
+"""The books whose entries count as in use by the process itself."""
 
 
 class Header(NamedTuple):

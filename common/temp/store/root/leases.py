@@ -6,7 +6,6 @@ listed the directories. So every directory that it sees has its record.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import stat
@@ -16,11 +15,11 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ...core.entry import Use
-from ...core.layout import OWNERS, STORE
+from ...core.layout import OWNERS, STORE, directories_above
 from ...core.units import DAY, HOUR
 from ...errors import StorageError, TempError
 from ..system.at import PLAIN_FLAGS
-from ..system.locks import has_locks, is_file_locked, lock_file
+from ..system.locks import is_file_locked
 from ..system.presence import (
     boot,
     differ_in_time,
@@ -30,9 +29,9 @@ from ..system.presence import (
     view,
 )
 from .guard import Unchanged, check_store, folds_case, is_gone
-from .journal import Book, Journal, is_owner_name
-from .owner import forks_of_own, own
-from .ownerfile import host_name
+from .journal import BORROWED, FAILED, OWN, Book, Journal, is_owner_name
+from .owner import HELD_ON, forks_of_own, own
+from .ownerfile import host_name, unlink_if_dead
 
 _UNREADABLE: Final = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO, errno.EMLINK})
 """The errors for an owner file of another user, or for a link or socket in its place."""
@@ -45,6 +44,14 @@ class RunNotes(NamedTuple):
     is_over: bool
     written: float
     entries: frozenset[str]
+
+
+class Left(NamedTuple):
+    """A path in an owner `file`, whose process has ended, for certain or not."""
+
+    path: str
+    file: str
+    is_certain: bool
 
 
 class Leases:
@@ -65,7 +72,7 @@ class Leases:
         self._holders: dict[str, list[Journal]] = {}
         # For each directory above recorded entries: how many they are, and whose.
         self._below: dict[str, dict[Journal, int]] = {}
-        self._own: str | None = None
+        self._own: frozenset[str] = frozenset()
         self._ours: dict[str, int] = {}
         self._namespace = namespace()
         self._views: dict[int, str] = {}
@@ -88,8 +95,8 @@ class Leases:
     def refresh(self) -> None:
         """Read what was appended to the owner files since the last time."""
         for _ in range(100):
-            owner = own(self._root)
-            self._own = owner.id if owner is not None else None
+            owners = (own(self._root, book) for book in OWN)
+            self._own = frozenset(owner.id for owner in owners if owner is not None)
             self._ours = forks_of_own()
             if self._read_all():
                 return
@@ -124,7 +131,7 @@ class Leases:
         self._damaged = tuple(
             journal
             for journal in self._journals.values()
-            if journal.damage and journal.alive is not False and journal.id != self._own
+            if journal.damage and journal.alive is not False and journal.id not in self._own
         )
         return True
 
@@ -132,10 +139,10 @@ class Leases:
         path = os.path.join(self._directory, name)
         descriptor = os.open(path, os.O_RDONLY | PLAIN_FLAGS)
         try:
-            # First the lock, then the content: a dead owner has written all that it ever will. (A
-            # process forked from it holds the lock until it has added its line. Only one that was
-            # forked by a process that had closed all files, and just ends, is not seen.)
-            locked = True if name == self._own else is_file_locked(descriptor)
+            # In this order: what is found dead has written all that it ever will. (What was forked
+            # from it holds the lock until it has added its line. Only one that was forked by a
+            # process that had closed everything, and that ends within this instant, is not seen.)
+            locked = True if name in self._own else is_file_locked(descriptor)
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 self._pass_over(name, "it is not a plain file")
@@ -213,7 +220,7 @@ class Leases:
         journal.records.add(path)
         path = self._fold(path)
         self._holders.setdefault(path, []).append(journal)
-        for above in _heads(path):
+        for above in directories_above(path):
             counts = self._below.setdefault(above, {})
             counts[journal] = counts.get(journal, 0) + 1
 
@@ -223,7 +230,7 @@ class Leases:
         self._holders[path].remove(journal)
         if not self._holders[path]:
             del self._holders[path]
-        for above in _heads(path):
+        for above in directories_above(path):
             counts = self._below[above]
             counts[journal] -= 1
             if not counts[journal]:
@@ -234,18 +241,15 @@ class Leases:
             self._remove(journal, path)
 
     def use_of(self, relative: str, now: float, changed: float) -> Use | None:
-        """The lease on the entry at `relative` or on anything below it.
+        """The lease that is held on the entry at `relative`, on anything below it, or on what it
+        lies in: that was an entry when it was leased.
 
         `changed` is when the entry last changed. If it is unknown whether the owner is alive, this
         time decides whether the entry counts as in use.
         """
         use: Use | None = None
         relative = self._fold(relative)
-        for journal in (
-            *self._holders.get(relative, ()),
-            *self._below.get(relative, ()),
-            *self._damaged,
-        ):
+        for journal in (*self._on(relative), *self._damaged):
             found = self._use_by(journal, now, changed)
             if found is None:
                 continue
@@ -255,8 +259,28 @@ class Leases:
                 use = found
         return use
 
+    def use_by_others(self, relative: str, now: float) -> Use | None:
+        """The lease on it that another process has taken, or was handed: not by being forked from
+        this one. An owner file that cannot be understood does not count.
+        """
+        others = (
+            self._use_by(journal, now, now)
+            for journal in self._on(self._fold(relative))
+            if journal.id not in self._own and journal.header.book != HELD_ON
+        )
+        return next((use for use in others if use is not None), None)
+
+    def _on(self, relative: str) -> Iterator[Journal]:
+        """Who has recorded the entry at `relative`, something below it, or what it lies in."""
+        yield from self._holders.get(relative, ())
+        yield from self._below.get(relative, ())
+        for above in directories_above(relative):
+            yield from self._holders.get(above, ())
+
     def _use_by(self, journal: Journal, now: float, changed: float) -> Use | None:
-        mine = journal.id == self._own and not journal.is_shared
+        if journal.header.book == FAILED:
+            return None
+        mine = journal.id in self._own and not journal.is_shared
         if journal.alive:
             return Use("owner", self._spell_damaged(journal) or journal.who, mine=mine)
         if journal.alive is None and now - changed < self.foreign_for:
@@ -298,8 +322,7 @@ class Leases:
     def is_guessed(self, relative: str) -> bool:
         """Whether it is unknown if an owner of that entry is alive, so that its changes decide."""
         return bool(self._damaged) or any(
-            journal.alive is None
-            for journal in (*self._holders.get(relative, ()), *self._below.get(relative, ()))
+            journal.alive is None for journal in self._on(self._fold(relative))
         )
 
     @property
@@ -312,7 +335,19 @@ class Leases:
 
     def maker_of(self, relative: str) -> str | None:
         """The process that made the entry at `relative`, if a record of it is left."""
-        return next((journal.who for journal in self._holders.get(self._fold(relative), ())), None)
+        relative = self._fold(relative)
+        noted = (*self._holders.get(relative, ()), *self._below.get(relative, ()))
+        makers = (one for one in noted if one.header.book != BORROWED)
+        return next((one.who for one in makers if not one.header.book.handed), None)
+
+    def left_in(self, book: Book) -> list[Left]:
+        """What is in that `book` of processes that have ended, or of which nobody can tell."""
+        return [
+            Left(path, os.path.join(self._directory, journal.id), journal.alive is False)
+            for journal in self._journals.values()
+            if journal.header.book == book and journal.alive is not True
+            for path in sorted(journal.records)
+        ]
 
     def made_in(self, test: str) -> dict[str, str]:
         """The entries recorded by other processes that `test` started, and which processes."""
@@ -358,27 +393,4 @@ class Leases:
             if ended and all(
                 is_gone(os.path.join(self._root, record)) for record in journal.records
             ):
-                _unlink_if_dead(os.path.join(self._directory, journal.id))
-
-
-def _unlink_if_dead(path: str) -> None:
-    with contextlib.suppress(OSError):
-        if not has_locks():
-            os.unlink(path)  # fails there while a process has it open
-            return
-        descriptor = os.open(path, os.O_RDWR | PLAIN_FLAGS)
-        try:
-            # While this process holds the lock, no other can own the file: a new owner checks,
-            # after locking, that its file still has a name.
-            if lock_file(descriptor):
-                os.unlink(path)
-        finally:
-            os.close(descriptor)
-
-
-def _heads(path: str) -> Iterator[str]:
-    """The directories above `path`, nearest first."""
-    head, slash, _ = path.rpartition("/")
-    while slash:
-        yield head
-        head, slash, _ = head.rpartition("/")
+                unlink_if_dead(os.path.join(self._directory, journal.id))

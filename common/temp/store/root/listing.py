@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -84,11 +84,7 @@ def listing(
             if recorded is None:
                 leases.refresh()
                 recorded = leases.recorded_categories()
-            known = (
-                name in KNOWN_CATEGORIES
-                or name in recorded
-                or os.path.lexists(os.path.join(top.path, CATEGORY_MARK))
-            )
+            known = is_certain_category(Path(top.path), recorded)
             if known or read_name(name)[1] is None:
                 try:
                     children = _children_of_category(top.path, known)
@@ -103,6 +99,14 @@ def listing(
         else:
             found += [Found(f"{name}/{child}", name) for child in children]
     return found, problems
+
+
+def is_certain_category(path: Path, recorded: Collection[str]) -> bool:
+    """Whether the directory at `path` in a root is a category whatever it holds; `recorded` are the
+    names of those that records tell of.
+    """
+    is_named = path.name in KNOWN_CATEGORIES or path.name in recorded
+    return is_named or os.path.lexists(path / CATEGORY_MARK)
 
 
 def _name(item: os.DirEntry[str]) -> str:
@@ -144,6 +148,20 @@ def locate(path: Path, roots: Sequence[Path] = ()) -> tuple[Path, str]:
                         return root, item.path
             break
     raise InvalidSettings(f"{path} is in no entry; `temp-status` lists them")
+
+
+def entry_behind(entry: tuple[Path, str], *paths: Path) -> tuple[Path, str] | None:
+    """The root and the entry that one of `paths` leads to by a link, if that is another `entry`.
+
+    Who keeps a link wants what it leads to. `None` where that is in no root.
+    """
+    root, relative = entry
+    for path in paths:
+        with contextlib.suppress(InvalidSettings):
+            behind = locate(Path(os.path.realpath(path)))
+            if (os.path.realpath(behind[0]), behind[1]) != (os.path.realpath(root), relative):
+                return behind
+    return None
 
 
 def find_entry(

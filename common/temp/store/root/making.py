@@ -40,6 +40,9 @@ _CACHEDIR_TAG = (
 TAGS = {"CACHEDIR.TAG": _CACHEDIR_TAG, ".gitignore": "*\n"}
 """What a root of scratch gets when it is made."""
 
+_KEEPS_EMPTY = frozenset({".gitkeep", ".keep"})
+"""What keeps an empty directory in git."""
+
 
 def make_root(root: str, layout: Layout = SCRATCH) -> None:
     """Make `root` with its tag and its store, or complete one that a plain `mkdir` made.
@@ -83,7 +86,38 @@ def make_root(root: str, layout: Layout = SCRATCH) -> None:
         raise refusal(f"cannot make {where}", error) from error
 
 
-def _make_other_root(root: Path, layout: Layout) -> None:
+def make_own_root(root: str, layout: Layout) -> None:
+    """As `make_root`, for a directory that a user names in a program; it is to be new or empty.
+
+    What earlier versions made has a store, and is taken as it is. Raises `Refused` if anything lies
+    there that would be an entry, for a clean would take it.
+    """
+    _make_other_root(Path(root), layout, is_first=True)
+
+
+def check_empty(root: Path, layout: Layout, remedy: str) -> None:
+    """Raise `Refused` if `root`, which has no store, holds what would be an entry of `layout`."""
+    try:
+        with at.scandir(root) as items:
+            found = (
+                item.name
+                for item in items
+                if layout.holds(item.name, is_directory=item.is_dir(follow_symlinks=False))
+                and (layout is not FILES or item.name not in _KEEPS_EMPTY)
+            )
+            is_empty = next(found, None) is None
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise StorageError.of(f"cannot list {root}", error) from error
+    # Another process may have made the store, and the first entry, since this one looked for it.
+    if not is_empty and not os.path.lexists(root / STORE):
+        raise Refused(
+            f"{root} holds what tempkeep did not make, and a clean would take all of it; {remedy}"
+        )
+
+
+def _make_other_root(root: Path, layout: Layout, *, is_first: bool = False) -> None:
     try:
         _check_outside_scratch(root, layout)
         check_store(root)
@@ -94,6 +128,13 @@ def _make_other_root(root: Path, layout: Layout) -> None:
                 f"{root} may hold more than {layout.name}; choose a directory for them alone"
             )
         store = root / STORE
+        if is_first and not os.path.lexists(store):
+            check_empty(
+                root,
+                layout,
+                "choose a new or empty directory; or, if a clean may delete all of it: mkdir "
+                f"{store}; echo {layout.name} > {store / LAYOUT}",
+            )
         make_store(root, layout)
         # A store without a layout belongs to a `.tmp`, or to a directory of runs that was cleaned
         # before its layout was known.

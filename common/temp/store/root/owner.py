@@ -29,15 +29,16 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
+from ...errors import InvalidName
 from ..system.presence import namespace, start_of
 from .guard import check_store, is_gone
+from .journal import OWN, Book, fork_line, has_living_forks
 from .journal import PLAIN as PLAIN
-from .journal import Book as Book
-from .journal import fork_line, has_living_forks
 from .ownerfile import open_new, taken
 
 _COMPACT_AFTER = 20_000
-_HELD_ON: Final = Book(handed="by a process that was forked")
+HELD_ON: Final = Book(handed="by a process that was forked")
+"""For what was live in the parent of a forked process that has another child itself."""
 
 
 class Owner:
@@ -102,7 +103,12 @@ class Owner:
         self.record_all((relative,))
 
     def record_all(self, paths: Collection[str]) -> None:
-        """As `record`, for several entries in one write."""
+        """As `record`, for several entries in one write. Raises `InvalidName` for a newline, which
+        would make two records of one.
+        """
+        for relative in paths:
+            if "\n" in relative:
+                raise InvalidName(f"{relative!r} cannot be recorded; use a name without a newline")
         with self._lock:
             if self._closed:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self._file.path)
@@ -154,8 +160,8 @@ class Owner:
             self.live[relative] = left
         if left != 0 or self._closed:
             return
-        if self.book == PLAIN:  # others that have got the descriptor keep the lock
-            close(self.root, Book(handed=relative))
+        if self.book in OWN and not _is_own(self.root, relative):
+            hand_over(self.root, relative)
         # On a full disk the line cannot be written; the record then ends with the process.
         with contextlib.suppress(OSError):
             if self._file.is_open():
@@ -299,6 +305,17 @@ def close(root: str, book: Book) -> None:
         owner.close()
 
 
+def hand_over(root: str, relative: str) -> None:
+    """Leave the entry at `relative` to who has got its descriptors from `lease_fds`."""
+    close(root, Book(handed=relative))  # others that have got the descriptor keep the lock
+
+
+def _is_own(root: str, relative: str) -> bool:
+    """Whether the entry is noted in any book of what this process itself uses."""
+    owners = (own(root, book) for book in OWN)
+    return any(owner is not None and relative in owner.live for owner in owners)
+
+
 _inherited: list[Owner] = []
 """The owners of the process that this was forked from, which had live entries then."""
 
@@ -346,7 +363,7 @@ def _hold_on(stale: Owner) -> None:
     live = [path for path in stale.live if not is_gone(os.path.join(stale.root, path))]
     if live:
         with contextlib.suppress(OSError):
-            owner_of(stale.root, _HELD_ON).record_all(live)
+            owner_of(stale.root, HELD_ON).record_all(live)
 
 
 def _close_all() -> None:

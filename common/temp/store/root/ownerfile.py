@@ -150,6 +150,36 @@ def host_name() -> str:
     return os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
 
 
+def unlink_if_dead(path: str) -> None:
+    """Remove the owner file at `path`, unless a process holds its lock."""
+    with contextlib.suppress(OSError):
+        if not has_locks():
+            os.unlink(path)  # which fails there while a process has it open
+            return
+        descriptor = os.open(path, os.O_RDWR | PLAIN_FLAGS)
+        try:
+            # Holding the lock, no process can believe that it owns the file: a new owner checks,
+            # after locking, that its file still has a name.
+            if lock_file(descriptor):
+                os.unlink(path)
+        finally:
+            os.close(descriptor)
+
+
+def strike(file: str, relative: str) -> None:
+    """Add to the owner file of a process that has ended that it holds `relative` no more, if it
+    can be written.
+    """
+    with contextlib.suppress(OSError):
+        descriptor = os.open(file, os.O_RDWR | os.O_APPEND | PLAIN_FLAGS)
+        try:
+            os.lseek(descriptor, -1, os.SEEK_END)
+            if os.read(descriptor, 1) == b"\n":  # or this would be the end of a half line
+                _append(descriptor, os.fsencode(f"-{relative}\n"))
+        finally:
+            os.close(descriptor)
+
+
 def _append(descriptor: int, data: bytes) -> None:
     """Append `data` as a whole or not at all."""
     written = os.write(descriptor, data)

@@ -8,11 +8,12 @@ import time
 from pathlib import Path
 
 from ...core.layout import SCRATCH, Layout
-from ...errors import reason_of
+from ...errors import TempError, reason_of
 from ..claiming.area import claimed
 from ..claiming.claim import Claim, NotClaimed
 from ..claiming.inner import Within
-from ..root.owner import own
+from ..root.leases import Leases
+from ..root.owner import hand_over, own
 from ..trees.inside import look_inside
 from ..trees.removed import spell_failures
 
@@ -20,7 +21,9 @@ from ..trees.removed import spell_failures
 def discard(root: str, relative: str, layout: Layout = SCRATCH) -> str:
     """Remove the entry of this process at `relative`; "" or why it could not be removed.
 
-    Does nothing in a forked child, which did not make the entry, or if it is gone. An entry that
+    Does nothing in a forked child, which did not make the entry, or if it is gone. It stays while
+    another process holds it (`hold`, `lease_fds`); one that was forked from this one, or that only
+    works in it, does not count. An entry that
     cannot be removed is no longer this process's: the next sweep removes it. Anything in its place
     that is not an entry of `layout` is left alone.
     """
@@ -29,6 +32,7 @@ def discard(root: str, relative: str, layout: Layout = SCRATCH) -> str:
         return ""
     problem = ""
     path = os.path.join(root, relative)
+    hand_over(root, relative)  # or this process itself would be one that still has the descriptors
     try:
         status = os.lstat(path)
         if layout.category and not layout.holds(
@@ -36,7 +40,12 @@ def discard(root: str, relative: str, layout: Layout = SCRATCH) -> str:
         ):
             raise NotClaimed("is no longer a directory, so it is left alone")
         with claimed(Path(root), relative, (status.st_dev, status.st_ino)) as claim:
-            if user := _user_within(claim):
+            try:
+                user = _other_user(claim)
+            except BaseException:
+                claim.put_back()
+                raise
+            if user:
                 raise NotClaimed(f"in use by {user}{claim.put_back()}", failed=True)
             removed = claim.remove()
         if removed.failures:
@@ -48,17 +57,23 @@ def discard(root: str, relative: str, layout: Layout = SCRATCH) -> str:
             problem = reason.detail
     except OSError as error:
         problem = reason_of(error)
+    except TempError as error:
+        problem = str(error)
     owner.release(relative)
     return problem
 
 
-def _user_within(claim: Claim) -> str:
-    """The other process that uses a root inside the claimed entry; "" if none does."""
+def _other_user(claim: Claim) -> str:
+    """The other process that uses the claimed entry, or a root inside it; "" if none does."""
+    path, now = claim.path, time.time()
+    leases = Leases(claim.root)
+    leases.refresh()
+    if (held := leases.use_by_others(path, now)) is not None:
+        return held.who
     inside = look_inside(claim.holding, claim.held)
     if inside.unread:
         raise NotClaimed(f"cannot be looked into: {inside.unread}{claim.put_back()}", failed=True)
     if not inside.roots:
         return ""
-    path, now = claim.path, time.time()
     use = Within(claim.root).use_of(path, Path(claim.place), inside, now, now)
     return use.who if use is not None and not use.mine else ""

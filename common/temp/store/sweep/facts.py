@@ -12,11 +12,13 @@ from ...core.entry import Entry, Use
 from ...core.plan import Plan, Step
 from ...core.policy import Policy
 from ...errors import reason_of
+from ..claiming.above import Above
 from ..claiming.area import HoldingArea
 from ..claiming.claim import NotClaimed
 from ..claiming.inner import Within
 from ..claiming.scan import busy_entries
 from ..claiming.tracked_entries import TrackedEntries
+from ..root.journal import OWN, Book
 from ..root.lastuse import last_use
 from ..root.leases import Leases
 from ..root.owner import own, release
@@ -38,11 +40,12 @@ class Facts:
         self.policy = plan.policy
         self.leases = Leases(self.root, plan.policy.foreign_for)
         self.pins = Pins(self.root)
+        self._above = Above(self.root, self.leases)
         self._wanted_free = plan.wanted_free
         self._batch = batch
-        self._owned: set[str] = set()
-        """Entries that this process owned when they were claimed. A new entry that another thread
-        makes later under the same name keeps its lease."""
+        self._owned: dict[str, Book] = {}
+        """Entries of the steps that this process owned when they were taken, by their book. An
+        entry that another thread makes later under such a name keeps its lease."""
         self._area: HoldingArea | None = None
         self._seen_at: dict[str, float] = {}
         """When the look at what is inside an entry began."""
@@ -79,14 +82,13 @@ class Facts:
 
     def note_owner(self, entry: Entry) -> None:
         """Remember whether this process owns `entry`, which is about to be claimed."""
-        if self._is_own(entry):
-            self._owned.add(entry.path)
+        if (book := self._own_book(entry)) is not None:
+            self._owned.setdefault(entry.path, book)
 
     def give_up(self, entry: Entry) -> None:
-        """End this process's lease on `entry`, if it had one, now that it has been moved."""
-        if entry.path in self._owned:
-            self._owned.discard(entry.path)
-            release(str(self.root), entry.path)
+        """End this process's lease on `entry`, if it had one, now that it left its place."""
+        if (book := self._owned.pop(entry.path, None)) is not None:
+            release(str(self.root), entry.path, book)
 
     # -- objections to a step -----------------------------------------------------------------
 
@@ -172,12 +174,16 @@ class Facts:
         if time.monotonic() - self._looked_at > _CHECK_SECONDS:
             self._looked_at = time.monotonic()
             self._busy = busy_entries(self.root)
-        use = self._busy.get(entry.path)
-        return "" if use is None or (use.mine and self._is_own(entry)) else use.who
+        use = self._busy.get(entry.path) or self._above.use_of(entry.path, self._busy)
+        return "" if use is None or (use.mine and self._own_book(entry) is not None) else use.who
 
-    def _is_own(self, entry: Entry) -> bool:
-        owner = own(str(self.root))
-        return owner is not None and entry.path in owner.live
+    def _own_book(self, entry: Entry) -> Book | None:
+        """The book in which this process has `entry`; `None` if it is not its own."""
+        for book in OWN:
+            owner = own(str(self.root), book)
+            if owner is not None and entry.path in owner.live:
+                return book
+        return None
 
     def _leased(self, entry: Entry, *, in_place: bool = False) -> str:
         """The process that uses `entry` now by its lease, if the rules spare it; else ""."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ...core.disposal import DISPOSALS
 from ...core.plan import Outcome, Step
 from ...errors import reason_of
 from ..claiming.area import HoldingArea
@@ -41,6 +42,8 @@ def take(step: Step, facts: Facts, area: HoldingArea | None = None) -> Claim:
     except BaseException:
         claim.close()
         raise
+    if DISPOSALS[step.disposal].is_final:
+        claim.condemn()
     # Now, not when it is deleted: by then another thread may have made the next of that name.
     facts.give_up(entry)
     return claim

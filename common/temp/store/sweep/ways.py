@@ -180,6 +180,7 @@ def _hand_over(step: Step, facts: Facts, deposit: Deposit) -> Removed:
                         error.detail += elsewhere
                     raise
                 deposit.keep()
+                claim.condemn()
                 if has_room:
                     transfer.end(area, claim)
                 removed = claim.remove()
