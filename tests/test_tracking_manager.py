@@ -39,31 +39,15 @@ def test_the_directory_is_made_with_its_parents(tmp_path: Path, kind: Any) -> No
     assert os.listdir(tmp_path / "deep" / "er") == [".tempkeep"]
 
 
-def test_a_directory_that_holds_something_is_refused_and_left_as_it_is(
+def test_what_lies_in_the_directory_from_before_is_recovered_by_nobody(
     tmp_path: Path, kind: Any
 ) -> None:
     make_entry(tmp_path / "base", "photos", age_hours=100)
-    with pytest.raises(Refused, match="choose a new or empty directory"):
-        kind(tmp_path / "base")
-    assert listing(tmp_path / "base") == ["photos", "photos/file0.txt"]
-
-
-@pytest.mark.parametrize("is_marked", [True, False])
-def test_a_directory_that_says_so_or_is_only_kept_in_git_is_taken(
-    tmp_path: Path, kind: Any, is_marked: bool
-) -> None:
-    if is_marked:  # as the refusal says
-        make_entry(tmp_path / "base", "photos")
-        (tmp_path / "base" / ".tempkeep").mkdir()
-        (tmp_path / "base" / ".tempkeep" / "layout").write_text("files\n")
-    else:
-        (tmp_path / "base").mkdir()
     (tmp_path / "base" / ".gitkeep").touch()
     files = Driven(kind, tmp_path / "base")
-    files.cleanup_old_files()
     assert files.recover() == 0
+    assert [*listing(tmp_path / "base")][-2:] == ["photos", "photos/file0.txt"]
     assert (tmp_path / "base" / ".gitkeep").exists()
-    assert (tmp_path / "base" / "photos").exists() == is_marked
 
 
 @pytest.mark.parametrize(

@@ -230,12 +230,12 @@ class ExpiringFiles(Ledger):
             if outcome.status == "failed":
                 tell(path, outcome)
             done.add(outcome)
-            if outcome.status == "done" and place.relative is not None:
-                self._remove_emptied(remover, place.relative)
             # What was tracked before it was made is waited for as long as it may live.
             expected = outcome.status == "missing" and time.monotonic() - mark.since < max_age
             if outcome.is_over and not expected:
                 self._forget({path: mark})
+            if outcome.status == "done" and place.relative is not None:
+                self._remove_emptied(remover, place.relative)
 
     def _recover(self, go_on: GoOn | None = None) -> int:
         root, recovered = Path(self._root), 0

@@ -150,9 +150,12 @@ class StorageRoot(Generic[Job]):
         Those of live processes stay, this one's included, and so does what is pinned, and what no
         process has recorded as its job. What cannot be deleted is logged as a warning.
         """
+        from .store.root.listing import list_leftovers
         from .store.sweep.abandoned import ABANDONED
 
-        return self._clean(ABANDONED)
+        # What a killed clean had only moved aside is put back by the first, and goes with the next.
+        rounds = 2 if list_leftovers(self._root) else 1
+        return sum(self._clean(ABANDONED) for _ in range(rounds))
 
     def _path(self, job_id: str) -> Path:
         return self._root / check_job_id(job_id)

@@ -14,7 +14,7 @@ from .errors import InvalidName, Refused
 from .store.project.project import system_temp
 from .store.root.allocation import adopt
 from .store.root.journal import BORROWED, OWN, TRACKED, Book
-from .store.root.making import make_own_root
+from .store.root.making import make_root
 from .store.root.owner import hand_over, own, release
 
 AnyPath: TypeAlias = str | os.PathLike[str]
@@ -53,7 +53,7 @@ class Ledger:
     def __init__(self, base_temp_dir: AnyPath) -> None:
         self.base_temp_dir = Path(base_temp_dir).absolute()
         spelled = os.path.abspath(self.base_temp_dir)
-        make_own_root(spelled, FILES)
+        make_root(spelled, FILES)
         self._root = os.path.realpath(spelled)
         self._spellings = (spelled, self._root)
         home, temporary = os.path.expanduser("~"), str(system_temp())
