@@ -485,8 +485,8 @@ def test_a_place_that_is_taken_when_it_is_restored(entry: Path, told: Callable[.
 
 def test_a_name_that_is_not_in_the_archive(project: Path, told: Callable[..., str]) -> None:
     assert told("temp-restore", "x", code=2) == (
-        f"error: x is not in {project}/.tmp-archive; `temp-restore --list` lists what is, "
-        "in the project that it was cleaned from"
+        f"error: x is not in {project}/.tmp-archive; run `temp-restore --list` in the project "
+        "that it was cleaned from"
     )
 
 

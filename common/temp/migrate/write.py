@@ -37,7 +37,7 @@ def replace_file(top: str, result: FileResult) -> str:
         with _opened(top, result.path) as (directory, name):
             before = directory.look(name)
             if not stat.S_ISREG(before.st_mode):
-                return "is no plain file any more; left as it is"
+                return "is no longer a plain file; left as it is"
             if before.st_nlink > 1:
                 return "has other hard links, which would keep the old text; left as it is"
             with _Fresh(directory) as fresh:

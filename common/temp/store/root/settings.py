@@ -16,10 +16,7 @@ from ...core.policy import Policy, strategy_limits
 from ...core.units import DAY
 from ..project.project import find_monorepo, find_project
 from .clashes import check_clashes
-from .layers import Layer, layer_of
-from .setting_keys import JSON_KEYS
 from .sources import PYPROJECT, read_environment, read_files, read_toml
-from .values import read_value
 
 if TYPE_CHECKING:
     from ...core.disposal import Disposal
@@ -109,6 +106,8 @@ def check_config(said: Mapping[str, object], where: str) -> None:
 
 
 def _config_layer(said: Mapping[str, object], where: str) -> Layer:
+    from .layers import layer_of
+    from .setting_keys import JSON_KEYS
 
     return layer_of(said, JSON_KEYS, where)
 
@@ -136,6 +135,8 @@ def with_strategy(settings: Settings, name: str) -> Settings:
 
 def workspace_globs(monorepo: Path, settings: Settings) -> tuple[list[str], list[str]]:
     """The globs of the monorepo's projects and of those left out, uv's workspace included."""
+    from .values import read_value
+
     path = monorepo / PYPROJECT
     table: object = read_toml(path, b"workspace")
     for key in ("tool", "uv", "workspace"):
