@@ -269,7 +269,7 @@ def test_what_is_no_entry_any_more_is_not_discarded(tmp_path: Path) -> None:
     root = tmp_path / "root"
     os.rmdir(allocate_named(str(root), "job", JOBS))
     (root / "job").write_text("mine")
-    assert "is not a directory any more" in discard(str(root), "job", JOBS)
+    assert "is no longer a directory" in discard(str(root), "job", JOBS)
     assert (root / "job").read_text() == "mine"
 
 

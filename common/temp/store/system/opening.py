@@ -48,11 +48,11 @@ def _openat2() -> Callable[[int, bytes], int] | None:
     """Linux's `openat2` that crosses no mount point: a descriptor, or an `errno` below 0."""
     if sys.platform != "linux":
         return None
-    import ctypes
-
     try:
+        import ctypes  # which some builds of Python lack
+
         call = ctypes.CDLL(None, use_errno=True).syscall
-    except (AttributeError, OSError):
+    except (ImportError, AttributeError, OSError):
         return None
     call.restype = ctypes.c_long
     how = (ctypes.c_uint64 * 3)(DIRECTORY_FLAGS, 0, _NO_XDEV)
