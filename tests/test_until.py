@@ -39,7 +39,7 @@ def test_in_a_project_that_is_read_only_and_of_another_user_they_work(
         if not directory.stat().st_mode & stat.S_IXOTH:
             directory.chmod(0o755)
     # Loaded first: the interpreter itself may lie where only root can read.
-    code = "import os, common.temp.store.sweep.discard\nfrom common.temp import *\n"
+    code = "import ctypes, os, common.temp.store.sweep.discard\nfrom common.temp import *\n"
     code += f"os.setuid({NOBODY})\n"
     code += ALL
     done = run([sys.executable, "-c", code], cwd=project)
