@@ -66,10 +66,14 @@ def repository_of(tree: str) -> Repository:
         if said is None or not said.startswith(b"gitdir:"):
             raise CannotTell(".git is neither a directory nor a link to a repository")
         directory = os.path.join(tree, os.fsdecode(said[len(b"gitdir:") :].strip()))
+    if "\0" in directory:
+        raise CannotTell(".git leads to no path")
     directory = os.path.realpath(directory)
     common = read_plain(os.path.join(directory, "commondir"))
     if common is None:
         return Repository(tree, directory, directory)
+    if b"\0" in common:
+        raise CannotTell("its commondir is no path")
     above = os.path.realpath(os.path.join(directory, os.fsdecode(common.strip())))
     return Repository(tree, directory, above)
 

@@ -100,6 +100,8 @@ def _may_name(directory: str, below: bytes) -> bool:
     index = read_plain(os.path.join(directory, "index"), _MOST_INDEX)
     if index is None or len(index) == _MOST_INDEX or not index.startswith(_PLAIN_VERSIONS):
         return True
-    return below + b"/" in index or any(
-        name.startswith("sharedindex.") for name in os.listdir(directory)
-    )
+    try:
+        names = os.listdir(directory)
+    except OSError:
+        return True  # and so git is asked, which says what is wrong
+    return below + b"/" in index or any(name.startswith("sharedindex.") for name in names)

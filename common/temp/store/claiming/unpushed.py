@@ -329,6 +329,8 @@ def _path_of(url: str, repository: Repository) -> str:
 
 def _is_here(url: str, repository: Repository, place: str) -> bool:
     """Whether a remote of that `url` may go as `place` may, as scratch does, or has gone."""
+    if "\0" in url:
+        return True  # nobody can have got it from there
     path = _path_of(url, repository)
     return path != "" and (
         lies_in(path, _scratch_around(place))

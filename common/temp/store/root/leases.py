@@ -266,7 +266,7 @@ class Leases:
         others = (
             self._use_by(journal, now, now)
             for journal in self._on(self._fold(relative))
-            if journal.id not in self._own and journal.header.book != HELD_ON
+            if journal.id not in self._ours and journal.header.book != HELD_ON
         )
         return next((use for use in others if use is not None), None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 import sys
 import time
@@ -24,8 +25,11 @@ ASKS: Final = "tempkeep.asks"
 
 _READS_ONLY: Final = os.O_APPEND | getattr(os, "O_ACCMODE", 3)
 
-_MOST_WORDS: Final = 12
+_MOST_WORDS: Final = 1000
 """How many words of a command line are looked at for files and directories."""
+
+_PARTS: Final = re.compile(rb"[=:,]")
+"""What is between paths in one word: `--out=DIR`, `DIR:/data`, `type=bind,source=DIR`."""
 
 _RELIED_ON_SECONDS: Final = 1.0
 
@@ -224,11 +228,12 @@ class _Look:
         """
         here = cwd.startswith(self._places)
         for index, word in enumerate(self._words[: 2 if self._is_own else _MOST_WORDS]):
-            if word.startswith(b"-"):
-                word = word.partition(b"=")[2]  # `--directory=DIR`
-            if word and (here or b"/" in word):
-                path = os.path.normpath(os.path.join(cwd or b"/", word))
-                self._take_in_named(path, is_program=index < 2)
+            if not here and b"/" not in word:
+                continue
+            for part in dict.fromkeys((word, *_PARTS.split(word))):
+                if part and not part.startswith(b"-") and (here or b"/" in part):
+                    path = os.path.normpath(os.path.join(cwd or b"/", part))
+                    self._take_in_named(path, is_program=index < 2)
 
     def _take_in_named(self, path: bytes, *, is_program: bool) -> None:
         """Note what is at `path`, which the command line names."""
@@ -253,7 +258,7 @@ class _Look:
         if self._views_here is not self._views.of("self"):
             return  # its links are those of another namespace
         if path not in self._real:
-            self._real[path] = os.path.realpath(path)
+            self._real[path] = self._views.resolved(path)
         real = self._real[path]
         if real != path:
             for view in self._views_here:

@@ -87,7 +87,7 @@ def lacks(link: str) -> bool:
 def command_of(pid: str) -> list[bytes]:
     """The words of the command line; none for a thread of the kernel, or one that is gone."""
     try:
-        return [word for word in read(f"/proc/{pid}/cmdline", 4096).split(b"\0") if word]
+        return [word for word in read(f"/proc/{pid}/cmdline").split(b"\0") if word]
     except OSError:
         return []
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from .mounts import unescape
+from .resolving import is_remote, resolved
 
 _DEVICE, _ROOT, _POINT = 2, 3, 4
 """The columns of a table of mounts that count: see proc(5)."""
@@ -48,7 +49,8 @@ class Views:
         with contextlib.suppress(OSError, ValueError, StopIteration):
             self._where = _where(os.path.realpath(directory))
         self._ours = _namespace("self")
-        self._known: dict[str, tuple[tuple[View, ...], tuple[bytes, ...]]] = {}
+        self._unasked = self._remote_mounts()
+        self._known: dict[tuple[str, bytes], tuple[tuple[View, ...], tuple[bytes, ...]]] = {}
 
     def of(self, pid: str) -> tuple[View, ...]:
         """The views that the process has; the plain one alone where nothing more can be told."""
@@ -61,13 +63,32 @@ class Views:
         To remove such a place takes the filesystem away there, with all that is in it.
         """
         namespace = _namespace(pid) or self._ours
-        if namespace not in self._known:
-            is_ours = namespace == self._ours
+        is_ours = namespace == self._ours
+        # The table of a process that had its root changed has only what lies below that.
+        known = namespace, b"" if is_ours else _top(pid)
+        if known not in self._known:
             found = self._read("self" if is_ours else pid)
-            if is_ours or not found:
-                found = (self._plain, *(view for view in found if view != self._plain))
-            self._known[namespace] = found, () if is_ours else _mounted_in(found, pid)
-        return self._known[namespace]
+            mounted = () if is_ours else _mounted_in(found, pid)
+            # Also in another namespace: files that were handed in from here keep their paths.
+            found = (self._plain, *(view for view in found if view != self._plain))
+            self._known[known] = found, mounted
+        return self._known[known]
+
+    def resolved(self, path: bytes) -> bytes:
+        """The absolute `path`, as this process sees it, with its links followed; not on another
+        machine's filesystem, which may not answer, unless the directory itself lies there.
+        """
+        return resolved(path, self._unasked)
+
+    def _remote_mounts(self) -> frozenset[bytes]:
+        found = set()
+        with contextlib.suppress(OSError, ValueError):
+            for line in _table("self"):
+                point = unescape(line[_POINT])
+                is_around = point == self._plain.place or View(point).relative(self._plain.place)
+                if is_remote(line[line.index(b"-") + 1]) and not is_around:
+                    found.add(point)
+        return frozenset(found)
 
     def _read(self, pid: str) -> tuple[View, ...]:
         if self._where is None:
@@ -101,7 +122,7 @@ class Views:
                 text = unescape(said)
                 parts = (part.replace(b"\\", b"") for part in re.findall(_PART, text))
                 for layer in {text, *parts}:
-                    if inner := self._plain.relative(os.path.realpath(layer)):
+                    if inner := self._plain.relative(self.resolved(layer)):
                         yield View(place, inner)
 
     def _mirrored(self, line: list[bytes], top: bytes) -> Iterator[View]:
@@ -110,7 +131,7 @@ class Views:
         source = unescape(source)
         if kind.partition(b".")[0] != b"fuse" or not source.startswith(b"/"):
             return
-        source, point = os.path.realpath(source), (top + unescape(line[_POINT])).rstrip(b"/")
+        source, point = self.resolved(source), (top + unescape(line[_POINT])).rstrip(b"/")
         plain = self._plain.place
         below = View(source).relative(plain)
         if below is not None or source == plain:
@@ -143,7 +164,10 @@ def _table(pid: str) -> list[list[bytes]]:
 
 def _top(pid: str) -> bytes:
     """Where the table of mounts begins: for a process that had its root changed, at that."""
-    return os.readlink(os.fsencode(f"/proc/{pid}/root")).rstrip(b"/")
+    try:
+        return os.readlink(os.fsencode(f"/proc/{pid}/root")).rstrip(b"/")
+    except OSError:
+        return b""
 
 
 def _mounted_in(views: tuple[View, ...], pid: str) -> tuple[bytes, ...]:
