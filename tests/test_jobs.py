@@ -550,27 +550,15 @@ def test_only_what_dead_processes_left_is_recovered(storage: StorageRoot) -> Non
     assert storage.recover() == 1
 
 
-def test_a_root_that_holds_other_directories_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
-    make_entry(tmp_path / "data", "photos")
-    with pytest.raises(Refused, match="what tempkeep did not make"):
-        StorageRoot(tmp_path / "data")
-    assert listing(tmp_path / "data") == ["photos", "photos/file0.txt"]
-
-
-@pytest.mark.parametrize("there", ["a store", "files"])
-def test_a_root_that_is_marked_or_holds_but_files_is_taken(tmp_path: Path, there: str) -> None:
+def test_what_nobody_recorded_as_a_job_is_recovered_by_nobody(tmp_path: Path) -> None:
     root = tmp_path / "data"
-    root.mkdir()
+    make_entry(root, "photos", age_hours=100)
     (root / "README").write_text("mine")
-    if there == "a store":  # as the refusal says
-        make_entry(root, "photos")
-        (root / ".tempkeep").mkdir()
-        (root / ".tempkeep" / "layout").write_text("jobs\n")
     storage = StorageRoot(root)
     storage.allocate_job("a")
     assert storage.recover() == 0
     assert (root / "README").exists()
-    assert (root / "photos").exists() == (there == "a store")
+    assert (root / "photos").exists()
 
 
 def test_what_no_process_made_as_a_job_is_not_recovered(storage: StorageRoot) -> None:

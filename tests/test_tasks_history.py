@@ -294,7 +294,7 @@ def _by_storage_root(project: Path) -> Path:
     base = project / "var"
     StorageRoot(base)
     make_entry(base, "flight-17")
-    assert StorageRoot(base).recover() == 1
+    assert StorageRoot(base).cleanup_all() == 1
     return base
 
 

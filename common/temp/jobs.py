@@ -17,7 +17,7 @@ from .errors import StorageError, TempError
 from .store.root.allocation import allocate_named
 from .store.root.guard import is_gone
 from .store.root.journal import FAILED
-from .store.root.making import make_own_root
+from .store.root.making import make_root
 from .store.root.owner import own, owner_of, release
 
 if TYPE_CHECKING:
@@ -71,9 +71,9 @@ class StorageRoot(Generic[Job]):
         scans = StorageRoot(Path("var/scans"), job_type=Scan)
         scans.allocate_job("a").image_path  # …/var/scans/a/scan.tiff
 
-    A root is new or empty when it is first used; files beside the jobs do not matter. Raises
+    All directories in the root are jobs, but only what a process recorded is ever recovered. Raises
     `TypeError` for another type, `Refused` for a directory that holds more than jobs (a project,
-    the home directory, other directories), or `StorageError`.
+    the home directory), or `StorageError`.
     """
 
     def __init__(self, root: Path, job_type: type[Job] = JobStorage) -> None:  # type: ignore[assignment]
@@ -85,7 +85,7 @@ class StorageRoot(Generic[Job]):
             raise StorageError.of(
                 "the working directory is gone", error, "give an absolute path"
             ) from error
-        make_own_root(str(self._root), JOBS)
+        make_root(str(self._root), JOBS)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self._root)!r})"

@@ -178,7 +178,10 @@ class Scene:
         assert len(there) + len(held) <= len(not_done)
 
     def check_clean(self) -> None:
-        """The next sweep ends well, and what was to stay is there."""
+        """The next sweep ends well, and what was to stay is there: what the one before had only
+        moved aside is put back first, and goes with the one after.
+        """
+        assert not swept(self.root).failed
         assert not swept(self.root).failed
         assert set(scanned(self.root)) == self.kept
         assert listing(self.root / ".tempkeep" / "holding") == []

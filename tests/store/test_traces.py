@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -315,3 +316,32 @@ import time; print(["no", "yes"][bool(told)], flush=True); time.sleep(60)
         assert hold(root, path) == "process"
         assert swept(root).outcomes == ()
     assert len(swept(root).done) == 1
+
+
+def test_a_directory_at_the_end_of_a_long_command_line_is_in_use(root: Path) -> None:
+    path = make_entry(root, "work/run")
+    options = [f"--option-{number}={number}" for number in range(60)]
+    with ready(sys.executable, "-c", WAITS, *options, f"--mount=type=bind,source={path}:rw"):
+        assert "was started with a directory in it" in processes_inside(root)["work/run"].who
+        assert swept(root).done == ()
+    assert len(swept(root).done) == 1
+
+
+def test_a_dead_mount_that_a_command_line_names_holds_nothing_up(
+    root: Path, tmp_path: Path
+) -> None:
+    if not shutil.which("bindfs") or os.geteuid():
+        pytest.skip("needs root and bindfs")
+    make_entry(root, "work/x")
+    for name in ("remote", "mount"):
+        (tmp_path / name).mkdir()
+    with started("bindfs", "-f", tmp_path / "remote", tmp_path / "mount") as daemon:
+        until(lambda: os.path.ismount(tmp_path / "mount"))
+        daemon.send_signal(signal.SIGSTOP)  # its own command line names where it is mounted
+        try:
+            sweeps = f"from tests.support import *; print(len(swept(Path({str(root)!r})).done))"
+            done = run([sys.executable, "-c", sweeps], cwd=root.parent)
+            assert done.stdout == "1\n", done.stderr
+        finally:
+            daemon.send_signal(signal.SIGCONT)
+            run(["umount", "--lazy", str(tmp_path / "mount")], cwd=root)

@@ -210,9 +210,7 @@ def test_what_is_locked_in_the_archive_is_deleted_there_later(root: Path, archiv
     with open(archive / "debug__x.tar.gz") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         (problem,) = swept(root, archive=archive, **NOTHING).problems
-        assert problem.what.endswith(
-            "debug__x.tar.gz: in use: a process holds a lock (flock) on it"
-        )
+        assert "debug__x.tar.gz: in use" in problem.what
     assert stored(archive) == ["debug__x.tar.gz"]
     assert swept(root, archive=archive, **NOTHING).problems == ()
     assert stored(archive) == []
@@ -244,7 +242,7 @@ def test_what_is_whole_elsewhere_is_garbage_here(root: Path, archive: Path) -> N
     path = make_entry(root, "debug/x", files=2)
     with contextlib.closing(HoldingArea(root, batch=True)) as area:
         assert begin(area, Intent("to archive", "debug/x", str(archive), "debug__x", "0"))
-        area.claim("debug/x", identity(path)).close()
+        area.claim("debug/x", identity(path), is_decided=True).close()
         end(area)
     swept(root, archive=archive, **NOTHING)
     assert (in_holding(root), path.exists()) == ([], False)

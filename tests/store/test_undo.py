@@ -575,8 +575,8 @@ def test_two_sweeps_at_once_delete_it_once(two: Path) -> None:
 
 def test_what_a_killed_sweep_had_claimed_of_it_is_finished(two: Path) -> None:
     old = undo_area(two) / "debug__old"
-    with claimed(undo_area(two), "debug__old", identity(old)):
-        pass  # closed, as a kill closes it, and not removed
+    with claimed(undo_area(two), "debug__old", identity(old)) as claim:
+        claim.condemn()  # closed then, as a kill closes it, and not removed
     assert held(two) == ["debug__new"]
     report = swept(two, NOTHING)
     assert (report.finished, forgotten(report)) == (1, {})
@@ -808,7 +808,7 @@ def test_a_job_that_cannot_be_undone_leaves_no_pin_on_what_is_there(project: Pat
     make_entry(root, "job-7", files=2)
     with pytest.raises(Refused):
         put_back(root, "job-7")
-    assert StorageRoot(root).recover() == 1
+    assert StorageRoot(root).cleanup_all() == 1
 
 
 def test_undoing_while_sweeps_delete_leaves_it_whole_or_gone(root: Path) -> None:

@@ -691,3 +691,15 @@ def test_git_is_asked_only_about_what_may_go(
     assert outcomes(swept(root, Policy(max_age=24 * HOUR))) == {}
     assert set((tmp_path / "asked").read_text().split()) == {str(old / ".git")}
     assert outcomes(swept(root, Policy(max_age=24 * HOUR, spare_work=False))).keys() == {"work/old"}
+
+
+@pytest.mark.parametrize("file", [".git", ".git/commondir"])
+def test_a_repository_that_says_nonsense_keeps_its_entry(root: Path, file: str) -> None:
+    path = make_entry(root, "work/x")
+    if file != ".git":
+        git(path, "init", "-q")
+    (path / file).write_bytes(b"gitdir: x\0y\n")
+    report = swept(root)
+    assert report.done == ()
+    (verdict,) = report.plan.kept
+    assert "cannot tell what is only there" in str(verdict.reason)

@@ -86,15 +86,6 @@ def make_root(root: str, layout: Layout = SCRATCH) -> None:
         raise refusal(f"cannot make {where}", error) from error
 
 
-def make_own_root(root: str, layout: Layout) -> None:
-    """As `make_root`, for a directory that a user names in a program; it is to be new or empty.
-
-    What earlier versions made has a store, and is taken as it is. Raises `Refused` if anything lies
-    there that would be an entry, for a clean would take it.
-    """
-    _make_other_root(Path(root), layout, is_first=True)
-
-
 def check_empty(root: Path, layout: Layout, remedy: str) -> None:
     """Raise `Refused` if `root`, which has no store, holds what would be an entry of `layout`."""
     try:
@@ -117,7 +108,7 @@ def check_empty(root: Path, layout: Layout, remedy: str) -> None:
         )
 
 
-def _make_other_root(root: Path, layout: Layout, *, is_first: bool = False) -> None:
+def _make_other_root(root: Path, layout: Layout) -> None:
     try:
         _check_outside_scratch(root, layout)
         check_store(root)
@@ -128,13 +119,6 @@ def _make_other_root(root: Path, layout: Layout, *, is_first: bool = False) -> N
                 f"{root} may hold more than {layout.name}; choose a directory for them alone"
             )
         store = root / STORE
-        if is_first and not os.path.lexists(store):
-            check_empty(
-                root,
-                layout,
-                "choose a new or empty directory; or, if a clean may delete all of it: mkdir "
-                f"{store}; echo {layout.name} > {store / LAYOUT}",
-            )
         make_store(root, layout)
         # A store without a layout belongs to a `.tmp`, or to a directory of runs that was cleaned
         # before its layout was known.

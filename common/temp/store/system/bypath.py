@@ -43,7 +43,8 @@ class Status:
     """The parts of an `os.stat_result` that the store uses, as on POSIX: a junction is a link."""
 
     __slots__ = (
-        "st_blocks", "st_dev", "st_ino", "st_mode", "st_mtime_ns", "st_nlink", "st_size", "st_uid",
+        "st_blocks", "st_ctime_ns", "st_dev", "st_ino", "st_mode", "st_mtime_ns", "st_nlink",
+        "st_size", "st_uid",
     )  # fmt: skip
 
     def __init__(self, told: os.stat_result) -> None:
@@ -54,6 +55,7 @@ class Status:
         self.st_uid = told.st_uid
         self.st_size = told.st_size
         self.st_mtime_ns = told.st_mtime_ns
+        self.st_ctime_ns = told.st_ctime_ns
         # Where the system does not tell the blocks, as many as the content fills.
         self.st_blocks: int = getattr(told, "st_blocks", -(-told.st_size // _BLOCK))
         if is_junction(told):
