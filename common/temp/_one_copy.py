@@ -29,7 +29,7 @@ def unite(name: str) -> None:
     if known is None:
         _first, _others = name, ()
         return
-    for module in [module for module in sys.modules if module.startswith(f"{name}.")]:
+    for module in [module for module in list(sys.modules) if module.startswith(f"{name}.")]:
         del sys.modules[module]
     sys.modules[name] = known  # which the import of `name` then gives
     _others = (*(other for other in _others if other != name), name)
