@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
 from .core.layout import check_label, read_name
@@ -44,12 +43,7 @@ class CacheDir(_Path):
     def __enter__(self) -> CacheDir:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        where: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.release()
 
 
@@ -67,7 +61,7 @@ def cache_dir(name: str, key: str = "", *, version: str = "", fresh: bool = Fals
     check_label(name)
     root = Path(TempManager._made_root())
     try:
-        with turn_to_look(str(root)):
+        with turn_to_look(root):
             if not fresh:
                 for relative in _candidates(root, name, key, version):
                     try:

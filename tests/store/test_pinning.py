@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from common.temp.core.layout import PINS
 from common.temp.core.policy import Policy
 from common.temp.errors import Refused, StorageError
 from common.temp.store.root.making import make_root
-from common.temp.store.root.pinning import forget_gone, read_pin, remove_pin, write_pin
+from common.temp.store.root.pinning import read_pin, remove_pin, write_pin
+from common.temp.store.root.records import forget_gone
 from tests.support import ext4, fill, make_entry, outcomes, plain_user, scanned, swept
 
 
@@ -68,7 +70,7 @@ def test_a_pin_that_cannot_be_read_is_a_pin_until_it_is_removed(root: Path, text
     write_pin(root, "debug/x", "why")
     pin_files(root)[0].write_bytes(os.fsencode(text))
     assert read_pin(root, "debug/x") == "the pin's reason cannot be read"
-    forget_gone(root)
+    forget_gone(root, PINS, spare_unread=True)
     assert outcomes(swept(root)) == {"debug/y": ("done", "")}
     assert remove_pin(root, "debug/x")
     assert read_pin(root, "debug/x") is None
@@ -111,7 +113,7 @@ def test_the_pin_of_an_entry_that_is_gone_is_forgotten_and_others_stay(root: Pat
     for file in (root / "debug" / "x").iterdir():
         file.unlink()
     (root / "debug" / "x").rmdir()
-    forget_gone(root)
+    forget_gone(root, PINS, spare_unread=True)
     assert read_pin(root, "debug/x") is None
     assert read_pin(root, "debug/y") == "y"
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from common.temp.core.disposal import Disposal
-from common.temp.core.layout import FILES, JOBS, PIPELINE, SCRATCH, Layout
+from common.temp.core.layout import FILES, JOBS, PINS, PIPELINE, SCRATCH, Layout
 from common.temp.core.plan import Outcome, Report
 from common.temp.core.policy import Policy
 from common.temp.errors import Refused, StorageError
@@ -34,7 +34,8 @@ from common.temp.store.claiming.area import claimed
 from common.temp.store.claiming.many import Remover
 from common.temp.store.project.project import user_root
 from common.temp.store.root.making import make_root
-from common.temp.store.root.pinning import forget_gone, write_pin
+from common.temp.store.root.pinning import write_pin
+from common.temp.store.root.records import forget_gone
 from common.temp.store.sweep.abandoned import clean_abandoned
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.runs import KEPT_RUNS, Run
@@ -732,7 +733,7 @@ def test_a_sweep_between_the_pin_and_the_rename_forgets_no_pin(
 
     def rename(*arguments: Any, **options: Any) -> None:
         StorageRoot(root).recover()
-        forget_gone(root)
+        forget_gone(root, PINS, spare_unread=True)
         rename_new(*arguments, **options)
 
     monkeypatch.setattr(restore_module, "rename_new", rename)

@@ -27,16 +27,13 @@ STORE: Final = ".tempkeep"
 OWNERS: Final = "owners"
 HOLDING: Final = "holding"
 PINS: Final = "pins"
-ARRIVALS: Final = "arrivals"
-"""The records of how old entries were before this program touched them."""
-
 USED: Final = "used"
 """The records of when entries were last used that `cache_dir` and `hold` gave out."""
 
 UNDO: Final = "undo"
 """The undo area: an archive whose entries can be restored until their time is over."""
 
-STORE_PARTS: Final = (OWNERS, HOLDING, PINS, ARRIVALS, USED, UNDO)
+STORE_PARTS: Final = (OWNERS, HOLDING, PINS, USED, UNDO)
 """The directories in a root's store."""
 
 LAYOUT: Final = "layout"

@@ -19,8 +19,8 @@ from ...core.layout import SCRATCH, STORE, USED, Layout
 from ..system import at
 from ..system.locks import lock_file
 from ..system.opening import opened_in
-from .guard import check_store, is_gone
-from .records import forget_records, read_records, record_name, record_names, write_record
+from .guard import check_store
+from .records import make_part, read_records, record_name, record_names, write_record
 
 COARSE: Final = 3600.0
 """How many seconds pass before a use is recorded again."""
@@ -97,25 +97,14 @@ def _is_fresh(status: os.stat_result) -> bool:
     return 0 <= time.time() - status.st_mtime < COARSE
 
 
-def forget_gone_uses(root: Path) -> None:
-    """Remove the records of entries that no longer exist, as far as possible."""
-    forget_records(
-        root, USED, lambda one: one.path is not None and not is_gone(os.path.join(root, one.path))
-    )
-
-
 @contextlib.contextmanager
-def turn_to_look(root: str) -> Iterator[None]:
+def turn_to_look(root: Path) -> Iterator[None]:
     """Let processes look for a cache one after the other, so that all find the same one.
 
     A process that gets no turn within ten seconds, because another was stopped during its own,
     continues without: at worst there are two caches. Raises `OSError`.
     """
-    from .making import make_root  # not for a scan, which only reads records
-
-    make_root(root)
-    with opened_in(root, STORE) as store, contextlib.suppress(FileExistsError):
-        at.mkdir(USED, dir_fd=store)
+    make_part(root, USED)
     with opened_in(root, STORE, USED) as directory:
         end = time.monotonic() + _TURN_SECONDS
         while not lock_file(directory) and time.monotonic() < end:

@@ -16,7 +16,6 @@ from ...errors import StorageError
 from .guard import Unchanged, check_store, folds_case, is_gone
 from .records import (
     Record,
-    forget_records,
     read_records,
     record_name,
     record_names,
@@ -151,19 +150,6 @@ def remove_pin(root: Path, relative: str) -> bool:
         except OSError as error:
             raise StorageError.of(f"cannot unpin {root / relative}", error) from error
     return found
-
-
-def forget_gone(root: Path) -> None:
-    """Remove the pins of entries that no longer exist.
-
-    Accepted race: an entry that another sweep has claimed just now, and puts back because it was
-    pinned, loses its pin.
-    """
-    forget_records(
-        root,
-        PINS,
-        lambda pin: pin.path is None or not is_gone(os.path.join(root, pin.path)),
-    )
 
 
 def _file(root: Path, pin: Record) -> Path:

@@ -1,6 +1,6 @@
 """Records on disk: a small JSON file for each entry that has one, in a directory of the store.
 
-Pins, arrivals and last uses are records. A file is named after its entry, so that it can be found
+Pins and last uses are records. A file is named after its entry, so that it can be found
 without reading the others; the path in it must match its name.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -20,7 +20,7 @@ from ...errors import StorageError, without_remedy
 from ..system import at
 from ..system.opening import opened_in
 from ..system.reading import read_json
-from .guard import check_store
+from .guard import check_store, is_gone
 
 _SUFFIX: Final = ".json"
 
@@ -57,8 +57,10 @@ def record_names(root: Path, part: str) -> list[str]:
         raise StorageError.of(f"cannot read {directory}", error) from error
 
 
-def read_records(root: Path, part: str, names: Iterable[str]) -> Iterator[Record]:
+def read_records(root: Path, part: str, names: Sequence[str]) -> Iterator[Record]:
     """Those of the named records that still exist. Raises `StorageError`."""
+    if not names:  # as in most scans
+        return
     try:
         with opened_in(root, STORE, part) as directory:
             for name in names:
@@ -82,6 +84,15 @@ def _read_one(directory: int, name: str) -> Record:
     return Record(name, path, says, written)
 
 
+def make_part(root: Path, part: str, layout: Layout = SCRATCH) -> None:
+    """Make that part of the store, in a root of that layout, if it is missing. Raises `OSError`."""
+    from .making import make_root  # not for a scan, which only reads records
+
+    make_root(str(root), layout)
+    with opened_in(root, STORE) as store, contextlib.suppress(FileExistsError):
+        at.mkdir(part, dir_fd=store)
+
+
 def write_record(
     root: Path, part: str, relative: str, says: Mapping[str, Any], layout: Layout = SCRATCH
 ) -> None:
@@ -91,12 +102,9 @@ def write_record(
     `Refused` if it would lie behind a symlink.
     """
     from ..system.writing import replacing  # not for a scan, which only reads records
-    from .making import make_root
 
     check_store(root)
-    make_root(str(root), layout)
-    with opened_in(root, STORE) as store, contextlib.suppress(FileExistsError):
-        at.mkdir(part, dir_fd=store)
+    make_part(root, part, layout)
     name = record_name(relative)
     with opened_in(root, STORE, part) as directory:
         place = at.anchored(directory, os.path.join(root, STORE, part))
@@ -104,9 +112,13 @@ def write_record(
             file.write(json.dumps({"path": relative, **says}).encode("ascii"))
 
 
-def forget_records(root: Path, part: str, is_needed: Callable[[Record], bool]) -> None:
-    """Remove the records that are not needed, as far as possible."""
+def forget_gone(root: Path, part: str, *, spare_unread: bool) -> None:
+    """Remove the records of entries that no longer exist, as far as possible.
+
+    An unreadable one could be of any entry: it stays if `spare_unread`.
+    """
     for record in read_records(root, part, record_names(root, part)):
-        if not is_needed(record):
-            with contextlib.suppress(OSError):
-                os.unlink(os.path.join(root, STORE, part, record.name))
+        if spare_unread if record.path is None else not is_gone(os.path.join(root, record.path)):
+            continue
+        with contextlib.suppress(OSError):
+            os.unlink(os.path.join(root, STORE, part, record.name))

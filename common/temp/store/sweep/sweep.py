@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...core.entry import Problem
-from ...core.layout import HISTORY, STORE
+from ...core.layout import HISTORY, PINS, STORE, USED
 from ...core.plan import Outcome, Plan, Report
 from ...errors import Refused, TempError
 from ..archive.leftovers import finish_leftovers, tidy
 from ..claiming.many import Freed, Remover
 from ..project.project import check_root
-from ..root.lastuse import forget_gone_uses
-from ..root.pinning import forget_gone
+from ..root.records import forget_gone
 from ..system.space import free_bytes
 from ..trees.removed import Removed
 from ..workers.background import may_detach
@@ -94,8 +93,10 @@ def _carry_out(plan: Plan, means: Means, told: Told) -> Report:
         steps.facts.leases.refresh()
         steps.facts.leases.forget_dead()
         if outcomes or finished:
-            forget_gone(root)
-            forget_gone_uses(root)
+            # Accepted race: an entry that another sweep has claimed just now, and puts back because
+            # it was pinned, loses its pin.
+            forget_gone(root, PINS, spare_unread=True)
+            forget_gone(root, USED, spare_unread=False)
     except TempError as error:
         problems.append(Problem(STORE, str(error)))
     return Report(
