@@ -326,12 +326,15 @@ def test_a_file_that_is_a_loop_device_protects_its_entry(root: Path) -> None:
 
 
 def wait_for_hold(root: Path, path: Path) -> str:
-    """By whom the entry at `path` is held, as soon as it is."""
+    """By whom the entry at `path` is held, as soon as it is: not by a process that has still to run
+    the program, or to do what its command line says.
+    """
+    not_yet = ("unshare", "setpriv", " () ", "was started with")
     relative = path.relative_to(root).as_posix()
     end = time.monotonic() + 30
     while time.monotonic() < end:
         use = scanned(root)[relative].use
-        if use is not None and "unshare" not in use.who and "setpriv" not in use.who:
+        if use is not None and not any(sign in use.who for sign in not_yet):
             return use.who
         time.sleep(0.01)
     pytest.fail(f"{relative} is not in use")
