@@ -23,7 +23,7 @@ from ..project.project import (
     user_root,
 )
 from .layouts import layout_of
-from .making import check_empty, make_store, tag_root
+from .making import make_store, tag_root
 
 _PERSISTENT = "PERSISTENT_BASE"
 _AUTO = "AUTO_CLEANUP_BASE"
@@ -78,7 +78,7 @@ def is_root(base: Base) -> bool:
     if not base.is_chosen:
         return True
     if not os.path.lexists(root / STORE):
-        check_empty(root, SCRATCH, _REMEDY)
+        _check_empty(root)
         return False
     # A directory of runs also has a store, if it was cleaned before its layout was recorded.
     found = layout_of(root)
@@ -87,6 +87,22 @@ def is_root(base: Base) -> bool:
             f"{root} holds {found.name}, not scratch; set {_PERSISTENT} to another directory"
         )
     return True
+
+
+def _check_empty(root: Path) -> None:
+    """Raise `Refused` if `root`, which has no store, holds what would be an entry."""
+    try:
+        # A directory or not, it would be an entry.
+        is_empty = not any(SCRATCH.holds(name, is_directory=True) for name in os.listdir(root))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise StorageError.of(f"cannot list {root}", error) from error
+    # Another process may have made the store, and the first entry, since this one looked for it.
+    if not is_empty and not os.path.lexists(root / STORE):
+        raise Refused(
+            f"{root} holds what tempkeep did not make, and a clean would take all of it; {_REMEDY}"
+        )
 
 
 def make_base(base: Base) -> None:

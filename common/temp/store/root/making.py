@@ -40,9 +40,6 @@ _CACHEDIR_TAG = (
 TAGS = {"CACHEDIR.TAG": _CACHEDIR_TAG, ".gitignore": "*\n"}
 """What a root of scratch gets when it is made."""
 
-_KEEPS_EMPTY = frozenset({".gitkeep", ".keep"})
-"""What keeps an empty directory in git."""
-
 
 def make_root(root: str, layout: Layout = SCRATCH) -> None:
     """Make `root` with its tag and its store, or complete one that a plain `mkdir` made.
@@ -86,28 +83,6 @@ def make_root(root: str, layout: Layout = SCRATCH) -> None:
         raise refusal(f"cannot make {where}", error) from error
 
 
-def check_empty(root: Path, layout: Layout, remedy: str) -> None:
-    """Raise `Refused` if `root`, which has no store, holds what would be an entry of `layout`."""
-    try:
-        with at.scandir(root) as items:
-            found = (
-                item.name
-                for item in items
-                if layout.holds(item.name, is_directory=item.is_dir(follow_symlinks=False))
-                and (layout is not FILES or item.name not in _KEEPS_EMPTY)
-            )
-            is_empty = next(found, None) is None
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    except OSError as error:
-        raise StorageError.of(f"cannot list {root}", error) from error
-    # Another process may have made the store, and the first entry, since this one looked for it.
-    if not is_empty and not os.path.lexists(root / STORE):
-        raise Refused(
-            f"{root} holds what tempkeep did not make, and a clean would take all of it; {remedy}"
-        )
-
-
 def _make_other_root(root: Path, layout: Layout) -> None:
     try:
         _check_outside_scratch(root, layout)
@@ -118,13 +93,13 @@ def _make_other_root(root: Path, layout: Layout) -> None:
             raise Refused(
                 f"{root} may hold more than {layout.name}; choose a directory for them alone"
             )
-        store = root / STORE
         make_store(root, layout)
         # A store without a layout belongs to a `.tmp`, or to a directory of runs that was cleaned
         # before its layout was known.
         said = layout_of(root, is_scratch=not layout.names)
         if said is not layout:
             raise Refused(f"{root} holds {said.name}, not {layout.name}; choose another directory")
+        store = root / STORE
         for name in (OWNERS, HOLDING):
             (store / name).mkdir(exist_ok=True)
         _write_new(str(store / LAYOUT), f"{layout.name}\n")

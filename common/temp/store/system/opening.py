@@ -12,12 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from . import at
-from .at import DIRECTORY_FLAGS, ROOT_FLAGS
-
-_PASSING: Final = (
-    os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC if hasattr(os, "O_PATH") else 0
-)
-"""For a directory on the way, which need not be readable."""
+from .at import DIRECTORY_FLAGS, PASSING_FLAGS, ROOT_FLAGS
 
 _OPENAT2: Final = 437
 _NO_XDEV: Final = 1
@@ -101,10 +96,10 @@ def opened_real(path: Path) -> Iterator[int]:
     """
     above: int | None = None
     try:
-        if _PASSING:
-            above = os.open(path.anchor, _PASSING)
+        if at.RELATIVE and hasattr(os, "O_PATH"):
+            above = os.open(path.anchor, PASSING_FLAGS)
             for part in path.parts[1:-1]:
-                below = os.open(part, _PASSING, dir_fd=above)
+                below = os.open(part, PASSING_FLAGS, dir_fd=above)
                 os.close(above)
                 above = below
         name = path if above is None else path.name or os.curdir

@@ -11,7 +11,7 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from .mounts import unescape
 from .resolving import is_remote, resolved
@@ -22,6 +22,9 @@ _DEVICE, _ROOT, _POINT = 2, 3, 4
 _LAYERS: Final = (b"lowerdir", b"upperdir", b"workdir", b"datadir")
 _PART: Final = rb"(?:[^:\\]|\\.)+"
 """What is between colons, but for those that belong to a name: `\\:`."""
+
+
+_Table: TypeAlias = list[list[bytes]]
 
 
 class View(NamedTuple):
@@ -45,10 +48,10 @@ class Views:
 
     def __init__(self, directory: str) -> None:
         self._plain = View(os.fsencode(os.path.realpath(directory)).rstrip(b"/") or b"/")
+        self._ours, self._top, self._table = _namespace("self"), _top("self"), _table("self")
         self._where: tuple[bytes, bytes] | None = None
         with contextlib.suppress(OSError, ValueError, StopIteration):
-            self._where = _where(os.path.realpath(directory))
-        self._ours = _namespace("self")
+            self._where = _where(os.fsdecode(self._plain.place), self._table)
         self._unasked = self._remote_mounts()
         self._known: dict[tuple[str, bytes], tuple[tuple[View, ...], tuple[bytes, ...]]] = {}
 
@@ -65,10 +68,12 @@ class Views:
         namespace = _namespace(pid) or self._ours
         is_ours = namespace == self._ours
         # The table of a process that had its root changed has only what lies below that.
-        known = namespace, b"" if is_ours else _top(pid)
+        top = self._top if is_ours else _top(pid)
+        known = namespace, top
         if known not in self._known:
-            found = self._read("self" if is_ours else pid)
-            mounted = () if is_ours else _mounted_in(found, pid)
+            table = self._table if is_ours else _table(pid)
+            found = self._read(table, top)
+            mounted = () if is_ours else _mounted_in(found, table, top)
             # Also in another namespace: files that were handed in from here keep their paths.
             found = (self._plain, *(view for view in found if view != self._plain))
             self._known[known] = found, mounted
@@ -82,22 +87,21 @@ class Views:
 
     def _remote_mounts(self) -> frozenset[bytes]:
         found = set()
-        with contextlib.suppress(OSError, ValueError):
-            for line in _table("self"):
+        with contextlib.suppress(ValueError):
+            for line in self._table:
                 point = unescape(line[_POINT])
                 is_around = point == self._plain.place or View(point).relative(self._plain.place)
                 if is_remote(line[line.index(b"-") + 1]) and not is_around:
                     found.add(point)
         return frozenset(found)
 
-    def _read(self, pid: str) -> tuple[View, ...]:
+    def _read(self, table: _Table, top: bytes) -> tuple[View, ...]:
         if self._where is None:
             return ()
         device, within = self._where
         found: list[View] = []
-        with contextlib.suppress(OSError, ValueError):
-            top = _top(pid)
-            for line in _table(pid):
+        with contextlib.suppress(ValueError):
+            for line in table:
                 found += self._layers(line, top)
                 found += self._mirrored(line, top)
                 if line[_DEVICE] != device:
@@ -142,7 +146,7 @@ class Views:
             yield View(b"/".join((source, below)) if below else source)  # it is the mirror
 
 
-def _where(directory: str) -> tuple[bytes, bytes]:
+def _where(directory: str, table: _Table) -> tuple[bytes, bytes]:
     """The filesystem of `directory` (as the table of mounts names it), and its path in there."""
     descriptor = os.open(directory, getattr(os, "O_PATH", os.O_RDONLY))
     try:
@@ -151,15 +155,19 @@ def _where(directory: str) -> tuple[bytes, bytes]:
     finally:
         os.close(descriptor)
     mount = said[b"mnt_id"].strip() if b"mnt_id" in said else b""
-    line = next(line for line in _table("self") if line[0] == mount)
+    line = next(line for line in table if line[0] == mount)
     root, point = unescape(line[_ROOT]), unescape(line[_POINT])
     below = View(point).relative(os.fsencode(directory)) or b""
     return line[_DEVICE], b"/".join((root.rstrip(b"/"), below)).rstrip(b"/") or b"/"
 
 
-def _table(pid: str) -> list[list[bytes]]:
-    with open(f"/proc/{pid}/mountinfo", "rb") as file:
-        return [line.split(b" ") for line in file.read().splitlines()]
+def _table(pid: str) -> _Table:
+    """The table of mounts that the process has; empty where it cannot be read."""
+    try:
+        with open(f"/proc/{pid}/mountinfo", "rb") as file:
+            return [line.split(b" ") for line in file.read().splitlines()]
+    except OSError:
+        return []
 
 
 def _top(pid: str) -> bytes:
@@ -170,12 +178,11 @@ def _top(pid: str) -> bytes:
         return b""
 
 
-def _mounted_in(views: tuple[View, ...], pid: str) -> tuple[bytes, ...]:
-    """Where in the directory of the `views` the process sees a mount point."""
+def _mounted_in(views: tuple[View, ...], table: _Table, top: bytes) -> tuple[bytes, ...]:
+    """Where in the directory of the `views` the process with that table sees a mount point."""
     found: set[bytes] = set()
-    with contextlib.suppress(OSError, ValueError):
-        top = _top(pid)
-        for line in _table(pid):
+    with contextlib.suppress(ValueError):
+        for line in table:
             point = top + unescape(line[_POINT])
             found |= {inner for view in views if (inner := view.relative(point))}
     return tuple(sorted(found))
