@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
-from tests.support import run
+from tests.support import run, scanned, swept
 
 
 def git(where: Path, *arguments: str, who: str = "a@b") -> None:
@@ -37,3 +38,11 @@ def clone(origin: Path, there: Path, *options: str) -> Path:
     """A clone of `origin` at `there`."""
     git(there.parent, "clone", "-q", *options, f"file://{origin}", there.name)
     return there
+
+
+def check_that_it_goes(root: Path, origin: Path, make: Callable[[Path, Path], None]) -> None:
+    """What `make` leaves of `origin` in an entry is no work, and so the entry goes."""
+    (root / "cache").mkdir(parents=True)
+    make(origin, root / "cache" / "r")
+    assert scanned(root)["cache/r"].work is None
+    assert len(swept(root).done) == 1

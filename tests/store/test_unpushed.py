@@ -12,7 +12,7 @@ import pytest
 
 from common.temp.store.root.making import make_root
 from common.temp.store.sweep.abandoned import ABANDONED
-from tests.store.repositories import clone, commit, git, make_origin
+from tests.store.repositories import check_that_it_goes, clone, commit, git, make_origin
 from tests.support import run, scanned, swept
 
 pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
@@ -207,10 +207,7 @@ def pulled_and_tagged(origin: Path, there: Path) -> None:
 def test_what_came_from_elsewhere_goes(
     root: Path, origin: Path, make: Callable[[Path, Path], None]
 ) -> None:
-    (root / "cache").mkdir(parents=True)
-    make(origin, root / "cache" / "r")
-    assert scanned(root)["cache/r"].work is None
-    assert len(swept(root).done) == 1
+    check_that_it_goes(root, origin, make)
 
 
 @pytest.mark.parametrize("where", ["root of ours", ".tmp", ".temp"])

@@ -19,7 +19,7 @@ from common.temp.store.sweep.abandoned import ABANDONED
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 from common.temp.store.system import at
-from tests.store.repositories import clone, commit, git, make_origin
+from tests.store.repositories import check_that_it_goes, clone, commit, git, make_origin
 from tests.support import (
     EVERYTHING,
     HOUR,
@@ -309,10 +309,7 @@ def what_only_looks_so(origin: Path, there: Path) -> None:
 def test_a_repository_of_which_all_is_elsewhere_goes(
     root: Path, origin: Path, make: Callable[[Path, Path], None]
 ) -> None:
-    (root / "cache").mkdir(parents=True)
-    make(origin, root / "cache" / "r")
-    assert scanned(root)["cache/r"].work is None
-    assert len(swept(root).done) == 1
+    check_that_it_goes(root, origin, make)
 
 
 def test_two_clones_in_an_entry_are_no_remotes_of_each_other(root: Path, origin: Path) -> None:

@@ -233,9 +233,9 @@ def remove_empty(
     """Remove entries of `root` that are directories and hold only empty directories, and such
     directories in other entries.
 
-    Not those that are `spared` (asked by their path below the root, and by when they changed), nor
-    any that is locked. One
-    that gets a file at this instant stays, for the kernel removes no other than an empty one.
+    Those stay that are `spared` (asked by their path below the root, and by when they changed), and
+    locked ones. One that gets a file at this moment stays, since the kernel removes only empty
+    ones.
     Raises `OSError` if the root cannot be read.
     """
     top = open_root(root)

@@ -23,9 +23,8 @@ def discard(root: str, relative: str, layout: Layout = SCRATCH) -> str:
 
     Does nothing in a forked child, which did not make the entry, or if it is gone. It stays while
     another process holds it (`hold`, `lease_fds`); one that was forked from this one, or that only
-    works in it, does not count. An entry that
-    cannot be removed is no longer this process's: the next sweep removes it. Anything in its place
-    that is not an entry of `layout` is left alone.
+    works in it, does not count. An entry that cannot be removed is no longer this process's: the
+    next sweep removes it. Anything in its place that is not an entry of `layout` is left alone.
     """
     owner = own(root)
     if owner is None or relative not in owner.live:
