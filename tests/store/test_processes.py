@@ -89,6 +89,9 @@ def worker(program: list[str], cwd: Path) -> Iterator[subprocess.Popen[bytes]]:
     with open(os.devnull, "r+") as nothing:
         started = subprocess.Popen(program, cwd=cwd, stdin=nothing, stdout=nothing, stderr=nothing)
     try:
+        # The kernel tells the command line a moment after the program runs.
+        while started.poll() is None and not Path(f"/proc/{started.pid}/cmdline").read_bytes():
+            time.sleep(0.001)
         yield started
     finally:
         started.kill()
@@ -416,3 +419,22 @@ def test_what_an_overlay_is_made_of_is_in_use(root: Path, tmp_path: Path, layer:
     finally:
         run(["umount", str(merged)], cwd=tmp_path)
     assert len(swept(root).done) == 1
+
+
+LOOKS = """
+import sys
+from common.temp.store.system.processes import processes_inside
+print(processes_inside(sys.argv[1]) != {})
+"""
+
+
+def test_a_thread_that_ends_while_it_is_looked_at_ends_no_look(root: Path) -> None:
+    if not shutil.which("strace"):
+        pytest.skip("needs strace")
+    path = make_entry(root, "work/x")
+    with worker(["sleep", "60"], cwd=path) as busy:
+        # What the kernel says of an open directory in /proc whose thread is gone.
+        gone = ["-P", f"/proc/{busy.pid}/fd", "-e", "inject=newfstatat,fstat:error=ENOENT"]
+        trace = ["strace", "-f", "-qq", "-o", os.devnull, *gone, sys.executable, "-c", LOOKS]
+        seen = subprocess.run([*trace, str(root)], capture_output=True, text=True, check=False)
+    assert (seen.stdout, seen.stderr) == ("True\n", "")

@@ -129,7 +129,10 @@ def open_files(pid: str) -> Iterator[tuple[str, bytes]]:
     except OSError:
         return
     try:
-        for name in os.listdir(base):
+        names: list[str] = []
+        with contextlib.suppress(FileNotFoundError):  # the thread has ended meanwhile
+            names = os.listdir(base)
+        for name in names:
             with contextlib.suppress(OSError):
                 yield name, place_of(name, dir_fd=base)
     finally:
