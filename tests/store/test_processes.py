@@ -437,4 +437,6 @@ def test_a_thread_that_ends_while_it_is_looked_at_ends_no_look(root: Path) -> No
         gone = ["-P", f"/proc/{busy.pid}/fd", "-e", "inject=newfstatat,fstat:error=ENOENT"]
         trace = ["strace", "-f", "-qq", "-o", os.devnull, *gone, sys.executable, "-c", LOOKS]
         seen = subprocess.run([*trace, str(root)], capture_output=True, text=True, check=False)
+    if seen.stderr.startswith("strace:"):
+        pytest.skip("strace may not trace here")
     assert (seen.stdout, seen.stderr) == ("True\n", "")
