@@ -103,6 +103,24 @@ def test_an_artefact_in_which_it_is_made_after_the_look_keeps_it(
     assert not (project / "build").exists()
 
 
+@pytest.mark.parametrize("above", ["sub", "sub/deep"])
+def test_an_artefact_below_which_it_is_made_after_the_look_is_not_looked_up_in_it(
+    tmp_path: Path, project: Path, work: Path, above: str
+) -> None:
+    make_entry(project, f"{above}/build")
+    make_entry(work, "build")
+    make_entry(work, "deep/build")
+    with artefacts.opened_project(project) as top:
+        with bound(work, project / "sub"):
+            failures = artefacts.remove_artefact(top, f"{above}/build").failures
+            assert failures == [("", "another filesystem is mounted on the way to it")]
+            assert artefacts.measure_artefact(top, f"{above}/build") == 0
+        assert (work / "build" / "file0.txt").exists()
+        assert (work / "deep" / "build" / "file0.txt").exists()
+        assert artefacts.remove_artefact(top, f"{above}/build").failures == []
+    assert not (project / above / "build").exists()
+
+
 def test_an_entry_in_which_it_is_made_after_the_claim_comes_back_with_it(
     root: Path, work: Path
 ) -> None:
