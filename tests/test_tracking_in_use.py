@@ -111,7 +111,8 @@ def test_what_is_tracked_in_another_root_stays_while_it_is_pinned_or_another_use
         make_entry(base, name, age_hours=1000) for name in ("used", "pinned", "free")
     )
     write_pin(base, "pinned", "for the report", FILES)
-    for path in (used, pinned, free):
+    (tmp_path / "link").symlink_to(pinned)
+    for path in (used, pinned, tmp_path / "link" / "file0.txt", free):
         files.manager.track_file(path)
     with service(base, "used/one"):
         age(used, 1000)
@@ -119,6 +120,7 @@ def test_what_is_tracked_in_another_root_stays_while_it_is_pinned_or_another_use
         assert names(base) == ["pinned", "used"]
     files.cleanup_old_files(1)
     assert names(base) == ["pinned"]
+    assert names(pinned) == ["file0.txt"]
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="nobody tells who works where")
