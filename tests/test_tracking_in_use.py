@@ -98,7 +98,8 @@ def test_what_a_killed_run_tracked_is_recovered_and_nothing_else(base: Path, kin
         assert files.recover() == 0
         kill(killed)
         assert files.recover() == 2
-        assert names(base) == ["directory", "live", "own", "pinned", "somebody's"]
+        assert names(base) == ["directory", "live", "own", "pinned", "somebody's", "sub"]
+        assert names(base / "sub") == []
         assert own.exists()
         assert files.recover() == 0
 
@@ -244,7 +245,7 @@ def test_a_process_that_ends_leaves_what_it_tracks_to_the_next_run(base: Path, k
 
 @pytest.mark.parametrize("start", ["start", "with"])
 def test_to_start_cleans_what_a_killed_run_left(base: Path, kind: Any, start: str) -> None:
-    with service(base, "one", "sub/two") as killed:
+    with service(base, "one", "two") as killed:
         kill(killed)
     begin = "with manager: print(os.listdir(path), flush=True)"
     if kind is FileCleanupManager:
@@ -289,32 +290,6 @@ def test_one_s_own_file_goes_from_a_directory_that_another_process_uses_too(
         own = files.file("sub/own")
         assert files.cleanup_file(own) is True
         assert names(base / "sub") == ["theirs"]
-
-
-def test_an_empty_directory_in_which_another_process_is_about_to_write_stays(
-    base: Path, kind: Any
-) -> None:
-    with service(base, "sub/file", more="path.unlink()"):
-        files = Driven(kind, base)
-        (base / "empty").mkdir()
-        files.cleanup_old_files(0)
-        assert names(base) == ["sub"]
-
-
-@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="nobody tells who works where")
-def test_an_empty_directory_stays_while_it_is_new_or_a_process_works_there(
-    base: Path, kind: Any
-) -> None:
-    files = Driven(kind, base)
-    for name in ("new", "busy", "old"):
-        (base / name).mkdir()
-    for name in ("busy", "old"):
-        age(base / name, 100)
-    with process("print('ready', flush=True); input()", cwd=base / "busy"):
-        files.cleanup_old_files(1)
-        assert names(base) == ["busy", "new"]
-    files.cleanup_old_files(0)
-    assert names(base) == []
 
 
 MIDWAY = """
