@@ -6,18 +6,31 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
+import time
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from common.temp import expiring
 from common.temp.core.layout import FILES
 from common.temp.store.root.pinning import write_pin
 from common.temp.tracking import FileCleanupManager, ThreadedFileCleanupManager
 from tests.driven import Driven
 from tests.store.children import until
-from tests.support import Process, age, in_holding, inv, make_entry, make_project, process, status
+from tests.support import (
+    Process,
+    age,
+    in_holding,
+    inv,
+    make_entry,
+    make_project,
+    process,
+    run,
+    status,
+)
 
 ROOTS = '[tool.tempkeep]\nroots = ["var/files"]\n'
 
@@ -41,6 +54,11 @@ def service(base: Path, *names: str, more: str = "") -> AbstractContextManager[P
     """A process that tracks files of those names in `base`, and has made them."""
     code = SERVICE.format(base=str(base), names=names, more=more)
     return process(code, cwd=base.parent)
+
+
+def owner_files(base: Path) -> list[Path]:
+    """The files of the processes that track anything in `base`."""
+    return sorted((base / ".tempkeep" / "owners").iterdir())
 
 
 def kill(running: Process) -> None:
@@ -234,6 +252,54 @@ def test_what_the_next_run_tracks_under_the_name_of_an_orphan_stays(base: Path, 
     files.file("sub/new")
     assert files.recover() == 0
     assert (base / "sub" / "new").exists()
+
+
+ANOTHER = """
+import os, sys, time
+os.chdir(sys.argv[1])
+os.unlink("anew")
+for name in ("anew", "in_place", "directory/new"):
+    with open(name, "w") as file:
+        file.write("by another")
+os.utime("in_place", (time.time(), 0))
+with open("elsewhere", "w") as file:
+    file.write("by another")
+os.utime("elsewhere", (time.time(), 0))
+os.rename("elsewhere", "moved_there")
+"""
+
+
+def test_what_another_made_later_under_a_name_that_a_dead_one_tracked_stays(
+    base: Path, kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expiring, "_ALLOWED_SECONDS", 0.0)
+    more = (
+        f"directory = Path({str(base)!r}, 'directory'); manager.track_file(directory)\n"
+        "directory.mkdir()\nmanager.track_file(directory / 'last')"  # so long it surely lived
+    )
+    with service(base, "anew", "in_place", "moved_there", "its_own", more=more) as killed:
+        kill(killed)
+    made = (base / "its_own").stat().st_ctime
+    until(lambda: time.time() > made + 0.05, "a change shows in the times")
+    assert run([sys.executable, "-c", ANOTHER, str(base)], cwd=base).returncode == 0
+    files = Driven(kind, base)
+    for count in (1, 0):
+        assert files.recover() == count
+        assert names(base) == ["anew", "directory", "in_place", "moved_there"]
+    assert {(base / name).read_text() for name in names(base) if name != "directory"} == {
+        "by another"
+    }
+    assert owner_files(base) == []
+
+
+def test_a_started_manager_shows_that_its_process_lives(base: Path, kind: Any) -> None:
+    files = Driven(kind, base)
+    files.file("one")
+    (owner,) = owner_files(base)
+    os.utime(owner, (0, 0))
+    files.start_periodic_cleanup()
+    until(lambda: owner.stat().st_mtime > time.time() - 60, "the owner file says so")
+    files.stop_periodic_cleanup()
 
 
 def test_a_process_that_ends_leaves_what_it_tracks_to_the_next_run(base: Path, kind: Any) -> None:

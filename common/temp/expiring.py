@@ -9,7 +9,7 @@ import time
 from concurrent.futures import Future
 from contextlib import closing
 from pathlib import Path
-from typing import TypedDict
+from typing import Final, TypedDict
 
 from .core.plan import Plan, Report
 from .core.policy import Policy, policy_of_age
@@ -36,6 +36,11 @@ from .store.trees.walk import measure
 _MIB = 1 << 20
 _log = logging.getLogger(__name__)
 _FACE = "FileCleanupManager"
+
+_ALLOWED_SECONDS: Final = 1.0
+"""How long after it was last known to live a process may have made what it tracked. Whatever is
+newer was made by another, and stays.
+"""
 
 
 class Cleaned(TypedDict):
@@ -259,13 +264,14 @@ class ExpiringFiles(Ledger):
                 place = self._place(os.path.join(root, one.path))
                 if place.refusal or place.relative != one.path:
                     continue  # nobody can track that, whoever has written it down
-                outcome = remover.delete(one.path, "either", ours=False)
-                if outcome.status == "failed":
+                outcome = remover.delete_made(one.path, one.alive_at + _ALLOWED_SECONDS)
+                if outcome is not None and outcome.status == "failed":
                     tell(place.path, outcome)
-                elif outcome.is_over or place.path in self._tracked:
+                is_another = one.is_certain if outcome is None else outcome.is_over
+                if is_another or place.path in self._tracked:
                     # What is made there later is no longer what the dead one tracked.
                     strike(one.file, one.path)
-                went += outcome.status == "done"
+                went += outcome is not None and outcome.status == "done"
         return went
 
     def _finish_killed(self, go_on: GoOn | None) -> Report:

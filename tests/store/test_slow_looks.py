@@ -19,6 +19,7 @@ from common.temp.store.archive import deposit, dropping
 from common.temp.store.archive.shelf import list_archive
 from common.temp.store.claiming import area, named
 from common.temp.store.claiming.claim import NotClaimed
+from common.temp.store.claiming.inner import Within
 from common.temp.store.claiming.named import NamedRemover, delete_elsewhere
 from common.temp.store.sweep import adoption, facts
 from common.temp.store.system import processes
@@ -159,7 +160,7 @@ LONG: dict[str, tuple[str, Callable[[Path], str], object, str]] = {
     "undo, digest": (DEEP, sweep_that(disposal="undo"), deposit, "digest"),
     "archive, walk": (DEEP, sweep_that(disposal="archive"), facts.Facts, "newest"),
     "archive, digest": (DEEP, sweep_that(disposal="archive"), deposit, "digest"),
-    "adopt, walk": (FLAT, adoption_of, adoption.Within, "use_of"),
+    "adopt, walk": (FLAT, adoption_of, Within, "use_of"),
     "adopt, move": (FLAT, adoption_of, adoption, "rename_new"),
     "by name, walk": (DEEP, named_removal, named, "_check_within"),
     "by name, claim": (DEEP, named_removal, area, "_rename"),
@@ -178,7 +179,8 @@ def test_who_begins_to_work_in_an_entry_at_the_last_moment_keeps_it_whatever_tak
     if not path:
         swept(root, disposal="archive", archive=root.parent / "archive")
         here = root.parent / "archive" / DEEP.replace("/", "__")
-    real, there = getattr(owner, name), []
+    real = getattr(owner, name)
+    there: list[subprocess.Popen[bytes]] = []
 
     def comes(*arguments: Any, **options: Any) -> Any:
         if not there:

@@ -26,7 +26,7 @@ from ..system import at
 from ..system.at import ROOT_FLAGS
 from ..system.locks import is_locked
 from ..system.mounts import mounts_below
-from ..system.opening import open_below, opened
+from ..system.opening import open_below, opened, opened_in
 from ..system.processes import AtWork
 from ..trees.inside import look_inside, newest_change
 from ..trees.measured import Inside
@@ -104,15 +104,33 @@ class NamedRemover:
         A file that is not `ours`, or a directory, stays while another process holds a lease on the
         entry.
         """
-        return _outcome(self._root / relative, lambda: self._delete(relative, kind, ours))
+        return _outcome(
+            self._root / relative, lambda: self._delete(relative, kind, ours, self._before)
+        )
 
-    def _delete(self, relative: str, kind: Kind, ours: bool) -> Removed:
+    def delete_made(self, relative: str, by: float) -> NamedOutcome | None:
+        """As `delete`, what somebody else made `by` then (seconds since 1970), of any kind; `None`
+        if what is there now was made, moved there or changed later.
+        """
+        before = by if self._before is None else min(by, self._before)
+        path = self._root / relative
+        try:
+            with opened_in(self._root, *relative.split("/")[:-1]) as parent:
+                status = at.stat(path.name, dir_fd=parent, follow_symlinks=False)
+                # By the change time as well: what is moved there brings its modification time.
+                if max(status.st_ctime, newest_change(parent, path.name)[0]) > by:
+                    return None
+        except (OSError, TempError):
+            pass  # said by what follows
+        return _outcome(path, lambda: self._delete(relative, "either", False, before))
+
+    def _delete(self, relative: str, kind: Kind, ours: bool, before: float | None) -> Removed:
         if self._area is None:
             self._area = HoldingArea(self._root)
         above, _, name = relative.rpartition("/")
         parent = _open_below(self._area.top, above)
         try:
-            seen = _look(parent, name, kind, self._before)
+            seen = _look(parent, name, kind, before)
             entry, ours = relative.partition("/")[0], ours and not stat.S_ISDIR(seen.st_mode)
             changed = self._changed(entry)
             self._check(entry, ours, changed)
@@ -128,7 +146,7 @@ class NamedRemover:
         with contextlib.closing(self._area.claim(relative, (seen.st_dev, seen.st_ino))) as claim:
             try:
                 self._check(entry, ours, changed)
-                _look_again(claim, self._before)
+                _look_again(claim, before)
                 inside = look_inside(claim.holding, claim.held)
                 _check_within(claim.root, claim.path, Path(claim.place), inside, policy=False)
                 self._check_at_work(os.path.relpath(claim.place, self._root), ours)
