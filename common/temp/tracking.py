@@ -157,7 +157,10 @@ class FileCleanupManager(ExpiringFiles):
         return await finish_in_thread(self._cleanup_all_tracked)
 
     async def recover(self) -> int:
-        """Delete what killed runs were tracking in `base_temp_dir`; how many entries went."""
+        """Delete what killed runs were tracking in `base_temp_dir`; how many entries went.
+
+        What has been changed since its run was last known to live stays: it is somebody else's.
+        """
         return await finish_in_thread(self._recover)
 
     async def stop_periodic_cleanup(self) -> None:

@@ -15,6 +15,7 @@ from typing import Final
 from ...core.entry import Use
 from ...core.layout import STORE, is_inside
 from . import procfs
+from .detached import Detached
 from .mounts import unescape
 from .views import ESCAPED_NEWLINE, View, Views
 
@@ -56,10 +57,10 @@ def processes_inside(root: Path) -> dict[str, Use]:
     A process works in its working directory, in its root directory, and where it has files,
     directories or sockets open or files mapped; and it needs the program that it runs, the virtual
     environment that it runs from, and what its command line names. That holds for what it reaches
-    through a bind mount or in another mount namespace as well; a part of an entry that is mounted
-    elsewhere, or as a loop device, is in use by itself. Told by `/proc` where there is one;
-    elsewhere nothing is found. What this process itself has open is `mine`; the directories that
-    this program holds open while it looks at entries do not count.
+    through a bind mount, also one that was unmounted since, or in another mount namespace as well;
+    a part of an entry that is mounted elsewhere, or as a loop device, is in use by itself. Told by
+    `/proc` where there is one; elsewhere nothing is found. What this process itself has open is
+    `mine`; the directories that this program holds open while it looks at entries do not count.
     """
     if not os.path.isdir("/proc/self/fd"):
         return {}
@@ -108,6 +109,7 @@ class _Look:
         self.found: dict[bytes, Use] = {}
         self._root = os.fsencode(root)
         self._views = Views(str(root))
+        self._detached = Detached(os.fsencode(os.path.realpath(root)))
         self._sockets: dict[str, dict[bytes, bytes]] = {}
         self._real: dict[bytes, bytes] = {}
         self._prefixes: dict[tuple[int, bytes, bytes], list[bytes]] = {}
@@ -218,8 +220,16 @@ class _Look:
             path = procfs.place_of(f"/proc/{self._thread}/{name}")
         except OSError:
             return b""
-        self._take_in(path, clause)
+        if not self._take_in(path, clause):
+            self._take_in_detached(path, clause)
         return path
+
+    def _take_in_detached(self, path: bytes, clause: str, *, mine: bool = False) -> None:
+        """Note what `path` may mean, if it begins at a mount that was taken away."""
+        places = self._detached.places_of(path)
+        if places and self._views.shares_mounts(self._thread):
+            for place in places:
+                self._note(place, clause, mine=mine)
 
     def _take_in_words(self, cwd: bytes) -> None:
         """Note what the command line names: a script is closed once it is read, and options may
@@ -299,6 +309,8 @@ class _Look:
                         self._take_in(path, "has a socket in it", mine=self._is_own)
                 elif path == _RING:
                     self._take_in_registered(name)
+                else:
+                    self._take_in_detached(path, _WORKS, mine=self._is_own)
 
     def _take_in_file(self, name: str, path: bytes) -> None:
         said = self._told_of(name)

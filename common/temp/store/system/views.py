@@ -59,6 +59,10 @@ class Views:
         """The views that the process has; the plain one alone where nothing more can be told."""
         return self.seen_by(pid)[0]
 
+    def shares_mounts(self, pid: str) -> bool:
+        """Whether the process sees the same mounts as this one, so that its paths mean the same."""
+        return (_namespace(pid) or self._ours) == self._ours
+
     def seen_by(self, pid: str) -> tuple[tuple[View, ...], tuple[bytes, ...]]:
         """The views that the process has, and where in the directory it alone sees another
         filesystem, by paths relative to it: not what this process sees mounted, too.
