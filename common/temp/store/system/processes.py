@@ -111,7 +111,7 @@ class _Look:
         self._views = Views(str(root))
         self._detached = Detached(os.fsencode(os.path.realpath(root)))
         self._sockets: dict[str, dict[bytes, bytes]] = {}
-        self._real: dict[bytes, bytes] = {}
+        self._followed: dict[bytes, list[bytes]] = {}
         self._prefixes: dict[tuple[int, bytes, bytes], list[bytes]] = {}
         self._is_own = False
         self._pid = self._thread = ""
@@ -257,25 +257,20 @@ class _Look:
                     self._take_in(place, "was started with a directory in it")
 
     def _places_of(self, path: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """`path`, or where it leads through links, if that lies below the root; and how it is
-        called there.
+        """`path`, where it leads, and each link on the way, if that lies below the root; and how it
+        is called there.
         """
-        for view in self._views_here:
-            relative = view.relative(path)
-            if relative is not None:
-                yield path, relative
-                return
-        if self._views_here is not self._views.of("self"):
-            return  # its links are those of another namespace
-        if path not in self._real:
-            self._real[path] = self._views.resolved(path)
-        real = self._real[path]
-        if real != path:
+        ways = [path]
+        if self._views_here is self._views.of("self"):  # or its links are of another namespace
+            if path not in self._followed:
+                self._followed[path] = self._views.followed(path)
+            ways += self._followed[path]
+        for way in dict.fromkeys(ways):
             for view in self._views_here:
-                relative = view.relative(real)
+                relative = view.relative(way)
                 if relative is not None:
-                    yield real, relative
-                    return
+                    yield way, relative
+                    break
 
     def _take_in_environment(self) -> None:
         """Note the virtual environment that a process was started in: of a `python` that is found
