@@ -159,7 +159,9 @@ class FileCleanupManager(ExpiringFiles):
     async def recover(self) -> int:
         """Delete what killed runs were tracking in `base_temp_dir`; how many entries went.
 
-        What has been changed since its run was last known to live stays: it is somebody else's.
+        What was changed more than a second after its run was last known to live stays, since it may
+        be somebody else's. A run shows that it lives whenever it tracks or untracks anything, and
+        all the time while its periodic clean-up runs.
         """
         return await finish_in_thread(self._recover)
 
