@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
@@ -297,7 +298,9 @@ def remove_artefact(top: int, path: str) -> Removed:
     except FileNotFoundError:
         return Removed()
     except OSError as error:
-        return Removed(failures=[("", reason_of(error))])
+        is_mounted = error.errno == errno.EXDEV
+        why = "another filesystem is mounted on the way to it" if is_mounted else reason_of(error)
+        return Removed(failures=[("", why)])
 
 
 def drop_empty_root(root: Path, categories: Iterable[str]) -> None:
@@ -324,9 +327,9 @@ def drop_empty_root(root: Path, categories: Iterable[str]) -> None:
 
 @contextlib.contextmanager
 def _below(top: int, path: str) -> Iterator[tuple[int, str]]:
-    """The open directory of `path` below the open `top`, opened without following links, and its
-    name there.
+    """The open directory of `path` below the open `top`, and its name there. No part of the way
+    may be a link or, since the search, a mount point.
     """
     *above, name = path.split("/")
-    with opened_below(top, *above) as parent:
+    with opened_below(top, *above, unmounted=True) as parent:
         yield parent, name

@@ -26,6 +26,7 @@ from ...core.layout import (
     read_name,
 )
 from ...errors import InvalidSettings, StorageError, reason_of
+from ..project.links import ways
 from ..project.project import check_root, root_of, user_root
 from ..system import at
 from ..system.at import ANY_FLAGS, DIRECTORY_FLAGS
@@ -150,18 +151,21 @@ def locate(path: Path, roots: Sequence[Path] = ()) -> tuple[Path, str]:
     raise InvalidSettings(f"{path} is in no entry; `temp-status` lists them")
 
 
-def entry_behind(entry: tuple[Path, str], *paths: Path) -> tuple[Path, str] | None:
-    """The root and the entry that one of `paths` leads to by a link, if that is another `entry`.
+def entries_behind(entry: tuple[Path, str], *paths: Path) -> list[tuple[Path, str]]:
+    """The roots and the other entries that one of `paths` leads to, or through, by links; what it
+    leads to comes last.
 
-    Who keeps a link wants what it leads to. `None` where that is in no root.
+    Who keeps a link wants what it leads to, and each link on the way there.
     """
-    root, relative = entry
-    for path in paths:
+    found: dict[tuple[str, str], tuple[Path, str]] = {}
+    for way in (way for path in paths for way in ways(str(path.absolute()))):
         with contextlib.suppress(InvalidSettings):
-            behind = locate(Path(os.path.realpath(path)))
-            if (os.path.realpath(behind[0]), behind[1]) != (os.path.realpath(root), relative):
-                return behind
-    return None
+            behind = locate(Path(way))
+            key = os.path.realpath(behind[0]), behind[1]
+            found.pop(key, None)
+            found[key] = behind
+    found.pop((os.path.realpath(entry[0]), entry[1]), None)
+    return list(found.values())
 
 
 def find_entry(

@@ -25,7 +25,13 @@ def resolved(path: bytes, unasked: Collection[bytes]) -> bytes:
 
     What is not there is left as it is. As `os.path.realpath`, which asks about every part.
     """
-    rest, done, links = path.split(b"/")[::-1], b"", 0
+    return followed(path, unasked)[-1]
+
+
+def followed(path: bytes, unasked: Collection[bytes]) -> list[bytes]:
+    """The links on the way of the absolute `path` (by their real paths), and then as `resolved`."""
+    rest, done = path.split(b"/")[::-1], b""
+    links: list[bytes] = []
     while rest:
         part = rest.pop()
         if part in (b"", b"."):
@@ -34,14 +40,14 @@ def resolved(path: bytes, unasked: Collection[bytes]) -> bytes:
             done = done.rpartition(b"/")[0]
             continue
         here = b"/".join((done, part))
-        if here in unasked or links > _MOST_LINKS:
-            return b"/".join((here, *(one for one in rest[::-1] if one)))
+        if here in unasked or len(links) > _MOST_LINKS:
+            return [*links, b"/".join((here, *(one for one in rest[::-1] if one)))]
         try:
             target = os.readlink(here)
         except OSError:
             done = here
             continue
-        links += 1
+        links.append(here)
         done = b"" if target.startswith(b"/") else done
         rest += target.split(b"/")[::-1]
-    return done or b"/"
+    return [*links, done or b"/"]

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple, TypeAlias
 
 from .mounts import unescape
-from .resolving import is_remote, resolved
+from .resolving import followed, is_remote, resolved
 
 _DEVICE, _ROOT, _POINT = 2, 3, 4
 """The columns of a table of mounts that count: see proc(5)."""
@@ -59,6 +59,10 @@ class Views:
         """The views that the process has; the plain one alone where nothing more can be told."""
         return self.seen_by(pid)[0]
 
+    def shares_mounts(self, pid: str) -> bool:
+        """Whether the process sees the same mounts as this one, so that its paths mean the same."""
+        return (_namespace(pid) or self._ours) == self._ours
+
     def seen_by(self, pid: str) -> tuple[tuple[View, ...], tuple[bytes, ...]]:
         """The views that the process has, and where in the directory it alone sees another
         filesystem, by paths relative to it: not what this process sees mounted, too.
@@ -84,6 +88,10 @@ class Views:
         machine's filesystem, which may not answer, unless the directory itself lies there.
         """
         return resolved(path, self._unasked)
+
+    def followed(self, path: bytes) -> list[bytes]:
+        """The links on the way of the absolute `path`, and then where it leads as `resolved`."""
+        return followed(path, self._unasked)
 
     def _remote_mounts(self) -> frozenset[bytes]:
         found = set()
