@@ -11,8 +11,9 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
+from ...core.named_tuple import NamedTuple
 from .mounts import unescape
 from .resolving import is_remote, resolved
 
