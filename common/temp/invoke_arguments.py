@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from invoke.exceptions import ParseError
 from invoke.parser.argument import Argument
 from invoke.tasks import Task
-
-from .core.named_tuple import NamedTuple
 
 
 class _Words(NamedTuple):

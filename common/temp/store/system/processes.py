@@ -108,6 +108,7 @@ class _Look:
         self.found: dict[bytes, Use] = {}
         self._root = os.fsencode(root)
         self._views = Views(str(root))
+        self._views_of_us = self._views.of("self")
         self._sockets: dict[str, dict[bytes, bytes]] = {}
         self._real: dict[bytes, bytes] = {}
         self._prefixes: dict[tuple[int, bytes, bytes], list[bytes]] = {}
@@ -158,7 +159,7 @@ class _Look:
 
     def at_mounts(self) -> None:
         """Take in what is mounted in a second place here, be there a process or not."""
-        for view in self._views.of("self"):
+        for view in self._views_of_us:
             if view.inner:
                 place = os.fsdecode(view.place)
                 who = f"it is mounted at {place} as well"
@@ -174,7 +175,7 @@ class _Look:
                         open(f"/sys/block/{name}/loop/backing_file", "rb") as file,
                     ):
                         path = file.read().rstrip(b"\n")
-                        for view in self._views.of("self"):
+                        for view in self._views_of_us:
                             if relative := view.relative(path):
                                 who = f"the device {name} has a file in it open"
                                 self.found.setdefault(relative, Use("process", who))
@@ -184,7 +185,7 @@ class _Look:
         not dumpable shows no files.
         """
         self._thread = "self"
-        self._see(self._views.of("self"))
+        self._see(self._views_of_us)
         for path in self._bound_sockets().values():
             for view in self._views_here:
                 relative = view.relative(path)
@@ -255,7 +256,7 @@ class _Look:
             if relative is not None:
                 yield path, relative
                 return
-        if self._views_here is not self._views.of("self"):
+        if self._views_here is not self._views_of_us:
             return  # its links are those of another namespace
         if path not in self._real:
             self._real[path] = self._views.resolved(path)
@@ -289,15 +290,16 @@ class _Look:
 
     def _take_in_open(self, cwd: bytes) -> None:
         for name, path in procfs.open_files(self._thread):
-            with contextlib.suppress(OSError):
-                if path.startswith(self._places):
+            if path.startswith(self._places):
+                with contextlib.suppress(OSError):
                     self._take_in_file(name, path)
-                elif path.startswith(b"socket:["):
-                    bound = self._bound_sockets().get(path[len(b"socket:[") : -1])
-                    if bound is not None:
-                        path = os.path.join(cwd, bound)
-                        self._take_in(path, "has a socket in it", mine=self._is_own)
-                elif path == _RING:
+            elif path.startswith(b"socket:["):
+                bound = self._bound_sockets().get(path[len(b"socket:[") : -1])
+                if bound is not None:
+                    path = os.path.join(cwd, bound)
+                    self._take_in(path, "has a socket in it", mine=self._is_own)
+            elif path == _RING:
+                with contextlib.suppress(OSError):
                     self._take_in_registered(name)
 
     def _take_in_file(self, name: str, path: bytes) -> None:

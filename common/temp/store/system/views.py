@@ -54,6 +54,7 @@ class Views:
         with contextlib.suppress(OSError, ValueError, StopIteration):
             self._where = _where(os.fsdecode(self._plain.place), self._table)
         self._unasked = self._remote_mounts()
+        self._no_links: set[bytes] = set()
         self._known: dict[tuple[str, bytes], tuple[tuple[View, ...], tuple[bytes, ...]]] = {}
 
     def of(self, pid: str) -> tuple[View, ...]:
@@ -84,7 +85,7 @@ class Views:
         """The absolute `path`, as this process sees it, with its links followed; not on another
         machine's filesystem, which may not answer, unless the directory itself lies there.
         """
-        return resolved(path, self._unasked)
+        return resolved(path, self._unasked, self._no_links)
 
     def _remote_mounts(self) -> frozenset[bytes]:
         found = set()
