@@ -60,9 +60,11 @@ def temp_status(
 
     Changes nothing. Exits with 1 if something could not be read.
     """
-    from .commands.status import StatusArguments, status
+    from .commands.collecting import collector_at_rest
 
     def run() -> int:
+        from .commands.status import StatusArguments, status
+
         given = StatusArguments(category, sort, limit, format, all_projects, output)
         if not history:
             return status(given)
@@ -70,7 +72,8 @@ def temp_status(
 
         return show(given)
 
-    run_command(run)
+    with collector_at_rest():
+        run_command(run)
 
 
 @task(

@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..choices import SORTS, STATUS_FORMATS, choose
 from ..core.entry import Inventory, Problem
 from ..core.layout import HISTORY, STORE
+from ..core.named_tuple import NamedTuple
 from ..core.reasons import Verdict
 from ..core.units import read_count
 from ..errors import InvalidSettings, Refused, StorageError

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import repeat
 from math import inf
-from typing import NamedTuple
 
 from .entry import Entry
+from .named_tuple import NamedTuple
 from .policy import Policy
 from .reasons import Reason
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import ceil
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
+from .named_tuple import NamedTuple
 from .units import DAY, HOUR, read_number, spell_duration, spell_share, spell_size
 
 

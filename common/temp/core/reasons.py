@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
 from .entry import Entry
+from .named_tuple import NamedTuple
 
 Effect = Literal["goes", "stays", "silent"]
 

@@ -7,9 +7,10 @@ import stat
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ...core.layout import is_inside
+from ...core.named_tuple import NamedTuple
 from ...core.policy import Need
 from ...errors import reason_of
 from ..root.listing import Found

@@ -9,9 +9,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import Final, NamedTuple
+from typing import Final
 
 from ...core.layout import LAYOUT, STORE
+from ...core.named_tuple import NamedTuple
 from ...errors import Refused
 from ..system import at
 from ..system.opening import opened

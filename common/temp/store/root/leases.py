@@ -12,10 +12,11 @@ import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from ...core.entry import Use
 from ...core.layout import OWNERS, STORE, directories_above
+from ...core.named_tuple import NamedTuple
 from ...core.units import DAY, HOUR
 from ...errors import StorageError, TempError
 from ..system.at import PLAIN_FLAGS

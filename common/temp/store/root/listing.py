@@ -7,7 +7,6 @@ import os
 import stat
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from ...core.entry import Leftover, Problem
 from ...core.layout import (
@@ -25,6 +24,7 @@ from ...core.layout import (
     is_root_file,
     read_name,
 )
+from ...core.named_tuple import NamedTuple
 from ...errors import InvalidSettings, StorageError, reason_of
 from ..project.links import ways
 from ..project.project import check_root, root_of, user_root

@@ -9,9 +9,10 @@ import os
 import sys
 import time
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final
 
 from ...core.layout import OWNERS, STORE
+from ...core.named_tuple import NamedTuple
 from ..system.at import PLAIN_FLAGS
 from ..system.locks import has_locks, lock_file
 from ..system.presence import Presence, presence_here

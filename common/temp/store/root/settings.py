@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
+from ...core.named_tuple import NamedTuple
 from ...core.policy import Policy, strategy_limits
 from ...core.units import DAY
 from ..project.project import find_monorepo, find_project

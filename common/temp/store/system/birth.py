@@ -21,7 +21,8 @@ def born_at(path: str) -> float | None:
     """When what is at `path` came to be (seconds since 1970); `None` if that cannot be told."""
     if sys.platform != "linux":
         try:
-            return getattr(os.lstat(path), "st_birthtime", None)
+            born: float | None = getattr(os.lstat(path), "st_birthtime", None)
+            return born
         except OSError:
             return None
     call = _statx()

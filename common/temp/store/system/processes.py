@@ -110,6 +110,7 @@ class _Look:
         self._root = os.fsencode(root)
         self._views = Views(str(root))
         self._detached = Detached(os.fsencode(os.path.realpath(root)))
+        self._views_of_us = self._views.of("self")
         self._sockets: dict[str, dict[bytes, bytes]] = {}
         self._followed: dict[bytes, list[bytes]] = {}
         self._prefixes: dict[tuple[int, bytes, bytes], list[bytes]] = {}
@@ -160,7 +161,7 @@ class _Look:
 
     def at_mounts(self) -> None:
         """Take in what is mounted in a second place here, be there a process or not."""
-        for view in self._views.of("self"):
+        for view in self._views_of_us:
             if view.inner:
                 place = os.fsdecode(view.place)
                 who = f"it is mounted at {place} as well"
@@ -176,7 +177,7 @@ class _Look:
                         open(f"/sys/block/{name}/loop/backing_file", "rb") as file,
                     ):
                         path = file.read().rstrip(b"\n")
-                        for view in self._views.of("self"):
+                        for view in self._views_of_us:
                             if relative := view.relative(path):
                                 who = f"the device {name} has a file in it open"
                                 self.found.setdefault(relative, Use("process", who))
@@ -186,7 +187,7 @@ class _Look:
         not dumpable shows no files.
         """
         self._thread = "self"
-        self._see(self._views.of("self"))
+        self._see(self._views_of_us)
         for path in self._bound_sockets().values():
             for view in self._views_here:
                 relative = view.relative(path)
@@ -261,7 +262,7 @@ class _Look:
         is called there.
         """
         ways = [path]
-        if self._views_here is self._views.of("self"):  # or its links are of another namespace
+        if self._views_here is self._views_of_us:  # or its links are of another namespace
             if path not in self._followed:
                 self._followed[path] = self._views.followed(path)
             ways += self._followed[path]
@@ -294,18 +295,19 @@ class _Look:
 
     def _take_in_open(self, cwd: bytes) -> None:
         for name, path in procfs.open_files(self._thread):
-            with contextlib.suppress(OSError):
-                if path.startswith(self._places):
+            if path.startswith(self._places):
+                with contextlib.suppress(OSError):
                     self._take_in_file(name, path)
-                elif path.startswith(b"socket:["):
-                    bound = self._bound_sockets().get(path[len(b"socket:[") : -1])
-                    if bound is not None:
-                        path = os.path.join(cwd, bound)
-                        self._take_in(path, "has a socket in it", mine=self._is_own)
-                elif path == _RING:
+            elif path.startswith(b"socket:["):
+                bound = self._bound_sockets().get(path[len(b"socket:[") : -1])
+                if bound is not None:
+                    path = os.path.join(cwd, bound)
+                    self._take_in(path, "has a socket in it", mine=self._is_own)
+            elif path == _RING:
+                with contextlib.suppress(OSError):
                     self._take_in_registered(name)
-                else:
-                    self._take_in_detached(path, _WORKS, mine=self._is_own)
+            else:
+                self._take_in_detached(path, _WORKS, mine=self._is_own)
 
     def _take_in_file(self, name: str, path: bytes) -> None:
         said = self._told_of(name)

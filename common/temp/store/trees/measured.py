@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, TypeAlias
+
+from ...core.named_tuple import NamedTuple
 
 _NEVER: Final = 1 << 63
 """Later than any time on any filesystem, in nanoseconds."""

@@ -11,9 +11,10 @@ import errno
 import os
 import stat
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
 from ...core.layout import STORE
+from ...core.named_tuple import NamedTuple
 from ...errors import in_place, reason_of
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS
