@@ -21,10 +21,10 @@ def born_at(path: str) -> float | None:
     """When what is at `path` came to be (seconds since 1970); `None` if that cannot be told."""
     if sys.platform != "linux":
         try:
-            born: float | None = getattr(os.lstat(path), "st_birthtime", None)
-            return born
+            born = getattr(os.lstat(path), "st_birthtime", None)
         except OSError:
             return None
+        return None if born is None else float(born)
     call = _statx()
     if call is None:
         return None
