@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import stat
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from .core.layout import FILES, directories_above, is_inside
+from .core.links import once
 from .core.plan import Report, Step
 from .core.policy import Policy, policy_of_age
 from .core.units import read_number
@@ -34,9 +34,8 @@ from .store.root.leases import Leases, Left
 from .store.root.ownerfile import strike
 from .store.sweep.prepare import prepare
 from .store.sweep.sweep import execute
-from .store.system import at
-from .store.system.at import DIRECTORY_FLAGS
-from .store.trees.walk import measure
+from .store.trees.inside import measure_at
+from .store.trees.measured import Measured
 
 _MIB = 1 << 20
 _log = logging.getLogger(__name__)
@@ -96,7 +95,7 @@ class ExpiringFiles(Ledger):
         """
         with self._lock:
             known = list(self._tracked)
-        size = sum(map(_size_of, known))
+        size = sum(once(map(_measure, known)))
         return {
             "tracked_files": len(known),
             "total_size_bytes": size,
@@ -364,18 +363,11 @@ def _is_directory(step: Step) -> bool:
     return step.entry.kind == "directory"
 
 
-def _size_of(path: str) -> int:
+def _measure(path: str) -> Measured:
     try:
-        status = at.stat(path, follow_symlinks=False)
-        if not stat.S_ISDIR(status.st_mode):
-            return status.st_blocks * 512
-        descriptor = at.open(path, DIRECTORY_FLAGS)
-        try:
-            return measure(descriptor).size
-        finally:
-            at.close(descriptor)
+        return measure_at(None, path)
     except OSError:
-        return 0
+        return Measured()
 
 
 def tell(path: str | Path, outcome: NamedOutcome) -> None:
