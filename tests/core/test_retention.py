@@ -689,6 +689,32 @@ def test_judging_leaves_the_garbage_collector_on() -> None:
     assert all(seen)
 
 
+@pytest.mark.parametrize(
+    ("policy", "overrides", "goes_in"),
+    [
+        (Policy(max_age=DAY), {}, 23 * HOUR),
+        (Policy(max_age=DAY, max_count=9), {}, 23 * HOUR),
+        (Policy(max_age=DAY, keep_within=3 * DAY), {}, 71 * HOUR),
+        (Policy(max_age=HOUR / 2, keep_within=2 * HOUR), {}, HOUR),
+        (Policy(max_age=DAY), {"changed": NOW - DAY}, 0),
+        (Policy(max_age=HOUR / 2), {}, 0),
+        (Policy(max_count=0), {}, 0),
+        (Policy(max_count=9), {}, None),
+        (Policy(), {}, None),
+        (Policy(max_age=DAY), {"pin": ""}, None),
+        (Policy(max_age=DAY), {"use": OWNER}, None),
+        (Policy(max_age=DAY, keep_last=1), {}, None),
+        (Policy(max_age=DAY), {"future": True}, None),
+        (Policy(max_age=DAY, categories=(("debug", Policy(max_age=2 * DAY)),)), {}, 47 * HOUR),
+    ],
+)
+def test_a_verdict_says_when_age_alone_makes_the_entry_go(
+    policy: Policy, overrides: dict[str, Any], goes_in: float | None
+) -> None:
+    (verdict,) = judge([entry(**overrides)], policy, NOW)
+    assert verdict.goes_in == goes_in
+
+
 # -- what holds whatever the entries and the policy are -----------------------------------------
 
 CATEGORIES = ("debug", "cache", "uncategorized")

@@ -631,6 +631,12 @@ def _explained(one: Entry, policy: Policy) -> str:
     return explanation(verdict, reasons, NOW)
 
 
+def test_an_explanation_says_what_hard_links_elsewhere_keep() -> None:
+    lines = _explained(entry(shared=1024), Policy(max_age=DAY)).splitlines()
+    assert lines[2] == "  1.0 KiB of it has hard links elsewhere too"
+    assert "hard links" not in _explained(entry(), Policy(max_age=DAY))
+
+
 def test_an_explanation_has_the_facts_and_each_rule() -> None:
     one = entry(changed=NOW - 31 * HOUR, changed_in="a/b", files=1, made_by="python (pid 7)")
     assert _explained(one, Policy(max_age=DAY, exclude=("x",))) == "\n".join(
