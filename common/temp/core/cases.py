@@ -127,26 +127,22 @@ def _sums(
 ) -> Iterator[Iterable[int]]:
     """For each entry, how much it and all newer ones are, and those of its category."""
     policies = (policy, *(own for _, own in policy.categories))
-    is_limited = any(getattr(one, limit) is not None for one in policies)
+    if all(getattr(one, limit) is None for one in policies):
+        yield from (repeat(0), repeat(0))
+        return
+    amounts = list(map(amount.of_tree, entries))
+    linked = {index for index, entry in enumerate(entries) if entry.links}
+    shared = [index for index in order if index in linked] if linked else []
     for groups in ([""] * len(entries), [entry.category for entry in entries]):
-        added = _added(entries, amount, groups, order) if is_limited else None
-        yield repeat(0) if added is None else _running(added, groups, order)
-
-
-def _added(
-    entries: Sequence[Entry], amount: Amount, groups: Sequence[Hashable], order: Sequence[int]
-) -> list[int]:
-    """For each entry, how much it adds to the newer ones of its group."""
-    added = list(map(amount.of_tree, entries))
-    linked = [bool(entry.links) for entry in entries]
-    alike: dict[Hashable, list[int]] = {}
-    for index in order if any(linked) else ():
-        if linked[index]:
+        alike: dict[str, list[int]] = {}
+        for index in shared:
             alike.setdefault(groups[index], []).append(index)
-    for members in alike.values():
-        for index, more in zip(members, once([entries[at] for at in members], amount), strict=True):
-            added[index] = more
-    return added
+        added = amounts.copy()
+        for members in alike.values():
+            more = once([entries[index] for index in members], amount)
+            for index, its in zip(members, more, strict=True):
+                added[index] = its
+        yield _running(added, groups, order)
 
 
 def _running(amounts: Sequence[int], groups: Sequence[Hashable], order: Sequence[int]) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import Final, NamedTuple, Protocol
 
 
@@ -42,21 +43,23 @@ class Amount(NamedTuple):
     of_link: Callable[[Link], int]
 
 
-BYTES: Final = Amount(lambda tree: tree.size, lambda link: link.size)
-INODES: Final = Amount(lambda tree: tree.inodes, lambda link: 1)
+BYTES: Final = Amount(attrgetter("size"), attrgetter("size"))
+INODES: Final = Amount(attrgetter("inodes"), lambda link: 1)
+
+
+_LINKS: Final = attrgetter("links")
 
 
 def once(trees: Iterable[Tree], amount: Amount = BYTES) -> list[int]:
     """What each of the trees adds to those before it: a file counts where it is first met."""
+    trees = list(trees)
+    added = list(map(amount.of_tree, trees))
     seen: set[tuple[int, int]] = set()
-    added = []
-    for tree in trees:
-        more = amount.of_tree(tree)
-        for link in tree.links:
+    for index, links in enumerate(map(_LINKS, trees)):
+        for link in links:
             if link.file in seen:
-                more -= amount.of_link(link)
+                added[index] -= amount.of_link(link)
             seen.add(link.file)
-        added.append(more)
     return added
 
 
@@ -80,5 +83,5 @@ class Freeing:
 
 def freed(trees: Iterable[Tree]) -> list[int]:
     """The bytes that removing each of the trees frees, in this order."""
-    freeing = Freeing()
-    return [freeing.add(tree) for tree in trees]
+    add = Freeing().add
+    return [add(tree) if tree.links else tree.size for tree in trees]
