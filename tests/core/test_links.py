@@ -14,6 +14,7 @@ from common.temp.core.links import INODES, freed, once
 from common.temp.core.plan import draft
 from common.temp.core.policy import Policy
 from common.temp.core.retention import archives_to_drop, freed_anyway, judge, undoable_to_forget
+from common.temp.report.clean import plan_text
 from common.temp.report.totals import category_totals, sizes, summary
 from tests.support import DAY, NOW, entry, link
 
@@ -95,7 +96,8 @@ def test_what_goes_together_frees_what_it_shares() -> None:
     old = [linked(number, 7, changed=NOW - 2 * DAY) for number in (1, 2, 3)]
     verdicts = judge(old, Policy(max_age=DAY), NOW)
     plan = draft(Inventory("/r"), verdicts, Policy(max_age=DAY), NOW)
-    assert plan.planned_bytes == BLOB + 30
+    assert (plan.planned_bytes, plan.linked_bytes) == (BLOB + 30, 0)
+    assert "hard links" not in plan_text("demo", plan)
     assert freed_anyway(old, Policy(max_age=DAY), NOW) == BLOB + 30
     assert summary(verdicts).startswith("3 entries, 1.0 KiB on disk, 1.0 KiB reclaimable")
 
@@ -103,7 +105,8 @@ def test_what_goes_together_frees_what_it_shares() -> None:
 def test_what_a_name_elsewhere_keeps_is_never_freed() -> None:
     old = [linked(number, 7, names=4, changed=NOW - 2 * DAY) for number in (1, 2, 3)]
     plan = draft(Inventory("/r"), judge(old, Policy(max_age=DAY), NOW), Policy(), NOW)
-    assert plan.planned_bytes == 30
+    assert (plan.planned_bytes, plan.linked_bytes) == (30, BLOB)
+    assert "free 30 B (1000 B stay, held by hard links elsewhere)" in plan_text("demo", plan)
     stays = [*old[:2], linked(3, 7, pin="why")]
     verdicts = judge(stays, Policy(max_age=DAY), NOW)
     assert sizes(verdicts) == (BLOB + 30, 20)

@@ -66,9 +66,17 @@ class Plan(NamedTuple):
 
         Too few where not all `is_measured`.
         """
-        steps = [step.entry for step in self.steps if self.frees_space(step.disposal)]
         archives = [step.entry for step in self.archives]
-        return sum(freed([*archives, *steps])) - sum(freed(archives))
+        return sum(freed([*archives, *self._freeing])) - sum(freed(archives))
+
+    @property
+    def linked_bytes(self) -> int:
+        """Bytes in what the steps free that stay, because hard links elsewhere keep them."""
+        return sum(once(self._freeing)) - sum(freed(self._freeing))
+
+    @property
+    def _freeing(self) -> list[Entry]:
+        return [step.entry for step in self.steps if self.frees_space(step.disposal)]
 
     def frees_space(self, disposal: Disposal) -> bool:
         """Whether entries that go by `disposal` free their space."""
