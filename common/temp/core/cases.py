@@ -9,8 +9,8 @@ from math import inf
 from typing import NamedTuple
 
 from .entry import Entry
-from .links import BYTES, INODES, Amount, freed, once
-from .policy import Policy
+from .links import freed, once
+from .policy import SUMMED_LIMITS, Policy
 from .reasons import Reason
 
 
@@ -31,11 +31,10 @@ class Disk(NamedTuple):
 class Case(NamedTuple):
     """What the rules look at: an entry, its policy, its rank and the bytes around it.
 
-    `rank` counts from 1 for the newest `of` its (category, label). `newer_bytes` is the size of the
-    entry and all newer ones of the root; `category_bytes` is the same within its category; of the
-    files and directories, `newer_inodes` and `category_inodes` say how many they are. A file with
-    several names counts once, and all four are 0 where no limit asks for them. `sooner_bytes` is
-    what would be freed before it if space is low.
+    `rank` counts from 1 for the newest `of` its (category, label). `sums` has, for each of
+    `SUMMED_LIMITS`, how much the entry and all newer ones of the root are together, and how much
+    those of its category; a file with several names counts once, and both are 0 where no such limit
+    is set. `sooner_bytes` is what would be freed before it if space is low.
     """
 
     entry: Entry
@@ -45,10 +44,7 @@ class Case(NamedTuple):
     disk: Disk
     rank: int
     of: int
-    newer_bytes: int
-    category_bytes: int
-    newer_inodes: int
-    category_inodes: int
+    sums: tuple[tuple[int, int], ...]
     sooner_bytes: int
 
     @property
@@ -107,8 +103,7 @@ def cases_of(entries: Sequence[Entry], policy: Policy, now: float, disk: Disk) -
         repeat(disk),
         _running([1] * len(entries), groups, order),
         [counts[group] for group in groups],
-        *_sums(entries, BYTES, "max_total_size", policy, order),
-        *_sums(entries, INODES, "max_files", policy, order),
+        zip(*(_sums(limit, entries, policy, order) for limit in SUMMED_LIMITS), strict=False),
         sooner_bytes,
     )
 
@@ -123,13 +118,14 @@ def _newest_first(entries: Sequence[Entry], newness: Sequence[float]) -> list[in
 
 
 def _sums(
-    entries: Sequence[Entry], amount: Amount, limit: str, policy: Policy, order: Sequence[int]
-) -> Iterator[Iterable[int]]:
+    limit: str, entries: Sequence[Entry], policy: Policy, order: Sequence[int]
+) -> Iterable[tuple[int, int]]:
     """For each entry, how much it and all newer ones are, and those of its category."""
     policies = (policy, *(own for _, own in policy.categories))
     if all(getattr(one, limit) is None for one in policies):
-        yield from (repeat(0), repeat(0))
-        return
+        return repeat((0, 0))
+    amount = SUMMED_LIMITS[limit]
+    sums = []
     amounts = list(map(amount.of_tree, entries))
     linked = {index for index, entry in enumerate(entries) if entry.links}
     shared = [index for index in order if index in linked] if linked else []
@@ -142,7 +138,8 @@ def _sums(
             more = once([entries[index] for index in members], amount)
             for index, its in zip(members, more, strict=True):
                 added[index] = its
-        yield _running(added, groups, order)
+        sums.append(_running(added, groups, order))
+    return zip(*sums, strict=True)
 
 
 def _running(amounts: Sequence[int], groups: Sequence[Hashable], order: Sequence[int]) -> list[int]:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Final
 
 from .cases import Case, Rule
-from .policy import SPELLED_LIMITS
+from .policy import SPELLED_LIMITS, SUMMED_LIMITS
 from .reasons import LOW_SPACE, Reason
 from .units import spell_comparison, spell_inodes, spell_share, spell_shares, spell_size
 
@@ -55,24 +55,24 @@ def _max_count(case: Case) -> Reason | None:
     return _silent("max count", evidence)
 
 
+_PLACES: Final = {limit: place for place, limit in enumerate(SUMMED_LIMITS)}
+
+
 def _max_total_size(case: Case) -> Reason | None:
-    sums = case.newer_bytes, case.category_bytes
-    return _sum(case, "max_total_size", "over size", sums, spell_size)
+    return _sum(case, "max_total_size", "over size", spell_size)
 
 
 def _max_files(case: Case) -> Reason | None:
-    sums = case.newer_inodes, case.category_inodes
-    return _sum(case, "max_files", "over files", sums, spell_inodes)
+    return _sum(case, "max_files", "over files", spell_inodes)
 
 
-def _sum(
-    case: Case, limit: str, over: str, sums: tuple[int, int], spell: Callable[[int], str]
-) -> Reason | None:
+def _sum(case: Case, limit: str, over: str, spell: Callable[[int], str]) -> Reason | None:
     """What a limit on the sum of all newer entries says, and on that of those in the category."""
     found: Reason | None = None
+    of_all, of_category = case.sums[_PLACES[limit]]
     for policy, used, others in (
-        (case.base, sums[0], "all newer entries"),
-        (case.policy, sums[1], "newer entries in its category"),
+        (case.base, of_all, "all newer entries"),
+        (case.policy, of_category, "newer entries in its category"),
     ):
         most = getattr(policy, limit)
         if most is None:

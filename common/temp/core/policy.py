@@ -6,6 +6,7 @@ from collections.abc import Callable
 from math import ceil
 from typing import Any, Final, NamedTuple
 
+from .links import BYTES, INODES
 from .units import DAY, HOUR, read_number, spell_duration, spell_share, spell_size
 
 
@@ -103,8 +104,8 @@ class Policy(NamedTuple):
 PROTECTION_FIELDS: Final = frozenset({"cost", "exclude", "keep_last", "keep_within", "foreign_for"})
 """The fields that choose nothing. The `cost` only puts in order what other fields choose."""
 
-SUMMED_LIMITS: Final = ("max_total_size", "max_files")
-"""The limits on all entries together."""
+SUMMED_LIMITS: Final = {"max_total_size": BYTES, "max_files": INODES}
+"""The limits on all entries together, and what each of them adds up."""
 
 LIMIT_FIELDS: Final = frozenset(Policy._fields) - PROTECTION_FIELDS - {"categories"}
 """All other fields: limits given on a command line replace these, a field added later too."""
