@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import stat
 import time
 from concurrent.futures import Future
 from contextlib import closing
 from pathlib import Path
 from typing import Final, TypedDict
 
+from .core.links import once
 from .core.plan import Plan, Report
 from .core.policy import Policy, policy_of_age
 from .core.units import read_number
@@ -29,9 +29,8 @@ from .store.root.journal import TRACKED
 from .store.root.leases import Leases, Left
 from .store.root.ownerfile import strike
 from .store.sweep.sweep import execute
-from .store.system import at
-from .store.system.at import DIRECTORY_FLAGS
-from .store.trees.walk import measure
+from .store.trees.inside import measure_at
+from .store.trees.measured import Measured
 
 _MIB = 1 << 20
 _log = logging.getLogger(__name__)
@@ -96,7 +95,7 @@ class ExpiringFiles(Ledger):
         """
         with self._lock:
             known = list(self._tracked)
-        size = sum(map(_size_of, known))
+        size = sum(once(map(_measure, known)))
         return {
             "tracked_files": len(known),
             "total_size_bytes": size,
@@ -307,18 +306,11 @@ class _Sum:
         self.freed_bytes += outcome.freed_bytes
 
 
-def _size_of(path: str) -> int:
+def _measure(path: str) -> Measured:
     try:
-        status = at.stat(path, follow_symlinks=False)
-        if not stat.S_ISDIR(status.st_mode):
-            return status.st_blocks * 512
-        descriptor = at.open(path, DIRECTORY_FLAGS)
-        try:
-            return measure(descriptor).size
-        finally:
-            at.close(descriptor)
+        return measure_at(None, path)
     except OSError:
-        return 0
+        return Measured()
 
 
 def tell(path: str | Path, outcome: NamedOutcome) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
@@ -31,7 +30,8 @@ from ..project.project import check_root, root_of, user_root
 from ..system import at
 from ..system.at import ANY_FLAGS, DIRECTORY_FLAGS
 from ..system.locks import is_locked
-from ..trees.walk import measure
+from ..trees.inside import measure_at
+from ..trees.measured import Measured
 from .layouts import layout_of
 from .leases import Leases
 
@@ -228,11 +228,11 @@ def _leftover(root: Path, path: str) -> Leftover:
     return Leftover(name, _is_being_freed(root, path), entries)
 
 
-def measure_leftovers(root: Path) -> tuple[int, list[Problem]]:
-    """The bytes on disk of what is claimed in `root` or in its undo area, whether it is being freed
-    now or not; and the problems that hid some of them.
+def measure_leftovers(root: Path) -> tuple[list[Measured], list[Problem]]:
+    """How much is claimed in `root` or in its undo area, whether it is being freed now or not; and
+    the problems that hid some of it.
     """
-    size = 0
+    found: list[Measured] = []
     problems: list[Problem] = []
     for directory, prefix in (*holding_places(root), *holding_places(root / STORE / UNDO)):
         try:
@@ -246,28 +246,15 @@ def measure_leftovers(root: Path) -> tuple[int, list[Problem]]:
             path = os.path.join(directory, name)
             below = os.path.relpath(path, root)
             try:
-                measured, unread = _measure_leftover(path)
+                measured = measure_at(None, path)
+            except FileNotFoundError:
+                continue  # it is being freed
             except OSError as error:
                 problems.append(Problem(below, reason_of(error)))
                 continue
-            size += measured
-            problems += [Problem(f"{below}/{where}", what) for where, what in unread]
-    return size, problems
-
-
-def _measure_leftover(path: str) -> tuple[int, list[tuple[str, str]]]:
-    try:
-        status = at.stat(path, follow_symlinks=False)
-        if not stat.S_ISDIR(status.st_mode):
-            return status.st_blocks * 512, []
-        descriptor = at.open(path, DIRECTORY_FLAGS)
-    except FileNotFoundError:
-        return 0, []  # it is being freed
-    try:
-        measured = measure(descriptor)
-        return measured.size, measured.problems
-    finally:
-        at.close(descriptor)
+            found.append(measured)
+            problems += [Problem(f"{below}/{where}", what) for where, what in measured.problems]
+    return found, problems
 
 
 def _is_being_freed(root: Path, path: str) -> bool:

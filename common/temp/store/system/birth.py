@@ -36,7 +36,7 @@ def born_at(path: str) -> float | None:
     if not int.from_bytes(told.raw[:4], sys.byteorder) & _BIRTH:
         return None  # this filesystem does not know
     seconds, nanoseconds = _TIME.unpack_from(told, _TIME_AT)
-    return float(seconds) + nanoseconds / 1e9
+    return float(seconds) + float(nanoseconds) / 1e9
 
 
 @functools.cache
