@@ -63,7 +63,8 @@ def temp_status(
     from .commands.collecting import collector_at_rest
 
     def run() -> int:
-        from .commands.status import StatusArguments, status
+        from .commands.status import status
+        from .commands.status_formats import StatusArguments
 
         given = StatusArguments(category, sort, limit, format, all_projects, output)
         if not history:
