@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _ORDERS: Final[dict[str, Callable[[Verdict], Any]]] = {
     "name": lambda verdict: (verdict.entry.category, verdict.entry.name),
     "size": lambda verdict: (-verdict.entry.size, verdict.entry.path),
+    "files": lambda verdict: (-verdict.entry.files, verdict.entry.path),
     "age": lambda verdict: (verdict.entry.last, verdict.entry.path),
 }
 

@@ -76,6 +76,15 @@ def follow(path: str) -> tuple[str, tuple[Link, ...]]:
     return real, tuple(links)
 
 
+def ways(path: str) -> tuple[str, ...]:
+    """The absolute `path`, each link on the way (by its real path), and its own real path."""
+    try:
+        real, links = follow(path)
+    except OSError:
+        return (path,)
+    return tuple(dict.fromkeys((path, *(link.path for link in links), real)))
+
+
 def check_link(link: Link, leads_to: str, *, is_ours: bool) -> None:
     """Raise `Refused` if `link` may not be followed.
 

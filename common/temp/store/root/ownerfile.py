@@ -80,6 +80,11 @@ class OwnerFile(NamedTuple):
             return False
         return True
 
+    def touch(self) -> None:
+        """Have its modification time say that the process lives now. Raises `OSError`."""
+        if self.is_open():
+            os.utime(self.descriptor if os.utime in os.supports_fd else self.path)
+
     def append(self, line: bytes) -> None:
         """Append `line` as a whole or not at all. Raises `OSError`."""
         _append(self.descriptor, line)
@@ -169,14 +174,17 @@ def unlink_if_dead(path: str) -> None:
 
 def strike(file: str, relative: str) -> None:
     """Add to the owner file of a process that has ended that it holds `relative` no more, if it
-    can be written.
+    can be written. Its modification time stays: it says when that process was alive.
     """
     with contextlib.suppress(OSError):
         descriptor = os.open(file, os.O_RDWR | os.O_APPEND | PLAIN_FLAGS)
         try:
+            status = os.fstat(descriptor)
             os.lseek(descriptor, -1, os.SEEK_END)
             if os.read(descriptor, 1) == b"\n":  # or this would be the end of a half line
                 _append(descriptor, os.fsencode(f"-{relative}\n"))
+            where = descriptor if os.utime in os.supports_fd else file
+            os.utime(where, ns=(status.st_atime_ns, status.st_mtime_ns))
         finally:
             os.close(descriptor)
 

@@ -166,8 +166,7 @@ def _settings(project: Path, layers: Iterable[Layer], categories: Mapping[str, L
             merged["archive"] = False  # it came with that strategy; one set by itself stays
         merged |= _with_strategy(layer)
     policy = Policy(**_fields_of(Policy, merged))
-    # A size that holds for all entries together is not inherited: the policy counts everything.
-    inherited = policy._replace(max_total_size=None)
+    inherited = policy.for_category()
     own = tuple(
         (name, inherited._replace(**_fields_of(Policy, categories[name])))
         for name in sorted(categories)

@@ -24,13 +24,15 @@ def is_remote(kind: bytes) -> bool:
     return kind.partition(b".")[0] in _REMOTE
 
 
-def resolved(path: bytes, unasked: Collection[bytes], plain: set[bytes]) -> bytes:
-    """The absolute `path` with its links followed, but not below the mount points `unasked`.
+def followed(path: bytes, unasked: Collection[bytes], plain: set[bytes]) -> list[bytes]:
+    """The links on the way of the absolute `path`, by their real paths, and last where it leads.
 
-    What is not there is left as it is. As `os.path.realpath`, but what is in `plain` is not asked
-    about again: all that was found to be no link is added to it.
+    Nothing is followed below the mount points `unasked`, and what is not there is left as it is. As
+    `os.path.realpath`, but what is in `plain` is not asked about again: all that was found to be no
+    link is added to it.
     """
-    rest, done, links = path.split(b"/")[::-1], b"", 0
+    rest, done = path.split(b"/")[::-1], b""
+    links: list[bytes] = []
     while rest:
         part = rest.pop()
         if part in (b"", b"."):
@@ -39,8 +41,8 @@ def resolved(path: bytes, unasked: Collection[bytes], plain: set[bytes]) -> byte
             done = done.rpartition(b"/")[0]
             continue
         here = b"/".join((done, part))
-        if here in unasked or links > _MOST_LINKS:
-            return b"/".join((here, *(one for one in rest[::-1] if one)))
+        if here in unasked or len(links) > _MOST_LINKS:
+            return [*links, b"/".join((here, *(one for one in rest[::-1] if one)))]
         if here in plain:
             done = here
             continue
@@ -53,7 +55,8 @@ def resolved(path: bytes, unasked: Collection[bytes], plain: set[bytes]) -> byte
             elif error.errno in _NOTHING_BELOW and b".." not in rest:
                 break
             continue
-        links += 1
+        links.append(here)
         done = b"" if target.startswith(b"/") else done
         rest += target.split(b"/")[::-1]
-    return b"/".join((done, *(one for one in rest[::-1] if one not in (b"", b".")))) or b"/"
+    end = b"/".join((done, *(one for one in rest[::-1] if one not in (b"", b"."))))
+    return [*links, end or b"/"]
