@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ..core.disposal import DISPOSALS
 from ..core.entry import Inventory
 from ..core.layout import STORE, UNDO
 from ..core.reasons import Reason, Verdict
-from ..core.retention import explain, judge
+from ..core.retention import explain, judge, without_space_in_vain
 from ..report.progress import ProgressLine
 from ..store.claiming.scan import scan
 from .collecting import collector_at_rest
@@ -23,6 +24,15 @@ class Forecast(NamedTuple):
     coming: int
     """The bytes that are freed before any entry goes: what can be undone, and archives."""
 
+    @property
+    def in_vain(self) -> bool:
+        """Whether what goes is archived on the same disk, where it frees no space."""
+        if not DISPOSALS[self.place.disposal].needs_archive:
+            return False
+        from ..store.sweep.prepare import archives_in_vain
+
+        return archives_in_vain(self.place.disposal, self.place.archive, self.place.root)
+
     def verdicts(self, category: str | None = None) -> list[Verdict]:
         """The decision on each entry, or on each entry of a category."""
         with collector_at_rest():
@@ -34,6 +44,8 @@ class Forecast(NamedTuple):
                 capacity=self.inventory.capacity,
                 coming=self.coming,
             )
+            if self.in_vain:
+                verdicts = without_space_in_vain(verdicts)
         return [one for one in verdicts if category in (None, one.entry.category)]
 
     def explain(self, path: str) -> tuple[Verdict, tuple[Reason, ...]]:
@@ -47,6 +59,8 @@ class Forecast(NamedTuple):
             capacity=self.inventory.capacity,
             coming=self.coming,
         )
+        if self.in_vain:
+            (verdict,) = without_space_in_vain((verdict,))
         return verdict, tuple(reasons)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import repeat
 from math import inf
@@ -10,6 +9,7 @@ from typing import NamedTuple
 
 from .entry import Entry
 from .policy import Policy
+from .ranks import ranks_of
 from .reasons import Reason
 
 
@@ -30,7 +30,8 @@ class Disk(NamedTuple):
 class Case(NamedTuple):
     """What the rules look at: an entry, its policy, its rank and the bytes around it.
 
-    `rank` counts from 1 for the newest `of` its (category, label). `newer_bytes` is the size of the
+    `rank`, `of` and `good_rank` are its place among those of its category and label; see `Ranks`.
+    `newer_bytes` is the size of the
     entry and all newer ones of the root; `category_bytes` is the same within its category;
     `sooner_bytes` is what would be freed before it if space is low.
     """
@@ -45,6 +46,7 @@ class Case(NamedTuple):
     newer_bytes: int
     category_bytes: int
     sooner_bytes: int
+    good_rank: int = 0
 
     @property
     def where(self) -> str:
@@ -58,10 +60,14 @@ class Case(NamedTuple):
     @property
     def place(self) -> str:
         """The rank in words: `2nd newest of 5 demo`."""
-        rank = self.rank
-        ending = "th" if 10 <= rank % 100 <= 20 else _ENDINGS.get(rank % 10, "th")
-        first = "newest" if rank == 1 else f"{rank}{ending} newest"
-        return f"{first} of {self.of} {self.entry.label}"
+        good = "good " if self.entry.ending == "success" else ""
+        return f"{spell_rank(self.rank)} of {self.of} {good}{self.entry.label}"
+
+
+def spell_rank(rank: int) -> str:
+    """The rank in words, such as `2nd newest`."""
+    ending = "th" if 10 <= rank % 100 <= 20 else _ENDINGS.get(rank % 10, "th")
+    return "newest" if rank == 1 else f"{rank}{ending} newest"
 
 
 _ENDINGS = {1: "st", 2: "nd", 3: "rd"}
@@ -81,7 +87,7 @@ def cases_of(entries: Sequence[Entry], policy: Policy, now: float, disk: Disk) -
     groups = [(entry.category, entry.label) for entry in entries]
     newness = [inf if entry.future else entry.last for entry in entries]
     order = _newest_first(entries, newness)
-    counts = Counter(groups)
+    ranks = ranks_of(entries, groups, order)
     policies = {category: policy.of(category) for category in dict.fromkeys(categories)}
     costs = {category: own.cost for category, own in policies.items()}
     disk = disk._replace(
@@ -101,11 +107,12 @@ def cases_of(entries: Sequence[Entry], policy: Policy, now: float, disk: Disk) -
         repeat(policy),
         [max(0.0, now - changed) for changed in newness],
         repeat(disk),
-        _running([1] * len(entries), groups, order),
-        [counts[group] for group in groups],
+        ranks.rank,
+        ranks.of,
         _running(sizes, [""] * len(entries), order),
         _running(sizes, categories, order),
         sooner_bytes,
+        ranks.good_rank,
     )
 
 

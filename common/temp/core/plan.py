@@ -94,14 +94,17 @@ class Plan(NamedTuple):
             return None
         held: dict[str, int] = {}
         for verdict in self.kept:
-            if any(reason.rule == LOW_SPACE for reason in verdict.reasons):
+            if verdict.entry.ending or any(one.rule == LOW_SPACE for one in verdict.reasons):
                 rule, size = verdict.reason.rule, verdict.entry.size
                 held[rule] = held.get(rule, 0) + size
         for step in self.steps:
             if not self.frees_space(step.disposal):
                 where = DISPOSALS[step.disposal].held
                 held[where] = held.get(where, 0) + step.entry.size
-        more = any(verdict.reason.rule == WITHIN_LIMITS for verdict in self.kept)
+        more = any(
+            verdict.reason.rule == WITHIN_LIMITS and not verdict.entry.ending
+            for verdict in self.kept
+        )
         return Shortfall(wanted, reached, tuple(sorted(held.items())), more)
 
 

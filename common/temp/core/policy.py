@@ -6,6 +6,7 @@ from collections.abc import Callable
 from math import ceil
 from typing import Any, Final, NamedTuple
 
+from .layout import PIPELINE
 from .units import DAY, HOUR, read_number, spell_duration, spell_share, spell_size
 
 
@@ -23,7 +24,8 @@ class Policy(NamedTuple):
     `None`). Where space is wanted, what has the smallest `cost` to make again goes first.
 
     An owner that cannot be checked keeps its entry until that has been unchanged for `foreign_for`;
-    `None` is what is configured for the project of the root.
+    `None` is what is configured for the project of the root. `keep_last_good` keeps runs alone;
+    without a number it is 1, and 0 if somebody asks for `everything`.
     """
 
     everything: bool = False
@@ -38,6 +40,7 @@ class Policy(NamedTuple):
     cost: float = 1.0
     exclude: tuple[str, ...] = ()
     keep_last: int | None = None
+    keep_last_good: int | None = None
     keep_within: float | None = None
     spare_in_use: bool = True
     spare_work: bool = True
@@ -94,7 +97,9 @@ class Policy(NamedTuple):
         return min(capacity, capacity - ceil(low * capacity) + 1)
 
 
-PROTECTION_FIELDS: Final = frozenset({"cost", "exclude", "keep_last", "keep_within", "foreign_for"})
+PROTECTION_FIELDS: Final = frozenset(
+    {"cost", "exclude", "keep_last", "keep_last_good", "keep_within", "foreign_for"}
+)
 """The fields that choose nothing. The `cost` only puts in order what other fields choose."""
 
 LIMIT_FIELDS: Final = frozenset(Policy._fields) - PROTECTION_FIELDS - {"categories"}
@@ -190,6 +195,8 @@ def needed(policy: Policy, category: str, now: float, *, sizes: bool) -> Need:
     """
     own = policy.of(category)
     others = SPELLED_LIMITS.keys() - {"max_age"}  # some of them depend on all entries
+    if own.keep_last_good != 0 and category == PIPELINE.category:
+        return WHOLE
     if own.keep_last is not None or any(
         getattr(one, name) is not None for one in (policy, own) for name in others
     ):

@@ -15,7 +15,16 @@ from .entry import Entry
 from .limits import LIMIT_RULES
 from .policy import Policy
 from .protections import PROTECTION_RULES
-from .reasons import LOW_SPACE, NO_LIMIT, UNDO_OVER, WITHIN_LIMITS, Reason, Verdict
+from .reasons import (
+    ARCHIVE_KEEPS_SPACE,
+    KEEP_LAST_GOOD,
+    LOW_SPACE,
+    NO_LIMIT,
+    UNDO_OVER,
+    WITHIN_LIMITS,
+    Reason,
+    Verdict,
+)
 from .units import spell_comparison, spell_size
 
 
@@ -36,6 +45,19 @@ def judge(
     """
     cases = cases_of(tuple(entries), policy, now, Disk(free, capacity, coming))
     return tuple([_verdict(case) for case in cases])
+
+
+def without_space_in_vain(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
+    """The verdicts of a sweep whose archive is on the same disk: it archives nothing for space."""
+    return tuple(
+        Verdict(one.entry, True, (_KEEPS_SPACE, *one.reasons))
+        if not one.keep and one.reason.rule == LOW_SPACE
+        else one
+        for one in verdicts
+    )
+
+
+_KEEPS_SPACE: Final = Reason(ARCHIVE_KEEPS_SPACE, "stays", "archiving it frees nothing")
 
 
 def freed_anyway(entries: Iterable[Entry], policy: Policy, now: float) -> int:
@@ -153,6 +175,7 @@ def _verdict(case: Case) -> Verdict:
         reason
         for rule in PROTECTION_RULES
         if (reason := rule(case)) is not None and reason.effect == "stays"
+        if going or reason.rule != KEEP_LAST_GOOD
     ]
     if staying:
         return Verdict(case.entry, True, (*staying, *going))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ..core.disposal import DISPOSALS, Disposal
 from ..core.plan import Outcome, Plan, Report, Shortfall, Step
-from ..core.reasons import Verdict
+from ..core.reasons import ARCHIVE_KEEPS_SPACE, Verdict
 from ..core.units import spell_duration, spell_size
 from .text import counted, instant, plain
 
@@ -71,6 +71,8 @@ def shortfall_lines(title: str, shortfall: Shortfall | None, verb: str) -> list[
     left = "the next clean takes more" if shortfall.more else "nothing more here could go"
     said = f"held by what stays: {held}" if held else left
     places = {rule for rule, _ in shortfall.held}
+    if ARCHIVE_KEEPS_SPACE in places:
+        said += "; clean without `archive`, or set archive_location to another disk"
     for way in DISPOSALS.values():
         if way.low_space and way.held in places:
             said += f"; {way.low_space}"

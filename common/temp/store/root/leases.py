@@ -333,6 +333,11 @@ class Leases:
             for journal in self._journals.values()
         )
 
+    def has_died(self, relative: str) -> bool:
+        """Whether a process had that entry until it was killed, and certainly none has it now."""
+        holders = (*self._on(self._fold(relative)), *self._damaged)
+        return {(one.alive, one.has_left) for one in holders} == {(False, False)}
+
     def maker_of(self, relative: str) -> str | None:
         """The process that made the entry at `relative`, if a record of it is left."""
         relative = self._fold(relative)

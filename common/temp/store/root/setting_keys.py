@@ -75,6 +75,12 @@ KEYS: Final[dict[str, Key]] = {
         "It needs a high_water above it, and is high_water itself if it is not set.",
     ),
     "keep_last": Key("keep_last", "count", "keep last: this many newest of each name always stay"),
+    "keep_last_good": Key(
+        "keep_last_good",
+        "count",
+        "keep last good: this many newest good runs of a pipeline stay; else 1",
+        "A run that failed or was killed is not good. 0 keeps none.",
+    ),
     "keep_within_hours": Key(
         "keep_within",
         "hours",
@@ -139,6 +145,9 @@ JSON_KEYS: Final[dict[str, Key]] = {
     "archive_format": KEYS["archive_format"],
     "dry_run": KEYS["dry_run"],
     "exclude_patterns": Key("exclude", "texts", ""),
+    "keep_last": KEYS["keep_last"],
+    "keep_last_good": KEYS["keep_last_good"],
+    "keep_within_hours": KEYS["keep_within_hours"],
     "min_free_space_gb": Key("min_free_space", "gb", "in GiB"),
     "foreign_hours": KEYS["foreign_hours"],
 }
@@ -153,6 +162,7 @@ CATEGORY_KEYS: Final[dict[str, Key]] = {
             "max_count",
             "max_total_size",
             "keep_last",
+            "keep_last_good",
             "keep_within_hours",
             "exclude",
         )

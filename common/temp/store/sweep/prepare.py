@@ -14,7 +14,7 @@ from ...core.layout import SCRATCH, STORE, UNDO, Layout
 from ...core.plan import ALL, Plan, Scope, draft
 from ...core.policy import Policy, needed
 from ...core.reasons import Reason
-from ...core.retention import archives_to_drop, freed_anyway, judge
+from ...core.retention import archives_to_drop, freed_anyway, judge, without_space_in_vain
 from ...core.units import DAY
 from ...errors import StorageError, TempError
 from ..claiming.looking import Progress
@@ -67,6 +67,8 @@ def prepare(
         capacity=inventory.capacity,
         coming=first.coming,
     )
+    if archives_in_vain(disposal, archive, root):
+        verdicts = without_space_in_vain(verdicts)
     return draft(
         inventory._replace(
             leftovers=(*inventory.leftovers, *first.leftovers),
@@ -152,6 +154,11 @@ def places_of(root: Path, archive: Path | None) -> Iterator[Path]:
     for place in (root / STORE / UNDO, archive):
         if place is not None and place.is_dir():
             yield place
+
+
+def archives_in_vain(disposal: Disposal, archive: Path | None, root: Path) -> bool:
+    """Whether what goes comes to lie in an archive on the same disk, where it frees nothing."""
+    return DISPOSALS[disposal].needs_archive and not _moves(archive, root)
 
 
 def _moves(archive: Path | None, root: Path) -> bool:
