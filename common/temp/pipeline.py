@@ -24,7 +24,8 @@ from .core.layout import PIPELINE
 from .core.plan import Report
 from .core.policy import Policy
 from .errors import InvalidSettings, Refused, StorageError, TempError
-from .pipeline_config import CleanupConfig, CleanupStrategy
+from .pipeline_config import CleanupConfig as CleanupConfig
+from .pipeline_config import CleanupStrategy as CleanupStrategy
 from .report.clean import shortfall_lines
 from .report.text import plain
 from .store.project.place import project_root
