@@ -423,8 +423,8 @@ def test_no_space_to_archive(entry: Path, tmp_path: Path, told: Callable[..., st
     with mounted(tmp_path / "disk", "size=64k") as disk:
         settle(entry.parents[2], "archive = true", f'archive_location = "{disk}"')
         assert told("temp-clean") == (
-            f"failed {NAME}: cannot be archived in {disk} (No space left on device); {MAKE_ROOM}, "
-            f"or {OTHERWISE}"
+            f"failed {NAME}: cannot be archived in {disk} (No space left on device); {OTHERWISE}, "
+            "which frees the space of the entry"
         )
 
 

@@ -210,8 +210,7 @@ class ArtifactCleaner:
             report = _sweep(self.base_path, settings, force=force, keep=keep)
         except (TempError, OSError) as error:
             return _statistics(None, [str(error)])
-        shortfall = None if report.free is None else report.plan.shortfall(report.free)
-        for line in shortfall_lines(str(self.base_path), shortfall, "free"):
+        for line in shortfall_lines(str(self.base_path), report.shortfall, "free"):
             _log.warning("%s", line)
         gone = {outcome.step.entry.path for outcome in report.done}
         failed = [

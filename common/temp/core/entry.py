@@ -24,7 +24,7 @@ Ending = Literal["", "unknown", "running", "success", "failed", "died", "given u
 "died" is a run without an end whose process was killed; "unknown" one of which nothing tells.
 """
 
-FAILED: Final = frozenset({"failed", "died", "given up"})
+FAILED: Final[frozenset[Ending]] = frozenset({"failed", "died", "given up"})
 """The endings that make no good run."""
 
 

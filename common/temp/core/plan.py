@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
 from typing import Final, Literal, NamedTuple
 
@@ -80,10 +80,13 @@ class Plan(NamedTuple):
         """Bytes that deleting `archives` should free: a forecast."""
         return sum(step.entry.size - step.entry.shared for step in self.archives)
 
-    def shortfall(self, reached: int | None = None) -> Shortfall | None:
+    def shortfall(
+        self, reached: int | None = None, undone: Collection[str] = ()
+    ) -> Shortfall | None:
         """What is lacking where the disk is low and this plan cannot help it, if it is so.
 
-        `reached` is how many bytes are free after it; without, the forecast.
+        `reached` is how many bytes are free after it; without, the forecast. The steps of the
+        entries `undone` were not carried out.
         """
         wanted = self.wanted_free
         if wanted is None or self.free is None:
@@ -98,7 +101,9 @@ class Plan(NamedTuple):
                 rule, size = verdict.reason.rule, verdict.entry.size
                 held[rule] = held.get(rule, 0) + size
         for step in self.steps:
-            if not self.frees_space(step.disposal):
+            if step.entry.path in undone:
+                held[_NOT_REMOVED] = held.get(_NOT_REMOVED, 0) + step.entry.size
+            elif not self.frees_space(step.disposal):
                 where = DISPOSALS[step.disposal].held
                 held[where] = held.get(where, 0) + step.entry.size
         more = any(
@@ -106,6 +111,9 @@ class Plan(NamedTuple):
             for verdict in self.kept
         )
         return Shortfall(wanted, reached, tuple(sorted(held.items())), more)
+
+
+_NOT_REMOVED: Final = "not removed"
 
 
 class Shortfall(NamedTuple):
@@ -160,6 +168,14 @@ class Report(NamedTuple):
     def done(self) -> tuple[Outcome, ...]:
         """The outcomes of the entries that are gone from where they were."""
         return tuple(outcome for outcome in self.outcomes if outcome.status == "done")
+
+    @property
+    def shortfall(self) -> Shortfall | None:
+        """What is lacking where the disk is low after the sweep, if it is so and known."""
+        if self.free is None:
+            return None
+        undone = {one.step.entry.path for one in self.outcomes if one.status != "done"}
+        return self.plan.shortfall(self.free, undone)
 
     @property
     def failed(self) -> bool:

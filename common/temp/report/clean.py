@@ -134,8 +134,7 @@ def _report_totals(title: str, report: Report) -> list[str]:
     for status in ("skipped", "failed"):
         if counts[status]:
             total += f"; {counts[status]} {status}"
-    shortfall = None if report.free is None else report.plan.shortfall(report.free)
-    lacking = shortfall_lines(title, shortfall, "free")
+    lacking = shortfall_lines(title, report.shortfall, "free")
     return [total + _kept_summary(report.plan), *lacking]
 
 

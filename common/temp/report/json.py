@@ -110,7 +110,7 @@ def status_project(
 
 def clean_project(title: str, plan: Plan, report: Report | None) -> dict[str, Any]:
     """One root of a clean; without a `report` it was a dry run."""
-    shortfall = plan.shortfall(None if report is None else report.free)
+    shortfall = report.shortfall if report and report.free is not None else plan.shortfall()
     return {
         "project": title,
         "root": plan.root,

@@ -203,6 +203,10 @@ class Deposit:
                 if self.until is None
                 else ("set aside", "clean without --undoable")
             )
+            if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+                # That is what this clean is for.
+                semicolon, remedy = "", ""
+                otherwise += ", which frees the space of the entry"
             raise NotDisposed(
                 f"cannot be {what} in {self.archive} ({why}); "
                 f"{remedy}{semicolon and ', or '}{otherwise}"
