@@ -18,6 +18,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Final, Literal, NoReturn, TypeAlias
 
+from .auto_clean import maybe_start
 from .core.disposal import DISPOSALS
 from .core.entry import Ending
 from .core.layout import PIPELINE
@@ -88,6 +89,7 @@ def _start(base: str | os.PathLike[str]) -> Path:
         except FileExistsError:
             name = fresh_name(root, stem, epoch, attempt, short=False)
             continue
+        maybe_start(root)
         _last = run
         _leased[run] = os.getpid()
         _mine.set(run)
