@@ -7,7 +7,6 @@ Nothing else in the base is touched. `python3 -m common.temp.pipeline` cleans fr
 from __future__ import annotations
 
 import argparse
-import atexit
 import contextlib
 import logging
 import os
@@ -32,7 +31,7 @@ from .report.text import plain
 from .store.project.place import project_root
 from .store.project.project import absolute, find_project, is_nobodys
 from .store.root.allocation import allocate_named
-from .store.root.ends import note_end
+from .store.root.ends import begin, end, give_up
 from .store.root.layouts import layout_of
 from .store.root.names import fresh_name
 from .store.root.owner import release
@@ -58,9 +57,6 @@ _leased: dict[Path, int] = {}
 Keep: TypeAlias = Path | Literal["newest"] | None
 """The run that a clean keeps in any case: this one, or the newest, whoever started it."""
 
-_recorded: dict[Path, tuple[int, int]] = {}
-"""The runs of which it is recorded how they end: the process that started each, and its inode."""
-
 
 def start_run(base: str | os.PathLike[str] = ".") -> Path:
     """The absolute path of a new, empty run in `base`, in use until this process ends.
@@ -73,7 +69,9 @@ def start_run(base: str | os.PathLike[str] = ".") -> Path:
     run = _start(base)
     workers = sys.modules.get("multiprocessing.process")
     if workers is None or workers.parent_process() is None:
-        _begin(run)  # a worker ends as if it were killed, so nobody could tell how the run ended
+        begin(
+            str(run.parent), run.name, PIPELINE
+        )  # a worker ends as if it were killed, so nobody could tell how the run ended
     return run
 
 
@@ -105,43 +103,21 @@ def pipeline_run(base: str | os.PathLike[str] = ".") -> Iterator[Path]:
     run that an exception or a kill ended takes no good one's place.
     """
     run = _start(base)
-    _begin(run)
+    root, name = str(run.parent), run.name
+    ending: Ending = "success"
+    begin(root, name, PIPELINE)
     try:
         yield run
-    except GeneratorExit:
-        _note(run, "unknown")  # nobody left the block
+    except GeneratorExit:  # nobody left the block
+        ending = "unknown"
         raise
     except BaseException as error:
-        is_good = isinstance(error, SystemExit) and error.code in (None, 0)
-        _note(run, "success" if is_good else "failed")
+        if not isinstance(error, SystemExit) or error.code not in (None, 0):
+            ending = "failed"
         raise
-    else:
-        _note(run, "success")
     finally:
-        _recorded.pop(run, None)
+        end(root, name, ending, PIPELINE)
         _let_go(run)
-
-
-def _begin(run: Path) -> None:
-    """Record that this process has started the run."""
-    with contextlib.suppress(OSError):  # somebody may have removed it already
-        _recorded[run] = os.getpid(), os.lstat(run).st_ino
-        _note(run, "running")
-
-
-@atexit.register
-def _note_failures() -> None:
-    """Record that an error ended this process, and with it the runs that it started."""
-    if getattr(sys, "last_type", None) is not None:
-        for run in tuple(_recorded):
-            _note(run, "failed")
-
-
-def _note(run: Path, end: Ending) -> None:
-    """Record the end of a run that this process started; a forked child has no say."""
-    pid, inode = _recorded.get(run, (0, 0))
-    if pid == os.getpid():
-        note_end(str(run.parent), run.name, inode, end, PIPELINE)
 
 
 def _let_go(run: Path) -> None:
@@ -152,11 +128,8 @@ def _let_go(run: Path) -> None:
 
 def _give_up(run: Path) -> None:
     """Let the limits decide on the run: it counts as no good one, unless it still ends well."""
-    if run in _leased:
-        with contextlib.suppress(OSError):
-            mine = _recorded.get(run, (os.getpid(), os.lstat(run).st_ino))
-            if _leased[run] == mine[0] == os.getpid():
-                note_end(str(run.parent), run.name, mine[1], "given up", PIPELINE)
+    if _leased.get(run) == os.getpid():
+        give_up(str(run.parent), run.name, PIPELINE)
     _let_go(run)
 
 

@@ -6,8 +6,10 @@ read, or is the record of another directory, says nothing: that run may be good.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -16,6 +18,7 @@ from ...core import fields
 from ...core.entry import Ending, Entry
 from ...core.fields import Unreadable
 from ...core.layout import ENDS, STORE, Layout
+from ...errors import TempError
 from .leases import Leases
 from .records import Record, read_records, record_name, record_names, write_record
 
@@ -27,11 +30,47 @@ _RECORDED: Final[dict[str, Ending]] = {
 }
 
 
-def note_end(root: str, relative: str, inode: int, end: Ending, layout: Layout) -> None:
-    """Record how the entry at `relative` ended, or that it runs, if it still is that `inode`.
+_begun: dict[tuple[str, str], tuple[int, int, Layout]] = {}
+"""The runs of which this process records the end: its id, the inode, and the layout of the root."""
 
-    If that cannot be written, what was recorded before goes, unless the run failed: it would make
-    the run look dead.
+
+def begin(root: str, relative: str, layout: Layout) -> None:
+    """Record that this process makes the entry at `relative`."""
+    if not _begun:
+        atexit.unregister(_note_failures)
+        atexit.register(_note_failures)
+    with contextlib.suppress(OSError):  # somebody may have removed it already
+        inode = os.lstat(os.path.join(root, relative)).st_ino
+        _begun[root, relative] = os.getpid(), inode, layout
+        _write(root, relative, inode, "running", layout)
+
+
+def end(root: str, relative: str, ending: Ending, layout: Layout) -> None:
+    """Record how the entry ended that this process has begun; a forked child has no say."""
+    pid, inode, _ = _begun.pop((root, relative), (0, 0, layout))
+    if pid == os.getpid():
+        _write(root, relative, inode, ending, layout)
+
+
+def give_up(root: str, relative: str, layout: Layout) -> None:
+    """Record that this process gives the entry up, which is no good one unless it still ends so."""
+    with contextlib.suppress(OSError):
+        inode = os.lstat(os.path.join(root, relative)).st_ino
+        _write(root, relative, inode, "given up", layout)
+
+
+def _note_failures() -> None:
+    """Record that an error ended this process, and with it what it has begun."""
+    if getattr(sys, "last_type", None) is not None:
+        for (root, relative), (_, _, layout) in tuple(_begun.items()):
+            end(root, relative, "failed", layout)
+
+
+def _write(root: str, relative: str, inode: int, ending: Ending, layout: Layout) -> None:
+    """Record it, if the entry still is that `inode`.
+
+    If it cannot be written, what was recorded before goes, unless the run failed: it would make the
+    run look dead.
     """
     try:
         if os.lstat(os.path.join(root, relative)).st_ino != inode:
@@ -39,9 +78,9 @@ def note_end(root: str, relative: str, inode: int, end: Ending, layout: Layout) 
     except OSError:
         return  # there is nothing left to keep
     try:
-        write_record(Path(root), ENDS, relative, {"end": end, "inode": inode}, layout, sync=True)
-    except OSError:  # the disk is full, for example
-        if end != "failed":
+        write_record(Path(root), ENDS, relative, {"end": ending, "inode": inode}, layout, sync=True)
+    except (OSError, TempError):  # the disk is full, for example
+        if ending != "failed":
             with contextlib.suppress(OSError):
                 os.unlink(os.path.join(root, STORE, ENDS, record_name(relative)))
 
@@ -63,9 +102,9 @@ def _ending(record: Record | None, entry: Entry, leases: Leases) -> Ending:
     try:
         if fields.whole(record.says, "inode") != entry.inode:
             return "unknown"
-        end = _RECORDED.get(fields.text(record.says, "end"), "unknown")
+        ending = _RECORDED.get(fields.text(record.says, "end"), "unknown")
     except Unreadable:
         return "unknown"
-    if end != "running" or entry.use is not None:
-        return end
+    if ending != "running" or entry.use is not None:
+        return ending
     return "died" if leases.has_died(entry.path) else "unknown"

@@ -170,8 +170,7 @@ class Leases:
     def _pass_over(self, name: str, why: str) -> None:
         """Treat an unreadable file with an owner's name as an owner that cannot be checked."""
         if is_owner_name(name):
-            known = self._journals.get(name)
-            if known is not None:
+            if (known := self._journals.get(name)) is not None:
                 self._forget(known)
             self._journals[name] = Journal(name, -1, damage=why)
 
