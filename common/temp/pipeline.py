@@ -307,7 +307,8 @@ def _keeping(keep: Keep, policy: Policy) -> Policy:
 
 def _statistics(report: Report | None, errors: Sequence[str]) -> dict[str, Any]:
     plan = report.plan if report is not None else None
-    went = [outcome.step.disposal for outcome in report.done] if report is not None else []
+    done = report.done if report is not None else ()
+    went = [outcome.step.disposal for outcome in done if not outcome.stays]
     return {
         "directories_found": len(plan.steps) + len(plan.kept) if plan is not None else 0,
         "candidates_identified": len(plan.steps) if plan is not None else 0,

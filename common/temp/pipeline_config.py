@@ -25,9 +25,9 @@ class CleanupConfig:
     """The settings of `cleanup_config.json` as a value; `None` leaves it to the strategy.
 
     `exclude_patterns` are shell globs for whole names, such as `*_20250917_*`; one without a
-    wildcard, such as `20250917`, matches each run whose name contains it. A relative
-    `archive_location` is relative to the base. Raises `InvalidSettings` for a value that the file
-    could not have.
+    wildcard, such as `20250917`, matches each run whose name contains it. `keep_files` are globs of
+    files that stay when their run goes. A relative `archive_location` is relative to the base.
+    Raises `InvalidSettings` for a value that the file could not have.
     """
 
     strategy: CleanupStrategy = CleanupStrategy.MODERATE
@@ -38,6 +38,7 @@ class CleanupConfig:
     archive_format: str = "dir"
     dry_run: bool = False
     exclude_patterns: Sequence[str] = ()
+    keep_files: Sequence[str] = ()
     keep_last: int | None = None
     keep_last_good: int | None = None
     keep_within_hours: float | None = None
@@ -45,8 +46,9 @@ class CleanupConfig:
     foreign_hours: float | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.exclude_patterns, list):
-            object.__setattr__(self, "exclude_patterns", tuple(self.exclude_patterns))
+        for field in ("exclude_patterns", "keep_files"):
+            if isinstance(patterns := getattr(self, field), list):
+                object.__setattr__(self, field, tuple(patterns))
         check_config(self._said(), type(self).__name__)
 
     def settings(self, base: Path) -> Settings:

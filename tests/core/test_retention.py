@@ -751,6 +751,7 @@ _PROTECTIONS: dict[str, st.SearchStrategy[Any]] = {
     "keep_last": _maybe(st.integers(0, 3)),
     "keep_last_good": _maybe(st.integers(0, 2)),
     "keep_within": _maybe(_spans),
+    "keep_files": st.just(()),
 }
 # Every field is given: one left out is made up from its type, which is recursive.
 _flat = st.builds(

@@ -46,7 +46,8 @@ class Forecast(NamedTuple):
             )
             if self.in_vain:
                 verdicts = without_space_in_vain(verdicts)
-        return [one for one in verdicts if category in (None, one.entry.category)]
+        chosen = [one for one in verdicts if category in (None, one.entry.category)]
+        return [self._by_files(one) for one in chosen] if self._keeps_files else chosen
 
     def explain(self, path: str) -> tuple[Verdict, tuple[Reason, ...]]:
         """The decision on the entry at `path`, and what each rule says. Raises `LookupError`."""
@@ -61,7 +62,19 @@ class Forecast(NamedTuple):
         )
         if self.in_vain:
             (verdict,) = without_space_in_vain((verdict,))
-        return verdict, tuple(reasons)
+        return self._by_files(verdict) if self._keeps_files else verdict, tuple(reasons)
+
+    @property
+    def _keeps_files(self) -> bool:
+        """Whether files are kept when their entries go, in some category."""
+        policy = self.place.policy()
+        return any(one.keep_files for one in (policy, *(own for _, own in policy.categories)))
+
+    def _by_files(self, verdict: Verdict) -> Verdict:
+        from ..store.sweep.keeping import verdict_by_files
+
+        place = self.place
+        return verdict_by_files(place.root, place.policy(), verdict, place.disposal)[0]
 
 
 def look(place: Place, now: float) -> Forecast:

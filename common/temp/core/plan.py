@@ -16,11 +16,14 @@ Status = Literal["done", "skipped", "failed"]
 
 
 class Step(NamedTuple):
-    """One entry's share of a plan."""
+    """One entry's share of a plan. `stays` is how many bytes of it stay in its place, for
+    `keep_files`; `None` if it goes whole.
+    """
 
     entry: Entry
     disposal: Disposal
     reason: Reason
+    stays: int | None = None
 
 
 class Plan(NamedTuple):
@@ -66,7 +69,7 @@ class Plan(NamedTuple):
         Too few where not all `is_measured`.
         """
         return sum(
-            step.entry.size - step.entry.shared
+            max(0, step.entry.size - step.entry.shared - (step.stays or 0))
             for step in self.steps
             if self.frees_space(step.disposal)
         )
@@ -131,7 +134,8 @@ class Shortfall(NamedTuple):
 class Outcome(NamedTuple):
     """The outcome of one step. `freed_bytes` is measured, never the forecast.
 
-    `until` is until when it can be undone (seconds since 1970), if it can be.
+    `until` is until when it can be undone (seconds since 1970), if it can be. `stays` tells that
+    files of the entry are still in its place.
     """
 
     step: Step
@@ -139,6 +143,7 @@ class Outcome(NamedTuple):
     detail: str = ""
     freed_bytes: int = 0
     until: float | None = None
+    stays: bool = False
 
 
 class Report(NamedTuple):

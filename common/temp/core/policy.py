@@ -25,7 +25,8 @@ class Policy(NamedTuple):
 
     An owner that cannot be checked keeps its entry until that has been unchanged for `foreign_for`;
     `None` is what is configured for the project of the root. `keep_last_good` keeps runs alone;
-    without a number it is 1, and 0 if somebody asks for `everything`.
+    without a number it is 1, and 0 if somebody asks for `everything`. What `keep_files` matches in
+    an entry stays when the rest of it goes.
     """
 
     everything: bool = False
@@ -42,6 +43,7 @@ class Policy(NamedTuple):
     keep_last: int | None = None
     keep_last_good: int | None = None
     keep_within: float | None = None
+    keep_files: tuple[str, ...] = ()
     spare_in_use: bool = True
     spare_work: bool = True
     foreign_for: float | None = None
@@ -98,7 +100,15 @@ class Policy(NamedTuple):
 
 
 PROTECTION_FIELDS: Final = frozenset(
-    {"cost", "exclude", "keep_last", "keep_last_good", "keep_within", "foreign_for"}
+    {
+        "cost",
+        "exclude",
+        "keep_last",
+        "keep_last_good",
+        "keep_within",
+        "keep_files",
+        "foreign_for",
+    }
 )
 """The fields that choose nothing. The `cost` only puts in order what other fields choose."""
 

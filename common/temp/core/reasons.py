@@ -18,6 +18,9 @@ any."""
 WITHIN_LIMITS: Final = "within limits"
 """The rule that keeps an entry which no limit chooses."""
 
+KEEP_FILES: Final = "keep files"
+"""The rule that keeps an entry whole for the files in it."""
+
 KEEP_LAST_GOOD: Final = "keep last good"
 """The rule that keeps the newest good runs; told only where a limit chooses one."""
 
@@ -76,6 +79,7 @@ _REMEDIES: Final = {
     UNSAVED: "when that is committed and pushed, or with --include-in-use --name",
     "excluded": "when no pattern in `exclude` matches it",
     "keep last": "when newer ones of its name exist or keep_last is smaller",
+    KEEP_FILES: "when no pattern in `keep_files` matches what is in it",
     KEEP_LAST_GOOD: "when newer good ones of its name exist or with `keep_last_good = 0`",
     "keep within": "when it has been unchanged for longer",
     "unreadable": "with --everything, or once it can be read",

@@ -19,10 +19,14 @@ def plan_text(title: str, plan: Plan) -> str:
     """What a clean would do to one root."""
     lines = [
         f"would {DISPOSALS[step.disposal].verb} {plain(step.entry.path)}  "
-        f"{spell_size(step.entry.size)}  ({plain(str(step.reason))})"
+        f"{spell_size(step.entry.size)}{_staying(step)}  ({plain(str(step.reason))})"
         for step in (*plan.archives, *plan.steps)
     ]
     return "\n".join([*lines, *_kept_lines(plan), *_plan_totals(title, plan)])
+
+
+def _staying(step: Step) -> str:
+    return "" if step.stays is None else f", of which {spell_size(step.stays)} in it stay"
 
 
 def plan_line(title: str, plan: Plan) -> str:

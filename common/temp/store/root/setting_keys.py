@@ -88,6 +88,12 @@ KEYS: Final[dict[str, Key]] = {
         "keep within: entries that changed within this time stay",
         "0 keeps none.",
     ),
+    "keep_files": Key(
+        "keep_files",
+        "texts",
+        "keep files: what matches stays in its place, or is archived, when its entry goes",
+        "Each is a glob of a name, such as *.mp4, or with a / of a path in the entry.",
+    ),
     "exclude": Key(
         "exclude",
         "texts",
@@ -155,6 +161,7 @@ JSON_KEYS: Final[dict[str, Key]] = {
     "keep_last": KEYS["keep_last"],
     "keep_last_good": KEYS["keep_last_good"],
     "keep_within_hours": KEYS["keep_within_hours"],
+    "keep_files": KEYS["keep_files"],
     "min_free_space_gb": Key("min_free_space", "gb", "in GiB"),
     "foreign_hours": KEYS["foreign_hours"],
 }
@@ -171,6 +178,7 @@ CATEGORY_KEYS: Final[dict[str, Key]] = {
             "keep_last",
             "keep_last_good",
             "keep_within_hours",
+            "keep_files",
             "exclude",
         )
     },

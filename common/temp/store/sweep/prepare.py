@@ -21,6 +21,7 @@ from ..claiming.looking import Progress
 from ..claiming.scan import scan
 from ..project.project import check_root
 from ..root.listing import list_leftovers
+from .keeping import with_files_kept
 
 
 def prepare(
@@ -69,7 +70,7 @@ def prepare(
     )
     if archives_in_vain(disposal, archive, root):
         verdicts = without_space_in_vain(verdicts)
-    return draft(
+    plan = draft(
         inventory._replace(
             leftovers=(*inventory.leftovers, *first.leftovers),
             problems=(*inventory.problems, *first.problems),
@@ -84,6 +85,7 @@ def prepare(
         forgotten=first.forgotten,
         undo_for=undo_for,
     )
+    return with_files_kept(plan)
 
 
 class First(NamedTuple):
