@@ -19,7 +19,7 @@ from common.temp.pipeline_config import CleanupConfig
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 from common.temp.store.trees import thinning
-from common.temp.store.trees.removed import Removed
+from common.temp.store.trees.removed import Removed, unlink_at
 from tests.support import HOUR, age, listing, mounted, stored, tempkeep
 
 NAME = "work/run_1696348800"
@@ -233,14 +233,13 @@ def test_a_clean_that_is_killed_loses_none_of_them(root: Path, calls: int) -> No
     plan = planned(root, "*.mp4")
     if not (child := os.fork()):
         left = iter(range(calls))
-        unlink = thinning.unlink_at
 
         def killed(parent: int, name: str) -> Removed:
             if next(left, None) is None:
                 os.kill(os.getpid(), signal.SIGKILL)
-            return unlink(parent, name)
+            return unlink_at(parent, name)
 
-        thinning.unlink_at = killed
+        pytest.MonkeyPatch().setattr(thinning, "unlink_at", killed)
         execute(plan)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL

@@ -91,8 +91,8 @@ KEYS: Final[dict[str, Key]] = {
     "keep_files": Key(
         "keep_files",
         "texts",
-        "keep files: what matches stays in its place, or is archived, when its entry goes",
-        "Each is a glob of a name, such as *.mp4, or with a / of a path in the entry.",
+        "keep files: what matches stays in its place when its entry goes",
+        "Of an entry that is archived, it is what is archived. Each is a glob of a name, such as *.mp4, or with a / of a path in the entry.",
     ),
     "exclude": Key(
         "exclude",
