@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from ..core.disposal import DISPOSALS
 from ..core.entry import Inventory
 from ..core.layout import STORE, UNDO
+from ..core.named_tuple import NamedTuple
 from ..core.reasons import Reason, Verdict
 from ..core.retention import explain, judge, without_space_in_vain
 from ..report.progress import ProgressLine
@@ -47,7 +46,9 @@ class Forecast(NamedTuple):
             if self.in_vain:
                 verdicts = without_space_in_vain(verdicts)
         chosen = [one for one in verdicts if category in (None, one.entry.category)]
-        return [self._by_files(one) for one in chosen] if self._keeps_files else chosen
+        return (
+            [self._by_files(one) for one in chosen] if self.place.policy().keeps_files else chosen
+        )
 
     def explain(self, path: str) -> tuple[Verdict, tuple[Reason, ...]]:
         """The decision on the entry at `path`, and what each rule says. Raises `LookupError`."""
@@ -62,13 +63,9 @@ class Forecast(NamedTuple):
         )
         if self.in_vain:
             (verdict,) = without_space_in_vain((verdict,))
-        return self._by_files(verdict) if self._keeps_files else verdict, tuple(reasons)
-
-    @property
-    def _keeps_files(self) -> bool:
-        """Whether files are kept when their entries go, in some category."""
-        policy = self.place.policy()
-        return any(one.keep_files for one in (policy, *(own for _, own in policy.categories)))
+        return self._by_files(verdict) if self.place.policy().keeps_files else verdict, tuple(
+            reasons
+        )
 
     def _by_files(self, verdict: Verdict) -> Verdict:
         from ..store.sweep.keeping import verdict_by_files

@@ -8,6 +8,7 @@ from typing import Final, Literal, NamedTuple
 
 from .disposal import DISPOSALS, Disposal
 from .entry import Entry, Inventory, Leftover, Problem
+from .links import freed, once
 from .policy import Policy
 from .reasons import LOW_SPACE, WITHIN_LIMITS, Reason, Verdict
 from .units import DAY
@@ -63,16 +64,24 @@ class Plan(NamedTuple):
 
     @property
     def planned_bytes(self) -> int:
-        """Bytes that the steps should free: a forecast. Trash, archive and what can be undone free
-        none, but for an archive on another filesystem.
+        """Bytes that the steps should free after the archives: a forecast. Trash, archive and what
+        can be undone free none, but for an archive on another filesystem.
 
         Too few where not all `is_measured`.
         """
-        return sum(
-            max(0, step.entry.size - step.entry.shared - (step.stays or 0))
-            for step in self.steps
-            if self.frees_space(step.disposal)
-        )
+        archives = [step.entry for step in self.archives]
+        staying = sum(step.stays or 0 for step in self.steps if self.frees_space(step.disposal))
+        coming = sum(freed([*archives, *self._freeing])) - sum(freed(archives))
+        return max(0, coming - staying)
+
+    @property
+    def linked_bytes(self) -> int:
+        """Bytes in what the steps free that stay, because hard links elsewhere keep them."""
+        return sum(once(self._freeing)) - sum(freed(self._freeing))
+
+    @property
+    def _freeing(self) -> list[Entry]:
+        return [step.entry for step in self.steps if self.frees_space(step.disposal)]
 
     def frees_space(self, disposal: Disposal) -> bool:
         """Whether entries that go by `disposal` free their space."""
@@ -81,7 +90,7 @@ class Plan(NamedTuple):
     @property
     def planned_archive_bytes(self) -> int:
         """Bytes that deleting `archives` should free: a forecast."""
-        return sum(step.entry.size - step.entry.shared for step in self.archives)
+        return sum(freed(step.entry for step in self.archives))
 
     def shortfall(
         self, reached: int | None = None, undone: Collection[str] = ()
@@ -98,22 +107,21 @@ class Plan(NamedTuple):
             reached = self.free + self.planned_archive_bytes + self.planned_bytes
         if reached >= wanted:
             return None
-        held: dict[str, int] = {}
+        held: dict[str, list[Entry]] = {}
         for verdict in self.kept:
             if verdict.entry.ending or any(one.rule == LOW_SPACE for one in verdict.reasons):
-                rule, size = verdict.reason.rule, verdict.entry.size
-                held[rule] = held.get(rule, 0) + size
+                held.setdefault(verdict.reason.rule, []).append(verdict.entry)
         for step in self.steps:
             if step.entry.path in undone:
-                held[_NOT_REMOVED] = held.get(_NOT_REMOVED, 0) + step.entry.size
+                held.setdefault(_NOT_REMOVED, []).append(step.entry)
             elif not self.frees_space(step.disposal):
-                where = DISPOSALS[step.disposal].held
-                held[where] = held.get(where, 0) + step.entry.size
+                held.setdefault(DISPOSALS[step.disposal].held, []).append(step.entry)
+        sizes = sorted((where, sum(once(entries))) for where, entries in held.items())
         more = any(
             verdict.reason.rule == WITHIN_LIMITS and not verdict.entry.ending
             for verdict in self.kept
         )
-        return Shortfall(wanted, reached, tuple(sorted(held.items())), more)
+        return Shortfall(wanted, reached, tuple(sizes), more)
 
 
 _NOT_REMOVED: Final = "not removed"

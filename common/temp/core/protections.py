@@ -11,7 +11,7 @@ from typing import Final
 from .cases import Case, Rule, spell_rank
 from .entry import FAILED, Entry
 from .layout import PIPELINE
-from .reasons import KEEP_LAST_GOOD, UNSAVED, Effect, Reason
+from .reasons import KEEP_LAST_GOOD, KEEP_WITHIN, UNSAVED, Effect, Reason
 from .units import spell_comparison
 
 GOOD_KEPT: Final = 1
@@ -107,7 +107,7 @@ def _keep_within(case: Case) -> Reason | None:
         return None
     effect: Effect = "stays" if case.age <= span else "silent"
     age, limit = spell_comparison(case.age, span)
-    return Reason("keep within", effect, f"{age} {'≤' if effect == 'stays' else '>'} {limit}")
+    return Reason(KEEP_WITHIN, effect, f"{age} {'≤' if effect == 'stays' else '>'} {limit}")
 
 
 PROTECTION_RULES: Final[tuple[Rule, ...]] = (

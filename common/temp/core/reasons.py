@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
 from .entry import Entry
+from .named_tuple import NamedTuple
 
 Effect = Literal["goes", "stays", "silent"]
 
@@ -23,6 +24,9 @@ KEEP_FILES: Final = "keep files"
 
 KEEP_LAST_GOOD: Final = "keep last good"
 """The rule that keeps the newest good runs; told only where a limit chooses one."""
+
+KEEP_WITHIN: Final = "keep within"
+"""The rule that keeps an entry for a time after its last change."""
 
 NO_LIMIT: Final = "no limit"
 """The rule that keeps an entry to which no limit applies."""
@@ -46,11 +50,16 @@ class Reason(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """The decision on one entry, with the reasons for it, the deciding one first."""
+    """The decision on one entry, with the reasons for it, the deciding one first.
+
+    `goes_in` is the seconds until it is too old, if nothing changes until then: 0 if it goes now,
+    `None` if its age alone never makes it go.
+    """
 
     entry: Entry
     keep: bool
     reasons: tuple[Reason, ...]
+    goes_in: float | None = None
 
     @property
     def reason(self) -> Reason:
@@ -81,7 +90,7 @@ _REMEDIES: Final = {
     "keep last": "when newer ones of its name exist or keep_last is smaller",
     KEEP_FILES: "when no pattern in `keep_files` matches what is in it",
     KEEP_LAST_GOOD: "when newer good ones of its name exist or with `keep_last_good = 0`",
-    "keep within": "when it has been unchanged for longer",
+    KEEP_WITHIN: "when it has been unchanged for longer",
     "unreadable": "with --everything, or once it can be read",
     "mounted": "when that filesystem is unmounted",
     ARCHIVE_KEEPS_SPACE: "without `archive`, or with an archive_location on another disk",

@@ -7,9 +7,10 @@ import stat
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ...core.layout import is_inside
+from ...core.named_tuple import NamedTuple
 from ...core.policy import Need
 from ...errors import reason_of
 from ..root.listing import Found
@@ -189,7 +190,7 @@ class Looking:
         item = self.found[index]
         try:
             status = at.stat(item.path, dir_fd=self.top, follow_symlinks=False)
-            measured = _measured_itself(status)
+            measured = Measured.of(status)
             if not stat.S_ISDIR(status.st_mode):
                 return Looked(
                     status.st_mode, status.st_dev, status.st_ino, measured=measured.pack()
@@ -217,7 +218,7 @@ class Looking:
     def _look_inside(self, index: int, descriptor: int, status: os.stat_result) -> Measured:
         item = self.found[index]
         mounted = self._mounted_in(item)
-        measured = _measured_itself(status)
+        measured = Measured.of(status)
         if status.st_dev == self.device and "" not in mounted:
             if self.needs[item.category].inside:
                 return self._measure(index, descriptor, "")
@@ -265,19 +266,3 @@ def _size(looked: Looked) -> int:
 def inside_of(looked: Looked) -> Inside:
     """The roots and repositories that were seen in an entry."""
     return Measured.unpack(looked.measured).inside if looked.measured else Inside()
-
-
-def _measured_itself(status: os.stat_result) -> Measured:
-    """What a file is, or a directory into which nobody looks."""
-    measured = Measured()
-    measured.size = status.st_blocks * 512
-    measured.apparent = status.st_size
-    measured.changed_ns = status.st_mtime_ns
-    if stat.S_ISDIR(status.st_mode):
-        measured.directories = 1
-        return measured
-    measured.files = 1
-    if status.st_nlink > 1:
-        key = (status.st_dev, status.st_ino)
-        measured.links[key] = (status.st_nlink, 1, measured.size, measured.apparent)
-    return measured

@@ -56,6 +56,13 @@ KEYS: Final[dict[str, Key]] = {
         "max total size of everything that stays",
         "The entries that are unchanged for longest go first.",
     ),
+    "max_files": Key(
+        "max_files",
+        "count",
+        "max files and directories in everything that stays",
+        "The entries that are unchanged for longest go first; a file with several names counts "
+        "once.",
+    ),
     "min_free_space": Key(
         "min_free_space",
         "size",
@@ -92,7 +99,8 @@ KEYS: Final[dict[str, Key]] = {
         "keep_files",
         "texts",
         "keep files: what matches stays in its place when its entry goes",
-        "Of an entry that is archived, it is what is archived. Each is a glob of a name, such as *.mp4, or with a / of a path in the entry.",
+        "Of an entry that is archived, it is what is archived. Each is a glob of a name, such as "
+        "*.mp4, or with a / of a path in the entry.",
     ),
     "exclude": Key(
         "exclude",
@@ -175,6 +183,7 @@ CATEGORY_KEYS: Final[dict[str, Key]] = {
             "max_age_hours",
             "max_count",
             "max_total_size",
+            "max_files",
             "keep_last",
             "keep_last_good",
             "keep_within_hours",

@@ -49,10 +49,6 @@ def verdict_by_files(
 
 def with_files_kept(plan: Plan) -> Plan:
     """The plan, with how much of each entry stays, and without those that stay whole."""
-    if not any(
-        one.keep_files for one in (plan.policy, *(own for _, own in plan.policy.categories))
-    ):
-        return plan
     steps, kept = [], [*plan.kept]
     for step in plan.steps:
         going = Verdict(step.entry, False, (step.reason,))

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from ...core.disposal import DISPOSALS, Disposal
 from ...core.entry import Entry, Inventory, Leftover, Problem
 from ...core.layout import SCRATCH, STORE, UNDO, Layout
+from ...core.links import freed
 from ...core.plan import ALL, Plan, Scope, draft
 from ...core.policy import Policy, needed
 from ...core.reasons import Reason
@@ -21,7 +22,6 @@ from ..claiming.looking import Progress
 from ..claiming.scan import scan
 from ..project.project import check_root
 from ..root.listing import list_leftovers
-from .keeping import with_files_kept
 
 
 def prepare(
@@ -85,7 +85,11 @@ def prepare(
         forgotten=first.forgotten,
         undo_for=undo_for,
     )
-    return with_files_kept(plan)
+    if policy.keeps_files:
+        from .keeping import with_files_kept
+
+        plan = with_files_kept(plan)
+    return plan
 
 
 class First(NamedTuple):
@@ -102,7 +106,7 @@ class First(NamedTuple):
     @property
     def coming(self) -> int:
         """The bytes that this frees: a forecast."""
-        return sum(one.size - one.shared for one, _ in (*self.forgotten, *self.archives))
+        return sum(freed(one for one, _ in (*self.forgotten, *self.archives)))
 
 
 def goes_first(

@@ -1,4 +1,4 @@
-"""When an entry last changed, and what in it may protect it."""
+"""What lies at a path: how much, when it last changed, and what in it may protect it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import stat
 from ...errors import StorageError, in_place, reason_of
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS
-from .measured import Inside
+from .measured import Inside, Measured
 from .walk import is_closed, measure
 
 
@@ -39,14 +39,19 @@ def newest_change(root: int, path: str) -> tuple[float, str]:
 
 def look_at(root: int, path: str) -> tuple[tuple[float, str], Inside]:
     """As `newest_change`, and what in it may protect it, seen by the same walk."""
-    status = at.stat(path, dir_fd=root, follow_symlinks=False)
-    if not stat.S_ISDIR(status.st_mode):
-        return (status.st_mtime_ns / 1e9, ""), Inside()
-    descriptor = at.open(path, DIRECTORY_FLAGS, dir_fd=root)
-    try:
-        measured = measure(descriptor)
-    finally:
-        at.close(descriptor)
+    measured = measure_at(root, path)
     for where, what in measured.problems:
         raise StorageError(0, in_place(what, where))
     return (measured.changed_ns / 1e9, measured.changed_in), measured.inside
+
+
+def measure_at(parent: int | None, path: str) -> Measured:
+    """The measure of what is at `path`, below the open `parent`. Raises `OSError`."""
+    status = at.stat(path, dir_fd=parent, follow_symlinks=False)
+    if not stat.S_ISDIR(status.st_mode):
+        return Measured.of(status)
+    descriptor = at.open(path, DIRECTORY_FLAGS, dir_fd=parent)
+    try:
+        return measure(descriptor)
+    finally:
+        at.close(descriptor)
