@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from .entry import FAILED, Ending, Entry
+from .named_tuple import NamedTuple
 
 _WORTH: Final[Mapping[Ending, tuple[int, int]]] = {
     "": (2, 2),

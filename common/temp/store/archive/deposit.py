@@ -80,6 +80,11 @@ class Deposit:
         """Its path in the archive, now or once it is there."""
         return self.archive / f"{self.name}{suffix_of(self.form)}"
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The sockets in it that were not packed."""
+        return tuple(self._source.left_out)
+
     def close(self) -> None:
         """Close what is open, and take back what was not kept."""
         with contextlib.ExitStack() as stack:
@@ -267,6 +272,7 @@ class Deposit:
             digest=found.hexdigest,
             has_contents=has_contents,
             undo_for=self._undo_for,
+            left_out=self.left_out if has_contents else (),
         )
 
     def _withdraw(self) -> None:

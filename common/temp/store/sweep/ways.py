@@ -81,7 +81,8 @@ def _archive(step: Step, facts: Facts, means: Means) -> Outcome:
     deposit = Deposit(means.archive, form, facts.root, step, now, None)
     removed = _put_in(deposit, step, facts, "archiving")
     removed.add(thinned)
-    return outcome_of(step, facts, removed, f"archived as {deposit.target}")
+    left_out = f" without its sockets ({', '.join(deposit.left_out)})" if deposit.left_out else ""
+    return outcome_of(step, facts, removed, f"archived as {deposit.target}{left_out}")
 
 
 def _set_aside(step: Step, facts: Facts, means: Means) -> Outcome:
