@@ -225,6 +225,17 @@ def test_the_current_run_of_another_process_is_kept_if_that_is_asked(
     assert made.exists() == current
 
 
+def test_the_status_says_how_each_run_ended(base: Path) -> None:
+    (base.parent / "pyproject.toml").write_text('[tool.tempkeep]\nroots = ["artifacts"]\n')
+    ended(base)
+    ended(base, ValueError("bad input"))
+    done = run(
+        [sys.executable, "-m", "common.temp", "temp-status", "--format", "json"], cwd=base.parent
+    )
+    (project,) = (one for one in json.loads(done.stdout)["projects"] if one["entries"])
+    assert [one["run_ended"] for one in project["entries"]] == ["success", "failed"]
+
+
 def test_a_run_that_its_pipeline_gives_up_is_no_good_one(base: Path) -> None:
     with pipeline_run(base) as made:
         age(made, 1000)

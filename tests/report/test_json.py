@@ -61,6 +61,7 @@ def test_an_entry_has_all_that_is_known_in_exact_units() -> None:
             "in_use": {"how": "owner", "who": "python (pid 7)"},
             "pinned": "why",
             "unsaved_work": None,
+            "run_ended": None,
             "unreadable": "Permission denied",
             "goes": False,
             "goes_in_seconds": None,

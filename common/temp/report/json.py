@@ -42,6 +42,7 @@ def _entry(entry: Entry, now: float) -> dict[str, Any]:
         "in_use": None if entry.use is None else {"how": entry.use.how, "who": entry.use.who},
         "pinned": entry.pin,
         "unsaved_work": entry.work,
+        "run_ended": entry.ending or None,
         "unreadable": entry.unreadable,
     }
 
