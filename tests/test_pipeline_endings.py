@@ -19,7 +19,7 @@ from common.temp.pipeline import ArtifactCleaner, cleanup_after_pipeline_run, pi
 from common.temp.pipeline_config import CleanupConfig, CleanupStrategy
 from common.temp.store.claiming.scan import scan
 from common.temp.store.root.records import record_name
-from tests.support import age, make_entry, mounted, process, run
+from tests.support import age, make_entry, mounted, process, run, tempkeep
 
 RUN = """
 import sys
@@ -223,6 +223,16 @@ def test_the_current_run_of_another_process_is_kept_if_that_is_asked(
     )
     assert run([sys.executable, "-c", code], cwd=base).stdout == f"{1 if current else 2}\n"
     assert made.exists() == current
+
+
+def test_a_plan_of_everything_takes_the_last_good_run_and_no_other_plan_does(base: Path) -> None:
+    project = base.parent
+    (project / "pyproject.toml").write_text('[tool.tempkeep]\nroots = ["artifacts"]\n')
+    older, good = ended(base, hours=50), ended(base, hours=49)
+    for limits, left in ((("--max-age-hours", "1"), [good]), (("--everything",), [])):
+        assert tempkeep("temp-clean", *limits, "--dry-run", "--plan", str(project / "plan")) == 0
+        assert tempkeep("temp-clean", "--apply", str(project / "plan")) == 0
+        assert [one for one in (older, good) if one.exists()] == left
 
 
 def test_the_status_says_how_each_run_ended(base: Path) -> None:
