@@ -210,6 +210,25 @@ def test_the_file_can_say_what_is_kept(base: Path) -> None:
         assert len(list(base.glob("pipeline_*"))) == kept
 
 
+def test_a_small_disk_costs_no_run_and_nothing_is_archived_there_for_space(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with mounted(tmp_path / "disk", "size=6m") as disk:
+        (disk / "cleanup_config.json").write_text(
+            json.dumps({"strategy": "archive", "min_free_space_gb": 5 / 1024})
+        )
+        (disk / "pyproject.toml").touch()
+        made = [ended(disk / "runs", hours=hours) for hours in (3, 2, 1)]
+        for path in made:
+            (path / "noise").write_bytes(os.urandom(1 << 20))
+        for _ in range(2):
+            done = ArtifactCleaner(disk / "runs").cleanup()
+            assert (done["candidates_identified"], done["errors"]) == (0, [])
+        assert all(path.is_dir() for path in made)
+        assert not (disk / ".tmp-archive").exists()
+    assert "held by what stays: 3.1 MiB within limits" in caplog.text.replace("3.0", "3.1")
+
+
 @pytest.mark.parametrize("current", [True, False])
 def test_the_current_run_of_another_process_is_kept_if_that_is_asked(
     base: Path, current: bool

@@ -77,8 +77,9 @@ def _write(root: str, relative: str, inode: int, ending: Ending, layout: Layout)
             return
     except OSError:
         return  # there is nothing left to keep
+    says, sync = {"end": ending, "inode": inode}, ending != "running"
     try:
-        write_record(Path(root), ENDS, relative, {"end": ending, "inode": inode}, layout, sync=True)
+        write_record(Path(root), ENDS, relative, says, layout, sync=sync)
     except (OSError, TempError):  # the disk is full, for example
         if ending != "failed":
             with contextlib.suppress(OSError):
