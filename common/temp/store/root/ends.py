@@ -19,6 +19,9 @@ from ...core.entry import Ending, Entry
 from ...core.fields import Unreadable
 from ...core.layout import ENDS, STORE, Layout
 from ...errors import TempError
+from ..system import at
+from ..system.at import PLAIN_FLAGS
+from ..system.opening import opened_in
 from .leases import Leases
 from .records import Record, read_records, record_name, record_names, write_record
 
@@ -29,6 +32,9 @@ _RECORDED: Final[dict[str, Ending]] = {
     "given up": "given up",
 }
 
+
+_RUNNING: Final = b'"running"'
+_LARGEST: Final = 1 << 16
 
 _begun: dict[tuple[str, str], tuple[int, int, Layout]] = {}
 """The runs of which this process records the end: its id, the inode, and the layout of the root."""
@@ -81,9 +87,28 @@ def _write(root: str, relative: str, inode: int, ending: Ending, layout: Layout)
     try:
         write_record(Path(root), ENDS, relative, says, layout, sync=sync)
     except (OSError, TempError):  # the disk is full, for example
-        if ending != "failed":
+        if not _overwrite(root, relative, ending) and ending != "failed":
             with contextlib.suppress(OSError):
                 os.unlink(os.path.join(root, STORE, ENDS, record_name(relative)))
+
+
+def _overwrite(root: str, relative: str, ending: Ending) -> bool:
+    """Whether the end could be written over "running", which needs no space on the disk."""
+    try:
+        with opened_in(root, STORE, ENDS) as directory:
+            place = at.anchored(directory, os.path.join(root, STORE, ENDS))
+            file = os.open(f"{place}/{record_name(relative)}", os.O_RDWR | PLAIN_FLAGS)
+            try:
+                said = os.read(file, _LARGEST)
+                ends = said.replace(_RUNNING, f'"{ending}"'.encode().ljust(len(_RUNNING)), 1)
+                if ends == said or len(ends) != len(said):
+                    return False
+                os.lseek(file, 0, os.SEEK_SET)
+                return os.write(file, ends) == len(ends)
+            finally:
+                os.close(file)
+    except OSError:
+        return False
 
 
 def with_endings(root: Path, entries: Iterable[Entry], leases: Leases) -> tuple[Entry, ...]:
