@@ -86,10 +86,12 @@ def _keep_last(case: Case) -> Reason | None:
 def _keep_last_good(case: Case) -> Reason | None:
     """The newest good runs, and those that may be good while fewer are known to be."""
     policy, ending = case.policy, case.entry.ending
+    if not ending:
+        return None
     wanted = policy.keep_last_good
     if wanted is None:
         wanted = 0 if policy.everything and not policy.unconfigured else GOOD_KEPT
-    if not ending or not wanted:
+    if not wanted:
         return None
     if ending in FAILED:
         return Reason(KEEP_LAST_GOOD, "silent", f"it {ending}, so it is no good run")

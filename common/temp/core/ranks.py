@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from operator import attrgetter
 from typing import Final
 
 from .entry import FAILED, Ending, Entry
@@ -16,6 +17,9 @@ _WORTH: Final[Mapping[Ending, tuple[int, int]]] = {
     **dict.fromkeys(FAILED, (0, 0)),
 }
 """What a run is worth by its ending: while a limit counts it, and as a good result."""
+
+
+_ENDING: Final = attrgetter("ending")
 
 
 class Ranks(NamedTuple):
@@ -35,10 +39,25 @@ def ranks_of(
     entries: Sequence[Entry], groups: Sequence[Hashable], newest_first: Sequence[int]
 ) -> Ranks:
     """The ranks of `entries` in their `groups`; `newest_first` are their indices in that order."""
+    if not any(map(_ENDING, entries)):  # as in most roots, with many more entries
+        rank, of = _counted(groups, newest_first)
+        return Ranks(rank, of, rank)
     worth = [_WORTH[entry.ending] for entry in entries]
     rank, of = _ranked([counted for counted, _ in worth], groups, newest_first)
     good_rank, _ = _ranked([good for _, good in worth], groups, newest_first)
     return Ranks(rank, of, good_rank)
+
+
+def _counted(
+    groups: Sequence[Hashable], newest_first: Sequence[int]
+) -> tuple[list[int], list[int]]:
+    """For each index, how many of its group are as new or newer, and how many there are."""
+    counts = dict.fromkeys(groups, 0)
+    rank = [0] * len(groups)
+    for index in newest_first:
+        group = groups[index]
+        counts[group] = rank[index] = counts[group] + 1
+    return rank, [counts[group] for group in groups]
 
 
 def _ranked(
