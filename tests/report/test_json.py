@@ -155,6 +155,7 @@ def test_a_dry_run_has_planned_entries_and_nothing_freed() -> None:
                 "category": "debug",
                 "disposal": "delete",
                 "size_bytes": size,
+                "stays_bytes": None,
                 "reason": {"rule": "expired", "effect": "goes", "evidence": "48 h > 24 h"},
                 "status": "planned",
                 "detail": "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -265,6 +266,9 @@ def test_the_faces_say_what_stays(project: Path, capsys: pytest.CaptureFixture[s
     printed = capsys.readouterr().out
     assert f"would delete {NAME}  20.0 KiB, of which 12.0 KiB in it stay  (expired" in printed
     assert "would delete 1 entry and free 8.0 KiB; kept 1 entry: 1 keep files" in printed
+    assert tempkeep("temp-clean", "--dry-run", "--format", "json") == 0
+    project_said = json.loads(capsys.readouterr().out)["projects"][0]
+    assert [one["stays_bytes"] for one in project_said["entries"]] == [12288]
     assert tempkeep("temp-status") == 0
     assert "keep: keep files: all that is in it matches" in capsys.readouterr().out
     assert tempkeep("temp-clean", "--background") == 0

@@ -151,6 +151,7 @@ def _steps(steps: Iterable[Step], outcomes: Iterable[Outcome]) -> list[dict[str,
                 "disposal": step.disposal,
                 # Entries that go whatever their size are not measured; what they freed is.
                 "size_bytes": None if step.entry.partial else step.entry.size,
+                "stays_bytes": step.stays,
                 "reason": _reason(step.reason),
                 "status": "planned" if outcome is None else outcome.status,
                 "detail": "" if outcome is None else outcome.detail,
