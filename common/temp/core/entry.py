@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from .links import Link
 from .named_tuple import NamedTuple
@@ -21,6 +21,16 @@ class Use(NamedTuple):
     mine: bool = False
 
 
+Ending = Literal["", "unknown", "running", "success", "failed", "died", "given up"]
+"""How a run ended; "" for an entry of a face that does not know how things end.
+
+"died" is a run without an end whose process was killed; "unknown" one of which nothing tells.
+"""
+
+FAILED: Final[frozenset[Ending]] = frozenset({"failed", "died", "given up"})
+"""The endings that make no good run."""
+
+
 class Entry(NamedTuple):
     """One entry: what is listed, kept or cleaned.
 
@@ -33,6 +43,7 @@ class Entry(NamedTuple):
     - `unreadable`: what could not be read
     - `future`: a time in it is in the future
     - `mounted`: where another filesystem is mounted inside
+    - `ending`: how the run ended, if it is one
     - `work`: what version control has in it and nowhere else
     - `partial`: the scan stopped early because what it saw decides, so sizes, counts and `changed`
       are incomplete
@@ -55,6 +66,7 @@ class Entry(NamedTuple):
     use: Use | None = None
     pin: str | None = None
     work: str | None = None
+    ending: Ending = ""
     made_by: str | None = None
     device: int = 0
     inode: int = 0
