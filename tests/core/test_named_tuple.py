@@ -36,7 +36,7 @@ class Typed(typing.NamedTuple):
 def test_such_a_tuple_has_what_those_of_typing_have_and_what_its_class_says() -> None:
     made = Quick.of("x")
 
-    assert made == Typed("x") == ("x", 2)
+    assert tuple(made) == tuple(Typed("x")) == ("x", 2)
     assert repr(made) == "Quick(one='x', other=2)"
     assert made.both == "x2"
     for name in ("_fields", "_field_defaults", "__doc__", "__module__", "__bases__"):
