@@ -7,7 +7,9 @@ which one it is. How entries are disposed of is in `store/sweep/ways.py`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
+
+from .named_tuple import NamedTuple
 
 Disposal = Literal["delete", "trash", "archive", "undo", "drop", "forget"]
 """The key of a row, as it is written in JSON, plan files and the history."""
