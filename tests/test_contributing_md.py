@@ -29,7 +29,7 @@ def test_a_path_that_is_named_is_there(path: str) -> None:
 
 @pytest.mark.parametrize("name", ["RULES", "_MODULES", "Layout", "DISPOSALS", "WAYS", "NotDisposed",
                                   "Settings", "KEYS", "EXIT_CODES", "ENVIRONMENT", "reason_of",
-                                  "REMEDIES", "EXPLAIN", "_SINKS", "Scheduler"])  # fmt: skip
+                                  "REMEDIES", "EXPLAIN", "FORMATS", "Scheduler"])  # fmt: skip
 def test_a_name_that_one_is_sent_to_is_there(name: str) -> None:
     assert name in SPANS
     assert re.search(rf"^ *(?:class |def )?{name}\b", CODE, re.MULTILINE)
