@@ -102,7 +102,8 @@ class Case:
 
     def away(self) -> None:
         """Remove it, wherever it is."""
-        swept(self.root, EVERYTHING)
+        report = swept(self.root, EVERYTHING)
+        assert not os.path.lexists(self.path), (report.outcomes, report.plan.kept)
         for archived in list_archive(self.archive, self.root):
             assert drop(self.archive, archived).failures == []
 

@@ -227,12 +227,19 @@ class _Look:
             self._take_in_detached(path, clause)
         return path
 
-    def _take_in_detached(self, path: bytes, clause: str, *, mine: bool = False) -> None:
-        """Note what `path` may mean, if it begins at a mount that was taken away."""
+    def _take_in_detached(
+        self, path: bytes, clause: str, inode: int = 0, *, mine: bool = False
+    ) -> None:
+        """Note what `path` may mean, if it begins at a mount that was taken away: what has that
+        `inode`, where it is known.
+        """
         places = self._detached.places_of(path)
         if places and self._views.shares_mounts(self._thread):
             for place in places:
-                self._note(place, clause, mine=mine)
+                with contextlib.suppress(OSError):
+                    status = os.lstat(os.path.join(self._root, place))
+                    if inode in (0, status.st_ino):
+                        self._note(place, clause, mine=mine)
 
     def _take_in_words(self, cwd: bytes) -> None:
         """Note what the command line names: a script is closed once it is read, and options may
@@ -308,8 +315,10 @@ class _Look:
             elif path == _RING:
                 with contextlib.suppress(OSError):
                     self._take_in_registered(name)
-            else:
-                self._take_in_detached(path, _WORKS, mine=self._is_own)
+            elif self._detached.places_of(path):
+                with contextlib.suppress(OSError):
+                    inode = procfs.inode_of(self._told_of(name))
+                    self._take_in_detached(path, _WORKS, inode, mine=self._is_own)
 
     def _take_in_file(self, name: str, path: bytes) -> None:
         said = self._told_of(name)
