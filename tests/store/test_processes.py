@@ -228,13 +228,12 @@ def test_a_process_that_came_through_a_bind_mount_protects_the_entry(
     assert len(swept(root).done) == 1
 
 
-@pytest.mark.parametrize("source", ["..", ".", "debug", "debug/{}"])
+@pytest.mark.parametrize("source", ["..", ".", "debug", "debug/x"])
 def test_a_process_that_came_through_a_bind_mount_that_was_unmounted_since_protects_the_entry(
     root: Path, tmp_path: Path, source: str
 ) -> None:
-    name = f"x-{os.urandom(4).hex()}"  # or the same test of another run is seen by its names
-    inside, free = make_entry(root, f"debug/{name}/deep-{name}"), make_entry(root, "debug/free")
-    top = (root / source.format(name)).resolve()
+    inside, free = make_entry(root, "debug/x/deep"), make_entry(root, "debug/free")
+    top = (root / source).resolve()
     below = os.path.relpath(inside, top)
     with ExitStack() as stack:
         with bound(top, tmp_path / "mount") as there:
@@ -245,9 +244,7 @@ def test_a_process_that_came_through_a_bind_mount_that_was_unmounted_since_prote
             stack.enter_context(reads)
             stack.callback(reads.kill)
         shutil.copytree(root, tmp_path / "another" / ".tmp")
-        # Which of two with such names has a file open is told by its inode.
-        others = processes_inside(tmp_path / "another" / ".tmp")
-        assert [path for path in others if path.endswith("file0.txt")] == []
+        assert processes_inside(tmp_path / "another" / ".tmp") == {}  # though it has such names
         place = os.path.relpath(inside, root)
         assert set(processes_inside(root)) == {place, f"{place}/file0.txt"}
         swept(root)

@@ -145,12 +145,6 @@ def open_files(pid: str) -> Iterator[tuple[str, bytes]]:
         os.close(base)
 
 
-def inode_of(said: bytes) -> int:
-    """The inode of an open file, by what the kernel tells of its descriptor; 0 if it does not."""
-    number = said.partition(b"\nino:")[2].split(b"\n")[0].strip()
-    return int(number) if number.isdigit() else 0
-
-
 def place_of(link: str, *, dir_fd: int | None = None) -> bytes:
     """Where a link in `/proc` leads; of a directory that is deeper than a path can be long, the
     lowest directory above it that a path leads to. Raises `OSError`.
