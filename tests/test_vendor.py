@@ -12,6 +12,7 @@ import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -282,25 +283,27 @@ def test_whoever_may_write_there_leads_no_file_of_the_copy_elsewhere(
     assert (above / "moved" / "vendored.json").is_file()
 
 
+@pytest.mark.parametrize("after", ["check_way", "_content"])
 def test_no_directory_is_made_behind_a_link_that_takes_the_place_of_one_on_the_way(
-    bare_host: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bare_host: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: str
 ) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    read = vendoring._content
+    real = getattr(vendoring, after)
 
-    def swapped() -> dict[str, bytes]:
+    def swapped(*arguments: Any) -> Any:
+        result = real(*arguments)
         (bare_host / "libs").rename(bare_host / "was")
         (bare_host / "libs").symlink_to(elsewhere)
-        return read()
+        return result
 
-    monkeypatch.setattr(vendoring, "_content", swapped)
+    monkeypatch.setattr(vendoring, after, swapped)
     monkeypatch.chdir(bare_host)
     with pytest.raises(TempError, match="cannot copy"):
         vendoring.vendor("libs/new/deep")
     assert os.listdir(elsewhere) == []
     (bare_host / "libs").unlink()
-    monkeypatch.setattr(vendoring, "_content", read)
+    monkeypatch.setattr(vendoring, after, real)
     assert vendoring.vendor("libs/new/deep") == 0
     assert (bare_host / "libs" / "new" / "deep" / "temp" / "vendored.json").is_file()
 

@@ -56,8 +56,7 @@ def vendor(directory: str, *, dry_run: bool = False) -> int:
     symlink, or if the path leads through a symlink that git tracks or another user made.
     """
     target = _target(directory)
-    check_way(target)
-    real = Path(os.path.realpath(target.parent))  # what is put there after this look is no way
+    real = check_way(target).parent  # what is put there after this look is no way
     content = _content()
     new = _Copy(__version__, {name: _digest(data) for name, data in content.items()})
     old = _old(target)

@@ -188,10 +188,9 @@ def open_root(root: Path) -> int:
     return descriptor
 
 
-def check_way(path: Path) -> None:
-    """Raise `Refused` if a link on the way to `path`, or itself, may have been planted.
-
-    Such a link is in a project, and belongs to another user or is tracked by git.
+def check_way(path: Path) -> Path:
+    """The real path of `path`. Raises `Refused` if a link on the way, or itself, may have been
+    planted: it is in a project, and belongs to another user or is tracked by git.
     """
     try:
         real, links = follow(str(path))
@@ -199,6 +198,7 @@ def check_way(path: Path) -> None:
         raise StorageError.of(f"cannot look at {path}", error) from error
     for link in links:
         check_link(link, real, is_ours=_lies_in_project(link))
+    return Path(real)
 
 
 def where_it_leads(root: Path) -> Path | None:

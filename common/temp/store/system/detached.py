@@ -41,12 +41,10 @@ class Detached:
         return is_path and self._tops is not None and first not in self._tops
 
     def _find(self, path: bytes) -> Iterator[bytes]:
-        for end in self._ends:
-            if path.startswith(end):
-                yield path[len(end) :]
+        places = [path[len(end) :] for end in self._ends if path.startswith(end)]
         # Or what was mounted is the directory itself, or lies in it: a category, an entry.
-        for above in self._mountable():
-            place = above + path[1:]
+        places += [above + path[1:] for above in self._mountable()]
+        for place in places:
             if os.path.lexists(os.path.join(self._directory, place)):
                 yield place
 

@@ -224,15 +224,19 @@ class _Look:
         except OSError:
             return b""
         if not self._take_in(path, clause):
-            self._take_in_detached(path, clause)
+            self._take_in_detached(name, path, clause)
         return path
 
-    def _take_in_detached(self, path: bytes, clause: str, *, mine: bool = False) -> None:
-        """Note what `path` may mean, if it begins at a mount that was taken away."""
+    def _take_in_detached(self, link: str, path: bytes, clause: str, *, mine: bool = False) -> None:
+        """Note what `path`, to which `link` leads, means if it begins at a mount that is gone."""
         places = self._detached.places_of(path)
         if places and self._views.shares_mounts(self._thread):
-            for place in places:
-                self._note(place, clause, mine=mine)
+            with contextlib.suppress(OSError):
+                # Only now: what has no such name here may be on a server that is dead.
+                found = os.stat(f"/proc/{self._thread}/{link}")
+                for place in places:
+                    if os.path.samestat(found, os.lstat(os.path.join(self._root, place))):
+                        self._note(place, clause, mine=mine)
 
     def _take_in_words(self, cwd: bytes) -> None:
         """Note what the command line names: a script is closed once it is read, and options may
@@ -309,7 +313,7 @@ class _Look:
                 with contextlib.suppress(OSError):
                     self._take_in_registered(name)
             else:
-                self._take_in_detached(path, _WORKS, mine=self._is_own)
+                self._take_in_detached(f"fd/{name}", path, _WORKS, mine=self._is_own)
 
     def _take_in_file(self, name: str, path: bytes) -> None:
         said = self._told_of(name)
