@@ -187,7 +187,8 @@ def test_all_projects_and_their_other_roots_keep_what_is_theirs(
 ) -> None:
     monorepo = make_project(tmp_path / "mono")
     inner = make_project(
-        monorepo / "projects" / "inner", '[tool.tempkeep]\nroots = ["jobs", "files", "runs"]\n'
+        monorepo / "projects" / "inner",
+        '[tool.tempkeep]\nroots = ["jobs", "files", "runs"]\nkeep_last_good = 0\n',
     )
     run_name = "pipeline_artifacts_20250102_030405"
     make_entry(monorepo / ".tmp", "debug/a_1696348800")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ..core.disposal import DISPOSALS
 from ..core.entry import Inventory
 from ..core.layout import STORE, UNDO
 from ..core.named_tuple import NamedTuple
@@ -26,7 +25,8 @@ class Forecast(NamedTuple):
     @property
     def in_vain(self) -> bool:
         """Whether what goes is archived on the same disk, where it frees no space."""
-        if not DISPOSALS[self.place.disposal].needs_archive:
+        inventory = self.inventory
+        if self.place.policy().wanted_free(inventory.free, inventory.capacity) is None:
             return False
         from ..store.sweep.prepare import archives_in_vain
 
