@@ -124,8 +124,8 @@ class FileCleanupManager(ExpiringFiles):
     The directory is made if missing, belongs to the user and is never deleted; everything in it
     should be scratch. Elsewhere, only what was tracked by name is deleted. `async with` cleans what
     a killed run left, starts the periodic clean-up, and stops it at the end; it deletes nothing at
-    the end (call `cleanup_all_tracked` for that). The age of a directory is that of the newest
-    change anywhere inside.
+    the end (call `cleanup_all_tracked` for that). A file is as old as its modification time, also
+    if it was tracked a moment ago, and a directory as the newest change anywhere inside.
 
     Deletions run in a thread, and even a cancelled task waits for them. A manager can be used from
     any thread, and from several event loops in turn. What cannot be deleted is logged as a warning

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import repeat
-from math import inf
 from typing import NamedTuple
 
 from .entry import Entry
@@ -30,7 +29,8 @@ class Disk(NamedTuple):
 class Case(NamedTuple):
     """What the rules look at: an entry, its policy, its rank and the bytes around it.
 
-    `rank` counts from 1 for the newest `of` its (category, label). `newer_bytes` is the size of the
+    `rank` counts from 1 for the newest `of` its (category, label); one with a time in the future
+    does not count for the others. `newer_bytes` is the size of the
     entry and all newer ones of the root; `category_bytes` is the same within its category;
     `sooner_bytes` is what would be freed before it if space is low.
     """
@@ -49,10 +49,11 @@ class Case(NamedTuple):
     @property
     def where(self) -> str:
         """What an age counts from, to follow it; "" if that is a change of the entry itself."""
-        if self.entry.used > self.entry.changed:
-            return ", last used"
-        inside = self.entry.changed_in
-        newest = "changed" if self.entry.partial else "newest change"
+        entry = self.entry
+        if entry.changed < entry.arrived or entry.changed < entry.used:
+            return ", last used" if entry.used > entry.arrived else ", arrived"
+        inside = entry.changed_in
+        newest = "changed" if entry.partial else "newest change"
         return f", {newest} in {inside}" if inside else ""
 
     @property
@@ -79,7 +80,7 @@ def cases_of(entries: Sequence[Entry], policy: Policy, now: float, disk: Disk) -
     sizes = [entry.size for entry in entries]
     categories = [entry.category for entry in entries]
     groups = [(entry.category, entry.label) for entry in entries]
-    newness = [inf if entry.future else entry.last for entry in entries]
+    newness = [entry.last for entry in entries]
     order = _newest_first(entries, newness)
     counts = Counter(groups)
     policies = {category: policy.of(category) for category in dict.fromkeys(categories)}
@@ -101,7 +102,7 @@ def cases_of(entries: Sequence[Entry], policy: Policy, now: float, disk: Disk) -
         repeat(policy),
         [max(0.0, now - changed) for changed in newness],
         repeat(disk),
-        _running([1] * len(entries), groups, order),
+        _ranks([not entry.future for entry in entries], groups, order),
         [counts[group] for group in groups],
         _running(sizes, [""] * len(entries), order),
         _running(sizes, categories, order),
@@ -116,6 +117,12 @@ def _newest_first(entries: Sequence[Entry], newness: Sequence[float]) -> list[in
     order = sorted(range(len(entries)), key=paths.__getitem__)
     order.sort(key=newness.__getitem__, reverse=True)
     return order
+
+
+def _ranks(counted: Sequence[bool], groups: Sequence[Hashable], order: Sequence[int]) -> list[int]:
+    """For each index, how many in its group are `counted` before it in `order`, and one for it."""
+    sums = _running(counted, groups, order)
+    return [newer + 1 - is_one for newer, is_one in zip(sums, counted, strict=True)]
 
 
 def _running(amounts: Sequence[int], groups: Sequence[Hashable], order: Sequence[int]) -> list[int]:

@@ -246,8 +246,11 @@ def draft(
     forgotten: Iterable[tuple[Entry, Reason]] = (),
     undo_for: float = DAY,
 ) -> Plan:
-    """The plan that follows from `verdicts`, oldest change first; what goes only for want of space
-    comes last, and by its cost.
+    """The plan that follows from `verdicts`, oldest first; what goes only for want of space comes
+    last, and by its cost.
+
+    What is left of an entry that a clean began to remove is deleted, by whatever disposal others
+    go: what could be kept of it was kept before that.
     """
     steps: list[Step] = []
     kept: list[Verdict] = []
@@ -258,7 +261,8 @@ def draft(
         elif verdict.keep:
             kept.append(verdict)
         else:
-            steps.append(Step(verdict.entry, disposal, verdict.reason))
+            begun = verdict.entry.unfinished
+            steps.append(Step(verdict.entry, "delete" if begun else disposal, verdict.reason))
 
     def turn(step: Step) -> tuple[bool, float, float, str]:
         entry, for_space = step.entry, step.reason.rule == LOW_SPACE

@@ -14,7 +14,7 @@ from .cases import Case, Disk, cases_of
 from .entry import Entry
 from .limits import LIMIT_RULES
 from .policy import Policy
-from .protections import PROTECTION_RULES
+from .protections import ENDED_BY_A_START, PROTECTION_RULES
 from .reasons import LOW_SPACE, NO_LIMIT, UNDO_OVER, WITHIN_LIMITS, Reason, Verdict
 from .units import spell_comparison, spell_size
 
@@ -141,8 +141,13 @@ def explain(
     """
     for case in cases_of(tuple(entries), policy, now, Disk(free, capacity, coming)):
         if case.entry.path == path:
-            said = tuple(rule(case) for rule in PROTECTION_RULES + LIMIT_RULES)
-            return _verdict(case), tuple(reason for reason in said if reason is not None)
+            said = [rule(case) for rule in PROTECTION_RULES + LIMIT_RULES]
+            over = ENDED_BY_A_START if case.entry.unfinished else frozenset()
+            return _verdict(case), tuple(
+                reason._replace(effect="silent") if reason.rule in over else reason
+                for reason in said
+                if reason is not None
+            )
     raise LookupError(path)
 
 
@@ -154,6 +159,8 @@ def _verdict(case: Case) -> Verdict:
         for rule in PROTECTION_RULES
         if (reason := rule(case)) is not None and reason.effect == "stays"
     ]
+    if staying and case.entry.unfinished:
+        staying = [reason for reason in staying if reason.rule not in ENDED_BY_A_START]
     if staying:
         return Verdict(case.entry, True, (*staying, *going))
     if going:

@@ -33,6 +33,7 @@ def _entry(entry: Entry, now: float) -> dict[str, Any]:
         "shared_bytes": entry.shared,
         "files": entry.files,
         "directories": entry.directories,
+        "arrived_at": instant(entry.arrived) if entry.arrived else None,
         "changed_at": instant(entry.changed),
         "changed_in": entry.changed_in,
         "last_used_at": instant(entry.used) if entry.used else None,

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import errno
 import stat
+from typing import Final, NamedTuple
 
 from ...errors import StorageError, in_place, reason_of
 from ..system import at
+from ..system.access import is_closed
 from ..system.at import DIRECTORY_FLAGS
 from .measured import Inside
-from .walk import is_closed, measure
+from .walk import measure
+
+NEVER: Final = float("-inf")
+"""Earlier than any change."""
 
 
 def look_inside(parent: int, name: str) -> Inside:
@@ -29,24 +34,40 @@ def look_inside(parent: int, name: str) -> Inside:
         at.close(descriptor)
 
 
+class Newest(NamedTuple):
+    """When something last changed, where inside, and the newest modification in the future."""
+
+    changed: float
+    where: str = ""
+    future: float = 0.0
+
+
 def newest_change(root: int, path: str) -> tuple[float, str]:
     """When the entry at `path` below the open `root` last changed inside, and where.
 
-    Raises `OSError` if a part of it cannot be read.
+    A time in the future counts like any other. Raises `OSError` if a part of it cannot be read.
     """
-    return look_at(root, path)[0]
+    return look_at(root, path)[0][:2]
 
 
-def look_at(root: int, path: str) -> tuple[tuple[float, str], Inside]:
-    """As `newest_change`, and what in it may protect it, seen by the same walk."""
+def look_at(root: int, path: str, until: float | None = None) -> tuple[Newest, Inside]:
+    """When the entry at `path` below the open `root` last changed, and what in it may protect it.
+
+    Modifications after `until` (seconds since 1970) are in the future. Raises `OSError` if a part
+    of it cannot be read.
+    """
+    until_ns = None if until is None else int(until * 1e9)
     status = at.stat(path, dir_fd=root, follow_symlinks=False)
     if not stat.S_ISDIR(status.st_mode):
-        return (status.st_mtime_ns / 1e9, ""), Inside()
+        if until_ns is not None and status.st_mtime_ns > until_ns:
+            return Newest(NEVER, future=status.st_mtime_ns / 1e9), Inside()
+        return Newest(status.st_mtime_ns / 1e9), Inside()
     descriptor = at.open(path, DIRECTORY_FLAGS, dir_fd=root)
     try:
-        measured = measure(descriptor)
+        measured = measure(descriptor, until_ns=until_ns)
     finally:
         at.close(descriptor)
     for where, what in measured.problems:
         raise StorageError(0, in_place(what, where))
-    return (measured.changed_ns / 1e9, measured.changed_in), measured.inside
+    changed, future = measured.changed_ns / 1e9, measured.future_ns / 1e9
+    return Newest(changed, measured.changed_in, future), measured.inside

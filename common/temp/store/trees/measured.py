@@ -15,15 +15,18 @@ class Measured:
     """What a walk finds in one directory, itself included; sizes in bytes.
 
     `links` holds, for each file with more than one name, how many names it has, how many of them
-    were found, and the two sizes that were counted for the first of them. `partial` says that the
-    walk stopped at a change that was new enough: then only `changed_ns` and `changed_in` count.
+    were found, and the two sizes that were counted for the first of them. `changed_ns` is the
+    newest modification up to a given time, `future_ns` the newest one after it, 0 for none.
+    `partial` says that the walk stopped at a change that was new enough: then only `changed_ns` and
+    `changed_in` count.
     `roots` are the directories that hold a store of this program, `repositories` those of git.
     `unread` names a place that could not be read for another reason than that it is closed to us.
     """
 
     __slots__ = (
-        "apparent", "changed_in", "changed_inode", "changed_ns", "directories", "files", "links",
-        "mounted", "partial", "problems", "repositories", "roots", "size", "unread",
+        "apparent", "changed_in", "changed_inode", "changed_ns", "directories", "files",
+        "future_in", "future_ns", "links", "mounted", "partial", "problems", "repositories",
+        "roots", "size", "unread",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -34,6 +37,8 @@ class Measured:
         self.changed_ns = -_NEVER
         self.changed_inode = 0
         self.changed_in = ""
+        self.future_ns = 0
+        self.future_in = ""
         self.links: Links = {}
         self.problems: list[tuple[str, str]] = []
         self.mounted: str | None = None
@@ -62,6 +67,9 @@ class Measured:
             self.mounted = min(self.mounted or other.mounted, other.mounted)
         if other.newness > self.newness:
             self.changed_ns, self.changed_inode, self.changed_in = other.newness
+        self.future_ns, self.future_in = max(
+            (self.future_ns, self.future_in), (other.future_ns, other.future_in)
+        )
         for key, (names, met, size, apparent) in other.links.items():
             known = self.links.get(key)
             if known is not None:
