@@ -22,6 +22,7 @@ VALUES: Final[dict[str, str]] = {
     "hours": "a number of hours",
     "count": "a whole number",
     "size": 'a size: `"20GiB"`, `"500MB"`',
+    "interval": 'a time: `"6h"`, `"1d"`',
     "share": 'a percentage: `"85%"`',
     "number": "a number",
     "flag": "`true`, `false`",

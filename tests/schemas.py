@@ -17,6 +17,11 @@ from tests.support import REPOSITORY
 SCHEMAS: Final = REPOSITORY / "common" / "temp" / "schemas"
 
 _SIZE: Final = r"^\s*[0-9]+(\.[0-9]+)?\s*([KkMmGgTtPp]?[Bb]|[KkMmGgTtPp][Ii][Bb])?\s*$"
+_INTERVAL: Final = (
+    r"^\s*(([1-9][0-9]{0,4}|[1-4][0-9]{5}|5[01][0-9]{4}|52[0-4][0-9]{3}|525[0-5][0-9]{2}|525600)"
+    r"\s*m|([1-9][0-9]{0,2}|[1-7][0-9]{3}|8[0-6][0-9]{2}|87[0-5][0-9]|8760)\s*h"
+    r"|([1-9][0-9]?|[12][0-9]{2}|3[0-5][0-9]|36[0-5])\s*d)\s*$"
+)
 _SHARE: Final = r"^\s*(100(\.0+)?|[0-9]{1,2}(\.[0-9]+)?)\s*%\s*$"
 _PATH: Final = r"^[^\u0000]+$"
 _GLOB: Final = r"^(?!/|(\./?)?$)(?!(.*/)?\.\.(/|$))(?!.*(\*\*[^/]|[^/]\*\*)).*$"
@@ -33,6 +38,7 @@ KINDS: Final[dict[Kind, dict[str, Any]]] = {
         "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": _SIZE}],
         "examples": ["20GiB", "500MB", 1 << 30],
     },
+    "interval": {"type": "string", "pattern": _INTERVAL, "examples": ["1d", "12h"]},
     "share": {"type": "string", "pattern": _SHARE, "examples": ["85%"]},
     "flag": {"type": "boolean"},
     "path": {"type": "string", "pattern": _PATH},

@@ -12,6 +12,7 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final, Generic
 
+from .auto_clean import maybe_start
 from .core.layout import JOBS, check_job_id
 from .errors import StorageError, TempError
 from .store.root.allocation import allocate_named
@@ -107,6 +108,7 @@ class StorageRoot(Generic[Job]):
         output = _output_of(job, path)
         with _turn(path):
             allocate_named(str(self._root), job_id, JOBS)
+            maybe_start(str(self._root))
             if output is None:
                 return job
             try:

@@ -128,9 +128,13 @@ class TempManager:
 
     @classmethod
     def _made_root(cls) -> str:
-        """The root that new entries are made in."""
+        """The root that new entries are made in; a clean of its project may begin."""
+        from .auto_clean import maybe_start  # not for `auto_cleanup_dir`
+
         if cls.PERSISTENT_BASE == ROOT_NAME:
-            return project_root()
+            root = project_root()
+            maybe_start(root)
+            return root
         base = cls._base()
         make_base(base)
         return str(base.root)

@@ -18,6 +18,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from .auto_clean import maybe_start
 from .core.disposal import DISPOSALS
 from .core.layout import PIPELINE
 from .core.plan import Report
@@ -130,6 +131,7 @@ def start_run(base: str | os.PathLike[str] = ".") -> Path:
         except FileExistsError:
             name = fresh_name(root, stem, epoch, attempt, short=False)
             continue
+        maybe_start(root)
         _last = run
         _leased[run] = os.getpid()
         _mine.set(run)

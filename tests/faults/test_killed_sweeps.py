@@ -202,7 +202,7 @@ def reap(main: int) -> Ended:
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="needs /proc")
-@pytest.mark.parametrize("rounds", [40, pytest.param(400, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [20, pytest.param(400, marks=pytest.mark.slow)])
 def test_a_sweep_that_is_killed_at_any_point_loses_nothing_and_the_next_one_ends_it(
     base: Path, figure: Callable[[str], None], rounds: int
 ) -> None:

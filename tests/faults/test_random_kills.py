@@ -183,7 +183,7 @@ def campaign(base: Path, tmp_path: Path, rounds: int, seed: int) -> str:
 def test_an_entry_is_whole_in_one_place_after_a_kill_at_any_instant(
     base: Path, tmp_path: Path, figure: Callable[[str], None]
 ) -> None:
-    figure(f"random kills: {campaign(base, tmp_path, 24, seed=1)}")
+    figure(f"random kills: {campaign(base, tmp_path, 12, seed=1)}")
 
 
 @pytest.mark.slow

@@ -89,8 +89,10 @@ def worker(program: list[str], cwd: Path) -> Iterator[subprocess.Popen[bytes]]:
     with open(os.devnull, "r+") as nothing:
         started = subprocess.Popen(program, cwd=cwd, stdin=nothing, stdout=nothing, stderr=nothing)
     try:
-        # The kernel tells the command line a moment after the program runs.
-        while started.poll() is None and not Path(f"/proc/{started.pid}/cmdline").read_bytes():
+        # The kernel tells the command line a moment after the program runs, and never that of one
+        # whose main thread has ended.
+        end = time.monotonic() + 0.2
+        while not Path(f"/proc/{started.pid}/cmdline").read_bytes() and time.monotonic() < end:
             time.sleep(0.001)
         yield started
     finally:

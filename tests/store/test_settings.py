@@ -374,6 +374,11 @@ _VALUES: dict[str, tuple[list[Any], list[Any], str]] = {
         ["", "85", "101%", "100.1%", "-1%", "85%%", "%", "1e1%", 85, 0.85, True, [], {}],
         'expected a percentage from "0%" to "100%" such as "85%", got {!r}',
     ),
+    "interval": (
+        ["1m", "90m", "6h", " 1d ", "365d"],
+        ["", "0m", "366d", "1w", "1.5h", "-1h", "d", 1, 1.5, True, [], {}],
+        "expected 15m, 6h, 1d or similar, 365d at most, got {!r}",
+    ),
     "flag": ([True, False], [0, 1, "true", "", [], {}], "expected true or false, got {!r}"),
     "path": (
         ["archive", "/a/b", "~/x", "..", " "],

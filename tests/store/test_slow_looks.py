@@ -84,9 +84,12 @@ def test_a_change_while_git_is_asked_keeps_the_entry(root: Path, slow_git: Path,
     age(there, 72)
     # The first time it is asked is the scan's, and that comes after the scan has looked.
     (slow_git / "comes").write_text(f"echo new > {there}/.git/{path}\n")
-    assert outcomes(swept(root, Policy(max_age=24 * HOUR))) == {
-        "work/r": ("skipped", f"has changed meanwhile, in .git/{path}")
-    }
+    outcome = outcomes(swept(root, Policy(max_age=24 * HOUR)))
+    # The file and the directory that it came into may have the same time.
+    assert outcome in [
+        {"work/r": ("skipped", f"has changed meanwhile, in {newest}")}
+        for newest in (Path(".git", path), Path(".git", path).parent)
+    ]
     assert (there / ".git" / path).read_text() == "new\n"
     age(there, 72)
     assert len(swept(root, Policy(max_age=24 * HOUR)).done) == 1

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from ..choices import SORTS, STATUS_FORMATS, choose
 from ..core.entry import Inventory, Problem
+from ..core.layout import HISTORY, STORE
 from ..core.reasons import Verdict
 from ..core.units import read_count
 from ..errors import InvalidSettings, Refused, StorageError
@@ -67,6 +68,23 @@ class _Sink(Protocol):
         """The text; `empty` is how many projects were left out."""
 
 
+_OFFER: Final = (
+    'hint: with `auto_clean = "1d"` in [tool.tempkeep], this clean starts by itself once a day'
+)
+
+
+def _may_want_auto_clean(root: _Root) -> bool:
+    """Whether entries are over a configured limit, in a root that was never cleaned."""
+    settings = root.place.settings
+    return (
+        settings.auto_clean is None
+        and settings.policy.has_limit
+        and not (root.place.is_extra or root.place.is_configured)
+        and any(not verdict.keep for verdict in root.verdicts)
+        and not (root.place.root / STORE / HISTORY).exists()
+    )
+
+
 class _Table:
     """A table for each root, for people or in GitHub's Markdown."""
 
@@ -97,6 +115,8 @@ class _Table:
                 root.place.disposal,
             )
         )
+        if not is_github and columns is not None and _may_want_auto_clean(root):
+            self._blocks.append(_OFFER)
 
     def text(self, empty: int) -> str:
         from ..report.text import counted

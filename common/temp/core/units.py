@@ -114,9 +114,9 @@ def read_share(text: object, what: str) -> float:
     return share
 
 
-def read_interval(text: str, what: str) -> int:
+def read_interval(text: object, what: str) -> int:
     """The minutes in a text such as `15m`, `6h`, `7d`. Raises `InvalidSettings`."""
-    match = re.fullmatch(_INTERVAL, text, re.ASCII)
+    match = re.fullmatch(_INTERVAL, text, re.ASCII) if isinstance(text, str) else None
     minutes = int(match[1]) * _MINUTES[match[2]] if match else 0
     if not 1 <= minutes <= _LONGEST_DAYS * _MINUTES["d"]:
         raise InvalidSettings(

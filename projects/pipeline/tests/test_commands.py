@@ -261,6 +261,7 @@ def test_the_task_makes_a_run_and_ends_with_its_exit_code(base: Path) -> None:
     assert run("-m", "invoke", "narrate", "--text=missing.txt").returncode == 2
 
 
+@pytest.mark.slow  # CI runs `inv demo` itself
 def test_the_demo_ends_well_and_leaves_no_run(base: Path) -> None:
     done = run("-m", "invoke", "demo")
     assert (done.returncode, done.stderr) == (0, "")

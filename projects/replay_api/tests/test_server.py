@@ -286,7 +286,7 @@ def test_an_upload_is_cancelled_by_closing_its_connection(
     server: Running, uploaded: Upload
 ) -> None:
     with open_upload(server.client, body(uploaded)[:300], "a"):
-        until(lambda: server.jobs() == ["a"], "the upload began")
+        until(lambda: state(server, "a") == "uploading", "the upload began")
         answer = server.client.ask("DELETE", "/jobs/a")
         assert answer.status == 409
         assert "close that connection" in answer.document["error"]

@@ -63,6 +63,7 @@ def test_a_clean_takes_what_a_killed_server_left(
     assert (done.returncode, server.jobs()) == (0, [])
 
 
+@pytest.mark.slow  # CI runs `inv demo` itself
 def test_the_demo_ends_well_and_leaves_nothing(copy: Path, tmp_path: Path) -> None:
     done = inv("demo", cwd=copy)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -24,6 +24,7 @@ Kind: TypeAlias = Literal[
     "texts",
     "globs",
     "format",
+    "interval",
 ]
 
 
@@ -124,6 +125,12 @@ KEYS: Final[dict[str, Key]] = {
         "They are relative to its root.",
     ),
     "artefacts": Key("artefacts", "texts", "what `inv clean` removes", "Each is a glob of a name."),
+    "auto_clean": Key(
+        "auto_clean",
+        "interval",
+        "at most once in this time, making an entry starts a clean in the background",
+        "It follows the configured limits, and its result is in .tmp/.tempkeep/schedule.log.",
+    ),
     "workers": Key(
         "workers", "count", "how many processes scan and delete; 0 finds the best number"
     ),

@@ -56,6 +56,8 @@ class Settings(NamedTuple):
     projects: tuple[str, ...] = ("projects/*",)
     artefacts: tuple[str, ...] = DEFAULT_ARTEFACTS
     workers: int | None = None
+    auto_clean: int | None = None
+    """In minutes."""
 
     @property
     def disposal(self) -> Disposal:

@@ -11,7 +11,15 @@ from pathlib import PurePath
 from typing import Any, Final
 
 from ...core.policy import STRATEGIES
-from ...core.units import DAY, HOUR, read_count, read_number, read_share, read_size
+from ...core.units import (
+    DAY,
+    HOUR,
+    read_count,
+    read_interval,
+    read_number,
+    read_share,
+    read_size,
+)
 from ...errors import InvalidSettings
 from .setting_keys import Kind
 
@@ -127,4 +135,5 @@ _READERS: Final[dict[Kind, Callable[[object, str], Any]]] = {
     "texts": _texts,
     "globs": _globs,
     "format": _format,
+    "interval": read_interval,
 }

@@ -1,0 +1,135 @@
+"""The setting `auto_clean`: making an entry starts a clean in the background when one is due.
+
+The caller only looks whether it may be due, at most once in ten minutes for each directory, and
+starts a process that finds out. When it is next due is the modification time of a file in the
+store.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from .core.fields import Unreadable
+from .core.layout import STORE
+from .errors import TempError
+from .store.project.place import ENV_PREFIX, PROJECT
+from .store.project.project import find_monorepo, find_project, is_nobodys, root_of
+from .store.root.guard import check_store
+from .store.root.sources import CONFIG_JSON, PYPROJECT
+from .store.system import at
+from .store.system.at import PLAIN_FLAGS
+from .store.system.opening import opened_in
+from .store.system.reading import read_file
+
+NAME: Final = "auto-clean"
+"""The file in a root's store; it says when the last such clean began, in seconds since 1970."""
+
+_KEY: Final = "auto_clean"
+_VARIABLE: Final = f"{ENV_PREFIX}{_KEY.upper()}"
+_ASK_AGAIN: Final = 600.0
+_LONGEST: Final = 366 * 24 * 3600.0
+_LARGEST: Final = 4 << 20
+_PACKAGE: Final = __name__.rpartition(".")[0]
+
+_START: Final = 'exec "$@" </dev/null >/dev/null 2>&1 &'
+"""The shell ends at once, so that nobody has to wait for the clean, which the system adopts."""
+
+_asked: dict[str, float] = {}
+
+
+def maybe_start(directory: str) -> None:
+    """Start the configured clean of the project around `directory`, if it may be due.
+
+    Mostly that is one look at a clock; else a millisecond or two. Never raises.
+    """
+    now = time.monotonic()
+    if now < _asked.get(directory, 0.0):
+        return
+    with contextlib.suppress(OSError, TempError, ValueError):
+        project = find_project(Path(directory))
+        root = root_of(project)
+        if not os.path.isdir(root / STORE):
+            return  # before its first entry, there is nothing to clean
+        _asked[directory] = now + _ASK_AGAIN
+        settings = _mentions(project)
+        if settings is not None and not is_nobodys(project) and _may_be_due(root, settings):
+            _start(project)
+
+
+def _mentions(project: Path) -> float | None:
+    """When the settings of `project` last changed, if they mention `auto_clean`."""
+    times = [0.0] if _VARIABLE in os.environ else []
+    for directory in {project, find_monorepo(project)}:
+        for name in (PYPROJECT, CONFIG_JSON):
+            with contextlib.suppress(OSError, Unreadable):
+                if _KEY.encode() in read_file(directory / name, _LARGEST, follow=True):
+                    times.append(os.stat(directory / name).st_mtime)
+    return max(times, default=None)
+
+
+def _may_be_due(root: Path, settings: float) -> bool:
+    """Whether a clean may be due; then it is left to the process that is started."""
+    now = time.time()
+    check_store(root)
+    with contextlib.suppress(FileNotFoundError), opened_in(root, STORE) as store:
+        known = at.stat(NAME, dir_fd=store, follow_symlinks=False)
+        is_sensible = known.st_mtime < now + _LONGEST and known.st_ctime <= now
+        if now < known.st_mtime and is_sensible and settings <= known.st_ctime:
+            return False
+    with noted(root):
+        put_off(root, now + _ASK_AGAIN)
+    return True
+
+
+@contextlib.contextmanager
+def noted(root: Path) -> Iterator[int]:
+    """The file in the store of `root`, open; made if it is missing. Raises `OSError`."""
+    with opened_in(root, STORE) as store:
+        path = f"{at.anchored(store, str(root / STORE))}/{NAME}"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | PLAIN_FLAGS, 0o666)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def put_off(root: Path, due: float) -> None:
+    """Have a clean be due at that time (seconds since 1970). Raises `OSError`."""
+    with opened_in(root, STORE) as store:
+        if at.RELATIVE:
+            os.utime(NAME, (due, due), dir_fd=store, follow_symlinks=False)
+        else:
+            os.utime(root / STORE / NAME, (due, due))
+
+
+def _start(project: Path) -> None:
+    """Start a process that cleans `project` if that is due. Raises `OSError`."""
+    if not sys.executable:
+        return
+    home = Path(__file__).absolute().parents[_PACKAGE.count(".") + 1]
+    code = (
+        f"import sys; sys.path.append({str(home)!r})\n"
+        f"from {_PACKAGE}.schedule.automatic import main; main()"
+    )
+    # -P: a module of the project that has the name of this package must not hide it.
+    command = [sys.executable, "-P", "-c", code]
+    own = {key: value for key, value in os.environ.items() if key != PROJECT}
+    own["PWD"] = str(project)
+    if hasattr(os, "posix_spawn"):
+        words = ["sh", "-c", f'cd "$0" && {_START}', str(project), *command]
+        started = os.posix_spawn("/bin/sh", words, own, setsid=True)
+        os.waitpid(started, 0)
+    else:
+        import subprocess
+
+        flags = getattr(subprocess, "DETACHED_PROCESS", 0)
+        null = subprocess.DEVNULL
+        subprocess.Popen(  # noqa: S603
+            command, cwd=project, env=own, stdin=null, stdout=null, stderr=null, creationflags=flags
+        )
