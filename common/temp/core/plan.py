@@ -49,6 +49,12 @@ class Plan(NamedTuple):
     undo_for: float = DAY
 
     @property
+    def disposal(self) -> Disposal:
+        """How entries go by this plan. What is left of one that began to go is always deleted."""
+        wanted = (step.disposal for step in self.steps if not step.entry.unfinished)
+        return next(wanted, "delete")
+
+    @property
     def wanted_free(self) -> int | None:
         """How many bytes the policy wants to be free, if it does."""
         return self.policy.wanted_free(self.free, self.capacity)
