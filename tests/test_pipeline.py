@@ -817,11 +817,12 @@ def test_a_thread_cleans_beside_its_own_run_and_one_that_has_none_beside_the_las
 @pytest.mark.parametrize("ended", [True, False], ids=["ended", "going on"])
 def test_the_current_run_stays_however_old_it_is(base: Path, ended: bool) -> None:
     make_runs(base, 6, hours=0)
-    if ended:
-        with pipeline_run(base) as made:
-            pass
-    else:
-        made = start_run(base)
+    with long_ago():
+        if ended:
+            with pipeline_run(base) as made:
+                pass
+        else:
+            made = start_run(base)
     age(made, 1000)
     assert cleanup_after_pipeline_run(strategy=CleanupStrategy.AGGRESSIVE)["errors"] == []
     assert made.is_dir()
@@ -832,7 +833,7 @@ def test_the_current_run_stays_also_under_a_table_of_its_category(base: Path) ->
     (base.parent / "pyproject.toml").write_text(
         '[tool.tempkeep.category.pipeline]\nexclude = ["x"]\n'
     )
-    with pipeline_run(base) as made:
+    with long_ago(), pipeline_run(base) as made:
         pass
     age(made, 1000)
     cleanup_after_pipeline_run()

@@ -223,6 +223,21 @@ def test_what_comes_back_from_the_archive_at_once_keeps_its_age(
     assert only(root).last == was.last
 
 
+def test_what_a_clean_cannot_even_claim_keeps_its_age(root: Path) -> None:
+    path = make_entry(root, "work/x")
+    was = only(root)
+    time.sleep(0.02)
+    path.chmod(0)
+    age(path, 48)
+    with plain_user():
+        path.parent.chmod(0o500)
+        done = swept(root, Policy(everything=True))
+        path.parent.chmod(0o700)
+    ((status, _),) = outcomes(done).values()
+    assert (status, path.stat().st_mode & 0o777) == ("failed", 0o700)
+    assert only(root).arrived < was.arrived
+
+
 def test_a_process_that_dies_before_it_records_leaves_an_entry_that_counts_as_new(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
