@@ -1,6 +1,7 @@
 """Run the tests on every installed CPython that is supported: `nox`.
 
-`nox -s smoke` runs those that a version of Python is likely to make a difference to.
+`nox -s smoke` runs those that a version of Python is likely to make a difference to, and
+`nox -s coverage` runs all and checks how many lines and branches of the package they reach.
 """
 
 import nox
@@ -32,6 +33,13 @@ SMOKE = [
 def tests(session: nox.Session) -> None:
     session.install("-e", ".[test]")
     session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    session.install("-e", ".[test]")
+    limits = ("--cov-report=term:skip-covered", "--cov-fail-under=94")
+    session.run("python", "-m", "pytest", "--cov", *limits, *session.posargs)
 
 
 @nox.session(python=PYTHONS)

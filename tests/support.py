@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -26,6 +27,7 @@ from invoke.program import Program
 
 from common.temp.core.entry import Entry
 from common.temp.core.layout import PIPELINE, SCRATCH
+from common.temp.core.links import Link
 from common.temp.core.plan import Report
 from common.temp.core.policy import Policy
 from common.temp.store.claiming.scan import scan
@@ -111,8 +113,25 @@ _ENTRY: dict[str, Any] = {
 
 
 def entry(**overrides: Any) -> Entry:
-    """An entry that nothing protects, changed an hour before `NOW`."""
+    """An entry that nothing protects, changed an hour before `NOW`.
+
+    `shared` bytes of it are in a file that has another name elsewhere.
+    """
+    shared = overrides.pop("shared", 0)
+    if shared:
+        overrides["links"] = (link(shared),)
     return Entry(**{**_ENTRY, **overrides})
+
+
+def link(size: int, inode: int = 0, *, names: int = 2, met: int = 1) -> Link:
+    """A file of that size with several names, `met` of them in the tree that has it.
+
+    Without an `inode` it is another file each time.
+    """
+    return Link((1, inode or next(_INODES)), names, met, size)
+
+
+_INODES = count(1 << 40)
 
 
 def make_project(directory: Path, pyproject: str = "") -> Path:

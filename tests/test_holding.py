@@ -156,22 +156,25 @@ def linked(project: Path) -> tuple[Path, Path, Path]:
     """An entry, a link beside it that leads there, and an entry that nobody needs."""
     made = [make_entry(project / ".tmp" / "debug", f"{name}_1696348800") for name in ("run", "old")]
     link = project / ".tmp" / "debug" / "latest"
-    link.symlink_to(made[0].name)
+    link.symlink_to("current")
+    (link.parent / "current").symlink_to(made[0].name)  # a link on the way is needed as well
     return made[0], link, made[1]
 
 
 @pytest.mark.parametrize("below", ["", "file0.txt"])
-@pytest.mark.parametrize("how", ["hold", "lease_fds", "pin"])
+@pytest.mark.parametrize("how", ["hold", "lease_fds", "pin", "OutputRoot().run_dir"])
 def test_who_keeps_a_link_keeps_what_it_leads_to(project: Path, how: str, below: str) -> None:
     run, link, old = linked(project)
+    if how == "OutputRoot().run_dir" and below:
+        below = "results"
     why = ", 'why'" if how == "pin" else ""
     code = (
-        "import sys; from common.temp import hold, lease_fds, pin\n"
+        "import sys; from common.temp import OutputRoot, hold, lease_fds, pin\n"
         f"{how}({str(link / below)!r}{why})\nprint(1, flush=True); sys.stdin.readline()"
     )
     with process(code, cwd=project):
         swept(project / ".tmp", Policy(everything=True))
-        assert (run.exists(), link.is_symlink(), old.exists()) == (True, True, False)
+        assert (link.samefile(run), old.exists()) == (True, False)
     if how == "pin":
         assert unpin(link / below)
     swept(project / ".tmp", Policy(everything=True))

@@ -8,6 +8,7 @@ import inspect
 import logging
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from typing import Any
 
 import pytest
 
+from common.temp import jobs as jobs_module
 from common.temp.core.layout import JOBS
 from common.temp.errors import InvalidName, Refused, StorageError
 from common.temp.jobs import JobStorage, StorageRoot
@@ -28,7 +30,8 @@ from common.temp.pins import pin
 from common.temp.store.root import owner as lease
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
-from tests.store.children import in_child
+from common.temp.store.system.birth import born_at
+from tests.store.children import in_child, until
 from tests.support import (
     EVERYTHING,
     HOSTILE_NAMES,
@@ -570,6 +573,25 @@ def test_what_no_process_made_as_a_job_is_not_recovered(storage: StorageRoot) ->
     orphan(storage, "a")
     assert storage.recover() == 1
     assert jobs(storage) == ["held", "photos"]
+
+
+def test_what_another_made_later_under_the_name_of_a_dead_one_s_job_is_not_recovered(
+    storage: StorageRoot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if born_at(str(storage.root)) is None:
+        pytest.skip("the filesystem does not tell when a directory came to be")
+    monkeypatch.setattr(jobs_module, "_MAKES_WITHIN", 0.0)
+    orphan(storage, "tenant", "dead", "last")
+    shutil.rmtree(storage.root / "tenant")
+    shutil.rmtree(storage.root / "last")
+    began = time.time()
+    until(lambda: time.time() > began + 0.05, "a change shows in the times")
+    by_hand = make_entry(storage.root, "tenant", age_hours=100)
+    assert (storage.recover(), storage.recover()) == (1, 0)
+    assert jobs(storage) == ["tenant"]
+    assert (by_hand / "file0.txt").exists()
+    storage.release_job("tenant")  # which is an order by name
+    assert jobs(storage) == []
 
 
 def test_what_is_pinned_stays(tmp_path: Path, storage: StorageRoot) -> None:

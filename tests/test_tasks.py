@@ -120,7 +120,10 @@ def test_listing_loads_nothing_but_the_tasks_themselves(project: Path, tmp_path:
     ("name", "flags"),
     [
         ("temp-status", "--category --sort --limit --format --output --all-projects --history"),
-        ("temp-check", "--max-size --min-free --max-entries --tracked --format --all-projects"),
+        (
+            "temp-check",
+            "--max-size --min-free --max-entries --max-files --tracked --format --all-projects",
+        ),
         (
             "temp-clean",
             "--max-age-hours --category --name --strategy --everything --dry-run --trash --undoable"

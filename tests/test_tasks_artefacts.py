@@ -398,3 +398,17 @@ def test_names_cannot_act_on_the_terminal(project: Path, capsys: Printed) -> Non
         "deleted src\\x1b[31m\\n/build  8.0 KiB  (artefact: build/)",
         "project: deleted 1 artefact, 8.0 KiB",
     ]
+
+
+def test_artefacts_free_what_they_share_with_the_last_of_them(
+    project: Path, capsys: Printed
+) -> None:
+    (make_entry(project, "build") / "large").write_bytes(os.urandom(200_000))
+    make_entry(project, "dist")
+    os.link(project / "build" / "large", project / "dist" / "large")
+    totals = []
+    for arguments in (["--dry-run"], []):
+        assert tempkeep("clean", *arguments) == 0
+        totals.append(capsys.readouterr().out.splitlines()[2].partition("artefacts, ")[2])
+    assert totals[0] == totals[1]
+    assert float(totals[0].split(" ")[0]) < 250

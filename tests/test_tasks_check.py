@@ -57,12 +57,12 @@ def checked(capsys: Printed, *arguments: str, code: int = 0) -> list[dict[str, A
 
 
 def test_within_its_budget_it_is_one_line_and_0(used: Path, capsys: Printed) -> None:
-    limits = ("--max-size", "1MiB", "--min-free", "1KiB", "--max-entries", "3")
+    limits = ("--max-size", "1MiB", "--min-free", "1KiB", "--max-entries", "3", "--max-files", "6")
     assert tempkeep("temp-check", *limits) == 0
     out, errors = capsys.readouterr()
     assert errors == ""
     assert out.startswith("project: within budget: 6")
-    assert "KiB of 1.0 MiB, 3 of 3 entries, " in out
+    assert "KiB of 1.0 MiB, 3 of 3 entries, 6 of 6 files and directories, " in out
     assert out.endswith(" free, 1.0 KiB wanted\n")
     assert out.count("\n") == 1
 
@@ -74,6 +74,7 @@ def test_within_its_budget_it_is_one_line_and_0(used: Path, capsys: Printed) -> 
         (("--min-free", "1000TB"), "/.tmp, 909.5 TiB wanted"),
         (("--max-entries", "2"), "over budget: 3 entries, 2 allowed"),
         (("--max-entries", "0"), "over budget: 3 entries, 0 allowed"),
+        (("--max-files", "5"), "over budget: 6 files and directories, 5 allowed"),
     ],
 )
 def test_over_any_limit_it_ends_with_4_and_names_the_largest(
@@ -85,7 +86,7 @@ def test_over_any_limit_it_ends_with_4_and_names_the_largest(
     first, _, header, _, *rows = out.splitlines()
     assert first.startswith("project: over budget: ")
     assert first.endswith(said)
-    assert header.split() == ["project", "entry", "size", "age", "in", "use", "what", "frees", "it"]
+    assert " ".join(header.split()) == "project entry size files age in use what frees it"
     assert [row.split()[1].split("/")[1].split("_")[0] for row in rows] == [
         "large",
         "middle",
@@ -112,7 +113,9 @@ def test_the_sizes_are_those_of_the_status(used: Path, capsys: Printed) -> None:
     status = json.loads(capsys.readouterr().out)["projects"][0]
     assert said["size_bytes"] == status["totals"]["size_bytes"]
     assert said["over"] == ["max size"]
-    assert said["limits"] == {"max_size_bytes": 1, "min_free_bytes": None, "max_entries": 100}
+    assert said["limits"] == {
+        "max_size_bytes": 1, "min_free_bytes": None, "max_entries": 100, "max_files": None
+    }  # fmt: skip
     sizes = {entry["path"]: entry["size_bytes"] for entry in status["entries"]}
     assert {one["path"]: one["size_bytes"] for one in said["culprits"]} == sizes
 
@@ -192,11 +195,12 @@ def test_names_cannot_act_on_a_terminal(project: Path, capsys: Printed) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "temp-check needs a limit: --max-size, --min-free or --max-entries, or "),
+        ((), "temp-check needs a limit: --max-size, --min-free, --max-entries or --max-files, or "),
         (("--all-projects",), "temp-check needs a limit"),
         (("--max-size", "much"), "--max-size: expected a size"),
         (("--min-free", "-1"), "--min-free: expected a size"),
         (("--max-entries", "1.5"), "--max-entries: expected a whole number"),
+        (("--max-files", "many"), "--max-files: expected a whole number"),
         (("--max-entries", "1", "--format", "csv"), "--format: expected one of table, json"),
     ],
 )

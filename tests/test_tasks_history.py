@@ -17,7 +17,6 @@ from common.temp.jobs import StorageRoot
 from common.temp.manager import TempManager
 from common.temp.pipeline import ArtifactCleaner
 from common.temp.store.root.history import read_history
-from common.temp.tracking import ThreadedFileCleanupManager
 from tests.store.children import until
 from tests.support import (
     as_plain_user,
@@ -298,14 +297,6 @@ def _by_storage_root(project: Path) -> Path:
     return base
 
 
-def _by_files(project: Path) -> Path:
-    base = project / "files"
-    manager = ThreadedFileCleanupManager(base)
-    make_entry(base, "uploads", age_hours=99)
-    assert manager.cleanup_old_files(1)["removed_count"] == 1
-    return base
-
-
 def _by_cleaner(project: Path) -> Path:
     base = project / "runs"
     make_entry(base, "pipeline_artifacts_20250917_013040", age_hours=24 * 99)
@@ -329,7 +320,6 @@ def _by_program(project: Path) -> Path:
         (_by_clean, "clean"),
         (_by_manager, "TempManager"),
         (_by_storage_root, "StorageRoot"),
-        (_by_files, "FileCleanupManager"),
         (_by_cleaner, "ArtifactCleaner"),
         (_by_program, "common.temp.pipeline"),
     ],

@@ -163,6 +163,7 @@ def three(project: Path) -> None:
         (("--sort", "name"), "cab"),
         (("--sort", "size"), "bca"),
         (("--sort", "age"), "cba"),
+        (("--sort", "files"), "bca"),
         (("--sort", "size", "--limit", "1"), "b"),
         (("--limit", "0"), ""),
         (("--limit", "99"), "cab"),
@@ -194,7 +195,7 @@ def test_the_totals_count_what_a_limit_does_not_list(project: Path, capsys: Prin
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--sort", "colour"), "--sort: expected one of name, size, age, got 'colour'"),
+        (("--sort", "colour"), "--sort: expected one of name, size, files, age, got 'colour'"),
         (
             ("--format", "xml"),
             "--format: expected one of table, json, csv, github, html, got 'xml'",
@@ -265,7 +266,7 @@ def test_github_tables_have_as_many_cells_in_each_row(project: Path, capsys: Pri
 
     out = capsys.readouterr().out
     rows = [line for line in out.splitlines() if line.startswith("|")]
-    assert {line.replace("\\|", "").count("|") for line in rows} == {8}
+    assert {line.replace("\\|", "").count("|") for line in rows} == {9}
     assert "a\\|b" in out
     assert "1e5" in out
 

@@ -6,18 +6,31 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
+import time
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from common.temp import expiring
 from common.temp.core.layout import FILES
 from common.temp.store.root.pinning import write_pin
 from common.temp.tracking import FileCleanupManager, ThreadedFileCleanupManager
 from tests.driven import Driven
 from tests.store.children import until
-from tests.support import Process, age, in_holding, inv, make_entry, make_project, process, status
+from tests.support import (
+    Process,
+    age,
+    in_holding,
+    inv,
+    make_entry,
+    make_project,
+    process,
+    run,
+    status,
+)
 
 ROOTS = '[tool.tempkeep]\nroots = ["var/files"]\n'
 
@@ -41,6 +54,11 @@ def service(base: Path, *names: str, more: str = "") -> AbstractContextManager[P
     """A process that tracks files of those names in `base`, and has made them."""
     code = SERVICE.format(base=str(base), names=names, more=more)
     return process(code, cwd=base.parent)
+
+
+def owner_files(base: Path) -> list[Path]:
+    """The files of the processes that track anything in `base`."""
+    return sorted((base / ".tempkeep" / "owners").iterdir())
 
 
 def kill(running: Process) -> None:
@@ -98,7 +116,8 @@ def test_what_a_killed_run_tracked_is_recovered_and_nothing_else(base: Path, kin
         assert files.recover() == 0
         kill(killed)
         assert files.recover() == 2
-        assert names(base) == ["directory", "live", "own", "pinned", "somebody's"]
+        assert names(base) == ["directory", "live", "own", "pinned", "somebody's", "sub"]
+        assert names(base / "sub") == []
         assert own.exists()
         assert files.recover() == 0
 
@@ -111,7 +130,8 @@ def test_what_is_tracked_in_another_root_stays_while_it_is_pinned_or_another_use
         make_entry(base, name, age_hours=1000) for name in ("used", "pinned", "free")
     )
     write_pin(base, "pinned", "for the report", FILES)
-    for path in (used, pinned, free):
+    (tmp_path / "link").symlink_to(pinned)
+    for path in (used, pinned, tmp_path / "link" / "file0.txt", free):
         files.manager.track_file(path)
     with service(base, "used/one"):
         age(used, 1000)
@@ -119,6 +139,7 @@ def test_what_is_tracked_in_another_root_stays_while_it_is_pinned_or_another_use
         assert names(base) == ["pinned", "used"]
     files.cleanup_old_files(1)
     assert names(base) == ["pinned"]
+    assert names(pinned) == ["file0.txt"]
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="nobody tells who works where")
@@ -233,6 +254,54 @@ def test_what_the_next_run_tracks_under_the_name_of_an_orphan_stays(base: Path, 
     assert (base / "sub" / "new").exists()
 
 
+ANOTHER = """
+import os, sys, time
+os.chdir(sys.argv[1])
+os.unlink("anew")
+for name in ("anew", "in_place", "directory/new"):
+    with open(name, "w") as file:
+        file.write("by another")
+os.utime("in_place", (time.time(), 0))
+with open("elsewhere", "w") as file:
+    file.write("by another")
+os.utime("elsewhere", (time.time(), 0))
+os.rename("elsewhere", "moved_there")
+"""
+
+
+def test_what_another_made_later_under_a_name_that_a_dead_one_tracked_stays(
+    base: Path, kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expiring, "_ALLOWED_SECONDS", 0.0)
+    more = (
+        f"directory = Path({str(base)!r}, 'directory'); manager.track_file(directory)\n"
+        "directory.mkdir()\nmanager.track_file(directory / 'last')"  # so long it surely lived
+    )
+    with service(base, "anew", "in_place", "moved_there", "its_own", more=more) as killed:
+        kill(killed)
+    made = (base / "its_own").stat().st_ctime
+    until(lambda: time.time() > made + 0.05, "a change shows in the times")
+    assert run([sys.executable, "-c", ANOTHER, str(base)], cwd=base).returncode == 0
+    files = Driven(kind, base)
+    for count in (1, 0):
+        assert files.recover() == count
+        assert names(base) == ["anew", "directory", "in_place", "moved_there"]
+    assert {(base / name).read_text() for name in names(base) if name != "directory"} == {
+        "by another"
+    }
+    assert owner_files(base) == []
+
+
+def test_a_started_manager_shows_that_its_process_lives(base: Path, kind: Any) -> None:
+    files = Driven(kind, base)
+    files.file("one")
+    (owner,) = owner_files(base)
+    os.utime(owner, (0, 0))
+    files.start_periodic_cleanup()
+    until(lambda: owner.stat().st_mtime > time.time() - 60, "the owner file says so")
+    files.stop_periodic_cleanup()
+
+
 def test_a_process_that_ends_leaves_what_it_tracks_to_the_next_run(base: Path, kind: Any) -> None:
     with service(base, "one") as ending:
         ending.communicate("\n")
@@ -242,7 +311,7 @@ def test_a_process_that_ends_leaves_what_it_tracks_to_the_next_run(base: Path, k
 
 @pytest.mark.parametrize("start", ["start", "with"])
 def test_to_start_cleans_what_a_killed_run_left(base: Path, kind: Any, start: str) -> None:
-    with service(base, "one", "sub/two") as killed:
+    with service(base, "one", "two") as killed:
         kill(killed)
     begin = "with manager: print(os.listdir(path), flush=True)"
     if kind is FileCleanupManager:
@@ -287,32 +356,6 @@ def test_one_s_own_file_goes_from_a_directory_that_another_process_uses_too(
         own = files.file("sub/own")
         assert files.cleanup_file(own) is True
         assert names(base / "sub") == ["theirs"]
-
-
-def test_an_empty_directory_in_which_another_process_is_about_to_write_stays(
-    base: Path, kind: Any
-) -> None:
-    with service(base, "sub/file", more="path.unlink()"):
-        files = Driven(kind, base)
-        (base / "empty").mkdir()
-        files.cleanup_old_files(0)
-        assert names(base) == ["sub"]
-
-
-@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="nobody tells who works where")
-def test_an_empty_directory_stays_while_it_is_new_or_a_process_works_there(
-    base: Path, kind: Any
-) -> None:
-    files = Driven(kind, base)
-    for name in ("new", "busy", "old"):
-        (base / name).mkdir()
-    for name in ("busy", "old"):
-        age(base / name, 100)
-    with process("print('ready', flush=True); input()", cwd=base / "busy"):
-        files.cleanup_old_files(1)
-        assert names(base) == ["busy", "new"]
-    files.cleanup_old_files(0)
-    assert names(base) == []
 
 
 MIDWAY = """

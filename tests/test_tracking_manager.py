@@ -461,10 +461,12 @@ def test_the_stats_count_what_is_there_on_disk(files: Driven) -> None:
     files.file("sub/two")
     files.track_file(make_entry(files.base, "three", files=3))
     files.track_file(files.base / "never-made")
+    os.link(files.base / "one", files.base / "again")
+    files.track_file(files.base / "again")
     stats = files.get_stats()
     on_disk = [files.base / "one", files.base / "sub" / "two", files.base / "three"]
     on_disk += (files.base / "three").iterdir()
-    assert stats["tracked_files"] == 4
+    assert stats["tracked_files"] == 5
     assert stats["total_size_bytes"] == sum(path.stat().st_blocks * 512 for path in on_disk)
 
 

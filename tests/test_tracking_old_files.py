@@ -137,14 +137,22 @@ def test_what_was_freed_is_counted_and_not_how_long_a_file_is(files: Driven) -> 
 # -- other directories ---------------------------------------------------------------------------
 
 
-def test_an_old_directory_that_nobody_tracks_goes_and_a_new_one_stays(files: Driven) -> None:
-    make_entry(files.base, "old/deep")
-    age(files.base / "old", 100)
-    new = make_entry(files.base, "new/deep")
-    age(files.base / "new", 100)
-    os.utime(new / "file0.txt")
-    assert files.cleanup_old_files()["removed_count"] == 1
-    assert names(files) == ["new"]
+def test_what_nobody_tracked_stays_however_old_and_so_do_directories_that_became_empty(
+    files: Driven,
+) -> None:
+    make_entry(files.base, "customer/deep")
+    (files.base / "empty").mkdir()
+    files.file("uploads/of/old", hours=100)
+    make_entry(files.base, "tracked/deep")
+    files.track_file(files.base / "tracked")
+    for name in names(files):
+        age(files.base / name, 100)
+    for hours in (None, 0):
+        assert files.cleanup_old_files(hours)["removed_count"] == (2 if hours is None else 0)
+        assert names(files) == ["customer", "empty", "uploads"]
+    assert files.recover() == 0
+    assert (files.base / "customer" / "deep" / "file0.txt").exists()
+    assert os.listdir(files.base / "uploads" / "of") == []  # where the next may be written
 
 
 def test_an_old_directory_in_which_a_file_is_tracked_stays(files: Driven) -> None:
@@ -159,6 +167,7 @@ def test_what_is_pinned_stays_however_old(files: Driven) -> None:
     make_entry(files.base, "sub", age_hours=100)
     (files.base / "empty").mkdir()
     for name in ("file", "sub", "empty"):
+        files.track_file(files.base / name)
         write_pin(files.base, name, "for the report", FILES)
     assert files.cleanup_old_files()["removed_count"] == 0
     assert names(files) == ["empty", "file", "sub"]
@@ -166,53 +175,12 @@ def test_what_is_pinned_stays_however_old(files: Driven) -> None:
 
 def test_an_old_directory_in_which_a_process_works_stays(files: Driven) -> None:
     path = make_entry(files.base, "sub", age_hours=100)
+    files.track_file(path)
     with process("print(1, flush=True); input()", cwd=path):
         files.cleanup_old_files()
         assert names(files) == ["sub"]
     files.cleanup_old_files()
     assert names(files) == []
-
-
-# -- empty directories ---------------------------------------------------------------------------
-
-
-def test_directories_that_are_empty_afterwards_go_with_those_above(files: Driven) -> None:
-    files.file("a/b/c/old", hours=100)
-    files.file("d/e/old", hours=100)
-    kept = files.file("d/new")
-    (files.base / "d" / "f" / "g").mkdir(parents=True)
-    age(files.base / "d" / "f", 100)
-    assert files.cleanup_old_files()["removed_count"] == 2
-    assert names(files) == ["d"]
-    assert [path.name for path in (files.base / "d").iterdir()] == ["new"]
-    assert kept.exists()
-
-
-def test_the_directory_of_the_manager_stays_when_it_is_empty(files: Driven) -> None:
-    files.file("old", hours=100)
-    files.cleanup_old_files()
-    assert files.base.is_dir()
-
-
-def test_an_empty_directory_that_is_tracked_or_awaits_a_tracked_file_stays(files: Driven) -> None:
-    for name in ("tracked", "waits/here", "waits/gone"):
-        (files.base / name).mkdir(parents=True)
-        age(files.base / name, 0 if name == "tracked" else 100)
-    files.track_file(files.base / "tracked")
-    files.track_file(files.base / "waits" / "here" / "later")
-    files.cleanup_old_files()
-    assert names(files) == ["tracked", "waits"]
-    assert os.listdir(files.base / "waits") == ["here"]
-
-
-def test_no_empty_directory_elsewhere_goes(files: Driven, tmp_path: Path) -> None:
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    (outside / "file").touch()
-    age(outside, 100)
-    files.track_file(outside / "file")
-    files.cleanup_old_files()
-    assert os.listdir(outside) == []
 
 
 # -- what goes wrong -----------------------------------------------------------------------------

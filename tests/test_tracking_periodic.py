@@ -140,15 +140,13 @@ def test_a_round_that_fails_for_what_nobody_thought_of_is_logged_and_the_next_on
     assert f"the clean-up of {files.base} failed" in caplog.text
 
 
-@pytest.mark.parametrize("tracked", [True, False])
 def test_a_round_that_is_at_work_stops_where_it_is(
-    files: Driven, tracked: bool, monkeypatch: pytest.MonkeyPatch
+    files: Driven, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the midst of a directory: what is left of it is the next run's."""
     make_entry(files.base, "sub", files=500)
     age(files.base / "sub", 100)
-    if tracked:
-        files.track_file(files.base / "sub")
+    files.track_file(files.base / "sub")
     midway, real, turns = threading.Event(), at.unlink, iter(range(10_000))
 
     def unlink(*arguments: Any, **options: Any) -> None:

@@ -282,6 +282,29 @@ def test_whoever_may_write_there_leads_no_file_of_the_copy_elsewhere(
     assert (above / "moved" / "vendored.json").is_file()
 
 
+def test_no_directory_is_made_behind_a_link_that_takes_the_place_of_one_on_the_way(
+    bare_host: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    read = vendoring._content
+
+    def swapped() -> dict[str, bytes]:
+        (bare_host / "libs").rename(bare_host / "was")
+        (bare_host / "libs").symlink_to(elsewhere)
+        return read()
+
+    monkeypatch.setattr(vendoring, "_content", swapped)
+    monkeypatch.chdir(bare_host)
+    with pytest.raises(TempError, match="cannot copy"):
+        vendoring.vendor("libs/new/deep")
+    assert os.listdir(elsewhere) == []
+    (bare_host / "libs").unlink()
+    monkeypatch.setattr(vendoring, "_content", read)
+    assert vendoring.vendor("libs/new/deep") == 0
+    assert (bare_host / "libs" / "new" / "deep" / "temp" / "vendored.json").is_file()
+
+
 def test_a_directory_of_somebody_else_in_the_place_of_a_new_one_is_not_written_to(
     bare_host: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from typing import Final, TextIO
 
 from .core.disposal import DISPOSALS
+from .core.links import once
 from .core.plan import Step
 from .core.units import spell_size
 from .errors import Declined
@@ -51,7 +52,7 @@ class Dialogue:
 
         `linked` names roots behind links, and where they lead.
         """
-        size = spell_size(sum(step.entry.size for step in steps))
+        size = spell_size(sum(once(step.entry for step in steps)))
         verb = _verb(steps[0])
         where = f" in {plain(', '.join(linked))}" if linked else ""
         if not _is_yes(self.ask(f"{verb} {counted(len(steps))}, {size}{where}? [y/N]")):

@@ -8,7 +8,7 @@ from typing import Final
 TABLE_OR_JSON: Final = ("table", "json")
 STATUS_FORMATS: Final = (*TABLE_OR_JSON, "csv", "github", "html")
 MIGRATE_FORMATS: Final = ("text", "json", "sarif", "github")
-SORTS: Final = ("name", "size", "age")
+SORTS: Final = ("name", "size", "files", "age")
 SCHEDULERS: Final = ("systemd", "cron", "launchd", "windows")
 
 

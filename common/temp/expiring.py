@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-import stat
 import time
-from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import closing
-from functools import partial
 from pathlib import Path
-from typing import TypedDict
+from typing import Final, TypedDict
 
-from .core.layout import FILES, directories_above, is_inside
-from .core.plan import Report, Step
+from .core.links import once
+from .core.plan import Plan, Report
 from .core.policy import Policy, policy_of_age
 from .core.units import read_number
 from .errors import InvalidSettings, TempError
@@ -27,20 +24,22 @@ from .store.claiming.named import (
     NamedOutcome,
     NamedRemover,
     delete_elsewhere,
-    remove_empty,
 )
 from .store.root.journal import TRACKED
 from .store.root.leases import Leases, Left
 from .store.root.ownerfile import strike
-from .store.sweep.prepare import prepare
 from .store.sweep.sweep import execute
-from .store.system import at
-from .store.system.at import DIRECTORY_FLAGS
-from .store.trees.walk import measure
+from .store.trees.inside import measure_at
+from .store.trees.measured import Measured
 
 _MIB = 1 << 20
 _log = logging.getLogger(__name__)
 _FACE = "FileCleanupManager"
+
+_ALLOWED_SECONDS: Final = 1.0
+"""How long after it was last known to live a process may have made what it tracked. Whatever is
+newer was made by another, and stays.
+"""
 
 
 class Cleaned(TypedDict):
@@ -48,7 +47,7 @@ class Cleaned(TypedDict):
 
     `removed_count` counts the files and directories that were deleted for their age.
     `removed_size_bytes` is what was freed, measured on disk; a hard-linked file counts when its
-    last name goes. What a killed clean-up left is included. Empty directories count for neither.
+    last name goes. What a killed clean-up left is included.
     """
 
     removed_count: int
@@ -96,7 +95,7 @@ class ExpiringFiles(Ledger):
         """
         with self._lock:
             known = list(self._tracked)
-        size = sum(map(_size_of, known))
+        size = sum(once(map(_measure, known)))
         return {
             "tracked_files": len(known),
             "total_size_bytes": size,
@@ -193,14 +192,13 @@ class ExpiringFiles(Ledger):
         root = Path(self._root)
         with closing(NamedRemover(root, before=before, policy=True, go_on=go_on)) as remover:
             self._clean_tracked(remover, max_age, before, done, go_on)
-            try:
-                done.add_report(self._sweep(policy, now, _is_directory, go_on))
-                remove_empty(root, FILES, partial(self._spares, remover, before), go_on)
-            except (_Stopped, FileNotFoundError):  # or the root has been removed
-                pass
-            except (TempError, OSError) as error:
-                done.errors += 1
-                _log.warning("cannot clean %s: %s", self._root, error)
+        try:
+            done.freed_bytes += self._finish_killed(go_on).freed_bytes
+        except (_Stopped, FileNotFoundError):  # or the root has been removed
+            pass
+        except (TempError, OSError) as error:
+            done.errors += 1
+            _log.warning("cannot clean %s: %s", self._root, error)
         return {
             "removed_count": done.count,
             "removed_size_bytes": done.freed_bytes,
@@ -234,8 +232,6 @@ class ExpiringFiles(Ledger):
             expected = outcome.status == "missing" and time.monotonic() - mark.since < max_age
             if outcome.is_over and not expected:
                 self._forget({path: mark})
-            if outcome.status == "done" and place.relative is not None:
-                self._remove_emptied(remover, place.relative)
 
     def _recover(self, go_on: GoOn | None = None) -> int:
         root, recovered = Path(self._root), 0
@@ -246,8 +242,7 @@ class ExpiringFiles(Ledger):
             recovered += self._delete_left([one for one in left if one.is_certain], None, go_on)
             unclear = [one for one in left if not one.is_certain]
             recovered += self._delete_left(unclear, limit, go_on) if unclear else 0
-            # What a killed clean-up left half-done, and the notes of the dead.
-            self._sweep(Policy(max_age=0.0), time.time(), lambda step: False, go_on)
+            self._finish_killed(go_on)
         except _Stopped:
             pass
         except FileNotFoundError:  # the root has been removed
@@ -268,27 +263,20 @@ class ExpiringFiles(Ledger):
                 place = self._place(os.path.join(root, one.path))
                 if place.refusal or place.relative != one.path:
                     continue  # nobody can track that, whoever has written it down
-                outcome = remover.delete(one.path, "either", ours=False)
-                if outcome.status == "failed":
+                outcome = remover.delete_made(one.path, one.alive_at + _ALLOWED_SECONDS)
+                if outcome is not None and outcome.status == "failed":
                     tell(place.path, outcome)
-                elif outcome.is_over or place.path in self._tracked:
+                is_another = one.is_certain if outcome is None else outcome.is_over
+                if is_another or place.path in self._tracked:
                     # What is made there later is no longer what the dead one tracked.
                     strike(one.file, one.path)
-                if outcome.status == "done":
-                    went += 1
-                    self._remove_emptied(remover, one.path)
+                went += outcome is not None and outcome.status == "done"
         return went
 
-    def _sweep(
-        self,
-        policy: Policy,
-        now: float,
-        wanted: Callable[[Step], bool],
-        go_on: GoOn | None,
-    ) -> Report:
-        """Sweep the root by `policy`, but only the `wanted` steps.
+    def _finish_killed(self, go_on: GoOn | None) -> Report:
+        """Finish what a killed clean-up left half-done, and forget who has ended and left nothing.
 
-        Raises `_Stopped` when it is told to stop; what is half-deleted is left to the next sweep.
+        Raises `_Stopped` when it is told to stop; what is half-deleted is left to the next one.
         """
 
         def look_up(*_: object) -> None:
@@ -296,44 +284,8 @@ class ExpiringFiles(Ledger):
                 raise _Stopped
 
         look_up()
-        plan = prepare(
-            Path(self._root), policy, now, layout=FILES, sizes=False, workers=1, progress=look_up
-        )
-        plan = plan._replace(steps=tuple(filter(wanted, plan.steps)))
-        report = execute(plan, on_outcome=look_up, on_freed=look_up, workers=1, face=_FACE)
-        for outcome in report.outcomes:
-            if outcome.status == "failed":
-                path = os.path.join(self._root, outcome.step.entry.path)
-                _log.warning("cannot delete %s: %s", plain(str(path)), plain(outcome.detail))
-        for problem in report.problems:
-            if problem.blocking:
-                path = os.path.join(self._root, problem.path)
-                where = plain(str(path))
-                _log.warning("cannot look at all of %s: %s", where, plain(problem.what))
-        return report
-
-    def _remove_emptied(self, remover: NamedRemover, path: str) -> None:
-        """Remove the directories above `path` that are empty now, unless somebody is there."""
-        for above in directories_above(path):
-            if self._expects(above) or remover.delete(above, "empty", ours=False).status != "done":
-                return
-
-    def _spares(
-        self, remover: NamedRemover, before: float | None, path: str, changed: float
-    ) -> bool:
-        """Whether the empty directory at `path`, which changed then, stays: it is new, somebody is
-        there, or tracked files may be about to come.
-        """
-        if (before is not None and changed > before) or self._expects(path):
-            return True
-        return bool(remover.objection(path))
-
-    def _expects(self, path: str) -> bool:
-        """Whether this tracks anything at `path` or further down."""
-        absolute = os.path.join(self._root, path)
-        with self._lock:
-            known = self._inside.get(path.partition("/")[0], ())
-            return any(is_inside(one, absolute) for one in known)
+        plan = Plan(self._root, Policy(), time.time())  # nothing that nobody tracked goes
+        return execute(plan, on_freed=look_up, workers=1, face=_FACE)
 
 
 class _Stopped(Exception):
@@ -353,29 +305,12 @@ class _Sum:
         self.errors += outcome.status == "failed"
         self.freed_bytes += outcome.freed_bytes
 
-    def add_report(self, report: Report) -> None:
-        self.count += len(report.done)
-        self.errors += sum(outcome.status == "failed" for outcome in report.outcomes)
-        self.errors += sum(problem.blocking for problem in report.problems)
-        self.freed_bytes += report.freed_bytes
 
-
-def _is_directory(step: Step) -> bool:
-    return step.entry.kind == "directory"
-
-
-def _size_of(path: str) -> int:
+def _measure(path: str) -> Measured:
     try:
-        status = at.stat(path, follow_symlinks=False)
-        if not stat.S_ISDIR(status.st_mode):
-            return status.st_blocks * 512
-        descriptor = at.open(path, DIRECTORY_FLAGS)
-        try:
-            return measure(descriptor).size
-        finally:
-            at.close(descriptor)
+        return measure_at(None, path)
     except OSError:
-        return 0
+        return Measured()
 
 
 def tell(path: str | Path, outcome: NamedOutcome) -> None:

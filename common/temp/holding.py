@@ -53,10 +53,10 @@ def hold(path: str | os.PathLike[str]) -> Hold:
 
     For a process that was given the path by another: a worker that `multiprocessing` spawned, a job
     of a queue. As a context manager it is released with the block, and gives the entry's path;
-    else it lasts until `release()`, or as long as the process. Of a link, the entry that it leads
-    to is held as well. The use is noted, and counts as a change. Raises `InvalidSettings` if `path`
-    is in no entry, `InvalidName` if that has a newline in its path, `StorageError` if it is gone or
-    cannot be recorded.
+    else it lasts until `release()`, or as long as the process. Of a link, what it leads to is held
+    as well, and each link on the way. The use is noted, and counts as a change. Raises
+    `InvalidSettings` if `path` is in no entry, `InvalidName` if that has a newline in its path,
+    `StorageError` if it is gone or cannot be recorded.
     """
     return _hold_all(_locate(path))
 
@@ -135,12 +135,11 @@ def _wait_for(entry: Path) -> None:
 
 
 def _locate(path: str | os.PathLike[str]) -> list[tuple[Path, str]]:
-    """The entry that holds `path`, and that to which a link in it leads."""
-    from .store.root.listing import entry_behind, locate
+    """The entry that holds `path`, and those to which links in it lead."""
+    from .store.root.listing import entries_behind, locate
 
     try:
         entry = locate(Path(path))
     except InvalidSettings:
-        return [locate(Path(os.path.realpath(path)))]  # reached by another name
-    behind = entry_behind(entry, Path(path))
-    return [entry] if behind is None else [entry, behind]
+        entry = locate(Path(os.path.realpath(path)))  # reached by another name
+    return [entry, *entries_behind(entry, Path(path))]

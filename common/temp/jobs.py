@@ -17,7 +17,7 @@ from .core.layout import JOBS, check_job_id
 from .errors import StorageError, TempError
 from .store.root.allocation import allocate_named
 from .store.root.guard import is_gone
-from .store.root.journal import FAILED
+from .store.root.journal import FAILED, PLAIN
 from .store.root.making import make_root
 from .store.root.owner import own, owner_of, release
 
@@ -31,6 +31,8 @@ else:
 
 _log: Final = logging.getLogger(__name__)
 _FACE: Final = "StorageRoot"
+_MAKES_WITHIN: Final = 1.0
+"""How long (seconds) a process may take to make the directory of a job that it has recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +152,8 @@ class StorageRoot(Generic[Job]):
         """Delete the jobs that dead processes left, for a service to begin with; how many.
 
         Those of live processes stay, this one's included, and so does what is pinned, and what no
-        process has recorded as its job. What cannot be deleted is logged as a warning.
+        process has recorded as its job, or another made later under that name. What cannot be
+        deleted is logged as a warning.
         """
         from .store.root.listing import list_leftovers
         from .store.sweep.abandoned import ABANDONED
@@ -205,7 +208,9 @@ class StorageRoot(Generic[Job]):
         try:
             plan = self._plan(policy)
             if policy.abandoned:
+                others = self._made_later()
                 jobs = (step for step in plan.steps if step.entry.made_by is not None)
+                jobs = (step for step in jobs if step.entry.path not in others)
                 plan = plan._replace(steps=tuple(jobs))
             report = execute(plan, face=_FACE)
         except (TempError, OSError) as error:
@@ -223,6 +228,24 @@ class StorageRoot(Generic[Job]):
                 where = plain(str(self._root / problem.path))
                 _log.warning("cannot clean %s: %s", where, plain(problem.what))
         return len(gone)
+
+    def _made_later(self) -> frozenset[str]:
+        """What has the name of a dead process's job, but came to be after that process had last
+        recorded one. Raises `TempError`.
+        """
+        from .store.root.leases import Leases
+        from .store.system.birth import born_at
+
+        leases = Leases(self._root)
+        leases.refresh()
+        recorded: dict[str, float] = {}
+        for left in (*leases.left_in(PLAIN), *leases.left_in(FAILED)):
+            recorded[left.path] = max(left.alive_at, recorded.get(left.path, 0.0))
+        return frozenset(
+            path
+            for path, last in recorded.items()
+            if (born_at(str(self._root / path)) or 0.0) > last + _MAKES_WITHIN
+        )
 
     def _plan(self, policy: Policy) -> Plan:
         from .store.sweep.prepare import prepare

@@ -7,7 +7,7 @@ import threading
 import time
 import weakref
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from .core.layout import FILES, is_inside
 from .errors import InvalidName, Refused
@@ -18,6 +18,10 @@ from .store.root.making import make_root
 from .store.root.owner import hand_over, own, release
 
 AnyPath: TypeAlias = str | os.PathLike[str]
+
+_MADE_WITHIN: Final = 3600.0
+"""How long (seconds) the making of a tracked file is waited for before its process counts as idle.
+"""
 
 
 class Place(NamedTuple):
@@ -70,6 +74,7 @@ class Ledger:
         """Track nothing: at first, and in a forked child, since the files are its parent's."""
         self._lock = threading.Lock()
         self._tracked: dict[str, Mark] = {}
+        self._newest = 0.0
         self._inside: dict[str, set[str]] = {}
         """The tracked paths by the entry that they lie in; "" for those outside the root."""
 
@@ -88,7 +93,8 @@ class Ledger:
             if place.relative is not None:
                 self._lease(place.relative, place.path in self._tracked)
             self._inside.setdefault(place.entry, set()).add(place.path)
-            self._tracked[place.path] = Mark()
+            self._tracked[place.path] = mark = Mark()
+            self._newest = mark.since
 
     def untrack_file(self, path: AnyPath) -> None:
         """Stop tracking the file at `path`, for example after handing it over; it stays."""
@@ -150,6 +156,14 @@ class Ledger:
                     del self._inside[place.entry]
                     if place.entry:
                         self._hand_over(place.entry)
+
+    def _show_life(self) -> None:
+        """Note that this process is alive, if it may be making what it tracks: `recover` takes
+        nothing that was made later. Not for ever, since a disk has to wake up for that.
+        """
+        owner = own(self._root, TRACKED)
+        if owner is not None and owner.live and time.monotonic() - self._newest < _MADE_WITHIN:
+            owner.show_life()
 
     def _hand_over(self, entry: str) -> None:
         """Leave the entry to who has got its descriptors, if nothing here needs it any more."""

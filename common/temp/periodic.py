@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Protocol
+from typing import Final, Protocol
 
 _log = logging.getLogger(__name__)
 
 
+_BEAT_SECONDS: Final = 0.5
+"""How often it is noted that the process is alive; what a recovery allows for is twice that."""
+
+
 class _Cleaner(Protocol):
+    def _show_life(self) -> None: ...
     def _clean_periodically(self, go_on: Callable[[], bool], *, first: bool) -> None: ...
 
 
@@ -23,6 +29,7 @@ class Periodic:
         self.ended: Future[None] = Future()
         self._seconds = min(seconds, threading.TIMEOUT_MAX)
         self._where = where
+        self._shown = time.monotonic()
         self._stopping = threading.Event()
         # A thread that referred to the cleaner would keep it alive.
         self._cleaner = weakref.ref(cleaner, lambda _: self._stopping.set())
@@ -32,21 +39,28 @@ class Periodic:
     @property
     def is_running(self) -> bool:
         """Whether it runs and is not about to end; a forked child has no such thread."""
-        return self._thread.is_alive() and self._may_go_on()
+        return self._thread.is_alive() and not self._stopping.is_set()
 
     def stop(self) -> None:
         """Tell it to end, which takes moments."""
         self._stopping.set()
 
     def _may_go_on(self) -> bool:
+        now = time.monotonic()
+        if now - self._shown >= _BEAT_SECONDS and (cleaner := self._cleaner()) is not None:
+            self._shown = now
+            cleaner._show_life()
         return not self._stopping.is_set()
 
     def _run(self) -> None:
         self.ended.set_running_or_notify_cancel()  # from here on nobody can cancel it
         try:
             self._round(first=True)
-            while not self._stopping.wait(self._seconds):
-                self._round()
+            due = time.monotonic() + self._seconds
+            while not self._stopping.wait(max(0.0, min(_BEAT_SECONDS, due - time.monotonic()))):
+                if self._may_go_on() and time.monotonic() >= due:
+                    self._round()
+                    due = time.monotonic() + self._seconds
         finally:
             self.ended.set_result(None)
 

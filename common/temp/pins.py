@@ -9,17 +9,17 @@ from pathlib import Path
 def pin(path: str | os.PathLike[str], reason: str) -> Path:
     """Keep the entry that holds `path` until it is unpinned; returns the entry's absolute path.
 
-    The reason is shown wherever the entry is. Pinning again replaces it. Of a link, the entry that
-    it leads to is kept as well. Raises `InvalidSettings`
-    if `path` is in no entry, `StorageError` if the pin cannot be written.
+    The reason is shown wherever the entry is. Pinning again replaces it. Of a link, what it leads
+    to is kept as well, and each link on the way. Raises `InvalidSettings` if `path` is in no entry,
+    `StorageError` if the pin cannot be written.
     """
     from .store.root.layouts import layout_of
-    from .store.root.listing import entry_behind, locate
+    from .store.root.listing import entries_behind, locate
     from .store.root.pinning import write_pin
 
     root, relative = locate(Path(path))
     write_pin(root, relative, reason)
-    if behind := entry_behind((root, relative), Path(path)):
+    for behind in entries_behind((root, relative), Path(path)):
         write_pin(*behind, reason, layout_of(behind[0], is_scratch=True))
     return root / relative
 
@@ -29,10 +29,10 @@ def unpin(path: str | os.PathLike[str]) -> bool:
 
     Raises `InvalidSettings` if `path` is in no entry, `StorageError` if the pin cannot be removed.
     """
-    from .store.root.listing import entry_behind, locate
+    from .store.root.listing import entries_behind, locate
     from .store.root.pinning import remove_pin
 
     entry = locate(Path(path))
-    if behind := entry_behind(entry, Path(path)):
+    for behind in entries_behind(entry, Path(path)):
         remove_pin(*behind)
     return remove_pin(*entry)

@@ -60,9 +60,11 @@ def temp_status(
 
     Changes nothing. Exits with 1 if something could not be read.
     """
-    from .commands.status import StatusArguments, status
+    from .commands.collecting import collector_at_rest
 
     def run() -> int:
+        from .commands.status import StatusArguments, status
+
         given = StatusArguments(category, sort, limit, format, all_projects, output)
         if not history:
             return status(given)
@@ -70,7 +72,8 @@ def temp_status(
 
         return show(given)
 
-    run_command(run)
+    with collector_at_rest():
+        run_command(run)
 
 
 @task(
@@ -280,6 +283,7 @@ def temp_schedule(
         "max-size": 'Allow at most this much scratch, for example "20GiB".',
         "min-free": "Require at least this much free space on its filesystem.",
         "max-entries": "Allow at most this many entries.",
+        "max-files": "Allow at most this many files and directories.",
         "tracked": "Also fail if git tracks anything in a .tmp or .temp; needs no limit.",
         "format": f"{choices.default_first(choices.TABLE_OR_JSON)}.",
         "all-projects": "All projects of the monorepo together, not only this one.",
@@ -290,19 +294,20 @@ def temp_check(
     max_size: str | None = None,
     min_free: str | None = None,
     max_entries: str | None = None,
+    max_files: str | None = None,
     tracked: bool = False,
     format: str = "table",  # noqa: A002
     all_projects: bool = False,
 ) -> None:
     """Check whether scratch is within a budget, and list the largest entries if it is not.
 
-    Changes nothing. Without a limit, the configured max_total_size and min_free_space apply. Exits
-    with 0 (within budget), 1 (something could not be read, or git tracks scratch), 2 (no limit) or
-    4 (over budget).
+    Changes nothing. Without a limit, those in the settings apply. Exits with 0 (within budget), 1
+    (something could not be read, or git tracks scratch), 2 (no limit) or 4 (over budget).
     """
     from .commands.check import CheckArguments, check
 
-    given = CheckArguments(max_size, min_free, max_entries, tracked, format, all_projects)
+    limits = max_size, min_free, max_entries, max_files
+    given = CheckArguments(*limits, tracked, format, all_projects)
     run_command(lambda: check(given))
 
 

@@ -121,11 +121,11 @@ async def _wait_for(future: asyncio.Future[T]) -> T:
 class FileCleanupManager(ExpiringFiles):
     """Deletes tracked files in `base_temp_dir`, each when it is old.
 
-    The directory is made if missing, belongs to the user and is never deleted; everything in it
-    should be scratch. Elsewhere, only what was tracked by name is deleted. `async with` cleans what
-    a killed run left, starts the periodic clean-up, and stops it at the end; it deletes nothing at
-    the end (call `cleanup_all_tracked` for that). A file is as old as its modification time, also
-    if it was tracked a moment ago, and a directory as the newest change anywhere inside.
+    The directory is made if missing, belongs to the user and is never deleted, and neither is what
+    nobody tracked, there or elsewhere. `async with` cleans what a killed run left, starts the
+    periodic clean-up, and stops it at the end; it deletes nothing at the end (call
+    `cleanup_all_tracked` for that). A file is as old as its modification time, also if it was
+    tracked a moment ago, and a directory as the newest change anywhere inside.
 
     Deletions run in a thread, and even a cancelled task waits for them. A manager can be used from
     any thread, and from several event loops in turn. What cannot be deleted is logged as a warning
@@ -147,8 +147,8 @@ class FileCleanupManager(ExpiringFiles):
     async def cleanup_old_files(self, max_age_hours: float | None = None) -> Cleaned:
         """Delete what is older than `max_age_hours` (`default_ttl_hours`), and return the result.
 
-        It deletes tracked files and directories; then, in `base_temp_dir`, other directories that
-        nobody uses; then empty directories. Pinned entries stay. Raises `InvalidSettings`.
+        It deletes tracked files and directories alone: a directory that nobody tracked stays,
+        empty or not. So do pinned entries. Raises `InvalidSettings`.
         """
         return await finish_in_thread(partial(self._cleanup_old_files, max_age_hours))
 
@@ -157,7 +157,12 @@ class FileCleanupManager(ExpiringFiles):
         return await finish_in_thread(self._cleanup_all_tracked)
 
     async def recover(self) -> int:
-        """Delete what killed runs were tracking in `base_temp_dir`; how many entries went."""
+        """Delete what killed runs were tracking in `base_temp_dir`; how many entries went.
+
+        What was changed more than a second after its run was last known to live stays, since it may
+        be somebody else's. A run shows that it lives whenever it tracks or untracks anything, and
+        all the time while its periodic clean-up runs.
+        """
         return await finish_in_thread(self._recover)
 
     async def stop_periodic_cleanup(self) -> None:

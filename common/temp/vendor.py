@@ -25,7 +25,7 @@ from .store.project.project import check_way
 from .store.system import at
 from .store.system.at import PLAIN_FLAGS
 from .store.system.locks import lock_file
-from .store.system.opening import opened, opened_below, opened_real
+from .store.system.opening import opened, opened_below, opened_made
 from .store.system.walking import walk
 
 MANIFEST: Final = "vendored.json"
@@ -66,8 +66,7 @@ def vendor(directory: str, *, dry_run: bool = False) -> int:
         print(f"would {what}" if old != new else f"{_shown(target)} is up to date")
         return 0
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with opened_real(real) as above:
+        with opened_made(real) as above:
             _stay_alone(above, target.parent)
             _tidy(above, target, new)
             if old != new:

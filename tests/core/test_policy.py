@@ -10,6 +10,7 @@ from common.temp.core.policy import (
     LIMIT_FIELDS,
     PROTECTION_FIELDS,
     SPELLED_LIMITS,
+    SUMMED_LIMITS,
     WHOLE,
     Policy,
     needed,
@@ -41,8 +42,8 @@ def test_a_limit_that_is_given_replaces_the_configured_one_in_every_category(fie
     configured = Policy(keep_last=1, categories=(("cache", Policy(keep_last=2)),))
     limited = configured.with_limits_of(Policy(**{field: other(field)}))
     assert getattr(limited, field) == other(field)
-    # A size of all entries together is none of each category.
-    expected = None if field == "max_total_size" else other(field)
+    # A sum of all entries together is none of each category.
+    expected = None if field in SUMMED_LIMITS else other(field)
     assert getattr(limited.of("cache"), field) == expected
     assert (limited.keep_last, limited.of("cache").keep_last) == (1, 2)
     assert limited.with_limits_of(Policy()) == configured

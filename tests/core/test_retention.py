@@ -21,7 +21,7 @@ from common.temp.core.retention import (
     undo_over,
     undoable_to_forget,
 )
-from tests.support import DAY, HOUR, NOW, entry
+from tests.support import DAY, HOUR, NOW, entry, link
 
 OWNER = Use("owner", "python (pid 7)")
 MINE = Use("owner", "python (pid 8)", mine=True)
@@ -274,7 +274,7 @@ def test_what_archives_free_before_is_not_asked_of_entries() -> None:
 
 def test_what_a_hard_link_elsewhere_keeps_is_not_counted_as_freed() -> None:
     entries = shared_out(("debug", 1, 600), ("debug", 2, 600), ("debug", 3, 600))
-    linked = [one._replace(shared=500) for one in entries]
+    linked = [one._replace(links=(link(500),)) for one in entries]
     policy = Policy(high_water=0.89)
     assert gone_of(entries, policy) == ["debug/2"]
     assert gone_of(linked, policy) == ["debug/1", "debug/2"]
@@ -715,6 +715,32 @@ def test_judging_leaves_the_garbage_collector_on() -> None:
     assert all(seen)
 
 
+@pytest.mark.parametrize(
+    ("policy", "overrides", "goes_in"),
+    [
+        (Policy(max_age=DAY), {}, 23 * HOUR),
+        (Policy(max_age=DAY, max_count=9), {}, 23 * HOUR),
+        (Policy(max_age=DAY, keep_within=3 * DAY), {}, 71 * HOUR),
+        (Policy(max_age=HOUR / 2, keep_within=2 * HOUR), {}, HOUR),
+        (Policy(max_age=DAY), {"changed": NOW - DAY}, 0),
+        (Policy(max_age=HOUR / 2), {}, 0),
+        (Policy(max_count=0), {}, 0),
+        (Policy(max_count=9), {}, None),
+        (Policy(), {}, None),
+        (Policy(max_age=DAY), {"pin": ""}, None),
+        (Policy(max_age=DAY), {"use": OWNER}, None),
+        (Policy(max_age=DAY, keep_last=1), {}, None),
+        (Policy(max_age=DAY), {"future": True}, None),
+        (Policy(max_age=DAY, categories=(("debug", Policy(max_age=2 * DAY)),)), {}, 47 * HOUR),
+    ],
+)
+def test_a_verdict_says_when_age_alone_makes_the_entry_go(
+    policy: Policy, overrides: dict[str, Any], goes_in: float | None
+) -> None:
+    (verdict,) = judge([entry(**overrides)], policy, NOW)
+    assert verdict.goes_in == goes_in
+
+
 # -- what holds whatever the entries and the policy are -----------------------------------------
 
 CATEGORIES = ("debug", "cache", "uncategorized")
@@ -724,6 +750,7 @@ _hours = st.sampled_from([0, 24, 48, 72])
 _ages = st.one_of(st.integers(-5, 100), _hours).map(lambda h: h * HOUR)
 _spans = st.one_of(st.integers(0, 100), _hours).map(lambda h: h * HOUR)
 _sizes = st.integers(0, 20).map(lambda blocks: blocks * 512)
+_FIRST, _SECOND = link(512, 1, names=3), link(512, 2, names=2)
 
 
 @st.composite
@@ -737,7 +764,9 @@ def _one_entry(draw: st.DrawFn) -> Entry:
         used=draw(st.sampled_from([0.0, 0.0, NOW - 24 * HOUR])),
         changed=NOW - age,
         changed_in=draw(st.sampled_from(["", "a/b.txt"])),
-        size=draw(_sizes),
+        size=draw(_sizes) + 1024,
+        inodes=draw(st.integers(2, 9)),
+        links=draw(st.sampled_from([(), (), (_FIRST,), (_FIRST, _SECOND)])),
         future=draw(st.sampled_from([0.0, 0.0, 0.0, NOW + 48 * HOUR])),
         unfinished=draw(st.sampled_from([False, False, False, True])),
         use=use,
@@ -766,6 +795,7 @@ _LIMITS: dict[str, st.SearchStrategy[Any]] = {
     "max_age": _maybe(_spans),
     "max_count": _maybe(st.integers(0, 4)),
     "max_total_size": _maybe(_sizes),
+    "max_files": _maybe(st.integers(0, 40)),
     "min_free_space": _maybe(_sizes),
     "high_water": _maybe(_shares),
     "low_water": _maybe(_shares),
@@ -839,10 +869,10 @@ def test_what_is_needed_of_an_entry_decides_as_all_of_it_would(
             seen.append(whole)
         elif not need.inside:
             when = float(data.draw(st.integers(0, 2 * int(NOW))))
-            seen.append(whole._replace(size=0, shared=0, changed=when, partial=True))
+            seen.append(whole._replace(size=0, links=(), changed=when, partial=True))
         elif need.enough is not None and whole.changed >= need.enough:
             when = data.draw(st.floats(need.enough, whole.changed))
-            seen.append(whole._replace(size=0, shared=0, changed=when, partial=True))
+            seen.append(whole._replace(size=0, links=(), changed=when, partial=True))
         else:
             seen.append(whole)
     assert _gone(seen, policy, free) == _gone(entries, policy, free)
@@ -901,7 +931,7 @@ def test_raising_a_limit_never_removes_more(
     entries: list[Entry], policy: Policy, free: int | None, data: st.DataObject
 ) -> None:
     where = data.draw(_places(policy))
-    name = data.draw(st.sampled_from(["max_age", "max_count", "max_total_size"]))
+    name = data.draw(st.sampled_from(["max_age", "max_count", "max_total_size", "max_files"]))
     limit = getattr(_of(policy, where), name)
     if limit is not None:
         higher = data.draw(st.one_of(st.none(), st.integers(0, 40_000).map(lambda n: limit + n)))

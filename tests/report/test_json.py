@@ -15,7 +15,7 @@ from common.temp.core.policy import Policy
 from common.temp.core.reasons import Reason
 from common.temp.core.retention import judge
 from common.temp.report.json import clean_project, document, status_project
-from tests.support import DAY, NOW, check_report, entry
+from tests.support import DAY, NOW, check_report, entry, link
 
 WHY = Reason("expired", "goes", "48 h > 24 h")
 OLD = entry(path="debug/old_1700000000", label="old", changed=NOW - 2 * DAY, size=8192, shared=4096)
@@ -35,8 +35,8 @@ def _status(*entries: Any, shown: int | None = None) -> dict[str, Any]:
 
 def test_an_entry_has_all_that_is_known_in_exact_units() -> None:
     one = entry(
-        apparent=5000, shared=512, files=2, directories=1, changed=NOW - 60.5, changed_in="a/b",
-        use=Use("owner", "python (pid 7)"), pin="why", made_by="python (pid 7)",
+        apparent=5000, shared=512, files=2, directories=1, inodes=3, changed=NOW - 60.5,
+        changed_in="a/b", use=Use("owner", "python (pid 7)"), pin="why", made_by="python (pid 7)",
         unreadable="Permission denied",
     )  # fmt: skip
     assert _status(one)["entries"] == [
@@ -53,6 +53,7 @@ def test_an_entry_has_all_that_is_known_in_exact_units() -> None:
             "shared_bytes": 512,
             "files": 2,
             "directories": 1,
+            "inodes": 3,
             "arrived_at": None,
             "changed_at": "2023-11-14T22:12:19Z",
             "changed_in": "a/b",
@@ -63,6 +64,7 @@ def test_an_entry_has_all_that_is_known_in_exact_units() -> None:
             "unsaved_work": None,
             "unreadable": "Permission denied",
             "goes": False,
+            "goes_in_seconds": None,
             "reasons": [
                 {"rule": "in use", "effect": "stays", "evidence": "python (pid 7)"},
                 {"rule": "pinned", "effect": "stays", "evidence": "why"},
@@ -102,7 +104,7 @@ def test_the_totals_count_also_what_is_not_shown() -> None:
 
 def test_what_was_set_aside_is_on_disk_besides_and_told_with_its_time() -> None:
     held = (
-        Undoable("debug__a", 8192, NOW - 1, shared=4096, goes=True),
+        Undoable("debug__a", 8192, NOW - 1, (link(4096),), goes=True),
         Undoable("debug__b", 4096, NOW + DAY),
         Undoable("by-hand", 100, None),
     )

@@ -26,7 +26,7 @@ from common.temp.report.status_table import status_text
 from common.temp.report.table import Screen, width
 from common.temp.report.text import age_seconds, counted, instant, plain, problem_line
 from common.temp.report.totals import category_totals, summary
-from tests.support import DAY, HOUR, NOW, entry
+from tests.support import DAY, HOUR, NOW, entry, link
 
 NASTY = os.fsdecode(b"a\x1b[31m\xff\n\x07") + "\u202e|1e5"
 TAMED = "a\\x1b[31m\\xff\\n\\x07\\u202e|1e5"
@@ -129,7 +129,7 @@ def test_a_cell_of_a_github_table_cannot_end_early(name: str) -> None:
     printed = status(entry(path=f"debug/{name}", label=name), style="github")
     rows = [line for line in printed.splitlines() if line.startswith("| debug")]
     cells = _github_cells(rows[0])
-    assert len(cells) == 7
+    assert len(cells) == 8
     assert cells[1] == name
 
 
@@ -215,8 +215,8 @@ def test_a_status_shows_each_entry_and_totals() -> None:
     assert [line for line in lines if not line.startswith("---")] == [
         "demo",
         "2 entries, 6.0 KiB on disk, 0 B reclaimable",
-        "category name size files age last change next clean",
-        "debug demo_1699990000 2.0 KiB 3 60 min 2023-11-14T21:13:20Z "
+        "category name size files age goes in last change next clean",
+        "debug demo_1699990000 2.0 KiB 3 60 min 23 h 2023-11-14T21:13:20Z "
         "keep: within limits: 1 h ≤ 24 h",
         "cache old_1 4.0 KiB 0 48 h 2023-11-12T22:13:20Z keep: pinned: for Ann",
         "category entries size would go",
@@ -510,7 +510,7 @@ def test_until_when_an_outcome_can_be_undone_is_in_its_line() -> None:
         ([], None),
         ([Undoable("a", 1024, NOW + DAY)], "1 entry set aside, still 1.0 KiB on disk, until 2023-11-15T22:13:20Z (temp-restore undoes it)"),  # noqa: E501
         ([Undoable("a", 1024, NOW + HOUR), Undoable("b", 1024, NOW + DAY)], "2 entries set aside, still 2.0 KiB on disk, until 2023-11-14T23:13:20Z to 2023-11-15T22:13:20Z (temp-restore undoes it)"),  # noqa: E501
-        ([Undoable("a", 1024, NOW - 1, 512, goes=True), Undoable("b", 1024, None)], "2 entries set aside, still 2.0 KiB on disk, until 2023-11-14T22:13:19Z (temp-restore undoes it); the next clean deletes 1 of them for good and frees 512 B"),  # noqa: E501
+        ([Undoable("a", 1024, NOW - 1, (link(512),), goes=True), Undoable("b", 1024, None)], "2 entries set aside, still 2.0 KiB on disk, until 2023-11-14T22:13:19Z (temp-restore undoes it); the next clean deletes 1 of them for good and frees 512 B"),  # noqa: E501
         ([Undoable("a", 1024, None)], "1 entry set aside, still 1.0 KiB on disk (temp-restore undoes it)"),  # noqa: E501
     ],
 )  # fmt: skip
@@ -626,6 +626,12 @@ def test_a_problem_is_one_line() -> None:
 def _explained(one: Entry, policy: Policy) -> str:
     verdict, reasons = explain([one], policy, NOW, one.path)
     return explanation(verdict, reasons, NOW)
+
+
+def test_an_explanation_says_what_hard_links_elsewhere_keep() -> None:
+    lines = _explained(entry(shared=1024), Policy(max_age=DAY)).splitlines()
+    assert lines[2] == "  1.0 KiB of it has hard links elsewhere too"
+    assert "hard links" not in _explained(entry(), Policy(max_age=DAY))
 
 
 def test_an_explanation_has_the_facts_and_each_rule() -> None:

@@ -24,7 +24,7 @@ from tests.support import LINK, NO_DIRECTORY, have_git_ignore, listing, make_ent
 
 def measure_artefact(project: Path, path: str) -> int:
     with opened_project(project) as top:
-        return artefacts.measure_artefact(top, path)
+        return artefacts.measure_artefact(top, path).size
 
 
 def remove_artefact(project: Path, path: str) -> Removed:

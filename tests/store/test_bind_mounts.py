@@ -12,10 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.core.layout import FILES
 from common.temp.store.artefacts import artefacts
 from common.temp.store.claiming.area import claimed
-from common.temp.store.claiming.named import remove_empty
 from common.temp.store.project.tracked import Tracked
 from common.temp.store.trees.removal import Removal, remove_at
 from tests.support import identity, listing, make_entry, run, tree
@@ -103,6 +101,24 @@ def test_an_artefact_in_which_it_is_made_after_the_look_keeps_it(
     assert not (project / "build").exists()
 
 
+@pytest.mark.parametrize("above", ["sub", "sub/deep"])
+def test_an_artefact_below_which_it_is_made_after_the_look_is_not_looked_up_in_it(
+    tmp_path: Path, project: Path, work: Path, above: str
+) -> None:
+    make_entry(project, f"{above}/build")
+    make_entry(work, "build")
+    make_entry(work, "deep/build")
+    with artefacts.opened_project(project) as top:
+        with bound(work, project / "sub"):
+            failures = artefacts.remove_artefact(top, f"{above}/build").failures
+            assert failures == [("", "another filesystem is mounted on the way to it")]
+            assert artefacts.measure_artefact(top, f"{above}/build") == 0
+        assert (work / "build" / "file0.txt").exists()
+        assert (work / "deep" / "build" / "file0.txt").exists()
+        assert artefacts.remove_artefact(top, f"{above}/build").failures == []
+    assert not (project / above / "build").exists()
+
+
 def test_an_entry_in_which_it_is_made_after_the_claim_comes_back_with_it(
     root: Path, work: Path
 ) -> None:
@@ -113,13 +129,4 @@ def test_an_entry_in_which_it_is_made_after_the_claim_comes_back_with_it(
             was = listing(path)
             run(["umount", str(path / "mnt")], cwd=root)  # it came along
         assert (failures, was) == ([("mnt", MOUNTED)], ["mnt", "mnt/figures", "mnt/file0.txt"])
-    assert listing(work) == ["figures", "file0.txt"]
-
-
-def test_empty_directories_in_it_stay(tmp_path: Path, work: Path) -> None:
-    base = tmp_path / "base"
-    (base / "run" / "empty").mkdir(parents=True)
-    with bound(work, base / "run" / "mnt"):
-        remove_empty(base, FILES, lambda path, changed: False)
-        assert listing(base) == ["run", "run/mnt", "run/mnt/figures", "run/mnt/file0.txt"]
     assert listing(work) == ["figures", "file0.txt"]

@@ -19,7 +19,6 @@ from common.temp.store.claiming.named import (
     NamedOutcome,
     NamedRemover,
     delete_elsewhere,
-    remove_empty,
 )
 from common.temp.store.root.allocation import adopt
 from common.temp.store.root.making import make_root
@@ -480,76 +479,6 @@ def test_what_is_new_elsewhere_stays(tmp_path: Path) -> None:
     path = file(tmp_path / "file", hours=1)
     assert delete_elsewhere(str(path), "either", before=time.time() - 2 * HOUR).status == "skipped"
     assert delete_elsewhere(str(path), "either", before=time.time() - HOUR / 2).status == "done"
-
-
-# -- empty directories --------------------------------------------------------------------------
-
-
-def nothing(path: str, changed: float) -> bool:
-    return False
-
-
-def test_empty_directories_go_with_those_that_hold_nothing_else(base: Path) -> None:
-    (base / "a" / "b" / "c").mkdir(parents=True)
-    (base / "a" / "d").mkdir()
-    kept = file(base / "e" / "f" / "file")
-    (base / "e" / "g").mkdir()
-    remove_empty(base, FILES, nothing)
-    assert sorted(path.name for path in base.rglob("[a-z]*")) == ["e", "f", "file", *STORE_NAMES]
-    assert kept.exists()
-
-
-STORE_NAMES = sorted(["holding", "layout", "owners"])
-
-
-def test_the_root_and_its_store_stay_when_all_is_empty(base: Path) -> None:
-    remove_empty(base, FILES, nothing)
-    assert sorted(os.listdir(base / ".tempkeep")) == [".gitignore", *STORE_NAMES]
-
-
-def test_an_empty_directory_that_is_spared_or_locked_stays(base: Path) -> None:
-    for name in ("spared/inside", "locked", "gone"):
-        (base / name).mkdir(parents=True)
-    held = os.open(base / "locked", os.O_RDONLY)
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        remove_empty(base, FILES, lambda path, _: path == "spared/inside")
-    finally:
-        os.close(held)
-    assert sorted(os.listdir(base)) == [".tempkeep", "locked", "spared"]
-
-
-def test_an_empty_directory_that_gets_a_file_at_this_instant_stays(
-    base: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (base / "sub").mkdir()
-    at_the_instant(monkeypatch, "rmdir", (base / "sub" / "file").touch)
-    remove_empty(base, FILES, nothing)
-    assert (base / "sub" / "file").exists()
-
-
-def test_no_empty_directory_behind_a_link_goes(base: Path, tmp_path: Path) -> None:
-    (tmp_path / "outside" / "empty").mkdir(parents=True)
-    (base / "link").symlink_to(tmp_path / "outside")
-    remove_empty(base, FILES, nothing)
-    assert (tmp_path / "outside" / "empty").is_dir()
-    assert (base / "link").is_symlink()
-
-
-def test_an_empty_filesystem_that_is_mounted_stays(base: Path) -> None:
-    with mounted(base / "sub" / "mount", "size=1m") as disk:
-        (disk / "empty").mkdir()
-        remove_empty(base, FILES, nothing)
-        assert (disk / "empty").is_dir()
-
-
-def test_directories_deeper_than_descriptors_last_stop_nothing(base: Path) -> None:
-    (base / "deep").mkdir()
-    chain(base / "deep", 2000)
-    (base / "shallow").mkdir()
-    remove_empty(base, FILES, nothing)
-    assert sorted(os.listdir(base)) == [".tempkeep", "deep"]
-    assert delete(base, "deep").status == "done"  # which pytest could not
 
 
 def test_what_the_disk_refuses_is_said_and_nothing_is_lost(base: Path) -> None:

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -226,6 +226,32 @@ def test_a_process_that_came_through_a_bind_mount_protects_the_entry(
         # What is mounted elsewhere is in use by that alone.
         assert hold(root, path) == ("process" if what.endswith("deep") else "")
     assert len(swept(root).done) == 1
+
+
+@pytest.mark.parametrize("source", ["..", "", "debug", "debug/x"])
+def test_a_process_that_came_through_a_bind_mount_that_was_unmounted_since_protects_the_entry(
+    root: Path, tmp_path: Path, source: str
+) -> None:
+    inside = make_entry(root, "debug/x/deep")
+    free = make_entry(root, "debug/free")
+    below = os.path.relpath(inside, (root / source).resolve())
+    with ExitStack() as stack:
+        with bound((root / source).resolve(), tmp_path / "mount") as there:
+            at_work = subprocess.Popen(["sleep", "60"], cwd=there / below)
+            stack.callback(at_work.kill)
+            with (there / below / "file0.txt").open() as file:
+                reads = subprocess.Popen(["sleep", "60"], cwd="/", stdin=file)
+                stack.callback(reads.kill)
+            run(["umount", "--lazy", str(there)], cwd=tmp_path)
+        assert set(processes_inside(root)) == {
+            "debug/x/deep",
+            "debug/x/deep/file0.txt",
+        }
+        swept(root)
+        assert (inside.exists(), free.exists()) == (True, False)
+    at_work.wait()
+    reads.wait()
+    assert processes_inside(root) == {}
 
 
 def test_a_process_that_came_by_the_plain_path_protects_what_is_cleaned_through_a_bind_mount(

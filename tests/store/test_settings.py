@@ -117,6 +117,7 @@ def test_the_environment_of_the_process_is_read_by_default(
         ("STRATEGY", "conservative", "max_count", 14),
         ("MAX_AGE_HOURS", "1.5", "max_age", 1.5 * HOUR),
         ("MAX_TOTAL_SIZE", "20GiB", "max_total_size", 20 * 1024**3),
+        ("MAX_FILES", "9", "max_files", 9),
         ("MIN_FREE_SPACE", "1024", "min_free_space", 1024),
         ("HIGH_WATER", "85%", "high_water", 0.85),
         ("KEEP_LAST", "0", "keep_last", 0),

@@ -6,14 +6,25 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from common.temp.core.policy import Policy
-from common.temp.store.claiming.named import delete_elsewhere
+from common.temp.store.archive import deposit, dropping
+from common.temp.store.archive.shelf import list_archive
+from common.temp.store.claiming import area, named
+from common.temp.store.claiming.claim import NotClaimed
+from common.temp.store.claiming.inner import Within
+from common.temp.store.claiming.named import NamedRemover, delete_elsewhere
+from common.temp.store.sweep import adoption, facts
+from common.temp.store.system import processes
+from common.temp.store.system.opening import opened_in
+from common.temp.store.trees.inside import newest_change
 from tests.support import HOUR, age, make_entry, outcomes, run, swept
 
 pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
@@ -109,3 +120,86 @@ def test_who_begins_to_work_in_an_old_directory_while_git_is_asked_keeps_it(
     outcome = delete_elsewhere(str(path), "directory", before=before, policy=True)
     assert outcome == ("skipped", "has changed since", 0)
     assert delete_elsewhere(str(path), "directory", policy=True).status == "done"
+
+
+def dropped(root: Path) -> str:
+    """What became of an attempt to delete the entry from an archive."""
+    archive = root.parent / "archive"
+    archived = list_archive(archive, root)[0]
+    with opened_in(archive) as top:
+        before = newest_change(top, archived.data)
+    try:
+        return str(dropping.drop(archive, archived, before=before).failures)
+    except NotClaimed as reason:
+        return reason.detail
+
+
+def named_removal(root: Path) -> str:
+    with closing(NamedRemover(root, policy=True)) as remover:
+        return remover.delete("debug/x_1696348800", "directory", ours=True).detail
+
+
+def adoption_of(root: Path) -> str:
+    (moved,) = adoption.adopt(adoption.survey(root, (), time.time()), lambda moved: None)
+    return moved.detail
+
+
+def sweep_that(**options: Any) -> Callable[[Path], str]:
+    def sweep(root: Path) -> str:
+        archive = root.parent / "archive" if options.get("disposal") == "archive" else None
+        ((_, detail),) = outcomes(swept(root, archive=archive, **options)).values()
+        return detail
+
+    return sweep
+
+
+FLAT, DEEP = "x_1696348800", "debug/x_1696348800"
+LONG: dict[str, tuple[str, Callable[[Path], str], object, str]] = {
+    "delete, claim": (DEEP, sweep_that(), area, "_rename"),
+    "undo, walk": (DEEP, sweep_that(disposal="undo"), facts.Facts, "newest"),
+    "undo, digest": (DEEP, sweep_that(disposal="undo"), deposit, "digest"),
+    "archive, walk": (DEEP, sweep_that(disposal="archive"), facts.Facts, "newest"),
+    "archive, digest": (DEEP, sweep_that(disposal="archive"), deposit, "digest"),
+    "adopt, walk": (FLAT, adoption_of, Within, "use_of"),
+    "adopt, move": (FLAT, adoption_of, adoption, "rename_new"),
+    "by name, walk": (DEEP, named_removal, named, "_check_within"),
+    "by name, claim": (DEEP, named_removal, area, "_rename"),
+    "from an archive, walk": ("", dropped, dropping, "newest_change"),
+}
+"""Where the entry is, what would take it, and what in there may take long."""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="told by /proc")
+@pytest.mark.parametrize("what", LONG)
+def test_who_begins_to_work_in_an_entry_at_the_last_moment_keeps_it_whatever_takes_it(
+    root: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    path, take, owner, name = LONG[what]
+    here = make_entry(root, path or DEEP)
+    if not path:
+        swept(root, disposal="archive", archive=root.parent / "archive")
+        here = root.parent / "archive" / DEEP.replace("/", "__")
+    real = getattr(owner, name)
+    there: list[subprocess.Popen[bytes]] = []
+
+    def comes(*arguments: Any, **options: Any) -> Any:
+        if not there:
+            there.append(subprocess.Popen(["sleep", "60"], cwd=here))
+        return real(*arguments, **options)
+
+    for module, seconds in (
+        (facts, "_CHECK_SECONDS"),
+        (adoption, "_PROCESS_CHECK_SECONDS"),
+        (processes, "_RELIED_ON_SECONDS"),
+    ):
+        monkeypatch.setattr(module, seconds, 0.0)  # as if it had taken long
+    monkeypatch.setattr(owner, name, comes)
+    try:
+        detail = take(root)
+        assert (here.exists(), len(there)) == (True, 1)
+        assert "(sleep 60) works in it" in detail
+    finally:
+        there[0].kill()
+        there[0].wait()
+    take(root)
+    assert not here.exists()

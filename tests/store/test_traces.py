@@ -125,6 +125,19 @@ def test_a_directory_that_a_command_line_names_is_in_use(root: Path, word: str) 
     assert len(swept(root).done) == 1
 
 
+def test_a_directory_that_a_command_line_names_by_links_is_in_use_and_so_are_they(
+    root: Path,
+) -> None:
+    path, other = make_entry(root, "work/served"), make_entry(root, "work/other")
+    (root / "work" / "latest").symlink_to("current")
+    (root / "work" / "current").symlink_to("served")
+    with ready(sys.executable, "-c", WAITS, root / "work" / "latest" / "file0.txt"):
+        assert [done.step.entry.path for done in swept(root).done] == ["work/other"]
+        assert (root / "work" / "latest").samefile(path)
+        assert not other.exists()
+    assert len(swept(root).done) == 3
+
+
 def test_a_directory_that_a_command_line_names_from_within_the_root_is_in_use(root: Path) -> None:
     path, other = make_entry(root, "work/served"), make_entry(root, "work/other")
     with ready(sys.executable, "-c", WAITS, "served", cwd=root / "work"):

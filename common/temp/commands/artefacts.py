@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..core.entry import Entry
+from ..core.links import Freeing
 from ..core.plan import Plan
 from ..core.policy import policy_of_age
 from ..core.reasons import Reason, Verdict
@@ -98,7 +99,7 @@ def _clean_artefacts(
 ) -> int:
     verb = "would delete" if dry_run else "deleted"
     code = count = freed = 0
-    users = AtWork(project)
+    users, freeing = AtWork(project), Freeing()
     # An egg-info goes last: it says what made the build beside it, which a next clean has to know.
     for artefact in sorted(artefacts, key=lambda one: one.path.endswith(".egg-info")):
         path = plain(artefact.path)
@@ -110,7 +111,7 @@ def _clean_artefacts(
             continue
         try:
             if dry_run:
-                removed = Removed(measure_artefact(top, artefact.path))
+                removed = Removed(freeing.add(measure_artefact(top, artefact.path)))
             else:
                 removed = remove_artefact(top, artefact.path)
         except KeyboardInterrupt:

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from ..choices import TABLE_OR_JSON, choose
 from ..core.budget import Budget, Usage, excesses, together
 from ..core.entry import Problem
+from ..core.links import INODES, Tree, once
 from ..core.reasons import Verdict
 from ..core.units import read_count, read_size
 from ..errors import OVER_BUDGET, InvalidSettings, Refused, StorageError
@@ -29,6 +30,7 @@ class CheckArguments(NamedTuple):
     max_size: str | None = None
     min_free: str | None = None
     max_entries: str | None = None
+    max_files: str | None = None
     tracked: bool = False
     output: str = "table"
     all_projects: bool = False
@@ -39,6 +41,7 @@ class CheckArguments(NamedTuple):
             None if self.max_size is None else read_size(self.max_size, "--max-size"),
             None if self.min_free is None else read_size(self.min_free, "--min-free"),
             None if self.max_entries is None else read_count(self.max_entries, "--max-entries"),
+            None if self.max_files is None else read_count(self.max_files, "--max-files"),
         )
 
 
@@ -85,14 +88,14 @@ def _budgets(given: Budget, all_projects: bool) -> list[tuple[Budget, list[Place
         return [(given, each)]
     policies = [(place.settings.policy, place) for place in each]
     configured = [
-        (Budget(policy.max_total_size, policy.min_free_space), [place])
+        (Budget(policy.max_total_size, policy.min_free_space, None, policy.max_files), [place])
         for policy, place in policies
     ]
     budgets = [(budget, its) for budget, its in configured if budget.has_limit]
     if not budgets:
         raise InvalidSettings(
-            "temp-check needs a limit: --max-size, --min-free or --max-entries, "
-            "or max_total_size or min_free_space in the settings"
+            "temp-check needs a limit: --max-size, --min-free, --max-entries or --max-files, "
+            "or max_total_size, max_files or min_free_space in the settings"
         )
     return budgets
 
@@ -111,17 +114,23 @@ def _compare(budget: Budget, places: Sequence[Place], now: float) -> Checked:
             problems.append(place.problem(error))
             continue
         inventory, judged = forecast.inventory, forecast.verdicts()
-        held = sum(one.size for one in inventory.undoable)
-        size = left + held + sum(verdict.entry.size for verdict in judged)
-        usages.append(Usage(size, inventory.free, len(judged), str(place.root)))
+        trees: list[Tree] = [*inventory.entries, *inventory.undoable, *left]
+        sizes, inodes = once(trees), sum(once(trees, INODES))
+        usages.append(Usage(sum(sizes), inventory.free, len(judged), str(place.root), inodes))
         if budget.min_free is not None and inventory.free is None:
             problems.append(Problem(place.root.name, "its filesystem does not say what is free"))
         verdicts += [(place.title, verdict) for verdict in judged]
         problems += [*inventory.problems, *unread]
-        aside += left
-        undoable += held
+        undoable += sum(sizes[len(judged) : len(judged) + len(inventory.undoable)])
+        aside += sum(sizes[len(judged) + len(inventory.undoable) :])
     usage = together(usages)
     over = excesses(budget, usage)
-    verdicts.sort(key=lambda one: (-one[1].entry.size, one[1].entry.path))
+    by_files = {excess.limit for excess in over} == {"max files"}
+
+    def largest(one: tuple[str, Verdict]) -> tuple[int, str]:
+        entry = one[1].entry
+        return -(entry.inodes if by_files else entry.size), entry.path
+
+    verdicts.sort(key=largest)
     culprits = tuple(verdicts[:_CULPRITS]) if over else ()
     return Checked(places[0].title, budget, usage, over, culprits, aside, undoable, tuple(problems))

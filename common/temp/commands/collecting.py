@@ -1,4 +1,4 @@
-"""The garbage collector, which rests while a command decides on many entries."""
+"""The garbage collector, which rests while a command loads its modules or decides on entries."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from contextlib import contextmanager
 
 @contextmanager
 def collector_at_rest() -> Iterator[None]:
-    """Decisions make no cycles; to look for some among 100,000 of them takes as long as they do.
+    """Neither modules nor decisions leave cycles behind; to look for some among 100,000 decisions
+    takes as long as these do, and among all that invoke loads, as long as a small scan.
 
     A command may do this, since the process is its own.
     """

@@ -38,15 +38,15 @@ def explain_entry(path: str) -> int:
 def pin_entry(path: str, reason: str, *, dry_run: bool = False) -> int:
     """Pin the entry at `path`; the exit code."""
     from ..store.root.layouts import layout_of
-    from ..store.root.listing import entry_behind
+    from ..store.root.listing import entries_behind
     from ..store.root.pinning import write_pin
 
     if not reason.strip():
         raise InvalidSettings("--reason: say why, so that others know when it may go")
     place, relative = find_place(path)
+    behind = entries_behind((place.root, relative), Path(path), place.root / relative)
     pinned = [(place.root, relative, place.layout())]
-    if behind := entry_behind((place.root, relative), Path(path), place.root / relative):
-        pinned.append((*behind, layout_of(behind[0], is_scratch=True)))
+    pinned += [(root, entry, layout_of(root, is_scratch=True)) for root, entry in behind]
     verb = "would pin" if dry_run else "pinned"
     for root, entry, layout in pinned:
         if not dry_run:
@@ -57,17 +57,16 @@ def pin_entry(path: str, reason: str, *, dry_run: bool = False) -> int:
 
 def unpin_entry(path: str, *, dry_run: bool = False) -> int:
     """Unpin the entry at `path`; the exit code."""
-    from ..store.root.listing import entry_behind
+    from ..store.root.listing import entries_behind
     from ..store.root.pinning import read_pin, remove_pin
 
     place, relative = find_place(path)
-    entries = [(place.root, relative)]
-    if behind := entry_behind(entries[0], Path(path), place.root / relative):
-        entries.append(behind)
-    for root, entry in entries:
+    entry = place.root, relative
+    entries = [entry, *entries_behind(entry, Path(path), place.root / relative)]
+    for root, below in entries:
         if dry_run:
-            verb = "would unpin" if read_pin(root, entry) is not None else "is not pinned:"
+            verb = "would unpin" if read_pin(root, below) is not None else "is not pinned:"
         else:
-            verb = "unpinned" if remove_pin(root, entry) else "was not pinned:"
-        print(f"{verb} {plain(entry)}")
+            verb = "unpinned" if remove_pin(root, below) else "was not pinned:"
+        print(f"{verb} {plain(below)}")
     return 0

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from ..core.entry import Inventory
 from ..core.layout import STORE, UNDO
+from ..core.named_tuple import NamedTuple
 from ..core.reasons import Reason, Verdict
 from ..core.retention import explain, judge
 from ..report.progress import ProgressLine

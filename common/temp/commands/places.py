@@ -6,10 +6,11 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from ..core.entry import Problem
 from ..core.layout import SCRATCH, STORE, Layout
+from ..core.named_tuple import NamedTuple
 from ..core.policy import Policy
 from ..core.units import DAY
 from ..errors import InvalidSettings, TempError

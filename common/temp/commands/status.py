@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..choices import SORTS, STATUS_FORMATS, choose
 from ..core.entry import Inventory, Problem
 from ..core.layout import HISTORY, STORE
+from ..core.named_tuple import NamedTuple
 from ..core.reasons import Verdict
 from ..core.units import read_count
 from ..errors import InvalidSettings, Refused, StorageError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _ORDERS: Final[dict[str, Callable[[Verdict], Any]]] = {
     "name": lambda verdict: (verdict.entry.category, verdict.entry.name),
     "size": lambda verdict: (-verdict.entry.size, verdict.entry.path),
+    "files": lambda verdict: (-verdict.entry.files, verdict.entry.path),
     "age": lambda verdict: (verdict.entry.last, verdict.entry.path),
 }
 

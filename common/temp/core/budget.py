@@ -7,11 +7,14 @@ from typing import Literal, NamedTuple
 
 
 class Budget(NamedTuple):
-    """Limits for all scratch together: bytes of it, bytes free beside it, entries of it."""
+    """Limits for all scratch together: bytes of it, bytes free beside it, entries of it, files and
+    directories of it.
+    """
 
     max_size: int | None = None
     min_free: int | None = None
     max_entries: int | None = None
+    max_files: int | None = None
 
     @property
     def has_limit(self) -> bool:
@@ -28,12 +31,13 @@ class Usage(NamedTuple):
     free: int | None = None
     entries: int = 0
     root: str = ""
+    inodes: int = 0
 
 
 class Excess(NamedTuple):
     """A limit that is not kept: what there is, and what the limit allows or wants."""
 
-    limit: Literal["max size", "min free", "max entries"]
+    limit: Literal["max size", "min free", "max entries", "max files"]
     found: int
     allowed: int
 
@@ -45,7 +49,13 @@ def together(usages: Iterable[Usage]) -> Usage:
         free, root = whole.free, whole.root
         if usage.free is not None and (free is None or usage.free < free):
             free, root = usage.free, usage.root
-        whole = Usage(whole.size + usage.size, free, whole.entries + usage.entries, root)
+        whole = Usage(
+            whole.size + usage.size,
+            free,
+            whole.entries + usage.entries,
+            root,
+            whole.inodes + usage.inodes,
+        )
     return whole
 
 
@@ -58,4 +68,6 @@ def excesses(budget: Budget, usage: Usage) -> tuple[Excess, ...]:
         found.append(Excess("min free", usage.free, budget.min_free))
     if budget.max_entries is not None and usage.entries > budget.max_entries:
         found.append(Excess("max entries", usage.entries, budget.max_entries))
+    if budget.max_files is not None and usage.inodes > budget.max_files:
+        found.append(Excess("max files", usage.inodes, budget.max_files))
     return tuple(found)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import repeat
-from typing import NamedTuple
 
 from .entry import Entry
-from .policy import Policy
+from .links import freed, once
+from .named_tuple import NamedTuple
+from .policy import SUMMED_LIMITS, Policy
 from .reasons import Reason
 
 
@@ -30,9 +31,10 @@ class Case(NamedTuple):
     """What the rules look at: an entry, its policy, its rank and the bytes around it.
 
     `rank` counts from 1 for the newest `of` its (category, label); one with a time in the future
-    does not count for the others. `newer_bytes` is the size of the
-    entry and all newer ones of the root; `category_bytes` is the same within its category;
-    `sooner_bytes` is what would be freed before it if space is low.
+    does not count for the others. `sums` has, for each of `SUMMED_LIMITS`, how much the entry and
+    all newer ones of the root are together, and how much those of its category; a file with several
+    names counts once, and both are 0 where no such limit is set. `sooner_bytes` is what would be
+    freed before it if space is low.
     """
 
     entry: Entry
@@ -42,8 +44,7 @@ class Case(NamedTuple):
     disk: Disk
     rank: int
     of: int
-    newer_bytes: int
-    category_bytes: int
+    sums: tuple[tuple[int, int], ...]
     sooner_bytes: int
 
     @property
@@ -77,7 +78,6 @@ def cases_of(entries: Sequence[Entry], policy: Policy, now: float, disk: Disk) -
     Iterates over the entries in memory order, and over plain numbers in the order of age: with
     100,000 entries, the other way takes twice as long.
     """
-    sizes = [entry.size for entry in entries]
     categories = [entry.category for entry in entries]
     groups = [(entry.category, entry.label) for entry in entries]
     newness = [entry.last for entry in entries]
@@ -104,8 +104,7 @@ def cases_of(entries: Sequence[Entry], policy: Policy, now: float, disk: Disk) -
         repeat(disk),
         _ranks([not entry.future for entry in entries], groups, order),
         [counts[group] for group in groups],
-        _running(sizes, [""] * len(entries), order),
-        _running(sizes, categories, order),
+        zip(*(_sums(limit, entries, policy, order) for limit in SUMMED_LIMITS), strict=False),
         sooner_bytes,
     )
 
@@ -125,6 +124,31 @@ def _ranks(counted: Sequence[bool], groups: Sequence[Hashable], order: Sequence[
     return [newer + 1 - is_one for newer, is_one in zip(sums, counted, strict=True)]
 
 
+def _sums(
+    limit: str, entries: Sequence[Entry], policy: Policy, order: Sequence[int]
+) -> Iterable[tuple[int, int]]:
+    """For each entry, how much it and all newer ones are, and those of its category."""
+    policies = (policy, *(own for _, own in policy.categories))
+    if all(getattr(one, limit) is None for one in policies):
+        return repeat((0, 0))
+    amount = SUMMED_LIMITS[limit]
+    sums = []
+    amounts = list(map(amount.of_tree, entries))
+    linked = {index for index, entry in enumerate(entries) if entry.links}
+    shared = [index for index in order if index in linked] if linked else []
+    for groups in ([""] * len(entries), [entry.category for entry in entries]):
+        alike: dict[str, list[int]] = {}
+        for index in shared:
+            alike.setdefault(groups[index], []).append(index)
+        added = amounts.copy()
+        for members in alike.values():
+            more = once([entries[index] for index in members], amount)
+            for index, its in zip(members, more, strict=True):
+                added[index] = its
+        sums.append(_running(added, groups, order))
+    return zip(*sums, strict=True)
+
+
 def _running(amounts: Sequence[int], groups: Sequence[Hashable], order: Sequence[int]) -> list[int]:
     """For each index, the sum of the amounts in its group up to it, itself included, in `order`."""
     totals = [0] * len(order)
@@ -139,8 +163,8 @@ def _bytes_before(entries: Sequence[Entry], order: Sequence[int]) -> list[int]:
     """For each index, how many bytes the entries before it in `order` would free."""
     totals = [0] * len(order)
     sooner = 0
-    for index in order:
+    for index, more in zip(order, freed([entries[at] for at in order]), strict=True):
         totals[index] = sooner
         # What a link elsewhere keeps may be all of it: the sweep looks when enough is free.
-        sooner += entries[index].size - entries[index].shared
+        sooner += more
     return totals

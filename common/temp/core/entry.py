@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
+
+from .links import Link
+from .named_tuple import NamedTuple
 
 CLOCK_SKEW: Final = 60.0
 """Seconds by which a network filesystem's clock may run ahead before a time counts as future."""
@@ -25,8 +28,8 @@ class Entry(NamedTuple):
     """One entry: what is listed, kept or cleaned.
 
     - `path`: relative to the root, with `/` between its parts
-    - `size`: bytes on disk; `shared` is the part that removal would not free, because a hard link
-      outside the entry keeps it
+    - `size`: bytes on disk; `links` are the files in it that have names outside of it too
+    - `inodes`: its files and directories, each file counted once whatever its names
     - `arrived`: when it came to be, in seconds since 1970; 0 where that does not count
     - `changed`: the newest modification anywhere inside that is not in the future, found in
       `changed_in` (relative to the entry, "" for itself)
@@ -48,9 +51,10 @@ class Entry(NamedTuple):
     kind: Literal["directory", "file", "symlink", "other"] = "directory"
     size: int = 0
     apparent: int = 0
-    shared: int = 0
+    links: tuple[Link, ...] = ()
     files: int = 0
     directories: int = 0
+    inodes: int = 0
     arrived: float = 0.0
     changed: float = 0.0
     changed_in: str = ""
@@ -67,6 +71,11 @@ class Entry(NamedTuple):
     unfinished: bool = False
     mounted: str | None = None
     partial: bool = False
+
+    @property
+    def shared(self) -> int:
+        """The bytes that removing it alone would not free, because links elsewhere keep them."""
+        return sum(link.size for link in self.links)
 
     @property
     def last(self) -> float:
@@ -104,15 +113,17 @@ class Leftover(NamedTuple):
 class Undoable(NamedTuple):
     """What was cleaned and can still be undone, with the name to restore it by.
 
-    It takes `size` bytes on disk until a clean after `until` (seconds since 1970), which frees all
-    of them except `shared`. Without `until` it stays, since nothing says when it goes. `goes` means
-    that the next clean deletes it, for its age or because the disk is low.
+    It takes `size` bytes on disk until a clean after `until` (seconds since 1970), which frees
+    them, but for `links` that have names elsewhere. Without `until` it stays, since nothing says
+    when it goes. `goes` means that the next clean deletes it, for its age or because the disk is
+    low.
     """
 
     name: str
     size: int
     until: float | None
-    shared: int = 0
+    links: tuple[Link, ...] = ()
+    inodes: int = 0
     goes: bool = False
 
 

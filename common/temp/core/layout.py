@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final
 
 from ..errors import InvalidName
+from .named_tuple import NamedTuple
 
 UNCATEGORIZED: Final = "uncategorized"
 AUTO: Final = "auto"

@@ -6,12 +6,14 @@ Sums over several entries are made in `cases`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
 from .cases import Case, Rule
+from .policy import SPELLED_LIMITS, SUMMED_LIMITS
 from .reasons import LOW_SPACE, UNFINISHED, Reason
-from .units import spell_comparison, spell_share, spell_shares, spell_size
+from .units import spell_comparison, spell_inodes, spell_share, spell_shares, spell_size
 
 _ABANDONED: Final = Reason("abandoned", "goes", "its process has ended")
 _UNCONFIGURED: Final = Reason("no policy configured", "goes", "")
@@ -55,19 +57,33 @@ def _max_count(case: Case) -> Reason | None:
     return _silent("max count", evidence)
 
 
+_PLACES: Final = {limit: place for place, limit in enumerate(SUMMED_LIMITS)}
+
+
 def _max_total_size(case: Case) -> Reason | None:
+    return _sum(case, "max_total_size", "over size", spell_size)
+
+
+def _max_files(case: Case) -> Reason | None:
+    return _sum(case, "max_files", "over files", spell_inodes)
+
+
+def _sum(case: Case, limit: str, over: str, spell: Callable[[int], str]) -> Reason | None:
+    """What a limit on the sum of all newer entries says, and on that of those in the category."""
     found: Reason | None = None
-    for limit, used, others in (
-        (case.base.max_total_size, case.newer_bytes, "all newer entries"),
-        (case.policy.max_total_size, case.category_bytes, "newer entries in its category"),
+    of_all, of_category = case.sums[_PLACES[limit]]
+    for policy, used, others in (
+        (case.base, of_all, "all newer entries"),
+        (case.policy, of_category, "newer entries in its category"),
     ):
-        if limit is None:
+        most = getattr(policy, limit)
+        if most is None:
             continue
-        if found is None or used > limit:
-            sizes = f"{spell_size(used)} with {others}, limit {_spell_limit(limit)}"
-            if used > limit:
-                return Reason("over size", "goes", sizes)
-            found = _silent("max total size", sizes)
+        if found is None or used > most:
+            evidence = f"{spell(used)} with {others}, limit {_spell_limit(limit, most)}"
+            if used > most:
+                return Reason(over, "goes", evidence)
+            found = _silent(limit.replace("_", " "), evidence)
     return found
 
 
@@ -78,9 +94,11 @@ def _min_free_space(case: Case) -> Reason | None:
     free = disk.free + disk.coming
     if free + case.sooner_bytes < limit:
         order = f"cost {case.policy.cost:g}" if disk.by_cost else "oldest first"
-        low = f"{spell_size(free)} free, {_spell_limit(limit)} wanted, {order}"
+        low = f"{spell_size(free)} free, {_spell_limit('min_free_space', limit)} wanted, {order}"
         return Reason(LOW_SPACE, "goes", low)
-    return _silent("min free space", f"not needed to reach {_spell_limit(limit)} free")
+    return _silent(
+        "min free space", f"not needed to reach {_spell_limit('min_free_space', limit)} free"
+    )
 
 
 def _high_water(case: Case) -> Reason | None:
@@ -102,7 +120,7 @@ def _silent(rule: str, evidence: str) -> Reason:
 
 
 # The same few for all entries, and spelling one takes longer than judging by it.
-_spell_limit = lru_cache(maxsize=64)(spell_size)
+_spell_limit = lru_cache(maxsize=64)(lambda name, limit: SPELLED_LIMITS[name](limit))
 _spell_fullness = lru_cache(maxsize=64)(spell_shares)
 
 
@@ -112,6 +130,7 @@ LIMIT_RULES: Final[tuple[Rule, ...]] = (
     _max_age,
     _max_count,
     _max_total_size,
+    _max_files,
     _min_free_space,
     _high_water,
 )

@@ -8,6 +8,7 @@ from typing import Final, Literal, NamedTuple
 
 from .disposal import DISPOSALS, Disposal
 from .entry import Entry, Inventory, Leftover, Problem
+from .links import freed, once
 from .policy import Policy
 from .reasons import LOW_SPACE, WITHIN_LIMITS, Reason, Verdict
 from .units import DAY
@@ -66,16 +67,22 @@ class Plan(NamedTuple):
 
     @property
     def planned_bytes(self) -> int:
-        """Bytes that the steps should free: a forecast. Trash, archive and what can be undone free
-        none, but for an archive on another filesystem.
+        """Bytes that the steps should free after the archives: a forecast. Trash, archive and what
+        can be undone free none, but for an archive on another filesystem.
 
         Too few where not all `is_measured`.
         """
-        return sum(
-            step.entry.size - step.entry.shared
-            for step in self.steps
-            if self.frees_space(step.disposal)
-        )
+        archives = [step.entry for step in self.archives]
+        return sum(freed([*archives, *self._freeing])) - sum(freed(archives))
+
+    @property
+    def linked_bytes(self) -> int:
+        """Bytes in what the steps free that stay, because hard links elsewhere keep them."""
+        return sum(once(self._freeing)) - sum(freed(self._freeing))
+
+    @property
+    def _freeing(self) -> list[Entry]:
+        return [step.entry for step in self.steps if self.frees_space(step.disposal)]
 
     def frees_space(self, disposal: Disposal) -> bool:
         """Whether entries that go by `disposal` free their space."""
@@ -84,7 +91,7 @@ class Plan(NamedTuple):
     @property
     def planned_archive_bytes(self) -> int:
         """Bytes that deleting `archives` should free: a forecast."""
-        return sum(step.entry.size - step.entry.shared for step in self.archives)
+        return sum(freed(step.entry for step in self.archives))
 
     def shortfall(self, reached: int | None = None) -> Shortfall | None:
         """What is lacking where the disk is low and this plan cannot help it, if it is so.
@@ -98,17 +105,16 @@ class Plan(NamedTuple):
             reached = self.free + self.planned_archive_bytes + self.planned_bytes
         if reached >= wanted:
             return None
-        held: dict[str, int] = {}
+        held: dict[str, list[Entry]] = {}
         for verdict in self.kept:
             if any(reason.rule == LOW_SPACE for reason in verdict.reasons):
-                rule, size = verdict.reason.rule, verdict.entry.size
-                held[rule] = held.get(rule, 0) + size
+                held.setdefault(verdict.reason.rule, []).append(verdict.entry)
         for step in self.steps:
             if not self.frees_space(step.disposal):
-                where = DISPOSALS[step.disposal].held
-                held[where] = held.get(where, 0) + step.entry.size
+                held.setdefault(DISPOSALS[step.disposal].held, []).append(step.entry)
+        sizes = sorted((where, sum(once(entries))) for where, entries in held.items())
         more = any(verdict.reason.rule == WITHIN_LIMITS for verdict in self.kept)
-        return Shortfall(wanted, reached, tuple(sorted(held.items())), more)
+        return Shortfall(wanted, reached, tuple(sizes), more)
 
 
 class Shortfall(NamedTuple):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import ceil
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
+from .links import BYTES, INODES
+from .named_tuple import NamedTuple
 from .units import DAY, HOUR, read_number, spell_duration, spell_share, spell_size
 
 
@@ -15,8 +17,8 @@ class Policy(NamedTuple):
     Durations are in seconds, sizes in bytes; `None` is no such limit. `everything` chooses all
     entries: because somebody asked for that or, if it is `unconfigured`, because no limit is set.
     `abandoned` chooses all because their process has ended. `categories` holds the policies of
-    single categories, which replace this one there; `max_total_size`, `min_free_space` and the
-    water marks of this one still count every entry.
+    single categories, which replace this one there; `max_total_size`, `max_files`,
+    `min_free_space` and the water marks of this one still count every entry.
 
     The water marks are shares of the filesystem that are in use, as `df` computes them: above
     `high_water` entries go until less than `low_water` is used (`high_water` itself, if it is
@@ -32,6 +34,7 @@ class Policy(NamedTuple):
     max_age: float | None = None
     max_count: int | None = None
     max_total_size: int | None = None
+    max_files: int | None = None
     min_free_space: int | None = None
     high_water: float | None = None
     low_water: float | None = None
@@ -66,11 +69,16 @@ class Policy(NamedTuple):
     def with_limits_of(self, limits: Policy) -> Policy:
         """The policy with the limits of `limits` instead of its own, in every category.
 
-        `max_total_size` counts all entries together, so no category gets it.
+        What limits all entries together is for no category.
         """
-        replaced = {name: getattr(limits, name) for name in LIMIT_FIELDS}
-        policy = self.everywhere(**replaced | {"max_total_size": None})
-        return policy._replace(max_total_size=limits.max_total_size)
+        policy = self.everywhere(**{name: getattr(limits, name) for name in LIMIT_FIELDS})
+        own = tuple((name, own.for_category()) for name, own in policy.categories)
+        return policy._replace(categories=own)
+
+    def for_category(self) -> Policy:
+        """What a category has of this policy: all but the limits on all entries together."""
+        cleared: dict[str, Any] = dict.fromkeys(SUMMED_LIMITS)
+        return self._replace(**cleared)
 
     def wanted_free(self, free: int | None, capacity: int | None) -> int | None:
         """How many bytes of a filesystem the policy wants free, if `free` are now; `None` if it
@@ -97,6 +105,9 @@ class Policy(NamedTuple):
 PROTECTION_FIELDS: Final = frozenset({"cost", "exclude", "keep_last", "keep_within", "foreign_for"})
 """The fields that choose nothing. The `cost` only puts in order what other fields choose."""
 
+SUMMED_LIMITS: Final = {"max_total_size": BYTES, "max_files": INODES}
+"""The limits on all entries together, and what each of them adds up."""
+
 LIMIT_FIELDS: Final = frozenset(Policy._fields) - PROTECTION_FIELDS - {"categories"}
 """All other fields: limits given on a command line replace these, a field added later too."""
 
@@ -104,6 +115,7 @@ SPELLED_LIMITS: Final[dict[str, Callable[[Any], str]]] = {
     "max_age": spell_duration,
     "max_count": str,
     "max_total_size": spell_size,
+    "max_files": str,
     "min_free_space": spell_size,
     "high_water": spell_share,
 }

@@ -10,7 +10,7 @@ from typing import Final
 
 from .cases import Case, Rule
 from .entry import Entry
-from .reasons import UNSAVED, Effect, Reason
+from .reasons import KEEP_WITHIN, UNSAVED, Effect, Reason
 from .units import spell_comparison
 
 _NOT_IN_USE: Final = Reason("in use", "silent", "by no process")
@@ -85,7 +85,7 @@ def _keep_within(case: Case) -> Reason | None:
         return None
     effect: Effect = "stays" if case.age <= span else "silent"
     age, limit = spell_comparison(case.age, span)
-    return Reason("keep within", effect, f"{age} {'≤' if effect == 'stays' else '>'} {limit}")
+    return Reason(KEEP_WITHIN, effect, f"{age} {'≤' if effect == 'stays' else '>'} {limit}")
 
 
 PROTECTION_RULES: Final[tuple[Rule, ...]] = (

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
 from .entry import Entry
+from .named_tuple import NamedTuple
 
 Effect = Literal["goes", "stays", "silent"]
 
@@ -13,6 +14,9 @@ LOW_SPACE: Final = "low space"
 
 WITHIN_LIMITS: Final = "within limits"
 """The rule that keeps an entry which no limit chooses."""
+
+KEEP_WITHIN: Final = "keep within"
+"""The rule that keeps an entry for a time after its last change."""
 
 NO_LIMIT: Final = "no limit"
 """The rule that keeps an entry to which no limit applies."""
@@ -39,11 +43,16 @@ class Reason(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """The decision on one entry, with the reasons for it, the deciding one first."""
+    """The decision on one entry, with the reasons for it, the deciding one first.
+
+    `goes_in` is the seconds until it is too old, if nothing changes until then: 0 if it goes now,
+    `None` if its age alone never makes it go.
+    """
 
     entry: Entry
     keep: bool
     reasons: tuple[Reason, ...]
+    goes_in: float | None = None
 
     @property
     def reason(self) -> Reason:
@@ -72,7 +81,7 @@ _REMEDIES: Final = {
     UNSAVED: "when that is committed and pushed, or with --include-in-use --name",
     "excluded": "when no pattern in `exclude` matches it",
     "keep last": "when newer ones of its name exist or keep_last is smaller",
-    "keep within": "when it has been unchanged for longer",
+    KEEP_WITHIN: "when it has been unchanged for longer",
     "unreadable": "with --everything, or once it can be read",
     "mounted": "when that filesystem is unmounted",
     NO_LIMIT: "with --everything or under a policy",

@@ -7,15 +7,16 @@ and protecting one entry never removes another.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from .cases import Case, Disk, cases_of
 from .entry import Entry
 from .limits import LIMIT_RULES
+from .links import Freeing, freed
 from .policy import Policy
 from .protections import ENDED_BY_A_START, PROTECTION_RULES
-from .reasons import LOW_SPACE, NO_LIMIT, UNDO_OVER, WITHIN_LIMITS, Reason, Verdict
+from .reasons import KEEP_WITHIN, LOW_SPACE, NO_LIMIT, UNDO_OVER, WITHIN_LIMITS, Reason, Verdict
 from .units import spell_comparison, spell_size
 
 
@@ -41,7 +42,7 @@ def judge(
 def freed_anyway(entries: Iterable[Entry], policy: Policy, now: float) -> int:
     """The bytes of the entries that go for another reason than low space."""
     verdicts = judge(entries, policy, now)
-    return sum(one.entry.size - one.entry.shared for one in verdicts if not one.keep)
+    return sum(freed(one.entry for one in verdicts if not one.keep))
 
 
 def undo_over(set_aside: float, undo_for: float | None, now: float) -> Reason | None:
@@ -76,21 +77,23 @@ def undoable_to_forget(
     """
     found = []
     rest = []
-    coming = 0
+    freeing = Freeing()
+    coming = anyway
     for entry, undo_for in held:
         over = undo_over(entry.changed, undo_for, now) if entry.pin is None else None
         if over is None:
             rest.append(entry)
         else:
             found.append((entry, over))
-            coming += entry.size - entry.shared
+            coming += freeing.add(entry)
     low = archives_to_drop(
         rest,
         policy,
         free=free,
         capacity=capacity,
-        coming=coming + anyway,
+        coming=coming,
         first="set-aside entries",
+        freeing=freeing,
     )
     return (*found, *low)
 
@@ -103,24 +106,26 @@ def archives_to_drop(
     capacity: int | None = None,
     coming: int = 0,
     first: str = "oldest archives",
+    freeing: Freeing | None = None,
 ) -> tuple[tuple[Entry, Reason], ...]:
     """Those of `archives` that are deleted before any entry, the oldest first, until
     `min_free_space` and `low_water` are met; each with its reason.
 
     Their `changed` is when they were archived. A pinned one stays. All are on the filesystem with
     `free` free bytes; `capacity` and `coming` are as in `judge`. The evidence says what goes
-    `first`.
+    `first`, and `freeing` has added up what went before.
     """
     limit = policy.wanted_free(free, capacity)
     if limit is None or free is None:
         return ()
     evidence = f"{spell_size(free)} free, {spell_size(limit)} wanted, {first} first"
+    freeing = freeing or Freeing()
     found = []
     for archived in sorted(archives, key=lambda entry: (entry.changed, entry.path)):
         if free + coming >= limit:
             break
         if archived.pin is None:
-            coming += archived.size - archived.shared
+            coming += freeing.add(archived)
             found.append((archived, Reason(LOW_SPACE, "goes", evidence)))
     return tuple(found)
 
@@ -162,13 +167,22 @@ def _verdict(case: Case) -> Verdict:
     if staying and case.entry.unfinished:
         staying = [reason for reason in staying if reason.rule not in ENDED_BY_A_START]
     if staying:
-        return Verdict(case.entry, True, (*staying, *going))
+        return Verdict(case.entry, True, (*staying, *going), _goes_in(case, staying))
     if going:
-        return Verdict(case.entry, False, tuple(going))
+        return Verdict(case.entry, False, tuple(going), 0.0)
     if not said:
         return Verdict(case.entry, True, (_NO_LIMIT_APPLIES,))
     evidence = "; ".join([reason.evidence for reason in said])
-    return Verdict(case.entry, True, (Reason(WITHIN_LIMITS, "stays", evidence),))
+    within = Reason(WITHIN_LIMITS, "stays", evidence)
+    return Verdict(case.entry, True, (within,), _goes_in(case, ()))
+
+
+def _goes_in(case: Case, staying: Sequence[Reason]) -> float | None:
+    """The seconds until its age alone makes it go; `None` if that never comes, or is unknown."""
+    limit = case.policy.max_age
+    if limit is None or case.entry.future or any(one.rule != KEEP_WITHIN for one in staying):
+        return None
+    return max(0.0, limit - case.age, (case.policy.keep_within or 0.0) - case.age)
 
 
 _NO_LIMIT_APPLIES: Final = Reason(NO_LIMIT, "stays", "none applies to it")

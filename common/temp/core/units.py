@@ -34,6 +34,11 @@ _SHARE = r"\s*([0-9]+(?:\.[0-9]+)?)\s*%\s*"
 _SIZE = r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-zA-Z]*)\s*"
 
 
+def spell_inodes(count: int) -> str:
+    """`1 file or directory`, `3 files and directories`."""
+    return "1 file or directory" if count == 1 else f"{count} files and directories"
+
+
 def spell_size(size: int) -> str:
     """`size` bytes in the largest fitting binary unit: `0 B`, `812 B`, `3.4 GiB`."""
     value = float(size)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from ..core.adoption import Moved, Survey
 from ..core.entry import Inventory
 from ..core.layout import UNCATEGORIZED
+from ..core.links import once
 from ..core.units import spell_size
 from .clean import counted_rules
 from .text import ago, counted, instant, plain
@@ -49,7 +50,7 @@ def old_root_text(title: str, inventory: Inventory, now: float) -> str:
         f"last change {instant(entry.changed)} ({ago(entry, now)})"
         for entry in inventory.entries
     ]
-    size = sum(entry.size for entry in inventory.entries)
+    size = sum(once(inventory.entries))
     if not lines:
         return f"{plain(title)}: no entries; `inv clean` removes it"
     remedy = "`inv clean` cleans it like .tmp; move away what you want to keep"

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from ..core.budget import Budget, Excess, Usage
 from ..core.entry import Problem
 from ..core.reasons import NO_LIMIT, WITHIN_LIMITS, Verdict, what_would_change
-from ..core.units import spell_duration, spell_size
+from ..core.units import spell_duration, spell_inodes, spell_size
 from .table import Cell, Column, Screen, table
 from .text import age_seconds, counted, instant, plain
 
@@ -18,6 +18,7 @@ _COLUMNS: Final = (
     Column("project", optional=True),
     Column("entry", flexible=True),
     Column("size", right=True),
+    Column("files", right=True, optional=True),
     Column("age", right=True),
     Column("in use"),
     Column("what frees it"),
@@ -67,6 +68,8 @@ def _kept(checked: Checked) -> str:
         said.append(f"{spell_size(usage.size)} of {spell_size(budget.max_size)}")
     if budget.max_entries is not None:
         said.append(f"{usage.entries} of {counted(budget.max_entries)}")
+    if budget.max_files is not None:
+        said.append(f"{usage.inodes} of {spell_inodes(budget.max_files)}")
     if budget.min_free is not None:
         free = "unknown" if usage.free is None else spell_size(usage.free)
         said.append(f"{free} free, {spell_size(budget.min_free)} wanted")
@@ -76,6 +79,8 @@ def _kept(checked: Checked) -> str:
 def _spell(excess: Excess, checked: Checked) -> str:
     if excess.limit == "max entries":
         return f"{counted(excess.found)}, {excess.allowed} allowed"
+    if excess.limit == "max files":
+        return f"{spell_inodes(excess.found)}, {excess.allowed} allowed"
     found, allowed = spell_size(excess.found), spell_size(excess.allowed)
     if excess.limit == "min free":
         return f"{found} free on the filesystem of {plain(checked.usage.root)}, {allowed} wanted"
@@ -88,6 +93,7 @@ def _row(title: str, verdict: Verdict, now: float) -> list[Cell]:
         Cell(plain(title)),
         Cell(plain(entry.path)),
         Cell(spell_size(entry.size)),
+        Cell(str(entry.files)),
         Cell(spell_duration(age_seconds(entry, now))),
         Cell("yes" if entry.use is not None else "no", "yellow" if entry.use is not None else ""),
         Cell(plain(what_frees(verdict))),
@@ -119,12 +125,14 @@ def check_project(checked: Checked, now: float) -> dict[str, Any]:
             "max_size_bytes": budget.max_size,
             "min_free_bytes": budget.min_free,
             "max_entries": budget.max_entries,
+            "max_files": budget.max_files,
         },
         "size_bytes": usage.size,
         "moved_aside_bytes": checked.left_bytes,
         "undoable_bytes": checked.undoable_bytes,
         "free_bytes": usage.free,
         "entries": usage.entries,
+        "inodes": usage.inodes,
         "culprits": [_culprit(title, verdict, now) for title, verdict in checked.culprits],
         "problems": [problem._asdict() for problem in checked.problems],
     }
@@ -136,6 +144,7 @@ def _culprit(title: str, verdict: Verdict, now: float) -> dict[str, Any]:
         "project": title,
         "path": entry.path,
         "size_bytes": entry.size,
+        "inodes": entry.inodes,
         "changed_at": instant(entry.changed),
         "age_seconds": age_seconds(entry, now),
         "in_use": entry.use is not None,

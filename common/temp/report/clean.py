@@ -36,6 +36,8 @@ def _plan_totals(title: str, plan: Plan) -> list[str]:
     total = f"{plain(title)}: would {way.verb} {counted(len(plan.steps))}"
     if plan.frees_space(disposal):
         total += f" and free {spell_size(plan.planned_bytes)}"
+        if plan.linked_bytes:
+            total += f" ({spell_size(plan.linked_bytes)} stay, held by hard links elsewhere)"
     else:
         total += way.planned.format(undo_for=spell_duration(plan.undo_for))
     if plan.archives:

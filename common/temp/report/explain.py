@@ -29,6 +29,7 @@ def explanation(
             f"{plain(entry.path)}: {'stays' if verdict.keep else 'would go'}, "
             f"{plain(str(verdict.reason))}",
             f"  {spell_size(entry.size)} in {counted(entry.files, 'file', 'files')}, {last}",
+            *_links(entry.shared),
             f"  {made_by}",
             *([f"  in {plain(elsewhere)}"] if elsewhere else []),
             "",
@@ -38,3 +39,8 @@ def explanation(
             plain(what_would_change(verdict)),
         ]
     )
+
+
+def _links(shared: int) -> list[str]:
+    """A line on what its removal alone does not free, if there is anything."""
+    return [f"  {spell_size(shared)} of it has hard links elsewhere too"] if shared else []

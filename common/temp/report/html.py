@@ -12,12 +12,13 @@ from typing import Any, Final, NamedTuple
 from zlib import compressobj
 
 from ..core.disposal import Disposal
-from ..core.entry import Inventory
+from ..core.entry import Entry, Inventory
+from ..core.links import once
 from ..core.reasons import Verdict
 from ..core.units import DAY, HOUR, spell_size
 from .status_table import next_clean
 from .text import age_seconds, counted, instant, plain
-from .totals import category_totals, summary, undoable_lines
+from .totals import category_totals, sizes, summary, undoable_lines
 from .treemap import Box, squarify
 
 _AREA: Final = Box(0.0, 0.0, 1000.0, 460.0)
@@ -102,7 +103,7 @@ def _treemap(roots: Sequence[Shown]) -> str:
 
 def _projects(roots: Sequence[Shown]) -> Iterator[str]:
     sized = sorted(
-        ((sum(verdict.entry.size for verdict in root.verdicts), root) for root in roots),
+        ((sizes(root.verdicts)[0], root) for root in roots),
         key=lambda item: -item[0],
     )
     sized = [item for item in sized if item[0]]
@@ -112,6 +113,7 @@ def _projects(roots: Sequence[Shown]) -> Iterator[str]:
     boxes = squarify([size for size, _ in sized], _AREA)
     for (size, root), found, box in zip(sized, leaves, boxes, strict=True):
         inner = box.within(2, _HEADING)
+        totals = category_totals(root.verdicts)
         yield _frame(box, f"{root.title}, {spell_size(size)}")
         by_category: dict[str, list[_Leaf]] = {}
         for leaf in found:
@@ -121,8 +123,8 @@ def _projects(roots: Sequence[Shown]) -> Iterator[str]:
             reverse=True,
         )
         places = squarify([total for total, _ in sums], inner)
-        for (total, name), place in zip(sums, places, strict=True):
-            yield _frame(place, f"{name}, {spell_size(total)}")
+        for (_, name), place in zip(sums, places, strict=True):
+            yield _frame(place, f"{name}, {spell_size(totals[name][1])}")
             yield from _category(by_category[name], place.within(1, _HEADING), largest)
 
 
@@ -133,7 +135,7 @@ def _leaves(root: Shown) -> list[_Leaf]:
         by_label.setdefault((verdict.entry.category, verdict.entry.label), []).append(verdict)
     leaves = [
         _Leaf(
-            sum(verdict.entry.size for verdict in inside),
+            sum(once(verdict.entry for verdict in inside)),
             _common(list(map(_mark, inside))),
             category,
             label,
@@ -203,18 +205,17 @@ def _spelled(box: Box) -> str:
 
 
 def _ages(verdicts: Sequence[Verdict], now: float) -> str:
-    counts = [0] * len(_AGES)
-    sizes = [0] * len(_AGES)
+    of_age: list[list[Entry]] = [[] for _ in _AGES]
     for verdict in verdicts:
         age = age_seconds(verdict.entry, now)
         index = next(index for index, (_, limit) in enumerate(_AGES) if age < limit)
-        counts[index] += 1
-        sizes[index] += verdict.entry.size
-    largest = max(sizes) or 1
+        of_age[index].append(verdict.entry)
+    held = [sum(once(entries)) for entries in of_age]
+    largest = max(held) or 1
     return "".join(
         f'<span>{name}</span><i style="width:{100 * size / largest:.1f}%"></i>'
-        f'<span class="num">{spell_size(size)} in {counted(count)}</span>'
-        for (name, _), count, size in zip(_AGES, counts, sizes, strict=True)
+        f'<span class="num">{spell_size(size)} in {counted(len(entries))}</span>'
+        for (name, _), entries, size in zip(_AGES, of_age, held, strict=True)
     )
 
 
@@ -273,7 +274,8 @@ def _data(roots: Sequence[Shown], now: float) -> str:
         for root in roots
         for verdict in root.listed
     ]
-    said = {"marks": _MARKS, "texts": list(numbers), "entries": entries}
+    total = sum(sum(once(one.entry for one in root.listed)) for root in roots)
+    said = {"marks": _MARKS, "texts": list(numbers), "entries": entries, "total": total}
     deflate = compressobj(9, wbits=-15)
     packed = deflate.compress(json.dumps(said, separators=(",", ":")).encode()) + deflate.flush()
     return b64encode(packed).decode()

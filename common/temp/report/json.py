@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..core.entry import Entry, Inventory, Problem
+from ..core.links import once
 from ..core.plan import Outcome, Plan, Report, Step
 from ..core.reasons import Reason, Verdict
 from .text import age_seconds, instant
-from .totals import category_totals, undoable_goes
+from .totals import category_totals, sizes, undoable_goes
 
 SCHEMA = 1
 
@@ -33,6 +34,7 @@ def _entry(entry: Entry, now: float) -> dict[str, Any]:
         "shared_bytes": entry.shared,
         "files": entry.files,
         "directories": entry.directories,
+        "inodes": entry.inodes,
         "arrived_at": instant(entry.arrived) if entry.arrived else None,
         "changed_at": instant(entry.changed),
         "changed_in": entry.changed_in,
@@ -61,7 +63,7 @@ def status_project(
     leads_to: str | None = None,
 ) -> dict[str, Any]:
     """One root of a status; `leads_to` is where it really is, if it is behind a link."""
-    totals = category_totals(verdicts)
+    size, reclaimable = sizes(verdicts)
     return {
         "project": title,
         "root": inventory.root,
@@ -71,21 +73,22 @@ def status_project(
             {
                 **_entry(verdict.entry, now),
                 "goes": not verdict.keep,
+                "goes_in_seconds": None if verdict.goes_in is None else int(verdict.goes_in),
                 "reasons": [_reason(reason) for reason in verdict.reasons],
             }
             for verdict in shown
         ],
         "totals": {
             "entries": len(verdicts),
-            "size_bytes": sum(size for _, size, _ in totals.values()),
-            "reclaimable_bytes": sum(goes for _, _, goes in totals.values()),
+            "size_bytes": size,
+            "reclaimable_bytes": reclaimable,
             "categories": {
-                category: {"entries": count, "size_bytes": size, "reclaimable_bytes": goes}
-                for category, (count, size, goes) in totals.items()
+                category: {"entries": count, "size_bytes": held, "reclaimable_bytes": goes}
+                for category, (count, held, goes) in category_totals(verdicts).items()
             },
             "undoable": {
                 "entries": len(inventory.undoable),
-                "size_bytes": sum(one.size for one in inventory.undoable),
+                "size_bytes": sum(once(inventory.undoable)),
                 "reclaimable_bytes": undoable_goes(inventory)[1],
             },
         },

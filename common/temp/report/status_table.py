@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ..core.entry import Inventory
 from ..core.reasons import Verdict
-from ..core.units import spell_size
+from ..core.units import spell_duration, spell_size
 from .table import Cell, Colour, Column, Screen, bar, table
 from .text import age, counted, instant, plain
 from .totals import category_totals, summary, undoable_lines
@@ -25,12 +25,16 @@ _COLUMNS = (
     Column("", optional=True),
     Column("files", right=True, optional=True),
     Column("age", right=True),
+    Column("goes in", right=True, optional=True),
     Column("last change", optional=True),
     Column("next clean"),
 )
 
 _BAR = 3
 """The index of the bar, which is drawn on a terminal only."""
+
+_GOES_IN = 6
+"""The index of the column that is left out where no age limit applies."""
 
 _TOTALS = (
     Column("category", flexible=True),
@@ -57,6 +61,12 @@ def _colour(verdict: Verdict) -> Colour:
     return "yellow" if verdict.entry.use is not None else ""
 
 
+def _goes_in(verdict: Verdict) -> str:
+    if verdict.goes_in is None:
+        return ""
+    return spell_duration(verdict.goes_in) if verdict.keep else "now"
+
+
 def _row(verdict: Verdict, now: float, largest: int, disposal: Disposal) -> list[Cell]:
     entry = verdict.entry
     return [
@@ -66,6 +76,7 @@ def _row(verdict: Verdict, now: float, largest: int, disposal: Disposal) -> list
         Cell(bar(entry.size / largest if largest else 0.0)),
         Cell(str(entry.files)),
         Cell(age(entry, now)),
+        Cell(_goes_in(verdict)),
         Cell(instant(entry.last)),
         Cell(plain(next_clean(verdict, disposal)), _colour(verdict)),
     ]
@@ -121,13 +132,17 @@ def _listed(
     *,
     with_bar: bool,
 ) -> tuple[tuple[Column, ...], list[list[Cell]]]:
-    """The columns and the rows of the entries `shown`; the bar is drawn on a screen only."""
+    """The columns and the rows of the entries `shown`; the bar is drawn on a screen only, and no
+    column is empty.
+    """
     largest = max(verdict.entry.size for verdict in verdicts)
     rows = [_row(verdict, now, largest, disposal) for verdict in shown]
-    if with_bar:
-        return _COLUMNS, rows
-    without = [[*row[:_BAR], *row[_BAR + 1 :]] for row in rows]
-    return (*_COLUMNS[:_BAR], *_COLUMNS[_BAR + 1 :]), without
+    is_left_out = {_BAR: not with_bar, _GOES_IN: all(one.goes_in is None for one in shown)}
+    columns = [index for index in range(len(_COLUMNS)) if not is_left_out.get(index)]
+    return (
+        tuple(_COLUMNS[index] for index in columns),
+        [[row[index] for index in columns] for row in rows],
+    )
 
 
 def _leftover_lines(inventory: Inventory) -> list[str]:

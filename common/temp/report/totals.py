@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ..core.entry import Inventory
+from ..core.links import Freeing, freed, once
 from ..core.reasons import Verdict
 from ..core.units import spell_size
 from .text import counted, instant
@@ -14,8 +15,7 @@ def summary(verdicts: Sequence[Verdict]) -> str:
     """`18 entries, 3.4 GiB on disk, 2.9 GiB reclaimable (85 %)`."""
     if not verdicts:
         return "no entries"
-    totals = category_totals(verdicts).values()
-    size, goes = (sum(sizes) for sizes in list(zip(*totals, strict=True))[1:])
+    size, goes = sizes(verdicts)
     share = f" ({100 * goes / size:.0f} %)" if goes else ""
     return (
         f"{counted(len(verdicts))}, {spell_size(size)} on disk, "
@@ -24,14 +24,28 @@ def summary(verdicts: Sequence[Verdict]) -> str:
 
 
 def category_totals(verdicts: Iterable[Verdict]) -> dict[str, tuple[int, int, int]]:
-    """For each category: entries, bytes on disk, and bytes that would be freed."""
-    totals: dict[str, tuple[int, int, int]] = {}
+    """For each category: entries, bytes on disk, and bytes that would be freed.
+
+    A file with names in several categories is in the size of each, and is freed with the last.
+    """
+    inside: dict[str, list[Verdict]] = {}
     for verdict in verdicts:
-        entry = verdict.entry
-        count, size, goes = totals.get(entry.category, (0, 0, 0))
-        freed = 0 if verdict.keep else entry.size - entry.shared
-        totals[entry.category] = (count + 1, size + entry.size, goes + freed)
-    return dict(sorted(totals.items()))
+        inside.setdefault(verdict.entry.category, []).append(verdict)
+    freeing = Freeing()
+    return {
+        category: (
+            len(its),
+            sum(once(verdict.entry for verdict in its)),
+            sum(freeing.add(verdict.entry) for verdict in its if not verdict.keep),
+        )
+        for category, its in sorted(inside.items())
+    }
+
+
+def sizes(verdicts: Sequence[Verdict]) -> tuple[int, int]:
+    """The bytes on disk of all entries, and those that would be freed."""
+    going = freed(verdict.entry for verdict in verdicts if not verdict.keep)
+    return sum(once(verdict.entry for verdict in verdicts)), sum(going)
 
 
 def undoable_lines(inventory: Inventory, now: float) -> list[str]:
@@ -39,7 +53,7 @@ def undoable_lines(inventory: Inventory, now: float) -> list[str]:
     held = inventory.undoable
     if not held:
         return []
-    size = spell_size(sum(one.size for one in held))
+    size = spell_size(sum(once(held)))
     line = f"{counted(len(held))} set aside, still {size} on disk"
     times = sorted(one.until for one in held if one.until is not None)
     if times:
@@ -54,5 +68,5 @@ def undoable_lines(inventory: Inventory, now: float) -> list[str]:
 
 def undoable_goes(inventory: Inventory) -> tuple[int, int]:
     """How many of the entries set aside the next clean deletes, and their bytes."""
-    goes = [one.size - one.shared for one in inventory.undoable if one.goes]
+    goes = freed(one for one in inventory.undoable if one.goes)
     return len(goes), sum(goes)

@@ -34,11 +34,12 @@ def drop(
     `before` is when and where it last changed before it was copied, if that matters. Raises
     `NotClaimed`.
     """
-    if who := AtWork(archive).inside(archived.data):
-        raise NotClaimed(who)
     with contextlib.closing(HoldingArea(archive)) as area:
         if before is not None and newest_change(area.top, archived.data) != before:
             raise NotClaimed("has changed since it was copied")
+        # Last, as that takes long where there is much.
+        if who := AtWork(archive).inside(archived.data):
+            raise NotClaimed(who)
         claim = area.claim(
             archived.data, archived.identity, despite_lock=despite_lock, is_decided=True
         )

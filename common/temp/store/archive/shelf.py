@@ -27,10 +27,9 @@ from ..root.guard import check_store
 from ..root.pinning import Pins
 from ..system import at
 from ..system.archive_formats import FORMATS, ArchiveFormat, suffix_of
-from ..system.at import DIRECTORY_FLAGS
 from ..trees.contents import Item, tree
+from ..trees.inside import measure_at
 from ..trees.measured import Measured
-from ..trees.walk import measure
 from .manifest import MANIFEST, Manifest, manifest_path, read_manifest
 
 _OLD_PART: Final = re.compile(r"\.[0-9a-f]{16}\.part")
@@ -195,9 +194,10 @@ def measured_from(
                 stamp=manifest.stamp,
                 kind="directory" if archived.format == "dir" else "file",
                 size=measured.size,
-                shared=measured.shared,
+                links=measured.links,
                 files=measured.files,
                 directories=measured.directories,
+                inodes=measured.inodes,
                 changed=archived.archived_at,
                 pin=pins.of(archived.data),
                 device=archived.identity[0],
@@ -219,15 +219,7 @@ def opened(archive: Path) -> int:
 
 def measured_at(parent: int, name: str) -> Measured | None:
     """How much it takes on disk; `None` if unknown."""
-    with contextlib.suppress(OSError):
-        status = at.stat(name, dir_fd=parent, follow_symlinks=False)
-        if stat.S_ISDIR(status.st_mode):
-            descriptor = at.open(name, DIRECTORY_FLAGS, dir_fd=parent)
-            try:
-                return measure(descriptor)
-            finally:
-                at.close(descriptor)
-        measured = Measured()
-        measured.size, measured.files = status.st_blocks * 512, 1
-        return measured
-    return None
+    try:
+        return measure_at(parent, name)
+    except OSError:
+        return None

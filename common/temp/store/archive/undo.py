@@ -52,7 +52,9 @@ def undoable(root: Path) -> tuple[Undoable, ...]:
         for archived in list_archive(area, root):
             measured = measured_at(top, archived.data) or Measured()
             until = None if archived.manifest is None else archived.manifest.until
-            found.append(Undoable(archived.name, measured.size, until, measured.shared))
+            found.append(
+                Undoable(archived.name, measured.size, until, measured.links, measured.inodes)
+            )
     finally:
         at.close(top)
     return tuple(found)

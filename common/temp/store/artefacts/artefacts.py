@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
-import stat
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -22,9 +22,10 @@ from ..system import at
 from ..system.at import ROOT_FLAGS
 from ..system.mounts import mounts_below
 from ..system.opening import opened, opened_below, opened_real
+from ..trees.inside import measure_at
+from ..trees.measured import Measured
 from ..trees.removal import remove_at
 from ..trees.removed import Removed
-from ..trees.walk import measure
 from .made import why_unsure
 
 _NEVER_ENTERED: Final = frozenset({*REPOSITORIES, ".venv", "node_modules"})
@@ -269,19 +270,15 @@ def opened_project(project: Path) -> Iterator[int]:
         yield top
 
 
-def measure_artefact(top: int, path: str) -> int:
-    """The bytes on disk of the artefact at `path` below the open directory `top`; 0 if it is gone
-    or cannot be read.
+def measure_artefact(top: int, path: str) -> Measured:
+    """How much the artefact at `path` below the open directory `top` is; nothing if it is gone or
+    cannot be read.
     """
     try:
         with _below(top, path) as (parent, name):
-            status = at.stat(name, dir_fd=parent, follow_symlinks=False)
-            if not stat.S_ISDIR(status.st_mode):
-                return status.st_blocks * 512
-            with opened(name, dir_fd=parent) as directory:
-                return measure(directory).size
+            return measure_at(parent, name)
     except OSError:
-        return 0
+        return Measured()
 
 
 def remove_artefact(top: int, path: str) -> Removed:
@@ -297,7 +294,9 @@ def remove_artefact(top: int, path: str) -> Removed:
     except FileNotFoundError:
         return Removed()
     except OSError as error:
-        return Removed(failures=[("", reason_of(error))])
+        is_mounted = error.errno == errno.EXDEV
+        why = "another filesystem is mounted on the way to it" if is_mounted else reason_of(error)
+        return Removed(failures=[("", why)])
 
 
 def drop_empty_root(root: Path, categories: Iterable[str]) -> None:
@@ -324,9 +323,9 @@ def drop_empty_root(root: Path, categories: Iterable[str]) -> None:
 
 @contextlib.contextmanager
 def _below(top: int, path: str) -> Iterator[tuple[int, str]]:
-    """The open directory of `path` below the open `top`, opened without following links, and its
-    name there.
+    """The open directory of `path` below the open `top`, and its name there. No part of the way
+    may be a link or, since the search, a mount point.
     """
     *above, name = path.split("/")
-    with opened_below(top, *above) as parent:
+    with opened_below(top, *above, unmounted=True) as parent:
         yield parent, name

@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable, Sequence
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ...core.layout import is_inside
+from ...core.named_tuple import NamedTuple
 from ...core.policy import Need
 from ...errors import reason_of
 from ..root.arrivals import Arrivals
@@ -202,7 +203,7 @@ class Looking:
         item = self.found[index]
         try:
             status = at.stat(item.path, dir_fd=self.top, follow_symlinks=False)
-            measured = self._measured_itself(status)
+            measured = Measured.of(status, self.until_ns)
             if not stat.S_ISDIR(status.st_mode):
                 return _looked(status, measured)
             locked = False
@@ -226,7 +227,7 @@ class Looking:
     def _look_inside(self, index: int, descriptor: int, status: os.stat_result) -> Measured:
         item = self.found[index]
         mounted = self._mounted_in(item)
-        measured = self._measured_itself(status)
+        measured = Measured.of(status, self.until_ns)
         if status.st_dev == self.device and "" not in mounted:
             known = self.arrivals.of(item.path, status.st_ino, status.st_ctime_ns)
             if known is not None and known.unfinished:
@@ -238,24 +239,6 @@ class Looking:
                 measured.partial = True
                 return measured
         measured.mounted = min(mounted, default="")
-        return measured
-
-    def _measured_itself(self, status: os.stat_result) -> Measured:
-        """What a file is, or a directory into which nobody looks."""
-        measured = Measured()
-        measured.size = status.st_blocks * 512
-        measured.apparent = status.st_size
-        if status.st_mtime_ns > self.until_ns:
-            measured.future_ns = status.st_mtime_ns
-        else:
-            measured.changed_ns = status.st_mtime_ns
-        if stat.S_ISDIR(status.st_mode):
-            measured.directories = 1
-            return measured
-        measured.files = 1
-        if status.st_nlink > 1:
-            key = (status.st_dev, status.st_ino)
-            measured.links[key] = (status.st_nlink, 1, measured.size, measured.apparent)
         return measured
 
     def _mounted_in(self, item: Found) -> frozenset[str]:

@@ -205,8 +205,9 @@ class Remover:
 
     def _add(self, work: _UnderWay[T], removed: Removed) -> None:
         self._done += removed.files + removed.directories
-        self._freed += removed.freed_bytes
-        work.removed.add(removed)
+        before = work.removed.freed_bytes
+        work.removed.add(removed)  # which may free a file whose other names workers removed
+        self._freed += work.removed.freed_bytes - before
 
     def _count(self, removed: Removed) -> Removed:
         """`removed`, with what was freed because names in other trees went as well."""

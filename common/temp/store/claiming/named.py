@@ -16,9 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-from ...core.layout import Layout, is_inside
+from ...core.layout import is_inside
 from ...errors import TempError, reason_of
-from ..project.project import open_root
 from ..root.around import entries_around
 from ..root.guard import is_gone
 from ..root.leases import Leases
@@ -27,7 +26,7 @@ from ..system import at
 from ..system.at import ROOT_FLAGS
 from ..system.locks import is_locked
 from ..system.mounts import mounts_below
-from ..system.opening import open_below, open_unmounted, opened
+from ..system.opening import open_below, opened, opened_in
 from ..system.processes import AtWork
 from ..trees.inside import look_inside, newest_change
 from ..trees.measured import Inside
@@ -45,9 +44,6 @@ GoOn = Callable[[], bool]
 
 _LOOKS_SECONDS: Final = 0.1
 """How long a look at what is in a directory may take, before it is asked again if it changed."""
-
-_DEEPEST: Final = 64
-"""How deep empty directories are searched for; each level takes a descriptor."""
 
 
 class NamedOutcome(NamedTuple):
@@ -74,7 +70,8 @@ class NamedRemover:
     inside; of an empty one that is not asked. By a `policy` nothing that lies in a pinned entry, no
     directory in which another process works, or git has what is nowhere else, and no file of others
     that one has open. `spare_own` has what this process uses stay as well. What takes long is
-    looked at before the claim; pins and leases again when nobody can reach it by its name any more.
+    looked at before the claim; pins, leases and processes again when nobody can reach it by its
+    name any more.
     """
 
     def __init__(
@@ -107,28 +104,36 @@ class NamedRemover:
         A file that is not `ours`, or a directory, stays while another process holds a lease on the
         entry.
         """
-        return _outcome(self._root / relative, lambda: self._delete(relative, kind, ours))
+        return _outcome(
+            self._root / relative, lambda: self._delete(relative, kind, ours, self._before)
+        )
 
-    def objection(self, path: str) -> str:
-        """Why the directory at `path` should not go by a policy: its entry is pinned or leased by
-        another, or a process works there; or "".
+    def delete_made(self, relative: str, by: float) -> NamedOutcome | None:
+        """As `delete`, what somebody else made `by` then (seconds since 1970), of any kind; `None`
+        if what is there now was made, moved there or changed later.
         """
-        entry = path.partition("/")[0]
-        leased = self._pin_on(entry) or self._user_of(entry, self._changed(entry))
-        return leased or self._at_work.inside(path)
+        before = by if self._before is None else min(by, self._before)
+        path = self._root / relative
+        try:
+            with opened_in(self._root, *relative.split("/")[:-1]) as parent:
+                status = at.stat(path.name, dir_fd=parent, follow_symlinks=False)
+                # By the change time as well: what is moved there brings its modification time.
+                if max(status.st_ctime, newest_change(parent, path.name)[0]) > by:
+                    return None
+        except (OSError, TempError):
+            pass  # said by what follows
+        return _outcome(path, lambda: self._delete(relative, "either", False, before))
 
-    def _delete(self, relative: str, kind: Kind, ours: bool) -> Removed:
+    def _delete(self, relative: str, kind: Kind, ours: bool, before: float | None) -> Removed:
         if self._area is None:
             self._area = HoldingArea(self._root)
         above, _, name = relative.rpartition("/")
         parent = _open_below(self._area.top, above)
         try:
-            seen = _look(parent, name, kind, self._before)
+            seen = _look(parent, name, kind, before)
             entry, ours = relative.partition("/")[0], ours and not stat.S_ISDIR(seen.st_mode)
             changed = self._changed(entry)
             self._check(entry, ours, changed)
-            if self._policy and not ours:
-                _check_at_work(self._at_work, relative)
             if kind == "empty":
                 _check_unlocked(self._root, parent, name)
                 return rmdir_at(parent, name)
@@ -137,12 +142,14 @@ class NamedRemover:
             _check_within(self._root, relative, place, inside, self._policy)
         finally:
             at.close(parent)
+        self._check_at_work(relative, ours)  # last, since git may have taken long
         with contextlib.closing(self._area.claim(relative, (seen.st_dev, seen.st_ino))) as claim:
             try:
                 self._check(entry, ours, changed)
-                _look_again(claim, self._before)
+                _look_again(claim, before)
                 inside = look_inside(claim.holding, claim.held)
                 _check_within(claim.root, claim.path, Path(claim.place), inside, policy=False)
+                self._check_at_work(os.path.relpath(claim.place, self._root), ours)
             except NotClaimed as reason:
                 raise NotClaimed(f"{reason.detail}{claim.put_back()}") from None
             except BaseException:
@@ -157,6 +164,11 @@ class NamedRemover:
         )
         if objection:
             raise NotClaimed(objection)
+
+    def _check_at_work(self, path: str, ours: bool) -> None:
+        """Raise `NotClaimed` if somebody works in what lies at `path` and that protects it."""
+        if self._policy and not ours and (who := self._at_work.inside(path)):
+            raise NotClaimed(who)
 
     def _pin_on(self, entry: str) -> str:
         if self._pins is None:
@@ -212,8 +224,8 @@ def delete_elsewhere(
             if time.monotonic() - began > _LOOKS_SECONDS:
                 _look(parent, name, kind, before)
                 _check_around(path, seen, policy)
-            if policy:
-                _check_at_work(AtWork(Path(above)), name)
+            if policy and (who := AtWork(Path(above)).inside(name)):
+                raise NotClaimed(who)
             for point in mounts_below(above):
                 if is_inside(point, name):
                     where = f"{above}/{point}"
@@ -225,66 +237,6 @@ def delete_elsewhere(
             at.close(parent)
 
     return _outcome(Path(path), delete)
-
-
-def remove_empty(
-    root: Path, layout: Layout, spared: Callable[[str, float], bool], go_on: GoOn | None = None
-) -> None:
-    """Remove entries of `root` that are directories and hold only empty directories, and such
-    directories in other entries.
-
-    Those stay that are `spared` (asked by their path below the root, and by when they changed), and
-    locked ones. One that gets a file at this moment stays, since the kernel removes only empty
-    ones.
-    Raises `OSError` if the root cannot be read.
-    """
-    top = open_root(root)
-    try:
-        device = at.fstat(top).st_dev
-        for name in _directories(top)[0]:
-            if go_on is not None and not go_on():
-                return
-            if layout.holds(name, is_directory=True):
-                _remove_empty(root, top, name, name, device, spared)
-    finally:
-        at.close(top)
-
-
-def _remove_empty(
-    root: Path,
-    parent: int,
-    name: str,
-    path: str,
-    device: int,
-    spared: Callable[[str, float], bool],
-) -> bool:
-    """Whether it is gone. What cannot be read stays; the scan reports it."""
-    with contextlib.suppress(OSError, NotClaimed):
-        descriptor = open_unmounted(name, dir_fd=parent)
-        try:
-            status = at.fstat(descriptor)
-            if status.st_dev != device or path.count("/") >= _DEEPEST:
-                return False
-            inside, is_empty = _directories(descriptor)
-            for below in inside:
-                went = _remove_empty(root, descriptor, below, f"{path}/{below}", device, spared)
-                is_empty = is_empty and went
-        finally:
-            at.close(descriptor)
-        if is_empty and not spared(path, status.st_mtime_ns / 1e9):
-            _check_unlocked(root, parent, name)
-            rmdir_at(parent, name)
-            return True
-    return False
-
-
-def _directories(descriptor: int) -> tuple[list[str], bool]:
-    """The subdirectories of an open directory, and whether it holds nothing else."""
-    with at.scandir(descriptor) as items:
-        inside = [(item.name, item.is_dir(follow_symlinks=False)) for item in items]
-    return sorted(name for name, is_directory in inside if is_directory), all(
-        is_directory for _, is_directory in inside
-    )
 
 
 def _look(parent: int, name: str, kind: Kind, before: float | None) -> os.stat_result:
@@ -303,12 +255,6 @@ def _look(parent: int, name: str, kind: Kind, before: float | None) -> os.stat_r
 def _look_again(claim: Claim, before: float | None) -> None:
     if before is not None and newest_change(claim.holding, claim.held)[0] > before:
         raise NotClaimed("has changed meanwhile")
-
-
-def _check_at_work(at_work: AtWork, path: str) -> None:
-    """Raise `NotClaimed` if another process works in the directory at `path`."""
-    if who := at_work.inside(path):
-        raise NotClaimed(who)
 
 
 def _check_within(root: Path, path: str, place: Path, inside: Inside, policy: bool) -> None:

@@ -10,9 +10,10 @@ import functools
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from ...core.layout import is_inside
+from ...core.named_tuple import NamedTuple
 from ..system.processes import ASKS
 
 _SECONDS: Final = 10.0

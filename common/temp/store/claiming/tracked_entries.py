@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 from bisect import bisect_left
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from ...core.layout import is_inside
+from ...core.named_tuple import NamedTuple
 from .repository import Asker, CannotTell, Repository, read_plain, repository_of
 
 _MOST_INDEX: Final = 1 << 28

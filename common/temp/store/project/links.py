@@ -9,9 +9,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import Final, NamedTuple
+from typing import Final
 
 from ...core.layout import LAYOUT, STORE
+from ...core.named_tuple import NamedTuple
 from ...errors import Refused
 from ..system import at
 from ..system.opening import opened
@@ -73,6 +74,15 @@ def follow(path: str) -> tuple[str, tuple[Link, ...]]:
             real = drive + os.sep
         parts += target.split(os.sep)[::-1]
     return real, tuple(links)
+
+
+def ways(path: str) -> tuple[str, ...]:
+    """The absolute `path`, each link on the way (by its real path), and its own real path."""
+    try:
+        real, links = follow(path)
+    except OSError:
+        return (path,)
+    return tuple(dict.fromkeys((path, *(link.path for link in links), real)))
 
 
 def check_link(link: Link, leads_to: str, *, is_ours: bool) -> None:

@@ -8,35 +8,52 @@ from pathlib import Path
 
 from ...core.layout import KNOWN_CATEGORIES, ROOT_FILES, STORE
 from ...errors import TempError
+from ..project.links import ways
 from ..project.project import ROOT_NAME
 from . import owner as lease
 from .journal import BORROWED, PLAIN
 
 
 def lease_around(path: str) -> Callable[[], None] | None:
-    """Take a lease on the entry around the absolute `path`, whether that exists or not. Returns a
-    function that ends it; `None` if there is no entry or this process already has the lease.
+    """Take a lease on the entry around the absolute `path`, whether that exists or not, and on
+    those that links on the way lead to. Returns a function that ends it; `None` if there is no
+    entry or this process already has the lease.
 
     Raises `Refused` or `StorageError`.
     """
-    root = root_above(path)
-    if root is None:
-        return None
+    around: dict[tuple[str, str], str] = {}
+    for way in ways(path):
+        root = root_above(way)
+        relative = None if root is None else _entry_of(root, way)
+        if root is not None and relative is not None:
+            around.setdefault((os.path.realpath(root), relative), root)
+    taken = [(root, relative) for (_, relative), root in around.items() if _lease(root, relative)]
+
+    def end() -> None:
+        for root, relative in taken:
+            lease.release(root, relative, BORROWED)
+
+    return end if taken else None
+
+
+def _lease(root: str, relative: str) -> bool:
+    """Whether this process took a lease on that entry, which it did not have yet."""
     from .allocation import adopt
     from .layouts import layout_of
 
-    relative = _entry_of(root, path)
     owners = (lease.own(root, book) for book in (PLAIN, BORROWED))
-    if relative is None or any(
-        owner is not None and relative in owner.live and owner.is_current() for owner in owners
-    ):
-        return None
+    if any(owner is not None and relative in owner.live and owner.is_current() for owner in owners):
+        return False
     adopt(root, relative, layout_of(Path(root), is_scratch=True), BORROWED)
-    return lambda: lease.release(root, relative, BORROWED)
+    return True
 
 
 def entries_around(path: str) -> Iterator[tuple[Path, str]]:
-    """The roots above the absolute `path`, nearest first, each with the entry that it is in."""
+    """The roots above the absolute `path`, nearest first, each with the entry that it is in.
+
+    Links above it are followed, since what lies behind them counts.
+    """
+    path = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
     root = root_above(path)
     while root is not None:
         relative = _entry_of(root, path)

@@ -11,12 +11,12 @@ import contextlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 from ...core import fields
 from ...core.entry import CLOCK_SKEW, Entry
 from ...core.fields import Unreadable
 from ...core.layout import ARRIVALS, STORE
+from ...core.named_tuple import NamedTuple
 from ...errors import TempError
 from ..project.project import open_root
 from ..system import at

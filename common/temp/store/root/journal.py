@@ -12,8 +12,9 @@ import math
 import os
 import re
 from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
+from ...core.named_tuple import NamedTuple
 from ..system.at import PLAIN_FLAGS
 from ..system.presence import Presence, exists, lives
 

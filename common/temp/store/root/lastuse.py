@@ -11,11 +11,12 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from ...core import fields
 from ...core.fields import Unreadable
 from ...core.layout import SCRATCH, STORE, USED, Layout
+from ...core.named_tuple import NamedTuple
 from ..system import at
 from ..system.locks import lock_file
 from ..system.opening import opened_in

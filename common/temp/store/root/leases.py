@@ -12,10 +12,11 @@ import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from ...core.entry import Use
 from ...core.layout import OWNERS, STORE, directories_above
+from ...core.named_tuple import NamedTuple
 from ...core.units import DAY, HOUR
 from ...errors import StorageError, TempError
 from ..system.at import PLAIN_FLAGS
@@ -47,11 +48,12 @@ class RunNotes(NamedTuple):
 
 
 class Left(NamedTuple):
-    """A path in an owner `file`, whose process has ended, for certain or not."""
+    """A path in an owner `file`, whose process has ended, for certain or not; it was `alive_at`."""
 
     path: str
     file: str
     is_certain: bool
+    alive_at: float
 
 
 class Leases:
@@ -342,11 +344,12 @@ class Leases:
 
     def left_in(self, book: Book) -> list[Left]:
         """What is in that `book` of processes that have ended, or of which nobody can tell."""
+        left = (one for one in self._journals.values() if one.header.book == book)
         return [
-            Left(path, os.path.join(self._directory, journal.id), journal.alive is False)
-            for journal in self._journals.values()
-            if journal.header.book == book and journal.alive is not True
-            for path in sorted(journal.records)
+            Left(path, os.path.join(self._directory, one.id), one.alive is False, one.written)
+            for one in left
+            if one.alive is not True
+            for path in sorted(one.records)
         ]
 
     def made_in(self, test: str) -> dict[str, str]:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from ...core.entry import Leftover, Problem
 from ...core.layout import (
@@ -25,12 +23,15 @@ from ...core.layout import (
     is_root_file,
     read_name,
 )
+from ...core.named_tuple import NamedTuple
 from ...errors import InvalidSettings, StorageError, reason_of
+from ..project.links import ways
 from ..project.project import check_root, root_of, user_root
 from ..system import at
 from ..system.at import ANY_FLAGS, DIRECTORY_FLAGS
 from ..system.locks import is_locked
-from ..trees.walk import measure
+from ..trees.inside import measure_at
+from ..trees.measured import Measured
 from .layouts import layout_of
 from .leases import Leases
 
@@ -150,18 +151,21 @@ def locate(path: Path, roots: Sequence[Path] = ()) -> tuple[Path, str]:
     raise InvalidSettings(f"{path} is in no entry; `temp-status` lists them")
 
 
-def entry_behind(entry: tuple[Path, str], *paths: Path) -> tuple[Path, str] | None:
-    """The root and the entry that one of `paths` leads to by a link, if that is another `entry`.
+def entries_behind(entry: tuple[Path, str], *paths: Path) -> list[tuple[Path, str]]:
+    """The roots and the other entries that one of `paths` leads to, or through, by links; what it
+    leads to comes last.
 
-    Who keeps a link wants what it leads to. `None` where that is in no root.
+    Who keeps a link wants what it leads to, and each link on the way there.
     """
-    root, relative = entry
-    for path in paths:
+    found: dict[tuple[str, str], tuple[Path, str]] = {}
+    for way in (way for path in paths for way in ways(str(path.absolute()))):
         with contextlib.suppress(InvalidSettings):
-            behind = locate(Path(os.path.realpath(path)))
-            if (os.path.realpath(behind[0]), behind[1]) != (os.path.realpath(root), relative):
-                return behind
-    return None
+            behind = locate(Path(way))
+            key = os.path.realpath(behind[0]), behind[1]
+            found.pop(key, None)
+            found[key] = behind
+    found.pop((os.path.realpath(entry[0]), entry[1]), None)
+    return list(found.values())
 
 
 def find_entry(
@@ -224,11 +228,11 @@ def _leftover(root: Path, path: str) -> Leftover:
     return Leftover(name, _is_being_freed(root, path), entries)
 
 
-def measure_leftovers(root: Path) -> tuple[int, list[Problem]]:
-    """The bytes on disk of what is claimed in `root` or in its undo area, whether it is being freed
-    now or not; and the problems that hid some of them.
+def measure_leftovers(root: Path) -> tuple[list[Measured], list[Problem]]:
+    """How much is claimed in `root` or in its undo area, whether it is being freed now or not; and
+    the problems that hid some of it.
     """
-    size = 0
+    found: list[Measured] = []
     problems: list[Problem] = []
     for directory, prefix in (*holding_places(root), *holding_places(root / STORE / UNDO)):
         try:
@@ -242,28 +246,15 @@ def measure_leftovers(root: Path) -> tuple[int, list[Problem]]:
             path = os.path.join(directory, name)
             below = os.path.relpath(path, root)
             try:
-                measured, unread = _measure_leftover(path)
+                measured = measure_at(None, path)
+            except FileNotFoundError:
+                continue  # it is being freed
             except OSError as error:
                 problems.append(Problem(below, reason_of(error)))
                 continue
-            size += measured
-            problems += [Problem(f"{below}/{where}", what) for where, what in unread]
-    return size, problems
-
-
-def _measure_leftover(path: str) -> tuple[int, list[tuple[str, str]]]:
-    try:
-        status = at.stat(path, follow_symlinks=False)
-        if not stat.S_ISDIR(status.st_mode):
-            return status.st_blocks * 512, []
-        descriptor = at.open(path, DIRECTORY_FLAGS)
-    except FileNotFoundError:
-        return 0, []  # it is being freed
-    try:
-        measured = measure(descriptor)
-        return measured.size, measured.problems
-    finally:
-        at.close(descriptor)
+            found.append(measured)
+            problems += [Problem(f"{below}/{where}", what) for where, what in measured.problems]
+    return found, problems
 
 
 def _is_being_freed(root: Path, path: str) -> bool:

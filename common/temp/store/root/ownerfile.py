@@ -9,9 +9,10 @@ import os
 import sys
 import time
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final
 
 from ...core.layout import OWNERS, STORE
+from ...core.named_tuple import NamedTuple
 from ..system.at import PLAIN_FLAGS
 from ..system.locks import has_locks, lock_file
 from ..system.presence import Presence, presence_here
@@ -78,6 +79,11 @@ class OwnerFile(NamedTuple):
         except OSError:
             return False
         return True
+
+    def touch(self) -> None:
+        """Have its modification time say that the process lives now. Raises `OSError`."""
+        if self.is_open():
+            os.utime(self.descriptor if os.utime in os.supports_fd else self.path)
 
     def append(self, line: bytes) -> None:
         """Append `line` as a whole or not at all. Raises `OSError`."""
@@ -168,14 +174,17 @@ def unlink_if_dead(path: str) -> None:
 
 def strike(file: str, relative: str) -> None:
     """Add to the owner file of a process that has ended that it holds `relative` no more, if it
-    can be written.
+    can be written. Its modification time stays: it says when that process was alive.
     """
     with contextlib.suppress(OSError):
         descriptor = os.open(file, os.O_RDWR | os.O_APPEND | PLAIN_FLAGS)
         try:
+            status = os.fstat(descriptor)
             os.lseek(descriptor, -1, os.SEEK_END)
             if os.read(descriptor, 1) == b"\n":  # or this would be the end of a half line
                 _append(descriptor, os.fsencode(f"-{relative}\n"))
+            where = descriptor if os.utime in os.supports_fd else file
+            os.utime(where, ns=(status.st_atime_ns, status.st_mtime_ns))
         finally:
             os.close(descriptor)
 

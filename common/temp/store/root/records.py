@@ -11,11 +11,12 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from ...core import fields
 from ...core.fields import Unreadable
 from ...core.layout import SCRATCH, STORE, Layout
+from ...core.named_tuple import NamedTuple
 from ...errors import StorageError, without_remedy
 from ..system import at
 from ..system.opening import opened_in

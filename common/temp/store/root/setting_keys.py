@@ -56,6 +56,13 @@ KEYS: Final[dict[str, Key]] = {
         "max total size of everything that stays",
         "The entries that are unchanged for longest go first.",
     ),
+    "max_files": Key(
+        "max_files",
+        "count",
+        "max files and directories in everything that stays",
+        "The entries that are unchanged for longest go first; a file with several names counts "
+        "once.",
+    ),
     "min_free_space": Key(
         "min_free_space",
         "size",
@@ -159,6 +166,7 @@ CATEGORY_KEYS: Final[dict[str, Key]] = {
             "max_age_hours",
             "max_count",
             "max_total_size",
+            "max_files",
             "keep_last",
             "keep_within_hours",
             "exclude",

@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
+from ...core.named_tuple import NamedTuple
 from ...core.policy import Policy, strategy_limits
 from ...core.units import DAY
 from ..project.project import find_monorepo, find_project
@@ -165,8 +166,7 @@ def _settings(project: Path, layers: Iterable[Layer], categories: Mapping[str, L
             merged["archive"] = False  # it came with that strategy; one set by itself stays
         merged |= _with_strategy(layer)
     policy = Policy(**_fields_of(Policy, merged))
-    # A size that holds for all entries together is not inherited: the policy counts everything.
-    inherited = policy._replace(max_total_size=None)
+    inherited = policy.for_category()
     own = tuple(
         (name, inherited._replace(**_fields_of(Policy, categories[name])))
         for name in sorted(categories)

@@ -155,12 +155,13 @@ class _Mover:
     def move(self, entry: Entry) -> Moved:
         """Move `entry` and return the outcome. After `_Stays` or `OSError`, it is where it was."""
         with self._locked(entry):
-            if objection := self._objection(entry):
+            if objection := self._objection(entry, self.top, entry.path):
                 raise _Stays(objection)
             name = self._rename(entry)
             moved = Moved(entry, f"{UNCATEGORIZED}/{name}")
-            # A pin or lease made just now is for the old path.
-            objection = self._objection(entry) or self._swapped(entry, name)
+            # A pin or lease made just now is for the old path, but who works there is seen by the
+            # new one.
+            objection = self._objection(entry, self.category, name) or self._swapped(entry, name)
             if not objection:
                 return moved
             try:
@@ -192,23 +193,27 @@ class _Mover:
             if descriptor is not None:
                 at.close(descriptor)
 
-    def _objection(self, entry: Entry) -> str:
-        """Why `entry` must stay where it was; "" if it may move."""
+    def _objection(self, entry: Entry, parent: int, name: str) -> str:
+        """Why `entry` must stay where it was; "" if it may move. It is now called `name`, in the
+        open directory `parent`: the root or the category.
+        """
         self.pins.refresh()
         if self.pins.of(entry.path) is not None:
             return "has been pinned meanwhile"
         self.leases.refresh()
         use = self.leases.use_of(entry.path, time.time(), entry.changed)
+        path = name if parent == self.top else f"{UNCATEGORIZED}/{name}"
         if use is None:
-            if time.monotonic() - self._looked_at > _PROCESS_CHECK_SECONDS:
-                self._busy = busy_entries(self.root)
-                self._looked_at = time.monotonic()
-            use = self._busy.get(entry.path)
-        if use is None:
-            inside, place = look_inside(self.top, entry.path), self.root / entry.path
+            inside, place = look_inside(parent, name), self.root / path
             if inside.unread:
                 return f"cannot be looked into: {inside.unread}"
             use = Within(self.root).use_of(entry.path, place, inside, time.time(), entry.changed)
+        if use is None:
+            # Last, as what is above takes long in a large entry.
+            if time.monotonic() - self._looked_at > _PROCESS_CHECK_SECONDS:
+                self._looked_at = time.monotonic()
+                self._busy = busy_entries(self.root)
+            use = self._busy.get(path)
         return f"in use by {use.who}" if use is not None else ""
 
     def _swapped(self, entry: Entry, name: str) -> str:

@@ -120,21 +120,38 @@ class Facts:
                 return f"holds unsaved work: {work}"
             self._hints[entry.path] = within.prune_hint(entry.path, inside)
         # Last: the walk of a large entry, and git, take longer than this may be old.
-        if rules.spare_in_use and (user := self._worker_in(entry)):
-            return f"in use by {user}"
-        return ""
+        return self.worker_in(entry)
+
+    def worker_in(self, entry: Entry) -> str:
+        """The process that works in `entry`, by a look that is at most a second old, if the rules
+        spare it; "" if there is none.
+        """
+        if not self.rules(entry).spare_in_use:
+            return ""
+        if time.monotonic() - self._looked_at > _CHECK_SECONDS:
+            self._looked_at = time.monotonic()
+            self._busy = busy_entries(self.root)
+        use = self._busy.get(entry.path) or self._above.use_of(entry.path, self._busy)
+        return self._spelled(use, entry)
 
     def protection(self, entry: Entry, place: Path) -> str:
-        """The pin or lease that keeps `entry`, which was just moved to `place`; "" if none.
+        """What keeps `entry`, which was just moved to `place`: a pin, a lease, or a process that
+        came since the last look at all of them if that is too old. "" if nothing does.
 
         Accepted race: a root that was made inside the entry between the last check and the move is
         not seen.
         """
         if self._is_pinned(entry):
             return "has been pinned meanwhile"
-        if self.rules(entry).spare_in_use and (user := self._leased(entry)):
+        spared = self.rules(entry).spare_in_use
+        if spared and (user := self._leased(entry)):
             return f"in use by {user}"
-        return self._within(Within(self.root), entry, place)
+        if objection := self._within(Within(self.root), entry, place):
+            return objection
+        if not spared or time.monotonic() - self._looked_at <= _CHECK_SECONDS:
+            return ""
+        uses = busy_entries(place.parent)  # it has another path now
+        return self._spelled(uses.get(place.name), entry)
 
     def changed_since(self, entry: Entry, holding: int, held: str) -> str:
         """The change that came while `entry` was looked at, if that took long; it is `held` in the
@@ -168,16 +185,14 @@ class Facts:
         self.pins.refresh()
         return self.pins.of(entry.path) is not None
 
-    def _worker_in(self, entry: Entry) -> str:
-        """The process that works in `entry`, by a look that is at most a second old; "" if none.
+    def _spelled(self, use: Use | None, entry: Entry) -> str:
+        """That a process works in `entry`; "" if none does.
 
         What this process has open in an entry of its own does not keep it: its lease would.
         """
-        if time.monotonic() - self._looked_at > _CHECK_SECONDS:
-            self._looked_at = time.monotonic()
-            self._busy = busy_entries(self.root)
-        use = self._busy.get(entry.path) or self._above.use_of(entry.path, self._busy)
-        return "" if use is None or (use.mine and self._own_book(entry) is not None) else use.who
+        if use is None or (use.mine and self._own_book(entry) is not None):
+            return ""
+        return f"in use by {use.who}"
 
     def _own_book(self, entry: Entry) -> Book | None:
         """The book in which this process has `entry`; `None` if it is not its own."""

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from ...core.disposal import DISPOSALS, Disposal
 from ...core.entry import Entry, Inventory, Leftover, Problem
 from ...core.layout import SCRATCH, STORE, UNDO, Layout
+from ...core.links import freed
 from ...core.plan import ALL, Plan, Scope, draft
 from ...core.policy import Policy, needed
 from ...core.reasons import Reason
@@ -98,7 +99,7 @@ class First(NamedTuple):
     @property
     def coming(self) -> int:
         """The bytes that this frees: a forecast."""
-        return sum(one.size - one.shared for one, _ in (*self.forgotten, *self.archives))
+        return sum(freed(one for one, _ in (*self.forgotten, *self.archives)))
 
 
 def goes_first(

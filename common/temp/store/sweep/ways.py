@@ -115,6 +115,9 @@ def _put_in(deposit: Deposit, step: Step, facts: Facts, how: str) -> Removed:
                 if reason.failed:
                     reason.detail += f"; or clean without {how}"
                 raise
+            # Again, since that walk may have taken long.
+            if worker := facts.worker_in(step.entry):
+                raise NotClaimed(worker)
             moved = deposit.move()
             if not moved:
                 deposit.pack()
@@ -127,8 +130,8 @@ def _put_in(deposit: Deposit, step: Step, facts: Facts, how: str) -> Removed:
 
 
 def _check_moved(step: Step, facts: Facts, deposit: Deposit, before: tuple[float, str]) -> None:
-    """Put back what was moved into the archive if it is not what was looked at, or if a pin or a
-    lease came between the look and the rename.
+    """Put back what was moved into the archive if it is not what was looked at, or if a pin, a
+    lease or a process came between the look and the rename.
     """
     status = at.stat(deposit.target, follow_symlinks=False)
     if (status.st_dev, status.st_ino) != (step.entry.device, step.entry.inode):
@@ -140,7 +143,7 @@ def _check_moved(step: Step, facts: Facts, deposit: Deposit, before: tuple[float
     except BaseException:
         deposit.undo_move()
         raise
-    if _newest(deposit.archive, deposit.target.name) != before:
+    if not objection and _newest(deposit.archive, deposit.target.name) != before:
         objection = "has changed while it was being archived"
     if objection:
         where = deposit.undo_move()

@@ -23,7 +23,7 @@ def open_unmounted(name: str, *, dir_fd: int) -> int:
 
     Then, also for a bind mount of the same filesystem, it raises `OSError` (`EXDEV`): that is told
     by the same call, so no mount comes in between. Only Linux has that call, since 5.6. Elsewhere
-    the caller compares the devices, which a bind mount does not show.
+    the devices are compared, which a bind mount does not show.
     """
     call = _openat2() if at.RELATIVE else None
     number = errno.ENOSYS
@@ -34,7 +34,11 @@ def open_unmounted(name: str, *, dir_fd: int) -> int:
         number = -result
     # EPERM: some containers allow only the calls that they know.
     if number in (errno.ENOSYS, errno.EPERM, errno.EINTR):
-        return at.open(name, DIRECTORY_FLAGS, dir_fd=dir_fd)
+        descriptor = at.open(name, DIRECTORY_FLAGS, dir_fd=dir_fd)
+        if at.fstat(descriptor).st_dev == at.fstat(dir_fd).st_dev:
+            return descriptor
+        at.close(descriptor)
+        number = errno.EXDEV
     raise OSError(number, os.strerror(number), name)
 
 
@@ -61,16 +65,20 @@ def _openat2() -> Callable[[int, bytes], int] | None:
     return open_at
 
 
-def open_below(top: int, parts: Iterable[str]) -> int:
+def open_below(top: int, parts: Iterable[str], *, unmounted: bool = False) -> int:
     """A new descriptor of the directory `parts` below the open `top`; without parts, of `top`.
 
-    Each part is opened in the one before, so none can be a link. Raises `OSError`, whose
-    `filename` is the part.
+    Each part is opened in the one before, so none can be a link; with `unmounted`, no filesystem
+    may be mounted on the way (see `open_unmounted`). Raises `OSError`, whose `filename` is the
+    part.
     """
     current = at.dup(top)
     for part in parts:
         try:
-            below = at.open(part, DIRECTORY_FLAGS, dir_fd=current)
+            if unmounted:
+                below = open_unmounted(part, dir_fd=current)
+            else:
+                below = at.open(part, DIRECTORY_FLAGS, dir_fd=current)
         finally:
             at.close(current)
         current = below
@@ -114,9 +122,22 @@ def opened_real(path: Path) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def opened_below(top: int, *parts: str) -> Iterator[int]:
+def opened_made(path: Path) -> Iterator[int]:
+    """As `opened_real`; what is missing of the path is made, each part in the open one above."""
+    there = next((one for one in (path, *path.parents) if os.path.lexists(one)), path)
+    with contextlib.ExitStack() as stack:
+        current = stack.enter_context(opened_real(there))
+        for part in path.relative_to(there).parts:
+            with contextlib.suppress(FileExistsError):
+                at.mkdir(part, dir_fd=current)
+            current = stack.enter_context(opened(part, dir_fd=current))
+        yield current
+
+
+@contextlib.contextmanager
+def opened_below(top: int, *parts: str, unmounted: bool = False) -> Iterator[int]:
     """As `open_below`, open until the block ends."""
-    descriptor = open_below(top, parts)
+    descriptor = open_below(top, parts, unmounted=unmounted)
     try:
         yield descriptor
     finally:

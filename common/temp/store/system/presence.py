@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import functools
 import os
-from typing import Final, NamedTuple
+from typing import Final
+
+from ...core.named_tuple import NamedTuple
 
 _LOCAL: Final = frozenset(
     {"bcachefs", "btrfs", "exfat", "ext2", "ext3", "ext4", "f2fs", "fuseblk", "jfs", "ntfs3"}

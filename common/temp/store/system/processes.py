@@ -15,6 +15,7 @@ from typing import Final
 from ...core.entry import Use
 from ...core.layout import STORE, is_inside
 from . import procfs
+from .detached import Detached
 from .mounts import unescape
 from .views import ESCAPED_NEWLINE, View, Views
 
@@ -56,10 +57,10 @@ def processes_inside(root: Path) -> dict[str, Use]:
     A process works in its working directory, in its root directory, and where it has files,
     directories or sockets open or files mapped; and it needs the program that it runs, the virtual
     environment that it runs from, and what its command line names. That holds for what it reaches
-    through a bind mount or in another mount namespace as well; a part of an entry that is mounted
-    elsewhere, or as a loop device, is in use by itself. Told by `/proc` where there is one;
-    elsewhere nothing is found. What this process itself has open is `mine`; the directories that
-    this program holds open while it looks at entries do not count.
+    through a bind mount, also one that was unmounted since, or in another mount namespace as well;
+    a part of an entry that is mounted elsewhere, or as a loop device, is in use by itself. Told by
+    `/proc` where there is one; elsewhere nothing is found. What this process itself has open is
+    `mine`; the directories that this program holds open while it looks at entries do not count.
     """
     if not os.path.isdir("/proc/self/fd"):
         return {}
@@ -108,8 +109,10 @@ class _Look:
         self.found: dict[bytes, Use] = {}
         self._root = os.fsencode(root)
         self._views = Views(str(root))
+        self._detached = Detached(os.fsencode(os.path.realpath(root)))
+        self._views_of_us = self._views.of("self")
         self._sockets: dict[str, dict[bytes, bytes]] = {}
-        self._real: dict[bytes, bytes] = {}
+        self._followed: dict[bytes, list[bytes]] = {}
         self._prefixes: dict[tuple[int, bytes, bytes], list[bytes]] = {}
         self._is_own = False
         self._pid = self._thread = ""
@@ -158,7 +161,7 @@ class _Look:
 
     def at_mounts(self) -> None:
         """Take in what is mounted in a second place here, be there a process or not."""
-        for view in self._views.of("self"):
+        for view in self._views_of_us:
             if view.inner:
                 place = os.fsdecode(view.place)
                 who = f"it is mounted at {place} as well"
@@ -174,7 +177,7 @@ class _Look:
                         open(f"/sys/block/{name}/loop/backing_file", "rb") as file,
                     ):
                         path = file.read().rstrip(b"\n")
-                        for view in self._views.of("self"):
+                        for view in self._views_of_us:
                             if relative := view.relative(path):
                                 who = f"the device {name} has a file in it open"
                                 self.found.setdefault(relative, Use("process", who))
@@ -184,7 +187,7 @@ class _Look:
         not dumpable shows no files.
         """
         self._thread = "self"
-        self._see(self._views.of("self"))
+        self._see(self._views_of_us)
         for path in self._bound_sockets().values():
             for view in self._views_here:
                 relative = view.relative(path)
@@ -218,8 +221,16 @@ class _Look:
             path = procfs.place_of(f"/proc/{self._thread}/{name}")
         except OSError:
             return b""
-        self._take_in(path, clause)
+        if not self._take_in(path, clause):
+            self._take_in_detached(path, clause)
         return path
+
+    def _take_in_detached(self, path: bytes, clause: str, *, mine: bool = False) -> None:
+        """Note what `path` may mean, if it begins at a mount that was taken away."""
+        places = self._detached.places_of(path)
+        if places and self._views.shares_mounts(self._thread):
+            for place in places:
+                self._note(place, clause, mine=mine)
 
     def _take_in_words(self, cwd: bytes) -> None:
         """Note what the command line names: a script is closed once it is read, and options may
@@ -247,25 +258,20 @@ class _Look:
                     self._take_in(place, "was started with a directory in it")
 
     def _places_of(self, path: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """`path`, or where it leads through links, if that lies below the root; and how it is
-        called there.
+        """`path`, where it leads, and each link on the way, if that lies below the root; and how it
+        is called there.
         """
-        for view in self._views_here:
-            relative = view.relative(path)
-            if relative is not None:
-                yield path, relative
-                return
-        if self._views_here is not self._views.of("self"):
-            return  # its links are those of another namespace
-        if path not in self._real:
-            self._real[path] = self._views.resolved(path)
-        real = self._real[path]
-        if real != path:
+        ways = [path]
+        if self._views_here is self._views_of_us:  # or its links are of another namespace
+            if path not in self._followed:
+                self._followed[path] = self._views.followed(path)
+            ways += self._followed[path]
+        for way in dict.fromkeys(ways):
             for view in self._views_here:
-                relative = view.relative(real)
+                relative = view.relative(way)
                 if relative is not None:
-                    yield real, relative
-                    return
+                    yield way, relative
+                    break
 
     def _take_in_environment(self) -> None:
         """Note the virtual environment that a process was started in: of a `python` that is found
@@ -289,16 +295,19 @@ class _Look:
 
     def _take_in_open(self, cwd: bytes) -> None:
         for name, path in procfs.open_files(self._thread):
-            with contextlib.suppress(OSError):
-                if path.startswith(self._places):
+            if path.startswith(self._places):
+                with contextlib.suppress(OSError):
                     self._take_in_file(name, path)
-                elif path.startswith(b"socket:["):
-                    bound = self._bound_sockets().get(path[len(b"socket:[") : -1])
-                    if bound is not None:
-                        path = os.path.join(cwd, bound)
-                        self._take_in(path, "has a socket in it", mine=self._is_own)
-                elif path == _RING:
+            elif path.startswith(b"socket:["):
+                bound = self._bound_sockets().get(path[len(b"socket:[") : -1])
+                if bound is not None:
+                    path = os.path.join(cwd, bound)
+                    self._take_in(path, "has a socket in it", mine=self._is_own)
+            elif path == _RING:
+                with contextlib.suppress(OSError):
                     self._take_in_registered(name)
+            else:
+                self._take_in_detached(path, _WORKS, mine=self._is_own)
 
     def _take_in_file(self, name: str, path: bytes) -> None:
         said = self._told_of(name)

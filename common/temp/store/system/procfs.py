@@ -27,9 +27,12 @@ def pids() -> Iterator[str]:
     with contextlib.suppress(OSError), os.scandir("/proc") as listing:
         for item in listing:
             if item.name.isdigit():
-                with contextlib.suppress(OSError):
-                    if me == 0 or item.stat().st_uid == me:
-                        yield item.name
+                try:
+                    mine = me == 0 or item.stat().st_uid == me
+                except OSError:
+                    continue
+                if mine:
+                    yield item.name
 
 
 def hides(pid: str) -> bool:
@@ -133,8 +136,11 @@ def open_files(pid: str) -> Iterator[tuple[str, bytes]]:
         with contextlib.suppress(FileNotFoundError):  # the thread has ended meanwhile
             names = os.listdir(base)
         for name in names:
-            with contextlib.suppress(OSError):
-                yield name, place_of(name, dir_fd=base)
+            try:
+                place = place_of(name, dir_fd=base)
+            except OSError:
+                continue
+            yield name, place
     finally:
         os.close(base)
 

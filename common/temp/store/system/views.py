@@ -11,10 +11,11 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
+from ...core.named_tuple import NamedTuple
 from .mounts import unescape
-from .resolving import is_remote, resolved
+from .resolving import followed, is_remote
 
 _DEVICE, _ROOT, _POINT = 2, 3, 4
 """The columns of a table of mounts that count: see proc(5)."""
@@ -53,11 +54,16 @@ class Views:
         with contextlib.suppress(OSError, ValueError, StopIteration):
             self._where = _where(os.fsdecode(self._plain.place), self._table)
         self._unasked = self._remote_mounts()
+        self._no_links: set[bytes] = set()
         self._known: dict[tuple[str, bytes], tuple[tuple[View, ...], tuple[bytes, ...]]] = {}
 
     def of(self, pid: str) -> tuple[View, ...]:
         """The views that the process has; the plain one alone where nothing more can be told."""
         return self.seen_by(pid)[0]
+
+    def shares_mounts(self, pid: str) -> bool:
+        """Whether the process sees the same mounts as this one, so that its paths mean the same."""
+        return (_namespace(pid) or self._ours) == self._ours
 
     def seen_by(self, pid: str) -> tuple[tuple[View, ...], tuple[bytes, ...]]:
         """The views that the process has, and where in the directory it alone sees another
@@ -83,7 +89,11 @@ class Views:
         """The absolute `path`, as this process sees it, with its links followed; not on another
         machine's filesystem, which may not answer, unless the directory itself lies there.
         """
-        return resolved(path, self._unasked)
+        return self.followed(path)[-1]
+
+    def followed(self, path: bytes) -> list[bytes]:
+        """The links on the way of the absolute `path`, and then where it leads as `resolved`."""
+        return followed(path, self._unasked, self._no_links)
 
     def _remote_mounts(self) -> frozenset[bytes]:
         found = set()

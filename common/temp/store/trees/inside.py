@@ -1,20 +1,17 @@
-"""When an entry last changed, and what in it may protect it."""
+"""What lies at a path: how much, when it last changed, and what in it may protect it."""
 
 from __future__ import annotations
 
 import errno
 import stat
-from typing import Final, NamedTuple
 
+from ...core.named_tuple import NamedTuple
 from ...errors import StorageError, in_place, reason_of
 from ..system import at
 from ..system.access import is_closed
 from ..system.at import DIRECTORY_FLAGS
-from .measured import Inside
+from .measured import NEVER, Inside, Measured
 from .walk import measure
-
-NEVER: Final = float("-inf")
-"""Earlier than any change."""
 
 
 def look_inside(parent: int, name: str) -> Inside:
@@ -56,18 +53,23 @@ def look_at(root: int, path: str, until: float | None = None) -> tuple[Newest, I
     Modifications after `until` (seconds since 1970) are in the future. Raises `OSError` if a part
     of it cannot be read.
     """
-    until_ns = None if until is None else int(until * 1e9)
-    status = at.stat(path, dir_fd=root, follow_symlinks=False)
-    if not stat.S_ISDIR(status.st_mode):
-        if until_ns is not None and status.st_mtime_ns > until_ns:
-            return Newest(NEVER, future=status.st_mtime_ns / 1e9), Inside()
-        return Newest(status.st_mtime_ns / 1e9), Inside()
-    descriptor = at.open(path, DIRECTORY_FLAGS, dir_fd=root)
-    try:
-        measured = measure(descriptor, until_ns=until_ns)
-    finally:
-        at.close(descriptor)
+    measured = measure_at(root, path, NEVER if until is None else int(until * 1e9))
     for where, what in measured.problems:
         raise StorageError(0, in_place(what, where))
     changed, future = measured.changed_ns / 1e9, measured.future_ns / 1e9
     return Newest(changed, measured.changed_in, future), measured.inside
+
+
+def measure_at(parent: int | None, path: str, until_ns: int = NEVER) -> Measured:
+    """The measure of what is at `path`, below the open `parent`. Raises `OSError`.
+
+    Modifications after `until_ns` are in the future.
+    """
+    status = at.stat(path, dir_fd=parent, follow_symlinks=False)
+    if not stat.S_ISDIR(status.st_mode):
+        return Measured.of(status, until_ns)
+    descriptor = at.open(path, DIRECTORY_FLAGS, dir_fd=parent)
+    try:
+        return measure(descriptor, until_ns=until_ns)
+    finally:
+        at.close(descriptor)

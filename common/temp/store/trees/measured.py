@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple, TypeAlias
+import os
+import stat
+from typing import Any, Final, TypeAlias
 
-_NEVER: Final = 1 << 63
+from ...core.links import Link
+from ...core.named_tuple import NamedTuple
+
+NEVER: Final = 1 << 63
 """Later than any time on any filesystem, in nanoseconds."""
 
 Packed: TypeAlias = tuple[Any, ...]
-Links: TypeAlias = dict[tuple[int, int], tuple[int, int, int, int]]
+Names: TypeAlias = dict[tuple[int, int], tuple[int, int, int, int]]
 
 
 class Measured:
     """What a walk finds in one directory, itself included; sizes in bytes.
 
-    `links` holds, for each file with more than one name, how many names it has, how many of them
+    `names` holds, for each file with more than one name, how many names it has, how many of them
     were found, and the two sizes that were counted for the first of them. `changed_ns` is the
     newest modification up to a given time, `future_ns` the newest one after it, 0 for none.
     `partial` says that the walk stopped at a change that was new enough: then only `changed_ns` and
@@ -25,7 +30,7 @@ class Measured:
 
     __slots__ = (
         "apparent", "changed_in", "changed_inode", "changed_ns", "directories", "files",
-        "future_in", "future_ns", "links", "mounted", "partial", "problems", "repositories",
+        "future_in", "future_ns", "mounted", "names", "partial", "problems", "repositories",
         "roots", "size", "unread",
     )  # fmt: skip
 
@@ -34,12 +39,12 @@ class Measured:
         self.apparent = 0
         self.files = 0
         self.directories = 0
-        self.changed_ns = -_NEVER
+        self.changed_ns = -NEVER
         self.changed_inode = 0
         self.changed_in = ""
         self.future_ns = 0
         self.future_in = ""
-        self.links: Links = {}
+        self.names: Names = {}
         self.problems: list[tuple[str, str]] = []
         self.mounted: str | None = None
         self.partial = False
@@ -47,10 +52,39 @@ class Measured:
         self.repositories: list[str] = []
         self.unread = ""
 
+    @classmethod
+    def of(cls, status: os.stat_result, until_ns: int = NEVER) -> Measured:
+        """The measure of a file, or of a directory into which nobody looks."""
+        measured = cls()
+        measured.size = status.st_blocks * 512
+        measured.apparent = status.st_size
+        if status.st_mtime_ns > until_ns:
+            measured.future_ns = status.st_mtime_ns
+        else:
+            measured.changed_ns = status.st_mtime_ns
+        if stat.S_ISDIR(status.st_mode):
+            measured.directories = 1
+            return measured
+        measured.files = 1
+        if status.st_nlink > 1:
+            key = (status.st_dev, status.st_ino)
+            measured.names[key] = (status.st_nlink, 1, measured.size, measured.apparent)
+        return measured
+
     @property
-    def shared(self) -> int:
-        """The bytes that a removal would not free, because a link elsewhere keeps them."""
-        return sum(size for names, met, size, _ in self.links.values() if met < names)
+    def links(self) -> tuple[Link, ...]:
+        """The files that have names elsewhere too, which keep them when this is removed."""
+        return tuple(
+            Link(file, names, met, size)
+            for file, (names, met, size, _) in self.names.items()
+            if met < names
+        )
+
+    @property
+    def inodes(self) -> int:
+        """How many files and directories there are, each counted once whatever its names."""
+        again = sum(met - 1 for _, met, _, _ in self.names.values())
+        return self.files + self.directories - again
 
     def add(self, other: Measured) -> None:
         """Add what was found in another part of the same tree; the order does not matter."""
@@ -70,13 +104,13 @@ class Measured:
         self.future_ns, self.future_in = max(
             (self.future_ns, self.future_in), (other.future_ns, other.future_in)
         )
-        for key, (names, met, size, apparent) in other.links.items():
-            known = self.links.get(key)
+        for key, (names, met, size, apparent) in other.names.items():
+            known = self.names.get(key)
             if known is not None:
                 self.size -= size
                 self.apparent -= apparent
                 names, met = max(names, known[0]), met + known[1]
-            self.links[key] = (names, met, size, apparent)
+            self.names[key] = (names, met, size, apparent)
 
     @property
     def newness(self) -> tuple[int, int, str]:

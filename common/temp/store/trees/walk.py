@@ -11,16 +11,17 @@ import errno
 import os
 import stat
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
 from ...core.layout import STORE
+from ...core.named_tuple import NamedTuple
 from ...errors import in_place, reason_of
 from ..system import at
 from ..system.access import is_closed
 from ..system.at import DIRECTORY_FLAGS
 from ..system.mounts import counts_subdirectories
 from .descent import Descent, Level
-from .measured import Links, Measured
+from .measured import NEVER, Measured, Names
 
 _LOOKED_AHEAD: Final = 1000
 """How many subdirectories of one directory are visited before any of theirs."""
@@ -54,7 +55,7 @@ def measure(
     *,
     where: str = "",
     enough_ns: int | None = None,
-    until_ns: int | None = None,
+    until_ns: int = NEVER,
     is_over: Callable[[], bool] | None = None,
     sharing: Sharing | None = None,
     names_only: bool = False,
@@ -121,7 +122,7 @@ class _Walk:
         self,
         mounts: frozenset[str],
         enough_ns: int | None,
-        until_ns: int | None,
+        until_ns: int,
         is_over: Callable[[], bool] | None,
         sharing: Sharing | None,
         names_only: bool,
@@ -257,7 +258,7 @@ class _Walk:
         ):
             self._is_newer(status, node, "")
         # Plain names, since this loop is where a scan spends its time.
-        links, names_only = measured.links, self.names_only
+        known, names_only = measured.names, self.names_only
         newest, newest_inode = measured.changed_ns, measured.changed_inode
         blocks = status.st_blocks
         apparent = status.st_size
@@ -286,7 +287,7 @@ class _Walk:
                     ):
                         self._is_newer(seen, node, name)
                         newest, newest_inode = measured.changed_ns, measured.changed_inode
-                    if seen.st_nlink > 1 and not _is_first(links, seen):
+                    if seen.st_nlink > 1 and not _is_first(known, seen):
                         continue
                     blocks += seen.st_blocks
                     apparent += seen.st_size
@@ -316,7 +317,7 @@ class _Walk:
     def _is_newer(self, seen: os.stat_result, node: _Node, name: str) -> None:
         """Note a change that is as new as the newest so far, or newer."""
         measured = self.measured
-        if self.until_ns is not None and seen.st_mtime_ns > self.until_ns:
+        if seen.st_mtime_ns > self.until_ns:
             if seen.st_mtime_ns > measured.future_ns:
                 measured.future_ns, measured.future_in = seen.st_mtime_ns, node.path(name)
             return
@@ -379,15 +380,15 @@ class _Walk:
             self.measured.unread = self.measured.unread or in_place(what, path)
 
 
-def _is_first(links: Links, seen: os.stat_result) -> bool:
+def _is_first(files: Names, seen: os.stat_result) -> bool:
     """Whether this is the first name that was met of a file with several."""
     key = (seen.st_dev, seen.st_ino)
-    known = links.get(key)
+    known = files.get(key)
     if known is None:
-        links[key] = (seen.st_nlink, 1, seen.st_blocks * 512, seen.st_size)
+        files[key] = (seen.st_nlink, 1, seen.st_blocks * 512, seen.st_size)
         return True
     names, met, size, apparent = known
-    links[key] = (max(names, seen.st_nlink), met + 1, size, apparent)
+    files[key] = (max(names, seen.st_nlink), met + 1, size, apparent)
     return False
 
 
