@@ -112,7 +112,7 @@ def test_an_artefact_below_which_it_is_made_after_the_look_is_not_looked_up_in_i
         with bound(work, project / "sub"):
             failures = artefacts.remove_artefact(top, f"{above}/build").failures
             assert failures == [("", "another filesystem is mounted on the way to it")]
-            assert artefacts.measure_artefact(top, f"{above}/build") == 0
+            assert artefacts.measure_artefact(top, f"{above}/build").size == 0
         assert (work / "build" / "file0.txt").exists()
         assert (work / "deep" / "build" / "file0.txt").exists()
         assert artefacts.remove_artefact(top, f"{above}/build").failures == []

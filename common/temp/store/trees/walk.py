@@ -65,9 +65,9 @@ def measure(
     `mounts` are the mount points inside, relative to it. What cannot be read becomes a problem
     (path and reason), what vanishes meanwhile is left out. With `enough_ns` the walk ends at the
     first change that is at least as new, and looks first where one is likely. Modifications after
-    `until_ns` are in the future: they are kept apart, and never enough. `where` is the
-    directory's own path, for a part of a larger tree. With `names_only` no file is looked at, and
-    only the roots and repositories count. Raises `Unfinished` once `is_over` says so.
+    `until_ns` are in the future, and never enough. `where` is the directory's own path, for a part
+    of a larger tree. With `names_only` no file is looked at, and only the roots and repositories
+    count. Raises `Unfinished` once `is_over` says so.
     """
     walk = _Walk(mounts, enough_ns, until_ns, is_over, sharing, names_only)
     walk.run(descriptor, where)
@@ -325,17 +325,12 @@ class _Walk:
         known = (measured.changed_ns, measured.changed_inode)
         if told > known or (
             # The same file by another name.
-            told == known and self.newest is not None and node.path(name) > self._newest_path()
+            told == known and self.newest and node.path(name) > self.newest[0].path(self.newest[1])
         ):
             measured.changed_ns, measured.changed_inode = told
             self.newest = (node, name)
             if self.enough_ns is not None and measured.changed_ns >= self.enough_ns:
                 raise _Enough
-
-    def _newest_path(self) -> str:
-        assert self.newest is not None
-        node, name = self.newest
-        return node.path(name)
 
     def _newest_last(self, descriptor: int, node: _Node, pending: list[str]) -> None:
         """Put the directory that changed last at the end, where the walk takes the next one."""
