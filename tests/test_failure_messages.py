@@ -423,8 +423,8 @@ def test_no_space_to_archive(entry: Path, tmp_path: Path, told: Callable[..., st
     with mounted(tmp_path / "disk", "size=64k") as disk:
         settle(entry.parents[2], "archive = true", f'archive_location = "{disk}"')
         assert told("temp-clean") == (
-            f"failed {NAME}: cannot be archived in {disk} (No space left on device); {MAKE_ROOM}, "
-            f"or {OTHERWISE}"
+            f"failed {NAME}: cannot be archived in {disk} (No space left on device); {OTHERWISE}, "
+            "which frees the space of the entry"
         )
 
 
@@ -447,11 +447,11 @@ def test_a_file_that_cannot_be_read_to_be_archived(entry: Path, told: Callable[.
         assert f"(Permission denied in file0.txt); {ASK_OWNER}, or choose" in told("temp-clean")
 
 
-def test_a_socket_that_is_to_be_archived(entry: Path, told: Callable[..., str]) -> None:
-    os.mknod(entry / "socket", stat.S_IFSOCK | 0o600)
+def test_a_device_that_is_to_be_archived(entry: Path, told: Callable[..., str]) -> None:
+    os.mknod(entry / "null", stat.S_IFCHR | 0o600, os.makedev(1, 3))
     settle(entry.parents[2], "archive = true", 'archive_format = "tar.gz"')
     assert told("temp-clean").endswith(
-        "(socket is a socket or a device, which no archive can hold); remove it, or " + OTHERWISE
+        "(null is a device, which no archive can hold); remove it, or " + OTHERWISE
     )
 
 

@@ -28,12 +28,11 @@ from common.temp.errors import InvalidSettings, Refused, StorageError
 from common.temp.holding import hold
 from common.temp.pipeline import (
     ArtifactCleaner,
-    CleanupConfig,
-    CleanupStrategy,
     cleanup_after_pipeline_run,
     pipeline_run,
     start_run,
 )
+from common.temp.pipeline_config import CleanupConfig, CleanupStrategy
 from common.temp.store.claiming.scan import scan
 from common.temp.store.root.making import make_root
 from common.temp.store.root.pinning import write_pin
@@ -126,7 +125,8 @@ def size_on_disk(path: Path) -> int:
 
 
 def clean(base: Path, **config: Any) -> dict[str, Any]:
-    return ArtifactCleaner(base, CleanupConfig(**config)).cleanup()
+    """What a clean did by that configuration, which keeps no newest run but for its limits."""
+    return ArtifactCleaner(base, CleanupConfig(**{"keep_last_good": 0} | config)).cleanup()
 
 
 # -- making runs ------------------------------------------------------------------------------
@@ -487,10 +487,10 @@ def test_excluded_and_pinned_runs_stay(base: Path) -> None:
     assert (done["candidates_identified"], done["directories_deleted"]) == (2, 2)
 
 
-def test_where_less_is_free_than_is_wanted_what_nothing_protects_goes(base: Path) -> None:
-    make_runs(base, 3)
-    clean(base, min_free_space_gb=10**9, exclude_patterns=[name_of(1)])
-    assert runs(base) == [name_of(1)]
+def test_where_less_is_free_than_is_wanted_runs_go_by_their_limits_only(base: Path) -> None:
+    made = make_runs(base, 6)
+    done = clean(base, min_free_space_gb=10**9)
+    assert (done["directories_deleted"], runs(base)) == (1, made[:5])
 
 
 def test_on_a_low_disk_the_oldest_archives_of_runs_go_before_any_run(tmp_path: Path) -> None:
@@ -515,10 +515,10 @@ def test_that_too_little_is_free_after_all_is_logged_with_what_holds_it(
 ) -> None:
     make_runs(base, 2)
     done = clean(base, min_free_space_gb=10**9, exclude_patterns=[name_of(1)])
-    assert (done["directories_deleted"], done["errors"]) == (1, [])
+    assert (done["directories_deleted"], done["errors"]) == (0, [])
     (said,) = caplog.messages
     assert said.startswith(f"{base}: low space: ")
-    assert said.endswith("held by what stays: 8.0 KiB excluded")
+    assert said.endswith("held by what stays: 8.0 KiB excluded, 8.0 KiB within limits")
 
 
 def test_a_live_processs_run_stays_and_goes_when_that_is_killed(base: Path) -> None:
@@ -587,7 +587,8 @@ def test_cleaners_side_by_side_delete_each_run_once_and_report_no_error(base: Pa
     code = (
         "import json\n"
         "from common.temp.pipeline import ArtifactCleaner, CleanupConfig\n"
-        "print(json.dumps(ArtifactCleaner('.', CleanupConfig(max_runs_to_keep=0)).cleanup()))\n"
+        "print(json.dumps(ArtifactCleaner('.', CleanupConfig(max_runs_to_keep=0, keep_last_good=0"
+        ")).cleanup()))\n"
     )
     started = [
         subprocess.Popen(

@@ -300,6 +300,7 @@ def _by_storage_root(project: Path) -> Path:
 def _by_cleaner(project: Path) -> Path:
     base = project / "runs"
     make_entry(base, "pipeline_artifacts_20250917_013040", age_hours=24 * 99)
+    make_entry(base, "pipeline_artifacts_20250917_013041")
     assert ArtifactCleaner(base).cleanup()["directories_deleted"] == 1
     return base
 
@@ -307,6 +308,7 @@ def _by_cleaner(project: Path) -> Path:
 def _by_program(project: Path) -> Path:
     base = project / "runs"
     make_entry(base, "pipeline_artifacts_20250917_013040", age_hours=24 * 99)
+    make_entry(base, "pipeline_artifacts_20250917_013041")
     done = run([sys.executable, "-m", "common.temp.pipeline"], cwd=base)
     assert done.returncode == 0, done.stderr
     return base

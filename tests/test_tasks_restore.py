@@ -268,13 +268,23 @@ def test_what_holds_the_space_is_said_when_it_cannot_be_freed(low: Path, capsys:
     assert names(low) == []
 
 
-def test_archiving_on_the_same_disk_is_said_to_free_nothing(low: Path, capsys: Printed) -> None:
-    two_mib(low, "debug/old_1696348800", 9)
+def test_nothing_is_archived_on_the_same_disk_for_space(low: Path, capsys: Printed) -> None:
+    entry = two_mib(low, "debug/old_1696348800", 9)
     wanting(low, 15, "archive = true")
+    assert tempkeep("temp-explain", str(entry)) == 0
+    assert "archive on the same disk: archiving it frees nothing" in capsys.readouterr().out
+    assert tempkeep("temp-clean") == 0
+    printed = capsys.readouterr().out
+    assert (entry.is_dir(), names(low)) == (True, [])
+    assert "held by what stays: 2.0 MiB archive on the same disk; clean without" in printed
+
+
+def test_what_goes_anyway_is_archived_on_the_same_disk(low: Path, capsys: Printed) -> None:
+    two_mib(low, "debug/old_1696348800", 9)
+    wanting(low, 15, "archive = true\nmax_age_hours = 5")
     assert tempkeep("temp-clean") == 0
     printed = capsys.readouterr().out
     assert "archived debug/old_1696348800  archived as" in printed
-    assert "still takes space" in printed
     assert "held by what stays: 2.0 MiB in the archive" in printed
     assert names(low) == ["o"], "it went there just now, and the older ones went before it"
 

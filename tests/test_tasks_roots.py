@@ -57,7 +57,7 @@ def test_a_directory_that_is_no_root_yet_counts_as_one_of_runs(tmp_path: Path) -
         make_entry(directory, "precious")
     assert statuses(project)["project/artifacts"] == [RUN]
     for _ in range(2):
-        done = inv("temp-clean", "--yes", cwd=project)
+        done = inv("temp-clean", "--yes", "--everything", cwd=project)
         assert done.returncode == 0, done.stderr
         for directory in (project / "artifacts", project):
             assert not (directory / RUN).exists()
@@ -170,7 +170,7 @@ def test_an_entry_is_pinned_explained_and_unpinned_by_its_name(tmp_path: Path) -
     assert inv("temp-clean", "--yes", cwd=project).returncode == 0
     assert (project / "artifacts" / RUN).exists()
     assert inv("temp-unpin", f"artifacts/{RUN}", cwd=project).returncode == 0
-    assert inv("temp-clean", "--yes", cwd=project).returncode == 0
+    assert inv("temp-clean", "--yes", "--everything", cwd=project).returncode == 0
     assert not (project / "artifacts" / RUN).exists()
 
 

@@ -25,14 +25,8 @@ if TYPE_CHECKING:
     from .manager import TempManager
     from .outputs import OutputRoot
     from .pins import pin, unpin
-    from .pipeline import (
-        ArtifactCleaner,
-        CleanupConfig,
-        CleanupStrategy,
-        cleanup_after_pipeline_run,
-        pipeline_run,
-        start_run,
-    )
+    from .pipeline import ArtifactCleaner, cleanup_after_pipeline_run, pipeline_run, start_run
+    from .pipeline_config import CleanupConfig, CleanupStrategy
     from .tracking import (
         FileCleanupManager,
         TempFileContext,
@@ -64,8 +58,8 @@ _HOMES = {
     "pin": "pins",
     "unpin": "pins",
     "ArtifactCleaner": "pipeline",
-    "CleanupConfig": "pipeline",
-    "CleanupStrategy": "pipeline",
+    "CleanupConfig": "pipeline_config",
+    "CleanupStrategy": "pipeline_config",
     "cleanup_after_pipeline_run": "pipeline",
     "pipeline_run": "pipeline",
     "start_run": "pipeline",

@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final, TypedDict
 
+from .companions import changed_since, delete_whole
 from .core.links import once
 from .core.plan import Plan, Report
 from .core.policy import Policy, policy_of_age
@@ -175,9 +176,16 @@ class ExpiringFiles(Ledger):
             why = place.refusal or f"lies outside {self._root} and was never tracked"
             return NamedOutcome("skipped", why)
         if place.relative is None:
-            return delete_elsewhere(place.path, kind)
+            return delete_whole(place.path, lambda path: delete_elsewhere(path, kind))
         with closing(NamedRemover(Path(self._root))) as remover:
-            return remover.delete(place.relative, kind, ours=mark is not None)
+            return delete_whole(
+                place.path,
+                lambda path: remover.delete(self._below(path), kind, ours=mark is not None),
+            )
+
+    def _below(self, path: str) -> str:
+        """The path below the root of one that lies in it."""
+        return path[len(self._root) + 1 :].replace(os.sep, "/")
 
     def _cleanup_old_files(
         self, max_age_hours: float | None = None, go_on: GoOn | None = None
@@ -220,11 +228,19 @@ class ExpiringFiles(Ledger):
         for path, mark in known:
             if go_on is not None and not go_on():
                 return
-            place = self._place(path)
-            if place.relative is None:
-                outcome = delete_elsewhere(path, "either", before=before, policy=True, go_on=go_on)
+            if before is not None and changed_since(path, before):
+                continue
+            if self._place(path).relative is None:
+
+                def delete(path: str) -> NamedOutcome:
+                    return delete_elsewhere(path, "either", before=before, policy=True, go_on=go_on)
+
             else:
-                outcome = remover.delete(place.relative, "either", ours=True)
+
+                def delete(path: str) -> NamedOutcome:
+                    return remover.delete(self._below(path), "either", ours=True)
+
+            outcome = delete_whole(path, delete)
             if outcome.status == "failed":
                 tell(path, outcome)
             done.add(outcome)
@@ -263,7 +279,12 @@ class ExpiringFiles(Ledger):
                 place = self._place(os.path.join(root, one.path))
                 if place.refusal or place.relative != one.path:
                     continue  # nobody can track that, whoever has written it down
-                outcome = remover.delete_made(one.path, one.alive_at + _ALLOWED_SECONDS)
+                by = one.alive_at + _ALLOWED_SECONDS
+
+                def delete(path: str, by: float = by) -> NamedOutcome | None:
+                    return remover.delete_made(self._below(path), by)
+
+                outcome = delete_whole(place.path, delete)
                 if outcome is not None and outcome.status == "failed":
                     tell(place.path, outcome)
                 is_another = one.is_certain if outcome is None else outcome.is_over

@@ -10,94 +10,37 @@ import argparse
 import contextlib
 import logging
 import os
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass
-from enum import Enum
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final, Literal, NoReturn, TypeAlias
 
 from .auto_clean import maybe_start
 from .core.disposal import DISPOSALS
+from .core.entry import Ending
 from .core.layout import PIPELINE
 from .core.plan import Report
 from .core.policy import Policy
 from .errors import InvalidSettings, Refused, StorageError, TempError
+from .pipeline_config import CleanupConfig as CleanupConfig
+from .pipeline_config import CleanupStrategy as CleanupStrategy
 from .report.clean import shortfall_lines
 from .report.text import plain
 from .store.project.place import project_root
 from .store.project.project import absolute, find_project, is_nobodys
 from .store.root.allocation import allocate_named
+from .store.root.ends import begin, end, give_up
 from .store.root.layouts import layout_of
 from .store.root.names import fresh_name
 from .store.root.owner import release
-from .store.root.settings import (
-    Settings,
-    check_config,
-    load,
-    of_config,
-    with_strategy,
-)
+from .store.root.settings import Settings, load, with_strategy
 from .store.root.values import check_strategy
 
 _ATTEMPTS: Final = 64
 
 _log = logging.getLogger(__name__)
-
-
-class CleanupStrategy(Enum):
-    """The strategies, by their names in settings."""
-
-    AGGRESSIVE = "aggressive"
-    MODERATE = "moderate"
-    CONSERVATIVE = "conservative"
-    ARCHIVE = "archive"
-
-
-@dataclass(frozen=True, slots=True)
-class CleanupConfig:
-    """The settings of `cleanup_config.json` as a value; `None` leaves it to the strategy.
-
-    `exclude_patterns` are shell globs for whole names, such as `*_20250917_*`. A relative
-    `archive_location` is relative to the base. Raises `InvalidSettings` for a value that the file
-    could not have.
-    """
-
-    strategy: CleanupStrategy = CleanupStrategy.MODERATE
-    max_age_days: float | None = None
-    max_runs_to_keep: int | None = None
-    archive_before_delete: bool = False
-    archive_location: str | os.PathLike[str] | None = None
-    archive_format: str = "dir"
-    dry_run: bool = False
-    exclude_patterns: Sequence[str] = ()
-    min_free_space_gb: float | None = None
-    foreign_hours: float | None = None
-
-    def __post_init__(self) -> None:
-        if isinstance(self.exclude_patterns, list):
-            object.__setattr__(self, "exclude_patterns", tuple(self.exclude_patterns))
-        check_config(self._said(), type(self).__name__)
-
-    def settings(self, base: Path) -> Settings:
-        """These settings for the runs in `base`, whatever its project has configured."""
-        return of_config(base, self._said(), type(self).__name__)
-
-    def _said(self) -> dict[str, object]:
-        """The content of the file, with strings and lists instead of enums, paths and tuples."""
-        said = {key: value for key, value in asdict(self).items() if value is not None}
-        for key, value in said.items():
-            if isinstance(value, CleanupStrategy):
-                said[key] = value.value
-            elif isinstance(value, os.PathLike):
-                said[key] = os.fspath(value)
-            elif isinstance(value, tuple):
-                said[key] = [*value]
-        if self.archive_before_delete is False:
-            # It is only the default here, but in a file it would make the archive strategy delete.
-            del said["archive_before_delete"]
-        return said
 
 
 # -- runs -------------------------------------------------------------------------------------
@@ -111,6 +54,9 @@ _last: Path | None = None
 _leased: dict[Path, int] = {}
 """The runs that are still leased, and the process that started each."""
 
+Keep: TypeAlias = Path | Literal["newest"] | None
+"""The run that a clean keeps in any case: this one, or the newest, whoever started it."""
+
 
 def start_run(base: str | os.PathLike[str] = ".") -> Path:
     """The absolute path of a new, empty run in `base`, in use until this process ends.
@@ -120,6 +66,16 @@ def start_run(base: str | os.PathLike[str] = ".") -> Path:
     and never deleted. If the working directory is not a place for scratch (`/`, a home directory),
     the default is the project of the script. Raises `InvalidSettings`, `Refused` or `StorageError`.
     """
+    run = _start(base)
+    workers = sys.modules.get("multiprocessing.process")
+    if workers is None or workers.parent_process() is None:
+        begin(
+            str(run.parent), run.name, PIPELINE
+        )  # a worker ends as if it were killed, so nobody could tell how the run ended
+    return run
+
+
+def _start(base: str | os.PathLike[str]) -> Path:
     global _last
     root = str(_absolute(base))
     epoch = int(time.time())
@@ -143,12 +99,24 @@ def start_run(base: str | os.PathLike[str] = ".") -> Path:
 def pipeline_run(base: str | os.PathLike[str] = ".") -> Iterator[Path]:
     """A context manager for a new run, as `start_run` makes it, in use until the block ends.
 
-    The run stays, however the block ends, until the policy removes it.
+    The run stays, however the block ends, until the policy removes it. How it ends is recorded: a
+    run that an exception or a kill ended takes no good one's place.
     """
-    run = start_run(base)
+    run = _start(base)
+    root, name = str(run.parent), run.name
+    ending: Ending = "success"
+    begin(root, name, PIPELINE)
     try:
         yield run
+    except GeneratorExit:  # nobody left the block
+        ending = "unknown"
+        raise
+    except BaseException as error:
+        if not isinstance(error, SystemExit) or error.code not in (None, 0):
+            ending = "failed"
+        raise
     finally:
+        end(root, name, ending, PIPELINE)
         _let_go(run)
 
 
@@ -156,6 +124,13 @@ def _let_go(run: Path) -> None:
     """End the lease that this process took to start the run; once, since others may exist."""
     if _leased.pop(run, None) == os.getpid():
         release(str(run.parent), run.name)
+
+
+def _give_up(run: Path) -> None:
+    """Let the limits decide on the run: it counts as no good one, unless it still ends well."""
+    if _leased.get(run) == os.getpid():
+        give_up(str(run.parent), run.name, PIPELINE)
+    _let_go(run)
 
 
 def _absolute(base: str | os.PathLike[str]) -> Path:
@@ -199,15 +174,18 @@ class ArtifactCleaner:
         return self._cleanup(force=force)
 
     def _cleanup(
-        self, *, force: bool = False, strategy: str | None = None, keep: str = ""
+        self,
+        *,
+        force: bool = False,
+        strategy: str | None = None,
+        keep: Keep = None,
     ) -> dict[str, Any]:
         try:
             settings = _settings(self.base_path, self.config, strategy)
             report = _sweep(self.base_path, settings, force=force, keep=keep)
         except (TempError, OSError) as error:
             return _statistics(None, [str(error)])
-        shortfall = None if report.free is None else report.plan.shortfall(report.free)
-        for line in shortfall_lines(str(self.base_path), shortfall, "free"):
+        for line in shortfall_lines(str(self.base_path), report.shortfall, "free"):
             _log.warning("%s", line)
         gone = {outcome.step.entry.path for outcome in report.done}
         failed = [
@@ -231,24 +209,25 @@ def cleanup_after_pipeline_run(
     """Clean the runs beside the last one; returns what `ArtifactCleaner.cleanup` does.
 
     The base is that of the last run that this thread or task has started, else this process; if
-    there is none, the working directory. Runs in use stay. So does the last run, unless
-    `keep_current` is false: then this process gives it up, and the policy decides.
+    there is none, the working directory. Runs in use stay. So does the last run, whichever process
+    started it, unless `keep_current` is false: then this process gives it up, and the limits
+    decide.
 
     The limits of `strategy` replace those that the project has configured; its other settings
     apply, including an archive. The log calls it `pipeline_name`. Errors of the disk and of
     settings are not raised but in `errors`, and logged as warnings.
     """
     run = _mine.get() or _last
-    keep = ""
     try:
         cleaner = ArtifactCleaner(run.parent if run is not None else ".")
     except StorageError as error:
         done = _statistics(None, [str(error)])
     else:
-        if run is not None and keep_current:
-            keep = run.name
+        keep: Keep = None
+        if keep_current:
+            keep = "newest" if run is None else run
         elif run is not None:
-            _let_go(run)
+            _give_up(run)
         name = strategy.value if isinstance(strategy, CleanupStrategy) else strategy
         done = cleaner._cleanup(strategy=name, keep=keep)
     for problem in done["errors"]:
@@ -281,10 +260,10 @@ def _settings(
     return settings
 
 
-def _sweep(base: Path, settings: Settings, *, force: bool, keep: str) -> Report:
+def _sweep(base: Path, settings: Settings, *, force: bool, keep: Keep) -> Report:
     """The outcomes for the runs in `base`; for a dry run, a report without outcomes.
 
-    The run `keep` is kept by its exact name: a full disk may have no room for a lease.
+    A run to `keep` is kept by its exact name: a full disk may have no room for a lease.
     """
     from .store.sweep.prepare import prepare
     from .store.sweep.sweep import execute
@@ -292,7 +271,7 @@ def _sweep(base: Path, settings: Settings, *, force: bool, keep: str) -> Report:
     _check_base(base)
     plan = prepare(
         base,
-        _excluding(keep, settings.policy) if keep else settings.policy,
+        _keeping(keep, settings.policy),
         time.time(),
         layout=PIPELINE,
         disposal=settings.disposal,
@@ -318,14 +297,18 @@ def _check_base(base: Path) -> None:
         raise Refused(f"{base} holds {said.name}, not {PIPELINE.name}; choose another directory")
 
 
-def _excluding(name: str, policy: Policy) -> Policy:
-    categories = tuple((category, _excluding(name, own)) for category, own in policy.categories)
-    return policy._replace(exclude=(*policy.exclude, name), categories=categories)
+def _keeping(keep: Keep, policy: Policy) -> Policy:
+    categories = tuple((category, _keeping(keep, own)) for category, own in policy.categories)
+    policy = policy._replace(categories=categories)
+    if isinstance(keep, Path):
+        return policy._replace(exclude=(*policy.exclude, keep.name))
+    return policy if keep is None else policy._replace(keep_last=max(policy.keep_last or 0, 1))
 
 
 def _statistics(report: Report | None, errors: Sequence[str]) -> dict[str, Any]:
     plan = report.plan if report is not None else None
-    went = [outcome.step.disposal for outcome in report.done] if report is not None else []
+    done = report.done if report is not None else ()
+    went = [outcome.step.disposal for outcome in done if not outcome.stays]
     return {
         "directories_found": len(plan.steps) + len(plan.kept) if plan is not None else 0,
         "candidates_identified": len(plan.steps) if plan is not None else 0,

@@ -63,7 +63,8 @@ def temp_status(
     from .commands.collecting import collector_at_rest
 
     def run() -> int:
-        from .commands.status import StatusArguments, status
+        from .commands.status import status
+        from .commands.status_formats import StatusArguments
 
         given = StatusArguments(category, sort, limit, format, all_projects, output)
         if not history:
@@ -156,11 +157,7 @@ def temp_clean(
         run_command(lambda: clean(arguments))
 
 
-@task(
-    auto_shortflags=False,
-    klass=WithNames,
-    help={"path": _ENTRY},
-)
+@task(auto_shortflags=False, klass=WithNames, help={"path": _ENTRY})
 def temp_explain(c: Context, path: str) -> None:
     """Explain why an entry stays or would be cleaned, rule by rule, and what changes that."""
     from .commands.entries import explain_entry
@@ -183,11 +180,7 @@ def temp_pin(c: Context, path: str, reason: str) -> None:
     run_command(lambda: pin_entry(path, reason, dry_run=bool(c.config.run.dry)))
 
 
-@task(
-    auto_shortflags=False,
-    klass=WithNames,
-    help={"path": _ENTRY},
-)
+@task(auto_shortflags=False, klass=WithNames, help={"path": _ENTRY})
 def temp_unpin(c: Context, path: str) -> None:
     """Remove the pin from an entry, so that it can be cleaned again."""
     from .commands.entries import unpin_entry

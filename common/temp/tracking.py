@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from .companions import delete_whole
 from .expiring import Cleaned, ExpiringFiles, tell
 from .ledger import AnyPath
 from .store.claiming.named import delete_elsewhere
@@ -49,16 +50,18 @@ class _UntilExit:
         return self._kept or forked or (raised is not None and not self._cleanup_on_error)
 
     def _delete(self) -> None:
-        tell(self._path, delete_elsewhere(str(self._path), "file"))
+        path = str(self._path)
+        tell(self._path, delete_whole(path, lambda one: delete_elsewhere(one, "file")))
 
 
 class TempFileContext(_UntilExit, AbstractContextManager[Path]):
     """A context manager: the absolute path of a file, which is deleted when the block ends.
 
     The file need not exist. `keep()` keeps it, and so does an error in the block if
-    `cleanup_on_error` is false. Only a file of exactly that name is deleted: a directory stays, and
-    of a symlink only the link goes. A failure to delete is logged as a warning, so that it does not
-    hide an error of the block. If the process is killed, the file stays, unless it is tracked.
+    `cleanup_on_error` is false. Only a file of exactly that name is deleted, and what SQLite keeps
+    beside it: a directory stays, and of a symlink only the link goes. A failure to delete is logged
+    as a warning, so that it does not hide an error of the block. If the process is killed, the file
+    stays, unless it is tracked.
     """
 
     def __enter__(self) -> Path:

@@ -38,8 +38,10 @@ def demo(c: Context) -> None:
         _inv("temp-status", "--category", "pipeline")
         killed.process.kill()
         killed.process.wait()
-        _say("One was killed just now (SIGKILL). Its run goes with the next clean of everything,")
-        _say("and so does the finished one; that of the live process stays.")
+        _say(
+            "One was killed just now (SIGKILL). Its run goes with the next clean, whatever its age;"
+        )
+        _say("the newest good run and that of the live process stay.")
         _inv("temp-clean", "--max-age-hours", "0", "--category", "pipeline")
         _check(alive.run.is_dir(), f"the run of a live process is gone: {alive.run}")
         _check(not killed.run.exists(), f"the run of a killed process is still there: {killed.run}")
@@ -52,7 +54,7 @@ def demo(c: Context) -> None:
     _say("What cron would run each night has nothing left to do, and says so in its log.")
     _run(_CLEANUP, PYTHON=sys.executable)
     print((PROJECT / "artifacts" / "cleanup.log").read_text(), end="", flush=True)
-    _inv("temp-clean", "--max-age-hours", "0", "--category", "pipeline")
+    _inv("temp-clean", "--everything", "--yes", "--category", "pipeline")
 
 
 class _unfinished:  # noqa: N801 - a context manager

@@ -154,6 +154,13 @@ def test_what_only_moves_on_the_same_disk_holds_its_space(disposal: Disposal, wh
     assert _low(disposal=disposal).shortfall() == Shortfall(50_000, 7_000, ((where, 10_000),))
 
 
+def test_what_could_not_be_moved_there_is_not_said_to_be_there() -> None:
+    plan = _low(disposal="undo")
+    outcomes = tuple(Outcome(step, "failed", "no space left") for step in plan.steps)
+    lacking = Report(plan, outcomes, free=0).shortfall
+    assert lacking == Shortfall(50_000, 0, (("not removed", 10_000),))
+
+
 def test_nothing_is_lacking_where_nobody_asked_or_can_tell_or_enough_is_free() -> None:
     assert _plan().shortfall() is None
     assert _low(free=None).shortfall() is None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import gc
 import random
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from common.temp.core.entry import Entry, Use
+from common.temp.core.entry import Ending, Entry, Use
 from common.temp.core.policy import STRATEGIES, WHOLE, Policy, needed
 from common.temp.core.protections import matching_pattern
 from common.temp.core.reasons import Reason, Verdict, what_would_change
@@ -753,6 +753,9 @@ _sizes = st.integers(0, 20).map(lambda blocks: blocks * 512)
 _FIRST, _SECOND = link(512, 1, names=3), link(512, 2, names=2)
 
 
+_ENDINGS = [ending for ending in get_args(Ending) if ending]
+
+
 @st.composite
 def _one_entry(draw: st.DrawFn) -> Entry:
     age, label = draw(_ages), draw(st.sampled_from("abc"))
@@ -773,6 +776,7 @@ def _one_entry(draw: st.DrawFn) -> Entry:
         pin=draw(st.sampled_from([None, None, None, "", "why"])),
         unreadable=draw(st.sampled_from([None, None, None, "Permission denied"])),
         mounted=draw(st.sampled_from([None, None, None, "mnt"])),
+        ending=draw(st.sampled_from(["", *_ENDINGS])),
     )
 
 
@@ -804,7 +808,9 @@ _LIMITS: dict[str, st.SearchStrategy[Any]] = {
 _PROTECTIONS: dict[str, st.SearchStrategy[Any]] = {
     "exclude": st.sampled_from([(), (), ("a_*",), ("cache/",), ("debug/b*", "c_*")]),
     "keep_last": _maybe(st.integers(0, 3)),
+    "keep_last_good": _maybe(st.integers(0, 2)),
     "keep_within": _maybe(_spans),
+    "keep_files": st.just(()),
 }
 # Every field is given: one left out is made up from its type, which is recursive.
 _flat = st.builds(
@@ -981,6 +987,7 @@ def test_a_protection_in_the_policy_never_removes_more(
     change: dict[str, Any] = data.draw(
         st.one_of(
             st.integers(0, 4).map(lambda n: {"keep_last": (own.keep_last or 0) + n}),
+            st.integers(0, 4).map(lambda n: {"keep_last_good": (own.keep_last_good or 1) + n}),
             _spans.map(lambda a: {"keep_within": (own.keep_within or 0.0) + a}),
             st.sampled_from(["a_*", "cache", "*", "b_16*"]).map(
                 lambda glob: {"exclude": (*own.exclude, glob)}
@@ -1054,5 +1061,66 @@ def test_an_entry_is_never_older_than_its_arrival(entries: list[Entry], policy: 
 def test_what_nothing_protects_goes_at_age_zero(
     entries: list[Entry], policy: Policy, free: int | None
 ) -> None:
-    bare = [e._replace(use=None, pin=None, mounted=None, unreadable=None) for e in entries]
+    bare = [
+        e._replace(use=None, pin=None, mounted=None, unreadable=None, ending="") for e in entries
+    ]
     assert _gone(bare, Policy(max_age=0), free) == {e.path for e in bare}
+
+
+@examples
+@given(
+    _entries(),
+    st.one_of(st.sampled_from([*STRATEGIES.values()]), _policies),
+    _frees,
+    st.integers(1, 3),
+)
+def test_the_newest_good_runs_of_a_name_are_in_no_plan(
+    entries: list[Entry], policy: Policy, free: int | None, count: int
+) -> None:
+    gone = _gone(entries, policy.everywhere(keep_last_good=count), free)
+    good = [e for e in entries if e.ending == "success"]
+    good.sort(key=lambda e: (not e.future, -e.last, e.path))
+    for group in {(e.category, e.label) for e in good}:
+        newest = [e.path for e in good if (e.category, e.label) == group][:count]
+        assert not gone & {*newest}
+
+
+@examples
+@given(_entries(), _entries(), _policies, _frees)
+def test_a_failed_run_takes_no_good_ones_place(
+    entries: list[Entry], more: list[Entry], policy: Policy, free: int | None
+) -> None:
+    policy = policy.everywhere(max_total_size=None)  # which counts bytes, whoever has them
+    failed = [e._replace(path=f"{e.path}-f", ending="failed") for e in more]
+    before, after = _gone(entries, policy, free), _gone([*entries, *failed], policy, free)
+    assert {e.path for e in entries if e.ending == "success"} & after <= before
+
+
+@pytest.mark.parametrize(
+    ("endings", "policy", "kept"),
+    [
+        ("fffg", Policy(max_count=2), [0, 1, 3]),
+        ("fffg", Policy(max_age=0), [3]),
+        ("fffg", Policy(max_age=0, keep_last_good=0), []),
+        ("ffgg", Policy(max_age=0, keep_last_good=2), [2, 3]),
+        ("duug", Policy(max_age=0), [1, 3]),
+        ("fg", Policy(everything=True), []),
+        ("fg", Policy(everything=True, unconfigured=True), [1]),
+        ("fgg", Policy(everything=True, keep_last_good=1), [1]),
+        ("vg", Policy(max_age=0), [1]),
+        ("rgg", Policy(max_count=2), [0, 1]),
+        ("rgg", Policy(max_count=1), [0, 1]),
+        ("ffff", Policy(keep_last=2, max_age=0), [0, 1]),
+        ("fgfg", Policy(keep_last=2, max_age=0), [0, 1, 3]),
+    ],
+)
+def test_which_runs_stay_by_how_they_ended(endings: str, policy: Policy, kept: list[int]) -> None:
+    words = {"f": "failed", "g": "success", "d": "died", "u": "unknown", "v": "given up"}
+    runs = [
+        entry(
+            path=f"run_{index}", category="pipeline", ending=words.get(ending, "running")
+        )._replace(changed=NOW - HOUR * (index + 1))
+        for index, ending in enumerate(endings)
+    ]
+    verdicts = judge(runs, policy, NOW)
+    assert [index for index, verdict in enumerate(verdicts) if verdict.keep] == kept

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import socket
+import stat
 import sys
 import time
 from collections.abc import Iterator
@@ -19,10 +20,12 @@ import pytest
 
 from common.temp.core.layout import FILES, JOBS, PIPELINE
 from common.temp.store.archive import packing, reservation, tarring
+from common.temp.store.archive.belongs import place_of
 from common.temp.store.archive.deposit import Deposit
 from common.temp.store.archive.dropping import drop
 from common.temp.store.archive.manifest import MANIFEST
 from common.temp.store.archive.reservation import forget_stale
+from common.temp.store.archive.restore import restore
 from common.temp.store.archive.shelf import droppable, is_archived, list_archive
 from common.temp.store.claiming.area import HoldingArea
 from common.temp.store.claiming.claim import NotClaimed
@@ -401,14 +404,13 @@ def test_an_unknown_format_is_an_error_and_the_entry_stays(
 
 
 @FORMATS
-@pytest.mark.parametrize("kind", ["socket", "closed"])
+@pytest.mark.parametrize("kind", ["device", "closed"])
 def test_what_cannot_be_copied_stays_with_reason_and_remedy(
     root: Path, tmp_path: Path, kind: str, form: ArchiveFormat
 ) -> None:
     path = make_entry(root, "debug/x", files=3)
-    if kind == "socket":
-        with socket.socket(socket.AF_UNIX) as server, contextlib.chdir(path):
-            server.bind("odd")
+    if kind == "device":
+        os.mknod(path / "odd", stat.S_IFCHR | 0o666, os.makedev(1, 3))
     else:
         (path / "odd").write_text("")
         (path / "odd").chmod(0)
@@ -416,7 +418,7 @@ def test_what_cannot_be_copied_stays_with_reason_and_remedy(
         status, detail = archiving(root, archive, archive_format=form)["debug/x"]
         assert status == "failed"
         why, remedy = {
-            "socket": ("odd is a socket or a device, which no archive can hold", "remove it"),
+            "device": ("odd is a device, which no archive can hold", "remove it"),
             "closed": ("Permission denied in odd", DENIED.partition("; ")[2]),
         }[kind]
         assert detail == (
@@ -426,6 +428,26 @@ def test_what_cannot_be_copied_stays_with_reason_and_remedy(
         assert stored(archive) == []
         assert os.listdir(archive / ".tempkeep" / "holding") == []
     assert len(listing(path)) == 4
+
+
+@FORMATS
+def test_a_dead_socket_is_left_out_and_named_and_a_fifo_is_archived(
+    root: Path, tmp_path: Path, form: ArchiveFormat
+) -> None:
+    path = make_entry(root, "debug/x", files=1)
+    with socket.socket(socket.AF_UNIX) as server, contextlib.chdir(path):
+        server.bind("odd")
+    os.link(path / "odd", path / "odd2")
+    os.mkfifo(path / "pipe")
+    os.symlink("odd", path / "link")
+    with mounted(tmp_path / "m", "size=1m") as archive:
+        status, detail = archiving(root, archive, archive_format=form)["debug/x"]
+        assert (status, detail.endswith("without its sockets (odd, odd2)")) == ("done", True)
+        (archived,) = list_archive(archive, root)
+        assert archived.manifest is not None
+        assert archived.manifest.left_out == ("odd", "odd2")
+        restore(archive, archived, place_of(archive, archived, root.parent))
+    assert listing(path) == ["file0.txt", "link", "pipe"]
 
 
 @FORMATS
@@ -554,9 +576,6 @@ def test_an_entry_that_is_taken_at_this_moment_is_gone_already(
 def test_a_read_only_entry_of_a_plain_user_is_archived_and_restored_as_it_was(
     root: Path, tmp_path: Path, across: bool
 ) -> None:
-    from common.temp.store.archive.belongs import place_of
-    from common.temp.store.archive.restore import restore
-
     path = make_entry(root, "debug/x", files=3)
     path.chmod(0o500)
     with (

@@ -112,6 +112,9 @@ def _redraft(
     """A recorded root, planned anew; and what has changed since: title, entry, why."""
     # An age that all entries have, instead of "everything": then what changes meanwhile stays.
     limits = place.policy() if place.abandoned_only else Policy(max_age=0)
+    if recorded.everything and place.settings.policy.keep_last_good is None:
+        policy = place.settings.policy.everywhere(keep_last_good=0)
+        place = place._replace(settings=place.settings._replace(policy=policy))
     (draft,) = draft_all([place], limits, CleanArguments(all_projects=True), now, sizes=True)
     plan, missing = again(draft.plan, recorded.steps)
     steps = tuple(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from ..core.disposal import DISPOSALS
 from ..core.entry import Inventory
 from ..core.layout import STORE, UNDO
 from ..core.named_tuple import NamedTuple
 from ..core.reasons import Reason, Verdict
-from ..core.retention import explain, judge
+from ..core.retention import explain, judge, without_space_in_vain
 from ..report.progress import ProgressLine
 from ..store.claiming.scan import scan
 from .collecting import collector_at_rest
@@ -22,6 +23,15 @@ class Forecast(NamedTuple):
     coming: int
     """The bytes that are freed before any entry goes: what can be undone, and archives."""
 
+    @property
+    def in_vain(self) -> bool:
+        """Whether what goes is archived on the same disk, where it frees no space."""
+        if not DISPOSALS[self.place.disposal].needs_archive:
+            return False
+        from ..store.sweep.prepare import archives_in_vain
+
+        return archives_in_vain(self.place.disposal, self.place.archive, self.place.root)
+
     def verdicts(self, category: str | None = None) -> list[Verdict]:
         """The decision on each entry, or on each entry of a category."""
         with collector_at_rest():
@@ -33,7 +43,12 @@ class Forecast(NamedTuple):
                 capacity=self.inventory.capacity,
                 coming=self.coming,
             )
-        return [one for one in verdicts if category in (None, one.entry.category)]
+            if self.in_vain:
+                verdicts = without_space_in_vain(verdicts)
+        chosen = [one for one in verdicts if category in (None, one.entry.category)]
+        return (
+            [self._by_files(one) for one in chosen] if self.place.policy().keeps_files else chosen
+        )
 
     def explain(self, path: str) -> tuple[Verdict, tuple[Reason, ...]]:
         """The decision on the entry at `path`, and what each rule says. Raises `LookupError`."""
@@ -46,7 +61,17 @@ class Forecast(NamedTuple):
             capacity=self.inventory.capacity,
             coming=self.coming,
         )
-        return verdict, tuple(reasons)
+        if self.in_vain:
+            (verdict,) = without_space_in_vain((verdict,))
+        return self._by_files(verdict) if self.place.policy().keeps_files else verdict, tuple(
+            reasons
+        )
+
+    def _by_files(self, verdict: Verdict) -> Verdict:
+        from ..store.sweep.keeping import verdict_by_files
+
+        place = self.place
+        return verdict_by_files(place.root, place.policy(), verdict, place.disposal)[0]
 
 
 def look(place: Place, now: float) -> Forecast:

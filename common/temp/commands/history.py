@@ -14,7 +14,7 @@ from ..report.text import counted
 from ..store.root.history import History, read_history
 from .places import find_places
 from .printing import print_problems, screen
-from .status import StatusArguments
+from .status_formats import StatusArguments
 
 _SHOWN: Final = 20
 

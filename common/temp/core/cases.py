@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import repeat
 
@@ -10,6 +9,7 @@ from .entry import Entry
 from .links import freed, once
 from .named_tuple import NamedTuple
 from .policy import SUMMED_LIMITS, Policy
+from .ranks import ranks_of
 from .reasons import Reason
 
 
@@ -30,11 +30,11 @@ class Disk(NamedTuple):
 class Case(NamedTuple):
     """What the rules look at: an entry, its policy, its rank and the bytes around it.
 
-    `rank` counts from 1 for the newest `of` its (category, label); one with a time in the future
-    does not count for the others. `sums` has, for each of `SUMMED_LIMITS`, how much the entry and
-    all newer ones of the root are together, and how much those of its category; a file with several
-    names counts once, and both are 0 where no such limit is set. `sooner_bytes` is what would be
-    freed before it if space is low.
+    `rank`, `of` and `good_rank` are its place among those of its category and label; see `Ranks`.
+    `sums` has, for each of `SUMMED_LIMITS`, how much the entry and all newer ones of the root are
+    together, and how much those of its category; a file with several names counts once, and both
+    are 0 where no such limit is set. `sooner_bytes` is what would be freed before it if space is
+    low.
     """
 
     entry: Entry
@@ -46,6 +46,7 @@ class Case(NamedTuple):
     of: int
     sums: tuple[tuple[int, int], ...]
     sooner_bytes: int
+    good_rank: int = 0
 
     @property
     def where(self) -> str:
@@ -60,10 +61,14 @@ class Case(NamedTuple):
     @property
     def place(self) -> str:
         """The rank in words: `2nd newest of 5 demo`."""
-        rank = self.rank
-        ending = "th" if 10 <= rank % 100 <= 20 else _ENDINGS.get(rank % 10, "th")
-        first = "newest" if rank == 1 else f"{rank}{ending} newest"
-        return f"{first} of {self.of} {self.entry.label}"
+        good = "good " if self.entry.ending == "success" else ""
+        return f"{spell_rank(self.rank)} of {self.of} {good}{self.entry.label}"
+
+
+def spell_rank(rank: int) -> str:
+    """The rank in words, such as `2nd newest`."""
+    ending = "th" if 10 <= rank % 100 <= 20 else _ENDINGS.get(rank % 10, "th")
+    return "newest" if rank == 1 else f"{rank}{ending} newest"
 
 
 _ENDINGS = {1: "st", 2: "nd", 3: "rd"}
@@ -82,7 +87,7 @@ def cases_of(entries: Sequence[Entry], policy: Policy, now: float, disk: Disk) -
     groups = [(entry.category, entry.label) for entry in entries]
     newness = [entry.last for entry in entries]
     order = _newest_first(entries, newness)
-    counts = Counter(groups)
+    ranks = ranks_of(entries, groups, order)
     policies = {category: policy.of(category) for category in dict.fromkeys(categories)}
     costs = {category: own.cost for category, own in policies.items()}
     disk = disk._replace(
@@ -102,10 +107,11 @@ def cases_of(entries: Sequence[Entry], policy: Policy, now: float, disk: Disk) -
         repeat(policy),
         [max(0.0, now - changed) for changed in newness],
         repeat(disk),
-        _ranks([not entry.future for entry in entries], groups, order),
-        [counts[group] for group in groups],
+        ranks.rank,
+        ranks.of,
         zip(*(_sums(limit, entries, policy, order) for limit in SUMMED_LIMITS), strict=False),
         sooner_bytes,
+        ranks.good_rank,
     )
 
 
@@ -116,12 +122,6 @@ def _newest_first(entries: Sequence[Entry], newness: Sequence[float]) -> list[in
     order = sorted(range(len(entries)), key=paths.__getitem__)
     order.sort(key=newness.__getitem__, reverse=True)
     return order
-
-
-def _ranks(counted: Sequence[bool], groups: Sequence[Hashable], order: Sequence[int]) -> list[int]:
-    """For each index, how many in its group are `counted` before it in `order`, and one for it."""
-    sums = _running(counted, groups, order)
-    return [newer + 1 - is_one for newer, is_one in zip(sums, counted, strict=True)]
 
 
 def _sums(

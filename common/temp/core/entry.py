@@ -24,6 +24,16 @@ class Use(NamedTuple):
     mine: bool = False
 
 
+Ending = Literal["", "unknown", "running", "success", "failed", "died", "given up"]
+"""How a run ended; "" for an entry of a face that does not know how things end.
+
+"died" is a run without an end whose process was killed; "unknown" one of which nothing tells.
+"""
+
+FAILED: Final[frozenset[Ending]] = frozenset({"failed", "died", "given up"})
+"""The endings that make no good run."""
+
+
 class Entry(NamedTuple):
     """One entry: what is listed, kept or cleaned.
 
@@ -39,6 +49,7 @@ class Entry(NamedTuple):
     - `future`: the latest time in the future, of a modification inside or in its name; 0 for none
     - `unfinished`: a clean began to remove it, and could not remove all of it
     - `mounted`: where another filesystem is mounted inside
+    - `ending`: how the run ended, if it is one
     - `work`: what version control has in it and nowhere else
     - `partial`: the scan stopped early because what it saw decides, so sizes, counts and `changed`
       are incomplete
@@ -63,6 +74,7 @@ class Entry(NamedTuple):
     use: Use | None = None
     pin: str | None = None
     work: str | None = None
+    ending: Ending = ""
     made_by: str | None = None
     device: int = 0
     inode: int = 0

@@ -34,10 +34,13 @@ ARRIVALS: Final = "arrivals"
 USED: Final = "used"
 """The records of when entries were last used that `cache_dir` and `hold` gave out."""
 
+ENDS: Final = "ends"
+"""The records of how runs ended."""
+
 UNDO: Final = "undo"
 """The undo area: an archive whose entries can be restored until their time is over."""
 
-STORE_PARTS: Final = (OWNERS, HOLDING, PINS, ARRIVALS, USED, UNDO)
+STORE_PARTS: Final = (OWNERS, HOLDING, PINS, ARRIVALS, USED, ENDS, UNDO)
 """The directories in a root's store."""
 
 LAYOUT: Final = "layout"
@@ -188,7 +191,8 @@ class Layout(NamedTuple):
     `files` tells whether plain files are entries too. Only names that match `names` are entries;
     its group `apart` is the suffix of a second entry with the same name. Without a
     `category`, each entry lies in a directory that is its category. `by_change` tells that the age
-    counts from the newest change alone, whenever the entry arrived.
+    counts from the newest change alone, whenever the entry arrived. With `ends`, it is recorded how
+    entries end.
     """
 
     name: str
@@ -197,12 +201,18 @@ class Layout(NamedTuple):
     files: bool = True
     names: str | None = None
     by_change: bool = False
+    ends: bool = False
 
     def holds(self, name: str, *, is_directory: bool) -> bool:
         """Whether `name`, directly in the root, is an entry."""
         if is_root_file(name) or name.startswith(STORE) or not (is_directory or self.files):
             return False
         return self.names is None or re.fullmatch(self.names, name) is not None
+
+    def stem_of(self, name: str) -> str:
+        """An entry's name without what tells it apart from another of the same name."""
+        match = re.fullmatch(self.names, name) if self.names is not None else None
+        return name if match is None else name.removesuffix(match["apart"] or "")
 
     def may_hold(self, path: str, *, is_directory: bool = True) -> bool:
         """Whether an entry can lie at `path`, relative to the root: no traversal, no store."""
@@ -252,6 +262,7 @@ PIPELINE: Final = Layout(
     "pipeline_artifacts",
     files=False,
     names=r"pipeline_artifacts_[0-9]{8}_[0-9]{6}(?P<apart>-[0-9a-f]{4,8})?",
+    ends=True,
 )
 """Runs of a pipeline, `pipeline_artifacts_YYYYMMDD_HHMMSS`; nothing else is an entry."""
 
@@ -264,9 +275,8 @@ def another_name(name: str, digits: str) -> str:
     It is a valid entry name wherever `name` is one.
     """
     for layout in LAYOUTS.values():
-        match = re.fullmatch(layout.names, name) if layout.names is not None else None
-        if match is not None:
-            return f"{name.removesuffix(match['apart'] or '')}-{digits}"
+        if layout.names is not None and layout.holds(name, is_directory=True):
+            return f"{layout.stem_of(name)}-{digits}"
     label, stamp = read_name(name)
     return entry_name(label, stamp, digits) if stamp is not None else f"{name}.{digits}"
 

@@ -19,6 +19,7 @@ _ABANDONED: Final = Reason("abandoned", "goes", "its process has ended")
 _UNCONFIGURED: Final = Reason("no policy configured", "goes", "")
 _BEGUN: Final = Reason(UNFINISHED, "goes", "a clean began to remove it, and could not remove all")
 _REQUESTED: Final = Reason("everything", "goes", "requested, regardless of age")
+_NOT_RUNS: Final = "a full disk removes archives, not runs"
 
 
 def _everything(case: Case) -> Reason | None:
@@ -91,6 +92,8 @@ def _min_free_space(case: Case) -> Reason | None:
     limit, disk = case.base.min_free_space, case.disk
     if limit is None or disk.free is None:
         return None
+    if case.entry.ending:
+        return _silent("min free space", _NOT_RUNS)
     free = disk.free + disk.coming
     if free + case.sooner_bytes < limit:
         order = f"cost {case.policy.cost:g}" if disk.by_cost else "oldest first"
@@ -105,6 +108,8 @@ def _high_water(case: Case) -> Reason | None:
     high, disk = case.base.high_water, case.disk
     if high is None or disk.free is None or not disk.capacity:
         return None
+    if case.entry.ending:
+        return _silent("high water", _NOT_RUNS)
     share, mark = _spell_fullness(1 - disk.free / disk.capacity, high)
     if disk.wanted is None:
         return _silent("high water", f"disk {share} full ≤ high_water {mark}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
 from typing import Final, Literal, NamedTuple
 
@@ -17,11 +17,14 @@ Status = Literal["done", "skipped", "failed"]
 
 
 class Step(NamedTuple):
-    """One entry's share of a plan."""
+    """One entry's share of a plan. `stays` is how many bytes of it stay in its place, for
+    `keep_files`; `None` if it goes whole.
+    """
 
     entry: Entry
     disposal: Disposal
     reason: Reason
+    stays: int | None = None
 
 
 class Plan(NamedTuple):
@@ -73,7 +76,9 @@ class Plan(NamedTuple):
         Too few where not all `is_measured`.
         """
         archives = [step.entry for step in self.archives]
-        return sum(freed([*archives, *self._freeing])) - sum(freed(archives))
+        staying = sum(step.stays or 0 for step in self.steps if self.frees_space(step.disposal))
+        coming = sum(freed([*archives, *self._freeing])) - sum(freed(archives))
+        return max(0, coming - staying)
 
     @property
     def linked_bytes(self) -> int:
@@ -93,10 +98,13 @@ class Plan(NamedTuple):
         """Bytes that deleting `archives` should free: a forecast."""
         return sum(freed(step.entry for step in self.archives))
 
-    def shortfall(self, reached: int | None = None) -> Shortfall | None:
+    def shortfall(
+        self, reached: int | None = None, undone: Collection[str] = ()
+    ) -> Shortfall | None:
         """What is lacking where the disk is low and this plan cannot help it, if it is so.
 
-        `reached` is how many bytes are free after it; without, the forecast.
+        `reached` is how many bytes are free after it; without, the forecast. The steps of the
+        entries `undone` were not carried out.
         """
         wanted = self.wanted_free
         if wanted is None or self.free is None:
@@ -107,14 +115,22 @@ class Plan(NamedTuple):
             return None
         held: dict[str, list[Entry]] = {}
         for verdict in self.kept:
-            if any(reason.rule == LOW_SPACE for reason in verdict.reasons):
+            if verdict.entry.ending or any(one.rule == LOW_SPACE for one in verdict.reasons):
                 held.setdefault(verdict.reason.rule, []).append(verdict.entry)
         for step in self.steps:
-            if not self.frees_space(step.disposal):
+            if step.entry.path in undone:
+                held.setdefault(_NOT_REMOVED, []).append(step.entry)
+            elif not self.frees_space(step.disposal):
                 held.setdefault(DISPOSALS[step.disposal].held, []).append(step.entry)
         sizes = sorted((where, sum(once(entries))) for where, entries in held.items())
-        more = any(verdict.reason.rule == WITHIN_LIMITS for verdict in self.kept)
+        more = any(
+            verdict.reason.rule == WITHIN_LIMITS and not verdict.entry.ending
+            for verdict in self.kept
+        )
         return Shortfall(wanted, reached, tuple(sizes), more)
+
+
+_NOT_REMOVED: Final = "not removed"
 
 
 class Shortfall(NamedTuple):
@@ -132,7 +148,8 @@ class Shortfall(NamedTuple):
 class Outcome(NamedTuple):
     """The outcome of one step. `freed_bytes` is measured, never the forecast.
 
-    `until` is until when it can be undone (seconds since 1970), if it can be.
+    `until` is until when it can be undone (seconds since 1970), if it can be. `stays` tells that
+    files of the entry are still in its place.
     """
 
     step: Step
@@ -140,6 +157,7 @@ class Outcome(NamedTuple):
     detail: str = ""
     freed_bytes: int = 0
     until: float | None = None
+    stays: bool = False
 
 
 class Report(NamedTuple):
@@ -169,6 +187,14 @@ class Report(NamedTuple):
     def done(self) -> tuple[Outcome, ...]:
         """The outcomes of the entries that are gone from where they were."""
         return tuple(outcome for outcome in self.outcomes if outcome.status == "done")
+
+    @property
+    def shortfall(self) -> Shortfall | None:
+        """What is lacking where the disk is low after the sweep, if it is so and known."""
+        if self.free is None:
+            return None
+        undone = {one.step.entry.path for one in self.outcomes if one.status != "done"}
+        return self.plan.shortfall(self.free, undone)
 
     @property
     def failed(self) -> bool:

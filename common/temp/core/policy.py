@@ -6,6 +6,7 @@ from collections.abc import Callable
 from math import ceil
 from typing import Any, Final
 
+from .layout import PIPELINE
 from .links import BYTES, INODES
 from .named_tuple import NamedTuple
 from .units import DAY, HOUR, read_number, spell_duration, spell_share, spell_size
@@ -25,7 +26,9 @@ class Policy(NamedTuple):
     `None`). Where space is wanted, what has the smallest `cost` to make again goes first.
 
     An owner that cannot be checked keeps its entry until that has been unchanged for `foreign_for`;
-    `None` is what is configured for the project of the root.
+    `None` is what is configured for the project of the root. `keep_last_good` keeps runs alone;
+    without a number it is 1, and 0 if somebody asks for `everything`. What `keep_files` matches in
+    an entry stays when the rest of it goes.
     """
 
     everything: bool = False
@@ -41,7 +44,9 @@ class Policy(NamedTuple):
     cost: float = 1.0
     exclude: tuple[str, ...] = ()
     keep_last: int | None = None
+    keep_last_good: int | None = None
     keep_within: float | None = None
+    keep_files: tuple[str, ...] = ()
     spare_in_use: bool = True
     spare_work: bool = True
     foreign_for: float | None = None
@@ -53,6 +58,11 @@ class Policy(NamedTuple):
         return any(getattr(self, name) is not None for name in SPELLED_LIMITS) or any(
             policy.has_limit for _, policy in self.categories
         )
+
+    @property
+    def keeps_files(self) -> bool:
+        """Whether files of entries that go are to be kept, in some category."""
+        return bool(self.keep_files) or any(own.keep_files for _, own in self.categories)
 
     def of(self, category: str) -> Policy:
         """The policy for `category`."""
@@ -102,7 +112,17 @@ class Policy(NamedTuple):
         return min(capacity, capacity - ceil(low * capacity) + 1)
 
 
-PROTECTION_FIELDS: Final = frozenset({"cost", "exclude", "keep_last", "keep_within", "foreign_for"})
+PROTECTION_FIELDS: Final = frozenset(
+    {
+        "cost",
+        "exclude",
+        "keep_last",
+        "keep_last_good",
+        "keep_within",
+        "keep_files",
+        "foreign_for",
+    }
+)
 """The fields that choose nothing. The `cost` only puts in order what other fields choose."""
 
 SUMMED_LIMITS: Final = {"max_total_size": BYTES, "max_files": INODES}
@@ -202,6 +222,8 @@ def needed(policy: Policy, category: str, now: float, *, sizes: bool) -> Need:
     """
     own = policy.of(category)
     others = SPELLED_LIMITS.keys() - {"max_age"}  # some of them depend on all entries
+    if own.keep_last_good != 0 and category == PIPELINE.category:
+        return WHOLE
     if own.keep_last is not None or any(
         getattr(one, name) is not None for one in (policy, own) for name in others
     ):

@@ -8,10 +8,14 @@ from fnmatch import translate
 from functools import lru_cache
 from typing import Final
 
-from .cases import Case, Rule
-from .entry import Entry
-from .reasons import KEEP_WITHIN, UNSAVED, Effect, Reason
+from .cases import Case, Rule, spell_rank
+from .entry import FAILED, Entry
+from .layout import PIPELINE
+from .reasons import KEEP_LAST_GOOD, KEEP_WITHIN, UNSAVED, Effect, Reason
 from .units import spell_comparison
+
+GOOD_KEPT: Final = 1
+"""How many good runs stay if nothing is configured, unless somebody asks for everything."""
 
 _NOT_IN_USE: Final = Reason("in use", "silent", "by no process")
 _NOT_PINNED: Final = Reason("pinned", "silent", "no")
@@ -79,6 +83,26 @@ def _keep_last(case: Case) -> Reason | None:
     return Reason("keep last", effect, f"{case.place}, keep_last is {wanted}")
 
 
+def _keep_last_good(case: Case) -> Reason | None:
+    """The newest good runs, and those that may be good while fewer are known to be."""
+    policy, ending = case.policy, case.entry.ending
+    if not ending:
+        return None
+    wanted = policy.keep_last_good
+    if wanted is None:
+        wanted = 0 if policy.everything and not policy.unconfigured else GOOD_KEPT
+    if not wanted:
+        return None
+    if ending in FAILED:
+        return Reason(KEEP_LAST_GOOD, "silent", f"it {ending}, so it is no good run")
+    good = f"of the good {case.entry.label}"
+    if ending != "success":
+        good = f"{case.entry.label} that may be good ({ending})"
+    effect: Effect = "stays" if case.good_rank <= wanted else "silent"
+    evidence = f"{spell_rank(case.good_rank)} {good}, keep_last_good is {wanted}"
+    return Reason(KEEP_LAST_GOOD, effect, evidence)
+
+
 def _keep_within(case: Case) -> Reason | None:
     span = case.policy.keep_within
     if not span:  # 0 keeps nothing, as a max_age of 0 keeps nothing
@@ -94,23 +118,35 @@ PROTECTION_RULES: Final[tuple[Rule, ...]] = (
     _unsaved,
     _excluded,
     _keep_last,
+    _keep_last_good,
     _keep_within,
     _mounted,
     _unreadable,
 )
 """In the order in which a person would name them."""
 
-ENDED_BY_A_START: Final = frozenset({"excluded", "keep last", "keep within", "unreadable"})
+ENDED_BY_A_START: Final = frozenset(
+    {"excluded", "keep last", KEEP_LAST_GOOD, KEEP_WITHIN, "unreadable"}
+)
 """The protections that no longer keep an entry once a clean has begun to remove it."""
 
 
 def matching_pattern(entry: Entry, patterns: Sequence[str]) -> str | None:
     """The first of the shell globs that matches the entry's `category/name` path, its name, or its
     category (`cache`, or `cache/` as in a `.gitignore`).
+
+    One without a wildcard also matches each run with it in its name, unless it is a run's name.
     """
     path, name, category = entry.path, entry.name, entry.category
     for pattern, matches in _compiled(tuple(patterns)):
         if matches(path) or matches(name) or matches(category):
+            return pattern
+        if (
+            entry.ending
+            and pattern
+            and pattern in name
+            and not PIPELINE.holds(pattern, is_directory=True)
+        ):
             return pattern
     return None
 

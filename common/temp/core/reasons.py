@@ -12,8 +12,18 @@ Effect = Literal["goes", "stays", "silent"]
 LOW_SPACE: Final = "low space"
 """The rule that removes entries because less is free than `min_free_space` or `low_water` asks."""
 
+ARCHIVE_KEEPS_SPACE: Final = "archive on the same disk"
+"""The rule that keeps what would go for want of space alone, and would be archived without freeing
+any."""
+
 WITHIN_LIMITS: Final = "within limits"
 """The rule that keeps an entry which no limit chooses."""
+
+KEEP_FILES: Final = "keep files"
+"""The rule that keeps an entry whole for the files in it."""
+
+KEEP_LAST_GOOD: Final = "keep last good"
+"""The rule that keeps the newest good runs; told only where a limit chooses one."""
 
 KEEP_WITHIN: Final = "keep within"
 """The rule that keeps an entry for a time after its last change."""
@@ -81,9 +91,12 @@ _REMEDIES: Final = {
     UNSAVED: "when that is committed and pushed, or with --include-in-use --name",
     "excluded": "when no pattern in `exclude` matches it",
     "keep last": "when newer ones of its name exist or keep_last is smaller",
+    KEEP_FILES: "when no pattern in `keep_files` matches what is in it",
+    KEEP_LAST_GOOD: "when newer good ones of its name exist or with `keep_last_good = 0`",
     KEEP_WITHIN: "when it has been unchanged for longer",
     "unreadable": "with --everything, or once it can be read",
     "mounted": "when that filesystem is unmounted",
+    ARCHIVE_KEEPS_SPACE: "without `archive`, or with an archive_location on another disk",
     NO_LIMIT: "with --everything or under a policy",
     WITHIN_LIMITS: "when it is over one of these limits, or with --everything",
 }

@@ -16,7 +16,17 @@ from .limits import LIMIT_RULES
 from .links import Freeing, freed
 from .policy import Policy
 from .protections import ENDED_BY_A_START, PROTECTION_RULES
-from .reasons import KEEP_WITHIN, LOW_SPACE, NO_LIMIT, UNDO_OVER, WITHIN_LIMITS, Reason, Verdict
+from .reasons import (
+    ARCHIVE_KEEPS_SPACE,
+    KEEP_LAST_GOOD,
+    KEEP_WITHIN,
+    LOW_SPACE,
+    NO_LIMIT,
+    UNDO_OVER,
+    WITHIN_LIMITS,
+    Reason,
+    Verdict,
+)
 from .units import spell_comparison, spell_size
 
 
@@ -37,6 +47,19 @@ def judge(
     """
     cases = cases_of(tuple(entries), policy, now, Disk(free, capacity, coming))
     return tuple([_verdict(case) for case in cases])
+
+
+def without_space_in_vain(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
+    """The verdicts of a sweep whose archive is on the same disk: it archives nothing for space."""
+    return tuple(
+        Verdict(one.entry, True, (_KEEPS_SPACE, *one.reasons))
+        if not one.keep and one.reason.rule == LOW_SPACE
+        else one
+        for one in verdicts
+    )
+
+
+_KEEPS_SPACE: Final = Reason(ARCHIVE_KEEPS_SPACE, "stays", "archiving it frees nothing")
 
 
 def freed_anyway(entries: Iterable[Entry], policy: Policy, now: float) -> int:
@@ -166,15 +189,18 @@ def _verdict(case: Case) -> Verdict:
     ]
     if staying and case.entry.unfinished:
         staying = [reason for reason in staying if reason.rule not in ENDED_BY_A_START]
+    goes_in = _goes_in(case, staying)
+    if not going:
+        staying = [reason for reason in staying if reason.rule != KEEP_LAST_GOOD]
     if staying:
-        return Verdict(case.entry, True, (*staying, *going), _goes_in(case, staying))
+        return Verdict(case.entry, True, (*staying, *going), goes_in)
     if going:
         return Verdict(case.entry, False, tuple(going), 0.0)
     if not said:
         return Verdict(case.entry, True, (_NO_LIMIT_APPLIES,))
     evidence = "; ".join([reason.evidence for reason in said])
     within = Reason(WITHIN_LIMITS, "stays", evidence)
-    return Verdict(case.entry, True, (within,), _goes_in(case, ()))
+    return Verdict(case.entry, True, (within,), goes_in)
 
 
 def _goes_in(case: Case, staying: Sequence[Reason]) -> float | None:

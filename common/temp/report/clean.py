@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ..core.disposal import DISPOSALS
 from ..core.plan import Outcome, Plan, Report, Shortfall, Step
-from ..core.reasons import Verdict
+from ..core.reasons import ARCHIVE_KEEPS_SPACE, Verdict
 from ..core.units import spell_duration, spell_size
 from .text import counted, instant, plain
 
@@ -19,10 +19,14 @@ def plan_text(title: str, plan: Plan) -> str:
     """What a clean would do to one root."""
     lines = [
         f"would {DISPOSALS[step.disposal].verb} {plain(step.entry.path)}  "
-        f"{spell_size(step.entry.size)}  ({plain(str(step.reason))})"
+        f"{spell_size(step.entry.size)}{_staying(step)}  ({plain(str(step.reason))})"
         for step in (*plan.archives, *plan.steps)
     ]
     return "\n".join([*lines, *_kept_lines(plan), *_plan_totals(title, plan)])
+
+
+def _staying(step: Step) -> str:
+    return "" if step.stays is None else f", of which {spell_size(step.stays)} in it stay"
 
 
 def plan_line(title: str, plan: Plan) -> str:
@@ -68,6 +72,8 @@ def shortfall_lines(title: str, shortfall: Shortfall | None, verb: str) -> list[
     left = "the next clean takes more" if shortfall.more else "nothing more here could go"
     said = f"held by what stays: {held}" if held else left
     places = {rule for rule, _ in shortfall.held}
+    if ARCHIVE_KEEPS_SPACE in places:
+        said += "; clean without `archive`, or set archive_location to another disk"
     for way in DISPOSALS.values():
         if way.low_space and way.held in places:
             said += f"; {way.low_space}"
@@ -129,8 +135,7 @@ def _report_totals(title: str, report: Report) -> list[str]:
     for status in ("skipped", "failed"):
         if counts[status]:
             total += f"; {counts[status]} {status}"
-    shortfall = None if report.free is None else report.plan.shortfall(report.free)
-    lacking = shortfall_lines(title, shortfall, "free")
+    lacking = shortfall_lines(title, report.shortfall, "free")
     return [total + _kept_summary(report.plan), *lacking]
 
 

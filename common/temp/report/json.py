@@ -43,6 +43,7 @@ def _entry(entry: Entry, now: float) -> dict[str, Any]:
         "in_use": None if entry.use is None else {"how": entry.use.how, "who": entry.use.who},
         "pinned": entry.pin,
         "unsaved_work": entry.work,
+        "run_ended": entry.ending or None,
         "unreadable": entry.unreadable,
     }
 
@@ -114,7 +115,7 @@ def status_project(
 
 def clean_project(title: str, plan: Plan, report: Report | None) -> dict[str, Any]:
     """One root of a clean; without a `report` it was a dry run."""
-    shortfall = plan.shortfall(None if report is None else report.free)
+    shortfall = report.shortfall if report and report.free is not None else plan.shortfall()
     return {
         "project": title,
         "root": plan.root,
@@ -151,6 +152,7 @@ def _steps(steps: Iterable[Step], outcomes: Iterable[Outcome]) -> list[dict[str,
                 "disposal": step.disposal,
                 # Entries that go whatever their size are not measured; what they freed is.
                 "size_bytes": None if step.entry.partial else step.entry.size,
+                "stays_bytes": step.stays,
                 "reason": _reason(step.reason),
                 "status": "planned" if outcome is None else outcome.status,
                 "detail": "" if outcome is None else outcome.detail,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol
+from typing import NamedTuple
 
-from ..choices import SCHEDULERS, choose
+from ..choices import SCHEDULERS as WORDS
+from ..choices import choose
 from ..core.units import read_interval, spell_interval
 from ..errors import InvalidSettings
 from ..report.text import plain
@@ -14,40 +15,10 @@ from ..store.project.place import standing_project
 from ..store.project.project import root_of
 from ..store.root.settings import Settings, load
 from ..store.root.values import check_strategy
-from . import cron, launchd, systemd, windows
 from .job import Job, job_of, named
 from .log import LOG
 from .run import check_limits
-
-
-class Scheduler(Protocol):
-    """What a module for a scheduler has."""
-
-    NAME: str
-    PLATFORMS: tuple[str, ...]
-    """The values of `sys.platform` for which it is the default; if none, it is one where no other
-    is and if it can install."""
-    HAS_FILES: bool
-    """Whether what it installed is files of its own, to be found without its program."""
-
-    def why_not(self) -> str:
-        """Why nothing can be installed here; "" if it can."""
-
-    def show(self, job: Job) -> list[tuple[str, str]]:
-        """What would be installed: each place with its text. Raises `InvalidSettings`."""
-
-    def install(self, job: Job) -> list[str]:
-        """Install the job; where it is now. Raises `StorageError` or `Refused`."""
-
-    def remove(self, job: Job) -> list[str]:
-        """Remove the job; where it was. Raises `StorageError` or `Refused`."""
-
-    def note(self) -> str:
-        """What somebody who has installed it should know."""
-
-
-_MODULES: Final[tuple[Scheduler, ...]] = (systemd, cron, launchd, windows)
-_SCHEDULERS: Final[dict[str, Scheduler]] = dict(zip(SCHEDULERS, _MODULES, strict=True))
+from .schedulers import SCHEDULERS, Scheduler
 
 
 class ScheduleArguments(NamedTuple):
@@ -67,7 +38,7 @@ def schedule(arguments: ScheduleArguments) -> int:
     if arguments.install + arguments.remove + arguments.show > 1:
         raise InvalidSettings("--install, --remove and --print exclude each other; choose one")
     if arguments.kind is not None:
-        choose(arguments.kind, "--as", SCHEDULERS)
+        choose(arguments.kind, "--as", WORDS)
     project = standing_project()
     if arguments.remove:
         return _remove(named(project), arguments)
@@ -92,7 +63,7 @@ def schedule(arguments: ScheduleArguments) -> int:
     for where in scheduler.install(job):
         print(f"installed {plain(where)}")
     # Two schedulers would clean twice.
-    for other in _SCHEDULERS.values():
+    for other in SCHEDULERS.values():
         if other is not scheduler:
             _take_away(other, job)
     print(
@@ -113,9 +84,9 @@ def _say_if_dry(settings: Settings) -> None:
 
 
 def _remove(job: Job, arguments: ScheduleArguments) -> int:
-    chosen = list(_SCHEDULERS.values())
+    chosen = list(SCHEDULERS.values())
     if arguments.kind is not None:
-        chosen = [_SCHEDULERS[arguments.kind]]
+        chosen = [SCHEDULERS[arguments.kind]]
         if not chosen[0].HAS_FILES and (why := chosen[0].why_not()):
             raise InvalidSettings(f"--as {arguments.kind}: {why}")
     if arguments.dry_run:
@@ -139,14 +110,14 @@ def _take_away(scheduler: Scheduler, job: Job) -> int:
 def _chosen(arguments: ScheduleArguments) -> Scheduler:
     """The scheduler asked for, else the one this machine has. Raises `InvalidSettings`."""
     if arguments.kind is not None:
-        scheduler = _SCHEDULERS[arguments.kind]
+        scheduler = SCHEDULERS[arguments.kind]
         if arguments.install and (why := scheduler.why_not()):
             raise InvalidSettings(f"--as {arguments.kind}: {why}; choose another, or --print")
         return scheduler
-    native = next((one for one in _MODULES if sys.platform in one.PLATFORMS), None)
+    native = next((one for one in SCHEDULERS.values() if sys.platform in one.PLATFORMS), None)
     if native is not None:
         return native
-    found = [one for one in _MODULES if not one.PLATFORMS and not one.why_not()]
+    found = [one for one in SCHEDULERS.values() if not one.PLATFORMS and not one.why_not()]
     if not found:
         raise InvalidSettings(
             "found neither systemd for this user nor a crontab; --as chooses the scheduler to print"

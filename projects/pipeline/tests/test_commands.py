@@ -204,14 +204,16 @@ def test_the_run_of_a_killed_process_goes_with_the_next_clean_and_the_live_ones_
     assert sorted(os.listdir(alive.run)) == WHOLE
 
 
-def test_a_clean_from_python_takes_the_killed_ones_as_well_and_no_live_one(base: Path) -> None:
+def test_a_clean_from_python_takes_the_killed_ones_as_well_and_no_live_or_last_good_one(
+    base: Path,
+) -> None:
     with narrators(3) as (alive, killed, ended):
         killed.send_signal(signal.SIGKILL)
         killed.wait()
         assert ended.finish() == 0
         done = ArtifactCleaner(base, CleanupConfig(max_runs_to_keep=0)).cleanup()
-        assert (done["directories_deleted"], done["errors"]) == (2, [])
-        assert runs(base) == [alive.run]
+        assert (done["directories_deleted"], done["errors"]) == (1, [])
+        assert runs(base) == sorted([alive.run, ended.run])
 
 
 def test_one_that_ends_cleans_no_run_that_goes_on_however_many_are_newer(base: Path) -> None:

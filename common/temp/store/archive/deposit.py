@@ -83,6 +83,11 @@ class Deposit:
         """Its path in the archive, now or once it is there."""
         return self.archive / f"{self.name}{suffix_of(self.form)}"
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The sockets in it that were not packed."""
+        return tuple(self._source.left_out)
+
     def close(self) -> None:
         """Close what is open, and take back what was not kept."""
         with contextlib.ExitStack() as stack:
@@ -213,6 +218,10 @@ class Deposit:
                 if self.until is None
                 else ("set aside", "clean without --undoable")
             )
+            if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+                # That is what this clean is for.
+                semicolon, remedy = "", ""
+                otherwise += ", which frees the space of the entry"
             raise NotDisposed(
                 f"cannot be {what} in {self.archive} ({why}); "
                 f"{remedy}{semicolon and ', or '}{otherwise}"
@@ -273,6 +282,7 @@ class Deposit:
             digest=found.hexdigest,
             has_contents=has_contents,
             undo_for=self._undo_for,
+            left_out=self.left_out if has_contents else (),
         )
 
     def _withdraw(self) -> None:

@@ -33,7 +33,7 @@ class Manifest(NamedTuple):
     `size` is the number of bytes read. The `digest` covers the contents only if `has_contents`: an
     entry that was archived by a rename was not read. `mode` and `changed_ns` are those of the entry
     itself. `undo_for` is for how many seconds an entry that was set aside can be restored; `None`
-    for an archived one.
+    for an archived one. `left_out` are the sockets in it that were not archived.
     """
 
     id: str
@@ -56,6 +56,7 @@ class Manifest(NamedTuple):
     digest: str
     has_contents: bool
     undo_for: float | None = None
+    left_out: tuple[str, ...] = ()
 
     @property
     def until(self) -> float | None:
@@ -82,6 +83,8 @@ class Manifest(NamedTuple):
         }
         if self.undo_for is None:
             del table["undo_for"]
+        if not self.left_out:
+            del table["left_out"]
         return json.dumps(table, indent=2, ensure_ascii=True) + "\n"
 
 
@@ -136,4 +139,5 @@ def _manifest_in(table: Mapping[str, Any]) -> Manifest:
         digest=fields.text(table, "digest"),
         has_contents=fields.flag(table, "has_contents"),
         undo_for=fields.optional(fields.number, table, "undo_for"),
+        left_out=fields.optional(fields.texts, table, "left_out") or (),
     )

@@ -39,6 +39,8 @@ class Source:
         self.root = root
         self.path = path
         self.first = Item("", "other")
+        self.left_out: dict[str, None] = {}
+        """The sockets in it, when it was last read to be written elsewhere."""
 
     def opened(self) -> contextlib.AbstractContextManager[tuple[int, str]]:
         """The open directory that the entry is in, and its name."""
@@ -53,8 +55,16 @@ class Source:
                 yield item
 
     def portable(self) -> Iterator[Item]:
-        """The items of the entry. Raises `OSError` if one cannot be written elsewhere."""
+        """The items of the entry, without the sockets in it, which are nothing without a process.
+
+        Raises `OSError` if one cannot be written elsewhere.
+        """
+        self.left_out = {}
         for item in self.items():
+            is_name_of_one = item.kind == "link" and item.target in self.left_out
+            if is_name_of_one or (item.is_socket and item.path):
+                self.left_out[item.path] = None
+                continue
             if item.kind == "other":
                 from .tarring import in_no_archive
 
@@ -143,7 +153,7 @@ class Workbench:
                 # Not every `tar` can do everything. If it was not the cause, `tarfile` fails too.
                 remove_at(self.directory, DATA)
         with self._packing(form, found) as file:
-            pack_by_python(form, name, source.items(), file)
+            pack_by_python(form, name, source.portable(), file)
         return found
 
     @contextlib.contextmanager

@@ -107,7 +107,8 @@ def pack_by_python(form: ArchiveFormat, top: str, items: Iterable[Item], file: I
 
 def in_no_archive(path: str) -> str:
     """Why `path` keeps its entry from being archived, and what to do."""
-    return f"{path or 'it'} is a socket or a device, which no archive can hold; remove it"
+    what = "is a device" if path else "is a socket or a device"
+    return f"{path or 'it'} {what}, which no archive can hold; remove it"
 
 
 def _forget_members(tar: tarfile.TarFile) -> None:

@@ -172,8 +172,7 @@ class Leases:
     def _pass_over(self, name: str, why: str) -> None:
         """Treat an unreadable file with an owner's name as an owner that cannot be checked."""
         if is_owner_name(name):
-            known = self._journals.get(name)
-            if known is not None:
+            if (known := self._journals.get(name)) is not None:
                 self._forget(known)
             self._journals[name] = Journal(name, -1, damage=why)
 
@@ -323,17 +322,19 @@ class Leases:
 
     def is_guessed(self, relative: str) -> bool:
         """Whether it is unknown if an owner of that entry is alive, so that its changes decide."""
-        return bool(self._damaged) or any(
-            journal.alive is None for journal in self._on(self._fold(relative))
-        )
+        return bool(self._damaged) or None in {one.alive for one in self._on(self._fold(relative))}
 
     @property
     def has_unchecked(self) -> bool:
         """Whether there is an owner that can never be checked."""
         return any(
-            journal.alive is None or (journal.alive and journal.doubt)
-            for journal in self._journals.values()
+            one.alive is None or (one.alive and one.doubt) for one in self._journals.values()
         )
+
+    def has_died(self, relative: str) -> bool:
+        """Whether a process had that entry until it was killed, and certainly none has it now."""
+        holders = (*self._on(self._fold(relative)), *self._damaged)
+        return {(one.alive, one.has_left) for one in holders} == {(False, False)}
 
     def maker_of(self, relative: str) -> str | None:
         """The process that made the entry at `relative`, if a record of it is left."""

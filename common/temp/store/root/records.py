@@ -95,19 +95,28 @@ def make_part(root: Path, part: str, layout: Layout = SCRATCH) -> None:
 
 
 def write_record(
-    root: Path, part: str, relative: str, says: Mapping[str, Any], layout: Layout = SCRATCH
+    root: Path,
+    part: str,
+    relative: str,
+    says: Mapping[str, Any],
+    layout: Layout = SCRATCH,
+    *,
+    sync: bool = False,
 ) -> None:
     """Write the record of the entry at `relative`, in a root of that layout.
 
-    The file appears whole or not at all. Raises `OSError`, which may be a `StorageError`, or
+    The file appears whole or not at all; with `sync` a loss of power leaves it or what it replaced.
+    Raises `OSError`, which may be a `StorageError`, or
     `Refused` if it would lie behind a symlink.
     """
     check_store(root)
     make_part(root, part, layout)
-    replace_record(root, part, relative, says)
+    replace_record(root, part, relative, says, sync=sync)
 
 
-def replace_record(root: Path, part: str, relative: str, says: Mapping[str, Any]) -> None:
+def replace_record(
+    root: Path, part: str, relative: str, says: Mapping[str, Any], *, sync: bool = False
+) -> None:
     """As `write_record`, where that part of the store exists. Raises `OSError`."""
     from ..system.writing import replacing  # not for a scan, which only reads records
 
@@ -116,6 +125,9 @@ def replace_record(root: Path, part: str, relative: str, says: Mapping[str, Any]
         place = at.anchored(directory, os.path.join(root, STORE, part))
         with replacing(f"{place}/{name}") as file:
             file.write(json.dumps({"path": relative, **says}).encode("ascii"))
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
 
 
 def forget_gone(root: Path, part: str, *, spare_unread: bool) -> None:

@@ -83,11 +83,24 @@ KEYS: Final[dict[str, Key]] = {
         "It needs a high_water above it, and is high_water itself if it is not set.",
     ),
     "keep_last": Key("keep_last", "count", "keep last: this many newest of each name always stay"),
+    "keep_last_good": Key(
+        "keep_last_good",
+        "count",
+        "keep last good: this many newest good runs of a pipeline stay; else 1",
+        "A run that failed or was killed is not good. 0 keeps none.",
+    ),
     "keep_within_hours": Key(
         "keep_within",
         "hours",
         "keep within: entries that changed within this time stay",
         "0 keeps none.",
+    ),
+    "keep_files": Key(
+        "keep_files",
+        "texts",
+        "keep files: what matches stays in its place when its entry goes",
+        "Of an entry that is archived, it is what is archived. Each is a glob of a name, such as "
+        "*.mp4, or with a / of a path in the entry.",
     ),
     "exclude": Key(
         "exclude",
@@ -153,6 +166,10 @@ JSON_KEYS: Final[dict[str, Key]] = {
     "archive_format": KEYS["archive_format"],
     "dry_run": KEYS["dry_run"],
     "exclude_patterns": Key("exclude", "texts", ""),
+    "keep_last": KEYS["keep_last"],
+    "keep_last_good": KEYS["keep_last_good"],
+    "keep_within_hours": KEYS["keep_within_hours"],
+    "keep_files": KEYS["keep_files"],
     "min_free_space_gb": Key("min_free_space", "gb", "in GiB"),
     "foreign_hours": KEYS["foreign_hours"],
 }
@@ -168,7 +185,9 @@ CATEGORY_KEYS: Final[dict[str, Key]] = {
             "max_total_size",
             "max_files",
             "keep_last",
+            "keep_last_good",
             "keep_within_hours",
+            "keep_files",
             "exclude",
         )
     },

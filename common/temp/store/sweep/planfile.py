@@ -28,12 +28,13 @@ _MOST_BYTES: Final = 256 << 20
 
 
 class RecordedRoot(NamedTuple):
-    """What a plan file says about one root."""
+    """What a plan file says about one root; `everything` is whether all entries were asked for."""
 
     root: Path
     identity: tuple[int, int]
     disposal: Disposal
     steps: tuple[Recorded, ...]
+    everything: bool = False
 
 
 def write_plan(path: Path, plans: Sequence[Plan], at: str) -> None:
@@ -52,6 +53,7 @@ def write_plan(path: Path, plans: Sequence[Plan], at: str) -> None:
                 "device": status.st_dev,
                 "inode": status.st_ino,
                 "disposal": plan.disposal,
+                "everything": plan.policy.everything and not plan.policy.unconfigured,
                 "entries": [
                     {
                         "path": step.entry.path,
@@ -107,6 +109,7 @@ def _read_root(said: Mapping[str, Any]) -> RecordedRoot:
         _identity(said),
         _disposal(said.get("disposal")),
         tuple(_read_step(fields.table(entry)) for entry in fields.items(said, "entries")),
+        fields.optional(fields.flag, said, "everything") or False,
     )
 
 

@@ -15,7 +15,7 @@ from ...core.links import freed
 from ...core.plan import ALL, Plan, Scope, draft
 from ...core.policy import Policy, needed
 from ...core.reasons import Reason
-from ...core.retention import archives_to_drop, freed_anyway, judge
+from ...core.retention import archives_to_drop, freed_anyway, judge, without_space_in_vain
 from ...core.units import DAY
 from ...errors import StorageError, TempError
 from ..claiming.looking import Progress
@@ -43,7 +43,8 @@ def prepare(
     `layout` says what an entry of `root` is. Entries set aside whose undo time is over go first. If
     the disk is low and the `scope` is all entries, so do the others that were set aside, and then
     entries archived from there in `archive`. Entries that this sweep sets aside can be restored for
-    `undo_for` seconds. Without `sizes`, entries that go whatever they hold are not measured.
+    `undo_for` seconds. Without `sizes`, entries that go whatever they hold are not measured, and it
+    is not told which links will lead nowhere.
     `workers` as in `scan`.
     """
     if archive is not None:
@@ -68,11 +69,10 @@ def prepare(
         capacity=inventory.capacity,
         coming=first.coming,
     )
-    return draft(
-        inventory._replace(
-            leftovers=(*inventory.leftovers, *first.leftovers),
-            problems=(*inventory.problems, *first.problems),
-        ),
+    if archives_in_vain(disposal, archive, root):
+        verdicts = without_space_in_vain(verdicts)
+    plan = draft(
+        first.added_to(inventory),
         verdicts,
         policy,
         now,
@@ -83,6 +83,24 @@ def prepare(
         forgotten=first.forgotten,
         undo_for=undo_for,
     )
+    return _looked_into(plan, inventory, links=sizes)
+
+
+def _looked_into(plan: Plan, inventory: Inventory, *, links: bool) -> Plan:
+    """The plan once it is known which files of its entries stay and, if they are asked for, which
+    `links` will lead nowhere.
+    """
+    if plan.policy.keeps_files:
+        from .keeping import with_files_kept
+
+        plan = with_files_kept(plan)
+    if links and plan.steps:
+        from .dangling import dangling
+
+        going = [step.entry.path for step in plan.steps]
+        problems = tuple(dangling(Path(plan.root), inventory.entries, going))
+        plan = plan._replace(problems=(*plan.problems, *problems))
+    return plan
 
 
 class First(NamedTuple):
@@ -95,6 +113,13 @@ class First(NamedTuple):
     archives: tuple[tuple[Entry, Reason], ...] = ()
     leftovers: tuple[Leftover, ...] = ()
     problems: tuple[Problem, ...] = ()
+
+    def added_to(self, inventory: Inventory) -> Inventory:
+        """The inventory, with the leftovers and problems of both places."""
+        return inventory._replace(
+            leftovers=(*inventory.leftovers, *self.leftovers),
+            problems=(*inventory.problems, *self.problems),
+        )
 
     @property
     def coming(self) -> int:
@@ -153,6 +178,11 @@ def places_of(root: Path, archive: Path | None) -> Iterator[Path]:
     for place in (root / STORE / UNDO, archive):
         if place is not None and place.is_dir():
             yield place
+
+
+def archives_in_vain(disposal: Disposal, archive: Path | None, root: Path) -> bool:
+    """Whether what goes comes to lie in an archive on the same disk, where it frees nothing."""
+    return DISPOSALS[disposal].needs_archive and not _moves(archive, root)
 
 
 def _moves(archive: Path | None, root: Path) -> bool:

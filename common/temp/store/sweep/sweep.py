@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...core.entry import Problem
-from ...core.layout import ARRIVALS, HISTORY, PINS, STORE, USED
+from ...core.layout import ARRIVALS, ENDS, HISTORY, PINS, STORE, USED
 from ...core.plan import Outcome, Plan, Report
 from ...errors import Refused, TempError
 from ..archive.leftovers import finish_leftovers, tidy
@@ -98,8 +98,8 @@ def _carry_out(plan: Plan, means: Means, told: Told) -> Report:
             # Accepted race: an entry that another sweep has claimed just now, and puts back because
             # it was pinned, loses its pin.
             forget_gone(root, PINS, spare_unread=True)
-            forget_gone(root, ARRIVALS, spare_unread=False)
-            forget_gone(root, USED, spare_unread=False)
+            for part in (ARRIVALS, USED, ENDS):
+                forget_gone(root, part, spare_unread=False)
     except TempError as error:
         problems.append(Problem(STORE, str(error)))
     return Report(

@@ -19,8 +19,13 @@ from ..trees.removed import Removed, spell_failures
 from .facts import Facts
 
 
-def take(step: Step, facts: Facts, area: HoldingArea | None = None) -> Claim:
+def take(
+    step: Step, facts: Facts, area: HoldingArea | None = None, *, condemn: bool = True
+) -> Claim:
     """The entry, claimed. Raises `NotClaimed`.
+
+    If it is to be deleted, the next sweep deletes it after a kill, unless the caller is to
+    `condemn` it; else it puts it back.
 
     If a pin or a lease came between the last look and the rename, or a change while the look took
     long, it is put back.
@@ -43,7 +48,7 @@ def take(step: Step, facts: Facts, area: HoldingArea | None = None) -> Claim:
     except BaseException:
         claim.close()
         raise
-    if DISPOSALS[step.disposal].is_final:
+    if condemn and DISPOSALS[step.disposal].is_final:
         claim.condemn()
     # Now, not when it is deleted: by then another thread may have made the next of that name.
     facts.give_up(entry)

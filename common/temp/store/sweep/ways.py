@@ -24,6 +24,7 @@ from ..system.at import ROOT_FLAGS
 from ..trees.inside import newest_change
 from ..trees.removed import Removed
 from .facts import Facts
+from .keeping import check_none_kept, take_or_thin, thin_first
 from .taking import check_still, locked, outcome_of, take
 
 if TYPE_CHECKING:
@@ -47,8 +48,8 @@ Way = Callable[[Step, Facts, Means], Claim | Outcome]
 Raises `NotClaimed`, `NotDisposed`, `OSError` or `TempError`; the entry is then where it was."""
 
 
-def _delete(step: Step, facts: Facts, means: Means) -> Claim:
-    return take(step, facts)
+def _delete(step: Step, facts: Facts, means: Means) -> Claim | Outcome:
+    return take_or_thin(step, facts)
 
 
 def _trash(step: Step, facts: Facts, means: Means) -> Outcome:
@@ -60,6 +61,7 @@ def _trash(step: Step, facts: Facts, means: Means) -> Outcome:
 
     def look_again() -> None:
         check_still(step, facts)
+        check_none_kept(step, facts)
         if objection := facts.objection(step):
             raise NotClaimed(objection)
 
@@ -72,15 +74,21 @@ def _archive(step: Step, facts: Facts, means: Means) -> Outcome:
     from ..archive.deposit import Deposit
 
     assert means.archive is not None, "a plan that archives needs the place to archive to"
+    thinned = thin_first(step, facts)
+    if thinned.failures:
+        return outcome_of(step, facts, thinned)
     form, now = means.archive_format, time.time()
     deposit = Deposit(means.archive, form, facts.root, step, now, None)
     removed = _put_in(deposit, step, facts, "archiving")
-    return outcome_of(step, facts, removed, f"archived as {deposit.target}")
+    removed.add(thinned)
+    left_out = f" without its sockets ({', '.join(deposit.left_out)})" if deposit.left_out else ""
+    return outcome_of(step, facts, removed, f"archived as {deposit.target}{left_out}")
 
 
 def _set_aside(step: Step, facts: Facts, means: Means) -> Outcome:
     from ..archive.deposit import Deposit
 
+    check_none_kept(step, facts)
     area = facts.root / STORE / UNDO
     deposit = Deposit(area, "dir", facts.root, step, time.time(), means.undo_for)
     removed = _put_in(deposit, step, facts, "--undoable")

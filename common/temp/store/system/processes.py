@@ -24,6 +24,8 @@ _COMMAND_LENGTH: Final = 60
 ASKS: Final = "tempkeep.asks"
 """A setting that marks a `git` that was started only to ask about an entry."""
 
+_ASKS: Final = ASKS.encode()
+
 _READS_ONLY: Final = os.O_APPEND | getattr(os, "O_ACCMODE", 3)
 
 _MOST_WORDS: Final = 1000
@@ -125,10 +127,10 @@ class _Look:
         self._pid, self._is_own = pid, pid == str(os.getpid())
         self._thread, *others = procfs.threads_of(pid)
         self._words = procfs.command_of(self._thread)
-        if any(word.startswith(ASKS.encode()) for word in self._words) or procfs.is_helper(pid):
-            return
         if not self._words and procfs.lacks(f"/proc/{self._thread}/exe"):
             return  # a thread of the kernel, of which there are dozens, or a process that is over
+        if any(word.startswith(_ASKS) for word in self._words) or procfs.is_helper(pid):
+            return
         for other in others:
             self._take_in_thread(other)
         cwd = self._take_in_thread(self._thread)

@@ -34,7 +34,7 @@ class Item(NamedTuple):
 
     A "link" is a further name of the file at `target`, the path of one that came before. `read`
     gives the next bytes of a file, `size` of them in all, and only until the next item is asked
-    for.
+    for. A socket is an "other".
     """
 
     path: str
@@ -47,6 +47,7 @@ class Item(NamedTuple):
     owner: tuple[int, int] = (-1, -1)
     ctime_ns: int = 0
     read: Callable[[int], bytes] | None = None
+    is_socket: bool = False
 
 
 class Digest(NamedTuple):
@@ -245,7 +246,8 @@ def _item(
     if stat.S_ISLNK(mode):
         yield item._replace(kind="symlink", target=at.readlink(name, dir_fd=parent)), -1
     elif not stat.S_ISREG(mode):
-        yield item._replace(kind="fifo" if stat.S_ISFIFO(mode) else "other"), -1
+        kind: Kind = "fifo" if stat.S_ISFIFO(mode) else "other"
+        yield item._replace(kind=kind, is_socket=stat.S_ISSOCK(mode)), -1
     elif not contents:
         yield item._replace(kind="file", size=status.st_size), -1
     else:

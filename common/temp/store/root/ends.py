@@ -1,0 +1,136 @@
+"""Records how runs end: a run begins as "running", and its end replaces that.
+
+A kill leaves "running" behind. Once the owner is known to be dead, that run died. What cannot be
+read, or is the record of another directory, says nothing: that run may be good.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from ...core import fields
+from ...core.entry import Ending, Entry
+from ...core.fields import Unreadable
+from ...core.layout import ENDS, STORE, Layout
+from ...errors import TempError
+from ..system import at
+from ..system.at import PLAIN_FLAGS
+from ..system.opening import opened_in
+from .leases import Leases
+from .records import Record, read_records, record_name, record_names, write_record
+
+_RECORDED: Final[dict[str, Ending]] = {
+    "running": "running",
+    "success": "success",
+    "failed": "failed",
+    "given up": "given up",
+}
+
+
+_RUNNING: Final = b'"running"'
+_LARGEST: Final = 1 << 16
+
+_begun: dict[tuple[str, str], tuple[int, int, Layout]] = {}
+"""The runs of which this process records the end: its id, the inode, and the layout of the root."""
+
+
+def begin(root: str, relative: str, layout: Layout) -> None:
+    """Record that this process makes the entry at `relative`."""
+    if not _begun:
+        atexit.unregister(_note_failures)
+        atexit.register(_note_failures)
+    with contextlib.suppress(OSError):  # somebody may have removed it already
+        inode = os.lstat(os.path.join(root, relative)).st_ino
+        _begun[root, relative] = os.getpid(), inode, layout
+        _write(root, relative, inode, "running", layout)
+
+
+def end(root: str, relative: str, ending: Ending, layout: Layout) -> None:
+    """Record how the entry ended that this process has begun; a forked child has no say."""
+    pid, inode, _ = _begun.pop((root, relative), (0, 0, layout))
+    if pid == os.getpid():
+        _write(root, relative, inode, ending, layout)
+
+
+def give_up(root: str, relative: str, layout: Layout) -> None:
+    """Record that this process gives the entry up, which is no good one unless it still ends so."""
+    with contextlib.suppress(OSError):
+        inode = os.lstat(os.path.join(root, relative)).st_ino
+        _write(root, relative, inode, "given up", layout)
+
+
+def _note_failures() -> None:
+    """Record that an error ended this process, and with it what it has begun."""
+    if getattr(sys, "last_type", None) is not None:
+        for (root, relative), (_, _, layout) in tuple(_begun.items()):
+            end(root, relative, "failed", layout)
+
+
+def _write(root: str, relative: str, inode: int, ending: Ending, layout: Layout) -> None:
+    """Record it, if the entry still is that `inode`.
+
+    If it cannot be written, what was recorded before goes, unless the run failed: it would make the
+    run look dead.
+    """
+    try:
+        if os.lstat(os.path.join(root, relative)).st_ino != inode:
+            return
+    except OSError:
+        return  # there is nothing left to keep
+    says, sync = {"end": ending, "inode": inode}, ending != "running"
+    try:
+        write_record(Path(root), ENDS, relative, says, layout, sync=sync)
+    except (OSError, TempError):  # the disk is full, for example
+        if not _overwrite(root, relative, ending) and ending != "failed":
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(root, STORE, ENDS, record_name(relative)))
+
+
+def _overwrite(root: str, relative: str, ending: Ending) -> bool:
+    """Whether the end could be written over "running", which needs no space on the disk."""
+    try:
+        with opened_in(root, STORE, ENDS) as directory:
+            place = at.anchored(directory, os.path.join(root, STORE, ENDS))
+            file = os.open(f"{place}/{record_name(relative)}", os.O_RDWR | PLAIN_FLAGS)
+            try:
+                said = os.read(file, _LARGEST)
+                ends = said.replace(_RUNNING, f'"{ending}"'.encode().ljust(len(_RUNNING)), 1)
+                if ends == said or len(ends) != len(said):
+                    return False
+                os.lseek(file, 0, os.SEEK_SET)
+                return os.write(file, ends) == len(ends)
+            finally:
+                os.close(file)
+    except OSError:
+        return False
+
+
+def with_endings(root: Path, entries: Iterable[Entry], leases: Leases) -> tuple[Entry, ...]:
+    """The entries, each with how it ended. `leases` were read after the entries were listed.
+
+    Raises `StorageError`, or `Refused` where the records lie behind a symlink.
+    """
+    records = {record.path: record for record in read_records(root, ENDS, record_names(root, ENDS))}
+    return tuple(
+        entry._replace(ending=_ending(records.get(entry.path), entry, leases)) for entry in entries
+    )
+
+
+def _ending(record: Record | None, entry: Entry, leases: Leases) -> Ending:
+    if record is None:
+        return "unknown"
+    try:
+        if fields.whole(record.says, "inode") != entry.inode:
+            return "unknown"
+        ending = _RECORDED.get(fields.text(record.says, "end"), "unknown")
+    except Unreadable:
+        return "unknown"
+    if ending != "running" or entry.use is not None:
+        return ending
+    return "died" if leases.has_died(entry.path) else "unknown"

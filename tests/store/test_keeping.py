@@ -1,0 +1,290 @@
+"""Files that stay when their entry goes: what `keep_files` matches."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.temp.core.disposal import Disposal
+from common.temp.core.plan import Plan, Report
+from common.temp.core.policy import Policy
+from common.temp.pipeline import ArtifactCleaner
+from common.temp.pipeline_config import CleanupConfig
+from common.temp.store.sweep.prepare import prepare
+from common.temp.store.sweep.sweep import execute
+from common.temp.store.trees import thinning
+from common.temp.store.trees.removed import Removed, unlink_at
+from tests.support import HOUR, age, listing, mounted, stored, tempkeep
+
+NAME = "work/run_1696348800"
+
+
+def make(root: Path, *files: str, hours: float = 48, size: int = 5000) -> Path:
+    """An old entry with those files; a name that ends with `/` is an empty directory."""
+    entry = root / NAME
+    for file in files:
+        path = entry / file
+        (path if file.endswith("/") else path.parent).mkdir(parents=True, exist_ok=True)
+        if not file.endswith("/"):
+            path.write_bytes(b"x" * size)
+    age(entry, hours)
+    return entry
+
+
+def link(target: str | Path, path: Path) -> None:
+    """A link that is old, also if it leads to a directory."""
+    os.symlink(target, path)
+    os.utime(path, (0, 0), follow_symlinks=False)
+
+
+def planned(root: Path, *patterns: str, disposal: Disposal = "delete", **more: Any) -> Plan:
+    policy = Policy(max_age=HOUR, keep_files=patterns)
+    return prepare(root, policy, time.time(), disposal=disposal, **more)
+
+
+def swept(root: Path, *patterns: str, disposal: Disposal = "delete", **more: Any) -> Report:
+    return execute(planned(root, *patterns, disposal=disposal, **more), **more)
+
+
+def said(report: Report) -> list[tuple[str, str]]:
+    return [(outcome.status, outcome.detail) for outcome in report.outcomes]
+
+
+@pytest.mark.parametrize(
+    ("patterns", "stays"),
+    [
+        (["*.mp4"], ["deep", "deep/er", "deep/er/b.mp4", "final.mp4"]),
+        (["final.mp4", "report.html"], ["final.mp4", "report.html"]),
+        (["deep/*.mp4"], ["deep", "deep/er", "deep/er/b.mp4"]),
+        (["er"], ["deep", "deep/er", "deep/er/b.mp4", "deep/er/log"]),
+        (["er/", "*.mp4"], ["deep", "deep/er", "deep/er/b.mp4", "deep/er/log", "final.mp4"]),
+        (["mp4", "*.MP4", ""], None),
+    ],
+)
+def test_what_matches_stays_in_its_place_and_the_rest_is_freed(
+    root: Path, patterns: list[str], stays: list[str] | None
+) -> None:
+    files = ("final.mp4", "report.html", "deep/er/b.mp4", "deep/er/log", "deep/x/y", "empty/")
+    entry = make(root, *files)
+    before = root.stat().st_ino, entry.stat().st_mtime_ns
+    plan = planned(root, *patterns)
+    report = execute(plan)
+    assert [status for status, _ in said(report)] == ["done"]
+    assert report.freed_bytes == plan.planned_bytes > 0
+    assert (listing(entry) if entry.exists() else None) == stays
+    if stays is not None:
+        assert before == (root.stat().st_ino, entry.stat().st_mtime_ns), "it became no newer"
+
+
+def test_what_is_left_stays_as_an_entry_and_no_later_clean_takes_it(root: Path) -> None:
+    entry = make(root, "final.mp4", "log")
+    swept(root, "*.mp4")
+    plan = planned(root, "*.mp4")
+    assert plan.steps == ()
+    assert [str(verdict.reason) for verdict in plan.kept] == [
+        "keep files: all that is in it matches"
+    ]
+    (entry / "later.log").write_bytes(b"x")
+    age(entry, 48)
+    assert [status for status, _ in said(swept(root, "*.mp4"))] == ["done"]
+    assert listing(entry) == ["final.mp4"]
+    assert [status for status, _ in said(swept(root))] == ["done"]
+    assert not entry.exists()
+
+
+def test_what_a_link_that_stays_leads_to_stays_as_well(root: Path, canary: Path) -> None:
+    entry = make(root, "parts/1.bin", "parts/2.bin", "parts/sub/3", "store/blob", "other/x")
+    link("parts/1.bin", entry / "final.mp4")
+    link(entry / "hop", entry / "abs.mp4")
+    link("store/../store/blob", entry / "hop")
+    link("parts/sub", entry / "dir.mp4")
+    link(canary, entry / "out.mp4")
+    link("gone", entry / "dangling.mp4")
+    link("other/x", entry / "unwanted")
+    age(entry, 48)
+    assert [status for status, _ in said(swept(root, "*.mp4"))] == ["done"]
+    assert listing(entry) == [
+        "abs.mp4", "dangling.mp4", "dir.mp4", "final.mp4", "hop", "out.mp4", "parts",
+        "parts/1.bin", "parts/sub", "parts/sub/3", "store", "store/blob",
+    ]  # fmt: skip
+    for name in ("final.mp4", "abs.mp4", "dir.mp4"):
+        assert (entry / name).exists()
+
+
+def test_links_in_a_circle_and_to_the_entry_itself_end(root: Path) -> None:
+    entry = make(root, "log")
+    link("b.mp4", entry / "a.mp4")
+    link("a.mp4", entry / "b.mp4")
+    age(entry, 48)
+    swept(root, "*.mp4")
+    assert listing(entry) == ["a.mp4", "b.mp4"]
+    link(".", entry / "all.mp4")
+    (entry / "log").touch()
+    age(entry, 48)
+    assert [str(one.reason) for one in planned(root, "*.mp4").kept] == [
+        "keep files: all that is in it matches"
+    ]
+    swept(root, "*.mp4")
+    assert listing(entry) == ["a.mp4", "all.mp4", "b.mp4", "log"]
+
+
+def test_one_blob_under_two_names_is_forecast_as_what_it_frees(root: Path) -> None:
+    entry = make(root, "blob", "log", size=100_000)
+    os.link(entry / "blob", entry / "final.mp4")
+    os.link(entry / "log", entry / "log2")
+    age(entry, 48)
+    plan = planned(root, "*.mp4")
+    report = execute(plan)
+    assert plan.planned_bytes == report.freed_bytes
+    assert 100_000 <= report.freed_bytes < 200_000
+
+
+def test_a_file_that_is_an_entry_stays_if_it_matches(root: Path) -> None:
+    for name in ("a.mp4", "b.log"):
+        (root / "work").mkdir(parents=True, exist_ok=True)
+        (root / "work" / name).write_text("x")
+        age(root / "work" / name, 48)
+    swept(root, "*.mp4")
+    assert listing(root / "work") == ["a.mp4"]
+
+
+def test_what_is_archived_is_what_matches(root: Path, tmp_path: Path) -> None:
+    entry = make(root, "final.mp4", "log")
+    archive = tmp_path / "archive"
+    report = swept(root, "*.mp4", disposal="archive", archive=archive)
+    assert [status for status, _ in said(report)] == ["done"]
+    assert report.freed_bytes > 0
+    assert not entry.exists()
+    (name,) = stored(archive)
+    assert listing(archive / name) == ["final.mp4"]
+
+
+def test_an_entry_in_which_nothing_matches_is_archived_whole(root: Path, tmp_path: Path) -> None:
+    make(root, "log")
+    swept(root, "*.mp4", disposal="archive", archive=tmp_path / "archive")
+    (name,) = stored(tmp_path / "archive")
+    assert listing(tmp_path / "archive" / name) == ["log"]
+
+
+@pytest.mark.parametrize("disposal", ["undo", "trash"])
+def test_where_it_could_not_stay_in_its_place_the_entry_stays(
+    root: Path, disposal: Disposal
+) -> None:
+    entry = make(root, "final.mp4", "log")
+    report = swept(root, "*.mp4", disposal=disposal)
+    assert said(report) == []
+    assert [str(one.reason) for one in report.plan.kept] == [
+        "keep files: 1 in it would not stay in place"
+    ]
+    assert listing(entry) == ["final.mp4", "log"]
+
+
+def test_a_match_that_comes_after_the_plan_stays(root: Path, tmp_path: Path) -> None:
+    entry = make(root, "log")
+    plans = [planned(root, "*.mp4", disposal=one) for one in ("undo", "delete")]
+    (entry / "late.mp4").write_text("x")
+    age(entry, 49)
+    assert [detail for _, detail in said(execute(plans[0]))] == ["holds what keep_files matches"]
+    assert [status for status, _ in said(execute(plans[1]))] == ["done"]
+    assert listing(entry) == ["late.mp4"]
+
+
+def test_read_only_directories_are_thinned_out_and_keep_their_mode(root: Path) -> None:
+    entry = make(root, "deep/final.mp4", "deep/log", "deep/er/log")
+    (entry / "deep").chmod(0o500)
+    swept(root, "*.mp4")
+    assert listing(entry) == ["deep", "deep/final.mp4"]
+    assert (entry / "deep").stat().st_mode & 0o777 == 0o500
+
+
+def test_what_else_may_be_in_an_entry_is_no_obstacle(root: Path) -> None:
+    entry = make(root, "final.mp4")
+    os.mkfifo(entry / "pipe")
+    with socket.socket(socket.AF_UNIX) as one:
+        os.chdir(entry)
+        one.bind("socket")
+        os.chdir(root)
+    (entry / os.fsdecode(b"odd\n\xff.mp4")).write_text("x")
+    age(entry, 48)
+    swept(root, "*.mp4")
+    assert listing(entry) == sorted(["final.mp4", os.fsdecode(b"odd\n\xff.mp4")])
+
+
+def test_a_mount_in_it_keeps_all_of_it(root: Path) -> None:
+    entry = make(root, "final.mp4", "log", "mnt/")
+    with mounted(entry / "mnt", "size=64k"):
+        (entry / "mnt" / "theirs").write_text("x")
+        age(entry, 48)
+        swept(root, "*.mp4")
+        assert (entry / "mnt" / "theirs").exists()
+        assert (entry / "log").exists()
+
+
+@pytest.mark.parametrize("calls", [0, 150])
+def test_a_clean_that_is_killed_loses_none_of_them(root: Path, calls: int) -> None:
+    files = [f"d{number % 7}/{number}.{kind}" for number in range(200) for kind in ("mp4", "log")]
+    entry = make(root, *files, size=1)
+    plan = planned(root, "*.mp4")
+    if not (child := os.fork()):
+        left = iter(range(calls))
+
+        def killed(parent: int, name: str) -> Removed:
+            if next(left, None) is None:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return unlink_at(parent, name)
+
+        pytest.MonkeyPatch().setattr(thinning, "unlink_at", killed)
+        execute(plan)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert not entry.exists(), "it is still claimed"
+    swept(root, "*.mp4")
+    assert len(listing(entry)) == 7 + 400 - calls, "it is back before anything else is decided"
+    age(entry, 48)
+    swept(root, "*.mp4")
+    assert sorted(name for name in listing(entry) if "/" in name) == sorted(
+        file for file in files if file.endswith(".mp4")
+    )
+
+
+def test_the_faces_say_what_stays(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make(project / ".tmp", "final.mp4", "log")
+    make(project / ".tmp", "../left_1696348800/final.mp4")
+    age(project / ".tmp/work/left_1696348800", 48)
+    (project / "pyproject.toml").write_text(
+        "[tool.tempkeep]\nmax_age_hours = 1\n"
+        '[tool.tempkeep.category.work]\nkeep_files = ["*.mp4"]\n'
+    )
+    assert tempkeep("temp-clean", "--dry-run") == 0
+    printed = capsys.readouterr().out
+    assert f"would delete {NAME}  20.0 KiB, of which 12.0 KiB in it stay  (expired" in printed
+    assert "would delete 1 entry and free 8.0 KiB; kept 1 entry: 1 keep files" in printed
+    assert tempkeep("temp-clean", "--dry-run", "--format", "json") == 0
+    project_said = json.loads(capsys.readouterr().out)["projects"][0]
+    assert [one["stays_bytes"] for one in project_said["entries"]] == [12288]
+    assert tempkeep("temp-status") == 0
+    assert "keep: keep files: all that is in it matches" in capsys.readouterr().out
+    assert tempkeep("temp-clean", "--background") == 0
+    assert "1 that keep_files matches stay" in capsys.readouterr().out
+    assert listing(project / ".tmp" / NAME) == ["final.mp4"]
+
+
+def test_a_pipeline_keeps_only_its_videos(project: Path) -> None:
+    runs = project / "runs"
+    for number in range(3):
+        entry = make(runs, "final.mp4", "frames/1.png")
+        entry.rename(runs / f"pipeline_artifacts_20250917_00000{number}")
+    config = CleanupConfig(max_runs_to_keep=1, keep_files=["*.mp4"])
+    done = ArtifactCleaner(runs, config).cleanup()
+    assert (done["candidates_identified"], done["directories_deleted"]) == (2, 0)
+    assert done["space_freed_bytes"] > 0
+    assert len([*runs.rglob("final.mp4")]) == 3
+    assert len([*runs.rglob("1.png")]) == 1
+    assert ArtifactCleaner(runs, config).cleanup()["candidates_identified"] == 0
