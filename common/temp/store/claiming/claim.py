@@ -54,6 +54,8 @@ class Held:
         """Where another filesystem is mounted in it, so that it has to stay."""
         self.before: os.stat_result | None = None
         """Its top as it was before the claim, where its age is kept for when it goes back."""
+        self.is_finished = False
+        """Whether what an earlier clean could not remove of it is gone, or stays on purpose."""
 
     @property
     def place(self) -> str:
@@ -88,7 +90,14 @@ class Held:
                     if self.before is not None:
                         category = path.rpartition("/")[0] if target is directory else ""
                         put = f"{category}/{place}".lstrip("/")
-                        keep_age(self.root, path, self.before, place=put, changed=changed)
+                        keep_age(
+                            self.root,
+                            path,
+                            self.before,
+                            place=put,
+                            changed=changed,
+                            is_finished=self.is_finished,
+                        )
                     if place == name:
                         return ""
                     return f"; its place is taken, so it is {other} now"

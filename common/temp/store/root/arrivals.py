@@ -99,12 +99,14 @@ def keep_age(
     *,
     place: str = "",
     changed: float | None = None,
+    is_finished: bool = False,
 ) -> None:
     """Record how old the entry was at `relative` that is at `place` now (or still there).
 
     `before` are the facts of its top directory before this program touched it; call it when it will
-    touch it no more. `changed` is when it last changed before a removal that failed. As far as
-    possible: an entry without a record counts as new.
+    touch it no more. `changed` is when it last changed before a removal that failed, `is_finished`
+    that nothing of it is to be removed any more. As far as possible: an entry without a record
+    counts as new.
     """
     place = place or relative
     with contextlib.suppress(OSError, TempError):
@@ -116,7 +118,9 @@ def keep_age(
             return  # it was recorded when it was put back
         if known is None or not known.is_of(before):
             known = Arrival(max(0.0, before.st_ctime_ns / 1e9), 0.0, False, 0, 0)
-        if changed is not None and not known.unfinished:
+        if is_finished:
+            known = known._replace(changed=0.0, unfinished=False)
+        elif changed is not None and not known.unfinished:
             known = known._replace(changed=max(0.0, changed), unfinished=True)
         note_arrival(root, place, known._replace(inode=now.st_ino, ctime_ns=now.st_ctime_ns))
 
