@@ -26,11 +26,13 @@ import pytest
 from invoke.program import Program
 
 from common.temp.core.entry import Entry
+from common.temp.core.layout import PIPELINE, SCRATCH
 from common.temp.core.links import Link
 from common.temp.core.plan import Report
 from common.temp.core.policy import Policy
 from common.temp.store.claiming.scan import scan
 from common.temp.store.root.allocation import allocate
+from common.temp.store.root.records import record_name
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 from common.temp.tasks import ns
@@ -158,14 +160,57 @@ def make_entry(root: Path, relative: str, *, age_hours: float = 0.0, files: int 
 
 
 def age(path: Path, hours: float) -> None:
-    """Set the modification times of all that `path` holds, itself included, to `hours` ago."""
+    """Make it `hours` old: the modification times of all that `path` holds, itself included, and
+    when it arrived, if it is an entry of a root.
+
+    The time in its name stays: make what is to be older than that in `long_ago`.
+    """
     when = time.time() - hours * HOUR
-    for directory, _, files in os.walk(path, topdown=False):
-        for name in files:
-            os.utime(os.path.join(directory, name), (when, when), follow_symlinks=False)
-        os.utime(directory, (when, when))
-    if not path.is_dir():
+    if path.is_symlink() or not path.is_dir():
         os.utime(path, (when, when), follow_symlinks=False)
+    else:
+        for directory, _, files in os.walk(path, topdown=False):
+            for name in files:
+                os.utime(os.path.join(directory, name), (when, when), follow_symlinks=False)
+            os.utime(directory, (when, when))
+    if hours > 0 and all(one.arrival_of(path.name) is None for one in (SCRATCH, PIPELINE)):
+        _note_arrival(path, when)
+
+
+def _note_arrival(path: Path, when: float) -> None:
+    """Record when it arrived, if it is an entry, as a clean does that puts one back."""
+    for root in (path.parent, path.parent.parent):
+        if root.name == ".tmp" or (root / ".tempkeep").is_dir():
+            relative = path.relative_to(root).as_posix()
+            status = path.lstat()
+            says = {
+                "path": relative,
+                "arrived": max(0.0, when),
+                "changed": 0.0,
+                "unfinished": False,
+                "inode": status.st_ino,
+                "ctime_ns": status.st_ctime_ns,
+            }
+            records = root / ".tempkeep" / "arrivals"
+            records.mkdir(parents=True, exist_ok=True)
+            (records / record_name(relative)).write_text(json.dumps(says))
+            return
+
+
+LONG_AGO = "import time; _now = time.time; time.time = lambda: _now() - 1000 * 3600\n"
+"""The start of a program by whose clock it was made a thousand hours ago."""
+
+
+@contextmanager
+def long_ago() -> Iterator[None]:
+    """The clock of this process is a thousand hours behind."""
+    now = time.time
+
+    def behind() -> float:
+        return now() - 1000 * HOUR
+
+    with mock.patch.object(time, "time", behind):
+        yield
 
 
 def environment(**more: str) -> dict[str, str]:

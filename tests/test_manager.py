@@ -13,7 +13,7 @@ from common.temp.errors import InvalidName, InvalidSettings
 from common.temp.manager import TempManager
 from common.temp.pins import pin
 from common.temp.store.project.project import user_root
-from tests.support import age, make_entry, make_project, process
+from tests.support import age, long_ago, make_entry, make_project, process
 
 
 def test_a_persistent_directory_is_at_category_label_epoch(project: Path) -> None:
@@ -107,7 +107,8 @@ def test_cleaning_without_an_age_takes_this_process_s_own_entries(project: Path)
 
 
 def test_cleaning_by_age_leaves_this_process_s_own_entries(project: Path) -> None:
-    path = TempManager.create_persistent_dir()
+    with long_ago():
+        path = TempManager.create_persistent_dir()
     age(path, 100)
     assert TempManager.clean_persistent_temps(1) == 0
     assert path.exists()

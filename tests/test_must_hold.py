@@ -19,6 +19,7 @@ from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 from tests.support import (
     HOUR,
+    LONG_AGO,
     REPOSITORY,
     Process,
     age,
@@ -46,15 +47,15 @@ CLEANS = [
     ("clean", "--temp-age-hours", "0"),
 ]
 
-OWNER = """
-import os, sys, time
+OWNER = f"""{LONG_AGO}
+import os, sys
 from common.temp import get_debug_temp_dir
 path = get_debug_temp_dir("busy")
 (path / "old.txt").write_text("x")
-long_ago = time.time() - 1000 * 3600
+long_ago = time.time()
 os.utime(path / "old.txt", (long_ago, long_ago))
 os.utime(path, (long_ago, long_ago))
-{more}
+{{more}}
 print(path, flush=True)
 sys.stdin.readline()
 """

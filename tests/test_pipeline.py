@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calendar
+import contextlib
 import json
 import logging
 import os
@@ -39,11 +40,13 @@ from common.temp.store.root.setting_keys import JSON_KEYS
 from common.temp.store.root.settings import load
 from tests.support import (
     DENIED,
+    LONG_AGO,
     age,
     environment,
     fill,
     immutable,
     listing,
+    long_ago,
     make_entry,
     make_project,
     mounted,
@@ -374,11 +377,15 @@ def test_numbers_beside_a_strategy_go_before_its_own(base: Path) -> None:
     assert runs(base) == [name_of(0), name_of(1)]
 
 
-def test_age_is_the_newest_change_inside_and_not_the_hour_in_the_name(base: Path) -> None:
+def test_age_is_the_newest_change_inside_or_the_time_in_the_name_if_that_is_later(
+    base: Path,
+) -> None:
     make_entry(base, "pipeline_artifacts_20010101_000000")
-    make_entry(base, "pipeline_artifacts_29990101_000000", age_hours=1000)
+    make_entry(base, "pipeline_artifacts_20010101_000001", age_hours=1000)
+    make_entry(base, made := time.strftime("pipeline_artifacts_%Y%m%d_%H%M%S", time.gmtime()))
+    age(base / made, 1000)
     clean(base)
-    assert runs(base) == ["pipeline_artifacts_20010101_000000"]
+    assert runs(base) == ["pipeline_artifacts_20010101_000000", made]
 
 
 def test_nothing_but_directories_of_that_name_goes(base: Path, tmp_path: Path) -> None:
@@ -516,7 +523,7 @@ def test_that_too_little_is_free_after_all_is_logged_with_what_holds_it(
 
 def test_a_live_processs_run_stays_and_goes_when_that_is_killed(base: Path) -> None:
     make_runs(base, 1, hours=0)
-    with process(RUN.format(base=str(base)), cwd=base.parent) as running:
+    with process(LONG_AGO + RUN.format(base=str(base)), cwd=base.parent) as running:
         made = Path(running.first_line)
         age(made, 1000)
         assert clean(base, max_runs_to_keep=0)["directories_deleted"] == 1
@@ -538,7 +545,9 @@ def test_a_run_that_other_code_made_stays_while_a_process_works_in_it(base: Path
 
 
 def test_ones_own_run_stays_while_it_goes_on(base: Path) -> None:
-    with pipeline_run(base) as made:
+    with contextlib.ExitStack() as block:
+        with long_ago():
+            made = block.enter_context(pipeline_run(base))
         age(made, 1000)
         assert clean(base)["directories_deleted"] == 0
     assert clean(base)["directories_deleted"] == 1
@@ -809,11 +818,12 @@ def test_a_thread_cleans_beside_its_own_run_and_one_that_has_none_beside_the_las
 @pytest.mark.parametrize("ended", [True, False], ids=["ended", "going on"])
 def test_the_current_run_stays_however_old_it_is(base: Path, ended: bool) -> None:
     make_runs(base, 6, hours=0)
-    if ended:
-        with pipeline_run(base) as made:
-            pass
-    else:
-        made = start_run(base)
+    with long_ago():
+        if ended:
+            with pipeline_run(base) as made:
+                pass
+        else:
+            made = start_run(base)
     age(made, 1000)
     assert cleanup_after_pipeline_run(strategy=CleanupStrategy.AGGRESSIVE)["errors"] == []
     assert made.is_dir()
@@ -824,7 +834,7 @@ def test_the_current_run_stays_also_under_a_table_of_its_category(base: Path) ->
     (base.parent / "pyproject.toml").write_text(
         '[tool.tempkeep.category.pipeline]\nexclude = ["x"]\n'
     )
-    with pipeline_run(base) as made:
+    with long_ago(), pipeline_run(base) as made:
         pass
     age(made, 1000)
     cleanup_after_pipeline_run()
@@ -834,9 +844,10 @@ def test_the_current_run_stays_also_under_a_table_of_its_category(base: Path) ->
 def test_a_current_run_that_is_not_to_be_kept_goes_and_another_processs_live_one_stays(
     base: Path,
 ) -> None:
-    with process(RUN.format(base=str(base)), cwd=base.parent) as running:
+    with process(LONG_AGO + RUN.format(base=str(base)), cwd=base.parent) as running:
         theirs = Path(running.first_line)
-        mine = start_run(base)
+        with long_ago():
+            mine = start_run(base)
         for made in (theirs, mine):
             age(made, 1000)
         done = cleanup_after_pipeline_run(keep_current=False)
@@ -865,9 +876,10 @@ def test_a_run_that_somebody_else_here_holds_stays_in_use_when_it_is_let_go_twic
 def test_a_threads_live_run_stays_when_another_thread_gives_up_its_own(base: Path) -> None:
     theirs: list[Path] = []
     thread = threading.Thread(target=lambda: theirs.append(start_run(base)))
-    thread.start()
-    thread.join(60)
-    mine = start_run(base)
+    with long_ago():
+        thread.start()
+        thread.join(60)
+        mine = start_run(base)
     for made in (mine, *theirs):
         age(made, 1000)
     cleanup_after_pipeline_run(keep_current=False)
@@ -876,6 +888,7 @@ def test_a_threads_live_run_stays_when_another_thread_gives_up_its_own(base: Pat
 
 def test_a_forked_child_cannot_let_its_parents_run_go(base: Path) -> None:
     code = (
+        f"{LONG_AGO}"
         "import os, sys\n"
         "from common.temp.pipeline import cleanup_after_pipeline_run, start_run\n"
         "made = start_run()\n"
@@ -1109,7 +1122,7 @@ def test_a_run_that_fails_has_its_line_and_exit_code_1_and_the_others_go(
 
 
 def test_a_run_in_use_is_named_with_who_uses_it(base: Path) -> None:
-    with process(RUN.format(base=str(base)), cwd=base.parent) as running:
+    with process(LONG_AGO + RUN.format(base=str(base)), cwd=base.parent) as running:
         made = Path(running.first_line)
         age(made, 1000)
         done = command("--strategy", "aggressive", "--base", "artifacts", cwd=base.parent)

@@ -550,7 +550,7 @@ def test_ctrl_c_in_a_long_removal_says_what_is_left_and_the_next_clean_finishes(
     big = make_entry(project / ".tmp", "debug/second_1696348800")
     for number in range(30_000):
         os.close(os.open(big / str(number), os.O_CREAT | os.O_WRONLY))
-    make_entry(project / ".tmp", "debug/third_1696348800", age_hours=-1)
+    make_entry(project / ".tmp", "debug/third_1696348800")
 
     code, seen = on_terminal(
         "temp-clean", "--yes", cwd=project, typed=b"\x03", when=b"deleted debug/first"

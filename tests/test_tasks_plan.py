@@ -15,7 +15,17 @@ import pytest
 from common.temp.pins import pin
 from common.temp.store.root.allocation import allocate
 from common.temp.store.sweep.planfile import read_plan
-from tests.support import age, inv, listing, make_entry, make_project, run, status, tempkeep
+from tests.support import (
+    age,
+    inv,
+    listing,
+    long_ago,
+    make_entry,
+    make_project,
+    run,
+    status,
+    tempkeep,
+)
 
 Printed = pytest.CaptureFixture[str]
 DRAW = ("temp-clean", "--max-age-hours", "24", "--dry-run", "--plan", "plan.json")
@@ -152,7 +162,8 @@ def test_what_goes_elsewhere_at_the_last_moment_is_told(drawn: Path, capsys: Pri
 
 
 def test_what_is_in_use_by_now_stays(project: Path, capsys: Printed) -> None:
-    path = Path(allocate(str(project / ".tmp"), "debug", "live"))
+    with long_ago():
+        path = Path(allocate(str(project / ".tmp"), "debug", "live"))
     age(path, 30)
     assert tempkeep(*DRAW) == 0
 

@@ -127,8 +127,8 @@ class FileCleanupManager(ExpiringFiles):
     The directory is made if missing, belongs to the user and is never deleted, and neither is what
     nobody tracked, there or elsewhere. `async with` cleans what a killed run left, starts the
     periodic clean-up, and stops it at the end; it deletes nothing at the end (call
-    `cleanup_all_tracked` for that). A directory can be tracked as well: its age is that of the
-    newest change anywhere inside.
+    `cleanup_all_tracked` for that). A file is as old as its modification time, also if it was
+    tracked a moment ago, and a directory as the newest change anywhere inside.
 
     Deletions run in a thread, and even a cancelled task waits for them. A manager can be used from
     any thread, and from several event loops in turn. What cannot be deleted is logged as a warning

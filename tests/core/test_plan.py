@@ -8,7 +8,7 @@ from common.temp.core.disposal import Disposal
 from common.temp.core.entry import Entry, Inventory, Leftover, Problem, Use
 from common.temp.core.plan import Outcome, Plan, Report, Scope, Shortfall, Status, Step, draft
 from common.temp.core.policy import Policy
-from common.temp.core.reasons import Reason
+from common.temp.core.reasons import Reason, Verdict
 from common.temp.core.retention import judge
 from tests.support import DAY, HOUR, NOW, entry
 
@@ -203,3 +203,17 @@ def test_a_sweep_failed_if_something_failed_or_was_not_seen_and_is_still_there(
     problems = () if problem is None else (problem,)
     report = Report(plan=_plan(), outcomes=(_outcome(status),), problems=problems)
     assert report.failed is failed
+
+
+def test_what_a_clean_began_to_remove_is_deleted_whatever_happens_to_the_rest() -> None:
+    begun, other = entry(unfinished=True, changed=0.0), entry(path="debug/b_1600000000")
+    reason = Reason("expired", "goes", "")
+    found = draft(
+        Inventory("/r", (begun, other)),
+        [Verdict(begun, False, (reason,)), Verdict(other, False, (reason,))],
+        Policy(),
+        NOW,
+        disposal="archive",
+    )
+    assert [step.disposal for step in found.steps] == ["delete", "archive"]
+    assert found.disposal == "archive"

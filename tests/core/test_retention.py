@@ -87,19 +87,45 @@ def test_an_entry_whose_own_directory_changed_last_names_no_place_inside() -> No
     assert said(Policy(max_age=DAY), changed=NOW - 2 * DAY) == (False, "expired: 48 h > 24 h")
 
 
-def test_an_entry_from_the_future_counts_as_new() -> None:
-    reason = "within limits: changed in the future, counts as new"
-    assert said(Policy(max_age=HOUR), changed=0.0, future=True) == (True, reason)
+@pytest.mark.parametrize(
+    ("times", "reason"),
+    [
+        ({"arrived": NOW - 2 * HOUR}, "within limits: 2 h ≤ 24 h, arrived"),
+        ({"arrived": NOW - 2 * HOUR, "used": NOW - HOUR}, "within limits: 1 h ≤ 24 h, last used"),
+        ({"arrived": NOW - 2 * DAY}, "expired: 48 h > 24 h, arrived"),
+        ({"arrived": NOW - 3 * DAY}, "expired: 72 h > 24 h, newest change in a/b"),
+        ({"arrived": NOW - 4 * DAY}, "expired: 72 h > 24 h, newest change in a/b"),
+    ],
+)
+def test_the_age_counts_from_the_newest_of_arrival_change_and_use_and_says_which(
+    times: dict[str, Any], reason: str
+) -> None:
+    assert said(Policy(max_age=DAY), changed=NOW - 3 * DAY, changed_in="a/b", **times)[1] == reason
 
 
-def test_an_entry_from_the_future_goes_when_the_limit_is_older_than_nothing() -> None:
-    reason = "expired: changed in the future, counts as new, 0 s ≥ 0 s"
-    assert said(Policy(max_age=0), changed=NOW + DAY, future=True) == (False, reason)
-
-
-def test_an_entry_from_the_future_is_the_newest_of_its_name() -> None:
-    entries = [*series(2), entry(path="debug/demo_9", changed=0.0, future=True)]
+def test_what_unpacked_an_hour_ago_is_newer_than_what_changed_yesterday() -> None:
+    entries = [*series(2), entry(path="debug/demo_9", changed=0.0, arrived=NOW - HOUR / 2)]
     assert removed(entries, Policy(max_count=1)) == [0, 1]
+    assert removed(entries, Policy(max_total_size=4096)) == [0, 1]
+    assert removed(entries, Policy(everything=True, keep_within=HOUR / 2)) == [0, 1]
+
+
+def test_a_time_in_the_future_takes_nobody_s_place() -> None:
+    odd = entry(path="debug/demo_9", changed=0.0, arrived=NOW, future=NOW + DAY)
+    assert removed([*series(2), odd], Policy(max_count=1)) == [1]
+    late = [one._replace(changed=NOW) for one in series(2)]
+    assert removed([*late, odd._replace(arrived=NOW - 1)], Policy(max_count=1)) == [0, 2]
+
+
+def test_what_a_clean_began_to_remove_goes_whatever_the_limits() -> None:
+    reason = "to be finished: a clean began to remove it, and could not remove all"
+    for policy in (
+        Policy(),
+        Policy(max_age=DAY, keep_within=2 * HOUR, keep_last=3, exclude=("*",)),
+    ):
+        assert said(policy, unfinished=True, unreadable="Permission denied") == (False, reason)
+    for spared in ({"use": OWNER}, {"pin": "why"}, {"mounted": "m"}, {"work": "a commit"}):
+        assert verdict(Policy(max_age=DAY), unfinished=True, **spared).keep
 
 
 def test_entries_beyond_the_count_go_oldest_first() -> None:
@@ -404,7 +430,7 @@ _PROTECTED: list[tuple[dict[str, Any], Policy, str]] = [
     ),
     ({}, Policy(everything=True, keep_within=2 * HOUR), "keep within: 1 h ≤ 2 h"),
     ({}, Policy(everything=True, keep_within=HOUR), "keep within: 60 min ≤ 60 min"),
-    ({"future": True}, Policy(max_count=0, keep_within=1.0), "keep within: 0 s ≤ 1 s"),
+    ({"arrived": NOW}, Policy(max_count=0, keep_within=1.0), "keep within: 0 s ≤ 1 s"),
     ({"mounted": "debug/x"}, EVERYTHING, "mounted: another filesystem is mounted at debug/x"),
     (
         {"unreadable": "Permission denied in a"},
@@ -737,12 +763,15 @@ def _one_entry(draw: st.DrawFn) -> Entry:
     return entry(
         category=draw(st.sampled_from(CATEGORIES)),
         label=label,
+        arrived=NOW - draw(_ages),
+        used=draw(st.sampled_from([0.0, 0.0, NOW - 24 * HOUR])),
         changed=NOW - age,
         changed_in=draw(st.sampled_from(["", "a/b.txt"])),
         size=draw(_sizes) + 1024,
         inodes=draw(st.integers(2, 9)),
         links=draw(st.sampled_from([(), (), (_FIRST,), (_FIRST, _SECOND)])),
-        future=age < 0 and draw(st.booleans()),
+        future=draw(st.sampled_from([0.0, 0.0, 0.0, NOW + 48 * HOUR])),
+        unfinished=draw(st.sampled_from([False, False, False, True])),
         use=use,
         pin=draw(st.sampled_from([None, None, None, "", "why"])),
         unreadable=draw(st.sampled_from([None, None, None, "Permission denied"])),
@@ -842,13 +871,14 @@ def test_what_is_needed_of_an_entry_decides_as_all_of_it_would(
     seen = []
     for whole in entries:
         need = needed(policy, whole.category, NOW, sizes=False)
-        if not need.inside:
+        if whole.unfinished:
+            seen.append(whole)
+        elif not need.inside:
             when = float(data.draw(st.integers(0, 2 * int(NOW))))
             seen.append(whole._replace(size=0, links=(), changed=when, partial=True))
-        elif need.enough is not None and (whole.future or whole.changed >= need.enough):
-            newest = NOW if whole.future else max(whole.changed, need.enough)
-            when = data.draw(st.floats(min(need.enough, newest), newest))
-            seen.append(whole._replace(size=0, links=(), changed=when, partial=True, future=False))
+        elif need.enough is not None and whole.changed >= need.enough:
+            when = data.draw(st.floats(need.enough, whole.changed))
+            seen.append(whole._replace(size=0, links=(), changed=when, partial=True))
         else:
             seen.append(whole)
     assert _gone(seen, policy, free) == _gone(entries, policy, free)
@@ -1008,6 +1038,24 @@ def test_the_order_of_the_entries_does_not_matter(
 
 
 @examples
+@given(_entries(), _policies)
+def test_a_time_in_the_future_dooms_no_other(entries: list[Entry], policy: Policy) -> None:
+    policy = policy.everywhere(max_total_size=None, max_files=None)  # these count, whoever has them
+    ahead = {one.path for one in entries if one.future}
+    without = [one for one in entries if one.path not in ahead]
+    assert _gone(entries, policy, None) - ahead == _gone(without, policy, None)
+
+
+@examples
+@given(_entries(), _spans.map(lambda span: Policy(max_age=span)))
+def test_an_entry_is_never_older_than_its_arrival(entries: list[Entry], policy: Policy) -> None:
+    assert policy.max_age is not None
+    for v in judge(entries, policy, NOW):
+        if v.reason.rule == "expired":
+            assert max(0.0, NOW - v.entry.arrived) >= policy.max_age
+
+
+@examples
 @given(_entries(), _policies, _frees)
 def test_what_nothing_protects_goes_at_age_zero(
     entries: list[Entry], policy: Policy, free: int | None
@@ -1029,8 +1077,9 @@ def test_the_newest_good_runs_of_a_name_are_in_no_plan(
     entries: list[Entry], policy: Policy, free: int | None, count: int
 ) -> None:
     gone = _gone(entries, policy.everywhere(keep_last_good=count), free)
-    good = [e for e in entries if e.ending == "success"]
-    good.sort(key=lambda e: (not e.future, -e.last, e.path))
+    # What is half removed is no good run, and a time in the future tells of no newest one.
+    good = [e for e in entries if e.ending == "success" and not (e.unfinished or e.future)]
+    good.sort(key=lambda e: (-e.last, e.path))
     for group in {(e.category, e.label) for e in good}:
         newest = [e.path for e in good if (e.category, e.label) == group][:count]
         assert not gone & {*newest}

@@ -17,6 +17,7 @@ import pytest
 
 from common.temp.store.root.pinning import read_pin, write_pin
 from tests.support import (
+    LONG_AGO,
     Process,
     age,
     listing,
@@ -71,7 +72,7 @@ while sys.stdin.readline():
     os._exit(0)
 """
 
-OWNER = """
+OWNER = f"""{LONG_AGO}
 from common.temp import TempManager
 print(TempManager.create_persistent_dir("run", "work"), flush=True)
 input()
@@ -138,10 +139,9 @@ class Scene:
         (self.root / "cache" / "link").symlink_to(self.canary)
         (self.root / "cache" / "file").write_text("f")
         age(tree, 12)
+        age(self.root / "cache" / "link", 12)
+        os.utime(tree / "sub" / "link", (0, 0), follow_symlinks=False)
         age(self.root / "cache" / "file", 11)
-        when = tree.stat().st_mtime
-        for link in (self.root / "cache" / "link", tree / "sub" / "link"):
-            os.utime(link, (when, when), follow_symlinks=False)
         (tree / "closed").chmod(0)
 
     def sweep(self, *options: str) -> Traced:

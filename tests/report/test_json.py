@@ -54,6 +54,7 @@ def test_an_entry_has_all_that_is_known_in_exact_units() -> None:
             "files": 2,
             "directories": 1,
             "inodes": 3,
+            "arrived_at": None,
             "changed_at": "2023-11-14T22:12:19Z",
             "changed_in": "a/b",
             "last_used_at": None,
@@ -85,9 +86,9 @@ def test_what_is_not_known_of_an_entry_is_null() -> None:
     )
 
 
-def test_an_entry_from_the_future_has_no_age() -> None:
-    (one,) = _status(entry(future=True))["entries"]
-    assert one["age_seconds"] == 0
+def test_an_age_counts_from_the_arrival_if_that_is_later() -> None:
+    (one,) = _status(entry(arrived=NOW))["entries"]
+    assert (one["age_seconds"], one["arrived_at"]) == (0, "2023-11-14T22:13:20Z")
 
 
 def test_the_totals_count_also_what_is_not_shown() -> None:

@@ -181,9 +181,11 @@ def test_a_count_agrees_with_its_noun() -> None:
 
 @pytest.mark.parametrize(
     ("overrides", "seconds"),
-    [({}, 3600), ({"future": True}, 0), ({"changed": NOW + 5}, 0)],
+    [({}, 3600), ({"arrived": NOW - 60}, 60), ({"changed": NOW + 5}, 0)],
 )
-def test_what_lies_in_the_future_has_no_age(overrides: dict[str, object], seconds: int) -> None:
+def test_an_age_counts_from_the_last_time_and_is_never_negative(
+    overrides: dict[str, object], seconds: int
+) -> None:
     assert age_seconds(entry(**overrides), NOW) == seconds
 
 
@@ -285,11 +287,6 @@ def test_an_unreadable_entry_that_goes_is_told_to_be_unreadable() -> None:
     )
 
 
-def test_an_entry_from_the_future_is_shown_as_new() -> None:
-    row = next(line for line in status(entry(future=True)).splitlines() if "demo_" in line)
-    assert " new " in row
-
-
 def test_a_status_says_how_many_entries_it_left_out() -> None:
     entries = [entry(path=f"debug/a_{i}") for i in range(3)]
     assert "\n1 of 3 entries shown\n" in status(*entries, shown=1)
@@ -326,7 +323,7 @@ def test_a_github_status_has_a_heading() -> None:
 def test_a_status_as_csv_can_be_read_back() -> None:
     found = verdicts(
         entry(path='debug/a,"b"_1', label='a,"b"', use=Use("lock", "flock"), files=2),
-        entry(path=f"debug/{NASTY}", label="x", future=True, pin="why"),
+        entry(path=f"debug/{NASTY}", label="x", arrived=NOW, pin="why"),
         entry(path="debug/old_1", label="old", changed=NOW - 2 * DAY),
     )
     rows = list(csv.DictReader(io.StringIO(status_csv([("demo", found)], NOW))))
@@ -658,10 +655,10 @@ def test_an_explanation_has_the_facts_and_each_rule() -> None:
 
 
 def test_an_explanation_marks_what_keeps_an_entry() -> None:
-    printed = _explained(entry(pin="why", future=True), Policy(max_age=DAY))
+    printed = _explained(entry(pin="why", arrived=NOW - 60), Policy(max_age=DAY))
     assert printed.startswith("debug/demo_1699990000: stays, pinned: why\n")
     assert "\n  + pinned: why\n" in printed
-    assert "(counts as new)\n  made by an unknown process\n" in printed
+    assert "21:13:20Z, arrived 60 s ago\n  made by an unknown process\n" in printed
 
 
 def test_an_explanation_tames_every_text_from_the_disk() -> None:

@@ -17,6 +17,7 @@ from common.temp.store.root.journal import parse_header
 from common.temp.store.root.making import make_root
 from tests.support import (
     HOUR,
+    LONG_AGO,
     environment,
     hold,
     let_others_reach,
@@ -123,7 +124,7 @@ def test_an_owner_file_that_was_just_begun_holds_nothing(root: Path) -> None:
 
 def test_a_living_process_whose_owner_file_was_damaged_holds_what_it_held(root: Path) -> None:
     old = make_entry(root, "debug/old", age_hours=30)
-    with process(f"{MAKE} input()", cwd=root.parent) as maker:
+    with process(f"{LONG_AGO}{MAKE} input()", cwd=root.parent) as maker:
         path = Path(maker.first_line)
         (file,) = (root / ".tempkeep" / "owners").iterdir()
         with open(file, "r+b") as there:

@@ -22,7 +22,7 @@ from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 from common.temp.store.trees import thinning
 from common.temp.store.trees.removed import Removed, unlink_at
-from tests.support import HOUR, age, listing, mounted, run, stored, tempkeep
+from tests.support import HOUR, age, immutable, listing, mounted, run, stored, tempkeep
 
 NAME = "work/run_1696348800"
 
@@ -289,3 +289,20 @@ def test_a_pipeline_keeps_only_its_videos(project: Path) -> None:
     assert len([*runs.rglob("final.mp4")]) == 3
     assert len([*runs.rglob("1.png")]) == 1
     assert ArtifactCleaner(runs, config).cleanup()["candidates_identified"] == 0
+
+
+@pytest.mark.parametrize("disposal", ["delete", "archive"])
+def test_what_cannot_be_thinned_out_to_the_end_is_to_be_finished(
+    root: Path, tmp_path: Path, disposal: Disposal
+) -> None:
+    entry = make(root, "final.mp4", "log", "stuck")
+    archive = {"archive": tmp_path / "archive"} if disposal == "archive" else {}
+    with immutable(entry / "stuck"):
+        for _ in range(2):
+            ((status, detail),) = said(swept(root, "*.mp4", disposal=disposal, **archive))
+            assert (status, "stuck: Operation not permitted" in detail) == ("failed", True)
+            assert listing(entry) == ["final.mp4", "stuck"]
+    assert said(swept(root, "*.mp4", disposal=disposal, **archive))[0][0] == "done"
+    assert listing(entry) == ["final.mp4"]
+    after = swept(root, "*.mp4", disposal=disposal, **archive).outcomes
+    assert [one.status for one in after] == (["done"] if archive else [])

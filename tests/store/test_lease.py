@@ -31,6 +31,7 @@ from common.temp.store.system import locks
 from tests.store.children import in_child
 from tests.support import (
     DAY,
+    LONG_AGO,
     NOW,
     ext4,
     fill,
@@ -860,7 +861,7 @@ def test_without_locks_a_young_entry_counts_as_in_use_and_says_why(project: Path
 @both
 @pytest.mark.usefixtures("no_flock")
 def test_without_locks_an_entry_older_than_24_hours_counts_as_free(project: Path) -> None:
-    with process(MAKE, cwd=project) as maker:
+    with process(LONG_AGO + MAKE, cwd=project) as maker:
         maker.wait()
     os.utime(maker.first_line, (0, time.time() - DAY - 60))
     (entry,) = scanned(project / ".tmp").values()

@@ -21,7 +21,18 @@ from common.temp.jobs import StorageRoot
 from common.temp.manager import TempManager
 from common.temp.store.root import owner as lease
 from tests.store.sshfs import over_sshfs
-from tests.support import HOUR, environment, hold, make_project, only, outcomes, process, run, swept
+from tests.support import (
+    HOUR,
+    LONG_AGO,
+    environment,
+    hold,
+    make_project,
+    only,
+    outcomes,
+    process,
+    run,
+    swept,
+)
 
 needs_unshare = pytest.mark.skipif(
     not shutil.which("unshare"), reason="needs unshare of util-linux"
@@ -247,7 +258,7 @@ ELSEWHERE = "cannot be checked from here (it ran on another system, or before a 
 @pytest.fixture
 def dead(project: Path) -> tuple[Path, Path]:
     """An entry whose process is dead, and the owner file of that."""
-    with process(MAKE, cwd=project) as maker:
+    with process(LONG_AGO + MAKE, cwd=project) as maker:
         path = Path(maker.first_line)
         maker.wait()
     return path, owner_files(project / ".tmp")[0]

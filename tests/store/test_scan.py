@@ -143,27 +143,29 @@ def test_a_directory_from_which_something_was_removed_is_a_change(root: Path) ->
 
 
 @pytest.mark.parametrize("what", ["", "deep/file"])
-def test_a_change_in_the_future_counts_as_new_and_is_a_problem(root: Path, what: str) -> None:
+def test_a_change_in_the_future_does_not_count_and_is_a_problem(root: Path, what: str) -> None:
     path = make_entry(root, "debug/x", age_hours=100)
     (path / "deep").mkdir()
     (path / "deep" / "file").write_text("")
     age(path, 100)
-    os.utime(path / what, (0, time.time() + 1000))
+    ahead = time.time() + 1000
+    os.utime(path / what, (0, ahead))
     inventory = scan(root, time.time())
     where = f" ({what})" if what else ""
     assert inventory.problems == (
-        Problem("debug/x", f"was changed in the future{where}, so it counts as new", False),
+        Problem("debug/x", f"was changed in the future{where}, which does not count", False),
     )
-    assert inventory.entries[0].future
+    assert inventory.entries[0].future == pytest.approx(ahead, abs=0.01)
+    assert inventory.entries[0].last <= time.time()
 
 
-def test_a_stamp_in_the_future_counts_as_new_and_is_a_problem(root: Path) -> None:
+def test_a_stamp_in_the_future_does_not_count_and_is_a_problem(root: Path) -> None:
     make_entry(root, f"debug/x_{int(time.time()) + 1000}", age_hours=100)
     inventory = scan(root, time.time())
     assert [(p.what, p.blocking) for p in inventory.problems] == [
-        ("has a stamp in the future, so it counts as new", False)
+        ("has a stamp in the future, which does not count", False)
     ]
-    assert inventory.entries[0].future
+    assert inventory.entries[0].last <= time.time()
 
 
 def test_a_clock_that_is_a_few_seconds_off_is_no_problem(root: Path) -> None:

@@ -117,7 +117,10 @@ def _redraft(
         place = place._replace(settings=place.settings._replace(policy=policy))
     (draft,) = draft_all([place], limits, CleanArguments(all_projects=True), now, sizes=True)
     plan, missing = again(draft.plan, recorded.steps)
-    steps = tuple(step._replace(disposal=recorded.disposal) for step in plan.steps)
+    steps = tuple(
+        step if step.entry.unfinished else step._replace(disposal=recorded.disposal)
+        for step in plan.steps
+    )
     plan = without_low_space(plan._replace(steps=steps))
     return draft._replace(plan=plan), [(place.title, *one) for one in missing]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import repeat
-from math import inf
 
 from .entry import Entry
 from .links import freed, once
@@ -52,10 +51,11 @@ class Case(NamedTuple):
     @property
     def where(self) -> str:
         """What an age counts from, to follow it; "" if that is a change of the entry itself."""
-        if self.entry.used > self.entry.changed:
-            return ", last used"
-        inside = self.entry.changed_in
-        newest = "changed" if self.entry.partial else "newest change"
+        entry = self.entry
+        if entry.changed < entry.arrived or entry.changed < entry.used:
+            return ", last used" if entry.used > entry.arrived else ", arrived"
+        inside = entry.changed_in
+        newest = "changed" if entry.partial else "newest change"
         return f", {newest} in {inside}" if inside else ""
 
     @property
@@ -85,7 +85,7 @@ def cases_of(entries: Sequence[Entry], policy: Policy, now: float, disk: Disk) -
     """
     categories = [entry.category for entry in entries]
     groups = [(entry.category, entry.label) for entry in entries]
-    newness = [inf if entry.future else entry.last for entry in entries]
+    newness = [entry.last for entry in entries]
     order = _newest_first(entries, newness)
     ranks = ranks_of(entries, groups, order)
     policies = {category: policy.of(category) for category in dict.fromkeys(categories)}

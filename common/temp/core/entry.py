@@ -7,6 +7,9 @@ from typing import Final, Literal
 from .links import Link
 from .named_tuple import NamedTuple
 
+CLOCK_SKEW: Final = 60.0
+"""Seconds by which a network filesystem's clock may run ahead before a time counts as future."""
+
 
 class Use(NamedTuple):
     """Why an entry counts as in use.
@@ -37,11 +40,14 @@ class Entry(NamedTuple):
     - `path`: relative to the root, with `/` between its parts
     - `size`: bytes on disk; `links` are the files in it that have names outside of it too
     - `inodes`: its files and directories, each file counted once whatever its names
-    - `changed`: the newest modification anywhere inside, in seconds since 1970, found in
+    - `arrived`: when it came to be, in seconds since 1970; 0 where that does not count
+    - `changed`: the newest modification anywhere inside that is not in the future, found in
       `changed_in` (relative to the entry, "" for itself)
+    - `seen`: the same as the disk has it: later than `changed` where a clean has left its traces
     - `used`: when `cache_dir` or `hold` last gave it out, in seconds since 1970; 0 for never
     - `unreadable`: what could not be read
-    - `future`: a time in it is in the future
+    - `future`: the latest time in the future, of a modification inside or in its name; 0 for none
+    - `unfinished`: a clean began to remove it, and could not remove all of it
     - `mounted`: where another filesystem is mounted inside
     - `ending`: how the run ended, if it is one
     - `work`: what version control has in it and nowhere else
@@ -60,8 +66,10 @@ class Entry(NamedTuple):
     files: int = 0
     directories: int = 0
     inodes: int = 0
+    arrived: float = 0.0
     changed: float = 0.0
     changed_in: str = ""
+    seen: float = 0.0
     used: float = 0.0
     use: Use | None = None
     pin: str | None = None
@@ -71,7 +79,8 @@ class Entry(NamedTuple):
     device: int = 0
     inode: int = 0
     unreadable: str | None = None
-    future: bool = False
+    future: float = 0.0
+    unfinished: bool = False
     mounted: str | None = None
     partial: bool = False
 
@@ -82,8 +91,8 @@ class Entry(NamedTuple):
 
     @property
     def last(self) -> float:
-        """When it last changed or was used: its age counts from then."""
-        return max(self.changed, self.used)
+        """When it arrived, last changed or was last used: its age counts from then."""
+        return max(self.arrived, self.changed, self.used)
 
     @property
     def name(self) -> str:

@@ -28,6 +28,9 @@ STORE: Final = ".tempkeep"
 OWNERS: Final = "owners"
 HOLDING: Final = "holding"
 PINS: Final = "pins"
+ARRIVALS: Final = "arrivals"
+"""The records of how old entries were before this program moved them."""
+
 USED: Final = "used"
 """The records of when entries were last used that `cache_dir` and `hold` gave out."""
 
@@ -37,7 +40,7 @@ ENDS: Final = "ends"
 UNDO: Final = "undo"
 """The undo area: an archive whose entries can be restored until their time is over."""
 
-STORE_PARTS: Final = (OWNERS, HOLDING, PINS, USED, ENDS, UNDO)
+STORE_PARTS: Final = (OWNERS, HOLDING, PINS, ARRIVALS, USED, ENDS, UNDO)
 """The directories in a root's store."""
 
 LAYOUT: Final = "layout"
@@ -82,6 +85,7 @@ CUT_LABEL: Final = "temp"
 _STAMPED = re.compile(
     r"(?P<label>.+)_(?P<stamp>[0-9]{9,11})(?:-[0-9a-f]{4,8})?(?P<suffix>\.[^/]*)?", re.DOTALL
 )
+_RUN_TIME = re.compile(r"_(\d{4})(\d\d)(\d\d)_(\d\d)(\d\d)(\d\d)(?:-|$)", re.ASCII)
 _WINDOWS_DEVICES = frozenset(
     {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"}
     | {f"{port}{digit}" for port in ("COM", "LPT") for digit in "123456789¹²³"}
@@ -186,7 +190,8 @@ class Layout(NamedTuple):
     With a `category`, entries lie directly in the root and all have that category and `label`.
     `files` tells whether plain files are entries too. Only names that match `names` are entries;
     its group `apart` is the suffix of a second entry with the same name. Without a
-    `category`, each entry lies in a directory that is its category. With `ends`, it is recorded how
+    `category`, each entry lies in a directory that is its category. `by_change` tells that the age
+    counts from the newest change alone, whenever the entry arrived. With `ends`, it is recorded how
     entries end.
     """
 
@@ -195,6 +200,7 @@ class Layout(NamedTuple):
     label: str = ""
     files: bool = True
     names: str | None = None
+    by_change: bool = False
     ends: bool = False
 
     def holds(self, name: str, *, is_directory: bool) -> bool:
@@ -223,6 +229,23 @@ class Layout(NamedTuple):
         """The label and the stamp (seconds since 1970) of an entry's name, or `None`."""
         return (self.label, None) if self.category else read_name(name)
 
+    def arrival_of(self, name: str) -> float | None:
+        """When the entry was made, by its name (seconds since 1970); `None` if that does not say.
+
+        The name of a run tells it in UTC.
+        """
+        if not self.category:
+            return read_name(name)[1]
+        match = _RUN_TIME.search(name) if self.names is not None else None
+        if match is None:
+            return None
+        from calendar import timegm  # takes a while to import, and few roots hold runs
+
+        try:
+            return float(timegm(tuple(map(int, match.groups()))))
+        except ValueError:
+            return None
+
 
 SCRATCH: Final = Layout("scratch")
 """`<category>/<label>_<epoch>`, and anything else in the root."""
@@ -230,7 +253,7 @@ SCRATCH: Final = Layout("scratch")
 JOBS: Final = Layout("jobs", "jobs", "job", files=False)
 """A directory for each job, named by its id; plain files beside them are not entries."""
 
-FILES: Final = Layout("files", "files", "file")
+FILES: Final = Layout("files", "files", "file", by_change=True)
 """Every file and directory in the root."""
 
 PIPELINE: Final = Layout(

@@ -12,11 +12,12 @@ from typing import Final
 
 from .cases import Case, Rule
 from .policy import SPELLED_LIMITS, SUMMED_LIMITS
-from .reasons import LOW_SPACE, Reason
+from .reasons import LOW_SPACE, UNFINISHED, Reason
 from .units import spell_comparison, spell_inodes, spell_share, spell_shares, spell_size
 
 _ABANDONED: Final = Reason("abandoned", "goes", "its process has ended")
 _UNCONFIGURED: Final = Reason("no policy configured", "goes", "")
+_BEGUN: Final = Reason(UNFINISHED, "goes", "a clean began to remove it, and could not remove all")
 _REQUESTED: Final = Reason("everything", "goes", "requested, regardless of age")
 _NOT_RUNS: Final = "a full disk removes archives, not runs"
 
@@ -30,15 +31,16 @@ def _everything(case: Case) -> Reason | None:
     return None
 
 
+def _unfinished(case: Case) -> Reason | None:
+    return _BEGUN if case.entry.unfinished else None
+
+
 def _max_age(case: Case) -> Reason | None:
     limit = case.policy.max_age
     if limit is None:
         return None
     # A limit of zero means "older than nothing": also what changed at this very instant.
     over = case.age > limit or limit == 0
-    if case.entry.future:
-        new = "changed in the future, counts as new"
-        return Reason("expired", "goes", f"{new}, 0 s ≥ 0 s") if over else _silent("max age", new)
     age, most = spell_comparison(case.age, limit)
     if not over:
         return _silent("max age", f"{age} ≤ {most}{case.where}")
@@ -128,6 +130,7 @@ _spell_fullness = lru_cache(maxsize=64)(spell_shares)
 
 
 LIMIT_RULES: Final[tuple[Rule, ...]] = (
+    _unfinished,
     _everything,
     _max_age,
     _max_count,

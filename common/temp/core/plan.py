@@ -53,6 +53,12 @@ class Plan(NamedTuple):
     undo_for: float = DAY
 
     @property
+    def disposal(self) -> Disposal:
+        """How entries go by this plan. What is left of one that began to go is always deleted."""
+        wanted = (step.disposal for step in self.steps if not step.entry.unfinished)
+        return next(wanted, "delete")
+
+    @property
     def wanted_free(self) -> int | None:
         """How many bytes the policy wants to be free, if it does."""
         return self.policy.wanted_free(self.free, self.capacity)
@@ -278,8 +284,11 @@ def draft(
     forgotten: Iterable[tuple[Entry, Reason]] = (),
     undo_for: float = DAY,
 ) -> Plan:
-    """The plan that follows from `verdicts`, oldest change first; what goes only for want of space
-    comes last, and by its cost.
+    """The plan that follows from `verdicts`, oldest first; what goes only for want of space comes
+    last, and by its cost.
+
+    What is left of an entry that a clean began to remove is deleted, by whatever disposal others
+    go: what could be kept of it was kept before that.
     """
     steps: list[Step] = []
     kept: list[Verdict] = []
@@ -290,7 +299,8 @@ def draft(
         elif verdict.keep:
             kept.append(verdict)
         else:
-            steps.append(Step(verdict.entry, disposal, verdict.reason))
+            begun = verdict.entry.unfinished
+            steps.append(Step(verdict.entry, "delete" if begun else disposal, verdict.reason))
 
     def turn(step: Step) -> tuple[bool, float, float, str]:
         entry, for_space = step.entry, step.reason.rule == LOW_SPACE

@@ -125,6 +125,11 @@ PROTECTION_RULES: Final[tuple[Rule, ...]] = (
 )
 """In the order in which a person would name them."""
 
+ENDED_BY_A_START: Final = frozenset(
+    {"excluded", "keep last", KEEP_LAST_GOOD, KEEP_WITHIN, "unreadable"}
+)
+"""The protections that no longer keep an entry once a clean has begun to remove it."""
+
 
 def matching_pattern(entry: Entry, patterns: Sequence[str]) -> str | None:
     """The first of the shell globs that matches the entry's `category/name` path, its name, or its

@@ -27,7 +27,8 @@ class Ranks(NamedTuple):
 
     `rank` counts from 1 for the newest `of` its group, and `good_rank` does the same for good
     results. Each counts only entries that are worth at least as much: a failed run takes the place
-    of no good one, and what may be good takes none of what is known to be.
+    of no good one, and what may be good takes none of what is known to be. An entry with a time in
+    the future, or one that a clean began to remove, takes nobody's place.
     """
 
     rank: list[int]
@@ -39,12 +40,13 @@ def ranks_of(
     entries: Sequence[Entry], groups: Sequence[Hashable], newest_first: Sequence[int]
 ) -> Ranks:
     """The ranks of `entries` in their `groups`; `newest_first` are their indices in that order."""
-    if not any(map(_ENDING, entries)):  # as in most roots, with many more entries
+    counts = [not (entry.future or entry.unfinished) for entry in entries]
+    if all(counts) and not any(map(_ENDING, entries)):  # as in most roots, with many more entries
         rank, of = _counted(groups, newest_first)
         return Ranks(rank, of, rank)
     worth = [_WORTH[entry.ending] for entry in entries]
-    rank, of = _ranked([counted for counted, _ in worth], groups, newest_first)
-    good_rank, _ = _ranked([good for _, good in worth], groups, newest_first)
+    rank, of = _ranked([counted for counted, _ in worth], counts, groups, newest_first)
+    good_rank, _ = _ranked([good for _, good in worth], counts, groups, newest_first)
     return Ranks(rank, of, good_rank)
 
 
@@ -61,15 +63,23 @@ def _counted(
 
 
 def _ranked(
-    worth: Sequence[int], groups: Sequence[Hashable], newest_first: Sequence[int]
+    worth: Sequence[int],
+    counts: Sequence[bool],
+    groups: Sequence[Hashable],
+    newest_first: Sequence[int],
 ) -> tuple[list[int], list[int]]:
-    """For each index, how many of its group are worth as much: as new or newer, and in all."""
+    """For each index, how many of its group are worth as much: as new or newer, and in all.
+
+    Among the newer ones are only those that `counts` says.
+    """
+    newer: dict[Hashable, list[int]] = {}
     seen: dict[Hashable, list[int]] = {}
     rank = [0] * len(worth)
     for index in newest_first:
-        least = worth[index]
-        counts = seen.setdefault(groups[index], [0, 0, 0])
-        counts[least] += 1
-        rank[index] = sum(counts[least:])
+        group, least = groups[index], worth[index]
+        before = newer.setdefault(group, [0, 0, 0])
+        rank[index] = sum(before[least:]) + 1
+        before[least] += counts[index]
+        seen.setdefault(group, [0, 0, 0])[least] += 1
     of = [sum(seen[group][least:]) for group, least in zip(groups, worth, strict=True)]
     return rank, of

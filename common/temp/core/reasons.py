@@ -34,6 +34,9 @@ NO_LIMIT: Final = "no limit"
 UNSAVED: Final = "unsaved work"
 """The rule that keeps what version control has there and nowhere else."""
 
+UNFINISHED: Final = "to be finished"
+"""The rule that removes the rest of what a clean could not remove all of."""
+
 UNDO_OVER: Final = "undo time is over"
 """The rule that removes what was set aside, once it can no longer be undone."""
 

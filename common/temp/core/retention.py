@@ -15,7 +15,7 @@ from .entry import Entry
 from .limits import LIMIT_RULES
 from .links import Freeing, freed
 from .policy import Policy
-from .protections import PROTECTION_RULES
+from .protections import ENDED_BY_A_START, PROTECTION_RULES
 from .reasons import (
     ARCHIVE_KEEPS_SPACE,
     KEEP_LAST_GOOD,
@@ -169,8 +169,13 @@ def explain(
     """
     for case in cases_of(tuple(entries), policy, now, Disk(free, capacity, coming)):
         if case.entry.path == path:
-            said = tuple(rule(case) for rule in PROTECTION_RULES + LIMIT_RULES)
-            return _verdict(case), tuple(reason for reason in said if reason is not None)
+            said = [rule(case) for rule in PROTECTION_RULES + LIMIT_RULES]
+            over = ENDED_BY_A_START if case.entry.unfinished else frozenset()
+            return _verdict(case), tuple(
+                reason._replace(effect="silent") if reason.rule in over else reason
+                for reason in said
+                if reason is not None
+            )
     raise LookupError(path)
 
 
@@ -182,6 +187,8 @@ def _verdict(case: Case) -> Verdict:
         for rule in PROTECTION_RULES
         if (reason := rule(case)) is not None and reason.effect == "stays"
     ]
+    if staying and case.entry.unfinished:
+        staying = [reason for reason in staying if reason.rule not in ENDED_BY_A_START]
     goes_in = _goes_in(case, staying)
     if not going:
         staying = [reason for reason in staying if reason.rule != KEEP_LAST_GOOD]

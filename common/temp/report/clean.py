@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from ..core.disposal import DISPOSALS, Disposal
+from ..core.disposal import DISPOSALS
 from ..core.plan import Outcome, Plan, Report, Shortfall, Step
 from ..core.reasons import ARCHIVE_KEEPS_SPACE, Verdict
 from ..core.units import spell_duration, spell_size
@@ -35,7 +35,7 @@ def plan_line(title: str, plan: Plan) -> str:
 
 
 def _plan_totals(title: str, plan: Plan) -> list[str]:
-    disposal = _disposal_of(plan)
+    disposal = plan.disposal
     way = DISPOSALS[disposal]
     total = f"{plain(title)}: would {way.verb} {counted(len(plan.steps))}"
     if plan.frees_space(disposal):
@@ -62,11 +62,6 @@ def _counted_archives(steps: Sequence[Step]) -> str:
         for disposal, way in DISPOSALS.items()
         if counts[disposal]
     )
-
-
-def _disposal_of(plan: Plan) -> Disposal:
-    """The disposal of the entries that go: all have the same."""
-    return plan.steps[0].disposal if plan.steps else "delete"
 
 
 def shortfall_lines(title: str, shortfall: Shortfall | None, verb: str) -> list[str]:
@@ -127,7 +122,7 @@ def _report_totals(title: str, report: Report) -> list[str]:
         total += ", being freed in the background (temp-status shows how far)"
     else:
         total += f", freed {spell_size(report.freed_bytes)}"
-    disposal = _disposal_of(report.plan)
+    disposal = report.plan.disposal
     if report.done and not report.plan.frees_space(disposal):
         how_long = spell_duration(report.plan.undo_for)
         total += DISPOSALS[disposal].reported.format(undo_for=how_long)

@@ -19,8 +19,9 @@ def explanation(
     entry = verdict.entry
     where = f" in {plain(entry.changed_in)}" if entry.changed_in else ""
     last = f"last change {instant(entry.changed)} ({ago(entry, now)}){where}"
-    if entry.used > entry.changed:
-        last = f"last change {instant(entry.changed)}{where}, last used {ago(entry, now)}"
+    if entry.changed < entry.last:
+        since = "last used" if entry.used == entry.last else "arrived"
+        last = f"last change {instant(entry.changed)}{where}, {since} {ago(entry, now)}"
     made_by = f"made by {plain(entry.made_by)}" if entry.made_by else "made by an unknown process"
     marks = {"goes": "-", "stays": "+", "silent": " "}
     return "\n".join(

@@ -35,6 +35,7 @@ def _entry(entry: Entry, now: float) -> dict[str, Any]:
         "files": entry.files,
         "directories": entry.directories,
         "inodes": entry.inodes,
+        "arrived_at": instant(entry.arrived) if entry.arrived else None,
         "changed_at": instant(entry.changed),
         "changed_in": entry.changed_in,
         "last_used_at": instant(entry.used) if entry.used else None,

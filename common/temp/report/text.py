@@ -45,18 +45,18 @@ def counted(number: int, noun: str = "entry", plural: str = "entries") -> str:
 
 
 def age_seconds(entry: Entry, now: float) -> int:
-    """Whole seconds since the newest change or last use; a time in the future counts as new."""
-    return 0 if entry.future else max(0, int(now - entry.last))
+    """Whole seconds since the entry arrived, last changed or was last used."""
+    return max(0, int(now - entry.last))
 
 
 def age(entry: Entry, now: float) -> str:
-    """The age of an entry, such as `31 h`; `new` if its time lies in the future."""
-    return "new" if entry.future else spell_duration(max(0.0, now - entry.last))
+    """The age of an entry, such as `31 h`."""
+    return spell_duration(max(0.0, now - entry.last))
 
 
 def ago(entry: Entry, now: float) -> str:
     """The age of an entry in a sentence, such as `31 h ago`."""
-    return "counts as new" if entry.future else f"{age(entry, now)} ago"
+    return f"{age(entry, now)} ago"
 
 
 def problem_line(title: str, problem: Problem) -> str:

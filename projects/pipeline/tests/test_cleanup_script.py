@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -106,7 +106,10 @@ def test_it_cleans_another_directory_if_it_is_told_so(project: Path, tmp_path: P
 
 def test_a_run_that_goes_on_stays(project: Path, base: Path) -> None:
     make_runs(base, 6)
-    with pipeline_run(base) as alive:
+    with ExitStack() as block:
+        with pytest.MonkeyPatch.context() as long_ago:
+            long_ago.setattr(time, "time", lambda: 1_700_000_000.0)
+            alive = block.enter_context(pipeline_run(base))
         os.utime(alive, (0, 0))
         assert cron(project) == (0, "", "")
         assert alive.is_dir()

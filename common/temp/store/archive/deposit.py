@@ -14,6 +14,7 @@ from ...core.plan import Step
 from ...errors import StorageError, TempError, in_place, reason_of
 from ..claiming.claim import NotClaimed, NotDisposed
 from ..project.project import check_root, find_project, open_root, where_it_leads
+from ..root.arrivals import keep_age
 from ..root.guard import check_store
 from ..root.layouts import layout_of
 from ..system import at
@@ -64,6 +65,8 @@ class Deposit:
         self.state = ""
         """Of what was packed: how the entry was right before that; see `contents.state`."""
         self._published = self._kept = False
+        self._before: os.stat_result | None = None
+        """The entry as it was before it was moved."""
 
     @property
     def name(self) -> str:
@@ -124,9 +127,11 @@ class Deposit:
         try:
             with self._source.opened() as (parent, name):
                 top = self._open_archive()
+                self._before = at.stat(name, dir_fd=parent, follow_symlinks=False)
                 rename_new(name, self.target.name, src_dir_fd=parent, dst_dir_fd=top)
         except OSError as error:
             self._kept = False
+            self._keep_age()  # its permissions may have been changed
             self._withdraw()
             if error.errno != errno.EXDEV:
                 raise
@@ -151,8 +156,13 @@ class Deposit:
                 at.close(archive)
         except OSError:
             where = str(self.target)
+        self._keep_age()
         self._reservation.give_up()  # in either case: the manifest describes what was read
         return where
+
+    def _keep_age(self) -> None:
+        if self._before is not None:
+            keep_age(self.root, self.step.entry.path, self._before)
 
     def pack(self) -> None:
         """Copy the entry, or pack it, into the archive's holding area, and compare the two."""

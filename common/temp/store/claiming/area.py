@@ -14,6 +14,7 @@ from typing import Final
 from ...core.layout import BATCH, HELD, HOLDING, STORE, TRANSFER, held_name
 from ...errors import Refused, TempError, reason_of
 from ..project.project import open_root
+from ..root.arrivals import keep_age
 from ..system import at, obstacle
 from ..system.access import make_accessible
 from ..system.at import ANY_FLAGS
@@ -110,19 +111,20 @@ class HoldingArea:
         """
         stack = contextlib.ExitStack()
         try:
-            return self._claim(stack, path, identity, despite_lock, is_decided)
+            directory, name, status = self._seen_at(stack, path, identity)
+            try:
+                return self._claim(stack, path, directory, name, status, despite_lock, is_decided)
+            except BaseException:
+                keep_age(self.root, path, status)  # its permissions may have been changed
+                raise
         except BaseException:
             stack.close()
             raise
 
-    def _claim(
-        self,
-        stack: contextlib.ExitStack,
-        path: str,
-        identity: tuple[int, int],
-        despite_lock: bool,
-        is_decided: bool,
-    ) -> Claim:
+    def _seen_at(
+        self, stack: contextlib.ExitStack, path: str, identity: tuple[int, int]
+    ) -> tuple[int, str, os.stat_result]:
+        """The open directory of the entry at `path`, its name there, and what it is."""
         category, _, name = path.rpartition("/")
         try:
             directory = self.top
@@ -135,7 +137,21 @@ class HoldingArea:
             raise NotClaimed(reason_of(error), failed=True) from error
         if (status.st_dev, status.st_ino) != identity:
             raise NotClaimed("is no longer the one that was looked at")
+        return directory, name, status
+
+    def _claim(
+        self,
+        stack: contextlib.ExitStack,
+        path: str,
+        directory: int,
+        name: str,
+        status: os.stat_result,
+        despite_lock: bool,
+        is_decided: bool,
+    ) -> Claim:
+        identity = status.st_dev, status.st_ino
         claim = Claim(self.root, self.top, path, directory, stack)
+        claim.before = None if is_decided else status
         lock = _lock_entry(stack, self.root, directory, name, status, despite_lock)
         if lock is not None:
             claim.locks = (lock,)

@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 
 from ...core.layout import FROM, HELD, HOLDING, STORE, another_name
+from ..root.arrivals import keep_age
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS
 from ..system.renaming import rename_new
@@ -51,6 +52,10 @@ class Held:
         """The batch that it is in, if it was claimed with others."""
         self.mounted: str | None = None
         """Where another filesystem is mounted in it, so that it has to stay."""
+        self.before: os.stat_result | None = None
+        """Its top as it was before the claim, where its age is kept for when it goes back."""
+        self.is_finished = False
+        """Whether what an earlier clean could not remove of it is gone, or stays on purpose."""
 
     @property
     def place(self) -> str:
@@ -59,11 +64,14 @@ class Held:
             return str(self.root / self.held)
         return str(self.root / STORE / HOLDING / self.batch / self.held)
 
-    def give_place(self, path: str, directory: int | None = None) -> str:
+    def give_place(
+        self, path: str, directory: int | None = None, changed: float | None = None
+    ) -> str:
         """Make it the entry at `path`. Returns "", or a clause that says where it is instead.
 
         If that name is taken, it gets another: it must not stay in the holding area, where the next
-        sweep deletes it. `directory` is the entry's open directory, if known.
+        sweep deletes it. `directory` is the entry's open directory, if known. `changed` is when it
+        last changed before its removal, which failed.
         """
         name = path.rpartition("/")[2]
         other = another_name(name, os.urandom(4).hex())
@@ -79,6 +87,17 @@ class Held:
                     if target is None:
                         continue
                     rename_new(self.held, place, src_dir_fd=self.holding, dst_dir_fd=target)
+                    if self.before is not None:
+                        category = path.rpartition("/")[0] if target is directory else ""
+                        put = f"{category}/{place}".lstrip("/")
+                        keep_age(
+                            self.root,
+                            path,
+                            self.before,
+                            place=put,
+                            changed=changed,
+                            is_finished=self.is_finished,
+                        )
                     if place == name:
                         return ""
                     return f"; its place is taken, so it is {other} now"
@@ -98,6 +117,8 @@ class Claim(Held):
         super().__init__(root, top, "", stack, top)
         self.path = path
         self.directory: int | None = directory
+        self.changed: float | None = None
+        """When it last changed inside; `None` if nobody looked."""
 
     def condemn(self) -> None:
         """Note that nothing speaks against its removal: after a kill the next sweep deletes it.
@@ -123,7 +144,12 @@ class Claim(Held):
 
     def conclude(self, removed: Removed) -> Removed:
         """Put back what could not be deleted according to `removed`. Returns the final result."""
-        if removed.failures and (elsewhere := self.put_back()):
+        if not removed.failures:
+            return removed
+        changed = self.changed
+        if changed is None and self.before is not None:
+            changed = self.before.st_mtime
+        if elsewhere := self.give_place(self.path, self.directory, changed):
             where, what = removed.failures[0]
             removed.failures[0] = (where, f"{what}{elsewhere}")
         return removed

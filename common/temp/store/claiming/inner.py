@@ -45,7 +45,7 @@ class Within:
             return entry
         place = self._root / entry.path
         use, pin, work = entry.use, entry.pin, None
-        use = use or self.use_of(entry.path, place, inside, now, entry.changed)
+        use = use or self.use_of(entry.path, place, inside, now, entry.last)
         pin = self.pin_of(entry.path, place, inside) if pin is None else pin
         if use is None and pin is None and not stays:
             work = self.work_in(entry.path, inside)

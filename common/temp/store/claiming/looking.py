@@ -6,6 +6,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -13,6 +14,7 @@ from ...core.layout import is_inside
 from ...core.named_tuple import NamedTuple
 from ...core.policy import Need
 from ...errors import reason_of
+from ..root.arrivals import Arrivals
 from ..root.listing import Found
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS
@@ -51,6 +53,7 @@ class Looked(NamedTuple):
     mode: int
     device: int = 0
     inode: int = 0
+    ctime_ns: int = 0
     is_locked: bool = False
     failure: str = ""
     measured: Packed = ()
@@ -82,13 +85,23 @@ class Looking:
     """Looks at the entries of one root, alone or with forked workers, which have a copy of it."""
 
     def __init__(
-        self, root: Path, top: int, found: Sequence[Found], need: NeedOf, mounts: frozenset[str]
+        self,
+        root: Path,
+        top: int,
+        found: Sequence[Found],
+        need: NeedOf,
+        mounts: frozenset[str],
+        arrivals: Arrivals,
+        until: float,
     ) -> None:
         self.root = root
         self.top = top
         self.device = at.fstat(top).st_dev
         self.found = found
         self.mounts = mounts
+        self.arrivals = arrivals
+        self.until_ns = int(until * 1e9)
+        """What is modified after that is in the future."""
         self.needs = {item.category: need(item.category) for item in found}
         self.alone_since: tuple[float, float] | None = None
         """When a scan began alone that may get workers, by the clock and in processor time."""
@@ -190,11 +203,9 @@ class Looking:
         item = self.found[index]
         try:
             status = at.stat(item.path, dir_fd=self.top, follow_symlinks=False)
-            measured = Measured.of(status)
+            measured = Measured.of(status, self.until_ns)
             if not stat.S_ISDIR(status.st_mode):
-                return Looked(
-                    status.st_mode, status.st_dev, status.st_ino, measured=measured.pack()
-                )
+                return _looked(status, measured)
             locked = False
             try:
                 descriptor = at.open(item.path, DIRECTORY_FLAGS, dir_fd=self.top)
@@ -211,15 +222,17 @@ class Looking:
             return Looked(0, failure="vanished while it was being looked at")
         except OSError as error:
             return Looked(stat.S_IFDIR, failure=reason_of(error))
-        return Looked(
-            status.st_mode, status.st_dev, status.st_ino, locked, measured=measured.pack()
-        )
+        return _looked(status, measured, is_locked=locked)
 
     def _look_inside(self, index: int, descriptor: int, status: os.stat_result) -> Measured:
         item = self.found[index]
         mounted = self._mounted_in(item)
-        measured = Measured.of(status)
+        measured = Measured.of(status, self.until_ns)
         if status.st_dev == self.device and "" not in mounted:
+            known = self.arrivals.of(item.path, status.st_ino, status.st_ctime_ns)
+            if known is not None and known.unfinished:
+                # What a clean has changed itself is not enough, and what others have is wanted.
+                return measure(descriptor, self._mounted_in(item), until_ns=self.until_ns)
             if self.needs[item.category].inside:
                 return self._measure(index, descriptor, "")
             if not mounted:
@@ -242,11 +255,23 @@ class Looking:
             self._mounted_in(item),
             where=where,
             enough_ns=None if enough is None else int(enough * 1e9),
+            until_ns=self.until_ns,
             is_over=None if self.alone_since is None else self._is_over,
             sharing=None
             if link is None
             else Sharing(link.is_wanted, lambda given, path: link.give(_Part(index, path), given)),
         )
+
+
+def _looked(status: os.stat_result, measured: Measured, *, is_locked: bool = False) -> Looked:
+    return Looked(
+        status.st_mode,
+        status.st_dev,
+        status.st_ino,
+        status.st_ctime_ns,
+        is_locked,
+        measured=measured.pack(),
+    )
 
 
 def _entries_of(job: Job) -> set[int]:
@@ -256,6 +281,7 @@ def _entries_of(job: Job) -> set[int]:
     return set(range(*_Batch._make(job.message)))
 
 
+_inside = itemgetter(*map(Measured.__slots__.index, ("roots", "repositories", "unread")))
 _SIZE: Final = Measured.__slots__.index("size")
 
 
@@ -265,4 +291,7 @@ def _size(looked: Looked) -> int:
 
 def inside_of(looked: Looked) -> Inside:
     """The roots and repositories that were seen in an entry."""
-    return Measured.unpack(looked.measured).inside if looked.measured else Inside()
+    if not looked.measured:
+        return Inside()
+    roots, repositories, unread = _inside(looked.measured)
+    return Inside(tuple(roots), tuple(repositories), unread)

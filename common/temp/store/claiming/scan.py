@@ -5,13 +5,14 @@ from __future__ import annotations
 import stat
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
-from ...core.entry import Entry, Inventory, Problem, Use
+from ...core.entry import CLOCK_SKEW, Entry, Inventory, Problem, Use
 from ...core.layout import SCRATCH, Layout
 from ...core.policy import WHOLE, Need
 from ...errors import in_place, without_remedy
 from ..project.project import check_root, open_root
+from ..root.arrivals import Arrivals
 from ..root.ends import with_endings
 from ..root.lastuse import LastUse, last_uses
 from ..root.leases import Leases
@@ -25,9 +26,7 @@ from ..trees.measured import Inside, Measured
 from .above import Above
 from .inner import Within
 from .looking import Looked, Looking, NeedOf, Progress, inside_of
-
-_CLOCK_SKEW: Final = 60.0
-"""Seconds by which a network filesystem's clock may run ahead before a time counts as future."""
+from .times import times_of
 
 
 def scan(
@@ -63,9 +62,10 @@ def scan(
     top = open_root(root)
     try:
         mounts = mounts_below(str(root))
-        looking = Looking(root, top, found, need, mounts)
+        arrivals = Arrivals(root)
+        looking = Looking(root, top, found, need, mounts, arrivals, now + CLOCK_SKEW)
         for item, looked in zip(found, looking.at_all(progress, workers), strict=True):
-            entry = _entry(item, layout, looked, now, problems, mounts)
+            entry = _entry(item, layout, looked, now, problems, mounts, arrivals)
             if entry is not None:
                 entries.append(entry)
                 inside[entry.path] = inside_of(looked)
@@ -108,7 +108,7 @@ def _protected(
         within.protected(
             entry._replace(
                 use=(
-                    leases.use_of(entry.path, now, entry.changed)
+                    leases.use_of(entry.path, now, entry.last)
                     or entry.use
                     or busy.get(entry.path)
                     or above.use_of(entry.path, busy)
@@ -127,7 +127,7 @@ def _protected(
 
 def _used(noted: LastUse | None, now: float) -> float:
     """When that entry was last used; 0 if it never was, or at a time that has not come yet."""
-    return noted.used if noted is not None and noted.used <= now + _CLOCK_SKEW else 0.0
+    return noted.used if noted is not None and noted.used <= now + CLOCK_SKEW else 0.0
 
 
 def _all_of_it(category: str) -> Need:
@@ -141,6 +141,7 @@ def _entry(
     now: float,
     problems: list[Problem],
     mounts: frozenset[str],
+    arrivals: Arrivals,
 ) -> Entry | None:
     """The entry that was seen, if any; what was wrong with it is added to `problems`."""
     if looked.failure:
@@ -155,10 +156,9 @@ def _entry(
         unreadable = unreadable or without_remedy(problem)
         problems.append(Problem(item.path, problem))
     label, stamp = layout.read_name(item.path.rpartition("/")[2])
-    changed = measured.changed_ns / 1e9
-    future = _future_problem(item.path, stamp, changed, measured.changed_in, now)
-    if future is not None:
-        problems.append(future)
+    times = times_of(item.path, stamp, layout, looked, measured, arrivals, now)
+    if times.problem:
+        problems.append(Problem(item.path, times.problem, False))
     mounted = None if measured.mounted is None else f"{item.path}/{measured.mounted}".rstrip("/")
     category = item.path.rpartition("/")[0]
     if category in mounts:
@@ -175,13 +175,16 @@ def _entry(
         files=measured.files,
         directories=measured.directories,
         inodes=measured.inodes,
-        changed=changed,
-        changed_in=measured.changed_in,
+        arrived=times.arrived,
+        changed=times.changed,
+        changed_in=times.changed_in,
+        seen=times.seen,
         use=Use("lock", "a process holds a lock (flock) on it") if looked.is_locked else None,
         device=looked.device,
         inode=looked.inode,
         unreadable=unreadable,
-        future=future is not None,
+        future=times.future,
+        unfinished=times.unfinished,
         mounted=mounted,
         partial=measured.partial,
     )
@@ -193,17 +196,6 @@ def _kind(mode: int) -> Literal["directory", "file", "symlink", "other"]:
     if stat.S_ISREG(mode):
         return "file"
     return "symlink" if stat.S_ISLNK(mode) else "other"
-
-
-def _future_problem(
-    path: str, stamp: int | None, changed: float, changed_in: str, now: float
-) -> Problem | None:
-    if changed > now + _CLOCK_SKEW:
-        where = f" ({changed_in})" if changed_in else ""
-        return Problem(path, f"was changed in the future{where}, so it counts as new", False)
-    if stamp is not None and stamp > now + _CLOCK_SKEW:
-        return Problem(path, "has a stamp in the future, so it counts as new", False)
-    return None
 
 
 def busy_entries(root: Path) -> dict[str, Use]:

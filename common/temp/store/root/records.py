@@ -109,10 +109,17 @@ def write_record(
     Raises `OSError`, which may be a `StorageError`, or
     `Refused` if it would lie behind a symlink.
     """
-    from ..system.writing import replacing  # not for a scan, which only reads records
-
     check_store(root)
     make_part(root, part, layout)
+    replace_record(root, part, relative, says, sync=sync)
+
+
+def replace_record(
+    root: Path, part: str, relative: str, says: Mapping[str, Any], *, sync: bool = False
+) -> None:
+    """As `write_record`, where that part of the store exists. Raises `OSError`."""
+    from ..system.writing import replacing  # not for a scan, which only reads records
+
     name = record_name(relative)
     with opened_in(root, STORE, part) as directory:
         place = at.anchored(directory, os.path.join(root, STORE, part))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from ...core.disposal import DISPOSALS
-from ...core.entry import Entry, Use
+from ...core.entry import CLOCK_SKEW, Entry, Use
 from ...core.plan import Plan, Step
 from ...core.policy import Policy
 from ...errors import reason_of
@@ -24,7 +24,7 @@ from ..root.leases import Leases
 from ..root.owner import own, release
 from ..root.pinning import Pins
 from ..system.space import free_bytes
-from ..trees.inside import look_at, look_inside, newest_change
+from ..trees.inside import Newest, look_at, look_inside
 from ..trees.measured import Inside
 
 _CHECK_SECONDS: Final = 1.0
@@ -105,10 +105,10 @@ class Facts:
             inside = self._names_inside(entry)
             if inside.unread and rules.spare_in_use:
                 raise NotClaimed(f"cannot be looked into: {inside.unread}", failed=True)
-        elif last_use(self.root, entry.path) > max(entry.used, entry.changed):
+        elif last_use(self.root, entry.path) > entry.last:
             return "has been used meanwhile"
         else:
-            newest, inside = self._look_at(entry)
+            newest, inside = self._look_at(entry, time.time() + CLOCK_SKEW)
             if objection := self._newer(entry, newest):
                 return objection
         self._inside[entry.path] = inside
@@ -162,18 +162,20 @@ class Facts:
         seen_at, rules = self._seen_at.pop(entry.path, float("-inf")), self.rules(entry)
         if rules.everything or rules.abandoned or time.monotonic() - seen_at <= _CHECK_SECONDS:
             return ""
-        return self._newer(entry, newest_change(holding, held))
+        return self._newer(entry, look_at(holding, held, time.time() + CLOCK_SKEW)[0])
 
     @staticmethod
-    def _newer(entry: Entry, newest: tuple[float, str]) -> str:
-        changed, where = newest
-        if changed <= entry.changed:
+    def _newer(entry: Entry, newest: Newest) -> str:
+        if newest.changed <= entry.seen and newest.future <= entry.future:
             return ""
-        return f"has changed meanwhile{f', in {where}' if where else ''}"
+        return f"has changed meanwhile{f', in {newest.where}' if newest.where else ''}"
 
     def newest(self, entry: Entry) -> tuple[float, str]:
-        """When and where `entry` last changed inside. Raises `NotClaimed` if that is hidden."""
-        return self._look_at(entry)[0]
+        """When and where `entry` last changed inside, a time in the future included.
+
+        Raises `NotClaimed` if that is hidden.
+        """
+        return self._look_at(entry)[0][:2]
 
     def hint(self, step: Step) -> str:
         """What to do now that the entry is deleted; "" for nothing."""
@@ -203,7 +205,7 @@ class Facts:
     def _leased(self, entry: Entry, *, in_place: bool = False) -> str:
         """The process that uses `entry` now by its lease, if the rules spare it; else ""."""
         self.leases.refresh()
-        changed = entry.changed
+        changed = entry.last
         if in_place and self.leases.is_guessed(entry.path):
             changed = max(changed, self.newest(entry)[0])
         use = self.leases.use_of(entry.path, time.time(), changed)
@@ -216,7 +218,7 @@ class Facts:
             return f"holds what is pinned: {pin}"
         if not self.rules(entry).spare_in_use:
             return ""
-        changed = entry.changed
+        changed = entry.last
         if inside.roots and entry.partial:  # the scan did not see all of it
             with contextlib.suppress(NotClaimed):
                 changed = max(changed, self.newest(entry)[0])
@@ -233,9 +235,9 @@ class Facts:
         except OSError as error:
             raise NotClaimed(reason_of(error), failed=True) from error
 
-    def _look_at(self, entry: Entry) -> tuple[tuple[float, str], Inside]:
+    def _look_at(self, entry: Entry, until: float | None = None) -> tuple[Newest, Inside]:
         try:
-            return look_at(self.area.top, entry.path)
+            return look_at(self.area.top, entry.path, until)
         except FileNotFoundError:
             raise NotClaimed("is gone already") from None
         except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -78,7 +79,7 @@ def take_or_thin(step: Step, facts: Facts) -> Claim | Outcome:
             claim.condemn()
             return claim
         count, removed = found
-        elsewhere = claim.put_back()
+        elsewhere = _put_back(claim, removed)
     except BaseException as error:
         where = claim.put_back()
         claim.close()
@@ -101,14 +102,26 @@ def thin_first(step: Step, facts: Facts) -> Removed:
     if _files_kept_now(step, facts) is None:
         return Removed()
     claim = take(step, facts, condemn=False)
-    try:
-        found = _thin(claim, step, facts, patterns, all_may_match=True)
-    finally:
-        elsewhere = claim.put_back()
-        claim.close()
+    removed = Removed()
+    with contextlib.closing(claim):
+        try:
+            found = _thin(claim, step, facts, patterns, all_may_match=True)
+            removed = removed if found is None else found[1]
+        finally:
+            elsewhere = _put_back(claim, removed)
     if elsewhere:
         raise NotClaimed(f"was thinned out{elsewhere}", failed=True)
-    return Removed() if found is None else found[1]
+    return removed
+
+
+def _put_back(claim: Claim, removed: Removed) -> str:
+    """Put back what was thinned out. If that failed, it is to be finished; else nothing is."""
+    if removed.failures:
+        claim.conclude(removed)
+        return ""
+    if removed.files or removed.directories:
+        claim.is_finished = True
+    return claim.put_back()
 
 
 def check_none_kept(step: Step, facts: Facts) -> None:

@@ -52,7 +52,7 @@ def write_plan(path: Path, plans: Sequence[Plan], at: str) -> None:
                 "root": plan.root,
                 "device": status.st_dev,
                 "inode": status.st_ino,
-                "disposal": plan.steps[0].disposal,
+                "disposal": plan.disposal,
                 "everything": plan.policy.everything and not plan.policy.unconfigured,
                 "entries": [
                     {

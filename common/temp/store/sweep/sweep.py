@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...core.entry import Problem
-from ...core.layout import ENDS, HISTORY, PINS, STORE, USED
+from ...core.layout import ARRIVALS, ENDS, HISTORY, PINS, STORE, USED
 from ...core.plan import Outcome, Plan, Report
 from ...errors import Refused, TempError
 from ..archive.leftovers import finish_leftovers, tidy
 from ..claiming.many import Freed, Remover
 from ..project.project import check_root
+from ..root.arrivals import note_first_seen
 from ..root.records import forget_gone
 from ..system.space import free_bytes
 from ..trees.removed import Removed
@@ -87,6 +88,7 @@ def _carry_out(plan: Plan, means: Means, told: Told) -> Report:
     with contextlib.closing(Steps(plan, means, told)) as steps:
         steps.drop()
         steps.run()
+    note_first_seen(root, (verdict.entry for verdict in plan.kept), plan.drawn_at)
     outcomes = tuple(told.outcomes[index] for index in range(len(plan.steps)))
     try:
         # Also if there was nothing else to do: killed processes may have left nothing else.
@@ -96,7 +98,7 @@ def _carry_out(plan: Plan, means: Means, told: Told) -> Report:
             # Accepted race: an entry that another sweep has claimed just now, and puts back because
             # it was pinned, loses its pin.
             forget_gone(root, PINS, spare_unread=True)
-            for part in (USED, ENDS):
+            for part in (ARRIVALS, USED, ENDS):
                 forget_gone(root, part, spare_unread=False)
     except TempError as error:
         problems.append(Problem(STORE, str(error)))

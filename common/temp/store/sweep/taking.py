@@ -34,6 +34,7 @@ def take(
     area = area or facts.area
     identity = (entry.device, entry.inode)
     claim = area.claim(entry.path, identity, despite_lock=not facts.rules(entry).spare_in_use)
+    claim.changed = entry.changed
     try:
         try:
             objection = facts.protection(entry, Path(claim.place)) or facts.changed_since(

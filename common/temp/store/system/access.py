@@ -10,6 +10,11 @@ from . import at
 from .at import PASSING_FLAGS
 
 
+def is_closed(error: OSError) -> bool:
+    """Whether we may not look there, rather than that the system could not."""
+    return error.errno in (errno.EACCES, errno.EPERM)
+
+
 def make_accessible(parent: int, name: str) -> None:
     """Give the owner read, write and search permission on the directory `name` in `parent`.
 

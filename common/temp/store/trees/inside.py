@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import stat
 
+from ...core.named_tuple import NamedTuple
 from ...errors import StorageError, in_place, reason_of
 from ..system import at
+from ..system.access import is_closed
 from ..system.at import DIRECTORY_FLAGS
-from .measured import Inside, Measured
-from .walk import is_closed, measure
+from .measured import NEVER, Inside, Measured
+from .walk import measure
 
 
 def look_inside(parent: int, name: str) -> Inside:
@@ -29,29 +31,45 @@ def look_inside(parent: int, name: str) -> Inside:
         at.close(descriptor)
 
 
+class Newest(NamedTuple):
+    """When something last changed, where inside, and the newest modification in the future."""
+
+    changed: float
+    where: str = ""
+    future: float = 0.0
+
+
 def newest_change(root: int, path: str) -> tuple[float, str]:
     """When the entry at `path` below the open `root` last changed inside, and where.
 
-    Raises `OSError` if a part of it cannot be read.
+    A time in the future counts like any other. Raises `OSError` if a part of it cannot be read.
     """
-    return look_at(root, path)[0]
+    return look_at(root, path)[0][:2]
 
 
-def look_at(root: int, path: str) -> tuple[tuple[float, str], Inside]:
-    """As `newest_change`, and what in it may protect it, seen by the same walk."""
-    measured = measure_at(root, path)
+def look_at(root: int, path: str, until: float | None = None) -> tuple[Newest, Inside]:
+    """When the entry at `path` below the open `root` last changed, and what in it may protect it.
+
+    Modifications after `until` (seconds since 1970) are in the future. Raises `OSError` if a part
+    of it cannot be read.
+    """
+    measured = measure_at(root, path, NEVER if until is None else int(until * 1e9))
     for where, what in measured.problems:
         raise StorageError(0, in_place(what, where))
-    return (measured.changed_ns / 1e9, measured.changed_in), measured.inside
+    changed, future = measured.changed_ns / 1e9, measured.future_ns / 1e9
+    return Newest(changed, measured.changed_in, future), measured.inside
 
 
-def measure_at(parent: int | None, path: str) -> Measured:
-    """The measure of what is at `path`, below the open `parent`. Raises `OSError`."""
+def measure_at(parent: int | None, path: str, until_ns: int = NEVER) -> Measured:
+    """The measure of what is at `path`, below the open `parent`. Raises `OSError`.
+
+    Modifications after `until_ns` are in the future.
+    """
     status = at.stat(path, dir_fd=parent, follow_symlinks=False)
     if not stat.S_ISDIR(status.st_mode):
-        return Measured.of(status)
+        return Measured.of(status, until_ns)
     descriptor = at.open(path, DIRECTORY_FLAGS, dir_fd=parent)
     try:
-        return measure(descriptor)
+        return measure(descriptor, until_ns=until_ns)
     finally:
         at.close(descriptor)

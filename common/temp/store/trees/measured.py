@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 from ...core.links import Link
 from ...core.named_tuple import NamedTuple
 
-_NEVER: Final = 1 << 63
+NEVER: Final = 1 << 63
 """Later than any time on any filesystem, in nanoseconds."""
 
 Packed: TypeAlias = tuple[Any, ...]
@@ -20,15 +20,18 @@ class Measured:
     """What a walk finds in one directory, itself included; sizes in bytes.
 
     `names` holds, for each file with more than one name, how many names it has, how many of them
-    were found, and the two sizes that were counted for the first of them. `partial` says that the
-    walk stopped at a change that was new enough: then only `changed_ns` and `changed_in` count.
+    were found, and the two sizes that were counted for the first of them. `changed_ns` is the
+    newest modification up to a given time, `future_ns` the newest one after it, 0 for none.
+    `partial` says that the walk stopped at a change that was new enough: then only `changed_ns` and
+    `changed_in` count.
     `roots` are the directories that hold a store of this program, `repositories` those of git.
     `unread` names a place that could not be read for another reason than that it is closed to us.
     """
 
     __slots__ = (
-        "apparent", "changed_in", "changed_inode", "changed_ns", "directories", "files", "mounted",
-        "names", "partial", "problems", "repositories", "roots", "size", "unread",
+        "apparent", "changed_in", "changed_inode", "changed_ns", "directories", "files",
+        "future_in", "future_ns", "mounted", "names", "partial", "problems", "repositories",
+        "roots", "size", "unread",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -36,9 +39,11 @@ class Measured:
         self.apparent = 0
         self.files = 0
         self.directories = 0
-        self.changed_ns = -_NEVER
+        self.changed_ns = -NEVER
         self.changed_inode = 0
         self.changed_in = ""
+        self.future_ns = 0
+        self.future_in = ""
         self.names: Names = {}
         self.problems: list[tuple[str, str]] = []
         self.mounted: str | None = None
@@ -48,12 +53,15 @@ class Measured:
         self.unread = ""
 
     @classmethod
-    def of(cls, status: os.stat_result) -> Measured:
+    def of(cls, status: os.stat_result, until_ns: int = NEVER) -> Measured:
         """The measure of a file, or of a directory into which nobody looks."""
         measured = cls()
         measured.size = status.st_blocks * 512
         measured.apparent = status.st_size
-        measured.changed_ns = status.st_mtime_ns
+        if status.st_mtime_ns > until_ns:
+            measured.future_ns = status.st_mtime_ns
+        else:
+            measured.changed_ns = status.st_mtime_ns
         if stat.S_ISDIR(status.st_mode):
             measured.directories = 1
             return measured
@@ -93,6 +101,9 @@ class Measured:
             self.mounted = min(self.mounted or other.mounted, other.mounted)
         if other.newness > self.newness:
             self.changed_ns, self.changed_inode, self.changed_in = other.newness
+        self.future_ns, self.future_in = max(
+            (self.future_ns, self.future_in), (other.future_ns, other.future_in)
+        )
         for key, (names, met, size, apparent) in other.names.items():
             known = self.names.get(key)
             if known is not None:

@@ -17,10 +17,11 @@ from ...core.layout import STORE
 from ...core.named_tuple import NamedTuple
 from ...errors import in_place, reason_of
 from ..system import at
+from ..system.access import is_closed
 from ..system.at import DIRECTORY_FLAGS
 from ..system.mounts import counts_subdirectories
 from .descent import Descent, Level
-from .measured import Measured, Names
+from .measured import NEVER, Measured, Names
 
 _LOOKED_AHEAD: Final = 1000
 """How many subdirectories of one directory are visited before any of theirs."""
@@ -54,6 +55,7 @@ def measure(
     *,
     where: str = "",
     enough_ns: int | None = None,
+    until_ns: int = NEVER,
     is_over: Callable[[], bool] | None = None,
     sharing: Sharing | None = None,
     names_only: bool = False,
@@ -62,11 +64,12 @@ def measure(
 
     `mounts` are the mount points inside, relative to it. What cannot be read becomes a problem
     (path and reason), what vanishes meanwhile is left out. With `enough_ns` the walk ends at the
-    first change that is at least as new, and looks first where one is likely. `where` is the
-    directory's own path, for a part of a larger tree. With `names_only` no file is looked at, and
-    only the roots and repositories count. Raises `Unfinished` once `is_over` says so.
+    first change that is at least as new, and looks first where one is likely. Modifications after
+    `until_ns` are in the future, and never enough. `where` is the directory's own path, for a part
+    of a larger tree. With `names_only` no file is looked at, and only the roots and repositories
+    count. Raises `Unfinished` once `is_over` says so.
     """
-    walk = _Walk(mounts, enough_ns, is_over, sharing, names_only)
+    walk = _Walk(mounts, enough_ns, until_ns, is_over, sharing, names_only)
     walk.run(descriptor, where)
     return walk.measured
 
@@ -119,12 +122,14 @@ class _Walk:
         self,
         mounts: frozenset[str],
         enough_ns: int | None,
+        until_ns: int,
         is_over: Callable[[], bool] | None,
         sharing: Sharing | None,
         names_only: bool,
     ) -> None:
         self.mounts = mounts
         self.enough_ns = enough_ns
+        self.until_ns = until_ns
         self.is_over = is_over
         self.sharing = sharing
         self.names_only = names_only
@@ -312,21 +317,20 @@ class _Walk:
     def _is_newer(self, seen: os.stat_result, node: _Node, name: str) -> None:
         """Note a change that is as new as the newest so far, or newer."""
         measured = self.measured
+        if seen.st_mtime_ns > self.until_ns:
+            if seen.st_mtime_ns > measured.future_ns:
+                measured.future_ns, measured.future_in = seen.st_mtime_ns, node.path(name)
+            return
         told = (seen.st_mtime_ns, seen.st_ino)
         known = (measured.changed_ns, measured.changed_inode)
         if told > known or (
             # The same file by another name.
-            told == known and self.newest is not None and node.path(name) > self._newest_path()
+            told == known and self.newest and node.path(name) > self.newest[0].path(self.newest[1])
         ):
             measured.changed_ns, measured.changed_inode = told
             self.newest = (node, name)
             if self.enough_ns is not None and measured.changed_ns >= self.enough_ns:
                 raise _Enough
-
-    def _newest_path(self) -> str:
-        assert self.newest is not None
-        node, name = self.newest
-        return node.path(name)
 
     def _newest_last(self, descriptor: int, node: _Node, pending: list[str]) -> None:
         """Put the directory that changed last at the end, where the walk takes the next one."""
@@ -369,11 +373,6 @@ class _Walk:
         self.measured.problems.append((path, what))
         if not is_closed(error):
             self.measured.unread = self.measured.unread or in_place(what, path)
-
-
-def is_closed(error: OSError) -> bool:
-    """Whether we may not look there, rather than that the system could not."""
-    return error.errno in (errno.EACCES, errno.EPERM)
 
 
 def _is_first(files: Names, seen: os.stat_result) -> bool:

@@ -1,0 +1,152 @@
+"""Records how old an entry was before this program renamed it, or failed to remove all of it.
+
+Both change the times that its age is read from. So whoever puts an entry back records what they
+were before. A record counts as long as nobody has touched the entry since. A process that is killed
+between the rename and the record leaves an entry without one: it counts as new, and stays longer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from ...core import fields
+from ...core.entry import CLOCK_SKEW, Entry
+from ...core.fields import Unreadable
+from ...core.layout import ARRIVALS, STORE
+from ...core.named_tuple import NamedTuple
+from ...errors import TempError
+from ..project.project import open_root
+from ..system import at
+from .guard import check_store
+from .records import Record, read_records, record_name, record_names, replace_record
+
+
+class Arrival(NamedTuple):
+    """When an entry arrived and last changed, in seconds since 1970, before this program moved it.
+
+    `unfinished` means that its removal began and failed. `inode` and `ctime_ns` are those of its
+    top directory afterwards.
+    """
+
+    arrived: float
+    changed: float
+    unfinished: bool
+    inode: int
+    ctime_ns: int
+
+    def is_of(self, top: os.stat_result) -> bool:
+        """Whether it is about that top directory, and nobody has changed that since."""
+        return (self.inode, self.ctime_ns) == (top.st_ino, top.st_ctime_ns)
+
+
+class Arrivals:
+    """The records of one root. Raises `StorageError`, or `Refused` where a symlink leads there."""
+
+    def __init__(self, root: Path) -> None:
+        names = record_names(root, ARRIVALS)
+        if names:
+            check_store(root)
+        self._found = _found(root, names)
+
+    def of(self, relative: str, inode: int, ctime_ns: int) -> Arrival | None:
+        """The record of the entry at `relative`; `None` if there is none that still counts.
+
+        It does not count for another entry of that name, or if the top directory has changed since.
+        """
+        one = self._found.get(relative)
+        return one if one is not None and (one.inode, one.ctime_ns) == (inode, ctime_ns) else None
+
+
+def _found(root: Path, names: list[str]) -> dict[str, Arrival]:
+    read = (_read(record) for record in read_records(root, ARRIVALS, names))
+    return dict(one for one in read if one is not None)
+
+
+def _read(record: Record) -> tuple[str, Arrival] | None:
+    says = record.says
+    if record.path is None:
+        return None
+    try:
+        return record.path, Arrival(
+            fields.number(says, "arrived"),
+            fields.number(says, "changed"),
+            fields.flag(says, "unfinished"),
+            fields.whole(says, "inode", most=2**128),
+            fields.whole(says, "ctime_ns"),
+        )
+    except Unreadable:
+        return None
+
+
+def arrival_of(told: float | None, known: Arrival | None, ctime: float, now: float) -> float:
+    """When an entry arrived: as `told` by its name, else by its record, else its `ctime`.
+
+    A time in the future tells nothing; if there is no other, it arrives now.
+    """
+    for time in (told, None if known is None else known.arrived, ctime):
+        if time is not None and time <= now + CLOCK_SKEW:
+            return float(time)
+    return now
+
+
+def keep_age(
+    root: Path,
+    relative: str,
+    before: os.stat_result,
+    *,
+    place: str = "",
+    changed: float | None = None,
+    is_finished: bool = False,
+) -> None:
+    """Record how old the entry was at `relative` that is at `place` now (or still there).
+
+    `before` are the facts of its top directory before this program touched it; call it when it will
+    touch it no more. `changed` is when it last changed before a removal that failed, `is_finished`
+    that nothing of it is to be removed any more. As far as possible: an entry without a record
+    counts as new.
+    """
+    place = place or relative
+    with contextlib.suppress(OSError, TempError):
+        now = at.stat(os.path.join(root, place), follow_symlinks=False)
+        if now.st_ino != before.st_ino or now.st_ctime_ns == before.st_ctime_ns:
+            return
+        known = _found(root, [record_name(relative)]).get(relative)
+        if known is not None and place == relative and known.is_of(now):
+            return  # it was recorded when it was put back
+        if known is None or not known.is_of(before):
+            known = Arrival(max(0.0, before.st_ctime_ns / 1e9), 0.0, False, 0, 0)
+        if is_finished:
+            known = known._replace(changed=0.0, unfinished=False)
+        elif changed is not None and not known.unfinished:
+            known = known._replace(changed=max(0.0, changed), unfinished=True)
+        note_arrival(root, place, known._replace(inode=now.st_ino, ctime_ns=now.st_ctime_ns))
+
+
+def note_first_seen(root: Path, entries: Iterable[Entry], now: float) -> None:
+    """Record that those of `entries` of which only times in the future are known arrived `now`.
+
+    `now` is when they were looked at. As far as possible: others are seen again.
+    """
+    for entry in entries:
+        if entry.arrived == now:
+            with contextlib.suppress(OSError, TempError):
+                top = at.stat(os.path.join(root, entry.path), follow_symlinks=False)
+                if (top.st_dev, top.st_ino) == (entry.device, entry.inode):
+                    arrival = Arrival(now, 0.0, False, top.st_ino, top.st_ctime_ns)
+                    note_arrival(root, entry.path, arrival)
+
+
+def note_arrival(root: Path, relative: str, arrival: Arrival) -> None:
+    """Write the record of the entry at `relative`. Raises `OSError` or `TempError`."""
+    check_store(root)
+    top = open_root(root)
+    try:
+        for part in (STORE, f"{STORE}/{ARRIVALS}"):
+            with contextlib.suppress(FileExistsError):
+                at.mkdir(part, dir_fd=top)
+    finally:
+        at.close(top)
+    replace_record(root, ARRIVALS, relative, arrival._asdict())
