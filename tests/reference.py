@@ -11,8 +11,7 @@ from typing import Final
 from common.temp.core.policy import STRATEGIES
 from common.temp.core.units import HOUR, spell_duration
 from common.temp.errors import EXIT_CODES
-from common.temp.store.root.setting_keys import CATEGORY_KEYS, ENVIRONMENT, JSON_KEYS, KEYS
-from common.temp.store.root.settings import Settings
+from common.temp.store.root.settings import CATEGORY_KEYS, ENVIRONMENT, JSON_KEYS, KEYS, Settings
 from common.temp.store.system.archive_formats import FORMATS
 from tests import schemas
 from tests.docs import DOCS

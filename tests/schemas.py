@@ -9,8 +9,7 @@ from typing import Any, Final
 
 from common.temp.core.policy import STRATEGIES
 from common.temp.core.units import HOUR, spell_duration
-from common.temp.store.root.setting_keys import CATEGORY_KEYS, JSON_KEYS, KEYS, Key, Kind
-from common.temp.store.root.settings import Settings
+from common.temp.store.root.settings import CATEGORY_KEYS, JSON_KEYS, KEYS, Key, Kind, Settings
 from common.temp.store.system.archive_formats import FORMATS
 from tests.support import REPOSITORY
 

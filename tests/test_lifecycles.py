@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from common.temp.core.layout import PIPELINE
-from common.temp.store.root.setting_keys import JSON_KEYS
+from common.temp.store.root.settings import JSON_KEYS
 from tests.support import REPOSITORY, Process, inv, make_project, process, run
 
 COUNTS = [

@@ -21,12 +21,7 @@ NOT_FOR_A_STATUS = tuple(
         *("migrate", "report.github", "report.html", "report.json", "schedule"),
         *("store.archive", "store.artefacts", "store.sweep", "store.trees.removal"),
         *("store.claiming.claim", "store.claiming.many", "store.claiming.work"),
-        *(
-            "store.root.history",
-            "store.root.setting_keys",
-            "store.root.making",
-            "store.root.values",
-        ),
+        *("store.root.history", "store.root.making", "store.root.values"),
         *("store.system.git", "store.system.writing"),
     )
 )

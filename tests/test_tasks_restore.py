@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from common.temp.store.root.loading import load
 from common.temp.store.root.pinning import write_pin
-from common.temp.store.root.settings import load
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 from tests.store.children import in_child, until

@@ -106,7 +106,7 @@ class TempManager:
         import time
 
         from .core.policy import Policy, policy_of_age
-        from .store.root.settings import load
+        from .store.root.loading import load
         from .store.sweep.abandoned import MANAGER, clean_abandoned
         from .store.sweep.prepare import prepare
         from .store.sweep.sweep import execute

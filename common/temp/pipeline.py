@@ -33,9 +33,10 @@ from .store.project.project import absolute, find_project, is_nobodys
 from .store.root.allocation import allocate_named
 from .store.root.ends import begin, end, give_up
 from .store.root.layouts import layout_of
+from .store.root.loading import load, with_strategy
 from .store.root.names import fresh_name
 from .store.root.owner import release
-from .store.root.settings import Settings, load, with_strategy
+from .store.root.settings import Settings
 from .store.root.values import check_strategy
 
 _ATTEMPTS: Final = 64

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
 
-from .store.root.settings import Settings, check_config, of_config
+from .store.root.loading import check_config, of_config
+from .store.root.settings import Settings
 
 
 class CleanupStrategy(Enum):

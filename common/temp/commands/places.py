@@ -26,7 +26,8 @@ from ..store.project.project import (
 )
 from ..store.root.layouts import layout_of
 from ..store.root.listing import find_entry
-from ..store.root.settings import Settings, load, workspace_globs
+from ..store.root.loading import load, workspace_globs
+from ..store.root.settings import Settings
 
 if TYPE_CHECKING:
     from ..core.disposal import Disposal

@@ -17,7 +17,8 @@ from ..store.archive.shelf import list_archive
 from ..store.archive.undo import has_undoable, undo_area
 from ..store.project.place import homeless_roots, standing_project
 from ..store.project.project import root_of, user_root
-from ..store.root.settings import Settings, load
+from ..store.root.loading import load
+from ..store.root.settings import Settings
 from .printing import print_problems
 
 

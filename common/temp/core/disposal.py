@@ -1,7 +1,8 @@
 """What happens to an entry that goes: a table with one row for each disposal.
 
 A row has all that reports, commands and plans need to know of a disposal, so that nobody else asks
-which one it is. How entries are disposed of is in `store/sweep/ways.py`.
+which one it is. How entries are disposed of is in `store/sweep/ways.py`; a row with a `flag` also
+needs that argument in `tasks.py`.
 """
 
 from __future__ import annotations

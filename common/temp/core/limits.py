@@ -1,6 +1,6 @@
 """What chooses an entry for removal: each rule says whether it does, and why.
 
-A limit is a rule here, a field of `Policy` in `policy`, and a key in `store/root/setting_keys.py`.
+A limit is a rule here, a field of `Policy` in `policy`, and a key in `store/root/settings.py`.
 Sums over several entries are made in `cases`.
 """
 

@@ -13,7 +13,8 @@ from ..errors import InvalidSettings
 from ..report.text import plain
 from ..store.project.place import standing_project
 from ..store.project.project import root_of
-from ..store.root.settings import Settings, load
+from ..store.root.loading import load
+from ..store.root.settings import Settings
 from ..store.root.values import check_strategy
 from .job import Job, job_of, named
 from .log import LOG

@@ -15,7 +15,8 @@ from ..errors import InvalidSettings, Refused, TempError, reason_of
 from ..report.text import instant, plain
 from ..store.project.place import standing_project
 from ..store.project.project import absolute, root_of
-from ..store.root.settings import Settings, load
+from ..store.root.loading import load
+from ..store.root.settings import Settings
 from .log import Turn, turn
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from pipeline.commands import narrate
 
-from common.temp.pipeline import ArtifactCleaner, CleanupConfig
+from common.temp.pipeline import ArtifactCleaner
+from common.temp.pipeline_config import CleanupConfig
 
 WHOLE = ["research.csv", "research.svg", "script.jsonl", "tones.wav"]
 OWN = {"demo", "narrate"}

@@ -210,7 +210,7 @@ def _archives(root: Path, archive: Path | None) -> Iterator[Path]:
         return  # everybody can write beside it
     project = find_project(root.parent, otherwise=root)
     if project != root:
-        from ..root.settings import load
+        from ..root.loading import load
 
         yield load(project).archive_path()
 

@@ -86,7 +86,7 @@ class Leases:
         As given, or as configured for the project of the root.
         """
         if self._foreign_for is None:
-            from .settings import configured_foreign_for  # it imports this module
+            from .loading import configured_foreign_for  # it imports this module
 
             try:
                 self._foreign_for = configured_foreign_for(Path(self._root))

@@ -1,28 +1,24 @@
-"""The settings: defaults < pyproject.toml < cleanup_config.json < environment < arguments.
+"""The settings: for each key, what it sets, of what kind its value is, and what it means.
 
-A setting is a key in `setting_keys`, and a field here or in `core/policy.py`. Both files are read
-in the monorepo's root and then in the project, which has the last word. Whatever cannot be used
-ends the command before anything is touched.
+A new setting is a `Key` and a field of `Settings`; a limit or protection is a field of `Policy`
+instead. A new kind of value is read in `values`. `python3 -m tests.reference` writes the tables of
+the docs and both JSON Schemas from the keys; `loading` reads the files and the environment.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from ...core.named_tuple import NamedTuple
-from ...core.policy import Policy, strategy_limits
+from ...core.policy import Policy
 from ...core.units import DAY
-from ..project.project import find_monorepo, find_project
-from .clashes import check_clashes
-from .sources import PYPROJECT, read_environment, read_files, read_toml
+from ..project.place import ENV_PREFIX, PROJECT
 
 if TYPE_CHECKING:
     from ...core.disposal import Disposal
     from ..system.archive_formats import ArchiveFormat
-    from .layers import Layer
 
 DEFAULT_ARTEFACTS: Final = (
     "__pycache__",
@@ -75,114 +71,203 @@ class Settings(NamedTuple):
         return self.project / os.path.expanduser(self.archive_location or ".tmp-archive")
 
 
-def load(
-    project: Path, environment: Mapping[str, str] | None = None, *, config: Path | None = None
-) -> Settings:
-    """The settings of `project` (absolute). Raises `InvalidSettings`, naming file and key.
+Kind: TypeAlias = Literal[
+    "strategy",
+    "hours",
+    "days",
+    "count",
+    "size",
+    "gb",
+    "share",
+    "number",
+    "flag",
+    "path",
+    "paths",
+    "texts",
+    "globs",
+    "format",
+    "interval",
+]
 
-    The file `config` is read in place of the project's own `cleanup_config.json`.
+
+class Key(NamedTuple):
+    """A key of the settings: the field of `Settings` or its `Policy` that it sets, of what kind its
+    value is, and what it means. `more` is for the schema alone, which has room for it.
     """
-    environment = os.environ if environment is None else environment
-    layers: list[Layer] = []
-    categories: dict[str, Layer] = {}
-    for directory in dict.fromkeys((find_monorepo(project), project)):
-        for layer, tables in read_files(directory, config if directory == project else None):
-            if directory != project:
-                layer.pop("roots", None)  # which are the monorepo's own
-            layers.append(layer)
-            for name, table in tables.items():
-                categories.setdefault(name, {}).update(_with_strategy(table))
-    return _settings(project, [*layers, read_environment(environment)], categories)
+
+    field: str
+    kind: Kind
+    means: str
+    more: str = ""
 
 
-def of_config(project: Path, said: Mapping[str, object], where: str) -> Settings:
-    """The settings that `said` alone makes, which has the keys of `cleanup_config.json`.
+KEYS: Final[dict[str, Key]] = {
+    "strategy": Key("strategy", "strategy", "a named policy; the keys below replace its numbers"),
+    "max_age_hours": Key(
+        "max_age",
+        "hours",
+        "max age: entries unchanged for longer go",
+        "The newest change anywhere inside counts; 0 is all entries.",
+    ),
+    "max_count": Key(
+        "max_count", "count", "max count: all but this many newest of each name in a category go"
+    ),
+    "max_total_size": Key(
+        "max_total_size",
+        "size",
+        "max total size of everything that stays",
+        "The entries that are unchanged for longest go first.",
+    ),
+    "max_files": Key(
+        "max_files",
+        "count",
+        "max files and directories in everything that stays",
+        "The entries that are unchanged for longest go first; a file with several names counts "
+        "once.",
+    ),
+    "min_free_space": Key(
+        "min_free_space",
+        "size",
+        "min free space on the disk of the root",
+        "While less is free, entries go: those with the smallest cost first, and of these those "
+        "that are unchanged for longest.",
+    ),
+    "high_water": Key(
+        "high_water",
+        "share",
+        "when more of the disk is in use, entries go",
+        "The share is what df shows; entries go as for min_free_space.",
+    ),
+    "low_water": Key(
+        "low_water",
+        "share",
+        "they go until less than this is in use",
+        "It needs a high_water above it, and is high_water itself if it is not set.",
+    ),
+    "keep_last": Key("keep_last", "count", "keep last: this many newest of each name always stay"),
+    "keep_last_good": Key(
+        "keep_last_good",
+        "count",
+        "keep last good: this many newest good runs of a pipeline stay; else 1",
+        "A run that failed or was killed is not good. 0 keeps none.",
+    ),
+    "keep_within_hours": Key(
+        "keep_within",
+        "hours",
+        "keep within: entries that changed within this time stay",
+        "0 keeps none.",
+    ),
+    "keep_files": Key(
+        "keep_files",
+        "texts",
+        "keep files: what matches stays in its place when its entry goes",
+        "Of an entry that is archived, it is what is archived. Each is a glob of a name, such as "
+        "*.mp4, or with a / of a path in the entry.",
+    ),
+    "exclude": Key(
+        "exclude",
+        "texts",
+        "entries whose name, category or `category/name` matches stay",
+        "Each is a shell glob, such as cache/models_*.",
+    ),
+    "dry_run": Key(
+        "dry_run", "flag", "a clean only says what it would do, unless `--force` is given"
+    ),
+    "archive": Key("archive", "flag", "entries that go are archived"),
+    "archive_location": Key(
+        "archive_location",
+        "path",
+        "the directory of the archive; without it, `.tmp-archive`",
+        "It is relative to the project; ~ is the home directory.",
+    ),
+    "archive_format": Key(
+        "archive_format",
+        "format",
+        "the format of archived entries",
+        "With dir, an entry is renamed where the archive is on the same filesystem.",
+    ),
+    "undo_hours": Key("undo_for", "hours", "how long `temp-clean --undoable` can be undone"),
+    "foreign_hours": Key(
+        "foreign_for",
+        "hours",
+        "how long an unchanged entry stays whose owner cannot be checked; else 24",
+        "An owner cannot be checked if it runs on another system, or uses another mount of this "
+        "filesystem.",
+    ),
+    "roots": Key(
+        "roots",
+        "paths",
+        "directories of jobs, files or runs to list and clean too",
+        "They are relative to the project; ~ is the home directory.",
+    ),
+    "projects": Key(
+        "projects",
+        "globs",
+        "the projects of the monorepo, in addition to uv's workspace members",
+        "They are relative to its root.",
+    ),
+    "artefacts": Key("artefacts", "texts", "what `inv clean` removes", "Each is a glob of a name."),
+    "auto_clean": Key(
+        "auto_clean",
+        "interval",
+        "at most once in this time, making an entry starts a clean in the background",
+        "It follows the configured limits, and its result is in .tmp/.tempkeep/schedule.log.",
+    ),
+    "workers": Key(
+        "workers", "count", "how many processes scan and delete; 0 finds the best number"
+    ),
+}
+"""The keys of `[tool.tempkeep]` and, in capitals after `TEMPKEEP_`, of the environment."""
 
-    `where` names it in an error. Raises `InvalidSettings`.
-    """
-    return _settings(project, [_config_layer(said, where)], {})
+JSON_KEYS: Final[dict[str, Key]] = {
+    "strategy": KEYS["strategy"],
+    "max_age_days": Key("max_age", "days", "in days"),
+    "max_runs_to_keep": Key("max_count", "count", ""),
+    "archive_before_delete": Key("archive", "flag", ""),
+    "archive_location": KEYS["archive_location"],
+    "archive_format": KEYS["archive_format"],
+    "dry_run": KEYS["dry_run"],
+    "exclude_patterns": Key("exclude", "texts", ""),
+    "keep_last": KEYS["keep_last"],
+    "keep_last_good": KEYS["keep_last_good"],
+    "keep_within_hours": KEYS["keep_within_hours"],
+    "keep_files": KEYS["keep_files"],
+    "min_free_space_gb": Key("min_free_space", "gb", "in GiB"),
+    "foreign_hours": KEYS["foreign_hours"],
+}
+"""The keys of `cleanup_config.json`. They mean what is said above, but for another unit."""
 
+CATEGORY_KEYS: Final[dict[str, Key]] = {
+    **{
+        key: KEYS[key]
+        for key in (
+            "strategy",
+            "max_age_hours",
+            "max_count",
+            "max_total_size",
+            "max_files",
+            "keep_last",
+            "keep_last_good",
+            "keep_within_hours",
+            "keep_files",
+            "exclude",
+        )
+    },
+    "cost": Key("cost", "number", "on a full disk, entries with a smaller cost go first; else 1"),
+}
+"""The keys that `[tool.tempkeep.category.<name>]` may have."""
 
-def check_config(said: Mapping[str, object], where: str) -> None:
-    """Raise `InvalidSettings` if `said` could not stand in a `cleanup_config.json`."""
-    _config_layer(said, where)
-
-
-def _config_layer(said: Mapping[str, object], where: str) -> Layer:
-    from .layers import layer_of
-    from .setting_keys import JSON_KEYS
-
-    return layer_of(said, JSON_KEYS, where)
-
-
-def configured_foreign_for(root: Path) -> float:
-    """The `foreign_hours`, in seconds, of the project in which `root` lies; 24 hours if none are.
-
-    Raises `InvalidSettings`.
-    """
-    configured = load(find_project(root)).policy.foreign_for
-    return DAY if configured is None else configured
-
-
-def with_strategy(settings: Settings, name: str) -> Settings:
-    """`settings` with the numbers of the strategy `name` in every category.
-
-    What was to be archived still is.
-    """
-    return settings._replace(
-        strategy=name,
-        policy=settings.policy.everywhere(**strategy_limits(name)),
-        archive=settings.archive or name == "archive",
-    )
-
-
-def workspace_globs(monorepo: Path, settings: Settings) -> tuple[list[str], list[str]]:
-    """The globs of the monorepo's projects and of those left out, uv's workspace included."""
-    from .values import read_value
-
-    path = monorepo / PYPROJECT
-    table: object = read_toml(path, b"workspace")
-    for key in ("tool", "uv", "workspace"):
-        table = table.get(key, {}) if isinstance(table, dict) else {}
-    said = table if isinstance(table, dict) else {}
-    members, excluded = (
-        read_value(said.get(key, []), "globs", f"{path}: [tool.uv.workspace]: {key}")
-        for key in ("members", "exclude")
-    )
-    return [*settings.projects, *members], [*excluded]
-
-
-# -- one layer over the other -------------------------------------------------------------------
-
-
-def _settings(project: Path, layers: Iterable[Layer], categories: Mapping[str, Layer]) -> Settings:
-    """What the layers set together, the last one first; raises `InvalidSettings` if they clash."""
-    merged: Layer = {}
-    for layer in layers:
-        name, earlier = layer.get("strategy"), merged.get("strategy")
-        if name == "archive":
-            merged["archive"] = True
-        elif name is not None and earlier == "archive":
-            merged["archive"] = False  # it came with that strategy; one set by itself stays
-        merged |= _with_strategy(layer)
-    policy = Policy(**_fields_of(Policy, merged))
-    inherited = policy.for_category()
-    own = tuple(
-        (name, inherited._replace(**_fields_of(Policy, categories[name])))
-        for name in sorted(categories)
-    )
-    policy = policy._replace(categories=own)
-    settings = Settings(project, policy, **_fields_of(Settings, merged))
-    check_clashes(settings)
-    return settings
-
-
-def _fields_of(kind: type[Policy | Settings], layer: Layer) -> Layer:
-    """The part of `layer` that sets fields of `kind`."""
-    return {field: value for field, value in layer.items() if field in kind._fields}
-
-
-def _with_strategy(layer: Layer) -> Layer:
-    """`layer` with the numbers of its strategy, which come before those of earlier layers."""
-    name = layer.get("strategy")
-    return layer if name is None else strategy_limits(name) | layer
+ENVIRONMENT: Final[dict[str, str]] = {
+    f"{ENV_PREFIX}<KEY>": "a setting: `TEMPKEEP_MAX_AGE_HOURS=24`; commas separate list items",
+    PROJECT: "the project, whatever the working directory is: an existing directory",
+    "TMPDIR": "the system's temporary directory, for `auto_cleanup_dir` and `temp_working_dir`",
+    "XDG_STATE_HOME": "where scratch without a project goes, instead of `~/.local/state`",
+    "PYTEST_DEBUG_TEMPROOT": "where pytest makes `tmp_path`; inside a root, that entry is in use "
+    "while pytest runs",
+    "PYTEST_KEEP_TEMPS": "`1` keeps the directories of tests, and prints where they are",
+    "NO_COLOR": "switches colours off, if it is set",
+    "CI": "switches colours and progress off, if it is set",
+    "GITHUB_ACTIONS": "`true` prints problems as annotations",
+    "GITHUB_STEP_SUMMARY": "the file that a summary is added to, in a GitHub workflow",
+}
+"""The variables that are used, for `docs/settings.md`."""

@@ -39,7 +39,7 @@ def read_files(
         if not isinstance(table, dict):
             raise InvalidSettings(f"{where}: expected a table, got {table!r}")
         from .layers import categories_of, layer_of
-        from .setting_keys import KEYS
+        from .settings import KEYS
 
         rest = {key: value for key, value in table.items() if key != "category"}
         yield layer_of(rest, KEYS, where), categories_of(table.get("category", {}), path)
@@ -49,7 +49,7 @@ def read_files(
         raise InvalidSettings(f"{config}: no such file; give the path of a {CONFIG_JSON}")
     if loaded is not None:
         from .layers import layer_of
-        from .setting_keys import JSON_KEYS
+        from .settings import JSON_KEYS
 
         yield layer_of(loaded, JSON_KEYS, str(path)), {}
 

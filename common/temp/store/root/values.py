@@ -21,7 +21,7 @@ from ...core.units import (
     read_size,
 )
 from ...errors import InvalidSettings
-from .setting_keys import Kind
+from .settings import Kind
 
 
 def read_value(value: object, kind: Kind, what: str) -> Any:

@@ -21,8 +21,8 @@ from ..root import owner as lease
 from ..root.allocation import allocate
 from ..root.journal import Book
 from ..root.leases import Leases, RunNotes
+from ..root.loading import load
 from ..root.owner import owner_of
-from ..root.settings import load
 from .discard import discard
 from .prepare import prepare
 from .sweep import execute

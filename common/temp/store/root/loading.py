@@ -1,0 +1,135 @@
+"""The settings: defaults < pyproject.toml < cleanup_config.json < environment < arguments.
+
+Both files are read in the monorepo's root and then in the project, which has the last word.
+Whatever cannot be used ends the command before anything is touched.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...core.policy import Policy, strategy_limits
+from ...core.units import DAY
+from ..project.project import find_monorepo, find_project
+from .clashes import check_clashes
+from .settings import Settings
+from .sources import PYPROJECT, read_environment, read_files, read_toml
+
+if TYPE_CHECKING:
+    from .layers import Layer
+
+
+def load(
+    project: Path, environment: Mapping[str, str] | None = None, *, config: Path | None = None
+) -> Settings:
+    """The settings of `project` (absolute). Raises `InvalidSettings`, naming file and key.
+
+    The file `config` is read in place of the project's own `cleanup_config.json`.
+    """
+    environment = os.environ if environment is None else environment
+    layers: list[Layer] = []
+    categories: dict[str, Layer] = {}
+    for directory in dict.fromkeys((find_monorepo(project), project)):
+        for layer, tables in read_files(directory, config if directory == project else None):
+            if directory != project:
+                layer.pop("roots", None)  # which are the monorepo's own
+            layers.append(layer)
+            for name, table in tables.items():
+                categories.setdefault(name, {}).update(_with_strategy(table))
+    return _settings(project, [*layers, read_environment(environment)], categories)
+
+
+def of_config(project: Path, said: Mapping[str, object], where: str) -> Settings:
+    """The settings that `said` alone makes, which has the keys of `cleanup_config.json`.
+
+    `where` names it in an error. Raises `InvalidSettings`.
+    """
+    return _settings(project, [_config_layer(said, where)], {})
+
+
+def check_config(said: Mapping[str, object], where: str) -> None:
+    """Raise `InvalidSettings` if `said` could not stand in a `cleanup_config.json`."""
+    _config_layer(said, where)
+
+
+def _config_layer(said: Mapping[str, object], where: str) -> Layer:
+    from .layers import layer_of
+    from .settings import JSON_KEYS
+
+    return layer_of(said, JSON_KEYS, where)
+
+
+def configured_foreign_for(root: Path) -> float:
+    """The `foreign_hours`, in seconds, of the project in which `root` lies; 24 hours if none are.
+
+    Raises `InvalidSettings`.
+    """
+    configured = load(find_project(root)).policy.foreign_for
+    return DAY if configured is None else configured
+
+
+def with_strategy(settings: Settings, name: str) -> Settings:
+    """`settings` with the numbers of the strategy `name` in every category.
+
+    What was to be archived still is.
+    """
+    return settings._replace(
+        strategy=name,
+        policy=settings.policy.everywhere(**strategy_limits(name)),
+        archive=settings.archive or name == "archive",
+    )
+
+
+def workspace_globs(monorepo: Path, settings: Settings) -> tuple[list[str], list[str]]:
+    """The globs of the monorepo's projects and of those left out, uv's workspace included."""
+    from .values import read_value
+
+    path = monorepo / PYPROJECT
+    table: object = read_toml(path, b"workspace")
+    for key in ("tool", "uv", "workspace"):
+        table = table.get(key, {}) if isinstance(table, dict) else {}
+    said = table if isinstance(table, dict) else {}
+    members, excluded = (
+        read_value(said.get(key, []), "globs", f"{path}: [tool.uv.workspace]: {key}")
+        for key in ("members", "exclude")
+    )
+    return [*settings.projects, *members], [*excluded]
+
+
+# -- one layer over the other -------------------------------------------------------------------
+
+
+def _settings(project: Path, layers: Iterable[Layer], categories: Mapping[str, Layer]) -> Settings:
+    """What the layers set together, the last one first; raises `InvalidSettings` if they clash."""
+    merged: Layer = {}
+    for layer in layers:
+        name, earlier = layer.get("strategy"), merged.get("strategy")
+        if name == "archive":
+            merged["archive"] = True
+        elif name is not None and earlier == "archive":
+            merged["archive"] = False  # it came with that strategy; one set by itself stays
+        merged |= _with_strategy(layer)
+    policy = Policy(**_fields_of(Policy, merged))
+    inherited = policy.for_category()
+    own = tuple(
+        (name, inherited._replace(**_fields_of(Policy, categories[name])))
+        for name in sorted(categories)
+    )
+    policy = policy._replace(categories=own)
+    settings = Settings(project, policy, **_fields_of(Settings, merged))
+    check_clashes(settings)
+    return settings
+
+
+def _fields_of(kind: type[Policy | Settings], layer: Layer) -> Layer:
+    """The part of `layer` that sets fields of `kind`."""
+    return {field: value for field, value in layer.items() if field in kind._fields}
+
+
+def _with_strategy(layer: Layer) -> Layer:
+    """`layer` with the numbers of its strategy, which come before those of earlier layers."""
+    name = layer.get("strategy")
+    return layer if name is None else strategy_limits(name) | layer
