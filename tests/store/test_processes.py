@@ -17,6 +17,7 @@ import pytest
 from common.temp.store.root.helper import fork_helper
 from common.temp.store.system.processes import processes_inside, spell_command
 from tests.support import (
+    chain,
     hold,
     let_others_reach,
     make_entry,
@@ -445,6 +446,39 @@ def test_what_an_overlay_is_made_of_is_in_use(root: Path, tmp_path: Path, layer:
     finally:
         run(["umount", str(merged)], cwd=tmp_path)
     assert len(swept(root).done) == 1
+
+
+LOOKS_ON = """
+import sys
+from common.temp.store.system.processes import processes_inside
+while True:
+    processes_inside(sys.argv[1])
+    print(flush=True)
+"""
+
+
+def test_who_looks_where_somebody_works_far_down_does_not_work_there(
+    root: Path, tmp_path: Path
+) -> None:
+    path = make_entry(root, "work/deep")
+    chain(path, 2100)
+    looks_on = [sys.executable, "-c", LOOKS_ON, str(tmp_path / "elsewhere")]
+    works = f"import os, time\nfor _ in range(2100): os.chdir('d')\n{WAITS}"
+    try:
+        with (
+            subprocess.Popen(looks_on, cwd="/", stdout=subprocess.PIPE) as other,
+            process(works, cwd=path) as worker,
+        ):
+            assert other.stdout is not None
+            try:
+                for _ in range(10):
+                    other.stdout.readline()  # it has looked, and looks again
+                    who = [use.who for use in processes_inside(root).values()]
+                    assert [one for one in who if f"pid {worker.pid} " in one] == who != []
+            finally:
+                other.kill()
+    finally:
+        run(["rm", "-rf", str(path)], cwd=root)
 
 
 LOOKS = """

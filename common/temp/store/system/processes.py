@@ -28,6 +28,9 @@ _ASKS: Final = ASKS.encode()
 
 _READS_ONLY: Final = os.O_APPEND | getattr(os, "O_ACCMODE", 3)
 
+_LOOKS_AT_ONE: Final = 3
+"""How often an open file is looked at that is another one each time; then it counts."""
+
 _MOST_WORDS: Final = 1000
 """How many words of a command line are looked at for files and directories."""
 
@@ -316,11 +319,18 @@ class _Look:
                 self._take_in_detached(f"fd/{name}", path, _WORKS, mine=self._is_own)
 
     def _take_in_file(self, name: str, path: bytes) -> None:
-        said = self._told_of(name)
+        link = f"/proc/{self._thread}/fd/{name}"
+        for _ in range(_LOOKS_AT_ONE):
+            said = self._told_of(name)
+            is_directory = stat.S_ISDIR(os.stat(link).st_mode)
+            seen, path = path, procfs.place_of(link)
+            if path == seen:
+                break  # else it was closed meanwhile, and its number is that of another file
+            if not path.startswith(self._places):
+                return
         flags = int(said.partition(b"flags:")[2].split()[0], 8) if b"flags:" in said else 0
         if flags & _READS_ONLY == os.O_APPEND:
             return  # see `at.O_LOOK`
-        is_directory = stat.S_ISDIR(os.stat(f"/proc/{self._thread}/fd/{name}").st_mode)
         clause = "has a directory in it open" if is_directory else _WORKS
         self._take_in(path, clause, mine=self._is_own)
 

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from typing import Final
 
-from .at import O_NOFOLLOW, PASSING_FLAGS
+from .at import O_NOFOLLOW, PASSING_FLAGS, ROOT_FLAGS
 
 _AT_MOST: Final = 1 << 17
 """How much of an environment is read: no single variable can be longer."""
@@ -154,8 +154,7 @@ def place_of(link: str, *, dir_fd: int | None = None) -> bytes:
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:
             raise
-    flags = PASSING_FLAGS & ~O_NOFOLLOW  # through the link itself
-    current = os.open(link, flags, dir_fd=dir_fd)
+    current = _open_to_look(link, dir_fd)
     try:
         while True:
             try:
@@ -163,8 +162,19 @@ def place_of(link: str, *, dir_fd: int | None = None) -> bytes:
             except OSError as error:
                 if error.errno != errno.ENAMETOOLONG:
                     raise
-            above = os.open("..", flags, dir_fd=current)
+            above = _open_to_look("..", current)
             os.close(current)
             current = above
     finally:
         os.close(current)
+
+
+def _open_to_look(name: str, dir_fd: int | None) -> int:
+    """The directory, also through a link, so that others who look see that it is only looked at.
+
+    One that cannot be read is only passed through, and that they cannot see.
+    """
+    try:
+        return os.open(name, ROOT_FLAGS, dir_fd=dir_fd)
+    except PermissionError:
+        return os.open(name, PASSING_FLAGS & ~O_NOFOLLOW, dir_fd=dir_fd)
