@@ -202,12 +202,12 @@ LONG_AGO = "import time; _now = time.time; time.time = lambda: _now() - 1000 * 3
 
 
 @contextmanager
-def long_ago() -> Iterator[None]:
-    """The clock of this process is a thousand hours behind."""
+def long_ago(hours: float = 1000) -> Iterator[None]:
+    """The clock of this process is so many hours behind."""
     now = time.time
 
     def behind() -> float:
-        return now() - 1000 * HOUR
+        return now() - hours * HOUR
 
     with mock.patch.object(time, "time", behind):
         yield

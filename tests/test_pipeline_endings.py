@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ from common.temp.pipeline import ArtifactCleaner, cleanup_after_pipeline_run, pi
 from common.temp.pipeline_config import CleanupConfig, CleanupStrategy
 from common.temp.store.claiming.scan import scan
 from common.temp.store.root.records import record_name
-from tests.support import age, make_entry, mounted, process, run, tempkeep
+from tests.support import age, long_ago, make_entry, mounted, process, run, tempkeep
 
 RUN = """
 import sys
@@ -45,7 +45,8 @@ def ending_of(made: Path) -> Ending:
 
 def ended(base: Path, error: BaseException | None = None, hours: float = 0) -> Path:
     """A run that ended well, or by `error`, so many hours ago."""
-    with suppress(*([] if error is None else [type(error)])), pipeline_run(base) as made:
+    expected = suppress(*([] if error is None else [type(error)]))
+    with expected, long_ago(hours), pipeline_run(base) as made:
         (made / "table.csv").write_text("line,tone\n")
         if error is not None:
             raise error
@@ -269,7 +270,9 @@ def test_the_status_says_how_each_run_ended(base: Path) -> None:
 
 
 def test_a_run_that_its_pipeline_gives_up_is_no_good_one(base: Path) -> None:
-    with pipeline_run(base) as made:
+    with ExitStack() as block:
+        with long_ago():
+            made = block.enter_context(pipeline_run(base))
         age(made, 1000)
         cleanup_after_pipeline_run(keep_current=False)
         assert not made.exists()

@@ -148,7 +148,7 @@ class Claim(Held):
             return removed
         changed = self.changed
         if changed is None and self.before is not None:
-            changed = self.before.st_mtime
+            changed = self.before.st_mtime_ns / 1e9
         if elsewhere := self.give_place(self.path, self.directory, changed):
             where, what = removed.failures[0]
             removed.failures[0] = (where, f"{what}{elsewhere}")

@@ -118,7 +118,7 @@ class NamedRemover:
             with opened_in(self._root, *relative.split("/")[:-1]) as parent:
                 status = at.stat(path.name, dir_fd=parent, follow_symlinks=False)
                 # By the change time as well: what is moved there brings its modification time.
-                if max(status.st_ctime, newest_change(parent, path.name)[0]) > by:
+                if max(status.st_ctime_ns / 1e9, newest_change(parent, path.name)[0]) > by:
                     return None
         except (OSError, TempError):
             pass  # said by what follows

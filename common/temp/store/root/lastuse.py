@@ -66,7 +66,8 @@ def last_use(root: Path, relative: str) -> float:
             status = at.stat(record_name(relative), dir_fd=directory, follow_symlinks=False)
     except OSError:
         return 0.0
-    return status.st_mtime if status.st_mtime <= time.time() else 0.0
+    used = status.st_mtime_ns / 1e9
+    return used if used <= time.time() else 0.0
 
 
 def note_use(root: Path, relative: str, layout: Layout = SCRATCH) -> None:
@@ -95,7 +96,7 @@ def note_made(root: Path, relative: str, key: str, version: str) -> None:
 
 
 def _is_fresh(status: os.stat_result) -> bool:
-    return 0 <= time.time() - status.st_mtime < COARSE
+    return 0 <= time.time() - status.st_mtime_ns / 1e9 < COARSE
 
 
 @contextlib.contextmanager

@@ -81,7 +81,7 @@ def _read_one(directory: int, name: str) -> Record:
             raise Unreadable("path does not match the name of the file")
     except Unreadable as problem:
         return Record(name, None, problem=without_remedy(str(problem)))
-    written = at.stat(name, dir_fd=directory, follow_symlinks=False).st_mtime
+    written = at.stat(name, dir_fd=directory, follow_symlinks=False).st_mtime_ns / 1e9
     return Record(name, path, says, written)
 
 
