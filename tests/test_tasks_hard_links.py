@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support import check_report, make_entry, tempkeep
+from tests.support import check_report, make_entry, run, tempkeep
 
 Printed = pytest.CaptureFixture[str]
 
@@ -99,3 +101,29 @@ def test_what_links_elsewhere_keep_is_not_promised(linked: Path, capsys: Printed
         assert lost - freed == pytest.approx(
             0 if selected else du(linked / "elsewhere"), abs=30_000
         )
+
+
+def test_environments_that_uv_links_to_its_cache_are_forecast_as_they_free(
+    project: Path, capsys: Printed, wheel: Path
+) -> None:
+    uv = shutil.which("uv")
+    if uv is None:
+        pytest.skip("needs uv")
+    root = project / ".tmp"
+    cache = make_entry(root, "cache/uv", files=0)
+    install = ["pip", "install", "--offline", "--no-deps", "--link-mode", "hardlink", str(wheel)]
+    for name in ("work/env1", "work/env2"):
+        venv = str(root / name)
+        for command in (["venv", "--python", sys.executable, venv], [*install, "--prefix", venv]):
+            done = run([uv, "--no-config", "--cache-dir", str(cache), *command], cwd=project)
+            assert done.returncode == 0, done.stderr
+    size = said(capsys, "temp-status")["totals"]["size_bytes"]
+    assert size == pytest.approx(du(root), rel=0.01)
+    assert sum(one["size_bytes"] for one in said(capsys, "temp-status")["entries"]) > 2 * size
+    for selected in (("--name", "env1"), ()):
+        before = du(root)
+        clean = ("temp-clean", "--everything", "--yes", *selected)
+        planned = said(capsys, *clean, "--dry-run")["planned_bytes"]
+        freed = said(capsys, *clean)["freed_bytes"]
+        assert freed == pytest.approx(planned, rel=0.01)
+        assert freed == pytest.approx(before - du(root), rel=0.01)
