@@ -46,7 +46,7 @@ _asked: dict[str, float] = {}
 def maybe_start(directory: str) -> None:
     """Start the configured clean of the project around `directory`, if it may be due.
 
-    Mostly that is one look at a clock; else a millisecond or two. Never raises.
+    Mostly that is one look at a clock; to start a process takes a few milliseconds. Never raises.
     """
     now = time.monotonic()
     if now < _asked.get(directory, 0.0):
