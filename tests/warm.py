@@ -33,8 +33,8 @@ PROGRAMS = ("invoke", "common.temp", "common.temp.pipeline")
 """What is run by `python -m`."""
 READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_", "COVERAGE")
 """How the variables begin that an interpreter reads when it starts."""
-LOOKS_AT_MODULES = ("sys.modules", "pytest")
-"""What is in code that may care what is loaded already."""
+LOOKS_AT_ITSELF = ("sys.modules", "pytest", "start_run")
+"""What is in code that may care what is loaded already, or whether it was forked."""
 
 
 class Order(NamedTuple):
@@ -97,7 +97,7 @@ def _can_be_forked(command: Sequence[str], env: dict[str, str]) -> bool:
     if not hasattr(os, "pidfd_open") or command[0] != sys.executable or len(command) < 3:
         return False
     if command[1] == "-c":
-        if any(word in command[2] for word in LOOKS_AT_MODULES):
+        if any(word in command[2] for word in LOOKS_AT_ITSELF):
             return False
     elif command[1] != "-m" or command[2] not in PROGRAMS:
         return False

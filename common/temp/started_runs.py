@@ -20,7 +20,7 @@ class _Who(NamedTuple):
 
     process: int = 0
     thread: int = 0
-    task: object = None
+    task: int = 0
 
 
 _mine: ContextVar[Path | None] = ContextVar("_mine", default=None)
@@ -75,10 +75,10 @@ def give_up(run: Path) -> None:
 
 
 def _caller() -> _Who:
-    task: object = None
+    task = 0
     if "asyncio" in sys.modules:
         import asyncio
 
         with contextlib.suppress(RuntimeError):  # no loop runs in this thread
-            task = asyncio.current_task()
+            task = id(asyncio.current_task())
     return _Who(os.getpid(), threading.get_ident(), task)
