@@ -14,14 +14,17 @@ from typing import Any
 import pytest
 
 from common.temp.core.disposal import Disposal
-from common.temp.core.layout import SCRATCH
+from common.temp.core.layout import JOBS, SCRATCH
 from common.temp.core.plan import Plan, Report
 from common.temp.core.policy import Policy
+from common.temp.jobs import StorageRoot
 from common.temp.pipeline import ArtifactCleaner
 from common.temp.pipeline_config import CleanupConfig
 from common.temp.store.archive.belongs import Place
 from common.temp.store.archive.restore import restore
 from common.temp.store.archive.shelf import list_archive
+from common.temp.store.root.listing import list_entries
+from common.temp.store.sweep import keeping
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 from common.temp.store.system.archive_formats import ArchiveFormat
@@ -55,6 +58,11 @@ def planned(root: Path, *patterns: str, disposal: Disposal = "delete", **more: A
     return prepare(root, policy, time.time(), disposal=disposal, **more)
 
 
+def all_planned(root: Path, *patterns: str, **more: Any) -> Plan:
+    """The plan of a clean of everything."""
+    return prepare(root, Policy(everything=True, keep_files=patterns), time.time(), **more)
+
+
 def swept(root: Path, *patterns: str, disposal: Disposal = "delete", **more: Any) -> Report:
     return execute(planned(root, *patterns, disposal=disposal, **more), **more)
 
@@ -67,10 +75,17 @@ def said(report: Report) -> list[tuple[str, str]]:
     ("patterns", "stays"),
     [
         (["*.mp4"], ["deep", "deep/er", "deep/er/b.mp4", "final.mp4"]),
-        (["final.mp4", "report.html"], ["final.mp4", "report.html"]),
+        (["final.mp4", "*.html"], ["final.mp4", "report.html"]),
         (["deep/*.mp4"], ["deep", "deep/er", "deep/er/b.mp4"]),
         (["er"], ["deep", "deep/er", "deep/er/b.mp4", "deep/er/log"]),
         (["er/", "*.mp4"], ["deep", "deep/er", "deep/er/b.mp4", "deep/er/log", "final.mp4"]),
+        (
+            ["**/*.mp4", "./report.html"],
+            ["deep", "deep/er", "deep/er/b.mp4", "final.mp4", "report.html"],
+        ),
+        (["deep/**/*.mp4"], ["deep", "deep/er", "deep/er/b.mp4"]),
+        (["**/er/b.mp4", "**/x/"], ["deep", "deep/er", "deep/er/b.mp4", "deep/x", "deep/x/y"]),
+        (["*.db"], ["app.db", "app.db-journal", "app.db-wal"]),
         (["mp4", "*.MP4", ""], None),
     ],
 )
@@ -78,7 +93,7 @@ def test_what_matches_stays_in_its_place_and_the_rest_is_freed(
     root: Path, patterns: list[str], stays: list[str] | None
 ) -> None:
     files = ("final.mp4", "report.html", "deep/er/b.mp4", "deep/er/log", "deep/x/y", "empty/")
-    entry = make(root, *files)
+    entry = make(root, *files, "app.db", "app.db-wal", "app.db-journal", "log-wal")
     before = root.stat().st_ino, entry.stat().st_mtime_ns
     plan = planned(root, *patterns)
     report = execute(plan)
@@ -135,6 +150,30 @@ def test_what_a_link_that_stays_leads_to_stays_as_well(
         "s2/l.mp4", "store", "store/blob",
     ]  # fmt: skip
     assert [one.name for one in entry.rglob("*.mp4") if not one.exists()] == ["dangling.mp4"]
+
+
+def test_what_is_left_is_an_entry_also_if_all_of_it_is_stamped(root: Path) -> None:
+    kept = ["model_1700000000/weights", "plots_1700000000.d/x/1.svg"]
+    make(root, *kept, "log").rename(root / "training")
+    plan = all_planned(root, "*/weights", "*.svg")
+    if not (child := os.fork()):
+        patch = pytest.MonkeyPatch()
+        patch.setattr(keeping, "_put_back", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        execute(plan)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    for _ in range(3):
+        execute(all_planned(root, "*/weights", "*.svg"))
+        assert [path.name for path in list_entries(root)] == ["training"]
+        assert [one for one in kept if (root / "training" / one).exists()] == kept
+
+
+def test_a_directory_that_matches_stays_also_if_it_is_an_entry(root: Path, tmp_path: Path) -> None:
+    entry = make(root, "log")
+    assert said(swept(root, "run_*")) == []
+    report = swept(root, "run_*", disposal="archive", archive=tmp_path / "archive")
+    assert [status for status, _ in said(report)] == ["done"]
+    assert not entry.exists()
 
 
 def test_links_in_a_circle_and_to_the_entry_itself_end(root: Path) -> None:
@@ -272,11 +311,20 @@ def test_what_is_mounted_while_it_is_thinned_out_is_not_entered(
     assert listing(entry) == ["a", "a/final.mp4", "a/log"]
 
 
-@pytest.mark.parametrize("calls", [0, 150])
-def test_a_clean_that_is_killed_loses_none_of_them(root: Path, calls: int) -> None:
+@pytest.mark.parametrize(
+    ("calls", "name"),
+    [
+        (0, NAME),
+        (150, NAME),
+        (150, "work/.tempkeep-notes"),
+        (150, f"work/{'x' * 17}.tempkeep{'y' * 229}"),
+        (150, f"work/{'.' * 255}"),
+    ],
+)
+def test_a_clean_that_is_killed_loses_none_of_them(root: Path, calls: int, name: str) -> None:
     files = [f"d{number % 7}/{number}.{kind}" for number in range(200) for kind in ("mp4", "log")]
-    entry = make(root, *files, size=1)
-    plan = planned(root, "*.mp4")
+    entry = make(root, *files, size=1).rename(root / name)
+    plan = all_planned(root, "*.mp4")
     if not (child := os.fork()):
         left = iter(range(calls))
 
@@ -291,9 +339,11 @@ def test_a_clean_that_is_killed_loses_none_of_them(root: Path, calls: int) -> No
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     assert not entry.exists(), "it is still claimed"
     swept(root, "*.mp4")
+    (back,) = list_entries(root)
+    assert back == entry or len(entry.name) > 200
+    entry = back
     assert len(listing(entry)) == 7 + 400 - calls, "it is back before anything else is decided"
-    age(entry, 48)
-    swept(root, "*.mp4")
+    execute(all_planned(root, "*.mp4"))
     assert sorted(name for name in listing(entry) if "/" in name) == sorted(
         file for file in files if file.endswith(".mp4")
     )
@@ -379,3 +429,16 @@ def test_a_file_that_matches_is_archived(root: Path, tmp_path: Path) -> None:
     report = swept(root, "*.mp4", disposal="archive", archive=tmp_path / "archive")
     assert [status for status, _ in said(report)] == ["done"]
     assert listing(root / "work") == []
+
+
+def test_what_a_clean_kept_of_a_job_stays_when_the_service_begins_again(root: Path) -> None:
+    if not (child := os.fork()):
+        job = StorageRoot(root).allocate_job("flight")
+        job.video_path.write_text("video")
+        job.csv_path.write_text("1")
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    done = execute(all_planned(root, "*.mp4", layout=JOBS))
+    assert [status for status, _ in said(done)] == ["done"]
+    assert StorageRoot(root).recover() == 0
+    assert listing(root / "flight") == ["input.mp4"]

@@ -15,6 +15,7 @@ from ...core.policy import Policy
 from ...core.reasons import Verdict
 from ...errors import reason_of
 from ..claiming.claim import Claim, NotClaimed
+from ..root.arrivals import note_remainder
 from ..system.opening import opened_in
 from ..trees.kept import find_kept
 from ..trees.removed import Removed
@@ -28,12 +29,14 @@ if TYPE_CHECKING:
 
 def files_kept(root: Path, entry: Entry, patterns: tuple[str, ...]) -> FilesKept | None:
     """What of `entry` matches the globs; `None` if nothing does. Raises `OSError`."""
+    matches = files_matcher(patterns)
+    if matches(entry.name):
+        return FilesKept(1, entry.size, False)
     if entry.kind != "directory":
-        matches = files_matcher(patterns)(entry.name)
-        return FilesKept(1, entry.size, False) if matches else None
+        return None
     *above, name = entry.path.split("/")
     with opened_in(root, *above) as parent:
-        kept = find_kept(parent, name, files_matcher(patterns), _place(root, entry))
+        kept = find_kept(parent, name, matches, _place(root, entry))
         if not kept.paths:
             return None
         return FilesKept(len(kept.paths), size_kept(parent, name, kept), kept.rest)
@@ -104,11 +107,12 @@ def part_to_keep(step: Step, facts: Facts) -> Part | None:
     One in which nothing matches is archived whole.
     """
     patterns = facts.rules(step.entry).keep_files
-    if not patterns or step.entry.kind != "directory":
+    matches = files_matcher(patterns)
+    if not patterns or step.entry.kind != "directory" or matches(step.entry.name):
         return None
 
     def part(parent: int, name: str) -> Callable[[str], bool] | None:
-        kept = find_kept(parent, name, files_matcher(patterns), _place(facts.root, step.entry))
+        kept = find_kept(parent, name, matches, _place(facts.root, step.entry))
         return kept.holds if kept.paths and kept.rest else None
 
     return part
@@ -146,9 +150,9 @@ def _thin(
     `None` if nothing stays. Raises `NotClaimed` if all of it does, or it cannot be read.
     """
     entry, matches = step.entry, files_matcher(patterns)
+    if matches(entry.name):
+        raise NotClaimed("matches keep_files")
     if entry.kind != "directory":
-        if matches(entry.name):
-            raise NotClaimed("matches keep_files")
         return None
     try:
         kept = find_kept(claim.holding, claim.held, matches, _place(facts.root, entry))
@@ -158,6 +162,10 @@ def _thin(
         return None
     if not kept.rest:
         raise NotClaimed("all that is in it matches keep_files")
+    if claim.before is not None:
+        # First, so that after a kill too it is not taken for a category of what stays in it.
+        note_remainder(facts.root, entry.path, claim.before)
+        claim.is_remainder = True
     return len(kept.paths), thin(claim.holding, claim.held, kept, matches)
 
 
