@@ -18,6 +18,7 @@ from common.temp.store.root.helper import fork_helper
 from common.temp.store.system.processes import processes_inside, spell_command
 from tests.support import (
     chain,
+    environment,
     hold,
     let_others_reach,
     make_entry,
@@ -446,6 +447,69 @@ def test_what_an_overlay_is_made_of_is_in_use(root: Path, tmp_path: Path, layer:
     finally:
         run(["umount", str(merged)], cwd=tmp_path)
     assert len(swept(root).done) == 1
+
+
+def test_what_a_command_line_names_in_another_way_is_in_use(root: Path) -> None:
+    """By a link without a slash, by a name that has signs in it, attached, yet to be made; after
+    the process has gone elsewhere; and nothing beside it.
+    """
+    words = {
+        "link": "results",
+        "option": "--out=model",
+        "lr=0.1,bs=3": "hydra.run.dir=.tmp/work/lr=0.1,bs=3",
+        "12:30": "--at=.tmp/work/12:30:rw",
+        "e@2": "-v.tmp/work/e@2:/data",
+        "attached": "-o.tmp/work/attached",
+        "include": f"-isystem{root}/work/include",
+        "new": "--log=.tmp/work/new/deep/new.log",
+        "up": "results/../up",
+        "db": "sqlite:///.tmp/work/db/x.db?mode=ro",
+        "db2": f"sqlite:////{root}/work/db2/x.db",
+        "double": f"/{root}/work/double",
+    }
+    unnamed = ("other", "hidden")
+    for name in (*words, *unnamed):
+        make_entry(root, f"work/{name}")
+    make_entry(root, "work/script").joinpath("job.py").write_text(WAITS)
+    project = root.parent
+    for link, to in ("results", "link"), ("model", "option"), ("job.py", "script/job.py"):
+        (project / link).symlink_to(f".tmp/work/{to}")
+    (project / "unused").symlink_to(".tmp/work/hidden")
+    code = f"import os; os.chdir('/'); {WAITS}"
+    command = [sys.executable, "-c", code, *words.values(), "--name=nothing", "-x"]
+    with (
+        subprocess.Popen(
+            command, cwd=project, env=environment(PWD=str(project)), stdout=subprocess.PIPE
+        ) as it,
+        worker([sys.executable, "job.py"], cwd=project),
+    ):
+        assert it.stdout is not None
+        it.stdout.readline()
+        held = {place.split("/")[1] for place in processes_inside(root) if "/" in place}
+        it.kill()
+    assert held == {*words, "script"}
+
+
+def test_an_environment_that_was_found_by_a_relative_path_is_in_use(root: Path) -> None:
+    sleep = os.path.realpath(shutil.which("sleep") or "")
+    entries = [make_entry(root, f"work/{name}") for name in ("path", "active", "program", "not")]
+    for path in entries:
+        (path / "bin").mkdir()
+        (path / "bin" / "python").symlink_to(sleep)
+        (path / "pyvenv.cfg").touch()
+    given = {"PATH": ".tmp/work/path/bin:", "VIRTUAL_ENV": ".tmp/work/active"}
+    given["_"] = ".tmp/work/program/bin/python"
+    with subprocess.Popen(["python", "60"], executable=sleep, cwd=root.parent, env=given) as it:
+        assert [hold(root, path) for path in entries] == ["process"] * 3 + [""]
+        it.kill()
+
+
+def test_a_file_that_is_open_to_read_and_append_is_in_use(root: Path) -> None:
+    path = make_entry(root, "work/log")
+    code = "import os; held = os.open('file0.txt', os.O_RDONLY | os.O_APPEND); os.chdir('/'); "
+    with process(code + WAITS, cwd=path):
+        assert hold(root, path) == "process"
+        assert swept(root).outcomes == ()
 
 
 LOOKS_ON = """

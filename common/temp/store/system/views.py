@@ -95,6 +95,14 @@ class Views:
         """The links on the way of the absolute `path`, and then where it leads as `resolved`."""
         return followed(path, self._unasked, self._no_links)
 
+    def may_ask(self, path: bytes) -> bool:
+        """Whether the absolute `path` is not on another machine's filesystem."""
+        return not any((path + b"/").startswith(b"%s/" % at) for at in self._unasked)
+
+    def leads_in(self, path: bytes) -> bool:
+        """Whether the absolute `path` leads below the directory, or by a link that lies there."""
+        return any(self._plain.relative(way) is not None for way in self.followed(path))
+
     def _remote_mounts(self) -> frozenset[bytes]:
         found = set()
         with contextlib.suppress(ValueError):
