@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -161,6 +162,47 @@ def test_an_open_directory_or_a_bound_socket_protects_its_entry(
             assert hold(root, path) == "process"
             assert swept(root).outcomes == ()
         assert len(swept(root).done) == 1
+
+
+BINDS = """
+import os, socket, sys
+held = []
+def bind(path):
+    held.append(socket.socket(socket.AF_UNIX))
+    held[-1].bind(path)
+bind("link/.tmp/work/link/s")
+bind(os.getcwd() + "/link/.tmp/work/far/s")
+bind(".tmp/../.tmp/work/up/s")
+bind(os.getcwd() + "//.tmp/work//double/s")
+bind(os.getcwd() + "/.tmp/work/new\\nline/s\\n1")
+top = os.open(".tmp/work/fd", os.O_RDONLY)
+bind(f"/proc/self/fd/{top}/s")
+os.close(top)
+bind(os.getcwd() + "/.tmp/work/before/s")
+os.rename(".tmp/work/before", ".tmp/work/renamed")
+os.chdir(".tmp/work/relative")
+bind("s")
+os.chdir("/")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="told by /proc")
+@pytest.mark.parametrize("is_link", [False, True], ids=["", "the root is a link"])
+def test_a_socket_that_was_bound_in_whatever_way_protects_its_entry(is_link: bool) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:  # for a socket's path is short
+        project = Path(short).resolve()
+        root = project / ("disk" if is_link else ".tmp")
+        names = {"link", "far", "up", "double", "new\nline", "fd", "before", "relative"}
+        for name in (*names, "other"):
+            make_entry(root, f"work/{name}")
+        if is_link:
+            (project / ".tmp").symlink_to(root)
+        (project / "link").symlink_to(".")
+        with socket.socket(socket.AF_UNIX) as dead:
+            dead.bind(str(root / "work" / "other" / "s"))
+        with process(BINDS + WAITS, cwd=project):
+            held = {place.split("/")[1] for place in processes_inside(project / ".tmp")}
+            assert held == names | {"renamed"}
 
 
 def test_what_lies_beside_an_entry_protects_nothing_in_it(root: Path) -> None:

@@ -16,6 +16,7 @@ from ...core.layout import STORE, is_inside
 from . import at, procfs
 from .detached import Detached
 from .mounts import unescape
+from .sockets import Sockets
 from .views import ESCAPED_NEWLINE, View, Views
 from .words import Words
 
@@ -117,7 +118,7 @@ class _Look:
         self._views = Views(str(root))
         self._detached = Detached(os.fsencode(os.path.realpath(root)))
         self._views_of_us = self._views.of("self")
-        self._sockets: dict[str, dict[bytes, bytes]] = {}
+        self._sockets = Sockets(self._views, self._root)
         self._followed: dict[bytes, list[bytes]] = {}
         self._named = Words(self._views)
         self._prefixes: dict[tuple[int, bytes, bytes, bytes], list[bytes]] = {}
@@ -201,15 +202,14 @@ class _Look:
         """
         self._thread = "self"
         self._see(self._views_of_us)
-        for path in self._bound_sockets().values():
-            for view in self._views_here:
-                relative = view.relative(path)
-                if relative is not None and relative not in self.found:
-                    with contextlib.suppress(OSError):
-                        status = os.lstat(os.path.join(self._root, relative))
-                        if stat.S_ISSOCK(status.st_mode):
-                            who = "a process that has a socket in it open"
-                            self.found[relative] = Use("process", who)
+        bound = self._sockets.bound("self").values()
+        told = (place for path in bound if path[:1] == b"/" for place in self._places_of(path))
+        for relative in (*told, *self._sockets.astray()):
+            with contextlib.suppress(OSError):
+                mode = os.lstat(os.path.join(self._root, relative)).st_mode
+                if relative not in self.found and (stat.S_ISSOCK(mode) or stat.S_ISLNK(mode)):
+                    who = "a process that has a socket in it open"
+                    self.found[relative] = Use("process", who)
 
     def _take_in(self, path: bytes, clause: str, *, mine: bool = False) -> bool:
         """Whether `path`, as the process sees it, lies below the root; then it is noted."""
@@ -319,10 +319,10 @@ class _Look:
                 with contextlib.suppress(OSError):
                     self._take_in_file(name, path)
             elif path.startswith(b"socket:["):
-                bound = self._bound_sockets().get(path[len(b"socket:[") : -1])
-                if bound is not None:
-                    path = os.path.join(cwd, bound)
-                    self._take_in(path, "has a socket in it", mine=self._is_own)
+                inode = path[len(b"socket:[") : -1]
+                bound = self._sockets.path_of(self._thread, inode, cwd)
+                for relative in self._places_of(bound) if bound is not None else ():
+                    self._note(relative, "has a socket in it", mine=self._is_own)
             elif path == _RING:
                 with contextlib.suppress(OSError):
                     self._take_in_registered(name)
@@ -354,16 +354,6 @@ class _Look:
 
     def _told_of(self, name: str) -> bytes:
         return procfs.read(f"/proc/{self._thread}/fdinfo/{name}")
-
-    def _bound_sockets(self) -> dict[bytes, bytes]:
-        """Of the process's network namespace: the inodes of sockets, and the paths of those."""
-        try:
-            namespace = os.readlink(f"/proc/{self._thread}/ns/net")
-        except OSError:
-            namespace = ""
-        if namespace not in self._sockets:
-            self._sockets[namespace] = procfs.bound_sockets(self._thread)
-        return self._sockets[namespace]
 
     def _take_in_mapped(self) -> None:
         try:

@@ -95,6 +95,14 @@ class Views:
         """The links on the way of the absolute `path`, and then where it leads as `resolved`."""
         return followed(path, self._unasked, self._no_links)
 
+    @property
+    def device(self) -> int:
+        """The filesystem of the directory, as the kernel numbers it; -1 if unknown."""
+        if self._where is None:
+            return -1
+        major, minor = self._where[0].split(b":")
+        return int(major) << 20 | int(minor)
+
     def may_ask(self, path: bytes) -> bool:
         """Whether the absolute `path` is not on another machine's filesystem."""
         return not any((path + b"/").startswith(b"%s/" % at) for at in self._unasked)
