@@ -467,6 +467,30 @@ def test_a_script_that_options_come_before_protects_its_entry(root: Path) -> Non
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs to mount")
+@pytest.mark.parametrize("where", [".", "deep", "deep/er", "../../.."])
+def test_an_overlay_that_was_mounted_by_relative_paths_is_made_of_what_is_in_use(
+    root: Path, tmp_path: Path, where: str
+) -> None:
+    path, other = make_entry(root, "debug/x"), make_entry(root, "debug/other")
+    (path / "deep" / "er").mkdir(parents=True)
+    (tmp_path / "merged").mkdir()
+    top = (path / where).resolve()
+    layers = {name: path / "deep" / name for name in ("l", "u", "w")}
+    for place in layers.values():
+        place.mkdir()
+    lower, upper, work = (os.path.relpath(place, top) for place in layers.values())
+    options = f"lowerdir={lower},upperdir={upper},workdir={work}"
+    mount = ["mount", "-t", "overlay", "overlay", "-o", options, str(tmp_path / "merged")]
+    if run(mount, cwd=top).returncode:
+        pytest.skip("no overlay here")
+    try:
+        assert (hold(root, path), hold(root, other)) == ("process", "")
+    finally:
+        run(["umount", str(tmp_path / "merged")], cwd=tmp_path)
+    assert hold(root, path) == ""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to mount")
 @pytest.mark.parametrize("layer", ["upperdir", "lowerdir"])
 def test_what_an_overlay_is_made_of_is_in_use(root: Path, tmp_path: Path, layer: str) -> None:
     path = make_entry(root, "debug/x")

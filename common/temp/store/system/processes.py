@@ -118,7 +118,7 @@ class _Look:
         self._views = Views(str(root))
         self._detached = Detached(os.fsencode(os.path.realpath(root)))
         self._views_of_us = self._views.of("self")
-        self._sockets = Sockets(self._views, self._root)
+        self._sockets = Sockets(self._views)
         self._followed: dict[bytes, list[bytes]] = {}
         self._named = Words(self._views)
         self._prefixes: dict[tuple[int, bytes, bytes, bytes], list[bytes]] = {}
@@ -202,9 +202,9 @@ class _Look:
         """
         self._thread = "self"
         self._see(self._views_of_us)
-        bound = self._sockets.bound("self").values()
-        told = (place for path in bound if path[:1] == b"/" for place in self._places_of(path))
-        for relative in (*told, *self._sockets.astray()):
+        bound = [path for path in self._sockets.bound("self").values() if path[:1] == b"/"]
+        paths = (*bound, *self._sockets.astray())
+        for relative in (place for path in paths for place in self._places_of(path)):
             with contextlib.suppress(OSError):
                 mode = os.lstat(os.path.join(self._root, relative)).st_mode
                 if relative not in self.found and (stat.S_ISSOCK(mode) or stat.S_ISLNK(mode)):

@@ -7,7 +7,7 @@ import os
 import re
 import stat
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final
 
 from . import procfs
@@ -19,10 +19,6 @@ _LINE: Final = re.compile(
 )
 """How a socket begins in `/proc/net/unix`, and its inode; a path may have newlines in it."""
 
-_LEVELS: Final = 3
-_MOST_NAMES: Final = 20_000
-"""How deep, and among how many names, a file is sought whose path does not tell where it is."""
-
 _AF_NETLINK, _SOCK_RAW, _NETLINK_SOCK_DIAG, _BY_FAMILY, _DUMP = 16, 3, 4, 20, 0x301
 _SHOWS_FILE, _OF_FILE, _NUMBER = 2, 1, 0xFFFF_FFFF
 _SECONDS: Final = 2.0
@@ -31,9 +27,8 @@ _SECONDS: Final = 2.0
 class Sockets:
     """The bound sockets that processes have, in one look at all of them."""
 
-    def __init__(self, views: Views, directory: bytes) -> None:
+    def __init__(self, views: Views) -> None:
         self._views = views
-        self._directory = directory
         self._bound: dict[str, dict[bytes, bytes]] = {}
 
     def bound(self, thread: str) -> dict[bytes, bytes]:
@@ -62,7 +57,7 @@ class Sockets:
         return path
 
     def astray(self) -> Iterator[bytes]:
-        """The files in the directory, relative to it, of sockets whose paths lead to no file: by
+        """The files in the directory of sockets whose paths lead to no file: by
         the numbers of the files. A process may have gone elsewhere, or a directory was renamed.
         """
         sought = {
@@ -73,7 +68,9 @@ class Sockets:
             if inode in sought:
                 numbers.setdefault(os.path.basename(sought[inode]), set()).add(number)
         if numbers:
-            yield from _found(self._directory, numbers)
+            for item in self._views.below():
+                if item.name in numbers and item.inode() & _NUMBER in numbers[item.name]:
+                    yield item.path
 
     def _leads_off(self, path: bytes) -> bool:
         if not path.startswith(b"/") or path.startswith(b"/proc/self/"):
@@ -136,25 +133,3 @@ def _read(told: bytes, device: int, found: dict[bytes, int]) -> bool:
             attribute += max((size + 3) & ~3, 4)
         at += max((length + 3) & ~3, 16)
     return True
-
-
-def _found(directory: bytes, numbers: Mapping[bytes, set[int]]) -> Iterator[bytes]:
-    """The sockets below the directory, not too deep, that have such a name and such an inode."""
-    level, left = [b""], _MOST_NAMES
-    for _ in range(_LEVELS + 1):
-        deeper: list[bytes] = []
-        for above in level:
-            with (
-                contextlib.suppress(OSError),
-                os.scandir(os.path.join(directory, above)) as items,
-            ):
-                for item in items:
-                    left -= 1
-                    if left < 0:
-                        return
-                    path = os.path.join(above, item.name)
-                    if item.is_dir(follow_symlinks=False):
-                        deeper.append(path)
-                    elif item.name in numbers and item.inode() & _NUMBER in numbers[item.name]:
-                        yield path
-        level = deeper
