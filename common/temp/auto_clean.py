@@ -19,9 +19,8 @@ from .core.fields import Unreadable
 from .core.layout import STORE
 from .errors import TempError
 from .store.project.place import ENV_PREFIX, PROJECT
-from .store.project.project import find_monorepo, find_project, is_nobodys, root_of
+from .store.project.project import MARKERS, find_monorepo, find_project, is_nobodys, root_of
 from .store.root.guard import check_store
-from .store.root.sources import CONFIG_JSON, PYPROJECT
 from .store.system import at
 from .store.system.at import PLAIN_FLAGS
 from .store.system.opening import opened_in
@@ -31,6 +30,7 @@ NAME: Final = "auto-clean"
 """The file in a root's store; it says when the last such clean began, in seconds since 1970."""
 
 _KEY: Final = "auto_clean"
+_PYPROJECT: Final = MARKERS[0]
 _VARIABLE: Final = f"{ENV_PREFIX}{_KEY.upper()}"
 _ASK_AGAIN: Final = 600.0
 _LONGEST: Final = 366 * 24 * 3600.0
@@ -46,7 +46,7 @@ _asked: dict[str, float] = {}
 def maybe_start(directory: str) -> None:
     """Start the configured clean of the project around `directory`, if it may be due.
 
-    Mostly that is one look at a clock; else a millisecond or two. Never raises.
+    Mostly that is one look at a clock; to start a process takes a few milliseconds. Never raises.
     """
     now = time.monotonic()
     if now < _asked.get(directory, 0.0):
@@ -66,10 +66,10 @@ def _mentions(project: Path) -> float | None:
     """When the settings of `project` last changed, if they mention `auto_clean`."""
     times = [0.0] if _VARIABLE in os.environ else []
     for directory in {project, find_monorepo(project)}:
-        for name in (PYPROJECT, CONFIG_JSON):
-            with contextlib.suppress(OSError, Unreadable):
-                if _KEY.encode() in read_file(directory / name, _LARGEST, follow=True):
-                    times.append(os.stat(directory / name).st_mtime)
+        with contextlib.suppress(OSError, Unreadable):
+            path = directory / _PYPROJECT
+            if _KEY.encode() in read_file(path, _LARGEST, follow=True):
+                times.append(os.stat(path).st_mtime)
     return max(times, default=None)
 
 
