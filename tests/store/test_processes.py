@@ -556,6 +556,19 @@ def test_what_a_command_line_names_in_another_way_is_in_use(root: Path) -> None:
     assert held == {*words, "script"}
 
 
+def test_a_process_that_was_started_in_an_entry_and_left_it_does_not_keep_it(root: Path) -> None:
+    """A server of tmux may live for weeks; but what it was told to use in there counts."""
+    path, named = make_entry(root, "work/left"), make_entry(root, "work/named")
+    for place, words in (path, ["60", "./nothing", "a/b"]), (named, ["60", "--in=file0.txt"]):
+        command = [sys.executable, "-c", WAITS, *words]
+        given = environment(PWD=str(place))
+        with subprocess.Popen(command, cwd="/", env=given, stdout=subprocess.PIPE) as it:
+            assert it.stdout is not None
+            it.stdout.readline()
+            assert hold(root, place) == ("" if place == path else "process")
+            it.kill()
+
+
 def test_an_environment_that_was_found_by_a_relative_path_is_in_use(root: Path) -> None:
     sleep = os.path.realpath(shutil.which("sleep") or "")
     entries = [make_entry(root, f"work/{name}") for name in ("path", "active", "program", "not")]

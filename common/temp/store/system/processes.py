@@ -148,7 +148,7 @@ class _Look:
         self._take_in_environment(bases, active, path)
         if self._words and os.path.basename(program) == self._words[0]:  # else it is inherited
             for base in bases:
-                self._take_in_named(os.path.join(base, program), is_program=True)
+                self._take_in_named(os.path.join(base, program), base, is_program=True)
         if self._is_own:
             self._take_in(os.fsencode(os.path.realpath(sys.prefix)), _RUNS)
         self._take_in_open(cwd)
@@ -259,13 +259,16 @@ class _Look:
         for base in bases:
             is_here = base.startswith(self._places)
             for index, path in self._named.paths(words, base, is_here=is_here, is_ours=is_ours):
-                self._take_in_named(path, is_program=index < 2)
+                self._take_in_named(path, base, is_program=index < 2)
 
-    def _take_in_named(self, path: bytes, *, is_program: bool) -> None:
-        """Note what is at `path`, which the command line names, or where that is to be made."""
+    def _take_in_named(self, path: bytes, base: bytes, *, is_program: bool) -> None:
+        """Note what is at `path`, which the command line names, or where that is to be made; not
+        `base` itself for what is not in it: any word could be named so.
+        """
+        tops = {b"", *self._places_of(base)} if base.startswith(self._places) else {b""}
         for relative in self._places_of(path):
             inner = relative
-            while inner:
+            while inner == relative or inner not in tops:
                 try:
                     mode = os.lstat(os.path.join(self._root, inner)).st_mode
                 except PermissionError:
