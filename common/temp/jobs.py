@@ -152,9 +152,10 @@ class StorageRoot(Generic[Job]):
     def recover(self) -> int:
         """Delete the jobs that dead processes left, for a service to begin with; how many.
 
-        Those of live processes stay, this one's included, and so does what is pinned, and what no
-        process has recorded as its job, or another made later under that name. What cannot be
-        deleted is logged as a warning.
+        Those of live processes stay, this one's included, and so does what is pinned, what no
+        process has recorded as its job, or another made later under that name, and what
+        `keep_files` kept when a clean freed the rest. What cannot be deleted is logged as a
+        warning.
         """
         from .store.root.listing import list_leftovers
         from .store.sweep.abandoned import ABANDONED
@@ -204,6 +205,7 @@ class StorageRoot(Generic[Job]):
 
     def _clean(self, policy: Policy) -> int:
         from .report.text import plain
+        from .store.root.arrivals import is_remainder
         from .store.sweep.sweep import execute
 
         try:
@@ -212,6 +214,7 @@ class StorageRoot(Generic[Job]):
                 others = self._made_later()
                 jobs = (step for step in plan.steps if step.entry.made_by is not None)
                 jobs = (step for step in jobs if step.entry.path not in others)
+                jobs = (step for step in jobs if not is_remainder(self._root, step.entry.path))
                 plan = plan._replace(steps=tuple(jobs))
             report = execute(plan, face=_FACE)
         except (TempError, OSError) as error:
