@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, TypedDict
 
 from .companions import changed_since, delete_whole
+from .core.layout import directories_above
 from .core.links import once
 from .core.plan import Plan, Report
 from .core.policy import Policy, policy_of_age
@@ -26,6 +27,7 @@ from .store.claiming.named import (
     NamedRemover,
     delete_elsewhere,
 )
+from .store.root.arrivals import is_remainder
 from .store.root.journal import TRACKED
 from .store.root.leases import Leases, Left
 from .store.root.ownerfile import strike
@@ -279,6 +281,10 @@ class ExpiringFiles(Ledger):
                 place = self._place(os.path.join(root, one.path))
                 if place.refusal or place.relative != one.path:
                     continue  # nobody can track that, whoever has written it down
+                if any(
+                    is_remainder(root, part) for part in (one.path, *directories_above(one.path))
+                ):
+                    continue  # what is left there was kept on purpose
                 by = one.alive_at + _ALLOWED_SECONDS
 
                 def delete(path: str, by: float = by) -> NamedOutcome | None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from common.temp.core.disposal import Disposal
-from common.temp.core.layout import JOBS, SCRATCH
+from common.temp.core.layout import FILES, JOBS, SCRATCH
 from common.temp.core.plan import Plan, Report
 from common.temp.core.policy import Policy
 from common.temp.jobs import StorageRoot
@@ -30,6 +30,7 @@ from common.temp.store.sweep.sweep import execute
 from common.temp.store.system.archive_formats import ArchiveFormat
 from common.temp.store.trees import thinning
 from common.temp.store.trees.removed import Removed, unlink_at
+from common.temp.tracking import ThreadedFileCleanupManager
 from tests.support import HOUR, age, immutable, listing, mounted, run, stored, tempkeep
 
 NAME = "work/run_1696348800"
@@ -431,14 +432,24 @@ def test_a_file_that_matches_is_archived(root: Path, tmp_path: Path) -> None:
     assert listing(root / "work") == []
 
 
-def test_what_a_clean_kept_of_a_job_stays_when_the_service_begins_again(root: Path) -> None:
+@pytest.mark.parametrize("of_jobs", [True, False])
+def test_what_a_clean_kept_of_a_dead_service_stays_when_it_begins_again(
+    project: Path, of_jobs: bool
+) -> None:
+    root = project / "var"
+    entry = root / "flight"
     if not (child := os.fork()):
-        job = StorageRoot(root).allocate_job("flight")
-        job.video_path.write_text("video")
-        job.csv_path.write_text("1")
+        if of_jobs:
+            StorageRoot(root).allocate_job("flight")
+        else:
+            ThreadedFileCleanupManager(root).track_file(entry)
+            entry.mkdir()
+        (entry / "input.mp4").write_text("video")
+        (entry / "log").write_text("1")
         os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(child, 0)
-    done = execute(all_planned(root, "*.mp4", layout=JOBS))
+    done = execute(all_planned(root, "*.mp4", layout=JOBS if of_jobs else FILES))
     assert [status for status, _ in said(done)] == ["done"]
-    assert StorageRoot(root).recover() == 0
-    assert listing(root / "flight") == ["input.mp4"]
+    service = StorageRoot(root) if of_jobs else ThreadedFileCleanupManager(root)
+    assert service.recover() == 0
+    assert listing(entry) == ["input.mp4"]
