@@ -28,6 +28,7 @@ VALUES: Final[dict[str, str]] = {
     "path": "a directory",
     "paths": "a list of directories",
     "texts": "a list of globs",
+    "files": "a list of globs",
     "globs": "a list of globs",
     "format": ", ".join(f'`"{name}"`' for name in FORMATS),
 }

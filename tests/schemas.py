@@ -23,6 +23,7 @@ _INTERVAL: Final = (
 )
 _SHARE: Final = r"^\s*(100(\.0+)?|[0-9]{1,2}(\.[0-9]+)?)\s*%\s*$"
 _PATH: Final = r"^[^\u0000]+$"
+_FILES: Final = r"^(?!/)(?!([\s\S]*/)?\.\.(/|$))(?!(\.?/)*\.?$)"
 _GLOB: Final = r"^(?!/|(\./?)?$)(?!(.*/)?\.\.(/|$))(?!.*(\*\*[^/]|[^/]\*\*)).*$"
 _NUMBER: Final = {"type": "number", "minimum": 0}
 
@@ -43,6 +44,7 @@ KINDS: Final[dict[Kind, dict[str, Any]]] = {
     "path": {"type": "string", "pattern": _PATH},
     "paths": {"type": "array", "items": {"type": "string", "pattern": _PATH}},
     "texts": {"type": "array", "items": {"type": "string"}},
+    "files": {"type": "array", "items": {"type": "string", "pattern": _FILES}},
     "globs": {"type": "array", "items": {"type": "string", "pattern": _GLOB}},
     "format": {"enum": [*FORMATS]},
 }

@@ -14,12 +14,20 @@ from typing import Any
 import pytest
 
 from common.temp.core.disposal import Disposal
+from common.temp.core.layout import JOBS, SCRATCH
 from common.temp.core.plan import Plan, Report
 from common.temp.core.policy import Policy
+from common.temp.jobs import StorageRoot
 from common.temp.pipeline import ArtifactCleaner
 from common.temp.pipeline_config import CleanupConfig
+from common.temp.store.archive.belongs import Place
+from common.temp.store.archive.restore import restore
+from common.temp.store.archive.shelf import list_archive
+from common.temp.store.root.listing import list_entries
+from common.temp.store.sweep import keeping
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
+from common.temp.store.system.archive_formats import ArchiveFormat
 from common.temp.store.trees import thinning
 from common.temp.store.trees.removed import Removed, unlink_at
 from tests.support import HOUR, age, immutable, listing, mounted, run, stored, tempkeep
@@ -50,6 +58,11 @@ def planned(root: Path, *patterns: str, disposal: Disposal = "delete", **more: A
     return prepare(root, policy, time.time(), disposal=disposal, **more)
 
 
+def all_planned(root: Path, *patterns: str, **more: Any) -> Plan:
+    """The plan of a clean of everything."""
+    return prepare(root, Policy(everything=True, keep_files=patterns), time.time(), **more)
+
+
 def swept(root: Path, *patterns: str, disposal: Disposal = "delete", **more: Any) -> Report:
     return execute(planned(root, *patterns, disposal=disposal, **more), **more)
 
@@ -62,10 +75,17 @@ def said(report: Report) -> list[tuple[str, str]]:
     ("patterns", "stays"),
     [
         (["*.mp4"], ["deep", "deep/er", "deep/er/b.mp4", "final.mp4"]),
-        (["final.mp4", "report.html"], ["final.mp4", "report.html"]),
+        (["final.mp4", "*.html"], ["final.mp4", "report.html"]),
         (["deep/*.mp4"], ["deep", "deep/er", "deep/er/b.mp4"]),
         (["er"], ["deep", "deep/er", "deep/er/b.mp4", "deep/er/log"]),
         (["er/", "*.mp4"], ["deep", "deep/er", "deep/er/b.mp4", "deep/er/log", "final.mp4"]),
+        (
+            ["**/*.mp4", "./report.html"],
+            ["deep", "deep/er", "deep/er/b.mp4", "final.mp4", "report.html"],
+        ),
+        (["deep/**/*.mp4"], ["deep", "deep/er", "deep/er/b.mp4"]),
+        (["**/er/b.mp4", "**/x/"], ["deep", "deep/er", "deep/er/b.mp4", "deep/x", "deep/x/y"]),
+        (["*.db"], ["app.db", "app.db-journal", "app.db-wal"]),
         (["mp4", "*.MP4", ""], None),
     ],
 )
@@ -73,7 +93,7 @@ def test_what_matches_stays_in_its_place_and_the_rest_is_freed(
     root: Path, patterns: list[str], stays: list[str] | None
 ) -> None:
     files = ("final.mp4", "report.html", "deep/er/b.mp4", "deep/er/log", "deep/x/y", "empty/")
-    entry = make(root, *files)
+    entry = make(root, *files, "app.db", "app.db-wal", "app.db-journal", "log-wal")
     before = root.stat().st_ino, entry.stat().st_mtime_ns
     plan = planned(root, *patterns)
     report = execute(plan)
@@ -100,8 +120,13 @@ def test_what_is_left_stays_as_an_entry_and_no_later_clean_takes_it(root: Path) 
     assert not entry.exists()
 
 
-def test_what_a_link_that_stays_leads_to_stays_as_well(root: Path, canary: Path) -> None:
-    entry = make(root, "parts/1.bin", "parts/2.bin", "parts/sub/3", "store/blob", "other/x")
+def test_what_a_link_that_stays_leads_to_stays_as_well(
+    root: Path, canary: Path, tmp_path: Path
+) -> None:
+    entry = make(
+        root, "parts/1.bin", "parts/2.bin", "parts/sub/3", "store/blob", "other/x", "more/1",
+        "more/2", "more/3", "more/4", "s1/bin", "s2/bin", "s2/no",
+    )  # fmt: skip
     link("parts/1.bin", entry / "final.mp4")
     link(entry / "hop", entry / "abs.mp4")
     link("store/../store/blob", entry / "hop")
@@ -109,14 +134,46 @@ def test_what_a_link_that_stays_leads_to_stays_as_well(root: Path, canary: Path)
     link(canary, entry / "out.mp4")
     link("gone", entry / "dangling.mp4")
     link("other/x", entry / "unwanted")
+    by_name = entry.relative_to(root.parent)
+    link(f"../../{NAME}/more/1", entry / "over_the_top.mp4")
+    link(root / "work/.." / NAME / "more/2", entry / "dots.mp4")
+    link(root.parent, tmp_path / "way")
+    link(tmp_path / "way" / by_name / "more/3", entry / "by_a_way.mp4")
+    link("bin", entry / "s1/l.mp4")
+    os.link(entry / "s1/l.mp4", entry / "s2/l.mp4", follow_symlinks=False)
     age(entry, 48)
     assert [status for status, _ in said(swept(root, "*.mp4"))] == ["done"]
     assert listing(entry) == [
-        "abs.mp4", "dangling.mp4", "dir.mp4", "final.mp4", "hop", "out.mp4", "parts",
-        "parts/1.bin", "parts/sub", "parts/sub/3", "store", "store/blob",
+        "abs.mp4", "by_a_way.mp4", "dangling.mp4", "dir.mp4", "dots.mp4", "final.mp4", "hop",
+        "more", "more/1", "more/2", "more/3", "out.mp4", "over_the_top.mp4", "parts",
+        "parts/1.bin", "parts/sub", "parts/sub/3", "s1", "s1/bin", "s1/l.mp4", "s2", "s2/bin",
+        "s2/l.mp4", "store", "store/blob",
     ]  # fmt: skip
-    for name in ("final.mp4", "abs.mp4", "dir.mp4"):
-        assert (entry / name).exists()
+    assert [one.name for one in entry.rglob("*.mp4") if not one.exists()] == ["dangling.mp4"]
+
+
+def test_what_is_left_is_an_entry_also_if_all_of_it_is_stamped(root: Path) -> None:
+    kept = ["model_1700000000/weights", "plots_1700000000.d/x/1.svg"]
+    make(root, *kept, "log").rename(root / "training")
+    plan = all_planned(root, "*/weights", "*.svg")
+    if not (child := os.fork()):
+        patch = pytest.MonkeyPatch()
+        patch.setattr(keeping, "_put_back", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        execute(plan)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    for _ in range(3):
+        execute(all_planned(root, "*/weights", "*.svg"))
+        assert [path.name for path in list_entries(root)] == ["training"]
+        assert [one for one in kept if (root / "training" / one).exists()] == kept
+
+
+def test_a_directory_that_matches_stays_also_if_it_is_an_entry(root: Path, tmp_path: Path) -> None:
+    entry = make(root, "log")
+    assert said(swept(root, "run_*")) == []
+    report = swept(root, "run_*", disposal="archive", archive=tmp_path / "archive")
+    assert [status for status, _ in said(report)] == ["done"]
+    assert not entry.exists()
 
 
 def test_links_in_a_circle_and_to_the_entry_itself_end(root: Path) -> None:
@@ -228,11 +285,46 @@ def test_a_mount_in_it_keeps_all_of_it(root: Path) -> None:
         assert (entry / "log").exists()
 
 
-@pytest.mark.parametrize("calls", [0, 150])
-def test_a_clean_that_is_killed_loses_none_of_them(root: Path, calls: int) -> None:
-    files = [f"d{number % 7}/{number}.{kind}" for number in range(200) for kind in ("mp4", "log")]
-    entry = make(root, *files, size=1)
+def test_what_is_mounted_while_it_is_thinned_out_is_not_entered(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = make(root, "a/final.mp4", "a/log", "log")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "theirs").write_text("x")
     plan = planned(root, "*.mp4")
+
+    def mounting(parent: int, name: str) -> Removed:
+        monkeypatch.undo()
+        place = f"{os.readlink(f'/proc/self/fd/{parent}')}/a"
+        if run(["mount", "--bind", str(other), place], cwd=root).returncode:
+            pytest.skip("cannot mount")
+        return unlink_at(parent, name)
+
+    monkeypatch.setattr(thinning, "unlink_at", mounting)
+    try:
+        ((status, detail),) = said(execute(plan))
+    finally:
+        run(["umount", "--lazy", str(entry / "a")], cwd=root)
+    assert (status, "a: another filesystem is mounted here" in detail) == ("failed", True)
+    assert listing(other) == ["theirs"]
+    assert listing(entry) == ["a", "a/final.mp4", "a/log"]
+
+
+@pytest.mark.parametrize(
+    ("calls", "name"),
+    [
+        (0, NAME),
+        (150, NAME),
+        (150, "work/.tempkeep-notes"),
+        (150, f"work/{'x' * 17}.tempkeep{'y' * 229}"),
+        (150, f"work/{'.' * 255}"),
+    ],
+)
+def test_a_clean_that_is_killed_loses_none_of_them(root: Path, calls: int, name: str) -> None:
+    files = [f"d{number % 7}/{number}.{kind}" for number in range(200) for kind in ("mp4", "log")]
+    entry = make(root, *files, size=1).rename(root / name)
+    plan = all_planned(root, "*.mp4")
     if not (child := os.fork()):
         left = iter(range(calls))
 
@@ -247,9 +339,11 @@ def test_a_clean_that_is_killed_loses_none_of_them(root: Path, calls: int) -> No
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     assert not entry.exists(), "it is still claimed"
     swept(root, "*.mp4")
+    (back,) = list_entries(root)
+    assert back == entry or len(entry.name) > 200
+    entry = back
     assert len(listing(entry)) == 7 + 400 - calls, "it is back before anything else is decided"
-    age(entry, 48)
-    swept(root, "*.mp4")
+    execute(all_planned(root, "*.mp4"))
     assert sorted(name for name in listing(entry) if "/" in name) == sorted(
         file for file in files if file.endswith(".mp4")
     )
@@ -291,18 +385,60 @@ def test_a_pipeline_keeps_only_its_videos(project: Path) -> None:
     assert ArtifactCleaner(runs, config).cleanup()["candidates_identified"] == 0
 
 
-@pytest.mark.parametrize("disposal", ["delete", "archive"])
-def test_what_cannot_be_thinned_out_to_the_end_is_to_be_finished(
-    root: Path, tmp_path: Path, disposal: Disposal
-) -> None:
+def test_what_cannot_be_thinned_out_to_the_end_is_to_be_finished(root: Path) -> None:
     entry = make(root, "final.mp4", "log", "stuck")
-    archive = {"archive": tmp_path / "archive"} if disposal == "archive" else {}
     with immutable(entry / "stuck"):
         for _ in range(2):
-            ((status, detail),) = said(swept(root, "*.mp4", disposal=disposal, **archive))
+            ((status, detail),) = said(swept(root, "*.mp4"))
             assert (status, "stuck: Operation not permitted" in detail) == ("failed", True)
             assert listing(entry) == ["final.mp4", "stuck"]
-    assert said(swept(root, "*.mp4", disposal=disposal, **archive))[0][0] == "done"
+    assert said(swept(root, "*.mp4"))[0][0] == "done"
     assert listing(entry) == ["final.mp4"]
-    after = swept(root, "*.mp4", disposal=disposal, **archive).outcomes
-    assert [one.status for one in after] == (["done"] if archive else [])
+    assert swept(root, "*.mp4").outcomes == ()
+
+
+@pytest.mark.parametrize("form", ["dir", "tar.gz"])
+def test_nothing_is_freed_before_it_is_archived(
+    root: Path, tmp_path: Path, form: ArchiveFormat
+) -> None:
+    entry = make(root, "log", "stuck", "deep/final.mp4", "deep/log")
+    os.link(entry / "log", entry / "z.mp4")  # its first name stays behind
+    age(entry, 48)
+    (tmp_path / "file").write_text("")
+
+    def archived_to(archive: Path) -> tuple[str, str]:
+        plan = planned(root, "*.mp4", disposal="archive", archive=archive)
+        (outcome,) = said(execute(plan, archive=archive, archive_format=form))
+        return outcome
+
+    assert archived_to(tmp_path / "file/archive")[0] == "failed"
+    assert listing(entry) == ["deep", "deep/final.mp4", "deep/log", "log", "stuck", "z.mp4"]
+    with immutable(entry / "stuck"):
+        status, detail = archived_to(tmp_path / "archive")
+        assert (status, "stuck: Operation not permitted" in detail) == ("failed", True)
+    assert listing(entry) == ["stuck"]
+    (found,) = list_archive(tmp_path / "archive", root)
+    restore(tmp_path / "archive", found, Place(root, "work/again", SCRATCH))
+    assert listing(root / "work/again") == ["deep", "deep/final.mp4", "z.mp4"]
+
+
+def test_a_file_that_matches_is_archived(root: Path, tmp_path: Path) -> None:
+    (root / "work").mkdir(parents=True)
+    (root / "work/final.mp4").write_text("x")
+    age(root / "work/final.mp4", 48)
+    report = swept(root, "*.mp4", disposal="archive", archive=tmp_path / "archive")
+    assert [status for status, _ in said(report)] == ["done"]
+    assert listing(root / "work") == []
+
+
+def test_what_a_clean_kept_of_a_job_stays_when_the_service_begins_again(root: Path) -> None:
+    if not (child := os.fork()):
+        job = StorageRoot(root).allocate_job("flight")
+        job.video_path.write_text("video")
+        job.csv_path.write_text("1")
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    done = execute(all_planned(root, "*.mp4", layout=JOBS))
+    assert [status for status, _ in said(done)] == ["done"]
+    assert StorageRoot(root).recover() == 0
+    assert listing(root / "flight") == ["input.mp4"]

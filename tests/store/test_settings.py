@@ -415,8 +415,18 @@ _VALUES: dict[str, tuple[list[Any], list[Any], str]] = {
         "",
     ),
 }
+_VALUES["files"] = (
+    [[], ["*.mp4"], ["./x", "**/x", "a/", "a/**/b", "**", "..a", "a/...", ".x", "a/./b"]],
+    ["a", 1, {}, [1], [""], ["."], ["./"], ["/"], ["/abs"], [".."], ["a/.."], ["../a"], ["a/../b"]],
+    "",
+)
 _VALUES["days"] = _VALUES["gb"] = _VALUES["number"] = _VALUES["hours"]
 _NOT_GLOBS = 'expected a list of globs of directories below, as "projects/*", got {!r}'
+
+_NOT_FILES = (
+    "expected a list of globs of names or of paths in an entry (without .. and a / in front), as "
+    '"*.mp4", got {!r}'
+)
 
 
 _ALONE = {key: said for key, said in KEYS.items() if key != "low_water"}
@@ -432,10 +442,11 @@ def _cases(keys: dict[str, Key], *, good: bool) -> list[Any]:
 
 
 def _expected(kind: str, value: object) -> str:
-    if kind != "globs":
+    expected = {"globs": _NOT_GLOBS, "files": _NOT_FILES}.get(kind)
+    if expected is None:
         return _VALUES[kind][2].format(value)
     is_texts = isinstance(value, list) and all(isinstance(item, str) for item in value)
-    return (_NOT_GLOBS if is_texts else _VALUES["texts"][2]).format(value)
+    return (expected if is_texts else _VALUES["texts"][2]).format(value)
 
 
 def _toml(value: object) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from fnmatch import translate
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from .disposal import Disposal
 from .reasons import KEEP_FILES, Reason, Verdict
@@ -23,22 +23,58 @@ class FilesKept(NamedTuple):
     rest: bool
 
 
+_COMPANIONS: Final = ("-wal", "-shm", "-journal")
+"""What the names of the files end with in which SQLite keeps a part of a database."""
+
+
 @lru_cache(maxsize=64)
 def files_matcher(patterns: tuple[str, ...]) -> Callable[[str], bool]:
     """Whether a path in an entry matches one of the globs: its name, or if they have a `/`, all of
-    it.
+    it. What belongs to a database that matches does too.
     """
-    whole = [translate(text.strip("/")) for text in patterns if "/" in text.strip("/")]
-    names = [translate(text.strip("/")) for text in patterns if "/" not in text.strip("/")]
+    split = [parts for parts in map(_parts, patterns) if parts]
+    whole = [_translated(parts) for parts in split if len(parts) > 1]
+    names = [translate(parts[0]) for parts in split if len(parts) == 1]
     matches_path = re.compile("|".join(whole)).match if whole else None
     matches_name = re.compile("|".join(names)).match if names else None
 
     def matches(path: str) -> bool:
         if matches_name is not None and matches_name(path.rpartition("/")[2]):
             return True
-        return matches_path is not None and matches_path(path) is not None
+        if matches_path is not None and matches_path(path):
+            return True
+        return path.endswith(_COMPANIONS) and matches(path.rpartition("-")[0])
 
     return matches
+
+
+def can_match(pattern: str) -> bool:
+    """Whether there can be a path in an entry that matches the glob."""
+    parts = _parts(pattern)
+    return bool(parts) and ".." not in parts and not pattern.startswith("/")
+
+
+def _parts(pattern: str) -> list[str]:
+    """The parts of a glob that say something: `**/` before a name matches at any depth, as the
+    name alone does.
+    """
+    parts = [part for part in pattern.split("/") if part not in ("", ".")]
+    is_deep = False
+    while len(parts) > 1 and parts[0] == "**":
+        del parts[0]
+        is_deep = True
+    return ["**", *parts] if is_deep and len(parts) > 1 else parts
+
+
+def _translated(parts: list[str]) -> str:
+    """The regular expression of a path: `**/` matches no directory too."""
+    *above, last = parts
+    found = ("(?s:.*/)?" if part == "**" else f"{_inner(part)}/" for part in above)
+    return f"{''.join(found)}{translate(last)}"
+
+
+def _inner(part: str) -> str:
+    return translate(part).removesuffix(r"\Z").removesuffix(r"\z")
 
 
 def why_files_keep_it(verdict: Verdict, files: FilesKept, disposal: Disposal) -> Verdict:

@@ -290,9 +290,10 @@ def held_name(path: str, digits: str, prefix: str = "") -> str:
     room = MAX_NAME_BYTES - len(prefix) - len(digits) - len(FROM)
     if len(os.fsencode(escaped)) > room:
         escaped = path.rpartition("/")[2].replace("%", "%25")
-        while len(os.fsencode(escaped)) > room:
+        # A name that begins with a dot could be one of the root's own.
+        while len(os.fsencode(escaped)) > room or escaped.startswith("."):
             escaped = escaped[1:]
-    return f"{prefix}{digits}{FROM}{escaped}"
+    return f"{prefix}{digits}{FROM}{escaped or CUT_LABEL}"
 
 
 def place_of(held: str) -> str:
@@ -302,7 +303,8 @@ def place_of(held: str) -> str:
     """
     path = held.partition(FROM)[2].replace("%2F", "/").replace("%25", "%")
     parts = path.split("/")
-    is_odd = any(part in ("", ".", "..") or part.startswith(STORE) for part in parts)
+    never = ("", ".", "..", STORE, CATEGORY_MARK)
+    is_odd = any(part in never for part in parts) or parts[0].startswith(HELD)
     return "" if is_odd or is_root_file(parts[0]) else path
 
 

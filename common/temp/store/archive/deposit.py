@@ -6,8 +6,9 @@ import contextlib
 import errno
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 from ...core.layout import PIPELINE, STORE, Layout, is_inside, read_name
 from ...core.plan import Step
@@ -29,13 +30,18 @@ from .packing import DATA, Source, Workbench
 from .reservation import Reservation
 from .shelf import Archived
 
+Part: TypeAlias = Callable[[int, str], Callable[[str], bool] | None]
+"""Called with the open directory that an entry is in, and its name; tells which paths in the entry
+are archived, or `None` if all of it is."""
+
 
 class Deposit:
     """One entry on its way into `archive`. Close it after use: that takes back what was not kept.
 
-    With `undo_for` (seconds), `archive` is the undo area of the root, and the entry gets there by
-    a rename or not at all. Each step raises `NotDisposed` if the entry cannot be archived; the
-    entry is then where it was. Raises `InvalidSettings` for an unknown format.
+    `part` finds what of the entry is to be archived. A part is copied, never moved. With `undo_for`
+    (seconds), `archive` is the undo area of the root, and the entry gets there by a rename or not
+    at all. Each step raises `NotDisposed` if the entry cannot be archived; the entry is then where
+    it was. Raises `InvalidSettings` for an unknown format.
     """
 
     def __init__(
@@ -46,6 +52,7 @@ class Deposit:
         step: Step,
         now: float,
         undo_for: float | None = None,
+        part: Part | None = None,
     ) -> None:
         self.archive = Path(os.path.abspath(archive))
         self.form = checked_format(form)
@@ -57,6 +64,7 @@ class Deposit:
         self.until = None if undo_for is None else now + undo_for
         """Until when it can be undone."""
         self._undo_for = undo_for
+        self._part = part
         self._now = now
         self._source = Source(root, step.entry.path)
         self._reservation = Reservation(self.archive)
@@ -122,6 +130,9 @@ class Deposit:
             self.archive.mkdir(parents=True, exist_ok=True)
         if self.form != "dir" or os.stat(self.archive).st_dev != self.step.entry.device:
             return False
+        with self._source.opened() as (parent, name):
+            if self._part is not None and self._part(parent, name) is not None:
+                return False
         self._reserve(digest(self._source.items(contents=False)), has_contents=False)
         self.keep()  # before the rename: afterwards it is the only copy
         try:
@@ -169,6 +180,8 @@ class Deposit:
         with self._failing():
             with self._source.opened() as (parent, name):
                 self.state = state(parent, name)
+                # After that, so that what comes since then is noticed.
+                self._source.only = None if self._part is None else self._part(parent, name)
             self._bench = Workbench(self.archive)
             found = self._bench.pack(self._source, self.form)
             self.packed_bytes = self._bench.packed_bytes

@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Final
 
@@ -39,6 +39,8 @@ class Source:
         self.root = root
         self.path = path
         self.first = Item("", "other")
+        self.only: Callable[[str], bool] | None = None
+        """Which paths in it are read; `None` for all."""
         self.left_out: dict[str, None] = {}
         """The sockets in it, when it was last read to be written elsewhere."""
 
@@ -49,7 +51,7 @@ class Source:
     def items(self, *, contents: bool = True) -> Iterator[Item]:
         """The items of the entry; see `tree`."""
         with self.opened() as (parent, name):
-            for item in tree(parent, name, contents=contents):
+            for item in tree(parent, name, contents=contents, only=self.only):
                 if not item.path:
                     self.first = item
                 yield item

@@ -56,6 +56,8 @@ class Held:
         """Its top as it was before the claim, where its age is kept for when it goes back."""
         self.is_finished = False
         """Whether what an earlier clean could not remove of it is gone, or stays on purpose."""
+        self.is_remainder = False
+        """Whether files of it stay while the rest goes."""
 
     @property
     def place(self) -> str:
@@ -97,6 +99,7 @@ class Held:
                             place=put,
                             changed=changed,
                             is_finished=self.is_finished,
+                            is_remainder=self.is_remainder,
                         )
                     if place == name:
                         return ""

@@ -28,7 +28,8 @@ class Arrival(NamedTuple):
     """When an entry arrived and last changed, in seconds since 1970, before this program moved it.
 
     `unfinished` means that its removal began and failed. `inode` and `ctime_ns` are those of its
-    top directory afterwards.
+    top directory afterwards. `remainder` means that files were kept of it when the rest went; this
+    counts as long as the top directory is the same.
     """
 
     arrived: float
@@ -36,6 +37,7 @@ class Arrival(NamedTuple):
     unfinished: bool
     inode: int
     ctime_ns: int
+    remainder: bool = False
 
     def is_of(self, top: os.stat_result) -> bool:
         """Whether it is about that top directory, and nobody has changed that since."""
@@ -76,6 +78,7 @@ def _read(record: Record) -> tuple[str, Arrival] | None:
             fields.flag(says, "unfinished"),
             fields.whole(says, "inode", most=2**128),
             fields.whole(says, "ctime_ns"),
+            says.get("remainder") is True,
         )
     except Unreadable:
         return None
@@ -100,29 +103,66 @@ def keep_age(
     place: str = "",
     changed: float | None = None,
     is_finished: bool = False,
+    is_remainder: bool = False,
 ) -> None:
     """Record how old the entry was at `relative` that is at `place` now (or still there).
 
     `before` are the facts of its top directory before this program touched it; call it when it will
     touch it no more. `changed` is when it last changed before a removal that failed, `is_finished`
-    that nothing of it is to be removed any more. As far as possible: an entry without a record
-    counts as new.
+    that nothing of it is to be removed any more, `is_remainder` that the rest of it went. As far as
+    possible: an entry without a record counts as new.
     """
     place = place or relative
     with contextlib.suppress(OSError, TempError):
         now = at.stat(os.path.join(root, place), follow_symlinks=False)
         if now.st_ino != before.st_ino or now.st_ctime_ns == before.st_ctime_ns:
             return
-        known = _found(root, [record_name(relative)]).get(relative)
+        known = _known(root, relative)
         if known is not None and place == relative and known.is_of(now):
             return  # it was recorded when it was put back
-        if known is None or not known.is_of(before):
-            known = Arrival(max(0.0, before.st_ctime_ns / 1e9), 0.0, False, 0, 0)
+        known = _as_it_was(known, before)
+        if is_remainder:
+            known = known._replace(remainder=True)
         if is_finished:
             known = known._replace(changed=0.0, unfinished=False)
         elif changed is not None and not known.unfinished:
             known = known._replace(changed=max(0.0, changed), unfinished=True)
         note_arrival(root, place, known._replace(inode=now.st_ino, ctime_ns=now.st_ctime_ns))
+
+
+def note_remainder(root: Path, relative: str, before: os.stat_result) -> None:
+    """Record that files of the entry at `relative` are about to be kept while the rest goes.
+
+    `before` are the facts of its top directory, as for `keep_age`, which records it at the end. As
+    far as possible.
+    """
+    with contextlib.suppress(OSError, TempError):
+        known = _as_it_was(_known(root, relative), before)
+        known = known._replace(inode=before.st_ino, ctime_ns=before.st_ctime_ns, remainder=True)
+        note_arrival(root, relative, known)
+
+
+def is_remainder(root: Path, relative: str) -> bool:
+    """Whether the directory at `relative` is what a clean kept of an entry."""
+    known = _known(root, relative)
+    if known is None or not known.remainder:
+        return False
+    with contextlib.suppress(OSError):
+        status = at.stat(os.path.join(root, relative), follow_symlinks=False)
+        return status.st_ino == known.inode
+    return False
+
+
+def _known(root: Path, relative: str) -> Arrival | None:
+    return _found(root, [record_name(relative)]).get(relative)
+
+
+def _as_it_was(known: Arrival | None, before: os.stat_result) -> Arrival:
+    """What is `known`, if it counts for that top directory; else what that itself tells."""
+    if known is not None and known.is_of(before):
+        return known
+    kept = known is not None and known.remainder and known.inode == before.st_ino
+    return Arrival(max(0.0, before.st_ctime_ns / 1e9), 0.0, False, 0, 0, kept)
 
 
 def note_first_seen(root: Path, entries: Iterable[Entry], now: float) -> None:
@@ -135,7 +175,10 @@ def note_first_seen(root: Path, entries: Iterable[Entry], now: float) -> None:
             with contextlib.suppress(OSError, TempError):
                 top = at.stat(os.path.join(root, entry.path), follow_symlinks=False)
                 if (top.st_dev, top.st_ino) == (entry.device, entry.inode):
-                    arrival = Arrival(now, 0.0, False, top.st_ino, top.st_ctime_ns)
+                    arrival = _as_it_was(_known(root, entry.path), top)
+                    arrival = arrival._replace(
+                        arrived=now, inode=top.st_ino, ctime_ns=top.st_ctime_ns
+                    )
                     note_arrival(root, entry.path, arrival)
 
 

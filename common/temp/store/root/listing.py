@@ -32,6 +32,7 @@ from ..system.at import ANY_FLAGS, DIRECTORY_FLAGS
 from ..system.locks import is_locked
 from ..trees.inside import measure_at
 from ..trees.measured import Measured
+from .arrivals import is_remainder
 from .layouts import layout_of
 from .leases import Leases
 
@@ -60,7 +61,8 @@ def listing(
 
     With another `layout` than that of `.tmp`, the entries of that layout. A directory is a category
     if its name is a known one, if it has the marker file, if a record says so, or if everything in
-    it is stamped like an entry. Raises `StorageError` if the root itself cannot be listed.
+    it is stamped like an entry, unless that is what a clean kept of one. Raises `StorageError` if
+    the root itself cannot be listed.
     """
     try:
         with at.scandir(root) as items:
@@ -89,6 +91,8 @@ def listing(
             if known or read_name(name)[1] is None:
                 try:
                     children = _children_of_category(top.path, known)
+                    if children is not None and not known and is_remainder(root, name):
+                        children = None
                 except FileNotFoundError:
                     continue
                 except OSError as error:

@@ -85,6 +85,7 @@ Kind: TypeAlias = Literal[
     "paths",
     "texts",
     "globs",
+    "files",
     "format",
     "interval",
 ]
@@ -159,10 +160,10 @@ KEYS: Final[dict[str, Key]] = {
     ),
     "keep_files": Key(
         "keep_files",
-        "texts",
+        "files",
         "keep files: what matches stays in its place when its entry goes",
         "Of an entry that is archived, it is what is archived. Each is a glob of a name, such as "
-        "*.mp4, or with a / of a path in the entry.",
+        "*.mp4, or with a / of a path in the entry, in which **/ is any directories or none.",
     ),
     "exclude": Key(
         "exclude",

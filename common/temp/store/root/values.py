@@ -39,7 +39,7 @@ def from_text(text: str, kind: Kind) -> object:
     if kind == "flag":
         lowered = text.strip().lower()
         return {"1": True, "true": True, "0": False, "false": False}.get(lowered, text)
-    if kind in ("texts", "globs", "paths"):
+    if kind in ("texts", "globs", "files", "paths"):
         return [part.strip() for part in text.split(",") if part.strip()]
     if kind in ("hours", "count"):
         try:
@@ -111,6 +111,18 @@ def _globs(value: object, what: str) -> tuple[str, ...]:
     )
 
 
+def _files(value: object, what: str) -> tuple[str, ...]:
+    from ...core.keeping import can_match  # which few settings need
+
+    globs = _texts(value, what)
+    if all(map(can_match, globs)):
+        return globs
+    raise InvalidSettings(
+        f"{what}: expected a list of globs of names or of paths in an entry (without .. and a / in "
+        f'front), as "*.mp4", got {value!r}'
+    )
+
+
 def _is_glob_below(text: str) -> bool:
     parts = PurePath(text).parts
     return (
@@ -134,6 +146,7 @@ _READERS: Final[dict[Kind, Callable[[object, str], Any]]] = {
     "paths": _paths,
     "texts": _texts,
     "globs": _globs,
+    "files": _files,
     "format": _format,
     "interval": read_interval,
 }

@@ -10,6 +10,7 @@ from ...core.plan import Report
 from ...core.policy import Policy
 from ...errors import TempError
 from ..project.project import user_root
+from ..root.arrivals import is_remainder
 from .prepare import prepare
 from .sweep import execute
 
@@ -26,11 +27,13 @@ def clean_abandoned(now: float, root: Path | None = None) -> Report | None:
     """What a clean of the auto-cleanup entries did that killed processes of this user left.
 
     They are in `root`, by default the one in the system's temporary directory. `None` if they
-    cannot be cleaned, which is logged as a warning.
+    cannot be cleaned, which is logged as a warning. What `keep_files` kept of one stays.
     """
     root = root or user_root()
     try:
-        return execute(prepare(root, ABANDONED, now, sizes=False), face=MANAGER)
+        plan = prepare(root, ABANDONED, now, sizes=False)
+        steps = (step for step in plan.steps if not is_remainder(root, step.entry.path))
+        return execute(plan._replace(steps=tuple(steps)), face=MANAGER)
     except TempError as error:
         _log.warning("cannot clean %s: %s", root, error)
         return None

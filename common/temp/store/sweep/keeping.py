@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ...core.disposal import Disposal
 from ...core.entry import Entry
@@ -14,21 +15,28 @@ from ...core.policy import Policy
 from ...core.reasons import Verdict
 from ...errors import reason_of
 from ..claiming.claim import Claim, NotClaimed
+from ..root.arrivals import note_remainder
 from ..system.opening import opened_in
+from ..trees.kept import find_kept
 from ..trees.removed import Removed
-from ..trees.thinning import find_kept, size_kept, thin
+from ..trees.thinning import size_kept, thin
 from .facts import Facts
 from .taking import outcome_of, take
+
+if TYPE_CHECKING:
+    from ..archive.deposit import Part
 
 
 def files_kept(root: Path, entry: Entry, patterns: tuple[str, ...]) -> FilesKept | None:
     """What of `entry` matches the globs; `None` if nothing does. Raises `OSError`."""
+    matches = files_matcher(patterns)
+    if matches(entry.name):
+        return FilesKept(1, entry.size, False)
     if entry.kind != "directory":
-        matches = files_matcher(patterns)(entry.name)
-        return FilesKept(1, entry.size, False) if matches else None
+        return None
     *above, name = entry.path.split("/")
     with opened_in(root, *above) as parent:
-        kept = find_kept(parent, name, files_matcher(patterns), _places(root, entry))
+        kept = find_kept(parent, name, matches, _place(root, entry))
         if not kept.paths:
             return None
         return FilesKept(len(kept.paths), size_kept(parent, name, kept), kept.rest)
@@ -93,25 +101,21 @@ def take_or_thin(step: Step, facts: Facts) -> Claim | Outcome:
     return outcome._replace(stays=outcome.status == "done")
 
 
-def thin_first(step: Step, facts: Facts) -> Removed:
-    """Free what is not to be kept of an entry that is about to be archived; what that freed.
+def part_to_keep(step: Step, facts: Facts) -> Part | None:
+    """What finds the part of an entry that is to be archived; `None` if all of it is.
 
-    One in which nothing matches is left whole. Raises `NotClaimed`.
+    One in which nothing matches is archived whole.
     """
     patterns = facts.rules(step.entry).keep_files
-    if _files_kept_now(step, facts) is None:
-        return Removed()
-    claim = take(step, facts, condemn=False)
-    removed = Removed()
-    with contextlib.closing(claim):
-        try:
-            found = _thin(claim, step, facts, patterns, all_may_match=True)
-            removed = removed if found is None else found[1]
-        finally:
-            elsewhere = _put_back(claim, removed)
-    if elsewhere:
-        raise NotClaimed(f"was thinned out{elsewhere}", failed=True)
-    return removed
+    matches = files_matcher(patterns)
+    if not patterns or step.entry.kind != "directory" or matches(step.entry.name):
+        return None
+
+    def part(parent: int, name: str) -> Callable[[str], bool] | None:
+        kept = find_kept(parent, name, matches, _place(facts.root, step.entry))
+        return kept.holds if kept.paths and kept.rest else None
+
+    return part
 
 
 def _put_back(claim: Claim, removed: Removed) -> str:
@@ -139,35 +143,32 @@ def _files_kept_now(step: Step, facts: Facts) -> FilesKept | None:
 
 
 def _thin(
-    claim: Claim,
-    step: Step,
-    facts: Facts,
-    patterns: tuple[str, ...],
-    *,
-    all_may_match: bool = False,
+    claim: Claim, step: Step, facts: Facts, patterns: tuple[str, ...]
 ) -> tuple[int, Removed] | None:
     """How many files and directories stay in what is claimed, and what freeing the rest did.
 
     `None` if nothing stays. Raises `NotClaimed` if all of it does, or it cannot be read.
     """
     entry, matches = step.entry, files_matcher(patterns)
+    if matches(entry.name):
+        raise NotClaimed("matches keep_files")
     if entry.kind != "directory":
-        if matches(entry.name):
-            raise NotClaimed("matches keep_files")
         return None
     try:
-        kept = find_kept(claim.holding, claim.held, matches, _places(facts.root, entry))
+        kept = find_kept(claim.holding, claim.held, matches, _place(facts.root, entry))
     except OSError as error:
         raise NotClaimed(reason_of(error), failed=True) from error
     if not kept.paths:
         return None
     if not kept.rest:
-        if all_may_match:
-            return len(kept.paths), Removed()
         raise NotClaimed("all that is in it matches keep_files")
+    if claim.before is not None:
+        # First, so that after a kill too it is not taken for a category of what stays in it.
+        note_remainder(facts.root, entry.path, claim.before)
+        claim.is_remainder = True
     return len(kept.paths), thin(claim.holding, claim.held, kept, matches)
 
 
-def _places(root: Path, entry: Entry) -> tuple[str, ...]:
-    """The absolute paths by which links may lead into the entry."""
-    return str(root / entry.path), os.path.join(os.path.realpath(root), entry.path)
+def _place(root: Path, entry: Entry) -> str:
+    """The real path of the entry, which may be claimed now."""
+    return os.path.join(os.path.realpath(root), entry.path)

@@ -24,7 +24,7 @@ from ..system.at import ROOT_FLAGS
 from ..trees.inside import newest_change
 from ..trees.removed import Removed
 from .facts import Facts
-from .keeping import check_none_kept, take_or_thin, thin_first
+from .keeping import check_none_kept, part_to_keep, take_or_thin
 from .taking import check_still, locked, outcome_of, take
 
 if TYPE_CHECKING:
@@ -74,13 +74,10 @@ def _archive(step: Step, facts: Facts, means: Means) -> Outcome:
     from ..archive.deposit import Deposit
 
     assert means.archive is not None, "a plan that archives needs the place to archive to"
-    thinned = thin_first(step, facts)
-    if thinned.failures:
-        return outcome_of(step, facts, thinned)
     form, now = means.archive_format, time.time()
-    deposit = Deposit(means.archive, form, facts.root, step, now, None)
+    part = part_to_keep(step, facts)
+    deposit = Deposit(means.archive, form, facts.root, step, now, part=part)
     removed = _put_in(deposit, step, facts, "archiving")
-    removed.add(thinned)
     left_out = f" without its sockets ({', '.join(deposit.left_out)})" if deposit.left_out else ""
     return outcome_of(step, facts, removed, f"archived as {deposit.target}{left_out}")
 

@@ -18,6 +18,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 from ...errors import StorageError
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS
+from ..system.opening import open_unmounted
 from .descent import Descent, Level
 
 Kind: TypeAlias = Literal["directory", "file", "symlink", "fifo", "link", "other"]
@@ -155,8 +156,15 @@ class _Level(Level):
         self.names = sorted(at.listdir(descriptor), key=os.fsencode, reverse=True)
 
 
-def tree(parent: int, name: str, *, contents: bool = True, afresh: bool = False) -> Iterator[Item]:
-    """The items of `name` in the directory open at `parent`.
+def tree(
+    parent: int,
+    name: str,
+    *,
+    contents: bool = True,
+    afresh: bool = False,
+    only: Callable[[str], bool] | None = None,
+) -> Iterator[Item]:
+    """The items of `name` in the directory open at `parent`; below it, `only` those of such paths.
 
     Goes to any depth, by descriptors. Without `contents` no file is opened, and what only an open
     file tells is left out. `afresh` reads from the disk what memory may hold. Raises `OSError` if
@@ -179,6 +187,8 @@ def tree(parent: int, name: str, *, contents: bool = True, afresh: bool = False)
             assert level.descriptor is not None
             name = level.names.pop()
             path = f"{level.path}/{name}" if level.path else name
+            if only is not None and not only(path):
+                continue
             with look(level.descriptor, name, path) as (item, descriptor):
                 yield item
                 if item.kind == "directory":
@@ -199,6 +209,17 @@ def state(parent: int, name: str) -> str:
         ctime = item.ctime_ns if path else 0
         whole.update(b"%d:%s %d %d %d " % (len(path), path, item.size, item.mtime_ns, ctime))
     return whole.hexdigest()
+
+
+def newest_status_in(parent: int, name: str) -> float:
+    """When the status of anything in the directory `name` last changed, its own left out; 0.0 if
+    nothing is in it.
+
+    Every write changes that time, also one that sets the modification time back. Raises `OSError`
+    as `tree` does.
+    """
+    items = tree(parent, name, contents=False)
+    return max((item.ctime_ns for item in items if item.path), default=0) / 1e9
 
 
 def _leave(descent: Descent[_Level]) -> None:
@@ -225,13 +246,13 @@ def _item(
     """The item `name`, and the descriptor of a directory that is open meanwhile, or -1."""
     status = at.stat(name, dir_fd=parent, follow_symlinks=False)
     if status.st_dev != device:
-        raise StorageError(errno.EXDEV, f"another filesystem is mounted at {path}")
+        raise _mounted(path)
     mode = status.st_mode
     owner = (getattr(status, "st_uid", -1), getattr(status, "st_gid", -1))
     item = Item(path, "other", stat.S_IMODE(mode), status.st_mtime_ns, owner=owner)
     item = item._replace(ctime_ns=status.st_ctime_ns)
     if stat.S_ISDIR(mode):
-        descriptor = at.open(name, DIRECTORY_FLAGS, dir_fd=parent)
+        descriptor = _opened_directory(parent, name, path)
         try:
             attributes = _attributes(descriptor, contents)
             yield item._replace(kind="directory", attributes=attributes), descriptor
@@ -253,6 +274,22 @@ def _item(
     else:
         with _opened_file(parent, name, item, status.st_ino, afresh=afresh) as opened:
             yield opened, -1
+
+
+def _opened_directory(parent: int, name: str, path: str) -> int:
+    """The open directory; only the top of the tree may be where something is mounted."""
+    if not path:
+        return at.open(name, DIRECTORY_FLAGS, dir_fd=parent)
+    try:
+        return open_unmounted(name, dir_fd=parent)
+    except OSError as error:
+        if error.errno == errno.EXDEV:
+            raise _mounted(path) from None
+        raise
+
+
+def _mounted(path: str) -> StorageError:
+    return StorageError(errno.EXDEV, f"another filesystem is mounted at {path}")
 
 
 @contextlib.contextmanager

@@ -28,7 +28,7 @@ _PASSES: Final = 8
 _NAMES_AT_ONCE: Final = 1000
 """How many subdirectories of one directory are listed before the first of them is entered."""
 
-_MOUNTED: Final = "another filesystem is mounted here; unmount it first"
+MOUNTED: Final = "another filesystem is mounted here; unmount it first"
 BUSY: Final = "is being written to; end what writes there, and clean again"
 
 _PULSE: Final = 64
@@ -207,12 +207,12 @@ class Removal:
                 self._unlink(parent, name)
                 return None
             mounted = error.errno == errno.EXDEV
-            self._fail(name, _MOUNTED if mounted else reason_of(error, name, parent))
+            self._fail(name, MOUNTED if mounted else reason_of(error, name, parent))
             return None
         status = at.fstat(descriptor)
         if status.st_dev != self._device:
             at.close(descriptor)
-            self._fail(name, _MOUNTED)
+            self._fail(name, MOUNTED)
             return None
         return _Level(name, descriptor, status, len(self._levels))
 

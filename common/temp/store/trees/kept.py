@@ -1,0 +1,150 @@
+"""What stays of a tree that is thinned out: what globs match, and what the links in it lead to."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import os
+from collections.abc import Callable, Collection, Mapping
+from typing import Final, NamedTuple
+
+from ...core.layout import directories_above, is_inside
+from ...errors import StorageError
+from .contents import tree
+
+Matches = Callable[[str], bool]
+"""Whether a path in the tree matches."""
+
+_MOST_LINKS: Final = 40
+"""How many links may lead to one another, as for the system."""
+
+
+class Kept(NamedTuple):
+    """What stays of a tree: `paths`, directories with all in them, and the directories `above`
+    those ("" is the top). `rest` tells whether there is anything else.
+    """
+
+    paths: frozenset[str]
+    above: frozenset[str]
+    rest: bool
+
+    def holds(self, path: str) -> bool:
+        """Whether what is at `path` stays."""
+        return (
+            path in self.paths
+            or path in self.above
+            or any(up in self.paths for up in directories_above(path))
+        )
+
+
+def find_kept(parent: int, name: str, matches: Matches, place: str) -> Kept:
+    """What stays of the directory `name` in the open `parent`.
+
+    `place` is the real path that the directory has when it is not moved aside: links may lead
+    there. Raises `OSError` if a part cannot be read, or something is mounted on it.
+    """
+    targets: set[str] = set()
+    outside = functools.cache(_target_of)
+    for _ in range(_MOST_LINKS):
+        paths, links, kept_links, rest = _look(parent, name, matches, targets)
+        ways = (_followed(link, links, place, outside) for link in kept_links)
+        more = {target for way in ways for target in way} - targets
+        if not more:
+            above = _above(paths)
+            return Kept(frozenset(paths), above, any(one not in above for one in rest))
+        targets |= more
+    raise StorageError(errno.ELOOP, os.strerror(errno.ELOOP))
+
+
+def _above(paths: Collection[str]) -> frozenset[str]:
+    above = {""} if paths else set()
+    for path in paths:
+        for up in directories_above(path):
+            if up in above:
+                break
+            above.add(up)
+    return frozenset(above.difference(paths))
+
+
+def _look(
+    parent: int, name: str, matches: Matches, targets: Collection[str]
+) -> tuple[set[str], dict[str, str], list[str], list[str]]:
+    """What stays, all links, the links that stay, and the directories that may go, or one file."""
+    paths: set[str] = set()
+    links: dict[str, str] = {}
+    kept_links: list[str] = []
+    rest: list[str] = []
+    has_file = False
+    whole: str | None = None
+    for item in tree(parent, name, contents=False):
+        path = item.path
+        if item.kind == "symlink":
+            links[path] = item.target
+        elif item.kind == "link" and item.target in links:  # a symlink can have several names
+            links[path] = links[item.target]
+        is_within = whole is not None and is_inside(path, whole)
+        stays = is_within or "" in targets or (path and (path in targets or matches(path)))
+        if stays and path in links:
+            kept_links.append(path)
+        if not path or is_within:
+            continue
+        if stays:
+            paths.add(path)
+            whole = path if item.kind == "directory" else whole
+        elif not has_file:
+            has_file = item.kind != "directory"
+            if has_file:
+                rest.clear()
+            rest.append(path)
+    return paths, links, kept_links, rest
+
+
+def _followed(
+    link: str, links: Mapping[str, str], place: str, outside: Callable[[str], str | None]
+) -> set[str]:
+    """The paths in the tree at `place` that the link at `link` leads over, and to.
+
+    `outside` gives the target of a link that is elsewhere.
+    """
+    found: set[str] = set()
+    top = [part for part in place.split(os.sep) if part]
+    here = [*top, *link.split("/")[:-1]]
+    target: str | None = links[link]
+    todo: list[str] = []
+    for _ in range(_MOST_LINKS):
+        if target is None:
+            break
+        if os.path.isabs(target):
+            here = []
+        todo += [part for part in reversed(target.split("/")) if part not in ("", ".")]
+        target = None
+        while todo and target is None:
+            part = todo.pop()
+            if part == "..":
+                del here[-1:]
+                continue
+            here.append(part)
+            path = _below(here, top)
+            target = outside(os.sep + os.sep.join(here)) if path is None else links.get(path)
+            if target is not None:
+                here.pop()
+                if path is not None:
+                    found.add(path)
+    else:
+        return found  # a circle
+    if (path := _below(here, top)) is not None:
+        found.add(path)
+    return found
+
+
+def _below(parts: list[str], top: list[str]) -> str | None:
+    """The path below `top` that `parts` are; `None` if they lie elsewhere."""
+    return "/".join(parts[len(top) :]) if parts[: len(top)] == top else None
+
+
+def _target_of(path: str) -> str | None:
+    """The target of the link at `path`; `None` if there is no link."""
+    try:
+        return os.readlink(path)
+    except OSError:
+        return None
