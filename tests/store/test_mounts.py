@@ -19,8 +19,8 @@ from tests.support import MANY_OPEN, mounted
 
 
 def test_mounts_are_told_relative_to_the_directory_whatever_their_names(tmp_path: Path) -> None:
-    with mounted(tmp_path / "a b\n\\" / "ü", "size=64k"):
-        assert mounts_below(str(tmp_path)) == {"a b\n\\/ü"}
+    with mounted(tmp_path / "a b\r\n\\" / "ü", "size=64k"):
+        assert mounts_below(str(tmp_path)) == {"a b\r\n\\/ü"}
 
 
 def test_a_mount_on_the_directory_itself_is_not_below_it(tmp_path: Path) -> None:

@@ -262,7 +262,7 @@ def test_a_process_that_came_through_a_bind_mount_protects_the_entry(
 ) -> None:
     path = make_entry(root, "debug/x")
     (path / "deep").mkdir()
-    with bound(root.parent / what, tmp_path / "a mount\\ ") as mount:
+    with bound(root.parent / what, tmp_path / "a mount\\\r ") as mount:
         inside = mount / os.path.relpath(path / "deep", root.parent / what)
         with process(f"import os; os.chdir({str(inside)!r}); {WAITS}", cwd=Path("/")):
             assert hold(root, path) == "process"

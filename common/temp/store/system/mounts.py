@@ -90,7 +90,12 @@ def check_store_unmounted(root: str, points: Iterable[str]) -> None:
 
 
 def _points(table: bytes) -> tuple[bytes, ...]:
-    return tuple(unescape(line.split(b" ")[4]) for line in table.splitlines())
+    return tuple(unescape(columns[4]) for columns in rows(table))
+
+
+def rows(table: bytes) -> list[list[bytes]]:
+    """The columns of a table of mounts, of which a path may have any sign in it but a newline."""
+    return [line.split(b" ") for line in table.split(b"\n") if line]
 
 
 def unescape(field: bytes) -> bytes:

@@ -190,7 +190,7 @@ class _Look:
                         contextlib.suppress(OSError),
                         open(f"/sys/block/{name}/loop/backing_file", "rb") as file,
                     ):
-                        path = file.read().rstrip(b"\n")
+                        path = file.read().removesuffix(b"\n")
                         for view in self._views_of_us:
                             if relative := view.relative(path):
                                 who = f"the device {name} has a file in it open"

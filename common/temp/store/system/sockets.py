@@ -89,7 +89,7 @@ def bound_sockets(pid: str) -> dict[bytes, bytes]:
     except OSError:
         return {}
     lines = list(_LINE.finditer(table))
-    ends = [line.start() - 1 for line in lines[1:]] + [len(table.rstrip(b"\n"))]
+    ends = [line.start() - 1 for line in lines[1:]] + [len(table) - 1]
     paths = ((line[1], table[line.end() + 1 : end]) for line, end in zip(lines, ends, strict=False))
     return {inode: path for inode, path in paths if path and not path.startswith(b"@")}
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Final, TypeAlias
 
 from ...core.named_tuple import NamedTuple
-from .mounts import unescape
+from .mounts import rows, unescape
 from .resolving import followed, is_remote
 
 _DEVICE, _ROOT, _POINT = 2, 3, 4
@@ -237,7 +237,7 @@ def _table(pid: str) -> _Table:
     """The table of mounts that the process has; empty where it cannot be read."""
     try:
         with open(f"/proc/{pid}/mountinfo", "rb") as file:
-            return [line.split(b" ") for line in file.read().splitlines()]
+            return rows(file.read())
     except OSError:
         return []
 
