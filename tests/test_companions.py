@@ -105,3 +105,26 @@ def test_files_of_such_names_beside_anything_else_stay(tmp_path: Path) -> None:
     assert manager.cleanup_file(path)
     names = [name for name in listing(base) if "db" in name]
     assert names == ["it.db-journal", "it.db-wal", "other.db-wal"]
+
+
+def test_what_has_the_name_of_a_companion_and_was_not_made_by_sqlite_stays(tmp_path: Path) -> None:
+    base = tmp_path / "files"
+    base.mkdir()
+    path = base / "travel"
+    written = {
+        "travel-journal": b"Day 1: we set off\n",
+        "travel-wal": b"the wall\n",
+        "travel-shm": b"\x18\xe2\x2d\x00",  # with no log beside it
+    }
+    for name, text in written.items():
+        (base / name).write_bytes(text)
+    path.write_bytes(b"SQLite format 3\0")
+    with TempFileContext(path):
+        pass
+    assert {one.name: one.read_bytes() for one in base.iterdir()} == written
+    path.write_bytes(b"SQLite format 3\0")
+    for name in written:
+        (base / name).write_bytes(b"")
+    with TempFileContext(path):
+        pass
+    assert listing(base) == []

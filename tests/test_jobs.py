@@ -576,20 +576,24 @@ def test_what_no_process_made_as_a_job_is_not_recovered(storage: StorageRoot) ->
 
 
 def test_what_another_made_later_under_the_name_of_a_dead_one_s_job_is_not_recovered(
-    storage: StorageRoot, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, storage: StorageRoot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if born_at(str(storage.root)) is None:
         pytest.skip("the filesystem does not tell when a directory came to be")
     monkeypatch.setattr(jobs_module, "_MAKES_WITHIN", 0.0)
-    orphan(storage, "tenant", "dead", "last")
+    elsewhere = make_entry(tmp_path, "results")
+    orphan(storage, "tenant", "moved", "dead", "last")
     shutil.rmtree(storage.root / "tenant")
+    shutil.rmtree(storage.root / "moved")
     shutil.rmtree(storage.root / "last")
     began = time.time()
     until(lambda: time.time() > began + 0.05, "a change shows in the times")
     by_hand = make_entry(storage.root, "tenant", age_hours=100)
+    elsewhere.rename(storage.root / "moved")
     assert (storage.recover(), storage.recover()) == (1, 0)
-    assert jobs(storage) == ["tenant"]
+    assert jobs(storage) == ["moved", "tenant"]
     assert (by_hand / "file0.txt").exists()
+    storage.release_job("moved")
     storage.release_job("tenant")  # which is an order by name
     assert jobs(storage) == []
 

@@ -24,7 +24,7 @@ def shape(lines: list[str]) -> list[str]:
         text = re.sub(r"\x1b\[[0-9;]*m|[▏▎▍▌▋▊▉█]+", " ", line)
         text = re.sub(r"[KMG]iB", "iB", re.sub(r"[\d.]+", "0", text))
         # Where a line is cut hangs on the width of what stands before.
-        text = re.sub("(expired|within limits): .*", r"\1", re.sub("-+", "-", text))
+        text = re.sub("(expired|within limits|in use): .*", r"\1", re.sub("-+", "-", text))
         told.append(" ".join(text.split()))
     return sorted(filter(None, told))
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import calendar
 import contextlib
+import contextvars
 import json
 import logging
 import os
@@ -21,7 +23,7 @@ from typing import Any
 
 import pytest
 
-from common.temp import pipeline
+from common.temp import pipeline, started_runs
 from common.temp.core.layout import JOBS, PIPELINE
 from common.temp.core.policy import STRATEGIES
 from common.temp.errors import InvalidSettings, Refused, StorageError
@@ -79,11 +81,11 @@ sys.stdin.readline()
 @pytest.fixture(autouse=True)
 def nothing_started() -> Iterator[None]:
     """This process has started no run yet."""
-    pipeline._last = None
-    pipeline._mine.set(None)
+    started_runs._last = None
+    started_runs._mine.set(None)
     yield
-    pipeline._last = None
-    pipeline._mine.set(None)
+    started_runs._last = None
+    started_runs._mine.set(None)
 
 
 @pytest.fixture
@@ -884,6 +886,37 @@ def test_a_threads_live_run_stays_when_another_thread_gives_up_its_own(base: Pat
         age(made, 1000)
     cleanup_after_pipeline_run(keep_current=False)
     assert runs(base) == [theirs[0].name]
+
+
+@pytest.mark.parametrize("how", ["thread", "copied context", "task"])
+def test_a_run_stays_when_another_thread_or_task_than_that_of_its_block_cleans(
+    base: Path, how: str
+) -> None:
+    def clean() -> None:
+        cleanup_after_pipeline_run(strategy=CleanupStrategy.AGGRESSIVE, keep_current=False)
+
+    async def housekeeping() -> None:
+        clean()
+
+    async def begin() -> None:
+        await asyncio.gather(housekeeping())
+
+    for _ in range(4):
+        with long_ago(), pipeline_run(base):
+            pass
+    with long_ago(2000), pipeline_run(base) as made:
+        age(made, 2000)
+        if how == "task":
+            asyncio.run(begin())
+        else:
+            run_in = (
+                contextvars.copy_context() if how == "copied context" else contextvars.Context()
+            )
+            thread = threading.Thread(target=run_in.run, args=(clean,))
+            thread.start()
+            thread.join(60)
+        assert made.is_dir()
+        assert use_of(made) != ""
 
 
 def test_a_forked_child_cannot_let_its_parents_run_go(base: Path) -> None:

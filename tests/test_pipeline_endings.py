@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from common.temp.pipeline import ArtifactCleaner, cleanup_after_pipeline_run, pi
 from common.temp.pipeline_config import CleanupConfig, CleanupStrategy
 from common.temp.store.claiming.scan import scan
 from common.temp.store.root.records import record_name
-from tests.support import age, long_ago, make_entry, mounted, process, run, tempkeep
+from tests.support import age, environment, long_ago, make_entry, mounted, process, run, tempkeep
 
 RUN = """
 import sys
@@ -104,6 +105,10 @@ def test_a_run_that_nobody_left_or_that_was_started_without_a_block_may_be_good(
     assert (ending_of(made), ending_of(other)) == ("unknown", "unknown")
 
 
+PROMPT = "import code; code.InteractiveInterpreter().runsource('1/0')"
+PRINTED = "try: 1/0\nexcept ZeroDivisionError: sys.excepthook(*sys.exc_info())"
+
+
 @pytest.mark.parametrize(
     ("how", "ending"),
     [
@@ -111,18 +116,45 @@ def test_a_run_that_nobody_left_or_that_was_started_without_a_block_may_be_good(
         ("sys.exit(1)", "unknown"),
         ("raise ValueError; sys.modules", "failed"),
         ("os.kill(os.getpid(), 9)", "died"),
+        ("os.execv('/bin/true', ['true'])", "unknown"),
+        ("os.fork() or os.execv('/bin/true', ['true']); os.wait(); raise ValueError", "failed"),
+        (PROMPT, "unknown"),
+        (PRINTED, "unknown"),
+        (f"{PROMPT}\nraise ValueError", "failed"),
     ],
 )
 def test_of_a_run_without_a_block_it_is_known_if_its_process_died(
     base: Path, how: str, ending: Ending
 ) -> None:
+    done = start_and(base, "", how)
+    assert ending_of(Path(done)) == ending
+
+
+@pytest.mark.parametrize("before", ["if os.fork(): os.wait(); os._exit(0)", PROMPT])
+def test_of_a_run_of_a_forked_child_or_after_an_error_at_a_prompt_nothing_is_known(
+    base: Path, before: str
+) -> None:
+    done = start_and(base, before, "if 'fork' in BEFORE: os._exit(0)")
+    assert ending_of(Path(done)) == "unknown"
+
+
+def test_a_program_that_goes_on_as_another_in_its_block_may_end_well(base: Path) -> None:
+    code = f"{RUN.format(base=str(base))}    import os; os.execv('/bin/true', ['true'])\n"
+    done = run([sys.executable, "-c", code], cwd=base, stdin="\n")
+    assert ending_of(Path(done.stdout.strip())) == "unknown"
+
+
+def start_and(base: Path, before: str, after: str) -> str:
+    """The run that a program of its own, not a fork, starts between these lines."""
     code = (
-        "import os, sys\n"
-        "from common.temp.pipeline import start_run\n"
-        f"print(start_run(), flush=True)\n{how}\n"
+        f"import os, sys\nBEFORE = {before!r}\nfrom common.temp.pipeline import start_run\n"
+        f"{before}\nprint(start_run(), flush=True)\n{after}\n"
     )
-    made = run([sys.executable, "-c", code], cwd=base).stdout
-    assert ending_of(Path(made.strip())) == ending
+    command, silent = [sys.executable, "-c", code], subprocess.DEVNULL
+    done = subprocess.run(
+        command, cwd=base, env=environment(), stdout=subprocess.PIPE, stderr=silent, text=True
+    )
+    return done.stdout.strip()
 
 
 def _garbage(record: Path) -> None:

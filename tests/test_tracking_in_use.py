@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any
 
@@ -255,7 +256,7 @@ def test_what_the_next_run_tracks_under_the_name_of_an_orphan_stays(base: Path, 
 
 
 ANOTHER = """
-import os, sys, time
+import os, sqlite3, sys, time
 os.chdir(sys.argv[1])
 os.unlink("anew")
 for name in ("anew", "in_place", "directory/new"):
@@ -266,6 +267,13 @@ with open("elsewhere", "w") as file:
     file.write("by another")
 os.utime("elsewhere", (time.time(), 0))
 os.rename("elsewhere", "moved_there")
+with open("dated/data", "w") as file:
+    file.write("by another")
+os.utime("dated/data", (time.time(), 0))
+connection = sqlite3.connect("log.db")
+connection.execute("insert into t values ('by another')")
+connection.commit()
+os._exit(0)  # without a checkpoint
 """
 
 
@@ -275,7 +283,12 @@ def test_what_another_made_later_under_a_name_that_a_dead_one_tracked_stays(
     monkeypatch.setattr(expiring, "_ALLOWED_SECONDS", 0.0)
     more = (
         f"directory = Path({str(base)!r}, 'directory'); manager.track_file(directory)\n"
-        "directory.mkdir()\nmanager.track_file(directory / 'last')"  # so long it surely lived
+        "dated = directory.with_name('dated'); manager.track_file(dated)\n"
+        "database = directory.with_name('log.db'); manager.track_file(database)\n"
+        "directory.mkdir(); dated.mkdir(); (dated / 'data').touch()\n"
+        "import sqlite3; connection = sqlite3.connect(database)\n"
+        "connection.execute('pragma journal_mode=wal'); connection.execute('create table t (x)')\n"
+        "manager.track_file(directory / 'last')"  # so long it surely lived
     )
     with service(base, "anew", "in_place", "moved_there", "its_own", more=more) as killed:
         kill(killed)
@@ -283,12 +296,14 @@ def test_what_another_made_later_under_a_name_that_a_dead_one_tracked_stays(
     until(lambda: time.time() > made + 0.05, "a change shows in the times")
     assert run([sys.executable, "-c", ANOTHER, str(base)], cwd=base).returncode == 0
     files = Driven(kind, base)
+    stay = ["anew", "dated", "directory", "in_place", "log.db", "log.db-shm", "log.db-wal"]
     for count in (1, 0):
         assert files.recover() == count
-        assert names(base) == ["anew", "directory", "in_place", "moved_there"]
-    assert {(base / name).read_text() for name in names(base) if name != "directory"} == {
-        "by another"
-    }
+        assert names(base) == [*stay, "moved_there"]
+    for name in ("anew", "dated/data", "in_place", "moved_there"):
+        assert (base / name).read_text() == "by another"
+    with closing(sqlite3.connect(base / "log.db")) as database:
+        assert database.execute("select x from t").fetchall() == [("by another",)]
     assert owner_files(base) == []
 
 

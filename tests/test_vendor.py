@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -10,7 +11,7 @@ import signal
 import subprocess
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -346,6 +347,43 @@ def test_no_link_in_the_old_copy_leads_what_is_removed_elsewhere(
     with pytest.raises(TempError, match=r"\.temp\.tempkeep-vendor"):
         vendoring.vendor("libs/common")
     assert content(outside) == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to mount")
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_what_is_mounted_in_the_old_copy_stays(
+    host: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    make_older(host / COPY)
+    central = tmp_path / "central"
+    shutil.copytree(host / COPY / "core", central)
+    before = content(central)
+    discard = vendoring._discard
+    monkeypatch.chdir(host)
+
+    def mounted(above: int, aside: Path, new: vendoring._Copy) -> None:
+        with bound(central, aside / "core"):
+            discard(above, aside, new)
+
+    if when == "before":
+        with bound(central, host / COPY / "core"):
+            refused(host, "libs/common/temp/core is a mount point", "unmount it")
+    else:
+        monkeypatch.setattr(vendoring, "_discard", mounted)
+        with pytest.raises(TempError):
+            vendoring.vendor("libs/common")
+    assert content(central) == before
+
+
+@contextlib.contextmanager
+def bound(source: Path, point: Path) -> Iterator[None]:
+    """Mounts `source` at `point` until the block ends, wherever that is moved meanwhile."""
+    if run(["mount", "--bind", str(source), str(point)], cwd=source).returncode:
+        pytest.skip("cannot mount here")
+    try:
+        yield
+    finally:
+        run(["umount", str(point)], cwd=source)
 
 
 def test_where_nothing_can_be_written_it_says_so(bare_host: Path) -> None:

@@ -11,41 +11,48 @@ from .store.claiming.named import NamedOutcome
 from .store.system.at import PLAIN_FLAGS
 
 _DATABASE: Final = b"SQLite format 3\0"
-_COMPANIONS: Final[dict[str, tuple[bytes, ...]]] = {
-    "-journal": (b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7",),
-    "-wal": (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83"),
-    "-shm": (b"\x18\xe2\x2d\x00", b"\x00\x2d\xe2\x18"),
-}
-"""What their names end with, and what they begin with."""
+_JOURNAL: Final = ("-journal", (b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7",))
+_LOG: Final = ("-wal", (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83"))
+_INDEX: Final = ("-shm", (b"\x18\xe2\x2d\x00", b"\x00\x2d\xe2\x18"))
+"""What their names end with, and what they begin with unless they are empty."""
 
 _Outcome = TypeVar("_Outcome", NamedOutcome, NamedOutcome | None)
 
 
 def companions_of(path: str) -> tuple[str, ...]:
-    """The files beside the database at `path`, also if it has gone and a kill left them."""
-    found = tuple(f"{path}{suffix}" for suffix in _COMPANIONS)
+    """The files beside the database at `path`, also if it has gone and a kill left them.
+
+    A name alone makes no file one of them: they begin as SQLite writes them or, beside a database,
+    are empty. The index of a log is one only with its log.
+    """
+    found = [f"{path}{suffix}" for suffix, _ in (_JOURNAL, _LOG, _INDEX)]
     if not any(map(os.path.lexists, found)):
         return ()
-    if _begins(path, (_DATABASE,)):
-        return tuple(one for one in found if _begins(one, (b"",)))
-    if os.path.lexists(path):
+    is_there = _begins(path, (_DATABASE,))
+    if not is_there and os.path.lexists(path):
         return ()
+    journal, log, index = (
+        _begins(f"{path}{suffix}", begins, or_empty=is_there)
+        for suffix, begins in (_JOURNAL, _LOG, _INDEX)
+    )
     return tuple(
-        one for one, begin in zip(found, _COMPANIONS.values(), strict=True) if _begins(one, begin)
+        one for one, is_one in zip(found, (journal, log, log and index), strict=True) if is_one
     )
 
 
-def changed_since(path: str, when: float) -> bool:
+def changed_since(path: str, when: float, *, also_status: bool = False) -> bool:
     """Whether something beside the database at `path` was changed at `when` or later.
 
-    With a write-ahead log, the database itself may stay as it is for long.
+    With a write-ahead log, the database itself may stay as it is for long. `also_status` counts the
+    change time, too, which nobody can set back.
     """
     for one in companions_of(path):
         try:
-            if os.lstat(one).st_mtime >= when:
-                return True
+            status = os.lstat(one)
         except OSError:
             continue
+        if max(status.st_mtime, status.st_ctime if also_status else status.st_mtime) >= when:
+            return True
     return False
 
 
@@ -56,8 +63,8 @@ def delete_whole(path: str, delete: Callable[[str], _Outcome]) -> _Outcome:
     """
     beside = companions_of(path)
     outcome = delete(path)
-    if outcome is None or not outcome.is_over:
-        return outcome
+    if outcome is None or not outcome.is_over or os.path.lexists(path):
+        return outcome  # or somebody has already made another database there
     for one in beside:
         found = delete(one)
         if found is None:
@@ -71,13 +78,17 @@ def delete_whole(path: str, delete: Callable[[str], _Outcome]) -> _Outcome:
     return outcome
 
 
-def _begins(path: str, beginnings: tuple[bytes, ...]) -> bool:
+def _begins(path: str, beginnings: tuple[bytes, ...], *, or_empty: bool = False) -> bool:
     """Whether it is a plain file, not a link, that begins with one of these."""
     try:
         file = os.open(path, os.O_RDONLY | PLAIN_FLAGS)
         try:
-            plain = stat.S_ISREG(os.fstat(file).st_mode)
-            return plain and os.read(file, len(_DATABASE)).startswith(beginnings)
+            status = os.fstat(file)
+            if not stat.S_ISREG(status.st_mode):
+                return False
+            if status.st_size == 0:
+                return or_empty
+            return os.read(file, len(_DATABASE)).startswith(beginnings)
         finally:
             os.close(file)
     except OSError:

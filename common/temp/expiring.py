@@ -290,7 +290,11 @@ class ExpiringFiles(Ledger):
                 def delete(path: str, by: float = by) -> NamedOutcome | None:
                     return remover.delete_made(self._below(path), by)
 
-                outcome = delete_whole(place.path, delete)
+                if before is not None and changed_since(place.path, before, also_status=True):
+                    continue
+                outcome = None
+                if not changed_since(place.path, by, also_status=True):
+                    outcome = delete_whole(place.path, delete)
                 if outcome is not None and outcome.status == "failed":
                     tell(place.path, outcome)
                 is_another = one.is_certain if outcome is None else outcome.is_over

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from .core.plan import Plan
     from .core.policy import Policy
+    from .store.root.arrivals import Arrivals
 else:
     from typing import TypeVar
 
@@ -233,27 +234,46 @@ class StorageRoot(Generic[Job]):
         return len(gone)
 
     def _made_later(self) -> frozenset[str]:
-        """What has the name of a dead process's job, but came to be after that process had last
-        recorded one. Raises `TempError`.
+        """What has the name of a dead process's job, but came to be, or came there, after that
+        process had last recorded one. Raises `TempError`.
         """
+        from .store.root.arrivals import Arrivals
         from .store.root.leases import Leases
-        from .store.system.birth import born_at
 
         leases = Leases(self._root)
         leases.refresh()
         recorded: dict[str, float] = {}
         for left in (*leases.left_in(PLAIN), *leases.left_in(FAILED)):
             recorded[left.path] = max(left.alive_at, recorded.get(left.path, 0.0))
+        arrivals = Arrivals(self._root)
         return frozenset(
             path
             for path, last in recorded.items()
-            if (born_at(str(self._root / path)) or 0.0) > last + _MAKES_WITHIN
+            if _came_at(str(self._root / path), path, arrivals) > last + _MAKES_WITHIN
         )
 
     def _plan(self, policy: Policy) -> Plan:
         from .store.sweep.prepare import prepare
 
         return prepare(self._root, policy, time.time(), layout=JOBS, sizes=False)
+
+
+def _came_at(path: str, relative: str, arrivals: Arrivals) -> float:
+    """When the directory at `path` was made, or was moved there if that is seen to be later.
+
+    A move sets the change time alone, a write in a directory the modification time as well. When
+    this program put it back, it is recorded how it was before.
+    """
+    from .store.system.birth import born_at
+
+    try:
+        top = os.lstat(path)
+    except OSError:
+        return 0.0
+    known = arrivals.of(relative, top.st_ino, top.st_ctime_ns)
+    changed = top.st_ctime_ns / 1e9 if known is None else known.arrived
+    moved = changed if changed > top.st_mtime_ns / 1e9 else 0.0
+    return max(born_at(path) or 0.0, moved)
 
 
 # -- the names of a job's files -----------------------------------------------------------------

@@ -13,10 +13,10 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Final, Literal, NoReturn, TypeAlias
 
+from . import started_runs
 from .auto_clean import maybe_start
 from .core.disposal import DISPOSALS
 from .core.entry import Ending
@@ -31,13 +31,13 @@ from .report.text import plain
 from .store.project.place import project_root
 from .store.project.project import absolute, find_project, is_nobodys
 from .store.root.allocation import allocate_named
-from .store.root.ends import begin, end, give_up
+from .store.root.ends import begin, end
 from .store.root.layouts import layout_of
 from .store.root.loading import load, with_strategy
 from .store.root.names import fresh_name
-from .store.root.owner import release
 from .store.root.settings import Settings
 from .store.root.values import check_strategy
+from .store.system.presence import is_fork
 
 _ATTEMPTS: Final = 64
 
@@ -45,15 +45,6 @@ _log = logging.getLogger(__name__)
 
 
 # -- runs -------------------------------------------------------------------------------------
-
-_mine: ContextVar[Path | None] = ContextVar("_mine", default=None)
-"""The last run that this thread or task has started."""
-
-_last: Path | None = None
-"""The last run that this process has started."""
-
-_leased: dict[Path, int] = {}
-"""The runs that are still leased, and the process that started each."""
 
 Keep: TypeAlias = Path | Literal["newest"] | None
 """The run that a clean keeps in any case: this one, or the newest, whoever started it."""
@@ -69,15 +60,13 @@ def start_run(base: str | os.PathLike[str] = ".") -> Path:
     """
     run = _start(base)
     workers = sys.modules.get("multiprocessing.process")
-    if workers is None or workers.parent_process() is None:
-        begin(
-            str(run.parent), run.name, PIPELINE
-        )  # a worker ends as if it were killed, so nobody could tell how the run ended
+    # A worker and a forked child end as if they were killed (`os._exit`): nobody could tell.
+    if (workers is None or workers.parent_process() is None) and not is_fork():
+        begin(str(run.parent), run.name, PIPELINE)
     return run
 
 
-def _start(base: str | os.PathLike[str]) -> Path:
-    global _last
+def _start(base: str | os.PathLike[str], *, in_block: bool = False) -> Path:
     root = str(_absolute(base))
     epoch = int(time.time())
     stem = f"{PIPELINE.label}_{time.strftime('%Y%m%d_%H%M%S', time.gmtime(epoch))}"
@@ -89,9 +78,7 @@ def _start(base: str | os.PathLike[str]) -> Path:
             name = fresh_name(root, stem, epoch, attempt, short=False)
             continue
         maybe_start(root)
-        _last = run
-        _leased[run] = os.getpid()
-        _mine.set(run)
+        started_runs.add(run, in_block=in_block)
         return run
     raise StorageError(0, f"cannot make a run in {root} in {_ATTEMPTS} attempts")
 
@@ -103,7 +90,7 @@ def pipeline_run(base: str | os.PathLike[str] = ".") -> Iterator[Path]:
     The run stays, however the block ends, until the policy removes it. How it ends is recorded: a
     run that an exception or a kill ended takes no good one's place.
     """
-    run = _start(base)
+    run = _start(base, in_block=True)
     root, name = str(run.parent), run.name
     ending: Ending = "success"
     begin(root, name, PIPELINE)
@@ -118,20 +105,7 @@ def pipeline_run(base: str | os.PathLike[str] = ".") -> Iterator[Path]:
         raise
     finally:
         end(root, name, ending, PIPELINE)
-        _let_go(run)
-
-
-def _let_go(run: Path) -> None:
-    """End the lease that this process took to start the run; once, since others may exist."""
-    if _leased.pop(run, None) == os.getpid():
-        release(str(run.parent), run.name)
-
-
-def _give_up(run: Path) -> None:
-    """Let the limits decide on the run: it counts as no good one, unless it still ends well."""
-    if _leased.get(run) == os.getpid():
-        give_up(str(run.parent), run.name, PIPELINE)
-    _let_go(run)
+        started_runs.let_go(run)
 
 
 def _absolute(base: str | os.PathLike[str]) -> Path:
@@ -212,13 +186,13 @@ def cleanup_after_pipeline_run(
     The base is that of the last run that this thread or task has started, else this process; if
     there is none, the working directory. Runs in use stay. So does the last run, whichever process
     started it, unless `keep_current` is false: then this process gives it up, and the limits
-    decide.
+    decide; but not if another thread started it, or its block is that of another task.
 
     The limits of `strategy` replace those that the project has configured; its other settings
     apply, including an archive. The log calls it `pipeline_name`. Errors of the disk and of
     settings are not raised but in `errors`, and logged as warnings.
     """
-    run = _mine.get() or _last
+    run = started_runs.last()
     try:
         cleaner = ArtifactCleaner(run.parent if run is not None else ".")
     except StorageError as error:
@@ -228,7 +202,7 @@ def cleanup_after_pipeline_run(
         if keep_current:
             keep = "newest" if run is None else run
         elif run is not None:
-            _give_up(run)
+            started_runs.give_up(run)
         name = strategy.value if isinstance(strategy, CleanupStrategy) else strategy
         done = cleaner._cleanup(strategy=name, keep=keep)
     for problem in done["errors"]:

@@ -25,7 +25,8 @@ from .store.project.project import check_way
 from .store.system import at
 from .store.system.at import PLAIN_FLAGS
 from .store.system.locks import lock_file
-from .store.system.opening import opened, opened_below, opened_made
+from .store.system.mounts import mounts_below
+from .store.system.opening import opened_below, opened_made
 from .store.system.walking import walk
 
 MANIFEST: Final = "vendored.json"
@@ -160,6 +161,7 @@ def _old(target: Path) -> _Copy | None:
         )
     if not os.listdir(target):
         return None
+    _demand_unmounted(target)
     old = _manifest(target)
     if old is None:
         raise Refused(
@@ -175,6 +177,13 @@ def _old(target: Path) -> _Copy | None:
             "so nothing was copied; move your changes elsewhere, or the whole directory"
         )
     return old
+
+
+def _demand_unmounted(target: Path) -> None:
+    """Raise `Refused` if something is mounted in that directory: its files belong elsewhere."""
+    for point in sorted(mounts_below(str(target))):
+        where = _shown(target / point)
+        raise Refused(f"{where} is a mount point, so nothing was copied; unmount it")
 
 
 def _manifest(target: Path) -> _Copy | None:
@@ -252,7 +261,7 @@ def _put(above: int, target: Path, content: Mapping[str, bytes], new: _Copy) -> 
     """
     aside = _aside(target)
     at.mkdir(aside.name, dir_fd=above)  # never into what somebody has put there
-    with opened(aside.name, dir_fd=above) as top:
+    with opened_below(above, aside.name, unmounted=True) as top:
         if hasattr(os, "geteuid") and at.fstat(top).st_uid != os.geteuid():
             raise Refused(f"{_shown(aside)} was replaced at this instant; move it away")
         said = json.dumps({"version": new.version, "files": dict(new.digests)}, indent=1)
@@ -281,10 +290,10 @@ def _write(top: int, place: str, content: Mapping[str, bytes]) -> None:
         *parts, name = path.split("/")
         for depth, part in enumerate(parts):
             if (key := tuple(parts[: depth + 1])) not in made:
-                with opened_below(top, *parts[:depth]) as parent:
+                with opened_below(top, *parts[:depth], unmounted=True) as parent:
                     at.mkdir(part, dir_fd=parent)
                 made.add(key)
-        with opened_below(top, *parts) as parent:
+        with opened_below(top, *parts, unmounted=True) as parent:
             where = name if at.RELATIVE else os.path.join(place, *parts, name)
             file = os.open(where, _NEW, 0o666, dir_fd=parent if at.RELATIVE else None)
         with open(file, "wb") as opened_file:
@@ -295,6 +304,7 @@ def _demand_unchanged(aside: Path) -> None:
     """Raise `Refused` if that is not a directory, or a copy with local changes."""
     if not stat.S_ISDIR(os.lstat(aside).st_mode):
         raise Refused(f"{_shown(aside)} is in the way; move it away")
+    _demand_unmounted(aside)
     known = _manifest(aside)
     altered, _ = _changes(aside, known) if known is not None else ([], [])  # it may be half deleted
     if altered:
@@ -309,9 +319,9 @@ def _discard(above: int, aside: Path, new: _Copy) -> None:
 
 def _empty(parent: int, name: str, base: str, wanted: Set[str], shown: Path) -> None:
     """Remove the directory `name` of the open `parent`, and what is `wanted` in it, by paths that
-    begin with `base`.
+    begin with `base`. What is mounted there stays, and raises `OSError`.
     """
-    with opened(name, dir_fd=parent) as directory:
+    with opened_below(parent, name, unmounted=True) as directory:
         with at.scandir(directory) as items:
             kinds = {item.name: item.is_dir(follow_symlinks=False) for item in items}
         # The manifest last, as the rest is known by it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -576,6 +577,14 @@ def test_a_kill_at_any_instant_leaves_the_entry_whole_and_the_next_adoption_ends
 _INSTANTS = ("os.mkdir", RENAME, "os.listdir", "fcntl.flock")
 
 
+def _place(what: object) -> str:
+    """Where a call takes place that was given a path or an open directory."""
+    if isinstance(what, int):
+        with contextlib.suppress(OSError):
+            return os.readlink(f"/proc/self/fd/{what}")
+    return str(what)
+
+
 def _killed_at(root: Path, instant: int) -> bool:
     """Whether an adoption was killed before the call of that number, of all `_INSTANTS`."""
     child = os.fork()
@@ -584,7 +593,7 @@ def _killed_at(root: Path, instant: int) -> bool:
         left = [instant]
 
         def hook(name: str, arguments: tuple[object, ...]) -> None:
-            if name in _INSTANTS and not str(arguments[0]).startswith("/proc"):
+            if name in _INSTANTS and not _place(arguments[0]).startswith("/proc"):
                 left[0] -= 1
                 if left[0] == -1:
                     os.kill(os.getpid(), signal.SIGKILL)

@@ -120,7 +120,7 @@ def held_up(root: Path, *, shell: int = 0) -> Iterator[list[int]]:
 def command(project: Path) -> Iterator[subprocess.Popen[str]]:
     """The command, which leaves to others what time there is, so that they see it at work."""
     started = subprocess.Popen(
-        ["nice", "-n", "19", sys.executable, "-m", "invoke", *BACKGROUND],
+        ["nice", "-n", "10", sys.executable, "-m", "invoke", *BACKGROUND],
         cwd=project,
         env=environment(),
         stdout=subprocess.PIPE,
@@ -152,7 +152,7 @@ def in_background(root: Path, *, stopped: bool = False) -> Report:
         if stopped:
             stop_first()
         else:
-            os.nice(19)
+            os.nice(10)
         return execute(prepare(root, EVERYTHING, NOW), background=True)
 
     return in_child(caller)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from common.temp.store.root.helper import fork_helper
 from common.temp.store.system.processes import processes_inside, spell_command
 from tests.support import (
     chain,
+    environment,
     hold,
     let_others_reach,
     make_entry,
@@ -160,6 +162,47 @@ def test_an_open_directory_or_a_bound_socket_protects_its_entry(
             assert hold(root, path) == "process"
             assert swept(root).outcomes == ()
         assert len(swept(root).done) == 1
+
+
+BINDS = """
+import os, socket, sys
+held = []
+def bind(path):
+    held.append(socket.socket(socket.AF_UNIX))
+    held[-1].bind(path)
+bind("link/.tmp/work/link/s")
+bind(os.getcwd() + "/link/.tmp/work/far/s")
+bind(".tmp/../.tmp/work/up/s")
+bind(os.getcwd() + "//.tmp/work//double/s")
+bind(os.getcwd() + "/.tmp/work/new\\nline/s\\n1")
+top = os.open(".tmp/work/fd", os.O_RDONLY)
+bind(f"/proc/self/fd/{top}/s")
+os.close(top)
+bind(os.getcwd() + "/.tmp/work/before/s")
+os.rename(".tmp/work/before", ".tmp/work/renamed")
+os.chdir(".tmp/work/relative")
+bind("s")
+os.chdir("/")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="told by /proc")
+@pytest.mark.parametrize("is_link", [False, True], ids=["", "the root is a link"])
+def test_a_socket_that_was_bound_in_whatever_way_protects_its_entry(is_link: bool) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:  # for a socket's path is short
+        project = Path(short).resolve()
+        root = project / ("disk" if is_link else ".tmp")
+        names = {"link", "far", "up", "double", "new\nline", "fd", "before", "relative"}
+        for name in (*names, "other"):
+            make_entry(root, f"work/{name}")
+        if is_link:
+            (project / ".tmp").symlink_to(root)
+        (project / "link").symlink_to(".")
+        with socket.socket(socket.AF_UNIX) as dead:
+            dead.bind(str(root / "work" / "other" / "s"))
+        with process(BINDS + WAITS, cwd=project):
+            held = {place.split("/")[1] for place in processes_inside(project / ".tmp")}
+            assert held == names | {"renamed"}
 
 
 def test_what_lies_beside_an_entry_protects_nothing_in_it(root: Path) -> None:
@@ -424,6 +467,30 @@ def test_a_script_that_options_come_before_protects_its_entry(root: Path) -> Non
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs to mount")
+@pytest.mark.parametrize("where", [".", "deep", "deep/er", "../../.."])
+def test_an_overlay_that_was_mounted_by_relative_paths_is_made_of_what_is_in_use(
+    root: Path, tmp_path: Path, where: str
+) -> None:
+    path, other = make_entry(root, "debug/x"), make_entry(root, "debug/other")
+    (path / "deep" / "er").mkdir(parents=True)
+    (tmp_path / "merged").mkdir()
+    top = (path / where).resolve()
+    layers = {name: path / "deep" / name for name in ("l", "u", "w")}
+    for place in layers.values():
+        place.mkdir()
+    lower, upper, work = (os.path.relpath(place, top) for place in layers.values())
+    options = f"lowerdir={lower},upperdir={upper},workdir={work}"
+    mount = ["mount", "-t", "overlay", "overlay", "-o", options, str(tmp_path / "merged")]
+    if run(mount, cwd=top).returncode:
+        pytest.skip("no overlay here")
+    try:
+        assert (hold(root, path), hold(root, other)) == ("process", "")
+    finally:
+        run(["umount", str(tmp_path / "merged")], cwd=tmp_path)
+    assert hold(root, path) == ""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to mount")
 @pytest.mark.parametrize("layer", ["upperdir", "lowerdir"])
 def test_what_an_overlay_is_made_of_is_in_use(root: Path, tmp_path: Path, layer: str) -> None:
     path = make_entry(root, "debug/x")
@@ -446,6 +513,82 @@ def test_what_an_overlay_is_made_of_is_in_use(root: Path, tmp_path: Path, layer:
     finally:
         run(["umount", str(merged)], cwd=tmp_path)
     assert len(swept(root).done) == 1
+
+
+def test_what_a_command_line_names_in_another_way_is_in_use(root: Path) -> None:
+    """By a link without a slash, by a name that has signs in it, attached, yet to be made; after
+    the process has gone elsewhere; and nothing beside it.
+    """
+    words = {
+        "link": "results",
+        "option": "--out=model",
+        "lr=0.1,bs=3": "hydra.run.dir=.tmp/work/lr=0.1,bs=3",
+        "12:30": "--at=.tmp/work/12:30:rw",
+        "e@2": "-v.tmp/work/e@2:/data",
+        "attached": "-o.tmp/work/attached",
+        "include": f"-isystem{root}/work/include",
+        "new": "--log=.tmp/work/new/deep/new.log",
+        "up": "results/../up",
+        "db": "sqlite:///.tmp/work/db/x.db?mode=ro",
+        "db2": f"sqlite:////{root}/work/db2/x.db",
+        "double": f"/{root}/work/double",
+    }
+    unnamed = ("other", "hidden")
+    for name in (*words, *unnamed):
+        make_entry(root, f"work/{name}")
+    make_entry(root, "work/script").joinpath("job.py").write_text(WAITS)
+    project = root.parent
+    for link, to in ("results", "link"), ("model", "option"), ("job.py", "script/job.py"):
+        (project / link).symlink_to(f".tmp/work/{to}")
+    (project / "unused").symlink_to(".tmp/work/hidden")
+    code = f"import os; os.chdir('/'); {WAITS}"
+    command = [sys.executable, "-c", code, *words.values(), "--name=nothing", "-x"]
+    with (
+        subprocess.Popen(
+            command, cwd=project, env=environment(PWD=str(project)), stdout=subprocess.PIPE
+        ) as it,
+        worker([sys.executable, "job.py"], cwd=project),
+    ):
+        assert it.stdout is not None
+        it.stdout.readline()
+        held = {place.split("/")[1] for place in processes_inside(root) if "/" in place}
+        it.kill()
+    assert held == {*words, "script"}
+
+
+def test_a_process_that_was_started_in_an_entry_and_left_it_does_not_keep_it(root: Path) -> None:
+    """A server of tmux may live for weeks; but what it was told to use in there counts."""
+    path, named = make_entry(root, "work/left"), make_entry(root, "work/named")
+    for place, words in (path, ["60", "./nothing", "a/b"]), (named, ["60", "--in=file0.txt"]):
+        command = [sys.executable, "-c", WAITS, *words]
+        given = environment(PWD=str(place))
+        with subprocess.Popen(command, cwd="/", env=given, stdout=subprocess.PIPE) as it:
+            assert it.stdout is not None
+            it.stdout.readline()
+            assert hold(root, place) == ("" if place == path else "process")
+            it.kill()
+
+
+def test_an_environment_that_was_found_by_a_relative_path_is_in_use(root: Path) -> None:
+    sleep = os.path.realpath(shutil.which("sleep") or "")
+    entries = [make_entry(root, f"work/{name}") for name in ("path", "active", "program", "not")]
+    for path in entries:
+        (path / "bin").mkdir()
+        (path / "bin" / "python").symlink_to(sleep)
+        (path / "pyvenv.cfg").touch()
+    given = {"PATH": ".tmp/work/path/bin:", "VIRTUAL_ENV": ".tmp/work/active"}
+    given["_"] = ".tmp/work/program/bin/python"
+    with subprocess.Popen(["python", "60"], executable=sleep, cwd=root.parent, env=given) as it:
+        assert [hold(root, path) for path in entries] == ["process"] * 3 + [""]
+        it.kill()
+
+
+def test_a_file_that_is_open_to_read_and_append_is_in_use(root: Path) -> None:
+    path = make_entry(root, "work/log")
+    code = "import os; held = os.open('file0.txt', os.O_RDONLY | os.O_APPEND); os.chdir('/'); "
+    with process(code + WAITS, cwd=path):
+        assert hold(root, path) == "process"
+        assert swept(root).outcomes == ()
 
 
 LOOKS_ON = """

@@ -15,8 +15,9 @@ from common.temp.errors import Refused, StorageError
 from common.temp.store.root import owner as lease
 from common.temp.store.root import ownerfile
 from common.temp.store.root.allocation import allocate
-from common.temp.store.sweep.runs import Run
-from tests.store.children import in_child
+from common.temp.store.sweep.runs import KEPT_RUNS, Run
+from tests.store.children import in_child, until
+from tests.store.repositories import git
 from tests.support import fill, listing, make_entry, make_project, mounted, process, scanned
 
 WHY = "its test failed"
@@ -226,3 +227,32 @@ def test_what_a_process_locks_stays_for_a_later_run(root: Path) -> None:
         assert labels(root) == ["test_a", "test_b", "test_c", "test_d"]
     a_run_that_keeps(root, "test_e")
     assert labels(root) == ["test_c", "test_d", "test_e"]
+
+
+@pytest.mark.parametrize("who", ["a person", "the test"])
+def test_work_of_a_person_in_what_an_old_run_kept_stays_and_that_of_its_test_goes(
+    root: Path, who: str
+) -> None:
+    run = Run("first")
+    path = Path(run.make(str(root), "test_git", time.time()))
+    git(path, "init", "-q")
+    if who == "a person":
+        run.keep(str(root), path.relative_to(root).as_posix(), WHY)
+        run.end(time.time())
+        wait_for_clock()
+    (path / "fix.patch").write_text("work")
+    git(path, "add", ".")
+    git(path, "commit", "-qm", "the fix")
+    if who == "the test":
+        wait_for_clock()
+        run.keep(str(root), path.relative_to(root).as_posix(), WHY)
+        run.end(time.time())
+    for number in range(KEPT_RUNS):
+        a_run_that_keeps(root, f"test_{number}")
+    assert (path / "fix.patch").exists() == (who == "a person")
+
+
+def wait_for_clock() -> None:
+    """Wait until a change has another time than what is there."""
+    began = time.time()
+    until(lambda: time.time() > began + 0.05, "a change shows in the times")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from common.temp import pipeline as runs_of
+from common.temp import started_runs
 
 PIPELINE = Path(__file__).resolve().parents[1]
 
@@ -21,8 +21,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(directory)
     yield directory
     # As at the end of a process: the next test cleans beside runs of its own.
-    runs_of._last = None
-    runs_of._mine.set(None)
+    started_runs._last = None
+    started_runs._mine.set(None)
 
 
 @pytest.fixture

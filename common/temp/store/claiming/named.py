@@ -28,6 +28,7 @@ from ..system.locks import is_locked
 from ..system.mounts import mounts_below
 from ..system.opening import open_below, opened, opened_in
 from ..system.processes import AtWork
+from ..trees.contents import newest_status_in
 from ..trees.inside import look_inside, newest_change
 from ..trees.measured import Inside
 from ..trees.removal import Removal
@@ -117,14 +118,19 @@ class NamedRemover:
         try:
             with opened_in(self._root, *relative.split("/")[:-1]) as parent:
                 status = at.stat(path.name, dir_fd=parent, follow_symlinks=False)
-                # By the change time as well: what is moved there brings its modification time.
-                if max(status.st_ctime_ns / 1e9, newest_change(parent, path.name)[0]) > by:
+                # By the change times as well: what is moved or copied there may bring its
+                # modification time.
+                if status.st_ctime_ns / 1e9 > by or newest_change(parent, path.name)[0] > by:
+                    return None
+                if newest_status_in(parent, path.name) > by:
                     return None
         except (OSError, TempError):
             pass  # said by what follows
-        return _outcome(path, lambda: self._delete(relative, "either", False, before))
+        return _outcome(path, lambda: self._delete(relative, "either", False, before, by))
 
-    def _delete(self, relative: str, kind: Kind, ours: bool, before: float | None) -> Removed:
+    def _delete(
+        self, relative: str, kind: Kind, ours: bool, before: float | None, by: float | None = None
+    ) -> Removed:
         if self._area is None:
             self._area = HoldingArea(self._root)
         above, _, name = relative.rpartition("/")
@@ -146,7 +152,7 @@ class NamedRemover:
         with contextlib.closing(self._area.claim(relative, (seen.st_dev, seen.st_ino))) as claim:
             try:
                 self._check(entry, ours, changed)
-                _look_again(claim, before)
+                _look_again(claim, before, by)
                 inside = look_inside(claim.holding, claim.held)
                 _check_within(claim.root, claim.path, Path(claim.place), inside, policy=False)
                 self._check_at_work(os.path.relpath(claim.place, self._root), ours)
@@ -252,8 +258,11 @@ def _look(parent: int, name: str, kind: Kind, before: float | None) -> os.stat_r
     return status
 
 
-def _look_again(claim: Claim, before: float | None) -> None:
+def _look_again(claim: Claim, before: float | None, by: float | None) -> None:
+    """Raise `NotClaimed` if something in it was modified after `before`, or touched after `by`."""
     if before is not None and newest_change(claim.holding, claim.held)[0] > before:
+        raise NotClaimed("has changed meanwhile")
+    if by is not None and newest_status_in(claim.holding, claim.held) > by:
         raise NotClaimed("has changed meanwhile")
 
 

@@ -1,7 +1,8 @@
 """Records how runs end: a run begins as "running", and its end replaces that.
 
 A kill leaves "running" behind. Once the owner is known to be dead, that run died. What cannot be
-read, or is the record of another directory, says nothing: that run may be good.
+read, or is the record of another directory, says nothing: that run may be good. So may one whose
+process goes on as another program.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ...core import fields
 from ...core.entry import Ending, Entry
@@ -40,9 +41,15 @@ _begun: dict[tuple[str, str], tuple[int, int, Layout]] = {}
 """The runs of which this process records the end: its id, the inode, and the layout of the root."""
 
 
+_is_listening = False
+_failed_in = 0
+"""The process that an error has ended, if this one is about to end by one."""
+
+
 def begin(root: str, relative: str, layout: Layout) -> None:
     """Record that this process makes the entry at `relative`."""
     if not _begun:
+        _listen()
         atexit.unregister(_note_failures)
         atexit.register(_note_failures)
     with contextlib.suppress(OSError):  # somebody may have removed it already
@@ -67,9 +74,47 @@ def give_up(root: str, relative: str, layout: Layout) -> None:
 
 def _note_failures() -> None:
     """Record that an error ended this process, and with it what it has begun."""
-    if getattr(sys, "last_type", None) is not None:
+    if _failed_in == os.getpid():
         for (root, relative), (_, _, layout) in tuple(_begun.items()):
             end(root, relative, "failed", layout)
+
+
+def _listen() -> None:
+    global _is_listening
+    if not _is_listening:  # an audit hook cannot be removed, so add only one
+        _is_listening = True
+        sys.addaudithook(_hear)
+
+
+def _hear(event: str, _: tuple[Any, ...]) -> None:
+    if event not in ("os.exec", "sys.excepthook"):
+        return
+    with contextlib.suppress(Exception):  # which the program would have to deal with
+        if event == "os.exec":
+            _note_program()
+        else:
+            _note_error()
+
+
+def _note_program() -> None:
+    """Record that this process goes on as another program, which may end well."""
+    for (root, relative), (pid, inode, layout) in tuple(_begun.items()):
+        if pid == os.getpid():
+            _write(root, relative, inode, "unknown", layout)
+
+
+def _note_error() -> None:
+    """Note that an error ends this program.
+
+    Not one at a prompt, and not one that code has printed which then goes on: `sys.last_type` would
+    not tell these apart.
+    """
+    global _failed_in
+    at_prompt = sys.flags.interactive or sys.flags.inspect or hasattr(sys, "ps1")
+    try:
+        sys._getframe(2)  # the caller of `_hear`, if code still runs
+    except ValueError:
+        _failed_in = 0 if at_prompt else os.getpid()
 
 
 def _write(root: str, relative: str, inode: int, ending: Ending, layout: Layout) -> None:

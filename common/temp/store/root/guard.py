@@ -23,7 +23,10 @@ def check_store(root: Path) -> None:
         return
     if (root.parent.name, root.name) == (STORE, UNDO):
         check_store(root.parent.parent)
-    device = os.stat(root).st_dev
+    try:
+        device = os.stat(root).st_dev
+    except FileNotFoundError:
+        return  # it was removed at this moment
     for part in (STORE, *(f"{STORE}/{name}" for name in STORE_PARTS)):
         path = os.path.join(root, part)
         try:

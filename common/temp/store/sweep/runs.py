@@ -9,7 +9,9 @@ others made in the same category.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +25,10 @@ from ..root.journal import Book
 from ..root.leases import Leases, RunNotes
 from ..root.loading import load
 from ..root.owner import owner_of
+from ..system.at import ROOT_FLAGS
+from ..system.opening import opened
+from ..trees.contents import newest_status_in
+from ..trees.inside import newest_change
 from .discard import discard
 from .prepare import prepare
 from .sweep import execute
@@ -112,7 +118,8 @@ class Run:
 def _reclaim(root: str, now: float) -> None:
     """Remove what killed runs left in `root`, and what all but the newest runs kept.
 
-    What the project's settings protect stays, and so does what is in use or pinned.
+    What the project's settings protect stays, and so does what is in use or pinned, and work that
+    git has nowhere else in what was changed after its run had kept it: a person is at work there.
     """
     try:
         leases = Leases(Path(root))
@@ -121,30 +128,58 @@ def _reclaim(root: str, now: float) -> None:
         if not doomed:
             leases.forget_dead()
             return
-        everything = Policy(everything=True, spare_work=False)
-        policy = load(Path(root).parent).policy.with_limits_of(everything)
-        plan = prepare(Path(root), policy, now, scope=Scope(TEST), sizes=False, workers=1)
-        steps = tuple(step for step in plan.steps if step.entry.path in doomed)
-        execute(plan._replace(steps=steps), on_outcome=_warn_of_failure, workers=1, face="pytest")
+        changed = {path for path, ended in doomed.items() if _changed_since(root, path, ended)}
+        for paths, spare_work in ((doomed.keys() - changed, False), (changed, True)):
+            if paths:
+                _remove(root, paths, now, spare_work=spare_work)
     except TempError as error:
         _log.warning("cannot remove what earlier runs of tests left in %s: %s", root, error)
 
 
-def _doomed(notes: Iterable[RunNotes]) -> set[str]:
-    """The entries of ended runs that can go: those not kept, and those kept by old runs."""
+def _remove(root: str, doomed: AbstractSet[str], now: float, *, spare_work: bool) -> None:
+    everything = Policy(everything=True, spare_work=spare_work)
+    policy = load(Path(root).parent).policy.with_limits_of(everything)
+    plan = prepare(Path(root), policy, now, scope=Scope(TEST), sizes=False, workers=1)
+    steps = tuple(step for step in plan.steps if step.entry.path in doomed)
+    execute(plan._replace(steps=steps), on_outcome=_warn_of_failure, workers=1, face="pytest")
+
+
+def _doomed(notes: Iterable[RunNotes]) -> dict[str, float]:
+    """The entries of ended runs that can go: those not kept, and those kept by old runs.
+
+    For one that was kept, when its run ended; infinity for another.
+    """
     notes = tuple(notes)
     kept = [note for note in notes if note.book.kept]
     ended: dict[str, float] = {}
     for note in kept:
         ended[note.book.run] = max(note.written, ended.get(note.book.run, 0.0))
     newest = sorted(ended, key=lambda run: (ended[run], run))[-KEPT_RUNS:]
-    gone = {
-        path
-        for note in notes
-        if note.is_over and not (note.book.kept and note.book.run in newest)
-        for path in note.entries
-    }
-    return gone - {path for note in kept if note.book.run in newest for path in note.entries}
+    gone: dict[str, float] = {}
+    for note in notes:
+        if note.is_over and not (note.book.kept and note.book.run in newest):
+            for path in note.entries:
+                until = ended[note.book.run] if note.book.kept else math.inf
+                gone[path] = min(until, gone.get(path, math.inf))
+    for note in kept:
+        if note.book.run in newest:
+            for path in note.entries:
+                gone.pop(path, None)
+    return gone
+
+
+def _changed_since(root: str, path: str, ended: float) -> bool:
+    """Whether the entry was changed after its run had `ended`, or that cannot be told."""
+    if ended == math.inf:
+        return False
+    try:
+        with opened(root, ROOT_FLAGS) as top:
+            changed = max(newest_change(top, path)[0], newest_status_in(top, path))
+    except FileNotFoundError:
+        return False
+    except (OSError, TempError):
+        return True
+    return changed > ended
 
 
 def _warn_of_failure(outcome: Outcome) -> None:

@@ -43,7 +43,8 @@ if TYPE_CHECKING or RELATIVE:
     O_NOFOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
     O_LOOK: int = os.O_APPEND if sys.platform == "linux" else 0
     """Marks directories that are open only because this program looks at them: others see it in
-    `/proc`. It means nothing for what is only read, and no other program sets it."""
+    `/proc`. It means nothing for what is only read, and no other program sets it for directories.
+    Some open files like that: of a file, only `ANY_FLAGS` together tell a look."""
 
     def open_file(path: str, *, dir_fd: int) -> int:
         """A file, opened for `os.read`; no link is followed, and no FIFO waited for."""

@@ -19,6 +19,11 @@ _LOCAL: Final = frozenset(
 )
 """The filesystems that only one kernel at a time works on: after a reboot nobody else has it."""
 
+_FORKED: Final = 0x40
+"""The kernel's flag `PF_FORKNOEXEC`."""
+
+_LOADED_IN: Final = os.getpid()
+
 
 class Presence(NamedTuple):
     """A process and its environment; 0 and "" for what the system does not tell.
@@ -103,6 +108,18 @@ def exists(pid: int) -> bool:
     except OSError:
         return True
     return True
+
+
+def is_fork() -> bool:
+    """Whether this process was forked, and has run no program of its own since.
+
+    Where `/proc` does not tell, only a fork of a process that had loaded this module is noticed.
+    """
+    try:
+        with open("/proc/self/stat", "rb") as file:
+            return bool(int(file.read().rpartition(b")")[2].split()[6]) & _FORKED)
+    except (OSError, IndexError, ValueError):
+        return os.getpid() != _LOADED_IN
 
 
 def namespace() -> str:

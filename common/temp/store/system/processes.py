@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import stat
 import sys
 import time
@@ -14,10 +13,12 @@ from typing import Final
 
 from ...core.entry import Use
 from ...core.layout import STORE, is_inside
-from . import procfs
+from . import at, procfs
 from .detached import Detached
 from .mounts import unescape
+from .sockets import Sockets
 from .views import ESCAPED_NEWLINE, View, Views
+from .words import Words
 
 _COMMAND_LENGTH: Final = 60
 
@@ -28,14 +29,15 @@ _ASKS: Final = ASKS.encode()
 
 _READS_ONLY: Final = os.O_APPEND | getattr(os, "O_ACCMODE", 3)
 
+_LOOKS: Final = at.ANY_FLAGS & ~getattr(os, "O_CLOEXEC", 0)
+
 _LOOKS_AT_ONE: Final = 3
 """How often an open file is looked at that is another one each time; then it counts."""
 
 _MOST_WORDS: Final = 1000
 """How many words of a command line are looked at for files and directories."""
 
-_PARTS: Final = re.compile(rb"[=:,]")
-"""What is between paths in one word: `--out=DIR`, `DIR:/data`, `type=bind,source=DIR`."""
+_VARIABLES: Final = (b"VIRTUAL_ENV", b"PATH", b"_", b"PWD")
 
 _RELIED_ON_SECONDS: Final = 1.0
 
@@ -116,9 +118,10 @@ class _Look:
         self._views = Views(str(root))
         self._detached = Detached(os.fsencode(os.path.realpath(root)))
         self._views_of_us = self._views.of("self")
-        self._sockets: dict[str, dict[bytes, bytes]] = {}
+        self._sockets = Sockets(self._views)
         self._followed: dict[bytes, list[bytes]] = {}
-        self._prefixes: dict[tuple[int, bytes, bytes], list[bytes]] = {}
+        self._named = Words(self._views)
+        self._prefixes: dict[tuple[int, bytes, bytes, bytes], list[bytes]] = {}
         self._is_own = False
         self._pid = self._thread = ""
         self._views_here: tuple[View, ...] = ()
@@ -138,8 +141,14 @@ class _Look:
             self._take_in_thread(other)
         cwd = self._take_in_thread(self._thread)
         self._take_in_link("exe", _RUNS)
-        self._take_in_words(cwd)
-        self._take_in_environment()
+        active, path, program, start = procfs.environment_of(self._thread, *_VARIABLES)
+        # Relative paths are of the directory in which it was started, which it may have left.
+        bases = [cwd or b"/", start] if start.startswith(b"/") and start != cwd else [cwd or b"/"]
+        self._take_in_words(bases)
+        self._take_in_environment(bases, active, path)
+        if self._words and os.path.basename(program) == self._words[0]:  # else it is inherited
+            for base in bases:
+                self._take_in_named(os.path.join(base, program), base, is_program=True)
         if self._is_own:
             self._take_in(os.fsencode(os.path.realpath(sys.prefix)), _RUNS)
         self._take_in_open(cwd)
@@ -193,15 +202,14 @@ class _Look:
         """
         self._thread = "self"
         self._see(self._views_of_us)
-        for path in self._bound_sockets().values():
-            for view in self._views_here:
-                relative = view.relative(path)
-                if relative is not None and relative not in self.found:
-                    with contextlib.suppress(OSError):
-                        status = os.lstat(os.path.join(self._root, relative))
-                        if stat.S_ISSOCK(status.st_mode):
-                            who = "a process that has a socket in it open"
-                            self.found[relative] = Use("process", who)
+        bound = [path for path in self._sockets.bound("self").values() if path[:1] == b"/"]
+        paths = (*bound, *self._sockets.astray())
+        for relative in (place for path in paths for place in self._places_of(path)):
+            with contextlib.suppress(OSError):
+                mode = os.lstat(os.path.join(self._root, relative)).st_mode
+                if relative not in self.found and (stat.S_ISSOCK(mode) or stat.S_ISLNK(mode)):
+                    who = "a process that has a socket in it open"
+                    self.found[relative] = Use("process", who)
 
     def _take_in(self, path: bytes, clause: str, *, mine: bool = False) -> bool:
         """Whether `path`, as the process sees it, lies below the root; then it is noted."""
@@ -241,36 +249,44 @@ class _Look:
                     if os.path.samestat(found, os.lstat(os.path.join(self._root, place))):
                         self._note(place, clause, mine=mine)
 
-    def _take_in_words(self, cwd: bytes) -> None:
+    def _take_in_words(self, bases: list[bytes]) -> None:
         """Note what the command line names: a script is closed once it is read, and options may
         come before it; a server may open files only when it is asked, and who waits to open a FIFO
         has nothing open yet.
         """
-        here = cwd.startswith(self._places)
-        for index, word in enumerate(self._words[: 2 if self._is_own else _MOST_WORDS]):
-            if not here and b"/" not in word:
-                continue
-            for part in dict.fromkeys((word, *_PARTS.split(word))):
-                if part and not part.startswith(b"-") and (here or b"/" in part):
-                    path = os.path.normpath(os.path.join(cwd or b"/", part))
-                    self._take_in_named(path, is_program=index < 2)
+        words = self._words[: 2 if self._is_own else _MOST_WORDS]
+        is_ours = self._views_here is self._views_of_us
+        for base in bases:
+            is_here = base.startswith(self._places)
+            for index, path in self._named.paths(words, base, is_here=is_here, is_ours=is_ours):
+                self._take_in_named(path, base, is_program=index < 2)
 
-    def _take_in_named(self, path: bytes, *, is_program: bool) -> None:
-        """Note what is at `path`, which the command line names."""
-        for place, relative in self._places_of(path):
-            with contextlib.suppress(OSError):
-                mode = os.lstat(os.path.join(self._root, relative)).st_mode
-                if not stat.S_ISDIR(mode):
-                    clause = _RUNS if is_program else "was started with a file in it"
-                    self._take_in(place, clause)
-                elif not self._is_own:
-                    self._take_in(place, "was started with a directory in it")
-
-    def _places_of(self, path: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """`path`, where it leads, and each link on the way, if that lies below the root; and how it
-        is called there.
+    def _take_in_named(self, path: bytes, base: bytes, *, is_program: bool) -> None:
+        """Note what is at `path`, which the command line names, or where that is to be made; not
+        `base` itself for what is not in it: any word could be named so.
         """
-        ways = [path]
+        tops = {b"", *self._places_of(base)} if base.startswith(self._places) else {b""}
+        for relative in self._places_of(path):
+            inner = relative
+            while inner == relative or inner not in tops:
+                try:
+                    mode = os.lstat(os.path.join(self._root, inner)).st_mode
+                except PermissionError:
+                    break
+                except OSError:  # it is not there yet, or can never be
+                    inner = inner.rpartition(b"/")[0]
+                    continue
+                if inner == relative and not stat.S_ISDIR(mode):
+                    self._note(inner, _RUNS if is_program else "was started with a file in it")
+                elif not self._is_own:
+                    self._note(inner, "was started with a directory in it")
+                break
+
+    def _places_of(self, path: bytes) -> Iterator[bytes]:
+        """`path`, where it leads, and each link on the way, as they are called below the root; not
+        what lies elsewhere.
+        """
+        ways = [os.path.normpath(path)]
         if self._views_here is self._views_of_us:  # or its links are of another namespace
             if path not in self._followed:
                 self._followed[path] = self._views.followed(path)
@@ -279,28 +295,26 @@ class _Look:
             for view in self._views_here:
                 relative = view.relative(way)
                 if relative is not None:
-                    yield way, relative
+                    yield relative
                     break
 
-    def _take_in_environment(self) -> None:
+    def _take_in_environment(self, bases: list[bytes], active: bytes, path: bytes) -> None:
         """Note the virtual environment that a process was started in: of a `python` that is found
         by PATH, neither the command line nor the program tells.
         """
-        active, path, program = procfs.environment_of(self._thread, b"VIRTUAL_ENV", b"PATH", b"_")
-        known = (id(self._views_here), active, path)  # most have the same
-        if known not in self._prefixes:
-            above = (os.path.dirname(part.rstrip(b"/")) for part in path.split(b":"))
-            self._prefixes[known] = [
-                place
-                for prefix in {active, *above}
-                if prefix.startswith(b"/")
-                for place, relative in self._places_of(prefix)
-                if os.path.isfile(os.path.join(self._root, relative, b"pyvenv.cfg"))
-            ]
-        for place in self._prefixes[known]:
-            self._take_in(place, "runs in a virtual environment in it")
-        if self._words and os.path.basename(program) == self._words[0]:  # else it is inherited
-            self._take_in_named(program, is_program=True)
+        for base in bases:
+            known = id(self._views_here), base, active, path  # most have the same
+            if known not in self._prefixes:
+                found = [os.path.join(base, part, b"..") for part in path.split(b":") if path]
+                found += [os.path.join(base, active)] if active else []
+                self._prefixes[known] = [
+                    relative
+                    for prefix in dict.fromkeys(found)
+                    for relative in self._places_of(prefix)
+                    if os.path.isfile(os.path.join(self._root, relative, b"pyvenv.cfg"))
+                ]
+            for relative in self._prefixes[known]:
+                self._note(relative, "runs in a virtual environment in it")
 
     def _take_in_open(self, cwd: bytes) -> None:
         for name, path in procfs.open_files(self._thread):
@@ -308,10 +322,10 @@ class _Look:
                 with contextlib.suppress(OSError):
                     self._take_in_file(name, path)
             elif path.startswith(b"socket:["):
-                bound = self._bound_sockets().get(path[len(b"socket:[") : -1])
-                if bound is not None:
-                    path = os.path.join(cwd, bound)
-                    self._take_in(path, "has a socket in it", mine=self._is_own)
+                inode = path[len(b"socket:[") : -1]
+                bound = self._sockets.path_of(self._thread, inode, cwd)
+                for relative in self._places_of(bound) if bound is not None else ():
+                    self._note(relative, "has a socket in it", mine=self._is_own)
             elif path == _RING:
                 with contextlib.suppress(OSError):
                     self._take_in_registered(name)
@@ -329,7 +343,7 @@ class _Look:
             if not path.startswith(self._places):
                 return
         flags = int(said.partition(b"flags:")[2].split()[0], 8) if b"flags:" in said else 0
-        if flags & _READS_ONLY == os.O_APPEND:
+        if flags & _READS_ONLY == os.O_APPEND and (is_directory or not _LOOKS & ~flags):
             return  # see `at.O_LOOK`
         clause = "has a directory in it open" if is_directory else _WORKS
         self._take_in(path, clause, mine=self._is_own)
@@ -343,16 +357,6 @@ class _Look:
 
     def _told_of(self, name: str) -> bytes:
         return procfs.read(f"/proc/{self._thread}/fdinfo/{name}")
-
-    def _bound_sockets(self) -> dict[bytes, bytes]:
-        """Of the process's network namespace: the inodes of sockets, and the paths of those."""
-        try:
-            namespace = os.readlink(f"/proc/{self._thread}/ns/net")
-        except OSError:
-            namespace = ""
-        if namespace not in self._sockets:
-            self._sockets[namespace] = procfs.bound_sockets(self._thread)
-        return self._sockets[namespace]
 
     def _take_in_mapped(self) -> None:
         try:

@@ -1,4 +1,4 @@
-"""What `/proc` says of one process: its command line, its environment, its threads, its sockets."""
+"""What `/proc` says of one process: its command line, its environment, its threads, its files."""
 
 from __future__ import annotations
 
@@ -112,17 +112,6 @@ def is_helper(pid: str) -> bool:
         said = read(f"/proc/{pid}/stat", 4096)
         return said.rpartition(b")")[2].split()[1] == b"%d" % os.getpid()
     return False
-
-
-def bound_sockets(pid: str) -> dict[bytes, bytes]:
-    """The sockets of the process's network namespace: their inodes, and the paths of those."""
-    found: dict[bytes, bytes] = {}
-    with contextlib.suppress(OSError):
-        for line in read(f"/proc/{pid}/net/unix").split(b"\n")[1:]:
-            columns = line.split(None, 7)
-            if len(columns) == 8 and not columns[7].startswith(b"@"):
-                found[columns[6]] = columns[7]
-    return found
 
 
 def open_files(pid: str) -> Iterator[tuple[str, bytes]]:

@@ -8,6 +8,7 @@ path there can be told to lie in a directory here.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 from collections.abc import Iterator
@@ -21,6 +22,9 @@ _DEVICE, _ROOT, _POINT = 2, 3, 4
 """The columns of a table of mounts that count: see proc(5)."""
 
 _LAYERS: Final = (b"lowerdir", b"upperdir", b"workdir", b"datadir")
+_LEVELS: Final = 4
+_MOST_BELOW: Final = 20_000
+
 _PART: Final = rb"(?:[^:\\]|\\.)+"
 """What is between colons, but for those that belong to a name: `\\:`."""
 
@@ -55,6 +59,7 @@ class Views:
             self._where = _where(os.fsdecode(self._plain.place), self._table)
         self._unasked = self._remote_mounts()
         self._no_links: set[bytes] = set()
+        self._above: dict[bytes, list[bytes]] | None = None
         self._known: dict[tuple[str, bytes], tuple[tuple[View, ...], tuple[bytes, ...]]] = {}
 
     def of(self, pid: str) -> tuple[View, ...]:
@@ -94,6 +99,38 @@ class Views:
     def followed(self, path: bytes) -> list[bytes]:
         """The links on the way of the absolute `path`, and then where it leads as `resolved`."""
         return followed(path, self._unasked, self._no_links)
+
+    @property
+    def device(self) -> int:
+        """The filesystem of the directory, as the kernel numbers it; -1 if unknown."""
+        if self._where is None:
+            return -1
+        major, minor = self._where[0].split(b":")
+        return int(major) << 20 | int(minor)
+
+    def may_ask(self, path: bytes) -> bool:
+        """Whether the absolute `path` is not on another machine's filesystem."""
+        return not any((path + b"/").startswith(b"%s/" % at) for at in self._unasked)
+
+    def leads_in(self, path: bytes) -> bool:
+        """Whether the absolute `path` leads below the directory, or by a link that lies there."""
+        return any(self._plain.relative(way) is not None for way in self.followed(path))
+
+    def below(self) -> Iterator[os.DirEntry[bytes]]:
+        """What lies in the directory, as far down as in the directories of an entry, upper ones
+        first; not on another machine's filesystem, and of very much only a part.
+        """
+        level, left = [self._plain.place], _MOST_BELOW
+        for _ in range(_LEVELS):
+            deeper: list[bytes] = []
+            for above in filter(self.may_ask, level):
+                with contextlib.suppress(OSError), os.scandir(above) as items:
+                    for item in itertools.islice(items, left):
+                        left -= 1
+                        yield item
+                        if item.is_dir(follow_symlinks=False):
+                            deeper.append(item.path)
+            level = deeper
 
     def _remote_mounts(self) -> frozenset[bytes]:
         found = set()
@@ -136,8 +173,33 @@ class Views:
                 text = unescape(said)
                 parts = (part.replace(b"\\", b"") for part in re.findall(_PART, text))
                 for layer in {text, *parts}:
-                    if inner := self._plain.relative(self.resolved(layer)):
+                    if not layer.startswith(b"/"):
+                        yield from (View(place, inner) for inner in self._ending_in(layer))
+                    elif inner := self._plain.relative(self.resolved(layer)):
                         yield View(place, inner)
+
+    def _ending_in(self, layer: bytes) -> Iterator[bytes]:
+        """Where in the directory a layer may lie that was given by a relative path: nothing tells
+        what it is relative to.
+        """
+        end = os.path.normpath(layer)
+        while end.startswith(b"../"):
+            end = end[3:]
+        first, place = end.partition(b"/")[0], self._plain.place
+        if first in (b".", b".."):
+            return
+        if self._above is None:
+            self._above = {}
+            for item in self.below():
+                self._above.setdefault(item.name, []).append(os.path.dirname(item.path))
+        tops = self._above.get(first, [])
+        while place:
+            place = place.rpartition(b"/")[0]
+            tops = [*tops, place or b"/"]
+        for path in (os.path.join(top, end) for top in tops):
+            inner = self._plain.relative(path)
+            if inner and self.may_ask(path) and os.path.isdir(path):
+                yield inner
 
     def _mirrored(self, line: list[bytes], top: bytes) -> Iterator[View]:
         """The directory as it is seen through a FUSE mount that names what it mirrors (bindfs)."""

@@ -211,6 +211,17 @@ def state(parent: int, name: str) -> str:
     return whole.hexdigest()
 
 
+def newest_status_in(parent: int, name: str) -> float:
+    """When the status of anything in the directory `name` last changed, its own left out; 0.0 if
+    nothing is in it.
+
+    Every write changes that time, also one that sets the modification time back. Raises `OSError`
+    as `tree` does.
+    """
+    items = tree(parent, name, contents=False)
+    return max((item.ctime_ns for item in items if item.path), default=0) / 1e9
+
+
 def _leave(descent: Descent[_Level]) -> None:
     done = descent.pop()
     try:

@@ -1,0 +1,135 @@
+"""Where the files of bound Unix sockets lie."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import stat
+import struct
+from collections.abc import Iterator
+from typing import Final
+
+from . import procfs
+from .views import Views
+
+_LINE: Final = re.compile(
+    rb"^[0-9a-f]+: [0-9A-F]{8} [0-9A-F]{8} [0-9A-F]{8} [0-9A-F]{4} [0-9A-F]{2} +([0-9]+)",
+    re.MULTILINE,
+)
+"""How a socket begins in `/proc/net/unix`, and its inode; a path may have newlines in it."""
+
+_AF_NETLINK, _SOCK_RAW, _NETLINK_SOCK_DIAG, _BY_FAMILY, _DUMP = 16, 3, 4, 20, 0x301
+_SHOWS_FILE, _OF_FILE, _NUMBER = 2, 1, 0xFFFF_FFFF
+_SECONDS: Final = 2.0
+
+
+class Sockets:
+    """The bound sockets that processes have, in one look at all of them."""
+
+    def __init__(self, views: Views) -> None:
+        self._views = views
+        self._bound: dict[str, dict[bytes, bytes]] = {}
+
+    def bound(self, thread: str) -> dict[bytes, bytes]:
+        """Of the network namespace of a thread: the inodes of sockets, and the paths of those."""
+        try:
+            namespace = os.readlink(f"/proc/{thread}/ns/net")
+        except OSError:
+            namespace = ""
+        if namespace not in self._bound:
+            self._bound[namespace] = bound_sockets(thread)
+        return self._bound[namespace]
+
+    def path_of(self, thread: str, inode: bytes, cwd: bytes) -> bytes | None:
+        """The path of a socket that a process has; `None` without one.
+
+        What it was bound to may be a path for this process alone: of `cwd`, or of `/proc/self`.
+        """
+        bound = self.bound(thread)
+        if inode not in bound:
+            return None
+        path = os.path.join(cwd, bound[inode])
+        if path.startswith(b"/proc/self/"):
+            path = b"/proc/%s/%s" % (thread.encode(), path[len(b"/proc/self/") :])
+        if not self._leads_off(path):
+            bound[inode] = path
+        return path
+
+    def astray(self) -> Iterator[bytes]:
+        """The files in the directory of sockets whose paths lead to no file: by
+        the numbers of the files. A process may have gone elsewhere, or a directory was renamed.
+        """
+        sought = {
+            inode: path for inode, path in self.bound("self").items() if self._leads_off(path)
+        }
+        numbers: dict[bytes, set[int]] = {}
+        for inode, number in (_numbers(self._views.device) if sought else {}).items():
+            if inode in sought:
+                numbers.setdefault(os.path.basename(sought[inode]), set()).add(number)
+        if numbers:
+            for item in self._views.below():
+                if item.name in numbers and item.inode() & _NUMBER in numbers[item.name]:
+                    yield item.path
+
+    def _leads_off(self, path: bytes) -> bool:
+        if not path.startswith(b"/") or path.startswith(b"/proc/self/"):
+            return True
+        place = self._views.resolved(path)
+        try:
+            return self._views.may_ask(place) and not stat.S_ISSOCK(os.lstat(place).st_mode)
+        except OSError:
+            return True
+
+
+def bound_sockets(pid: str) -> dict[bytes, bytes]:
+    """The sockets of the process's network namespace: their inodes, and the paths of those."""
+    try:
+        table = procfs.read(f"/proc/{pid}/net/unix")
+    except OSError:
+        return {}
+    lines = list(_LINE.finditer(table))
+    ends = [line.start() - 1 for line in lines[1:]] + [len(table.rstrip(b"\n"))]
+    paths = ((line[1], table[line.end() + 1 : end]) for line, end in zip(lines, ends, strict=False))
+    return {inode: path for inode, path in paths if path and not path.startswith(b"@")}
+
+
+def _numbers(device: int) -> dict[bytes, int]:
+    """The inodes of the bound sockets of this network namespace whose files lie on the device, and
+    the lower half of the inodes of those; nothing where the kernel does not tell.
+    """
+    import _socket  # `socket` takes milliseconds to import
+
+    found: dict[bytes, int] = {}
+    with contextlib.suppress(OSError, struct.error):
+        asked = _socket.socket(_AF_NETLINK, _SOCK_RAW, _NETLINK_SOCK_DIAG)
+        try:
+            asked.settimeout(_SECONDS)
+            request = struct.pack("=BBHIIIII", 1, 0, 0, _NUMBER, 0, _SHOWS_FILE, 0, 0)
+            head = struct.pack("=IHHII", 16 + len(request), _BY_FAMILY, _DUMP, 1, 0)
+            asked.send(head + request)
+            while _read(asked.recv(1 << 16), device, found):
+                pass
+        finally:
+            asked.close()
+    return found
+
+
+def _read(told: bytes, device: int, found: dict[bytes, int]) -> bool:
+    """Take in one answer of the kernel; whether more come."""
+    at = 0
+    while at < len(told):
+        length, kind = struct.unpack_from("=IH", told, at)
+        if kind != _BY_FAMILY:
+            return False
+        (inode,) = struct.unpack_from("=I", told, at + 20)
+        attribute = at + 32
+        while attribute < at + length:
+            size, name = struct.unpack_from("=HH", told, attribute)
+            if name == _OF_FILE:
+                number, on = struct.unpack_from("=II", told, attribute + 4)
+                if on == device:
+                    found[b"%d" % inode] = number
+            attribute += max((size + 3) & ~3, 4)
+        at += max((length + 3) & ~3, 16)
+    return True
