@@ -234,17 +234,18 @@ def with_every_error(calls: Sequence[Call]) -> list[tuple[Call, str]]:
     return [(call, error) for call in calls for error in ERRORS]
 
 
-def inject(scene: Scene, call: Call, error: str) -> str:
+def inject(scene: Scene, call: Call, error: str, at: str = "") -> str:
     """The status of the entry in whose removal `call` failed with `error`; "" if the call was
-    another one this time, and what is wrong if something is.
+    another one this time, or not `at` that path, and what is wrong if something is.
     """
     said, lines = scene.sweep(
         *("-e", f"trace={call.name}"),
         *("-e", f"inject={call.name}:error={error}:when={call.number}"),
     )
     where = [line for _, line in removal_of(lines, scene.root) if "(INJECTED)" in line]
-    if not where:
+    if not where or at not in where[0]:
         swept(scene.root)
+        swept(scene.root)  # what was put back first
         return ""
     ends = said.get("outcomes", {})
     statuses = {path: status for path, (status, _) in ends.items()}
@@ -307,7 +308,8 @@ def test_a_pin_outlives_a_failing_look_at_the_entry_that_it_keeps(scene: Scene) 
     _, lines = scene.sweep()
     looks = [call for call, line in removal_of(lines, scene.root) if scene.pinned in line]
     assert looks
-    ends = Counter(inject(scene, look, error) for look, error in with_every_error(looks))
+    chosen = with_every_error(looks)
+    ends = Counter(inject(scene, look, error, scene.pinned) for look, error in chosen)
     assert ends.keys() <= {"done", ""}, "\n\n".join(ends)
     assert ends["done"]
 
