@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import ClassVar
 
+from .auto_clean import maybe_start
 from .core.layout import AUTO
 from .store.project.place import project_root
 from .store.project.project import ROOT_NAME, system_temp
@@ -129,8 +130,6 @@ class TempManager:
     @classmethod
     def _made_root(cls) -> str:
         """The root that new entries are made in; a clean of its project may begin."""
-        from .auto_clean import maybe_start  # not for `auto_cleanup_dir`
-
         if cls.PERSISTENT_BASE == ROOT_NAME:
             root = project_root()
             maybe_start(root)
