@@ -7,13 +7,14 @@ import stat
 from collections.abc import Callable
 from typing import Final, TypeVar
 
+from .core.keeping import INDEX, JOURNAL, LOG
 from .store.claiming.named import NamedOutcome
 from .store.system.at import PLAIN_FLAGS
 
 _DATABASE: Final = b"SQLite format 3\0"
-_JOURNAL: Final = ("-journal", (b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7",))
-_LOG: Final = ("-wal", (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83"))
-_INDEX: Final = ("-shm", (b"\x18\xe2\x2d\x00", b"\x00\x2d\xe2\x18"))
+_JOURNAL: Final = (JOURNAL, (b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7",))
+_LOG: Final = (LOG, (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83"))
+_INDEX: Final = (INDEX, (b"\x18\xe2\x2d\x00", b"\x00\x2d\xe2\x18"))
 """What their names end with, and what they begin with unless they are empty."""
 
 _Outcome = TypeVar("_Outcome", NamedOutcome, NamedOutcome | None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ..core.entry import Inventory
 from ..core.layout import STORE, UNDO
 from ..core.named_tuple import NamedTuple
@@ -43,11 +45,8 @@ class Forecast(NamedTuple):
                 capacity=self.inventory.capacity,
                 coming=self.coming,
             )
-            if self.in_vain:
-                verdicts = without_space_in_vain(verdicts)
-        chosen = [one for one in verdicts if category in (None, one.entry.category)]
-        return (
-            [self._by_files(one) for one in chosen] if self.place.policy().keeps_files else chosen
+        return self._as_carried_out(
+            one for one in verdicts if category in (None, one.entry.category)
         )
 
     def explain(self, path: str) -> tuple[Verdict, tuple[Reason, ...]]:
@@ -61,17 +60,18 @@ class Forecast(NamedTuple):
             capacity=self.inventory.capacity,
             coming=self.coming,
         )
-        if self.in_vain:
-            (verdict,) = without_space_in_vain((verdict,))
-        return self._by_files(verdict) if self.place.policy().keeps_files else verdict, tuple(
-            reasons
-        )
+        return self._as_carried_out([verdict])[0], tuple(reasons)
 
-    def _by_files(self, verdict: Verdict) -> Verdict:
+    def _as_carried_out(self, verdicts: Iterable[Verdict]) -> list[Verdict]:
+        """The verdicts, once it is known what archives free, and which files stay."""
+        if self.in_vain:
+            verdicts = without_space_in_vain(verdicts)
+        place, policy = self.place, self.place.policy()
+        if not policy.keeps_files:
+            return list(verdicts)
         from ..store.sweep.keeping import verdict_by_files
 
-        place = self.place
-        return verdict_by_files(place.root, place.policy(), verdict, place.disposal)[0]
+        return [verdict_by_files(place.root, policy, one, place.disposal)[0] for one in verdicts]
 
 
 def look(place: Place, now: float) -> Forecast:

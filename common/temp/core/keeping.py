@@ -23,7 +23,10 @@ class FilesKept(NamedTuple):
     rest: bool
 
 
-_COMPANIONS: Final = ("-wal", "-shm", "-journal")
+JOURNAL: Final = "-journal"
+LOG: Final = "-wal"
+INDEX: Final = "-shm"
+_COMPANIONS: Final = (JOURNAL, LOG, INDEX)
 """What the names of the files end with in which SQLite keeps a part of a database."""
 
 

@@ -94,14 +94,12 @@ def _min_free_space(case: Case) -> Reason | None:
         return None
     if case.entry.ending:
         return _silent("min free space", _NOT_RUNS)
-    free = disk.free + disk.coming
+    free, wanted = disk.free + disk.coming, _spell_limit("min_free_space", limit)
     if free + case.sooner_bytes < limit:
         order = f"cost {case.policy.cost:g}" if disk.by_cost else "oldest first"
-        low = f"{spell_size(free)} free, {_spell_limit('min_free_space', limit)} wanted, {order}"
+        low = f"{spell_size(free)} free, {wanted} wanted, {order}"
         return Reason(LOW_SPACE, "goes", low)
-    return _silent(
-        "min free space", f"not needed to reach {_spell_limit('min_free_space', limit)} free"
-    )
+    return _silent("min free space", f"not needed to reach {wanted} free")
 
 
 def _high_water(case: Case) -> Reason | None:

@@ -6,6 +6,7 @@ import os
 import stat
 import time
 from pathlib import Path
+from typing import Final
 
 from ..auto_clean import noted, put_off
 from ..commands.clean_arguments import CleanArguments
@@ -16,7 +17,7 @@ from ..store.root.loading import load
 from ..store.system.locks import lock_file
 from .run import run
 
-_LONGEST_NOTE = 64
+_LONGEST_NOTE: Final = 64
 
 
 def main() -> None:

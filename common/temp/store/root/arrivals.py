@@ -39,9 +39,9 @@ class Arrival(NamedTuple):
     ctime_ns: int
     remainder: bool = False
 
-    def is_of(self, top: os.stat_result) -> bool:
+    def is_of(self, inode: int, ctime_ns: int) -> bool:
         """Whether it is about that top directory, and nobody has changed that since."""
-        return (self.inode, self.ctime_ns) == (top.st_ino, top.st_ctime_ns)
+        return (self.inode, self.ctime_ns) == (inode, ctime_ns)
 
 
 class Arrivals:
@@ -59,7 +59,7 @@ class Arrivals:
         It does not count for another entry of that name, or if the top directory has changed since.
         """
         one = self._found.get(relative)
-        return one if one is not None and (one.inode, one.ctime_ns) == (inode, ctime_ns) else None
+        return one if one is not None and one.is_of(inode, ctime_ns) else None
 
 
 def _found(root: Path, names: list[str]) -> dict[str, Arrival]:
@@ -118,7 +118,7 @@ def keep_age(
         if now.st_ino != before.st_ino or now.st_ctime_ns == before.st_ctime_ns:
             return
         known = _known(root, relative)
-        if known is not None and place == relative and known.is_of(now):
+        if known is not None and place == relative and known.is_of(now.st_ino, now.st_ctime_ns):
             return  # it was recorded when it was put back
         known = _as_it_was(known, before)
         if is_remainder:
@@ -159,7 +159,7 @@ def _known(root: Path, relative: str) -> Arrival | None:
 
 def _as_it_was(known: Arrival | None, before: os.stat_result) -> Arrival:
     """What is `known`, if it counts for that top directory; else what that itself tells."""
-    if known is not None and known.is_of(before):
+    if known is not None and known.is_of(before.st_ino, before.st_ctime_ns):
         return known
     kept = known is not None and known.remainder and known.inode == before.st_ino
     return Arrival(max(0.0, before.st_ctime_ns / 1e9), 0.0, False, 0, 0, kept)

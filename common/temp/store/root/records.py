@@ -1,7 +1,7 @@
 """Records on disk: a small JSON file for each entry that has one, in a directory of the store.
 
-Pins and last uses are records. A file is named after its entry, so that it can be found
-without reading the others; the path in it must match its name.
+Pins, arrivals, last uses and the ends of runs are records. A file is named after its entry, so that
+it can be found without reading the others; the path in it must match its name.
 """
 
 from __future__ import annotations
@@ -106,8 +106,7 @@ def write_record(
     """Write the record of the entry at `relative`, in a root of that layout.
 
     The file appears whole or not at all; with `sync` a loss of power leaves it or what it replaced.
-    Raises `OSError`, which may be a `StorageError`, or
-    `Refused` if it would lie behind a symlink.
+    Raises `OSError`, which may be a `StorageError`, or `Refused` if it would lie behind a symlink.
     """
     check_store(root)
     make_part(root, part, layout)
