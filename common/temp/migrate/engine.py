@@ -20,6 +20,7 @@ from ..store.project.project import MARKERS
 from ..store.system.reading import read_file
 from ..store.workers.crew import may_fork, processors
 from . import edits, ignored, new_imports, suppress
+from .facts import Facts, gather
 from .files import Ground, mentioning
 from .findings import Edit, FileResult, Finding, Status
 from .helpers import NAME
@@ -28,7 +29,7 @@ from .module import Module
 from .rules import Rule, all_rules
 from .scopes import Binding
 from .source import LARGEST_SOURCE, Source, Unreadable
-from .tree import Facts, Tree, gather
+from .tree import Tree
 
 DEFINITION: Final = "TK002"
 _CHUNK: Final = 64
@@ -269,9 +270,13 @@ def rework(
         module = Module(path, source, tree)
         found = _findings(module, rules, options)
         chosen = edits.compatible(f for f in found if _is_made(f, options))
-        if chosen and (why := why_not(top, path, source.data, source.tree)):
-            barred = [f.left(f"{f.message}: {why}") if f.fix else f for f in found]
-            chosen, found = [], barred
+        why = why_not(top, path, source.data, source.tree) if chosen else ""
+        if why:
+            found = [f.left(f"{f.message}: {why}") if f.fix else f for f in found]
+        elif chosen and (why := module.why_not_certain()):
+            found = [f.left(f"{f.message}: {why}") if f.imports else f for f in found]
+        if why:
+            chosen = edits.compatible(f for f in found if _is_made(f, options))
         if chosen:
             try:
                 data, done = edits.rewrite(source, module.scopes, chosen, _may_drop(module))

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Final, NamedTuple
 
 from .findings import Edit, Finding, Import
+from .guards import Guards
 from .helpers import is_label as is_label
 from .scopes import Meaning, Scopes
 from .source import Source
@@ -16,7 +17,6 @@ from .tree import Tree
 from .uses import Uses
 
 PACKAGE: Final = "common.temp"
-_IMPORT_ERRORS: Final = frozenset({"ImportError", "ModuleNotFoundError"})
 
 
 class Choice(NamedTuple):
@@ -55,15 +55,26 @@ class Module:
             self.name == "conftest" or self.name.startswith("test_") or self.name.endswith("_test")
         )
 
+    @cached_property
+    def guards(self) -> Guards:
+        """What the file does where the package is missing."""
+        if not self.tree.has_flags:
+            return Guards(self.scopes)
+        return Guards(self.scopes, lambda dotted: self.tree.flag(self.path, dotted))
+
     def is_fallback(self, node: ast.AST) -> bool:
         """Whether `node` runs only after an import has failed."""
-        for above in self.scopes.above(node):
-            if isinstance(above, ast.ExceptHandler):
-                attempt = self.scopes.parents[above]
-                assert isinstance(attempt, (ast.Try, ast.TryStar))
-                if _catches_imports(above, attempt):
-                    return True
-        return False
+        return self.guards.is_fallback(node)
+
+    def why_not_certain(self) -> str:
+        """Why the file may run where the package cannot be imported; "" if it may not."""
+        if other := self.tree.stands_in_for(self.path):
+            return f"{other} imports this file where common.temp is missing"
+        first = self.guards.first
+        if first is None or self.guards.is_certain:
+            return ""
+        line = getattr(first, "lineno", 0)
+        return f"line {line} allows for a missing package, so no import of it may be added"
 
     def in_f_string(self, node: ast.AST) -> bool:
         """Whether `node` is in an f-string: positions are not exact there before Python 3.12."""
@@ -148,14 +159,3 @@ class Module:
             if label.isascii() and is_label(label):
                 return label
         return "work"
-
-
-def _catches_imports(handler: ast.ExceptHandler, attempt: ast.Try | ast.TryStar) -> bool:
-    caught = handler.type
-    names = caught.elts if isinstance(caught, ast.Tuple) else [caught]
-    for name in names:
-        last = name.id if isinstance(name, ast.Name) else getattr(name, "attr", "")
-        if last in _IMPORT_ERRORS:
-            return True
-    # Any other exception counts too if the block holds an import that can fail.
-    return any(isinstance(one, (ast.Import, ast.ImportFrom)) for one in attempt.body)
