@@ -19,9 +19,10 @@ from typing import NamedTuple
 
 import pytest
 
-from common.temp.migrate.engine import Options, examine
+from common.temp.migrate.engine import examine
 from common.temp.migrate.files import find_grounds
 from common.temp.migrate.findings import FileResult
+from common.temp.migrate.rework import Options
 
 CASES = Path(__file__).parent / "cases"
 AFTER = ".after.py"

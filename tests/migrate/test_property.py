@@ -18,9 +18,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from common.temp.contexts import temp_working_dir
-from common.temp.migrate.engine import Options, rework
-from common.temp.migrate.findings import FileResult
 from common.temp.migrate.facts import gather
+from common.temp.migrate.findings import FileResult
+from common.temp.migrate.rework import Options, rework
 from common.temp.migrate.tree import Tree
 from tests.migrate.modules import SAFE, UNSAFE, Made, modules, spelled
 

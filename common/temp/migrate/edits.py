@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import ast
+import re
 import warnings
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Final
 
 from . import new_imports, unused_imports
 from .findings import Edit, Finding, Import
@@ -66,17 +70,70 @@ def apply(data: bytes, edits: Iterable[Edit]) -> bytes:
     return b"".join([*pieces, data[done:]])
 
 
-def origin(position: int, edits: Iterable[Edit]) -> int:
-    """The position before `edits` of `position` in the text after them."""
-    shift = 0
-    for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
-        if edit.start + shift > position:
-            break
-        end = edit.start + shift + len(edit.text)
-        if position < end:
+class Origin:
+    """Where findings in the text after several sets of edits are in the text before them."""
+
+    def __init__(self, source: Source, first: Source, made: Sequence[Sequence[Edit]]) -> None:
+        self._source = source
+        self._first = first
+        self._made = [_Shifts(edits) for edits in reversed(made)]
+
+    def of(self, finding: Finding) -> Finding:
+        """`finding`, with its lines, and those that its message names, in the first text."""
+        if not self._made:
+            return finding
+        position = self._source.line_span(finding.line)[0] + finding.column - 1
+        position = self._before(position)
+        line = self._first.line_of(position)
+        column = position - self._first.line_span(line)[0] + 1
+        last = line + finding.last_line - finding.line
+        message = _LINES.sub(self._renumbered, finding.message)
+        return replace(finding, line=line, column=column, last_line=last, message=message)
+
+    def _before(self, position: int) -> int:
+        for shifts in self._made:
+            position = shifts.origin(position)
+        return position
+
+    def _renumbered(self, said: re.Match[str]) -> str:
+        if said.group().startswith("`"):
+            return said.group()
+        return re.sub(r"\d+", self._line, said.group())
+
+    def _line(self, number: re.Match[str]) -> str:
+        line = int(number.group())
+        if not 0 < line <= len(self._source.starts):
+            return number.group()
+        start = self._source.line_span(line)[0] + len(self._source.indent(line))
+        return str(self._first.line_of(self._before(start)))
+
+
+_LINES: Final = re.compile(r"`[^`]*`|\blines? \d+(?:, \d+)*")
+"""Line numbers in a message; code in it is passed over."""
+
+
+class _Shifts:
+    """Maps positions after a set of edits to those before it."""
+
+    def __init__(self, edits: Iterable[Edit]) -> None:
+        self._edits = sorted(edits, key=lambda edit: (edit.start, edit.end))
+        self._starts = []
+        self._shifts = []
+        shift = 0
+        for edit in self._edits:
+            self._starts.append(edit.start + shift)
+            shift += len(edit.text) - (edit.end - edit.start)
+            self._shifts.append(shift)
+
+    def origin(self, position: int) -> int:
+        """The position before the edits of `position` in the text after them."""
+        index = bisect_right(self._starts, position) - 1
+        if index < 0:
+            return position
+        edit = self._edits[index]
+        if position < self._starts[index] + len(edit.text):
             return edit.start
-        shift += len(edit.text) - (edit.end - edit.start)
-    return position - shift
+        return position - self._shifts[index]
 
 
 def _check(source: Source, data: bytes, wanted: Iterable[Import]) -> None:
