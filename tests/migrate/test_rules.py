@@ -20,6 +20,8 @@ CODES = {
     **{f"TK00{number}": "safe" for number in (1, 2, 3, 4)},
     **{f"TK00{number}": "unsafe" for number in (5, 6, 7, 8)},
     **{f"TK10{number}": "" for number in range(10)},
+    "TK110": "",
+    "TK111": "",
     "TK190": "",
     "TK900": "safe",
     "TK901": "safe",

@@ -46,9 +46,9 @@ def add(project: str, place: Place) -> Added:
         after, why_not = _to_toml(text, place.keys)
     if why_not:
         return Added(before, why_not=why_not)
-    old = set(text.splitlines())
-    lines = enumerate(after.splitlines(), 1)
-    line = next(line for line, said in lines if DISTRIBUTION in said and said not in old)
+    old, new = text.splitlines(), after.splitlines()
+    same = next((i for i, said in enumerate(new) if old[i : i + 1] != [said]), 0)
+    line = next(i for i, said in enumerate(new[same:], same + 1) if DISTRIBUTION in said)
     return Added(before, after.encode(), line)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import traceback
@@ -17,15 +18,16 @@ from ..errors import reason_of
 from ..store.project.project import MARKERS
 from ..store.system.reading import read_file
 from ..store.workers.crew import may_fork, processors
-from . import edits, ignored, suppress
-from .facts import Facts, gather
-from .files import Ground, mentioning
+from . import edits, ignored, notebooks, suppress, texts
+from .facts import Facts, borrowed, gather
+from .files import NOTEBOOK, Ground, mentioning
 from .findings import FileResult
 from .helpers import NAME
 from .rework import Options, rework
 from .rules import Rule
 from .settings import forget
 from .source import LARGEST_SOURCE, Unreadable
+from .texts import is_text
 from .tree import Tree
 
 DEFINITION: Final = "TK002"
@@ -58,10 +60,15 @@ def examine(
     forget()
     count = processors() if workers is None else max(1, workers)
     count = count if may_fork() else 1
-    python = [path for path in ground.files if path.endswith((".py", ".pyw"))]
+    python = [path for path in ground.files if ground.is_python(path)]
     facts: dict[str, Facts] = {}
     for gathered in _spread(_gather, ground, python, (), count):
         facts.update(gathered)
+    if renamed := frozenset(name for one in facts.values() for name in one.other_names):
+        for borrowing in _spread(_borrow, ground, python, (renamed,), count):
+            for path, borrowed in borrowing.items():
+                one = facts.get(path, Facts())
+                facts[path] = one._replace(borrowed=(*one.borrowed, *borrowed))
     tree = Tree(ground.top, facts, ground.projects)
     if options.unsafe and DEFINITION in {rule.code for rule in options.rules}:
         tree.deletable = _deletable(ground, tree, options)
@@ -153,16 +160,23 @@ def _shared_work(chunk: Sequence[str]) -> Any:
 
 
 def _gather(ground: Ground, paths: Sequence[str]) -> dict[str, Facts]:
-    found = {}
+    found = {path: gather(raw) for path, raw in _readable(ground, paths)}
+    return {path: facts for path, facts in found.items() if not facts.is_empty}
+
+
+def _borrow(
+    ground: Ground, paths: Sequence[str], names: frozenset[str]
+) -> dict[str, tuple[tuple[str, str], ...]]:
+    """What each file takes of `names` from other modules."""
+    found = {path: borrowed(raw, names) for path, raw in _readable(ground, paths)}
+    return {path: taken for path, taken in found.items() if taken}
+
+
+def _readable(ground: Ground, paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
     for path in paths:
-        try:
-            raw = read_file(os.path.join(ground.top, path), LARGEST_SOURCE)
-        except (OSError, fields.Unreadable):
-            continue  # reported if the file was requested
-        facts = gather(raw)
-        if not facts.is_empty:
-            found[path] = facts
-    return found
+        # One that cannot be read is reported if it was asked for.
+        with contextlib.suppress(OSError, fields.Unreadable):
+            yield path, read_file(os.path.join(ground.top, path), LARGEST_SOURCE)
 
 
 def _examine(
@@ -190,13 +204,17 @@ def _examine_file(
         raw = read_file(os.path.join(ground.top, path), LARGEST_SOURCE)
         if path.endswith(".gitignore"):
             return _examine_ignore(ground, path, raw, options), len(raw)
+        if is_text(path):
+            return _examine_text(path, raw, tree, options), len(raw)
         if path.rpartition("/")[2] in MARKERS and not path.endswith(".py"):
             return None, len(raw)
-        rules = _relevant(raw, options)
+        rules = _relevant(raw, options, tree.other_names(path))
         if not rules and suppress.MARK not in raw:
             return None, len(raw)
         if _GENERATED in raw:
             return FileResult(path, skipped="is @generated"), len(raw)
+        if path.endswith(NOTEBOOK):
+            return notebooks.examine(path, raw, tree, options, rules), len(raw)
         result = rework(ground.top, path, raw, tree, options, rules)
     except OSError as error:
         return FileResult(path, problem=f"cannot be read: {reason_of(error)}"), len(raw)
@@ -224,13 +242,22 @@ def _examine_ignore(ground: Ground, path: str, raw: bytes, options: Options) -> 
     return FileResult(path, (replace(finding, status="convertible"),), before=raw, after=after)
 
 
-def _relevant(raw: bytes, options: Options) -> list[Rule]:
+def _examine_text(path: str, raw: bytes, tree: Tree, options: Options) -> FileResult | None:
+    if texts.CODE not in {rule.code for rule in options.rules}:
+        return None
+    found = tuple(texts.find(path, raw, has_helper=tree.has_helper))
+    return FileResult(path, found) if found else None
+
+
+def _relevant(raw: bytes, options: Options, others: frozenset[str]) -> list[Rule]:
     """The rules that may find something in a file with this content."""
     known: dict[bytes, bool] = {}
+    named = [name.encode() for name in others]
 
     def has(word: bytes) -> bool:
         if word not in known:
-            known[word] = any(part in raw for part in word.split(b"|"))
+            parts = [*word.split(b"|"), *(named if NAME.encode() in word else ())]
+            known[word] = any(part in raw for part in parts)
         return known[word]
 
     return [rule for rule in options.rules if all(has(word) for word in rule.words)]

@@ -54,6 +54,11 @@ class Facts(NamedTuple):
     stand_ins: tuple[str, ...] = ()
 
     @property
+    def other_names(self) -> tuple[str, ...]:
+        """The names that another file may take from this one instead of the usual ones."""
+        return (*self.renamed, *(name for name, _ in self.aliases))
+
+    @property
     def is_empty(self) -> bool:
         """Whether the file says nothing about the helper."""
         return self == Facts()
@@ -113,10 +118,17 @@ def borrowed(raw: bytes, names: frozenset[str]) -> tuple[tuple[str, str], ...]:
             name = part.split(b"#")[0].strip().partition(b" ")[0].decode("latin-1")
             if name in names:
                 found.add((module.decode("latin-1"), name))
-    for module, name in _OF_MODULE.findall(raw) if REPLACED & names else ():
+    others = names - _LENT
+    said = _OF_MODULE.findall(raw) if not others else _attributes(raw, others)
+    for module, name in said:
         if not _is_standard(module.decode("latin-1")):
             found.add((module.decode("latin-1"), name.decode("latin-1")))
     return tuple(sorted(found))
+
+
+def _attributes(raw: bytes, names: frozenset[str]) -> list[tuple[bytes, bytes]]:
+    words = "|".join(re.escape(name) for name in sorted(names))
+    return re.findall(rf"\b(\w+)\.({words})\b".encode(), raw)
 
 
 def _may_be_optional(raw: bytes) -> bool:

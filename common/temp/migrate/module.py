@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -43,7 +44,7 @@ class Module:
     @property
     def name(self) -> str:
         """The name of the file without `.py`, or of its package."""
-        parts = self.path.rpartition(".py")[0].split("/")
+        parts = os.path.splitext(self.path)[0].split("/")
         if parts[-1] in ("__init__", "__main__") and len(parts) > 1:
             return parts[-2]
         return parts[-1]

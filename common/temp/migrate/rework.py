@@ -113,6 +113,11 @@ def _chosen(
     return found, edits.compatible(f for f in found if _is_made(f, options)), None
 
 
+def listed(module: Module, rules: Sequence[Rule], options: Options) -> list[Finding]:
+    """The findings in a module that is not rewritten."""
+    return _findings(module, rules, options, shipped=False)
+
+
 def _of_hiding(finding: Finding) -> Finding:
     """`finding`, in a file that hides the package, which cannot use it itself."""
     what = finding.message.partition(";")[0]
@@ -177,9 +182,11 @@ def _may_drop(module: Module) -> Callable[[Binding], bool]:
 
 
 def _is_imported_anyway(module: Module, binding: Binding) -> bool:
-    """Whether another name from the same module is imported too, and used."""
+    """Whether it is the helper, and another name from the same module is imported too, and used."""
     if not isinstance(binding.node, ast.ImportFrom) or module.name == "__init__":
         return False
+    if not binding.dotted.endswith("." + NAME):
+        return False  # it may be a module of its own, which is run by its import
     others = [alias for alias in binding.node.names if NAME not in (alias.name, alias.asname)]
     return any(module.scopes.uses(binding.scope, one.asname or one.name) for one in others)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Final
 
@@ -12,6 +12,7 @@ from ..store.system.reading import read_file
 from . import helpers
 from .facts import REPLACED, Facts, is_pure
 from .helpers import NAME, Helper
+from .scopes import Binding, Scopes
 from .source import LARGEST_SOURCE, Source, Unreadable
 
 _FOLLOWED: Final = 10
@@ -27,11 +28,23 @@ class Tree:
         self.deletable: frozenset[str] = frozenset()
         """The files whose definition of the helper nothing else in the tree refers to."""
         self._projects = frozenset(projects)
+        self._read: dict[str, Mapping[str, list[Binding]]] = {}
 
     @cached_property
     def aliases(self) -> frozenset[str]:
         """Other names that files give the helper, by which others may import it."""
         return frozenset(name for facts in self.facts.values() for name, _ in facts.aliases)
+
+    @cached_property
+    def renamed(self) -> frozenset[str]:
+        """Other names that files give functions of `tempfile` and the like."""
+        return frozenset(name for facts in self.facts.values() for name in facts.renamed)
+
+    def other_names(self, path: str) -> frozenset[str]:
+        """The names by which the file at `path` may use the helper or `tempfile` unseen."""
+        facts = self.facts.get(path)
+        taken = {name for _, name in facts.borrowed} if facts is not None else set()
+        return self.aliases | (self.renamed & taken)
 
     @cached_property
     def _by_module(self) -> dict[tuple[str, str], list[str]]:
@@ -179,6 +192,27 @@ class Tree:
                 return other
         return ""
 
+    def behind(self, path: str, dotted: str) -> tuple[str, str]:
+        """The dotted name that the module of `dotted` imports under that name, and the file of that
+        module, as the file at `path` would find it; both "" if it imports no such name.
+        """
+        module, _, name = dotted.rpartition(".")
+        for other in _files(path, module):
+            bindings = self._imports(other).get(name, ())
+            if bindings:
+                return bindings[0].dotted, other
+        return "", ""
+
+    def _imports(self, path: str) -> Mapping[str, list[Binding]]:
+        """What the file at `path` binds at its top level; nothing if it cannot be read."""
+        if path not in self._read:
+            try:
+                raw = read_file(os.path.join(self._top, path), LARGEST_SOURCE)
+                self._read[path] = Scopes(Source(raw).tree).module.bindings
+            except (OSError, Unreadable, fields.Unreadable, RecursionError):
+                self._read[path] = {}
+        return self._read[path]
+
     def is_in_package(self, path: str) -> bool:
         """Whether an `__init__.py` lies beside the file."""
         directory = os.path.dirname(os.path.join(self._top, path))
@@ -256,6 +290,20 @@ def _is_module(importer: str, module: str, path: str) -> bool:
         base = _base(importer, [part for part in module[level:].split(".") if part], level)
         return path in (f"{base}.py", f"{base}/__init__.py" if base else "__init__.py")
     return bool(module) and _may_mean(module, _parts(path))
+
+
+def _files(path: str, module: str) -> Iterator[str]:
+    """The files that `module` may be, as the file at `path` names it, the nearest first."""
+    level = len(module) - len(module.lstrip("."))
+    inner = [part for part in module[level:].split(".") if part]
+    if level:
+        bases = [_base(path, inner, level)]
+    else:
+        above = path.split("/")[:-1]
+        places = [above[:end] for end in range(len(above), -1, -1)]
+        bases = ["/".join([*place, *more, *inner]) for place in places for more in ([], ["src"])]
+    for base in bases:
+        yield from (f"{base}.py", f"{base}/__init__.py")
 
 
 def _is_near(path: str, other: str, length: int) -> bool:

@@ -32,17 +32,7 @@ _BY_HAND = "use TempManager.create_persistent_dir() by hand"
 
 def find(module: Module) -> Iterator[Finding]:
     """Each directory of a fixed name that is made."""
-    scopes = module.scopes
-    for statement in scopes.nodes(ast.Assign):
-        match statement.targets:
-            case [ast.Name(id=name)]:
-                label = _label(module, statement.value)
-            case _:
-                continue
-        if label is None or module.is_fallback(statement):
-            continue
-        block = _block(module, statement)
-        made = _made(module, block, statement, name)
+    for statement, name, label, made in _sites(module):
         found = module.finding(
             CODE,
             statement,
@@ -55,6 +45,37 @@ def find(module: Module) -> Iterator[Finding]:
             yield found.left(
                 f"makes .tmp/{label} on line {line}, but not directly by a plain mkdir()", _BY_HAND
             )
+
+
+def _sites(module: Module) -> Iterator[tuple[ast.Assign, str, str, ast.stmt | None]]:
+    """Each assignment of a path of a fixed name in `.tmp`: its name, its label, and the statement
+    that makes it directly, if there is one.
+    """
+    for statement in module.scopes.nodes(ast.Assign):
+        match statement.targets:
+            case [ast.Name(id=name)]:
+                label = _label(module, statement.value)
+            case _:
+                continue
+        if label is not None and not module.is_fallback(statement):
+            yield statement, name, label, _made(module, _block(module, statement), statement, name)
+
+
+def statements_of(module: Module) -> set[int]:
+    """The `id` of each statement that this rule reports, and of those that only name the base."""
+    found = {
+        id(statement)
+        for statement, name, _, made in _sites(module)
+        if made is not None or _made_later(module, name, statement)
+    }
+    for statement in module.scopes.nodes(ast.Assign) if found else ():
+        match statement.targets:
+            case [ast.Name(id=name)] if _is_base(module, statement.value):
+                home = module.scopes.find(name, module.scopes.scope_of(statement))
+                uses = module.scopes.uses(home, name) if home is not None else []
+                if uses and all(id(module.scopes.statement(use)) in found for use in uses):
+                    found.add(id(statement))
+    return found
 
 
 def _propose(
