@@ -7,7 +7,7 @@ import os
 import signal
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from multiprocessing import get_context
@@ -23,7 +23,7 @@ from .facts import Facts, borrowed, gather
 from .files import NOTEBOOK, Ground, mentioning
 from .findings import FileResult
 from .helpers import NAME
-from .rework import Options, rework
+from .rework import Options, Tick, no_tick, rework
 from .rules import Rule
 from .settings import forget
 from .source import LARGEST_SOURCE, Unreadable
@@ -32,6 +32,7 @@ from .tree import Tree
 
 DEFINITION: Final = "TK002"
 _CHUNK: Final = 64
+_TICK_SECONDS: Final = 0.2
 _ALONE: Final = 128
 """Up to this many files, one process reads them all: starting others would take longer."""
 
@@ -61,24 +62,28 @@ def examine(
     count = processors() if workers is None else max(1, workers)
     count = count if may_fork() else 1
     python = [path for path in ground.files if ground.is_python(path)]
+    selected = [path for path in ground.selected if not path.endswith(".git")]
+    done = size = 0
+
+    def tick() -> None:
+        if progress is not None:
+            progress(done, size, of=len(selected))
+
     facts: dict[str, Facts] = {}
-    for gathered in _spread(_gather, ground, python, (), count):
+    for gathered in _spread(_gather, ground, python, (), count, tick):
         facts.update(gathered)
     if renamed := frozenset(name for one in facts.values() for name in one.other_names):
-        for borrowing in _spread(_borrow, ground, python, (renamed,), count):
+        for borrowing in _spread(_borrow, ground, python, (renamed,), count, tick):
             for path, borrowed in borrowing.items():
                 one = facts.get(path, Facts())
                 facts[path] = one._replace(borrowed=(*one.borrowed, *borrowed))
     tree = Tree(ground.top, facts, ground.projects)
     if options.unsafe and DEFINITION in {rule.code for rule in options.rules}:
         tree.deletable = _deletable(ground, tree, options)
-    selected = [path for path in ground.selected if not path.endswith(".git")]
-    done = size = 0
-    for results, read in _spread(_examine, ground, selected, (tree, options), count):
-        done = min(len(selected), done + _CHUNK)
+    for results, number, read in _spread(_examine, ground, selected, (tree, options), count, tick):
+        done += number
         size += read
-        if progress is not None:
-            progress(done, size, of=len(selected))
+        tick()
         yield from results
 
 
@@ -111,22 +116,27 @@ def _spread(
     paths: Sequence[str],
     more: tuple[object, ...],
     workers: int,
+    tick: Tick,
 ) -> Iterator[_T]:
-    """The result of `work` for each chunk of `paths`, in order."""
-    chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
+    """The result of `work` for each chunk of `paths`, in order. While one is waited for, `tick` is
+    called now and then.
+    """
     if workers == 1 or len(paths) < _ALONE:
-        for chunk in chunks:
-            yield work(ground, chunk, *more)
+        for path in paths:
+            yield work(ground, [path], *more, tick)
         return
+    chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
     global _shared
     _shared = (work, ground, more)
     try:
         done = 0
         with _pool(workers) as pool:
             try:
-                for result in pool.map(_shared_work, chunks):
+                for result in [pool.submit(_shared_work, chunk) for chunk in chunks]:
+                    while not wait([result], _TICK_SECONDS).done:
+                        tick()
+                    yield result.result()
                     done += 1
-                    yield result
             except BrokenProcessPool:
                 pass
             except BaseException:
@@ -159,15 +169,17 @@ def _shared_work(chunk: Sequence[str]) -> Any:
     return work(ground, chunk, *more)
 
 
-def _gather(ground: Ground, paths: Sequence[str]) -> dict[str, Facts]:
+def _gather(ground: Ground, paths: Sequence[str], tick: Tick = no_tick) -> dict[str, Facts]:
+    tick()
     found = {path: gather(raw) for path, raw in _readable(ground, paths)}
     return {path: facts for path, facts in found.items() if not facts.is_empty}
 
 
 def _borrow(
-    ground: Ground, paths: Sequence[str], names: frozenset[str]
+    ground: Ground, paths: Sequence[str], names: frozenset[str], tick: Tick = no_tick
 ) -> dict[str, tuple[tuple[str, str], ...]]:
     """What each file takes of `names` from other modules."""
+    tick()
     found = {path: borrowed(raw, names) for path, raw in _readable(ground, paths)}
     return {path: taken for path, taken in found.items() if taken}
 
@@ -180,23 +192,24 @@ def _readable(ground: Ground, paths: Sequence[str]) -> Iterator[tuple[str, bytes
 
 
 def _examine(
-    ground: Ground, paths: Sequence[str], tree: Tree, options: Options
-) -> tuple[list[FileResult], int]:
+    ground: Ground, paths: Sequence[str], tree: Tree, options: Options, tick: Tick = no_tick
+) -> tuple[list[FileResult], int, int]:
+    """The results for some files, how many files that were, and their size in bytes."""
     results = []
     size = 0
     for path in paths:
-        result, read = _examine_file(ground, path, tree, options)
+        result, read = _examine_file(ground, path, tree, options, tick)
         size += read
         if result is not None:
             results.append(result)
-    return results, size
+    return results, len(paths), size
 
 
 # -- one file -------------------------------------------------------------------------------------
 
 
 def _examine_file(
-    ground: Ground, path: str, tree: Tree, options: Options
+    ground: Ground, path: str, tree: Tree, options: Options, tick: Tick = no_tick
 ) -> tuple[FileResult | None, int]:
     """The result for one file (`None` if there is nothing to report), and its size in bytes."""
     raw = b""
@@ -215,7 +228,7 @@ def _examine_file(
             return FileResult(path, skipped="is @generated"), len(raw)
         if path.endswith(NOTEBOOK):
             return notebooks.examine(path, raw, tree, options, rules), len(raw)
-        result = rework(ground.top, path, raw, tree, options, rules)
+        result = rework(ground.top, path, raw, tree, options, rules, tick)
     except OSError as error:
         return FileResult(path, problem=f"cannot be read: {reason_of(error)}"), len(raw)
     except (Unreadable, fields.Unreadable) as error:

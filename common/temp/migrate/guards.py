@@ -32,6 +32,7 @@ class Guards:
     def __init__(self, scopes: Scopes, lookup: Lookup | None = None) -> None:
         self._scopes = scopes
         self._lookup = lookup
+        self._ends: dict[int, int] = {}
 
     def is_fallback(self, node: ast.AST) -> bool:
         """Whether `node` runs only after an import has failed."""
@@ -192,10 +193,15 @@ class Guards:
                     break
                 if self._truth(value) is stops:
                     return True
-        for block in _blocks(above):
-            if any(below is one for one in block):
-                return any(self._leaves(one) for one in _up_to(block, below))
-        return False
+        place = self._scopes.place(below)
+        return place is not None and self._left_at(place[0]) < place[1]
+
+    def _left_at(self, block: list[ast.stmt]) -> int:
+        """The index of the first statement with which a block ends where the package is there."""
+        if id(block) not in self._ends:
+            leaving = (index for index, one in enumerate(block) if self._leaves(one))
+            self._ends[id(block)] = next(leaving, len(block))
+        return self._ends[id(block)]
 
     def _leaves(self, statement: ast.stmt) -> bool:
         """Whether the block ends with `statement` where the package is there."""
@@ -373,20 +379,6 @@ def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
         case [ast.Expr(value=ast.Constant(value=str())), *rest]:
             return rest
     return body
-
-
-def _blocks(node: ast.AST) -> Iterator[list[ast.stmt]]:
-    for field in ("body", "orelse", "finalbody"):
-        block = getattr(node, field, None)
-        if isinstance(block, list):
-            yield block
-
-
-def _up_to(block: Sequence[ast.stmt], end: ast.AST) -> Iterator[ast.stmt]:
-    for statement in block:
-        if statement is end:
-            return
-        yield statement
 
 
 def _line(node: ast.AST) -> int:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import ast
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from .findings import Edit, Finding, Import
 from .guards import Guards
 from .helpers import is_label as is_label
-from .scopes import Meaning, Scopes
+from .scopes import Meaning, Scope, Scopes
 from .source import Source
 from .tree import Tree
 from .uses import Uses
 
 PACKAGE: Final = "common.temp"
+_T = TypeVar("_T")
 
 
 class Choice(NamedTuple):
@@ -38,6 +39,7 @@ class Module:
         self.tree = tree
         self.scopes = Scopes(source.tree)
         self.uses = Uses(self.scopes)
+        self._told: dict[tuple[str, int, str], Any] = {}
 
     # -- what is where ----------------------------------------------------------------------------
 
@@ -81,6 +83,17 @@ class Module:
         """Whether `node` is in an f-string: positions are not exact there before Python 3.12."""
         return any(isinstance(above, ast.JoinedStr) for above in self.scopes.above(node))
 
+    def of_name(self, name: str, site: ast.AST, tell: Callable[[Scope | None, str], _T]) -> _T:
+        """What `tell` says of the variable `name` as it is seen at `site`; asked once for each
+        variable, however many sites it has.
+        """
+        home = self.scopes.find(name, self.scopes.scope_of(site))
+        key = (tell.__qualname__, id(home), name)
+        if key not in self._told:
+            self._told[key] = tell(home, name)
+        told: _T = self._told[key]
+        return told
+
     @cached_property
     def calls(self) -> Sequence[tuple[ast.Call, Meaning]]:
         """Every call, in order, with what is called."""
@@ -115,7 +128,7 @@ class Module:
                 return Choice(known)
         if self.scopes.find(name, scope) is not None:
             return None
-        if any(name in inner.bindings for inner in self.scopes.within(self.scopes.module)):
+        if name in self.scopes.all_names:
             return None
         beside = self._beside(old)
         return Choice(name, (Import(PACKAGE, name, self.source.span(site)[0], beside),))
@@ -134,11 +147,16 @@ class Module:
         return not later or (binding.scope.kind == "module" and function is not None)
 
     def _names_of(self, dotted: str) -> Iterable[str]:
-        return [
-            name
-            for name, bindings in self.scopes.module.bindings.items()
-            if any(binding.dotted == dotted for binding in bindings)
-        ]
+        return self._imported.get(dotted, ())
+
+    @cached_property
+    def _imported(self) -> dict[str, list[str]]:
+        """The names at the top level by what their imports bring."""
+        found: dict[str, list[str]] = {}
+        for name, bindings in self.scopes.module.bindings.items():
+            for dotted in {binding.dotted for binding in bindings}:
+                found.setdefault(dotted, []).append(name)
+        return found
 
     def _beside(self, old: Meaning) -> int | None:
         """Where the import of `old` is, if it is a plain import in a function."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from .findings import Edit, Import
-from .scopes import Scopes, is_unknown_star
+from .scopes import is_unknown_star
 from .source import Source
 
 _WIDTH: Final = 88
@@ -22,16 +22,21 @@ class NoRoom(Exception):
     """A correct rewrite that the layout of the file leaves no place for."""
 
 
-def additions(
-    source: Source, scopes: Scopes, wanted: Sequence[Import], gone: set[int]
-) -> Iterator[Edit]:
+def additions(source: Source, wanted: Sequence[Import], gone: set[int]) -> Iterator[Edit]:
     """The edits that add the imports `wanted`; imports whose `id` is in `gone` are being removed.
 
     Raises `NoRoom` if there is no place for an import.
     """
     places: dict[int | None, list[Import]] = {}
+    above: dict[tuple[str, str, str], int] = {}
     for want in wanted:
-        if not _is_wanted_above(want, wanted):
+        if want.beside is None:
+            key = (want.module, want.name, want.alias)
+            above[key] = min(want.site, above.get(key, want.site))
+    for want in wanted:
+        # One that is added at the top of the module, before it, is enough for a function.
+        first = above.get((want.module, want.name, want.alias))
+        if want.beside is None or first is None or first >= want.site:
             places.setdefault(want.beside, []).append(want)
     for beside, wants in places.items():
         by_module: dict[str, list[Import]] = {}
@@ -41,17 +46,7 @@ def additions(
             if beside is None:
                 yield from _add_to_module(source, several, gone)
             else:
-                yield _add_beside(source, scopes, _lines(source, several), beside)
-
-
-def _is_wanted_above(want: Import, wanted: Sequence[Import]) -> bool:
-    """Whether an import wanted in a function is also added at the top of the module, before it."""
-    return want.beside is not None and any(
-        other.beside is None
-        and (other.module, other.name, other.alias) == (want.module, want.name, want.alias)
-        and other.site < want.site
-        for other in wanted
-    )
+                yield _add_beside(source, _lines(source, several), beside)
 
 
 def _lines(source: Source, wants: Sequence[Import], *, is_late: bool = False) -> bytes:
@@ -73,17 +68,13 @@ def _lines(source: Source, wants: Sequence[Import], *, is_late: bool = False) ->
     return text.encode()
 
 
-def _add_beside(source: Source, scopes: Scopes, text: bytes, beside: int) -> Edit:
+def _add_beside(source: Source, text: bytes, beside: int) -> Edit:
     """The edit that adds an import after the one at `beside`, with the same indentation."""
-    for kind in (ast.Import, ast.ImportFrom):
-        for statement in scopes.nodes(kind):
-            if source.span(statement)[0] == beside:
-                indent = source.indent(statement.lineno)
-                last = source.line_of(source.span(statement)[1])
-                end = source.line_span(last)[1]
-                lines = text.splitlines(keepends=True)
-                return Edit(end, end, b"".join(indent + line for line in lines))
-    raise AssertionError("no import there")
+    statement = source.statement_at(beside)
+    indent = source.indent(statement.lineno)
+    end = source.line_span(source.line_of(source.span(statement)[1]))[1]
+    lines = text.splitlines(keepends=True)
+    return Edit(end, end, b"".join(indent + line for line in lines))
 
 
 def _add_to_module(source: Source, wants: Sequence[Import], gone: set[int]) -> list[Edit]:

@@ -7,13 +7,14 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from . import edits, new_imports, suppress
 from .findings import Edit, FileResult, Finding, Need, Status
 from .helpers import NAME
 from .importable import is_hiding, reach
 from .module import Module
+from .positions import Origin
 from .rules import Rule, all_rules
 from .scopes import Binding
 from .shipped import is_shipped
@@ -40,8 +41,22 @@ class Options(NamedTuple):
         return tuple(rule for rule in all_rules() if not self.codes or rule.code in self.codes)
 
 
+Tick: TypeAlias = Callable[[], None]
+"""Called now and then, to show that a run goes on."""
+
+
+def no_tick() -> None:
+    """Show nothing."""
+
+
 def rework(
-    top: str, path: str, raw: bytes, tree: Tree, options: Options, rules: Sequence[Rule]
+    top: str,
+    path: str,
+    raw: bytes,
+    tree: Tree,
+    options: Options,
+    rules: Sequence[Rule],
+    tick: Tick = no_tick,
 ) -> FileResult:
     """The result of `rules` for the file at `path` below `top`, whose content is `raw`.
 
@@ -56,13 +71,14 @@ def rework(
     remaining: list[Finding] = []
     needs: Need | None = None
     problem = ""
+    module = Module(path, source, tree)
     for _ in range(_ROUNDS):
-        module = Module(path, source, tree)
-        found, chosen, need = _chosen(top, module, rules, options)
+        found, chosen, need = _chosen(top, module, rules, options, tick)
         if chosen:
             try:
                 data, done = edits.rewrite(source, module.scopes, chosen, _may_drop(module))
                 after = source.encode(data)
+                module = _checked(module, after, chosen)
             except (new_imports.NoRoom, edits.Unsound) as error:
                 found = [f.left(f"{f.message}: {error}") if f in chosen else f for f in found]
                 chosen = []
@@ -70,14 +86,14 @@ def rework(
                 problem, chosen = str(error), []
         picked = {id(finding) for finding in chosen}
         remaining = [_bare(f, "left") for f in found if id(f) not in picked]
-        place = edits.Origin(source, first, made)
+        place = Origin(source, first, made)
         left = [place.of(finding) for finding in remaining]
         converted += [place.of(_bare(f, "convertible")) for f in found if id(f) in picked]
         if not chosen:
             break
         needs = needs or need
         made.append(done)
-        source = Source(after)
+        source = module.source
     else:
         problem = "keeps changing at every pass; left as it is"
     findings = tuple(sorted([*converted, *left], key=lambda f: (f.line, f.column, f.code)))
@@ -89,11 +105,22 @@ def rework(
     )
 
 
+def _checked(module: Module, after: bytes, chosen: Sequence[Finding]) -> Module:
+    """The module with the text `after` the edits of `chosen`. Raises `Unsound` or `Unreadable`."""
+    try:
+        source = Source(after)
+    except Unreadable as error:
+        raise edits.Unsound(f"would not compile after the rewrite ({error})") from error
+    following = Module(module.path, source, module.tree)
+    edits.check(module.source, source, following.scopes, chosen)
+    return following
+
+
 def _chosen(
-    top: str, module: Module, rules: Sequence[Rule], options: Options
+    top: str, module: Module, rules: Sequence[Rule], options: Options, tick: Tick
 ) -> tuple[list[Finding], list[Finding], Need | None]:
     """The findings in a module, those whose edits are made, and the dependency they need first."""
-    found = _findings(module, rules, options, shipped=is_shipped(top, module.path))
+    found = _findings(module, rules, options, tick, shipped=is_shipped(top, module.path))
     if is_hiding(os.path.join(top, module.path)):
         found = [_of_hiding(finding) for finding in found]
     chosen = edits.compatible(f for f in found if _is_made(f, options))
@@ -115,7 +142,7 @@ def _chosen(
 
 def listed(module: Module, rules: Sequence[Rule], options: Options) -> list[Finding]:
     """The findings in a module that is not rewritten."""
-    return _findings(module, rules, options, shipped=False)
+    return _findings(module, rules, options, no_tick, shipped=False)
 
 
 def _of_hiding(finding: Finding) -> Finding:
@@ -125,11 +152,12 @@ def _of_hiding(finding: Finding) -> Finding:
 
 
 def _findings(
-    module: Module, rules: Sequence[Rule], options: Options, *, shipped: bool
+    module: Module, rules: Sequence[Rule], options: Options, tick: Tick, *, shipped: bool
 ) -> list[Finding]:
     """One finding for each site: the first that rewrites it, else the first."""
     found: list[Finding] = []
     for rule in rules:
+        tick()
         found += rule.find(module)
     codes = frozenset(rule.code for rule in options.rules)
     found = suppress.apply(module, found, codes)

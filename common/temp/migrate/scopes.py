@@ -6,7 +6,8 @@ import ast
 import builtins
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar
+from functools import cached_property
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 Kind: TypeAlias = Literal["import", "function", "class", "parameter", "value"]
 ScopeKind: TypeAlias = Literal["module", "class", "function", "comprehension"]
@@ -55,6 +56,7 @@ class Scope:
         self.bindings: dict[str, list[Binding]] = defaultdict(list)
         self.globals: set[str] = set()
         self.nonlocals: set[str] = set()
+        self.children: list[Scope] = []
         self.is_dynamic = False
         """Whether it calls `locals`, `eval` or similar, which may use any name."""
 
@@ -98,6 +100,8 @@ class Scopes:
         self._scopes: dict[ast.AST, Scope] = {tree: self.module}
         self._home: dict[ast.AST, Scope] = {}
         self._nodes: dict[type[ast.AST], list[ast.AST]] = defaultdict(list)
+        self._sorted: dict[type[ast.AST], list[Any]] = {}
+        self._meanings: dict[tuple[int, str], Meaning] = {}
         self._uses: dict[tuple[int, str], list[ast.Name]] | None = None
         self._build(tree)
 
@@ -143,6 +147,7 @@ class Scopes:
         elif isinstance(node, ast.ClassDef):
             kind = "class"
         self._scopes[node] = Scope(kind, node, scope)
+        scope.children.append(self._scopes[node])
         return self._scopes[node]
 
     def _children(
@@ -236,9 +241,10 @@ class Scopes:
     # -- asking -----------------------------------------------------------------------------------
 
     def nodes(self, kind: type[_Node]) -> list[_Node]:
-        """All nodes of one type, in source order."""
-        found: list[_Node] = [node for node in self._nodes[kind] if isinstance(node, kind)]
-        return sorted(found, key=_position)
+        """All nodes of one type, in source order; not to be changed."""
+        if kind not in self._sorted:
+            self._sorted[kind] = sorted(self._nodes[kind], key=_position)
+        return self._sorted[kind]
 
     def scope_of(self, node: ast.AST) -> Scope:
         """The scope in which `node` is evaluated."""
@@ -305,6 +311,13 @@ class Scopes:
             if name in _BUILTINS:
                 return Meaning(dotted=f"builtins.{name}")
             return Meaning(possible=frozenset({name}), why="unbound")
+        known = self._meanings.get((id(home), name))
+        if known is None:
+            known = self._meanings[id(home), name] = self._bound_in(home, name)
+        return known
+
+    def _bound_in(self, home: Scope, name: str) -> Meaning:
+        """What `name` refers to where `home` binds it."""
         bindings = tuple(home.bindings[name])
         first = bindings[0]
         dotted = {binding.dotted for binding in bindings}
@@ -336,12 +349,32 @@ class Scopes:
 
     def within(self, scope: Scope) -> Iterator[Scope]:
         """`scope` and all scopes in it."""
-        for found in self._scopes.values():
-            here: Scope | None = found
-            while here is not None and here is not scope:
-                here = here.parent
-            if here is scope:
-                yield found
+        waiting = [scope]
+        while waiting:
+            found = waiting.pop()
+            yield found
+            waiting += found.children
+
+    @cached_property
+    def all_names(self) -> frozenset[str]:
+        """Every name that some scope of the module binds."""
+        return frozenset(name for scope in self.within(self.module) for name in scope.bindings)
+
+    @cached_property
+    def _places(self) -> dict[int, tuple[list[ast.stmt], int]]:
+        found = {}
+        for nodes in self._nodes.values():
+            for node in nodes:
+                for field in ("body", "orelse", "finalbody"):
+                    block = getattr(node, field, None)
+                    if isinstance(block, list):
+                        for index, statement in enumerate(block):
+                            found[id(statement)] = (block, index)
+        return found
+
+    def place(self, statement: ast.AST) -> tuple[list[ast.stmt], int] | None:
+        """The block that holds a statement, and its index there; `None` for anything else."""
+        return self._places.get(id(statement))
 
 
 def _plain_children(node: ast.AST) -> Iterator[ast.AST]:

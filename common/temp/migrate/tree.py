@@ -28,6 +28,7 @@ class Tree:
         self.deletable: frozenset[str] = frozenset()
         """The files whose definition of the helper nothing else in the tree refers to."""
         self._projects = frozenset(projects)
+        self._replaced: dict[tuple[str, frozenset[str]], str] = {}
         self._read: dict[str, Mapping[str, list[Binding]]] = {}
 
     @cached_property
@@ -243,9 +244,14 @@ class Tree:
 
     def replaced(self, path: str, names: Iterable[str]) -> str:
         """The file that replaces one of `names` in the module `path`, as tests do; "" if none."""
-        wanted = set(names)
+        wanted = frozenset(names)
+        if (path, wanted) not in self._replaced:
+            self._replaced[path, wanted] = self._replacing(path, wanted)
+        return self._replaced[path, wanted]
+
+    def _replacing(self, path: str, wanted: frozenset[str]) -> str:
         stem = _parts(path)[-1:] or [""]
-        for other, facts in self.facts.items():
+        for other, facts in self._reaching:
             for text in facts.patched:
                 parts = text.split(".")
                 if not wanted & set(parts):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import string
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from .scopes import Binding, Scope, Scopes
 
@@ -68,11 +68,21 @@ _LATER: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.Generato
 _CHARACTERS: Final = 50
 
 
+class _Bound(NamedTuple):
+    """The places that bind a name: whether all are plain, and one that adds to it, if any."""
+
+    values: bool
+    added: Binding | None
+
+
 class Uses:
     """Checks the uses of names in one module."""
 
     def __init__(self, scopes: Scopes) -> None:
         self._scopes = scopes
+        self._groups: dict[tuple[int, str], dict[ast.AST | None, list[ast.Name]]] = {}
+        self._judged: dict[ast.expr, str] = {}
+        self._bound: dict[tuple[int, str], _Bound] = {}
 
     def unsafe(self, scope: Scope, name: str, statement: ast.stmt) -> str:
         """The first use of `name` that differs for a `Path`; "" if there is none.
@@ -85,21 +95,46 @@ class Uses:
             return f"`{name}` is global, so it may be used anywhere"
         if scope.kind == "class":
             return f"`{name}` becomes an attribute of the class"
-        for use in self._scopes.uses(scope, name):
-            if self._in_another_with(use, name, statement) or self._is_after(use, end, statement):
-                continue
-            if why := self.judge(use):
-                return f"line {use.lineno}: {why}"
-        for binding in scope.bindings[name]:
-            if isinstance(self._scopes.parents.get(binding.node), ast.AugAssign):
-                return f"line {_line(binding)}: `{self._text(binding.node)} += …` adds text to it"
+        groups = self._by_with(scope, name)
+        # What this statement binds inside another `with` stays bound after it.
+        for holder in (None, statement, *self._scopes.above(statement)):
+            for use in groups.get(holder, ()):
+                if self._is_after(use, end, statement):
+                    continue
+                if use not in self._judged:
+                    self._judged[use] = self.judge(use)
+                if why := self._judged[use]:
+                    return f"line {use.lineno}: {why}"
+        if added := self._bindings(scope, name).added:
+            return f"line {_line(added)}: `{self._text(added.node)} += …` adds text to it"
         if any(inner.is_dynamic for inner in self._scopes.within(scope)):
             return "`locals()`, `eval()` or similar may use it"
         return ""
 
+    def _bindings(self, scope: Scope, name: str) -> _Bound:
+        """What is known of all places that bind `name` in `scope`."""
+        key = (id(scope), name)
+        if key not in self._bound:
+            bindings = scope.bindings[name]
+            parents = self._scopes.parents
+            added = (one for one in bindings if isinstance(parents.get(one.node), ast.AugAssign))
+            values = all(binding.kind == "value" for binding in bindings)
+            self._bound[key] = _Bound(values, next(added, None))
+        return self._bound[key]
+
+    def _by_with(self, scope: Scope, name: str) -> dict[ast.AST | None, list[ast.Name]]:
+        """The uses of a name by the innermost `with` around them that binds it."""
+        key = (id(scope), name)
+        if key not in self._groups:
+            groups: dict[ast.AST | None, list[ast.Name]] = {}
+            for use in self._scopes.uses(scope, name):
+                groups.setdefault(self._with_around(use, name), []).append(use)
+            self._groups[key] = groups
+        return self._groups[key]
+
     def _becomes_path(self, scope: Scope, name: str, statement: ast.stmt) -> ast.stmt | None:
         """The `name = Path(name)` in the block of `statement`; after it, the name is a `Path`."""
-        if any(binding.kind != "value" for binding in scope.bindings[name]):
+        if not self._bindings(scope, name).values:
             return None
         for inner in getattr(statement, "body", ()):
             match inner:
@@ -128,21 +163,22 @@ class Uses:
             for node in said
         )
 
-    def _in_another_with(self, use: ast.Name, name: str, statement: ast.stmt) -> bool:
-        """Whether the used `name` was bound by a `with` other than `statement`."""
+    def _with_around(self, use: ast.Name, name: str) -> ast.AST | None:
+        """The innermost `with` that binds the used `name` around it; `None` if there is none, or if
+        the use runs at some other time.
+        """
         below: ast.AST = use
         for above in self._scopes.above(use):
             if isinstance(above, _LATER):
-                return False  # what is bound when it runs is unknown
+                return None  # what is bound when it runs is unknown
             if (
                 isinstance(above, (ast.With, ast.AsyncWith))
                 and not isinstance(below, ast.withitem)
                 and any(_binds(item.optional_vars, name) for item in above.items)
             ):
-                # What `statement` binds inside that one stays bound after it.
-                return above is not statement and above not in self._scopes.above(statement)
+                return above
             below = above
-        return False
+        return None
 
     def judge(self, node: ast.expr) -> str:
         """Why the value of `node` must not become a `Path` here; "" if it may."""

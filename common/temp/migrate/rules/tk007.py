@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from itertools import islice
 
 from .. import blocks
 from ..findings import Finding
 from ..helpers import is_label
 from ..module import Module
-from ..scopes import Meaning
+from ..scopes import Meaning, Scope
 from . import Rule
 
 CODE = "TK007"
@@ -58,7 +59,7 @@ def _sites(module: Module) -> Iterator[tuple[ast.Assign, str, str, ast.stmt | No
             case _:
                 continue
         if label is not None and not module.is_fallback(statement):
-            yield statement, name, label, _made(module, _block(module, statement), statement, name)
+            yield statement, name, label, _made(module, statement, name)
 
 
 def statements_of(module: Module) -> set[int]:
@@ -136,20 +137,11 @@ def _is_path(module: Module, func: ast.expr) -> bool:
     return module.scopes.meaning(func).dotted == "pathlib.Path"
 
 
-def _block(module: Module, statement: ast.stmt) -> Sequence[ast.stmt]:
-    parent = module.scopes.parents[statement]
-    for field in ("body", "orelse", "finalbody"):
-        block = getattr(parent, field, None)
-        if isinstance(block, list) and statement in block:
-            return block
-    return [statement]
-
-
-def _made(
-    module: Module, block: Sequence[ast.stmt], statement: ast.stmt, name: str
-) -> ast.stmt | None:
-    """The statement in `block` that makes the directory, if nothing before it uses the name."""
-    for following in block[block.index(statement) + 1 :]:
+def _made(module: Module, statement: ast.stmt, name: str) -> ast.stmt | None:
+    """The statement of the block that makes the directory, if nothing before it uses the name."""
+    place = module.scopes.place(statement)
+    block, index = place or ([statement], 0)
+    for following in islice(block, index + 1, None):
         match following:
             case ast.Expr(
                 value=ast.Call(
@@ -171,26 +163,31 @@ def _made(
 
 def _made_later(module: Module, name: str, statement: ast.stmt) -> int:
     """The line that makes the directory at some other time; 0 if none does."""
-    scope = module.scopes.find(name, module.scopes.scope_of(statement))
-    for use in module.scopes.uses(scope, name) if scope is not None else ():
-        parent = module.scopes.parents[use]
-        if isinstance(parent, ast.Attribute) and parent.attr == "mkdir":
-            return use.lineno
-        if isinstance(parent, ast.Call) and module.scopes.meaning(parent.func).dotted in _MAKERS:
-            return use.lineno
-    return 0
+
+    def making(home: Scope | None, name: str) -> int:
+        return _line_of(module, home, name, frozenset({"mkdir"}), _MAKERS)
+
+    return module.of_name(name, statement, making)
 
 
 def _removed(module: Module, name: str, statement: ast.stmt) -> int:
     """The line that deletes the directory again; 0 if none does."""
-    scope = module.scopes.find(name, module.scopes.scope_of(statement))
-    if scope is None:
-        return 0
-    for use in module.scopes.uses(scope, name):
+
+    def removing(home: Scope | None, name: str) -> int:
+        return _line_of(module, home, name, frozenset({"rmdir", "unlink", "rename"}), _REMOVERS)
+
+    return module.of_name(name, statement, removing)
+
+
+def _line_of(
+    module: Module, home: Scope | None, name: str, methods: frozenset[str], called: frozenset[str]
+) -> int:
+    """The first line that calls one of `methods` of the variable, or passes it to one `called`."""
+    for use in module.scopes.uses(home, name) if home is not None else ():
         parent = module.scopes.parents[use]
-        if isinstance(parent, ast.Attribute) and parent.attr in ("rmdir", "unlink", "rename"):
+        if isinstance(parent, ast.Attribute) and parent.attr in methods:
             return use.lineno
-        if isinstance(parent, ast.Call) and module.scopes.meaning(parent.func).dotted in _REMOVERS:
+        if isinstance(parent, ast.Call) and module.scopes.meaning(parent.func).dotted in called:
             return use.lineno
     return 0
 
