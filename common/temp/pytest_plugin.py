@@ -196,7 +196,7 @@ def _names_asked_for(request: pytest.FixtureRequest) -> list[str]:
         pytest.fail(f"temp_dirs: {error}", pytrace=False)
 
 
-def _names(count: int = 2, names: Sequence[str] | None = None) -> list[str]:
+def _names(count: int | None = None, names: Sequence[str] | None = None) -> list[str]:
     from .contexts import sibling_names
 
     if isinstance(names, str):
