@@ -137,7 +137,7 @@ def test_a_sibling_named_twice_is_refused(project: Path) -> None:
 
 @pytest.mark.parametrize("make", [pytest_temp_dirs, temp_working_dir, TempManager.auto_cleanup_dir])
 def test_as_a_decorator_it_makes_new_directories_for_each_call(project: Path, make) -> None:  # type: ignore[no-untyped-def]
-    @make()
+    @make()  # type: ignore[untyped-decorator]
     def run(given: int, *, by_name: int) -> tuple[int, int, list[str]]:
         return given, by_name, [path for path in listing(user_root()) if path.count("/") == 1]
 
