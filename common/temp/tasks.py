@@ -339,7 +339,7 @@ def clean(
     help={
         "paths": "Files and directories, after the task name; by default the working directory.",
         "diff": "Show what would be rewritten and what is left (default); change nothing.",
-        "check": "List the findings and the state of the checklist; exit with 1 if anything is left.",
+        "check": "List the findings, then the checklist; exit with 1 if anything is left.",
         "write": "Rewrite files; refuses where git could not restore the original.",
         "unsafe": "Also apply rewrites that may change behaviour.",
         "select": "Only these rules: TK001,TK004; TK1 means all that start with TK1.",
