@@ -106,10 +106,19 @@ def own_old_entry_stays(project: Path) -> bool:
     return TempManager.clean_persistent_temps(24) == 0 and path.is_dir()
 
 
-def raises(kind: type[Exception], call: Callable[[], object]) -> bool:
-    with pytest.raises(kind):
-        call()
-    return True
+def refuses_hours(project: Path) -> bool:
+    entry = make_entry(project / ".tmp", "debug/old_1696348800", age_hours=25)
+    unread: list[Any] = ["24", "soon", -1, float("nan")]
+    for hours in unread:
+        with pytest.raises(InvalidSettings):
+            TempManager.clean_persistent_temps(hours)
+    return issubclass(InvalidSettings, ValueError) and entry.is_dir()
+
+
+@contextmanager
+def first_of(context: Any) -> Iterator[Path]:
+    with context as directories:
+        yield directories[0]
 
 
 def decorated(project: Path) -> bool:
@@ -242,15 +251,7 @@ MANAGER = [
     ),
     Statement(
         "hours that are no number raise",
-        lambda _: (
-            all(
-                raises(
-                    InvalidSettings, lambda hours=hours: TempManager.clean_persistent_temps(hours)
-                )  # type: ignore[misc]
-                for hours in ("24", "soon", -1, float("nan"))
-            )
-            and issubclass(InvalidSettings, ValueError)
-        ),
+        refuses_hours,
     ),
 ]
 
@@ -303,19 +304,13 @@ HELPERS = [
     Statement(
         "they are in .tmp/test and gone after the block",
         lambda project: (
-            gone_after(lambda: _first(temp.pytest_temp_dirs()), system_temp())
+            gone_after(lambda: first_of(temp.pytest_temp_dirs()), system_temp())
             and not (project / ".tmp").exists()
         ),
         "They are in the system's temporary directory, so that tests run in a read-only project.",
     ),
     Statement("with PYTEST_KEEP_TEMPS=1 they are in .tmp/test, and stay", kept),
 ]
-
-
-@contextmanager
-def _first(context: Any) -> Iterator[Path]:
-    with context as directories:
-        yield directories[0]
 
 
 @pytest.mark.parametrize("statement", [*MANAGER, *HELPERS], ids=lambda one: one.says)
