@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 
 class Statement(NamedTuple):
-    """What is said, and a check in a project, which raises or returns false if it does not hold.
+    """What is said, or what a reader may expect, and a check of it in a project, which raises or
+    returns false if it does not hold.
 
-    `differs` argues why it holds otherwise here than it was said; the check is of what holds.
+    Where it is otherwise here, `differs` argues why, and the check is of what holds here.
     """
 
     says: str
