@@ -70,7 +70,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Set up what the options ask for."""
     config.addinivalue_line(
-        "markers", "temp_dirs(count=None, names=None): which directories the fixture temp_dirs gives"
+        "markers", "temp_dirs(count=None, names=None): which directories temp_dirs gives"
     )
     if config.getoption("keep_temps"):
         before = os.environ.get(_KEEP_TEMPS)

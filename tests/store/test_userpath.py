@@ -11,6 +11,7 @@ from common.temp import (
     ArtifactCleaner,
     FileCleanupManager,
     OutputRoot,
+    Refused,
     StorageRoot,
     TempFileContext,
     TempManager,
@@ -21,7 +22,7 @@ from common.temp import (
     unpin,
 )
 from common.temp.store.project.place import named_project
-from tests.support import inv, listing, make_entry
+from tests.support import environment, forked, listing, make_entry
 
 
 @pytest.fixture
@@ -63,12 +64,35 @@ async def _entered(path: str) -> Path:
         return found
 
 
+def test_the_home_directory_itself_is_deleted_by_no_face(home: Path) -> None:
+    (home / "mine.txt").write_text("x")
+    with TempFileContext("~"):
+        pass
+    manager = FileCleanupManager("files")
+    with pytest.raises(Refused):
+        manager.track_file("~")
+    assert not asyncio.run(manager.cleanup_directory("~"))
+    assert not asyncio.run(manager.cleanup_file("~/"))
+    with pytest.raises(Refused):
+        StorageRoot("~")  # type: ignore[arg-type]
+    assert listing(home) == ["mine.txt"]
+
+
 def test_a_project_and_an_output_are_named_from_home(
     home: Path, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done = inv("temp-status", "--format=json", "--output=~/status.json", cwd=project)
+    env = environment()
+    done = forked("temp-status", "--format=json", "--output=~/status.json", cwd=project, env=env)
     assert done.returncode == 0, done.stderr
     assert (home / "status.json").is_file()
+    make_entry(home / ".tmp", "debug/x_1696348800")
+    entry = "--path=~/.tmp/debug/x_1696348800"
+    assert forked("temp-explain", entry, cwd=project, env=env).returncode == 0
+    assert forked("temp-pin", entry, "-r", "wanted", cwd=project, env=env).returncode == 0
+    assert forked("temp-unpin", entry, cwd=project, env=env).stdout.startswith("unpinned debug/x_")
+    (home / "code").mkdir()
+    done = forked("temp-migrate", "--check", "--paths=~/code", cwd=project)
+    assert (done.returncode, done.stderr) == (0, "")
     (home / "work").mkdir()
     monkeypatch.setenv("TEMPKEEP_PROJECT", "~/work")
     assert named_project() == home / "work"

@@ -48,13 +48,14 @@ def migrate(arguments: MigrateArguments) -> int:
     if arguments.explain is not None:
         print(output.explanation(_code(arguments.explain, "--explain")))
         return 0
+    paths = [os.path.expanduser(path) for path in arguments.paths]
     mode = _mode(arguments)
     choose(arguments.output, "--format", MIGRATE_FORMATS)
     options = Options(arguments.unsafe, _codes(arguments.select, arguments.ignore))
     if mode == "write":
-        for path in arguments.paths:
+        for path in paths:
             check_way(absolute(Path(path)))
-    grounds = find_grounds(arguments.paths)
+    grounds = find_grounds(paths)
     if mode == "write":
         for ground in grounds:
             remove_leftovers(ground.top, leftovers(ground))
@@ -84,7 +85,7 @@ def migrate(arguments: MigrateArguments) -> int:
     _report(seen, sums, mode, arguments.output)
     is_done = True
     if mode == "check":
-        items = checklist(arguments.paths, grounds, seen, options.codes)
+        items = checklist(paths, grounds, seen, options.codes)
         print(checklist_text(items), file=None if arguments.output == "text" else sys.stderr)
         is_done = all(item.is_met for item in items)
     if sums.problems > failed:
