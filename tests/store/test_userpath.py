@@ -91,7 +91,7 @@ def test_a_project_and_an_output_are_named_from_home(
     assert forked("temp-pin", entry, "-r", "wanted", cwd=project, env=env).returncode == 0
     assert forked("temp-unpin", entry, cwd=project, env=env).stdout.startswith("unpinned debug/x_")
     (home / "code").mkdir()
-    done = forked("temp-migrate", "--check", "--paths=~/code", cwd=project)
+    done = forked("temp-migrate", "--check", "--paths=~/code", cwd=project, env=env)
     assert (done.returncode, done.stderr) == (0, "")
     (home / "work").mkdir()
     monkeypatch.setenv("TEMPKEEP_PROJECT", "~/work")
