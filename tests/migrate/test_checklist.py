@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ ITEMS = [
     "no copy of that helper is left",
     "no code makes temporary directories by hand",
     "git ignores .tmp and .temp",
-    "tasks.py has the shared tasks",
+    "every tasks.py has the shared tasks",
     "directories of the helper are in a category",
     "no project has an older .temp",
     "every file was read",
@@ -84,6 +85,17 @@ def test_each_item_says_what_to_do_while_it_is_not_met(
         ),
     ]
     assert code == (3 if 7 in unmet else 1 if unmet else 0)
+
+
+def test_git_is_asked_what_it_would_take(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    subprocess.run(["git", "init", "-q"], cwd=project, check=True)
+    make_entry(project / ".tmp", "debug/x_1696348800")
+    said = f"[ ] {ITEMS[3]}: add to .gitignore: .tmp"
+
+    assert tempkeep("temp-migrate", "--check") == 1
+    assert said in capsys.readouterr().out
+    (project / ".tmp" / ".gitignore").write_text("*\n")  # as a new root has
+    assert tempkeep("temp-migrate", "--check") == 0
 
 
 def test_projects_inside_and_paths_are_looked_at_and_nothing_is_written(

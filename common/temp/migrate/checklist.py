@@ -10,8 +10,8 @@ from typing import Final, NamedTuple
 
 from ..core.layout import read_name
 from ..report.text import plain
-from ..store.project.project import OLD_ROOT_NAME, containing_project, root_of
-from .files import Ground
+from ..store.project.project import OLD_ROOT_NAME, SCRATCH_NAMES, containing_project, root_of
+from .files import Ground, ignoring
 from .output import Seen
 from .rules import by_code
 
@@ -31,13 +31,7 @@ class Item(NamedTuple):
         return f"[x] {self.text}" if self.is_met else f"[ ] {self.text}: {self.remedy}"
 
 
-_ITEMS: Final = (
-    ("nothing calls the copied helper get_temp_dir", ("TK001",)),
-    ("no copy of that helper is left", ("TK002",)),
-    ("no code makes temporary directories by hand", ("TK003", "TK004", "TK005", "TK006", "TK007")),
-    ("git ignores .tmp and .temp", ("TK900",)),
-    ("tasks.py has the shared tasks", ("TK901",)),
-)
+_CALLS, _COPIES, _IGNORED, _TASKS = "TK001", "TK002", "TK900", "TK901"
 _SHOWN: Final = 3
 
 
@@ -47,15 +41,25 @@ def checklist(
     """The items that the rules `codes` can tell of, and if those are all rules, the others: about
     the projects of the `paths` that were asked for and of the files that were read.
     """
+    every = set(by_code())
+    of_rules = (
+        ("nothing calls the copied helper get_temp_dir", {_CALLS}),
+        ("no copy of that helper is left", {_COPIES}),
+        (
+            "no code makes temporary directories by hand",
+            every - {_CALLS, _COPIES, _IGNORED, _TASKS},
+        ),
+        ("git ignores .tmp and .temp", {_IGNORED}),
+        ("every tasks.py has the shared tasks", {_TASKS}),
+    )
     items = []
-    named = {code for _, some in _ITEMS for code in some}
-    for text, some in _ITEMS:
-        group = set(some)
-        if "TK003" in group:
-            group |= set(by_code()) - named
-        if group & set(codes):
-            items.append(Item(text, _left(seen, group)))
-    if set(codes) >= set(by_code()):
+    for text, some in of_rules:
+        if some & set(codes):
+            remedy = _left(seen, some)
+            if _IGNORED in some and not remedy:
+                remedy = _some([*chain(*map(_let_in, grounds))], "add to .gitignore:")
+            items.append(Item(text, remedy))
+    if set(codes) >= every:
         projects = sorted({*map(_project, paths or ["."]), *chain(*map(_projects, grounds))})
         items.append(Item("directories of the helper are in a category", _unadopted(projects)))
         items.append(Item("no project has an older .temp", _old_roots(projects)))
@@ -103,6 +107,16 @@ def _projects(ground: Ground) -> Iterator[Path]:
             above = os.path.dirname(above)
         found.add(above)
     return (Path(ground.top, one) for one in found)
+
+
+def _let_in(ground: Ground) -> Iterator[str]:
+    """The scratch directories of its projects that no `.gitignore` keeps out of git."""
+    for project in sorted(_projects(ground)) if ground.git else ():
+        for name in SCRATCH_NAMES:
+            path = project / name
+            below = os.path.relpath(path / "x", ground.top)
+            if path.is_dir() and not ignoring(ground.top, below):
+                yield str(path)
 
 
 def _unadopted(projects: Sequence[Path]) -> str:
