@@ -28,6 +28,10 @@ settings.register_profile("quick", deadline=None, max_examples=30)
 settings.register_profile("thorough", deadline=None, max_examples=500)
 settings.load_profile("quick")
 
+# Hundreds of processes are started here, and each would compile the whole package again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # Before the clients' tests import NumPy, whose threads would be there already when tests fork.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
