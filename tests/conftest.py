@@ -44,12 +44,12 @@ for _signal, _handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", sig
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """A worker for each processor, up to four; none where one file or a part of one is run."""
+    """Three workers for two processors, as tests wait a lot, up to four; none for a single file."""
     paths = [argument.partition("::")[0] for argument in config.args]
     if len(paths) == 1 and paths[0].endswith(".py"):
         return 0
     available = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0)
-    return min(4, len(available))
+    return min(4, len(available) + len(available) // 2)
 
 
 def pytest_collection_finish() -> None:
