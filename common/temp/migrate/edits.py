@@ -11,6 +11,7 @@ from .findings import Edit, Finding, Import
 from .positions import Spans
 from .scopes import Binding, Scopes
 from .source import Source, Unreadable
+from .style import Style
 
 
 class Unsound(Exception):
@@ -36,6 +37,7 @@ def rewrite(
     scopes: Scopes,
     findings: Sequence[Finding],
     may_drop: Callable[[Binding], bool],
+    style: Style,
 ) -> tuple[bytes, list[Edit]]:
     """The text of `source` after the edits of `findings`, and all edits that were made.
 
@@ -45,7 +47,7 @@ def rewrite(
     edits = [edit for finding in findings for edit in finding.edits]
     dropped = unused_imports.unused(source, scopes, edits, may_drop)
     removals, gone = unused_imports.removals(source, dropped)
-    additions = list(new_imports.additions(source, _wanted(findings), gone))
+    additions = list(new_imports.additions(source, _wanted(findings), gone, style))
     edits += additions
     edits += unused_imports.beside_additions(source, removals, additions)
     return apply(source.data, edits), edits

@@ -14,6 +14,7 @@ from .guards import Guards
 from .helpers import is_label as is_label
 from .scopes import Meaning, Scope, Scopes
 from .source import Source
+from .style import Style
 from .tree import Tree
 from .uses import Uses
 
@@ -95,6 +96,11 @@ class Module:
         return told
 
     @cached_property
+    def style(self) -> Style:
+        """How its project formats code."""
+        return Style(self.tree.top, self.path, self.source)
+
+    @cached_property
     def calls(self) -> Sequence[tuple[ast.Call, Meaning]]:
         """Every call, in order, with what is called."""
         return [(call, self.scopes.meaning(call.func)) for call in self.scopes.nodes(ast.Call)]
@@ -114,6 +120,30 @@ class Module:
     def replacing(self, node: ast.AST, text: str) -> Edit:
         """The edit that puts `text` in the place of `node`."""
         return Edit(*self.source.span(node), text.encode())
+
+    def calling(
+        self, call: ast.Call, name: str, arguments: str, others: Sequence[Edit] = ()
+    ) -> Edit:
+        """The edit that calls `name` instead; over several lines where one would be too long.
+
+        `others` are made in the same line.
+        """
+        plain = self.replacing(call, f"{name}({arguments})")
+        source = self.source
+        number = source.line_of(plain.start)
+        start, end = source.line_span(number)
+        length = len(source.data[start:end].decode().rstrip())
+        grown = length + sum(
+            len(edit.text.decode()) - len(source.data[edit.start : edit.end].decode())
+            for edit in (plain, *others)
+            if edit.end <= end
+        )
+        if plain.end > end or grown <= max(length, self.style.width):
+            return plain
+        indent = source.indent(number).decode()
+        inner = indent + ("\t" if indent.startswith("\t") else "    ")
+        text = f"{name}({source.newline}{inner}{arguments}{source.newline}{indent})"
+        return self.replacing(call, text)
 
     def choose(self, name: str, site: ast.AST, old: Meaning) -> Choice | None:
         """How `name` of the package can be called at `site`, where `old` was; `None` if it cannot.

@@ -76,7 +76,8 @@ def rework(
         found, chosen, need = _chosen(top, module, rules, options, tick)
         if chosen:
             try:
-                data, done = edits.rewrite(source, module.scopes, chosen, _may_drop(module))
+                may_drop = _may_drop(module)
+                data, done = edits.rewrite(source, module.scopes, chosen, may_drop, module.style)
                 after = source.encode(data)
                 module = _checked(module, after, chosen)
             except (new_imports.NoRoom, edits.Unsound) as error:

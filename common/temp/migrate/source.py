@@ -171,6 +171,17 @@ class Source:
             raise Unreadable(f"cannot be written in {self.encoding}: {error.reason}") from error
 
 
+_DIRECTIVES: Final = (
+    *("noqa", "type:", "pragma", "pylint", "fmt:", "nosec", "mypy:", "ruff:", "isort:"),
+    *("pyright:", "tempkeep:"),
+)
+
+
+def is_directive(comment: str) -> bool:
+    """Whether a comment tells a tool something about its line, so that it cannot move or go."""
+    return comment.lstrip("#").strip().lower().startswith(_DIRECTIVES)
+
+
 def _decode(raw: bytes, bom: bytes) -> tuple[str, str]:
     for mark, name in _OTHER_BOMS.items():
         if raw.startswith(mark):

@@ -23,7 +23,7 @@ class Tree:
     """The facts of all files of a tree, by path relative to its top (with `/`)."""
 
     def __init__(self, top: str, facts: Mapping[str, Facts], projects: Iterable[str]) -> None:
-        self._top = top
+        self.top = top
         self.facts = dict(facts)
         self.deletable: frozenset[str] = frozenset()
         """The files whose definition of the helper nothing else in the tree refers to."""
@@ -208,7 +208,7 @@ class Tree:
         """What the file at `path` binds at its top level; nothing if it cannot be read."""
         if path not in self._read:
             try:
-                raw = read_file(os.path.join(self._top, path), LARGEST_SOURCE)
+                raw = read_file(os.path.join(self.top, path), LARGEST_SOURCE)
                 self._read[path] = Scopes(Source(raw).tree).module.bindings
             except (OSError, Unreadable, fields.Unreadable, RecursionError):
                 self._read[path] = {}
@@ -216,7 +216,7 @@ class Tree:
 
     def is_in_package(self, path: str) -> bool:
         """Whether an `__init__.py` lies beside the file."""
-        directory = os.path.dirname(os.path.join(self._top, path))
+        directory = os.path.dirname(os.path.join(self.top, path))
         return os.path.lexists(os.path.join(directory, "__init__.py"))
 
     def is_pure(self, path: str, dotted: str) -> bool:
@@ -231,7 +231,7 @@ class Tree:
     def _are_packages_pure(self, path: str, importer: str) -> bool:
         directory = path.rpartition("/")[0]
         while directory and not importer.startswith(directory + "/"):
-            package = os.path.join(self._top, directory, "__init__.py")
+            package = os.path.join(self.top, directory, "__init__.py")
             try:
                 if not is_pure(Source(read_file(package, LARGEST_SOURCE)).tree):
                     return False

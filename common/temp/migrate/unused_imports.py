@@ -10,7 +10,7 @@ from . import blocks
 from .findings import Edit
 from .positions import Spans
 from .scopes import Binding, Scopes
-from .source import Source
+from .source import Source, is_directive
 
 
 def unused(
@@ -84,7 +84,7 @@ def _is_spoken_of(name: str, scopes: Scopes) -> bool:
 
 
 def _is_plain(binding: Binding, source: Source, scopes: Scopes) -> bool:
-    """Whether the import is alone on its lines in a module or function, without a comment."""
+    """Whether the import is alone on its lines in a module or function, with no directive."""
     statement = binding.node
     assert isinstance(statement, (ast.Import, ast.ImportFrom))
     assert binding.alias is not None
@@ -96,7 +96,9 @@ def _is_plain(binding: Binding, source: Source, scopes: Scopes) -> bool:
     start, end = source.span(statement)
     if b"\f" in source.data[source.line_span(statement.lineno)[0] : start]:
         return False
-    return not source.comments_in(start, source.line_span(source.line_of(end))[1])
+    comments = source.comments_in(start, source.line_span(source.line_of(end))[1])
+    # One that says what the import was for goes with it; one for a linter means that it stays.
+    return not any(is_directive(comment.text) for comment in comments)
 
 
 def removals(source: Source, dropped: Sequence[Binding]) -> tuple[list[Edit], set[int]]:
