@@ -77,7 +77,8 @@ def test_a_rewritten_module_prints_what_it_printed_before(
             return
         count.update(finding.code for finding in result.of("convertible"))
         ast.parse(result.after)
-        assert comments(made.data) - comments(result.after) == Counter()
+        # What the helper says of its own body goes with that.
+        assert set(comments(made.data) - comments(result.after)) <= {"# copied", "# seconds"}
         before = told(project, made.data)
         # A local import that comes too late is no longer missed by what does without it.
         if not before.endswith("raised UnboundLocalError\n"):

@@ -19,6 +19,8 @@ from .tree import Tree
 from .uses import Uses
 
 PACKAGE: Final = "common.temp"
+_LONGEST_LABEL: Final = 32
+_SOCKETS: Final = re.compile(rb"AF_UNIX|unix_(?:server|connection|listener|stream)|\.sock\b")
 _T = TypeVar("_T")
 
 
@@ -200,11 +202,16 @@ class Module:
         return self.source.span(statement)[0] if plain and self.source.is_alone(statement) else None
 
     def label(self, node: ast.AST) -> str:
-        """A name for a directory that is made at `node`: the function's name, else the file's."""
+        """A name for a directory that is made at `node`: the function's name, else the file's.
+
+        It is short, since the path of a socket may not be long, and shortest where there are any.
+        """
         function = self.scopes.function(node)
         names = [function.name] if function is not None and function.name != "main" else []
-        for name in (*names, self.name):
+        for name in (*names, self.name) if not _SOCKETS.search(self.source.data) else ():
             label = re.sub(r"^test_+|^_+|_+$", "", name) or name.strip("_")
+            if len(label) > _LONGEST_LABEL:
+                label = label[: _LONGEST_LABEL + 1].rpartition("_")[0] or label[:_LONGEST_LABEL]
             if label.isascii() and is_label(label):
                 return label
         return "work"

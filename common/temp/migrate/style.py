@@ -79,14 +79,14 @@ def _has(directory: str, name: str) -> bool:
 def _holds_python(directory: str) -> bool:
     """Whether a Python file lies in the directory, or in one in it."""
     try:
-        for entry in os.scandir(directory):
-            if entry.name.endswith(".py"):
-                return True
-            if entry.is_dir() and any(one.endswith(".py") for one in os.listdir(entry.path)):
-                return True
+        with os.scandir(directory) as entries:
+            return any(
+                entry.name.endswith(".py")
+                or (entry.is_dir() and any(one.endswith(".py") for one in os.listdir(entry.path)))
+                for entry in entries
+            )
     except OSError:
-        pass
-    return False
+        return False
 
 
 def _ancestors(top: str, directory: str) -> Iterator[str]:

@@ -213,17 +213,19 @@ def _in_list(module: Module, listed: ast.expr, text: str) -> _Role:
 
 
 def _is_cleaned(module: Module, statement: ast.AST, name: str) -> bool:
-    """Whether a loop over the list `name` removes what it names."""
+    """Whether a loop over the list `name`, or a command with it, removes what it names."""
     home = module.scopes.find(name, module.scopes.scope_of(statement))
     for use in module.scopes.uses(home, name) if home is not None else ():
+        if _removes(module.scopes.statement(use)):
+            return True
         for above in module.scopes.above(use):
             if isinstance(above, ast.For) and _removes(above):
                 return True
     return False
 
 
-def _removes(loop: ast.For) -> bool:
-    for node in ast.walk(loop):
+def _removes(statement: ast.stmt) -> bool:
+    for node in ast.walk(statement):
         match node:
             case ast.Call(func=func) if last(func) in _REMOVES:
                 return True
