@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from .findings import Edit, Import
-from .scopes import is_unknown_star
 from .source import Source
+from .stars import is_unknown_star
 from .style import Style
 
 _TIES: Final = re.compile(rb"\bsys\s*\.\s*path\b")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import builtins
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
+
+from .stars import brought, is_unknown_star
 
 Kind: TypeAlias = Literal["import", "function", "class", "parameter", "value"]
 ScopeKind: TypeAlias = Literal["module", "class", "function", "comprehension"]
@@ -25,9 +27,6 @@ _BINDERS: Final = frozenset(
     }
 )
 """Nodes that bind a name or declare its scope, besides names and those that open a scope."""
-
-_KNOWN_STARS: Final = frozenset({"common.temp", "common.temp.tasks"})
-"""Modules whose star import brings only a few known names."""
 
 _Node = TypeVar("_Node", bound=ast.AST)
 
@@ -307,7 +306,7 @@ class Scopes:
         home = self.find(name, scope)
         if home is None:
             if self.stars:
-                return Meaning(possible=_brought(name, self.stars), why="star")
+                return Meaning(possible=brought(name, self.stars), why="star")
             if name in _BUILTINS:
                 return Meaning(dotted=f"builtins.{name}")
             return Meaning(possible=frozenset({name}), why="unbound")
@@ -330,7 +329,7 @@ class Scopes:
                 star for star in self.stars if _position(star) > bound_at and is_unknown_star(star)
             ]
             if later:
-                possible = _brought(name, later) | dotted - {""}
+                possible = brought(name, later) | dotted - {""}
                 return Meaning(possible=possible, why="star", sources=bindings)
         if first.kind == "import":
             return Meaning(dotted=first.dotted, sources=bindings)
@@ -390,18 +389,6 @@ def _plain_children(node: ast.AST) -> Iterator[ast.AST]:
 
 
 _MARKS: Final = (ast.expr_context, ast.operator, ast.cmpop, ast.boolop, ast.unaryop)
-
-
-def is_unknown_star(statement: ast.stmt) -> bool:
-    """Whether `statement` is a star import that may bring any name."""
-    if not isinstance(statement, ast.ImportFrom) or statement.names[0].name != "*":
-        return False
-    return bool(statement.level) or statement.module not in _KNOWN_STARS
-
-
-def _brought(name: str, stars: Iterable[ast.ImportFrom]) -> frozenset[str]:
-    """The dotted names that `name` may be if one of `stars` brings it."""
-    return frozenset(f"{'.' * star.level}{star.module or ''}.{name}" for star in stars)
 
 
 def _position(node: ast.AST) -> tuple[int, int]:

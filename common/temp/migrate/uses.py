@@ -7,61 +7,16 @@ import string
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from .path_likes import (
+    ANY_ARGUMENT,
+    FIRST_ARGUMENT,
+    NAMED,
+    PATHS,
+    RETURN_TARGET,
+    RUN,
+)
 from .scopes import Binding, Scope, Scopes
 
-_PATHS: Final = frozenset(
-    f"pathlib.{name}"
-    for name in ("Path", "PurePath", "PosixPath", "PurePosixPath", "WindowsPath", "PureWindowsPath")
-)
-_OS: Final = frozenset(
-    f"os.{name}"
-    for name in (
-        *("access", "chdir", "chflags", "chmod", "chown", "chroot", "fsdecode", "fsencode"),
-        *("fspath", "fwalk", "getxattr", "lchflags", "lchmod", "lchown", "link", "listdir"),
-        *("listxattr", "lstat", "makedirs", "mkdir", "mkfifo", "mknod", "open", "pathconf"),
-        *("readlink", "remove", "removedirs", "removexattr", "rename", "renames", "replace"),
-        *("rmdir", "scandir", "setxattr", "stat", "statvfs", "symlink", "truncate", "unlink"),
-        *("utime", "walk"),
-    )
-)
-_ANY_ARGUMENT: Final = (
-    _PATHS
-    | _OS
-    | {"builtins.bool", "contextlib.chdir", "shutil.chown", "shutil.copymode", "shutil.copystat"}
-    | {"shutil.disk_usage", "shutil.rmtree", "shutil.copy", "shutil.copy2", "shutil.move"}
-)
-"""Functions that accept a path-like as any argument and return the same as for a `str`.
-
-`copy` and `move` return the joined path, since the directory exists.
-"""
-_FIRST_ARGUMENT: Final = {
-    "builtins.str": "object",
-    "builtins.open": "file",
-    "io.open": "file",
-    "codecs.open": "filename",
-}
-_RETURN_TARGET: Final = frozenset({"shutil.copytree", "shutil.copyfile"})
-_RUN: Final = frozenset(
-    f"subprocess.{name}" for name in ("run", "Popen", "call", "check_call", "check_output")
-)
-_TEMPFILE_DIR: Final = {
-    "tempfile.TemporaryDirectory": 2,
-    "tempfile.mkdtemp": 2,
-    "tempfile.mkstemp": 2,
-    "tempfile.mktemp": 2,
-    "tempfile.NamedTemporaryFile": 6,
-    "tempfile.TemporaryFile": 6,
-    "tempfile.SpooledTemporaryFile": 7,
-}
-_NAMED: Final = {
-    "shutil.make_archive": (2, "root_dir"),
-    "shutil.unpack_archive": (1, "extract_dir"),
-    "shutil.which": (2, "path"),
-    "glob.glob": (None, "root_dir"),
-    "glob.iglob": (None, "root_dir"),
-    **{name: (index, "dir") for name, index in _TEMPFILE_DIR.items()},
-}
-"""Functions that accept a path-like as one argument: its index, and its name."""
 _LOG: Final = frozenset({"debug", "info", "warning", "error", "critical", "exception"})
 _ARCHIVES: Final = frozenset({"zipfile.ZipFile", "tarfile.open", "tarfile.TarFile"})
 _LATER: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.GeneratorExp)
@@ -142,7 +97,7 @@ class Uses:
                     targets=[ast.Name(id=target)],
                     value=ast.Call(func=func, args=[ast.Name(id=used)], keywords=[]),
                 ) if target == used == name:
-                    return inner if self._scopes.meaning(func).dotted in _PATHS else None
+                    return inner if self._scopes.meaning(func).dotted in PATHS else None
         return None
 
     def _is_after(self, use: ast.Name, end: ast.stmt | None, block: ast.stmt) -> bool:
@@ -258,7 +213,7 @@ class Uses:
         return (
             is_first
             and isinstance(call, ast.Call)
-            and self._scopes.meaning(call.func).dotted in _RUN
+            and self._scopes.meaning(call.func).dotted in RUN
         )
 
     def _argument(self, call: ast.Call, index: int | None, keyword: str | None) -> str:
@@ -266,23 +221,23 @@ class Uses:
         meaning = self._scopes.meaning(call.func).dotted
         safe = False
         if any(isinstance(argument, ast.Starred) for argument in call.args[:index]):
-            safe = meaning in _ANY_ARGUMENT or _is_os_path(meaning)
+            safe = meaning in ANY_ARGUMENT or _is_os_path(meaning)
         elif index is None and keyword is None:
             safe = False
-        elif meaning in _ANY_ARGUMENT or _is_os_path(meaning):
+        elif meaning in ANY_ARGUMENT or _is_os_path(meaning):
             safe = True
-        elif meaning in _FIRST_ARGUMENT:
-            safe = (index == 0 or keyword == _FIRST_ARGUMENT[meaning]) and not (
+        elif meaning in FIRST_ARGUMENT:
+            safe = (index == 0 or keyword == FIRST_ARGUMENT[meaning]) and not (
                 meaning == "builtins.str" and len(call.args) + len(call.keywords) > 1
             )
         elif meaning == "builtins.print":
             safe = index is not None
-        elif meaning in _RETURN_TARGET:
+        elif meaning in RETURN_TARGET:
             safe = index == 0 or keyword == "src" or self._is_discarded(call)
-        elif meaning in _RUN:
+        elif meaning in RUN:
             safe = keyword == "cwd"
-        elif meaning in _NAMED:
-            place, name = _NAMED[meaning]
+        elif meaning in NAMED:
+            place, name = NAMED[meaning]
             safe = keyword == name or (index is not None and index == place)
         elif self._is_format(call):
             safe = self._formats_plainly(call, index, keyword)
