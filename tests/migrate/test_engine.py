@@ -235,3 +235,17 @@ def test_progress_counts_the_files_that_were_asked_for(top: Path) -> None:
     list(examine(ground, Options(), workers=1, progress=note))
 
     assert seen[-1] == (100, 100, True)
+
+
+def test_progress_is_told_of_within_one_file_too(top: Path) -> None:
+    write(top, {"a.py": SITE})
+    seen = []
+
+    def note(entries: int, size: int, *, of: int = 0) -> None:
+        seen.append((entries, of))
+
+    (ground,) = find_grounds([str(top)])
+    list(examine(ground, Options(), workers=1, progress=note))
+
+    assert seen.count((0, 1)) > 10
+    assert seen[-1] == (1, 1)
