@@ -504,6 +504,8 @@ def test_on_a_low_disk_the_oldest_archives_of_runs_go_before_any_run(tmp_path: P
             age(base / name_of(number), number + 1)
         config: dict[str, Any] = {"archive_before_delete": True, "archive_location": "old"}
         assert clean(base, max_runs_to_keep=2, **config)["directories_archived"] == 2
+        bare = make_entry(base / "old", name_of(9))  # as an older script archived it
+        (bare / "noise").write_bytes(os.urandom(1 << 20))
         done = clean(base, min_free_space_gb=4.5 / 1024, max_runs_to_keep=2, **config)
         assert (done["candidates_identified"], done["errors"]) == (0, [])
         assert done["space_freed_bytes"] > 1 << 20
