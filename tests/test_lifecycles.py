@@ -30,6 +30,7 @@ COUNTS = [
     "directories_archived",
     "directories_deleted",
     "space_freed_bytes",
+    "space_archived_bytes",
     "errors",
 ]
 

@@ -266,6 +266,9 @@ PIPELINE: Final = Layout(
 )
 """Runs of a pipeline, `pipeline_artifacts_YYYYMMDD_HHMMSS`; nothing else is an entry."""
 
+RUNS_ARCHIVE: Final = "archived_pipeline_runs"
+"""The archive beside the runs of a pipeline, if no other is set."""
+
 LAYOUTS: Final = {layout.name: layout for layout in (SCRATCH, JOBS, FILES, PIPELINE)}
 
 
