@@ -63,10 +63,10 @@ CALLABLES: dict[str, Callable[..., object]] = {
     "tracking.FileCleanupManager": (
         lambda base_temp_dir, default_ttl_hours=24, cleanup_interval_minutes=30: 0
     ),
-    "tracking.FileCleanupManager.track_file": lambda self, path: 0,
-    "tracking.FileCleanupManager.untrack_file": lambda self, path: 0,
-    "tracking.FileCleanupManager.cleanup_file": lambda self, path: 0,
-    "tracking.FileCleanupManager.cleanup_directory": lambda self, path, recursive=True: 0,
+    "tracking.FileCleanupManager.track_file": lambda self, file_path: 0,
+    "tracking.FileCleanupManager.untrack_file": lambda self, file_path: 0,
+    "tracking.FileCleanupManager.cleanup_file": lambda self, file_path: 0,
+    "tracking.FileCleanupManager.cleanup_directory": lambda self, directory, recursive=True: 0,
     "tracking.FileCleanupManager.cleanup_old_files": lambda self, max_age_hours=None: 0,
     "tracking.FileCleanupManager.start_periodic_cleanup": lambda self: 0,
     "tracking.FileCleanupManager.stop_periodic_cleanup": lambda self: 0,
@@ -171,6 +171,7 @@ def test_what_the_manager_of_files_returns_has_these_keys(tmp_path: Path) -> Non
         "removed_count",
         "removed_size_bytes",
         "removed_size_mb",
+        "removed_disk_bytes",
         "errors",
         "tracked_files_remaining",
     ]
@@ -178,6 +179,7 @@ def test_what_the_manager_of_files_returns_has_these_keys(tmp_path: Path) -> Non
         "tracked_files",
         "total_size_bytes",
         "total_size_mb",
+        "total_disk_bytes",
         "periodic_cleanup_running",
         "default_ttl_hours",
         "cleanup_interval_minutes",
