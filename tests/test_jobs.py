@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import inspect
 import logging
 import os
 import random
@@ -69,13 +68,6 @@ ODD = [
     "layout",
     "'; rm -rf .",
 ]
-FILES = {
-    "tlog_path": "input.tlog",
-    "csv_path": "input.csv",
-    "video_path": "input.mp4",
-    "calibration_path": "calibration.json",
-    "output_dir": "output",
-}
 HOLD = """
 import sys
 from pathlib import Path
@@ -141,41 +133,10 @@ def orphan(storage: StorageRoot, *job_ids: str) -> None:
 # -- names and shapes -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("name", "signature"),
-    [
-        ("__init__", "(self, root: 'Path', job_type: 'type[Job]' = <class 'JobStorage'>)"),
-        ("allocate_job", "(self, job_id: 'str')"),
-        ("release_job", "(self, job_id: 'str')"),
-        ("cleanup_all", "(self)"),
-        ("recover", "(self)"),
-    ],
-)
-def test_the_signatures_are_fixed(name: str, signature: str) -> None:
-    found = str(inspect.signature(getattr(StorageRoot, name))).partition(" ->")[0]
-    assert found.replace("common.temp.jobs.", "") == signature
-
-
-def test_a_job_s_fields_are_fixed() -> None:
-    assert [field.name for field in dataclasses.fields(JobStorage)] == ["root", *FILES]
-
-
-def test_a_job_s_storage_is_frozen_and_slotted(storage: StorageRoot) -> None:
-    job = storage.allocate_job("a")
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        job.root = Path()  # type: ignore[misc]
-    assert not hasattr(job, "__dict__")
-
-
 def test_a_job_has_a_directory_with_its_output_and_nothing_else(storage: StorageRoot) -> None:
     job = storage.allocate_job("a")
     assert job.root == storage.root / "a"
     assert listing(job.root) == ["output"]
-
-
-@pytest.mark.parametrize(("field", "name"), FILES.items())
-def test_a_job_s_files_have_their_names(storage: StorageRoot, field: str, name: str) -> None:
-    assert getattr(storage.allocate_job("a"), field) == storage.root / "a" / name
 
 
 # -- the root ---------------------------------------------------------------------------------

@@ -33,7 +33,8 @@ from .pipeline_cleaning import (
 )
 from .pipeline_config import CleanupConfig as CleanupConfig
 from .pipeline_config import CleanupStrategy as CleanupStrategy
-from .pipeline_config import load_config, save_config
+from .pipeline_config import load_config as load_config
+from .pipeline_config import save_config as save_config
 from .report.clean import shortfall_lines
 from .report.text import plain
 from .store.project.place import project_root
