@@ -46,6 +46,7 @@ from .store.root.sources import CONFIG_JSON
 from .store.root.values import check_strategy
 from .store.system.presence import is_fork
 from .store.system.space import space_of
+from .store.system.userpath import users_path
 
 _ATTEMPTS: Final = 64
 
@@ -117,7 +118,7 @@ def _absolute(base: str | os.PathLike[str]) -> Path:
     text = os.fspath(base)
     if not text or "\0" in text:
         raise InvalidSettings(f"base: expected the path of a directory, got {text!r}")
-    path = absolute(Path(text))
+    path = absolute(users_path(text))
     # A program that cron starts did not choose `/` or a home directory.
     return Path(project_root()).parent if text == os.curdir and is_nobodys(path) else path
 
@@ -324,7 +325,7 @@ def _command(given: argparse.Namespace) -> int:
 
 
 def _save(given: argparse.Namespace) -> int:
-    path = Path(given.save_config)
+    path = users_path(given.save_config)
     if os.path.lexists(path) and not given.force:
         raise Refused(f"{path} is there already; add --force to replace it")
     config = CleanupConfig() if given.config is None else load_config(given.config)

@@ -20,6 +20,7 @@ from .store.root.layouts import layout_of
 from .store.root.loading import load, with_strategy
 from .store.root.settings import Settings
 from .store.root.values import check_strategy
+from .store.system.userpath import users_path
 
 Config: TypeAlias = CleanupConfig | str | os.PathLike[str] | None
 """All settings, the path of a `cleanup_config.json` of the project, or what the project has."""
@@ -36,7 +37,7 @@ def settings_for(base: Path, config: Config, strategy: str | None) -> Settings:
     if isinstance(config, CleanupConfig):
         settings = config.settings(base)
     else:
-        file = None if config is None else Path(config)
+        file = None if config is None else users_path(config)
         settings = load(find_project(base), config=file, archive=True)
     policy = settings.policy.of(PIPELINE.category)
     if strategy is None and not policy._replace(categories=()).has_limit:

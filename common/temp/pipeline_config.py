@@ -14,6 +14,7 @@ from .store.project.output import write_named
 from .store.root.loading import check_config, of_config
 from .store.root.settings import Settings
 from .store.root.sources import read_config
+from .store.system.userpath import users_path
 
 
 class CleanupStrategy(Enum):
@@ -89,7 +90,7 @@ def load_config(config_path: str | os.PathLike[str]) -> CleanupConfig:
 
     One that names no strategy has none, so that nothing goes by a limit that it does not set.
     """
-    path = Path(config_path)
+    path = users_path(config_path)
     said = read_config(path)
     check_config(said, str(path))
     return CleanupConfig(**{"strategy": None, **said})

@@ -22,7 +22,7 @@ from common.temp import (
 from common.temp.errors import InvalidSettings
 from common.temp.pipeline import load_config, save_config
 from common.temp.store.root.settings import JSON_KEYS
-from tests.documents.statements import Statement, Statements, parameters
+from tests.documents.statement import Statement, Statements, parameters
 from tests.support import REPOSITORY, listing, make_entry, stored, tempkeep
 
 RESULT = [
@@ -43,7 +43,7 @@ def test_what_the_document_says_holds(
     project: Path, monkeypatch: pytest.MonkeyPatch, statement: Statement
 ) -> None:
     monkeypatch.setattr(started_runs, "_last", None)
-    statement.check(project)
+    assert statement.holds(project) is not False
 
 
 def make_runs(base: Path, count: int, *, hours: float = 1.0) -> list[str]:

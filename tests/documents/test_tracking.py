@@ -15,16 +15,17 @@ import pytest
 
 from common.temp import FileCleanupManager, TempFileContext, temp_file_async
 from common.temp.errors import Refused
-from tests.documents.statements import Statement, Statements, parameters
+from tests.documents.statement import Statement, Statements, parameters
 from tests.support import age
 
+EMPTY = inspect.Parameter.empty
 STATEMENTS = Statements()
 says = STATEMENTS.says
 
 
 @STATEMENTS.each()
 def test_what_the_document_says_holds(project: Path, statement: Statement) -> None:
-    statement.check(project)
+    assert statement.holds(project) is not False
 
 
 def file(path: Path, *, hours: float = 0.0, size: int = 1000) -> Path:
@@ -52,7 +53,7 @@ def clean(manager: FileCleanupManager, **options: Any) -> Any:
 
 @says("`TempFileContext(file_path, cleanup_on_error=True)` gives the path, and deletes at the end")
 def _(project: Path) -> None:
-    assert parameters(TempFileContext) == [("file_path", ...), ("cleanup_on_error", True)]
+    assert parameters(TempFileContext) == [("file_path", EMPTY), ("cleanup_on_error", True)]
     with TempFileContext(file_path=project / "file") as path:
         assert path == project / "file"
         path.write_text("x")
@@ -92,7 +93,7 @@ def _(project: Path) -> None:
 
 @says("`temp_file_async(file_path, cleanup_on_error=True)` is the same for `async with`")
 def _(project: Path) -> None:
-    assert parameters(temp_file_async) == [("file_path", ...), ("cleanup_on_error", True)]
+    assert parameters(temp_file_async) == [("file_path", EMPTY), ("cleanup_on_error", True)]
 
     async def use() -> None:
         async with temp_file_async(file_path=project / "file") as path:
@@ -108,15 +109,15 @@ def _(project: Path) -> None:
 @says("`FileCleanupManager` has these methods, parameters and defaults")
 def _(project: Path) -> None:
     awaited = {
-        "cleanup_file": [("file_path", ...)],
-        "cleanup_directory": [("directory", ...), ("recursive", True)],
+        "cleanup_file": [("file_path", EMPTY)],
+        "cleanup_directory": [("directory", EMPTY), ("recursive", True)],
         "cleanup_old_files": [("max_age_hours", None)],
         "cleanup_all_tracked": [],
         "stop_periodic_cleanup": [],
     }
     plain = {
-        "track_file": [("file_path", ...)],
-        "untrack_file": [("file_path", ...)],
+        "track_file": [("file_path", EMPTY)],
+        "untrack_file": [("file_path", EMPTY)],
         "start_periodic_cleanup": [],
         "get_stats": [],
     }
@@ -125,7 +126,7 @@ def _(project: Path) -> None:
         assert parameters(method) == has
         assert inspect.iscoroutinefunction(method) is (name in awaited)
     assert parameters(FileCleanupManager) == [
-        ("base_temp_dir", ...),
+        ("base_temp_dir", EMPTY),
         ("default_ttl_hours", 24),
         ("cleanup_interval_minutes", 30),
     ]

@@ -1,4 +1,4 @@
-"""A table of what a document says, each statement with the check that it holds."""
+"""What a document says, in our words, with a check that it holds here."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ Check = Callable[[Path], object]
 
 
 class Statement(NamedTuple):
-    """What a document says, in our words; `differs` argues where we do otherwise on purpose.
+    """What is said, or what a reader may expect, and a check of it in a project, which raises or
+    returns false if it does not hold.
 
-    The check gets an empty directory, which is a project and the working directory.
+    Where it is otherwise here, `differs` argues why, and the check is of what holds here.
     """
 
     says: str
-    check: Check
+    holds: Check
     differs: str = ""
 
 
@@ -41,17 +42,11 @@ class Statements(list[Statement]):
         return pytest.mark.parametrize("statement", self, ids=lambda one: one.says)
 
 
-def parameters(of: Callable[..., object]) -> list[tuple[str, Any]]:
-    """The parameters of a callable but `self`, with their defaults; `...` is none."""
+def parameters(called: Callable[..., Any]) -> list[tuple[str, Any]]:
+    """The names of the parameters but `self`, with their defaults; of an enum, the value."""
+    found = inspect.signature(called).parameters.values()
     return [
-        (
-            name,
-            ...
-            if one.default is one.empty
-            else one.default.value
-            if isinstance(one.default, Enum)
-            else one.default,
-        )
-        for name, one in inspect.signature(of).parameters.items()
-        if name != "self"
+        (one.name, one.default.value if isinstance(one.default, Enum) else one.default)
+        for one in found
+        if one.name != "self"
     ]
