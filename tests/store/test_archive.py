@@ -939,6 +939,9 @@ def test_runs_that_an_older_script_archived_are_dropped_oldest_first(tmp_path: P
     assert [one.path for one in droppable(archive, base)] == [bare[1], f"{bare[2]}.tar.gz", bare[0]]
     assert [one.kind for one in droppable(archive, base)] == ["directory", "file", "directory"]
 
+    for command in (["init", "-q"], ["add", "-f", str(archive / bare[0])]):
+        run(["git", *command], cwd=base)
+    assert [one.path for one in droppable(archive, base)] == [bare[1], f"{bare[2]}.tar.gz"]
     make_root(str(tmp_path / ".tmp"))
     assert droppable(archive, tmp_path / ".tmp") == [], "that holds no runs"
     make_root(str(archive), PIPELINE)

@@ -174,19 +174,26 @@ def droppable(archive: Path, root: Path) -> list[Entry]:
 
     Empty if the archive is on another filesystem, since that would not help. An entry without a
     manifest is among them only if `root` holds runs of a pipeline and it is named like one, since
-    nothing else proves that it was archived. In another root, such a run is no archived one.
+    nothing else proves that it was archived; not one that git tracks. In another root, such a run
+    is no archived one.
     """
     try:
         if os.stat(archive).st_dev != os.stat(root).st_dev:
             return []
     except OSError:
         return []
+    from ..claiming.tracked_entries import TrackedEntries  # most sweeps delete no archive
+
     with_runs = layout_of(root) is PIPELINE and not any(
         os.path.lexists(archive / STORE / part) for part in (LAYOUT, OWNERS)
     )
 
+    tracked = TrackedEntries(archive)
+
     def is_one(archived: Archived) -> bool:
-        return (with_runs and _is_bare_run(archived)) or _came_from(archive, archived, root)
+        if with_runs and _is_bare_run(archived):
+            return not tracked.inside(archived.data)
+        return _came_from(archive, archived, root)
 
     return [entry for _, entry in _measured(archive, root, is_one)]
 
