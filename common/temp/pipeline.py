@@ -145,10 +145,10 @@ class ArtifactCleaner:
         `directories_found` counts all runs, `candidates_identified` those that the policy removes,
         `directories_archived` and `directories_deleted` those that are gone. `space_freed_bytes`
         is measured: 0 for what was archived on the same disk. `space_archived_bytes` is what the
-        archived runs take in the archive. `errors` has a line for each run or
-        archive that failed, or for what prevented the cleanup; errors of the disk and of settings
-        are not raised. If less than `min_free_space_gb` is free afterwards, a warning is logged
-        that says what takes the space.
+        archived runs take in the archive. `errors` has a line for each run or archive that failed,
+        or for what prevented the cleanup; errors of the disk and of settings are not raised. If
+        less than `min_free_space_gb` is free afterwards, a warning is logged that says what takes
+        the space.
         """
         return self._cleanup(force=force)
 

@@ -79,9 +79,11 @@ class CleanupConfig:
                 said[key] = value.value
             elif isinstance(value, os.PathLike):
                 said[key] = os.fspath(value)
+            elif isinstance(value, tuple):
+                said[key] = [*value]
         if said.get("strategy") == CleanupStrategy.ARCHIVE.value:
             # In a file, false beside it would make that strategy delete.
-            del said["archive_before_delete"]
+            said.pop("archive_before_delete", None)
         return said
 
 

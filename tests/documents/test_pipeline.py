@@ -110,7 +110,8 @@ def _(project: Path) -> None:
 def _(project: Path) -> None:
     with pytest.raises(InvalidSettings, match="max_age_days"):
         CleanupConfig(max_age_days=-1)
-    config = CleanupConfig()
+    config = CleanupConfig(archive_before_delete=None)  # type: ignore[arg-type] - not false
+    assert config.settings(project).archive
     config.max_runs_to_keep = -1
     made = make_runs(project, 9)
     (error,) = ArtifactCleaner(project, config).cleanup()["errors"]

@@ -49,11 +49,12 @@ def load(
 
 
 def of_config(project: Path, said: Mapping[str, object], where: str) -> Settings:
-    """The settings that `said` alone makes, which has the keys of `cleanup_config.json`.
+    """The settings that `said` alone makes, which has the keys of `cleanup_config.json`: what goes
+    is archived unless it says otherwise.
 
     `where` names it in an error. Raises `InvalidSettings`.
     """
-    return _settings(project, [_config_layer(said, where)], {})
+    return _settings(project, [_config_layer(said, where)], {}, archive=True)
 
 
 def check_config(said: Mapping[str, object], where: str) -> None:
