@@ -532,8 +532,17 @@ def test_what_a_command_line_names_in_another_way_is_in_use(root: Path) -> None:
         "db": "sqlite:///.tmp/work/db/x.db?mode=ro",
         "db2": f"sqlite:////{root}/work/db2/x.db",
         "double": f"/{root}/work/double",
+        "text": f"sleep 60; cat '{root}/work/text/y'|sort",
+        "to": "exec >.tmp/work/to/log 2>&1",
+        "later": "cd nowhere && (cat .tmp/work/later/y)",
+        "home": "cat $HOME/src/x/.tmp/work/home/y",
+        "glued": "cc -isystem.tmp/work/glued -c x.c",
+        "by link": "-isystemlinked/x",
+        "a b": "file://localhost.tmp/work/a%20b/x",
+        "a c": f"file://localhost{root}/work/a%20c/x",
+        "nul": f"{root}/work/nul/%00",
     }
-    unnamed = ("other", "hidden")
+    unnamed = ("other", "hidden", "elsewhere")
     for name in (*words, *unnamed):
         make_entry(root, f"work/{name}")
     make_entry(root, "work/script").joinpath("job.py").write_text(WAITS)
@@ -541,8 +550,11 @@ def test_what_a_command_line_names_in_another_way_is_in_use(root: Path) -> None:
     for link, to in ("results", "link"), ("model", "option"), ("job.py", "script/job.py"):
         (project / link).symlink_to(f".tmp/work/{to}")
     (project / "unused").symlink_to(".tmp/work/hidden")
+    (project / "linked").symlink_to(".tmp/work/by link")
+    make_entry(project, "p/.tmp/work/elsewhere")  # of another project
     code = f"import os; os.chdir('/'); {WAITS}"
     command = [sys.executable, "-c", code, *words.values(), "--name=nothing", "-x"]
+    command.append("cat p/.tmp/work/elsewhere/file0.txt; cd gone/work/other/../hidden")
     with (
         subprocess.Popen(
             command, cwd=project, env=environment(PWD=str(project)), stdout=subprocess.PIPE

@@ -119,7 +119,7 @@ class _Look:
         self._detached = Detached(os.fsencode(os.path.realpath(root)))
         self._views_of_us = self._views.of("self")
         self._sockets = Sockets(self._views)
-        self._followed: dict[bytes, list[bytes]] = {}
+        self._placed: dict[tuple[int, bytes], tuple[bytes, ...]] = {}
         self._named = Words(self._views)
         self._prefixes: dict[tuple[int, bytes, bytes, bytes], list[bytes]] = {}
         self._is_own = False
@@ -258,15 +258,19 @@ class _Look:
         is_ours = self._views_here is self._views_of_us
         for base in bases:
             is_here = base.startswith(self._places)
-            for index, path in self._named.paths(words, base, is_here=is_here, is_ours=is_ours):
+            named = self._named.paths(words, base, bases, is_here=is_here, is_ours=is_ours)
+            for index, path in named:
                 self._take_in_named(path, base, is_program=index < 2)
 
     def _take_in_named(self, path: bytes, base: bytes, *, is_program: bool) -> None:
         """Note what is at `path`, which the command line names, or where that is to be made; not
         `base` itself for what is not in it: any word could be named so.
         """
+        places = self._places_of(path)
+        if not places:
+            return
         tops = {b"", *self._places_of(base)} if base.startswith(self._places) else {b""}
-        for relative in self._places_of(path):
+        for relative in places:
             inner = relative
             while inner == relative or inner not in tops:
                 try:
@@ -282,21 +286,20 @@ class _Look:
                     self._note(inner, "was started with a directory in it")
                 break
 
-    def _places_of(self, path: bytes) -> Iterator[bytes]:
+    def _places_of(self, path: bytes) -> tuple[bytes, ...]:
         """`path`, where it leads, and each link on the way, as they are called below the root; not
         what lies elsewhere.
         """
-        ways = [os.path.normpath(path)]
-        if self._views_here is self._views_of_us:  # or its links are of another namespace
-            if path not in self._followed:
-                self._followed[path] = self._views.followed(path)
-            ways += self._followed[path]
-        for way in dict.fromkeys(ways):
-            for view in self._views_here:
-                relative = view.relative(way)
-                if relative is not None:
-                    yield relative
-                    break
+        known = id(self._views_here), path  # many processes name the same
+        if known not in self._placed:
+            ways = [os.path.normpath(path)]
+            if self._views_here is self._views_of_us:  # or its links are of another namespace
+                ways += self._views.followed(path)
+            self._placed[known] = tuple(filter(None, map(self._relative, dict.fromkeys(ways))))
+        return self._placed[known]
+
+    def _relative(self, path: bytes) -> bytes | None:
+        return next(filter(None, (view.relative(path) for view in self._views_here)), None)
 
     def _take_in_environment(self, bases: list[bytes], active: bytes, path: bytes) -> None:
         """Note the virtual environment that a process was started in: of a `python` that is found
