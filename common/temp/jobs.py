@@ -124,7 +124,7 @@ class StorageRoot(Generic[Job]):
         return job
 
     def release_job(self, job_id: str) -> None:
-        """Delete the directory of a job; does nothing if there is none.
+        """Delete the directory of a job, all of it; does nothing if there is none.
 
         What cannot be deleted is logged as a warning, and goes with the next `cleanup_all` or
         sweep; what another process uses is logged and stays. Raises `InvalidName`
@@ -142,8 +142,8 @@ class StorageRoot(Generic[Job]):
         """Delete every job's directory that no other process uses, and return how many went.
 
         Those of this process go as well, even if in use here, unless a process forked from it is
-        still running. Files beside them stay, and so do pinned jobs. What cannot be deleted is
-        logged as a warning.
+        still running. Files beside them stay, and so do pinned jobs and what the project's
+        `keep_files` matches in a job. What cannot be deleted is logged as a warning.
         """
         from .core.policy import Policy
 
@@ -153,9 +153,8 @@ class StorageRoot(Generic[Job]):
         """Delete the jobs that dead processes left, for a service to begin with; how many.
 
         Those of live processes stay, this one's included, and so does what is pinned, what no
-        process has recorded as its job, or another made later under that name, and what
-        `keep_files` kept when a clean freed the rest. What cannot be deleted is logged as a
-        warning.
+        process has recorded as its job, or another made later under that name, and what the
+        project's `keep_files` matches in a job. What cannot be deleted is logged as a warning.
         """
         from .store.root.listing import list_leftovers
         from .store.sweep.abandoned import ABANDONED
@@ -206,10 +205,11 @@ class StorageRoot(Generic[Job]):
     def _clean(self, policy: Policy) -> int:
         from .report.text import plain
         from .store.root.arrivals import is_remainder
+        from .store.root.loading import keeping_files
         from .store.sweep.sweep import execute
 
         try:
-            plan = self._plan(policy)
+            plan = self._plan(keeping_files(self._root, policy))
             if policy.abandoned:
                 others = self._made_later()
                 jobs = (step for step in plan.steps if step.entry.made_by is not None)
@@ -220,7 +220,7 @@ class StorageRoot(Generic[Job]):
         except (TempError, OSError) as error:
             _log.warning("cannot clean %s: %s", self._root, error)
             return 0
-        gone = {outcome.step.entry.path for outcome in report.done}
+        gone = {outcome.step.entry.path for outcome in report.done if not outcome.stays}
         for job_id in gone:
             release(str(self._root), job_id, FAILED)
         for outcome in report.outcomes:

@@ -432,24 +432,37 @@ def test_a_file_that_matches_is_archived(root: Path, tmp_path: Path) -> None:
     assert listing(root / "work") == []
 
 
+@pytest.mark.parametrize("cleaned", [True, False])
 @pytest.mark.parametrize("of_jobs", [True, False])
-def test_what_a_clean_kept_of_a_dead_service_stays_when_it_begins_again(
-    project: Path, of_jobs: bool
+def test_what_is_to_be_kept_of_a_dead_service_s_stays_when_it_begins_again(
+    project: Path, of_jobs: bool, cleaned: bool
 ) -> None:
     root = project / "var"
-    entry = root / "flight"
+    entry, other = root / "flight", root / "other"
     if not (child := os.fork()):
-        if of_jobs:
-            StorageRoot(root).allocate_job("flight")
-        else:
-            ThreadedFileCleanupManager(root).track_file(entry)
-            entry.mkdir()
+        for one in (entry, other):
+            if of_jobs:
+                StorageRoot(root).allocate_job(one.name)
+            else:
+                ThreadedFileCleanupManager(root).track_file(one)
+                one.mkdir()
+            (one / "log").write_text("1")
         (entry / "input.mp4").write_text("video")
-        (entry / "log").write_text("1")
         os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(child, 0)
-    done = execute(all_planned(root, "*.mp4", layout=JOBS if of_jobs else FILES))
-    assert [status for status, _ in said(done)] == ["done"]
+    if cleaned:
+        done = execute(all_planned(root, "*.mp4", layout=JOBS if of_jobs else FILES))
+        assert [status for status, _ in said(done)] == ["done", "done"]
+    else:
+        (project / "pyproject.toml").write_text('[tool.tempkeep]\nkeep_files = ["*.mp4"]\n')
     service = StorageRoot(root) if of_jobs else ThreadedFileCleanupManager(root)
-    assert service.recover() == 0
-    assert listing(entry) == ["input.mp4"]
+    assert (service.recover(), service.recover()) == (0 if cleaned else 1, 0)
+    assert not other.exists()
+    is_thinned = cleaned or of_jobs
+    assert listing(entry) == (["input.mp4"] if is_thinned else ["input.mp4", "log"])
+    if isinstance(service, StorageRoot):
+        (service.allocate_job("mine").root / "my.mp4").write_text("video")
+        assert service.cleanup_all() == (2 if cleaned else 0)
+        assert entry.exists() is not cleaned
+        service.release_job("mine")  # all of it, by its name
+        assert not (root / "mine").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from ...core.reasons import Verdict
 from ...errors import reason_of
 from ..claiming.claim import Claim, NotClaimed
 from ..root.arrivals import note_remainder
+from ..system import at
 from ..system.opening import opened_in
 from ..trees.kept import find_kept
 from ..trees.removed import Removed
@@ -40,6 +42,21 @@ def files_kept(root: Path, entry: Entry, patterns: tuple[str, ...]) -> FilesKept
         if not kept.paths:
             return None
         return FilesKept(len(kept.paths), size_kept(parent, name, kept), kept.rest)
+
+
+def is_kept(root: Path, path: str, patterns: tuple[str, ...]) -> bool:
+    """Whether what is at `path` in `root`, an entry or deep in one, is to stay in its place, or
+    holds what is. Raises `OSError`.
+    """
+    entry, _, inner = path.partition("/")
+    matches = files_matcher(patterns)
+    if matches(entry):
+        return True
+    with opened_in(root) as top:
+        if not stat.S_ISDIR(at.stat(entry, dir_fd=top, follow_symlinks=False).st_mode):
+            return False
+        kept = find_kept(top, entry, matches, os.path.join(os.path.realpath(root), entry))
+    return bool(kept.paths) and (not inner or kept.holds(inner))
 
 
 def verdict_by_files(
