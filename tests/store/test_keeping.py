@@ -23,6 +23,7 @@ from common.temp.pipeline_config import CleanupConfig
 from common.temp.store.archive.belongs import Place
 from common.temp.store.archive.restore import restore
 from common.temp.store.archive.shelf import list_archive
+from common.temp.store.root.allocation import allocate
 from common.temp.store.root.listing import list_entries
 from common.temp.store.sweep import keeping
 from common.temp.store.sweep.prepare import prepare
@@ -167,6 +168,27 @@ def test_what_is_left_is_an_entry_also_if_all_of_it_is_stamped(root: Path) -> No
         execute(all_planned(root, "*/weights", "*.svg"))
         assert [path.name for path in list_entries(root)] == ["training"]
         assert [one for one in kept if (root / "training" / one).exists()] == kept
+
+
+def test_what_is_left_stays_when_an_entry_is_made_in_a_category_of_its_name(root: Path) -> None:
+    kept = ["final.mp4", "model_1700000000/weights", "raw/1"]
+    entry = make(root, *kept, "log", "raw/2").rename(root / "training")
+    link("raw/1", entry / "last.mp4")
+    patterns = ("*.mp4", "model_*/weights")
+    execute(all_planned(root, *patterns))
+    assert not (entry / "log").exists()
+    if not (child := os.fork()):
+        Path(allocate(str(root), "training", "new"), "y").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    make(root, "../../training/old_1696348800/x")
+    for _ in range(2):
+        execute(all_planned(root, *patterns))
+        left = {one: (entry / one).is_file() for one in (*kept, "last.mp4")}
+        assert left == dict.fromkeys(left, True)
+        assert len(os.listdir(entry)) == 4, "what was made there goes"
+    execute(all_planned(root))
+    assert not (entry / "final.mp4").exists()
 
 
 def test_a_directory_that_matches_stays_also_if_it_is_an_entry(root: Path, tmp_path: Path) -> None:

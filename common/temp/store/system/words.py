@@ -37,7 +37,7 @@ class Words:
     def __init__(self, views: Views) -> None:
         self._views = views
         self._links: dict[bytes, frozenset[bytes] | None] = {}
-        self._said: dict[tuple[bytes | bool, ...], tuple[bytes, ...]] = {}
+        self._said: dict[tuple[object, ...], tuple[bytes, ...]] = {}
 
     def paths(
         self,
