@@ -154,6 +154,22 @@ def test_what_a_link_that_stays_leads_to_stays_as_well(
     assert [one.name for one in entry.rglob("*.mp4") if not one.exists()] == ["dangling.mp4"]
 
 
+def test_a_link_that_leads_back_by_another_mount_keeps_its_target(
+    root: Path, tmp_path: Path
+) -> None:
+    entry, other = make(root, "parts/1", "parts/2"), tmp_path / "other"
+    other.mkdir()
+    if run(["mount", "--bind", str(root.parent), str(other)], cwd=tmp_path).returncode:
+        pytest.skip("cannot mount")
+    try:
+        link(other / entry.relative_to(root.parent) / "parts/1", entry / "final.mp4")
+        age(entry, 48)
+        assert [status for status, _ in said(swept(root, "*.mp4"))] == ["done"]
+    finally:
+        run(["umount", str(other)], cwd=tmp_path)
+    assert listing(entry) == ["final.mp4", "parts", "parts/1"]
+
+
 def test_what_is_left_is_an_entry_also_if_all_of_it_is_stamped(root: Path) -> None:
     kept = ["model_1700000000/weights", "plots_1700000000.d/x/1.svg"]
     make(root, *kept, "log").rename(root / "training")
