@@ -28,8 +28,8 @@ from .store.claiming.named import (
     delete_elsewhere,
 )
 from .store.root.arrivals import is_remainder
-from .store.root.journal import TRACKED
-from .store.root.leases import Leases, Left
+from .store.root.journal import TRACKED, Left
+from .store.root.leases import Leases
 from .store.root.loading import keeping_files
 from .store.root.ownerfile import strike
 from .store.sweep.keeping import is_kept

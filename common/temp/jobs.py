@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .core.plan import Plan
     from .core.policy import Policy
     from .store.root.arrivals import Arrivals
+    from .store.root.journal import Left
 else:
     from typing import TypeVar
 
@@ -178,7 +179,9 @@ class StorageRoot(Generic[Job]):
             if problem:
                 # So that `recover` knows it for a job, though it is nobody's any more.
                 with contextlib.suppress(TempError, OSError):
-                    owner_of(root, FAILED).record(job_id)
+                    failed = owner_of(root, FAILED)
+                    failed.record(job_id)
+                    failed.record_made(job_id)
             return problem
         if is_gone(os.path.join(root, job_id)):
             release(root, job_id)
@@ -234,23 +237,26 @@ class StorageRoot(Generic[Job]):
         return len(gone)
 
     def _made_later(self) -> frozenset[str]:
-        """What has the name of a dead process's job, but came to be, or came there, after that
-        process had last recorded one. Raises `TempError`.
+        """What has the name of a dead process's job, but is another directory, or came to be, or
+        came there, after that process had last recorded one. Raises `TempError`.
         """
         from .store.root.arrivals import Arrivals
         from .store.root.leases import Leases
 
         leases = Leases(self._root)
         leases.refresh()
-        recorded: dict[str, float] = {}
-        for left in (*leases.left_in(PLAIN), *leases.left_in(FAILED)):
-            recorded[left.path] = max(left.alive_at, recorded.get(left.path, 0.0))
+        left = (*leases.left_in(PLAIN), *leases.left_in(FAILED))
         arrivals = Arrivals(self._root)
-        return frozenset(
-            path
-            for path, last in recorded.items()
-            if _came_at(str(self._root / path), path, arrivals) > last + _MAKES_WITHIN
-        )
+        own = {one.path for one in left if self._is_still(one, arrivals)}
+        return frozenset(one.path for one in left if one.path not in own)
+
+    def _is_still(self, left: Left, arrivals: Arrivals) -> bool:
+        """Whether what is there now may be the directory that the process made."""
+        path = self._root / left.path
+        with contextlib.suppress(OSError):
+            if left.inode not in (None, os.lstat(path).st_ino):
+                return False
+        return _came_at(str(path), left.path, arrivals) <= left.alive_at + _MAKES_WITHIN
 
     def _plan(self, policy: Policy) -> Plan:
         from .store.sweep.prepare import prepare
