@@ -57,7 +57,11 @@ class OutputRoot:
         if output_dir is not None:
             # If that lies in an entry, this process now works there.
             lease_around(str(absolute(Path(output_dir)) / "run"))
-            return Path(allocate_run_in(output_dir))
+            while True:
+                made = allocate_run_in(output_dir)
+                lease_around(made)  # which may be the entry itself
+                if os.path.lexists(made):  # else a clean took it before it was leased
+                    return Path(made)
         state = self._state
         for _ in range(_ATTEMPTS):
             with state.lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import socket
@@ -488,6 +489,29 @@ def test_an_overlay_that_was_mounted_by_relative_paths_is_made_of_what_is_in_use
     finally:
         run(["umount", str(tmp_path / "merged")], cwd=tmp_path)
     assert hold(root, path) == ""
+
+
+@pytest.mark.parametrize("how", ["bind", "overlay", "flock"])
+def test_what_needs_all_of_a_category_keeps_what_is_in_it(
+    root: Path, tmp_path: Path, how: str
+) -> None:
+    path, other = make_entry(root, "cache/x"), make_entry(root, "work/x")
+    for name in ("below", "place"):
+        (place := tmp_path / name).mkdir()
+    lower = f"lowerdir={root / 'cache'}:{tmp_path / 'below'}"
+    mounts = {"bind": ["--bind", str(root / "cache")], "overlay": ["-toverlay", "-o", lower, "o"]}
+    with ExitStack() as stack:
+        if how == "flock":
+            lock = os.open(root / "cache", os.O_RDONLY)
+            stack.callback(os.close, lock)
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        elif run(["mount", *mounts[how], str(place)], cwd=tmp_path).returncode:
+            pytest.skip("cannot mount")
+        else:
+            stack.callback(run, ["umount", str(place)], cwd=tmp_path)
+        assert len(swept(root).done) == 1
+        assert (path.exists(), other.exists()) == (True, False)
+    assert len(swept(root).done) == 1
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs to mount")

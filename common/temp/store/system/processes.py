@@ -167,7 +167,8 @@ class _Look:
         self._see(views)
         for view in self._views_here:
             if view.inner:  # in another namespace, or it is known
-                self._take_in(view.place, f"has it mounted at {os.fsdecode(view.place)}")
+                clause = f"has it mounted at {os.fsdecode(view.place)}"
+                self._take_in(view.place, clause, whole=True)
         for point in mounted:
             self._note(point, "has another filesystem mounted in it")
         self._take_in_link("root", _WORKS)
@@ -179,7 +180,7 @@ class _Look:
             if view.inner:
                 place = os.fsdecode(view.place)
                 who = f"it is mounted at {place} as well"
-                self.found.setdefault(view.inner, Use("process", who))
+                self.found.setdefault(view.inner, Use("process", who, whole=True))
 
     def at_loop_devices(self) -> None:
         """Record the files that the kernel itself has open as disks."""
@@ -211,23 +212,27 @@ class _Look:
                     who = "a process that has a socket in it open"
                     self.found[relative] = Use("process", who)
 
-    def _take_in(self, path: bytes, clause: str, *, mine: bool = False) -> bool:
+    def _take_in(
+        self, path: bytes, clause: str, *, mine: bool = False, whole: bool = False
+    ) -> bool:
         """Whether `path`, as the process sees it, lies below the root; then it is noted."""
         for view in self._views_here:
             relative = view.relative(path)
             if relative is not None:
-                self._note(relative, clause, mine=mine)
+                self._note(relative, clause, mine=mine, whole=whole)
                 return True
         return False
 
-    def _note(self, relative: bytes, clause: str, *, mine: bool = False) -> None:
+    def _note(
+        self, relative: bytes, clause: str, *, mine: bool = False, whole: bool = False
+    ) -> None:
         if mine and _STORE in b"/%s/" % relative:
             return  # this program's own: the owner file of a root in an entry
         known = self.found.get(relative)
-        if known is None or (known.mine and not mine):
+        if known is None or (known.mine and not mine) or (whole and not known.whole):
             words = [os.fsdecode(word) for word in self._words]
             who = f"pid {self._pid} ({spell_command(words)}) {clause}"
-            self.found[relative] = Use("process", who, mine=mine)
+            self.found[relative] = Use("process", who, mine=mine, whole=whole)
 
     def _take_in_link(self, name: str, clause: str) -> bytes:
         try:
@@ -317,7 +322,7 @@ class _Look:
                     if os.path.isfile(os.path.join(self._root, relative, b"pyvenv.cfg"))
                 ]
             for relative in self._prefixes[known]:
-                self._note(relative, "runs in a virtual environment in it")
+                self._note(relative, "runs in a virtual environment in it", whole=True)
 
     def _take_in_open(self, cwd: bytes) -> None:
         for name, path in procfs.open_files(self._thread):
