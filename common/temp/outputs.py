@@ -58,10 +58,10 @@ class OutputRoot:
             # If that lies in an entry, this process now works there.
             lease_around(str(absolute(Path(output_dir)) / "run"))
             while True:
-                made = allocate_run_in(output_dir)
-                lease_around(made)  # which may be the entry itself
-                if os.path.lexists(made):  # else a clean took it before it was leased
-                    return Path(made)
+                run = allocate_run_in(output_dir)
+                lease_around(run)  # which may be the entry itself
+                if os.path.lexists(run):  # else a clean took it before it was leased
+                    return Path(run)
         state = self._state
         for _ in range(_ATTEMPTS):
             with state.lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -153,6 +154,21 @@ def test_this_process_s_own_root_goes_when_it_asks_for_everything(root: Path) ->
     StorageRoot(root / "jobs").allocate_job("j")
     assert swept(root, Policy(max_age=0)).outcomes == ()
     assert [done.step.entry.path for done in swept(root).done] == ["jobs"]
+
+
+def test_a_lock_on_an_entry_of_a_root_in_an_entry_keeps_it(root: Path) -> None:
+    outer = make_entry(root, "work/clone")
+    (outer / ".tmp" / ".tempkeep").mkdir(parents=True)
+    inner = make_entry(outer / ".tmp", "debug/nightly")
+    lock = os.open(inner, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        (outcome,) = swept(root).outcomes  # as for who cannot see the process
+        assert outcome.status == "skipped"
+        assert "a process that holds a lock (flock) on debug/nightly, in the " in outcome.detail
+    finally:
+        os.close(lock)
+    assert len(swept(root).done) == 1
 
 
 @pytest.mark.parametrize("policy", [Policy(everything=True), Policy(max_age=0)])

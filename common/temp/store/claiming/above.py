@@ -11,7 +11,7 @@ from typing import Final
 
 from ...core.entry import Use
 from ..root.leases import Leases
-from ..root.listing import is_certain_category
+from ..root.listing import holds_only_stamped, is_certain_category
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS
 from ..system.locks import is_locked
@@ -25,9 +25,9 @@ class Above:
     """The uses of the category that an entry lies in, if somebody needs all of that.
 
     It can be locked, mounted elsewhere, or a virtual environment. What is a category only by what
-    it holds may be an entry to its users: it becomes one as soon as all that lies in it is stamped.
-    So who works directly in it uses all of it, too. In any other category people stand about for no
-    reason.
+    it holds, or because somebody made an entry in it, may be an entry to its users: it becomes a
+    category as soon as all that lies in it is stamped, or with the first that is made. So who works
+    directly in it uses all of it, too. In any other category people stand about for no reason.
     """
 
     def __init__(self, root: Path, leases: Leases) -> None:
@@ -42,8 +42,10 @@ class Above:
         if not category:
             return None
         if category not in self._is_certain:
-            recorded = self._leases.recorded_categories()
-            self._is_certain[category] = is_certain_category(self._root / category, recorded)
+            place = self._root / category
+            self._is_certain[category] = is_certain_category(place, ()) or (
+                category in self._leases.recorded_categories() and holds_only_stamped(place)
+            )
         use = busy.get(f"{category}/")
         if use is None or (self._is_certain[category] and not use.whole):
             # A program, a library or a script of it is enough: it needs the rest of it.

@@ -13,9 +13,13 @@ from typing import Final
 from ...core.entry import Entry, Use
 from ...core.layout import STORE
 from ...errors import TempError
+from ..root.layouts import layout_of
 from ..root.leases import Leases
-from ..root.listing import list_leftovers
+from ..root.listing import list_leftovers, listing
 from ..root.pinning import Pins, any_pin
+from ..system import at
+from ..system.at import DIRECTORY_FLAGS
+from ..system.locks import is_locked
 from ..trees.measured import Inside
 from .tracked_entries import TrackedEntries
 
@@ -146,11 +150,25 @@ def _use_of_root(inner: Path, now: float, changed: float) -> Use | None:
         leases.refresh()
         if use := leases.any_use(now, changed):
             return use
+        for entry, _ in listing(inner, leases, layout_of(inner, is_scratch=True))[0]:
+            if _is_locked(inner, entry):
+                return Use("lock", f"a process that holds a lock (flock) on {entry}")
         if any(leftover.being_freed for leftover in list_leftovers(inner)):
             return Use("lock", "a running clean")
     except (TempError, OSError) as error:
         return Use("unknown", f"owners that cannot be checked ({error})")
     return None
+
+
+def _is_locked(root: Path, entry: str) -> bool:
+    try:
+        descriptor = at.open(os.path.join(root, entry), DIRECTORY_FLAGS)
+    except OSError:
+        return False
+    try:
+        return is_locked(root, descriptor)
+    finally:
+        at.close(descriptor)
 
 
 def _use_in_category(category: Path, name: str, now: float, changed: float) -> Use | None:

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from ...core.named_tuple import NamedTuple
 from ..system.at import PLAIN_FLAGS
-from ..system.presence import Presence, exists, lives
+from ..system.presence import Presence, exists, lives, seen_in
 
 LEFT: Final = b"."
 """The line that ends the owner's leases; its notes stay."""
@@ -219,6 +219,18 @@ class Journal:
             else:
                 del self.forks[pid]  # it need not be checked again
         return None if is_hidden else False
+
+    def is_seen(self) -> bool:
+        """Whether the owner or a process forked from it runs in its own namespace of process ids,
+        as far as that can be seen from here.
+        """
+        owner = self.header.presence
+        numbers = set(self.forks.items()) | ({(owner.pid, owner.start)} - {(0, 0)})
+        if not (numbers and owner.namespace):
+            return False
+        running = numbers & seen_in(owner.namespace, max(self.written, self.header.started))
+        self.living = min((pid for pid, _ in running), default=0)
+        return bool(running)
 
     def look_for_forks(self, forks: int) -> None:
         """Record whether a process forked from this process, the owner, is alive.

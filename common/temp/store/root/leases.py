@@ -192,6 +192,8 @@ class Leases:
                     return True
                 if alive is None:
                     journal.doubt = "the system hides it"
+            elif journal.is_seen():
+                return True
             elif differ_in_time(self._namespace, owner.namespace) and journal.may_run():
                 journal.doubt = "it runs in another time namespace"
             if not journal.doubt and self._view(descriptor) != owner.view:
