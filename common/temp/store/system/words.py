@@ -108,14 +108,16 @@ class Words:
                 if os.path.lexists(os.path.join(base, part[start:].partition(b"/")[0])):
                     yield os.path.join(base, part[start:])
         name = top.rpartition(b"/")[2] + b"/"
-        start = part.find(name)
-        if start < 0:
+        own, found, rest = part, *(b"/" + part).partition(b"/" + name)[1:]
+        if not found and (part.startswith(b"-") or name.startswith(b".")):
+            _, found, rest = part.partition(name)
+            own = found + rest
+        if not found:
             return
-        own = part if part[start - 1 : start] in (b"", b"/") else part[start:]
         if own != part:
             yield os.path.join(base, own)
         if not any(self._views.may_ask(one) and _is_there(one, own) for one in bases):
-            path = os.path.join(top, part[start + len(name) :].lstrip(b"/"))
+            path = os.path.join(top, rest.lstrip(b"/"))
             if os.path.lexists(path) or os.path.lexists(os.path.dirname(path)):
                 yield path
 
