@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .core.plan import Plan
     from .core.policy import Policy
     from .store.root.arrivals import Arrivals
+    from .store.root.journal import Left
 else:
     from typing import TypeVar
 
@@ -137,7 +138,7 @@ class StorageRoot(Generic[Job]):
         return job
 
     def release_job(self, job_id: str) -> None:
-        """Delete the directory of a job, whichever process made it; does nothing if there is none.
+        """Delete the directory of a job, all of it, whoever made it; an unknown one is no error.
 
         What cannot be deleted is logged as a warning, and goes with the next `cleanup_all` or
         sweep. What another process holds (`hold`, `lease_fds`) is logged and stays, and so does the
@@ -156,8 +157,8 @@ class StorageRoot(Generic[Job]):
         """Delete every job's directory that no other process uses, and return how many went.
 
         Those of this process go as well, even if in use here, unless a process forked from it is
-        still running. Files beside them stay, and so do pinned jobs. What cannot be deleted is
-        logged as a warning.
+        still running. Files beside them stay, and so do pinned jobs and what the project's
+        `keep_files` matches in a job. What cannot be deleted is logged as a warning.
         """
         from .core.policy import Policy
 
@@ -167,9 +168,8 @@ class StorageRoot(Generic[Job]):
         """Delete the jobs that dead processes left, for a service to begin with; how many.
 
         Those of live processes stay, this one's included, and so does what is pinned, what no
-        process has recorded as its job, or another made later under that name, and what
-        `keep_files` kept when a clean freed the rest. What cannot be deleted is logged as a
-        warning.
+        process has recorded as its job, or another made later under that name, and what the
+        project's `keep_files` matches in a job. What cannot be deleted is logged as a warning.
         """
         from .store.root.listing import list_leftovers
         from .store.sweep.abandoned import ABANDONED
@@ -193,7 +193,9 @@ class StorageRoot(Generic[Job]):
             if problem:
                 # So that `recover` knows it for a job, though it is nobody's any more.
                 with contextlib.suppress(TempError, OSError):
-                    owner_of(root, FAILED).record(job_id)
+                    failed = owner_of(root, FAILED)
+                    failed.record(job_id)
+                    failed.record_made(job_id)
             return problem
         if is_gone(os.path.join(root, job_id)):
             release(root, job_id)
@@ -210,8 +212,10 @@ class StorageRoot(Generic[Job]):
             for kept in plan.kept:
                 if kept.entry.path != job_id:
                     continue
-                use, own_before = kept.entry.use, own(str(self._root))
-                if use is None or use.how != "owner" or (own_before and job_id in own_before.live):
+                use, owner = kept.entry.use, own(str(self._root))
+                # If the root was replaced, that is not what this process means by that name.
+                was_ours = owner is not None and job_id in owner.live
+                if use is None or use.how != "owner" or was_ours:
                     return str(kept.reason)
                 return discard(str(self._root), job_id, JOBS, whoever_made_it=True)
             steps = tuple(step for step in plan.steps if step.entry.path == job_id)
@@ -237,10 +241,11 @@ class StorageRoot(Generic[Job]):
     def _clean(self, policy: Policy) -> int:
         from .report.text import plain
         from .store.root.arrivals import is_remainder
+        from .store.root.loading import keeping_files
         from .store.sweep.sweep import execute
 
         try:
-            plan = self._plan(policy)
+            plan = self._plan(keeping_files(self._root, policy))
             if policy.abandoned:
                 others = self._made_later()
                 jobs = (step for step in plan.steps if step.entry.made_by is not None)
@@ -251,7 +256,7 @@ class StorageRoot(Generic[Job]):
         except (TempError, OSError) as error:
             _log.warning("cannot clean %s: %s", self._root, error)
             return 0
-        gone = {outcome.step.entry.path for outcome in report.done}
+        gone = {outcome.step.entry.path for outcome in report.done if not outcome.stays}
         for job_id in gone:
             release(str(self._root), job_id, FAILED)
         for outcome in report.outcomes:
@@ -265,23 +270,26 @@ class StorageRoot(Generic[Job]):
         return len(gone)
 
     def _made_later(self) -> frozenset[str]:
-        """What has the name of a dead process's job, but came to be, or came there, after that
-        process had last recorded one. Raises `TempError`.
+        """What has the name of a dead process's job, but is another directory, or came to be, or
+        came there, after that process had last recorded one. Raises `TempError`.
         """
         from .store.root.arrivals import Arrivals
         from .store.root.leases import Leases
 
         leases = Leases(self._root)
         leases.refresh()
-        recorded: dict[str, float] = {}
-        for left in (*leases.left_in(PLAIN), *leases.left_in(FAILED)):
-            recorded[left.path] = max(left.alive_at, recorded.get(left.path, 0.0))
+        left = (*leases.left_in(PLAIN), *leases.left_in(FAILED))
         arrivals = Arrivals(self._root)
-        return frozenset(
-            path
-            for path, last in recorded.items()
-            if _came_at(str(self._root / path), path, arrivals) > last + _MAKES_WITHIN
-        )
+        own = {one.path for one in left if self._is_still(one, arrivals)}
+        return frozenset(one.path for one in left if one.path not in own)
+
+    def _is_still(self, left: Left, arrivals: Arrivals) -> bool:
+        """Whether what is there now may be the directory that the process made."""
+        path = self._root / left.path
+        with contextlib.suppress(OSError):
+            if left.inode not in (None, os.lstat(path).st_ino):
+                return False
+        return _came_at(str(path), left.path, arrivals) <= left.alive_at + _MAKES_WITHIN
 
     def _plan(self, policy: Policy) -> Plan:
         from .store.sweep.prepare import prepare

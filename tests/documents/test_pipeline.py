@@ -110,7 +110,7 @@ def _(project: Path) -> None:
 def _(project: Path) -> None:
     with pytest.raises(InvalidSettings, match="max_age_days"):
         CleanupConfig(max_age_days=-1)
-    config = CleanupConfig(archive_before_delete=None)  # type: ignore[arg-type] - not false
+    config = CleanupConfig(archive_before_delete=None)  # type: ignore[arg-type]
     assert config.settings(project).archive
     config.max_runs_to_keep = -1
     made = make_runs(project, 9)

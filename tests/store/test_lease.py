@@ -672,15 +672,15 @@ def test_what_interrupts_a_release_can_give_up_another(
 def test_what_interrupts_the_making_of_an_owner_shares_it(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = lease.open_new
+    real, name = ownerfile.open_new, "common.temp.store.root.owner.open_new"
 
     def interrupted(*arguments: Any) -> Any:
         made = real(*arguments)
-        monkeypatch.setattr(lease, "open_new", real)
+        monkeypatch.setattr(name, real)
         owner_of(str(root)).record("debug/y")
         return made
 
-    monkeypatch.setattr(lease, "open_new", interrupted)
+    monkeypatch.setattr(name, interrupted)
     owner = owner_of(str(root))
     owner.record("debug/x")
     assert [file.name for file in owner_files(root)] == [owner.id]
