@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, TypedDict
 
 from .companions import changed_since, delete_whole
-from .core.layout import directories_above
+from .core.layout import FILES, directories_above
 from .core.links import once
 from .core.plan import Plan, Report
 from .core.policy import Policy, policy_of_age
@@ -28,9 +28,11 @@ from .store.claiming.named import (
     delete_elsewhere,
 )
 from .store.root.arrivals import is_remainder
-from .store.root.journal import TRACKED
-from .store.root.leases import Leases, Left
+from .store.root.journal import TRACKED, Left
+from .store.root.leases import Leases
+from .store.root.loading import keeping_files
 from .store.root.ownerfile import strike
+from .store.sweep.keeping import is_kept
 from .store.sweep.sweep import execute
 from .store.trees.inside import measure_at
 from .store.trees.measured import Measured
@@ -48,24 +50,29 @@ newer was made by another, and stays.
 class Cleaned(TypedDict):
     """What one clean-up did. `errors` counts what could not be deleted or read.
 
-    `removed_count` counts the files and directories that were deleted for their age.
-    `removed_size_bytes` is what was freed, measured on disk; a hard-linked file counts when its
-    last name goes. What a killed clean-up left is included.
+    `removed_count` counts the files and directories that were deleted for their age, and
+    `removed_size_bytes` is the length of those files and of the files in the directories.
+    `removed_disk_bytes` is what was freed, measured on disk; a hard-linked file counts when its
+    last name goes, and what a killed clean-up left is included.
     """
 
     removed_count: int
     removed_size_bytes: int
     removed_size_mb: float
+    removed_disk_bytes: int
     errors: int
     tracked_files_remaining: int
 
 
 class Stats(TypedDict):
-    """The present state. The size is what the tracked files and directories take on disk."""
+    """The present state. `total_size_bytes` is the length of the tracked files and of the files in
+    tracked directories, `total_disk_bytes` what all of that takes on disk.
+    """
 
     tracked_files: int
     total_size_bytes: int
     total_size_mb: float
+    total_disk_bytes: int
     periodic_cleanup_running: bool
     default_ttl_hours: float
     cleanup_interval_minutes: float
@@ -98,11 +105,13 @@ class ExpiringFiles(Ledger):
         """
         with self._lock:
             known = list(self._tracked)
-        size = sum(once(map(_measure, known)))
+        found = [_measure(path) for path in known]
+        length = sum(one.length for one in found)
         return {
             "tracked_files": len(known),
-            "total_size_bytes": size,
-            "total_size_mb": round(size / _MIB, 2),
+            "total_size_bytes": length,
+            "total_size_mb": round(length / _MIB, 2),
+            "total_disk_bytes": sum(once(found)),
             "periodic_cleanup_running": self._is_running(),
             "default_ttl_hours": self.default_ttl_hours,
             "cleanup_interval_minutes": self.cleanup_interval_minutes,
@@ -115,9 +124,14 @@ class ExpiringFiles(Ledger):
         with the process, or when the manager is garbage collected; it needs no event loop.
         """
         with self._lock:
-            if not self._is_running():
-                seconds = self.cleanup_interval_minutes * 60
-                self._periodic = Periodic(self, seconds, str(self.base_temp_dir))
+            if self._is_running():
+                return
+            seconds = self.cleanup_interval_minutes * 60
+            periodic = Periodic(self, seconds, str(self.base_temp_dir))
+            if self._is_running():  # a signal's handler has started one meanwhile
+                periodic.stop()
+            else:
+                self._periodic = periodic
 
     def _is_running(self) -> bool:
         periodic = self._periodic
@@ -138,8 +152,8 @@ class ExpiringFiles(Ledger):
 
     # -- deleting ---------------------------------------------------------------------------
 
-    def _cleanup_file(self, path: AnyPath) -> bool:
-        place = self._place(path)
+    def _cleanup_file(self, file_path: AnyPath) -> bool:
+        place = self._place(file_path)
         mark = self._tracked.get(place.path)
         outcome = self._delete(place, "file", mark)
         if mark is not None and outcome.is_over:
@@ -147,8 +161,8 @@ class ExpiringFiles(Ledger):
         tell(place.path, outcome)
         return outcome.status == "done"
 
-    def _cleanup_directory(self, path: AnyPath, recursive: bool = True) -> bool:
-        place = self._place(path)
+    def _cleanup_directory(self, directory: AnyPath, recursive: bool = True) -> bool:
+        place = self._place(directory)
         inside = self._marks_inside(place)
         kind: Kind = "directory" if recursive else "empty"
         outcome = self._delete(place, kind, inside.get(place.path))
@@ -163,7 +177,10 @@ class ExpiringFiles(Ledger):
         removed = 0
         for path, mark in known:
             place = self._place(path)
-            outcome = self._delete(place, "either", mark)
+            if self._is_anothers(place):
+                outcome = NamedOutcome("skipped", "another manager tracks something in it")
+            else:
+                outcome = self._delete(place, "either", mark)
             if outcome.is_over:
                 self._forget({path: mark})
             tell(path, outcome)
@@ -211,8 +228,9 @@ class ExpiringFiles(Ledger):
             _log.warning("cannot clean %s: %s", self._root, error)
         return {
             "removed_count": done.count,
-            "removed_size_bytes": done.freed_bytes,
-            "removed_size_mb": round(done.freed_bytes / _MIB, 2),
+            "removed_size_bytes": done.length,
+            "removed_size_mb": round(done.length / _MIB, 2),
+            "removed_disk_bytes": done.freed_bytes,
             "errors": done.errors,
             "tracked_files_remaining": len(self._tracked),
         }
@@ -230,36 +248,47 @@ class ExpiringFiles(Ledger):
         for path, mark in known:
             if go_on is not None and not go_on():
                 return
-            if before is not None and changed_since(path, before):
+            place = self._place(path)
+            limit = before
+            if before is not None and mark.tried is not None:
+                limit = max(before, mark.tried)
+            if limit is not None and changed_since(path, limit):
                 continue
-            if self._place(path).relative is None:
+            if self._is_anothers(place):
+                continue
+            if place.relative is None:
 
-                def delete(path: str) -> NamedOutcome:
-                    return delete_elsewhere(path, "either", before=before, policy=True, go_on=go_on)
+                def delete(path: str, limit: float | None = limit) -> NamedOutcome:
+                    return delete_elsewhere(path, "either", before=limit, policy=True, go_on=go_on)
 
             else:
 
-                def delete(path: str) -> NamedOutcome:
-                    return remover.delete(self._below(path), "either", ours=True)
+                def delete(path: str, limit: float | None = limit) -> NamedOutcome:
+                    return remover.delete(self._below(path), "either", ours=True, before=limit)
 
             outcome = delete_whole(path, delete)
             if outcome.status == "failed":
                 tell(path, outcome)
+                # What has gone of a directory makes it no newer.
+                mark.tried = time.time()
             done.add(outcome)
             # What was tracked before it was made is waited for as long as it may live.
-            expected = outcome.status == "missing" and time.monotonic() - mark.since < max_age
-            if outcome.is_over and not expected:
+            expected = not mark.was_there and time.monotonic() - mark.since < max_age
+            mark.was_there |= outcome.status != "missing"
+            if outcome.is_over and not (outcome.status == "missing" and expected):
                 self._forget({path: mark})
 
     def _recover(self, go_on: GoOn | None = None) -> int:
         root, recovered = Path(self._root), 0
         try:
+            policy = keeping_files(root, Policy()).of(FILES.category)
             leases = Leases(root)
             leases.refresh()
             left, limit = leases.left_in(TRACKED), time.time() - leases.foreign_for
-            recovered += self._delete_left([one for one in left if one.is_certain], None, go_on)
+            certain = [one for one in left if one.is_certain]
+            recovered += self._delete_left(certain, policy, None, go_on)
             unclear = [one for one in left if not one.is_certain]
-            recovered += self._delete_left(unclear, limit, go_on) if unclear else 0
+            recovered += self._delete_left(unclear, policy, limit, go_on) if unclear else 0
             self._finish_killed(go_on)
         except _Stopped:
             pass
@@ -269,7 +298,9 @@ class ExpiringFiles(Ledger):
             _log.warning("cannot clean %s: %s", self._root, error)
         return recovered
 
-    def _delete_left(self, left: list[Left], before: float | None, go_on: GoOn | None) -> int:
+    def _delete_left(
+        self, left: list[Left], policy: Policy, before: float | None, go_on: GoOn | None
+    ) -> int:
         """Delete what others tracked, each only if nobody uses its entry; how many went."""
         went, root = 0, Path(self._root)
         with closing(
@@ -281,10 +312,8 @@ class ExpiringFiles(Ledger):
                 place = self._place(os.path.join(root, one.path))
                 if place.refusal or place.relative != one.path:
                     continue  # nobody can track that, whoever has written it down
-                if any(
-                    is_remainder(root, part) for part in (one.path, *directories_above(one.path))
-                ):
-                    continue  # what is left there was kept on purpose
+                if self._stays(one.path, policy.keep_files):
+                    continue
                 by = one.alive_at + _ALLOWED_SECONDS
 
                 def delete(path: str, by: float = by) -> NamedOutcome | None:
@@ -303,6 +332,18 @@ class ExpiringFiles(Ledger):
                     strike(one.file, one.path)
                 went += outcome is not None and outcome.status == "done"
         return went
+
+    def _stays(self, path: str, patterns: tuple[str, ...]) -> bool:
+        """Whether what a dead process tracked was kept on purpose, or is to be."""
+        root = Path(self._root)
+        if any(is_remainder(root, part) for part in (path, *directories_above(path))):
+            return True
+        try:
+            return bool(patterns) and is_kept(root, path, patterns)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True  # until it can be read
 
     def _finish_killed(self, go_on: GoOn | None) -> Report:
         """Finish what a killed clean-up left half-done, and forget who has ended and left nothing.
@@ -328,12 +369,14 @@ class _Sum:
 
     def __init__(self) -> None:
         self.count = 0
+        self.length = 0
         self.freed_bytes = 0
         self.errors = 0
 
     def add(self, outcome: NamedOutcome) -> None:
         self.count += outcome.status == "done"
         self.errors += outcome.status == "failed"
+        self.length += outcome.length
         self.freed_bytes += outcome.freed_bytes
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import threading
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from .core.plan import Plan
     from .core.policy import Policy
     from .store.root.arrivals import Arrivals
+    from .store.root.journal import Left
 else:
     from typing import TypeVar
 
@@ -35,6 +37,8 @@ _log: Final = logging.getLogger(__name__)
 _FACE: Final = "StorageRoot"
 _MAKES_WITHIN: Final = 1.0
 """How long (seconds) a process may take to make the directory of a job that it has recorded."""
+_MANY: Final = 1000
+"""From how many jobs on it is looked whether others have released some of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,7 @@ class StorageRoot(Generic[Job]):
             raise StorageError.of(
                 "the working directory is gone", error, "give an absolute path"
             ) from error
+        self._many = _MANY
         make_root(str(self._root), JOBS)
 
     def __repr__(self) -> str:
@@ -108,10 +113,18 @@ class StorageRoot(Generic[Job]):
         was made.
         """
         path = self._path(job_id)
+        self._forget_released()
         job = self._make(root=path, **{name: path / file for name, file in self._files.items()})
         output = _output_of(job, path)
         with _turn(path):
-            allocate_named(str(self._root), job_id, JOBS)
+            try:
+                allocate_named(str(self._root), job_id, JOBS)
+            except FileExistsError:
+                raise FileExistsError(
+                    errno.EEXIST,
+                    f"job {job_id!r} exists already; release it first, or choose another id",
+                    str(path),
+                ) from None
             maybe_start(str(self._root))
             if output is None:
                 return job
@@ -125,11 +138,12 @@ class StorageRoot(Generic[Job]):
         return job
 
     def release_job(self, job_id: str) -> None:
-        """Delete the directory of a job; does nothing if there is none.
+        """Delete the directory of a job, all of it, whoever made it; an unknown one is no error.
 
         What cannot be deleted is logged as a warning, and goes with the next `cleanup_all` or
-        sweep; what another process uses is logged and stays. Raises `InvalidName`
-        (a `ValueError`) for an id that is not one safe path component.
+        sweep. What another process holds (`hold`, `lease_fds`) is logged and stays, and so does the
+        job of another process if it is pinned. Raises `InvalidName` (a `ValueError`) for an id that
+        is not one safe path component.
         """
         path = self._path(job_id)
         with _turn(path):
@@ -143,8 +157,8 @@ class StorageRoot(Generic[Job]):
         """Delete every job's directory that no other process uses, and return how many went.
 
         Those of this process go as well, even if in use here, unless a process forked from it is
-        still running. Files beside them stay, and so do pinned jobs. What cannot be deleted is
-        logged as a warning.
+        still running. Files beside them stay, and so do pinned jobs and what the project's
+        `keep_files` matches in a job. What cannot be deleted is logged as a warning.
         """
         from .core.policy import Policy
 
@@ -154,9 +168,8 @@ class StorageRoot(Generic[Job]):
         """Delete the jobs that dead processes left, for a service to begin with; how many.
 
         Those of live processes stay, this one's included, and so does what is pinned, what no
-        process has recorded as its job, or another made later under that name, and what
-        `keep_files` kept when a clean freed the rest. What cannot be deleted is logged as a
-        warning.
+        process has recorded as its job, or another made later under that name, and what the
+        project's `keep_files` matches in a job. What cannot be deleted is logged as a warning.
         """
         from .store.root.listing import list_leftovers
         from .store.sweep.abandoned import ABANDONED
@@ -180,22 +193,31 @@ class StorageRoot(Generic[Job]):
             if problem:
                 # So that `recover` knows it for a job, though it is nobody's any more.
                 with contextlib.suppress(TempError, OSError):
-                    owner_of(root, FAILED).record(job_id)
+                    failed = owner_of(root, FAILED)
+                    failed.record(job_id)
+                    failed.record_made(job_id)
             return problem
         if is_gone(os.path.join(root, job_id)):
             release(root, job_id)
             return ""
-        return self._discard_orphan(job_id)
+        return self._discard_of_others(job_id)
 
-    def _discard_orphan(self, job_id: str) -> str:
+    def _discard_of_others(self, job_id: str) -> str:
         from .store.sweep.abandoned import ABANDONED
+        from .store.sweep.discard import discard
         from .store.sweep.sweep import execute
 
         try:
             plan = self._plan(ABANDONED)
             for kept in plan.kept:
-                if kept.entry.path == job_id:
+                if kept.entry.path != job_id:
+                    continue
+                use, owner = kept.entry.use, own(str(self._root))
+                # If the root was replaced, that is not what this process means by that name.
+                was_ours = owner is not None and job_id in owner.live
+                if use is None or use.how != "owner" or was_ours:
                     return str(kept.reason)
+                return discard(str(self._root), job_id, JOBS, whoever_made_it=True)
             steps = tuple(step for step in plan.steps if step.entry.path == job_id)
             for outcome in execute(plan._replace(steps=steps), face=_FACE).outcomes:
                 if outcome.status != "done" and not is_gone(str(self._root / job_id)):
@@ -204,13 +226,26 @@ class StorageRoot(Generic[Job]):
             return str(error)
         return ""
 
+    def _forget_released(self) -> None:
+        """Forget jobs of this process that others have released, before they are too many."""
+        root = str(self._root)
+        owner = own(root)
+        if owner is None or len(owner.live) < self._many:
+            return
+        for job_id in tuple(owner.live):
+            with _turn(self._root / job_id):
+                if is_gone(os.path.join(root, job_id)):
+                    release(root, job_id)
+        self._many = max(_MANY, 2 * len(owner.live))
+
     def _clean(self, policy: Policy) -> int:
         from .report.text import plain
         from .store.root.arrivals import is_remainder
+        from .store.root.loading import keeping_files
         from .store.sweep.sweep import execute
 
         try:
-            plan = self._plan(policy)
+            plan = self._plan(keeping_files(self._root, policy))
             if policy.abandoned:
                 others = self._made_later()
                 jobs = (step for step in plan.steps if step.entry.made_by is not None)
@@ -221,7 +256,7 @@ class StorageRoot(Generic[Job]):
         except (TempError, OSError) as error:
             _log.warning("cannot clean %s: %s", self._root, error)
             return 0
-        gone = {outcome.step.entry.path for outcome in report.done}
+        gone = {outcome.step.entry.path for outcome in report.done if not outcome.stays}
         for job_id in gone:
             release(str(self._root), job_id, FAILED)
         for outcome in report.outcomes:
@@ -235,23 +270,26 @@ class StorageRoot(Generic[Job]):
         return len(gone)
 
     def _made_later(self) -> frozenset[str]:
-        """What has the name of a dead process's job, but came to be, or came there, after that
-        process had last recorded one. Raises `TempError`.
+        """What has the name of a dead process's job, but is another directory, or came to be, or
+        came there, after that process had last recorded one. Raises `TempError`.
         """
         from .store.root.arrivals import Arrivals
         from .store.root.leases import Leases
 
         leases = Leases(self._root)
         leases.refresh()
-        recorded: dict[str, float] = {}
-        for left in (*leases.left_in(PLAIN), *leases.left_in(FAILED)):
-            recorded[left.path] = max(left.alive_at, recorded.get(left.path, 0.0))
+        left = (*leases.left_in(PLAIN), *leases.left_in(FAILED))
         arrivals = Arrivals(self._root)
-        return frozenset(
-            path
-            for path, last in recorded.items()
-            if _came_at(str(self._root / path), path, arrivals) > last + _MAKES_WITHIN
-        )
+        own = {one.path for one in left if self._is_still(one, arrivals)}
+        return frozenset(one.path for one in left if one.path not in own)
+
+    def _is_still(self, left: Left, arrivals: Arrivals) -> bool:
+        """Whether what is there now may be the directory that the process made."""
+        path = self._root / left.path
+        with contextlib.suppress(OSError):
+            if left.inode not in (None, os.lstat(path).st_ino):
+                return False
+        return _came_at(str(path), left.path, arrivals) <= left.alive_at + _MAKES_WITHIN
 
     def _plan(self, policy: Policy) -> Plan:
         from .store.sweep.prepare import prepare
