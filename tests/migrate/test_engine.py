@@ -249,3 +249,15 @@ def test_progress_is_told_of_within_one_file_too(top: Path) -> None:
 
     assert seen.count((0, 1)) > 10
     assert seen[-1] == (1, 1)
+
+
+def test_a_notebook_or_a_text_that_cannot_be_read_is_skipped(top: Path) -> None:
+    write(top, {"a.ipynb": "tempfile.mkdtemp(", "b.md": "x", "c.py": SITE})
+    with open(top / "b.md", "wb") as file:
+        file.truncate(1 << 30)
+
+    notebook, text, module = examined(top)
+
+    assert notebook.skipped.startswith("is no notebook")
+    assert text.skipped.startswith("it is larger") or "larger than" in text.skipped
+    assert module.after is not None

@@ -232,6 +232,8 @@ def _examine_file(
     except OSError as error:
         return FileResult(path, problem=f"cannot be read: {reason_of(error)}"), len(raw)
     except (Unreadable, fields.Unreadable) as error:
+        if path.endswith(NOTEBOOK) or is_text(path):  # is no code, and so no gap in the result
+            return FileResult(path, skipped=str(error)), len(raw)
         return FileResult(path, problem=str(error)), len(raw)
     except RecursionError:
         return FileResult(path, problem="is nested too deeply to check"), len(raw)

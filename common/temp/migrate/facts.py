@@ -83,6 +83,8 @@ _FROM: Final = re.compile(
     rb"^[ \t]*from[ \t]+([.\w]+)[ \t]+import[ \t]+(\([^)]*\)|[^\n;]*)", re.MULTILINE
 )
 _OF_MODULE: Final = re.compile(rb"\b(\w+)\.(tempfile|TemporaryDirectory|mkdtemp|shutil|Path)\b")
+_AS: Final = re.compile(rb"\bimport[ \t]+([\w.]+)[ \t]+as[ \t]+(\w+)")
+_COMMENT: Final = re.compile(rb"#[^\n]*")
 _RENAMED: Final = re.compile(
     rb"\b(?:tempfile|TemporaryDirectory|mkdtemp|Path|rmtree|shutil|time)[ \t]+as[ \t]+(\w+)"
 )
@@ -111,18 +113,21 @@ def gather(raw: bytes) -> Facts:
 def borrowed(raw: bytes, names: frozenset[str]) -> tuple[tuple[str, str], ...]:
     """Those of `names` that the file takes from modules that are not of the standard library."""
     found = set()
-    for module, listed in _FROM.findall(raw):
+    whole = raw.replace(b"\\\r\n", b"").replace(b"\\\n", b"") if b"import" in raw else b""
+    for module, listed in _FROM.findall(whole):
         if _is_standard(module.decode("latin-1")):
             continue
-        for part in listed.strip(b"()").split(b","):
-            name = part.split(b"#")[0].strip().partition(b" ")[0].decode("latin-1")
+        for part in _COMMENT.sub(b"", listed).strip(b"()").split(b","):
+            name = (part.split() or [b""])[0].decode("latin-1")
             if name in names:
                 found.add((module.decode("latin-1"), name))
     others = names - _LENT
     said = _OF_MODULE.findall(raw) if not others else _attributes(raw, others)
-    for module, name in said:
-        if not _is_standard(module.decode("latin-1")):
-            found.add((module.decode("latin-1"), name.decode("latin-1")))
+    real = {alias: module for module, alias in _AS.findall(raw)} if said else {}
+    for base, taken in said:
+        holder = real.get(base, base).decode("latin-1")
+        if not _is_standard(holder):
+            found.add((holder, taken.decode("latin-1")))
     return tuple(sorted(found))
 
 

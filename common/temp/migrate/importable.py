@@ -84,10 +84,21 @@ def _by_hand(project: str, place: Place) -> str:
 
 
 def is_hiding(path: str) -> bool:
-    """Whether the file at `path` is the one that hides the package from others: `common/temp.py`
-    in a `common` that is no package.
+    """Whether the file at `path` is the one that hides the package from others: a `common/temp.py`
+    or `common/temp/__init__.py` in a `common` that is no package.
     """
-    return bool(path) and _shadow(os.path.dirname(os.path.dirname(path))) == path
+    above = os.path.dirname(path)
+    if os.path.basename(path) == "__init__.py":
+        path, above = above, os.path.dirname(above)
+    elif not path.endswith("temp.py"):
+        return False
+    return os.path.basename(path).partition(".")[0] == "temp" and _is_temp(
+        _shadow(os.path.dirname(above)), path
+    )
+
+
+def _is_temp(shadow: str, path: str) -> bool:
+    return shadow in (path, os.path.join(path, "__init__.py"))
 
 
 def _hidden(shadow: str, top: str, path: str) -> str:

@@ -201,6 +201,10 @@ class Module:
         plain = isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef))
         return self.source.span(statement)[0] if plain and self.source.is_alone(statement) else None
 
+    @cached_property
+    def _has_sockets(self) -> bool:
+        return _SOCKETS.search(self.source.data) is not None
+
     def label(self, node: ast.AST) -> str:
         """A name for a directory that is made at `node`: the function's name, else the file's.
 
@@ -208,7 +212,7 @@ class Module:
         """
         function = self.scopes.function(node)
         names = [function.name] if function is not None and function.name != "main" else []
-        for name in (*names, self.name) if not _SOCKETS.search(self.source.data) else ():
+        for name in (*names, self.name) if not self._has_sockets else ():
             label = re.sub(r"^test_+|^_+|_+$", "", name) or name.strip("_")
             if len(label) > _LONGEST_LABEL:
                 label = label[: _LONGEST_LABEL + 1].rpartition("_")[0] or label[:_LONGEST_LABEL]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Final
 
 from .settings import ini, remembered, table, toml
@@ -29,7 +30,7 @@ class Style:
         self._top = top
         self._source = source
 
-    @property
+    @cached_property
     def width(self) -> int:
         """The longest line that may be written: as the project sets it, else as the file has it."""
         for directory in _ancestors(self._top, self._directory):
