@@ -82,7 +82,9 @@ _LENT: Final = frozenset(
 _FROM: Final = re.compile(
     rb"^[ \t]*from[ \t]+([.\w]+)[ \t]+import[ \t]+(\([^)]*\)|[^\n;]*)", re.MULTILINE
 )
-_OF_MODULE: Final = re.compile(rb"\b(\w+)\.(tempfile|TemporaryDirectory|mkdtemp|shutil|Path)\b")
+_TAKEN: Final = "tempfile|TemporaryDirectory|mkdtemp|shutil|Path"
+_LAST_WORD: Final = re.compile(rb"\w+\Z")
+_LONGEST_NAME: Final = 80
 _AS: Final = re.compile(rb"\bimport[ \t]+([\w.]+)[ \t]+as[ \t]+(\w+)")
 _COMMENT: Final = re.compile(rb"#[^\n]*")
 _RENAMED: Final = re.compile(
@@ -93,10 +95,9 @@ _MISSING: Final = (b"ImportError", b"ModuleNotFound", b"find_spec", b"suppress",
 
 def gather(raw: bytes) -> Facts:
     """The facts of a file with this content. Most files have none, and few are parsed."""
-    lent = Facts(
-        renamed=tuple(sorted({name.decode("latin-1") for name in _RENAMED.findall(raw)})),
-        borrowed=borrowed(raw, _LENT),
-    )
+    has_site = NAME.encode() in raw or any(word.encode() in raw for word in REPLACED)
+    renamed = {name.decode("latin-1") for name in _RENAMED.findall(raw)} if has_site else set()
+    lent = Facts(renamed=tuple(sorted(renamed)), borrowed=borrowed(raw, _LENT))
     if NAME.encode() not in raw and not _may_replace(raw) and not _may_be_optional(raw):
         if b"import *" not in raw:
             return lent
@@ -122,7 +123,7 @@ def borrowed(raw: bytes, names: frozenset[str]) -> tuple[tuple[str, str], ...]:
             if name in names:
                 found.add((module.decode("latin-1"), name))
     others = names - _LENT
-    said = _OF_MODULE.findall(raw) if not others else _attributes(raw, others)
+    said = _attributes(raw, "|".join(map(re.escape, sorted(others))) if others else _TAKEN)
     real = {alias: module for module, alias in _AS.findall(raw)} if said else {}
     for base, taken in said:
         holder = real.get(base, base).decode("latin-1")
@@ -131,9 +132,15 @@ def borrowed(raw: bytes, names: frozenset[str]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(found))
 
 
-def _attributes(raw: bytes, names: frozenset[str]) -> list[tuple[bytes, bytes]]:
-    words = "|".join(re.escape(name) for name in sorted(names))
-    return re.findall(rf"\b(\w+)\.({words})\b".encode(), raw)
+def _attributes(raw: bytes, words: str) -> list[tuple[bytes, bytes]]:
+    """Each use of one of `words` as an attribute, with the name before it."""
+    found = []
+    # By the dot, since a search for the name before it would look at every word of the file.
+    for match in re.finditer(rf"\.({words})\b".encode(), raw):
+        base = _LAST_WORD.search(raw, max(0, match.start() - _LONGEST_NAME), match.start())
+        if base is not None:
+            found.append((base.group(), match[1]))
+    return found
 
 
 def _may_be_optional(raw: bytes) -> bool:
