@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from .settings import ini, read_bytes, remembered, table, toml
+from .style import holds_python
 
 _TESTS: Final = frozenset({"test", "tests"})
 _DEV: Final = frozenset(
@@ -148,22 +149,21 @@ def _layout(project: str) -> Layout:
 
 @remembered
 def _is_found(project: str, name: str, *, is_module: bool) -> bool:
-    """Whether setuptools finds the package or module at the top of a project."""
-    if name in _NEVER_FOUND or name.startswith((".", "_")) or not name.isidentifier():
-        return False
-    if not is_module:
-        return True
-    # Modules are found only where there is no package, and only if there is one of them.
+    """Whether setuptools finds the package or module at the top of a project.
+
+    It refuses to build from several, and looks for a module only where there is no package.
+    """
     entries = [os.path.splitext(one) for one in os.listdir(project)]
-    others = [stem for stem, suffix in entries if suffix == ".py" and stem not in _NEVER_FOUND]
-    packages = [
-        stem
-        for stem, suffix in entries
-        if not suffix
-        and stem not in _NEVER_FOUND
-        and os.path.isfile(os.path.join(project, stem, "__init__.py"))
-    ]
-    return others == [name] and not packages
+    names = [(stem, suffix) for stem, suffix in entries if _may_be_found(stem)]
+    packages = [one for one, suffix in names if not suffix and holds_python(project, one)]
+    modules = [one for one, suffix in names if suffix == ".py"]
+    if is_module:
+        return modules == [name] and not packages
+    return packages == [name]
+
+
+def _may_be_found(name: str) -> bool:
+    return name not in _NEVER_FOUND and not name.startswith((".", "_")) and name.isidentifier()
 
 
 # -- what the backends are told -------------------------------------------------------------------

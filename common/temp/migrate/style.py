@@ -68,19 +68,17 @@ def _set_width(directory: str) -> int:
 
 @remembered
 def _has(directory: str, name: str) -> bool:
-    for place in (directory, os.path.join(directory, "src")):
-        if os.path.isfile(os.path.join(place, f"{name}.py")):
-            return True
-        package = os.path.join(place, name)
-        if os.path.isdir(package) and _holds_python(package):
-            return True
-    return False
+    return any(
+        os.path.isfile(os.path.join(place, f"{name}.py")) or holds_python(place, name)
+        for place in (directory, os.path.join(directory, "src"))
+    )
 
 
-def _holds_python(directory: str) -> bool:
-    """Whether a Python file lies in the directory, or in one in it."""
+@remembered
+def holds_python(directory: str, name: str) -> bool:
+    """Whether a Python file lies in the directory `name` of `directory`, or in one in it."""
     try:
-        with os.scandir(directory) as entries:
+        with os.scandir(os.path.join(directory, name)) as entries:
             return any(
                 entry.name.endswith(".py")
                 or (entry.is_dir() and any(one.endswith(".py") for one in os.listdir(entry.path)))
