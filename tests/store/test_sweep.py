@@ -25,7 +25,7 @@ from common.temp.store.claiming.claim import NotClaimed
 from common.temp.store.root.making import make_root
 from common.temp.store.root.owner import owner_of
 from common.temp.store.root.pinning import read_pin, write_pin
-from common.temp.store.sweep import discard, ways
+from common.temp.store.sweep import discard
 from common.temp.store.sweep.abandoned import clean_abandoned
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
@@ -55,13 +55,8 @@ DISPOSALS: tuple[Disposal, ...] = ("delete", "trash", "archive")
 
 @pytest.fixture(autouse=True)
 def no_trash(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Trash is a directory of the test: where the real one is, is read at its import."""
-
-    def send(path: Path, check: object = None) -> None:
-        (tmp_path / "trash").mkdir(exist_ok=True)
-        path.rename(tmp_path / "trash" / path.name)
-
-    monkeypatch.setattr(ways, "send_to_trash", send)
+    """Trash is a directory of the test."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
 
 
 def drawn(root: Path, policy: Policy = EVERYTHING, **options: Any) -> Plan:
