@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -21,6 +21,9 @@ MANIFEST: Final = ".tempkeep.json"
 """The end of the name of a manifest."""
 
 _SCHEMA: Final = 1
+_LONGEST_REASON: Final = 4096
+_MANY_LEFT_OUT: Final = 30
+"""How many sockets are named. With the longest paths, the manifest is still small enough to read."""
 BEGINNING: Final = b'{\n  "schema": 1,\n  "kind": "archive",\n'
 """The first bytes of every manifest: other files may have a similar name."""
 
@@ -33,7 +36,8 @@ class Manifest(NamedTuple):
     `size` is the number of bytes read. The `digest` covers the contents only if `has_contents`: an
     entry that was archived by a rename was not read. `mode` and `changed_ns` are those of the entry
     itself. `undo_for` is for how many seconds an entry that was set aside can be restored; `None`
-    for an archived one. `left_out` are the sockets in it that were not archived.
+    for an archived one. `left_out` are the sockets in it that were not archived, or the first of
+    them and how many more there are.
     """
 
     id: str
@@ -80,12 +84,20 @@ class Manifest(NamedTuple):
             **self._asdict(),
             "archived_at": at_second.replace("+00:00", "Z"),
             "mode": f"{self.mode:04o}",
+            "reasons": [reason[:_LONGEST_REASON] for reason in self.reasons],
+            "left_out": few_of(self.left_out, _MANY_LEFT_OUT),
         }
         if self.undo_for is None:
             del table["undo_for"]
         if not self.left_out:
             del table["left_out"]
         return json.dumps(table, indent=2, ensure_ascii=True) + "\n"
+
+
+def few_of(names: Sequence[str], most: int) -> tuple[str, ...]:
+    """At most so many of `names`, and how many more there are."""
+    more = len(names) - most
+    return (*names[:most], f"and {more} more") if more > 0 else tuple(names)
 
 
 def manifest_path(archive: Path, name: str) -> Path:

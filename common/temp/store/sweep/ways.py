@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from ..system.archive_formats import ArchiveFormat
 
 
+_MANY_SOCKETS: Final = 10
+"""How many of the sockets that were not archived are named."""
+
+
 class Means(NamedTuple):
     """What a sweep has to carry its plan out with."""
 
@@ -76,13 +80,15 @@ def _trash(step: Step, facts: Facts, means: Means) -> Outcome:
 
 def _archive(step: Step, facts: Facts, means: Means) -> Outcome:
     from ..archive.deposit import Deposit
+    from ..archive.manifest import few_of
 
     assert means.archive is not None, "a plan that archives needs the place to archive to"
     form, now = means.archive_format, time.time()
     part = part_to_keep(step, facts)
     deposit = Deposit(means.archive, form, facts.root, step, now, part=part)
     removed = _put_in(deposit, step, facts, "archiving")
-    left_out = f" without its sockets ({', '.join(deposit.left_out)})" if deposit.left_out else ""
+    sockets = ", ".join(few_of(deposit.left_out, _MANY_SOCKETS))
+    left_out = f" without its sockets ({sockets})" if sockets else ""
     return outcome_of(step, facts, removed, f"archived as {deposit.target}{left_out}")
 
 
