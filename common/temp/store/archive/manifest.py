@@ -23,7 +23,7 @@ MANIFEST: Final = ".tempkeep.json"
 _SCHEMA: Final = 1
 _LONGEST_REASON: Final = 4096
 _MANY_LEFT_OUT: Final = 30
-"""How many sockets are named. With the longest paths, the manifest is still small enough to read."""
+"""How many sockets are named: with the longest paths, a manifest can still be read."""
 BEGINNING: Final = b'{\n  "schema": 1,\n  "kind": "archive",\n'
 """The first bytes of every manifest: other files may have a similar name."""
 

@@ -146,9 +146,11 @@ def _children_of_category(path: str, known: bool) -> list[str] | None:
 
 
 def locate(path: Path, roots: Sequence[Path] = ()) -> tuple[Path, str]:
-    """The root that holds `path`, and the entry in it (relative to the root).
+    """The nearest root in which `path` is in an entry, and that entry (relative to the root).
 
-    `roots` are the configured ones. Raises `InvalidSettings` if `path` is in no entry of any root.
+    A project in an entry may be a root itself, as one of pipeline runs, and most of what is in it
+    is in none of its entries. `roots` are the configured ones. Raises `InvalidSettings` if `path`
+    is in no entry of any root.
     """
     absolute = Path(os.path.abspath(path))
     own = user_root()
@@ -161,7 +163,6 @@ def locate(path: Path, roots: Sequence[Path] = ()) -> tuple[Path, str]:
                 for item in listing(root, Leases(root), layout)[0]:
                     if is_inside(relative, item.path):
                         return root, item.path
-            break
     raise InvalidSettings(f"{path} is in no entry; `temp-status` lists them")
 
 
