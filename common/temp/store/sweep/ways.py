@@ -89,7 +89,8 @@ def _archive(step: Step, facts: Facts, means: Means) -> Outcome:
     removed = _put_in(deposit, step, facts, "archiving")
     sockets = ", ".join(few_of(deposit.left_out, _MANY_SOCKETS))
     left_out = f" without its sockets ({sockets})" if sockets else ""
-    return outcome_of(step, facts, removed, f"archived as {deposit.target}{left_out}")
+    outcome = outcome_of(step, facts, removed, f"archived as {deposit.target}{left_out}")
+    return outcome._replace(packed_bytes=deposit.packed_bytes)
 
 
 def _set_aside(step: Step, facts: Facts, means: Means) -> Outcome:
@@ -206,7 +207,7 @@ def _hand_over(step: Step, facts: Facts, deposit: Deposit) -> Removed:
             if has_room:
                 transfer.cancel(area)
     if os.stat(deposit.archive).st_dev == entry.device:
-        removed.freed_bytes = max(0, removed.freed_bytes - deposit.packed_bytes)
+        removed.freed_bytes = max(0, removed.freed_bytes - (deposit.packed_bytes or 0))
     return removed
 
 
