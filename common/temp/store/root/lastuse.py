@@ -95,6 +95,19 @@ def note_made(root: Path, relative: str, key: str, version: str) -> None:
     write_record(root, USED, relative, says)
 
 
+def carry_use(root: Path, relative: str, to: str) -> None:
+    """Record for the entry at `relative`, which is about to be moved to `to`, that it was last used
+    when it was. Raises `OSError`, or `TempError` where the records lie behind a symlink.
+    """
+    for record in read_records(root, USED, [record_name(relative)]):
+        if record.path == relative:
+            says = {key: value for key, value in record.says.items() if key != "path"}
+            write_record(root, USED, to, says)
+            with opened_in(root, STORE, USED) as directory:
+                place = at.anchored(directory, os.path.join(root, STORE, USED))
+                os.utime(f"{place}/{record_name(to)}", (record.written, record.written))
+
+
 def _is_fresh(status: os.stat_result) -> bool:
     return 0 <= time.time() - status.st_mtime_ns / 1e9 < COARSE
 
