@@ -275,14 +275,20 @@ def test_the_current_run_of_another_process_is_kept_if_that_is_asked(
     assert made.exists() == current
 
 
-def test_a_plan_of_everything_takes_the_last_good_run_and_no_other_plan_does(base: Path) -> None:
+def test_a_plan_takes_the_last_good_run_only_if_who_applies_it_asks_for_everything(
+    base: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     project = base.parent
     (project / "pyproject.toml").write_text('[tool.tempkeep]\nroots = ["artifacts"]\n')
     older, good = ended(base, hours=50), ended(base, hours=49)
-    for limits, left in ((("--max-age-hours", "1"), [good]), (("--everything",), [])):
-        assert tempkeep("temp-clean", *limits, "--dry-run", "--plan", str(project / "plan")) == 0
-        assert tempkeep("temp-clean", "--apply", str(project / "plan")) == 0
-        assert [one for one in (older, good) if one.exists()] == left
+    plan = str(project / "plan")
+    assert tempkeep("temp-clean", "--everything", "--dry-run", "--plan", plan) == 0
+    assert tempkeep("temp-clean", "--apply", plan) == 1
+    assert (older.exists(), good.exists()) == (False, True)
+    assert "--apply with --everything takes it" in capsys.readouterr().err
+    assert tempkeep("temp-clean", "--everything", "--dry-run", "--plan", plan) == 0
+    assert tempkeep("temp-clean", "--apply", plan, "--everything") == 0
+    assert not good.exists()
 
 
 def test_the_status_says_how_each_run_ended(base: Path) -> None:
