@@ -125,13 +125,13 @@ def test_a_category_that_becomes_a_link_leads_the_trash_nowhere(
     root: Path, tmp_path: Path, victim: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_entry(root, "debug/secret")
-    real = freedesktop._trash_for
+    real = freedesktop._home_trash
 
-    def swapped(path: str, parent: int) -> tuple[str, str | None]:
+    def swapped(device: int) -> str:
         swap(root / "debug", victim)
-        return real(path, parent)
+        return real(device)
 
-    monkeypatch.setattr(freedesktop, "_trash_for", swapped)
+    monkeypatch.setattr(freedesktop, "_home_trash", swapped)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
     swept(root, EVERYTHING, disposal="trash")
     assert listing(victim) == ["secret"]

@@ -12,7 +12,7 @@ import os
 import stat
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote_from_bytes
 
 from ...errors import StorageError
@@ -56,25 +56,15 @@ def trashed(path: str, name: str, parent: int) -> Iterator[Trashed]:
     ignore. Raises `OSError`, and then it is where it was.
     """
     with contextlib.ExitStack() as stack:
-        trash, top = _trash_for(path, parent)
-        opened = []
-        for part in ("files", "info"):
-            place = os.path.join(trash, part)
-            os.makedirs(place, 0o700, exist_ok=True)
-            directory = at.open(place, ROOT_FLAGS if top is None else DIRECTORY_FLAGS)
-            stack.callback(at.close, directory)
-            opened.append(directory)
-        files, info = opened
-        if top is not None:
-            _check_ours(trash, files, info)
-        said = _info(path if top is None else os.path.relpath(path, top))
+        trash, said = _opened_trash(stack, path, parent)
+        files, info = (_opened(stack, part, trash).descriptor for part in ("files", "info"))
         base, end = os.path.splitext(name)
         for count in itertools.count():
             chosen = f"{base} {count}{end}" if count else name
             with contextlib.suppress(FileExistsError):
                 _take(chosen, name, (files, info, parent), said)
                 break
-        yield Trashed(files, info, chosen, os.path.join(trash, "files", chosen))
+        yield Trashed(files, info, chosen, os.path.join(trash.place, "files", chosen))
 
 
 def _take(chosen: str, name: str, opened: tuple[int, int, int], said: bytes) -> None:
@@ -88,7 +78,8 @@ def _take(chosen: str, name: str, opened: tuple[int, int, int], said: bytes) -> 
             os.close(descriptor)
         rename_new(name, chosen, src_dir_fd=parent, dst_dir_fd=files)
     except BaseException as error:
-        at.unlink(f"{chosen}.trashinfo", dir_fd=info)
+        with contextlib.suppress(OSError):
+            at.unlink(f"{chosen}.trashinfo", dir_fd=info)
         if isinstance(error, OSError) and error.errno == errno.EXDEV:
             raise StorageError(
                 errno.EXDEV, "it cannot be renamed into the trash, and a copy may miss changes"
@@ -96,48 +87,76 @@ def _take(chosen: str, name: str, opened: tuple[int, int, int], said: bytes) -> 
         raise
 
 
-def _trash_for(path: str, parent: int) -> tuple[str, str | None]:
-    """The trash for what is in the open directory `parent`, and the top of its filesystem, if the
-    trash is there: the one in the home directory is on another.
+class _Directory(NamedTuple):
+    """An open directory, at `place`, in which others may have put links if it is not `private`."""
+
+    descriptor: int
+    place: str
+    private: bool
+
+
+def _opened_trash(stack: contextlib.ExitStack, path: str, parent: int) -> tuple[_Directory, bytes]:
+    """The trash for what is at `path`, in the open directory `parent`; and what to say of it there.
+
+    What is on another filesystem than the home directory goes to a trash at the top of that.
     """
-    share = os.environ.get("XDG_DATA_HOME", "")
-    home = os.path.join(
-        share if os.path.isabs(share) else os.path.expanduser("~/.local/share"), "Trash"
-    )
-    above = home
-    while not os.path.exists(above):
-        above = os.path.dirname(above)
-    if os.stat(above).st_dev == at.fstat(parent).st_dev:
-        return home, None
-    top = os.path.realpath(os.path.dirname(path))
+    home = _home_trash(at.fstat(parent).st_dev)
+    if home:
+        os.makedirs(home, 0o700, exist_ok=True)
+        descriptor = at.open(home, ROOT_FLAGS)
+        stack.callback(at.close, descriptor)
+        return _Directory(descriptor, home, True), _info(path)
+    top = above = os.path.realpath(os.path.dirname(path))
     while not os.path.ismount(top):
         top = os.path.dirname(top)
-    uid = os.getuid()
-    common = os.path.join(top, ".Trash")
+    descriptor = at.open(top, ROOT_FLAGS)
+    stack.callback(at.close, descriptor)
+    directory, uid = _Directory(descriptor, top, False), os.getuid()
     with contextlib.suppress(FileNotFoundError):
-        mode = os.lstat(common).st_mode
+        mode = at.stat(".Trash", dir_fd=descriptor, follow_symlinks=False).st_mode
         if stat.S_ISDIR(mode) and mode & stat.S_ISVTX:
-            return _made(os.path.join(common, str(uid))), top
-    return _made(os.path.join(top, f".Trash-{uid}")), top
+            descriptor = at.open(".Trash", DIRECTORY_FLAGS, dir_fd=descriptor)
+            stack.callback(at.close, descriptor)
+            directory = _Directory(descriptor, os.path.join(top, ".Trash"), False)
+    name = str(uid) if directory.place != top else f".Trash-{uid}"
+    trash = _opened(stack, name, directory)
+    said = _info(os.path.relpath(os.path.join(above, os.path.basename(path)), top))
+    return trash, said
 
 
-def _made(trash: str) -> str:
-    """That directory at the top of a filesystem. Raises `StorageError` if it may be planted."""
-    os.makedirs(trash, 0o700, exist_ok=True)
-    for part in (trash, os.path.join(trash, "files"), os.path.join(trash, "info")):
-        with contextlib.suppress(FileNotFoundError):
-            _check(part, os.lstat(part))
-    return trash
+def _home_trash(device: int) -> str:
+    """Where the trash in the home directory is or would be, if that is on the same `device`."""
+    share = os.environ.get("XDG_DATA_HOME", "")
+    if not os.path.isabs(share):
+        share = os.path.expanduser("~/.local/share")
+    if not os.path.isabs(share):
+        return ""  # nobody knows where the home directory is
+    home = above = os.path.join(share, "Trash")
+    while not os.path.exists(above):
+        above = os.path.dirname(above)
+    return home if os.stat(above).st_dev == device else ""
 
 
-def _check_ours(trash: str, files: int, info: int) -> None:
-    for part, directory in (("files", files), ("info", info)):
-        _check(os.path.join(trash, part), os.fstat(directory))
+def _opened(stack: contextlib.ExitStack, name: str, above: _Directory) -> _Directory:
+    """The directory `name` in `above`, made if it is missing, and open until `stack` is closed.
 
-
-def _check(part: str, status: os.stat_result) -> None:
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
-        raise StorageError(0, f"{part} is not a directory of this user; have that removed")
+    Raises `StorageError` if somebody else may have put it there.
+    """
+    place = os.path.join(above.place, name)
+    with contextlib.suppress(FileExistsError):
+        at.mkdir(name, 0o700, dir_fd=above.descriptor)
+    flags = ROOT_FLAGS if above.private else DIRECTORY_FLAGS
+    planted = StorageError(0, f"{place} is not a directory of this user; have that removed")
+    try:
+        descriptor = at.open(name, flags, dir_fd=above.descriptor)
+    except OSError as error:
+        if not above.private and error.errno in (errno.ENOTDIR, errno.ELOOP):
+            raise planted from None
+        raise
+    stack.callback(at.close, descriptor)
+    if not above.private and at.fstat(descriptor).st_uid != os.getuid():
+        raise planted
+    return _Directory(descriptor, place, above.private)
 
 
 def _info(path: str) -> bytes:
