@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 from ...core import fields
 from ...core.fields import Unreadable
 from ...errors import reason_of, without_remedy
+from ..root.carried import Carried
 from ..system.archive_formats import FORMATS, ArchiveFormat
 from ..system.reading import read_json
 from ..trees.contents import Digest
@@ -37,7 +38,7 @@ class Manifest(NamedTuple):
     entry that was archived by a rename was not read. `mode` and `changed_ns` are those of the entry
     itself. `undo_for` is for how many seconds an entry that was set aside can be restored; `None`
     for an archived one. `left_out` are the sockets in it that were not archived, or the first of
-    them and how many more there are.
+    them and how many more there are. `carried` is what the root had recorded of it.
     """
 
     id: str
@@ -61,6 +62,7 @@ class Manifest(NamedTuple):
     has_contents: bool
     undo_for: float | None = None
     left_out: tuple[str, ...] = ()
+    carried: Carried = Carried()
 
     @property
     def until(self) -> float | None:
@@ -78,7 +80,7 @@ class Manifest(NamedTuple):
     def spell(self) -> str:
         """The text of the file. Bytes in names that are not UTF-8 become escaped surrogates."""
         at_second = datetime.fromtimestamp(self.archived_at, UTC).isoformat(timespec="microseconds")
-        table = {
+        table: dict[str, Any] = {
             "schema": _SCHEMA,
             "kind": "archive",
             **self._asdict(),
@@ -87,10 +89,13 @@ class Manifest(NamedTuple):
             "reasons": [reason[:_LONGEST_REASON] for reason in self.reasons],
             "left_out": few_of(self.left_out, _MANY_LEFT_OUT),
         }
+        told = self.carried._asdict()
+        table["carried"] = {name: said for name, said in told.items() if said is not None}
+        for name in ("left_out", "carried"):
+            if not table[name]:
+                del table[name]
         if self.undo_for is None:
             del table["undo_for"]
-        if not self.left_out:
-            del table["left_out"]
         return json.dumps(table, indent=2, ensure_ascii=True) + "\n"
 
 
@@ -152,4 +157,14 @@ def _manifest_in(table: Mapping[str, Any]) -> Manifest:
         has_contents=fields.flag(table, "has_contents"),
         undo_for=fields.optional(fields.number, table, "undo_for"),
         left_out=fields.optional(fields.texts, table, "left_out") or (),
+        carried=_carried_in(fields.table(table.get("carried", {}))),
+    )
+
+
+def _carried_in(table: Mapping[str, Any]) -> Carried:
+    return Carried(
+        ended=fields.optional(fields.text, table, "ended"),
+        made=fields.optional(fields.number, table, "made"),
+        key=fields.optional(fields.words, table, "key"),
+        version=fields.optional(fields.words, table, "version"),
     )
