@@ -275,6 +275,7 @@ ENVIRONMENT: Final[dict[str, str]] = {
     PROJECT: "the project, whatever the working directory is: an existing directory",
     "TMPDIR": "the system's temporary directory, for `auto_cleanup_dir` and `temp_working_dir`",
     "XDG_STATE_HOME": "where scratch without a project goes, instead of `~/.local/state`",
+    "XDG_DATA_HOME": "where the trash is for `--trash`, instead of `~/.local/share`",
     "PYTEST_DEBUG_TEMPROOT": "where pytest makes `tmp_path`; inside a root, that entry is in use "
     "while pytest runs",
     "PYTEST_KEEP_TEMPS": "`1` keeps the directories of tests, and prints where they are",
