@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,7 @@ from common.temp.store.archive import deposit, packing, tarring
 from common.temp.store.archive import restore as restoring
 from common.temp.store.archive.belongs import Place, place_of
 from common.temp.store.archive.shelf import list_archive
-from common.temp.store.claiming import trash
+from common.temp.store.system import freedesktop
 from common.temp.store.system.archive_formats import ArchiveFormat
 from common.temp.store.system.renaming import rename_new
 from common.temp.store.trees import writing
@@ -123,20 +121,18 @@ def test_what_takes_the_place_of_what_was_restored_keeps_its_mode(
     assert (victim / "secret").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_category_that_becomes_a_link_while_others_trash_leads_the_trash_nowhere(
+def test_a_category_that_becomes_a_link_leads_the_trash_nowhere(
     root: Path, tmp_path: Path, victim: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_entry(root, "debug/secret")
-    real = trash._one_at_a_time
+    real = freedesktop._home_trash
 
-    @contextmanager
-    def waiting() -> Iterator[None]:
-        with real():
-            swap(root / "debug", victim)
-            yield
+    def swapped(device: int) -> str:
+        swap(root / "debug", victim)
+        return real(device)
 
-    monkeypatch.setattr(trash, "_one_at_a_time", waiting)
+    monkeypatch.setattr(freedesktop, "_home_trash", swapped)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
-    status, detail = outcomes(swept(root, EVERYTHING, disposal="trash"))["debug/secret"]
-    assert status != "done", detail
+    swept(root, EVERYTHING, disposal="trash")
     assert listing(victim) == ["secret"]
+    assert not (root / ".debug" / "secret").exists(), "it is the open directory that counts"

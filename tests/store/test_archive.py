@@ -450,6 +450,24 @@ def test_a_dead_socket_is_left_out_and_named_and_a_fifo_is_archived(
     assert listing(path) == ["file0.txt", "link", "pipe"]
 
 
+def test_what_has_thousands_of_dead_sockets_can_be_restored(root: Path, tmp_path: Path) -> None:
+    path = make_entry(root, "debug/x", files=1)
+    deep = path / ("d" * 250) / ("e" * 250)
+    deep.mkdir(parents=True)
+    with socket.socket(socket.AF_UNIX) as server, contextlib.chdir(deep):
+        server.bind("s")
+    for number in range(3000):
+        os.link(deep / "s", deep / f"s{number}")
+    with mounted(tmp_path / "m", "size=4m") as archive:
+        status, detail = archiving(root, archive, archive_format="tar.gz")["debug/x"]
+        assert (status, detail.endswith(", and 2991 more)")) == ("done", True)
+        (archived,) = list_archive(archive, root)
+        assert archived.manifest is not None, archived.problem
+        assert archived.manifest.left_out[30:] == ("and 2971 more",)
+        restore(archive, archived, place_of(archive, archived, root.parent))
+    assert (path / "file0.txt").is_file()
+
+
 @FORMATS
 def test_a_full_archive_leaves_the_entry(root: Path, tmp_path: Path, form: ArchiveFormat) -> None:
     path = make_entry(root, "debug/x", files=3)

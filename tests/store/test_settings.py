@@ -127,7 +127,6 @@ def test_the_environment_of_the_process_is_read_by_default(
         ("HIGH_WATER", "85%", "high_water", 0.85),
         ("KEEP_LAST", "0", "keep_last", 0),
         ("EXCLUDE", "a*, b/c ,", "exclude", ("a*", "b/c")),
-        ("EXCLUDE", "", "exclude", ()),
         ("DRY_RUN", "1", "dry_run", True),
         ("DRY_RUN", "False", "dry_run", False),
         ("ARCHIVE", " TRUE ", "archive", True),
@@ -544,7 +543,6 @@ def test_a_number_of_json_that_is_none_is_refused(project: Path, key: str, text:
     ("variable", "text", "expected"),
     [
         ("MAX_AGE_HOURS", "soon", "expected a number of 0 or more, got 'soon'"),
-        ("MAX_AGE_HOURS", "", "expected a number of 0 or more, got ''"),
         ("MAX_AGE_HOURS", "nan", "expected a number of 0 or more, got nan"),
         ("MAX_AGE_HOURS", "inf", "expected a number of 0 or more, got inf"),
         ("MAX_AGE_HOURS", "-1", "expected a number of 0 or more, got -1.0"),
@@ -553,7 +551,6 @@ def test_a_number_of_json_that_is_none_is_refused(project: Path, key: str, text:
         ("MIN_FREE_SPACE", "lots", 'expected a size such as "20GiB" or "500MB", got \'lots\''),
         ("DRY_RUN", "yes", "expected true or false, got 'yes'"),
         ("STRATEGY", "x\ny", "expected one of aggressive, moderate, conservative, archive, got 'x\\ny'"),  # noqa: E501
-        ("ARCHIVE_LOCATION", "", "expected the path of a directory, got ''"),
         ("ROOTS", "a\0b", "expected a list of paths of directories, got ['a\\x00b']"),
         ("PROJECTS", "a,/b", 'expected a list of globs of directories below, as "projects/*", got [\'a\', \'/b\']'),  # noqa: E501
     ],
@@ -563,6 +560,14 @@ def test_a_bad_variable_is_refused_by_its_name(
 ) -> None:
     name = f"TEMPKEEP_{variable}"
     assert refusal(tmp_path, **{name: text}) == f"environment: {name}: {expected}"
+
+
+@pytest.mark.parametrize("text", ["", " ", ","])
+def test_an_empty_variable_is_refused_whatever_its_kind(tmp_path: Path, text: str) -> None:
+    for key in KEYS:
+        name = f"TEMPKEEP_{key.upper()}"
+        said = f"environment: {name} is empty; give it a value, or unset it"
+        assert refusal(tmp_path, **{name: text}) == said
 
 
 def test_an_unknown_key_is_refused_and_the_known_ones_are_named(project: Path) -> None:

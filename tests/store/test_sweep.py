@@ -25,7 +25,7 @@ from common.temp.store.claiming.claim import NotClaimed
 from common.temp.store.root.making import make_root
 from common.temp.store.root.owner import owner_of
 from common.temp.store.root.pinning import read_pin, write_pin
-from common.temp.store.sweep import discard, ways
+from common.temp.store.sweep import discard
 from common.temp.store.sweep.abandoned import clean_abandoned
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
@@ -38,6 +38,7 @@ from tests.support import (
     age,
     listing,
     make_entry,
+    make_project,
     mounted,
     outcomes,
     plain_user,
@@ -55,13 +56,8 @@ DISPOSALS: tuple[Disposal, ...] = ("delete", "trash", "archive")
 
 @pytest.fixture(autouse=True)
 def no_trash(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Trash is a directory of the test: where the real one is, is read at its import."""
-
-    def send(path: Path, check: object = None) -> None:
-        (tmp_path / "trash").mkdir(exist_ok=True)
-        path.rename(tmp_path / "trash" / path.name)
-
-    monkeypatch.setattr(ways, "send_to_trash", send)
+    """Trash is a directory of the test."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
 
 
 def drawn(root: Path, policy: Policy = EVERYTHING, **options: Any) -> Plan:
@@ -591,6 +587,30 @@ def test_an_interrupted_sweep_leaves_at_most_one_entry_to_be_finished(
     assert len(scanned(root)) == 1
     report = swept(root, workers=1)
     assert (report.finished, len(report.done)) == (1, 1)
+
+
+def test_what_came_with_the_image_of_a_container_stays_and_the_reason_tells_what_helps(
+    tmp_path: Path,
+) -> None:
+    make_entry(make_project(tmp_path / "low" / "project") / ".tmp", "debug/x")
+    merged = tmp_path / "merged"
+    merged.mkdir()
+    with mounted(tmp_path / "top", "size=1m") as top:
+        (top / "up").mkdir()
+        (top / "work").mkdir()
+        layers = f"lowerdir={tmp_path / 'low'},upperdir={top / 'up'},workdir={top / 'work'}"
+        mount = ["mount", "-t", "overlay", "overlay", "-o", layers, str(merged)]
+        if run(mount, cwd=tmp_path).returncode:
+            pytest.skip("cannot mount an overlay")
+        try:
+            root = merged / "project" / ".tmp"
+            ((status, why),) = carried_out(drawn(root), tmp_path).values()
+            assert (status, listing(root / "debug" / "x")) == ("failed", ["file0.txt"])
+            assert "a lower layer of an overlay (the image of a container) has it; remove" in why
+            (why,) = (one.detail for one in swept(root, disposal="undo").outcomes)
+            assert "file0.txt is in another layer of an overlay" in why
+        finally:
+            run(["umount", str(merged)], cwd=tmp_path)
 
 
 @pytest.mark.parametrize("disposal", ["trash", "archive"])

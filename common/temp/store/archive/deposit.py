@@ -16,6 +16,7 @@ from ...errors import StorageError, TempError, in_place, reason_of
 from ..claiming.claim import NotClaimed, NotDisposed
 from ..project.project import check_root, find_project, open_root, where_it_leads
 from ..root.arrivals import keep_age
+from ..root.carried import carried_by
 from ..root.guard import check_store
 from ..root.layouts import layout_of
 from ..system import at
@@ -296,6 +297,7 @@ class Deposit:
             has_contents=has_contents,
             undo_for=self._undo_for,
             left_out=self.left_out if has_contents else (),
+            carried=carried_by(self.root, entry),
         )
 
     def _withdraw(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 from ...core import fields
 from ...core.fields import Unreadable
 from ...errors import reason_of, without_remedy
+from ..root.carried import Carried
 from ..system.archive_formats import FORMATS, ArchiveFormat
 from ..system.reading import read_json
 from ..trees.contents import Digest
@@ -21,6 +22,9 @@ MANIFEST: Final = ".tempkeep.json"
 """The end of the name of a manifest."""
 
 _SCHEMA: Final = 1
+_LONGEST_REASON: Final = 4096
+_MANY_LEFT_OUT: Final = 30
+"""How many sockets are named: with the longest paths, a manifest can still be read."""
 BEGINNING: Final = b'{\n  "schema": 1,\n  "kind": "archive",\n'
 """The first bytes of every manifest: other files may have a similar name."""
 
@@ -33,7 +37,8 @@ class Manifest(NamedTuple):
     `size` is the number of bytes read. The `digest` covers the contents only if `has_contents`: an
     entry that was archived by a rename was not read. `mode` and `changed_ns` are those of the entry
     itself. `undo_for` is for how many seconds an entry that was set aside can be restored; `None`
-    for an archived one. `left_out` are the sockets in it that were not archived.
+    for an archived one. `left_out` are the sockets in it that were not archived, or the first of
+    them and how many more there are. `carried` is what the root had recorded of it.
     """
 
     id: str
@@ -57,6 +62,7 @@ class Manifest(NamedTuple):
     has_contents: bool
     undo_for: float | None = None
     left_out: tuple[str, ...] = ()
+    carried: Carried = Carried()
 
     @property
     def until(self) -> float | None:
@@ -74,18 +80,29 @@ class Manifest(NamedTuple):
     def spell(self) -> str:
         """The text of the file. Bytes in names that are not UTF-8 become escaped surrogates."""
         at_second = datetime.fromtimestamp(self.archived_at, UTC).isoformat(timespec="microseconds")
-        table = {
+        table: dict[str, Any] = {
             "schema": _SCHEMA,
             "kind": "archive",
             **self._asdict(),
             "archived_at": at_second.replace("+00:00", "Z"),
             "mode": f"{self.mode:04o}",
+            "reasons": [reason[:_LONGEST_REASON] for reason in self.reasons],
+            "left_out": few_of(self.left_out, _MANY_LEFT_OUT),
         }
+        told = self.carried._asdict()
+        table["carried"] = {name: said for name, said in told.items() if said is not None}
+        for name in ("left_out", "carried"):
+            if not table[name]:
+                del table[name]
         if self.undo_for is None:
             del table["undo_for"]
-        if not self.left_out:
-            del table["left_out"]
         return json.dumps(table, indent=2, ensure_ascii=True) + "\n"
+
+
+def few_of(names: Sequence[str], most: int) -> tuple[str, ...]:
+    """At most so many of `names`, and how many more there are."""
+    more = len(names) - most
+    return (*names[:most], f"and {more} more") if more > 0 else tuple(names)
 
 
 def manifest_path(archive: Path, name: str) -> Path:
@@ -140,4 +157,14 @@ def _manifest_in(table: Mapping[str, Any]) -> Manifest:
         has_contents=fields.flag(table, "has_contents"),
         undo_for=fields.optional(fields.number, table, "undo_for"),
         left_out=fields.optional(fields.texts, table, "left_out") or (),
+        carried=_carried_in(fields.table(table.get("carried", {}))),
+    )
+
+
+def _carried_in(table: Mapping[str, Any]) -> Carried:
+    return Carried(
+        ended=fields.optional(fields.text, table, "ended"),
+        made=fields.optional(fields.number, table, "made"),
+        key=fields.optional(fields.words, table, "key"),
+        version=fields.optional(fields.words, table, "version"),
     )

@@ -22,6 +22,7 @@ from ..claiming.area import HoldingArea
 from ..claiming.claim import NotClaimed
 from ..claiming.many import Remover
 from ..project.project import check_root, open_root, root_of, user_root
+from ..root.carried import record_carried
 from ..root.layouts import layout_of
 from ..root.leases import Leases
 from ..root.making import make_category, make_root
@@ -118,6 +119,8 @@ def restore(archive: Path, archived: Archived, place: Place) -> bool:
             with _pinned(place) if goes_at_once else contextlib.nullcontext():
                 if not _move(archive, archived, place):
                     _unpack(archive, archived, place)
+            if archived.manifest is not None:
+                record_carried(place.root, place.path, archived.manifest.carried, place.layout)
             return goes_at_once
     except NotClaimed as reason:
         raise StorageError(0, f"cannot restore {archived.name}: {reason.detail}") from reason

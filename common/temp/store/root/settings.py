@@ -270,10 +270,12 @@ CATEGORY_KEYS: Final[dict[str, Key]] = {
 """The keys that `[tool.tempkeep.category.<name>]` may have."""
 
 ENVIRONMENT: Final[dict[str, str]] = {
-    f"{ENV_PREFIX}<KEY>": "a setting: `TEMPKEEP_MAX_AGE_HOURS=24`; commas separate list items",
+    f"{ENV_PREFIX}<KEY>": "a setting: `TEMPKEEP_MAX_AGE_HOURS=24`; commas separate list items, "
+    "and an empty one is an error",
     PROJECT: "the project, whatever the working directory is: an existing directory",
     "TMPDIR": "the system's temporary directory, for `auto_cleanup_dir` and `temp_working_dir`",
     "XDG_STATE_HOME": "where scratch without a project goes, instead of `~/.local/state`",
+    "XDG_DATA_HOME": "where the trash is for `--trash`, instead of `~/.local/share`",
     "PYTEST_DEBUG_TEMPROOT": "where pytest makes `tmp_path`; inside a root, that entry is in use "
     "while pytest runs",
     "PYTEST_KEEP_TEMPS": "`1` keeps the directories of tests, and prints where they are",

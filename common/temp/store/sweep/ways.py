@@ -21,15 +21,20 @@ from ..claiming.many import Remover
 from ..claiming.trash import send_to_trash
 from ..system import at
 from ..system.at import ROOT_FLAGS
+from ..system.freedesktop import Trashed
 from ..trees.inside import newest_change
 from ..trees.removed import Removed
 from .facts import Facts
 from .keeping import check_none_kept, part_to_keep, take_or_thin
-from .taking import check_still, locked, outcome_of, take
+from .taking import check_still, locked, opened_parent, outcome_of, take
 
 if TYPE_CHECKING:
     from ..archive.deposit import Deposit
     from ..system.archive_formats import ArchiveFormat
+
+
+_MANY_SOCKETS: Final = 10
+"""How many of the sockets that were not archived are named."""
 
 
 class Means(NamedTuple):
@@ -55,30 +60,35 @@ def _delete(step: Step, facts: Facts, means: Means) -> Claim | Outcome:
 def _trash(step: Step, facts: Facts, means: Means) -> Outcome:
     """Trash an entry from its own place, so that the desktop can put it back there.
 
-    It is locked meanwhile but not claimed. Accepted race: it can be replaced between the last look
-    and the trash's own rename; what replaced it can be restored from the trash.
+    It is locked meanwhile but not claimed, and looked at again once it is in the trash.
     """
 
-    def look_again() -> None:
-        check_still(step, facts)
+    def look_again(it: Trashed) -> None:
+        if it.identity() != (step.entry.device, step.entry.inode):
+            raise NotClaimed("was replaced at this moment")
+        if objection := facts.protection(step.entry, Path(it.place)):
+            raise NotClaimed(objection)
+
+    with locked(step, facts), opened_parent(step, facts) as (parent, name):
         check_none_kept(step, facts)
         if objection := facts.objection(step):
             raise NotClaimed(objection)
-
-    with locked(step, facts):
-        send_to_trash(facts.root / step.entry.path, look_again)
+        check_still(step, facts)
+        send_to_trash(facts.root / step.entry.path, name, parent, look_again)
     return outcome_of(step, facts, Removed(), "in the trash, which frees no space")
 
 
 def _archive(step: Step, facts: Facts, means: Means) -> Outcome:
     from ..archive.deposit import Deposit
+    from ..archive.manifest import few_of
 
     assert means.archive is not None, "a plan that archives needs the place to archive to"
     form, now = means.archive_format, time.time()
     part = part_to_keep(step, facts)
     deposit = Deposit(means.archive, form, facts.root, step, now, part=part)
     removed = _put_in(deposit, step, facts, "archiving")
-    left_out = f" without its sockets ({', '.join(deposit.left_out)})" if deposit.left_out else ""
+    sockets = ", ".join(few_of(deposit.left_out, _MANY_SOCKETS))
+    left_out = f" without its sockets ({sockets})" if sockets else ""
     outcome = outcome_of(step, facts, removed, f"archived as {deposit.target}{left_out}")
     return outcome._replace(packed_bytes=deposit.packed_bytes)
 
