@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
+from common.temp.core.layout import JOBS
+from common.temp.errors import StorageError
 from common.temp.store.archive import deposit, packing, tarring
 from common.temp.store.archive import restore as restoring
 from common.temp.store.archive.belongs import Place, place_of
 from common.temp.store.archive.shelf import list_archive
-from common.temp.store.system import freedesktop
+from common.temp.store.root import making
+from common.temp.store.system import at, freedesktop
 from common.temp.store.system.archive_formats import ArchiveFormat
 from common.temp.store.system.renaming import rename_new
 from common.temp.store.trees import writing
@@ -136,3 +141,42 @@ def test_a_category_that_becomes_a_link_leads_the_trash_nowhere(
     swept(root, EVERYTHING, disposal="trash")
     assert listing(victim) == ["secret"]
     assert not (root / ".debug" / "secret").exists(), "it is the open directory that counts"
+
+
+def test_a_root_that_cannot_be_made_is_undone_in_the_directory_that_was_made(
+    root: Path, victim: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in making.TAGS:
+        (victim / name).write_text("mine")
+
+    def full(*_: object, **__: object) -> None:
+        swap(root, victim)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(at, "mkdir", full)
+    with pytest.raises(StorageError, match="No space left"):
+        making.make_root(str(root))
+    assert {*making.TAGS} <= {*listing(victim)}
+    assert listing(root.with_name("..tmp")) == []
+
+
+def test_the_store_of_jobs_is_made_in_the_directory_that_was_made(
+    tmp_path: Path, victim: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, mkdir = tmp_path / "jobs", os.mkdir
+    secret = victim / "secret"
+
+    def made(name: str | Path, *arguments: int, **where: int) -> None:
+        mkdir(name, *arguments, **where)
+        for fresh in root.glob(".tempkeep-*"):
+            if not root.joinpath(".away").exists():  # as who may write there can, at any moment
+                fresh.rename(root / ".away")
+                fresh.mkdir()
+                (fresh / "layout").symlink_to(secret)
+
+    monkeypatch.setattr(os, "mkdir", made)
+    monkeypatch.setattr(at, "mkdir", made)
+    with contextlib.suppress(StorageError):
+        making.make_root(str(root), JOBS)
+    assert secret.read_text() == "mine"
+    assert root.joinpath(".away").exists()

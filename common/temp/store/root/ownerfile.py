@@ -13,8 +13,11 @@ from typing import Final
 
 from ...core.layout import OWNERS, STORE
 from ...core.named_tuple import NamedTuple
+from ...errors import TempError
 from ..system.at import PLAIN_FLAGS
 from ..system.locks import has_locks, lock_file
+from ..system.opening import opened
+from ..system.ownfiles import open_own
 from ..system.presence import Presence, presence_here
 from ..system.processes import spell_command
 from .journal import LEFT, Book
@@ -182,8 +185,10 @@ def strike(file: str, relative: str) -> None:
     """Add to the owner file of a process that has ended that it holds `relative` no more, if it
     can be written. Its modification time stays: it says when that process was alive.
     """
-    with contextlib.suppress(OSError):
-        descriptor = os.open(file, os.O_RDWR | os.O_APPEND | PLAIN_FLAGS)
+    place, name = os.path.split(file)
+    with contextlib.suppress(OSError, TempError), opened(place) as owners:
+        flags = os.O_RDWR | os.O_APPEND
+        descriptor = open_own(name, flags, dir_fd=owners, place=place)
         try:
             status = os.fstat(descriptor)
             os.lseek(descriptor, -1, os.SEEK_END)
