@@ -22,10 +22,12 @@ from common.temp.store.claiming.claim import NotClaimed
 from common.temp.store.claiming.inner import Within
 from common.temp.store.claiming.named import NamedRemover, delete_elsewhere
 from common.temp.store.sweep import adoption, facts
+from common.temp.store.sweep.prepare import prepare
+from common.temp.store.sweep.sweep import execute
 from common.temp.store.system import processes
 from common.temp.store.system.opening import opened_in
 from common.temp.store.trees.inside import newest_change
-from tests.support import HOUR, age, make_entry, outcomes, run, swept
+from tests.support import EVERYTHING, HOUR, age, make_entry, outcomes, run, swept
 
 pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
 
@@ -104,6 +106,17 @@ def test_a_change_while_git_is_asked_keeps_the_entry(root: Path, slow_git: Path,
     assert (there / ".git" / path).read_text() == "new\n"
     age(there, 72)
     assert len(swept(root, Policy(max_age=24 * HOUR)).done) == 1
+
+
+def test_a_change_while_git_is_asked_keeps_the_entry_from_a_clean_of_everything(
+    root: Path, slow_git: Path
+) -> None:
+    there = clone(root / "work" / "r")
+    plan = prepare(root, EVERYTHING, time.time())
+    (slow_git / "comes").write_text(f"echo new > {there}/.git/novel\n")
+    assert outcomes(execute(plan)) == {"work/r": ("skipped", "has changed meanwhile")}
+    assert (there / ".git" / "novel").read_text() == "new\n"
+    assert len(swept(root).done) == 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="told by /proc")
