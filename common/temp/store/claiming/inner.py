@@ -7,6 +7,7 @@ pipeline). A live owner or a pin in that store protects the entry around it too.
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from typing import Final
 
@@ -150,9 +151,13 @@ def _use_of_root(inner: Path, now: float, changed: float) -> Use | None:
         leases.refresh()
         if use := leases.any_use(now, changed):
             return use
-        for entry, _ in listing(inner, leases, layout_of(inner, is_scratch=True))[0]:
-            if _is_locked(inner, entry):
-                return Use("lock", f"a process that holds a lock (flock) on {entry}")
+        entries = [
+            item.path for item in listing(inner, leases, layout_of(inner, is_scratch=True))[0]
+        ]
+        categories = {category for entry in entries if (category := entry.rpartition("/")[0])}
+        for place in (*entries, *sorted(categories)):
+            if _is_locked(inner, place):
+                return Use("lock", f"a process that holds a lock (flock) on {place}")
         if any(leftover.being_freed for leftover in list_leftovers(inner)):
             return Use("lock", "a running clean")
     except (TempError, OSError) as error:
@@ -160,9 +165,16 @@ def _use_of_root(inner: Path, now: float, changed: float) -> Use | None:
     return None
 
 
-def _is_locked(root: Path, entry: str) -> bool:
+def _is_locked(root: Path, place: str) -> bool:
+    path = os.path.join(root, place)
     try:
-        descriptor = at.open(os.path.join(root, entry), DIRECTORY_FLAGS)
+        mode = at.stat(path, follow_symlinks=False).st_mode
+        if stat.S_ISDIR(mode):
+            descriptor = at.open(path, DIRECTORY_FLAGS)
+        elif stat.S_ISREG(mode) and at.RELATIVE:
+            descriptor = at.open_file(path, dir_fd=None)
+        else:
+            return False
     except OSError:
         return False
     try:
