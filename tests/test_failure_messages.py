@@ -532,8 +532,8 @@ def test_a_trash_without_its_library(entry: Path, tmp_path: Path) -> None:
     [
         ("[tool.tempkeep", "not valid TOML: Expected ']' at the end of a table declaration"),
         (
-            "in it: max_age = 3",
-            "[tool.tempkeep]: max_age is not a key; expected one of strategy, max_age",
+            "in it: max_agee = 3",
+            "[tool.tempkeep]: max_agee is not a key; expected one of strategy, max_age",
         ),
         (
             "in it: max_count = 'x'",

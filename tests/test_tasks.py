@@ -123,13 +123,14 @@ def test_listing_loads_nothing_but_the_tasks_themselves(project: Path, tmp_path:
         ("temp-status", "--category --sort --limit --format --output --all-projects --history"),
         (
             "temp-check",
-            "--max-size --min-free --max-entries --max-files --tracked --format --all-projects",
+            "--max-size --min-free --max-entries --max-files --max-age --tracked --format"
+            " --all-projects",
         ),
         (
             "temp-clean",
-            "--max-age-hours --category --name --strategy --everything --dry-run --trash --undoable"
-            " --yes --force --include-in-use --ask --plan --apply --scheduled --background --format"
-            " --all-projects",
+            "--max-age --max-age-hours --category --name --strategy --everything --dry-run --trash"
+            " --undoable --yes --force --include-in-use --ask --plan --apply --scheduled"
+            " --background --format --all-projects",
         ),
         ("temp-explain", "--path"),
         ("temp-pin", "--path --reason"),
@@ -141,7 +142,7 @@ def test_listing_loads_nothing_but_the_tasks_themselves(project: Path, tmp_path:
         ),
         ("temp-schedule", "--every --strategy --install --remove --print --as"),
         ("temp-adopt", "--all-projects --dry-run"),
-        ("clean", "--temp-age-hours --dry-run --include-unsure"),
+        ("clean", "--temp-age --temp-age-hours --dry-run --include-unsure"),
     ],
 )
 def test_help_says_what_the_task_does_and_what_each_flag_means(

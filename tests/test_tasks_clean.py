@@ -61,6 +61,9 @@ def old_and_new(project: Path) -> None:
         (("--max-age-hours", "31"), {"debug/new_1696348800"}),
         (("--max-age-hours", "32"), {"debug/new_1696348800", "debug/old_1696348800"}),
         (("--max-age-hours", "0"), set()),
+        (("--max-age", "1d"), {"debug/new_1696348800"}),
+        (("--max-age", "1900m"), {"debug/new_1696348800", "debug/old_1696348800"}),
+        (("--max-age", "0h"), set()),
         (("--category", "cache"), {"debug/new_1696348800", "debug/old_1696348800"}),
         (("--category", "debug"), set()),
         (("--name", "old"), {"debug/new_1696348800"}),
@@ -160,15 +163,17 @@ def test_what_another_scope_left_out_is_counted(project: Path, capsys: Printed) 
 # -- arguments that cannot be used --------------------------------------------------------------
 
 
-@pytest.mark.parametrize("hours", ["abc", "nan", "inf", "-1", "1e400", "", "24h", "-inf"])
-def test_a_bad_age_is_one_line_and_exit_code_2(project: Path, capsys: Printed, hours: str) -> None:
+@pytest.mark.parametrize("text", ["abc", "nan", "inf", "-1", "1e400", "", "24h", "-inf", "24"])
+def test_a_bad_age_is_one_line_and_exit_code_2(project: Path, capsys: Printed, text: str) -> None:
     old_and_new(project)
+    hours = f"--max-age-hours: expected a number of hours of 0 or more, got {text!r}"
+    time = f"--max-age: expected a time such as 90m, 36h, 7d or 2w, got {text!r}"
+    refused = [line for line, good in ((hours, "24"), (time, "24h")) if text != good]
 
-    assert tempkeep("temp-clean", f"--max-age-hours={hours}") == 2
-
-    printed = capsys.readouterr()
-    expected = f"--max-age-hours: expected a number of hours of 0 or more, got {hours!r}"
-    assert (printed.out, printed.err) == ("", f"error: {expected}\n")
+    for expected in refused:
+        assert tempkeep("temp-clean", f"{expected.partition(':')[0]}={text}") == 2
+        printed = capsys.readouterr()
+        assert (printed.out, printed.err) == ("", f"error: {expected}\n")
     assert len(entries(project)) == 2
 
 
@@ -183,6 +188,14 @@ def test_a_bad_age_is_one_line_and_exit_code_2(project: Path, capsys: Printed, h
         (
             ("--everything", "--max-age-hours", "3"),
             "--everything takes no limit; leave out one of them",
+        ),
+        (
+            ("--everything", "--max-age", "3d"),
+            "--everything takes no limit; leave out one of them",
+        ),
+        (
+            ("--max-age", "3d", "--max-age-hours", "72"),
+            "--max-age and --max-age-hours set the same; leave out one",
         ),
         (
             ("--everything", "--strategy", "archive"),

@@ -73,6 +73,7 @@ class Settings(NamedTuple):
 
 Kind: TypeAlias = Literal[
     "strategy",
+    "duration",
     "hours",
     "days",
     "count",
@@ -104,12 +105,13 @@ class Key(NamedTuple):
 
 KEYS: Final[dict[str, Key]] = {
     "strategy": Key("strategy", "strategy", "a named policy; the keys below replace its numbers"),
-    "max_age_hours": Key(
+    "max_age": Key(
         "max_age",
-        "hours",
+        "duration",
         "max age: entries unchanged for longer go",
         "The newest change anywhere inside counts; 0 is all entries.",
     ),
+    "max_age_hours": Key("max_age", "hours", "in hours"),
     "max_count": Key(
         "max_count", "count", "max count: all but this many newest of each name in a category go"
     ),
@@ -152,12 +154,13 @@ KEYS: Final[dict[str, Key]] = {
         "keep last good: this many newest good runs of a pipeline stay; else 1",
         "A run that failed or was killed is not good. 0 keeps none.",
     ),
-    "keep_within_hours": Key(
+    "keep_within": Key(
         "keep_within",
-        "hours",
+        "duration",
         "keep within: entries that changed within this time stay",
         "0 keeps none.",
     ),
+    "keep_within_hours": Key("keep_within", "hours", "in hours"),
     "keep_files": Key(
         "keep_files",
         "files",
@@ -187,14 +190,16 @@ KEYS: Final[dict[str, Key]] = {
         "the format of archived entries",
         "With dir, an entry is renamed where the archive is on the same filesystem.",
     ),
-    "undo_hours": Key("undo_for", "hours", "how long `temp-clean --undoable` can be undone"),
-    "foreign_hours": Key(
+    "undo_for": Key("undo_for", "duration", "how long `temp-clean --undoable` can be undone"),
+    "undo_hours": Key("undo_for", "hours", "in hours"),
+    "foreign_for": Key(
         "foreign_for",
-        "hours",
-        "how long an unchanged entry stays whose owner cannot be checked; else 24",
+        "duration",
+        "how long an unchanged entry stays whose owner cannot be checked; else 1d",
         "An owner cannot be checked if it runs on another system, or uses another mount of this "
         "filesystem.",
     ),
+    "foreign_hours": Key("foreign_for", "hours", "in hours"),
     "roots": Key(
         "roots",
         "paths",
@@ -222,6 +227,7 @@ KEYS: Final[dict[str, Key]] = {
 
 JSON_KEYS: Final[dict[str, Key]] = {
     "strategy": KEYS["strategy"],
+    "max_age": KEYS["max_age"],
     "max_age_days": Key("max_age", "days", "in days"),
     "max_runs_to_keep": Key("max_count", "count", ""),
     "archive_before_delete": Key("archive", "flag", ""),
@@ -231,9 +237,11 @@ JSON_KEYS: Final[dict[str, Key]] = {
     "exclude_patterns": Key("exclude", "texts", ""),
     "keep_last": KEYS["keep_last"],
     "keep_last_good": KEYS["keep_last_good"],
+    "keep_within": KEYS["keep_within"],
     "keep_within_hours": KEYS["keep_within_hours"],
     "keep_files": KEYS["keep_files"],
     "min_free_space_gb": Key("min_free_space", "gb", "in GiB"),
+    "foreign_for": KEYS["foreign_for"],
     "foreign_hours": KEYS["foreign_hours"],
 }
 """The keys of `cleanup_config.json`. They mean what is said above, but for another unit."""
@@ -243,12 +251,14 @@ CATEGORY_KEYS: Final[dict[str, Key]] = {
         key: KEYS[key]
         for key in (
             "strategy",
+            "max_age",
             "max_age_hours",
             "max_count",
             "max_total_size",
             "max_files",
             "keep_last",
             "keep_last_good",
+            "keep_within",
             "keep_within_hours",
             "keep_files",
             "exclude",
@@ -259,7 +269,7 @@ CATEGORY_KEYS: Final[dict[str, Key]] = {
 """The keys that `[tool.tempkeep.category.<name>]` may have."""
 
 ENVIRONMENT: Final[dict[str, str]] = {
-    f"{ENV_PREFIX}<KEY>": "a setting: `TEMPKEEP_MAX_AGE_HOURS=24`; commas separate list items",
+    f"{ENV_PREFIX}<KEY>": "a setting: `TEMPKEEP_MAX_AGE=7d`; commas separate list items",
     PROJECT: "the project, whatever the working directory is: an existing directory",
     "TMPDIR": "the system's temporary directory, for `auto_cleanup_dir` and `temp_working_dir`",
     "XDG_STATE_HOME": "where scratch without a project goes, instead of `~/.local/state`",

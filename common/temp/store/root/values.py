@@ -15,6 +15,7 @@ from ...core.units import (
     DAY,
     HOUR,
     read_count,
+    read_duration,
     read_interval,
     read_number,
     read_share,
@@ -134,6 +135,7 @@ def _is_glob_below(text: str) -> bool:
 
 _READERS: Final[dict[Kind, Callable[[object, str], Any]]] = {
     "strategy": check_strategy,
+    "duration": read_duration,
     "hours": partial(_number, HOUR),
     "days": partial(_number, DAY),
     "count": _count,
