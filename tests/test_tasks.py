@@ -109,8 +109,8 @@ def test_listing_loads_nothing_but_the_tasks_themselves(project: Path, tmp_path:
     more = loaded(project) - loaded(empty)
 
     ours = {"common", "common.temp", "common.temp._one_copy"}
-    ours |= {f"common.temp.{name}" for name in ("choices", "ending", "invoke_arguments")}
-    ours |= {"common.temp.shared_task", "common.temp.tasks"}
+    ours |= {f"common.temp.{name}" for name in ("choices", "ending", "entry_tasks")}
+    ours |= {f"common.temp.{name}" for name in ("invoke_arguments", "shared_task", "tasks")}
     assert more <= {"__future__", *ours}
 
 
@@ -130,7 +130,7 @@ def test_listing_loads_nothing_but_the_tasks_themselves(project: Path, tmp_path:
             "temp-clean",
             "--max-age --max-age-hours --category --name --strategy --everything --dry-run --trash"
             " --undoable --yes --force --include-in-use --ask --plan --apply --scheduled"
-            " --background --format --all-projects",
+            " --background --require-policy --format --all-projects",
         ),
         ("temp-explain", "--path"),
         ("temp-pin", "--path --reason"),

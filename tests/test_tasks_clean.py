@@ -545,12 +545,64 @@ def test_nobody_is_asked_about_nothing(project: Path) -> None:
     assert (code, seen) == (0, "project: nothing to clean\n")
 
 
-def test_nobody_is_asked_on_a_pipe(project: Path) -> None:
+def test_nobody_is_asked_on_a_pipe_but_told_that_no_policy_is_configured(project: Path) -> None:
     old_and_new(project)
 
     done = inv("temp-clean", cwd=project, stdin="n\n")
 
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (
+        0,
+        "no policy is configured for project, so all that nothing protects goes; set max_age = "
+        '"7d" or another limit in [tool.tempkeep], or refuse to clean without one '
+        "(--require-policy)\n",
+    )
+    assert entries(project) == set()
+
+
+@pytest.mark.parametrize("arguments", [(), ("--dry-run",), ("--yes",), ("--max-age", "1d")])
+def test_a_clean_that_was_meant_is_not_told_so(
+    project: Path, capsys: Printed, arguments: tuple[str, ...]
+) -> None:
+    if arguments:
+        old_and_new(project)  # and without any entry nothing goes
+    assert tempkeep("temp-clean", *arguments) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_where_a_policy_is_required_nothing_goes_without_one(
+    project: Path, capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old_and_new(project)
+    make_entry(project, "build")
+    before = listing(project)
+    refused = (
+        "error: no policy is configured for project, and one is required; set max_age = "
+        '"7d" or another limit in [tool.tempkeep], or give one on the command line '
+        "(--everything cleans all that nothing protects)\n"
+    )
+
+    def is_refused(*arguments: str) -> None:
+        assert tempkeep(*arguments) == 3
+        assert capsys.readouterr() == ("", refused)
+        assert listing(project) == before
+
+    is_refused("temp-clean", "--require-policy")
+    is_refused("temp-clean", "--require-policy", "--yes", "--name", "old*")
+    (project / "pyproject.toml").write_text("[tool.tempkeep]\nrequire_policy = true\n")
+    before = listing(project)
+    is_refused("temp-clean", "--dry-run")
+    is_refused("clean")
+    (project / "pyproject.toml").write_text("")
+    before = listing(project)
+    monkeypatch.setenv("TEMPKEEP_REQUIRE_POLICY", "1")
+    is_refused("temp-clean", "--force")
+
+    assert tempkeep("temp-clean", "--max-age", "7d") == 0
+    assert listing(project) == before
+    (project / "pyproject.toml").write_text('[tool.tempkeep]\nmax_age = "1d"\n')
+    assert tempkeep("temp-clean") == 0
+    assert entries(project) == {"debug/new_1696348800"}
+    assert tempkeep("temp-clean", "--everything", "--require-policy") == 0
     assert entries(project) == set()
 
 
@@ -606,8 +658,7 @@ def test_what_cannot_be_trashed_stays_with_reason_and_remedy(project: Path, tmp_
     (tmp_path / "blocked").write_text("")
 
     done = inv(
-        "temp-clean",
-        "--trash",
+        *("temp-clean", "--yes", "--trash"),
         cwd=project,
         HOME=str(tmp_path),
         XDG_DATA_HOME=f"{tmp_path}/blocked",

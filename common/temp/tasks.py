@@ -98,6 +98,7 @@ def temp_status(
         "apply": "Clean what the plan in this file lists, where nothing has changed since.",
         "scheduled": "For temp-schedule: log a line; if another run is active, exit and log that.",
         "background": "Move everything aside at once, and delete it after the command ends.",
+        "require-policy": "Refuse, with exit code 3, to clean without a given or configured limit.",
         "format": f"{choices.default_first(choices.TABLE_OR_JSON)}.",
         "all-projects": _ALL_PROJECTS,
     },
@@ -121,14 +122,15 @@ def temp_clean(
     apply: str | None = None,
     scheduled: bool = False,
     background: bool = False,
+    require_policy: bool = False,
     format: str = "table",  # noqa: A002
     all_projects: bool = False,
 ) -> None:
     """Clean scratch entries by the given limits, else by the configured policy, else everything.
 
     Command-line limits replace configured ones. Entries in use or pinned stay. Without any limit it
-    asks for confirmation on a terminal. Exits with 0 (done, or nothing to do), 1 (some entry
-    failed), 2 (bad argument or setting) or 3 (declined).
+    lists what goes and asks, on a terminal. Exits with 0 (done, or nothing to do), 1 (some entry
+    failed), 2 (bad argument or setting) or 3 (refused or declined).
     """
     from .commands.clean import clean
     from .commands.clean_arguments import CleanArguments, flagged
@@ -150,6 +152,7 @@ def temp_clean(
         plan=plan,
         apply=apply,
         scheduled=scheduled,
+        require_policy=require_policy,
         output=format,
         all_projects=all_projects,
     )

@@ -36,6 +36,7 @@ from .clean_arguments import CleanArguments, age_of
 from .drafts import draft_all
 from .places import DRY_RUN_OVERRIDE, Place, find_places, is_dry_run
 from .printing import complain
+from .unconfigured import check_policy
 
 
 def clean_artefacts(
@@ -50,6 +51,7 @@ def clean_artefacts(
     limits = None if age is None else Policy(max_age=age)
     now = time.time()
     places = find_places(all_projects=False)
+    check_policy(places, limits, CleanArguments())
     project, settings = places[0].settings.project, places[0].settings
     old = project / OLD_ROOT_NAME
     if old.is_dir() or old.is_symlink():

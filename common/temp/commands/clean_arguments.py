@@ -34,6 +34,7 @@ class CleanArguments(NamedTuple):
     plan: str | None = None
     apply: str | None = None
     scheduled: bool = False
+    require_policy: bool = False
     output: str = "table"
     all_projects: bool = False
 

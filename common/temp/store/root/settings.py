@@ -45,6 +45,7 @@ class Settings(NamedTuple):
     policy: Policy = Policy()
     strategy: str | None = None
     dry_run: bool = False
+    require_policy: bool = False
     archive: bool = False
     archive_location: str | None = None
     archive_format: ArchiveFormat = "dir"
@@ -176,6 +177,9 @@ KEYS: Final[dict[str, Key]] = {
     ),
     "dry_run": Key(
         "dry_run", "flag", "a clean only says what it would do, unless `--force` is given"
+    ),
+    "require_policy": Key(
+        "require_policy", "flag", "without a limit, `temp-clean` and `inv clean` refuse to clean"
     ),
     "archive": Key("archive", "flag", "entries that go are archived"),
     "archive_location": Key(
