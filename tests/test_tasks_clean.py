@@ -479,13 +479,19 @@ def on_terminal(
         os.close(ours)
 
 
-def test_a_yes_at_the_one_question_cleans(project: Path) -> None:
+def test_a_yes_at_the_one_question_cleans_what_was_shown(project: Path) -> None:
     old_and_new(project)
 
     code, seen = on_terminal("temp-clean", cwd=project, typed=b"y\n", when=b"[y/N] ")
 
     assert code == 0
-    assert "Delete 2 entries, 16.0 KiB? [y/N] y\n" in seen
+    why = "no policy configured"
+    shown, _, rest = seen.partition("\n\nDelete 2 entries, 16.0 KiB? [y/N] y\n")
+    assert [" ".join(line.split()) for line in shown.splitlines()[-2:]] == [
+        f"debug/old_1696348800 8.0 KiB 32 h {why}",
+        f"debug/new_1696348800 8.0 KiB 60 min {why}",
+    ]
+    assert "cleaned 2 entries" in rest
     assert seen.count("[y/N]") == 1
     assert entries(project) == set()
 
@@ -499,6 +505,26 @@ def test_any_other_answer_is_a_no_and_exit_code_3(project: Path, typed: bytes) -
     assert code == 3
     assert "\nnothing was cleaned" in seen
     assert len(entries(project)) == 2
+
+
+def test_before_the_question_the_twenty_largest_are_shown_and_the_rest_counted(
+    project: Path,
+) -> None:
+    for number in range(1, 24):
+        path = make_entry(project / ".tmp", f"debug/x{number}_1696348800", files=0)
+        (path / "data").write_bytes(b"x" * (number << 12))
+    long = "a-name-that-is-longer-than-any-terminal-is-wide-" * 2
+    make_entry(project / ".tmp", f"debug/{long}_1696348800", files=99)
+
+    code, seen = on_terminal("temp-clean", cwd=project, typed=b"\n", when=b"[y/N] ")
+
+    assert code == 3
+    first, *rows, more, _, question, last = seen[seen.index("\ndebug/") + 1 :].splitlines()
+    assert first == f"debug/{long}_1696348800"
+    assert [row.split("_")[0] for row in rows[1:]] == [f"debug/x{n}" for n in range(23, 4, -1)]
+    assert all(len(row) <= 80 for row in rows)
+    assert (more, last) == ("and 4 more, 56.0 KiB", "nothing was cleaned")
+    assert question.startswith("Delete 24 entries, ")
 
 
 def test_ctrl_c_at_the_question_ends_with_130_and_loses_nothing(project: Path) -> None:

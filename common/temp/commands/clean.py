@@ -54,7 +54,7 @@ def clean(given: CleanArguments, sink: Sink | None = None) -> int:
     sizes = given.dry_run or (asks and (given.ask or terminal() is not None))
     drafts = draft_all(places, limits, given, now, sizes=sizes)
     if asks:
-        drafts = ask(drafts, given)
+        drafts = ask(drafts, given, now)
     if not (given.dry_run or given.ask or given.yes or given.force):
         warn_unattended(drafts)
     if given.plan is not None:

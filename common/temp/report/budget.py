@@ -16,7 +16,7 @@ from .text import age_seconds, counted, instant, plain
 
 _COLUMNS: Final = (
     Column("project", optional=True),
-    Column("entry", flexible=True),
+    Column("entry", whole=True),
     Column("size", right=True),
     Column("files", right=True, optional=True),
     Column("age", right=True),

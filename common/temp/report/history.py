@@ -13,7 +13,7 @@ from .text import counted, plain
 
 _COLUMNS: Final = (
     Column("when"),
-    Column("who", flexible=True),
+    Column("who", whole=True),
     Column("policy", optional=True),
     Column("gone", right=True),
     Column("failed", right=True),
