@@ -229,15 +229,17 @@ def test_the_archive_is_an_absolute_directory(
     assert str(found.archive_path()) == path.format(project=tmp_path, home="/home/ann")
 
 
-@pytest.mark.parametrize("location", [".tmp", ".tmp/archive", "x/../.tmp", "{link}/archive"])
+@pytest.mark.parametrize(
+    "location", [".tmp", ".tmp/archive", "x/../.tmp", "{link}/archive", ".temp/archive"]
+)
 def test_an_archive_among_the_entries_is_refused(project: Path, location: str) -> None:
     (project / ".tmp").mkdir()
     (project / "link").symlink_to(".tmp")
     location = location.format(link=project / "link")
     table(project, f'archive_location = "{location}"')
     assert refusal(project) == (
-        f"{project}: archive_location: expected a directory outside {project}/.tmp, "
-        f"got {location!r}"
+        f"{project}: archive_location: expected a directory outside "
+        f"{project / ('.temp' if '.temp' in location else '.tmp')}, got {location!r}"
     )
 
 

@@ -13,6 +13,7 @@ from ...core.reasons import LOW_SPACE
 from ...errors import TempError
 from ..archive.leftovers import finish_leftovers
 from ..claiming.claim import Claim, NotClaimed, NotDisposed
+from ..root.leases import Leases
 from ..system.processes import AtWork
 from ..trees.removed import Removed
 from ..workers.background import detach
@@ -75,14 +76,18 @@ class Steps:
                     return "has been restored meanwhile"
             elif not self.facts.is_low():
                 return _ENOUGH
-            return users.inside(step.entry.path) if spared else ""
+            if not spared:
+                return ""
+            leases.refresh()
+            use = leases.use_of(step.entry.path, time.time(), step.entry.last)
+            return f"in use by {use.who}" if use else users.inside(step.entry.path)
 
         by = None if self._means.background else self._means.remover
         for place, kind in ((root / STORE / UNDO, "forget"), (self._means.archive, "drop")):
             steps = [step for step in self._plan.archives if step.disposal == kind]
             if place is None or not steps:
                 continue
-            users = AtWork(place)
+            users, leases = AtWork(place), Leases(place)
             for outcome in drop_all(place, steps, by, objection):
                 self._told.note(outcome)
 
