@@ -8,7 +8,7 @@ from invoke.tasks import task
 from .ending import run_command
 from .invoke_arguments import WithNames
 
-_ENTRY = "The entry: a path, category/name, or a name if only one entry has it."
+_ENTRY = "The entry: a path, a name, or a label such as cache/thumbs for the newest that has it."
 
 
 @task(klass=WithNames, help={"path": _ENTRY})
@@ -33,7 +33,10 @@ def temp_pin(c: Context, path: str, reason: str) -> None:
     run_command(lambda: pin_entry(path, reason, dry_run=bool(c.config.run.dry)))
 
 
-@task(klass=WithNames, help={"path": _ENTRY})
+@task(
+    klass=WithNames,
+    help={"path": "The entry: a path, a name, or a label of which only one entry is pinned."},
+)
 def temp_unpin(c: Context, path: str) -> None:
     """Remove the pin from an entry, so that it can be cleaned again."""
     from .commands.entries import unpin_entry
@@ -44,7 +47,7 @@ def temp_unpin(c: Context, path: str) -> None:
 @task(
     klass=WithNames,
     help={
-        "name": "What to restore: a name from the list, or the original path.",
+        "name": "What to restore: a name from the list, the original path, or a label: the newest.",
         "list": "List what is in the archive and what can be undone.",
     },
 )

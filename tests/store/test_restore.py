@@ -277,6 +277,26 @@ def test_a_name_that_is_not_there_or_could_be_several_is_refused_with_what_to_do
     assert find_archived([tmp_path / "a"], "debug__x.2", root.parent)[1].name == "debug__x.2"
 
 
+def test_a_label_is_the_newest_that_has_it_in_one_category(root: Path, tmp_path: Path) -> None:
+    for stamp in (1696348800, 1696348900, 1696348700):
+        archived(root, tmp_path / "a", name=f"cache/thumbs_{stamp}")
+    archived(root, tmp_path / "a", name="debug/same_1696348800")
+    archived(root, tmp_path / "a", name="debug/same_1696348800-ab12")
+
+    def found(name: str) -> str:
+        return find_archived([tmp_path / "a"], name, root.parent)[1].name
+
+    assert found("thumbs") == found("cache/thumbs") == "cache__thumbs_1696348900"
+    with pytest.raises(
+        InvalidSettings, match=r"same could be debug__same_1696348800 or debug__sam"
+    ):
+        found("same")
+    archived(root, tmp_path / "a", name="debug/thumbs_1696349999")
+    with pytest.raises(InvalidSettings, match=r"^thumbs could be .*; give one of these names$"):
+        found("thumbs")
+    assert found("cache/thumbs") == "cache__thumbs_1696348900"
+
+
 # -- what is in the way ---------------------------------------------------------------------------
 
 

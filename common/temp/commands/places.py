@@ -25,7 +25,7 @@ from ..store.project.project import (
     where_it_leads,
 )
 from ..store.root.layouts import layout_of
-from ..store.root.listing import find_entry
+from ..store.root.listing import Choose, find_entry
 from ..store.root.loading import load, workspace_globs
 from ..store.root.settings import Settings
 
@@ -186,11 +186,11 @@ def _places_of(title: str, settings: Settings) -> Iterator[Place]:
         yield Place(name, root, settings, is_configured=True)
 
 
-def find_place(path: str) -> tuple[Place, str]:
-    """The place of the entry that `path` names, and the entry's path in it."""
+def find_place(path: str, choose: Choose) -> tuple[Place, str]:
+    """The place of the entry that `path` names, and the entry's path in it; see `find_entry`."""
     settings = load(standing_project())
     roots = settings.other_roots()
-    root, relative = find_entry(path, root_of(settings.project), roots, homeless_roots())
+    root, relative = find_entry(path, root_of(settings.project), roots, homeless_roots(), choose)
     if root == user_root():
         return Place(USER_TITLE, root, settings, abandoned_only=True), relative
     if root.parent in homeless_projects():

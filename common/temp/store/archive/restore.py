@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from ...core.labels import labelled, stamp_of
 from ...core.layout import FILES, JOBS, TEST, is_inside
 from ...errors import InvalidSettings, Refused, StorageError
 from ..claiming.area import HoldingArea
@@ -52,7 +53,8 @@ def find_archived(archives: Sequence[Path], name: str, project: Path) -> tuple[P
     """The archived entry that a user calls `name`, and the one of `archives` it is in.
 
     `name` is its name or file there, the path that it had in its root or the last part of that, or
-    its present path. Raises `InvalidSettings` if none matches, or several do.
+    its present path. Or it is a label, with or without a category: then it is the newest of a
+    category by its stamp. Raises `InvalidSettings` if none matches, or several do.
     """
     found = [
         (archive, archived)
@@ -65,6 +67,13 @@ def find_archived(archives: Sequence[Path], name: str, project: Path) -> tuple[P
             return named[0]
         if named:
             raise InvalidSettings(f"{name} could be {_told_apart(named, found)}")
+    named = [one for one in found if one[1].path and labelled(name, one[1].path)]
+    last = max((stamp_of(archived.path) for _, archived in named), default=0)
+    newest = [one for one in named if stamp_of(one[1].path) == last]
+    if len(newest) == 1 and len({archived.path.rpartition("/")[0] for _, archived in named}) == 1:
+        return newest[0]
+    if named:
+        raise InvalidSettings(f"{name} could be {_told_apart(named, found)}")
     there = " or ".join(map(str, archives))
     raise InvalidSettings(
         f"{name} is not in {there}; run `temp-restore --list` in the project that it was cleaned "
@@ -74,8 +83,7 @@ def find_archived(archives: Sequence[Path], name: str, project: Path) -> tuple[P
 
 def _names(archive: Path, archived: Archived) -> tuple[str, ...]:
     # In roots without categories, one entry's path can be an older one's name here.
-    path = "" if archived.manifest is None else archived.manifest.path
-    return archived.name, archived.data, path, *_paths(archive, archived)
+    return archived.name, archived.data, archived.path, *_paths(archive, archived)
 
 
 def _paths(archive: Path, archived: Archived) -> tuple[str, ...]:
@@ -84,8 +92,7 @@ def _paths(archive: Path, archived: Archived) -> tuple[str, ...]:
 
 
 def _last_names(archive: Path, archived: Archived) -> tuple[str, ...]:
-    path = "" if archived.manifest is None else archived.manifest.path
-    return (path.rpartition("/")[2],)
+    return (archived.path.rpartition("/")[2],)
 
 
 def _told_apart(

@@ -52,6 +52,11 @@ class Archived(NamedTuple):
     problem: str = ""
 
     @property
+    def path(self) -> str:
+        """The path that it had in its root; "" if that is not known."""
+        return "" if self.manifest is None else self.manifest.path
+
+    @property
     def id(self) -> str:
         """Tells it from anything that may have the same name later."""
         return f"inode {self.identity[1]}" if self.manifest is None else self.manifest.id
