@@ -109,7 +109,7 @@ def test_listing_loads_nothing_but_the_tasks_themselves(project: Path, tmp_path:
     more = loaded(project) - loaded(empty)
 
     ours = {"common", "common.temp", "common.temp._one_copy"}
-    ours |= {f"common.temp.{name}" for name in ("choices", "ending", "entry_tasks")}
+    ours |= {f"common.temp.{name}" for name in ("choices", "completion", "ending", "entry_tasks")}
     ours |= {f"common.temp.{name}" for name in ("invoke_arguments", "shared_task", "tasks")}
     assert more <= {"__future__", *ours}
 
@@ -194,7 +194,7 @@ def test_a_closed_stream_does_not_stop_a_clean(project: Path, closed: str) -> No
     redirection = {"stdout": ">&-", "stderr": "2>&-"}[closed]
 
     done = subprocess.run(
-        ["sh", "-c", f'exec "$0" -m invoke temp-clean {redirection}', sys.executable],
+        ["sh", "-c", f'exec "$0" -m invoke temp-clean --yes {redirection}', sys.executable],
         cwd=project,
         env=environment(),
         stdin=subprocess.DEVNULL,

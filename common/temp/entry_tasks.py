@@ -5,6 +5,7 @@ from __future__ import annotations
 from invoke.context import Context
 from invoke.tasks import task
 
+from . import completion  # noqa: F401 - completes the names
 from .ending import run_command
 from .invoke_arguments import WithNames
 

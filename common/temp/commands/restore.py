@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 from ..core.entry import Problem
@@ -68,6 +69,19 @@ def _archives(settings: Settings) -> tuple[list[Path], list[tuple[str, Problem]]
             # What somebody planted in one root must not keep others from being restored.
             problems.append((root.name, Problem(STORE, str(error))))
     return found, problems
+
+
+def restorable(settings: Settings) -> list[str]:
+    """What can be restored: the path of each in its root, or its name where that is not known or
+    not the only one.
+    """
+    found = [
+        archived
+        for place in _archives(settings)[0]
+        for archived in list_archive(place, root_of(settings.project))
+    ]
+    paths = Counter(archived.path for archived in found)
+    return [one.path if one.path and paths[one.path] == 1 else one.name for one in found]
 
 
 def restore_archived(name: str, *, dry_run: bool = False) -> int:
