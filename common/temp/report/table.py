@@ -144,7 +144,7 @@ def _fit(
 
     def missing() -> int:
         taken = sum(widths[index] + len(_GAP) for index in shown if index != last)
-        return min(widths[last], most // 3) - (most - taken)
+        return min(widths[last], most // 4) - (most - taken)
 
     def shrink(least: int) -> None:
         for index in whole:
