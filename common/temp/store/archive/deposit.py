@@ -59,8 +59,8 @@ class Deposit:
         self.root = root
         self.step = step
         self.id = os.urandom(8).hex()
-        self.packed_bytes = 0
-        """How many bytes it takes on the archive's disk."""
+        self.packed_bytes: int | None = None
+        """How many bytes a copy of it takes on the archive's disk."""
         self.until = None if undo_for is None else now + undo_for
         """Until when it can be undone."""
         self._undo_for = undo_for

@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ...core.entry import Entry
-from ...core.layout import STORE, is_inside
+from ...core.layout import LAYOUT, OWNERS, PIPELINE, STORE, is_inside
 from ...errors import Refused, StorageError
 from ..project.project import open_root
 from ..root.guard import check_store
+from ..root.layouts import layout_of
 from ..root.pinning import Pins
 from ..system import at
 from ..system.archive_formats import FORMATS, ArchiveFormat, suffix_of
@@ -34,6 +35,10 @@ from .manifest import MANIFEST, Manifest, manifest_path, read_manifest
 
 _OLD_PART: Final = re.compile(r"\.[0-9a-f]{16}\.part")
 _HALF: Final = "an older version may have left it half-made"
+_RUN: Final = re.compile(
+    rf"(?P<run>{PIPELINE.names})(?:\.tar|\.tar\.(?:gz|bz2|xz|zst)|\.tgz|\.zip)?", re.ASCII
+)
+"""A run, or one that was packed: what older scripts archive under its own name."""
 
 
 class Archived(NamedTuple):
@@ -50,6 +55,8 @@ class Archived(NamedTuple):
     identity: tuple[int, int]
     manifest: Manifest | None = None
     problem: str = ""
+    mode: int = 0
+    """What kind of file it is, as in `st_mode`."""
 
     @property
     def path(self) -> str:
@@ -103,10 +110,18 @@ def _archived(
     data = name + suffix_of(form)
     with contextlib.suppress(FileNotFoundError):
         status = at.stat(archive / data, follow_symlinks=False)
-        # A rename sets the ctime.
-        when = os.lstat(archive / data).st_ctime if manifest is None else manifest.archived_at
+        when = _arrived(data, status) if manifest is None else manifest.archived_at
         identity = (status.st_dev, status.st_ino)
-        yield Archived(name, data, form, when, identity, manifest, problem)
+        yield Archived(name, data, form, when, identity, manifest, problem, status.st_mode)
+
+
+def _arrived(data: str, status: os.stat_result) -> float:
+    """When something without a manifest came there, as far as can be told: a rename sets the change
+    time. A whole archive that was copied has kept its order only in the names of the runs.
+    """
+    run = _RUN.fullmatch(data)
+    named = None if run is None else PIPELINE.arrival_of(run["run"])
+    return status.st_ctime if named is None else min(named, status.st_ctime)
 
 
 def is_archived(archive: Path, name: str, identifier: str, inode: int) -> bool:
@@ -162,15 +177,30 @@ def droppable(archive: Path, root: Path) -> list[Entry]:
     """What may be deleted from `archive` to make room for `root`: the entries that came from there,
     measured, each with its place in the archive as `path`.
 
-    Empty if the archive is on another filesystem, since that would not help. Only entries with a
-    manifest: without one, nothing proves that they were archived.
+    Empty if the archive is on another filesystem, since that would not help. An entry without a
+    manifest is among them only if `root` holds runs of a pipeline and it is named like one, since
+    nothing else proves that it was archived; not one that git tracks. In another root, such a run
+    is no archived one.
     """
     try:
         if os.stat(archive).st_dev != os.stat(root).st_dev:
             return []
     except OSError:
         return []
-    return [entry for _, entry in measured_from(archive, root, lambda manifest: True)]
+    from ..claiming.tracked_entries import TrackedEntries  # most sweeps delete no archive
+
+    with_runs = layout_of(root) is PIPELINE and not any(
+        os.path.lexists(archive / STORE / part) for part in (LAYOUT, OWNERS)
+    )
+
+    tracked = TrackedEntries(archive)
+
+    def is_one(archived: Archived) -> bool:
+        if with_runs and _is_bare_run(archived):
+            return not tracked.inside(archived.data)
+        return _came_from(archive, archived, root)
+
+    return [entry for _, entry in _measured(archive, root, is_one)]
 
 
 def measured_from(
@@ -180,24 +210,48 @@ def measured_from(
 
     Raises `StorageError` if the archive cannot be read.
     """
+
+    def is_one(archived: Archived) -> bool:
+        manifest = archived.manifest
+        return manifest is not None and _came_from(archive, archived, root) and is_wanted(manifest)
+
+    found = _measured(archive, root, is_one)
+    return [(one.manifest, entry) for one, entry in found if one.manifest is not None]
+
+
+def _came_from(archive: Path, archived: Archived, root: Path) -> bool:
+    manifest = archived.manifest
+    if manifest is None:
+        return False
+    return os.path.realpath(manifest.root_from(archive)) == os.path.realpath(root)
+
+
+def _is_bare_run(archived: Archived) -> bool:
+    """Whether it is a run that an older script archived: no manifest, and no link."""
+    is_bare = archived.manifest is None and not archived.problem
+    is_plain = stat.S_ISDIR(archived.mode) or stat.S_ISREG(archived.mode)
+    return is_bare and is_plain and _RUN.fullmatch(archived.data) is not None
+
+
+def _measured(
+    archive: Path, root: Path, is_wanted: Callable[[Archived], bool]
+) -> list[tuple[Archived, Entry]]:
+    """What is archived and `is_wanted`, measured. Raises `StorageError`."""
     pins = Pins(archive)
-    real = os.path.realpath(root)
     found = []
     top = opened(archive)
     try:
         for archived in list_archive(archive, root):
-            manifest = archived.manifest
-            if manifest is None or os.path.realpath(manifest.root_from(archive)) != real:
-                continue
-            measured = measured_at(top, archived.data) if is_wanted(manifest) else None
+            measured = measured_at(top, archived.data) if is_wanted(archived) else None
             if measured is None:
                 continue
+            manifest = archived.manifest
             entry = Entry(
                 path=archived.data,
-                category=manifest.category,
-                label=manifest.label,
-                stamp=manifest.stamp,
-                kind="directory" if archived.format == "dir" else "file",
+                category=PIPELINE.category if manifest is None else manifest.category,
+                label=PIPELINE.label if manifest is None else manifest.label,
+                stamp=None if manifest is None else manifest.stamp,
+                kind="directory" if stat.S_ISDIR(archived.mode) else "file",
                 size=measured.size,
                 links=measured.links,
                 files=measured.files,
@@ -208,7 +262,7 @@ def measured_from(
                 device=archived.identity[0],
                 inode=archived.identity[1],
             )
-            found.append((manifest, entry))
+            found.append((archived, entry))
     finally:
         at.close(top)
     return found

@@ -18,7 +18,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from ...core import fields
 from ...core.fields import Unreadable
-from ...core.layout import BATCH, STORE, TRANSFER, UNDO
+from ...core.layout import BATCH, PIPELINE, RUNS_ARCHIVE, STORE, TRANSFER, UNDO
 from ...errors import TempError, reason_of, without_remedy
 from ..claiming.area import NO_ROOM, HoldingArea
 from ..claiming.claim import Claim, Held, NotClaimed
@@ -213,6 +213,8 @@ def _archives(root: Path, archive: Path | None) -> Iterator[Path]:
         from ..root.loading import load
 
         yield load(project).archive_path()
+    if layout_of(root) is PIPELINE:
+        yield root / RUNS_ARCHIVE
 
 
 def _is_same(one: Path, other: Path) -> bool:

@@ -79,7 +79,8 @@ def _archive(step: Step, facts: Facts, means: Means) -> Outcome:
     deposit = Deposit(means.archive, form, facts.root, step, now, part=part)
     removed = _put_in(deposit, step, facts, "archiving")
     left_out = f" without its sockets ({', '.join(deposit.left_out)})" if deposit.left_out else ""
-    return outcome_of(step, facts, removed, f"archived as {deposit.target}{left_out}")
+    outcome = outcome_of(step, facts, removed, f"archived as {deposit.target}{left_out}")
+    return outcome._replace(packed_bytes=deposit.packed_bytes)
 
 
 def _set_aside(step: Step, facts: Facts, means: Means) -> Outcome:
@@ -196,7 +197,7 @@ def _hand_over(step: Step, facts: Facts, deposit: Deposit) -> Removed:
             if has_room:
                 transfer.cancel(area)
     if os.stat(deposit.archive).st_dev == entry.device:
-        removed.freed_bytes = max(0, removed.freed_bytes - deposit.packed_bytes)
+        removed.freed_bytes = max(0, removed.freed_bytes - (deposit.packed_bytes or 0))
     return removed
 
 
