@@ -26,7 +26,7 @@ from tests.support import REPOSITORY
 
 SOURCES = [path.read_text(encoding="utf-8") for path in (REPOSITORY / "common").rglob("*.py")]
 EVERY = KEYS | CATEGORY_KEYS
-NOT_OURS = {"COMPUTERNAME", "PYTEST_CURRENT_TEST", "TERM", "USERNAME", "XDG_CONFIG_HOME"}
+NOT_OURS = {"COLUMNS", "COMPUTERNAME", "PYTEST_CURRENT_TEST", "TERM", "USERNAME", "XDG_CONFIG_HOME"}
 """Variables that are looked at for what others mean by them."""
 
 
