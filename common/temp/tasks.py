@@ -306,6 +306,7 @@ def clean(
         "ignore": "All rules but these.",
         "format": f"{choices.default_first(choices.MIGRATE_FORMATS)}.",
         "allow-dirty": "Write despite uncommitted changes, or outside version control.",
+        "add-dependency": "With --write: declare tempkeep where only that is missing.",
         "explain": "Explain a rule: why it exists, an example, and when it is unsafe.",
     },
 )
@@ -320,6 +321,7 @@ def temp_migrate(
     ignore: str | None = None,
     format: str = "text",  # noqa: A002
     allow_dirty: bool = False,
+    add_dependency: bool = False,
     explain: str | None = None,
 ) -> None:
     """Rewrite code that makes temporary directories by hand, where that is provably safe.
@@ -342,6 +344,7 @@ def temp_migrate(
             output=format,
             allow_dirty=allow_dirty,
             explain=explain,
+            add_dependency=add_dependency,
         )
         return migrate(arguments)
 
