@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from common.temp.store.archive.local import LocalArchive
 from common.temp.store.root.loading import load
 from common.temp.store.root.pinning import write_pin
 from common.temp.store.sweep.prepare import prepare
@@ -340,10 +341,10 @@ def test_enough_free_by_now_spares_the_archives(low: Path) -> None:
     filler = low / "filler"
     filler.write_bytes(os.urandom(2 * MIB))
     policy, archive = load(low).policy, low / ".tmp-archive"
-    plan = prepare(low / ".tmp", policy, time.time(), archive=archive)
+    plan = prepare(low / ".tmp", policy, time.time(), archive=LocalArchive(archive))
     assert len(plan.archives) == 2
     filler.unlink()
-    report = execute(plan, archive=archive)
+    report = execute(plan, archive=LocalArchive(archive))
     assert [(done.status, done.detail) for done in report.dropped] == [
         ("done", ""),
         ("skipped", "enough is free now"),

@@ -228,7 +228,7 @@ def _settings(
         settings = with_strategy(settings, check_strategy(strategy, "strategy"))
     archive = settings.archive_path()
     archives = DISPOSALS[settings.disposal].needs_archive
-    if archives and os.path.realpath(archive) == os.path.realpath(base):
+    if archives and archive is not None and os.path.realpath(archive) == os.path.realpath(base):
         raise InvalidSettings(
             f"archive_location: expected another directory than that of the runs, got {archive}"
         )
@@ -240,17 +240,19 @@ def _sweep(base: Path, settings: Settings, *, force: bool, keep: Keep) -> Report
 
     A run to `keep` is kept by its exact name: a full disk may have no room for a lease.
     """
+    from .store.archive.archives import archive_of
     from .store.sweep.prepare import prepare
     from .store.sweep.sweep import execute
 
     _check_base(base)
+    archive = archive_of(settings)
     plan = prepare(
         base,
         _keeping(keep, settings.policy),
         time.time(),
         layout=PIPELINE,
         disposal=settings.disposal,
-        archive=settings.archive_path(),
+        archive=archive,
         sizes=False,
         workers=settings.workers,
     )
@@ -258,7 +260,7 @@ def _sweep(base: Path, settings: Settings, *, force: bool, keep: Keep) -> Report
         return Report(plan, problems=plan.problems)
     return execute(
         plan,
-        archive=settings.archive_path(),
+        archive=archive,
         archive_format=settings.archive_format,
         workers=settings.workers,
         face="ArtifactCleaner",

@@ -97,7 +97,7 @@ def _with_what_goes_first(forecast: Forecast) -> Forecast:
     wants_space = place.policy().wanted_free(inventory.free, inventory.capacity) is not None
     if not (holds_some or wants_space):
         return forecast
-    from ..store.archive.undo import undoable
+    from ..store.shelf.undo import undoable
     from ..store.sweep.prepare import goes_first
 
     first = goes_first(

@@ -33,6 +33,17 @@ DEFAULT_ARTEFACTS: Final = (
 )
 
 
+SCHEMES: Final = ("",)
+"""The schemes that `archive_location` may have; a path has none. See `KINDS` of the archive."""
+
+
+def scheme_of(location: str) -> str:
+    """The scheme of a URL, such as `s3`; "" for a path, also one with the letter of a drive."""
+    scheme, slashes, _ = location.partition("://")
+    is_one = slashes and len(scheme) > 1 and scheme.isascii() and scheme.isalnum()
+    return scheme.lower() if is_one else ""
+
+
 class Settings(NamedTuple):
     """What is configured for one project; durations in seconds.
 
@@ -66,9 +77,12 @@ class Settings(NamedTuple):
         paths = (self.project / os.path.expanduser(root) for root in self.roots)
         return tuple(dict.fromkeys(Path(os.path.abspath(path)) for path in paths))
 
-    def archive_path(self) -> Path:
-        """The absolute directory of the archive: `.tmp-archive` in the project if none is set."""
-        return self.project / os.path.expanduser(self.archive_location or ".tmp-archive")
+    def archive_path(self) -> Path | None:
+        """The absolute directory of the archive: `.tmp-archive` in the project if none is set;
+        `None` if the archive is not in a directory.
+        """
+        location = self.archive_location or ".tmp-archive"
+        return None if scheme_of(location) else self.project / os.path.expanduser(location)
 
 
 Kind: TypeAlias = Literal[

@@ -24,7 +24,7 @@ from .facts import Facts
 from .taking import outcome_of, take
 
 if TYPE_CHECKING:
-    from ..archive.deposit import Part
+    from ..archive.archives import Part
 
 
 def files_kept(root: Path, entry: Entry, patterns: tuple[str, ...]) -> FilesKept | None:

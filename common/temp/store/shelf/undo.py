@@ -1,25 +1,33 @@
-"""The undo area: an archive in the root's own store, which entries enter only by a rename.
+"""The undo area: a shelf in the root's own store, which entries enter and leave only by a rename.
 
-As in every archive, each has a manifest. It says for how long the entry can be restored; the first
-clean of the root after that deletes it.
+The manifest of each says for how long it can be restored; the first clean of the root after that
+deletes it.
 """
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from ...core.entry import Entry, Problem, Undoable
 from ...core.layout import STORE, UNDO
+from ...core.plan import Step
 from ...core.policy import Policy
 from ...core.reasons import Reason
 from ...core.retention import undo_over, undoable_to_forget
+from ...errors import StorageError
 from ..project.project import check_root
 from ..root.guard import check_store
 from ..system import at
 from ..trees.measured import Measured
+from .belongs import Place
+from .listing import Archived, list_shelf, measured_at, measured_from, opened
 from .manifest import read_manifest
-from .shelf import list_archive, measured_at, measured_from, opened
+from .moving import Move
+from .putting import move
+from .shelf import Shelf
 
 
 def undo_area(root: Path) -> Path:
@@ -27,10 +35,37 @@ def undo_area(root: Path) -> Path:
     return root / STORE / UNDO
 
 
-def root_of_undo(place: Path) -> Path | None:
-    """The root whose undo area `place` is; `None` if it is an archive."""
-    is_undo = (place.parent.name, place.name) == (STORE, UNDO)
-    return place.parent.parent if is_undo else None
+class UndoArea(Shelf):
+    """The undo area of `root`."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(undo_area(root))
+        self.root = root
+
+    def move(self, archived: Archived, place: Place) -> None:
+        """Move it to its place by one rename. Raises `Refused` or `OSError`."""
+        if not move(self.path, archived, place):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+
+class SetAside(Move):
+    """One entry on its way into the undo area of its root, to be undone for `undo_for` seconds."""
+
+    is_done = "set aside"
+    instead = "clean without --undoable"
+
+    def __init__(self, root: Path, step: Step, now: float, undo_for: float) -> None:
+        super().__init__(undo_area(root), root, step, now, undo_for=undo_for)
+
+    def move(self) -> None:
+        """Move the entry there by one rename; then it is kept."""
+        with self._failing():
+            check_store(self.root)
+            self.shelf.mkdir(parents=True, exist_ok=True)
+            if not (self._shares_disk() and self._renamed()):
+                raise StorageError(
+                    errno.EXDEV, "it, or its category, is mounted from another filesystem"
+                )
 
 
 def has_undoable(root: Path) -> bool:
@@ -49,7 +84,7 @@ def undoable(root: Path) -> tuple[Undoable, ...]:
     found = []
     top = opened(area)
     try:
-        for archived in list_archive(area, root):
+        for archived in list_shelf(area, root):
             measured = measured_at(top, archived.data) or Measured()
             until = None if archived.manifest is None else archived.manifest.until
             found.append(
@@ -62,7 +97,7 @@ def undoable(root: Path) -> tuple[Undoable, ...]:
 
 def unusable(root: Path) -> Iterator[Problem]:
     """What was set aside but cannot be restored or deleted, since its manifest is unusable."""
-    for archived in list_archive(undo_area(root), root):
+    for archived in list_shelf(undo_area(root), root):
         if archived.problem:
             yield Problem(
                 f"{STORE}/{UNDO}/{archived.data}",
