@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from common.temp.store.claiming.area import HoldingArea
 from common.temp.store.claiming.claim import NotClaimed
 from common.temp.store.root.making import make_root
 from common.temp.store.shelf.listing import list_shelf
+from common.temp.store.shelf.undo import undo_area
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 from common.temp.store.system import at
@@ -229,6 +231,30 @@ def test_an_archive_that_is_gone_has_nothing_to_be_deleted(root: Path, archive: 
     out_of(root, archive, id_of(archive, root), left=True)
     archive.rename(archive.with_name("elsewhere"))
     assert (swept(root, archive=archive, **NOTHING).problems, in_holding(root)) == ((), [])
+
+
+@pytest.mark.parametrize("way", ["into", "out of", "out of the undo area"])
+def test_a_transfer_that_an_earlier_version_left_is_finished(
+    root: Path, archive: Path, way: str
+) -> None:
+    if way == "into":
+        place = into(root, archive, id_of(archive, root))
+    elif way == "out of":
+        place = out_of(root, archive, id_of(archive, root), left=True)
+    else:
+        make_entry(root, "debug/x", files=2)
+        swept(root, disposal="undo")
+        area = undo_area(root)
+        place = out_of(root, area, id_of(area, root), left=False)
+    said = json.loads((place / "intent.json").read_text())
+    receipt = json.loads(said.pop("receipt"))
+    said |= {"name": receipt["name"], "id": receipt["id"], "inode": receipt["inode"]}
+    (place / "intent.json").write_text(json.dumps(said))
+    report = swept(root, archive=archive, **NOTHING)
+    assert (report.finished, report.problems, in_holding(root)) == (1, (), [])
+    assert stored(archive) == ([] if way == "out of" else ["debug__x.tar.gz"])
+    assert (root / "debug" / "x").exists() == (way == "out of")
+    assert stored(undo_area(root)) == (["debug__x"] if way == "out of the undo area" else [])
 
 
 # -- while it is going on -------------------------------------------------------------------------

@@ -81,6 +81,7 @@ class Deposit(Protocol):
 
     def check_moved(self, before: tuple[float, str], protection: Protection) -> None:
         """Put back what was moved, and raise `NotClaimed`, if it must not go; see `Move`."""
+        return
 
     @property
     def taken_bytes(self) -> int:
@@ -106,6 +107,7 @@ class Archive(Protocol):
 
     def check(self) -> None:
         """Raise `Refused` if it cannot be trusted."""
+        return
 
     # -- put, list, get, drop ---------------------------------------------------------------------
 

@@ -131,6 +131,8 @@ def settle(held: Held, archive: Archive | None = None) -> str:
         if place is None:
             return _elsewhere(intent)
         archived = place.find(intent.receipt, held.root)
+        if archived is not None and intent.way == "to archive" and archived.manifest is None:
+            archived = None  # somebody else put it there
         if what:
             # Either way, the copy here goes if the entry is whole in the archive.
             return "" if archived is not None else _give_back(held, directory, what, intent)
