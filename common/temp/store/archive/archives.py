@@ -123,10 +123,6 @@ class Archive(Protocol):
     def listed(self, root: Path) -> list[Archived]:
         """What is archived, oldest first; `root` may lie in the directory of the archive."""
 
-    def names(self, archived: Archived) -> tuple[str, ...]:
-        """The addresses that it can be called by."""
-        return (archived.where,)
-
     @abstractmethod
     def contents(self, archived: Archived, *, contents: bool = True) -> Iterator[Item]:
         """The items of what was archived; for a directory, see `tree`. Raises `OSError` if it

@@ -13,23 +13,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ...core import fields
 from ...core.entry import Entry
 from ...core.fields import Unreadable
-from ...core.plan import Step
 from ...errors import Refused, StorageError
 from ..project.project import check_root
-from ..shelf import putting
-from ..shelf.belongs import Place
-from ..shelf.dropping import drop
 from ..shelf.listing import Archived, items_of, measured_from
 from ..shelf.shelf import Shelf
-from ..system.archive_formats import ArchiveFormat
 from ..system.opening import opened_in
-from ..system.processes import AtWork
-from ..trees.contents import Item
 from ..trees.inside import newest_change
-from ..trees.removed import Removed
-from .archives import Part
 
 if TYPE_CHECKING:
+    from ...core.plan import Step
+    from ..shelf.belongs import Place
+    from ..system.archive_formats import ArchiveFormat
+    from ..trees.contents import Item
+    from ..trees.removed import Removed
+    from .archives import Part
     from .deposit import LocalDeposit
 
 
@@ -98,6 +95,8 @@ class LocalArchive(Shelf):
 
     def drop(self, archived: Archived, state: object = None) -> Removed:
         """Delete what was archived, and then its manifest; see `Archive`."""
+        from ..shelf.dropping import drop
+
         return drop(self.path, archived, despite_lock=state is not None, before=state)
 
     def receipt(self, archived: Archived) -> str:
@@ -118,10 +117,14 @@ class LocalArchive(Shelf):
 
     def move(self, archived: Archived, place: Place) -> bool:
         """Move it to its place by one rename, and return whether that worked."""
-        return putting.move(self.path, archived, place)
+        from ..shelf.putting import move
+
+        return move(self.path, archived, place)
 
     def state(self, archived: Archived) -> object:
         """When and where it last changed. Raises `Refused` if a process works in it."""
+        from ..system.processes import AtWork
+
         if who := AtWork(self.path).inside(archived.data):
             raise Refused(f"{archived.name} is {who}; end that first")
         with opened_in(self.path) as top:

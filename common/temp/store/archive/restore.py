@@ -53,11 +53,12 @@ def find_archived(holders: Sequence[Holder], name: str, project: Path) -> tuple[
         (holder, archived) for holder in holders for archived in holder.listed(root_of(project))
     ]
     for names_of in (_names, _last_names):
-        named = [one for one in found if name in names_of(*one)]
+        named = [one for one in found if name in names_of(one[1])]
         if len(named) == 1:
             return named[0]
         if named:
-            raise InvalidSettings(f"{name} could be {_told_apart(named, found)}")
+            told = _told_apart([one for _, one in named], [one for _, one in found])
+            raise InvalidSettings(f"{name} could be {told}")
     there = " or ".join(holder.location for holder in holders)
     raise InvalidSettings(
         f"{name} is not in {there}; run `temp-restore --list` in the project that it was cleaned "
@@ -65,25 +66,23 @@ def find_archived(holders: Sequence[Holder], name: str, project: Path) -> tuple[
     )
 
 
-def _names(holder: Holder, archived: Archived) -> tuple[str, ...]:
+def _names(archived: Archived) -> tuple[str, ...]:
     # In roots without categories, one entry's path can be an older one's name here.
     path = "" if archived.manifest is None else archived.manifest.path
-    return archived.name, archived.data, path, *holder.names(archived)
+    return archived.name, archived.data, path, archived.where, os.path.relpath(archived.where)
 
 
-def _last_names(holder: Holder, archived: Archived) -> tuple[str, ...]:
+def _last_names(archived: Archived) -> tuple[str, ...]:
     path = "" if archived.manifest is None else archived.manifest.path
     return (path.rpartition("/")[2],)
 
 
-def _told_apart(
-    named: Sequence[tuple[Holder, Archived]], found: Sequence[tuple[Holder, Archived]]
-) -> str:
+def _told_apart(named: Sequence[Archived], found: Sequence[Archived]) -> str:
     """The names that tell each of those `named` from all that were `found`."""
-    names = [archived.name for _, archived in named]
-    if all(sum(name in _names(*one) for one in found) == 1 for name in names):
+    names = [one.name for one in named]
+    if all(sum(name in _names(one) for one in found) == 1 for name in names):
         return f"{' or '.join(names)}; give one of these names"
-    return f"{' or '.join(archived.where for _, archived in named)}; give one of these paths"
+    return f"{' or '.join(one.where for one in named)}; give one of these paths"
 
 
 def restore(holder: Holder, archived: Archived, place: Place) -> bool:

@@ -6,17 +6,16 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ...core.entry import Leftover
-from ...core.plan import Outcome, Step
-from ..claiming.many import Remover
 from ..root.listing import list_leftovers
-from ..trees.removed import Removed
-from . import putting
-from .dropping import drop_all
-from .leftovers import finish_leftovers
 from .listing import Archived, list_shelf
-from .reservation import forget_stale
+
+if TYPE_CHECKING:
+    from ...core.entry import Leftover
+    from ...core.plan import Outcome, Step
+    from ..claiming.many import Remover
+    from ..trees.removed import Removed
 
 
 class Shelf:
@@ -34,13 +33,11 @@ class Shelf:
         """What lies there, oldest first; see `list_shelf`."""
         return list_shelf(self.path, root)
 
-    def names(self, archived: Archived) -> tuple[str, ...]:
-        """The paths that it can be called by."""
-        return archived.where, os.path.relpath(archived.where)
-
     def locked(self, archived: Archived) -> AbstractContextManager[None]:
         """Keep other processes from deleting or restoring it meanwhile."""
-        return putting.locked(self.path, archived)
+        from .putting import locked
+
+        return locked(self.path, archived)
 
     def drop_all(
         self,
@@ -51,6 +48,8 @@ class Shelf:
         spare_in_use: bool,
     ) -> Iterator[Outcome]:
         """Delete what `steps` name; see `dropping.drop_all`."""
+        from .dropping import drop_all
+
         return drop_all(self.path, steps, remover, objection, spare_in_use=spare_in_use)
 
     def leftovers(self) -> list[Leftover]:
@@ -62,6 +61,10 @@ class Shelf:
 
         Raises `StorageError` or `Refused`.
         """
+        from ..trees.removed import Removed
+        from .leftovers import finish_leftovers
+        from .reservation import forget_stale
+
         if not self.path.is_dir():
             return 0, Removed()
         finished = finish_leftovers(self.path, remover)

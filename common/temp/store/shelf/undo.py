@@ -10,24 +10,23 @@ import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ...core.entry import Entry, Problem, Undoable
 from ...core.layout import STORE, UNDO
-from ...core.plan import Step
 from ...core.policy import Policy
 from ...core.reasons import Reason
 from ...core.retention import undo_over, undoable_to_forget
-from ...errors import StorageError
 from ..project.project import check_root
 from ..root.guard import check_store
 from ..system import at
 from ..trees.measured import Measured
-from .belongs import Place
 from .listing import Archived, list_shelf, measured_at, measured_from, opened
 from .manifest import read_manifest
-from .moving import Move
-from .putting import move
 from .shelf import Shelf
+
+if TYPE_CHECKING:
+    from .belongs import Place
 
 
 def undo_area(root: Path) -> Path:
@@ -44,28 +43,10 @@ class UndoArea(Shelf):
 
     def move(self, archived: Archived, place: Place) -> None:
         """Move it to its place by one rename. Raises `Refused` or `OSError`."""
+        from .putting import move
+
         if not move(self.path, archived, place):
             raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
-
-
-class SetAside(Move):
-    """One entry on its way into the undo area of its root, to be undone for `undo_for` seconds."""
-
-    is_done = "set aside"
-    instead = "clean without --undoable"
-
-    def __init__(self, root: Path, step: Step, now: float, undo_for: float) -> None:
-        super().__init__(undo_area(root), root, step, now, undo_for=undo_for)
-
-    def move(self) -> None:
-        """Move the entry there by one rename; then it is kept."""
-        with self._failing():
-            check_store(self.root)
-            self.shelf.mkdir(parents=True, exist_ok=True)
-            if not (self._shares_disk() and self._renamed()):
-                raise StorageError(
-                    errno.EXDEV, "it, or its category, is mounted from another filesystem"
-                )
 
 
 def has_undoable(root: Path) -> bool:

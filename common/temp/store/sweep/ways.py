@@ -90,7 +90,7 @@ def _archive(step: Step, facts: Facts, means: Means) -> Outcome:
 
 
 def _set_aside(step: Step, facts: Facts, means: Means) -> Outcome:
-    from ..shelf.undo import SetAside
+    from ..shelf.aside import SetAside
 
     check_none_kept(step, facts)
     moving = SetAside(facts.root, step, time.time(), means.undo_for)
