@@ -28,6 +28,10 @@ settings.register_profile("quick", deadline=None, max_examples=30)
 settings.register_profile("thorough", deadline=None, max_examples=500)
 settings.load_profile("quick")
 
+# Hundreds of processes are started here, and each would compile the whole package again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # Before the clients' tests import NumPy, whose threads would be there already when tests fork.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
@@ -40,12 +44,12 @@ for _signal, _handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", sig
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """A worker for each processor, up to four; none where one file or a part of one is run."""
+    """Three workers for two processors, as tests wait a lot, up to four; none for a single file."""
     paths = [argument.partition("::")[0] for argument in config.args]
     if len(paths) == 1 and paths[0].endswith(".py"):
         return 0
     available = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0)
-    return min(4, len(available))
+    return min(4, len(available) + len(available) // 2)
 
 
 def pytest_collection_finish() -> None:

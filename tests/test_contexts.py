@@ -15,6 +15,7 @@ from common.temp.contexts import (
     temp_working_dir,
 )
 from common.temp.errors import InvalidName, StorageError
+from common.temp.manager import TempManager
 from common.temp.store.project.project import user_root
 from tests.support import listing, run
 
@@ -74,12 +75,16 @@ def test_a_working_directory_with_files_that_forbid_it_is_gone_too(project: Path
         ((0,), []),
         ((7,), ["source", "target", "working", "output", "backup", "temp_5", "temp_6"]),
         ((2, ["a", "b"]), ["a", "b"]),
-        ((2, ["a", "b", "c"]), ["a", "b", "c"]),
-        ((5, ["only"]), ["only"]),
+        ((2, ["a", "b", "c"]), ["a", "b"]),
+        ((None, ["a", "b", "c"]), ["a", "b", "c"]),
+        ((1, ["a", "b"]), ["a"]),
+        ((0, ["a"]), []),
+        ((3, ["a", "b"]), ["a", "b", "temp_2"]),
+        ((4, ["temp_2", "b"]), ["temp_2", "b", "temp_3", "temp_4"]),
     ],
 )
 def test_siblings_have_exactly_these_names(
-    project: Path, arguments: tuple[int, list[str]], names: list[str]
+    project: Path, arguments: tuple[int | None, list[str]], names: list[str]
 ) -> None:
     with pytest_temp_dirs(*arguments) as directories:
         assert [directory.name for directory in directories] == names
@@ -130,11 +135,25 @@ def test_a_sibling_named_twice_is_refused(project: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize("make", [pytest_temp_dirs, temp_working_dir, TempManager.auto_cleanup_dir])
+def test_as_a_decorator_it_makes_new_directories_for_each_call(project: Path, make) -> None:  # type: ignore[no-untyped-def]
+    @make()  # type: ignore[untyped-decorator]
+    def run(given: int, *, by_name: int) -> tuple[int, int, list[str]]:
+        return given, by_name, [path for path in listing(user_root()) if path.count("/") == 1]
+
+    first, second = run(1, by_name=2), run(3, by_name=4)
+    assert (first[:2], second[:2]) == ((1, 2), (3, 4))
+    made = [{path for path in one[2] if not path.startswith(".")} for one in (first, second)]
+    assert len(made[0]) == len(made[1]) == 1
+    assert made[0] != made[1]
+
+
 def test_siblings_can_be_imported_by_name_into_a_conftest(project: Path) -> None:
     (project / "conftest.py").write_text("from common.temp import pytest_temp_dirs\n")
     (project / "test_one.py").write_text(
         "from common.temp import pytest_temp_dirs\n"
         "def test_one():\n    with pytest_temp_dirs() as (a, b): assert a.parent == b.parent\n"
+        "@pytest_temp_dirs(1)\ndef test_two(tmp_path): assert tmp_path.is_dir()\n"
     )
     done = run([sys.executable, "-m", "pytest", "-q"], cwd=project)
     assert done.returncode == 0, done.stdout

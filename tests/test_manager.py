@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.errors import InvalidName, InvalidSettings
+from common.temp.errors import InvalidName, InvalidSettings, StorageError
 from common.temp.manager import TempManager
 from common.temp.pins import pin
 from common.temp.store.project.project import user_root
-from tests.support import age, long_ago, make_entry, make_project, process
+from tests.support import age, listing, long_ago, make_entry, make_project, process
 
 
 def test_a_persistent_directory_is_at_category_label_epoch(project: Path) -> None:
@@ -60,9 +60,28 @@ def test_a_suffix_with_a_separator_leaves_nothing_on_disk(project: Path) -> None
     assert not (project / ".tmp").exists()
 
 
-def test_the_base_is_the_project_s_and_is_not_made_by_asking(project: Path) -> None:
-    assert TempManager.get_project_temp_base() == project / TempManager.PERSISTENT_BASE
-    assert not (project / ".tmp").exists()
+def test_the_base_is_the_project_s_and_exists_and_is_marked(project: Path) -> None:
+    base = TempManager.get_project_temp_base()
+    assert base == project / TempManager.PERSISTENT_BASE
+    assert {"CACHEDIR.TAG", ".gitignore"} <= set(listing(base))
+    assert TempManager.get_project_temp_base() == base
+    assert TempManager.list_persistent_temps() == []
+
+
+def test_a_base_in_the_place_of_a_file_leaves_the_file(project: Path) -> None:
+    (project / ".tmp").write_text("mine")
+    with pytest.raises(StorageError, match="is not a directory"):
+        TempManager.get_project_temp_base()
+    assert (project / ".tmp").read_text() == "mine"
+
+
+def test_entries_are_listed_by_category(project: Path) -> None:
+    root = project / ".tmp"
+    old = make_entry(root, "demo_1696348800")
+    cached = TempManager.create_persistent_dir("x", "cache")
+    assert TempManager.list_persistent_temps(category="cache") == [cached]
+    assert TempManager.list_persistent_temps("uncategorized") == [old]
+    assert TempManager.list_persistent_temps(category="debug") == []
 
 
 def test_from_deep_inside_a_project_scratch_lands_in_its_root(
@@ -143,7 +162,7 @@ def test_cleaning_leaves_what_the_project_excludes(project: Path) -> None:
     assert kept.exists()
 
 
-@pytest.mark.parametrize("hours", [-1, float("nan"), float("inf"), "soon", True])
+@pytest.mark.parametrize("hours", [-1, float("nan"), float("inf"), "soon", "24", True])
 def test_an_age_that_is_no_number_cleans_nothing(project: Path, hours: float) -> None:
     path = make_entry(project / ".tmp", "debug/old_1696348800", age_hours=25)
     with pytest.raises(InvalidSettings, match="expected a number of hours of 0 or more"):

@@ -704,7 +704,7 @@ def test_it_loads_nothing_that_is_not_used(tested: pytest.Pytester) -> None:
 def test_help_and_markers_say_what_there_is(tested: pytest.Pytester) -> None:
     for asked, said in (
         ("--help", ["--keep-temps", "--temp-leaks="]),
-        ("--markers", ["@pytest.mark.temp_dirs(count=2, names=None)"]),
+        ("--markers", ["@pytest.mark.temp_dirs(count=None, names=None)"]),
         ("--fixtures", ["temp_root --", "temp_dirs --"]),
     ):
         shown = tested.runpytest_inprocess(asked).stdout.str()

@@ -21,7 +21,6 @@ from .tasks import ns
 
 
 @task(
-    auto_shortflags=False,
     klass=WithNames,
     help={"directory": "Copy to `temp` in it, or to itself if it is named temp or tempkeep."},
 )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ContextDecorator, ExitStack
 from pathlib import Path
 
 from .core.layout import TEST, check_label, check_name
@@ -38,22 +39,27 @@ def temp_working_dir(name_prefix: str = "work") -> AbstractContextManager[Path]:
     return until_exit(root, lambda: allocate_private(root, "work", name_prefix))
 
 
-class pytest_temp_dirs(AbstractContextManager[list[Path]]):  # noqa: N801 - called like a function
+class pytest_temp_dirs(ContextDecorator, AbstractContextManager[list[Path]]):  # noqa: N801 - called like a function
     """A context manager: empty sibling directories with exactly the given names, gone on exit.
 
-    Without `names`, the first `num_dirs` of source, target, working, output, backup, temp_5,
-    temp_6 …; with `names`, `num_dirs` is ignored. They lie in an entry of the category `test` with
-    the test's name, in the system's temporary directory like that of
-    `TempManager.auto_cleanup_dir`. With `PYTEST_KEEP_TEMPS=1`, the entry is in the project's root
-    and stays, and a line says where. Raises `InvalidName`, `Refused` or `StorageError` before
-    anything is made.
+    The first `num_dirs` of `names` or else of source, target, working, output, backup; after the
+    last of those temp_<index>: temp_5, temp_6 …. Without `num_dirs`, as many as there are names, or
+    two. They lie in an entry of the category `test` with the test's name, in the system's temporary
+    directory like that of `TempManager.auto_cleanup_dir`. With `PYTEST_KEEP_TEMPS=1`, the entry is
+    in the project's root and stays, and a line says where. Raises `InvalidName`, `Refused` or
+    `StorageError` before anything is made.
+
+    As a decorator it makes new directories for each call of the function, which does not get them.
 
     This is a class because pytest takes any function called `pytest_…` in a conftest.py for a hook.
     """
 
-    def __init__(self, num_dirs: int = 2, names: Sequence[str] | None = None) -> None:
+    def __init__(self, num_dirs: int | None = None, names: Sequence[str] | None = None) -> None:
         self._names = sibling_names(num_dirs, names)
         self._until_exit = ExitStack()
+
+    def _recreate_cm(self) -> pytest_temp_dirs:
+        return pytest_temp_dirs(None, self._names)
 
     def __enter__(self) -> list[Path]:
         label = _test_label()
@@ -79,16 +85,20 @@ class pytest_temp_dirs(AbstractContextManager[list[Path]]):  # noqa: N801 - call
         self._until_exit.close()
 
 
-def sibling_names(num_dirs: int, names: Sequence[str] | None) -> list[str]:
+def sibling_names(num_dirs: int | None, names: Sequence[str] | None) -> list[str]:
     """The names of the directories that a test requests. Raises `InvalidName`."""
     if names is None:
-        defaults = _TEST_NAMES[: max(0, num_dirs)]
-        return [*defaults, *(f"temp_{index}" for index in range(len(defaults), num_dirs))]
-    wanted = [check_name(name, "directory name") for name in names]
-    for index, name in enumerate(wanted):
-        if name in wanted[:index]:
+        given = list(_TEST_NAMES)
+        count = 2 if num_dirs is None else num_dirs
+    else:
+        given = [check_name(name, "directory name") for name in names]
+        count = len(given) if num_dirs is None else num_dirs
+    for index, name in enumerate(given):
+        if name in given[:index]:
             raise InvalidName(f"directory name {name!r} is given twice; siblings need their own")
-    return wanted
+    more = (f"temp_{index}" for index in itertools.count(len(given)))
+    free = (name for name in more if name not in given)
+    return [*given, *itertools.islice(free, max(0, count - len(given)))][: max(0, count)]
 
 
 def _test_label() -> str:

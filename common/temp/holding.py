@@ -137,9 +137,10 @@ def _wait_for(entry: Path) -> None:
 def _locate(path: str | os.PathLike[str]) -> list[tuple[Path, str]]:
     """The entry that holds `path`, and those to which links in it lead."""
     from .store.root.listing import entries_behind, locate
+    from .store.system.userpath import users_path
 
     try:
-        entry = locate(Path(path))
+        entry = locate(users_path(path))
     except InvalidSettings:
-        entry = locate(Path(os.path.realpath(path)))  # reached by another name
-    return [entry, *entries_behind(entry, Path(path))]
+        entry = locate(Path(os.path.realpath(users_path(path))))  # reached by another name
+    return [entry, *entries_behind(entry, users_path(path))]

@@ -14,7 +14,10 @@ from typing import Any, NamedTuple
 
 from invoke.exceptions import ParseError
 from invoke.parser.argument import Argument
+from invoke.parser.context import to_flag
 from invoke.tasks import Task
+
+from .shared_task import SharedArgument, SharedTask
 
 
 class _Words(NamedTuple):
@@ -41,7 +44,7 @@ def _words_of(task: Task[Any], arguments: Sequence[Argument]) -> _Words:
     words = sys.argv[1 : sys.argv.index("--") if "--" in sys.argv else None]
     names = [word.rpartition(".")[2].replace("-", "_") for word in words]
     first = names.index(task.name) + 1 if task.name in names else len(words)
-    valued = {f"--{name}" for one in arguments if one.takes_value for name in one.names}
+    valued = {to_flag(name) for one in arguments if one.takes_value for name in one.names}
     free: list[str] = []
     values: list[str] = []
     flag = ""
@@ -52,11 +55,11 @@ def _words_of(task: Task[Any], arguments: Sequence[Argument]) -> _Words:
     return _Words(free, frozenset(values))
 
 
-class _Name(Argument):
+class _Name(SharedArgument):
     """A positional argument that takes no flag for its value, and is optional beside `--help`."""
 
     def __init__(self, argument: Argument, words: _Words, listing: Argument | None) -> None:
-        self.__dict__.update(argument.__dict__)
+        super().__init__(argument)
         self._words = words
         self._listing = listing
 
@@ -71,7 +74,7 @@ class _Name(Argument):
         self.set_value(self._words.check(text), cast=True)
 
 
-class WithNames(Task[Any]):
+class WithNames(SharedTask):
     """A task that takes a name or more, and flags before and after them.
 
     With `--help`, or with a flag `--list` of its own, it needs no name.
@@ -105,11 +108,11 @@ class _Paths(Argument):
         self._paths = [*self._paths, text]
 
 
-class WithPaths(Task):  # type: ignore[type-arg] # cannot be subscripted when it runs
+class WithPaths(SharedTask):
     """A task whose argument `paths` takes what follows it: `inv temp-migrate src tests`."""
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
         """The arguments for invoke's parser."""
-        found: list[Argument] = super().get_arguments(ignore_unknown_help)
+        found = super().get_arguments(ignore_unknown_help)
         words = _words_of(self, found)
         return [_Paths(one, words) if one.name == "paths" else one for one in found]

@@ -20,6 +20,7 @@ from .store.root.guard import is_gone
 from .store.root.journal import FAILED, PLAIN
 from .store.root.making import make_root
 from .store.root.owner import own, owner_of, release
+from .store.system.userpath import users_path
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -84,7 +85,7 @@ class StorageRoot(Generic[Job]):
         self._files = _files_of(job_type)
         self._make: Callable[..., Job] = job_type
         try:
-            self._root = Path(os.path.abspath(root))
+            self._root = Path(os.path.abspath(users_path(root)))
         except FileNotFoundError as error:
             raise StorageError.of(
                 "the working directory is gone", error, "give an absolute path"

@@ -6,7 +6,6 @@ import os
 import threading
 import time
 import weakref
-from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
 from .core.layout import FILES, is_inside
@@ -16,6 +15,7 @@ from .store.root.allocation import adopt
 from .store.root.journal import BORROWED, OWN, TRACKED, Book
 from .store.root.making import make_root
 from .store.root.owner import hand_over, own, release
+from .store.system.userpath import users_path
 
 AnyPath: TypeAlias = str | os.PathLike[str]
 
@@ -55,7 +55,7 @@ class Ledger:
     """
 
     def __init__(self, base_temp_dir: AnyPath) -> None:
-        self.base_temp_dir = Path(base_temp_dir).absolute()
+        self.base_temp_dir = users_path(base_temp_dir).absolute()
         spelled = os.path.abspath(self.base_temp_dir)
         make_root(spelled, FILES)
         self._root = os.path.realpath(spelled)
@@ -116,7 +116,7 @@ class Ledger:
             release(self._root, noted, book)
 
     def _place(self, path: AnyPath) -> Place:
-        given = Path(path)
+        given = users_path(path)
         if "\0" in str(given):
             raise InvalidName(f"{str(given)!r} contains NUL; no file has such a name")
         spelled = os.path.abspath(given)

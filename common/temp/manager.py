@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from .auto_clean import maybe_start
 from .core.layout import AUTO
+from .errors import InvalidSettings
 from .store.project.place import project_root
 from .store.project.project import ROOT_NAME, system_temp
 from .store.root.allocation import allocate, allocate_file, allocate_private, allocate_private_file
@@ -36,13 +37,18 @@ class TempManager:
 
     @classmethod
     def get_project_temp_base(cls) -> Path:
-        """The absolute path of the root, whether it exists or not.
+        """The absolute path of the root, which is made if it is missing.
 
-        Raises `InvalidSettings` if `PERSISTENT_BASE` cannot be one.
+        Raises `InvalidSettings` if `PERSISTENT_BASE` cannot be one, `Refused` or `StorageError`.
         """
-        if cls.PERSISTENT_BASE == ROOT_NAME:
-            return Path(project_root())
-        return cls._base().root
+        from .store.root.making import make_root
+
+        base = cls._base()
+        if base.is_chosen:
+            make_base(base)
+        elif not is_root(base):
+            make_root(str(base.root))
+        return base.root
 
     @classmethod
     def create_persistent_dir(cls, name_prefix: str = "temp", category: str | None = None) -> Path:
@@ -84,14 +90,15 @@ class TempManager:
         return until_exit(root, lambda: allocate_private_file(root, AUTO, name_prefix, suffix))
 
     @classmethod
-    def list_persistent_temps(cls) -> list[Path]:
-        """The absolute paths of the entries in the root, sorted. Raises what
-        `get_project_temp_base` raises, `Refused` or `StorageError`.
+    def list_persistent_temps(cls, category: str | None = None) -> list[Path]:
+        """The absolute paths of the entries in the root, sorted; with `category`, only its own.
+
+        Makes nothing. Raises `InvalidSettings`, `Refused` or `StorageError`.
         """
         from .store.root.listing import list_entries
 
         base = cls._base()
-        return list_entries(base.root) if is_root(base) else []
+        return list_entries(base.root, category) if is_root(base) else []
 
     @classmethod
     def clean_persistent_temps(cls, max_age_hours: float | None = None) -> int:
@@ -116,6 +123,12 @@ class TempManager:
         is_root(base)  # raises if it must not be cleaned
         limits = Policy(everything=True)
         if max_age_hours is not None:
+            if isinstance(
+                max_age_hours, str
+            ):  # as it may be on a command line, and never is in code
+                raise InvalidSettings(
+                    f"max_age_hours: expected a number of hours of 0 or more, got {max_age_hours!r}"
+                )
             limits = policy_of_age(max_age_hours, "max_age_hours")
         policy = load(base.project).policy.with_limits_of(limits)
         now = time.time()

@@ -16,6 +16,7 @@ from .errors import StorageError
 from .store.project.project import absolute, user_root
 from .store.root.allocation import allocate_private, allocate_run, allocate_run_in
 from .store.root.around import lease_around
+from .store.system.userpath import users_path
 
 _ATTEMPTS = 64
 
@@ -52,11 +53,12 @@ class OutputRoot:
 
         The name is `20250917T013040Z`, or `20250917T013040Z-2` if that is taken. The directory is
         in the temporary root, which is made if needed; or in `output_dir`, which is made if
-        missing and which no clean touches. Raises `Refused` or `StorageError`.
+        missing and which no clean touches; a leading `~` is the home directory. Raises `Refused` or
+        `StorageError`.
         """
         if output_dir is not None:
             # If that lies in an entry, this process now works there.
-            lease_around(str(absolute(Path(output_dir)) / "run"))
+            lease_around(str(absolute(users_path(output_dir)) / "run"))
             return Path(allocate_run_in(output_dir))
         state = self._state
         for _ in range(_ATTEMPTS):

@@ -16,10 +16,11 @@ def pin(path: str | os.PathLike[str], reason: str) -> Path:
     from .store.root.layouts import layout_of
     from .store.root.listing import entries_behind, locate
     from .store.root.pinning import write_pin
+    from .store.system.userpath import users_path
 
-    root, relative = locate(Path(path))
+    root, relative = locate(users_path(path))
     write_pin(root, relative, reason)
-    for behind in entries_behind((root, relative), Path(path)):
+    for behind in entries_behind((root, relative), users_path(path)):
         write_pin(*behind, reason, layout_of(behind[0], is_scratch=True))
     return root / relative
 
@@ -31,8 +32,9 @@ def unpin(path: str | os.PathLike[str]) -> bool:
     """
     from .store.root.listing import entries_behind, locate
     from .store.root.pinning import remove_pin
+    from .store.system.userpath import users_path
 
-    entry = locate(Path(path))
-    for behind in entries_behind(entry, Path(path)):
+    entry = locate(users_path(path))
+    for behind in entries_behind(entry, users_path(path)):
         remove_pin(*behind)
     return remove_pin(*entry)

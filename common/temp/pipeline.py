@@ -38,6 +38,7 @@ from .store.root.names import fresh_name
 from .store.root.settings import Settings
 from .store.root.values import check_strategy
 from .store.system.presence import is_fork
+from .store.system.userpath import users_path
 
 _ATTEMPTS: Final = 64
 
@@ -112,7 +113,7 @@ def _absolute(base: str | os.PathLike[str]) -> Path:
     text = os.fspath(base)
     if not text or "\0" in text:
         raise InvalidSettings(f"base: expected the path of a directory, got {text!r}")
-    path = absolute(Path(text))
+    path = absolute(users_path(text))
     # A program that cron starts did not choose `/` or a home directory.
     return Path(project_root()).parent if text == os.curdir and is_nobodys(path) else path
 
@@ -220,7 +221,7 @@ def _settings(
     if isinstance(config, CleanupConfig):
         settings = config.settings(base)
     else:
-        settings = load(find_project(base), config=None if config is None else Path(config))
+        settings = load(find_project(base), config=None if config is None else users_path(config))
     policy = settings.policy.of(PIPELINE.category)
     if strategy is None and not policy._replace(categories=()).has_limit:
         strategy = CleanupStrategy.MODERATE.value

@@ -70,7 +70,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Set up what the options ask for."""
     config.addinivalue_line(
-        "markers", "temp_dirs(count=2, names=None): which directories the fixture temp_dirs gives"
+        "markers", "temp_dirs(count=None, names=None): which directories temp_dirs gives"
     )
     if config.getoption("keep_temps"):
         before = os.environ.get(_KEEP_TEMPS)
@@ -196,7 +196,7 @@ def _names_asked_for(request: pytest.FixtureRequest) -> list[str]:
         pytest.fail(f"temp_dirs: {error}", pytrace=False)
 
 
-def _names(count: int = 2, names: Sequence[str] | None = None) -> list[str]:
+def _names(count: int | None = None, names: Sequence[str] | None = None) -> list[str]:
     from .contexts import sibling_names
 
     if isinstance(names, str):

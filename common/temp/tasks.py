@@ -12,6 +12,7 @@ from invoke.tasks import task
 from . import choices
 from .ending import run_command
 from .invoke_arguments import WithNames, WithPaths
+from .shared_task import Offered, SharedTask
 
 __all__ = [
     "clean",
@@ -26,16 +27,16 @@ __all__ = [
     "temp_status",
     "temp_unpin",
 ]
+__all__ = Offered(__all__)  # a host's own tasks stay, wherever it imports these
 
 
-# No task has short flags: invoke chooses their letters, and adding a flag can change them.
 _ENTRY = "The entry: a path, category/name, or a name if only one entry has it."
 _ALL_PROJECTS = "All projects of the monorepo, not only this one."
 _DRY_RUN = "Show what would be cleaned and why; change nothing."
 
 
 @task(
-    auto_shortflags=False,
+    klass=SharedTask,
     help={
         "category": "List only this category.",
         "sort": f"Sort by {choices.default_first(choices.SORTS)}.",
@@ -78,7 +79,7 @@ def temp_status(
 
 
 @task(
-    auto_shortflags=False,
+    klass=SharedTask,
     help={
         "max-age-hours": "Clean only entries unchanged for this many hours; 0 cleans all.",
         "category": "Clean only this category.",
@@ -157,7 +158,7 @@ def temp_clean(
         run_command(lambda: clean(arguments))
 
 
-@task(auto_shortflags=False, klass=WithNames, help={"path": _ENTRY})
+@task(klass=WithNames, help={"path": _ENTRY})
 def temp_explain(c: Context, path: str) -> None:
     """Explain why an entry stays or would be cleaned, rule by rule, and what changes that."""
     from .commands.entries import explain_entry
@@ -166,7 +167,6 @@ def temp_explain(c: Context, path: str) -> None:
 
 
 @task(
-    auto_shortflags=False,
     klass=WithNames,
     help={
         "path": _ENTRY,
@@ -180,7 +180,7 @@ def temp_pin(c: Context, path: str, reason: str) -> None:
     run_command(lambda: pin_entry(path, reason, dry_run=bool(c.config.run.dry)))
 
 
-@task(auto_shortflags=False, klass=WithNames, help={"path": _ENTRY})
+@task(klass=WithNames, help={"path": _ENTRY})
 def temp_unpin(c: Context, path: str) -> None:
     """Remove the pin from an entry, so that it can be cleaned again."""
     from .commands.entries import unpin_entry
@@ -189,7 +189,6 @@ def temp_unpin(c: Context, path: str) -> None:
 
 
 @task(
-    auto_shortflags=False,
     klass=WithNames,
     help={
         "name": "What to restore: a name from the list, or the original path.",
@@ -211,7 +210,7 @@ def temp_restore(c: Context, name: str, list: bool = False) -> None:  # noqa: A0
 
 
 @task(
-    auto_shortflags=False,
+    klass=SharedTask,
     help={
         "dry-run": "Show what would move and why the rest stays; change nothing.",
         "all-projects": _ALL_PROJECTS,
@@ -229,7 +228,7 @@ def temp_adopt(c: Context, dry_run: bool = False, all_projects: bool = False) ->
 
 
 @task(
-    auto_shortflags=False,
+    klass=SharedTask,
     help={
         "every": "How often, for example 15m, 6h, 1d or 7d.",
         "strategy": "Clean by this strategy; required if no limit is configured.",
@@ -271,7 +270,7 @@ def temp_schedule(
 
 
 @task(
-    auto_shortflags=False,
+    klass=SharedTask,
     help={
         "max-size": 'Allow at most this much scratch, for example "20GiB".',
         "min-free": "Require at least this much free space on its filesystem.",
@@ -305,7 +304,7 @@ def temp_check(
 
 
 @task(
-    auto_shortflags=False,
+    klass=SharedTask,
     help={
         "temp-age-hours": "Clean only scratch unchanged for this many hours; artefacts at any age.",
         "dry-run": _DRY_RUN,
@@ -335,13 +334,12 @@ def clean(
 
 
 @task(
-    auto_shortflags=False,
     klass=WithPaths,
     iterable=["paths"],
     help={
         "paths": "Files and directories, after the task name; by default the working directory.",
         "diff": "Show what would be rewritten and what is left (default); change nothing.",
-        "check": "List the findings without the diff; exit with 1 if there are any.",
+        "check": "List the findings, then the checklist; exit with 1 if anything is left.",
         "write": "Rewrite files; refuses where git could not restore the original.",
         "unsafe": "Also apply rewrites that may change behaviour.",
         "select": "Only these rules: TK001,TK004; TK1 means all that start with TK1.",

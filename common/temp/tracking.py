@@ -19,6 +19,7 @@ from .companions import delete_whole
 from .expiring import Cleaned, ExpiringFiles, tell
 from .ledger import AnyPath
 from .store.claiming.named import delete_elsewhere
+from .store.system.userpath import users_path
 
 T = TypeVar("T")
 
@@ -31,7 +32,7 @@ class _UntilExit:
 
     def __init__(self, file_path: AnyPath, cleanup_on_error: bool = True) -> None:
         # Absolute, since the block may change the working directory.
-        self._path = Path(file_path).absolute()
+        self._path = users_path(file_path).absolute()
         self._cleanup_on_error = cleanup_on_error
         self._kept = False
         self._pid = os.getpid()

@@ -27,6 +27,7 @@ from .store.system.at import PLAIN_FLAGS
 from .store.system.locks import lock_file
 from .store.system.mounts import mounts_below
 from .store.system.opening import opened_below, opened_made
+from .store.system.userpath import users_path
 from .store.system.walking import walk
 
 MANIFEST: Final = "vendored.json"
@@ -87,7 +88,7 @@ def _target(directory: str) -> Path:
     """The path of the copy: `directory` if it has the package's name or is a copy, else in it."""
     if not directory:
         raise InvalidSettings("vendor: give the directory for the copy")
-    path = Path(os.path.abspath(directory))
+    path = Path(os.path.abspath(users_path(directory)))
     is_it = path.name in _NAMES or os.path.lexists(path / MANIFEST)
     return path if is_it else path / _NAMES[0]
 

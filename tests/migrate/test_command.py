@@ -40,7 +40,7 @@ def test_inv_takes_paths_after_the_name_and_flags_between_them(top: Path) -> Non
     done = inv("temp-migrate", "a", "--check", "b/y.py", cwd=top)
 
     assert (done.returncode, done.stderr) == (1, "")
-    assert [line.partition(":")[0] for line in done.stdout.splitlines()[:-1]] == [
+    assert [line.partition(":")[0] for line in done.stdout.splitlines()[:2]] == [
         "a/x.py",
         "b/y.py",
     ]
@@ -117,10 +117,11 @@ def test_a_check_lists_every_finding_and_no_diff(
 
     assert tempkeep("temp-migrate", "--check") == 1
 
-    first, second, last = capsys.readouterr().out.splitlines()
+    first, second, summary, checklist, *_ = capsys.readouterr().out.splitlines()
     assert first.startswith("a.py:3:6: TK004 ")
     assert second.startswith("b.py:3:8: TK104 ")
-    assert last == "4 files, 1 site can be converted in 1 file, 1 left, 0 skipped"
+    assert summary == "4 files, 1 site can be converted in 1 file, 1 left, 0 skipped"
+    assert checklist == "checklist: 7 of 8 met"
 
 
 def test_a_write_rewrites_and_a_second_one_finds_nothing(
@@ -154,10 +155,11 @@ def test_a_check_after_a_write_has_nothing_to_convert(
 
 def test_nothing_to_do_ends_with_0(top: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert [tempkeep("temp-migrate", mode) for mode in ("--diff", "--check", "--write")] == [0] * 3
-    assert capsys.readouterr().out == (
-        "2 files, 0 sites can be converted in 0 files, 0 left, 0 skipped\n" * 2
-        + "2 files, 0 sites converted in 0 files, 0 left, 0 skipped\n"
-    )
+    summaries = [line for line in capsys.readouterr().out.splitlines() if line[0] == "2"]
+    assert summaries == [
+        *["2 files, 0 sites can be converted in 0 files, 0 left, 0 skipped"] * 2,
+        "2 files, 0 sites converted in 0 files, 0 left, 0 skipped",
+    ]
 
 
 def test_the_diff_is_the_bytes_of_the_file(top: Path) -> None:
@@ -253,7 +255,7 @@ def test_a_file_that_does_not_parse_ends_with_3_and_the_others_are_dealt_with(
 
     said = capsys.readouterr()
     assert said.err.startswith("a.py: does not parse: line 2")
-    assert said.out.endswith("1 not readable\n")
+    assert any(line.endswith("1 not readable") for line in said.out.splitlines())
     assert (top / "a.py").read_text() == BROKEN
     assert (top / "b.py").read_text() == (DONE.format("b") if mode == "--write" else SITE)
 

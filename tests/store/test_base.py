@@ -36,10 +36,11 @@ def test_all_that_is_made_listed_pinned_and_cleaned_is_in_the_base(
     base: Path, real: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTEST_KEEP_TEMPS", "1")
-    assert TempManager.get_project_temp_base() == base
     assert TempManager.list_persistent_temps() == []
     assert TempManager.clean_persistent_temps() == 0
     assert not base.exists()
+    assert TempManager.get_project_temp_base() == base
+    assert base.is_dir()
     with pytest.warns(FutureWarning), pytest_temp_dirs(1) as (kept,):
         made = [
             TempManager.create_persistent_dir(),

@@ -77,9 +77,10 @@ def _sink(given: CleanArguments, now: float) -> Sink:
 def _apply(given: CleanArguments) -> int:
     """Carry out the plan in a file, where nothing has changed since; the exit code."""
     from ..store.sweep.planfile import read_plan
+    from ..store.system.userpath import users_path
 
     check_only_apply(given)
-    path = Path(given.apply or "")
+    path = users_path(given.apply or "")
     recorded = read_plan(path)
     places = {place.root: place for place in find_places(all_projects=True)}
     for root, identity, *_ in recorded:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ from .places import find_place
 
 def explain_entry(path: str) -> int:
     """Print why the entry at `path` stays or would go; the exit code."""
+    path = os.path.expanduser(path)
     place, relative = find_place(path)
     now = time.time()
     try:
@@ -43,6 +45,7 @@ def pin_entry(path: str, reason: str, *, dry_run: bool = False) -> int:
 
     if not reason.strip():
         raise InvalidSettings("--reason: say why, so that others know when it may go")
+    path = os.path.expanduser(path)
     place, relative = find_place(path)
     behind = entries_behind((place.root, relative), Path(path), place.root / relative)
     pinned = [(place.root, relative, place.layout())]
@@ -60,6 +63,7 @@ def unpin_entry(path: str, *, dry_run: bool = False) -> int:
     from ..store.root.listing import entries_behind
     from ..store.root.pinning import read_pin, remove_pin
 
+    path = os.path.expanduser(path)
     place, relative = find_place(path)
     entry = place.root, relative
     entries = [entry, *entries_behind(entry, Path(path), place.root / relative)]

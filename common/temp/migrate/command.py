@@ -15,6 +15,7 @@ from ..report.progress import ProgressLine
 from ..report.text import plain
 from ..store.project.project import absolute, check_way
 from . import output
+from .checklist import checklist, checklist_text
 from .engine import Options, examine
 from .files import Ground, check_clean, find_grounds, leftovers
 from .findings import FileResult
@@ -47,13 +48,14 @@ def migrate(arguments: MigrateArguments) -> int:
     if arguments.explain is not None:
         print(output.explanation(_code(arguments.explain, "--explain")))
         return 0
+    paths = [os.path.expanduser(path) for path in arguments.paths]
     mode = _mode(arguments)
     choose(arguments.output, "--format", MIGRATE_FORMATS)
     options = Options(arguments.unsafe, _codes(arguments.select, arguments.ignore))
     if mode == "write":
-        for path in arguments.paths:
+        for path in paths:
             check_way(absolute(Path(path)))
-    grounds = find_grounds(arguments.paths)
+    grounds = find_grounds(paths)
     if mode == "write":
         for ground in grounds:
             remove_leftovers(ground.top, leftovers(ground))
@@ -81,11 +83,16 @@ def migrate(arguments: MigrateArguments) -> int:
         line.clear()
     sums = output.totals(sum(len(ground.selected) for ground in grounds), seen)
     _report(seen, sums, mode, arguments.output)
+    is_done = True
+    if mode == "check":
+        items = checklist(paths, grounds, seen, options.codes)
+        print(checklist_text(items), file=None if arguments.output == "text" else sys.stderr)
+        is_done = all(item.is_met for item in items)
     if sums.problems > failed:
         return 3
     if mode == "write":
         return int(bool(failed))
-    return int(bool(sums.left or sums.converted))
+    return int(bool(sums.left or sums.converted) or not is_done)
 
 
 def _written(ground: Ground, result: FileResult) -> FileResult:

@@ -1,4 +1,4 @@
-"""TK007: a directory of a fixed name in `.tmp`."""
+"""TK007: a directory of a fixed name in `.tmp`, or of one with the time."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ nothing shows whether it is in use.
     out.mkdir(parents=True, exist_ok=True)
 becomes
     out = TempManager.create_persistent_dir("x", "work")
+
+`Path(".tmp") / f"x_{int(time.time())}"` becomes the same: two runs in one second would share it.
 
 Unsafe: a fixed path becomes a new one for each run, `.tmp/work/x_<epoch>`, in the project's root.
 Code that looks for the results of the last run in `.tmp/x` does not find them. Only the statement
@@ -78,19 +80,36 @@ def _propose(
 def _label(module: Module, node: ast.expr) -> str | None:
     """The x of `Path(".tmp") / "x"`, however that is written; `None` for anything else."""
     match node:
-        case ast.BinOp(left=left, op=ast.Div(), right=ast.Constant(value=str(label))):
-            return label if _is_base(module, left) else None
-        case ast.Call(
-            func=ast.Attribute(value=base, attr="joinpath"),
-            args=[ast.Constant(value=str(label))],
-            keywords=[],
-        ):
-            return label if _is_base(module, base) else None
-        case ast.Call(func=func, args=[ast.Constant(value=".tmp"), ast.Constant(value=str(label))]):
-            return label if _is_path(module, func) else None
-        case ast.Call(func=func, args=[ast.Constant(value=str(text))], keywords=[]):
+        case ast.BinOp(left=left, op=ast.Div(), right=said):
+            return _text(module, said) if _is_base(module, left) else None
+        case ast.Call(func=ast.Attribute(value=base, attr="joinpath"), args=[said], keywords=[]):
+            return _text(module, said) if _is_base(module, base) else None
+        case ast.Call(func=func, args=[ast.Constant(value=".tmp"), said]):
+            return _text(module, said) if _is_path(module, func) else None
+        case ast.Call(func=func, args=[said], keywords=[]):
+            text = _text(module, said) or ""
             inside = text.startswith(".tmp/") and _is_path(module, func)
             return text.removeprefix(".tmp/").rstrip("/") or None if inside else None
+    return None
+
+
+def _text(module: Module, said: ast.expr) -> str | None:
+    """The text of a literal, or of `f"x_{int(time.time())}"` without the time; else `None`."""
+    match said:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.JoinedStr(
+            values=[
+                ast.Constant(value=str(text)),
+                ast.FormattedValue(
+                    value=ast.Call(func=whole, args=[ast.Call(func=clock, args=[], keywords=[])]),
+                    conversion=-1,
+                    format_spec=None,
+                ),
+            ]
+        ) if text.endswith("_"):
+            said_by = (module.scopes.meaning(one).dotted for one in (whole, clock))
+            return text[:-1] if [*said_by] == ["builtins.int", "time.time"] else None
     return None
 
 

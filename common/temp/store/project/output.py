@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 from ...errors import StorageError
+from ..system.userpath import users_path
 from ..system.writing import append, write_whole
 from .project import absolute, check_way
 
@@ -18,6 +19,7 @@ def write_named(path: Path, content: str, remedy: str = "choose another file") -
     A pipe that nobody reads is not waited for. Raises `StorageError`, or `Refused` as `check_way`
     and for a pipe of another user.
     """
+    path = users_path(path)
     is_special = os.path.abspath(path).startswith(("/dev/", "/proc/"))
     if not is_special:
         check_way(absolute(path))

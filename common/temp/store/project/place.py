@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ...core.layout import STORE, is_inside
 from ...errors import InvalidSettings, Refused
+from ..system.userpath import users_path
 from .project import (
     absolute,
     containing_project,
@@ -80,7 +81,7 @@ def named_project() -> Path | None:
         return None
     expected = f"{PROJECT}: expected the path of an existing directory, got {said!r}"
     try:
-        project = Path(os.path.realpath(absolute(Path(said))))
+        project = Path(os.path.realpath(absolute(users_path(said))))
         if not project.is_dir():
             raise InvalidSettings(f"{expected}; set it to a project, or unset it")
     except (OSError, ValueError) as error:

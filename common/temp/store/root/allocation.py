@@ -27,6 +27,7 @@ from ..project.project import (
 )
 from ..system import at
 from ..system.at import PASSING_FLAGS
+from ..system.userpath import users_path
 from .journal import PLAIN, Book
 from .making import check_not_linked, make_category, make_root, refusal
 from .names import claim, fresh_name
@@ -205,7 +206,7 @@ def allocate_run_in(output_dir: str | os.PathLike[str]) -> str:
 
     Raises `Refused` if a link on the way may have been planted: see `check_way`.
     """
-    directory = str(absolute(Path(output_dir)))
+    directory = str(absolute(users_path(output_dir)))
     check_way(Path(directory))
     for _ in range(_ATTEMPTS):
         try:

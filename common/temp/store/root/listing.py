@@ -44,14 +44,16 @@ class Found(NamedTuple):
     category: str
 
 
-def list_entries(root: Path) -> list[Path]:
-    """The absolute paths of the entries of `root`, sorted; none if there is no such root."""
+def list_entries(root: Path, category: str | None = None) -> list[Path]:
+    """The absolute paths of the entries of `root`, or of that category, sorted; none if there is no
+    such root.
+    """
     if not check_root(root):
         return []
     found, problems = listing(root, Leases(root))
     for problem in problems:
         raise StorageError(0, f"cannot list {root / problem.path}: {problem.what}")
-    return [root / item.path for item in found]
+    return [root / item.path for item in found if category in (None, item.category)]
 
 
 def listing(

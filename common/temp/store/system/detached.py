@@ -11,6 +11,8 @@ import contextlib
 import os
 from collections.abc import Iterator
 
+from .procfs import looking_into
+
 
 class Detached:
     """The places in one directory that paths without a mount may mean."""
@@ -61,8 +63,8 @@ class Detached:
     def _below(self, above: bytes) -> Iterator[bytes]:
         with (
             contextlib.suppress(OSError),
-            os.scandir(os.path.join(self._directory, above)) as items,
+            looking_into(os.path.join(self._directory, above)) as items,
         ):
-            for item in items:
+            for path, item in items:
                 if item.is_dir(follow_symlinks=False):
-                    yield b"%s%s/" % (above, item.name)
+                    yield b"%s%s/" % (above, os.path.basename(path))

@@ -158,6 +158,20 @@ def place_of(link: str, *, dir_fd: int | None = None) -> bytes:
         os.close(current)
 
 
+@contextlib.contextmanager
+def looking_into(directory: bytes) -> Iterator[Iterator[tuple[bytes, os.DirEntry[str]]]]:
+    """The paths of what lies in a directory, each with its entry there; raises `OSError`.
+
+    Others who look see that the directory is only looked at.
+    """
+    descriptor = os.open(directory, ROOT_FLAGS)
+    try:
+        with os.scandir(descriptor) as items:
+            yield ((os.path.join(directory, os.fsencode(item.name)), item) for item in items)
+    finally:
+        os.close(descriptor)
+
+
 def _open_to_look(name: str, dir_fd: int | None) -> int:
     """The directory, also through a link, so that others who look see that it is only looked at.
 

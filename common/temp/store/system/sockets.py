@@ -68,9 +68,9 @@ class Sockets:
             if inode in sought:
                 numbers.setdefault(os.path.basename(sought[inode]), set()).add(number)
         if numbers:
-            for item in self._views.below():
-                if item.name in numbers and item.inode() & _NUMBER in numbers[item.name]:
-                    yield item.path
+            for path, inode_there in self._views.below():
+                if inode_there & _NUMBER in numbers.get(os.path.basename(path), ()):
+                    yield path
 
     def _leads_off(self, path: bytes) -> bool:
         if not path.startswith(b"/") or path.startswith(b"/proc/self/"):

@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 
 from ...core.named_tuple import NamedTuple
 from .mounts import rows, unescape
+from .procfs import looking_into
 from .resolving import followed, is_remote
 
 _DEVICE, _ROOT, _POINT = 2, 3, 4
@@ -116,20 +117,21 @@ class Views:
         """Whether the absolute `path` leads below the directory, or by a link that lies there."""
         return any(self._plain.relative(way) is not None for way in self.followed(path))
 
-    def below(self) -> Iterator[os.DirEntry[bytes]]:
-        """What lies in the directory, as far down as in the directories of an entry, upper ones
-        first; not on another machine's filesystem, and of very much only a part.
+    def below(self) -> Iterator[tuple[bytes, int]]:
+        """The paths and inodes of what lies in the directory, as far down as in the directories of
+        an entry, upper ones first; not on another machine's filesystem, and of very much only a
+        part.
         """
         level, left = [self._plain.place], _MOST_BELOW
         for _ in range(_LEVELS):
             deeper: list[bytes] = []
             for above in filter(self.may_ask, level):
-                with contextlib.suppress(OSError), os.scandir(above) as items:
-                    for item in itertools.islice(items, left):
+                with contextlib.suppress(OSError), looking_into(above) as items:
+                    for path, item in itertools.islice(items, left):
                         left -= 1
-                        yield item
+                        yield path, item.inode()
                         if item.is_dir(follow_symlinks=False):
-                            deeper.append(item.path)
+                            deeper.append(path)
             level = deeper
 
     def _remote_mounts(self) -> frozenset[bytes]:
@@ -190,8 +192,9 @@ class Views:
             return
         if self._above is None:
             self._above = {}
-            for item in self.below():
-                self._above.setdefault(item.name, []).append(os.path.dirname(item.path))
+            for path, _ in self.below():
+                above, _, name = path.rpartition(b"/")
+                self._above.setdefault(name, []).append(above)
         tops = self._above.get(first, [])
         while place:
             place = place.rpartition(b"/")[0]

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from .procfs import looking_into
 from .views import Views
 
 _BETWEEN: Final = re.compile(rb"[=:,@]")
@@ -55,12 +56,12 @@ class Words:
         if not self._views.may_ask(base):
             return frozenset()
         try:
-            with os.scandir(base) as items:
-                for number, item in enumerate(items):
+            with looking_into(base) as items:
+                for number, (path, item) in enumerate(items):
                     if number == _LISTED:
                         return None
-                    if item.is_symlink() and self._views.leads_in(item.path):
-                        found.add(item.name)
+                    if item.is_symlink() and self._views.leads_in(path):
+                        found.add(os.path.basename(path))
         except PermissionError:
             return None
         except OSError:

@@ -1,0 +1,122 @@
+"""Tasks that a host imports beside its own: their short flags, and what happens on equal names.
+
+Invoke hands a flag that a task does not know to its own core, where `-d` is `--debug`: what looks
+like a preview would clean. And of two tasks with one name, invoke keeps the later. So one method of
+its parser and one of its collections are replaced here, for shared tasks alone.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any, Final
+
+from invoke.collection import Collection
+from invoke.exceptions import Exit, ParseError
+from invoke.parser.argument import Argument
+from invoke.parser.parser import ParseMachine
+from invoke.tasks import Task
+
+LETTERS: Final = {
+    "all-projects": "a",
+    "category": "c",
+    "dry-run": "d",
+    "list": "l",
+    "max-age-hours": "m",
+    "reason": "r",
+    "temp-age-hours": "t",
+    "yes": "y",
+}
+"""The short flags; a letter means the same in every task that has it."""
+
+_SHORT: Final = re.compile(r"-[^-]")
+_HELP: Final = "-h"
+
+
+class SharedArgument(Argument):
+    """An argument of a shared task."""
+
+    def __init__(self, argument: Argument) -> None:
+        self.__dict__.update(argument.__dict__)
+
+
+class SharedTask(Task):  # type: ignore[type-arg] # cannot be subscripted when it runs
+    """A task with the short flags of `LETTERS`, which takes no others but `-h`."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **{**options, "auto_shortflags": False})
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        """The arguments for invoke's parser."""
+        found: list[Argument] = []
+        for argument in super().get_arguments(ignore_unknown_help):
+            shared = SharedArgument(argument)
+            shared.names += tuple(filter(None, [LETTERS.get(argument.names[0])]))
+            found.append(shared)
+        return found
+
+
+class Offered(list[str]):
+    """The names for a star import, but for those that the importing module has bound otherwise.
+
+    A star import takes them one by one, by index; nothing else does.
+    """
+
+    def __getitem__(self, index: Any) -> Any:
+        if not isinstance(index, int):
+            return super().__getitem__(index)
+        bound = sys._getframe(1).f_locals
+        free = [one for one in self if one not in bound or isinstance(bound[one], SharedTask)]
+        return free[index]
+
+
+class UnknownFlag(ParseError, Exit):
+    """A short flag that a shared task does not have. Invoke prints it, and ends with 2."""
+
+    def __init__(self, message: str) -> None:
+        ParseError.__init__(self, message)
+        Exit.__init__(self, code=2)
+
+
+def _handle(machine: ParseMachine, token: str) -> None:
+    """As invoke does, but for a short flag that a shared task does not have."""
+    context = machine.context
+    if (
+        _SHORT.fullmatch(token)
+        and token != _HELP
+        and machine.current_state != "unknown"
+        and token not in context.flags
+        and not machine.waiting_for_flag_value
+        and any(isinstance(one, SharedArgument) for one in context.args.values())
+    ):
+        raise UnknownFlag(
+            f"error: {context.name} has no flag {token}; `--help {context.name}` lists its flags, "
+            "and those of the program itself go before the task"
+        )
+    _handle_as_invoke(machine, token)
+
+
+def _add_task(
+    collection: Collection,
+    task: Task[Any],
+    name: str | None = None,
+    aliases: Sequence[str] | None = None,
+    default: bool | None = None,
+) -> None:
+    """As invoke does, but of two tasks with one name the one that is not shared stays."""
+    names = map(collection.transform, (name or task.name, *task.aliases, *(aliases or ())))
+    others = [one for one in names if one in collection.tasks]
+    if not isinstance(task, SharedTask):
+        for one in others:
+            if isinstance(collection.tasks[one], SharedTask):
+                del collection.tasks[one]  # type: ignore[no-untyped-call]
+    elif not all(isinstance(collection.tasks[one], SharedTask) for one in others):
+        return
+    _add_as_invoke(collection, task, name, aliases, default)  # type: ignore[arg-type]
+
+
+_handle_as_invoke = ParseMachine.handle
+_add_as_invoke = Collection.add_task
+ParseMachine.handle = _handle  # type: ignore[method-assign,assignment]
+Collection.add_task = _add_task  # type: ignore[method-assign,assignment]
