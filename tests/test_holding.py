@@ -19,6 +19,7 @@ from common.temp.holding import lease_fds
 from common.temp.jobs import StorageRoot
 from common.temp.pins import unpin
 from common.temp.pipeline import start_run
+from common.temp.store.root.allocation import allocate
 from common.temp.store.root.owner import own
 from tests.support import hold, make_entry, process, swept
 
@@ -202,6 +203,19 @@ def test_what_was_an_entry_keeps_what_is_in_it_when_it_looks_like_a_category(
         assert (inner.exists(), known.exists()) == (how != "cwd elsewhere", False)
     swept(project / ".tmp", Policy(everything=True))
     assert not inner.exists()
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="nobody tells who works where")
+def test_what_was_an_entry_is_in_use_as_one_when_somebody_makes_an_entry_in_it(
+    project: Path,
+) -> None:
+    known = make_entry(project / ".tmp" / "build", "CMakeFiles")
+    with process("print(1, flush=True); input()", cwd=project / ".tmp" / "build"):
+        allocate(str(project / ".tmp"), "build", "x")
+        swept(project / ".tmp", Policy(everything=True))
+        assert known.exists()
+    swept(project / ".tmp", Policy(everything=True))
+    assert not known.exists()
 
 
 def test_an_entry_with_a_newline_in_its_path_is_refused_and_nothing_else_is_given_up(

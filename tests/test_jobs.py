@@ -581,20 +581,21 @@ def test_what_another_made_later_under_the_name_of_a_dead_one_s_job_is_not_recov
     if born_at(str(storage.root)) is None:
         pytest.skip("the filesystem does not tell when a directory came to be")
     monkeypatch.setattr(jobs_module, "_MAKES_WITHIN", 0.0)
-    elsewhere = make_entry(tmp_path, "results")
-    orphan(storage, "tenant", "moved", "dead", "last")
-    shutil.rmtree(storage.root / "tenant")
-    shutil.rmtree(storage.root / "moved")
-    shutil.rmtree(storage.root / "last")
+    elsewhere, written = make_entry(tmp_path, "results"), make_entry(tmp_path, "written")
+    orphan(storage, "tenant", "moved", "dead", "last", "used")
+    for name in ("tenant", "moved", "last", "used"):
+        shutil.rmtree(storage.root / name)
     began = time.time()
     until(lambda: time.time() > began + 0.05, "a change shows in the times")
     by_hand = make_entry(storage.root, "tenant", age_hours=100)
     elsewhere.rename(storage.root / "moved")
+    written.rename(storage.root / "used")
+    (storage.root / "used" / "file1.txt").touch()
     assert (storage.recover(), storage.recover()) == (1, 0)
-    assert jobs(storage) == ["moved", "tenant"]
+    assert jobs(storage) == ["moved", "tenant", "used"]
     assert (by_hand / "file0.txt").exists()
-    storage.release_job("moved")
-    storage.release_job("tenant")  # which is an order by name
+    for name in jobs(storage):
+        storage.release_job(name)  # which is an order by name
     assert jobs(storage) == []
 
 

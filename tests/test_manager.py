@@ -155,6 +155,15 @@ def test_cleaning_leaves_pinned_entries(project: Path) -> None:
     assert path.exists()
 
 
+def test_cleaning_archives_and_rehearses_as_the_project_says(project: Path) -> None:
+    entry = make_entry(project / ".tmp", "work/report_1600000000", age_hours=1000)
+    for setting, went in ("dry_run", 0), ("archive", 1):
+        (project / "pyproject.toml").write_text(f"[tool.tempkeep]\n{setting} = true\n")
+        assert TempManager.clean_persistent_temps(24) == went
+        assert entry.exists() is not bool(went)
+    assert (project / ".tmp-archive" / "work__report_1600000000" / "file0.txt").exists()
+
+
 def test_cleaning_leaves_what_the_project_excludes(project: Path) -> None:
     (project / "pyproject.toml").write_text('[tool.tempkeep]\nexclude = ["keep_*"]\n')
     kept = make_entry(project / ".tmp", "debug/keep_1696348800")

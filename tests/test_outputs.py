@@ -20,12 +20,13 @@ from pathlib import Path
 
 import pytest
 
+from common.temp.core.policy import Policy
 from common.temp.errors import Refused, StorageError
 from common.temp.outputs import OutputRoot
 from common.temp.store.project.project import user_root
 from common.temp.store.sweep.abandoned import clean_abandoned
 from tests.store.children import in_child, until
-from tests.support import immutable, inv, listing, mounted, plain_user, process, run
+from tests.support import immutable, inv, listing, mounted, plain_user, process, run, swept
 
 LOGGER = "common.temp.outputs"
 STAMP = "%Y%m%dT%H%M%SZ"
@@ -219,6 +220,13 @@ def test_cleanup_leaves_the_temporary_roots_of_other_instances() -> None:
     other.run_dir()
     other.cleanup()
     assert kept.is_dir()
+
+
+@pytest.mark.parametrize("where", [".tmp/cache", ".tmp", ".tmp/results", ".tmp/cache/mine"])
+def test_a_run_in_a_named_directory_in_scratch_is_in_use(project: Path, where: str) -> None:
+    run = OutputRoot().run_dir(project / where)
+    swept(project / ".tmp", Policy(max_age=0))
+    assert run.is_dir()
 
 
 def test_cleanup_can_be_called_before_the_first_run_and_again_and_again() -> None:

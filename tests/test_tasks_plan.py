@@ -118,6 +118,14 @@ def rewritten(path: Path) -> None:
     (path / "file0.txt").write_text("more")
 
 
+def copied_in(path: Path) -> None:
+    """As by `cp -a`, which brings the times along, also of the directory."""
+    before = path.stat()
+    (path / "photo").touch()
+    for one in (path / "photo", path):
+        os.utime(one, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
 def another(path: Path) -> None:
     shutil.move(path, path.with_name("moved"))
     make_entry(path.parent, path.name, age_hours=30)
@@ -131,6 +139,7 @@ def taken(path: Path) -> None:
     ("change", "why"),
     [
         (rewritten, "has changed meanwhile, in file0.txt"),
+        (copied_in, "has changed meanwhile, in what it holds"),
         (another, "is no longer the one that was looked at"),
         (shutil.rmtree, "is gone already"),
         (taken, "is kept: pinned: for Ann"),

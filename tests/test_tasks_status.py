@@ -78,7 +78,9 @@ def test_the_next_clean_is_told_with_its_reason(
     (project / "pyproject.toml").write_text(f"[tool.tempkeep]\n{settings}\n")
     make_entry(project / ".tmp", "debug/old_1696348800", age_hours=50)
     arguments = ("--format", form, "--output", "report")
+    (project / "report").touch(0o600)
     assert tempkeep("temp-status", *arguments) == 0
+    assert (project / "report").stat().st_mode & 0o777 == 0o600
     text = (project / "report").read_text(encoding="utf-8")
     if form == "html":
         (packed,) = re.findall(r'id="data"[^>]*>([^<]+)<', text)

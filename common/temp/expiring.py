@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, TypedDict
 
 from .companions import changed_since, delete_whole
-from .core.layout import directories_above
+from .core.layout import FILES, directories_above
 from .core.links import once
 from .core.plan import Plan, Report
 from .core.policy import Policy, policy_of_age
@@ -28,9 +28,11 @@ from .store.claiming.named import (
     delete_elsewhere,
 )
 from .store.root.arrivals import is_remainder
-from .store.root.journal import TRACKED
-from .store.root.leases import Leases, Left
+from .store.root.journal import TRACKED, Left
+from .store.root.leases import Leases
+from .store.root.loading import keeping_files
 from .store.root.ownerfile import strike
+from .store.sweep.keeping import is_kept
 from .store.sweep.sweep import execute
 from .store.trees.inside import measure_at
 from .store.trees.measured import Measured
@@ -254,12 +256,14 @@ class ExpiringFiles(Ledger):
     def _recover(self, go_on: GoOn | None = None) -> int:
         root, recovered = Path(self._root), 0
         try:
+            policy = keeping_files(root, Policy()).of(FILES.category)
             leases = Leases(root)
             leases.refresh()
             left, limit = leases.left_in(TRACKED), time.time() - leases.foreign_for
-            recovered += self._delete_left([one for one in left if one.is_certain], None, go_on)
+            certain = [one for one in left if one.is_certain]
+            recovered += self._delete_left(certain, policy, None, go_on)
             unclear = [one for one in left if not one.is_certain]
-            recovered += self._delete_left(unclear, limit, go_on) if unclear else 0
+            recovered += self._delete_left(unclear, policy, limit, go_on) if unclear else 0
             self._finish_killed(go_on)
         except _Stopped:
             pass
@@ -269,7 +273,9 @@ class ExpiringFiles(Ledger):
             _log.warning("cannot clean %s: %s", self._root, error)
         return recovered
 
-    def _delete_left(self, left: list[Left], before: float | None, go_on: GoOn | None) -> int:
+    def _delete_left(
+        self, left: list[Left], policy: Policy, before: float | None, go_on: GoOn | None
+    ) -> int:
         """Delete what others tracked, each only if nobody uses its entry; how many went."""
         went, root = 0, Path(self._root)
         with closing(
@@ -281,10 +287,8 @@ class ExpiringFiles(Ledger):
                 place = self._place(os.path.join(root, one.path))
                 if place.refusal or place.relative != one.path:
                     continue  # nobody can track that, whoever has written it down
-                if any(
-                    is_remainder(root, part) for part in (one.path, *directories_above(one.path))
-                ):
-                    continue  # what is left there was kept on purpose
+                if self._stays(one.path, policy.keep_files):
+                    continue
                 by = one.alive_at + _ALLOWED_SECONDS
 
                 def delete(path: str, by: float = by) -> NamedOutcome | None:
@@ -303,6 +307,18 @@ class ExpiringFiles(Ledger):
                     strike(one.file, one.path)
                 went += outcome is not None and outcome.status == "done"
         return went
+
+    def _stays(self, path: str, patterns: tuple[str, ...]) -> bool:
+        """Whether what a dead process tracked was kept on purpose, or is to be."""
+        root = Path(self._root)
+        if any(is_remainder(root, part) for part in (path, *directories_above(path))):
+            return True
+        try:
+            return bool(patterns) and is_kept(root, path, patterns)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True  # until it can be read
 
     def _finish_killed(self, go_on: GoOn | None) -> Report:
         """Finish what a killed clean-up left half-done, and forget who has ended and left nothing.

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from .errors import InvalidSettings, StorageError, TempError
 
 if TYPE_CHECKING:
     from .store.root.journal import Book
-
-_SECONDS: Final = 0.5
-"""How long a clean may take to put back an entry that it moved aside and then found in use."""
 
 
 class Hold:
@@ -68,6 +64,7 @@ def hold_entry(root: Path, relative: str) -> Hold:
 
 def _hold_all(entries: list[tuple[Path, str]]) -> Hold:
     from .store.root.allocation import adopt
+    from .store.root.guard import wait_for
     from .store.root.journal import BORROWED
     from .store.root.lastuse import note_use
     from .store.root.layouts import layout_of
@@ -79,7 +76,7 @@ def _hold_all(entries: list[tuple[Path, str]]) -> Hold:
             layout = layout_of(root, is_scratch=True)
             adopt(str(root), relative, layout, BORROWED)
             taken.append((root, relative))
-            _wait_for(root / relative)
+            wait_for(root / relative)
             note_use(root, relative, layout)
     except (OSError, TempError) as error:
         held.release()
@@ -98,6 +95,7 @@ def lease_fds(path: str | os.PathLike[str], *, inheritable: bool = False) -> tup
     entry, or ends. Empty if the system has no such locks (Windows). Raises what `hold` raises.
     """
     from .store.root.allocation import adopt
+    from .store.root.guard import wait_for
     from .store.root.journal import Book
     from .store.root.layouts import layout_of
     from .store.root.owner import owner_of, release
@@ -113,25 +111,11 @@ def lease_fds(path: str | os.PathLike[str], *, inheritable: bool = False) -> tup
         owner = owner_of(str(root), book)
         if owner.live[relative] > 1:
             release(str(root), relative, book)  # once is enough, and ends once
-        _wait_for(root / relative)
+        wait_for(root / relative)
         if inheritable:
             os.set_inheritable(owner.descriptor, True)
         descriptors.append(owner.descriptor)
     return tuple(descriptors)
-
-
-def _wait_for(entry: Path) -> None:
-    """Return when the recorded `entry` is in its place. Raises `StorageError` if it is gone.
-
-    A clean that moves it aside after it was recorded sees the record, and puts it back.
-    """
-    from .store.root.guard import is_gone
-
-    end = time.monotonic() + _SECONDS
-    while is_gone(str(entry)):
-        if time.monotonic() > end:
-            raise StorageError(0, f"{entry} is gone; make it again")
-        time.sleep(0.01)
 
 
 def _locate(path: str | os.PathLike[str]) -> list[tuple[Path, str]]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .core.plan import Plan
     from .core.policy import Policy
     from .store.root.arrivals import Arrivals
+    from .store.root.journal import Left
 else:
     from typing import TypeVar
 
@@ -125,7 +126,7 @@ class StorageRoot(Generic[Job]):
         return job
 
     def release_job(self, job_id: str) -> None:
-        """Delete the directory of a job; does nothing if there is none.
+        """Delete the directory of a job, all of it; does nothing if there is none.
 
         What cannot be deleted is logged as a warning, and goes with the next `cleanup_all` or
         sweep; what another process uses is logged and stays. Raises `InvalidName`
@@ -143,8 +144,8 @@ class StorageRoot(Generic[Job]):
         """Delete every job's directory that no other process uses, and return how many went.
 
         Those of this process go as well, even if in use here, unless a process forked from it is
-        still running. Files beside them stay, and so do pinned jobs. What cannot be deleted is
-        logged as a warning.
+        still running. Files beside them stay, and so do pinned jobs and what the project's
+        `keep_files` matches in a job. What cannot be deleted is logged as a warning.
         """
         from .core.policy import Policy
 
@@ -154,9 +155,8 @@ class StorageRoot(Generic[Job]):
         """Delete the jobs that dead processes left, for a service to begin with; how many.
 
         Those of live processes stay, this one's included, and so does what is pinned, what no
-        process has recorded as its job, or another made later under that name, and what
-        `keep_files` kept when a clean freed the rest. What cannot be deleted is logged as a
-        warning.
+        process has recorded as its job, or another made later under that name, and what the
+        project's `keep_files` matches in a job. What cannot be deleted is logged as a warning.
         """
         from .store.root.listing import list_leftovers
         from .store.sweep.abandoned import ABANDONED
@@ -180,7 +180,9 @@ class StorageRoot(Generic[Job]):
             if problem:
                 # So that `recover` knows it for a job, though it is nobody's any more.
                 with contextlib.suppress(TempError, OSError):
-                    owner_of(root, FAILED).record(job_id)
+                    failed = owner_of(root, FAILED)
+                    failed.record(job_id)
+                    failed.record_made(job_id)
             return problem
         if is_gone(os.path.join(root, job_id)):
             release(root, job_id)
@@ -207,10 +209,11 @@ class StorageRoot(Generic[Job]):
     def _clean(self, policy: Policy) -> int:
         from .report.text import plain
         from .store.root.arrivals import is_remainder
+        from .store.root.loading import keeping_files
         from .store.sweep.sweep import execute
 
         try:
-            plan = self._plan(policy)
+            plan = self._plan(keeping_files(self._root, policy))
             if policy.abandoned:
                 others = self._made_later()
                 jobs = (step for step in plan.steps if step.entry.made_by is not None)
@@ -221,7 +224,7 @@ class StorageRoot(Generic[Job]):
         except (TempError, OSError) as error:
             _log.warning("cannot clean %s: %s", self._root, error)
             return 0
-        gone = {outcome.step.entry.path for outcome in report.done}
+        gone = {outcome.step.entry.path for outcome in report.done if not outcome.stays}
         for job_id in gone:
             release(str(self._root), job_id, FAILED)
         for outcome in report.outcomes:
@@ -235,23 +238,26 @@ class StorageRoot(Generic[Job]):
         return len(gone)
 
     def _made_later(self) -> frozenset[str]:
-        """What has the name of a dead process's job, but came to be, or came there, after that
-        process had last recorded one. Raises `TempError`.
+        """What has the name of a dead process's job, but is another directory, or came to be, or
+        came there, after that process had last recorded one. Raises `TempError`.
         """
         from .store.root.arrivals import Arrivals
         from .store.root.leases import Leases
 
         leases = Leases(self._root)
         leases.refresh()
-        recorded: dict[str, float] = {}
-        for left in (*leases.left_in(PLAIN), *leases.left_in(FAILED)):
-            recorded[left.path] = max(left.alive_at, recorded.get(left.path, 0.0))
+        left = (*leases.left_in(PLAIN), *leases.left_in(FAILED))
         arrivals = Arrivals(self._root)
-        return frozenset(
-            path
-            for path, last in recorded.items()
-            if _came_at(str(self._root / path), path, arrivals) > last + _MAKES_WITHIN
-        )
+        own = {one.path for one in left if self._is_still(one, arrivals)}
+        return frozenset(one.path for one in left if one.path not in own)
+
+    def _is_still(self, left: Left, arrivals: Arrivals) -> bool:
+        """Whether what is there now may be the directory that the process made."""
+        path = self._root / left.path
+        with contextlib.suppress(OSError):
+            if left.inode not in (None, os.lstat(path).st_ino):
+                return False
+        return _came_at(str(path), left.path, arrivals) <= left.alive_at + _MAKES_WITHIN
 
     def _plan(self, policy: Policy) -> Plan:
         from .store.sweep.prepare import prepare

@@ -106,14 +106,16 @@ class TempManager:
 
         With `max_age_hours`, those whose newest change is older; without, everything that is not
         protected, including this process's own entries unless a process forked from it is still
-        running. What the project's settings protect stays. Also removes what killed processes of
-        this user left in the system's temporary directory, which is not counted. Raises
-        `InvalidSettings` for an age that is not a number of 0 or more, and `Refused` for a
-        `PERSISTENT_BASE` with content that this program did not make.
+        running. What the project's settings protect stays, what they archive is archived, and with
+        `dry_run` set there, nothing goes. Also removes what killed processes of this user left in
+        the system's temporary directory, which is not counted. Raises `InvalidSettings` for an age
+        that is not a number of 0 or more, and `Refused` for a `PERSISTENT_BASE` with content that
+        this program did not make.
         """
         import time
 
         from .core.policy import Policy, policy_of_age
+        from .store.archive.archives import archive_of
         from .store.root.loading import load
         from .store.sweep.abandoned import MANAGER, clean_abandoned
         from .store.sweep.prepare import prepare
@@ -130,9 +132,25 @@ class TempManager:
                     f"max_age_hours: expected a number of hours of 0 or more, got {max_age_hours!r}"
                 )
             limits = policy_of_age(max_age_hours, "max_age_hours")
-        policy = load(base.project).policy.with_limits_of(limits)
-        now = time.time()
-        report = execute(prepare(base.root, policy, now, sizes=False), face=MANAGER)
+        settings, now = load(base.project), time.time()
+        if settings.dry_run:
+            return 0
+        path, archive = settings.archive_path(), archive_of(settings)
+        if settings.archive and path and path.resolve().is_relative_to(base.root.resolve()):
+            raise InvalidSettings(
+                f"archive_location: expected a directory outside {base.root}, got {path}"
+            )
+        plan = prepare(
+            base.root,
+            settings.policy.with_limits_of(limits),
+            now,
+            disposal=settings.disposal,
+            archive=archive,
+            sizes=False,
+        )
+        report = execute(
+            plan, archive=archive, archive_format=settings.archive_format, face=MANAGER
+        )
         clean_abandoned(now, auto_root(cls.AUTO_CLEANUP_BASE))
         return len(report.done)
 

@@ -59,7 +59,11 @@ class OutputRoot:
         if output_dir is not None:
             # If that lies in an entry, this process now works there.
             lease_around(str(absolute(users_path(output_dir)) / "run"))
-            return Path(allocate_run_in(output_dir))
+            while True:
+                run = allocate_run_in(output_dir)
+                lease_around(run)  # which may be the entry itself
+                if os.path.lexists(run):  # else a clean took it before it was leased
+                    return Path(run)
         state = self._state
         for _ in range(_ATTEMPTS):
             with state.lock:

@@ -11,17 +11,17 @@ def pin(path: str | os.PathLike[str], reason: str) -> Path:
 
     The reason is shown wherever the entry is. Pinning again replaces it. Of a link, what it leads
     to is kept as well, and each link on the way. Raises `InvalidSettings` if `path` is in no entry,
-    `StorageError` if the pin cannot be written.
+    `StorageError` if the pin cannot be written or the entry is gone.
     """
     from .store.root.layouts import layout_of
     from .store.root.listing import entries_behind, locate
-    from .store.root.pinning import write_pin
+    from .store.root.pinning import pin_there
     from .store.system.userpath import users_path
 
     root, relative = locate(users_path(path))
-    write_pin(root, relative, reason)
+    pin_there(root, relative, reason)
     for behind in entries_behind((root, relative), users_path(path)):
-        write_pin(*behind, reason, layout_of(behind[0], is_scratch=True))
+        pin_there(*behind, reason, layout_of(behind[0], is_scratch=True))
     return root / relative
 
 

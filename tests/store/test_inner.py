@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -14,11 +15,13 @@ from common.temp.core.policy import Policy
 from common.temp.jobs import StorageRoot
 from common.temp.manager import TempManager
 from common.temp.pins import pin, unpin
+from common.temp.store.claiming.inner import Within
 from common.temp.store.claiming.named import NamedRemover, delete_elsewhere
 from common.temp.store.sweep.discard import discard
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 from common.temp.store.system.locks import lock_file
+from common.temp.store.trees.measured import Inside
 from tests.support import (
     EVERYTHING,
     inv,
@@ -153,6 +156,22 @@ def test_this_process_s_own_root_goes_when_it_asks_for_everything(root: Path) ->
     StorageRoot(root / "jobs").allocate_job("j")
     assert swept(root, Policy(max_age=0)).outcomes == ()
     assert [done.step.entry.path for done in swept(root).done] == ["jobs"]
+
+
+def test_a_lock_on_an_entry_of_a_root_in_an_entry_keeps_it(root: Path) -> None:
+    outer = make_entry(root, "work/clone")
+    (outer / ".tmp" / ".tempkeep").mkdir(parents=True)
+    inner = make_entry(outer / ".tmp", "debug/nightly")
+    lock = os.open(inner, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        use = Within(root).use_of("work/clone", outer, Inside(roots=(".tmp",)), 0, 0)
+        assert use is not None
+        assert use.who.startswith("a process that holds a lock (flock) on debug/nightly, in the ")
+        assert swept(root).done == ()
+    finally:
+        os.close(lock)
+    assert len(swept(root).done) == 1
 
 
 @pytest.mark.parametrize("policy", [Policy(everything=True), Policy(max_age=0)])

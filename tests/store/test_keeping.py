@@ -22,6 +22,7 @@ from common.temp.pipeline import ArtifactCleaner
 from common.temp.pipeline_config import CleanupConfig
 from common.temp.store.archive.local import LocalArchive
 from common.temp.store.archive.restore import restore
+from common.temp.store.root.allocation import allocate
 from common.temp.store.root.listing import list_entries
 from common.temp.store.shelf.belongs import Place
 from common.temp.store.shelf.listing import list_shelf
@@ -156,6 +157,22 @@ def test_what_a_link_that_stays_leads_to_stays_as_well(
     assert [one.name for one in entry.rglob("*.mp4") if not one.exists()] == ["dangling.mp4"]
 
 
+def test_a_link_that_leads_back_by_another_mount_keeps_its_target(
+    root: Path, tmp_path: Path
+) -> None:
+    entry, other = make(root, "parts/1", "parts/2"), tmp_path / "other"
+    other.mkdir()
+    if run(["mount", "--bind", str(root.parent), str(other)], cwd=tmp_path).returncode:
+        pytest.skip("cannot mount")
+    try:
+        link(other / entry.relative_to(root.parent) / "parts/1", entry / "final.mp4")
+        age(entry, 48)
+        assert [status for status, _ in said(swept(root, "*.mp4"))] == ["done"]
+    finally:
+        run(["umount", str(other)], cwd=tmp_path)
+    assert listing(entry) == ["final.mp4", "parts", "parts/1"]
+
+
 def test_what_is_left_is_an_entry_also_if_all_of_it_is_stamped(root: Path) -> None:
     kept = ["model_1700000000/weights", "plots_1700000000.d/x/1.svg"]
     make(root, *kept, "log").rename(root / "training")
@@ -170,6 +187,27 @@ def test_what_is_left_is_an_entry_also_if_all_of_it_is_stamped(root: Path) -> No
         execute(all_planned(root, "*/weights", "*.svg"))
         assert [path.name for path in list_entries(root)] == ["training"]
         assert [one for one in kept if (root / "training" / one).exists()] == kept
+
+
+def test_what_is_left_stays_when_an_entry_is_made_in_a_category_of_its_name(root: Path) -> None:
+    kept = ["final.mp4", "model_1700000000/weights", "raw/1"]
+    entry = make(root, *kept, "log", "raw/2").rename(root / "training")
+    link("raw/1", entry / "last.mp4")
+    patterns = ("*.mp4", "model_*/weights")
+    execute(all_planned(root, *patterns))
+    assert not (entry / "log").exists()
+    if not (child := os.fork()):
+        Path(allocate(str(root), "training", "new"), "y").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    make(root, "../../training/old_1696348800/x")
+    for _ in range(2):
+        execute(all_planned(root, *patterns))
+        left = {one: (entry / one).is_file() for one in (*kept, "last.mp4")}
+        assert left == dict.fromkeys(left, True)
+        assert len(os.listdir(entry)) == 4, "what was made there goes"
+    execute(all_planned(root))
+    assert not (entry / "final.mp4").exists()
 
 
 def test_a_directory_that_matches_stays_also_if_it_is_an_entry(root: Path, tmp_path: Path) -> None:
@@ -435,24 +473,37 @@ def test_a_file_that_matches_is_archived(root: Path, tmp_path: Path) -> None:
     assert listing(root / "work") == []
 
 
+@pytest.mark.parametrize("cleaned", [True, False])
 @pytest.mark.parametrize("of_jobs", [True, False])
-def test_what_a_clean_kept_of_a_dead_service_stays_when_it_begins_again(
-    project: Path, of_jobs: bool
+def test_what_is_to_be_kept_of_a_dead_service_s_stays_when_it_begins_again(
+    project: Path, of_jobs: bool, cleaned: bool
 ) -> None:
     root = project / "var"
-    entry = root / "flight"
+    entry, other = root / "flight", root / "other"
     if not (child := os.fork()):
-        if of_jobs:
-            StorageRoot(root).allocate_job("flight")
-        else:
-            ThreadedFileCleanupManager(root).track_file(entry)
-            entry.mkdir()
+        for one in (entry, other):
+            if of_jobs:
+                StorageRoot(root).allocate_job(one.name)
+            else:
+                ThreadedFileCleanupManager(root).track_file(one)
+                one.mkdir()
+            (one / "log").write_text("1")
         (entry / "input.mp4").write_text("video")
-        (entry / "log").write_text("1")
         os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(child, 0)
-    done = execute(all_planned(root, "*.mp4", layout=JOBS if of_jobs else FILES))
-    assert [status for status, _ in said(done)] == ["done"]
+    if cleaned:
+        done = execute(all_planned(root, "*.mp4", layout=JOBS if of_jobs else FILES))
+        assert [status for status, _ in said(done)] == ["done", "done"]
+    else:
+        (project / "pyproject.toml").write_text('[tool.tempkeep]\nkeep_files = ["*.mp4"]\n')
     service = StorageRoot(root) if of_jobs else ThreadedFileCleanupManager(root)
-    assert service.recover() == 0
-    assert listing(entry) == ["input.mp4"]
+    assert (service.recover(), service.recover()) == (0 if cleaned else 1, 0)
+    assert not other.exists()
+    is_thinned = cleaned or of_jobs
+    assert listing(entry) == (["input.mp4"] if is_thinned else ["input.mp4", "log"])
+    if isinstance(service, StorageRoot):
+        (service.allocate_job("mine").root / "my.mp4").write_text("video")
+        assert service.cleanup_all() == (2 if cleaned else 0)
+        assert entry.exists() is not cleaned
+        service.release_job("mine")  # all of it, by its name
+        assert not (root / "mine").exists()

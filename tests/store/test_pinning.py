@@ -11,7 +11,7 @@ from common.temp.core.layout import PINS
 from common.temp.core.policy import Policy
 from common.temp.errors import Refused, StorageError
 from common.temp.store.root.making import make_root
-from common.temp.store.root.pinning import read_pin, remove_pin, write_pin
+from common.temp.store.root.pinning import pin_there, read_pin, remove_pin, write_pin
 from common.temp.store.root.records import forget_gone
 from tests.support import ext4, fill, make_entry, outcomes, plain_user, scanned, swept
 
@@ -31,6 +31,25 @@ def test_a_pinned_entry_stays_whatever_the_limits(root: Path, policy: Policy) ->
     assert outcomes(swept(root, policy)) == {"debug/y": ("done", "")}
     assert path.is_dir()
     assert scanned(root)["debug/x"].pin == "for the talk"
+
+
+def test_what_is_gone_once_it_is_pinned_is_an_error(root: Path) -> None:
+    """As when a clean had just begun to delete it."""
+    make_entry(root, "debug/x")
+    pin_there(root, "debug/x", "here")
+    with pytest.raises(StorageError, match="debug/y is gone; make it again"):
+        pin_there(root, "debug/y", "not here")
+
+
+def test_a_pin_keeps_what_is_in_a_root_in_its_entry(root: Path) -> None:
+    inner = make_entry(root, "work/clone") / ".tmp"
+    pinned, other = make_entry(inner, "cache/input"), make_entry(root, "work/other")
+    make_entry(other / ".tmp", "cache/input")
+    write_pin(root, "work/clone", "the July report")
+    assert swept(inner).outcomes == ()
+    assert scanned(inner)["cache/input"].pin == f"the July report (on {root}/work/clone)"
+    assert pinned.exists()
+    assert len(swept(other / ".tmp").done) == 1
 
 
 def test_an_unpinned_entry_goes(root: Path) -> None:

@@ -390,6 +390,27 @@ def test_an_owner_in_another_time_namespace_that_executes_another_program_cannot
 
 
 @needs_unshare
+def test_an_owner_in_a_container_that_executes_another_program_is_seen_from_outside(
+    project: Path,
+) -> None:
+    goes_on = "os.execv('/bin/sh', ['sh', '-c', 'echo; exec sleep 60'])"
+    code = f"import os\n{MAKE}\nos.chdir('/')\n{goes_on}"
+    command = ["unshare", "-pf", "--kill-child", "--mount-proc", sys.executable, "-c", code]
+    with subprocess.Popen(
+        command, cwd=project, env=environment(), stdout=subprocess.PIPE, text=True
+    ) as it:
+        assert it.stdout is not None
+        said = it.stdout.readline()
+        if not said:
+            pytest.skip("cannot make a namespace here")
+        it.stdout.readline()  # from another program
+        assert hold(project / ".tmp", Path(said.strip())) == "owner"
+        assert swept(project / ".tmp").outcomes == ()
+        it.kill()
+    wait_until(lambda: hold(project / ".tmp", Path(said.strip())) == "")
+
+
+@needs_unshare
 def test_two_containers_that_bind_mount_one_directory_see_the_same_filesystem(
     project: Path, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import socket
@@ -490,6 +491,29 @@ def test_an_overlay_that_was_mounted_by_relative_paths_is_made_of_what_is_in_use
     assert hold(root, path) == ""
 
 
+@pytest.mark.parametrize("how", ["bind", "overlay", "flock"])
+def test_what_needs_all_of_a_category_keeps_what_is_in_it(
+    root: Path, tmp_path: Path, how: str
+) -> None:
+    path, other = make_entry(root, "cache/x"), make_entry(root, "work/x")
+    for name in ("below", "place"):
+        (place := tmp_path / name).mkdir()
+    lower = f"lowerdir={root / 'cache'}:{tmp_path / 'below'}"
+    mounts = {"bind": ["--bind", str(root / "cache")], "overlay": ["-toverlay", "-o", lower, "o"]}
+    with ExitStack() as stack:
+        if how == "flock":
+            lock = os.open(root / "cache", os.O_RDONLY)
+            stack.callback(os.close, lock)
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        elif run(["mount", *mounts[how], str(place)], cwd=tmp_path).returncode:
+            pytest.skip("cannot mount")
+        else:
+            stack.callback(run, ["umount", str(place)], cwd=tmp_path)
+        assert len(swept(root).done) == 1
+        assert (path.exists(), other.exists()) == (True, False)
+    assert len(swept(root).done) == 1
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs to mount")
 @pytest.mark.parametrize("layer", ["upperdir", "lowerdir"])
 def test_what_an_overlay_is_made_of_is_in_use(root: Path, tmp_path: Path, layer: str) -> None:
@@ -532,8 +556,17 @@ def test_what_a_command_line_names_in_another_way_is_in_use(root: Path) -> None:
         "db": "sqlite:///.tmp/work/db/x.db?mode=ro",
         "db2": f"sqlite:////{root}/work/db2/x.db",
         "double": f"/{root}/work/double",
+        "text": f"sleep 60; cat '{root}/work/text/y'|sort",
+        "to": "exec >.tmp/work/to/log 2>&1",
+        "later": "cd nowhere && (cat .tmp/work/later/y)",
+        "home": "cat $HOME/src/x/.tmp/work/home/y",
+        "glued": "cc -isystem.tmp/work/glued -c x.c",
+        "by link": "-isystemlinked/x",
+        "a b": "file://localhost.tmp/work/a%20b/x",
+        "a c": f"file://localhost{root}/work/a%20c/x",
+        "nul": f"{root}/work/nul/%00",
     }
-    unnamed = ("other", "hidden")
+    unnamed = ("other", "hidden", "elsewhere")
     for name in (*words, *unnamed):
         make_entry(root, f"work/{name}")
     make_entry(root, "work/script").joinpath("job.py").write_text(WAITS)
@@ -541,8 +574,11 @@ def test_what_a_command_line_names_in_another_way_is_in_use(root: Path) -> None:
     for link, to in ("results", "link"), ("model", "option"), ("job.py", "script/job.py"):
         (project / link).symlink_to(f".tmp/work/{to}")
     (project / "unused").symlink_to(".tmp/work/hidden")
+    (project / "linked").symlink_to(".tmp/work/by link")
+    make_entry(project, "p/.tmp/work/elsewhere")  # of another project
     code = f"import os; os.chdir('/'); {WAITS}"
     command = [sys.executable, "-c", code, *words.values(), "--name=nothing", "-x"]
+    command.append("cat p/.tmp/work/elsewhere/file0.txt; cd gone/work/other/../hidden")
     with (
         subprocess.Popen(
             command, cwd=project, env=environment(PWD=str(project)), stdout=subprocess.PIPE

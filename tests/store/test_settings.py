@@ -248,15 +248,17 @@ def test_an_archive_is_a_directory_and_a_url_is_refused(project: Path, location:
         )
 
 
-@pytest.mark.parametrize("location", [".tmp", ".tmp/archive", "x/../.tmp", "{link}/archive"])
+@pytest.mark.parametrize(
+    "location", [".tmp", ".tmp/archive", "x/../.tmp", "{link}/archive", ".temp/archive"]
+)
 def test_an_archive_among_the_entries_is_refused(project: Path, location: str) -> None:
     (project / ".tmp").mkdir()
     (project / "link").symlink_to(".tmp")
     location = location.format(link=project / "link")
     table(project, f'archive_location = "{location}"')
     assert refusal(project) == (
-        f"{project}: archive_location: expected a directory outside {project}/.tmp, "
-        f"got {location!r}"
+        f"{project}: archive_location: expected a directory outside "
+        f"{project / ('.temp' if '.temp' in location else '.tmp')}, got {location!r}"
     )
 
 

@@ -22,6 +22,7 @@ from tests.support import (
     environment,
     hold,
     let_others_reach,
+    listing,
     make_entry,
     process,
     run,
@@ -68,7 +69,7 @@ def until(is_true: Callable[[], object]) -> None:
 
 def venv(path: Path) -> Path:
     """A virtual environment at `path`, as far as it counts."""
-    (path / "bin").mkdir()
+    (path / "bin").mkdir(parents=True)
     (path / "bin" / "python").symlink_to(os.path.realpath(sys.executable))
     (path / "pyvenv.cfg").touch()
     return path
@@ -105,6 +106,21 @@ def test_the_virtual_environment_that_a_process_was_started_in_is_in_use(
         assert hold(root, path) == "process"
         assert swept(root).outcomes == ()
     assert len(swept(root).done) == 1
+
+
+@pytest.mark.parametrize("is_activated", [True, False])
+def test_a_virtual_environment_that_is_a_category_is_in_use_as_a_whole(
+    root: Path, is_activated: bool
+) -> None:
+    path = venv(root / "work")
+    make_entry(root, "work/lib")
+    names = listing(path)
+    python = path / "bin" / "python"
+    command = [str(python), "-c", WAITS]
+    with called_python(VIRTUAL_ENV=str(path)) if is_activated else ready(*command):
+        assert swept(root).outcomes == ()
+    assert listing(path) == names
+    assert len(swept(root).done) == 3
 
 
 def test_what_is_no_virtual_environment_or_not_used_as_one_goes(root: Path) -> None:

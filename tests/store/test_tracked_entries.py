@@ -53,6 +53,15 @@ def test_what_git_tracks_in_scratch_stays_whatever_the_limit(
     assert not fixtures.exists(), done
 
 
+def test_what_git_tracks_in_a_root_that_is_a_work_tree_stays(root: Path) -> None:
+    there, other = make_entry(root, "work/notes"), make_entry(root, "work/other")
+    git(root, "init", "-q")
+    git(root, "add", "-f", "work/notes")
+    commit(root)
+    swept(root)
+    assert (there.exists(), other.exists()) == (True, False)
+
+
 def test_what_git_tracks_since_the_plan_was_drawn_stays(
     project: Path, root: Path, fixtures: Path
 ) -> None:

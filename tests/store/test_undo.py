@@ -19,6 +19,7 @@ from common.temp.core.layout import FILES, JOBS, PINS, PIPELINE, SCRATCH, Layout
 from common.temp.core.plan import Outcome, Report
 from common.temp.core.policy import Policy
 from common.temp.errors import Refused, StorageError
+from common.temp.holding import hold
 from common.temp.jobs import StorageRoot
 from common.temp.manager import TempManager
 from common.temp.pipeline import ArtifactCleaner
@@ -520,6 +521,14 @@ def test_what_a_process_works_in_there_stays_until_it_ends(two: Path) -> None:
         assert outcome.status == "skipped"
         assert outcome.detail.startswith(f"in use by pid {it.pid} (")
         assert held(two) == ["debug__new", "debug__old"]
+    assert forgotten(swept(two, NOTHING))["debug__old"][0] == "done"
+
+
+def test_what_a_process_holds_there_stays_until_it_gives_it_up(two: Path) -> None:
+    (undo_area(two) / ".tempkeep").mkdir()
+    with hold(undo_area(two) / "debug__old"):
+        (outcome,) = swept(two, NOTHING).dropped
+        assert outcome.detail.startswith(f"in use by pid {os.getpid()} (")
     assert forgotten(swept(two, NOTHING))["debug__old"][0] == "done"
 
 

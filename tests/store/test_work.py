@@ -25,6 +25,7 @@ from tests.support import (
     HOUR,
     age,
     inv,
+    listing,
     make_entry,
     make_project,
     outcomes,
@@ -529,6 +530,18 @@ def test_an_entry_of_a_category_that_is_a_work_tree_is_part_of_it(root: Path, or
     git(there, "clean", "-q", "-d", "-f")
     make_entry(root, "debug/x")
     assert {done.step.entry.path for done in swept(root).done} > {"debug/x"}
+
+
+def test_a_category_that_is_a_bare_repository_is_one(root: Path, origin: Path) -> None:
+    there = clone(origin, root.parent / "clone")
+    (there / "new").write_text("only here")
+    git(there, "add", "new")
+    commit(there)
+    git(root.parent, "clone", "-q", "--bare", str(there), str(root / "test"))
+    git(root / "test", "remote", "remove", "origin")
+    names = listing(root / "test")
+    assert swept(root).outcomes == ()
+    assert listing(root / "test") == names
 
 
 def test_what_was_to_go_with_its_process_goes_with_its_work(root: Path, origin: Path) -> None:

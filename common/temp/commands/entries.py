@@ -41,7 +41,7 @@ def pin_entry(path: str, reason: str, *, dry_run: bool = False) -> int:
     """Pin the entry at `path`; the exit code."""
     from ..store.root.layouts import layout_of
     from ..store.root.listing import entries_behind
-    from ..store.root.pinning import write_pin
+    from ..store.root.pinning import pin_there
 
     if not reason.strip():
         raise InvalidSettings("--reason: say why, so that others know when it may go")
@@ -53,7 +53,7 @@ def pin_entry(path: str, reason: str, *, dry_run: bool = False) -> int:
     verb = "would pin" if dry_run else "pinned"
     for root, entry, layout in pinned:
         if not dry_run:
-            write_pin(root, entry, reason, layout)
+            pin_there(root, entry, reason, layout)
         print(f"{verb} {plain(entry)}: {plain(reason)}")
     return 0
 

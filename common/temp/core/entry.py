@@ -16,12 +16,13 @@ class Use(NamedTuple):
 
     `how` is the kind of evidence: a live owner, a lock on the directory, a process that works
     inside, or an owner that this platform cannot check. `mine` means the calling process,
-    of a process what it has open itself.
+    of a process what it has open itself; `whole` that all of the directory is needed.
     """
 
     how: Literal["owner", "lock", "process", "unknown"]
     who: str
     mine: bool = False
+    whole: bool = False
 
 
 Ending = Literal["", "unknown", "running", "success", "failed", "died", "given up"]

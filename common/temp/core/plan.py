@@ -225,12 +225,22 @@ ALL: Final = Scope()
 
 
 class Recorded(NamedTuple):
-    """An entry that an earlier plan meant: where it was, which one, and when it last changed."""
+    """An entry that an earlier plan meant: where it was, which one, when it last changed, and how
+    large it was (on disk, and in files and directories), if all of it was seen.
+    """
 
     path: str
     device: int
     inode: int
     changed: float
+    size: int | None = None
+    items: int | None = None
+
+    def is_as_large(self, entry: Entry) -> bool:
+        """Whether `entry` is as large as then: what is copied there may bring its times along."""
+        if entry.partial or self.size is None or self.items is None:
+            return True
+        return (self.size, self.items) == (entry.size, entry.files + entry.directories)
 
 
 class Divergence(NamedTuple):
@@ -260,6 +270,8 @@ def again(plan: Plan, recorded: Iterable[Recorded]) -> tuple[Plan, tuple[Diverge
         elif entry.changed != wanted.changed:
             where = f", in {entry.changed_in}" if entry.changed_in else ""
             diverged.append(Divergence(wanted.path, f"has changed meanwhile{where}"))
+        elif not wanted.is_as_large(entry):
+            diverged.append(Divergence(wanted.path, "has changed meanwhile, in what it holds"))
         elif step is not None:
             chosen.append(step._replace(reason=_PLANNED))
         elif verdict is not None:

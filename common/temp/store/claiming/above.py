@@ -4,28 +4,37 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from ...core.entry import Use
 from ..root.leases import Leases
-from ..root.listing import is_certain_category
+from ..root.listing import holds_only_stamped, is_certain_category
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS
 from ..system.locks import is_locked
 
+_RELIED_ON_SECONDS: Final = 1.0
+_ENVIRONMENT: Final = "pyvenv.cfg"
+"""What a virtual environment has in its top directory."""
+
 
 class Above:
-    """The uses of what is a category only by what it holds, which may be an entry to its users.
+    """The uses of the category that an entry lies in, if somebody needs all of that.
 
-    It becomes one as soon as all that lies in it is stamped. Whoever locked it, or works directly
-    in it, uses all of that. In any other category people stand about for no reason.
+    It can be locked, mounted elsewhere, or a virtual environment. What is a category only by what
+    it holds, or because somebody made an entry in it, may be an entry to its users: it becomes a
+    category as soon as all that lies in it is stamped, or with the first that is made. So who works
+    directly in it uses all of it, too. In any other category people stand about for no reason.
     """
 
     def __init__(self, root: Path, leases: Leases) -> None:
         self._root = root
         self._leases = leases
         self._is_certain: dict[str, bool] = {}
+        self._locks: dict[str, tuple[float, Use | None]] = {}
 
     def use_of(self, path: str, busy: Mapping[str, Use]) -> Use | None:
         """Who uses what the entry at `path` lies in; `busy` is as from `busy_entries`."""
@@ -33,18 +42,27 @@ class Above:
         if not category:
             return None
         if category not in self._is_certain:
-            recorded = self._leases.recorded_categories()
-            self._is_certain[category] = is_certain_category(self._root / category, recorded)
-        if self._is_certain[category]:
-            return None
-        return busy.get(f"{category}/") or self._lock_on(category)
+            place = self._root / category
+            self._is_certain[category] = is_certain_category(place, ()) or (
+                category in self._leases.recorded_categories() and holds_only_stamped(place)
+            )
+        use = busy.get(f"{category}/")
+        if use is None or (self._is_certain[category] and not use.whole):
+            # A program, a library or a script of it is enough: it needs the rest of it.
+            is_one = os.path.lexists(os.path.join(self._root, category, _ENVIRONMENT))
+            use = busy.get(category) if is_one else None
+        return use or self._lock_on(category)
 
     def _lock_on(self, category: str) -> Use | None:
-        with contextlib.suppress(OSError):
-            descriptor = at.open(os.path.join(self._root, category), DIRECTORY_FLAGS)
-            try:
-                if is_locked(self._root, descriptor):
-                    return Use("lock", f"a process holds a lock (flock) on {category}")
-            finally:
-                at.close(descriptor)
-        return None
+        asked_at, use = self._locks.get(category, (float("-inf"), None))
+        if time.monotonic() - asked_at > _RELIED_ON_SECONDS:
+            use, asked_at = None, time.monotonic()
+            with contextlib.suppress(OSError):
+                descriptor = at.open(os.path.join(self._root, category), DIRECTORY_FLAGS)
+                try:
+                    if is_locked(self._root, descriptor):
+                        use = Use("lock", f"a process holds a lock (flock) on {category}")
+                finally:
+                    at.close(descriptor)
+            self._locks[category] = asked_at, use
+        return use

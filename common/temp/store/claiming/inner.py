@@ -8,21 +8,29 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Final
 
 from ...core.entry import Entry, Use
 from ...core.layout import STORE
 from ...errors import TempError
+from ..root.layouts import layout_of
 from ..root.leases import Leases
-from ..root.listing import list_leftovers
+from ..root.listing import list_leftovers, listing
 from ..root.pinning import Pins, any_pin
+from ..system import at
+from ..system.at import DIRECTORY_FLAGS
+from ..system.locks import is_locked
 from ..trees.measured import Inside
 from .tracked_entries import TrackedEntries
+
+_MARKS: Final = ((".git",), ("HEAD", "objects", "refs"))
+"""What lies in a work tree, and in a bare repository."""
 
 
 class Within:
     """What is inside the entries of one root, and around them in their category.
 
-    A category can itself be a root or a work tree: then all of its entries are part of that. This
+    A category can itself be a root or a repository: then all of its entries are part of that. This
     is checked once for each category.
     """
 
@@ -91,18 +99,18 @@ class Within:
         return None
 
     def work_in(self, path: str, inside: Inside) -> str | None:
-        """What work lies in the entry, or in its category that is a work tree, and nowhere else;
+        """What work lies in the entry, or in its category that is a repository, and nowhere else;
         and what of it the work tree around the root tracks.
         """
         if said := self._tracked.inside(path):
             return said
-        is_work_tree = self._look_around(path)[1]
-        if not (inside.repositories or is_work_tree):
+        is_repository = self._look_around(path)[1]
+        if not (inside.repositories or is_repository):
             return None
         from .work import unsaved_work
 
         category = path.rpartition("/")[0]
-        if is_work_tree and (found := unsaved_work(str(self._root / category), ("",))):
+        if is_repository and (found := unsaved_work(str(self._root / category), ("",))):
             return f"git: {found[1]} in {category}"
         found = unsaved_work(str(self._root / path), inside.repositories)
         return f"git: {found[1]} in {_spell(path, found[0])}" if found else None
@@ -123,7 +131,7 @@ class Within:
         )
 
     def _look_around(self, path: str) -> tuple[bool, bool]:
-        """Whether the category of the entry is a root itself, and whether it is a work tree."""
+        """Whether the category of the entry is a root itself, and whether it is a repository."""
         category = path.rpartition("/")[0]
         if not category:
             return False, False
@@ -131,7 +139,7 @@ class Within:
             above = os.path.join(self._root, category)
             self._around[category] = (
                 os.path.lexists(os.path.join(above, STORE)),
-                os.path.lexists(os.path.join(above, ".git")),
+                any(all(os.path.lexists(f"{above}/{one}") for one in marks) for marks in _MARKS),
             )
         return self._around[category]
 
@@ -142,11 +150,25 @@ def _use_of_root(inner: Path, now: float, changed: float) -> Use | None:
         leases.refresh()
         if use := leases.any_use(now, changed):
             return use
+        for entry, _ in listing(inner, leases, layout_of(inner, is_scratch=True))[0]:
+            if _is_locked(inner, entry):
+                return Use("lock", f"a process that holds a lock (flock) on {entry}")
         if any(leftover.being_freed for leftover in list_leftovers(inner)):
             return Use("lock", "a running clean")
     except (TempError, OSError) as error:
         return Use("unknown", f"owners that cannot be checked ({error})")
     return None
+
+
+def _is_locked(root: Path, entry: str) -> bool:
+    try:
+        descriptor = at.open(os.path.join(root, entry), DIRECTORY_FLAGS)
+    except OSError:
+        return False
+    try:
+        return is_locked(root, descriptor)
+    finally:
+        at.close(descriptor)
 
 
 def _use_in_category(category: Path, name: str, now: float, changed: float) -> Use | None:

@@ -30,7 +30,8 @@ class _Told(NamedTuple):
 
 
 class TrackedEntries:
-    """What the work trees around a root track in it; looked up again once their index changes.
+    """What the work trees around a root, or the one that it is, track in it; looked up again once
+    their index changes.
 
     A repository above that belongs to neither this user, nor root, nor whose the root is, is none
     that counts: anybody may have put it there.
@@ -65,7 +66,7 @@ class TrackedEntries:
         except OSError:
             return []
         found = []
-        for above in Path(self._root).parents:
+        for above in (Path(self._root), *Path(self._root).parents):
             try:
                 if os.lstat(above / ".git").st_uid in trusted:
                     found.append(repository_of(str(above)))
@@ -81,7 +82,7 @@ class TrackedEntries:
             listed = Asker(repository)("ls-files", "-z", "--", below)
         except CannotTell as why:
             return _Told(state, failure=str(why))
-        begin = f"{below}/"
+        begin = "" if below == "." else f"{below}/"
         names = (os.fsdecode(name) for name in listed.split(b"\0"))
         paths = sorted(name[len(begin) :] for name in names if name.startswith(begin))
         return _Told(state, tuple(paths))
@@ -105,4 +106,6 @@ def _may_name(directory: str, below: bytes) -> bool:
         names = os.listdir(directory)
     except OSError:
         return True  # and so git is asked, which says what is wrong
+    if below == b".":
+        return True
     return below + b"/" in index or any(name.startswith("sharedindex.") for name in names)

@@ -31,7 +31,7 @@ from ..system.userpath import users_path
 from .journal import PLAIN, Book
 from .making import check_not_linked, make_category, make_root, refusal
 from .names import claim, fresh_name
-from .owner import owner_of, release
+from .owner import own, owner_of, release
 
 _ATTEMPTS = 64
 
@@ -130,6 +130,8 @@ def allocate_named(root: str, name: str, layout: Layout) -> str:
             release(root, name)
             raise refusal(f"cannot make {path}", failure) from failure
         else:
+            if (owner := own(root)) is not None:
+                owner.record_made(name)
             return path
     raise StorageError(0, f"cannot make {path}: {root} vanished {_ATTEMPTS} times")
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import Final
 
 from ...core import fields
 from ...core.entry import CLOCK_SKEW, Entry
@@ -23,13 +24,17 @@ from ..system import at
 from .guard import check_store
 from .records import Record, read_records, record_name, record_names, replace_record
 
+_MOST_PARTS: Final = 1000
+"""Of how many things in a directory it is recorded that they were kept; of more, all are."""
+
 
 class Arrival(NamedTuple):
     """When an entry arrived and last changed, in seconds since 1970, before this program moved it.
 
     `unfinished` means that its removal began and failed. `inode` and `ctime_ns` are those of its
     top directory afterwards. `remainder` means that files were kept of it when the rest went; this
-    counts as long as the top directory is the same.
+    counts as long as the top directory is the same. Of one that may become a category, `parts` are
+    the names in it of what was kept; `None` for all that lies there.
     """
 
     arrived: float
@@ -38,6 +43,7 @@ class Arrival(NamedTuple):
     inode: int
     ctime_ns: int
     remainder: bool = False
+    parts: tuple[str, ...] | None = None
 
     def is_of(self, inode: int, ctime_ns: int) -> bool:
         """Whether it is about that top directory, and nobody has changed that since."""
@@ -79,9 +85,16 @@ def _read(record: Record) -> tuple[str, Arrival] | None:
             fields.whole(says, "inode", most=2**128),
             fields.whole(says, "ctime_ns"),
             says.get("remainder") is True,
+            _parts(says.get("parts")),
         )
     except Unreadable:
         return None
+
+
+def _parts(said: object) -> tuple[str, ...] | None:
+    if isinstance(said, list) and all(isinstance(name, str) for name in said):
+        return tuple(said)
+    return None
 
 
 def arrival_of(told: float | None, known: Arrival | None, ctime: float, now: float) -> float:
@@ -130,15 +143,21 @@ def keep_age(
         note_arrival(root, place, known._replace(inode=now.st_ino, ctime_ns=now.st_ctime_ns))
 
 
-def note_remainder(root: Path, relative: str, before: os.stat_result) -> None:
-    """Record that files of the entry at `relative` are about to be kept while the rest goes.
+def note_remainder(
+    root: Path, relative: str, before: os.stat_result, names: Collection[str]
+) -> None:
+    """Record that files of the entry at `relative` are about to be kept while the rest goes: what
+    has those `names` in its top directory.
 
-    `before` are the facts of its top directory, as for `keep_age`, which records it at the end. As
-    far as possible.
+    `before` are the facts of that directory, as for `keep_age`, which records it at the end. As far
+    as possible.
     """
+    parts = tuple(sorted(names)) if "/" not in relative and len(names) <= _MOST_PARTS else None
     with contextlib.suppress(OSError, TempError):
         known = _as_it_was(_known(root, relative), before)
-        known = known._replace(inode=before.st_ino, ctime_ns=before.st_ctime_ns, remainder=True)
+        known = known._replace(
+            inode=before.st_ino, ctime_ns=before.st_ctime_ns, remainder=True, parts=parts
+        )
         note_arrival(root, relative, known)
 
 
@@ -153,6 +172,17 @@ def is_remainder(root: Path, relative: str) -> bool:
     return False
 
 
+def is_part(root: Path, relative: str) -> bool:
+    """Whether the entry at `relative` lies in a category that was an entry before, and is what a
+    clean kept of that.
+    """
+    category, _, name = relative.partition("/")
+    if not name or not is_remainder(root, category):
+        return False
+    known = _known(root, category)
+    return known is not None and (known.parts is None or name in known.parts)
+
+
 def _known(root: Path, relative: str) -> Arrival | None:
     return _found(root, [record_name(relative)]).get(relative)
 
@@ -162,7 +192,8 @@ def _as_it_was(known: Arrival | None, before: os.stat_result) -> Arrival:
     if known is not None and known.is_of(before.st_ino, before.st_ctime_ns):
         return known
     kept = known is not None and known.remainder and known.inode == before.st_ino
-    return Arrival(max(0.0, before.st_ctime_ns / 1e9), 0.0, False, 0, 0, kept)
+    parts = known.parts if known is not None and kept else None
+    return Arrival(max(0.0, before.st_ctime_ns / 1e9), 0.0, False, 0, 0, kept, parts)
 
 
 def note_first_seen(root: Path, entries: Iterable[Entry], now: float) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ...core.layout import STORE, is_inside
 from ...core.units import spell_share
 from ...errors import InvalidSettings, TempError
-from ..project.project import ROOT_NAME, root_of
+from ..project.project import OLD_ROOT_NAME, ROOT_NAME, root_of
 from .layouts import layout_of
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ def _check_archive(settings: Settings) -> None:
     if STORE in PurePath(archive).parts:
         raise _not_outside(settings, STORE)
     # There, what was archived would be an entry, and be archived into itself.
-    root = root_of(settings.project)
-    if settings.archive_location is not None and is_inside(archive, os.path.realpath(root)):
-        raise _not_outside(settings, root)
+    for root in (root_of(settings.project), settings.project / OLD_ROOT_NAME):
+        if settings.archive_location is not None and is_inside(archive, os.path.realpath(root)):
+            raise _not_outside(settings, root)
 
 
 def _check_roots(settings: Settings) -> None:
@@ -87,7 +87,7 @@ def _check_around_archive(settings: Settings) -> None:
     for above in archive.parents:
         if is_inside(project, str(above)):
             break  # what the project lies in, its archive may lie in
-        is_root = above.name == ROOT_NAME or os.path.isdir(above / STORE)
+        is_root = above.name in (ROOT_NAME, OLD_ROOT_NAME) or os.path.isdir(above / STORE)
         if is_root and _would_be_entry(archive, above):
             raise _not_outside(settings, above)
 

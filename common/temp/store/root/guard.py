@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from pathlib import Path
+from typing import Final
 
 from ...core.layout import STORE, STORE_PARTS, UNDO
-from ...errors import Refused
+from ...errors import Refused, StorageError
 from ..project.project import check_root
 from ..system import at
 from ..system.mounts import check_store_unmounted, mounts_below
+
+_SECONDS: Final = 0.5
+"""How long a clean may take to put back an entry that it moved aside and then found in use."""
 
 
 def check_store(root: Path) -> None:
@@ -72,6 +77,19 @@ def folds_case(root: Path) -> bool:
     except OSError:
         return False
     return (store.st_dev, store.st_ino) == (other.st_dev, other.st_ino)
+
+
+def wait_for(entry: Path) -> None:
+    """Return when the `entry` that was recorded is in its place. Raises `StorageError` if it is
+    gone.
+
+    A clean that moves it aside after it was recorded sees the record, and puts it back.
+    """
+    end = time.monotonic() + _SECONDS
+    while is_gone(str(entry)):
+        if time.monotonic() > end:
+            raise StorageError(0, f"{entry} is gone; make it again")
+        time.sleep(0.01)
 
 
 def is_gone(path: str) -> bool:

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from ...core.named_tuple import NamedTuple
 from ..system.at import PLAIN_FLAGS
-from ..system.presence import Presence, exists, lives
+from ..system.presence import Presence, exists, lives, seen_in
 
 LEFT: Final = b"."
 """The line that ends the owner's leases; its notes stay."""
@@ -24,6 +24,7 @@ LEFT: Final = b"."
 _NAMELESS: Final = "a process that left no name"
 _OWNER_NAME: Final = r"[0-9]+-[0-9]+-[0-9a-f]+"
 _FORK: Final = rb"\*([0-9]{1,9}) ([0-9]{1,19})"
+_FOUND: Final = re.compile(rb"=([0-9]{1,39}) ([^\0]+)", re.DOTALL)
 _LONGEST_LINE: Final = 1 << 16
 _LARGEST: Final = 8 << 20
 """How much of an owner file is read (bytes): a few hundred thousand records."""
@@ -78,6 +79,19 @@ class Header(NamedTuple):
     presence: Presence = Presence()
 
 
+class Left(NamedTuple):
+    """A path in an owner `file`, whose process has ended, for certain or not; it was `alive_at`.
+
+    `inode` is that of the directory which it made there, if it is recorded.
+    """
+
+    path: str
+    file: str
+    is_certain: bool
+    alive_at: float
+    inode: int | None
+
+
 _NO_HEADER: Final = Header()
 
 
@@ -112,6 +126,8 @@ class Journal:
         self.forks: dict[int, int] = {}
         self.fork_lines = 0
         self.records: set[str] = set()
+        self.inodes: dict[str, int] = {}
+        """Which directories those are that it has made, where that is recorded."""
 
     @property
     def who(self) -> str:
@@ -139,7 +155,9 @@ class Journal:
                 if is_first:
                     self._take_header(line, host)
                 elif line[:1] in (b"+", b"-") and len(line) > 2 and b"\0" not in line:
-                    yield line[:1] == b"+", os.fsdecode(line[1:-1])
+                    path = os.fsdecode(line[1:-1])
+                    self.inodes.pop(path, None)
+                    yield line[:1] == b"+", path
                 else:
                     self._take(line[:-1])
 
@@ -176,6 +194,8 @@ class Journal:
         if fork := re.fullmatch(_FORK, line):
             self.forks[int(fork[1])] = int(fork[2])
             self.fork_lines += 1
+        elif found := _FOUND.fullmatch(line):
+            self.inodes[os.fsdecode(found[2])] = int(found[1])
         elif line == LEFT:
             self.has_left = True
         else:
@@ -199,6 +219,18 @@ class Journal:
             else:
                 del self.forks[pid]  # it need not be checked again
         return None if is_hidden else False
+
+    def is_seen(self) -> bool:
+        """Whether the owner or a process forked from it runs in its own namespace of process ids,
+        as far as that can be seen from here.
+        """
+        owner = self.header.presence
+        numbers = set(self.forks.items()) | ({(owner.pid, owner.start)} - {(0, 0)})
+        if not (numbers and owner.namespace):
+            return False
+        running = numbers & seen_in(owner.namespace, max(self.written, self.header.started))
+        self.living = min((pid for pid, _ in running), default=0)
+        return bool(running)
 
     def look_for_forks(self, forks: int) -> None:
         """Record whether a process forked from this process, the owner, is alive.

@@ -30,7 +30,7 @@ from ..system.presence import (
     view,
 )
 from .guard import Unchanged, check_store, folds_case, is_gone
-from .journal import BORROWED, FAILED, OWN, Book, Journal, is_owner_name
+from .journal import BORROWED, FAILED, OWN, Book, Journal, Left, is_owner_name
 from .owner import HELD_ON, forks_of_own, own
 from .ownerfile import host_name, unlink_if_dead
 
@@ -45,15 +45,6 @@ class RunNotes(NamedTuple):
     is_over: bool
     written: float
     entries: frozenset[str]
-
-
-class Left(NamedTuple):
-    """A path in an owner `file`, whose process has ended, for certain or not; it was `alive_at`."""
-
-    path: str
-    file: str
-    is_certain: bool
-    alive_at: float
 
 
 class Leases:
@@ -201,6 +192,8 @@ class Leases:
                     return True
                 if alive is None:
                     journal.doubt = "the system hides it"
+            elif journal.is_seen():
+                return True
             elif differ_in_time(self._namespace, owner.namespace) and journal.may_run():
                 journal.doubt = "it runs in another time namespace"
             if not journal.doubt and self._view(descriptor) != owner.view:
@@ -345,11 +338,16 @@ class Leases:
 
     def left_in(self, book: Book) -> list[Left]:
         """What is in that `book` of processes that have ended, or of which nobody can tell."""
-        left = (one for one in self._journals.values() if one.header.book == book)
         return [
-            Left(path, os.path.join(self._directory, one.id), one.alive is False, one.written)
-            for one in left
-            if one.alive is not True
+            Left(
+                path,
+                f"{self._directory}/{name}",
+                one.alive is False,
+                one.written,
+                one.inodes.get(path),
+            )
+            for name, one in self._journals.items()
+            if one.header.book == book and one.alive is not True
             for path in sorted(one.records)
         ]
 

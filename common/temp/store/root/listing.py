@@ -116,6 +116,14 @@ def is_certain_category(path: Path, recorded: Collection[str]) -> bool:
     return is_named or os.path.lexists(path / CATEGORY_MARK)
 
 
+def holds_only_stamped(path: Path) -> bool:
+    """Whether all that lies in the directory is stamped as entries are, and it is not empty."""
+    try:
+        return _children_of_category(str(path), False) is not None
+    except OSError:
+        return False
+
+
 def _name(item: os.DirEntry[str]) -> str:
     return item.name
 

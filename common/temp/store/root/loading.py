@@ -71,6 +71,19 @@ def configured_foreign_for(root: Path) -> float:
     return DAY if configured is None else configured
 
 
+def keeping_files(root: Path, limits: Policy) -> Policy:
+    """`limits`, with the `keep_files` of the project in which `root` lies, in each category.
+
+    Raises `InvalidSettings`.
+    """
+    configured = load(find_project(root)).policy
+    own = tuple(
+        (name, limits._replace(keep_files=of_it.keep_files))
+        for name, of_it in configured.categories
+    )
+    return limits._replace(keep_files=configured.keep_files, categories=own)
+
+
 def with_strategy(settings: Settings, name: str) -> Settings:
     """`settings` with the numbers of the strategy `name` in every category.
 

@@ -34,7 +34,7 @@ from ..system.presence import namespace, start_of
 from .guard import check_store, is_gone
 from .journal import OWN, Book, fork_line, has_living_forks
 from .journal import PLAIN as PLAIN
-from .ownerfile import open_new, taken
+from .ownerfile import found, open_new, taken
 
 _COMPACT_AFTER = 20_000
 HELD_ON: Final = Book(handed="by a process that was forked")
@@ -50,6 +50,7 @@ class Owner:
         self.pid = os.getpid()
         # How often each is recorded: of two threads that try one name, the loser gives it up.
         self.live: dict[str, int] = {}
+        self._inodes: dict[str, int] = {}
         self._forks = 0
         self._lines = 0
         # A signal's handler and a finalizer may interrupt the very thread that holds it.
@@ -117,7 +118,7 @@ class Owner:
                 was_lost = not self._file.has_header()
                 if was_lost:
                     self._renew()
-                self._file.append(taken(paths))
+                self._file.append(taken(paths, {}))
                 for relative in paths:
                     self.live[relative] = self.live.get(relative, 0) + 1
                 self._lines += len(paths)
@@ -129,6 +130,17 @@ class Owner:
             for other in tuple(_owners.values()):
                 with contextlib.suppress(OSError):
                     other.regain()
+
+    def record_made(self, relative: str) -> None:
+        """Note which directory the recorded entry is that this process has made, as far as
+        possible: a kill, or a full disk, leaves it unknown.
+        """
+        with self._lock, contextlib.suppress(OSError):
+            if relative in self.live and self._file.has_header():
+                inode = os.lstat(os.path.join(self.root, relative)).st_ino
+                self._file.append(os.fsencode(found(relative, inode)))
+                self._inodes[relative] = inode
+                self._lines += 1
 
     def show_life(self) -> None:
         """Note that the process is alive now, for who judges later what it can have made."""
@@ -163,6 +175,8 @@ class Owner:
         left = self.live.pop(relative, 0) - 1
         if left > 0:
             self.live[relative] = left
+        else:
+            self._inodes.pop(relative, None)
         if left != 0 or self._closed:
             return
         if self.book in OWN and not _is_own(self.root, relative):
@@ -219,7 +233,7 @@ class Owner:
         fresh = open_new(self.root, self.book)
         kept = sorted(self.live)
         try:
-            fresh.append(taken(kept))
+            fresh.append(taken(kept, self._inodes))
         except OSError:
             fresh.discard()
             raise
@@ -227,7 +241,7 @@ class Owner:
         self._lines = len(kept)
         for path in sorted(self.live.keys() - set(kept)):  # recorded by who interrupted this
             with contextlib.suppress(OSError):
-                fresh.append(taken((path,)))
+                fresh.append(taken((path,), {}))
         forks, self._forks = self._forks, 0
         old.give_up(keep=forks > 0 and has_living_forks(old.path, old.identity, forks))
 
@@ -238,6 +252,8 @@ class Owner:
                 with contextlib.suppress(OSError):
                     other.record(relative)
                     other.live[relative] += times - 1
+                    if relative in self._inodes:
+                        other.record_made(relative)
             self._closed = True
             if self._file.is_open():
                 os.close(self._file.descriptor)

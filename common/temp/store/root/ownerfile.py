@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from ...core.layout import OWNERS, STORE
@@ -146,9 +146,15 @@ def _header(presence: Presence, book: Book) -> bytes:
     return json.dumps({"command": "", "host": "", **kept}).encode() + b"\n"
 
 
-def taken(paths: Iterable[str]) -> bytes:
-    """The lines that record those entries."""
-    return os.fsencode("".join(f"+{path}\n" for path in paths))
+def taken(paths: Iterable[str], inodes: Mapping[str, int]) -> bytes:
+    """The lines that record those entries, and which directory each is that was made."""
+    lines = (f"+{path}\n{found(path, inodes[path]) if path in inodes else ''}" for path in paths)
+    return os.fsencode("".join(lines))
+
+
+def found(path: str, inode: int) -> str:
+    """The line that records which directory the recorded entry is."""
+    return f"={inode} {path}\n"
 
 
 def host_name() -> str:

@@ -13,7 +13,7 @@ from ...core.entry import Problem
 from ...core.fields import Unreadable
 from ...core.layout import PINS, SCRATCH, STORE, Layout, is_inside
 from ...errors import StorageError
-from .guard import Unchanged, check_store, folds_case, is_gone
+from .guard import Unchanged, check_store, folds_case, is_gone, wait_for
 from .records import (
     Record,
     read_records,
@@ -55,6 +55,7 @@ class Pins:
         self._is_same = Unchanged(root, os.path.join(root, STORE, PINS))
         self._fold = str.casefold if folds_case(root) else str
         self._pins: tuple[Record, ...] = ()
+        self._around: list[tuple[Pins, str]] | None = None
         self.refresh()
 
     def refresh(self) -> None:
@@ -70,7 +71,23 @@ class Pins:
     def of(self, relative: str) -> str | None:
         """The reason of the pin on the entry at `relative`; `None` if it has no pin."""
         found = _on(self._root, relative, self._pins, self._fold)
-        return next((_reason(pin) for pin in found), None)
+        return next((_reason(pin) for pin in found), None) or self._of_around()
+
+    def _of_around(self) -> str | None:
+        """The reason of a pin on an entry of another root, in which this one lies."""
+        if self._around is None:
+            from .around import entries_around  # it imports this module by what it needs
+
+            path = os.path.realpath(self._root)
+            is_store = STORE in path.split(os.sep)
+            around = () if is_store else entries_around(path)
+            self._around = [(Pins(root), entry) for root, entry in around]
+        for pins, entry in self._around:
+            pins.refresh()
+            for pin in pins._pins:
+                if pin.path is not None and is_inside(pins._fold(entry), pins._fold(pin.path)):
+                    return f"{_reason(pin)} (on {pins._root}/{pin.path})"
+        return None
 
     def unclear(self, entries: Iterable[str]) -> Iterator[Problem]:
         """Problems for unreadable pins that, by their names, are on none of `entries`."""
@@ -134,6 +151,12 @@ def write_pin(root: Path, relative: str, reason: str, layout: Layout = SCRATCH) 
         raise
     except OSError as error:
         raise StorageError.of(f"cannot pin {root / relative}", error) from error
+
+
+def pin_there(root: Path, relative: str, reason: str, layout: Layout = SCRATCH) -> None:
+    """As `write_pin`, for an entry that is in its place. Raises `StorageError` if it is gone."""
+    write_pin(root, relative, reason, layout)
+    wait_for(root / relative)
 
 
 def remove_pin(root: Path, relative: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from ...errors import TempError
 from ..claiming.area import HoldingArea
 from ..claiming.claim import NotClaimed
 from ..claiming.many import Remover
+from ..root.leases import Leases
 from ..root.pinning import Pins
 from ..system import at
 from ..system.locks import lock_file
@@ -62,7 +64,7 @@ def drop_all(
     that time, or a process works in it and that is spared. Yields each outcome. Without a
     `remover`, they are only moved aside, as leftovers.
     """
-    users = AtWork(shelf)
+    users, leases = AtWork(shelf), Leases(shelf)
     with contextlib.ExitStack() as stack:
         try:
             area = stack.enter_context(contextlib.closing(HoldingArea(shelf)))
@@ -82,13 +84,20 @@ def drop_all(
             pins.refresh()
             if why := objection(step):
                 yield Outcome(step, "skipped", why)
-            elif spare_in_use and (who := users.inside(step.entry.path)):
+            elif spare_in_use and (who := _user_of(step, leases, users)):
                 yield Outcome(step, "skipped", who)
             elif pins.of(step.entry.path) is not None:
                 yield Outcome(step, "skipped", "has been pinned meanwhile")
             else:
                 yield _drop_one(step, area, remover)
     forget_stale(shelf)
+
+
+def _user_of(step: Step, leases: Leases, users: AtWork) -> str:
+    """A clause about who uses it, by a lease or by working in it; "" if nobody does."""
+    leases.refresh()
+    use = leases.use_of(step.entry.path, time.time(), step.entry.last)
+    return f"in use by {use.who}" if use else users.inside(step.entry.path)
 
 
 def _drop_one(step: Step, area: HoldingArea, remover: Remover | None) -> Outcome:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,14 +11,16 @@ from typing import TYPE_CHECKING
 from ...core.disposal import Disposal
 from ...core.entry import Entry
 from ...core.keeping import FilesKept, files_matcher, why_files_keep_it
+from ...core.layout import UNCATEGORIZED
 from ...core.plan import Outcome, Plan, Step
 from ...core.policy import Policy
 from ...core.reasons import Verdict
 from ...errors import reason_of
 from ..claiming.claim import Claim, NotClaimed
-from ..root.arrivals import note_remainder
+from ..root.arrivals import is_part, note_remainder
+from ..system import at
 from ..system.opening import opened_in
-from ..trees.kept import find_kept
+from ..trees.kept import Matches, find_kept
 from ..trees.removed import Removed
 from ..trees.thinning import size_kept, thin
 from .facts import Facts
@@ -27,9 +30,20 @@ if TYPE_CHECKING:
     from ..archive.archives import Part
 
 
-def files_kept(root: Path, entry: Entry, patterns: tuple[str, ...]) -> FilesKept | None:
-    """What of `entry` matches the globs; `None` if nothing does. Raises `OSError`."""
-    matches = files_matcher(patterns)
+def _matcher(root: Path, policy: Policy, entry: Entry) -> Matches | None:
+    """What tells which paths in `entry` stay; `None` if none do.
+
+    What was kept of an entry stays whole when a category takes that entry's name: its globs are of
+    paths in the entry that it was.
+    """
+    if policy.of(UNCATEGORIZED).keep_files and is_part(root, entry.path):
+        return lambda _: True
+    patterns = policy.of(entry.category).keep_files
+    return files_matcher(patterns) if patterns else None
+
+
+def _files_kept(root: Path, entry: Entry, matches: Matches) -> FilesKept | None:
+    """What of `entry` stays; `None` if nothing does. Raises `OSError`."""
     if matches(entry.name):
         return FilesKept(1, entry.size, False)
     if entry.kind != "directory":
@@ -42,15 +56,30 @@ def files_kept(root: Path, entry: Entry, patterns: tuple[str, ...]) -> FilesKept
         return FilesKept(len(kept.paths), size_kept(parent, name, kept), kept.rest)
 
 
+def is_kept(root: Path, path: str, patterns: tuple[str, ...]) -> bool:
+    """Whether what is at `path` in `root`, an entry or deep in one, is to stay in its place, or
+    holds what is. Raises `OSError`.
+    """
+    entry, _, inner = path.partition("/")
+    matches = files_matcher(patterns)
+    if matches(entry):
+        return True
+    with opened_in(root) as top:
+        if not stat.S_ISDIR(at.stat(entry, dir_fd=top, follow_symlinks=False).st_mode):
+            return False
+        kept = find_kept(top, entry, matches, os.path.join(os.path.realpath(root), entry))
+    return bool(kept.paths) and (not inner or kept.holds(inner))
+
+
 def verdict_by_files(
     root: Path, policy: Policy, verdict: Verdict, disposal: Disposal
 ) -> tuple[Verdict, FilesKept | None]:
     """The verdict once it is known which of the entry's files are to be kept, and those."""
-    patterns = policy.of(verdict.entry.category).keep_files
-    if verdict.keep or not patterns:
+    matches = None if verdict.keep else _matcher(root, policy, verdict.entry)
+    if matches is None:
         return verdict, None
     try:
-        files = files_kept(root, verdict.entry, patterns)
+        files = _files_kept(root, verdict.entry, matches)
     except OSError:
         return verdict, None  # the sweep looks again, and says what it could not read
     return (verdict if files is None else why_files_keep_it(verdict, files, disposal)), files
@@ -77,12 +106,12 @@ def take_or_thin(step: Step, facts: Facts) -> Claim | Outcome:
     Until it is thinned out it is claimed, and back in its place then. A kill meanwhile leaves it to
     the next sweep, which puts it back first. Raises `NotClaimed`.
     """
-    patterns = facts.rules(step.entry).keep_files
-    if not patterns:
+    matches = _matcher(facts.root, facts.policy, step.entry)
+    if matches is None:
         return take(step, facts)
     claim = take(step, facts, condemn=False)
     try:
-        found = _thin(claim, step, facts, patterns)
+        found = _thin(claim, step, facts, matches)
         if found is None:
             claim.condemn()
             return claim
@@ -106,9 +135,8 @@ def part_to_keep(step: Step, facts: Facts) -> Part | None:
 
     One in which nothing matches is archived whole.
     """
-    patterns = facts.rules(step.entry).keep_files
-    matches = files_matcher(patterns)
-    if not patterns or step.entry.kind != "directory" or matches(step.entry.name):
+    matches = _matcher(facts.root, facts.policy, step.entry)
+    if matches is None or step.entry.kind != "directory" or matches(step.entry.name):
         return None
 
     def part(parent: int, name: str) -> Callable[[str], bool] | None:
@@ -135,21 +163,19 @@ def check_none_kept(step: Step, facts: Facts) -> None:
 
 
 def _files_kept_now(step: Step, facts: Facts) -> FilesKept | None:
-    patterns = facts.rules(step.entry).keep_files
+    matches = _matcher(facts.root, facts.policy, step.entry)
     try:
-        return files_kept(facts.root, step.entry, patterns) if patterns else None
+        return None if matches is None else _files_kept(facts.root, step.entry, matches)
     except OSError as error:
         raise NotClaimed(reason_of(error), failed=True) from error
 
 
-def _thin(
-    claim: Claim, step: Step, facts: Facts, patterns: tuple[str, ...]
-) -> tuple[int, Removed] | None:
+def _thin(claim: Claim, step: Step, facts: Facts, matches: Matches) -> tuple[int, Removed] | None:
     """How many files and directories stay in what is claimed, and what freeing the rest did.
 
     `None` if nothing stays. Raises `NotClaimed` if all of it does, or it cannot be read.
     """
-    entry, matches = step.entry, files_matcher(patterns)
+    entry = step.entry
     if matches(entry.name):
         raise NotClaimed("matches keep_files")
     if entry.kind != "directory":
@@ -164,7 +190,8 @@ def _thin(
         raise NotClaimed("all that is in it matches keep_files")
     if claim.before is not None:
         # First, so that after a kill too it is not taken for a category of what stays in it.
-        note_remainder(facts.root, entry.path, claim.before)
+        names = {path.partition("/")[0] for path in kept.paths}
+        note_remainder(facts.root, entry.path, claim.before, names)
         claim.is_remainder = True
     return len(kept.paths), thin(claim.holding, claim.held, kept, matches)
 

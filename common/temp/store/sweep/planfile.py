@@ -61,6 +61,9 @@ def write_plan(path: Path, plans: Sequence[Plan], at: str) -> None:
                         "inode": step.entry.inode,
                         "changed": step.entry.changed,
                         "size_bytes": step.entry.size,
+                        "items": None
+                        if step.entry.partial
+                        else step.entry.files + step.entry.directories,
                         "reason": str(step.reason),
                     }
                     for step in plan.steps
@@ -118,6 +121,8 @@ def _read_step(said: Mapping[str, Any]) -> Recorded:
         fields.words(said, "path"),  # only looked up
         *_identity(said),
         fields.number(said, "changed", float("-inf")),
+        fields.optional(fields.whole, said, "size_bytes"),
+        fields.optional(fields.whole, said, "items"),
     )
 
 

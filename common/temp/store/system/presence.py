@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
+import time
 from typing import Final
 
 from ...core.named_tuple import NamedTuple
@@ -141,6 +142,34 @@ def differ_in_time(one: str, other: str) -> bool:
     the same, and the times when they started do not.
     """
     return one != other and one != "" and one.partition(" ")[0] == other.partition(" ")[0]
+
+
+_seen: dict[str, tuple[float, frozenset[tuple[int, int]]]] = {}
+
+
+def seen_in(namespace: str, since: float) -> frozenset[tuple[int, int]]:
+    """The processes in another `namespace` that can be seen from here (of containers, by the host),
+    as it numbers them, with when they started; all that ran at `since` and still run are in it.
+    """
+    asked_at, found = _seen.get(namespace, (float("-inf"), frozenset()))
+    if asked_at <= since + 1:
+        asked_at, wanted = time.time(), namespace.partition(" ")[0]
+        pids = [name for name in os.listdir("/proc") if name.isdigit()]
+        found = frozenset(filter(None, (_number_in(wanted, pid) for pid in pids)))
+        _seen[namespace] = asked_at, found
+    return found
+
+
+def _number_in(namespace: str, pid: str) -> tuple[int, int] | None:
+    try:
+        if os.readlink(f"/proc/{pid}/ns/pid") != namespace:
+            return None
+        status = _status(int(pid))
+        with open(f"/proc/{pid}/status", "rb") as file:
+            number = file.read().partition(b"\nNSpid:")[2].partition(b"\n")[0].split()[-1]
+    except (OSError, IndexError):
+        return None
+    return None if status is None or status[0] in "ZX" else (int(number), status[1])
 
 
 def _link(path: str) -> str:

@@ -7,7 +7,7 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -119,7 +119,7 @@ class _Look:
         self._detached = Detached(os.fsencode(os.path.realpath(root)))
         self._views_of_us = self._views.of("self")
         self._sockets = Sockets(self._views)
-        self._followed: dict[bytes, list[bytes]] = {}
+        self._placed: dict[tuple[int, bytes], tuple[bytes, ...]] = {}
         self._named = Words(self._views)
         self._prefixes: dict[tuple[int, bytes, bytes, bytes], list[bytes]] = {}
         self._is_own = False
@@ -167,7 +167,8 @@ class _Look:
         self._see(views)
         for view in self._views_here:
             if view.inner:  # in another namespace, or it is known
-                self._take_in(view.place, f"has it mounted at {os.fsdecode(view.place)}")
+                clause = f"has it mounted at {os.fsdecode(view.place)}"
+                self._take_in(view.place, clause, whole=True)
         for point in mounted:
             self._note(point, "has another filesystem mounted in it")
         self._take_in_link("root", _WORKS)
@@ -179,7 +180,7 @@ class _Look:
             if view.inner:
                 place = os.fsdecode(view.place)
                 who = f"it is mounted at {place} as well"
-                self.found.setdefault(view.inner, Use("process", who))
+                self.found.setdefault(view.inner, Use("process", who, whole=True))
 
     def at_loop_devices(self) -> None:
         """Record the files that the kernel itself has open as disks."""
@@ -211,23 +212,27 @@ class _Look:
                     who = "a process that has a socket in it open"
                     self.found[relative] = Use("process", who)
 
-    def _take_in(self, path: bytes, clause: str, *, mine: bool = False) -> bool:
+    def _take_in(
+        self, path: bytes, clause: str, *, mine: bool = False, whole: bool = False
+    ) -> bool:
         """Whether `path`, as the process sees it, lies below the root; then it is noted."""
         for view in self._views_here:
             relative = view.relative(path)
             if relative is not None:
-                self._note(relative, clause, mine=mine)
+                self._note(relative, clause, mine=mine, whole=whole)
                 return True
         return False
 
-    def _note(self, relative: bytes, clause: str, *, mine: bool = False) -> None:
+    def _note(
+        self, relative: bytes, clause: str, *, mine: bool = False, whole: bool = False
+    ) -> None:
         if mine and _STORE in b"/%s/" % relative:
             return  # this program's own: the owner file of a root in an entry
         known = self.found.get(relative)
-        if known is None or (known.mine and not mine):
+        if known is None or (known.mine and not mine) or (whole and not known.whole):
             words = [os.fsdecode(word) for word in self._words]
             who = f"pid {self._pid} ({spell_command(words)}) {clause}"
-            self.found[relative] = Use("process", who, mine=mine)
+            self.found[relative] = Use("process", who, mine=mine, whole=whole)
 
     def _take_in_link(self, name: str, clause: str) -> bytes:
         try:
@@ -258,15 +263,19 @@ class _Look:
         is_ours = self._views_here is self._views_of_us
         for base in bases:
             is_here = base.startswith(self._places)
-            for index, path in self._named.paths(words, base, is_here=is_here, is_ours=is_ours):
+            named = self._named.paths(words, base, bases, is_here=is_here, is_ours=is_ours)
+            for index, path in named:
                 self._take_in_named(path, base, is_program=index < 2)
 
     def _take_in_named(self, path: bytes, base: bytes, *, is_program: bool) -> None:
         """Note what is at `path`, which the command line names, or where that is to be made; not
         `base` itself for what is not in it: any word could be named so.
         """
+        places = self._places_of(path)
+        if not places:
+            return
         tops = {b"", *self._places_of(base)} if base.startswith(self._places) else {b""}
-        for relative in self._places_of(path):
+        for relative in places:
             inner = relative
             while inner == relative or inner not in tops:
                 try:
@@ -282,21 +291,20 @@ class _Look:
                     self._note(inner, "was started with a directory in it")
                 break
 
-    def _places_of(self, path: bytes) -> Iterator[bytes]:
+    def _places_of(self, path: bytes) -> tuple[bytes, ...]:
         """`path`, where it leads, and each link on the way, as they are called below the root; not
         what lies elsewhere.
         """
-        ways = [os.path.normpath(path)]
-        if self._views_here is self._views_of_us:  # or its links are of another namespace
-            if path not in self._followed:
-                self._followed[path] = self._views.followed(path)
-            ways += self._followed[path]
-        for way in dict.fromkeys(ways):
-            for view in self._views_here:
-                relative = view.relative(way)
-                if relative is not None:
-                    yield relative
-                    break
+        known = id(self._views_here), path  # many processes name the same
+        if known not in self._placed:
+            ways = [os.path.normpath(path)]
+            if self._views_here is self._views_of_us:  # or its links are of another namespace
+                ways += self._views.followed(path)
+            self._placed[known] = tuple(filter(None, map(self._relative, dict.fromkeys(ways))))
+        return self._placed[known]
+
+    def _relative(self, path: bytes) -> bytes | None:
+        return next(filter(None, (view.relative(path) for view in self._views_here)), None)
 
     def _take_in_environment(self, bases: list[bytes], active: bytes, path: bytes) -> None:
         """Note the virtual environment that a process was started in: of a `python` that is found
@@ -314,7 +322,7 @@ class _Look:
                     if os.path.isfile(os.path.join(self._root, relative, b"pyvenv.cfg"))
                 ]
             for relative in self._prefixes[known]:
-                self._note(relative, "runs in a virtual environment in it")
+                self._note(relative, "runs in a virtual environment in it", whole=True)
 
     def _take_in_open(self, cwd: bytes) -> None:
         for name, path in procfs.open_files(self._thread):

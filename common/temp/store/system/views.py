@@ -102,6 +102,11 @@ class Views:
         return followed(path, self._unasked, self._no_links)
 
     @property
+    def place(self) -> bytes:
+        """The real path of the directory."""
+        return self._plain.place
+
+    @property
     def device(self) -> int:
         """The filesystem of the directory, as the kernel numbers it; -1 if unknown."""
         if self._where is None:

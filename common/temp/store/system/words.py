@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from .procfs import looking_into
@@ -13,8 +13,20 @@ from .views import Views
 _BETWEEN: Final = re.compile(rb"[=:,@]")
 """What is between paths in one word: `--out=DIR`, `DIR:/data`, `type=bind,source=DIR`, `-d@F`."""
 
+_AROUND: Final = re.compile(rb"[\s'\"`;&|()<>{}\[\]]+")
+"""What is around paths in a longer text: `cat DIR/a; (cd 'DIR' && make)`."""
+
+_ODD: Final = re.compile(rb"^-|[=:,@%\s'\"`;&|()<>{}\[\]]")
+"""What a word has that may be more than one path."""
+
+_ENCODED: Final = re.compile(rb"%(?!00)([0-9A-Fa-f]{2})")
+"""A byte as a URL spells it."""
+
 _MANY: Final = 16
 """In a word of more parts than that (code, a class path), no name has such a sign in it."""
+
+_LONGEST_OPTION: Final = 40
+"""In how many letters of an option a path is looked for that is attached to it."""
 
 _LISTED: Final = 2000
 """How many names of a directory are read to find links; with more, each word is asked for."""
@@ -26,12 +38,19 @@ class Words:
     def __init__(self, views: Views) -> None:
         self._views = views
         self._links: dict[bytes, frozenset[bytes] | None] = {}
+        self._said: dict[tuple[object, ...], tuple[bytes, ...]] = {}
 
     def paths(
-        self, words: Sequence[bytes], base: bytes, *, is_here: bool, is_ours: bool
+        self,
+        words: Sequence[bytes],
+        base: bytes,
+        bases: Sequence[bytes],
+        *,
+        is_here: bool,
+        is_ours: bool,
     ) -> Iterator[tuple[int, bytes]]:
         """The absolute paths that `words` may name to a process that works in `base`, each with the
-        index of its word.
+        index of its word; `bases` are all directories in which it may work.
 
         What has no slash in it counts only if `base` lies in the directory that is looked at
         (`is_here`), or has a link of that name that leads there; of links, only a process can tell
@@ -39,11 +58,69 @@ class Words:
         """
         links = self._links_in(base) if is_ours and not is_here else frozenset()
         for index, word in enumerate(words):
-            if not is_here and not links and links is not None and b"/" not in word:
+            is_plain = b"/" not in word and b"%" not in word
+            if is_plain and not is_here and not links and links is not None:
                 continue
-            for part in named_in(word):
-                if b"/" in part or (part and (is_here or links is None or part in links)):
-                    yield index, os.path.join(base, part)
+            known = word, base, *bases, is_here, is_ours
+            if known not in self._said:  # many processes have the same
+                found = self._paths(word, base, bases, links, is_here=is_here)
+                self._said[known] = tuple(dict.fromkeys(found))
+            yield from ((index, path) for path in self._said[known])
+
+    def _paths(
+        self,
+        word: bytes,
+        base: bytes,
+        bases: Sequence[bytes],
+        links: Collection[bytes] | None,
+        *,
+        is_here: bool,
+    ) -> Iterator[bytes]:
+        for part in named_in(word):
+            has_slash = b"/" in part
+            if has_slash or (part and (is_here or links is None or part in links)):
+                yield os.path.join(base, part)
+            if has_slash or (part[:1] == b"-" and (is_here or links)):
+                yield from self._amid(part, base, bases, links or (), is_here=is_here)
+
+    def _amid(
+        self,
+        part: bytes,
+        base: bytes,
+        bases: Sequence[bytes],
+        links: Collection[bytes],
+        *,
+        is_here: bool,
+    ) -> Iterator[bytes]:
+        """The absolute paths that begin amid `part`: with the directory itself, after an option of
+        several letters, or after what only its program can tell (`$HOME/x/.tmp/y`).
+        """
+        top = self._views.place
+        if (start := part.find(top + b"/", 1)) > 0:
+            yield part[start:]
+        if part.startswith(b"/"):
+            return
+        if part.startswith(b"-"):
+            for link in links:
+                start = part.find(link, 2)
+                if start > 0 and part[start + len(link) :][:1] in (b"", b"/"):
+                    yield os.path.join(base, part[start:])
+            for start in range(3, min(len(part), _LONGEST_OPTION) if is_here else 0):
+                if os.path.lexists(os.path.join(base, part[start:].partition(b"/")[0])):
+                    yield os.path.join(base, part[start:])
+        name = top.rpartition(b"/")[2] + b"/"
+        own, found, rest = part, *(b"/" + part).partition(b"/" + name)[1:]
+        if not found and (part.startswith(b"-") or name.startswith(b".")):
+            _, found, rest = part.partition(name)
+            own = found + rest
+        if not found:
+            return
+        if own != part:
+            yield os.path.join(base, own)
+        if not any(self._views.may_ask(one) and _is_there(one, own) for one in bases):
+            path = os.path.join(top, rest.lstrip(b"/"))
+            if os.path.lexists(path) or os.path.lexists(os.path.dirname(path)):
+                yield path
 
     def _links_in(self, base: bytes) -> frozenset[bytes] | None:
         """The names of the links in `base` that lead into the directory; `None` if unknown."""
@@ -69,26 +146,34 @@ class Words:
         return frozenset(found)
 
 
+def _is_there(base: bytes, path: bytes) -> bool:
+    return os.path.lexists(os.path.join(base, path))
+
+
 def named_in(word: bytes) -> list[bytes]:
-    """What in `word` may be a path, absolute or not. A name may have a sign in it that elsewhere
-    parts paths (`--out=lr=0.1,bs=3`).
+    """What in `word` may be a path, absolute or not: all of it, a part of an option, of a URL or of
+    a longer text. A name may have a sign in it that elsewhere parts paths (`--out=lr=0.1,bs=3`).
     """
-    if word[:1] != b"-" and not _BETWEEN.search(word):
+    if not _ODD.search(word):
         return [word]
-    return list(dict.fromkeys(_named_in(word)))
+    found: dict[bytes, None] = {}
+    decoded = _ENCODED.sub(lambda byte: bytes.fromhex(byte[1].decode()), word)
+    for text in dict.fromkeys((word, decoded)):
+        for piece in dict.fromkeys((text, *_AROUND.split(text))):
+            found.update(dict.fromkeys(_named_in(piece)))
+    return list(found)
 
 
 def _named_in(word: bytes) -> Iterator[bytes]:
     for part in _parts(word):
+        yield part
         if part.startswith(b"-"):
             if not part.startswith(b"--"):
                 yield part[2:]  # `-oDIR`
             if b"/" in part:
                 yield part[part.index(b"/") :]  # `-isystem/DIR`
-        else:
-            yield part
-            if part.startswith(b"///"):
-                yield part.lstrip(b"/")  # `sqlite:///FILE` is relative
+        elif part.startswith(b"///"):
+            yield part.lstrip(b"/")  # `sqlite:///FILE` is relative
 
 
 def _parts(word: bytes) -> Iterator[bytes]:

@@ -49,12 +49,29 @@ def replacing(
 def write_whole(
     path: str | os.PathLike[str], content: str, remedy: str = "choose another file"
 ) -> None:
-    """Write a text file whole or not at all. Raises `StorageError`."""
+    """Write a text file whole or not at all; one that is there keeps its mode and its owner.
+
+    Raises `StorageError`, also if that may not be written.
+    """
     try:
         with replacing(path) as file:
+            with contextlib.suppress(FileNotFoundError):
+                _take_after(os.fspath(path), file.fileno())
             file.write(content.encode("utf-8", "backslashreplace"))
     except OSError as error:
         raise StorageError.of(f"cannot write {os.fspath(path)}", error, remedy) from error
+
+
+def _take_after(path: str, descriptor: int) -> None:
+    """Give the open file the owner and the mode of what is at `path`. Raises `OSError`."""
+    before, now = os.stat(path), os.fstat(descriptor)
+    if not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+    if hasattr(os, "fchown") and (before.st_uid, before.st_gid) != (now.st_uid, now.st_gid):
+        with contextlib.suppress(OSError):  # only root may give a file away
+            os.fchown(descriptor, before.st_uid, before.st_gid)
+    if hasattr(os, "fchmod"):
+        os.fchmod(descriptor, before.st_mode & 0o777)
 
 
 def append(path: str | os.PathLike[str], content: str, *, anybodys: bool = False) -> None:

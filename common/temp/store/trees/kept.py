@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import os
@@ -44,7 +45,7 @@ def find_kept(parent: int, name: str, matches: Matches, place: str) -> Kept:
     there. Raises `OSError` if a part cannot be read, or something is mounted on it.
     """
     targets: set[str] = set()
-    outside = functools.cache(_target_of)
+    outside = _Outside(place)
     for _ in range(_MOST_LINKS):
         paths, links, kept_links, rest = _look(parent, name, matches, targets)
         ways = (_followed(link, links, place, outside) for link in kept_links)
@@ -99,13 +100,8 @@ def _look(
     return paths, links, kept_links, rest
 
 
-def _followed(
-    link: str, links: Mapping[str, str], place: str, outside: Callable[[str], str | None]
-) -> set[str]:
-    """The paths in the tree at `place` that the link at `link` leads over, and to.
-
-    `outside` gives the target of a link that is elsewhere.
-    """
+def _followed(link: str, links: Mapping[str, str], place: str, outside: _Outside) -> set[str]:
+    """The paths in the tree at `place` that the link at `link` leads over, and to."""
     found: set[str] = set()
     top = [part for part in place.split(os.sep) if part]
     here = [*top, *link.split("/")[:-1]]
@@ -125,7 +121,9 @@ def _followed(
                 continue
             here.append(part)
             path = _below(here, top)
-            target = outside(os.sep + os.sep.join(here)) if path is None else links.get(path)
+            if path is None and part == top[-1] and outside.is_above(_joined(here[:-1])):
+                here, path = [*top], ""
+            target = outside.target(_joined(here)) if path is None else links.get(path)
             if target is not None:
                 here.pop()
                 if path is not None:
@@ -140,6 +138,28 @@ def _followed(
 def _below(parts: list[str], top: list[str]) -> str | None:
     """The path below `top` that `parts` are; `None` if they lie elsewhere."""
     return "/".join(parts[len(top) :]) if parts[: len(top)] == top else None
+
+
+def _joined(parts: list[str]) -> str:
+    return os.sep + os.sep.join(parts)
+
+
+class _Outside:
+    """What the way of a link passes that is not in the tree at `place`."""
+
+    def __init__(self, place: str) -> None:
+        self._above: os.stat_result | None = None
+        with contextlib.suppress(OSError):
+            self._above = os.stat(os.path.dirname(place))
+        self.target = functools.cache(_target_of)
+        self.is_above = functools.cache(self._is_above)
+
+    def _is_above(self, path: str) -> bool:
+        """Whether the tree is in the directory at `path`, which a mount may have put there too."""
+        try:
+            return self._above is not None and os.path.samestat(os.stat(path), self._above)
+        except OSError:
+            return False
 
 
 def _target_of(path: str) -> str | None:
