@@ -1,11 +1,9 @@
-"""What code that moves over relies on: names, signatures, keys and file names, fixed to the letter;
-and that live processes keep what is theirs, whichever lifecycle it has.
+"""What code that moves over relies on, beside what `tests/documents` checks: names, signatures and
+file names, fixed to the letter; and that live processes keep what is theirs, whichever lifecycle.
 """
 
 from __future__ import annotations
 
-import asyncio
-import dataclasses
 import importlib
 import inspect
 import json
@@ -13,7 +11,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,17 +19,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from common.temp.core.layout import PIPELINE
-from common.temp.store.root.settings import JSON_KEYS
 from tests.support import REPOSITORY, Process, inv, make_project, process, run
-
-COUNTS = [
-    "directories_found",
-    "candidates_identified",
-    "directories_archived",
-    "directories_deleted",
-    "space_freed_bytes",
-    "errors",
-]
 
 
 def named(path: str) -> Any:
@@ -47,44 +35,11 @@ def named(path: str) -> Any:
 
 # Each callable with its parameters and their defaults, spelled as a function that has them.
 CALLABLES: dict[str, Callable[..., object]] = {
-    "jobs.StorageRoot": lambda root: 0,
-    "jobs.StorageRoot.allocate_job": lambda self, job_id: 0,
-    "jobs.StorageRoot.release_job": lambda self, job_id: 0,
-    "jobs.StorageRoot.cleanup_all": lambda self: 0,
-    "jobs.StorageRoot.recover": lambda self: 0,
     "outputs.OutputRoot": lambda: 0,
     "outputs.OutputRoot.run_dir": lambda self, output_dir=None: 0,
     "outputs.OutputRoot.cleanup": lambda self: 0,
     "outputs.OutputRoot.cleanup_all": lambda: 0,
-    "tracking.TempFileContext": lambda file_path, cleanup_on_error=True: 0,
-    "tracking.TempFileContext.keep": lambda self: 0,
-    "tracking.temp_file_async": lambda file_path, cleanup_on_error=True: 0,
-    "tracking.FileCleanupManager": (
-        lambda base_temp_dir, default_ttl_hours=24, cleanup_interval_minutes=30: 0
-    ),
-    "tracking.FileCleanupManager.track_file": lambda self, path: 0,
-    "tracking.FileCleanupManager.untrack_file": lambda self, path: 0,
-    "tracking.FileCleanupManager.cleanup_file": lambda self, path: 0,
-    "tracking.FileCleanupManager.cleanup_directory": lambda self, path, recursive=True: 0,
-    "tracking.FileCleanupManager.cleanup_old_files": lambda self, max_age_hours=None: 0,
-    "tracking.FileCleanupManager.start_periodic_cleanup": lambda self: 0,
-    "tracking.FileCleanupManager.stop_periodic_cleanup": lambda self: 0,
-    "tracking.FileCleanupManager.cleanup_all_tracked": lambda self: 0,
-    "tracking.FileCleanupManager.get_stats": lambda self: 0,
-    "pipeline.ArtifactCleaner": lambda base_path, config: 0,
-    "pipeline.ArtifactCleaner.cleanup": lambda self, force=False: 0,
-    "pipeline.cleanup_after_pipeline_run": (
-        lambda pipeline_name="pipeline", keep_current=True, strategy="moderate": 0
-    ),
 }
-
-COROUTINES = [
-    "tracking.FileCleanupManager.cleanup_file",
-    "tracking.FileCleanupManager.cleanup_directory",
-    "tracking.FileCleanupManager.cleanup_old_files",
-    "tracking.FileCleanupManager.stop_periodic_cleanup",
-    "tracking.FileCleanupManager.cleanup_all_tracked",
-]
 
 
 def parameters(of: Callable[..., object]) -> list[tuple[str, object]]:
@@ -106,112 +61,16 @@ def test_a_callable_takes_what_it_took_and_needs_no_more(path: str) -> None:
     assert all(default is not inspect.Parameter.empty for _, default in has[len(wanted) :])
 
 
-@pytest.mark.parametrize("path", CALLABLES)
-def test_what_was_awaited_is_awaited_still_and_nothing_else(path: str) -> None:
-    assert inspect.iscoroutinefunction(named(path)) is (path in COROUTINES)
-
-
-def test_the_manager_and_the_async_context_are_entered_as_they_were() -> None:
-    for path in ("tracking.FileCleanupManager", "tracking.temp_file_async"):
-        assert inspect.iscoroutinefunction(named(path).__aenter__)
-        assert inspect.iscoroutinefunction(named(path).__aexit__)
-    assert issubclass(named("tracking.TempFileContext"), AbstractContextManager)
-
-
 # -- attributes, values, keys and file names ------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", ["jobs.StorageRoot.root", "outputs.OutputRoot.temp_dir"])
-def test_a_property_is_one(path: str) -> None:
-    assert isinstance(named(path), property)
-
-
-JOB_FILES = {
-    "root": ".",
-    "tlog_path": "input.tlog",
-    "csv_path": "input.csv",
-    "video_path": "input.mp4",
-    "calibration_path": "calibration.json",
-    "output_dir": "output",
-}
-
-
-@pytest.mark.parametrize("field", JOB_FILES)
-def test_a_jobs_file_is_called_what_it_was_called(tmp_path: Path, field: str) -> None:
-    job = named("jobs.StorageRoot")(tmp_path / "jobs").allocate_job("a")
-    assert getattr(job, field) == tmp_path / "jobs" / "a" / JOB_FILES[field]
-
-
-def test_the_storage_of_a_job_is_frozen_and_slotted_and_has_these_fields() -> None:
-    storage = named("jobs.JobStorage")
-    assert [field.name for field in dataclasses.fields(storage)] == list(JOB_FILES)
-    assert storage.__dataclass_params__.frozen
-    assert "__dict__" not in dir(storage)
-
-
-def test_a_service_declares_the_files_of_its_own_jobs(tmp_path: Path) -> None:
-    @dataclasses.dataclass(frozen=True)
-    class Scan:
-        root: Path
-        image_path: Path = Path("scan.tiff")
-
-    job = named("jobs.StorageRoot")(tmp_path / "scans", job_type=Scan).allocate_job("a")
-    assert job.image_path == tmp_path / "scans" / "a" / "scan.tiff"
+def test_a_property_is_one() -> None:
+    assert isinstance(named("outputs.OutputRoot.temp_dir"), property)
 
 
 def test_a_run_directory_is_named_by_the_second(tmp_path: Path) -> None:
     made = named("outputs.OutputRoot")().run_dir(tmp_path / "output")
     assert re.fullmatch(r"[0-9]{8}T[0-9]{6}Z", made.name)
-
-
-def test_what_the_manager_of_files_returns_has_these_keys(tmp_path: Path) -> None:
-    manager = named("tracking.FileCleanupManager")(tmp_path / "files")
-    assert [*asyncio.run(manager.cleanup_old_files())] == [
-        "removed_count",
-        "removed_size_bytes",
-        "removed_size_mb",
-        "errors",
-        "tracked_files_remaining",
-    ]
-    assert [*manager.get_stats()] == [
-        "tracked_files",
-        "total_size_bytes",
-        "total_size_mb",
-        "periodic_cleanup_running",
-        "default_ttl_hours",
-        "cleanup_interval_minutes",
-    ]
-
-
-def test_what_a_clean_of_runs_returns_has_these_keys(project: Path) -> None:
-    config = named("pipeline.CleanupConfig")()
-    assert [*named("pipeline.ArtifactCleaner")(project, config).cleanup()] == COUNTS
-    assert [*named("pipeline.cleanup_after_pipeline_run")()] == COUNTS
-
-
-def test_the_strategies_are_called_what_they_were_called() -> None:
-    strategies = {one.name: one.value for one in named("pipeline.CleanupStrategy")}
-    assert strategies == {
-        "AGGRESSIVE": "aggressive",
-        "MODERATE": "moderate",
-        "CONSERVATIVE": "conservative",
-        "ARCHIVE": "archive",
-    }
-
-
-def test_the_configuration_of_runs_has_the_keys_of_the_file() -> None:
-    fields = {field.name for field in dataclasses.fields(named("pipeline.CleanupConfig"))}
-    assert fields == set(JSON_KEYS)
-    assert fields >= {
-        "strategy",
-        "max_age_days",
-        "max_runs_to_keep",
-        "archive_before_delete",
-        "archive_location",
-        "dry_run",
-        "exclude_patterns",
-        "min_free_space_gb",
-    }
 
 
 @pytest.mark.parametrize("value", ["dir", "tar.gz", "tar.zst"])
@@ -236,22 +95,6 @@ def test_an_archive_is_listed_by_a_task(project: Path) -> None:
 def test_a_run_is_told_by_its_name(name: str, is_one: bool) -> None:
     assert PIPELINE.holds(name, is_directory=True) is is_one
     assert not PIPELINE.holds(name, is_directory=False)
-
-
-COMMANDS = [
-    ["--strategy", "moderate"],
-    ["--strategy", "moderate", "--dry-run"],
-    ["--strategy", "moderate", "--force"],
-    ["--strategy", "moderate", "--config", "cleanup_config.json"],
-    ["--strategy", "moderate", "--base", "."],
-]
-
-
-@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
-def test_the_command_takes_what_it_took(project: Path, arguments: list[str]) -> None:
-    (project / "cleanup_config.json").write_text("{}")
-    done = run([sys.executable, "-m", "common.temp.pipeline", *arguments], cwd=project)
-    assert (done.returncode, done.stderr) == (0, "")
 
 
 # -- clients --------------------------------------------------------------------------------------

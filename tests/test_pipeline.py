@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 
 from common.temp import pipeline, started_runs
-from common.temp.core.layout import JOBS, PIPELINE
+from common.temp.core.layout import JOBS, PIPELINE, RUNS_ARCHIVE
 from common.temp.core.policy import STRATEGIES
 from common.temp.errors import InvalidSettings, Refused, StorageError
 from common.temp.holding import hold
@@ -67,6 +67,7 @@ NOTHING_DONE = {
     "directories_archived": 0,
     "directories_deleted": 0,
     "space_freed_bytes": 0,
+    "space_archived_bytes": 0,
     "errors": [],
 }
 
@@ -108,7 +109,7 @@ def make_runs(base: Path, count: int, *, hours: float = 1.0) -> list[str]:
 
 
 def runs(base: Path) -> list[str]:
-    return sorted(path.name for path in base.iterdir() if path.name != ".tempkeep")
+    return sorted({path.name for path in base.iterdir()} - {".tempkeep", RUNS_ARCHIVE})
 
 
 def use_of(path: Path) -> str:
@@ -127,8 +128,11 @@ def size_on_disk(path: Path) -> int:
 
 
 def clean(base: Path, **config: Any) -> dict[str, Any]:
-    """What a clean did by that configuration, which keeps no newest run but for its limits."""
-    return ArtifactCleaner(base, CleanupConfig(**{"keep_last_good": 0} | config)).cleanup()
+    """What a clean did by that configuration, which deletes and keeps no newest run but for its
+    limits.
+    """
+    said = {"keep_last_good": 0, "archive_before_delete": False} | config
+    return ArtifactCleaner(base, CleanupConfig(**said)).cleanup()
 
 
 # -- making runs ------------------------------------------------------------------------------
@@ -316,7 +320,7 @@ def test_a_value_that_the_file_could_not_have_is_refused_by_its_key(key: str, va
         ({"strategy": CleanupStrategy.ARCHIVE}, {"strategy": "archive"}),
         ({"strategy": "conservative", "max_age_days": 0.5}, ...),
         ({"max_runs_to_keep": 0, "min_free_space_gb": 1.5, "dry_run": True}, ...),
-        ({"archive_before_delete": True, "archive_location": "elsewhere"}, ...),
+        ({"archive_before_delete": False, "archive_location": "elsewhere"}, ...),
         ({"archive_location": Path("elsewhere")}, {"archive_location": "elsewhere"}),
         ({"archive_format": "tar.zst"}, ...),
         ({"exclude_patterns": ["a*", "b"]}, ...),
@@ -328,7 +332,12 @@ def test_a_configuration_means_what_the_same_words_in_a_file_mean(
     base: Path, config: dict[str, Any], said: Any
 ) -> None:
     said = config if said is ... else said
-    (base / "cleanup_config.json").write_text(json.dumps({"strategy": "moderate", **said}))
+    default = {
+        "strategy": "moderate",
+        "archive_before_delete": True,
+        "archive_location": RUNS_ARCHIVE,
+    }
+    (base / "cleanup_config.json").write_text(json.dumps({**default, **said}))
     assert CleanupConfig(**config).settings(base) == load(base, {})
 
 
@@ -424,6 +433,7 @@ def test_what_is_counted_as_freed_was_freed(base: Path) -> None:
         "directories_archived": 0,
         "directories_deleted": 1,
         "space_freed_bytes": size,
+        "space_archived_bytes": 0,
         "errors": [],
     }
 
@@ -477,7 +487,7 @@ def test_a_dry_run_counts_and_writes_nothing_and_force_overrides_it(base: Path) 
         "candidates_identified": 2,
     }
     assert listing(base) == before
-    assert cleaner.cleanup(force=True)["directories_deleted"] == 2
+    assert cleaner.cleanup(force=True)["directories_archived"] == 2
     assert runs(base) == [name_of(0)]
 
 
@@ -504,6 +514,8 @@ def test_on_a_low_disk_the_oldest_archives_of_runs_go_before_any_run(tmp_path: P
             age(base / name_of(number), number + 1)
         config: dict[str, Any] = {"archive_before_delete": True, "archive_location": "old"}
         assert clean(base, max_runs_to_keep=2, **config)["directories_archived"] == 2
+        bare = make_entry(base / "old", name_of(9))  # as an older script archived it
+        (bare / "noise").write_bytes(os.urandom(1 << 20))
         done = clean(base, min_free_space_gb=4.5 / 1024, max_runs_to_keep=2, **config)
         assert (done["candidates_identified"], done["errors"]) == (0, [])
         assert done["space_freed_bytes"] > 1 << 20
@@ -590,7 +602,7 @@ def test_cleaners_side_by_side_delete_each_run_once_and_report_no_error(base: Pa
         "import json\n"
         "from common.temp.pipeline import ArtifactCleaner, CleanupConfig\n"
         "print(json.dumps(ArtifactCleaner('.', CleanupConfig(max_runs_to_keep=0, keep_last_good=0"
-        ")).cleanup()))\n"
+        ", archive_before_delete=False)).cleanup()))\n"
     )
     started = [
         subprocess.Popen(
@@ -614,7 +626,7 @@ def configure(project: Path, **said: object) -> None:
 def test_without_a_configuration_the_projects_settings_hold(base: Path) -> None:
     make_runs(base, 4)
     configure(base.parent, max_runs_to_keep=2, exclude_patterns=["*_000003"])
-    assert ArtifactCleaner(base).cleanup()["directories_deleted"] == 1
+    assert ArtifactCleaner(base).cleanup()["directories_archived"] == 1
     assert runs(base) == [name_of(0), name_of(1), name_of(3)]
 
 
@@ -648,7 +660,7 @@ def test_a_given_file_stands_for_that_of_the_project(base: Path, tmp_path: Path)
     configure(base.parent, dry_run=True, max_runs_to_keep=1)
     configure(tmp_path, max_runs_to_keep=2)
     done = ArtifactCleaner(base, tmp_path / "cleanup_config.json").cleanup()
-    assert done["directories_deleted"] == 2
+    assert done["directories_archived"] == 2
 
 
 @pytest.mark.parametrize(
@@ -781,7 +793,7 @@ def test_the_base_is_that_of_the_run_which_was_started_last(base: Path, tmp_path
     with pipeline_run(base) as made:
         pass
     os.chdir(tmp_path)
-    assert cleanup_after_pipeline_run()["directories_deleted"] == 5
+    assert cleanup_after_pipeline_run()["directories_archived"] == 5
     assert runs(base) == [*(name_of(number) for number in range(4)), made.name]
     assert len([path for path in tmp_path.iterdir() if NAMES.fullmatch(path.name)]) == 9
 
@@ -789,7 +801,7 @@ def test_the_base_is_that_of_the_run_which_was_started_last(base: Path, tmp_path
 def test_without_a_run_the_base_is_the_working_directory(project: Path) -> None:
     make_runs(project, 9)
     make_runs(project / "artifacts", 9)
-    assert cleanup_after_pipeline_run("mine")["directories_deleted"] == 4
+    assert cleanup_after_pipeline_run("mine")["directories_archived"] == 4
     assert len(runs(project / "artifacts")) == 9
 
 
@@ -813,7 +825,7 @@ def test_a_thread_cleans_beside_its_own_run_and_one_that_has_none_beside_the_las
     barrier.wait(60)
     for thread in threads:
         thread.join(60)
-    assert [done[base]["directories_deleted"] for base in bases] == [5, 5]
+    assert [done[base]["directories_archived"] for base in bases] == [5, 5]
     assert cleanup_after_pipeline_run()["directories_found"] == 5
 
 
@@ -853,7 +865,7 @@ def test_a_current_run_that_is_not_to_be_kept_goes_and_another_processs_live_one
         for made in (theirs, mine):
             age(made, 1000)
         done = cleanup_after_pipeline_run(keep_current=False)
-        assert (done["directories_deleted"], done["errors"]) == (1, [])
+        assert (done["directories_archived"], done["errors"]) == (1, [])
         assert runs(base) == [theirs.name]
 
 
@@ -955,7 +967,7 @@ def test_what_the_project_archives_is_archived_after_a_run_whatever_the_strategy
     start_run(base)
     done = cleanup_after_pipeline_run()
     assert (done["directories_archived"], done["directories_deleted"]) == (5, 0)
-    assert len([*(base.parent / ".tmp-archive").rglob("file0.txt")]) == 5
+    assert len(stored(base / RUNS_ARCHIVE)) == 5
 
 
 def test_a_configured_dry_run_holds_after_a_run_too(base: Path) -> None:
@@ -968,6 +980,8 @@ def test_a_configured_dry_run_holds_after_a_run_too(base: Path) -> None:
 
 def test_a_full_disk_can_be_cleaned_after_a_run(tmp_path: Path) -> None:
     with mounted(tmp_path / "disk", "size=1m") as disk:
+        configure(disk, archive_before_delete=False)
+        (disk / "pyproject.toml").touch()
         make_runs(disk, 6)
         with pipeline_run(disk) as made:
             fill(made)
@@ -1026,6 +1040,7 @@ def main(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str
 
 
 def test_the_command_says_of_each_run_why_it_goes(base: Path) -> None:
+    configure(base.parent, archive_before_delete=False)
     make_runs(base, 4)
     done = command("--strategy", "aggressive", "--base", "artifacts", cwd=base.parent)
     assert (done.returncode, done.stderr) == (0, "")
@@ -1057,8 +1072,8 @@ def test_a_dry_run_says_what_would_go_and_writes_nothing(
     before = listing(base)
     code, out, err = main("--strategy", "moderate", "--dry-run", "--base", str(base), *more)
     assert (code, err) == (0, "")
-    assert f"would delete {name_of(5)}" in out
-    assert "artifacts: would delete 1 entry and free 8.0 KiB" in out
+    assert f"would archive {name_of(5)}" in out
+    assert "artifacts: would archive 1 entry" in out
     assert listing(base) == before
 
 
@@ -1068,7 +1083,7 @@ def test_a_configured_dry_run_is_told_and_overridden_by_force(base: Path, main: 
     code, out, err = main("--base", str(base))
     assert code == 0
     assert err == "dry_run is configured, so nothing is cleaned; use --force to clean\n"
-    assert "would delete 2 entries" in out
+    assert "would archive 2 entries" in out
     assert len(runs(base)) == 3
     assert main("--base", str(base), "--force")[0] == 0
     assert len(runs(base)) == 1
@@ -1094,11 +1109,12 @@ def test_a_strategy_goes_before_the_numbers_of_the_file_and_the_rest_holds(
     assert runs(base) == [name_of(0), name_of(1), name_of(2), name_of(4)]
 
 
-def test_the_archive_strategy_archives_in_the_project(base: Path, main: Main) -> None:
+@pytest.mark.parametrize("strategy", ["archive", "moderate"])
+def test_runs_are_archived_beside_them(base: Path, main: Main, strategy: str) -> None:
     make_runs(base, 6)
-    code, out, _ = main("--base", str(base), "--strategy", "archive")
+    code, out, _ = main("--base", str(base), "--strategy", strategy)
     assert (code, f"archived {name_of(5)}" in out, "freed 0 B" in out) == (0, True, True)
-    assert len([*(base.parent / ".tmp-archive").rglob("file0.txt")]) == 1
+    assert stored(base / RUNS_ARCHIVE) == [name_of(5)]
 
 
 @pytest.mark.parametrize(
@@ -1146,6 +1162,7 @@ def test_a_refusal_is_one_line_and_exit_code_3(tmp_path: Path, main: Main, kind:
 def test_a_run_that_fails_has_its_line_and_exit_code_1_and_the_others_go(
     base: Path, main: Main
 ) -> None:
+    configure(base.parent, archive_before_delete=False)
     make_runs(base, 7)
     with immutable(base / name_of(5) / "file0.txt"):
         code, _, err = main("--base", str(base))

@@ -269,7 +269,7 @@ def test_the_current_run_of_another_process_is_kept_if_that_is_asked(
     made = ended(base, hours=998)
     code = (
         "from common.temp.pipeline import cleanup_after_pipeline_run\n"
-        f"print(cleanup_after_pipeline_run(keep_current={current})['directories_deleted'])\n"
+        f"print(cleanup_after_pipeline_run(keep_current={current})['directories_archived'])\n"
     )
     assert run([sys.executable, "-c", code], cwd=base).stdout == f"{1 if current else 2}\n"
     assert made.exists() == current

@@ -301,7 +301,7 @@ def _by_cleaner(project: Path) -> Path:
     base = project / "runs"
     make_entry(base, "pipeline_artifacts_20250917_013040", age_hours=24 * 99)
     make_entry(base, "pipeline_artifacts_20250917_013041")
-    assert ArtifactCleaner(base).cleanup()["directories_deleted"] == 1
+    assert ArtifactCleaner(base).cleanup()["directories_archived"] == 1
     return base
 
 

@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from common.temp.core.layout import RUNS_ARCHIVE
+from common.temp.pipeline import ArtifactCleaner
+from common.temp.pipeline_config import CleanupConfig
 from common.temp.store.archive.local import LocalArchive
 from common.temp.store.root.loading import load
 from common.temp.store.root.pinning import write_pin
@@ -145,6 +148,31 @@ def test_a_configured_format_is_what_a_clean_packs_and_a_restoring_unpacks(
     assert len(listing(project / ".tmp" / "debug" / "run_1696348800")) == 3
     assert stored(project / ".tmp-archive") == []
     assert capsys.readouterr().err == ""
+
+
+def test_runs_are_listed_and_restored_from_the_archive_beside_them(
+    project: Path, capsys: Printed
+) -> None:
+    (project / "pyproject.toml").write_text('[tool.tempkeep]\nroots = ["artifacts"]\n')
+    names = [f"pipeline_artifacts_20250101_00000{number}" for number in range(4)]
+    for base in ("artifacts", "elsewhere"):
+        for number, name in enumerate(names):
+            make_entry(project / base, name, age_hours=number)
+        done = ArtifactCleaner(project / base, CleanupConfig(max_runs_to_keep=3)).cleanup()
+        assert (done["directories_archived"], done["errors"]) == (1, [])
+    make_entry(project / "artifacts" / RUNS_ARCHIVE, bare := "pipeline_artifacts_20241231_000000")
+    assert tempkeep("temp-restore", "--list") == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert [row.split()[0] for row in rows[-2:]] == [bare, names[3]]
+    assert rows[-2].endswith("it has no manifest")
+    assert tempkeep("temp-restore", bare) == 3
+    assert f"move it back by hand: {project}/artifacts/" in capsys.readouterr().err
+    for base, name in (
+        ("artifacts", names[3]),
+        ("elsewhere", f"elsewhere/{RUNS_ARCHIVE}/{names[3]}"),
+    ):
+        assert tempkeep("temp-restore", name) == 0
+        assert listing(project / base / names[3]) == ["file0.txt"]
 
 
 # -- a low disk -----------------------------------------------------------------------------------

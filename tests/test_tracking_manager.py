@@ -16,7 +16,7 @@ from common.temp.errors import InvalidName, InvalidSettings, Refused, StorageErr
 from common.temp.tracking import FileCleanupManager, ThreadedFileCleanupManager
 from tests.driven import Driven
 from tests.store.children import in_child
-from tests.support import listing, make_entry, mounted
+from tests.support import listing, make_entry, mounted, run
 
 
 @pytest.fixture(params=[FileCleanupManager, ThreadedFileCleanupManager])
@@ -464,10 +464,13 @@ def test_the_stats_count_what_is_there_on_disk(files: Driven) -> None:
     os.link(files.base / "one", files.base / "again")
     files.track_file(files.base / "again")
     stats = files.get_stats()
+    assert (
+        stats["total_size_bytes"] == 3 * 100 + 3 * (files.base / "three/file0.txt").stat().st_size
+    )
     on_disk = [files.base / "one", files.base / "sub" / "two", files.base / "three"]
     on_disk += (files.base / "three").iterdir()
     assert stats["tracked_files"] == 5
-    assert stats["total_size_bytes"] == sum(path.stat().st_blocks * 512 for path in on_disk)
+    assert stats["total_disk_bytes"] == sum(path.stat().st_blocks * 512 for path in on_disk)
 
 
 def test_megabytes_are_those_bytes_in_units_of_1024_squared(files: Driven) -> None:
@@ -475,6 +478,48 @@ def test_megabytes_are_those_bytes_in_units_of_1024_squared(files: Driven) -> No
     path.write_bytes(b"x" * 3 * 1024 * 1024)
     assert files.get_stats()["total_size_mb"] == 3.0
     assert files.cleanup_old_files(0)["removed_size_mb"] == 3.0
+
+
+# -- signals ------------------------------------------------------------------------------------
+
+INTERRUPTED = """
+import faulthandler, signal, sys
+from pathlib import Path
+from common.temp import ThreadedFileCleanupManager
+faulthandler.dump_traceback_later(45, exit=True)
+base = Path("base")
+manager, handled = ThreadedFileCleanupManager(base), 0
+
+def handler(*_):
+    global handled
+    handled += 1
+    manager.get_stats()
+    manager.track_file(base / "own")
+    manager.untrack_file(base / f"f{handled % 50}")
+    if handled % 20 == 0:
+        manager.start_periodic_cleanup()
+    if handled % 20 == 10:
+        manager.stop_periodic_cleanup()
+
+signal.signal(signal.SIGALRM, handler)
+signal.setitimer(signal.ITIMER_REAL, .001, .001)
+number = 0
+while handled < 300:
+    number += 1
+    path = base / f"f{number % 50}"
+    manager.track_file(path)
+    path.touch()
+    manager.cleanup_file(path)
+signal.setitimer(signal.ITIMER_REAL, 0)
+manager.stop_periodic_cleanup()
+print(manager.cleanup_all_tracked(), manager.get_stats()["tracked_files"])
+"""
+
+
+def test_a_signals_handler_may_call_any_method_in_the_middle_of_another(project: Path) -> None:
+    done = run([sys.executable, "-c", INTERRUPTED], cwd=project)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split()[1] == "0"
 
 
 # -- processes and loops ------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from common.temp.store.root.pinning import write_pin
 from common.temp.tracking import FileCleanupManager, ThreadedFileCleanupManager
 from tests.driven import Driven
 from tests.store.test_named import at_the_instant
-from tests.support import HOUR, age, in_holding, make_entry, mounted, process
+from tests.support import HOUR, age, immutable, in_holding, make_entry, mounted, process
 
 
 @pytest.fixture(params=[FileCleanupManager, ThreadedFileCleanupManager])
@@ -44,8 +44,9 @@ def test_an_old_tracked_file_goes_and_a_new_one_stays(files: Driven) -> None:
     assert names(files) == ["new"]
     assert cleaned == {
         "removed_count": 1,
-        "removed_size_bytes": 4096,
+        "removed_size_bytes": 100,
         "removed_size_mb": 0.0,
+        "removed_disk_bytes": 4096,
         "errors": 0,
         "tracked_files_remaining": 1,
     }
@@ -123,15 +124,16 @@ def test_a_file_that_is_tracked_again_lives_on(files: Driven) -> None:
     assert (names(files), files.leased) == (["file"], ["file"])
 
 
-def test_what_was_freed_is_counted_and_not_how_long_a_file_is(files: Driven) -> None:
+def test_what_was_freed_is_counted_apart_from_how_long_a_file_is(files: Driven) -> None:
     sparse = files.file("sparse", hours=100)
     os.truncate(sparse, 10_000_000)
     os.link(sparse, files.base / "other-name")
     age(sparse, 100)
-    assert files.cleanup_old_files()["removed_size_bytes"] == 0
+    cleaned = files.cleanup_old_files()
+    assert (cleaned["removed_size_bytes"], cleaned["removed_disk_bytes"]) == (10_000_000, 0)
     files.track_file(files.base / "other-name")
     on_disk = (files.base / "other-name").stat().st_blocks * 512
-    assert files.cleanup_old_files()["removed_size_bytes"] == on_disk < 10_000_000
+    assert files.cleanup_old_files()["removed_disk_bytes"] == on_disk < 10_000_000
 
 
 # -- other directories ---------------------------------------------------------------------------
@@ -263,11 +265,71 @@ def test_what_a_stopped_clean_up_left_half_deleted_is_finished_and_counted(files
     make_entry(files.base, "sub", files=300)
     files.track_file(files.base / "sub")
     age(files.base / "sub", 100)
-    whole = files.get_stats()["total_size_bytes"]
+    whole = files.get_stats()["total_disk_bytes"]
     turns = iter([True] * 3)
     stopped = files.manager._cleanup_old_files(go_on=lambda: next(turns, False))
     assert stopped["removed_count"] == 0
     assert len(in_holding(files.base)) == 1
     cleaned = files.cleanup_old_files()
     assert in_holding(files.base) == []
-    assert stopped["removed_size_bytes"] + cleaned["removed_size_bytes"] == whole
+    assert stopped["removed_disk_bytes"] + cleaned["removed_disk_bytes"] == whole
+
+
+def test_a_file_that_somebody_deleted_is_dropped_and_one_that_is_not_made_yet_is_waited_for(
+    files: Driven,
+) -> None:
+    gone = files.file("gone", tracked=False)
+    files.track_file(gone)
+    files.track_file(files.base / "to-come")
+    made = files.base / "made-later"
+    files.track_file(made)
+    made.touch()
+    assert files.cleanup_old_files()["tracked_files_remaining"] == 3
+    gone.unlink()
+    made.unlink()
+    assert files.cleanup_old_files()["tracked_files_remaining"] == 1
+    assert files.leased == ["to-come"]
+
+
+def test_a_directory_that_could_not_be_deleted_whole_gets_no_new_time_to_live(
+    files: Driven, caplog: pytest.LogCaptureFixture
+) -> None:
+    tracked = make_entry(files.base, "sub", files=3)
+    files.track_file(tracked)
+    age(tracked, 100)
+    with immutable(tracked / "file0.txt"):
+        assert files.cleanup_old_files()["errors"] == 1
+        assert os.listdir(tracked) == ["file0.txt"], "its directory has changed just now"
+        assert files.cleanup_old_files()["errors"] == 1
+    assert files.cleanup_old_files()["removed_count"] == 1
+    assert not tracked.exists()
+
+
+def test_one_that_was_written_to_since_gets_one(files: Driven) -> None:
+    tracked = make_entry(files.base, "sub", files=3)
+    files.track_file(tracked)
+    age(tracked, 100)
+    with immutable(tracked / "file0.txt"):
+        assert files.cleanup_old_files()["errors"] == 1
+        (tracked / "more").write_text("mine")
+        future = time.time() + 1  # the clock of the filesystem is coarse
+        os.utime(tracked / "more", (future, future))
+    assert files.cleanup_old_files()["removed_count"] == 0
+    assert (tracked / "more").read_text() == "mine"
+
+
+def test_two_managers_of_one_directory_leave_each_others_files_alone(
+    files: Driven, kind: Any
+) -> None:
+    other = Driven(kind, files.base)
+    theirs = [other.file(name, hours=100) for name in ("old", "shared/old")]
+    files.file("own", hours=100)
+    files.track_file(files.base / "shared")
+    for clean in (files.recover, files.cleanup_old_files, lambda: files.cleanup_old_files(0)):
+        clean()
+    assert files.cleanup_all_tracked() == 0
+    assert [path.exists() for path in theirs] == [True, True]
+    assert (files.tracked, other.tracked) == (1, 2)
+    assert other.cleanup_old_files()["removed_count"] == 2
+    assert files.cleanup_all_tracked() == 1
+    assert names(files) == []

@@ -71,11 +71,12 @@ def delete_whole(path: str, delete: Callable[[str], _Outcome]) -> _Outcome:
         if found is None:
             continue
         freed = outcome.freed_bytes + found.freed_bytes
+        length = outcome.length + found.length
         if found.status in ("skipped", "failed"):
             detail = f"{os.path.basename(one)}: {found.detail}"
-            outcome = NamedOutcome(found.status, detail, freed)
+            outcome = NamedOutcome(found.status, detail, freed, length)
         else:
-            outcome = outcome._replace(freed_bytes=freed)
+            outcome = outcome._replace(freed_bytes=freed, length=length)
     return outcome
 
 

@@ -50,24 +50,29 @@ newer was made by another, and stays.
 class Cleaned(TypedDict):
     """What one clean-up did. `errors` counts what could not be deleted or read.
 
-    `removed_count` counts the files and directories that were deleted for their age.
-    `removed_size_bytes` is what was freed, measured on disk; a hard-linked file counts when its
-    last name goes. What a killed clean-up left is included.
+    `removed_count` counts the files and directories that were deleted for their age, and
+    `removed_size_bytes` is the length of those files and of the files in the directories.
+    `removed_disk_bytes` is what was freed, measured on disk; a hard-linked file counts when its
+    last name goes, and what a killed clean-up left is included.
     """
 
     removed_count: int
     removed_size_bytes: int
     removed_size_mb: float
+    removed_disk_bytes: int
     errors: int
     tracked_files_remaining: int
 
 
 class Stats(TypedDict):
-    """The present state. The size is what the tracked files and directories take on disk."""
+    """The present state. `total_size_bytes` is the length of the tracked files and of the files in
+    tracked directories, `total_disk_bytes` what all of that takes on disk.
+    """
 
     tracked_files: int
     total_size_bytes: int
     total_size_mb: float
+    total_disk_bytes: int
     periodic_cleanup_running: bool
     default_ttl_hours: float
     cleanup_interval_minutes: float
@@ -100,11 +105,13 @@ class ExpiringFiles(Ledger):
         """
         with self._lock:
             known = list(self._tracked)
-        size = sum(once(map(_measure, known)))
+        found = [_measure(path) for path in known]
+        length = sum(one.length for one in found)
         return {
             "tracked_files": len(known),
-            "total_size_bytes": size,
-            "total_size_mb": round(size / _MIB, 2),
+            "total_size_bytes": length,
+            "total_size_mb": round(length / _MIB, 2),
+            "total_disk_bytes": sum(once(found)),
             "periodic_cleanup_running": self._is_running(),
             "default_ttl_hours": self.default_ttl_hours,
             "cleanup_interval_minutes": self.cleanup_interval_minutes,
@@ -117,9 +124,14 @@ class ExpiringFiles(Ledger):
         with the process, or when the manager is garbage collected; it needs no event loop.
         """
         with self._lock:
-            if not self._is_running():
-                seconds = self.cleanup_interval_minutes * 60
-                self._periodic = Periodic(self, seconds, str(self.base_temp_dir))
+            if self._is_running():
+                return
+            seconds = self.cleanup_interval_minutes * 60
+            periodic = Periodic(self, seconds, str(self.base_temp_dir))
+            if self._is_running():  # a signal's handler has started one meanwhile
+                periodic.stop()
+            else:
+                self._periodic = periodic
 
     def _is_running(self) -> bool:
         periodic = self._periodic
@@ -140,8 +152,8 @@ class ExpiringFiles(Ledger):
 
     # -- deleting ---------------------------------------------------------------------------
 
-    def _cleanup_file(self, path: AnyPath) -> bool:
-        place = self._place(path)
+    def _cleanup_file(self, file_path: AnyPath) -> bool:
+        place = self._place(file_path)
         mark = self._tracked.get(place.path)
         outcome = self._delete(place, "file", mark)
         if mark is not None and outcome.is_over:
@@ -149,8 +161,8 @@ class ExpiringFiles(Ledger):
         tell(place.path, outcome)
         return outcome.status == "done"
 
-    def _cleanup_directory(self, path: AnyPath, recursive: bool = True) -> bool:
-        place = self._place(path)
+    def _cleanup_directory(self, directory: AnyPath, recursive: bool = True) -> bool:
+        place = self._place(directory)
         inside = self._marks_inside(place)
         kind: Kind = "directory" if recursive else "empty"
         outcome = self._delete(place, kind, inside.get(place.path))
@@ -165,7 +177,10 @@ class ExpiringFiles(Ledger):
         removed = 0
         for path, mark in known:
             place = self._place(path)
-            outcome = self._delete(place, "either", mark)
+            if self._is_anothers(place):
+                outcome = NamedOutcome("skipped", "another manager tracks something in it")
+            else:
+                outcome = self._delete(place, "either", mark)
             if outcome.is_over:
                 self._forget({path: mark})
             tell(path, outcome)
@@ -213,8 +228,9 @@ class ExpiringFiles(Ledger):
             _log.warning("cannot clean %s: %s", self._root, error)
         return {
             "removed_count": done.count,
-            "removed_size_bytes": done.freed_bytes,
-            "removed_size_mb": round(done.freed_bytes / _MIB, 2),
+            "removed_size_bytes": done.length,
+            "removed_size_mb": round(done.length / _MIB, 2),
+            "removed_disk_bytes": done.freed_bytes,
             "errors": done.errors,
             "tracked_files_remaining": len(self._tracked),
         }
@@ -232,25 +248,34 @@ class ExpiringFiles(Ledger):
         for path, mark in known:
             if go_on is not None and not go_on():
                 return
-            if before is not None and changed_since(path, before):
+            place = self._place(path)
+            limit = before
+            if before is not None and mark.tried is not None:
+                limit = max(before, mark.tried)
+            if limit is not None and changed_since(path, limit):
                 continue
-            if self._place(path).relative is None:
+            if self._is_anothers(place):
+                continue
+            if place.relative is None:
 
-                def delete(path: str) -> NamedOutcome:
-                    return delete_elsewhere(path, "either", before=before, policy=True, go_on=go_on)
+                def delete(path: str, limit: float | None = limit) -> NamedOutcome:
+                    return delete_elsewhere(path, "either", before=limit, policy=True, go_on=go_on)
 
             else:
 
-                def delete(path: str) -> NamedOutcome:
-                    return remover.delete(self._below(path), "either", ours=True)
+                def delete(path: str, limit: float | None = limit) -> NamedOutcome:
+                    return remover.delete(self._below(path), "either", ours=True, before=limit)
 
             outcome = delete_whole(path, delete)
             if outcome.status == "failed":
                 tell(path, outcome)
+                # What has gone of a directory makes it no newer.
+                mark.tried = time.time()
             done.add(outcome)
             # What was tracked before it was made is waited for as long as it may live.
-            expected = outcome.status == "missing" and time.monotonic() - mark.since < max_age
-            if outcome.is_over and not expected:
+            expected = not mark.was_there and time.monotonic() - mark.since < max_age
+            mark.was_there |= outcome.status != "missing"
+            if outcome.is_over and not (outcome.status == "missing" and expected):
                 self._forget({path: mark})
 
     def _recover(self, go_on: GoOn | None = None) -> int:
@@ -344,12 +369,14 @@ class _Sum:
 
     def __init__(self) -> None:
         self.count = 0
+        self.length = 0
         self.freed_bytes = 0
         self.errors = 0
 
     def add(self, outcome: NamedOutcome) -> None:
         self.count += outcome.status == "done"
         self.errors += outcome.status == "failed"
+        self.length += outcome.length
         self.freed_bytes += outcome.freed_bytes
 
 

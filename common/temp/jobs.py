@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import threading
@@ -36,6 +37,8 @@ _log: Final = logging.getLogger(__name__)
 _FACE: Final = "StorageRoot"
 _MAKES_WITHIN: Final = 1.0
 """How long (seconds) a process may take to make the directory of a job that it has recorded."""
+_MANY: Final = 1000
+"""From how many jobs on it is looked whether others have released some of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,7 @@ class StorageRoot(Generic[Job]):
             raise StorageError.of(
                 "the working directory is gone", error, "give an absolute path"
             ) from error
+        self._many = _MANY
         make_root(str(self._root), JOBS)
 
     def __repr__(self) -> str:
@@ -109,10 +113,18 @@ class StorageRoot(Generic[Job]):
         was made.
         """
         path = self._path(job_id)
+        self._forget_released()
         job = self._make(root=path, **{name: path / file for name, file in self._files.items()})
         output = _output_of(job, path)
         with _turn(path):
-            allocate_named(str(self._root), job_id, JOBS)
+            try:
+                allocate_named(str(self._root), job_id, JOBS)
+            except FileExistsError:
+                raise FileExistsError(
+                    errno.EEXIST,
+                    f"job {job_id!r} exists already; release it first, or choose another id",
+                    str(path),
+                ) from None
             maybe_start(str(self._root))
             if output is None:
                 return job
@@ -126,11 +138,12 @@ class StorageRoot(Generic[Job]):
         return job
 
     def release_job(self, job_id: str) -> None:
-        """Delete the directory of a job, all of it; does nothing if there is none.
+        """Delete the directory of a job, all of it, whoever made it; an unknown one is no error.
 
         What cannot be deleted is logged as a warning, and goes with the next `cleanup_all` or
-        sweep; what another process uses is logged and stays. Raises `InvalidName`
-        (a `ValueError`) for an id that is not one safe path component.
+        sweep. What another process holds (`hold`, `lease_fds`) is logged and stays, and so does the
+        job of another process if it is pinned. Raises `InvalidName` (a `ValueError`) for an id that
+        is not one safe path component.
         """
         path = self._path(job_id)
         with _turn(path):
@@ -187,17 +200,24 @@ class StorageRoot(Generic[Job]):
         if is_gone(os.path.join(root, job_id)):
             release(root, job_id)
             return ""
-        return self._discard_orphan(job_id)
+        return self._discard_of_others(job_id)
 
-    def _discard_orphan(self, job_id: str) -> str:
+    def _discard_of_others(self, job_id: str) -> str:
         from .store.sweep.abandoned import ABANDONED
+        from .store.sweep.discard import discard
         from .store.sweep.sweep import execute
 
         try:
             plan = self._plan(ABANDONED)
             for kept in plan.kept:
-                if kept.entry.path == job_id:
+                if kept.entry.path != job_id:
+                    continue
+                use, owner = kept.entry.use, own(str(self._root))
+                # If the root was replaced, that is not what this process means by that name.
+                was_ours = owner is not None and job_id in owner.live
+                if use is None or use.how != "owner" or was_ours:
                     return str(kept.reason)
+                return discard(str(self._root), job_id, JOBS, whoever_made_it=True)
             steps = tuple(step for step in plan.steps if step.entry.path == job_id)
             for outcome in execute(plan._replace(steps=steps), face=_FACE).outcomes:
                 if outcome.status != "done" and not is_gone(str(self._root / job_id)):
@@ -205,6 +225,18 @@ class StorageRoot(Generic[Job]):
         except (TempError, OSError) as error:
             return str(error)
         return ""
+
+    def _forget_released(self) -> None:
+        """Forget jobs of this process that others have released, before they are too many."""
+        root = str(self._root)
+        owner = own(root)
+        if owner is None or len(owner.live) < self._many:
+            return
+        for job_id in tuple(owner.live):
+            with _turn(self._root / job_id):
+                if is_gone(os.path.join(root, job_id)):
+                    release(root, job_id)
+        self._many = max(_MANY, 2 * len(owner.live))
 
     def _clean(self, policy: Policy) -> int:
         from .report.text import plain

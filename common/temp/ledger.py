@@ -41,12 +41,18 @@ class Place(NamedTuple):
 
 
 class Mark:
-    """Marks a path as tracked; each call makes a new mark, so that an earlier one can be told."""
+    """Marks a path as tracked; each call makes a new mark, so that an earlier one can be told.
 
-    __slots__ = ("since",)
+    `was_there` tells that it has been made. `tried` is when its removal failed, in seconds since
+    1970: until then, changes in it may be those of the removal.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("since", "tried", "was_there")
+
+    def __init__(self, *, was_there: bool) -> None:
         self.since = time.monotonic()
+        self.tried: float | None = None
+        self.was_there = was_there
 
 
 class Ledger:
@@ -72,33 +78,35 @@ class Ledger:
 
     def _start_afresh(self) -> None:
         """Track nothing: at first, and in a forked child, since the files are its parent's."""
-        self._lock = threading.Lock()
+        # A signal's handler may call a method in the middle of another one.
+        self._lock = threading.RLock()
         self._tracked: dict[str, Mark] = {}
         self._newest = 0.0
         self._inside: dict[str, set[str]] = {}
         """The tracked paths by the entry that they lie in; "" for those outside the root."""
 
-    def track_file(self, path: AnyPath) -> None:
-        """Delete the file (or directory) at `path` when it is old; it need not exist yet.
+    def track_file(self, file_path: AnyPath) -> None:
+        """Delete the file (or directory) at `file_path` when it is old; it need not exist yet.
 
         In `base_temp_dir`, its entry is in use from now on, so that no other process cleans it.
-        Track a file before you make it. A call costs one `stat` and a line appended to an open
+        Track a file before you make it. A call costs two `stat`s and a line appended to an open
         file. Raises `Refused` for what cannot be tracked (`base_temp_dir` itself, its store, the
         directories above it), `InvalidName` or `StorageError`.
         """
-        place = self._place(path)
+        place = self._place(file_path)
         if place.refusal:
-            raise Refused(f"{path} {place.refusal}")
+            raise Refused(f"{file_path} {place.refusal}")
+        mark = Mark(was_there=os.path.lexists(place.path))
         with self._lock:
             if place.relative is not None:
                 self._lease(place.relative, place.path in self._tracked)
             self._inside.setdefault(place.entry, set()).add(place.path)
-            self._tracked[place.path] = mark = Mark()
+            self._tracked[place.path] = mark
             self._newest = mark.since
 
-    def untrack_file(self, path: AnyPath) -> None:
-        """Stop tracking the file at `path`, for example after handing it over; it stays."""
-        place = self._place(path)
+    def untrack_file(self, file_path: AnyPath) -> None:
+        """Stop tracking the file at `file_path`, for example after handing it over; it stays."""
+        place = self._place(file_path)
         mark = self._tracked.get(place.path)
         if mark is not None:
             self._forget({place.path: mark})
@@ -145,14 +153,14 @@ class Ledger:
             for path, mark in marks.items():
                 if self._tracked.get(path) is not mark:
                     continue
-                del self._tracked[path]
+                self._tracked.pop(path, None)
                 place = self._place(path)
-                inside = self._inside[place.entry]
+                inside = self._inside.get(place.entry, set())
                 inside.discard(path)
                 if place.relative is not None:
                     noted, book = _record_of(place.relative)
                     release(self._root, noted, book)
-                if not inside:
+                if not inside and self._inside.get(place.entry) is inside:
                     del self._inside[place.entry]
                     if place.entry:
                         self._hand_over(place.entry)
@@ -178,9 +186,18 @@ class Ledger:
         with self._lock:
             return {
                 path: self._tracked[path]
-                for path in self._inside.get(place.entry, ())
-                if is_inside(path, place.path)
+                for path in tuple(self._inside.get(place.entry, ()))
+                if is_inside(path, place.path) and path in self._tracked
             }
+
+    def _is_anothers(self, place: Place) -> bool:
+        """Whether another manager in this process tracks something in the directory at `place`."""
+        return any(
+            path != place.path
+            for other in tuple(_ledgers)
+            if other is not self and other._root == self._root
+            for path in other._marks_inside(place)
+        )
 
 
 def _record_of(relative: str) -> tuple[str, Book]:

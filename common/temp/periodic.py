@@ -30,39 +30,48 @@ class Periodic:
         self._seconds = min(seconds, threading.TIMEOUT_MAX)
         self._where = where
         self._shown = time.monotonic()
-        self._stopping = threading.Event()
+        self._is_stopping = False
+        # Reentrant, as no Event is: a signal's handler or the garbage collection may stop it while
+        # this very thread looks whether it is stopped.
+        self._woken = threading.Condition(threading.RLock())
         # A thread that referred to the cleaner would keep it alive.
-        self._cleaner = weakref.ref(cleaner, lambda _: self._stopping.set())
+        self._cleaner = weakref.ref(cleaner, lambda _: self.stop())
         self._thread = threading.Thread(target=self._run, name=f"clean {where}", daemon=True)
         self._thread.start()
 
     @property
     def is_running(self) -> bool:
         """Whether it runs and is not about to end; a forked child has no such thread."""
-        return self._thread.is_alive() and not self._stopping.is_set()
+        return self._thread.is_alive() and not self._is_stopping
 
     def stop(self) -> None:
         """Tell it to end, which takes moments."""
-        self._stopping.set()
+        self._is_stopping = True
+        with self._woken:
+            self._woken.notify_all()
 
     def _may_go_on(self) -> bool:
         now = time.monotonic()
         if now - self._shown >= _BEAT_SECONDS and (cleaner := self._cleaner()) is not None:
             self._shown = now
             cleaner._show_life()
-        return not self._stopping.is_set()
+        return not self._is_stopping
 
     def _run(self) -> None:
         self.ended.set_running_or_notify_cancel()  # from here on nobody can cancel it
         try:
             self._round(first=True)
             due = time.monotonic() + self._seconds
-            while not self._stopping.wait(max(0.0, min(_BEAT_SECONDS, due - time.monotonic()))):
+            while not self._is_stopped_within(min(_BEAT_SECONDS, due - time.monotonic())):
                 if self._may_go_on() and time.monotonic() >= due:
                     self._round()
                     due = time.monotonic() + self._seconds
         finally:
             self.ended.set_result(None)
+
+    def _is_stopped_within(self, seconds: float) -> bool:
+        with self._woken:
+            return self._woken.wait_for(lambda: self._is_stopping, max(0.0, seconds))
 
     def _round(self, first: bool = False) -> None:
         cleaner = self._cleaner()

@@ -14,30 +14,38 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal, NoReturn, TypeAlias
+from typing import Any, Final, NoReturn
 
 from . import started_runs
 from .auto_clean import maybe_start
-from .core.disposal import DISPOSALS
 from .core.entry import Ending
 from .core.layout import PIPELINE
-from .core.plan import Report
-from .core.policy import Policy
+from .core.policy import Need
 from .errors import InvalidSettings, Refused, StorageError, TempError
+from .pipeline_cleaning import (
+    Config,
+    Keep,
+    check_base,
+    plan_for,
+    settings_for,
+    statistics,
+    sweep,
+)
 from .pipeline_config import CleanupConfig as CleanupConfig
 from .pipeline_config import CleanupStrategy as CleanupStrategy
+from .pipeline_config import load_config as load_config
+from .pipeline_config import save_config as save_config
 from .report.clean import shortfall_lines
 from .report.text import plain
 from .store.project.place import project_root
-from .store.project.project import absolute, find_project, is_nobodys
+from .store.project.project import absolute, is_nobodys
 from .store.root.allocation import allocate_named
 from .store.root.ends import begin, end
-from .store.root.layouts import layout_of
-from .store.root.loading import load, with_strategy
 from .store.root.names import fresh_name
-from .store.root.settings import Settings
+from .store.root.sources import CONFIG_JSON
 from .store.root.values import check_strategy
 from .store.system.presence import is_fork
+from .store.system.space import space_of
 from .store.system.userpath import users_path
 
 _ATTEMPTS: Final = 64
@@ -46,9 +54,6 @@ _log = logging.getLogger(__name__)
 
 
 # -- runs -------------------------------------------------------------------------------------
-
-Keep: TypeAlias = Path | Literal["newest"] | None
-"""The run that a clean keeps in any case: this one, or the newest, whoever started it."""
 
 
 def start_run(base: str | os.PathLike[str] = ".") -> Path:
@@ -126,14 +131,11 @@ class ArtifactCleaner:
 
     A `CleanupConfig` replaces all settings. Without one, the settings of the project around the
     base apply, with the strategy moderate if they have no limit. A path replaces the
-    `cleanup_config.json` of that project. Raises `InvalidSettings` for a base that is not a path.
+    `cleanup_config.json` of that project. Unless one of them says otherwise, runs are archived in
+    `archived_pipeline_runs` beside them. Raises `InvalidSettings` for a base that is not a path.
     """
 
-    def __init__(
-        self,
-        base_path: str | os.PathLike[str],
-        config: CleanupConfig | str | os.PathLike[str] | None = None,
-    ) -> None:
+    def __init__(self, base_path: str | os.PathLike[str], config: Config = None) -> None:
         self.base_path = _absolute(base_path)
         self.config = config
 
@@ -142,10 +144,11 @@ class ArtifactCleaner:
 
         `directories_found` counts all runs, `candidates_identified` those that the policy removes,
         `directories_archived` and `directories_deleted` those that are gone. `space_freed_bytes`
-        is measured: 0 for what was archived on the same disk. `errors` has a line for each run or
-        archive that failed, or for what prevented the cleanup; errors of the disk and of settings
-        are not raised. If less than `min_free_space_gb` is free afterwards, a warning is logged
-        that says what takes the space.
+        is measured: 0 for what was archived on the same disk. `space_archived_bytes` is what the
+        archived runs take in the archive. `errors` has a line for each run or archive that failed,
+        or for what prevented the cleanup; errors of the disk and of settings are not raised. If
+        less than `min_free_space_gb` is free afterwards, a warning is logged that says what takes
+        the space.
         """
         return self._cleanup(force=force)
 
@@ -157,10 +160,10 @@ class ArtifactCleaner:
         keep: Keep = None,
     ) -> dict[str, Any]:
         try:
-            settings = _settings(self.base_path, self.config, strategy)
-            report = _sweep(self.base_path, settings, force=force, keep=keep)
+            settings = settings_for(self.base_path, self.config, strategy)
+            report = sweep(self.base_path, settings, force=force, keep=keep)
         except (TempError, OSError) as error:
-            return _statistics(None, [str(error)])
+            return statistics(None, [str(error)])
         for line in shortfall_lines(str(self.base_path), report.shortfall, "free"):
             _log.warning("%s", line)
         gone = {outcome.step.entry.path for outcome in report.done}
@@ -174,7 +177,52 @@ class ArtifactCleaner:
             for problem in report.problems
             if problem.blocking and problem.path not in gone
         ]
-        return _statistics(report, failed + unseen)
+        return statistics(report, failed + unseen)
+
+    def find_artifact_directories(self) -> list[Path]:
+        """The runs in the base, newest first. Raises `StorageError` or `Refused`."""
+        from .store.claiming.scan import scan
+
+        check_base(self.base_path)
+        need = Need(inside=False)
+        found = scan(self.base_path, time.time(), layout=PIPELINE, need=lambda _: need).entries
+        runs = sorted(found, key=lambda entry: (entry.arrived, entry.path), reverse=True)
+        return [self.base_path / entry.path for entry in runs]
+
+    def get_cleanup_candidates(self) -> list[Path]:
+        """The runs that `cleanup` would take now. Raises `TempError`."""
+        settings = settings_for(self.base_path, self.config, None)
+        plan = plan_for(self.base_path, settings)
+        return [self.base_path / step.entry.path for step in plan.steps]
+
+    def check_disk_space(self) -> bool:
+        """Whether `min_free_space_gb` is free, and every other limit on the disk is kept; always
+        true if there is none. Raises `InvalidSettings`.
+        """
+        policy = settings_for(self.base_path, self.config, None).policy
+        free, capacity = space_of(self.base_path)
+        wanted = policy.wanted_free(free, capacity)
+        return wanted is None or free is None or free >= wanted
+
+    def save_config(self, config_path: str | os.PathLike[str] = CONFIG_JSON) -> None:
+        """Write `config` to a file; see `pipeline_config.save_config`.
+
+        Without a `CleanupConfig`, that is the file that `config` names, or the defaults.
+        """
+        config = self.config
+        if config is None:
+            config = CleanupConfig()
+        save_config(
+            config if isinstance(config, CleanupConfig) else load_config(config), config_path
+        )
+
+    def load_config(self, config_path: str | os.PathLike[str] = CONFIG_JSON) -> CleanupConfig:
+        """Read `config` from a file, for every `cleanup` from now on, and return it.
+
+        Raises `InvalidSettings`; then it stays as it was.
+        """
+        self.config = load_config(config_path)
+        return self.config
 
 
 def cleanup_after_pipeline_run(
@@ -190,14 +238,16 @@ def cleanup_after_pipeline_run(
     decide; but not if another thread started it, or its block is that of another task.
 
     The limits of `strategy` replace those that the project has configured; its other settings
-    apply, including an archive. The log calls it `pipeline_name`. Errors of the disk and of
-    settings are not raised but in `errors`, and logged as warnings.
+    apply. What goes is archived in `archived_pipeline_runs` in the base, unless `archive` or
+    `archive_before_delete` is set to false there, or another `archive_location`. The log calls
+    it `pipeline_name`. Errors of the disk and of settings are not raised but in `errors`, and
+    logged as warnings.
     """
     run = started_runs.last()
     try:
         cleaner = ArtifactCleaner(run.parent if run is not None else ".")
     except StorageError as error:
-        done = _statistics(None, [str(error)])
+        done = statistics(None, [str(error)])
     else:
         keep: Keep = None
         if keep_current:
@@ -210,91 +260,6 @@ def cleanup_after_pipeline_run(
         _log.warning("cleaning after %s: %s", pipeline_name, problem)
     _log.info("cleaned after %s: %s", pipeline_name, done)
     return done
-
-
-def _settings(
-    base: Path,
-    config: CleanupConfig | str | os.PathLike[str] | None,
-    strategy: str | None,
-) -> Settings:
-    """The settings for the runs in `base`; `strategy` overrides them. Raises `InvalidSettings`."""
-    if isinstance(config, CleanupConfig):
-        settings = config.settings(base)
-    else:
-        settings = load(find_project(base), config=None if config is None else users_path(config))
-    policy = settings.policy.of(PIPELINE.category)
-    if strategy is None and not policy._replace(categories=()).has_limit:
-        strategy = CleanupStrategy.MODERATE.value
-    if strategy is not None:
-        settings = with_strategy(settings, check_strategy(strategy, "strategy"))
-    archive = settings.archive_path()
-    archives = DISPOSALS[settings.disposal].needs_archive
-    if archives and archive is not None and os.path.realpath(archive) == os.path.realpath(base):
-        raise InvalidSettings(
-            f"archive_location: expected another directory than that of the runs, got {archive}"
-        )
-    return settings
-
-
-def _sweep(base: Path, settings: Settings, *, force: bool, keep: Keep) -> Report:
-    """The outcomes for the runs in `base`; for a dry run, a report without outcomes.
-
-    A run to `keep` is kept by its exact name: a full disk may have no room for a lease.
-    """
-    from .store.archive.archives import archive_of
-    from .store.sweep.prepare import prepare
-    from .store.sweep.sweep import execute
-
-    _check_base(base)
-    archive = archive_of(settings)
-    plan = prepare(
-        base,
-        _keeping(keep, settings.policy),
-        time.time(),
-        layout=PIPELINE,
-        disposal=settings.disposal,
-        archive=archive,
-        sizes=False,
-        workers=settings.workers,
-    )
-    if settings.dry_run and not force:
-        return Report(plan, problems=plan.problems)
-    return execute(
-        plan,
-        archive=archive,
-        archive_format=settings.archive_format,
-        workers=settings.workers,
-        face="ArtifactCleaner",
-    )
-
-
-def _check_base(base: Path) -> None:
-    """Raise `Refused` if `base` holds something other than runs."""
-    said = layout_of(base, is_scratch=False)
-    if said is not PIPELINE:
-        raise Refused(f"{base} holds {said.name}, not {PIPELINE.name}; choose another directory")
-
-
-def _keeping(keep: Keep, policy: Policy) -> Policy:
-    categories = tuple((category, _keeping(keep, own)) for category, own in policy.categories)
-    policy = policy._replace(categories=categories)
-    if isinstance(keep, Path):
-        return policy._replace(exclude=(*policy.exclude, keep.name))
-    return policy if keep is None else policy._replace(keep_last=max(policy.keep_last or 0, 1))
-
-
-def _statistics(report: Report | None, errors: Sequence[str]) -> dict[str, Any]:
-    plan = report.plan if report is not None else None
-    done = report.done if report is not None else ()
-    went = [outcome.step.disposal for outcome in done if not outcome.stays]
-    return {
-        "directories_found": len(plan.steps) + len(plan.kept) if plan is not None else 0,
-        "candidates_identified": len(plan.steps) if plan is not None else 0,
-        "directories_archived": went.count("archive"),
-        "directories_deleted": went.count("delete"),
-        "space_freed_bytes": report.freed_bytes if report is not None else 0,
-        "errors": [plain(error) for error in errors],
-    }
 
 
 # -- the command ------------------------------------------------------------------------------
@@ -331,8 +296,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     add = parser.add_argument
     add("--strategy", help="aggressive, moderate (if nothing is configured), conservative, archive")
     add("--dry-run", action="store_true", help="show what would be cleaned and why; change nothing")
-    add("--force", action="store_true", help="override a configured dry_run")
-    add("--config", metavar="FILE", help="instead of the project's cleanup_config.json")
+    add("--force", action="store_true", help="override a configured dry_run, or a file to write")
+    add("--config", "--load-config", metavar="FILE", help="instead of cleanup_config.json")
+    add("--save-config", metavar="FILE", help="write what the other flags say, and clean nothing")
     add("--base", metavar="DIR", help="the directory of the runs; default: the working directory")
     given = parser.parse_args(arguments)
     try:
@@ -345,15 +311,30 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def _command(given: argparse.Namespace) -> int:
     from .commands.clean import clean_runs
 
+    if given.strategy is not None:
+        check_strategy(given.strategy, "--strategy")
+    if given.save_config is not None:
+        return _save(given)
     base = _absolute("." if given.base is None else given.base)
     # If it is missing, its name is wrong, or its disk is not mounted.
     if not base.is_dir():
         raise InvalidSettings(f"--base: {base} is not a directory; give the directory of the runs")
-    if given.strategy is not None:
-        check_strategy(given.strategy, "--strategy")
-    settings = _settings(base, given.config, given.strategy)
-    _check_base(base)
+    settings = settings_for(base, given.config, given.strategy)
+    check_base(base)
     return clean_runs(base, settings, dry_run=given.dry_run, force=given.force)
+
+
+def _save(given: argparse.Namespace) -> int:
+    path = users_path(given.save_config)
+    if os.path.lexists(path) and not given.force:
+        raise Refused(f"{path} is there already; add --force to replace it")
+    config = CleanupConfig() if given.config is None else load_config(given.config)
+    if given.strategy is not None:
+        config.strategy = CleanupStrategy(given.strategy)
+    config.dry_run |= given.dry_run
+    save_config(config, path)
+    sys.stdout.write(f"wrote {plain(str(path))}\n")
+    return 0
 
 
 if __name__ == "__main__":

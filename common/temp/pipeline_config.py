@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
+from .core.layout import RUNS_ARCHIVE
+from .store.project.output import write_named
 from .store.root.loading import check_config, of_config
 from .store.root.settings import Settings
+from .store.root.sources import read_config
+from .store.system.userpath import users_path
 
 
 class CleanupStrategy(Enum):
@@ -21,25 +26,30 @@ class CleanupStrategy(Enum):
     ARCHIVE = "archive"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CleanupConfig:
     """The settings of `cleanup_config.json` as a value; `None` leaves it to the strategy.
 
     `exclude_patterns` are shell globs for whole names, such as `*_20250917_*`; one without a
     wildcard, such as `20250917`, matches each run whose name contains it. `keep_files` are globs of
-    files that stay when their run goes. A relative `archive_location` is relative to the base.
-    Raises `InvalidSettings` for a value that the file could not have.
+    files that stay when their run goes. Both are lists of its own, also if given as another
+    sequence. A relative `archive_location` is relative to the base; with the strategy `ARCHIVE`,
+    runs are archived in any case. Without a strategy (`None`), only the limits that are given
+    apply. It may be changed at any time; the next clean uses that.
+
+    Raises `InvalidSettings` for a value that the file could not have; one that was set later is an
+    error of the clean.
     """
 
-    strategy: CleanupStrategy = CleanupStrategy.MODERATE
+    strategy: CleanupStrategy | None = CleanupStrategy.MODERATE
     max_age_days: float | None = None
     max_runs_to_keep: int | None = None
-    archive_before_delete: bool = False
-    archive_location: str | os.PathLike[str] | None = None
+    archive_before_delete: bool = True
+    archive_location: str | os.PathLike[str] = RUNS_ARCHIVE
     archive_format: str = "dir"
     dry_run: bool = False
-    exclude_patterns: Sequence[str] = ()
-    keep_files: Sequence[str] = ()
+    exclude_patterns: list[str] = field(default_factory=list)
+    keep_files: list[str] = field(default_factory=list)
     keep_last: int | None = None
     keep_last_good: int | None = None
     keep_within_hours: float | None = None
@@ -47,17 +57,22 @@ class CleanupConfig:
     foreign_hours: float | None = None
 
     def __post_init__(self) -> None:
-        for field in ("exclude_patterns", "keep_files"):
-            if isinstance(patterns := getattr(self, field), list):
-                object.__setattr__(self, field, tuple(patterns))
+        for name in ("exclude_patterns", "keep_files"):
+            given = getattr(self, name)
+            if given is None or isinstance(given, (list, tuple)):
+                setattr(self, name, [*(given or ())])
+        if self.archive_location is None:
+            self.archive_location = RUNS_ARCHIVE
         check_config(self._said(), type(self).__name__)
+        if isinstance(self.strategy, str):
+            self.strategy = CleanupStrategy(self.strategy)
 
     def settings(self, base: Path) -> Settings:
         """These settings for the runs in `base`, whatever its project has configured."""
         return of_config(base, self._said(), type(self).__name__)
 
-    def _said(self) -> dict[str, object]:
-        """The content of the file, with strings and lists instead of enums, paths and tuples."""
+    def _said(self) -> dict[str, Any]:
+        """The content of the file, with strings instead of enums and paths."""
         said = {key: value for key, value in asdict(self).items() if value is not None}
         for key, value in said.items():
             if isinstance(value, CleanupStrategy):
@@ -66,7 +81,28 @@ class CleanupConfig:
                 said[key] = os.fspath(value)
             elif isinstance(value, tuple):
                 said[key] = [*value]
-        if self.archive_before_delete is False:
-            # It is only the default here, but in a file it would make the archive strategy delete.
-            del said["archive_before_delete"]
+        if said.get("strategy") == CleanupStrategy.ARCHIVE.value:
+            # In a file, false beside it would make that strategy delete.
+            said.pop("archive_before_delete", None)
         return said
+
+
+def load_config(config_path: str | os.PathLike[str]) -> CleanupConfig:
+    """The settings in a `cleanup_config.json`. Raises `InvalidSettings`, naming file and key.
+
+    One that names no strategy has none, so that nothing goes by a limit that it does not set.
+    """
+    path = users_path(config_path)
+    said = read_config(path)
+    check_config(said, str(path))
+    return CleanupConfig(**{"strategy": None, **said})
+
+
+def save_config(config: CleanupConfig, config_path: str | os.PathLike[str]) -> None:
+    """Write the settings to a `cleanup_config.json`, in one step; an existing one is replaced.
+
+    Raises `InvalidSettings`, `Refused` or `StorageError`.
+    """
+    said = config._said()
+    check_config(said, type(config).__name__)
+    write_named(Path(config_path), json.dumps(said, indent=2) + "\n")

@@ -32,7 +32,8 @@ class _UntilExit:
 
     def __init__(self, file_path: AnyPath, cleanup_on_error: bool = True) -> None:
         # Absolute, since the block may change the working directory.
-        self._path = users_path(file_path).absolute()
+        self.file_path = users_path(file_path).absolute()
+        """The file, absolute."""
         self._cleanup_on_error = cleanup_on_error
         self._kept = False
         self._pid = os.getpid()
@@ -43,7 +44,7 @@ class _UntilExit:
 
     def _enter(self) -> Path:
         self._pid = os.getpid()
-        return self._path
+        return self.file_path
 
     def _stays(self, raised: type[BaseException] | None) -> bool:
         # A forked child did not make the file, and its parent may still use it.
@@ -51,8 +52,8 @@ class _UntilExit:
         return self._kept or forked or (raised is not None and not self._cleanup_on_error)
 
     def _delete(self) -> None:
-        path = str(self._path)
-        tell(self._path, delete_whole(path, lambda one: delete_elsewhere(one, "file")))
+        path = str(self.file_path)
+        tell(self.file_path, delete_whole(path, lambda one: delete_elsewhere(one, "file")))
 
 
 class TempFileContext(_UntilExit, AbstractContextManager[Path]):
@@ -136,23 +137,25 @@ class FileCleanupManager(ExpiringFiles):
     and stays tracked. Raises `InvalidSettings`, `Refused` or `StorageError`.
     """
 
-    async def cleanup_file(self, path: AnyPath) -> bool:
-        """Whether the file at `path` was deleted; it is no longer tracked then, nor if missing."""
-        return await finish_in_thread(partial(self._cleanup_file, path))
+    async def cleanup_file(self, file_path: AnyPath) -> bool:
+        """Whether the file was deleted; it is no longer tracked then, nor if it was missing."""
+        return await finish_in_thread(partial(self._cleanup_file, file_path))
 
-    async def cleanup_directory(self, path: AnyPath, recursive: bool = True) -> bool:
-        """Whether the directory at `path` is gone; also true if it was missing.
+    async def cleanup_directory(self, directory: AnyPath, recursive: bool = True) -> bool:
+        """Whether `directory` is gone; also true if it was missing.
 
         What lies inside is then no longer tracked. It stays while another process holds a lease on
         it and, unless `recursive`, if it is not empty.
         """
-        return await finish_in_thread(partial(self._cleanup_directory, path, recursive))
+        return await finish_in_thread(partial(self._cleanup_directory, directory, recursive))
 
     async def cleanup_old_files(self, max_age_hours: float | None = None) -> Cleaned:
         """Delete what is older than `max_age_hours` (`default_ttl_hours`), and return the result.
 
         It deletes tracked files and directories alone: a directory that nobody tracked stays,
-        empty or not. So do pinned entries. Raises `InvalidSettings`.
+        empty or not. So do pinned entries, and a directory in which another manager tracks
+        something. What is tracked and missing is no longer tracked, unless it was never made:
+        that is waited for as long as it may live. Raises `InvalidSettings`.
         """
         return await finish_in_thread(partial(self._cleanup_old_files, max_age_hours))
 
@@ -187,13 +190,13 @@ class FileCleanupManager(ExpiringFiles):
 class ThreadedFileCleanupManager(ExpiringFiles):
     """A `FileCleanupManager` for programs without a loop: the same, in plain calls and `with`."""
 
-    def cleanup_file(self, path: AnyPath) -> bool:
-        """Whether the file at `path` was deleted; it is no longer tracked then, nor if missing."""
-        return self._cleanup_file(path)
+    def cleanup_file(self, file_path: AnyPath) -> bool:
+        """Whether the file was deleted; it is no longer tracked then, nor if it was missing."""
+        return self._cleanup_file(file_path)
 
-    def cleanup_directory(self, path: AnyPath, recursive: bool = True) -> bool:
-        """Whether the directory at `path` is gone, as it is if it was missing."""
-        return self._cleanup_directory(path, recursive)
+    def cleanup_directory(self, directory: AnyPath, recursive: bool = True) -> bool:
+        """Whether `directory` is gone, as it is if it was missing."""
+        return self._cleanup_directory(directory, recursive)
 
     def cleanup_old_files(self, max_age_hours: float | None = None) -> Cleaned:
         """Delete what is older than `max_age_hours` (`default_ttl_hours`); what that did."""

@@ -932,6 +932,40 @@ def test_what_was_archived_from_a_root_can_be_dropped_for_it_and_nothing_else(
     ]
 
 
+def test_runs_that_an_older_script_archived_are_dropped_oldest_first(tmp_path: Path) -> None:
+    base, archive = tmp_path / "base", tmp_path / "base" / "archived_pipeline_runs"
+    bare = [f"pipeline_artifacts_2025010{day}_000000" for day in (3, 1, 2)]
+    for name in bare[:2]:
+        make_entry(archive, name)
+    (archive / f"{bare[2]}.tar.gz").write_bytes(b"x" * 5000)
+    (archive / "pipeline_artifacts_20241231_000000").symlink_to(base)
+    make_entry(archive, "pipeline_artifacts_notes")
+    (archive / "pipeline_artifacts_20241231_000000.md").write_text("mine")
+    assert [one.path for one in LocalArchive(archive).droppable(base)] == [
+        bare[1],
+        f"{bare[2]}.tar.gz",
+        bare[0],
+    ]
+    assert [one.kind for one in LocalArchive(archive).droppable(base)] == [
+        "directory",
+        "file",
+        "directory",
+    ]
+
+    for command in (["init", "-q"], ["add", "-f", str(archive / bare[0])]):
+        run(["git", *command], cwd=base)
+    assert [one.path for one in LocalArchive(archive).droppable(base)] == [
+        bare[1],
+        f"{bare[2]}.tar.gz",
+    ]
+    make_root(str(tmp_path / ".tmp"))
+    assert LocalArchive(archive).droppable(tmp_path / ".tmp") == [], "that holds no runs"
+    make_root(str(archive), PIPELINE)
+    assert LocalArchive(archive).droppable(base) == [], (
+        "these are runs, and nobody has archived them"
+    )
+
+
 def test_on_another_filesystem_nothing_can_be_dropped(root: Path, tmp_path: Path) -> None:
     make_entry(root, "debug/x")
     root.mkdir(exist_ok=True)

@@ -17,6 +17,8 @@ from common.temp.core import fields
 from common.temp.core.plan import Outcome, Step
 from common.temp.core.policy import Policy
 from common.temp.errors import StorageError
+from common.temp.pipeline import ArtifactCleaner
+from common.temp.pipeline_config import CleanupConfig
 from common.temp.store.archive import transfer
 from common.temp.store.archive.archives import KINDS, Archive, Deposit, Part
 from common.temp.store.archive.tarring import pack_by_python, unpacked
@@ -65,6 +67,7 @@ class ObjectDeposit(Deposit):
 
     state = ""
     left_out = ()
+    packed_bytes: int | None = None
 
     def __init__(self, bucket: Bucket, root: Path, step: Step, now: float) -> None:
         self._bucket, self._source, self._now = bucket, Source(root, step), now
@@ -87,6 +90,7 @@ class ObjectDeposit(Deposit):
         digester, packed = Digester(), io.BytesIO()
         pack_by_python("tar.gz", name, digester.passing(self._source.portable()), packed)
         self._bucket.put(self._name, packed.getvalue())
+        self.packed_bytes = len(packed.getvalue())
         found = digester.digest()
         if digest(unpacked("tar.gz", io.BytesIO(self._bucket.get(self._name)))) != found:
             raise NotDisposed("what was packed differs")
@@ -185,7 +189,7 @@ def configured(
     project: Path, archive: ObjectArchive, monkeypatch: pytest.MonkeyPatch
 ) -> ObjectArchive:
     """The archive that the settings of the project name."""
-    monkeypatch.setitem(KINDS, "test", lambda settings: archive)
+    monkeypatch.setitem(KINDS, "test", lambda settings, runs: archive)
     monkeypatch.setattr(values, "SCHEMES", ("", "test"))
     with open(project / "pyproject.toml", "a") as file:
         file.write('[tool.tempkeep]\narchive = true\narchive_location = "test://"\n')
@@ -211,6 +215,18 @@ def test_an_entry_goes_to_a_bucket_and_comes_back_to_the_byte(
     assert str(path) in listed
     assert tempkeep("temp-restore", "--name", f"test://{name}") == 0
     assert (seen(path), configured.bucket.names(), in_holding(project / ".tmp")) == (before, [], [])
+
+
+def test_runs_go_to_the_bucket_that_their_configuration_names(
+    tmp_path: Path, configured: ObjectArchive
+) -> None:
+    make_entry(tmp_path / "base", "pipeline_artifacts_20250101_000000")
+    config = CleanupConfig(max_runs_to_keep=0, keep_last_good=0, archive_location="test://")
+    done = ArtifactCleaner(tmp_path / "base", config).cleanup()
+    name, _ = configured.bucket.names()
+    assert (done["directories_archived"], done["errors"]) == (1, [])
+    assert done["space_archived_bytes"] == len(configured.bucket.get(name))
+    assert done["space_freed_bytes"] > 0
 
 
 def test_what_is_damaged_in_the_bucket_stays_there(

@@ -775,7 +775,7 @@ with TempFileContext("beside") as path:
     path.touch()
 cleaned = manager.cleanup_old_files()
 print(json.dumps([cleaned["removed_count"], cleaned["errors"], sorted(os.listdir("files"))]))
-print(json.dumps([manager.get_stats()["total_size_bytes"], manager.cleanup_all_tracked()]))
+print(json.dumps([manager.get_stats()["total_disk_bytes"], manager.cleanup_all_tracked()]))
 """
 
 

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -666,6 +667,26 @@ def test_what_interrupts_a_release_can_give_up_another(
     leases.refresh()
     used = [leases.use_of(f"debug/{name}", 0, 0) is not None for name in "xyz"]
     assert used == [False, False, True]
+
+
+def test_what_interrupts_the_making_of_an_owner_shares_it(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, name = ownerfile.open_new, "common.temp.store.root.owner.open_new"
+
+    def interrupted(*arguments: Any) -> Any:
+        made = real(*arguments)
+        monkeypatch.setattr(name, real)
+        owner_of(str(root)).record("debug/y")
+        return made
+
+    monkeypatch.setattr(name, interrupted)
+    owner = owner_of(str(root))
+    owner.record("debug/x")
+    assert [file.name for file in owner_files(root)] == [owner.id]
+    leases = Leases(root)
+    leases.refresh()
+    assert all(leases.use_of(f"debug/{name}", 0, 0) for name in "xy")
 
 
 def test_what_interrupts_a_compaction_can_record_and_give_up(

@@ -89,7 +89,7 @@ def test_a_file_goes_at_whatever_depth_and_nothing_beside_it(base: Path, relativ
     path = file(base / relative)
     beside = file(path.with_name("beside"))
     size = path.stat().st_blocks * 512
-    assert delete(base, relative, "file") == ("done", "", size)
+    assert delete(base, relative, "file")[:3] == ("done", "", size)
     assert not path.exists()
     assert beside.exists()
     assert in_holding(base) == []
@@ -139,12 +139,12 @@ def test_a_file_of_whatever_name_goes(base: Path, name: str) -> None:
 
 
 def test_a_missing_file_is_missing_and_so_is_one_without_its_directory(base: Path) -> None:
-    assert delete(base, "none") == ("missing", "", 0)
-    assert delete(base, "none/of/it") == ("missing", "", 0)
+    assert delete(base, "none")[:3] == ("missing", "", 0)
+    assert delete(base, "none/of/it")[:3] == ("missing", "", 0)
 
 
 def test_in_a_root_that_was_removed_all_is_missing(tmp_path: Path) -> None:
-    assert delete(tmp_path / "no-root", "file") == ("missing", "", 0)
+    assert delete(tmp_path / "no-root", "file")[:3] == ("missing", "", 0)
 
 
 # -- what stays -------------------------------------------------------------------------------
@@ -173,7 +173,7 @@ def test_what_is_of_another_kind_stays(
         path.mkdir()
     if made == "full":
         (path / "file").touch()
-    assert delete(base, "it", kind) == ("failed", why, 0)
+    assert delete(base, "it", kind)[:3] == ("failed", why, 0)
     assert os.path.lexists(path)
 
 
@@ -183,7 +183,7 @@ def test_what_lies_behind_a_link_stays(base: Path, canary: Path, relative: str) 
     for link in ("link", "sub/link"):
         (base / link).symlink_to(canary)
     outcome = delete(base, relative)
-    assert outcome == ("failed", "link on the way to it is not a directory", 0)
+    assert outcome[:3] == ("failed", "link on the way to it is not a directory", 0)
 
 
 def test_what_changed_after_the_limit_stays_and_what_did_not_goes(base: Path) -> None:
@@ -275,7 +275,7 @@ def test_what_this_process_holds_itself_goes(base: Path) -> None:
 def test_a_policy_leaves_what_is_pinned_and_a_request_does_not(base: Path) -> None:
     file(base / "sub" / "file")
     write_pin(base, "sub", "kept for the report", FILES)
-    assert delete(base, "sub/file", policy=True) == ("skipped", "is pinned", 0)
+    assert delete(base, "sub/file", policy=True)[:3] == ("skipped", "is pinned", 0)
     assert delete(base, "sub/file").status == "done"
 
 
@@ -307,7 +307,7 @@ def test_a_file_that_is_written_to_after_the_look_stays(
 
         at_the_instant(monkeypatch, "rename", write)
         outcome = delete(base, "sub/file", before=time.time() - HOUR)
-    assert outcome == ("skipped", "has changed meanwhile", 0)
+    assert outcome[:3] == ("skipped", "has changed meanwhile", 0)
     assert path.read_text().endswith("more")
     assert in_holding(base) == []
 
@@ -319,7 +319,7 @@ def test_a_directory_that_gets_a_file_after_the_look_stays(
     age(base / "sub", 5)
     at_the_instant(monkeypatch, "rename", lambda: (inside / "new").touch())
     outcome = delete(base, "sub", before=time.time() - HOUR)
-    assert outcome == ("skipped", "has changed meanwhile", 0)
+    assert outcome[:3] == ("skipped", "has changed meanwhile", 0)
     assert (inside / "new").exists()
 
 
@@ -340,7 +340,7 @@ def test_an_entry_that_is_pinned_after_the_look_stays(
 ) -> None:
     path = file(base / "file")
     at_the_instant(monkeypatch, "rename", lambda: write_pin(base, "file", "mine", FILES))
-    assert delete(base, "file", policy=True) == ("skipped", "is pinned", 0)
+    assert delete(base, "file", policy=True)[:3] == ("skipped", "is pinned", 0)
     assert path.exists()
 
 
@@ -370,7 +370,7 @@ def test_a_directory_on_the_way_that_is_swapped_for_a_link_leads_nowhere(
 
     at_the_instant(monkeypatch, "dup", swap)
     outcome = delete(base, "sub/file0.txt")
-    assert outcome == ("failed", "sub on the way to it is not a directory", 0)
+    assert outcome[:3] == ("failed", "sub on the way to it is not a directory", 0)
     assert (base / "aside" / "file0.txt").exists()
 
 
@@ -421,7 +421,7 @@ def test_a_removal_that_is_told_to_stop_leaves_the_rest_to_the_next_sweep(base: 
 
 def test_a_file_elsewhere_goes_and_nothing_beside_it(tmp_path: Path) -> None:
     path, beside = file(tmp_path / "file"), file(tmp_path / "beside")
-    assert delete_elsewhere(str(path), "file") == ("done", "", 4096)
+    assert delete_elsewhere(str(path), "file")[:3] == ("done", "", 4096)
     assert (path.exists(), beside.exists()) == (False, True)
 
 
@@ -435,7 +435,7 @@ def test_of_a_link_elsewhere_no_more_than_the_link_goes(
 
 
 def test_a_directory_elsewhere_stays_if_a_file_was_meant(canary: Path) -> None:
-    assert delete_elsewhere(str(canary), "file") == ("failed", "is a directory", 0)
+    assert delete_elsewhere(str(canary), "file")[:3] == ("failed", "is a directory", 0)
 
 
 def test_a_directory_put_in_the_place_of_a_file_elsewhere_stays(

@@ -291,7 +291,7 @@ def test_with_no_temporary_directory_at_all_there_is_still_a_name_for_it(
     deep: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(deep / "missing"))
-    monkeypatch.setattr(project_module, "_SYSTEM_TEMPS", (str(deep / "gone"),))
+    monkeypatch.setattr(project_module, "SYSTEM_TEMPS", (str(deep / "gone"),))
     assert system_temp() == deep / "gone"
 
 

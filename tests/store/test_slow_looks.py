@@ -118,7 +118,7 @@ def test_who_begins_to_work_in_an_old_directory_while_git_is_asked_keeps_it(
     (slow_git / "comes").write_text(f"echo new > {path}/.git/novel\n")
     before = (tmp_path / "slow").stat().st_mtime - HOUR
     outcome = delete_elsewhere(str(path), "directory", before=before, policy=True)
-    assert outcome == ("skipped", "has changed since", 0)
+    assert outcome[:3] == ("skipped", "has changed since", 0)
     assert delete_elsewhere(str(path), "directory", policy=True).status == "done"
 
 

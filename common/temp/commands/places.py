@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ..core.entry import Problem
-from ..core.layout import SCRATCH, STORE, Layout
+from ..core.layout import PIPELINE, SCRATCH, STORE, Layout
 from ..core.named_tuple import NamedTuple
 from ..core.policy import Policy
 from ..core.units import DAY
@@ -80,12 +80,13 @@ class Place(NamedTuple):
 
     @property
     def archive(self) -> Archive | None:
-        """Where its entries are archived, if they are."""
+        """Where its entries are archived, if they are. Raises as `layout`."""
         if self.abandoned_only:
             return None
         from ..store.archive.archives import archive_of
 
-        return archive_of(self.settings)
+        has_runs = self.is_configured and self.layout() is PIPELINE
+        return archive_of(self.settings, self.root if has_runs else None)
 
     def policy(self) -> Policy:
         """The policy of a `temp-clean` without arguments."""

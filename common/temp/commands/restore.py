@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 
 from ..core.entry import Problem
-from ..core.layout import STORE
+from ..core.layout import RUNS_ARCHIVE, STORE
 from ..core.units import spell_size
 from ..errors import TempError
 from ..report.archive import archive_text, undo_text
 from ..report.text import instant, plain
-from ..store.archive.archives import archive_of
+from ..store.archive.archives import archive_beside, archive_of
 from ..store.archive.restore import Holder, find_archived, finish_killed, restore
 from ..store.project.place import homeless_roots, standing_project
 from ..store.project.project import root_of, user_root
@@ -44,24 +44,21 @@ def list_archived() -> int:
             how = archived.format if manifest.until is None else instant(manifest.until)
             was, why = f"{archived.root}/{manifest.path}", "; ".join(manifest.reasons)
             rows.append((archived.name, how, spell_size(manifest.size), when, was, why))
-        if not isinstance(holder, UndoArea):
-            blocks.append(archive_text(holder.location, rows))
-        elif rows:
-            blocks.append(undo_text(holder.location, rows))
+        if rows or holder is holders[0]:
+            text = undo_text if isinstance(holder, UndoArea) else archive_text
+            blocks.append(text(holder.location, rows))
     print("\n\n".join(blocks))
     return code
 
 
-def _holders(settings: Settings) -> tuple[list[Holder], list[tuple[str, Problem]]]:
-    """What can be restored from: the archive, and the undo area of each root; and the roots that
-    cannot be looked at, each with the problem.
+def _holders(settings: Settings, name: str = "") -> tuple[list[Holder], list[tuple[str, Problem]]]:
+    """What can be restored from: the archive, those of runs, and the undo area of each root; and
+    the roots that cannot be looked at, each with the problem.
     """
-    found: list[Holder] = [archive_of(settings)]
+    archive, project = archive_of(settings), root_of(settings.project)
+    found: list[Holder] = [archive]
     problems = []
-    roots = (
-        *(root_of(settings.project), *settings.other_roots()),
-        *(*homeless_roots(), user_root()),
-    )
+    roots = (project, *settings.other_roots(), *homeless_roots(), user_root())
     for root in {os.path.realpath(root): root for root in reversed(roots)}.values():
         try:
             if has_undoable(root):
@@ -69,7 +66,24 @@ def _holders(settings: Settings) -> tuple[list[Holder], list[tuple[str, Problem]
         except TempError as error:
             # What somebody planted in one root must not keep others from being restored.
             problems.append((root.name, Problem(STORE, str(error))))
+    for base in _bases_of_runs(settings, name):
+        beside = archive_beside(base)
+        try:
+            if not archive.is_at(beside.location) and beside.listed(project):
+                found.insert(1, beside)
+        except TempError as error:
+            problems.append((base.name, Problem(RUNS_ARCHIVE, str(error))))
     return found, problems
+
+
+def _bases_of_runs(settings: Settings, name: str) -> set[Path]:
+    """The directories with an archive of runs in them, among these: the project, its `roots`, and
+    that of the path `name`, since a pipeline needs no settings.
+    """
+    bases = {settings.project, *settings.other_roots()}
+    archive = Path(os.path.abspath(name)).parent
+    bases |= {archive.parent} if archive.name == RUNS_ARCHIVE else set()
+    return {base for base in bases if (base / RUNS_ARCHIVE).is_dir()}
 
 
 def restore_archived(name: str, *, dry_run: bool = False) -> int:
@@ -78,7 +92,7 @@ def restore_archived(name: str, *, dry_run: bool = False) -> int:
     A root that cannot be looked at is a problem, but no failure: `name` is what was asked for.
     """
     settings = load(standing_project())
-    holders, problems = _holders(settings)
+    holders, problems = _holders(settings, name)
     print_problems(problems)
     holder, archived = find_archived(holders, name, settings.project)
     place = _place_of(holder, archived, settings.project)

@@ -160,6 +160,12 @@ def check_job_id(job_id: str) -> str:
         raise InvalidName(f"job id {job_id!r} is not a string; use one plain path component")
     if is_root_file(job_id):
         _refuse(job_id, "job id", "is the name of a file of the root itself")
+    plain = job_id.replace("/", "-").replace("\\", "-")
+    if plain != job_id and not _problem_with(plain, 0):
+        raise InvalidName(
+            f"job id {job_id!r} contains a path separator; use one plain path component, such as "
+            f"{plain!r}"
+        )
     return check_name(job_id, "job id")
 
 
@@ -265,6 +271,9 @@ PIPELINE: Final = Layout(
     ends=True,
 )
 """Runs of a pipeline, `pipeline_artifacts_YYYYMMDD_HHMMSS`; nothing else is an entry."""
+
+RUNS_ARCHIVE: Final = "archived_pipeline_runs"
+"""The archive beside the runs of a pipeline, if no other is set."""
 
 LAYOUTS: Final = {layout.name: layout for layout in (SCRATCH, JOBS, FILES, PIPELINE)}
 

@@ -149,7 +149,8 @@ class Outcome(NamedTuple):
     """The outcome of one step. `freed_bytes` is measured, never the forecast.
 
     `until` is until when it can be undone (seconds since 1970), if it can be. `stays` tells that
-    files of the entry are still in its place.
+    files of the entry are still in its place. `packed_bytes` is how many bytes a copy of it takes
+    in the archive; `None` if it was moved there, or not archived.
     """
 
     step: Step
@@ -158,6 +159,7 @@ class Outcome(NamedTuple):
     freed_bytes: int = 0
     until: float | None = None
     stays: bool = False
+    packed_bytes: int | None = None
 
 
 class Report(NamedTuple):
@@ -182,6 +184,13 @@ class Report(NamedTuple):
         """Bytes freed in all, as measured while deleting."""
         all_of_them = (*self.dropped, *self.outcomes)
         return sum(outcome.freed_bytes for outcome in all_of_them) + self.finished_bytes
+
+    @property
+    def archived_bytes(self) -> int:
+        """Bytes that what was archived takes in the archive."""
+        archived = [one for one in self.done if DISPOSALS[one.step.disposal].needs_archive]
+        moved = [one.step.entry for one in archived if one.packed_bytes is None]
+        return sum(once(moved)) + sum(one.packed_bytes or 0 for one in archived)
 
     @property
     def done(self) -> tuple[Outcome, ...]:

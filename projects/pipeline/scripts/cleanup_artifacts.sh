@@ -4,10 +4,11 @@
 #     15 3 * * * PYTHON=/opt/venv/bin/python /srv/monorepo/projects/pipeline/scripts/cleanup_artifacts.sh
 #
 # PYTHON has tempkeep installed (else .venv in the project, else python3). BASE is the directory of
-# the runs (else artifacts in the project). Arguments go to `python -m common.temp.pipeline`.
+# the runs (else the project and artifacts in it, where there are some). Arguments go to
+# `python -m common.temp.pipeline`.
 #
-# Prints nothing if all went well, because cron mails what is printed. Each time is one line in
-# cleanup.log beside the runs. The exit code is that of the clean: 0 done or nothing to do, 1 some
+# Prints nothing if all went well, because cron mails what is printed; that there are no runs, it
+# says. Each time is one line in cleanup.log beside the runs. The exit code is that of the clean: 0 done or nothing to do, 1 some
 # run failed, 2 a bad argument or setting, 3 refused.
 #
 # It takes no lock. Two of them at once share the work, since each run is taken by one rename, and
@@ -19,13 +20,31 @@ fail() {
     exit 2
 }
 
-project=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P) || fail "cannot find the project"
-[ -f "$project/pyproject.toml" ] ||
-    fail "$project is not the project; call this script by its own path and not through a link"
-cd -- "$project" || fail "cannot work in $project"
+# Whether the directory holds runs, or the archive of some.
+holds_runs() {
+    for run in "$1"/pipeline_artifacts_[0-9]*_[0-9]*/ "$1/archived_pipeline_runs/"; do
+        [ -d "$run" ] && return 0
+    done
+    return 1
+}
 
-base=${BASE:-$project/artifacts}
-[ -n "${BASE:-}" ] || [ -d "$base" ] || exit 0 # no run has been made yet
+clean() {
+    base=$1
+    shift
+    said=$("$python" -m common.temp.pipeline --base "$base" "$@" 2>&1)
+    code=$?
+    [ "$code" -eq 0 ] || printf '%s\n' "$said" >&2
+    if [ -d "$base" ]; then
+        printf '%s exit %s: %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$code" \
+            "$(printf '%s\n' "$said" | tail -n 1)" >>"$base/cleanup.log" ||
+            [ "$code" -ne 0 ] || code=1
+    fi
+    [ "$code" -le "$worst" ] || worst=$code
+}
+
+[ ! -L "$0" ] || fail "call this script by its own path and not through a link"
+project=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P) || fail "cannot find the project"
+cd -- "$project" || fail "cannot work in $project"
 
 python=${PYTHON:-}
 if [ -z "$python" ]; then
@@ -34,13 +53,22 @@ if [ -z "$python" ]; then
 fi
 command -v "$python" >/dev/null || fail "there is no $python; set PYTHON"
 
-said=$("$python" -m common.temp.pipeline --base "$base" "$@" 2>&1)
-code=$?
-
-[ "$code" -eq 0 ] || printf '%s\n' "$said" >&2
-if [ -d "$base" ]; then
-    printf '%s exit %s: %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$code" \
-        "$(printf '%s\n' "$said" | tail -n 1)" >>"$base/cleanup.log" ||
-        [ "$code" -ne 0 ] || code=1
+worst=0
+found=
+if [ -n "${BASE:-}" ]; then
+    # One that is missing may be a disk that is not mounted: the clean says so.
+    if holds_runs "$BASE" || [ ! -d "$BASE" ]; then
+        found=$BASE
+        clean "$BASE" "$@"
+    fi
+else
+    for each in "$project" "$project/artifacts"; do
+        if holds_runs "$each"; then
+            found=$each
+            clean "$each" "$@"
+        fi
+    done
 fi
-exit "$code"
+[ -n "$found" ] || printf 'cleanup_artifacts.sh: no runs in %s; set BASE if they are elsewhere\n' \
+    "${BASE:-$project and $project/artifacts}"
+exit "$worst"

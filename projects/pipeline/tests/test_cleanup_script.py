@@ -85,9 +85,21 @@ def test_each_time_is_one_line_in_the_log(project: Path, base: Path) -> None:
     assert [code for code, _ in logged(base)] == ["0", "0"]
 
 
-def test_before_the_first_run_there_is_nothing_to_do(project: Path, base: Path) -> None:
-    assert cron(project) == (0, "", "")
+def test_that_there_are_no_runs_is_said(project: Path, base: Path) -> None:
+    said = "cleanup_artifacts.sh: no runs in {}; set BASE if they are elsewhere\n"
+    assert cron(project) == (0, said.format(f"{project} and {base}"), "")
     assert not base.exists()
+    assert cron(project, BASE=str(project)) == (0, said.format(project), "")
+
+
+def test_runs_in_the_root_of_the_project_are_found(project: Path, base: Path) -> None:
+    (project / "pyproject.toml").unlink()
+    made = make_runs(project, 7)
+    make_runs(base, 6)
+    assert cron(project) == (0, "", "")
+    assert runs(project) == made[:5]
+    assert runs(base) == made[:5]
+    assert logged(project)[0][1].startswith(f"{project.name}: cleaned 2 entries, freed 0 B")
 
 
 def test_it_passes_its_arguments_on(project: Path, base: Path) -> None:
@@ -170,6 +182,7 @@ def immutable(path: Path) -> Iterator[None]:
 
 
 def test_a_run_that_fails_is_mailed_logged_and_exit_code_1(project: Path, base: Path) -> None:
+    (project / "cleanup_config.json").write_text('{"archive_before_delete": false}')
     made = make_runs(base, 7)
     with immutable(base / made[5] / "script.jsonl"):
         code, out, err = cron(project)

@@ -213,7 +213,7 @@ def test_a_clean_from_python_takes_the_killed_ones_as_well_and_no_live_or_last_g
         killed.wait()
         assert ended.finish() == 0
         done = ArtifactCleaner(base, CleanupConfig(max_runs_to_keep=0)).cleanup()
-        assert (done["directories_deleted"], done["errors"]) == (1, [])
+        assert (done["directories_archived"], done["errors"]) == (1, [])
         assert runs(base) == sorted([alive.run, ended.run])
 
 

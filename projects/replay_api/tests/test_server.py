@@ -565,7 +565,7 @@ def _start(tmp_path: Path, *arguments: str, **more: str) -> subprocess.Completed
     ("root", "code", "said"),
     [
         ("", 2, "replay_api: REPLAY_API_STORAGE_ROOT is empty; give the path of a directory\n"),
-        ("project", 3, "project may hold more than jobs; choose a directory for them alone\n"),
+        ("project", 3, "/project/jobs\n"),
         ("file", 1, "file is not a directory; move it away\n"),
     ],
 )

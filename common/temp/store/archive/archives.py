@@ -52,6 +52,11 @@ class Deposit(Protocol):
     def left_out(self) -> tuple[str, ...]:
         """The sockets in it that were not packed."""
 
+    @property
+    @abstractmethod
+    def packed_bytes(self) -> int | None:
+        """How many bytes what was packed takes in the archive; `None` if it was moved."""
+
     @abstractmethod
     def pack(self) -> None:
         """Store a copy that does not count yet, read it back and compare it with the entry."""
@@ -82,11 +87,6 @@ class Deposit(Protocol):
     def check_moved(self, before: tuple[float, str], protection: Protection) -> None:
         """Put back what was moved, and raise `NotClaimed`, if it must not go; see `Move`."""
         return
-
-    @property
-    def taken_bytes(self) -> int:
-        """How many bytes the copy takes on the disk of the entry."""
-        return 0
 
 
 class Archive(Protocol):
@@ -195,18 +195,25 @@ class Archive(Protocol):
         return []
 
 
-def _local(settings: Settings) -> Archive:
+def _local(settings: Settings, runs: Path | None) -> Archive:
     from .local import LocalArchive
 
-    path = settings.archive_path()
+    path = settings.archive_path(runs)
     assert path is not None, "a location without a scheme is a path"
     return LocalArchive(path)
 
 
-KINDS: Final[Mapping[str, Callable[[Settings], Archive]]] = {"": _local}
-"""What makes the archive of the settings, by the scheme of its location; a path has none."""
+KINDS: Final[Mapping[str, Callable[[Settings, Path | None], Archive]]] = {"": _local}
+"""What makes the archive for `archive_of`, by the scheme of its location; a path has none."""
 
 
-def archive_of(settings: Settings) -> Archive:
-    """The archive that the settings name."""
-    return KINDS[scheme_of(settings.archive_location or "")](settings)
+def archive_of(settings: Settings, runs: Path | None = None) -> Archive:
+    """The archive that the settings name. If they name none, the project has one, and so has
+    `runs`, a root of runs of a pipeline.
+    """
+    return KINDS[scheme_of(settings.archive_location or "")](settings, runs)
+
+
+def archive_beside(runs: Path) -> Archive:
+    """The archive that `runs` of a pipeline have if no setting names another."""
+    return archive_of(Settings(runs), runs)

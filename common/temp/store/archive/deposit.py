@@ -46,7 +46,8 @@ class LocalDeposit(Move):
         self._part = part
         self._bench: Workbench | None = None
         self.state = ""
-        self._packed_bytes = 0
+        self.packed_bytes: int | None = None
+        """How many bytes the copy takes on the archive's disk."""
         self._published = False
 
     @property
@@ -63,11 +64,6 @@ class LocalDeposit(Move):
     def receipt(self) -> str:
         """By what the archive knows what was packed, before and after it is in its place."""
         return Receipt(self.name, self.id, self._packed().inode).spell()
-
-    @property
-    def taken_bytes(self) -> int:
-        """How many bytes the copy takes on the disk of the entry."""
-        return self._packed_bytes if self._shares_disk() else 0
 
     def close(self) -> None:
         """Close what is open, and take back what was not kept."""
@@ -97,7 +93,7 @@ class LocalDeposit(Move):
                 self._source.only = None if self._part is None else self._part(parent, name)
             self._bench = Workbench(self.shelf)
             found = self._bench.pack(self._source, self.form)
-            self._packed_bytes = self._bench.packed_bytes
+            self.packed_bytes = self._bench.packed_bytes
             self._reserve(found, has_contents=True)
 
     def publish(self) -> None:

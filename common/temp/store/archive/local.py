@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ...core import fields
 from ...core.entry import Entry
 from ...core.fields import Unreadable
+from ...core.layout import LAYOUT, OWNERS, PIPELINE, STORE
 from ...errors import Refused, StorageError
 from ..project.project import check_root
-from ..shelf.listing import Archived, items_of, measured_from
+from ..root.layouts import layout_of
+from ..shelf.listing import RUN, Archived, items_of, measured_from
 from ..shelf.shelf import Shelf
+from ..system import at
 from ..system.opening import opened_in
 from ..trees.inside import newest_change
 
@@ -137,14 +140,35 @@ class LocalArchive(Shelf):
     def droppable(self, root: Path) -> list[Entry]:
         """What may be deleted there to make room on the disk of `root`; see `Archive`.
 
-        Only entries with a manifest: without one, nothing proves that they were archived.
+        Without a manifest, it is only what an older script archived: nothing proves that but its
+        name and that `root` holds runs. What git tracks is none, nor what is in a root of its own.
         """
         try:
             if os.stat(self.path).st_dev != os.stat(root).st_dev:
                 return []
         except OSError:
             return []
-        return [entry for _, entry in measured_from(self.path, root, lambda manifest: True)]
+        from ..claiming.tracked_entries import TrackedEntries  # most sweeps delete no archive
+
+        tracked = TrackedEntries(self.path)
+        is_root = any(os.path.lexists(self.path / STORE / part) for part in (LAYOUT, OWNERS))
+        with_runs = layout_of(root) is PIPELINE and not is_root
+
+        def is_one(archived: Archived) -> bool:
+            if with_runs and self._is_bare_run(archived):
+                return not tracked.inside(archived.data)
+            return archived.came_from(root)
+
+        return [entry for _, entry in measured_from(self.path, root, is_one)]
+
+    def _is_bare_run(self, archived: Archived) -> bool:
+        """Whether it is a run that an older script archived: no manifest, and no link."""
+        if archived.manifest is not None or archived.problem or not RUN.fullmatch(archived.data):
+            return False
+        with contextlib.suppress(FileNotFoundError):
+            mode = at.stat(self.path / archived.data, follow_symlinks=False).st_mode
+            return stat.S_ISDIR(mode) or stat.S_ISREG(mode)
+        return False
 
 
 def _plainly(path: str, flags: int) -> int:

@@ -18,7 +18,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from ...core import fields
 from ...core.fields import Unreadable
-from ...core.layout import BATCH, STORE, TRANSFER, UNDO
+from ...core.layout import BATCH, PIPELINE, STORE, TRANSFER, UNDO
 from ...errors import TempError, reason_of, without_remedy
 from ..claiming.area import NO_ROOM, HoldingArea
 from ..claiming.claim import Claim, Held, NotClaimed
@@ -31,7 +31,7 @@ from ..system import at
 from ..system.at import DIRECTORY_FLAGS
 from ..system.opening import opened_in
 from ..system.reading import read_json
-from .archives import Archive, archive_of
+from .archives import Archive, archive_beside, archive_of
 from .local import LocalArchive, receipt_in
 
 Way: TypeAlias = Literal["to archive", "from archive"]
@@ -213,6 +213,8 @@ def _archives(root: Path, archive: Archive | None) -> Iterator[Archive]:
         from ..root.loading import load
 
         yield archive_of(load(project))
+    if layout_of(root) is PIPELINE:
+        yield archive_beside(root)
 
 
 def _elsewhere(intent: Intent) -> str:

@@ -48,7 +48,7 @@ _LOOKS_SECONDS: Final = 0.1
 
 
 class NamedOutcome(NamedTuple):
-    """The outcome for what was named, and the bytes that were freed.
+    """The outcome for what was named, the bytes that were freed, and the `length` of the files.
 
     "skipped": something protects it. "failed": an error of the disk. "stopped": a part is deleted,
     and the next sweep finds the rest. `detail` says more.
@@ -57,6 +57,7 @@ class NamedOutcome(NamedTuple):
     status: Literal["done", "missing", "skipped", "failed", "stopped"]
     detail: str = ""
     freed_bytes: int = 0
+    length: int = 0
 
     @property
     def is_over(self) -> bool:
@@ -99,15 +100,18 @@ class NamedRemover:
         if self._area is not None:
             self._area.close()
 
-    def delete(self, relative: str, kind: Kind, *, ours: bool) -> NamedOutcome:
+    def delete(
+        self, relative: str, kind: Kind, *, ours: bool, before: float | None = None
+    ) -> NamedOutcome:
         """Delete `relative`, a path below the root.
 
         A file that is not `ours`, or a directory, stays while another process holds a lease on the
-        entry.
+        entry. `before` is for this one alone, if it is later.
         """
-        return _outcome(
-            self._root / relative, lambda: self._delete(relative, kind, ours, self._before)
-        )
+        limit = self._before
+        if limit is not None and before is not None:
+            limit = max(limit, before)
+        return _outcome(self._root / relative, lambda: self._delete(relative, kind, ours, limit))
 
     def delete_made(self, relative: str, by: float) -> NamedOutcome | None:
         """As `delete`, what somebody else made `by` then (seconds since 1970), of any kind; `None`
@@ -345,11 +349,11 @@ def _outcome(path: Path, delete: Callable[[], Removed]) -> NamedOutcome:
         return NamedOutcome("failed" if reason.failed else "skipped", reason.detail)
     except _Stopped as stopped:
         detail = "was stopped midway; the next sweep finishes it"
-        return NamedOutcome("stopped", detail, stopped.removed.freed_bytes)
+        return NamedOutcome("stopped", detail, stopped.removed.freed_bytes, stopped.removed.length)
     except OSError as error:
         return NamedOutcome("failed", reason_of(error))
     except TempError as error:
         return NamedOutcome("failed", str(error))
     if removed.failures:
-        return NamedOutcome("failed", spell_failures(removed), removed.freed_bytes)
-    return NamedOutcome("done", "", removed.freed_bytes)
+        return NamedOutcome("failed", spell_failures(removed), removed.freed_bytes, removed.length)
+    return NamedOutcome("done", "", removed.freed_bytes, removed.length)

@@ -36,7 +36,7 @@ _SYSTEM_PARTS = frozenset(
     {"bin", "cache", "games", "include", "lib", "lib32", "lib64", "libexec", "libx32", "local"}
     | {"log", "run", "sbin", "share", "spool"}
 )
-_SYSTEM_TEMPS = ("/tmp", "/var/tmp", "/usr/tmp")  # noqa: S108 - where tempfile looks, too
+SYSTEM_TEMPS = ("/tmp", "/var/tmp", "/usr/tmp")  # noqa: S108 - where tempfile looks, too
 
 
 def find_project(start: Path | None = None, otherwise: Path | None = None) -> Path:
@@ -76,10 +76,10 @@ def is_nobodys(directory: Path) -> bool:
     """
     try:
         return (
-            directory in _unowned(directory)
+            directory in unowned(directory)
             or is_packages(directory)
             or _is_of_system(directory)
-            or _is_everybodys(directory)
+            or is_everybodys(directory)
             or _is_home_of_owner(directory)
         )
     except OSError:
@@ -131,10 +131,10 @@ def system_temp() -> Path:
     if tempfile.tempdir is not None:
         return Path(os.path.abspath(tempfile.tempdir))
     named = [os.environ.get(variable, "") for variable in ("TMPDIR", "TEMP", "TMP")]
-    for directory in (*named, *_SYSTEM_TEMPS):
+    for directory in (*named, *SYSTEM_TEMPS):
         if os.path.isdir(directory) and os.access(directory, os.W_OK | os.X_OK):
             return Path(os.path.abspath(directory))
-    return Path(_SYSTEM_TEMPS[0])
+    return Path(SYSTEM_TEMPS[0])
 
 
 def is_own_private(directory: Path) -> bool:
@@ -273,7 +273,7 @@ def _trusted_by_links(root: Path, *, is_link: bool) -> tuple[int, int] | None:
             )
         if is_link:
             project = Path(os.path.realpath(root.parent))
-            if Path(real) in {project, *project.parents, *_unowned(root)}:
+            if Path(real) in {project, *project.parents, *unowned(root)}:
                 raise Refused(
                     f"{root} is a symlink to {real}, which holds far more; remove the link"
                 )
@@ -302,18 +302,6 @@ def _identity(root: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
-
-
-def holds_more(directory: Path) -> bool:
-    """Whether `directory` holds all kinds of things: a project, a home directory, the system's
-    temporary directory, or one like it.
-    """
-    real = Path(os.path.realpath(directory))
-    return (
-        real in _unowned(real)
-        or any(os.path.lexists(real / marker) for marker in MARKERS)
-        or _is_everybodys(real)
-    )
 
 
 def monorepo_projects(
@@ -378,7 +366,7 @@ def _lies_in(directory: Path, marker: str) -> bool:
     return marker != "tasks.py" or not os.path.lexists(os.path.join(directory, "__init__.py"))
 
 
-def _unowned(path: Path) -> set[Path]:
+def unowned(path: Path) -> set[Path]:
     """The directories that belong to no project, whatever they hold; `path` tells the drive."""
     known = (path.anchor, system_temp(), os.path.expanduser("~"))
     return {Path(directory) for directory in known} | {
@@ -386,7 +374,7 @@ def _unowned(path: Path) -> set[Path]:
     }
 
 
-def _is_everybodys(directory: Path) -> bool:
+def is_everybodys(directory: Path) -> bool:
     """Whether it is like `/var/tmp`, where anybody can put a marker."""
     everybodys = stat.S_ISVTX | stat.S_IWOTH
     return os.stat(directory).st_mode & everybodys == everybodys

@@ -30,7 +30,7 @@ from ..system.presence import (
     view,
 )
 from .guard import Unchanged, check_store, folds_case, is_gone
-from .journal import BORROWED, FAILED, OWN, Book, Journal, Left, is_owner_name
+from .journal import BORROWED, FAILED, OWN, PLAIN, Book, Journal, Left, is_owner_name
 from .owner import HELD_ON, forks_of_own, own
 from .ownerfile import host_name, unlink_if_dead
 
@@ -161,7 +161,7 @@ class Leases:
             os.close(descriptor)
 
     def _pass_over(self, name: str, why: str) -> None:
-        """Treat an unreadable file with an owner's name as an owner that cannot be checked."""
+        """Treat an unreadable file with an owner's name as an unchecked owner."""
         if is_owner_name(name):
             if (known := self._journals.get(name)) is not None:
                 self._forget(known)
@@ -253,16 +253,14 @@ class Leases:
                 use = found
         return use
 
-    def use_by_others(self, relative: str, now: float) -> Use | None:
-        """The lease on it that another process has taken, or was handed: not by being forked from
-        this one. An owner file that cannot be understood does not count.
+    def use_by_others(self, relative: str, now: float, *, maker: bool = True) -> Use | None:
+        """The lease on it that another process took or was handed: not by a fork of this one nor,
+        without `maker`, by having made it. A damaged owner file does not count.
         """
-        others = (
-            self._use_by(journal, now, now)
-            for journal in self._on(self._fold(relative))
-            if journal.id not in self._ours and journal.header.book != HELD_ON
-        )
-        return next((use for use in others if use is not None), None)
+        on = (one for one in self._on(self._fold(relative)) if one.id not in self._ours)
+        on = (one for one in on if maker or one.header.book != PLAIN or relative not in one.records)
+        uses = (self._use_by(one, now, now) for one in on if one.header.book != HELD_ON)
+        return next(filter(None, uses), None)
 
     def _on(self, relative: str) -> Iterator[Journal]:
         """Who has recorded the entry at `relative`, something below it, or what it lies in."""

@@ -23,11 +23,16 @@ if TYPE_CHECKING:
 
 
 def load(
-    project: Path, environment: Mapping[str, str] | None = None, *, config: Path | None = None
+    project: Path,
+    environment: Mapping[str, str] | None = None,
+    *,
+    config: Path | None = None,
+    archive: bool = False,
 ) -> Settings:
     """The settings of `project` (absolute). Raises `InvalidSettings`, naming file and key.
 
-    The file `config` is read in place of the project's own `cleanup_config.json`.
+    The file `config` is read in place of the project's own `cleanup_config.json`. If nothing says
+    whether to `archive`, that does.
     """
     environment = os.environ if environment is None else environment
     layers: list[Layer] = []
@@ -39,15 +44,17 @@ def load(
             layers.append(layer)
             for name, table in tables.items():
                 categories.setdefault(name, {}).update(_with_strategy(table))
-    return _settings(project, [*layers, read_environment(environment)], categories)
+    layers.append(read_environment(environment))
+    return _settings(project, layers, categories, archive=archive)
 
 
 def of_config(project: Path, said: Mapping[str, object], where: str) -> Settings:
-    """The settings that `said` alone makes, which has the keys of `cleanup_config.json`.
+    """The settings that `said` alone makes, which has the keys of `cleanup_config.json`: what goes
+    is archived unless it says otherwise.
 
     `where` names it in an error. Raises `InvalidSettings`.
     """
-    return _settings(project, [_config_layer(said, where)], {})
+    return _settings(project, [_config_layer(said, where)], {}, archive=True)
 
 
 def check_config(said: Mapping[str, object], where: str) -> None:
@@ -115,15 +122,21 @@ def workspace_globs(monorepo: Path, settings: Settings) -> tuple[list[str], list
 # -- one layer over the other -------------------------------------------------------------------
 
 
-def _settings(project: Path, layers: Iterable[Layer], categories: Mapping[str, Layer]) -> Settings:
+def _settings(
+    project: Path,
+    layers: Iterable[Layer],
+    categories: Mapping[str, Layer],
+    *,
+    archive: bool = False,
+) -> Settings:
     """What the layers set together, the last one first; raises `InvalidSettings` if they clash."""
-    merged: Layer = {}
+    merged: Layer = {"archive": archive}
     for layer in layers:
         name, earlier = layer.get("strategy"), merged.get("strategy")
         if name == "archive":
             merged["archive"] = True
         elif name is not None and earlier == "archive":
-            merged["archive"] = False  # it came with that strategy; one set by itself stays
+            merged["archive"] = archive  # it came with that strategy; one set by itself stays
         merged |= _with_strategy(layer)
     policy = Policy(**_fields_of(Policy, merged))
     inherited = policy.for_category()

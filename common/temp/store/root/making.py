@@ -22,7 +22,6 @@ from ..project.project import (
     MARKERS,
     ROOT_NAME,
     check_root,
-    holds_more,
     is_private,
     open_root,
 )
@@ -31,6 +30,7 @@ from ..system.opening import opened_in
 from ..system.renaming import rename_new
 from .guard import check_store
 from .layouts import layout_of
+from .suitable import holds_more
 
 _CACHEDIR_TAG = (
     "Signature: 8a477f597d28d172789f06886806bc55\n"
@@ -91,7 +91,8 @@ def _make_other_root(root: Path, layout: Layout) -> None:
         check_root(root)  # again: it may just have been planted
         if layout.names is None and holds_more(root):
             raise Refused(
-                f"{root} may hold more than {layout.name}; choose a directory for them alone"
+                f"{root} may hold more than {layout.name}; choose a directory for them alone, such "
+                f"as {root / layout.name}"
             )
         make_store(root, layout)
         # A store without a layout belongs to a `.tmp`, or to a directory of runs that was cleaned

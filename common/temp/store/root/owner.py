@@ -267,7 +267,7 @@ class Owner:
 
 
 _owners: dict[tuple[str, Book], Owner] = {}
-_owners_lock = threading.Lock()
+_owners_lock = threading.RLock()  # a signal's handler may interrupt the thread that holds it
 
 
 def owner_of(root: str, book: Book = PLAIN) -> Owner:
@@ -280,14 +280,21 @@ def owner_of(root: str, book: Book = PLAIN) -> Owner:
     if owner is not None and owner.pid == os.getpid() and owner.is_current():
         return owner
     with _owners_lock:
-        owner = _owners.get(key)
-        if owner is None or owner.pid != os.getpid() or not owner.is_current():
+        while True:
+            owner = _owners.get(key)
+            if owner is not None and owner.pid == os.getpid() and owner.is_current():
+                return owner
             check_store(Path(root))
             stale, owner = owner, Owner(root, book)
             if stale is not None and stale.pid == os.getpid():
                 stale.replace_by(owner)
-            _owners[key] = owner
-        return owner
+            if _owners.get(key) is stale:
+                _owners[key] = owner
+                return owner
+            # A signal's handler has made one meanwhile.
+            owner.replace_by(_owners[key])
+            with contextlib.suppress(OSError):
+                os.unlink(owner.path)
 
 
 def owners_here() -> list[Owner]:
@@ -363,7 +370,7 @@ def _after_fork_in_child() -> None:
     recorded line still protects the entries where processes can be identified.
     """
     global _owners_lock
-    _owners_lock = threading.Lock()
+    _owners_lock = threading.RLock()
     owners = [owner for owner in _owners.values() if owner.live]
     _owners.clear()
     _inherited.clear()

@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from ...core.layout import RUNS_ARCHIVE
 from ...core.named_tuple import NamedTuple
 from ...core.policy import Policy
 from ...core.units import DAY
@@ -77,10 +78,13 @@ class Settings(NamedTuple):
         paths = (self.project / os.path.expanduser(root) for root in self.roots)
         return tuple(dict.fromkeys(Path(os.path.abspath(path)) for path in paths))
 
-    def archive_path(self) -> Path | None:
-        """The absolute directory of the archive: `.tmp-archive` in the project if none is set;
-        `None` if the archive is not in a directory.
+    def archive_path(self, runs: Path | None = None) -> Path | None:
+        """The absolute directory of the archive; `None` if it is not in a directory. If none is
+        set, `.tmp-archive` in the project, and for the `runs` of a pipeline
+        `archived_pipeline_runs` beside them.
         """
+        if self.archive_location is None and runs is not None:
+            return runs / RUNS_ARCHIVE
         location = self.archive_location or ".tmp-archive"
         return None if scheme_of(location) else self.project / os.path.expanduser(location)
 
@@ -188,12 +192,18 @@ KEYS: Final[dict[str, Key]] = {
     "dry_run": Key(
         "dry_run", "flag", "a clean only says what it would do, unless `--force` is given"
     ),
-    "archive": Key("archive", "flag", "entries that go are archived"),
+    "archive": Key(
+        "archive",
+        "flag",
+        "entries that go are archived",
+        "`tempkeep.pipeline` archives runs unless this is set to false.",
+    ),
     "archive_location": Key(
         "archive_location",
         "path",
         "the directory of the archive; without it, `.tmp-archive`",
-        "It is relative to the project; ~ is the home directory.",
+        "It is relative to the project; ~ is the home directory. Without it, the archive of runs "
+        "is archived_pipeline_runs beside them.",
     ),
     "archive_format": Key(
         "archive_format",

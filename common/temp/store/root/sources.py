@@ -44,14 +44,20 @@ def read_files(
         rest = {key: value for key, value in table.items() if key != "category"}
         yield layer_of(rest, KEYS, where), categories_of(table.get("category", {}), path)
     path = config or directory / CONFIG_JSON
-    loaded = _read_json(path)
-    if loaded is None and config is not None:
-        raise InvalidSettings(f"{config}: no such file; give the path of a {CONFIG_JSON}")
+    loaded = _read_json(path) if config is None else read_config(config)
     if loaded is not None:
         from .layers import layer_of
         from .settings import JSON_KEYS
 
         yield layer_of(loaded, JSON_KEYS, str(path)), {}
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """What the `cleanup_config.json` at `path` says, unchecked. Raises `InvalidSettings`."""
+    loaded = _read_json(path)
+    if loaded is None:
+        raise InvalidSettings(f"{path}: no such file; give the path of a {CONFIG_JSON}")
+    return loaded
 
 
 def read_environment(environment: Mapping[str, str]) -> Layer:

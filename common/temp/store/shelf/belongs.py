@@ -36,6 +36,11 @@ def place_of(archived: Archived, project: Path, own: Path | None = None) -> Plac
     if manifest is None or root is None:
         if own is not None:
             raise Refused(f"{archived.name} has no manifest; look at it, and move it by hand")
+        if PIPELINE.holds(archived.data, is_directory=True):
+            raise Refused(
+                f"{archived.name} has no manifest that says where it was; move it back by hand: "
+                f"{archived.where}"
+            )
         category, underscores, name = archived.data.partition("__")
         path = f"{category}/{name}" if category and underscores and name else archived.data
         return Place(root_of(project), _checked(path, SCRATCH, archived), SCRATCH)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ...core.entry import Entry
-from ...core.layout import STORE, is_inside
+from ...core.layout import PIPELINE, STORE, is_inside
 from ...errors import StorageError
 from ..project.project import open_root
 from ..root.guard import check_store
@@ -33,6 +33,10 @@ from .manifest import MANIFEST, Manifest, read_manifest
 
 _OLD_PART: Final = re.compile(r"\.[0-9a-f]{16}\.part")
 _HALF: Final = "an older version may have left it half-made"
+RUN: Final = re.compile(
+    rf"(?P<run>{PIPELINE.names})(?:\.tar|\.tar\.(?:gz|bz2|xz|zst)|\.tgz|\.zip)?", re.ASCII
+)
+"""A run, or one that was packed: what older scripts archive under its own name."""
 
 
 class Archived(NamedTuple):
@@ -57,6 +61,10 @@ class Archived(NamedTuple):
     def id(self) -> str:
         """Tells it from anything that may have the same name later."""
         return f"inode {self.identity[1]}" if self.manifest is None else self.manifest.id
+
+    def came_from(self, root: Path) -> bool:
+        """Whether its manifest says that it was in `root`."""
+        return self.root is not None and os.path.realpath(self.root) == os.path.realpath(root)
 
 
 def list_shelf(shelf: Path, root: Path) -> list[Archived]:
@@ -100,12 +108,20 @@ def _archived(
     data = name + suffix_of(form)
     with contextlib.suppress(FileNotFoundError):
         status = at.stat(shelf / data, follow_symlinks=False)
-        # A rename sets the ctime.
-        when = os.lstat(shelf / data).st_ctime if manifest is None else manifest.archived_at
+        when = _arrived(data, status) if manifest is None else manifest.archived_at
         identity = (status.st_dev, status.st_ino)
         root = None if manifest is None else manifest.root_from(shelf)
         where = str(shelf / data)
         yield Archived(name, data, form, when, identity, manifest, problem, where, root)
+
+
+def _arrived(data: str, status: os.stat_result) -> float:
+    """When something without a manifest came there, as far as can be told: a rename sets the change
+    time. A whole archive that was copied has kept its order only in the names of the runs.
+    """
+    run = RUN.fullmatch(data)
+    named = None if run is None else PIPELINE.arrival_of(run["run"])
+    return status.st_ctime if named is None else min(named, status.st_ctime)
 
 
 def items_of(shelf: Path, archived: Archived, *, contents: bool = True) -> Iterator[Item]:
@@ -121,33 +137,27 @@ def items_of(shelf: Path, archived: Archived, *, contents: bool = True) -> Itera
 
 
 def measured_from(
-    shelf: Path, root: Path, is_wanted: Callable[[Manifest], bool]
-) -> list[tuple[Manifest, Entry]]:
-    """The measured archived entries that came from `root` and whose manifest `is_wanted`, each with
-    its place on the shelf as `path`.
+    shelf: Path, root: Path, is_wanted: Callable[[Archived], bool]
+) -> list[tuple[Archived, Entry]]:
+    """What is listed and `is_wanted`, measured, each with its place on the shelf as `path`.
 
     Raises `StorageError` if the shelf cannot be read.
     """
     pins = Pins(shelf)
-    real = os.path.realpath(root)
     found = []
     top = opened(shelf)
     try:
         for archived in list_shelf(shelf, root):
-            manifest = archived.manifest
-            if manifest is None or archived.root is None:
-                continue
-            if os.path.realpath(archived.root) != real:
-                continue
-            measured = measured_at(top, archived.data) if is_wanted(manifest) else None
+            measured = measured_at(top, archived.data) if is_wanted(archived) else None
             if measured is None:
                 continue
+            manifest = archived.manifest
             entry = Entry(
                 path=archived.data,
-                category=manifest.category,
-                label=manifest.label,
-                stamp=manifest.stamp,
-                kind="directory" if archived.format == "dir" else "file",
+                category=PIPELINE.category if manifest is None else manifest.category,
+                label=PIPELINE.label if manifest is None else manifest.label,
+                stamp=None if manifest is None else manifest.stamp,
+                kind="directory" if measured.directories else "file",
                 size=measured.size,
                 links=measured.links,
                 files=measured.files,
@@ -158,7 +168,7 @@ def measured_from(
                 device=archived.identity[0],
                 inode=archived.identity[1],
             )
-            found.append((manifest, entry))
+            found.append((archived, entry))
     finally:
         at.close(top)
     return found

@@ -106,15 +106,16 @@ def to_forget(
     """What was set aside from `root` and is due for deletion, measured, as entries whose `path` is
     their place in the undo area; see `undoable_to_forget`. Raises `StorageError` or `Refused`.
     """
-    held = measured_from(
-        undo_area(root),
-        root,
-        lambda manifest: (
-            free is not None or undo_over(manifest.archived_at, manifest.undo_for, now) is not None
-        ),
-    )
+
+    def is_wanted(one: Archived) -> bool:
+        manifest = one.manifest
+        if manifest is None or not one.came_from(root):
+            return False
+        return free is not None or undo_over(one.archived_at, manifest.undo_for, now) is not None
+
+    held = measured_from(undo_area(root), root, is_wanted)
     return undoable_to_forget(
-        [(entry, manifest.undo_for) for manifest, entry in held],
+        [(entry, one.manifest.undo_for) for one, entry in held if one.manifest is not None],
         policy,
         now,
         free=free,

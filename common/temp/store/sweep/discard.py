@@ -1,4 +1,4 @@
-"""Removing an entry of this process's own, without a plan."""
+"""Removing an entry of this process's own, or one that was asked for by name, without a plan."""
 
 from __future__ import annotations
 
@@ -14,20 +14,26 @@ from ..claiming.claim import Claim, NotClaimed
 from ..claiming.inner import Within
 from ..root.leases import Leases
 from ..root.owner import hand_over, own
+from ..root.pinning import Pins
 from ..trees.inside import look_inside
 from ..trees.removed import spell_failures
 
 
-def discard(root: str, relative: str, layout: Layout = SCRATCH) -> str:
+def discard(
+    root: str, relative: str, layout: Layout = SCRATCH, *, whoever_made_it: bool = False
+) -> str:
     """Remove the entry of this process at `relative`; "" or why it could not be removed.
 
     Does nothing in a forked child, which did not make the entry, or if it is gone. It stays while
     another process holds it (`hold`, `lease_fds`); one that was forked from this one, or that only
     works in it, does not count. An entry that cannot be removed is no longer this process's: the
     next sweep removes it. Anything in its place that is not an entry of `layout` is left alone.
+
+    An order by name holds `whoever_made_it`, in a forked child too; then a pin keeps it.
     """
     owner = own(root)
-    if owner is None or relative not in owner.live:
+    is_ours = owner is not None and relative in owner.live
+    if not (is_ours or whoever_made_it):
         return ""
     problem = ""
     path = os.path.join(root, relative)
@@ -40,12 +46,12 @@ def discard(root: str, relative: str, layout: Layout = SCRATCH) -> str:
             raise NotClaimed("is no longer a directory, so it is left alone")
         with claimed(Path(root), relative, (status.st_dev, status.st_ino)) as claim:
             try:
-                user = _other_user(claim)
+                why = _objection(claim, whoever_made_it=not is_ours)
             except BaseException:
                 claim.put_back()
                 raise
-            if user:
-                raise NotClaimed(f"in use by {user}{claim.put_back()}", failed=True)
+            if why:
+                raise NotClaimed(f"{why}{claim.put_back()}", failed=True)
             removed = claim.remove()
         if removed.failures:
             problem = spell_failures(removed)
@@ -58,21 +64,25 @@ def discard(root: str, relative: str, layout: Layout = SCRATCH) -> str:
         problem = reason_of(error)
     except TempError as error:
         problem = str(error)
-    owner.release(relative)
+    if owner is not None:
+        owner.release(relative)
     return problem
 
 
-def _other_user(claim: Claim) -> str:
-    """The other process that uses the claimed entry, or a root inside it; "" if none does."""
+def _objection(claim: Claim, *, whoever_made_it: bool) -> str:
+    """That another process uses the claimed entry, or a root inside it; "" if none does."""
     path, now = claim.path, time.time()
+    if whoever_made_it and Pins(claim.root).of(path) is not None:
+        return "is pinned"
     leases = Leases(claim.root)
     leases.refresh()
-    if (held := leases.use_by_others(path, now)) is not None:
-        return held.who
+    held = leases.use_by_others(path, now, maker=not whoever_made_it)
+    if held is not None:
+        return f"in use by {held.who}"
     inside = look_inside(claim.holding, claim.held)
     if inside.unread:
         raise NotClaimed(f"cannot be looked into: {inside.unread}{claim.put_back()}", failed=True)
     if not inside.roots:
         return ""
     use = Within(claim.root).use_of(path, Path(claim.place), inside, now, now)
-    return use.who if use is not None and not use.mine else ""
+    return f"in use by {use.who}" if use is not None and not use.mine else ""

@@ -86,7 +86,8 @@ def _archive(step: Step, facts: Facts, means: Means) -> Outcome:
         else:
             removed = _hand_over(step, facts, means.archive, deposit)
     left_out = f" without its sockets ({', '.join(deposit.left_out)})" if deposit.left_out else ""
-    return outcome_of(step, facts, removed, f"archived as {deposit.where}{left_out}")
+    outcome = outcome_of(step, facts, removed, f"archived as {deposit.where}{left_out}")
+    return outcome._replace(packed_bytes=deposit.packed_bytes)
 
 
 def _set_aside(step: Step, facts: Facts, means: Means) -> Outcome:
@@ -170,5 +171,6 @@ def _hand_over(step: Step, facts: Facts, archive: Archive, deposit: Deposit) -> 
         finally:
             if has_room:
                 transfer.cancel(area)
-    removed.freed_bytes = max(0, removed.freed_bytes - deposit.taken_bytes)
+    if archive.shares_disk(facts.root):
+        removed.freed_bytes = max(0, removed.freed_bytes - (deposit.packed_bytes or 0))
     return removed

@@ -19,6 +19,7 @@ Names: TypeAlias = dict[tuple[int, int], tuple[int, int, int, int]]
 class Measured:
     """What a walk finds in one directory, itself included; sizes in bytes.
 
+    `length` is that of the files alone, `apparent` that of the directories as well.
     `names` holds, for each file with more than one name, how many names it has, how many of them
     were found, and the two sizes that were counted for the first of them. `changed_ns` is the
     newest modification up to a given time, `future_ns` the newest one after it, 0 for none.
@@ -30,13 +31,14 @@ class Measured:
 
     __slots__ = (
         "apparent", "changed_in", "changed_inode", "changed_ns", "directories", "files",
-        "future_in", "future_ns", "mounted", "names", "partial", "problems", "repositories",
-        "roots", "size", "unread",
+        "future_in", "future_ns", "length", "mounted", "names", "partial", "problems",
+        "repositories", "roots", "size", "unread",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.size = 0
         self.apparent = 0
+        self.length = 0
         self.files = 0
         self.directories = 0
         self.changed_ns = -NEVER
@@ -66,6 +68,7 @@ class Measured:
             measured.directories = 1
             return measured
         measured.files = 1
+        measured.length = status.st_size
         if status.st_nlink > 1:
             key = (status.st_dev, status.st_ino)
             measured.names[key] = (status.st_nlink, 1, measured.size, measured.apparent)
@@ -90,6 +93,7 @@ class Measured:
         """Add what was found in another part of the same tree; the order does not matter."""
         self.size += other.size
         self.apparent += other.apparent
+        self.length += other.length
         self.files += other.files
         self.directories += other.directories
         self.partial = self.partial or other.partial
@@ -109,6 +113,7 @@ class Measured:
             if known is not None:
                 self.size -= size
                 self.apparent -= apparent
+                self.length -= apparent
                 names, met = max(names, known[0]), met + known[1]
             self.names[key] = (names, met, size, apparent)
 

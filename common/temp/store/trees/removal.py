@@ -264,6 +264,7 @@ class Removal:
                     self._not_unlinked(name, error, descriptor)
                     continue
                 removed.files += 1
+                removed.length += status.st_size
                 if status.st_nlink == 1:
                     removed.freed_bytes += status.st_blocks * 512
                 else:

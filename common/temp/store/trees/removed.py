@@ -18,6 +18,7 @@ _LINKS_KEPT: Final = 100_000
 class Removed:
     """What a removal freed (bytes on disk, counted with the last link) and what it could not.
 
+    `length` is that of the files and links whose names went, in bytes; a worker does not tell it.
     `links` holds, for each file that had other names, how many names went, the most names it had,
     and its bytes: where several processes remove its names, only all of them together free it.
     """
@@ -27,10 +28,12 @@ class Removed:
     directories: int = 0
     failures: list[tuple[str, str]] = field(default_factory=list)
     links: dict[tuple[int, int], tuple[int, int, int]] = field(default_factory=dict)
+    length: int = 0
 
     def add(self, other: Removed) -> None:
         """Add `other`."""
         self.freed_bytes += other.freed_bytes
+        self.length += other.length
         self.files += other.files
         self.directories += other.directories
         self.failures += other.failures
@@ -67,7 +70,7 @@ def unlink_at(parent: int, name: str) -> Removed:
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
     at.unlink(name, dir_fd=parent)
-    removed = Removed(files=1)
+    removed = Removed(files=1, length=status.st_size)
     removed.note_link((status.st_dev, status.st_ino), 1, status.st_nlink, status.st_blocks * 512)
     return removed
 

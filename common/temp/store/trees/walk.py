@@ -295,6 +295,7 @@ class _Walk:
             self._cannot(node, error)
         measured.size += blocks * 512
         measured.apparent += apparent
+        measured.length += apparent - status.st_size
         measured.files += files
         if marks:
             self._note(descriptor, node, marks)

@@ -1,0 +1,31 @@
+"""Whether a directory can be a root in which everything is an entry."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ...core.layout import STORE
+from ..project.project import MARKERS, SYSTEM_TEMPS, is_everybodys, unowned
+
+
+def holds_more(directory: Path) -> bool:
+    """Whether `directory` holds all kinds of things: a project, a home directory, a temporary
+    directory of the system, or another one that everybody can write to. Such a one is suitable if
+    it is empty, as a new tmpfs is, or was when this user made it a root.
+    """
+    real = Path(os.path.realpath(directory))
+    return (
+        real in unowned(real)
+        or str(real) in SYSTEM_TEMPS
+        or any(os.path.lexists(real / marker) for marker in MARKERS)
+        or (is_everybodys(real) and not _is_new_or_ours(real))
+    )
+
+
+def _is_new_or_ours(directory: Path) -> bool:
+    try:
+        maker = os.lstat(directory / STORE).st_uid
+    except FileNotFoundError:
+        return not set(os.listdir(directory)) - {"lost+found"}
+    return maker in (0, os.geteuid())
