@@ -228,6 +228,25 @@ def test_the_archive_is_an_absolute_directory(
     assert str(found.archive_path()) == path.format(project=tmp_path, home="/home/ann")
 
 
+LOCATIONS = {
+    "s3://bucket/prefix": False, "gs://bucket": False, "AZ://bucket": False, "file:///tmp/a": False,
+    r"C:\\archive": True, "C:/archive": True, "C://archive": True, "a:b//c": True, "./s3://a": True,
+    "s3:/bucket": True, "://a": True,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("location", LOCATIONS)
+def test_an_archive_is_a_directory_and_a_url_is_refused(project: Path, location: str) -> None:
+    table(project, f'archive_location = "{location}"')
+    if LOCATIONS[location]:
+        assert load(project, NO_ENVIRONMENT).archive_path() is not None
+    else:
+        assert refusal(project) == (
+            f"{project / 'pyproject.toml'}: [tool.tempkeep]: archive_location: expected the path "
+            f"of a directory, got {location!r}; object storage is not supported by this version"
+        )
+
+
 @pytest.mark.parametrize(
     "location", [".tmp", ".tmp/archive", "x/../.tmp", "{link}/archive", ".temp/archive"]
 )

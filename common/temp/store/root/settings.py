@@ -34,6 +34,17 @@ DEFAULT_ARTEFACTS: Final = (
 )
 
 
+SCHEMES: Final = ("",)
+"""The schemes that `archive_location` may have; a path has none. See `KINDS` of the archive."""
+
+
+def scheme_of(location: str) -> str:
+    """The scheme of a URL, such as `s3`; "" for a path, also one with the letter of a drive."""
+    scheme, slashes, _ = location.partition("://")
+    is_one = slashes and len(scheme) > 1 and scheme.isascii() and scheme.isalnum()
+    return scheme.lower() if is_one else ""
+
+
 class Settings(NamedTuple):
     """What is configured for one project; durations in seconds.
 
@@ -67,13 +78,15 @@ class Settings(NamedTuple):
         paths = (self.project / os.path.expanduser(root) for root in self.roots)
         return tuple(dict.fromkeys(Path(os.path.abspath(path)) for path in paths))
 
-    def archive_path(self, runs: Path | None = None) -> Path:
-        """The absolute directory of the archive: if none is set, `.tmp-archive` in the project, and
-        for the `runs` of a pipeline `archived_pipeline_runs` beside them.
+    def archive_path(self, runs: Path | None = None) -> Path | None:
+        """The absolute directory of the archive; `None` if it is not in a directory. If none is
+        set, `.tmp-archive` in the project, and for the `runs` of a pipeline
+        `archived_pipeline_runs` beside them.
         """
         if self.archive_location is None and runs is not None:
             return runs / RUNS_ARCHIVE
-        return self.project / os.path.expanduser(self.archive_location or ".tmp-archive")
+        location = self.archive_location or ".tmp-archive"
+        return None if scheme_of(location) else self.project / os.path.expanduser(location)
 
 
 Kind: TypeAlias = Literal[
