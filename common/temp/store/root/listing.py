@@ -118,7 +118,7 @@ def _configured(root: Path) -> frozenset[str]:
     """The categories that have settings of their own, but for those of other roots."""
     from .loading import configured_categories
 
-    with contextlib.suppress(TempError):  # wrong settings are reported where they are used
+    with contextlib.suppress(TempError, OSError):  # wrong settings are reported where they are used
         return configured_categories(root) - {layout.category for layout in LAYOUTS.values()}
     return frozenset()
 
