@@ -62,6 +62,7 @@ def settings() -> str:
     lines.insert(1, "|---" * len(rows[0]) + "|")
     keys = ", ".join(f"`{key}`" for key in CATEGORY_KEYS)
     categories = f"A table `[tool.tempkeep.category.<name>]` can have {keys}."
+    categories += " It makes a category of `.tmp/<name>`."
     return "\n".join([*lines, "", fill(categories, 100, break_on_hyphens=False)])
 
 

@@ -524,17 +524,6 @@ def test_a_trash_on_another_filesystem(tmp_path: Path) -> None:
     )
 
 
-def test_a_trash_without_its_library(entry: Path, tmp_path: Path) -> None:
-    path = hidden(tmp_path, "send2trash")
-    said = told_by(
-        *PROGRAM, "temp-clean", "--yes", "--trash", cwd=entry.parents[2], PYTHONPATH=path
-    )
-    assert said == (
-        f"failed {NAME}: cannot be trashed (No module named send2trash); "
-        'python3 -m pip install "send2trash>=2", or delete it without --trash, or free the trash'
-    )
-
-
 # -- what was typed, and what was configured --------------------------------------------------
 
 

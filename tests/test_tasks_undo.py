@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from common.temp.core.layout import FILES, JOBS
-from common.temp.store.archive.undo import undo_area
 from common.temp.store.project.project import user_root
 from common.temp.store.root.making import make_root
+from common.temp.store.shelf.undo import undo_area
 from tests.store.trees import rich, seen
 from tests.support import (
     HOUR,

@@ -127,7 +127,6 @@ def test_the_environment_of_the_process_is_read_by_default(
         ("HIGH_WATER", "85%", "high_water", 0.85),
         ("KEEP_LAST", "0", "keep_last", 0),
         ("EXCLUDE", "a*, b/c ,", "exclude", ("a*", "b/c")),
-        ("EXCLUDE", "", "exclude", ()),
         ("DRY_RUN", "1", "dry_run", True),
         ("DRY_RUN", "False", "dry_run", False),
         ("ARCHIVE", " TRUE ", "archive", True),
@@ -227,6 +226,25 @@ def test_the_archive_is_an_absolute_directory(
     monkeypatch.setenv("HOME", "/home/ann")
     found = Settings(project=tmp_path, archive_location=location)
     assert str(found.archive_path()) == path.format(project=tmp_path, home="/home/ann")
+
+
+LOCATIONS = {
+    "s3://bucket/prefix": False, "gs://bucket": False, "AZ://bucket": False, "file:///tmp/a": False,
+    r"C:\\archive": True, "C:/archive": True, "C://archive": True, "a:b//c": True, "./s3://a": True,
+    "s3:/bucket": True, "://a": True,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("location", LOCATIONS)
+def test_an_archive_is_a_directory_and_a_url_is_refused(project: Path, location: str) -> None:
+    table(project, f'archive_location = "{location}"')
+    if LOCATIONS[location]:
+        assert load(project, NO_ENVIRONMENT).archive_path() is not None
+    else:
+        assert refusal(project) == (
+            f"{project / 'pyproject.toml'}: [tool.tempkeep]: archive_location: expected the path "
+            f"of a directory, got {location!r}; object storage is not supported by this version"
+        )
 
 
 @pytest.mark.parametrize(
@@ -549,7 +567,6 @@ def test_a_number_of_json_that_is_none_is_refused(project: Path, key: str, text:
     ("variable", "text", "expected"),
     [
         ("MAX_AGE_HOURS", "soon", "expected a number of 0 or more, got 'soon'"),
-        ("MAX_AGE_HOURS", "", "expected a number of 0 or more, got ''"),
         ("MAX_AGE_HOURS", "nan", "expected a number of 0 or more, got nan"),
         ("MAX_AGE_HOURS", "inf", "expected a number of 0 or more, got inf"),
         ("MAX_AGE_HOURS", "-1", "expected a number of 0 or more, got -1.0"),
@@ -558,7 +575,6 @@ def test_a_number_of_json_that_is_none_is_refused(project: Path, key: str, text:
         ("MIN_FREE_SPACE", "lots", 'expected a size such as "20GiB" or "500MB", got \'lots\''),
         ("DRY_RUN", "yes", "expected true or false, got 'yes'"),
         ("STRATEGY", "x\ny", "expected one of aggressive, moderate, conservative, archive, got 'x\\ny'"),  # noqa: E501
-        ("ARCHIVE_LOCATION", "", "expected the path of a directory, got ''"),
         ("ROOTS", "a\0b", "expected a list of paths of directories, got ['a\\x00b']"),
         ("PROJECTS", "a,/b", 'expected a list of globs of directories below, as "projects/*", got [\'a\', \'/b\']'),  # noqa: E501
     ],
@@ -568,6 +584,14 @@ def test_a_bad_variable_is_refused_by_its_name(
 ) -> None:
     name = f"TEMPKEEP_{variable}"
     assert refusal(tmp_path, **{name: text}) == f"environment: {name}: {expected}"
+
+
+@pytest.mark.parametrize("text", ["", " ", ","])
+def test_an_empty_variable_is_refused_whatever_its_kind(tmp_path: Path, text: str) -> None:
+    for key in KEYS:
+        name = f"TEMPKEEP_{key.upper()}"
+        said = f"environment: {name} is empty; give it a value, or unset it"
+        assert refusal(tmp_path, **{name: text}) == said
 
 
 def test_an_unknown_key_is_refused_and_the_known_ones_are_named(project: Path) -> None:

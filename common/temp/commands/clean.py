@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from ..core.disposal import DISPOSALS, Disposal
 from ..core.plan import again
 from ..core.policy import Policy
+from ..core.reasons import KEEP_LAST_GOOD
 from ..errors import InvalidSettings, Refused
 from ..report.text import instant, plain
 from ..store.root.settings import Settings
@@ -100,7 +101,7 @@ def _apply(given: CleanArguments) -> int:
     drafts = []
     diverged: list[tuple[str, str, str]] = []
     for one in recorded:
-        draft, missing = _redraft(places[one.root], one, now)
+        draft, missing = _redraft(places[one.root], one, now, everything=given.everything)
         drafts.append(draft)
         diverged += missing
     given = given._replace(dry_run=dry_run)
@@ -112,12 +113,16 @@ def _apply(given: CleanArguments) -> int:
 
 
 def _redraft(
-    place: Place, recorded: RecordedRoot, now: float
+    place: Place, recorded: RecordedRoot, now: float, *, everything: bool
 ) -> tuple[Draft, list[tuple[str, str, str]]]:
-    """A recorded root, planned anew; and what has changed since: title, entry, why."""
+    """A recorded root, planned anew; and what has changed since: title, entry, why.
+
+    The last good run of a pipeline goes only if `everything` was asked for: by who applies the
+    plan, as the file only names entries.
+    """
     # An age that all entries have, instead of "everything": then what changes meanwhile stays.
     limits = place.policy() if place.abandoned_only else Policy(max_age=0)
-    if recorded.everything and place.settings.policy.keep_last_good is None:
+    if everything and place.settings.policy.keep_last_good is None:
         policy = place.settings.policy.everywhere(keep_last_good=0)
         place = place._replace(settings=place.settings._replace(policy=policy))
     (draft,) = draft_all([place], limits, CleanArguments(all_projects=True), now, sizes=True)
@@ -127,7 +132,12 @@ def _redraft(
         for step in plan.steps
     )
     plan = without_low_space(plan._replace(steps=steps))
-    return draft._replace(plan=plan), [(place.title, *one) for one in missing]
+    found = []
+    for entry, why in missing:
+        if why.startswith(f"is kept: {KEEP_LAST_GOOD}"):
+            why += "; --apply with --everything takes it, if keep_last_good is not set"
+        found.append((place.title, entry, why))
+    return draft._replace(plan=plan), found
 
 
 def clean_runs(base: Path, settings: Settings, *, dry_run: bool, force: bool) -> int:

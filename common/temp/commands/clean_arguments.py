@@ -92,7 +92,12 @@ def check_only_apply(given: CleanArguments) -> None:
     """Raise `InvalidSettings` for an argument that the plan decides."""
     choose(given.output, "--format", TABLE_OR_JSON)
     rest = given._replace(
-        background=False, output="table", yes=False, force=False, all_projects=False
+        everything=False,
+        background=False,
+        output="table",
+        yes=False,
+        force=False,
+        all_projects=False,
     )
     if rest != CleanArguments(apply=given.apply):
         raise InvalidSettings(

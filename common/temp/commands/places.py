@@ -31,6 +31,7 @@ from ..store.root.settings import Settings
 
 if TYPE_CHECKING:
     from ..core.disposal import Disposal
+    from ..store.archive.archives import Archive
 
 USER_TITLE: Final = "auto-cleanup entries of this user"
 HOMELESS_TITLE: Final = "scratch of no project"
@@ -78,12 +79,14 @@ class Place(NamedTuple):
         return self.abandoned_only or self.is_elsewhere or self.root.name == OLD_ROOT_NAME
 
     @property
-    def archive(self) -> Path | None:
+    def archive(self) -> Archive | None:
         """Where its entries are archived, if they are. Raises as `layout`."""
         if self.abandoned_only:
             return None
+        from ..store.archive.archives import archive_of
+
         has_runs = self.is_configured and self.layout() is PIPELINE
-        return self.settings.archive_path(self.root if has_runs else None)
+        return archive_of(self.settings, self.root if has_runs else None)
 
     def policy(self) -> Policy:
         """The policy of a `temp-clean` without arguments."""

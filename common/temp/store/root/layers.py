@@ -43,7 +43,14 @@ def layer_of(
 
 
 def layer_of_variables(said: Mapping[str, str], prefix: str) -> Layer:
-    """What variables set, whose names begin with `prefix`."""
+    """What variables set, whose names begin with `prefix`.
+
+    An empty one is wrong, and no empty list: a script that has nothing to put into it must not take
+    a protection away.
+    """
+    for name, text in said.items():
+        if name.removeprefix(prefix).lower() in KEYS and not text.strip(" \t\n,"):
+            raise InvalidSettings(f"environment: {name} is empty; give it a value, or unset it")
     values = {
         key: from_text(text, KEYS[key].kind) if key in KEYS else text
         for key, text in ((name.removeprefix(prefix).lower(), said[name]) for name in said)

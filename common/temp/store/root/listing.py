@@ -16,6 +16,7 @@ from ...core.layout import (
     HELD,
     HOLDING,
     KNOWN_CATEGORIES,
+    LAYOUTS,
     SCRATCH,
     STORE,
     UNCATEGORIZED,
@@ -26,7 +27,7 @@ from ...core.layout import (
     read_name,
 )
 from ...core.named_tuple import NamedTuple
-from ...errors import InvalidSettings, StorageError, reason_of
+from ...errors import InvalidSettings, StorageError, TempError, reason_of
 from ..project.links import ways
 from ..project.project import check_root, root_of, user_root
 from ..system import at
@@ -64,9 +65,9 @@ def listing(
     """The entries of `root`, sorted by path: those in categories, and everything else in the root.
 
     With another `layout` than that of `.tmp`, the entries of that layout. A directory is a category
-    if its name is a known one, if it has the marker file, if a record says so, or if everything in
-    it is stamped like an entry, unless that is what a clean kept of one. Raises `StorageError` if
-    the root itself cannot be listed.
+    if its name is a known one, it has the marker file, or a record says so; also if it has settings
+    of its own, or everything in it is stamped like an entry, unless that is what a clean kept of
+    one. Raises `StorageError` if the root itself cannot be listed.
     """
     try:
         with at.scandir(root) as items:
@@ -80,6 +81,7 @@ def listing(
             if layout.holds(top.name, is_directory=top.is_dir(follow_symlinks=False))
         ], []
     recorded: set[str] | None = None
+    configured: frozenset[str] | None = None
     found: list[Found] = []
     problems: list[Problem] = []
     for top in tops:
@@ -92,22 +94,35 @@ def listing(
                 leases.refresh()
                 recorded = leases.recorded_categories()
             known = is_certain_category(Path(top.path), recorded)
-            if known or read_name(name)[1] is None:
-                try:
+            try:
+                if known or read_name(name)[1] is None:
                     children = _children_of_category(top.path, known)
-                    if children is not None and not known and is_remainder(root, name):
-                        children = None
-                except FileNotFoundError:
+                if children is None:
+                    configured = _configured(root) if configured is None else configured
+                    if name in configured:
+                        children = _children_of_category(top.path, True)
+                if children is not None and not known and is_remainder(root, name):
+                    children = None
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                if known:
+                    problems.append(Problem(name, reason_of(error)))
                     continue
-                except OSError as error:
-                    if known:
-                        problems.append(Problem(name, reason_of(error)))
-                        continue
         if children is None:
             found.append(Found(name, UNCATEGORIZED))
         else:
             found += [Found(f"{name}/{child}", name) for child in children]
     return found, problems
+
+
+def _configured(root: Path) -> frozenset[str]:
+    """The categories that have settings of their own, but for those of other roots."""
+    from .loading import configured_categories
+
+    with contextlib.suppress(TempError, OSError):  # wrong settings are reported where they are used
+        return configured_categories(root) - {layout.category for layout in LAYOUTS.values()}
+    return frozenset()
 
 
 def is_certain_category(path: Path, recorded: Collection[str]) -> bool:
@@ -148,9 +163,11 @@ def _children_of_category(path: str, known: bool) -> list[str] | None:
 
 
 def locate(path: Path, roots: Sequence[Path] = ()) -> tuple[Path, str]:
-    """The root that holds `path`, and the entry in it (relative to the root).
+    """The nearest root in which `path` is in an entry, and that entry (relative to the root).
 
-    `roots` are the configured ones. Raises `InvalidSettings` if `path` is in no entry of any root.
+    A project in an entry may be a root itself, as one of pipeline runs, and most of what is in it
+    is in none of its entries. `roots` are the configured ones. Raises `InvalidSettings` if `path`
+    is in no entry of any root.
     """
     absolute = Path(os.path.abspath(path))
     own = user_root()
@@ -163,7 +180,6 @@ def locate(path: Path, roots: Sequence[Path] = ()) -> tuple[Path, str]:
                 for item in listing(root, Leases(root), layout)[0]:
                     if is_inside(relative, item.path):
                         return root, item.path
-            break
     raise InvalidSettings(f"{path} is in no entry; `temp-status` lists them")
 
 

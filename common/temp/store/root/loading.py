@@ -78,6 +78,14 @@ def configured_foreign_for(root: Path) -> float:
     return DAY if configured is None else configured
 
 
+def configured_categories(root: Path) -> frozenset[str]:
+    """The categories for which the project in which `root` lies sets something of their own.
+
+    Raises `InvalidSettings`.
+    """
+    return frozenset(name for name, _ in load(find_project(root)).policy.categories)
+
+
 def keeping_files(root: Path, limits: Policy) -> Policy:
     """`limits`, with the `keep_files` of the project in which `root` lies, in each category.
 

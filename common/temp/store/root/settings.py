@@ -34,6 +34,17 @@ DEFAULT_ARTEFACTS: Final = (
 )
 
 
+SCHEMES: Final = ("",)
+"""The schemes that `archive_location` may have; a path has none. See `KINDS` of the archive."""
+
+
+def scheme_of(location: str) -> str:
+    """The scheme of a URL, such as `s3`; "" for a path, also one with the letter of a drive."""
+    scheme, slashes, _ = location.partition("://")
+    is_one = slashes and len(scheme) > 1 and scheme.isascii() and scheme.isalnum()
+    return scheme.lower() if is_one else ""
+
+
 class Settings(NamedTuple):
     """What is configured for one project; durations in seconds.
 
@@ -68,13 +79,15 @@ class Settings(NamedTuple):
         paths = (self.project / os.path.expanduser(root) for root in self.roots)
         return tuple(dict.fromkeys(Path(os.path.abspath(path)) for path in paths))
 
-    def archive_path(self, runs: Path | None = None) -> Path:
-        """The absolute directory of the archive: if none is set, `.tmp-archive` in the project, and
-        for the `runs` of a pipeline `archived_pipeline_runs` beside them.
+    def archive_path(self, runs: Path | None = None) -> Path | None:
+        """The absolute directory of the archive; `None` if it is not in a directory. If none is
+        set, `.tmp-archive` in the project, and for the `runs` of a pipeline
+        `archived_pipeline_runs` beside them.
         """
         if self.archive_location is None and runs is not None:
             return runs / RUNS_ARCHIVE
-        return self.project / os.path.expanduser(self.archive_location or ".tmp-archive")
+        location = self.archive_location or ".tmp-archive"
+        return None if scheme_of(location) else self.project / os.path.expanduser(location)
 
 
 Kind: TypeAlias = Literal[
@@ -284,10 +297,12 @@ CATEGORY_KEYS: Final[dict[str, Key]] = {
 """The keys that `[tool.tempkeep.category.<name>]` may have."""
 
 ENVIRONMENT: Final[dict[str, str]] = {
-    f"{ENV_PREFIX}<KEY>": "a setting: `TEMPKEEP_MAX_AGE=7d`; commas separate list items",
+    f"{ENV_PREFIX}<KEY>": "a setting: `TEMPKEEP_MAX_AGE=7d`; commas separate list items, "
+    "and an empty one is an error",
     PROJECT: "the project, whatever the working directory is: an existing directory",
     "TMPDIR": "the system's temporary directory, for `auto_cleanup_dir` and `temp_working_dir`",
     "XDG_STATE_HOME": "where scratch without a project goes, instead of `~/.local/state`",
+    "XDG_DATA_HOME": "where the trash is for `--trash`, instead of `~/.local/share`",
     "PYTEST_DEBUG_TEMPROOT": "where pytest makes `tmp_path`; inside a root, that entry is in use "
     "while pytest runs",
     "PYTEST_KEEP_TEMPS": "`1` keeps the directories of tests, and prints where they are",

@@ -22,7 +22,7 @@ from ...core.units import (
     read_size,
 )
 from ...errors import InvalidSettings
-from .settings import Kind
+from .settings import SCHEMES, Kind, scheme_of
 
 
 def read_value(value: object, kind: Kind, what: str) -> Any:
@@ -85,9 +85,12 @@ def _one_of(names: Any, value: object, what: str) -> str:
 
 
 def _path(value: object, what: str) -> str:
+    why = ""
     if isinstance(value, str) and value and "\0" not in value:
-        return value
-    raise InvalidSettings(f"{what}: expected the path of a directory, got {value!r}")
+        if scheme_of(value) in SCHEMES:
+            return value
+        why = "; object storage is not supported by this version"
+    raise InvalidSettings(f"{what}: expected the path of a directory, got {value!r}{why}")
 
 
 def _texts(value: object, what: str) -> tuple[str, ...]:

@@ -84,7 +84,7 @@ def locked(step: Step, facts: Facts) -> Iterator[None]:
 
 def check_still(step: Step, facts: Facts) -> None:
     """Raise `NotClaimed` unless the entry is still in its place, with no link on the way to it."""
-    with _opened_parent(step, facts) as (parent, name):
+    with opened_parent(step, facts) as (parent, name):
         status = at.stat(name, dir_fd=parent, follow_symlinks=False)
         by_path = at.stat(facts.root / step.entry.path, follow_symlinks=False)
     for found in (status, by_path):
@@ -93,7 +93,7 @@ def check_still(step: Step, facts: Facts) -> None:
 
 
 @contextmanager
-def _opened_parent(step: Step, facts: Facts) -> Iterator[tuple[int, str]]:
+def opened_parent(step: Step, facts: Facts) -> Iterator[tuple[int, str]]:
     """The open directory that holds the entry, and the entry's name. Raises `NotClaimed`."""
     *above, name = step.entry.path.split("/")
     try:
@@ -107,5 +107,5 @@ def _opened_parent(step: Step, facts: Facts) -> Iterator[tuple[int, str]]:
 
 def _opened_entry(step: Step, facts: Facts) -> int:
     """The entry's own directory, opened."""
-    with _opened_parent(step, facts) as (parent, name):
+    with opened_parent(step, facts) as (parent, name):
         return at.open(name, DIRECTORY_FLAGS, dir_fd=parent)
