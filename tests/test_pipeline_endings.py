@@ -239,6 +239,7 @@ def test_the_file_can_say_what_is_kept(base: Path) -> None:
     config = base.parent / "cleanup_config.json"
     for said, kept in (
         ({"keep_within_hours": 899.5}, 3),
+        ({"keep_within": "53970m"}, 3),
         ({"keep_last": 2}, 2),
         ({"keep_last_good": 1}, 1),
     ):

@@ -13,9 +13,11 @@ from common.temp.core.layout import JOBS
 from common.temp.errors import StorageError
 from common.temp.store.archive import deposit, packing, tarring
 from common.temp.store.archive import restore as restoring
-from common.temp.store.archive.belongs import Place, place_of
-from common.temp.store.archive.shelf import list_archive
+from common.temp.store.archive.local import LocalArchive
 from common.temp.store.root import making
+from common.temp.store.shelf import putting as putting_back
+from common.temp.store.shelf.belongs import Place, place_of
+from common.temp.store.shelf.listing import list_shelf
 from common.temp.store.system import at, freedesktop
 from common.temp.store.system.archive_formats import ArchiveFormat
 from common.temp.store.system.renaming import rename_new
@@ -91,14 +93,14 @@ def test_nothing_is_archived_behind_a_link_that_takes_the_place_of_the_archive(
     root: Path, tmp_path: Path, victim: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_entry(root, "debug/x")
-    reserve = deposit.Deposit._reserve
+    reserve = deposit.LocalDeposit._reserve
 
-    def reserved(self: deposit.Deposit, found: Digest, *, has_contents: bool) -> None:
-        self._open_archive()
+    def reserved(self: deposit.LocalDeposit, found: Digest, *, has_contents: bool) -> None:
+        self._open_shelf()
         swap(tmp_path / "archive", victim)
         reserve(self, found, has_contents=has_contents)
 
-    monkeypatch.setattr(deposit.Deposit, "_reserve", reserved)
+    monkeypatch.setattr(deposit.LocalDeposit, "_reserve", reserved)
     swept(root, EVERYTHING, disposal="archive", archive=tmp_path / "archive")
     assert listing(victim) == ["secret"]
     assert (root / "debug" / "x").exists() or (tmp_path / ".archive" / "debug__x").exists()
@@ -112,16 +114,16 @@ def test_what_takes_the_place_of_what_was_restored_keeps_its_mode(
     with mounted(tmp_path / "m", "size=16m") as disk:
         archive = disk if across else tmp_path / "archive"
         swept(root, EVERYTHING, disposal="archive", archive=archive)
-        (archived,) = list_archive(archive, root)
-        put = restoring._put
+        (archived,) = list_shelf(archive, root)
+        put = putting_back.put
 
         def putting(source: str, parent: int, place: Place) -> None:
             put(source, parent, place)
             swap(place.full, victim / "secret")
 
-        monkeypatch.setattr(restoring, "_put", putting)
-        place = place_of(archive, archived, root.parent)
-        restoring.restore(archive, archived, place)
+        monkeypatch.setattr(putting_back, "put", putting)
+        place = place_of(archived, root.parent)
+        restoring.restore(LocalArchive(archive), archived, place)
     assert (root / "debug" / ".x").stat().st_mode & 0o777 == 0o777
     assert (victim / "secret").stat().st_mode & 0o777 == 0o600
 

@@ -22,7 +22,6 @@ import pytest
 from common.temp.core.layout import PIPELINE
 from common.temp.core.policy import Policy
 from common.temp.errors import Refused, StorageError
-from common.temp.store.archive.leftovers import finish_leftovers
 from common.temp.store.claiming import takeover
 from common.temp.store.claiming.area import HoldingArea, claimed
 from common.temp.store.claiming.claim import NotClaimed
@@ -30,6 +29,7 @@ from common.temp.store.claiming.many import Remover
 from common.temp.store.claiming.scan import scan
 from common.temp.store.root.lastuse import last_use, note_use
 from common.temp.store.root.making import make_root
+from common.temp.store.shelf.leftovers import finish_leftovers
 from common.temp.store.system import at, locks, renaming
 from common.temp.store.system.locks import lock_directory
 from common.temp.store.system.mounts import MountWatch

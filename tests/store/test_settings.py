@@ -228,6 +228,25 @@ def test_the_archive_is_an_absolute_directory(
     assert str(found.archive_path()) == path.format(project=tmp_path, home="/home/ann")
 
 
+LOCATIONS = {
+    "s3://bucket/prefix": False, "gs://bucket": False, "AZ://bucket": False, "file:///tmp/a": False,
+    r"C:\\archive": True, "C:/archive": True, "C://archive": True, "a:b//c": True, "./s3://a": True,
+    "s3:/bucket": True, "://a": True,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("location", LOCATIONS)
+def test_an_archive_is_a_directory_and_a_url_is_refused(project: Path, location: str) -> None:
+    table(project, f'archive_location = "{location}"')
+    if LOCATIONS[location]:
+        assert load(project, NO_ENVIRONMENT).archive_path() is not None
+    else:
+        assert refusal(project) == (
+            f"{project / 'pyproject.toml'}: [tool.tempkeep]: archive_location: expected the path "
+            f"of a directory, got {location!r}; object storage is not supported by this version"
+        )
+
+
 @pytest.mark.parametrize(
     "location", [".tmp", ".tmp/archive", "x/../.tmp", "{link}/archive", ".temp/archive"]
 )
@@ -367,6 +386,11 @@ _VALUES: dict[str, tuple[list[Any], list[Any], str]] = {
         [-1, -0.5, "24", "", "nan", True, [], {}, ["1"]],
         "expected a number of 0 or more, got {!r}",
     ),
+    "duration": (
+        ["0m", "90m", "36h", " 7 d ", "2w"],
+        ["", "7", "1.5h", "-1d", "7D", "7 days", "1h30m", "9999999m", 7, 1.5, True, [], {}],
+        "expected a time such as 90m, 36h, 7d or 2w, got {!r}",
+    ),
     "count": (
         [0, 5, 5.0, 10**6],
         [-1, 1.5, "5", True, [], {}],
@@ -383,8 +407,8 @@ _VALUES: dict[str, tuple[list[Any], list[Any], str]] = {
         'expected a percentage from "0%" to "100%" such as "85%", got {!r}',
     ),
     "interval": (
-        ["1m", "90m", "6h", " 1d ", "365d"],
-        ["", "0m", "366d", "1w", "1.5h", "-1h", "d", 1, 1.5, True, [], {}],
+        ["1m", "90m", "6h", " 1d ", "365d", "52w"],
+        ["", "0m", "366d", "53w", "1.5h", "-1h", "d", 1, 1.5, True, [], {}],
         "expected 15m, 6h, 1d or similar, 365d at most, got {!r}",
     ),
     "flag": ([True, False], [0, 1, "true", "", [], {}], "expected true or false, got {!r}"),
@@ -589,9 +613,33 @@ def test_an_unknown_key_is_refused_and_the_known_ones_are_named(project: Path) -
         f"expected one of {', '.join(JSON_KEYS)}"
     )
     config(project)
-    assert refusal(project, TEMPKEEP_MAX_AGE="3") == (
-        "environment: TEMPKEEP_MAX_AGE is not a key; "
+    assert refusal(project, TEMPKEEP_MAX_AG="3") == (
+        "environment: TEMPKEEP_MAX_AG is not a key; "
         f"expected one of {', '.join('TEMPKEEP_' + key.upper() for key in KEYS)}"
+    )
+
+
+def test_a_time_has_a_unit_or_a_key_that_names_it_and_not_both(monorepo: Path, inner: Path) -> None:
+    table(monorepo, 'max_age = "2w"\nkeep_within = "90m"\nundo_for = "36h"\nforeign_for = "7d"')
+    found = load(inner, NO_ENVIRONMENT)
+    policy = found.policy
+    assert (policy.max_age, policy.keep_within) == (14 * DAY, 1.5 * HOUR)
+    assert (found.undo_for, policy.foreign_for) == (36 * HOUR, 7 * DAY)
+    table(inner, "max_age_hours = 5")  # another layer may spell it otherwise
+    assert load(inner, NO_ENVIRONMENT).policy.max_age == 5 * HOUR
+    assert load(inner, {"TEMPKEEP_MAX_AGE": "1d"}).policy.max_age == DAY
+
+    table(inner, 'max_age_hours = 5\nmax_age = "5h"')
+    assert refusal(inner) == (
+        f"{inner}/pyproject.toml: [tool.tempkeep]: max_age and max_age_hours set the same; "
+        "leave out one"
+    )
+    table(inner, "")
+    config(inner, max_age="7d", max_age_days=7)
+    assert "cleanup_config.json: max_age and max_age_days set the same; leave" in refusal(inner)
+    config(inner)
+    assert refusal(inner, TEMPKEEP_UNDO_HOURS="1", TEMPKEEP_UNDO_FOR="1h") == (
+        "environment: TEMPKEEP_UNDO_FOR and TEMPKEEP_UNDO_HOURS set the same; leave out one"
     )
 
 
@@ -758,8 +806,8 @@ def test_words_of_the_file_are_settings_all_by_themselves(project: Path) -> None
     config(project, max_runs_to_keep=2)
     found = of_config(project, {"strategy": "archive", "max_age_days": 1}, "here")
     assert (found.policy.max_age, found.policy.max_count, found.disposal) == (DAY, 5, "archive")
-    with pytest.raises(InvalidSettings, match=r"^here: max_age is not a key"):
-        of_config(project, {"max_age": 1}, "here")
+    with pytest.raises(InvalidSettings, match=r"^here: max_age_hours is not a key"):
+        of_config(project, {"max_age_hours": 1}, "here")
 
 
 @pytest.mark.parametrize(
@@ -936,6 +984,10 @@ def test_schema_and_loader_agree_on_the_name_of_a_category(project: Path, name: 
         ({"category": {"a": 3}}, False),
         ({"category": {"a": {"unknown": 1}}}, False),
         ({"category": {"a": {"min_free_space": 1}}}, False),
+        ({"max_age": "7d", "keep_within_hours": 1}, True),
+        ({"max_age": "7d", "max_age_hours": 1}, False),
+        ({"max_age": "7d", "category": {"a": {"max_age_hours": 1}}}, True),
+        ({"category": {"a": {"keep_within": "7d", "keep_within_hours": 1}}}, False),
     ],
 )
 def test_schema_and_loader_agree_on_whole_tables(

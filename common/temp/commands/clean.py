@@ -27,6 +27,7 @@ from .clean_arguments import (
 from .drafts import Draft, ask, draft_all, without_low_space
 from .places import Place, find_places, is_dry_run
 from .printing import complain, terminal
+from .unconfigured import check_policy, warn_unattended
 
 if TYPE_CHECKING:
     from ..store.sweep.planfile import RecordedRoot
@@ -45,6 +46,7 @@ def clean(given: CleanArguments, sink: Sink | None = None) -> int:
     limits = limits_of(given)
     now = time.time()
     places = find_places(given.all_projects)
+    check_policy(places, limits, given)
     if given.background:
         _check_detachable(disposal_of(place, given) for place in places)
     remedy = "remove that setting to clean" if given.scheduled else _FORCE
@@ -53,7 +55,9 @@ def clean(given: CleanArguments, sink: Sink | None = None) -> int:
     sizes = given.dry_run or (asks and (given.ask or terminal() is not None))
     drafts = draft_all(places, limits, given, now, sizes=sizes)
     if asks:
-        drafts = ask(drafts, given)
+        drafts = ask(drafts, given, now)
+    if not (given.dry_run or given.ask or given.yes or given.force):
+        warn_unattended(drafts)
     if given.plan is not None:
         from ..store.sweep.planfile import write_plan
 

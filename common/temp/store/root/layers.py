@@ -24,8 +24,9 @@ def layer_of(
     where: str,
     spell: Callable[[str], str] = str,
 ) -> Layer:
-    """What `said`, read from `where`, sets if it may have these `keys`."""
+    """What `said`, read from `where`, sets if it may have these `keys`, each field by one key."""
     layer: Layer = {}
+    setters: dict[str, str] = {}
     for key, value in said.items():
         if key not in keys:
             raise InvalidSettings(
@@ -33,6 +34,10 @@ def layer_of(
                 f"expected one of {', '.join(map(spell, keys))}"
             )
         field, kind, *_ = keys[key]
+        first = setters.setdefault(field, key)
+        if first != key:
+            both = " and ".join(map(spell, sorted((first, key))))
+            raise InvalidSettings(f"{where}: {both} set the same; leave out one")
         layer[field] = read_value(value, kind, f"{where}: {spell(key)}")
     return layer
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from ...core.entry import Leftover, Problem
+from ...core.labels import labelled, newest, stamp_of
 from ...core.layout import (
     BATCH,
     CATEGORY_MARK,
@@ -118,7 +120,7 @@ def _configured(root: Path) -> frozenset[str]:
     """The categories that have settings of their own, but for those of other roots."""
     from .loading import configured_categories
 
-    with contextlib.suppress(TempError):  # wrong settings are reported where they are used
+    with contextlib.suppress(TempError, OSError):  # wrong settings are reported where they are used
         return configured_categories(root) - {layout.category for layout in LAYOUTS.values()}
     return frozenset()
 
@@ -198,34 +200,58 @@ def entries_behind(entry: tuple[Path, str], *paths: Path) -> list[tuple[Path, st
     return list(found.values())
 
 
+def _below(text: str, root: Path) -> str:
+    """`text`, relative to `root` if it is a path in there."""
+    path = os.path.abspath(text)
+    return os.path.relpath(path, root) if is_inside(path, str(root)) else text
+
+
+Choose: TypeAlias = Callable[[Path, str, Sequence[str]], str]
+"""Chooses one of the entries of a root that have a label: the root, the label, their paths."""
+
+
 def find_entry(
-    text: str, root: Path, roots: Sequence[Path] = (), elsewhere: Sequence[Path] = ()
+    text: str,
+    root: Path,
+    roots: Sequence[Path] = (),
+    elsewhere: Sequence[Path] = (),
+    choose: Choose = lambda _, text, paths: newest(text, paths),
 ) -> tuple[Path, str]:
     """The root and the entry that a user means by `text`.
 
     `text` is a path, a path below a root (`debug/demo_1696348800`), or a name that only one entry
     has: in the project's `root`, in one of the configured `roots`, or in the roots for scratch of
-    no project. Raises `InvalidSettings` if nothing matches.
+    no project. Or it is a label (`demo`, `debug/demo`): then the entry is the one of a category
+    that `choose` returns, the newest by default. Raises `InvalidSettings` if nothing matches.
     """
     with contextlib.suppress(InvalidSettings):
         return locate(Path(text), roots)
-    named: list[tuple[Path, str]] = []
+    listed: list[tuple[Path, str]] = []
+    others = set()
     for place in dict.fromkeys((root, *roots, *elsewhere)):
         if check_root(place):
             layout = layout_of(place, is_scratch=False) if place in roots else SCRATCH
-            named += [
-                (place, item.path)
-                for item in listing(place, Leases(place), layout)[0]
-                if text in (item.path, item.path.rpartition("/")[2])
-            ]
+            listed += [(place, item.path) for item in listing(place, Leases(place), layout)[0]]
+            if layout.category:
+                others.add(place)
+    named = [one for one in listed if text in (one[1], one[1].rpartition("/")[2])]
+    if not named:
+        groups: dict[tuple[Path, str], list[str]] = {}
+        for place, path in listed:
+            if place not in others and labelled(_below(text, place), path):
+                groups.setdefault((place, path.rpartition("/")[0]), []).append(path)
+        if len(groups) == 1:
+            (((place, _), paths),) = groups.items()
+            return place, choose(place, text, paths)
+        named = [(place, max(paths, key=stamp_of)) for (place, _), paths in groups.items()]
     if len(named) == 1:
         return named[0]
     if len({place for place, _ in named}) > 1:
-        paths = " or ".join(str(place / path) for place, path in named)
-        raise InvalidSettings(f"{text} could be {paths}; give the path")
+        paths = [str(place / path) for place, path in named]
+        raise InvalidSettings(f"{text} could be {' or '.join(paths)}; give the path")
     if named:
-        paths = " or ".join(path for _, path in named)
-        raise InvalidSettings(f"{text} could be {paths}; give the category too")
+        paths = [path for _, path in named]
+        raise InvalidSettings(f"{text} could be {' or '.join(paths)}; give the category too")
     raise InvalidSettings(f"{text} is not an entry of {root}; `temp-status` lists them")
 
 

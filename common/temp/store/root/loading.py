@@ -70,7 +70,7 @@ def _config_layer(said: Mapping[str, object], where: str) -> Layer:
 
 
 def configured_foreign_for(root: Path) -> float:
-    """The `foreign_hours`, in seconds, of the project in which `root` lies; 24 hours if none are.
+    """The `foreign_for`, in seconds, of the project in which `root` lies; a day if it is not set.
 
     Raises `InvalidSettings`.
     """

@@ -25,6 +25,7 @@ _SCHEMA: Final = 1
 _LONGEST_REASON: Final = 4096
 _MANY_LEFT_OUT: Final = 30
 """How many sockets are named: with the longest paths, a manifest can still be read."""
+_DAMAGED: Final = "its manifest is damaged"
 BEGINNING: Final = b'{\n  "schema": 1,\n  "kind": "archive",\n'
 """The first bytes of every manifest: other files may have a similar name."""
 
@@ -113,17 +114,25 @@ def manifest_path(archive: Path, name: str) -> Path:
 def read_manifest(archive: Path, name: str) -> tuple[Manifest | None, str]:
     """The manifest of `name` in the archive, or `None` and why it cannot be used."""
     try:
-        table = fields.table(read_json(manifest_path(archive, name)))
-        if fields.whole(table, "schema") != _SCHEMA or fields.text(table, "kind") != "archive":
-            return None, "its manifest is of another version; update tempkeep"
-        return _manifest_in(table), ""
+        return manifest_in(read_json(manifest_path(archive, name)))
     except (FileNotFoundError, NotADirectoryError) as error:
         why = without_remedy(reason_of(error))
     except Unreadable as problem:
         if problem.error is None:
-            return None, "its manifest is damaged"
+            return None, _DAMAGED
         why = without_remedy(reason_of(problem.error))
     return None, f"its manifest cannot be read ({why})"
+
+
+def manifest_in(value: object) -> tuple[Manifest | None, str]:
+    """The manifest in the value of a file, or `None` and why it cannot be used."""
+    try:
+        table = fields.table(value)
+        if fields.whole(table, "schema") != _SCHEMA or fields.text(table, "kind") != "archive":
+            return None, "its manifest is of another version; update tempkeep"
+        return _manifest_in(table), ""
+    except Unreadable:
+        return None, _DAMAGED
 
 
 def _manifest_in(table: Mapping[str, Any]) -> Manifest:
