@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.core.layout import JOBS
+from common.temp.core.layout import JOBS, PINS
 from common.temp.errors import StorageError
 from common.temp.store.archive import deposit, packing, tarring
 from common.temp.store.archive import restore as restoring
 from common.temp.store.archive.local import LocalArchive
-from common.temp.store.root import making
+from common.temp.store.root import history, making, ownerfile, records
+from common.temp.store.root.pinning import write_pin
 from common.temp.store.shelf import putting as putting_back
 from common.temp.store.shelf.belongs import Place, place_of
 from common.temp.store.shelf.listing import list_shelf
@@ -182,3 +183,39 @@ def test_the_store_of_jobs_is_made_in_the_directory_that_was_made(
         making.make_root(str(root), JOBS)
     assert secret.read_text() == "mine"
     assert root.joinpath(".away").exists()
+
+
+@pytest.mark.parametrize("what", ["pins", "owners", "history"])
+def test_a_part_of_a_store_that_becomes_a_link_leads_into_no_other_store(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    other = tmp_path / "other" / ".tmp"
+    for one in (root, other):
+        make_entry(one, "debug/x")
+        making.make_root(str(one))
+        write_pin(one, "debug/x", "why")
+        (one / ".tempkeep" / "owners" / "1-1-a").write_text("{}\n")
+        (one / ".tempkeep" / "history.jsonl").write_text("x" * 99 + "\n")
+    module, name = {
+        "pins": (records, "is_gone"),
+        "owners": (ownerfile, "lock_file"),
+        "history": (history, "_newer_half"),
+    }[what]
+    real, swapped = getattr(module, name), ".tempkeep" if what == "history" else f".tempkeep/{what}"
+
+    def meanwhile(*arguments: object) -> object:
+        swap(root / swapped, other / swapped)
+        return real(*arguments)
+
+    before = {path: path.read_bytes() for path in other.rglob("*") if path.is_file()}
+    (root / "debug" / "x").rename(root / "gone")
+    monkeypatch.setattr(module, name, meanwhile)
+    if what == "pins":
+        records.forget_gone(root, PINS, spare_unread=True)
+    elif what == "owners":
+        ownerfile.unlink_if_dead(str(root / ".tempkeep" / "owners" / "1-1-a"))
+    else:
+        monkeypatch.setattr(history, "_MOST_BYTES", 50)
+        history._append(root, b"{}\n")
+    assert (root / swapped).is_symlink()
+    assert {path: path.read_bytes() for path in other.rglob("*") if path.is_file()} == before

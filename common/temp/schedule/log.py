@@ -15,7 +15,7 @@ from ..store.root.guard import check_store
 from ..store.root.making import make_root
 from ..store.system import at
 from ..store.system.locks import lock_file
-from ..store.system.opening import opened_in
+from ..store.system.opening import opened, opened_in
 from ..store.system.ownfiles import open_own
 
 LOG: Final = f"{STORE}/schedule.log"
@@ -78,5 +78,6 @@ def _put_aside(path: Path) -> None:
 
     A run that exits at this very moment adds its line to the renamed one.
     """
-    with contextlib.suppress(OSError):
-        os.replace(path, f"{path}.1")
+    with contextlib.suppress(OSError), opened(path.parent) as store:
+        place = at.anchored(store, str(path.parent))
+        os.replace(f"{place}/{path.name}", f"{place}/{path.name}.1")

@@ -23,7 +23,7 @@ from ...errors import TempError
 from ..system.opening import opened_in
 from ..system.ownfiles import open_own
 from .leases import Leases
-from .records import Record, read_records, record_name, record_names, write_record
+from .records import Record, read_records, record_name, record_names, remove_record, write_record
 
 _RECORDED: Final[dict[str, Ending]] = {
     "running": "running",
@@ -144,7 +144,7 @@ def _write(root: str, relative: str, inode: int, ending: Ending, layout: Layout)
     except (OSError, TempError):  # the disk is full, for example
         if not _overwrite(root, relative, ending) and ending != "failed":
             with contextlib.suppress(OSError):
-                os.unlink(os.path.join(root, STORE, ENDS, record_name(relative)))
+                remove_record(root, ENDS, record_name(relative))
 
 
 def _overwrite(root: str, relative: str, ending: Ending) -> bool:

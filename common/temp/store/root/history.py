@@ -124,13 +124,14 @@ def _append(root: Path, line: bytes) -> None:
     path = os.path.join(root, STORE, HISTORY)
     for _ in range(100):
         with contextlib.ExitStack() as held:
-            descriptor = _opened(held, root, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+            descriptor, store = _opened(held, root, os.O_RDWR | os.O_APPEND | os.O_CREAT)
             is_ours = _locked(held, descriptor)
             status = os.fstat(descriptor)
             if status.st_nlink == 0:
                 continue  # it was shortened, or removed, a moment ago
             if status.st_size + len(line) > _MOST_BYTES and is_ours:
-                with _shortened(path) as file:
+                place = at.anchored(store, os.path.join(root, STORE))
+                with _shortened(os.path.join(place, HISTORY)) as file:
                     file.write(_newer_half(descriptor, len(line)) + line)
                     if not has_locks():  # Windows
                         held.close()  # where no open file is replaced
@@ -161,8 +162,11 @@ def _newer_half(descriptor: int, room: int) -> bytes:
     return kept + b"\n" if kept and not kept.endswith(b"\n") else kept
 
 
-def _opened(stack: contextlib.ExitStack, root: Path, flags: int) -> int:
-    """The open file, if it is one made by this program. Raises `OSError` or `Refused`."""
+def _opened(stack: contextlib.ExitStack, root: Path, flags: int) -> tuple[int, int]:
+    """The open file, if it is one made by this program, and the store that it is in, open.
+
+    Raises `OSError` or `Refused`.
+    """
     try:
         store = stack.enter_context(opened_in(root, STORE))
     except FileNotFoundError:
@@ -173,7 +177,7 @@ def _opened(stack: contextlib.ExitStack, root: Path, flags: int) -> int:
         store = stack.enter_context(opened_in(root, STORE))
     descriptor = open_own(HISTORY, flags, 0o644, dir_fd=store, place=str(root / STORE))
     stack.callback(os.close, descriptor)
-    return descriptor
+    return descriptor, store
 
 
 def _locked(stack: contextlib.ExitStack, descriptor: int) -> bool:
@@ -210,7 +214,7 @@ def read_history(root: Path, most: int) -> History:
     path = os.path.join(root, STORE, HISTORY)
     try:
         with contextlib.ExitStack() as stack:
-            descriptor = _opened(stack, root, os.O_RDONLY)
+            descriptor, _ = _opened(stack, root, os.O_RDONLY)
             with open(descriptor, "rb", closefd=False) as file:
                 size = file.seek(0, os.SEEK_END)
                 start = file.seek(max(0, size - 2 * _MOST_BYTES))

@@ -14,6 +14,7 @@ from typing import Final
 from ...core.layout import OWNERS, STORE
 from ...core.named_tuple import NamedTuple
 from ...errors import TempError
+from ..system import at
 from ..system.at import PLAIN_FLAGS
 from ..system.locks import has_locks, lock_file
 from ..system.opening import opened
@@ -167,16 +168,17 @@ def host_name() -> str:
 
 def unlink_if_dead(path: str) -> None:
     """Remove the owner file at `path`, unless a process holds its lock."""
-    with contextlib.suppress(OSError):
+    place, name = os.path.split(path)
+    with contextlib.suppress(OSError), opened(place) as owners:
         if not has_locks():
-            os.unlink(path)  # which fails there while a process has it open
+            at.unlink(name, dir_fd=owners)  # which fails there while a process has it open
             return
-        descriptor = os.open(path, os.O_RDWR | PLAIN_FLAGS)
+        descriptor = at.open_file(name, os.O_RDWR, dir_fd=owners)
         try:
             # Holding the lock, no process can believe that it owns the file: a new owner checks,
             # after locking, that its file still has a name.
             if lock_file(descriptor):
-                os.unlink(path)
+                at.unlink(name, dir_fd=owners)
         finally:
             os.close(descriptor)
 

@@ -19,6 +19,7 @@ from .records import (
     read_records,
     record_name,
     record_names,
+    remove_record,
     replace_record,
     write_record,
 )
@@ -224,7 +225,7 @@ def remove_pin(root: Path, relative: str, through: str = "") -> bool:
                 for other in others:
                     if other != relative and _own_and_links(root, other)[0] is None:
                         write_pin(root, other, _reason(pin))
-            _file(root, pin).unlink(missing_ok=True)
+            remove_record(root, PINS, pin.name)
     except StorageError:
         raise
     except OSError as error:
@@ -237,11 +238,7 @@ def _remove_link(root: Path, relative: str, through: str) -> bool:
     if links.pop(through, None) is None:
         return False
     if own is None and not links:
-        (root / STORE / PINS / record_name(relative)).unlink(missing_ok=True)
+        remove_record(root, PINS, record_name(relative))
     else:
         replace_record(root, PINS, relative, _said(own, links))
     return True
-
-
-def _file(root: Path, pin: Record) -> Path:
-    return root / STORE / PINS / pin.name
