@@ -108,15 +108,22 @@ def test_a_change_while_git_is_asked_keeps_the_entry(root: Path, slow_git: Path,
     assert len(swept(root, Policy(max_age=24 * HOUR)).done) == 1
 
 
+@pytest.mark.parametrize("path", ["work/r", "debug/x"])
 def test_a_change_while_git_is_asked_keeps_the_entry_from_a_clean_of_everything(
-    root: Path, slow_git: Path
+    root: Path, slow_git: Path, path: str
 ) -> None:
-    there = clone(root / "work" / "r")
+    there = clone(root / "work" / "r") if path == "work/r" else make_entry(root, path)
+    if path != "work/r":  # its category is a clone
+        (clone(root / "work" / "r") / ".git").rename(there.parent / ".git")
+        (there.parent / ".git" / "info" / "exclude").write_text("*\n")
+        age(root / "debug", 72)
     plan = prepare(root, EVERYTHING, time.time())
-    (slow_git / "comes").write_text(f"echo new > {there}/.git/novel\n")
-    assert outcomes(execute(plan)) == {"work/r": ("skipped", "has changed meanwhile")}
-    assert (there / ".git" / "novel").read_text() == "new\n"
-    assert len(swept(root).done) == 1
+    plan = plan._replace(steps=tuple(step for step in plan.steps if step.entry.path == path))
+    novel = there / (".git/novel" if path == "work/r" else "novel")
+    (slow_git / "comes").write_text(f"echo new > {novel}\n")
+    assert outcomes(execute(plan)) == {path: ("skipped", "has changed meanwhile")}
+    assert novel.read_text() == "new\n"
+    assert path in {done.step.entry.path for done in swept(root).done}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="told by /proc")

@@ -103,11 +103,12 @@ class Facts:
         if rules.spare_in_use and (user := self._leased(entry, in_place=True)):
             return f"in use by {user}"
         self._seen_at[entry.path] = time.monotonic()
+        within = Within(self.root, self._tracked)
         if rules.everything or rules.abandoned:
             inside = self._names_inside(entry)
             if inside.unread and rules.spare_in_use:
                 raise NotClaimed(f"cannot be looked into: {inside.unread}", failed=True)
-            if inside.repositories and rules.spare_work and not rules.abandoned:
+            if rules.spare_work and not rules.abandoned and within.asks_git(entry.path, inside):
                 self._before[entry.path] = _newness(self.area.top, entry.path)
         elif last_use(self.root, entry.path) > entry.last:
             return "has been used meanwhile"
@@ -116,7 +117,6 @@ class Facts:
             if objection := self._newer(entry, newest):
                 return objection
         self._inside[entry.path] = inside
-        within = Within(self.root, self._tracked)
         if objection := self._within(within, entry, self.root / entry.path):
             return objection
         if rules.spare_work and not rules.abandoned:
