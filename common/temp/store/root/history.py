@@ -123,8 +123,9 @@ def _append(root: Path, line: bytes) -> None:
     check_store(root)
     path = os.path.join(root, STORE, HISTORY)
     for _ in range(100):
-        with contextlib.ExitStack() as held:
-            descriptor, store = _opened(held, root, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+        with contextlib.ExitStack() as above, contextlib.ExitStack() as held:
+            store = _store(above, root, make=True)
+            descriptor = _opened(held, root, store, os.O_RDWR | os.O_APPEND | os.O_CREAT)
             is_ours = _locked(held, descriptor)
             status = os.fstat(descriptor)
             if status.st_nlink == 0:
@@ -162,22 +163,22 @@ def _newer_half(descriptor: int, room: int) -> bytes:
     return kept + b"\n" if kept and not kept.endswith(b"\n") else kept
 
 
-def _opened(stack: contextlib.ExitStack, root: Path, flags: int) -> tuple[int, int]:
-    """The open file, if it is one made by this program, and the store that it is in, open.
+def _store(stack: contextlib.ExitStack, root: Path, *, make: bool = False) -> int:
+    """The open store of the root. Raises `OSError`."""
+    if make and not os.path.lexists(root / STORE):
+        with contextlib.suppress(FileExistsError):
+            _make_store(root)
+    return stack.enter_context(opened_in(root, STORE))
+
+
+def _opened(stack: contextlib.ExitStack, root: Path, store: int, flags: int) -> int:
+    """The open file in that store, if it is one made by this program.
 
     Raises `OSError` or `Refused`.
     """
-    try:
-        store = stack.enter_context(opened_in(root, STORE))
-    except FileNotFoundError:
-        if not flags & os.O_CREAT:
-            raise
-        with contextlib.suppress(FileExistsError):
-            _make_store(root)
-        store = stack.enter_context(opened_in(root, STORE))
     descriptor = open_own(HISTORY, flags, 0o644, dir_fd=store, place=str(root / STORE))
     stack.callback(os.close, descriptor)
-    return descriptor, store
+    return descriptor
 
 
 def _locked(stack: contextlib.ExitStack, descriptor: int) -> bool:
@@ -214,7 +215,7 @@ def read_history(root: Path, most: int) -> History:
     path = os.path.join(root, STORE, HISTORY)
     try:
         with contextlib.ExitStack() as stack:
-            descriptor, _ = _opened(stack, root, os.O_RDONLY)
+            descriptor = _opened(stack, root, _store(stack, root), os.O_RDONLY)
             with open(descriptor, "rb", closefd=False) as file:
                 size = file.seek(0, os.SEEK_END)
                 start = file.seek(max(0, size - 2 * _MOST_BYTES))

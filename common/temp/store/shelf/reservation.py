@@ -17,11 +17,12 @@ from typing import Final
 
 from ..system import at
 from ..system.archive_formats import FORMATS, suffix_of
+from ..system.at import ROOT_FLAGS
 from ..system.locks import has_locks, lock_file
+from ..system.opening import opened
 from .manifest import BEGINNING, MANIFEST, Manifest, manifest_path
 
 _BINARY: Final = getattr(os, "O_BINARY", 0)
-_PLAIN: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _NAME_BYTES: Final = 225
 """The longest name (bytes): with a number and `MANIFEST` it must fit into 255 bytes."""
 
@@ -119,19 +120,20 @@ def forget_stale(archive: Path) -> None:
 
 def _unlink(path: Path, is_meant: Callable[[int], bool]) -> None:
     """Remove a manifest if no other process has it locked, and the open one `is_meant`."""
-    with contextlib.suppress(OSError):
+    name = path.name
+    with contextlib.suppress(OSError), opened(path.parent, ROOT_FLAGS) as top:
         if not has_locks():
             # Without locks it is unknown who has it open, and an open file stays.
-            os.unlink(path)
+            at.unlink(name, dir_fd=top)
             return
-        descriptor = os.open(path, os.O_RDONLY | _PLAIN)
+        descriptor = at.open_file(name, dir_fd=top)
         try:
             # A process at work has its manifest locked, and none can create another while this one
             # exists.
             if lock_file(descriptor) and is_meant(descriptor):
-                opened, there = os.fstat(descriptor), os.lstat(path)
-                is_it = (opened.st_dev, opened.st_ino) == (there.st_dev, there.st_ino)
-                if is_it and stat.S_ISREG(opened.st_mode):
-                    os.unlink(path)
+                now, there = os.fstat(descriptor), at.stat(name, dir_fd=top, follow_symlinks=False)
+                is_it = (now.st_dev, now.st_ino) == (there.st_dev, there.st_ino)
+                if is_it and stat.S_ISREG(now.st_mode):
+                    at.unlink(name, dir_fd=top)
         finally:
             os.close(descriptor)
