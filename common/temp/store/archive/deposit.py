@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
-from ...core.layout import PIPELINE, STORE, Layout, is_inside, read_name
+from ...core.layout import HOLDING, PIPELINE, STORE, Layout, is_inside, read_name
 from ...core.plan import Step
 from ...errors import StorageError, TempError, in_place, reason_of
 from ..claiming.claim import NotClaimed, NotDisposed
@@ -316,8 +316,8 @@ def _make_archive(archive: Path) -> None:
         with contextlib.suppress(FileExistsError), open(archive / ".gitignore", "x") as file:
             file.write("*\n")
     if where_it_leads(archive) is not None:
-        # If the path is a link, only this marks the target as an archive.
-        (archive / STORE).mkdir(exist_ok=True)
+        # If the path is a link, only this marks the target; an empty store would mark scratch.
+        (archive / STORE / HOLDING).mkdir(parents=True, exist_ok=True)
 
 
 def _spell_root(archive: Path, root: Path) -> str:

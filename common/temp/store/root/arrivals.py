@@ -16,12 +16,13 @@ from typing import Final
 from ...core import fields
 from ...core.entry import CLOCK_SKEW, Entry
 from ...core.fields import Unreadable
-from ...core.layout import ARRIVALS, STORE
+from ...core.layout import ARRIVALS
 from ...core.named_tuple import NamedTuple
 from ...errors import TempError
 from ..project.project import open_root
 from ..system import at
 from .guard import check_store
+from .parts import make_parts
 from .records import Record, read_records, record_name, record_names, replace_record
 
 _MOST_PARTS: Final = 1000
@@ -218,9 +219,7 @@ def note_arrival(root: Path, relative: str, arrival: Arrival) -> None:
     check_store(root)
     top = open_root(root)
     try:
-        for part in (STORE, f"{STORE}/{ARRIVALS}"):
-            with contextlib.suppress(FileExistsError):
-                at.mkdir(part, dir_fd=top)
+        make_parts(root, top, ARRIVALS)
     finally:
         at.close(top)
     replace_record(root, ARRIVALS, relative, arrival._asdict())

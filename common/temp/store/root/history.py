@@ -32,6 +32,7 @@ from ..system.processes import spell_command
 from ..system.writing import replacing
 from .guard import check_store
 from .ownerfile import host_name
+from .parts import make_parts
 
 _SCHEMA: Final = 1
 _MOST_BYTES: Final = 1 << 20
@@ -113,7 +114,7 @@ def _make_store(root: Path) -> None:
     """Make the store in the root that is trusted, even if another takes its place meanwhile."""
     top = open_root(root)
     try:
-        at.mkdir(STORE, dir_fd=top)
+        make_parts(root, top)
     finally:
         at.close(top)
 
@@ -169,8 +170,7 @@ def _opened(stack: contextlib.ExitStack, path: str, flags: int) -> int:
         except FileNotFoundError:
             if not flags & os.O_CREAT:
                 raise
-            with contextlib.suppress(FileExistsError):
-                _make_store(Path(path).parents[1])
+            _make_store(Path(path).parents[1])
             descriptor = os.open(path, flags | PLAIN_FLAGS, 0o644)
     except OSError:
         with contextlib.suppress(OSError):
