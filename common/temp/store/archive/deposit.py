@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
-from ...core.layout import HOLDING, PIPELINE, STORE, Layout, is_inside, read_name
+from ...core.layout import HOLDING, PIPELINE, STORE, UNDO, Layout, is_inside, read_name
 from ...core.plan import Step
 from ...errors import StorageError, TempError, in_place, reason_of
 from ..claiming.claim import NotClaimed, NotDisposed
@@ -18,6 +18,7 @@ from ..project.project import check_root, find_project, open_root, where_it_lead
 from ..root.arrivals import keep_age
 from ..root.guard import check_store
 from ..root.layouts import layout_of
+from ..root.parts import make_parts
 from ..system import at
 from ..system.archive_formats import ArchiveFormat, checked_format, suffix_of
 from ..system.processes import spell_command
@@ -127,7 +128,7 @@ class Deposit:
             _make_archive(self.archive)
         else:
             check_store(self.root)
-            self.archive.mkdir(parents=True, exist_ok=True)
+            make_parts(self.root, UNDO)
         if self.form != "dir" or os.stat(self.archive).st_dev != self.step.entry.device:
             return False
         with self._source.opened() as (parent, name):

@@ -19,7 +19,6 @@ from ...core.fields import Unreadable
 from ...core.layout import ARRIVALS
 from ...core.named_tuple import NamedTuple
 from ...errors import TempError
-from ..project.project import open_root
 from ..system import at
 from .guard import check_store
 from .parts import make_parts
@@ -217,9 +216,5 @@ def note_first_seen(root: Path, entries: Iterable[Entry], now: float) -> None:
 def note_arrival(root: Path, relative: str, arrival: Arrival) -> None:
     """Write the record of the entry at `relative`. Raises `OSError` or `TempError`."""
     check_store(root)
-    top = open_root(root)
-    try:
-        make_parts(root, top, ARRIVALS)
-    finally:
-        at.close(top)
+    make_parts(root, ARRIVALS)
     replace_record(root, ARRIVALS, relative, arrival._asdict())

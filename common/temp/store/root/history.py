@@ -24,8 +24,7 @@ from ...core.history import PastSweep, Who, as_said, read_said, remembered
 from ...core.layout import HISTORY, STORE
 from ...core.plan import Report
 from ...errors import Refused, StorageError, reason_of
-from ..project.project import check_root, open_root
-from ..system import at
+from ..project.project import check_root
 from ..system.at import PLAIN_FLAGS
 from ..system.locks import has_locks, lock_file, unlock_file
 from ..system.processes import spell_command
@@ -110,15 +109,6 @@ def _user() -> str:
 # -- the file -----------------------------------------------------------------------------------
 
 
-def _make_store(root: Path) -> None:
-    """Make the store in the root that is trusted, even if another takes its place meanwhile."""
-    top = open_root(root)
-    try:
-        make_parts(root, top)
-    finally:
-        at.close(top)
-
-
 def _append(root: Path, line: bytes) -> None:
     """Append `line`. Raises `OSError`, or `Refused` if something else is in the file's place."""
     check_store(root)
@@ -170,7 +160,7 @@ def _opened(stack: contextlib.ExitStack, path: str, flags: int) -> int:
         except FileNotFoundError:
             if not flags & os.O_CREAT:
                 raise
-            _make_store(Path(path).parents[1])
+            make_parts(Path(path).parents[1])
             descriptor = os.open(path, flags | PLAIN_FLAGS, 0o644)
     except OSError:
         with contextlib.suppress(OSError):

@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 
 from ...core.layout import OWNERS, STORE
-from ..project.project import SCRATCH_NAMES, user_root
+from ..project.project import SCRATCH_NAMES, open_root, user_root
 from ..system import at
 
 
@@ -15,7 +15,16 @@ def is_scratch_by_name(root: Path) -> bool:
     return root.name in SCRATCH_NAMES or root == user_root()
 
 
-def make_parts(root: Path, top: int, *parts: str) -> None:
+def make_parts(root: Path, *parts: str) -> None:
+    """Make the store of the root, and these parts of it, if missing; as `make_parts_at`."""
+    top = open_root(root)
+    try:
+        make_parts_at(root, top, *parts)
+    finally:
+        at.close(top)
+
+
+def make_parts_at(root: Path, top: int, *parts: str) -> None:
     """Make the store of `root`, open as `top`, and these parts of it, if missing.
 
     One of scratch has owners from its first moment on, which no other store without a layout has: a
