@@ -32,7 +32,7 @@ from ..system.presence import (
 from .guard import Unchanged, check_store, folds_case, is_gone
 from .journal import BORROWED, FAILED, OWN, PLAIN, Book, Journal, Left, is_owner_name
 from .owner import HELD_ON, forks_of_own, own
-from .ownerfile import host_name, unlink_if_dead
+from .ownerfile import host_name, last_alive, unlink_if_dead
 
 _UNREADABLE: Final = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO, errno.EMLINK})
 """The errors for an owner file of another user, or for a link or socket in its place."""
@@ -341,7 +341,7 @@ class Leases:
                 path,
                 f"{self._directory}/{name}",
                 one.alive is False,
-                one.written,
+                last_alive(f"{self._directory}/{name}", one.written),
                 one.inodes.get(path),
             )
             for name, one in self._journals.items()
