@@ -16,7 +16,7 @@ from ..root.pinning import Pins
 from ..system import at
 from ..system.locks import lock_file
 from ..system.processes import AtWork
-from ..trees.inside import newest_change
+from ..trees.contents import state
 from ..trees.removed import Removed, spell_failures
 from .reservation import forget_manifest, forget_stale
 from .shelf import Archived
@@ -27,15 +27,15 @@ def drop(
     archived: Archived,
     *,
     despite_lock: bool = False,
-    before: tuple[float, str] | None = None,
+    before: str | None = None,
 ) -> Removed:
     """Delete what was archived, and then its manifest, if no process works in it.
 
-    `before` is when and where it last changed before it was copied, if that matters. Raises
-    `NotClaimed`.
+    `before` is its state (of `contents`) before it was copied, if that matters. Raises
+    `NotClaimed`, or `OSError` if it cannot be read.
     """
     with contextlib.closing(HoldingArea(archive)) as area:
-        if before is not None and newest_change(area.top, archived.data) != before:
+        if before is not None and state(area.top, archived.data) != before:
             raise NotClaimed("has changed since it was copied")
         # Last, as that takes long where there is much.
         if who := AtWork(archive).inside(archived.data):

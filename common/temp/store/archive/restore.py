@@ -32,8 +32,7 @@ from ..system.locks import lock_directory
 from ..system.opening import opened_in
 from ..system.processes import AtWork
 from ..system.renaming import rename_new
-from ..trees.contents import Digest, Digester, digest, tree
-from ..trees.inside import newest_change
+from ..trees.contents import Digest, Digester, digest, state, tree
 from ..trees.removal import remove_at
 from ..trees.removed import spell_failures
 from ..trees.writing import dress, dress_held, held, write
@@ -248,7 +247,7 @@ def _unpack(archive: Path, archived: Archived, place: Place) -> None:
     if who := AtWork(archive).inside(archived.data):
         raise Refused(f"{archived.name} is {who}; end that first")
     with opened_in(archive) as top:
-        before = newest_change(top, archived.data)
+        before = state(top, archived.data)
     with contextlib.closing(HoldingArea(place.root, batch=True)) as area:
         directory = area.open()
         if directory is None:
