@@ -137,7 +137,7 @@ def test_listing_loads_nothing_but_the_tasks_themselves(project: Path, tmp_path:
         (
             "temp-migrate",
             "--paths --diff --check --write --unsafe --select --ignore --format --allow-dirty"
-            " --explain",
+            " --add-dependency --explain",
         ),
         ("temp-schedule", "--every --strategy --install --remove --print --as"),
         ("temp-adopt", "--all-projects --dry-run"),

@@ -346,6 +346,7 @@ def clean(
         "ignore": "All rules but these.",
         "format": f"{choices.default_first(choices.MIGRATE_FORMATS)}.",
         "allow-dirty": "Write despite uncommitted changes, or outside version control.",
+        "add-dependency": "With --write: declare tempkeep where only that is missing.",
         "explain": "Explain a rule: why it exists, an example, and when it is unsafe.",
     },
 )
@@ -360,6 +361,7 @@ def temp_migrate(
     ignore: str | None = None,
     format: str = "text",  # noqa: A002
     allow_dirty: bool = False,
+    add_dependency: bool = False,
     explain: str | None = None,
 ) -> None:
     """Rewrite code that makes temporary directories by hand, where that is provably safe.
@@ -382,6 +384,7 @@ def temp_migrate(
             output=format,
             allow_dirty=allow_dirty,
             explain=explain,
+            add_dependency=add_dependency,
         )
         return migrate(arguments)
 

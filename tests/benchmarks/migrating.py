@@ -19,7 +19,8 @@ SITE = (
     b"\n\nimport tempfile\n\nwith tempfile.TemporaryDirectory() as scratch:\n    print(scratch)\n"
 )
 EXAMINE = """
-from common.temp.migrate.engine import Options, examine
+from common.temp.migrate.engine import examine
+from common.temp.migrate.rework import Options
 from common.temp.migrate.files import find_grounds
 for ground in find_grounds(["."]):
     for result in examine(ground, Options()):

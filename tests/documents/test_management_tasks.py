@@ -309,5 +309,8 @@ def test_what_the_guide_shows_before_converts_and_the_checklist_is_met(project: 
 
     assert forked("temp-adopt", cwd=project).returncode == 0
     checked = forked("temp-migrate", "--check", cwd=project)
+    assert "TK110 removes .tmp by hand" in checked.stdout
+    (project / "tasks.py").write_text(said.replace("rm -rf .tmp", "rm -rf build"))
+    checked = forked("temp-migrate", "--check", cwd=project)
     assert checked.stdout.count("[x]") == 8, checked.stdout
     assert checked.returncode == 0

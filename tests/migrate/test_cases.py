@@ -8,6 +8,8 @@ that begin with `# case:` say the rest:
     # case: options unsafe TK003     whether to make unsafe rewrites; only these rules
     # case: left TK105:9 suffix=     a finding that is left, on line 9, and a part of its text
     # case: problem does not parse   what is said of a file that cannot be dealt with
+
+A directory can say what is left in a file `left` instead, each line with the path first.
 """
 
 from __future__ import annotations
@@ -19,9 +21,10 @@ from typing import NamedTuple
 
 import pytest
 
-from common.temp.migrate.engine import Options, examine
+from common.temp.migrate.engine import examine
 from common.temp.migrate.files import find_grounds
 from common.temp.migrate.findings import FileResult
+from common.temp.migrate.rework import Options
 
 CASES = Path(__file__).parent / "cases"
 AFTER = ".after.py"
@@ -60,7 +63,7 @@ def _read(name: str) -> Case:
         if changed.exists():
             after["module.py"] = changed.read_bytes()
     options = Options()
-    left = set()
+    left = _left_of(path / "left")
     problems = {}
     for listed, content in list(before.items()):
         file = listed
@@ -85,6 +88,16 @@ def _read(name: str) -> Case:
             else:
                 raise AssertionError(f"unknown: {kind}")
     return Case(before, after, options, left, problems)
+
+
+def _left_of(path: Path) -> set[tuple[str, str, int, str]]:
+    """The findings that the file `left` of a case lists."""
+    found = set()
+    for line in path.read_text().splitlines() if path.exists() else ():
+        file, place, text = line.split(" ", 2)
+        code, _, number = place.partition(":")
+        found.add((file, code, int(number), text))
+    return found
 
 
 def _path_first(line: str) -> bool:

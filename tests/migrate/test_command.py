@@ -346,6 +346,36 @@ def test_unsafe_rewrites_are_made_only_when_they_are_allowed(top: Path) -> None:
     assert (top / "a.py").read_text() == DONE.format("x")
 
 
+def test_lines_are_those_of_the_file_as_it_is_then(
+    top: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before a write those of the old file, after it those of the new one, and none of both."""
+    text = (
+        "import shutil\nimport tempfile\n\n\ndef a():\n"
+        "    with tempfile.TemporaryDirectory() as d:\n"
+        "        return d + '/x'\n\n\nwork = tempfile.mkdtemp()\nprint(work)\n"
+        "shutil.rmtree(work)\n"
+    )
+    committed(top, {"a.py": text})
+    said = []
+    for flags in (("--check",), ("--write",)):
+        tempkeep("temp-migrate", "--unsafe", *flags)
+        out = capsys.readouterr().out.splitlines()
+        said += [line for line in out if "TK104" in line]
+    lines = (top / "a.py").read_text().splitlines()
+
+    made, gone = (
+        lines.index(line) + 1 for line in ("work = tempfile.mkdtemp()", "shutil.rmtree(work)")
+    )
+    assert (made, gone) != (10, 12)
+    assert [line.partition(" a directory")[0] for line in said] == [
+        "a.py:10:8: TK104",
+        f"a.py:{made}:8: TK104",
+    ]
+    assert " line 12 removes" in said[0]
+    assert f" line {gone} removes" in said[1]
+
+
 def test_explain_prints_the_documentation_of_a_rule(
     top: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

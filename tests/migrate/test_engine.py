@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.migrate import engine
-from common.temp.migrate.engine import Options, examine
+from common.temp.migrate import engine, rework
+from common.temp.migrate.engine import examine
 from common.temp.migrate.files import Ground, find_grounds
 from common.temp.migrate.findings import FileResult, Finding, Import
+from common.temp.migrate.importable import Reach
 from common.temp.migrate.module import Module
+from common.temp.migrate.rework import Options
 from common.temp.migrate.rules import Rule, all_rules
 from common.temp.migrate.tree import Tree
 from tests.migrate.trees import DONE, LEFT, SITE, examined, write
@@ -76,7 +78,8 @@ def test_ctrl_c_ends_the_run_with_its_processes(top: Path) -> None:
     many(top, 3000)
     code = (
         "import os, signal, threading\n"
-        "from common.temp.migrate.engine import Options, examine\n"
+        "from common.temp.migrate.engine import examine\n"
+        "from common.temp.migrate.rework import Options\n"
         "from common.temp.migrate.files import find_grounds\n"
         "(ground,) = find_grounds(['.'])\n"
         "try:\n"
@@ -145,12 +148,12 @@ def test_a_rule_that_fails_on_a_file_is_a_problem_of_that_file(
 ) -> None:
     write(top, {"a.py": SITE, "b.py": SITE})
 
-    def fail(*arguments: object) -> str:
+    def fail(*arguments: object) -> Reach:
         if "a.py" in arguments:
             raise LookupError("what?")
-        return ""
+        return Reach()
 
-    monkeypatch.setattr(engine, "why_not", fail)
+    monkeypatch.setattr(rework, "reach", fail)
 
     results = examined(top)
 
@@ -181,7 +184,7 @@ def test_a_rewrite_that_would_not_be_right_is_left_with_the_reason(
             yield finding.fixed("safe", [module.replacing(call, text)], [wanted])
 
     rule = Rule("TK107", "", "safe", "", (b"mktemp",), find)
-    monkeypatch.setattr(engine, "all_rules", lambda: (rule, *all_rules()))
+    monkeypatch.setattr(rework, "all_rules", lambda: (rule, *all_rules()))
     first, second = examined(top)
 
     assert (first.problem, first.after) == ("", None)
@@ -232,3 +235,29 @@ def test_progress_counts_the_files_that_were_asked_for(top: Path) -> None:
     list(examine(ground, Options(), workers=1, progress=note))
 
     assert seen[-1] == (100, 100, True)
+
+
+def test_progress_is_told_of_within_one_file_too(top: Path) -> None:
+    write(top, {"a.py": SITE})
+    seen = []
+
+    def note(entries: int, size: int, *, of: int = 0) -> None:
+        seen.append((entries, of))
+
+    (ground,) = find_grounds([str(top)])
+    list(examine(ground, Options(), workers=1, progress=note))
+
+    assert seen.count((0, 1)) > 10
+    assert seen[-1] == (1, 1)
+
+
+def test_a_notebook_or_a_text_that_cannot_be_read_is_skipped(top: Path) -> None:
+    write(top, {"a.ipynb": "tempfile.mkdtemp(", "b.md": "x", "c.py": SITE})
+    with open(top / "b.md", "wb") as file:
+        file.truncate(1 << 30)
+
+    notebook, text, module = examined(top)
+
+    assert notebook.skipped.startswith("is no notebook")
+    assert text.skipped.startswith("it is larger") or "larger than" in text.skipped
+    assert module.after is not None

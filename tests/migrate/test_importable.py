@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.migrate.importable import why_not
+from common.temp.migrate.importable import reach
 from common.temp.migrate.source import Source
 from tests.migrate.trees import write
 from tests.support import REPOSITORY, run
@@ -28,7 +28,7 @@ def top(tmp_path: Path) -> Path:
 def said(top: Path, path: str) -> str:
     """What is said of the file at `path`."""
     data = (top / path).read_bytes()
-    return why_not(str(top), path, data, Source(data).tree)
+    return reach(str(top), path, data, Source(data).tree).why
 
 
 @pytest.fixture
@@ -130,7 +130,6 @@ def test_who_imports_another_part_of_common_reaches_the_package_beside_it(top: P
     "shadow",
     [
         *("common/__init__.py", "common.py", "src/common/__init__.py"),
-        *("common/temp.py", "common/temp/__init__.py"),
     ],
 )
 def test_another_common_hides_the_package(top: Path, shadow: str) -> None:
@@ -139,6 +138,14 @@ def test_another_common_hides_the_package(top: Path, shadow: str) -> None:
     assert said(top, "app/run.py") == (
         f"{shadow} hides the package common.temp; import from tempkeep by hand"
     )
+
+
+@pytest.mark.parametrize("shadow", ["common/temp.py", "common/temp/__init__.py"])
+def test_another_temp_in_common_is_to_go(top: Path, shadow: str) -> None:
+    write(top, {shadow: "", "app/run.py": ""})
+
+    assert said(top, "app/run.py") == f"{shadow} hides common.temp; delete or rename it"
+    assert said(top, shadow).startswith("this file hides common.temp")
 
 
 def test_a_regular_package_common_with_the_copy_in_it_does_not(top: Path) -> None:
@@ -155,11 +162,6 @@ def test_a_regular_package_common_with_the_copy_in_it_does_not(top: Path) -> Non
     "settings",
     [
         {"pyproject.toml": PROJECT.format('"tempkeep>=0.1"')},
-        {"pyproject.toml": PROJECT.format("") + '[dependency-groups]\ndev = ["tempkeep"]\n'},
-        {
-            "pyproject.toml": PROJECT.format("")
-            + '[project.optional-dependencies]\nt = ["TempKeep"]\n'
-        },
         {"pyproject.toml": '[tool.poetry.dependencies]\ntempkeep = "*"\n'},
         {"requirements.txt": "requests\ntempkeep==0.1  # scratch\n"},
         {"setup.cfg": "[options]\ninstall_requires =\n    requests\n    tempkeep\n"},
@@ -172,20 +174,54 @@ def test_a_project_that_declares_it_has_it(top: Path, settings: dict[str, str]) 
     assert said(top, "src/app/run.py") == ""
 
 
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"pyproject.toml": PROJECT.format("") + '[dependency-groups]\ndev = ["tempkeep"]\n'},
+        {
+            "pyproject.toml": PROJECT.format("")
+            + '[project.optional-dependencies]\nt = ["TempKeep"]\n'
+        },
+        {"requirements.txt": "requests\n", "requirements-dev.txt": "tempkeep\n"},
+        {"setup.cfg": "[options]\ninstall_requires =\n    requests\n"
+        "[options.extras_require]\ntest =\n    tempkeep\n"},
+    ],
+)  # fmt: skip
+def test_what_is_declared_for_tests_and_tools_is_there_for_these(
+    top: Path, settings: dict[str, str]
+) -> None:
+    files = ("src/app/run.py", "tests/test_run.py", "scripts/run.py", "conftest.py")
+    write(top, {**settings, **dict.fromkeys(files, "")})
+
+    assert [said(top, file)[:18] for file in files] == ["first add tempkeep", "", "", ""]
+
+
+ADD = "first add tempkeep to {}, or give --write --add-dependency"
+DEPENDENCIES = "[project] dependencies of {}pyproject.toml"
+
+
 @pytest.mark.parametrize("name", ["tempkeep-extras", "nottempkeep", "tempkeeper"])
 def test_another_distribution_is_not_it(top: Path, name: str) -> None:
     write(top, {"pyproject.toml": PROJECT.format(f'"{name}"'), "src/app/run.py": ""})
 
-    assert said(top, "src/app/run.py") == "add tempkeep to the dependencies of this project"
+    assert said(top, "src/app/run.py") == ADD.format(DEPENDENCIES.format(""))
 
 
-def test_what_is_shipped_without_the_dependency_is_told_to_add_it(top: Path) -> None:
-    files = {"lib/pyproject.toml": PROJECT.format('"requests"'), "lib/app/__init__.py": ""}
+def test_a_project_that_declares_others_alone_is_told_where_to_add_it(top: Path) -> None:
+    groups = '[dependency-groups]\ndocs = ["sphinx"]\ndev = ["pytest"]\n'
+    files = {"lib/pyproject.toml": PROJECT.format('"requests"') + groups, "lib/app/__init__.py": ""}
     write(top, {**files, "lib/app/run.py": "", "lib/tests/test_run.py": "", "lib/tasks.py": ""})
 
-    assert said(top, "lib/app/run.py") == "add tempkeep to the dependencies of lib"
-    # These run in the environment in which one works, which is this one.
-    assert said(top, "lib/tests/test_run.py") == said(top, "lib/tasks.py") == ""
+    assert said(top, "lib/app/run.py") == ADD.format(DEPENDENCIES.format("lib/"))
+    of_group = ADD.format("[dependency-groups] dev of lib/pyproject.toml")
+    assert said(top, "lib/tests/test_run.py") == said(top, "lib/tasks.py") == of_group
+
+
+def test_what_is_not_written_by_hand_is_left_to_a_person(top: Path) -> None:
+    write(top, {"requirements.txt": "# autogenerated by pip-compile\nrequests==2\n", "run.py": ""})
+
+    assert said(top, "run.py").startswith("first add tempkeep to requirements.txt, by hand (it is")
 
 
 def test_what_runs_in_this_environment_has_what_that_has(top: Path) -> None:

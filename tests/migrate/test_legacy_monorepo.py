@@ -298,7 +298,8 @@ def test_code_whose_project_does_not_name_the_package_is_left_with_what_to_insta
     said = {
         one["message"] for one in monorepo.findings()["findings"] if "sheets/src" in one["path"]
     }
-    assert any("add tempkeep to the dependencies of projects/sheets" in text for text in said)
+    where = "[project] dependencies of projects/sheets/pyproject.toml"
+    assert any(f"first add tempkeep to {where}" in text for text in said)
 
 
 def test_a_tree_with_changes_is_refused_and_stays(tmp_path: Path) -> None:

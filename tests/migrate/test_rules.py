@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from common.temp import tasks
-from common.temp.migrate.engine import Options, examine
+from common.temp.migrate.engine import examine
 from common.temp.migrate.files import find_grounds
 from common.temp.migrate.output import explanation
+from common.temp.migrate.rework import Options
 from common.temp.migrate.rules import Rule, all_rules
 from common.temp.migrate.rules.tk901 import shared_tasks
 from tests.migrate.trees import write
@@ -19,12 +20,19 @@ CODES = {
     **{f"TK00{number}": "safe" for number in (1, 2, 3, 4)},
     **{f"TK00{number}": "unsafe" for number in (5, 6, 7, 8)},
     **{f"TK10{number}": "" for number in range(10)},
+    "TK110": "",
+    "TK111": "",
     "TK190": "",
     "TK900": "safe",
     "TK901": "safe",
+    "TK902": "safe",
 }
 
-EXAMPLES = [rule for rule in all_rules() if "\nbecomes\n" in rule.explain and rule.code != "TK900"]
+EXAMPLES = [
+    rule
+    for rule in all_rules()
+    if "\nbecomes\n" in rule.explain and rule.code not in ("TK900", "TK902")
+]
 
 HEAD = """import os
 import shutil

@@ -6,9 +6,10 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from common.temp.migrate.engine import Options, examine
+from common.temp.migrate.engine import examine
 from common.temp.migrate.files import find_grounds
 from common.temp.migrate.findings import FileResult
+from common.temp.migrate.rework import Options
 
 SITE = "import tempfile\n\nwith tempfile.TemporaryDirectory() as d:\n    print(d)\n"
 """A module that TK004 rewrites."""

@@ -16,11 +16,14 @@ from ..report.text import plain
 from ..store.project.project import absolute, check_way
 from . import output
 from .checklist import checklist, checklist_text
-from .engine import Options, examine
+from .engine import examine
 from .files import Ground, check_clean, find_grounds, leftovers
 from .findings import FileResult
 from .output import Seen
+from .rework import Options
 from .rules import by_code
+from .undeclared import CODE as DEPENDENCY
+from .undeclared import additions
 from .write import remove_leftovers, replace_file
 
 
@@ -37,6 +40,7 @@ class MigrateArguments(NamedTuple):
     output: str = "text"
     allow_dirty: bool = False
     explain: str | None = None
+    add_dependency: bool = False
 
 
 def migrate(arguments: MigrateArguments) -> int:
@@ -51,7 +55,11 @@ def migrate(arguments: MigrateArguments) -> int:
     paths = [os.path.expanduser(path) for path in arguments.paths]
     mode = _mode(arguments)
     choose(arguments.output, "--format", MIGRATE_FORMATS)
-    options = Options(arguments.unsafe, _codes(arguments.select, arguments.ignore))
+    options = Options(
+        arguments.unsafe,
+        _codes(arguments.select, arguments.ignore),
+        add_dependency=arguments.add_dependency,
+    )
     if mode == "write":
         for path in paths:
             check_way(absolute(Path(path)))
@@ -59,53 +67,88 @@ def migrate(arguments: MigrateArguments) -> int:
     if mode == "write":
         for ground in grounds:
             remove_leftovers(ground.top, leftovers(ground))
-    seen: list[Seen] = []
-    failed = 0
-    line = ProgressLine("reading:", ("file", "files"))
+    run = _Run(mode, arguments.output, ProgressLine("reading:", ("file", "files")))
     try:
         for ground in grounds:
-            checked = arguments.allow_dirty
-            for result in examine(ground, options, progress=line):
-                shown = ground.shown(result.path)
-                if result.after is not None:
-                    line.clear()
-                    if mode == "diff" and arguments.output == "text":
-                        _print_bytes(output.diff(shown, result))
-                    if mode == "write":
-                        if not checked:
-                            check_clean(ground)
-                            checked = True
-                        result = _written(ground, result)
-                        failed += bool(result.problem)
-                # Drop its text, so that memory does not grow with the tree.
-                seen.append(Seen(shown, replace(result, before=b"", after=result.after and b"")))
+            run.over(ground, options, allow_dirty=arguments.allow_dirty)
     finally:
-        line.clear()
-    sums = output.totals(sum(len(ground.selected) for ground in grounds), seen)
-    _report(seen, sums, mode, arguments.output)
+        run.line.clear()
+    sums = output.totals(sum(len(ground.selected) for ground in grounds), run.seen)
+    _report(run.seen, sums, mode, arguments.output)
     is_done = True
     if mode == "check":
-        items = checklist(paths, grounds, seen, options.codes)
+        items = checklist(paths, grounds, run.seen, options.codes)
         print(checklist_text(items), file=None if arguments.output == "text" else sys.stderr)
         is_done = all(item.is_met for item in items)
-    if sums.problems > failed:
+    if sums.problems > run.failed:
         return 3
     if mode == "write":
-        return int(bool(failed))
+        return int(bool(run.failed))
     return int(bool(sums.left or sums.converted) or not is_done)
 
 
+class _Run:
+    """A run in one mode, and what it has seen so far."""
+
+    def __init__(self, mode: str, form: str, line: ProgressLine) -> None:
+        self._mode = mode
+        self._shows_diff = mode == "diff" and form == "text"
+        self.line = line
+        self.seen: list[Seen] = []
+        self.failed = 0
+
+    def over(self, ground: Ground, options: Options, *, allow_dirty: bool) -> None:
+        """Go through the files of a tree."""
+        self._checked = allow_dirty
+        waiting = []
+        for result in examine(ground, options, progress=self.line):
+            if result.needs is not None:
+                waiting.append(result)
+            else:
+                self._take(ground, result)
+        # Dependencies come first, so that a run that is killed leaves no import that fails.
+        missing = {}
+        for project, added in additions(ground, [r.needs for r in waiting if r.needs]):
+            if problem := self._take(ground, added):
+                missing[project] = f"{added.path} does not list tempkeep: {problem}"
+        for result in waiting:
+            assert result.needs is not None
+            if result.needs.project in missing:
+                result = _unwritten(result, missing[result.needs.project])
+                self.failed += 1
+            self._take(ground, result)
+
+    def _take(self, ground: Ground, result: FileResult) -> str:
+        """Show or write one result; returns the problem if there is one."""
+        shown = ground.shown(result.path)
+        if result.after is not None:
+            self.line.clear()
+            if self._shows_diff:
+                _print_bytes(output.diff(shown, result))
+            if self._mode == "write":
+                if not self._checked:
+                    check_clean(ground)
+                    self._checked = True
+                result = _written(ground, result)
+                self.failed += bool(result.problem)
+        # Drop its text, so that memory does not grow with the tree.
+        self.seen.append(Seen(shown, replace(result, before=b"", after=result.after and b"")))
+        return result.problem
+
+
 def _written(ground: Ground, result: FileResult) -> FileResult:
-    """`result` after writing it; with the problem if that failed."""
+    """`result` after writing it: with the lines of the new file, or with the problem."""
     problem = replace_file(ground.top, result)
     if problem:
-        findings = tuple(replace(finding, status="left") for finding in result.findings)
-        return replace(result, findings=findings, after=None, problem=problem)
-    findings = tuple(
-        replace(finding, status="converted") if finding.status == "convertible" else finding
-        for finding in result.findings
-    )
-    return replace(result, findings=findings)
+        return _unwritten(result, problem)
+    converted = (replace(one, status="converted") for one in result.of("convertible"))
+    findings = sorted((*converted, *result.remaining), key=lambda one: (one.line, one.column))
+    return replace(result, findings=tuple(findings))
+
+
+def _unwritten(result: FileResult, problem: str) -> FileResult:
+    findings = tuple(replace(finding, status="left") for finding in result.findings)
+    return replace(result, findings=findings, after=None, problem=problem)
 
 
 def _report(seen: Sequence[Seen], sums: output.Totals, mode: str, form: str) -> None:
@@ -123,8 +166,9 @@ def _report(seen: Sequence[Seen], sums: output.Totals, mode: str, form: str) -> 
     else:
         shown = ("left", "convertible") if mode == "check" else ("left",)
         for path, result in seen:
-            for finding in result.of(*shown):
-                print(output.finding_line(path, finding))
+            for finding in result.findings:
+                if finding.status in shown or finding.code == DEPENDENCY:
+                    print(output.finding_line(path, finding))
     for path, result in seen:
         if result.problem:
             print(output.problem_line(path, result), file=sys.stderr)

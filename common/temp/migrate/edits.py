@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 
 from . import new_imports, unused_imports
 from .findings import Edit, Finding, Import
+from .positions import Spans
 from .scopes import Binding, Scopes
 from .source import Source, Unreadable
+from .style import Style
 
 
 class Unsound(Exception):
@@ -19,15 +21,14 @@ class Unsound(Exception):
 def compatible(findings: Iterable[Finding]) -> list[Finding]:
     """Those of `findings`, in order, that do not edit the same bytes as an earlier one."""
     chosen: list[Finding] = []
-    taken: list[tuple[int, int]] = []
+    taken = Spans()
     for finding in findings:
         spans = [(edit.start, max(edit.end, edit.start + 1)) for edit in finding.edits]
         if finding.moves:
             spans = [(min(start for start, _ in spans), max(end for _, end in spans))]
-        if any(start < end2 and start2 < end for start, end in spans for start2, end2 in taken):
-            continue
-        taken += spans
-        chosen.append(finding)
+        if not any(taken.meet(*span) for span in spans):
+            taken.add(spans)
+            chosen.append(finding)
     return chosen
 
 
@@ -36,23 +37,24 @@ def rewrite(
     scopes: Scopes,
     findings: Sequence[Finding],
     may_drop: Callable[[Binding], bool],
+    style: Style,
 ) -> tuple[bytes, list[Edit]]:
     """The text of `source` after the edits of `findings`, and all edits that were made.
 
     `may_drop` tells whether an import that is no longer used may go. Raises `NoRoom` if there is
-    no place for an import, `Unsound` if the result would not compile or mean the same, and
-    `Unreadable` if the file did not compile before. Nothing must be changed then.
+    no place for an import. The text is to be checked before it is used.
     """
     edits = [edit for finding in findings for edit in finding.edits]
     dropped = unused_imports.unused(source, scopes, edits, may_drop)
     removals, gone = unused_imports.removals(source, dropped)
-    wanted = list(dict.fromkeys(want for finding in findings for want in finding.imports))
-    additions = list(new_imports.additions(source, scopes, wanted, gone))
+    additions = list(new_imports.additions(source, _wanted(findings), gone, style))
     edits += additions
     edits += unused_imports.beside_additions(source, removals, additions)
-    data = apply(source.data, edits)
-    _check(source, data, wanted)
-    return data, edits
+    return apply(source.data, edits), edits
+
+
+def _wanted(findings: Sequence[Finding]) -> list[Import]:
+    return list(dict.fromkeys(want for finding in findings for want in finding.imports))
 
 
 def apply(data: bytes, edits: Iterable[Edit]) -> bytes:
@@ -66,41 +68,30 @@ def apply(data: bytes, edits: Iterable[Edit]) -> bytes:
     return b"".join([*pieces, data[done:]])
 
 
-def origin(position: int, edits: Iterable[Edit]) -> int:
-    """The position before `edits` of `position` in the text after them."""
-    shift = 0
-    for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
-        if edit.start + shift > position:
-            break
-        end = edit.start + shift + len(edit.text)
-        if position < end:
-            return edit.start
-        shift += len(edit.text) - (edit.end - edit.start)
-    return position - shift
+def check(before: Source, after: Source, scopes: Scopes, findings: Sequence[Finding]) -> None:
+    """Raises `Unsound` unless `after` compiles, and its new names refer to the right imports.
 
-
-def _check(source: Source, data: bytes, wanted: Iterable[Import]) -> None:
-    """Raises `Unsound` unless `data` compiles, and the new names refer to the right imports.
-
-    Raises `Unreadable` if `source` itself does not compile.
+    `scopes` are those of `after`. Raises `Unreadable` if `before` itself does not compile.
     """
-    text = data.decode()
+    if error := _error(before):
+        raise Unreadable(f"does not compile: {error}")
+    if error := _error(after):
+        raise Unsound(f"would not compile after the rewrite ({error})")
+    meant: dict[str, set[str]] = {}
+    for want in _wanted(findings):
+        meant.setdefault(want.bound, set()).add(f"{want.module}.{want.name}")
+    for node in scopes.nodes(ast.Name):
+        is_new = node.id in meant and isinstance(node.ctx, ast.Load)
+        if is_new and {scopes.meaning(node).dotted} != meant[node.id]:
+            raise Unsound(f"the rewrite would use {node.id} for something else")
+
+
+def _error(source: Source) -> str:
+    """Why the source does not compile; "" if it does."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            compile(source.text, "<before>", "exec", dont_inherit=True)
+            compile(source.text, "<source>", "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise Unreadable(f"does not compile: {error}") from error
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            compile(text, "<after>", "exec", dont_inherit=True)
-            scopes = Scopes(ast.parse(text))
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise Unsound(f"would not compile after the rewrite ({error})") from error
-    for want in wanted:
-        for node in scopes.nodes(ast.Name):
-            if node.id == want.bound and isinstance(node.ctx, ast.Load):
-                meaning = scopes.meaning(node)
-                if meaning.dotted != f"{want.module}.{want.name}":
-                    raise Unsound(f"the rewrite would use {want.bound} for something else")
+        return str(error)
+    return ""

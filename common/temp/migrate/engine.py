@@ -2,56 +2,42 @@
 
 from __future__ import annotations
 
-import ast
+import contextlib
 import os
 import signal
-import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from multiprocessing import get_context
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from ..core import fields
 from ..errors import reason_of
 from ..store.project.project import MARKERS
 from ..store.system.reading import read_file
 from ..store.workers.crew import may_fork, processors
-from . import edits, ignored, new_imports, suppress
-from .files import Ground, mentioning
-from .findings import Edit, FileResult, Finding, Status
+from . import edits, ignored, notebooks, suppress, texts
+from .facts import Facts, borrowed, gather
+from .files import NOTEBOOK, Ground, mentioning
+from .findings import FileResult
 from .helpers import NAME
-from .importable import why_not
-from .module import Module
-from .rules import Rule, all_rules
-from .scopes import Binding
-from .source import LARGEST_SOURCE, Source, Unreadable
-from .tree import Facts, Tree, gather
+from .rework import Options, Tick, no_tick, rework
+from .rules import Rule
+from .settings import forget
+from .source import LARGEST_SOURCE, Unreadable
+from .texts import is_text
+from .tree import Tree
 
 DEFINITION: Final = "TK002"
 _CHUNK: Final = 64
+_TICK_SECONDS: Final = 0.2
 _ALONE: Final = 128
 """Up to this many files, one process reads them all: starting others would take longer."""
 
-_ROUNDS: Final = 10
-"""How often the rules run again on a file: one rewrite can make another possible."""
-
 _GENERATED: Final = b"@generated"
 _T = TypeVar("_T")
-
-
-class Options(NamedTuple):
-    """Which rules run, and whether unsafe rewrites are made."""
-
-    unsafe: bool = False
-    codes: frozenset[str] = frozenset()
-
-    @property
-    def rules(self) -> tuple[Rule, ...]:
-        """The rules that run; all of them if none was chosen."""
-        return tuple(rule for rule in all_rules() if not self.codes or rule.code in self.codes)
 
 
 class Progress(Protocol):
@@ -72,22 +58,32 @@ def examine(
 
     Nothing is written. `workers` is the maximum number of processes; `None` lets the run choose.
     """
+    forget()
     count = processors() if workers is None else max(1, workers)
     count = count if may_fork() else 1
-    python = [path for path in ground.files if path.endswith((".py", ".pyw"))]
+    python = [path for path in ground.files if ground.is_python(path)]
+    selected = [path for path in ground.selected if not path.endswith(".git")]
+    done = size = 0
+
+    def tick() -> None:
+        if progress is not None:
+            progress(done, size, of=len(selected))
+
     facts: dict[str, Facts] = {}
-    for gathered in _spread(_gather, ground, python, (), count):
+    for gathered in _spread(_gather, ground, python, (), count, tick):
         facts.update(gathered)
+    if renamed := frozenset(name for one in facts.values() for name in one.other_names):
+        for borrowing in _spread(_borrow, ground, python, (renamed,), count, tick):
+            for path, borrowed in borrowing.items():
+                one = facts.get(path, Facts())
+                facts[path] = one._replace(borrowed=(*one.borrowed, *borrowed))
     tree = Tree(ground.top, facts, ground.projects)
     if options.unsafe and DEFINITION in {rule.code for rule in options.rules}:
         tree.deletable = _deletable(ground, tree, options)
-    selected = [path for path in ground.selected if not path.endswith(".git")]
-    done = size = 0
-    for results, read in _spread(_examine, ground, selected, (tree, options), count):
-        done = min(len(selected), done + _CHUNK)
+    for results, number, read in _spread(_examine, ground, selected, (tree, options), count, tick):
+        done += number
         size += read
-        if progress is not None:
-            progress(done, size, of=len(selected))
+        tick()
         yield from results
 
 
@@ -120,22 +116,27 @@ def _spread(
     paths: Sequence[str],
     more: tuple[object, ...],
     workers: int,
+    tick: Tick,
 ) -> Iterator[_T]:
-    """The result of `work` for each chunk of `paths`, in order."""
-    chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
+    """The result of `work` for each chunk of `paths`, in order. While one is waited for, `tick` is
+    called now and then.
+    """
     if workers == 1 or len(paths) < _ALONE:
-        for chunk in chunks:
-            yield work(ground, chunk, *more)
+        for path in paths:
+            yield work(ground, [path], *more, tick)
         return
+    chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
     global _shared
     _shared = (work, ground, more)
     try:
         done = 0
         with _pool(workers) as pool:
             try:
-                for result in pool.map(_shared_work, chunks):
+                for result in [pool.submit(_shared_work, chunk) for chunk in chunks]:
+                    while not wait([result], _TICK_SECONDS).done:
+                        tick()
+                    yield result.result()
                     done += 1
-                    yield result
             except BrokenProcessPool:
                 pass
             except BaseException:
@@ -168,37 +169,47 @@ def _shared_work(chunk: Sequence[str]) -> Any:
     return work(ground, chunk, *more)
 
 
-def _gather(ground: Ground, paths: Sequence[str]) -> dict[str, Facts]:
-    found = {}
+def _gather(ground: Ground, paths: Sequence[str], tick: Tick = no_tick) -> dict[str, Facts]:
+    tick()
+    found = {path: gather(raw) for path, raw in _readable(ground, paths)}
+    return {path: facts for path, facts in found.items() if not facts.is_empty}
+
+
+def _borrow(
+    ground: Ground, paths: Sequence[str], names: frozenset[str], tick: Tick = no_tick
+) -> dict[str, tuple[tuple[str, str], ...]]:
+    """What each file takes of `names` from other modules."""
+    tick()
+    found = {path: borrowed(raw, names) for path, raw in _readable(ground, paths)}
+    return {path: taken for path, taken in found.items() if taken}
+
+
+def _readable(ground: Ground, paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
     for path in paths:
-        try:
-            raw = read_file(os.path.join(ground.top, path), LARGEST_SOURCE)
-        except (OSError, fields.Unreadable):
-            continue  # reported if the file was requested
-        facts = gather(raw)
-        if not facts.is_empty:
-            found[path] = facts
-    return found
+        # One that cannot be read is reported if it was asked for.
+        with contextlib.suppress(OSError, fields.Unreadable):
+            yield path, read_file(os.path.join(ground.top, path), LARGEST_SOURCE)
 
 
 def _examine(
-    ground: Ground, paths: Sequence[str], tree: Tree, options: Options
-) -> tuple[list[FileResult], int]:
+    ground: Ground, paths: Sequence[str], tree: Tree, options: Options, tick: Tick = no_tick
+) -> tuple[list[FileResult], int, int]:
+    """The results for some files, how many files that were, and their size in bytes."""
     results = []
     size = 0
     for path in paths:
-        result, read = _examine_file(ground, path, tree, options)
+        result, read = _examine_file(ground, path, tree, options, tick)
         size += read
         if result is not None:
             results.append(result)
-    return results, size
+    return results, len(paths), size
 
 
 # -- one file -------------------------------------------------------------------------------------
 
 
 def _examine_file(
-    ground: Ground, path: str, tree: Tree, options: Options
+    ground: Ground, path: str, tree: Tree, options: Options, tick: Tick = no_tick
 ) -> tuple[FileResult | None, int]:
     """The result for one file (`None` if there is nothing to report), and its size in bytes."""
     raw = b""
@@ -206,17 +217,23 @@ def _examine_file(
         raw = read_file(os.path.join(ground.top, path), LARGEST_SOURCE)
         if path.endswith(".gitignore"):
             return _examine_ignore(ground, path, raw, options), len(raw)
+        if is_text(path):
+            return _examine_text(path, raw, tree, options), len(raw)
         if path.rpartition("/")[2] in MARKERS and not path.endswith(".py"):
             return None, len(raw)
-        rules = _relevant(raw, options)
+        rules = _relevant(raw, options, tree.other_names(path))
         if not rules and suppress.MARK not in raw:
             return None, len(raw)
         if _GENERATED in raw:
             return FileResult(path, skipped="is @generated"), len(raw)
-        result = rework(ground.top, path, raw, tree, options, rules)
+        if path.endswith(NOTEBOOK):
+            return notebooks.examine(path, raw, tree, options, rules), len(raw)
+        result = rework(ground.top, path, raw, tree, options, rules, tick)
     except OSError as error:
         return FileResult(path, problem=f"cannot be read: {reason_of(error)}"), len(raw)
     except (Unreadable, fields.Unreadable) as error:
+        if path.endswith(NOTEBOOK) or is_text(path):  # is no code, and so no gap in the result
+            return FileResult(path, skipped=str(error)), len(raw)
         return FileResult(path, problem=str(error)), len(raw)
     except RecursionError:
         return FileResult(path, problem="is nested too deeply to check"), len(raw)
@@ -240,136 +257,22 @@ def _examine_ignore(ground: Ground, path: str, raw: bytes, options: Options) -> 
     return FileResult(path, (replace(finding, status="convertible"),), before=raw, after=after)
 
 
-def _relevant(raw: bytes, options: Options) -> list[Rule]:
+def _examine_text(path: str, raw: bytes, tree: Tree, options: Options) -> FileResult | None:
+    if texts.CODE not in {rule.code for rule in options.rules}:
+        return None
+    found = tuple(texts.find(path, raw, has_helper=tree.has_helper))
+    return FileResult(path, found) if found else None
+
+
+def _relevant(raw: bytes, options: Options, others: frozenset[str]) -> list[Rule]:
     """The rules that may find something in a file with this content."""
     known: dict[bytes, bool] = {}
+    named = [name.encode() for name in others]
 
     def has(word: bytes) -> bool:
         if word not in known:
-            known[word] = any(part in raw for part in word.split(b"|"))
+            parts = [*word.split(b"|"), *(named if NAME.encode() in word else ())]
+            known[word] = any(part in raw for part in parts)
         return known[word]
 
     return [rule for rule in options.rules if all(has(word) for word in rule.words)]
-
-
-def rework(
-    top: str, path: str, raw: bytes, tree: Tree, options: Options, rules: Sequence[Rule]
-) -> FileResult:
-    """The result of `rules` for the file at `path` below `top`, whose content is `raw`.
-
-    The rules run again after each rewrite, so that a second run finds nothing more. Line numbers
-    of the remaining findings refer to `raw`. Raises `Unreadable`.
-    """
-    source = first = Source(raw)
-    made: list[list[Edit]] = []
-    converted: list[Finding] = []
-    left: list[Finding] = []
-    problem = ""
-    for _ in range(_ROUNDS):
-        module = Module(path, source, tree)
-        found = _findings(module, rules, options)
-        chosen = edits.compatible(f for f in found if _is_made(f, options))
-        if chosen and (why := why_not(top, path, source.data, source.tree)):
-            barred = [f.left(f"{f.message}: {why}") if f.fix else f for f in found]
-            chosen, found = [], barred
-        if chosen:
-            try:
-                data, done = edits.rewrite(source, module.scopes, chosen, _may_drop(module))
-                after = source.encode(data)
-            except (new_imports.NoRoom, edits.Unsound) as error:
-                found = [f.left(f"{f.message}: {error}") if f in chosen else f for f in found]
-                chosen = []
-            except Unreadable as error:
-                problem, chosen = str(error), []
-        picked = {id(finding) for finding in chosen}
-        placed = [
-            _at_origin(f, "convertible" if id(f) in picked else "left", source, first, made)
-            for f in found
-        ]
-        converted += [finding for finding in placed if finding.status == "convertible"]
-        left = [finding for finding in placed if finding.status == "left"]
-        if not chosen:
-            break
-        made.append(done)
-        source = Source(after)
-    else:
-        problem = "keeps changing at every pass; left as it is"
-    findings = tuple(sorted([*converted, *left], key=lambda f: (f.line, f.column, f.code)))
-    if problem or not made:
-        left_alone = tuple(replace(finding, status="left") for finding in findings)
-        return FileResult(path, left_alone, problem=problem)
-    return FileResult(path, findings, before=raw, after=after)
-
-
-def _findings(module: Module, rules: Sequence[Rule], options: Options) -> list[Finding]:
-    """One finding for each site: the first that rewrites it, else the first."""
-    found: list[Finding] = []
-    for rule in rules:
-        found += rule.find(module)
-    codes = frozenset(rule.code for rule in options.rules)
-    found = suppress.apply(module, found, codes)
-    by_site: dict[int, Finding] = {}
-    for finding in found:
-        other = by_site.get(finding.site)
-        if finding.site < 0:
-            continue
-        if other is None or _rank(finding, options) < _rank(other, options):
-            by_site[finding.site] = finding
-    best = {id(finding) for finding in by_site.values()}
-    return [finding for finding in found if finding.site < 0 or id(finding) in best]
-
-
-def _rank(finding: Finding, options: Options) -> int:
-    if _is_made(finding, options):
-        return 0
-    return 1 if finding.fix else 2
-
-
-def _is_made(finding: Finding, options: Options) -> bool:
-    return finding.fix == "safe" or (finding.fix == "unsafe" and options.unsafe)
-
-
-def _may_drop(module: Module) -> Callable[[Binding], bool]:
-    """Tells which imports of a module may go once the module no longer uses them."""
-
-    def may(binding: Binding) -> bool:
-        top = binding.dotted.partition(".")[0]
-        standard = bool(top) and top in sys.stdlib_module_names
-        if module.tree.is_wanted(module.path, binding.name):
-            return False
-        if standard or _is_imported_anyway(module, binding):
-            return True
-        # The module that the import names, or the one it takes a name from.
-        has_name = binding.dotted.endswith("." + NAME)
-        dotted = binding.dotted if has_name else f"{binding.dotted}.{NAME}"
-        return module.name != "__init__" and module.tree.is_pure(module.path, dotted)
-
-    return may
-
-
-def _is_imported_anyway(module: Module, binding: Binding) -> bool:
-    """Whether another name from the same module is imported too, and used."""
-    if not isinstance(binding.node, ast.ImportFrom) or module.name == "__init__":
-        return False
-    others = [alias for alias in binding.node.names if NAME not in (alias.name, alias.asname)]
-    return any(module.scopes.uses(binding.scope, one.asname or one.name) for one in others)
-
-
-def _at_origin(
-    finding: Finding,
-    status: Status,
-    source: Source,
-    first: Source,
-    made: Sequence[Sequence[Edit]],
-) -> Finding:
-    """`finding` in `source`, with its line numbers in `first`, and without its edits."""
-    finding = replace(finding, edits=(), imports=(), status=status)
-    if not made:
-        return finding
-    position = source.line_span(finding.line)[0] + finding.column - 1
-    for done in reversed(made):
-        position = edits.origin(position, done)
-    line = first.line_of(position)
-    column = position - first.line_span(line)[0] + 1
-    last = line + finding.last_line - finding.line
-    return replace(finding, line=line, column=column, last_line=last)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -12,9 +13,11 @@ from typing import Final, NamedTuple
 from ..core.fields import Unreadable
 from ..errors import InvalidSettings, Refused
 from ..store.project.project import MARKERS
+from ..store.system.at import PLAIN_FLAGS
 from ..store.system.git import ask_git
 from ..store.system.reading import read_file
 from ..store.system.walking import walk
+from .texts import is_text
 
 _NEVER_ENTERED: Final = frozenset({"__pycache__", "node_modules"})
 _PROSE: Final = frozenset({".md", ".rst", ".txt", ".html", ".diff", ".patch", ".log", ".pyc"})
@@ -25,13 +28,19 @@ _LEFTOVER: Final = re.compile(r"\.tempkeep-[0-9a-z_]{8}\.tmp")
 """The name of a rewritten file just before it replaces the old one."""
 
 _CALLED: Final = (".gitignore", *MARKERS)
+_PYTHON: Final = (".py", ".pyw")
+_SHEBANG: Final = re.compile(rb"#![^\n]*\bpython")
+_SHEBANG_BYTES: Final = 128
+
+NOTEBOOK: Final = ".ipynb"
+"""The suffix of notebooks."""
 
 
 class Ground(NamedTuple):
     """One tree of files: all of them, and those that were asked for, relative to `top` with `/`.
 
-    `files` are Python files and project markers, sorted. Without `git` there is no older version
-    of them to go back to.
+    `files` are Python files, project markers, notebooks and texts, sorted. Without `git` there is
+    no older version of them to go back to.
     """
 
     top: str
@@ -45,6 +54,11 @@ class Ground(NamedTuple):
         return frozenset(
             path.rpartition("/")[0] for path in self.files if path.rpartition("/")[2] in MARKERS
         )
+
+    def is_python(self, path: str) -> bool:
+        """Whether the file is a Python module, or a script that names Python on its first line."""
+        name = path.rpartition("/")[2]
+        return name.endswith(_PYTHON) or not ("." in name or name in MARKERS or is_text(path))
 
     def shown(self, path: str) -> str:
         """The path, relative to the working directory if it is below that."""
@@ -148,17 +162,35 @@ def _below(relative: str) -> str:
 
 
 def _kept(top: str, paths: Iterable[str], *, named: bool = False) -> set[str]:
-    """Those of `paths` that are Python files or project markers. No link is followed, also not as
-    a part of the path (git's index can still list files below a directory that is now a link).
+    """Those of `paths` that are Python files, notebooks, texts or project markers. No link is
+    followed, also not as a part of the path (git's index can still list files below a directory
+    that is now a link).
     """
     kept = set()
     for path in paths:
         name = path.rpartition("/")[2]
-        if named or name.endswith((".py", ".pyw")) or name in _CALLED:
-            whole = os.path.join(top, path)
-            if name == ".git" or (os.path.isfile(whole) and os.path.realpath(whole) == whole):
-                kept.add(path)
+        whole = os.path.join(top, path)
+        known = name.endswith((*_PYTHON, NOTEBOOK)) or name in _CALLED or is_text(path)
+        if not (named or known or ("." not in name and _names_python(whole))):
+            continue
+        if name == ".git" or (os.path.isfile(whole) and os.path.realpath(whole) == whole):
+            kept.add(path)
     return kept
+
+
+def _names_python(path: str) -> bool:
+    """Whether the first line of a plain file makes it a Python script."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | PLAIN_FLAGS)
+    except OSError:
+        return False
+    try:
+        is_plain = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        return is_plain and _SHEBANG.match(os.read(descriptor, _SHEBANG_BYTES)) is not None
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
 
 
 def _packages(files: Sequence[str]) -> tuple[str, ...]:

@@ -91,11 +91,23 @@ class Finding:
         return replace(self, message=message, advice=advice, fix="", edits=(), imports=())
 
 
+class Need(NamedTuple):
+    """The project that has to declare the package before a file of it may use that.
+
+    `always` means that the file is not only for tests and tools.
+    """
+
+    project: str
+    always: bool
+
+
 @dataclass(frozen=True, slots=True)
 class FileResult:
     """The result for one file; `after` is its new content, `None` if it does not change.
 
-    `problem` is why it could not be processed; `skipped`, why it was left out on purpose.
+    `findings` have their lines in the old content, `remaining` are those that are left, with their
+    lines in the new one. `problem` is why the file could not be processed; `skipped`, why it was
+    left out on purpose. `needs` comes before the file is written.
     """
 
     path: str
@@ -104,6 +116,8 @@ class FileResult:
     after: bytes | None = None
     problem: str = ""
     skipped: str = ""
+    remaining: tuple[Finding, ...] = ()
+    needs: Need | None = None
 
     def of(self, *statuses: Status) -> Sequence[Finding]:
         """The findings with one of `statuses`."""

@@ -9,62 +9,107 @@ from __future__ import annotations
 
 import ast
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
-from typing import Any, Final
+from typing import Final, NamedTuple
 
-from ..store.system.reading import parse_toml, read_file
-from .source import LARGEST_SOURCE
+from .declaring import add
+from .dependencies import DISTRIBUTION, Place, best_place, declares, project_of
+from .settings import ini, read_bytes, remembered, table, toml
+from .shipped import is_dev
 
-DISTRIBUTION: Final = "tempkeep"
 _CONFIGS: Final = ("pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
 _VENVS: Final = (".venv", "venv", ".env", "env")
-_DEV: Final = frozenset(
-    {"test", "tests", "testing", "scripts", "tools", "bin", "docs", "doc", "examples", "benchmarks"}
-)
-_NAMED: Final = re.compile(rf"^\s*['\"]?{DISTRIBUTION}(?![\w.-])", re.IGNORECASE | re.MULTILINE)
 
 
-def why_not(top: str, path: str, data: bytes, tree: ast.Module) -> str:
-    """Why it is not certain that the file at `path` below `top` can import the package, and what
-    to do; "" if it is certain.
+class Reach(NamedTuple):
+    """Why it is not certain that a file can import the package, and what to do; "" if it is.
+
+    `lacks` is where the dependencies of its project should list the package; the file can import
+    it once they do.
     """
+
+    why: str = ""
+    project: str = ""
+    lacks: Place | None = None
+
+
+def reach(top: str, path: str, data: bytes, tree: ast.Module) -> Reach:
+    """Whether the file at `path` below `top` can import the package when it runs."""
     whole = os.path.join(top, path)
     own = os.path.dirname(whole)
     roots = [*_edited_roots(tree, whole), own, *_test_roots(top, whole)]
     roots += _evident_roots(top, tree, own)
     for directory in dict.fromkeys([*roots, *_ancestors(top, own)]):
-        shadow = _shadow(directory)
-        if shadow:
-            where = os.path.relpath(shadow, top)
-            return f"{where} hides the package common.temp; import from tempkeep by hand"
+        if shadow := _shadow(directory):
+            return Reach(_hidden(shadow, top, whole))
     if any(_has_copy(directory) for directory in roots):
-        return ""
-    project = _project(top, own)
+        return Reach()
+    project = project_of(top, own)
+    always = not is_dev(top, path)
+    declared = declares(project, always=always)
+    if declared is False:
+        return _undeclared(top, project, best_place(project, always=always))
     environment = next(
         (one for above in _ancestors(top, own) if (one := _venv(above)) is not None), None
     )
     if environment is not None and not _is_ours(environment):
         if _has_distribution(environment):
-            return ""
-        return f"install {DISTRIBUTION} in {os.path.relpath(environment, top)} first"
-    declared = _declared(project)
-    if declared:
-        return ""
-    if declared is False and _is_shipped(project, whole):
-        where = os.path.relpath(project, top)
-        return (
-            f"add {DISTRIBUTION} to the dependencies of {'this project' if where == '.' else where}"
-        )
-    if _environment_has_it():
-        return ""
-    return (
+            return Reach()
+        return Reach(f"install {DISTRIBUTION} in {os.path.relpath(environment, top)} first")
+    if declared or _environment_has_it():
+        return Reach()
+    return Reach(
         f"common.temp cannot be imported here; install {DISTRIBUTION}, or put the directory that "
         "holds common/temp on sys.path"
     )
+
+
+def _undeclared(top: str, project: str, place: Place) -> Reach:
+    """What to say of a file of a project that lists its dependencies without the package."""
+    where = os.path.relpath(project, top).replace(os.sep, "/")
+    shown = place.shown if where == "." else place._replace(file=f"{where}/{place.file}").shown
+    by_hand = _by_hand(project, place)
+    how = f"by hand ({by_hand})" if by_hand else "or give --write --add-dependency"
+    why = f"first add {DISTRIBUTION} to {shown}, {how}"
+    return Reach(why, project, None if by_hand else place)
+
+
+@remembered
+def _by_hand(project: str, place: Place) -> str:
+    """Why the package is not added to a place; "" if it is when that is asked for."""
+    return add(project, place).why_not
+
+
+def is_hiding(path: str) -> bool:
+    """Whether the file at `path` is the one that hides the package from others: a `common/temp.py`
+    or `common/temp/__init__.py` in a `common` that is no package.
+    """
+    above = os.path.dirname(path)
+    if os.path.basename(path) == "__init__.py":
+        path, above = above, os.path.dirname(above)
+    elif not path.endswith("temp.py"):
+        return False
+    return os.path.basename(path).partition(".")[0] == "temp" and _is_temp(
+        _shadow(os.path.dirname(above)), path
+    )
+
+
+def _is_temp(shadow: str, path: str) -> bool:
+    return shadow in (path, os.path.join(path, "__init__.py"))
+
+
+def _hidden(shadow: str, top: str, path: str) -> str:
+    """What to say of a file from which `shadow` hides the package."""
+    where = os.path.relpath(shadow, top).replace(os.sep, "/")
+    if os.path.basename(shadow) == "temp.py" or shadow.endswith(
+        os.path.join("temp", "__init__.py")
+    ):
+        said = "this file" if shadow == path else where
+        return f"{said} hides common.temp; delete or rename it"
+    return f"{where} hides the package common.temp; import from tempkeep by hand"
 
 
 def _ancestors(top: str, directory: str) -> Iterator[str]:
@@ -77,12 +122,12 @@ def _ancestors(top: str, directory: str) -> Iterator[str]:
         directory = os.path.dirname(directory)
 
 
-@cache
+@remembered
 def _has_copy(directory: str) -> bool:
     return os.path.isfile(os.path.join(directory, "common", "temp", "contexts.py"))
 
 
-@cache
+@remembered
 def _shadow(directory: str) -> str:
     """The `common` or `common.temp` in `directory` that is not ours; "" if there is none."""
     for name in ("common.py", "common/__init__.py", "common/temp.py", "common/temp/__init__.py"):
@@ -90,18 +135,6 @@ def _shadow(directory: str) -> str:
         if os.path.isfile(one) and not _has_copy(directory):
             return one
     return ""
-
-
-@cache
-def _project(top: str, directory: str) -> str:
-    """The nearest directory upward that declares dependencies, else `top`."""
-    for above in _ancestors(top, directory):
-        if any(
-            os.path.isfile(os.path.join(above, name))
-            for name in ("pyproject.toml", "setup.py", "setup.cfg", "requirements.txt")
-        ):
-            return above
-    return top
 
 
 # -- directories on sys.path -----------------------------------------------------------------------
@@ -214,15 +247,15 @@ def _import_root(directory: str) -> str:
     return directory
 
 
-@cache
+@remembered
 def _edited_by(path: str) -> tuple[str, ...]:
     try:
-        return tuple(_edited_roots(ast.parse(_bytes(path)), path))
+        return tuple(_edited_roots(ast.parse(read_bytes(path)), path))
     except (OSError, SyntaxError, ValueError, RecursionError):
         return ()
 
 
-@cache
+@remembered
 def _pytest_settings(directory: str) -> tuple[tuple[str, ...], bool]:
     """The `pythonpath` of the pytest settings there, and whether the import mode is importlib."""
     for name in _CONFIGS:
@@ -230,17 +263,11 @@ def _pytest_settings(directory: str) -> tuple[tuple[str, ...], bool]:
         if not os.path.isfile(path):
             continue
         if name == "pyproject.toml":
-            options = _table(_toml(path), "tool", "pytest", "ini_options")
+            options = table(toml(path), "tool", "pytest", "ini_options")
             said = options.get("pythonpath", [])
             more = options.get("addopts", "")
         else:
-            import configparser
-
-            parser = configparser.ConfigParser(interpolation=None)
-            try:
-                parser.read_string(_bytes(path).decode())
-            except (OSError, configparser.Error, ValueError):
-                continue
+            parser = ini(path)
             section = "tool:pytest" if name == "setup.cfg" else "pytest"
             said = parser.get(section, "pythonpath", fallback="")
             more = parser.get(section, "addopts", fallback="")
@@ -273,7 +300,7 @@ def _evident_roots(top: str, tree: ast.Module, own: str) -> list[str]:
 # -- environments and dependencies -----------------------------------------------------------------
 
 
-@cache
+@remembered
 def _venv(directory: str) -> str | None:
     for name in _VENVS:
         path = os.path.join(directory, name)
@@ -286,7 +313,7 @@ def _is_ours(environment: str) -> bool:
     return os.path.realpath(environment) == os.path.realpath(sys.prefix)
 
 
-@cache
+@remembered
 def _has_distribution(environment: str) -> bool:
     """Whether the package is installed in a virtual environment; runs nothing from it."""
     for base in _site_packages(environment):
@@ -312,56 +339,9 @@ def _site_packages(environment: str) -> Iterator[str]:
 
 def _leads_there(path: str) -> bool:
     try:
-        return any(_has_copy(line.strip()) for line in _bytes(path).decode().splitlines())
+        return any(_has_copy(line.strip()) for line in read_bytes(path).decode().splitlines())
     except (OSError, ValueError):
         return False
-
-
-@cache
-def _declared(project: str) -> bool | None:
-    """Whether the project depends on the package; `None` if it declares no dependencies."""
-    said: bool | None = None
-    path = os.path.join(project, "pyproject.toml")
-    if os.path.isfile(path):
-        document = _toml(path)
-        table = _table(document, "project")
-        listed = list(table.get("dependencies", ()))
-        for extra in _table(table, "optional-dependencies").values():
-            listed += extra
-        for group in _table(document, "dependency-groups").values():
-            listed += [one for one in group if isinstance(one, str)]
-        poetry = _table(document, "tool", "poetry", "dependencies")
-        if table.get("name") == DISTRIBUTION or DISTRIBUTION in poetry:
-            return True
-        if any(_NAMED.match(str(one)) for one in listed):
-            return True
-        if "dependencies" in table or poetry:
-            said = False
-    for name in ("requirements.txt", "requirements-dev.txt", "setup.cfg", "setup.py"):
-        path = os.path.join(project, name)
-        if os.path.isfile(path):
-            try:
-                text = _bytes(path).decode()
-            except (OSError, ValueError):
-                continue
-            if _NAMED.search(text) or (name == "setup.py" and f'"{DISTRIBUTION}' in text):
-                return True
-            if name in ("requirements.txt", "setup.py") or "install_requires" in text:
-                said = False
-    return said
-
-
-def _is_shipped(project: str, path: str) -> bool:
-    """Whether the file is part of the installed distribution, not only of the source tree."""
-    relative = os.path.relpath(path, project).split(os.sep)
-    name = relative[-1]
-    if name in ("conftest.py", "tasks.py", "noxfile.py", "setup.py") or _DEV & set(relative[:-1]):
-        return False
-    if name.startswith("test_") or name.endswith("_test.py"):
-        return False
-    return relative[0] == "src" or os.path.isfile(
-        os.path.join(os.path.dirname(path), "__init__.py")
-    )
 
 
 @cache
@@ -375,25 +355,3 @@ def _environment_has_it() -> bool:
         check=False,
     )
     return asked.returncode == 0
-
-
-@cache
-def _toml(path: str) -> dict[str, Any]:
-    try:
-        return parse_toml(_bytes(path))
-    except (OSError, ValueError):
-        return {}
-
-
-def _bytes(path: str) -> bytes:
-    """The content of the file. Raises `OSError` or `ValueError`."""
-    return read_file(path, LARGEST_SOURCE, follow=True)
-
-
-def _table(document: dict[str, Any], *names: str) -> dict[str, Any]:
-    for name in names:
-        inner = document.get(name)
-        if not isinstance(inner, dict):
-            return {}
-        document = inner
-    return document

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from .findings import Edit, Finding, Import
+from .guards import Guards
 from .helpers import is_label as is_label
-from .scopes import Meaning, Scopes
+from .scopes import Meaning, Scope, Scopes
 from .source import Source
+from .style import Style
 from .tree import Tree
 from .uses import Uses
 
 PACKAGE: Final = "common.temp"
-_IMPORT_ERRORS: Final = frozenset({"ImportError", "ModuleNotFoundError"})
+_LONGEST_LABEL: Final = 32
+_SOCKETS: Final = re.compile(rb"AF_UNIX|unix_(?:server|connection|listener|stream)|\.sock\b")
+_T = TypeVar("_T")
 
 
 class Choice(NamedTuple):
@@ -37,13 +42,14 @@ class Module:
         self.tree = tree
         self.scopes = Scopes(source.tree)
         self.uses = Uses(self.scopes)
+        self._told: dict[tuple[str, int, str], Any] = {}
 
     # -- what is where ----------------------------------------------------------------------------
 
     @property
     def name(self) -> str:
         """The name of the file without `.py`, or of its package."""
-        parts = self.path.rpartition(".py")[0].split("/")
+        parts = os.path.splitext(self.path)[0].split("/")
         if parts[-1] in ("__init__", "__main__") and len(parts) > 1:
             return parts[-2]
         return parts[-1]
@@ -55,19 +61,46 @@ class Module:
             self.name == "conftest" or self.name.startswith("test_") or self.name.endswith("_test")
         )
 
+    @cached_property
+    def guards(self) -> Guards:
+        """What the file does where the package is missing."""
+        if not self.tree.has_flags:
+            return Guards(self.scopes)
+        return Guards(self.scopes, lambda dotted: self.tree.flag(self.path, dotted))
+
     def is_fallback(self, node: ast.AST) -> bool:
         """Whether `node` runs only after an import has failed."""
-        for above in self.scopes.above(node):
-            if isinstance(above, ast.ExceptHandler):
-                attempt = self.scopes.parents[above]
-                assert isinstance(attempt, (ast.Try, ast.TryStar))
-                if _catches_imports(above, attempt):
-                    return True
-        return False
+        return self.guards.is_fallback(node)
+
+    def why_not_certain(self) -> str:
+        """Why the file may run where the package cannot be imported; "" if it may not."""
+        if other := self.tree.stands_in_for(self.path):
+            return f"{other} imports this file where common.temp is missing"
+        first = self.guards.first
+        if first is None or self.guards.is_certain:
+            return ""
+        line = getattr(first, "lineno", 0)
+        return f"line {line} allows for a missing package, so no import of it may be added"
 
     def in_f_string(self, node: ast.AST) -> bool:
         """Whether `node` is in an f-string: positions are not exact there before Python 3.12."""
         return any(isinstance(above, ast.JoinedStr) for above in self.scopes.above(node))
+
+    def of_name(self, name: str, site: ast.AST, tell: Callable[[Scope | None, str], _T]) -> _T:
+        """What `tell` says of the variable `name` as it is seen at `site`; asked once for each
+        variable, however many sites it has.
+        """
+        home = self.scopes.find(name, self.scopes.scope_of(site))
+        key = (tell.__qualname__, id(home), name)
+        if key not in self._told:
+            self._told[key] = tell(home, name)
+        told: _T = self._told[key]
+        return told
+
+    @cached_property
+    def style(self) -> Style:
+        """How its project formats code."""
+        return Style(self.tree.top, self.path, self.source)
 
     @cached_property
     def calls(self) -> Sequence[tuple[ast.Call, Meaning]]:
@@ -90,6 +123,30 @@ class Module:
         """The edit that puts `text` in the place of `node`."""
         return Edit(*self.source.span(node), text.encode())
 
+    def calling(
+        self, call: ast.Call, name: str, arguments: str, others: Sequence[Edit] = ()
+    ) -> Edit:
+        """The edit that calls `name` instead; over several lines where one would be too long.
+
+        `others` are made in the same line.
+        """
+        plain = self.replacing(call, f"{name}({arguments})")
+        source = self.source
+        number = source.line_of(plain.start)
+        start, end = source.line_span(number)
+        length = len(source.data[start:end].decode().rstrip())
+        grown = length + sum(
+            len(edit.text.decode()) - len(source.data[edit.start : edit.end].decode())
+            for edit in (plain, *others)
+            if edit.end <= end
+        )
+        if plain.end > end or grown <= max(length, self.style.width):
+            return plain
+        indent = source.indent(number).decode()
+        inner = indent + ("\t" if indent.startswith("\t") else "    ")
+        text = f"{name}({source.newline}{inner}{arguments}{source.newline}{indent})"
+        return self.replacing(call, text)
+
     def choose(self, name: str, site: ast.AST, old: Meaning) -> Choice | None:
         """How `name` of the package can be called at `site`, where `old` was; `None` if it cannot.
 
@@ -103,7 +160,7 @@ class Module:
                 return Choice(known)
         if self.scopes.find(name, scope) is not None:
             return None
-        if any(name in inner.bindings for inner in self.scopes.within(self.scopes.module)):
+        if name in self.scopes.all_names:
             return None
         beside = self._beside(old)
         return Choice(name, (Import(PACKAGE, name, self.source.span(site)[0], beside),))
@@ -122,11 +179,16 @@ class Module:
         return not later or (binding.scope.kind == "module" and function is not None)
 
     def _names_of(self, dotted: str) -> Iterable[str]:
-        return [
-            name
-            for name, bindings in self.scopes.module.bindings.items()
-            if any(binding.dotted == dotted for binding in bindings)
-        ]
+        return self._imported.get(dotted, ())
+
+    @cached_property
+    def _imported(self) -> dict[str, list[str]]:
+        """The names at the top level by what their imports bring."""
+        found: dict[str, list[str]] = {}
+        for name, bindings in self.scopes.module.bindings.items():
+            for dotted in {binding.dotted for binding in bindings}:
+                found.setdefault(dotted, []).append(name)
+        return found
 
     def _beside(self, old: Meaning) -> int | None:
         """Where the import of `old` is, if it is a plain import in a function."""
@@ -139,23 +201,21 @@ class Module:
         plain = isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef))
         return self.source.span(statement)[0] if plain and self.source.is_alone(statement) else None
 
+    @cached_property
+    def _has_sockets(self) -> bool:
+        return _SOCKETS.search(self.source.data) is not None
+
     def label(self, node: ast.AST) -> str:
-        """A name for a directory that is made at `node`: the function's name, else the file's."""
+        """A name for a directory that is made at `node`: the function's name, else the file's.
+
+        It is short, since the path of a socket may not be long, and shortest where there are any.
+        """
         function = self.scopes.function(node)
         names = [function.name] if function is not None and function.name != "main" else []
-        for name in (*names, self.name):
+        for name in (*names, self.name) if not self._has_sockets else ():
             label = re.sub(r"^test_+|^_+|_+$", "", name) or name.strip("_")
+            if len(label) > _LONGEST_LABEL:
+                label = label[: _LONGEST_LABEL + 1].rpartition("_")[0] or label[:_LONGEST_LABEL]
             if label.isascii() and is_label(label):
                 return label
         return "work"
-
-
-def _catches_imports(handler: ast.ExceptHandler, attempt: ast.Try | ast.TryStar) -> bool:
-    caught = handler.type
-    names = caught.elts if isinstance(caught, ast.Tuple) else [caught]
-    for name in names:
-        last = name.id if isinstance(name, ast.Name) else getattr(name, "attr", "")
-        if last in _IMPORT_ERRORS:
-            return True
-    # Any other exception counts too if the block holds an import that can fail.
-    return any(isinstance(one, (ast.Import, ast.ImportFrom)) for one in attempt.body)

@@ -9,11 +9,9 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from .findings import Edit, Import
-from .scopes import Scopes, is_unknown_star
 from .source import Source
-
-_WIDTH: Final = 88
-"""The length at which an import line is broken, as the narrowest formatter does."""
+from .stars import is_unknown_star
+from .style import Style
 
 _TIES: Final = re.compile(rb"\bsys\s*\.\s*path\b")
 
@@ -23,15 +21,22 @@ class NoRoom(Exception):
 
 
 def additions(
-    source: Source, scopes: Scopes, wanted: Sequence[Import], gone: set[int]
+    source: Source, wanted: Sequence[Import], gone: set[int], style: Style
 ) -> Iterator[Edit]:
     """The edits that add the imports `wanted`; imports whose `id` is in `gone` are being removed.
 
     Raises `NoRoom` if there is no place for an import.
     """
     places: dict[int | None, list[Import]] = {}
+    above: dict[tuple[str, str, str], int] = {}
     for want in wanted:
-        if not _is_wanted_above(want, wanted):
+        if want.beside is None:
+            key = (want.module, want.name, want.alias)
+            above[key] = min(want.site, above.get(key, want.site))
+    for want in wanted:
+        # One that is added at the top of the module, before it, is enough for a function.
+        first = above.get((want.module, want.name, want.alias))
+        if want.beside is None or first is None or first >= want.site:
             places.setdefault(want.beside, []).append(want)
     for beside, wants in places.items():
         by_module: dict[str, list[Import]] = {}
@@ -39,22 +44,12 @@ def additions(
             by_module.setdefault(want.module, []).append(want)
         for several in by_module.values():
             if beside is None:
-                yield from _add_to_module(source, several, gone)
+                yield from _add_to_module(source, several, gone, style)
             else:
-                yield _add_beside(source, scopes, _lines(source, several), beside)
+                yield _add_beside(source, _lines(source, several, style.width), beside)
 
 
-def _is_wanted_above(want: Import, wanted: Sequence[Import]) -> bool:
-    """Whether an import wanted in a function is also added at the top of the module, before it."""
-    return want.beside is not None and any(
-        other.beside is None
-        and (other.module, other.name, other.alias) == (want.module, want.name, want.alias)
-        and other.site < want.site
-        for other in wanted
-    )
-
-
-def _lines(source: Source, wants: Sequence[Import], *, is_late: bool = False) -> bytes:
+def _lines(source: Source, wants: Sequence[Import], width: int, *, is_late: bool = False) -> bytes:
     """The import lines for one module; each alias has its own line. If `is_late`, other code comes
     before it, so the line gets a comment for linters.
     """
@@ -66,27 +61,25 @@ def _lines(source: Source, wants: Sequence[Import], *, is_late: bool = False) ->
     text = ""
     for names in [plain, *lines] if plain else lines:
         line = f"from {wants[0].module} import {', '.join(names)}{noqa}"
-        if len(line) > _WIDTH:
+        if len(line) > width:
             inner = "".join(f"    {name},{source.newline}" for name in names)
             line = f"from {wants[0].module} import ({noqa}{source.newline}{inner})"
         text += line + source.newline
     return text.encode()
 
 
-def _add_beside(source: Source, scopes: Scopes, text: bytes, beside: int) -> Edit:
+def _add_beside(source: Source, text: bytes, beside: int) -> Edit:
     """The edit that adds an import after the one at `beside`, with the same indentation."""
-    for kind in (ast.Import, ast.ImportFrom):
-        for statement in scopes.nodes(kind):
-            if source.span(statement)[0] == beside:
-                indent = source.indent(statement.lineno)
-                last = source.line_of(source.span(statement)[1])
-                end = source.line_span(last)[1]
-                lines = text.splitlines(keepends=True)
-                return Edit(end, end, b"".join(indent + line for line in lines))
-    raise AssertionError("no import there")
+    statement = source.statement_at(beside)
+    indent = source.indent(statement.lineno)
+    end = source.line_span(source.line_of(source.span(statement)[1]))[1]
+    lines = text.splitlines(keepends=True)
+    return Edit(end, end, b"".join(indent + line for line in lines))
 
 
-def _add_to_module(source: Source, wants: Sequence[Import], gone: set[int]) -> list[Edit]:
+def _add_to_module(
+    source: Source, wants: Sequence[Import], gone: set[int], style: Style
+) -> list[Edit]:
     """The edits that add imports of one module at the top level, before the statement with the
     first site; an existing import is extended if there is one.
     """
@@ -108,11 +101,11 @@ def _add_to_module(source: Source, wants: Sequence[Import], gone: set[int]) -> l
             and one.names[0].name != "*"
         ):
             names = sorted({want.name for want in wants if not want.alias})
-            edits += _extend(source, one, names, gone)
+            edits += _extend(source, one, names, gone, style.width)
             wants = [want for want in wants if want.alias]
             break
     if wants:
-        edits.append(_new_line(source, before, imports, wants, gone))
+        edits.append(_new_line(source, before, imports, wants, gone, style))
     return edits
 
 
@@ -122,10 +115,12 @@ def _new_line(
     imports: Sequence[ast.Import | ast.ImportFrom],
     wants: Sequence[Import],
     gone: set[int],
+    style: Style,
 ) -> Edit:
     """The edit that adds a new import line where an import sorter would put it."""
     module = wants[0].module
-    line = _lines(source, wants, is_late=len(_after_barrier(source, before, wants)) < len(before))
+    is_late = len(_after_barrier(source, before, wants)) < len(before)
+    line = _lines(source, wants, style.width, is_late=is_late)
     blank = source.newline.encode()
     staying = [one for one in imports if id(one) not in gone]
     if not staying:
@@ -134,7 +129,8 @@ def _new_line(
             return Edit(start, start, line)
         barrier = len(before) - len(_after_barrier(source, before, wants)) - 1
         return _add_first(source, before, line, blank, barrier)
-    group = _group_for(source, staying, module)
+    order = _Order(style, module)
+    group = order.group(source, staying)
     if group:
         for one in group:
             if isinstance(one, ast.ImportFrom) and (one.module or "").lower() > module.lower():
@@ -142,11 +138,11 @@ def _new_line(
                 return Edit(start, start, line)
         end = _end_of_lines(source, group[-1])
         return Edit(end, end, line)
-    standard = [one for one in staying if _section(one) == "standard"]
-    if not standard:  # only relative imports
+    earlier = order.earlier(staying)
+    if not earlier:
         start = source.line_span(staying[0].lineno)[0]
         return Edit(start, start, line + blank)
-    end = _end_of_lines(source, standard[-1])
+    end = _end_of_lines(source, earlier[-1])
     number = source.line_of(end)
     while any(one.lineno <= number <= (one.end_lineno or 0) for one in imports if id(one) in gone):
         number += 1
@@ -204,7 +200,7 @@ def _add_first(
 
 
 def _extend(
-    source: Source, statement: ast.ImportFrom, names: Sequence[str], gone: set[int]
+    source: Source, statement: ast.ImportFrom, names: Sequence[str], gone: set[int], width: int
 ) -> list[Edit]:
     """The edits that add names to an existing import, each in sorted order; the aliases in `gone`
     are removed.
@@ -212,12 +208,12 @@ def _extend(
     edits = []
     staying = [alias for alias in statement.names if id(alias) not in gone]
     last = statement.names[-1]
+    first = source.span(statement.names[0])[0]
+    broken = b"(" in source.data[source.span(statement)[0] : first]
     for name in names:
         greater = next((alias for alias in staying if alias.name > name), None)
         beside = greater or last
         joint = b", "
-        first = source.span(statement.names[0])[0]
-        broken = b"(" in source.data[source.span(statement)[0] : first]
         if broken and beside.lineno != statement.lineno:
             joint = f",{source.newline}".encode() + source.indent(beside.lineno)
         start, end = source.span(beside)
@@ -225,42 +221,63 @@ def _extend(
             edits.append(Edit(start, start, name.encode() + joint))
         else:
             edits.append(Edit(end, end, joint + name.encode()))
-    return edits
+    length = len(source.line(statement.lineno).rstrip()) + sum(len(edit.text) for edit in edits)
+    if broken or length <= width or len(staying) < len(statement.names):
+        return edits
+    written = [source.written(alias) for alias in staying]
+    lines = "".join(f"    {name},{source.newline}" for name in sorted([*written, *names]))
+    end = source.span(last)[1]
+    return [Edit(first, end, f"({source.newline}{lines})".encode())]
 
 
-def _group_for(
-    source: Source, imports: Sequence[ast.Import | ast.ImportFrom], module: str
-) -> list[ast.Import | ast.ImportFrom]:
-    """The group of imports that one of `module` belongs to: its own package, else those outside
-    the standard library.
-    """
-    groups: list[list[ast.Import | ast.ImportFrom]] = []
-    for one in imports:
-        if groups:
-            above = groups[-1][-1]
-            between = source.data[_end_of_lines(source, above) : source.line_span(one.lineno)[0]]
-            if not between and _section(above) == _section(one):
-                groups[-1].append(one)
-                continue
-        groups.append([one])
-    top = module.partition(".")[0]
-    for group in groups:
-        if any(_top(one) == top for one in group):
-            return group
-    return next((group for group in groups if _section(group[0]) == "other"), [])
+class _Order:
+    """Where an import sorter puts an import of `module`."""
+
+    def __init__(self, style: Style, module: str) -> None:
+        self._is_local = style.is_local
+        self._top = module.partition(".")[0]
+        self._place = self._section_of(self._top)
+
+    def _section_of(self, top: str) -> int:
+        if top == ".":
+            return 3
+        if top in sys.stdlib_module_names:
+            return 0
+        return 2 if self._is_local(top) else 1
+
+    def _section(self, statement: ast.Import | ast.ImportFrom) -> int:
+        return self._section_of(_top(statement))
+
+    def group(
+        self, source: Source, imports: Sequence[ast.Import | ast.ImportFrom]
+    ) -> list[ast.Import | ast.ImportFrom]:
+        """The group of imports that it belongs to: its own package, else its section."""
+        groups: list[list[ast.Import | ast.ImportFrom]] = []
+        for one in imports:
+            if groups:
+                above = groups[-1][-1]
+                start = source.line_span(one.lineno)[0]
+                between = source.data[_end_of_lines(source, above) : start]
+                if not between and self._section(above) == self._section(one):
+                    groups[-1].append(one)
+                    continue
+            groups.append([one])
+        for group in groups:
+            if any(_top(one) == self._top for one in group):
+                return group
+        return next((group for group in groups if self._section(group[0]) == self._place), [])
+
+    def earlier(
+        self, imports: Sequence[ast.Import | ast.ImportFrom]
+    ) -> list[ast.Import | ast.ImportFrom]:
+        """Those of `imports` that come before it in other sections."""
+        return [one for one in imports if self._section(one) < self._place]
 
 
 def _top(statement: ast.Import | ast.ImportFrom) -> str:
     if isinstance(statement, ast.Import):
         return statement.names[0].name.partition(".")[0]
     return "." if statement.level else (statement.module or "").partition(".")[0]
-
-
-def _section(statement: ast.Import | ast.ImportFrom) -> str:
-    top = _top(statement)
-    if top == ".":
-        return "relative"
-    return "standard" if top in sys.stdlib_module_names else "other"
 
 
 def _end_of_lines(source: Source, statement: ast.stmt) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 from collections import Counter
@@ -11,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from ..report.text import counted, plain
 from .findings import FileResult, Finding
+from .line_diff import unified
 from .rules import by_code
 
 SCHEMA: Final = 1
@@ -64,21 +64,7 @@ def diff(shown: str, result: FileResult) -> bytes:
     """The unified diff of one file for `git apply` and `patch`, in the bytes of the file."""
     assert result.after is not None
     path = shown.replace(os.sep, "/")
-    lines = difflib.diff_bytes(
-        difflib.unified_diff,
-        result.before.splitlines(keepends=True)
-        if b"\r" not in result.before
-        else _lines(result.before),
-        _lines(result.after),
-        _quoted(f"a/{path}"),
-        _quoted(f"b/{path}"),
-    )
-    out = []
-    for line in lines:
-        out.append(line)
-        if not line.endswith(b"\n"):
-            out.append(b"\n\\ No newline at end of file\n")
-    return b"".join(out)
+    return unified(result.before, result.after, _quoted(f"a/{path}"), _quoted(f"b/{path}"))
 
 
 def _quoted(name: str) -> bytes:
@@ -91,13 +77,6 @@ def _quoted(name: str) -> bytes:
         for byte in raw
     )
     return f'"{"".join(spelled)}"'.encode()
-
-
-def _lines(data: bytes) -> list[bytes]:
-    """The lines of `data`, split only at line feeds, as `diff` does."""
-    parts = data.split(b"\n")
-    whole = [part + b"\n" for part in parts[:-1]]
-    return [*whole, parts[-1]] if parts[-1] else whole
 
 
 def finding_line(shown: str, finding: Finding) -> str:

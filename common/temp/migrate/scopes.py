@@ -5,8 +5,11 @@ from __future__ import annotations
 import ast
 import builtins
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
+
+from .stars import brought, is_unknown_star
 
 Kind: TypeAlias = Literal["import", "function", "class", "parameter", "value"]
 ScopeKind: TypeAlias = Literal["module", "class", "function", "comprehension"]
@@ -24,9 +27,6 @@ _BINDERS: Final = frozenset(
     }
 )
 """Nodes that bind a name or declare its scope, besides names and those that open a scope."""
-
-_KNOWN_STARS: Final = frozenset({"common.temp", "common.temp.tasks"})
-"""Modules whose star import brings only a few known names."""
 
 _Node = TypeVar("_Node", bound=ast.AST)
 
@@ -55,6 +55,7 @@ class Scope:
         self.bindings: dict[str, list[Binding]] = defaultdict(list)
         self.globals: set[str] = set()
         self.nonlocals: set[str] = set()
+        self.children: list[Scope] = []
         self.is_dynamic = False
         """Whether it calls `locals`, `eval` or similar, which may use any name."""
 
@@ -98,6 +99,8 @@ class Scopes:
         self._scopes: dict[ast.AST, Scope] = {tree: self.module}
         self._home: dict[ast.AST, Scope] = {}
         self._nodes: dict[type[ast.AST], list[ast.AST]] = defaultdict(list)
+        self._sorted: dict[type[ast.AST], list[Any]] = {}
+        self._meanings: dict[tuple[int, str], Meaning] = {}
         self._uses: dict[tuple[int, str], list[ast.Name]] | None = None
         self._build(tree)
 
@@ -143,6 +146,7 @@ class Scopes:
         elif isinstance(node, ast.ClassDef):
             kind = "class"
         self._scopes[node] = Scope(kind, node, scope)
+        scope.children.append(self._scopes[node])
         return self._scopes[node]
 
     def _children(
@@ -236,9 +240,10 @@ class Scopes:
     # -- asking -----------------------------------------------------------------------------------
 
     def nodes(self, kind: type[_Node]) -> list[_Node]:
-        """All nodes of one type, in source order."""
-        found: list[_Node] = [node for node in self._nodes[kind] if isinstance(node, kind)]
-        return sorted(found, key=_position)
+        """All nodes of one type, in source order; not to be changed."""
+        if kind not in self._sorted:
+            self._sorted[kind] = sorted(self._nodes[kind], key=_position)
+        return self._sorted[kind]
 
     def scope_of(self, node: ast.AST) -> Scope:
         """The scope in which `node` is evaluated."""
@@ -301,10 +306,17 @@ class Scopes:
         home = self.find(name, scope)
         if home is None:
             if self.stars:
-                return Meaning(possible=_brought(name, self.stars), why="star")
+                return Meaning(possible=brought(name, self.stars), why="star")
             if name in _BUILTINS:
                 return Meaning(dotted=f"builtins.{name}")
             return Meaning(possible=frozenset({name}), why="unbound")
+        known = self._meanings.get((id(home), name))
+        if known is None:
+            known = self._meanings[id(home), name] = self._bound_in(home, name)
+        return known
+
+    def _bound_in(self, home: Scope, name: str) -> Meaning:
+        """What `name` refers to where `home` binds it."""
         bindings = tuple(home.bindings[name])
         first = bindings[0]
         dotted = {binding.dotted for binding in bindings}
@@ -317,7 +329,7 @@ class Scopes:
                 star for star in self.stars if _position(star) > bound_at and is_unknown_star(star)
             ]
             if later:
-                possible = _brought(name, later) | dotted - {""}
+                possible = brought(name, later) | dotted - {""}
                 return Meaning(possible=possible, why="star", sources=bindings)
         if first.kind == "import":
             return Meaning(dotted=first.dotted, sources=bindings)
@@ -336,12 +348,32 @@ class Scopes:
 
     def within(self, scope: Scope) -> Iterator[Scope]:
         """`scope` and all scopes in it."""
-        for found in self._scopes.values():
-            here: Scope | None = found
-            while here is not None and here is not scope:
-                here = here.parent
-            if here is scope:
-                yield found
+        waiting = [scope]
+        while waiting:
+            found = waiting.pop()
+            yield found
+            waiting += found.children
+
+    @cached_property
+    def all_names(self) -> frozenset[str]:
+        """Every name that some scope of the module binds."""
+        return frozenset(name for scope in self.within(self.module) for name in scope.bindings)
+
+    @cached_property
+    def _places(self) -> dict[int, tuple[list[ast.stmt], int]]:
+        found = {}
+        for nodes in self._nodes.values():
+            for node in nodes:
+                for field in ("body", "orelse", "finalbody"):
+                    block = getattr(node, field, None)
+                    if isinstance(block, list):
+                        for index, statement in enumerate(block):
+                            found[id(statement)] = (block, index)
+        return found
+
+    def place(self, statement: ast.AST) -> tuple[list[ast.stmt], int] | None:
+        """The block that holds a statement, and its index there; `None` for anything else."""
+        return self._places.get(id(statement))
 
 
 def _plain_children(node: ast.AST) -> Iterator[ast.AST]:
@@ -357,18 +389,6 @@ def _plain_children(node: ast.AST) -> Iterator[ast.AST]:
 
 
 _MARKS: Final = (ast.expr_context, ast.operator, ast.cmpop, ast.boolop, ast.unaryop)
-
-
-def is_unknown_star(statement: ast.stmt) -> bool:
-    """Whether `statement` is a star import that may bring any name."""
-    if not isinstance(statement, ast.ImportFrom) or statement.names[0].name != "*":
-        return False
-    return bool(statement.level) or statement.module not in _KNOWN_STARS
-
-
-def _brought(name: str, stars: Iterable[ast.ImportFrom]) -> frozenset[str]:
-    """The dotted names that `name` may be if one of `stars` brings it."""
-    return frozenset(f"{'.' * star.level}{star.module or ''}.{name}" for star in stars)
 
 
 def _position(node: ast.AST) -> tuple[int, int]:

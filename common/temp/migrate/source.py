@@ -8,6 +8,7 @@ import io
 import re
 import tokenize
 import warnings
+from bisect import bisect_left, bisect_right
 from functools import cached_property
 from typing import Final, NamedTuple
 
@@ -74,8 +75,6 @@ class Source:
 
     def line_of(self, position: int) -> int:
         """The number of the line (from 1) that holds `position`."""
-        from bisect import bisect_right
-
         return bisect_right(self.starts, position)
 
     def line_span(self, line: int) -> tuple[int, int]:
@@ -100,6 +99,15 @@ class Source:
         after = self.data[end : self.line_span(self.line_of(end))[1]].strip()
         return not before.strip() and (not after or after.startswith(b"#"))
 
+    def statement_at(self, position: int) -> ast.stmt:
+        """The statement that begins at a position."""
+        return self._statements[position]
+
+    @cached_property
+    def _statements(self) -> dict[int, ast.stmt]:
+        nodes = (node for node in ast.walk(self.tree) if isinstance(node, ast.stmt))
+        return {self.span(node)[0]: node for node in nodes}
+
     @cached_property
     def comments(self) -> tuple[Comment, ...]:
         """All comments, in order."""
@@ -107,7 +115,12 @@ class Source:
 
     def comments_in(self, start: int, end: int) -> list[Comment]:
         """The comments that begin within the span."""
-        return [comment for comment in self.comments if start <= comment.start < end]
+        first = bisect_left(self._comment_starts, start)
+        return [*self.comments[first : bisect_left(self._comment_starts, end)]]
+
+    @cached_property
+    def _comment_starts(self) -> list[int]:
+        return [comment.start for comment in self.comments]
 
     def _find_comments(self) -> list[Comment]:
         if b"#" not in self.data:
@@ -156,6 +169,17 @@ class Source:
             return self.bom + data.decode().encode(self.encoding)
         except UnicodeEncodeError as error:
             raise Unreadable(f"cannot be written in {self.encoding}: {error.reason}") from error
+
+
+_DIRECTIVES: Final = (
+    *("noqa", "type:", "pragma", "pylint", "fmt:", "nosec", "mypy:", "ruff:", "isort:"),
+    *("pyright:", "tempkeep:"),
+)
+
+
+def is_directive(comment: str) -> bool:
+    """Whether a comment tells a tool something about its line, so that it cannot move or go."""
+    return comment.lstrip("#").strip().lower().startswith(_DIRECTIVES)
 
 
 def _decode(raw: bytes, bom: bytes) -> tuple[str, str]:

@@ -25,7 +25,12 @@ def apply(module: Module, findings: Sequence[Finding], codes: frozenset[str]) ->
     """
     if MARK not in module.source.data:
         return list(findings)
-    kept = list(findings)
+    by_line: dict[int, list[Finding]] = {}
+    for finding in findings:
+        for line in range(finding.line, finding.last_line + 1):
+            by_line.setdefault(line, []).append(finding)
+    gone: set[int] = set()
+    about: list[Finding] = []
     for comment in module.source.comments:
         said = _COMMENT.search(comment.text)
         if said is None:
@@ -35,22 +40,20 @@ def apply(module: Module, findings: Sequence[Finding], codes: frozenset[str]) ->
         reason = match["reason"].strip() if match else ""
         here = [
             finding
-            for finding in kept
-            if finding.line <= comment.line <= finding.last_line
-            and (not named or finding.code in named)
+            for finding in by_line.get(comment.line, ())
+            if id(finding) not in gone and (not named or finding.code in named)
         ]
-        gone = {id(finding) for finding in here}
-        kept = [finding for finding in kept if id(finding) not in gone]
+        gone |= {id(finding) for finding in here}
         column = comment.start - module.source.line_span(comment.line)[0] + 1
         idle = [code for code in named if code in codes and all(f.code != code for f in here)]
         if idle or (not named and not here and codes == _all_codes()):
             what = f"suppresses nothing{' of ' + ', '.join(idle) if named else ''}; remove it"
-            kept.append(Finding(CODE, comment.line, column, comment.line, what))
+            about.append(Finding(CODE, comment.line, column, comment.line, what))
         elif here and not (named and reason):
             what = "keeps this line without saying which rule and why"
             advice = f"write # tempkeep: keep {here[0].code} <reason>"
-            kept.append(Finding(CODE, comment.line, column, comment.line, what, advice))
-    return kept
+            about.append(Finding(CODE, comment.line, column, comment.line, what, advice))
+    return [*(finding for finding in findings if id(finding) not in gone), *about]
 
 
 def _all_codes() -> frozenset[str]:

@@ -1,220 +1,68 @@
-"""Facts about the files of a tree: where the legacy helper is defined, and who imports it.
-
-They are gathered file by file and merged, so several processes can do it. There are few facts,
-since few files refer to the helper.
-"""
+"""The facts of all files of a tree: which helper a name means, and who uses what of a module."""
 
 from __future__ import annotations
 
-import ast
 import os
-import re
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import Final, NamedTuple
+from typing import Final
 
 from ..core import fields
 from ..store.system.reading import read_file
 from . import helpers
+from .facts import REPLACED, Facts, is_pure
 from .helpers import NAME, Helper
-from .scopes import Scopes
+from .scopes import Binding, Scopes
 from .source import LARGEST_SOURCE, Source, Unreadable
-
-ANY: Final = f"?.{NAME}"
-"""A reference to anything that has the helper's name."""
 
 _FOLLOWED: Final = 10
 """How many imports are followed from module to module."""
-
-
-class Facts(NamedTuple):
-    """What one file says about the helper.
-
-    - `helper`: its own definition
-    - `imported`: the dotted name that it imports the helper from
-    - `other`: the name means something else in this file
-    - `pure`: importing the file only defines things
-    - `references`: dotted names by which it refers to helpers of other modules
-    - `stars`: modules that it imports with a star
-    - `patched`: texts and names by which it replaces something elsewhere, as tests do
-    - `odd`: it needs the legacy behaviour
-    """
-
-    helper: Helper | None = None
-    imported: str = ""
-    other: bool = False
-    pure: bool = False
-    references: tuple[str, ...] = ()
-    stars: tuple[str, ...] = ()
-    patched: tuple[str, ...] = ()
-    odd: bool = False
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether the file says nothing about the helper."""
-        return self == Facts()
-
-
-_REPLACED: Final = frozenset({NAME, "tempfile", "TemporaryDirectory", "mkdtemp"})
-_REPLACERS: Final = frozenset({"patch", "object", "setattr", "replace", "multiple", "dict"})
-
-
-_STAR: Final = re.compile(rb"^[ \t\f]*from\s+([\w. \t]+?)\s*import\s*\(?\s*\*", re.MULTILINE)
-_SET: Final = re.compile(
-    rb"\b(?:tempfile\.\w+|\w+\.(?:tempfile|mkdtemp|TemporaryDirectory))\s*=[^=]"
-)
-
-
-def gather(raw: bytes) -> Facts:
-    """The facts of a file with this content. Most files have none, and few are parsed."""
-    if NAME.encode() not in raw and not _may_replace(raw):
-        if b"import *" not in raw:
-            return Facts()
-        # May also match inside a string: then an import stays that could have been removed.
-        stars = {star.decode("latin-1").replace(" ", "") for star in _STAR.findall(raw)}
-        return Facts(stars=tuple(sorted(stars)))
-    try:
-        source = Source(raw)
-        return _facts(source.tree, Scopes(source.tree))
-    except (Unreadable, RecursionError):
-        return Facts(references=(ANY,)) if NAME.encode() in raw else Facts()
-
-
-def _may_replace(raw: bytes) -> bool:
-    """Whether the file may replace a function of `tempfile`, as tests do."""
-    if not any(name.encode() in raw for name in _REPLACED):
-        return False
-    called = any(word in raw for word in (b"patch(", b"patch.", b"setattr("))
-    return called or _SET.search(raw) is not None
-
-
-def _facts(tree: ast.Module, scopes: Scopes) -> Facts:
-    bindings = scopes.module.bindings.get(NAME, [])
-    binding = helpers.module_binding(scopes)
-    helper = helpers.local_helper(binding, scopes.module, scopes)
-    imported = binding.dotted if binding is not None else ""
-    return Facts(
-        helper=helper,
-        imported=imported,
-        other=bool(bindings) and helper is None and not imported,
-        pure=bool(bindings) and _is_pure(tree),
-        references=tuple(sorted(_references(scopes))),
-        stars=tuple(f"{'.' * star.level}{star.module or ''}" for star in scopes.stars),
-        patched=tuple(sorted(_patched(scopes))),
-        odd=_is_odd(scopes, helper),
-    )
-
-
-def _is_odd(scopes: Scopes, helper: Helper | None) -> bool:
-    """Whether a helper is called with a name that only the legacy one accepts, or its result is
-    used in a way that needs a relative path.
-    """
-    if helper is not None and helper.default is not None and not helpers.is_label(helper.default):
-        return True
-    for call in scopes.nodes(ast.Call):
-        named = scopes.meaning(call.func)
-        means = {named.dotted, *named.possible, getattr(call.func, "id", "")}
-        if any(one.rpartition(".")[2] == NAME for one in means):
-            labels = [*call.args, *(keyword.value for keyword in call.keywords)]
-            if not all(helpers.may_name(label) for label in labels):
-                return True
-            if helpers.relies_on_relative(call, scopes) is not None:
-                return True
-    return False
-
-
-def _is_pure(tree: ast.Module) -> bool:
-    """Whether importing the module only imports the standard library and defines things."""
-    for statement in tree.body:
-        match statement:
-            case ast.Import(names=names):
-                if not all(_is_standard(alias.name) for alias in names):
-                    return False
-            case ast.ImportFrom(module=module, level=0):
-                if not _is_standard(module or ""):
-                    return False
-            case ast.FunctionDef(decorator_list=[]) | ast.AsyncFunctionDef(decorator_list=[]):
-                continue
-            case ast.Expr(value=ast.Constant()) | ast.Pass():
-                continue
-            case ast.Assign(value=value) if _is_value(value):
-                continue
-            case ast.If(test=ast.Compare(left=ast.Name(id="__name__"))):
-                continue
-            case _:
-                return False
-    return True
-
-
-def _is_standard(module: str) -> bool:
-    return module.partition(".")[0] in sys.stdlib_module_names
-
-
-def _is_value(node: ast.expr) -> bool:
-    inner = (ast.Constant, ast.List, ast.Tuple, ast.Dict, ast.Set, ast.expr_context)
-    return all(isinstance(one, inner) for one in ast.walk(node))
-
-
-def _references(scopes: Scopes) -> set[str]:
-    found = {
-        binding.dotted
-        for bindings in list(scopes.module.bindings.values())
-        for binding in bindings
-        if binding.dotted.endswith("." + NAME)
-    }
-    for node in scopes.nodes(ast.ImportFrom):
-        for alias in node.names:
-            if alias.name == NAME:
-                module = "." * node.level + (node.module or "")
-                found.add(f"{module}{'' if module.endswith('.') else '.'}{NAME}")
-    for constant in scopes.nodes(ast.Constant):
-        docstring = isinstance(scopes.parents[constant], ast.Expr)
-        if isinstance(constant.value, str) and NAME in constant.value and not docstring:
-            found.add(ANY)
-    for attribute in scopes.nodes(ast.Attribute):
-        if attribute.attr == NAME:
-            meaning = scopes.meaning(attribute)
-            found |= {meaning.dotted} if meaning.dotted else set(meaning.possible) or {ANY}
-    return found
-
-
-def _patched(scopes: Scopes) -> set[str]:
-    found = set()
-    for call in scopes.nodes(ast.Call):
-        called = call.func.attr if isinstance(call.func, ast.Attribute) else ""
-        called = called or (call.func.id if isinstance(call.func, ast.Name) else "")
-        if called in _REPLACERS:
-            for argument in (*call.args, *(keyword.value for keyword in call.keywords)):
-                if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
-                    parts = argument.value.split(".")
-                    if _REPLACED & set(parts):
-                        found.add(argument.value)
-    for target in scopes.nodes(ast.Attribute):
-        if target.attr in _REPLACED and isinstance(target.ctx, ast.Store):
-            base = scopes.meaning(target.value).dotted
-            found |= {f"{base}.{target.attr}"} if base else set()
-    return found
 
 
 class Tree:
     """The facts of all files of a tree, by path relative to its top (with `/`)."""
 
     def __init__(self, top: str, facts: Mapping[str, Facts], projects: Iterable[str]) -> None:
-        self._top = top
+        self.top = top
         self.facts = dict(facts)
         self.deletable: frozenset[str] = frozenset()
         """The files whose definition of the helper nothing else in the tree refers to."""
         self._projects = frozenset(projects)
+        self._replaced: dict[tuple[str, frozenset[str]], str] = {}
+        self._read: dict[str, Mapping[str, list[Binding]]] = {}
 
     @cached_property
-    def _by_module(self) -> dict[str, list[str]]:
-        """The files that have the helper's name, by the last part of their module's name."""
-        found: dict[str, list[str]] = {}
+    def aliases(self) -> frozenset[str]:
+        """Other names that files give the helper, by which others may import it."""
+        return frozenset(name for facts in self.facts.values() for name, _ in facts.aliases)
+
+    @cached_property
+    def renamed(self) -> frozenset[str]:
+        """Other names that files give functions of `tempfile` and the like."""
+        return frozenset(name for facts in self.facts.values() for name in facts.renamed)
+
+    def other_names(self, path: str) -> frozenset[str]:
+        """The names by which the file at `path` may use the helper or `tempfile` unseen."""
+        facts = self.facts.get(path)
+        taken = {name for _, name in facts.borrowed} if facts is not None else set()
+        return self.aliases | (self.renamed & taken)
+
+    @cached_property
+    def _by_module(self) -> dict[tuple[str, str], list[str]]:
+        """The files that have the helper's name or an alias of it, by that name and the last part
+        of their module's name.
+        """
+        found: dict[tuple[str, str], list[str]] = {}
         for path, facts in self.facts.items():
-            if facts.helper or facts.imported or facts.other:
-                found.setdefault(_parts(path)[-1] if _parts(path) else "", []).append(path)
+            named = [NAME] if facts.helper or facts.imported or facts.other else []
+            for name in (*named, *(alias for alias, _ in facts.aliases)):
+                found.setdefault((name, _stem(path)), []).append(path)
         return found
+
+    @cached_property
+    def has_helper(self) -> bool:
+        """Whether a file of the tree defines the legacy helper."""
+        return any(facts.helper is not None for facts in self.facts.values())
 
     def helper(self, path: str, dotted: str, depth: int = 0) -> tuple[Helper | None, str, str]:
         """The helper that `dotted` means in the file at `path`, where that is, and else why not.
@@ -223,19 +71,21 @@ class Tree:
         """
         if dotted in helpers.OURS:
             return helpers.PACKAGED, "", ""
-        if not dotted.endswith("." + NAME):
+        name = dotted.rpartition(".")[2]
+        if "." not in dotted or (name != NAME and name not in self.aliases):
             return None, "", ""
         found: list[tuple[Helper | None, str, str]] = []
         for candidate in self._candidates(path, dotted):
             facts = self.facts[candidate]
-            if facts.helper is not None:
+            behind = facts.imported if name == NAME else dict(facts.aliases).get(name, "")
+            if facts.helper is not None and name == NAME:
                 found.append((facts.helper, candidate, ""))
-            elif facts.imported and depth < _FOLLOWED:
-                found.append(self.helper(candidate, facts.imported, depth + 1))
+            elif behind and depth < _FOLLOWED:
+                found.append(self.helper(candidate, behind, depth + 1))
             else:
                 found.append((None, candidate, ""))
         if not found:
-            return None, "", f"{dotted} is not in this tree"
+            return None, "", f"{dotted} is not in this tree" if name == NAME else ""
         if all(helper is not None for helper, _, _ in found):
             return found[0]
         if all(helper is None for helper, _, _ in found):
@@ -244,35 +94,61 @@ class Tree:
         return None, "", f"{dotted} may mean any of {where}"
 
     def _candidates(self, path: str, dotted: str) -> list[str]:
-        """The files with the helper's name that may be the module of `dotted`."""
-        module = dotted.rpartition(".")[0]
+        """The files with the helper's name, or an alias, that may be the module of `dotted`."""
+        module, _, name = dotted.rpartition(".")
         level = len(dotted) - len(dotted.lstrip("."))
         if level:
-            below = path.split("/")[:-1]
-            above = below[: len(below) - (level - 1)] if level > 1 else below
-            inner = dotted[level:].split(".")[:-1]
-            base = "/".join([*above, *inner])
-            return [
-                one
-                for one in (f"{base}.py", f"{base}/__init__.py" if base else "__init__.py")
-                if one in self.facts
-                and (self.facts[one].helper or self.facts[one].imported or self.facts[one].other)
-            ]
+            base = _base(path, dotted[level:].split(".")[:-1], level)
+            named = (f"{base}.py", f"{base}/__init__.py" if base else "__init__.py")
+            return [one for one in named if one in self._by_module.get((name, _stem(one)), ())]
         parts = module.split(".")
         all_of_them = [
             one
-            for one in self._by_module.get(parts[-1], [])
+            for one in self._by_module.get((name, parts[-1]), [])
             if _parts(one)[-len(parts) :] == parts and one != path
         ]
         near = [one for one in all_of_them if _is_near(path, one, len(parts))]
         return near or all_of_them
 
+    @property
+    def has_flags(self) -> bool:
+        """Whether a file tells others whether the package is there."""
+        return bool(self._flags)
+
+    def flag(self, path: str, dotted: str) -> bool | None:
+        """What `dotted` in the file at `path` is worth where the package is there, if another file
+        defines it as a flag for that; else `None`.
+        """
+        module, _, name = dotted.rpartition(".")
+        for other, worth in self._flags.get(name, ()):
+            if other != path and _is_module(path, module, other):
+                return worth
+        return None
+
+    @cached_property
+    def _flags(self) -> dict[str, list[tuple[str, bool]]]:
+        found: dict[str, list[tuple[str, bool]]] = {}
+        for path, facts in self.facts.items():
+            for name, worth in facts.flags:
+                found.setdefault(name, []).append((path, worth))
+        return found
+
+    def stands_in_for(self, path: str) -> str:
+        """The file that imports `path` where the package is missing; "" if there is none."""
+        for other, facts in self.facts.items():
+            if other != path and any(_is_module(other, one, path) for one in facts.stand_ins):
+                return other
+        return ""
+
     def is_wanted(self, path: str, name: str) -> bool:
-        """Whether another file may use `name` of the module at `path`: by a star import, by the
-        helper's name, or by replacing it.
+        """Whether another file may use `name` of the module at `path`: by importing it from there,
+        by a star import, or by replacing it.
         """
         parts = _parts(path)
-        for other, facts in self.facts.items():
+        borrowed = self._borrowers.get(name, ())
+        if any(other != path and _is_module(other, module, path) for other, module in borrowed):
+            return True
+        for other, facts in self._reaching:
             if other == path:
                 continue
             if any(_may_mean(star, parts) for star in facts.stars):
@@ -284,6 +160,23 @@ class Tree:
             if any(name in text.split(".") for text in facts.patched):
                 return True
         return False
+
+    @cached_property
+    def _borrowers(self) -> dict[str, list[tuple[str, str]]]:
+        found: dict[str, list[tuple[str, str]]] = {}
+        for path, facts in self.facts.items():
+            for module, name in facts.borrowed:
+                found.setdefault(name, []).append((path, module))
+        return found
+
+    @cached_property
+    def _reaching(self) -> list[tuple[str, Facts]]:
+        """The files that may use names of other modules without an import of each."""
+        return [
+            (path, facts)
+            for path, facts in self.facts.items()
+            if facts.stars or facts.references or facts.patched
+        ]
 
     def refers(self, path: str, other: str, facts: Facts) -> bool:
         """Whether the file at `other`, which has `facts`, may refer to the helper in `path`."""
@@ -300,9 +193,30 @@ class Tree:
                 return other
         return ""
 
+    def behind(self, path: str, dotted: str) -> tuple[str, str]:
+        """The dotted name that the module of `dotted` imports under that name, and the file of that
+        module, as the file at `path` would find it; both "" if it imports no such name.
+        """
+        module, _, name = dotted.rpartition(".")
+        for other in _files(path, module):
+            bindings = self._imports(other).get(name, ())
+            if bindings:
+                return bindings[0].dotted, other
+        return "", ""
+
+    def _imports(self, path: str) -> Mapping[str, list[Binding]]:
+        """What the file at `path` binds at its top level; nothing if it cannot be read."""
+        if path not in self._read:
+            try:
+                raw = read_file(os.path.join(self.top, path), LARGEST_SOURCE)
+                self._read[path] = Scopes(Source(raw).tree).module.bindings
+            except (OSError, Unreadable, fields.Unreadable, RecursionError):
+                self._read[path] = {}
+        return self._read[path]
+
     def is_in_package(self, path: str) -> bool:
         """Whether an `__init__.py` lies beside the file."""
-        directory = os.path.dirname(os.path.join(self._top, path))
+        directory = os.path.dirname(os.path.join(self.top, path))
         return os.path.lexists(os.path.join(directory, "__init__.py"))
 
     def is_pure(self, path: str, dotted: str) -> bool:
@@ -317,9 +231,9 @@ class Tree:
     def _are_packages_pure(self, path: str, importer: str) -> bool:
         directory = path.rpartition("/")[0]
         while directory and not importer.startswith(directory + "/"):
-            package = os.path.join(self._top, directory, "__init__.py")
+            package = os.path.join(self.top, directory, "__init__.py")
             try:
-                if not _is_pure(Source(read_file(package, LARGEST_SOURCE)).tree):
+                if not is_pure(Source(read_file(package, LARGEST_SOURCE)).tree):
                     return False
             except FileNotFoundError:
                 pass
@@ -330,14 +244,19 @@ class Tree:
 
     def replaced(self, path: str, names: Iterable[str]) -> str:
         """The file that replaces one of `names` in the module `path`, as tests do; "" if none."""
-        wanted = set(names)
+        wanted = frozenset(names)
+        if (path, wanted) not in self._replaced:
+            self._replaced[path, wanted] = self._replacing(path, wanted)
+        return self._replaced[path, wanted]
+
+    def _replacing(self, path: str, wanted: frozenset[str]) -> str:
         stem = _parts(path)[-1:] or [""]
-        for other, facts in self.facts.items():
+        for other, facts in self._reaching:
             for text in facts.patched:
                 parts = text.split(".")
                 if not wanted & set(parts):
                     continue
-                modules = [part for part in parts if part not in _REPLACED]
+                modules = [part for part in parts if part not in REPLACED]
                 if modules[-1:] == stem or (not modules and self._share_project(path, other)):
                     return other
         return ""
@@ -357,6 +276,40 @@ def _parts(path: str) -> list[str]:
     """The parts of a module's full path: `src/a/b.py` is src, a, b."""
     parts = os.path.splitext(path)[0].split("/")
     return parts[:-1] if parts[-1] == "__init__" else parts
+
+
+def _stem(path: str) -> str:
+    return (_parts(path) or [""])[-1]
+
+
+def _base(path: str, inner: list[str], level: int) -> str:
+    """What a relative import in the file at `path` leads to, without `.py`."""
+    below = path.split("/")[:-1]
+    above = below[: len(below) - (level - 1)] if level > 1 else below
+    return "/".join([*above, *inner])
+
+
+def _is_module(importer: str, module: str, path: str) -> bool:
+    """Whether `module`, as the file `importer` names it, may be the file at `path`."""
+    level = len(module) - len(module.lstrip("."))
+    if level:
+        base = _base(importer, [part for part in module[level:].split(".") if part], level)
+        return path in (f"{base}.py", f"{base}/__init__.py" if base else "__init__.py")
+    return bool(module) and _may_mean(module, _parts(path))
+
+
+def _files(path: str, module: str) -> Iterator[str]:
+    """The files that `module` may be, as the file at `path` names it, the nearest first."""
+    level = len(module) - len(module.lstrip("."))
+    inner = [part for part in module[level:].split(".") if part]
+    if level:
+        bases = [_base(path, inner, level)]
+    else:
+        above = path.split("/")[:-1]
+        places = [above[:end] for end in range(len(above), -1, -1)]
+        bases = ["/".join([*place, *more, *inner]) for place in places for more in ([], ["src"])]
+    for base in bases:
+        yield from (f"{base}.py", f"{base}/__init__.py")
 
 
 def _is_near(path: str, other: str, length: int) -> bool:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 
 from . import blocks
 from .findings import Edit
+from .positions import Spans
 from .scopes import Binding, Scopes
-from .source import Source
+from .source import Source, is_directive
 
 
 def unused(
@@ -19,14 +20,15 @@ def unused(
     may_drop: Callable[[Binding], bool],
 ) -> list[Binding]:
     """The imports whose last use was edited away."""
+    spans = Spans((edit.start, edit.end) for edit in edits if edit.end > edit.start)
+    spoken: dict[str, bool] = {}
 
     def is_gone(node: ast.AST) -> bool:
         # Before Python 3.12, parts of an f-string have no exact position.
         for above in scopes.above(node):
             if isinstance(above, ast.JoinedStr):
                 node = above
-        start, end = source.span(node)
-        return any(edit.start <= start and end <= edit.end for edit in edits)
+        return spans.hold(*source.span(node))
 
     candidates: dict[int, Binding] = {}
     for name in scopes.nodes(ast.Name):
@@ -45,23 +47,29 @@ def unused(
             binding.kind == "import"
             and only
             and not left
-            and not _is_spoken_of(binding, scopes)
             and not any(scope.is_dynamic for scope in scopes.within(binding.scope))
             and _is_plain(binding, source, scopes)
+            and not _is_known(binding.name, scopes, spoken)
             and may_drop(binding)
         ):
             unused.append(binding)
     return unused
 
 
-def _is_spoken_of(binding: Binding, scopes: Scopes) -> bool:
+def _is_known(name: str, scopes: Scopes, known: dict[str, bool]) -> bool:
+    if name not in known:
+        known[name] = _is_spoken_of(name, scopes)
+    return known[name]
+
+
+def _is_spoken_of(name: str, scopes: Scopes) -> bool:
     """Whether a string that Python or a tool evaluates contains the name: `__all__`, an
     annotation, a doctest.
     """
-    word = re.compile(rf"(?<![\w.]){re.escape(binding.name)}(?!\w)")
+    word = re.compile(rf"(?<![\w.]){re.escape(name)}(?!\w)")
     for node in scopes.nodes(ast.Constant):
         if isinstance(node.value, str) and word.search(node.value):
-            if ">>>" in node.value or node.value == binding.name:
+            if ">>>" in node.value or node.value == name:
                 return True
             for above in scopes.above(node):
                 if isinstance(above, (ast.arg, ast.AnnAssign, ast.Subscript)):
@@ -76,7 +84,7 @@ def _is_spoken_of(binding: Binding, scopes: Scopes) -> bool:
 
 
 def _is_plain(binding: Binding, source: Source, scopes: Scopes) -> bool:
-    """Whether the import is alone on its lines in a module or function, without a comment."""
+    """Whether the import is alone on its lines in a module or function, with no directive."""
     statement = binding.node
     assert isinstance(statement, (ast.Import, ast.ImportFrom))
     assert binding.alias is not None
@@ -88,7 +96,9 @@ def _is_plain(binding: Binding, source: Source, scopes: Scopes) -> bool:
     start, end = source.span(statement)
     if b"\f" in source.data[source.line_span(statement.lineno)[0] : start]:
         return False
-    return not source.comments_in(start, source.line_span(source.line_of(end))[1])
+    comments = source.comments_in(start, source.line_span(source.line_of(end))[1])
+    # One that says what the import was for goes with it; one for a linter means that it stays.
+    return not any(is_directive(comment.text) for comment in comments)
 
 
 def removals(source: Source, dropped: Sequence[Binding]) -> tuple[list[Edit], set[int]]:

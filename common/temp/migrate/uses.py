@@ -5,67 +5,29 @@ from __future__ import annotations
 import ast
 import string
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
+from .path_likes import (
+    ANY_ARGUMENT,
+    FIRST_ARGUMENT,
+    NAMED,
+    PATHS,
+    RETURN_TARGET,
+    RUN,
+)
 from .scopes import Binding, Scope, Scopes
 
-_PATHS: Final = frozenset(
-    f"pathlib.{name}"
-    for name in ("Path", "PurePath", "PosixPath", "PurePosixPath", "WindowsPath", "PureWindowsPath")
-)
-_OS: Final = frozenset(
-    f"os.{name}"
-    for name in (
-        *("access", "chdir", "chflags", "chmod", "chown", "chroot", "fsdecode", "fsencode"),
-        *("fspath", "fwalk", "getxattr", "lchflags", "lchmod", "lchown", "link", "listdir"),
-        *("listxattr", "lstat", "makedirs", "mkdir", "mkfifo", "mknod", "open", "pathconf"),
-        *("readlink", "remove", "removedirs", "removexattr", "rename", "renames", "replace"),
-        *("rmdir", "scandir", "setxattr", "stat", "statvfs", "symlink", "truncate", "unlink"),
-        *("utime", "walk"),
-    )
-)
-_ANY_ARGUMENT: Final = (
-    _PATHS
-    | _OS
-    | {"builtins.bool", "contextlib.chdir", "shutil.chown", "shutil.copymode", "shutil.copystat"}
-    | {"shutil.disk_usage", "shutil.rmtree", "shutil.copy", "shutil.copy2", "shutil.move"}
-)
-"""Functions that accept a path-like as any argument and return the same as for a `str`.
-
-`copy` and `move` return the joined path, since the directory exists.
-"""
-_FIRST_ARGUMENT: Final = {
-    "builtins.str": "object",
-    "builtins.open": "file",
-    "io.open": "file",
-    "codecs.open": "filename",
-}
-_RETURN_TARGET: Final = frozenset({"shutil.copytree", "shutil.copyfile"})
-_RUN: Final = frozenset(
-    f"subprocess.{name}" for name in ("run", "Popen", "call", "check_call", "check_output")
-)
-_TEMPFILE_DIR: Final = {
-    "tempfile.TemporaryDirectory": 2,
-    "tempfile.mkdtemp": 2,
-    "tempfile.mkstemp": 2,
-    "tempfile.mktemp": 2,
-    "tempfile.NamedTemporaryFile": 6,
-    "tempfile.TemporaryFile": 6,
-    "tempfile.SpooledTemporaryFile": 7,
-}
-_NAMED: Final = {
-    "shutil.make_archive": (2, "root_dir"),
-    "shutil.unpack_archive": (1, "extract_dir"),
-    "shutil.which": (2, "path"),
-    "glob.glob": (None, "root_dir"),
-    "glob.iglob": (None, "root_dir"),
-    **{name: (index, "dir") for name, index in _TEMPFILE_DIR.items()},
-}
-"""Functions that accept a path-like as one argument: its index, and its name."""
 _LOG: Final = frozenset({"debug", "info", "warning", "error", "critical", "exception"})
 _ARCHIVES: Final = frozenset({"zipfile.ZipFile", "tarfile.open", "tarfile.TarFile"})
 _LATER: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.GeneratorExp)
 _CHARACTERS: Final = 50
+
+
+class _Bound(NamedTuple):
+    """The places that bind a name: whether all are plain, and one that adds to it, if any."""
+
+    values: bool
+    added: Binding | None
 
 
 class Uses:
@@ -73,6 +35,9 @@ class Uses:
 
     def __init__(self, scopes: Scopes) -> None:
         self._scopes = scopes
+        self._groups: dict[tuple[int, str], dict[ast.AST | None, list[ast.Name]]] = {}
+        self._judged: dict[ast.expr, str] = {}
+        self._bound: dict[tuple[int, str], _Bound] = {}
 
     def unsafe(self, scope: Scope, name: str, statement: ast.stmt) -> str:
         """The first use of `name` that differs for a `Path`; "" if there is none.
@@ -85,21 +50,46 @@ class Uses:
             return f"`{name}` is global, so it may be used anywhere"
         if scope.kind == "class":
             return f"`{name}` becomes an attribute of the class"
-        for use in self._scopes.uses(scope, name):
-            if self._in_another_with(use, name, statement) or self._is_after(use, end, statement):
-                continue
-            if why := self.judge(use):
-                return f"line {use.lineno}: {why}"
-        for binding in scope.bindings[name]:
-            if isinstance(self._scopes.parents.get(binding.node), ast.AugAssign):
-                return f"line {_line(binding)}: `{self._text(binding.node)} += …` adds text to it"
+        groups = self._by_with(scope, name)
+        # What this statement binds inside another `with` stays bound after it.
+        for holder in (None, statement, *self._scopes.above(statement)):
+            for use in groups.get(holder, ()):
+                if self._is_after(use, end, statement):
+                    continue
+                if use not in self._judged:
+                    self._judged[use] = self.judge(use)
+                if why := self._judged[use]:
+                    return f"line {use.lineno}: {why}"
+        if added := self._bindings(scope, name).added:
+            return f"line {_line(added)}: `{self._text(added.node)} += …` adds text to it"
         if any(inner.is_dynamic for inner in self._scopes.within(scope)):
             return "`locals()`, `eval()` or similar may use it"
         return ""
 
+    def _bindings(self, scope: Scope, name: str) -> _Bound:
+        """What is known of all places that bind `name` in `scope`."""
+        key = (id(scope), name)
+        if key not in self._bound:
+            bindings = scope.bindings[name]
+            parents = self._scopes.parents
+            added = (one for one in bindings if isinstance(parents.get(one.node), ast.AugAssign))
+            values = all(binding.kind == "value" for binding in bindings)
+            self._bound[key] = _Bound(values, next(added, None))
+        return self._bound[key]
+
+    def _by_with(self, scope: Scope, name: str) -> dict[ast.AST | None, list[ast.Name]]:
+        """The uses of a name by the innermost `with` around them that binds it."""
+        key = (id(scope), name)
+        if key not in self._groups:
+            groups: dict[ast.AST | None, list[ast.Name]] = {}
+            for use in self._scopes.uses(scope, name):
+                groups.setdefault(self._with_around(use, name), []).append(use)
+            self._groups[key] = groups
+        return self._groups[key]
+
     def _becomes_path(self, scope: Scope, name: str, statement: ast.stmt) -> ast.stmt | None:
         """The `name = Path(name)` in the block of `statement`; after it, the name is a `Path`."""
-        if any(binding.kind != "value" for binding in scope.bindings[name]):
+        if not self._bindings(scope, name).values:
             return None
         for inner in getattr(statement, "body", ()):
             match inner:
@@ -107,7 +97,7 @@ class Uses:
                     targets=[ast.Name(id=target)],
                     value=ast.Call(func=func, args=[ast.Name(id=used)], keywords=[]),
                 ) if target == used == name:
-                    return inner if self._scopes.meaning(func).dotted in _PATHS else None
+                    return inner if self._scopes.meaning(func).dotted in PATHS else None
         return None
 
     def _is_after(self, use: ast.Name, end: ast.stmt | None, block: ast.stmt) -> bool:
@@ -128,21 +118,22 @@ class Uses:
             for node in said
         )
 
-    def _in_another_with(self, use: ast.Name, name: str, statement: ast.stmt) -> bool:
-        """Whether the used `name` was bound by a `with` other than `statement`."""
+    def _with_around(self, use: ast.Name, name: str) -> ast.AST | None:
+        """The innermost `with` that binds the used `name` around it; `None` if there is none, or if
+        the use runs at some other time.
+        """
         below: ast.AST = use
         for above in self._scopes.above(use):
             if isinstance(above, _LATER):
-                return False  # what is bound when it runs is unknown
+                return None  # what is bound when it runs is unknown
             if (
                 isinstance(above, (ast.With, ast.AsyncWith))
                 and not isinstance(below, ast.withitem)
                 and any(_binds(item.optional_vars, name) for item in above.items)
             ):
-                # What `statement` binds inside that one stays bound after it.
-                return above is not statement and above not in self._scopes.above(statement)
+                return above
             below = above
-        return False
+        return None
 
     def judge(self, node: ast.expr) -> str:
         """Why the value of `node` must not become a `Path` here; "" if it may."""
@@ -222,7 +213,7 @@ class Uses:
         return (
             is_first
             and isinstance(call, ast.Call)
-            and self._scopes.meaning(call.func).dotted in _RUN
+            and self._scopes.meaning(call.func).dotted in RUN
         )
 
     def _argument(self, call: ast.Call, index: int | None, keyword: str | None) -> str:
@@ -230,23 +221,23 @@ class Uses:
         meaning = self._scopes.meaning(call.func).dotted
         safe = False
         if any(isinstance(argument, ast.Starred) for argument in call.args[:index]):
-            safe = meaning in _ANY_ARGUMENT or _is_os_path(meaning)
+            safe = meaning in ANY_ARGUMENT or _is_os_path(meaning)
         elif index is None and keyword is None:
             safe = False
-        elif meaning in _ANY_ARGUMENT or _is_os_path(meaning):
+        elif meaning in ANY_ARGUMENT or _is_os_path(meaning):
             safe = True
-        elif meaning in _FIRST_ARGUMENT:
-            safe = (index == 0 or keyword == _FIRST_ARGUMENT[meaning]) and not (
+        elif meaning in FIRST_ARGUMENT:
+            safe = (index == 0 or keyword == FIRST_ARGUMENT[meaning]) and not (
                 meaning == "builtins.str" and len(call.args) + len(call.keywords) > 1
             )
         elif meaning == "builtins.print":
             safe = index is not None
-        elif meaning in _RETURN_TARGET:
+        elif meaning in RETURN_TARGET:
             safe = index == 0 or keyword == "src" or self._is_discarded(call)
-        elif meaning in _RUN:
+        elif meaning in RUN:
             safe = keyword == "cwd"
-        elif meaning in _NAMED:
-            place, name = _NAMED[meaning]
+        elif meaning in NAMED:
+            place, name = NAMED[meaning]
             safe = keyword == name or (index is not None and index == place)
         elif self._is_format(call):
             safe = self._formats_plainly(call, index, keyword)

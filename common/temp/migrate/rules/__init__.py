@@ -16,7 +16,19 @@ from ..module import Module
 
 _MODULES: Final = (
     *("tk001", "tk002", "tk003", "tk005", "tk004", "tk006", "tk007", "tk008"),
-    *("tk100", "tk103", "tk104", "tk106", "by_hand", "tk190", "tk900", "tk901"),
+    *(
+        "tk100",
+        "tk103",
+        "tk104",
+        "tk106",
+        "by_hand",
+        "tk110",
+        "tk111",
+        "tk190",
+        "tk900",
+        "tk901",
+        "tk902",
+    ),
 )
 
 

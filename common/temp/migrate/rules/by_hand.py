@@ -47,7 +47,17 @@ def _in_role(role: Role) -> Sites:
 
 def _spell_arguments(call: ast.Call) -> str:
     names = [f"{keyword.arg}=" if keyword.arg else "**" for keyword in call.keywords]
-    return ", ".join([*("a positional argument" for _ in call.args[:1]), *names])
+    count = len(call.args)
+    by_place = [f"{count} positional arguments" if count > 1 else "a positional argument"]
+    return ", ".join([*(by_place if count else ()), *names])
+
+
+def _kept(module: Module) -> Iterator[tuple[ast.AST, str]]:
+    for call, _, role in made(module):
+        if role == "kept":
+            yield call, "is kept in a variable or an attribute"
+        elif role == "gone":
+            yield call, "is gone at once, before its name is used"
 
 
 def _mktemp_calls(module: Module) -> Iterator[tuple[ast.AST, str]]:
@@ -90,9 +100,9 @@ pytest class, make it a fixture.
     _Row(
         "TK102",
         "temporary directory that is kept",
-        "a temporary directory that is kept in a variable or an attribute",
+        "a temporary directory that ",
         "give it a with block, or enter temp_working_dir() where this one ends",
-        _in_role("kept"),
+        _kept,
         """
 A directory in an attribute, a variable or an `ExitStack` ends at a time that only the running code
 decides, often when it is garbage collected. By hand, give it a `with` block, or enter the new one
@@ -103,7 +113,8 @@ becomes, by hand
     self.work = stack.enter_context(temp_working_dir("export"))
 
 Never rewritten, since the code does not show who uses it and until when. The new value is a `Path`,
-without `.name` and `.cleanup()`.
+without `.name` and `.cleanup()`. The directory of `TemporaryDirectory().name` is deleted as soon as
+the name is read, since nothing holds the object.
 """,
     ),
     _Row(

@@ -12,7 +12,7 @@ from ..scopes import Meaning
 TEMPORARY_DIRECTORY: Final = "tempfile.TemporaryDirectory"
 MKDTEMP: Final = "tempfile.mkdtemp"
 
-Role: TypeAlias = Literal["with", "setup", "kept", "factory", "loose", "arguments", "wider"]
+Role: TypeAlias = Literal["with", "setup", "kept", "factory", "loose", "arguments", "wider", "gone"]
 
 _SET_UPS: Final = frozenset(
     {
@@ -41,6 +41,7 @@ class Made(NamedTuple):
     - loose: by `mkdtemp`, in a variable
     - arguments: made with arguments that this package does not have
     - wider: in a fixture that lives longer than a test
+    - gone: deleted at once, since only an attribute of the object is taken
     """
 
     call: ast.Call
@@ -113,6 +114,8 @@ def _role(module: Module, call: ast.Call, meaning: Meaning) -> Role:
     parent: ast.AST = scopes.parents[call]
     if isinstance(parent, ast.withitem) and meaning.dotted == TEMPORARY_DIRECTORY:
         return "with"
+    if isinstance(parent, ast.Attribute) and meaning.dotted == TEMPORARY_DIRECTORY:
+        return "kept" if parent.attr == "__enter__" else "gone"
     if isinstance(parent, ast.Call) and _wraps(module, parent):
         parent = scopes.parents[parent]
     if isinstance(parent, (ast.Return, ast.Yield, ast.Lambda, ast.Call, ast.keyword)):

@@ -53,16 +53,17 @@ def helper_uses(
     """Each use of the helper's name: where, what it means, and which helper that is or why that is
     not certain.
     """
-    if NAME.encode() not in module.source.data:
+    names = {NAME, *module.tree.aliases}
+    if not any(name.encode() in module.source.data for name in names):
         return
     scopes = module.scopes
     nodes: list[ast.Name | ast.Attribute] = [*scopes.nodes(ast.Name)]
-    nodes += [node for node in scopes.nodes(ast.Attribute) if node.attr == NAME]
+    nodes += [node for node in scopes.nodes(ast.Attribute) if node.attr in names]
     for node in nodes:
         if isinstance(node.ctx, ast.Load):
             meaning = scopes.meaning(node)
             if (
-                _speaks_of_it(node, meaning)
+                _speaks_of_it(node, meaning, names)
                 and not module.is_fallback(node)
                 and not _in_helper(module, node)
             ):
@@ -78,8 +79,11 @@ def _in_helper(module: Module, node: ast.AST) -> bool:
     return function is not None and function.name == NAME
 
 
-def _speaks_of_it(node: ast.Name | ast.Attribute, meaning: Meaning) -> bool:
-    if meaning.dotted in OURS or meaning.dotted.endswith("." + NAME):
+def _speaks_of_it(node: ast.Name | ast.Attribute, meaning: Meaning, names: set[str]) -> bool:
+    if meaning.dotted in OURS:
+        return True
+    base, _, name = meaning.dotted.rpartition(".")
+    if base and base != "builtins" and name in names:
         return True
     if any(dotted.rpartition(".")[2] == NAME for dotted in meaning.possible):
         return True

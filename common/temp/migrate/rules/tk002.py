@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from .. import blocks
 from ..findings import Edit, Finding, Import
 from ..helpers import NAME, Helper, module_binding, read_helper
 from ..module import PACKAGE, Module
+from ..source import Source, is_directive
 from . import Rule
 
 CODE = "TK002"
@@ -106,12 +108,25 @@ def _deletion(module: Module, node: ast.FunctionDef) -> list[Edit] | None:
         return None
     source = module.source
     edits = blocks.without(source, [node], at_head=True)
-    if edits is None or edits[-1].end < len(source.data.rstrip()):
-        return edits
-    first = node.lineno  # at the end of the file: the blank lines before it go too
+    if edits is None:
+        return None
+    first = node.lineno
+    while first > 1 and _is_about(source, first - 1):
+        first -= 1
+    if edits[-1].end < len(source.data.rstrip()):
+        return [Edit(source.line_span(first)[0], edits[-1].end, b"")]
+    # At the end of the file the blank lines before it go too.
     while first > 1 and blocks.is_blank(source, first - 1):
         first -= 1
     return [Edit(source.line_span(first)[0], edits[-1].end, b"")]
+
+
+def _is_about(source: Source, line: int) -> bool:
+    """Whether a line is a comment about the definition below it, and no heading or directive."""
+    said = source.line(line).strip().decode()
+    return said.startswith("#") and not (
+        said.startswith(("#!", "# -", "# =", "##")) or is_directive(said) or _is_note(said)
+    )
 
 
 def _shim(module: Module, node: ast.FunctionDef, helper: Helper, found: Finding) -> Finding:
@@ -120,11 +135,12 @@ def _shim(module: Module, node: ast.FunctionDef, helper: Helper, found: Finding)
     start, end = source.span(body[0])[0], source.span(body[-1])[1]
     line = source.line_of(start)
     first = source.line_span(line)[0]
+    begun = _first_comment(source, node, line)
     rest = source.data[end : source.line_span(source.line_of(end))[1]].strip()
-    comments = source.comments_in(start, source.line_span(source.line_of(end))[1])
+    comments = source.comments_in(begun or start, source.line_span(source.line_of(end))[1])
     if source.data[first:start].strip() or (rest and not rest.startswith(b"#")):
         return found.left("defines the legacy get_temp_dir on one line", "delegate by hand")
-    if any(_is_directive(comment.text) for comment in comments):
+    if any(is_directive(comment.text) for comment in comments):
         return found.left(
             "defines the legacy get_temp_dir, with a directive in its body",
             "delegate to common.temp.get_temp_dir by hand",
@@ -136,10 +152,22 @@ def _shim(module: Module, node: ast.FunctionDef, helper: Helper, found: Finding)
     elif any(ALIAS in scope.bindings for scope in module.scopes.within(module.scopes.module)):
         return found.left(f"the name {ALIAS} is taken here", "delegate by hand")
     indent, newline = source.indent(line).decode(), source.newline
-    kept = "".join(f"{comment.text}{newline}{indent}" for comment in comments)
+    # What the others say of the old body is no longer true.
+    notes = [comment.text for comment in comments if _is_note(comment.text)]
+    kept = "".join(f"{note}{newline}{indent}" for note in notes)
     stop = max([end, *(comment.end for comment in comments)])
     text = f"{kept}return {ALIAS}({helper.parameter})"
-    return found.fixed("safe", [Edit(start, stop, text.encode())], imports)
+    return found.fixed("safe", [Edit(begun or start, stop, text.encode())], imports)
+
+
+def _first_comment(source: Source, node: ast.FunctionDef, line: int) -> int:
+    """Where the comments directly above the body begin, which starts on `line`; 0 if there are
+    none.
+    """
+    first = line
+    while first - 1 > node.lineno and source.line(first - 1).lstrip().startswith(b"#"):
+        first -= 1
+    return source.line_span(first)[0] + len(source.indent(first)) if first < line else 0
 
 
 def _is_docstring(statement: ast.stmt) -> bool:
@@ -149,10 +177,12 @@ def _is_docstring(statement: ast.stmt) -> bool:
     return False
 
 
-def _is_directive(comment: str) -> bool:
-    """Whether a comment is a directive for its line, so that it cannot move."""
-    said = comment.lstrip("#").strip().lower()
-    return said.startswith(("noqa", "type:", "pragma", "pylint", "fmt:", "nosec", "mypy:", "ruff:"))
+_NOTE = re.compile(r"\b(?:TODO|FIXME|XXX|HACK|NOTE)\b|https?://|#\d+")
+
+
+def _is_note(comment: str) -> bool:
+    """Whether a comment says something beyond what the code does."""
+    return _NOTE.search(comment.lstrip("#")) is not None
 
 
 RULES = (Rule(CODE, f"definition of the legacy {NAME}", "safe", EXPLAIN, (NAME.encode(),), find),)

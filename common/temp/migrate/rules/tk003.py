@@ -18,8 +18,8 @@ CODE = "TK003"
 TARGET = "pytest_temp_dirs"
 EXPLAIN = """
 Tests and fixtures often make a temporary directory only to make two or three directories in it.
-`pytest_temp_dirs` makes these side by side in `.tmp/test`, under the test's name. They are deleted
-when the block ends, or stay with `PYTEST_KEEP_TEMPS=1`.
+`pytest_temp_dirs` makes these side by side in an entry with the test's name. They are deleted when
+the block ends, or stay in `.tmp/test` with `PYTEST_KEEP_TEMPS=1`.
 
     with tempfile.TemporaryDirectory() as d:
         source = Path(d) / "source"
@@ -116,10 +116,9 @@ def rewrite(module: Module, site: WithSite, head: Prologue, found: Finding) -> F
         return found.left(f"the name {TARGET} is taken here", f"rename what is called {TARGET}")
     names = ", ".join(source.quoted(child.name) for child in head.children)
     variables = ", ".join(child.variable for child in head.children)
-    edits += [
-        module.replacing(site.call, f"{choice.name}({len(head.children)}, [{names}])"),
-        Edit(start, end, f"({variables})".encode()),
-    ]
+    named = Edit(start, end, f"({variables})".encode())
+    call = module.calling(site.call, choice.name, f"{len(head.children)}, [{names}]", [named])
+    edits += [call, named]
     return found.fixed("safe", edits, choice.imports)
 
 

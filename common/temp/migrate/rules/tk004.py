@@ -61,7 +61,7 @@ def propose(module: Module, site: WithSite) -> Finding:
     choice = module.choose(TARGET, call, meaning)
     if choice is None:
         return found.left(f"the name {TARGET} is taken here", f"rename what is called {TARGET}")
-    edits = [module.replacing(call, f"{choice.name}({module.source.quoted(label)})")]
+    edits = [module.calling(call, choice.name, module.source.quoted(label))]
     if target is not None:
         scope = module.scopes.find(target.id, module.scopes.scope_of(statement))
         assert scope is not None

@@ -55,10 +55,9 @@ def find(module: Module) -> Iterator[Finding]:
             or module.source.comments_in(module.source.span(site.call)[0], end)
         ):
             continue
-        edits += [
-            module.replacing(site.call, f"{choice.name}({module.source.quoted(child.name)})"),
-            Edit(start, end, child.variable.encode()),
-        ]
+        named = Edit(start, end, child.variable.encode())
+        label = module.source.quoted(child.name)
+        edits += [module.calling(site.call, choice.name, label, [named]), named]
         yield found.fixed("unsafe", edits, choice.imports)
 
 

@@ -15,6 +15,7 @@ from .sites import Prologue, fixture_scope, prologue
 from .tk003 import TARGET, is_used_in, names_are_sound
 
 CODE = "TK006"
+BY_HAND = "use pytest_temp_dirs() by hand, or keep the line and say why"
 EXPLAIN = """
 Fixtures and tests that start by making directories in `tmp_path` can get them from
 `pytest_temp_dirs`, in an entry with the test's name.
@@ -49,9 +50,44 @@ def find(module: Module) -> Iterator[Finding]:
         if len(head.children) < 2 or not is_used_in(
             module, module.scopes.inside(function), head, parameter
         ):
+            if _makes_between(module, function):
+                yield module.finding(
+                    CODE,
+                    _body(function)[0],
+                    "makes directories in tmp_path, with other statements between",
+                    BY_HAND,
+                )
             continue
         if all(child.is_made for child in head.children) and names_are_sound(head.children):
             yield _rewrite(module, function, parameter, head, is_fixture)
+
+
+def _makes_between(module: Module, function: ast.FunctionDef) -> bool:
+    """Whether the function uses `tmp_path` only for two or more directories, which it makes among
+    other statements.
+    """
+    made = {
+        statement.value.func.value.id
+        for statement in function.body
+        if isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Call)
+        and isinstance(statement.value.func, ast.Attribute)
+        and isinstance(statement.value.func.value, ast.Name)
+        and statement.value.func.attr == "mkdir"
+    }
+    named = 0
+    for use in module.scopes.uses(module.scopes.inside(function), "tmp_path"):
+        match module.scopes.parents[use]:
+            case ast.BinOp(left=left, op=ast.Div(), right=ast.Constant()) as child if left is use:
+                pass
+            case _:
+                return False
+        match module.scopes.parents[child]:
+            case ast.Assign(targets=[ast.Name(id=name)]) if name in made:
+                named += 1
+            case _:
+                return False
+    return named >= 2
 
 
 def _parameter(function: ast.FunctionDef) -> ast.arg | None:
@@ -90,20 +126,19 @@ def _rewrite(
         "makes directories in tmp_path; use pytest_temp_dirs()",
         "pytest keeps tmp_path for three runs, this does not",
     )
-    by_hand = "use pytest_temp_dirs() by hand, or keep the line and say why"
     rest = _body(function)[len(head.statements) :]
     removed = blocks.without(source, head.statements, at_head=True)
     unit = blocks.unit_of(source, first, function)
     choice = module.choose(TARGET, first, Meaning())
     if removed is None or not rest or unit is None or not source.is_alone(rest[0]):
-        return found.left("makes directories in tmp_path, with no room for a with block", by_hand)
+        return found.left("makes directories in tmp_path, with no room for a with block", BY_HAND)
     if choice is None:
-        return found.left(f"the name {TARGET} is taken here", by_hand)
+        return found.left(f"the name {TARGET} is taken here", BY_HAND)
     returned = _returns(module, function)
     if is_fixture and returned and returned != [function.body[-1]]:
-        return found.left("makes directories in tmp_path, and returns early", by_hand)
+        return found.left("makes directories in tmp_path, and returns early", BY_HAND)
     if is_fixture and returned and function.returns is not None:
-        return found.left("makes directories in tmp_path, and has a return annotation", by_hand)
+        return found.left("makes directories in tmp_path, and has a return annotation", BY_HAND)
     names = ", ".join(source.quoted(child.name) for child in head.children)
     variables = ", ".join(child.variable for child in head.children)
     start = source.line_span(source.line_of(source.span(first)[0]))[0]

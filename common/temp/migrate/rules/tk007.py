@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from itertools import islice
 
 from .. import blocks
 from ..findings import Finding
 from ..helpers import is_label
 from ..module import Module
-from ..scopes import Meaning
+from ..scopes import Meaning, Scope
 from . import Rule
 
 CODE = "TK007"
@@ -34,17 +35,7 @@ _BY_HAND = "use TempManager.create_persistent_dir() by hand"
 
 def find(module: Module) -> Iterator[Finding]:
     """Each directory of a fixed name that is made."""
-    scopes = module.scopes
-    for statement in scopes.nodes(ast.Assign):
-        match statement.targets:
-            case [ast.Name(id=name)]:
-                label = _label(module, statement.value)
-            case _:
-                continue
-        if label is None or module.is_fallback(statement):
-            continue
-        block = _block(module, statement)
-        made = _made(module, block, statement, name)
+    for statement, name, label, made in _sites(module):
         found = module.finding(
             CODE,
             statement,
@@ -57,6 +48,37 @@ def find(module: Module) -> Iterator[Finding]:
             yield found.left(
                 f"makes .tmp/{label} on line {line}, but not directly by a plain mkdir()", _BY_HAND
             )
+
+
+def _sites(module: Module) -> Iterator[tuple[ast.Assign, str, str, ast.stmt | None]]:
+    """Each assignment of a path of a fixed name in `.tmp`: its name, its label, and the statement
+    that makes it directly, if there is one.
+    """
+    for statement in module.scopes.nodes(ast.Assign):
+        match statement.targets:
+            case [ast.Name(id=name)]:
+                label = _label(module, statement.value)
+            case _:
+                continue
+        if label is not None and not module.is_fallback(statement):
+            yield statement, name, label, _made(module, statement, name)
+
+
+def statements_of(module: Module) -> set[int]:
+    """The `id` of each statement that this rule reports, and of those that only name the base."""
+    found = {
+        id(statement)
+        for statement, name, _, made in _sites(module)
+        if made is not None or _made_later(module, name, statement)
+    }
+    for statement in module.scopes.nodes(ast.Assign) if found else ():
+        match statement.targets:
+            case [ast.Name(id=name)] if _is_base(module, statement.value):
+                home = module.scopes.find(name, module.scopes.scope_of(statement))
+                uses = module.scopes.uses(home, name) if home is not None else []
+                if uses and all(id(module.scopes.statement(use)) in found for use in uses):
+                    found.add(id(statement))
+    return found
 
 
 def _propose(
@@ -134,20 +156,11 @@ def _is_path(module: Module, func: ast.expr) -> bool:
     return module.scopes.meaning(func).dotted == "pathlib.Path"
 
 
-def _block(module: Module, statement: ast.stmt) -> Sequence[ast.stmt]:
-    parent = module.scopes.parents[statement]
-    for field in ("body", "orelse", "finalbody"):
-        block = getattr(parent, field, None)
-        if isinstance(block, list) and statement in block:
-            return block
-    return [statement]
-
-
-def _made(
-    module: Module, block: Sequence[ast.stmt], statement: ast.stmt, name: str
-) -> ast.stmt | None:
-    """The statement in `block` that makes the directory, if nothing before it uses the name."""
-    for following in block[block.index(statement) + 1 :]:
+def _made(module: Module, statement: ast.stmt, name: str) -> ast.stmt | None:
+    """The statement of the block that makes the directory, if nothing before it uses the name."""
+    place = module.scopes.place(statement)
+    block, index = place or ([statement], 0)
+    for following in islice(block, index + 1, None):
         match following:
             case ast.Expr(
                 value=ast.Call(
@@ -169,26 +182,31 @@ def _made(
 
 def _made_later(module: Module, name: str, statement: ast.stmt) -> int:
     """The line that makes the directory at some other time; 0 if none does."""
-    scope = module.scopes.find(name, module.scopes.scope_of(statement))
-    for use in module.scopes.uses(scope, name) if scope is not None else ():
-        parent = module.scopes.parents[use]
-        if isinstance(parent, ast.Attribute) and parent.attr == "mkdir":
-            return use.lineno
-        if isinstance(parent, ast.Call) and module.scopes.meaning(parent.func).dotted in _MAKERS:
-            return use.lineno
-    return 0
+
+    def making(home: Scope | None, name: str) -> int:
+        return _line_of(module, home, name, frozenset({"mkdir"}), _MAKERS)
+
+    return module.of_name(name, statement, making)
 
 
 def _removed(module: Module, name: str, statement: ast.stmt) -> int:
     """The line that deletes the directory again; 0 if none does."""
-    scope = module.scopes.find(name, module.scopes.scope_of(statement))
-    if scope is None:
-        return 0
-    for use in module.scopes.uses(scope, name):
+
+    def removing(home: Scope | None, name: str) -> int:
+        return _line_of(module, home, name, frozenset({"rmdir", "unlink", "rename"}), _REMOVERS)
+
+    return module.of_name(name, statement, removing)
+
+
+def _line_of(
+    module: Module, home: Scope | None, name: str, methods: frozenset[str], called: frozenset[str]
+) -> int:
+    """The first line that calls one of `methods` of the variable, or passes it to one `called`."""
+    for use in module.scopes.uses(home, name) if home is not None else ():
         parent = module.scopes.parents[use]
-        if isinstance(parent, ast.Attribute) and parent.attr in ("rmdir", "unlink", "rename"):
+        if isinstance(parent, ast.Attribute) and parent.attr in methods:
             return use.lineno
-        if isinstance(parent, ast.Call) and module.scopes.meaning(parent.func).dotted in _REMOVERS:
+        if isinstance(parent, ast.Call) and module.scopes.meaning(parent.func).dotted in called:
             return use.lineno
     return 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from .. import blocks
@@ -77,14 +77,15 @@ def form_of(module: Module, site: Made) -> Form | None:
     if scope is None or scope.kind == "class" or len(scope.bindings[name]) != 1:
         return None
     holder = scopes.parents[parent]
-    block: Sequence[ast.stmt] = getattr(holder, "body", [])
-    if parent not in block:
+    place = scopes.place(parent)
+    if place is None or place[0] is not getattr(holder, "body", None):
         return None
-    following = block[block.index(parent) + 1 :]
-    match following:
-        case [ast.Try(handlers=[], orelse=[], finalbody=[last]) as end, *_]:
+    block, index = place
+    match block[index + 1 : index + 2]:
+        case [ast.Try(handlers=[], orelse=[], finalbody=[last]) as end]:
             if _removes(module, last, name):
                 return Form(parent, name, end, tuple(end.body), is_path)
+    following = block[index + 1 :] if isinstance(holder, ast.FunctionDef) else []
     if (
         len(following) > 1
         and isinstance(holder, ast.FunctionDef)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from ..findings import Finding
@@ -26,6 +27,7 @@ becomes, by hand
 
 The next run then knows what it means.
 """
+_TARGET = re.compile(r"\.(?:TemporaryDirectory|mkdtemp|mktemp|NamedTemporaryFile)$")
 TARGETS = frozenset(
     f"tempfile.{name}" for name in ("TemporaryDirectory", "mkdtemp", "mktemp", "NamedTemporaryFile")
 )
@@ -42,8 +44,79 @@ def find(module: Module) -> Iterator[Finding]:
         if meaning.why == "unbound":
             continue
         yield module.finding(CODE, call, f"`{ast.unparse(call.func)}` {meaning.doubt}", ADVICE)
+    yield from _by_text(module)
+    yield from _handed_on(module)
 
 
+def _handed_on(module: Module) -> Iterator[Finding]:
+    """Each call of a function of `tempfile` that another module of the tree hands on."""
+    for call, meaning in module.calls:
+        name = meaning.dotted.rpartition(".")[2]
+        if meaning.dotted in TARGETS or not (
+            _TARGET.search(meaning.dotted) or name in module.tree.renamed
+        ):
+            continue
+        for dotted, rest in _prefixes(meaning.dotted):
+            real, where = module.tree.behind(module.path, dotted)
+            if real and f"{real}{rest}" in TARGETS and not module.is_fallback(call):
+                what = f"`{ast.unparse(call.func)}` comes by way of {where}"
+                advice = "import it from tempfile, where it is used"
+                yield module.finding(CODE, call, what, advice)
+                break
+
+
+def _prefixes(dotted: str) -> Iterator[tuple[str, str]]:
+    """`a.b.c` as (`a.b.c`, ``) and (`a.b`, `.c`)."""
+    yield dotted, ""
+    base, _, name = dotted.rpartition(".")
+    if "." in base:
+        yield base, f".{name}"
+
+
+def _by_text(module: Module) -> Iterator[Finding]:
+    """Each use that names the function in a text, or takes it from something that is known only
+    when the code runs.
+    """
+    scopes = module.scopes
+    for call, meaning in module.calls:
+        match call.args:
+            case [_, ast.Constant(value=str(name)), *_] if name in _NAMES:
+                if meaning.dotted in _BY_NAME and not module.is_fallback(call):
+                    what = f"`{ast.unparse(call)}` takes it by its name"
+                    yield module.finding(CODE, call, what, ADVICE)
+    for node in scopes.nodes(ast.Attribute):
+        if node.attr not in _NAMES or not isinstance(node.ctx, ast.Load):
+            continue
+        if module.is_fallback(node) or not _is_unknown(module, node.value):
+            continue
+        what = f"`{ast.unparse(node)}` is taken from something that is known only when it runs"
+        yield module.finding(CODE, node, what, ADVICE)
+
+
+def _is_unknown(module: Module, base: ast.expr) -> bool:
+    """Whether `base` is a module that the code imports as it runs, or holds in a variable."""
+    scopes = module.scopes
+    match base:
+        case ast.Call(func=func, args=[ast.Constant(), *_]):
+            return scopes.meaning(func).dotted in _IMPORTERS
+        case ast.Name(id=name):
+            binding = scopes.meaning(base).binding
+            if binding is None or name in ("self", "cls"):
+                return False
+            statement = scopes.parents.get(binding.node)
+            if not isinstance(statement, ast.Assign):
+                return False
+            value = statement.value
+            if isinstance(value, ast.Call):
+                return _is_unknown(module, value)
+            meaning = scopes.meaning(value)
+            return any(source.kind == "import" for source in meaning.sources)
+    return False
+
+
+_NAMES = frozenset({NAME, "TemporaryDirectory", "mkdtemp", "mktemp", "NamedTemporaryFile"})
+_BY_NAME = frozenset({"builtins.getattr", "operator.methodcaller"})
+_IMPORTERS = frozenset({"importlib.import_module", "builtins.__import__"})
 ADVICE = "import it once, by name, at the top of the file"
 
 

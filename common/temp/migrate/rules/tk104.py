@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from ..findings import Finding
 from ..module import Module
+from ..scopes import Scope
 from . import Rule
 from .sites import Made, made
 from .tk008 import form_of
@@ -47,18 +48,19 @@ def _removed(module: Module, site: Made) -> tuple[int, str]:
     statement = module.scopes.statement(site.call)
     if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Name):
         return 0, ""
-    name = statement.targets[0].id
-    scope = module.scopes.find(name, module.scopes.scope_of(statement))
-    if scope is None:
+    scopes = module.scopes
+
+    def removal(home: Scope | None, name: str) -> tuple[int, str]:
+        for use in scopes.uses(home, name) if home is not None else ():
+            call = scopes.parents[use]
+            if isinstance(call, ast.Call):
+                if scopes.meaning(call.func).dotted == REMOVE:
+                    return use.lineno, "removes, if nothing fails before"
+                if any(scopes.meaning(other).dotted == REMOVE for other in call.args):
+                    return use.lineno, "has removed later"
         return 0, ""
-    for use in module.scopes.uses(scope, name):
-        call = module.scopes.parents[use]
-        if isinstance(call, ast.Call):
-            if module.scopes.meaning(call.func).dotted == REMOVE:
-                return use.lineno, "removes, if nothing fails before"
-            if any(module.scopes.meaning(other).dotted == REMOVE for other in call.args):
-                return use.lineno, "has removed later"
-    return 0, ""
+
+    return module.of_name(statement.targets[0].id, statement, removal)
 
 
 RULES = (Rule(CODE, "mkdtemp that nobody removes", "", EXPLAIN, (b"mkdtemp",), find),)

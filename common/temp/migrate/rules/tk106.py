@@ -11,8 +11,8 @@ from . import Rule
 
 CODE = "TK106"
 EXPLAIN = """
-`NamedTemporaryFile(delete=False)` leaves a file in the system's temporary directory that somebody
-has to delete, and usually nobody does.
+`NamedTemporaryFile(delete=False)` and `mkstemp()` leave a file in the system's temporary directory
+that somebody has to delete, and usually nobody does.
 
     with tempfile.NamedTemporaryFile("w", delete=False) as file:
         file.write(text)
@@ -27,21 +27,29 @@ Never rewritten, since the code does not show how long the file is needed.
 
 
 def find(module: Module) -> Iterator[Finding]:
-    """Each `NamedTemporaryFile(delete=False)`."""
+    """Each `NamedTemporaryFile(delete=False)` and `mkstemp()`."""
     for call, meaning in module.calls:
-        if meaning.dotted != "tempfile.NamedTemporaryFile" or module.is_fallback(call):
+        if module.is_fallback(call):
+            continue
+        if meaning.dotted == "tempfile.mkstemp":
+            yield _finding(module, call)
+        if meaning.dotted != "tempfile.NamedTemporaryFile":
             continue
         for keyword in call.keywords:
             said = keyword.value
             if keyword.arg == "delete" and not (isinstance(said, ast.Constant) and said.value):
-                yield module.finding(
-                    CODE,
-                    call,
-                    "a temporary file that is not deleted",
-                    "use TempManager.auto_cleanup_file(), or a file in temp_working_dir()",
-                )
+                yield _finding(module, call)
+
+
+def _finding(module: Module, call: ast.Call) -> Finding:
+    return module.finding(
+        CODE,
+        call,
+        "a temporary file that is not deleted",
+        "use TempManager.auto_cleanup_file(), or a file in temp_working_dir()",
+    )
 
 
 RULES = (
-    Rule(CODE, "temporary file that stays", "", EXPLAIN, (b"NamedTemporaryFile", b"delete"), find),
+    Rule(CODE, "temporary file that stays", "", EXPLAIN, (b"NamedTemporaryFile|mkstemp",), find),
 )

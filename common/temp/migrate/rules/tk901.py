@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,7 @@ from . import Rule
 
 CODE = "TK901"
 TASKS = f"{PACKAGE}.tasks"
+_OURS = re.compile(r"(?:^|\.)(?:common\.temp|tempkeep)(?:\.tasks)?(?:\.|$)")
 EXPLAIN = """
 With the shared tasks in a project's `tasks.py`, `inv temp-status` and `inv temp-clean` work in it.
 
@@ -73,11 +75,11 @@ def shared_tasks() -> tuple[str, ...]:
 
 
 def _has_them(module: Module) -> bool:
-    for bound in module.scopes.module.bindings.values():
-        for binding in bound:
-            if binding.dotted.startswith(TASKS) or binding.dotted == PACKAGE:
-                return True
-    return any(star.module == TASKS for star in module.scopes.stars)
+    scopes = module.scopes
+    imports = [alias.name for node in scopes.nodes(ast.Import) for alias in node.names]
+    brought = [one.dotted for bound in scopes.module.bindings.values() for one in bound]
+    stars = [star.module or "" for star in scopes.stars]
+    return any(_OURS.search(dotted) for dotted in (*imports, *brought, *stars))
 
 
 def _task_names(module: Module) -> set[str]:

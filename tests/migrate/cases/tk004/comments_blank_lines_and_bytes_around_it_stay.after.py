@@ -1,7 +1,6 @@
 # -*- coding: latin-1 -*-
 """Döc."""
 
-import tempfile   # ä
 import os
 
 from common.temp import temp_working_dir

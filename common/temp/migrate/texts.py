@@ -1,0 +1,66 @@
+"""TK111: documentation, scripts and settings that speak of scratch made by hand."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from .findings import Finding
+from .helpers import NAME
+
+CODE: Final = "TK111"
+EXPLAIN: Final = """
+Documentation that names the legacy helper is out of date once the code is migrated, and a shell
+script or a Makefile that deletes `.tmp` also deletes what is in use at that moment.
+
+    clean:
+        rm -rf build .tmp
+becomes, by hand
+    clean:
+        rm -rf build
+        inv temp-clean
+
+Listed are lines that name `get_temp_dir`, if a file of the tree defines the legacy helper, and
+commands that remove `.tmp`. Never rewritten, since it is text.
+"""
+_PROSE: Final = frozenset({".md", ".markdown", ".rst", ".adoc", ".txt"})
+_COMMANDS: Final = frozenset(
+    {".sh", ".bash", ".zsh", ".mk", ".yml", ".yaml", ".toml", ".ini", ".just"}
+)
+_NAMED: Final = frozenset(
+    {"Makefile", "GNUmakefile", "makefile", "justfile", "Justfile", "Dockerfile"}
+)
+_REMOVAL: Final = re.compile(
+    rb"""\b(?:rm|rmdir|rimraf)\b[^#\n]*?(?<![\w*.-])(?:\./)?(\.te?mp)(?![\w.-])"""
+)
+_HELPER: Final = re.compile(rb"(?<!\w)" + NAME.encode() + rb"(?!\w)")
+_KEPT: Final = re.compile(rb"tempkeep:\s*keep\b.*" + CODE.encode())
+
+
+def is_text(path: str) -> bool:
+    """Whether the file may be documentation, or hold commands."""
+    name = path.rpartition("/")[2]
+    return name in _NAMED or os.path.splitext(name)[1].lower() in _PROSE | _COMMANDS
+
+
+def find(path: str, raw: bytes, *, has_helper: bool) -> Iterator[Finding]:
+    """Each line of the text that speaks of scratch made by hand."""
+    is_prose = os.path.splitext(path)[1].lower() in _PROSE
+    removes = b".tmp" in raw or b".temp" in raw
+    if not removes and not (has_helper and NAME.encode() in raw):
+        return
+    for number, line in enumerate(raw.split(b"\n"), 1):
+        said = _HELPER.search(line) if has_helper else None
+        removal = _REMOVAL.search(line) if removes and (not is_prose or b"rm -" in line) else None
+        if _KEPT.search(line):
+            continue
+        if removal:
+            what = f"removes {removal[1].decode()} by hand, with what is in use there"
+            advice = "call inv temp-clean instead"
+            yield Finding(CODE, number, removal.start() + 1, number, what, advice)
+        elif said:
+            what = f"speaks of the legacy {NAME}"
+            advice = "say get_debug_temp_dir() of common.temp, and where it puts the directory"
+            yield Finding(CODE, number, said.start() + 1, number, what, advice)

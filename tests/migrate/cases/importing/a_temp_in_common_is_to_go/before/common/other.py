@@ -1,0 +1,6 @@
+# case: left TK004:5 common/temp.py hides common.temp; delete or rename it
+import tempfile
+
+
+with tempfile.TemporaryDirectory() as d:
+    print(d)

@@ -1,4 +1,0 @@
-# case: options TK001
-from common.temp import get_debug_temp_dir
-
-OUT = get_debug_temp_dir("a")

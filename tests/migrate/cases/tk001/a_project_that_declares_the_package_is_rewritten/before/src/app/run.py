@@ -1,4 +1,0 @@
-# case: options TK001
-from .helpers import get_temp_dir
-
-OUT = get_temp_dir("a")

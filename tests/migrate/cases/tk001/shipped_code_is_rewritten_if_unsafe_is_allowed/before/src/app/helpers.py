@@ -1,0 +1,11 @@
+import time
+from pathlib import Path
+
+
+def get_temp_dir(prefix: str = "temp") -> Path:
+    """Make a scratch directory."""
+    temp_base = Path(".tmp")
+    temp_base.mkdir(exist_ok=True)
+    temp_dir = temp_base / f"{prefix}_{int(time.time())}"
+    temp_dir.mkdir(exist_ok=True)
+    return temp_dir

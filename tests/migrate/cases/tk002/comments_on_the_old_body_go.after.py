@@ -1,0 +1,6 @@
+# case: options TK002
+from common.temp import get_temp_dir as shared_get_temp_dir
+
+
+def get_temp_dir(prefix):
+    return shared_get_temp_dir(prefix)

@@ -1,0 +1,10 @@
+import os
+
+from common.temp import temp_working_dir
+
+
+def a_function_with_a_name_that_is_as_long_as_the_line_can_take():
+    with temp_working_dir(
+        "a_function_with_a_name_that_is"
+    ) as directory_with_a_name_of_its_own:
+        os.listdir(directory_with_a_name_of_its_own)

@@ -1,0 +1,6 @@
+import tempfile
+
+
+def work():
+    with tempfile.TemporaryDirectory() as d:
+        print(d)

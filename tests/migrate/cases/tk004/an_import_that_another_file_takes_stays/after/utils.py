@@ -1,0 +1,11 @@
+import tempfile
+from tempfile import TemporaryDirectory as TD
+
+from common.temp import temp_working_dir
+
+
+def work():
+    with temp_working_dir("work") as d:
+        print(d)
+    with temp_working_dir("work") as d:
+        print(d)

@@ -1,0 +1,20 @@
+# case: left TK100:11 takes it by its name
+# case: left TK100:12 takes it by its name
+# case: left TK100:13 known only when it runs
+# case: left TK100:15 known only when it runs
+import importlib
+import tempfile
+
+import helpers
+
+
+made = getattr(helpers, "get_temp_dir")("a")
+more = getattr(tempfile, "mkdtemp", None)
+late = importlib.import_module("tempfile").mkdtemp()
+held = helpers
+again = held.get_temp_dir("x")
+
+
+class Own:
+    def make(self):
+        return self.get_temp_dir("x"), getattr(self, "name"), setattr(self, "mkdtemp", 1)
