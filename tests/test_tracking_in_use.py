@@ -308,6 +308,24 @@ def test_what_another_made_later_under_a_name_that_a_dead_one_tracked_stays(
     assert owner_files(base) == []
 
 
+@pytest.mark.parametrize("how", ["hold(path)", "open(path)"])
+def test_an_old_file_that_another_process_has_stays_and_stays_tracked(
+    base: Path, tmp_path: Path, kind: Any, how: str
+) -> None:
+    files = Driven(kind, base)
+    path, elsewhere = files.file("one", hours=99), tmp_path / "elsewhere"
+    files.track_file(elsewhere)
+    elsewhere.touch()
+    age(elsewhere, 99)
+    paths = [str(path), *([str(elsewhere)] if how[0] == "o" else [])]
+    code = f"from common.temp import hold; keep = [{how} for path in {paths}]; print(1, flush=True)"
+    with process(f"{code}; input()", cwd=tmp_path):
+        files.cleanup_old_files(1)
+        assert [path.exists(), elsewhere.exists()] == [True, how[0] == "o"]
+        assert files.tracked == len(paths)
+    assert files.cleanup_old_files(1)["removed_count"] == len(paths)
+
+
 def test_what_a_record_names_that_was_unpacked_or_is_dated_in_the_future_is_not_recovered(
     base: Path, kind: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

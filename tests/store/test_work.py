@@ -210,6 +210,14 @@ def on_a_reference_of_a_linked_work_tree_that_is_gone(there: Path) -> None:
     shutil.rmtree(linked)
 
 
+def with_a_work_tree_of_a_submodule_elsewhere(there: Path) -> None:
+    url = run(["git", "config", "remote.origin.url"], cwd=there).stdout.strip()
+    with_a_submodule(there)
+    elsewhere = Path(url[7:]).parent / "elsewhere"
+    git(there / "module", "worktree", "add", "-q", "--detach", str(elsewhere))
+    git(there, "submodule", "--quiet", "deinit", "--force", "module")
+
+
 def without_an_answer(there: Path) -> None:
     (there / ".git" / "HEAD").unlink()
 
@@ -241,6 +249,7 @@ def without_an_answer(there: Path) -> None:
         (in_a_submodule_that_a_clone_has_replaced, "1 unpushed commit of submodules"),
         (in_a_submodule_of_a_linked_work_tree_that_is_gone, "1 unpushed commit of submodules"),
         (on_a_reference_of_a_linked_work_tree_that_is_gone, "1 unpushed commit"),
+        (with_a_work_tree_of_a_submodule_elsewhere, "1 work tree that is elsewhere"),
         (without_an_answer, "cannot tell what is only there"),
     ],
 )
@@ -571,7 +580,7 @@ def test_a_repository_stays_while_a_work_tree_elsewhere_is_linked_to_it(
         "git: 1 work tree that is elsewhere in work/review/clone"
     )
     assert swept(root).outcomes == ()
-    link = there / ".git" / "worktrees" / "linked" / "gitdir"
+    link = there / ".git" / "worktrees" / "linked" / "gitdir"  # as git writes it if asked to
     link.write_text(os.path.relpath(tmp_path / "linked" / ".git", link.parent))
     assert swept(root).outcomes == ()
     shutil.rmtree(tmp_path / "linked")

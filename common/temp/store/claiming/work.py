@@ -81,12 +81,13 @@ def _work_in(repository: Repository, place: str, is_led_to: bool) -> str:
         options = ("-z", "--untracked-files=normal", "--ignore-submodules=all", "--no-renames")
         said.append((ask("status", "--porcelain", *options).count(b"\0"), "uncommitted file"))
     if lies_in(repository.common, place) or _OF_A_WORK_TREE.search(repository.common):
-        modules = (Repository("", module, module) for module in _modules(repository, place))
+        modules = [Repository("", module, module) for module in _modules(repository, place)]
         lost = [unpushed(Asker(module), place) for module in modules]
         said += zip(unpushed(ask, place), _LOST, strict=True)
         for number, what in enumerate(_LOST):
             said.append((sum(one[number] for one in lost), f"{what} of submodules"))
-        trees = _linked_from(repository, place) + _is_of_a_tree_elsewhere(ask, place, is_led_to)
+        trees = sum(_linked_from(one, place) for one in (repository, *modules))
+        trees += _is_of_a_tree_elsewhere(ask, place, is_led_to)
         said.append((trees, "work tree that is elsewhere"))
     else:
         said += zip(unpushed_of_tree(ask), ("commit on no branch", *_LOST[1:]), strict=True)
