@@ -27,7 +27,7 @@ from common.temp.report.table import _CODES, width
 from tests.docs import DOCS
 from tests.support import age, environment, make_project
 
-COLUMNS: Final = 116
+COLUMNS: Final = 120
 SHOWN: Final = (("temp-status",), ("temp-clean",))
 SETTINGS: Final = """
 [tool.tempkeep]

@@ -9,15 +9,23 @@ from textwrap import fill
 from typing import Final
 
 from common.temp.core.policy import STRATEGIES
-from common.temp.core.units import HOUR, spell_duration
+from common.temp.core.units import spell_duration
 from common.temp.errors import EXIT_CODES
-from common.temp.store.root.settings import CATEGORY_KEYS, ENVIRONMENT, JSON_KEYS, KEYS, Settings
+from common.temp.store.root.settings import (
+    CATEGORY_KEYS,
+    ENVIRONMENT,
+    JSON_KEYS,
+    KEYS,
+    Kind,
+    Settings,
+)
 from common.temp.store.system.archive_formats import FORMATS
 from tests import schemas
 from tests.docs import DOCS
 
 VALUES: Final[dict[str, str]] = {
     "strategy": "a strategy",
+    "duration": 'a time: `"90m"`, `"7d"`',
     "hours": "a number of hours",
     "count": "a whole number",
     "size": 'a size: `"20GiB"`, `"500MB"`',
@@ -39,11 +47,13 @@ def settings() -> str:
     """The table of all keys."""
     rows = [("key", "value", "default", "means", "in `cleanup_config.json`")]
     for key, (field, kind, means, _) in KEYS.items():
+        first = next(name for name, other in KEYS.items() if other.field == field)
         elsewhere = ", ".join(
             f"`{name}`{f', {other.means}' if other.kind != kind else ''}"
             for name, other in JSON_KEYS.items()
-            if other.field == field
+            if other.field == field and key == (name if name in KEYS else first)
         )
+        means = means if first == key else f"`{first}`, {means}"
         rows.append((f"`{key}`", VALUES[kind], _default(field, kind), means, elsewhere))
     for key in sorted(CATEGORY_KEYS.keys() - KEYS.keys()):
         _, kind, means, _ = CATEGORY_KEYS[key]
@@ -52,15 +62,16 @@ def settings() -> str:
     lines.insert(1, "|---" * len(rows[0]) + "|")
     keys = ", ".join(f"`{key}`" for key in CATEGORY_KEYS)
     categories = f"A table `[tool.tempkeep.category.<name>]` can have {keys}."
+    categories += " It makes a category of `.tmp/<name>`."
     return "\n".join([*lines, "", fill(categories, 100, break_on_hyphens=False)])
 
 
-def _default(field: str, kind: str) -> str:
+def _default(field: str, kind: Kind) -> str:
     default = Settings._field_defaults.get(field)
     if default is None or default == ():
         return ""
-    if kind == "hours":
-        default = round(default / HOUR)
+    if kind in ("duration", "hours"):
+        default = schemas.spelled_time(default, kind)
     return f"`{json.dumps(default)}`"
 
 

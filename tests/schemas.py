@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Final
 
 from common.temp.core.policy import STRATEGIES
-from common.temp.core.units import HOUR, spell_duration
+from common.temp.core.units import HOUR, MINUTE, spell_duration, spell_interval
 from common.temp.store.root.settings import CATEGORY_KEYS, JSON_KEYS, KEYS, Key, Kind, Settings
 from common.temp.store.system.archive_formats import FORMATS
 from tests.support import REPOSITORY
@@ -19,8 +20,9 @@ _SIZE: Final = r"^\s*[0-9]+(\.[0-9]+)?\s*([KkMmGgTtPp]?[Bb]|[KkMmGgTtPp][Ii][Bb]
 _INTERVAL: Final = (
     r"^\s*(([1-9][0-9]{0,4}|[1-4][0-9]{5}|5[01][0-9]{4}|52[0-4][0-9]{3}|525[0-5][0-9]{2}|525600)"
     r"\s*m|([1-9][0-9]{0,2}|[1-7][0-9]{3}|8[0-6][0-9]{2}|87[0-5][0-9]|8760)\s*h"
-    r"|([1-9][0-9]?|[12][0-9]{2}|3[0-5][0-9]|36[0-5])\s*d)\s*$"
+    r"|([1-9][0-9]?|[12][0-9]{2}|3[0-5][0-9]|36[0-5])\s*d|([1-9]|[1-4][0-9]|5[0-2])\s*w)\s*$"
 )
+_DURATION: Final = r"^\s*[0-9]{1,6}\s*[mhdw]\s*$"
 _SHARE: Final = r"^\s*(100(\.0+)?|[0-9]{1,2}(\.[0-9]+)?)\s*%\s*$"
 _PATH: Final = r"^[^\u0000]+$"
 _FILES: Final = r"^(?!/)(?!([\s\S]*/)?\.\.(/|$))(?!(\.?/)*\.?$)"
@@ -29,6 +31,7 @@ _NUMBER: Final = {"type": "number", "minimum": 0}
 
 KINDS: Final[dict[Kind, dict[str, Any]]] = {
     "strategy": {"enum": [*STRATEGIES]},
+    "duration": {"type": "string", "pattern": _DURATION, "examples": ["90m", "36h", "7d", "2w"]},
     "hours": _NUMBER,
     "days": _NUMBER,
     "gb": _NUMBER,
@@ -81,6 +84,7 @@ def pyproject() -> dict[str, Any]:
             "description": "What holds for one category instead of what holds for all.",
             "type": "object",
             "additionalProperties": False,
+            "allOf": _not_twice(CATEGORY_KEYS),
             "properties": of_category,
         },
     }
@@ -99,8 +103,19 @@ def _document(title: str, keys: Mapping[str, Key]) -> dict[str, Any]:
         "description": "How scratch directories are kept and cleaned.",
         "type": "object",
         "additionalProperties": False,
+        "allOf": _not_twice(keys),
         "properties": {key: _value(key, said) for key, said in keys.items()},
     }
+
+
+def _not_twice(keys: Mapping[str, Key]) -> list[dict[str, Any]]:
+    """That of two keys which set the same, only one is given."""
+    pairs = combinations(keys, 2)
+    return [
+        {"not": {"required": [one, other]}}
+        for one, other in pairs
+        if keys[one].field == keys[other].field
+    ]
 
 
 def _value(key: str, said: Key) -> dict[str, Any]:
@@ -110,8 +125,14 @@ def _value(key: str, said: Key) -> dict[str, Any]:
     }
     default = Settings._field_defaults.get(said.field)
     if default is not None:
-        value["default"] = round(default / HOUR) if said.kind == "hours" else default
+        timed = said.kind in ("duration", "hours")
+        value["default"] = spelled_time(default, said.kind) if timed else default
     return value
+
+
+def spelled_time(seconds: float, kind: Kind) -> object:
+    """`seconds` as a setting of this kind has them."""
+    return round(seconds / HOUR) if kind == "hours" else spell_interval(round(seconds / MINUTE))
 
 
 def _description(said: Key) -> str:

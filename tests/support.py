@@ -30,6 +30,7 @@ from common.temp.core.layout import PIPELINE, SCRATCH
 from common.temp.core.links import Link
 from common.temp.core.plan import Report
 from common.temp.core.policy import Policy
+from common.temp.store.archive.local import LocalArchive
 from common.temp.store.claiming.scan import scan
 from common.temp.store.root import owner as lease
 from common.temp.store.root.allocation import allocate
@@ -454,9 +455,10 @@ def scanned(root: Path) -> dict[str, Entry]:
 
 def swept(root: Path, policy: Policy = EVERYTHING, **options: Any) -> Report:
     """What a real sweep of `root` did."""
-    archive, form = options.get("archive"), options.pop("archive_format", "dir")
+    archive, form = options.pop("archive", None), options.pop("archive_format", "dir")
+    archive = LocalArchive(archive) if isinstance(archive, Path) else archive
     return execute(
-        prepare(root, policy, time.time(), **options),
+        prepare(root, policy, time.time(), archive=archive, **options),
         archive=archive,
         archive_format=form,
         workers=options.get("workers"),

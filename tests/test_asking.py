@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ STEPS = [Step(entry(path=f"debug/{name}_1", label=name), "delete", WHY) for name
     [
         ("1", {0}),
         ("1-3,5", {0, 1, 2, 4}),
+        ("2, [ab]", {0, 1}),
         ("1 3  5", {0, 2, 4}),
         ("5,5,5", {4}),
         ("all", {0, 1, 2, 3, 4}),
@@ -27,18 +29,22 @@ STEPS = [Step(entry(path=f"debug/{name}_1", label=name), "delete", WHY) for name
         ("debug/*", {0, 1, 2, 3, 4}),
         ("[ab]", {0, 1}),
         ("c_1", {2}),
-        ("0", set()),
-        ("6", set()),
-        ("3-1", set()),
-        ("1-6", set()),
-        ("1,x", set()),
-        ("x*", set()),
-        ("-1", set()),
-        ("1" * 30, set()),
+        ("0", ["0 is not in 1 to 5"]),
+        ("1-2, 40", ["40 is not in 1 to 5"]),
+        ("3-1", ["3-1 is not in 1 to 5"]),
+        ("1-6", ["1-6 is not in 1 to 5"]),
+        ("7 1,x", ["7 is not in 1 to 5", "x matches no name"]),
+        ("x*", ["x* matches no name"]),
+        ("-1", ["-1 matches no name"]),
+        ("1" * 30, [f"{'1' * 30} is not in 1 to 5"]),
+        ("1" * 5000, [f"{'1' * 5000} matches no name"]),
     ],
 )
-def test_an_answer_means_what_it_says_or_nothing(answer: str, chosen: set[int]) -> None:
-    assert read_choice(answer, STEPS) == chosen
+def test_an_answer_means_what_it_says_or_it_says_what_is_wrong(
+    answer: str, chosen: set[int] | list[str]
+) -> None:
+    wrong = isinstance(chosen, list)
+    assert read_choice(answer, STEPS) == ((set(), tuple(chosen)) if wrong else (chosen, ()))
 
 
 @pytest.fixture
@@ -69,7 +75,13 @@ def test_what_is_chosen_from_a_pipe_goes_and_the_rest_stays(
     done = forked("temp-clean", "--max-age-hours", "24", "--ask", cwd=old, stdin=typed)
     assert done.returncode == 0, done.stderr
     assert names(old) == left
-    assert "   1  debug/a_1696348800  8.0 KiB  (expired: 32 h > 24 h" in done.stderr
+    shown = re.sub(" +", " ", done.stderr)
+    assert " entry size age why\n" in shown
+    assert "\n1 debug/a_1696348800 8.0 KiB 32 h expired: 32 h > 24 h, " in shown
+    if "7" in typed:
+        assert "\n7 is not in 1 to 3\nWhich" in shown
+    picked = shown.rpartition("Which of them?")[2]
+    assert ("debug/" in picked) is (not typed.startswith(("all", "each")) or "each" in typed)
 
 
 @pytest.mark.parametrize(
@@ -91,8 +103,8 @@ def test_in_a_monorepo_each_is_named_with_its_project(tmp_path: Path, typed: str
         make_entry(project / ".tmp", "debug/a_1696348800")
     done = forked("temp-clean", "--ask", "--all-projects", cwd=monorepo, stdin=typed)
     assert done.returncode == 0, done.stderr
-    assert "   1  mono: debug/a_1696348800  8.0 KiB" in done.stderr
-    assert "   2  projects/inner: debug/a_1696348800  8.0 KiB" in done.stderr
+    assert "\n1  mono            debug/a_1696348800  8.0 KiB  " in done.stderr
+    assert "\n2  projects/inner  debug/a_1696348800  8.0 KiB  " in done.stderr
     if "each" in typed:
         assert "Delete projects/inner: debug/a_1696348800? [y/N/q]" in done.stderr
     assert (names(monorepo), names(inner)) == ("a", "")

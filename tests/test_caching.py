@@ -23,7 +23,7 @@ from common.temp.core.policy import Policy
 from common.temp.store.root.lastuse import last_uses
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
-from tests.support import HOUR, environment, hold, inv, make_entry, process, swept
+from tests.support import HOUR, environment, hold, inv, make_entry, process, swept, tempkeep
 
 EVERYTHING = Policy(everything=True)
 
@@ -53,6 +53,23 @@ def of_new_processes(project: Path, number: int, *arguments: str) -> list[Path]:
     for one in started:
         one.communicate("")
     return paths
+
+
+@pytest.mark.parametrize("how", ["undo", "archive"])
+def test_it_is_found_again_when_it_was_restored(project: Path, how: str) -> None:
+    archive = 'archive = true\narchive_format = "tar.gz"\n' if how == "archive" else ""
+    (project / "pyproject.toml").write_text(f"[tool.tempkeep]\n{archive}")
+    with cache_dir("wheels", "key", version="2") as made:
+        (made / "a").write_text("kept")
+    before = last_uses(project / ".tmp")[f"cache/{made.name}"]
+    flags = () if how == "archive" else ("--undoable",)
+    assert tempkeep("temp-clean", "--everything", "--yes", *flags) == 0
+    assert last_uses(project / ".tmp") == {}
+    assert tempkeep("temp-restore", made.name) == 0
+    after = last_uses(project / ".tmp")[f"cache/{made.name}"]
+    assert after._replace(used=0) == before._replace(used=0)
+    with cache_dir("wheels", "key", version="2") as again:
+        assert (again / "a").read_text() == "kept"
 
 
 def test_it_is_found_again_by_this_and_by_other_processes(project: Path) -> None:

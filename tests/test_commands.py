@@ -153,7 +153,7 @@ def test_an_interrupted_clean_says_what_was_done(
     monkeypatch.setattr("common.temp.commands.carrying.outcome_line", interrupted)
     monkeypatch.setenv("TEMPKEEP_WORKERS", "1")  # so that they go one after the other
 
-    assert tempkeep("temp-clean") == 130
+    assert tempkeep("temp-clean", "--yes") == 130
 
     assert capsys.readouterr().err == (
         "interrupted: 2 of 3 entries dealt with, 16.0 KiB freed; "

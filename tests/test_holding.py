@@ -17,7 +17,7 @@ from common.temp.errors import InvalidName, InvalidSettings, StorageError
 from common.temp.holding import hold as hold_on
 from common.temp.holding import lease_fds
 from common.temp.jobs import StorageRoot
-from common.temp.pins import unpin
+from common.temp.pins import pin, unpin
 from common.temp.pipeline import start_run
 from common.temp.store.root.allocation import allocate
 from common.temp.store.root.owner import own
@@ -306,6 +306,19 @@ def test_jobs_and_runs_can_be_held_as_well(project: Path) -> None:
     run = start_run("runs")
     assert hold_on(job.output_dir).path == job.root
     assert hold_on(run).path == run
+
+
+def test_what_is_in_a_root_in_an_entry_but_in_no_entry_of_that_is_held_and_pinned_as_well(
+    project: Path,
+) -> None:
+    clone = make_entry(project / ".tmp", "work/clone_1600000000")
+    start_run(clone)
+    path = clone / "file0.txt"
+    assert hold_on(path).path == clone
+    assert len(lease_fds(path)) == 1
+    assert pin(path, "mine") == clone
+    assert unpin(path)
+    assert swept(project / ".tmp", EXPIRED).done == ()
 
 
 def test_an_entry_is_held_by_another_name_of_its_project(project: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ NOT_FOR_A_STATUS = tuple(
         *("commands.clean_arguments", "commands.carrying", "commands.clean", "commands.drafts"),
         *("core.adoption", "core.budget", "core.disposal", "core.history", "core.plan"),
         *("migrate", "report.github", "report.html", "report.json", "schedule"),
-        *("store.archive", "store.artefacts", "store.sweep", "store.trees.removal"),
+        *("store.archive", "store.shelf", "store.artefacts", "store.sweep", "store.trees.removal"),
         *("store.claiming.claim", "store.claiming.many", "store.claiming.work"),
         *("store.root.history", "store.root.making", "store.root.values"),
         *("store.system.git", "store.system.writing"),

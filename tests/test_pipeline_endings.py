@@ -15,9 +15,15 @@ import pytest
 
 from common.temp.core.entry import Ending
 from common.temp.core.layout import PIPELINE
-from common.temp.pipeline import ArtifactCleaner, cleanup_after_pipeline_run, pipeline_run
+from common.temp.pipeline import (
+    ArtifactCleaner,
+    cleanup_after_pipeline_run,
+    pipeline_run,
+    start_run,
+)
 from common.temp.pipeline_config import CleanupConfig, CleanupStrategy
 from common.temp.store.claiming.scan import scan
+from common.temp.store.root import owner
 from common.temp.store.root.records import record_name
 from tests.support import age, long_ago, make_entry, mounted, process, run, tempkeep
 
@@ -233,6 +239,7 @@ def test_the_file_can_say_what_is_kept(base: Path) -> None:
     config = base.parent / "cleanup_config.json"
     for said, kept in (
         ({"keep_within_hours": 899.5}, 3),
+        ({"keep_within": "53970m"}, 3),
         ({"keep_last": 2}, 2),
         ({"keep_last_good": 1}, 1),
     ):
@@ -275,14 +282,40 @@ def test_the_current_run_of_another_process_is_kept_if_that_is_asked(
     assert made.exists() == current
 
 
-def test_a_plan_of_everything_takes_the_last_good_run_and_no_other_plan_does(base: Path) -> None:
+def test_a_plan_takes_the_last_good_run_only_if_who_applies_it_asks_for_everything(
+    base: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     project = base.parent
     (project / "pyproject.toml").write_text('[tool.tempkeep]\nroots = ["artifacts"]\n')
     older, good = ended(base, hours=50), ended(base, hours=49)
-    for limits, left in ((("--max-age-hours", "1"), [good]), (("--everything",), [])):
-        assert tempkeep("temp-clean", *limits, "--dry-run", "--plan", str(project / "plan")) == 0
-        assert tempkeep("temp-clean", "--apply", str(project / "plan")) == 0
-        assert [one for one in (older, good) if one.exists()] == left
+    plan = str(project / "plan")
+    assert tempkeep("temp-clean", "--everything", "--dry-run", "--plan", plan) == 0
+    assert tempkeep("temp-clean", "--apply", plan) == 1
+    assert (older.exists(), good.exists()) == (False, True)
+    assert "--apply with --everything takes it" in capsys.readouterr().err
+    assert tempkeep("temp-clean", "--everything", "--dry-run", "--plan", plan) == 0
+    assert tempkeep("temp-clean", "--apply", plan, "--everything") == 0
+    assert not good.exists()
+
+
+@pytest.mark.parametrize("how", ["undo", "archive"])
+def test_how_a_run_ended_comes_back_with_it(base: Path, how: str) -> None:
+    project = base.parent
+    archive = 'archive = true\narchive_format = "tar.gz"\n' if how == "archive" else ""
+    (project / "pyproject.toml").write_text(f'[tool.tempkeep]\nroots = ["artifacts"]\n{archive}')
+    made = {"failed": ended(base, ValueError("bad input"), 9), "success": ended(base, hours=8)}
+    killed = start_run(base)
+    made["died"] = killed
+    record_of(killed).write_text(record_of(killed).read_text().replace("running", "died"))
+    owner.release(str(base), killed.name)
+    flags = () if how == "archive" else ("--undoable",)
+    assert tempkeep("temp-clean", "--everything", "--yes", *flags) == 0
+    assert not any(path.exists() for path in made.values())
+    ended(base)
+    tempkeep("temp-clean", "--max-age-hours", "1")  # which forgets what is recorded of the gone
+    for ending, path in made.items():
+        assert tempkeep("temp-restore", path.name) == 0
+        assert ending_of(path) == ending
 
 
 def test_the_status_says_how_each_run_ended(base: Path) -> None:

@@ -109,8 +109,8 @@ def test_listing_loads_nothing_but_the_tasks_themselves(project: Path, tmp_path:
     more = loaded(project) - loaded(empty)
 
     ours = {"common", "common.temp", "common.temp._one_copy"}
-    ours |= {f"common.temp.{name}" for name in ("choices", "ending", "invoke_arguments")}
-    ours |= {"common.temp.shared_task", "common.temp.tasks"}
+    ours |= {f"common.temp.{name}" for name in ("choices", "completion", "ending", "entry_tasks")}
+    ours |= {f"common.temp.{name}" for name in ("invoke_arguments", "shared_task", "tasks")}
     assert more <= {"__future__", *ours}
 
 
@@ -123,13 +123,14 @@ def test_listing_loads_nothing_but_the_tasks_themselves(project: Path, tmp_path:
         ("temp-status", "--category --sort --limit --format --output --all-projects --history"),
         (
             "temp-check",
-            "--max-size --min-free --max-entries --max-files --tracked --format --all-projects",
+            "--max-size --min-free --max-entries --max-files --max-age --tracked --format"
+            " --all-projects",
         ),
         (
             "temp-clean",
-            "--max-age-hours --category --name --strategy --everything --dry-run --trash --undoable"
-            " --yes --force --include-in-use --ask --plan --apply --scheduled --background --format"
-            " --all-projects",
+            "--max-age --max-age-hours --category --name --strategy --everything --dry-run --trash"
+            " --undoable --yes --force --include-in-use --ask --plan --apply --scheduled"
+            " --background --require-policy --format --all-projects",
         ),
         ("temp-explain", "--path"),
         ("temp-pin", "--path --reason"),
@@ -141,7 +142,7 @@ def test_listing_loads_nothing_but_the_tasks_themselves(project: Path, tmp_path:
         ),
         ("temp-schedule", "--every --strategy --install --remove --print --as"),
         ("temp-adopt", "--all-projects --dry-run"),
-        ("clean", "--temp-age-hours --dry-run --include-unsure"),
+        ("clean", "--temp-age --temp-age-hours --dry-run --include-unsure"),
     ],
 )
 def test_help_says_what_the_task_does_and_what_each_flag_means(
@@ -193,7 +194,7 @@ def test_a_closed_stream_does_not_stop_a_clean(project: Path, closed: str) -> No
     redirection = {"stdout": ">&-", "stderr": "2>&-"}[closed]
 
     done = subprocess.run(
-        ["sh", "-c", f'exec "$0" -m invoke temp-clean {redirection}', sys.executable],
+        ["sh", "-c", f'exec "$0" -m invoke temp-clean --yes {redirection}', sys.executable],
         cwd=project,
         env=environment(),
         stdin=subprocess.DEVNULL,

@@ -203,12 +203,13 @@ def test_the_artefacts_can_be_configured(project: Path) -> None:
     assert not (project / "run.log").exists()
 
 
-def test_temp_age_hours_is_for_scratch_and_artefacts_go_at_any_age(project: Path) -> None:
+@pytest.mark.parametrize("age", ["--temp-age-hours=24", "--temp-age=1d"])
+def test_the_age_is_for_scratch_and_artefacts_go_at_any_age(project: Path, age: str) -> None:
     make_entry(project, "build")
     make_entry(project / ".tmp", "debug/new_1696348800", age_hours=1)
     make_entry(project / ".tmp", "debug/old_1696348800", age_hours=25)
 
-    assert tempkeep("clean", "--temp-age-hours", "24") == 0
+    assert tempkeep("clean", age) == 0
 
     assert not (project / "build").exists()
     assert (project / ".tmp" / "debug" / "new_1696348800").is_dir()
@@ -222,6 +223,12 @@ def test_a_bad_age_is_one_line_and_exit_code_2(project: Path, capsys: Printed, h
     assert tempkeep("clean", f"--temp-age-hours={hours}") == 2
 
     expected = f"--temp-age-hours: expected a number of hours of 0 or more, got {hours!r}"
+    assert capsys.readouterr().err == f"error: {expected}\n"
+    assert tempkeep("clean", f"--temp-age={hours}") == 2
+    expected = f"--temp-age: expected a time such as 90m, 36h, 7d or 2w, got {hours!r}"
+    assert capsys.readouterr().err == f"error: {expected}\n"
+    assert tempkeep("clean", "--temp-age=7d", "--temp-age-hours=1") == 2
+    expected = "--temp-age and --temp-age-hours set the same; leave out one"
     assert capsys.readouterr().err == f"error: {expected}\n"
     assert (project / "build").is_dir()
 

@@ -58,11 +58,12 @@ def checked(capsys: Printed, *arguments: str, code: int = 0) -> list[dict[str, A
 
 def test_within_its_budget_it_is_one_line_and_0(used: Path, capsys: Printed) -> None:
     limits = ("--max-size", "1MiB", "--min-free", "1KiB", "--max-entries", "3", "--max-files", "6")
-    assert tempkeep("temp-check", *limits) == 0
+    assert tempkeep("temp-check", *limits, "--max-age", "9w") == 0
     out, errors = capsys.readouterr()
     assert errors == ""
     assert out.startswith("project: within budget: 6")
-    assert "KiB of 1.0 MiB, 3 of 3 entries, 6 of 6 files and directories, " in out
+    assert "KiB of 1.0 MiB, 3 of 3 entries, 6 of 6 files and directories, oldest " in out
+    assert " of 63 d, " in out
     assert out.endswith(" free, 1.0 KiB wanted\n")
     assert out.count("\n") == 1
 
@@ -107,6 +108,22 @@ def test_of_many_the_five_largest_are_named(project: Path, capsys: Printed) -> N
     assert [one["path"] for one in said["culprits"]] == [f"debug/x{n}" for n in (7, 6, 5, 4, 3)]
 
 
+def test_over_the_age_alone_the_oldest_are_named(project: Path, capsys: Printed) -> None:
+    for days in (1, 9, 8):
+        make_entry(project / ".tmp", f"debug/x{days}_1696348800", age_hours=days * 24)
+    assert tempkeep("temp-check", "--max-age", "10d") == 0
+    capsys.readouterr()
+    assert tempkeep("temp-check", "--max-age", "1w") == OVER
+    out = capsys.readouterr().out
+    assert out.startswith(
+        "project: over budget: the oldest entry is unchanged for 9 d, 7 d allowed\n"
+    )
+    assert [row.split()[1][:8] for row in out.splitlines()[4:]] == ["debug/x9", "debug/x8"]
+    (said,) = checked(capsys, "--max-age", "36h", code=OVER)
+    assert (said["over"], said["limits"]["max_age_seconds"]) == (["max age"], 36 * 3600)
+    assert said["oldest_seconds"] // 86400 == 9
+
+
 def test_the_sizes_are_those_of_the_status(used: Path, capsys: Printed) -> None:
     (said,) = checked(capsys, "--max-size", "1", "--max-entries", "100", code=OVER)
     tempkeep("temp-status", "--format", "json")
@@ -114,7 +131,8 @@ def test_the_sizes_are_those_of_the_status(used: Path, capsys: Printed) -> None:
     assert said["size_bytes"] == status["totals"]["size_bytes"]
     assert said["over"] == ["max size"]
     assert said["limits"] == {
-        "max_size_bytes": 1, "min_free_bytes": None, "max_entries": 100, "max_files": None
+        "max_size_bytes": 1, "min_free_bytes": None, "max_entries": 100, "max_files": None,
+        "max_age_seconds": None,
     }  # fmt: skip
     sizes = {entry["path"]: entry["size_bytes"] for entry in status["entries"]}
     assert {one["path"]: one["size_bytes"] for one in said["culprits"]} == sizes
@@ -195,12 +213,16 @@ def test_names_cannot_act_on_a_terminal(project: Path, capsys: Printed) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "temp-check needs a limit: --max-size, --min-free, --max-entries or --max-files, or "),
+        (
+            (),
+            "temp-check needs a limit: --max-size, --min-free, --max-entries, --max-files or --max",
+        ),
         (("--all-projects",), "temp-check needs a limit"),
         (("--max-size", "much"), "--max-size: expected a size"),
         (("--min-free", "-1"), "--min-free: expected a size"),
         (("--max-entries", "1.5"), "--max-entries: expected a whole number"),
         (("--max-files", "many"), "--max-files: expected a whole number"),
+        (("--max-age", "24"), "--max-age: expected a time such as 90m, 36h, 7d or 2w, got '24'"),
         (("--max-entries", "1", "--format", "csv"), "--format: expected one of table, json"),
     ],
 )

@@ -61,6 +61,9 @@ def old_and_new(project: Path) -> None:
         (("--max-age-hours", "31"), {"debug/new_1696348800"}),
         (("--max-age-hours", "32"), {"debug/new_1696348800", "debug/old_1696348800"}),
         (("--max-age-hours", "0"), set()),
+        (("--max-age", "1d"), {"debug/new_1696348800"}),
+        (("--max-age", "1900m"), {"debug/new_1696348800", "debug/old_1696348800"}),
+        (("--max-age", "0h"), set()),
         (("--category", "cache"), {"debug/new_1696348800", "debug/old_1696348800"}),
         (("--category", "debug"), set()),
         (("--name", "old"), {"debug/new_1696348800"}),
@@ -160,15 +163,17 @@ def test_what_another_scope_left_out_is_counted(project: Path, capsys: Printed) 
 # -- arguments that cannot be used --------------------------------------------------------------
 
 
-@pytest.mark.parametrize("hours", ["abc", "nan", "inf", "-1", "1e400", "", "24h", "-inf"])
-def test_a_bad_age_is_one_line_and_exit_code_2(project: Path, capsys: Printed, hours: str) -> None:
+@pytest.mark.parametrize("text", ["abc", "nan", "inf", "-1", "1e400", "", "24h", "-inf", "24"])
+def test_a_bad_age_is_one_line_and_exit_code_2(project: Path, capsys: Printed, text: str) -> None:
     old_and_new(project)
+    hours = f"--max-age-hours: expected a number of hours of 0 or more, got {text!r}"
+    time = f"--max-age: expected a time such as 90m, 36h, 7d or 2w, got {text!r}"
+    refused = [line for line, good in ((hours, "24"), (time, "24h")) if text != good]
 
-    assert tempkeep("temp-clean", f"--max-age-hours={hours}") == 2
-
-    printed = capsys.readouterr()
-    expected = f"--max-age-hours: expected a number of hours of 0 or more, got {hours!r}"
-    assert (printed.out, printed.err) == ("", f"error: {expected}\n")
+    for expected in refused:
+        assert tempkeep("temp-clean", f"{expected.partition(':')[0]}={text}") == 2
+        printed = capsys.readouterr()
+        assert (printed.out, printed.err) == ("", f"error: {expected}\n")
     assert len(entries(project)) == 2
 
 
@@ -183,6 +188,14 @@ def test_a_bad_age_is_one_line_and_exit_code_2(project: Path, capsys: Printed, h
         (
             ("--everything", "--max-age-hours", "3"),
             "--everything takes no limit; leave out one of them",
+        ),
+        (
+            ("--everything", "--max-age", "3d"),
+            "--everything takes no limit; leave out one of them",
+        ),
+        (
+            ("--max-age", "3d", "--max-age-hours", "72"),
+            "--max-age and --max-age-hours set the same; leave out one",
         ),
         (
             ("--everything", "--strategy", "archive"),
@@ -466,13 +479,19 @@ def on_terminal(
         os.close(ours)
 
 
-def test_a_yes_at_the_one_question_cleans(project: Path) -> None:
+def test_a_yes_at_the_one_question_cleans_what_was_shown(project: Path) -> None:
     old_and_new(project)
 
     code, seen = on_terminal("temp-clean", cwd=project, typed=b"y\n", when=b"[y/N] ")
 
     assert code == 0
-    assert "Delete 2 entries, 16.0 KiB? [y/N] y\n" in seen
+    why = "no policy configured"
+    shown, _, rest = seen.partition("\n\nDelete 2 entries, 16.0 KiB? [y/N] y\n")
+    assert [" ".join(line.split()) for line in shown.splitlines()[-2:]] == [
+        f"debug/old_1696348800 8.0 KiB 32 h {why}",
+        f"debug/new_1696348800 8.0 KiB 60 min {why}",
+    ]
+    assert "cleaned 2 entries" in rest
     assert seen.count("[y/N]") == 1
     assert entries(project) == set()
 
@@ -486,6 +505,26 @@ def test_any_other_answer_is_a_no_and_exit_code_3(project: Path, typed: bytes) -
     assert code == 3
     assert "\nnothing was cleaned" in seen
     assert len(entries(project)) == 2
+
+
+def test_before_the_question_the_twenty_largest_are_shown_and_the_rest_counted(
+    project: Path,
+) -> None:
+    for number in range(1, 24):
+        path = make_entry(project / ".tmp", f"debug/x{number}_1696348800", files=0)
+        (path / "data").write_bytes(b"x" * (number << 12))
+    long = "a-name-that-is-longer-than-any-terminal-is-wide-" * 2
+    make_entry(project / ".tmp", f"debug/{long}_1696348800", files=99)
+
+    code, seen = on_terminal("temp-clean", cwd=project, typed=b"\n", when=b"[y/N] ")
+
+    assert code == 3
+    first, *rows, more, _, question, last = seen[seen.index("\ndebug/") + 1 :].splitlines()
+    assert first == f"debug/{long}_1696348800"
+    assert [row.split("_")[0] for row in rows[1:]] == [f"debug/x{n}" for n in range(23, 4, -1)]
+    assert all(len(row) <= 80 for row in rows)
+    assert (more, last) == ("and 4 more, 56.0 KiB", "nothing was cleaned")
+    assert question.startswith("Delete 24 entries, ")
 
 
 def test_ctrl_c_at_the_question_ends_with_130_and_loses_nothing(project: Path) -> None:
@@ -532,12 +571,64 @@ def test_nobody_is_asked_about_nothing(project: Path) -> None:
     assert (code, seen) == (0, "project: nothing to clean\n")
 
 
-def test_nobody_is_asked_on_a_pipe(project: Path) -> None:
+def test_nobody_is_asked_on_a_pipe_but_told_that_no_policy_is_configured(project: Path) -> None:
     old_and_new(project)
 
     done = inv("temp-clean", cwd=project, stdin="n\n")
 
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (
+        0,
+        "no policy is configured for project, so all that nothing protects goes; set max_age = "
+        '"7d" or another limit in [tool.tempkeep], or refuse to clean without one '
+        "(--require-policy)\n",
+    )
+    assert entries(project) == set()
+
+
+@pytest.mark.parametrize("arguments", [(), ("--dry-run",), ("--yes",), ("--max-age", "1d")])
+def test_a_clean_that_was_meant_is_not_told_so(
+    project: Path, capsys: Printed, arguments: tuple[str, ...]
+) -> None:
+    if arguments:
+        old_and_new(project)  # and without any entry nothing goes
+    assert tempkeep("temp-clean", *arguments) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_where_a_policy_is_required_nothing_goes_without_one(
+    project: Path, capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old_and_new(project)
+    make_entry(project, "build")
+    before = listing(project)
+    refused = (
+        "error: no policy is configured for project, and one is required; set max_age = "
+        '"7d" or another limit in [tool.tempkeep], or give one on the command line '
+        "(--everything cleans all that nothing protects)\n"
+    )
+
+    def is_refused(*arguments: str) -> None:
+        assert tempkeep(*arguments) == 3
+        assert capsys.readouterr() == ("", refused)
+        assert listing(project) == before
+
+    is_refused("temp-clean", "--require-policy")
+    is_refused("temp-clean", "--require-policy", "--yes", "--name", "old*")
+    (project / "pyproject.toml").write_text("[tool.tempkeep]\nrequire_policy = true\n")
+    before = listing(project)
+    is_refused("temp-clean", "--dry-run")
+    is_refused("clean")
+    (project / "pyproject.toml").write_text("")
+    before = listing(project)
+    monkeypatch.setenv("TEMPKEEP_REQUIRE_POLICY", "1")
+    is_refused("temp-clean", "--force")
+
+    assert tempkeep("temp-clean", "--max-age", "7d") == 0
+    assert listing(project) == before
+    (project / "pyproject.toml").write_text('[tool.tempkeep]\nmax_age = "1d"\n')
+    assert tempkeep("temp-clean") == 0
+    assert entries(project) == {"debug/new_1696348800"}
+    assert tempkeep("temp-clean", "--everything", "--require-policy") == 0
     assert entries(project) == set()
 
 
@@ -593,8 +684,7 @@ def test_what_cannot_be_trashed_stays_with_reason_and_remedy(project: Path, tmp_
     (tmp_path / "blocked").write_text("")
 
     done = inv(
-        "temp-clean",
-        "--trash",
+        *("temp-clean", "--yes", "--trash"),
         cwd=project,
         HOME=str(tmp_path),
         XDG_DATA_HOME=f"{tmp_path}/blocked",

@@ -84,6 +84,16 @@ def test_standing_in_an_entry_its_files_name_it_and_keep_it(
             "twin_1696348800 could be cache/twin_1696348800 or debug/twin_1696348800; "
             "give the category too",
         ),
+        (
+            "twin",
+            "twin could be cache/twin_1696348800 or debug/twin_1696348800; give the category too",
+        ),
+        (
+            "cache/same",
+            "cache/same could be cache/same_1696348800 or cache/same_1696348800-ab12; "
+            "give one of these names",
+        ),
+        ("cache/tw", "cache/tw is not an entry of {root}; `temp-status` lists them"),
         ("nothing", "nothing is not an entry of {root}; `temp-status` lists them"),
         ("/etc/passwd", "/etc/passwd is not an entry of {root}; `temp-status` lists them"),
         ("../elsewhere", "../elsewhere is not an entry of {root}; `temp-status` lists them"),
@@ -97,6 +107,8 @@ def test_what_names_no_single_entry_is_one_line_and_exit_code_2(
 ) -> None:
     make_entry(project / ".tmp", "debug/twin_1696348800")
     make_entry(project / ".tmp", "cache/twin_1696348800")
+    make_entry(project / ".tmp", "cache/same_1696348800")
+    make_entry(project / ".tmp", "cache/same_1696348800-ab12")
     before = listing(project)
     reason = ("--reason", "r") if command == "temp-pin" else ()
 
@@ -105,6 +117,54 @@ def test_what_names_no_single_entry_is_one_line_and_exit_code_2(
     printed = capsys.readouterr()
     expected = f"error: {message.format(root=project / '.tmp')}\n"
     assert (printed.out, printed.err) == ("", expected)
+    assert listing(project) == before
+
+
+@pytest.mark.parametrize("label", ["thumbs", "cache/thumbs", ".tmp/cache/thumbs"])
+def test_a_label_is_its_newest_entry_and_it_is_told_which(
+    project: Path, capsys: Printed, label: str
+) -> None:
+    for stamp in (1696348800, 1696348900, 1696348700):
+        make_entry(project / ".tmp", f"cache/thumbs_{stamp}")
+    make_entry(project / ".tmp", "cache/thumbs-of-others_1696349000")
+    make_entry(project / ".tmp", "debug/alone_1696348800")
+    taken = "cache/thumbs_1696348900"
+
+    assert tempkeep("temp-explain", label) == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith(f"{taken}: would go, ")
+    assert printed.err.splitlines()[0] == f"{label}: the newest of 3, {taken}"
+
+    assert tempkeep("temp-pin", label, "--reason", "r") == 0
+    assert capsys.readouterr().out == f"pinned {taken}: r\n"
+    make_entry(project / ".tmp", "cache/thumbs_1696350000")  # newer, and not the pinned one
+    assert tempkeep("temp-unpin", label) == 0
+    assert capsys.readouterr() == (
+        f"unpinned {taken}\n",
+        f"{label}: the only one of 4 that is pinned, {taken}\n",
+    )
+    assert tempkeep("temp-unpin", label) == 0
+    assert capsys.readouterr().out == "was not pinned: cache/thumbs_1696350000\n"
+
+    assert tempkeep("temp-explain", "alone") == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith("debug/alone_1696348800: ")
+    assert "newest of" not in printed.err
+
+
+def test_of_a_label_with_two_pins_none_is_taken(project: Path, capsys: Printed) -> None:
+    for stamp in (1696348800, 1696348900):
+        make_entry(project / ".tmp", f"cache/thumbs_{stamp}")
+        assert tempkeep("temp-pin", f"thumbs_{stamp}", "--reason", "r") == 0
+    before = listing(project)
+    capsys.readouterr()
+
+    assert tempkeep("temp-unpin", "thumbs") == 2
+
+    assert capsys.readouterr().err == (
+        "error: thumbs could be cache/thumbs_1696348800 or cache/thumbs_1696348900; "
+        "give one of these names\n"
+    )
     assert listing(project) == before
 
 

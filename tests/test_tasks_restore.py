@@ -17,6 +17,7 @@ import pytest
 from common.temp.core.layout import RUNS_ARCHIVE
 from common.temp.pipeline import ArtifactCleaner
 from common.temp.pipeline_config import CleanupConfig
+from common.temp.store.archive.local import LocalArchive
 from common.temp.store.root.loading import load
 from common.temp.store.root.pinning import write_pin
 from common.temp.store.sweep.prepare import prepare
@@ -368,10 +369,10 @@ def test_enough_free_by_now_spares_the_archives(low: Path) -> None:
     filler = low / "filler"
     filler.write_bytes(os.urandom(2 * MIB))
     policy, archive = load(low).policy, low / ".tmp-archive"
-    plan = prepare(low / ".tmp", policy, time.time(), archive=archive)
+    plan = prepare(low / ".tmp", policy, time.time(), archive=LocalArchive(archive))
     assert len(plan.archives) == 2
     filler.unlink()
-    report = execute(plan, archive=archive)
+    report = execute(plan, archive=LocalArchive(archive))
     assert [(done.status, done.detail) for done in report.dropped] == [
         ("done", ""),
         ("skipped", "enough is free now"),

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from common.temp.core.layout import FILES, JOBS
-from common.temp.store.archive.undo import undo_area
 from common.temp.store.project.project import user_root
 from common.temp.store.root.making import make_root
+from common.temp.store.shelf.undo import undo_area
 from tests.store.trees import rich, seen
 from tests.support import (
     HOUR,
@@ -59,7 +59,7 @@ def cleaned(project: Path, capsys: Printed) -> Path:
 def test_it_says_until_when_it_can_be_undone_and_that_no_space_is_freed(project: Path) -> None:
     path = rich(project / ".tmp" / "debug" / "run_1696348800")
     before = seen(path)
-    done = inv("temp-clean", "--undoable", cwd=project)
+    done = inv("temp-clean", "--undoable", "--yes", cwd=project)
     assert (done.returncode, done.stderr) == (0, "")
     line, total = done.stdout.splitlines()
     assert re.fullmatch(
@@ -201,7 +201,7 @@ def test_all_projects_and_their_other_roots_keep_what_is_theirs(
     make_root(str(user_root()))
     make_entry(user_root(), "auto/up_1696348800", age_hours=30)
 
-    done = inv(*UNDO, "--all-projects", cwd=monorepo)
+    done = inv(*UNDO, "--yes", "--all-projects", cwd=monorepo)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("set aside ") == 6
     assert held(monorepo) == held(inner) == ["debug__a_1696348800"]

@@ -16,16 +16,23 @@ from .core.links import once
 from .core.plan import Step
 from .core.units import spell_size
 from .errors import Declined
+from .report.going import going_text
+from .report.table import Screen
 from .report.text import counted, plain
 
-_HELP: Final = "numbers and ranges (1-3,7), a glob of names (thumb*), all, each, or q to quit"
+_HELP: Final = "numbers and ranges (1-3,7), globs of names (thumb*), all, each, or q to quit"
 
 
 class Dialogue:
-    """Asks on `stream`. Raises `Declined` if stdin ends."""
+    """Asks on `stream`, which may be a `screen`, at the time `now`.
 
-    def __init__(self, stream: TextIO) -> None:
+    Raises `Declined` if stdin ends.
+    """
+
+    def __init__(self, stream: TextIO, screen: Screen | None, now: float) -> None:
         self._stream = stream
+        self._screen = screen
+        self._now = now
 
     def say(self, line: str) -> None:
         """Print a line."""
@@ -47,6 +54,10 @@ class Dialogue:
             )
         return answer.strip()
 
+    def show(self, steps: Sequence[Step], places: Sequence[str], *, numbered: bool = False) -> None:
+        """Print what goes: the largest, or all with a number each; `places` as for `choose`."""
+        self.say(f"{going_text(steps, places, self._now, self._screen, numbered=numbered)}\n")
+
     def confirm(self, steps: Sequence[Step], linked: Sequence[str] = ()) -> None:
         """Ask whether to clean all of `steps`. Raises `Declined` for a no.
 
@@ -63,30 +74,31 @@ class Dialogue:
 
         `places` has the place of each step, which is shown if they differ.
         """
-        paths = [plain(step.entry.path) for step in steps]
-        if len(set(places)) > 1:
-            paths = [f"{plain(place)}: {path}" for place, path in zip(places, paths, strict=True)]
-        for number, (step, path) in enumerate(zip(steps, paths, strict=True), 1):
-            size = "" if step.entry.partial else f"  {spell_size(step.entry.size)}"
-            self.say(f"{number:4}  {path}{size}  ({plain(str(step.reason))})")
+        self.show(steps, places, numbered=True)
         while True:
             answer = self.ask("Which of them? (? for help)")
             if answer.lower() in ("q", "quit", ""):
                 raise Declined("nothing was cleaned")
             if answer.lower() == "each":
-                return self._one_by_one(steps, paths)
+                return self._one_by_one(steps, places)
             if answer == "?":
                 self.say(_HELP)
                 continue
-            chosen = read_choice(answer, steps)
-            if chosen:
-                return chosen
-            self.say(f"{plain(answer)} is not one of the {counted(len(steps))}; {_HELP}")
+            chosen, wrong = read_choice(answer, steps)
+            if wrong:
+                self.say("; ".join(wrong))
+                continue
+            if len(chosen) < len(steps):
+                picked = sorted(chosen)
+                self.show([steps[index] for index in picked], [places[index] for index in picked])
+            return chosen
 
-    def _one_by_one(self, steps: Sequence[Step], paths: Sequence[str]) -> set[int]:
+    def _one_by_one(self, steps: Sequence[Step], places: Sequence[str]) -> set[int]:
         chosen: set[int] = set()
-        for index, (step, path) in enumerate(zip(steps, paths, strict=True)):
-            answer = self.ask(f"{_verb(step)} {path}? [y/N/q]").lower()
+        several = len(set(places)) > 1
+        for index, (step, place) in enumerate(zip(steps, places, strict=True)):
+            where = f"{plain(place)}: " if several else ""
+            answer = self.ask(f"{_verb(step)} {where}{plain(step.entry.path)}? [y/N/q]").lower()
             if answer in ("q", "quit"):
                 break
             if _is_yes(answer):
@@ -104,28 +116,40 @@ def _is_yes(answer: str) -> bool:
     return answer.lower() in ("y", "yes")
 
 
-def read_choice(answer: str, steps: Sequence[Step]) -> set[int]:
-    """The indices that `answer` means: numbers from 1, ranges, `all`, or a glob of names.
+def read_choice(answer: str, steps: Sequence[Step]) -> tuple[set[int], tuple[str, ...]]:
+    """The indices that `answer` means, and what is wrong with its parts, a clause for each.
 
-    None if it matches nothing, or if one of its numbers does not exist.
+    It means `all`, or numbers from 1, ranges and globs of names, with commas or spaces between.
     """
     if answer.lower() == "all":
-        return set(range(len(steps)))
+        return set(range(len(steps))), ()
     parts = [part for part in re.split(r"[,\s]+", answer) if part]
-    ranges = [re.fullmatch(r"([0-9]{1,9})(?:-([0-9]{1,9}))?", part) for part in parts]
-    if ranges and all(ranges):
-        chosen: set[int] = set()
-        for match in filter(None, ranges):
+    if not all(map(_as_range, parts)) and (chosen := _matching(answer, steps)):
+        return chosen, ()  # a name may have spaces in it
+    chosen, wrong = set(), []
+    for part in parts:
+        if match := _as_range(part):
             first, last = int(match[1]), int(match[2] or match[1])
-            if not 1 <= first <= last <= len(steps):
-                return set()
-            chosen |= set(range(first - 1, last))
-        return chosen
+            if 1 <= first <= last <= len(steps):
+                chosen |= set(range(first - 1, last))
+            else:
+                wrong.append(f"{part} is not in 1 to {len(steps)}")
+        elif found := _matching(part, steps):
+            chosen |= found
+        else:
+            wrong.append(f"{plain(part)} matches no name")
+    return (set() if wrong else chosen), tuple(wrong)
+
+
+def _as_range(part: str) -> re.Match[str] | None:
+    return re.fullmatch(r"([0-9]{1,99})(?:-([0-9]{1,99}))?", part)
+
+
+def _matching(glob: str, steps: Sequence[Step]) -> set[int]:
     return {
         index
         for index, step in enumerate(steps)
         if any(
-            fnmatchcase(text, answer)
-            for text in (step.entry.name, step.entry.label, step.entry.path)
+            fnmatchcase(text, glob) for text in (step.entry.name, step.entry.label, step.entry.path)
         )
     }

@@ -20,6 +20,7 @@ from .errors import TempError
 from .store.project.project import system_temp, user_root
 from .store.root.leases import Leases
 from .store.root.listing import listing
+from .store.root.run_notes import made_in
 
 if TYPE_CHECKING:
     import pytest
@@ -121,7 +122,7 @@ class Watch:
             with contextlib.suppress(TempError):
                 leases = Leases(Path(root))
                 leases.refresh()
-                for relative, who in leases.made_in(test).items():
+                for relative, who in made_in(test, leases).items():
                     found[f"{root}/{relative}"] = who
         return found
 

@@ -115,6 +115,7 @@ class TempManager:
         import time
 
         from .core.policy import Policy, policy_of_age
+        from .store.archive.archives import archive_of
         from .store.root.loading import load
         from .store.sweep.abandoned import MANAGER, clean_abandoned
         from .store.sweep.prepare import prepare
@@ -134,10 +135,10 @@ class TempManager:
         settings, now = load(base.project), time.time()
         if settings.dry_run:
             return 0
-        archive = settings.archive_path()
-        if settings.archive and archive.resolve().is_relative_to(base.root.resolve()):
+        path, archive = settings.archive_path(), archive_of(settings)
+        if settings.archive and path and path.resolve().is_relative_to(base.root.resolve()):
             raise InvalidSettings(
-                f"archive_location: expected a directory outside {base.root}, got {archive}"
+                f"archive_location: expected a directory outside {base.root}, got {path}"
             )
         plan = prepare(
             base.root,

@@ -15,6 +15,7 @@ from .core.policy import Policy
 from .errors import InvalidSettings, Refused
 from .pipeline_config import CleanupConfig, CleanupStrategy
 from .report.text import plain
+from .store.archive.archives import archive_of
 from .store.project.project import find_project
 from .store.root.layouts import layout_of
 from .store.root.loading import load, with_strategy
@@ -44,11 +45,9 @@ def settings_for(base: Path, config: Config, strategy: str | None) -> Settings:
         strategy = CleanupStrategy.MODERATE.value
     if strategy is not None:
         settings = with_strategy(settings, check_strategy(strategy, "strategy"))
-    archive = settings.archive_path(base)
-    archives = DISPOSALS[settings.disposal].needs_archive
-    if archives and os.path.realpath(archive) == os.path.realpath(base):
+    if DISPOSALS[settings.disposal].needs_archive and archive_of(settings, base).is_at(str(base)):
         raise InvalidSettings(
-            f"archive_location: expected another directory than that of the runs, got {archive}"
+            f"archive_location: expected another directory than that of the runs, got {base}"
         )
     return settings
 
@@ -67,7 +66,7 @@ def plan_for(base: Path, settings: Settings, keep: Keep = None) -> Plan:
         time.time(),
         layout=PIPELINE,
         disposal=settings.disposal,
-        archive=settings.archive_path(base),
+        archive=archive_of(settings, base),
         sizes=False,
         workers=settings.workers,
     )
@@ -82,7 +81,7 @@ def sweep(base: Path, settings: Settings, *, force: bool, keep: Keep) -> Report:
         return Report(plan, problems=plan.problems)
     return execute(
         plan,
-        archive=settings.archive_path(base),
+        archive=archive_of(settings, base),
         archive_format=settings.archive_format,
         workers=settings.workers,
         face="ArtifactCleaner",

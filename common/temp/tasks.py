@@ -11,7 +11,8 @@ from invoke.tasks import task
 
 from . import choices
 from .ending import run_command
-from .invoke_arguments import WithNames, WithPaths
+from .entry_tasks import temp_explain, temp_pin, temp_restore, temp_unpin
+from .invoke_arguments import WithPaths
 from .shared_task import Offered, SharedTask
 
 __all__ = [
@@ -30,7 +31,6 @@ __all__ = [
 __all__ = Offered(__all__)  # a host's own tasks stay, wherever it imports these
 
 
-_ENTRY = "The entry: a path, category/name, or a name if only one entry has it."
 _ALL_PROJECTS = "All projects of the monorepo, not only this one."
 _DRY_RUN = "Show what would be cleaned and why; change nothing."
 
@@ -81,14 +81,15 @@ def temp_status(
 @task(
     klass=SharedTask,
     help={
-        "max-age-hours": "Clean only entries unchanged for this many hours; 0 cleans all.",
+        "max-age": "Clean only entries unchanged for this long, for example 90m, 36h, 7d or 2w.",
+        "max-age-hours": "The same in hours; 0 cleans all.",
         "category": "Clean only this category.",
         "name": "Clean only entries whose name, label or category/name matches this glob.",
         "strategy": "aggressive (3 newest, 3 days), moderate (5, 7), conservative (14, 30) or archive.",  # noqa: E501
         "everything": "Clean everything that is not protected, whatever is configured.",
         "dry-run": _DRY_RUN,
         "trash": "Move to the desktop trash instead of deleting; frees no space.",
-        "undoable": "Set aside for undo_hours (24), so that temp-restore can undo it; frees no space yet.",  # noqa: E501
+        "undoable": "Set aside for undo_for (1d), so that temp-restore can undo it; frees no space yet.",  # noqa: E501
         "yes": "Do not ask for confirmation.",
         "force": "Ignore a configured dry_run and do not ask; entries in use still stay.",
         "include-in-use": "Also clean entries that running processes use; requires --name.",
@@ -97,12 +98,14 @@ def temp_status(
         "apply": "Clean what the plan in this file lists, where nothing has changed since.",
         "scheduled": "For temp-schedule: log a line; if another run is active, exit and log that.",
         "background": "Move everything aside at once, and delete it after the command ends.",
+        "require-policy": "Refuse, with exit code 3, to clean without a given or configured limit.",
         "format": f"{choices.default_first(choices.TABLE_OR_JSON)}.",
         "all-projects": _ALL_PROJECTS,
     },
 )
 def temp_clean(
     c: Context,
+    max_age: str | None = None,
     max_age_hours: str | None = None,
     category: str | None = None,
     name: str | None = None,
@@ -119,19 +122,21 @@ def temp_clean(
     apply: str | None = None,
     scheduled: bool = False,
     background: bool = False,
+    require_policy: bool = False,
     format: str = "table",  # noqa: A002
     all_projects: bool = False,
 ) -> None:
     """Clean scratch entries by the given limits, else by the configured policy, else everything.
 
     Command-line limits replace configured ones. Entries in use or pinned stay. Without any limit it
-    asks for confirmation on a terminal. Exits with 0 (done, or nothing to do), 1 (some entry
-    failed), 2 (bad argument or setting) or 3 (declined).
+    lists what goes and asks, on a terminal. Exits with 0 (done, or nothing to do), 1 (some entry
+    failed), 2 (bad argument or setting) or 3 (refused or declined).
     """
     from .commands.clean import clean
     from .commands.clean_arguments import CleanArguments, flagged
 
     arguments = CleanArguments(
+        max_age=max_age,
         max_age_hours=max_age_hours,
         category=category,
         name=name,
@@ -147,6 +152,7 @@ def temp_clean(
         plan=plan,
         apply=apply,
         scheduled=scheduled,
+        require_policy=require_policy,
         output=format,
         all_projects=all_projects,
     )
@@ -156,57 +162,6 @@ def temp_clean(
         run_command(lambda: run.run(arguments))
     else:
         run_command(lambda: clean(arguments))
-
-
-@task(klass=WithNames, help={"path": _ENTRY})
-def temp_explain(c: Context, path: str) -> None:
-    """Explain why an entry stays or would be cleaned, rule by rule, and what changes that."""
-    from .commands.entries import explain_entry
-
-    run_command(lambda: explain_entry(path))
-
-
-@task(
-    klass=WithNames,
-    help={
-        "path": _ENTRY,
-        "reason": "Why to keep it; shown wherever the entry is listed.",
-    },
-)
-def temp_pin(c: Context, path: str, reason: str) -> None:
-    """Keep an entry, whatever the policy says, until it is unpinned."""
-    from .commands.entries import pin_entry
-
-    run_command(lambda: pin_entry(path, reason, dry_run=bool(c.config.run.dry)))
-
-
-@task(klass=WithNames, help={"path": _ENTRY})
-def temp_unpin(c: Context, path: str) -> None:
-    """Remove the pin from an entry, so that it can be cleaned again."""
-    from .commands.entries import unpin_entry
-
-    run_command(lambda: unpin_entry(path, dry_run=bool(c.config.run.dry)))
-
-
-@task(
-    klass=WithNames,
-    help={
-        "name": "What to restore: a name from the list, or the original path.",
-        "list": "List what is in the archive and what can be undone.",
-    },
-)
-def temp_restore(c: Context, name: str, list: bool = False) -> None:  # noqa: A002
-    """Restore an entry that was archived or set aside, or list them; never overwrites anything.
-
-    A restored entry counts as new. Exits with 3, and moves nothing, if something is in its place or
-    if it has changed since it was cleaned.
-    """
-    from .commands.restore import list_archived, restore_archived
-
-    if list:
-        run_command(list_archived)
-    else:
-        run_command(lambda: restore_archived(name, dry_run=bool(c.config.run.dry)))
 
 
 @task(
@@ -276,6 +231,7 @@ def temp_schedule(
         "min-free": "Require at least this much free space on its filesystem.",
         "max-entries": "Allow at most this many entries.",
         "max-files": "Allow at most this many files and directories.",
+        "max-age": "Allow no entry that is unchanged for longer, for example 36h, 7d or 2w.",
         "tracked": "Also fail if git tracks anything in a .tmp or .temp; needs no limit.",
         "format": f"{choices.default_first(choices.TABLE_OR_JSON)}.",
         "all-projects": "All projects of the monorepo together, not only this one.",
@@ -287,18 +243,19 @@ def temp_check(
     min_free: str | None = None,
     max_entries: str | None = None,
     max_files: str | None = None,
+    max_age: str | None = None,
     tracked: bool = False,
     format: str = "table",  # noqa: A002
     all_projects: bool = False,
 ) -> None:
-    """Check whether scratch is within a budget, and list the largest entries if it is not.
+    """Check whether scratch is within a budget, and list what takes the most if it is not.
 
     Changes nothing. Without a limit, those in the settings apply. Exits with 0 (within budget), 1
     (something could not be read, or git tracks scratch), 2 (no limit) or 4 (over budget).
     """
     from .commands.check import CheckArguments, check
 
-    limits = max_size, min_free, max_entries, max_files
+    limits = max_size, min_free, max_entries, max_files, max_age
     given = CheckArguments(*limits, tracked, format, all_projects)
     run_command(lambda: check(given))
 
@@ -306,13 +263,15 @@ def temp_check(
 @task(
     klass=SharedTask,
     help={
-        "temp-age-hours": "Clean only scratch unchanged for this many hours; artefacts at any age.",
+        "temp-age": "Clean only scratch unchanged for this long, for example 7d; all artefacts.",
+        "temp-age-hours": "The same in hours.",
         "dry-run": _DRY_RUN,
         "include-unsure": "Where git cannot tell, also remove artefacts that may be hand-written.",
     },
 )
 def clean(
     c: Context,
+    temp_age: str | None = None,
     temp_age_hours: str | None = None,
     dry_run: bool = False,
     include_unsure: bool = False,
@@ -326,6 +285,7 @@ def clean(
 
     run_command(
         lambda: clean_artefacts(
+            temp_age=temp_age,
             temp_age_hours=temp_age_hours,
             dry_run=dry_run or bool(c.config.run.dry),
             include_unsure=include_unsure,

@@ -17,11 +17,12 @@ from typing import Any
 import pytest
 
 from common.temp.core.policy import Policy
-from common.temp.store.archive.belongs import Place, place_of
-from common.temp.store.archive.dropping import drop
-from common.temp.store.archive.manifest import MANIFEST
+from common.temp.store.archive.local import LocalArchive
 from common.temp.store.archive.restore import finish_killed, restore
-from common.temp.store.archive.shelf import contents_of, list_archive
+from common.temp.store.shelf.belongs import Place, place_of
+from common.temp.store.shelf.dropping import drop
+from common.temp.store.shelf.listing import list_shelf
+from common.temp.store.shelf.manifest import MANIFEST
 from common.temp.store.system.archive_formats import ArchiveFormat
 from common.temp.store.trees.contents import digest
 from tests.faults.test_killed_sweeps import reap, subreaper
@@ -70,12 +71,12 @@ class Case:
         assert [outcome.status for outcome in report.outcomes] == ["done"], report.outcomes
 
     def restore_it(self) -> None:
-        (found,) = list_archive(self.archive, self.root)
-        restore(self.archive, found, self.place())
+        (found,) = list_shelf(self.archive, self.root)
+        restore(LocalArchive(self.archive), found, self.place())
 
     def place(self) -> Place:
-        (found,) = list_archive(self.archive, self.root)
-        return place_of(self.archive, found, self.root.parent)
+        (found,) = list_shelf(self.archive, self.root)
+        return place_of(found, self.root.parent)
 
     def where(self) -> str:
         """After the next sweep: in which of the two places it is whole."""
@@ -83,7 +84,7 @@ class Case:
         assert report.problems == ()
         assert in_holding(self.root) == []
         assert not self.archive.exists() or in_holding(self.archive) == []
-        found = list_archive(self.archive, self.root)
+        found = list_shelf(self.archive, self.root)
         assert len(stored(self.archive)) == len(found) <= 1
         assert len(list(self.archive.glob(f"*{MANIFEST}"))) == len(found)
         places = []
@@ -93,9 +94,10 @@ class Case:
             places.append("root")
         for archived in found:
             assert archived.manifest is not None
-            contents = contents_of(self.archive, archived, contents=archived.manifest.has_contents)
+            archive = LocalArchive(self.archive)
+            contents = archive.contents(archived, contents=archived.manifest.has_contents)
             assert archived.manifest.fits(digest(contents))
-            assert digest(contents_of(self.archive, archived)).hexdigest == self.whole
+            assert digest(archive.contents(archived)).hexdigest == self.whole
             places.append("archive")
         (place,) = places
         return place
@@ -104,7 +106,7 @@ class Case:
         """Remove it, wherever it is."""
         report = swept(self.root, EVERYTHING)
         assert not os.path.lexists(self.path), (report.outcomes, report.plan.kept)
-        for archived in list_archive(self.archive, self.root):
+        for archived in list_shelf(self.archive, self.root):
             assert drop(self.archive, archived).failures == []
 
 
@@ -203,7 +205,7 @@ def test_a_restoring_that_is_killed_before_any_step_leaves_it_whole_in_one_place
         while True:
             step += 1
             was_killed = killed_before(step, case.restore_it)
-            finish_killed(case.archive, case.root)
+            finish_killed(LocalArchive(case.archive), case.root)
             place = case.where()
             if place == "root":
                 case.archive_it()

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from common.temp.core.policy import Policy
-from common.temp.store.archive.belongs import place_of
-from common.temp.store.archive.manifest import MANIFEST
 from common.temp.store.archive.restore import finish_killed, restore
-from common.temp.store.archive.shelf import list_archive
-from common.temp.store.archive.undo import undo_area
+from common.temp.store.shelf.belongs import place_of
+from common.temp.store.shelf.listing import list_shelf
+from common.temp.store.shelf.manifest import MANIFEST
+from common.temp.store.shelf.undo import UndoArea, undo_area
 from tests.faults.test_killed_archives import killed_before
 from tests.faults.test_killed_sweeps import subreaper
 from tests.store.trees import seen
@@ -50,8 +50,8 @@ class Case:
         assert [outcome.status for outcome in report.outcomes] == ["done"], report.outcomes
 
     def undo(self) -> None:
-        (found,) = list_archive(self.area, self.root)
-        restore(self.area, found, place_of(self.area, found, self.root.parent))
+        (found,) = list_shelf(self.area, self.root)
+        restore(UndoArea(self.root), found, place_of(found, self.root.parent, self.root))
 
     def forget(self) -> None:
         report = swept(self.root, NOTHING, workers=1)
@@ -69,7 +69,7 @@ class Case:
         assert report.problems == ()
         assert in_holding(self.root) == []
         assert not self.area.exists() or in_holding(self.area) == []
-        found = list_archive(self.area, self.root)
+        found = list_shelf(self.area, self.root)
         assert len(stored(self.area)) == len(found) <= 1
         assert len(list(self.area.glob(f"*{MANIFEST}"))) == len(found)
         places = []
@@ -128,7 +128,7 @@ def test_undoing_that_is_killed_before_any_step_leaves_it_whole_in_one_place(
         while True:
             step += 1
             was_killed = killed_before(step, case.undo)
-            finish_killed(case.area, case.root)
+            finish_killed(UndoArea(case.root), case.root)
             place = case.where()
             if place == "root":
                 case.set_aside()
@@ -155,7 +155,7 @@ def test_deleting_for_good_that_is_killed_before_any_step_is_finished_by_the_nex
             case.set_aside()
             case.grow_old()
             was_killed = killed_before(step, case.forget)
-            found = list_archive(case.area, case.root)
+            found = list_shelf(case.area, case.root)
             # Before the next sweep: what can still be undone is whole.
             assert all(seen(case.area / archived.data) == case.whole for archived in found)
             halves += bool(in_holding(case.area))

@@ -15,10 +15,8 @@ from tests.store.test_reading import place
 from tests.support import inv, listing, make_entry, make_project, scanned, tempkeep
 
 NOTHING = ("temp-clean", "--max-age-hours", "99999", "--yes")
-VALID = {
-    "way": "to archive", "path": "debug/x_1690000000", "name": "debug__x_1690000000",
-    "id": "0123456789abcdef", "inode": 0,
-}  # fmt: skip
+VALID = {"way": "to archive", "path": "debug/x_1690000000", "inode": 0}
+RECEIPT = {"name": "debug__x_1690000000", "id": "0123456789abcdef", "inode": 0}
 Figure = Callable[[str], None]
 
 
@@ -33,7 +31,15 @@ def plant(project: Path, said: object, payloads: int = 1) -> Path:
 
 
 def intent(project: Path, **different: object) -> dict[str, object]:
-    return {**VALID, "archive": str(project / ".tmp-archive"), **different}
+    receipt = json.dumps({key: different.pop(key, value) for key, value in RECEIPT.items()})
+    inode = json.loads(receipt)["inode"]
+    archive = str(project / ".tmp-archive")
+    return {**VALID, "archive": archive, "receipt": receipt, "inode": inode, **different}
+
+
+def older(project: Path, **different: object) -> dict[str, object]:
+    """As an earlier version wrote it, which had no receipts."""
+    return {**VALID, **RECEIPT, "archive": str(project / ".tmp-archive"), **different}
 
 
 @pytest.fixture
@@ -62,25 +68,31 @@ def test_a_planted_transfer_stays_where_it_is_and_touches_nothing(
     cases += [(intent(project, path=str(victim / "new")), 1), (intent(project), 2)]
     cases += [(intent(project, way=way), 1) for way in WAYS]
     cases += [
-        (intent(project, **{key: value}), 1)
-        for key in ("path", "archive", "name", "id", "inode")
+        (said(project, **{key: value}), 1)
+        for said, keys in (
+            (intent, ("path", "archive", "receipt", "name", "id", "inode")),
+            (older, ("name", "id", "inode")),
+        )
+        for key in keys
         for value in ODD_VALUES
     ]
-    cases += [(intent(project, inode=10**300), 1), (intent(project, name="../x"), 1)]
+    for said in (intent, older):
+        cases += [(said(project, inode=10**300), 1), (said(project, name="../x"), 1)]
+    cases += [(intent(project, receipt=text), 1) for text in ("[" * 100_000, "{", "", "null", "{}")]
     cases += [("[" * 100_000, 1), ("{", 1), ("", 1), ("null", 1)]
     for way in ("to archive", "from archive"):
         for archive in (victim, "/nonexistent", "..", "", "/"):
             cases.append((intent(project, way=way, archive=str(archive)), 1))
     entry = make_entry(project / ".tmp", "debug/y_1690000000")
     before, around = listing(victim), listing(project / ".tmp" / "debug")
-    for said, payloads in cases:
-        transfer = plant(project, said, payloads)
+    for text, payloads in cases:
+        transfer = plant(project, text, payloads)
         there = listing(transfer)
-        assert tempkeep(*NOTHING) == 1, said
+        assert tempkeep(*NOTHING) == 1, text
         (line,) = capsys.readouterr().err.splitlines()
         assert f"{transfer}: cannot be deleted: " in line
-        assert (listing(transfer), listing(victim)) == (there, before), said
-        assert listing(project / ".tmp" / "debug") == around, said
+        assert (listing(transfer), listing(victim)) == (there, before), text
+        assert listing(project / ".tmp" / "debug") == around, text
         shutil.rmtree(transfer)
     assert entry.is_dir()
     # The rest goes, be one there or not.
@@ -127,13 +139,26 @@ def test_what_has_come_back_from_no_archive_of_ours_deletes_nothing_there(
     (project / ".tmp-archive").symlink_to(victim)
     back = make_entry(project / ".tmp", "debug/x_1690000000")
     archived = victim / "debug__x_1690000000"
-    said = intent(
-        project, way="from archive", id=f"inode {archived.stat().st_ino}", inode=back.stat().st_ino
-    )
-    plant(project, said, payloads=0)
+    guessed = {"way": "from archive", "id": f"inode {archived.stat().st_ino}"}
+    inode = {"inode": back.stat().st_ino}
     before = listing(victim)
-    tempkeep(*NOTHING)
-    assert listing(victim) == before
+    for said in (intent(project, **guessed) | inode, older(project, **guessed, **inode)):
+        transfer = plant(project, said, payloads=0)
+        tempkeep(*NOTHING)
+        assert listing(victim) == before
+        shutil.rmtree(transfer, ignore_errors=True)
+
+
+def test_what_lies_in_the_archive_without_a_manifest_has_not_arrived_there(project: Path) -> None:
+    archived = make_entry(project / ".tmp-archive", "debug__x_1690000000")
+    inode = archived.stat().st_ino
+    for said in (intent, older):
+        plant(project, said(project, id=f"inode {inode}", inode=inode))
+        assert tempkeep(*NOTHING) == 0
+        (back,) = (project / ".tmp").rglob("x_1690000000*")
+        assert back.read_text() == "echo owned"
+        back.unlink()
+    assert archived.is_dir()
 
 
 def test_when_the_archive_is_another_by_now_it_says_where_it_lies_and_how_to_finish(

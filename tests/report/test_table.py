@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.temp.report.table import Cell, Column, Screen, bar, cut, cut_middle, table, width
+from common.temp.report.table import Cell, Column, Screen, bar, cut, table, width, wrapped
 from common.temp.report.text import plain
 
 PRINTABLE = st.text(max_size=40).map(plain)
@@ -31,19 +31,23 @@ def test_a_text_is_as_wide_as_a_terminal_shows_it(text: str, columns: int) -> No
 
 @given(PRINTABLE, st.integers(0, 30))
 def test_what_is_cut_fits_and_says_that_it_was_cut(text: str, most: int) -> None:
-    for short in (cut(text, most), cut_middle(text, most)):
-        assert width(short) <= most
-        if width(text) <= most:
-            assert short == text
-        elif most:
-            assert "…" in short
+    short = cut(text, most)
+    assert width(short) <= most
+    if width(text) <= most:
+        assert short == text
+    elif most:
+        assert "…" in short
 
 
-def test_a_cut_text_keeps_its_beginning_and_a_name_its_end() -> None:
+def test_a_cut_text_keeps_its_beginning() -> None:
     assert cut("delete: expired: 31 h > 24 h", 16) == "delete: expired…"
-    assert cut_middle("thumbnails-of-all-photos_1696348800", 20) == "thum…otos_1696348800"
-    assert cut_middle("thumbnails-of-all-photos_1696348800", 16) == "t…tos_1696348800"
-    assert cut_middle("日本語のサムネイル_1", 9) == "日…イル_1"
+
+
+@given(PRINTABLE, st.integers(0, 30))
+def test_what_is_wrapped_loses_nothing_and_fits_but_for_long_words(text: str, most: int) -> None:
+    lines = wrapped(text, most)
+    assert " ".join(lines) == text
+    assert all(width(line) <= most or " " not in line for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +60,7 @@ def test_a_bar_is_as_long_as_its_part(part: float, drawn: str) -> None:
 
 COLUMNS = (
     Column("kind"),
-    Column("name", flexible=True),
+    Column("name", whole=True),
     Column("size", right=True),
     Column("files", right=True, optional=True),
     Column("changed", optional=True),
@@ -82,19 +86,39 @@ def test_elsewhere_than_on_a_screen_nothing_is_cut_left_out_or_coloured() -> Non
     ]
 
 
-def test_what_can_be_left_out_goes_before_anything_is_cut_to_nothing() -> None:
-    assert table(COLUMNS, [ROW], Screen(90, colour=True)).splitlines() == [
-        "kind   name                             size  files  why",
-        f"-----  {'-' * 28}  -------  -----  {'-' * 37}",
-        "debug  a-name…ather-long_1696348800  8.0 KiB  12345  "
-        "\x1b[31mdelete: everything: requested, whate…\x1b[0m",
+def test_what_can_be_left_out_goes_and_the_last_column_wraps_before_a_name_breaks() -> None:
+    assert table(COLUMNS, [ROW], Screen(80, colour=True)).splitlines() == [
+        "kind   name                                      size  why",
+        f"-----  {'-' * 37}  -------  {'-' * 25}",
+        "debug  a-name-that-is-rather-long_1696348800  8.0 KiB  \x1b[31mdelete: everything:\x1b[0m",
+        f"{' ' * 55}\x1b[31mrequested, whatever age\x1b[0m",
+    ]
+
+
+def test_a_name_that_is_too_long_has_a_line_of_its_own_and_takes_no_room_from_others() -> None:
+    short = [Cell("cache"), Cell("b_1"), *ROW[2:]]
+    assert table(COLUMNS, [ROW, short], Screen(48)).splitlines() == [
+        "kind   name     size  why",
+        f"-----  ----  -------  {'-' * 26}",
+        "debug  a-name-that-is-rather-long_1696348800",
+        "             8.0 KiB  delete: everything:",
+        "                      requested, whatever age",
+        "cache  b_1   8.0 KiB  delete: everything:",
+        "                      requested, whatever age",
     ]
 
 
 @given(st.lists(st.tuples(*[PRINTABLE] * 6), max_size=4), st.integers(1, 200))
-def test_no_line_is_wider_than_the_screen(rows: list[tuple[str, ...]], columns: int) -> None:
+def test_each_name_is_whole_and_no_other_line_wider_than_the_screen(
+    rows: list[tuple[str, ...]], columns: int
+) -> None:
     cells = [list(map(Cell, row)) for row in rows]
-    assert max(map(width, table(COLUMNS, cells, Screen(columns)).splitlines())) <= columns
+    lines = table(COLUMNS, cells, Screen(columns)).splitlines()
+    names = [row[1].rstrip() for row in rows]
+    assert all(any(name in line for line in lines) for name in names)
+    whole = [*names, *(word for row in rows for word in row[5].split()), "name", "why"]
+    for line in (lines[0], *lines[2:]):
+        assert width(line) <= columns or line.endswith(tuple(filter(None, whole)))
 
 
 def test_wide_letters_do_not_shift_what_follows() -> None:

@@ -17,13 +17,14 @@ from tests.support import REPOSITORY, environment
 
 
 @pytest.mark.parametrize(
-    ("text", "minutes"), [("1m", 1), ("15m", 15), (" 6 h ", 360), ("1d", 1440), ("365d", 525_600)]
+    ("text", "minutes"),
+    [("1m", 1), ("15m", 15), (" 6 h ", 360), ("1d", 1440), ("2w", 20_160), ("365d", 525_600)],
 )
 def test_an_interval_is_read(text: str, minutes: int) -> None:
     assert read_interval(text, "--every") == minutes
 
 
-@pytest.mark.parametrize("text", ["", "0m", "5", "1w", "1.5h", "-1d", "366d", "9999999m", "1h30m"])
+@pytest.mark.parametrize("text", ["", "0m", "5", "53w", "1.5h", "-1d", "366d", "9999999m", "1h30m"])
 def test_what_is_no_interval_is_refused_by_name(text: str) -> None:
     with pytest.raises(InvalidSettings, match=r"^--every: expected 15m, 6h, 1d or similar, 365d"):
         read_interval(text, "--every")

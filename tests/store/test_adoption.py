@@ -19,6 +19,7 @@ from common.temp.core.adoption import Moved
 from common.temp.core.policy import Policy
 from common.temp.errors import StorageError
 from common.temp.store.root.allocation import allocate
+from common.temp.store.root.lastuse import note_use
 from common.temp.store.root.making import make_root
 from common.temp.store.root.owner import owner_of
 from common.temp.store.root.pinning import read_pin, write_pin
@@ -119,6 +120,14 @@ def test_its_age_is_what_it_was(root: Path) -> None:
     after = scanned(root)[MOVED]
     assert (after.changed, after.changed_in) == (before.changed, before.changed_in)
     assert (root / MOVED).stat().st_mode == 0o40750
+
+
+def test_its_last_use_moves_with_it(root: Path) -> None:
+    make_entry(root, OLD, age_hours=900)
+    note_use(root, OLD)
+    assert adopted(root) == {OLD: ("done", MOVED)}
+    assert swept(root, Policy(max_age=3600)).done == ()
+    assert (root / MOVED).is_dir()
 
 
 def test_what_has_moved_is_not_moved_again(root: Path) -> None:

@@ -19,19 +19,21 @@ from typing import Any
 import pytest
 
 from common.temp.core.layout import FILES, JOBS, PIPELINE
-from common.temp.store.archive import packing, reservation, tarring
-from common.temp.store.archive.belongs import place_of
-from common.temp.store.archive.deposit import Deposit
-from common.temp.store.archive.dropping import drop
-from common.temp.store.archive.manifest import MANIFEST
-from common.temp.store.archive.reservation import forget_stale
+from common.temp.store.archive import packing, tarring
+from common.temp.store.archive.deposit import LocalDeposit
+from common.temp.store.archive.local import LocalArchive, Receipt
 from common.temp.store.archive.restore import restore
-from common.temp.store.archive.shelf import droppable, is_archived, list_archive
 from common.temp.store.claiming.area import HoldingArea
 from common.temp.store.claiming.claim import NotClaimed
 from common.temp.store.root.allocation import allocate
 from common.temp.store.root.making import make_root
 from common.temp.store.root.pinning import write_pin
+from common.temp.store.shelf import reservation
+from common.temp.store.shelf.belongs import place_of
+from common.temp.store.shelf.dropping import drop
+from common.temp.store.shelf.listing import list_shelf
+from common.temp.store.shelf.manifest import MANIFEST
+from common.temp.store.shelf.reservation import forget_stale
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 from common.temp.store.system import archive_formats, locks
@@ -128,7 +130,7 @@ def test_where_the_same_disk_is_mounted_twice_it_is_copied_and_frees_nothing(
         assert report.freed_bytes < 100_000
         assert seen(tmp_path / "archive" / "debug__x") == before
         assert not path.exists()
-        (found,) = list_archive(tmp_path / "archive", root)
+        (found,) = list_shelf(tmp_path / "archive", root)
         assert found.manifest is not None
         assert found.manifest.has_contents
     finally:
@@ -147,9 +149,9 @@ def test_a_name_that_was_given_up_is_left_to_who_takes_it_then(
     )
     if done.returncode:
         pytest.skip(f"cannot bind a directory: {done.stderr.strip()}")
-    real = Deposit.pack
+    real = LocalDeposit.pack
 
-    def pack(deposit: Deposit) -> None:
+    def pack(deposit: LocalDeposit) -> None:
         archiving(root.parent / "other", tmp_path / "archive")
         (path / ("long" * 60)).joinpath(*["long" * 60] * 16).mkdir(parents=True)
         real(deposit)
@@ -157,7 +159,7 @@ def test_a_name_that_was_given_up_is_left_to_who_takes_it_then(
     try:
         make_entry(root.parent / "other", "debug/x")
         with monkeypatch.context() as patch:
-            patch.setattr(Deposit, "pack", pack)
+            patch.setattr(LocalDeposit, "pack", pack)
             status, detail = archiving(root, tmp_path / "bound")["debug/x"]
         assert (status, "File name too long" in detail) == ("failed", True)
         assert manifest(tmp_path / "archive", "debug__x")["root"] == str(root.parent / "other")
@@ -230,6 +232,7 @@ MANY = """
 import os, sys, time
 from pathlib import Path
 from common.temp.core.policy import Policy
+from common.temp.store.archive.local import LocalArchive
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 root = Path('.tmp').absolute()
@@ -238,7 +241,7 @@ for number in range(6):
     (root / 'debug' / 'same').mkdir(parents=True)
     (root / 'debug' / 'same' / 'file').write_text(f'{sys.argv[1]}-{number}')
     plan = prepare(root, Policy(everything=True), time.time(), disposal='archive')
-    execute(plan, archive=Path('../archive').absolute(), archive_format=sys.argv[2])
+    execute(plan, archive=LocalArchive(Path('../archive').absolute()), archive_format=sys.argv[2])
 print('end')
 """
 
@@ -261,7 +264,7 @@ def test_processes_that_archive_entries_of_one_name_at_once_lose_none(
         for archiver in started:
             assert archiver.stdout is not None
             assert archiver.stdout.read() == "end\n"
-    found = list_archive(tmp_path / "archive", tmp_path / "d0" / ".tmp")
+    found = list_shelf(tmp_path / "archive", tmp_path / "d0" / ".tmp")
     assert len({archived.name for archived in found}) == len(found) == 18
     assert all(archived.manifest is not None for archived in found)
     assert not list((tmp_path / "archive" / ".tempkeep" / "holding").glob("*"))
@@ -326,7 +329,7 @@ def test_on_the_same_disk_only_the_difference_is_freed(root: Path, tmp_path: Pat
     (path / "noise").write_bytes(os.urandom(1_000_000))
     plan = prepare(root, EVERYTHING, time.time(), disposal="archive")
     archive = tmp_path / "archive"
-    report = execute(plan, archive=archive, archive_format="tar.gz")
+    report = execute(plan, archive=LocalArchive(archive), archive_format="tar.gz")
     takes = (archive / "debug__x.tar.gz").stat().st_blocks * 512
     assert takes > 1_000_000
     assert report.freed_bytes == plan.steps[0].entry.size - takes > 900_000
@@ -443,11 +446,29 @@ def test_a_dead_socket_is_left_out_and_named_and_a_fifo_is_archived(
     with mounted(tmp_path / "m", "size=1m") as archive:
         status, detail = archiving(root, archive, archive_format=form)["debug/x"]
         assert (status, detail.endswith("without its sockets (odd, odd2)")) == ("done", True)
-        (archived,) = list_archive(archive, root)
+        (archived,) = list_shelf(archive, root)
         assert archived.manifest is not None
         assert archived.manifest.left_out == ("odd", "odd2")
-        restore(archive, archived, place_of(archive, archived, root.parent))
+        restore(LocalArchive(archive), archived, place_of(archived, root.parent))
     assert listing(path) == ["file0.txt", "link", "pipe"]
+
+
+def test_what_has_thousands_of_dead_sockets_can_be_restored(root: Path, tmp_path: Path) -> None:
+    path = make_entry(root, "debug/x", files=1)
+    deep = path / ("d" * 250) / ("e" * 250)
+    deep.mkdir(parents=True)
+    with socket.socket(socket.AF_UNIX) as server, contextlib.chdir(deep):
+        server.bind("s")
+    for number in range(3000):
+        os.link(deep / "s", deep / f"s{number}")
+    with mounted(tmp_path / "m", "size=4m") as archive:
+        status, detail = archiving(root, archive, archive_format="tar.gz")["debug/x"]
+        assert (status, detail.endswith(", and 2991 more)")) == ("done", True)
+        (archived,) = list_shelf(archive, root)
+        assert archived.manifest is not None, archived.problem
+        assert archived.manifest.left_out[30:] == ("and 2971 more",)
+        restore(LocalArchive(archive), archived, place_of(archived, root.parent))
+    assert (path / "file0.txt").is_file()
 
 
 @FORMATS
@@ -560,13 +581,13 @@ def test_an_entry_that_is_taken_at_this_moment_is_gone_already(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: ArchiveFormat
 ) -> None:
     path = make_entry(root, "debug/x", files=3)
-    real = Deposit.move
+    real = LocalDeposit.move
 
-    def move(deposit: Deposit) -> bool:
+    def move(deposit: LocalDeposit) -> bool:
         path.rename(tmp_path / "elsewhere")
         return real(deposit)
 
-    monkeypatch.setattr(Deposit, "move", move)
+    monkeypatch.setattr(LocalDeposit, "move", move)
     said = archiving(root, tmp_path / "a", archive_format=form)
     assert said == {"debug/x": ("skipped", "is gone already")}
     assert stored(tmp_path / "a") == []
@@ -586,8 +607,8 @@ def test_a_read_only_entry_of_a_plain_user_is_archived_and_restored_as_it_was(
     ):
         assert archiving(root, archive)["debug/x"][0] == "done"
         assert (archive / "debug__x").stat().st_mode & 0o777 == 0o500
-        (found,) = list_archive(archive, root)
-        restore(archive, found, place_of(archive, found, root.parent))
+        (found,) = list_shelf(archive, root)
+        restore(LocalArchive(archive), found, place_of(found, root.parent))
         assert path.stat().st_mode & 0o777 == 0o500
         assert len(listing(path)) == 3
 
@@ -612,7 +633,7 @@ def test_an_archive_among_the_entries_is_refused(tmp_path: Path, layout: Any, wh
     make_root(str(root), layout)
     (root / "x").mkdir()
     plan = prepare(root, EVERYTHING, time.time(), layout=layout, disposal="archive")
-    ((status, detail),) = outcomes(execute(plan, archive=root / where)).values()
+    ((status, detail),) = outcomes(execute(plan, archive=LocalArchive(root / where))).values()
     assert (status, "which is among the entries" in detail) == ("failed", True)
     assert os.listdir(root / "x") == []
 
@@ -621,7 +642,7 @@ def test_beside_runs_of_a_pipeline_is_a_place_for_an_archive(tmp_path: Path) -> 
     make_root(str(tmp_path), PIPELINE)
     name = make_entry(tmp_path, "pipeline_artifacts_20250102_030405").name
     plan = prepare(tmp_path, EVERYTHING, time.time(), layout=PIPELINE, disposal="archive")
-    report = execute(plan, archive=tmp_path / "archive")
+    report = execute(plan, archive=LocalArchive(tmp_path / "archive"))
     assert outcomes(report) == {name: ("done", f"archived as {tmp_path / 'archive' / name}")}
     assert manifest(tmp_path / "archive", name)["layout"] == "pipeline"
     assert prepare(tmp_path, EVERYTHING, time.time(), layout=PIPELINE).steps == ()
@@ -688,7 +709,7 @@ def test_an_archive_in_the_project_is_moved_and_copied_with_it(root: Path, tmp_p
     archiving(root, root.parent / ".tmp-archive")
     shutil.copytree(root.parent, tmp_path / "copy")
     for project in (root.parent, tmp_path / "copy"):
-        (found,) = list_archive(project / ".tmp-archive", project / ".tmp")
+        (found,) = list_shelf(project / ".tmp-archive", project / ".tmp")
         assert found.manifest is not None
         assert found.manifest.root_from(project / ".tmp-archive") == project / ".tmp"
 
@@ -699,7 +720,7 @@ def test_names_of_any_bytes_are_the_same_when_they_are_read_again(
     name = os.fsdecode(b"\xff\n")
     make_entry(root, f"debug/{name}")
     archiving(root, tmp_path / "archive")
-    (found,) = list_archive(tmp_path / "archive", root)
+    (found,) = list_shelf(tmp_path / "archive", root)
     assert found.manifest is not None
     assert (found.name, found.manifest.path) == (f"debug__{name}", f"debug/{name}")
 
@@ -710,7 +731,7 @@ def test_what_an_older_version_archived_is_listed_without_a_manifest(
     old = make_entry(tmp_path, "archive/debug__old_1696348800")
     make_entry(root, "debug/x")
     archiving(root, tmp_path / "archive")
-    found = list_archive(tmp_path / "archive", root)
+    found = list_shelf(tmp_path / "archive", root)
     assert [(archived.name, archived.manifest is None) for archived in found] == [
         (old.name, True),
         ("debug__x", False),
@@ -721,7 +742,7 @@ def test_what_else_lies_in_a_directory_that_holds_the_root_is_no_archive(root: P
     make_entry(root, "debug/x")
     make_entry(root.parent, "src")
     archiving(root, root.parent)
-    assert [archived.name for archived in list_archive(root.parent, root)] == ["debug__x"]
+    assert [archived.name for archived in list_shelf(root.parent, root)] == ["debug__x"]
 
 
 @pytest.mark.parametrize(
@@ -744,11 +765,11 @@ def test_a_manifest_that_cannot_be_used_is_listed_with_the_reason(
     path = tmp_path / "a" / f"debug__x{MANIFEST}"
     path.unlink()
     path.symlink_to("/etc/passwd") if text is None else path.write_text(text)
-    (found,) = list_archive(tmp_path / "a", root)
+    (found,) = list_shelf(tmp_path / "a", root)
     assert (found.name, found.data) == ("debug__x", "debug__x.tar.gz")
     assert (found.manifest, found.problem) == (None, problem)
     with pytest.raises(OSError, match="manifest"):
-        is_archived(tmp_path / "a", "debug__x", "0", 0)
+        LocalArchive(tmp_path / "a").find(Receipt("debug__x", "0").spell(), root)
 
 
 @pytest.mark.parametrize(
@@ -767,15 +788,15 @@ def test_a_manifest_with_a_value_of_another_kind_is_damaged(
     archiving(root, tmp_path / "a")
     path = tmp_path / "a" / f"debug__x{MANIFEST}"
     path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
-    (found,) = list_archive(tmp_path / "a", root)
+    (found,) = list_shelf(tmp_path / "a", root)
     assert (found.manifest, found.problem) == (None, "its manifest is damaged")
 
 
 def test_no_archive_holds_nothing(root: Path, tmp_path: Path) -> None:
-    assert list_archive(tmp_path / "missing", root) == []
-    assert droppable(tmp_path / "missing", root) == []
+    assert list_shelf(tmp_path / "missing", root) == []
+    assert LocalArchive(tmp_path / "missing").droppable(root) == []
     forget_stale(tmp_path / "missing")
-    assert not is_archived(tmp_path / "missing", "x", "0", 0)
+    assert LocalArchive(tmp_path / "missing").find(Receipt("x", "0").spell(), root) is None
 
 
 # -- what killed processes left -------------------------------------------------------------------
@@ -788,10 +809,10 @@ def test_a_manifest_alone_is_listed_nowhere_and_gone_after_the_next_sweep(
     archiving(root, tmp_path / "a")
     stale = tmp_path / "a" / f"debug__y{MANIFEST}"
     shutil.copy(tmp_path / "a" / f"debug__x{MANIFEST}", stale)
-    assert [found.name for found in list_archive(tmp_path / "a", root)] == ["debug__x"]
+    assert [found.name for found in list_shelf(tmp_path / "a", root)] == ["debug__x"]
     swept(root, archive=tmp_path / "a")
     assert not stale.exists()
-    assert [found.name for found in list_archive(tmp_path / "a", root)] == ["debug__x"]
+    assert [found.name for found in list_shelf(tmp_path / "a", root)] == ["debug__x"]
 
 
 @pytest.mark.parametrize("text", ["", "{", '{\n  "schema": 1,\n  "kind": "arch'])
@@ -821,7 +842,7 @@ def test_what_somebody_else_calls_so_stays(root: Path, tmp_path: Path, what: str
         os.mkfifo(path)
     swept(root, archive=tmp_path / "a")
     assert os.listdir(tmp_path / "a") == [path.name]
-    assert list_archive(tmp_path / "a", root) == []
+    assert list_shelf(tmp_path / "a", root) == []
 
 
 def test_a_manifest_alone_that_is_locked_is_left_to_who_is_at_it(
@@ -863,7 +884,7 @@ def test_what_is_called_as_a_half_made_copy_of_an_older_version_stays_and_is_lis
     part = make_entry(tmp_path, "a/.0123456789abcdef.part")
     assert swept(root, archive=tmp_path / "a").problems == ()
     assert listing(part) == ["file0.txt"]
-    (found,) = list_archive(tmp_path / "a", root)
+    (found,) = list_shelf(tmp_path / "a", root)
     assert (found.name, found.problem) == (
         part.name, "an older version may have left it half-made",
     )  # fmt: skip
@@ -872,7 +893,7 @@ def test_what_is_called_as_a_half_made_copy_of_an_older_version_stays_and_is_lis
 def test_what_was_claimed_on_a_full_disk_is_no_archive(root: Path, tmp_path: Path) -> None:
     make_entry(tmp_path, "a/.tempkeep-held-0123456789abcdef")
     make_entry(tmp_path, "a/debug__old_1696348800")
-    assert [found.name for found in list_archive(tmp_path / "a", root)] == ["debug__old_1696348800"]
+    assert [found.name for found in list_shelf(tmp_path / "a", root)] == ["debug__old_1696348800"]
 
 
 def test_a_store_behind_a_link_in_the_archive_is_a_problem_and_the_sweep_goes_on(
@@ -920,11 +941,13 @@ def test_what_was_archived_from_a_root_can_be_dropped_for_it_and_nothing_else(
     (three / "notes.txt").write_text("mine")
     make_entry(tmp_path / "other" / ".tmp", "debug/x")
     archiving(tmp_path / "other" / ".tmp", three)
-    found = droppable(three, root)
+    found = LocalArchive(three).droppable(root)
     assert [one.path for one in found] == ["debug__a", "debug__b.tar.gz", "debug__c"]
     assert all(one.size >= 100_000 for one in found)
     assert [one.changed for one in found] == sorted(one.changed for one in found)
-    assert [one.path for one in droppable(three, tmp_path / "other" / ".tmp")] == ["debug__x"]
+    assert [one.path for one in LocalArchive(three).droppable(tmp_path / "other" / ".tmp")] == [
+        "debug__x"
+    ]
 
 
 def test_runs_that_an_older_script_archived_are_dropped_oldest_first(tmp_path: Path) -> None:
@@ -936,16 +959,29 @@ def test_runs_that_an_older_script_archived_are_dropped_oldest_first(tmp_path: P
     (archive / "pipeline_artifacts_20241231_000000").symlink_to(base)
     make_entry(archive, "pipeline_artifacts_notes")
     (archive / "pipeline_artifacts_20241231_000000.md").write_text("mine")
-    assert [one.path for one in droppable(archive, base)] == [bare[1], f"{bare[2]}.tar.gz", bare[0]]
-    assert [one.kind for one in droppable(archive, base)] == ["directory", "file", "directory"]
+    assert [one.path for one in LocalArchive(archive).droppable(base)] == [
+        bare[1],
+        f"{bare[2]}.tar.gz",
+        bare[0],
+    ]
+    assert [one.kind for one in LocalArchive(archive).droppable(base)] == [
+        "directory",
+        "file",
+        "directory",
+    ]
 
     for command in (["init", "-q"], ["add", "-f", str(archive / bare[0])]):
         run(["git", *command], cwd=base)
-    assert [one.path for one in droppable(archive, base)] == [bare[1], f"{bare[2]}.tar.gz"]
+    assert [one.path for one in LocalArchive(archive).droppable(base)] == [
+        bare[1],
+        f"{bare[2]}.tar.gz",
+    ]
     make_root(str(tmp_path / ".tmp"))
-    assert droppable(archive, tmp_path / ".tmp") == [], "that holds no runs"
+    assert LocalArchive(archive).droppable(tmp_path / ".tmp") == [], "that holds no runs"
     make_root(str(archive), PIPELINE)
-    assert droppable(archive, base) == [], "these are runs, and nobody has archived them"
+    assert LocalArchive(archive).droppable(base) == [], (
+        "these are runs, and nobody has archived them"
+    )
 
 
 def test_on_another_filesystem_nothing_can_be_dropped(root: Path, tmp_path: Path) -> None:
@@ -954,27 +990,27 @@ def test_on_another_filesystem_nothing_can_be_dropped(root: Path, tmp_path: Path
     with mounted(tmp_path / "m", "size=1m") as archive:
         archiving(root, archive)
         assert stored(archive) == ["debug__x"]
-        assert droppable(archive, root) == []
+        assert LocalArchive(archive).droppable(root) == []
 
 
 def test_a_pinned_archive_is_known_to_be_pinned(root: Path, three: Path) -> None:
     write_pin(three, "debug__a", "why")
     write_pin(three, "debug__b.tar.gz", "also")
-    assert [one.pin for one in droppable(three, root)] == ["why", "also", None]
+    assert [one.pin for one in LocalArchive(three).droppable(root)] == ["why", "also", None]
 
 
 def test_dropping_takes_the_manifest_along(root: Path, three: Path) -> None:
-    first = list_archive(three, root)[0]
+    first = list_shelf(three, root)[0]
     removed = drop(three, first)
     assert removed.freed_bytes >= 100_000
-    assert [found.name for found in list_archive(three, root)] == ["debug__b", "debug__c"]
+    assert [found.name for found in list_shelf(three, root)] == ["debug__b", "debug__c"]
     assert not (three / f"debug__a{MANIFEST}").exists()
     with pytest.raises(NotClaimed, match="is gone already"):
         drop(three, first)
 
 
 def test_what_somebody_has_locked_in_the_archive_is_not_dropped(root: Path, three: Path) -> None:
-    for archived in list_archive(three, root):
+    for archived in list_shelf(three, root):
         lock = os.open(three / archived.data, os.O_RDONLY)
         fcntl.flock(lock, fcntl.LOCK_SH)
         with pytest.raises(NotClaimed, match="in use"):
@@ -986,19 +1022,19 @@ def test_what_somebody_has_locked_in_the_archive_is_not_dropped(root: Path, thre
 def test_what_cannot_be_deleted_from_the_archive_keeps_its_manifest(
     root: Path, three: Path
 ) -> None:
-    first = list_archive(three, root)[0]
+    first = list_shelf(three, root)[0]
     if run(["chattr", "+i", str(three / first.data / "noise")], cwd=three).returncode:
         pytest.skip("cannot make a file immutable here")
     try:
         assert drop(three, first).failures == [("noise", IMMUTABLE)]
-        assert list_archive(three, root)[0].name == first.name
+        assert list_shelf(three, root)[0].name == first.name
         assert listing(three / first.data) == ["noise"]
     finally:
         run(["chattr", "-i", str(three / first.data / "noise")], cwd=three)
 
 
 def test_something_else_in_its_place_is_not_dropped(root: Path, three: Path) -> None:
-    first = list_archive(three, root)[0]
+    first = list_shelf(three, root)[0]
     (three / first.data).rename(three / "aside")
     make_entry(three, first.data)
     with pytest.raises(NotClaimed, match="no longer the one"):

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 
 from common.temp.core.entry import CLOCK_SKEW
 from common.temp.core.policy import Policy
-from common.temp.store.archive import deposit
 from common.temp.store.claiming import claim
 from common.temp.store.claiming.area import claimed
 from common.temp.store.claiming.scan import scan
 from common.temp.store.root.arrivals import Arrival, Arrivals, note_arrival
 from common.temp.store.root.pinning import write_pin
+from common.temp.store.shelf import moving
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 from common.temp.store.system.renaming import rename_new
@@ -217,7 +217,7 @@ def test_what_comes_back_from_the_archive_at_once_keeps_its_age(
         monkeypatch.undo()
         write_pin(root, "work/x", "why")
 
-    monkeypatch.setattr(deposit, "rename_new", rename)
+    monkeypatch.setattr(moving, "rename_new", rename)
     done = swept(root, OLD, disposal="archive", archive=tmp_path / "archive")
     assert outcomes(done) == {"work/x": ("skipped", "has been pinned meanwhile")}
     assert only(root).last == was.last

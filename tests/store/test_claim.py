@@ -22,13 +22,14 @@ import pytest
 from common.temp.core.layout import PIPELINE
 from common.temp.core.policy import Policy
 from common.temp.errors import Refused, StorageError
-from common.temp.store.archive.leftovers import finish_leftovers
 from common.temp.store.claiming import takeover
 from common.temp.store.claiming.area import HoldingArea, claimed
 from common.temp.store.claiming.claim import NotClaimed
 from common.temp.store.claiming.many import Remover
 from common.temp.store.claiming.scan import scan
+from common.temp.store.root.lastuse import last_use, note_use
 from common.temp.store.root.making import make_root
+from common.temp.store.shelf.leftovers import finish_leftovers
 from common.temp.store.system import at, locks, renaming
 from common.temp.store.system.locks import lock_directory
 from common.temp.store.system.mounts import MountWatch
@@ -192,10 +193,13 @@ def test_what_cannot_go_back_under_its_name_gets_another_and_is_not_lost(
 
 def test_what_has_no_category_to_go_back_to_goes_to_the_root(root: Path) -> None:
     path = make_entry(root, "debug/x")
+    note_use(root, "debug/x")
     with claimed(root, "debug/x", identity(path)) as claim:
         (root / "debug").rmdir()
         assert claim.put_back().startswith("; its place is taken, so it is x.")
-    assert len(list(root.glob("x.*"))) == 1
+    (place,) = root.glob("x.*")
+    assert last_use(root, place.name) == pytest.approx(last_use(root, "debug/x"))
+    assert last_use(root, place.name) > 0
 
 
 @pytest.mark.parametrize("more", ["", "-0a1b"])

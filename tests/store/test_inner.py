@@ -158,16 +158,17 @@ def test_this_process_s_own_root_goes_when_it_asks_for_everything(root: Path) ->
     assert [done.step.entry.path for done in swept(root).done] == ["jobs"]
 
 
-def test_a_lock_on_an_entry_of_a_root_in_an_entry_keeps_it(root: Path) -> None:
+@pytest.mark.parametrize("locked", ["debug/nightly", "debug"])
+def test_a_lock_on_an_entry_of_a_root_in_an_entry_keeps_it(root: Path, locked: str) -> None:
     outer = make_entry(root, "work/clone")
     (outer / ".tmp" / ".tempkeep").mkdir(parents=True)
-    inner = make_entry(outer / ".tmp", "debug/nightly")
-    lock = os.open(inner, os.O_RDONLY)
+    make_entry(outer / ".tmp", "debug/nightly")
+    lock = os.open(outer / ".tmp" / locked, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_SH)
         use = Within(root).use_of("work/clone", outer, Inside(roots=(".tmp",)), 0, 0)
         assert use is not None
-        assert use.who.startswith("a process that holds a lock (flock) on debug/nightly, in the ")
+        assert use.who.startswith(f"a process that holds a lock (flock) on {locked}, in the ")
         assert swept(root).done == ()
     finally:
         os.close(lock)

@@ -20,11 +20,12 @@ from common.temp.core.policy import Policy
 from common.temp.jobs import StorageRoot
 from common.temp.pipeline import ArtifactCleaner
 from common.temp.pipeline_config import CleanupConfig
-from common.temp.store.archive.belongs import Place
+from common.temp.store.archive.local import LocalArchive
 from common.temp.store.archive.restore import restore
-from common.temp.store.archive.shelf import list_archive
 from common.temp.store.root.allocation import allocate
 from common.temp.store.root.listing import list_entries
+from common.temp.store.shelf.belongs import Place
+from common.temp.store.shelf.listing import list_shelf
 from common.temp.store.sweep import keeping
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
@@ -66,6 +67,8 @@ def all_planned(root: Path, *patterns: str, **more: Any) -> Plan:
 
 
 def swept(root: Path, *patterns: str, disposal: Disposal = "delete", **more: Any) -> Report:
+    if "archive" in more:
+        more["archive"] = LocalArchive(more["archive"])
     return execute(planned(root, *patterns, disposal=disposal, **more), **more)
 
 
@@ -446,8 +449,8 @@ def test_nothing_is_freed_before_it_is_archived(
     (tmp_path / "file").write_text("")
 
     def archived_to(archive: Path) -> tuple[str, str]:
-        plan = planned(root, "*.mp4", disposal="archive", archive=archive)
-        (outcome,) = said(execute(plan, archive=archive, archive_format=form))
+        plan = planned(root, "*.mp4", disposal="archive", archive=LocalArchive(archive))
+        (outcome,) = said(execute(plan, archive=LocalArchive(archive), archive_format=form))
         return outcome
 
     assert archived_to(tmp_path / "file/archive")[0] == "failed"
@@ -456,8 +459,8 @@ def test_nothing_is_freed_before_it_is_archived(
         status, detail = archived_to(tmp_path / "archive")
         assert (status, "stuck: Operation not permitted" in detail) == ("failed", True)
     assert listing(entry) == ["stuck"]
-    (found,) = list_archive(tmp_path / "archive", root)
-    restore(tmp_path / "archive", found, Place(root, "work/again", SCRATCH))
+    (found,) = list_shelf(tmp_path / "archive", root)
+    restore(LocalArchive(tmp_path / "archive"), found, Place(root, "work/again", SCRATCH))
     assert listing(root / "work/again") == ["deep", "deep/final.mp4", "z.mp4"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -28,6 +29,7 @@ from common.temp.store.root.journal import Book
 from common.temp.store.root.leases import Leases
 from common.temp.store.root.making import make_root
 from common.temp.store.root.owner import owner_of
+from common.temp.store.root.run_notes import made_in, notes_of_runs
 from common.temp.store.system import locks
 from tests.store.children import in_child
 from tests.support import (
@@ -464,6 +466,20 @@ def test_what_is_no_owner_file_hinders_nobody(root: Path) -> None:
     make_entry(root, "debug/x")
     entry = scanned(root)["debug/x"]
     assert (entry.use, entry.made_by) == (None, "a process that left no name")
+
+
+@pytest.mark.parametrize("host", ["", "elsewhere"])
+def test_a_record_that_no_living_process_has_written_makes_no_entry_a_category(
+    root: Path, host: str
+) -> None:
+    make_entry(root, "data/survey_1600000000", age_hours=1000)
+    (root / "data" / "today").mkdir()
+    said = {"command": "x", "pid": 1, "started": 1600000000, "host": host or os.uname().nodename}
+    planted = root / ".tempkeep" / "owners" / "1600000000-1-abcdef01"
+    planted.write_text(f"{json.dumps(said)}\n+data/x\n.\n")
+    assert list(scanned(root)) == ["data"]
+    swept(root, Policy(max_age=24 * 3600))
+    assert (root / "data" / "survey_1600000000").is_dir()
 
 
 def test_compaction_keeps_what_lives_and_drops_what_is_gone(
@@ -1106,10 +1122,10 @@ def test_the_notes_of_a_run_are_those_of_its_books_that_are_not_gone(root: Path)
     for path in ("test/x", "test/gone"):
         owner_of(str(root), KEPT).record(path)
     owner_of(str(root), MEANWHILE).record("test/gone")
-    (note,) = read(root).notes_of_runs()
+    (note,) = notes_of_runs(root, read(root))
     assert (note.book, note.is_over, note.entries) == (KEPT, False, frozenset({"test/x"}))
     lease.close(str(root), KEPT)
-    (note,) = read(root).notes_of_runs()
+    (note,) = notes_of_runs(root, read(root))
     assert note.is_over
 
 
@@ -1117,9 +1133,9 @@ def test_a_run_is_as_new_as_the_end_of_its_book(root: Path) -> None:
     make_entry(root, "test/x")
     owner_of(str(root), KEPT).record("test/x")
     os.utime(owner_of(str(root), KEPT).path, (NOW, NOW))
-    (before,) = read(root).notes_of_runs()
+    (before,) = notes_of_runs(root, read(root))
     lease.close(str(root), KEPT)
-    (after,) = read(root).notes_of_runs()
+    (after,) = notes_of_runs(root, read(root))
     assert before.written == NOW
     assert after.written > NOW + DAY
 
@@ -1138,7 +1154,7 @@ def test_a_book_that_is_compacted_or_made_anew_is_the_same_book(
     assert owner.id != first
     owner_files(root)[0].unlink()
     owner_of(str(root), MEANWHILE)
-    (note,) = read(root).notes_of_runs()
+    (note,) = notes_of_runs(root, read(root))
     assert (note.book, note.entries) == (MEANWHILE, frozenset({"test/x"}))
 
 
@@ -1164,7 +1180,7 @@ def test_a_forked_child_has_books_of_its_own(root: Path) -> None:
 def test_a_header_that_is_none_is_of_no_run(root: Path, header: bytes) -> None:
     make_entry(root, "test/x")
     (root / ".tempkeep" / "owners" / "1-1-1").write_bytes(header + b"\n+test/x\n")
-    assert read(root).notes_of_runs() == ()
+    assert notes_of_runs(root, read(root)) == ()
     assert scanned(root)["test/x"].made_by == "a process that left no name"
 
 
@@ -1175,7 +1191,7 @@ def test_what_a_process_made_is_told_of_the_test_that_it_ran_in(
     owner_of(str(root)).record("debug/mine")
     in_child(lambda: owner_of(str(root)).record("debug/x"))
     make_entry(root, "debug/x")
-    (found,) = read(root).made_in("test_it.py::test_it[a b]").items()
+    (found,) = made_in("test_it.py::test_it[a b]", read(root)).items()
     assert found[0] == "debug/x"
     assert found[1].startswith("pid ")
-    assert read(root).made_in("test_it.py::test_it") == {}
+    assert made_in("test_it.py::test_it", read(root)) == {}

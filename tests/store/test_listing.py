@@ -79,6 +79,24 @@ def test_a_category_of_ones_own_is_known_by_its_records(root: Path) -> None:
     assert set(scanned(root)) == {"mine/by hand", f"mine/{path.name}"}
 
 
+def test_a_directory_with_settings_of_its_own_is_a_category_whatever_lies_in_it(root: Path) -> None:
+    """Or a stray file would make it one entry, for which the protections set for it do not hold."""
+    (root.parent / "pyproject.toml").write_text(
+        '[tool.tempkeep.category.render]\nexclude = ["golden"]\n[tool.tempkeep.category.pipeline]\n'
+    )
+    for name in ("render/golden", "render/.DS_Store", "other/x", "pipeline/x"):
+        make_entry(root, name)
+    seen = {entry.path: entry.category for entry in scanned(root).values()}
+    assert seen == {
+        "render/golden": "render",
+        "render/.DS_Store": "render",
+        "other": "uncategorized",
+        "pipeline": "uncategorized",  # whose settings are for the runs of a pipeline
+    }
+    (root.parent / "pyproject.toml").write_text("[tool.tempkeep]\nno = 1\n")
+    assert len(scanned(root)) == 3
+
+
 def test_what_the_program_keeps_in_a_root_is_no_entry(root: Path) -> None:
     get_debug_temp_dir("x")
     make_entry(root, ".tempkeep/holding/aa")

@@ -552,11 +552,14 @@ def test_what_an_overlay_is_made_of_is_in_use(root: Path, tmp_path: Path, layer:
     assert len(swept(root).done) == 1
 
 
-def test_what_a_command_line_names_in_another_way_is_in_use(root: Path) -> None:
+@pytest.mark.parametrize("before", [0, 3000])
+def test_what_a_command_line_names_in_another_way_is_in_use(root: Path, before: int) -> None:
     """By a link without a slash, by a name that has signs in it, attached, yet to be made; after
-    the process has gone elsewhere; and nothing beside it.
+    the process has gone elsewhere, or after thousands of other words; and nothing beside it.
     """
     words = {
+        "absolute": f"{root.parent}/absolute",
+        "plain": ".tmp/work/plain/file0.txt",
         "link": "results",
         "option": "--out=model",
         "lr=0.1,bs=3": "hydra.run.dir=.tmp/work/lr=0.1,bs=3",
@@ -584,13 +587,15 @@ def test_what_a_command_line_names_in_another_way_is_in_use(root: Path) -> None:
         make_entry(root, f"work/{name}")
     make_entry(root, "work/script").joinpath("job.py").write_text(WAITS)
     project = root.parent
-    for link, to in ("results", "link"), ("model", "option"), ("job.py", "script/job.py"):
+    links = {"results": "link", "model": "option", "job.py": "script/job.py"}
+    for link, to in (*links.items(), ("absolute", "absolute")):
         (project / link).symlink_to(f".tmp/work/{to}")
     (project / "unused").symlink_to(".tmp/work/hidden")
     (project / "linked").symlink_to(".tmp/work/by link")
     make_entry(project, "p/.tmp/work/elsewhere")  # of another project
     code = f"import os; os.chdir('/'); {WAITS}"
-    command = [sys.executable, "-c", code, *words.values(), "--name=nothing", "-x"]
+    others = [f"../in/{number}" for number in range(before)]
+    command = [sys.executable, "-c", code, *others, *words.values(), "--name=nothing", "-x"]
     command.append("cat p/.tmp/work/elsewhere/file0.txt; cd gone/work/other/../hidden")
     with (
         subprocess.Popen(
@@ -627,6 +632,7 @@ def test_an_environment_that_was_found_by_a_relative_path_is_in_use(root: Path) 
         (path / "pyvenv.cfg").touch()
     given = {"PATH": ".tmp/work/path/bin:", "VIRTUAL_ENV": ".tmp/work/active"}
     given["_"] = ".tmp/work/program/bin/python"
+    given = {"FIRST": "x" * 90_000, "SECOND": "x" * 90_000, **given}
     with subprocess.Popen(["python", "60"], executable=sleep, cwd=root.parent, env=given) as it:
         assert [hold(root, path) for path in entries] == ["process"] * 3 + [""]
         it.kill()

@@ -331,7 +331,7 @@ def test_entries_are_made_listed_and_cleaned_through_such_a_link(
         made.wait()
     assert [name for name in listing(tmp_path / "scratch") if "uncategorized/x_" in name]
     assert "uncategorized" in inv("temp-status", cwd=project).stdout
-    done = inv("temp-clean", cwd=project)
+    done = inv("temp-clean", "--yes", cwd=project)
     assert (done.returncode, done.stderr) == (0, "")
     assert not [name for name in listing(tmp_path / "scratch") if "uncategorized/x_" in name]
     assert (project / ".tmp").is_symlink()

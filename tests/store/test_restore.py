@@ -21,11 +21,13 @@ import pytest
 from common.temp.core.layout import FILES, JOBS, PIPELINE, Layout
 from common.temp.errors import InvalidSettings, Refused, StorageError, TempError
 from common.temp.store.archive import restore, transfer
-from common.temp.store.archive.belongs import Place, place_of
-from common.temp.store.archive.manifest import MANIFEST
+from common.temp.store.archive.local import LocalArchive
 from common.temp.store.archive.restore import find_archived, finish_killed
-from common.temp.store.archive.shelf import list_archive
 from common.temp.store.root.making import make_root
+from common.temp.store.shelf import putting
+from common.temp.store.shelf.belongs import Place, place_of
+from common.temp.store.shelf.listing import list_shelf
+from common.temp.store.shelf.manifest import MANIFEST
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 from common.temp.store.system import archive_formats, renaming
@@ -72,9 +74,9 @@ def noisy(path: Path) -> Path:
 
 def back(root: Path, archive: Path, name: str = "debug__x") -> Path:
     """Restore what is called `name`; where it is now."""
-    _, found = find_archived([archive], name, root.parent)
-    place = place_of(archive, found, root.parent)
-    restore.restore(archive, found, place)
+    _, found = find_archived([LocalArchive(archive)], name, root.parent)
+    place = place_of(found, root.parent)
+    restore.restore(LocalArchive(archive), found, place)
     return place.full
 
 
@@ -83,7 +85,7 @@ def untouched(root: Path, archive: Path) -> bool:
     return (
         not (root / "debug" / "x").exists()
         and in_holding(root) == []
-        and [found.name for found in list_archive(archive, root)] == ["debug__x"]
+        and [found.name for found in list_shelf(archive, root)] == ["debug__x"]
     )
 
 
@@ -160,11 +162,11 @@ def test_an_entry_of_another_layout_goes_back_to_its_own_root(
     else:
         make_entry(root, name)
     plan = prepare(root, EVERYTHING, time.time(), layout=layout, disposal="archive")
-    execute(plan, archive=tmp_path / "a", archive_format=form)
+    execute(plan, archive=LocalArchive(tmp_path / "a"), archive_format=form)
     assert sorted(os.listdir(root)) == [".tempkeep"]
-    _, found = find_archived([tmp_path / "a"], name, project)
-    assert place_of(tmp_path / "a", found, project) == Place(root, name, layout)
-    restore.restore(tmp_path / "a", found, Place(root, name, layout))
+    _, found = find_archived([LocalArchive(tmp_path / "a")], name, project)
+    assert place_of(found, project) == Place(root, name, layout)
+    restore.restore(LocalArchive(tmp_path / "a"), found, Place(root, name, layout))
     assert sorted(os.listdir(root)) == [".tempkeep", name]
 
 
@@ -217,7 +219,7 @@ def test_what_is_written_in_the_archive_after_it_was_copied_back_is_not_lost(
         made = archive / "debug__x" / "new"
         if is_old:
             made = next(path for path in (archive / "debug__x").rglob("*") if path.is_file())
-        real = restore._put
+        real = putting.put
 
         def put(*arguments: Any) -> None:
             real(*arguments)
@@ -225,10 +227,10 @@ def test_what_is_written_in_the_archive_after_it_was_copied_back_is_not_lost(
             if is_old:
                 os.utime(made, (0, 0))
 
-        monkeypatch.setattr(restore, "_put", put)
+        monkeypatch.setattr(putting, "put", put)
         with pytest.raises(StorageError, match="stays in the archive: it has changed"):
             back(root, archive)
-        finish_killed(archive, root)
+        finish_killed(LocalArchive(archive), root)
         assert made.read_text() == "a new chapter"
         assert (root / "debug" / "x").is_dir()
         assert in_holding(root) == []
@@ -268,7 +270,7 @@ def test_it_is_called_by_its_name_its_file_or_the_path_that_it_had(
     root: Path, tmp_path: Path, name: str
 ) -> None:
     archived(root, tmp_path / "a", "tar.gz")
-    assert find_archived([tmp_path / "a"], name, root.parent)[1].name == "debug__x"
+    assert find_archived([LocalArchive(tmp_path / "a")], name, root.parent)[1].name == "debug__x"
 
 
 def test_a_name_that_is_not_there_or_could_be_several_is_refused_with_what_to_do(
@@ -278,10 +280,31 @@ def test_a_name_that_is_not_there_or_could_be_several_is_refused_with_what_to_do
     archived(root, tmp_path / "a")
     archived(root, tmp_path / "a", name="cache/x")
     with pytest.raises(InvalidSettings, match=r"y is not in .*; run `temp-restore --list`"):
-        find_archived([tmp_path / "a"], "y", root.parent)
+        find_archived([LocalArchive(tmp_path / "a")], "y", root.parent)
     with pytest.raises(InvalidSettings, match=r"x could be debug__x or debug__x.2 or cache__x; "):
-        find_archived([tmp_path / "a"], "x", root.parent)
-    assert find_archived([tmp_path / "a"], "debug__x.2", root.parent)[1].name == "debug__x.2"
+        find_archived([LocalArchive(tmp_path / "a")], "x", root.parent)
+    _, found = find_archived([LocalArchive(tmp_path / "a")], "debug__x.2", root.parent)
+    assert found.name == "debug__x.2"
+
+
+def test_a_label_is_the_newest_that_has_it_in_one_category(root: Path, tmp_path: Path) -> None:
+    for stamp in (1696348800, 1696348900, 1696348700):
+        archived(root, tmp_path / "a", name=f"cache/thumbs_{stamp}")
+    archived(root, tmp_path / "a", name="debug/same_1696348800")
+    archived(root, tmp_path / "a", name="debug/same_1696348800-ab12")
+
+    def found(name: str) -> str:
+        return find_archived([LocalArchive(tmp_path / "a")], name, root.parent)[1].name
+
+    assert found("thumbs") == found("cache/thumbs") == "cache__thumbs_1696348900"
+    with pytest.raises(
+        InvalidSettings, match=r"same could be debug__same_1696348800 or debug__sam"
+    ):
+        found("same")
+    archived(root, tmp_path / "a", name="debug/thumbs_1696349999")
+    with pytest.raises(InvalidSettings, match=r"^thumbs could be .*; give one of these names$"):
+        found("thumbs")
+    assert found("cache/thumbs") == "cache__thumbs_1696348900"
 
 
 # -- what is in the way ---------------------------------------------------------------------------
@@ -306,7 +329,7 @@ def test_nothing_is_ever_put_over_what_is_there(
     with pytest.raises(Refused, match=r"/debug/x is there already; move it away first"):
         back(root, tmp_path / "a")
     assert path.lstat() == before
-    assert [found.name for found in list_archive(tmp_path / "a", root)] == ["debug__x"]
+    assert [found.name for found in list_shelf(tmp_path / "a", root)] == ["debug__x"]
     assert in_holding(root) == []
 
 
@@ -320,7 +343,7 @@ def test_nothing_is_put_over_what_comes_at_the_last_moment(
     way: str,
 ) -> None:
     archived(root, tmp_path / "a", form)
-    real = restore._directory
+    real = putting._directory
 
     @contextlib.contextmanager
     def directory(place: Place) -> Iterator[int]:
@@ -328,13 +351,13 @@ def test_nothing_is_put_over_what_comes_at_the_last_moment(
             place.full.mkdir()  # somebody allocates it now
             yield opened
 
-    monkeypatch.setattr(restore, "_directory", directory)
+    monkeypatch.setattr(putting, "_directory", directory)
     if way == "as elsewhere":
         monkeypatch.setattr(renaming, "_rename_noreplace", lambda *_: 38)
     with pytest.raises(Refused, match="is there already"):
         back(root, tmp_path / "a")
     assert os.listdir(root / "debug" / "x") == []
-    assert [found.name for found in list_archive(tmp_path / "a", root)] == ["debug__x"]
+    assert [found.name for found in list_shelf(tmp_path / "a", root)] == ["debug__x"]
     assert in_holding(root) == []
 
 
@@ -378,7 +401,7 @@ def test_what_cannot_be_deleted_of_something_else_hinders_no_restoring(
     archived(root, tmp_path / "a")
     stuck = make_entry(root, ".tempkeep/holding/0123456789abcdef")
     with immutable(stuck / "file0.txt"):
-        finish_killed(tmp_path / "a", root)
+        finish_killed(LocalArchive(tmp_path / "a"), root)
         assert back(root, tmp_path / "a").is_dir()
 
 
@@ -387,7 +410,7 @@ def test_a_root_that_holds_other_entries_by_now_is_refused(project: Path, tmp_pa
     make_root(str(root), JOBS)
     make_entry(root, "job")
     plan = prepare(root, EVERYTHING, time.time(), layout=JOBS, disposal="archive")
-    execute(plan, archive=tmp_path / "a")
+    execute(plan, archive=LocalArchive(tmp_path / "a"))
     (root / ".tempkeep" / "layout").write_text("files\n")
     with pytest.raises(TempError, match="holds files, not jobs"):
         back(root, tmp_path / "a", "job")
@@ -626,7 +649,7 @@ def test_a_category_that_is_a_link_is_not_followed(root: Path, tmp_path: Path) -
     with pytest.raises(Refused, match=r"/debug is a symlink, and nothing is made behind one"):
         back(root, tmp_path / "a")
     assert os.listdir(outside) == []
-    assert [found.name for found in list_archive(tmp_path / "a", root)] == ["debug__x"]
+    assert [found.name for found in list_shelf(tmp_path / "a", root)] == ["debug__x"]
 
 
 # -- killed ---------------------------------------------------------------------------------------
@@ -663,11 +686,12 @@ def test_a_ctrl_c_at_any_step_leaves_it_whole_in_one_place(
 ) -> None:
     archive = tmp_path / "a"
     before = archived(root, archive, form)
-    interrupted(transfer if hasattr(transfer, step) and step != "drop" else restore, step, when)
+    owner = next(one for one in (transfer, putting, LocalArchive, restore) if hasattr(one, step))
+    interrupted(owner, step, when)
     with contextlib.suppress(KeyboardInterrupt):
         back(root, archive)
     monkeypatch.undo()
-    finish_killed(archive, root)
+    finish_killed(LocalArchive(archive), root)
     path = root / "debug" / "x"
     is_back = path.exists() and seen(path) == before
     assert [is_back, untouched(root, archive)].count(True) == 1

@@ -127,7 +127,6 @@ def test_the_environment_of_the_process_is_read_by_default(
         ("HIGH_WATER", "85%", "high_water", 0.85),
         ("KEEP_LAST", "0", "keep_last", 0),
         ("EXCLUDE", "a*, b/c ,", "exclude", ("a*", "b/c")),
-        ("EXCLUDE", "", "exclude", ()),
         ("DRY_RUN", "1", "dry_run", True),
         ("DRY_RUN", "False", "dry_run", False),
         ("ARCHIVE", " TRUE ", "archive", True),
@@ -227,6 +226,25 @@ def test_the_archive_is_an_absolute_directory(
     monkeypatch.setenv("HOME", "/home/ann")
     found = Settings(project=tmp_path, archive_location=location)
     assert str(found.archive_path()) == path.format(project=tmp_path, home="/home/ann")
+
+
+LOCATIONS = {
+    "s3://bucket/prefix": False, "gs://bucket": False, "AZ://bucket": False, "file:///tmp/a": False,
+    r"C:\\archive": True, "C:/archive": True, "C://archive": True, "a:b//c": True, "./s3://a": True,
+    "s3:/bucket": True, "://a": True,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("location", LOCATIONS)
+def test_an_archive_is_a_directory_and_a_url_is_refused(project: Path, location: str) -> None:
+    table(project, f'archive_location = "{location}"')
+    if LOCATIONS[location]:
+        assert load(project, NO_ENVIRONMENT).archive_path() is not None
+    else:
+        assert refusal(project) == (
+            f"{project / 'pyproject.toml'}: [tool.tempkeep]: archive_location: expected the path "
+            f"of a directory, got {location!r}; object storage is not supported by this version"
+        )
 
 
 @pytest.mark.parametrize(
@@ -367,6 +385,11 @@ _VALUES: dict[str, tuple[list[Any], list[Any], str]] = {
         [-1, -0.5, "24", "", "nan", True, [], {}, ["1"]],
         "expected a number of 0 or more, got {!r}",
     ),
+    "duration": (
+        ["0m", "90m", "36h", " 7 d ", "2w"],
+        ["", "7", "1.5h", "-1d", "7D", "7 days", "1h30m", "9999999m", 7, 1.5, True, [], {}],
+        "expected a time such as 90m, 36h, 7d or 2w, got {!r}",
+    ),
     "count": (
         [0, 5, 5.0, 10**6],
         [-1, 1.5, "5", True, [], {}],
@@ -383,8 +406,8 @@ _VALUES: dict[str, tuple[list[Any], list[Any], str]] = {
         'expected a percentage from "0%" to "100%" such as "85%", got {!r}',
     ),
     "interval": (
-        ["1m", "90m", "6h", " 1d ", "365d"],
-        ["", "0m", "366d", "1w", "1.5h", "-1h", "d", 1, 1.5, True, [], {}],
+        ["1m", "90m", "6h", " 1d ", "365d", "52w"],
+        ["", "0m", "366d", "53w", "1.5h", "-1h", "d", 1, 1.5, True, [], {}],
         "expected 15m, 6h, 1d or similar, 365d at most, got {!r}",
     ),
     "flag": ([True, False], [0, 1, "true", "", [], {}], "expected true or false, got {!r}"),
@@ -544,7 +567,6 @@ def test_a_number_of_json_that_is_none_is_refused(project: Path, key: str, text:
     ("variable", "text", "expected"),
     [
         ("MAX_AGE_HOURS", "soon", "expected a number of 0 or more, got 'soon'"),
-        ("MAX_AGE_HOURS", "", "expected a number of 0 or more, got ''"),
         ("MAX_AGE_HOURS", "nan", "expected a number of 0 or more, got nan"),
         ("MAX_AGE_HOURS", "inf", "expected a number of 0 or more, got inf"),
         ("MAX_AGE_HOURS", "-1", "expected a number of 0 or more, got -1.0"),
@@ -553,7 +575,6 @@ def test_a_number_of_json_that_is_none_is_refused(project: Path, key: str, text:
         ("MIN_FREE_SPACE", "lots", 'expected a size such as "20GiB" or "500MB", got \'lots\''),
         ("DRY_RUN", "yes", "expected true or false, got 'yes'"),
         ("STRATEGY", "x\ny", "expected one of aggressive, moderate, conservative, archive, got 'x\\ny'"),  # noqa: E501
-        ("ARCHIVE_LOCATION", "", "expected the path of a directory, got ''"),
         ("ROOTS", "a\0b", "expected a list of paths of directories, got ['a\\x00b']"),
         ("PROJECTS", "a,/b", 'expected a list of globs of directories below, as "projects/*", got [\'a\', \'/b\']'),  # noqa: E501
     ],
@@ -563,6 +584,14 @@ def test_a_bad_variable_is_refused_by_its_name(
 ) -> None:
     name = f"TEMPKEEP_{variable}"
     assert refusal(tmp_path, **{name: text}) == f"environment: {name}: {expected}"
+
+
+@pytest.mark.parametrize("text", ["", " ", ","])
+def test_an_empty_variable_is_refused_whatever_its_kind(tmp_path: Path, text: str) -> None:
+    for key in KEYS:
+        name = f"TEMPKEEP_{key.upper()}"
+        said = f"environment: {name} is empty; give it a value, or unset it"
+        assert refusal(tmp_path, **{name: text}) == said
 
 
 def test_an_unknown_key_is_refused_and_the_known_ones_are_named(project: Path) -> None:
@@ -583,9 +612,33 @@ def test_an_unknown_key_is_refused_and_the_known_ones_are_named(project: Path) -
         f"expected one of {', '.join(JSON_KEYS)}"
     )
     config(project)
-    assert refusal(project, TEMPKEEP_MAX_AGE="3") == (
-        "environment: TEMPKEEP_MAX_AGE is not a key; "
+    assert refusal(project, TEMPKEEP_MAX_AG="3") == (
+        "environment: TEMPKEEP_MAX_AG is not a key; "
         f"expected one of {', '.join('TEMPKEEP_' + key.upper() for key in KEYS)}"
+    )
+
+
+def test_a_time_has_a_unit_or_a_key_that_names_it_and_not_both(monorepo: Path, inner: Path) -> None:
+    table(monorepo, 'max_age = "2w"\nkeep_within = "90m"\nundo_for = "36h"\nforeign_for = "7d"')
+    found = load(inner, NO_ENVIRONMENT)
+    policy = found.policy
+    assert (policy.max_age, policy.keep_within) == (14 * DAY, 1.5 * HOUR)
+    assert (found.undo_for, policy.foreign_for) == (36 * HOUR, 7 * DAY)
+    table(inner, "max_age_hours = 5")  # another layer may spell it otherwise
+    assert load(inner, NO_ENVIRONMENT).policy.max_age == 5 * HOUR
+    assert load(inner, {"TEMPKEEP_MAX_AGE": "1d"}).policy.max_age == DAY
+
+    table(inner, 'max_age_hours = 5\nmax_age = "5h"')
+    assert refusal(inner) == (
+        f"{inner}/pyproject.toml: [tool.tempkeep]: max_age and max_age_hours set the same; "
+        "leave out one"
+    )
+    table(inner, "")
+    config(inner, max_age="7d", max_age_days=7)
+    assert "cleanup_config.json: max_age and max_age_days set the same; leave" in refusal(inner)
+    config(inner)
+    assert refusal(inner, TEMPKEEP_UNDO_HOURS="1", TEMPKEEP_UNDO_FOR="1h") == (
+        "environment: TEMPKEEP_UNDO_FOR and TEMPKEEP_UNDO_HOURS set the same; leave out one"
     )
 
 
@@ -752,8 +805,8 @@ def test_words_of_the_file_are_settings_all_by_themselves(project: Path) -> None
     config(project, max_runs_to_keep=2)
     found = of_config(project, {"strategy": "archive", "max_age_days": 1}, "here")
     assert (found.policy.max_age, found.policy.max_count, found.disposal) == (DAY, 5, "archive")
-    with pytest.raises(InvalidSettings, match=r"^here: max_age is not a key"):
-        of_config(project, {"max_age": 1}, "here")
+    with pytest.raises(InvalidSettings, match=r"^here: max_age_hours is not a key"):
+        of_config(project, {"max_age_hours": 1}, "here")
 
 
 @pytest.mark.parametrize(
@@ -930,6 +983,10 @@ def test_schema_and_loader_agree_on_the_name_of_a_category(project: Path, name: 
         ({"category": {"a": 3}}, False),
         ({"category": {"a": {"unknown": 1}}}, False),
         ({"category": {"a": {"min_free_space": 1}}}, False),
+        ({"max_age": "7d", "keep_within_hours": 1}, True),
+        ({"max_age": "7d", "max_age_hours": 1}, False),
+        ({"max_age": "7d", "category": {"a": {"max_age_hours": 1}}}, True),
+        ({"category": {"a": {"keep_within": "7d", "keep_within_hours": 1}}}, False),
     ],
 )
 def test_schema_and_loader_agree_on_whole_tables(

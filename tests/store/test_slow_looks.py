@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 from common.temp.core.policy import Policy
-from common.temp.store.archive import deposit, dropping
-from common.temp.store.archive.shelf import list_archive
 from common.temp.store.claiming import area, named
 from common.temp.store.claiming.claim import NotClaimed
 from common.temp.store.claiming.inner import Within
 from common.temp.store.claiming.named import NamedRemover, delete_elsewhere
+from common.temp.store.shelf import dropping, moving
+from common.temp.store.shelf.listing import list_shelf
 from common.temp.store.sweep import adoption, facts
 from common.temp.store.system import processes
 from common.temp.store.system.opening import opened_in
@@ -125,7 +125,7 @@ def test_who_begins_to_work_in_an_old_directory_while_git_is_asked_keeps_it(
 def dropped(root: Path) -> str:
     """What became of an attempt to delete the entry from an archive."""
     archive = root.parent / "archive"
-    archived = list_archive(archive, root)[0]
+    archived = list_shelf(archive, root)[0]
     with opened_in(archive) as top:
         before = state(top, archived.data)
     try:
@@ -157,9 +157,9 @@ FLAT, DEEP = "x_1696348800", "debug/x_1696348800"
 LONG: dict[str, tuple[str, Callable[[Path], str], object, str]] = {
     "delete, claim": (DEEP, sweep_that(), area, "_rename"),
     "undo, walk": (DEEP, sweep_that(disposal="undo"), facts.Facts, "newest"),
-    "undo, digest": (DEEP, sweep_that(disposal="undo"), deposit, "digest"),
+    "undo, digest": (DEEP, sweep_that(disposal="undo"), moving, "digest"),
     "archive, walk": (DEEP, sweep_that(disposal="archive"), facts.Facts, "newest"),
-    "archive, digest": (DEEP, sweep_that(disposal="archive"), deposit, "digest"),
+    "archive, digest": (DEEP, sweep_that(disposal="archive"), moving, "digest"),
     "adopt, walk": (FLAT, adoption_of, Within, "use_of"),
     "adopt, move": (FLAT, adoption_of, adoption, "rename_new"),
     "by name, walk": (DEEP, named_removal, named, "_check_within"),

@@ -20,12 +20,13 @@ from common.temp.core.plan import Outcome, Plan, Scope
 from common.temp.core.policy import Policy
 from common.temp.errors import InvalidSettings
 from common.temp.manager import TempManager
-from common.temp.store.archive.deposit import Deposit
+from common.temp.store.archive.deposit import LocalDeposit
+from common.temp.store.archive.local import LocalArchive
 from common.temp.store.claiming.claim import NotClaimed
 from common.temp.store.root.making import make_root
 from common.temp.store.root.owner import owner_of
 from common.temp.store.root.pinning import read_pin, write_pin
-from common.temp.store.sweep import discard, ways
+from common.temp.store.sweep import discard
 from common.temp.store.sweep.abandoned import clean_abandoned
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
@@ -38,6 +39,7 @@ from tests.support import (
     age,
     listing,
     make_entry,
+    make_project,
     mounted,
     outcomes,
     plain_user,
@@ -55,13 +57,8 @@ DISPOSALS: tuple[Disposal, ...] = ("delete", "trash", "archive")
 
 @pytest.fixture(autouse=True)
 def no_trash(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Trash is a directory of the test: where the real one is, is read at its import."""
-
-    def send(path: Path, check: object = None) -> None:
-        (tmp_path / "trash").mkdir(exist_ok=True)
-        path.rename(tmp_path / "trash" / path.name)
-
-    monkeypatch.setattr(ways, "send_to_trash", send)
+    """Trash is a directory of the test."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
 
 
 def drawn(root: Path, policy: Policy = EVERYTHING, **options: Any) -> Plan:
@@ -69,7 +66,7 @@ def drawn(root: Path, policy: Policy = EVERYTHING, **options: Any) -> Plan:
 
 
 def carried_out(plan: Plan, tmp_path: Path) -> dict[str, tuple[str, str]]:
-    return outcomes(execute(plan, archive=tmp_path / "archive"))
+    return outcomes(execute(plan, archive=LocalArchive(tmp_path / "archive")))
 
 
 # -- looked at again ------------------------------------------------------------------------------
@@ -337,14 +334,14 @@ def test_owner_files_that_cannot_be_read_fail_the_entries_and_lose_no_outcome(
 def during_copy(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], None]]:
     """What happens once an entry has been copied to an archive on another filesystem."""
     happenings: list[Callable[[], None]] = []
-    real = Deposit.pack
+    real = LocalDeposit.pack
 
-    def pack(deposit: Deposit) -> None:
+    def pack(deposit: LocalDeposit) -> None:
         real(deposit)
         for happening in happenings:
             happening()
 
-    monkeypatch.setattr(Deposit, "pack", pack)
+    monkeypatch.setattr(LocalDeposit, "pack", pack)
     return happenings
 
 
@@ -356,7 +353,7 @@ def test_an_entry_that_changed_while_it_was_copied_stays_and_the_copy_goes(
     during_copy.append(lambda: (path / "fresh").touch())
     with mounted(tmp_path / "m", "size=1m") as archive:
         plan = drawn(root, policy, disposal="archive")
-        ((status, detail),) = outcomes(execute(plan, archive=archive)).values()
+        ((status, detail),) = outcomes(execute(plan, archive=LocalArchive(archive))).values()
         assert status == "skipped"
         assert detail.startswith("has changed")
         assert stored(archive) == []
@@ -370,7 +367,7 @@ def test_an_entry_that_was_pinned_while_it_was_copied_stays_and_the_copy_goes(
     during_copy.append(lambda: write_pin(root, "debug/x", "why"))
     with mounted(tmp_path / "m", "size=1m") as archive:
         plan = drawn(root, disposal="archive")
-        assert outcomes(execute(plan, archive=archive)) == {
+        assert outcomes(execute(plan, archive=LocalArchive(archive))) == {
             "debug/x": ("skipped", "has been pinned meanwhile")
         }
         assert stored(archive) == []
@@ -386,7 +383,7 @@ def test_what_cannot_be_deleted_after_it_was_copied_is_a_failure_that_names_the_
     try:
         with mounted(tmp_path / "m", "size=1m") as archive:
             plan = drawn(root, disposal="archive")
-            assert outcomes(execute(plan, archive=archive)) == {
+            assert outcomes(execute(plan, archive=LocalArchive(archive))) == {
                 "debug/x": (
                     "failed",
                     f"archived as {archive / 'debug__x'}, but file1.txt: {IMMUTABLE}",
@@ -402,9 +399,9 @@ def test_what_replaced_an_entry_as_it_was_moved_to_the_archive_goes_back_or_is_n
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: bool
 ) -> None:
     path = make_entry(root, "debug/x")
-    real = Deposit.move
+    real = LocalDeposit.move
 
-    def move(deposit: Deposit) -> bool:
+    def move(deposit: LocalDeposit) -> bool:
         path.rename(tmp_path / "original")
         make_entry(root, "debug/x", files=3)
         moved = real(deposit)
@@ -412,7 +409,7 @@ def test_what_replaced_an_entry_as_it_was_moved_to_the_archive_goes_back_or_is_n
             path.mkdir()
         return moved
 
-    monkeypatch.setattr(Deposit, "move", move)
+    monkeypatch.setattr(LocalDeposit, "move", move)
     archived = tmp_path / "archive" / "debug__x"
     expected = "was replaced at this moment" + (
         f", and what replaced it is {archived}" if taken else ""
@@ -591,6 +588,30 @@ def test_an_interrupted_sweep_leaves_at_most_one_entry_to_be_finished(
     assert len(scanned(root)) == 1
     report = swept(root, workers=1)
     assert (report.finished, len(report.done)) == (1, 1)
+
+
+def test_what_came_with_the_image_of_a_container_stays_and_the_reason_tells_what_helps(
+    tmp_path: Path,
+) -> None:
+    make_entry(make_project(tmp_path / "low" / "project") / ".tmp", "debug/x")
+    merged = tmp_path / "merged"
+    merged.mkdir()
+    with mounted(tmp_path / "top", "size=1m") as top:
+        (top / "up").mkdir()
+        (top / "work").mkdir()
+        layers = f"lowerdir={tmp_path / 'low'},upperdir={top / 'up'},workdir={top / 'work'}"
+        mount = ["mount", "-t", "overlay", "overlay", "-o", layers, str(merged)]
+        if run(mount, cwd=tmp_path).returncode:
+            pytest.skip("cannot mount an overlay")
+        try:
+            root = merged / "project" / ".tmp"
+            ((status, why),) = carried_out(drawn(root), tmp_path).values()
+            assert (status, listing(root / "debug" / "x")) == ("failed", ["file0.txt"])
+            assert "a lower layer of an overlay (the image of a container) has it; remove" in why
+            (why,) = (one.detail for one in swept(root, disposal="undo").outcomes)
+            assert "file0.txt is in another layer of an overlay" in why
+        finally:
+            run(["umount", str(merged)], cwd=tmp_path)
 
 
 @pytest.mark.parametrize("disposal", ["trash", "archive"])

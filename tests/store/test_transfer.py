@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import time
 from collections.abc import Callable
@@ -13,12 +14,14 @@ from typing import Any
 import pytest
 
 from common.temp.store.archive import transfer
-from common.temp.store.archive.deposit import Deposit
-from common.temp.store.archive.shelf import list_archive
+from common.temp.store.archive.deposit import LocalDeposit
+from common.temp.store.archive.local import LocalArchive, Receipt
 from common.temp.store.archive.transfer import Intent, begin, cancel, end
 from common.temp.store.claiming.area import HoldingArea
 from common.temp.store.claiming.claim import NotClaimed
 from common.temp.store.root.making import make_root
+from common.temp.store.shelf.listing import list_shelf
+from common.temp.store.shelf.undo import undo_area
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 from common.temp.store.system import at
@@ -52,7 +55,8 @@ def into(root: Path, archive: Path, identifier: str) -> Path:
     path = make_entry(root, "debug/x", files=2)
     area = HoldingArea(root, batch=True)
     inode = (archive / "debug__x.tar.gz").stat().st_ino if archive.is_dir() else 0
-    intent = Intent("to archive", "debug/x", str(archive), "debug__x", identifier, inode)
+    receipt = Receipt("debug__x", identifier, inode).spell()
+    intent = Intent("to archive", "debug/x", str(archive), receipt)
     assert begin(area, intent)
     claim = area.claim("debug/x", identity(path))
     claim.close()
@@ -65,7 +69,8 @@ def out_of(root: Path, archive: Path, identifier: str, *, left: bool) -> Path:
     area = HoldingArea(root, batch=True)
     assert area.open() is not None
     make_entry(Path(area.place), "entry", files=2)
-    intent = Intent("from archive", "debug/x", str(archive), "debug__x", identifier)
+    receipt = Receipt("debug__x", identifier).spell()
+    intent = Intent("from archive", "debug/x", str(archive), receipt)
     assert begin(area, intent)
     if left:
         (Path(area.place) / "entry").rename(root / "debug" / "x")
@@ -73,8 +78,14 @@ def out_of(root: Path, archive: Path, identifier: str, *, left: bool) -> Path:
     return Path(area.place)
 
 
+def begun(archive: Path, name: str) -> Intent:
+    """That `debug/<name>` is on its way to the archive."""
+    receipt = Receipt(f"debug__{name}", "0").spell()
+    return Intent("to archive", f"debug/{name}", str(archive), receipt)
+
+
 def id_of(archive: Path, root: Path) -> str:
-    (found,) = list_archive(archive, root)
+    (found,) = list_shelf(archive, root)
     return found.id
 
 
@@ -170,7 +181,7 @@ def test_an_empty_place_of_a_transfer_is_gone_after_the_next_sweep(
 ) -> None:
     for is_told in (True, False):
         area = HoldingArea(root, batch=True)
-        assert begin(area, Intent("to archive", "debug/y", str(archive), "debug__y", "0"))
+        assert begin(area, begun(archive, "y"))
         if not is_told:
             (Path(area.place) / "intent.json").unlink()
         area.close()
@@ -222,13 +233,37 @@ def test_an_archive_that_is_gone_has_nothing_to_be_deleted(root: Path, archive: 
     assert (swept(root, archive=archive, **NOTHING).problems, in_holding(root)) == ((), [])
 
 
+@pytest.mark.parametrize("way", ["into", "out of", "out of the undo area"])
+def test_a_transfer_that_an_earlier_version_left_is_finished(
+    root: Path, archive: Path, way: str
+) -> None:
+    if way == "into":
+        place = into(root, archive, id_of(archive, root))
+    elif way == "out of":
+        place = out_of(root, archive, id_of(archive, root), left=True)
+    else:
+        make_entry(root, "debug/x", files=2)
+        swept(root, disposal="undo")
+        area = undo_area(root)
+        place = out_of(root, area, id_of(area, root), left=False)
+    said = json.loads((place / "intent.json").read_text())
+    receipt = json.loads(said.pop("receipt"))
+    said |= {"name": receipt["name"], "id": receipt["id"], "inode": receipt["inode"]}
+    (place / "intent.json").write_text(json.dumps(said))
+    report = swept(root, archive=archive, **NOTHING)
+    assert (report.finished, report.problems, in_holding(root)) == (1, (), [])
+    assert stored(archive) == ([] if way == "out of" else ["debug__x.tar.gz"])
+    assert (root / "debug" / "x").exists() == (way == "out of")
+    assert stored(undo_area(root)) == (["debug__x"] if way == "out of the undo area" else [])
+
+
 # -- while it is going on -------------------------------------------------------------------------
 
 
 def test_what_is_not_back_in_its_place_is_not_forgotten(root: Path, archive: Path) -> None:
     path = make_entry(root, "debug/x", files=2)
     with contextlib.closing(HoldingArea(root, batch=True)) as area:
-        assert begin(area, Intent("to archive", "debug/x", str(archive), "debug__x", "0"))
+        assert begin(area, begun(archive, "x"))
         with contextlib.closing(area.claim("debug/x", identity(path))) as claim:
             cancel(area)
             assert (Path(area.place) / "intent.json").exists()
@@ -241,7 +276,7 @@ def test_what_is_not_back_in_its_place_is_not_forgotten(root: Path, archive: Pat
 def test_what_is_whole_elsewhere_is_garbage_here(root: Path, archive: Path) -> None:
     path = make_entry(root, "debug/x", files=2)
     with contextlib.closing(HoldingArea(root, batch=True)) as area:
-        assert begin(area, Intent("to archive", "debug/x", str(archive), "debug__x", "0"))
+        assert begin(area, begun(archive, "x"))
         area.claim("debug/x", identity(path), is_decided=True).close()
         end(area)
     swept(root, archive=archive, **NOTHING)
@@ -254,7 +289,7 @@ def test_nothing_is_claimed_elsewhere_once_a_transfer_has_begun(
     """What lies in the root itself, on a full disk, would be deleted by the next sweep."""
     path = make_entry(root, "debug/x", files=2)
     with contextlib.closing(HoldingArea(root, batch=True)) as area:
-        assert begin(area, Intent("to archive", "debug/x", str(archive), "debug__x", "0"))
+        assert begin(area, begun(archive, "x"))
 
         def full(*_: object, **__: object) -> None:
             raise OSError(28, os.strerror(28))
@@ -270,8 +305,8 @@ def test_from_a_full_disk_an_entry_goes_to_an_archive_on_another(tmp_path: Path)
         root = disk / ".tmp"
         path = make_entry(root, "debug/x", files=3)
         fill(disk)
-        plan = prepare(root, EVERYTHING, time.time(), disposal="archive", archive=archive)
-        report = execute(plan, archive=archive, archive_format="tar.gz")
+        plan = prepare(root, EVERYTHING, time.time(), disposal="archive")
+        report = execute(plan, archive=LocalArchive(archive), archive_format="tar.gz")
         assert outcomes(report)["debug/x"][0] == "done", outcomes(report)
         assert report.freed_bytes > 0
         assert not path.exists()
@@ -313,13 +348,13 @@ def test_from_a_full_disk_an_entry_that_changed_comes_back_and_its_copy_goes(
         path = make_entry(root, "debug/x", files=3)
         for number in range(os.statvfs(disk).f_ffree):
             (disk / f"filler{number}").touch()
-        real = Deposit.publish
+        real = LocalDeposit.publish
 
-        def publish(deposit: Deposit) -> None:
+        def publish(deposit: LocalDeposit) -> None:
             real(deposit)
             (path / "file0.txt").write_text("changed")
 
-        monkeypatch.setattr(Deposit, "publish", publish)
+        monkeypatch.setattr(LocalDeposit, "publish", publish)
         report = swept(root, disposal="archive", archive=archive)
         assert outcomes(report) == {"debug/x": ("skipped", "has changed while it was being copied")}
         assert (path / "file0.txt").read_text() == "changed"
@@ -332,7 +367,7 @@ def interrupted(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
     """Have a Ctrl-C come before or after a step of an archiving."""
 
     def at_step(step: str, when: str) -> None:
-        owner: Any = transfer if hasattr(transfer, step) else Deposit
+        owner: Any = transfer if hasattr(transfer, step) else LocalDeposit
         real = getattr(owner, step)
 
         def interrupting(*arguments: Any) -> Any:
@@ -363,11 +398,11 @@ def test_a_ctrl_c_at_any_step_leaves_the_entry_whole_in_one_place(
     plan = prepare(root, EVERYTHING, time.time(), disposal="archive")
     interrupted(step, when)
     with contextlib.suppress(KeyboardInterrupt):
-        execute(plan, archive=archive, archive_format=form)
+        execute(plan, archive=LocalArchive(archive), archive_format=form)
     monkeypatch.undo()
     swept(root, archive=archive, **NOTHING)
     is_there = path.exists() and len(listing(path)) == 3
-    assert [is_there, len(list_archive(archive, root)) == 1].count(True) == 1
+    assert [is_there, len(list_shelf(archive, root)) == 1].count(True) == 1
     assert in_holding(root) == []
     assert is_there or stored(archive) == [f"debug__x{'' if form == 'dir' else '.tar.gz'}"]
 
@@ -385,7 +420,7 @@ def test_an_entry_that_changed_when_it_was_moved_aside_comes_back_and_its_copy_g
 
     monkeypatch.setattr(transfer, "begin", begin_late)
     plan = prepare(root, EVERYTHING, time.time(), disposal="archive")
-    report = execute(plan, archive=tmp_path / "a", archive_format="tar.gz")
+    report = execute(plan, archive=LocalArchive(tmp_path / "a"), archive_format="tar.gz")
     assert outcomes(report) == {"debug/x": ("skipped", "has changed while it was being copied")}
     assert listing(path) == ["file0.txt", "file1.txt", "late"]
     assert (stored(tmp_path / "a"), in_holding(root)) == ([], [])
@@ -398,19 +433,19 @@ def test_an_entry_that_changed_while_it_was_moved_comes_back_or_is_named(
 ) -> None:
     path = make_entry(root, "debug/x", files=2)
     target = tmp_path / "a" / "debug__x"
-    real = Deposit.move
+    real = LocalDeposit.move
 
-    def move(deposit: Deposit) -> bool:
+    def move(deposit: LocalDeposit) -> bool:
         moved = real(deposit)
         (deposit.target / "late").touch()
         if taken:
             path.mkdir()
         return moved
 
-    monkeypatch.setattr(Deposit, "move", move)
+    monkeypatch.setattr(LocalDeposit, "move", move)
     plan = prepare(root, EVERYTHING, time.time(), disposal="archive")
     also = f"; its place is taken, so it is {target} now" if taken else ""
-    assert outcomes(execute(plan, archive=tmp_path / "a")) == {
+    assert outcomes(execute(plan, archive=LocalArchive(tmp_path / "a"))) == {
         "debug/x": ("skipped", f"has changed while it was being archived{also}")
     }
     assert listing(target if taken else path) == ["file0.txt", "file1.txt", "late"]
@@ -421,15 +456,15 @@ def test_what_cannot_be_put_into_the_archive_in_the_end_comes_back(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = make_entry(root, "debug/x", files=2)
-    real = Deposit.publish
+    real = LocalDeposit.publish
 
-    def publish(deposit: Deposit) -> None:
+    def publish(deposit: LocalDeposit) -> None:
         deposit.target.write_text("somebody's")
         real(deposit)
 
-    monkeypatch.setattr(Deposit, "publish", publish)
+    monkeypatch.setattr(LocalDeposit, "publish", publish)
     plan = prepare(root, EVERYTHING, time.time(), disposal="archive")
-    report = execute(plan, archive=tmp_path / "a", archive_format="tar.gz")
+    report = execute(plan, archive=LocalArchive(tmp_path / "a"), archive_format="tar.gz")
     ((status, detail),) = outcomes(report).values()
     assert (status, "(File exists)" in detail) == ("failed", True)
     assert listing(path) == ["file0.txt", "file1.txt"]

@@ -6,19 +6,25 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from common.temp.store.claiming import trash as trashing
 from common.temp.store.claiming.claim import NotDisposed
 from common.temp.store.claiming.trash import send_to_trash
-from common.temp.store.system import locks
+from common.temp.store.root.pinning import write_pin
+from common.temp.store.system import freedesktop, renaming
 from tests.support import (
+    EVERYTHING,
     environment,
     listing,
     make_entry,
     make_project,
     mounted,
+    outcomes,
     run,
+    swept,
 )
 
 TRASH = (
@@ -73,7 +79,11 @@ def test_processes_that_trash_entries_of_the_same_name_at_once_lose_nothing(
         subprocess.Popen(
             [sys.executable, "-c", TRASH],
             cwd=project,
-            env=environment(HOME=str(tmp_path / "home"), XDG_DATA_HOME=str(tmp_path / "home/data")),
+            env=environment(
+                HOME=str(tmp_path / "home"),
+                XDG_DATA_HOME=str(tmp_path / "home/data"),
+                TMPDIR=str(project),  # as cron and systemd give each its own
+            ),
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -135,35 +145,93 @@ def test_a_link_in_the_place_of_an_entry_is_trashed_as_a_link_or_stays(
     root.mkdir()
     (root / "link").symlink_to(canary)
     (root / "broken").symlink_to("nowhere")
-    said = trash(root.parent, tmp_path / "home")
-    assert sorted(line.partition(";")[0] for line in said) == [
-        "done 0 in the trash, which frees no space",
-        f"failed 0 cannot be trashed (File not found: {root / 'broken'})",
-    ]
+    done = "done 0 in the trash, which frees no space"
+    assert trash(root.parent, tmp_path / "home") == [done, done]
     assert len(listing(canary)) == 4
-    assert (tmp_path / "home" / "data" / "Trash" / "files" / "link").is_symlink()
+    files = tmp_path / "home" / "data" / "Trash" / "files"
+    assert all((files / name).is_symlink() for name in ("link", "broken"))
 
 
-def test_an_error_without_words_is_told_by_its_kind(
+def test_who_takes_a_name_in_the_trash_at_that_instant_loses_nothing(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_entry(root, "debug/x.d")
+    files = tmp_path / "Trash" / "files"
+    real = renaming.rename_new
+
+    def renamed(name: str, target: str, **where: int) -> None:
+        (files / "x.d").mkdir(exist_ok=True)
+        real(name, target, **where)
+
+    monkeypatch.setattr(f"{freedesktop.__name__}.rename_new", renamed)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert outcomes(swept(root, EVERYTHING, disposal="trash"))["debug/x.d"][0] == "done"
+    assert listing(files / "x.d") == []
+    assert listing(files / "x 1.d") == ["file0.txt"]
+    assert [path.name for path in (tmp_path / "Trash" / "info").iterdir()] == ["x 1.d.trashinfo"]
+
+
+@pytest.mark.parametrize("late", ["replaced", "pinned"])
+def test_what_changed_at_the_last_instant_comes_back_from_the_trash(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: str
+) -> None:
+    path = make_entry(root, "debug/x")
+    real = renaming.rename_new
+
+    def renamed(name: str, target: str, **where: int) -> None:
+        monkeypatch.setattr(f"{freedesktop.__name__}.rename_new", real)
+        if late == "pinned":
+            write_pin(root, "debug/x", "mine")
+        else:
+            path.rename(tmp_path / "old")
+            make_entry(root, "debug/x", files=2)
+        real(name, target, **where)
+
+    monkeypatch.setattr(f"{freedesktop.__name__}.rename_new", renamed)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    status, detail = outcomes(swept(root, EVERYTHING, disposal="trash"))["debug/x"]
+    assert (status, late in detail) == ("skipped", True)
+    assert len(listing(path)) == (1 if late == "pinned" else 2)
+    assert [listing(tmp_path / "Trash" / part) for part in ("files", "info")] == [[], []]
+
+
+def test_what_a_mount_of_the_same_filesystem_divides_from_the_trash_is_not_copied_there(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "home").mkdir()
+    (tmp_path / "disk").mkdir()
+    if run(["mount", "--bind", "real", "disk"], cwd=tmp_path).returncode:
+        pytest.skip("cannot mount here")
+    try:
+        path = make_entry(make_project(tmp_path / "disk" / "project") / ".tmp", "debug/x")
+        assert trash(tmp_path / "disk" / "project", tmp_path / "home") == [
+            "failed 0 cannot be trashed (it cannot be renamed into the trash, and a copy may miss "
+            "changes); delete it without --trash"
+        ]
+        assert listing(path) == ["file0.txt"]
+    finally:
+        run(["umount", "disk"], cwd=tmp_path)
+    assert listing(tmp_path / "home" / "data" / "Trash" / "info") == []
+
+
+def test_elsewhere_the_desktop_is_asked_and_its_error_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import send2trash
+
+    told: list[str] = []
+    monkeypatch.setattr(trashing, "sys", SimpleNamespace(platform="darwin"))
+    monkeypatch.setattr(send2trash, "send2trash", told.append)
+    send_to_trash(tmp_path, tmp_path.name, -1, lambda _: None)
+    assert told == [str(tmp_path)]
 
     def failing(path: str) -> None:
         raise ValueError
 
     monkeypatch.setattr(send2trash, "send2trash", failing)
     with pytest.raises(NotDisposed, match=r"^cannot be trashed \(ValueError\); delete it"):
-        send_to_trash(tmp_path)
-
-
-def test_without_flock_the_desktop_is_trusted_to_trash_one_at_a_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import send2trash
-
-    told: list[str] = []
-    monkeypatch.setattr(locks, "fcntl", None)
-    monkeypatch.setattr(send2trash, "send2trash", told.append)
-    send_to_trash(tmp_path)
-    assert told == [str(tmp_path)]
+        send_to_trash(tmp_path, tmp_path.name, -1, lambda _: None)
+    monkeypatch.setitem(sys.modules, "send2trash", None)
+    with pytest.raises(NotDisposed, match=r'; python3 -m pip install "send2trash>=2", or delete'):
+        send_to_trash(tmp_path, tmp_path.name, -1, lambda _: None)

@@ -23,20 +23,19 @@ from common.temp.holding import hold
 from common.temp.jobs import StorageRoot
 from common.temp.manager import TempManager
 from common.temp.pipeline import ArtifactCleaner
-from common.temp.store.archive import deposit as archive
-from common.temp.store.archive import restore as restore_module
-from common.temp.store.archive.belongs import place_of
-from common.temp.store.archive.leftovers import finish_leftovers
-from common.temp.store.archive.manifest import MANIFEST
 from common.temp.store.archive.restore import find_archived, finish_killed, restore
-from common.temp.store.archive.shelf import list_archive
-from common.temp.store.archive.undo import undo_area, undoable
 from common.temp.store.claiming.area import claimed
 from common.temp.store.claiming.many import Remover
 from common.temp.store.project.project import user_root
 from common.temp.store.root.making import make_root
 from common.temp.store.root.pinning import write_pin
 from common.temp.store.root.records import forget_gone
+from common.temp.store.shelf import moving, putting
+from common.temp.store.shelf.belongs import place_of
+from common.temp.store.shelf.leftovers import finish_leftovers
+from common.temp.store.shelf.listing import list_shelf
+from common.temp.store.shelf.manifest import MANIFEST
+from common.temp.store.shelf.undo import UndoArea, undo_area, undoable
 from common.temp.store.sweep.abandoned import clean_abandoned
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.runs import KEPT_RUNS, Run
@@ -101,9 +100,9 @@ def grow_old(root: Path, name: str, hours: float) -> None:
 
 def put_back(root: Path, name: str) -> Path:
     """Undo it; where it is."""
-    _, found = find_archived([undo_area(root)], name, root.parent)
-    place = place_of(undo_area(root), found, root.parent)
-    restore(undo_area(root), found, place)
+    _, found = find_archived([UndoArea(root)], name, root.parent)
+    place = place_of(found, root.parent, root)
+    restore(UndoArea(root), found, place)
     return place.full
 
 
@@ -222,11 +221,11 @@ def at_the_rename(monkeypatch: pytest.MonkeyPatch, then: Callable[[], object]) -
     """Let `then` happen in the instant before the next rename into the archive."""
 
     def rename(name: str, target: str, **options: Any) -> None:
-        monkeypatch.setattr(archive, "rename_new", rename_new)
+        monkeypatch.setattr(moving, "rename_new", rename_new)
         then()
         rename_new(name, target, **options)
 
-    monkeypatch.setattr(archive, "rename_new", rename)
+    monkeypatch.setattr(moving, "rename_new", rename)
 
 
 def test_what_is_pinned_in_the_instant_of_the_rename_comes_back(
@@ -306,7 +305,7 @@ def test_cleans_at_once_set_each_aside_once(root: Path) -> None:
         children.append(child)
     assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * 4
     assert scanned(root) == {}
-    found = list_archive(undo_area(root), root)
+    found = list_shelf(undo_area(root), root)
     assert {one.identity[1] for one in found} == inodes
     assert sorted(one.manifest.path for one in found if one.manifest is not None) == sorted(names)
     assert len(list(undo_area(root).glob(f"*{MANIFEST}"))) == 30
@@ -424,7 +423,7 @@ def test_a_file_that_is_called_as_a_manifest_is_stays_until_it_is_undone(
     path.parent.mkdir(parents=True)
     path.touch()
     set_aside(root)
-    finish_killed(undo_area(root), root)
+    finish_killed(UndoArea(root), root)
     assert put_back(root, name) == path
     assert held(root) == []
 
@@ -434,7 +433,7 @@ def test_an_entry_that_is_called_as_a_copy_of_an_older_version_stays_until_it_is
 ) -> None:
     path = make_entry(root, ".0123456789abcdef.part")
     set_aside(root)
-    finish_killed(undo_area(root), root)
+    finish_killed(UndoArea(root), root)
     assert put_back(root, path.name) == path
     assert listing(path) == ["file0.txt"]
 
@@ -753,7 +752,7 @@ def test_a_sweep_between_the_pin_and_the_rename_forgets_no_pin(
         forget_gone(root, PINS, spare_unread=True)
         rename_new(*arguments, **options)
 
-    monkeypatch.setattr(restore_module, "rename_new", rename)
+    monkeypatch.setattr(putting, "rename_new", rename)
     path = put_back(root, "job-7")
     assert StorageRoot(root).recover() == 0
     assert listing(path) == ["file0.txt"]
@@ -906,7 +905,7 @@ def test_a_time_that_is_none_is_a_damaged_manifest_and_it_stays(
     grow_old(root, "debug__x", 100)
     edit(root, "debug__x", undo_for=undo_for)
     assert forgotten(swept(root, NOTHING)) == {}
-    (found,) = list_archive(undo_area(root), root)
+    (found,) = list_shelf(undo_area(root), root)
     assert found.problem == "its manifest is damaged"
     assert [one.until for one in undoable(root)] == [None]
 

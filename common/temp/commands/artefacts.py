@@ -11,7 +11,7 @@ from pathlib import Path
 from ..core.entry import Entry
 from ..core.links import Freeing
 from ..core.plan import Plan
-from ..core.policy import policy_of_age
+from ..core.policy import Policy
 from ..core.reasons import Reason, Verdict
 from ..core.units import spell_size
 from ..report.text import counted, plain
@@ -32,21 +32,26 @@ from ..store.project.tracked import Tracked
 from ..store.system.processes import AtWork
 from ..store.trees.removed import Removed
 from .carrying import Lines, Manner, carry_out
-from .clean_arguments import CleanArguments
+from .clean_arguments import CleanArguments, age_of
 from .drafts import draft_all
 from .places import DRY_RUN_OVERRIDE, Place, find_places, is_dry_run
 from .printing import complain
+from .unconfigured import check_policy
 
 
 def clean_artefacts(
-    *, temp_age_hours: str | None, dry_run: bool, include_unsure: bool = False
+    *,
+    temp_age: str | None,
+    temp_age_hours: str | None,
+    dry_run: bool,
+    include_unsure: bool = False,
 ) -> int:
     """Clean build artefacts and scratch of the project; the exit code."""
-    limits = None
-    if temp_age_hours is not None:
-        limits = policy_of_age(temp_age_hours, "--temp-age-hours")
+    age = age_of(temp_age, temp_age_hours, "--temp-age")
+    limits = None if age is None else Policy(max_age=age)
     now = time.time()
     places = find_places(all_projects=False)
+    check_policy(places, limits, CleanArguments())
     project, settings = places[0].settings.project, places[0].settings
     old = project / OLD_ROOT_NAME
     if old.is_dir() or old.is_symlink():

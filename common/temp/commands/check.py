@@ -1,4 +1,4 @@
-"""`temp-check`: whether all scratch is within a budget, and which entries are the largest."""
+"""`temp-check`: whether all scratch is within a budget, and which entries take the most."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..core.budget import Budget, Usage, excesses, together
 from ..core.entry import Problem
 from ..core.links import INODES, Tree, once
 from ..core.reasons import Verdict
-from ..core.units import read_count, read_size
+from ..core.units import read_count, read_duration, read_size
 from ..errors import OVER_BUDGET, InvalidSettings, Refused, StorageError
 from ..report.budget import Checked, check_project, check_text, tracked_lines
 from ..store.root.listing import measure_leftovers
@@ -31,6 +31,7 @@ class CheckArguments(NamedTuple):
     min_free: str | None = None
     max_entries: str | None = None
     max_files: str | None = None
+    max_age: str | None = None
     tracked: bool = False
     output: str = "table"
     all_projects: bool = False
@@ -42,6 +43,7 @@ class CheckArguments(NamedTuple):
             None if self.min_free is None else read_size(self.min_free, "--min-free"),
             None if self.max_entries is None else read_count(self.max_entries, "--max-entries"),
             None if self.max_files is None else read_count(self.max_files, "--max-files"),
+            None if self.max_age is None else read_duration(self.max_age, "--max-age"),
         )
 
 
@@ -94,8 +96,8 @@ def _budgets(given: Budget, all_projects: bool) -> list[tuple[Budget, list[Place
     budgets = [(budget, its) for budget, its in configured if budget.has_limit]
     if not budgets:
         raise InvalidSettings(
-            "temp-check needs a limit: --max-size, --min-free, --max-entries or --max-files, "
-            "or max_total_size, max_files or min_free_space in the settings"
+            "temp-check needs a limit: --max-size, --min-free, --max-entries, --max-files or "
+            "--max-age, or max_total_size, max_files or min_free_space in the settings"
         )
     return budgets
 
@@ -116,7 +118,10 @@ def _compare(budget: Budget, places: Sequence[Place], now: float) -> Checked:
         inventory, judged = forecast.inventory, forecast.verdicts()
         trees: list[Tree] = [*inventory.entries, *inventory.undoable, *left]
         sizes, inodes = once(trees), sum(once(trees, INODES))
-        usages.append(Usage(sum(sizes), inventory.free, len(judged), str(place.root), inodes))
+        oldest = max((now - one.entry.last for one in judged), default=0.0)
+        usages.append(
+            Usage(sum(sizes), inventory.free, len(judged), str(place.root), inodes, oldest)
+        )
         if budget.min_free is not None and inventory.free is None:
             problems.append(Problem(place.root.name, "its filesystem does not say what is free"))
         verdicts += [(place.title, verdict) for verdict in judged]
@@ -125,12 +130,16 @@ def _compare(budget: Budget, places: Sequence[Place], now: float) -> Checked:
         aside += sum(sizes[len(judged) + len(inventory.undoable) :])
     usage = together(usages)
     over = excesses(budget, usage)
-    by_files = {excess.limit for excess in over} == {"max files"}
+    limits = {excess.limit for excess in over}
+    if limits == {"max age"}:
+        verdicts = [one for one in verdicts if now - one[1].entry.last > (budget.max_age or 0)]
 
-    def largest(one: tuple[str, Verdict]) -> tuple[int, str]:
+    def most(one: tuple[str, Verdict]) -> tuple[float, str]:
         entry = one[1].entry
-        return -(entry.inodes if by_files else entry.size), entry.path
+        if limits == {"max age"}:
+            return entry.last, entry.path
+        return -(entry.inodes if limits == {"max files"} else entry.size), entry.path
 
-    verdicts.sort(key=largest)
+    verdicts.sort(key=most)
     culprits = tuple(verdicts[:_CULPRITS]) if over else ()
     return Checked(places[0].title, budget, usage, over, culprits, aside, undoable, tuple(problems))

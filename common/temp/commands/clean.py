@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from ..core.disposal import DISPOSALS, Disposal
 from ..core.plan import again
 from ..core.policy import Policy
+from ..core.reasons import KEEP_LAST_GOOD
 from ..errors import InvalidSettings, Refused
 from ..report.text import instant, plain
 from ..store.root.settings import Settings
@@ -26,6 +27,7 @@ from .clean_arguments import (
 from .drafts import Draft, ask, draft_all, without_low_space
 from .places import Place, find_places, is_dry_run
 from .printing import complain, terminal
+from .unconfigured import check_policy, warn_unattended
 
 if TYPE_CHECKING:
     from ..store.sweep.planfile import RecordedRoot
@@ -44,6 +46,7 @@ def clean(given: CleanArguments, sink: Sink | None = None) -> int:
     limits = limits_of(given)
     now = time.time()
     places = find_places(given.all_projects)
+    check_policy(places, limits, given)
     if given.background:
         _check_detachable(disposal_of(place, given) for place in places)
     remedy = "remove that setting to clean" if given.scheduled else _FORCE
@@ -52,7 +55,9 @@ def clean(given: CleanArguments, sink: Sink | None = None) -> int:
     sizes = given.dry_run or (asks and (given.ask or terminal() is not None))
     drafts = draft_all(places, limits, given, now, sizes=sizes)
     if asks:
-        drafts = ask(drafts, given)
+        drafts = ask(drafts, given, now)
+    if not (given.dry_run or given.ask or given.yes or given.force):
+        warn_unattended(drafts)
     if given.plan is not None:
         from ..store.sweep.planfile import write_plan
 
@@ -96,7 +101,7 @@ def _apply(given: CleanArguments) -> int:
     drafts = []
     diverged: list[tuple[str, str, str]] = []
     for one in recorded:
-        draft, missing = _redraft(places[one.root], one, now)
+        draft, missing = _redraft(places[one.root], one, now, everything=given.everything)
         drafts.append(draft)
         diverged += missing
     given = given._replace(dry_run=dry_run)
@@ -108,12 +113,16 @@ def _apply(given: CleanArguments) -> int:
 
 
 def _redraft(
-    place: Place, recorded: RecordedRoot, now: float
+    place: Place, recorded: RecordedRoot, now: float, *, everything: bool
 ) -> tuple[Draft, list[tuple[str, str, str]]]:
-    """A recorded root, planned anew; and what has changed since: title, entry, why."""
+    """A recorded root, planned anew; and what has changed since: title, entry, why.
+
+    The last good run of a pipeline goes only if `everything` was asked for: by who applies the
+    plan, as the file only names entries.
+    """
     # An age that all entries have, instead of "everything": then what changes meanwhile stays.
     limits = place.policy() if place.abandoned_only else Policy(max_age=0)
-    if recorded.everything and place.settings.policy.keep_last_good is None:
+    if everything and place.settings.policy.keep_last_good is None:
         policy = place.settings.policy.everywhere(keep_last_good=0)
         place = place._replace(settings=place.settings._replace(policy=policy))
     (draft,) = draft_all([place], limits, CleanArguments(all_projects=True), now, sizes=True)
@@ -123,7 +132,12 @@ def _redraft(
         for step in plan.steps
     )
     plan = without_low_space(plan._replace(steps=steps))
-    return draft._replace(plan=plan), [(place.title, *one) for one in missing]
+    found = []
+    for entry, why in missing:
+        if why.startswith(f"is kept: {KEEP_LAST_GOOD}"):
+            why += "; --apply with --everything takes it, if keep_last_good is not set"
+        found.append((place.title, entry, why))
+    return draft._replace(plan=plan), found
 
 
 def clean_runs(base: Path, settings: Settings, *, dry_run: bool, force: bool) -> int:

@@ -7,7 +7,8 @@ from typing import Final, NamedTuple
 
 from ..choices import TABLE_OR_JSON, choose
 from ..core.disposal import DISPOSALS, Disposal
-from ..core.policy import STRATEGIES, Policy, policy_of_age
+from ..core.policy import STRATEGIES, Policy
+from ..core.units import HOUR, read_duration, read_number
 from ..errors import InvalidSettings
 from ..store.root.values import check_strategy
 from .places import Place
@@ -16,6 +17,7 @@ from .places import Place
 class CleanArguments(NamedTuple):
     """The arguments of `temp-clean` as they were typed."""
 
+    max_age: str | None = None
     max_age_hours: str | None = None
     category: str | None = None
     name: str | None = None
@@ -32,6 +34,7 @@ class CleanArguments(NamedTuple):
     plan: str | None = None
     apply: str | None = None
     scheduled: bool = False
+    require_policy: bool = False
     output: str = "table"
     all_projects: bool = False
 
@@ -56,7 +59,7 @@ _EXCLUSIONS: Final[tuple[tuple[Callable[[CleanArguments], object], str], ...]] =
         "--plan takes no --include-in-use: what is in use will have changed by then",
     ),
     (
-        lambda given: given.everything and (given.max_age_hours or given.strategy),
+        lambda given: given.everything and (given.max_age or given.max_age_hours or given.strategy),
         "--everything takes no limit; leave out one of them",
     ),
     (
@@ -89,7 +92,12 @@ def check_only_apply(given: CleanArguments) -> None:
     """Raise `InvalidSettings` for an argument that the plan decides."""
     choose(given.output, "--format", TABLE_OR_JSON)
     rest = given._replace(
-        background=False, output="table", yes=False, force=False, all_projects=False
+        everything=False,
+        background=False,
+        output="table",
+        yes=False,
+        force=False,
+        all_projects=False,
     )
     if rest != CleanArguments(apply=given.apply):
         raise InvalidSettings(
@@ -102,12 +110,24 @@ def limits_of(given: CleanArguments) -> Policy | None:
     limits = None
     if given.strategy is not None:
         limits = STRATEGIES[check_strategy(given.strategy, "--strategy")]
-    if given.max_age_hours is not None:
-        age = policy_of_age(given.max_age_hours, "--max-age-hours").max_age
+    age = age_of(given.max_age, given.max_age_hours, "--max-age")
+    if age is not None:
         limits = (limits or Policy())._replace(max_age=age)
     if given.everything:
         limits = Policy(everything=True)
     return limits
+
+
+def age_of(age: str | None, hours: str | None, flag: str) -> float | None:
+    """The seconds in an age such as `7d`, or in a number of hours, which has a flag of its own.
+
+    Raises `InvalidSettings`.
+    """
+    if age is not None and hours is not None:
+        raise InvalidSettings(f"{flag} and {flag}-hours set the same; leave out one")
+    if hours is not None:
+        return read_number(hours, f"{flag}-hours", "number of hours", HOUR)
+    return None if age is None else read_duration(age, flag)
 
 
 def policy_of(place: Place, limits: Policy | None, given: CleanArguments) -> Policy:

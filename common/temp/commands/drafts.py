@@ -15,7 +15,7 @@ from ..report.text import plain
 from .clean_arguments import CleanArguments, disposal_of, policy_of
 from .collecting import collector_at_rest
 from .places import Place
-from .printing import terminal
+from .printing import screen, terminal
 
 if TYPE_CHECKING:
     from ..asking import Dialogue
@@ -95,28 +95,31 @@ def without_low_space(plan: Plan) -> Plan:
     return plan._replace(archives=kept)
 
 
-def ask(drafts: list[Draft], given: CleanArguments) -> list[Draft]:
+def ask(drafts: list[Draft], given: CleanArguments, now: float) -> list[Draft]:
     """The drafts, with the steps that a person chooses. Raises `Declined` for a no.
 
-    Without `--ask` it asks only on a terminal, and only before everything goes.
+    Without `--ask` it shows what goes and asks only on a terminal, before everything goes.
     """
     from ..asking import Dialogue
 
     stream = sys.stderr if given.ask else terminal()
     if stream is None:
         return drafts
-    dialogue = Dialogue(stream)
+    dialogue = Dialogue(stream, screen(stream), now)
     if given.ask:
         drafts = _choose(dialogue, drafts)
-    asked = [
-        step
-        for draft in drafts
-        if draft.plan.policy.everything or given.ask
-        for step in draft.plan.steps
-    ]
+    going = [draft for draft in drafts if draft.plan.policy.everything or given.ask]
+    asked = [step for draft in going for step in draft.plan.steps]
     if asked and not given.dry_run:
+        if not given.ask:
+            dialogue.show(asked, _titles(going))
         dialogue.confirm(asked, _linked(drafts))
     return drafts
+
+
+def _titles(drafts: Sequence[Draft]) -> list[str]:
+    """The title of the place of each step."""
+    return [draft.place.title for draft in drafts for _ in draft.plan.steps]
 
 
 def _linked(drafts: Sequence[Draft]) -> list[str]:
@@ -130,10 +133,9 @@ def _linked(drafts: Sequence[Draft]) -> list[str]:
 
 def _choose(dialogue: Dialogue, drafts: list[Draft]) -> list[Draft]:
     steps = [step for draft in drafts for step in draft.plan.steps]
-    titles = [draft.place.title for draft in drafts for _ in draft.plan.steps]
     for where in _linked(drafts):
         dialogue.say(f"entries in {plain(where)}")
-    chosen = dialogue.choose(steps, titles) if steps else set()
+    chosen = dialogue.choose(steps, _titles(drafts)) if steps else set()
     left: list[Draft] = []
     first = 0
     for draft in drafts:

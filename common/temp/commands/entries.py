@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+from ..core.labels import newest, several
 from ..errors import InvalidSettings, StorageError
 from ..report.explain import explanation
 from ..report.text import plain
@@ -18,7 +20,7 @@ from .places import find_place
 def explain_entry(path: str) -> int:
     """Print why the entry at `path` stays or would go; the exit code."""
     path = os.path.expanduser(path)
-    place, relative = find_place(path)
+    place, relative = find_place(path, _newest)
     now = time.time()
     try:
         verdict, reasons = look(place, now).explain(relative)
@@ -46,7 +48,7 @@ def pin_entry(path: str, reason: str, *, dry_run: bool = False) -> int:
     if not reason.strip():
         raise InvalidSettings("--reason: say why, so that others know when it may go")
     path = os.path.expanduser(path)
-    place, relative = find_place(path)
+    place, relative = find_place(path, _newest)
     behind = entries_behind((place.root, relative), Path(path), place.root / relative)
     pinned = [(place.root, relative, place.layout())]
     pinned += [(root, entry, layout_of(root, is_scratch=True)) for root, entry in behind]
@@ -64,7 +66,7 @@ def unpin_entry(path: str, *, dry_run: bool = False) -> int:
     from ..store.root.pinning import read_pin, remove_pin
 
     path = os.path.expanduser(path)
-    place, relative = find_place(path)
+    place, relative = find_place(path, _pinned)
     entry = place.root, relative
     entries = [entry, *entries_behind(entry, Path(path), place.root / relative)]
     for root, below in entries:
@@ -74,3 +76,32 @@ def unpin_entry(path: str, *, dry_run: bool = False) -> int:
             verb = "unpinned" if remove_pin(root, below) else "was not pinned:"
         print(f"{verb} {plain(below)}")
     return 0
+
+
+def _newest(root: Path, label: str, paths: Sequence[str]) -> str:
+    """The newest of the entries that have `label`; if there are others, it is told which."""
+    taken = newest(label, paths)
+    if len(paths) > 1:
+        _tell(f"{label}: the newest of {len(paths)}, {taken}")
+    return taken
+
+
+def _pinned(root: Path, label: str, paths: Sequence[str]) -> str:
+    """The one of the entries with `label` that is pinned, else the newest.
+
+    Raises `InvalidSettings` if several are pinned: to unpin the wrong one could lose it.
+    """
+    from ..store.root.pinning import read_pin
+
+    pinned = [path for path in paths if read_pin(root, path) is not None]
+    if len(pinned) > 1:
+        raise several(label, pinned)
+    if not pinned:
+        return _newest(root, label, paths)
+    if len(paths) > 1:
+        _tell(f"{label}: the only one of {len(paths)} that is pinned, {pinned[0]}")
+    return pinned[0]
+
+
+def _tell(line: str) -> None:
+    print(plain(line), file=sys.stderr)

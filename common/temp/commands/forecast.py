@@ -97,7 +97,6 @@ def _with_what_goes_first(forecast: Forecast) -> Forecast:
     wants_space = place.policy().wanted_free(inventory.free, inventory.capacity) is not None
     if not (holds_some or wants_space):
         return forecast
-    from ..store.archive.undo import undoable
     from ..store.sweep.prepare import goes_first
 
     first = goes_first(
@@ -108,6 +107,8 @@ def _with_what_goes_first(forecast: Forecast) -> Forecast:
         archive=place.archive,
     )
     if holds_some:
+        from ..store.shelf.undo import undoable
+
         names = {entry.path for entry, _ in first.forgotten}
         held = undoable(place.root)
         marked = tuple(one._replace(goes=one.name in names) for one in held)

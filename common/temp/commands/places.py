@@ -25,12 +25,13 @@ from ..store.project.project import (
     where_it_leads,
 )
 from ..store.root.layouts import layout_of
-from ..store.root.listing import find_entry
+from ..store.root.listing import Choose, find_entry
 from ..store.root.loading import load, workspace_globs
 from ..store.root.settings import Settings
 
 if TYPE_CHECKING:
     from ..core.disposal import Disposal
+    from ..store.archive.archives import Archive
 
 USER_TITLE: Final = "auto-cleanup entries of this user"
 HOMELESS_TITLE: Final = "scratch of no project"
@@ -78,12 +79,14 @@ class Place(NamedTuple):
         return self.abandoned_only or self.is_elsewhere or self.root.name == OLD_ROOT_NAME
 
     @property
-    def archive(self) -> Path | None:
+    def archive(self) -> Archive | None:
         """Where its entries are archived, if they are. Raises as `layout`."""
         if self.abandoned_only:
             return None
+        from ..store.archive.archives import archive_of
+
         has_runs = self.is_configured and self.layout() is PIPELINE
-        return self.settings.archive_path(self.root if has_runs else None)
+        return archive_of(self.settings, self.root if has_runs else None)
 
     def policy(self) -> Policy:
         """The policy of a `temp-clean` without arguments."""
@@ -189,11 +192,11 @@ def _places_of(title: str, settings: Settings) -> Iterator[Place]:
         yield Place(name, root, settings, is_configured=True)
 
 
-def find_place(path: str) -> tuple[Place, str]:
-    """The place of the entry that `path` names, and the entry's path in it."""
+def find_place(path: str, choose: Choose) -> tuple[Place, str]:
+    """The place of the entry that `path` names, and the entry's path in it; see `find_entry`."""
     settings = load(standing_project())
     roots = settings.other_roots()
-    root, relative = find_entry(path, root_of(settings.project), roots, homeless_roots())
+    root, relative = find_entry(path, root_of(settings.project), roots, homeless_roots(), choose)
     if root == user_root():
         return Place(USER_TITLE, root, settings, abandoned_only=True), relative
     if root.parent in homeless_projects():

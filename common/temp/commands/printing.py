@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import TextIO
+from typing import Final, TextIO
 
 from ..core.entry import Problem
 from ..errors import Refused, reason_of
 from ..report.table import Screen
 from ..report.text import plain, problem_line
+
+_USUAL_COLUMNS: Final = 80
+"""The width of a terminal that does not tell it."""
 
 
 def is_github_action() -> bool:
@@ -48,15 +51,23 @@ def add_to_summary(markdown: Callable[[], str]) -> None:
         complain(f"problem: cannot add to {plain(path)}: {why}")
 
 
-def screen() -> Screen | None:
-    """The terminal that stdout is, if it is one."""
-    if not sys.stdout.isatty():
+def screen(stream: TextIO | None = None) -> Screen | None:
+    """The terminal that `stream` is (stdout by default), if it is one."""
+    stream = stream or sys.stdout
+    if not stream.isatty():
         return None
-    import shutil
-
     is_plain = any(os.environ.get(name) for name in ("NO_COLOR", "CI"))
     colour = not is_plain and os.environ.get("TERM") != "dumb"
-    return Screen(shutil.get_terminal_size().columns, colour)
+    return Screen(_columns(stream), colour)
+
+
+def _columns(stream: TextIO) -> int:
+    given = os.environ.get("COLUMNS", "")
+    try:
+        found = int(given) if given.isdecimal() else os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):
+        found = 0
+    return found or _USUAL_COLUMNS
 
 
 def terminal() -> TextIO | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 from ..core.entry import Problem
@@ -11,15 +12,15 @@ from ..core.units import spell_size
 from ..errors import TempError
 from ..report.archive import archive_text, undo_text
 from ..report.text import instant, plain
-from ..store.archive.belongs import place_of
-from ..store.archive.restore import find_archived, finish_killed, restore
-from ..store.archive.shelf import list_archive
-from ..store.archive.undo import has_undoable, root_of_undo, undo_area
+from ..store.archive.archives import archive_beside, archive_of
+from ..store.archive.restore import Holder, find_archived, finish_killed, restore
 from ..store.project.place import homeless_roots, standing_project
 from ..store.project.project import root_of, user_root
-from ..store.root.guard import check_store
 from ..store.root.loading import load
 from ..store.root.settings import Settings
+from ..store.shelf.belongs import Place, place_of
+from ..store.shelf.listing import Archived
+from ..store.shelf.undo import UndoArea, has_undoable
 from .printing import print_problems
 
 
@@ -29,12 +30,12 @@ def list_archived() -> int:
     It is 1 if a root could not be looked at, or a manifest cannot be used.
     """
     settings = load(standing_project())
-    (archive, *others), problems = _archives(settings)
+    holders, problems = _holders(settings)
     blocks = []
     code = print_problems(problems)
-    for place in (archive, *others):
+    for holder in holders:
         rows: list[tuple[str, ...]] = []
-        for archived in list_archive(place, root_of(settings.project)):
+        for archived in holder.listed(root_of(settings.project)):
             manifest, when = archived.manifest, instant(archived.archived_at)
             if manifest is None:
                 what = archived.problem or "it has no manifest"
@@ -42,52 +43,61 @@ def list_archived() -> int:
                 rows.append((archived.name, archived.format, "?", when, "?", what))
                 continue
             how = archived.format if manifest.until is None else instant(manifest.until)
-            was, why = str(manifest.root_from(place) / manifest.path), "; ".join(manifest.reasons)
+            was, why = f"{archived.root}/{manifest.path}", "; ".join(manifest.reasons)
             rows.append((archived.name, how, spell_size(manifest.size), when, was, why))
-        is_undo = root_of_undo(place) is not None
-        if place == archive or (rows and not is_undo):
-            blocks.append(archive_text(str(place), rows))
-        elif rows:
-            blocks.append(undo_text(str(place), rows))
+        if rows or holder is holders[0]:
+            text = undo_text if isinstance(holder, UndoArea) else archive_text
+            blocks.append(text(holder.location, rows))
     print("\n\n".join(blocks))
     return code
 
 
-def _archives(settings: Settings, name: str = "") -> tuple[list[Path], list[tuple[str, Problem]]]:
-    """The directories that can be restored from: the archive, those of runs, and what was set aside
-    of each root; and the roots that cannot be looked at, each with the problem.
+def _holders(settings: Settings, name: str = "") -> tuple[list[Holder], list[tuple[str, Problem]]]:
+    """What can be restored from: the archive, those of runs, and the undo area of each root; and
+    the roots that cannot be looked at, each with the problem.
     """
-    found, problems = [settings.archive_path()], []
-    roots = (
-        *(root_of(settings.project), *settings.other_roots()),
-        *(*homeless_roots(), user_root()),
-    )
+    archive, project = archive_of(settings), root_of(settings.project)
+    found: list[Holder] = [archive]
+    problems = []
+    roots = (project, *settings.other_roots(), *homeless_roots(), user_root())
     for root in {os.path.realpath(root): root for root in reversed(roots)}.values():
         try:
             if has_undoable(root):
-                found.insert(1, undo_area(root))
+                found.insert(1, UndoArea(root))
         except TempError as error:
             # What somebody planted in one root must not keep others from being restored.
             problems.append((root.name, Problem(STORE, str(error))))
     for base in _bases_of_runs(settings, name):
-        runs = base / RUNS_ARCHIVE
-        if not runs.is_dir() or os.path.realpath(runs) == os.path.realpath(found[0]):
-            continue
+        beside = archive_beside(base)
         try:
-            check_store(runs)
-            found.insert(1, runs)
+            if not archive.is_at(beside.location) and beside.listed(project):
+                found.insert(1, beside)
         except TempError as error:
             problems.append((base.name, Problem(RUNS_ARCHIVE, str(error))))
     return found, problems
 
 
+def restorable(settings: Settings) -> list[str]:
+    """What can be restored: the path of each in its root, or its name where that is not known or
+    not the only one.
+    """
+    found = [
+        archived
+        for holder in _holders(settings)[0]
+        for archived in holder.listed(root_of(settings.project))
+    ]
+    paths = Counter(archived.path for archived in found)
+    return [one.path if one.path and paths[one.path] == 1 else one.name for one in found]
+
+
 def _bases_of_runs(settings: Settings, name: str) -> set[Path]:
-    """The directories that may have an archive of runs beside them: the project, its `roots`, and
+    """The directories with an archive of runs in them, among these: the project, its `roots`, and
     that of the path `name`, since a pipeline needs no settings.
     """
     bases = {settings.project, *settings.other_roots()}
     archive = Path(os.path.abspath(name)).parent
-    return bases | {archive.parent} if archive.name == RUNS_ARCHIVE else bases
+    bases |= {archive.parent} if archive.name == RUNS_ARCHIVE else set()
+    return {base for base in bases if (base / RUNS_ARCHIVE).is_dir()}
 
 
 def restore_archived(name: str, *, dry_run: bool = False) -> int:
@@ -96,18 +106,23 @@ def restore_archived(name: str, *, dry_run: bool = False) -> int:
     A root that cannot be looked at is a problem, but no failure: `name` is what was asked for.
     """
     settings = load(standing_project())
-    archives, problems = _archives(settings, name)
+    holders, problems = _holders(settings, name)
     print_problems(problems)
-    archive, archived = find_archived(archives, name, settings.project)
-    place = place_of(archive, archived, settings.project)
+    holder, archived = find_archived(holders, name, settings.project)
+    place = _place_of(holder, archived, settings.project)
     if dry_run:
         print(f"would restore {plain(name)} as {plain(str(place.full))}")
         return 0
-    finish_killed(archive, place.root)
+    finish_killed(holder, place.root)
     # Again: a restore that was killed may have been almost finished.
-    archive, archived = find_archived(archives, name, settings.project)
-    place = place_of(archive, archived, settings.project)
-    is_pinned = restore(archive, archived, place)
+    holder, archived = find_archived(holders, name, settings.project)
+    place = _place_of(holder, archived, settings.project)
+    is_pinned = restore(holder, archived, place)
     pinned = ", pinned, since it would go at any age there" if is_pinned else ""
     print(f"restored {plain(archived.name)} as {plain(str(place.full))}{pinned}")
     return 0
+
+
+def _place_of(holder: Holder, archived: Archived, project: Path) -> Place:
+    """Where it belongs. Raises `Refused` if that is not a place for an entry."""
+    return place_of(archived, project, holder.root if isinstance(holder, UndoArea) else None)

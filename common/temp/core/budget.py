@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import ceil
 from typing import Literal, NamedTuple
 
 
 class Budget(NamedTuple):
     """Limits for all scratch together: bytes of it, bytes free beside it, entries of it, files and
-    directories of it.
+    directories of it, and for how many seconds an entry may be unchanged.
     """
 
     max_size: int | None = None
     min_free: int | None = None
     max_entries: int | None = None
     max_files: int | None = None
+    max_age: float | None = None
 
     @property
     def has_limit(self) -> bool:
@@ -24,7 +26,8 @@ class Budget(NamedTuple):
 
 class Usage(NamedTuple):
     """What there is in one root, or in several: then `free` is the least that is free on any of
-    their filesystems, if known, and `root` the one that lies there.
+    their filesystems, if known, and `root` the one that lies there. `oldest` is the age of the
+    oldest entry, in seconds.
     """
 
     size: int = 0
@@ -32,12 +35,13 @@ class Usage(NamedTuple):
     entries: int = 0
     root: str = ""
     inodes: int = 0
+    oldest: float = 0.0
 
 
 class Excess(NamedTuple):
     """A limit that is not kept: what there is, and what the limit allows or wants."""
 
-    limit: Literal["max size", "min free", "max entries", "max files"]
+    limit: Literal["max size", "min free", "max entries", "max files", "max age"]
     found: int
     allowed: int
 
@@ -55,6 +59,7 @@ def together(usages: Iterable[Usage]) -> Usage:
             whole.entries + usage.entries,
             root,
             whole.inodes + usage.inodes,
+            max(whole.oldest, usage.oldest),
         )
     return whole
 
@@ -70,4 +75,6 @@ def excesses(budget: Budget, usage: Usage) -> tuple[Excess, ...]:
         found.append(Excess("max entries", usage.entries, budget.max_entries))
     if budget.max_files is not None and usage.inodes > budget.max_files:
         found.append(Excess("max files", usage.inodes, budget.max_files))
+    if budget.max_age is not None and usage.oldest > budget.max_age:
+        found.append(Excess("max age", ceil(usage.oldest), int(budget.max_age)))
     return tuple(found)

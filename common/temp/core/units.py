@@ -19,8 +19,8 @@ _SIZE_UNITS = {
     **{f"{letter}b": 1000**power for power, letter in enumerate("kmgtp", 1)},
 }
 # Compiled at their first use, by `re`: a status without settings needs none of them.
-_INTERVAL = r"\s*([0-9]{1,6})\s*([mhd])\s*"
-_MINUTES = {"m": 1, "h": 60, "d": 24 * 60}
+_DURATION = r"\s*([0-9]{1,6})\s*([mhdw])\s*"
+_MINUTES = {"m": 1, "h": 60, "d": 24 * 60, "w": 7 * 24 * 60}
 _LONGEST_DAYS = 365
 MINUTE_STEPS = (
     *(step for step in range(1, 60) if 60 % step == 0),
@@ -119,15 +119,27 @@ def read_share(text: object, what: str) -> float:
     return share
 
 
+def read_duration(text: object, what: str) -> float:
+    """The seconds in a text such as `90m`, `36h`, `7d`, `2w`. Raises `InvalidSettings`."""
+    minutes = _minutes_in(text)
+    if minutes is None:
+        raise InvalidSettings(f"{what}: expected a time such as 90m, 36h, 7d or 2w, got {text!r}")
+    return minutes * MINUTE
+
+
 def read_interval(text: object, what: str) -> int:
-    """The minutes in a text such as `15m`, `6h`, `7d`. Raises `InvalidSettings`."""
-    match = re.fullmatch(_INTERVAL, text, re.ASCII) if isinstance(text, str) else None
-    minutes = int(match[1]) * _MINUTES[match[2]] if match else 0
+    """The minutes in a text such as `15m`, `6h`, `7d`, `1w`. Raises `InvalidSettings`."""
+    minutes = _minutes_in(text) or 0
     if not 1 <= minutes <= _LONGEST_DAYS * _MINUTES["d"]:
         raise InvalidSettings(
             f"{what}: expected 15m, 6h, 1d or similar, {_LONGEST_DAYS}d at most, got {text!r}"
         )
     return minutes
+
+
+def _minutes_in(text: object) -> int | None:
+    match = re.fullmatch(_DURATION, text, re.ASCII) if isinstance(text, str) else None
+    return int(match[1]) * _MINUTES[match[2]] if match else None
 
 
 def spell_interval(minutes: int) -> str:

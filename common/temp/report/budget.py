@@ -10,13 +10,13 @@ from typing import Any, Final, NamedTuple
 from ..core.budget import Budget, Excess, Usage
 from ..core.entry import Problem
 from ..core.reasons import NO_LIMIT, WITHIN_LIMITS, Verdict, what_would_change
-from ..core.units import spell_duration, spell_inodes, spell_size
+from ..core.units import spell_comparison, spell_duration, spell_inodes, spell_size
 from .table import Cell, Column, Screen, table
 from .text import age_seconds, counted, instant, plain
 
 _COLUMNS: Final = (
     Column("project", optional=True),
-    Column("entry", flexible=True),
+    Column("entry", whole=True),
     Column("size", right=True),
     Column("files", right=True, optional=True),
     Column("age", right=True),
@@ -26,7 +26,7 @@ _COLUMNS: Final = (
 
 
 class Checked(NamedTuple):
-    """A budget and what it was compared to; the culprits are the largest entries, with project.
+    """A budget and what it was compared to; the culprits are what takes the most, with project.
 
     `left_bytes` is the part of the usage that killed or running sweeps have moved aside, and
     `undoable_bytes` the part that can still be undone.
@@ -70,6 +70,9 @@ def _kept(checked: Checked) -> str:
         said.append(f"{usage.entries} of {counted(budget.max_entries)}")
     if budget.max_files is not None:
         said.append(f"{usage.inodes} of {spell_inodes(budget.max_files)}")
+    if budget.max_age is not None:
+        oldest, allowed = spell_comparison(usage.oldest, budget.max_age)
+        said.append(f"oldest {oldest} of {allowed}")
     if budget.min_free is not None:
         free = "unknown" if usage.free is None else spell_size(usage.free)
         said.append(f"{free} free, {spell_size(budget.min_free)} wanted")
@@ -81,6 +84,9 @@ def _spell(excess: Excess, checked: Checked) -> str:
         return f"{counted(excess.found)}, {excess.allowed} allowed"
     if excess.limit == "max files":
         return f"{spell_inodes(excess.found)}, {excess.allowed} allowed"
+    if excess.limit == "max age":
+        oldest, most = spell_comparison(excess.found, excess.allowed)
+        return f"the oldest entry is unchanged for {oldest}, {most} allowed"
     found, allowed = spell_size(excess.found), spell_size(excess.allowed)
     if excess.limit == "min free":
         return f"{found} free on the filesystem of {plain(checked.usage.root)}, {allowed} wanted"
@@ -126,6 +132,7 @@ def check_project(checked: Checked, now: float) -> dict[str, Any]:
             "min_free_bytes": budget.min_free,
             "max_entries": budget.max_entries,
             "max_files": budget.max_files,
+            "max_age_seconds": budget.max_age,
         },
         "size_bytes": usage.size,
         "moved_aside_bytes": checked.left_bytes,
@@ -133,6 +140,7 @@ def check_project(checked: Checked, now: float) -> dict[str, Any]:
         "free_bytes": usage.free,
         "entries": usage.entries,
         "inodes": usage.inodes,
+        "oldest_seconds": int(usage.oldest),
         "culprits": [_culprit(title, verdict, now) for title, verdict in checked.culprits],
         "problems": [problem._asdict() for problem in checked.problems],
     }

@@ -13,7 +13,7 @@ from .text import counted, plain
 
 _COLUMNS: Final = (
     Column("when"),
-    Column("who", flexible=True),
+    Column("who", whole=True),
     Column("policy", optional=True),
     Column("gone", right=True),
     Column("failed", right=True),
@@ -21,6 +21,9 @@ _COLUMNS: Final = (
     Column("freed", right=True),
     Column("why"),
 )
+
+_COUNTS: Final = (4, 5)
+"""The indices of the columns that a screen has no room for while they are all 0."""
 
 
 def history_text(
@@ -30,7 +33,11 @@ def history_text(
     lines = [plain(title), ""]
     if not sweeps:
         return "\n".join([*lines, "no sweeps"])
-    lines.append(table(_COLUMNS, list(map(_row, sweeps)), screen))
+    rows = list(map(_row, sweeps))
+    none = {index for index in _COUNTS if screen and all(row[index].text == "0" for row in rows)}
+    shown = [index for index in range(len(_COLUMNS)) if index not in none]
+    columns = [_COLUMNS[index] for index in shown]
+    lines.append(table(columns, [[row[index] for index in shown] for row in rows], screen))
     if len(sweeps) < recorded:
         lines += ["", f"{len(sweeps)} of {counted(recorded, 'sweep', 'sweeps')} shown"]
     return "\n".join(lines)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 TableFormat = Literal["table", "github"]
 
 _COLUMNS = (
-    Column("category", flexible=True),
-    Column("name", flexible=True),
+    Column("category", whole=True),
+    Column("name", whole=True),
     Column("size", right=True),
     Column("", optional=True),
     Column("files", right=True, optional=True),
@@ -37,7 +37,7 @@ _GOES_IN = 6
 """The index of the column that is left out where no age limit applies."""
 
 _TOTALS = (
-    Column("category", flexible=True),
+    Column("category", whole=True),
     Column("entries", right=True),
     Column("size", right=True),
     Column("would go", right=True),

@@ -1,4 +1,4 @@
-"""Columns of text: aligned by their width on a terminal, and cut to fit it."""
+"""Columns of text: aligned by their width on a terminal, and wrapped to fit it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,11 @@ _CODES: Final[dict[Colour, str]] = {
 }
 _BAR: Final = " ▏▎▍▌▋▊▉█"
 _GAP: Final = "  "
-_READABLE: Final = 28
-"""The width that a flexible column keeps while there is an optional one to leave out."""
+_WANTED: Final = 40
+"""The width of a whole column for which optional ones are left out."""
 
 _LEAST: Final = 16
-"""The width that a flexible column keeps while there is room for all columns."""
-
-_STAMP: Final = len("_1696348800")
+"""The width that a whole column keeps while there is room for all columns."""
 
 
 class Screen(NamedTuple):
@@ -42,14 +40,15 @@ class Screen(NamedTuple):
 class Column(NamedTuple):
     """A column.
 
-    Without room, `optional` columns are left out, the last of them first. Text that is too long for
-    a `flexible` column loses its middle, so that the end of a name can be read.
+    Without room, `optional` columns are left out, the last of them first. Text in a `whole` column
+    is never cut, so that a name can be copied: one that is too long has a line of its own, and the
+    rest of its row follows below. The last column is wrapped at words.
     """
 
     title: str
     right: bool = False
     optional: bool = False
-    flexible: bool = False
+    whole: bool = False
 
 
 class Cell(NamedTuple):
@@ -81,16 +80,15 @@ def cut(text: str, most: int) -> str:
     return _beginning(text, most - 1) + "…" if most > 0 else ""
 
 
-def cut_middle(text: str, most: int) -> str:
-    """`text` in at most `most` columns: a little of its beginning, `…` and as much of its end."""
-    if width(text) <= most:
-        return text
-    if most <= 1:
-        return "…" if most == 1 else ""
-    # An entry's name ends with its stamp: where that takes most of the room, its label comes first.
-    head = _beginning(text, 1 if _STAMP < most < 20 else (most - 1) // 4)
-    tail = _beginning(text[::-1], most - 1 - width(head))[::-1]
-    return f"{head}…{tail}"
+def wrapped(text: str, most: int) -> list[str]:
+    """`text` in lines of at most `most` columns, broken at spaces; a longer word is kept whole."""
+    lines: list[str] = []
+    for word in text.split(" "):
+        if lines and width(lines[-1]) + 1 + width(word) <= most:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
 
 
 def _beginning(text: str, most: int) -> str:
@@ -116,7 +114,8 @@ def table(
 ) -> str:
     """The rows under their titles.
 
-    On a `screen` no line is wider than it; elsewhere nothing is left out, cut or coloured.
+    On a `screen` no line is wider than it, but for a whole text or a word that is; elsewhere
+    nothing is left out, wrapped or coloured.
     """
     shown = list(range(len(columns)))
     widths = [
@@ -124,57 +123,81 @@ def table(
         for index, column in enumerate(columns)
     ]
     if screen is not None:
-        shown = _fit(columns, widths, screen.width)
+        shown = _fit(columns, rows, widths, screen.width)
     lines = [
-        _line([Cell(columns[index].title) for index in shown], columns, widths, shown, screen),
+        *_lines([Cell(columns[index].title) for index in shown], columns, widths, shown, screen),
         _GAP.join("-" * widths[index] for index in shown),
     ]
-    lines += (
-        _line([row[index] for index in shown], columns, widths, shown, screen) for row in rows
-    )
+    for row in rows:
+        lines += _lines([row[index] for index in shown], columns, widths, shown, screen)
     return "\n".join(lines)
 
 
-def _fit(columns: Sequence[Column], widths: list[int], most: int) -> list[int]:
+def _fit(
+    columns: Sequence[Column], rows: Sequence[Sequence[Cell]], widths: list[int], most: int
+) -> list[int]:
     """Which columns are shown on `most` columns of a terminal; `widths` is changed to fit."""
     shown = list(range(len(columns)))
     last = shown[-1]
+    natural = tuple(widths)
+    whole = [index for index in shown if columns[index].whole and index != last]
 
     def missing() -> int:
         taken = sum(widths[index] + len(_GAP) for index in shown if index != last)
-        return min(widths[last], most // 3) - (most - taken)
+        return min(widths[last], most // 4) - (most - taken)
 
     def shrink(least: int) -> None:
-        for index in shown:
-            if columns[index].flexible and index != last:
-                widths[index] -= max(0, min(widths[index] - least, missing()))
+        for index in whole:
+            widths[index] -= max(0, min(widths[index] - least, missing()))
 
-    shrink(_READABLE)
+    shrink(_WANTED)
     for index in reversed(range(len(columns))):
         if missing() > 0 and columns[index].optional:
             shown.remove(index)
     shrink(_LEAST)
+    for index in whole:
+        widths[index] = min(natural[index], widths[index] + max(0, -missing()))
+        # What has a line of its own needs no room.
+        fitting = (width(row[index].text) for row in rows)
+        inside = (one for one in fitting if one <= widths[index])
+        widths[index] = max(width(columns[index].title), *inside, 0)
     taken = 0
     for index in tuple(shown):
-        widths[index] = min(widths[index], most - taken)
+        widths[index] = min(widths[index], max(most - taken, int(columns[index].whole)))
         if widths[index] <= 0:
             shown.remove(index)
         taken += widths[index] + len(_GAP)
     return shown
 
 
-def _line(
+def _lines(
     cells: Sequence[Cell],
     columns: Sequence[Column],
     widths: Sequence[int],
     shown: Sequence[int],
     screen: Screen | None,
-) -> str:
-    spelled = []
+) -> list[str]:
+    """The lines of one row: more than one where a whole text is too long, or the last wraps."""
+    lines: list[str] = []
+    line = ""
+    start = 0  # where the column begins
     for cell, index in zip(cells, shown, strict=True):
         column, most = columns[index], widths[index]
-        text = cut_middle(cell.text, most) if column.flexible else cut(cell.text, most)
-        painted = screen.paint(text, cell.colour) if screen is not None else text
-        gap = " " * (most - width(text))
-        spelled.append(gap + painted if column.right else painted + gap)
-    return _GAP.join(spelled).rstrip()
+        parts = [cell.text]
+        if not column.whole and width(cell.text) > most:
+            is_last = index == len(columns) - 1
+            parts = wrapped(cell.text, most) if is_last else [cut(cell.text, most)]
+        for number, text in enumerate(parts):
+            if number:
+                lines.append(line)
+                line = " " * start
+            gap = " " * (most - width(text))
+            painted = screen.paint(text, cell.colour) if screen is not None else text
+            line += gap + painted if column.right else painted + gap
+        start += most + len(_GAP)
+        if column.whole and width(cell.text) > most and index != shown[-1]:
+            lines.append(line)
+            line = " " * start
+        else:
+            line += _GAP
+    return [text.rstrip() for text in (*lines, line)]

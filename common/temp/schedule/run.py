@@ -25,7 +25,7 @@ def check_limits(settings: Settings) -> None:
     if not settings.policy.has_limit:
         raise InvalidSettings(
             f"{settings.project}: no limit is configured, so a scheduled clean would take "
-            "everything; give --strategy, or set strategy, max_age_hours, high_water or another "
+            "everything; give --strategy, or set strategy, max_age, high_water or another "
             "limit in [tool.tempkeep]"
         )
 

@@ -1,6 +1,6 @@
-"""The archive: entries are stored (`deposit`), listed (`shelf`) and restored (`restore`).
+"""The archive: what it can do, and the kinds of archives there are (`archives`).
 
-An archive is a local directory; what `--undoable` sets aside lies in one, too (`undo`). There is no
-seam for another kind yet: `deposit`, `shelf`, `restore` and `dropping` open it by its path. A move
-between it and a root goes on after a kill (`transfer`).
+An archive in a directory is a shelf (`local`) that entries get to by a rename, or copied or packed
+(`deposit`, `packing`, `tarring`). A move between an archive and a root goes on after a kill
+(`transfer`); `restore` is how an entry comes back.
 """

@@ -1,180 +1,88 @@
-"""Puts one entry into an archive: by a rename if possible, else packed."""
+"""Puts one entry into an archive in a directory: by a rename if possible, else packed."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeAlias
 
-from ...core.layout import HOLDING, PIPELINE, STORE, UNDO, Layout, is_inside, read_name
+from ...core.layout import HOLDING, STORE, is_inside
 from ...core.plan import Step
-from ...errors import StorageError, TempError, in_place, reason_of
-from ..claiming.claim import NotClaimed, NotDisposed
-from ..project.project import check_root, find_project, open_root, where_it_leads
-from ..root.arrivals import keep_age
-from ..root.guard import check_store
-from ..root.layouts import layout_of
-from ..root.parts import make_parts
+from ..claiming.claim import NotDisposed
+from ..project.project import check_root, find_project, where_it_leads
+from ..shelf.dropping import drop
+from ..shelf.listing import Archived
+from ..shelf.moving import Move
 from ..system import at
-from ..system.archive_formats import ArchiveFormat, checked_format, suffix_of
-from ..system.processes import spell_command
+from ..system.archive_formats import ArchiveFormat, checked_format
 from ..system.renaming import rename_new
-from ..trees.contents import Digest, digest, state
+from ..trees.contents import state
 from ..trees.writing import dress, dress_held, held
-from .dropping import drop
-from .manifest import Manifest
-from .packing import DATA, Source, Workbench
-from .reservation import Reservation
-from .shelf import Archived
-
-Part: TypeAlias = Callable[[int, str], Callable[[str], bool] | None]
-"""Called with the open directory that an entry is in, and its name; tells which paths in the entry
-are archived, or `None` if all of it is."""
+from .archives import Part
+from .local import Receipt
+from .packing import DATA, Workbench
 
 
-class Deposit:
-    """One entry on its way into `archive`. Close it after use: that takes back what was not kept.
+class LocalDeposit(Move):
+    """One entry on its way into the archive in the directory `shelf`; see `Deposit`.
 
-    `part` finds what of the entry is to be archived. A part is copied, never moved. With `undo_for`
-    (seconds), `archive` is the undo area of the root, and the entry gets there by a rename or not
-    at all. Each step raises `NotDisposed` if the entry cannot be archived; the entry is then where
-    it was. Raises `InvalidSettings` for an unknown format.
+    `part` finds what of the entry is to be archived. A part is copied, never moved. Raises
+    `InvalidSettings` for an unknown format.
     """
+
+    is_done = "archived"
+    instead = "choose another archive_location, or clean without archiving"
 
     def __init__(
         self,
-        archive: Path,
-        form: ArchiveFormat,
+        shelf: Path,
         root: Path,
         step: Step,
         now: float,
-        undo_for: float | None = None,
+        form: ArchiveFormat,
         part: Part | None = None,
     ) -> None:
-        self.archive = Path(os.path.abspath(archive))
-        self.form = checked_format(form)
-        self.root = root
-        self.step = step
-        self.id = os.urandom(8).hex()
-        self.packed_bytes: int | None = None
-        """How many bytes a copy of it takes on the archive's disk."""
-        self.until = None if undo_for is None else now + undo_for
-        """Until when it can be undone."""
-        self._undo_for = undo_for
+        super().__init__(shelf, root, step, now, form=checked_format(form))
         self._part = part
-        self._now = now
-        self._source = Source(root, step.entry.path)
-        self._reservation = Reservation(self.archive)
         self._bench: Workbench | None = None
-        self._top = -1
         self.state = ""
-        """Of what was packed: how the entry was right before that; see `contents.state`."""
-        self._published = self._kept = False
-        self._before: os.stat_result | None = None
-        """The entry as it was before it was moved."""
+        self.packed_bytes: int | None = None
+        """How many bytes the copy takes on the archive's disk."""
+        self._published = False
 
     @property
-    def name(self) -> str:
-        """Its name in the archive, once it has one."""
-        return self._reservation.name
-
-    @property
-    def inode(self) -> int:
-        """The inode of what was packed but is not yet in its place."""
-        return self._packed().inode
-
-    @property
-    def target(self) -> Path:
-        """Its path in the archive, now or once it is there."""
-        return self.archive / f"{self.name}{suffix_of(self.form)}"
+    def where(self) -> str:
+        """Its path, now or once it is there."""
+        return str(self.target)
 
     @property
     def left_out(self) -> tuple[str, ...]:
         """The sockets in it that were not packed."""
         return tuple(self._source.left_out)
 
+    @property
+    def receipt(self) -> str:
+        """By what the archive knows what was packed, before and after it is in its place."""
+        return Receipt(self.name, self.id, self._packed().inode).spell()
+
     def close(self) -> None:
         """Close what is open, and take back what was not kept."""
         with contextlib.ExitStack() as stack:
-            if self._top >= 0:
-                stack.callback(at.close, self._top)
-            stack.callback(self._reservation.close)
             if self._bench is not None:
                 stack.callback(self._bench.close)
-            if not self._kept:
-                self._withdraw()
-
-    def keep(self) -> None:
-        """Keep it in the archive when this is closed."""
-        self._kept = True
+            super().close()
 
     def move(self) -> bool:
         """Move the entry there by one rename, and return whether that worked; if so, it is kept."""
         with self._failing():
-            moved = self._move()
-            if not moved and self.until is not None:
-                raise StorageError(
-                    errno.EXDEV, "it, or its category, is mounted from another filesystem"
-                )
-        return moved
-
-    def _move(self) -> bool:
-        self._check_place()
-        if self.until is None:
-            _make_archive(self.archive)
-        else:
-            check_store(self.root)
-            make_parts(self.root, UNDO)
-        if self.form != "dir" or os.stat(self.archive).st_dev != self.step.entry.device:
-            return False
-        with self._source.opened() as (parent, name):
-            if self._part is not None and self._part(parent, name) is not None:
+            self._check_place()
+            _make_archive(self.shelf)
+            if self.form != "dir" or not self._shares_disk():
                 return False
-        self._reserve(digest(self._source.items(contents=False)), has_contents=False)
-        self.keep()  # before the rename: afterwards it is the only copy
-        try:
             with self._source.opened() as (parent, name):
-                top = self._open_archive()
-                self._before = at.stat(name, dir_fd=parent, follow_symlinks=False)
-                rename_new(name, self.target.name, src_dir_fd=parent, dst_dir_fd=top)
-        except OSError as error:
-            self._kept = False
-            self._keep_age()  # its permissions may have been changed
-            self._withdraw()
-            if error.errno != errno.EXDEV:
-                raise
-            return False
-        return True
-
-    def _open_archive(self) -> int:
-        """The open archive directory, always the same one, even if its path is replaced."""
-        if self._top < 0:
-            self._top = open_root(self.archive)
-        return self._top
-
-    def undo_move(self) -> str:
-        """Put the entry back; "" or where it is instead."""
-        where = ""
-        try:
-            archive = open_root(self.archive)
-            try:
-                with self._source.opened() as (parent, name):
-                    rename_new(self.target.name, name, src_dir_fd=archive, dst_dir_fd=parent)
-            finally:
-                at.close(archive)
-        except OSError:
-            where = str(self.target)
-        self._keep_age()
-        self._reservation.give_up()  # in either case: the manifest describes what was read
-        return where
-
-    def _keep_age(self) -> None:
-        if self._before is not None:
-            keep_age(self.root, self.step.entry.path, self._before)
+                if self._part is not None and self._part(parent, name) is not None:
+                    return False
+            return self._renamed()
 
     def pack(self) -> None:
         """Copy the entry, or pack it, into the archive's holding area, and compare the two."""
@@ -183,7 +91,7 @@ class Deposit:
                 self.state = state(parent, name)
                 # After that, so that what comes since then is noticed.
                 self._source.only = None if self._part is None else self._part(parent, name)
-            self._bench = Workbench(self.archive)
+            self._bench = Workbench(self.shelf)
             found = self._bench.pack(self._source, self.form)
             self.packed_bytes = self._bench.packed_bytes
             self._reserve(found, has_contents=True)
@@ -201,113 +109,53 @@ class Deposit:
                 self._put()
                 if self.form == "dir":
                     dress(str(self.target), 0, first.mtime_ns, link=True)
-            _flush(self.archive)
+            _flush(self.shelf)
 
     def _put(self) -> None:
         work = self._packed().directory
-        rename_new(DATA, self.target.name, src_dir_fd=work, dst_dir_fd=self._open_archive())
+        rename_new(DATA, self.target.name, src_dir_fd=work, dst_dir_fd=self._open_shelf())
         self._published = True
 
     def _packed(self) -> Workbench:
         assert self._bench is not None, "it was not packed"
         return self._bench
 
-    @contextlib.contextmanager
-    def _failing(self) -> Iterator[None]:
-        """Turn every error into `NotDisposed`, with what to do."""
-        try:
-            yield
-        except (OSError, NotClaimed, TempError) as error:
-            if isinstance(error, FileNotFoundError) and self._is_gone():
-                raise NotClaimed("is gone already") from None
-            reason = str(error)
-            if isinstance(error, OSError) and not isinstance(error, TempError):
-                # Inside the entry, files are opened relative to their directory.
-                named = isinstance(error, PermissionError) and isinstance(error.filename, str)
-                where = error.filename if named and not os.path.isabs(error.filename) else ""
-                reason = in_place(reason_of(error), where)
-            why, semicolon, remedy = reason.partition("; ")
-            what, otherwise = (
-                ("archived", "choose another archive_location, or clean without archiving")
-                if self.until is None
-                else ("set aside", "clean without --undoable")
-            )
-            if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
-                # That is what this clean is for.
-                semicolon, remedy = "", ""
-                otherwise += ", which frees the space of the entry"
-            raise NotDisposed(
-                f"cannot be {what} in {self.archive} ({why}); "
-                f"{remedy}{semicolon and ', or '}{otherwise}"
-            ) from error
-
-    def _is_gone(self) -> bool:
-        return not os.path.lexists(self.root / self.step.entry.path)
-
     def _check_place(self) -> None:
         above, _, name = str(self.root / self.step.entry.path).rpartition("/")
         entry = os.path.join(os.path.realpath(above), name)
-        real, root = os.path.realpath(self.archive), os.path.realpath(self.root)
+        real, root = os.path.realpath(self.shelf), os.path.realpath(self.root)
         if is_inside(real, entry):
             raise NotDisposed(
-                f"cannot be archived in {self.archive}, which is inside it; choose another place"
+                f"cannot be archived in {self.shelf}, which is inside it; choose another place"
             )
         if is_inside(real, root):
             top = os.path.relpath(real, root).split(os.sep)[0]
-            if top == os.curdir or self._layout().holds(top, is_directory=True):
+            if top == os.curdir or self._source.layout().holds(top, is_directory=True):
                 raise NotDisposed(
-                    f"cannot be archived in {self.archive}, which is among the entries; "
+                    f"cannot be archived in {self.shelf}, which is among the entries; "
                     "choose another archive_location"
                 )
 
-    def _layout(self) -> Layout:
-        entry = self.step.entry
-        is_run = entry.category == PIPELINE.category and "/" not in entry.path
-        return layout_of(self.root, is_scratch=not is_run)
-
-    def _reserve(self, found: Digest, *, has_contents: bool) -> None:
-        """Reserve a free name in the archive, for an entry with the digest `found`."""
-        manifest = self._manifest(found, has_contents=has_contents)
-        wanted = self.step.entry.path.replace("/", "__")
-        self._reservation.take(self._open_archive(), wanted, manifest)
-
-    def _manifest(self, found: Digest, *, has_contents: bool) -> Manifest:
-        entry = self.step.entry
-        label, stamp = read_name(entry.name)
-        host = f" on {os.uname().nodename}" if hasattr(os, "uname") else ""
-        return Manifest(
-            id=self.id,
-            format=self.form,
-            root=_spell_root(self.archive, self.root),
-            path=entry.path,
-            category=entry.category,
-            label=entry.label or label,
-            stamp=entry.stamp if entry.stamp is not None else stamp,
-            layout=self._layout().name,
-            made_by=entry.made_by,
-            archived_at=self._now,
-            archived_by=f"pid {os.getpid()} ({spell_command(sys.orig_argv)}){host}",
-            reasons=(str(self.step.reason),),
-            changed_ns=self._source.first.mtime_ns,
-            mode=self._source.first.mode,
-            files=found.files,
-            directories=found.directories,
-            size=found.size,
-            digest=found.hexdigest,
-            has_contents=has_contents,
-            undo_for=self._undo_for,
-            left_out=self.left_out if has_contents else (),
-        )
+    def _spelled_root(self) -> str:
+        """The path of the root for a manifest: relative if both belong to the same project."""
+        real = os.path.realpath(self.shelf)
+        if is_inside(real, os.path.realpath(self.root)):
+            return super()._spelled_root()
+        place = os.path.join(os.path.realpath(self.root.parent), self.root.name)
+        project = os.path.realpath(find_project(self.root.parent))
+        if is_inside(real, project) and is_inside(place, project):
+            return os.path.relpath(place, real)
+        return place
 
     def _withdraw(self) -> None:
-        if self._published:
-            self._published = False
-            self._reservation.close()
-            status = at.stat(self.target, follow_symlinks=False)
-            identity = (status.st_dev, status.st_ino)
-            drop(self.archive, Archived(self.name, self.target.name, self.form, 0.0, identity))
-        else:
-            self._reservation.give_up()
+        if not self._published:
+            super()._withdraw()
+            return
+        self._published = False
+        self._reservation.close()
+        status = at.stat(self.target, follow_symlinks=False)
+        identity = (status.st_dev, status.st_ino)
+        drop(self.shelf, Archived(self.name, self.target.name, self.form, 0.0, identity))
 
 
 def _make_archive(archive: Path) -> None:
@@ -319,18 +167,6 @@ def _make_archive(archive: Path) -> None:
     if where_it_leads(archive) is not None:
         # If the path is a link, only this marks the target; an empty store would mark scratch.
         (archive / STORE / HOLDING).mkdir(parents=True, exist_ok=True)
-
-
-def _spell_root(archive: Path, root: Path) -> str:
-    """The path of the root for a manifest: relative if both belong to the same project."""
-    real = os.path.realpath(archive)
-    if is_inside(real, os.path.realpath(root)):
-        return os.path.relpath(os.path.realpath(root), real)
-    place = os.path.join(os.path.realpath(root.parent), root.name)
-    project = os.path.realpath(find_project(root.parent))
-    if is_inside(real, project) and is_inside(place, project):
-        return os.path.relpath(place, real)
-    return place
 
 
 def _flush(directory: Path) -> None:

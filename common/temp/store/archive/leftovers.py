@@ -1,101 +1,27 @@
-"""Finishes what killed sweeps left half-done."""
+"""Finishes what killed sweeps left half-done in a root, or on its way into its archive or back."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 
-from ...core.layout import BATCH, TRANSFER, place_of
-from ..claiming.claim import Held, opened
+from ..claiming.claim import Held
 from ..claiming.many import Remover
-from ..claiming.takeover import leftovers
-from ..system import at
+from ..shelf.leftovers import finish_leftovers
 from ..trees.removed import Removed
+from .archives import Archive
 
-_NO_TRANSFER = "no clean leaves this in an archive; look at it, and move it away"
 
-
-def finish_leftovers(
-    root: Path, remover: Remover, archive: Path | None = None, *, is_archive: bool = False
+def finish_root(
+    root: Path, remover: Remover, archive: Archive | None = None
 ) -> tuple[int, Removed]:
-    """Delete what killed sweeps left claimed in `root`: the number of entries, and what it freed.
+    """Finish what killed sweeps left in `root`; see `finish_leftovers`.
 
-    What they had only moved aside, and not looked at to the end, is put back in its place.
-    What was on its way into `archive` or back is put where it belongs. `root` may be an archive
-    itself: from there, nothing ever is on its way into another.
-    Raises `StorageError` if the holding area cannot be read, `Refused` if it lies behind a symlink.
+    What was on its way into `archive` or back is put where it belongs.
     """
-    count = 0
-    total = Removed()
-    with contextlib.ExitStack() as stack:
 
-        def found() -> Iterator[Held]:
-            for held in leftovers(root, stack):
-                stack.callback(held.close)
-                if held.mounted is not None:
-                    where = f"{held.place}/{held.mounted}".rstrip("/")
-                    total.failures.append((where, "is a mount point; unmount it"))
-                    held.close()
-                elif held.held.startswith(TRANSFER) and (
-                    why := _NO_TRANSFER if is_archive else _settle(held, archive)
-                ):
-                    total.failures.append((held.place, why))
-                    held.close()
-                elif there := _not_put_back(held):
-                    total.failures += there
-                    held.close()
-                elif place_of(held.held):
-                    held.close()  # it is back
-                else:
-                    yield held
+    def settle(held: Held) -> str:
+        from .transfer import settle  # few roots ever need it
 
-        removals = stack.enter_context(contextlib.closing(remover.remove(found())))
-        for held, removed in removals:
-            held.close()
-            count += not removed.failures
-            removed.failures = [
-                (f"{held.place}/{where}".rstrip("/"), what) for where, what in removed.failures
-            ]
-            total.add(removed)
-    return count, total
+        return settle(held, archive)
 
-
-def _not_put_back(held: Held) -> list[tuple[str, str]]:
-    """Put back what is not known to be wanted by nobody: `held`, or what is in it if that is a
-    batch; where it lies that could not be, and why.
-    """
-    with contextlib.ExitStack() as stack:
-        found = [held] if place_of(held.held) else []
-        if held.held.startswith(BATCH):
-            try:
-                batch = opened(stack, held.held, parent=held.holding)
-                names = at.listdir(batch)
-            except OSError:
-                return []  # the removal says why
-            found = [Held(held.root, batch, name, stack, held.top) for name in names]
-        failures = []
-        for one in found:
-            one.batch = held.held if one is not held else ""
-            if path := place_of(one.held):
-                elsewhere = one.give_place(path)
-                with contextlib.suppress(FileNotFoundError):
-                    at.stat(one.held, dir_fd=one.holding, follow_symlinks=False)
-                    why = f"was moved aside by a clean that was killed{elsewhere}"
-                    failures.append((one.place, why))
-        return failures
-
-
-def tidy(archive: Path, remover: Remover) -> tuple[int, Removed]:
-    """Finish in `archive` what killed sweeps left there; see `finish_leftovers`."""
-    from .reservation import forget_stale
-
-    finished = finish_leftovers(archive, remover, is_archive=True)
-    forget_stale(archive)
-    return finished
-
-
-def _settle(held: Held, archive: Path | None) -> str:
-    from .transfer import settle  # few roots ever need it
-
-    return settle(held, archive)
+    return finish_leftovers(root, remover, settle)

@@ -7,73 +7,24 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Final
 
 from ...errors import Refused, StorageError
 from ..claiming.area import HoldingArea
+from ..shelf.listing import measured_at
+from ..shelf.source import Source
 from ..system import at
 from ..system.archive_formats import ArchiveFormat
-from ..trees.contents import Digest, Digester, Item, chunks, digest, tree
+from ..trees.contents import Digest, Digester, chunks, digest, tree
 from ..trees.removal import remove_at
 from ..trees.writing import write
-from .belongs import opened_parent
-from .shelf import measured_at
 
 DATA: Final = "data"
 """The name of a packed entry in the holding area."""
 
 _NAMES: Final = "names"
-_LONGEST_PATH: Final = 3500
-"""So that the path below any root fits into the 4096 bytes that systems accept."""
-
-
-class Source:
-    """The entry at `path` of a root, read in place.
-
-    `first` is the item of the entry itself, as it was last read.
-    """
-
-    def __init__(self, root: Path, path: str) -> None:
-        self.root = root
-        self.path = path
-        self.first = Item("", "other")
-        self.only: Callable[[str], bool] | None = None
-        """Which paths in it are read; `None` for all."""
-        self.left_out: dict[str, None] = {}
-        """The sockets in it, when it was last read to be written elsewhere."""
-
-    def opened(self) -> contextlib.AbstractContextManager[tuple[int, str]]:
-        """The open directory that the entry is in, and its name."""
-        return opened_parent(self.root, self.path)
-
-    def items(self, *, contents: bool = True) -> Iterator[Item]:
-        """The items of the entry; see `tree`."""
-        with self.opened() as (parent, name):
-            for item in tree(parent, name, contents=contents, only=self.only):
-                if not item.path:
-                    self.first = item
-                yield item
-
-    def portable(self) -> Iterator[Item]:
-        """The items of the entry, without the sockets in it, which are nothing without a process.
-
-        Raises `OSError` if one cannot be written elsewhere.
-        """
-        self.left_out = {}
-        for item in self.items():
-            is_name_of_one = item.kind == "link" and item.target in self.left_out
-            if is_name_of_one or (item.is_socket and item.path):
-                self.left_out[item.path] = None
-                continue
-            if item.kind == "other":
-                from .tarring import in_no_archive
-
-                raise StorageError(0, in_no_archive(item.path))
-            if len(os.fsencode(item.path)) > _LONGEST_PATH:
-                raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
-            yield item
 
 
 class Workbench:

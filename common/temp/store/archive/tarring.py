@@ -15,6 +15,7 @@ from functools import partial
 from typing import IO, Any, Final
 
 from ...errors import Refused, StorageError
+from ..shelf.source import in_no_archive
 from ..system.archive_formats import ArchiveFormat, Readable, codec_of, ended
 from ..trees.contents import KEPT_ATTRIBUTES, Item, Kind
 
@@ -103,12 +104,6 @@ def pack_by_python(form: ArchiveFormat, top: str, items: Iterable[Item], file: I
             tar.addfile(info, reader)  # type: ignore[arg-type] # all that it asks for
             _forget_members(tar)
         tar.close()
-
-
-def in_no_archive(path: str) -> str:
-    """Why `path` keeps its entry from being archived, and what to do."""
-    what = "is a device" if path else "is a socket or a device"
-    return f"{path or 'it'} {what}, which no archive can hold; remove it"
 
 
 def _forget_members(tar: tarfile.TarFile) -> None:

@@ -18,20 +18,21 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from ...core import fields
 from ...core.fields import Unreadable
-from ...core.layout import BATCH, PIPELINE, RUNS_ARCHIVE, STORE, TRANSFER, UNDO
+from ...core.layout import BATCH, PIPELINE, STORE, TRANSFER, UNDO
 from ...errors import TempError, reason_of, without_remedy
 from ..claiming.area import NO_ROOM, HoldingArea
 from ..claiming.claim import Claim, Held, NotClaimed
 from ..project.project import find_project, user_root
 from ..root.guard import is_gone
 from ..root.layouts import layout_of
+from ..shelf.listing import Archived
+from ..shelf.source import opened_parent
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS
 from ..system.opening import opened_in
 from ..system.reading import read_json
-from .belongs import opened_parent
-from .dropping import drop
-from .shelf import Archived, is_archived, list_archive
+from .archives import Archive, archive_beside, archive_of
+from .local import LocalArchive, receipt_in
 
 Way: TypeAlias = Literal["to archive", "from archive"]
 
@@ -42,16 +43,15 @@ _WAYS: Final[tuple[Way, ...]] = ("to archive", "from archive")
 class Intent(NamedTuple):
     """One transfer: which way, and between which places.
 
-    The entry at `path` of a root goes into the directory `archive`, or comes from there. In the
-    archive it has that `name` and `id`. `inode` is that of the packed entry that goes there, or of
-    the entry that comes from there.
+    The entry at `path` of a root goes into the archive at the location `archive`, or comes from
+    there. The archive made the `receipt` and finds the entry by it; nobody else reads it. `inode`
+    is that of an entry that comes from there.
     """
 
     way: Way
     path: str
     archive: str
-    name: str
-    id: str
+    receipt: str
     inode: int = 0
 
 
@@ -105,7 +105,7 @@ def _forget(area: HoldingArea) -> None:
         os.unlink(os.path.join(area.anchored, _INTENT))
 
 
-def settle(held: Held, archive: Path | None = None) -> str:
+def settle(held: Held, archive: Archive | None = None) -> str:
     """Finish a transfer that a killed process left. Returns "" if the rest of it can be deleted,
     else why it has to stay.
 
@@ -130,12 +130,14 @@ def settle(held: Held, archive: Path | None = None) -> str:
         place = _archive_of(held.root, intent, archive)
         if place is None:
             return _elsewhere(intent)
-        is_there = _is_there(place, held.root, intent)
+        archived = place.find(intent.receipt, held.root)
+        if archived is not None and intent.way == "to archive" and archived.manifest is None:
+            archived = None  # somebody else put it there
         if what:
             # Either way, the copy here goes if the entry is whole in the archive.
-            return "" if is_there else _give_back(held, directory, what, intent)
-        if intent.way == "from archive" and is_there:
-            return _drop(held.root, place, intent)
+            return "" if archived is not None else _give_back(held, directory, what, intent)
+        if intent.way == "from archive" and archived is not None:
+            return _drop(held.root, place, archived, intent)
         return ""
     except Unreadable as problem:
         why = without_remedy(str(problem))
@@ -159,10 +161,13 @@ def _read(top: int, directory: int) -> Intent:
     way = next((way for way in _WAYS if way == table.get("way")), None)
     if way is None:
         raise Unreadable(f"way is not one of {', '.join(_WAYS)}")
-    path, archive, name, identifier = (
-        fields.text(table, key) for key in ("path", "archive", "name", "id")
-    )
-    return Intent(way, path, archive, name, identifier, fields.whole(table, "inode", most=2**128))
+    path, archive = fields.text(table, "path"), fields.text(table, "archive")
+    inode = fields.whole(table, "inode", most=2**128)
+    if "receipt" in table:
+        return Intent(way, path, archive, fields.text(table, "receipt"), inode)
+    # Of an older version, which had no archives but in directories.
+    receipt = receipt_in({**table, "inode": inode if way == "to archive" else 0})
+    return Intent(way, path, archive, receipt.spell(), inode)
 
 
 def _trusted(top: int) -> frozenset[int]:
@@ -189,38 +194,27 @@ def _objection(root: Path, directory: int, what: str, intent: Intent) -> str:
                 pass
         except OSError as error:
             return f"its place is in {root / category}: {without_remedy(reason_of(error))}"
-    if intent.name in ("", ".", "..") or "/" in intent.name or os.sep in intent.name:
-        return f"its {_INTENT} names {intent.name!r}, which is not a name in an archive"
     return ""
 
 
-def _archive_of(root: Path, intent: Intent, archive: Path | None) -> Path | None:
+def _archive_of(root: Path, intent: Intent, archive: Archive | None) -> Archive | None:
     """The archive of the transfer, if it belongs to this root."""
-    for place in _archives(root, archive):
-        if _is_same(Path(intent.archive), place):
-            return place
-    return None
+    return next((one for one in _archives(root, archive) if one.is_at(intent.archive)), None)
 
 
-def _archives(root: Path, archive: Path | None) -> Iterator[Path]:
+def _archives(root: Path, archive: Archive | None) -> Iterator[Archive]:
     if archive is not None:
         yield archive
-    yield root / STORE / UNDO
+    yield LocalArchive(root / STORE / UNDO)  # an older version could copy back from there
     if root == user_root():
         return  # everybody can write beside it
     project = find_project(root.parent, otherwise=root)
     if project != root:
         from ..root.loading import load
 
-        yield load(project).archive_path()
+        yield archive_of(load(project))
     if layout_of(root) is PIPELINE:
-        yield root / RUNS_ARCHIVE
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    with contextlib.suppress(OSError):
-        return os.path.samefile(one, other)
-    return os.path.realpath(one) == os.path.realpath(other)
+        yield archive_beside(root)
 
 
 def _elsewhere(intent: Intent) -> str:
@@ -230,20 +224,6 @@ def _elsewhere(intent: Intent) -> str:
         "it is one of yours, clean with TEMPKEEP_ARCHIVE_LOCATION set to that, which finishes it, "
         f"else {_REMEDY}"
     )
-
-
-def _is_there(archive: Path, root: Path, intent: Intent) -> bool:
-    """Whether the entry of the transfer is whole in the archive."""
-    if intent.way == "to archive":
-        return is_archived(archive, intent.name, intent.id, intent.inode)
-    return _found(archive, root, intent) is not None
-
-
-def _found(archive: Path, root: Path, intent: Intent) -> Archived | None:
-    for archived in list_archive(archive, root):
-        if (archived.name, archived.id) == (intent.name, intent.id):
-            return archived
-    return None
 
 
 def _give_back(held: Held, directory: int, what: str, intent: Intent) -> str:
@@ -259,18 +239,17 @@ def _give_back(held: Held, directory: int, what: str, intent: Intent) -> str:
     return ""
 
 
-def _drop(root: Path, archive: Path, intent: Intent) -> str:
+def _drop(root: Path, archive: Archive, archived: Archived, intent: Intent) -> str:
     """Delete from the archive what was restored from there, if it is still where it was put.
 
     If it is not, or that is unknown, it stays in the archive. Returns "" or what failed.
     """
-    archived = _found(archive, root, intent)
-    manifest = None if archived is None else archived.manifest
-    if archived is None or manifest is None:
+    manifest = archived.manifest
+    if manifest is None or archived.root is None:
         return ""
-    its_root = os.path.realpath(manifest.root_from(archive))
+    its_root = os.path.realpath(archived.root)
     if (its_root, manifest.path) != (os.path.realpath(root), intent.path):
-        return f"its {_INTENT} and the manifest of {intent.name} name two places; {_REMEDY}"
+        return f"its {_INTENT} and the manifest of {archived.name} name two places; {_REMEDY}"
     try:
         with opened_parent(root, intent.path) as (parent, name):
             inode = at.stat(name, dir_fd=parent, follow_symlinks=False).st_ino
@@ -279,9 +258,9 @@ def _drop(root: Path, archive: Path, intent: Intent) -> str:
     except FileNotFoundError:
         return ""
     try:
-        removed = drop(archive, archived)
+        removed = archive.drop(archived)
     except NotClaimed as reason:
-        return f"{archive / archived.data}: {reason.detail}"
+        return f"{archived.where}: {reason.detail}"
     for where, what in removed.failures:
-        return f"{archive / archived.data}/{where}".rstrip("/") + f": {what}"
+        return f"{archived.where}/{where}".rstrip("/") + f": {what}"
     return ""

@@ -12,12 +12,12 @@ from typing import Final, NamedTuple
 
 from ...core.layout import HISTORY, PIPELINE, STORE, STORE_PARTS, is_inside
 from ...errors import InvalidSettings, StorageError, TempError, reason_of
-from ..archive.manifest import MANIFEST
 from ..project.project import MARKERS, SCRATCH_NAMES, open_root
 from ..project.tracked import REPOSITORIES, Tracked
 from ..root.guard import check_store
 from ..root.layouts import layout_of
 from ..root.settings import DEFAULT_ARTEFACTS
+from ..shelf.manifest import MANIFEST
 from ..system import at
 from ..system.at import ROOT_FLAGS
 from ..system.mounts import mounts_below

@@ -11,7 +11,9 @@ import os
 from pathlib import Path
 
 from ...core.layout import FROM, HELD, HOLDING, STORE, another_name
+from ...errors import TempError
 from ..root.arrivals import keep_age
+from ..root.lastuse import carry_use
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS
 from ..system.renaming import rename_new
@@ -89,9 +91,9 @@ class Held:
                     if target is None:
                         continue
                     rename_new(self.held, place, src_dir_fd=self.holding, dst_dir_fd=target)
+                    category = path.rpartition("/")[0] if target is directory else ""
+                    put = f"{category}/{place}".lstrip("/")
                     if self.before is not None:
-                        category = path.rpartition("/")[0] if target is directory else ""
-                        put = f"{category}/{place}".lstrip("/")
                         keep_age(
                             self.root,
                             path,
@@ -103,6 +105,8 @@ class Held:
                         )
                     if place == name:
                         return ""
+                    with contextlib.suppress(OSError, TempError):
+                        carry_use(self.root, path, put)
                     return f"; its place is taken, so it is {other} now"
         return f"; it cannot be put back and is {self.place} now"
 

@@ -150,9 +150,11 @@ def _use_of_root(inner: Path, now: float, changed: float) -> Use | None:
         leases.refresh()
         if use := leases.any_use(now, changed):
             return use
-        for entry, _ in listing(inner, leases, layout_of(inner, is_scratch=True))[0]:
-            if _is_locked(inner, entry):
-                return Use("lock", f"a process that holds a lock (flock) on {entry}")
+        entries = listing(inner, leases, layout_of(inner, is_scratch=True))[0]
+        categories = {entry.rpartition("/")[0] for entry, _ in entries} - {""}
+        for place in (*sorted(categories), *(entry for entry, _ in entries)):
+            if _is_locked(inner, place):
+                return Use("lock", f"a process that holds a lock (flock) on {place}")
         if any(leftover.being_freed for leftover in list_leftovers(inner)):
             return Use("lock", "a running clean")
     except (TempError, OSError) as error:

@@ -29,7 +29,7 @@ def leftovers(root: Path, stack: contextlib.ExitStack) -> Iterator[Held]:
     """What killed sweeps left claimed in `root`, taken over and locked. Close each after use.
 
     Those of a sweep that still runs are locked, and left to it. Where its lock may not reach (over
-    a network, or FUSE), they are left until they have been unchanged for `foreign_hours`. What they
+    a network, or FUSE), they are left until they have been unchanged for `foreign_for`. What they
     lie in is open until `stack` is closed. Raises `StorageError` if the holding area cannot be
     read, `Refused` if it lies behind a symlink.
     """

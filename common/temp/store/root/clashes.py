@@ -39,7 +39,10 @@ def _check_marks(settings: Settings) -> None:
 
 
 def _check_archive(settings: Settings) -> None:
-    archive = os.path.realpath(settings.archive_path())
+    path = settings.archive_path()
+    if path is None:
+        return
+    archive = os.path.realpath(path)
     if STORE in PurePath(archive).parts:
         raise _not_outside(settings, STORE)
     # There, what was archived would be an entry, and be archived into itself.
@@ -63,7 +66,9 @@ def _check_roots(settings: Settings) -> None:
             if why := why_misspelt(path, settings.project, roots):
                 raise _clash(settings, f"roots: {why}")
         others = [("roots", other) for other in roots if os.path.realpath(other) != real]
-        for key, inner in (*others, ("archive_location", settings.archive_path())):
+        if (archive := settings.archive_path()) is not None:
+            others.append(("archive_location", archive))
+        for key, inner in others:
             if _would_be_entry(inner, path):
                 raise _clash(
                     settings,
@@ -74,7 +79,10 @@ def _check_roots(settings: Settings) -> None:
 
 def _check_around_archive(settings: Settings) -> None:
     """Raise `InvalidSettings` if the archive lies in the root of another project."""
-    archive = Path(os.path.realpath(settings.archive_path()))
+    path = settings.archive_path()
+    if path is None:
+        return
+    archive = Path(os.path.realpath(path))
     project = os.path.realpath(settings.project)
     for above in archive.parents:
         if is_inside(project, str(above)):

@@ -31,6 +31,7 @@ _RECORDED: Final[dict[str, Ending]] = {
     "success": "success",
     "failed": "failed",
     "given up": "given up",
+    "died": "died",
 }
 
 
@@ -70,6 +71,16 @@ def give_up(root: str, relative: str, layout: Layout) -> None:
     with contextlib.suppress(OSError):
         inode = os.lstat(os.path.join(root, relative)).st_ino
         _write(root, relative, inode, "given up", layout)
+
+
+def note_ending(root: str, relative: str, ending: str, layout: Layout) -> None:
+    """Record how the entry ended that came back from an archive, if that is known. Raises `OSError`
+    if it is gone.
+    """
+    known = _RECORDED.get(ending)
+    if known is not None and known != "running":
+        inode = os.lstat(os.path.join(root, relative)).st_ino
+        _write(root, relative, inode, known, layout)
 
 
 def _note_failures() -> None:

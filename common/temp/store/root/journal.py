@@ -137,6 +137,11 @@ class Journal:
             return f"{forked}{self.header.who}"
         return f"pid {self.living}, which was forked from {self.header.who}"
 
+    @property
+    def has_made(self) -> bool:
+        """Whether the process itself has made what it records."""
+        return not (self.header.book.handed or self.header.book.purpose)
+
     def read_on(self, descriptor: int, host: str) -> Iterator[tuple[bool, str]]:
         """The new records: whether the lease was taken or given up, and the path."""
         if self.damage in (

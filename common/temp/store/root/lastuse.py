@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -48,15 +48,23 @@ def last_uses(root: Path) -> dict[str, LastUse]:
     Raises `StorageError`, or `Refused` where they lie behind a symlink.
     """
     check_store(root)
-    found = {}
-    for record in read_records(root, USED, record_names(root, USED)):
+    return dict(_read(root, record_names(root, USED)))
+
+
+def last_use_of(root: Path, relative: str) -> LastUse:
+    """The record of the entry at `relative`; an empty one without one. Raises as `last_uses`."""
+    check_store(root)
+    return dict(_read(root, [record_name(relative)])).get(relative, LastUse(0.0))
+
+
+def _read(root: Path, names: Sequence[str]) -> Iterator[tuple[str, LastUse]]:
+    for record in read_records(root, USED, names):
         with contextlib.suppress(Unreadable):
             if record.path is not None:
                 made = fields.optional(fields.number, record.says, "made") or 0.0
                 key = fields.optional(fields.words, record.says, "key") or ""
                 version = fields.optional(fields.words, record.says, "version") or ""
-                found[record.path] = LastUse(record.written, made, key, version)
-    return found
+                yield record.path, LastUse(record.written, made, key, version)
 
 
 def last_use(root: Path, relative: str) -> float:
@@ -86,13 +94,29 @@ def note_use(root: Path, relative: str, layout: Layout = SCRATCH) -> None:
         write_record(root, USED, relative, {}, layout)
 
 
-def note_made(root: Path, relative: str, key: str, version: str) -> None:
-    """Record that the cache at `relative` is made now, for that key and version.
+def note_made(
+    root: Path, relative: str, key: str, version: str, *, made: float | None = None
+) -> None:
+    """Record that the cache at `relative` is used now, and was `made` then (seconds since 1970), if
+    not now, for that key and version.
 
     Raises `OSError`.
     """
-    says = {"made": time.time(), "key": key, "version": version}
+    says = {"made": time.time() if made is None else made, "key": key, "version": version}
     write_record(root, USED, relative, says)
+
+
+def carry_use(root: Path, relative: str, to: str) -> None:
+    """Record for the entry at `relative`, which is about to be moved to `to`, that it was last used
+    when it was. Raises `OSError`, or `TempError` where the records lie behind a symlink.
+    """
+    for record in read_records(root, USED, [record_name(relative)]):
+        if record.path == relative:
+            says = {key: value for key, value in record.says.items() if key != "path"}
+            write_record(root, USED, to, says)
+            with opened_in(root, STORE, USED) as directory:
+                place = at.anchored(directory, os.path.join(root, STORE, USED))
+                os.utime(f"{place}/{record_name(to)}", (record.written, record.written))
 
 
 def _is_fresh(status: os.stat_result) -> bool:

@@ -24,8 +24,9 @@ def layer_of(
     where: str,
     spell: Callable[[str], str] = str,
 ) -> Layer:
-    """What `said`, read from `where`, sets if it may have these `keys`."""
+    """What `said`, read from `where`, sets if it may have these `keys`, each field by one key."""
     layer: Layer = {}
+    setters: dict[str, str] = {}
     for key, value in said.items():
         if key not in keys:
             raise InvalidSettings(
@@ -33,12 +34,23 @@ def layer_of(
                 f"expected one of {', '.join(map(spell, keys))}"
             )
         field, kind, *_ = keys[key]
+        first = setters.setdefault(field, key)
+        if first != key:
+            both = " and ".join(map(spell, sorted((first, key))))
+            raise InvalidSettings(f"{where}: {both} set the same; leave out one")
         layer[field] = read_value(value, kind, f"{where}: {spell(key)}")
     return layer
 
 
 def layer_of_variables(said: Mapping[str, str], prefix: str) -> Layer:
-    """What variables set, whose names begin with `prefix`."""
+    """What variables set, whose names begin with `prefix`.
+
+    An empty one is wrong, and no empty list: a script that has nothing to put into it must not take
+    a protection away.
+    """
+    for name, text in said.items():
+        if name.removeprefix(prefix).lower() in KEYS and not text.strip(" \t\n,"):
+            raise InvalidSettings(f"environment: {name} is empty; give it a value, or unset it")
     values = {
         key: from_text(text, KEYS[key].kind) if key in KEYS else text
         for key, text in ((name.removeprefix(prefix).lower(), said[name]) for name in said)

@@ -16,7 +16,6 @@ from typing import Final
 
 from ...core.entry import Use
 from ...core.layout import OWNERS, STORE, directories_above
-from ...core.named_tuple import NamedTuple
 from ...core.units import DAY, HOUR
 from ...errors import StorageError, TempError
 from ..system.at import PLAIN_FLAGS
@@ -36,15 +35,6 @@ from .ownerfile import host_name, last_alive, unlink_if_dead
 
 _UNREADABLE: Final = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO, errno.EMLINK})
 """The errors for an owner file of another user, or for a link or socket in its place."""
-
-
-class RunNotes(NamedTuple):
-    """What one process of a test run noted: the paths of entries, and the time of the last note."""
-
-    book: Book
-    is_over: bool
-    written: float
-    entries: frozenset[str]
 
 
 class Leases:
@@ -353,35 +343,28 @@ class Leases:
             for path in sorted(one.records)
         ]
 
-    def made_in(self, test: str) -> dict[str, str]:
-        """The entries recorded by other processes that `test` started, and which processes."""
-        return {
-            path: journal.who
-            for journal in self._journals.values()
-            if journal.header.test == test and journal.header.pid != os.getpid()
-            for path in journal.records
-        }
-
-    def notes_of_runs(self) -> tuple[RunNotes, ...]:
-        """The notes of test runs that still have entries."""
-        return tuple(
-            RunNotes(journal.header.book, journal.alive is not True, journal.written, entries)
-            for journal in self._journals.values()
-            if journal.header.book.run
-            and (
-                entries := frozenset(
-                    path for path in journal.records if not is_gone(os.path.join(self._root, path))
-                )
-            )
-        )
+    @property
+    def journals(self) -> tuple[Journal, ...]:
+        """All owner files, as read."""
+        return tuple(self._journals.values())
 
     def recorded(self) -> set[str]:
         """The paths of all recorded entries that were not given up."""
         return {path for journal in self._journals.values() for path in journal.records}
 
     def recorded_categories(self) -> set[str]:
-        """The first parts of all recorded paths with two parts: these are certainly categories."""
-        return {path.partition("/")[0] for path in self.recorded() if "/" in path}
+        """The first parts of the paths of two parts that living processes have made: these are
+        certainly categories.
+
+        Other records only keep: they may be planted, and parts of an entry must not go one by one.
+        """
+        return {
+            path.partition("/")[0]
+            for one in self._journals.values()
+            if one.alive and one.has_made
+            for path in one.records
+            if "/" in path
+        }
 
     def forget_dead(self) -> None:
         """Remove the owner files of dead processes that no existing entry needs."""

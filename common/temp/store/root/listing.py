@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from ...core.entry import Leftover, Problem
+from ...core.labels import labelled, newest, stamp_of
 from ...core.layout import (
     BATCH,
     CATEGORY_MARK,
     HELD,
     HOLDING,
     KNOWN_CATEGORIES,
+    LAYOUTS,
     SCRATCH,
     STORE,
     UNCATEGORIZED,
@@ -24,7 +27,7 @@ from ...core.layout import (
     read_name,
 )
 from ...core.named_tuple import NamedTuple
-from ...errors import InvalidSettings, StorageError, reason_of
+from ...errors import InvalidSettings, StorageError, TempError, reason_of
 from ..project.links import ways
 from ..project.project import check_root, root_of, user_root
 from ..system import at
@@ -62,9 +65,9 @@ def listing(
     """The entries of `root`, sorted by path: those in categories, and everything else in the root.
 
     With another `layout` than that of `.tmp`, the entries of that layout. A directory is a category
-    if its name is a known one, if it has the marker file, if a record says so, or if everything in
-    it is stamped like an entry, unless that is what a clean kept of one. Raises `StorageError` if
-    the root itself cannot be listed.
+    if its name is a known one, it has the marker file, or a record says so; also if it has settings
+    of its own, or everything in it is stamped like an entry, unless that is what a clean kept of
+    one. Raises `StorageError` if the root itself cannot be listed.
     """
     try:
         with at.scandir(root) as items:
@@ -78,6 +81,7 @@ def listing(
             if layout.holds(top.name, is_directory=top.is_dir(follow_symlinks=False))
         ], []
     recorded: set[str] | None = None
+    configured: frozenset[str] | None = None
     found: list[Found] = []
     problems: list[Problem] = []
     for top in tops:
@@ -90,22 +94,35 @@ def listing(
                 leases.refresh()
                 recorded = leases.recorded_categories()
             known = is_certain_category(Path(top.path), recorded)
-            if known or read_name(name)[1] is None:
-                try:
+            try:
+                if known or read_name(name)[1] is None:
                     children = _children_of_category(top.path, known)
-                    if children is not None and not known and is_remainder(root, name):
-                        children = None
-                except FileNotFoundError:
+                if children is None:
+                    configured = _configured(root) if configured is None else configured
+                    if name in configured:
+                        children = _children_of_category(top.path, True)
+                if children is not None and not known and is_remainder(root, name):
+                    children = None
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                if known:
+                    problems.append(Problem(name, reason_of(error)))
                     continue
-                except OSError as error:
-                    if known:
-                        problems.append(Problem(name, reason_of(error)))
-                        continue
         if children is None:
             found.append(Found(name, UNCATEGORIZED))
         else:
             found += [Found(f"{name}/{child}", name) for child in children]
     return found, problems
+
+
+def _configured(root: Path) -> frozenset[str]:
+    """The categories that have settings of their own, but for those of other roots."""
+    from .loading import configured_categories
+
+    with contextlib.suppress(TempError, OSError):  # wrong settings are reported where they are used
+        return configured_categories(root) - {layout.category for layout in LAYOUTS.values()}
+    return frozenset()
 
 
 def is_certain_category(path: Path, recorded: Collection[str]) -> bool:
@@ -146,9 +163,11 @@ def _children_of_category(path: str, known: bool) -> list[str] | None:
 
 
 def locate(path: Path, roots: Sequence[Path] = ()) -> tuple[Path, str]:
-    """The root that holds `path`, and the entry in it (relative to the root).
+    """The nearest root in which `path` is in an entry, and that entry (relative to the root).
 
-    `roots` are the configured ones. Raises `InvalidSettings` if `path` is in no entry of any root.
+    A project in an entry may be a root itself, as one of pipeline runs, and most of what is in it
+    is in none of its entries. `roots` are the configured ones. Raises `InvalidSettings` if `path`
+    is in no entry of any root.
     """
     absolute = Path(os.path.abspath(path))
     own = user_root()
@@ -161,7 +180,6 @@ def locate(path: Path, roots: Sequence[Path] = ()) -> tuple[Path, str]:
                 for item in listing(root, Leases(root), layout)[0]:
                     if is_inside(relative, item.path):
                         return root, item.path
-            break
     raise InvalidSettings(f"{path} is in no entry; `temp-status` lists them")
 
 
@@ -182,34 +200,58 @@ def entries_behind(entry: tuple[Path, str], *paths: Path) -> list[tuple[Path, st
     return list(found.values())
 
 
+def _below(text: str, root: Path) -> str:
+    """`text`, relative to `root` if it is a path in there."""
+    path = os.path.abspath(text)
+    return os.path.relpath(path, root) if is_inside(path, str(root)) else text
+
+
+Choose: TypeAlias = Callable[[Path, str, Sequence[str]], str]
+"""Chooses one of the entries of a root that have a label: the root, the label, their paths."""
+
+
 def find_entry(
-    text: str, root: Path, roots: Sequence[Path] = (), elsewhere: Sequence[Path] = ()
+    text: str,
+    root: Path,
+    roots: Sequence[Path] = (),
+    elsewhere: Sequence[Path] = (),
+    choose: Choose = lambda _, text, paths: newest(text, paths),
 ) -> tuple[Path, str]:
     """The root and the entry that a user means by `text`.
 
     `text` is a path, a path below a root (`debug/demo_1696348800`), or a name that only one entry
     has: in the project's `root`, in one of the configured `roots`, or in the roots for scratch of
-    no project. Raises `InvalidSettings` if nothing matches.
+    no project. Or it is a label (`demo`, `debug/demo`): then the entry is the one of a category
+    that `choose` returns, the newest by default. Raises `InvalidSettings` if nothing matches.
     """
     with contextlib.suppress(InvalidSettings):
         return locate(Path(text), roots)
-    named: list[tuple[Path, str]] = []
+    listed: list[tuple[Path, str]] = []
+    others = set()
     for place in dict.fromkeys((root, *roots, *elsewhere)):
         if check_root(place):
             layout = layout_of(place, is_scratch=False) if place in roots else SCRATCH
-            named += [
-                (place, item.path)
-                for item in listing(place, Leases(place), layout)[0]
-                if text in (item.path, item.path.rpartition("/")[2])
-            ]
+            listed += [(place, item.path) for item in listing(place, Leases(place), layout)[0]]
+            if layout.category:
+                others.add(place)
+    named = [one for one in listed if text in (one[1], one[1].rpartition("/")[2])]
+    if not named:
+        groups: dict[tuple[Path, str], list[str]] = {}
+        for place, path in listed:
+            if place not in others and labelled(_below(text, place), path):
+                groups.setdefault((place, path.rpartition("/")[0]), []).append(path)
+        if len(groups) == 1:
+            (((place, _), paths),) = groups.items()
+            return place, choose(place, text, paths)
+        named = [(place, max(paths, key=stamp_of)) for (place, _), paths in groups.items()]
     if len(named) == 1:
         return named[0]
     if len({place for place, _ in named}) > 1:
-        paths = " or ".join(str(place / path) for place, path in named)
-        raise InvalidSettings(f"{text} could be {paths}; give the path")
+        paths = [str(place / path) for place, path in named]
+        raise InvalidSettings(f"{text} could be {' or '.join(paths)}; give the path")
     if named:
-        paths = " or ".join(path for _, path in named)
-        raise InvalidSettings(f"{text} could be {paths}; give the category too")
+        paths = [path for _, path in named]
+        raise InvalidSettings(f"{text} could be {' or '.join(paths)}; give the category too")
     raise InvalidSettings(f"{text} is not an entry of {root}; `temp-status` lists them")
 
 

@@ -70,12 +70,20 @@ def _config_layer(said: Mapping[str, object], where: str) -> Layer:
 
 
 def configured_foreign_for(root: Path) -> float:
-    """The `foreign_hours`, in seconds, of the project in which `root` lies; 24 hours if none are.
+    """The `foreign_for`, in seconds, of the project in which `root` lies; a day if it is not set.
 
     Raises `InvalidSettings`.
     """
     configured = load(find_project(root)).policy.foreign_for
     return DAY if configured is None else configured
+
+
+def configured_categories(root: Path) -> frozenset[str]:
+    """The categories for which the project in which `root` lies sets something of their own.
+
+    Raises `InvalidSettings`.
+    """
+    return frozenset(name for name, _ in load(find_project(root)).policy.categories)
 
 
 def keeping_files(root: Path, limits: Policy) -> Policy:

@@ -34,6 +34,17 @@ DEFAULT_ARTEFACTS: Final = (
 )
 
 
+SCHEMES: Final = ("",)
+"""The schemes that `archive_location` may have; a path has none. See `KINDS` of the archive."""
+
+
+def scheme_of(location: str) -> str:
+    """The scheme of a URL, such as `s3`; "" for a path, also one with the letter of a drive."""
+    scheme, slashes, _ = location.partition("://")
+    is_one = slashes and len(scheme) > 1 and scheme.isascii() and scheme.isalnum()
+    return scheme.lower() if is_one else ""
+
+
 class Settings(NamedTuple):
     """What is configured for one project; durations in seconds.
 
@@ -46,6 +57,7 @@ class Settings(NamedTuple):
     policy: Policy = Policy()
     strategy: str | None = None
     dry_run: bool = False
+    require_policy: bool = False
     archive: bool = False
     archive_location: str | None = None
     archive_format: ArchiveFormat = "dir"
@@ -67,17 +79,20 @@ class Settings(NamedTuple):
         paths = (self.project / os.path.expanduser(root) for root in self.roots)
         return tuple(dict.fromkeys(Path(os.path.abspath(path)) for path in paths))
 
-    def archive_path(self, runs: Path | None = None) -> Path:
-        """The absolute directory of the archive: if none is set, `.tmp-archive` in the project, and
-        for the `runs` of a pipeline `archived_pipeline_runs` beside them.
+    def archive_path(self, runs: Path | None = None) -> Path | None:
+        """The absolute directory of the archive; `None` if it is not in a directory. If none is
+        set, `.tmp-archive` in the project, and for the `runs` of a pipeline
+        `archived_pipeline_runs` beside them.
         """
         if self.archive_location is None and runs is not None:
             return runs / RUNS_ARCHIVE
-        return self.project / os.path.expanduser(self.archive_location or ".tmp-archive")
+        location = self.archive_location or ".tmp-archive"
+        return None if scheme_of(location) else self.project / os.path.expanduser(location)
 
 
 Kind: TypeAlias = Literal[
     "strategy",
+    "duration",
     "hours",
     "days",
     "count",
@@ -109,12 +124,13 @@ class Key(NamedTuple):
 
 KEYS: Final[dict[str, Key]] = {
     "strategy": Key("strategy", "strategy", "a named policy; the keys below replace its numbers"),
-    "max_age_hours": Key(
+    "max_age": Key(
         "max_age",
-        "hours",
+        "duration",
         "max age: entries unchanged for longer go",
         "The newest change anywhere inside counts; 0 is all entries.",
     ),
+    "max_age_hours": Key("max_age", "hours", "in hours"),
     "max_count": Key(
         "max_count", "count", "max count: all but this many newest of each name in a category go"
     ),
@@ -157,12 +173,13 @@ KEYS: Final[dict[str, Key]] = {
         "keep last good: this many newest good runs of a pipeline stay; else 1",
         "A run that failed or was killed is not good. 0 keeps none.",
     ),
-    "keep_within_hours": Key(
+    "keep_within": Key(
         "keep_within",
-        "hours",
+        "duration",
         "keep within: entries that changed within this time stay",
         "0 keeps none.",
     ),
+    "keep_within_hours": Key("keep_within", "hours", "in hours"),
     "keep_files": Key(
         "keep_files",
         "files",
@@ -178,6 +195,9 @@ KEYS: Final[dict[str, Key]] = {
     ),
     "dry_run": Key(
         "dry_run", "flag", "a clean only says what it would do, unless `--force` is given"
+    ),
+    "require_policy": Key(
+        "require_policy", "flag", "without a limit, `temp-clean` and `inv clean` refuse to clean"
     ),
     "archive": Key(
         "archive",
@@ -198,14 +218,16 @@ KEYS: Final[dict[str, Key]] = {
         "the format of archived entries",
         "With dir, an entry is renamed where the archive is on the same filesystem.",
     ),
-    "undo_hours": Key("undo_for", "hours", "how long `temp-clean --undoable` can be undone"),
-    "foreign_hours": Key(
+    "undo_for": Key("undo_for", "duration", "how long `temp-clean --undoable` can be undone"),
+    "undo_hours": Key("undo_for", "hours", "in hours"),
+    "foreign_for": Key(
         "foreign_for",
-        "hours",
-        "how long an unchanged entry stays whose owner cannot be checked; else 24",
+        "duration",
+        "how long an unchanged entry stays whose owner cannot be checked; else 1d",
         "An owner cannot be checked if it runs on another system, or uses another mount of this "
         "filesystem.",
     ),
+    "foreign_hours": Key("foreign_for", "hours", "in hours"),
     "roots": Key(
         "roots",
         "paths",
@@ -233,6 +255,7 @@ KEYS: Final[dict[str, Key]] = {
 
 JSON_KEYS: Final[dict[str, Key]] = {
     "strategy": KEYS["strategy"],
+    "max_age": KEYS["max_age"],
     "max_age_days": Key("max_age", "days", "in days"),
     "max_runs_to_keep": Key("max_count", "count", ""),
     "archive_before_delete": Key("archive", "flag", ""),
@@ -242,9 +265,11 @@ JSON_KEYS: Final[dict[str, Key]] = {
     "exclude_patterns": Key("exclude", "texts", ""),
     "keep_last": KEYS["keep_last"],
     "keep_last_good": KEYS["keep_last_good"],
+    "keep_within": KEYS["keep_within"],
     "keep_within_hours": KEYS["keep_within_hours"],
     "keep_files": KEYS["keep_files"],
     "min_free_space_gb": Key("min_free_space", "gb", "in GiB"),
+    "foreign_for": KEYS["foreign_for"],
     "foreign_hours": KEYS["foreign_hours"],
 }
 """The keys of `cleanup_config.json`. They mean what is said above, but for another unit."""
@@ -254,12 +279,14 @@ CATEGORY_KEYS: Final[dict[str, Key]] = {
         key: KEYS[key]
         for key in (
             "strategy",
+            "max_age",
             "max_age_hours",
             "max_count",
             "max_total_size",
             "max_files",
             "keep_last",
             "keep_last_good",
+            "keep_within",
             "keep_within_hours",
             "keep_files",
             "exclude",
@@ -270,10 +297,12 @@ CATEGORY_KEYS: Final[dict[str, Key]] = {
 """The keys that `[tool.tempkeep.category.<name>]` may have."""
 
 ENVIRONMENT: Final[dict[str, str]] = {
-    f"{ENV_PREFIX}<KEY>": "a setting: `TEMPKEEP_MAX_AGE_HOURS=24`; commas separate list items",
+    f"{ENV_PREFIX}<KEY>": "a setting: `TEMPKEEP_MAX_AGE=7d`; commas separate list items, "
+    "and an empty one is an error",
     PROJECT: "the project, whatever the working directory is: an existing directory",
     "TMPDIR": "the system's temporary directory, for `auto_cleanup_dir` and `temp_working_dir`",
     "XDG_STATE_HOME": "where scratch without a project goes, instead of `~/.local/state`",
+    "XDG_DATA_HOME": "where the trash is for `--trash`, instead of `~/.local/share`",
     "PYTEST_DEBUG_TEMPROOT": "where pytest makes `tmp_path`; inside a root, that entry is in use "
     "while pytest runs",
     "PYTEST_KEEP_TEMPS": "`1` keeps the directories of tests, and prints where they are",

@@ -15,13 +15,14 @@ from ...core.units import (
     DAY,
     HOUR,
     read_count,
+    read_duration,
     read_interval,
     read_number,
     read_share,
     read_size,
 )
 from ...errors import InvalidSettings
-from .settings import Kind
+from .settings import SCHEMES, Kind, scheme_of
 
 
 def read_value(value: object, kind: Kind, what: str) -> Any:
@@ -84,9 +85,12 @@ def _one_of(names: Any, value: object, what: str) -> str:
 
 
 def _path(value: object, what: str) -> str:
+    why = ""
     if isinstance(value, str) and value and "\0" not in value:
-        return value
-    raise InvalidSettings(f"{what}: expected the path of a directory, got {value!r}")
+        if scheme_of(value) in SCHEMES:
+            return value
+        why = "; object storage is not supported by this version"
+    raise InvalidSettings(f"{what}: expected the path of a directory, got {value!r}{why}")
 
 
 def _texts(value: object, what: str) -> tuple[str, ...]:
@@ -134,6 +138,7 @@ def _is_glob_below(text: str) -> bool:
 
 _READERS: Final[dict[Kind, Callable[[object, str], Any]]] = {
     "strategy": check_strategy,
+    "duration": read_duration,
     "hours": partial(_number, HOUR),
     "days": partial(_number, DAY),
     "count": _count,

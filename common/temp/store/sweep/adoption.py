@@ -18,6 +18,7 @@ from ..claiming.inner import Within
 from ..claiming.scan import busy_entries, scan
 from ..project.project import check_root, open_root
 from ..root.guard import is_gone
+from ..root.lastuse import carry_use
 from ..root.leases import Leases
 from ..root.pinning import Pins
 from ..system import at
@@ -227,6 +228,7 @@ class _Mover:
         assert stamp is not None, "only stamped entries move"
         name = entry.path
         for _ in range(_ATTEMPTS):
+            carry_use(self.root, entry.path, f"{UNCATEGORIZED}/{name}")
             try:
                 rename_new(entry.path, name, src_dir_fd=self.top, dst_dir_fd=self.category)
             except FileExistsError:

@@ -27,7 +27,7 @@ from .facts import Facts
 from .taking import outcome_of, take
 
 if TYPE_CHECKING:
-    from ..archive.deposit import Part
+    from ..archive.archives import Part
 
 
 def _matcher(root: Path, policy: Policy, entry: Entry) -> Matches | None:

@@ -28,13 +28,12 @@ _MOST_BYTES: Final = 256 << 20
 
 
 class RecordedRoot(NamedTuple):
-    """What a plan file says about one root; `everything` is whether all entries were asked for."""
+    """What a plan file says about one root."""
 
     root: Path
     identity: tuple[int, int]
     disposal: Disposal
     steps: tuple[Recorded, ...]
-    everything: bool = False
 
 
 def write_plan(path: Path, plans: Sequence[Plan], at: str) -> None:
@@ -53,7 +52,6 @@ def write_plan(path: Path, plans: Sequence[Plan], at: str) -> None:
                 "device": status.st_dev,
                 "inode": status.st_ino,
                 "disposal": plan.disposal,
-                "everything": plan.policy.everything and not plan.policy.unconfigured,
                 "entries": [
                     {
                         "path": step.entry.path,
@@ -112,7 +110,6 @@ def _read_root(said: Mapping[str, Any]) -> RecordedRoot:
         _identity(said),
         _disposal(said.get("disposal")),
         tuple(_read_step(fields.table(entry)) for entry in fields.items(said, "entries")),
-        fields.optional(fields.flag, said, "everything") or False,
     )
 
 

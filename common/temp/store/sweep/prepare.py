@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ...core.disposal import DISPOSALS, Disposal
 from ...core.entry import Entry, Inventory, Leftover, Problem
@@ -17,11 +15,13 @@ from ...core.policy import Policy, needed
 from ...core.reasons import Reason
 from ...core.retention import archives_to_drop, freed_anyway, judge, without_space_in_vain
 from ...core.units import DAY
-from ...errors import StorageError, TempError
+from ...errors import TempError
 from ..claiming.looking import Progress
 from ..claiming.scan import scan
-from ..project.project import check_root
-from ..root.listing import list_leftovers
+
+if TYPE_CHECKING:
+    from ..archive.archives import Archive
+    from ..shelf.undo import UndoArea
 
 
 def prepare(
@@ -32,7 +32,7 @@ def prepare(
     layout: Layout = SCRATCH,
     disposal: Disposal = "delete",
     scope: Scope = ALL,
-    archive: Path | None = None,
+    archive: Archive | None = None,
     undo_for: float = DAY,
     sizes: bool = True,
     workers: int | None = None,
@@ -48,8 +48,7 @@ def prepare(
     `workers` as in `scan`.
     """
     if archive is not None:
-        with contextlib.suppress(StorageError):  # archiving an entry reports it
-            check_root(archive)
+        archive.check()
     inventory = scan(
         root,
         now,
@@ -133,7 +132,7 @@ def goes_first(
     now: float,
     *,
     disposal: Disposal,
-    archive: Path | None,
+    archive: Archive | None,
     whole: bool = True,
 ) -> First:
     """What a sweep of that root deletes before any entry. Writes nothing.
@@ -146,53 +145,45 @@ def goes_first(
     wanted = policy.wanted_free(free, capacity)
     is_low = free is not None and wanted is not None and free < wanted and whole
     frees = DISPOSALS[disposal].frees_space(archives_move=_moves(archive, root))
-    places = tuple(places_of(root, archive))
-    anyway = freed_anyway(inventory.entries, policy, now) if places and is_low and frees else 0
+    anyway = freed_anyway(inventory.entries, policy, now) if is_low and frees else 0
     first = First()
-    for place in places:
+    for holder in holders_of(root, archive):
         try:
-            left = list_leftovers(place)
-            if place != archive:
-                from ..archive.undo import to_forget, unusable
+            left = holder.leftovers()
+            if holder is not archive:
+                from ..shelf.undo import to_forget, unusable
 
                 odd = tuple(unusable(root))
                 first = first._replace(problems=(*first.problems, *odd))
                 near = free if is_low else None
                 goes = to_forget(root, policy, now, free=near, capacity=capacity, anyway=anyway)
                 first = first._replace(forgotten=goes)
-            elif is_low:
-                from ..archive.shelf import droppable
-
-                found, coming = droppable(place, root), first.coming + anyway
+            elif archive is not None and is_low:
+                found, coming = archive.droppable(root), first.coming + anyway
                 goes = archives_to_drop(found, policy, free=free, capacity=capacity, coming=coming)
                 first = first._replace(archives=goes)
             first = first._replace(leftovers=(*first.leftovers, *left))
         except TempError as error:
-            problem = Problem(str(place), str(error))
+            problem = Problem(holder.location, str(error))
             first = first._replace(problems=(*first.problems, problem))
     return first
 
 
-def places_of(root: Path, archive: Path | None) -> Iterator[Path]:
-    """The existing places for entries cleaned from `root`: those set aside, and the archive."""
-    for place in (root / STORE / UNDO, archive):
-        if place is not None and place.is_dir():
-            yield place
+def holders_of(root: Path, archive: Archive | None) -> Iterator[UndoArea | Archive]:
+    """What may hold entries cleaned from `root`: its undo area, and the archive."""
+    if (root / STORE / UNDO).is_dir():
+        from ..shelf.undo import UndoArea
+
+        yield UndoArea(root)
+    if archive is not None:
+        yield archive
 
 
-def archives_in_vain(disposal: Disposal, archive: Path | None, root: Path) -> bool:
+def archives_in_vain(disposal: Disposal, archive: Archive | None, root: Path) -> bool:
     """Whether what goes comes to lie in an archive on the same disk, where it frees nothing."""
     return DISPOSALS[disposal].needs_archive and not _moves(archive, root)
 
 
-def _moves(archive: Path | None, root: Path) -> bool:
-    """Whether archived entries end up on another filesystem."""
-    return archive is not None and _device(archive) != _device(root)
-
-
-def _device(path: Path) -> int:
-    """The filesystem of `path`, or of its nearest parent that exists."""
-    for directory in (path, *path.parents):
-        with contextlib.suppress(OSError):
-            return os.stat(directory).st_dev
-    return 0
+def _moves(archive: Archive | None, root: Path) -> bool:
+    """Whether archived entries end up on another disk."""
+    return archive is not None and not archive.shares_disk(root)

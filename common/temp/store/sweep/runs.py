@@ -22,9 +22,10 @@ from ...errors import StorageError, TempError
 from ..root import owner as lease
 from ..root.allocation import allocate
 from ..root.journal import Book
-from ..root.leases import Leases, RunNotes
+from ..root.leases import Leases
 from ..root.loading import load
 from ..root.owner import owner_of
+from ..root.run_notes import RunNotes, notes_of_runs
 from ..system.at import ROOT_FLAGS
 from ..system.opening import opened
 from ..trees.contents import newest_status_in
@@ -124,7 +125,7 @@ def _reclaim(root: str, now: float) -> None:
     try:
         leases = Leases(Path(root))
         leases.refresh()
-        doomed = _doomed(leases.notes_of_runs())
+        doomed = _doomed(notes_of_runs(Path(root), leases))
         if not doomed:
             leases.forget_dead()
             return

@@ -7,18 +7,15 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias
 
-from ...core.layout import STORE, UNDO
 from ...core.plan import Outcome, Plan, Step
 from ...core.reasons import LOW_SPACE
 from ...errors import TempError
-from ..archive.leftovers import finish_leftovers
+from ..archive.leftovers import finish_root
 from ..claiming.claim import Claim, NotClaimed, NotDisposed
-from ..root.leases import Leases
-from ..system.processes import AtWork
 from ..trees.removed import Removed
 from ..workers.background import detach
 from .facts import Facts
-from .prepare import places_of
+from .prepare import holders_of
 from .taking import outcome_of
 from .ways import WAYS, Means
 
@@ -65,8 +62,7 @@ class Steps:
         """
         if not self._plan.archives:
             return
-        from ..archive.dropping import drop_all
-        from ..archive.undo import is_over
+        from ..shelf.undo import UndoArea, is_over
 
         root, spared = self.facts.root, self._plan.policy.spare_in_use
 
@@ -76,19 +72,14 @@ class Steps:
                     return "has been restored meanwhile"
             elif not self.facts.is_low():
                 return _ENOUGH
-            if not spared:
-                return ""
-            leases.refresh()
-            use = leases.use_of(step.entry.path, time.time(), step.entry.last)
-            return f"in use by {use.who}" if use else users.inside(step.entry.path)
+            return ""
 
         by = None if self._means.background else self._means.remover
-        for place, kind in ((root / STORE / UNDO, "forget"), (self._means.archive, "drop")):
+        for holder, kind in ((UndoArea(root), "forget"), (self._means.archive, "drop")):
             steps = [step for step in self._plan.archives if step.disposal == kind]
-            if place is None or not steps:
+            if holder is None or not steps:
                 continue
-            users, leases = AtWork(place), Leases(place)
-            for outcome in drop_all(place, steps, by, objection):
+            for outcome in holder.drop_all(steps, by, objection, spare_in_use=spared):
                 self._told.note(outcome)
 
     def run(self) -> None:
@@ -130,9 +121,9 @@ class Steps:
 
         def delete() -> None:
             # The batch is locked by the descriptor that this process inherited.
-            finish_leftovers(self.facts.root, remover, archive)
-            for place in places_of(self.facts.root, archive) if has_dropped else ():
-                finish_leftovers(place, remover, is_archive=True)
+            finish_root(self.facts.root, remover, archive)
+            for holder in holders_of(self.facts.root, archive) if has_dropped else ():
+                holder.tidy(remover)
             with contextlib.closing(remover.remove(claims)) as removals:
                 for claim, removed in removals:
                     claim.conclude(removed)

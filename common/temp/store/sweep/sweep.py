@@ -11,7 +11,7 @@ from ...core.entry import Problem
 from ...core.layout import ARRIVALS, ENDS, HISTORY, PINS, STORE, USED
 from ...core.plan import Outcome, Plan, Report
 from ...errors import Refused, TempError
-from ..archive.leftovers import finish_leftovers, tidy
+from ..archive.leftovers import finish_root
 from ..claiming.many import Freed, Remover
 from ..project.project import check_root
 from ..root.arrivals import note_first_seen
@@ -19,18 +19,19 @@ from ..root.records import forget_gone
 from ..system.space import free_bytes
 from ..trees.removed import Removed
 from ..workers.background import may_detach
-from .prepare import places_of
+from .prepare import holders_of
 from .steps import OnOutcome, Steps, Told
 from .ways import Means
 
 if TYPE_CHECKING:
+    from ..archive.archives import Archive
     from ..system.archive_formats import ArchiveFormat
 
 
 def execute(
     plan: Plan,
     *,
-    archive: Path | None = None,
+    archive: Archive | None = None,
     archive_format: ArchiveFormat = "dir",
     on_outcome: OnOutcome | None = None,
     on_freed: Freed | None = None,
@@ -49,7 +50,7 @@ def execute(
     4. Remove the owner files of dead processes, and the pins of entries that are gone.
     5. Add the sweep to the root's history, with `face`: the task or class that was called.
 
-    `archive` is the directory of the archive; steps that archive write `archive_format` there.
+    Steps that archive write `archive_format` to the `archive`.
     At most `workers` help deleting (`None`: as many as the disk gains by; 1: none): forked
     processes, or threads if this process has others. A KeyboardInterrupt leaves the few entries at
     work half-deleted in the holding area, for the next sweep to finish.
@@ -122,14 +123,14 @@ def _finish(root: Path, means: Means) -> tuple[int, Removed, list[Problem]]:
     if means.background:
         return 0, Removed(), []
     problems = []
-    finished, left = finish_leftovers(root, means.remover, means.archive)
-    for place in places_of(root, means.archive):
+    finished, left = finish_root(root, means.remover, means.archive)
+    for holder in holders_of(root, means.archive):
         try:
-            count, there = tidy(place, means.remover)
+            count, there = holder.tidy(means.remover)
             finished += count
             left.add(there)
         except TempError as error:
-            problems.append(Problem(str(place), str(error)))
+            problems.append(Problem(holder.location, str(error)))
     problems += [Problem(where, f"cannot be deleted: {what}") for where, what in left.failures]
     return finished, left, problems
 

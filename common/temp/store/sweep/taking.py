@@ -84,7 +84,7 @@ def locked(step: Step, facts: Facts) -> Iterator[None]:
 
 def check_still(step: Step, facts: Facts) -> None:
     """Raise `NotClaimed` unless the entry is still in its place, with no link on the way to it."""
-    with _opened_parent(step, facts) as (parent, name):
+    with opened_parent(step, facts) as (parent, name):
         status = at.stat(name, dir_fd=parent, follow_symlinks=False)
         by_path = at.stat(facts.root / step.entry.path, follow_symlinks=False)
     for found in (status, by_path):
@@ -93,7 +93,7 @@ def check_still(step: Step, facts: Facts) -> None:
 
 
 @contextmanager
-def _opened_parent(step: Step, facts: Facts) -> Iterator[tuple[int, str]]:
+def opened_parent(step: Step, facts: Facts) -> Iterator[tuple[int, str]]:
     """The open directory that holds the entry, and the entry's name. Raises `NotClaimed`."""
     *above, name = step.entry.path.split("/")
     try:
@@ -110,7 +110,7 @@ def _opened_entry(step: Step, facts: Facts) -> int | None:
     flags = {"directory": DIRECTORY_FLAGS, "file": ANY_FLAGS}.get(step.entry.kind)
     if flags is None:
         return None
-    with _opened_parent(step, facts) as (parent, name):
+    with opened_parent(step, facts) as (parent, name):
         try:
             return at.open(name, flags, dir_fd=parent)
         except PermissionError:

@@ -6,37 +6,37 @@ The words for a disposal, and what else others need to know of it, are in `core/
 from __future__ import annotations
 
 import contextlib
-import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ...core.disposal import Disposal
-from ...core.layout import STORE, UNDO
 from ...core.plan import Outcome, Step
 from ..claiming.area import HoldingArea
 from ..claiming.claim import Claim, NotClaimed
 from ..claiming.many import Remover
 from ..claiming.trash import send_to_trash
-from ..system import at
-from ..system.at import ROOT_FLAGS
-from ..trees.inside import newest_change
+from ..system.freedesktop import Trashed
 from ..trees.removed import Removed
 from .facts import Facts
 from .keeping import check_none_kept, part_to_keep, take_or_thin
-from .taking import check_still, locked, outcome_of, take
+from .taking import check_still, locked, opened_parent, outcome_of, take
 
 if TYPE_CHECKING:
-    from ..archive.deposit import Deposit
+    from ..archive.archives import Archive, Deposit
     from ..system.archive_formats import ArchiveFormat
+
+
+_MANY_SOCKETS: Final = 10
+"""How many of the sockets that were not archived are named."""
 
 
 class Means(NamedTuple):
     """What a sweep has to carry its plan out with."""
 
     remover: Remover
-    archive: Path | None
+    archive: Archive | None
     archive_format: ArchiveFormat
     undo_for: float
     """For how many seconds an entry that is set aside can be restored."""
@@ -55,42 +55,63 @@ def _delete(step: Step, facts: Facts, means: Means) -> Claim | Outcome:
 def _trash(step: Step, facts: Facts, means: Means) -> Outcome:
     """Trash an entry from its own place, so that the desktop can put it back there.
 
-    It is locked meanwhile but not claimed. Accepted race: it can be replaced between the last look
-    and the trash's own rename; what replaced it can be restored from the trash.
+    It is locked meanwhile but not claimed, and looked at again once it is in the trash.
     """
 
-    def look_again() -> None:
-        check_still(step, facts)
+    def look_again(it: Trashed) -> None:
+        if it.identity() != (step.entry.device, step.entry.inode):
+            raise NotClaimed("was replaced at this moment")
+        if objection := facts.protection(step.entry, Path(it.place)):
+            raise NotClaimed(objection)
+
+    with locked(step, facts), opened_parent(step, facts) as (parent, name):
         check_none_kept(step, facts)
         if objection := facts.objection(step):
             raise NotClaimed(objection)
-
-    with locked(step, facts):
-        send_to_trash(facts.root / step.entry.path, look_again)
+        check_still(step, facts)
+        send_to_trash(facts.root / step.entry.path, name, parent, look_again)
     return outcome_of(step, facts, Removed(), "in the trash, which frees no space")
 
 
 def _archive(step: Step, facts: Facts, means: Means) -> Outcome:
-    from ..archive.deposit import Deposit
+    """Move or copy an entry into the archive.
 
-    assert means.archive is not None, "a plan that archives needs the place to archive to"
-    form, now = means.archive_format, time.time()
+    A copied entry is claimed and deleted only if nothing in it changed since before the copy and
+    nothing protects it; otherwise the copy is deleted.
+    """
+    from ..shelf.manifest import few_of
+
+    assert means.archive is not None, "a plan that archives needs the archive"
     part = part_to_keep(step, facts)
-    deposit = Deposit(means.archive, form, facts.root, step, now, part=part)
-    removed = _put_in(deposit, step, facts, "archiving")
-    left_out = f" without its sockets ({', '.join(deposit.left_out)})" if deposit.left_out else ""
-    outcome = outcome_of(step, facts, removed, f"archived as {deposit.target}{left_out}")
+    deposit = means.archive.deposit(facts.root, step, time.time(), means.archive_format, part)
+    removed = Removed()
+    with contextlib.closing(deposit):
+        with _locked_to_leave(step, facts, "archiving") as before:
+            moved = deposit.move()
+            if not moved:
+                deposit.pack()
+        if moved:
+            deposit.check_moved(before, lambda place: facts.protection(step.entry, place))
+        elif objection := facts.objection(step):
+            raise NotClaimed(objection)
+        else:
+            removed = _hand_over(step, facts, means.archive, deposit)
+    sockets = ", ".join(few_of(deposit.left_out, _MANY_SOCKETS))
+    left_out = f" without its sockets ({sockets})" if sockets else ""
+    outcome = outcome_of(step, facts, removed, f"archived as {deposit.where}{left_out}")
     return outcome._replace(packed_bytes=deposit.packed_bytes)
 
 
 def _set_aside(step: Step, facts: Facts, means: Means) -> Outcome:
-    from ..archive.deposit import Deposit
+    from ..shelf.aside import SetAside
 
     check_none_kept(step, facts)
-    area = facts.root / STORE / UNDO
-    deposit = Deposit(area, "dir", facts.root, step, time.time(), means.undo_for)
-    removed = _put_in(deposit, step, facts, "--undoable")
-    return outcome_of(step, facts, removed)._replace(until=deposit.until)
+    moving = SetAside(facts.root, step, time.time(), means.undo_for)
+    with contextlib.closing(moving):
+        with _locked_to_leave(step, facts, "--undoable") as before:
+            moving.move()
+        moving.check_moved(before, lambda place: facts.protection(step.entry, place))
+    return outcome_of(step, facts, Removed())._replace(until=moving.until)
 
 
 WAYS: Final[Mapping[Disposal, Way]] = {
@@ -105,59 +126,27 @@ WAYS: Final[Mapping[Disposal, Way]] = {
 # -- into an archive, or aside ------------------------------------------------------------------
 
 
-def _put_in(deposit: Deposit, step: Step, facts: Facts, how: str) -> Removed:
-    """Move or copy an entry into an archive from its own place; what deleting the original freed.
+@contextlib.contextmanager
+def _locked_to_leave(step: Step, facts: Facts, how: str) -> Iterator[tuple[float, str]]:
+    """Hold a lock on an entry that leaves its place whole: when and where it last changed.
 
-    It is locked meanwhile, and stays in its place, so that a killed sweep leaves it there whole.
-    A copied entry is claimed and deleted only if nothing in it changed since before the copy and
-    nothing protects it; otherwise the copy is deleted. `how` is what to clean without if the entry
-    cannot be read.
+    Until it leaves, it stays in its place, so that a killed sweep leaves it there whole. `how` is
+    what to clean without if it cannot be read.
     """
-    with contextlib.closing(deposit):
-        with locked(step, facts):
-            try:
-                before = facts.newest(step.entry)
-            except NotClaimed as reason:
-                if reason.failed:
-                    reason.detail += f"; or clean without {how}"
-                raise
-            # Again, since that walk may have taken long.
-            if worker := facts.worker_in(step.entry):
-                raise NotClaimed(worker)
-            moved = deposit.move()
-            if not moved:
-                deposit.pack()
-        if moved:
-            _check_moved(step, facts, deposit, before)
-            return Removed()
-        if objection := facts.objection(step):
-            raise NotClaimed(objection)
-        return _hand_over(step, facts, deposit)
+    with locked(step, facts):
+        try:
+            before = facts.newest(step.entry)
+        except NotClaimed as reason:
+            if reason.failed:
+                reason.detail += f"; or clean without {how}"
+            raise
+        # Again, since that walk may have taken long.
+        if worker := facts.worker_in(step.entry):
+            raise NotClaimed(worker)
+        yield before
 
 
-def _check_moved(step: Step, facts: Facts, deposit: Deposit, before: tuple[float, str]) -> None:
-    """Put back what was moved into the archive if it is not what was looked at, or if a pin, a
-    lease or a process came between the look and the rename.
-    """
-    status = at.stat(deposit.target, follow_symlinks=False)
-    if (status.st_dev, status.st_ino) != (step.entry.device, step.entry.inode):
-        where = deposit.undo_move()
-        also = f", and what replaced it is {where}" if where else ""
-        raise NotClaimed(f"was replaced at this moment{also}")
-    try:
-        objection = facts.protection(step.entry, deposit.target)
-    except BaseException:
-        deposit.undo_move()
-        raise
-    if not objection and _newest(deposit.archive, deposit.target.name) != before:
-        objection = "has changed while it was being archived"
-    if objection:
-        where = deposit.undo_move()
-        also = f"; its place is taken, so it is {where} now" if where else ""
-        raise NotClaimed(f"{objection}{also}")
-
-
-def _hand_over(step: Step, facts: Facts, deposit: Deposit) -> Removed:
+def _hand_over(step: Step, facts: Facts, archive: Archive, deposit: Deposit) -> Removed:
     """Delete the entry, and keep its copy from the very instant when the original is not needed.
 
     A kill before that instant leaves the entry to be put back, a kill after it to be deleted.
@@ -167,9 +156,7 @@ def _hand_over(step: Step, facts: Facts, deposit: Deposit) -> Removed:
 
     entry, still = step.entry, False
     with contextlib.closing(HoldingArea(facts.root, batch=True)) as area:
-        intent = transfer.Intent(
-            "to archive", entry.path, str(deposit.archive), deposit.name, deposit.id, deposit.inode
-        )
+        intent = transfer.Intent("to archive", entry.path, archive.location, deposit.receipt)
         # On a full disk there is no intent file: a kill before the deletion leaves two copies.
         has_room = transfer.begin(area, intent)
         if not has_room:
@@ -196,15 +183,6 @@ def _hand_over(step: Step, facts: Facts, deposit: Deposit) -> Removed:
         finally:
             if has_room:
                 transfer.cancel(area)
-    if os.stat(deposit.archive).st_dev == entry.device:
+    if archive.shares_disk(facts.root):
         removed.freed_bytes = max(0, removed.freed_bytes - (deposit.packed_bytes or 0))
     return removed
-
-
-def _newest(directory: Path, name: str) -> tuple[float, str] | None:
-    """When and where `name` in `directory` last changed inside; `None` if that cannot be told."""
-    with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
-        parent = at.open(str(directory), ROOT_FLAGS)
-        stack.callback(at.close, parent)
-        return newest_change(parent, name)
-    return None

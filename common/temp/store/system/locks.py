@@ -52,14 +52,6 @@ def lock_file(descriptor: int) -> bool:
     return _try_lock(descriptor) is not False
 
 
-def wait_for_lock(descriptor: int) -> None:
-    """Lock the file as soon as nobody else does. Raises `OSError` on a filesystem without locks;
-    does nothing on a system without them.
-    """
-    if fcntl is not None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-
-
 def unlock_file(descriptor: int) -> None:
     """Give up that lock, even if another process has inherited the descriptor."""
     if fcntl is not None:

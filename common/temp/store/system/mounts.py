@@ -21,6 +21,7 @@ _NO_TABLE: Final = (FileNotFoundError, PermissionError)
 _RELIED_ON_SECONDS: Final = 1.0
 _COUNTING: Final = frozenset({0xEF53, 0x0102_1994, 0x5846_5342})
 """How `statfs` calls ext2 to ext4, tmpfs and XFS."""
+_OVERLAY: Final = 0x794C_7630
 
 
 def mounts_below(directory: str) -> frozenset[str]:
@@ -49,15 +50,27 @@ def counts_subdirectories(descriptor: int) -> bool:
 
     True only for ext2 to ext4, tmpfs and XFS: others, as some in FUSE, say 2 whatever there is.
     """
+    return _filesystem(descriptor) in _COUNTING
+
+
+def is_overlay(descriptor: int) -> bool:
+    """Whether an open directory is on an overlay, as in containers: what is in its lower layers
+    differs in its device, and directories there cannot be renamed.
+    """
+    return _filesystem(descriptor) == _OVERLAY
+
+
+def _filesystem(descriptor: int) -> int:
+    """How `statfs` calls it; 0 if that cannot be told."""
     if sys.platform != "linux" or not at.RELATIVE:
-        return False
+        return 0
     import ctypes
 
     told = ctypes.create_string_buffer(256)
     ask = _fstatfs()
     if ask is None or ask(descriptor, told):
-        return False
-    return ctypes.c_ulong.from_buffer(told).value in _COUNTING
+        return 0
+    return ctypes.c_ulong.from_buffer(told).value
 
 
 @functools.cache

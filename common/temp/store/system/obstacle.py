@@ -15,9 +15,12 @@ from typing import Final
 
 from ... import errors
 from . import at
+from .mounts import is_overlay
+from .opening import open_unmounted
 
 _IMMUTABLE: Final = 0x10
 _APPEND_ONLY: Final = 0x20
+_NO_IMAGE: Final = "remove it by hand, and leave scratch out of the image (.dockerignore)"
 _SILLY: Final = ".nfs"
 """How an NFS client calls what was deleted while it was open."""
 
@@ -27,6 +30,8 @@ def reason_of(error: OSError, name: str, parent: int) -> str:
     if error.errno == errno.EBUSY and name.startswith(_SILLY):
         return f"{error.strerror} (an NFS client has it open); end what uses it (see fuser -v)"
     if error.errno == errno.EXDEV:
+        if _is_unmounted(name, parent) and is_overlay(parent):
+            return "a lower layer of an overlay (the image of a container) has it; " + _NO_IMAGE
         return "it or its directory is a mount point; unmount it first"
     if error.errno in (errno.EPERM, errno.EACCES):
         found = _obstacle(name, parent)
@@ -34,6 +39,15 @@ def reason_of(error: OSError, name: str, parent: int) -> str:
             what, remedy = found
             return f"{error.strerror} ({what}); {remedy}"
     return errors.reason_of(error)
+
+
+def _is_unmounted(name: str, parent: int) -> bool:
+    """Whether it is a directory, and certainly nothing is mounted there."""
+    try:
+        at.close(open_unmounted(name, dir_fd=parent))
+    except OSError:
+        return False
+    return True
 
 
 def _obstacle(name: str, parent: int) -> tuple[str, str] | None:

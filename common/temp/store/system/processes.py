@@ -34,8 +34,9 @@ _LOOKS: Final = at.ANY_FLAGS & ~getattr(os, "O_CLOEXEC", 0)
 _LOOKS_AT_ONE: Final = 3
 """How often an open file is looked at that is another one each time; then it counts."""
 
-_MOST_WORDS: Final = 1000
-"""How many words of a command line are looked at for files and directories."""
+_MOST_WORDS: Final = 1 << 17
+"""How many words of a command line are looked at for files and directories: with so many, the
+kernel takes no more than about sixteen letters each."""
 
 _VARIABLES: Final = (b"VIRTUAL_ENV", b"PATH", b"_", b"PWD")
 

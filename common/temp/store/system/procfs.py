@@ -6,12 +6,8 @@ import contextlib
 import errno
 import os
 from collections.abc import Iterator
-from typing import Final
 
 from .at import O_NOFOLLOW, PASSING_FLAGS, ROOT_FLAGS
-
-_AT_MOST: Final = 1 << 17
-"""How much of an environment is read: no single variable can be longer."""
 
 _helpers: set[str] = set()
 
@@ -98,7 +94,7 @@ def command_of(pid: str) -> list[bytes]:
 def environment_of(pid: str, *names: bytes) -> list[bytes]:
     """What these variables were when the process was started; b"" for what cannot be told."""
     try:
-        said = b"\0" + read(f"/proc/{pid}/environ", _AT_MOST)
+        said = b"\0" + read(f"/proc/{pid}/environ")  # at most 6 MiB: Linux starts nothing with more
     except OSError:
         said = b""
     return [said.partition(b"\0%s=" % name)[2].partition(b"\0")[0] for name in names]

@@ -32,6 +32,9 @@ _MANY: Final = 16
 _LONGEST_OPTION: Final = 40
 """In how many letters of an option a path is looked for that is attached to it."""
 
+_FIRST: Final = 100
+"""How many words are looked at with care before it is asked if they need it."""
+
 _LISTED: Final = 2000
 """How many names of a directory are read to find links; with more, each word is asked for."""
 
@@ -43,6 +46,7 @@ class Words:
         self._views = views
         self._links: dict[bytes, frozenset[bytes] | None] = {}
         self._said: dict[tuple[object, ...], tuple[bytes, ...]] = {}
+        self._outside: dict[bytes, bool | None] = {}
 
     def paths(
         self,
@@ -64,6 +68,8 @@ class Words:
         for index, word in enumerate(words):
             is_plain = b"/" not in word and b"%" not in word
             if is_plain and not is_here and not links and links is not None:
+                continue
+            if index >= _FIRST and is_ours and not is_here and self._is_elsewhere(word, base):
                 continue
             known = word, base, *bases, is_here, is_ours
             if known not in self._said:  # many processes have the same
@@ -125,6 +131,32 @@ class Words:
             path = os.path.join(top, rest.lstrip(b"/"))
             if os.path.lexists(path) or os.path.lexists(os.path.dirname(path)):
                 yield path
+
+    def _is_elsewhere(self, word: bytes, base: bytes) -> bool:
+        """Whether `word` is one path that certainly leads nowhere below the directory: of thousands
+        of files on a command line, most lie in one other directory.
+        """
+        name = self._views.place.rpartition(b"/")[2]
+        if b"/%s/" % name in b"/" + word or b"/" not in word or _ODD.search(word):
+            return False
+        path = os.path.join(base, word)
+        above = path.rpartition(b"/")[0] or b"/"
+        if above not in self._outside:
+            self._outside[above] = self._is_outside(above)
+        try:
+            if self._outside[above]:
+                os.readlink(path)
+        except OSError:
+            return True  # it is no link
+        return self._outside[above] is None
+
+    def _is_outside(self, directory: bytes) -> bool | None:
+        """Whether no part of the way to it is in the directory; `None` if it must not be asked."""
+        ways = [os.path.normpath(directory), *self._views.followed(directory)]
+        for view in self._views.of("self"):
+            if any(way == view.place or view.relative(way) is not None for way in ways):
+                return False
+        return True if self._views.may_ask(ways[-1]) else None
 
     def _links_in(self, base: bytes) -> frozenset[bytes] | None:
         """The names of the links in `base` that lead into the directory; `None` if unknown."""

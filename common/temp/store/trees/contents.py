@@ -18,6 +18,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 from ...errors import StorageError
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS
+from ..system.mounts import is_overlay
 from ..system.opening import open_unmounted
 from .descent import Descent, Level
 
@@ -246,6 +247,8 @@ def _item(
     """The item `name`, and the descriptor of a directory that is open meanwhile, or -1."""
     status = at.stat(name, dir_fd=parent, follow_symlinks=False)
     if status.st_dev != device:
+        if not stat.S_ISDIR(status.st_mode) and is_overlay(parent):
+            raise StorageError(errno.EXDEV, f"{path} is in another layer of an overlay")
         raise _mounted(path)
     mode = status.st_mode
     owner = (getattr(status, "st_uid", -1), getattr(status, "st_gid", -1))

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from ...core.layout import LAYOUTS, PIPELINE, SCRATCH, STORE, Layout
 from ...errors import Refused
-from ..project.project import SCRATCH_NAMES, open_root, root_of
+from ..project.project import SCRATCH_NAMES, root_of
 from ..root.layouts import layout_of
-from ..system import at
-from ..system.at import DIRECTORY_FLAGS
-from .shelf import Archived
-from .undo import root_of_undo
+from .listing import Archived
 
 
 class Place(NamedTuple):
@@ -31,42 +26,24 @@ class Place(NamedTuple):
         return self.root / self.path
 
 
-@contextlib.contextmanager
-def opened_parent(root: Path, path: str) -> Iterator[tuple[int, str]]:
-    """The open directory that the entry at `path` belongs in, opened without following links, and
-    its name there.
-    """
-    category, _, name = path.rpartition("/")
-    top = open_root(root)
-    try:
-        parent = at.open(category or ".", DIRECTORY_FLAGS, dir_fd=top)
-        try:
-            yield parent, name
-        finally:
-            at.close(parent)
-    finally:
-        at.close(top)
-
-
-def place_of(archive: Path, archived: Archived, project: Path) -> Place:
+def place_of(archived: Archived, project: Path, own: Path | None = None) -> Place:
     """Where `archived` belongs. Raises `Refused` if that is not a place for an entry.
 
     Its manifest says where. Without one, its name does, and it belongs to the current `project`.
+    What was set aside belongs to its `own` root, in whose undo area it is.
     """
-    manifest = archived.manifest
-    own = root_of_undo(archive)
-    if manifest is None:
+    manifest, root = archived.manifest, archived.root
+    if manifest is None or root is None:
         if own is not None:
             raise Refused(f"{archived.name} has no manifest; look at it, and move it by hand")
         if PIPELINE.holds(archived.data, is_directory=True):
             raise Refused(
                 f"{archived.name} has no manifest that says where it was; move it back by hand: "
-                f"{archive / archived.data}"
+                f"{archived.where}"
             )
         category, underscores, name = archived.data.partition("__")
         path = f"{category}/{name}" if category and underscores and name else archived.data
         return Place(root_of(project), _checked(path, SCRATCH, archived), SCRATCH)
-    root = manifest.root_from(archive)
     layout = LAYOUTS.get(manifest.layout)
     if own is not None:
         if os.path.realpath(root) != os.path.realpath(own) or layout is not _layout_of(own, layout):

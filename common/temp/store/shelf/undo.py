@@ -1,13 +1,16 @@
-"""The undo area: an archive in the root's own store, which entries enter only by a rename.
+"""The undo area: a shelf in the root's own store, which entries enter and leave only by a rename.
 
-As in every archive, each has a manifest. It says for how long the entry can be restored; the first
-clean of the root after that deletes it.
+The manifest of each says for how long it can be restored; the first clean of the root after that
+deletes it.
 """
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ...core.entry import Entry, Problem, Undoable
 from ...core.layout import STORE, UNDO
@@ -18,8 +21,12 @@ from ..project.project import check_root
 from ..root.guard import check_store
 from ..system import at
 from ..trees.measured import Measured
+from .listing import Archived, list_shelf, measured_at, measured_from, opened
 from .manifest import read_manifest
-from .shelf import list_archive, measured_at, measured_from, opened
+from .shelf import Shelf
+
+if TYPE_CHECKING:
+    from .belongs import Place
 
 
 def undo_area(root: Path) -> Path:
@@ -27,10 +34,19 @@ def undo_area(root: Path) -> Path:
     return root / STORE / UNDO
 
 
-def root_of_undo(place: Path) -> Path | None:
-    """The root whose undo area `place` is; `None` if it is an archive."""
-    is_undo = (place.parent.name, place.name) == (STORE, UNDO)
-    return place.parent.parent if is_undo else None
+class UndoArea(Shelf):
+    """The undo area of `root`."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(undo_area(root))
+        self.root = root
+
+    def move(self, archived: Archived, place: Place) -> None:
+        """Move it to its place by one rename. Raises `Refused` or `OSError`."""
+        from .putting import move
+
+        if not move(self.path, archived, place):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
 
 
 def has_undoable(root: Path) -> bool:
@@ -49,7 +65,7 @@ def undoable(root: Path) -> tuple[Undoable, ...]:
     found = []
     top = opened(area)
     try:
-        for archived in list_archive(area, root):
+        for archived in list_shelf(area, root):
             measured = measured_at(top, archived.data) or Measured()
             until = None if archived.manifest is None else archived.manifest.until
             found.append(
@@ -62,7 +78,7 @@ def undoable(root: Path) -> tuple[Undoable, ...]:
 
 def unusable(root: Path) -> Iterator[Problem]:
     """What was set aside but cannot be restored or deleted, since its manifest is unusable."""
-    for archived in list_archive(undo_area(root), root):
+    for archived in list_shelf(undo_area(root), root):
         if archived.problem:
             yield Problem(
                 f"{STORE}/{UNDO}/{archived.data}",
@@ -90,15 +106,16 @@ def to_forget(
     """What was set aside from `root` and is due for deletion, measured, as entries whose `path` is
     their place in the undo area; see `undoable_to_forget`. Raises `StorageError` or `Refused`.
     """
-    held = measured_from(
-        undo_area(root),
-        root,
-        lambda manifest: (
-            free is not None or undo_over(manifest.archived_at, manifest.undo_for, now) is not None
-        ),
-    )
+
+    def is_wanted(one: Archived) -> bool:
+        manifest = one.manifest
+        if manifest is None or not one.came_from(root):
+            return False
+        return free is not None or undo_over(one.archived_at, manifest.undo_for, now) is not None
+
+    held = measured_from(undo_area(root), root, is_wanted)
     return undoable_to_forget(
-        [(entry, manifest.undo_for) for manifest, entry in held],
+        [(entry, one.manifest.undo_for) for one, entry in held if one.manifest is not None],
         policy,
         now,
         free=free,

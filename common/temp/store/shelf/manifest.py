@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 from ...core import fields
 from ...core.fields import Unreadable
 from ...errors import reason_of, without_remedy
+from ..root.carried import Carried
 from ..system.archive_formats import FORMATS, ArchiveFormat
 from ..system.reading import read_json
 from ..trees.contents import Digest
@@ -21,6 +22,10 @@ MANIFEST: Final = ".tempkeep.json"
 """The end of the name of a manifest."""
 
 _SCHEMA: Final = 1
+_LONGEST_REASON: Final = 4096
+_MANY_LEFT_OUT: Final = 30
+"""How many sockets are named: with the longest paths, a manifest can still be read."""
+_DAMAGED: Final = "its manifest is damaged"
 BEGINNING: Final = b'{\n  "schema": 1,\n  "kind": "archive",\n'
 """The first bytes of every manifest: other files may have a similar name."""
 
@@ -33,7 +38,8 @@ class Manifest(NamedTuple):
     `size` is the number of bytes read. The `digest` covers the contents only if `has_contents`: an
     entry that was archived by a rename was not read. `mode` and `changed_ns` are those of the entry
     itself. `undo_for` is for how many seconds an entry that was set aside can be restored; `None`
-    for an archived one. `left_out` are the sockets in it that were not archived.
+    for an archived one. `left_out` are the sockets in it that were not archived, or the first of
+    them and how many more there are. `carried` is what the root had recorded of it.
     """
 
     id: str
@@ -57,6 +63,7 @@ class Manifest(NamedTuple):
     has_contents: bool
     undo_for: float | None = None
     left_out: tuple[str, ...] = ()
+    carried: Carried = Carried()
 
     @property
     def until(self) -> float | None:
@@ -74,18 +81,29 @@ class Manifest(NamedTuple):
     def spell(self) -> str:
         """The text of the file. Bytes in names that are not UTF-8 become escaped surrogates."""
         at_second = datetime.fromtimestamp(self.archived_at, UTC).isoformat(timespec="microseconds")
-        table = {
+        table: dict[str, Any] = {
             "schema": _SCHEMA,
             "kind": "archive",
             **self._asdict(),
             "archived_at": at_second.replace("+00:00", "Z"),
             "mode": f"{self.mode:04o}",
+            "reasons": [reason[:_LONGEST_REASON] for reason in self.reasons],
+            "left_out": few_of(self.left_out, _MANY_LEFT_OUT),
         }
+        told = self.carried._asdict()
+        table["carried"] = {name: said for name, said in told.items() if said is not None}
+        for name in ("left_out", "carried"):
+            if not table[name]:
+                del table[name]
         if self.undo_for is None:
             del table["undo_for"]
-        if not self.left_out:
-            del table["left_out"]
         return json.dumps(table, indent=2, ensure_ascii=True) + "\n"
+
+
+def few_of(names: Sequence[str], most: int) -> tuple[str, ...]:
+    """At most so many of `names`, and how many more there are."""
+    more = len(names) - most
+    return (*names[:most], f"and {more} more") if more > 0 else tuple(names)
 
 
 def manifest_path(archive: Path, name: str) -> Path:
@@ -96,17 +114,25 @@ def manifest_path(archive: Path, name: str) -> Path:
 def read_manifest(archive: Path, name: str) -> tuple[Manifest | None, str]:
     """The manifest of `name` in the archive, or `None` and why it cannot be used."""
     try:
-        table = fields.table(read_json(manifest_path(archive, name)))
-        if fields.whole(table, "schema") != _SCHEMA or fields.text(table, "kind") != "archive":
-            return None, "its manifest is of another version; update tempkeep"
-        return _manifest_in(table), ""
+        return manifest_in(read_json(manifest_path(archive, name)))
     except (FileNotFoundError, NotADirectoryError) as error:
         why = without_remedy(reason_of(error))
     except Unreadable as problem:
         if problem.error is None:
-            return None, "its manifest is damaged"
+            return None, _DAMAGED
         why = without_remedy(reason_of(problem.error))
     return None, f"its manifest cannot be read ({why})"
+
+
+def manifest_in(value: object) -> tuple[Manifest | None, str]:
+    """The manifest in the value of a file, or `None` and why it cannot be used."""
+    try:
+        table = fields.table(value)
+        if fields.whole(table, "schema") != _SCHEMA or fields.text(table, "kind") != "archive":
+            return None, "its manifest is of another version; update tempkeep"
+        return _manifest_in(table), ""
+    except Unreadable:
+        return None, _DAMAGED
 
 
 def _manifest_in(table: Mapping[str, Any]) -> Manifest:
@@ -140,4 +166,14 @@ def _manifest_in(table: Mapping[str, Any]) -> Manifest:
         has_contents=fields.flag(table, "has_contents"),
         undo_for=fields.optional(fields.number, table, "undo_for"),
         left_out=fields.optional(fields.texts, table, "left_out") or (),
+        carried=_carried_in(fields.table(table.get("carried", {}))),
+    )
+
+
+def _carried_in(table: Mapping[str, Any]) -> Carried:
+    return Carried(
+        ended=fields.optional(fields.text, table, "ended"),
+        made=fields.optional(fields.number, table, "made"),
+        key=fields.optional(fields.words, table, "key"),
+        version=fields.optional(fields.words, table, "version"),
     )

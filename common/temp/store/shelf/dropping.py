@@ -1,9 +1,10 @@
-"""Deletes from an archive: first what was archived, then its manifest."""
+"""Deletes from a shelf: first what was archived, then its manifest."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -12,33 +13,34 @@ from ...errors import TempError
 from ..claiming.area import HoldingArea
 from ..claiming.claim import NotClaimed
 from ..claiming.many import Remover
+from ..root.leases import Leases
 from ..root.pinning import Pins
 from ..system import at
 from ..system.locks import lock_file
 from ..system.processes import AtWork
 from ..trees.contents import state
 from ..trees.removed import Removed, spell_failures
+from .listing import Archived
 from .reservation import forget_manifest, forget_stale
-from .shelf import Archived
 
 
 def drop(
-    archive: Path,
+    shelf: Path,
     archived: Archived,
     *,
     despite_lock: bool = False,
-    before: str | None = None,
+    before: object = None,
 ) -> Removed:
     """Delete what was archived, and then its manifest, if no process works in it.
 
     `before` is its state (of `contents`) before it was copied, if that matters. Raises
     `NotClaimed`, or `OSError` if it cannot be read.
     """
-    with contextlib.closing(HoldingArea(archive)) as area:
+    with contextlib.closing(HoldingArea(shelf)) as area:
         if before is not None and state(area.top, archived.data) != before:
             raise NotClaimed("has changed since it was copied")
         # Last, as that takes long where there is much.
-        if who := AtWork(archive).inside(archived.data):
+        if who := AtWork(shelf).inside(archived.data):
             raise NotClaimed(who)
         claim = area.claim(
             archived.data, archived.identity, despite_lock=despite_lock, is_decided=True
@@ -46,25 +48,32 @@ def drop(
         with contextlib.closing(claim):
             removed = claim.remove()
     if not removed.failures:
-        forget_manifest(archive, archived.name)
+        forget_manifest(shelf, archived.name)
     return removed
 
 
 def drop_all(
-    archive: Path, steps: Iterable[Step], remover: Remover | None, objection: Callable[[Step], str]
+    shelf: Path,
+    steps: Iterable[Step],
+    remover: Remover | None,
+    objection: Callable[[Step], str],
+    *,
+    spare_in_use: bool,
 ) -> Iterator[Outcome]:
-    """Delete what `steps` name in `archive`, one after the other, unless there is an `objection`
-    at that time. Yields each outcome. Without a `remover`, they are only moved aside, as leftovers.
+    """Delete what `steps` name in `shelf`, one after the other, unless there is an `objection` at
+    that time, or a process works in it and that is spared. Yields each outcome. Without a
+    `remover`, they are only moved aside, as leftovers.
     """
+    users, leases = AtWork(shelf), Leases(shelf)
     with contextlib.ExitStack() as stack:
         try:
-            area = stack.enter_context(contextlib.closing(HoldingArea(archive)))
-            pins = Pins(archive)
+            area = stack.enter_context(contextlib.closing(HoldingArea(shelf)))
+            pins = Pins(shelf)
         except (NotClaimed, TempError) as error:
             yield from (Outcome(step, "failed", str(error)) for step in steps)
             return
         # Otherwise two cleans at once would each free enough for both.
-        lock = os.open(archive, os.O_RDONLY) if at.RELATIVE else -1
+        lock = os.open(shelf, os.O_RDONLY) if at.RELATIVE else -1
         if lock >= 0:
             stack.callback(os.close, lock)
             if not lock_file(lock):
@@ -75,11 +84,20 @@ def drop_all(
             pins.refresh()
             if why := objection(step):
                 yield Outcome(step, "skipped", why)
+            elif spare_in_use and (who := _user_of(step, leases, users)):
+                yield Outcome(step, "skipped", who)
             elif pins.of(step.entry.path) is not None:
                 yield Outcome(step, "skipped", "has been pinned meanwhile")
             else:
                 yield _drop_one(step, area, remover)
-    forget_stale(archive)
+    forget_stale(shelf)
+
+
+def _user_of(step: Step, leases: Leases, users: AtWork) -> str:
+    """A clause about who uses it, by a lease or by working in it; "" if nobody does."""
+    leases.refresh()
+    use = leases.use_of(step.entry.path, time.time(), step.entry.last)
+    return f"in use by {use.who}" if use else users.inside(step.entry.path)
 
 
 def _drop_one(step: Step, area: HoldingArea, remover: Remover | None) -> Outcome:

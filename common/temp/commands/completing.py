@@ -1,0 +1,68 @@
+"""The names that a shell is offered for an entry."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from ..core.layout import SCRATCH
+from ..store.project.place import homeless_roots, standing_project
+from ..store.project.project import check_root, root_of
+from ..store.root.layouts import layout_of
+from ..store.root.leases import Leases
+from ..store.root.listing import listing
+from ..store.root.loading import load
+from ..store.root.settings import Settings
+
+_PLAIN: Final = "._+,%-/"
+"""What a name may have beside letters and digits to mean itself in every shell, unquoted."""
+
+
+def candidates(task: str, beginning: str) -> list[str]:
+    """What `task` can be given that begins so: `category/name`, or a name that only one entry has.
+
+    The completion scripts of invoke let a shell expand what they are given, so a name that would
+    have to be quoted is left out.
+    """
+    settings = load(standing_project())
+    paths = [path for path in _paths(task, settings) if _is_plain(path)]
+    found = [path for path in paths if path.startswith(beginning)]
+    if not found and "/" not in beginning:
+        names = Counter(path.rpartition("/")[2] for path in paths)
+        found = [name for name, count in names.items() if count == 1]
+    return sorted({name for name in found if name.startswith(beginning)})
+
+
+def _paths(task: str, settings: Settings) -> Iterable[str]:
+    """The paths of the entries that `task` is for."""
+    if task != "temp_restore":
+        return _listed(settings, pinned=task == "temp_unpin")
+    from .restore import restorable
+
+    return restorable(settings)
+
+
+def _listed(settings: Settings, *, pinned: bool) -> Iterator[str]:
+    """The paths of the entries in their roots, or of the pinned ones alone."""
+    roots = settings.other_roots()
+    for root in dict.fromkeys((root_of(settings.project), *roots, *homeless_roots())):
+        if not check_root(root):
+            continue
+        layout = layout_of(root, is_scratch=False) if root in roots else SCRATCH
+        paths = [item.path for item in listing(root, Leases(root), layout)[0]]
+        yield from _pinned(root, paths) if pinned else paths
+
+
+def _pinned(root: Path, paths: Iterable[str]) -> Iterator[str]:
+    from ..store.root.pinning import Pins
+
+    pins = Pins(root)
+    return (path for path in paths if pins.of(path) is not None)
+
+
+def _is_plain(path: str) -> bool:
+    return not path.startswith(("-", "+", "%", "/")) and all(
+        letter.isalnum() or letter in _PLAIN for letter in path
+    )

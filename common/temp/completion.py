@@ -1,0 +1,72 @@
+"""What a shell is offered after a task that takes the name of an entry.
+
+Invoke completes tasks and flags. The function of its program that prints them is replaced here by
+one that prints names after a shared task, and whatever fails, prints nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import shlex
+import sys
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, Final
+
+import invoke.program
+from invoke.collection import Collection
+from invoke.completion.complete import complete as _complete_as_invoke
+from invoke.exceptions import Exit
+
+from .shared_task import SharedTask
+
+_TASKS: Final = ("temp_explain", "temp_pin", "temp_restore", "temp_unpin")
+_VALUED: Final = ("-r", "--reason")
+"""The flags of these tasks that take a value."""
+
+
+def _complete(
+    names: list[str], core: Any, initial_context: Any, collection: Collection, parser: Any
+) -> Exit:
+    """As invoke does, but names of entries where a shared task takes one. Raises `Exit`."""
+    with contextlib.suppress(Exception):
+        typed = _typed(shlex.split(core.remainder), collection)
+        if typed is None:
+            _complete_as_invoke(names, core, initial_context, collection, parser)
+        else:
+            from .commands.completing import candidates
+
+            # Nobody asked: a complaint would appear in the line that is being typed.
+            with contextlib.redirect_stderr(io.StringIO()):
+                found = candidates(*typed)
+            sys.stdout.writelines(f"{name}\n" for name in found)
+    raise Exit
+
+
+def _typed(words: Sequence[str], collection: Collection) -> tuple[str, str] | None:
+    """The shared task that is to be given a name, and the beginning of that; `None` without one.
+
+    A shell leaves out a last word that is empty, so a name may be whole or not even begun.
+    """
+    tasks = {index: _shared(word, collection) for index, word in enumerate(words)}
+    first = max((index for index, name in tasks.items() if name), default=None)
+    if first is None or words[-1].startswith("-"):
+        return None
+    *before, last = words[first:]
+    if not before:
+        return tasks[first], ""
+    free = (one for flag, one in pairwise(before) if flag not in _VALUED and one[:1] != "-")
+    return None if any(free) or before[-1] in _VALUED else (tasks[first], last)
+
+
+def _shared(word: str, collection: Collection) -> str:
+    """The name of the shared task that `word` calls, if it takes the name of an entry; else ""."""
+    try:
+        task = collection[word]
+    except (KeyError, ValueError):
+        return ""
+    return task.name if isinstance(task, SharedTask) and task.name in _TASKS else ""
+
+
+invoke.program.complete = _complete  # type: ignore[attr-defined]

@@ -1,0 +1,37 @@
+"""Entries that a person means by a label: which they are, and which of them is the newest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..errors import InvalidSettings
+from .layout import read_name
+
+
+def labelled(text: str, path: str) -> bool:
+    """Whether `text` is the label of the entry at `path`, or its category and label."""
+    category, slash, name = path.rpartition("/")
+    label, stamp = read_name(name)
+    return stamp is not None and text in (label, f"{category}{slash}{label}")
+
+
+def stamp_of(path: str) -> int:
+    """When the entry at `path` was made by its name, in seconds since 1970; else 0."""
+    return read_name(path.rpartition("/")[2])[1] or 0
+
+
+def newest(text: str, paths: Sequence[str]) -> str:
+    """The newest of the entries at `paths`, all with the label `text`.
+
+    Raises `InvalidSettings` if two were made in the same second, since nothing tells them apart.
+    """
+    last = max(map(stamp_of, paths))
+    found = [path for path in paths if stamp_of(path) == last]
+    if len(found) > 1:
+        raise several(text, found)
+    return found[0]
+
+
+def several(text: str, paths: Sequence[str]) -> InvalidSettings:
+    """The error for a label that could mean any of `paths`."""
+    return InvalidSettings(f"{text} could be {' or '.join(paths)}; give one of these names")

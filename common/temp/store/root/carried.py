@@ -1,0 +1,47 @@
+"""What the records of a root say of one entry that has to come back with it from an archive."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Final
+
+from ...core.entry import Entry
+from ...core.layout import Layout
+from ...core.named_tuple import NamedTuple
+from ...errors import TempError
+from .ends import note_ending
+from .lastuse import last_use_of, note_made
+
+_LONGEST_KEY: Final = 1 << 14
+
+
+class Carried(NamedTuple):
+    """How a run `ended`, and for which `key` and `version` a cache was `made`, and when (seconds
+    since 1970); `None` for what it is not.
+    """
+
+    ended: str | None = None
+    made: float | None = None
+    key: str | None = None
+    version: str | None = None
+
+
+def carried_by(root: Path, entry: Entry) -> Carried:
+    """What goes with `entry` of `root`, as far as that can be read."""
+    ended = entry.ending or None
+    with contextlib.suppress(OSError, TempError):
+        noted = last_use_of(root, entry.path)
+        if noted.made and len(noted.key) + len(noted.version) <= _LONGEST_KEY:
+            return Carried(ended, noted.made, noted.key, noted.version)
+    return Carried(ended)
+
+
+def record_carried(root: Path, relative: str, carried: Carried, layout: Layout) -> None:
+    """Record it for the entry that came back to `relative`, as far as possible."""
+    with contextlib.suppress(OSError, TempError):
+        if carried.ended is not None and layout.ends:
+            note_ending(str(root), relative, carried.ended, layout)
+        if carried.made is not None and not layout.category:
+            key, version = carried.key or "", carried.version or ""
+            note_made(root, relative, key, version, made=carried.made)

@@ -1,0 +1,195 @@
+"""What lies on a shelf: a local directory of entries, each with a manifest beside it.
+
+`debug__x_1696348800` (or `….tar.zst`) is an archived entry, and `debug__x_1696348800.tempkeep.json`
+is its manifest. The manifest is written first and reserves the name. The entry comes by one rename,
+so it is there whole or not at all. A manifest without an entry was left by a killed process and
+does not count.
+
+Like a root, a shelf has a holding area for what is being packed or deleted, locked by the process
+at work. What a killed process leaves there is deleted like any leftover.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ...core.entry import Entry
+from ...core.layout import PIPELINE, STORE, is_inside
+from ...errors import StorageError
+from ..project.project import open_root
+from ..root.guard import check_store
+from ..root.pinning import Pins
+from ..system import at
+from ..system.archive_formats import FORMATS, ArchiveFormat, suffix_of
+from ..trees.contents import Item, tree
+from ..trees.inside import measure_at
+from ..trees.measured import Measured
+from .manifest import MANIFEST, Manifest, read_manifest
+
+_OLD_PART: Final = re.compile(r"\.[0-9a-f]{16}\.part")
+_HALF: Final = "an older version may have left it half-made"
+RUN: Final = re.compile(
+    rf"(?P<run>{PIPELINE.names})(?:\.tar|\.tar\.(?:gz|bz2|xz|zst)|\.tgz|\.zip)?", re.ASCII
+)
+"""A run, or one that was packed: what older scripts archive under its own name."""
+
+
+class Archived(NamedTuple):
+    """One archived entry: its name in the archive, and its file or directory, `data`.
+
+    Without a manifest, it was put there by an older version or by hand. With a `problem`, the
+    manifest cannot be used. `where` is where it is, for people, and `root` the absolute path of the
+    root that it was in, if its manifest tells.
+    """
+
+    name: str
+    data: str
+    format: ArchiveFormat
+    archived_at: float
+    identity: tuple[int, int]
+    manifest: Manifest | None = None
+    problem: str = ""
+    where: str = ""
+    root: Path | None = None
+
+    @property
+    def path(self) -> str:
+        """The path that it had in its root; "" if that is not known."""
+        return "" if self.manifest is None else self.manifest.path
+
+    @property
+    def id(self) -> str:
+        """Tells it from anything that may have the same name later."""
+        return f"inode {self.identity[1]}" if self.manifest is None else self.manifest.id
+
+    def came_from(self, root: Path) -> bool:
+        """Whether its manifest says that it was in `root`."""
+        return self.root is not None and os.path.realpath(self.root) == os.path.realpath(root)
+
+
+def list_shelf(shelf: Path, root: Path) -> list[Archived]:
+    """The archived entries in `shelf`, oldest first; empty if the directory does not exist.
+
+    If `root` lies in that directory, other things may be there, and only what has a manifest
+    counts. Raises `StorageError` if the shelf cannot be read.
+    """
+    check_store(shelf)
+    try:
+        names = set(os.listdir(shelf))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise StorageError.of(f"cannot read {shelf}", error) from error
+    found: list[Archived] = []
+    known = {STORE, ".gitignore"}
+    for file in sorted(name for name in names if name.endswith(MANIFEST)):
+        name = file.removesuffix(MANIFEST)
+        manifest, problem = read_manifest(shelf, name)
+        for form in FORMATS if manifest is None else (manifest.format,):
+            data = name + suffix_of(form)
+            if data in names:
+                found += _archived(shelf, name, form, manifest, problem)
+                known |= {file, data}
+                break
+        else:
+            known.add(file)  # reserved, or left by a killed process
+    if not is_inside(os.path.realpath(root), os.path.realpath(shelf)):
+        for name in names - known:
+            if not name.startswith(STORE):
+                # It stays: it may be somebody else's file with such a name.
+                problem = _HALF if _OLD_PART.fullmatch(name) else ""
+                found += _archived(shelf, name, "dir", None, problem)
+    return sorted(found, key=lambda archived: (archived.archived_at, archived.name))
+
+
+def _archived(
+    shelf: Path, name: str, form: ArchiveFormat, manifest: Manifest | None, problem: str
+) -> Iterator[Archived]:
+    data = name + suffix_of(form)
+    with contextlib.suppress(FileNotFoundError):
+        status = at.stat(shelf / data, follow_symlinks=False)
+        when = _arrived(data, status) if manifest is None else manifest.archived_at
+        identity = (status.st_dev, status.st_ino)
+        root = None if manifest is None else manifest.root_from(shelf)
+        where = str(shelf / data)
+        yield Archived(name, data, form, when, identity, manifest, problem, where, root)
+
+
+def _arrived(data: str, status: os.stat_result) -> float:
+    """When something without a manifest came there, as far as can be told: a rename sets the change
+    time. A whole archive that was copied has kept its order only in the names of the runs.
+    """
+    run = RUN.fullmatch(data)
+    named = None if run is None else PIPELINE.arrival_of(run["run"])
+    return status.st_ctime if named is None else min(named, status.st_ctime)
+
+
+def items_of(shelf: Path, archived: Archived, *, contents: bool = True) -> Iterator[Item]:
+    """The items of what was archived as it is; see `tree`. Raises `OSError`."""
+    parent = open_root(shelf)
+    try:
+        yield from tree(parent, archived.data, contents=contents)
+    finally:
+        at.close(parent)
+
+
+# -- how much it takes ----------------------------------------------------------------------------
+
+
+def measured_from(
+    shelf: Path, root: Path, is_wanted: Callable[[Archived], bool]
+) -> list[tuple[Archived, Entry]]:
+    """What is listed and `is_wanted`, measured, each with its place on the shelf as `path`.
+
+    Raises `StorageError` if the shelf cannot be read.
+    """
+    pins = Pins(shelf)
+    found = []
+    top = opened(shelf)
+    try:
+        for archived in list_shelf(shelf, root):
+            measured = measured_at(top, archived.data) if is_wanted(archived) else None
+            if measured is None:
+                continue
+            manifest = archived.manifest
+            entry = Entry(
+                path=archived.data,
+                category=PIPELINE.category if manifest is None else manifest.category,
+                label=PIPELINE.label if manifest is None else manifest.label,
+                stamp=None if manifest is None else manifest.stamp,
+                kind="directory" if measured.directories else "file",
+                size=measured.size,
+                links=measured.links,
+                files=measured.files,
+                directories=measured.directories,
+                inodes=measured.inodes,
+                changed=archived.archived_at,
+                pin=pins.of(archived.data),
+                device=archived.identity[0],
+                inode=archived.identity[1],
+            )
+            found.append((archived, entry))
+    finally:
+        at.close(top)
+    return found
+
+
+def opened(shelf: Path) -> int:
+    """The open directory. Raises `StorageError`."""
+    try:
+        return open_root(shelf)
+    except OSError as error:
+        raise StorageError.of(f"cannot read {shelf}", error) from error
+
+
+def measured_at(parent: int, name: str) -> Measured | None:
+    """How much it takes on disk; `None` if unknown."""
+    try:
+        return measure_at(parent, name)
+    except OSError:
+        return None

@@ -1,0 +1,72 @@
+"""A shelf as one thing: a local directory of entries, each with a manifest beside it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..root.listing import list_leftovers
+from .listing import Archived, list_shelf
+
+if TYPE_CHECKING:
+    from ...core.entry import Leftover
+    from ...core.plan import Outcome, Step
+    from ..claiming.many import Remover
+    from ..trees.removed import Removed
+
+
+class Shelf:
+    """The shelf in the directory `path`, which may not exist yet."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def location(self) -> str:
+        """Where it is: its absolute path."""
+        return os.path.abspath(self.path)
+
+    def listed(self, root: Path) -> list[Archived]:
+        """What lies there, oldest first; see `list_shelf`."""
+        return list_shelf(self.path, root)
+
+    def locked(self, archived: Archived) -> AbstractContextManager[None]:
+        """Keep other processes from deleting or restoring it meanwhile."""
+        from .putting import locked
+
+        return locked(self.path, archived)
+
+    def drop_all(
+        self,
+        steps: Iterable[Step],
+        remover: Remover | None,
+        objection: Callable[[Step], str],
+        *,
+        spare_in_use: bool,
+    ) -> Iterator[Outcome]:
+        """Delete what `steps` name; see `dropping.drop_all`."""
+        from .dropping import drop_all
+
+        return drop_all(self.path, steps, remover, objection, spare_in_use=spare_in_use)
+
+    def leftovers(self) -> list[Leftover]:
+        """What killed sweeps left there."""
+        return list_leftovers(self.path) if self.path.is_dir() else []
+
+    def tidy(self, remover: Remover) -> tuple[int, Removed]:
+        """Finish what killed sweeps left there: the number of entries, and what that freed.
+
+        Raises `StorageError` or `Refused`.
+        """
+        from ..trees.removed import Removed
+        from .leftovers import finish_leftovers
+        from .reservation import forget_stale
+
+        if not self.path.is_dir():
+            return 0, Removed()
+        finished = finish_leftovers(self.path, remover)
+        forget_stale(self.path)
+        return finished
