@@ -475,7 +475,7 @@ def test_a_program_that_was_started_as_a_module_keeps_the_entry_that_it_left(
     (path / made).parent.mkdir(exist_ok=True)
     (path / made).write_text(f"import os; os.chdir('/')\n{WAITS}")
     name = "it.part" if "part" in made else "it"
-    with worker([sys.executable, "-um", name], path):
+    with worker(["env", f"PWD={path}", sys.executable, "-um", name], path):
         assert (hold(root, path), hold(root, other)) == ("process", "")
     assert hold(root, path) == ""
 
