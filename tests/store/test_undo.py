@@ -193,19 +193,28 @@ def test_a_root_behind_a_link_that_has_moved_gives_back_what_it_holds(
 
 def test_what_has_come_into_use_or_been_pinned_stays(root: Path) -> None:
     used, pinned, gone = (make_entry(root, f"debug/{name}") for name in ("a", "b", "c"))
+    file, other = root / "debug" / "d_1500000000", root / "debug" / "e_1500000000"
+    for path in (file, other):
+        path.touch()
     plan = prepare(root, EVERYTHING, time.time(), disposal="undo")
-    lock = at.open(str(used), at.DIRECTORY_FLAGS)  # which counts by its lock alone
-    fcntl.flock(lock, fcntl.LOCK_SH)
+    # Those count by their locks alone.
+    locks = (at.open(str(used), at.DIRECTORY_FLAGS), at.open(str(file), at.ANY_FLAGS))
+    for lock in locks:
+        fcntl.flock(lock, fcntl.LOCK_SH)
     write_pin(root, "debug/b", "why")
     report = execute(plan)
-    os.close(lock)
+    for lock in locks:
+        os.close(lock)
     assert outcomes(report) == {
         "debug/a": ("skipped", "in use: a process holds a lock (flock) on it"),
+        "debug/d_1500000000": ("skipped", "in use: a process holds a lock (flock) on it"),
+        "debug/e_1500000000": ("done", ""),
         "debug/b": ("skipped", "has been pinned meanwhile"),
         "debug/c": ("done", ""),
     }
     assert (used.exists(), pinned.exists(), gone.exists()) == (True, True, False)
-    assert held(root) == ["debug__c"]
+    assert (file.exists(), other.exists()) == (True, False)
+    assert held(root) == ["debug__c", "debug__e_1500000000"]
 
 
 def at_the_rename(monkeypatch: pytest.MonkeyPatch, then: Callable[[], object]) -> None:

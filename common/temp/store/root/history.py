@@ -24,14 +24,14 @@ from ...core.history import PastSweep, Who, as_said, read_said, remembered
 from ...core.layout import HISTORY, STORE
 from ...core.plan import Report
 from ...errors import Refused, StorageError, reason_of
-from ..project.project import check_root, open_root
-from ..system import at
+from ..project.project import check_root
 from ..system.at import PLAIN_FLAGS
 from ..system.locks import has_locks, lock_file, unlock_file
 from ..system.processes import spell_command
 from ..system.writing import replacing
 from .guard import check_store
 from .ownerfile import host_name
+from .parts import make_parts
 
 _SCHEMA: Final = 1
 _MOST_BYTES: Final = 1 << 20
@@ -109,15 +109,6 @@ def _user() -> str:
 # -- the file -----------------------------------------------------------------------------------
 
 
-def _make_store(root: Path) -> None:
-    """Make the store in the root that is trusted, even if another takes its place meanwhile."""
-    top = open_root(root)
-    try:
-        at.mkdir(STORE, dir_fd=top)
-    finally:
-        at.close(top)
-
-
 def _append(root: Path, line: bytes) -> None:
     """Append `line`. Raises `OSError`, or `Refused` if something else is in the file's place."""
     check_store(root)
@@ -169,8 +160,7 @@ def _opened(stack: contextlib.ExitStack, path: str, flags: int) -> int:
         except FileNotFoundError:
             if not flags & os.O_CREAT:
                 raise
-            with contextlib.suppress(FileExistsError):
-                _make_store(Path(path).parents[1])
+            make_parts(Path(path).parents[1])
             descriptor = os.open(path, flags | PLAIN_FLAGS, 0o644)
     except OSError:
         with contextlib.suppress(OSError):

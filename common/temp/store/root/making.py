@@ -101,9 +101,9 @@ def _make_other_root(root: Path, layout: Layout) -> None:
         if said is not layout:
             raise Refused(f"{root} holds {said.name}, not {layout.name}; choose another directory")
         store = root / STORE
+        _write_new(str(store / LAYOUT), f"{layout.name}\n")  # before it has owners as scratch has
         for name in (OWNERS, HOLDING):
             (store / name).mkdir(exist_ok=True)
-        _write_new(str(store / LAYOUT), f"{layout.name}\n")
     except OSError as error:
         raise refusal(f"cannot make {error.filename or root}", error) from error
 
