@@ -9,7 +9,7 @@ import pytest
 from common.temp.errors import InvalidSettings
 from common.temp.manager import TempManager
 from common.temp.pins import pin, unpin
-from tests.support import inv, make_entry
+from tests.support import inv, make_entry, tempkeep
 
 
 def test_a_pinned_entry_stays_until_it_is_unpinned(project: Path) -> None:
@@ -61,3 +61,42 @@ def test_a_pin_of_one_entry_leaves_the_others_alone(project: Path) -> None:
     pin(make_entry(project / ".tmp", "debug/demo_1696348800"), "wanted")
     make_entry(project / ".tmp", "debug/demo_1696348801")
     assert TempManager.clean_persistent_temps() == 1
+
+
+def test_a_pin_on_a_link_ends_without_those_on_what_it_leads_to(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, links = make_entry(project / ".tmp", "debug/data"), []
+    for name in ("latest", "current"):
+        links.append(data.with_name(name))
+        links[-1].symlink_to(data.name)
+        pin(links[-1], f"as {name}")
+    assert tempkeep("temp-pin", str(data), "--reason", "the July report") == 0
+    assert tempkeep("temp-unpin", str(links[0])) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "unpinned debug/latest",
+        "still pinned: debug/data: the July report",
+    ]
+    assert TempManager.clean_persistent_temps() == 1
+    unpin(links[1])
+    TempManager.clean_persistent_temps()
+    assert data.exists()
+    links[1].symlink_to(data.name)
+    pin(links[1], "again")
+    assert unpin(data)
+    assert TempManager.clean_persistent_temps() == 1, "an order for that very entry"
+    assert links[1].is_symlink()
+    assert not data.exists()
+
+
+def test_what_two_pinned_links_lead_to_stays_until_both_are_unpinned(project: Path) -> None:
+    data, links = make_entry(project / ".tmp", "debug/data"), []
+    for name in ("latest", "current"):
+        links.append(data.with_name(name))
+        links[-1].symlink_to(data.name)
+        pin(links[-1], f"as {name}")
+    unpin(links[0])
+    assert TempManager.clean_persistent_temps() == 1
+    assert data.exists()
+    unpin(links[1])
+    assert TempManager.clean_persistent_temps() == 2

@@ -22,8 +22,8 @@ from .store.project.place import ENV_PREFIX, PROJECT
 from .store.project.project import MARKERS, find_monorepo, find_project, is_nobodys, root_of
 from .store.root.guard import check_store
 from .store.system import at
-from .store.system.at import PLAIN_FLAGS
 from .store.system.opening import opened_in
+from .store.system.ownfiles import open_own, set_time
 from .store.system.reading import read_file
 
 NAME: Final = "auto-clean"
@@ -89,10 +89,11 @@ def _may_be_due(root: Path, settings: float) -> bool:
 
 @contextlib.contextmanager
 def noted(root: Path) -> Iterator[int]:
-    """The file in the store of `root`, open; made if it is missing. Raises `OSError`."""
+    """The file in the store of `root`, open; made if it is missing. Raises `OSError`, or
+    `Refused` if it may not be one of this program.
+    """
     with opened_in(root, STORE) as store:
-        path = f"{at.anchored(store, str(root / STORE))}/{NAME}"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | PLAIN_FLAGS, 0o666)
+        descriptor = open_own(NAME, os.O_RDWR | os.O_CREAT, dir_fd=store, place=str(root / STORE))
     try:
         yield descriptor
     finally:
@@ -102,10 +103,7 @@ def noted(root: Path) -> Iterator[int]:
 def put_off(root: Path, due: float) -> None:
     """Have a clean be due at that time (seconds since 1970). Raises `OSError`."""
     with opened_in(root, STORE) as store:
-        if at.RELATIVE:
-            os.utime(NAME, (due, due), dir_fd=store, follow_symlinks=False)
-        else:
-            os.utime(root / STORE / NAME, (due, due))
+        set_time(NAME, due, dir_fd=store, place=str(root / STORE))
 
 
 def _start(project: Path) -> None:

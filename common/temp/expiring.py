@@ -15,6 +15,7 @@ from .core.layout import FILES, directories_above
 from .core.links import once
 from .core.plan import Plan, Report
 from .core.policy import Policy, policy_of_age
+from .core.protections import excluding
 from .core.units import read_number
 from .errors import InvalidSettings, TempError
 from .ledger import AnyPath, Ledger, Mark, Place
@@ -30,7 +31,7 @@ from .store.claiming.named import (
 from .store.root.arrivals import is_remainder
 from .store.root.journal import TRACKED, Left
 from .store.root.leases import Leases
-from .store.root.loading import keeping_files
+from .store.root.loading import keeping
 from .store.root.ownerfile import strike
 from .store.sweep.keeping import is_kept
 from .store.sweep.sweep import execute
@@ -281,7 +282,7 @@ class ExpiringFiles(Ledger):
     def _recover(self, go_on: GoOn | None = None) -> int:
         root, recovered = Path(self._root), 0
         try:
-            policy = keeping_files(root, Policy()).of(FILES.category)
+            policy = keeping(root, Policy()).of(FILES.category)
             leases = Leases(root)
             leases.refresh()
             left, limit = leases.left_in(TRACKED), time.time() - leases.foreign_for
@@ -312,7 +313,7 @@ class ExpiringFiles(Ledger):
                 place = self._place(os.path.join(root, one.path))
                 if place.refusal or place.relative != one.path:
                     continue  # nobody can track that, whoever has written it down
-                if self._stays(one.path, policy.keep_files):
+                if self._stays(one.path, policy):
                     continue
                 by = one.alive_at + _ALLOWED_SECONDS
 
@@ -333,13 +334,14 @@ class ExpiringFiles(Ledger):
                 went += outcome is not None and outcome.status == "done"
         return went
 
-    def _stays(self, path: str, patterns: tuple[str, ...]) -> bool:
+    def _stays(self, path: str, policy: Policy) -> bool:
         """Whether what a dead process tracked was kept on purpose, or is to be."""
         root = Path(self._root)
-        if any(is_remainder(root, part) for part in (path, *directories_above(path))):
-            return True
+        for part in (path, *directories_above(path)):
+            if is_remainder(root, part) or excluding(part, FILES.category, policy.exclude):
+                return True
         try:
-            return bool(patterns) and is_kept(root, path, patterns)
+            return bool(policy.keep_files) and is_kept(root, path, policy.keep_files)
         except FileNotFoundError:
             return False
         except OSError:

@@ -158,7 +158,7 @@ class StorageRoot(Generic[Job]):
 
         Those of this process go as well, even if in use here, unless a process forked from it is
         still running. Files beside them stay, and so do pinned jobs and what the project's
-        `keep_files` matches in a job. What cannot be deleted is logged as a warning.
+        `keep_files` or `exclude` matches. What cannot be deleted is logged as a warning.
         """
         from .core.policy import Policy
 
@@ -169,7 +169,7 @@ class StorageRoot(Generic[Job]):
 
         Those of live processes stay, this one's included, and so does what is pinned, what no
         process has recorded as its job, or another made later under that name, and what the
-        project's `keep_files` matches in a job. What cannot be deleted is logged as a warning.
+        project's `keep_files` or `exclude` matches. What cannot be deleted is logged as a warning.
         """
         from .store.root.listing import list_leftovers
         from .store.sweep.abandoned import ABANDONED
@@ -241,11 +241,11 @@ class StorageRoot(Generic[Job]):
     def _clean(self, policy: Policy) -> int:
         from .report.text import plain
         from .store.root.arrivals import is_remainder
-        from .store.root.loading import keeping_files
+        from .store.root.loading import keeping
         from .store.sweep.sweep import execute
 
         try:
-            plan = self._plan(keeping_files(self._root, policy))
+            plan = self._plan(keeping(self._root, policy))
             if policy.abandoned:
                 others = self._made_later()
                 jobs = (step for step in plan.steps if step.entry.made_by is not None)

@@ -15,26 +15,28 @@ def pin(path: str | os.PathLike[str], reason: str) -> Path:
     """
     from .store.root.layouts import layout_of
     from .store.root.listing import entries_behind, locate
-    from .store.root.pinning import pin_there
+    from .store.root.pinning import link_name, pin_there
     from .store.system.userpath import users_path
 
     root, relative = locate(users_path(path))
     pin_there(root, relative, reason)
     for behind in entries_behind((root, relative), users_path(path)):
-        pin_there(*behind, reason, layout_of(behind[0], is_scratch=True))
+        layout = layout_of(behind[0], is_scratch=True)
+        pin_there(*behind, reason, layout, through=link_name(root, relative))
     return root / relative
 
 
 def unpin(path: str | os.PathLike[str]) -> bool:
     """Let the entry that holds `path` be cleaned again; returns whether it was pinned.
 
+    What a link leads to is kept by it no more, but by a pin of its own, or on another link to it.
     Raises `InvalidSettings` if `path` is in no entry, `StorageError` if the pin cannot be removed.
     """
     from .store.root.listing import entries_behind, locate
-    from .store.root.pinning import remove_pin
+    from .store.root.pinning import link_name, remove_pin
     from .store.system.userpath import users_path
 
     entry = locate(users_path(path))
     for behind in entries_behind(entry, users_path(path)):
-        remove_pin(*behind)
+        remove_pin(*behind, through=link_name(*entry))
     return remove_pin(*entry)

@@ -10,7 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from common.temp import auto_clean
+from common.temp.errors import Refused
+from common.temp.store.root.lastuse import last_use, note_use
+from common.temp.store.root.ownerfile import strike
 from common.temp.store.root.pinning import write_pin
+from common.temp.store.root.records import record_name
 from tests.store.test_reading import place
 from tests.support import inv, listing, make_entry, make_project, scanned, tempkeep
 
@@ -318,3 +323,41 @@ def test_a_plan_that_is_no_plan_is_one_line(
     assert tempkeep("temp-clean", "--apply", "plan.json") == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: --apply: plan.json ")
+
+
+def _starts_a_clean(root: Path, _: Path) -> None:
+    with pytest.raises(Refused, match="auto-clean is not a file made by this program"):
+        auto_clean.noted(root).__enter__()
+    with pytest.raises(Refused, match="auto-clean is not a file made by this program"):
+        auto_clean.put_off(root, 0.0)
+
+
+def _uses_an_entry(root: Path, _: Path) -> None:
+    note_use(root, "debug/x")
+    assert last_use(root, "debug/x") > 1e9, "the record is a file of its own"
+
+
+def _strikes_an_owner(_: Path, file: Path) -> None:
+    strike(str(file), "debug/x")
+
+
+WRITTEN: dict[str, Callable[[Path, Path], None]] = {
+    "auto-clean": _starts_a_clean,
+    f"used/{record_name('debug/x')}": _uses_an_entry,
+    "owners/1600000000-1-aa": _strikes_an_owner,
+}
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+@pytest.mark.parametrize("way", ["second name", "link"])
+def test_what_has_the_name_of_a_file_of_the_store_is_not_written(
+    root: Path, tmp_path: Path, name: str, way: str
+) -> None:
+    make_entry(root, "debug/x")
+    victim, file = tmp_path / "results.csv", root / ".tempkeep" / name
+    victim.write_text("a,b\n")
+    os.utime(victim, (1, 1))
+    file.parent.mkdir(parents=True)
+    file.hardlink_to(victim) if way == "second name" else file.symlink_to(victim)
+    WRITTEN[name](root, file)
+    assert (victim.read_text(), victim.stat().st_mtime) == ("a,b\n", 1)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
+from common.temp.core.layout import JOBS, PINS
+from common.temp.errors import StorageError
 from common.temp.store.archive import deposit, packing, tarring
 from common.temp.store.archive import restore as restoring
 from common.temp.store.archive.local import LocalArchive
+from common.temp.store.root import history, making, ownerfile, records
+from common.temp.store.root.pinning import write_pin
 from common.temp.store.shelf import putting as putting_back
 from common.temp.store.shelf.belongs import Place, place_of
 from common.temp.store.shelf.listing import list_shelf
-from common.temp.store.system import freedesktop
+from common.temp.store.system import at, freedesktop
 from common.temp.store.system.archive_formats import ArchiveFormat
 from common.temp.store.system.renaming import rename_new
 from common.temp.store.trees import writing
@@ -138,3 +144,78 @@ def test_a_category_that_becomes_a_link_leads_the_trash_nowhere(
     swept(root, EVERYTHING, disposal="trash")
     assert listing(victim) == ["secret"]
     assert not (root / ".debug" / "secret").exists(), "it is the open directory that counts"
+
+
+def test_a_root_that_cannot_be_made_is_undone_in_the_directory_that_was_made(
+    root: Path, victim: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in making.TAGS:
+        (victim / name).write_text("mine")
+
+    def full(*_: object, **__: object) -> None:
+        swap(root, victim)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(at, "mkdir", full)
+    with pytest.raises(StorageError, match="No space left"):
+        making.make_root(str(root))
+    assert {*making.TAGS} <= {*listing(victim)}
+    assert listing(root.with_name("..tmp")) == []
+
+
+def test_the_store_of_jobs_is_made_in_the_directory_that_was_made(
+    tmp_path: Path, victim: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, mkdir = tmp_path / "jobs", os.mkdir
+    secret = victim / "secret"
+
+    def made(name: str | Path, *arguments: int, **where: int) -> None:
+        mkdir(name, *arguments, **where)
+        for fresh in root.glob(".tempkeep-*"):
+            if not root.joinpath(".away").exists():  # as who may write there can, at any moment
+                fresh.rename(root / ".away")
+                fresh.mkdir()
+                (fresh / "layout").symlink_to(secret)
+
+    monkeypatch.setattr(os, "mkdir", made)
+    monkeypatch.setattr(at, "mkdir", made)
+    with contextlib.suppress(StorageError):
+        making.make_root(str(root), JOBS)
+    assert secret.read_text() == "mine"
+    assert root.joinpath(".away").exists()
+
+
+@pytest.mark.parametrize("what", ["pins", "owners", "history"])
+def test_a_part_of_a_store_that_becomes_a_link_leads_into_no_other_store(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    other = tmp_path / "other" / ".tmp"
+    for one in (root, other):
+        make_entry(one, "debug/x")
+        making.make_root(str(one))
+        write_pin(one, "debug/x", "why")
+        (one / ".tempkeep" / "owners" / "1-1-a").write_text("{}\n")
+        (one / ".tempkeep" / "history.jsonl").write_text("x" * 99 + "\n")
+    module, name = {
+        "pins": (records, "is_gone"),
+        "owners": (ownerfile, "lock_file"),
+        "history": (history, "_newer_half"),
+    }[what]
+    real, swapped = getattr(module, name), ".tempkeep" if what == "history" else f".tempkeep/{what}"
+
+    def meanwhile(*arguments: object) -> object:
+        swap(root / swapped, other / swapped)
+        return real(*arguments)
+
+    before = {path: path.read_bytes() for path in other.rglob("*") if path.is_file()}
+    (root / "debug" / "x").rename(root / "gone")
+    monkeypatch.setattr(module, name, meanwhile)
+    if what == "pins":
+        records.forget_gone(root, PINS, spare_unread=True)
+    elif what == "owners":
+        ownerfile.unlink_if_dead(str(root / ".tempkeep" / "owners" / "1-1-a"))
+    else:
+        monkeypatch.setattr(history, "_MOST_BYTES", 50)
+        history._append(root, b"{}\n")
+    assert (root / swapped).is_symlink()
+    assert {path: path.read_bytes() for path in other.rglob("*") if path.is_file()} == before

@@ -208,16 +208,18 @@ def test_the_log_is_put_aside_when_it_is_long_and_what_was_put_aside_goes(
     assert sum(one.stat().st_size for one in (path, aside)) < 2 * MOST_BYTES
 
 
-@pytest.mark.parametrize("planted", ["link", "fifo"])
+@pytest.mark.parametrize("planted", ["link", "second name", "fifo"])
 def test_a_planted_log_is_not_written_to_and_the_clean_is_done(
     project: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], planted: str
 ) -> None:
     path = make_entry(root, "debug/old_1696348800", age_hours=999)
     store = root / ".tempkeep"
     store.mkdir()
+    (tmp_path / "victim").write_text("whole")
     if planted == "link":
-        (tmp_path / "victim").write_text("whole")
         (store / "schedule.log").symlink_to(tmp_path / "victim")
+    elif planted == "second name":
+        (store / "schedule.log").hardlink_to(tmp_path / "victim")
     else:
         os.mkfifo(store / "schedule.log")
     assert tempkeep(*CLEAN) == 0
@@ -225,7 +227,7 @@ def test_a_planted_log_is_not_written_to_and_the_clean_is_done(
     assert err.startswith("problem: no log: ")
     assert " exit 0: project: cleaned 1 entry" in out
     assert not path.exists()
-    assert planted != "link" or (tmp_path / "victim").read_text() == "whole"
+    assert (tmp_path / "victim").read_text() == "whole"
 
 
 @pytest.mark.parametrize("filesystem", ["tmpfs", "ext4"])

@@ -17,6 +17,7 @@ from common.temp.manager import TempManager
 from common.temp.pins import pin, unpin
 from common.temp.store.claiming.inner import Within
 from common.temp.store.claiming.named import NamedRemover, delete_elsewhere
+from common.temp.store.root.making import make_root
 from common.temp.store.sweep.discard import discard
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
@@ -158,17 +159,18 @@ def test_this_process_s_own_root_goes_when_it_asks_for_everything(root: Path) ->
     assert [done.step.entry.path for done in swept(root).done] == ["jobs"]
 
 
-@pytest.mark.parametrize("locked", ["debug/nightly", "debug"])
-def test_a_lock_on_an_entry_of_a_root_in_an_entry_keeps_it(root: Path, locked: str) -> None:
+@pytest.mark.parametrize("place", ["debug/nightly", "debug", "film.mp4"])
+def test_a_lock_on_an_entry_of_a_root_in_an_entry_keeps_it(root: Path, place: str) -> None:
     outer = make_entry(root, "work/clone")
-    (outer / ".tmp" / ".tempkeep").mkdir(parents=True)
     make_entry(outer / ".tmp", "debug/nightly")
-    lock = os.open(outer / ".tmp" / locked, os.O_RDONLY)
+    make_root(str(outer / ".tmp"))
+    (outer / ".tmp" / "film.mp4").write_text("x")
+    lock = os.open(outer / ".tmp" / place, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_SH)
         use = Within(root).use_of("work/clone", outer, Inside(roots=(".tmp",)), 0, 0)
         assert use is not None
-        assert use.who.startswith(f"a process that holds a lock (flock) on {locked}, in the ")
+        assert use.who.startswith(f"a process that holds a lock (flock) on {place}, in the ")
         assert swept(root).done == ()
     finally:
         os.close(lock)

@@ -130,7 +130,7 @@ def test_what_a_link_that_stays_leads_to_stays_as_well(
 ) -> None:
     entry = make(
         root, "parts/1.bin", "parts/2.bin", "parts/sub/3", "store/blob", "other/x", "more/1",
-        "more/2", "more/3", "more/4", "s1/bin", "s2/bin", "s2/no",
+        "more/2", "more/3", "more/4", "s1/bin", "s2/bin", "s2/no", "store/blob-wal", "no-wal",
     )  # fmt: skip
     link("parts/1.bin", entry / "final.mp4")
     link(entry / "hop", entry / "abs.mp4")
@@ -152,7 +152,7 @@ def test_what_a_link_that_stays_leads_to_stays_as_well(
         "abs.mp4", "by_a_way.mp4", "dangling.mp4", "dir.mp4", "dots.mp4", "final.mp4", "hop",
         "more", "more/1", "more/2", "more/3", "out.mp4", "over_the_top.mp4", "parts",
         "parts/1.bin", "parts/sub", "parts/sub/3", "s1", "s1/bin", "s1/l.mp4", "s2", "s2/bin",
-        "s2/l.mp4", "store", "store/blob",
+        "s2/l.mp4", "store", "store/blob", "store/blob-wal",
     ]  # fmt: skip
     assert [one.name for one in entry.rglob("*.mp4") if not one.exists()] == ["dangling.mp4"]
 
@@ -471,6 +471,31 @@ def test_a_file_that_matches_is_archived(root: Path, tmp_path: Path) -> None:
     report = swept(root, "*.mp4", disposal="archive", archive=tmp_path / "archive")
     assert [status for status, _ in said(report)] == ["done"]
     assert listing(root / "work") == []
+
+
+@pytest.mark.parametrize("kind", [StorageRoot, ThreadedFileCleanupManager])
+def test_what_is_excluded_of_a_dead_service_s_stays_when_it_begins_again(
+    project: Path, kind: type[StorageRoot | ThreadedFileCleanupManager]
+) -> None:
+    root = project / "var"
+    (project / "pyproject.toml").write_text('[tool.tempkeep]\nexclude = ["golden_*"]\n')
+    if not (child := os.fork()):
+        for name in ("golden_flight", "other"):
+            if kind is StorageRoot:
+                StorageRoot(root).allocate_job(name)
+            else:
+                ThreadedFileCleanupManager(root).track_file(root / name / "film")
+                (root / name).mkdir()
+                (root / name / "film").write_text("1")
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    service = kind(root)
+    assert (service.recover(), service.recover()) == (1, 0)
+    assert (root / "golden_flight").exists()
+    assert not (root / "other" / "film").exists()
+    if isinstance(service, StorageRoot):
+        assert not (root / "other").exists()
+        assert service.cleanup_all() == 0
 
 
 @pytest.mark.parametrize("cleaned", [True, False])

@@ -13,7 +13,7 @@ from common.temp.errors import Refused, StorageError
 from common.temp.store.root.making import make_root
 from common.temp.store.root.pinning import pin_there, read_pin, remove_pin, write_pin
 from common.temp.store.root.records import forget_gone
-from tests.support import ext4, fill, make_entry, outcomes, plain_user, scanned, swept
+from tests.support import age, ext4, fill, make_entry, outcomes, plain_user, scanned, swept
 
 
 def pin_files(root: Path) -> list[Path]:
@@ -50,6 +50,24 @@ def test_a_pin_keeps_what_is_in_a_root_in_its_entry(root: Path) -> None:
     assert scanned(inner)["cache/input"].pin == f"the July report (on {root}/work/clone)"
     assert pinned.exists()
     assert len(swept(other / ".tmp").done) == 1
+    pin_files(root)[0].write_text('{"path": "work/clo')
+    assert swept(inner).outcomes == ()
+    assert scanned(inner)["cache/input"].pin == f"the pin's reason cannot be read (in {root})"
+
+
+def test_a_pin_stays_while_a_sweep_may_put_its_entry_back(root: Path) -> None:
+    taken, aside = make_entry(root, "debug/x"), root / ".tempkeep" / "aside"
+    make_entry(root, "debug/y")
+    write_pin(root, "debug/x", "while it is taken")
+    taken.rename(aside)
+    assert outcomes(swept(root)) == {"debug/y": ("done", "")}
+    aside.rename(taken)
+    assert swept(root).outcomes == ()
+    taken.rename(root.parent / "gone")
+    age(pin_files(root)[0], hours=25)
+    make_entry(root, "debug/y")
+    swept(root)
+    assert pin_files(root) == [], "nobody takes that long"
 
 
 def test_an_unpinned_entry_goes(root: Path) -> None:
@@ -120,8 +138,12 @@ def test_a_pin_keeps_what_its_entry_is_split_into_when_it_turns_into_a_category(
     (root / "mine" / "stray").write_text("")
     write_pin(root, "mine", "why")
     (root / "mine" / "stray").unlink()
-    assert list(scanned(root)) == ["mine/x_1696348800"]
+    make_entry(root, "mine/y_1696348800")
+    assert list(scanned(root)) == ["mine/x_1696348800", "mine/y_1696348800"]
     assert swept(root).outcomes == ()
+    assert remove_pin(root, "mine/y_1696348800")
+    assert outcomes(swept(root)) == {"mine/y_1696348800": ("done", "")}
+    assert scanned(root)["mine/x_1696348800"].pin == "why"
 
 
 def test_the_pin_of_an_entry_that_is_gone_is_forgotten_and_others_stay(root: Path) -> None:

@@ -581,6 +581,10 @@ def test_what_a_command_line_names_in_another_way_is_in_use(root: Path, before: 
         "a b": "file://localhost.tmp/work/a%20b/x",
         "a c": f"file://localhost{root}/work/a%20c/x",
         "nul": f"{root}/work/nul/%00",
+        "q 1": 'cp ".tmp/work/q 1/x" nowhere',
+        "q 2": f"cp x \"{root}/work/q 1/x\" '{root}/work/q 2/y'; echo don't",
+        "q 3": 'cp ".tmp/work/q 1/x" .tmp/work/q\\ 3/y',
+        "q 4": 'sh -c \'cp ".tmp/work/q 1/x" ".tmp/work/q 4/y"\'',
     }
     unnamed = ("other", "hidden", "elsewhere")
     for name in (*words, *unnamed):

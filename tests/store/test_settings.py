@@ -292,8 +292,9 @@ def test_an_archive_among_the_entries_of_another_project_is_refused(
     other = tmp_path / "other" / place
     if place == "jobs":
         make_root(str(other), JOBS)
-    table(project, f'archive_location = "../other/{place}/old"')
-    assert f"archive_location: expected a directory outside {other}, got " in refusal(project)
+    for location in (f"../other/{place}/old", f"../other/{place}"):
+        table(project, f'archive_location = "{location}"')
+        assert f"archive_location: expected a directory outside {other}, got " in refusal(project)
 
 
 def test_a_project_in_the_scratch_of_another_has_its_archive(tmp_path: Path) -> None:

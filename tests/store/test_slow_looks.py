@@ -22,10 +22,12 @@ from common.temp.store.claiming.named import NamedRemover, delete_elsewhere
 from common.temp.store.shelf import dropping, moving
 from common.temp.store.shelf.listing import list_shelf
 from common.temp.store.sweep import adoption, facts
+from common.temp.store.sweep.prepare import prepare
+from common.temp.store.sweep.sweep import execute
 from common.temp.store.system import processes
 from common.temp.store.system.opening import opened_in
 from common.temp.store.trees.contents import state
-from tests.support import HOUR, age, make_entry, outcomes, run, swept
+from tests.support import EVERYTHING, HOUR, age, make_entry, outcomes, run, swept
 
 pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
 
@@ -104,6 +106,24 @@ def test_a_change_while_git_is_asked_keeps_the_entry(root: Path, slow_git: Path,
     assert (there / ".git" / path).read_text() == "new\n"
     age(there, 72)
     assert len(swept(root, Policy(max_age=24 * HOUR)).done) == 1
+
+
+@pytest.mark.parametrize("path", ["work/r", "debug/x"])
+def test_a_change_while_git_is_asked_keeps_the_entry_from_a_clean_of_everything(
+    root: Path, slow_git: Path, path: str
+) -> None:
+    there = clone(root / "work" / "r") if path == "work/r" else make_entry(root, path)
+    if path != "work/r":  # its category is a clone
+        (clone(root / "work" / "r") / ".git").rename(there.parent / ".git")
+        (there.parent / ".git" / "info" / "exclude").write_text("*\n")
+        age(root / "debug", 72)
+    plan = prepare(root, EVERYTHING, time.time())
+    plan = plan._replace(steps=tuple(step for step in plan.steps if step.entry.path == path))
+    novel = there / (".git/novel" if path == "work/r" else "novel")
+    (slow_git / "comes").write_text(f"echo new > {novel}\n")
+    assert outcomes(execute(plan)) == {path: ("skipped", "has changed meanwhile")}
+    assert novel.read_text() == "new\n"
+    assert path in {done.step.entry.path for done in swept(root).done}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="told by /proc")

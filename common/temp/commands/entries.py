@@ -43,7 +43,7 @@ def pin_entry(path: str, reason: str, *, dry_run: bool = False) -> int:
     """Pin the entry at `path`; the exit code."""
     from ..store.root.layouts import layout_of
     from ..store.root.listing import entries_behind
-    from ..store.root.pinning import pin_there
+    from ..store.root.pinning import link_name, pin_there
 
     if not reason.strip():
         raise InvalidSettings("--reason: say why, so that others know when it may go")
@@ -53,9 +53,11 @@ def pin_entry(path: str, reason: str, *, dry_run: bool = False) -> int:
     pinned = [(place.root, relative, place.layout())]
     pinned += [(root, entry, layout_of(root, is_scratch=True)) for root, entry in behind]
     verb = "would pin" if dry_run else "pinned"
+    link = ""
     for root, entry, layout in pinned:
         if not dry_run:
-            pin_there(root, entry, reason, layout)
+            pin_there(root, entry, reason, layout, link)
+            link = link or link_name(root, entry)
         print(f"{verb} {plain(entry)}: {plain(reason)}")
     return 0
 
@@ -63,18 +65,22 @@ def pin_entry(path: str, reason: str, *, dry_run: bool = False) -> int:
 def unpin_entry(path: str, *, dry_run: bool = False) -> int:
     """Unpin the entry at `path`; the exit code."""
     from ..store.root.listing import entries_behind
-    from ..store.root.pinning import read_pin, remove_pin
+    from ..store.root.pinning import link_name, read_pin, remove_pin
 
     path = os.path.expanduser(path)
     place, relative = find_place(path, _pinned)
     entry = place.root, relative
     entries = [entry, *entries_behind(entry, Path(path), place.root / relative)]
+    link = ""
     for root, below in entries:
         if dry_run:
             verb = "would unpin" if read_pin(root, below) is not None else "is not pinned:"
         else:
-            verb = "unpinned" if remove_pin(root, below) else "was not pinned:"
+            verb = "unpinned" if remove_pin(root, below, link) else "was not pinned:"
+            if link and (left := read_pin(root, below)) is not None:
+                verb, below = "still pinned:", f"{below}: {left}"
         print(f"{verb} {plain(below)}")
+        link = link or link_name(*entry)
     return 0
 
 

@@ -30,6 +30,11 @@ _COMPANIONS: Final = (JOURNAL, LOG, INDEX)
 """What the names of the files end with in which SQLite keeps a part of a database."""
 
 
+def database_of(path: str) -> str:
+    """The path of the database that SQLite keeps a part of at `path`; `path` itself if none."""
+    return path.rpartition("-")[0] if path.endswith(_COMPANIONS) else path
+
+
 @lru_cache(maxsize=64)
 def files_matcher(patterns: tuple[str, ...]) -> Callable[[str], bool]:
     """Whether a path in an entry matches one of the globs: its name, or if they have a `/`, all of
@@ -46,7 +51,7 @@ def files_matcher(patterns: tuple[str, ...]) -> Callable[[str], bool]:
             return True
         if matches_path is not None and matches_path(path):
             return True
-        return path.endswith(_COMPANIONS) and matches(path.rpartition("-")[0])
+        return (database := database_of(path)) != path and matches(database)
 
     return matches
 

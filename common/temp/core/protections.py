@@ -137,10 +137,10 @@ def matching_pattern(entry: Entry, patterns: Sequence[str]) -> str | None:
 
     One without a wildcard also matches each run with it in its name, unless it is a run's name.
     """
-    path, name, category = entry.path, entry.name, entry.category
-    for pattern, matches in _compiled(tuple(patterns)):
-        if matches(path) or matches(name) or matches(category):
-            return pattern
+    if (found := excluding(entry.path, entry.category, patterns)) is not None:
+        return found
+    name = entry.name
+    for pattern in patterns:
         if (
             entry.ending
             and pattern
@@ -149,6 +149,13 @@ def matching_pattern(entry: Entry, patterns: Sequence[str]) -> str | None:
         ):
             return pattern
     return None
+
+
+def excluding(path: str, category: str, patterns: Sequence[str]) -> str | None:
+    """The first of the shell globs that matches the path, its name or the category."""
+    names = (path, path.rpartition("/")[2], category)
+    compiled = _compiled(tuple(patterns))
+    return next((text for text, matches in compiled if any(map(matches, names))), None)
 
 
 @lru_cache(maxsize=64)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import time
 from pathlib import Path
 from typing import Final
@@ -35,8 +34,6 @@ def main() -> None:
             return
         root = root_of(project)
         with noted(root) as note:
-            if not stat.S_ISREG(os.fstat(note).st_mode):
-                return
             if lock_file(note) and _begins(root, note, every * MINUTE):
                 run(CleanArguments(scheduled=True))
     except (OSError, TempError):

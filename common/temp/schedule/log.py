@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..core.layout import STORE
-from ..errors import StorageError
+from ..errors import Refused, StorageError
 from ..store.project.project import check_root
 from ..store.root.guard import check_store
 from ..store.root.making import make_root
 from ..store.system import at
-from ..store.system.at import PLAIN_FLAGS
 from ..store.system.locks import lock_file
+from ..store.system.opening import opened, opened_in
+from ..store.system.ownfiles import open_own
 
 LOG: Final = f"{STORE}/schedule.log"
 MOST_BYTES: Final = 32 * 1024
@@ -54,12 +54,14 @@ def turn(root: Path) -> Iterator[Turn]:
     make_root(str(root))  # a root made by a plain `mkdir` has no store yet
     check_store(root)
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | PLAIN_FLAGS, 0o666)
+        with opened_in(root, STORE) as store:
+            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
+            descriptor = open_own(path.name, flags, dir_fd=store, place=str(path.parent))
+    except Refused as error:
+        raise StorageError(0, str(error)) from error  # the clean is done, but without a log
     except OSError as error:
         raise StorageError.of(f"cannot open {path}", error) from error
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise StorageError(0, f"{path} is not a file; remove it")
         own = Turn(path, descriptor, lock_file(descriptor))
         yield own
         is_long = own.is_mine and os.fstat(descriptor).st_size > MOST_BYTES
@@ -76,5 +78,6 @@ def _put_aside(path: Path) -> None:
 
     A run that exits at this very moment adds its line to the renamed one.
     """
-    with contextlib.suppress(OSError):
-        os.replace(path, f"{path}.1")
+    with contextlib.suppress(OSError), opened(path.parent) as store:
+        place = at.anchored(store, str(path.parent))
+        os.replace(f"{place}/{path.name}", f"{place}/{path.name}.1")

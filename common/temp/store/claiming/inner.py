@@ -7,6 +7,7 @@ pipeline). A live owner or a pin in that store protects the entry around it too.
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from typing import Final
 
@@ -98,19 +99,24 @@ class Within:
                 return f"the pins in {category} cannot be read ({error})"
         return None
 
+    def asks_git(self, path: str, inside: Inside) -> bool:
+        """Whether `work_in` has to ask a repository in the entry, or the one that it lies in."""
+        return bool(inside.repositories) or self._look_around(path)[1]
+
     def work_in(self, path: str, inside: Inside) -> str | None:
         """What work lies in the entry, or in its category that is a repository, and nowhere else;
         and what of it the work tree around the root tracks.
         """
         if said := self._tracked.inside(path):
             return said
-        is_repository = self._look_around(path)[1]
-        if not (inside.repositories or is_repository):
+        if not self.asks_git(path, inside):
             return None
         from .work import unsaved_work
 
         category = path.rpartition("/")[0]
-        if is_repository and (found := unsaved_work(str(self._root / category), ("",))):
+        if self._look_around(path)[1] and (
+            found := unsaved_work(str(self._root / category), ("",))
+        ):
             return f"git: {found[1]} in {category}"
         found = unsaved_work(str(self._root / path), inside.repositories)
         return f"git: {found[1]} in {_spell(path, found[0])}" if found else None
@@ -162,9 +168,16 @@ def _use_of_root(inner: Path, now: float, changed: float) -> Use | None:
     return None
 
 
-def _is_locked(root: Path, entry: str) -> bool:
+def _is_locked(root: Path, place: str) -> bool:
+    path = os.path.join(root, place)
     try:
-        descriptor = at.open(os.path.join(root, entry), DIRECTORY_FLAGS)
+        mode = at.stat(path, follow_symlinks=False).st_mode
+        if stat.S_ISDIR(mode):
+            descriptor = at.open(path, DIRECTORY_FLAGS)
+        elif stat.S_ISREG(mode) and at.RELATIVE:
+            descriptor = at.open_file(path, dir_fd=None)
+        else:
+            return False
     except OSError:
         return False
     try:

@@ -22,8 +22,9 @@ from ..project.project import (
     is_nobodys,
     user_root,
 )
+from ..system.opening import opened_in
 from .layouts import layout_of
-from .making import make_store, tag_root
+from .making import TAGS, fill, make_store
 
 _PERSISTENT = "PERSISTENT_BASE"
 _AUTO = "AUTO_CLEANUP_BASE"
@@ -117,7 +118,8 @@ def make_base(base: Base) -> None:
     try:
         root.mkdir(parents=True, exist_ok=True)
         check_root(root)
-        tag_root(root)
+        with opened_in(root) as top:
+            fill(top, str(root), TAGS, ())
         make_store(root, SCRATCH)
     except OSError as error:
         if isinstance(error, StorageError):

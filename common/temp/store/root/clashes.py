@@ -6,10 +6,10 @@ import os
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from ...core.layout import STORE, is_inside
+from ...core.layout import LAYOUT, STORE, is_inside
 from ...core.units import spell_share
 from ...errors import InvalidSettings, TempError
-from ..project.project import OLD_ROOT_NAME, ROOT_NAME, root_of
+from ..project.project import OLD_ROOT_NAME, ROOT_NAME, SCRATCH_NAMES, root_of
 from .layouts import layout_of
 
 if TYPE_CHECKING:
@@ -78,12 +78,15 @@ def _check_roots(settings: Settings) -> None:
 
 
 def _check_around_archive(settings: Settings) -> None:
-    """Raise `InvalidSettings` if the archive lies in the root of another project."""
+    """Raise `InvalidSettings` if the archive is a root of another project, or lies in one."""
     path = settings.archive_path()
     if path is None:
         return
     archive = Path(os.path.realpath(path))
     project = os.path.realpath(settings.project)
+    # The store of an archive, which has one if the archive is behind a link, says no layout.
+    if archive.name in SCRATCH_NAMES or os.path.lexists(archive / STORE / LAYOUT):
+        raise _not_outside(settings, archive)
     for above in archive.parents:
         if is_inside(project, str(above)):
             break  # what the project lies in, its archive may lie in

@@ -20,11 +20,10 @@ from ...core.entry import Ending, Entry
 from ...core.fields import Unreadable
 from ...core.layout import ENDS, STORE, Layout
 from ...errors import TempError
-from ..system import at
-from ..system.at import PLAIN_FLAGS
 from ..system.opening import opened_in
+from ..system.ownfiles import open_own
 from .leases import Leases
-from .records import Record, read_records, record_name, record_names, write_record
+from .records import Record, read_records, record_name, record_names, remove_record, write_record
 
 _RECORDED: Final[dict[str, Ending]] = {
     "running": "running",
@@ -145,15 +144,15 @@ def _write(root: str, relative: str, inode: int, ending: Ending, layout: Layout)
     except (OSError, TempError):  # the disk is full, for example
         if not _overwrite(root, relative, ending) and ending != "failed":
             with contextlib.suppress(OSError):
-                os.unlink(os.path.join(root, STORE, ENDS, record_name(relative)))
+                remove_record(root, ENDS, record_name(relative))
 
 
 def _overwrite(root: str, relative: str, ending: Ending) -> bool:
     """Whether the end could be written over "running", which needs no space on the disk."""
     try:
         with opened_in(root, STORE, ENDS) as directory:
-            place = at.anchored(directory, os.path.join(root, STORE, ENDS))
-            file = os.open(f"{place}/{record_name(relative)}", os.O_RDWR | PLAIN_FLAGS)
+            place = os.path.join(root, STORE, ENDS)
+            file = open_own(record_name(relative), os.O_RDWR, dir_fd=directory, place=place)
             try:
                 said = os.read(file, _LARGEST)
                 ends = said.replace(_RUNNING, f'"{ending}"'.encode().ljust(len(_RUNNING)), 1)
@@ -163,7 +162,7 @@ def _overwrite(root: str, relative: str, ending: Ending) -> bool:
                 return os.write(file, ends) == len(ends)
             finally:
                 os.close(file)
-    except OSError:
+    except (OSError, TempError):
         return False
 
 

@@ -12,7 +12,6 @@ import contextlib
 import errno
 import json
 import os
-import stat
 import sys
 import time
 from pathlib import Path
@@ -25,8 +24,10 @@ from ...core.layout import HISTORY, STORE
 from ...core.plan import Report
 from ...errors import Refused, StorageError, reason_of
 from ..project.project import check_root
-from ..system.at import PLAIN_FLAGS
+from ..system import at
 from ..system.locks import has_locks, lock_file, unlock_file
+from ..system.opening import opened_in
+from ..system.ownfiles import open_own
 from ..system.processes import spell_command
 from ..system.writing import replacing
 from .guard import check_store
@@ -115,13 +116,14 @@ def _append(root: Path, line: bytes) -> None:
     path = os.path.join(root, STORE, HISTORY)
     for _ in range(100):
         with contextlib.ExitStack() as held:
-            descriptor = _opened(held, path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+            descriptor, store = _opened(held, root, os.O_RDWR | os.O_APPEND | os.O_CREAT)
             is_ours = _locked(held, descriptor)
             status = os.fstat(descriptor)
             if status.st_nlink == 0:
                 continue  # it was shortened, or removed, a moment ago
             if status.st_size + len(line) > _MOST_BYTES and is_ours:
-                with _shortened(path) as file:
+                place = at.anchored(store, os.path.join(root, STORE))
+                with _shortened(os.path.join(place, HISTORY)) as file:
                     file.write(_newer_half(descriptor, len(line)) + line)
                     if not has_locks():  # Windows
                         held.close()  # where no open file is replaced
@@ -152,29 +154,22 @@ def _newer_half(descriptor: int, room: int) -> bytes:
     return kept + b"\n" if kept and not kept.endswith(b"\n") else kept
 
 
-def _opened(stack: contextlib.ExitStack, path: str, flags: int) -> int:
-    """The open file, if it is one made by this program. Raises `OSError` or `Refused`."""
+def _opened(stack: contextlib.ExitStack, root: Path, flags: int) -> tuple[int, int]:
+    """The open file, if it is one made by this program, and the store that it is in, open.
+
+    Raises `OSError` or `Refused`.
+    """
     try:
-        try:
-            descriptor = os.open(path, flags | PLAIN_FLAGS, 0o644)
-        except FileNotFoundError:
-            if not flags & os.O_CREAT:
-                raise
-            make_parts(Path(path).parents[1])
-            descriptor = os.open(path, flags | PLAIN_FLAGS, 0o644)
-    except OSError:
-        with contextlib.suppress(OSError):
-            _check(path, os.lstat(path))
-        raise
+        store = stack.enter_context(opened_in(root, STORE))
+    except FileNotFoundError:
+        if not flags & os.O_CREAT:
+            raise
+        with contextlib.suppress(FileExistsError):
+            make_parts(root)
+        store = stack.enter_context(opened_in(root, STORE))
+    descriptor = open_own(HISTORY, flags, 0o644, dir_fd=store, place=str(root / STORE))
     stack.callback(os.close, descriptor)
-    _check(path, os.fstat(descriptor))
-    return descriptor
-
-
-def _check(path: str, status: os.stat_result) -> None:
-    # With a second name it may be somebody else's file.
-    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
-        raise Refused(f"{path} is not a file made by this program; remove it")
+    return descriptor, store
 
 
 def _locked(stack: contextlib.ExitStack, descriptor: int) -> bool:
@@ -211,7 +206,7 @@ def read_history(root: Path, most: int) -> History:
     path = os.path.join(root, STORE, HISTORY)
     try:
         with contextlib.ExitStack() as stack:
-            descriptor = _opened(stack, path, os.O_RDONLY)
+            descriptor, _ = _opened(stack, root, os.O_RDONLY)
             with open(descriptor, "rb", closefd=False) as file:
                 size = file.seek(0, os.SEEK_END)
                 start = file.seek(max(0, size - 2 * _MOST_BYTES))

@@ -17,9 +17,11 @@ from ...core import fields
 from ...core.fields import Unreadable
 from ...core.layout import SCRATCH, STORE, USED, Layout
 from ...core.named_tuple import NamedTuple
+from ...errors import Refused
 from ..system import at
 from ..system.locks import lock_file
 from ..system.opening import opened_in
+from ..system.ownfiles import set_time
 from .guard import check_store
 from .records import make_part, read_records, record_name, record_names, write_record
 
@@ -89,8 +91,8 @@ def note_use(root: Path, relative: str, layout: Layout = SCRATCH) -> None:
         with opened_in(root, STORE, USED) as directory:
             if _is_fresh(at.stat(name, dir_fd=directory, follow_symlinks=False)):
                 return
-            os.utime(f"{at.anchored(directory, os.path.join(root, STORE, USED))}/{name}")
-    except FileNotFoundError:
+            set_time(name, None, dir_fd=directory, place=str(root / STORE / USED))
+    except (FileNotFoundError, Refused):  # it is made, or takes the place of what is not ours
         write_record(root, USED, relative, {}, layout)
 
 
@@ -115,8 +117,8 @@ def carry_use(root: Path, relative: str, to: str) -> None:
             says = {key: value for key, value in record.says.items() if key != "path"}
             write_record(root, USED, to, says)
             with opened_in(root, STORE, USED) as directory:
-                place = at.anchored(directory, os.path.join(root, STORE, USED))
-                os.utime(f"{place}/{record_name(to)}", (record.written, record.written))
+                name, place = record_name(to), str(root / STORE / USED)
+                set_time(name, record.written, dir_fd=directory, place=place)
 
 
 def _is_fresh(status: os.stat_result) -> bool:

@@ -86,17 +86,20 @@ def configured_categories(root: Path) -> frozenset[str]:
     return frozenset(name for name, _ in load(find_project(root)).policy.categories)
 
 
-def keeping_files(root: Path, limits: Policy) -> Policy:
-    """`limits`, with the `keep_files` of the project in which `root` lies, in each category.
+def keeping(root: Path, limits: Policy) -> Policy:
+    """`limits`, with the `keep_files` and `exclude` of the project in which `root` lies, in each
+    category.
 
     Raises `InvalidSettings`.
     """
     configured = load(find_project(root)).policy
     own = tuple(
-        (name, limits._replace(keep_files=of_it.keep_files))
+        (name, limits._replace(keep_files=of_it.keep_files, exclude=of_it.exclude))
         for name, of_it in configured.categories
     )
-    return limits._replace(keep_files=configured.keep_files, categories=own)
+    return limits._replace(
+        keep_files=configured.keep_files, exclude=configured.exclude, categories=own
+    )
 
 
 def with_strategy(settings: Settings, name: str) -> Settings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ...core.layout import (
@@ -26,7 +27,9 @@ from ..project.project import (
     open_root,
 )
 from ..system import at
-from ..system.opening import opened_in
+from ..system.at import ROOT_FLAGS
+from ..system.opening import opened, opened_in
+from ..system.ownfiles import write_new
 from ..system.renaming import rename_new
 from .guard import check_store
 from .layouts import layout_of
@@ -54,33 +57,65 @@ def make_root(root: str, layout: Layout = SCRATCH) -> None:
     path = Path(root)
     exists = check_root(path)
     private = is_private(path)
-    made: list[str] = []
     check_store(path)
+    is_new = False
     try:
         if not exists:
             with contextlib.suppress(FileExistsError):
                 os.mkdir(root, 0o700 if private else 0o777)
-                made.append(root)
+                is_new = True
             check_root(path)  # again: it may just have been planted
-        if made:
-            made += [f"{root}/{name}" for name in TAGS]
-            tag_root(path)
         top = open_root(path)
         try:
-            for directory in (STORE, f"{STORE}/{OWNERS}", f"{STORE}/{HOLDING}"):
-                with contextlib.suppress(FileExistsError):
-                    at.mkdir(directory, dir_fd=top)
-                    made.append(f"{root}/{directory}")
+            made = fill(top, root, TAGS if is_new else {}, (STORE,))
+            try:
+                with opened(STORE, dir_fd=top) as store:
+                    fill(store, f"{root}/{STORE}", {}, (OWNERS, HOLDING))
+            except OSError:
+                _undo(top, made)
+                raise
+        except OSError:
+            with contextlib.suppress(OSError):
+                if is_new and os.path.samestat(os.lstat(root), at.fstat(top)):
+                    os.rmdir(root)  # which does nothing if somebody has made something in it
+            raise
         finally:
             at.close(top)
     except OSError as error:
-        if root in made:
-            for item in reversed(made):
-                with contextlib.suppress(OSError):
-                    os.unlink(item) if os.path.isfile(item) else os.rmdir(item)
         # What was made relative to the open root is named so, too.
         where = os.path.join(root, error.filename) if error.filename else root
         raise refusal(f"cannot make {where}", error) from error
+
+
+def fill(top: int, place: str, texts: Mapping[str, str], directories: Iterable[str]) -> list[str]:
+    """The names of those files and directories that were missing in the directory that is open, and
+    whose path is `place`, and are made; if that fails, none of them is left.
+
+    Nothing is written over, made or removed behind a link, whatever is moved meanwhile. Raises
+    `OSError`.
+    """
+    made: list[str] = []
+    try:
+        for name, text in texts.items():
+            if write_new(name, text, dir_fd=top):
+                made.append(name)
+        for name in directories:
+            with contextlib.suppress(FileExistsError):
+                at.mkdir(name, dir_fd=top)
+                made.append(name)
+    except OSError as error:
+        error.filename = f"{place}/{error.filename}" if error.filename else place
+        _undo(top, made)
+        raise
+    return made
+
+
+def _undo(top: int, made: Sequence[str]) -> None:
+    """Remove what was made in the open directory, the last first, as far as possible."""
+    for name in reversed(made):
+        for remove in (at.unlink, at.rmdir):
+            with contextlib.suppress(OSError):
+                remove(name, dir_fd=top)
 
 
 def _make_other_root(root: Path, layout: Layout) -> None:
@@ -100,18 +135,10 @@ def _make_other_root(root: Path, layout: Layout) -> None:
         said = layout_of(root, is_scratch=not layout.names)
         if said is not layout:
             raise Refused(f"{root} holds {said.name}, not {layout.name}; choose another directory")
-        store = root / STORE
-        _write_new(str(store / LAYOUT), f"{layout.name}\n")  # before it has owners as scratch has
-        for name in (OWNERS, HOLDING):
-            (store / name).mkdir(exist_ok=True)
+        with opened_in(root, STORE) as store:
+            fill(store, f"{root}/{STORE}", {LAYOUT: f"{layout.name}\n"}, (OWNERS, HOLDING))
     except OSError as error:
-        raise refusal(f"cannot make {error.filename or root}", error) from error
-
-
-def tag_root(root: Path) -> None:
-    """Mark `root` for backup tools and git to leave it out. Raises `OSError`."""
-    for name, text in TAGS.items():
-        _write_new(f"{root}/{name}", text)
+        raise refusal(f"cannot make {root / (error.filename or '')}", error) from error
 
 
 def make_store(root: Path, layout: Layout) -> None:
@@ -122,25 +149,21 @@ def make_store(root: Path, layout: Layout) -> None:
     store = root / STORE
     if os.path.lexists(store):
         return
-    fresh = root / f"{STORE}-{os.urandom(8).hex()}"
-    fresh.mkdir()
-    for name in (OWNERS, HOLDING):
-        (fresh / name).mkdir()
     # The root itself is the user's, and git may well track what is in it.
     texts = {LAYOUT: f"{layout.name}\n", ".gitignore": "*\n"}
-    for name, text in texts.items():
-        (fresh / name).write_text(text, encoding="utf-8")
-    try:
-        with opened_in(root) as top:
-            rename_new(fresh.name, STORE, src_dir_fd=top, dst_dir_fd=top)
-    except OSError:
-        for name in (OWNERS, HOLDING):
-            (fresh / name).rmdir()
-        for name in texts:
-            (fresh / name).unlink()
-        fresh.rmdir()
-        if not os.path.lexists(store):
-            raise
+    fresh = f"{STORE}-{os.urandom(8).hex()}"
+    with opened_in(root) as top:
+        at.mkdir(fresh, dir_fd=top)
+        with opened(fresh, dir_fd=top) as made:
+            try:
+                fill(made, str(root / fresh), texts, (OWNERS, HOLDING))
+                rename_new(fresh, STORE, src_dir_fd=top, dst_dir_fd=top)
+            except OSError:
+                _undo(made, (*texts, OWNERS, HOLDING))
+                with contextlib.suppress(OSError):
+                    at.rmdir(fresh, dir_fd=top)
+                if not os.path.lexists(store):
+                    raise
 
 
 def _check_outside_scratch(root: Path, layout: Layout) -> None:
@@ -161,9 +184,16 @@ def make_category(root: str, category: str) -> None:
     """Make the category in `root`, and `root` if need be. Raises `Refused` or `StorageError`."""
     directory = f"{root}/{category}"
     try:
-        os.mkdir(directory)
-        if category not in KNOWN_CATEGORIES:
-            _write_new(f"{directory}/{CATEGORY_MARK}", "")
+        with opened(root, ROOT_FLAGS) as top:
+            at.mkdir(category, dir_fd=top)
+            try:
+                if category not in KNOWN_CATEGORIES:
+                    with opened(category, dir_fd=top) as made:
+                        write_new(CATEGORY_MARK, "", dir_fd=made)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    at.rmdir(category, dir_fd=top)
+                raise
     except FileExistsError:
         check_not_linked(directory)
         if not os.path.isdir(directory):
@@ -171,8 +201,6 @@ def make_category(root: str, category: str) -> None:
     except FileNotFoundError:
         make_root(root)  # removed as a whole a moment ago
     except OSError as error:
-        with contextlib.suppress(OSError):
-            os.rmdir(directory)
         raise refusal(f"cannot make {directory}", error) from error
 
 
@@ -182,11 +210,6 @@ def check_not_linked(directory: str) -> None:
     """
     if os.path.islink(directory):
         raise Refused(f"{directory} is a symlink, and nothing is made behind one; remove the link")
-
-
-def _write_new(path: str, text: str) -> None:
-    with contextlib.suppress(FileExistsError), open(path, "x", encoding="utf-8") as file:
-        file.write(text)
 
 
 def refusal(what: str, error: OSError) -> StorageError:

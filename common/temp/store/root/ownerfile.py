@@ -13,9 +13,13 @@ from typing import Final
 
 from ...core.layout import OWNERS, STORE
 from ...core.named_tuple import NamedTuple
+from ...errors import TempError
+from ..system import at
 from ..system.at import PLAIN_FLAGS
 from ..system.birth import born_at
 from ..system.locks import has_locks, lock_file
+from ..system.opening import opened
+from ..system.ownfiles import open_own
 from ..system.presence import Presence, presence_here
 from ..system.processes import spell_command
 from .journal import LEFT, Book
@@ -185,16 +189,17 @@ def last_alive(path: str, written: float) -> float:
 
 def unlink_if_dead(path: str) -> None:
     """Remove the owner file at `path`, unless a process holds its lock."""
-    with contextlib.suppress(OSError):
+    place, name = os.path.split(path)
+    with contextlib.suppress(OSError), opened(place) as owners:
         if not has_locks():
-            os.unlink(path)  # which fails there while a process has it open
+            at.unlink(name, dir_fd=owners)  # which fails there while a process has it open
             return
-        descriptor = os.open(path, os.O_RDWR | PLAIN_FLAGS)
+        descriptor = at.open_file(name, os.O_RDWR, dir_fd=owners)
         try:
             # Holding the lock, no process can believe that it owns the file: a new owner checks,
             # after locking, that its file still has a name.
             if lock_file(descriptor):
-                os.unlink(path)
+                at.unlink(name, dir_fd=owners)
         finally:
             os.close(descriptor)
 
@@ -203,8 +208,10 @@ def strike(file: str, relative: str) -> None:
     """Add to the owner file of a process that has ended that it holds `relative` no more, if it
     can be written. Its modification time stays: it says when that process was alive.
     """
-    with contextlib.suppress(OSError):
-        descriptor = os.open(file, os.O_RDWR | os.O_APPEND | PLAIN_FLAGS)
+    place, name = os.path.split(file)
+    with contextlib.suppress(OSError, TempError), opened(place) as owners:
+        flags = os.O_RDWR | os.O_APPEND
+        descriptor = open_own(name, flags, dir_fd=owners, place=place)
         try:
             status = os.fstat(descriptor)
             os.lseek(descriptor, -1, os.SEEK_END)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from ...core import fields
 from ...core.entry import Problem
 from ...core.fields import Unreadable
-from ...core.layout import PINS, SCRATCH, STORE, Layout, is_inside
+from ...core.layout import PINS, SCRATCH, STORE, Layout, directories_above, is_inside
 from ...errors import StorageError
 from .guard import Unchanged, check_store, folds_case, is_gone, wait_for
 from .records import (
@@ -19,10 +19,16 @@ from .records import (
     read_records,
     record_name,
     record_names,
+    remove_record,
+    replace_record,
     write_record,
 )
 
 _UNREAD: Final = "the pin's reason cannot be read"
+_LINKS: Final = "links"
+_OWN: Final = "own"
+"""What a record says besides the reason: those of pinned links that lead to the entry, by their
+paths, and whether it is pinned itself."""
 
 
 def _on(
@@ -81,11 +87,17 @@ class Pins:
             path = os.path.realpath(self._root)
             is_store = STORE in path.split(os.sep)
             around = () if is_store else entries_around(path)
-            self._around = [(Pins(root), entry) for root, entry in around]
-        for pins, entry in self._around:
+            self._around = [
+                (Pins(root), os.path.relpath(path, root).replace(os.sep, "/")) for root, _ in around
+            ]
+        for pins, here in self._around:
             pins.refresh()
+            names = frozenset(map(record_name, (here, *directories_above(here))))
             for pin in pins._pins:
-                if pin.path is not None and is_inside(pins._fold(entry), pins._fold(pin.path)):
+                if pin.path is None:
+                    if pin.name in names:
+                        return f"{_UNREAD} (in {pins._root})"
+                elif is_inside(pins._fold(here), pins._fold(pin.path)):
                     return f"{_reason(pin)} (on {pins._root}/{pin.path})"
         return None
 
@@ -140,40 +152,93 @@ def read_pin(root: Path, relative: str) -> str | None:
     return Pins(root).of(relative)
 
 
-def write_pin(root: Path, relative: str, reason: str, layout: Layout = SCRATCH) -> None:
-    """Pin the entry at `relative`, in a root of that layout. The file appears whole or not at all.
+def write_pin(
+    root: Path, relative: str, reason: str, layout: Layout = SCRATCH, through: str = ""
+) -> None:
+    """Pin the entry at `relative`, in a root of that layout, or keep it while the link at the path
+    `through` is pinned. Either leaves the other. The file appears whole or not at all.
 
     Raises `StorageError`, or `Refused` if it would lie behind a symlink.
     """
+    check_store(root)
+    own, links = _own_and_links(root, relative)
+    if through:
+        links[through] = reason
+    else:
+        own = reason
     try:
-        write_record(root, PINS, relative, {"reason": reason}, layout)
+        write_record(root, PINS, relative, _said(own, links), layout)
     except StorageError:
         raise
     except OSError as error:
         raise StorageError.of(f"cannot pin {root / relative}", error) from error
 
 
-def pin_there(root: Path, relative: str, reason: str, layout: Layout = SCRATCH) -> None:
+def _own_and_links(root: Path, relative: str) -> tuple[str | None, dict[str, str]]:
+    """The reason of the pin on the entry itself, if it has one, and those of links to it."""
+    for pin in read_records(root, PINS, [record_name(relative)]):
+        links = pin.says.get(_LINKS, {})
+        if not isinstance(links, dict) or not all(isinstance(one, str) for one in links.values()):
+            links = {}
+        is_own = pin.says.get(_OWN) is not False or not links
+        return _reason(pin) if is_own else None, dict(links)
+    return None, {}
+
+
+def _said(own: str | None, links: Mapping[str, str]) -> dict[str, object]:
+    """What the record of a pin says; the reason is the one that is shown."""
+    if not links:
+        return {"reason": own}
+    reason = own if own is not None else next(iter(links.values()))
+    return {"reason": reason, _OWN: own is not None, _LINKS: dict(links)}
+
+
+def link_name(root: Path, relative: str) -> str:
+    """What the pinned entry at `relative` is called in pins on what it leads to."""
+    return os.path.join(os.path.realpath(root), relative)
+
+
+def pin_there(
+    root: Path, relative: str, reason: str, layout: Layout = SCRATCH, through: str = ""
+) -> None:
     """As `write_pin`, for an entry that is in its place. Raises `StorageError` if it is gone."""
-    write_pin(root, relative, reason, layout)
+    write_pin(root, relative, reason, layout, through)
     wait_for(root / relative)
 
 
-def remove_pin(root: Path, relative: str) -> bool:
-    """Remove the pin on the entry at `relative`, and return whether there was one.
+def remove_pin(root: Path, relative: str, through: str = "") -> bool:
+    """Remove the pin on the entry at `relative`, and return whether there was one; if it is kept by
+    a pinned link `through`, only that.
 
-    Raises `StorageError`, or `Refused` where pins lie behind a symlink.
+    One on all of the directory that it lies in stays for what else is in that. Raises
+    `StorageError`, or `Refused` where pins lie behind a symlink.
     """
     check_store(root)
-    found = False
-    for pin in _on(root, relative, tuple(_all(root))):
-        found = True
-        try:
-            _file(root, pin).unlink(missing_ok=True)
-        except OSError as error:
-            raise StorageError.of(f"cannot unpin {root / relative}", error) from error
-    return found
+    try:
+        if through:
+            return _remove_link(root, relative, through)
+        found = list(_on(root, relative, tuple(_all(root))))
+        for pin in found:
+            above = relative.rpartition("/")[0]
+            if above and pin.name == record_name(above):
+                others = (f"{above}/{name}" for name in sorted(os.listdir(root / above)))
+                for other in others:
+                    if other != relative and _own_and_links(root, other)[0] is None:
+                        write_pin(root, other, _reason(pin))
+            remove_record(root, PINS, pin.name)
+    except StorageError:
+        raise
+    except OSError as error:
+        raise StorageError.of(f"cannot unpin {root / relative}", error) from error
+    return bool(found)
 
 
-def _file(root: Path, pin: Record) -> Path:
-    return root / STORE / PINS / pin.name
+def _remove_link(root: Path, relative: str, through: str) -> bool:
+    own, links = _own_and_links(root, relative)
+    if links.pop(through, None) is None:
+        return False
+    if own is None and not links:
+        remove_record(root, PINS, record_name(relative))
+    else:
+        replace_record(root, PINS, relative, _said(own, links))
+    return True

@@ -129,13 +129,25 @@ def replace_record(
                 os.fsync(file.fileno())
 
 
-def forget_gone(root: Path, part: str, *, spare_unread: bool) -> None:
+def remove_record(root: str | Path, part: str, name: str) -> None:
+    """Remove the record of that name from that part of the store, if it is there.
+
+    Raises `OSError`.
+    """
+    with contextlib.suppress(FileNotFoundError), opened_in(root, STORE, part) as directory:
+        at.unlink(name, dir_fd=directory)
+
+
+def forget_gone(root: Path, part: str, *, spare_unread: bool, before: float = float("inf")) -> None:
     """Remove the records of entries that no longer exist, as far as possible.
 
-    An unreadable one could be of any entry: it stays if `spare_unread`.
+    An unreadable one could be of any entry: it stays if `spare_unread`. One that was not written
+    `before` that time stays, too.
     """
     for record in read_records(root, part, record_names(root, part)):
+        if record.path is not None and record.written >= before:
+            continue
         if spare_unread if record.path is None else not is_gone(os.path.join(root, record.path)):
             continue
         with contextlib.suppress(OSError):
-            os.unlink(os.path.join(root, STORE, part, record.name))
+            remove_record(root, part, record.name)

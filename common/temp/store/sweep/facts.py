@@ -24,7 +24,7 @@ from ..root.leases import Leases
 from ..root.owner import own, release
 from ..root.pinning import Pins
 from ..system.space import free_bytes
-from ..trees.inside import Newest, look_at, look_inside
+from ..trees.inside import Newest, look_at, look_inside, measure_at
 from ..trees.measured import Inside
 
 _CHECK_SECONDS: Final = 1.0
@@ -49,6 +49,8 @@ class Facts:
         self._area: HoldingArea | None = None
         self._seen_at: dict[str, float] = {}
         """When the look at what is inside an entry began."""
+        self._before: dict[str, tuple[int, int, str]] = {}
+        """When entries last changed, before git was asked about them."""
         self._inside: dict[str, Inside] = {}
         """What the last look saw inside entries that may protect them."""
         self._tracked = TrackedEntries(self.root)
@@ -101,10 +103,13 @@ class Facts:
         if rules.spare_in_use and (user := self._leased(entry, in_place=True)):
             return f"in use by {user}"
         self._seen_at[entry.path] = time.monotonic()
+        within = Within(self.root, self._tracked)
         if rules.everything or rules.abandoned:
             inside = self._names_inside(entry)
             if inside.unread and rules.spare_in_use:
                 raise NotClaimed(f"cannot be looked into: {inside.unread}", failed=True)
+            if rules.spare_work and not rules.abandoned and within.asks_git(entry.path, inside):
+                self._before[entry.path] = _newness(self.area.top, entry.path)
         elif last_use(self.root, entry.path) > entry.last:
             return "has been used meanwhile"
         else:
@@ -112,7 +117,6 @@ class Facts:
             if objection := self._newer(entry, newest):
                 return objection
         self._inside[entry.path] = inside
-        within = Within(self.root, self._tracked)
         if objection := self._within(within, entry, self.root / entry.path):
             return objection
         if rules.spare_work and not rules.abandoned:
@@ -160,8 +164,13 @@ class Facts:
         Raises `OSError` if it cannot be read.
         """
         seen_at, rules = self._seen_at.pop(entry.path, float("-inf")), self.rules(entry)
-        if rules.everything or rules.abandoned or time.monotonic() - seen_at <= _CHECK_SECONDS:
+        before = self._before.pop(entry.path, None)
+        if time.monotonic() - seen_at <= _CHECK_SECONDS:
             return ""
+        if rules.everything or rules.abandoned:
+            # A change counts only where git was asked about work.
+            is_same = before is None or _newness(holding, held) == before
+            return "" if is_same else "has changed meanwhile"
         return self._newer(entry, look_at(holding, held, time.time() + CLOCK_SKEW)[0])
 
     @staticmethod
@@ -242,3 +251,8 @@ class Facts:
             raise NotClaimed("is gone already") from None
         except OSError as error:
             raise NotClaimed(reason_of(error), failed=True) from error
+
+
+def _newness(parent: int, name: str) -> tuple[int, int, str]:
+    """When and where what is at `name` last changed, as far as that can be seen."""
+    return measure_at(parent, name).newness

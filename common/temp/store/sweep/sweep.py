@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ...core.entry import Problem
 from ...core.layout import ARRIVALS, ENDS, HISTORY, PINS, STORE, USED
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from ..archive.archives import Archive
     from ..system.archive_formats import ArchiveFormat
 
+_TAKEN_SECONDS: Final = 24 * 3600.0
+"""How long a sweep may have been stopped after it took an entry, and still finds its pin."""
+
 
 def execute(
     plan: Plan,
@@ -47,7 +50,7 @@ def execute(
        archives.
     3. For each step look at the entry again: still the same, not in use, not pinned, nothing newer
        inside. Claim it by a rename, then dispose of it (see `ways.WAYS`).
-    4. Remove the owner files of dead processes, and the pins of entries that are gone.
+    4. Remove the owner files of dead processes, and old pins of entries that are gone.
     5. Add the sweep to the root's history, with `face`: the task or class that was called.
 
     Steps that archive write `archive_format` to the `archive`.
@@ -96,9 +99,9 @@ def _carry_out(plan: Plan, means: Means, told: Told) -> Report:
         steps.facts.leases.refresh()
         steps.facts.leases.forget_dead()
         if outcomes or finished:
-            # Accepted race: an entry that another sweep has claimed just now, and puts back because
-            # it was pinned, loses its pin.
-            forget_gone(root, PINS, spare_unread=True)
+            # An entry that another sweep took aside, or into the trash, comes back if it has been
+            # pinned since that one looked. So its pin stays.
+            forget_gone(root, PINS, spare_unread=True, before=time.time() - _TAKEN_SECONDS)
             for part in (ARRIVALS, USED, ENDS):
                 forget_gone(root, part, spare_unread=False)
     except TempError as error:

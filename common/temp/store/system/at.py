@@ -46,9 +46,11 @@ if TYPE_CHECKING or RELATIVE:
     `/proc`. It means nothing for what is only read, and no other program sets it for directories.
     Some open files like that: of a file, only `ANY_FLAGS` together tell a look."""
 
-    def open_file(path: str, *, dir_fd: int) -> int:
-        """A file, opened for `os.read`; no link is followed, and no FIFO waited for."""
-        return open(path, os.O_RDONLY | PLAIN_FLAGS, dir_fd=dir_fd)
+    def open_file(
+        path: str, flags: int = os.O_RDONLY, mode: int = 0o666, *, dir_fd: int | None
+    ) -> int:
+        """A file, opened for `os.read` or `os.write`; no link is followed, no FIFO waited for."""
+        return open(path, flags | PLAIN_FLAGS, mode, dir_fd=dir_fd)
 else:  # pragma: no cover - the tests force it
     from .bypath import (
         O_DIRECTORY,

@@ -289,12 +289,15 @@ def listdir(path: StrPath | int) -> list[str]:
         return [item.name for item in items]
 
 
-def open_file(path: StrPath, *, dir_fd: int) -> int:
+def open_file(
+    path: StrPath, flags: int = os.O_RDONLY, mode: int = 0o666, *, dir_fd: int | None
+) -> int:
     """As `at.open_file`: a real descriptor."""
     where = _resolve(path, dir_fd)
-    if modes.S_ISLNK(_look(where).st_mode):
-        raise _error(errno.ELOOP, where)
-    return os.open(where, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    with contextlib.suppress(FileNotFoundError):
+        if modes.S_ISLNK(_look(where).st_mode):
+            raise _error(errno.ELOOP, where)
+    return os.open(where, flags | getattr(os, "O_BINARY", 0), mode)
 
 
 def readlink(path: StrPath, *, dir_fd: int | None = None) -> str:

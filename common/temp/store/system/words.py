@@ -17,6 +17,12 @@ _BETWEEN: Final = re.compile(rb"[=:,@]")
 _AROUND: Final = re.compile(rb"[\s'\"`;&|()<>{}\[\]]+")
 """What is around paths in a longer text: `cat DIR/a; (cd 'DIR' && make)`."""
 
+_SPELLED: Final = re.compile(rb"""(?:[^\s'"\\;&|()<>]|\\.|'[^']*'|"(?:[^"\\]|\\.)*")+""", re.DOTALL)
+"""A word of a script, in which quotes and backslashes may be."""
+
+_SPELLING: Final = re.compile(rb"""'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)""", re.DOTALL)
+_QUOTES: Final = re.compile(rb"""['"\\]""")
+
 _ODD: Final = re.compile(rb"^-|[=:,@%\s'\"`;&|()<>{}\[\]]")
 """What a word has that may be more than one path."""
 
@@ -205,9 +211,27 @@ def named_in(word: bytes) -> list[bytes]:
     found: dict[bytes, None] = {}
     decoded = _ENCODED.sub(lambda byte: bytes.fromhex(byte[1].decode()), word)
     for text in dict.fromkeys((word, decoded)):
-        for piece in dict.fromkeys((text, *_AROUND.split(text))):
+        for piece in dict.fromkeys((text, *_AROUND.split(text), *_spelled(text))):
             found.update(dict.fromkeys(_named_in(piece)))
     return list(found)
+
+
+def _spelled(text: bytes, depth: int = 2) -> Iterator[bytes]:
+    """The words of a script in which there are quotes or backslashes, without these; also of a
+    script in such a word.
+    """
+    for word in _SPELLED.findall(text) if depth and _QUOTES.search(text) else ():
+        if _QUOTES.search(word):
+            plain = _SPELLING.sub(_unquoted, word)
+            yield plain
+            yield from _spelled(plain, depth - 1)
+
+
+def _unquoted(match: re.Match[bytes]) -> bytes:
+    literal, quoted, escaped = match.groups()
+    if quoted is not None:
+        return re.sub(rb"\\(.)", rb"\1", quoted, flags=re.DOTALL)
+    return literal if literal is not None else bytes(escaped)
 
 
 def _named_in(word: bytes) -> Iterator[bytes]:

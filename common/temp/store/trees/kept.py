@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Collection, Mapping
 from typing import Final, NamedTuple
 
+from ...core.keeping import database_of
 from ...core.layout import directories_above, is_inside
 from ...errors import StorageError
 from .contents import tree
@@ -84,7 +85,10 @@ def _look(
         elif item.kind == "link" and item.target in links:  # a symlink can have several names
             links[path] = links[item.target]
         is_within = whole is not None and is_inside(path, whole)
-        stays = is_within or "" in targets or (path and (path in targets or matches(path)))
+        stays = is_within or "" in targets
+        if path and not stays:
+            # SQLite keeps the parts of a database beside the file that a link leads to.
+            stays = path in targets or database_of(path) in targets or matches(path)
         if stays and path in links:
             kept_links.append(path)
         if not path or is_within:

@@ -1,0 +1,68 @@
+"""Files that this program makes in open directories, and writes again, whatever was put there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+
+from ...errors import Refused
+from . import at
+
+
+def open_own(name: str, flags: int, mode: int = 0o666, *, dir_fd: int, place: str) -> int:
+    """The file `name` of the open directory, whose path is `place`, opened with those flags.
+
+    Raises `OSError`, or `Refused` for anything but a regular file with one name: with a second
+    name, as unpacked archives may bring along, it may be somebody's work.
+    """
+    try:
+        descriptor = at.open_file(name, flags, mode, dir_fd=dir_fd)
+    except OSError:
+        with contextlib.suppress(OSError):
+            _check(at.stat(name, dir_fd=dir_fd, follow_symlinks=False), name, place)
+        raise
+    try:
+        _check(os.fstat(descriptor), name, place)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def set_time(name: str, when: float | None, *, dir_fd: int, place: str) -> None:
+    """Set when the file `name` of the open directory was last written: then, or now.
+
+    Raises as `open_own`.
+    """
+    _check(at.stat(name, dir_fd=dir_fd, follow_symlinks=False), name, place)
+    times = None if when is None else (when, when)
+    if at.RELATIVE:
+        os.utime(name, times, dir_fd=dir_fd, follow_symlinks=False)
+    else:
+        os.utime(os.path.join(place, name), times)
+
+
+def write_new(name: str, text: str, *, dir_fd: int) -> bool:
+    """Whether the file `name` of the open directory did not exist, and was made with that text.
+
+    All or nothing, but for a kill. Raises `OSError`.
+    """
+    try:
+        descriptor = at.open_file(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, dir_fd=dir_fd)
+    except FileExistsError:
+        return False
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            at.unlink(name, dir_fd=dir_fd)
+        raise
+    return True
+
+
+def _check(status: os.stat_result, name: str, place: str) -> None:
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        path = os.path.join(place, name)
+        raise Refused(f"{path} is not a file made by this program; remove it")
