@@ -26,7 +26,7 @@ import pytest
 from invoke.program import Program
 
 from common.temp.core.entry import Entry
-from common.temp.core.layout import PIPELINE, SCRATCH
+from common.temp.core.layouts import PIPELINE, SCRATCH
 from common.temp.core.links import Link
 from common.temp.core.plan import Report
 from common.temp.core.policy import Policy

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from common.temp import jobs as jobs_module
-from common.temp.core.layout import JOBS
+from common.temp.core.layouts import JOBS
 from common.temp.errors import InvalidName, Refused, StorageError
 from common.temp.jobs import JobStorage, StorageRoot
 from common.temp.pins import pin

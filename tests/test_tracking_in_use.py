@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from common.temp import expiring
-from common.temp.core.layout import FILES
+from common.temp.core.layouts import FILES
 from common.temp.store.root.pinning import write_pin
 from common.temp.store.system.birth import born_at
 from common.temp.tracking import FileCleanupManager, ThreadedFileCleanupManager

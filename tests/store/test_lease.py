@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from common.temp.contexts import get_cache_temp_dir, get_debug_temp_dir
-from common.temp.core.layout import FILES
+from common.temp.core.layouts import FILES
 from common.temp.core.policy import Policy
 from common.temp.errors import Refused, StorageError
 from common.temp.store.project.project import user_root

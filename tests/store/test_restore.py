@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from common.temp.core.layout import FILES, JOBS, PIPELINE, Layout
+from common.temp.core.layouts import FILES, JOBS, PIPELINE, Layout
 from common.temp.errors import InvalidSettings, Refused, StorageError, TempError
 from common.temp.store.archive import restore, transfer
 from common.temp.store.archive.local import LocalArchive

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from common.temp.core.disposal import Disposal
-from common.temp.core.layout import FILES, JOBS, PINS, PIPELINE, SCRATCH, Layout
+from common.temp.core.layouts import FILES, JOBS, PINS, PIPELINE, SCRATCH, Layout
 from common.temp.core.plan import Outcome, Report
 from common.temp.core.policy import Policy
 from common.temp.errors import Refused, StorageError
@@ -247,7 +247,7 @@ def test_what_another_process_takes_up_in_the_instant_of_the_rename_comes_back(
     (root / "old.wav").write_text("sound")
     code = (
         "import sys; from common.temp.store.root.allocation import adopt; "
-        "from common.temp.core.layout import FILES; "
+        "from common.temp.core.layouts import FILES; "
         f"adopt({str(root)!r}, 'old.wav', FILES); print('mine', flush=True); sys.stdin.readline()"
     )
     with ExitStack() as stack:
@@ -765,7 +765,7 @@ def test_a_tracked_file_that_was_undone_is_pinned_while_a_record_says_whose_it_w
     make_root(str(root), FILES)
     code = (
         "import sys; from common.temp.store.root.allocation import adopt; "
-        "from common.temp.core.layout import FILES; "
+        "from common.temp.core.layouts import FILES; "
         "[adopt('files', name, FILES) for name in ('one', 'two')]; "
         "[open(f'files/{name}', 'w').write('content') for name in ('one', 'two')]; "
         "print('made', flush=True); sys.stdin.readline()"

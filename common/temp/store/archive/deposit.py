@@ -6,7 +6,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from ...core.layout import HOLDING, STORE, is_inside
+from ...core.layouts import HOLDING, STORE, is_inside
 from ...core.plan import Step
 from ..claiming.claim import NotDisposed
 from ..project.project import check_root, find_project, where_it_leads

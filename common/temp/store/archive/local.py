@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ...core import fields
 from ...core.entry import Entry
 from ...core.fields import Unreadable
-from ...core.layout import LAYOUT, OWNERS, PIPELINE, STORE
+from ...core.layouts import LAYOUT, OWNERS, PIPELINE, STORE
 from ...errors import Refused, StorageError
 from ..project.project import check_root
-from ..root.layouts import layout_of
+from ..root.recorded_layout import layout_of
 from ..shelf.listing import RUN, Archived, items_of, measured_from
 from ..shelf.shelf import Shelf
 from ..system import at

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from ...core.layout import BATCH, HELD, HOLDING, STORE, TRANSFER, held_name
+from ...core.layouts import BATCH, HELD, HOLDING, STORE, TRANSFER, held_name
 from ...errors import Refused, TempError, reason_of
 from ..project.project import open_root
 from ..root.arrivals import keep_age

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-from ...core.layout import is_inside
+from ...core.layouts import is_inside
 from ...errors import TempError, reason_of
 from ..root.around import entries_around
 from ..root.guard import is_gone

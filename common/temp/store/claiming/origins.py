@@ -9,7 +9,7 @@ import functools
 import os
 from typing import Final, NamedTuple
 
-from ...core.layout import STORE
+from ...core.layouts import STORE
 from ..project.project import OLD_ROOT_NAME
 from ..root.around import root_above
 from ..system.birth import born_at

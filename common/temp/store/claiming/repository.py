@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from ...core.layout import is_inside
+from ...core.layouts import is_inside
 from ...core.named_tuple import NamedTuple
 from ..system.processes import ASKS
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...core.layout import is_inside
+from ...core.layouts import is_inside
 from ...errors import StorageError
 from ..project.project import open_root
 from ..root.guard import check_store

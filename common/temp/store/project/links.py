@@ -11,7 +11,7 @@ import os
 import stat
 from typing import Final
 
-from ...core.layout import LAYOUT, OWNERS, STORE
+from ...core.layouts import LAYOUT, OWNERS, STORE
 from ...core.named_tuple import NamedTuple
 from ...errors import Refused
 from ..system import at

@@ -16,7 +16,7 @@ from typing import Final
 from ...core import fields
 from ...core.entry import CLOCK_SKEW, Entry
 from ...core.fields import Unreadable
-from ...core.layout import ARRIVALS
+from ...core.layouts import ARRIVALS
 from ...core.named_tuple import NamedTuple
 from ...errors import TempError
 from ..system import at

@@ -20,7 +20,7 @@ from typing import BinaryIO, Final, NamedTuple
 from ...core import fields
 from ...core.fields import Unreadable
 from ...core.history import PastSweep, Who, as_said, read_said, remembered
-from ...core.layout import HISTORY, STORE
+from ...core.layouts import HISTORY, STORE
 from ...core.plan import Report
 from ...errors import Refused, StorageError, reason_of
 from ..project.project import check_root

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from ...core.entry import Use
-from ...core.layout import OWNERS, STORE, directories_above
+from ...core.layouts import OWNERS, STORE, directories_above
 from ...core.units import DAY, HOUR
 from ...errors import StorageError, TempError
 from ..system.at import PLAIN_FLAGS

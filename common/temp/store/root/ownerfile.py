@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from ...core.layout import OWNERS, STORE
+from ...core.layouts import OWNERS, STORE
 from ...core.named_tuple import NamedTuple
 from ...errors import TempError
 from ..system import at

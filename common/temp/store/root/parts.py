@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from ...core.layout import OWNERS, STORE
+from ...core.layouts import OWNERS, STORE
 from ..project.project import SCRATCH_NAMES, open_root, user_root
 from ..system import at
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
-from ...core.layout import UNDO
+from ...core.layouts import UNDO
 from ...core.plan import Step
 from ...errors import StorageError
 from ..root.guard import check_store

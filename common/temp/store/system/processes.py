@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from ...core.entry import Use
-from ...core.layout import STORE, is_inside
+from ...core.layouts import STORE, is_inside
 from . import at, procfs
 from .detached import Detached
 from .mounts import unescape

@@ -7,7 +7,7 @@ import stat
 from collections.abc import Collection
 from typing import Final
 
-from ...core.layout import STORE
+from ...core.layouts import STORE
 from ..system import at
 from .measured import Measured
 

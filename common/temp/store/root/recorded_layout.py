@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...core.fields import Unreadable
-from ...core.layout import LAYOUT, LAYOUTS, MAX_NAME_BYTES, PIPELINE, SCRATCH, STORE, Layout
+from ...core.layouts import LAYOUT, LAYOUTS, MAX_NAME_BYTES, PIPELINE, SCRATCH, STORE, Layout
 from ...errors import StorageError
 from ..system.reading import read_file
 from .guard import check_store
