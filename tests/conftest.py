@@ -15,11 +15,10 @@ from hypothesis import settings
 
 from common.temp.store.project import place
 from common.temp.store.root import names
-from common.temp.store.root import owner as lease
 from tests import warm
 from tests.forked_coverage import Forks, forks_if_measured
 from tests.installing import Builder, host_with_common, make_venv, only_once
-from tests.support import REPOSITORY, make_project
+from tests.support import REPOSITORY, end_leases, make_project
 
 FIGURE = "figure"
 
@@ -116,7 +115,7 @@ def own_system_temp(
     place._roots.clear()
     yield directory
     # As at the end of a process: else every test leaves an owner file open for those after it.
-    lease._close_all()
+    end_leases()
     if measured_forks is not None:
         measured_forks.collect()
 

@@ -26,12 +26,13 @@ import pytest
 from invoke.program import Program
 
 from common.temp.core.entry import Entry
-from common.temp.core.layout import PIPELINE, SCRATCH
+from common.temp.core.layouts import PIPELINE, SCRATCH
 from common.temp.core.links import Link
 from common.temp.core.plan import Report
 from common.temp.core.policy import Policy
 from common.temp.store.archive.local import LocalArchive
 from common.temp.store.claiming.scan import scan
+from common.temp.store.root import owner as lease
 from common.temp.store.root.allocation import allocate
 from common.temp.store.root.records import record_name
 from common.temp.store.sweep.prepare import prepare
@@ -566,3 +567,12 @@ def runs(tested: pytest.Pytester, code: str, *arguments: str, **outcomes: int) -
     result = tested.runpytest_inprocess("-q", *arguments, tested.makepyfile(test_it=code))
     result.assert_outcomes(**outcomes)
     return result
+
+
+def end_leases() -> None:
+    """End all leases of this process, as its end does."""
+    for owner in lease.owners_here():
+        if owner.pid == os.getpid():
+            with suppress(OSError):
+                owner.close()
+    lease._owners.clear()

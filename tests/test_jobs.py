@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from common.temp import jobs as jobs_module
-from common.temp.core.layout import JOBS
+from common.temp.core.layouts import JOBS
 from common.temp.errors import InvalidName, Refused, StorageError
 from common.temp.jobs import JobStorage, StorageRoot
 from common.temp.pins import pin
@@ -611,6 +611,20 @@ def test_what_another_made_later_under_the_name_of_a_dead_one_s_job_is_not_recov
     for name in jobs(storage):
         storage.release_job(name)  # which is an order by name
     assert jobs(storage) == []
+
+
+def test_the_job_that_a_record_names_which_was_unpacked_is_not_recovered(
+    storage: StorageRoot,
+) -> None:
+    if born_at(str(storage.root)) is None:
+        pytest.skip("the filesystem does not tell when a file came to be")
+    orphan(storage, "dead")
+    (record,) = (storage.root / ".tempkeep" / "owners").iterdir()
+    other = record.with_name(f"1600000000{record.name[10:]}")
+    record.rename(other)
+    assert (storage.recover(), jobs(storage)) == (0, ["dead"])
+    other.rename(record)
+    assert (storage.recover(), jobs(storage)) == (1, [])
 
 
 def test_what_is_pinned_stays(tmp_path: Path, storage: StorageRoot) -> None:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from common.temp.core.layout import PIPELINE
+from common.temp.core.layouts import PIPELINE
 from tests.support import REPOSITORY, Process, inv, make_project, process, run
 
 

@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 
 from common.temp import pipeline, started_runs
-from common.temp.core.layout import JOBS, PIPELINE, RUNS_ARCHIVE
+from common.temp.core.layouts import JOBS, PIPELINE, RUNS_ARCHIVE
 from common.temp.core.policy import STRATEGIES
 from common.temp.errors import InvalidSettings, Refused, StorageError
 from common.temp.holding import hold

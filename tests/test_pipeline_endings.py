@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from common.temp.core.entry import Ending
-from common.temp.core.layout import PIPELINE
+from common.temp.core.layouts import PIPELINE
 from common.temp.pipeline import (
     ArtifactCleaner,
     cleanup_after_pipeline_run,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from common.temp.commands import artefacts as commands
-from common.temp.core.layout import JOBS, PIPELINE
+from common.temp.core.layouts import JOBS, PIPELINE
 from common.temp.store.artefacts import artefacts
 from common.temp.store.root.making import make_root
 from common.temp.store.root.settings import DEFAULT_ARTEFACTS

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from common.temp.core.layout import JOBS
+from common.temp.core.layouts import JOBS
 from common.temp.store.root.making import make_root
 from tests.support import (
     as_plain_user,

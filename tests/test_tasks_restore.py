@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.core.layout import RUNS_ARCHIVE
+from common.temp.core.layouts import RUNS_ARCHIVE
 from common.temp.pipeline import ArtifactCleaner
 from common.temp.pipeline_config import CleanupConfig
 from common.temp.store.archive.local import LocalArchive

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from common.temp.core.layout import JOBS
+from common.temp.core.layouts import JOBS
 from common.temp.store.root.allocation import allocate_named
 from common.temp.store.root.making import make_root
 from tests.support import inv, listing, make_entry, make_project, tempkeep

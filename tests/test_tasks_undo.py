@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from common.temp.core.layout import FILES, JOBS
+from common.temp.core.layouts import FILES, JOBS
 from common.temp.store.project.project import user_root
 from common.temp.store.root.making import make_root
 from common.temp.store.shelf.undo import undo_area

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from common.temp import expiring
-from common.temp.core.layout import FILES
+from common.temp.core.layouts import FILES
 from common.temp.store.root.pinning import write_pin
+from common.temp.store.system.birth import born_at
 from common.temp.tracking import FileCleanupManager, ThreadedFileCleanupManager
 from tests.driven import Driven
 from tests.store.children import until
@@ -305,6 +306,47 @@ def test_what_another_made_later_under_a_name_that_a_dead_one_tracked_stays(
     with closing(sqlite3.connect(base / "log.db")) as database:
         assert database.execute("select x from t").fetchall() == [("by another",)]
     assert owner_files(base) == []
+
+
+@pytest.mark.parametrize("how", ["hold(path)", "open(path)"])
+def test_an_old_file_that_another_process_has_stays_and_stays_tracked(
+    base: Path, tmp_path: Path, kind: Any, how: str
+) -> None:
+    files = Driven(kind, base)
+    path, elsewhere = files.file("one", hours=99), tmp_path / "elsewhere"
+    files.track_file(elsewhere)
+    elsewhere.touch()
+    age(elsewhere, 99)
+    paths = [str(path), *([str(elsewhere)] if how[0] == "o" else [])]
+    code = f"from common.temp import hold; keep = [{how} for path in {paths}]; print(1, flush=True)"
+    with process(f"{code}; input()", cwd=tmp_path):
+        files.cleanup_old_files(1)
+        assert [path.exists(), elsewhere.exists()] == [True, how[0] == "o"]
+        assert files.tracked == len(paths)
+    assert files.cleanup_old_files(1)["removed_count"] == len(paths)
+
+
+def test_what_a_record_names_that_was_unpacked_or_is_dated_in_the_future_is_not_recovered(
+    base: Path, kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expiring, "_ALLOWED_SECONDS", 0.0)
+    with service(base, "one", "two") as killed:
+        kill(killed)
+    copied, later = base.with_name("copied"), time.time() + 9999
+    shutil.copytree(base, copied)
+    (owner,) = owner_files(base)
+    os.utime(owner, (later, later))
+    changed = owner.stat().st_ctime
+    until(lambda: time.time() > changed + 0.05, "what comes now is surely later")
+    (base / "one").write_text("mine")
+    (copied / "one").write_text("mine")
+    assert Driven(kind, base).recover() == 1
+    assert names(base) == ["one"]
+    if born_at(str(base)) is not None:
+        (record,) = owner_files(copied)
+        record.rename(record.with_name(f"1600000000{record.name[10:]}"))
+        assert Driven(kind, copied).recover() == 0
+        assert names(copied) == ["one", "two"]
 
 
 def test_a_started_manager_shows_that_its_process_lives(base: Path, kind: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from common.temp.core.layout import FILES
+from common.temp.core.layouts import FILES
 from common.temp.store.root.pinning import write_pin
 from common.temp.tracking import FileCleanupManager, ThreadedFileCleanupManager
 from tests.driven import Driven

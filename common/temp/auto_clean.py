@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from .core.fields import Unreadable
-from .core.layout import STORE
+from .core.layouts import STORE
 from .errors import TempError
 from .store.project.place import ENV_PREFIX, PROJECT
 from .store.project.project import MARKERS, find_monorepo, find_project, is_nobodys, root_of

@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from .core.layout import check_label, read_name
+from .core.layouts import check_label, read_name
 from .errors import StorageError
 from .holding import Hold, hold_entry
 from .manager import TempManager

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, ContextDecorator, ExitStack
 from pathlib import Path
 
-from .core.layout import TEST, check_label, check_name
+from .core.layouts import TEST, check_label, check_name
 from .errors import InvalidName, StorageError
 from .manager import TempManager
 from .store.root.allocation import allocate_private

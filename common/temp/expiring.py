@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, TypedDict
 
 from .companions import changed_since, delete_whole
-from .core.layout import FILES, directories_above
+from .core.layouts import FILES, directories_above
 from .core.links import once
 from .core.plan import Plan, Report
 from .core.policy import Policy, policy_of_age

@@ -67,7 +67,7 @@ def _hold_all(entries: list[tuple[Path, str]]) -> Hold:
     from .store.root.guard import wait_for
     from .store.root.journal import BORROWED
     from .store.root.lastuse import note_use
-    from .store.root.layouts import layout_of
+    from .store.root.recorded_layout import layout_of
 
     taken: list[tuple[Path, str]] = []
     held = Hold(taken, BORROWED)
@@ -97,8 +97,8 @@ def lease_fds(path: str | os.PathLike[str], *, inheritable: bool = False) -> tup
     from .store.root.allocation import adopt
     from .store.root.guard import wait_for
     from .store.root.journal import Book
-    from .store.root.layouts import layout_of
     from .store.root.owner import owner_of, release
+    from .store.root.recorded_layout import layout_of
     from .store.system.locks import has_locks
 
     entries = _locate(path)

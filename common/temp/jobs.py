@@ -14,7 +14,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final, Generic
 
 from .auto_clean import maybe_start
-from .core.layout import JOBS, check_job_id
+from .core.layouts import JOBS, check_job_id
 from .errors import StorageError, TempError
 from .store.root.allocation import allocate_named
 from .store.root.guard import is_gone

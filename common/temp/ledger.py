@@ -8,7 +8,7 @@ import time
 import weakref
 from typing import Final, NamedTuple, TypeAlias
 
-from .core.layout import FILES, is_inside
+from .core.layouts import FILES, is_inside
 from .errors import InvalidName, Refused
 from .store.project.project import system_temp
 from .store.root.allocation import adopt

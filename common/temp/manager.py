@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from .auto_clean import maybe_start
-from .core.layout import AUTO
+from .core.layouts import AUTO
 from .errors import InvalidSettings
 from .store.project.place import project_root
 from .store.project.project import ROOT_NAME, system_temp

@@ -11,7 +11,7 @@ import weakref
 from pathlib import Path
 from typing import Any
 
-from .core.layout import AUTO
+from .core.layouts import AUTO
 from .errors import StorageError
 from .store.project.project import absolute, user_root
 from .store.root.allocation import allocate_private, allocate_run, allocate_run_in

@@ -13,9 +13,9 @@ def pin(path: str | os.PathLike[str], reason: str) -> Path:
     to is kept as well, and each link on the way. Raises `InvalidSettings` if `path` is in no entry,
     `StorageError` if the pin cannot be written or the entry is gone.
     """
-    from .store.root.layouts import layout_of
     from .store.root.listing import entries_behind, locate
     from .store.root.pinning import link_name, pin_there
+    from .store.root.recorded_layout import layout_of
     from .store.system.userpath import users_path
 
     root, relative = locate(users_path(path))

@@ -19,7 +19,7 @@ from typing import Any, Final, NoReturn
 from . import started_runs
 from .auto_clean import maybe_start
 from .core.entry import Ending
-from .core.layout import PIPELINE
+from .core.layouts import PIPELINE
 from .core.policy import Need
 from .errors import InvalidSettings, Refused, StorageError, TempError
 from .pipeline_cleaning import (

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from .core.disposal import DISPOSALS
-from .core.layout import PIPELINE
+from .core.layouts import PIPELINE
 from .core.plan import Plan, Report
 from .core.policy import Policy
 from .errors import InvalidSettings, Refused
@@ -17,8 +17,8 @@ from .pipeline_config import CleanupConfig, CleanupStrategy
 from .report.text import plain
 from .store.archive.archives import archive_of
 from .store.project.project import find_project
-from .store.root.layouts import layout_of
 from .store.root.loading import load, with_strategy
+from .store.root.recorded_layout import layout_of
 from .store.root.settings import Settings
 from .store.root.values import check_strategy
 from .store.system.userpath import users_path

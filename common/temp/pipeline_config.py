@@ -9,7 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from .core.layout import RUNS_ARCHIVE
+from .core.layouts import RUNS_ARCHIVE
 from .store.project.output import write_named
 from .store.root.loading import check_config, of_config
 from .store.root.settings import Settings

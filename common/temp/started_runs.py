@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import NamedTuple
 
-from .core.layout import PIPELINE
+from .core.layouts import PIPELINE
 from .store.root.ends import give_up as record_given_up
 from .store.root.owner import release
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.core.layout import JOBS, PINS
+from common.temp.core.layouts import JOBS, PINS
 from common.temp.errors import StorageError
 from common.temp.store.archive import deposit, packing, tarring
 from common.temp.store.archive import restore as restoring

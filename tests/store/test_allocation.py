@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.core.layout import CATEGORY_MARK, KNOWN_CATEGORIES
+from common.temp.core.layouts import CATEGORY_MARK, KNOWN_CATEGORIES
 from common.temp.errors import InvalidName, Refused, StorageError
 from common.temp.manager import TempManager
 from common.temp.store.project.project import user_root

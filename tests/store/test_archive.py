@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from common.temp.core.layout import FILES, JOBS, PIPELINE
+from common.temp.core.layouts import FILES, JOBS, PIPELINE
 from common.temp.store.archive import packing, tarring
 from common.temp.store.archive.deposit import LocalDeposit
 from common.temp.store.archive.local import LocalArchive, Receipt

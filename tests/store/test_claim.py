@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from common.temp.core.layout import PIPELINE
+from common.temp.core.layouts import PIPELINE
 from common.temp.core.policy import Policy
 from common.temp.errors import Refused, StorageError
 from common.temp.store.claiming import takeover

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.core.layout import JOBS
+from common.temp.core.layouts import JOBS
 from common.temp.store.root.allocation import allocate_named
 from common.temp.store.root.pinning import write_pin
 from tests.support import listing, make_project, process, run, scanned, swept

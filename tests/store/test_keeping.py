@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from common.temp.core.disposal import Disposal
-from common.temp.core.layout import FILES, JOBS, SCRATCH
+from common.temp.core.layouts import FILES, JOBS, SCRATCH
 from common.temp.core.plan import Plan, Report
 from common.temp.core.policy import Policy
 from common.temp.jobs import StorageRoot

@@ -17,13 +17,13 @@ from typing import Any
 import pytest
 
 from common.temp.contexts import get_cache_temp_dir, get_debug_temp_dir
-from common.temp.core.layout import FILES
+from common.temp.core.layouts import FILES
 from common.temp.core.policy import Policy
 from common.temp.errors import Refused, StorageError
 from common.temp.store.project.project import user_root
 from common.temp.store.root import leases as reading
 from common.temp.store.root import owner as lease
-from common.temp.store.root import ownerfile
+from common.temp.store.root import ownerfile, owning
 from common.temp.store.root.allocation import adopt, allocate
 from common.temp.store.root.journal import Book
 from common.temp.store.root.leases import Leases
@@ -36,6 +36,7 @@ from tests.support import (
     DAY,
     LONG_AGO,
     NOW,
+    end_leases,
     ext4,
     fill,
     hold,
@@ -128,10 +129,32 @@ def test_at_the_end_the_owner_file_stays_only_with_entries(
     path = allocate(str(root), "debug", "x")
     if not keeps:
         os.rmdir(path)
-    lease._close_all()
+    end_leases()
     assert len(owner_files(root)) == left
     assert lease.own(str(root)) is None
     assert scanned(root) == {} or hold(root, Path(path)) == ""
+
+
+def test_entries_are_in_use_until_the_last_exit_function_of_their_process_has_run(
+    project: Path,
+) -> None:
+    code = (
+        "import atexit, sys\n"
+        "atexit.register(lambda: (print('ends', flush=True), sys.stdin.readline()))\n"
+        f"{MAKE} make('gone').rmdir()"
+    )
+    with process(code, cwd=project) as maker:
+        assert maker.stdout is not None
+        assert maker.stdin is not None
+        path = Path(maker.first_line)
+        assert maker.stdout.readline() == "ends\n"
+        assert hold(project / ".tmp", path) == "owner"
+        swept(project / ".tmp", EXPIRED)
+        assert path.is_dir()
+        maker.stdin.write("\n")
+        maker.stdin.flush()
+        maker.wait()
+    assert hold(project / ".tmp", path) == ""
 
 
 def test_a_forked_child_keeps_the_entries_of_its_dead_parent_while_it_lives(project: Path) -> None:
@@ -462,7 +485,7 @@ def test_a_record_that_no_living_process_has_written_makes_no_entry_a_category(
 def test_compaction_keeps_what_lives_and_drops_what_is_gone(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lease, "_COMPACT_AFTER", 20)
+    monkeypatch.setattr(owning, "_COMPACT_AFTER", 20)
     owner = owner_of(str(root))
     first = owner.id
     owner.record("debug/kept")
@@ -487,9 +510,9 @@ def test_a_forked_child_keeps_what_was_live_though_its_dead_parent_compacted(
 ) -> None:
     code = (
         f"import os, time; {MAKE}\n"
-        "from common.temp.store.root import owner as lease\n"
+        "from common.temp.store.root import owning\n"
         "from tests.support import Path, working_in\n"
-        "lease._COMPACT_AFTER = 8\n"
+        "owning._COMPACT_AFTER = 8\n"
         "child = os.fork()\n"
         "if child == 0:\n"
         f"    if {closes}: os.closerange(3, 256)\n"
@@ -514,8 +537,8 @@ def test_a_forked_child_keeps_what_was_live_though_its_dead_parent_compacted(
 
 def test_readers_always_find_a_live_record_while_its_owner_compacts(project: Path) -> None:
     code = (
-        "from common.temp.store.root import owner as lease\n"
-        "lease._COMPACT_AFTER = 8\n"
+        "from common.temp.store.root import owning\n"
+        "owning._COMPACT_AFTER = 8\n"
         "from common.temp import get_debug_temp_dir\n"
         "from tests.support import Path, working_in\n"
         "print(get_debug_temp_dir('kept'), flush=True)\n"
@@ -538,7 +561,7 @@ def test_readers_always_find_a_live_record_while_its_owner_compacts(project: Pat
 def test_threads_that_create_while_another_compacts_share_one_owner(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lease, "_COMPACT_AFTER", 4)
+    monkeypatch.setattr(owning, "_COMPACT_AFTER", 4)
     root = project / ".tmp"
     make_root(str(root))
     owner = owner_of(str(root))
@@ -618,7 +641,7 @@ def test_a_line_that_did_not_fit_is_taken_back(tmp_path: Path) -> None:
 def test_a_compaction_that_fails_leaves_the_old_journal_in_force(
     root: Path, monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:
-    monkeypatch.setattr(lease, "_COMPACT_AFTER", 4)
+    monkeypatch.setattr(owning, "_COMPACT_AFTER", 4)
     owner = owner_of(str(root))
     first = owner.id
     owner.record("debug/kept")
@@ -688,7 +711,7 @@ def test_what_interrupts_a_release_can_give_up_another(
 def test_what_interrupts_the_making_of_an_owner_shares_it(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, name = ownerfile.open_new, "common.temp.store.root.owner.open_new"
+    real, name = ownerfile.open_new, "common.temp.store.root.owning.open_new"
 
     def interrupted(*arguments: Any) -> Any:
         made = real(*arguments)
@@ -708,7 +731,7 @@ def test_what_interrupts_the_making_of_an_owner_shares_it(
 def test_what_interrupts_a_compaction_can_record_and_give_up(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lease, "_COMPACT_AFTER", 6)
+    monkeypatch.setattr(owning, "_COMPACT_AFTER", 6)
     owner = owner_of(str(root))
     first = owner.id
     for name in ("kept", "x", "y", "z"):
@@ -1120,7 +1143,7 @@ def test_a_run_is_as_new_as_the_end_of_its_book(root: Path) -> None:
 def test_a_book_that_is_compacted_or_made_anew_is_the_same_book(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lease, "_COMPACT_AFTER", 4)
+    monkeypatch.setattr(owning, "_COMPACT_AFTER", 4)
     make_entry(root, "test/x")
     owner = owner_of(str(root), MEANWHILE)
     first = owner.id

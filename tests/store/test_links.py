@@ -18,7 +18,7 @@ from common.temp.errors import Refused, TempError
 from common.temp.jobs import StorageRoot
 from common.temp.manager import TempManager
 from common.temp.outputs import OutputRoot
-from common.temp.pipeline import ArtifactCleaner, start_run
+from common.temp.pipeline import ArtifactCleaner, CleanupConfig, start_run
 from common.temp.store.project.project import check_root, open_root
 from common.temp.tracking import FileCleanupManager, ThreadedFileCleanupManager
 from tests.support import (
@@ -271,6 +271,34 @@ def test_a_link_to_a_root_of_another_kind_is_no_scratch(project: Path, tmp_path:
     assert listing(tmp_path / "jobs") == before
 
 
+@pytest.mark.parametrize("made_by", ["runs", "archive"])
+def test_what_a_clean_alone_has_marked_is_no_scratch(
+    project: Path, tmp_path: Path, made_by: str
+) -> None:
+    """Neither a directory with runs of another program, nor an archive, tells its layout."""
+    work = tmp_path / "work"
+    work.mkdir()
+    if made_by == "runs":
+        for day in range(1, 4):
+            (work / f"pipeline_artifacts_2020010{day}_000000").mkdir()
+        ArtifactCleaner(work, CleanupConfig(max_runs_to_keep=1)).cleanup()
+    else:
+        (project / "archive").symlink_to(work)
+        make_entry(project / ".tmp", "debug/x_1500000000")
+        (project / "pyproject.toml").write_text(
+            '[tool.tempkeep]\narchive = true\narchive_location = "archive"\n'
+        )
+        assert tempkeep("temp-clean", "--everything", "--yes") == 0
+    (work / "measured.csv").write_text("precious")
+    assert (work / ".tempkeep").is_dir()
+    shutil.rmtree(project / ".tmp", ignore_errors=True)
+    (project / ".tmp").symlink_to(work)
+    before = listing(work)
+    with pytest.raises(Refused, match="may hold more than scratch"):
+        TempManager.clean_persistent_temps()
+    assert listing(work) == before
+
+
 def test_roots_and_an_archive_behind_ones_own_links_work(project: Path, tmp_path: Path) -> None:
     for name in ("jobs", "archive", "runs", "files"):
         (tmp_path / "disk" / name).mkdir(parents=True)
@@ -329,6 +357,7 @@ def test_a_link_that_is_swapped_all_the_time_leads_no_sweep_elsewhere(
 ) -> None:
     scratch = tmp_path / "scratch"
     make_entry(scratch, ".tempkeep/holding/left")
+    (scratch / ".tempkeep" / "owners").mkdir()
     # In its place as an entry there: only what says that it is a root is missing.
     make_entry(documents, "debug/x")
     root = project / ".tmp"

@@ -122,7 +122,7 @@ def test_what_was_given_up_after_the_descriptor_was_closed_is_free(project: Path
         "print(run, flush=True); input()"
     )
     with process(code, cwd=project) as it:
-        from common.temp.core.layout import PIPELINE
+        from common.temp.core.layouts import PIPELINE
         from common.temp.store.claiming.scan import scan
 
         (entry,) = scan(project, 0, layout=PIPELINE).entries

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from common.temp.core.layout import FILES
+from common.temp.core.layouts import FILES
 from common.temp.store.claiming.named import (
     Kind,
     NamedOutcome,
@@ -29,7 +29,7 @@ from tests.support import HOUR, age, chain, in_holding, make_entry, mounted, pro
 
 LEASED = """
 import sys
-from common.temp.core.layout import FILES
+from common.temp.core.layouts import FILES
 from common.temp.store.root.allocation import adopt
 adopt({root!r}, {entry!r}, FILES)
 print("leased", flush=True)

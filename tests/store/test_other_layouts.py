@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.core.layout import FILES, JOBS, LAYOUTS, PIPELINE, SCRATCH, Layout
+from common.temp.core.layouts import FILES, JOBS, LAYOUTS, PIPELINE, SCRATCH, Layout
 from common.temp.core.policy import Policy
 from common.temp.errors import Refused, StorageError
 from common.temp.store.claiming.scan import scan
 from common.temp.store.root import owner as lease
 from common.temp.store.root.allocation import adopt, allocate_named
-from common.temp.store.root.layouts import layout_of
 from common.temp.store.root.making import make_root
+from common.temp.store.root.recorded_layout import layout_of
 from common.temp.store.sweep.discard import discard
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
@@ -27,7 +27,7 @@ NAMES = {"jobs": "job-1", "files": "upload", "pipeline": "pipeline_artifacts_202
 
 MAKE = """
 import sys
-from common.temp.core.layout import LAYOUTS
+from common.temp.core.layouts import LAYOUTS
 from common.temp.store.root.allocation import allocate_named
 root, layout, name = sys.argv[1:]
 print(allocate_named(root, name, LAYOUTS[layout]), flush=True)

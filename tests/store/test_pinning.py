@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.core.layout import PINS
+from common.temp.core.layouts import PINS
 from common.temp.core.policy import Policy
 from common.temp.errors import Refused, StorageError
 from common.temp.store.root.making import make_root

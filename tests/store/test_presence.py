@@ -20,6 +20,7 @@ from common.temp.holding import hold as hold_on
 from common.temp.jobs import StorageRoot
 from common.temp.manager import TempManager
 from common.temp.store.root import owner as lease
+from common.temp.store.root import owning
 from tests.store.sshfs import over_sshfs
 from tests.support import (
     HOUR,
@@ -120,7 +121,7 @@ def test_a_worker_without_entries_of_its_parent_holds_nothing(project: Path) -> 
 def test_forks_without_end_leave_small_owner_files(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lease, "_COMPACT_AFTER", 30)
+    monkeypatch.setattr(owning, "_COMPACT_AFTER", 30)
     path = get_debug_temp_dir("x")
 
     def fork_many(count: int) -> None:

@@ -467,6 +467,19 @@ def test_a_script_that_options_come_before_protects_its_entry(root: Path) -> Non
     assert len(swept(root).done) == 1
 
 
+@pytest.mark.parametrize("made", ["it.py", "it/__main__.py", "it/part.py"])
+def test_a_program_that_was_started_as_a_module_keeps_the_entry_that_it_left(
+    root: Path, made: str
+) -> None:
+    path, other = make_entry(root, "debug/x"), make_entry(root, "debug/other")
+    (path / made).parent.mkdir(exist_ok=True)
+    (path / made).write_text(f"import os; os.chdir('/')\n{WAITS}")
+    name = "it.part" if "part" in made else "it"
+    with worker(["env", f"PWD={path}", sys.executable, "-um", name], path):
+        assert (hold(root, path), hold(root, other)) == ("process", "")
+    assert hold(root, path) == ""
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs to mount")
 @pytest.mark.parametrize("where", [".", "deep", "deep/er", "../../.."])
 def test_an_overlay_that_was_mounted_by_relative_paths_is_made_of_what_is_in_use(

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from common.temp.core.layout import FILES, JOBS, PIPELINE, Layout
+from common.temp.core.layouts import FILES, JOBS, PIPELINE, Layout
 from common.temp.errors import InvalidSettings, Refused, StorageError, TempError
 from common.temp.store.archive import restore, transfer
 from common.temp.store.archive.local import LocalArchive
@@ -209,22 +209,29 @@ def test_what_is_on_another_disk_stays_there_while_a_process_works_in_it(
         assert seen(back(root, archive)) == before
 
 
+@pytest.mark.parametrize("is_old", [False, True])
 def test_what_is_written_in_the_archive_after_it_was_copied_back_is_not_lost(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_old: bool
 ) -> None:
+    """Also if it brings an old time along, as `cp -p` has it."""
     with mounted(tmp_path / "m", "size=16m") as archive:
         archived(root, archive, fill=rich)
+        made = archive / "debug__x" / "new"
+        if is_old:
+            made = next(path for path in (archive / "debug__x").rglob("*") if path.is_file())
         real = putting.put
 
         def put(*arguments: Any) -> None:
             real(*arguments)
-            (archive / "debug__x" / "new").write_text("a new chapter")
+            made.write_text("a new chapter")
+            if is_old:
+                os.utime(made, (0, 0))
 
         monkeypatch.setattr(putting, "put", put)
         with pytest.raises(StorageError, match="stays in the archive: it has changed"):
             back(root, archive)
         finish_killed(LocalArchive(archive), root)
-        assert (archive / "debug__x" / "new").read_text() == "a new chapter"
+        assert made.read_text() == "a new chapter"
         assert (root / "debug" / "x").is_dir()
         assert in_holding(root) == []
 

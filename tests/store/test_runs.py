@@ -18,7 +18,16 @@ from common.temp.store.root.allocation import allocate
 from common.temp.store.sweep.runs import KEPT_RUNS, Run
 from tests.store.children import in_child, until
 from tests.store.repositories import git
-from tests.support import fill, listing, make_entry, make_project, mounted, process, scanned
+from tests.support import (
+    end_leases,
+    fill,
+    listing,
+    make_entry,
+    make_project,
+    mounted,
+    process,
+    scanned,
+)
 
 WHY = "its test failed"
 
@@ -170,7 +179,7 @@ def test_what_was_noted_twice_when_its_process_was_killed_was_kept(
     with monkeypatch.context() as patch:
         patch.setattr(lease, "release", lambda *said: None)
         run.keep(str(root), relative, WHY)
-    lease._close_all()
+    end_leases()
     make(Run("next"), root, "test_next")
     assert labels(root) == ["test_next", "test_x"]
 
@@ -185,7 +194,7 @@ def full(tmp_path: Path) -> Iterator[Path]:
         root = make_project(disk) / ".tmp"
         allocate(str(root), "test", "before")
         yield root
-        lease._close_all()
+        end_leases()
 
 
 def test_what_cannot_be_noted_is_not_made(full: Path, run: Run) -> None:

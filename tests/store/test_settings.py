@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
-from common.temp.core.layout import JOBS
+from common.temp.core.layouts import JOBS
 from common.temp.core.policy import STRATEGIES, Policy
 from common.temp.errors import InvalidSettings
 from common.temp.store.root.loading import (

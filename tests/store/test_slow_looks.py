@@ -26,7 +26,7 @@ from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 from common.temp.store.system import processes
 from common.temp.store.system.opening import opened_in
-from common.temp.store.trees.inside import newest_change
+from common.temp.store.trees.contents import state
 from tests.support import EVERYTHING, HOUR, age, make_entry, outcomes, run, swept
 
 pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
@@ -147,7 +147,7 @@ def dropped(root: Path) -> str:
     archive = root.parent / "archive"
     archived = list_shelf(archive, root)[0]
     with opened_in(archive) as top:
-        before = newest_change(top, archived.data)
+        before = state(top, archived.data)
     try:
         return str(dropping.drop(archive, archived, before=before).failures)
     except NotClaimed as reason:
@@ -184,7 +184,7 @@ LONG: dict[str, tuple[str, Callable[[Path], str], object, str]] = {
     "adopt, move": (FLAT, adoption_of, adoption, "rename_new"),
     "by name, walk": (DEEP, named_removal, named, "_check_within"),
     "by name, claim": (DEEP, named_removal, area, "_rename"),
-    "from an archive, walk": ("", dropped, dropping, "newest_change"),
+    "from an archive, walk": ("", dropped, dropping, "state"),
 }
 """Where the entry is, what would take it, and what in there may take long."""
 

@@ -15,7 +15,7 @@ import pytest
 
 from common.temp.contexts import get_debug_temp_dir
 from common.temp.core.disposal import Disposal
-from common.temp.core.layout import FILES
+from common.temp.core.layouts import FILES
 from common.temp.core.plan import Outcome, Plan, Scope
 from common.temp.core.policy import Policy
 from common.temp.errors import InvalidSettings
@@ -125,7 +125,7 @@ def test_a_file_that_another_process_took_up_at_the_last_instant_goes_back(
     plan = drawn(root, layout=FILES)
     script = f"""
 import sys
-from common.temp.core.layout import FILES
+from common.temp.core.layouts import FILES
 from common.temp.store.root.allocation import adopt
 adopt({str(root)!r}, "old.wav", FILES)
 print("it is mine", flush=True)

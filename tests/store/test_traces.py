@@ -24,6 +24,7 @@ from tests.support import (
     let_others_reach,
     listing,
     make_entry,
+    make_project,
     process,
     run,
     swept,
@@ -296,6 +297,22 @@ def test_a_process_that_came_through_a_mirror_keeps_its_entry(root: Path, tmp_pa
             assert (hold(root, path), hold(root, other)) == ("process", "")
             assert [done.step.entry.path for done in swept(root).done] == ["work/other"]
         assert len(swept(root).done) == 1
+
+
+def test_what_a_clean_seems_to_have_left_in_a_mirror_stays_while_it_is_new(
+    root: Path, tmp_path: Path
+) -> None:
+    """Its lock may not reach from one side to the other."""
+    root.mkdir()
+    (tmp_path / "own").mkdir()
+    with mirrored(tmp_path / "own", tmp_path / "mirror") as mirror:
+        archive = mirror / "archive"
+        part = make_entry(archive, ".tempkeep/holding/batch-0123456789abcdef")
+        assert swept(root, archive=archive).finished == 0
+        assert part.exists()
+        make_project(mirror, "[tool.tempkeep]\nforeign_hours = 0\n")
+        assert swept(root, archive=archive).finished == 1
+        assert not part.exists()
 
 
 def test_a_process_that_came_by_the_plain_path_keeps_what_is_cleaned_in_a_mirror(

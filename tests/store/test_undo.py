@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from common.temp.core.disposal import Disposal
-from common.temp.core.layout import FILES, JOBS, PINS, PIPELINE, SCRATCH, Layout
+from common.temp.core.layouts import FILES, JOBS, PINS, PIPELINE, SCRATCH, Layout
 from common.temp.core.plan import Outcome, Report
 from common.temp.core.policy import Policy
 from common.temp.errors import Refused, StorageError
@@ -193,19 +193,28 @@ def test_a_root_behind_a_link_that_has_moved_gives_back_what_it_holds(
 
 def test_what_has_come_into_use_or_been_pinned_stays(root: Path) -> None:
     used, pinned, gone = (make_entry(root, f"debug/{name}") for name in ("a", "b", "c"))
+    file, other = root / "debug" / "d_1500000000", root / "debug" / "e_1500000000"
+    for path in (file, other):
+        path.touch()
     plan = prepare(root, EVERYTHING, time.time(), disposal="undo")
-    lock = at.open(str(used), at.DIRECTORY_FLAGS)  # which counts by its lock alone
-    fcntl.flock(lock, fcntl.LOCK_SH)
+    # Those count by their locks alone.
+    locks = (at.open(str(used), at.DIRECTORY_FLAGS), at.open(str(file), at.ANY_FLAGS))
+    for lock in locks:
+        fcntl.flock(lock, fcntl.LOCK_SH)
     write_pin(root, "debug/b", "why")
     report = execute(plan)
-    os.close(lock)
+    for lock in locks:
+        os.close(lock)
     assert outcomes(report) == {
         "debug/a": ("skipped", "in use: a process holds a lock (flock) on it"),
+        "debug/d_1500000000": ("skipped", "in use: a process holds a lock (flock) on it"),
+        "debug/e_1500000000": ("done", ""),
         "debug/b": ("skipped", "has been pinned meanwhile"),
         "debug/c": ("done", ""),
     }
     assert (used.exists(), pinned.exists(), gone.exists()) == (True, True, False)
-    assert held(root) == ["debug__c"]
+    assert (file.exists(), other.exists()) == (True, False)
+    assert held(root) == ["debug__c", "debug__e_1500000000"]
 
 
 def at_the_rename(monkeypatch: pytest.MonkeyPatch, then: Callable[[], object]) -> None:
@@ -238,7 +247,7 @@ def test_what_another_process_takes_up_in_the_instant_of_the_rename_comes_back(
     (root / "old.wav").write_text("sound")
     code = (
         "import sys; from common.temp.store.root.allocation import adopt; "
-        "from common.temp.core.layout import FILES; "
+        "from common.temp.core.layouts import FILES; "
         f"adopt({str(root)!r}, 'old.wav', FILES); print('mine', flush=True); sys.stdin.readline()"
     )
     with ExitStack() as stack:
@@ -756,7 +765,7 @@ def test_a_tracked_file_that_was_undone_is_pinned_while_a_record_says_whose_it_w
     make_root(str(root), FILES)
     code = (
         "import sys; from common.temp.store.root.allocation import adopt; "
-        "from common.temp.core.layout import FILES; "
+        "from common.temp.core.layouts import FILES; "
         "[adopt('files', name, FILES) for name in ('one', 'two')]; "
         "[open(f'files/{name}', 'w').write('content') for name in ('one', 'two')]; "
         "print('made', flush=True); sys.stdin.readline()"

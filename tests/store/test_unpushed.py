@@ -64,6 +64,16 @@ def pushed_to_another_place_in_scratch(there: Path) -> None:
     git(there, "push", "-q", "origin", "HEAD:refs/heads/topic")
 
 
+def pushed_to_scratch_by_another_address(there: Path) -> None:
+    hub = there.parent / "hub"
+    git(hub, "init", "-q", "--bare")
+    git(there, "remote", "set-url", "origin", "https://example.invalid/up")
+    git(there, "config", f"url.{hub}.insteadOf", "https://example.invalid/up")
+    commit(there)
+    git(there, "push", "-q", "origin", "main")
+    shutil.rmtree(hub)
+
+
 def apart(there: Path) -> Path:
     """A commit that is only in `there`, and one that is only where it was cloned from."""
     origin = Path(run(["git", "config", "remote.origin.url"], cwd=there).stdout.strip()[7:])
@@ -125,7 +135,8 @@ def tagged_in_a_submodule(there: Path) -> None:
         (tagged_by_another_after_a_fetch, "1 unpushed tag"),
         (tagged_and_packed, "1 unpushed tag"),
         (fetched_from_a_clone_that_is_gone, "1 unpushed commit"),
-        (pushed_to_another_place_in_scratch, "2 unpushed commits"),
+        (pushed_to_another_place_in_scratch, "1 unpushed commit"),
+        (pushed_to_scratch_by_another_address, "1 unpushed commit"),
         (rebased_by_a_pull, "1 unpushed commit"),
         (merged_by_a_pull, "2 unpushed commits"),
         (picked, "1 unpushed commit"),
@@ -192,9 +203,18 @@ def pulled_and_tagged(origin: Path, there: Path) -> None:
     git(there, "tag", "here")
 
 
+def by_another_address(origin: Path, there: Path) -> None:
+    clone(origin, there)
+    git(there, "remote", "set-url", "origin", "https://example.invalid/up")
+    git(there, "config", f"url.file://{origin}.insteadOf", "https://example.invalid/up")
+    commit(there)
+    git(there, "push", "-q", "origin", "HEAD:refs/heads/topic")
+
+
 @pytest.mark.parametrize(
     "make",
     [
+        by_another_address,
         with_tags_that_were_cloned_and_packed,
         with_tags_of_others_that_were_fetched,
         with_a_tag_that_was_pushed,

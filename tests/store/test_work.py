@@ -144,25 +144,78 @@ def on_a_reference_of_a_tool(there: Path) -> None:
 
 
 def in_a_submodule_that_is_checked_out_no_more(there: Path) -> None:
-    url = run(["git", "config", "remote.origin.url"], cwd=there).stdout.strip()
-    git(there, "submodule", "--quiet", "add", url, "module")
-    git(there, "commit", "-q", "-m", "module")
-    git(there, "push", "-q", "origin", "HEAD:with-module")
+    with_a_submodule(there)
     commit(there / "module")
     git(there, "submodule", "--quiet", "deinit", "--force", "module")
 
 
 def in_a_submodule_that_is_checked_out_elsewhere(there: Path) -> None:
     url = run(["git", "config", "remote.origin.url"], cwd=there).stdout.strip()
-    git(there, "submodule", "--quiet", "add", url, "module")
-    git(there, "commit", "-q", "-m", "module")
-    git(there, "push", "-q", "origin", "HEAD:with-module")
+    with_a_submodule(there)
     commit(there / "module")
     module, elsewhere = there / ".git" / "modules" / "module", Path(url[7:]).parent / "elsewhere"
     (there / "module").rename(elsewhere)
     (there / "module").mkdir()
     (elsewhere / ".git").write_text(f"gitdir: {module}\n")
     git(module, "config", "core.worktree", str(elsewhere))
+
+
+def left_to_pick_by_a_rebase(there: Path) -> None:
+    """Of commits on no branch: only the files of the rebase name them."""
+    git(there, "checkout", "-q", "--detach")
+    commit(there)
+    editor = "sequence.editor=sed -i 1ibreak"
+    git(there, "-c", editor, "rebase", "-q", "-i", "--keep-empty", "origin/main")
+
+
+def in_snapshots_without_a_commit(there: Path) -> None:
+    changed(there)
+    git(there, "add", "a")
+    tree = run(["git", "write-tree"], cwd=there).stdout.strip()
+    git(there, "update-ref", "refs/wip/snapshot", tree)
+    git(there, "tag", "contents", f"{tree}:a")
+    git(there, "reset", "-q", "--hard")
+
+
+def with_a_submodule(there: Path) -> None:
+    url = run(["git", "config", "remote.origin.url"], cwd=there).stdout.strip()
+    git(there, "submodule", "--quiet", "add", url, "module")
+    git(there, "commit", "-q", "-m", "module")
+    git(there, "push", "-q", "origin", "HEAD:with-module")
+
+
+def in_a_submodule_that_a_clone_has_replaced(there: Path) -> None:
+    with_a_submodule(there)
+    commit(there / "module")
+    shutil.rmtree(there / "module")
+    url = run(["git", "config", "remote.origin.url"], cwd=there).stdout.strip()
+    git(there, "clone", "-q", url, "module")
+
+
+def in_a_submodule_of_a_linked_work_tree_that_is_gone(there: Path) -> None:
+    with_a_submodule(there)
+    linked = there.parent / "linked"
+    git(there, "worktree", "add", "-q", "--detach", "../linked")
+    git(linked, "submodule", "--quiet", "update", "--init")
+    commit(linked / "module")
+    shutil.rmtree(linked)
+
+
+def on_a_reference_of_a_linked_work_tree_that_is_gone(there: Path) -> None:
+    linked = there.parent / "linked"
+    git(there, "worktree", "add", "-q", "--detach", "../linked")
+    commit(linked)
+    git(linked, "update-ref", "refs/worktree/mine", "HEAD")
+    git(linked, "reset", "-q", "--hard", "HEAD~1")
+    shutil.rmtree(linked)
+
+
+def with_a_work_tree_of_a_submodule_elsewhere(there: Path) -> None:
+    url = run(["git", "config", "remote.origin.url"], cwd=there).stdout.strip()
+    with_a_submodule(there)
+    elsewhere = Path(url[7:]).parent / "elsewhere"
+    git(there / "module", "worktree", "add", "-q", "--detach", str(elsewhere))
+    git(there, "submodule", "--quiet", "deinit", "--force", "module")
 
 
 def without_an_answer(there: Path) -> None:
@@ -191,6 +244,12 @@ def without_an_answer(there: Path) -> None:
         (on_a_reference_of_a_tool, "1 unpushed commit"),
         (in_a_submodule_that_is_checked_out_no_more, "1 unpushed commit of submodules"),
         (in_a_submodule_that_is_checked_out_elsewhere, "1 unpushed commit of submodules"),
+        (left_to_pick_by_a_rebase, "1 unfinished rebase or merge"),
+        (in_snapshots_without_a_commit, "2 unpushed objects"),
+        (in_a_submodule_that_a_clone_has_replaced, "1 unpushed commit of submodules"),
+        (in_a_submodule_of_a_linked_work_tree_that_is_gone, "1 unpushed commit of submodules"),
+        (on_a_reference_of_a_linked_work_tree_that_is_gone, "1 unpushed commit"),
+        (with_a_work_tree_of_a_submodule_elsewhere, "1 work tree that is elsewhere"),
         (without_an_answer, "cannot tell what is only there"),
     ],
 )
@@ -383,12 +442,37 @@ def test_a_mirror_of_what_is_gone_keeps_its_entry(root: Path, origin: Path) -> N
     assert swept(root).outcomes == ()
 
 
-def test_a_clone_of_one_tag_keeps_the_tags_that_were_made_in_it(root: Path, origin: Path) -> None:
-    there = root / "work" / "review" / "clone"
-    (root / "work" / "review").mkdir(parents=True)
-    of_a_tag(origin, there)
-    tagged_in_a_linked_work_tree_that_is_gone(there)
-    assert "1 unpushed commit" in str(scanned(root)["work/review"].work)
+def stashed_as_a_branch(there: Path) -> None:
+    """Which no log names as a commit that was made."""
+    changed(there)
+    made = run(["git", "-c", "user.name=a", "-c", "user.email=a@b", "stash", "create"], cwd=there)
+    git(there, "branch", "wip", made.stdout.strip())
+    git(there, "reset", "-q", "--hard")
+
+
+def tagged_on_no_branch_and_packed(there: Path) -> None:
+    commit(there)
+    git(there, "tag", "mine")
+    git(there, "checkout", "-q", "v1")
+    git(there, "gc", "-q")
+
+
+@pytest.mark.parametrize(
+    "do",
+    [
+        tagged_in_a_linked_work_tree_that_is_gone,
+        stashed_as_a_branch,
+        tagged_on_no_branch_and_packed,
+    ],
+)
+@pytest.mark.parametrize("depth", [("--depth", "1"), ()])
+def test_a_clone_of_one_tag_keeps_what_was_made_in_it(
+    root: Path, origin: Path, do: Callable[[Path], None], depth: tuple[str, ...]
+) -> None:
+    there = clone(origin, root / "work" / "review" / "clone", *depth, "--branch", "v1")
+    assert scanned(root)["work/review"].work is None
+    do(there)
+    assert "unpushed commit" in str(scanned(root)["work/review"].work)
     assert swept(root).outcomes == ()
 
 
@@ -453,9 +537,14 @@ def test_a_linked_work_tree_stays_with_the_commits_of_its_submodules(
 
 
 def test_a_bare_repository_that_has_no_other_keeps_its_entry(root: Path, origin: Path) -> None:
-    clone(origin, root / "work" / "server.git", "--bare")
+    there = clone(origin, root / "work" / "server.git", "--bare")
     assert "2 unpushed commits" in str(scanned(root)["work/server.git"].work)
-    assert swept(root).outcomes == ()
+    (there / "store").mkdir()
+    for name in ("objects", "refs"):  # as on a larger disk
+        (there / name).rename(there / "store" / name)
+        (there / name).symlink_to(f"store/{name}")
+    assert "2 unpushed commits" in str(scanned(root)["work/server.git"].work)
+    assert swept(root).outcomes == swept(root, sizes=False).done == ()
 
 
 def test_a_linked_work_tree_stays_while_it_is_dirty_and_git_is_told_to_forget_it(
@@ -491,6 +580,9 @@ def test_a_repository_stays_while_a_work_tree_elsewhere_is_linked_to_it(
         "git: 1 work tree that is elsewhere in work/review/clone"
     )
     assert swept(root).outcomes == ()
+    link = there / ".git" / "worktrees" / "linked" / "gitdir"  # as git writes it if asked to
+    link.write_text(os.path.relpath(tmp_path / "linked" / ".git", link.parent))
+    assert swept(root).outcomes == ()
     shutil.rmtree(tmp_path / "linked")
     assert len(swept(root).done) == 1
 
@@ -499,6 +591,11 @@ def test_commits_on_no_branch_of_a_linked_work_tree_keep_it(root: Path, origin: 
     git(origin, "worktree", "add", "-q", "--detach", str(root / "work" / "review"))
     commit(root / "work" / "review")
     assert "1 commit on no branch" in str(scanned(root)["work/review"].work)
+    git(root / "work" / "review", "update-ref", "refs/worktree/mine", "HEAD")
+    git(root / "work" / "review", "reset", "-q", "--hard", "HEAD~1")
+    assert "1 commit on no branch" in str(scanned(root)["work/review"].work)
+    git(root / "work" / "review", "update-ref", "-d", "refs/worktree/mine")
+    assert scanned(root)["work/review"].work is None
 
 
 def test_a_locked_work_tree_stays(root: Path, origin: Path) -> None:

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from ..core.adoption import Moved, Survey
-from ..core.layout import UNCATEGORIZED
+from ..core.layouts import UNCATEGORIZED
 from ..errors import Refused, StorageError
 from ..report.adoption import adoption_text, moved_line, old_root_text
 from ..report.text import plain

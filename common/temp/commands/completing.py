@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from ..core.layout import SCRATCH
+from ..core.layouts import SCRATCH
 from ..store.project.place import homeless_roots, standing_project
 from ..store.project.project import check_root, root_of
-from ..store.root.layouts import layout_of
 from ..store.root.leases import Leases
 from ..store.root.listing import listing
 from ..store.root.loading import load
+from ..store.root.recorded_layout import layout_of
 from ..store.root.settings import Settings
 
 _PLAIN: Final = "._+,%-/"

@@ -41,9 +41,9 @@ def explain_entry(path: str) -> int:
 
 def pin_entry(path: str, reason: str, *, dry_run: bool = False) -> int:
     """Pin the entry at `path`; the exit code."""
-    from ..store.root.layouts import layout_of
     from ..store.root.listing import entries_behind
     from ..store.root.pinning import link_name, pin_there
+    from ..store.root.recorded_layout import layout_of
 
     if not reason.strip():
         raise InvalidSettings("--reason: say why, so that others know when it may go")

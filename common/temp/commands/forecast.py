@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..core.entry import Inventory
-from ..core.layout import STORE, UNDO
+from ..core.layouts import STORE, UNDO
 from ..core.named_tuple import NamedTuple
 from ..core.reasons import Reason, Verdict
 from ..core.retention import explain, judge, without_space_in_vain

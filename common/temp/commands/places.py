@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ..core.entry import Problem
-from ..core.layout import PIPELINE, SCRATCH, STORE, Layout
+from ..core.layouts import PIPELINE, SCRATCH, STORE, Layout
 from ..core.named_tuple import NamedTuple
 from ..core.policy import Policy
 from ..core.units import DAY
@@ -24,9 +24,9 @@ from ..store.project.project import (
     user_root,
     where_it_leads,
 )
-from ..store.root.layouts import layout_of
 from ..store.root.listing import Choose, find_entry
 from ..store.root.loading import load, workspace_globs
+from ..store.root.recorded_layout import layout_of
 from ..store.root.settings import Settings
 
 if TYPE_CHECKING:

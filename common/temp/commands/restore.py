@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from ..core.entry import Problem
-from ..core.layout import RUNS_ARCHIVE, STORE
+from ..core.layouts import RUNS_ARCHIVE, STORE
 from ..core.units import spell_size
 from ..errors import TempError
 from ..report.archive import archive_text, undo_text

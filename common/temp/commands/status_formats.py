@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..core.entry import Inventory
-from ..core.layout import HISTORY, STORE
+from ..core.layouts import HISTORY, STORE
 from ..core.named_tuple import NamedTuple
 from ..core.reasons import Verdict
 from .places import Place

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..errors import InvalidSettings
-from .layout import read_name
+from .layouts import read_name
 
 
 def labelled(text: str, path: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from math import ceil
 from typing import Any, Final
 
-from .layout import PIPELINE
+from .layouts import PIPELINE
 from .links import BYTES, INODES
 from .named_tuple import NamedTuple
 from .units import DAY, HOUR, read_number, spell_duration, spell_share, spell_size

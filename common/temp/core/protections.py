@@ -10,7 +10,7 @@ from typing import Final
 
 from .cases import Case, Rule, spell_rank
 from .entry import FAILED, Entry
-from .layout import PIPELINE
+from .layouts import PIPELINE
 from .reasons import KEEP_LAST_GOOD, KEEP_WITHIN, UNSAVED, Effect, Reason
 from .units import spell_comparison
 

@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from ..core.layout import read_name
+from ..core.layouts import read_name
 from ..report.text import plain
 from ..store.project.project import OLD_ROOT_NAME, SCRATCH_NAMES, containing_project, root_of
 from .files import Ground, ignoring

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Final, NamedTuple
 
-from ..core.layout import check_label
+from ..core.layouts import check_label
 from ..errors import InvalidName
 from .scopes import Binding, Scope, Scopes
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ..core.adoption import Moved, Survey
 from ..core.entry import Inventory
-from ..core.layout import UNCATEGORIZED
+from ..core.layouts import UNCATEGORIZED
 from ..core.links import once
 from ..core.units import spell_size
 from .clean import counted_rules

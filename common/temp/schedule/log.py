@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from ..core.layout import STORE
+from ..core.layouts import STORE
 from ..errors import Refused, StorageError
 from ..store.project.project import check_root
 from ..store.root.guard import check_store

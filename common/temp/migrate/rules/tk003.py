@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 
-from ...core.layout import check_name
+from ...core.layouts import check_name
 from ...errors import InvalidName
 from .. import blocks
 from ..findings import Edit, Finding

@@ -6,7 +6,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from ...core.layout import STORE, is_inside
+from ...core.layouts import HOLDING, STORE, is_inside
 from ...core.plan import Step
 from ..claiming.claim import NotDisposed
 from ..project.project import check_root, find_project, where_it_leads
@@ -165,8 +165,8 @@ def _make_archive(archive: Path) -> None:
         with contextlib.suppress(FileExistsError), open(archive / ".gitignore", "x") as file:
             file.write("*\n")
     if where_it_leads(archive) is not None:
-        # If the path is a link, only this marks the target as an archive.
-        (archive / STORE).mkdir(exist_ok=True)
+        # If the path is a link, only this marks the target; an empty store would mark scratch.
+        (archive / STORE / HOLDING).mkdir(parents=True, exist_ok=True)
 
 
 def _flush(directory: Path) -> None:

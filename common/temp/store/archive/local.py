@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ...core import fields
 from ...core.entry import Entry
 from ...core.fields import Unreadable
-from ...core.layout import LAYOUT, OWNERS, PIPELINE, STORE
+from ...core.layouts import LAYOUT, OWNERS, PIPELINE, STORE
 from ...errors import Refused, StorageError
 from ..project.project import check_root
-from ..root.layouts import layout_of
+from ..root.recorded_layout import layout_of
 from ..shelf.listing import RUN, Archived, items_of, measured_from
 from ..shelf.shelf import Shelf
 from ..system import at
 from ..system.opening import opened_in
-from ..trees.inside import newest_change
+from ..trees.contents import state
 
 if TYPE_CHECKING:
     from ...core.plan import Step
@@ -125,13 +125,13 @@ class LocalArchive(Shelf):
         return move(self.path, archived, place)
 
     def state(self, archived: Archived) -> object:
-        """When and where it last changed. Raises `Refused` if a process works in it."""
+        """Its state, as of `contents`. Raises `Refused` if a process works in it."""
         from ..system.processes import AtWork
 
         if who := AtWork(self.path).inside(archived.data):
             raise Refused(f"{archived.name} is {who}; end that first")
         with opened_in(self.path) as top:
-            return newest_change(top, archived.data)
+            return state(top, archived.data)
 
     def shares_disk(self, root: Path) -> bool:
         """Whether it is on the disk of `root`, or will be."""

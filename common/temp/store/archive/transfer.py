@@ -18,13 +18,13 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from ...core import fields
 from ...core.fields import Unreadable
-from ...core.layout import BATCH, PIPELINE, STORE, TRANSFER, UNDO
+from ...core.layouts import BATCH, PIPELINE, STORE, TRANSFER, UNDO
 from ...errors import TempError, reason_of, without_remedy
 from ..claiming.area import NO_ROOM, HoldingArea
 from ..claiming.claim import Claim, Held, NotClaimed
 from ..project.project import find_project, user_root
 from ..root.guard import is_gone
-from ..root.layouts import layout_of
+from ..root.recorded_layout import layout_of
 from ..shelf.listing import Archived
 from ..shelf.source import opened_parent
 from ..system import at

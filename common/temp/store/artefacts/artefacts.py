@@ -10,12 +10,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from ...core.layout import HISTORY, PIPELINE, STORE, STORE_PARTS, is_inside
+from ...core.layouts import HISTORY, PIPELINE, STORE, STORE_PARTS, is_inside
 from ...errors import InvalidSettings, StorageError, TempError, reason_of
 from ..project.project import MARKERS, SCRATCH_NAMES, open_root
 from ..project.tracked import REPOSITORIES, Tracked
 from ..root.guard import check_store
-from ..root.layouts import layout_of
+from ..root.recorded_layout import layout_of
 from ..root.settings import DEFAULT_ARTEFACTS
 from ..shelf.manifest import MANIFEST
 from ..system import at

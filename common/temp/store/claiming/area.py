@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from ...core.layout import BATCH, HELD, HOLDING, STORE, TRANSFER, held_name
+from ...core.layouts import BATCH, HELD, HOLDING, STORE, TRANSFER, held_name
 from ...errors import Refused, TempError, reason_of
 from ..project.project import open_root
 from ..root.arrivals import keep_age
+from ..root.parts import make_parts_at
 from ..system import at, obstacle
 from ..system.access import make_accessible
 from ..system.at import ANY_FLAGS
@@ -226,9 +227,7 @@ class HoldingArea:
             try:
                 area = opened_area(self._stack, self.top)
             except FileNotFoundError:
-                for name in (STORE, f"{STORE}/{HOLDING}"):
-                    with contextlib.suppress(FileExistsError):
-                        at.mkdir(name, dir_fd=self.top)
+                make_parts_at(self.root, self.top, HOLDING)
                 area = opened_area(self._stack, self.top)
             if self.batch:
                 area = self._make_batch(area)

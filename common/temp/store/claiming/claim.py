@@ -10,7 +10,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from ...core.layout import FROM, HELD, HOLDING, STORE, another_name
+from ...core.layouts import FROM, HELD, HOLDING, STORE, another_name
 from ...errors import TempError
 from ..root.arrivals import keep_age
 from ..root.lastuse import carry_use

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Final
 
 from ...core.entry import Entry, Use
-from ...core.layout import STORE
+from ...core.layouts import STORE
 from ...errors import TempError
-from ..root.layouts import layout_of
 from ..root.leases import Leases
 from ..root.listing import list_leftovers, listing
 from ..root.pinning import Pins, any_pin
+from ..root.recorded_layout import layout_of
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS
 from ..system.locks import is_locked

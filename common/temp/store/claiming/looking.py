@@ -10,7 +10,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from ...core.layout import is_inside
+from ...core.layouts import is_inside
 from ...core.named_tuple import NamedTuple
 from ...core.policy import Need
 from ...errors import reason_of

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-from ...core.layout import is_inside
+from ...core.layouts import is_inside
 from ...errors import TempError, reason_of
 from ..root.around import entries_around
 from ..root.guard import is_gone
@@ -69,9 +69,9 @@ class NamedRemover:
     """Deletes named files and directories below one root of layout FILES. Close it after use.
 
     With `before` (seconds since 1970) only what has not changed since then, a directory anywhere
-    inside; of an empty one that is not asked. By a `policy` nothing that lies in a pinned entry, no
-    directory in which another process works, or git has what is nowhere else, and no file of others
-    that one has open. `spare_own` has what this process uses stay as well. What takes long is
+    inside; of an empty one that is not asked. By a `policy` nothing that lies in a pinned entry, or
+    in which another process works or has it open, and no directory in which git has what is nowhere
+    else. `spare_own` has what this process uses stay as well. What takes long is
     looked at before the claim; pins, leases and processes again when nobody can reach it by its
     name any more.
     """
@@ -106,7 +106,8 @@ class NamedRemover:
         """Delete `relative`, a path below the root.
 
         A file that is not `ours`, or a directory, stays while another process holds a lease on the
-        entry. `before` is for this one alone, if it is later.
+        entry. By a policy, a file of ours does so too, unless only a fork of this process has it.
+        `before` is for this one alone, if it is later.
         """
         limit = self._before
         if limit is not None and before is not None:
@@ -141,9 +142,9 @@ class NamedRemover:
         parent = _open_below(self._area.top, above)
         try:
             seen = _look(parent, name, kind, before)
-            entry, ours = relative.partition("/")[0], ours and not stat.S_ISDIR(seen.st_mode)
-            changed = self._changed(entry)
-            self._check(entry, ours, changed)
+            ours = ours and not stat.S_ISDIR(seen.st_mode)
+            changed = self._changed(relative.partition("/")[0])
+            self._check(relative, ours, changed)
             if kind == "empty":
                 _check_unlocked(self._root, parent, name)
                 return rmdir_at(parent, name)
@@ -152,14 +153,14 @@ class NamedRemover:
             _check_within(self._root, relative, place, inside, self._policy)
         finally:
             at.close(parent)
-        self._check_at_work(relative, ours)  # last, since git may have taken long
+        self._check_at_work(relative)  # last, since git may have taken long
         with contextlib.closing(self._area.claim(relative, (seen.st_dev, seen.st_ino))) as claim:
             try:
-                self._check(entry, ours, changed)
+                self._check(relative, ours, changed)
                 _look_again(claim, before, by)
                 inside = look_inside(claim.holding, claim.held)
                 _check_within(claim.root, claim.path, Path(claim.place), inside, policy=False)
-                self._check_at_work(os.path.relpath(claim.place, self._root), ours)
+                self._check_at_work(os.path.relpath(claim.place, self._root))
             except NotClaimed as reason:
                 raise NotClaimed(f"{reason.detail}{claim.put_back()}") from None
             except BaseException:
@@ -168,16 +169,17 @@ class NamedRemover:
             claim.condemn()
             return claim.conclude(_remove_at(claim.holding, claim.held, self._go_on))
 
-    def _check(self, entry: str, ours: bool, changed: float) -> None:
-        objection = (self._pin_on(entry) if self._policy else "") or (
-            "" if ours else self._user_of(entry, changed)
-        )
+    def _check(self, path: str, ours: bool, changed: float) -> None:
+        entry = path.partition("/")[0]
+        objection = self._pin_on(entry) if self._policy else ""
+        if not objection and (self._policy or not ours):
+            objection = self._user_of(path if ours else entry, changed, ours)
         if objection:
             raise NotClaimed(objection)
 
-    def _check_at_work(self, path: str, ours: bool) -> None:
+    def _check_at_work(self, path: str) -> None:
         """Raise `NotClaimed` if somebody works in what lies at `path` and that protects it."""
-        if self._policy and not ours and (who := self._at_work.inside(path)):
+        if self._policy and (who := self._at_work.inside(path)):
             raise NotClaimed(who)
 
     def _pin_on(self, entry: str) -> str:
@@ -187,11 +189,14 @@ class NamedRemover:
             self._pins.refresh()
         return "is pinned" if self._pins.of(entry) is not None else ""
 
-    def _user_of(self, entry: str, changed: float) -> str:
+    def _user_of(self, path: str, changed: float, ours: bool) -> str:
         if self._leases is None:
             self._leases = Leases(self._root)
         self._leases.refresh()
-        use = self._leases.use_of(entry, time.time(), changed)
+        if ours:
+            other = self._leases.use_by_others(path, time.time(), trackers=False)
+            return f"in use by {other.who}" if other else ""
+        use = self._leases.use_of(path, time.time(), changed)
         return f"in use by {use.who}" if use and (self._spare_own or not use.mine) else ""
 
     def _changed(self, entry: str) -> float:
@@ -224,6 +229,8 @@ def delete_elsewhere(
             seen = _look(parent, name, kind, before)
             _check_around(path, seen, policy)
             if not stat.S_ISDIR(seen.st_mode):
+                if policy and (who := AtWork(Path(above)).inside(name)):
+                    raise NotClaimed(who)
                 return unlink_at(parent, name)
             if kind == "empty":
                 return rmdir_at(parent, name)
@@ -292,18 +299,17 @@ def _check_within(root: Path, path: str, place: Path, inside: Inside, policy: bo
 
 def _check_around(path: str, seen: os.stat_result, policy: bool) -> None:
     """Raise `NotClaimed` if it lies in an entry of another root that is pinned or, for a whole
-    directory, in use by another process.
+    directory or by a `policy`, in use by another process.
     """
-    is_directory = stat.S_ISDIR(seen.st_mode)
-    for root, entry in entries_around(path) if policy or is_directory else ():
+    is_asked = policy or stat.S_ISDIR(seen.st_mode)
+    for root, entry in entries_around(path) if is_asked else ():
         if policy and Pins(root).of(entry) is not None:
             raise NotClaimed("is pinned")
-        if is_directory:
-            leases = Leases(root)
-            leases.refresh()
-            use = leases.use_of(entry, time.time(), seen.st_mtime_ns / 1e9)
-            if use is not None and not use.mine:
-                raise NotClaimed(f"in use by {use.who}")
+        leases = Leases(root)
+        leases.refresh()
+        use = leases.use_of(entry, time.time(), seen.st_mtime_ns / 1e9)
+        if use is not None and not use.mine:
+            raise NotClaimed(f"in use by {use.who}")
 
 
 def _check_unlocked(root: Path, parent: int, name: str) -> None:

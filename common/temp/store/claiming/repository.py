@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from ...core.layout import is_inside
+from ...core.layouts import is_inside
 from ...core.named_tuple import NamedTuple
 from ..system.processes import ASKS
 
@@ -33,6 +33,9 @@ _SAFELY: Final = (
     "-c", "log.showSignature=false",
     "-c", "status.submoduleSummary=false",
 )  # fmt: skip
+
+_HASH: Final = 40
+"""How long the shortest name of an object is, of a whole one."""
 
 _timeouts: list[str] = []
 
@@ -101,8 +104,8 @@ class Asker:
             "LC_ALL": "C",
         }
         self._as_owner: dict[str, Any] = {}
-        if repository.tree:
-            self._environment["GIT_WORK_TREE"] = repository.tree
+        # Else git would go into the work tree that the configuration names, which may be gone.
+        self._environment["GIT_WORK_TREE"] = repository.tree or repository.directory
         if hasattr(os, "geteuid"):
             self._become(_owners(repository))
 
@@ -129,22 +132,23 @@ class Asker:
         begin, end = "remote.", f".{key}"
         return [
             (name[len(begin) : -len(end)], value)
-            for name, value in self._settings
+            for name, value in self.settings
             if name.startswith(begin) and name.endswith(end) and len(name) > len(begin + end)
         ]
 
     def values(self, name: str) -> list[str]:
         """What is set under that name."""
-        return [value for known, value in self._settings if known == name]
+        return [value for known, value in self.settings if known == name]
 
     @functools.cached_property
-    def _settings(self) -> list[tuple[str, str]]:
+    def settings(self) -> list[tuple[str, str]]:
+        """All that is set, by name; sections and keys are in small letters."""
         said = os.fsdecode(self("config", "--list", "-z")).split("\0")
         return [(name, value) for name, _, value in (one.partition("\n") for one in said)]
 
     def check_filters(self) -> None:
         """Raise `CannotTell` if the repository has filters, which are programs, or may be."""
-        for name, _ in self._settings:
+        for name, _ in self.settings:
             if name.lower().startswith("filter."):
                 raise CannotTell("it has filters of its own, which are not run")
 
@@ -199,6 +203,11 @@ def _group_of(user: int) -> int:
         return pwd.getpwuid(user).pw_gid
     except KeyError:
         return user
+
+
+def is_object(name: bytes) -> bool:
+    """Whether it is the whole name of an object."""
+    return len(name) >= _HASH and name.isalnum()
 
 
 def lies_in(path: str, place: str) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from ...core.entry import CLOCK_SKEW, Entry, Inventory, Problem, Use
-from ...core.layout import SCRATCH, Layout
+from ...core.layouts import SCRATCH, Layout
 from ...core.policy import WHOLE, Need
 from ...errors import in_place, without_remedy
 from ..project.project import check_root, open_root

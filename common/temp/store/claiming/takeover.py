@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...core.layout import is_inside
+from ...core.layouts import is_inside
 from ...errors import StorageError
 from ..project.project import open_root
 from ..root.guard import check_store
+from ..root.leases import Leases
 from ..root.listing import holding_places
 from ..system import at
 from ..system.at import ANY_FLAGS
 from ..system.locks import lock_directory
 from ..system.mounts import mounts_below
+from ..system.presence import locks_reach_all
+from ..trees.contents import newest_status_in
 from .area import may_be_unopenable
 from .claim import Held, opened, opened_area
 
@@ -22,9 +28,10 @@ from .claim import Held, opened, opened_area
 def leftovers(root: Path, stack: contextlib.ExitStack) -> Iterator[Held]:
     """What killed sweeps left claimed in `root`, taken over and locked. Close each after use.
 
-    Those of a sweep that still runs are locked, and left to it. What they lie in is open until
-    `stack` is closed. Raises `StorageError` if the holding area cannot be read, `Refused` if it
-    lies behind a symlink.
+    Those of a sweep that still runs are locked, and left to it. Where its lock may not reach (over
+    a network, or FUSE), they are left until they have been unchanged for `foreign_for`. What they
+    lie in is open until `stack` is closed. Raises `StorageError` if the holding area cannot be
+    read, `Refused` if it lies behind a symlink.
     """
     check_store(root)
     for directory, prefix in holding_places(root):
@@ -72,7 +79,17 @@ def _take_over(left: Held, root: Path, *, alone: bool) -> bool:
         if not lock_directory(root, descriptor):
             return False
         left.locks = (descriptor,)
+        if not locks_reach_all(descriptor) and not _is_old(left, status, Leases(root).foreign_for):
+            return False
         at.stat(name, dir_fd=holding, follow_symlinks=False)  # it still exists
     except OSError:
         return False
     return True
+
+
+def _is_old(left: Held, status: os.stat_result, seconds: float) -> bool:
+    """Whether nothing in it, nor itself, has changed for so long."""
+    newest = status.st_ctime_ns / 1e9
+    if stat.S_ISDIR(status.st_mode):
+        newest = max(newest, newest_status_in(left.holding, left.held))
+    return time.time() - newest >= seconds

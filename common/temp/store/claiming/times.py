@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ...core.entry import CLOCK_SKEW
-from ...core.layout import Layout
+from ...core.layouts import Layout
 from ...core.named_tuple import NamedTuple
 from ..root.arrivals import Arrivals, arrival_of
 from ..trees.measured import Measured

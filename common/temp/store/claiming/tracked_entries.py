@@ -10,7 +10,7 @@ from bisect import bisect_left
 from pathlib import Path
 from typing import Final
 
-from ...core.layout import is_inside
+from ...core.layouts import is_inside
 from ...core.named_tuple import NamedTuple
 from .repository import Asker, CannotTell, Repository, read_plain, repository_of
 

@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from ...errors import reason_of
+from .administrative import repositories_in, trees_of
 from .repository import Asker, CannotTell, Repository, lies_in, read_plain, repository_of
-from .unpushed import put_away, unpushed
+from .unpushed import unpushed, unpushed_of_tree
 
 _OF_A_WORK_TREE: Final = re.compile(r"/worktrees/[^/]+/modules/")
 """Where a submodule of a linked work tree has its repository, which goes with that work tree."""
@@ -81,18 +81,16 @@ def _work_in(repository: Repository, place: str, is_led_to: bool) -> str:
         options = ("-z", "--untracked-files=normal", "--ignore-submodules=all", "--no-renames")
         said.append((ask("status", "--porcelain", *options).count(b"\0"), "uncommitted file"))
     if lies_in(repository.common, place) or _OF_A_WORK_TREE.search(repository.common):
-        modules = (Repository("", module, module) for module in _modules(repository, place))
+        modules = [Repository("", module, module) for module in _modules(repository, place)]
         lost = [unpushed(Asker(module), place) for module in modules]
         said += zip(unpushed(ask, place), _LOST, strict=True)
         for number, what in enumerate(_LOST):
             said.append((sum(one[number] for one in lost), f"{what} of submodules"))
-        trees = _linked_from(repository, place) + _is_of_a_tree_elsewhere(ask, place, is_led_to)
+        trees = sum(_linked_from(one, place) for one in (repository, *modules))
+        trees += _is_of_a_tree_elsewhere(ask, place, is_led_to)
         said.append((trees, "work tree that is elsewhere"))
     else:
-        heads = ("--single-worktree", "--exclude=refs/*", "--all")
-        known = ("--not", "--branches", "--tags", "--remotes")
-        number = int(ask("rev-list", "--count", *heads, *known))
-        said += [(number, "commit on no branch"), (put_away(repository), "stash")]
+        said += zip(unpushed_of_tree(ask), ("commit on no branch", *_LOST[1:]), strict=True)
     return ", ".join(_counted(number, what) for number, what in said if number)
 
 
@@ -100,18 +98,19 @@ def _modules(repository: Repository, place: str) -> Iterator[str]:
     """The repositories of submodules that are not checked out in `place`: no work tree there leads
     to those.
     """
-    for above in {repository.directory, repository.common}:
-        top = os.path.join(above, "modules")
-        for path, directories, files in os.walk(top, onerror=_cannot_tell):
-            if "HEAD" in files and "objects" in directories and "refs" in directories:
-                directories[:] = [name for name in directories if name == "modules"]
-                said = Asker(Repository("", path, path)).values("core.worktree")
-                links = (os.path.join(path, tree, ".git") for tree in said)
-                if not any(
-                    os.path.lexists(link) and lies_in(os.path.dirname(link), place)
-                    for link in links
-                ):
-                    yield path
+    for path in repositories_in(repository):
+        said = Asker(Repository("", path, path)).values("core.worktree")
+        trees = (os.path.join(path, tree) for tree in said)
+        if not any(lies_in(tree, place) and _leads_to(tree, path) for tree in trees):
+            yield path
+
+
+def _leads_to(tree: str, directory: str) -> bool:
+    """Whether the `.git` of the work tree leads to the repository there."""
+    with contextlib.suppress(CannotTell):
+        other = repository_of(tree)
+        return bool(other.tree) and other.directory == os.path.realpath(directory)
+    return False
 
 
 def _is_of_a_tree_elsewhere(ask: Asker, place: str, is_led_to: bool) -> bool:
@@ -123,22 +122,9 @@ def _is_of_a_tree_elsewhere(ask: Asker, place: str, is_led_to: bool) -> bool:
     )
 
 
-def _cannot_tell(error: OSError) -> None:
-    """Raise `CannotTell`, unless there is nothing to look at."""
-    if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
-        raise CannotTell(f"{os.path.basename(error.filename or '')}: {reason_of(error)}")
-
-
 def _linked_from(repository: Repository, place: str) -> int:
     """How many work trees outside of `place` need this repository, and are nothing without it."""
-    above = os.path.join(repository.common, "worktrees")
-    try:
-        names = os.listdir(above)
-    except OSError as error:
-        _cannot_tell(error)
-        return 0
-    links = (read_plain(os.path.join(above, name, "gitdir")) for name in names)
-    trees = [os.fsdecode(link.strip()) for link in links if link]
+    trees = trees_of(repository)
     return sum(os.path.lexists(tree) and not lies_in(tree, place) for tree in trees)
 
 
@@ -146,7 +132,9 @@ def _counted(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {_PLURALS.get(what, what + 's')}"
 
 
-_LOST: Final = ("unpushed commit", "unpushed tag", "stash")
+_LOST: Final = (
+    "unpushed commit", "unpushed tag", "stash", "unpushed object", "unfinished rebase or merge",
+)  # fmt: skip
 """What is counted of a repository, in the order of `Unpushed`."""
 
 _PLURALS: Final = {
@@ -155,6 +143,9 @@ _PLURALS: Final = {
     "unpushed commit of submodules": "unpushed commits of submodules",
     "unpushed tag of submodules": "unpushed tags of submodules",
     "stash of submodules": "stashes of submodules",
+    "unpushed object of submodules": "unpushed objects of submodules",
+    "unfinished rebase or merge": "unfinished rebases or merges",
+    "unfinished rebase or merge of submodules": "unfinished rebases or merges of submodules",
     "work tree that is elsewhere": "work trees that are elsewhere",
 }
 

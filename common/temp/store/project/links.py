@@ -11,11 +11,11 @@ import os
 import stat
 from typing import Final
 
-from ...core.layout import LAYOUT, STORE
+from ...core.layouts import LAYOUT, OWNERS, STORE
 from ...core.named_tuple import NamedTuple
 from ...errors import Refused
 from ..system import at
-from ..system.opening import opened
+from ..system.opening import opened, opened_below
 
 _MOST_LINKS: Final = 40
 """As many as Linux follows."""
@@ -124,22 +124,22 @@ def check_target(root: str, real: str, *, is_scratch: bool) -> tuple[int, int]:
     """The identity of the directory `real`, to which `root` leads, if it may be a root.
 
     It must belong to the caller, and be empty or a root already: only this program names a
-    directory `.tempkeep`. `is_scratch` says that `root` is of the kind without a layout. Raises
-    `Refused`, or `OSError` if it cannot be read.
+    directory `.tempkeep`. `is_scratch` says that everything in `root` would be an entry: then that
+    directory must be one of scratch, or empty, as the user makes it. Raises `Refused`, or `OSError`
+    if it cannot be read.
     """
     with opened(real) as top:
         status = at.fstat(top)
         _check_owner(root, real, status)
         names = set(at.listdir(top))
-        if not _is_marked(top, names) and not _is_empty(names):
+        is_marked = _is_marked(top, names)
+        if not is_marked and not _is_empty(names):
             raise Refused(
                 f"{root} is a symlink to {real}, which is neither empty nor made by tempkeep; "
                 f"remove the link, or if everything there is scratch: mkdir {real}/{STORE}"
             )
-        if is_scratch and _has_layout(top):
-            raise Refused(
-                f"{root} is a symlink to {real}, which holds jobs, files or runs; remove the link"
-            )
+        if is_scratch and is_marked:
+            _check_scratch(root, real, top)
         return status.st_dev, status.st_ino
 
 
@@ -173,9 +173,19 @@ def _is_marked(top: int, names: set[str]) -> bool:
     return stat.S_ISDIR(status.st_mode) and mine
 
 
-def _has_layout(top: int) -> bool:
-    try:
-        at.stat(f"{STORE}/{LAYOUT}", dir_fd=top, follow_symlinks=False)
-    except OSError:
-        return False
-    return True
+def _check_scratch(root: str, real: str, top: int) -> None:
+    """Raise `Refused` if the store is that of an archive, or of jobs, files or runs.
+
+    These either tell their layout or have no owners: a clean alone makes none there.
+    """
+    with opened_below(top, STORE) as store:
+        parts = set(at.listdir(store))
+    if LAYOUT in parts:
+        raise Refused(
+            f"{root} is a symlink to {real}, which holds jobs, files or runs; remove the link"
+        )
+    if parts and OWNERS not in parts:
+        raise Refused(
+            f"{root} is a symlink to {real}, which may hold more than scratch; remove the link, "
+            f"or if everything there is scratch: mkdir {real}/{STORE}/{OWNERS}"
+        )

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from ...core.layout import is_inside
+from ...core.layouts import is_inside
 
 _ALIKE: Final = 0.75
 """How alike two names must be for one to be a misspelling of the other, as `difflib` counts."""

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...core.layout import STORE, is_inside
+from ...core.layouts import STORE, is_inside
 from ...errors import InvalidSettings, Refused
 from ..system.userpath import users_path
 from .project import (

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ...core.layout import STORE, UNDO
+from ...core.layouts import STORE, UNDO
 from ...errors import InvalidSettings, Refused, StorageError
 from ..system import at
 from ..system.at import ROOT_FLAGS

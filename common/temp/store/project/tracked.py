@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from ...core.layout import is_inside
+from ...core.layouts import is_inside
 from ...errors import Refused, reason_of
 from ..system.git import ask_git
 from .project import SCRATCH_NAMES

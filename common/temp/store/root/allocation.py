@@ -9,7 +9,7 @@ import time
 from functools import lru_cache
 from pathlib import Path
 
-from ...core.layout import (
+from ...core.layouts import (
     UNCATEGORIZED,
     Layout,
     check_category,

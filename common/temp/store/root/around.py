@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ...core.layout import KNOWN_CATEGORIES, ROOT_FILES, STORE
+from ...core.layouts import KNOWN_CATEGORIES, ROOT_FILES, STORE
 from ...errors import TempError
 from ..project.links import ways
 from ..project.project import ROOT_NAME
@@ -39,7 +39,7 @@ def lease_around(path: str) -> Callable[[], None] | None:
 def _lease(root: str, relative: str) -> bool:
     """Whether this process took a lease on that entry, which it did not have yet."""
     from .allocation import adopt
-    from .layouts import layout_of
+    from .recorded_layout import layout_of
 
     owners = (lease.own(root, book) for book in (PLAIN, BORROWED))
     if any(owner is not None and relative in owner.live and owner.is_current() for owner in owners):

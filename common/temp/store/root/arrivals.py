@@ -16,12 +16,12 @@ from typing import Final
 from ...core import fields
 from ...core.entry import CLOCK_SKEW, Entry
 from ...core.fields import Unreadable
-from ...core.layout import ARRIVALS, STORE
+from ...core.layouts import ARRIVALS
 from ...core.named_tuple import NamedTuple
 from ...errors import TempError
-from ..project.project import open_root
 from ..system import at
 from .guard import check_store
+from .parts import make_parts
 from .records import Record, read_records, record_name, record_names, replace_record
 
 _MOST_PARTS: Final = 1000
@@ -216,11 +216,5 @@ def note_first_seen(root: Path, entries: Iterable[Entry], now: float) -> None:
 def note_arrival(root: Path, relative: str, arrival: Arrival) -> None:
     """Write the record of the entry at `relative`. Raises `OSError` or `TempError`."""
     check_store(root)
-    top = open_root(root)
-    try:
-        for part in (STORE, f"{STORE}/{ARRIVALS}"):
-            with contextlib.suppress(FileExistsError):
-                at.mkdir(part, dir_fd=top)
-    finally:
-        at.close(top)
+    make_parts(root, ARRIVALS)
     replace_record(root, ARRIVALS, relative, arrival._asdict())

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from ...core.layout import SCRATCH, STORE
+from ...core.layouts import SCRATCH, STORE
 from ...errors import InvalidSettings, Refused, StorageError
 from ..project.place import homeless_projects, named_project, project_root, working_directory
 from ..project.project import (
@@ -23,8 +23,8 @@ from ..project.project import (
     user_root,
 )
 from ..system.opening import opened_in
-from .layouts import layout_of
 from .making import TAGS, fill, make_store
+from .recorded_layout import layout_of
 
 _PERSISTENT = "PERSISTENT_BASE"
 _AUTO = "AUTO_CLEANUP_BASE"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from ...core.entry import Entry
-from ...core.layout import Layout
+from ...core.layouts import Layout
 from ...core.named_tuple import NamedTuple
 from ...errors import TempError
 from .ends import note_ending

@@ -6,11 +6,11 @@ import os
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from ...core.layout import LAYOUT, STORE, is_inside
+from ...core.layouts import LAYOUT, STORE, is_inside
 from ...core.units import spell_share
 from ...errors import InvalidSettings, TempError
 from ..project.project import OLD_ROOT_NAME, ROOT_NAME, SCRATCH_NAMES, root_of
-from .layouts import layout_of
+from .recorded_layout import layout_of
 
 if TYPE_CHECKING:
     from .settings import Settings

@@ -18,7 +18,7 @@ from typing import Any, Final
 from ...core import fields
 from ...core.entry import Ending, Entry
 from ...core.fields import Unreadable
-from ...core.layout import ENDS, STORE, Layout
+from ...core.layouts import ENDS, STORE, Layout
 from ...errors import TempError
 from ..system.opening import opened_in
 from ..system.ownfiles import open_own

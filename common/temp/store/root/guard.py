@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from ...core.layout import STORE, STORE_PARTS, UNDO
+from ...core.layouts import STORE, STORE_PARTS, UNDO
 from ...errors import Refused, StorageError
 from ..project.project import check_root
 from ..system import at

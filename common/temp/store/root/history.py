@@ -20,10 +20,10 @@ from typing import BinaryIO, Final, NamedTuple
 from ...core import fields
 from ...core.fields import Unreadable
 from ...core.history import PastSweep, Who, as_said, read_said, remembered
-from ...core.layout import HISTORY, STORE
+from ...core.layouts import HISTORY, STORE
 from ...core.plan import Report
 from ...errors import Refused, StorageError, reason_of
-from ..project.project import check_root, open_root
+from ..project.project import check_root
 from ..system import at
 from ..system.locks import has_locks, lock_file, unlock_file
 from ..system.opening import opened_in
@@ -32,6 +32,7 @@ from ..system.processes import spell_command
 from ..system.writing import replacing
 from .guard import check_store
 from .ownerfile import host_name
+from .parts import make_parts
 
 _SCHEMA: Final = 1
 _MOST_BYTES: Final = 1 << 20
@@ -109,15 +110,6 @@ def _user() -> str:
 # -- the file -----------------------------------------------------------------------------------
 
 
-def _make_store(root: Path) -> None:
-    """Make the store in the root that is trusted, even if another takes its place meanwhile."""
-    top = open_root(root)
-    try:
-        at.mkdir(STORE, dir_fd=top)
-    finally:
-        at.close(top)
-
-
 def _append(root: Path, line: bytes) -> None:
     """Append `line`. Raises `OSError`, or `Refused` if something else is in the file's place."""
     check_store(root)
@@ -166,8 +158,7 @@ def _newer_half(descriptor: int, room: int) -> bytes:
 def _store(stack: contextlib.ExitStack, root: Path, *, make: bool = False) -> int:
     """The open store of the root. Raises `OSError`."""
     if make and not os.path.lexists(root / STORE):
-        with contextlib.suppress(FileExistsError):
-            _make_store(root)
+        make_parts(root)
     return stack.enter_context(opened_in(root, STORE))
 
 

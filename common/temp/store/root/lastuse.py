@@ -15,7 +15,7 @@ from typing import Final
 
 from ...core import fields
 from ...core.fields import Unreadable
-from ...core.layout import SCRATCH, STORE, USED, Layout
+from ...core.layouts import SCRATCH, STORE, USED, Layout
 from ...core.named_tuple import NamedTuple
 from ...errors import Refused
 from ..system import at

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from ...core.layout import check_category
+from ...core.layouts import check_category
 from ...errors import InvalidName, InvalidSettings
 from .settings import CATEGORY_KEYS, KEYS, Key
 from .values import from_text, read_value

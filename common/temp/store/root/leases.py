@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from ...core.entry import Use
-from ...core.layout import OWNERS, STORE, directories_above
+from ...core.layouts import OWNERS, STORE, directories_above
 from ...core.units import DAY, HOUR
 from ...errors import StorageError, TempError
 from ..system.at import PLAIN_FLAGS
@@ -29,9 +29,9 @@ from ..system.presence import (
     view,
 )
 from .guard import Unchanged, check_store, folds_case, is_gone
-from .journal import BORROWED, FAILED, OWN, PLAIN, Book, Journal, Left, is_owner_name
+from .journal import BORROWED, FAILED, OWN, PLAIN, TRACKED, Book, Journal, Left, is_owner_name
 from .owner import HELD_ON, forks_of_own, own
-from .ownerfile import host_name, unlink_if_dead
+from .ownerfile import host_name, last_alive, unlink_if_dead
 
 _UNREADABLE: Final = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO, errno.EMLINK})
 """The errors for an owner file of another user, or for a link or socket in its place."""
@@ -243,12 +243,16 @@ class Leases:
                 use = found
         return use
 
-    def use_by_others(self, relative: str, now: float, *, maker: bool = True) -> Use | None:
+    def use_by_others(
+        self, relative: str, now: float, *, maker: bool = True, trackers: bool = True
+    ) -> Use | None:
         """The lease on it that another process took or was handed: not by a fork of this one nor,
-        without `maker`, by having made it. A damaged owner file does not count.
+        without `maker`, by having made it, nor, without `trackers`, by tracking files. A
+        damaged owner file does not count.
         """
         on = (one for one in self._on(self._fold(relative)) if one.id not in self._ours)
         on = (one for one in on if maker or one.header.book != PLAIN or relative not in one.records)
+        on = (one for one in on if trackers or one.header.book != TRACKED)
         uses = (self._use_by(one, now, now) for one in on if one.header.book != HELD_ON)
         return next(filter(None, uses), None)
 
@@ -331,7 +335,7 @@ class Leases:
                 path,
                 f"{self._directory}/{name}",
                 one.alive is False,
-                one.written,
+                last_alive(f"{self._directory}/{name}", one.written),
                 one.inodes.get(path),
             )
             for name, one in self._journals.items()

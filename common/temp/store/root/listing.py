@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from ...core.entry import Leftover, Problem
 from ...core.labels import labelled, newest, stamp_of
-from ...core.layout import (
+from ...core.layouts import (
     BATCH,
     CATEGORY_MARK,
     HELD,
@@ -36,8 +36,8 @@ from ..system.locks import is_locked
 from ..trees.inside import measure_at
 from ..trees.measured import Measured
 from .arrivals import is_remainder
-from .layouts import layout_of
 from .leases import Leases
+from .recorded_layout import layout_of
 
 
 class Found(NamedTuple):

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from ...core.layout import (
+from ...core.layouts import (
     CATEGORY_MARK,
     FILES,
     HOLDING,
@@ -32,7 +32,7 @@ from ..system.opening import opened, opened_in
 from ..system.ownfiles import write_new
 from ..system.renaming import rename_new
 from .guard import check_store
-from .layouts import layout_of
+from .recorded_layout import layout_of
 from .suitable import holds_more
 
 _CACHEDIR_TAG = (

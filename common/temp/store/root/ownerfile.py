@@ -11,11 +11,12 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from ...core.layout import OWNERS, STORE
+from ...core.layouts import OWNERS, STORE
 from ...core.named_tuple import NamedTuple
 from ...errors import TempError
 from ..system import at
 from ..system.at import PLAIN_FLAGS
+from ..system.birth import born_at
 from ..system.locks import has_locks, lock_file
 from ..system.opening import opened
 from ..system.ownfiles import open_own
@@ -25,6 +26,10 @@ from .journal import LEFT, Book
 
 _CURRENT_TEST: Final = "PYTEST_CURRENT_TEST"
 """The variable that tells a process, and every process it starts, which test it is in."""
+
+
+_MADE_WITHIN: Final = 10.0
+"""How many seconds an owner file may come to be before or after the time in its name."""
 
 
 class OwnerFile(NamedTuple):
@@ -164,6 +169,22 @@ def found(path: str, inode: int) -> str:
 def host_name() -> str:
     """The name of this machine."""
     return os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
+
+
+def last_alive(path: str, written: float) -> float:
+    """When the process of the owner file at `path`, `written` then, was alive for the last time.
+
+    Anybody can set the time of a file, but not that of its last change, so the earlier one counts.
+    What did not come to be when its name says was unpacked or copied: 0.0, before all that is here.
+    """
+    born = born_at(path)
+    named = os.path.basename(path).partition("-")[0]
+    if born is not None and not (named.isdigit() and abs(int(named) - born) <= _MADE_WITHIN):
+        return 0.0
+    try:
+        return min(written, os.lstat(path).st_ctime) if hasattr(os, "geteuid") else written
+    except OSError:
+        return 0.0
 
 
 def unlink_if_dead(path: str) -> None:

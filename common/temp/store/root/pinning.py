@@ -11,7 +11,7 @@ from typing import Final
 from ...core import fields
 from ...core.entry import Problem
 from ...core.fields import Unreadable
-from ...core.layout import PINS, SCRATCH, STORE, Layout, directories_above, is_inside
+from ...core.layouts import PINS, SCRATCH, STORE, Layout, directories_above, is_inside
 from ...errors import StorageError
 from .guard import Unchanged, check_store, folds_case, is_gone, wait_for
 from .records import (

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from ...core import fields
 from ...core.fields import Unreadable
-from ...core.layout import SCRATCH, STORE, Layout
+from ...core.layouts import SCRATCH, STORE, Layout
 from ...core.named_tuple import NamedTuple
 from ...errors import StorageError, without_remedy
 from ..system import at

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from ...core.layout import RUNS_ARCHIVE
+from ...core.layouts import RUNS_ARCHIVE
 from ...core.named_tuple import NamedTuple
 from ...core.policy import Policy
 from ...core.units import DAY

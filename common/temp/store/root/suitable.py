@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ...core.layout import STORE
+from ...core.layouts import STORE
 from ..project.project import MARKERS, SYSTEM_TEMPS, is_everybodys, unowned
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
+from ...core.layouts import UNDO
 from ...core.plan import Step
 from ...errors import StorageError
 from ..root.guard import check_store
+from ..root.parts import make_parts
 from .moving import Move
 from .undo import undo_area
 
@@ -25,7 +27,7 @@ class SetAside(Move):
         """Move the entry there by one rename; then it is kept."""
         with self._failing():
             check_store(self.root)
-            self.shelf.mkdir(parents=True, exist_ok=True)
+            make_parts(self.root, UNDO)
             if not (self._shares_disk() and self._renamed()):
                 raise StorageError(
                     errno.EXDEV, "it, or its category, is mounted from another filesystem"

@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from ...core.layout import LAYOUTS, PIPELINE, SCRATCH, STORE, Layout
+from ...core.layouts import LAYOUTS, PIPELINE, SCRATCH, STORE, Layout
 from ...errors import Refused
 from ..project.project import SCRATCH_NAMES, root_of
-from ..root.layouts import layout_of
+from ..root.recorded_layout import layout_of
 from .listing import Archived
 
 

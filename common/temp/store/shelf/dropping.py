@@ -18,7 +18,7 @@ from ..root.pinning import Pins
 from ..system import at
 from ..system.locks import lock_file
 from ..system.processes import AtWork
-from ..trees.inside import newest_change
+from ..trees.contents import state
 from ..trees.removed import Removed, spell_failures
 from .listing import Archived
 from .reservation import forget_manifest, forget_stale
@@ -33,11 +33,11 @@ def drop(
 ) -> Removed:
     """Delete what was archived, and then its manifest, if no process works in it.
 
-    `before` is the `newest_change` in it before it was copied, if that matters. Raises
-    `NotClaimed`.
+    `before` is its state (of `contents`) before it was copied, if that matters. Raises
+    `NotClaimed`, or `OSError` if it cannot be read.
     """
     with contextlib.closing(HoldingArea(shelf)) as area:
-        if before is not None and newest_change(area.top, archived.data) != before:
+        if before is not None and state(area.top, archived.data) != before:
             raise NotClaimed("has changed since it was copied")
         # Last, as that takes long where there is much.
         if who := AtWork(shelf).inside(archived.data):

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ...core.layout import BATCH, TRANSFER, place_of
+from ...core.layouts import BATCH, TRANSFER, place_of
 from ..claiming.claim import Held, opened
 from ..claiming.many import Remover
 from ..claiming.takeover import leftovers

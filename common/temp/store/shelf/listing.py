@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ...core.entry import Entry
-from ...core.layout import PIPELINE, STORE, is_inside
+from ...core.layouts import PIPELINE, STORE, is_inside
 from ...errors import StorageError
 from ..project.project import open_root
 from ..root.guard import check_store

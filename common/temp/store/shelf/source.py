@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from ...core.layout import PIPELINE, Layout, read_name
+from ...core.layouts import PIPELINE, Layout, read_name
 from ...core.plan import Step
 from ...errors import StorageError
 from ..project.project import open_root
 from ..root.carried import carried_by
-from ..root.layouts import layout_of
+from ..root.recorded_layout import layout_of
 from ..system import at
 from ..system.archive_formats import ArchiveFormat
 from ..system.at import DIRECTORY_FLAGS

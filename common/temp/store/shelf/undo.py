@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...core.entry import Entry, Problem, Undoable
-from ...core.layout import STORE, UNDO
+from ...core.layouts import STORE, UNDO
 from ...core.policy import Policy
 from ...core.reasons import Reason
 from ...core.retention import undo_over, undoable_to_forget

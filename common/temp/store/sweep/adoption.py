@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ...core.adoption import Moved, Survey, draft_adoption
 from ...core.entry import Entry, Use
-from ...core.layout import HELD, STORE, UNCATEGORIZED, entry_name, is_inside, read_name
+from ...core.layouts import HELD, STORE, UNCATEGORIZED, entry_name, is_inside, read_name
 from ...core.policy import Need
 from ...errors import StorageError, reason_of
 from ..claiming.inner import Within

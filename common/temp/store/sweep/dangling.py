@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ...core.entry import Entry, Problem
-from ...core.layout import is_inside
+from ...core.layouts import is_inside
 from ..system.opening import opened_in
 from ..trees.links import links_in
 

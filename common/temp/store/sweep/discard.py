@@ -7,7 +7,7 @@ import stat
 import time
 from pathlib import Path
 
-from ...core.layout import SCRATCH, Layout
+from ...core.layouts import SCRATCH, Layout
 from ...errors import TempError, reason_of
 from ..claiming.area import claimed
 from ..claiming.claim import Claim, NotClaimed

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ...core.disposal import Disposal
 from ...core.entry import Entry
 from ...core.keeping import FilesKept, files_matcher, why_files_keep_it
-from ...core.layout import UNCATEGORIZED
+from ...core.layouts import UNCATEGORIZED
 from ...core.plan import Outcome, Plan, Step
 from ...core.policy import Policy
 from ...core.reasons import Verdict

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ...core.disposal import DISPOSALS, Disposal
 from ...core.entry import Entry, Inventory, Leftover, Problem
-from ...core.layout import SCRATCH, STORE, UNDO, Layout
+from ...core.layouts import SCRATCH, STORE, UNDO, Layout
 from ...core.links import freed
 from ...core.plan import ALL, Plan, Scope, draft
 from ...core.policy import Policy, needed

@@ -15,7 +15,7 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Final
 
-from ...core.layout import TEST
+from ...core.layouts import TEST
 from ...core.plan import Outcome, Scope
 from ...core.policy import Policy
 from ...errors import StorageError, TempError

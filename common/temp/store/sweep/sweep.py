@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ...core.entry import Problem
-from ...core.layout import ARRIVALS, ENDS, HISTORY, PINS, STORE, USED
+from ...core.layouts import ARRIVALS, ENDS, HISTORY, PINS, STORE, USED
 from ...core.plan import Outcome, Plan, Report
 from ...errors import Refused, TempError
 from ..archive.leftovers import finish_root

@@ -12,7 +12,7 @@ from ...errors import reason_of
 from ..claiming.area import HoldingArea
 from ..claiming.claim import Claim, NotClaimed
 from ..system import at
-from ..system.at import DIRECTORY_FLAGS
+from ..system.at import ANY_FLAGS, DIRECTORY_FLAGS
 from ..system.locks import lock_directory
 from ..system.opening import opened_in
 from ..trees.removed import Removed, spell_failures
@@ -70,7 +70,7 @@ def locked(step: Step, facts: Facts) -> Iterator[None]:
     by another process and the policy spares entries in use.
     """
     check_still(step, facts)
-    descriptor = _opened_entry(step, facts) if step.entry.kind == "directory" else None
+    descriptor = _opened_entry(step, facts)
     try:
         if descriptor is not None:
             free = lock_directory(facts.root, descriptor)
@@ -105,7 +105,15 @@ def opened_parent(step: Step, facts: Facts) -> Iterator[tuple[int, str]]:
         raise NotClaimed(reason_of(error), failed=True) from error
 
 
-def _opened_entry(step: Step, facts: Facts) -> int:
-    """The entry's own directory, opened."""
+def _opened_entry(step: Step, facts: Facts) -> int | None:
+    """The entry's own directory or file, opened; `None` for one that this user may not open."""
+    flags = {"directory": DIRECTORY_FLAGS, "file": ANY_FLAGS}.get(step.entry.kind)
+    if flags is None:
+        return None
     with opened_parent(step, facts) as (parent, name):
-        return at.open(name, DIRECTORY_FLAGS, dir_fd=parent)
+        try:
+            return at.open(name, flags, dir_fd=parent)
+        except PermissionError:
+            if step.entry.kind == "directory":
+                raise
+            return None

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from ...core.layout import STORE
+from ...core.layouts import STORE
 from . import at
 
 try:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from ...core.layout import HOLDING, STORE, UNDO
+from ...core.layouts import HOLDING, STORE, UNDO
 from ...errors import Refused, StorageError
 from . import at
 

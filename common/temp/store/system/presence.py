@@ -242,5 +242,11 @@ def outlived(before: Presence, now: Presence) -> bool:
     )
 
 
+def locks_reach_all(descriptor: int) -> bool:
+    """Whether a lock on it reaches whoever works on its filesystem, as far as the system tells."""
+    seen = view(descriptor)
+    return not seen or _kind(seen) in _LOCAL
+
+
 def _kind(view: str) -> str:
     return view.rpartition(" ")[2]

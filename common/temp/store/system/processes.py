@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Final
 
 from ...core.entry import Use
-from ...core.layout import STORE, is_inside
+from ...core.layouts import STORE, is_inside
 from . import at, procfs
 from .detached import Detached
 from .mounts import unescape
 from .sockets import Sockets
 from .views import ESCAPED_NEWLINE, View, Views
-from .words import Words
+from .words import Words, modules_in
 
 _COMMAND_LENGTH: Final = 60
 
@@ -267,6 +267,8 @@ class _Look:
             named = self._named.paths(words, base, bases, is_here=is_here, is_ours=is_ours)
             for index, path in named:
                 self._take_in_named(path, base, is_program=index < 2)
+            for path in modules_in(words) if is_here else ():
+                self._take_in_named(os.path.join(base, path), base, is_program=True)
 
     def _take_in_named(self, path: bytes, base: bytes, *, is_program: bool) -> None:
         """Note what is at `path`, which the command line names, or where that is to be made; not

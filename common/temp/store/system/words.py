@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Collection, Iterator, Sequence
@@ -27,6 +28,9 @@ _ODD: Final = re.compile(rb"^-|[=:,@%\s'\"`;&|()<>{}\[\]]")
 
 _ENCODED: Final = re.compile(rb"%(?!00)([0-9A-Fa-f]{2})")
 """A byte as a URL spells it."""
+
+_RUNS_MODULE: Final = re.compile(rb"-[A-Za-z]*m")
+_MODULE: Final = re.compile(rb"\w+(\.\w+)*")
 
 _MANY: Final = 16
 """In a word of more parts than that (code, a class path), no name has such a sign in it."""
@@ -186,6 +190,16 @@ class Words:
 
 def _is_there(base: bytes, path: bytes) -> bool:
     return os.path.lexists(os.path.join(base, path))
+
+
+def modules_in(words: Sequence[bytes]) -> Iterator[bytes]:
+    """Where the modules may lie that Python was started with (`-m NAME`), relative to where that
+    was: it imports what else it needs from there, even later.
+    """
+    for option, name in itertools.pairwise(words):
+        if _RUNS_MODULE.fullmatch(option) and _MODULE.fullmatch(name):
+            path = name.replace(b".", b"/")
+            yield from (path, path + b".py")
 
 
 def named_in(word: bytes) -> list[bytes]:

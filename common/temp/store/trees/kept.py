@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Final, NamedTuple
 
 from ...core.keeping import database_of
-from ...core.layout import directories_above, is_inside
+from ...core.layouts import directories_above, is_inside
 from ...errors import StorageError
 from .contents import tree
 

@@ -13,7 +13,6 @@ import stat
 from collections.abc import Callable
 from typing import Final
 
-from ...core.layout import STORE
 from ...core.named_tuple import NamedTuple
 from ...errors import in_place, reason_of
 from ..system import at
@@ -21,17 +20,11 @@ from ..system.access import is_closed
 from ..system.at import DIRECTORY_FLAGS
 from ..system.mounts import counts_subdirectories
 from .descent import Descent, Level
+from .marks import MARKS, OF_GIT, note, note_leaf
 from .measured import NEVER, Measured, Names
 
 _LOOKED_AHEAD: Final = 1000
 """How many subdirectories of one directory are visited before any of theirs."""
-
-_GIT: Final = ".git"
-_BARE: Final = frozenset({"objects", "refs"})
-"""The directories of a bare repository, which also has a file `HEAD`."""
-
-_MARKS: Final = frozenset({STORE, _GIT, *_BARE})
-"""The directories by whose names a root or a repository is known."""
 
 
 class Sharing(NamedTuple):
@@ -247,8 +240,7 @@ class _Walk:
     def _visit(self, descriptor: int, status: os.stat_result, node: _Node) -> list[str]:
         """Count the directory and what is in it, but for its subdirectories; the names of those."""
         if self.skips_leaves and status.st_nlink == 2:
-            if _lies_in(descriptor, _GIT):
-                self.measured.repositories.append(node.path())
+            note_leaf(self.measured, descriptor, node.path())
             return []
         pending: list[str] = []
         measured = self.measured
@@ -270,10 +262,10 @@ class _Walk:
                     name = item.name
                     if item.is_dir(follow_symlinks=False):
                         pending.append(name)
-                        if name in _MARKS:
+                        if name in MARKS:
                             marks.append(name)
                         continue
-                    if name == _GIT:
+                    if name in OF_GIT:
                         marks.append(name)
                     if names_only:
                         continue
@@ -298,22 +290,10 @@ class _Walk:
         measured.length += apparent - status.st_size
         measured.files += files
         if marks:
-            self._note(descriptor, node, marks)
+            note(self.measured, descriptor, node.path(), marks)
         if self.enough_ns is not None and len(pending) > 1:
             self._newest_last(descriptor, node, pending)
         return pending
-
-    def _note(self, descriptor: int, node: _Node, marks: list[str]) -> None:
-        """Note that the directory is a root of this program or a repository."""
-        path = node.path()
-        if STORE in marks:
-            self.measured.roots.append(path)
-        if _GIT in marks or (
-            _BARE.issubset(marks)
-            and _lies_in(descriptor, "HEAD")
-            and _GIT not in path.split("/")  # which belongs to the work tree around it
-        ):
-            self.measured.repositories.append(path)
 
     def _is_newer(self, seen: os.stat_result, node: _Node, name: str) -> None:
         """Note a change that is as new as the newest so far, or newer."""
@@ -386,12 +366,3 @@ def _is_first(files: Names, seen: os.stat_result) -> bool:
     names, met, size, apparent = known
     files[key] = (max(names, seen.st_nlink), met + 1, size, apparent)
     return False
-
-
-def _lies_in(directory: int, name: str) -> bool:
-    """Whether anything but a directory is called `name` in the open `directory`, or may be."""
-    try:
-        status = at.stat(name, dir_fd=directory, follow_symlinks=False)
-    except OSError as error:
-        return error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM)
-    return not stat.S_ISDIR(status.st_mode)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...core.fields import Unreadable
-from ...core.layout import LAYOUT, LAYOUTS, MAX_NAME_BYTES, PIPELINE, SCRATCH, STORE, Layout
+from ...core.layouts import LAYOUT, LAYOUTS, MAX_NAME_BYTES, PIPELINE, SCRATCH, STORE, Layout
 from ...errors import StorageError
-from ..project.project import SCRATCH_NAMES, user_root
 from ..system.reading import read_file
 from .guard import check_store
+from .parts import is_scratch_by_name
 
 
 def layout_of(root: Path, *, is_scratch: bool | None = None) -> Layout:
@@ -27,7 +27,7 @@ def layout_of(root: Path, *, is_scratch: bool | None = None) -> Layout:
         said = read_file(path).decode(errors="replace").strip()[:MAX_NAME_BYTES]
     except (FileNotFoundError, NotADirectoryError):
         if is_scratch is None:
-            is_scratch = root.name in SCRATCH_NAMES or root == user_root()
+            is_scratch = is_scratch_by_name(root)
         return SCRATCH if is_scratch else PIPELINE
     except Unreadable as problem:
         raise StorageError(0, f"{path} {problem}") from problem

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.temp.core.layout import (
+from common.temp.core.layouts import (
     FILES,
     JOBS,
     MAX_NAME_BYTES,

@@ -1,0 +1,298 @@
+"""Where the commits, tags and other objects of a repository come from, as far as its files tell.
+
+A remote in scratch, as `git fetch . topic:main` has it, is not elsewhere, nor is one that is gone.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import Final, NamedTuple
+
+from ...core.layouts import STORE
+from ..project.project import OLD_ROOT_NAME
+from ..root.around import root_above
+from ..system.birth import born_at
+from .repository import Asker, Repository, is_object, lies_in, read_plain
+from .rewritten import Rewriting
+
+_OF_GIT: Final = tuple(
+    f"refs/{kind}".encode()
+    for kind in ("heads/", "tags/", "notes/", "stash", "bisect/", "prefetch/")
+)
+"""What git itself names so: nothing is fetched into these but by name."""
+
+_MOST_PACKED: Final = 16 << 20
+_LONGEST: Final = 1 << 12
+"""How much of the first line of a log is read."""
+
+_CLONED_WITHIN: Final = 2.0
+"""How many seconds after the first line of its log a clone may have packed its references."""
+
+
+def _began(git: str) -> int | None:
+    """When the first thing was logged in the repository; `None` if nothing was."""
+    first, tab, _ = (read_plain(f"{git}/logs/HEAD", _LONGEST) or b"").partition(b"\t")
+    words = first.split()
+    return int(words[-2]) if tab and len(words) > 2 and words[-2].isdigit() else None
+
+
+class Reference(NamedTuple):
+    """A reference: to what it leads, of which kind that is, its name, and whether a fetch brings it
+    from remotes elsewhere, and from none that is here.
+    """
+
+    to: bytes
+    kind: bytes
+    name: bytes
+    came: bool
+
+    @property
+    def is_tag(self) -> bool:
+        """Whether it is a tag, annotated or not."""
+        return self.name.startswith(b"refs/tags/")
+
+
+def _is_fast_forward(move: str) -> bool:
+    """Whether a `pull` brought the very commit that it moved to."""
+    return move.startswith("pull") and move.endswith(": Fast-forward")
+
+
+def _packed(repository: Repository, begin: bytes = b"") -> list[bytes]:
+    """What the packed references lead to whose names `begin` so."""
+    packed = read_plain(os.path.join(repository.common, "packed-refs"), _MOST_PACKED) or b""
+    lines = (line.split(b" ") for line in packed.splitlines() if line[:1] not in (b"#", b"^"))
+    return [
+        line[0]
+        for line in lines
+        if len(line) == 2 and is_object(line[0]) and line[1].startswith(begin)
+    ]
+
+
+class _Move(NamedTuple):
+    """A line in the log of a reference: to what it was moved, when, by whom, and by what."""
+
+    to: str
+    at: int
+    who: str
+    what: str
+
+
+class Origins:
+    """Where the commits of a repository come from, as far as its files tell."""
+
+    def __init__(self, ask: Asker, place: str) -> None:
+        self._ask = ask
+        self.repository = ask.repository
+        self._place = place
+        self._rewriting = Rewriting(ask.settings)
+        # What is pushed becomes known as a branch of the remote as well, wherever it went.
+        own, other = ask.remotes("url"), ask.remotes("pushurl")
+        pushed = {name for name, _ in other}
+        self._urls = [(name, self._rewriting.fetched_from(url)) for name, url in own + other]
+        to = [(name, self._rewriting.pushed_to(url)) for name, url in own if name not in pushed]
+        self._known: dict[str, bool] = {}
+        here = {name for name, url in self._urls + to if self._is_here(url)}
+        self._elsewhere = {name for name, _ in own} - here
+
+    @property
+    def are_there(self) -> bool:
+        """Whether there are remotes, and none of them is gone."""
+        return bool(self._urls) and not any(
+            _is_gone(url, self.repository, self._place) for _, url in self._urls
+        )
+
+    @functools.cached_property
+    def moves(self) -> list[_Move]:
+        """What the logs of the references say."""
+        form = "--format=%H%x00%gd%x00%ge%x00%gs"
+        log = self._ask("log", "--walk-reflogs", "--all", "--date=unix", form)
+        found = []
+        for line in os.fsdecode(log).split("\n"):
+            commit, _, rest = line.partition("\0")
+            selector, _, rest = rest.partition("\0")
+            who, _, what = rest.partition("\0")
+            at = selector.rpartition("@{")[2].rstrip("}")
+            if what:
+                found.append(_Move(commit, int(at) if at.isdecimal() else 0, who.lower(), what))
+        return found
+
+    @functools.cached_property
+    def references(self) -> list[Reference]:
+        """All references, of which kind ever."""
+        specs = [
+            (os.fsencode(spec.rpartition(":")[2]), name in self._elsewhere)
+            for name, spec in self._ask.remotes("fetch")
+            if ":" in spec
+        ]
+        form, found = "--format=%(objectname) %(objecttype) %(refname)", []
+        for line in self._ask("for-each-ref", form).splitlines():
+            to, kind, name = line.split(b" ", 2)
+            into = {is_there for spec, is_there in specs if _fits(name, spec)}
+            came = into == {True} and not name.startswith(_OF_GIT)
+            found.append(Reference(to, kind, name, came))
+        return found
+
+    def older(self) -> list[bytes]:
+        """The annotated tags that were there before the clone was, and those of others that were
+        there before a fetch was, if nothing was ever fetched from here.
+        """
+        from_here = any(
+            self._is_here(dict(self._urls).get(source) or self._rewriting.fetched_from(source))
+            for source in map(_source_in, (move.what for move in self.moves))
+            if source
+        )
+        if from_here or not self._elsewhere or len(self._elsewhere) < len(dict(self._urls)):
+            return []
+        cloned = [move.at for move in self.moves if move.what.startswith("clone:")]
+        fetched = [move.at for move in self.moves if move.what.startswith(("fetch", "pull"))]
+        ours = {move.who for move in self.moves} | set(map(str.lower, self._mails))
+        form = "--format=%(objectname) %(taggerdate:unix) %(taggeremail)"
+        found = []
+        for line in self._ask("for-each-ref", form, "refs/tags").splitlines():
+            tag, date, who = line.split(b" ", 2)
+            made, mail = int(date) if date.isdigit() else None, os.fsdecode(who).strip("<>").lower()
+            if made is not None and (
+                (cloned and made < min(cloned))
+                or (mail not in ours and any(made < at for at in fetched))
+            ):
+                found.append(tag)
+        return found
+
+    @property
+    def _mails(self) -> list[str]:
+        return [*self._ask.values("user.email"), *self._ask.values("committer.email")]
+
+    def tracked(self) -> list[bytes]:
+        """What the branches of remotes lead to that are elsewhere."""
+        begin = b"refs/remotes/"
+        return [one.to for one in self.references if one.came and one.name.startswith(begin)]
+
+    def is_mirror(self) -> bool:
+        """Whether a remote elsewhere is fetched into all references; to one that is only pushed
+        to, nothing need have gone.
+        """
+        return any(
+            name in self._elsewhere and spec == "+refs/*:refs/*"
+            for name, spec in self._ask.remotes("fetch")
+        )
+
+    def fetched(self) -> list[bytes]:
+        """What the last fetch brought from elsewhere."""
+        said = read_plain(os.path.join(self.repository.directory, "FETCH_HEAD")) or b""
+        return [
+            name
+            for line in said.splitlines()
+            if is_object(name := line.split(b"\t")[0])
+            and not self._is_here(self._rewriting.fetched_from(_source_of(line)))
+        ]
+
+    def packed(self) -> list[bytes]:
+        """What the packed references lead to."""
+        return _packed(self.repository)
+
+    def cloned(self) -> list[bytes]:
+        """The tags that came with the clone: it packs them, and nothing has packed any since."""
+        return _packed(self.repository, b"refs/tags/") if self._is_as_cloned() else []
+
+    def _is_as_cloned(self) -> bool:
+        """Whether the packed references are those of the clone, as far as the filesystem tells.
+
+        They are replaced by a new file each time. A clone packs them before it sets its heads, and
+        before anything is logged.
+        """
+        git = self.repository.common
+        born, began = born_at(os.path.join(git, "packed-refs")), _began(git)
+        if born is None or began is None or not self.are_there:
+            return False
+        heads = [os.path.join(git, name) for name in ("HEAD", "logs/HEAD")]
+        heads += [f"{git}/refs/remotes/{name}/HEAD" for name, _ in self._urls]
+        set_at = [at for head in heads if (at := born_at(head)) is not None]
+        return born <= min(set_at, default=0.0) and born <= began + _CLONED_WITHIN
+
+    def cut(self) -> list[bytes]:
+        """Where the history was cut when it was fetched from elsewhere (`--depth`)."""
+        if not self._elsewhere or len(self._elsewhere) < len(dict(self._urls)):
+            return []
+        said = read_plain(os.path.join(self.repository.common, "shallow")) or b""
+        return [name for name in said.split() if is_object(name)]
+
+    def logged(self) -> list[bytes]:
+        """What the logs say was cloned or fetched from elsewhere."""
+        urls = dict(self._urls)
+        return [
+            move.to.encode()
+            for move in self.moves
+            if (source := _source_in(move.what))
+            and not self._is_here(urls.get(source) or self._rewriting.fetched_from(source))
+        ]
+
+    def _is_here(self, url: str) -> bool:
+        if url not in self._known:
+            self._known[url] = _is_here(url, self.repository, self._place)
+        return self._known[url]
+
+
+def _fits(name: bytes, spec: bytes) -> bool:
+    """Whether a reference is one of those that the right side of a refspec names."""
+    begin, star, end = spec.partition(b"*")
+    if not star:
+        return name == spec
+    return name.startswith(begin) and name.endswith(end) and len(name) > len(begin + end)
+
+
+def _source_in(move: str) -> str:
+    """From where a line of a log says that it came: `fetch -q origin v1:v1: storing ref`."""
+    action, _, rest = move.partition(" ")
+    if action == "pull" and not _is_fast_forward(move):
+        return ""
+    if action == "clone:":
+        return rest.removeprefix("from ")
+    words = rest.partition(": ")[0].split() if action in ("fetch", "pull") else ()
+    return next((word.rstrip(":") for word in words if not word.startswith("-")), "")
+
+
+def _source_of(line: bytes) -> str:
+    """From where a line of `FETCH_HEAD` says that it came: `branch 'main' of ../other`."""
+    said = line.split(b"\t", 2)[-1]
+    return os.fsdecode(said.rpartition(b"' of ")[2] or said)
+
+
+def _path_of(url: str, repository: Repository) -> str:
+    """The directory that a remote of that `url` is; "" if it is on another system."""
+    path = url.removeprefix("file://")
+    scheme, colon, _ = path.partition(":")
+    if colon and "/" not in scheme:
+        return ""  # `https://…`, or `host:path`
+    return os.path.join(repository.tree or repository.directory, path)
+
+
+def _is_here(url: str, repository: Repository, place: str) -> bool:
+    """Whether a remote of that `url` may go as `place` may, as scratch does, or has gone."""
+    if "\0" in url:
+        return True  # nobody can have got it from there
+    path = _path_of(url, repository)
+    return path != "" and (
+        lies_in(path, _scratch_around(place))
+        or _is_gone(url, repository, place)
+        or _is_scratch(os.path.realpath(path))
+    )
+
+
+def _is_scratch(path: str) -> bool:
+    """Whether it lies in any root: its entries may go in the same clean."""
+    return OLD_ROOT_NAME in path.split(os.sep) or root_above(path) is not None
+
+
+def _is_gone(url: str, repository: Repository, place: str) -> bool:
+    """Whether the directory no longer exists; what is moved aside with `place` is not gone."""
+    path = _path_of(url, repository)
+    if not path or any(os.path.lexists(path + suffix) for suffix in ("", ".git")):
+        return False
+    scratch = _scratch_around(place)
+    return not (lies_in(place, os.path.join(scratch, STORE)) and lies_in(path, scratch))
+
+
+def _scratch_around(place: str) -> str:
+    """The root that `place` lies in, or itself."""
+    return root_above(place) or place

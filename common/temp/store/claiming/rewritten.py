@@ -1,0 +1,64 @@
+"""The addresses that git really uses, where a configuration rewrites those of remotes."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterable
+
+from ..system.processes import ASKS
+
+_BEGIN, _FETCH, _PUSH = "url.", ".insteadof", ".pushinsteadof"
+
+
+class Rewriting:
+    """Rewrites addresses by the settings `url.<base>.insteadOf` and `pushInsteadOf`, as git does:
+    the longest beginning that fits counts.
+    """
+
+    def __init__(self, settings: Iterable[tuple[str, str]]) -> None:
+        self._fetch: list[tuple[str, str]] = []
+        self._push: list[tuple[str, str]] = []
+        for name, begin in (*_of_user(), *settings):
+            for end, rules in ((_FETCH, self._fetch), (_PUSH, self._push)):
+                if name.startswith(_BEGIN) and name.endswith(end):
+                    rules.append((begin, name[len(_BEGIN) : -len(end)]))
+
+    def fetched_from(self, url: str) -> str:
+        """From where a remote of that `url` is fetched."""
+        return _rewritten(url, self._fetch) or url
+
+    def pushed_to(self, url: str) -> str:
+        """Where a remote of that `url` is pushed to, if it has no other address to push to."""
+        return _rewritten(url, self._push) or self.fetched_from(url)
+
+
+def _rewritten(url: str, rules: list[tuple[str, str]]) -> str:
+    """What the longest of the rules that fit makes of it; "" if none does."""
+    fitting = [(begin, base) for begin, base in rules if url.startswith(begin)]
+    if not fitting:
+        return ""
+    begin, base = max(fitting, key=lambda rule: len(rule[0]))
+    return base + url[len(begin) :]
+
+
+@functools.cache
+def _of_user() -> tuple[tuple[str, str], ...]:
+    """What the user's own configuration and that of the system say; asked once."""
+    import subprocess  # which takes longer to load than a scan may take
+
+    command = ("git", "-c", f"{ASKS}=1", "config", "-z", "--get-regexp", r"^url\..*insteadof$")
+    environment = {name: value for name, value in os.environ.items() if name[:4] != "GIT_"}
+    try:
+        said = subprocess.run(  # noqa: S603 - it only reads a configuration
+            command,
+            cwd="/" if os.name == "posix" else None,
+            env=environment,
+            capture_output=True,
+            check=False,
+            timeout=10,
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    pairs = (one.partition("\n") for one in os.fsdecode(said).split("\0") if one)
+    return tuple((name, value) for name, _, value in pairs)
