@@ -550,7 +550,7 @@ def test_a_forked_child_can_track_files_of_its_own(files: Driven) -> None:
 
 def no_disk(work: Callable[[], Any]) -> tuple[Any, list[str]]:
     """What `work` returns in a loop, and what the loop's own thread had the system do."""
-    harmless = {"fspath", "getpid", "getcwd"}
+    harmless = {"fspath", "getpid", "getcwd", "_path_normpath", "_path_splitroot_ex"}
     seen: list[str] = []
 
     def watch(frame: object, event: str, argument: Any) -> None:
