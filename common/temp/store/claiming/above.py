@@ -12,9 +12,8 @@ from typing import Final
 from ...core.entry import Use
 from ..root.leases import Leases
 from ..root.listing import holds_only_stamped, is_certain_category
-from ..system import at
-from ..system.at import DIRECTORY_FLAGS
 from ..system.locks import is_locked
+from ..system.opening import opened
 
 _RELIED_ON_SECONDS: Final = 1.0
 _ENVIRONMENT: Final = "pyvenv.cfg"
@@ -57,12 +56,8 @@ class Above:
         asked_at, use = self._locks.get(category, (float("-inf"), None))
         if time.monotonic() - asked_at > _RELIED_ON_SECONDS:
             use, asked_at = None, time.monotonic()
-            with contextlib.suppress(OSError):
-                descriptor = at.open(os.path.join(self._root, category), DIRECTORY_FLAGS)
-                try:
-                    if is_locked(self._root, descriptor):
-                        use = Use("lock", f"a process holds a lock (flock) on {category}")
-                finally:
-                    at.close(descriptor)
+            with contextlib.suppress(OSError), opened(self._root / category) as descriptor:
+                if is_locked(self._root, descriptor):
+                    use = Use("lock", f"a process holds a lock (flock) on {category}")
             self._locks[category] = asked_at, use
         return use

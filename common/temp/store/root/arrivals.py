@@ -163,13 +163,7 @@ def note_remainder(
 
 def is_remainder(root: Path, relative: str) -> bool:
     """Whether the directory at `relative` is what a clean kept of an entry."""
-    known = _known(root, relative)
-    if known is None or not known.remainder:
-        return False
-    with contextlib.suppress(OSError):
-        status = at.stat(os.path.join(root, relative), follow_symlinks=False)
-        return status.st_ino == known.inode
-    return False
+    return _remainder(root, relative) is not None
 
 
 def is_part(root: Path, relative: str) -> bool:
@@ -177,10 +171,18 @@ def is_part(root: Path, relative: str) -> bool:
     clean kept of that.
     """
     category, _, name = relative.partition("/")
-    if not name or not is_remainder(root, category):
-        return False
-    known = _known(root, category)
-    return known is not None and (known.parts is None or name in known.parts)
+    kept = _remainder(root, category) if name else None
+    return kept is not None and (kept.parts is None or name in kept.parts)
+
+
+def _remainder(root: Path, relative: str) -> Arrival | None:
+    """The record of the directory at `relative`, if that is what a clean kept of an entry."""
+    known = _known(root, relative)
+    if known is not None and known.remainder:
+        with contextlib.suppress(OSError):
+            status = at.stat(os.path.join(root, relative), follow_symlinks=False)
+            return known if status.st_ino == known.inode else None
+    return None
 
 
 def _known(root: Path, relative: str) -> Arrival | None:

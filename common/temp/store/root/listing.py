@@ -33,6 +33,7 @@ from ..project.project import check_root, root_of, user_root
 from ..system import at
 from ..system.at import ANY_FLAGS, DIRECTORY_FLAGS
 from ..system.locks import is_locked
+from ..system.opening import opened
 from ..trees.inside import measure_at
 from ..trees.measured import Measured
 from .arrivals import is_remainder
@@ -314,11 +315,6 @@ def measure_leftovers(root: Path) -> tuple[list[Measured], list[Problem]]:
 
 
 def _is_being_freed(root: Path, path: str) -> bool:
-    try:
-        descriptor = at.open(path, ANY_FLAGS)
-    except OSError:
-        return False
-    try:
+    with contextlib.suppress(OSError), opened(path, ANY_FLAGS) as descriptor:
         return is_locked(root, descriptor)
-    finally:
-        at.close(descriptor)
+    return False

@@ -18,6 +18,7 @@ from urllib.parse import quote_from_bytes
 from ...errors import StorageError
 from . import at
 from .at import DIRECTORY_FLAGS, ROOT_FLAGS
+from .opening import opened
 from .renaming import rename_new
 
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
@@ -103,20 +104,17 @@ def _opened_trash(stack: contextlib.ExitStack, path: str, parent: int) -> tuple[
     home = _home_trash(at.fstat(parent).st_dev)
     if home:
         os.makedirs(home, 0o700, exist_ok=True)
-        descriptor = at.open(home, ROOT_FLAGS)
-        stack.callback(at.close, descriptor)
+        descriptor = stack.enter_context(opened(home, ROOT_FLAGS))
         return _Directory(descriptor, home, True), _info(path)
     top = above = os.path.realpath(os.path.dirname(path))
     while not os.path.ismount(top):
         top = os.path.dirname(top)
-    descriptor = at.open(top, ROOT_FLAGS)
-    stack.callback(at.close, descriptor)
+    descriptor = stack.enter_context(opened(top, ROOT_FLAGS))
     directory, uid = _Directory(descriptor, top, False), os.getuid()
     with contextlib.suppress(FileNotFoundError):
         mode = at.stat(".Trash", dir_fd=descriptor, follow_symlinks=False).st_mode
         if stat.S_ISDIR(mode) and mode & stat.S_ISVTX:
-            descriptor = at.open(".Trash", DIRECTORY_FLAGS, dir_fd=descriptor)
-            stack.callback(at.close, descriptor)
+            descriptor = stack.enter_context(opened(".Trash", dir_fd=descriptor))
             directory = _Directory(descriptor, os.path.join(top, ".Trash"), False)
     name = str(uid) if directory.place != top else f".Trash-{uid}"
     trash = _opened(stack, name, directory)
@@ -148,12 +146,11 @@ def _opened(stack: contextlib.ExitStack, name: str, above: _Directory) -> _Direc
     flags = ROOT_FLAGS if above.private else DIRECTORY_FLAGS
     planted = StorageError(0, f"{place} is not a directory of this user; have that removed")
     try:
-        descriptor = at.open(name, flags, dir_fd=above.descriptor)
+        descriptor = stack.enter_context(opened(name, flags, dir_fd=above.descriptor))
     except OSError as error:
         if not above.private and error.errno in (errno.ENOTDIR, errno.ELOOP):
             raise planted from None
         raise
-    stack.callback(at.close, descriptor)
     if not above.private and at.fstat(descriptor).st_uid != os.getuid():
         raise planted
     return _Directory(descriptor, place, above.private)
