@@ -22,8 +22,10 @@ def shape(lines: list[str]) -> list[str]:
     told = []
     for line in lines:
         text = re.sub(r"\x1b\[[0-9;]*m|[▏▎▍▌▋▊▉█]+", " ", line)
+        if text.startswith(" " * 20):
+            continue  # the rest of a long cell, whose place depends on the widths of the others
         text = re.sub(r"[KMG]iB", "iB", re.sub(r"[\d.]+", "0", text))
-        # Where a line is cut hangs on the width of what stands before.
+        # Where a line is cut depends on the width of what stands before.
         text = re.sub("(expired|within limits|in use): .*", r"\1", re.sub("-+", "-", text))
         told.append(" ".join(text.split()))
     return sorted(filter(None, told))
@@ -33,7 +35,12 @@ def drawn() -> list[str]:
     """The lines of the picture of the terminal."""
     tree = ElementTree.parse(DOCS / "terminal.svg")
     rows = tree.getroot().findall("{*}text")
-    return [" ".join(span.text or "" for span in row.findall("{*}tspan")) for row in rows]
+    spans = [row.findall("{*}tspan") for row in rows]
+    return [
+        " " * round((float(row[0].get("x", "0")) - 12) / 7.8)
+        + " ".join(span.text or "" for span in row)
+        for row in spans
+    ]
 
 
 def test_there_are_a_terminal_and_a_page_in_light_and_dark() -> None:
