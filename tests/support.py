@@ -215,12 +215,18 @@ def long_ago(hours: float = 1000) -> Iterator[None]:
         yield
 
 
+NO_PLUGINS = " ".join(
+    f"-p no:{name}" for name in ("zarr", "anyio", "hypothesispytest", "pytest_cov", "cacheprovider")
+)
+"""The options of a pytest that is run by a test: without what takes long to load, or measures."""
+
+
 def environment(**more: str) -> dict[str, str]:
     """The environment of a command: this one's, without what would change what it prints."""
     left_out = ("TEMPKEEP_", "PYTEST_", "COV_CORE", "GITHUB_")
     kept = {name: text for name, text in os.environ.items() if not name.startswith(left_out)}
     path = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH", "")]))
-    return {**kept, "PYTHONPATH": path, **more}
+    return {**kept, "PYTHONPATH": path, "PYTEST_ADDOPTS": NO_PLUGINS, **more}
 
 
 def inv(

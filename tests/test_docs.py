@@ -14,6 +14,7 @@ from common.temp.migrate.rules import by_code
 from common.temp.store.root.loading import load
 from tests.docs import DOCS, PAGES, README, Block, anchors, blocks, links, prose
 from tests.support import REPOSITORY, environment, make_entry, run
+from tests.warm import python
 
 LINKING = [*PAGES, *(REPOSITORY / f"{name}.md" for name in ("CONTRIBUTING", "SECURITY"))]
 INSTALLS = (
@@ -25,7 +26,7 @@ INSTALLS = (
 ENDS_WITH = r"code=0; \1 || code=$?; [ $code = \2 ]"
 """For a line of a shell that says with which exit code it ends, where that is not 0."""
 
-PROGRAMS = {"python3": "", "inv": "-m invoke", "tempkeep": "-m common.temp"}
+PROGRAMS = {"python3": [], "inv": ["-m", "invoke"], "tempkeep": ["-m", "common.temp"]}
 
 LEGACY = '''"""A script with the helper that is copied from script to script."""
 
@@ -65,7 +66,7 @@ def monorepo(project: Path) -> Path:
     (project.parent / "bin").mkdir()
     for name, arguments in PROGRAMS.items():
         program = project.parent / "bin" / name
-        program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {arguments} "$@"\n')
+        program.write_text(f'#!/bin/sh\nexec {shlex.join([*python(), *arguments])} "$@"\n')
         program.chmod(0o755)
     return project
 
@@ -89,7 +90,8 @@ def run_block(block: Block, monorepo: Path) -> None:
         path.write_text(block.text)
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(path)]
     elif block.kind == "python":
-        command = [sys.executable, "-W", "error", "-c", block.text]
+        code = f"import warnings; warnings.simplefilter('error'); exec({block.text!r})"
+        command = [sys.executable, "-c", code]
     else:
         text = re.sub(r"^(.+?) +# ends with (\d).*$", ENDS_WITH, block.text, flags=re.MULTILINE)
         command = ["bash", "-euo", "pipefail", "-c", text]
