@@ -39,7 +39,7 @@ from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 from common.temp.tasks import ns
 from common.temp.until import until_exit
-from tests.warm import Started
+from tests.warm import Server, Started
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 NOW = 1_700_000_000.0
@@ -285,10 +285,23 @@ def run(
     command: Sequence[str], *, cwd: Path, stdin: str | None = None, **more: str
 ) -> subprocess.CompletedProcess[str]:
     """A real command in `cwd`, with its output as text; never raises for its exit code."""
+    return run_in(environment(**more), command, cwd=cwd, stdin=stdin)
+
+
+def run_in(
+    env: dict[str, str],
+    command: Sequence[str],
+    *,
+    cwd: Path,
+    stdin: str | None = None,
+    server: Server | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """The same in that environment, forked by `server` if there is one."""
     with Started(
         command,
+        server=server,
         cwd=cwd,
-        env=environment(**more),
+        env=env,
         stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -38,8 +38,10 @@ READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_", "COVERAGE")
 LOOKS_AT_ITSELF = ("sys.modules", "start_run")
 """What is in code that may care what is loaded already, or whether it was forked."""
 
-PACKAGE, PYTEST = "package", "pytest"
-"""What an interpreter has loaded."""
+PACKAGE, PYTEST, HOST = "package", "pytest", "host"
+"""What an interpreter has loaded: the package, pytest, or in an environment of its own what the
+programs of a host load before the package.
+"""
 
 
 class Order(NamedTuple):
@@ -59,10 +61,14 @@ class Started(subprocess.Popen[str]):
 
     _status = -1  # where the warm interpreter tells the exit status of what it forked
 
+    def __init__(self, *arguments: Any, server: Server | None = None, **options: Any) -> None:
+        self._server = server
+        super().__init__(*arguments, **options)
+
     def _execute_child(self, args: Any, *others: Any, **more: Any) -> None:
         cwd, env, pipes = others[4], others[5], others[9:15]
         cwd = os.fspath(cwd or ".")
-        server = _server_for(args, cwd, env)
+        server = self._server or _server_for(args, cwd, env)
         if server is None:
             super()._execute_child(args, *others, **more)  # type: ignore[misc]
             return
@@ -140,14 +146,14 @@ def _powers() -> list[str]:
 class Server:
     """A warm interpreter, which is no child of this process, and ends with it."""
 
-    def __init__(self, kind: str, env: dict[str, str]) -> None:
+    def __init__(self, kind: str, env: dict[str, str], python: str = sys.executable) -> None:
         self.read_at_start = _read_at_start(env)
         self.powers = _powers()
-        self.name = f"tempkeep-{os.getpid()}-{kind}"
+        self.name = f"tempkeep-{os.getpid()}-{kind}-{len(_servers)}"
         self._ours, theirs = socket.socketpair()
-        command = [sys.executable, "-m", "tests.warm", kind, self.name, str(theirs.fileno())]
+        command = [python, __file__, kind, self.name, str(theirs.fileno())]
         with theirs:
-            subprocess.run(command, cwd=REPOSITORY, env=env, pass_fds=[theirs.fileno()], check=True)
+            subprocess.run(command, cwd="/", env=env, pass_fds=[theirs.fileno()], check=True)
 
     def close(self) -> None:
         """End the interpreter, and nothing that it has forked."""
@@ -181,6 +187,16 @@ def _server(kind: str) -> Server:
     return _servers[kind]
 
 
+def in_environment(python: str, env: dict[str, str]) -> Server | None:
+    """The interpreter that forks the programs of an environment."""
+    if not hasattr(os, "pidfd_open"):
+        return None
+    key = f"{python} {_read_at_start(env)}"
+    if key not in _servers:
+        _servers[key] = Server(HOST, env, python)
+    return _servers[key]
+
+
 def start() -> None:
     """Start a warm interpreter, which will load what it needs while others go on."""
     from tests.support import environment
@@ -209,19 +225,24 @@ def python() -> list[str]:
 
 def _preload(kind: str) -> None:
     """Load what the programs load, but not the programs themselves."""
-    if kind == PYTEST:
+    if kind == PACKAGE:
+        _load_all("common.temp")
+    if kind != PYTEST:
+        _load_all("invoke")
+    if kind != PACKAGE:
         from _pytest.config import default_plugins
 
         for name in default_plugins:
             importlib.import_module(f"_pytest.{name}")
-        return
-    for top in ("common.temp", "invoke"):
-        package = importlib.import_module(top)
-        for found in pkgutil.walk_packages(package.__path__, f"{top}."):
-            if not found.name.startswith(("invoke.vendor", "invoke.completion")) and not (
-                found.name.endswith(("__main__", ".pytest_plugin")) or found.name in PROGRAMS
-            ):
-                importlib.import_module(found.name)
+
+
+def _load_all(top: str) -> None:
+    package = importlib.import_module(top)
+    for found in pkgutil.walk_packages(package.__path__, f"{top}."):
+        if not found.name.startswith(("invoke.vendor", "invoke.completion")) and not (
+            found.name.endswith(("__main__", ".pytest_plugin")) or found.name in PROGRAMS
+        ):
+            importlib.import_module(found.name)
 
 
 def _serve(kind: str, orders: socket.socket, clients: socket.socket) -> Order:
@@ -239,6 +260,9 @@ def _serve(kind: str, orders: socket.socket, clients: socket.socket) -> Order:
                 os.close(status)
                 continue
             asking = clients.accept()[0] if ready == clients.fileno() else orders
+            if asking is not orders and not _is_ours(asking):
+                asking.close()
+                continue
             head, given, _, _ = socket.recv_fds(asking, 4, 4)
             if not head and asking is orders:
                 os._exit(0)
@@ -246,9 +270,7 @@ def _serve(kind: str, orders: socket.socket, clients: socket.socket) -> Order:
             order = Order(*marshal.loads(asking.recv(length, socket.MSG_WAITALL)))
             pid = 0
             if asking is orders or (
-                _kind(order.command, order.cwd) == kind
-                and _read_at_start(order.env) == mine
-                and _is_ours(asking)
+                _kind(order.command, order.cwd) == kind and _read_at_start(order.env) == mine
             ):
                 pid = os.fork()
                 if pid == 0:
@@ -354,6 +376,7 @@ def _end(code: int) -> None:
 def main() -> None:
     """Wait for orders, as no child of who started this."""
     kind, name, number = sys.argv[1:]
+    sys.path[0] = "/"  # and not where this file is
     orders = socket.socket(fileno=int(number))
     clients = socket.socket(socket.AF_UNIX)
     clients.bind(f"\0{name}")
