@@ -39,7 +39,7 @@ from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 from common.temp.tasks import ns
 from common.temp.until import until_exit
-from tests.warm import Server, Started
+from tests.warm import CLIENT, Server, Started, in_environment
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 NOW = 1_700_000_000.0
@@ -314,6 +314,16 @@ def run_in(
             started.kill()
             raise
     return subprocess.CompletedProcess(command, started.returncode, out, error)
+
+
+def run_client(
+    *command: str | Path, cwd: Path | None = None, stdin: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Python with those arguments, as the clients in `projects` are run: in this environment."""
+    env = dict(os.environ)
+    server = in_environment(sys.executable, env, CLIENT)
+    given = [sys.executable, *map(str, command)]
+    return run_in(env, given, cwd=cwd or Path.cwd(), stdin=stdin, server=server)
 
 
 def status(cwd: Path, *arguments: str, **more: str) -> dict[str, Any]:

@@ -38,10 +38,11 @@ READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_", "COVERAGE")
 LOOKS_AT_ITSELF = ("sys.modules", "start_run")
 """What is in code that may care what is loaded already, or whether it was forked."""
 
-PACKAGE, PYTEST, HOST = "package", "pytest", "host"
-"""What an interpreter has loaded: the package, pytest, or in an environment of its own what the
-programs of a host load before the package.
+PACKAGE, PYTEST, HOST, CLIENT = "package", "pytest", "host", "client"
+"""What an interpreter has loaded: the package; pytest; in an environment of its own what programs
+of a host load before the package; the package and what the clients in `projects` need.
 """
+FOR_CLIENTS = ("PIL.Image", "PIL.ImageOps", "numpy", "xarray", "zarr")
 
 
 class Order(NamedTuple):
@@ -107,8 +108,9 @@ class Started(subprocess.Popen[str]):
 
 def _server_for(command: Sequence[str], cwd: str, env: dict[str, str]) -> Server | None:
     """Whose fork does what a new interpreter would."""
-    if not (_env and hasattr(os, "pidfd_open") and command[0] == sys.executable):
+    if not hasattr(os, "pidfd_open") or command[0] != sys.executable:
         return None
+    start()
     kind = _kind(command, cwd)
     server = _server(kind) if kind else None
     if server is None or server.read_at_start != _read_at_start(env) or server.powers != _powers():
@@ -187,13 +189,13 @@ def _server(kind: str) -> Server:
     return _servers[kind]
 
 
-def in_environment(python: str, env: dict[str, str]) -> Server | None:
+def in_environment(python: str, env: dict[str, str], kind: str = HOST) -> Server | None:
     """The interpreter that forks the programs of an environment."""
     if not hasattr(os, "pidfd_open"):
         return None
-    key = f"{python} {_read_at_start(env)}"
+    key = f"{kind} {python} {_read_at_start(env)}"
     if key not in _servers:
-        _servers[key] = Server(HOST, env, python)
+        _servers[key] = Server(kind, env, python)
     return _servers[key]
 
 
@@ -201,7 +203,8 @@ def start() -> None:
     """Start a warm interpreter, which will load what it needs while others go on."""
     from tests.support import environment
 
-    _env.update(environment())
+    if not _env:
+        _env.update(environment())
     if hasattr(os, "pidfd_open"):
         _server(PACKAGE)
 
@@ -225,11 +228,13 @@ def python() -> list[str]:
 
 def _preload(kind: str) -> None:
     """Load what the programs load, but not the programs themselves."""
-    if kind == PACKAGE:
+    if kind in (PACKAGE, CLIENT):
         _load_all("common.temp")
     if kind != PYTEST:
         _load_all("invoke")
-    if kind != PACKAGE:
+    for name in FOR_CLIENTS if kind == CLIENT else ():
+        importlib.import_module(name)
+    if kind in (PYTEST, HOST):
         from _pytest.config import default_plugins
 
         for name in default_plugins:
