@@ -6,7 +6,6 @@ import json
 import os
 import pty
 import random
-import subprocess
 import sys
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from tests.support import (
     run,
     tempkeep,
 )
+from tests.warm import Started
 
 Printed = pytest.CaptureFixture[str]
 
@@ -447,20 +447,19 @@ def on_terminal(
     `typed` is typed as soon as the terminal shows `when`. With `output`, stdout goes there.
     """
     takes_the_terminal = (
-        "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
-        "os.execv(sys.executable, [sys.executable, '-m', 'invoke', *sys.argv[1:]])"
+        "import fcntl, os, runpy, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
+        "runpy.run_module('invoke', run_name='__main__', alter_sys=True)"
     )
     ours, theirs = pty.openpty()
     try:
         with open(output or os.devnull, "wb") as file:
-            started = subprocess.Popen(
+            started = Started(
                 [sys.executable, "-c", takes_the_terminal, *arguments],
                 cwd=cwd,
                 env=environment(CI=""),
                 stdin=theirs,
                 stdout=file if output else theirs,
                 stderr=theirs,
-                start_new_session=True,
             )
         os.close(theirs)
         seen = b""
