@@ -124,6 +124,53 @@ def stashed_in_a_submodule(there: Path) -> None:
     in_a_submodule(there, stashed)
 
 
+def pushed_to_a_disk_that_is_gone(there: Path) -> None:
+    """The directory on which the disk was mounted is still there."""
+    disk = there.parents[4] / "disk"
+    git(disk, "init", "-q", "--bare")
+    git(there, "remote", "add", "disk", str(disk))
+    commit(there)
+    git(there, "push", "-q", "disk", "main")
+    shutil.rmtree(disk)
+    disk.mkdir()
+
+
+def pushed_by_ssh_to_this_very_machine(there: Path) -> None:
+    hub = there.parent / "hub"
+    git(hub, "init", "-q", "--bare")
+    commit(there)
+    git(there, "push", "-q", str(hub), "main")
+    git(there, "remote", "add", "hub", f"ssh://git@localhost:22{hub}")
+    git(there, "update-ref", "refs/remotes/hub/main", "main")
+
+
+def joined_to_what_is_elsewhere(there: Path) -> None:
+    git(there, "checkout", "-q", "--orphan", "old")
+    git(there, "commit", "-q", "-m", "the old history")
+    old, new = (
+        run(["git", "rev-parse", name], cwd=there).stdout.strip() for name in ("old", "origin/main")
+    )
+    git(there, "checkout", "-q", "main")
+    (there / ".git" / "info" / "grafts").write_text(f"{new} {old}\n")
+
+
+def cut_when_it_was_fetched_from_scratch(there: Path) -> None:
+    other = there.parent / "other"
+    git(there.parent, "clone", "-q", "clone", "other")
+    commit(other)
+    git(there, "fetch", "-q", "--depth", "1", f"file://{other}", "main:mine")
+    git(there, "fetch", "-q")
+    shutil.rmtree(other)
+
+
+def rebased_under_a_name_that_looks_like_a_pull(there: Path) -> None:
+    apart(there)
+    (there / "p").write_text("mine")
+    git(there, "add", "p")
+    git(there, "commit", "-q", "--amend", "-m", "docs: Fast-forward")
+    git(there, "pull", "-q", "--rebase", "origin", "main")
+
+
 def tagged_in_a_submodule(there: Path) -> None:
     in_a_submodule(there, annotated)
 
@@ -140,6 +187,11 @@ def tagged_in_a_submodule(there: Path) -> None:
         (rebased_by_a_pull, "1 unpushed commit"),
         (merged_by_a_pull, "2 unpushed commits"),
         (picked, "1 unpushed commit"),
+        (pushed_to_a_disk_that_is_gone, "1 unpushed commit"),
+        (pushed_by_ssh_to_this_very_machine, "1 unpushed commit"),
+        (joined_to_what_is_elsewhere, "1 unpushed commit"),
+        (cut_when_it_was_fetched_from_scratch, "1 unpushed commit"),
+        (rebased_under_a_name_that_looks_like_a_pull, "1 unpushed commit"),
         (stashed_in_a_submodule, "1 stash of submodules"),
         (tagged_in_a_submodule, "1 unpushed tag of submodules"),
     ],

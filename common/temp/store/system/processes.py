@@ -26,6 +26,8 @@ _COMMAND_LENGTH: Final = 60
 ASKING: Final = ("-c", "tempkeep.asks=1")
 """The first options of a `git` that is started only to ask about an entry."""
 
+_ASKING: Final = [os.fsencode(word) for word in ASKING]
+
 _READS_ONLY: Final = os.O_APPEND | getattr(os, "O_ACCMODE", 3)
 
 _LOOKS: Final = at.ANY_FLAGS & ~getattr(os, "O_CLOEXEC", 0)
@@ -156,10 +158,9 @@ class _Look:
 
     def _asks(self) -> bool:
         """Whether it is a `git` by which a clean, or a look, asks about an entry."""
-        program, *options = self._words[: len(ASKING) + 1]
-        return options == [os.fsencode(word) for word in ASKING] and (
-            os.path.basename(program) == b"git"
-        )
+        if self._words[1 : len(_ASKING) + 1] != _ASKING:
+            return False
+        return os.path.basename(self._words[0]) == b"git"
 
     def _see(self, views: tuple[View, ...]) -> None:
         self._views_here, self._places = views, tuple(view.place for view in views)
