@@ -138,10 +138,9 @@ def test_each_lifecycle_has_a_block_of_about_ten_lines() -> None:
     assert all(len(block.text.splitlines()) <= 14 for block in found)
 
 
-@pytest.mark.parametrize("code", by_code())
-def test_every_rule_of_temp_migrate_has_its_row(code: str) -> None:
+def test_every_rule_of_temp_migrate_has_its_row() -> None:
     text = (DOCS / "migrating.md").read_text(encoding="utf-8")
-    assert text.count(f"\n| {code} | ") == 1
+    assert {code: text.count(f"\n| {code} | ") for code in by_code()} == dict.fromkeys(by_code(), 1)
 
 
 @pytest.mark.parametrize("page", LINKING, ids=name_of)
