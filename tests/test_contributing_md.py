@@ -21,8 +21,23 @@ LINES = [line.partition("#")[0].strip() for line in SHOWN.splitlines()]
 COMMANDS = sorted({part.strip() for line in LINES for part in line.split("&&")})
 
 
-NAMES = """RULES _MODULES Layout DISPOSALS WAYS NotDisposed Settings KEYS EXIT_CODES ENVIRONMENT
-reason_of REMEDIES EXPLAIN FORMATS Scheduler""".split()
+NAMES = [
+    "RULES",
+    "_MODULES",
+    "Layout",
+    "DISPOSALS",
+    "WAYS",
+    "NotDisposed",
+    "Settings",
+    "KEYS",
+    "EXIT_CODES",
+    "ENVIRONMENT",
+    "reason_of",
+    "REMEDIES",
+    "EXPLAIN",
+    "FORMATS",
+    "Scheduler",
+]
 
 
 def test_paths_that_are_named_are_there() -> None:
