@@ -20,23 +20,9 @@ SHOWN = "".join(block.text for block in blocks(PAGE))
 LINES = [line.partition("#")[0].strip() for line in SHOWN.splitlines()]
 COMMANDS = sorted({part.strip() for line in LINES for part in line.split("&&")})
 
-
 NAMES = [
-    "RULES",
-    "_MODULES",
-    "Layout",
-    "DISPOSALS",
-    "WAYS",
-    "NotDisposed",
-    "Settings",
-    "KEYS",
-    "EXIT_CODES",
-    "ENVIRONMENT",
-    "reason_of",
-    "REMEDIES",
-    "EXPLAIN",
-    "FORMATS",
-    "Scheduler",
+    *("RULES", "_MODULES", "Layout", "DISPOSALS", "WAYS", "NotDisposed", "Settings", "KEYS"),
+    *("EXIT_CODES", "ENVIRONMENT", "reason_of", "REMEDIES", "EXPLAIN", "FORMATS", "Scheduler"),
 ]
 
 
