@@ -39,7 +39,7 @@ from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 from common.temp.tasks import ns
 from common.temp.until import until_exit
-from tests.warm import CLIENT, Server, Started, in_environment
+from tests.warm import Server, Started, in_environment
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 NOW = 1_700_000_000.0
@@ -317,11 +317,11 @@ def run_in(
 
 
 def run_client(
-    *command: str | Path, cwd: Path | None = None, stdin: str | None = None
+    name: str, *command: str | Path, cwd: Path | None = None, stdin: str | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Python with those arguments, as the clients in `projects` are run: in this environment."""
+    """Python with those arguments, as that client in `projects` is run: in this environment."""
     env = dict(os.environ)
-    server = in_environment(sys.executable, env, CLIENT)
+    server = in_environment(sys.executable, env, name)
     given = [sys.executable, *map(str, command)]
     return run_in(env, given, cwd=cwd or Path.cwd(), stdin=stdin, server=server)
 

@@ -38,11 +38,12 @@ READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_", "COVERAGE")
 LOOKS_AT_ITSELF = ("sys.modules", "start_run")
 """What is in code that may care what is loaded already, or whether it was forked."""
 
-PACKAGE, PYTEST, HOST, CLIENT = "package", "pytest", "host", "client"
+PACKAGE, PYTEST, HOST = "package", "pytest", "host"
 """What an interpreter has loaded: the package; pytest; in an environment of its own what programs
-of a host load before the package; the package and what the clients in `projects` need.
+of a host load before the package.
 """
-FOR_CLIENTS = ("PIL.Image", "PIL.ImageOps", "numpy", "xarray", "zarr")
+CLIENTS = {"photos": ("PIL.ImageOps",), "impact": ("xarray", "zarr"), "pipeline": ()}
+"""The clients in `projects`, for which it has loaded the package and these."""
 
 
 class Order(NamedTuple):
@@ -228,11 +229,11 @@ def python() -> list[str]:
 
 def _preload(kind: str) -> None:
     """Load what the programs load, but not the programs themselves."""
-    if kind in (PACKAGE, CLIENT):
+    if kind in (PACKAGE, *CLIENTS):
         _load_all("common.temp")
     if kind != PYTEST:
         _load_all("invoke")
-    for name in FOR_CLIENTS if kind == CLIENT else ():
+    for name in CLIENTS.get(kind, ()):
         importlib.import_module(name)
     if kind in (PYTEST, HOST):
         from _pytest.config import default_plugins

@@ -24,7 +24,7 @@ TEXT = "A sentence of some words.\n\n"
 
 
 def run(*command: str | Path, text: str = "") -> subprocess.CompletedProcess[str]:
-    return run_client(*command, stdin=text)
+    return run_client("pipeline", *command, stdin=text)
 
 
 def script(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
