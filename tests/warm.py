@@ -167,9 +167,8 @@ class Server:
     ) -> tuple[int, int]:
         """The id of a new process, and where its exit status is told."""
         os.umask(umask := os.umask(0))
-        order = marshal.dumps(
-            (list(map(os.fspath, command)), os.path.abspath(cwd), dict(env), umask)
-        )
+        given = (list(map(os.fspath, command)), os.path.abspath(cwd), dict(env), umask)
+        order = marshal.dumps(given, 4)  # which every version of Python reads
         ours, theirs = os.pipe()
         try:
             socket.send_fds(self._ours, [len(order).to_bytes(4, "big")], [*streams, theirs])
