@@ -216,6 +216,10 @@ def test_a_link_of_another_user_on_the_way_is_not_trusted(tmp_path: Path) -> Non
     (theirs / "link").symlink_to(mine)
     assert why_not_trusted(mine / "pyproject.toml") == ""
     assert why_not_trusted(theirs / "link" / "pyproject.toml") == ""
+    os.lchown(theirs / "link", USER, USER)
+    said = why_not_trusted(theirs / "link" / "pyproject.toml")
+    assert said == f"{theirs / 'link'} is a symlink of another user ({USER})"
+    os.lchown(theirs / "link", 0, 0)
     os.chown(theirs, USER, USER)
     said = why_not_trusted(theirs / "link" / "pyproject.toml")
     assert said == f"{theirs} belongs to another user ({USER})"
