@@ -69,7 +69,8 @@ def test_what_was_freed_in_entries_that_are_not_done_counts() -> None:
 def test_what_is_left_is_known_if_all_of_it_was_measured() -> None:
     def left(done: Report, *kept: Entry, **more: Any) -> int | None:
         verdicts = tuple(Verdict(one, True, ()) for one in kept)
-        plan = done.plan._replace(kept=verdicts, **more)
+        entries = len(done.plan.steps) + len(kept)
+        plan = done.plan._replace(**{"kept": verdicts, "entries": entries, **more})
         return remembered(done._replace(plan=plan), WHO, AT, 1).left_bytes
 
     known = entry(path="debug/k", size=1024)
@@ -77,7 +78,8 @@ def test_what_is_left_is_known_if_all_of_it_was_measured() -> None:
     assert left(report(outcome("a"), outcome("b", "failed")), known) == 1024 + entry().size
     assert left(report(outcome("a"), outcome("b", "skipped")), known) is None
     assert left(report(outcome("a")), known._replace(partial=True)) is None
-    assert left(report(outcome("a")), known, out_of_scope=1) is None
+    assert left(report(outcome("a")), known, entries=3) is None
+    assert left(report(outcome("a")), known, entries=None) is None
     assert remembered(report(outcome("a")), WHO, AT, 1, interrupted=True).left_bytes is None
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from common.temp.core.units import MINUTE_STEPS
 from common.temp.schedule import systemd
-from common.temp.schedule.job import Job
+from common.temp.schedule.job import Job, job_of
 from tests.schedule.conftest import NASTY, Telling
 from tests.support import listing, make_project, run, tempkeep
 
@@ -54,6 +54,16 @@ def test_what_systemd_makes_of_the_unit_runs_as_it_was_meant(tmp_path: Path, nam
     command = [word.replace("$$", "$") for word in words]
     subprocess.run(command, cwd=said["WorkingDirectory"], env={}, check=True)
     telling.check()
+
+
+@needs_systemd
+def test_systemd_takes_the_real_units_and_what_is_run_after_a_failure(
+    project: Path, tmp_path: Path
+) -> None:
+    job = job_of(project, 1440, "moderate")
+    names = [os.path.basename(path) for path, _ in systemd.show(job)]
+    assert names == [f"{job.name}{end}" for end in (".service", ".timer", "-failed.service")]
+    assert verified(job, tmp_path)["WorkingDirectory"] == str(project)
 
 
 @needs_systemd

@@ -114,9 +114,9 @@ def _left(report: Report) -> int | None:
     plan = report.plan
     failed = [one for one in report.outcomes if one.status == "failed"]
     left = [*(verdict.entry for verdict in plan.kept), *(one.step.entry for one in failed)]
-    # One that was skipped may have grown since, or be gone.
+    # A plan may be of some entries only. One that was skipped may have grown since, or be gone.
     if (
-        plan.out_of_scope
+        len(plan.kept) + len(plan.steps) != plan.entries
         or any(entry.partial for entry in left)
         or any(one.status == "skipped" for one in report.outcomes)
     ):
