@@ -20,8 +20,8 @@ from .text import counted, instant
 
 _WIDTH: Final = 1000.0
 _HEIGHT: Final = 100.0
-_MOST_POINTS: Final = 600
-_MOST_DOTS: Final = 120
+_MOST_POINTS: Final = 300
+_MOST_DOTS: Final = 60
 _MOST_ROWS: Final = 20
 
 
