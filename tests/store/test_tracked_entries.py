@@ -17,6 +17,7 @@ from tests.support import (
     NOW,
     inv,
     let_others_reach,
+    listing,
     make_entry,
     outcomes,
     run,
@@ -51,6 +52,15 @@ def test_what_git_tracks_in_scratch_stays_whatever_the_limit(
     assert (fixtures / "file0.txt").read_text() == "a week of work"
     done = inv("temp-clean", "--include-in-use", "--name", "fixtures", "--yes", cwd=project)
     assert not fixtures.exists(), done
+
+
+def test_what_the_last_commit_has_stays_while_there_is_no_index(
+    project: Path, root: Path, fixtures: Path
+) -> None:
+    (project / ".git" / "index").unlink()  # as one repairs a damaged one, before `git reset`
+    assert scanned(root)["work/fixtures"].work == "git tracks .tmp/work/fixtures/file0.txt"
+    assert listing(root / "work") == ["fixtures", "fixtures2"]
+    assert [step.entry.path for step in swept(root).plan.steps] == ["work/fixtures2"]
 
 
 def test_what_git_tracks_in_a_root_that_is_a_work_tree_stays(root: Path) -> None:
