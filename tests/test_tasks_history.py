@@ -306,8 +306,7 @@ def _by_manager(project: Path) -> Path:
 
 def _by_storage_root(project: Path) -> Path:
     base = project / "var"
-    StorageRoot(base)
-    make_entry(base, "flight-17")
+    StorageRoot(base).allocate_job("flight-17")
     assert StorageRoot(base).cleanup_all() == 1
     return base
 
