@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any, NamedTuple
 
 from invoke.exceptions import ParseError
@@ -62,6 +63,11 @@ class _Name(SharedArgument):
         super().__init__(argument)
         self._words = words
         self._listing = listing
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> SharedArgument:
+        copied = super().__deepcopy__(memo)
+        copied._listing = deepcopy(self._listing, memo)  # the one whose value is set
+        return copied
 
     @property
     def value(self) -> Any:

@@ -40,6 +40,15 @@ class SharedArgument(Argument):
     def __init__(self, argument: Argument) -> None:
         self.__dict__.update(argument.__dict__)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> SharedArgument:
+        # At each start invoke's parser copies every argument of every task, attribute by attribute.
+        # None of these is changed in place, but for a list.
+        copied = object.__new__(type(self))
+        copied.__dict__.update(self.__dict__)
+        if isinstance(self._value, list):
+            copied._value = [*self._value]
+        return copied
+
 
 class SharedTask(Task):  # type: ignore[type-arg] # cannot be subscripted when it runs
     """A task with the short flags of `LETTERS`, which takes no others but `-h`."""
