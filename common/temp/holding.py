@@ -120,7 +120,7 @@ def lease_fds(path: str | os.PathLike[str], *, inheritable: bool = False) -> tup
 
 def _locate(path: str | os.PathLike[str]) -> list[tuple[Path, str]]:
     """The entry that holds `path`, and those to which links in it lead."""
-    from .store.root.listing import entries_behind, locate
+    from .store.root.finding import entries_behind, locate
     from .store.system.userpath import users_path
 
     try:

@@ -74,7 +74,7 @@ def root_above(path: str) -> str | None:
 
 def _entry_of(root: str, path: str) -> str | None:
     """The entry of `root` that `path` is or would be in, relative to the root."""
-    from .listing import locate
+    from .finding import locate
 
     try:
         there, relative = locate(Path(path))
