@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from invoke.collection import Collection
 from invoke.exceptions import Exit, ParseError
@@ -43,7 +43,7 @@ class SharedArgument(Argument):
     def __init__(self, argument: Argument) -> None:
         self.__dict__.update(argument.__dict__)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> SharedArgument:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         # At each start invoke's parser copies every argument of every task, attribute by attribute.
         # None of these is changed in place, but for a list.
         copied = object.__new__(type(self))
