@@ -16,7 +16,7 @@ from ...core.layouts import is_inside
 from ...core.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
-    from .repository import Repository
+    from .repository import Asker, Repository
 
 _MOST_INDEX: Final = 1 << 28
 _PLAIN_VERSIONS: Final = (b"DIRC\0\0\0\2", b"DIRC\0\0\0\3")
@@ -50,7 +50,7 @@ class TrackedEntries:
         is tracked there.
         """
         if self._told is None:
-            self._told = {one: _Told() for one in self._around()}
+            self._told = {one: _Told(()) for one in self._around()}
         for repository, told in self._told.items():
             state = _state(repository)
             if state != told.state:
@@ -83,9 +83,13 @@ class TrackedEntries:
 
         below = os.path.relpath(self._root, repository.tree).replace(os.sep, "/")
         try:
-            if state is None or not _may_name(repository.directory, os.fsencode(below)):
+            ask = Asker(repository)
+            if state is None:
+                listed = _in_last_commit(ask, below)
+            elif _may_name(repository.directory, os.fsencode(below)):
+                listed = ask("ls-files", "-z", "--", below)
+            else:
                 return _Told(state)
-            listed = Asker(repository)("ls-files", "-z", "--", below)
         except CannotTell as why:
             return _Told(state, failure=str(why))
         begin = "" if below == "." else f"{below}/"
@@ -100,6 +104,13 @@ def _repository_at(tree: str) -> Iterator[Repository]:
     # Where a `.git` leads nowhere, no git finds anything either.
     with contextlib.suppress(CannotTell):
         yield repository_of(tree)
+
+
+def _in_last_commit(ask: Asker, below: str) -> bytes:
+    """What the commit that is checked out has below `below`: the work tree has lost its index."""
+    if not ask("rev-list", "--max-count=1", "--all"):
+        return b""  # there is no index as long as nothing was ever added
+    return ask("ls-tree", "-r", "-z", "--name-only", "--full-tree", "HEAD", "--", below)
 
 
 def _state(repository: Repository) -> tuple[int, ...] | None:

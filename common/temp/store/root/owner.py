@@ -25,7 +25,7 @@ import os
 import threading
 from pathlib import Path
 
-from ..system.presence import namespace, start_of
+from ..system.presence import own_namespace, own_start
 from .books import HELD_ON, OWN, PLAIN, Book
 from .current_owners import own, owners
 from .guard import check_store, is_gone
@@ -133,8 +133,8 @@ def _after_fork_in_child() -> None:
     _inherited.clear()
     if getattr(helping, "is_at_it", False):
         return
-    start = start_of(os.getpid()) if live else 0
-    here = namespace() if live else ""
+    start = own_start() if live else 0
+    here = own_namespace() if live else ""
     for owner in live:
         is_told_apart = here == owner.namespace  # by the numbers that are used in the file
         if is_told_apart and (not start or owner.note(fork_line(os.getpid(), start))):
