@@ -11,14 +11,8 @@ from typing import Final
 from common.temp.core.policy import STRATEGIES
 from common.temp.core.units import spell_duration
 from common.temp.errors import EXIT_CODES
-from common.temp.store.root.settings import (
-    CATEGORY_KEYS,
-    ENVIRONMENT,
-    JSON_KEYS,
-    KEYS,
-    Kind,
-    Settings,
-)
+from common.temp.store.root.keys import CATEGORY_KEYS, ENVIRONMENT, JSON_KEYS, KEYS, Kind
+from common.temp.store.root.settings import Settings
 from common.temp.store.system.archive_formats import FORMATS
 from tests import schemas
 from tests.docs import DOCS
@@ -38,6 +32,7 @@ VALUES: Final[dict[str, str]] = {
     "texts": "a list of globs",
     "files": "a list of globs",
     "globs": "a list of globs",
+    "command": "a list of words, or one text",
     "format": ", ".join(f'`"{name}"`' for name in FORMATS),
 }
 """How the value of each kind of key is written in `[tool.tempkeep]`."""

@@ -14,6 +14,7 @@ import pytest
 from common.temp.core.layouts import JOBS
 from common.temp.core.policy import STRATEGIES, Policy
 from common.temp.errors import InvalidSettings
+from common.temp.store.root.keys import CATEGORY_KEYS, JSON_KEYS, KEYS, Key
 from common.temp.store.root.loading import (
     check_config,
     load,
@@ -22,14 +23,7 @@ from common.temp.store.root.loading import (
     workspace_globs,
 )
 from common.temp.store.root.making import make_root
-from common.temp.store.root.settings import (
-    CATEGORY_KEYS,
-    DEFAULT_ARTEFACTS,
-    JSON_KEYS,
-    KEYS,
-    Key,
-    Settings,
-)
+from common.temp.store.root.settings import DEFAULT_ARTEFACTS, Settings
 from common.temp.store.root.values import check_strategy
 from common.temp.store.system.archive_formats import FORMATS
 from tests.support import DAY, DENIED, HOUR, LINK, make_project, plain_user
@@ -410,6 +404,12 @@ _VALUES: dict[str, tuple[list[Any], list[Any], str]] = {
         ["1m", "90m", "6h", " 1d ", "365d", "52w"],
         ["", "0m", "366d", "53w", "1.5h", "-1h", "d", 1, 1.5, True, [], {}],
         "expected 15m, 6h, 1d or similar, 365d at most, got {!r}",
+    ),
+    "command": (
+        [["curl", "-fsS", ""], ["a b"], "curl -fsS 'https://example.org'", " x "],
+        ["", "  ", "a\0b", [], [""], ["a\0"], ["a", 1], 1, True, {}],
+        'expected a program and its arguments, as ["curl", "-fsS", "https://example.org"] or in '
+        "one text, got {!r}",
     ),
     "flag": ([True, False], [0, 1, "true", "", [], {}], "expected true or false, got {!r}"),
     "path": (
