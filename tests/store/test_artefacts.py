@@ -10,12 +10,8 @@ from pathlib import Path
 import pytest
 
 from common.temp.store.artefacts import artefacts
-from common.temp.store.artefacts.artefacts import (
-    Artefact,
-    drop_empty_root,
-    find_artefacts,
-    opened_project,
-)
+from common.temp.store.artefacts.artefacts import drop_empty_root, opened_project
+from common.temp.store.artefacts.finding import Artefact, find_artefacts
 from common.temp.store.project.tracked import Tracked
 from common.temp.store.root.settings import DEFAULT_ARTEFACTS
 from common.temp.store.trees.removed import Removed

@@ -65,6 +65,7 @@ class Settings(NamedTuple):
     roots: tuple[str, ...] = ()
     projects: tuple[str, ...] = ("projects/*",)
     artefacts: tuple[str, ...] = DEFAULT_ARTEFACTS
+    presets: tuple[str, ...] = ()
     workers: int | None = None
     auto_clean: int | None = None
     """In minutes."""
@@ -108,6 +109,7 @@ Kind: TypeAlias = Literal[
     "files",
     "format",
     "interval",
+    "presets",
 ]
 
 
@@ -241,6 +243,12 @@ KEYS: Final[dict[str, Key]] = {
         "They are relative to its root.",
     ),
     "artefacts": Key("artefacts", "texts", "what `inv clean` removes", "Each is a glob of a name."),
+    "presets": Key(
+        "presets",
+        "presets",
+        "whose artefacts `inv clean` removes too, such as node",
+        "They are found by what lies beside them; all is every preset but venv.",
+    ),
     "auto_clean": Key(
         "auto_clean",
         "interval",

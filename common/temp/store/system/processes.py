@@ -7,7 +7,7 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -59,7 +59,7 @@ def spell_command(words: Sequence[str]) -> str:
     return text if len(text) <= _COMMAND_LENGTH else f"{text[: _COMMAND_LENGTH - 1]}…"
 
 
-def processes_inside(root: Path) -> dict[str, Use]:
+def processes_inside(root: Path, without: Collection[str] = ()) -> dict[str, Use]:
     """Which process of this user does what below `root`: path relative to it -> who, in a clause.
 
     A process works in its working directory, in its root directory, and where it has files,
@@ -68,7 +68,8 @@ def processes_inside(root: Path) -> dict[str, Use]:
     through a bind mount, also one that was unmounted since, or in another mount namespace as well;
     a part of an entry that is mounted elsewhere, or as a loop device, is in use by itself. Told by
     `/proc` where there is one; elsewhere nothing is found. What this process itself has open is
-    `mine`; the directories that this program holds open while it looks at entries do not count.
+    `mine`; the directories that this program holds open while it looks at entries do not count,
+    nor do the processes `without`.
     """
     if not os.path.isdir("/proc/self/fd"):
         return {}
@@ -77,9 +78,10 @@ def processes_inside(root: Path) -> dict[str, Use]:
     look.at_loop_devices()
     own = str(os.getpid())
     for pid in procfs.pids():
-        if pid != own:
+        if pid != own and pid not in without:
             look.at(pid)
-    look.at(own)  # last: who else works there counts first
+    if own not in without:
+        look.at(own)  # last: who else works there counts first
     look.at_sockets()
     return {os.fsdecode(path): use for path, use in look.found.items()}
 
@@ -96,18 +98,20 @@ def processes_that_hide() -> list[str]:
 class AtWork:
     """Who works below one directory; it is looked at again once the last look is a second old."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, without: Callable[[], Collection[str]] = frozenset) -> None:
+        """The processes `without` do not count; they are asked for with each look."""
         self._directory = directory
+        self._without = without
         self._found: dict[str, Use] = {}
         self._looked_at = float("-inf")
 
     def inside(self, path: str) -> str:
-        """A clause about the processes that work in `path`; "" if there are none."""
+        """Who works in `path` and how, in a clause; "" if nobody does. A path "" is all of it."""
         if time.monotonic() - self._looked_at > _RELIED_ON_SECONDS:
-            self._found = processes_inside(self._directory)
+            self._found = processes_inside(self._directory, self._without())
             self._looked_at = time.monotonic()
-        found = (use.who for place, use in self._found.items() if is_inside(place, path))
-        return next((f"in use by {who}" for who in found), "")
+        found = (use for at, use in self._found.items() if not path or is_inside(at, path))
+        return next((use.who for use in found), "")
 
 
 class _Look:
