@@ -145,7 +145,7 @@ class _Search(NamedTuple):
                     known = list(_made(item.path, items)) if is_directory else []
                     made = next((one for one in known if one in wanted), None)
                     if made is not None:
-                        yield Artefact(path, spell_made(item.name, items, made), made=made)
+                        yield Artefact(path, spell_made(made, items), made=made)
                         continue
                     glob = None
                     if item.name not in NEVER_ENTERED:

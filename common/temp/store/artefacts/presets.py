@@ -175,7 +175,8 @@ def chosen(names: Iterable[str]) -> tuple[Preset, ...]:
     return tuple(preset for name, preset in PRESETS.items() if name in wanted)
 
 
-def spell_made(name: str, beside: Collection[str], made: Made) -> str:
-    """How people know a directory of that name: `target beside Cargo.toml`."""
+def spell_made(made: Made, beside: Collection[str]) -> str:
+    """What people are told of one: `rust, beside Cargo.toml`."""
+    preset = next(name for name, preset in PRESETS.items() if made in preset.made)
     marker = made.marker(beside)
-    return f"{name} beside {marker}" if marker else f"{name} with {made.holds[0]}"
+    return f"{preset}, {f'beside {marker}' if marker else f'with {made.holds[0]}'}"
