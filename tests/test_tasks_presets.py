@@ -1,4 +1,4 @@
-"""`clean` with presets: what of an ecosystem goes, by choice and by age, in one project or in all."""
+"""`clean` with presets: what of an ecosystem goes, by choice or age, of one project or of all."""
 
 from __future__ import annotations
 
@@ -144,8 +144,11 @@ def test_what_changes_while_a_person_is_asked_stays(
 ) -> None:
     answers = iter(["all\n", "y\n"])
 
-    class Slow(io.StringIO):
-        def readline(self, size: int | None = -1, /) -> str:
+    class Slow:
+        def isatty(self) -> bool:
+            return False
+
+        def readline(self) -> str:
             (mono / API / "b" / "patched.js").write_text("x")
             return next(answers)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -102,7 +103,7 @@ class Project:
         artefact = self._artefacts[entry.path]
         unsure = self._wanted.include_unsure
         why = why_kept_by_now(self.directory, artefact, self.tracked, include_unsure=unsure)
-        if not why and not entry.partial and self._measured(entry).changed > entry.changed:
+        if not why and not entry.partial and _has_changed(entry, self._measured(entry)):
             why = "it has changed since it was looked at"
         return why or self._why_active(artefact)
 
@@ -125,6 +126,9 @@ class Project:
 
     def _measured(self, entry: Entry) -> Entry:
         measured = measure_artefact(self.top, entry.path)
+        status = None
+        with contextlib.suppress(OSError):
+            status = os.lstat(self.directory / entry.path)
         return entry._replace(
             size=measured.size,
             apparent=measured.apparent,
@@ -134,5 +138,12 @@ class Project:
             inodes=measured.inodes,
             changed=max(0.0, measured.changed_ns / 1e9),
             changed_in=measured.changed_in,
+            device=0 if status is None else status.st_dev,
+            inode=0 if status is None else status.st_ino,
             partial=False,
         )
+
+
+def _has_changed(entry: Entry, now: Entry) -> bool:
+    is_other = (now.device, now.inode) != (entry.device, entry.inode)
+    return is_other or now.changed > entry.changed

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..choices import TABLE_OR_JSON, choose, choose_presets
-from ..core.entry import Entry
 from ..core.plan import Outcome, Plan, Report
 from ..core.policy import Policy
-from ..core.reasons import Reason, Verdict
 from ..core.units import read_duration, spell_size
 from ..report.clean import outcome_line
 from ..report.text import counted, plain
 from ..store.artefacts.artefacts import drop_empty_root, opened_project, remove_artefact
-from ..store.artefacts.finding import TAKES_UNSURE
 from ..store.project.place import homeless_projects
 from ..store.project.project import OLD_ROOT_NAME
-from ..store.project.tracked import Tracked
 from .artefact_drafts import Project, Wanted
 from .artefact_lines import ArtefactLines
 from .carrying import Json, Lines, Manner, Sink, carry_out
@@ -30,6 +24,7 @@ from .clean_arguments import CleanArguments, age_of
 from .drafts import Draft, ask, draft_all
 from .places import DRY_RUN_OVERRIDE, HOMELESS_TITLE, Place, find_places, is_dry_run
 from .printing import complain
+from .tracked import without_tracked
 from .unconfigured import check_policy
 
 _WITHOUT_ASKING: Final = "without --ask, it cleans without asking"
@@ -82,7 +77,8 @@ def clean_artefacts(given: ArtefactArguments) -> int:
             Project(place, top, wanted, now, directories)
             for place, top in zip(of_projects, tops, strict=True)
         ]
-        scratch = [_without_tracked(draft, projects, given.include_unsure) for draft in scratch]
+        if projects:
+            scratch = [_without_tracked(draft, projects, given) for draft in scratch]
         drafts = [project.draft() for project in projects]
         if given.ask:
             arguments = arguments._replace(dry_run=given.dry_run)
@@ -173,33 +169,10 @@ def _remove(project: Project, plan: Plan, sink: Sink, removed: list[Outcome]) ->
     return Report(plan, tuple(outcomes))
 
 
-def _without_tracked(draft: Draft, projects: Sequence[Project], include_unsure: bool) -> Draft:
-    """`draft` without the entries that hold something that git tracks, or may track."""
-    of_it = [one for one in projects if one.directory == draft.place.settings.project]
-    plan, project = draft.plan, next(iter([*of_it, *projects]), None)
-    if project is None:
-        return draft
-    tracked = project.tracked
-    unsure = f"{tracked.failed}; {TAKES_UNSURE}" if tracked.failed and not include_unsure else ""
-    steps = []
-    kept = list(plan.kept)
-    for step in plan.steps:
-        why = tracked_in(step.entry, plan.root, project.directory, tracked) or unsure
-        if why:
-            kept.append(kept_as_tracked(step.entry, why))
-        else:
-            steps.append(step)
-    return draft._replace(plan=plan._replace(steps=tuple(steps), kept=tuple(kept)))
-
-
-def tracked_in(entry: Entry, root: str, project: Path, tracked: Tracked) -> str:
-    """One line on what git tracks in `entry`; "" if it tracks nothing there."""
-    # By its real path: a root that is a link may lead to another place in the work tree.
-    below = os.path.relpath(os.path.realpath(root), os.path.realpath(project))
-    inside = tracked.inside(f"{below}/{entry.path}")
-    return "" if inside is None else f"git tracks {inside}"
-
-
-def kept_as_tracked(entry: Entry, why: str) -> Verdict:
-    """The decision to keep an entry for that reason."""
-    return Verdict(entry, True, (Reason("tracked", "stays", why),))
+def _without_tracked(draft: Draft, projects: Sequence[Project], given: ArtefactArguments) -> Draft:
+    """`draft` without what git tracks in its project; in the first, if it is of none of them."""
+    directory = draft.place.settings.project
+    project = next((one for one in projects if one.directory == directory), projects[0])
+    unsure = given.include_unsure
+    plan = without_tracked(draft.plan, project.directory, project.tracked, include_unsure=unsure)
+    return draft._replace(plan=plan)

@@ -246,7 +246,7 @@ KEYS: Final[dict[str, Key]] = {
     "presets": Key(
         "presets",
         "presets",
-        "whose artefacts `inv clean` removes too, such as node",
+        "presets whose artefacts `inv clean` removes too",
         "They are found by what lies beside them; all is every preset but venv.",
     ),
     "auto_clean": Key(
