@@ -108,6 +108,8 @@ def test_an_active_project_is_left_alone_but_not_for_a_shell_or_a_pager(
     mono: Path, capsys: Printed
 ) -> None:
     with process("print('ready', flush=True); input()", cwd=mono / "web") as server:
+        (mono / "package.json").write_text("{}")
+        make_entry(mono, "node_modules/a")
         shell = subprocess.Popen(["sh"], stdin=subprocess.PIPE, cwd=mono / "api")
         try:
             assert tempkeep("clean", "--preset", "node", "--dry-run") == 0
@@ -115,6 +117,7 @@ def test_an_active_project_is_left_alone_but_not_for_a_shell_or_a_pager(
             shell.communicate()
         said = capsys.readouterr().out
         assert f"kept {WEB}: its project is active: pid {server.pid} " in said
+        assert f"kept node_modules: its project is active: pid {server.pid} " in said
         assert f"would delete {API} " in said
     piped = f"{sys.executable} -m common.temp clean --preset node | (cd web; exec cat)"
     done = run(["sh", "-c", piped], cwd=mono)

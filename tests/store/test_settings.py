@@ -474,7 +474,7 @@ def _cases(keys: dict[str, Key], *, good: bool) -> list[Any]:
 
 
 def _expected(kind: str, value: object) -> str:
-    expected = {"globs": _NOT_GLOBS, "files": _NOT_FILES}.get(kind)
+    expected = {"globs": _NOT_GLOBS, "files": _NOT_FILES, "presets": ""}.get(kind)
     if expected is None:
         return _VALUES[kind][2].format(value)
     if kind == "presets" and isinstance(value, list) and all(isinstance(x, str) for x in value):

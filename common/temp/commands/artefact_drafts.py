@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,10 +75,11 @@ class Project:
             changes=self._changes,
         )
 
-    def draft(self) -> Draft:
-        """What goes and what stays of it."""
+    def draft(self, progress: Callable[[int, int], None]) -> Draft:
+        """What goes and what stays of it; `progress` is told how many artefacts and bytes go."""
         steps: list[Step] = []
         kept: list[Verdict] = []
+        size = 0
         for artefact in self._artefacts.values():
             entry = Entry(artefact.path, ARTEFACT, os.path.basename(artefact.path), partial=True)
             why = artefact.kept or self._why_active(artefact)
@@ -89,6 +90,8 @@ class Project:
                 kept.append(Verdict(entry, True, (Reason("kept", "stays", why),)))
             else:
                 steps.append(Step(entry, "delete", Reason(ARTEFACT, "goes", artefact.pattern)))
+                size += entry.size
+                progress(len(steps), size)
         # An egg-info goes last: it says what made the build beside it, which a next clean has to
         # know.
         steps.sort(key=lambda step: step.entry.path.endswith(".egg-info"))

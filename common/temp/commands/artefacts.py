@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from ..choices import TABLE_OR_JSON, choose, choose_presets
-from ..core.plan import Outcome, Plan, Report
+from ..core.plan import Outcome, Plan, Report, Step
 from ..core.policy import Policy
 from ..core.units import read_duration, spell_size
 from ..report.clean import outcome_line
+from ..report.progress import ProgressLine
 from ..report.text import counted, plain
 from ..store.artefacts.artefacts import drop_empty_root, opened_project, remove_artefact
 from ..store.project.place import homeless_projects
@@ -27,6 +28,7 @@ from .printing import complain
 from .tracked import without_tracked
 from .unconfigured import check_policy
 
+_ARTEFACTS: Final = ("artefact", "artefacts")
 _WITHOUT_ASKING: Final = "without --ask, it cleans without asking"
 
 
@@ -79,7 +81,11 @@ def clean_artefacts(given: ArtefactArguments) -> int:
         ]
         if projects:
             scratch = [_without_tracked(draft, projects, given) for draft in scratch]
-        drafts = [project.draft() for project in projects]
+        line = ProgressLine("measuring:", _ARTEFACTS)
+        try:
+            drafts = [project.draft(line) for project in projects]
+        finally:
+            line.clear()
         if given.ask:
             arguments = arguments._replace(dry_run=given.dry_run)
             every = ask([*drafts, *scratch], arguments, now, remedy=_WITHOUT_ASKING)
@@ -141,32 +147,42 @@ def _carry_out(
 def _remove(project: Project, plan: Plan, sink: Sink, removed: list[Outcome]) -> Report:
     """Remove the artefacts of one project, and add what goes to `removed`."""
     outcomes: list[Outcome] = []
-    for step in plan.steps:
-        path = step.entry.path
-        # Checked again: somebody may have started to work here while the others were removed.
-        if why := project.why_kept_by_now(step.entry):
-            outcomes.append(Outcome(step, "skipped", why))
-            continue
-        try:
-            gone = remove_artefact(project.top, path)
-        except KeyboardInterrupt:
-            freed = sum(one.freed_bytes for one in removed)
-            print(
-                f"interrupted: {counted(len(removed), 'artefact', 'artefacts')} deleted, "
-                f"{spell_size(freed)} freed; the next clean finishes {plain(path)}",
-                file=sys.stderr,
-            )
-            raise
-        if gone.failures:
-            where, what = gone.failures[0]
-            what = f"{where}: {what}" if where else what
-            outcomes.append(Outcome(step, "failed", what, gone.freed_bytes))
-            complain(outcome_line(outcomes[-1]))
-            continue
-        outcomes.append(Outcome(step, "done", freed_bytes=gone.freed_bytes))
-        removed.append(outcomes[-1])
-        sink.done(outcome_line(outcomes[-1]))
+    freed, path = 0, ""
+    line = ProgressLine("cleaning:", _ARTEFACTS)
+    try:
+        for step in plan.steps:
+            path = plain(step.entry.path)
+            line(len(outcomes), freed, of=len(plan.steps))
+            outcome = _remove_one(project, step)
+            outcomes.append(outcome)
+            freed += outcome.freed_bytes
+            line.clear()
+            if outcome.status == "done":
+                removed.append(outcome)
+                sink.done(outcome_line(outcome))
+            elif outcome.status == "failed":
+                complain(outcome_line(outcome))
+    except KeyboardInterrupt:
+        line.clear()
+        freed = sum(one.freed_bytes for one in removed)
+        print(
+            f"interrupted: {counted(len(removed), *_ARTEFACTS)} deleted, {spell_size(freed)} "
+            f"freed; the next clean finishes {path}",
+            file=sys.stderr,
+        )
+        raise
     return Report(plan, tuple(outcomes))
+
+
+def _remove_one(project: Project, step: Step) -> Outcome:
+    # Checked again: somebody may have started to work here while the others were removed.
+    if why := project.why_kept_by_now(step.entry):
+        return Outcome(step, "skipped", why)
+    gone = remove_artefact(project.top, step.entry.path)
+    if gone.failures:
+        where, what = gone.failures[0]
+        return Outcome(step, "failed", f"{where}: {what}" if where else what, gone.freed_bytes)
+    return Outcome(step, "done", freed_bytes=gone.freed_bytes)
 
 
 def _without_tracked(draft: Draft, projects: Sequence[Project], given: ArtefactArguments) -> Draft:
