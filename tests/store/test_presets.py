@@ -156,3 +156,11 @@ def test_a_link_is_none_and_links_in_one_are_not_followed(project: Path, tmp_pat
     (project / "node_modules").symlink_to(tmp_path / "store")
     (project / "a" / "node_modules" / "linked").symlink_to(tmp_path / "store")
     assert found(project, "node") == {"a/node_modules": ""}
+
+
+def test_only_a_path_in_the_settings_leads_into_what_a_preset_knows(project: Path) -> None:
+    write(project, {"Cargo.toml": "", "target/wheels/x.whl": "", "target/debug/build/x.o": ""})
+    patterns = ("build/", "*.whl", "target/wheels/")
+    for wanted, expected in (patterns, ["target/wheels"]), (patterns[:2], []):
+        every = find_artefacts(project, wanted, Tracked(project))
+        assert [artefact.path for artefact in every if "wheels" in artefact.path] == expected

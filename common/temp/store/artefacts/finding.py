@@ -18,7 +18,7 @@ from ..shelf.manifest import MANIFEST
 from ..system.mounts import mounts_below
 from .changes import Changes
 from .made import why_unsure
-from .patterns import matches
+from .patterns import matches, may_match_in
 from .presets import PRESETS, Made, Preset, spell_made
 from .work import NEVER_ENTERED, is_work_tree, what_else, work_in
 
@@ -64,9 +64,9 @@ def find_artefacts(
     `patterns` are shell globs for names, or for paths below the project if they contain a `/`; one
     that ends with `/` is for directories only. The search does not enter other projects inside this
     one, be they among `projects` or not, other git work trees, virtual environments,
-    `node_modules`, what other presets know, scratch, mounted filesystems or symlinks. It also skips
-    the entries of roots, whether these are among `roots` or not, and what was archived. `changes`
-    takes in all other files.
+    `node_modules`, what other presets know (unless one of the `patterns` is a path into it),
+    scratch, mounted filesystems or symlinks. It also skips the entries of roots, whether these are
+    among `roots` or not, and what was archived. `changes` takes in all other files.
     """
     mounts = mounts_below(str(project))
     own_roots = _lying_in(project, roots)
@@ -157,7 +157,7 @@ class _Search(NamedTuple):
                     elif not is_directory:
                         if self.changes is not None:
                             self.changes.note(relative, item)
-                    elif not known and self._is_to_enter(path, item):
+                    elif self._is_to_enter(path, item) and (not known or may_match_in(path, globs)):
                         waiting.append(path)
 
     def _part_of_project(

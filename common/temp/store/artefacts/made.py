@@ -176,6 +176,8 @@ def _of_preset(artefact: Path, made: Made) -> None:
         for name in names:
             if not (artefact / name / made.each).is_file():
                 raise _Unsure(f"{name} in it was not fetched")
+    elif not made.shown_by:
+        raise _Unsure("nothing tells which files in it a tool made")
     elif not any(True for glob in made.shown_by for _ in artefact.glob(glob)):
         raise _Unsure("nothing in it shows what made it")
     if not names:

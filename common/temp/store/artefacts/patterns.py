@@ -58,6 +58,13 @@ def _top_level_sources(project: Path, tracked: Tracked) -> set[str]:
     return found
 
 
+def may_match_in(directory: str, patterns: Iterable[str]) -> bool:
+    """Whether one of the patterns is a path that leads into `directory`."""
+    parts = directory.split("/")
+    ways = (pattern.strip("/").split("/") for pattern in patterns)
+    return any(len(way) > len(parts) and all(map(fnmatchcase, parts, way)) for way in ways)
+
+
 def matches(path: str, is_directory: bool, pattern: str) -> bool:
     """Whether a pattern is for what is at `path`; see `find_artefacts`."""
     if pattern.endswith("/"):
