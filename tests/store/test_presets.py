@@ -14,7 +14,6 @@ from common.temp.store.artefacts.presets import PRESETS, chosen
 from common.temp.store.project.tracked import Tracked
 from common.temp.store.root.settings import DEFAULT_ARTEFACTS
 
-COMPOSER = "composer/installed.json"
 TAG = "Signature: 8a477f597d28d172789f06886806bc55"
 LOCK = '{"packages": {"node_modules/a": {}, "node_modules/@s/b": {}}}'
 
@@ -37,7 +36,7 @@ class Case(NamedTuple):
 CASES = (
     Case("python", "tox.ini", ".tox", {"py311/pyvenv.cfg": ""}),
     Case("python", "noxfile.py", ".nox", {"tests/pyvenv.cfg": ""}),
-    Case("venv", "", ".venv", {"pyvenv.cfg": "", "lib/x.py": ""}),
+    Case("venv", "", ".venv", {"pyvenv.cfg": "", "lib/x.py": ""}, "app/mine.py", among=True),
     Case("venv", "", "env", {"pyvenv.cfg": "", "share/node_modules/a/x.js": ""}),
     Case(
         "node",
@@ -75,9 +74,9 @@ CASES = (
     Case("zig", "build.zig", "zig-out", {}, "bin/x"),
     Case("haskell", "app.cabal", ".stack-work", {"dist/x": ""}),
     Case("haskell", "cabal.project", "dist-newstyle", {"cache/plan.json": ""}),
-    Case("sbt", "build.sbt", "target", {"scala-3.3/x": ""}),
+    Case("sbt", "build.sbt", "target", {"scala-3.3/x": ""}, among=True),
     Case("cmake", "CMakeLists.txt", "cmake-build-debug", {}, "CMakeCache.txt"),
-    Case("composer", "composer.json", "vendor", {"autoload.php": "", COMPOSER: ""}),
+    Case("composer", "composer.json", "vendor", {}, "composer/installed.json"),
     Case("godot", "project.godot", ".godot", {"uid_cache.bin": ""}),
 )
 
@@ -115,7 +114,7 @@ def test_a_preset_takes_what_its_tool_made_beside_its_marker_and_leaves_the_rest
     assert took.pop(f"made/{artefact}", "") == ""
     unsure = {path: why for path, why in took.items() if "--include-unsure takes it" in why}
     assert took == unsure
-    is_found = mine in HOLDS or not any(row.holds for row in PRESETS[preset].made)
+    is_found = among or mine in HOLDS or not any(row.holds for row in PRESETS[preset].made)
     assert list(took) == [f"mine/{artefact}"] * is_found
     assert (f"made/{artefact}" in found(project, preset)) == bool(made)
     assert list(found(project, preset, unsure=True).values()) == [""] * (len(took) + bool(made))
@@ -147,7 +146,11 @@ def test_somebodys_work_keeps_what_a_tool_made(project: Path, work: str) -> None
     made = {"package.json": "", "node_modules/.package-lock.json": LOCK}
     write(project, {**made, f"node_modules/a/{work}": ""})
     why = f"it holds a/{work.rpartition('/')[0]}"
-    assert found(project, "node", unsure=True) == {"node_modules": why}
+    write(project, {"env/pyvenv.cfg": "", "env/pyproject.toml": "", "env/app.py": ""})
+    assert found(project, "node", "venv", unsure=True) == {
+        "env": "it is a project of its own",
+        "node_modules": why,
+    }
 
 
 def test_a_link_is_none_and_links_in_one_are_not_followed(project: Path, tmp_path: Path) -> None:

@@ -74,7 +74,16 @@ PRESETS: Final[dict[str, Preset]] = {
         globs=DEFAULT_ARTEFACTS,
     ),
     "venv": Preset(
-        (Made((".venv", "venv", "env"), holds=(ENVIRONMENT,), shown_by=(ENVIRONMENT,)),),
+        (
+            Made(
+                (".venv", "venv", "env"),
+                holds=(ENVIRONMENT,),
+                only=(
+                    *(ENVIRONMENT, "bin", "lib", "lib64", "include", "share", ".gitignore"),
+                    *("Scripts", "Lib", "Include"),
+                ),
+            ),
+        ),
         only_by_name=True,
     ),
     "node": Preset((Made((MODULES,), _PACKAGE),)),  # `made` knows the tools that make it
@@ -151,18 +160,11 @@ PRESETS: Final[dict[str, Preset]] = {
             Made(("dist-newstyle",), ("cabal.project", "*.cabal"), shown_by=("cache/plan.json",)),
         )
     ),
-    "sbt": Preset((Made(("target",), ("build.sbt",), shown_by=("streams", "scala-*")),)),
-    "cmake": Preset((Made(("build", "cmake-build-*"), ("CMakeLists.txt",), ("CMakeCache.txt",)),)),
-    "composer": Preset(
-        (
-            Made(
-                ("vendor",),
-                ("composer.json",),
-                ("autoload.php", "composer/installed.json"),
-                shown_by=("composer/installed.json",),
-            ),
-        )
+    "sbt": Preset(
+        (Made(("target",), ("build.sbt",), only=("streams", "scala-*", "global-logging")),)
     ),
+    "cmake": Preset((Made(("build", "cmake-build-*"), ("CMakeLists.txt",), ("CMakeCache.txt",)),)),
+    "composer": Preset((Made(("vendor",), ("composer.json",), ("composer/installed.json",)),)),
     "godot": Preset((Made((".godot",), ("project.godot",), shown_by=("uid_cache.bin", "editor")),)),
 }
 

@@ -19,14 +19,14 @@ _EVERYWHERE: Final = frozenset({"CVS", ".svn"})
 _BARE: Final = frozenset({"HEAD", "objects", "refs"})
 
 
-def what_else(directory: str) -> str:
+def what_else(directory: str, *, may_be_environment: bool = False) -> str:
     """Why `directory` is not a part of the project around it; "" if it is."""
     names = {
         name
         for name in (*MARKERS, ENVIRONMENT, "__init__.py")
         if os.path.lexists(os.path.join(directory, name))
     }
-    if ENVIRONMENT in names:
+    if ENVIRONMENT in names and not may_be_environment:
         return "it is a virtual environment"
     if "__init__.py" in names:
         names.discard("tasks.py")  # may be a module of a package (as with Celery), not invoke's
@@ -54,8 +54,8 @@ def work_in(artefact: Path, made: Made | None = None) -> str:
     """
     if artefact.is_symlink() or not artefact.is_dir():
         return ""
-    what = what_else(str(artefact))
-    if what and not (made is not None and ENVIRONMENT in made.holds):
+    may_be = made is not None and ENVIRONMENT in made.holds
+    if what := what_else(str(artefact), may_be_environment=may_be):
         return what
     work = _HOLDS_WORK if made is None else _HOLDS_WORK - {MODULES}
     waiting = [str(artefact)]
