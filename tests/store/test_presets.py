@@ -9,10 +9,12 @@ from typing import NamedTuple
 import pytest
 
 from common.temp import choices
+from common.temp.store.artefacts.artefacts import opened_project, remove_made
 from common.temp.store.artefacts.finding import find_artefacts
 from common.temp.store.artefacts.presets import PRESETS, chosen
 from common.temp.store.project.tracked import Tracked
 from common.temp.store.root.settings import DEFAULT_ARTEFACTS
+from tests.support import IMMUTABLE, immutable
 
 TAG = "Signature: 8a477f597d28d172789f06886806bc55"
 LOCK = '{"packages": {"node_modules/a": {}, "node_modules/@s/b": {}}}'
@@ -167,3 +169,21 @@ def test_only_a_path_in_the_settings_leads_into_what_a_preset_knows(project: Pat
     for wanted, expected in (patterns, ["target/wheels"]), (patterns[:2], []):
         every = find_artefacts(project, wanted, Tracked(project))
         assert [artefact.path for artefact in every if "wheels" in artefact.path] == expected
+
+
+@pytest.mark.parametrize("preset", ["node", "venv"])
+def test_what_could_not_go_whole_is_known_to_the_next_clean(project: Path, preset: str) -> None:
+    made = {"node_modules/.package-lock.json": LOCK, "node_modules/a/x": "", "package.json": ""}
+    write(project, made if preset == "node" else {"env/pyvenv.cfg": "", "env/lib/x": ""})
+    (artefact,) = find_artefacts(project, (), Tracked(project), presets=chosen([preset]))
+    assert artefact.made is not None
+    with opened_project(project) as top:
+        stuck = next((project / artefact.path).rglob("x"))
+        with immutable(stuck):
+            removed = remove_made(top, artefact.path, artefact.made)
+        where = f"{stuck.relative_to(project / artefact.path)}"
+        assert removed.failures == [(where, IMMUTABLE)]
+        assert found(project, preset) == {artefact.path: ""}
+        assert remove_made(top, artefact.path, artefact.made).failures == []
+        assert remove_made(top, artefact.path, artefact.made).failures == []
+    assert found(project, preset) == {}

@@ -13,7 +13,7 @@ from ..core.plan import Plan, Step
 from ..core.policy import Policy
 from ..core.reasons import ARTEFACT, Reason, Verdict
 from ..core.units import spell_duration
-from ..store.artefacts.artefacts import measure_artefact
+from ..store.artefacts.artefacts import measure_artefact, remove_artefact, remove_made
 from ..store.artefacts.changes import Changes
 from ..store.artefacts.finding import Artefact, find_artefacts, why_kept_by_now
 from ..store.artefacts.patterns import check_patterns
@@ -21,6 +21,7 @@ from ..store.artefacts.presets import chosen
 from ..store.project.tracked import Tracked
 from ..store.system.bystanders import bystanders
 from ..store.system.processes import AtWork
+from ..store.trees.removed import Removed
 from .drafts import Draft
 from .places import Place
 
@@ -109,6 +110,13 @@ class Project:
         if not why and not entry.partial and _has_changed(entry, self._measured(entry)):
             why = "it has changed since it was looked at"
         return why or self._why_active(artefact)
+
+    def remove(self, entry: Entry) -> Removed:
+        """Delete the artefact; the result lists what could not be deleted."""
+        made = self._artefacts[entry.path].made
+        if made is not None:
+            return remove_made(self.top, entry.path, made)
+        return remove_artefact(self.top, entry.path)
 
     def _why_active(self, artefact: Artefact) -> str:
         if who := self._users.inside(artefact.path):

@@ -15,7 +15,7 @@ from ..core.units import read_duration, spell_size
 from ..report.clean import outcome_line
 from ..report.progress import ProgressLine
 from ..report.text import counted, plain
-from ..store.artefacts.artefacts import drop_empty_root, opened_project, remove_artefact
+from ..store.artefacts.artefacts import drop_empty_root, opened_project
 from ..store.project.place import homeless_projects
 from ..store.project.project import OLD_ROOT_NAME
 from .artefact_drafts import Project, Wanted
@@ -178,7 +178,7 @@ def _remove_one(project: Project, step: Step) -> Outcome:
     # Checked again: somebody may have started to work here while the others were removed.
     if why := project.why_kept_by_now(step.entry):
         return Outcome(step, "skipped", why)
-    gone = remove_artefact(project.top, step.entry.path)
+    gone = project.remove(step.entry)
     if gone.failures:
         where, what = gone.failures[0]
         return Outcome(step, "failed", f"{where}: {what}" if where else what, gone.freed_bytes)

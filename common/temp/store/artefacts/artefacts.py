@@ -18,6 +18,7 @@ from ..trees.inside import measure_at
 from ..trees.measured import Measured
 from ..trees.removal import remove_at
 from ..trees.removed import Removed
+from .presets import Made
 
 
 @contextlib.contextmanager
@@ -56,12 +57,37 @@ def remove_artefact(top: int, path: str) -> Removed:
     try:
         with _below(top, path) as (parent, name):
             return remove_at(parent, name)
-    except FileNotFoundError:
-        return Removed()
     except OSError as error:
-        is_mounted = error.errno == errno.EXDEV
-        why = "another filesystem is mounted on the way to it" if is_mounted else reason_of(error)
-        return Removed(failures=[("", why)])
+        return _not_removed(error)
+
+
+def remove_made(top: int, path: str, made: Made) -> Removed:
+    """As `remove_artefact`, but what shows that a tool `made` it goes last, after all else is gone:
+    the next `clean` knows by that what a killed one leaves.
+    """
+    removed = Removed()
+    try:
+        with opened_below(top, *path.split("/"), unmounted=True) as directory:
+            for name in sorted(at.listdir(directory)):
+                if not made.is_known_by(name):
+                    gone = remove_at(directory, name)
+                    gone.failures = [
+                        (f"{name}/{at}" if at else name, why) for at, why in gone.failures
+                    ]
+                    removed.add(gone)
+    except OSError as error:
+        return _not_removed(error)
+    if not removed.failures:
+        removed.add(remove_artefact(top, path))
+    return removed
+
+
+def _not_removed(error: OSError) -> Removed:
+    if isinstance(error, FileNotFoundError):
+        return Removed()
+    is_mounted = error.errno == errno.EXDEV
+    why = "another filesystem is mounted on the way to it" if is_mounted else reason_of(error)
+    return Removed(failures=[("", why)])
 
 
 def drop_empty_root(root: Path, categories: Iterable[str]) -> None:

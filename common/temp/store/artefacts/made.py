@@ -15,9 +15,8 @@ from typing import Final
 
 from ...errors import reason_of
 from ..system.at import PLAIN_FLAGS
-from .presets import MODULES, Made
+from .presets import CACHE_TAG, MODULES, NPM_LIST, PNPM_LIST, Made
 
-_CACHE_TAG: Final = "CACHEDIR.TAG"
 _CACHE_SIGNATURE: Final = b"Signature: 8a477f597d28d172789f06886806bc55"
 _MOST_READ: Final = 4 << 20
 """How many bytes of a file are read; tools do not write larger ones."""
@@ -191,9 +190,9 @@ def _modules(artefact: Path, names: list[str]) -> None:
     modules += [f"{scope}/{name}" for scope in scopes for name in os.listdir(artefact / scope)]
     modules = [name for name in modules if not (artefact / name).is_symlink()]
     listed: object = {}
-    if ".modules.yaml" not in names:
+    if PNPM_LIST not in names:
         with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
-            listed = json.loads(_head(artefact / ".package-lock.json", _LARGEST_LOCK))["packages"]
+            listed = json.loads(_head(artefact / NPM_LIST, _LARGEST_LOCK))["packages"]
         if not listed:
             raise _Unsure("neither npm nor pnpm lists its modules")
     known = listed if isinstance(listed, dict) else {}
@@ -223,7 +222,7 @@ _PROOFS: Final[tuple[tuple[str, Callable[[Path], None]], ...]] = (
 
 
 def _is_cache(directory: Path) -> bool:
-    return _head(directory / _CACHE_TAG, len(_CACHE_SIGNATURE)) == _CACHE_SIGNATURE
+    return _head(directory / CACHE_TAG, len(_CACHE_SIGNATURE)) == _CACHE_SIGNATURE
 
 
 def _only(directory: Path, names: str) -> None:

@@ -17,6 +17,11 @@ MODULES: Final = "node_modules"
 ENVIRONMENT: Final = "pyvenv.cfg"
 """The file that makes a directory a virtual environment."""
 
+NPM_LIST: Final = ".package-lock.json"
+PNPM_LIST: Final = ".modules.yaml"
+CACHE_TAG: Final = "CACHEDIR.TAG"
+_SHOWING: Final = (CACHE_TAG, NPM_LIST, PNPM_LIST)
+
 
 class Made(NamedTuple):
     """Directories that a tool makes, known by their surroundings. All fields have globs.
@@ -35,6 +40,11 @@ class Made(NamedTuple):
     shown_by: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     each: str = ""
+
+    def is_known_by(self, name: str) -> bool:
+        """Whether what is called so in it shows that it is an artefact."""
+        showing = (glob.partition("/")[0] for glob in (*_SHOWING, *self.holds, *self.shown_by))
+        return any(fnmatch.fnmatchcase(name, glob) for glob in showing)
 
     def marker(self, names: Collection[str]) -> str:
         """The one of `names` that lies beside it and tells what it is; "" if none does."""
