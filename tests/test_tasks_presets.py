@@ -110,7 +110,9 @@ def test_an_active_project_is_left_alone_but_not_for_a_shell_or_a_pager(
     with process("print('ready', flush=True); input()", cwd=mono / "web") as server:
         (mono / "package.json").write_text("{}")
         make_entry(mono, "node_modules/a")
-        shell = subprocess.Popen(["sh"], stdin=subprocess.PIPE, cwd=mono / "api")
+        shell = subprocess.Popen(
+            ["bash", "--rcfile", "x", "-i"], stdin=subprocess.PIPE, cwd=mono / "api"
+        )
         try:
             assert tempkeep("clean", "--preset", "node", "--dry-run") == 0
         finally:
@@ -138,7 +140,7 @@ def test_what_a_person_chooses_goes(
     assert left(mono) == [RUN, API, WEB]
     monkeypatch.setattr(sys, "stdin", io.StringIO("all\n"))
     assert tempkeep("clean", "--ask", "--preset", "node") == 3
-    assert "nobody answered; without --ask, it cleans without asking" in capsys.readouterr().err
+    assert "nobody answered; leave out --ask to clean without asking" in capsys.readouterr().err
     assert left(mono) == [RUN, API, WEB]
 
 

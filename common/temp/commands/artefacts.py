@@ -29,7 +29,7 @@ from .tracked import without_tracked
 from .unconfigured import check_policy
 
 _ARTEFACTS: Final = ("artefact", "artefacts")
-_WITHOUT_ASKING: Final = "without --ask, it cleans without asking"
+_WITHOUT_ASKING: Final = "leave out --ask to clean without asking"
 
 
 class ArtefactArguments(NamedTuple):

@@ -9,6 +9,9 @@ from typing import Final
 from . import procfs
 
 _SHELLS: Final = frozenset({"sh", "bash", "dash", "zsh", "fish", "ksh", "mksh", "tcsh", "csh"})
+_VALUED: Final = frozenset({"--rcfile", "--init-file", "-o", "-O"})
+"""The options of shells that a value follows which is no script."""
+
 _TERMINALS: Final = frozenset({"tmux", "tmux: server", "screen", "SCREEN", "zellij", "login"})
 
 
@@ -19,19 +22,23 @@ def bystanders() -> frozenset[str]:
     if not os.path.isdir("/proc/self/fd"):
         return frozenset()
     every = tuple(procfs.pids())
-    waiting = (pid for pid in every if _only_waits(procfs.command_of(pid)))
+    waiting = (pid for pid in every if _only_waits(_command_of(pid)))
     return frozenset((*_started_by(), *_readers(every), *waiting))
 
 
-def _only_waits(words: list[bytes]) -> bool:
+def _only_waits(words: list[str]) -> bool:
     if not words:
         return False
-    name, *arguments = (os.fsdecode(word) for word in words)
+    name, *arguments = words
     base = os.path.basename(name).removeprefix("-")
     if base in _TERMINALS or name.startswith("tmux"):
         return True
-    is_script = any(not one.startswith("-") or one == "-c" for one in arguments)
-    return base in _SHELLS and not is_script
+    own = (word for word, before in zip(arguments, words, strict=False) if before not in _VALUED)
+    return base in _SHELLS and all(word.startswith("-") and word != "-c" for word in own)
+
+
+def _command_of(pid: str) -> list[str]:
+    return [os.fsdecode(word) for word in procfs.command_of(pid)]
 
 
 def _started_by() -> list[str]:
