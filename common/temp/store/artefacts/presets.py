@@ -1,7 +1,7 @@
 """The presets of `clean`: for each ecosystem the artefacts that its tools make, and their markers.
 
-A new one is a row of `PRESETS`, rows in `tests/store/test_presets.py`, and its name in
-`choices.PRESETS`. Then `python3 -m tests.reference` writes the table in the docs.
+A new one is a row of `PRESETS`, a case for each of its artefacts in `tests/store/test_presets.py`,
+and its name in `choices.PRESETS`. Then `python3 -m tests.reference` writes the table in the docs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SHOWING: Final = (CACHE_TAG, NPM_LIST, PNPM_LIST)
 
 
 class Made(NamedTuple):
-    """Directories that a tool makes, known by their surroundings. All fields have globs.
+    """Directories that a tool makes, and how they are known. All fields are globs.
 
     - `names`: what they are called
     - `beside`: one of these lies beside each; without any, anything may
