@@ -118,8 +118,8 @@ def test_an_active_project_is_left_alone_but_not_for_a_shell_or_a_pager(
         finally:
             shell.communicate()
         said = capsys.readouterr().out
-        assert f"kept {WEB}: its project is active: pid {server.pid} " in said
-        assert f"kept node_modules: its project is active: pid {server.pid} " in said
+        assert f"kept {WEB}: its project is in use by pid {server.pid} " in said
+        assert f"kept node_modules: its project is in use by pid {server.pid} " in said
         assert f"would delete {API} " in said
     piped = f"{sys.executable} -m common.temp clean --preset node | (cd web; exec cat)"
     done = run(["sh", "-c", piped], cwd=mono)

@@ -19,8 +19,8 @@ from ..store.artefacts.finding import Artefact, find_artefacts, why_kept_by_now
 from ..store.artefacts.patterns import check_patterns
 from ..store.artefacts.presets import chosen
 from ..store.project.tracked import Tracked
+from ..store.system.at_work import AtWork
 from ..store.system.bystanders import bystanders
-from ..store.system.processes import AtWork
 from ..store.trees.removed import Removed
 from .drafts import Draft
 from .places import Place
@@ -120,9 +120,9 @@ class Project:
 
     def _why_active(self, artefact: Artefact) -> str:
         if who := self._users.inside(artefact.path):
-            return f"in use by {who}"
+            return who
         if artefact.made is not None and (who := self._around.inside(artefact.source)):
-            return f"its project is active: {who}"
+            return f"its project is {who}"
         if self._changes is None:
             return ""
         changed, where = self._changes.below(artefact.source)

@@ -15,7 +15,10 @@ from ..project.project import SCRATCH_NAMES
 from ..project.tracked import Tracked
 from ..root.recorded_layout import layout_of
 from ..shelf.manifest import MANIFEST
+from ..system import at
+from ..system.locks import is_locked
 from ..system.mounts import mounts_below
+from ..system.opening import opened
 from .changes import Changes
 from .made import why_unsure
 from .patterns import matches, may_match_in
@@ -23,6 +26,7 @@ from .presets import PRESETS, Made, Preset, spell_made
 from .work import NEVER_ENTERED, is_work_tree, what_else, work_in
 
 _SCRATCH: Final = frozenset({*SCRATCH_NAMES, ".tmp-archive", STORE})
+_INSTALLED: Final = ".dist-info"
 TAKES_UNSURE: Final = "--include-unsure takes it"
 
 
@@ -87,7 +91,7 @@ def find_artefacts(
         elif holds := next((other for other in sorted(inner) if is_inside(other, path)), ""):
             kept = f"{holds} is a project of its own"
         else:
-            kept = work_in(project / path, artefact.made)
+            kept = _why_work(project, artefact)
             if not kept and not include_unsure:
                 kept = _why_not(project, artefact, tracked.doubt or tracked.news_in(path))
         found.append(artefact._replace(kept=kept))
@@ -101,9 +105,25 @@ def why_kept_by_now(
     inside, news = tracked.look_again(artefact.path)
     if inside:
         return f"git tracks {inside} by now"
-    return work_in(project / artefact.path, artefact.made) or (
+    return _why_work(project, artefact) or (
         "" if include_unsure else _why_not(project, artefact, tracked.doubt or news)
     )
+
+
+def _why_work(project: Path, artefact: Artefact) -> str:
+    """Why nothing in it may go, by a lock on it and what lies in it; "" if it may go."""
+    if _is_locked(project, project / artefact.path):
+        return "a process holds a lock (flock) on it"
+    return work_in(project / artefact.path, artefact.made)
+
+
+def _is_locked(project: Path, place: Path) -> bool:
+    with contextlib.suppress(OSError):
+        if place.is_symlink() or not (place.is_dir() or place.is_file()):
+            return False  # to open a FIFO or a device may do something
+        with opened(place, at.ANY_FLAGS) as descriptor:
+            return is_locked(project, descriptor)
+    return False
 
 
 def _why_not(project: Path, artefact: Artefact, doubt: str) -> str:
@@ -140,6 +160,8 @@ class _Search(NamedTuple):
             relative = waiting.pop()
             with contextlib.suppress(OSError), os.scandir(self.project / relative) as listed:
                 items = {item.name: item for item in listed}
+                if relative and any(name.endswith(_INSTALLED) for name in items):
+                    continue  # packages that are installed, as in an environment of another kind
                 for path, item in self._part_of_project(relative, items):
                     is_directory = item.is_dir(follow_symlinks=False)
                     known = list(_made(item.path, items)) if is_directory else []

@@ -11,6 +11,7 @@ from ...errors import reason_of
 from ..project.project import MARKERS
 from ..project.tracked import REPOSITORIES
 from ..shelf.manifest import MANIFEST
+from ..system.environments import is_environment
 from .presets import ENVIRONMENT, MODULES, Made
 
 NEVER_ENTERED: Final = frozenset({*REPOSITORIES, ".venv", MODULES})
@@ -22,11 +23,9 @@ _BARE: Final = frozenset({"HEAD", "objects", "refs"})
 def what_else(directory: str, *, may_be_environment: bool = False) -> str:
     """Why `directory` is not a part of the project around it; "" if it is."""
     names = {
-        name
-        for name in (*MARKERS, ENVIRONMENT, "__init__.py")
-        if os.path.lexists(os.path.join(directory, name))
+        name for name in (*MARKERS, "__init__.py") if os.path.lexists(os.path.join(directory, name))
     }
-    if ENVIRONMENT in names and not may_be_environment:
+    if not may_be_environment and is_environment(directory):
         return "it is a virtual environment"
     if "__init__.py" in names:
         names.discard("tasks.py")  # may be a module of a package (as with Celery), not invoke's
