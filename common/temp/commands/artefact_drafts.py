@@ -55,8 +55,7 @@ class Project:
         self.tracked = Tracked(self.directory)
         self._wanted = wanted
         self._now = now
-        self._users = AtWork(self.directory)
-        self._around = AtWork(self.directory, bystanders)
+        self._users = AtWork(self.directory, bystanders)
         self._changes = None if wanted.older_than is None else Changes()
         self._artefacts = {one.path: one for one in self._found(others)}
 
@@ -121,7 +120,7 @@ class Project:
     def _why_active(self, artefact: Artefact) -> str:
         if who := self._users.inside(artefact.path):
             return who
-        if artefact.made is not None and (who := self._around.inside(artefact.source)):
+        if artefact.made is not None and (who := self._users.around(artefact.source)):
             return f"its project is {who}"
         if self._changes is None:
             return ""

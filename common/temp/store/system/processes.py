@@ -57,7 +57,7 @@ def spell_command(words: Sequence[str]) -> str:
     return text if len(text) <= _COMMAND_LENGTH else f"{text[: _COMMAND_LENGTH - 1]}…"
 
 
-def processes_inside(root: Path, without: Collection[str] = ()) -> dict[str, Use]:
+def processes_inside(root: Path) -> dict[str, Use]:
     """Which process of this user does what below `root`: path relative to it -> who, in a clause.
 
     A process works in its working directory, in its root directory, and where it has files,
@@ -66,22 +66,38 @@ def processes_inside(root: Path, without: Collection[str] = ()) -> dict[str, Use
     through a bind mount, also one that was unmounted since, or in another mount namespace as well;
     a part of an entry that is mounted elsewhere, or as a loop device, is in use by itself. Told by
     `/proc` where there is one; elsewhere nothing is found. What this process itself has open is
-    `mine`; the directories that this program holds open while it looks at entries do not count,
-    nor do the processes `without`.
+    `mine`; the directories that this program holds open while it looks at entries do not count.
     """
+    return processes_around(root, ())[0]
+
+
+def processes_around(
+    root: Path, bystanders: Collection[str]
+) -> tuple[dict[str, Use], dict[str, Use]]:
+    """What `processes_inside` finds, and what of it is there without the processes `bystanders`."""
     if not os.path.isdir("/proc/self/fd"):
-        return {}
+        return {}, {}
     look = _Look(root)
     look.at_mounts()
     look.at_loop_devices()
     own = str(os.getpid())
+    later = []
     for pid in procfs.pids():
-        if pid != own and pid not in without:
+        if pid in bystanders:
+            later.append(pid)
+        elif pid != own:
             look.at(pid)
-    if own not in without:
-        look.at(own)  # last: who else works there counts first
+    needed = _spelled(look.found)
+    for pid in later:
+        if pid != own:
+            look.at(pid)
+    look.at(own)  # last: who else works there counts first
     look.at_sockets()
-    return {os.fsdecode(path): use for path, use in look.found.items()}
+    return _spelled(look.found), needed
+
+
+def _spelled(found: dict[bytes, Use]) -> dict[str, Use]:
+    return {os.fsdecode(path): use for path, use in found.items()}
 
 
 def processes_that_hide() -> list[str]:
