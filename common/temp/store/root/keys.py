@@ -174,7 +174,6 @@ KEYS: Final[dict[str, Key]] = {
     "auto_clean": Key(
         "auto_clean",
         "interval",
-        "presets",
         "at most once in this time, making an entry starts a clean in the background",
         "It follows the configured limits, and its result is in .tmp/.tempkeep/schedule.log.",
     ),
