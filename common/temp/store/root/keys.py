@@ -30,6 +30,7 @@ Kind: TypeAlias = Literal[
     "files",
     "format",
     "interval",
+    "presets",
     "command",
 ]
 
@@ -164,6 +165,12 @@ KEYS: Final[dict[str, Key]] = {
         "They are relative to its root.",
     ),
     "artefacts": Key("artefacts", "texts", "what `inv clean` removes", "Each is a glob of a name."),
+    "presets": Key(
+        "presets",
+        "presets",
+        "presets whose artefacts `inv clean` removes too",
+        "They are found by what lies beside them; all is every preset but venv.",
+    ),
     "auto_clean": Key(
         "auto_clean",
         "interval",

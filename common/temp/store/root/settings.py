@@ -62,6 +62,7 @@ class Settings(NamedTuple):
     roots: tuple[str, ...] = ()
     projects: tuple[str, ...] = ("projects/*",)
     artefacts: tuple[str, ...] = DEFAULT_ARTEFACTS
+    presets: tuple[str, ...] = ()
     workers: int | None = None
     auto_clean: int | None = None
     """In minutes."""
