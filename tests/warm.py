@@ -39,9 +39,7 @@ LOOKS_AT_ITSELF = ("sys.modules", "start_run")
 """What is in code that may care what is loaded already, or whether it was forked."""
 
 PACKAGE, PYTEST, HOST = "package", "pytest", "host"
-"""What an interpreter has loaded: the package; pytest; in an environment of its own what programs
-of a host load before the package.
-"""
+"""What one has loaded: the package; pytest; what programs of a host load before the package."""
 CLIENTS = {"photos": ("PIL.ImageOps",), "impact": ("xarray", "zarr"), "pipeline": ()}
 """The clients in `projects`, for which it has loaded the package and these."""
 
