@@ -27,6 +27,7 @@ from tests.support import (
 )
 
 ERRORS = ("EACCES", "EBUSY", "ENOTEMPTY", "EIO", "ENOENT", "EROFS", "ESTALE", "EINTR")
+MANY = 80
 
 # One interpreter for all sweeps: each is a forked child, to which strace is attached once its
 # first entry is gone. By then it has read `/proc`, which is never the same twice; what it does
@@ -219,17 +220,19 @@ def removal_of(lines: Sequence[str], root: Path) -> Iterator[tuple[Call, str]]:
 
 
 def in_turn(calls: Sequence[Call]) -> list[tuple[Call, str]]:
-    """The first call of each kind, and every fourth one after it, each with the next error.
+    """The first call of each kind, and every fourth one after it, each with the next error; of
+    looks and closings, of which there are a hundred, as many as meet each error.
 
     All of them with all errors take an hour: see the test that is marked `slow`.
     """
-    kinds: Counter[str] = Counter()
+    all_of, met = Counter(call.name for call in calls), Counter[str]()
     chosen = []
     for call in calls:
-        turn, rest = divmod(kinds[call.name], 4)
+        many = all_of[call.name] > MANY
+        turn, rest = divmod(met[call.name], all_of[call.name] // len(ERRORS) if many else 4)
         if rest == 0:
             chosen.append((call, ERRORS[turn % len(ERRORS)]))
-        kinds[call.name] += 1
+        met[call.name] += 1
     return chosen
 
 
