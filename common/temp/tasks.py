@@ -270,6 +270,7 @@ def temp_check(
         "ask": "Choose by number, by name or one by one; reads a terminal or a pipe.",
         "dry-run": _DRY_RUN,
         "include-unsure": "Where git cannot tell, also remove artefacts that may be hand-written.",
+        "include-active": "Also what a preset finds in a project in which a process works.",
         "format": f"{choices.default_first(choices.TABLE_OR_JSON)}.",
         "all-projects": _ALL_PROJECTS,
     },
@@ -283,6 +284,7 @@ def clean(
     ask: bool = False,
     dry_run: bool = False,
     include_unsure: bool = False,
+    include_active: bool = False,
     format: str = "table",  # noqa: A002
     all_projects: bool = False,
 ) -> None:
@@ -302,6 +304,7 @@ def clean(
         dry_run=dry_run or bool(c.config.run.dry),
         ask=ask,
         include_unsure=include_unsure,
+        include_active=include_active,
         output=format,
         all_projects=all_projects,
     )
