@@ -32,8 +32,8 @@ def explain_entry(path: str) -> int:
     if hiding:
         others = f" and {len(hiding) - 1} more" if len(hiding) > 1 else ""
         print(
-            f"not known: what {plain(hiding[0])}{others} of yours may work in, for the system does "
-            "not show it; if it is this, pin it (temp-pin)",
+            f"note: the system hides what {plain(hiding[0])}{others} of your processes use; if it "
+            "may be this entry, pin it (temp-pin)",
             file=sys.stderr,
         )
     return 0

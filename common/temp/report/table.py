@@ -19,6 +19,7 @@ _CODES: Final[dict[Colour, str]] = {
 }
 _BAR: Final = " ▏▎▍▌▋▊▉█"
 _GAP: Final = "  "
+_INDENT: Final = "    "
 _WANTED: Final = 40
 """The width of a whole column for which optional ones are left out."""
 
@@ -89,6 +90,15 @@ def wrapped(text: str, most: int) -> list[str]:
         else:
             lines.append(word)
     return lines
+
+
+def folded(text: str, most: int) -> str:
+    """`text` with its lines broken at spaces to at most `most` columns, what follows indented."""
+    lines = []
+    for line in text.split("\n"):
+        parts = [line] if width(line) <= most else wrapped(line, most - len(_INDENT))
+        lines.append(f"\n{_INDENT}".join(part.strip() for part in parts))
+    return "\n".join(lines)
 
 
 def _beginning(text: str, most: int) -> str:
