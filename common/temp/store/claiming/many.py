@@ -113,6 +113,14 @@ class Remover:
 
     def _begin(self, work: _UnderWay[T], key: int) -> bool:
         """Whether it is deleted already; otherwise a worker has got what is left."""
+        plain = Removed()
+        is_gone = work.target.remove_plain(plain)
+        if is_gone or plain.files:
+            self._add(work, plain)
+            if self._on_freed is not None:
+                self._on_freed(self._done, self._freed)
+        if is_gone:
+            return True
         until = float("inf")
         if self._may_share:
             until = max(self._alone_until, time.monotonic() + _TRIAL_SECONDS)
