@@ -58,20 +58,23 @@ def remove_files(
 
     A name that is a directory by now, and what came meanwhile, stays.
     """
+    files = length = freed = 0
     try:
         for file in names:
             status = at.stat(file, dir_fd=directory, follow_symlinks=False)
             at.unlink(file, dir_fd=directory)
-            removed.files += 1
-            removed.length += status.st_size
+            files += 1
+            length += status.st_size
             if status.st_nlink == 1:
-                removed.freed_bytes += status.st_blocks * 512
+                freed += status.st_blocks
             else:
                 key = (status.st_dev, status.st_ino)
                 removed.note_link(key, 1, status.st_nlink, status.st_blocks * 512)
         at.rmdir(name, dir_fd=parent)
     except OSError:
         return False  # a removal that looks at everything finds what is in the way
+    finally:
+        removed.count(files, length, freed)
     removed.directories += 1
     removed.freed_bytes += blocks * 512
     return True
