@@ -38,6 +38,7 @@ class Batches:
         self._facts = facts
         self._size = 1
         self._is_off = background or facts.policy.keeps_files or not at.RELATIVE
+        self._most = 1 if self._is_off else _most()
 
     def take(self, steps: Sequence[Step]) -> tuple[int, Mapping[int, Claim]]:
         """How many of the first `steps` were looked at, and those of them that are claimed, to be
@@ -45,7 +46,7 @@ class Batches:
         """
         count = min(self._size, len(steps))
         if self._is_off or count < 2:  # most plans are short, and the first bytes go at once
-            self._size = 2
+            self._size = min(2, self._most)
             return 1, {}
         plain = {step.entry.path: n for n, step in enumerate(steps[:count]) if _is_plain(step)}
         if not plain:
@@ -53,7 +54,7 @@ class Batches:
         began = time.monotonic()
         claims = self._take([steps[number].entry for number in plain.values()])
         is_slow = time.monotonic() - began > _SECONDS
-        self._size = max(2, count // 2) if is_slow else min(2 * count, MOST)
+        self._size = max(1, count // 2) if is_slow else min(2 * count, self._most)
         return count, {plain[claim.path]: claim for claim in claims}
 
     def _take(self, entries: Sequence[Entry]) -> Sequence[Claim]:
@@ -117,6 +118,14 @@ class Batches:
         if newest is None or newest[0] > one.entry.seen or newest[1] > one.entry.future:
             return None
         return names
+
+
+def _most() -> int:
+    """How many entries may be open at a time, so that enough other files still can be."""
+    import resource
+
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return MOST if soft == resource.RLIM_INFINITY else max(1, min(MOST, soft // 8))
 
 
 def _is_plain(step: Step) -> bool:

@@ -100,7 +100,7 @@ class Steps:
             self._run(range(index, index + 1))
 
     def _run(self, indices: range) -> None:
-        removals = self._means.remover.remove(self._take_all(indices))
+        removals = self._means.remover.remove(self._take_all(indices), lambda: self._taken)
         with contextlib.closing(removals):
             for claim, removed in removals:
                 index = self._taken[claim]
