@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import translate
 from functools import lru_cache
 from operator import attrgetter
 from typing import Final
 
-from .cases import Case, Rules, spell_rank
+from .cases import Case, Rule, Rules, spell_rank
 from .entry import FAILED, Entry
 from .layouts import PIPELINE
 from .reasons import KEEP_LAST_GOOD, KEEP_WITHIN, UNSAVED, Effect, Reason
@@ -131,7 +131,18 @@ PROTECTION_RULES: Final[Rules] = {
 }
 """In the order in which a person would name them."""
 
-_what_protects = attrgetter("use", "pin", "work", "ending", "mounted", "unreadable")
+OF_ENTRY: Final[Mapping[Rule, str]] = {
+    _in_use: "use",
+    _pinned: "pin",
+    _unsaved: "work",
+    _keep_last_good: "ending",
+    _mounted: "mounted",
+    _unreadable: "unreadable",
+}
+"""The rules that no policy has to set, and the field of an entry without which each keeps nothing.
+"""
+
+_what_protects = attrgetter(*OF_ENTRY.values())
 _NOTHING: Final = _what_protects(Entry("", "", ""))
 
 
