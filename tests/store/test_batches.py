@@ -17,6 +17,7 @@ from common.temp.store.claiming.many import Remover
 from common.temp.store.claiming.together import Batch
 from common.temp.store.root.making import make_root
 from common.temp.store.root.pinning import write_pin
+from common.temp.store.sweep.facts import Facts
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 from common.temp.store.system import at
@@ -144,6 +145,27 @@ def test_what_happens_to_one_at_the_last_instant_keeps_it_alone(
     assert max(taken) >= 3
     if happens in (_pin, _lease):
         assert scanned(root)[ODD].last == was
+
+
+def test_one_in_which_a_process_works_since_the_last_look_goes_back(
+    root: Path, monkeypatch: pytest.MonkeyPatch, taken: list[int]
+) -> None:
+    path = fill(root)
+    plan = prepare(root, EVERYTHING, time.time())
+    real = Facts._look_at_processes
+
+    def look_long_ago(facts: Facts) -> None:
+        real(facts)
+        facts._looked_at = float("-inf")
+
+    monkeypatch.setattr(Facts, "_look_at_processes", look_long_ago)
+    with contextlib.ExitStack() as stack:
+        worker = process("print('ready', flush=True); input()", cwd=path)
+        before(monkeypatch, "rename", path.name, lambda: stack.enter_context(worker))
+        found = outcomes(execute(plan, workers=1))
+    assert {name for name, (status, _) in found.items() if status != "done"} == {ODD}
+    assert len(listing(path)) == 3
+    assert max(taken) >= 3
 
 
 def test_a_lock_on_one_keeps_it_alone(root: Path, taken: list[int]) -> None:

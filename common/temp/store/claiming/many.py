@@ -117,10 +117,11 @@ class Remover:
 
     def _begin(self, work: _UnderWay[T], key: int) -> bool:
         """Whether it is deleted already; otherwise a worker has got what is left."""
-        plain = Removed()
-        is_gone = work.target.remove_plain(plain)
-        if is_gone or plain.files:
-            self._add(work, plain)
+        removed = work.removed
+        is_gone = work.target.remove_plain(removed)
+        if is_gone or removed.files:
+            self._done += removed.files + removed.directories
+            self._freed += removed.freed_bytes
             if self._on_freed is not None:
                 self._on_freed(self._done, self._freed)
         if is_gone:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from ...core.entry import Entry
-from ...core.layouts import CONDEMNED, held_name
+from ...core.layouts import CONDEMNED, HOLDING, STORE, held_name
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS
 from ..system.locks import lock_directories
@@ -90,6 +91,11 @@ class Batch:
         except BaseException:
             self.stack.close()
             raise
+
+    @property
+    def place(self) -> Path:
+        """Its absolute path."""
+        return self.area.root / STORE / HOLDING / self.name
 
     def claim(
         self,

@@ -22,7 +22,7 @@ from ..root.lastuse import last_use
 from ..root.records import record_names
 from ..system import at
 from ..trees.plain import files_in, newest_of
-from .facts import Facts
+from .facts import CHECK_SECONDS, Facts
 
 MOST: Final = 64
 """How many entries are taken at a time: each is an open directory."""
@@ -37,6 +37,7 @@ class Batches:
     def __init__(self, facts: Facts, *, background: bool) -> None:
         self._facts = facts
         self._size = 1
+        self._took = 0.0
         self._is_off = background or facts.policy.keeps_files or not at.RELATIVE
         self._most = 1 if self._is_off else _most()
 
@@ -51,9 +52,9 @@ class Batches:
         plain = {step.entry.path: n for n, step in enumerate(steps[:count]) if _is_plain(step)}
         if not plain:
             return count, {}
-        began = time.monotonic()
+        self._took = 0.0
         claims = self._take([steps[number].entry for number in plain.values()])
-        is_slow = time.monotonic() - began > _SECONDS
+        is_slow = self._took > _SECONDS
         self._size = max(1, count // 2) if is_slow else min(2 * count, self._most)
         return count, {plain[claim.path]: claim for claim in claims}
 
@@ -93,10 +94,21 @@ class Batches:
         try:
             despite = {one.path for one in free if not facts.rules(one).spare_in_use}
             batch.claim(free, self._files_of, despite_lock=despite)
-            if facts.area.mounted() or not facts.is_still_usual(free, began):
+            self._took = time.monotonic() - began
+            if (
+                self._took > CHECK_SECONDS  # it may have changed since it was looked at
+                or facts.area.mounted()
+                or not facts.is_still_usual(free)
+            ):
                 stays = batch.claims
             else:
-                stays = [one for one in batch.claims if not facts.is_free(by_path[one.path])]
+                batch.put_back(
+                    [one for one in batch.claims if not facts.is_free(by_path[one.path])]
+                )
+                used = facts.used_in(batch.place)
+                stays = [
+                    one for one in batch.claims if one.held in used and one.path not in despite
+                ]
         except (OSError, TempError, NotClaimed):
             stays = batch.claims
         except BaseException:
