@@ -147,6 +147,24 @@ def test_what_happens_to_one_at_the_last_instant_keeps_it_alone(
         assert scanned(root)[ODD].last == was
 
 
+def test_one_whose_place_is_taken_when_it_goes_back_is_named(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = fill(root)
+    plan = prepare(root, EVERYTHING, time.time())
+
+    def take_its_place() -> None:
+        write_pin(root, ODD, "wanted")
+        make_entry(root, ODD)
+
+    before(monkeypatch, "stat", "0005~debug%2Fodd", take_its_place)
+    status, detail = outcomes(execute(plan, workers=1))[ODD]
+    assert status == "skipped"
+    (other,) = set(path.parent.iterdir()) - {path}
+    assert detail == f"has been pinned meanwhile; its place is taken, so it is {other.name} now"
+    assert len(listing(other)) == 3
+
+
 def test_one_in_which_a_process_works_since_the_last_look_goes_back(
     root: Path, monkeypatch: pytest.MonkeyPatch, taken: list[int]
 ) -> None:

@@ -80,6 +80,8 @@ class Batch:
         self.area = area
         self.stack = contextlib.ExitStack()
         self.claims: list[Small] = []
+        self.elsewhere: dict[str, str] = {}
+        """Where those are that could not be put back to their places, as `give_place` says it."""
         self._open = 1
         self._directories: dict[str, int | None] = {}
         holding = area.open()
@@ -178,7 +180,8 @@ class Batch:
         """Put these back to their places, and close them."""
         for claim in tuple(claims):
             self.claims.remove(claim)
-            claim.put_back()
+            if elsewhere := claim.put_back():
+                self.elsewhere[claim.path] = elsewhere
             claim.close()
 
     def condemn(self) -> None:

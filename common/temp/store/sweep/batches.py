@@ -36,6 +36,8 @@ class Batches:
 
     def __init__(self, facts: Facts, *, background: bool) -> None:
         self._facts = facts
+        self.elsewhere: dict[str, str] = {}
+        """For those that did not get their place back, a clause that says where they are."""
         self._size = 1
         self._took = 0.0
         self._is_off = background or facts.policy.keeps_files or not at.RELATIVE
@@ -74,6 +76,7 @@ class Batches:
             self._claim(batch, free)
             return tuple(batch.claims)
         finally:
+            self.elsewhere |= batch.elsewhere
             batch.let_go()
 
     def _is_free(self, entry: Entry, looks_at_use: bool) -> bool:
@@ -115,7 +118,8 @@ class Batches:
             batch.put_back(batch.claims)
             raise
         batch.put_back(stays)
-        batch.condemn()
+        if batch.claims:
+            batch.condemn()
         for claim in batch.claims:
             facts.give_up(by_path[claim.path])
 

@@ -168,7 +168,8 @@ class Steps:
         if isinstance(taken, Claim):
             self._taken[taken] = index
             return taken
-        self._told.note(taken, index)
+        elsewhere = self._batches.elsewhere.pop(step.entry.path, "")
+        self._told.note(taken._replace(detail=f"{taken.detail}{elsewhere}"), index)
         return None
 
     def _take(self, step: Step) -> Claim | Outcome:
