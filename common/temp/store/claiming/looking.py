@@ -172,14 +172,23 @@ class Looking:
                     opened[index] = at.open(path, DIRECTORY_FLAGS, dir_fd=self.top)
             locked = dict(zip(opened, are_locked(self.root, tuple(opened.values())), strict=True))
             for index in indices:
-                if index in opened:
+                if index in opened and self._is_there(index, opened[index]):
                     yield self._look(index, opened[index], locked[index])
-                    at.close(opened.pop(index))
                 else:
                     yield self._look_alone(index)
+                if index in opened:
+                    at.close(opened.pop(index))
         finally:
             for descriptor in opened.values():
                 at.close(descriptor)
+
+    def _is_there(self, index: int, descriptor: int) -> bool:
+        """Whether what was opened is still the entry, and not one that is gone or was replaced."""
+        try:
+            status = at.stat(self.found[index].path, dir_fd=self.top, follow_symlinks=False)
+            return os.path.samestat(status, at.fstat(descriptor))
+        except OSError:
+            return False
 
     def _is_over(self) -> bool:
         if self.alone_since is None:
