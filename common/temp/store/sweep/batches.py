@@ -22,7 +22,7 @@ from ..root.lastuse import last_use
 from ..root.records import record_names
 from ..system import at
 from ..trees.plain import files_in, newest_of
-from .facts import CHECK_SECONDS, Facts
+from .facts import Facts
 
 MOST: Final = 64
 """How many entries are taken at a time: each is an open directory."""
@@ -56,8 +56,8 @@ class Batches:
             return count, {}
         self._took = 0.0
         claims = self._take([steps[number].entry for number in plain.values()])
-        is_slow = self._took > _SECONDS
-        self._size = max(1, count // 2) if is_slow else min(2 * count, self._most)
+        growth = min(2.0, _SECONDS / self._took) if self._took else 2.0
+        self._size = max(1, min(int(count * growth), self._most))
         return count, {plain[claim.path]: claim for claim in claims}
 
     def _take(self, entries: Sequence[Entry]) -> Sequence[Claim]:
@@ -98,11 +98,7 @@ class Batches:
             despite = {one.path for one in free if not facts.rules(one).spare_in_use}
             batch.claim(free, self._files_of, despite_lock=despite)
             self._took = time.monotonic() - began
-            if (
-                self._took > CHECK_SECONDS  # it may have changed since it was looked at
-                or facts.area.mounted()
-                or not facts.is_still_usual(free)
-            ):
+            if facts.is_old(self._took) or facts.area.mounted() or not facts.is_still_usual(free):
                 stays = batch.claims
             else:
                 batch.put_back(

@@ -28,7 +28,7 @@ from ..system.space import free_bytes
 from ..trees.inside import Newest, look_at, look_inside, measure_at
 from ..trees.measured import Inside
 
-CHECK_SECONDS: Final = 1.0
+_CHECK_SECONDS: Final = 1.0
 """How old (seconds) the last scan of `/proc` may be when an entry is claimed. Accepted race: a
 process that starts to work in an entry without a lease within this time is not seen."""
 
@@ -102,7 +102,7 @@ class Facts:
         """Whether nothing speaks against taking many of `entries` at a time; what `is_free` tells
         is read now.
         """
-        if time.monotonic() - self._looked_at > CHECK_SECONDS - _BATCH_SECONDS:
+        if time.monotonic() - self._looked_at > _CHECK_SECONDS - _BATCH_SECONDS:
             self._look_at_processes()
         if self._tracked.has_any() or not self.is_still_usual(entries):
             return False
@@ -113,11 +113,16 @@ class Facts:
             self._above.use_of(one.path, self._busy) for one in _one_of_each_category(entries)
         )
 
+    @staticmethod
+    def is_old(seconds: float) -> bool:
+        """Whether what was looked at so long ago may have changed since."""
+        return seconds > _CHECK_SECONDS
+
     def used_in(self, place: Path) -> Collection[str]:
         """The names in the directory `place` in which processes work, that of entries which were
         moved there; none if the last look at processes is young enough.
         """
-        if time.monotonic() - self._looked_at <= CHECK_SECONDS:
+        if time.monotonic() - self._looked_at <= _CHECK_SECONDS:
             return ()
         return busy_entries(place).keys()
 
@@ -179,7 +184,7 @@ class Facts:
         """
         if not self.rules(entry).spare_in_use:
             return ""
-        if time.monotonic() - self._looked_at > CHECK_SECONDS:
+        if time.monotonic() - self._looked_at > _CHECK_SECONDS:
             self._look_at_processes()
         use = self._busy.get(entry.path) or self._above.use_of(entry.path, self._busy)
         return self._spelled(use, entry)
@@ -202,7 +207,7 @@ class Facts:
             return f"in use by {user}"
         if objection := self._within(Within(self.root), entry, place):
             return objection
-        if not spared or time.monotonic() - self._looked_at <= CHECK_SECONDS:
+        if not spared or time.monotonic() - self._looked_at <= _CHECK_SECONDS:
             return ""
         uses = busy_entries(place.parent)  # it has another path now
         return self._spelled(uses.get(place.name), entry)
@@ -215,7 +220,7 @@ class Facts:
         """
         seen_at, rules = self._seen_at.pop(entry.path, float("-inf")), self.rules(entry)
         before = self._before.pop(entry.path, None)
-        if time.monotonic() - seen_at <= CHECK_SECONDS:
+        if time.monotonic() - seen_at <= _CHECK_SECONDS:
             return ""
         if rules.everything or rules.abandoned:
             # A change counts only where git was asked about work.
