@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from ...core.archive_limits import ArchiveLimits
 from ...core.layouts import RUNS_ARCHIVE
 from ...core.named_tuple import NamedTuple
 from ...core.policy import Policy
@@ -34,7 +35,10 @@ DEFAULT_ARTEFACTS: Final = (
 )
 
 
-SCHEMES: Final = ("",)
+OBJECT_STORES: Final = ("s3", "gs", "az")
+"""The schemes of object stores."""
+
+SCHEMES: Final = ("", *OBJECT_STORES)
 """The schemes that `archive_location` may have; a path has none. See `KINDS` of the archive."""
 
 
@@ -61,6 +65,8 @@ class Settings(NamedTuple):
     archive: bool = False
     archive_location: str | None = None
     archive_format: ArchiveFormat = "dir"
+    archive_keep: float | None = None
+    archive_max_size: int | None = None
     undo_for: float = DAY
     roots: tuple[str, ...] = ()
     projects: tuple[str, ...] = ("projects/*",)
@@ -73,6 +79,11 @@ class Settings(NamedTuple):
     def disposal(self) -> Disposal:
         """What happens to entries that go."""
         return "archive" if self.archive else "delete"
+
+    @property
+    def archive_limits(self) -> ArchiveLimits:
+        """What the archive keeps."""
+        return ArchiveLimits(self.archive_keep, self.archive_max_size)
 
     def other_roots(self) -> tuple[Path, ...]:
         """The absolute directories of `roots`, each once."""
@@ -208,15 +219,29 @@ KEYS: Final[dict[str, Key]] = {
     "archive_location": Key(
         "archive_location",
         "path",
-        "the directory of the archive; without it, `.tmp-archive`",
-        "It is relative to the project; ~ is the home directory. Without it, the archive of runs "
-        "is archived_pipeline_runs beside them.",
+        "the directory of the archive, or `s3://bucket/prefix` (also `gs://`, `az://`); without "
+        "it, `.tmp-archive`",
+        "A directory is relative to the project; ~ is the home directory. Without it, the archive "
+        "of runs is archived_pipeline_runs beside them.",
     ),
     "archive_format": Key(
         "archive_format",
         "format",
         "the format of archived entries",
-        "With dir, an entry is renamed where the archive is on the same filesystem.",
+        "With dir, an entry is renamed where the archive is on the same filesystem; object storage "
+        "has tar.zst instead.",
+    ),
+    "archive_keep": Key(
+        "archive_keep",
+        "duration",
+        "archived entries go after this time",
+        "A clean deletes those that came from the same root; 0 is all of them.",
+    ),
+    "archive_max_size": Key(
+        "archive_max_size",
+        "size",
+        "max total size of what is archived from one root",
+        "The oldest archives go first.",
     ),
     "undo_for": Key("undo_for", "duration", "how long `temp-clean --undoable` can be undone"),
     "undo_hours": Key("undo_for", "hours", "in hours"),
@@ -261,6 +286,8 @@ JSON_KEYS: Final[dict[str, Key]] = {
     "archive_before_delete": Key("archive", "flag", ""),
     "archive_location": KEYS["archive_location"],
     "archive_format": KEYS["archive_format"],
+    "archive_keep": KEYS["archive_keep"],
+    "archive_max_size": KEYS["archive_max_size"],
     "dry_run": KEYS["dry_run"],
     "exclude_patterns": Key("exclude", "texts", ""),
     "keep_last": KEYS["keep_last"],

@@ -1,0 +1,295 @@
+"""A place in an object store: whole objects by their names, through obstore (the extra `cloud`).
+
+Every error is a `StorageError` of one line, with what to do. obstore retries what may pass, up to a
+limit. It runs threads of its own, so it is used in no forked child of a process that has used it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from ...errors import InvalidSettings, StorageError
+from ..root.settings import scheme_of
+
+if TYPE_CHECKING:
+    from obstore import ObjectMeta
+    from obstore.store import ClientConfig, ObjectStore, RetryConfig
+
+PART: Final = 8 << 20
+"""The smallest part (bytes) of an upload but the last, and how much is read at a time."""
+
+_MOST_PARTS: Final = 8000
+"""Stores take 10,000; the rest is for an entry that has grown meanwhile."""
+
+_MEMORY: Final = 64 << 20
+_AT_ONCE: Final = 4
+_MOST_LISTED: Final = 200_000
+
+RETRIES: RetryConfig = {
+    "max_retries": 5,
+    "retry_timeout": timedelta(seconds=120),
+    "backoff": {"init_backoff": timedelta(milliseconds=200), "max_backoff": timedelta(seconds=10)},
+}
+_CLIENT: Final[ClientConfig] = {"connect_timeout": "10s", "timeout": "300s"}
+"""A request moves one part: a store that takes longer for it is too slow."""
+
+_VARIABLES: Final = {"s3": "AWS", "gs": "GOOGLE", "az": "AZURE"}
+_OPTIONS: Final = (
+    "allow_http",
+    "allow_invalid_certificates",
+    "connect_timeout",
+    "proxy_excludes",
+    "proxy_url",
+    "timeout",
+)
+"""What the variables set of the client, and obstore does not read beside what is set here."""
+
+_CREDENTIALS: Final = {
+    "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "gs": "set GOOGLE_SERVICE_ACCOUNT to the path of a key",
+    "az": "set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+}
+
+
+class Stored(NamedTuple):
+    """An object: its name, its bytes, what tells it from a later one, and when it was stored."""
+
+    name: str
+    size: int
+    e_tag: str
+    modified: float
+
+
+class Unreachable(StorageError):
+    """Nothing else can be done in that store now, either."""
+
+
+class Bucket:
+    """The objects directly below `url`, which is `scheme://bucket/prefix`."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        self.scheme = scheme_of(url)
+        self.failure: Unreachable | None = None
+        """The last error after which nothing else was possible."""
+        self._opened: ObjectStore | None = None
+
+    def spell(self, name: str) -> str:
+        """Where the object is, for people."""
+        return f"{self.url}/{name}"
+
+    def open(self) -> ObjectStore:
+        """The store; nothing is sent yet. Raises `InvalidSettings` or `StorageError`."""
+        if self._opened is None:
+            try:
+                from obstore.store import from_url
+            except ModuleNotFoundError:
+                raise InvalidSettings(
+                    f"archive_location: {self.url} needs obstore: python3 -m pip install "
+                    '"obstore>=0.12", or tempkeep with its extra `cloud`'
+                ) from None
+            config: dict[str, Any] = {}
+            if self.scheme == "s3" and "AWS_CHECKSUM_ALGORITHM" not in os.environ:
+                config["checksum_algorithm"] = "SHA256"
+            with self._told("cannot be used"):
+                self._opened = from_url(
+                    self.url,
+                    config=config or None,  # type: ignore[arg-type] # of that scheme
+                    client_options=self._client(),
+                    retry_config=RETRIES,
+                )
+        return self._opened
+
+    def _client(self) -> ClientConfig:
+        """The options of the client, those in the environment included."""
+        options: dict[str, Any] = {**_CLIENT}
+        for name in _OPTIONS:
+            if (text := os.environ.get(f"{_VARIABLES[self.scheme]}_{name.upper()}")) is not None:
+                options[name] = text
+        return options  # type: ignore[return-value] # names of a `ClientConfig`
+
+    # -- reading ----------------------------------------------------------------------------------
+
+    def listed(self) -> Iterator[Stored]:
+        """The objects there, not those below further slashes."""
+        import obstore
+
+        found = 0
+        with self._told("cannot be listed"):
+            for batch in obstore.list(self.open(), chunk_size=1000):
+                for meta in batch:
+                    found += 1
+                    if found > _MOST_LISTED:
+                        raise StorageError(
+                            0,
+                            f"{self.url} holds more than {_MOST_LISTED} objects; use an "
+                            "archive_location with a prefix of its own",
+                        )
+                    if "/" not in meta["path"]:
+                        yield _stored(meta)
+
+    def look(self, name: str) -> Stored | None:
+        """The object, if it is there."""
+        import obstore
+
+        with self._told(f"{name} cannot be looked at"):
+            try:
+                return _stored(obstore.head(self.open(), name))
+            except FileNotFoundError:
+                return None
+
+    def read(self, name: str, most: int) -> bytes | None:
+        """What is in a small object, at most `most` bytes and one more; `None` if it is not there.
+
+        Raises `Unreachable` if the bucket is not there.
+        """
+        import obstore
+
+        with self._told(f"{name} cannot be read"):
+            try:
+                return bytes(
+                    obstore.get(self.open(), name, options={"range": (0, most + 1)}).bytes()
+                )
+            except FileNotFoundError as error:
+                if "NoSuchBucket" in str(error):
+                    raise
+                return None
+
+    def pieces(self, name: str, size: int) -> Generator[bytes, None, None]:
+        """What is in the object of so many bytes, a few requests ahead."""
+        import obstore
+
+        store = self.open()
+
+        def piece(start: int) -> bytes:
+            with self._told(f"{name} cannot be read"):
+                end = min(size, start + PART)
+                return bytes(obstore.get_range(store, name, start=start, end=end))
+
+        starts = iter(range(0, size, PART))
+        pool = ThreadPoolExecutor(_AT_ONCE)
+        try:
+            ahead: deque[Future[bytes]] = deque(
+                pool.submit(piece, start) for start in itertools.islice(starts, _AT_ONCE)
+            )
+            while ahead:
+                found = ahead.popleft().result()
+                ahead.extend(pool.submit(piece, start) for start in itertools.islice(starts, 1))
+                yield found
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    # -- writing ----------------------------------------------------------------------------------
+
+    def upload(self, name: str, pieces: Iterator[bytes], expected: int) -> None:
+        """Store the `pieces` as one object, in bounded memory. If their iterator raises, nothing is
+        stored. `expected` is about how many bytes there are at most: it tells the size of a part.
+        """
+        import obstore
+
+        store, part = self.open(), max(PART, -(-expected // _MOST_PARTS))
+        first = bytearray()
+        for piece in pieces:
+            first += piece
+            if len(first) >= part:
+                break
+        with self._told(f"{name} cannot be stored"):
+            if len(first) < part:
+                obstore.put(store, name, bytes(first), use_multipart=False)
+                return
+            obstore.put(
+                store,
+                name,
+                itertools.chain([bytes(first)], pieces),
+                use_multipart=True,
+                chunk_size=part,
+                max_concurrency=max(1, min(_AT_ONCE, _MEMORY // part)),
+            )
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Store a small object, and return whether there was none of that name.
+
+        After an error it may be there all the same.
+        """
+        import obstore
+        from obstore.exceptions import AlreadyExistsError
+
+        with self._told(f"{name} cannot be stored"):
+            try:
+                obstore.put(self.open(), name, data, mode="create")
+            except AlreadyExistsError:
+                return False
+            return True
+
+    def delete(self, name: str) -> None:
+        """Delete the object, if it is there."""
+        import obstore
+
+        with self._told(f"{name} cannot be deleted"):
+            try:
+                obstore.delete(self.open(), name)
+            except FileNotFoundError as error:
+                if "NoSuchBucket" in str(error):
+                    raise
+
+    # -- errors -----------------------------------------------------------------------------------
+
+    @contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        """Turn errors of obstore into one line that says what to do."""
+        from obstore.exceptions import BaseError
+
+        try:
+            yield
+        except (BaseError, FileNotFoundError, ValueError) as error:
+            is_final, why = _why(str(error), self.scheme)
+            said = f"{self.url}: {what}: {why}"
+            if is_final:
+                self.failure = Unreachable(0, said)
+                raise self.failure from error
+            raise StorageError(0, said) from error
+
+
+def _stored(meta: ObjectMeta) -> Stored:
+    modified = meta["last_modified"].timestamp()
+    return Stored(meta["path"], meta["size"], meta["e_tag"] or "", modified)
+
+
+_CODE: Final = re.compile(r"<Code>(\w{1,60})</Code>")
+_STATUS: Final = re.compile(r"(?:status code: |Server error[^0-9]{0,20})([45]\d\d)")
+_KEYS: Final = ("token", "metadata", "credential", "account must be specified", "/oauth")
+
+
+def _why(text: str, scheme: str) -> tuple[bool, str]:
+    """What an error of obstore says, and what to do; and whether all else would fail, too."""
+    line = text.partition("\n")[0]
+    code, status = _CODE.search(text), _STATUS.search(text)
+    name, number = code[1] if code else "", status[1] if status else ""
+    named = f" ({name})" if name else ""
+    if name == "NoSuchBucket":
+        return True, "there is no such bucket; make it, or correct archive_location"
+    if any(word in line.lower() for word in _KEYS):
+        return True, f"there are no credentials; {_CREDENTIALS[scheme]}"
+    if number in ("401", "403"):
+        return True, f"the store refuses access{named}; check the credentials and their rights"
+    if number in ("500", "502", "503", "504", "429"):
+        return True, f"the store answers {number} again and again{named}; try again later"
+    if number == "501":
+        return True, "the store lacks what this needs (If-None-Match, multipart); use another one"
+    if "builder error" in line:
+        variable = f"{_VARIABLES[scheme]}_ALLOW_HTTP"
+        return True, f"its endpoint is not https; set {variable}=true if that is meant"
+    if not number and "HTTP error" in line:
+        return True, (
+            "the store cannot be reached, or is too slow; check the network and its endpoint, and "
+            "try again"
+        )
+    return False, "".join(char if char.isprintable() else " " for char in line)[:300]
