@@ -55,7 +55,8 @@ def list_archived() -> int:
         if rows or holder is holders[0]:
             text = undo_text if isinstance(holder, UndoArea) else archive_text
             blocks.append(text(holder.location, rows))
-    print("\n\n".join(blocks))
+    if blocks:
+        print("\n\n".join(blocks))
     return code
 
 

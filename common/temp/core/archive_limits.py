@@ -57,7 +57,7 @@ def _why_over(age: float, used: int, limits: ArchiveLimits) -> Reason | None:
     if keep is not None and (age > keep or keep == 0):
         past, limit = spell_comparison(age, keep)
         sign = ">" if age > keep else "≥"
-        return Reason(ARCHIVE_EXPIRED, "goes", f"archived {past} {sign} {limit} ago")
+        return Reason(ARCHIVE_EXPIRED, "goes", f"archived for {past} {sign} {limit}")
     if most is not None and used > most:
         sizes = f"{spell_size(used)} with all newer archives, limit {spell_size(most)}"
         return Reason(ARCHIVE_OVER_SIZE, "goes", sizes)

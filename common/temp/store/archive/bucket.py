@@ -68,8 +68,12 @@ class Stored(NamedTuple):
     modified: float
 
 
-class Unreachable(StorageError):
-    """Nothing else can be done in that store now, either."""
+class BucketError(StorageError):
+    """An error of the store: `said` is what and why, without the URL."""
+
+    def __init__(self, url: str, said: str) -> None:
+        super().__init__(0, f"{url}: {said}")
+        self.said = said
 
 
 class Bucket:
@@ -78,7 +82,7 @@ class Bucket:
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
         self.scheme = scheme_of(url)
-        self.failure: Unreachable | None = None
+        self.failure: BucketError | None = None
         """The last error after which nothing else was possible."""
         self._opened: ObjectStore | None = None
 
@@ -120,44 +124,48 @@ class Bucket:
 
     def listed(self) -> Iterator[Stored]:
         """The objects there, not those below further slashes."""
+        store = self.open()
         import obstore
 
         found = 0
         with self._told("cannot be listed"):
-            for batch in obstore.list(self.open(), chunk_size=1000):
+            for batch in obstore.list(store, chunk_size=1000):
                 for meta in batch:
                     found += 1
                     if found > _MOST_LISTED:
-                        raise StorageError(
-                            0,
-                            f"{self.url} holds more than {_MOST_LISTED} objects; use an "
-                            "archive_location with a prefix of its own",
+                        raise BucketError(
+                            self.url,
+                            f"holds more than {_MOST_LISTED} objects; use an archive_location "
+                            "with a prefix of its own",
                         )
                     if "/" not in meta["path"]:
                         yield _stored(meta)
 
     def look(self, name: str) -> Stored | None:
         """The object, if it is there."""
+        store = self.open()
         import obstore
 
         with self._told(f"{name} cannot be looked at"):
             try:
-                return _stored(obstore.head(self.open(), name))
+                return _stored(obstore.head(store, name))
             except FileNotFoundError:
                 return None
 
     def read(self, name: str, most: int) -> bytes | None:
-        """What is in a small object, at most `most` bytes and one more; `None` if it is not there.
+        """What is in a small object; `None` if it is not there.
 
-        Raises `Unreachable` if the bucket is not there.
+        Raises `BucketError`, as all of these do, also if it is larger than `most` bytes.
         """
+        store = self.open()
         import obstore
 
         with self._told(f"{name} cannot be read"):
             try:
-                return bytes(
-                    obstore.get(self.open(), name, options={"range": (0, most + 1)}).bytes()
-                )
+                found = obstore.get(store, name)
+                if found.meta["size"] > most:
+                    raise BucketError(self.url, f"{name} is too large")
+                return bytes(found.bytes())
             except FileNotFoundError as error:
                 if "NoSuchBucket" in str(error):
                     raise
@@ -165,9 +173,8 @@ class Bucket:
 
     def pieces(self, name: str, size: int) -> Generator[bytes, None, None]:
         """What is in the object of so many bytes, a few requests ahead."""
-        import obstore
-
         store = self.open()
+        import obstore
 
         def piece(start: int) -> bytes:
             with self._told(f"{name} cannot be read"):
@@ -193,9 +200,9 @@ class Bucket:
         """Store the `pieces` as one object, in bounded memory. If their iterator raises, nothing is
         stored. `expected` is about how many bytes there are at most: it tells the size of a part.
         """
+        store, part = self.open(), max(PART, -(-expected // _MOST_PARTS))
         import obstore
 
-        store, part = self.open(), max(PART, -(-expected // _MOST_PARTS))
         first = bytearray()
         for piece in pieces:
             first += piece
@@ -219,23 +226,25 @@ class Bucket:
 
         After an error it may be there all the same.
         """
+        store = self.open()
         import obstore
         from obstore.exceptions import AlreadyExistsError
 
         with self._told(f"{name} cannot be stored"):
             try:
-                obstore.put(self.open(), name, data, mode="create")
+                obstore.put(store, name, data, mode="create")
             except AlreadyExistsError:
                 return False
             return True
 
     def delete(self, name: str) -> None:
         """Delete the object, if it is there."""
+        store = self.open()
         import obstore
 
         with self._told(f"{name} cannot be deleted"):
             try:
-                obstore.delete(self.open(), name)
+                obstore.delete(store, name)
             except FileNotFoundError as error:
                 if "NoSuchBucket" in str(error):
                     raise
@@ -251,11 +260,19 @@ class Bucket:
             yield
         except (BaseError, FileNotFoundError, ValueError) as error:
             is_final, why = _why(str(error), self.scheme)
-            said = f"{self.url}: {what}: {why}"
+            told = BucketError(self.url, f"{what}: {why}")
             if is_final:
-                self.failure = Unreachable(0, said)
-                raise self.failure from error
-            raise StorageError(0, said) from error
+                self.failure = told
+            raise told from error
+
+
+@contextmanager
+def url_known() -> Iterator[None]:
+    """Leave the URL out of errors, where the caller names it."""
+    try:
+        yield
+    except BucketError as error:
+        raise StorageError(0, error.said) from error
 
 
 def _stored(meta: ObjectMeta) -> Stored:

@@ -34,7 +34,7 @@ from ..system.reading import SMALL
 from ..trees.contents import Item
 from ..trees.removed import Removed
 from .archives import Archive, Deposit, Part
-from .bucket import Bucket, Stored
+from .bucket import Bucket, BucketError, Stored, url_known
 
 if TYPE_CHECKING:
     from ..claiming.many import Remover
@@ -147,11 +147,14 @@ class ObjectArchive(Archive):
         """The manifest of `name` and what it says of the object, or why it cannot be used; `None`
         if there is none.
         """
-        data = self.bucket.read(name + MANIFEST, SMALL)
+        try:
+            data = self.bucket.read(name + MANIFEST, SMALL)
+        except BucketError as error:
+            if error is self.bucket.failure:
+                raise
+            return None, None, f"its manifest cannot be read ({without_remedy(error.said)})"
         if data is None:
             return None, None, None
-        if len(data) > SMALL:
-            return None, None, "its manifest is too large"
         try:
             value = fields.parsed(data)
             table = fields.table(value)
@@ -290,7 +293,8 @@ class ObjectArchive(Archive):
         removed, count = Removed(), 0
         if not (self._used or self.limits.are_set):
             return count, removed
-        objects = {stored.name: stored for stored in self.bucket.listed()}
+        with url_known():
+            objects = {stored.name: stored for stored in self.bucket.listed()}
         for stored in objects.values():
             name = next(
                 (stored.name.removesuffix(end) for end in _DATA if stored.name.endswith(end)), ""

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ...core.plan import Step
-from ...errors import StorageError, TempError
+from ...errors import StorageError, TempError, without_remedy
 from ..shelf.manifest import MANIFEST
 from ..shelf.moving import failing
 from ..shelf.source import Source
 from ..system.archive_formats import ArchiveFormat, checked_format, suffix_of
 from ..trees.contents import Digester, digest, state
 from .archives import Deposit, Part
+from .bucket import BucketError, url_known
 from .objects import Packed, refuse_powers, spell_manifest, spell_receipt
 from .streams import sent
 from .tarring import pack_by_python
@@ -153,9 +154,10 @@ class ObjectDeposit(Deposit):
                 lost = error  # it may have arrived all the same
             try:
                 found = self._bucket.read(name, len(self._manifest))
-            except StorageError as error:
+            except BucketError as error:
+                why = without_remedy(error.said)
                 raise StorageError(
-                    0, f"{lost or error}; look whether `temp-restore --list` has it, too"
+                    0, f"{why}; look whether `temp-restore --list` has it too, and try again"
                 ) from error
             if found != self._manifest:
                 raise lost or StorageError(0, f"{name} is not what was stored there")
@@ -175,5 +177,5 @@ class ObjectDeposit(Deposit):
     @contextlib.contextmanager
     def _failing(self) -> Iterator[None]:
         where, instead = self._bucket.url, "clean without archiving"
-        with failing(self._source, f"cannot be archived in {where}", instead):
+        with failing(self._source, f"cannot be archived in {where}", instead), url_known():
             yield

@@ -219,10 +219,10 @@ KEYS: Final[dict[str, Key]] = {
     "archive_location": Key(
         "archive_location",
         "path",
-        "the directory of the archive, or `s3://bucket/prefix` (also `gs://`, `az://`); without "
-        "it, `.tmp-archive`",
-        "A directory is relative to the project; ~ is the home directory. Without it, the archive "
-        "of runs is archived_pipeline_runs beside them.",
+        "the archive: a directory or a URL; without it, `.tmp-archive`",
+        "A directory is relative to the project; ~ is the home directory. A URL is "
+        "s3://bucket/prefix, or the same with gs or az. Without it, the archive of runs is "
+        "archived_pipeline_runs beside them.",
     ),
     "archive_format": Key(
         "archive_format",
