@@ -161,9 +161,10 @@ class Archive(Protocol):
         `objection` at that time. Yields each outcome. Without a `remover`, nothing is waited for.
         """
 
-    def droppable(self, root: Path) -> list[Entry]:
+    def droppable(self, root: Path, *, proven: bool = False) -> list[Entry]:
         """What may be deleted there if it is over a limit, or the disk is low: the entries that
-        came from `root`, measured, each with its name in the archive as `path`.
+        came from `root`, measured, each with its name in the archive as `path`. If they must be
+        `proven`, only those with a manifest.
         """
         return []
 

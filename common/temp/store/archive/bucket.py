@@ -59,6 +59,10 @@ _CREDENTIALS: Final = {
 }
 
 
+_users: Final[dict[str, int]] = {}
+"""The process whose threads obstore has: in a fork of it, every request would wait forever."""
+
+
 class Stored(NamedTuple):
     """An object: its name, its bytes, what tells it from a later one, and when it was stored."""
 
@@ -92,6 +96,12 @@ class Bucket:
 
     def open(self) -> ObjectStore:
         """The store; nothing is sent yet. Raises `InvalidSettings` or `StorageError`."""
+        if _users.setdefault("process", os.getpid()) != os.getpid():
+            raise BucketError(
+                self.url,
+                "cannot be used in a fork of a process that has used it; start a new process "
+                "(multiprocessing: spawn)",
+            )
         if self._opened is None:
             try:
                 from obstore.store import from_url
@@ -212,10 +222,11 @@ class Bucket:
             if len(first) < part:
                 obstore.put(store, name, bytes(first), use_multipart=False)
                 return
+            # Some stores want parts of one size.
             obstore.put(
                 store,
                 name,
-                itertools.chain([bytes(first)], pieces),
+                itertools.chain([bytes(first[:part]), bytes(first[part:])], pieces),
                 use_multipart=True,
                 chunk_size=part,
                 max_concurrency=max(1, min(_AT_ONCE, _MEMORY // part)),

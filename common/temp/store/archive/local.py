@@ -147,7 +147,7 @@ class LocalArchive(Shelf):
         """Whether it is on the disk of `root`, or will be."""
         return _device(self.path) == _device(root)
 
-    def droppable(self, root: Path) -> list[Entry]:
+    def droppable(self, root: Path, *, proven: bool = False) -> list[Entry]:
         """What may be deleted there of what came from `root`; see `Archive`.
 
         Without a manifest, it is only what an older script archived: nothing proves that but its
@@ -159,7 +159,7 @@ class LocalArchive(Shelf):
 
         tracked = TrackedEntries(self.path)
         is_root = any(os.path.lexists(self.path / STORE / part) for part in (LAYOUT, OWNERS))
-        with_runs = layout_of(root) is PIPELINE and not is_root
+        with_runs = layout_of(root) is PIPELINE and not is_root and not proven
 
         def is_one(archived: Archived) -> bool:
             if with_runs and self._is_bare_run(archived):

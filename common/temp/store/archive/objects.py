@@ -241,7 +241,7 @@ class ObjectArchive(Archive):
                 continue
             yield Outcome(step, "done", "", step.entry.size)
 
-    def droppable(self, root: Path) -> list[Entry]:
+    def droppable(self, root: Path, *, proven: bool = False) -> list[Entry]:
         """What came from there, each with the name of its object as `path`."""
         return [
             Entry(

@@ -186,15 +186,14 @@ def _from_archive(
     that is low, the oldest.
     """
     is_low = disk.free is not None and archive.shares_disk(root)
-    if not (is_low or archive.limits.are_set):
-        return ()
-    found = archive.droppable(root)
-    over = archives_over(found, archive.limits, now)
+    over: tuple[tuple[Entry, Reason], ...] = ()
+    if archive.limits.are_set:
+        over = archives_over(archive.droppable(root, proven=True), archive.limits, now)
     if not is_low:
         return over
     gone = {one.path for one, _ in over}
     low = archives_to_drop(
-        [one for one in found if one.path not in gone],
+        [one for one in archive.droppable(root) if one.path not in gone],
         policy,
         free=disk.free,
         capacity=disk.capacity,
