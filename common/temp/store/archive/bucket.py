@@ -89,6 +89,7 @@ class Bucket:
         self.failure: BucketError | None = None
         """The last error after which nothing else was possible."""
         self._opened: ObjectStore | None = None
+        self._knows_conditions = True
 
     def spell(self, name: str) -> str:
         """Where the object is, for people."""
@@ -235,17 +236,27 @@ class Bucket:
     def create(self, name: str, data: bytes) -> bool:
         """Store a small object, and return whether there was none of that name.
 
-        After an error it may be there all the same.
+        After an error it may be there all the same. A store that knows no condition for that is
+        asked first: that is as good for a name that nobody else can have chosen.
         """
         store = self.open()
         import obstore
-        from obstore.exceptions import AlreadyExistsError
+        from obstore.exceptions import AlreadyExistsError, BaseError
 
         with self._told(f"{name} cannot be stored"):
-            try:
-                obstore.put(store, name, data, mode="create")
-            except AlreadyExistsError:
+            if self._knows_conditions:
+                try:
+                    obstore.put(store, name, data, mode="create")
+                    return True
+                except AlreadyExistsError:
+                    return False
+                except BaseError as error:
+                    if not _lacks_something(str(error)):
+                        raise
+            if self.look(name) is not None:
                 return False
+            obstore.put(store, name, data, use_multipart=False)
+            self._knows_conditions = False
             return True
 
     def delete(self, name: str) -> None:
@@ -296,6 +307,11 @@ _STATUS: Final = re.compile(r"(?:status code: |Server error[^0-9]{0,20})([45]\d\
 _KEYS: Final = ("token", "metadata", "credential", "account must be specified", "/oauth")
 
 
+def _lacks_something(text: str) -> bool:
+    status = _STATUS.search(text)
+    return status is not None and status[1] == "501"
+
+
 def _why(text: str, scheme: str) -> tuple[bool, str]:
     """What an error of obstore says, and what to do; and whether all else would fail, too."""
     line = text.partition("\n")[0]
@@ -310,8 +326,8 @@ def _why(text: str, scheme: str) -> tuple[bool, str]:
         return True, f"the store refuses access{named}; check the credentials and their rights"
     if number in ("500", "502", "503", "504", "429"):
         return True, f"the store answers {number} again and again{named}; try again later"
-    if number == "501":
-        return True, "the store lacks what this needs (If-None-Match, multipart); use another one"
+    if _lacks_something(text):
+        return True, f"the store lacks what this needs{named}; use another one"
     if "builder error" in line:
         variable = f"{_VARIABLES[scheme]}_ALLOW_HTTP"
         return True, f"its endpoint is not https; set {variable}=true if that is meant"
