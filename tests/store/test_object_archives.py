@@ -19,7 +19,7 @@ import pytest
 from common.temp.core.policy import Policy
 from common.temp.store.archive import bucket as bucket_module
 from common.temp.store.archive import objects, transfer, upload
-from common.temp.store.archive.bucket import Bucket
+from common.temp.store.archive.bucket import Bucket, BucketError
 from common.temp.store.archive.objects import ObjectArchive
 from common.temp.store.archive.upload import ObjectDeposit
 from common.temp.store.sweep.prepare import prepare
@@ -63,6 +63,8 @@ def in_child(work: Callable[[], None]) -> int:
         try:
             work()
             os._exit(0)
+        except BaseException as error:
+            print(error, file=sys.stderr, flush=True)
         finally:
             os._exit(1)
     return os.waitpid(child, 0)[1]
@@ -245,6 +247,44 @@ def test_a_store_that_is_busy_is_asked_again_and_not_forever(
     assert len(configured.names()) == 6
 
 
+def test_a_manifest_counts_if_it_has_arrived_whatever_became_of_the_answer(
+    root: Path, bucket: Place, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = make_entry(root, "debug/x")
+    real, lost = Bucket.create, BucketError("s3://x", "cannot be stored: the answer is lost; wait")
+
+    def create(bucket: Bucket, name: str, data: bytes) -> bool:
+        real(bucket, name, data)
+        raise lost
+
+    def archive_and_tell() -> None:
+        archive = ObjectArchive(bucket.location)
+        report = swept(root, disposal="archive", archive=archive)
+        print(*[outcome.detail for outcome in report.outcomes], flush=True)
+
+    monkeypatch.setattr(Bucket, "create", create)
+    assert in_child(archive_and_tell) == 0
+    assert (path.exists(), len(bucket.names())) == (False, 2)
+    path = make_entry(root, "debug/y")
+    monkeypatch.setattr(Bucket, "read", create)
+    assert in_child(archive_and_tell) == 0
+    assert "look whether `temp-restore --list` has it too" in capfd.readouterr().out
+    assert (path.exists(), in_holding(root)) == (True, [])
+    assert len(bucket.names()) == 2, "what was stored is taken back"
+
+
+def test_a_fork_of_a_process_that_has_used_the_store_does_not_wait_forever(
+    root: Path, bucket: Place, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def use_and_fork() -> None:
+        archive = ObjectArchive(bucket.location)
+        assert archive.listed(root) == []
+        assert in_child(lambda: print(archive.listed(root))) != 0
+
+    assert in_child(use_and_fork) == 0
+    assert "cannot be used in a fork of a process that has used it" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("variables", "told"),
     [
@@ -308,7 +348,7 @@ def test_without_a_network_a_status_works_and_a_clean_can_be_undone(
     path = make_entry(project / ".tmp", "debug/x")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("TEMPKEEP_ARCHIVE", "false")
-    monkeypatch.setenv("TEMPKEEP_MIN_FREE_SPACE", "1B")
+    monkeypatch.setenv("TEMPKEEP_MIN_FREE_SPACE", "1000TiB")
     ran(project, *CLEAN, "--undoable")
     _, error = ran(project, "temp-status")
     assert error == ""
