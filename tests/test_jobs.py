@@ -532,7 +532,7 @@ def test_a_sweep_of_another_process_retries_as_well(tmp_path: Path, storage: Sto
 # -- cleaning and recovering ------------------------------------------------------------------
 
 
-def test_all_that_nobody_else_uses_is_cleaned_and_files_stay(
+def test_all_jobs_that_nobody_else_uses_are_cleaned_and_nothing_else(
     tmp_path: Path, storage: StorageRoot
 ) -> None:
     orphan(storage, "dead")
@@ -542,8 +542,8 @@ def test_all_that_nobody_else_uses_is_cleaned_and_files_stay(
     (storage.root / "notes.txt").write_text("mine")
     (storage.root / "link").symlink_to(make_entry(tmp_path, "victim"))
     with hold(storage, "theirs"):
-        assert storage.cleanup_all() == 4
-        assert jobs(storage) == ["link", "notes.txt", "theirs"]
+        assert storage.cleanup_all() == 3
+        assert jobs(storage) == ["link", "made-by-hand", "notes.txt", "theirs"]
         assert (storage.root / "theirs" / "output" / "half").exists()
     assert listing(tmp_path / "victim") == ["file0.txt"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -9,7 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,36 @@ def test_an_old_directory_stays_while_a_process_works_in_it_or_it_has_unsaved_wo
             running.kill()
     files.cleanup_old_files(1)
     assert names(above) == ["clone"]
+
+
+CLEANS = """
+import sys
+from common.temp import ThreadedFileCleanupManager
+manager = ThreadedFileCleanupManager("uploads", default_ttl_hours=1)
+for path in sys.argv[1:]:
+    manager.track_file(path)
+print(manager.cleanup_old_files(1)["removed_count"])
+"""
+
+
+@pytest.mark.skipif(not shutil.which("unshare"), reason="needs unshare of util-linux")
+def test_what_is_locked_by_a_process_that_cannot_be_seen_stays(project: Path) -> None:
+    unshare = ["unshare", "--fork", "--pid", "--mount-proc", "--kill-child"]
+    if run([*unshare, "true"], cwd=project).returncode:
+        pytest.skip("cannot make a namespace here")
+    mine = make_entry(project / "uploads", "locked", age_hours=1000)
+    directory, file = (make_entry(project / "elsewhere", name, age_hours=1000) for name in "df")
+    locked = [mine, directory, file / "file0.txt"]
+    with ExitStack() as stack:
+        for path in locked:
+            descriptor = os.open(path, os.O_RDONLY)
+            stack.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        done = run([*unshare, sys.executable, "-c", CLEANS, *map(str, locked)], cwd=project)
+        assert (done.stdout, done.returncode) == ("0\n", 0), done.stderr
+        assert all(map(os.path.exists, locked))
+    done = run([*unshare, sys.executable, "-c", CLEANS, *map(str, locked)], cwd=project)
+    assert done.stdout == "3\n", done.stderr
 
 
 UNTRACKED = """

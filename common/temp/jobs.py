@@ -157,8 +157,9 @@ class StorageRoot(Generic[Job]):
         """Delete every job's directory that no other process uses, and return how many went.
 
         Those of this process go as well, even if in use here, unless a process forked from it is
-        still running. Files beside them stay, and so do pinned jobs and what the project's
-        `keep_files` or `exclude` matches. What cannot be deleted is logged as a warning.
+        still running. What no process has recorded as its job stays, and so do pinned jobs and
+        what the project's `keep_files` or `exclude` matches. What cannot be deleted is logged as a
+        warning.
         """
         from .core.policy import Policy
 
@@ -246,12 +247,11 @@ class StorageRoot(Generic[Job]):
 
         try:
             plan = self._plan(keeping(self._root, policy))
-            if policy.abandoned:
-                others = self._made_later()
-                jobs = (step for step in plan.steps if step.entry.made_by is not None)
-                jobs = (step for step in jobs if step.entry.path not in others)
-                jobs = (step for step in jobs if not is_remainder(self._root, step.entry.path))
-                plan = plan._replace(steps=tuple(jobs))
+            others = self._made_later()
+            jobs = (step for step in plan.steps if step.entry.made_by is not None)
+            jobs = (step for step in jobs if step.entry.path not in others)
+            jobs = (step for step in jobs if not is_remainder(self._root, step.entry.path))
+            plan = plan._replace(steps=tuple(jobs))
             report = execute(plan, face=_FACE)
         except (TempError, OSError) as error:
             _log.warning("cannot clean %s: %s", self._root, error)

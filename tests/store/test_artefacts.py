@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from common.temp.store.artefacts.artefacts import (
     drop_empty_root,
     find_artefacts,
     opened_project,
+    why_kept_by_now,
 )
 from common.temp.store.project.tracked import Tracked
 from common.temp.store.root.settings import DEFAULT_ARTEFACTS
@@ -165,13 +167,32 @@ def test_repositories_environments_and_scratch_are_never_entered(
     assert found(project, "build", "__pycache__", inside) == {}
 
 
-@pytest.mark.parametrize("marker", ["pyproject.toml", "tasks.py", "setup.py", "pyvenv.cfg"])
+@pytest.mark.parametrize(
+    "marker",
+    [
+        *("pyproject.toml", "tasks.py", "setup.py", "pyvenv.cfg"),
+        *("conda-meta/history", "lib-1.0.dist-info/METADATA"),
+    ],
+)
 def test_nested_projects_and_virtual_environments_are_not_entered(
     project: Path, marker: str
 ) -> None:
     make(project, f"inner/{marker}", "inner/build/x", "inner/src/__pycache__/x")
 
     assert found(project) == {}
+
+
+@pytest.mark.parametrize("lock", ["LOCK_SH", "LOCK_EX"])
+def test_an_artefact_that_a_process_has_locked_stays(project: Path, lock: str) -> None:
+    make(project, "build/x")
+    descriptor = os.open(project / "build", os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, getattr(fcntl, lock))
+        said = why_kept_by_now(project, "build", Tracked(project))
+    finally:
+        os.close(descriptor)
+    assert said == "a process holds a lock (flock) on it"
+    assert why_kept_by_now(project, "build", Tracked(project)) == ""
 
 
 @pytest.mark.parametrize("kind", ["directory", "file"])

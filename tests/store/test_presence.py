@@ -391,12 +391,13 @@ def test_an_owner_in_another_time_namespace_that_executes_another_program_cannot
 
 
 @needs_unshare
+@pytest.mark.parametrize("proc", [["--mount-proc"], []], ids=["own /proc", "/proc of outside"])
 def test_an_owner_in_a_container_that_executes_another_program_is_seen_from_outside(
-    project: Path,
+    project: Path, proc: list[str]
 ) -> None:
     goes_on = "os.execv('/bin/sh', ['sh', '-c', 'echo; exec sleep 60'])"
     code = f"import os\n{MAKE}\nos.chdir('/')\n{goes_on}"
-    command = ["unshare", "-pf", "--kill-child", "--mount-proc", sys.executable, "-c", code]
+    command = ["unshare", "-pf", "--kill-child", *proc, sys.executable, "-c", code]
     with subprocess.Popen(
         command, cwd=project, env=environment(), stdout=subprocess.PIPE, text=True
     ) as it:

@@ -49,6 +49,17 @@ def test_a_process_that_works_in_an_entry_without_a_record_protects_it(
     assert len(swept(root).done) == 1
 
 
+@pytest.mark.parametrize("word", ["tempkeep.asks.md", "tempkeep.asks=1"])
+def test_a_process_whose_command_line_looks_like_a_question_of_ours_protects_it(
+    root: Path, word: str
+) -> None:
+    path = make_entry(root, "debug/x")
+    (path / word).touch()
+    with subprocess.Popen(["tail", "-f", word], cwd=path, stdout=subprocess.DEVNULL) as it:
+        assert hold(root, path) == "process"
+        it.kill()
+
+
 def test_a_process_without_a_command_line_protects_it_too(root: Path) -> None:
     path = make_entry(root, "debug/x")
     with subprocess.Popen([""], executable=shutil.which("cat"), cwd=path, stdin=subprocess.PIPE):
@@ -629,16 +640,22 @@ def test_a_process_that_was_started_in_an_entry_and_left_it_does_not_keep_it(roo
 
 def test_an_environment_that_was_found_by_a_relative_path_is_in_use(root: Path) -> None:
     sleep = os.path.realpath(shutil.which("sleep") or "")
-    entries = [make_entry(root, f"work/{name}") for name in ("path", "active", "program", "not")]
+    named = ("path", "active", "program", "conda", "conda_path", "not")
+    entries = [make_entry(root, f"work/{name}") for name in named]
     for path in entries:
         (path / "bin").mkdir()
         (path / "bin" / "python").symlink_to(sleep)
-        (path / "pyvenv.cfg").touch()
-    given = {"PATH": ".tmp/work/path/bin:", "VIRTUAL_ENV": ".tmp/work/active"}
+        if path.name.startswith("conda"):
+            (path / "conda-meta").mkdir()
+            (path / "conda-meta" / "history").touch()
+        else:
+            (path / "pyvenv.cfg").touch()
+    given = {"PATH": ".tmp/work/path/bin:.tmp/work/conda_path/bin:"}
+    given |= {"VIRTUAL_ENV": ".tmp/work/active", "CONDA_PREFIX": ".tmp/work/conda"}
     given["_"] = ".tmp/work/program/bin/python"
     given = {"FIRST": "x" * 90_000, "SECOND": "x" * 90_000, **given}
     with subprocess.Popen(["python", "60"], executable=sleep, cwd=root.parent, env=given) as it:
-        assert [hold(root, path) for path in entries] == ["process"] * 3 + [""]
+        assert [hold(root, path) for path in entries] == ["process"] * 5 + [""]
         it.kill()
 
 

@@ -821,11 +821,11 @@ def test_what_a_run_of_tests_kept_is_pinned_when_it_was_undone(project: Path, ro
 
 
 def test_a_job_that_cannot_be_undone_leaves_no_pin_on_what_is_there(project: Path) -> None:
-    root = jobs_root(project)
-    make_entry(root, "job-7", files=2)
+    jobs = StorageRoot(jobs_root(project))
+    jobs.allocate_job("job-7")
     with pytest.raises(Refused):
-        put_back(root, "job-7")
-    assert StorageRoot(root).cleanup_all() == 1
+        put_back(jobs.root, "job-7")
+    assert jobs.cleanup_all() == 1
 
 
 def test_undoing_while_sweeps_delete_leaves_it_whole_or_gone(root: Path) -> None:

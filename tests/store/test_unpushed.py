@@ -124,6 +124,53 @@ def stashed_in_a_submodule(there: Path) -> None:
     in_a_submodule(there, stashed)
 
 
+def pushed_to_a_disk_that_is_gone(there: Path) -> None:
+    """The directory on which the disk was mounted is still there."""
+    disk = there.parents[4] / "disk"
+    git(disk, "init", "-q", "--bare")
+    git(there, "remote", "add", "disk", str(disk))
+    commit(there)
+    git(there, "push", "-q", "disk", "main")
+    shutil.rmtree(disk)
+    disk.mkdir()
+
+
+def pushed_by_ssh_to_this_very_machine(there: Path) -> None:
+    hub = there.parent / "hub"
+    git(hub, "init", "-q", "--bare")
+    commit(there)
+    git(there, "push", "-q", str(hub), "main")
+    git(there, "remote", "add", "hub", f"ssh://git@localhost:22{hub}")
+    git(there, "update-ref", "refs/remotes/hub/main", "main")
+
+
+def joined_to_what_is_elsewhere(there: Path) -> None:
+    git(there, "checkout", "-q", "--orphan", "old")
+    git(there, "commit", "-q", "-m", "the old history")
+    old, new = (
+        run(["git", "rev-parse", name], cwd=there).stdout.strip() for name in ("old", "origin/main")
+    )
+    git(there, "checkout", "-q", "main")
+    (there / ".git" / "info" / "grafts").write_text(f"{new} {old}\n")
+
+
+def cut_when_it_was_fetched_from_scratch(there: Path) -> None:
+    other = there.parent / "other"
+    git(there.parent, "clone", "-q", "clone", "other")
+    commit(other)
+    git(there, "fetch", "-q", "--depth", "1", f"file://{other}", "main:mine")
+    git(there, "fetch", "-q")
+    shutil.rmtree(other)
+
+
+def rebased_under_a_name_that_looks_like_a_pull(there: Path) -> None:
+    apart(there)
+    (there / "p").write_text("mine")
+    git(there, "add", "p")
+    git(there, "commit", "-q", "--amend", "-m", "docs: Fast-forward")
+    git(there, "pull", "-q", "--rebase", "origin", "main")
+
+
 def tagged_in_a_submodule(there: Path) -> None:
     in_a_submodule(there, annotated)
 
@@ -135,11 +182,16 @@ def tagged_in_a_submodule(there: Path) -> None:
         (tagged_by_another_after_a_fetch, "1 unpushed tag"),
         (tagged_and_packed, "1 unpushed tag"),
         (fetched_from_a_clone_that_is_gone, "1 unpushed commit"),
-        (pushed_to_another_place_in_scratch, "1 unpushed commit"),
-        (pushed_to_scratch_by_another_address, "1 unpushed commit"),
+        (pushed_to_another_place_in_scratch, "2 unpushed commits"),
+        (pushed_to_scratch_by_another_address, "3 unpushed commits"),
         (rebased_by_a_pull, "1 unpushed commit"),
         (merged_by_a_pull, "2 unpushed commits"),
         (picked, "1 unpushed commit"),
+        (pushed_to_a_disk_that_is_gone, "1 unpushed commit"),
+        (pushed_by_ssh_to_this_very_machine, "1 unpushed commit"),
+        (joined_to_what_is_elsewhere, "1 unpushed commit"),
+        (cut_when_it_was_fetched_from_scratch, "1 unpushed commit"),
+        (rebased_under_a_name_that_looks_like_a_pull, "1 unpushed commit"),
         (stashed_in_a_submodule, "1 stash of submodules"),
         (tagged_in_a_submodule, "1 unpushed tag of submodules"),
     ],
@@ -153,21 +205,6 @@ def test_what_only_looks_as_if_it_were_elsewhere_keeps_its_entry(
     assert said in work.removeprefix("git: ").partition(" in ")[0].split(", ")
     assert swept(root).done == ()
     assert (root / "work" / "review" / "clone").is_dir()
-
-
-def with_tags_that_were_cloned_and_packed(origin: Path, there: Path) -> None:
-    annotated(origin, days_ago=1)
-    clone(origin, there)
-    git(there, "gc", "-q")
-
-
-def with_tags_of_others_that_were_fetched(origin: Path, there: Path) -> None:
-    clone(origin, there)
-    commit(origin)
-    annotated(origin, who="c@d", days_ago=1)
-    git(there, "pull", "-q")
-    commit(origin)
-    git(there, "pull", "-q")
 
 
 def with_a_tag_that_was_pushed(origin: Path, there: Path) -> None:
@@ -215,8 +252,6 @@ def by_another_address(origin: Path, there: Path) -> None:
     "make",
     [
         by_another_address,
-        with_tags_that_were_cloned_and_packed,
-        with_tags_of_others_that_were_fetched,
         with_a_tag_that_was_pushed,
         of_an_annotated_tag,
         mirrored_with_tags,

@@ -313,13 +313,6 @@ def with_tags_of_no_branch_that_were_cloned(origin: Path, there: Path) -> None:
     shutil.rmtree(there.parent / "other")
 
 
-def with_notes_that_were_fetched(origin: Path, there: Path) -> None:
-    in_notes(origin)
-    clone(origin, there)
-    git(there, "fetch", "-q", "origin", "refs/notes/*:refs/notes/*")
-    git(there, "fetch", "-q", "origin")
-
-
 def a_mirror_that_was_fetched_into(origin: Path, there: Path) -> None:
     clone(origin, there, "--mirror")
     on_a_branch(origin)
@@ -358,7 +351,6 @@ def what_only_looks_so(origin: Path, there: Path) -> None:
         with_ignored_files,
         with_tags_of_no_branch,
         with_tags_of_no_branch_that_were_cloned,
-        with_notes_that_were_fetched,
         a_mirror_that_was_fetched_into,
         with_its_work_tree_and_repository_apart,
         a_cache_of_uv,

@@ -20,6 +20,8 @@ from ..root.settings import DEFAULT_ARTEFACTS
 from ..shelf.manifest import MANIFEST
 from ..system import at
 from ..system.at import ROOT_FLAGS
+from ..system.environments import is_environment
+from ..system.locks import is_locked
 from ..system.mounts import mounts_below
 from ..system.opening import opened, opened_below, opened_real
 from ..trees.inside import measure_at
@@ -28,6 +30,7 @@ from ..trees.removal import remove_at
 from ..trees.removed import Removed
 from .made import why_unsure
 
+_INSTALLED: Final = ".dist-info"
 _NEVER_ENTERED: Final = frozenset({*REPOSITORIES, ".venv", "node_modules"})
 _HOLDS_WORK: Final = _NEVER_ENTERED | {STORE}
 _SCRATCH: Final = frozenset({*SCRATCH_NAMES, ".tmp-archive", STORE})
@@ -105,9 +108,21 @@ def why_kept_by_now(
     inside, news = tracked.look_again(path)
     if inside:
         return f"git tracks {inside} by now"
+    if _is_locked(project, path):
+        return "a process holds a lock (flock) on it"
     return work_in(project / path) or (
         "" if include_unsure else _why_not(project, path, tracked.doubt or news)
     )
+
+
+def _is_locked(project: Path, path: str) -> bool:
+    place = project / path
+    with contextlib.suppress(OSError):
+        if place.is_symlink() or not (place.is_dir() or place.is_file()):
+            return False  # to open a FIFO or a device may do something
+        with opened(place, at.ANY_FLAGS) as descriptor:
+            return is_locked(project, descriptor)
+    return False
 
 
 def _why_not(project: Path, path: str, doubt: str) -> str:
@@ -167,6 +182,8 @@ def _matching(
         relative = waiting.pop()
         with contextlib.suppress(OSError), os.scandir(project / relative) as listed:
             items = {item.name: item for item in listed}
+            if relative and any(name.endswith(_INSTALLED) for name in items):
+                continue  # packages that are installed, as in an environment of another kind
             layout = PIPELINE  # runs can be anywhere, and their names are unique
             if STORE in items or (relative or os.curdir) in roots:
                 try:
@@ -205,11 +222,9 @@ def _matches(path: str, is_directory: bool, pattern: str) -> bool:
 def _what_else(directory: str) -> str:
     """Why `directory` is not a part of the project around it; "" if it is."""
     names = {
-        name
-        for name in (*MARKERS, "pyvenv.cfg", "__init__.py")
-        if os.path.lexists(os.path.join(directory, name))
+        name for name in (*MARKERS, "__init__.py") if os.path.lexists(os.path.join(directory, name))
     }
-    if "pyvenv.cfg" in names:
+    if is_environment(directory):
         return "it is a virtual environment"
     if "__init__.py" in names:
         names.discard("tasks.py")  # may be a module of a package (as with Celery), not invoke's

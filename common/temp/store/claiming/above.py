@@ -12,12 +12,11 @@ from typing import Final
 from ...core.entry import Use
 from ..root.leases import Leases
 from ..root.listing import holds_only_stamped, is_certain_category
+from ..system.environments import is_environment
 from ..system.locks import is_locked
 from ..system.opening import opened
 
 _RELIED_ON_SECONDS: Final = 1.0
-_ENVIRONMENT: Final = "pyvenv.cfg"
-"""What a virtual environment has in its top directory."""
 
 
 class Above:
@@ -48,7 +47,7 @@ class Above:
         use = busy.get(f"{category}/")
         if use is None or (self._is_certain[category] and not use.whole):
             # A program, a library or a script of it is enough: it needs the rest of it.
-            is_one = os.path.lexists(os.path.join(self._root, category, _ENVIRONMENT))
+            is_one = is_environment(os.path.join(self._root, category))
             use = busy.get(category) if is_one else None
         return use or self._lock_on(category)
 

@@ -43,6 +43,7 @@ Kind = Literal["file", "directory", "empty", "either"]
 GoOn = Callable[[], bool]
 """Called now and then during a removal; false stops it."""
 
+_LOCKABLE: Final = (stat.S_IFREG, stat.S_IFDIR)
 _LOOKS_SECONDS: Final = 0.1
 """How long a look at what is in a directory may take, before it is asked again if it changed."""
 
@@ -228,6 +229,7 @@ def delete_elsewhere(
         try:
             seen = _look(parent, name, kind, before)
             _check_around(path, seen, policy)
+            _check_unlocked(Path(above), parent, name)
             if not stat.S_ISDIR(seen.st_mode):
                 if policy and (who := AtWork(Path(above)).inside(name)):
                     raise NotClaimed(who)
@@ -241,6 +243,7 @@ def delete_elsewhere(
             if time.monotonic() - began > _LOOKS_SECONDS:
                 _look(parent, name, kind, before)
                 _check_around(path, seen, policy)
+                _check_unlocked(Path(above), parent, name)
             if policy and (who := AtWork(Path(above)).inside(name)):
                 raise NotClaimed(who)
             for point in mounts_below(above):
@@ -313,8 +316,10 @@ def _check_around(path: str, seen: os.stat_result, policy: bool) -> None:
 
 
 def _check_unlocked(root: Path, parent: int, name: str) -> None:
-    with opened(name, dir_fd=parent) as descriptor:
-        if is_locked(root, descriptor):
+    if stat.S_IFMT(at.stat(name, dir_fd=parent, follow_symlinks=False).st_mode) not in _LOCKABLE:
+        return  # to open a FIFO or a device may do something
+    with contextlib.suppress(PermissionError), opened(name, at.ANY_FLAGS, dir_fd=parent) as one:
+        if is_locked(root, one):
             raise NotClaimed("in use: a process holds a lock (flock) on it")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from typing import Final, NamedTuple
 
 from ...core.layouts import STORE
@@ -21,6 +22,8 @@ _OF_GIT: Final = tuple(
     for kind in ("heads/", "tags/", "notes/", "stash", "bisect/", "prefetch/")
 )
 """What git itself names so: nothing is fetched into these but by name."""
+
+_SSH: Final = re.compile(r"(?:git\+)?ssh(?:\+git)?://", re.IGNORECASE)
 
 _MOST_PACKED: Final = 16 << 20
 _LONGEST: Final = 1 << 12
@@ -53,11 +56,6 @@ class Reference(NamedTuple):
         return self.name.startswith(b"refs/tags/")
 
 
-def _is_fast_forward(move: str) -> bool:
-    """Whether a `pull` brought the very commit that it moved to."""
-    return move.startswith("pull") and move.endswith(": Fast-forward")
-
-
 def _packed(repository: Repository, begin: bytes = b"") -> list[bytes]:
     """What the packed references lead to whose names `begin` so."""
     packed = read_plain(os.path.join(repository.common, "packed-refs"), _MOST_PACKED) or b""
@@ -67,15 +65,6 @@ def _packed(repository: Repository, begin: bytes = b"") -> list[bytes]:
         for line in lines
         if len(line) == 2 and is_object(line[0]) and line[1].startswith(begin)
     ]
-
-
-class _Move(NamedTuple):
-    """A line in the log of a reference: to what it was moved, when, by whom, and by what."""
-
-    to: str
-    at: int
-    who: str
-    what: str
 
 
 class Origins:
@@ -103,21 +92,6 @@ class Origins:
         )
 
     @functools.cached_property
-    def moves(self) -> list[_Move]:
-        """What the logs of the references say."""
-        form = "--format=%H%x00%gd%x00%ge%x00%gs"
-        log = self._ask("log", "--walk-reflogs", "--all", "--date=unix", form)
-        found = []
-        for line in os.fsdecode(log).split("\n"):
-            commit, _, rest = line.partition("\0")
-            selector, _, rest = rest.partition("\0")
-            who, _, what = rest.partition("\0")
-            at = selector.rpartition("@{")[2].rstrip("}")
-            if what:
-                found.append(_Move(commit, int(at) if at.isdecimal() else 0, who.lower(), what))
-        return found
-
-    @functools.cached_property
     def references(self) -> list[Reference]:
         """All references, of which kind ever."""
         specs = [
@@ -132,36 +106,6 @@ class Origins:
             came = into == {True} and not name.startswith(_OF_GIT)
             found.append(Reference(to, kind, name, came))
         return found
-
-    def older(self) -> list[bytes]:
-        """The annotated tags that were there before the clone was, and those of others that were
-        there before a fetch was, if nothing was ever fetched from here.
-        """
-        from_here = any(
-            self._is_here(dict(self._urls).get(source) or self._rewriting.fetched_from(source))
-            for source in map(_source_in, (move.what for move in self.moves))
-            if source
-        )
-        if from_here or not self._elsewhere or len(self._elsewhere) < len(dict(self._urls)):
-            return []
-        cloned = [move.at for move in self.moves if move.what.startswith("clone:")]
-        fetched = [move.at for move in self.moves if move.what.startswith(("fetch", "pull"))]
-        ours = {move.who for move in self.moves} | set(map(str.lower, self._mails))
-        form = "--format=%(objectname) %(taggerdate:unix) %(taggeremail)"
-        found = []
-        for line in self._ask("for-each-ref", form, "refs/tags").splitlines():
-            tag, date, who = line.split(b" ", 2)
-            made, mail = int(date) if date.isdigit() else None, os.fsdecode(who).strip("<>").lower()
-            if made is not None and (
-                (cloned and made < min(cloned))
-                or (mail not in ours and any(made < at for at in fetched))
-            ):
-                found.append(tag)
-        return found
-
-    @property
-    def _mails(self) -> list[str]:
-        return [*self._ask.values("user.email"), *self._ask.values("committer.email")]
 
     def tracked(self) -> list[bytes]:
         """What the branches of remotes lead to that are elsewhere."""
@@ -210,23 +154,6 @@ class Origins:
         set_at = [at for head in heads if (at := born_at(head)) is not None]
         return born <= min(set_at, default=0.0) and born <= began + _CLONED_WITHIN
 
-    def cut(self) -> list[bytes]:
-        """Where the history was cut when it was fetched from elsewhere (`--depth`)."""
-        if not self._elsewhere or len(self._elsewhere) < len(dict(self._urls)):
-            return []
-        said = read_plain(os.path.join(self.repository.common, "shallow")) or b""
-        return [name for name in said.split() if is_object(name)]
-
-    def logged(self) -> list[bytes]:
-        """What the logs say was cloned or fetched from elsewhere."""
-        urls = dict(self._urls)
-        return [
-            move.to.encode()
-            for move in self.moves
-            if (source := _source_in(move.what))
-            and not self._is_here(urls.get(source) or self._rewriting.fetched_from(source))
-        ]
-
     def _is_here(self, url: str) -> bool:
         if url not in self._known:
             self._known[url] = _is_here(url, self.repository, self._place)
@@ -241,17 +168,6 @@ def _fits(name: bytes, spec: bytes) -> bool:
     return name.startswith(begin) and name.endswith(end) and len(name) > len(begin + end)
 
 
-def _source_in(move: str) -> str:
-    """From where a line of a log says that it came: `fetch -q origin v1:v1: storing ref`."""
-    action, _, rest = move.partition(" ")
-    if action == "pull" and not _is_fast_forward(move):
-        return ""
-    if action == "clone:":
-        return rest.removeprefix("from ")
-    words = rest.partition(": ")[0].split() if action in ("fetch", "pull") else ()
-    return next((word.rstrip(":") for word in words if not word.startswith("-")), "")
-
-
 def _source_of(line: bytes) -> str:
     """From where a line of `FETCH_HEAD` says that it came: `branch 'main' of ../other`."""
     said = line.split(b"\t", 2)[-1]
@@ -263,8 +179,35 @@ def _path_of(url: str, repository: Repository) -> str:
     path = url.removeprefix("file://")
     scheme, colon, _ = path.partition(":")
     if colon and "/" not in scheme:
-        return ""  # `https://…`, or `host:path`
+        return _path_by_ssh(url)  # or `https://…`, whose server has a directory of its own
     return os.path.join(repository.tree or repository.directory, path)
+
+
+def _path_by_ssh(url: str) -> str:
+    """The directory on this system that a remote by ssh is; "" if there is none."""
+    host, _, path = url.partition(":")
+    if (scheme := _SSH.match(url)) is not None:
+        host, _, path = url[scheme.end() :].partition("/")
+        host, path = re.sub(r":\d*$", "", host), path if path[:2] == "~/" else f"/{path}"
+    host = host.rpartition("@")[2].strip("[]").lower()
+    if not (host in {"localhost", "::1", *_names_of_host()} or host.startswith("127.")):
+        return ""
+    found = os.path.join(os.path.expanduser("~"), path.removeprefix("~/"))
+    return found if _has_repository(found) else ""
+
+
+def _names_of_host() -> set[str]:
+    name = os.uname().nodename.lower() if hasattr(os, "uname") else ""
+    return {name, name.partition(".")[0], f"{name.partition('.')[0]}.local"}
+
+
+def _has_repository(path: str) -> bool:
+    """Whether a repository, or a bundle of one, is at that path as git looks for it."""
+    return os.path.isfile(path) or any(
+        os.path.lexists(os.path.join(path + suffix, "HEAD"))
+        or os.path.lexists(os.path.join(path + suffix, ".git"))
+        for suffix in ("", ".git")
+    )
 
 
 def _is_here(url: str, repository: Repository, place: str) -> bool:
@@ -285,9 +228,9 @@ def _is_scratch(path: str) -> bool:
 
 
 def _is_gone(url: str, repository: Repository, place: str) -> bool:
-    """Whether the directory no longer exists; what is moved aside with `place` is not gone."""
+    """Whether no repository is there any more; what is moved aside with `place` is not gone."""
     path = _path_of(url, repository)
-    if not path or any(os.path.lexists(path + suffix) for suffix in ("", ".git")):
+    if not path or _has_repository(path):
         return False
     scratch = _scratch_around(place)
     return not (lies_in(place, os.path.join(scratch, STORE)) and lies_in(path, scratch))

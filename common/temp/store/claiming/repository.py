@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from ...core.layouts import is_inside
 from ...core.named_tuple import NamedTuple
-from ..system.processes import ASKS
+from ..system.processes import ASKING
 
 _SECONDS: Final = 10.0
 """How long git may take for one answer."""
@@ -25,8 +25,8 @@ _MOST_TIMEOUTS: Final = 3
 _MOST_READ: Final = 1 << 20
 
 _SAFELY: Final = (
+    *ASKING,
     "--no-pager", "--literal-pathspecs",
-    "-c", f"{ASKS}=1",
     "-c", "safe.directory=*",
     "-c", "core.fsmonitor=false",
     "-c", f"core.hooksPath={os.devnull}",
@@ -101,6 +101,7 @@ class Asker:
             "GIT_ALLOW_PROTOCOL": "none",
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_NO_REPLACE_OBJECTS": "1",
+            "GIT_GRAFT_FILE": os.devnull,
             "LC_ALL": "C",
         }
         self._as_owner: dict[str, Any] = {}

@@ -6,7 +6,7 @@ import functools
 import os
 from collections.abc import Iterable
 
-from ..system.processes import ASKS
+from ..system.processes import ASKING
 
 _BEGIN, _FETCH, _PUSH = "url.", ".insteadof", ".pushinsteadof"
 
@@ -47,7 +47,7 @@ def _of_user() -> tuple[tuple[str, str], ...]:
     """What the user's own configuration and that of the system say; asked once."""
     import subprocess  # which takes longer to load than a scan may take
 
-    command = ("git", "-c", f"{ASKS}=1", "config", "-z", "--get-regexp", r"^url\..*insteadof$")
+    command = ("git", *ASKING, "config", "-z", "--get-regexp", r"^url\..*insteadof$")
     environment = {name: value for name, value in os.environ.items() if name[:4] != "GIT_"}
     try:
         said = subprocess.run(  # noqa: S603 - it only reads a configuration

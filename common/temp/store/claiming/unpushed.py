@@ -71,9 +71,7 @@ def _tags(origins: Origins) -> int:
     if tags:
         known = origins.packed() if origins.is_mirror() else origins.cloned()
         tags.difference_update(origins.fetched(), known)
-    if tags:
-        tags.difference_update(origins.logged())
-    return len(tags and tags.difference(origins.older()))
+    return len(tags)
 
 
 def _objects(origins: Origins) -> int:
@@ -96,12 +94,7 @@ def _commits(ask: Asker, origins: Origins) -> int:
     known, names = origins.fetched(), heads_of_trees(ask.repository)
     if origins.is_mirror():
         return _count(ask, known + origins.packed(), *_ALL, names=names)
-    known += origins.tracked()
-    if not _count(ask, known, *_ALL, names=names):
-        return 0
-    # What takes longer to find out, and most need not.
-    known += origins.cloned() + origins.cut() + origins.logged()
-    return _count(ask, known, *_ALL, names=names)
+    return _count(ask, known + origins.tracked() + origins.cloned(), *_ALL, names=names)
 
 
 def _count(ask: Asker, known: Iterable[bytes], *asked: str, names: Iterable[bytes] = ()) -> int:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ...core.layouts import STORE, is_inside
 from ...errors import InvalidSettings, Refused
+from ..system.environments import is_environment
 from ..system.userpath import users_path
 from .project import (
     absolute,
@@ -159,7 +160,7 @@ def _is_installed(path: str) -> bool:
         or is_packages(Path(directory))
         or is_inside(directory, library)
         or is_inside(directory, _package(os.path.realpath(__file__)))
-        or (is_in_bin and os.path.lexists(os.path.join(directory, os.pardir, "pyvenv.cfg")))
+        or (is_in_bin and is_environment(os.path.join(directory, os.pardir)))
     )
 
 

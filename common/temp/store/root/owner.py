@@ -26,7 +26,7 @@ import threading
 from pathlib import Path
 from typing import Final
 
-from ..system.presence import namespace, start_of
+from ..system.presence import own_namespace, own_start
 from .guard import check_store, is_gone
 from .journal import OWN, Book, fork_line
 from .journal import PLAIN as PLAIN
@@ -152,8 +152,8 @@ def _after_fork_in_child() -> None:
     _inherited.clear()
     if getattr(helping, "is_at_it", False):
         return
-    start = start_of(os.getpid()) if owners else 0
-    here = namespace() if owners else ""
+    start = own_start() if owners else 0
+    here = own_namespace() if owners else ""
     for owner in owners:
         is_told_apart = here == owner.namespace  # by the numbers that are used in the file
         if is_told_apart and (not start or owner.note(fork_line(os.getpid(), start))):

@@ -44,15 +44,13 @@ class Presence(NamedTuple):
 
 def presence_here(descriptor: int) -> Presence:
     """The calling process, which sees the filesystem on which `descriptor` is open."""
-    return Presence(
-        os.getpid(), start_of(os.getpid()), boot(), namespace(), _machine(), view(descriptor)
-    )
+    return Presence(os.getpid(), own_start(), boot(), own_namespace(), _machine(), view(descriptor))
 
 
-def start_of(pid: int) -> int:
-    """When that process started, in ticks since the boot; 0 where that cannot be told."""
+def own_start() -> int:
+    """When this process started, in ticks since the boot; 0 where that cannot be told."""
     try:
-        status = _status(pid) if namespace() else None
+        status = _status("self")
     except PermissionError:
         status = None
     return status[1] if status is not None else 0
@@ -84,7 +82,7 @@ def lives(pid: int, start: int) -> bool | None:
         return False
 
 
-def _status(pid: int) -> tuple[str, int] | None:
+def _status(pid: int | str) -> tuple[str, int] | None:
     """The state of a process and when it started; `None` if there is none to be seen."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
@@ -124,14 +122,21 @@ def is_fork() -> bool:
 
 
 def namespace() -> str:
-    """Which namespace of process ids this process, and what `/proc` tells, belong to; "" if none.
+    """Which namespace of process ids this process, and what `/proc` tells, belong to; "" if none,
+    or if `/proc` is that of another namespace, which numbers processes otherwise.
+    """
+    try:
+        return own_namespace() if os.readlink("/proc/self") == str(os.getpid()) else ""
+    except OSError:
+        return ""
+
+
+def own_namespace() -> str:
+    """Which namespace of process ids this process belongs to; "" if that cannot be told.
 
     The clock of the starts is told as well: it differs between namespaces of time.
     """
     try:
-        # A `/proc` of another namespace numbers processes otherwise.
-        if os.readlink("/proc/self") != str(os.getpid()):
-            return ""
         return "{} {}".format(*(_link(f"/proc/self/ns/{kind}") for kind in ("pid", "time")))
     except OSError:
         return ""

@@ -15,6 +15,7 @@ from ...core.entry import Use
 from ...core.layouts import STORE, is_inside
 from . import at, procfs
 from .detached import Detached
+from .environments import is_environment
 from .mounts import unescape
 from .sockets import Sockets
 from .views import ESCAPED_NEWLINE, View, Views
@@ -22,10 +23,10 @@ from .words import Words, modules_in
 
 _COMMAND_LENGTH: Final = 60
 
-ASKS: Final = "tempkeep.asks"
-"""A setting that marks a `git` that was started only to ask about an entry."""
+ASKING: Final = ("-c", "tempkeep.asks=1")
+"""The first options of a `git` that is started only to ask about an entry."""
 
-_ASKS: Final = ASKS.encode()
+_ASKING: Final = [os.fsencode(word) for word in ASKING]
 
 _READS_ONLY: Final = os.O_APPEND | getattr(os, "O_ACCMODE", 3)
 
@@ -38,7 +39,7 @@ _MOST_WORDS: Final = 1 << 17
 """How many words of a command line are looked at for files and directories: with so many, the
 kernel takes no more than about sixteen letters each."""
 
-_VARIABLES: Final = (b"VIRTUAL_ENV", b"PATH", b"_", b"PWD")
+_VARIABLES: Final = (b"VIRTUAL_ENV", b"CONDA_PREFIX", b"PATH", b"_", b"PWD")
 
 _RELIED_ON_SECONDS: Final = 1.0
 
@@ -122,7 +123,7 @@ class _Look:
         self._sockets = Sockets(self._views)
         self._placed: dict[tuple[int, bytes], tuple[bytes, ...]] = {}
         self._named = Words(self._views)
-        self._prefixes: dict[tuple[int, bytes, bytes, bytes], list[bytes]] = {}
+        self._prefixes: dict[tuple[int, bytes, tuple[bytes, ...], bytes], list[bytes]] = {}
         self._is_own = False
         self._pid = self._thread = ""
         self._views_here: tuple[View, ...] = ()
@@ -136,17 +137,17 @@ class _Look:
         self._words = procfs.command_of(self._thread)
         if not self._words and procfs.lacks(f"/proc/{self._thread}/exe"):
             return  # a thread of the kernel, of which there are dozens, or a process that is over
-        if any(word.startswith(_ASKS) for word in self._words) or procfs.is_helper(pid):
+        if self._asks() or procfs.is_helper(pid):
             return
         for other in others:
             self._take_in_thread(other)
         cwd = self._take_in_thread(self._thread)
         self._take_in_link("exe", _RUNS)
-        active, path, program, start = procfs.environment_of(self._thread, *_VARIABLES)
+        venv, conda, path, program, start = procfs.environment_of(self._thread, *_VARIABLES)
         # Relative paths are of the directory in which it was started, which it may have left.
         bases = [cwd or b"/", start] if start.startswith(b"/") and start != cwd else [cwd or b"/"]
         self._take_in_words(bases)
-        self._take_in_environment(bases, active, path)
+        self._take_in_environment(bases, (venv, conda), path)
         if self._words and os.path.basename(program) == self._words[0]:  # else it is inherited
             for base in bases:
                 self._take_in_named(os.path.join(base, program), base, is_program=True)
@@ -154,6 +155,12 @@ class _Look:
             self._take_in(os.fsencode(os.path.realpath(sys.prefix)), _RUNS)
         self._take_in_open(cwd)
         self._take_in_mapped()
+
+    def _asks(self) -> bool:
+        """Whether it is a `git` by which a clean, or a look, asks about an entry."""
+        if self._words[1 : len(_ASKING) + 1] != _ASKING:
+            return False
+        return os.path.basename(self._words[0]) == b"git"
 
     def _see(self, views: tuple[View, ...]) -> None:
         self._views_here, self._places = views, tuple(view.place for view in views)
@@ -309,7 +316,9 @@ class _Look:
     def _relative(self, path: bytes) -> bytes | None:
         return next(filter(None, (view.relative(path) for view in self._views_here)), None)
 
-    def _take_in_environment(self, bases: list[bytes], active: bytes, path: bytes) -> None:
+    def _take_in_environment(
+        self, bases: list[bytes], active: tuple[bytes, ...], path: bytes
+    ) -> None:
         """Note the virtual environment that a process was started in: of a `python` that is found
         by PATH, neither the command line nor the program tells.
         """
@@ -317,12 +326,12 @@ class _Look:
             known = id(self._views_here), base, active, path  # most have the same
             if known not in self._prefixes:
                 found = [os.path.join(base, part, b"..") for part in path.split(b":") if path]
-                found += [os.path.join(base, active)] if active else []
+                found += [os.path.join(base, one) for one in active if one]
                 self._prefixes[known] = [
                     relative
                     for prefix in dict.fromkeys(found)
                     for relative in self._places_of(prefix)
-                    if os.path.isfile(os.path.join(self._root, relative, b"pyvenv.cfg"))
+                    if is_environment(os.path.join(self._root, relative))
                 ]
             for relative in self._prefixes[known]:
                 self._note(relative, "runs in a virtual environment in it", whole=True)
