@@ -8,6 +8,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -116,6 +117,8 @@ def bucket(s3_server: Server, monkeypatch: pytest.MonkeyPatch) -> Place:
 
     Only child processes may use it: obstore starts threads, after which a process forks no more.
     """
+    for module in ("obstore.store", "obstore.exceptions", "concurrent.futures.thread"):
+        import_module(module)  # once, for all children; that starts no thread yet
     place = Place(s3_server, f"b{os.urandom(6).hex()}")
     s3_server.ask("PUT", place.bucket)
     for name, text in {**KEYS, "AWS_ENDPOINT_URL": s3_server.url}.items():
