@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import random
 import re
 import signal
 import subprocess
@@ -11,12 +13,19 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from tests.support import environment, process
+from common.temp.core.policy import Policy
+from common.temp.store.archive.objects import ObjectArchive
+from common.temp.store.archive.restore import restore
+from common.temp.store.shelf.belongs import place_of
+from common.temp.store.sweep.prepare import prepare
+from common.temp.store.sweep.sweep import execute
+from tests.support import EVERYTHING, environment, forked, process, swept
 
+MANIFEST: Final = ".tempkeep.json"
 KEYS: Final = {
     "AWS_ACCESS_KEY_ID": "tempkeep",
     "AWS_SECRET_ACCESS_KEY": "secret",
@@ -32,6 +41,11 @@ _SIGNED: Final = (
     "AWS4-HMAC-SHA256 Credential=tempkeep/20260101/us-east-1/s3/aws4_request, "
     "SignedHeaders=host, Signature=0"
 )
+
+
+def megabytes() -> bytes:
+    """More than one part, and nothing that can be compressed."""
+    return random.Random(0).randbytes(9 << 20)
 
 
 class Server(NamedTuple):
@@ -118,6 +132,55 @@ def serving(directory: Path) -> Iterator[Server]:
     finally:
         started.send_signal(signal.SIGTERM)
         started.wait()
+
+
+# -- what uses it ---------------------------------------------------------------------------------
+
+CLEAN: Final = ("temp-clean", "--everything", "--yes")
+UNASKED: Final = EVERYTHING._replace(spare_in_use=False)
+"""So that not each sweep looks at all processes of the machine."""
+
+
+def ran(project: Path, *arguments: str, code: int = 0) -> tuple[str, str]:
+    """What the program prints to stdout and stderr, if it ends with that code."""
+    done = forked(*arguments, cwd=project, env={**os.environ})
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout, done.stderr
+
+
+def in_child(work: Callable[[], None]) -> int:
+    """The wait status of a child that does `work`: this process must not use obstore."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+            os._exit(0)
+        except BaseException as error:
+            print(error, file=sys.stderr, flush=True)
+        finally:
+            os._exit(1)
+    return os.waitpid(child, 0)[1]
+
+
+def archive_entries(root: Path, location: str) -> None:
+    """One sweep that archives everything."""
+    archive = ObjectArchive(location)
+    plan = prepare(root, UNASKED, time.time(), disposal="archive", archive=archive)
+    execute(plan, archive=archive)
+
+
+def sweep_again(root: Path, location: str) -> None:
+    """The next sweep: it deletes nothing, but finishes what was left."""
+    report = swept(root, Policy(spare_in_use=False), archive=ObjectArchive(location))
+    assert report.problems == (), report.problems
+
+
+def restore_all(root: Path, location: str) -> None:
+    """Put everything back."""
+    archive = ObjectArchive(location)
+    for archived in archive.listed(root):
+        restore(archive, archived, place_of(archived, root.parent))
 
 
 # -- a proxy ---------------------------------------------------------------------------------------

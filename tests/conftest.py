@@ -8,6 +8,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from common.temp.store.archive.bucket import RETRIES
 from common.temp.store.project import place
 from common.temp.store.root import names
 from tests import warm
@@ -124,6 +126,16 @@ def bucket(s3_server: Server, monkeypatch: pytest.MonkeyPatch) -> Place:
     for name, text in {**KEYS, "AWS_ENDPOINT_URL": s3_server.url}.items():
         monkeypatch.setenv(name, text)
     return place
+
+
+@pytest.fixture
+def configured(project: Path, bucket: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """The bucket that the settings of the project name; what fails is tried again at once."""
+    with open(project / "pyproject.toml", "a") as file:
+        file.write(f'[tool.tempkeep]\narchive = true\narchive_location = "{bucket.location}"\n')
+    monkeypatch.setitem(RETRIES, "max_retries", 2)
+    monkeypatch.setitem(RETRIES, "backoff", {"init_backoff": timedelta(milliseconds=1)})
+    return bucket
 
 
 @pytest.fixture(autouse=True)

@@ -34,7 +34,7 @@ from ..system.reading import SMALL
 from ..trees.contents import Item
 from ..trees.removed import Removed
 from .archives import Archive, Deposit, Part
-from .bucket import Bucket, BucketError, Stored, url_known
+from .bucket import Bucket, BucketError, Stored
 
 if TYPE_CHECKING:
     from ..claiming.many import Remover
@@ -288,13 +288,18 @@ class ObjectArchive(Archive):
     def tidy(self, remover: Remover) -> tuple[int, Removed]:
         """Delete objects that have had no manifest for a day: how many, and what that freed.
 
-        Only a clean that archives, or has limits for the archive, asks the store for that.
+        Only a clean that archives, or has limits for the archive, asks the store for that. If it
+        cannot be asked, they can wait: what has to go there says what is wrong.
         """
         removed, count = Removed(), 0
         if not (self._used or self.limits.are_set):
             return count, removed
-        with url_known():
+        try:
             objects = {stored.name: stored for stored in self.bucket.listed()}
+        except BucketError as error:
+            if error is self.bucket.failure:
+                return count, removed
+            raise StorageError(0, error.said) from error
         for stored in objects.values():
             name = next(
                 (stored.name.removesuffix(end) for end in _DATA if stored.name.endswith(end)), ""

@@ -37,6 +37,7 @@ def prepare(
     archive: Archive | None = None,
     undo_for: float = DAY,
     sizes: bool = True,
+    ask_far: bool = True,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Plan:
@@ -47,13 +48,10 @@ def prepare(
     the `scope` is all entries, so do the others that were set aside, and then those archived there.
     Entries that this sweep sets aside can be restored for `undo_for` seconds. Without `sizes`,
     entries that go whatever they hold are not measured, and it is not told which links will lead
-    nowhere.
+    nowhere. Without `ask_far`, an archive that is reached over a network is not asked.
     `workers` as in `scan`.
     """
-    if archive is not None:
-        archive.check()
-        if DISPOSALS[disposal].needs_archive:
-            archive.check_usable()
+    _check_archive(archive, disposal)
     inventory = scan(
         root,
         now,
@@ -64,14 +62,12 @@ def prepare(
         foreign_for=policy.foreign_for,
     )
     whole = scope == ALL
-    first = goes_first(inventory, policy, now, disposal=disposal, archive=archive, whole=whole)
+    first = goes_first(
+        inventory, policy, now, disposal=disposal, archive=archive, whole=whole, ask_far=ask_far
+    )
+    free, capacity = inventory.free, inventory.capacity
     verdicts = judge(
-        inventory.entries,
-        policy,
-        now,
-        free=inventory.free,
-        capacity=inventory.capacity,
-        coming=first.coming,
+        inventory.entries, policy, now, free=free, capacity=capacity, coming=first.coming
     )
     if archives_in_vain(disposal, archive, root):
         verdicts = without_space_in_vain(verdicts)
@@ -88,6 +84,13 @@ def prepare(
         undo_for=undo_for,
     )
     return _looked_into(plan, inventory, links=sizes)
+
+
+def _check_archive(archive: Archive | None, disposal: Disposal) -> None:
+    if archive is not None:
+        archive.check()
+        if DISPOSALS[disposal].needs_archive:
+            archive.check_usable()
 
 
 def _looked_into(plan: Plan, inventory: Inventory, *, links: bool) -> Plan:
