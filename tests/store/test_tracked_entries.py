@@ -53,6 +53,14 @@ def test_what_git_tracks_in_scratch_stays_whatever_the_limit(
     assert not fixtures.exists(), done
 
 
+def test_what_the_last_commit_has_stays_while_there_is_no_index(
+    project: Path, root: Path, fixtures: Path
+) -> None:
+    (project / ".git" / "index").unlink()  # as one repairs a damaged one, before `git reset`
+    assert scanned(root)["work/fixtures"].work == "git tracks .tmp/work/fixtures/file0.txt"
+    assert [step.entry.path for step in swept(root).plan.steps] == ["work/fixtures2"]
+
+
 def test_what_git_tracks_in_a_root_that_is_a_work_tree_stays(root: Path) -> None:
     there, other = make_entry(root, "work/notes"), make_entry(root, "work/other")
     git(root, "init", "-q")

@@ -48,6 +48,11 @@ def changed(there: Path) -> None:
     (there / "a").write_text("changed")
 
 
+def changed_and_skipped(there: Path) -> None:
+    changed(there)
+    git(there, "update-index", "--skip-worktree", "a")
+
+
 def untracked(there: Path) -> None:
     (there / "new").write_text("new")
 
@@ -226,6 +231,7 @@ def without_an_answer(there: Path) -> None:
     ("do", "said"),
     [
         (changed, "1 uncommitted file"),
+        (changed_and_skipped, "1 uncommitted file"),
         (untracked, "1 uncommitted file"),
         (staged_and_untracked, "2 uncommitted files"),
         (stashed, "1 stash"),
@@ -575,7 +581,9 @@ def test_a_repository_stays_while_a_work_tree_elsewhere_is_linked_to_it(
     link = there / ".git" / "worktrees" / "linked" / "gitdir"  # as git writes it if asked to
     link.write_text(os.path.relpath(tmp_path / "linked" / ".git", link.parent))
     assert swept(root).outcomes == ()
-    shutil.rmtree(tmp_path / "linked")
+    (tmp_path / "linked").rename(tmp_path / "away")  # as when its disk is not mounted
+    assert swept(root).outcomes == ()
+    os.utime(link.with_name("index"), (0, 0))
     assert len(swept(root).done) == 1
 
 

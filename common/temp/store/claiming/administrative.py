@@ -4,6 +4,7 @@ under way, the references of its work trees, and the repositories of its submodu
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from typing import Final
@@ -72,13 +73,18 @@ def repositories_in(repository: Repository) -> Iterator[str]:
                 directories[:] = [name for name in directories if name in _NESTED]
 
 
-def trees_of(repository: Repository) -> list[str]:
-    """The `.git` of each work tree that is linked to it, as it was when it was last told."""
+def trees_of(repository: Repository) -> list[tuple[str, float]]:
+    """The `.git` of each work tree that is linked to it, as it was when it was last told, and when
+    that tree's index was last written (0 if it has none).
+    """
     found = []
     for directory in directories_of(repository):
         link = read_plain(os.path.join(directory, "gitdir"))
         if link:
-            found.append(os.path.join(directory, os.fsdecode(link.strip())))
+            used = 0.0
+            with contextlib.suppress(OSError):
+                used = os.stat(os.path.join(directory, "index")).st_mtime
+            found.append((os.path.join(directory, os.fsdecode(link.strip())), used))
     return found
 
 

@@ -46,7 +46,7 @@ class TrackedEntries:
         is tracked there.
         """
         if self._told is None:
-            self._told = {one: _Told() for one in self._around()}
+            self._told = {one: _Told(()) for one in self._around()}
         for repository, told in self._told.items():
             state = _state(repository)
             if state != told.state:
@@ -77,15 +77,26 @@ class TrackedEntries:
     def _ask(self, repository: Repository, state: tuple[int, ...] | None) -> _Told:
         below = os.path.relpath(self._root, repository.tree).replace(os.sep, "/")
         try:
-            if state is None or not _may_name(repository.directory, os.fsencode(below)):
+            ask = Asker(repository)
+            if state is None:
+                listed = _in_last_commit(ask, below)
+            elif _may_name(repository.directory, os.fsencode(below)):
+                listed = ask("ls-files", "-z", "--", below)
+            else:
                 return _Told(state)
-            listed = Asker(repository)("ls-files", "-z", "--", below)
         except CannotTell as why:
             return _Told(state, failure=str(why))
         begin = "" if below == "." else f"{below}/"
         names = (os.fsdecode(name) for name in listed.split(b"\0"))
         paths = sorted(name[len(begin) :] for name in names if name.startswith(begin))
         return _Told(state, tuple(paths))
+
+
+def _in_last_commit(ask: Asker, below: str) -> bytes:
+    """What the commit that is checked out has below `below`: the work tree has lost its index."""
+    if not ask("rev-list", "--max-count=1", "--all"):
+        return b""  # there is no index as long as nothing was ever added
+    return ask("ls-tree", "-r", "-z", "--name-only", "--full-tree", "HEAD", "--", below)
 
 
 def _state(repository: Repository) -> tuple[int, ...] | None:

@@ -8,12 +8,18 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import time
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from ...core.units import DAY
 from .administrative import repositories_in, trees_of
 from .repository import Asker, CannotTell, Repository, lies_in, read_plain, repository_of
 from .unpushed import unpushed, unpushed_of_tree
+
+_GONE_FOR: Final = 90 * DAY
+"""How long a linked work tree that is not there may be on a disk that is not mounted; git waits as
+long before it forgets one (`gc.worktreePruneExpire`)."""
 
 _OF_A_WORK_TREE: Final = re.compile(r"/worktrees/[^/]+/modules/")
 """Where a submodule of a linked work tree has its repository, which goes with that work tree."""
@@ -79,7 +85,8 @@ def _work_in(repository: Repository, place: str, is_led_to: bool) -> str:
     if repository.tree:
         ask.check_filters()
         options = ("-z", "--untracked-files=normal", "--ignore-submodules=all", "--no-renames")
-        said.append((ask("status", "--porcelain", *options).count(b"\0"), "uncommitted file"))
+        changed = ask("status", "--porcelain", *options).count(b"\0")
+        said.append((changed + len(_skipped(ask)), "uncommitted file"))
     if lies_in(repository.common, place) or _OF_A_WORK_TREE.search(repository.common):
         modules = [Repository("", module, module) for module in _modules(repository, place)]
         lost = [unpushed(Asker(module), place) for module in modules]
@@ -92,6 +99,19 @@ def _work_in(repository: Repository, place: str, is_led_to: bool) -> str:
     else:
         said += zip(unpushed_of_tree(ask), ("commit on no branch", *_LOST[1:]), strict=True)
     return ", ".join(_counted(number, what) for number, what in said if number)
+
+
+def _skipped(ask: Asker) -> list[bytes]:
+    """The files that are there though git was told to skip them (`--skip-worktree`), as one does to
+    keep a change of a tracked file to oneself: `git status` does not look at these.
+    """
+    head = read_plain(os.path.join(ask.repository.directory, "index"), 8)
+    if head == b"DIRC\0\0\0\2":
+        return []  # an index of this version has no such mark
+    listed = (line.split(b" ", 1) for line in ask("ls-files", "-v", "-z").split(b"\0") if line)
+    tree = os.fsencode(ask.repository.tree)
+    skipped = (name for mark, name in listed if mark in b"Ss")
+    return [name for name in skipped if os.path.lexists(os.path.join(tree, name))]
 
 
 def _modules(repository: Repository, place: str) -> Iterator[str]:
@@ -124,8 +144,10 @@ def _is_of_a_tree_elsewhere(ask: Asker, place: str, is_led_to: bool) -> bool:
 
 def _linked_from(repository: Repository, place: str) -> int:
     """How many work trees outside of `place` need this repository, and are nothing without it."""
-    trees = trees_of(repository)
-    return sum(os.path.lexists(tree) and not lies_in(tree, place) for tree in trees)
+    return sum(
+        not lies_in(tree, place) and (os.path.lexists(tree) or time.time() - used < _GONE_FOR)
+        for tree, used in trees_of(repository)
+    )
 
 
 def _counted(number: int, what: str) -> str:
