@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -114,8 +115,8 @@ def run_block(block: Block, monorepo: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_the_blocks_of_a_page_run_one_after_the_other(monorepo: Path, page: Path) -> None:
     served = "moto_server" in page.read_text(encoding="utf-8")
-    if served and not (find_spec("moto") and find_spec("obstore")):
-        pytest.skip("moto[server] or obstore is not installed")
+    if served and not (find_spec("moto") and find_spec("obstore") and shutil.which("curl")):
+        pytest.skip("needs moto[server], obstore and curl")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])

@@ -971,6 +971,7 @@ def test_runs_that_an_older_script_archived_are_dropped_oldest_first(tmp_path: P
         "file",
         "directory",
     ]
+    assert LocalArchive(archive).droppable(base, proven=True) == []
 
     for command in (["init", "-q"], ["add", "-f", str(archive / bare[0])]):
         run(["git", *command], cwd=base)

@@ -11,7 +11,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from ...core.archive_limits import ArchiveLimits
 from ...core.layouts import RUNS_ARCHIVE
 from ...core.named_tuple import NamedTuple
 from ...core.policy import Policy
@@ -19,6 +18,7 @@ from ...core.units import DAY
 from ..project.place import ENV_PREFIX, PROJECT
 
 if TYPE_CHECKING:
+    from ...core.archive_limits import ArchiveLimits
     from ...core.disposal import Disposal
     from ..system.archive_formats import ArchiveFormat
 
@@ -83,6 +83,8 @@ class Settings(NamedTuple):
     @property
     def archive_limits(self) -> ArchiveLimits:
         """What the archive keeps."""
+        from ...core.archive_limits import ArchiveLimits  # which only archives need
+
         return ArchiveLimits(self.archive_keep, self.archive_max_size)
 
     def other_roots(self) -> tuple[Path, ...]:
