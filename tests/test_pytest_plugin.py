@@ -469,6 +469,63 @@ def test_what_cannot_be_kept_because_the_disk_is_full_is_said(
         assert kept(tested, "disk/project") == []
 
 
+# -- for a whole run ------------------------------------------------------------------------------
+
+SHARED = """
+import pytest
+
+@pytest.fixture(scope="session")
+def data(temp_dir_factory):
+    path = temp_dir_factory.mktemp("data")
+    (path / "file").write_text("x")
+    return path
+
+def test_numbers(data, temp_dir_factory):
+    base = temp_dir_factory.getbasetemp()
+    assert base.parent.parts[-2:] == (".tmp", "test")
+    assert data == base / "data0"
+    (base / "data1").mkdir()
+    assert temp_dir_factory.mktemp("data") == base / "data2"
+    assert temp_dir_factory.mktemp("data", numbered=False) == base / "data"
+    with pytest.raises(FileExistsError):
+        temp_dir_factory.mktemp("data", False)
+    with pytest.raises(ValueError, match="contains a path separator"):
+        temp_dir_factory.mktemp("../up")
+    assert temp_dir_factory.mktemp("a" * 235).is_dir()
+
+def test_later(request):
+    assert (request.getfixturevalue("data") / "file").read_text() == "x"
+    {ends}
+"""
+
+
+def test_what_fixtures_of_a_run_share_goes_with_it_unless_a_test_that_uses_it_fails(
+    tested: pytest.Pytester,
+) -> None:
+    strict = "--temp-leaks=error"
+    runs(tested, SHARED.format(ends="pass") + FAILS, strict, passed=2, failed=1)
+    assert kept(tested) == ["test_fails"]
+    result = runs(tested, SHARED.format(ends="assert False"), strict, passed=1, failed=1)
+    (path,) = (tested.path / ".tmp" / "test").glob("session_*")
+    assert (path / "data0" / "file").read_text() == "x"
+    result.stdout.fnmatch_lines(["*kept temporary directory*", str(path)])
+    runs(tested, SHARED.format(ends="pass"), "--keep-temps", passed=2)
+    assert kept(tested) == ["session", "session", "test_fails"]
+
+
+def test_each_worker_of_xdist_shares_its_own(tested: pytest.Pytester) -> None:
+    code = """
+    import pytest
+    @pytest.mark.parametrize("fails", [False, True])
+    def test_it(temp_dir_factory, worker_id, fails):
+        made = temp_dir_factory.mktemp("data")
+        assert made.parent.name.startswith(f"session_{worker_id}_")
+        assert not fails
+    """
+    runs(tested, code, "-n1", "--temp-leaks=error", passed=1, failed=1)
+    assert kept(tested) == ["session_gw0"]
+
+
 # -- runs -----------------------------------------------------------------------------------------
 
 
@@ -554,7 +611,7 @@ def test_waits(temp_dirs):
 def session(tested: pytest.Pytester, code: str, *arguments: str) -> AbstractContextManager[Process]:
     """A run of pytest in a process of its own, whose test has said something."""
     path = tested.makepyfile(test_session=code)
-    options = ["-s", "-p", "no:terminal", "-p", "no:hypothesispytest", *arguments, str(path)]
+    options = ["-s", "-p", "no:terminal", *arguments, str(path)]
     return process(f"import pytest; pytest.main({options!r})", cwd=tested.path)
 
 
@@ -596,7 +653,7 @@ def test_runs_at_the_same_time_leave_each_other_alone(tested: pytest.Pytester) -
 
 def test_in_a_process_that_goes_on_each_run_is_one_of_its_own(tested: pytest.Pytester) -> None:
     path = tested.makepyfile(test_it=FAILS)
-    main = ["-p", "no:terminal", "-p", "no:hypothesispytest", str(path)]
+    main = ["-p", "no:terminal", str(path)]
     code = f"import pytest\nfor _ in range(5): pytest.main({main!r})\nprint('done')\ninput()"
     with process(code, cwd=tested.path) as going_on:
         assert going_on.first_line == "done"
@@ -619,7 +676,7 @@ def test_a_forked_child_removes_nothing_of_its_parents(tested: pytest.Pytester) 
         assert len(list(temp_root.parent.glob("test_forks_*"))) == (os.getpid() != PARENT)
     """.replace("PARENT", "int(os.environ['PARENT'])")
     path = tested.makepyfile(test_it=code)
-    main = ["-q", "-p", "no:hypothesispytest", str(path)]
+    main = ["-q", str(path)]
     done = run(
         [sys.executable, "-c", "import os, pytest, sys; os.environ['PARENT'] = str(os.getpid()); "
          f"sys.exit(pytest.main({main!r}))"],
@@ -647,9 +704,7 @@ def test_a_child_that_ends_in_a_test_takes_nothing_along(tested: pytest.Pytester
 
 def test_what_the_workers_of_xdist_keep_is_one_run(tested: pytest.Pytester) -> None:
     tested.makepyfile(test_it="".join(fails(name) for name in "abcd") + PASSES)
-    done = run(
-        [sys.executable, "-m", "pytest", "-n2", "-p", "no:hypothesispytest"], cwd=tested.path
-    )
+    done = run([sys.executable, "-m", "pytest", "-n2"], cwd=tested.path)
     assert "4 failed, 1 passed" in done.stdout
     for path in (tested.path / ".tmp" / "test").iterdir():
         assert str(path) in done.stdout
@@ -667,9 +722,7 @@ def test_a_worker_of_xdist_that_is_killed_takes_nothing_along(tested: pytest.Pyt
     def test_dies(temp_root): os.kill(os.getpid(), signal.SIGKILL)
     """
     tested.makepyfile(test_it=FAILS, test_zz=code)
-    done = run(
-        [sys.executable, "-m", "pytest", "-n1", "-p", "no:hypothesispytest"], cwd=tested.path
-    )
+    done = run([sys.executable, "-m", "pytest", "-n1"], cwd=tested.path)
     assert "2 failed" in done.stdout
     assert kept(tested) == ["test_dies", "test_fails"]
     (tested.path / "test_zz.py").unlink()
@@ -693,7 +746,7 @@ def test_a_process_that_has_imported_the_package_before_is_not_warned(
 def test_it_loads_nothing_that_is_not_used(tested: pytest.Pytester) -> None:
     tested.makepyfile(test_it="def test(): pass\n")
     code = (
-        "import pytest, sys\npytest.main(['-q', '-p', 'no:hypothesispytest'])\n"
+        "import pytest, sys\npytest.main(['-q'])\n"
         "print(sorted(name for name in sys.modules if name.startswith('tempkeep.')))"
     )
     done = run([sys.executable, "-c", code], cwd=tested.path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from ..core.entry import Inventory
 from ..core.layouts import HISTORY, STORE
@@ -12,8 +12,23 @@ from ..core.reasons import Verdict
 from .places import Place
 from .printing import screen
 
-if TYPE_CHECKING:
-    from ..report.html import Shown
+if TYPE_CHECKING:  # a protocol takes longer to define than all else here
+    from typing import Protocol
+
+    from ..core.history import PastSweep
+    from ..report.markup import Shown
+
+    class Sink(Protocol):
+        """Takes one root after the other, and makes one text of them."""
+
+        all_roots: bool
+        """Whether empty projects of a monorepo are reported one by one, too."""
+
+        def add(self, root: RootStatus) -> None:
+            """Take a root."""
+
+        def text(self, empty: int) -> str:
+            """The text; `empty` is how many projects were left out."""
 
 
 class StatusArguments(NamedTuple):
@@ -25,35 +40,26 @@ class StatusArguments(NamedTuple):
     output: str = "table"
     all_projects: bool = False
     file: str | None = None
+    history: bool = False
 
 
 class RootStatus(NamedTuple):
-    """One root and its entries; if it could not be read, `failed` is the exit code."""
+    """One root, its entries and, if they were asked for, its past sweeps; if it could not be read,
+    `failed` is the exit code.
+    """
 
     place: Place
     inventory: Inventory
     verdicts: Sequence[Verdict]
     shown: Sequence[Verdict]
     failed: int = 0
+    sweeps: Sequence[PastSweep] | None = None
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to report."""
         seen = self.inventory
         return not (self.verdicts or seen.leftovers or seen.problems or seen.undoable)
-
-
-class Sink(Protocol):
-    """Takes one root after the other, and makes one text of them."""
-
-    all_roots: bool
-    """Whether empty projects of a monorepo are reported one by one, too."""
-
-    def add(self, root: RootStatus) -> None:
-        """Take a root."""
-
-    def text(self, empty: int) -> str:
-        """The text; `empty` is how many projects were left out."""
 
 
 _OFFER: Final = (
@@ -173,12 +179,13 @@ class _Html:
         self._roots: list[Shown] = []
 
     def add(self, root: RootStatus) -> None:
-        from ..report.html import Shown
+        from ..report.markup import Shown
         from ..report.text import located
 
-        title = located(root.place.title, root.place.leads_to())
+        place = root.place
+        title = located(place.title, place.leads_to())
         self._roots.append(
-            Shown(title, root.inventory, root.verdicts, root.shown, root.place.disposal)
+            Shown(title, root.inventory, root.verdicts, root.shown, place.disposal, root.sweeps)
         )
 
     def text(self, empty: int) -> str:
@@ -188,7 +195,7 @@ class _Html:
 
         project = standing_project()
         title = find_monorepo(project).name if self._all_projects else project.name
-        return page(title, self._roots, self._now)
+        return page(title, self._roots, self._now, empty)
 
 
 FORMATS: Final[dict[str, Callable[[StatusArguments, float], Sink]]] = {

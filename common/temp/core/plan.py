@@ -34,8 +34,8 @@ class Plan(NamedTuple):
     `archives` are deleted before the steps: what could be undone, if its time is over or the disk
     is low, and then archives, if it is. Their entries' paths are those in there. `free` is how much
     was free on the root's filesystem, `capacity` that and what was used, `archives_move` whether
-    what is archived comes to lie on another, and `undo_for` for how many seconds what goes undoably
-    can be undone.
+    what is archived comes to lie on another, `undo_for` for how many seconds what goes undoably can
+    be undone, and `entries` how many there were in all.
     """
 
     root: str
@@ -51,6 +51,7 @@ class Plan(NamedTuple):
     archives_move: bool = False
     capacity: int | None = None
     undo_for: float = DAY
+    entries: int | None = None
 
     @property
     def disposal(self) -> Disposal:
@@ -93,6 +94,10 @@ class Plan(NamedTuple):
         """Whether entries that go by `disposal` free their space."""
         return DISPOSALS[disposal].frees_space(archives_move=self.archives_move)
 
+    def _is_near(self, step: Step) -> bool:
+        """Whether what it deletes, which was set aside or archived, is on the disk of the root."""
+        return not (DISPOSALS[step.disposal].in_archive and self.archives_move)
+
     @property
     def planned_archive_bytes(self) -> int:
         """Bytes that deleting `archives` should free: a forecast."""
@@ -110,7 +115,8 @@ class Plan(NamedTuple):
         if wanted is None or self.free is None:
             return None
         if reached is None:
-            reached = self.free + self.planned_archive_bytes + self.planned_bytes
+            near = [one.entry for one in self.archives if self._is_near(one)]
+            reached = self.free + sum(freed(near)) + self.planned_bytes
         if reached >= wanted:
             return None
         held: dict[str, list[Entry]] = {}
@@ -346,4 +352,5 @@ def draft(
         archives_move=archives_move,
         capacity=inventory.capacity,
         undo_for=undo_for,
+        entries=len(steps) + len(kept) + outside,
     )
