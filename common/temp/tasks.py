@@ -82,7 +82,7 @@ def temp_status(
     klass=SharedTask,
     help={
         "max-age": "Clean only entries unchanged for this long, for example 90m, 36h, 7d or 2w.",
-        "max-age-hours": "The same in hours; 0 cleans all.",
+        "max-age-hours": "Like --max-age, but a number of hours; 0 cleans all.",
         "category": "Clean only this category.",
         "name": "Clean only entries whose name, label or category/name matches this glob.",
         "strategy": "aggressive (3 newest, 3 days), moderate (5, 7), conservative (14, 30) or archive.",  # noqa: E501
@@ -264,7 +264,7 @@ def temp_check(
     klass=SharedTask,
     help={
         "temp-age": "Clean only scratch unchanged for this long, for example 7d; all artefacts.",
-        "temp-age-hours": "The same in hours.",
+        "temp-age-hours": "Like --temp-age, but a number of hours.",
         "older-than": "Clean only what is unchanged for this long: artefacts with their project, scratch too.",  # noqa: E501
         "preset": f"Clean only artefacts of these, and no scratch: {', '.join(choices.PRESETS)} or all.",  # noqa: E501
         "ask": "Choose by number, by name or one by one; reads a terminal or a pipe.",
