@@ -129,6 +129,7 @@ def test_wide_letters_do_not_shift_what_follows() -> None:
 
 
 def test_a_line_is_folded_at_words_and_a_name_stays_whole() -> None:
+    assert folded("  made by pid 7", 10) == "  made\n      by\n      pid\n      7"
     text = f"deleted {'n' * 30}  4.0 KiB  (expired: 9 d > 7 d)\nproject: cleaned 1 entry"
     assert folded(text, 26).split("\n") == [
         "deleted",

@@ -15,6 +15,7 @@ from ..report.text import plain
 from ..store.system.processes import processes_that_hide
 from .forecast import look
 from .places import find_place
+from .printing import say
 
 
 def explain_entry(path: str) -> int:
@@ -27,7 +28,7 @@ def explain_entry(path: str) -> int:
     except LookupError:
         raise StorageError(0, f"{path} vanished while it was being looked at") from None
     elsewhere = place.located() if place.leads_to() is not None else ""
-    print(explanation(verdict, reasons, now, elsewhere))
+    say(explanation(verdict, reasons, now, elsewhere))
     hiding = processes_that_hide() if verdict.entry.use is None else []
     if hiding:
         others = f" and {len(hiding) - 1} more" if len(hiding) > 1 else ""

@@ -96,8 +96,12 @@ def folded(text: str, most: int) -> str:
     """`text` with its lines broken at spaces to at most `most` columns, what follows indented."""
     lines = []
     for line in text.split("\n"):
-        parts = [line] if width(line) <= most else wrapped(line, most - len(_INDENT))
-        lines.append(f"\n{_INDENT}".join(part.strip() for part in parts))
+        if width(line) > most:
+            words = line.lstrip()
+            lead = line.removesuffix(words)
+            parts = wrapped(words, most - len(lead) - len(_INDENT))
+            line = lead + f"\n{lead}{_INDENT}".join(part.strip() for part in parts)
+        lines.append(line)
     return "\n".join(lines)
 
 
