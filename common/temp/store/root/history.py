@@ -25,11 +25,11 @@ from ...core.plan import Report
 from ...errors import Refused, StorageError, reason_of
 from ..project.project import check_root
 from ..system import at
-from ..system.command_line import spell_command
 from ..system.locks import has_locks, lock_file, unlock_file
 from ..system.opening import opened_in
 from ..system.ownfiles import open_own
 from ..system.presence import host_name
+from ..system.procfs import spell_command
 from ..system.writing import replacing
 from .guard import check_store
 from .parts import make_parts

@@ -17,11 +17,11 @@ from ...errors import TempError
 from ..system import at
 from ..system.at import PLAIN_FLAGS
 from ..system.birth import born_at
-from ..system.command_line import spell_command
 from ..system.locks import has_locks, lock_file
 from ..system.opening import opened
 from ..system.ownfiles import open_own
 from ..system.presence import Presence, host_name, presence_here
+from ..system.procfs import spell_command
 from .books import Book
 from .journal import LEFT
 

@@ -19,7 +19,7 @@ from ..root.recorded_layout import layout_of
 from ..system import at
 from ..system.archive_formats import ArchiveFormat
 from ..system.at import DIRECTORY_FLAGS
-from ..system.command_line import spell_command
+from ..system.procfs import spell_command
 from ..trees.contents import Digest, Item, tree
 from .manifest import Manifest
 

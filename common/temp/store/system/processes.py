@@ -13,10 +13,10 @@ from typing import Final
 from ...core.entry import Use
 from ...core.layouts import STORE
 from . import at, procfs
-from .command_line import spell_command
 from .detached import Detached
 from .environments import is_environment
 from .mounts import unescape
+from .procfs import spell_command
 from .sockets import Sockets
 from .views import ESCAPED_NEWLINE, View, Views
 from .words import Words, modules_in
