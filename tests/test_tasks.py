@@ -20,7 +20,7 @@ from tests.support import BROKEN, environment, inv, listing, make_entry, run
 
 SHARED = {
     *("clean", "temp-adopt", "temp-clean", "temp-explain", "temp-migrate", "temp-pin"),
-    *("temp-check", "temp-restore", "temp-schedule", "temp-status"),
+    *("temp-check", "temp-report", "temp-restore", "temp-schedule", "temp-status"),
     "temp-unpin",
 }
 OWN = "\n@task\ndef build(c):\n    print('built')\n"
@@ -140,6 +140,7 @@ def test_listing_loads_nothing_but_the_tasks_themselves(project: Path, tmp_path:
             "--paths --diff --check --write --unsafe --select --ignore --format --allow-dirty"
             " --add-dependency --explain",
         ),
+        ("temp-report", "--paths --merge --format --expect --stale --output"),
         ("temp-schedule", "--every --strategy --install --remove --print --as"),
         ("temp-adopt", "--all-projects --dry-run"),
         ("clean", "--temp-age --temp-age-hours --dry-run --include-unsure"),

@@ -131,6 +131,8 @@ class _Json:
 
     def add(self, root: RootStatus) -> None:
         from ..report.json import status_project
+        from ..store.root.schedule_log import scheduled_cleans
+        from ..store.system.presence import view_of
 
         to = root.place.leads_to()
         self._documents.append(
@@ -141,13 +143,18 @@ class _Json:
                 root.shown,
                 self._now,
                 None if to is None else str(to),
+                view_of(root.place.root),
+                scheduled_cleans(root.place.root),
             )
         )
 
     def text(self, empty: int) -> str:
+        from .. import __version__
         from ..report.json import document
+        from ..store.system.presence import boot, host_name
 
-        return document("status", self._now, self._documents)
+        here = {"host": host_name(), "boot": boot() or None, "version": __version__}
+        return document("status", self._now, self._documents, **here)
 
 
 class _Csv:

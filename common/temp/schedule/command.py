@@ -14,10 +14,10 @@ from ..report.text import plain
 from ..store.project.place import standing_project
 from ..store.project.project import root_of
 from ..store.root.loading import load
+from ..store.root.schedule_log import LOG
 from ..store.root.settings import Settings
 from ..store.root.values import check_strategy
 from .job import Job, job_of, named
-from .log import LOG
 from .notify import KEYS, command_of, why_not_run
 from .run import check_limits
 from .schedulers import SCHEDULERS, Scheduler

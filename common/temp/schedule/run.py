@@ -12,6 +12,7 @@ from typing import NamedTuple
 from ..commands.carrying import OneLine
 from ..commands.clean import clean
 from ..commands.clean_arguments import CleanArguments
+from ..core.scheduled import ANOTHER
 from ..errors import InvalidSettings, Refused, TempError, reason_of
 from ..report.json import clean_project, document
 from ..report.text import instant, plain
@@ -52,7 +53,7 @@ def run(arguments: CleanArguments, *, by_schedule: bool = True) -> int:
         if own.killed:
             told.say_killed()
         try:
-            code, what = _clean(arguments, project, sink) if own.is_mine else (0, _OTHER)
+            code, what = _clean(arguments, project, sink) if own.is_mine else (0, ANOTHER)
         except KeyboardInterrupt:
             told.log(f"{began} exit 130: interrupted; the next clean continues")
             raise
@@ -129,9 +130,6 @@ class _Told(NamedTuple):
         """Say that the run before was killed."""
         line = f"{self.own.killed} killed: this clean did not end; the next one continues"
         self.say(None, line, OneLine())
-
-
-_OTHER = "another scheduled clean is active, so this one exits"
 
 
 def _clean(arguments: CleanArguments, project: Path, sink: OneLine) -> tuple[int, str]:
