@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
+import re
 import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from datetime import timedelta
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from common.temp.store.archive.bucket import RETRIES
 from common.temp.store.project import place
 from common.temp.store.root import names
 from tests import warm
+from tests.buckets import KEYS, Place, Server, serving
 from tests.forked_coverage import Forks, forks_if_measured
 from tests.installing import Builder, host_with_common, make_venv, only_once
-from tests.support import REPOSITORY, end_leases, make_project
+from tests.support import NO_PLUGINS, REPOSITORY, end_leases, make_project
 
 FIGURE = "figure"
+
+_numbers = itertools.count()
+"""Those of the directories of tests."""
+
+_unused: list[Path] = []
+"""A temporary directory that a test which has no directory of its own left as it was."""
 
 # Deadlines would be those of the machine. `--hypothesis-profile=thorough` looks for longer.
 settings.register_profile("quick", deadline=None, max_examples=30)
@@ -98,13 +111,68 @@ def warm_interpreter() -> Iterator[None]:
     warm.stop()
 
 
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that speaks S3, one for all tests of this process."""
+    for module, package in (("moto", "moto[server]"), ("obstore", "obstore")):
+        if find_spec(module) is None:
+            pytest.skip(f"{package} is not installed")
+    with serving(tmp_path_factory.mktemp("moto")) as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(s3_server: Server, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """A new bucket, with what a client needs in the environment.
+
+    Only child processes may use it: obstore starts threads, after which a process forks no more.
+    """
+    for module in ("obstore.store", "obstore.exceptions", "concurrent.futures.thread"):
+        import_module(module)  # once, for all children; that starts no thread yet
+    place = Place(s3_server, f"b{os.urandom(6).hex()}")
+    s3_server.ask("PUT", place.bucket)
+    for name, text in {**KEYS, "AWS_ENDPOINT_URL": s3_server.url}.items():
+        monkeypatch.setenv(name, text)
+    return place
+
+
+@pytest.fixture
+def configured(project: Path, bucket: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """The bucket that the settings of the project name; what fails is tried again at once."""
+    with open(project / "pyproject.toml", "a") as file:
+        file.write(f'[tool.tempkeep]\narchive = true\narchive_location = "{bucket.location}"\n')
+    monkeypatch.setitem(RETRIES, "max_retries", 2)
+    monkeypatch.setitem(RETRIES, "backoff", {"init_backoff": timedelta(milliseconds=1)})
+    return bucket
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory of the test's own, as pytest's, without the link that it makes for each."""
+    name = re.sub(r"\W", "_", request.node.name)[:30]
+    directory = tmp_path_factory.getbasetemp() / f"{name}-{next(_numbers)}"
+    directory.mkdir(mode=0o700)
+    return directory
+
+
 @pytest.fixture(autouse=True)
 def own_system_temp(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measured_forks: Forks | None
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    measured_forks: Forks | None,
 ) -> Iterator[Path]:
     """A directory in place of the system's temporary one, so that tests see only their own."""
-    directory = tmp_path / "system-temp"
-    directory.mkdir(mode=0o700)
+    has_directory = "tmp_path" in request.fixturenames
+    if has_directory:
+        directory: Path = request.getfixturevalue("tmp_path") / "system-temp"
+        directory.mkdir(mode=0o700)
+    elif _unused:
+        directory = _unused.pop()
+    else:
+        directory = tmp_path_factory.getbasetemp() / f"none-{next(_numbers)}" / "system-temp"
+        directory.parent.mkdir(mode=0o700)
+        directory.mkdir(mode=0o700)
     monkeypatch.setenv("TMPDIR", str(directory))
     monkeypatch.setattr(tempfile, "tempdir", None)
     # Nor may one see what those who run the tests, or other tests, have.
@@ -118,6 +186,16 @@ def own_system_temp(
     end_leases()
     if measured_forks is not None:
         measured_forks.collect()
+    if not has_directory and _is_unused(directory):
+        _unused.append(directory)
+
+
+def _is_unused(directory: Path) -> bool:
+    """Whether a test has left no trace in it."""
+    try:
+        return directory.lstat().st_mode == 0o40700 and not os.listdir(directory)
+    except OSError:
+        return False
 
 
 @pytest.fixture(scope="session")
@@ -185,7 +263,7 @@ def tested(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest
         monkeypatch.delitem(sys.modules, f"{name}.pytest_plugin", raising=False)
     monkeypatch.delenv("PYTEST_KEEP_TEMPS", raising=False)
     monkeypatch.delenv("HOME")  # which pytester sets to this directory; home is no project
-    # What is loaded for a run is forgotten after it, and that one takes a while to load.
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p no:cacheprovider --no-cov")
+    # What is loaded for a run is forgotten after it, and these take a while to load.
+    monkeypatch.setenv("PYTEST_ADDOPTS", NO_PLUGINS)
     pytester.makepyprojecttoml("")
     return pytester

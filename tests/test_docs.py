@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import shutil
+import signal
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -14,6 +21,7 @@ from common.temp.migrate.rules import by_code
 from common.temp.store.root.loading import load
 from tests.docs import DOCS, PAGES, README, Block, anchors, blocks, links, prose
 from tests.support import REPOSITORY, environment, make_entry, run
+from tests.warm import python
 
 LINKING = [*PAGES, *(REPOSITORY / f"{name}.md" for name in ("CONTRIBUTING", "SECURITY"))]
 INSTALLS = (
@@ -25,7 +33,7 @@ INSTALLS = (
 ENDS_WITH = r"code=0; \1 || code=$?; [ $code = \2 ]"
 """For a line of a shell that says with which exit code it ends, where that is not 0."""
 
-PROGRAMS = {"python3": "", "inv": "-m invoke", "tempkeep": "-m common.temp"}
+PROGRAMS = {"python3": [], "inv": ["-m", "invoke"], "tempkeep": ["-m", "common.temp"]}
 
 LEGACY = '''"""A script with the helper that is copied from script to script."""
 
@@ -48,7 +56,7 @@ def name_of(path: Path) -> str:
 
 
 @pytest.fixture
-def monorepo(project: Path) -> Path:
+def monorepo(project: Path) -> Iterator[Path]:
     """A project in git with some entries, a project in it, and a script with the old helper."""
     subprocess.run(["git", "init", "-q"], cwd=project, check=True)
     (project / ".gitignore").write_text(".tmp/\nvar/\n")
@@ -65,9 +73,14 @@ def monorepo(project: Path) -> Path:
     (project.parent / "bin").mkdir()
     for name, arguments in PROGRAMS.items():
         program = project.parent / "bin" / name
-        program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {arguments} "$@"\n')
+        program.write_text(f'#!/bin/sh\nexec {shlex.join([*python(), *arguments])} "$@"\n')
         program.chmod(0o755)
-    return project
+    server = project.parent / "bin" / "moto_server"
+    server.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m moto.server "$@"\n')
+    server.chmod(0o755)
+    yield project
+    with suppress(OSError):  # what a page started, and came to no end with
+        os.kill(int((project / "moto.pid").read_text()), signal.SIGKILL)
 
 
 def run_block(block: Block, monorepo: Path) -> None:
@@ -89,7 +102,8 @@ def run_block(block: Block, monorepo: Path) -> None:
         path.write_text(block.text)
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(path)]
     elif block.kind == "python":
-        command = [sys.executable, "-W", "error", "-c", block.text]
+        code = f"import warnings; warnings.simplefilter('error'); exec({block.text!r})"
+        command = [sys.executable, "-c", code]
     else:
         text = re.sub(r"^(.+?) +# ends with (\d).*$", ENDS_WITH, block.text, flags=re.MULTILINE)
         command = ["bash", "-euo", "pipefail", "-c", text]
@@ -100,9 +114,16 @@ def run_block(block: Block, monorepo: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_the_blocks_of_a_page_run_one_after_the_other(monorepo: Path, page: Path) -> None:
+    served = "moto_server" in page.read_text(encoding="utf-8")
+    if served and not (find_spec("moto") and find_spec("obstore") and shutil.which("curl")):
+        pytest.skip("needs moto[server], obstore and curl")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
     for block in blocks(page):
         if block.text.strip() not in INSTALLS and block.kind != "text":
-            run_block(block, monorepo)
+            text = block.text.replace("5000", port) if served else block.text
+            run_block(block._replace(text=text), monorepo)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -136,10 +157,9 @@ def test_each_lifecycle_has_a_block_of_about_ten_lines() -> None:
     assert all(len(block.text.splitlines()) <= 14 for block in found)
 
 
-@pytest.mark.parametrize("code", by_code())
-def test_every_rule_of_temp_migrate_has_its_row(code: str) -> None:
+def test_every_rule_of_temp_migrate_has_its_row() -> None:
     text = (DOCS / "migrating.md").read_text(encoding="utf-8")
-    assert text.count(f"\n| {code} | ") == 1
+    assert {code: text.count(f"\n| {code} | ") for code in by_code()} == dict.fromkeys(by_code(), 1)
 
 
 @pytest.mark.parametrize("page", LINKING, ids=name_of)

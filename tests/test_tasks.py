@@ -111,6 +111,7 @@ def test_listing_loads_nothing_but_the_tasks_themselves(project: Path, tmp_path:
     ours = {"common", "common.temp", "common.temp._one_copy"}
     ours |= {f"common.temp.{name}" for name in ("choices", "completion", "ending", "entry_tasks")}
     ours |= {f"common.temp.{name}" for name in ("invoke_arguments", "shared_task", "tasks")}
+    ours |= {f"common.temp.{name}" for name in ("core", "core.named_tuple", "fleet_tasks")}
     assert more <= {"__future__", *ours}
 
 
@@ -143,7 +144,11 @@ def test_listing_loads_nothing_but_the_tasks_themselves(project: Path, tmp_path:
         ("temp-report", "--paths --merge --format --expect --stale --output"),
         ("temp-schedule", "--every --strategy --install --remove --print --as"),
         ("temp-adopt", "--all-projects --dry-run"),
-        ("clean", "--temp-age --temp-age-hours --dry-run --include-unsure"),
+        (
+            "clean",
+            "--temp-age --temp-age-hours --older-than --preset --ask --dry-run --include-unsure "
+            "--format --all-projects",
+        ),
     ],
 )
 def test_help_says_what_the_task_does_and_what_each_flag_means(

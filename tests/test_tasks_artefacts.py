@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.commands import artefacts as commands
+from common.temp.commands import artefact_drafts as commands
 from common.temp.core.layouts import JOBS, PIPELINE
 from common.temp.store.artefacts import artefacts
 from common.temp.store.root.making import make_root
 from common.temp.store.root.settings import DEFAULT_ARTEFACTS
-from common.temp.store.system.processes import AtWork
+from common.temp.store.system.at_work import AtWork
 from common.temp.store.trees.removed import Removed
 from tests.support import (
     IMMUTABLE,

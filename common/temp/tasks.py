@@ -12,6 +12,7 @@ from invoke.tasks import task
 from . import choices
 from .ending import run_command
 from .entry_tasks import temp_explain, temp_pin, temp_restore, temp_unpin
+from .fleet_tasks import temp_report
 from .invoke_arguments import WithPaths
 from .shared_task import Offered, SharedTask
 
@@ -262,74 +263,51 @@ def temp_check(
 
 
 @task(
-    klass=WithPaths,
-    iterable=["paths"],
-    help={
-        "paths": "What `temp-status --format json` printed on each host, after the task name.",
-        "merge": "Merge these files.",
-        "format": f"{choices.default_first(choices.REPORT_FORMATS)}.",
-        "expect": "Hosts that have to be among them, as a,b, or @FILE with one in each line.",
-        "stale": "How old a report may be, for example 2d.",
-        "output": "Write to this file; an html page needs no other file.",
-    },
-)
-def temp_report(
-    c: Context,
-    paths: list[str],
-    merge: bool = False,
-    format: str = "table",  # noqa: A002
-    expect: str | None = None,
-    stale: str | None = None,
-    output: str | None = None,
-) -> None:
-    """Merge what many hosts report: hosts and projects, what is reclaimable, what has failed.
-
-    Changes nothing. Exits with 1 if a host is missing, stale or reports a failure, or a file cannot
-    be read.
-    """
-    from .commands.collecting import collector_at_rest
-
-    def run() -> int:
-        from .commands import fleet
-
-        given = fleet.ReportArguments(paths, merge, format, expect, stale, output)
-        return fleet.merge(given)
-
-    with collector_at_rest():
-        run_command(run)
-
-
-@task(
     klass=SharedTask,
     help={
         "temp-age": "Clean only scratch unchanged for this long, for example 7d; all artefacts.",
         "temp-age-hours": "The same in hours.",
+        "older-than": "Clean only what is unchanged for this long: artefacts with their project, scratch too.",  # noqa: E501
+        "preset": f"Clean only artefacts of these, and no scratch: {', '.join(choices.PRESETS)} or all.",  # noqa: E501
+        "ask": "Choose by number, by name or one by one; reads a terminal or a pipe.",
         "dry-run": _DRY_RUN,
         "include-unsure": "Where git cannot tell, also remove artefacts that may be hand-written.",
+        "format": f"{choices.default_first(choices.TABLE_OR_JSON)}.",
+        "all-projects": _ALL_PROJECTS,
     },
 )
 def clean(
     c: Context,
     temp_age: str | None = None,
     temp_age_hours: str | None = None,
+    older_than: str | None = None,
+    preset: str | None = None,
+    ask: bool = False,
     dry_run: bool = False,
     include_unsure: bool = False,
+    format: str = "table",  # noqa: A002
+    all_projects: bool = False,
 ) -> None:
     """Clean this project's build artefacts and scratch; never what git tracks.
 
-    Scratch is cleaned as by temp-clean without arguments, the older .temp included, and it never
-    asks. Without git, only artefacts that certainly come from a tool go; the others are listed.
+    Scratch is cleaned as by temp-clean without arguments, the older .temp included, and without
+    --ask it never asks. Without git, only artefacts that certainly come from a tool go; the others
+    are listed. What a running process needs stays.
     """
-    from .commands.artefacts import clean_artefacts
+    from .commands.artefacts import ArtefactArguments, clean_artefacts
 
-    run_command(
-        lambda: clean_artefacts(
-            temp_age=temp_age,
-            temp_age_hours=temp_age_hours,
-            dry_run=dry_run or bool(c.config.run.dry),
-            include_unsure=include_unsure,
-        )
+    given = ArtefactArguments(
+        temp_age=temp_age,
+        temp_age_hours=temp_age_hours,
+        older_than=older_than,
+        presets=preset,
+        dry_run=dry_run or bool(c.config.run.dry),
+        ask=ask,
+        include_unsure=include_unsure,
+        output=format,
+        all_projects=all_projects,
     )
+    run_command(lambda: clean_artefacts(given))
 
 
 @task(

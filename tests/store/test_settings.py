@@ -11,6 +11,7 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
+from common.temp.choices import ALL, PRESETS
 from common.temp.core.layouts import JOBS
 from common.temp.core.policy import STRATEGIES, Policy
 from common.temp.errors import InvalidSettings
@@ -223,22 +224,35 @@ def test_the_archive_is_an_absolute_directory(
 
 
 LOCATIONS = {
-    "s3://bucket/prefix": False, "gs://bucket": False, "AZ://bucket": False, "file:///tmp/a": False,
     r"C:\\archive": True, "C:/archive": True, "C://archive": True, "a:b//c": True, "./s3://a": True,
     "s3:/bucket": True, "://a": True,
+    "s3://bucket/prefix": False, "gs://bucket": False, "AZ://bucket/a.b/c_d=e+f-g/": False,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("location", LOCATIONS)
-def test_an_archive_is_a_directory_and_a_url_is_refused(project: Path, location: str) -> None:
+def test_an_archive_is_in_a_directory_or_a_bucket(project: Path, location: str) -> None:
     table(project, f'archive_location = "{location}"')
-    if LOCATIONS[location]:
-        assert load(project, NO_ENVIRONMENT).archive_path() is not None
-    else:
-        assert refusal(project) == (
-            f"{project / 'pyproject.toml'}: [tool.tempkeep]: archive_location: expected the path "
-            f"of a directory, got {location!r}; object storage is not supported by this version"
-        )
+    assert (load(project, NO_ENVIRONMENT).archive_path() is not None) == LOCATIONS[location]
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "s3://", "s3://b", "s3:///prefix", "s3://key:secret@bucket/x", "s3://bucket/../other",
+        "s3://bucket//x", "s3://bucket/a b", "s3://bucket/x?endpoint=evil", "file:///tmp/a",
+        "ftp://bucket/x",
+    ],
+)  # fmt: skip
+def test_a_url_that_no_archive_can_have_is_refused(project: Path, location: str) -> None:
+    table(project, f'archive_location = "{location}"')
+    expected = "s3://bucket/prefix, of letters, digits and any of ._=+-"
+    if not location.startswith("s3"):
+        expected = "the path of a directory, or a URL of s3://, gs://, az://"
+    assert refusal(project) == (
+        f"{project / 'pyproject.toml'}: [tool.tempkeep]: archive_location: expected {expected}, "
+        f"got {location!r}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -446,6 +460,11 @@ _VALUES["files"] = (
     ["a", 1, {}, [1], [""], ["."], ["./"], ["/"], ["/abs"], [".."], ["a/.."], ["../a"], ["a/../b"]],
     "",
 )
+_VALUES["presets"] = (
+    [[], ["node"], ["all", "venv"]],
+    ["a", 1, True, {}, [1], ["Node"], [""], ["all", "x"]],
+    "",
+)
 _VALUES["days"] = _VALUES["gb"] = _VALUES["number"] = _VALUES["hours"]
 _NOT_GLOBS = 'expected a list of globs of directories below, as "projects/*", got {!r}'
 
@@ -468,9 +487,12 @@ def _cases(keys: dict[str, Key], *, good: bool) -> list[Any]:
 
 
 def _expected(kind: str, value: object) -> str:
-    expected = {"globs": _NOT_GLOBS, "files": _NOT_FILES}.get(kind)
+    expected = {"globs": _NOT_GLOBS, "files": _NOT_FILES, "presets": ""}.get(kind)
     if expected is None:
         return _VALUES[kind][2].format(value)
+    if kind == "presets" and isinstance(value, list) and all(isinstance(x, str) for x in value):
+        wrong = next(item for item in value if item not in (*PRESETS, ALL))
+        return f"expected some of {', '.join(PRESETS)} or {ALL}, got {wrong!r}"
     is_texts = isinstance(value, list) and all(isinstance(item, str) for item in value)
     return (expected if is_texts else _VALUES["texts"][2]).format(value)
 

@@ -5,11 +5,13 @@ Each reader takes the value and what names it in the error, and raises `InvalidS
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import PurePath
 from typing import Any, Final
 
+from ...choices import choose_presets
 from ...core.policy import STRATEGIES
 from ...core.units import (
     DAY,
@@ -41,7 +43,7 @@ def from_text(text: str, kind: Kind) -> object:
     if kind == "flag":
         lowered = text.strip().lower()
         return {"1": True, "true": True, "0": False, "false": False}.get(lowered, text)
-    if kind in ("texts", "globs", "files", "paths"):
+    if kind in ("texts", "globs", "files", "paths", "presets"):
         return [part.strip() for part in text.split(",") if part.strip()]
     if kind in ("hours", "count"):
         try:
@@ -86,12 +88,21 @@ def _one_of(names: Any, value: object, what: str) -> str:
 
 
 def _path(value: object, what: str) -> str:
-    why = ""
     if isinstance(value, str) and value and "\0" not in value:
-        if scheme_of(value) in SCHEMES:
+        scheme = scheme_of(value)
+        if not scheme or (scheme in SCHEMES and _IN_BUCKET.fullmatch(value)):
             return value
-        why = "; object storage is not supported by this version"
-    raise InvalidSettings(f"{what}: expected the path of a directory, got {value!r}{why}")
+        if scheme in SCHEMES:
+            # No user, password or query: what is a secret is set in the environment.
+            raise InvalidSettings(
+                f"{what}: expected {scheme}://bucket/prefix, of letters, digits and any of "
+                f"._=+-, got {value!r}"
+            )
+        known = ", ".join(f"{scheme}://" for scheme in SCHEMES if scheme)
+        raise InvalidSettings(
+            f"{what}: expected the path of a directory, or a URL of {known}, got {value!r}"
+        )
+    raise InvalidSettings(f"{what}: expected the path of a directory, got {value!r}")
 
 
 def _texts(value: object, what: str) -> tuple[str, ...]:
@@ -128,6 +139,10 @@ def _files(value: object, what: str) -> tuple[str, ...]:
     )
 
 
+def _presets(value: object, what: str) -> tuple[str, ...]:
+    return choose_presets(_texts(value, what), what)
+
+
 def _command(value: object, what: str) -> tuple[str, ...]:
     words = value
     if isinstance(value, str):
@@ -159,6 +174,11 @@ def _is_glob_below(text: str) -> bool:
     )
 
 
+_IN_BUCKET: Final = re.compile(
+    r"[a-z0-9]+://[a-z0-9][a-z0-9._-]{1,62}(/(?!\.{1,2}(/|$))[a-z0-9._=+-]+)*/?",
+    re.ASCII | re.IGNORECASE,
+)
+
 _READERS: Final[dict[Kind, Callable[[object, str], Any]]] = {
     "strategy": check_strategy,
     "duration": read_duration,
@@ -177,5 +197,6 @@ _READERS: Final[dict[Kind, Callable[[object, str], Any]]] = {
     "files": _files,
     "format": _format,
     "interval": read_interval,
+    "presets": _presets,
     "command": _command,
 }

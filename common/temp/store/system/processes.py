@@ -6,13 +6,12 @@ import contextlib
 import os
 import stat
 import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
 from ...core.entry import Use
-from ...core.layouts import STORE, is_inside
+from ...core.layouts import STORE
 from . import at, procfs
 from .detached import Detached
 from .environments import is_environment
@@ -40,8 +39,6 @@ _MOST_WORDS: Final = 1 << 17
 kernel takes no more than about sixteen letters each."""
 
 _VARIABLES: Final = (b"VIRTUAL_ENV", b"CONDA_PREFIX", b"PATH", b"_", b"PWD")
-
-_RELIED_ON_SECONDS: Final = 1.0
 
 _WORKS: Final = "works in it"
 _RUNS: Final = "runs a program in it"
@@ -71,18 +68,36 @@ def processes_inside(root: Path) -> dict[str, Use]:
     `/proc` where there is one; elsewhere nothing is found. What this process itself has open is
     `mine`; the directories that this program holds open while it looks at entries do not count.
     """
+    return processes_around(root, ())[0]
+
+
+def processes_around(
+    root: Path, bystanders: Collection[str]
+) -> tuple[dict[str, Use], dict[str, Use]]:
+    """What `processes_inside` finds, and what of it is there without the processes `bystanders`."""
     if not os.path.isdir("/proc/self/fd"):
-        return {}
+        return {}, {}
     look = _Look(root)
     look.at_mounts()
     look.at_loop_devices()
     own = str(os.getpid())
+    later = []
     for pid in procfs.pids():
+        if pid in bystanders:
+            later.append(pid)
+        elif pid != own:
+            look.at(pid)
+    needed = _spelled(look.found)
+    for pid in later:
         if pid != own:
             look.at(pid)
     look.at(own)  # last: who else works there counts first
     look.at_sockets()
-    return {os.fsdecode(path): use for path, use in look.found.items()}
+    return _spelled(look.found), needed
+
+
+def _spelled(found: dict[bytes, Use]) -> dict[str, Use]:
+    return {os.fsdecode(path): use for path, use in found.items()}
 
 
 def processes_that_hide() -> list[str]:
@@ -92,23 +107,6 @@ def processes_that_hide() -> list[str]:
         for pid in (procfs.pids() if os.path.isdir("/proc/self/fd") else ())
         if procfs.hides(pid)
     ]
-
-
-class AtWork:
-    """Who works below one directory; it is looked at again once the last look is a second old."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._found: dict[str, Use] = {}
-        self._looked_at = float("-inf")
-
-    def inside(self, path: str) -> str:
-        """A clause about the processes that work in `path`; "" if there are none."""
-        if time.monotonic() - self._looked_at > _RELIED_ON_SECONDS:
-            self._found = processes_inside(self._directory)
-            self._looked_at = time.monotonic()
-        found = (use.who for place, use in self._found.items() if is_inside(place, path))
-        return next((f"in use by {who}" for who in found), "")
 
 
 class _Look:
