@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from calendar import timegm
 from collections.abc import Iterable, Iterator
 from heapq import heappush, heapreplace
 from typing import Any, Final
 
 from . import fields
 from .fields import Unreadable
+from .instants import seconds_of
 from .named_tuple import NamedTuple
 
-_INSTANT: Final = re.compile(
-    "([0-9]{4})-(0[1-9]|1[0-2])-([0-2][0-9]|3[01])T([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])Z",
-    re.ASCII,
-)
 _MOST_LARGEST: Final = 50
 _LONGEST: Final = 300
 """How many characters of a name or a path are kept."""
@@ -180,10 +175,9 @@ def read_document(value: object) -> Document:
     if "host" not in said:
         raise Unreadable("it names no host: the tempkeep that wrote it is too old; update that")
     host = _short(fields.words(said, "host"))
-    found = _INSTANT.fullmatch(fields.words(said, "at"))
-    if not found:
+    at = seconds_of(fields.words(said, "at"))
+    if at is None:
         raise Unreadable("at is not a time in UTC, such as 2026-11-30T21:00:00Z")
-    at = float(timegm((*map(int, found.groups()), 0, 0, 0)))
     tables = [fields.table(one, "a project") for one in fields.items(said, "projects")]
     return Document(
         host,

@@ -23,6 +23,7 @@ from ..store.root.settings import Settings
 from ..store.system.presence import host_name
 from .log import Turn, turn
 from .notify import Key, notify
+from .textfile import write_metrics
 
 
 def check_limits(settings: Settings) -> None:
@@ -59,10 +60,12 @@ def run(arguments: CleanArguments, *, by_schedule: bool = True) -> int:
             raise
         except OSError as error:
             told.say(1, f"{began} exit 1: error: {reason_of(error)}", sink)
+            told.measure()
             raise
         line = plain(f"{began} exit {code}: {what}")
         if own.is_mine:
             told.say(code, line, sink)
+            told.measure()
         else:
             told.log(line)
         print(line)  # last: stdout may be closed
@@ -78,7 +81,9 @@ def failed() -> None:
         project = _own_project()
         with _turn(root_of(project), "") as own:
             if own.killed:
-                _Told(project, own, True).say_killed()
+                told = _Told(project, own, True)
+                told.say_killed()
+                told.measure()
     except TempError as error:
         print(f"error: {plain(str(error))}", file=sys.stderr)
         sys.exit(error.exit_code)
@@ -121,10 +126,16 @@ class _Told(NamedTuple):
 
         self.log(line)
         key: Key = "on_failure" if code != 0 else "on_success"
-        problem = plain(notify(self.project, key, report, by_schedule=self.by_schedule))
+        self._complain(notify(self.project, key, report, by_schedule=self.by_schedule))
+
+    def measure(self) -> None:
+        """Write the metrics, once the log has how the run ended."""
+        self._complain(write_metrics(self.project, by_schedule=self.by_schedule))
+
+    def _complain(self, problem: str) -> None:
         if problem:
-            self.log(f"{instant(time.time())} {problem}")
-            print(f"problem: {problem}", file=sys.stderr)
+            self.log(f"{instant(time.time())} {plain(problem)}")
+            print(f"problem: {plain(problem)}", file=sys.stderr)
 
     def say_killed(self) -> None:
         """Say that the run before was killed."""

@@ -32,6 +32,7 @@ Kind: TypeAlias = Literal[
     "interval",
     "presets",
     "command",
+    "textfile",
 ]
 
 
@@ -199,6 +200,13 @@ KEYS: Final[dict[str, Key]] = {
         "this file.",
     ),
     "on_success": Key("on_success", "command", "runs when a scheduled clean ends with 0"),
+    "metrics_file": Key(
+        "metrics_file",
+        "textfile",
+        "a file of metrics, written after each scheduled clean, for node_exporter",
+        "Its name ends with .prom. It is relative to the project; ~ is the home directory. It is "
+        "not written if somebody else may have written this file.",
+    ),
     "workers": Key(
         "workers", "count", "how many processes scan and delete; 0 finds the best number"
     ),
