@@ -58,7 +58,9 @@ def report(path: Path, host: str, *projects: str, age: float = 0, **more: Any) -
     return str(path)
 
 
-def test_the_status_names_its_host_and_merges(project: Path, capsys: Printed) -> None:
+def test_the_status_names_its_host_and_merges(
+    project: Path, capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make_entry(project / ".tmp", "debug/run_1696348800")
     assert tempkeep("temp-status", "--format", "json", "--output", "own.json") == 0
     said = check_report(json.loads((project / "own.json").read_text()))
@@ -66,6 +68,9 @@ def test_the_status_names_its_host_and_merges(project: Path, capsys: Printed) ->
     assert said["projects"][0]["filesystem"]["type"]
 
     found = shown(capsys, "own.json", "--expect", f"{host_name()},", "--stale", "1h")
+    monkeypatch.setenv("TEMPKEEP_HOST", "node7")
+    assert tempkeep("temp-status", "--format", "json", "--output", "node.json") == 0
+    assert [one["host"] for one in shown(capsys, "node.json")["hosts"]] == ["node7"]
 
     (host,) = found["hosts"]
     assert (host["host"], host["state"], host["version"]) == (host_name(), "ok", said["version"])

@@ -153,9 +153,10 @@ class _Json:
     def text(self, empty: int) -> str:
         from .. import __version__
         from ..report.json import document
-        from ..store.system.presence import boot, host_name
+        from ..store.project.place import reported_host
+        from ..store.system.presence import boot
 
-        here = {"host": host_name(), "boot": boot() or None, "version": __version__}
+        here = {"host": reported_host(), "boot": boot() or None, "version": __version__}
         return document("status", self._now, self._documents, **here)
 
 

@@ -16,11 +16,10 @@ from ..core.scheduled import ANOTHER
 from ..errors import InvalidSettings, Refused, TempError, reason_of
 from ..report.json import clean_project, document
 from ..report.text import instant, plain
-from ..store.project.place import standing_project
+from ..store.project.place import reported_host, standing_project
 from ..store.project.project import absolute, root_of
 from ..store.root.loading import load
 from ..store.root.settings import Settings
-from ..store.system.presence import host_name
 from .log import Turn, turn
 from .notify import Key, notify
 from .textfile import write_metrics
@@ -121,7 +120,7 @@ class _Told(NamedTuple):
 
         def report() -> str:
             projects = [clean_project(*root) for root in sink.roots]
-            told = {"host": host_name(), "project": str(self.project), "exit_code": code}
+            told = {"host": reported_host(), "project": str(self.project), "exit_code": code}
             return document("scheduled", time.time(), projects, **told, line=line)
 
         self.log(line)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final, Literal, TypeAlias
 
 from ...core.named_tuple import NamedTuple
-from ..project.place import ENV_PREFIX, PROJECT
+from ..project.place import ENV_PREFIX, HOST, PROJECT
 
 Kind: TypeAlias = Literal[
     "strategy",
@@ -262,6 +262,7 @@ ENVIRONMENT: Final[dict[str, str]] = {
     f"{ENV_PREFIX}<KEY>": "a setting: `TEMPKEEP_MAX_AGE=7d`; commas separate list items, "
     "and an empty one is an error",
     PROJECT: "the project, whatever the working directory is: an existing directory",
+    HOST: "the name of this host in reports, such as that of the node for a container",
     "TMPDIR": "the system's temporary directory, for `auto_cleanup_dir` and `temp_working_dir`",
     "XDG_STATE_HOME": "where scratch without a project goes, instead of `~/.local/state`",
     "XDG_DATA_HOME": "where the trash is for `--trash`, instead of `~/.local/share`",
