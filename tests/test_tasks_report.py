@@ -199,18 +199,24 @@ def test_a_bad_argument_is_one_line(
     assert printed.err.startswith(f"error: {message}")
 
 
-def test_the_page_stays_below_a_megabyte() -> None:
+def test_the_page_stays_below_a_megabyte_and_has_a_line_for_each_host() -> None:
     sums = Sums(9, 10**12, 10**11, 1)
     projects = tuple(FleetProject(f"<{n}>" + "&" * 200, "/r", NOW, 1, sums) for n in range(100))
-    hosts = tuple(FleetHost(f"h{n}" + "'" * 250, "1", 9.0, False, projects) for n in range(500))
     entries = tuple(FleetEntry(1, '"' * 300, "p", "&" * 300, True, "/r", NOW) for _ in range(50))
 
-    page = fleet_page(Fleet(hosts, entries), NOW, ["<" * 400] * 999)
+    def page(hosts: int, name: str) -> str:
+        each = (FleetHost(f"h{n}{name}", "1", 9.0, False, projects) for n in range(hosts))
+        return fleet_page(Fleet(tuple(each), entries), NOW, ["<" * 400] * 999)
 
-    assert len(page.encode()) < 1_000_000
-    listed = page.count("<details>")
-    assert f"{500 - listed} more hosts" in page
-    assert page.count("88 more<") == listed
+    usual = page(1000, ".example.org")
+    assert all(f'<th scope="row">h{n}.example.org</th>' in usual for n in range(1000))
+    assert usual.count("<details>") > 20
+    assert usual.count("88 more<") == usual.count("<details>")
+    odd = page(2000, "'" * 250)
+    listed = odd.count('<th scope="row">h')
+    assert listed > 500
+    assert f"{2000 - listed} more hosts" in odd
+    assert max(len(usual.encode()), len(odd.encode())) < 1_000_000
 
 
 @pytest.mark.slow

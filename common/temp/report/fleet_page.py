@@ -26,7 +26,7 @@ _ROOM_BELOW: Final = 100_000
 
 def fleet_page(fleet: Fleet, now: float, unread: Sequence[str] = ()) -> str:
     """The HTML of the page, which needs no other file and no script."""
-    folded = _fitting(fleet.hosts, _host, _ROOM, _more_hosts)
+    hosts = _hosts(fleet.hosts)
     largest = _fitting(fleet.largest, _entry, _ROOM_BELOW, lambda _: "")
     problems = _fitting(
         unread,
@@ -38,7 +38,7 @@ def fleet_page(fleet: Fleet, now: float, unread: Sequence[str] = ()) -> str:
         "fleet.html",
         at=instant(now),
         sum=markup(fleet_summary(fleet)),
-        hosts=folded or '<tbody><tr><td colspan="6">no hosts</td></tr></tbody>',
+        hosts=hosts or '<tbody><tr><td colspan="6">no hosts</td></tr></tbody>',
         unread=f"<h2>Not merged</h2><ul>{problems}</ul>" if unread else "",
         largest=largest or '<tr><td colspan="5">no entries</td></tr>',
     )
@@ -58,21 +58,35 @@ def _fitting(
     return "\n".join(made)
 
 
-def _host(host: FleetHost) -> str:
+def _hosts(hosts: Sequence[FleetHost]) -> str:
+    """A line for each host; the first ones unfold, as many as there is room for."""
+    lines = _fitting(hosts, _line, _ROOM, _more_hosts)
+    room = _ROOM - len(lines.encode())
+    made = lines.split("\n")
+    for index, host in enumerate(hosts[: len(made)]):
+        details = _details(host)
+        room -= len(details.encode())
+        if room < 0:
+            break
+        made[index] += details
+    return "\n".join(f"<tbody>{one}</tbody>" for one in made if one)
+
+
+def _line(host: FleetHost) -> str:
     mark = {"missing": "goes", "stale": "mixed", "ok": "goes" if host.sums.failures else "used"}
     state = f'<i class="mark {mark[host.state]}"></i> {report_of(host)}'
     head = f'<th scope="row">{_name(host.name)}</th><td>{state}</td>'
-    if host.age is None:
-        return f'<tbody><tr>{head}<td colspan="4"></td></tr></tbody>'
-    rows = f"<tr>{head}{_numbers(host.sums)}</tr>"
-    if host.projects:
-        named = counted(len(host.projects), "project", "projects")
-        inner = "".join(_project_rows(host.projects))
-        rows += (
-            f'<tr><td colspan="6"><details><summary>{named}</summary>'
-            f"<table>{inner}</table></details></td></tr>"
-        )
-    return f"<tbody>{rows}</tbody>"
+    return f"<tr>{head}{'<td colspan=4></td>' if host.age is None else _numbers(host.sums)}</tr>"
+
+
+def _details(host: FleetHost) -> str:
+    if not host.projects:
+        return ""
+    named = counted(len(host.projects), "project", "projects")
+    return (
+        f'<tr><td colspan="6"><details><summary>{named}</summary>'
+        f"<table>{''.join(_project_rows(host.projects))}</table></details></td></tr>"
+    )
 
 
 def _project_rows(projects: Sequence[FleetProject]) -> Iterable[str]:
@@ -88,7 +102,7 @@ def _project_rows(projects: Sequence[FleetProject]) -> Iterable[str]:
 def _more_hosts(hosts: Sequence[FleetHost]) -> str:
     sums = added(host.sums for host in hosts)
     said = f'<th scope="row">{counted(len(hosts), "more host", "more hosts")}</th><td></td>'
-    return f"<tbody><tr>{said}{_numbers(sums)}</tr></tbody>"
+    return f"<tr>{said}{_numbers(sums)}</tr>"
 
 
 def _entry(entry: FleetEntry) -> str:
