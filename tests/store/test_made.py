@@ -87,7 +87,7 @@ def test_what_real_tools_made_goes_without_any_version_control(project: Path) ->
     )
     before = listing(project)
     for tool in TOOLS:
-        done = run([sys.executable, *tool], cwd=project)
+        done = run([sys.executable, *tool], cwd=project, PYTEST_ADDOPTS="")
         assert done.returncode == 0, done.stderr
     made = set(listing(project)) - set(before)
     assert {".coverage", ".pytest_cache", ".ruff_cache", "build", "dist", "htmlcov"} <= made

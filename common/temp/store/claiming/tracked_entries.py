@@ -116,6 +116,8 @@ def _repository_at(tree: str) -> Iterator[Repository]:
 
 def _in_last_commit(ask: Asker, below: str) -> bytes:
     """What the commit that is checked out has below `below`: the work tree has lost its index."""
+    if not os.path.lexists(os.path.join(ask.repository.directory, "HEAD")):
+        return b""  # it is no repository
     if not ask("rev-list", "--max-count=1", "--all"):
         return b""  # there is no index as long as nothing was ever added
     return ask("ls-tree", "-r", "-z", "--name-only", "--full-tree", "HEAD", "--", below)
