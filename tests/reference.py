@@ -40,6 +40,7 @@ VALUES: Final[dict[str, str]] = {
     "files": "a list of globs",
     "globs": "a list of globs",
     "presets": "a list of presets",
+    "command": "a list of words, or one text",
     "format": ", ".join(f'`"{name}"`' for name in FORMATS),
 }
 """How the value of each kind of key is written in `[tool.tempkeep]`."""

@@ -52,6 +52,17 @@ KINDS: Final[dict[Kind, dict[str, Any]]] = {
     "globs": {"type": "array", "items": {"type": "string", "pattern": _GLOB}},
     "format": {"enum": [*FORMATS]},
     "presets": {"type": "array", "items": {"enum": [*PRESETS, ALL]}},
+    "command": {
+        "anyOf": [
+            {
+                "type": "array",
+                "minItems": 1,
+                "items": [{"type": "string", "pattern": r"^[^\u0000]+$"}],
+                "additionalItems": {"type": "string", "pattern": r"^[^\u0000]*$"},
+            },
+            {"type": "string", "pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"},
+        ]
+    },
 }
 """What a value of each kind is."""
 
