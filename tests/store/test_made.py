@@ -330,7 +330,7 @@ def test_what_the_last_commit_has_is_tracked_whatever_the_index_says(
 def test_what_is_new_to_git_and_not_ignored_may_be_hand_written(
     project: Path, capsys: Printed
 ) -> None:
-    write(project, {".gitignore": "*.o\n/out/\n"})
+    write(project, {".gitignore": "*.o\n/out/\n/data/\n/generated/build/\n"})
     git(project, "init", "-q")
     git(project, "add", ".")
     before = hand_written(project)
@@ -339,6 +339,9 @@ def test_what_is_new_to_git_and_not_ignored_may_be_hand_written(
         {
             "__pycache__/a.cpython-311.pyc": HEAD,
             "c/build/x.o": "x",
+            "data/2026/dist/measured.csv": "x",
+            "data/__pycache__/a.cpython-311.pyc": HEAD,
+            "generated/build/generated.py": "x",
             "out/build/generated.py": "x",
             "build-x/build/x.py": "x",
         },
@@ -349,9 +352,11 @@ def test_what_is_new_to_git_and_not_ignored_may_be_hand_written(
     out = capsys.readouterr().out
     assert kept(project) == before
     assert "and git does not ignore build/Makefile.in; --include-unsure takes it\n" in out
-    gone = ("__pycache__", "c/build", "out/build")
+    assert "and git ignores all of data/2026; --include-unsure takes it\n" in out
+    gone = ("__pycache__", "c/build", "generated/build", "data/__pycache__")
     assert [path for path in gone if (project / path).exists()] == []
-    assert (project / "build-x/build/x.py").exists()
+    stays = ("build-x/build/x.py", "data/2026/dist", "out/build")
+    assert [path for path in stays if not (project / path).exists()] == []
     assert tempkeep("clean", "--include-unsure") == 0
     assert kept(project) == []
 
@@ -475,7 +480,7 @@ def test_no_variable_and_no_setting_of_a_repository_leads_git_elsewhere(
 
 
 @needs_git
-def test_what_is_tracked_in_other_letters_stays_where_they_are_equal(tmp_path: Path) -> None:
+def test_what_is_work_in_other_letters_stays_where_they_are_equal(tmp_path: Path) -> None:
     tools = ("mkntfs", "lowntfs-3g", "mount", "umount")
     if os.geteuid() != 0 or not all(map(shutil.which, tools)):
         pytest.skip("needs root, mkntfs and lowntfs-3g")
@@ -490,14 +495,16 @@ def test_what_is_tracked_in_other_letters_stays_where_they_are_equal(tmp_path: P
     try:
         project = place / "project"
         write(project, {"pyproject.toml": "", "build/work.c": "x", "dist/x": "x"})
-        write(project, {".gitignore": "dist/\n"})
+        write(project, {".gitignore": "dist/\nhtmlcov/\n"})
         git(project, "init", "-q")
+        git(project, "init", "-q", "--bare", "htmlcov/sub/x.git")
         git(project, "config", "core.ignorecase", "false")
         git(project, "update-index", "--add", "--cacheinfo", f"100644,{'1' * 40},Build/work.c")
 
         done = run([sys.executable, "-m", "common.temp", "clean"], cwd=project)
 
         assert "kept build: git tracks Build/work.c" in done.stdout, done
+        assert "kept htmlcov: it holds the bare repository sub/x.git" in done.stdout, done
         assert (project / "build" / "work.c").exists()
         assert not (project / "dist").exists()
     finally:
