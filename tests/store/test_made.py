@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import os
 import shutil
 import stat
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,15 @@ def write(top: Path, files: dict[str, str | bytes]) -> None:
         target = top / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def zipped(*members: str) -> bytes:
+    """A zip, each member of which has metadata in it."""
+    with io.BytesIO() as file:
+        with zipfile.ZipFile(file, "w") as archive:
+            for member in members:
+                archive.writestr(member, METADATA)
+        return file.getvalue()
 
 
 def hand_written(project: Path) -> list[str]:
@@ -108,6 +119,10 @@ CERTAIN: dict[str, dict[str, str | bytes]] = {
     "an old cache of mypy": {".mypy_cache/3.11/os/path.meta.json": "{}"},
     "a build with the tag of a cache": {"build/CACHEDIR.TAG": TAG, "build/x.o": "x"},
     "an empty build": {"build/deep/er/.": b""},
+    "a release as a zip": {
+        "pyproject.toml": '[project]\nname = "app"\n',
+        "dist/app-1.zip": zipped("app-1/PKG-INFO"),
+    },
     "egg-info of a file": {"app.egg-info": METADATA},
     "data of an old coverage": {".coverage": "!coverage.py: This is a private format, don't"},
     "what was configured": {
@@ -154,12 +169,30 @@ UNSURE: dict[str, dict[str, str | bytes]] = {
     "an egg-info without metadata": {"app.egg-info/SOURCES.txt": "x\n"},
     "a build with a file of no source": {**WITH_EGG_INFO, "build/lib/app/mine.py": "x"},
     "a build with a file of another package": {**WITH_EGG_INFO, "build/lib/tool/__init__.py": "x"},
+    "a build with a copy whose source is gone": {
+        **WITH_EGG_INFO,
+        "build/lib/app/__init__.py": "x",
+    },
+    "a build with a copy that was changed": {
+        **WITH_EGG_INFO,
+        "app/__init__.py": "x",
+        "build/lib/app/__init__.py": "y",
+    },
     "a build of another shape": {**WITH_EGG_INFO, "build/Makefile": "x"},
     "a build without an egg-info": {"build/lib/app/__init__.py": ""},
     "a dist of another project": {"dist/other-1.tar.gz": b"\x1f\x8b"},
     "a dist with what is no archive": {
         "pyproject.toml": '[project]\nname = "app"\n',
         "dist/app-1.tar.gz": "text",
+    },
+    "a dist with a zip that was made by hand": {
+        "pyproject.toml": '[project]\nname = "app"\n',
+        "dist/app-20260105.zip": zipped("january.txt", "app/app.egg-info/PKG-INFO"),
+    },
+    "a report with notes": {
+        "htmlcov/.gitignore": "# Created by coverage.py\n*\n",
+        "htmlcov/index.html": "<a>coverage.py v7.6</a>",
+        "htmlcov/notes.html": "<p>mine",
     },
     "a directory called as coverage's data": {".coverage/x": "x"},
     "other data": {".coverage": "SQLite format 3\0 my own"},
@@ -178,7 +211,7 @@ def test_what_may_be_hand_written_stays_and_is_listed_with_the_flag_that_takes_i
     write(project, files)
     (artefact,) = (
         {path.partition("/")[0] for path in files}
-        - {"pyproject.toml"}
+        - {"pyproject.toml", "app"}
         - ({"app.egg-info"} if any(path.startswith("build") for path in files) else set())
     )
     before = listing(project / artefact)
