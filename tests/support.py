@@ -34,6 +34,7 @@ from common.temp.store.archive.local import LocalArchive
 from common.temp.store.claiming.scan import scan
 from common.temp.store.root import owner as lease
 from common.temp.store.root.allocation import allocate
+from common.temp.store.root.current_owners import owners
 from common.temp.store.root.records import record_name
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
@@ -575,4 +576,4 @@ def end_leases() -> None:
         if owner.pid == os.getpid():
             with suppress(OSError):
                 owner.close()
-    lease._owners.clear()
+    owners.clear()

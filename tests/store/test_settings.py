@@ -15,6 +15,7 @@ from common.temp.choices import ALL, PRESETS
 from common.temp.core.layouts import JOBS
 from common.temp.core.policy import STRATEGIES, Policy
 from common.temp.errors import InvalidSettings
+from common.temp.store.root.keys import CATEGORY_KEYS, JSON_KEYS, KEYS, Key
 from common.temp.store.root.loading import (
     check_config,
     load,
@@ -23,14 +24,7 @@ from common.temp.store.root.loading import (
     workspace_globs,
 )
 from common.temp.store.root.making import make_root
-from common.temp.store.root.settings import (
-    CATEGORY_KEYS,
-    DEFAULT_ARTEFACTS,
-    JSON_KEYS,
-    KEYS,
-    Key,
-    Settings,
-)
+from common.temp.store.root.settings import DEFAULT_ARTEFACTS, Settings
 from common.temp.store.root.values import check_strategy
 from common.temp.store.system.archive_formats import FORMATS
 from tests.support import DAY, DENIED, HOUR, LINK, make_project, plain_user

@@ -23,7 +23,8 @@ from ...core.units import (
     read_size,
 )
 from ...errors import InvalidSettings
-from .settings import SCHEMES, Kind, scheme_of
+from .keys import Kind
+from .settings import SCHEMES, scheme_of
 
 
 def read_value(value: object, kind: Kind, what: str) -> Any:

@@ -132,9 +132,9 @@ class _Look:
         """Take in what the process `pid` does."""
         self._pid, self._is_own = pid, pid == str(os.getpid())
         self._thread, *others = procfs.threads_of(pid)
-        self._words = procfs.command_of(self._thread)
-        if not self._words and procfs.lacks(f"/proc/{self._thread}/exe"):
+        if procfs.lacks(f"/proc/{self._thread}/exe"):
             return  # a thread of the kernel, of which there are dozens, or a process that is over
+        self._words = procfs.command_of(self._thread)
         if self._asks() or procfs.is_helper(pid):
             return
         for other in others:
@@ -339,6 +339,8 @@ class _Look:
             if path.startswith(self._places):
                 with contextlib.suppress(OSError):
                     self._take_in_file(name, path)
+            elif path.startswith(b"/"):
+                self._take_in_detached(f"fd/{name}", path, _WORKS, mine=self._is_own)
             elif path.startswith(b"socket:["):
                 inode = path[len(b"socket:[") : -1]
                 bound = self._sockets.path_of(self._thread, inode, cwd)
@@ -347,8 +349,6 @@ class _Look:
             elif path == _RING:
                 with contextlib.suppress(OSError):
                     self._take_in_registered(name)
-            else:
-                self._take_in_detached(f"fd/{name}", path, _WORKS, mine=self._is_own)
 
     def _take_in_file(self, name: str, path: bytes) -> None:
         link = f"/proc/{self._thread}/fd/{name}"
