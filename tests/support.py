@@ -40,7 +40,7 @@ from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 from common.temp.tasks import ns
 from common.temp.until import until_exit
-from tests.warm import Started
+from tests.warm import Server, Started, in_environment
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 NOW = 1_700_000_000.0
@@ -216,12 +216,18 @@ def long_ago(hours: float = 1000) -> Iterator[None]:
         yield
 
 
+NO_PLUGINS = " ".join(
+    f"-p no:{name}" for name in ("zarr", "anyio", "hypothesispytest", "pytest_cov", "cacheprovider")
+)
+"""The options of a pytest that is run by a test: without what takes long to load, or measures."""
+
+
 def environment(**more: str) -> dict[str, str]:
     """The environment of a command: this one's, without what would change what it prints."""
     left_out = ("TEMPKEEP_", "PYTEST_", "COV_CORE", "GITHUB_")
     kept = {name: text for name, text in os.environ.items() if not name.startswith(left_out)}
     path = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH", "")]))
-    return {**kept, "PYTHONPATH": path, **more}
+    return {**kept, "PYTHONPATH": path, "PYTEST_ADDOPTS": NO_PLUGINS, **more}
 
 
 def inv(
@@ -280,10 +286,23 @@ def run(
     command: Sequence[str], *, cwd: Path, stdin: str | None = None, **more: str
 ) -> subprocess.CompletedProcess[str]:
     """A real command in `cwd`, with its output as text; never raises for its exit code."""
+    return run_in(environment(**more), command, cwd=cwd, stdin=stdin)
+
+
+def run_in(
+    env: dict[str, str],
+    command: Sequence[str],
+    *,
+    cwd: Path,
+    stdin: str | None = None,
+    server: Server | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """The same in that environment, forked by `server` if there is one."""
     with Started(
         command,
+        server=server,
         cwd=cwd,
-        env=environment(**more),
+        env=env,
         stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -296,6 +315,16 @@ def run(
             started.kill()
             raise
     return subprocess.CompletedProcess(command, started.returncode, out, error)
+
+
+def run_client(
+    name: str, *command: str | Path, cwd: Path | None = None, stdin: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Python with those arguments, as that client in `projects` is run: in this environment."""
+    env = dict(os.environ)
+    server = in_environment(sys.executable, env, name)
+    given = [sys.executable, *map(str, command)]
+    return run_in(env, given, cwd=cwd or Path.cwd(), stdin=stdin, server=server)
 
 
 def status(cwd: Path, *arguments: str, **more: str) -> dict[str, Any]:
@@ -478,17 +507,17 @@ def outcomes(report: Report) -> dict[str, tuple[str, str]]:
     return {done.step.entry.path: (done.status, done.detail) for done in report.outcomes}
 
 
-def chain(top: Path, depth: int, *, pairs: bool = False) -> None:
-    """A chain of directories in `top`, `depth` deep, far beyond the longest path that one can
-    spell; with `pairs` each level has a second subdirectory, with a file.
+def chain(top: Path, depth: int, *, pairs: bool = False, name: str = "d") -> None:
+    """A chain of directories of that `name` in `top`, `depth` deep, which may be far beyond the
+    longest path that one can spell; with `pairs` each level has a second subdirectory, with a file.
     """
     descriptor = os.open(top, os.O_RDONLY)
     for level in range(depth):
         if pairs:
             os.mkdir("side", dir_fd=descriptor)
             os.close(os.open("side/file", os.O_CREAT | os.O_WRONLY, dir_fd=descriptor))
-        os.mkdir("d", dir_fd=descriptor)
-        above, descriptor = descriptor, os.open("d", os.O_RDONLY, dir_fd=descriptor)
+        os.mkdir(name, dir_fd=descriptor)
+        above, descriptor = descriptor, os.open(name, os.O_RDONLY, dir_fd=descriptor)
         os.close(above)
         if level == depth - 1:
             os.close(os.open("deepest", os.O_CREAT | os.O_WRONLY, dir_fd=descriptor))

@@ -745,51 +745,50 @@ def test_what_else_lies_in_a_directory_that_holds_the_root_is_no_archive(root: P
     assert [archived.name for archived in list_shelf(root.parent, root)] == ["debug__x"]
 
 
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        ("", "its manifest is damaged"),
-        ("{", "its manifest is damaged"),
-        ("[]", "its manifest is damaged"),
-        ("[" * 100_000, "its manifest is damaged"),
-        ('{"schema": 1, "kind": "archive"}', "its manifest is damaged"),
-        ('{"schema": 2, "kind": "archive"}', "its manifest is of another version; update tempkeep"),
-        (None, "its manifest cannot be read (Too many levels of symbolic links)"),
-    ],
-)
+UNUSABLE: dict[str | None, str] = {
+    "": "its manifest is damaged",
+    "{": "its manifest is damaged",
+    "[]": "its manifest is damaged",
+    "[" * 100_000: "its manifest is damaged",
+    '{"schema": 1, "kind": "archive"}': "its manifest is damaged",
+    '{"schema": 2, "kind": "archive"}': "its manifest is of another version; update tempkeep",
+    None: "its manifest cannot be read (Too many levels of symbolic links)",
+}
+
+
 def test_a_manifest_that_cannot_be_used_is_listed_with_the_reason(
-    root: Path, tmp_path: Path, text: str | None, problem: str
+    root: Path, tmp_path: Path
 ) -> None:
     make_entry(root, "debug/x")
     archiving(root, tmp_path / "a", archive_format="tar.gz")
     path = tmp_path / "a" / f"debug__x{MANIFEST}"
-    path.unlink()
-    path.symlink_to("/etc/passwd") if text is None else path.write_text(text)
-    (found,) = list_shelf(tmp_path / "a", root)
-    assert (found.name, found.data) == ("debug__x", "debug__x.tar.gz")
-    assert (found.manifest, found.problem) == (None, problem)
-    with pytest.raises(OSError, match="manifest"):
-        LocalArchive(tmp_path / "a").find(Receipt("debug__x", "0").spell(), root)
+    for text, problem in UNUSABLE.items():
+        path.unlink()
+        path.symlink_to("/etc/passwd") if text is None else path.write_text(text)
+        (found,) = list_shelf(tmp_path / "a", root)
+        assert (found.name, found.data) == ("debug__x", "debug__x.tar.gz"), text
+        assert (found.manifest, found.problem) == (None, problem), text
+        with pytest.raises(OSError, match="manifest"):
+            LocalArchive(tmp_path / "a").find(Receipt("debug__x", "0").spell(), root)
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
+def test_a_manifest_with_a_value_of_another_kind_is_damaged(root: Path, tmp_path: Path) -> None:
+    make_entry(root, "debug/x")
+    archiving(root, tmp_path / "a")
+    path = tmp_path / "a" / f"debug__x{MANIFEST}"
+    whole = json.loads(path.read_text())
+    for key, value in (
         ("format", "rar"), ("root", 7), ("path", None), ("id", []), ("mode", "rwx"), ("mode", 7),
         ("archived_at", "yesterday"), ("changed_ns", "x"), ("reasons", 3), ("digest", {}),
         ("reasons", [1]), ("reasons", "x"), ("size", "x"), ("files", True), ("size", 1.5),
         ("stamp", "x"), ("label", None), ("made_by", 3), ("archived_by", None), ("archived_at", 7),
-    ],
-)  # fmt: skip
-def test_a_manifest_with_a_value_of_another_kind_is_damaged(
-    root: Path, tmp_path: Path, key: str, value: object
-) -> None:
-    make_entry(root, "debug/x")
-    archiving(root, tmp_path / "a")
-    path = tmp_path / "a" / f"debug__x{MANIFEST}"
-    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    ):  # fmt: skip
+        path.write_text(json.dumps({**whole, key: value}))
+        (found,) = list_shelf(tmp_path / "a", root)
+        assert (found.manifest, found.problem) == (None, "its manifest is damaged"), (key, value)
+    path.write_text(json.dumps(whole))
     (found,) = list_shelf(tmp_path / "a", root)
-    assert (found.manifest, found.problem) == (None, "its manifest is damaged")
+    assert found.problem == ""
 
 
 def test_no_archive_holds_nothing(root: Path, tmp_path: Path) -> None:
