@@ -137,27 +137,34 @@ def matching_pattern(entry: Entry, patterns: Sequence[str]) -> str | None:
 
     One without a wildcard also matches each run with it in its name, unless it is a run's name.
     """
-    if (found := excluding(entry.path, entry.category, patterns)) is not None:
+    any_case = entry.any_case
+    found = excluding(entry.path, entry.category, patterns, any_case=any_case)
+    if found is not None:
         return found
-    name = entry.name
+    fold = str.casefold if any_case else str
+    name = fold(entry.name)
     for pattern in patterns:
         if (
             entry.ending
             and pattern
-            and pattern in name
+            and fold(pattern) in name
             and not PIPELINE.holds(pattern, is_directory=True)
         ):
             return pattern
     return None
 
 
-def excluding(path: str, category: str, patterns: Sequence[str]) -> str | None:
-    """The first of the shell globs that matches the path, its name or the category."""
+def excluding(path: str, category: str, patterns: Sequence[str], *, any_case: bool) -> str | None:
+    """The first of the shell globs that matches the path, its name or the category; letters in
+    `any_case` are equal where they are for the filesystem.
+    """
     names = (path, path.rpartition("/")[2], category)
-    compiled = _compiled(tuple(patterns))
+    compiled = _compiled(tuple(patterns), re.IGNORECASE if any_case else re.NOFLAG)
     return next((text for text, matches in compiled if any(map(matches, names))), None)
 
 
 @lru_cache(maxsize=64)
-def _compiled(patterns: tuple[str, ...]) -> tuple[tuple[str, Callable[[str], object]], ...]:
-    return tuple((text, re.compile(translate(text.strip("/"))).match) for text in patterns)
+def _compiled(
+    patterns: tuple[str, ...], flags: re.RegexFlag
+) -> tuple[tuple[str, Callable[[str], object]], ...]:
+    return tuple((text, re.compile(translate(text.strip("/")), flags).match) for text in patterns)

@@ -13,6 +13,7 @@ from ...core.policy import WHOLE, Need
 from ...errors import in_place, without_remedy
 from ..project.project import check_root, open_root
 from ..root.arrivals import Arrivals
+from ..root.guard import folds_case
 from ..root.lastuse import LastUse, last_uses
 from ..root.leases import Leases
 from ..root.listing import Found, list_leftovers, listing
@@ -104,7 +105,7 @@ def _protected(
     """The entries with who uses them, who made them, their pins, and what is in use inside."""
     busy = busy_entries(root) if entries else {}
     within, above = Within(root), Above(root, leases)
-    uses = last_uses(root)
+    uses, any_case = last_uses(root), folds_case(root)
     return tuple(
         within.protected(
             entry._replace(
@@ -117,6 +118,7 @@ def _protected(
                 pin=pins.of(entry.path),
                 made_by=leases.maker_of(entry.path),
                 used=_used(uses.get(entry.path), now),
+                any_case=any_case,
             ),
             inside[entry.path],
             now,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-import unicodedata
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -15,6 +14,7 @@ from typing import Final, NamedTuple
 from ...core.layouts import is_inside
 from ...errors import Refused, reason_of
 from ..system.git import ask_git
+from ..system.letters import folded
 from .project import SCRATCH_NAMES
 
 REPOSITORIES: Final = {
@@ -157,8 +157,8 @@ class Tracked:
         if self._folded is None:
             self._folded = {}
             for known in (*self._paths, *self._parents):
-                self._folded.setdefault(_fold(known), []).append(known)
-        for known in self._folded.get(_fold(path), ()):
+                self._folded.setdefault(folded(known), []).append(known)
+        for known in self._folded.get(folded(path), ()):
             with contextlib.suppress(OSError):
                 one, other = (os.lstat(self._directory / name) for name in (path, known))
                 if os.path.samestat(one, other):
@@ -188,10 +188,6 @@ def _state(index: Path) -> tuple[int, ...]:
 
 def _spell_news(path: str) -> str:
     return f"git does not ignore {path}"
-
-
-def _fold(path: str) -> str:
-    return unicodedata.normalize("NFC", path).casefold()
 
 
 def _listed(top: Path, directory: Path, path: str, *options: str) -> list[str]:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import stat
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +15,7 @@ from ...core.layouts import STORE
 from . import at, procfs
 from .detached import Detached
 from .environments import is_environment
+from .letters import as_listed
 from .mounts import unescape
 from .sockets import Sockets
 from .views import ESCAPED_NEWLINE, View, Views
@@ -77,7 +78,8 @@ def processes_around(
     """What `processes_inside` finds, and what of it is there without the processes `bystanders`."""
     if not os.path.isdir("/proc/self/fd"):
         return {}, {}
-    look = _Look(root)
+    spell = as_listed(str(root))
+    look = _Look(root, folds=spell is not str)
     look.at_mounts()
     look.at_loop_devices()
     own = str(os.getpid())
@@ -87,17 +89,18 @@ def processes_around(
             later.append(pid)
         elif pid != own:
             look.at(pid)
-    needed = _spelled(look.found)
+    needed = _spelled(look.found, spell)
     for pid in later:
         if pid != own:
             look.at(pid)
     look.at(own)  # last: who else works there counts first
     look.at_sockets()
-    return _spelled(look.found), needed
+    return _spelled(look.found, spell), needed
 
 
-def _spelled(found: dict[bytes, Use]) -> dict[str, Use]:
-    return {os.fsdecode(path): use for path, use in found.items()}
+def _spelled(found: dict[bytes, Use], spell: Callable[[str], str]) -> dict[str, Use]:
+    ours_first = sorted(found.items(), key=lambda one: (not one[1].mine, one[1].whole))
+    return {spell(os.fsdecode(path)): use for path, use in ours_first}  # the last one counts
 
 
 def processes_that_hide() -> list[str]:
@@ -112,10 +115,10 @@ def processes_that_hide() -> list[str]:
 class _Look:
     """One look at all processes."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, folds: bool) -> None:
         self.found: dict[bytes, Use] = {}
         self._root = os.fsencode(root)
-        self._views = Views(str(root))
+        self._views = Views(str(root), folds=folds)
         self._detached = Detached(os.fsencode(os.path.realpath(root)))
         self._views_of_us = self._views.of("self")
         self._sockets = Sockets(self._views)
