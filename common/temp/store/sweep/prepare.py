@@ -18,6 +18,7 @@ from ...core.units import DAY
 from ...errors import TempError
 from ..claiming.looking import Progress
 from ..claiming.scan import scan
+from ..root.linked import check_link_of_project
 
 if TYPE_CHECKING:
     from ..archive.archives import Archive
@@ -49,6 +50,7 @@ def prepare(
     """
     if archive is not None:
         archive.check()
+    check_link_of_project(root)
     inventory = scan(
         root,
         now,
