@@ -139,8 +139,13 @@ def inv(project: Path, *arguments: str, check: bool = True) -> float:
 
 def inv_cpu(project: Path, *arguments: str, check: bool = True) -> float:
     """Seconds of processor time of a whole `inv` run and its workers; waiting does not count."""
+    return cpu(lambda: inv(project, *arguments, check=check))
+
+
+def cpu(call: Callable[[], object]) -> float:
+    """Seconds of processor time of the processes that `call` starts and waits for."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    inv(project, *arguments, check=check)
+    call()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 

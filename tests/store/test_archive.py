@@ -18,7 +18,9 @@ from typing import Any
 
 import pytest
 
+from common.temp.core.archive_limits import ArchiveLimits
 from common.temp.core.layouts import FILES, JOBS, PIPELINE
+from common.temp.core.policy import Policy
 from common.temp.store.archive import packing, tarring
 from common.temp.store.archive.deposit import LocalDeposit
 from common.temp.store.archive.local import LocalArchive, Receipt
@@ -968,6 +970,7 @@ def test_runs_that_an_older_script_archived_are_dropped_oldest_first(tmp_path: P
         "file",
         "directory",
     ]
+    assert LocalArchive(archive).droppable(base, proven=True) == []
 
     for command in (["init", "-q"], ["add", "-f", str(archive / bare[0])]):
         run(["git", *command], cwd=base)
@@ -983,13 +986,39 @@ def test_runs_that_an_older_script_archived_are_dropped_oldest_first(tmp_path: P
     )
 
 
-def test_on_another_filesystem_nothing_can_be_dropped(root: Path, tmp_path: Path) -> None:
+def test_on_another_filesystem_only_what_is_over_a_limit_goes(root: Path, tmp_path: Path) -> None:
     make_entry(root, "debug/x")
-    root.mkdir(exist_ok=True)
+    low, now = Policy(min_free_space=2**60), time.time()
     with mounted(tmp_path / "m", "size=1m") as archive:
         archiving(root, archive)
         assert stored(archive) == ["debug__x"]
-        assert LocalArchive(archive).droppable(root) == []
+        assert prepare(root, low, now, archive=LocalArchive(archive)).archives == ()
+        plan = prepare(root, low, now, archive=LocalArchive(archive, ArchiveLimits(keep=0)))
+        (step,) = plan.archives
+        assert (step.entry.path, step.disposal) == ("debug__x", "drop")
+        assert plan.free is not None
+        shortfall = plan.shortfall()
+        assert shortfall is not None
+        assert shortfall.reached == plan.free, "that is no room here"
+        assert [one.status for one in execute(plan, archive=LocalArchive(archive)).dropped] == [
+            "done"
+        ]
+        assert stored(archive) == []
+
+
+def test_what_is_over_a_limit_goes_and_what_is_pinned_or_of_another_root_stays(
+    root: Path, three: Path
+) -> None:
+    write_pin(three, "debug__a", "why")
+    other, now = LocalArchive(three, ArchiveLimits(keep=0)), time.time()
+    assert prepare(root.parent / "other" / ".tmp", Policy(), now, archive=other).archives == ()
+    before = stored(three)
+    plan = prepare(root, Policy(), now, archive=LocalArchive(three, ArchiveLimits(max_size=1)))
+    assert [step.entry.path for step in plan.archives] == ["debug__b.tar.gz", "debug__c"]
+    assert {step.reason.rule for step in plan.archives} == {"archive over size"}
+    assert stored(three) == before
+    execute(plan, archive=LocalArchive(three))
+    assert stored(three) == ["debug__a"]
 
 
 def test_a_pinned_archive_is_known_to_be_pinned(root: Path, three: Path) -> None:

@@ -67,11 +67,10 @@ class Steps:
         root, spared = self.facts.root, self._plan.policy.spare_in_use
 
         def objection(step: Step) -> str:
-            if step.reason.rule != LOW_SPACE:
-                if not is_over(root, step.entry.path, time.time()):
-                    return "has been restored meanwhile"
-            elif not self.facts.is_low():
-                return _ENOUGH
+            if step.reason.rule == LOW_SPACE:
+                return "" if self.facts.is_low() else _ENOUGH
+            if step.disposal == "forget" and not is_over(root, step.entry.path, time.time()):
+                return "has been restored meanwhile"
             return ""
 
         by = None if self._means.background else self._means.remover
