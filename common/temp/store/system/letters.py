@@ -6,7 +6,10 @@ import contextlib
 import functools
 import os
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+_Found = TypeVar("_Found")
 
 
 def folded(path: str) -> str:
@@ -49,3 +52,11 @@ def as_listed(directory: str) -> Callable[[str], str]:
         return above
 
     return spell
+
+
+def respelled(found: Mapping[bytes, _Found], spell: Callable[[str], str]) -> dict[str, _Found]:
+    """What was found by path, each path spelled so; of what then has the same, the first."""
+    by_path: dict[str, _Found] = {}
+    for path, one in found.items():
+        by_path.setdefault(spell(os.fsdecode(path)), one)
+    return by_path

@@ -6,7 +6,7 @@ import contextlib
 import os
 import stat
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +15,7 @@ from ...core.layouts import STORE
 from . import at, procfs
 from .detached import Detached
 from .environments import is_environment
-from .letters import as_listed
+from .letters import as_listed, respelled
 from .mounts import unescape
 from .sockets import Sockets
 from .views import ESCAPED_NEWLINE, View, Views
@@ -83,24 +83,17 @@ def processes_around(
     look.at_mounts()
     look.at_loop_devices()
     own = str(os.getpid())
-    later = []
-    for pid in procfs.pids():
-        if pid in bystanders:
-            later.append(pid)
-        elif pid != own:
+    others = [pid for pid in procfs.pids() if pid != own]
+    for pid in others:
+        if pid not in bystanders:
             look.at(pid)
-    needed = _spelled(look.found, spell)
-    for pid in later:
-        if pid != own:
+    needed = respelled(look.found, spell)
+    for pid in others:
+        if pid in bystanders:
             look.at(pid)
     look.at(own)  # last: who else works there counts first
     look.at_sockets()
-    return _spelled(look.found, spell), needed
-
-
-def _spelled(found: dict[bytes, Use], spell: Callable[[str], str]) -> dict[str, Use]:
-    ours_first = sorted(found.items(), key=lambda one: (not one[1].mine, one[1].whole))
-    return {spell(os.fsdecode(path)): use for path, use in ours_first}  # the last one counts
+    return respelled(look.found, spell), needed
 
 
 def processes_that_hide() -> list[str]:
