@@ -114,7 +114,7 @@ def warm_interpreter() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that speaks S3, one for all tests of this process."""
-    for module, package in (("moto", "moto[server]"), ("obstore", "obstore")):
+    for module, package in (("moto", "moto"), ("flask_cors", "flask-cors"), ("obstore", "obstore")):
         if find_spec(module) is None:
             pytest.skip(f"{package} is not installed")
     with serving(tmp_path_factory.mktemp("moto")) as server:

@@ -116,7 +116,7 @@ def run_block(block: Block, monorepo: Path) -> None:
 def test_the_blocks_of_a_page_run_one_after_the_other(monorepo: Path, page: Path) -> None:
     served = "moto_server" in page.read_text(encoding="utf-8")
     if served and not (find_spec("moto") and find_spec("obstore") and shutil.which("curl")):
-        pytest.skip("needs moto[server], obstore and curl")
+        pytest.skip("needs moto with flask, obstore and curl")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])

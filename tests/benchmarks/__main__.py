@@ -28,6 +28,7 @@ FIGURES: dict[str, Callable[[Options], Iterator[Figure]]] = {
     "creation": start.creation,
     "judging": deciding.judging,
     "scanning": scanning.scanning,
+    "unchanged": scanning.unchanged,
     "chains": scanning.chains,
     "few": scanning.few,
     "cleaning": removing.cleaning,

@@ -32,7 +32,7 @@ def archiving(options: Options) -> Iterator[Figure]:
     there, against `tar | zstd` to a file; and what it holds in memory at most.
     """
     if not (find_spec("moto") and find_spec("obstore") and shutil.which("zstd")):
-        pytest.skip("needs moto[server], obstore and zstd")
+        pytest.skip("needs moto with flask, obstore and zstd")
     size = options.scaled(MEGABYTES)
     with tempfile.TemporaryDirectory() as directory, serving(Path(directory)) as server:
         place = Place(server, "benchmark")
