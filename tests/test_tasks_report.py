@@ -116,7 +116,7 @@ def test_hosts_projects_and_what_is_missing_stale_or_broken(
         "cut": '{"schema": 1',
         "other": '{"schema": 1, "kind": "clean"}',
         "before": '{"schema": 1, "kind": "status", "at": "2026-01-01T00:00:00Z", "projects": []}',
-        "when": '{"schema": 1, "kind": "status", "at": "9", "host": "x"}',
+        "when": '{"schema": 1, "kind": "status", "at": "0000-01-01T00:00:00Z", "host": "x"}',
         "huge": '{"schema": 1, "kind": "status", "at": "2026-01-01T00:00:00Z", "host": "x", '
         '"version": "1", "projects": [{"problems": [], "project": "p", "root": "r", '
         '"totals": {"entries": -1}}]}',
