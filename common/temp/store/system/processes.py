@@ -169,7 +169,7 @@ class _Look:
             self._note(point, "has another filesystem mounted in it")
         self._take_in_link("root", _WORKS)
         cwd = self._take_in_link("cwd", _WORKS)
-        if any(view.place == cwd and not view.inner for view in self._views_here):
+        if cwd and any(view.relative(cwd + b"/.") == b"." for view in self._views_here):
             self.at_top.setdefault(b"", Use("process", self._who("works in its directory")))
         return cwd
 
