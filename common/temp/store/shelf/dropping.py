@@ -47,8 +47,8 @@ def drop(
         )
         with contextlib.closing(claim):
             removed = claim.remove()
-    if not removed.failures:
-        forget_manifest(shelf, archived.name)
+        if not removed.failures:
+            forget_manifest(area.top, archived.name)
     return removed
 
 
