@@ -397,19 +397,6 @@ def test_root_sees_the_processes_of_all_users(root: Path, tmp_path: Path) -> Non
         assert wait_for_hold(root, path).endswith("(sleep 60) works in it")
 
 
-def test_a_file_that_is_a_loop_device_protects_its_entry(root: Path) -> None:
-    path = make_entry(root, "work/disk")
-    (path / "image").write_bytes(bytes(1 << 20))
-    made = run(["losetup", "--find", "--show", str(path / "image")], cwd=root)
-    if made.returncode:
-        pytest.skip("cannot make a loop device")
-    try:
-        assert hold(root, path) == "process"
-    finally:
-        run(["losetup", "--detach", made.stdout.strip()], cwd=root)
-    assert hold(root, path) == ""
-
-
 def wait_for_hold(root: Path, path: Path) -> str:
     """By whom the entry at `path` is held, as soon as it is: not by a process that has still to run
     the program, or to do what its command line says.

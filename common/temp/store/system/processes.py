@@ -15,6 +15,7 @@ from ...core.entry import Use
 from ...core.layouts import STORE, is_inside
 from . import at, procfs
 from .detached import Detached
+from .disks import held_by_kernel
 from .environments import is_environment
 from .mounts import unescape
 from .sockets import Sockets
@@ -67,7 +68,8 @@ def processes_inside(root: Path) -> dict[str, Use]:
     directories or sockets open or files mapped; and it needs the program that it runs, the virtual
     environment that it runs from, and what its command line names. That holds for what it reaches
     through a bind mount, also one that was unmounted since, or in another mount namespace as well;
-    a part of an entry that is mounted elsewhere, or as a loop device, is in use by itself. Told by
+    a part of an entry that is mounted elsewhere, is a loop device or is used for swap is in use
+    by itself. Told by
     `/proc` where there is one; elsewhere nothing is found. What this process itself has open is
     `mine`; the directories that this program holds open while it looks at entries do not count.
     """
@@ -75,7 +77,7 @@ def processes_inside(root: Path) -> dict[str, Use]:
         return {}
     look = _Look(root)
     look.at_mounts()
-    look.at_loop_devices()
+    look.at_kernel()
     own = str(os.getpid())
     for pid in procfs.pids():
         if pid != own:
@@ -190,20 +192,10 @@ class _Look:
                 who = f"it is mounted at {place} as well"
                 self.found.setdefault(view.inner, Use("process", who, whole=True))
 
-    def at_loop_devices(self) -> None:
-        """Record the files that the kernel itself has open as disks."""
-        with contextlib.suppress(OSError):
-            for name in os.listdir("/sys/block"):
-                if name.startswith("loop"):
-                    with (
-                        contextlib.suppress(OSError),
-                        open(f"/sys/block/{name}/loop/backing_file", "rb") as file,
-                    ):
-                        path = file.read().removesuffix(b"\n")
-                        for view in self._views_of_us:
-                            if relative := view.relative(path):
-                                who = f"the device {name} has a file in it open"
-                                self.found.setdefault(relative, Use("process", who))
+    def at_kernel(self) -> None:
+        """Record the files that the kernel itself has open."""
+        for relative, who in held_by_kernel(self._views, self._detached):
+            self.found.setdefault(relative, Use("process", who))
 
     def at_sockets(self) -> None:
         """Take in all sockets that are bound below the root, whatever process has them: one that is
