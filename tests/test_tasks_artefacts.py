@@ -16,7 +16,7 @@ from common.temp.core.layouts import JOBS, PIPELINE
 from common.temp.store.artefacts import artefacts
 from common.temp.store.root.making import make_root
 from common.temp.store.root.settings import DEFAULT_ARTEFACTS
-from common.temp.store.system.processes import AtWork
+from common.temp.store.system.at_work import AtWork
 from common.temp.store.trees.removed import Removed
 from tests.support import (
     IMMUTABLE,

@@ -27,6 +27,7 @@ from tests.support import (
     LONG_AGO,
     environment,
     hold,
+    make_entry,
     make_project,
     only,
     outcomes,
@@ -53,6 +54,23 @@ def wait_until(condition: Callable[[], object]) -> None:
 
 
 # -- alive though the lock is gone ---------------------------------------------------------------
+
+
+def test_what_a_process_has_stays_though_its_owner_file_has_lost_its_name(project: Path) -> None:
+    root = project / ".tmp"
+    held, released = make_entry(root, "work/held"), make_entry(root, "work/released")
+    code = (
+        f"from common.temp import get_debug_temp_dir, hold; hold({str(held)!r}); "
+        f"hold({str(released)!r}).release(); print(get_debug_temp_dir('x'), flush=True); "
+        "input()"
+    )
+    with process(code, cwd=project) as maker:
+        made = Path(maker.first_line)
+        for file in owner_files(root):
+            file.unlink()
+        users = [hold(root, path) for path in (made, held, released)]
+        assert users == ["process", "process", ""]
+    assert [hold(root, path) for path in (made, held)] == ["", ""]
 
 
 def test_a_process_that_executes_another_program_keeps_its_entries_until_it_ends(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -253,6 +254,21 @@ def test_what_a_helper_that_scans_with_this_process_has_open_protects_nothing(ro
     finally:
         os.close(told)
         os.close(stopped)
+        os.waitpid(child, 0)
+
+
+def test_a_program_that_has_the_id_of_a_helper_is_in_use(root: Path) -> None:
+    path = make_entry(root, "debug/x")
+
+    def runs() -> None:
+        os.chdir(path)
+        os.execvp("sleep", ["sleep", "60"])
+
+    child = fork_helper(runs)
+    try:
+        assert f"pid {child} (sleep 60) works in it" == wait_for_hold(root, path)
+    finally:
+        os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
 
 

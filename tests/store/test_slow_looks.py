@@ -24,7 +24,7 @@ from common.temp.store.shelf.listing import list_shelf
 from common.temp.store.sweep import adoption, facts
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
-from common.temp.store.system import processes
+from common.temp.store.system import at_work
 from common.temp.store.system.opening import opened_in
 from common.temp.store.trees.contents import state
 from tests.support import EVERYTHING, HOUR, age, make_entry, outcomes, run, swept
@@ -210,7 +210,7 @@ def test_who_begins_to_work_in_an_entry_at_the_last_moment_keeps_it_whatever_tak
     for module, seconds in (
         (facts, "_CHECK_SECONDS"),
         (adoption, "_PROCESS_CHECK_SECONDS"),
-        (processes, "_RELIED_ON_SECONDS"),
+        (at_work, "_RELIED_ON_SECONDS"),
     ):
         monkeypatch.setattr(module, seconds, 0.0)  # as if it had taken long
     monkeypatch.setattr(owner, name, comes)

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.store.system.processes import processes_inside, processes_that_hide
+from common.temp.store.system.hidden import processes_that_hide
+from common.temp.store.system.processes import processes_inside
 from tests.support import (
     environment,
     hold,

@@ -29,7 +29,7 @@ from ..store.artefacts.artefacts import (
 from ..store.project.place import homeless_projects
 from ..store.project.project import OLD_ROOT_NAME
 from ..store.project.tracked import Tracked
-from ..store.system.processes import AtWork
+from ..store.system.at_work import AtWork
 from ..store.trees.removed import Removed
 from .carrying import Lines, Manner, carry_out
 from .clean_arguments import CleanArguments, age_of

@@ -126,7 +126,7 @@ class LocalArchive(Shelf):
 
     def state(self, archived: Archived) -> object:
         """Its state, as of `contents`. Raises `Refused` if a process works in it."""
-        from ..system.processes import AtWork
+        from ..system.at_work import AtWork
 
         if who := AtWork(self.path).inside(archived.data):
             raise Refused(f"{archived.name} is {who}; end that first")

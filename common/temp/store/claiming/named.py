@@ -23,10 +23,10 @@ from ..root.guard import is_gone
 from ..root.leases import Leases
 from ..root.pinning import Pins
 from ..system import at
+from ..system.at_work import AtWork
 from ..system.locks import is_locked
 from ..system.mounts import mounts_below
 from ..system.opening import open_below, opened, opened_in, opened_trusted
-from ..system.processes import AtWork
 from ..trees.contents import newest_status_in
 from ..trees.inside import look_inside, newest_change
 from ..trees.measured import Inside

@@ -16,8 +16,8 @@ from ..claiming.many import Remover
 from ..root.leases import Leases
 from ..root.pinning import Pins
 from ..system import at
+from ..system.at_work import AtWork
 from ..system.locks import lock_file
-from ..system.processes import AtWork
 from ..trees.contents import state
 from ..trees.removed import Removed, spell_failures
 from .listing import Archived

@@ -6,17 +6,17 @@ import contextlib
 import os
 import stat
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from ...core.entry import Use
-from ...core.layouts import STORE, is_inside
+from ...core.layouts import OWNERS, STORE
 from . import at, procfs
 from .detached import Detached
 from .disks import held_by_kernel
 from .environments import is_environment
+from .lost import LARGEST, held_by
 from .mounts import unescape
 from .sockets import Sockets
 from .views import ESCAPED_NEWLINE, View, Views
@@ -42,12 +42,12 @@ kernel takes no more than about sixteen letters each."""
 
 _VARIABLES: Final = (b"VIRTUAL_ENV", b"CONDA_PREFIX", b"PATH", b"_", b"PWD")
 
-_RELIED_ON_SECONDS: Final = 1.0
-
 _WORKS: Final = "works in it"
 _RUNS: Final = "runs a program in it"
 
 _STORE: Final = f"/{STORE}/".encode()
+_OWNERS: Final = f"{STORE}/{OWNERS}".encode()
+_LOST: Final = b" (deleted)"
 _RING: Final = b"anon_inode:[io_uring]"
 _REGISTERED: Final = b"\nUserFiles:"
 
@@ -85,32 +85,6 @@ def processes_inside(root: Path) -> dict[str, Use]:
     look.at(own)  # last: who else works there counts first
     look.at_sockets()
     return {os.fsdecode(path): use for path, use in look.found.items()}
-
-
-def processes_that_hide() -> list[str]:
-    """The processes of this user that show nothing of what they work in, each in a few words."""
-    return [
-        f"pid {pid} ({spell_command([os.fsdecode(word) for word in procfs.command_of(pid)])})"
-        for pid in (procfs.pids() if os.path.isdir("/proc/self/fd") else ())
-        if procfs.hides(pid)
-    ]
-
-
-class AtWork:
-    """Who works below one directory; it is looked at again once the last look is a second old."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._found: dict[str, Use] = {}
-        self._looked_at = float("-inf")
-
-    def inside(self, path: str) -> str:
-        """A clause about the processes that work in `path`; "" if there are none."""
-        if time.monotonic() - self._looked_at > _RELIED_ON_SECONDS:
-            self._found = processes_inside(self._directory)
-            self._looked_at = time.monotonic()
-        found = (use.who for place, use in self._found.items() if is_inside(place, path))
-        return next((f"in use by {who}" for who in found), "")
 
 
 class _Look:
@@ -354,11 +328,23 @@ class _Look:
                 break  # else it was closed meanwhile, and its number is that of another file
             if not path.startswith(self._places):
                 return
+        if path.endswith(_LOST) and not is_directory:
+            self._take_in_lost(link, path)
         flags = int(said.partition(b"flags:")[2].split()[0], 8) if b"flags:" in said else 0
         if flags & _READS_ONLY == os.O_APPEND and (is_directory or not _LOOKS & ~flags):
             return  # see `at.O_LOOK`
         clause = "has a directory in it open" if is_directory else _WORKS
         self._take_in(path, clause, mine=self._is_own)
+
+    def _take_in_lost(self, link: str, path: bytes) -> None:
+        """Note what an owner file holds that has lost its name (to a cleaner of old files, or to
+        `git clean`), while its process, or one that was forked from it, has it open.
+        """
+        inside = self._relative(path) or b""
+        if inside.rpartition(b"/")[0] != _OWNERS or not stat.S_ISREG(os.stat(link).st_mode):
+            return
+        for record in held_by(procfs.read(link, LARGEST)):
+            self._note(record, "has made or holds it")
 
     def _take_in_registered(self, name: str) -> None:
         """Note the files that a process gave to an io_uring, and then closed."""
