@@ -38,6 +38,7 @@ VALUES: Final[dict[str, str]] = {
     "texts": "a list of globs",
     "files": "a list of globs",
     "globs": "a list of globs",
+    "command": "a list of words, or one text",
     "format": ", ".join(f'`"{name}"`' for name in FORMATS),
 }
 """How the value of each kind of key is written in `[tool.tempkeep]`."""

@@ -50,6 +50,17 @@ KINDS: Final[dict[Kind, dict[str, Any]]] = {
     "files": {"type": "array", "items": {"type": "string", "pattern": _FILES}},
     "globs": {"type": "array", "items": {"type": "string", "pattern": _GLOB}},
     "format": {"enum": [*FORMATS]},
+    "command": {
+        "anyOf": [
+            {
+                "type": "array",
+                "minItems": 1,
+                "items": [{"type": "string", "pattern": r"^[^\u0000]+$"}],
+                "additionalItems": {"type": "string", "pattern": r"^[^\u0000]*$"},
+            },
+            {"type": "string", "pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"},
+        ]
+    },
 }
 """What a value of each kind is."""
 

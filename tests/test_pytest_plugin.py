@@ -469,6 +469,63 @@ def test_what_cannot_be_kept_because_the_disk_is_full_is_said(
         assert kept(tested, "disk/project") == []
 
 
+# -- for a whole run ------------------------------------------------------------------------------
+
+SHARED = """
+import pytest
+
+@pytest.fixture(scope="session")
+def data(temp_dir_factory):
+    path = temp_dir_factory.mktemp("data")
+    (path / "file").write_text("x")
+    return path
+
+def test_numbers(data, temp_dir_factory):
+    base = temp_dir_factory.getbasetemp()
+    assert base.parent.parts[-2:] == (".tmp", "test")
+    assert data == base / "data0"
+    (base / "data1").mkdir()
+    assert temp_dir_factory.mktemp("data") == base / "data2"
+    assert temp_dir_factory.mktemp("data", numbered=False) == base / "data"
+    with pytest.raises(FileExistsError):
+        temp_dir_factory.mktemp("data", False)
+    with pytest.raises(ValueError, match="contains a path separator"):
+        temp_dir_factory.mktemp("../up")
+    assert temp_dir_factory.mktemp("a" * 235).is_dir()
+
+def test_later(request):
+    assert (request.getfixturevalue("data") / "file").read_text() == "x"
+    {ends}
+"""
+
+
+def test_what_fixtures_of_a_run_share_goes_with_it_unless_a_test_that_uses_it_fails(
+    tested: pytest.Pytester,
+) -> None:
+    strict = "--temp-leaks=error"
+    runs(tested, SHARED.format(ends="pass") + FAILS, strict, passed=2, failed=1)
+    assert kept(tested) == ["test_fails"]
+    result = runs(tested, SHARED.format(ends="assert False"), strict, passed=1, failed=1)
+    (path,) = (tested.path / ".tmp" / "test").glob("session_*")
+    assert (path / "data0" / "file").read_text() == "x"
+    result.stdout.fnmatch_lines(["*kept temporary directory*", str(path)])
+    runs(tested, SHARED.format(ends="pass"), "--keep-temps", passed=2)
+    assert kept(tested) == ["session", "session", "test_fails"]
+
+
+def test_each_worker_of_xdist_shares_its_own(tested: pytest.Pytester) -> None:
+    code = """
+    import pytest
+    @pytest.mark.parametrize("fails", [False, True])
+    def test_it(temp_dir_factory, worker_id, fails):
+        made = temp_dir_factory.mktemp("data")
+        assert made.parent.name.startswith(f"session_{worker_id}_")
+        assert not fails
+    """
+    runs(tested, code, "-n1", "--temp-leaks=error", passed=1, failed=1)
+    assert kept(tested) == ["session_gw0"]
+
+
 # -- runs -----------------------------------------------------------------------------------------
 
 

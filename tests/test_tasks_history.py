@@ -154,7 +154,6 @@ def test_what_names_and_settings_hold_cannot_act_on_a_terminal(
         ("--category", "debug"),
         ("--sort", "size"),
         ("--output", "report.html"),
-        ("--format", "html"),
         ("--format", "csv"),
         ("--format", "github"),
         ("--format", "stars"),
@@ -173,6 +172,22 @@ def test_what_a_history_has_not_is_refused_in_one_line(
     assert arguments[0] in errors
     assert len(errors.splitlines()) == 1
     assert not (cleaned / "report.html").exists()
+
+
+def test_the_page_has_the_size_over_time_without_a_script(cleaned: Path, capsys: Printed) -> None:
+    make_entry(cleaned / ".tmp", "debug/x")
+    capsys.readouterr()
+    assert tempkeep("temp-status", "--format", "html") == 0
+    assert "over time" not in capsys.readouterr().out
+    assert tempkeep("temp-status", "--format", "html", "--history") == 0
+    page = capsys.readouterr().out.partition("<script")[0]
+    assert "<title>Size of project over time: 8.0 KiB now, between 0 B and 8.0 KiB since " in page
+    assert "2 sweeps, the newest first" in page
+    assert tempkeep("temp-status", "--format", "html", "--history", "--category", "debug") == 2
+    (cleaned / ".tmp" / ".tempkeep" / "history.jsonl").unlink()
+    capsys.readouterr()
+    assert tempkeep("temp-status", "--format", "html", "--history") == 0
+    assert "<p>no sweeps</p>" in capsys.readouterr().out
 
 
 def test_lines_that_cannot_be_read_are_counted_and_the_others_shown(
@@ -291,8 +306,7 @@ def _by_manager(project: Path) -> Path:
 
 def _by_storage_root(project: Path) -> Path:
     base = project / "var"
-    StorageRoot(base)
-    make_entry(base, "flight-17")
+    StorageRoot(base).allocate_job("flight-17")
     assert StorageRoot(base).cleanup_all() == 1
     return base
 

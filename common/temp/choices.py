@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 TABLE_OR_JSON: Final = ("table", "json")
+HISTORY_FORMATS: Final = (*TABLE_OR_JSON, "html")
 STATUS_FORMATS: Final = (*TABLE_OR_JSON, "csv", "github", "html")
 MIGRATE_FORMATS: Final = ("text", "json", "sarif", "github")
 SORTS: Final = ("name", "size", "files", "age")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 if TYPE_CHECKING:
+    from .dir_factory import TempDirFactory
     from .leaks import Left, Watch
     from .store.sweep.runs import Run
 
@@ -34,7 +35,7 @@ class TempLeakWarning(pytest.PytestWarning):
 
 
 class _Scratch(NamedTuple):
-    """The entry of one test."""
+    """The entry of one test, or of what `temp_dir_factory` makes."""
 
     root: str
     relative: str
@@ -45,6 +46,7 @@ class _Scratch(NamedTuple):
 
 
 _scratch: pytest.StashKey[_Scratch] = pytest.StashKey()
+_shared: pytest.StashKey[_Scratch] = pytest.StashKey()
 _run: pytest.StashKey[Run] = pytest.StashKey()
 _run_id: pytest.StashKey[str] = pytest.StashKey()
 _keeps_all: pytest.StashKey[bool] = pytest.StashKey()
@@ -121,13 +123,10 @@ def _lease_basetemp(config: pytest.Config) -> None:
 
 def _is_scratch(directory: str) -> bool:
     """Whether `directory` is a root of this program or lies in one, by a cheap check."""
-    above = directory
-    while True:
-        if os.path.basename(above) == ".tmp" or os.path.isdir(os.path.join(above, ".tempkeep")):
-            return True
-        if above == os.path.dirname(above):
-            return False
-        above = os.path.dirname(above)
+    return any(
+        above.name == ".tmp" or (above / ".tempkeep").is_dir()
+        for above in (Path(directory), *Path(directory).parents)
+    )
 
 
 def _set_environment(before: str | None) -> None:
@@ -166,8 +165,8 @@ def temp_dirs(request: pytest.FixtureRequest) -> list[Path]:
     """Empty sibling directories in `temp_root`: source and target, unless the test asks for others.
 
     Ask by a marker, `@pytest.mark.temp_dirs(3)` or `@pytest.mark.temp_dirs(names=["in", "out"])`,
-    or by indirect parametrization with a number, a list of names, or a dictionary of both. For a
-    class or a module, use `pytest_temp_dirs()` in your own fixture.
+    or by indirect parametrization with a number, a list of names, or a dictionary of both. For
+    fixtures of a class, a module or the session there is `temp_dir_factory`.
     """
     names = _names_asked_for(request)
     above = _scratch_of(request).path
@@ -204,34 +203,52 @@ def _names(count: int | None = None, names: Sequence[str] | None = None) -> list
     return sibling_names(count, names)
 
 
+@pytest.fixture(scope="session")
+def temp_dir_factory(request: pytest.FixtureRequest) -> TempDirFactory:
+    """Makes directories for fixtures of any scope, in one entry of this run of pytest.
+
+    It has `mktemp(basename, numbered=True)` and `getbasetemp()`, as `tmp_path_factory`. The entry
+    goes when the run ends. If a test that uses it fails, it is kept like that of the test.
+    """
+    from .dir_factory import TempDirFactory
+
+    config = request.config
+    worker = getattr(config, "workerinput", {}).get("workerid", "")
+    made = config.stash[_shared] = _make(config, config.rootpath, f"session_{worker}")
+    return TempDirFactory(made.path)
+
+
 def _scratch_of(request: pytest.FixtureRequest) -> _Scratch:
     """The entry of the running test, made at first use."""
+    item: pytest.Item = request.node
+    if _scratch not in item.stash:
+        item.stash[_scratch] = _make(request.config, item.path.parent, item.name)
+    return item.stash[_scratch]
+
+
+def _make(config: pytest.Config, directory: Path, name: str) -> _Scratch:
+    """A new entry in the root of `directory`, which this run removes unless it is kept."""
     from .contexts import label_of
     from .errors import TempError
     from .store.sweep.runs import Run
 
-    item: pytest.Item = request.node
-    config = request.config
-    if _scratch not in item.stash:
-        try:
-            root = _root_of(item)
-            if _run not in config.stash:
-                config.stash[_run] = Run(_id_of(config))
-            path = config.stash[_run].make(root, label_of(item.name), time.time())
-        except TempError as error:
-            pytest.fail(str(error), pytrace=False)
-        item.stash[_scratch] = _Scratch(root, path[len(root) + 1 :])
-    return item.stash[_scratch]
+    try:
+        root = _root_of(config, directory)
+        if _run not in config.stash:
+            config.stash[_run] = Run(_id_of(config))
+        path = config.stash[_run].make(root, label_of(name), time.time())
+    except TempError as error:
+        pytest.fail(str(error), pytrace=False)
+    return _Scratch(root, path[len(root) + 1 :])
 
 
-def _root_of(item: pytest.Item) -> str:
-    """The root of the project that the test is part of, else of pytest's rootdir."""
+def _root_of(config: pytest.Config, directory: Path) -> str:
+    """The root of the project that `directory` is part of, else of pytest's rootdir."""
     from .store.project.place import root_for
 
-    directory = item.path.parent
-    roots = item.config.stash.setdefault(_roots, {})
+    roots = config.stash.setdefault(_roots, {})
     if directory not in roots:
-        roots[directory] = root_for(directory, item.config.rootpath)
+        roots[directory] = root_for(directory, config.rootpath)
     return roots[directory]
 
 
@@ -260,14 +277,18 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Keep the entry of a test that fails, and say where it is."""
     report = yield
-    scratch = item.stash.get(_scratch, None)
-    if scratch is not None:
-        if report.failed:
-            _keep(item, scratch, report, "its test failed")
-        elif report.when == "call" and item.config.stash[_keeps_all]:
-            _keep(item, scratch, report, "asked to keep all")
-        if report.when == "teardown":
-            del item.stash[_scratch]
+    used = [item.stash.get(_scratch, None)]
+    # The request also knows fixtures that were asked for by `getfixturevalue`.
+    if "temp_dir_factory" in getattr(getattr(item, "_request", None), "fixturenames", ()):
+        used.append(item.config.stash.get(_shared, None))
+    for scratch in filter(None, used):
+        asked = report.when == "call" and item.config.stash[_keeps_all]
+        if report.failed or asked:
+            _keep(
+                item, scratch, report, "its test failed" if report.failed else "asked to keep all"
+            )
+    if report.when == "teardown" and _scratch in item.stash:
+        del item.stash[_scratch]
     return report
 
 
@@ -326,7 +347,7 @@ class _LeakCheck:
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
         # The value of the variable that pytest sets and that child processes inherit.
         test = item.nodeid.replace("\0", "(null)")
-        self._watch.begin(test, {self._root, _root_of(item)})
+        self._watch.begin(test, {self._root, _root_of(item.config, item.path.parent)})
         return (yield)
 
     @pytest.hookimpl(wrapper=True)

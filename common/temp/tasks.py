@@ -44,7 +44,7 @@ _DRY_RUN = "Show what would be cleaned and why; change nothing."
         "format": f"{choices.default_first(choices.STATUS_FORMATS)}.",
         "output": "Write to this file; an html page needs no other file.",
         "all-projects": _ALL_PROJECTS,
-        "history": "List past sweeps instead: when, who, which policy, what was cleaned and why.",
+        "history": "List past sweeps instead: when, who, what and why; in html, sizes over time.",
     },
 )
 def temp_status(
@@ -67,8 +67,8 @@ def temp_status(
         from .commands.status import status
         from .commands.status_formats import StatusArguments
 
-        given = StatusArguments(category, sort, limit, format, all_projects, output)
-        if not history:
+        given = StatusArguments(category, sort, limit, format, all_projects, output, history)
+        if not history or format == "html":
             return status(given)
         from .commands.history import history as show
 

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from common.temp.core.disposal import Disposal
+from common.temp.core.entry import Entry
 from common.temp.core.history import Who, as_said, read_said, remembered
 from common.temp.core.plan import Outcome, Plan, Report, Status, Step
 from common.temp.core.policy import STRATEGIES, Policy, spell_policy
-from common.temp.core.reasons import Reason
+from common.temp.core.reasons import Reason, Verdict
 from tests.support import DAY, HOUR, NOW, entry
 
 WHO = Who("me", "here", 17, "temp-clean", "inv temp-clean")
@@ -65,6 +66,23 @@ def test_what_was_freed_in_entries_that_are_not_done_counts() -> None:
     assert (sweep.interrupted, sweep.freed_bytes) == (True, 9000)
 
 
+def test_what_is_left_is_known_if_all_of_it_was_measured() -> None:
+    def left(done: Report, *kept: Entry, **more: Any) -> int | None:
+        verdicts = tuple(Verdict(one, True, ()) for one in kept)
+        entries = len(done.plan.steps) + len(kept)
+        plan = done.plan._replace(**{"kept": verdicts, "entries": entries, **more})
+        return remembered(done._replace(plan=plan), WHO, AT, 1).left_bytes
+
+    known = entry(path="debug/k", size=1024)
+    assert left(report(outcome("a")), known, known) == 2048
+    assert left(report(outcome("a"), outcome("b", "failed")), known) == 1024 + entry().size
+    assert left(report(outcome("a"), outcome("b", "skipped")), known) is None
+    assert left(report(outcome("a")), known._replace(partial=True)) is None
+    assert left(report(outcome("a")), known, entries=3) is None
+    assert left(report(outcome("a")), known, entries=None) is None
+    assert remembered(report(outcome("a")), WHO, AT, 1, interrupted=True).left_bytes is None
+
+
 def test_of_a_plan_from_a_file_that_is_the_policy() -> None:
     done = report(outcome("a", rule="planned"), policy=Policy(max_age=0))
     assert remembered(done, WHO, AT, 1).policy == "a plan file"
@@ -99,8 +117,11 @@ def test_a_policy_is_told_by_its_strategy_and_limits(policy: Policy, text: str) 
 
 def test_what_is_written_as_json_is_read_again() -> None:
     done = report(outcome("a\udcff\n\x1b"), outcome("b", "failed"), background=True)
-    sweep = remembered(done, WHO, AT, 0.5, interrupted=True)
-    assert read_said(json.loads(json.dumps(as_said(sweep)))) == sweep
+    for interrupted in (True, False):
+        sweep = remembered(done, WHO, AT, 0.5, interrupted=interrupted)
+        assert read_said(json.loads(json.dumps(as_said(sweep)))) == sweep
+    older = {key: value for key, value in as_said(sweep).items() if key != "left_bytes"}
+    assert read_said(older) == sweep._replace(left_bytes=None)
 
 
 WRONG: list[tuple[str, object]] = [
@@ -115,6 +136,7 @@ WRONG: list[tuple[str, object]] = [
     ("gone", 1.5),
     ("freed_bytes", 2**63),
     ("freed_bytes", True),
+    ("left_bytes", -1),
     ("face", 7),
     ("rules", []),
     ("rules", {"x": "y"}),

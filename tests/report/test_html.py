@@ -21,7 +21,8 @@ import pytest
 from common.temp.core.entry import Entry, Inventory, Problem, Use
 from common.temp.core.policy import Policy
 from common.temp.core.retention import judge
-from common.temp.report.html import Shown, page
+from common.temp.report.html import page
+from common.temp.report.markup import Shown
 from tests.support import DAY, HOUR, NOW, entry, inv, make_entry, make_project, run, status
 
 NASTY = "</script><script>alert(1)</script>\"'&<b>\n\x1b[31m" + os.fsdecode(b"\xff")
@@ -87,7 +88,7 @@ def test_labels_and_evidence_that_are_all_different_do_not_make_it_larger() -> N
         roots.append(shown(entries, f"projects/project-{project}"))
     text = page("demo", roots, NOW)
     assert len(text.encode()) < 200_000
-    counts = re.findall(r"<title>[^<]*: (\d+) entr", text)
+    counts = re.findall(r'title="[^"]*: (\d+) entr', text)
     assert sum(map(int, counts)) == 2000
 
 
@@ -97,6 +98,24 @@ def test_what_is_not_listed_is_counted_all_the_same() -> None:
     assert ">3 entries, 3.0 KiB on disk, 0 B reclaimable; 1 of 3 entries listed<" in text
     assert '<td class="num">3</td><td class="num">3.0 KiB</td>' in text
     assert "c: 1 entry, 1.0 KiB" in text
+
+
+def test_one_table_has_all_projects_their_categories_and_the_sum() -> None:
+    small = shown([entry(path=f"debug/{name}", size=1024) for name in "ab"], "projects/small")
+    large = shown([entry(path="cache/c", category="cache", size=4096)], "projects/large")
+    text = page("demo", [small, large], NOW, empty=2)
+    (table,) = re.findall(r'<table class="sums">(.*?)</table>', text)
+    rows = re.findall(r"<tr>(.*?)</tr>", table)
+    told = [" ".join(re.sub(r"<small>.*?</small>|<[^>]*>", " ", row).split()) for row in rows]
+    assert told == [
+        "project and category entries size would go",
+        "projects/large 1 4.0 KiB 0 B",
+        "cache 1 4.0 KiB 0 B",
+        "projects/small 2 2.0 KiB 0 B",
+        "debug 2 2.0 KiB 0 B",
+        "all 3 6.0 KiB 0 B",
+    ]
+    assert ">3 entries, 6.0 KiB on disk, 0 B reclaimable; 2 projects without entries<" in text
 
 
 def test_a_page_loads_nothing_and_links_to_nothing_elsewhere() -> None:
@@ -127,7 +146,7 @@ def test_labels_without_room_of_their_own_are_counted_together() -> None:
     small = [entry(path=f"debug/s{n}", label=f"s{n}", size=1000) for n in range(300)]
     text = page("demo", [shown([large, *small])], NOW)
     assert "300 more: 300 entries" in text
-    assert text.count("<rect") < 10
+    assert text.count("<a href") < 10
 
 
 def test_ages_are_counted_where_they_belong() -> None:
@@ -220,7 +239,16 @@ def names(dom: str) -> list[str]:
     return [html.unescape(name) for name in re.findall(r'<td class="name">([^<]*)</td>', dom)]
 
 
-WIDTHS = (380, 800, 1400)
+WIDTHS = (400, 800, 1280)
+FITS = """
+const wide = document.documentElement.clientWidth, map = document.querySelector(".map");
+const boxes = [map, ...map.querySelectorAll("a, div")].map(box => box.getBoundingClientRect());
+const low = boxes[0].bottom + 1;
+const inside = boxes.every(box => box.left >= 0 && box.right <= wide && box.bottom <= low);
+document.body.dataset.fits = inside && document.documentElement.scrollWidth <= wide;
+document.body.dataset.names = [...map.querySelectorAll("a span")]
+  .filter(name => name.getBoundingClientRect().height).length;
+"""
 BY_NAME = "document.querySelectorAll('#list th button')[2].click();"
 FILTERED = (
     "const text = document.getElementById('text'); text.value = 'DEBUG/'; "
@@ -230,7 +258,7 @@ GOES = (
     "const fate = document.getElementById('fate'); fate.value = 'goes'; "
     "fate.dispatchEvent(new Event('change'));"
 )
-BOX = "document.querySelector('svg a{which}').dispatchEvent(new MouseEvent('click'));"
+BOX = "document.querySelector('.map a{which}').dispatchEvent(new MouseEvent('click'));"
 
 
 class Seen(NamedTuple):
@@ -258,7 +286,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
     nasty = entry(path=f"debug/{NASTY.replace('/', '')}", label=NASTY, pin=NASTY)
     pages, console = opened(
         {
-            **{f"real {width}": Look(real, width=width) for width in WIDTHS},
+            **{f"real {width}": Look(real, FITS, width) for width in WIDTHS},
             "as it is": Look(few),
             "by name": Look(few, BY_NAME),
             "by name, down": Look(few, BY_NAME * 2),
@@ -285,6 +313,14 @@ def test_the_sums_are_those_of_the_json(seen: Seen) -> None:
         dom = seen.pages[f"real {width}"]
         assert numbers(dom) == (totals["entries"], totals["size_bytes"])
         assert sorted(names(dom)) == sorted(entry["name"] for entry in listed)
+
+
+@in_a_browser
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_map_is_whole_and_named_however_narrow_the_page_is(seen: Seen, width: int) -> None:
+    body = re.search(r"<body([^>]*)>", seen.pages[f"real {width}"])
+    assert body is not None
+    assert 'data-fits="true" data-names="12"' in body[1]
 
 
 @in_a_browser
@@ -335,12 +371,14 @@ def test_a_report_that_cannot_be_written_is_one_line(project: Path) -> None:
 def test_a_report_on_a_monorepo_bears_its_name_and_counts_all(tmp_path: Path) -> None:
     monorepo = make_project(tmp_path / "mono")
     inner = make_project(monorepo / "projects" / "inner")
+    make_project(monorepo / "projects" / "other")
     for name in "abc":
         make_entry(inner / ".tmp", f"debug/{name}_1696348800")
     shows = ("temp-status", "--all-projects", "--format", "html", "--limit", "1")
     text = inv(*shows, cwd=inner).stdout
     assert "<h1>mono</h1>" in text
     assert "3 entries, 24.0 KiB on disk, 24.0 KiB reclaimable (100 %); 1 of 3 entries" in text
+    assert " listed; 2 projects without entries<" in text
 
 
 @pytest.mark.parametrize("named", [".", "", "/"])

@@ -87,7 +87,8 @@ class Telling:
         script = directory / "tell.py"
         script.write_text(_TELL)
         self.told = directory / f"told {name}"
-        self.job = Job(str(self.project), (str(python), str(script), str(self.told), name, "-x"), 1)
+        command = (str(python), str(script), str(self.told), name, "-x")
+        self.job = Job(str(self.project), command, 1, when_failed=command)
 
     def check(self) -> None:
         """It has run as it was meant to."""

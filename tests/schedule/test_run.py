@@ -33,7 +33,7 @@ CLEAN = ("temp-clean", "--yes", "--scheduled", "--strategy", "moderate")
 HOLDER = """
 import pathlib, sys
 from common.temp.schedule.log import turn
-with turn(pathlib.Path(".tmp").absolute()) as own:
+with turn(pathlib.Path(".tmp").absolute(), "") as own:
     print(own.is_mine, flush=True)
     sys.stdin.read()
 """

@@ -12,7 +12,7 @@ import pytest
 
 from common.temp.core.units import MINUTE_STEPS
 from common.temp.schedule import systemd
-from common.temp.schedule.job import Job
+from common.temp.schedule.job import Job, job_of
 from tests.schedule.conftest import NASTY, Telling
 from tests.support import listing, make_project, run, tempkeep
 
@@ -54,6 +54,16 @@ def test_what_systemd_makes_of_the_unit_runs_as_it_was_meant(tmp_path: Path, nam
     command = [word.replace("$$", "$") for word in words]
     subprocess.run(command, cwd=said["WorkingDirectory"], env={}, check=True)
     telling.check()
+
+
+@needs_systemd
+def test_systemd_takes_the_real_units_and_what_is_run_after_a_failure(
+    project: Path, tmp_path: Path
+) -> None:
+    job = job_of(project, 1440, "moderate")
+    names = [os.path.basename(path) for path, _ in systemd.show(job)]
+    assert names == [f"{job.name}{end}" for end in (".service", ".timer", "-failed.service")]
+    assert verified(job, tmp_path)["WorkingDirectory"] == str(project)
 
 
 @needs_systemd
@@ -115,7 +125,7 @@ def test_installing_twice_is_installing_once_and_removing_leaves_what_others_mad
     other.write_text("[Timer]\n")
     assert tempkeep(*INSTALL) == 0
     before = [(name, (home / name).read_bytes()) for name in units(home)]
-    assert len(before) == 4, "a service, a timer, its link, and the other's"
+    assert len(before) == 5, "a service, one for when it fails, a timer, its link, the other's"
     assert tempkeep(*INSTALL) == 0
     assert [(name, (home / name).read_bytes()) for name in units(home)] == before
     assert tempkeep("temp-schedule", "--remove") == 0
@@ -139,10 +149,10 @@ def test_two_projects_of_one_name_have_a_timer_each(
     for above in ("a", "b"):
         monkeypatch.chdir(make_project(tmp_path / above / "project"))
         assert tempkeep(*INSTALL) == 0
-    assert len(units(home)) == 6
+    assert len(units(home)) == 8
     assert tempkeep("temp-schedule", "--remove") == 0
     left = [home / name for name in units(home)]
-    assert len(left) == 3
+    assert len(left) == 4
     assert any(str(tmp_path / "a" / "project") in path.read_text() for path in left)
 
 
@@ -158,6 +168,10 @@ def test_an_installation_that_fails_leaves_nothing(
 
 def test_one_that_fails_leaves_the_one_before(project: Path, systemctl: Path, home: Path) -> None:
     assert tempkeep(*INSTALL) == 0
+    (failed,) = (home / ".config/systemd/user").glob("*-failed.service")
+    service = failed.with_name(failed.name.replace("-failed", ""))
+    assert f"OnFailure={failed.name}\n" in service.read_text()
+    failed.unlink()  # as an earlier version has installed it
     before = [(home / name).read_bytes() for name in units(home)]
     (systemctl.parent / "fails").write_text("restart")
     assert tempkeep("temp-schedule", "--every", "6h", "--strategy", "archive", "--install") == 1

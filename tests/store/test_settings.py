@@ -411,6 +411,12 @@ _VALUES: dict[str, tuple[list[Any], list[Any], str]] = {
         ["", "0m", "366d", "53w", "1.5h", "-1h", "d", 1, 1.5, True, [], {}],
         "expected 15m, 6h, 1d or similar, 365d at most, got {!r}",
     ),
+    "command": (
+        [["curl", "-fsS", ""], ["a b"], "curl -fsS 'https://example.org'", " x "],
+        ["", "  ", "a\0b", [], [""], ["a\0"], ["a", 1], 1, True, {}],
+        'expected a program and its arguments, as ["curl", "-fsS", "https://example.org"] or in '
+        "one text, got {!r}",
+    ),
     "flag": ([True, False], [0, 1, "true", "", [], {}], "expected true or false, got {!r}"),
     "path": (
         ["archive", "/a/b", "~/x", "..", " "],

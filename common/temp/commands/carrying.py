@@ -93,18 +93,20 @@ class Json:
 
 
 class OneLine:
-    """For a log: a line for each root, in `lines`."""
+    """For a log: a line for each root, in `lines`; `roots` has what there is to say of them."""
 
     all_roots = False
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.roots: list[tuple[str, Plan, Report | None]] = []
 
     def done(self, line: str) -> None:
         """Nothing: the totals count it."""
 
     def add(self, title: str, plan: Plan, report: Report | None, failed: int) -> None:
         """Take the totals."""
+        self.roots.append((title, plan, report))
         if report is not None:
             self.lines.append(report_line(title, report))
         elif failed:

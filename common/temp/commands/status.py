@@ -18,6 +18,8 @@ from .places import Place, find_places
 from .printing import add_to_summary, print_problems
 from .status_formats import FORMATS, RootStatus, StatusArguments
 
+_MOST_SWEEPS: Final = 1000
+
 _ORDERS: Final[dict[str, Callable[[Verdict], Any]]] = {
     "name": lambda verdict: (verdict.entry.category, verdict.entry.name),
     "size": lambda verdict: (-verdict.entry.size, verdict.entry.path),
@@ -31,6 +33,8 @@ def status(given: StatusArguments) -> int:
     order = _ORDERS[choose(given.sort, "--sort", SORTS)]
     make_sink = FORMATS[choose(given.output, "--format", STATUS_FORMATS)]
     most = None if given.limit is None else read_count(given.limit, "--limit")
+    if given.history and given.category is not None:
+        raise InvalidSettings("--history takes no --category; leave it out")
     now = time.time()
     sink = make_sink(given, now)
     problems: list[tuple[str, Problem]] = []
@@ -39,6 +43,13 @@ def status(given: StatusArguments) -> int:
     empty = 0
     for place in places:
         root = _look_at(place, now, given.category, order, most)
+        if given.history and not root.failed:
+            from .history import sweeps_of
+
+            found, wrong, failed = sweeps_of(place, _MOST_SWEEPS)
+            code = max(code, failed)
+            problems += [(place.title, problem) for problem in wrong]
+            root = root._replace(sweeps=found.sweeps)
         code = max(code, root.failed)
         problems += [(place.title, problem) for problem in root.inventory.problems]
         if root.is_empty and (place.is_extra or (given.all_projects and not sink.all_roots)):

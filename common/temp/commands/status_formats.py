@@ -13,7 +13,8 @@ from .places import Place
 from .printing import screen
 
 if TYPE_CHECKING:
-    from ..report.html import Shown
+    from ..core.history import PastSweep
+    from ..report.markup import Shown
 
 
 class StatusArguments(NamedTuple):
@@ -25,16 +26,20 @@ class StatusArguments(NamedTuple):
     output: str = "table"
     all_projects: bool = False
     file: str | None = None
+    history: bool = False
 
 
 class RootStatus(NamedTuple):
-    """One root and its entries; if it could not be read, `failed` is the exit code."""
+    """One root, its entries and, if they were asked for, its past sweeps; if it could not be read,
+    `failed` is the exit code.
+    """
 
     place: Place
     inventory: Inventory
     verdicts: Sequence[Verdict]
     shown: Sequence[Verdict]
     failed: int = 0
+    sweeps: Sequence[PastSweep] | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -173,12 +178,13 @@ class _Html:
         self._roots: list[Shown] = []
 
     def add(self, root: RootStatus) -> None:
-        from ..report.html import Shown
+        from ..report.markup import Shown
         from ..report.text import located
 
-        title = located(root.place.title, root.place.leads_to())
+        place = root.place
+        title = located(place.title, place.leads_to())
         self._roots.append(
-            Shown(title, root.inventory, root.verdicts, root.shown, root.place.disposal)
+            Shown(title, root.inventory, root.verdicts, root.shown, place.disposal, root.sweeps)
         )
 
     def text(self, empty: int) -> str:
@@ -188,7 +194,7 @@ class _Html:
 
         project = standing_project()
         title = find_monorepo(project).name if self._all_projects else project.name
-        return page(title, self._roots, self._now)
+        return page(title, self._roots, self._now, empty)
 
 
 FORMATS: Final[dict[str, Callable[[StatusArguments, float], Sink]]] = {

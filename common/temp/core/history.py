@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from . import fields
 from .fields import Unreadable
+from .links import once
 from .plan import Outcome, Report, Status
 from .policy import spell_policy
 
@@ -47,7 +48,8 @@ class PastSweep(NamedTuple):
     aside and this one deleted for good, `finished` the leftovers of killed sweeps. `rules` says how
     many went by which. `steps` is a part of them where there were many, `left_out` how many more
     there were. One in the `background` had not yet freed what it took, and an `interrupted` one not
-    dealt with all of its entries.
+    dealt with all of its entries. `left_bytes` is how much the entries took that were left, `None`
+    if the sweep did not measure all of them.
     """
 
     at: str
@@ -65,6 +67,7 @@ class PastSweep(NamedTuple):
     rules: tuple[tuple[str, int], ...]
     steps: tuple[PastStep, ...]
     left_out: int = 0
+    left_bytes: int | None = None
 
 
 def remembered(
@@ -102,7 +105,24 @@ def remembered(
         rules=tuple(rules.most_common()),
         steps=tuple(map(_step, ordered[:most])),
         left_out=max(0, len(ordered) - most),
+        left_bytes=None if interrupted else _left(report),
     )
+
+
+def _left(report: Report) -> int | None:
+    """The bytes on disk in the entries that are still there; `None` if that is not known."""
+    plan = report.plan
+    failed = [one for one in report.outcomes if one.status == "failed"]
+    left = [*(verdict.entry for verdict in plan.kept), *(one.step.entry for one in failed)]
+    # A plan may be of some entries only. One that was skipped may have grown since, or be gone.
+    if (
+        len(plan.kept) + len(plan.steps) != plan.entries
+        or any(entry.partial for entry in left)
+        or any(one.status == "skipped" for one in report.outcomes)
+    ):
+        return None
+    stays = sum(one.step.stays or 0 for one in report.done if one.stays)
+    return max(0, sum(once(left)) + stays - sum(one.freed_bytes for one in failed))
 
 
 def _step(outcome: Outcome) -> PastStep:
@@ -145,6 +165,7 @@ def as_said(sweep: PastSweep) -> dict[str, Any]:
         "rules": dict(sweep.rules),
         "entries": [step._asdict() for step in sweep.steps],
         "entries_left_out": sweep.left_out,
+        "left_bytes": sweep.left_bytes,
     }
 
 
@@ -177,6 +198,7 @@ def read_said(said: object) -> PastSweep:
         rules=tuple((rule, fields.whole(rules, rule)) for rule in rules),
         steps=tuple(_read_step(fields.table(one)) for one in fields.items(told, "entries")),
         left_out=fields.whole(told, "entries_left_out"),
+        left_bytes=fields.optional(fields.whole, told, "left_bytes"),
     )
 
 

@@ -34,8 +34,8 @@ class Plan(NamedTuple):
     `archives` are deleted before the steps: what could be undone, if its time is over or the disk
     is low, and then archives, if it is. Their entries' paths are those in there. `free` is how much
     was free on the root's filesystem, `capacity` that and what was used, `archives_move` whether
-    what is archived comes to lie on another, and `undo_for` for how many seconds what goes undoably
-    can be undone.
+    what is archived comes to lie on another, `undo_for` for how many seconds what goes undoably can
+    be undone, and `entries` how many there were in all.
     """
 
     root: str
@@ -51,6 +51,7 @@ class Plan(NamedTuple):
     archives_move: bool = False
     capacity: int | None = None
     undo_for: float = DAY
+    entries: int | None = None
 
     @property
     def disposal(self) -> Disposal:
@@ -346,4 +347,5 @@ def draft(
         archives_move=archives_move,
         capacity=inventory.capacity,
         undo_for=undo_for,
+        entries=len(steps) + len(kept) + outside,
     )

@@ -54,11 +54,12 @@ def _row(sweep: PastSweep) -> list[Cell]:
         failed,
         Cell(str(sweep.skipped)),
         Cell("in background" if sweep.background else spell_size(sweep.freed_bytes)),
-        Cell(plain(_why(sweep))),
+        Cell(plain(why_gone(sweep))),
     ]
 
 
-def _why(sweep: PastSweep) -> str:
+def why_gone(sweep: PastSweep) -> str:
+    """What went by which rule, and what else there is to say of a sweep."""
     said = [f"{number} {rule}" for rule, number in sweep.rules]
     if sweep.dropped:
         said.append(f"{sweep.dropped} archived or set aside before deleted for good")

@@ -35,7 +35,7 @@ def main() -> None:
         root = root_of(project)
         with noted(root) as note:
             if lock_file(note) and _begins(root, note, every * MINUTE):
-                run(CleanArguments(scheduled=True))
+                run(CleanArguments(scheduled=True), by_schedule=False)
     except (OSError, TempError):
         return  # it has been logged if there is a log
 

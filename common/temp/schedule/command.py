@@ -18,6 +18,7 @@ from ..store.root.settings import Settings
 from ..store.root.values import check_strategy
 from .job import Job, job_of, named
 from .log import LOG
+from .notify import KEYS, command_of, why_not_run
 from .run import check_limits
 from .schedulers import SCHEDULERS, Scheduler
 
@@ -54,6 +55,10 @@ def schedule(arguments: ScheduleArguments) -> int:
         check_limits(settings)
     scheduler = _chosen(arguments)
     job = job_of(project, every, arguments.strategy)
+    for key in KEYS:
+        command = command_of(project, key, {})
+        if command is not None and (why := why_not_run(command, by_schedule=True)):
+            print(f"{key} will not be run: {plain(why)}", file=sys.stderr)
     if not arguments.install or arguments.dry_run:
         for where, text in scheduler.show(job):
             print(f"# {plain(where)}\n{text}")

@@ -26,11 +26,15 @@ _INSTALLED: Final = "tempkeep"
 
 
 class Job(NamedTuple):
-    """A clean of `project` (absolute) by `command`, `every` so many minutes."""
+    """A clean of `project` (absolute) by `command`, `every` so many minutes.
+
+    A scheduler that can do so runs `when_failed` after a run that failed, or was killed.
+    """
 
     project: str
     command: tuple[str, ...]
     every: int
+    when_failed: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -64,8 +68,9 @@ def job_of(project: Path, every: int = 1, strategy: str | None = None) -> Job:
     Raises `InvalidSettings` for a path that no scheduler takes, `StorageError` if Python cannot be
     run.
     """
-    job = Job(str(project), _command(project, strategy), every)
-    for text in (job.project, *job.command):
+    command, when_failed = _commands(project, strategy)
+    job = Job(str(project), command, every, when_failed)
+    for text in (job.project, *job.command, *job.when_failed):
         if any(_is_unfit(letter) for letter in text):
             raise InvalidSettings(
                 f"{text!r} has a line break or another character that no scheduler takes; "
@@ -85,20 +90,24 @@ def _is_unfit(letter: str) -> bool:
     return is_control or 0xD800 <= code < 0xE000 or code in (0x2028, 0x2029, 0xFFFE, 0xFFFF)
 
 
-def _command(project: Path, strategy: str | None) -> tuple[str, ...]:
-    """A command that needs no `PATH`, no activated environment and no `PYTHONPATH`."""
-    python = os.path.abspath(sys.executable)
+def _commands(project: Path, strategy: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What cleans, and what is run when that failed.
+
+    They need no `PATH`, no activated environment and no `PYTHONPATH`.
+    """
     arguments = ["temp-clean", "--yes", "--scheduled"]
     if strategy is not None:
         arguments += ["--strategy", strategy]
     # -P: a module of the project that has the name of this package must not hide it.
+    python = (os.path.abspath(sys.executable), "-P")
+    after = "from {}.schedule.run import failed; failed()"
     for name in dict.fromkeys((_INSTALLED, PACKAGE)):
-        if _finds_this_package(python, name, project):
-            return (python, "-P", "-m", name, *arguments)
+        if _finds_this_package(python[0], name, project):
+            return (*python, "-m", name, *arguments), (*python, "-c", after.format(name))
     home = Path(os.path.abspath(__file__)).parents[1 + len(PACKAGE.split("."))]
-    base = ascii(str(home))
-    code = f"import sys; sys.path.insert(0, {base}); from {PACKAGE}.__main__ import main; main()"
-    return (python, "-P", "-c", code, *arguments)
+    found = f"import sys; sys.path.insert(0, {str(home)!a}); "
+    code = f"{found}from {PACKAGE}.__main__ import main; main()"
+    return (*python, "-c", code, *arguments), (*python, "-c", found + after.format(PACKAGE))
 
 
 def _finds_this_package(python: str, name: str, project: Path) -> bool:

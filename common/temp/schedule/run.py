@@ -7,17 +7,21 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from ..commands.carrying import OneLine
 from ..commands.clean import clean
 from ..commands.clean_arguments import CleanArguments
 from ..errors import InvalidSettings, Refused, TempError, reason_of
+from ..report.json import clean_project, document
 from ..report.text import instant, plain
 from ..store.project.place import standing_project
 from ..store.project.project import absolute, root_of
 from ..store.root.loading import load
+from ..store.root.ownerfile import host_name
 from ..store.root.settings import Settings
 from .log import Turn, turn
+from .notify import Key, notify
 
 
 def check_limits(settings: Settings) -> None:
@@ -30,16 +34,57 @@ def check_limits(settings: Settings) -> None:
         )
 
 
-def run(arguments: CleanArguments) -> int:
+def run(arguments: CleanArguments, *, by_schedule: bool = True) -> int:
     """Clean the project whose directory is the working directory; the exit code.
 
-    The result is one line on stdout and in the log of the root. If another run is active, it exits
-    and logs that. Errors go to stderr as well.
+    The result is one line on stdout and in the log of the root, and is told to `on_failure` or
+    `on_success`. If another run is active, it exits and logs that. Errors go to stderr as well.
+    `by_schedule` says that this user has scheduled it.
     """
     said = arguments._replace(scheduled=False, yes=False, strategy=None)
     if said != CleanArguments():
         raise InvalidSettings("--scheduled takes only --strategy; leave out the rest")
-    now = time.time()
+    began = instant(time.time())
+    project = _own_project()
+    sink = OneLine()
+    with _turn(root_of(project), began) as own:
+        told = _Told(project, own, by_schedule)
+        if own.killed:
+            told.say_killed()
+        try:
+            code, what = _clean(arguments, project, sink) if own.is_mine else (0, _OTHER)
+        except KeyboardInterrupt:
+            told.log(f"{began} exit 130: interrupted; the next clean continues")
+            raise
+        except OSError as error:
+            told.say(1, f"{began} exit 1: error: {reason_of(error)}", sink)
+            raise
+        line = plain(f"{began} exit {code}: {what}")
+        if own.is_mine:
+            told.say(code, line, sink)
+        else:
+            told.log(line)
+        print(line)  # last: stdout may be closed
+    return code
+
+
+def failed() -> None:
+    """Tell that the last scheduled clean here was killed, unless it could tell how it ended.
+
+    systemd runs this when the service has failed (`OnFailure=`).
+    """
+    try:
+        project = _own_project()
+        with _turn(root_of(project), "") as own:
+            if own.killed:
+                _Told(project, own, True).say_killed()
+    except TempError as error:
+        print(f"error: {plain(str(error))}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def _own_project() -> Path:
+    """The project whose directory is the working directory. Raises `Refused`."""
     project = standing_project()
     if project != absolute(None):
         # It was a project when this was scheduled. Projects around it were never meant.
@@ -47,33 +92,49 @@ def run(arguments: CleanArguments) -> int:
             f"{absolute(None)} is not a project, and a scheduled clean uses none above it; "
             "remove its schedule"
         )
-    with _turn(root_of(project)) as own:
+    return project
+
+
+class _Told(NamedTuple):
+    """Where it is told how a run ended: in the log, and to the command that is set for that."""
+
+    project: Path
+    own: Turn
+    by_schedule: bool
+
+    def log(self, line: str) -> None:
+        """Add `line` to the log."""
         try:
-            code, what = _clean(arguments, project) if own.is_mine else (0, _OTHER)
-        except KeyboardInterrupt:
-            _log(own, f"{instant(now)} exit 130: interrupted; the next clean continues")
-            raise
+            self.own.add(line)
         except OSError as error:
-            _log(own, f"{instant(now)} exit 1: error: {reason_of(error)}")
-            raise
-        line = plain(f"{instant(now)} exit {code}: {what}")
-        _log(own, line)  # first: stdout may be closed
-        print(line)
-    return code
+            path = plain(str(self.own.path))
+            print(f"problem: cannot write {path}: {reason_of(error)}", file=sys.stderr)
 
+    def say(self, code: int | None, line: str, sink: OneLine) -> None:
+        """Log `line`, and run the command for the exit code; `None` if the run was killed."""
 
-def _log(own: Turn, line: str) -> None:
-    try:
-        own.add(line)
-    except OSError as error:
-        print(f"problem: cannot write {plain(str(own.path))}: {reason_of(error)}", file=sys.stderr)
+        def report() -> str:
+            projects = [clean_project(*root) for root in sink.roots]
+            told = {"host": host_name(), "project": str(self.project), "exit_code": code}
+            return document("scheduled", time.time(), projects, **told, line=line)
+
+        self.log(line)
+        key: Key = "on_failure" if code != 0 else "on_success"
+        problem = plain(notify(self.project, key, report, by_schedule=self.by_schedule))
+        if problem:
+            self.log(f"{instant(time.time())} {problem}")
+            print(f"problem: {problem}", file=sys.stderr)
+
+    def say_killed(self) -> None:
+        """Say that the run before was killed."""
+        line = f"{self.own.killed} killed: this clean did not end; the next one continues"
+        self.say(None, line, OneLine())
 
 
 _OTHER = "another scheduled clean is active, so this one exits"
 
 
-def _clean(arguments: CleanArguments, project: Path) -> tuple[int, str]:
-    sink = OneLine()
+def _clean(arguments: CleanArguments, project: Path, sink: OneLine) -> tuple[int, str]:
     try:
         if arguments.strategy is None:
             check_limits(load(project))
@@ -86,14 +147,14 @@ def _clean(arguments: CleanArguments, project: Path) -> tuple[int, str]:
 
 
 @contextlib.contextmanager
-def _turn(root: Path) -> Iterator[Turn]:
+def _turn(root: Path, began: str) -> Iterator[Turn]:
     """The turn at `root`.
 
     It cleans even if there can be no log, as on a full disk: two runs only share the work.
     """
     with contextlib.ExitStack() as stack:
         try:
-            own = stack.enter_context(turn(root))
+            own = stack.enter_context(turn(root, began))
         except Refused:
             own = Turn(root, None, True)  # the clean reports why
         except TempError as error:

@@ -1,4 +1,4 @@
-"""systemd: a timer and a service of the user."""
+"""systemd: a timer and a service of the user, and a service for when that fails."""
 
 from __future__ import annotations
 
@@ -34,23 +34,32 @@ def why_not() -> str:
 
 def show(job: Job) -> list[tuple[str, str]]:
     """The files, each with its path and its text, in the order of writing."""
-    service, timer, _ = _paths(job)
-    return [(str(service), service_text(job)), (str(timer), timer_text(job))]
+    service, failed, timer, _ = map(str, _paths(job))
+    files = [(service, service_text(job)), (timer, timer_text(job))]
+    return [*files, (failed, failed_text(job))] if job.when_failed else files
 
 
 def service_text(job: Job) -> str:
     """The unit that cleans."""
-    directory = _literal(job.project)
+    failed = f"OnFailure={_failed(job)}\n" if job.when_failed else ""
+    return _oneshot(f"Description={_literal(job.title)}\n{failed}", job.project, job.command)
+
+
+def failed_text(job: Job) -> str:
+    """The unit that is started when the other has failed or was killed."""
+    title = _literal(f"Tell that a clean was killed: {job.title}")
+    return _oneshot(f"Description={title}\n", job.project, job.when_failed)
+
+
+def _oneshot(about: str, project: str, command: tuple[str, ...]) -> str:
+    directory = _literal(project)
     if directory.endswith(("\\", " ")):
         directory += "/"  # a backslash would continue the line, and a space would be lost
-    command = job.command
     if re.search(r"""[$'"\\]""", command[0]):
         command = ("/bin/sh", "-c", 'exec "$@"', "sh", *command)  # systemd takes no such program
     return (
         f"# {_MADE_BY}\n"
-        "[Unit]\n"
-        f"Description={_literal(job.title)}\n"
-        "\n"
+        f"[Unit]\n{about}\n"
         "[Service]\n"
         "Type=oneshot\n"
         f"WorkingDirectory={directory}\n"
@@ -103,13 +112,18 @@ def _quoted(word: str) -> str:
     return f'"{escaped}"'
 
 
-def _paths(job: Job) -> tuple[Path, Path, Path]:
-    """The service, the timer, and the link that enables it."""
+def _failed(job: Job) -> str:
+    return f"{job.name}-failed.service"
+
+
+def _paths(job: Job) -> tuple[Path, Path, Path, Path]:
+    """The service, the one for when it fails, the timer, and the link that enables it."""
     said = os.environ.get("XDG_CONFIG_HOME", "")
     configured = Path(said) if os.path.isabs(said) else Path.home() / ".config"
     units = configured / "systemd" / "user"
     timer = f"{job.name}.timer"
-    return units / f"{job.name}.service", units / timer, units / "timers.target.wants" / timer
+    wanted = units / "timers.target.wants" / timer
+    return units / f"{job.name}.service", units / _failed(job), units / timer, wanted
 
 
 def install(job: Job) -> list[str]:
@@ -127,11 +141,14 @@ def install(job: Job) -> list[str]:
         demand([*_SYSTEMCTL, "enable", timer])
         demand([*_SYSTEMCTL, "restart", timer])
     except (OSError, TempError) as error:
-        if None in before.values():
+        if all(old is None for old in before.values()):
             remove(job)
         else:
             for path, old in before.items():
-                write_whole(Path(path), old or "")
+                if old is None:  # as of a version that had none
+                    Path(path).unlink(missing_ok=True)
+                else:
+                    write_whole(Path(path), old)
             with contextlib.suppress(TempError):
                 run([*_SYSTEMCTL, "daemon-reload"])
         if isinstance(error, TempError):

@@ -68,6 +68,8 @@ class Settings(NamedTuple):
     workers: int | None = None
     auto_clean: int | None = None
     """In minutes."""
+    on_failure: tuple[str, ...] | None = None
+    on_success: tuple[str, ...] | None = None
 
     @property
     def disposal(self) -> Disposal:
@@ -108,6 +110,7 @@ Kind: TypeAlias = Literal[
     "files",
     "format",
     "interval",
+    "command",
 ]
 
 
@@ -247,6 +250,14 @@ KEYS: Final[dict[str, Key]] = {
         "at most once in this time, making an entry starts a clean in the background",
         "It follows the configured limits, and its result is in .tmp/.tempkeep/schedule.log.",
     ),
+    "on_failure": Key(
+        "on_failure",
+        "command",
+        "runs when a scheduled clean fails",
+        "It reads the report in JSON from stdin. It is not run if somebody else may have written "
+        "this file.",
+    ),
+    "on_success": Key("on_success", "command", "runs when a scheduled clean ends with 0"),
     "workers": Key(
         "workers", "count", "how many processes scan and delete; 0 finds the best number"
     ),

@@ -127,6 +127,28 @@ def _files(value: object, what: str) -> tuple[str, ...]:
     )
 
 
+def _command(value: object, what: str) -> tuple[str, ...]:
+    words = value
+    if isinstance(value, str):
+        import shlex  # which few settings need
+
+        try:
+            words = shlex.split(value)
+        except ValueError as error:
+            raise InvalidSettings(f"{what}: {error} in {value!r}") from None
+    if (
+        isinstance(words, list)
+        and words
+        and words[0]
+        and all(isinstance(word, str) and "\0" not in word for word in words)
+    ):
+        return tuple(words)
+    raise InvalidSettings(
+        f'{what}: expected a program and its arguments, as ["curl", "-fsS", "https://example.org"] '
+        f"or in one text, got {value!r}"
+    )
+
+
 def _is_glob_below(text: str) -> bool:
     parts = PurePath(text).parts
     return (
@@ -154,4 +176,5 @@ _READERS: Final[dict[Kind, Callable[[object, str], Any]]] = {
     "files": _files,
     "format": _format,
     "interval": read_interval,
+    "command": _command,
 }
