@@ -566,11 +566,16 @@ def test_what_an_overlay_is_made_of_is_in_use(root: Path, tmp_path: Path, layer:
     assert len(swept(root).done) == 1
 
 
-@pytest.mark.parametrize("before", [0, 3000])
-def test_what_a_command_line_names_in_another_way_is_in_use(root: Path, before: int) -> None:
+@pytest.mark.parametrize(("before", "is_link"), [(0, False), (3000, False), (3000, True)])
+def test_what_a_command_line_names_in_another_way_is_in_use(
+    root: Path, before: int, is_link: bool
+) -> None:
     """By a link without a slash, by a name that has signs in it, attached, yet to be made; after
     the process has gone elsewhere, or after thousands of other words; and nothing beside it.
     """
+    if is_link:
+        (root.parent / "disk").mkdir()
+        root.symlink_to("disk")
     words = {
         "absolute": f"{root.parent}/absolute",
         "plain": ".tmp/work/plain/file0.txt",
@@ -590,6 +595,7 @@ def test_what_a_command_line_names_in_another_way_is_in_use(root: Path, before: 
         "to": "exec >.tmp/work/to/log 2>&1",
         "later": "cd nowhere && (cat .tmp/work/later/y)",
         "home": "cat $HOME/src/x/.tmp/work/home/y",
+        "tilde": "--logdir=~/src/x/.tmp/work/tilde",
         "glued": "cc -isystem.tmp/work/glued -c x.c",
         "by link": "-isystemlinked/x",
         "a b": "file://localhost.tmp/work/a%20b/x",

@@ -54,6 +54,8 @@ class Views:
 
     def __init__(self, directory: str) -> None:
         self._plain = View(os.fsencode(os.path.realpath(directory)).rstrip(b"/") or b"/")
+        self.spelled = os.fsencode(os.path.abspath(directory)).rstrip(b"/") or b"/"
+        """The path by which it was asked for, which may be a link."""
         self._ours, self._top, self._table = _namespace("self"), _top("self"), _table("self")
         self._where: tuple[bytes, bytes] | None = None
         with contextlib.suppress(OSError, ValueError, StopIteration):
