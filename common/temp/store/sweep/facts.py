@@ -23,6 +23,7 @@ from ..root.lastuse import last_use
 from ..root.leases import Leases
 from ..root.owner import own, release
 from ..root.pinning import Pins
+from ..system.hidden import unseen
 from ..system.space import free_bytes
 from ..trees.inside import Newest, look_at, look_inside, measure_at
 from ..trees.measured import Inside
@@ -136,6 +137,8 @@ class Facts:
             self._looked_at = time.monotonic()
             self._busy = busy_entries(self.root)
         use = self._busy.get(entry.path) or self._above.use_of(entry.path, self._busy)
+        if use is None and self._own_book(entry) is None:
+            use = unseen(time.time(), entry.last, lambda: self.leases.foreign_for)
         return self._spelled(use, entry)
 
     def protection(self, entry: Entry, place: Path) -> str:

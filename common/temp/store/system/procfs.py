@@ -126,6 +126,15 @@ def _facts(pid: str) -> list[bytes]:
     return read(f"/proc/{pid}/stat", 4096).rpartition(b")")[2].split()
 
 
+def children() -> list[str]:
+    """The children of this process, of whichever thread; none where the kernel does not tell."""
+    found: list[bytes] = []
+    with contextlib.suppress(OSError):
+        for thread in os.listdir("/proc/self/task"):
+            found += read(f"/proc/self/task/{thread}/children").split()
+    return [os.fsdecode(pid) for pid in found]
+
+
 def open_files(pid: str) -> Iterator[tuple[str, bytes]]:
     """The numbers of the descriptors of a process, and where they lead as `place_of` tells it."""
     try:
