@@ -20,7 +20,7 @@ from common.temp.holding import hold as hold_on
 from common.temp.jobs import StorageRoot
 from common.temp.manager import TempManager
 from common.temp.store.root import owner as lease
-from common.temp.store.root import owning
+from common.temp.store.root import ownerfile, owning
 from tests.store.sshfs import over_sshfs
 from tests.support import (
     HOUR,
@@ -71,6 +71,19 @@ def test_what_a_process_has_stays_though_its_owner_file_has_lost_its_name(projec
         users = [hold(root, path) for path in (made, held, released)]
         assert users == ["process", "process", ""]
     assert [hold(root, path) for path in (made, held)] == ["", ""]
+
+
+def test_a_last_sign_of_life_that_has_not_come_yet_is_none(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock was ahead then: whatever is made until that time would count as made before."""
+    now = time.time()
+    file = make_entry(root, "work/x") / "file0.txt"
+    name = file.with_name(f"{int(now)}-1-a")
+    file.rename(name)
+    assert now - 1 <= ownerfile.last_alive(str(name), name.stat().st_mtime) <= time.time()
+    monkeypatch.setattr(time, "time", lambda: now - 7200)
+    assert ownerfile.last_alive(str(name), name.stat().st_mtime) == 0.0
 
 
 def test_a_process_that_executes_another_program_keeps_its_entries_until_it_ends(

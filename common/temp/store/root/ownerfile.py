@@ -176,15 +176,17 @@ def last_alive(path: str, written: float) -> float:
 
     Anybody can set the time of a file, but not that of its last change, so the earlier one counts.
     What did not come to be when its name says was unpacked or copied: 0.0, before all that is here.
+    So is a time that has not come yet: the clock was ahead then.
     """
     born = born_at(path)
     named = os.path.basename(path).partition("-")[0]
     if born is not None and not (named.isdigit() and abs(int(named) - born) <= _MADE_WITHIN):
         return 0.0
     try:
-        return min(written, os.lstat(path).st_ctime) if hasattr(os, "geteuid") else written
+        last = min(written, os.lstat(path).st_ctime) if hasattr(os, "geteuid") else written
     except OSError:
         return 0.0
+    return last if last <= time.time() else 0.0
 
 
 def unlink_if_dead(name: str, identity: tuple[int, int], owners: int) -> None:
