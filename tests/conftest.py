@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -18,9 +20,15 @@ from common.temp.store.root import names
 from tests import warm
 from tests.forked_coverage import Forks, forks_if_measured
 from tests.installing import Builder, host_with_common, make_venv, only_once
-from tests.support import REPOSITORY, end_leases, make_project
+from tests.support import NO_PLUGINS, REPOSITORY, end_leases, make_project
 
 FIGURE = "figure"
+
+_numbers = itertools.count()
+"""Those of the directories of tests."""
+
+_unused: list[Path] = []
+"""A temporary directory that a test which has no directory of its own left as it was."""
 
 # Deadlines would be those of the machine. `--hypothesis-profile=thorough` looks for longer.
 settings.register_profile("quick", deadline=None, max_examples=30)
@@ -98,13 +106,33 @@ def warm_interpreter() -> Iterator[None]:
     warm.stop()
 
 
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory of the test's own, as pytest's, without the link that it makes for each."""
+    name = re.sub(r"\W", "_", request.node.name)[:30]
+    directory = tmp_path_factory.getbasetemp() / f"{name}-{next(_numbers)}"
+    directory.mkdir(mode=0o700)
+    return directory
+
+
 @pytest.fixture(autouse=True)
 def own_system_temp(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measured_forks: Forks | None
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    measured_forks: Forks | None,
 ) -> Iterator[Path]:
     """A directory in place of the system's temporary one, so that tests see only their own."""
-    directory = tmp_path / "system-temp"
-    directory.mkdir(mode=0o700)
+    has_directory = "tmp_path" in request.fixturenames
+    if has_directory:
+        directory: Path = request.getfixturevalue("tmp_path") / "system-temp"
+        directory.mkdir(mode=0o700)
+    elif _unused:
+        directory = _unused.pop()
+    else:
+        directory = tmp_path_factory.getbasetemp() / f"none-{next(_numbers)}" / "system-temp"
+        directory.parent.mkdir(mode=0o700)
+        directory.mkdir(mode=0o700)
     monkeypatch.setenv("TMPDIR", str(directory))
     monkeypatch.setattr(tempfile, "tempdir", None)
     # Nor may one see what those who run the tests, or other tests, have.
@@ -118,6 +146,16 @@ def own_system_temp(
     end_leases()
     if measured_forks is not None:
         measured_forks.collect()
+    if not has_directory and _is_unused(directory):
+        _unused.append(directory)
+
+
+def _is_unused(directory: Path) -> bool:
+    """Whether a test has left no trace in it."""
+    try:
+        return directory.lstat().st_mode == 0o40700 and not os.listdir(directory)
+    except OSError:
+        return False
 
 
 @pytest.fixture(scope="session")
@@ -185,7 +223,7 @@ def tested(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest
         monkeypatch.delitem(sys.modules, f"{name}.pytest_plugin", raising=False)
     monkeypatch.delenv("PYTEST_KEEP_TEMPS", raising=False)
     monkeypatch.delenv("HOME")  # which pytester sets to this directory; home is no project
-    # What is loaded for a run is forgotten after it, and that one takes a while to load.
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p no:cacheprovider --no-cov")
+    # What is loaded for a run is forgotten after it, and these take a while to load.
+    monkeypatch.setenv("PYTEST_ADDOPTS", NO_PLUGINS)
     pytester.makepyprojecttoml("")
     return pytester

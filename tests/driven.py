@@ -8,8 +8,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from common.temp.store.root import owner as lease
-from common.temp.store.root.journal import OWN
+from common.temp.store.root.books import OWN
+from common.temp.store.root.current_owners import own
 from tests.support import age
 
 
@@ -48,6 +48,6 @@ class Driven:
     @property
     def leased(self) -> list[str]:
         """The entries that this process has a lease on, in the base."""
-        owners = (lease.own(os.path.realpath(self.base), book) for book in OWN)
+        owners = (own(os.path.realpath(self.base), book) for book in OWN)
         live = {path for owner in owners if owner is not None for path in owner.live}
         return sorted({path.partition("/")[0] for path in live})

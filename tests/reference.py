@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from textwrap import fill
 from typing import Final
 
 from common.temp.core.policy import STRATEGIES
 from common.temp.core.units import spell_duration
 from common.temp.errors import EXIT_CODES
-from common.temp.store.root.settings import (
-    CATEGORY_KEYS,
-    ENVIRONMENT,
-    JSON_KEYS,
-    KEYS,
-    Kind,
-    Settings,
-)
+from common.temp.store.artefacts.presets import PRESETS
+from common.temp.store.root.keys import CATEGORY_KEYS, ENVIRONMENT, JSON_KEYS, KEYS, Kind
+from common.temp.store.root.settings import Settings
 from common.temp.store.system.archive_formats import FORMATS
 from tests import schemas
 from tests.docs import DOCS
@@ -38,6 +33,7 @@ VALUES: Final[dict[str, str]] = {
     "texts": "a list of globs",
     "files": "a list of globs",
     "globs": "a list of globs",
+    "presets": "a list of presets",
     "command": "a list of words, or one text",
     "format": ", ".join(f'`"{name}"`' for name in FORMATS),
 }
@@ -86,6 +82,25 @@ def strategies() -> str:
     return "\n".join(rows)
 
 
+def presets() -> str:
+    """The table of the presets."""
+    rows = ["| preset | artefacts | found |", "|---|---|---|"]
+    for name, preset in PRESETS.items():
+        if preset.globs:
+            rows.append(f"| {name} | {_listed(preset.globs)} | by these names |")
+        found: dict[str, list[str]] = {}
+        for made in preset.made:
+            where = f"beside {_listed(made.beside)}" if made.beside else ""
+            marks = f"with {_listed(made.holds)} in it" if made.holds else ""
+            found.setdefault(", ".join(filter(None, [where, marks])), []).extend(made.names)
+        rows += [f"| {name} | {_listed(names)} | {how} |" for how, names in found.items()]
+    return "\n".join(rows)
+
+
+def _listed(globs: Iterable[str]) -> str:
+    return ", ".join(f"`{glob}`" for glob in globs)
+
+
 def exit_codes() -> str:
     """The table of the exit codes."""
     rows = [f"| {code} | {means} |" for code, means in EXIT_CODES.items()]
@@ -100,7 +115,7 @@ def environment() -> str:
 
 PARTS: Final[dict[str, dict[str, Callable[[], str]]]] = {
     "settings.md": {"settings": settings, "exit codes": exit_codes, "environment": environment},
-    "cleaning-policies.md": {"strategies": strategies},
+    "cleaning-policies.md": {"strategies": strategies, "presets": presets},
 }
 """What makes each part of each page."""
 

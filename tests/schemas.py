@@ -8,9 +8,11 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, Final
 
+from common.temp.choices import ALL, PRESETS
 from common.temp.core.policy import STRATEGIES
 from common.temp.core.units import HOUR, MINUTE, spell_duration, spell_interval
-from common.temp.store.root.settings import CATEGORY_KEYS, JSON_KEYS, KEYS, Key, Kind, Settings
+from common.temp.store.root.keys import CATEGORY_KEYS, JSON_KEYS, KEYS, Key, Kind
+from common.temp.store.root.settings import Settings
 from common.temp.store.system.archive_formats import FORMATS
 from tests.support import REPOSITORY
 
@@ -50,6 +52,7 @@ KINDS: Final[dict[Kind, dict[str, Any]]] = {
     "files": {"type": "array", "items": {"type": "string", "pattern": _FILES}},
     "globs": {"type": "array", "items": {"type": "string", "pattern": _GLOB}},
     "format": {"enum": [*FORMATS]},
+    "presets": {"type": "array", "items": {"enum": [*PRESETS, ALL]}},
     "command": {
         "anyOf": [
             {

@@ -34,12 +34,13 @@ from common.temp.store.archive.local import LocalArchive
 from common.temp.store.claiming.scan import scan
 from common.temp.store.root import owner as lease
 from common.temp.store.root.allocation import allocate
+from common.temp.store.root.current_owners import owners
 from common.temp.store.root.records import record_name
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 from common.temp.tasks import ns
 from common.temp.until import until_exit
-from tests.warm import Started
+from tests.warm import Server, Started, in_environment
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 NOW = 1_700_000_000.0
@@ -228,12 +229,18 @@ def long_ago(hours: float = 1000) -> Iterator[None]:
         yield
 
 
+NO_PLUGINS = " ".join(
+    f"-p no:{name}" for name in ("zarr", "anyio", "hypothesispytest", "pytest_cov", "cacheprovider")
+)
+"""The options of a pytest that is run by a test: without what takes long to load, or measures."""
+
+
 def environment(**more: str) -> dict[str, str]:
     """The environment of a command: this one's, without what would change what it prints."""
     left_out = ("TEMPKEEP_", "PYTEST_", "COV_CORE", "GITHUB_")
     kept = {name: text for name, text in os.environ.items() if not name.startswith(left_out)}
     path = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH", "")]))
-    return {**kept, "PYTHONPATH": path, **more}
+    return {**kept, "PYTHONPATH": path, "PYTEST_ADDOPTS": NO_PLUGINS, **more}
 
 
 def inv(
@@ -292,10 +299,23 @@ def run(
     command: Sequence[str], *, cwd: Path, stdin: str | None = None, **more: str
 ) -> subprocess.CompletedProcess[str]:
     """A real command in `cwd`, with its output as text; never raises for its exit code."""
+    return run_in(environment(**more), command, cwd=cwd, stdin=stdin)
+
+
+def run_in(
+    env: dict[str, str],
+    command: Sequence[str],
+    *,
+    cwd: Path,
+    stdin: str | None = None,
+    server: Server | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """The same in that environment, forked by `server` if there is one."""
     with Started(
         command,
+        server=server,
         cwd=cwd,
-        env=environment(**more),
+        env=env,
         stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -308,6 +328,16 @@ def run(
             started.kill()
             raise
     return subprocess.CompletedProcess(command, started.returncode, out, error)
+
+
+def run_client(
+    name: str, *command: str | Path, cwd: Path | None = None, stdin: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Python with those arguments, as that client in `projects` is run: in this environment."""
+    env = dict(os.environ)
+    server = in_environment(sys.executable, env, name)
+    given = [sys.executable, *map(str, command)]
+    return run_in(env, given, cwd=cwd or Path.cwd(), stdin=stdin, server=server)
 
 
 def status(cwd: Path, *arguments: str, **more: str) -> dict[str, Any]:
@@ -588,4 +618,4 @@ def end_leases() -> None:
         if owner.pid == os.getpid():
             with suppress(OSError):
                 owner.close()
-    lease._owners.clear()
+    owners.clear()

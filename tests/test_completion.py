@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from common.temp import pin
+from common.temp import choices, pin
 from tests.support import environment, forked, make_entry, tempkeep
 
 HOSTILE = ("w$(touch pwned)", "w`touch pwned`", "w a", "w;y", "w'y", "w*", "wé\n")
@@ -58,6 +58,9 @@ def test_elsewhere_tasks_and_flags_are_offered(entries: Path) -> None:
     for typed in ("temp-pin cache/x --reason because", "temp-pin a b", "temp-st"):
         assert "temp-status" in offered(entries, typed)
     assert "--reason" in offered(entries, "temp-pin --")
+    assert offered(entries, "clean --preset node,g") == ["node,gradle", "node,godot"]
+    assert offered(entries, "clean --preset") == [*choices.PRESETS, "all"]
+    assert "--preset" in offered(entries, "clean --older-than 7d --")
     assert offered(entries, "temp-pin --reason") == []
 
 

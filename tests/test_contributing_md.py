@@ -19,20 +19,23 @@ PATHS = [span for span in SPANS if re.fullmatch(r"(common|docs|tests|projects)\b
 SHOWN = "".join(block.text for block in blocks(PAGE))
 LINES = [line.partition("#")[0].strip() for line in SHOWN.splitlines()]
 COMMANDS = sorted({part.strip() for line in LINES for part in line.split("&&")})
-CODE = "\n".join(path.read_text(encoding="utf-8") for path in (REPOSITORY / "common").rglob("*.py"))
+
+NAMES = [
+    *("RULES", "_MODULES", "Layout", "DISPOSALS", "WAYS", "NotDisposed", "Settings", "KEYS"),
+    *("EXIT_CODES", "ENVIRONMENT", "reason_of", "REMEDIES", "EXPLAIN", "FORMATS", "Scheduler"),
+]
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_a_path_that_is_named_is_there(path: str) -> None:
-    assert (REPOSITORY / path).exists()
+def test_paths_that_are_named_are_there() -> None:
+    assert PATHS
+    assert [path for path in PATHS if not (REPOSITORY / path).exists()] == []
 
 
-@pytest.mark.parametrize("name", ["RULES", "_MODULES", "Layout", "DISPOSALS", "WAYS", "NotDisposed",
-                                  "Settings", "KEYS", "EXIT_CODES", "ENVIRONMENT", "reason_of",
-                                  "REMEDIES", "EXPLAIN", "FORMATS", "Scheduler"])  # fmt: skip
-def test_a_name_that_one_is_sent_to_is_there(name: str) -> None:
-    assert name in SPANS
-    assert re.search(rf"^ *(?:class |def )?{name}\b", CODE, re.MULTILINE)
+def test_names_that_one_is_sent_to_are_there() -> None:
+    code = "\n".join(path.read_text("utf-8") for path in (REPOSITORY / "common").rglob("*.py"))
+    assert {*NAMES} <= {*SPANS}
+    pattern = r"^ *(?:class |def )?{}\b"
+    assert [n for n in NAMES if not re.search(pattern.format(n), code, re.MULTILINE)] == []
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -20,7 +20,7 @@ from common.temp.jobs import StorageRoot
 from common.temp.pins import pin, unpin
 from common.temp.pipeline import start_run
 from common.temp.store.root.allocation import allocate
-from common.temp.store.root.owner import own
+from common.temp.store.root.current_owners import own
 from tests.support import hold, make_entry, process, swept
 
 EXPIRED = Policy(max_age=0)

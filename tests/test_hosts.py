@@ -13,12 +13,8 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.installing import (
-    clean_environment,
-    link_needed,
-    other_python,
-)
-from tests.support import REPOSITORY
+from tests.installing import UV, clean_environment, link_needed, other_python, run_of
+from tests.support import run
 
 OTHER = other_python()
 """The newest other Python; "" if there is none."""
@@ -84,8 +80,7 @@ def vendored(into: str) -> Callable[[Path, Path], Path]:
 
     def prepare(directory: Path, venv: Path) -> Path:
         command = [sys.executable, "-m", "common.temp", "vendor", str(directory / into)]
-        env = {**clean_environment(), "PYTHONPATH": str(REPOSITORY)}
-        subprocess.run(command, cwd=directory, env=env, capture_output=True, check=True)
+        assert run(command, cwd=directory).returncode == 0
         if venv.name.startswith("bare"):
             replace(directory / "tasks.py", "tempkeep", "common.temp")
             plugin = "pytest_plugins = ['common.temp.pytest_plugin']\n"
@@ -218,11 +213,11 @@ def make_host(host: Host, directory: Path, venv: Path) -> Path:
     return host.prepare(directory, venv)
 
 
-def said(command: list[str], cwd: Path, **more: str) -> str:
-    """What a command that must end well prints."""
-    pycache = Path(command[0]).parents[2] / "pycache"  # beside the environments
-    env = clean_environment(PYTHONPYCACHEPREFIX=str(pycache), **more)
-    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+def said(venv: Path, program: str, *arguments: str, cwd: Path, **more: str) -> str:
+    """What a program of an environment prints, which must end well."""
+    if venv.name.endswith("other"):  # the packages that this Python uses too stay as they are
+        more["PYTHONPYCACHEPREFIX"] = str(venv.with_name("pycache"))
+    done = run_of(venv, program, *arguments, cwd=cwd, **more)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
     return done.stdout
 
@@ -234,30 +229,28 @@ def test_a_host_works_as_before_and_has_the_package(
     host = HOSTS[name]
     venv = venv_of(host.venv, python)
     where = make_host(host, tmp_path / "host", venv)
-    program = venv / "bin"
     (tmp_path / "elsewhere").mkdir()
 
-    for command in ([str(program / "pytest")], [str(program / "python"), "-m", "pytest"]):
-        shown = said([*command, "-q"], where)
+    for command in (["pytest"], ["python", "-m", "pytest"]):
+        shown = said(venv, *command, "-q", cwd=where)
         assert f"{host.passed} passed in" in shown, shown
         assert "warning" not in shown
-    assert "no entries" not in said([str(program / "inv"), "temp-status", "--all-projects"], where)
+    assert "no entries" not in said(venv, "inv", "temp-status", "--all-projects", cwd=where)
     if host.venv == "bare":
-        assert said([str(program / "python"), "-c", "import common.temp.tasks"], where) == ""
-        assert "x_" in said([str(program / "python"), "-m", "common.temp", "temp-status"], where)
+        assert said(venv, "python", "-c", "import common.temp.tasks", cwd=where) == ""
+        assert "x_" in said(venv, "python", "-m", "common.temp", "temp-status", cwd=where)
         return
-    assert "x_" in said([str(program / "tempkeep"), "temp-status", "--all-projects"], where)
-    which = said([str(program / "python"), "-c", WHICH], where, PYTHONPATH=str(where / host.path))
+    assert "x_" in said(venv, "tempkeep", "temp-status", "--all-projects", cwd=where)
+    which = said(venv, "python", "-c", WHICH, cwd=where, PYTHONPATH=str(where / host.path))
     expected = str(where / "common" / "temp.py") if host.common_temp == "theirs" else None
     assert which.strip() == (expected or host.common_temp)
-    assert said([str(program / "tempkeep"), "--version"], tmp_path / "elsewhere")
+    assert said(venv, "tempkeep", "--version", cwd=tmp_path / "elsewhere")
 
 
 def test_a_workspace_of_uv_works_in_each_of_its_members(
     venv_of: Callable[[str, str], Path], tmp_path: Path
 ) -> None:
-    uv = shutil.which("uv")
-    if uv is None:
+    if not UV:
         pytest.skip("needs uv")
     venv = venv_of("wheel", sys.executable)
     host = Host({**SPACE, "pyproject.toml": "[tool.uv.workspace]\nmembers = ['apps/*']\n"})
@@ -267,7 +260,7 @@ def test_a_workspace_of_uv_works_in_each_of_its_members(
     (member / "pyproject.toml").write_text(
         f"[project]\nname = 'one'\nversion = '1'\n{pythonpath('../..')}"
     )
-    run = [uv, "run", "--quiet", "--offline", "--no-sync", "--no-config"]
+    run = [UV, "run", "--quiet", "--offline", "--no-sync", "--no-config"]
     env = clean_environment(UV_PROJECT_ENVIRONMENT=str(venv), UV_NO_MANAGED_PYTHON="1")
     for command, shown in (
         (["pytest", "-q"], "2 passed in"),
@@ -316,22 +309,18 @@ def test_a_zip_app_works_with_a_copy_in_it_too(wheel: Path, tmp_path: Path) -> N
 def test_nothing_is_bound_where_nothing_is_imported(
     venv_of: Callable[[str, str], Path], tmp_path: Path, kind: str
 ) -> None:
-    python = str(venv_of(kind, sys.executable) / "bin" / "python")
+    venv = venv_of(kind, sys.executable)
     code = (
         "import sys; loaded = {name.partition('.')[0] for name in sys.modules}\n"
         "print(loaded & {'common', 'tempkeep'})"
     )
-    assert said([python, "-c", code], tmp_path) == "set()\n"
+    assert said(venv, "python", "-E", "-c", code, cwd=tmp_path) == "set()\n"
 
 
 @pytest.mark.parametrize("kind", ["wheel", "editable"])
-@pytest.mark.parametrize("name", ["tests", "tasks", "installed", "projects", "common.text"])
 def test_what_else_is_in_this_repository_is_found_nowhere(
-    venv_of: Callable[[str, str], Path], tmp_path: Path, kind: str, name: str
+    venv_of: Callable[[str, str], Path], tmp_path: Path, kind: str
 ) -> None:
-    python = str(venv_of(kind, sys.executable) / "bin" / "python")
-    command = [python, "-c", f"import {name}"]
-    done = subprocess.run(
-        command, cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, check=False
-    )
-    assert f"No module named '{name.partition('.')[0]}'" in done.stderr  # as without an install
+    for name in ("tests", "tasks", "installed", "projects", "common.text"):
+        done = run_of(venv_of(kind, sys.executable), "python", "-c", f"import {name}", cwd=tmp_path)
+        assert f"No module named '{name.partition('.')[0]}'" in done.stderr  # as without an install

@@ -26,7 +26,7 @@ from common.temp.core.layouts import JOBS
 from common.temp.errors import InvalidName, Refused, StorageError
 from common.temp.jobs import JobStorage, StorageRoot
 from common.temp.pins import pin
-from common.temp.store.root import owner as lease
+from common.temp.store.root.current_owners import own
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 from common.temp.store.system.birth import born_at
@@ -472,7 +472,7 @@ def test_what_others_released_is_forgotten(
     for number in range(20):
         storage.allocate_job(f"job-{number}")
         in_child(partial(storage.release_job, f"job-{number}"))
-    owner = lease.own(str(storage.root))
+    owner = own(str(storage.root))
     assert owner is not None
     assert len(owner.live) <= 6
     assert jobs(storage) == []
@@ -765,7 +765,7 @@ def churn(storage: StorageRoot, seconds: float) -> list[Callable[[], None]]:
 
 
 def leases(storage: StorageRoot) -> dict[str, int]:
-    owner = lease.own(str(storage.root))
+    owner = own(str(storage.root))
     return dict(owner.live) if owner is not None else {}
 
 

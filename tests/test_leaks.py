@@ -160,7 +160,7 @@ def test_the_workers_of_xdist_name_theirs(tested: pytest.Pytester) -> None:
         f"def test_{name}(): get_debug_temp_dir('{name}')\n" for name in "abcd"
     )
     tested.makepyfile(test_it=code)
-    options = ["-n2", "--temp-leaks=error", "-p", "no:hypothesispytest", "--tb=short"]
+    options = ["-n2", "--temp-leaks=error", "--tb=short"]
     done = run([sys.executable, "-m", "pytest", *options], cwd=tested.path)
     assert "4 passed, 4 errors" in done.stdout
     for name in "abcd":

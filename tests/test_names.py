@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.installing import clean_environment, host_with_common
+from tests.installing import host_with_common, run_of
 from tests.support import REPOSITORY
 
 Venv = Callable[[str, str], Path]
@@ -65,9 +65,8 @@ assert len(found) == 4 and len(set(found)) == 1, found
 
 def said(venv: Path, *arguments: str, cwd: Path, path: Path | None = None) -> str:
     """What Python prints there, which must end well."""
-    env = clean_environment(**({"PYTHONPATH": str(path)} if path else {}))
-    command = [str(venv / "bin" / "python"), *arguments]
-    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+    more = {"PYTHONPATH": str(path)} if path else {}
+    done = run_of(venv, "python", *arguments, cwd=cwd, **more)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
     return done.stdout.strip()
 
@@ -75,7 +74,7 @@ def said(venv: Path, *arguments: str, cwd: Path, path: Path | None = None) -> st
 def copy_to(directory: Path) -> Path:
     """A copy of the package at `directory`."""
     directory.parent.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["cp", "-r", REPOSITORY / "common" / "temp", directory], check=True)
+    subprocess.run(["cp", "-a", REPOSITORY / "common" / "temp", directory], check=True)
     return directory
 
 

@@ -36,10 +36,10 @@ from common.temp.pipeline import (
 )
 from common.temp.pipeline_config import CleanupConfig, CleanupStrategy
 from common.temp.store.claiming.scan import scan
+from common.temp.store.root.keys import JSON_KEYS
 from common.temp.store.root.loading import load
 from common.temp.store.root.making import make_root
 from common.temp.store.root.pinning import write_pin
-from common.temp.store.root.settings import JSON_KEYS
 from tests.support import (
     DENIED,
     LONG_AGO,

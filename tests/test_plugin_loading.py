@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.installing import clean_environment
+from tests.installing import run_of
 from tests.test_names import copy_to
 
 Venv = Callable[[str, str], Path]
@@ -21,9 +20,7 @@ LOADED = (
 
 
 def runs(venv: Path, cwd: Path, *arguments: str, code: int = 0, **more: str) -> str:
-    command = [str(venv / "bin" / "python"), *arguments]
-    env = clean_environment(**more)
-    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+    done = run_of(venv, "python", *arguments, cwd=cwd, **more)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -37,7 +34,7 @@ def host(tmp_path: Path) -> Path:
 
 
 def test_a_run_that_does_not_use_it_loads_four_small_modules(venv_of: Venv, host: Path) -> None:
-    shown = runs(venv_of("wheel", sys.executable), host, "-c", LOADED)
+    shown = runs(venv_of("wheel", sys.executable), host, "-E", "-c", LOADED)
     installed = ["_tempkeep", "_tempkeep_names", "_tempkeep_pytest"]
     package = ["tempkeep", "tempkeep._one_copy", "tempkeep.pytest_plugin"]
     assert shown.splitlines()[-1] == str([*installed, *package])

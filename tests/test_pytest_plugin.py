@@ -611,7 +611,7 @@ def test_waits(temp_dirs):
 def session(tested: pytest.Pytester, code: str, *arguments: str) -> AbstractContextManager[Process]:
     """A run of pytest in a process of its own, whose test has said something."""
     path = tested.makepyfile(test_session=code)
-    options = ["-s", "-p", "no:terminal", "-p", "no:hypothesispytest", *arguments, str(path)]
+    options = ["-s", "-p", "no:terminal", *arguments, str(path)]
     return process(f"import pytest; pytest.main({options!r})", cwd=tested.path)
 
 
@@ -653,7 +653,7 @@ def test_runs_at_the_same_time_leave_each_other_alone(tested: pytest.Pytester) -
 
 def test_in_a_process_that_goes_on_each_run_is_one_of_its_own(tested: pytest.Pytester) -> None:
     path = tested.makepyfile(test_it=FAILS)
-    main = ["-p", "no:terminal", "-p", "no:hypothesispytest", str(path)]
+    main = ["-p", "no:terminal", str(path)]
     code = f"import pytest\nfor _ in range(5): pytest.main({main!r})\nprint('done')\ninput()"
     with process(code, cwd=tested.path) as going_on:
         assert going_on.first_line == "done"
@@ -676,7 +676,7 @@ def test_a_forked_child_removes_nothing_of_its_parents(tested: pytest.Pytester) 
         assert len(list(temp_root.parent.glob("test_forks_*"))) == (os.getpid() != PARENT)
     """.replace("PARENT", "int(os.environ['PARENT'])")
     path = tested.makepyfile(test_it=code)
-    main = ["-q", "-p", "no:hypothesispytest", str(path)]
+    main = ["-q", str(path)]
     done = run(
         [sys.executable, "-c", "import os, pytest, sys; os.environ['PARENT'] = str(os.getpid()); "
          f"sys.exit(pytest.main({main!r}))"],
@@ -704,9 +704,7 @@ def test_a_child_that_ends_in_a_test_takes_nothing_along(tested: pytest.Pytester
 
 def test_what_the_workers_of_xdist_keep_is_one_run(tested: pytest.Pytester) -> None:
     tested.makepyfile(test_it="".join(fails(name) for name in "abcd") + PASSES)
-    done = run(
-        [sys.executable, "-m", "pytest", "-n2", "-p", "no:hypothesispytest"], cwd=tested.path
-    )
+    done = run([sys.executable, "-m", "pytest", "-n2"], cwd=tested.path)
     assert "4 failed, 1 passed" in done.stdout
     for path in (tested.path / ".tmp" / "test").iterdir():
         assert str(path) in done.stdout
@@ -724,9 +722,7 @@ def test_a_worker_of_xdist_that_is_killed_takes_nothing_along(tested: pytest.Pyt
     def test_dies(temp_root): os.kill(os.getpid(), signal.SIGKILL)
     """
     tested.makepyfile(test_it=FAILS, test_zz=code)
-    done = run(
-        [sys.executable, "-m", "pytest", "-n1", "-p", "no:hypothesispytest"], cwd=tested.path
-    )
+    done = run([sys.executable, "-m", "pytest", "-n1"], cwd=tested.path)
     assert "2 failed" in done.stdout
     assert kept(tested) == ["test_dies", "test_fails"]
     (tested.path / "test_zz.py").unlink()
@@ -750,7 +746,7 @@ def test_a_process_that_has_imported_the_package_before_is_not_warned(
 def test_it_loads_nothing_that_is_not_used(tested: pytest.Pytester) -> None:
     tested.makepyfile(test_it="def test(): pass\n")
     code = (
-        "import pytest, sys\npytest.main(['-q', '-p', 'no:hypothesispytest'])\n"
+        "import pytest, sys\npytest.main(['-q'])\n"
         "print(sorted(name for name in sys.modules if name.startswith('tempkeep.')))"
     )
     done = run([sys.executable, "-c", code], cwd=tested.path)

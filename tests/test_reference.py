@@ -11,14 +11,8 @@ import pytest
 from common.temp import errors
 from common.temp.core.policy import Policy
 from common.temp.errors import EXIT_CODES, TempError
-from common.temp.store.root.settings import (
-    CATEGORY_KEYS,
-    ENVIRONMENT,
-    JSON_KEYS,
-    KEYS,
-    Kind,
-    Settings,
-)
+from common.temp.store.root.keys import CATEGORY_KEYS, ENVIRONMENT, JSON_KEYS, KEYS, Kind
+from common.temp.store.root.settings import Settings
 from tests import schemas
 from tests.docs import DOCS
 from tests.reference import PARTS, VALUES, renewed, settings
@@ -54,23 +48,22 @@ def test_a_part_whose_marks_are_gone_is_an_error() -> None:
         renewed("settings.md", "# Settings\n")
 
 
-@pytest.mark.parametrize("key", EVERY)
-def test_every_key_sets_a_field_and_says_what_it_means_and_how_it_is_written(key: str) -> None:
-    field, kind, means, _ = EVERY[key]
-    own = {"strategy"} if key in CATEGORY_KEYS else {*Settings._fields}
-    assert field in own | {*Policy._fields}
-    assert kind in VALUES
-    assert 0 < len(means) < 80
-    assert f"\n| `{key}` | " in settings()
+def test_every_key_sets_a_field_and_says_what_it_means_and_how_it_is_written() -> None:
+    text = settings()
+    for key, (field, kind, means, _) in EVERY.items():
+        own = {"strategy"} if key in CATEGORY_KEYS else {*Settings._fields}
+        assert field in own | {*Policy._fields}, key
+        assert kind in VALUES, key
+        assert 0 < len(means) < 80, key
+        assert f"\n| `{key}` | " in text
 
 
-@pytest.mark.parametrize("key", JSON_KEYS)
-def test_every_key_of_the_json_file_stands_beside_the_one_that_it_is(key: str) -> None:
+def test_every_key_of_the_json_file_stands_beside_the_one_that_it_is() -> None:
     rows = [line for line in settings().splitlines() if line.startswith("| `")]
-    (row,) = (row for row in rows if f"`{key}`" in row.split("|")[5])
-    name = next(name for name, other in KEYS.items() if other.field == JSON_KEYS[key].field)
-    name = key if key in KEYS else name
-    assert row.startswith(f"| `{name}` |")
+    for key, given in JSON_KEYS.items():
+        (row,) = (row for row in rows if f"`{key}`" in row.split("|")[5])
+        name = next(name for name, other in KEYS.items() if other.field == given.field)
+        assert row.startswith(f"| `{key if key in KEYS else name}` |")
 
 
 def test_every_error_ends_with_a_code_that_is_told() -> None:

@@ -142,7 +142,11 @@ def test_listing_loads_nothing_but_the_tasks_themselves(project: Path, tmp_path:
         ),
         ("temp-schedule", "--every --strategy --install --remove --print --as"),
         ("temp-adopt", "--all-projects --dry-run"),
-        ("clean", "--temp-age --temp-age-hours --dry-run --include-unsure"),
+        (
+            "clean",
+            "--temp-age --temp-age-hours --older-than --preset --ask --dry-run --include-unsure "
+            "--format --all-projects",
+        ),
     ],
 )
 def test_help_says_what_the_task_does_and_what_each_flag_means(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.commands import artefacts as commands
+from common.temp.commands import artefact_drafts as commands
 from common.temp.core.layouts import JOBS, PIPELINE
 from common.temp.store.artefacts import artefacts
 from common.temp.store.root.making import make_root

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -58,6 +59,38 @@ def test_a_command_does_as_in_a_new_interpreter(project: Path) -> None:
         shown = [re.sub(r"[\d.]+ \w+ free", "free", one.stdout) for one in (warmly, coldly)]
         assert (warmly.returncode, shown[0]) == (coldly.returncode, shown[1]), words
         assert warmly.stderr == coldly.stderr, words
+
+
+SCRIPT = "import os, sys; print(sys.argv, sys.path[0], __file__, __name__, input()); sys.exit(3)"
+TEST = "import sys\ndef test_it(): assert 'common.temp' not in sys.modules\n"
+
+
+def test_scripts_and_pytest_do_as_in_a_new_interpreter(project: Path) -> None:
+    (project / "sub").mkdir()
+    (project / "sub" / "script.py").write_text(SCRIPT)
+    (project / "test_it.py").write_text(TEST)
+    for words in (["sub/script.py", "a", "-b"], ["-m", "pytest", "-q", "test_it.py"]):
+        command = [sys.executable, *words]
+        warmly, coldly = run(command, cwd=project, stdin="x\n"), cold(command, project, "x\n")
+        shown = [re.sub(r"in [\d.]+s", "", one.stdout) for one in (warmly, coldly)]
+        assert (warmly.returncode, shown[0]) == (coldly.returncode, shown[1]), words
+        assert warmly.stderr == coldly.stderr, words
+
+
+@pytest.mark.parametrize("more", [{}, {"PYTHONUTF8": "1"}], ids=["forked", "new"])
+def test_what_a_shell_starts_instead_of_python_does_as_python(
+    project: Path, more: dict[str, str]
+) -> None:
+    python = shlex.join(warm.python())
+    code = (
+        "import os, sys; print(sys.argv, input(), sys.flags.utf8_mode, flush=True)\n"
+        "os.kill(os.getpid(), 15)"
+    )
+    script = f"cd sub; exec {python} -c {shlex.quote(code)} a -b"
+    (project / "sub").mkdir()
+    done = run(["sh", "-c", script], cwd=project, stdin="x\n", **more)
+    assert (done.returncode, done.stderr) == (-signal.SIGTERM, "")
+    assert done.stdout == f"['-c', 'a', '-b'] x {len(more)}\n"
 
 
 def test_a_process_is_told_killed_and_waited_for(tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
-"""A warm interpreter that forks the programs which tests run: real processes that start at once.
+"""Warm interpreters that fork the programs which tests run: real processes that start at once.
 
 `Started` is `subprocess.Popen`. Where the command is `python -c` or one of our own by `python -m`,
 and nothing differs that an interpreter reads when it starts, the process is forked from one that
-has loaded the package already, which saves a fifth of a second. Anything else starts as usual.
+has loaded the package already, which saves a fifth of a second. pytest has an interpreter of its
+own, which has not loaded the package. Anything else starts as usual.
+
+What a script starts is forked too, where it starts `warm_client.py` in place of Python.
 """
 
 from __future__ import annotations
@@ -11,8 +14,8 @@ import atexit
 import contextlib
 import gc
 import importlib
+import marshal
 import os
-import pickle
 import pkgutil
 import runpy
 import select
@@ -24,7 +27,6 @@ import threading
 import time
 import types
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,8 +35,13 @@ PROGRAMS = ("invoke", "common.temp", "common.temp.pipeline")
 """What is run by `python -m`."""
 READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_", "COVERAGE")
 """How the variables begin that an interpreter reads when it starts."""
-LOOKS_AT_ITSELF = ("sys.modules", "pytest", "start_run")
+LOOKS_AT_ITSELF = ("sys.modules", "start_run")
 """What is in code that may care what is loaded already, or whether it was forked."""
+
+PACKAGE, PYTEST, HOST = "package", "pytest", "host"
+"""What one has loaded: the package; pytest; what programs of a host load before the package."""
+CLIENTS = {"photos": ("PIL.ImageOps",), "impact": ("xarray", "zarr"), "pipeline": ()}
+"""The clients in `projects`, for which it has loaded the package and these."""
 
 
 class Order(NamedTuple):
@@ -54,14 +61,20 @@ class Started(subprocess.Popen[str]):
 
     _status = -1  # where the warm interpreter tells the exit status of what it forked
 
+    def __init__(self, *arguments: Any, server: Server | None = None, **options: Any) -> None:
+        self._server = server
+        super().__init__(*arguments, **options)
+
     def _execute_child(self, args: Any, *others: Any, **more: Any) -> None:
         cwd, env, pipes = others[4], others[5], others[9:15]
-        if not _can_be_forked(args, env):
+        cwd = os.fspath(cwd or ".")
+        server = self._server or _server_for(args, cwd, env)
+        if server is None:
             super()._execute_child(args, *others, **more)  # type: ignore[misc]
             return
         streams = [one if one != -1 else own for own, one in enumerate(pipes[i] for i in (0, 3, 5))]
         try:
-            self.pid, self._status = _server().fork(args, os.fspath(cwd or "."), env, streams)
+            self.pid, self._status = server.fork(args, cwd, env, streams)
             self._child_created = True
         finally:
             self._close_pipe_fds(*pipes)  # type: ignore[attr-defined]
@@ -92,16 +105,33 @@ class Started(subprocess.Popen[str]):
         return self.returncode
 
 
-def _can_be_forked(command: Sequence[str], env: dict[str, str]) -> bool:
-    """Whether a fork of the warm interpreter does what a new one would."""
-    if not hasattr(os, "pidfd_open") or command[0] != sys.executable or len(command) < 3:
-        return False
-    if command[1] == "-c":
-        if any(word in command[2] for word in LOOKS_AT_ITSELF):
-            return False
-    elif command[1] != "-m" or command[2] not in PROGRAMS:
-        return False
-    return _read_at_start(env) == _server().read_at_start and _powers() == _server().powers
+def _server_for(command: Sequence[str], cwd: str, env: dict[str, str]) -> Server | None:
+    """Whose fork does what a new interpreter would."""
+    if not hasattr(os, "pidfd_open") or command[0] != sys.executable:
+        return None
+    start()
+    kind = _kind(command, cwd)
+    server = _server(kind) if kind else None
+    if server is None or server.read_at_start != _read_at_start(env) or server.powers != _powers():
+        return None
+    return server
+
+
+def _kind(command: Sequence[str], cwd: str) -> str:
+    """What an interpreter has loaded that can be forked for such a command; "" if none can."""
+    option, what = [*command, "", ""][1:3]
+    if option == "-m":
+        return PYTEST if what == "pytest" else PACKAGE if what in PROGRAMS else ""
+    if option.endswith(".py"):
+        try:
+            what = Path(cwd, option).read_text(encoding="utf-8")
+        except OSError:
+            return ""
+    elif option != "-c":
+        return ""
+    if any(word in what for word in LOOKS_AT_ITSELF):
+        return ""
+    return PYTEST if "pytest" in what else PACKAGE
 
 
 def _read_at_start(env: dict[str, str]) -> dict[str, str]:
@@ -115,21 +145,19 @@ def _powers() -> list[str]:
 
 
 class Server:
-    """The warm interpreter, which is no child of this process, and ends with it."""
+    """A warm interpreter, which is no child of this process, and ends with it."""
 
-    def __init__(self) -> None:
-        from tests.support import environment
-
-        env = environment()
+    def __init__(self, kind: str, env: dict[str, str], python: str = sys.executable) -> None:
         self.read_at_start = _read_at_start(env)
         self.powers = _powers()
+        self.name = f"tempkeep-{os.getpid()}-{kind}-{len(_servers)}"
         self._ours, theirs = socket.socketpair()
-        command = [sys.executable, "-m", "tests.warm", str(theirs.fileno())]
+        command = [python, __file__, kind, self.name, str(theirs.fileno())]
         with theirs:
-            subprocess.run(command, cwd=REPOSITORY, env=env, pass_fds=[theirs.fileno()], check=True)
+            subprocess.run(command, cwd="/", env=env, pass_fds=[theirs.fileno()], check=True)
 
     def close(self) -> None:
-        """End the warm interpreter, and nothing that it has forked."""
+        """End the interpreter, and nothing that it has forked."""
         self._ours.close()
 
     def fork(
@@ -137,7 +165,8 @@ class Server:
     ) -> tuple[int, int]:
         """The id of a new process, and where its exit status is told."""
         os.umask(umask := os.umask(0))
-        order = pickle.dumps(Order(list(command), os.path.abspath(cwd), env, umask))
+        given = (list(map(os.fspath, command)), os.path.abspath(cwd), dict(env), umask)
+        order = marshal.dumps(given, 4)  # which every version of Python reads
         ours, theirs = os.pipe()
         try:
             socket.send_fds(self._ours, [len(order).to_bytes(4, "big")], [*streams, theirs])
@@ -147,44 +176,85 @@ class Server:
         return int.from_bytes(self._ours.recv(4), "big"), ours
 
 
-@cache
-def _server() -> Server:
-    return Server()
+_servers: dict[str, Server] = {}
+_env: dict[str, str] = {}
+
+
+def _server(kind: str) -> Server:
+    """The interpreter that has loaded this; started at first use."""
+    if kind not in _servers:
+        _servers[kind] = Server(kind, _env)
+    return _servers[kind]
+
+
+def in_environment(python: str, env: dict[str, str], kind: str = HOST) -> Server | None:
+    """The interpreter that forks the programs of an environment."""
+    if not hasattr(os, "pidfd_open"):
+        return None
+    key = f"{kind} {python} {_read_at_start(env)}"
+    if key not in _servers:
+        _servers[key] = Server(kind, env, python)
+    return _servers[key]
 
 
 def start() -> None:
-    """Start the warm interpreter, which will load what it needs while others go on."""
+    """Start a warm interpreter, which will load what it needs while others go on."""
+    from tests.support import environment
+
+    if not _env:
+        _env.update(environment())
     if hasattr(os, "pidfd_open"):
-        _server()
+        _server(PACKAGE)
 
 
 def stop() -> None:
-    """Have the warm interpreter end."""
-    if _server.cache_info().currsize:
-        _server().close()
-        _server.cache_clear()
+    """Have the warm interpreters end."""
+    while _servers:
+        _servers.popitem()[1].close()
+    _env.clear()
+
+
+def python() -> list[str]:
+    """What a script starts in place of Python, to run what needs the package."""
+    if not hasattr(os, "pidfd_open"):
+        return [sys.executable]
+    return [sys.executable, "-IS", str(REPOSITORY / "tests/warm_client.py"), _server(PACKAGE).name]
 
 
 # -- in the warm interpreter ---------------------------------------------------------------------
 
 
-def _preload() -> None:
+def _preload(kind: str) -> None:
     """Load what the programs load, but not the programs themselves."""
-    for top in ("common.temp", "invoke"):
-        package = importlib.import_module(top)
-        for found in pkgutil.walk_packages(package.__path__, f"{top}."):
-            if not found.name.startswith(("invoke.vendor", "invoke.completion")) and not (
-                found.name.endswith(("__main__", ".pytest_plugin")) or found.name in PROGRAMS
-            ):
-                importlib.import_module(found.name)
+    if kind in (PACKAGE, *CLIENTS):
+        _load_all("common.temp")
+    if kind != PYTEST:
+        _load_all("invoke")
+    for name in CLIENTS.get(kind, ()):
+        importlib.import_module(name)
+    if kind in (PYTEST, HOST):
+        from _pytest.config import default_plugins
+
+        for name in default_plugins:
+            importlib.import_module(f"_pytest.{name}")
 
 
-def _serve(orders: socket.socket) -> Order:
+def _load_all(top: str) -> None:
+    package = importlib.import_module(top)
+    for found in pkgutil.walk_packages(package.__path__, f"{top}."):
+        if not found.name.startswith(("invoke.vendor", "invoke.completion")) and not (
+            found.name.endswith(("__main__", ".pytest_plugin")) or found.name in PROGRAMS
+        ):
+            importlib.import_module(found.name)
+
+
+def _serve(kind: str, orders: socket.socket, clients: socket.socket) -> Order:
     """What a forked child is to run; returns in the children only."""
     ended: dict[int, tuple[int, int]] = {}  # by the descriptor of a process
+    mine = _read_at_start(dict(os.environ))
     while True:
-        for ready in select.select([orders.fileno(), *ended], [], [])[0]:
-            if ready != orders.fileno():
+        for ready in select.select([orders.fileno(), clients.fileno(), *ended], [], [])[0]:
+            if ready in ended:
                 pid, status = ended.pop(ready)
                 told = os.waitpid(pid, 0)[1].to_bytes(4, "big")
                 os.close(ready)
@@ -192,22 +262,38 @@ def _serve(orders: socket.socket) -> Order:
                     os.write(status, told)
                 os.close(status)
                 continue
-            head, given, _, _ = socket.recv_fds(orders, 4, 4)
-            if not head:
+            asking = clients.accept()[0] if ready == clients.fileno() else orders
+            if asking is not orders and not _is_ours(asking):
+                asking.close()
+                continue
+            head, given, _, _ = socket.recv_fds(asking, 4, 4)
+            if not head and asking is orders:
                 os._exit(0)
-            order: Order = pickle.loads(
-                orders.recv(int.from_bytes(head, "big"), socket.MSG_WAITALL)
-            )
-            pid = os.fork()
-            if pid == 0:
-                for number, stream in enumerate(given[:3]):
-                    os.dup2(stream, number)
-                os.closerange(3, max(*given, *ended, orders.fileno(), 3) + 1)
-                return order
-            for stream in given[:3]:
-                os.close(stream)
-            ended[os.pidfd_open(pid)] = pid, given[3]
-            orders.sendall(pid.to_bytes(4, "big"))
+            length = int.from_bytes(head, "big")
+            order = Order(*marshal.loads(asking.recv(length, socket.MSG_WAITALL)))
+            pid = 0
+            if asking is orders or (
+                _kind(order.command, order.cwd) == kind and _read_at_start(order.env) == mine
+            ):
+                pid = os.fork()
+                if pid == 0:
+                    for number, stream in enumerate(given[:3]):
+                        os.dup2(stream, number)
+                    sockets = [one.detach() for one in {orders, clients, asking}]
+                    os.closerange(3, max(*given, *ended, *sockets) + 1)
+                    return order
+                ended[os.pidfd_open(pid)] = pid, given.pop()
+            for descriptor in given:
+                os.close(descriptor)
+            asking.sendall(pid.to_bytes(4, "big"))
+            if asking is not orders:
+                asking.close()
+
+
+def _is_ours(client: socket.socket) -> bool:
+    """Whether it is of the same user."""
+    peer = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    return int.from_bytes(peer[4:8], sys.byteorder) == os.getuid()
 
 
 def _become(order: Order) -> None:
@@ -228,20 +314,31 @@ def _become(order: Order) -> None:
         setattr(sys, name, new)
         setattr(sys, f"__{name}__", new)
     sys.orig_argv = order.command
-    sys.path[0] = "" if order.command[1] == "-c" else order.cwd
+    first = order.command[1]
+    if first == "-c":
+        sys.path[0] = ""
+    else:
+        sys.path[0] = order.cwd if first == "-m" else os.path.dirname(os.path.realpath(first))
 
 
 def _run(order: Order) -> int:
     """Run the program; its exit code."""
-    kind, what, *arguments = order.command[1:]
+    first, *rest = order.command[1:]
     try:
-        if kind == "-m":
-            sys.argv = [what, *arguments]
-            runpy.run_module(what, run_name="__main__", alter_sys=True)
+        if first == "-m":
+            sys.argv = rest
+            runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
         else:
-            sys.argv = ["-c", *arguments]
             sys.modules["__main__"] = module = types.ModuleType("__main__")
-            exec(compile(what, "<string>", "exec"), module.__dict__)
+            code: str | bytes
+            if first == "-c":
+                sys.argv = ["-c", *rest[1:]]
+                code, name = rest[0], "<string>"
+            else:
+                sys.argv = [first, *rest]
+                code, name = Path(first).read_bytes(), os.path.abspath(first)
+                module.__file__ = name
+            exec(compile(code, name, "exec"), module.__dict__)
     except SystemExit as end:
         if end.code is None or isinstance(end.code, int):
             return (end.code or 0) & 0xFF
@@ -281,15 +378,19 @@ def _end(code: int) -> None:
 
 def main() -> None:
     """Wait for orders, as no child of who started this."""
-    orders = socket.socket(fileno=int(sys.argv[1]))
+    kind, name, number = sys.argv[1:]
+    sys.path[0] = "/"  # and not where this file is
+    orders = socket.socket(fileno=int(number))
+    clients = socket.socket(socket.AF_UNIX)
+    clients.bind(f"\0{name}")
+    clients.listen(64)
     if os.fork():
         os._exit(0)
-    _preload()
+    _preload(kind)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.collect()
     gc.freeze()
-    order = _serve(orders)
-    orders.detach()
+    order = _serve(kind, orders, clients)
     _become(order)
     _end(_run(order))
 

@@ -14,6 +14,7 @@ from typing import Final, TextIO
 from .core.disposal import DISPOSALS
 from .core.links import once
 from .core.plan import Step
+from .core.reasons import ARTEFACT
 from .core.units import spell_size
 from .errors import Declined
 from .report.going import going_text
@@ -26,13 +27,14 @@ _HELP: Final = "numbers and ranges (1-3,7), globs of names (thumb*), all, each, 
 class Dialogue:
     """Asks on `stream`, which may be a `screen`, at the time `now`.
 
-    Raises `Declined` if stdin ends.
+    Raises `Declined` with the `remedy` if stdin ends.
     """
 
-    def __init__(self, stream: TextIO, screen: Screen | None, now: float) -> None:
+    def __init__(self, stream: TextIO, screen: Screen | None, now: float, remedy: str) -> None:
         self._stream = stream
         self._screen = screen
         self._now = now
+        self._remedy = remedy
 
     def say(self, line: str) -> None:
         """Print a line."""
@@ -49,9 +51,7 @@ class Dialogue:
             if not (answer.endswith("\n") and sys.stdin.isatty()):
                 print(file=self._stream, flush=True)
         if not answer:
-            raise Declined(
-                "nothing was cleaned, because nobody answered; --yes cleans without asking"
-            )
+            raise Declined(f"nothing was cleaned, because nobody answered; {self._remedy}")
         return answer.strip()
 
     def show(self, steps: Sequence[Step], places: Sequence[str], *, numbered: bool = False) -> None:
@@ -66,7 +66,7 @@ class Dialogue:
         size = spell_size(sum(once(step.entry for step in steps)))
         verb = _verb(steps[0])
         where = f" in {plain(', '.join(linked))}" if linked else ""
-        if not _is_yes(self.ask(f"{verb} {counted(len(steps))}, {size}{where}? [y/N]")):
+        if not _is_yes(self.ask(f"{verb} {_counted(steps)}, {size}{where}? [y/N]")):
             raise Declined("nothing was cleaned")
 
     def choose(self, steps: Sequence[Step], places: Sequence[str]) -> set[int]:
@@ -106,6 +106,14 @@ class Dialogue:
         if not chosen:
             raise Declined("nothing was cleaned")
         return chosen
+
+
+def _counted(steps: Sequence[Step]) -> str:
+    """`2 entries`, `3 artefacts`, `3 artefacts and 2 entries`."""
+    artefacts = sum(step.reason.rule == ARTEFACT for step in steps)
+    entries = len(steps) - artefacts
+    said = [counted(artefacts, "artefact", "artefacts")] if artefacts else []
+    return " and ".join([*said, counted(entries)] if entries else said)
 
 
 def _verb(step: Step) -> str:

@@ -12,7 +12,7 @@ from .errors import StorageError
 from .holding import Hold, hold_entry
 from .manager import TempManager
 from .store.root.allocation import allocate
-from .store.root.journal import PLAIN
+from .store.root.books import PLAIN
 from .store.root.lastuse import LastUse, last_uses, note_made, turn_to_look
 
 if TYPE_CHECKING:

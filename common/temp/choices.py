@@ -1,8 +1,8 @@
-"""The words that flags choose from: output formats, orders and schedulers."""
+"""The words that flags choose from: output formats, orders, presets and schedulers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 TABLE_OR_JSON: Final = ("table", "json")
@@ -10,6 +10,13 @@ HISTORY_FORMATS: Final = (*TABLE_OR_JSON, "html")
 STATUS_FORMATS: Final = (*TABLE_OR_JSON, "csv", "github", "html")
 MIGRATE_FORMATS: Final = ("text", "json", "sarif", "github")
 SORTS: Final = ("name", "size", "files", "age")
+PRESETS: Final = (
+    *("python", "venv", "node", "web", "rust", "maven", "gradle", "dotnet", "swift", "elixir"),
+    *("dart", "zig", "haskell", "sbt", "cmake", "composer", "godot"),
+)
+ALL: Final = "all"
+"""The presets, of which all but `venv` are meant by this."""
+
 SCHEDULERS: Final = ("systemd", "cron", "launchd", "windows")
 
 
@@ -20,6 +27,19 @@ def choose(value: str, flag: str, choices: Sequence[str]) -> str:
 
         raise InvalidSettings(f"{flag}: expected one of {', '.join(choices)}, got {value!r}")
     return value
+
+
+def choose_presets(names: Iterable[object], what: str) -> tuple[str, ...]:
+    """`names`, each once, if all are presets or `all`. Raises `InvalidSettings`."""
+    found = tuple(dict.fromkeys(names))
+    for name in found:
+        if name not in (*PRESETS, ALL):
+            from .errors import InvalidSettings
+
+            raise InvalidSettings(
+                f"{what}: expected some of {', '.join(PRESETS)} or {ALL}, got {name!r}"
+            )
+    return tuple(map(str, found))
 
 
 def either(choices: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""What a shell is offered after a task that takes the name of an entry.
+"""What a shell is offered after a task that takes the name of an entry, and after `--preset`.
 
 Invoke completes tasks and flags. The function of its program that prints them is replaced here by
 one that prints names after a shared task, and whatever fails, prints nothing.
@@ -19,6 +19,7 @@ from invoke.collection import Collection
 from invoke.completion.complete import complete as _complete_as_invoke
 from invoke.exceptions import Exit
 
+from . import choices
 from .shared_task import SharedTask
 
 _TASKS: Final = ("temp_explain", "temp_pin", "temp_restore", "temp_unpin")
@@ -31,8 +32,11 @@ def _complete(
 ) -> Exit:
     """As invoke does, but names of entries where a shared task takes one. Raises `Exit`."""
     with contextlib.suppress(Exception):
-        typed = _typed(shlex.split(core.remainder), collection)
-        if typed is None:
+        words = shlex.split(core.remainder)
+        typed = _typed(words, collection)
+        if presets := _presets(words, collection):
+            sys.stdout.writelines(f"{name}\n" for name in presets)
+        elif typed is None:
             _complete_as_invoke(names, core, initial_context, collection, parser)
         else:
             from .commands.completing import candidates
@@ -42,6 +46,17 @@ def _complete(
                 found = candidates(*typed)
             sys.stdout.writelines(f"{name}\n" for name in found)
     raise Exit
+
+
+def _presets(words: Sequence[str], collection: Collection) -> list[str]:
+    """The presets for a list of them that has been begun, if one is to be given."""
+    if "--preset" not in words[-2:] or not any(
+        _shared(word, collection, ("clean",)) for word in words
+    ):
+        return []
+    given, comma, begun = ("" if words[-1] == "--preset" else words[-1]).rpartition(",")
+    every = (*choices.PRESETS, choices.ALL)
+    return [f"{given}{comma}{name}" for name in every if name.startswith(begun)]
 
 
 def _typed(words: Sequence[str], collection: Collection) -> tuple[str, str] | None:
@@ -60,13 +75,13 @@ def _typed(words: Sequence[str], collection: Collection) -> tuple[str, str] | No
     return None if any(free) or before[-1] in _VALUED else (tasks[first], last)
 
 
-def _shared(word: str, collection: Collection) -> str:
-    """The name of the shared task that `word` calls, if it takes the name of an entry; else ""."""
+def _shared(word: str, collection: Collection, among: Sequence[str] = _TASKS) -> str:
+    """The name of the shared task that `word` calls, if it is `among` these; else ""."""
     try:
         task = collection[word]
     except (KeyError, ValueError):
         return ""
-    return task.name if isinstance(task, SharedTask) and task.name in _TASKS else ""
+    return task.name if isinstance(task, SharedTask) and task.name in among else ""
 
 
 invoke.program.complete = _complete  # type: ignore[attr-defined]

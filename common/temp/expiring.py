@@ -29,7 +29,8 @@ from .store.claiming.named import (
     delete_elsewhere,
 )
 from .store.root.arrivals import is_remainder
-from .store.root.journal import TRACKED, Left
+from .store.root.books import TRACKED
+from .store.root.journal import Left
 from .store.root.leases import Leases
 from .store.root.loading import keeping
 from .store.root.ownerfile import strike

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from .errors import InvalidSettings, StorageError, TempError
 
 if TYPE_CHECKING:
-    from .store.root.journal import Book
+    from .store.root.books import Book
 
 
 class Hold:
@@ -64,8 +64,8 @@ def hold_entry(root: Path, relative: str) -> Hold:
 
 def _hold_all(entries: list[tuple[Path, str]]) -> Hold:
     from .store.root.allocation import adopt
+    from .store.root.books import BORROWED
     from .store.root.guard import wait_for
-    from .store.root.journal import BORROWED
     from .store.root.lastuse import note_use
     from .store.root.recorded_layout import layout_of
 
@@ -95,8 +95,8 @@ def lease_fds(path: str | os.PathLike[str], *, inheritable: bool = False) -> tup
     entry, or ends. Empty if the system has no such locks (Windows). Raises what `hold` raises.
     """
     from .store.root.allocation import adopt
+    from .store.root.books import Book
     from .store.root.guard import wait_for
-    from .store.root.journal import Book
     from .store.root.owner import owner_of, release
     from .store.root.recorded_layout import layout_of
     from .store.system.locks import has_locks
@@ -120,7 +120,7 @@ def lease_fds(path: str | os.PathLike[str], *, inheritable: bool = False) -> tup
 
 def _locate(path: str | os.PathLike[str]) -> list[tuple[Path, str]]:
     """The entry that holds `path`, and those to which links in it lead."""
-    from .store.root.listing import entries_behind, locate
+    from .store.root.finding import entries_behind, locate
     from .store.system.userpath import users_path
 
     try:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from copy import deepcopy
+from typing import Any, NamedTuple, Self
 
 from invoke.exceptions import ParseError
 from invoke.parser.argument import Argument
@@ -62,6 +63,11 @@ class _Name(SharedArgument):
         super().__init__(argument)
         self._words = words
         self._listing = listing
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        copied = super().__deepcopy__(memo)
+        copied._listing = deepcopy(self._listing, memo)  # the one whose value is set
+        return copied
 
     @property
     def value(self) -> Any:

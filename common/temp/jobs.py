@@ -17,10 +17,11 @@ from .auto_clean import maybe_start
 from .core.layouts import JOBS, check_job_id
 from .errors import StorageError, TempError
 from .store.root.allocation import allocate_named
+from .store.root.books import FAILED, PLAIN
+from .store.root.current_owners import own
 from .store.root.guard import is_gone
-from .store.root.journal import FAILED, PLAIN
 from .store.root.making import make_root
-from .store.root.owner import own, owner_of, release
+from .store.root.owner import owner_of, release
 from .store.system.userpath import users_path
 
 if TYPE_CHECKING:

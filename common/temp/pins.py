@@ -13,7 +13,7 @@ def pin(path: str | os.PathLike[str], reason: str) -> Path:
     to is kept as well, and each link on the way. Raises `InvalidSettings` if `path` is in no entry,
     `StorageError` if the pin cannot be written or the entry is gone.
     """
-    from .store.root.listing import entries_behind, locate
+    from .store.root.finding import entries_behind, locate
     from .store.root.pinning import link_name, pin_there
     from .store.root.recorded_layout import layout_of
     from .store.system.userpath import users_path
@@ -32,7 +32,7 @@ def unpin(path: str | os.PathLike[str]) -> bool:
     What a link leads to is kept by it no more, but by a pin of its own, or on another link to it.
     Raises `InvalidSettings` if `path` is in no entry, `StorageError` if the pin cannot be removed.
     """
-    from .store.root.listing import entries_behind, locate
+    from .store.root.finding import entries_behind, locate
     from .store.root.pinning import link_name, remove_pin
     from .store.system.userpath import users_path
 

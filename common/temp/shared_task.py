@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from invoke.collection import Collection
 from invoke.exceptions import Exit, ParseError
 from invoke.parser.argument import Argument
 from invoke.parser.parser import ParseMachine
 from invoke.tasks import Task
+
+if TYPE_CHECKING:
+    from inspect import Signature
 
 LETTERS: Final = {
     "all-projects": "a",
@@ -40,12 +43,29 @@ class SharedArgument(Argument):
     def __init__(self, argument: Argument) -> None:
         self.__dict__.update(argument.__dict__)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        # At each start invoke's parser copies every argument of every task, attribute by attribute.
+        # None of these is changed in place, but for a list.
+        copied = object.__new__(type(self))
+        copied.__dict__.update(self.__dict__)
+        if isinstance(self._value, list):
+            copied._value = [*self._value]
+        return copied
+
 
 class SharedTask(Task):  # type: ignore[type-arg] # cannot be subscripted when it runs
     """A task with the short flags of `LETTERS`, which takes no others but `-h`."""
 
+    _argspec: tuple[Callable[..., Any], Signature] | None = None
+
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **{**options, "auto_shortflags": False})
+
+    def argspec(self, body: Callable[..., Any]) -> Signature:
+        """The signature of `body` without the context; invoke asks twice for it, at each start."""
+        if self._argspec is None or self._argspec[0] is not body:
+            self._argspec = body, super().argspec(body)
+        return self._argspec[1]
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
         """The arguments for invoke's parser."""

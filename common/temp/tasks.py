@@ -265,32 +265,47 @@ def temp_check(
     help={
         "temp-age": "Clean only scratch unchanged for this long, for example 7d; all artefacts.",
         "temp-age-hours": "The same in hours.",
+        "older-than": "Clean only what is unchanged for this long: artefacts with their project, scratch too.",  # noqa: E501
+        "preset": f"Clean only artefacts of these, and no scratch: {', '.join(choices.PRESETS)} or all.",  # noqa: E501
+        "ask": "Choose by number, by name or one by one; reads a terminal or a pipe.",
         "dry-run": _DRY_RUN,
         "include-unsure": "Where git cannot tell, also remove artefacts that may be hand-written.",
+        "format": f"{choices.default_first(choices.TABLE_OR_JSON)}.",
+        "all-projects": _ALL_PROJECTS,
     },
 )
 def clean(
     c: Context,
     temp_age: str | None = None,
     temp_age_hours: str | None = None,
+    older_than: str | None = None,
+    preset: str | None = None,
+    ask: bool = False,
     dry_run: bool = False,
     include_unsure: bool = False,
+    format: str = "table",  # noqa: A002
+    all_projects: bool = False,
 ) -> None:
     """Clean this project's build artefacts and scratch; never what git tracks.
 
-    Scratch is cleaned as by temp-clean without arguments, the older .temp included, and it never
-    asks. Without git, only artefacts that certainly come from a tool go; the others are listed.
+    Scratch is cleaned as by temp-clean without arguments, the older .temp included, and without
+    --ask it never asks. Without git, only artefacts that certainly come from a tool go; the others
+    are listed. What a running process needs stays.
     """
-    from .commands.artefacts import clean_artefacts
+    from .commands.artefacts import ArtefactArguments, clean_artefacts
 
-    run_command(
-        lambda: clean_artefacts(
-            temp_age=temp_age,
-            temp_age_hours=temp_age_hours,
-            dry_run=dry_run or bool(c.config.run.dry),
-            include_unsure=include_unsure,
-        )
+    given = ArtefactArguments(
+        temp_age=temp_age,
+        temp_age_hours=temp_age_hours,
+        older_than=older_than,
+        presets=preset,
+        dry_run=dry_run or bool(c.config.run.dry),
+        ask=ask,
+        include_unsure=include_unsure,
+        output=format,
+        all_projects=all_projects,
     )
+    run_command(lambda: clean_artefacts(given))
 
 
 @task(

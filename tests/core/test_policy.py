@@ -19,7 +19,7 @@ from common.temp.core.policy import (
 )
 from common.temp.core.retention import explain
 from common.temp.errors import InvalidSettings
-from common.temp.store.root.settings import KEYS
+from common.temp.store.root.keys import KEYS
 from tests.support import HOUR, NOW, entry
 
 NUMBERS = sorted(name for name in LIMIT_FIELDS if Policy._field_defaults[name] is None)

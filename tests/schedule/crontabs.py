@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,14 @@ echo ready
 exec cat
 """
 _INSIDE = 'cd -- "$1" && shift && exec "$@"'
+_ENTER = """
+import ctypes, os, runpy, sys
+namespace = os.open(sys.argv.pop(1), os.O_RDONLY)
+assert ctypes.CDLL(None).setns(namespace, 0) == 0
+os.close(namespace)
+os.chdir(sys.argv.pop(1))
+runpy.run_module("invoke", run_name="__main__", alter_sys=True)
+"""
 
 
 class Crontabs:
@@ -41,6 +50,12 @@ class Crontabs:
     def run(self, *command: str, cwd: Path, stdin: str | None = None) -> tuple[int, str, str]:
         """The exit code and the output of `command` there."""
         done = run(self.command(command, cwd), cwd=cwd, stdin=stdin)
+        return done.returncode, done.stdout, done.stderr
+
+    def inv(self, *arguments: str, cwd: Path) -> tuple[int, str, str]:
+        """The exit code and the output of `inv` there."""
+        namespace = f"/proc/{self._pid}/ns/mnt"
+        done = run([sys.executable, "-c", _ENTER, namespace, str(cwd), *arguments], cwd=cwd)
         return done.returncode, done.stdout, done.stderr
 
     def read(self) -> bytes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -136,8 +135,7 @@ def test_marks_that_do_not_match_are_left_to_a_person(lines: list[str]) -> None:
 
 # -- a real one -----------------------------------------------------------------------------------
 
-INV = (sys.executable, "-m", "invoke", "temp-schedule")
-INSTALL = (*INV, "--as", "cron", "--strategy", "moderate", "--install", "--every")
+INSTALL = ("temp-schedule", "--as", "cron", "--strategy", "moderate", "--install", "--every")
 
 
 def test_a_real_crontab_keeps_to_the_byte_what_others_wrote(
@@ -146,21 +144,21 @@ def test_a_real_crontab_keeps_to_the_byte_what_others_wrote(
     crontabs.write(FOREIGN)
     assert crontabs.read() == FOREIGN
     for every in ("1d", "1d", "15m"):
-        code, out, err = crontabs.run(*INSTALL, every, cwd=project)
+        code, out, err = crontabs.inv(*INSTALL, every, cwd=project)
         assert (code, err) == (0, "")
         assert out.startswith("installed crontab\n")
         assert crontabs.read().startswith(FOREIGN)
         assert crontabs.read().count(b"temp-clean --yes --scheduled") == 1
     assert b"-59/15 * * * * cd " in crontabs.read()
-    assert crontabs.run(*INV, "--remove", cwd=project) == (0, "removed crontab\n", "")
+    assert crontabs.inv("temp-schedule", "--remove", cwd=project) == (0, "removed crontab\n", "")
     assert crontabs.read() == FOREIGN
-    again = crontabs.run(*INV, "--remove", cwd=project)
+    again = crontabs.inv("temp-schedule", "--remove", cwd=project)
     assert again == (0, "project: nothing is scheduled\n", "")
 
 
 def test_where_there_was_no_crontab_there_is_none_after(crontabs: Crontabs, project: Path) -> None:
-    assert crontabs.run(*INSTALL, "6h", cwd=project)[0] == 0
-    assert crontabs.run(*INV, "--remove", cwd=project)[0] == 0
+    assert crontabs.inv(*INSTALL, "6h", cwd=project)[0] == 0
+    assert crontabs.inv("temp-schedule", "--remove", cwd=project)[0] == 0
     code, out, err = crontabs.run("crontab", "-l", cwd=project)
     assert (code, out, err.startswith("no crontab for")) == (1, "", True)
 
@@ -174,7 +172,7 @@ def test_printing_and_refusing_write_nothing(crontabs: Crontabs, project: Path) 
         (("--every", "1d", "--install", "--remove"), 2),
         (("--install",), 2),
     ):
-        assert crontabs.run(*INV, *arguments, cwd=project)[0] == code, arguments
+        assert crontabs.inv("temp-schedule", *arguments, cwd=project)[0] == code, arguments
     assert crontabs.read() == b""
 
 
@@ -192,15 +190,15 @@ def test_a_schedule_that_goes_to_another_scheduler_leaves_the_one_before(
     crontabs: Crontabs, project: Path, home: Path
 ) -> None:
     crontabs.write(FOREIGN)
-    assert crontabs.run(*INSTALL, "1d", cwd=project)[0] == 0
+    assert crontabs.inv(*INSTALL, "1d", cwd=project)[0] == 0
     assert crontabs.read() != FOREIGN
-    systemd = [*INV, "--as", "systemd", "--strategy", "moderate", "--install", "--every", "1d"]
-    code, out, err = crontabs.run(*systemd, cwd=project)
+    systemd = [option if option != "cron" else "systemd" for option in INSTALL]
+    code, out, err = crontabs.inv(*systemd, "1d", cwd=project)
     assert (code, err) == (0, "")
     assert "\nremoved crontab\n" in out
     assert crontabs.read() == FOREIGN
     assert [path for path in listing(home) if path.endswith(".timer")] != []
-    assert crontabs.run(*INSTALL, "1d", cwd=project)[0] == 0
+    assert crontabs.inv(*INSTALL, "1d", cwd=project)[0] == 0
     assert [path for path in listing(home) if path.endswith((".timer", ".service"))] == []
 
 
@@ -233,7 +231,7 @@ def test_a_real_cron_runs_each_as_it_was_meant_and_cleans(
     crontabs.write("\n".join([*(cron.line(one.job) for one in telling), ""]).encode())
     gone = make_entry(project / ".tmp", "debug/old_1696348800", age_hours=999)
     kept = make_entry(project / ".tmp", "debug/new_1696348800")
-    assert crontabs.run(*INSTALL, "1m", cwd=project)[0] == 0
+    assert crontabs.inv(*INSTALL, "1m", cwd=project)[0] == 0
     log = project / ".tmp" / ".tempkeep" / "schedule.log"
     daemon = subprocess.Popen(crontabs.command(["cron", "-f"], Path("/")))
     try:

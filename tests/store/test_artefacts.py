@@ -11,13 +11,8 @@ from pathlib import Path
 import pytest
 
 from common.temp.store.artefacts import artefacts
-from common.temp.store.artefacts.artefacts import (
-    Artefact,
-    drop_empty_root,
-    find_artefacts,
-    opened_project,
-    why_kept_by_now,
-)
+from common.temp.store.artefacts.artefacts import drop_empty_root, opened_project
+from common.temp.store.artefacts.finding import Artefact, find_artefacts, why_kept_by_now
 from common.temp.store.project.tracked import Tracked
 from common.temp.store.root.settings import DEFAULT_ARTEFACTS
 from common.temp.store.trees.removed import Removed
@@ -188,11 +183,11 @@ def test_an_artefact_that_a_process_has_locked_stays(project: Path, lock: str) -
     descriptor = os.open(project / "build", os.O_RDONLY)
     try:
         fcntl.flock(descriptor, getattr(fcntl, lock))
-        said = why_kept_by_now(project, "build", Tracked(project))
+        said = why_kept_by_now(project, Artefact("build", "build/"), Tracked(project))
     finally:
         os.close(descriptor)
     assert said == "a process holds a lock (flock) on it"
-    assert why_kept_by_now(project, "build", Tracked(project)) == ""
+    assert why_kept_by_now(project, Artefact("build", "build/"), Tracked(project)) == ""
 
 
 @pytest.mark.parametrize("kind", ["directory", "file"])

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from common.temp.store.artefacts import artefacts
+from common.temp.store.artefacts.finding import find_artefacts
 from common.temp.store.claiming.area import claimed
 from common.temp.store.project.tracked import Tracked
 from common.temp.store.trees.removal import Removal, remove_at
@@ -91,7 +92,7 @@ def test_an_artefact_in_which_it_is_made_after_the_look_keeps_it(
     tmp_path: Path, project: Path, work: Path
 ) -> None:
     make_entry(project, "build")
-    found = artefacts.find_artefacts(project, ("build/",), Tracked(project), include_unsure=True)
+    found = find_artefacts(project, ("build/",), Tracked(project), include_unsure=True)
     assert [(artefact.path, artefact.kept) for artefact in found] == [("build", "")]
     with artefacts.opened_project(project) as top, bound(work, project / "build" / "mnt"):
         assert artefacts.remove_artefact(top, "build").failures == [("mnt", MOUNTED)]

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from common.temp.store.root.allocation import allocate
+from common.temp.store.root.current_owners import own
 from common.temp.store.root.helper import fork_helper
-from common.temp.store.root.owner import own
 from common.temp.store.workers import messages
 from common.temp.store.workers.crew import Crew, Link, may_fork
 from common.temp.store.workers.messages import Job, Kind, Said

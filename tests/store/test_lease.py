@@ -25,7 +25,8 @@ from common.temp.store.root import leases as reading
 from common.temp.store.root import owner as lease
 from common.temp.store.root import ownerfile, owning
 from common.temp.store.root.allocation import adopt, allocate
-from common.temp.store.root.journal import Book
+from common.temp.store.root.books import Book
+from common.temp.store.root.current_owners import own, owners
 from common.temp.store.root.leases import Leases
 from common.temp.store.root.making import make_root
 from common.temp.store.root.owner import owner_of
@@ -132,7 +133,7 @@ def test_at_the_end_the_owner_file_stays_only_with_entries(
         os.rmdir(path)
     end_leases()
     assert len(owner_files(root)) == left
-    assert lease.own(str(root)) is None
+    assert own(str(root)) is None
     assert scanned(root) == {} or hold(root, Path(path)) == ""
 
 
@@ -609,7 +610,7 @@ def test_a_disk_that_is_full_when_a_record_is_written_leaves_nothing_half_made(
         recorded = {line[1:].decode() for line in lines.splitlines()[1:]}
         there = {f"debug/{path.name}" for path in (root / "debug").iterdir()}
         assert there == recorded
-        lease._owners.clear()
+        owners.clear()
 
 
 def test_a_full_disk_leaves_no_owner_file_behind(tmp_path: Path) -> None:
@@ -1104,7 +1105,7 @@ def test_a_book_that_was_closed_says_what_was_kept_and_why(root: Path) -> None:
     make_entry(root, "test/x")
     owner_of(str(root), KEPT).record("test/x")
     lease.close(str(root), KEPT)
-    assert lease.own(str(root), KEPT) is None
+    assert own(str(root), KEPT) is None
     entry = scanned(root)["test/x"]
     assert entry.use is None
     assert entry.made_by is not None
@@ -1166,8 +1167,8 @@ def test_a_forked_child_has_books_of_its_own(root: Path) -> None:
     owner_of(str(root), MEANWHILE).record("test/x")
 
     def look() -> tuple[bool, bool]:
-        own = lease.own(str(root), MEANWHILE) is not None
-        return own, owner_of(str(root), MEANWHILE).pid == os.getpid()
+        mine = own(str(root), MEANWHILE) is not None
+        return mine, owner_of(str(root), MEANWHILE).pid == os.getpid()
 
     assert in_child(look) == (False, True)
 

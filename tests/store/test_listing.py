@@ -15,8 +15,9 @@ from common.temp.pins import pin
 from common.temp.store.claiming.scan import scan
 from common.temp.store.root import listing as listings
 from common.temp.store.root.allocation import allocate
+from common.temp.store.root.finding import find_entry, locate
 from common.temp.store.root.leases import Leases
-from common.temp.store.root.listing import find_entry, list_entries, listing, locate
+from common.temp.store.root.listing import list_entries, listing
 from common.temp.store.root.making import make_root
 from tests.support import (
     make_entry,

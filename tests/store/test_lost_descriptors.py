@@ -138,7 +138,7 @@ def test_a_file_that_has_got_the_inode_of_the_owner_file_is_not_taken_for_it(
             "import os, shutil\n"
             "from common.temp import get_debug_temp_dir as make\n"
             "make('x')\n"
-            "from common.temp.store.root.owner import own\n"
+            "from common.temp.store.root.current_owners import own\n"
             "file = own(os.path.abspath('.tmp'))._file\n"
             "os.close(file.descriptor); shutil.rmtree('.tmp')\n"
             "for number in range(200):\n"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.commands import artefacts as commands
+from common.temp.commands import artefact_drafts as commands
 from common.temp.store.artefacts import artefacts
 from common.temp.store.project import tracked
 from common.temp.store.trees.removed import Removed

@@ -21,6 +21,7 @@ from common.temp.jobs import StorageRoot
 from common.temp.manager import TempManager
 from common.temp.store.root import owner as lease
 from common.temp.store.root import ownerfile, owning
+from common.temp.store.root.current_owners import own
 from tests.store.sshfs import over_sshfs
 from tests.support import (
     HOUR,
@@ -273,7 +274,7 @@ def test_a_child_that_was_forked_before_there_was_an_entry_keeps_none(project: P
 
 def test_a_child_that_has_yet_to_tell_of_itself_keeps_what_its_parent_had(project: Path) -> None:
     get_debug_temp_dir("x")
-    owner = lease.own(str(project / ".tmp"))
+    owner = own(str(project / ".tmp"))
     assert owner is not None
     owner.note_fork()  # as just before a fork
     use = only(project / ".tmp").use

@@ -11,9 +11,11 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
+from common.temp.choices import ALL, PRESETS
 from common.temp.core.layouts import JOBS
 from common.temp.core.policy import STRATEGIES, Policy
 from common.temp.errors import InvalidSettings
+from common.temp.store.root.keys import CATEGORY_KEYS, JSON_KEYS, KEYS, Key
 from common.temp.store.root.loading import (
     check_config,
     load,
@@ -22,14 +24,7 @@ from common.temp.store.root.loading import (
     workspace_globs,
 )
 from common.temp.store.root.making import make_root
-from common.temp.store.root.settings import (
-    CATEGORY_KEYS,
-    DEFAULT_ARTEFACTS,
-    JSON_KEYS,
-    KEYS,
-    Key,
-    Settings,
-)
+from common.temp.store.root.settings import DEFAULT_ARTEFACTS, Settings
 from common.temp.store.root.values import check_strategy
 from common.temp.store.system.archive_formats import FORMATS
 from tests.support import DAY, DENIED, HOUR, LINK, make_project, plain_user
@@ -452,6 +447,11 @@ _VALUES["files"] = (
     ["a", 1, {}, [1], [""], ["."], ["./"], ["/"], ["/abs"], [".."], ["a/.."], ["../a"], ["a/../b"]],
     "",
 )
+_VALUES["presets"] = (
+    [[], ["node"], ["all", "venv"]],
+    ["a", 1, True, {}, [1], ["Node"], [""], ["all", "x"]],
+    "",
+)
 _VALUES["days"] = _VALUES["gb"] = _VALUES["number"] = _VALUES["hours"]
 _NOT_GLOBS = 'expected a list of globs of directories below, as "projects/*", got {!r}'
 
@@ -474,9 +474,12 @@ def _cases(keys: dict[str, Key], *, good: bool) -> list[Any]:
 
 
 def _expected(kind: str, value: object) -> str:
-    expected = {"globs": _NOT_GLOBS, "files": _NOT_FILES}.get(kind)
+    expected = {"globs": _NOT_GLOBS, "files": _NOT_FILES, "presets": ""}.get(kind)
     if expected is None:
         return _VALUES[kind][2].format(value)
+    if kind == "presets" and isinstance(value, list) and all(isinstance(x, str) for x in value):
+        wrong = next(item for item in value if item not in (*PRESETS, ALL))
+        return f"expected some of {', '.join(PRESETS)} or {ALL}, got {wrong!r}"
     is_texts = isinstance(value, list) and all(isinstance(item, str) for item in value)
     return (expected if is_texts else _VALUES["texts"][2]).format(value)
 

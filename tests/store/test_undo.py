@@ -508,8 +508,8 @@ def test_what_somebody_works_on_where_it_was_set_aside_stays(two: Path, what: st
         grow_old(two, "debug__old", 25)
     elif what == "pinned":
         remove_pin(clone / ".tmp", "debug/inner")
-    age(clone, 31)
     end_leases()  # an owner counts as one also while it has nothing
+    age(clone, 31)
     swept(two, NOTHING)
     assert held(two) == []
 

@@ -13,9 +13,9 @@ from ..report.text import plain
 from ..store.claiming.scan import scan
 from ..store.project.project import OLD_ROOT_NAME
 from ..store.sweep import adoption
-from .artefacts import kept_as_tracked, tracked_in
 from .places import DRY_RUN_OVERRIDE, Place, find_places, is_dry_run
 from .printing import print_problems
+from .tracked import kept_as_tracked, tracked_in
 
 
 def adopt(*, dry_run: bool, all_projects: bool) -> int:

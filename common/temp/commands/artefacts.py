@@ -2,168 +2,193 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import sys
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
-from ..core.entry import Entry
-from ..core.links import Freeing
-from ..core.plan import Plan
+from ..choices import TABLE_OR_JSON, choose, choose_presets
+from ..core.plan import Outcome, Plan, Report, Step
 from ..core.policy import Policy
-from ..core.reasons import Reason, Verdict
-from ..core.units import spell_size
+from ..core.units import read_duration, spell_size
+from ..report.clean import outcome_line
+from ..report.progress import ProgressLine
 from ..report.text import counted, plain
-from ..store.artefacts.artefacts import (
-    TAKES_UNSURE,
-    Artefact,
-    check_patterns,
-    drop_empty_root,
-    find_artefacts,
-    measure_artefact,
-    opened_project,
-    remove_artefact,
-    why_kept_by_now,
-)
+from ..store.artefacts.artefacts import drop_empty_root, opened_project
 from ..store.project.place import homeless_projects
 from ..store.project.project import OLD_ROOT_NAME
-from ..store.project.tracked import Tracked
-from ..store.system.at_work import AtWork
-from ..store.trees.removed import Removed
-from .carrying import Lines, Manner, carry_out
+from .artefact_drafts import Project, Wanted
+from .artefact_lines import ArtefactLines
+from .carrying import Json, Lines, Manner, Sink, carry_out
 from .clean_arguments import CleanArguments, age_of
-from .drafts import draft_all
-from .places import DRY_RUN_OVERRIDE, Place, find_places, is_dry_run
+from .drafts import Draft, ask, draft_all
+from .places import DRY_RUN_OVERRIDE, HOMELESS_TITLE, Place, find_places, is_dry_run
 from .printing import complain
+from .tracked import without_tracked
 from .unconfigured import check_policy
 
+_ARTEFACTS: Final = ("artefact", "artefacts")
+_WITHOUT_ASKING: Final = "leave out --ask to clean without asking"
 
-def clean_artefacts(
-    *,
-    temp_age: str | None,
-    temp_age_hours: str | None,
-    dry_run: bool,
-    include_unsure: bool = False,
-) -> int:
-    """Clean build artefacts and scratch of the project; the exit code."""
-    age = age_of(temp_age, temp_age_hours, "--temp-age")
+
+class ArtefactArguments(NamedTuple):
+    """The arguments of `clean` as they were typed."""
+
+    temp_age: str | None = None
+    temp_age_hours: str | None = None
+    older_than: str | None = None
+    presets: str | None = None
+    dry_run: bool = False
+    ask: bool = False
+    include_unsure: bool = False
+    output: str = "table"
+    all_projects: bool = False
+
+
+def clean_artefacts(given: ArtefactArguments) -> int:
+    """Clean build artefacts and scratch, or with presets only artefacts; the exit code."""
+    choose(given.output, "--format", TABLE_OR_JSON)
+    older_than = (
+        None if given.older_than is None else read_duration(given.older_than, "--older-than")
+    )
+    presets = None
+    if given.presets is not None:
+        names = [name.strip() for name in given.presets.split(",")]
+        presets = choose_presets(names, "--preset")
+    age = age_of(given.temp_age, given.temp_age_hours, "--temp-age")
+    age = older_than if age is None else age
     limits = None if age is None else Policy(max_age=age)
     now = time.time()
-    places = find_places(all_projects=False)
-    check_policy(places, limits, CleanArguments())
-    project, settings = places[0].settings.project, places[0].settings
-    old = project / OLD_ROOT_NAME
-    if old.is_dir() or old.is_symlink():
-        places.insert(1, Place(f"{project.name}/{OLD_ROOT_NAME}", old, settings))
-    dry_run = dry_run or is_dry_run(places, False, DRY_RUN_OVERRIDE)
-    if project in homeless_projects():
-        # Nothing is built there, and git is not asked what it tracks in the working directory.
-        own = [place for place in places if place.settings.project == project or place.is_extra]
-        drafts = draft_all(own, limits, CleanArguments(), now, sizes=dry_run)
-        return carry_out(drafts, Lines(), Manner("clean", dry_run))
-    with opened_project(project) as top:
-        drafts = draft_all(places, limits, CleanArguments(), now, sizes=dry_run)
-        # Asked last, right before deleting begins.
-        tracked = Tracked(project)
-        check_patterns(project, settings.artefacts, tracked)
-        artefacts = find_artefacts(
-            project,
-            settings.artefacts,
-            tracked,
-            roots=settings.other_roots(),
-            archive=settings.archive_path(),
-            include_unsure=include_unsure,
-        )
-        drafts = [
-            draft._replace(plan=_without_tracked(draft.plan, project, tracked, include_unsure))
-            for draft in drafts
+    places = find_places(given.all_projects)
+    arguments = CleanArguments(ask=given.ask, all_projects=given.all_projects)
+    if presets is None:
+        check_policy(places, limits, arguments)
+    given = given._replace(dry_run=given.dry_run or is_dry_run(places, False, DRY_RUN_OVERRIDE))
+    sizes = given.dry_run or given.ask
+    wanted = Wanted(presets, older_than, given.include_unsure, sizes or older_than is not None)
+    with contextlib.ExitStack() as stack:
+        of_projects = _of_projects(places)
+        directories = [place.settings.project for place in of_projects]
+        tops = [stack.enter_context(opened_project(directory)) for directory in directories]
+        scratch: list[Draft] = []
+        if presets is None:
+            scratch = draft_all(_with_old_roots(places), limits, arguments, now, sizes=sizes)
+        # Git is asked last, right before deleting begins.
+        projects = [
+            Project(place, top, wanted, now, directories)
+            for place, top in zip(of_projects, tops, strict=True)
         ]
-        code = _clean_artefacts(
-            top,
-            project,
-            artefacts,
-            lambda path: why_kept_by_now(project, path, tracked, include_unsure=include_unsure),
-            dry_run=dry_run,
-        )
-    swept = carry_out(drafts, Lines(silent=bool(artefacts)), Manner("clean", dry_run))
-    if not dry_run:
-        for draft in drafts:
-            if draft.place.root == old:
-                drop_empty_root(old, {step.entry.category for step in draft.plan.steps})
-    return max(code, swept)
-
-
-def _clean_artefacts(
-    top: int,
-    project: Path,
-    artefacts: Sequence[Artefact],
-    why_kept: Callable[[str], str],
-    *,
-    dry_run: bool,
-) -> int:
-    verb = "would delete" if dry_run else "deleted"
-    code = count = freed = 0
-    users, freeing = AtWork(project), Freeing()
-    # An egg-info goes last: it says what made the build beside it, which a next clean has to know.
-    for artefact in sorted(artefacts, key=lambda one: one.path.endswith(".egg-info")):
-        path = plain(artefact.path)
-        # Checked again: somebody may have started to work here while the others were removed. Who
-        # is at work is asked last, for the other takes long where there is much.
-        kept = artefact.kept or why_kept(artefact.path)
-        if kept := kept or users.inside(artefact.path):
-            print(f"kept {path}: {plain(kept)}")
-            continue
+        if projects:
+            scratch = [_without_tracked(draft, projects, given) for draft in scratch]
+        line = ProgressLine("measuring:", _ARTEFACTS)
         try:
-            if dry_run:
-                removed = Removed(freeing.add(measure_artefact(top, artefact.path)))
-            else:
-                removed = remove_artefact(top, artefact.path)
-        except KeyboardInterrupt:
-            print(
-                f"interrupted: {counted(count, 'artefact', 'artefacts')} deleted, "
-                f"{spell_size(freed)} freed; the next clean finishes {path}",
-                file=sys.stderr,
-            )
-            raise
-        freed += removed.freed_bytes
-        if removed.failures:
-            where, what = removed.failures[0]
-            inside = f" {plain(where)}:" if where else ""
-            complain(f"failed {path}:{inside} {plain(what)}")
-            code = 1
-            continue
-        count += 1
-        size = spell_size(removed.freed_bytes)
-        print(f"{verb} {path}  {size}  (artefact: {plain(artefact.pattern)})")
-    if artefacts:
-        what = counted(count, "artefact", "artefacts")
-        print(f"{plain(project.name)}: {verb} {what}, {spell_size(freed)}")
+            drafts = [project.draft(line) for project in projects]
+        finally:
+            line.clear()
+        if given.ask:
+            arguments = arguments._replace(dry_run=given.dry_run)
+            every = ask([*drafts, *scratch], arguments, now, remedy=_WITHOUT_ASKING)
+            drafts, scratch = every[: len(drafts)], every[len(drafts) :]
+        return _carry_out(projects, drafts, scratch, given, now)
+
+
+def _of_projects(places: Sequence[Place]) -> list[Place]:
+    """The root of each project; none where nothing is built, and git is not asked."""
+    if places[0].settings.project in homeless_projects():
+        return []
+    return [place for place in places if not (place.is_extra or place.is_configured)]
+
+
+def _with_old_roots(places: Sequence[Place]) -> list[Place]:
+    """What scratch is cleaned of: `places`, and the older roots of the projects."""
+    projects = _of_projects(places)
+    if not projects:
+        project = places[0].settings.project
+        return [one for one in places if one.settings.project == project or one.is_extra]
+    found: list[Place] = []
+    for place in places:
+        found.append(place)
+        old = place.settings.project / OLD_ROOT_NAME
+        if place in projects and (old.is_dir() or old.is_symlink()):
+            found.append(Place(f"{place.title}/{OLD_ROOT_NAME}", old, place.settings))
+    return found
+
+
+def _carry_out(
+    projects: Sequence[Project],
+    drafts: Sequence[Draft],
+    scratch: Sequence[Draft],
+    given: ArtefactArguments,
+    now: float,
+) -> int:
+    """Remove what the drafts name, artefacts first, and report it; the exit code."""
+    lines = ArtefactLines()
+    json = Json(now, dry_run=given.dry_run) if given.output == "json" else None
+    removed: list[Outcome] = []
+    code = 0
+    for project, draft in zip(projects, drafts, strict=True):
+        report = None if given.dry_run else _remove(project, draft.plan, json or lines, removed)
+        code = max(code, int(report is not None and report.failed))
+        (json or lines).add(draft.place.title, draft.plan, report, 0)
+    if json is None:
+        lines.end()
+    sink = json or Lines(silent=lines.any)
+    code = max(code, carry_out(scratch, sink, Manner("clean", given.dry_run)))
+    if given.presets is not None and json is None:
+        sink.end([draft.place.title for draft in drafts] or [HOMELESS_TITLE])
+    for draft in scratch if not given.dry_run else ():
+        if draft.place.root.name == OLD_ROOT_NAME and not draft.place.is_configured:
+            categories = {step.entry.category for step in draft.plan.steps}
+            drop_empty_root(draft.place.root, categories)
     return code
 
 
-def _without_tracked(plan: Plan, project: Path, tracked: Tracked, include_unsure: bool) -> Plan:
-    """`plan` without the entries that hold something that git tracks, or may track."""
-    unsure = f"{tracked.failed}; {TAKES_UNSURE}" if tracked.failed and not include_unsure else ""
-    steps = []
-    kept = list(plan.kept)
-    for step in plan.steps:
-        why = tracked_in(step.entry, plan.root, project, tracked) or unsure
-        if why:
-            kept.append(kept_as_tracked(step.entry, why))
-        else:
-            steps.append(step)
-    return plan._replace(steps=tuple(steps), kept=tuple(kept))
+def _remove(project: Project, plan: Plan, sink: Sink, removed: list[Outcome]) -> Report:
+    """Remove the artefacts of one project, and add what goes to `removed`."""
+    outcomes: list[Outcome] = []
+    freed, path = 0, ""
+    line = ProgressLine("cleaning:", _ARTEFACTS)
+    try:
+        for step in plan.steps:
+            path = plain(step.entry.path)
+            line(len(outcomes), freed, of=len(plan.steps))
+            outcome = _remove_one(project, step)
+            outcomes.append(outcome)
+            freed += outcome.freed_bytes
+            line.clear()
+            if outcome.status == "done":
+                removed.append(outcome)
+                sink.done(outcome_line(outcome))
+            elif outcome.status == "failed":
+                complain(outcome_line(outcome))
+    except KeyboardInterrupt:
+        line.clear()
+        freed = sum(one.freed_bytes for one in removed)
+        print(
+            f"interrupted: {counted(len(removed), *_ARTEFACTS)} deleted, {spell_size(freed)} "
+            f"freed; the next clean finishes {path}",
+            file=sys.stderr,
+        )
+        raise
+    return Report(plan, tuple(outcomes))
 
 
-def tracked_in(entry: Entry, root: str, project: Path, tracked: Tracked) -> str:
-    """One line on what git tracks in `entry`; "" if it tracks nothing there."""
-    # By its real path: a root that is a link may lead to another place in the work tree.
-    below = os.path.relpath(os.path.realpath(root), os.path.realpath(project))
-    inside = tracked.inside(f"{below}/{entry.path}")
-    return "" if inside is None else f"git tracks {inside}"
+def _remove_one(project: Project, step: Step) -> Outcome:
+    # Checked again: somebody may have started to work here while the others were removed.
+    if why := project.why_kept_by_now(step.entry):
+        return Outcome(step, "skipped", why)
+    gone = project.remove(step.entry)
+    if gone.failures:
+        where, what = gone.failures[0]
+        return Outcome(step, "failed", f"{where}: {what}" if where else what, gone.freed_bytes)
+    return Outcome(step, "done", freed_bytes=gone.freed_bytes)
 
 
-def kept_as_tracked(entry: Entry, why: str) -> Verdict:
-    """The decision to keep an entry for that reason."""
-    return Verdict(entry, True, (Reason("tracked", "stays", why),))
+def _without_tracked(draft: Draft, projects: Sequence[Project], given: ArtefactArguments) -> Draft:
+    """`draft` without what git tracks in its project; in the first, if it is of none of them."""
+    directory = draft.place.settings.project
+    project = next((one for one in projects if one.directory == directory), projects[0])
+    unsure = given.include_unsure
+    plan = without_tracked(draft.plan, project.directory, project.tracked, include_unsure=unsure)
+    return draft._replace(plan=plan)

@@ -6,20 +6,23 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..choices import TABLE_OR_JSON, choose
 from ..core.budget import Budget, Usage, excesses, together
 from ..core.entry import Problem
-from ..core.links import INODES, Tree, once
+from ..core.links import INODES, once
 from ..core.reasons import Verdict
 from ..core.units import read_count, read_duration, read_size
 from ..errors import OVER_BUDGET, InvalidSettings, Refused, StorageError
 from ..report.budget import Checked, check_project, check_text, tracked_lines
-from ..store.root.listing import measure_leftovers
+from ..store.root.leftovers import measure_leftovers
 from .forecast import look
 from .places import Place, find_places
 from .printing import print_problems, screen
+
+if TYPE_CHECKING:
+    from ..core.links import Tree
 
 _CULPRITS: Final = 5
 

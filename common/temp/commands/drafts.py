@@ -95,17 +95,24 @@ def without_low_space(plan: Plan) -> Plan:
     return plan._replace(archives=kept)
 
 
-def ask(drafts: list[Draft], given: CleanArguments, now: float) -> list[Draft]:
+def ask(
+    drafts: list[Draft],
+    given: CleanArguments,
+    now: float,
+    *,
+    remedy: str = "--yes cleans without asking",
+) -> list[Draft]:
     """The drafts, with the steps that a person chooses. Raises `Declined` for a no.
 
-    Without `--ask` it shows what goes and asks only on a terminal, before everything goes.
+    Without `--ask` it shows what goes and asks only on a terminal, before everything goes. The
+    `remedy` is for whom nobody answers.
     """
     from ..asking import Dialogue
 
     stream = sys.stderr if given.ask else terminal()
     if stream is None:
         return drafts
-    dialogue = Dialogue(stream, screen(stream), now)
+    dialogue = Dialogue(stream, screen(stream), now, remedy)
     if given.ask:
         drafts = _choose(dialogue, drafts)
     going = [draft for draft in drafts if draft.plan.policy.everything or given.ask]

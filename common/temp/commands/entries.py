@@ -41,7 +41,7 @@ def explain_entry(path: str) -> int:
 
 def pin_entry(path: str, reason: str, *, dry_run: bool = False) -> int:
     """Pin the entry at `path`; the exit code."""
-    from ..store.root.listing import entries_behind
+    from ..store.root.finding import entries_behind
     from ..store.root.pinning import link_name, pin_there
     from ..store.root.recorded_layout import layout_of
 
@@ -64,7 +64,7 @@ def pin_entry(path: str, reason: str, *, dry_run: bool = False) -> int:
 
 def unpin_entry(path: str, *, dry_run: bool = False) -> int:
     """Unpin the entry at `path`; the exit code."""
-    from ..store.root.listing import entries_behind
+    from ..store.root.finding import entries_behind
     from ..store.root.pinning import link_name, read_pin, remove_pin
 
     path = os.path.expanduser(path)

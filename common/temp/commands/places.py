@@ -24,14 +24,13 @@ from ..store.project.project import (
     user_root,
     where_it_leads,
 )
-from ..store.root.listing import Choose, find_entry
 from ..store.root.loading import load, workspace_globs
-from ..store.root.recorded_layout import layout_of
 from ..store.root.settings import Settings
 
 if TYPE_CHECKING:
     from ..core.disposal import Disposal
     from ..store.archive.archives import Archive
+    from ..store.root.finding import Choose
 
 USER_TITLE: Final = "auto-cleanup entries of this user"
 HOMELESS_TITLE: Final = "scratch of no project"
@@ -58,7 +57,11 @@ class Place(NamedTuple):
 
     def layout(self) -> Layout:
         """The layout of its entries. Raises `StorageError` or `Refused` if it cannot be read."""
-        return layout_of(self.root, is_scratch=False) if self.is_configured else SCRATCH
+        if not self.is_configured:
+            return SCRATCH
+        from ..store.root.recorded_layout import layout_of  # most projects have no other roots
+
+        return layout_of(self.root, is_scratch=False)
 
     def leads_to(self) -> Path | None:
         """Where its data really is, if that is behind a link."""
@@ -194,6 +197,8 @@ def _places_of(title: str, settings: Settings) -> Iterator[Place]:
 
 def find_place(path: str, choose: Choose) -> tuple[Place, str]:
     """The place of the entry that `path` names, and the entry's path in it; see `find_entry`."""
+    from ..store.root.finding import find_entry  # which a status does not need
+
     settings = load(standing_project())
     roots = settings.other_roots()
     root, relative = find_entry(path, root_of(settings.project), roots, homeless_roots(), choose)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from ..core.entry import Inventory
 from ..core.layouts import HISTORY, STORE
@@ -12,9 +12,23 @@ from ..core.reasons import Verdict
 from .places import Place
 from .printing import screen
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a protocol takes longer to define than all else here
+    from typing import Protocol
+
     from ..core.history import PastSweep
     from ..report.markup import Shown
+
+    class Sink(Protocol):
+        """Takes one root after the other, and makes one text of them."""
+
+        all_roots: bool
+        """Whether empty projects of a monorepo are reported one by one, too."""
+
+        def add(self, root: RootStatus) -> None:
+            """Take a root."""
+
+        def text(self, empty: int) -> str:
+            """The text; `empty` is how many projects were left out."""
 
 
 class StatusArguments(NamedTuple):
@@ -46,19 +60,6 @@ class RootStatus(NamedTuple):
         """Whether there is nothing to report."""
         seen = self.inventory
         return not (self.verdicts or seen.leftovers or seen.problems or seen.undoable)
-
-
-class Sink(Protocol):
-    """Takes one root after the other, and makes one text of them."""
-
-    all_roots: bool
-    """Whether empty projects of a monorepo are reported one by one, too."""
-
-    def add(self, root: RootStatus) -> None:
-        """Take a root."""
-
-    def text(self, empty: int) -> str:
-        """The text; `empty` is how many projects were left out."""
 
 
 _OFFER: Final = (

@@ -4,9 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from operator import attrgetter
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from .named_tuple import NamedTuple
+
+if TYPE_CHECKING:  # a protocol takes longer to define than all else here
+    from typing import Protocol
+
+    class Tree(Protocol):
+        """What takes space on disk, that of its `links` included."""
+
+        @property
+        def size(self) -> int:
+            """Bytes on disk."""
+
+        @property
+        def links(self) -> tuple[Link, ...]:
+            """The files in it that have names elsewhere too."""
+
+        @property
+        def inodes(self) -> int:
+            """How many files and directories it is, each counted once."""
 
 
 class Link(NamedTuple):
@@ -20,22 +38,6 @@ class Link(NamedTuple):
     names: int
     met: int
     size: int
-
-
-class Tree(Protocol):
-    """What takes space on disk, that of its `links` included."""
-
-    @property
-    def size(self) -> int:
-        """Bytes on disk."""
-
-    @property
-    def links(self) -> tuple[Link, ...]:
-        """The files in it that have names elsewhere too."""
-
-    @property
-    def inodes(self) -> int:
-        """How many files and directories it is, each counted once."""
 
 
 class Amount(NamedTuple):

@@ -37,6 +37,9 @@ UNSAVED: Final = "unsaved work"
 UNFINISHED: Final = "to be finished"
 """The rule that removes the rest of what a clean could not remove all of."""
 
+ARTEFACT: Final = "artefact"
+"""The rule that removes what a build made, and the category of such."""
+
 UNDO_OVER: Final = "undo time is over"
 """The rule that removes what was set aside, once it can no longer be undone."""
 

@@ -18,8 +18,8 @@ from ..report.text import instant, plain
 from ..store.project.place import standing_project
 from ..store.project.project import absolute, root_of
 from ..store.root.loading import load
-from ..store.root.ownerfile import host_name
 from ..store.root.settings import Settings
+from ..store.system.presence import host_name
 from .log import Turn, turn
 from .notify import Key, notify
 

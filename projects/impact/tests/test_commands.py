@@ -3,10 +3,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support import run_client
 
 IMPACT = Path(__file__).resolve().parents[1]
 OWN = {"demo", "measure"}
@@ -22,14 +23,8 @@ sys.exit(measure(["--draws=100"]))
 """
 
 
-def run(*command: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *command], cwd=cwd, capture_output=True, text=True, check=False
-    )
-
-
 def script(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return run(IMPACT / "scripts" / "measure_impact.py", *arguments)
+    return run_client("impact", IMPACT / "scripts" / "measure_impact.py", *arguments)
 
 
 @pytest.fixture
@@ -87,24 +82,24 @@ def test_a_directory_that_is_a_file_is_one_line_and_exit_code_1() -> None:
 def test_a_disk_that_takes_no_more_is_one_line_and_exit_code_1_and_leaves_nothing(
     system_temp: Path,
 ) -> None:
-    ran = run("-c", LIMITED.format(source=str(IMPACT / "src")))
+    ran = run_client("impact", "-c", LIMITED.format(source=str(IMPACT / "src")))
     [line] = ran.stderr.splitlines()
     assert (ran.returncode, line[:33]) == (1, "measure_impact.py: File too large")
     assert list(system_temp.rglob("*.partial")) == []
 
 
 def test_the_tasks_are_the_shared_ones_and_those_of_the_project() -> None:
-    listed = run("-m", "invoke", "--list", cwd=IMPACT).stdout.splitlines()
+    listed = run_client("impact", "-m", "invoke", "--list", cwd=IMPACT).stdout.splitlines()
     names = {line.split()[0] for line in listed if line[:2] == "  " and line[2:3].strip()}
     assert names >= OWN | SHARED
 
 
 def test_the_demo_ends_well_and_leaves_only_what_it_names(copy: Path, system_temp: Path) -> None:
-    ran = run("-m", "invoke", "demo", cwd=copy)
+    ran = run_client("impact", "-m", "invoke", "demo", cwd=copy)
     assert (ran.returncode, ran.stderr) == (0, "")
     assert len(list((copy / "samples").glob("*/samples.zarr"))) == 3
     assert list(system_temp.rglob("samples.zarr")) == []
 
 
 def test_a_task_ends_with_the_exit_code_of_its_command(copy: Path) -> None:
-    assert run("-m", "invoke", "measure", "--draws=none", cwd=copy).returncode == 2
+    assert run_client("impact", "-m", "invoke", "measure", "--draws=none", cwd=copy).returncode == 2

@@ -6,17 +6,20 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import impact
 import numpy as np
 import pytest
-import xarray as xr
 from impact.errors import ImpactError
 from impact.regression import Floats, Posterior, fit, with_intercept
 from impact.sampling import OUTPUTS, sample
 from impact.sources import SCENARIOS, Trial
 
 from common.temp import TempManager
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 PLANS = ("as_it_was", "free_care")
 SOURCE = Path(impact.__file__).parents[1]
@@ -56,6 +59,8 @@ def samples(tree: xr.DataTree, name: str) -> Floats:
 
 
 def test_the_tree_says_where_everything_is(posterior: Posterior, trial: Trial) -> None:
+    import xarray as xr
+
     tree = sample(posterior, some_people(trial), draws=5)
     assert isinstance(tree, xr.DataTree)
     assert tuple(tree.children) == PLANS
@@ -76,6 +81,8 @@ def test_later_samples_share_the_temporary_root(posterior: Posterior, trial: Tri
 def test_samples_in_a_named_directory_stay_and_can_be_opened_by_anybody(
     posterior: Posterior, trial: Trial, tmp_path: Path
 ) -> None:
+    import xarray as xr
+
     tree = sample(posterior, some_people(trial), draws=5, output_dir="named")
     assert tree.attrs["output_dir"] == str(tmp_path / "project" / "named")
     assert OUTPUTS.temp_dir is None
@@ -186,6 +193,8 @@ def test_the_same_plan_twice_differs_by_its_noise_alone(posterior: Posterior, tr
 def test_samples_do_not_depend_on_the_memory(
     posterior: Posterior, trial: Trial, memory: int
 ) -> None:
+    import xarray as xr
+
     people = some_people(trial)
     tree = sample(posterior, people, draws=100, memory=memory)
     other = sample(posterior, people, draws=100)

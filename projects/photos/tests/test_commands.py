@@ -3,11 +3,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.support import run_client
 
 Draw = Callable[..., Path]
 
@@ -17,14 +18,8 @@ OWN = {"build", "inspect", "sample", "thumbs"}
 SHARED = {"clean", "temp-clean", "temp-explain", "temp-pin", "temp-status", "temp-unpin"}
 
 
-def run(*command: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *command], cwd=cwd, capture_output=True, text=True, check=False
-    )
-
-
 def script(name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return run(PHOTOS / "scripts" / f"{name}.py", *arguments)
+    return run_client("photos", PHOTOS / "scripts" / f"{name}.py", *arguments)
 
 
 @pytest.fixture
@@ -105,32 +100,36 @@ def test_a_sheet_that_the_disk_refuses_is_one_line_and_exit_code_1(draw: Draw) -
 
 
 def test_the_tasks_are_the_shared_ones_and_those_of_the_project() -> None:
-    listed = run("-m", "invoke", "--list", cwd=PHOTOS).stdout.splitlines()
+    listed = run_client("photos", "-m", "invoke", "--list", cwd=PHOTOS).stdout.splitlines()
     names = {line.split()[0] for line in listed if line[:2] == "  " and line[2:3].strip()}
     assert names >= OWN | SHARED
 
 
 @pytest.mark.parametrize("name", sorted(OWN))
 def test_a_task_of_the_project_is_its_own_and_no_shared_one(name: str) -> None:
-    ran = run("-c", f"import tasks; print(tasks.{name}.body.__module__)", cwd=PHOTOS)
+    ran = run_client(
+        "photos", "-c", f"import tasks; print(tasks.{name}.body.__module__)", cwd=PHOTOS
+    )
     assert ran.stdout == "tasks\n"
 
 
 def test_scratch_made_deep_down_lands_in_the_root_of_the_project(copy: Path) -> None:
-    ran = run("-m", "invoke", "thumbs", cwd=copy / "src/deep/down")
+    ran = run_client("photos", "-m", "invoke", "thumbs", cwd=copy / "src/deep/down")
     assert f"thumbnails in {copy}/.tmp/cache/thumbnails_" in ran.stdout
     assert os.listdir(copy / "src/deep/down") == ["README.md"]
 
 
 def test_a_sheet_is_written_where_one_stands(copy: Path, draw: Draw) -> None:
-    run("-m", "invoke", "sample", "my.jpg", f"--folder={draw().parent}", cwd=copy / "src")
+    run_client(
+        "photos", "-m", "invoke", "sample", "my.jpg", f"--folder={draw().parent}", cwd=copy / "src"
+    )
     assert (copy / "src/my.jpg").is_file()
 
 
 def test_what_the_tasks_leave_is_cleaned_by_the_shared_one(copy: Path) -> None:
-    ran = run("-m", "invoke", "thumbs", "inspect", cwd=copy)
+    ran = run_client("photos", "-m", "invoke", "thumbs", "inspect", cwd=copy)
     assert ran.returncode == 0
-    run("-m", "invoke", "temp-clean", cwd=copy)
+    run_client("photos", "-m", "invoke", "temp-clean", cwd=copy)
     assert [os.listdir(copy / ".tmp" / category) for category in ("cache", "debug")] == [[], []]
 
 
@@ -141,4 +140,4 @@ def test_a_task_ends_with_the_exit_code_of_its_command(
     copy: Path, arguments: list[str], code: int
 ) -> None:
     (copy / "broken.jpg").touch()
-    assert run("-m", "invoke", "thumbs", *arguments, cwd=copy).returncode == code
+    assert run_client("photos", "-m", "invoke", "thumbs", *arguments, cwd=copy).returncode == code

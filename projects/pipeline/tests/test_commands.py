@@ -15,6 +15,7 @@ from pipeline.commands import narrate
 
 from common.temp.pipeline import ArtifactCleaner
 from common.temp.pipeline_config import CleanupConfig
+from tests.support import run_client
 
 WHOLE = ["research.csv", "research.svg", "script.jsonl", "tones.wav"]
 OWN = {"demo", "narrate"}
@@ -23,9 +24,7 @@ TEXT = "A sentence of some words.\n\n"
 
 
 def run(*command: str | Path, text: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *command], input=text, capture_output=True, text=True, check=False
-    )
+    return run_client("pipeline", *command, stdin=text)
 
 
 def script(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import re
 import stat
@@ -13,11 +15,14 @@ from typing import Final
 
 from ...errors import reason_of
 from ..system.at import PLAIN_FLAGS
+from .presets import CACHE_TAG, MODULES, NPM_LIST, PNPM_LIST, Made
 
-_CACHE_TAG: Final = "CACHEDIR.TAG"
 _CACHE_SIGNATURE: Final = b"Signature: 8a477f597d28d172789f06886806bc55"
 _MOST_READ: Final = 4 << 20
 """How many bytes of a file are read; tools do not write larger ones."""
+
+_LARGEST_LOCK: Final = 64 << 20
+"""The same for the list of all modules."""
 
 _PYC: Final = re.compile(r"(?P<stem>.+?)\.[a-z]+-?\d+[\w.-]*\.pyc(\.\d+)?")
 _EGG_INFO: Final = re.compile(
@@ -39,11 +44,11 @@ class _Unsure(Exception):
     """Something that no known tool made; the text names it."""
 
 
-def why_unsure(project: Path, path: str) -> str:
+def why_unsure(project: Path, path: str, made: Made | None = None) -> str:
     """Why the artefact at `path` may be handwritten; "" if a tool certainly made it.
 
     A name that is not in the table comes from the settings, so it is believed, unless the artefact
-    holds source.
+    holds source. What is of a row of the presets is judged by what that tool puts there.
     """
     artefact = project / path
     proof = next(
@@ -52,9 +57,12 @@ def why_unsure(project: Path, path: str) -> str:
     try:
         if artefact.is_symlink():
             return "it is a symlink"
-        if artefact.is_dir() and (_is_cache(artefact) or next(_all_files(artefact), "") == ""):
+        if artefact.is_dir() and _is_cache(artefact):
             return ""
-        proof(artefact)
+        if made is not None:
+            _of_preset(artefact, made)
+        elif not artefact.is_dir() or next(_all_files(artefact), ""):
+            proof(artefact)
     except _Unsure as unsure:
         return str(unsure)
     except OSError as error:
@@ -154,6 +162,45 @@ def _coverage_report(artefact: Path) -> None:
             raise _Unsure(f"{name} in it is not part of a report")
 
 
+def _of_preset(artefact: Path, made: Made) -> None:
+    """Check that it looks as its tool leaves it, by the row of the presets."""
+    names = sorted(os.listdir(artefact))
+    if MODULES in made.names:
+        _modules(artefact, names)
+    elif made.only:
+        for name in names:
+            if not any(fnmatchcase(name, glob) for glob in made.only):
+                raise _Unsure(f"{name} in it is not from a known tool")
+    elif made.each:
+        for name in names:
+            if not (artefact / name / made.each).is_file():
+                raise _Unsure(f"{name} in it was not fetched")
+    elif not made.shown_by:
+        raise _Unsure("nothing tells which files in it a tool made")
+    elif not any(True for glob in made.shown_by for _ in artefact.glob(glob)):
+        raise _Unsure("nothing in it shows what made it")
+    if not names:
+        raise _Unsure("nothing is in it")
+
+
+def _modules(artefact: Path, names: list[str]) -> None:
+    """Check that npm lists each of the modules, or that all are links, as pnpm makes them."""
+    modules = [name for name in names if not name.startswith((".", "@"))]
+    scopes = [name for name in names if name.startswith("@")]
+    modules += [f"{scope}/{name}" for scope in scopes for name in os.listdir(artefact / scope)]
+    modules = [name for name in modules if not (artefact / name).is_symlink()]
+    listed: object = {}
+    if PNPM_LIST not in names:
+        with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
+            listed = json.loads(_head(artefact / NPM_LIST, _LARGEST_LOCK))["packages"]
+        if not listed:
+            raise _Unsure("neither npm nor pnpm lists its modules")
+    known = listed if isinstance(listed, dict) else {}
+    for name in sorted(modules):
+        if f"{MODULES}/{name}" not in known:
+            raise _Unsure(f"{name} in it was not installed")
+
+
 def _configured(artefact: Path) -> None:
     for path in _all_files(artefact) if artefact.is_dir() else [artefact.name]:
         if os.path.splitext(path)[1].lower() in _SOURCE:
@@ -175,7 +222,7 @@ _PROOFS: Final[tuple[tuple[str, Callable[[Path], None]], ...]] = (
 
 
 def _is_cache(directory: Path) -> bool:
-    return _head(directory / _CACHE_TAG, len(_CACHE_SIGNATURE)) == _CACHE_SIGNATURE
+    return _head(directory / CACHE_TAG, len(_CACHE_SIGNATURE)) == _CACHE_SIGNATURE
 
 
 def _only(directory: Path, names: str) -> None:

@@ -17,7 +17,6 @@ from ...errors import TempError
 from ..root.leases import Leases
 from ..root.listing import list_leftovers, listing
 from ..root.pinning import Pins, any_pin
-from ..root.recorded_layout import layout_of
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS
 from ..system.locks import is_locked
@@ -151,6 +150,8 @@ class Within:
 
 
 def _use_of_root(inner: Path, now: float, changed: float) -> Use | None:
+    from ..root.recorded_layout import layout_of  # few entries have a root in them
+
     try:
         leases = Leases(inner)
         leases.refresh()

@@ -13,7 +13,6 @@ from ...core.policy import WHOLE, Need
 from ...errors import in_place, without_remedy
 from ..project.project import check_root, open_root
 from ..root.arrivals import Arrivals
-from ..root.ends import with_endings
 from ..root.lastuse import LastUse, last_uses
 from ..root.leases import Leases
 from ..root.listing import Found, list_leftovers, listing
@@ -80,6 +79,8 @@ def scan(
     problems += pins.unclear(entry.path for entry in entries)
     protected = _protected(root, entries, inside, staying, leases, pins, now)
     if layout.ends:
+        from ..root.ends import with_endings  # few roots hold runs
+
         protected = with_endings(root, protected, leases)
     free, capacity = space_of(root)
     return Inventory(

@@ -5,14 +5,18 @@ That is asked for with every scan, so git is started only where its index names 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from bisect import bisect_left
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ...core.layouts import is_inside
 from ...core.named_tuple import NamedTuple
-from .repository import Asker, CannotTell, Repository, read_plain, repository_of
+
+if TYPE_CHECKING:
+    from .repository import Asker, Repository
 
 _MOST_INDEX: Final = 1 << 28
 _PLAIN_VERSIONS: Final = (b"DIRC\0\0\0\2", b"DIRC\0\0\0\3")
@@ -65,16 +69,18 @@ class TrackedEntries:
             trusted.add(getattr(os, "geteuid", lambda: 0)())
         except OSError:
             return []
-        found = []
-        for above in (Path(self._root), *Path(self._root).parents):
-            try:
-                if os.lstat(above / ".git").st_uid in trusted:
-                    found.append(repository_of(str(above)))
-            except (OSError, CannotTell):
-                continue  # where a `.git` leads nowhere, no git finds anything either
+        found: list[Repository] = []
+        above, below = self._root, ""
+        while above != below:
+            with contextlib.suppress(OSError):
+                if os.lstat(os.path.join(above, ".git")).st_uid in trusted:
+                    found += _repository_at(above)
+            above, below = os.path.dirname(above), above
         return found
 
     def _ask(self, repository: Repository, state: tuple[int, ...] | None) -> _Told:
+        from .repository import Asker, CannotTell
+
         below = os.path.relpath(self._root, repository.tree).replace(os.sep, "/")
         try:
             ask = Asker(repository)
@@ -90,6 +96,14 @@ class TrackedEntries:
         names = (os.fsdecode(name) for name in listed.split(b"\0"))
         paths = sorted(name[len(begin) :] for name in names if name.startswith(begin))
         return _Told(state, tuple(paths))
+
+
+def _repository_at(tree: str) -> Iterator[Repository]:
+    from .repository import CannotTell, repository_of  # not every root lies in one
+
+    # Where a `.git` leads nowhere, no git finds anything either.
+    with contextlib.suppress(CannotTell):
+        yield repository_of(tree)
 
 
 def _in_last_commit(ask: Asker, below: str) -> bytes:
@@ -110,6 +124,8 @@ def _state(repository: Repository) -> tuple[int, ...] | None:
 
 def _may_name(directory: str, below: bytes) -> bool:
     """Whether the index of that repository may have paths below `below`."""
+    from .repository import read_plain
+
     index = read_plain(os.path.join(directory, "index"), _MOST_INDEX)
     if index is None or len(index) == _MOST_INDEX or not index.startswith(_PLAIN_VERSIONS):
         return True

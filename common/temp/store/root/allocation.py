@@ -28,10 +28,11 @@ from ..project.project import (
 from ..system import at
 from ..system.at import PASSING_FLAGS
 from ..system.userpath import users_path
-from .journal import PLAIN, Book
+from .books import PLAIN, Book
+from .current_owners import own
 from .making import check_not_linked, make_category, make_root, refusal
 from .names import claim, fresh_name
-from .owner import own, owner_of, release
+from .owner import owner_of, release
 
 _ATTEMPTS = 64
 

@@ -10,8 +10,8 @@ from ...core.layouts import KNOWN_CATEGORIES, ROOT_FILES, STORE
 from ...errors import TempError
 from ..project.links import ways
 from ..project.project import ROOT_NAME
-from . import owner as lease
-from .journal import BORROWED, PLAIN
+from .books import BORROWED, PLAIN
+from .current_owners import own
 
 
 def lease_around(path: str) -> Callable[[], None] | None:
@@ -21,6 +21,8 @@ def lease_around(path: str) -> Callable[[], None] | None:
 
     Raises `Refused` or `StorageError`.
     """
+    from .owner import release  # not for a status, which looks at what is around an entry too
+
     around: dict[tuple[str, str], str] = {}
     for way in ways(path):
         root = root_above(way)
@@ -31,7 +33,7 @@ def lease_around(path: str) -> Callable[[], None] | None:
 
     def end() -> None:
         for root, relative in taken:
-            lease.release(root, relative, BORROWED)
+            release(root, relative, BORROWED)
 
     return end if taken else None
 
@@ -41,7 +43,7 @@ def _lease(root: str, relative: str) -> bool:
     from .allocation import adopt
     from .recorded_layout import layout_of
 
-    owners = (lease.own(root, book) for book in (PLAIN, BORROWED))
+    owners = (own(root, book) for book in (PLAIN, BORROWED))
     if any(owner is not None and relative in owner.live and owner.is_current() for owner in owners):
         return False
     adopt(root, relative, layout_of(Path(root), is_scratch=True), BORROWED)
@@ -74,7 +76,7 @@ def root_above(path: str) -> str | None:
 
 def _entry_of(root: str, path: str) -> str | None:
     """The entry of `root` that `path` is or would be in, relative to the root."""
-    from .listing import locate
+    from .finding import locate
 
     try:
         there, relative = locate(Path(path))

@@ -21,7 +21,6 @@ from ...core.named_tuple import NamedTuple
 from ...errors import TempError
 from ..system import at
 from .guard import check_store
-from .parts import make_parts
 from .records import Record, read_records, record_name, record_names, replace_record
 
 _MOST_PARTS: Final = 1000
@@ -217,6 +216,8 @@ def note_first_seen(root: Path, entries: Iterable[Entry], now: float) -> None:
 
 def note_arrival(root: Path, relative: str, arrival: Arrival) -> None:
     """Write the record of the entry at `relative`. Raises `OSError` or `TempError`."""
+    from .parts import make_parts  # not for a scan, which only reads records
+
     check_store(root)
     make_parts(root, ARRIVALS)
     replace_record(root, ARRIVALS, relative, arrival._asdict())

@@ -10,7 +10,6 @@ from ...core.layouts import LAYOUT, STORE, is_inside
 from ...core.units import spell_share
 from ...errors import InvalidSettings, TempError
 from ..project.project import OLD_ROOT_NAME, ROOT_NAME, SCRATCH_NAMES, root_of
-from .recorded_layout import layout_of
 
 if TYPE_CHECKING:
     from .settings import Settings
@@ -102,6 +101,8 @@ def _would_be_entry(inner: Path, root: Path) -> bool:
         return False
     if real == above:
         return True
+    from .recorded_layout import layout_of  # few roots or archives lie in each other
+
     name = os.path.relpath(real, above).split(os.sep)[0]
     try:
         return layout_of(root).holds(name, is_directory=True)

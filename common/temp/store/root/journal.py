@@ -17,6 +17,7 @@ from typing import Any, Final
 from ...core.named_tuple import NamedTuple
 from ..system.at import PLAIN_FLAGS
 from ..system.presence import Presence, exists, lives, seen_in
+from .books import PLAIN, Book
 
 LEFT: Final = b"."
 """The line that ends the owner's leases; its notes stay."""
@@ -36,35 +37,6 @@ _MOST_TO_BEGIN: Final = 10
 _MOST_FORKS: Final = 50_000
 _LARGEST_PID: Final = 1 << 31
 _LONGEST_TEXT: Final = 4096
-
-
-class Book(NamedTuple):
-    """Identifies one of the owner files that a process has in a root.
-
-    That without any of these is for all that it makes. Those of a `run` are of one run of tests:
-    what is noted there is to be gone when its process ends, unless it was `kept`, which says why.
-    What is `handed` on is held for other processes; of several such books it tells which. One with
-    a `purpose` is none of these (see `BORROWED`, `TRACKED` and `FAILED`).
-    """
-
-    run: str = ""
-    kept: str = ""
-    handed: str = ""
-    purpose: str = ""
-
-
-PLAIN: Final = Book()
-BORROWED: Final = Book(purpose="borrowed")
-"""For what the process uses but did not make: it is in use, and nobody's to recover."""
-
-TRACKED: Final = Book(purpose="tracked")
-"""For the paths that a `FileCleanupManager` tracks, which may lie deep in an entry."""
-
-FAILED: Final = Book(purpose="failed")
-"""For what the process made and could not delete: in use by nobody, and to be recovered."""
-
-OWN: Final = (PLAIN, BORROWED, TRACKED)
-"""The books whose entries count as in use by the process itself."""
 
 
 class Header(NamedTuple):
@@ -145,6 +117,11 @@ class Journal:
             forked = "a process that was forked from " if self.is_shared else ""
             return f"{forked}{self.header.who}"
         return f"pid {self.living}, which was forked from {self.header.who}"
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether it is an owner file of which a part cannot be read."""
+        return bool(self.damage) and is_owner_name(self.id)
 
     @property
     def has_made(self) -> bool:

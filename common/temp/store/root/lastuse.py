@@ -21,7 +21,6 @@ from ...errors import Refused
 from ..system import at
 from ..system.locks import lock_file
 from ..system.opening import opened_in
-from ..system.ownfiles import set_time
 from .guard import check_store
 from .records import make_part, read_records, record_name, record_names, write_record
 
@@ -85,6 +84,8 @@ def note_use(root: Path, relative: str, layout: Layout = SCRATCH) -> None:
 
     Raises `OSError`.
     """
+    from ..system.ownfiles import set_time  # not for a scan, which only reads records
+
     check_store(root)
     name = record_name(relative)
     try:
@@ -112,6 +113,8 @@ def carry_use(root: Path, relative: str, to: str) -> None:
     """Record for the entry at `relative`, which is about to be moved to `to`, that it was last used
     when it was. Raises `OSError`, or `TempError` where the records lie behind a symlink.
     """
+    from ..system.ownfiles import set_time
+
     for record in read_records(root, USED, [record_name(relative)]):
         if record.path == relative:
             says = {key: value for key, value in record.says.items() if key != "path"}

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from ...core.layouts import check_category
 from ...errors import InvalidName, InvalidSettings
-from .settings import CATEGORY_KEYS, KEYS, Key
+from .keys import CATEGORY_KEYS, KEYS, Key
 from .values import from_text, read_value
 
 Layer: TypeAlias = dict[str, Any]

@@ -13,7 +13,7 @@ import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ...core.entry import Use
 from ...core.layouts import OWNERS, STORE, directories_above
@@ -22,18 +22,12 @@ from ...errors import StorageError, TempError
 from ..system.at import PLAIN_FLAGS, ROOT_FLAGS
 from ..system.locks import is_file_locked
 from ..system.opening import opened, opened_below
-from ..system.presence import (
-    boot,
-    differ_in_time,
-    namespace,
-    outlived,
-    presence_here,
-    view,
-)
+from .books import BORROWED, FAILED, HELD_ON, OWN, PLAIN, TRACKED, Book
+from .current_owners import forks_of_own, own
 from .guard import Unchanged, check_store, folds_case, is_gone
-from .journal import BORROWED, FAILED, OWN, PLAIN, TRACKED, Book, Journal, Left, is_owner_name
-from .owner import HELD_ON, forks_of_own, own
-from .ownerfile import host_name, last_alive, unlink_if_dead
+
+if TYPE_CHECKING:
+    from .journal import Journal, Left
 
 _UNREADABLE: Final = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO, errno.EMLINK})
 """The errors for an owner file of another user, or for a link or socket in its place."""
@@ -59,7 +53,7 @@ class Leases:
         self._below: dict[str, dict[Journal, int]] = {}
         self._own: frozenset[str] = frozenset()
         self._ours: dict[str, int] = {}
-        self._namespace = namespace()
+        self._namespace: str | None = None
         self._views: dict[int, str] = {}
 
     @property
@@ -121,6 +115,9 @@ class Leases:
         return True
 
     def _read(self, name: str) -> None:
+        from ..system.presence import host_name  # these are not for a root without owners
+        from .journal import Journal
+
         path = os.path.join(self._directory, name)
         descriptor = os.open(path, os.O_RDONLY | PLAIN_FLAGS)
         try:
@@ -154,6 +151,8 @@ class Leases:
 
     def _pass_over(self, name: str, why: str) -> None:
         """Treat an unreadable file with an owner's name as an unchecked owner."""
+        from .journal import Journal, is_owner_name
+
         if is_owner_name(name):
             if (known := self._journals.get(name)) is not None:
                 self._forget(known)
@@ -163,21 +162,25 @@ class Leases:
         """Whether the owner, or a process that shares its lease, is alive; `None`, with a doubt, if
         that is unknown.
         """
+        from ..system import presence
+
         journal.doubt = ""
         if locked:
             journal.note_missing(time.time())
             return True
         owner = journal.header.presence
         journal.doubt = "this filesystem has no locks" if locked is None else ""
+        is_same_host = journal.header.host == presence.host_name()
         if not owner.boot:  # written where the boot is unknown, or by an older version
-            is_far = bool(owner.machine or owner.view) and journal.header.host != host_name()
+            is_far = bool(owner.machine or owner.view) and not is_same_host
             journal.doubt = journal.doubt or ("it ran on another system" if is_far else "")
-        elif owner.boot != boot():
-            is_same_host = journal.header.host == host_name()
-            if is_same_host and outlived(owner, presence_here(descriptor)):
+        elif owner.boot != presence.boot():
+            if is_same_host and presence.outlived(owner, presence.presence_here(descriptor)):
                 return False
             journal.doubt = journal.doubt or "it ran on another system, or before a restart"
         else:
+            if self._namespace is None:
+                self._namespace = presence.namespace()
             if self._namespace and self._namespace == owner.namespace:
                 alive = journal.has_living()
                 if alive:
@@ -186,21 +189,19 @@ class Leases:
                     journal.doubt = "the system hides it"
             elif journal.is_seen():
                 return True
-            elif differ_in_time(self._namespace, owner.namespace) and journal.may_run():
+            elif presence.differ_in_time(self._namespace, owner.namespace) and journal.may_run():
                 journal.doubt = "it runs in another time namespace"
             if not journal.doubt and self._view(descriptor) != owner.view:
                 journal.doubt = "it saw the filesystem by another mount"
-        return None if journal.doubt or self._is_damaged(journal) else False
+        return None if journal.doubt or journal.is_damaged else False
 
     def _view(self, descriptor: int) -> str:
+        from ..system.presence import view
+
         device = os.fstat(descriptor).st_dev
         if device not in self._views:
             self._views[device] = view(descriptor)
         return self._views[device]
-
-    @staticmethod
-    def _is_damaged(journal: Journal) -> bool:
-        return bool(journal.damage) and is_owner_name(journal.id)
 
     def _add(self, journal: Journal, path: str) -> None:
         journal.records.add(path)
@@ -299,7 +300,7 @@ class Leases:
         )
 
     def _spell_damaged(self, journal: Journal) -> str:
-        if not self._is_damaged(journal):
+        if not journal.is_damaged:
             return ""
         path = os.path.join(self._directory, journal.id)
         return (
@@ -332,6 +333,9 @@ class Leases:
 
     def left_in(self, book: Book) -> list[Left]:
         """What is in that `book` of processes that have ended, or of which nobody can tell."""
+        from .journal import Left
+        from .ownerfile import last_alive
+
         return [
             Left(
                 path,
@@ -371,6 +375,8 @@ class Leases:
 
     def forget_dead(self) -> None:
         """Remove the owner files of dead processes that no existing entry needs."""
+        from .ownerfile import unlink_if_dead
+
         ended = [one for one in self._journals.values() if self._has_ended(one)]
         if not ended:
             return

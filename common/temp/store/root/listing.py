@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import TypeAlias
 
 from ...core.entry import Leftover, Problem
-from ...core.labels import labelled, newest, stamp_of
 from ...core.layouts import (
     BATCH,
     CATEGORY_MARK,
@@ -20,25 +18,19 @@ from ...core.layouts import (
     SCRATCH,
     STORE,
     UNCATEGORIZED,
-    UNDO,
     Layout,
-    is_inside,
     is_root_file,
     read_name,
 )
 from ...core.named_tuple import NamedTuple
-from ...errors import InvalidSettings, StorageError, TempError, reason_of
-from ..project.links import ways
-from ..project.project import check_root, root_of, user_root
+from ...errors import StorageError, TempError, reason_of
+from ..project.project import check_root
 from ..system import at
 from ..system.at import ANY_FLAGS, DIRECTORY_FLAGS
 from ..system.locks import is_locked
 from ..system.opening import opened
-from ..trees.inside import measure_at
-from ..trees.measured import Measured
 from .arrivals import is_remainder
 from .leases import Leases
-from .recorded_layout import layout_of
 
 
 class Found(NamedTuple):
@@ -163,99 +155,6 @@ def _children_of_category(path: str, known: bool) -> list[str] | None:
     return sorted(children) if known or (children and stamped) else None
 
 
-def locate(path: Path, roots: Sequence[Path] = ()) -> tuple[Path, str]:
-    """The nearest root in which `path` is in an entry, and that entry (relative to the root).
-
-    A project in an entry may be a root itself, as one of pipeline runs, and most of what is in it
-    is in none of its entries. `roots` are the configured ones. Raises `InvalidSettings` if `path`
-    is in no entry of any root.
-    """
-    absolute = Path(os.path.abspath(path))
-    own = user_root()
-    for root in absolute.parents:
-        is_named = root in roots
-        if root.name == root_of(root).name or (root / STORE).is_dir() or root == own or is_named:
-            relative = absolute.relative_to(root).as_posix()
-            if check_root(root):
-                layout = layout_of(root, is_scratch=not is_named)
-                for item in listing(root, Leases(root), layout)[0]:
-                    if is_inside(relative, item.path):
-                        return root, item.path
-    raise InvalidSettings(f"{path} is in no entry; `temp-status` lists them")
-
-
-def entries_behind(entry: tuple[Path, str], *paths: Path) -> list[tuple[Path, str]]:
-    """The roots and the other entries that one of `paths` leads to, or through, by links; what it
-    leads to comes last.
-
-    Who keeps a link wants what it leads to, and each link on the way there.
-    """
-    found: dict[tuple[str, str], tuple[Path, str]] = {}
-    for way in (way for path in paths for way in ways(str(path.absolute()))):
-        with contextlib.suppress(InvalidSettings):
-            behind = locate(Path(way))
-            key = os.path.realpath(behind[0]), behind[1]
-            found.pop(key, None)
-            found[key] = behind
-    found.pop((os.path.realpath(entry[0]), entry[1]), None)
-    return list(found.values())
-
-
-def _below(text: str, root: Path) -> str:
-    """`text`, relative to `root` if it is a path in there."""
-    path = os.path.abspath(text)
-    return os.path.relpath(path, root) if is_inside(path, str(root)) else text
-
-
-Choose: TypeAlias = Callable[[Path, str, Sequence[str]], str]
-"""Chooses one of the entries of a root that have a label: the root, the label, their paths."""
-
-
-def find_entry(
-    text: str,
-    root: Path,
-    roots: Sequence[Path] = (),
-    elsewhere: Sequence[Path] = (),
-    choose: Choose = lambda _, text, paths: newest(text, paths),
-) -> tuple[Path, str]:
-    """The root and the entry that a user means by `text`.
-
-    `text` is a path, a path below a root (`debug/demo_1696348800`), or a name that only one entry
-    has: in the project's `root`, in one of the configured `roots`, or in the roots for scratch of
-    no project. Or it is a label (`demo`, `debug/demo`): then the entry is the one of a category
-    that `choose` returns, the newest by default. Raises `InvalidSettings` if nothing matches.
-    """
-    with contextlib.suppress(InvalidSettings):
-        return locate(Path(text), roots)
-    listed: list[tuple[Path, str]] = []
-    others = set()
-    for place in dict.fromkeys((root, *roots, *elsewhere)):
-        if check_root(place):
-            layout = layout_of(place, is_scratch=False) if place in roots else SCRATCH
-            listed += [(place, item.path) for item in listing(place, Leases(place), layout)[0]]
-            if layout.category:
-                others.add(place)
-    named = [one for one in listed if text in (one[1], one[1].rpartition("/")[2])]
-    if not named:
-        groups: dict[tuple[Path, str], list[str]] = {}
-        for place, path in listed:
-            if place not in others and labelled(_below(text, place), path):
-                groups.setdefault((place, path.rpartition("/")[0]), []).append(path)
-        if len(groups) == 1:
-            (((place, _), paths),) = groups.items()
-            return place, choose(place, text, paths)
-        named = [(place, max(paths, key=stamp_of)) for (place, _), paths in groups.items()]
-    if len(named) == 1:
-        return named[0]
-    if len({place for place, _ in named}) > 1:
-        paths = [str(place / path) for place, path in named]
-        raise InvalidSettings(f"{text} could be {' or '.join(paths)}; give the path")
-    if named:
-        paths = [path for _, path in named]
-        raise InvalidSettings(f"{text} could be {' or '.join(paths)}; give the category too")
-    raise InvalidSettings(f"{text} is not an entry of {root}; `temp-status` lists them")
-
-
 def holding_places(root: Path) -> Iterator[tuple[str, str]]:
     """Where claimed entries of `root` may be: directories, and the prefix of their names."""
     yield os.path.join(root, STORE, HOLDING), ""
@@ -283,35 +182,6 @@ def _leftover(root: Path, path: str) -> Leftover:
         with contextlib.suppress(OSError):
             entries = len(os.listdir(path))
     return Leftover(name, _is_being_freed(root, path), entries)
-
-
-def measure_leftovers(root: Path) -> tuple[list[Measured], list[Problem]]:
-    """How much is claimed in `root` or in its undo area, whether it is being freed now or not; and
-    the problems that hid some of it.
-    """
-    found: list[Measured] = []
-    problems: list[Problem] = []
-    for directory, prefix in (*holding_places(root), *holding_places(root / STORE / UNDO)):
-        try:
-            names = [name for name in os.listdir(directory) if name.startswith(prefix)]
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            problems.append(Problem(os.path.relpath(directory, root), reason_of(error)))
-            continue
-        for name in names:
-            path = os.path.join(directory, name)
-            below = os.path.relpath(path, root)
-            try:
-                measured = measure_at(None, path)
-            except FileNotFoundError:
-                continue  # it is being freed
-            except OSError as error:
-                problems.append(Problem(below, reason_of(error)))
-                continue
-            found.append(measured)
-            problems += [Problem(f"{below}/{where}", what) for where, what in measured.problems]
-    return found, problems
 
 
 def _is_being_freed(root: Path, path: str) -> bool:

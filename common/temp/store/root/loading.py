@@ -63,8 +63,8 @@ def check_config(said: Mapping[str, object], where: str) -> None:
 
 
 def _config_layer(said: Mapping[str, object], where: str) -> Layer:
+    from .keys import JSON_KEYS
     from .layers import layer_of
-    from .settings import JSON_KEYS
 
     return layer_of(said, JSON_KEYS, where)
 

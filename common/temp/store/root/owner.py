@@ -24,19 +24,14 @@ import contextlib
 import os
 import threading
 from pathlib import Path
-from typing import Final
 
 from ..system.presence import own_namespace, own_start
+from .books import HELD_ON, OWN, PLAIN, Book
+from .current_owners import own, owners
 from .guard import check_store, is_gone
-from .journal import OWN, Book, fork_line
-from .journal import PLAIN as PLAIN
+from .journal import fork_line
 from .owning import Owner
 
-HELD_ON: Final = Book(handed="by a process that was forked")
-"""For what was live in the parent of a forked process that has another child itself."""
-
-
-_owners: dict[tuple[str, Book], Owner] = {}
 _owners_lock = threading.RLock()  # a signal's handler may interrupt the thread that holds it
 
 
@@ -46,44 +41,30 @@ def owner_of(root: str, book: Book = PLAIN) -> Owner:
     Raises `FileNotFoundError` where the root has no place for owner files yet, or as `check_store`.
     """
     key = (root, book)
-    owner = _owners.get(key)
+    owner = owners.get(key)
     if owner is not None and owner.pid == os.getpid() and owner.is_current():
         return owner
     with _owners_lock:
         while True:
-            owner = _owners.get(key)
+            owner = owners.get(key)
             if owner is not None and owner.pid == os.getpid() and owner.is_current():
                 return owner
             check_store(Path(root))
             stale, owner = owner, Owner(root, book)
             if stale is not None and stale.pid == os.getpid():
                 stale.replace_by(owner)
-            if _owners.get(key) is stale:
-                _owners[key] = owner
+            if owners.get(key) is stale:
+                owners[key] = owner
                 return owner
             # A signal's handler has made one meanwhile.
-            owner.replace_by(_owners[key])
+            owner.replace_by(owners[key])
             with contextlib.suppress(OSError):
                 os.unlink(owner.path)
 
 
 def owners_here() -> list[Owner]:
     """All owners that this process is, and those that it has inherited by a fork."""
-    return [*_owners.values(), *_inherited]
-
-
-def forks_of_own() -> dict[str, int]:
-    """How many children were forked from each owner of this process, in all roots, by the names of
-    the owner files.
-    """
-    mine = (owner for owner in tuple(_owners.values()) if owner.pid == os.getpid())
-    return {owner.id: owner.forks for owner in mine}
-
-
-def own(root: str, book: Book = PLAIN) -> Owner | None:
-    """The calling process's owner in `root`, if it has one."""
-    owner = _owners.get((root, book))
-    return owner if owner is not None and owner.pid == os.getpid() else None
+    return [*owners.values(), *_inherited]
 
 
 def release(root: str, relative: str, book: Book = PLAIN) -> None:
@@ -97,7 +78,7 @@ def close(root: str, book: Book) -> None:
     """End this process's lease on all that is noted in `book`, if it has one; the notes stay."""
     owner = own(root, book)
     if owner is not None:
-        del _owners[root, book]
+        del owners[root, book]
         with contextlib.suppress(OSError):
             os.utime(owner.path)  # a run of tests is as new as its end
         owner.close()
@@ -116,8 +97,8 @@ def hand_over(root: str, relative: str) -> None:
 
 def _is_own(root: str, relative: str) -> bool:
     """Whether the entry is noted in any book of what this process itself uses."""
-    owners = (own(root, book) for book in OWN)
-    return any(owner is not None and relative in owner.live for owner in owners)
+    mine = (own(root, book) for book in OWN)
+    return any(owner is not None and relative in owner.live for owner in mine)
 
 
 _inherited: list[Owner] = []
@@ -133,7 +114,7 @@ def _before_fork() -> None:
     # A child writes its line into the files of its parent alone, which counts them.
     while _inherited:
         _hold_on(_inherited.pop())
-    for owner in tuple(_owners.values()):
+    for owner in tuple(owners.values()):
         owner.tidy()  # while the children so far have told of themselves
         owner.note_fork()
 
@@ -147,14 +128,14 @@ def _after_fork_in_child() -> None:
     """
     global _owners_lock
     _owners_lock = threading.RLock()
-    owners = [owner for owner in _owners.values() if owner.live]
-    _owners.clear()
+    live = [owner for owner in owners.values() if owner.live]
+    owners.clear()
     _inherited.clear()
     if getattr(helping, "is_at_it", False):
         return
-    start = own_start() if owners else 0
-    here = own_namespace() if owners else ""
-    for owner in owners:
+    start = own_start() if live else 0
+    here = own_namespace() if live else ""
+    for owner in live:
         is_told_apart = here == owner.namespace  # by the numbers that are used in the file
         if is_told_apart and (not start or owner.note(fork_line(os.getpid(), start))):
             _inherited.append(owner)
@@ -171,12 +152,12 @@ def _hold_on(stale: Owner) -> None:
 
 
 def _end_all() -> None:
-    for key, owner in tuple(_owners.items()):
+    for key, owner in tuple(owners.items()):
         if owner.pid == os.getpid():
             with contextlib.suppress(OSError):
                 if owner.end():
                     continue
-        _owners.pop(key, None)
+        owners.pop(key, None)
 
 
 if hasattr(os, "register_at_fork"):

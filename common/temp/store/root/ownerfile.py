@@ -20,9 +20,10 @@ from ..system.birth import born_at
 from ..system.locks import has_locks, lock_file
 from ..system.opening import opened
 from ..system.ownfiles import open_own
-from ..system.presence import Presence, presence_here
+from ..system.presence import Presence, host_name, presence_here
 from ..system.processes import spell_command
-from .journal import LEFT, Book
+from .books import Book
+from .journal import LEFT
 
 _CURRENT_TEST: Final = "PYTEST_CURRENT_TEST"
 """The variable that tells a process, and every process it starts, which test it is in."""
@@ -164,11 +165,6 @@ def taken(paths: Iterable[str], inodes: Mapping[str, int]) -> bytes:
 def found(path: str, inode: int) -> str:
     """The line that records which directory the recorded entry is."""
     return f"={inode} {path}\n"
-
-
-def host_name() -> str:
-    """The name of this machine."""
-    return os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
 
 
 def last_alive(path: str, written: float) -> float:

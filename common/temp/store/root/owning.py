@@ -10,8 +10,9 @@ from collections import deque
 from collections.abc import Collection
 
 from ...errors import InvalidName
+from .books import OWN, PLAIN, Book
 from .guard import is_gone
-from .journal import LEFT, OWN, PLAIN, Book, has_living_forks
+from .journal import LEFT, has_living_forks
 from .ownerfile import found, open_new, taken
 
 _COMPACT_AFTER = 20_000

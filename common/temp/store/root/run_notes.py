@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 from ...core.named_tuple import NamedTuple
+from .books import Book
 from .guard import is_gone
-from .journal import Book
 from .leases import Leases
 
 

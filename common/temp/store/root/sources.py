@@ -38,16 +38,16 @@ def read_files(
         where = f"{path}: [tool.tempkeep]"
         if not isinstance(table, dict):
             raise InvalidSettings(f"{where}: expected a table, got {table!r}")
+        from .keys import KEYS
         from .layers import categories_of, layer_of
-        from .settings import KEYS
 
         rest = {key: value for key, value in table.items() if key != "category"}
         yield layer_of(rest, KEYS, where), categories_of(table.get("category", {}), path)
     path = config or directory / CONFIG_JSON
     loaded = _read_json(path) if config is None else read_config(config)
     if loaded is not None:
+        from .keys import JSON_KEYS
         from .layers import layer_of
-        from .settings import JSON_KEYS
 
         yield layer_of(loaded, JSON_KEYS, str(path)), {}
 

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import PurePath
 from typing import Any, Final
 
+from ...choices import choose_presets
 from ...core.policy import STRATEGIES
 from ...core.units import (
     DAY,
@@ -22,7 +23,8 @@ from ...core.units import (
     read_size,
 )
 from ...errors import InvalidSettings
-from .settings import SCHEMES, Kind, scheme_of
+from .keys import Kind
+from .settings import SCHEMES, scheme_of
 
 
 def read_value(value: object, kind: Kind, what: str) -> Any:
@@ -40,7 +42,7 @@ def from_text(text: str, kind: Kind) -> object:
     if kind == "flag":
         lowered = text.strip().lower()
         return {"1": True, "true": True, "0": False, "false": False}.get(lowered, text)
-    if kind in ("texts", "globs", "files", "paths"):
+    if kind in ("texts", "globs", "files", "paths", "presets"):
         return [part.strip() for part in text.split(",") if part.strip()]
     if kind in ("hours", "count"):
         try:
@@ -127,6 +129,10 @@ def _files(value: object, what: str) -> tuple[str, ...]:
     )
 
 
+def _presets(value: object, what: str) -> tuple[str, ...]:
+    return choose_presets(_texts(value, what), what)
+
+
 def _command(value: object, what: str) -> tuple[str, ...]:
     words = value
     if isinstance(value, str):
@@ -176,5 +182,6 @@ _READERS: Final[dict[Kind, Callable[[object, str], Any]]] = {
     "files": _files,
     "format": _format,
     "interval": read_interval,
+    "presets": _presets,
     "command": _command,
 }

@@ -18,10 +18,11 @@ from ..claiming.claim import NotClaimed
 from ..claiming.inner import Within
 from ..claiming.scan import busy_entries
 from ..claiming.tracked_entries import TrackedEntries
-from ..root.journal import OWN, Book
+from ..root.books import OWN, Book
+from ..root.current_owners import own
 from ..root.lastuse import last_use
 from ..root.leases import Leases
-from ..root.owner import own, release
+from ..root.owner import release
 from ..root.pinning import Pins
 from ..system.hidden import unseen
 from ..system.space import free_bytes

@@ -21,7 +21,8 @@ from ...core.policy import Policy
 from ...errors import StorageError, TempError
 from ..root import owner as lease
 from ..root.allocation import allocate
-from ..root.journal import Book
+from ..root.books import Book
+from ..root.current_owners import own
 from ..root.leases import Leases
 from ..root.loading import load
 from ..root.owner import owner_of
@@ -84,7 +85,7 @@ class Run:
 
         Raises `StorageError` if that cannot be noted; then it is removed at the end.
         """
-        owner = lease.own(root, self._meanwhile)
+        owner = own(root, self._meanwhile)
         if owner is None or relative not in owner.live:
             return
         kept = self._meanwhile._replace(kept=why)
@@ -112,7 +113,7 @@ class Run:
 
     def _at_work_in(self, root: str) -> set[str]:
         """What this process has made but neither kept nor tried to remove."""
-        owner, in_use = lease.own(root, self._meanwhile), lease.own(root)
+        owner, in_use = own(root, self._meanwhile), own(root)
         return set(owner.live) & set(in_use.live) if owner and in_use else set()
 
 

@@ -1,14 +1,15 @@
-"""Who works in one directory, for those who ask again and again."""
+"""Who works in one directory, asked again and again while a clean goes on."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Final
 
 from ...core.entry import Use
 from ...core.layouts import is_inside
-from .processes import processes_inside
+from .processes import processes_around
 
 _RELIED_ON_SECONDS: Final = 1.0
 
@@ -16,15 +17,32 @@ _RELIED_ON_SECONDS: Final = 1.0
 class AtWork:
     """Who works below one directory; it is looked at again once the last look is a second old."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(
+        self, directory: Path, bystanders: Callable[[], Collection[str]] = frozenset
+    ) -> None:
+        """The processes `bystanders` need nothing that lies around them."""
         self._directory = directory
+        self._bystanders = bystanders
         self._found: dict[str, Use] = {}
+        self._needed: dict[str, Use] = {}
         self._looked_at = float("-inf")
 
     def inside(self, path: str) -> str:
         """A clause about the processes that work in `path`; "" if there are none."""
+        self._look()
+        return next((_spell(use) for at, use in self._found.items() if is_inside(at, path)), "")
+
+    def around(self, path: str) -> str:
+        """The same, but for bystanders; a `path` "" is all of the directory."""
+        self._look()
+        needed = self._needed.items()
+        return next((_spell(use) for at, use in needed if not path or is_inside(at, path)), "")
+
+    def _look(self) -> None:
         if time.monotonic() - self._looked_at > _RELIED_ON_SECONDS:
-            self._found = processes_inside(self._directory)
+            self._found, self._needed = processes_around(self._directory, self._bystanders())
             self._looked_at = time.monotonic()
-        found = (use.who for place, use in self._found.items() if is_inside(place, path))
-        return next((f"in use by {who}" for who in found), "")
+
+
+def _spell(use: Use) -> str:
+    return f"in use by {use.who}"

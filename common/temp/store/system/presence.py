@@ -184,6 +184,11 @@ def _link(path: str) -> str:
         return ""
 
 
+def host_name() -> str:
+    """The name of this machine."""
+    return os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
+
+
 @functools.cache
 def boot() -> str:
     """Identifies the run of this kernel, the same in all its containers; "" if unknown."""

@@ -6,7 +6,7 @@ import contextlib
 import os
 import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -68,23 +68,41 @@ def processes_inside(root: Path) -> dict[str, Use]:
     directories or sockets open or files mapped; and it needs the program that it runs, the virtual
     environment that it runs from, and what its command line names. That holds for what it reaches
     through a bind mount, also one that was unmounted since, or in another mount namespace as well;
-    a part of an entry that is mounted elsewhere, is a loop device or is used for swap is in use
-    by itself. Told by
-    `/proc` where there is one; elsewhere nothing is found. What this process itself has open is
-    `mine`; the directories that this program holds open while it looks at entries do not count.
+    a part of an entry that is mounted elsewhere, is a loop device or is used for swap is in use by
+    itself. Told by `/proc` where there is one; elsewhere nothing is found. What this process itself
+    has open is `mine`; the directories that this program holds open while it looks at entries do
+    not count.
     """
+    return processes_around(root, ())[0]
+
+
+def processes_around(
+    root: Path, bystanders: Collection[str]
+) -> tuple[dict[str, Use], dict[str, Use]]:
+    """What `processes_inside` finds, and what of it is there without the processes `bystanders`."""
     if not os.path.isdir("/proc/self/fd"):
-        return {}
+        return {}, {}
     look = _Look(root)
     look.at_mounts()
     look.at_kernel()
     own = str(os.getpid())
+    later = []
     for pid in procfs.pids():
+        if pid in bystanders:
+            later.append(pid)
+        elif pid != own:
+            look.at(pid)
+    needed = _spelled(look.found)
+    for pid in later:
         if pid != own:
             look.at(pid)
     look.at(own)  # last: who else works there counts first
     look.at_sockets()
-    return {os.fsdecode(path): use for path, use in look.found.items()}
+    return _spelled(look.found), needed
+
+
+def _spelled(found: dict[bytes, Use]) -> dict[str, Use]:
+    return {os.fsdecode(path): use for path, use in found.items()}
 
 
 class _Look:
@@ -110,9 +128,9 @@ class _Look:
         """Take in what the process `pid` does."""
         self._pid, self._is_own = pid, pid == str(os.getpid())
         self._thread, *others = procfs.threads_of(pid)
-        self._words = procfs.command_of(self._thread)
-        if not self._words and procfs.lacks(f"/proc/{self._thread}/exe"):
+        if procfs.lacks(f"/proc/{self._thread}/exe"):
             return  # a thread of the kernel, of which there are dozens, or a process that is over
+        self._words = procfs.command_of(self._thread)
         if self._asks() or procfs.is_helper(pid):
             return
         for other in others:
@@ -307,6 +325,8 @@ class _Look:
             if path.startswith(self._places):
                 with contextlib.suppress(OSError):
                     self._take_in_file(name, path)
+            elif path.startswith(b"/"):
+                self._take_in_detached(f"fd/{name}", path, _WORKS, mine=self._is_own)
             elif path.startswith(b"socket:["):
                 inode = path[len(b"socket:[") : -1]
                 bound = self._sockets.path_of(self._thread, inode, cwd)
@@ -315,8 +335,6 @@ class _Look:
             elif path == _RING:
                 with contextlib.suppress(OSError):
                     self._take_in_registered(name)
-            else:
-                self._take_in_detached(f"fd/{name}", path, _WORKS, mine=self._is_own)
 
     def _take_in_file(self, name: str, path: bytes) -> None:
         link = f"/proc/{self._thread}/fd/{name}"

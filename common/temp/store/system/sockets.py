@@ -30,16 +30,22 @@ class Sockets:
     def __init__(self, views: Views) -> None:
         self._views = views
         self._bound: dict[str, dict[bytes, bytes]] = {}
+        self._last: tuple[str, dict[bytes, bytes]] = "", {}
 
     def bound(self, thread: str) -> dict[bytes, bytes]:
-        """Of the network namespace of a thread: the inodes of sockets, and the paths of those."""
-        try:
-            namespace = os.readlink(f"/proc/{thread}/ns/net")
-        except OSError:
-            namespace = ""
-        if namespace not in self._bound:
-            self._bound[namespace] = bound_sockets(thread)
-        return self._bound[namespace]
+        """Of the network namespace of a thread: the inodes of sockets, and the paths of those.
+
+        It is asked for with each socket that a thread has, one thread after the other.
+        """
+        if thread != self._last[0]:
+            try:
+                namespace = os.readlink(f"/proc/{thread}/ns/net")
+            except OSError:
+                namespace = ""
+            if namespace not in self._bound:
+                self._bound[namespace] = bound_sockets(thread)
+            self._last = thread, self._bound[namespace]
+        return self._last[1]
 
     def path_of(self, thread: str, inode: bytes, cwd: bytes) -> bytes | None:
         """The path of a socket that a process has; `None` without one.

@@ -11,26 +11,29 @@ from typing import Final
 from .procfs import looking_into
 from .views import Views
 
-_BETWEEN: Final = re.compile(rb"[=:,@]")
+# What every look needs has no regular expressions, and those that few words need are compiled at
+# their first use, by `re`: to compile them takes longer than to look at all words.
+
+_BETWEEN: Final = bytes.maketrans(b"=:@", b",,,")
 """What is between paths in one word: `--out=DIR`, `DIR:/data`, `type=bind,source=DIR`, `-d@F`."""
 
-_AROUND: Final = re.compile(rb"[\s'\"`;&|()<>{}\[\]]+")
+_AROUND: Final = bytes.maketrans(b"'\"`;&|()<>{}[]", b" " * 14)
 """What is around paths in a longer text: `cat DIR/a; (cd 'DIR' && make)`."""
 
-_SPELLED: Final = re.compile(rb"""(?:[^\s'"\\;&|()<>]|\\.|'[^']*'|"(?:[^"\\]|\\.)*")+""", re.DOTALL)
+_SPELLED: Final = rb"""(?:[^\s'"\\;&|()<>]|\\.|'[^']*'|"(?:[^"\\]|\\.)*")+"""
 """A word of a script, in which quotes and backslashes may be."""
 
-_SPELLING: Final = re.compile(rb"""'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)""", re.DOTALL)
-_QUOTES: Final = re.compile(rb"""['"\\]""")
+_SPELLING: Final = rb"""'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)"""
+_QUOTES: Final = b"'\"\\"
 
-_ODD: Final = re.compile(rb"^-|[=:,@%\s'\"`;&|()<>{}\[\]]")
-"""What a word has that may be more than one path."""
+_ODD: Final = b"=:,@%'\"`;&|()<>{}[] \t\n\r\f\v"
+"""What a word has that may be more than one path, if it does not begin with a dash."""
 
-_ENCODED: Final = re.compile(rb"%(?!00)([0-9A-Fa-f]{2})")
+_ENCODED: Final = rb"%(?!00)([0-9A-Fa-f]{2})"
 """A byte as a URL spells it."""
 
-_RUNS_MODULE: Final = re.compile(rb"-[A-Za-z]*m")
-_MODULE: Final = re.compile(rb"\w+(\.\w+)*")
+_RUNS_MODULE: Final = rb"-[A-Za-z]*m"
+_MODULE: Final = rb"\w+(\.\w+)*"
 
 _MANY: Final = 16
 """In a word of more parts than that (code, a class path), no name has such a sign in it."""
@@ -155,7 +158,7 @@ class Words:
         names = (top.rpartition(b"/")[2] for top in self._tops)
         if any(b"/%s/" % name in b"/" + word for name in names):
             return False
-        if b"/" not in word or _ODD.search(word):
+        if b"/" not in word or _is_odd(word):
             return False
         path = os.path.join(base, word)
         above = path.rpartition(b"/")[0] or b"/"
@@ -209,7 +212,7 @@ def modules_in(words: Sequence[bytes]) -> Iterator[bytes]:
     was: it imports what else it needs from there, even later.
     """
     for option, name in itertools.pairwise(words):
-        if _RUNS_MODULE.fullmatch(option) and _MODULE.fullmatch(name):
+        if re.fullmatch(_RUNS_MODULE, option) and re.fullmatch(_MODULE, name):
             path = name.replace(b".", b"/")
             yield from (path, path + b".py")
 
@@ -218,23 +221,36 @@ def named_in(word: bytes) -> list[bytes]:
     """What in `word` may be a path, absolute or not: all of it, a part of an option, of a URL or of
     a longer text. A name may have a sign in it that elsewhere parts paths (`--out=lr=0.1,bs=3`).
     """
-    if not _ODD.search(word):
+    if not _is_odd(word):
         return [word]
     found: dict[bytes, None] = {}
-    decoded = _ENCODED.sub(lambda byte: bytes.fromhex(byte[1].decode()), word)
+    decoded = word
+    if b"%" in word:
+        decoded = re.sub(_ENCODED, lambda byte: bytes.fromhex(byte[1].decode()), word)
     for text in dict.fromkeys((word, decoded)):
-        for piece in dict.fromkeys((text, *_AROUND.split(text), *_spelled(text))):
+        pieces = text, *text.translate(_AROUND).split(), *_spelled(text)
+        for piece in dict.fromkeys(pieces):
             found.update(dict.fromkeys(_named_in(piece)))
     return list(found)
+
+
+def _is_odd(word: bytes) -> bool:
+    return word.startswith(b"-") or _has_any(word, _ODD)
+
+
+def _has_any(text: bytes, signs: bytes) -> bool:
+    return len(text.translate(None, signs)) < len(text)
 
 
 def _spelled(text: bytes, depth: int = 2) -> Iterator[bytes]:
     """The words of a script in which there are quotes or backslashes, without these; also of a
     script in such a word.
     """
-    for word in _SPELLED.findall(text) if depth and _QUOTES.search(text) else ():
-        if _QUOTES.search(word):
-            plain = _SPELLING.sub(_unquoted, word)
+    if not depth or not _has_any(text, _QUOTES):
+        return
+    for word in re.findall(_SPELLED, text, re.DOTALL):
+        if _has_any(word, _QUOTES):
+            plain = re.sub(_SPELLING, _unquoted, word, flags=re.DOTALL)
             yield plain
             yield from _spelled(plain, depth - 1)
 
@@ -259,11 +275,16 @@ def _named_in(word: bytes) -> Iterator[bytes]:
 
 
 def _parts(word: bytes) -> Iterator[bytes]:
-    signs = [match.start() for match in _BETWEEN.finditer(word)]
-    starts, ends = [0, *(sign + 1 for sign in signs)], [*signs, len(word)]
-    if len(ends) > _MANY:
+    parts = word.translate(_BETWEEN).split(b",")
+    if len(parts) > _MANY:
         yield word
-        yield from (word[start:end] for start, end in zip(starts, ends, strict=True))
+        yield from parts
         return
-    for index, start in enumerate(starts):
-        yield from (word[start:end] for end in ends[index:])
+    start = 0
+    for index, part in enumerate(parts):
+        end = start
+        for further in parts[index:]:
+            end += len(further)
+            yield word[start:end]
+            end += 1
+        start += len(part) + 1

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import xarray as xr
-import zarr
 
 from common.temp import OutputRoot
 
 from .errors import ImpactError
 from .regression import Floats, Posterior, draw, with_intercept
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 OUTPUTS: Final = OutputRoot()
 """Where samples are for which no directory was named: until the process ends, or `cleanup()`."""
@@ -46,6 +47,8 @@ def sample(
     """
     if not scenarios:
         raise ImpactError("there is nothing to sample; name a scenario")
+    import xarray as xr  # takes a second
+
     groups: dict[str, xr.Dataset] = {}
     for number, (name, design) in enumerate(scenarios.items()):
         rows = _rows_at_once(design, draws, memory)
@@ -81,6 +84,8 @@ def _stream(
     rows: int,
     seeds: tuple[int, int],
 ) -> None:
+    import zarr
+
     people = len(design)
     group = zarr.open_group(store, mode="w-", zarr_format=3)
     samples = group.create_array(

@@ -1,0 +1,35 @@
+"""When the sources of a project last changed, but for its artefacts."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+
+class Changes:
+    """The newest file that a search meets below each directory, by paths relative to the project.
+
+    The times of directories do not count: a clean changes them.
+    """
+
+    def __init__(self) -> None:
+        self._newest: dict[str, tuple[float, str]] = {}
+        self._is_summed = False
+
+    def note(self, directory: str, item: os.DirEntry[str]) -> None:
+        """Take in a file that lies in `directory`."""
+        with contextlib.suppress(OSError):
+            changed = item.stat(follow_symlinks=False).st_mtime
+            path = f"{directory}/{item.name}" if directory else item.name
+            self._newest[directory] = max(self._newest.get(directory, (0.0, "")), (changed, path))
+
+    def below(self, directory: str) -> tuple[float, str]:
+        """When something below `directory` last changed (seconds since 1970), and what."""
+        if not self._is_summed:
+            self._is_summed = True
+            for place, newest in tuple(self._newest.items()):
+                above = place
+                while above:
+                    above = above.rpartition("/")[0]
+                    self._newest[above] = max(self._newest.get(above, (0.0, "")), newest)
+        return self._newest.get(directory, (0.0, ""))

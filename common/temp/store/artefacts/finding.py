@@ -1,0 +1,230 @@
+"""Finds the artefacts of a project: by name, or by what lies beside them; never what git tracks."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ...core.layouts import PIPELINE, STORE, is_inside
+from ...errors import TempError
+from ..project.project import SCRATCH_NAMES
+from ..project.tracked import Tracked
+from ..root.recorded_layout import layout_of
+from ..shelf.manifest import MANIFEST
+from ..system import at
+from ..system.locks import is_locked
+from ..system.mounts import mounts_below
+from ..system.opening import opened
+from .changes import Changes
+from .made import why_unsure
+from .patterns import matches, may_match_in
+from .presets import PRESETS, Made, Preset, spell_made
+from .work import NEVER_ENTERED, is_work_tree, what_else, work_in
+
+_SCRATCH: Final = frozenset({*SCRATCH_NAMES, ".tmp-archive", STORE})
+_INSTALLED: Final = ".dist-info"
+TAKES_UNSURE: Final = "--include-unsure takes it"
+
+
+class Artefact(NamedTuple):
+    """Something that a build made: `path` relative to the project, and the pattern that matches.
+
+    `kept` says why it must stay, or is "". `made` is the row of the presets that it is of, if it
+    is of one.
+    """
+
+    path: str
+    pattern: str
+    kept: str = ""
+    made: Made | None = None
+
+    @property
+    def source(self) -> str:
+        """The directory, relative to the project, that it is made of: where its marker lies."""
+        return "" if self.made is None else self.path.rpartition("/")[0]
+
+
+def find_artefacts(
+    project: Path,
+    patterns: Sequence[str],
+    tracked: Tracked,
+    roots: Iterable[Path] = (),
+    archive: Path | None = None,
+    *,
+    include_unsure: bool = False,
+    presets: Iterable[Preset] = (),
+    projects: Iterable[Path] = (),
+    changes: Changes | None = None,
+) -> list[Artefact]:
+    """The artefacts of `project`, sorted by path; `kept` marks those that must stay.
+
+    Where no version control tells what is hand-written, and where git sees something new that it
+    does not ignore, only what a tool certainly made goes, but for `include_unsure`.
+
+    `patterns` are shell globs for names, or for paths below the project if they contain a `/`; one
+    that ends with `/` is for directories only. The search does not enter other projects inside this
+    one, be they among `projects` or not, other git work trees, virtual environments,
+    `node_modules`, what other presets know (unless one of the `patterns` is a path into it),
+    scratch, mounted filesystems or symlinks. It also skips the entries of roots, whether these are
+    among `roots` or not, and what was archived. `changes` takes in all other files.
+    """
+    mounts = mounts_below(str(project))
+    own_roots = _lying_in(project, roots)
+    archives = _lying_in(project, () if archive is None else (archive,))
+    others = sorted(own_roots | archives)
+    inner = _lying_in(project, projects)
+    search = _Search(project, patterns, presets, mounts, own_roots, archives | inner, changes)
+    found = []
+    for artefact in search.found():
+        path = artefact.path
+        inside = tracked.inside(path)
+        if inside is not None:
+            kept = "git tracks it" if inside == path else f"git tracks {inside}"
+        elif any(is_inside(point, path) for point in mounts):
+            kept = "another filesystem is mounted in it"
+        elif holds := next((other for other in others if is_inside(other, path)), ""):
+            kept = f"{holds} is a root or the archive"
+        elif holds := next((other for other in sorted(inner) if is_inside(other, path)), ""):
+            kept = f"{holds} is a project of its own"
+        else:
+            kept = _why_work(project, artefact)
+            if not kept and not include_unsure:
+                kept = _why_not(project, artefact, tracked.doubt or tracked.news_in(path))
+        found.append(artefact._replace(kept=kept))
+    return sorted(found, key=lambda artefact: artefact.path)
+
+
+def why_kept_by_now(
+    project: Path, artefact: Artefact, tracked: Tracked, *, include_unsure: bool = False
+) -> str:
+    """Why the artefact must stay by what git says now, and what lies in it; "" if it may go."""
+    inside, news = tracked.look_again(artefact.path)
+    if inside:
+        return f"git tracks {inside} by now"
+    return _why_work(project, artefact) or (
+        "" if include_unsure else _why_not(project, artefact, tracked.doubt or news)
+    )
+
+
+def _why_work(project: Path, artefact: Artefact) -> str:
+    """Why nothing in it may go, by a lock on it and what lies in it; "" if it may go."""
+    if _is_locked(project, project / artefact.path):
+        return "a process holds a lock (flock) on it"
+    return work_in(project / artefact.path, artefact.made)
+
+
+def _is_locked(project: Path, place: Path) -> bool:
+    with contextlib.suppress(OSError):
+        if place.is_symlink() or not (place.is_dir() or place.is_file()):
+            return False  # to open a FIFO or a device may do something
+        with opened(place, at.ANY_FLAGS) as descriptor:
+            return is_locked(project, descriptor)
+    return False
+
+
+def _why_not(project: Path, artefact: Artefact, doubt: str) -> str:
+    """Why it may be hand-written, if there is a `doubt`; "" if a tool certainly made it."""
+    unsure = why_unsure(project, artefact.path, artefact.made) if doubt else ""
+    return f"{unsure}, and {doubt}; {TAKES_UNSURE}" if unsure else ""
+
+
+def _lying_in(project: Path, places: Iterable[Path]) -> frozenset[str]:
+    """Those of `places` that are in `project`, relative to it."""
+    real = os.path.realpath(project)
+    inside = [place for place in map(os.path.realpath, places) if is_inside(place, real)]
+    return frozenset(os.path.relpath(place, real) for place in inside)
+
+
+class _Search(NamedTuple):
+    """A search for artefacts, with what it neither finds nor enters."""
+
+    project: Path
+    patterns: Sequence[str]
+    presets: Iterable[Preset]
+    mounts: frozenset[str]
+    roots: frozenset[str]
+    others: frozenset[str]
+    """What is not of the project: the archive, and other projects."""
+    changes: Changes | None
+
+    def found(self) -> Iterator[Artefact]:
+        """The artefacts, in no order."""
+        wanted = frozenset(made for preset in self.presets for made in preset.made)
+        globs = (*self.patterns, *(one for preset in self.presets for one in preset.globs))
+        waiting = [""]
+        while waiting:
+            relative = waiting.pop()
+            with contextlib.suppress(OSError), os.scandir(self.project / relative) as listed:
+                items = {item.name: item for item in listed}
+                if relative and any(name.endswith(_INSTALLED) for name in items):
+                    continue  # packages that are installed, as in an environment of another kind
+                for path, item in self._part_of_project(relative, items):
+                    is_directory = item.is_dir(follow_symlinks=False)
+                    known = list(_made(item.path, items)) if is_directory else []
+                    made = next((one for one in known if one in wanted), None)
+                    if made is not None:
+                        yield Artefact(path, spell_made(made, items), made=made)
+                        continue
+                    glob = None
+                    if item.name not in NEVER_ENTERED:
+                        glob = next(
+                            (one for one in globs if matches(path, is_directory, one)), None
+                        )
+                    if glob is not None:
+                        yield Artefact(path, glob)
+                    elif not is_directory:
+                        if self.changes is not None:
+                            self.changes.note(relative, item)
+                    elif self._is_to_enter(path, item) and (not known or may_match_in(path, globs)):
+                        waiting.append(path)
+
+    def _part_of_project(
+        self, relative: str, items: dict[str, os.DirEntry[str]]
+    ) -> Iterator[tuple[str, os.DirEntry[str]]]:
+        """What in a directory is neither scratch nor archived, with its path."""
+        layout = PIPELINE  # runs can be anywhere, and their names are unique
+        if STORE in items or (relative or os.curdir) in self.roots:
+            try:
+                layout = layout_of(self.project / relative, is_scratch=False)
+            except TempError:
+                return
+        for name, item in items.items():
+            path = f"{relative}/{name}" if relative else name
+            # What has a manifest beside it was archived.
+            if name in _SCRATCH or path in self.others or f"{name}{MANIFEST}" in items:
+                continue
+            if not layout.holds(name, is_directory=item.is_dir(follow_symlinks=False)):
+                yield path, item
+
+    def _is_to_enter(self, path: str, item: os.DirEntry[str]) -> bool:
+        # What is mounted may be a tracked directory under another name.
+        return (
+            item.name not in NEVER_ENTERED
+            and path not in self.mounts
+            and not (what_else(item.path) or is_work_tree(item.path))
+        )
+
+
+_EVERY: Final = tuple(made for preset in PRESETS.values() for made in preset.made)
+_BY_NAME: Final[dict[str, tuple[Made, ...]]] = {
+    name: tuple(made for made in _EVERY if name in made.names)
+    for name in sorted({name for made in _EVERY for name in made.names})
+}
+_BY_GLOB: Final = tuple(
+    (name, made) for name, all_of in _BY_NAME.items() if "*" in name for made in all_of
+)
+
+
+def _made(directory: str, beside: Collection[str]) -> Iterator[Made]:
+    """The rows of all presets that the directory is of, with those names `beside` it."""
+    name = os.path.basename(directory)
+    rows = (*_BY_NAME.get(name, ()), *(made for glob, made in _BY_GLOB if fnmatchcase(name, glob)))
+    for made in rows:
+        if (not made.beside or made.marker(beside)) and all(
+            os.path.lexists(os.path.join(directory, part)) for part in made.holds
+        ):
+            yield made

@@ -1,0 +1,194 @@
+"""The presets of `clean`: for each ecosystem the artefacts that its tools make, and their markers.
+
+A new one is a row of `PRESETS`, a case for each of its artefacts in `tests/store/test_presets.py`,
+and its name in `choices.PRESETS`. Then `python3 -m tests.reference` writes the table in the docs.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Collection, Iterable
+from typing import Final, NamedTuple
+
+from ...choices import ALL
+from ..root.settings import DEFAULT_ARTEFACTS
+
+MODULES: Final = "node_modules"
+ENVIRONMENT: Final = "pyvenv.cfg"
+"""The file that makes a directory a virtual environment."""
+
+NPM_LIST: Final = ".package-lock.json"
+PNPM_LIST: Final = ".modules.yaml"
+CACHE_TAG: Final = "CACHEDIR.TAG"
+_SHOWING: Final = (CACHE_TAG, NPM_LIST, PNPM_LIST)
+
+
+class Made(NamedTuple):
+    """Directories that a tool makes, and how they are known. All fields are globs.
+
+    - `names`: what they are called
+    - `beside`: one of these lies beside each; without any, anything may
+    - `holds`: all of these lie in it, by paths relative to it
+    - `shown_by`: one of these in it shows, where git cannot tell, that the tool made it
+    - `only`: then it holds nothing but these, and one at least
+    - `each`: then every directory in it has this file, and there is one at least
+    """
+
+    names: tuple[str, ...]
+    beside: tuple[str, ...] = ()
+    holds: tuple[str, ...] = ()
+    shown_by: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    each: str = ""
+
+    def is_known_by(self, name: str) -> bool:
+        """Whether what is called so in it shows that it is an artefact."""
+        showing = (glob.partition("/")[0] for glob in (*_SHOWING, *self.holds, *self.shown_by))
+        return any(fnmatch.fnmatchcase(name, glob) for glob in showing)
+
+    def marker(self, names: Collection[str]) -> str:
+        """The one of `names` that lies beside it and tells what it is; "" if none does."""
+        for glob in self.beside:
+            if glob in names:
+                return glob
+            if "*" in glob and (found := next(iter(fnmatch.filter(names, glob)), "")):
+                return found
+        return ""
+
+
+class Preset(NamedTuple):
+    """What the tools of one ecosystem make: by marker, and by `globs` as in `artefacts`.
+
+    `only_by_name` means that `all` leaves it out.
+    """
+
+    made: tuple[Made, ...]
+    globs: tuple[str, ...] = ()
+    only_by_name: bool = False
+
+
+_GRADLE: Final = ("build.gradle", "build.gradle.kts", "settings.gradle", "settings.gradle.kts")
+_DOTNET: Final = ("*.csproj", "*.fsproj", "*.vbproj")
+_PACKAGE: Final = ("package.json",)
+
+PRESETS: Final[dict[str, Preset]] = {
+    "python": Preset(
+        (
+            Made(
+                (".tox",),
+                ("tox.ini", "tox.toml", "setup.cfg", "pyproject.toml"),
+                shown_by=("*/pyvenv.cfg",),
+            ),
+            Made((".nox",), ("noxfile.py",), shown_by=("*/pyvenv.cfg",)),
+        ),
+        globs=DEFAULT_ARTEFACTS,
+    ),
+    "venv": Preset(
+        (
+            Made(
+                (".venv", "venv", "env"),
+                holds=(ENVIRONMENT,),
+                only=(
+                    *(ENVIRONMENT, "bin", "lib", "lib64", "include", "share", ".gitignore"),
+                    *("Scripts", "Lib", "Include"),
+                ),
+            ),
+        ),
+        only_by_name=True,
+    ),
+    "node": Preset((Made((MODULES,), _PACKAGE),)),  # `made` knows the tools that make it
+    "web": Preset(
+        (
+            Made((".next",), _PACKAGE, shown_by=("build-manifest.json", "BUILD_ID", "trace")),
+            Made((".nuxt",), _PACKAGE, shown_by=("nuxt.d.ts", "nuxt.json")),
+            Made((".svelte-kit",), _PACKAGE, shown_by=("ambient.d.ts", "generated")),
+            Made((".parcel-cache",), _PACKAGE, shown_by=("data.mdb", "*.blob")),
+            Made((".angular",), (*_PACKAGE, "angular.json"), only=("cache",)),
+            Made((".turbo",), _PACKAGE, only=("cache", "cookies", "daemon", "runs", "*.log")),
+            Made((".docusaurus",), _PACKAGE, shown_by=("docusaurus.config.mjs",)),
+        )
+    ),
+    "rust": Preset((Made(("target",), ("Cargo.toml",), shown_by=(".rustc_info.json",)),)),
+    "maven": Preset(
+        (
+            Made(
+                ("target",),
+                ("pom.xml",),
+                only=(
+                    *("classes", "test-classes", "generated-sources", "generated-test-sources"),
+                    *("maven-archiver", "maven-status", "surefire-reports", "failsafe-reports"),
+                    *("*.jar", "*.war", "jacoco.exec", "site"),
+                ),
+            ),
+        )
+    ),
+    "gradle": Preset(
+        (
+            Made(
+                ("build",),
+                _GRADLE,
+                only=(
+                    *("classes", "generated", "kotlin", "libs", "reports", "resources", "tmp"),
+                    *("test-results", "distributions", "scripts", "outputs", "intermediates"),
+                ),
+            ),
+            Made((".gradle",), _GRADLE, shown_by=("buildOutputCleanup", "file-system.probe")),
+        )
+    ),
+    "dotnet": Preset(
+        (
+            Made(("bin",), _DOTNET, only=("Debug", "Release")),
+            Made(
+                ("obj",),
+                _DOTNET,
+                only=(
+                    *("Debug", "Release", "project.assets.json", "project.nuget.cache"),
+                    "*.nuget.*",
+                ),
+            ),
+        )
+    ),
+    "swift": Preset((Made((".build",), ("Package.swift",), shown_by=("workspace-state.json",)),)),
+    "elixir": Preset(
+        (
+            Made(("_build",), ("mix.exs",), only=("dev", "test", "prod")),
+            Made(("deps",), ("mix.exs",), each=".hex"),
+        )
+    ),
+    "dart": Preset(
+        (Made((".dart_tool",), ("pubspec.yaml",), shown_by=("package_config.json", "version")),)
+    ),
+    "zig": Preset(
+        (
+            Made((".zig-cache", "zig-cache"), ("build.zig",), only=("b", "h", "o", "tmp", "z")),
+            Made(("zig-out",), ("build.zig",)),
+        )
+    ),
+    "haskell": Preset(
+        (
+            Made((".stack-work",), ("stack.yaml", "package.yaml", "*.cabal"), shown_by=("dist",)),
+            Made(("dist-newstyle",), ("cabal.project", "*.cabal"), shown_by=("cache/plan.json",)),
+        )
+    ),
+    "sbt": Preset(
+        (Made(("target",), ("build.sbt",), only=("streams", "scala-*", "global-logging")),)
+    ),
+    "cmake": Preset((Made(("build", "cmake-build-*"), ("CMakeLists.txt",), ("CMakeCache.txt",)),)),
+    "composer": Preset((Made(("vendor",), ("composer.json",), ("composer/installed.json",)),)),
+    "godot": Preset((Made((".godot",), ("project.godot",), shown_by=("uid_cache.bin", "editor")),)),
+}
+
+
+def chosen(names: Iterable[str]) -> tuple[Preset, ...]:
+    """The presets of these names; `all` are all but those that are `only_by_name`."""
+    wanted = set(names)
+    if ALL in wanted:
+        wanted |= {name for name, preset in PRESETS.items() if not preset.only_by_name}
+    return tuple(preset for name, preset in PRESETS.items() if name in wanted)
+
+
+def spell_made(made: Made, beside: Collection[str]) -> str:
+    """What people are told of one: `rust, beside Cargo.toml`."""
+    preset = next(name for name, preset in PRESETS.items() if made in preset.made)
+    marker = made.marker(beside)
+    return f"{preset}, {f'beside {marker}' if marker else f'with {made.holds[0]}'}"

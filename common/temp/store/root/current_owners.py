@@ -1,0 +1,28 @@
+"""The owners that this process is. A process that makes no entry has none, and loads no more."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from .books import PLAIN, Book
+
+if TYPE_CHECKING:
+    from .owning import Owner
+
+owners: dict[tuple[str, Book], Owner] = {}
+"""By root and book. Those of the process that this one was forked from may still be in it."""
+
+
+def forks_of_own() -> dict[str, int]:
+    """How many children were forked from each owner of this process, in all roots, by the names of
+    the owner files.
+    """
+    mine = (owner for owner in tuple(owners.values()) if owner.pid == os.getpid())
+    return {owner.id: owner.forks for owner in mine}
+
+
+def own(root: str, book: Book = PLAIN) -> Owner | None:
+    """The calling process's owner in `root`, if it has one."""
+    owner = owners.get((root, book))
+    return owner if owner is not None and owner.pid == os.getpid() else None
