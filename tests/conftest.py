@@ -10,14 +10,19 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from datetime import timedelta
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from common.temp.store.archive.bucket import RETRIES
 from common.temp.store.project import place
 from common.temp.store.root import names
 from tests import warm
+from tests.buckets import KEYS, Place, Server, serving
 from tests.forked_coverage import Forks, forks_if_measured
 from tests.installing import Builder, host_with_common, make_venv, only_once
 from tests.support import NO_PLUGINS, REPOSITORY, end_leases, make_project
@@ -104,6 +109,41 @@ def warm_interpreter() -> Iterator[None]:
     warm.start()
     yield
     warm.stop()
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that speaks S3, one for all tests of this process."""
+    for module, package in (("moto", "moto"), ("flask_cors", "flask-cors"), ("obstore", "obstore")):
+        if find_spec(module) is None:
+            pytest.skip(f"{package} is not installed")
+    with serving(tmp_path_factory.mktemp("moto")) as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(s3_server: Server, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """A new bucket, with what a client needs in the environment.
+
+    Only child processes may use it: obstore starts threads, after which a process forks no more.
+    """
+    for module in ("obstore.store", "obstore.exceptions", "concurrent.futures.thread"):
+        import_module(module)  # once, for all children; that starts no thread yet
+    place = Place(s3_server, f"b{os.urandom(6).hex()}")
+    s3_server.ask("PUT", place.bucket)
+    for name, text in {**KEYS, "AWS_ENDPOINT_URL": s3_server.url}.items():
+        monkeypatch.setenv(name, text)
+    return place
+
+
+@pytest.fixture
+def configured(project: Path, bucket: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """The bucket that the settings of the project name; what fails is tried again at once."""
+    with open(project / "pyproject.toml", "a") as file:
+        file.write(f'[tool.tempkeep]\narchive = true\narchive_location = "{bucket.location}"\n')
+    monkeypatch.setitem(RETRIES, "max_retries", 2)
+    monkeypatch.setitem(RETRIES, "backoff", {"init_backoff": timedelta(milliseconds=1)})
+    return bucket
 
 
 @pytest.fixture

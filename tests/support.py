@@ -520,17 +520,17 @@ def outcomes(report: Report) -> dict[str, tuple[str, str]]:
     return {done.step.entry.path: (done.status, done.detail) for done in report.outcomes}
 
 
-def chain(top: Path, depth: int, *, pairs: bool = False) -> None:
-    """A chain of directories in `top`, `depth` deep, far beyond the longest path that one can
-    spell; with `pairs` each level has a second subdirectory, with a file.
+def chain(top: Path, depth: int, *, pairs: bool = False, name: str = "d") -> None:
+    """A chain of directories of that `name` in `top`, `depth` deep, which may be far beyond the
+    longest path that one can spell; with `pairs` each level has a second subdirectory, with a file.
     """
     descriptor = os.open(top, os.O_RDONLY)
     for level in range(depth):
         if pairs:
             os.mkdir("side", dir_fd=descriptor)
             os.close(os.open("side/file", os.O_CREAT | os.O_WRONLY, dir_fd=descriptor))
-        os.mkdir("d", dir_fd=descriptor)
-        above, descriptor = descriptor, os.open("d", os.O_RDONLY, dir_fd=descriptor)
+        os.mkdir(name, dir_fd=descriptor)
+        above, descriptor = descriptor, os.open(name, os.O_RDONLY, dir_fd=descriptor)
         os.close(above)
         if level == depth - 1:
             os.close(os.open("deepest", os.O_CREAT | os.O_WRONLY, dir_fd=descriptor))

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import shutil
+import signal
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -49,7 +56,7 @@ def name_of(path: Path) -> str:
 
 
 @pytest.fixture
-def monorepo(project: Path) -> Path:
+def monorepo(project: Path) -> Iterator[Path]:
     """A project in git with some entries, a project in it, and a script with the old helper."""
     subprocess.run(["git", "init", "-q"], cwd=project, check=True)
     (project / ".gitignore").write_text(".tmp/\nvar/\n")
@@ -68,7 +75,12 @@ def monorepo(project: Path) -> Path:
         program = project.parent / "bin" / name
         program.write_text(f'#!/bin/sh\nexec {shlex.join([*python(), *arguments])} "$@"\n')
         program.chmod(0o755)
-    return project
+    server = project.parent / "bin" / "moto_server"
+    server.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m moto.server "$@"\n')
+    server.chmod(0o755)
+    yield project
+    with suppress(OSError):  # what a page started, and came to no end with
+        os.kill(int((project / "moto.pid").read_text()), signal.SIGKILL)
 
 
 def run_block(block: Block, monorepo: Path) -> None:
@@ -102,9 +114,16 @@ def run_block(block: Block, monorepo: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_the_blocks_of_a_page_run_one_after_the_other(monorepo: Path, page: Path) -> None:
+    served = "moto_server" in page.read_text(encoding="utf-8")
+    if served and not (find_spec("moto") and find_spec("obstore") and shutil.which("curl")):
+        pytest.skip("needs moto with flask, obstore and curl")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
     for block in blocks(page):
         if block.text.strip() not in INSTALLS and block.kind != "text":
-            run_block(block, monorepo)
+            text = block.text.replace("5000", port) if served else block.text
+            run_block(block._replace(text=text), monorepo)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

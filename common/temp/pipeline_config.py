@@ -33,7 +33,8 @@ class CleanupConfig:
     `exclude_patterns` are shell globs for whole names, such as `*_20250917_*`; one without a
     wildcard, such as `20250917`, matches each run whose name contains it. `keep_files` are globs of
     files that stay when their run goes. Both are lists of its own, also if given as another
-    sequence. `max_age`, `keep_within` and `foreign_for` are times with a unit, such as `7d`, and
+    sequence. `max_age`, `keep_within`, `foreign_for` and
+    `archive_keep` are times with a unit, such as `7d`, and
     exclude the fields with the unit in their name. A relative `archive_location` is relative to the
     base; with the strategy `ARCHIVE`, runs are archived in any case. Without a strategy (`None`),
     only the limits that are given apply. It may be changed at any time; the next clean uses that.
@@ -59,6 +60,8 @@ class CleanupConfig:
     max_age: str | None = None
     keep_within: str | None = None
     foreign_for: str | None = None
+    archive_keep: str | None = None
+    archive_max_size: int | str | None = None
 
     def __post_init__(self) -> None:
         for name in ("exclude_patterns", "keep_files"):

@@ -19,7 +19,7 @@ from dataclasses import asdict
 import pytest
 from tabulate import tabulate
 
-from tests.benchmarks import deciding, migrating, removing, scanning, start
+from tests.benchmarks import archiving, deciding, migrating, removing, scanning, start
 from tests.benchmarks.figures import Figure, Options, say
 from tests.support import REPOSITORY
 
@@ -28,6 +28,7 @@ FIGURES: dict[str, Callable[[Options], Iterator[Figure]]] = {
     "creation": start.creation,
     "judging": deciding.judging,
     "scanning": scanning.scanning,
+    "unchanged": scanning.unchanged,
     "chains": scanning.chains,
     "few": scanning.few,
     "cleaning": removing.cleaning,
@@ -36,6 +37,7 @@ FIGURES: dict[str, Callable[[Options], Iterator[Figure]]] = {
     "first-byte": removing.first_byte,
     "memory": removing.memory,
     "migrating": migrating.migrating,
+    "archiving": archiving.archiving,
 }
 
 

@@ -111,13 +111,14 @@ def seconds(call: Callable[[], object]) -> float:
 
 def run(project: Path, *command: str, check: bool = True) -> str:
     """What a real process in `project` prints; with a temporary directory and state of its own, so
-    that nothing of the user's is looked at or cleaned. Byte code is cached, whatever is set here.
-    Ends the run if it fails.
+    that nothing of the user's is looked at or cleaned. Byte code is cached and output buffered,
+    whatever is set here. Ends the run if it fails.
     """
     temporary = project / "tmp"
     temporary.mkdir(mode=0o700, exist_ok=True)
     variables = environment(TMPDIR=str(temporary), XDG_STATE_HOME=str(temporary / "state"))
-    variables.pop("PYTHONDONTWRITEBYTECODE", None)
+    for variable in ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"):
+        variables.pop(variable, None)
     done = subprocess.run(
         command,
         cwd=project,
@@ -139,8 +140,13 @@ def inv(project: Path, *arguments: str, check: bool = True) -> float:
 
 def inv_cpu(project: Path, *arguments: str, check: bool = True) -> float:
     """Seconds of processor time of a whole `inv` run and its workers; waiting does not count."""
+    return cpu(lambda: inv(project, *arguments, check=check))
+
+
+def cpu(call: Callable[[], object]) -> float:
+    """Seconds of processor time of the processes that `call` starts and waits for."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    inv(project, *arguments, check=check)
+    call()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 

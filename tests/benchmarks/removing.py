@@ -47,14 +47,14 @@ def wide(options: Options) -> Iterator[Figure]:
     """The same of one directory with 200,000 files, in memory."""
     files = options.scaled(ENTRIES * FILES)
     tree = f"{files:,} files in one directory"
-    yield from _clean(options, "tmpfs", tree, 1, files, 1.2, nested=False)
+    yield from _clean(options, "tmpfs", tree, 1, files, 1.1, nested=False)
 
 
 def tiny(options: Options) -> Iterator[Figure]:
     """The same of 10,000 entries of one file each, in memory."""
     entries = options.scaled(10_000)
     tree = f"{entries:,} entries of one file"
-    yield from _clean(options, "tmpfs", tree, entries, 1, None, nested=False)
+    yield from _clean(options, "tmpfs", tree, entries, 1, 3.0, nested=False)
 
 
 def _clean(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from common.temp.core.entry import Ending, Entry, Use
 from common.temp.core.policy import STRATEGIES, WHOLE, Policy, needed
-from common.temp.core.protections import matching_pattern
+from common.temp.core.protections import OF_ENTRY, PROTECTION_RULES, matching_pattern
 from common.temp.core.reasons import Reason, Verdict, what_would_change
 from common.temp.core.retention import (
     archives_to_drop,
@@ -1124,3 +1124,8 @@ def test_which_runs_stay_by_how_they_ended(endings: str, policy: Policy, kept: l
     ]
     verdicts = judge(runs, policy, NOW)
     assert [index for index, verdict in enumerate(verdicts) if verdict.keep] == kept
+
+
+def test_a_protection_that_no_policy_sets_is_asked_for_every_entry_that_it_may_keep() -> None:
+    """`judge` asks it only where the field of the entry says something."""
+    assert {rule for rule, fields in PROTECTION_RULES.items() if not fields} == set(OF_ENTRY)

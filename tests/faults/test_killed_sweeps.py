@@ -28,7 +28,7 @@ from tests.support import outcomes, plain_user, swept
 ENTRIES = 30
 LIVE = 8
 PINNED = 2
-CALM = 5
+CALM = 3
 """Rounds without a kill, which tell how long a sweep takes."""
 
 ENDLESS = 60.0
@@ -65,7 +65,15 @@ def seen(top: Path, *, modes: bool = True) -> Seen:
 
 
 def fill_entry(entry: Path, number: int, canary: Path) -> None:
-    """Files and nested directories, a link and hard links to what is outside and beside it."""
+    """Files and nested directories, a link and hard links to what is outside and beside it; some
+    hold a few files and nothing else, and are taken many at a time.
+    """
+    if number >= ENTRIES // 2:
+        entry.mkdir(exist_ok=True)
+        (entry / "file").write_text(f"file {number}")
+        (entry / "link").symlink_to(canary)
+        os.link(canary / "shared", entry / "outside")
+        return
     (entry / "a" / "b").mkdir(parents=True)
     (entry / "a" / "b" / "deep").write_text(f"deep {number}")
     (entry / "file").write_text(f"file {number}")
@@ -198,11 +206,11 @@ def reap(main: int) -> Ended:
             if time.monotonic() > deadline:
                 os.killpg(main, signal.SIGKILL)
                 pytest.fail("a worker outlives its sweep" if at else "the sweep does not end")
-            time.sleep(0.0005)
+            time.sleep(0.002)
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="needs /proc")
-@pytest.mark.parametrize("rounds", [20, pytest.param(400, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [14, pytest.param(400, marks=pytest.mark.slow)])
 def test_a_sweep_that_is_killed_at_any_point_loses_nothing_and_the_next_one_ends_it(
     base: Path, figure: Callable[[str], None], rounds: int
 ) -> None:
@@ -284,7 +292,7 @@ def test_a_sweep_that_is_killed_at_any_point_loses_nothing_and_the_next_one_ends
             finished += told["finished"]
             if back := look():
                 # What the killed one had only moved aside came back, and the next plan has it.
-                assert len(back) == 1
+                assert len(back) == 1 or not any(one.directories > 1 for one in back.values())
                 assert all(content(left) == whole[left.label] for left in back.values())
                 assert done(sweeps.finish())
             assert look() == {}

@@ -25,9 +25,9 @@ RECEIPT = {"name": "debug__x_1690000000", "id": "0123456789abcdef", "inode": 0}
 Figure = Callable[[str], None]
 
 
-def plant(project: Path, said: object, payloads: int = 1) -> Path:
+def plant(project: Path, said: object, payloads: int = 1, number: int = 0) -> Path:
     """A transfer as nobody begun it; where it lies."""
-    transfer = project / ".tmp" / ".tempkeep" / "holding" / "transfer-00"
+    transfer = project / ".tmp" / ".tempkeep" / "holding" / f"transfer-{number:02}"
     transfer.mkdir(parents=True)
     for number in range(payloads):
         (transfer / f"payload{number}").write_text("echo owned")
@@ -90,15 +90,16 @@ def test_a_planted_transfer_stays_where_it_is_and_touches_nothing(
             cases.append((intent(project, way=way, archive=str(archive)), 1))
     entry = make_entry(project / ".tmp", "debug/y_1690000000")
     before, around = listing(victim), listing(project / ".tmp" / "debug")
-    for text, payloads in cases:
-        transfer = plant(project, text, payloads)
-        there = listing(transfer)
-        assert tempkeep(*NOTHING) == 1, text
-        (line,) = capsys.readouterr().err.splitlines()
-        assert f"{transfer}: cannot be deleted: " in line
-        assert (listing(transfer), listing(victim)) == (there, before), text
-        assert listing(project / ".tmp" / "debug") == around, text
+    planted = [plant(project, *case, number) for number, case in enumerate(cases)]
+    there = [listing(transfer) for transfer in planted]
+    assert tempkeep(*NOTHING) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == len(cases)
+    for transfer, names, (text, _) in zip(planted, there, cases, strict=True):
+        (_,) = (line for line in lines if f"{transfer}: cannot be deleted: " in line)
+        assert listing(transfer) == names, text
         shutil.rmtree(transfer)
+    assert (listing(victim), listing(project / ".tmp" / "debug")) == (before, around)
     assert entry.is_dir()
     # The rest goes, be one there or not.
     plant(project, intent(project, path="../x"))

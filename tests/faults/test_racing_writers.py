@@ -150,7 +150,7 @@ def carried_out(plan: Plan) -> Report:
         signal.signal(signal.SIGALRM, before)
 
 
-often = pytest.mark.parametrize("tries", [1500, pytest.param(10_000, marks=pytest.mark.slow)])
+often = pytest.mark.parametrize("tries", [900, pytest.param(10_000, marks=pytest.mark.slow)])
 
 DESPITE_ALL = EVERYTHING._replace(spare_in_use=False)
 """Who tampers with an entry has a directory of it open, and so uses it."""

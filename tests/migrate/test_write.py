@@ -209,7 +209,7 @@ def test_a_write_that_is_killed_leaves_nothing_beside_the_source_for_longer_than
     top = committed(tmp_path / "tree", text)
     command = [sys.executable, "-m", "common.temp", "temp-migrate", "--write"]
     quiet = {"PYTHONDONTWRITEBYTECODE": "1"}  # which renames, too
-    inject = ["-e", f"inject={call}:signal=KILL"]
+    inject = ["-e", f"trace={call}", "-e", f"inject={call}:signal=KILL"]
     if not has_nameless:  # as where the filesystem has no files without a name
         code = "import os; del os.O_TMPFILE; from common.temp.__main__ import main; main()"
         command = [sys.executable, "-c", code, "temp-migrate", "--write"]

@@ -45,10 +45,11 @@ def in_child(work: Callable[[], T]) -> T:
 
 def until(is_so: Callable[[], object], what: str) -> None:
     """Wait for a condition; fails if it does not come."""
-    end = time.monotonic() + DEADLINE
+    end, pause = time.monotonic() + DEADLINE, 0.002
     while not is_so():
         assert time.monotonic() < end, f"{what}: not within {DEADLINE:g} s"
-        time.sleep(0.002)
+        time.sleep(pause)
+        pause = min(1.5 * pause, 0.05)
 
 
 def children_of(pid: int) -> list[int]:

@@ -18,7 +18,9 @@ from typing import Any
 
 import pytest
 
+from common.temp.core.archive_limits import ArchiveLimits
 from common.temp.core.layouts import FILES, JOBS, PIPELINE
+from common.temp.core.policy import Policy
 from common.temp.store.archive import packing, tarring
 from common.temp.store.archive.deposit import LocalDeposit
 from common.temp.store.archive.local import LocalArchive, Receipt
@@ -745,51 +747,50 @@ def test_what_else_lies_in_a_directory_that_holds_the_root_is_no_archive(root: P
     assert [archived.name for archived in list_shelf(root.parent, root)] == ["debug__x"]
 
 
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        ("", "its manifest is damaged"),
-        ("{", "its manifest is damaged"),
-        ("[]", "its manifest is damaged"),
-        ("[" * 100_000, "its manifest is damaged"),
-        ('{"schema": 1, "kind": "archive"}', "its manifest is damaged"),
-        ('{"schema": 2, "kind": "archive"}', "its manifest is of another version; update tempkeep"),
-        (None, "its manifest cannot be read (Too many levels of symbolic links)"),
-    ],
-)
+UNUSABLE: dict[str | None, str] = {
+    "": "its manifest is damaged",
+    "{": "its manifest is damaged",
+    "[]": "its manifest is damaged",
+    "[" * 100_000: "its manifest is damaged",
+    '{"schema": 1, "kind": "archive"}': "its manifest is damaged",
+    '{"schema": 2, "kind": "archive"}': "its manifest is of another version; update tempkeep",
+    None: "its manifest cannot be read (Too many levels of symbolic links)",
+}
+
+
 def test_a_manifest_that_cannot_be_used_is_listed_with_the_reason(
-    root: Path, tmp_path: Path, text: str | None, problem: str
+    root: Path, tmp_path: Path
 ) -> None:
     make_entry(root, "debug/x")
     archiving(root, tmp_path / "a", archive_format="tar.gz")
     path = tmp_path / "a" / f"debug__x{MANIFEST}"
-    path.unlink()
-    path.symlink_to("/etc/passwd") if text is None else path.write_text(text)
-    (found,) = list_shelf(tmp_path / "a", root)
-    assert (found.name, found.data) == ("debug__x", "debug__x.tar.gz")
-    assert (found.manifest, found.problem) == (None, problem)
-    with pytest.raises(OSError, match="manifest"):
-        LocalArchive(tmp_path / "a").find(Receipt("debug__x", "0").spell(), root)
+    for text, problem in UNUSABLE.items():
+        path.unlink()
+        path.symlink_to("/etc/passwd") if text is None else path.write_text(text)
+        (found,) = list_shelf(tmp_path / "a", root)
+        assert (found.name, found.data) == ("debug__x", "debug__x.tar.gz"), text
+        assert (found.manifest, found.problem) == (None, problem), text
+        with pytest.raises(OSError, match="manifest"):
+            LocalArchive(tmp_path / "a").find(Receipt("debug__x", "0").spell(), root)
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
+def test_a_manifest_with_a_value_of_another_kind_is_damaged(root: Path, tmp_path: Path) -> None:
+    make_entry(root, "debug/x")
+    archiving(root, tmp_path / "a")
+    path = tmp_path / "a" / f"debug__x{MANIFEST}"
+    whole = json.loads(path.read_text())
+    for key, value in (
         ("format", "rar"), ("root", 7), ("path", None), ("id", []), ("mode", "rwx"), ("mode", 7),
         ("archived_at", "yesterday"), ("changed_ns", "x"), ("reasons", 3), ("digest", {}),
         ("reasons", [1]), ("reasons", "x"), ("size", "x"), ("files", True), ("size", 1.5),
         ("stamp", "x"), ("label", None), ("made_by", 3), ("archived_by", None), ("archived_at", 7),
-    ],
-)  # fmt: skip
-def test_a_manifest_with_a_value_of_another_kind_is_damaged(
-    root: Path, tmp_path: Path, key: str, value: object
-) -> None:
-    make_entry(root, "debug/x")
-    archiving(root, tmp_path / "a")
-    path = tmp_path / "a" / f"debug__x{MANIFEST}"
-    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    ):  # fmt: skip
+        path.write_text(json.dumps({**whole, key: value}))
+        (found,) = list_shelf(tmp_path / "a", root)
+        assert (found.manifest, found.problem) == (None, "its manifest is damaged"), (key, value)
+    path.write_text(json.dumps(whole))
     (found,) = list_shelf(tmp_path / "a", root)
-    assert (found.manifest, found.problem) == (None, "its manifest is damaged")
+    assert found.problem == ""
 
 
 def test_no_archive_holds_nothing(root: Path, tmp_path: Path) -> None:
@@ -969,6 +970,7 @@ def test_runs_that_an_older_script_archived_are_dropped_oldest_first(tmp_path: P
         "file",
         "directory",
     ]
+    assert LocalArchive(archive).droppable(base, proven=True) == []
 
     for command in (["init", "-q"], ["add", "-f", str(archive / bare[0])]):
         run(["git", *command], cwd=base)
@@ -984,13 +986,39 @@ def test_runs_that_an_older_script_archived_are_dropped_oldest_first(tmp_path: P
     )
 
 
-def test_on_another_filesystem_nothing_can_be_dropped(root: Path, tmp_path: Path) -> None:
+def test_on_another_filesystem_only_what_is_over_a_limit_goes(root: Path, tmp_path: Path) -> None:
     make_entry(root, "debug/x")
-    root.mkdir(exist_ok=True)
+    low, now = Policy(min_free_space=2**60), time.time()
     with mounted(tmp_path / "m", "size=1m") as archive:
         archiving(root, archive)
         assert stored(archive) == ["debug__x"]
-        assert LocalArchive(archive).droppable(root) == []
+        assert prepare(root, low, now, archive=LocalArchive(archive)).archives == ()
+        plan = prepare(root, low, now, archive=LocalArchive(archive, ArchiveLimits(keep=0)))
+        (step,) = plan.archives
+        assert (step.entry.path, step.disposal) == ("debug__x", "drop")
+        assert plan.free is not None
+        shortfall = plan.shortfall()
+        assert shortfall is not None
+        assert shortfall.reached == plan.free, "that is no room here"
+        assert [one.status for one in execute(plan, archive=LocalArchive(archive)).dropped] == [
+            "done"
+        ]
+        assert stored(archive) == []
+
+
+def test_what_is_over_a_limit_goes_and_what_is_pinned_or_of_another_root_stays(
+    root: Path, three: Path
+) -> None:
+    write_pin(three, "debug__a", "why")
+    other, now = LocalArchive(three, ArchiveLimits(keep=0)), time.time()
+    assert prepare(root.parent / "other" / ".tmp", Policy(), now, archive=other).archives == ()
+    before = stored(three)
+    plan = prepare(root, Policy(), now, archive=LocalArchive(three, ArchiveLimits(max_size=1)))
+    assert [step.entry.path for step in plan.archives] == ["debug__b.tar.gz", "debug__c"]
+    assert {step.reason.rule for step in plan.archives} == {"archive over size"}
+    assert stored(three) == before
+    execute(plan, archive=LocalArchive(three))
+    assert stored(three) == ["debug__a"]
 
 
 def test_a_pinned_archive_is_known_to_be_pinned(root: Path, three: Path) -> None:

@@ -118,7 +118,7 @@ class ObjectArchive(Archive):
     def __init__(self, directory: Path) -> None:
         self.bucket = Bucket(directory)
 
-    location = "test://"
+    location = "test://bucket"
 
     def is_at(self, location: str) -> bool:
         return location == self.location
@@ -192,7 +192,7 @@ def configured(
     monkeypatch.setitem(KINDS, "test", lambda settings, runs: archive)
     monkeypatch.setattr(values, "SCHEMES", ("", "test"))
     with open(project / "pyproject.toml", "a") as file:
-        file.write('[tool.tempkeep]\narchive = true\narchive_location = "test://"\n')
+        file.write('[tool.tempkeep]\narchive = true\narchive_location = "test://bucket"\n')
     return archive
 
 
@@ -221,7 +221,7 @@ def test_runs_go_to_the_bucket_that_their_configuration_names(
     tmp_path: Path, configured: ObjectArchive
 ) -> None:
     make_entry(tmp_path / "base", "pipeline_artifacts_20250101_000000")
-    config = CleanupConfig(max_runs_to_keep=0, keep_last_good=0, archive_location="test://")
+    config = CleanupConfig(max_runs_to_keep=0, keep_last_good=0, archive_location="test://bucket")
     done = ArtifactCleaner(tmp_path / "base", config).cleanup()
     name, _ = configured.bucket.names()
     assert (done["directories_archived"], done["errors"]) == (1, [])

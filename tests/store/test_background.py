@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,10 +19,8 @@ from common.temp.pins import pin
 from common.temp.store.claiming.scan import scan
 from common.temp.store.root.allocation import allocate
 from common.temp.store.root.making import make_root
-from common.temp.store.sweep import steps
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
-from common.temp.store.workers import background
 from tests.store.children import children_of, in_child, state_of, until
 from tests.support import (
     EVERYTHING,
@@ -35,7 +31,7 @@ from tests.support import (
     inv,
     listing,
     make_entry,
-    make_project,
+    run,
     scanned,
     status,
     swept,
@@ -46,27 +42,39 @@ from tests.support import (
 BACKGROUND = ("temp-clean", "--yes", "--background")
 
 
+STOPS_FIRST = """
+import os, signal, sys
+from common.temp.store.sweep import steps
+from common.temp.store.workers import background
+
+def detach(work, keep):
+    def stop_and_work():
+        os.kill(os.getpid(), signal.SIGSTOP)
+        work()
+
+    background.detach(stop_and_work, keep)
+
+steps.detach = detach
+"""
+"""Has what this process detaches stop itself before it begins, for `held_up` to let it go on."""
+
+COMMAND = f"""{STOPS_FIRST}
+from invoke.main import program
+
+program.run(["inv", *{BACKGROUND!r}])
+"""
+
+
 @pytest.fixture
-def big(tmp_path: Path) -> Iterator[Path]:
-    """A project, in memory where there is one, with three entries that take a while to delete."""
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else tmp_path
-    project = make_project(Path(tempfile.mkdtemp(prefix="tempkeep-test-", dir=memory)) / "big")
+def filled(project: Path) -> Iterator[Path]:
+    """The root of the project, with three entries."""
     root = project / ".tmp"
     make_root(str(root))
     for number in range(3):
-        make_big(root / "debug" / f"e{number}")
-    yield project
+        make_entry(root, f"debug/e{number}", files=50)
+    yield root
     with contextlib.suppress(AssertionError):
         until(lambda: not deleting(root), "what works in the background ends")
-    shutil.rmtree(project.parent)
-
-
-def make_big(directory: Path, files: int = 60_000) -> None:
-    directory.mkdir(parents=True)
-    parent = os.open(directory, os.O_RDONLY)
-    for number in range(files):
-        os.mknod(f"file{number}", dir_fd=parent)
-    os.close(parent)
 
 
 def deleting(root: Path, *, shell: int = 0) -> list[int]:
@@ -116,21 +124,6 @@ def held_up(root: Path, *, shell: int = 0) -> Iterator[list[int]]:
                 os.kill(pid, signal.SIGCONT)
 
 
-@contextlib.contextmanager
-def command(project: Path) -> Iterator[subprocess.Popen[str]]:
-    """The command, which leaves to others what time there is, so that they see it at work."""
-    started = subprocess.Popen(
-        ["nice", "-n", "10", sys.executable, "-m", "invoke", *BACKGROUND],
-        cwd=project,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with started:
-        yield started
-
-
 def moved_aside(root: Path) -> int:
     """How many entries lie in the only batch of `root`."""
     (batch,) = in_holding(root)
@@ -144,15 +137,12 @@ def is_finished(root: Path) -> bool:
 def in_background(root: Path, *, stopped: bool = False) -> Report:
     """What a caller is told that has one thread, and that has ended when this returns.
 
-    What it leaves behind is `stopped` before it deletes anything, for `held_up` to let it go on,
-    or gives way to others, who see it at work.
+    What it leaves behind may be `stopped` before it deletes anything, until the end of `held_up`.
     """
 
     def caller() -> Report:
         if stopped:
-            stop_first()
-        else:
-            os.nice(10)
+            exec(STOPS_FIRST, {})
         return execute(prepare(root, EVERYTHING, NOW), background=True)
 
     return in_child(caller)
@@ -167,24 +157,11 @@ def kill_midway(root: Path) -> None:
     until(lambda: not deleting(root), "the killed processes are gone")
 
 
-def stop_first() -> None:
-    """Have what this process detaches stop itself before it begins."""
-
-    def detach(work: Callable[[], None], keep: Collection[int]) -> None:
-        def stop_and_work() -> None:
-            os.kill(os.getpid(), signal.SIGSTOP)
-            work()
-
-        background.detach(stop_and_work, keep)
-
-    pytest.MonkeyPatch().setattr(steps, "detach", detach)
-
-
 # -- what is seen meanwhile -----------------------------------------------------------------------
 
 
-def test_it_returns_while_what_is_gone_from_the_listing_is_being_freed(big: Path) -> None:
-    root = big / ".tmp"
+def test_it_returns_while_what_is_gone_from_the_listing_is_being_freed(filled: Path) -> None:
+    root = filled
     report = in_background(root, stopped=True)
     with held_up(root):
         assert (len(report.done), report.background, report.failed) == (3, True, False)
@@ -195,21 +172,32 @@ def test_it_returns_while_what_is_gone_from_the_listing_is_being_freed(big: Path
     until(lambda: is_finished(root), "the holding area is empty")
 
 
-def test_the_command_ends_while_temp_status_says_that_entries_are_being_freed(big: Path) -> None:
-    root = big / ".tmp"
-    with command(big) as running, held_up(root):
-        said, errors = running.communicate(timeout=60)
-        assert (running.returncode, errors) == (0, "")
-        assert "cleaned 3 entries, being freed in the background" in said
-        (left,) = status(big)["leftovers"]
-        assert (left["being_freed"], left["entries"]) == (True, moved_aside(root))
-        assert "being freed by a clean that is running now" in inv("temp-status", cwd=big).stdout
-        assert status(big)["entries"] == []
-    until(lambda: is_finished(root), "the holding area is empty")
+def test_the_command_ends_while_it_is_freed_by_who_reads_and_writes_nothing_and_stands_nowhere(
+    project: Path, filled: Path
+) -> None:
+    done = run([sys.executable, "-c", COMMAND], cwd=project)
+    with held_up(filled) as pids:
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "cleaned 3 entries, being freed in the background" in done.stdout
+        told = status(project)
+        (left,) = told["leftovers"]
+        assert (left["being_freed"], left["entries"]) == (True, moved_aside(filled))
+        assert told["entries"] == []
+        assert "being freed by a clean that is running now" in (
+            inv("temp-status", cwd=project).stdout
+        )
+        assert pids
+        for pid in pids:
+            assert os.readlink(f"/proc/{pid}/cwd") == "/"
+            assert [os.readlink(f"/proc/{pid}/fd/{number}") for number in range(3)] == [
+                "/dev/null"
+            ] * 3
+            assert os.getsid(pid) not in {os.getsid(0), 0}
+    until(lambda: is_finished(filled), "the holding area is empty")
 
 
-def test_another_sweep_leaves_what_is_being_freed_to_who_frees_it(big: Path) -> None:
-    root = big / ".tmp"
+def test_another_sweep_leaves_what_is_being_freed_to_who_frees_it(filled: Path) -> None:
+    root = filled
     in_background(root, stopped=True)
     with held_up(root):
         make_entry(root, "debug/later")
@@ -220,8 +208,8 @@ def test_another_sweep_leaves_what_is_being_freed_to_who_frees_it(big: Path) -> 
     until(lambda: is_finished(root), "the holding area is empty")
 
 
-def test_what_a_killed_sweep_left_is_finished_in_the_background_too(big: Path) -> None:
-    root = big / ".tmp"
+def test_what_a_killed_sweep_left_is_finished_in_the_background_too(filled: Path) -> None:
+    root = filled
     kill_midway(root)
     assert in_holding(root)
     make_entry(root, "debug/later")
@@ -232,16 +220,18 @@ def test_what_a_killed_sweep_left_is_finished_in_the_background_too(big: Path) -
 # -- the caller's end -----------------------------------------------------------------------------
 
 
-def test_it_outlives_the_terminal_of_the_command_and_ends_by_itself(big: Path) -> None:
-    root = big / ".tmp"
+def test_it_outlives_the_terminal_of_the_command_and_ends_by_itself(
+    project: Path, filled: Path
+) -> None:
+    root = filled
     ours, theirs = os.openpty()
     # The first terminal that the leader of a session opens becomes its own.
     shell = subprocess.Popen(
         [
-            "sh", "-c", 'exec <>"$0" >&0 2>&0; nice -n 19 "$@"; sleep 600', os.ttyname(theirs),
-            sys.executable, "-m", "invoke", *BACKGROUND,
+            "sh", "-c", 'exec <>"$0" >&0 2>&0; "$@"; sleep 600', os.ttyname(theirs),
+            sys.executable, "-c", COMMAND,
         ],
-        cwd=big,
+        cwd=project,
         env=environment(),
         start_new_session=True,
     )  # fmt: skip
@@ -259,23 +249,11 @@ def test_it_outlives_the_terminal_of_the_command_and_ends_by_itself(big: Path) -
     assert listing(root / "debug") == []
 
 
-def test_it_reads_and_writes_nothing_and_stands_nowhere(big: Path) -> None:
-    root = big / ".tmp"
-    with command(big), held_up(root) as pids:
-        for pid in pids:
-            assert os.readlink(f"/proc/{pid}/cwd") == "/"
-            assert [os.readlink(f"/proc/{pid}/fd/{number}") for number in range(3)] == [
-                "/dev/null"
-            ] * 3
-            assert os.getsid(pid) not in {os.getsid(0), 0}
-    until(lambda: is_finished(root), "the holding area is empty")
-
-
-def test_it_keeps_no_lease_of_its_caller(big: Path) -> None:
-    root = big / ".tmp"
+def test_it_keeps_no_lease_of_its_caller(filled: Path) -> None:
+    root = filled
 
     def caller() -> str:
-        stop_first()
+        exec(STOPS_FIRST, {})
         plan = prepare(root, EVERYTHING, NOW)
         made = allocate(str(root), "debug", "live")
         execute(plan, background=True)
@@ -289,8 +267,8 @@ def test_it_keeps_no_lease_of_its_caller(big: Path) -> None:
     until(lambda: is_finished(root), "the holding area is empty")
 
 
-def test_killed_in_the_middle_it_is_finished_by_the_next_sweep(big: Path) -> None:
-    root = big / ".tmp"
+def test_killed_in_the_middle_it_is_finished_by_the_next_sweep(filled: Path) -> None:
+    root = filled
     kill_midway(root)
     (left,) = scan(root, NOW).leftovers
     assert not left.being_freed

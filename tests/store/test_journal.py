@@ -106,10 +106,10 @@ def test_an_owner_file_that_cannot_be_understood_may_hold_any_entry(root: Path, 
     assert os.path.lexists(owner_file(root))
 
 
-@pytest.mark.parametrize("odd", ODD)
-def test_what_has_no_owner_file_s_name_hinders_nobody(root: Path, odd: str) -> None:
+def test_what_has_no_owner_file_s_name_hinders_nobody(root: Path) -> None:
     make_entry(root, "debug/young")
-    ODD[odd](owner_file(root, ".DS_Store"))
+    for number, make in enumerate(ODD.values()):
+        make(owner_file(root, f".DS_Store{number}"))
     with plain_user():
         assert only(root).use is None
         assert len(swept(root).done) == 1

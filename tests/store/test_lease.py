@@ -1011,7 +1011,7 @@ def test_scans_at_the_same_time_never_take_each_other_for_users(project: Path, s
         "from pathlib import Path\n"
         "from common.temp.store.claiming.scan import scan\n"
         "print('ready', flush=True); input()\n"
-        "seen = [e.use for _ in range(15) for e in scan(Path('.tmp').absolute(), 0).entries]\n"
+        "seen = [e.use for _ in range(6) for e in scan(Path('.tmp').absolute(), 0).entries]\n"
         "print([use for use in seen if use])\n"
     )
     with contextlib.ExitStack() as stack:

@@ -94,23 +94,24 @@ def test_any_name_can_be_pinned(root: Path, name: str) -> None:
     assert read_pin(root, "debug/other") is None
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "", "[]", '{"path": "debug/x"}', "\udcff",
+def test_a_pin_that_cannot_be_read_is_a_pin_until_it_is_removed(root: Path) -> None:
+    texts = [
+        "", "[]", '{"path": "debug/0"}', '{"path": "debug/2"}', "\udcff",
         *(f'{{"path": "{path}", "reason": "why"}}' for path in ("", "debug/gone", "/etc", "../x")),
-    ],
-)  # fmt: skip
-def test_a_pin_that_cannot_be_read_is_a_pin_until_it_is_removed(root: Path, text: str) -> None:
-    make_entry(root, "debug/x")
+    ]  # fmt: skip
+    for number, text in enumerate(texts):
+        make_entry(root, f"debug/{number}")
+        before = pin_files(root) if number else []
+        write_pin(root, f"debug/{number}", "why")
+        (file,) = set(pin_files(root)) - set(before)
+        file.write_bytes(os.fsencode(text))
+        assert read_pin(root, f"debug/{number}") == "the pin's reason cannot be read", text
     make_entry(root, "debug/y")
-    write_pin(root, "debug/x", "why")
-    pin_files(root)[0].write_bytes(os.fsencode(text))
-    assert read_pin(root, "debug/x") == "the pin's reason cannot be read"
     forget_gone(root, PINS, spare_unread=True)
     assert outcomes(swept(root)) == {"debug/y": ("done", "")}
-    assert remove_pin(root, "debug/x")
-    assert read_pin(root, "debug/x") is None
+    for number, text in enumerate(texts):
+        assert remove_pin(root, f"debug/{number}"), text
+        assert read_pin(root, f"debug/{number}") is None, text
 
 
 def test_a_pin_that_is_not_there_whole_is_none(root: Path) -> None:

@@ -19,8 +19,8 @@ import pytest
 
 from common.temp.store.root.helper import fork_helper
 from common.temp.store.system.processes import processes_inside, spell_command
+from tests.store.trees import long_chain
 from tests.support import (
-    chain,
     environment,
     hold,
     let_others_reach,
@@ -689,9 +689,9 @@ def test_who_looks_where_somebody_works_far_down_does_not_work_there(
     root: Path, tmp_path: Path
 ) -> None:
     path = make_entry(root, "work/deep")
-    chain(path, 2100)
+    long_chain(path)
     looks_on = [sys.executable, "-c", LOOKS_ON, str(tmp_path / "elsewhere")]
-    works = f"import os, time\nfor _ in range(2100): os.chdir('d')\n{WAITS}"
+    works = f"import os, time\nfor _ in range(20): os.chdir('n' * 250)\n{WAITS}"
     try:
         with (
             subprocess.Popen(looks_on, cwd="/", stdout=subprocess.PIPE) as other,
@@ -699,7 +699,7 @@ def test_who_looks_where_somebody_works_far_down_does_not_work_there(
         ):
             assert other.stdout is not None
             try:
-                for _ in range(10):
+                for _ in range(5):
                     other.stdout.readline()  # it has looked, and looks again
                     who = [use.who for use in processes_inside(root).values()]
                     assert [one for one in who if f"pid {worker.pid} " in one] == who != []

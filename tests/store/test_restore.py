@@ -265,12 +265,13 @@ def test_what_an_older_version_archived_goes_where_its_name_says(
 # -- names ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["debug__x", "debug__x.tar.gz", "debug/x", "x"])
 def test_it_is_called_by_its_name_its_file_or_the_path_that_it_had(
-    root: Path, tmp_path: Path, name: str
+    root: Path, tmp_path: Path
 ) -> None:
     archived(root, tmp_path / "a", "tar.gz")
-    assert find_archived([LocalArchive(tmp_path / "a")], name, root.parent)[1].name == "debug__x"
+    for name in ("debug__x", "debug__x.tar.gz", "debug/x", "x"):
+        _, found = find_archived([LocalArchive(tmp_path / "a")], name, root.parent)
+        assert found.name == "debug__x", name
 
 
 def test_a_name_that_is_not_there_or_could_be_several_is_refused_with_what_to_do(
@@ -310,27 +311,29 @@ def test_a_label_is_the_newest_that_has_it_in_one_category(root: Path, tmp_path:
 # -- what is in the way ---------------------------------------------------------------------------
 
 
+IN_THE_WAY: tuple[Callable[[Path], object], ...] = (
+    lambda path: make_entry(path.parent, path.name),
+    lambda path: path.write_text("mine"),
+    lambda path: path.symlink_to("nowhere"),
+    Path.mkdir,
+)
+
+
 @FORMATS
-@pytest.mark.parametrize("what", ["directory", "file", "broken link", "empty directory"])
 def test_nothing_is_ever_put_over_what_is_there(
-    root: Path, tmp_path: Path, form: ArchiveFormat, what: str
+    root: Path, tmp_path: Path, form: ArchiveFormat
 ) -> None:
     archived(root, tmp_path / "a", form)
     path = root / "debug" / "x"
-    if what == "directory":
-        make_entry(root, "debug/x")
-    elif what == "file":
-        path.write_text("mine")
-    elif what == "broken link":
-        path.symlink_to("nowhere")
-    else:
-        path.mkdir()
-    before = path.lstat()
-    with pytest.raises(Refused, match=r"/debug/x is there already; move it away first"):
-        back(root, tmp_path / "a")
-    assert path.lstat() == before
-    assert [found.name for found in list_shelf(tmp_path / "a", root)] == ["debug__x"]
-    assert in_holding(root) == []
+    for number, make in enumerate(IN_THE_WAY):
+        make(path)
+        before = path.lstat()
+        with pytest.raises(Refused, match=r"/debug/x is there already; move it away first"):
+            back(root, tmp_path / "a")
+        assert path.lstat() == before
+        assert [found.name for found in list_shelf(tmp_path / "a", root)] == ["debug__x"]
+        assert in_holding(root) == []
+        path.rename(tmp_path / f"was there {number}")
 
 
 @FORMATS
@@ -478,23 +481,19 @@ def test_one_flipped_bit_of_a_copy_is_found(root: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", [form for form in archive_formats.FORMATS if form != "dir"])
-@pytest.mark.parametrize("where", [10, 0.5, 0.999])
-@pytest.mark.parametrize("how", ["flipped", "cut"])
 def test_an_archive_that_is_damaged_anywhere_is_refused(
-    root: Path, tmp_path: Path, form: ArchiveFormat, where: float, how: str
+    root: Path, tmp_path: Path, form: ArchiveFormat
 ) -> None:
     archived(root, tmp_path / "a", form, fill=noisy)
     path = tmp_path / "a" / f"debug__x.{form}"
-    data = bytearray(path.read_bytes())
-    place = int(where if where > 1 else where * len(data))
-    if how == "cut":
-        del data[place:]
-    else:
-        data[place] ^= 0x55
-    path.write_bytes(data)
-    with pytest.raises((Refused, StorageError), match="debug__x"):
-        back(root, tmp_path / "a")
-    assert untouched(root, tmp_path / "a")
+    whole = path.read_bytes()
+    for place in (10, len(whole) // 2, int(0.999 * len(whole))):
+        flipped = bytes([whole[place] ^ 0x55])
+        for data in (whole[:place], whole[:place] + flipped + whole[place + 1 :]):
+            path.write_bytes(data)
+            with pytest.raises((Refused, StorageError), match="debug__x"):
+                back(root, tmp_path / "a")
+            assert untouched(root, tmp_path / "a"), (place, len(data))
 
 
 @pytest.mark.parametrize("text", ["", "{}"])
@@ -593,9 +592,8 @@ HOSTILE: dict[str, Callable[[Path], list[Any]]] = {
 }
 
 
-@pytest.mark.parametrize("what", HOSTILE)
 def test_a_hostile_archive_writes_nothing_outside_and_is_not_restored(
-    root: Path, tmp_path: Path, what: str
+    root: Path, tmp_path: Path
 ) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -604,40 +602,39 @@ def test_a_hostile_archive_writes_nothing_outside_and_is_not_restored(
     archive = root.parent / ".tmp-archive"
     make_entry(root, "debug/x")
     swept(root, disposal="archive", archive=archive, archive_format="tar.gz")
-    planted(archive, *HOSTILE[what](outside))
     make_root(str(root))
     before = [*listing(root.parent), *listing(outside)]
     told = (outside / "canary").stat()
-    with pytest.raises((Refused, StorageError), match="debug__x"):
-        back(root, archive)
-    assert [*listing(root.parent), *listing(outside)] == before
-    assert (outside / "canary").stat() == told
-    assert not [path for path in tmp_path.rglob("evil*") if "system-temp" not in path.parts]
-    assert untouched(root, archive)
+    for what, made in HOSTILE.items():
+        planted(archive, *made(outside))
+        with pytest.raises((Refused, StorageError), match="debug__x"):
+            back(root, archive)
+        assert [*listing(root.parent), *listing(outside)] == before, what
+        assert (outside / "canary").stat() == told, what
+        evil = [path for path in tmp_path.rglob("evil*") if "system-temp" not in path.parts]
+        assert evil == [], what
+        assert untouched(root, archive), what
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("path", "../../evil"), ("path", "/etc/cron.d/x"), ("path", "debug/../../x"), ("path", ""),
-        ("path", "a/b/c"), ("path", "debug/.."), ("path", "."), ("path", ".tempkeep/pins"),
-        ("path", ".gitignore"), ("path", "debug/a\0b"), ("path", "debug//x"),
-        ("path", "debug/.tempkeep-category"), ("path", ".tempkeep-held-0"),
-        ("root", "/etc"), ("root", "../src"), ("root", "../../.."), ("layout", "unknown"),
-    ],
-)  # fmt: skip
 def test_a_hostile_manifest_is_refused_before_anything_is_touched(
-    root: Path, tmp_path: Path, key: str, value: str
+    root: Path, tmp_path: Path
 ) -> None:
     archive = root.parent / ".tmp-archive"
     (root.parent / "src").mkdir()
     archived(root, archive)
     file = archive / f"debug__x{MANIFEST}"
-    file.write_text(json.dumps({**json.loads(file.read_text()), key: value}))
-    before = listing(tmp_path)
-    with pytest.raises(Refused, match="debug__x"):
-        back(root, archive)
-    assert listing(tmp_path) == before
+    whole, before = json.loads(file.read_text()), listing(tmp_path)
+    for key, value in (
+        ("path", "../../evil"), ("path", "/etc/cron.d/x"), ("path", "debug/../../x"), ("path", ""),
+        ("path", "a/b/c"), ("path", "debug/.."), ("path", "."), ("path", ".tempkeep/pins"),
+        ("path", ".gitignore"), ("path", "debug/a\0b"), ("path", "debug//x"),
+        ("path", "debug/.tempkeep-category"), ("path", ".tempkeep-held-0"),
+        ("root", "/etc"), ("root", "../src"), ("root", "../../.."), ("layout", "unknown"),
+    ):  # fmt: skip
+        file.write_text(json.dumps({**whole, key: value}))
+        with pytest.raises(Refused, match="debug__x"):
+            back(root, archive)
+        assert listing(tmp_path) == before, (key, value)
 
 
 def test_a_category_that_is_a_link_is_not_followed(root: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import os
 import random
@@ -322,23 +323,32 @@ def test_an_entry_that_vanishes_during_the_scan_is_a_remark_and_the_others_are_s
     )
 
 
+@pytest.mark.parametrize("when", ["before it is looked at", "after that"])
 def test_an_entry_that_turns_into_a_link_during_the_scan_is_not_followed(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     canary = make_entry(tmp_path, "canary", files=9)
     path = make_entry(root, "debug/x")
     real = os.open
+    opened: list[str] = []
 
     def swap(name: str, flags: int, *, dir_fd: int | None = None) -> int:
         if name == "debug/x":
+            opened.append(name)
+            if when == "after that" and len(opened) == 1:
+                raise OSError(errno.EMFILE, "Too many open files")
             shutil.rmtree(path)
             path.symlink_to(canary)
         return real(name, flags, dir_fd=dir_fd)
 
     monkeypatch.setattr(at, "open", swap)
     inventory = scan(root, time.time(), workers=1)
-    assert inventory.entries == ()
-    assert [(p.path, p.blocking) for p in inventory.problems] == [("debug/x", True)]
+    seen = [(entry.kind, entry.files) for entry in inventory.entries]
+    problems = [(p.path, p.blocking) for p in inventory.problems]
+    if when == "after that":
+        assert (seen, problems) == ([], [("debug/x", True)])
+    else:
+        assert (seen, problems) == ([("symlink", 1)], [])
 
 
 def test_a_tree_that_is_torn_down_and_moved_about_under_the_scan_ends_no_scan(root: Path) -> None:

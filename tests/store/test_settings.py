@@ -224,22 +224,35 @@ def test_the_archive_is_an_absolute_directory(
 
 
 LOCATIONS = {
-    "s3://bucket/prefix": False, "gs://bucket": False, "AZ://bucket": False, "file:///tmp/a": False,
     r"C:\\archive": True, "C:/archive": True, "C://archive": True, "a:b//c": True, "./s3://a": True,
     "s3:/bucket": True, "://a": True,
+    "s3://bucket/prefix": False, "gs://bucket": False, "AZ://bucket/a.b/c_d=e+f-g/": False,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("location", LOCATIONS)
-def test_an_archive_is_a_directory_and_a_url_is_refused(project: Path, location: str) -> None:
+def test_an_archive_is_in_a_directory_or_a_bucket(project: Path, location: str) -> None:
     table(project, f'archive_location = "{location}"')
-    if LOCATIONS[location]:
-        assert load(project, NO_ENVIRONMENT).archive_path() is not None
-    else:
-        assert refusal(project) == (
-            f"{project / 'pyproject.toml'}: [tool.tempkeep]: archive_location: expected the path "
-            f"of a directory, got {location!r}; object storage is not supported by this version"
-        )
+    assert (load(project, NO_ENVIRONMENT).archive_path() is not None) == LOCATIONS[location]
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "s3://", "s3://b", "s3:///prefix", "s3://key:secret@bucket/x", "s3://bucket/../other",
+        "s3://bucket//x", "s3://bucket/a b", "s3://bucket/x?endpoint=evil", "file:///tmp/a",
+        "ftp://bucket/x",
+    ],
+)  # fmt: skip
+def test_a_url_that_no_archive_can_have_is_refused(project: Path, location: str) -> None:
+    table(project, f'archive_location = "{location}"')
+    expected = "s3://bucket/prefix, of letters, digits and any of ._=+-"
+    if not location.startswith("s3"):
+        expected = "the path of a directory, or a URL of s3://, gs://, az://"
+    assert refusal(project) == (
+        f"{project / 'pyproject.toml'}: [tool.tempkeep]: archive_location: expected {expected}, "
+        f"got {location!r}"
+    )
 
 
 @pytest.mark.parametrize(

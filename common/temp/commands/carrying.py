@@ -200,6 +200,8 @@ class _Progress:
         self.done = self.freed = self._gone = 0
 
     def _show(self) -> None:
+        if not self.line.is_due:
+            return
         share = self._gone / self._inside if self._inside else self.done / max(self.whole, 1)
         self.line(self.done, self.freed, of=self.whole, files=self._gone, share=share)
 

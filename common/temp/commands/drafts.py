@@ -76,6 +76,7 @@ def draft_all(
                         archive=place.archive,
                         undo_for=place.settings.undo_for,
                         sizes=sizes,
+                        ask_far=not given.background,  # that starts threads
                         workers=place.settings.workers,
                         progress=line,
                     )

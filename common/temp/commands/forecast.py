@@ -105,6 +105,7 @@ def _with_what_goes_first(forecast: Forecast) -> Forecast:
         forecast.now,
         disposal=place.disposal,
         archive=place.archive,
+        ask_far=False,
     )
     if holds_some:
         from ..store.shelf.undo import undoable

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..core.entry import Problem
 from ..core.layouts import RUNS_ARCHIVE, STORE
 from ..core.units import spell_size
-from ..errors import TempError
+from ..errors import StorageError, TempError
 from ..report.archive import archive_text, undo_text
 from ..report.text import instant, plain
 from ..store.archive.archives import archive_beside, archive_of
@@ -35,7 +35,14 @@ def list_archived() -> int:
     code = print_problems(problems)
     for holder in holders:
         rows: list[tuple[str, ...]] = []
-        for archived in holder.listed(root_of(settings.project)):
+        try:
+            listed = holder.listed(root_of(settings.project))
+        except StorageError as error:
+            code = max(
+                code, print_problems([(settings.project.name, Problem("archive", str(error)))])
+            )
+            continue
+        for archived in listed:
             manifest, when = archived.manifest, instant(archived.archived_at)
             if manifest is None:
                 what = archived.problem or "it has no manifest"
@@ -48,7 +55,8 @@ def list_archived() -> int:
         if rows or holder is holders[0]:
             text = undo_text if isinstance(holder, UndoArea) else archive_text
             blocks.append(text(holder.location, rows))
-    print("\n\n".join(blocks))
+    if blocks:
+        print("\n\n".join(blocks))
     return code
 
 
@@ -78,12 +86,13 @@ def _holders(settings: Settings, name: str = "") -> tuple[list[Holder], list[tup
 
 
 def restorable(settings: Settings) -> list[str]:
-    """What can be restored: the path of each in its root, or its name where that is not known or
-    not the only one.
+    """What can be restored without asking over a network: the path of each in its root, or its
+    name where that is not known or not the only one.
     """
     found = [
         archived
         for holder in _holders(settings)[0]
+        if isinstance(holder, UndoArea) or holder.is_near
         for archived in holder.listed(root_of(settings.project))
     ]
     paths = Counter(archived.path for archived in found)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import repeat
 
 from .entry import Entry
@@ -65,6 +66,7 @@ class Case(NamedTuple):
         return f"{spell_rank(self.rank)} of {self.of} {good}{self.entry.label}"
 
 
+@lru_cache(maxsize=1024)
 def spell_rank(rank: int) -> str:
     """The rank in words, such as `2nd newest`."""
     ending = "th" if 10 <= rank % 100 <= 20 else _ENDINGS.get(rank % 10, "th")
@@ -75,6 +77,26 @@ _ENDINGS = {1: "st", 2: "nd", 3: "rd"}
 
 Rule = Callable[[Case], "Reason | None"]
 """What a rule says about an entry; `None` if it does not apply."""
+
+Rules = Mapping[Rule, tuple[str, ...]]
+"""Rules, each with the fields of a policy without any of which it says nothing; none for a rule
+that is always asked.
+"""
+
+
+def asked(rules: Rules, *policies: Policy) -> tuple[Rule, ...]:
+    """Those of the `rules` that may say something under one of the `policies`."""
+    unset = Policy()
+    return tuple(
+        rule
+        for rule, fields in rules.items()
+        if not fields
+        or any(
+            getattr(policy, field) != getattr(unset, field)
+            for policy in policies
+            for field in fields
+        )
+    )
 
 
 def cases_of(entries: Sequence[Entry], policy: Policy, now: float, disk: Disk) -> Iterator[Case]:

@@ -29,6 +29,8 @@ class Row(NamedTuple):
     """What one, and several, of the things that go are called."""
     from_archive: bool = False
     """Whether it deletes what an earlier clean archived or set aside, not an entry of the root."""
+    in_archive: bool = False
+    """Whether what it deletes is in the archive, which may be on another disk."""
     is_final: bool = False
     """Whether it frees space at once, and nothing can be restored."""
     needs_archive: bool = False
@@ -85,6 +87,7 @@ DISPOSALS: Final[Mapping[Disposal, Row]] = {
         "deleted from the archive",
         nouns=("archive", "archives"),
         from_archive=True,
+        in_archive=True,
         is_final=True,
     ),
     "forget": Row(

@@ -52,6 +52,10 @@ HISTORY: Final = "history.jsonl"
 BATCH: Final = "batch-"
 """The prefix of a directory in the holding area that holds several entries."""
 
+CONDEMNED: Final = "condemned-"
+"""The prefix of a batch of which all was looked at that may speak against its removal: whatever it
+holds is deleted."""
+
 TRANSFER: Final = "transfer-"
 """The prefix of a directory in the holding area whose entry is on its way to or from an archive; it
 is settled before anything is deleted."""

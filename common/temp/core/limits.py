@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
-from .cases import Case, Rule
+from .cases import Case, Rules
 from .policy import SPELLED_LIMITS, SUMMED_LIMITS
 from .reasons import LOW_SPACE, UNFINISHED, Reason
 from .units import spell_comparison, spell_inodes, spell_share, spell_shares, spell_size
@@ -127,13 +127,13 @@ _spell_limit = lru_cache(maxsize=64)(lambda name, limit: SPELLED_LIMITS[name](li
 _spell_fullness = lru_cache(maxsize=64)(spell_shares)
 
 
-LIMIT_RULES: Final[tuple[Rule, ...]] = (
-    _unfinished,
-    _everything,
-    _max_age,
-    _max_count,
-    _max_total_size,
-    _max_files,
-    _min_free_space,
-    _high_water,
-)
+LIMIT_RULES: Final[Rules] = {
+    _unfinished: (),
+    _everything: ("everything", "abandoned"),
+    _max_age: ("max_age",),
+    _max_count: ("max_count",),
+    _max_total_size: ("max_total_size",),
+    _max_files: ("max_files",),
+    _min_free_space: ("min_free_space",),
+    _high_water: ("high_water",),
+}

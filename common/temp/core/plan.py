@@ -94,6 +94,10 @@ class Plan(NamedTuple):
         """Whether entries that go by `disposal` free their space."""
         return DISPOSALS[disposal].frees_space(archives_move=self.archives_move)
 
+    def _is_near(self, step: Step) -> bool:
+        """Whether what it deletes, which was set aside or archived, is on the disk of the root."""
+        return not (DISPOSALS[step.disposal].in_archive and self.archives_move)
+
     @property
     def planned_archive_bytes(self) -> int:
         """Bytes that deleting `archives` should free: a forecast."""
@@ -111,7 +115,8 @@ class Plan(NamedTuple):
         if wanted is None or self.free is None:
             return None
         if reached is None:
-            reached = self.free + self.planned_archive_bytes + self.planned_bytes
+            near = [one.entry for one in self.archives if self._is_near(one)]
+            reached = self.free + sum(freed(near)) + self.planned_bytes
         if reached >= wanted:
             return None
         held: dict[str, list[Entry]] = {}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import translate
 from functools import lru_cache
+from operator import attrgetter
 from typing import Final
 
-from .cases import Case, Rule, spell_rank
+from .cases import Case, Rule, Rules, spell_rank
 from .entry import FAILED, Entry
 from .layouts import PIPELINE
 from .reasons import KEEP_LAST_GOOD, KEEP_WITHIN, UNSAVED, Effect, Reason
@@ -71,8 +72,13 @@ def _excluded(case: Case) -> Reason | None:
         return None
     pattern = matching_pattern(case.entry, patterns)
     if pattern is None:
-        return Reason("excluded", "silent", f"matches none of {', '.join(patterns)}")
+        return _matches_none(patterns)
     return Reason("excluded", "stays", f"matches {pattern}")
+
+
+@lru_cache(maxsize=64)
+def _matches_none(patterns: tuple[str, ...]) -> Reason:
+    return Reason("excluded", "silent", f"matches none of {', '.join(patterns)}")
 
 
 def _keep_last(case: Case) -> Reason | None:
@@ -112,18 +118,40 @@ def _keep_within(case: Case) -> Reason | None:
     return Reason(KEEP_WITHIN, effect, f"{age} {'≤' if effect == 'stays' else '>'} {limit}")
 
 
-PROTECTION_RULES: Final[tuple[Rule, ...]] = (
-    _in_use,
-    _pinned,
-    _unsaved,
-    _excluded,
-    _keep_last,
-    _keep_last_good,
-    _keep_within,
-    _mounted,
-    _unreadable,
-)
+PROTECTION_RULES: Final[Rules] = {
+    _in_use: (),
+    _pinned: (),
+    _unsaved: (),
+    _excluded: ("exclude",),
+    _keep_last: ("keep_last",),
+    _keep_last_good: (),
+    _keep_within: ("keep_within",),
+    _mounted: (),
+    _unreadable: (),
+}
 """In the order in which a person would name them."""
+
+OF_ENTRY: Final[Mapping[Rule, str]] = {
+    _in_use: "use",
+    _pinned: "pin",
+    _unsaved: "work",
+    _keep_last_good: "ending",
+    _mounted: "mounted",
+    _unreadable: "unreadable",
+}
+"""The rules that no policy has to set, and the field of an entry without which each keeps nothing.
+"""
+
+_what_protects = attrgetter(*OF_ENTRY.values())
+_NOTHING: Final = _what_protects(Entry("", "", ""))
+
+
+def is_plain(entry: Entry) -> bool:
+    """Whether nothing about the entry itself protects it, so that only rules which a policy sets
+    may: those of `PROTECTION_RULES` with a field.
+    """
+    return _what_protects(entry) == _NOTHING
+
 
 ENDED_BY_A_START: Final = frozenset(
     {"excluded", "keep last", KEEP_LAST_GOOD, KEEP_WITHIN, "unreadable"}
@@ -137,16 +165,12 @@ def matching_pattern(entry: Entry, patterns: Sequence[str]) -> str | None:
 
     One without a wildcard also matches each run with it in its name, unless it is a run's name.
     """
-    if (found := excluding(entry.path, entry.category, patterns)) is not None:
+    found = excluding(entry.path, entry.category, patterns)
+    if found is not None or not entry.ending:
         return found
     name = entry.name
     for pattern in patterns:
-        if (
-            entry.ending
-            and pattern
-            and pattern in name
-            and not PIPELINE.holds(pattern, is_directory=True)
-        ):
+        if pattern and pattern in name and not PIPELINE.holds(pattern, is_directory=True):
             return pattern
     return None
 
@@ -154,8 +178,11 @@ def matching_pattern(entry: Entry, patterns: Sequence[str]) -> str | None:
 def excluding(path: str, category: str, patterns: Sequence[str]) -> str | None:
     """The first of the shell globs that matches the path, its name or the category."""
     names = (path, path.rpartition("/")[2], category)
-    compiled = _compiled(tuple(patterns))
-    return next((text for text, matches in compiled if any(map(matches, names))), None)
+    for text, matches in _compiled(tuple(patterns)):
+        for name in names:
+            if matches(name):
+                return text
+    return None
 
 
 @lru_cache(maxsize=64)

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from .cases import Case, Disk, cases_of
+from .cases import Case, Disk, Rule, Rules, asked, cases_of
 from .entry import Entry
 from .limits import LIMIT_RULES
 from .links import Freeing, freed
+from .named_tuple import NamedTuple
 from .policy import Policy
-from .protections import ENDED_BY_A_START, PROTECTION_RULES
+from .protections import ENDED_BY_A_START, PROTECTION_RULES, is_plain
 from .reasons import (
     ARCHIVE_KEEPS_SPACE,
     KEEP_LAST_GOOD,
@@ -46,7 +47,8 @@ def judge(
     water marks choose nothing, and `coming` how many are freed before any entry goes.
     """
     cases = cases_of(tuple(entries), policy, now, Disk(free, capacity, coming))
-    return tuple([_verdict(case) for case in cases])
+    rules = _rules_of(policy)
+    return tuple([_verdict(case, rules[id(case.policy)]) for case in cases])
 
 
 def without_space_in_vain(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
@@ -169,9 +171,9 @@ def explain(
     """
     for case in cases_of(tuple(entries), policy, now, Disk(free, capacity, coming)):
         if case.entry.path == path:
-            said = [rule(case) for rule in PROTECTION_RULES + LIMIT_RULES]
+            said = [rule(case) for rule in (*PROTECTION_RULES, *LIMIT_RULES)]
             over = ENDED_BY_A_START if case.entry.unfinished else frozenset()
-            return _verdict(case), tuple(
+            return _verdict(case, _rules_of(policy)[id(case.policy)]), tuple(
                 reason._replace(effect="silent") if reason.rule in over else reason
                 for reason in said
                 if reason is not None
@@ -179,18 +181,43 @@ def explain(
     raise LookupError(path)
 
 
-def _verdict(case: Case) -> Verdict:
-    said = [reason for rule in LIMIT_RULES if (reason := rule(case)) is not None]
-    going = [reason for reason in said if reason.effect == "goes"]
+class _Asked(NamedTuple):
+    """The rules that may say something under one policy: all limits, all protections, and those
+    protections that are not about the entry itself.
+    """
+
+    limits: tuple[Rule, ...]
+    protections: tuple[Rule, ...]
+    of_policy: tuple[Rule, ...]
+
+
+def _rules_of(policy: Policy) -> dict[int, _Asked]:
+    """What is asked under `policy` and each of its categories', by the `id` of that policy."""
+    by_policy: Rules = {rule: fields for rule, fields in PROTECTION_RULES.items() if fields}
+    return {
+        id(own): _Asked(
+            asked(LIMIT_RULES, own, policy), asked(PROTECTION_RULES, own), asked(by_policy, own)
+        )
+        for own in (policy, *(own for _, own in policy.categories))
+    }
+
+
+def _verdict(case: Case, rules: _Asked) -> Verdict:
+    said, going = [], []
+    for rule in rules.limits:
+        if (reason := rule(case)) is not None:
+            said.append(reason)
+            if reason.effect == "goes":
+                going.append(reason)
     staying = [
         reason
-        for rule in PROTECTION_RULES
+        for rule in (rules.of_policy if is_plain(case.entry) else rules.protections)
         if (reason := rule(case)) is not None and reason.effect == "stays"
     ]
     if staying and case.entry.unfinished:
         staying = [reason for reason in staying if reason.rule not in ENDED_BY_A_START]
     goes_in = _goes_in(case, staying)
-    if not going:
+    if staying and not going:
         staying = [reason for reason in staying if reason.rule != KEEP_LAST_GOOD]
     if staying:
         return Verdict(case.entry, True, (*staying, *going), goes_in)
@@ -206,7 +233,9 @@ def _verdict(case: Case) -> Verdict:
 def _goes_in(case: Case, staying: Sequence[Reason]) -> float | None:
     """The seconds until its age alone makes it go; `None` if that never comes, or is unknown."""
     limit = case.policy.max_age
-    if limit is None or case.entry.future or any(one.rule != KEEP_WITHIN for one in staying):
+    if limit is None or case.entry.future:
+        return None
+    if staying and any(one.rule != KEEP_WITHIN for one in staying):
         return None
     return max(0.0, limit - case.age, (case.policy.keep_within or 0.0) - case.age)
 

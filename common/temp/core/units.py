@@ -74,8 +74,8 @@ def spell_duration(seconds: float) -> str:
 
 def spell_comparison(value: float, limit: float) -> tuple[str, str]:
     """Two durations in one unit, with as many digits as it takes to tell them apart."""
-    scale, unit = _unit_of(limit or value)
-    for digits in range(_MOST_DIGITS):
+    scale, unit, first = _unit_and_digits(limit) if limit else (*_unit_of(value), 0)
+    for digits in range(first, _MOST_DIGITS):
         left = _trimmed(value / scale, digits)
         right, close = _spelled_limit(limit, scale, digits)
         if close and (left != right or value == limit):
@@ -92,6 +92,14 @@ def _spelled_limit(limit: float, scale: float, digits: int) -> tuple[str, bool]:
     """`limit` in units of `scale`, and whether that is near enough; asked for every entry."""
     text = _trimmed(limit / scale, digits)
     return text, math.isinf(limit) or abs(float(text) * scale - limit) <= limit / 1000
+
+
+@lru_cache(maxsize=64)
+def _unit_and_digits(limit: float) -> tuple[float, str, int]:
+    """The unit for `limit`, and how many digits after the point are near enough."""
+    scale, unit = _unit_of(limit)
+    close = (digits for digits in range(_MOST_DIGITS) if _spelled_limit(limit, scale, digits)[1])
+    return scale, unit, next(close, _MOST_DIGITS - 1)
 
 
 def spell_share(share: float) -> str:

@@ -27,6 +27,11 @@ class ProgressLine:
         self._next = self._started + _FIRST_AFTER_SECONDS
         self._shown = False
 
+    @property
+    def is_due(self) -> bool:
+        """Whether the line would be rewritten now."""
+        return self._active and time.monotonic() >= self._next
+
     def __call__(
         self, entries: int, size: int, *, of: int = 0, files: int = 0, share: float = 0.0
     ) -> None:
@@ -34,8 +39,8 @@ class ProgressLine:
 
         `share` is the part of the work that is done, from which the time left is estimated.
         """
-        now = time.monotonic()
-        if self._active and now >= self._next:
+        if self.is_due:
+            now = time.monotonic()
             self._next = now + _EVERY_SECONDS
             self._shown = True
             one, many = self._noun

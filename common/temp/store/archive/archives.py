@@ -12,7 +12,8 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from ..root.settings import Settings, scheme_of
+from ...core.archive_limits import NO_LIMITS, ArchiveLimits
+from ..root.settings import OBJECT_STORES, Settings, scheme_of
 
 if TYPE_CHECKING:
     from ...core.entry import Entry, Leftover
@@ -105,8 +106,20 @@ class Archive(Protocol):
     def is_at(self, location: str) -> bool:
         """Whether `location`, which anybody may have written, is that of this archive."""
 
+    limits: ArchiveLimits = NO_LIMITS
+    """What it keeps of what came from one root."""
+
+    is_near: bool = True
+    """Whether it is on this machine, or mounted here, so that to look at it costs nothing."""
+
     def check(self) -> None:
         """Raise `Refused` if it cannot be trusted."""
+        return
+
+    def check_usable(self) -> None:
+        """Raise `InvalidSettings` if nothing can be archived there. Nothing is asked over a
+        network.
+        """
         return
 
     # -- put, list, get, drop ---------------------------------------------------------------------
@@ -148,6 +161,13 @@ class Archive(Protocol):
         `objection` at that time. Yields each outcome. Without a `remover`, nothing is waited for.
         """
 
+    def droppable(self, root: Path, *, proven: bool = False) -> list[Entry]:
+        """What may be deleted there if it is over a limit, or the disk is low: the entries that
+        came from `root`, measured, each with its name in the archive as `path`. If they must be
+        `proven`, only those with a manifest.
+        """
+        return []
+
     # -- whole in one place -----------------------------------------------------------------------
 
     @abstractmethod
@@ -188,22 +208,25 @@ class Archive(Protocol):
         """Whether it is on the disk of `root`, so that archiving frees nothing there."""
         return False
 
-    def droppable(self, root: Path) -> list[Entry]:
-        """What may be deleted there to make room on the disk of `root`: the entries that came from
-        there, measured, each with its name in the archive as `path`.
-        """
-        return []
-
 
 def _local(settings: Settings, runs: Path | None) -> Archive:
     from .local import LocalArchive
 
     path = settings.archive_path(runs)
     assert path is not None, "a location without a scheme is a path"
-    return LocalArchive(path)
+    return LocalArchive(path, settings.archive_limits)
 
 
-KINDS: Final[Mapping[str, Callable[[Settings, Path | None], Archive]]] = {"": _local}
+def _objects(settings: Settings, runs: Path | None) -> Archive:
+    from .objects import object_archive
+
+    return object_archive(settings)
+
+
+KINDS: Final[Mapping[str, Callable[[Settings, Path | None], Archive]]] = {
+    "": _local,
+    **dict.fromkeys(OBJECT_STORES, _objects),
+}
 """What makes the archive for `archive_of`, by the scheme of its location; a path has none."""
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...core import fields
+from ...core.archive_limits import NO_LIMITS, ArchiveLimits
 from ...core.entry import CLOCK_SKEW, Entry
 from ...core.fields import Unreadable
 from ...core.layouts import LAYOUT, OWNERS, PIPELINE, STORE
@@ -60,6 +61,12 @@ def receipt_in(table: Mapping[str, Any]) -> Receipt:
 
 class LocalArchive(Shelf):
     """The archive in the directory `path`."""
+
+    is_near = True
+
+    def __init__(self, path: Path, limits: ArchiveLimits = NO_LIMITS) -> None:
+        super().__init__(path)
+        self.limits = limits
 
     def is_at(self, location: str) -> bool:
         """Whether `location` is the path of this archive, by whatever name."""
@@ -133,33 +140,33 @@ class LocalArchive(Shelf):
         with opened_in(self.path) as top:
             return state(top, archived.data)
 
+    def check_usable(self) -> None:
+        """Nothing is needed for it."""
+
     def shares_disk(self, root: Path) -> bool:
         """Whether it is on the disk of `root`, or will be."""
         return _device(self.path) == _device(root)
 
-    def droppable(self, root: Path) -> list[Entry]:
-        """What may be deleted there to make room on the disk of `root`; see `Archive`.
+    def droppable(self, root: Path, *, proven: bool = False) -> list[Entry]:
+        """What may be deleted there of what came from `root`; see `Archive`.
 
         Without a manifest, it is only what an older script archived: nothing proves that but its
         name and that `root` holds runs. What git tracks is none, nor what is in a root of its own.
         """
-        try:
-            if os.stat(self.path).st_dev != os.stat(root).st_dev:
-                return []
-        except OSError:
+        if not self.path.is_dir():
             return []
         from ..claiming.tracked_entries import TrackedEntries  # most sweeps delete no archive
 
         tracked = TrackedEntries(self.path)
         is_root = any(os.path.lexists(self.path / STORE / part) for part in (LAYOUT, OWNERS))
-        with_runs = layout_of(root) is PIPELINE and not is_root
+        with_runs = layout_of(root) is PIPELINE and not is_root and not proven
 
         def is_one(archived: Archived) -> bool:
             if with_runs and self._is_bare_run(archived):
                 return not tracked.inside(archived.data)
             return archived.came_from(root)
 
-        # What was changed since it came there is somebody's work, which a low disk does not take.
+        # What was changed since it came there is somebody's work, which no limit takes.
         return [
             entry
             for archived, entry in measured_from(self.path, root, is_one)

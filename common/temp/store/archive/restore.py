@@ -50,11 +50,16 @@ def find_archived(holders: Sequence[Holder], name: str, project: Path) -> tuple[
 
     `name` is its name or file there, the path that it had in its root or the last part of that, or
     its present path. Or it is a label, with or without a category: then it is the newest of a
-    category by its stamp. Raises `InvalidSettings` if none matches, or several do.
+    category by its stamp. Raises `InvalidSettings` if none matches, or several do, and
+    `StorageError` if none matches where it was possible to look.
     """
-    found = [
-        (holder, archived) for holder in holders for archived in holder.listed(root_of(project))
-    ]
+    found: list[tuple[Holder, Archived]] = []
+    unread: StorageError | None = None
+    for holder in holders:
+        try:
+            found += [(holder, archived) for archived in holder.listed(root_of(project))]
+        except StorageError as error:
+            unread = error  # what can be undone comes back without a network
     for names_of in (_names, _last_names):
         named = [one for one in found if name in names_of(one[1])]
         if len(named) == 1:
@@ -68,6 +73,8 @@ def find_archived(holders: Sequence[Holder], name: str, project: Path) -> tuple[
         return newest[0]
     if named:
         raise InvalidSettings(f"{name} could be {_told_apart(named, found)}")
+    if unread is not None:
+        raise unread
     there = " or ".join(holder.location for holder in holders)
     raise InvalidSettings(
         f"{name} is not in {there}; run `temp-restore --list` in the project that it was cleaned "

@@ -47,8 +47,9 @@ class Above:
         use = busy.get(f"{category}/")
         if use is None or (self._is_certain[category] and not use.whole):
             # A program, a library or a script of it is enough: it needs the rest of it.
-            is_one = is_environment(os.path.join(self._root, category))
-            use = busy.get(category) if is_one else None
+            use = busy.get(category)
+            if use is not None and not is_environment(os.path.join(self._root, category)):
+                use = None
         return use or self._lock_on(category)
 
     def _lock_on(self, category: str) -> Use | None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from ...core.layouts import BATCH, HELD, HOLDING, STORE, TRANSFER, held_name
+from ...core.layouts import HELD, HOLDING, STORE, TRANSFER, held_name
 from ...errors import Refused, TempError, reason_of
 from ..project.project import open_root
 from ..root.arrivals import keep_age
@@ -21,6 +21,7 @@ from ..system.access import make_accessible
 from ..system.at import ANY_FLAGS
 from ..system.locks import lock_directory, share_directory
 from ..system.mounts import MountWatch, check_store_unmounted
+from .batch import batch_name, make_batch
 from .claim import Claim, NotClaimed, opened, opened_area
 
 NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
@@ -36,7 +37,7 @@ class HoldingArea:
 
     def __init__(self, root: Path, *, batch: bool = False) -> None:
         self.root = root
-        self.batch = f"{BATCH}{os.urandom(8).hex()}" if batch else ""
+        self.batch = batch_name() if batch else ""
         self._real = os.fsencode(os.path.realpath(root))
         self._stack = contextlib.ExitStack()
         self._opened: int | None = None
@@ -82,7 +83,7 @@ class HoldingArea:
 
     def call_it(self, prefix: str) -> None:
         """Rename this batch so that its name starts with `prefix`, which tells its purpose."""
-        name = f"{prefix}{os.urandom(8).hex()}"
+        name = batch_name(prefix)
         with contextlib.ExitStack() as stack:
             holding = opened_area(stack, self.top)
             at.rename(self.batch, name, src_dir_fd=holding, dst_dir_fd=holding)
@@ -230,7 +231,7 @@ class HoldingArea:
                 make_parts_at(self.root, self.top, HOLDING)
                 area = opened_area(self._stack, self.top)
             if self.batch:
-                area = self._make_batch(area)
+                area, self.batch = make_batch(self.root, self._stack, area, self.batch)
         except OSError as error:
             if error.errno in NO_ROOM:
                 return self.top, HELD
@@ -240,30 +241,25 @@ class HoldingArea:
         self._opened = area
         return area, ""
 
-    def _make_batch(self, holding: int) -> int:
-        while True:
-            at.mkdir(self.batch, dir_fd=holding)
-            with contextlib.suppress(FileNotFoundError):
-                batch = opened(self._stack, self.batch, parent=holding)
-                if lock_directory(self.root, batch) and _is_own(batch):
-                    return batch
-            # A sweep found it before it was locked, and took it for a leftover.
-            self.batch = f"{BATCH}{os.urandom(8).hex()}"
+    def mounted(self) -> list[str]:
+        """The mount points in the root, relative to it. Raises `OSError`."""
+        points = self._mounts.points()
+        if points is not self._seen:
+            prefix = self._real.rstrip(b"/") + b"/"
+            inside = (point[len(prefix) :] for point in points if point.startswith(prefix))
+            self._seen, self._mounted = points, sorted(map(os.fsdecode, inside))
+        return self._mounted
 
     def _mounted_in(self, claim: Claim) -> str:
         """Where something is mounted in what was claimed; "" if nowhere.
 
         In a mount list from before the rename it is below the old path; from after, below the new.
         """
-        points = self._mounts.points()
-        if points is not self._seen:
-            prefix = self._real.rstrip(b"/") + b"/"
-            inside = (point[len(prefix) :] for point in points if point.startswith(prefix))
-            self._seen, self._mounted = points, sorted(map(os.fsdecode, inside))
-        if not self._mounted:
+        mounted = self.mounted()
+        if not mounted:
             return ""
         for path in (claim.path, os.path.relpath(claim.place, self.root)):
-            for point in self._mounted:
+            for point in mounted:
                 if point.startswith(f"{path}/"):
                     return point[len(path) + 1 :]
         return ""
@@ -329,18 +325,3 @@ def may_be_unopenable(status: os.stat_result, error: OSError) -> bool:
     """Whether it can never be opened because of its kind: a link or a socket."""
     lockable = stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode)
     return not lockable or isinstance(error, PermissionError)
-
-
-def _is_own(directory: int) -> bool:
-    """Whether it still exists and is this user's: another user may have replaced it."""
-    status = at.fstat(directory)
-    if not status.st_nlink or not hasattr(os, "geteuid") or status.st_uid == os.geteuid():
-        return bool(status.st_nlink)
-    # Some filesystems give every new file to another user.
-    name = os.urandom(8).hex()
-    probe = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600, dir_fd=directory)
-    try:
-        return os.fstat(probe).st_uid == status.st_uid
-    finally:
-        os.close(probe)
-        at.unlink(name, dir_fd=directory)

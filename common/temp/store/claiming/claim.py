@@ -110,6 +110,12 @@ class Held:
                     return f"; its place is taken, so it is {other} now"
         return f"; it cannot be put back and is {self.place} now"
 
+    def remove_plain(self, removed: Removed) -> bool:
+        """Delete it by few calls, if it is known to hold a few files and nothing else; whether all
+        of it is gone. What went is added to `removed`.
+        """
+        return False
+
     def close(self) -> None:
         """Release the lock; what is still there is left to the next sweep."""
         self.stack.close()

@@ -47,7 +47,7 @@ class Within:
         if not (
             inside.roots
             or inside.repositories
-            or any(self._look_around(entry.path))
+            or not self.is_apart(entry.path)
             or self._tracked.inside(entry.path)
         ):
             return entry
@@ -134,6 +134,10 @@ class Within:
             f"to have git forget it: git -C {shlex.quote(main)} worktree prune"
             for main in linked_to(str(self._root / path), inside.repositories)
         )
+
+    def is_apart(self, path: str) -> bool:
+        """Whether the category of the entry is neither a root itself nor a repository."""
+        return not any(self._look_around(path))
 
     def _look_around(self, path: str) -> tuple[bool, bool]:
         """Whether the category of the entry is a root itself, and whether it is a repository."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable, Sequence
-from operator import itemgetter
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ...core.layouts import is_inside
 from ...core.named_tuple import NamedTuple
@@ -18,7 +18,7 @@ from ..root.arrivals import Arrivals
 from ..root.listing import Found
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS
-from ..system.locks import is_locked
+from ..system.locks import are_locked
 from ..trees.measured import Inside, Measured, Packed
 from ..trees.walk import Sharing, Unfinished, measure
 
@@ -40,6 +40,9 @@ _WAITS_BELOW: Final = 0.7
 _LARGEST_BATCH: Final = 32
 """How many entries a worker is given at a time, at most."""
 
+_OPENED_AHEAD: Final = 16
+"""How many entries are opened before the first of them is looked into."""
+
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with the entries measured so far and the bytes in them."""
 
@@ -56,7 +59,17 @@ class Looked(NamedTuple):
     ctime_ns: int = 0
     is_locked: bool = False
     failure: str = ""
-    measured: Packed = ()
+    measured: Measured | None = None
+
+    @property
+    def size(self) -> int:
+        """Its bytes on disk, as far as they were measured."""
+        return 0 if self.measured is None else self.measured.size
+
+    @property
+    def inside(self) -> Inside:
+        """The roots and repositories that were seen in it."""
+        return Inside() if self.measured is None else self.measured.inside
 
 
 class _Batch(NamedTuple):
@@ -74,11 +87,13 @@ class _Part(NamedTuple):
 
 
 class _Answer(NamedTuple):
-    """What a worker saw of an entry: all of it, or without a `looked` a part."""
+    """What a worker saw of an entry: its `head`, a `Looked` without the measure, or without one a
+    part of it; and the measure, if there is any.
+    """
 
     entry: int
-    looked: Looked | None
-    measured: Packed
+    head: tuple[Any, ...] | None
+    measured: Packed | None
 
 
 class Looking:
@@ -115,25 +130,65 @@ class Looking:
         if workers != 1 and at.RELATIVE:
             self.alone_since = started, started_at_work
         while len(looked) < len(self.found):
-            try:
-                looked.append(self.look(len(looked)))
-                size += _size(looked[-1])
-                if progress is not None:
-                    progress(len(looked), size)
-                spent = time.monotonic() - started
-                left = len(self.found) - len(looked)
-                if not self._is_over() or spent / len(looked) * left < _ALONE_SECONDS:
-                    continue
-            except Unfinished:
-                spent = time.monotonic() - started
-            from ..workers import crew
-
+            with suppress(Unfinished), closing(self._looks(len(looked))) as looks:
+                for one in looks:
+                    looked.append(one)
+                    size += one.size
+                    if progress is not None:
+                        progress(len(looked), size)
+                    spent = time.monotonic() - started
+                    left = len(self.found) - len(looked)
+                    if self._is_over() and spent / len(looked) * left >= _ALONE_SECONDS:
+                        break
+            if self.alone_since is None or len(looked) == len(self.found):
+                continue
             self.alone_since = None
-            if crew.may_fork():
-                waits = time.process_time() - started_at_work < _WAITS_BELOW * spent
-                count = workers or (crew.MOST if waits else min(crew.MOST, crew.processors()))
-                return self._look_together(looked, crew.Crew(self.work, fork=True), count, progress)
+            spent = time.monotonic() - started
+            waits = time.process_time() - started_at_work < _WAITS_BELOW * spent
+            # Where nobody looks into entries, it takes longer to tell of them than to look.
+            if waits or any(need.inside for need in self.needs.values()):
+                from ..workers import crew
+
+                if crew.may_fork():
+                    count = workers or (crew.MOST if waits else min(crew.MOST, crew.processors()))
+                    together = crew.Crew(self.work, fork=True)
+                    return self._look_together(looked, together, count, progress)
         return looked
+
+    def _looks(self, first: int) -> Generator[Looked, None, None]:
+        """What is seen of each entry from the `first` on. Raises `Unfinished` as `_look`."""
+        for start in range(first, len(self.found), _OPENED_AHEAD):
+            yield from self._look_at(range(start, min(start + _OPENED_AHEAD, len(self.found))))
+
+    def _look_at(self, indices: Sequence[int]) -> Iterator[Looked]:
+        """What is seen of these entries. All are opened first, to see in one turn which of them are
+        locked.
+        """
+        opened: dict[int, int] = {}
+        try:
+            for index in indices:
+                with suppress(OSError):  # the look itself tells of it
+                    path = self.found[index].path
+                    opened[index] = at.open(path, DIRECTORY_FLAGS, dir_fd=self.top)
+            locked = dict(zip(opened, are_locked(self.root, tuple(opened.values())), strict=True))
+            for index in indices:
+                if index in opened and self._is_there(index, opened[index]):
+                    yield self._look(index, opened[index], locked[index])
+                else:
+                    yield self._look_alone(index)
+                if index in opened:
+                    at.close(opened.pop(index))
+        finally:
+            for descriptor in opened.values():
+                at.close(descriptor)
+
+    def _is_there(self, index: int, descriptor: int) -> bool:
+        """Whether what was opened is still the entry, and not one that is gone or was replaced."""
+        try:
+            status = at.stat(self.found[index].path, dir_fd=self.top, follow_symlinks=False)
+            return os.path.samestat(status, at.fstat(descriptor))
+        except OSError:
+            return False
 
     def _is_over(self) -> bool:
         if self.alone_since is None:
@@ -153,7 +208,7 @@ class Looking:
         heads: dict[int, Looked] = dict(enumerate(looked))
         lost: set[int] = set()
         following, end = len(looked), len(self.found)
-        size = sum(map(_size, looked))
+        size = sum(one.size for one in looked)
         try:
             crew.set_level(count)
             while len(crew) and (following < end or crew.is_busy):
@@ -166,24 +221,22 @@ class Looking:
                         lost |= _entries_of(said.job)
                         continue
                     for answer in map(_Answer._make, said.message):
-                        if answer.looked is not None:
-                            heads[answer.entry] = Looked._make(answer.looked)
-                        else:
-                            part = Measured.unpack(answer.measured)
-                            parts.setdefault(answer.entry, []).append(part)
-                        size += answer.measured[_SIZE] if answer.measured else 0
+                        measured = answer.measured and Measured.unpack(answer.measured)
+                        size += measured.size if measured else 0
+                        if answer.head is not None:
+                            heads[answer.entry] = Looked._make((*answer.head, measured or None))
+                        elif measured:
+                            parts.setdefault(answer.entry, []).append(measured)
                     if progress is not None:
                         progress(len(heads), size)
         finally:
             crew.close(now=True)
         for index in range(len(looked), end):
             if index in lost or index not in heads:
-                heads[index] = self.look(index)
-            elif index in parts:
-                whole = Measured.unpack(heads[index].measured)
-                for part in parts[index]:
+                (heads[index],) = self._look_at((index,))
+            elif whole := heads[index].measured:
+                for part in parts.get(index, ()):
                     whole.add(part)
-                heads[index] = heads[index]._replace(measured=whole.pack())
         return [heads[index] for index in range(end)]
 
     def work(self, link: Link) -> None:
@@ -191,38 +244,44 @@ class Looking:
         self.link = link
         for message, descriptor in link.jobs():
             if descriptor < 0:
-                heads = ((index, self.look(index)) for index in range(*_Batch._make(message)))
-                link.answer(tuple(_Answer(index, head, head.measured) for index, head in heads))
+                indices = range(*_Batch._make(message))
+                looks = zip(indices, self._look_at(indices), strict=True)
+                link.answer(tuple(_Answer(index, one[:-1], _packed(one)) for index, one in looks))
             else:
                 part = _Part._make(message)
                 measured = self._measure(part.entry, descriptor, part.where)
                 link.answer((_Answer(part.entry, None, measured.pack()),))
 
-    def look(self, index: int) -> Looked:
-        """What is seen of one entry. Raises `Unfinished` when its time is over."""
-        item = self.found[index]
+    def _look(self, index: int, descriptor: int, is_locked: bool) -> Looked:
+        """What is seen of an open entry. Raises `Unfinished` when its time is over."""
         try:
-            status = at.stat(item.path, dir_fd=self.top, follow_symlinks=False)
+            status = at.fstat(descriptor)
+            measured = self._look_inside(index, descriptor, status)
+        except OSError as error:
+            return _failed(error)
+        return _looked(status, measured, is_locked=is_locked)
+
+    def _look_alone(self, index: int) -> Looked:
+        """What is seen of an entry that could not be opened with others, as no file can be. Raises
+        `Unfinished` when its time is over.
+        """
+        path = self.found[index].path
+        try:
+            status = at.stat(path, dir_fd=self.top, follow_symlinks=False)
             measured = Measured.of(status, self.until_ns)
             if not stat.S_ISDIR(status.st_mode):
                 return _looked(status, measured)
-            locked = False
             try:
-                descriptor = at.open(item.path, DIRECTORY_FLAGS, dir_fd=self.top)
+                descriptor = at.open(path, DIRECTORY_FLAGS, dir_fd=self.top)
             except PermissionError as error:
                 measured.problems.append(("", reason_of(error)))
-            else:
-                try:
-                    locked = is_locked(self.root, descriptor)
-                    status = at.fstat(descriptor)
-                    measured = self._look_inside(index, descriptor, status)
-                finally:
-                    at.close(descriptor)
-        except FileNotFoundError:
-            return Looked(0, failure="vanished while it was being looked at")
+                return _looked(status, measured)
         except OSError as error:
-            return Looked(stat.S_IFDIR, failure=reason_of(error))
-        return _looked(status, measured, is_locked=locked)
+            return _failed(error)
+        try:
+            return self._look(index, descriptor, are_locked(self.root, (descriptor,))[0])
+        finally:
+            at.close(descriptor)
 
     def _look_inside(self, index: int, descriptor: int, status: os.stat_result) -> Measured:
         item = self.found[index]
@@ -270,8 +329,18 @@ def _looked(status: os.stat_result, measured: Measured, *, is_locked: bool = Fal
         status.st_ino,
         status.st_ctime_ns,
         is_locked,
-        measured=measured.pack(),
+        measured=measured,
     )
+
+
+def _failed(error: OSError) -> Looked:
+    if isinstance(error, FileNotFoundError):
+        return Looked(0, failure="vanished while it was being looked at")
+    return Looked(stat.S_IFDIR, failure=reason_of(error))
+
+
+def _packed(looked: Looked) -> Packed | None:
+    return None if looked.measured is None else looked.measured.pack()
 
 
 def _entries_of(job: Job) -> set[int]:
@@ -279,19 +348,3 @@ def _entries_of(job: Job) -> set[int]:
     if job.descriptor >= 0:
         return {_Part._make(job.message).entry}
     return set(range(*_Batch._make(job.message)))
-
-
-_inside = itemgetter(*map(Measured.__slots__.index, ("roots", "repositories", "unread")))
-_SIZE: Final = Measured.__slots__.index("size")
-
-
-def _size(looked: Looked) -> int:
-    return int(looked.measured[_SIZE]) if looked.measured else 0
-
-
-def inside_of(looked: Looked) -> Inside:
-    """The roots and repositories that were seen in an entry."""
-    if not looked.measured:
-        return Inside()
-    roots, repositories, unread = _inside(looked.measured)
-    return Inside(tuple(roots), tuple(repositories), unread)

@@ -71,19 +71,23 @@ class Remover:
         self._crew: Crew | None = None
         self._pace: Pace | None = None
         self._under_way: dict[int, _UnderWay[Any]] = {}
+        self._waiting: Callable[[], Iterable[Held]] = tuple
 
     @property
     def freed_bytes(self) -> int:
         """Bytes freed so far, also in what is not deleted to its end."""
         return self._freed
 
-    def remove(self, targets: Iterable[T]) -> Generator[tuple[T, Removed], None, None]:
+    def remove(
+        self, targets: Iterable[T], waiting: Callable[[], Iterable[Held]] = tuple
+    ) -> Generator[tuple[T, Removed], None, None]:
         """Delete each of `targets`, and yield it with its result as soon as it is done.
 
-        They are taken from their iterator as they are needed, a few ahead. What could not be
-        deleted is in the failures, and still lies where it was. When this is closed early, some
-        are half-deleted.
+        They are taken from their iterator as they are needed, a few ahead; `waiting` tells which
+        are claimed already. What could not be deleted is in the failures, and still lies where it
+        was. When this is closed early, some are half-deleted.
         """
+        self._waiting = waiting
         source = iter(targets)
         is_dry = False
         under_way: dict[int, _UnderWay[T]] = {}
@@ -113,6 +117,15 @@ class Remover:
 
     def _begin(self, work: _UnderWay[T], key: int) -> bool:
         """Whether it is deleted already; otherwise a worker has got what is left."""
+        removed = work.removed
+        is_gone = work.target.remove_plain(removed)
+        if is_gone or removed.files:
+            self._done += removed.files + removed.directories
+            self._freed += removed.freed_bytes
+            if self._on_freed is not None:
+                self._on_freed(self._done, self._freed)
+        if is_gone:
+            return True
         until = float("inf")
         if self._may_share:
             until = max(self._alone_until, time.monotonic() + _TRIAL_SECONDS)
@@ -174,7 +187,8 @@ class Remover:
     def _set_level(self) -> None:
         assert self._crew is not None
         assert self._pace is not None
-        locks = [lock for work in self._under_way.values() for lock in work.target.locks]
+        held = (*(work.target for work in self._under_way.values()), *self._waiting())
+        locks = list({lock for one in held for lock in one.locks})
         self._crew.set_level(self._pace.hear(time.monotonic(), self._done), locks)
 
     def _listen(self, under_way: dict[int, _UnderWay[T]]) -> Iterator[tuple[T, Removed]]:

@@ -22,10 +22,10 @@ from ..system.hidden import blindness, unseen
 from ..system.mounts import mounts_below
 from ..system.processes import processes_inside
 from ..system.space import space_of
-from ..trees.measured import Inside, Measured
+from ..trees.measured import Inside
 from .above import Above
 from .inner import Within
-from .looking import Looked, Looking, NeedOf, Progress, inside_of
+from .looking import Looked, Looking, NeedOf, Progress
 from .times import times_of
 
 
@@ -68,7 +68,7 @@ def scan(
             entry = _entry(item, layout, looked, now, problems, mounts, arrivals)
             if entry is not None:
                 entries.append(entry)
-                inside[entry.path] = inside_of(looked)
+                inside[entry.path] = looked.inside
                 if entry.partial and looking.needs[entry.category].enough is not None:
                     staying.add(entry.path)
     finally:
@@ -106,24 +106,23 @@ def _protected(
     busy = busy_entries(root) if entries else {}
     within, above = Within(root), Above(root, leases)
     uses = last_uses(root)
-    return tuple(
-        within.protected(
-            entry._replace(
-                use=(
-                    leases.use_of(entry.path, now, entry.last)
-                    or entry.use
-                    or busy.get(entry.path)
-                    or above.use_of(entry.path, busy)
-                    or unseen(now, entry.last, lambda: leases.foreign_for)
-                ),
-                pin=pins.of(entry.path),
-                made_by=leases.maker_of(entry.path),
-                used=_used(uses.get(entry.path), now),
-            ),
-            inside[entry.path],
-            now,
-            stays=entry.path in staying,
+
+    def seen(entry: Entry) -> Entry:
+        use = (
+            leases.use_of(entry.path, now, entry.last)
+            or entry.use
+            or busy.get(entry.path)
+            or above.use_of(entry.path, busy)
+            or unseen(now, entry.last, lambda: leases.foreign_for)
         )
+        pin, made_by = pins.of(entry.path), leases.maker_of(entry.path)
+        used = _used(uses.get(entry.path), now)
+        if use is None and pin is None and made_by is None and not used:
+            return entry  # as most are
+        return entry._replace(use=use, pin=pin, made_by=made_by, used=used)
+
+    return tuple(
+        within.protected(seen(entry), inside[entry.path], now, stays=entry.path in staying)
         for entry in entries
     )
 
@@ -147,12 +146,12 @@ def _entry(
     arrivals: Arrivals,
 ) -> Entry | None:
     """The entry that was seen, if any; what was wrong with it is added to `problems`."""
-    if looked.failure:
+    measured = looked.measured
+    if measured is None:
         problems.append(Problem(item.path, looked.failure, blocking=looked.mode != 0))
         return None
     if layout.category and not layout.holds(item.path, is_directory=stat.S_ISDIR(looked.mode)):
         return None  # it was replaced since it was listed
-    measured = Measured.unpack(looked.measured)
     unreadable: str | None = None
     for where, what in measured.problems:
         problem = in_place(what, where)

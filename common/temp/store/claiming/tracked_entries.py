@@ -49,12 +49,7 @@ class TrackedEntries:
         """What git tracks in the entry at `path`, in words, or that it cannot tell; "" if nothing
         is tracked there.
         """
-        if self._told is None:
-            self._told = {one: _Told(()) for one in self._around()}
-        for repository, told in self._told.items():
-            state = _state(repository)
-            if state != told.state:
-                told = self._told[repository] = self._ask(repository, state)
+        for told in self._now():
             if told.failure:
                 return f"cannot tell what git tracks here ({told.failure})"
             for place in (bisect_left(told.paths, path), bisect_left(told.paths, f"{path}/")):
@@ -62,6 +57,19 @@ class TrackedEntries:
                     if is_inside(known, path):
                         return f"git tracks {os.path.basename(self._root)}/{known}"
         return ""
+
+    def has_any(self) -> bool:
+        """Whether git tracks anything in the root, or cannot tell."""
+        return any(told.failure or told.paths for told in self._now())
+
+    def _now(self) -> Iterator[_Told]:
+        if self._told is None:
+            self._told = {one: _Told(()) for one in self._around()}
+        for repository, told in self._told.items():
+            state = _state(repository)
+            if state != told.state:
+                told = self._told[repository] = self._ask(repository, state)
+            yield told
 
     def _around(self) -> list[Repository]:
         try:

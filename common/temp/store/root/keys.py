@@ -132,15 +132,29 @@ KEYS: Final[dict[str, Key]] = {
     "archive_location": Key(
         "archive_location",
         "path",
-        "the directory of the archive; without it, `.tmp-archive`",
-        "It is relative to the project; ~ is the home directory. Without it, the archive of runs "
-        "is archived_pipeline_runs beside them.",
+        "the archive: a directory or a URL; without it, `.tmp-archive`",
+        "A directory is relative to the project; ~ is the home directory. A URL is "
+        "s3://bucket/prefix, or the same with gs or az. Without it, the archive of runs is "
+        "archived_pipeline_runs beside them.",
     ),
     "archive_format": Key(
         "archive_format",
         "format",
         "the format of archived entries",
-        "With dir, an entry is renamed where the archive is on the same filesystem.",
+        "With dir, an entry is renamed where the archive is on the same filesystem; object storage "
+        "has tar.zst instead.",
+    ),
+    "archive_keep": Key(
+        "archive_keep",
+        "duration",
+        "archived entries go after this time",
+        "A clean deletes those that came from the same root; 0 is all of them.",
+    ),
+    "archive_max_size": Key(
+        "archive_max_size",
+        "size",
+        "max total size of what is archived from one root",
+        "The oldest archives go first.",
     ),
     "undo_for": Key("undo_for", "duration", "how long `temp-clean --undoable` can be undone"),
     "undo_hours": Key("undo_for", "hours", "in hours"),
@@ -199,6 +213,8 @@ JSON_KEYS: Final[dict[str, Key]] = {
     "archive_before_delete": Key("archive", "flag", ""),
     "archive_location": KEYS["archive_location"],
     "archive_format": KEYS["archive_format"],
+    "archive_keep": KEYS["archive_keep"],
+    "archive_max_size": KEYS["archive_max_size"],
     "dry_run": KEYS["dry_run"],
     "exclude_patterns": Key("exclude", "texts", ""),
     "keep_last": KEYS["keep_last"],

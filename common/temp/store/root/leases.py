@@ -234,6 +234,8 @@ class Leases:
         `changed` is when the entry last changed. If it is unknown whether the owner is alive, this
         time decides whether the entry counts as in use.
         """
+        if not (self._holders or self._damaged):
+            return None  # as in most roots
         use: Use | None = None
         relative = self._fold(relative)
         for journal in (*self._on(relative), *self._damaged):
@@ -326,6 +328,8 @@ class Leases:
 
     def maker_of(self, relative: str) -> str | None:
         """The process that made the entry at `relative`, if a record of it is left."""
+        if not self._holders:
+            return None
         relative = self._fold(relative)
         noted = (*self._holders.get(relative, ()), *self._below.get(relative, ()))
         makers = (one for one in noted if one.header.book != BORROWED)

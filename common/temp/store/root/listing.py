@@ -11,6 +11,7 @@ from ...core.entry import Leftover, Problem
 from ...core.layouts import (
     BATCH,
     CATEGORY_MARK,
+    CONDEMNED,
     HELD,
     HOLDING,
     KNOWN_CATEGORIES,
@@ -178,7 +179,7 @@ def list_leftovers(root: Path) -> list[Leftover]:
 def _leftover(root: Path, path: str) -> Leftover:
     name = os.path.basename(path)
     entries = 1
-    if name.startswith(BATCH):
+    if name.startswith((BATCH, CONDEMNED)):
         with contextlib.suppress(OSError):
             entries = len(os.listdir(path))
     return Leftover(name, _is_being_freed(root, path), entries)

@@ -76,8 +76,10 @@ class Pins:
 
     def of(self, relative: str) -> str | None:
         """The reason of the pin on the entry at `relative`; `None` if it has no pin."""
-        found = _on(self._root, relative, self._pins, self._fold)
-        return next((_reason(pin) for pin in found), None) or self._of_around()
+        if self._pins:
+            for pin in _on(self._root, relative, self._pins, self._fold):
+                return _reason(pin)
+        return self._of_around()
 
     def _of_around(self) -> str | None:
         """The reason of a pin on an entry of another root, in which this one lies."""

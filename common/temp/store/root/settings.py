@@ -15,6 +15,7 @@ from ...core.policy import Policy
 from ...core.units import DAY
 
 if TYPE_CHECKING:
+    from ...core.archive_limits import ArchiveLimits
     from ...core.disposal import Disposal
     from ..system.archive_formats import ArchiveFormat
 
@@ -31,7 +32,10 @@ DEFAULT_ARTEFACTS: Final = (
 )
 
 
-SCHEMES: Final = ("",)
+OBJECT_STORES: Final = ("s3", "gs", "az")
+"""The schemes of object stores."""
+
+SCHEMES: Final = ("", *OBJECT_STORES)
 """The schemes that `archive_location` may have; a path has none. See `KINDS` of the archive."""
 
 
@@ -58,6 +62,8 @@ class Settings(NamedTuple):
     archive: bool = False
     archive_location: str | None = None
     archive_format: ArchiveFormat = "dir"
+    archive_keep: float | None = None
+    archive_max_size: int | None = None
     undo_for: float = DAY
     roots: tuple[str, ...] = ()
     projects: tuple[str, ...] = ("projects/*",)
@@ -73,6 +79,13 @@ class Settings(NamedTuple):
     def disposal(self) -> Disposal:
         """What happens to entries that go."""
         return "archive" if self.archive else "delete"
+
+    @property
+    def archive_limits(self) -> ArchiveLimits:
+        """What the archive keeps."""
+        from ...core.archive_limits import ArchiveLimits  # which only archives need
+
+        return ArchiveLimits(self.archive_keep, self.archive_max_size)
 
     def other_roots(self) -> tuple[Path, ...]:
         """The absolute directories of `roots`, each once."""

@@ -5,6 +5,7 @@ Each reader takes the value and what names it in the error, and raises `InvalidS
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import PurePath
@@ -87,12 +88,21 @@ def _one_of(names: Any, value: object, what: str) -> str:
 
 
 def _path(value: object, what: str) -> str:
-    why = ""
     if isinstance(value, str) and value and "\0" not in value:
-        if scheme_of(value) in SCHEMES:
+        scheme = scheme_of(value)
+        if not scheme or (scheme in SCHEMES and _IN_BUCKET.fullmatch(value)):
             return value
-        why = "; object storage is not supported by this version"
-    raise InvalidSettings(f"{what}: expected the path of a directory, got {value!r}{why}")
+        if scheme in SCHEMES:
+            # No user, password or query: what is a secret is set in the environment.
+            raise InvalidSettings(
+                f"{what}: expected {scheme}://bucket/prefix, of letters, digits and any of "
+                f"._=+-, got {value!r}"
+            )
+        known = ", ".join(f"{scheme}://" for scheme in SCHEMES if scheme)
+        raise InvalidSettings(
+            f"{what}: expected the path of a directory, or a URL of {known}, got {value!r}"
+        )
+    raise InvalidSettings(f"{what}: expected the path of a directory, got {value!r}")
 
 
 def _texts(value: object, what: str) -> tuple[str, ...]:
@@ -163,6 +173,11 @@ def _is_glob_below(text: str) -> bool:
         and not any(part == ".." or ("**" in part and part != "**") for part in parts)
     )
 
+
+_IN_BUCKET: Final = re.compile(
+    r"[a-z0-9]+://[a-z0-9][a-z0-9._-]{1,62}(/(?!\.{1,2}(/|$))[a-z0-9._=+-]+)*/?",
+    re.ASCII | re.IGNORECASE,
+)
 
 _READERS: Final[dict[Kind, Callable[[object, str], Any]]] = {
     "strategy": check_strategy,

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import ClassVar
 
@@ -181,27 +182,28 @@ class Move:
     def _withdraw(self) -> None:
         self._reservation.give_up()
 
-    @contextlib.contextmanager
-    def _failing(self) -> Iterator[None]:
+    def _failing(self) -> AbstractContextManager[None]:
         """Turn every error into `NotDisposed`, with what to do."""
-        try:
-            yield
-        except (OSError, NotClaimed, TempError) as error:
-            if isinstance(error, FileNotFoundError) and self._source.is_gone():
-                raise NotClaimed("is gone already") from None
-            reason = str(error)
-            if isinstance(error, OSError) and not isinstance(error, TempError):
-                # Inside the entry, files are opened relative to their directory.
-                named = isinstance(error, PermissionError) and isinstance(error.filename, str)
-                where = error.filename if named and not os.path.isabs(error.filename) else ""
-                reason = in_place(reason_of(error), where)
-            why, semicolon, remedy = reason.partition("; ")
-            otherwise = self.instead
-            if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
-                # That is what this clean is for.
-                semicolon, remedy = "", ""
-                otherwise += ", which frees the space of the entry"
-            raise NotDisposed(
-                f"cannot be {self.is_done} in {self.shelf} ({why}); "
-                f"{remedy}{semicolon and ', or '}{otherwise}"
-            ) from error
+        return failing(self._source, f"cannot be {self.is_done} in {self.shelf}", self.instead)
+
+
+@contextlib.contextmanager
+def failing(source: Source, what: str, instead: str) -> Iterator[None]:
+    """Turn every error into `NotDisposed`: `what` fails, why, and what to do, or `instead`."""
+    try:
+        yield
+    except (OSError, NotClaimed, TempError) as error:
+        if isinstance(error, FileNotFoundError) and source.is_gone():
+            raise NotClaimed("is gone already") from None
+        reason = str(error)
+        if isinstance(error, OSError) and not isinstance(error, TempError):
+            # Inside the entry, files are opened relative to their directory.
+            named = isinstance(error, PermissionError) and isinstance(error.filename, str)
+            where = error.filename if named and not os.path.isabs(error.filename) else ""
+            reason = in_place(reason_of(error), where)
+        why, semicolon, remedy = reason.partition("; ")
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            # That is what this clean is for.
+            semicolon, remedy = "", ""
+            instead += ", which frees the space of the entry"
+        raise NotDisposed(f"{what} ({why}); {remedy}{semicolon and ', or '}{instead}") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +33,9 @@ from ..trees.measured import Inside
 _CHECK_SECONDS: Final = 1.0
 """How old (seconds) the last scan of `/proc` may be when an entry is claimed. Accepted race: a
 process that starts to work in an entry without a lease within this time is not seen."""
+
+_BATCH_SECONDS: Final = 0.2
+"""How long (seconds) it may take to claim many at a time, without another look."""
 
 
 class Facts:
@@ -94,6 +98,54 @@ class Facts:
         if (book := self._owned.pop(entry.path, None)) is not None:
             release(str(self.root), entry.path, book)
 
+    # -- many entries at a time ---------------------------------------------------------------
+
+    def is_usual(self, entries: Collection[Entry]) -> bool:
+        """Whether nothing speaks against taking many of `entries` at a time; what `is_free` tells
+        is read now.
+        """
+        if time.monotonic() - self._looked_at > _CHECK_SECONDS - _BATCH_SECONDS:
+            self._look_at_processes()
+        if self._tracked.has_any() or not self.is_still_usual(entries):
+            return False
+        if any(own(str(self.root), book) is not None for book in OWN):
+            for entry in entries:
+                self.note_owner(entry)
+        return not any(
+            self._above.use_of(one.path, self._busy) for one in _one_of_each_category(entries)
+        )
+
+    @staticmethod
+    def is_old(seconds: float) -> bool:
+        """Whether what was looked at so long ago may have changed since."""
+        return seconds > _CHECK_SECONDS
+
+    def used_in(self, place: Path) -> Collection[str]:
+        """The names in the directory `place` in which processes work, that of entries which were
+        moved there; none if the last look at processes is young enough.
+        """
+        if time.monotonic() - self._looked_at <= _CHECK_SECONDS:
+            return ()
+        return busy_entries(place).keys()
+
+    def is_still_usual(self, entries: Collection[Entry]) -> bool:
+        """The same, once more, now that they are claimed; processes are left out."""
+        self.pins.refresh()
+        self.leases.refresh()
+        within = Within(self.root, self._tracked)
+        return not self.leases.has_unchecked and all(
+            within.is_apart(one.path) for one in _one_of_each_category(entries)
+        )
+
+    def is_free(self, entry: Entry) -> bool:
+        """Whether no pin, no lease and no process keeps `entry`, as they were read last."""
+        if self.pins.of(entry.path) is not None:
+            return False
+        if not self.rules(entry).spare_in_use:
+            return True
+        use = self.leases.use_of(entry.path, time.time(), entry.last)
+        return not self._who(use, entry) and entry.path not in self._busy
+
     # -- objections to a step -----------------------------------------------------------------
 
     def objection(self, step: Step) -> str:
@@ -135,12 +187,15 @@ class Facts:
         if not self.rules(entry).spare_in_use:
             return ""
         if time.monotonic() - self._looked_at > _CHECK_SECONDS:
-            self._looked_at = time.monotonic()
-            self._busy = busy_entries(self.root)
+            self._look_at_processes()
         use = self._busy.get(entry.path) or self._above.use_of(entry.path, self._busy)
         if use is None and self._own_book(entry) is None:
             use = unseen(time.time(), entry.last, lambda: self.leases.foreign_for)
         return self._spelled(use, entry)
+
+    def _look_at_processes(self) -> None:
+        self._looked_at = time.monotonic()
+        self._busy = busy_entries(self.root)
 
     def protection(self, entry: Entry, place: Path) -> str:
         """What keeps `entry`, which was just moved to `place`: a pin, a lease, or a process that
@@ -255,6 +310,10 @@ class Facts:
             raise NotClaimed("is gone already") from None
         except OSError as error:
             raise NotClaimed(reason_of(error), failed=True) from error
+
+
+def _one_of_each_category(entries: Iterable[Entry]) -> Collection[Entry]:
+    return {entry.path.rpartition("/")[0]: entry for entry in entries}.values()
 
 
 def _newness(parent: int, name: str) -> tuple[int, int, str]:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from ...core.archive_limits import archives_over
+from ...core.cases import Disk
 from ...core.disposal import DISPOSALS, Disposal
 from ...core.entry import Entry, Inventory, Leftover, Problem
 from ...core.layouts import SCRATCH, STORE, UNDO, Layout
@@ -35,20 +37,21 @@ def prepare(
     archive: Archive | None = None,
     undo_for: float = DAY,
     sizes: bool = True,
+    ask_far: bool = True,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Plan:
     """The plan of a sweep of `root`. Writes nothing. Raises `StorageError` or `Refused`.
 
-    `layout` says what an entry of `root` is. Entries set aside whose undo time is over go first. If
-    the disk is low and the `scope` is all entries, so do the others that were set aside, and then
-    entries archived from there in `archive`. Entries that this sweep sets aside can be restored for
-    `undo_for` seconds. Without `sizes`, entries that go whatever they hold are not measured, and it
-    is not told which links will lead nowhere.
+    `layout` says what an entry of `root` is. Entries set aside whose undo time is over go first,
+    and entries archived from there that are over a limit of the `archive`. If the disk is low and
+    the `scope` is all entries, so do the others that were set aside, and then those archived there.
+    Entries that this sweep sets aside can be restored for `undo_for` seconds. Without `sizes`,
+    entries that go whatever they hold are not measured, and it is not told which links will lead
+    nowhere. Without `ask_far`, an archive that is reached over a network is not asked.
     `workers` as in `scan`.
     """
-    if archive is not None:
-        archive.check()
+    _check_archive(archive, disposal)
     inventory = scan(
         root,
         now,
@@ -59,14 +62,12 @@ def prepare(
         foreign_for=policy.foreign_for,
     )
     whole = scope == ALL
-    first = goes_first(inventory, policy, now, disposal=disposal, archive=archive, whole=whole)
+    first = goes_first(
+        inventory, policy, now, disposal=disposal, archive=archive, whole=whole, ask_far=ask_far
+    )
+    free, capacity = inventory.free, inventory.capacity
     verdicts = judge(
-        inventory.entries,
-        policy,
-        now,
-        free=inventory.free,
-        capacity=inventory.capacity,
-        coming=first.coming,
+        inventory.entries, policy, now, free=free, capacity=capacity, coming=first.coming
     )
     if archives_in_vain(disposal, archive, root):
         verdicts = without_space_in_vain(verdicts)
@@ -83,6 +84,13 @@ def prepare(
         undo_for=undo_for,
     )
     return _looked_into(plan, inventory, links=sizes)
+
+
+def _check_archive(archive: Archive | None, disposal: Disposal) -> None:
+    if archive is not None:
+        archive.check()
+        if DISPOSALS[disposal].needs_archive:
+            archive.check_usable()
 
 
 def _looked_into(plan: Plan, inventory: Inventory, *, links: bool) -> Plan:
@@ -105,9 +113,11 @@ def _looked_into(plan: Plan, inventory: Inventory, *, links: bool) -> Plan:
 class First(NamedTuple):
     """What goes before any entry: entries set aside earlier and archived entries, with the reasons.
 
-    `leftovers` and `problems` are those of the two places that hold them.
+    `leftovers` and `problems` are those of the two places that hold them. With `archives_move`, the
+    archive is on another disk.
     """
 
+    archives_move: bool = False
     forgotten: tuple[tuple[Entry, Reason], ...] = ()
     archives: tuple[tuple[Entry, Reason], ...] = ()
     leftovers: tuple[Leftover, ...] = ()
@@ -122,8 +132,9 @@ class First(NamedTuple):
 
     @property
     def coming(self) -> int:
-        """The bytes that this frees: a forecast."""
-        return sum(freed(one for one, _ in (*self.forgotten, *self.archives)))
+        """The bytes that this frees on the disk of the root: a forecast."""
+        archives = () if self.archives_move else self.archives
+        return sum(freed(one for one, _ in (*self.forgotten, *archives)))
 
 
 def goes_first(
@@ -134,11 +145,13 @@ def goes_first(
     disposal: Disposal,
     archive: Archive | None,
     whole: bool = True,
+    ask_far: bool = True,
 ) -> First:
     """What a sweep of that root deletes before any entry. Writes nothing.
 
     If the disk is low and the sweep covers the `whole` root, that includes entries that can still
-    be restored, and then archives: as few as are needed beside the entries that go anyway.
+    be restored, and then archives: as few as are needed beside the entries that go anyway. Without
+    `ask_far`, an archive that is reached over a network is not asked.
     """
     root = Path(inventory.root)
     free, capacity = inventory.free, inventory.capacity
@@ -146,7 +159,7 @@ def goes_first(
     is_low = free is not None and wanted is not None and free < wanted and whole
     frees = DISPOSALS[disposal].frees_space(archives_move=_moves(archive, root))
     anyway = freed_anyway(inventory.entries, policy, now) if is_low and frees else 0
-    first = First()
+    first = First(archives_move=_moves(archive, root))
     for holder in holders_of(root, archive):
         try:
             left = holder.leftovers()
@@ -158,15 +171,38 @@ def goes_first(
                 near = free if is_low else None
                 goes = to_forget(root, policy, now, free=near, capacity=capacity, anyway=anyway)
                 first = first._replace(forgotten=goes)
-            elif archive is not None and is_low:
-                found, coming = archive.droppable(root), first.coming + anyway
-                goes = archives_to_drop(found, policy, free=free, capacity=capacity, coming=coming)
+            elif archive is not None and (ask_far or archive.is_near):
+                disk = Disk(free if is_low else None, capacity, first.coming + anyway)
+                goes = _from_archive(archive, root, policy, now, disk)
                 first = first._replace(archives=goes)
             first = first._replace(leftovers=(*first.leftovers, *left))
         except TempError as error:
             problem = Problem(holder.location, str(error))
             first = first._replace(problems=(*first.problems, problem))
     return first
+
+
+def _from_archive(
+    archive: Archive, root: Path, policy: Policy, now: float, disk: Disk
+) -> tuple[tuple[Entry, Reason], ...]:
+    """What goes of the archive: what is over its limits and then, as far as that helps a `disk`
+    that is low, the oldest.
+    """
+    is_low = disk.free is not None and archive.shares_disk(root)
+    over: tuple[tuple[Entry, Reason], ...] = ()
+    if archive.limits.are_set:
+        over = archives_over(archive.droppable(root, proven=True), archive.limits, now)
+    if not is_low:
+        return over
+    gone = {one.path for one, _ in over}
+    low = archives_to_drop(
+        [one for one in archive.droppable(root) if one.path not in gone],
+        policy,
+        free=disk.free,
+        capacity=disk.capacity,
+        coming=disk.coming + sum(freed(one for one, _ in over)),
+    )
+    return (*over, *low)
 
 
 def holders_of(root: Path, archive: Archive | None) -> Iterator[UndoArea | Archive]:

@@ -14,6 +14,7 @@ from ..archive.leftovers import finish_root
 from ..claiming.claim import Claim, NotClaimed, NotDisposed
 from ..trees.removed import Removed
 from ..workers.background import detach
+from .batches import MOST, Batches
 from .facts import Facts
 from .prepare import holders_of
 from .taking import outcome_of
@@ -52,6 +53,7 @@ class Steps:
         self._plan = plan
         self._means = means
         self._told = told
+        self._batches = Batches(self.facts, background=means.background)
         self._taken: dict[Claim, int] = {}
         """What is claimed, and the step that it is claimed for."""
 
@@ -67,11 +69,10 @@ class Steps:
         root, spared = self.facts.root, self._plan.policy.spare_in_use
 
         def objection(step: Step) -> str:
-            if step.reason.rule != LOW_SPACE:
-                if not is_over(root, step.entry.path, time.time()):
-                    return "has been restored meanwhile"
-            elif not self.facts.is_low():
-                return _ENOUGH
+            if step.reason.rule == LOW_SPACE:
+                return "" if self.facts.is_low() else _ENOUGH
+            if step.disposal == "forget" and not is_over(root, step.entry.path, time.time()):
+                return "has been restored meanwhile"
             return ""
 
         by = None if self._means.background else self._means.remover
@@ -98,7 +99,7 @@ class Steps:
             self._run(range(index, index + 1))
 
     def _run(self, indices: range) -> None:
-        removals = self._means.remover.remove(self._take_all(indices))
+        removals = self._means.remover.remove(self._take_all(indices), lambda: self._taken)
         with contextlib.closing(removals):
             for claim, removed in removals:
                 index = self._taken[claim]
@@ -142,19 +143,33 @@ class Steps:
             delete()  # no process can be started
 
     def _take_all(self, indices: range) -> Iterator[Claim]:
-        for index in indices:
-            step = self._plan.steps[index]
-            try:
-                taken = self._take(step)
-            except NotClaimed as reason:
-                taken = Outcome(step, "failed" if reason.failed else "skipped", reason.detail)
-            except (NotDisposed, OSError, TempError) as error:
-                taken = Outcome(step, "failed", str(error))
-            if isinstance(taken, Claim):
-                self._taken[taken] = index
-                yield taken
-            else:
-                self._told.note(taken, index)
+        steps = self._plan.steps
+        first = indices.start
+        while first < indices.stop:
+            count, together = self._batches.take(steps[first : min(indices.stop, first + MOST)])
+            for offset, claim in together.items():
+                self._taken[claim] = first + offset
+            for offset in range(count):
+                taken = together.get(offset) or self._take_one(first + offset)
+                if taken is not None:
+                    yield taken
+            first += count
+
+    def _take_one(self, index: int) -> Claim | None:
+        """The entry of that step, claimed to be deleted; if it is not, its outcome is told."""
+        step = self._plan.steps[index]
+        try:
+            taken = self._take(step)
+        except NotClaimed as reason:
+            taken = Outcome(step, "failed" if reason.failed else "skipped", reason.detail)
+        except (NotDisposed, OSError, TempError) as error:
+            taken = Outcome(step, "failed", str(error))
+        if isinstance(taken, Claim):
+            self._taken[taken] = index
+            return taken
+        elsewhere = self._batches.elsewhere.pop(step.entry.path, "")
+        self._told.note(taken._replace(detail=f"{taken.detail}{elsewhere}"), index)
+        return None
 
     def _take(self, step: Step) -> Claim | Outcome:
         """The entry, claimed to be deleted; or the outcome, where there is one already."""

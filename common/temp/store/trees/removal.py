@@ -239,9 +239,10 @@ class Removal:
         """Continue reading `level`: unlink what is not a directory, and note the directories."""
         descriptor, pending, left, pulse = level.descriptor, level.pending, level.left, self._pulse
         assert descriptor is not None
-        removed = self.removed
         countdown = _PULSE
         of, which = level.part
+        # Plain numbers, since this loop is where a removal spends its time.
+        files = length = blocks = 0
         try:
             if level.items is None:
                 level.items = at.scandir(descriptor)
@@ -249,12 +250,12 @@ class Removal:
             for item in level.items:
                 if of > 1 and item.inode() % of != which:
                     continue
+                name = item.name
                 if item.is_dir(follow_symlinks=False):
-                    pending.append(item.name)
+                    pending.append(name)
                     if len(pending) >= _NAMES_AT_ONCE:
                         return
                     continue
-                name = item.name
                 if left and name in left:
                     continue
                 try:
@@ -263,22 +264,26 @@ class Removal:
                 except OSError as error:
                     self._not_unlinked(name, error, descriptor)
                     continue
-                removed.files += 1
-                removed.length += status.st_size
+                files += 1
+                length += status.st_size
                 if status.st_nlink == 1:
-                    removed.freed_bytes += status.st_blocks * 512
+                    blocks += status.st_blocks
                 else:
                     self._note_link(status)
                 countdown -= 1
                 if not countdown:
                     countdown = _PULSE
                     level.seen += _PULSE
+                    self.removed.count(files, length, blocks)
+                    files = length = blocks = 0
                     if pulse is not None and not pulse(self):
                         self._stopped = True
                         return
                     of, which = level.part
         except OSError as error:
             self._fail("", errors.reason_of(error))
+        finally:
+            self.removed.count(files, length, blocks)
         level.items = None
         level.is_read = True
 

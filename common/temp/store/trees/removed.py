@@ -30,6 +30,12 @@ class Removed:
     links: dict[tuple[int, int], tuple[int, int, int]] = field(default_factory=dict)
     length: int = 0
 
+    def count(self, files: int, length: int, blocks: int) -> None:
+        """Count so many files whose names went: their length, and the blocks that this freed."""
+        self.files += files
+        self.length += length
+        self.freed_bytes += blocks * 512
+
     def add(self, other: Removed) -> None:
         """Add `other`."""
         self.freed_bytes += other.freed_bytes

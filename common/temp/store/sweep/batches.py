@@ -1,0 +1,152 @@
+"""Takes small entries of a plan many at a time.
+
+Each entry is looked at as one that is taken alone, but what concerns all of them is read once for
+all: before they are moved aside, and again after that. Whatever is odd about an entry leaves it to
+be taken alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from ...core.entry import CLOCK_SKEW, Entry
+from ...core.layouts import USED
+from ...core.plan import Step
+from ...core.reasons import LOW_SPACE
+from ...errors import TempError
+from ..claiming.claim import Claim, NotClaimed
+from ..claiming.together import Batch, Opened, Small
+from ..root.lastuse import last_use
+from ..root.records import record_names
+from ..system import at
+from ..trees.plain import files_in, newest_of
+from .facts import Facts
+
+MOST: Final = 64
+"""How many entries are taken at a time: each is an open directory."""
+
+_SECONDS: Final = 0.1
+"""How long taking them may last. Whoever leases one meanwhile waits until it is put back."""
+
+
+class Batches:
+    """Takes the small ones among the steps of a plan."""
+
+    def __init__(self, facts: Facts, *, background: bool) -> None:
+        self._facts = facts
+        self.elsewhere: dict[str, str] = {}
+        """For those that did not get their place back, a clause that says where they are."""
+        self._size = 1
+        self._took = 0.0
+        self._is_off = background or facts.policy.keeps_files or not at.RELATIVE
+        self._most = 1 if self._is_off else _most()
+
+    def take(self, steps: Sequence[Step]) -> tuple[int, Mapping[int, Claim]]:
+        """How many of the first `steps` were looked at, and those of them that are claimed, to be
+        deleted; the others are left to be taken alone.
+        """
+        count = min(self._size, len(steps))
+        if self._is_off or count < 2:  # most plans are short, and the first bytes go at once
+            self._size = min(2, self._most)
+            return 1, {}
+        plain = {step.entry.path: n for n, step in enumerate(steps[:count]) if _is_plain(step)}
+        if not plain:
+            return count, {}
+        self._took = 0.0
+        claims = self._take([steps[number].entry for number in plain.values()])
+        growth = min(2.0, _SECONDS / self._took) if self._took else 2.0
+        self._size = max(1, min(int(count * growth), self._most))
+        return count, {plain[claim.path]: claim for claim in claims}
+
+    def _take(self, entries: Sequence[Entry]) -> Sequence[Claim]:
+        facts = self._facts
+        try:
+            if not facts.is_usual(entries) or facts.area.mounted():
+                return ()
+            looks_at_use = bool(record_names(facts.root, USED))
+            free = [one for one in entries if self._is_free(one, looks_at_use)]
+            batch = Batch(facts.area) if free else None
+        except (OSError, TempError, NotClaimed):
+            return ()
+        if batch is None:
+            return ()
+        try:
+            self._claim(batch, free)
+            return tuple(batch.claims)
+        finally:
+            self.elsewhere |= batch.elsewhere
+            batch.let_go()
+
+    def _is_free(self, entry: Entry, looks_at_use: bool) -> bool:
+        facts = self._facts
+        if not facts.is_free(entry):
+            return False
+        rules = facts.rules(entry)
+        if rules.everything or rules.abandoned or not looks_at_use:
+            return True
+        return last_use(facts.root, entry.path) <= entry.last
+
+    def _claim(self, batch: Batch, free: Sequence[Entry]) -> None:
+        """Claim and condemn those of the `free` entries that may go."""
+        facts = self._facts
+        began = time.monotonic()
+        stays: Sequence[Small] = ()
+        by_path = {entry.path: entry for entry in free}
+        try:
+            despite = {one.path for one in free if not facts.rules(one).spare_in_use}
+            batch.claim(free, self._files_of, despite_lock=despite)
+            self._took = time.monotonic() - began
+            if facts.is_old(self._took) or facts.area.mounted() or not facts.is_still_usual(free):
+                stays = batch.claims
+            else:
+                batch.put_back(
+                    [one for one in batch.claims if not facts.is_free(by_path[one.path])]
+                )
+                used = facts.used_in(batch.place)
+                stays = [
+                    one for one in batch.claims if one.held in used and one.path not in despite
+                ]
+        except (OSError, TempError, NotClaimed):
+            stays = batch.claims
+        except BaseException:
+            batch.put_back(batch.claims)
+            raise
+        batch.put_back(stays)
+        if batch.claims:
+            batch.condemn()
+        for claim in batch.claims:
+            facts.give_up(by_path[claim.path])
+
+    def _files_of(self, one: Opened) -> list[str] | None:
+        """The names of the files in an entry, if it holds nothing else and has not changed."""
+        names = files_in(one.descriptor)
+        rules = self._facts.rules(one.entry)
+        if names is None or rules.everything or rules.abandoned:
+            return names
+        until = int((time.time() + CLOCK_SKEW) * 1e9)
+        newest = newest_of(one.descriptor, one.status, names, until)
+        if newest is None or newest[0] > one.entry.seen or newest[1] > one.entry.future:
+            return None
+        return names
+
+
+def _most() -> int:
+    """How many entries may be open at a time, so that enough other files still can be."""
+    import resource
+
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return MOST if soft == resource.RLIM_INFINITY else max(1, min(MOST, soft // 8))
+
+
+def _is_plain(step: Step) -> bool:
+    """Whether it deletes a directory about which nothing is odd."""
+    entry = step.entry
+    return (
+        step.disposal == "delete"
+        and step.reason.rule != LOW_SPACE
+        and entry.kind == "directory"
+        and not entry.unfinished
+        and entry.directories <= 1
+    )
