@@ -394,9 +394,7 @@ class Leases:
                     unlink_if_dead(journal.id, journal.identity, owners)
 
     def _has_ended(self, journal: Journal) -> bool:
-        # An owner that cannot be checked may be about to record and make another entry, and a
-        # damaged file may name any entry.
+        # One that cannot be checked may be about to make another entry; a damaged file names any.
         if journal.alive is not None or journal.damage:
             return journal.alive is False
-        last_sign = max(journal.header.started, journal.written)
-        return time.time() - last_sign >= self.foreign_for
+        return time.time() - max(journal.header.started, journal.written) >= self.foreign_for
