@@ -105,7 +105,7 @@ def _protected(
     """The entries with who uses them, who made them, their pins, and what is in use inside."""
     busy = busy_entries(root) if entries else {}
     within, above = Within(root), Above(root, leases)
-    uses = last_uses(root)
+    uses, is_blind = last_uses(root), bool(blindness())
 
     def seen(entry: Entry) -> Entry:
         use = (
@@ -113,7 +113,7 @@ def _protected(
             or entry.use
             or busy.get(entry.path)
             or above.use_of(entry.path, busy)
-            or unseen(now, entry.last, lambda: leases.foreign_for)
+            or (unseen(now, entry.last, lambda: leases.foreign_for) if is_blind else None)
         )
         pin, made_by = pins.of(entry.path), leases.maker_of(entry.path)
         used = _used(uses.get(entry.path), now)

@@ -189,8 +189,10 @@ class Facts:
         if time.monotonic() - self._looked_at > _CHECK_SECONDS:
             self._look_at_processes()
         use = self._busy.get(entry.path) or self._above.use_of(entry.path, self._busy)
-        if use is None and self._own_book(entry) is None:
+        if use is None:
             use = unseen(time.time(), entry.last, lambda: self.leases.foreign_for)
+            if use is not None and self._own_book(entry) is not None:
+                return ""
         return self._spelled(use, entry)
 
     def _look_at_processes(self) -> None:

@@ -54,7 +54,7 @@ def blindness() -> str:
 
 @functools.lru_cache(1)
 def _blindness(_: int) -> str:
-    if sys.platform != "linux" or not at.RELATIVE:  # the tests take the latter away
+    if sys.platform != "linux" or not at.RELATIVE:
         return ""
     if not os.path.isdir("/proc/self/fd"):
         return "no /proc is mounted here"
