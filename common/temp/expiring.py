@@ -30,6 +30,7 @@ from .store.claiming.named import (
 )
 from .store.root.arrivals import is_remainder
 from .store.root.books import TRACKED
+from .store.root.guard import folds_case
 from .store.root.journal import Left
 from .store.root.leases import Leases
 from .store.root.loading import keeping
@@ -339,7 +340,9 @@ class ExpiringFiles(Ledger):
         """Whether what a dead process tracked was kept on purpose, or is to be."""
         root = Path(self._root)
         for part in (path, *directories_above(path)):
-            if is_remainder(root, part) or excluding(part, FILES.category, policy.exclude):
+            if is_remainder(root, part) or excluding(
+                part, FILES.category, policy.exclude, any_case=folds_case(root)
+            ):
                 return True
         try:
             return bool(policy.keep_files) and is_kept(root, path, policy.keep_files)

@@ -291,6 +291,27 @@ def test_an_artefact_that_holds_a_clone_or_an_environment_stays(project: Path, w
 
 
 @pytest.mark.parametrize(
+    ("work", "what"),
+    [
+        (("pyvenv.cfg",), "virtual environment"),
+        (("conda-meta/history",), "virtual environment"),
+        (("pyproject.toml",), "project"),
+        (("tasks.py",), "project"),
+        (("HEAD", "objects/", "refs/"), "bare repository"),
+        (("format", "db/", "hooks/", "locks/"), "repository of Subversion"),
+        (("CVSROOT/x",), "repository of CVS"),
+    ],
+)
+def test_an_artefact_stays_that_holds_work_under_any_name(
+    project: Path, work: tuple[str, ...], what: str
+) -> None:
+    make(project, *(f"build/a/py312/{path}" for path in work))
+    make(project, "dist/celery/__init__.py", "dist/celery/tasks.py", "dist/head", "dist/objects/")
+
+    assert found(project) == {"build": f"it holds the {what} a/py312", "dist": ""}
+
+
+@pytest.mark.parametrize(
     ("marker", "why"),
     [
         ("pyproject.toml", "it is a project of its own"),

@@ -231,6 +231,33 @@ def test_ones_own_link_to_an_empty_directory_works_and_goes_on_working(
     assert (project / ".tmp").is_symlink()
 
 
+def test_a_link_to_the_scratch_of_another_project_cleans_nothing_while_that_leads_there(
+    project: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scratch, other = tmp_path / "scratch", make_project(tmp_path / "other")
+    scratch.mkdir()
+    for one in (project, other):
+        (one / ".tmp").symlink_to(scratch)
+    with monkeypatch.context() as there:
+        there.chdir(other)
+        made = get_debug_temp_dir("golden")
+    assert get_debug_temp_dir("x").parent.samefile(made.parent)
+    for command in ("temp-clean", "clean"):
+        assert tempkeep(command, *(["--everything", "--yes"] if "-" in command else [])) == 3
+        (line,) = capsys.readouterr().err.splitlines()
+        assert f"{project}/.tmp leads to {scratch}, which is the scratch of {other}/.tmp" in line
+    with pytest.raises(Refused):
+        TempManager.clean_persistent_temps()
+    assert made.is_dir()
+    assert tempkeep("temp-status") == 0
+    other.rename(tmp_path / "moved")
+    assert tempkeep("temp-clean", "--everything", "--yes") == 0
+    assert not made.exists()
+
+
 def test_the_question_before_a_clean_says_where_the_data_is(project: Path, tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
     make_entry(scratch, "debug/x_1500000000")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import os
 import shutil
 import stat
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,15 @@ def write(top: Path, files: dict[str, str | bytes]) -> None:
         target = top / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def zipped(*members: str) -> bytes:
+    """A zip, each member of which has metadata in it."""
+    with io.BytesIO() as file:
+        with zipfile.ZipFile(file, "w") as archive:
+            for member in members:
+                archive.writestr(member, METADATA)
+        return file.getvalue()
 
 
 def hand_written(project: Path) -> list[str]:
@@ -87,7 +98,7 @@ def test_what_real_tools_made_goes_without_any_version_control(project: Path) ->
     )
     before = listing(project)
     for tool in TOOLS:
-        done = run([sys.executable, *tool], cwd=project)
+        done = run([sys.executable, *tool], cwd=project, PYTEST_ADDOPTS="")
         assert done.returncode == 0, done.stderr
     made = set(listing(project)) - set(before)
     assert {".coverage", ".pytest_cache", ".ruff_cache", "build", "dist", "htmlcov"} <= made
@@ -108,6 +119,10 @@ CERTAIN: dict[str, dict[str, str | bytes]] = {
     "an old cache of mypy": {".mypy_cache/3.11/os/path.meta.json": "{}"},
     "a build with the tag of a cache": {"build/CACHEDIR.TAG": TAG, "build/x.o": "x"},
     "an empty build": {"build/deep/er/.": b""},
+    "a release as a zip": {
+        "pyproject.toml": '[project]\nname = "app"\n',
+        "dist/app-1.zip": zipped("app-1/PKG-INFO"),
+    },
     "egg-info of a file": {"app.egg-info": METADATA},
     "data of an old coverage": {".coverage": "!coverage.py: This is a private format, don't"},
     "what was configured": {
@@ -154,12 +169,30 @@ UNSURE: dict[str, dict[str, str | bytes]] = {
     "an egg-info without metadata": {"app.egg-info/SOURCES.txt": "x\n"},
     "a build with a file of no source": {**WITH_EGG_INFO, "build/lib/app/mine.py": "x"},
     "a build with a file of another package": {**WITH_EGG_INFO, "build/lib/tool/__init__.py": "x"},
+    "a build with a copy whose source is gone": {
+        **WITH_EGG_INFO,
+        "build/lib/app/__init__.py": "x",
+    },
+    "a build with a copy that was changed": {
+        **WITH_EGG_INFO,
+        "app/__init__.py": "x",
+        "build/lib/app/__init__.py": "y",
+    },
     "a build of another shape": {**WITH_EGG_INFO, "build/Makefile": "x"},
     "a build without an egg-info": {"build/lib/app/__init__.py": ""},
     "a dist of another project": {"dist/other-1.tar.gz": b"\x1f\x8b"},
     "a dist with what is no archive": {
         "pyproject.toml": '[project]\nname = "app"\n',
         "dist/app-1.tar.gz": "text",
+    },
+    "a dist with a zip that was made by hand": {
+        "pyproject.toml": '[project]\nname = "app"\n',
+        "dist/app-20260105.zip": zipped("january.txt", "app/app.egg-info/PKG-INFO"),
+    },
+    "a report with notes": {
+        "htmlcov/.gitignore": "# Created by coverage.py\n*\n",
+        "htmlcov/index.html": "<a>coverage.py v7.6</a>",
+        "htmlcov/notes.html": "<p>mine",
     },
     "a directory called as coverage's data": {".coverage/x": "x"},
     "other data": {".coverage": "SQLite format 3\0 my own"},
@@ -178,7 +211,7 @@ def test_what_may_be_hand_written_stays_and_is_listed_with_the_flag_that_takes_i
     write(project, files)
     (artefact,) = (
         {path.partition("/")[0] for path in files}
-        - {"pyproject.toml"}
+        - {"pyproject.toml", "app"}
         - ({"app.egg-info"} if any(path.startswith("build") for path in files) else set())
     )
     before = listing(project / artefact)
@@ -330,7 +363,7 @@ def test_what_the_last_commit_has_is_tracked_whatever_the_index_says(
 def test_what_is_new_to_git_and_not_ignored_may_be_hand_written(
     project: Path, capsys: Printed
 ) -> None:
-    write(project, {".gitignore": "*.o\n/out/\n"})
+    write(project, {".gitignore": "*.o\n/out/\n/data/\n/generated/build/\n"})
     git(project, "init", "-q")
     git(project, "add", ".")
     before = hand_written(project)
@@ -339,6 +372,9 @@ def test_what_is_new_to_git_and_not_ignored_may_be_hand_written(
         {
             "__pycache__/a.cpython-311.pyc": HEAD,
             "c/build/x.o": "x",
+            "data/2026/dist/measured.csv": "x",
+            "data/__pycache__/a.cpython-311.pyc": HEAD,
+            "generated/build/generated.py": "x",
             "out/build/generated.py": "x",
             "build-x/build/x.py": "x",
         },
@@ -349,9 +385,11 @@ def test_what_is_new_to_git_and_not_ignored_may_be_hand_written(
     out = capsys.readouterr().out
     assert kept(project) == before
     assert "and git does not ignore build/Makefile.in; --include-unsure takes it\n" in out
-    gone = ("__pycache__", "c/build", "out/build")
+    assert "and git ignores all of data/2026; --include-unsure takes it\n" in out
+    gone = ("__pycache__", "c/build", "generated/build", "data/__pycache__")
     assert [path for path in gone if (project / path).exists()] == []
-    assert (project / "build-x/build/x.py").exists()
+    stays = ("build-x/build/x.py", "data/2026/dist", "out/build")
+    assert [path for path in stays if not (project / path).exists()] == []
     assert tempkeep("clean", "--include-unsure") == 0
     assert kept(project) == []
 
@@ -475,7 +513,7 @@ def test_no_variable_and_no_setting_of_a_repository_leads_git_elsewhere(
 
 
 @needs_git
-def test_what_is_tracked_in_other_letters_stays_where_they_are_equal(tmp_path: Path) -> None:
+def test_what_is_work_in_other_letters_stays_where_they_are_equal(tmp_path: Path) -> None:
     tools = ("mkntfs", "lowntfs-3g", "mount", "umount")
     if os.geteuid() != 0 or not all(map(shutil.which, tools)):
         pytest.skip("needs root, mkntfs and lowntfs-3g")
@@ -490,14 +528,16 @@ def test_what_is_tracked_in_other_letters_stays_where_they_are_equal(tmp_path: P
     try:
         project = place / "project"
         write(project, {"pyproject.toml": "", "build/work.c": "x", "dist/x": "x"})
-        write(project, {".gitignore": "dist/\n"})
+        write(project, {".gitignore": "dist/\nhtmlcov/\n"})
         git(project, "init", "-q")
+        git(project, "init", "-q", "--bare", "htmlcov/sub/x.git")
         git(project, "config", "core.ignorecase", "false")
         git(project, "update-index", "--add", "--cacheinfo", f"100644,{'1' * 40},Build/work.c")
 
         done = run([sys.executable, "-m", "common.temp", "clean"], cwd=project)
 
         assert "kept build: git tracks Build/work.c" in done.stdout, done
+        assert "kept htmlcov: it holds the bare repository sub/x.git" in done.stdout, done
         assert (project / "build" / "work.c").exists()
         assert not (project / "dist").exists()
     finally:

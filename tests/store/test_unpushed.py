@@ -248,10 +248,28 @@ def by_another_address(origin: Path, there: Path) -> None:
     git(there, "push", "-q", "origin", "HEAD:refs/heads/topic")
 
 
+def of_a_clone_in_scratch_and_pushed_since(origin: Path, there: Path) -> None:
+    between = clone(origin, there.parent / "between")
+    clone(between, there)
+    shutil.rmtree(between)
+    git(there, "remote", "set-url", "origin", f"file://{origin}")
+    commit(there)
+    git(there, "push", "-q", "origin", "HEAD:refs/heads/main-of-mine")
+
+
+def of_a_clone_in_scratch_and_fetched_since(origin: Path, there: Path) -> None:
+    clone(clone(origin, there.parent / "between"), there)
+    git(there, "remote", "set-url", "origin", f"file://{origin}")
+    git(there, "fetch", "-q")
+    shutil.rmtree(there.parent / "between")
+
+
 @pytest.mark.parametrize(
     "make",
     [
         by_another_address,
+        of_a_clone_in_scratch_and_pushed_since,
+        of_a_clone_in_scratch_and_fetched_since,
         with_a_tag_that_was_pushed,
         of_an_annotated_tag,
         mirrored_with_tags,
@@ -263,6 +281,51 @@ def test_what_came_from_elsewhere_goes(
     root: Path, origin: Path, make: Callable[[Path, Path], None]
 ) -> None:
     check_that_it_goes(root, origin, make)
+
+
+def test_what_came_from_scratch_before_the_address_was_set_keeps_its_entry(
+    root: Path, origin: Path
+) -> None:
+    work, server = root / "work", "https://example.invalid/x.git"
+    between = clone(origin, work / "between")
+    annotated(between)
+    commit(between)
+    git(between, "bundle", "create", "-q", "../x.bundle", "--all")
+    clone(between, work / "clone")
+    clone(between, work / "mirror", "--mirror")
+    git(work, "clone", "-q", "x.bundle", "bundle")
+    clone(origin, work / "second")
+    git(work / "second", "fetch", "-q", "../between", "main:refs/heads/mine")
+    git(work / "second", "remote", "add", "between", "../between")
+    git(work / "second", "fetch", "-q", "between")
+    for name in ("clone", "mirror", "bundle"):
+        git(work / name, "remote", "set-url", "origin", server)
+    git(work / "second", "remote", "set-url", "between", server)
+    shutil.rmtree(between)
+    (work / "x.bundle").unlink()
+    assert swept(root).done == ()
+    lost = {name: str(entry.work) for name, entry in scanned(root).items()}
+    assert lost == {
+        "work/clone": "git: 3 unpushed commits, 1 unpushed tag in work/clone",
+        "work/mirror": "git: 3 unpushed commits, 1 unpushed tag in work/mirror",
+        "work/bundle": "git: 3 unpushed commits, 1 unpushed tag in work/bundle",
+        "work/second": "git: 1 unpushed commit, 1 unpushed tag in work/second",
+    }
+
+
+def test_a_remote_that_the_users_configuration_for_that_place_rewrites_is_not_elsewhere(
+    root: Path, origin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user, of_place, hub = tmp_path / "user", tmp_path / "of_place", root / "work" / "hub"
+    user.write_text(f'[includeIf "gitdir:{root.parent}/"]\n\tpath = {of_place}\n')
+    of_place.write_text(f'[url "{hub}"]\n\tinsteadOf = https://example.invalid/x\n')
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(user))
+    git(hub, "init", "-q", "--bare")
+    there = clone(origin, root / "work" / "r")
+    git(there, "remote", "add", "hub", "https://example.invalid/x")
+    commit(there)
+    git(there, "push", "-q", "hub", "main")
+    assert scanned(root)["work/r"].work == "git: 1 unpushed commit in work/r"
 
 
 @pytest.mark.parametrize("where", ["root of ours", ".tmp", ".temp"])

@@ -487,6 +487,7 @@ def with_a_tree_that_it_leads_to(origin: Path, there: Path, tree: Path) -> None:
     tree.mkdir()
     git(there, "config", "core.bare", "false")
     git(there, "config", "core.worktree", str(tree))
+    git(there, "pack-refs", "--all")  # else what it packed may be of another remote
 
 
 def with_the_tree_of_its_index(origin: Path, there: Path, tree: Path) -> None:

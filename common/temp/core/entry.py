@@ -54,6 +54,7 @@ class Entry(NamedTuple):
     - `work`: what version control has in it and nowhere else
     - `partial`: the scan stopped early because what it saw decides, so sizes, counts and `changed`
       are incomplete
+    - `any_case`: its filesystem ignores the case of letters in names
     """
 
     path: str
@@ -84,6 +85,7 @@ class Entry(NamedTuple):
     unfinished: bool = False
     mounted: str | None = None
     partial: bool = False
+    any_case: bool = False
 
     @property
     def shared(self) -> int:

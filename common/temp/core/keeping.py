@@ -36,15 +36,17 @@ def database_of(path: str) -> str:
 
 
 @lru_cache(maxsize=64)
-def files_matcher(patterns: tuple[str, ...]) -> Callable[[str], bool]:
+def files_matcher(patterns: tuple[str, ...], *, any_case: bool) -> Callable[[str], bool]:
     """Whether a path in an entry matches one of the globs: its name, or if they have a `/`, all of
-    it. What belongs to a database that matches does too.
+    it. What belongs to a database that matches does too. Letters in `any_case` are equal where they
+    are for the filesystem.
     """
+    flags = re.IGNORECASE if any_case else re.NOFLAG
     split = [parts for parts in map(_parts, patterns) if parts]
     whole = [_translated(parts) for parts in split if len(parts) > 1]
     names = [translate(parts[0]) for parts in split if len(parts) == 1]
-    matches_path = re.compile("|".join(whole)).match if whole else None
-    matches_name = re.compile("|".join(names)).match if names else None
+    matches_path = re.compile("|".join(whole), flags).match if whole else None
+    matches_name = re.compile("|".join(names), flags).match if names else None
 
     def matches(path: str) -> bool:
         if matches_name is not None and matches_name(path.rpartition("/")[2]):

@@ -46,6 +46,9 @@ STORE_PARTS: Final = (OWNERS, HOLDING, PINS, ARRIVALS, USED, ENDS, UNDO)
 LAYOUT: Final = "layout"
 """The file in a root's store with the name of its layout, if that is not the one of `.tmp`."""
 
+LINKED_FROM: Final = "linked-from"
+"""The file in a root's store with the path of the link by which it was first used."""
+
 HISTORY: Final = "history.jsonl"
 """The file in a root's store that records its sweeps."""
 

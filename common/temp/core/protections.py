@@ -165,20 +165,24 @@ def matching_pattern(entry: Entry, patterns: Sequence[str]) -> str | None:
 
     One without a wildcard also matches each run with it in its name, unless it is a run's name.
     """
-    found = excluding(entry.path, entry.category, patterns)
+    any_case = entry.any_case
+    found = excluding(entry.path, entry.category, patterns, any_case=any_case)
     if found is not None or not entry.ending:
         return found
-    name = entry.name
+    fold = str.casefold if any_case else str
+    name = fold(entry.name)
     for pattern in patterns:
-        if pattern and pattern in name and not PIPELINE.holds(pattern, is_directory=True):
+        if pattern and fold(pattern) in name and not PIPELINE.holds(pattern, is_directory=True):
             return pattern
     return None
 
 
-def excluding(path: str, category: str, patterns: Sequence[str]) -> str | None:
-    """The first of the shell globs that matches the path, its name or the category."""
+def excluding(path: str, category: str, patterns: Sequence[str], *, any_case: bool) -> str | None:
+    """The first of the shell globs that matches the path, its name or the category; letters in
+    `any_case` are equal where they are for the filesystem.
+    """
     names = (path, path.rpartition("/")[2], category)
-    for text, matches in _compiled(tuple(patterns)):
+    for text, matches in _compiled(tuple(patterns), re.IGNORECASE if any_case else re.NOFLAG):
         for name in names:
             if matches(name):
                 return text
@@ -186,5 +190,7 @@ def excluding(path: str, category: str, patterns: Sequence[str]) -> str | None:
 
 
 @lru_cache(maxsize=64)
-def _compiled(patterns: tuple[str, ...]) -> tuple[tuple[str, Callable[[str], object]], ...]:
-    return tuple((text, re.compile(translate(text.strip("/"))).match) for text in patterns)
+def _compiled(
+    patterns: tuple[str, ...], flags: re.RegexFlag
+) -> tuple[tuple[str, Callable[[str], object]], ...]:
+    return tuple((text, re.compile(translate(text.strip("/")), flags).match) for text in patterns)

@@ -62,8 +62,9 @@ def find_artefacts(
 ) -> list[Artefact]:
     """The artefacts of `project`, sorted by path; `kept` marks those that must stay.
 
-    Where no version control tells what is hand-written, and where git sees something new that it
-    does not ignore, only what a tool certainly made goes, but for `include_unsure`.
+    Where no version control tells what is hand-written, git sees something new that it does not
+    ignore, or it ignores all of the directory around the artefact, only what a tool certainly made
+    goes, but for `include_unsure`.
 
     `patterns` are shell globs for names, or for paths below the project if they contain a `/`; one
     that ends with `/` is for directories only. The search does not enter other projects inside this
@@ -79,7 +80,9 @@ def find_artefacts(
     inner = _lying_in(project, projects)
     search = _Search(project, patterns, presets, mounts, own_roots, archives | inner, changes)
     found = []
-    for artefact in search.found():
+    artefacts = list(search.found())
+    tracked.ask_about(artefact.path for artefact in artefacts)
+    for artefact in artefacts:
         path = artefact.path
         inside = tracked.inside(path)
         if inside is not None:
@@ -93,7 +96,7 @@ def find_artefacts(
         else:
             kept = _why_work(project, artefact)
             if not kept and not include_unsure:
-                kept = _why_not(project, artefact, tracked.doubt or tracked.news_in(path))
+                kept = _why_not(project, artefact, tracked, tracked.news_in(path))
         found.append(artefact._replace(kept=kept))
     return sorted(found, key=lambda artefact: artefact.path)
 
@@ -106,7 +109,7 @@ def why_kept_by_now(
     if inside:
         return f"git tracks {inside} by now"
     return _why_work(project, artefact) or (
-        "" if include_unsure else _why_not(project, artefact, tracked.doubt or news)
+        "" if include_unsure else _why_not(project, artefact, tracked, news)
     )
 
 
@@ -126,8 +129,9 @@ def _is_locked(project: Path, place: Path) -> bool:
     return False
 
 
-def _why_not(project: Path, artefact: Artefact, doubt: str) -> str:
-    """Why it may be hand-written, if there is a `doubt`; "" if a tool certainly made it."""
+def _why_not(project: Path, artefact: Artefact, tracked: Tracked, news: str) -> str:
+    """Why it may be hand-written, if that cannot be told or there is `news`; "" if it is not."""
+    doubt = tracked.doubt_about(artefact.path) or news
     unsure = why_unsure(project, artefact.path, artefact.made) if doubt else ""
     return f"{unsure}, and {doubt}; {TAKES_UNSURE}" if unsure else ""
 

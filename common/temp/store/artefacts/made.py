@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import filecmp
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from typing import Final
 from ...errors import reason_of
 from ..system.at import PLAIN_FLAGS
 from .presets import CACHE_TAG, MODULES, NPM_LIST, PNPM_LIST, Made
+from .releases import has_metadata, project_of
 
 _CACHE_SIGNATURE: Final = b"Signature: 8a477f597d28d172789f06886806bc55"
 _MOST_READ: Final = 4 << 20
@@ -30,10 +32,12 @@ _EGG_INFO: Final = re.compile(
     r"|(not-)?zip-safe|namespace_packages\.txt|native_libs\.txt|eager_resources\.txt|depends\.txt"
     r"|scm_(file_list|version)\.json|pbr\.json"
 )
-_RELEASE: Final = re.compile(r"(?P<name>.+?)-\d[^-/]*(-[^/]+-[^/]+-[^/]+\.whl|\.tar\.gz|\.zip)")
-_RELEASE_MAGIC: Final = {".whl": b"PK\x03\x04", ".zip": b"PK\x03\x04", ".gz": b"\x1f\x8b"}
 _COMPILED: Final = frozenset({".o", ".obj", ".d", ".so", ".pyd", ".lib", ".exp", ".pyc"})
-_REPORT: Final = frozenset({".html", ".css", ".js", ".png", ".svg", ".ico", ".json"})
+_REPORT: Final = re.compile(
+    r"style(_cb_\w+)?\.css|coverage_html(_cb_\w+)?\.js|jquery[\w.-]*\.js|status\.json"
+    r"|(keybd|favicon)\w*\.(png|ico)|\.gitignore"
+)
+_REPORT_PAGE: Final = b"coverage.py v"
 _SOURCE: Final = frozenset(
     {".py", ".pyi", ".pyx", ".ipynb", ".c", ".cc", ".cpp", ".h", ".hpp", ".rs", ".go", ".java"}
     | {".sh", ".sql", ".md", ".rst", ".tex", ".toml"}
@@ -113,24 +117,26 @@ def _sources(egg_info: Path) -> list[str]:
 
 def _build(artefact: Path) -> None:
     """Check that setuptools built it from the package whose egg-info is beside it."""
-    known: set[str] = set()
+    known: dict[str, set[str]] = {}
     for egg_info in _egg_infos(artefact.parent):
         packages = tuple(_text(egg_info / "top_level.txt").split())
         for line in _sources(egg_info):
             parts = line.split("/")
-            known |= {
-                "/".join(parts[index:])
-                for index, part in enumerate(parts)
-                if part.removesuffix(".py") in packages
-            }
+            for index, part in enumerate(parts):
+                if part.removesuffix(".py") in packages:
+                    known.setdefault("/".join(parts[index:]), set()).add(line)
     if not known:
         raise _Unsure("no egg-info beside it says what made it")
     _only(artefact, r"(lib|bdist|temp)([.-].+)?")
     for path in _all_files(artefact):
         kind, _, below = path.partition("/")
-        is_copy = kind.startswith("lib") and below in known
-        if not is_copy and os.path.splitext(path)[1] not in _COMPILED:
+        sources = known.get(below, ()) if kind.startswith("lib") else ()
+        if os.path.splitext(path)[1] in _COMPILED:
+            continue
+        if not sources:
             raise _Unsure(f"{path} in it belongs to no source file")
+        if not any(_is_same(artefact / path, artefact.parent / source) for source in sources):
+            raise _Unsure(f"{path} in it is not the same as its source, or that is gone")
 
 
 def _dist(artefact: Path) -> None:
@@ -139,12 +145,9 @@ def _dist(artefact: Path) -> None:
     for name in _plain_files(artefact):
         if name == ".gitignore" and _text(artefact / name).strip() == "*":
             continue
-        match = _RELEASE.fullmatch(name)
-        magic = _RELEASE_MAGIC.get(os.path.splitext(name)[1], b"-")
-        if not match or _normal(match["name"]) not in names:
+        released = project_of(name)
+        if not released or _normal(released) not in names or not has_metadata(artefact / name):
             raise _Unsure(f"{name} in it is not a release of this project")
-        if not _head(artefact / name, 4).startswith(magic):
-            raise _Unsure(f"{name} in it is not an archive")
 
 
 def _coverage_data(artefact: Path) -> None:
@@ -158,7 +161,8 @@ def _coverage_report(artefact: Path) -> None:
     if b"coverage.py" not in _head(artefact / ".gitignore", 100):
         raise _Unsure("it is not a coverage report")
     for name in _plain_files(artefact):
-        if name != ".gitignore" and os.path.splitext(name)[1] not in _REPORT:
+        is_page = name.endswith(".html") and _REPORT_PAGE in _head(artefact / name, _MOST_READ)
+        if not is_page and not _REPORT.fullmatch(name):
             raise _Unsure(f"{name} in it is not part of a report")
 
 
@@ -219,6 +223,14 @@ _PROOFS: Final[tuple[tuple[str, Callable[[Path], None]], ...]] = (
     ("htmlcov", _coverage_report),
 )
 """The check for each kind of artefact; raises `_Unsure` if it fails."""
+
+
+def _is_same(copy: Path, source: Path) -> bool:
+    """Whether both are plain files with the same content."""
+    try:
+        return filecmp.cmp(copy, source, shallow=False)
+    except OSError:
+        return False
 
 
 def _is_cache(directory: Path) -> bool:

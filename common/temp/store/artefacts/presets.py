@@ -41,6 +41,11 @@ class Made(NamedTuple):
     only: tuple[str, ...] = ()
     each: str = ""
 
+    @property
+    def has_environments(self) -> bool:
+        """Whether virtual environments are what the tool makes there."""
+        return any(ENVIRONMENT in glob for glob in (*self.holds, *self.shown_by))
+
     def is_known_by(self, name: str) -> bool:
         """Whether what is called so in it shows that it is an artefact."""
         showing = (glob.partition("/")[0] for glob in (*_SHOWING, *self.holds, *self.shown_by))

@@ -11,29 +11,49 @@ from ...errors import reason_of
 from ..project.project import MARKERS
 from ..project.tracked import REPOSITORIES
 from ..shelf.manifest import MANIFEST
+from ..system.environments import MARKS as ENVIRONMENTS
 from ..system.environments import is_environment
 from .presets import ENVIRONMENT, MODULES, Made
 
 NEVER_ENTERED: Final = frozenset({*REPOSITORIES, ".venv", MODULES})
 _HOLDS_WORK: Final = NEVER_ENTERED | {STORE}
 _EVERYWHERE: Final = frozenset({"CVS", ".svn"})
-_BARE: Final = frozenset({"HEAD", "objects", "refs"})
+_BARE: Final = (
+    ("bare repository", ("HEAD", "objects", "refs")),
+    ("repository of Subversion", ("format", "db", "hooks", "locks")),
+    ("repository of CVS", ("CVSROOT",)),
+)
+"""Repositories without a work tree, and what is in each."""
+
+_OF_ITS_OWN: Final = " of its own"
+_ENDINGS: Final = (MANIFEST, ".fossil")
+_TELLING: Final = frozenset(
+    name.casefold()
+    for path in (*_HOLDS_WORK, *MARKERS, *ENVIRONMENTS, "HEAD", "hooks", "CVSROOT")
+    for name in path.split(os.sep)[:1]
+)
+"""Names by which `what_else` may find something, and those of work; some disks list others."""
 
 
-def what_else(directory: str, *, may_be_environment: bool = False) -> str:
-    """Why `directory` is not a part of the project around it; "" if it is."""
-    names = {
-        name for name in (*MARKERS, "__init__.py") if os.path.lexists(os.path.join(directory, name))
-    }
+def what_else(
+    directory: str, *, may_be_environment: bool = False, may_be_project: bool = False
+) -> str:
+    """What `directory` is beside a part of the project around it; "" if it is just that."""
     if not may_be_environment and is_environment(directory):
-        return "it is a virtual environment"
-    if "__init__.py" in names:
+        return "virtual environment"
+    names = {name for name in MARKERS if _holds(directory, name)}
+    if _holds(directory, "__init__.py"):
         names.discard("tasks.py")  # may be a module of a package (as with Celery), not invoke's
-    if names & set(MARKERS):
-        return "it is a project of its own"
-    if all(os.path.lexists(os.path.join(directory, name)) for name in _BARE):
-        return "it is a bare repository"
+    if names and not may_be_project:
+        return f"project{_OF_ITS_OWN}"
+    for kind, parts in _BARE:
+        if all(_holds(directory, part) for part in parts):
+            return kind
     return ""
+
+
+def _holds(directory: str, name: str) -> bool:
+    return os.path.lexists(os.path.join(directory, name))
 
 
 def is_work_tree(directory: str) -> bool:
@@ -49,29 +69,38 @@ def is_work_tree(directory: str) -> bool:
 def work_in(artefact: Path, made: Made | None = None) -> str:
     """Why nothing in the artefact may go: it may hold somebody's work; "" if it holds none.
 
-    What a tool `made` may be a virtual environment, and have modules of node in it.
+    What a tool `made` may hold projects that it fetched, be a virtual environment or hold some, and
+    have modules of node in it.
     """
     if artefact.is_symlink() or not artefact.is_dir():
         return ""
     may_be = made is not None and ENVIRONMENT in made.holds
     if what := what_else(str(artefact), may_be_environment=may_be):
-        return what
+        return f"it is a {what}"
     work = _HOLDS_WORK if made is None else _HOLDS_WORK - {MODULES}
+    fetches = made is not None
+    may_hold = made is not None and made.has_environments
     waiting = [str(artefact)]
     while waiting:
         directory = waiting.pop()
         try:
             with os.scandir(directory) as items:
-                names = set()
+                is_telling = False
                 for item in items:
-                    name = item.name
-                    names.add(name)
-                    if name in work or name.endswith((MANIFEST, ".fossil")):
+                    name = item.name.casefold()
+                    is_telling |= name in _TELLING
+                    if name.endswith(_ENDINGS):
                         return f"it holds {os.path.relpath(item.path, artefact)}"
                     if item.is_dir(follow_symlinks=False):
                         waiting.append(item.path)
-                if names >= _BARE:
-                    return f"it holds the bare repository {os.path.relpath(directory, artefact)}"
         except OSError as error:
             return f"{os.path.relpath(directory, artefact)} in it: {reason_of(error)}"
+        if not is_telling:
+            continue
+        if found := next((name for name in sorted(work) if _holds(directory, name)), ""):
+            return f"it holds {os.path.relpath(os.path.join(directory, found), artefact)}"
+        what = what_else(directory, may_be_environment=may_hold, may_be_project=fetches)
+        if what and directory != str(artefact):
+            where = os.path.relpath(directory, artefact)
+            return f"it holds the {what.removesuffix(_OF_ITS_OWN)} {where}"
     return ""

@@ -14,6 +14,7 @@ from ...core.layouts import STORE
 from ..project.project import OLD_ROOT_NAME
 from ..root.around import root_above
 from ..system.birth import born_at
+from .brought import Brought
 from .repository import Asker, Repository, is_object, lies_in, read_plain
 from .rewritten import Rewriting
 
@@ -26,18 +27,9 @@ _OF_GIT: Final = tuple(
 _SSH: Final = re.compile(r"(?:git\+)?ssh(?:\+git)?://", re.IGNORECASE)
 
 _MOST_PACKED: Final = 16 << 20
-_LONGEST: Final = 1 << 12
-"""How much of the first line of a log is read."""
 
 _CLONED_WITHIN: Final = 2.0
 """How many seconds after the first line of its log a clone may have packed its references."""
-
-
-def _began(git: str) -> int | None:
-    """When the first thing was logged in the repository; `None` if nothing was."""
-    first, tab, _ = (read_plain(f"{git}/logs/HEAD", _LONGEST) or b"").partition(b"\t")
-    words = first.split()
-    return int(words[-2]) if tab and len(words) > 2 and words[-2].isdigit() else None
 
 
 class Reference(NamedTuple):
@@ -74,7 +66,7 @@ class Origins:
         self._ask = ask
         self.repository = ask.repository
         self._place = place
-        self._rewriting = Rewriting(ask.settings)
+        self._rewriting = Rewriting(ask.used_settings)
         # What is pushed becomes known as a branch of the remote as well, wherever it went.
         own, other = ask.remotes("url"), ask.remotes("pushurl")
         pushed = {name for name, _ in other}
@@ -83,6 +75,7 @@ class Origins:
         self._known: dict[str, bool] = {}
         here = {name for name, url in self._urls + to if self._is_here(url)}
         self._elsewhere = {name for name, _ in own} - here
+        self._brought = Brought(self.repository, self._is_here_as_used, {name for name, _ in own})
 
     @property
     def are_there(self) -> bool:
@@ -110,7 +103,13 @@ class Origins:
     def tracked(self) -> list[bytes]:
         """What the branches of remotes lead to that are elsewhere."""
         begin = b"refs/remotes/"
-        return [one.to for one in self.references if one.came and one.name.startswith(begin)]
+        return [
+            one.to
+            for one in self.references
+            if one.came
+            and one.name.startswith(begin)
+            and not self._brought.is_from_here(one.name, one.to)
+        ]
 
     def is_mirror(self) -> bool:
         """Whether a remote elsewhere is fetched into all references; to one that is only pushed
@@ -123,21 +122,17 @@ class Origins:
 
     def fetched(self) -> list[bytes]:
         """What the last fetch brought from elsewhere."""
-        said = read_plain(os.path.join(self.repository.directory, "FETCH_HEAD")) or b""
-        return [
-            name
-            for line in said.splitlines()
-            if is_object(name := line.split(b"\t")[0])
-            and not self._is_here(self._rewriting.fetched_from(_source_of(line)))
-        ]
+        return [name for name, is_here in self._brought.fetched.items() if not is_here]
 
     def packed(self) -> list[bytes]:
-        """What the packed references lead to."""
-        return _packed(self.repository)
+        """What the packed references of a mirror lead to, unless its remote may be another now."""
+        return _packed(self.repository) if self._brought.is_packed_anew else []
 
     def cloned(self) -> list[bytes]:
         """The tags that came with the clone: it packs them, and nothing has packed any since."""
-        return _packed(self.repository, b"refs/tags/") if self._is_as_cloned() else []
+        if self._brought.is_clone_from_here or not self._is_as_cloned():
+            return []
+        return _packed(self.repository, b"refs/tags/")
 
     def _is_as_cloned(self) -> bool:
         """Whether the packed references are those of the clone, as far as the filesystem tells.
@@ -146,13 +141,16 @@ class Origins:
         before anything is logged.
         """
         git = self.repository.common
-        born, began = born_at(os.path.join(git, "packed-refs")), _began(git)
+        born, began = born_at(os.path.join(git, "packed-refs")), self._brought.began
         if born is None or began is None or not self.are_there:
             return False
         heads = [os.path.join(git, name) for name in ("HEAD", "logs/HEAD")]
         heads += [f"{git}/refs/remotes/{name}/HEAD" for name, _ in self._urls]
         set_at = [at for head in heads if (at := born_at(head)) is not None]
         return born <= min(set_at, default=0.0) and born <= began + _CLONED_WITHIN
+
+    def _is_here_as_used(self, url: str) -> bool:
+        return self._is_here(self._rewriting.fetched_from(url))
 
     def _is_here(self, url: str) -> bool:
         if url not in self._known:
@@ -166,12 +164,6 @@ def _fits(name: bytes, spec: bytes) -> bool:
     if not star:
         return name == spec
     return name.startswith(begin) and name.endswith(end) and len(name) > len(begin + end)
-
-
-def _source_of(line: bytes) -> str:
-    """From where a line of `FETCH_HEAD` says that it came: `branch 'main' of ../other`."""
-    said = line.split(b"\t", 2)[-1]
-    return os.fsdecode(said.rpartition(b"' of ")[2] or said)
 
 
 def _path_of(url: str, repository: Repository) -> str:

@@ -34,6 +34,12 @@ _SAFELY: Final = (
     "-c", "status.submoduleSummary=false",
 )  # fmt: skip
 
+_NO_OTHERS: Final = frozenset({"GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_GLOBAL"})
+"""The variables by which git passes over the configurations of the system and of the user."""
+
+_ITS_OWN: Final = frozenset({"local", "worktree"})
+"""Where git says that the configuration of a repository is from."""
+
 _HASH: Final = 40
 """How long the shortest name of an object is, of a whole one."""
 
@@ -105,6 +111,7 @@ class Asker:
             "LC_ALL": "C",
         }
         self._as_owner: dict[str, Any] = {}
+        self._home = os.devnull
         # Else git would go into the work tree that the configuration names, which may be gone.
         self._environment["GIT_WORK_TREE"] = repository.tree or repository.directory
         if hasattr(os, "geteuid"):
@@ -118,12 +125,15 @@ class Asker:
         if me or len(others) > 1:
             raise CannotTell("it belongs to another user")
         owner = others.pop()
-        self._as_owner = {"user": owner, "group": _group_of(owner), "extra_groups": []}
+        group, self._home = _group_and_home(owner)
+        self._as_owner = {"user": owner, "group": group, "extra_groups": []}
         self._environment["HOME"] = os.devnull
 
-    def __call__(self, *arguments: str, given: bytes = b"") -> bytes:
+    def __call__(
+        self, *arguments: str, given: bytes = b"", environment: dict[str, str] | None = None
+    ) -> bytes:
         """What git prints for `arguments`, with `given` on its stdin."""
-        code, said, error = self._run(arguments, given)
+        code, said, error = self._run(arguments, given, environment or self._environment)
         if code:
             raise CannotTell(os.fsdecode(error).strip().partition("\n")[0] or f"exit code {code}")
         return said
@@ -141,11 +151,31 @@ class Asker:
         """What is set under that name."""
         return [value for known, value in self.settings if known == name]
 
-    @functools.cached_property
+    @property
     def settings(self) -> list[tuple[str, str]]:
-        """All that is set, by name; sections and keys are in small letters."""
-        said = os.fsdecode(self("config", "--list", "-z")).split("\0")
-        return [(name, value) for name, _, value in (one.partition("\n") for one in said)]
+        """All that the repository sets, by name; sections and keys are in small letters."""
+        return [(name, value) for scope, name, value in self._all_settings if scope in _ITS_OWN]
+
+    @property
+    def used_settings(self) -> list[tuple[str, str]]:
+        """All that git uses in the repository: also what the system and the user set, for all
+        repositories or for those at such a place.
+        """
+        return [(name, value) for _, name, value in self._all_settings]
+
+    @functools.cached_property
+    def _all_settings(self) -> list[tuple[str, str, str]]:
+        own = {name: value for name, value in self._environment.items() if name not in _NO_OTHERS}
+        if self._as_owner:
+            own["HOME"] = self._home
+        else:
+            own |= {name: os.environ[name] for name in os.environ if name[:11] == "GIT_CONFIG_"}
+        said = self("config", "--list", "-z", "--show-scope", environment=own)
+        words = os.fsdecode(said).split("\0")[:-1]
+        return [
+            (scope, *one.partition("\n")[::2])
+            for scope, one in zip(words[::2], words[1::2], strict=True)
+        ]
 
     def check_filters(self) -> None:
         """Raise `CannotTell` if the repository has filters, which are programs, or may be."""
@@ -153,7 +183,9 @@ class Asker:
             if name.lower().startswith("filter."):
                 raise CannotTell("it has filters of its own, which are not run")
 
-    def _run(self, arguments: Sequence[str], given: bytes) -> tuple[int, bytes, bytes]:
+    def _run(
+        self, arguments: Sequence[str], given: bytes, environment: dict[str, str]
+    ) -> tuple[int, bytes, bytes]:
         import subprocess  # which takes longer to load than a scan may take
 
         if len(_timeouts) >= _MOST_TIMEOUTS:
@@ -162,7 +194,7 @@ class Asker:
             done = subprocess.run(  # noqa: S603 - of what is asked, nothing is run
                 ["git", *_SAFELY, *arguments],  # noqa: S607
                 cwd="/" if os.name == "posix" else None,
-                env=self._environment,
+                env=environment,
                 input=given,
                 capture_output=True,
                 check=False,
@@ -197,13 +229,14 @@ def _deciding(repository: Repository) -> Iterator[str]:
         yield os.path.join(directory, "config.worktree")
 
 
-def _group_of(user: int) -> int:
+def _group_and_home(user: int) -> tuple[int, str]:
     import pwd
 
     try:
-        return pwd.getpwuid(user).pw_gid
+        found = pwd.getpwuid(user)
     except KeyError:
-        return user
+        return user, os.devnull
+    return found.pw_gid, found.pw_dir
 
 
 def is_object(name: bytes) -> bool:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import os
 from collections.abc import Iterable
-
-from ..system.processes import ASKING
 
 _BEGIN, _FETCH, _PUSH = "url.", ".insteadof", ".pushinsteadof"
 
@@ -19,7 +15,7 @@ class Rewriting:
     def __init__(self, settings: Iterable[tuple[str, str]]) -> None:
         self._fetch: list[tuple[str, str]] = []
         self._push: list[tuple[str, str]] = []
-        for name, begin in (*_of_user(), *settings):
+        for name, begin in settings:
             for end, rules in ((_FETCH, self._fetch), (_PUSH, self._push)):
                 if name.startswith(_BEGIN) and name.endswith(end):
                     rules.append((begin, name[len(_BEGIN) : -len(end)]))
@@ -40,25 +36,3 @@ def _rewritten(url: str, rules: list[tuple[str, str]]) -> str:
         return ""
     begin, base = max(fitting, key=lambda rule: len(rule[0]))
     return base + url[len(begin) :]
-
-
-@functools.cache
-def _of_user() -> tuple[tuple[str, str], ...]:
-    """What the user's own configuration and that of the system say; asked once."""
-    import subprocess  # which takes longer to load than a scan may take
-
-    command = ("git", *ASKING, "config", "-z", "--get-regexp", r"^url\..*insteadof$")
-    environment = {name: value for name, value in os.environ.items() if name[:4] != "GIT_"}
-    try:
-        said = subprocess.run(  # noqa: S603 - it only reads a configuration
-            command,
-            cwd="/" if os.name == "posix" else None,
-            env=environment,
-            capture_output=True,
-            check=False,
-            timeout=10,
-        ).stdout
-    except (OSError, subprocess.SubprocessError):
-        return ()
-    pairs = (one.partition("\n") for one in os.fsdecode(said).split("\0") if one)
-    return tuple((name, value) for name, _, value in pairs)

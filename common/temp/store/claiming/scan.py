@@ -13,6 +13,7 @@ from ...core.policy import WHOLE, Need
 from ...errors import in_place, without_remedy
 from ..project.project import check_root, open_root
 from ..root.arrivals import Arrivals
+from ..root.guard import folds_case
 from ..root.lastuse import LastUse, last_uses
 from ..root.leases import Leases
 from ..root.listing import Found, list_leftovers, listing
@@ -106,6 +107,7 @@ def _protected(
     busy = busy_entries(root) if entries else {}
     within, above = Within(root), Above(root, leases)
     uses, is_blind = last_uses(root), bool(blindness())
+    any_case = folds_case(root)
 
     def seen(entry: Entry) -> Entry:
         use = (
@@ -117,9 +119,9 @@ def _protected(
         )
         pin, made_by = pins.of(entry.path), leases.maker_of(entry.path)
         used = _used(uses.get(entry.path), now)
-        if use is None and pin is None and made_by is None and not used:
+        if use is None and pin is None and made_by is None and not (used or any_case):
             return entry  # as most are
-        return entry._replace(use=use, pin=pin, made_by=made_by, used=used)
+        return entry._replace(use=use, pin=pin, made_by=made_by, used=used, any_case=any_case)
 
     return tuple(
         within.protected(seen(entry), inside[entry.path], now, stays=entry.path in staying)

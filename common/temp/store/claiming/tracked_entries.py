@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from ...core.layouts import is_inside
 from ...core.named_tuple import NamedTuple
+from ..root.guard import folds_case
+from ..system.letters import folded
 
 if TYPE_CHECKING:
     from .repository import Asker, Repository
@@ -44,6 +46,7 @@ class TrackedEntries:
     def __init__(self, root: Path) -> None:
         self._root = os.path.realpath(root)
         self._told: dict[Repository, _Told] | None = None
+        self._folds = folds_case(root)
 
     def inside(self, path: str) -> str:
         """What git tracks in the entry at `path`, in words, or that it cannot tell; "" if nothing
@@ -52,6 +55,8 @@ class TrackedEntries:
         for told in self._now():
             if told.failure:
                 return f"cannot tell what git tracks here ({told.failure})"
+            if self._folds:
+                path = folded(path)
             for place in (bisect_left(told.paths, path), bisect_left(told.paths, f"{path}/")):
                 for known in told.paths[place : place + 1]:
                     if is_inside(known, path):
@@ -93,7 +98,9 @@ class TrackedEntries:
         try:
             ask = Asker(repository)
             if state is None:
-                listed = _in_last_commit(ask, below)
+                listed = _in_last_commit(ask, "." if self._folds else below)
+            elif self._folds:
+                listed = ask("ls-files", "-z")
             elif _may_name(repository.directory, os.fsencode(below)):
                 listed = ask("ls-files", "-z", "--", below)
             else:
@@ -102,6 +109,8 @@ class TrackedEntries:
             return _Told(state, failure=str(why))
         begin = "" if below == "." else f"{below}/"
         names = (os.fsdecode(name) for name in listed.split(b"\0"))
+        if self._folds:
+            begin, names = folded(begin), (folded(name) for name in names)
         paths = sorted(name[len(begin) :] for name in names if name.startswith(begin))
         return _Told(state, tuple(paths))
 
@@ -116,6 +125,8 @@ def _repository_at(tree: str) -> Iterator[Repository]:
 
 def _in_last_commit(ask: Asker, below: str) -> bytes:
     """What the commit that is checked out has below `below`: the work tree has lost its index."""
+    if not os.path.lexists(os.path.join(ask.repository.directory, "HEAD")):
+        return b""  # it is no repository
     if not ask("rev-list", "--max-count=1", "--all"):
         return b""  # there is no index as long as nothing was ever added
     return ask("ls-tree", "-r", "-z", "--name-only", "--full-tree", "HEAD", "--", below)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-import unicodedata
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from ...core.layouts import is_inside
 from ...errors import Refused, reason_of
 from ..system.git import ask_git
+from ..system.letters import folded
 from .project import SCRATCH_NAMES
 
 REPOSITORIES: Final = {
@@ -55,6 +55,7 @@ class Tracked:
         self._folded: dict[str, list[str]] | None = None
         self._trees: list[_Tree] = []
         self._news: list[str] | None = None
+        self._ignored: set[str] = set()
         self._asked_at = time.monotonic()
         self._ask()
         for path in sorted(self._paths):
@@ -107,6 +108,23 @@ class Tracked:
                     return _spell_news(known)
         return self.failed
 
+    def ask_about(self, paths: Iterable[str]) -> None:
+        """Ask which of the directories that hold the `paths` are ignored, for `doubt_about`."""
+        above = {path.rpartition("/")[0] for path in paths} - {""}
+        for tree in self._trees if above and not self.doubt else ():
+            if tree.decides:
+                try:
+                    self._ignored |= _ignored(tree.top, self._directory, above)
+                except Refused as error:
+                    self.doubt = self.failed = str(error)
+
+    def doubt_about(self, path: str) -> str:
+        """Why version control cannot tell whether what is at `path` is hand-written: `doubt`, or
+        the rule that has git ignore it is for all around it; "" if it can.
+        """
+        above = path.rpartition("/")[0]
+        return self.doubt or (f"git ignores all of {above}" if above in self._ignored else "")
+
     def look_again(self, path: str) -> tuple[str, str]:
         """What git tracks at `path` by now, and what is new there as `news_in` has it; "" if
         nothing, or if nothing can have changed since git was asked.
@@ -139,8 +157,8 @@ class Tracked:
         if self._folded is None:
             self._folded = {}
             for known in (*self._paths, *self._parents):
-                self._folded.setdefault(_fold(known), []).append(known)
-        for known in self._folded.get(_fold(path), ()):
+                self._folded.setdefault(folded(known), []).append(known)
+        for known in self._folded.get(folded(path), ()):
             with contextlib.suppress(OSError):
                 one, other = (os.lstat(self._directory / name) for name in (path, known))
                 if os.path.samestat(one, other):
@@ -172,10 +190,6 @@ def _spell_news(path: str) -> str:
     return f"git does not ignore {path}"
 
 
-def _fold(path: str) -> str:
-    return unicodedata.normalize("NFC", path).casefold()
-
-
 def _listed(top: Path, directory: Path, path: str, *options: str) -> list[str]:
     """What `git ls-files` lists at `path` below `directory`, relative to that. Raises `Refused`."""
     base = os.path.relpath(directory, top).replace(os.sep, "/")
@@ -183,6 +197,15 @@ def _listed(top: Path, directory: Path, path: str, *options: str) -> list[str]:
     below = base if path == "." else f"{prefix}{path}"
     listed = _answer(top, "--literal-pathspecs", "ls-files", "-z", *options, "--", below)
     return [os.fsdecode(name)[len(prefix) :] for name in listed.split(b"\0") if name]
+
+
+def _ignored(top: Path, directory: Path, paths: Iterable[str]) -> set[str]:
+    """Those of the `paths` below `directory` that git ignores. Raises `Refused`."""
+    base = os.path.relpath(directory, top).replace(os.sep, "/")
+    prefix = "" if base == "." else f"{base}/"
+    given = b"".join(os.fsencode(f"{prefix}{path}\0") for path in sorted(paths))
+    said = _answer(top, "check-ignore", "-z", "--stdin", may_fail=True, stdin=given)
+    return {os.fsdecode(name)[len(prefix) :] for name in said.split(b"\0") if name}
 
 
 def _tracked_by(top: Path, directory: Path) -> tuple[set[str], str, Path]:
@@ -210,10 +233,10 @@ def _tracked_by(top: Path, directory: Path) -> tuple[set[str], str, Path]:
     return paths, "" if paths else "git tracks nothing here", top / index
 
 
-def _answer(directory: Path, *arguments: str, may_fail: bool = False) -> bytes:
+def _answer(directory: Path, *arguments: str, may_fail: bool = False, stdin: bytes = b"") -> bytes:
     """What git says. It `may_fail` with 1, for example if there is no commit yet."""
     try:
-        asked = ask_git(directory, *arguments)
+        asked = ask_git(directory, *arguments, stdin=stdin)
     except OSError as error:
         raise Refused(f"git cannot be asked ({error.strerror})") from error
     if asked.returncode and not (may_fail and asked.returncode == 1):

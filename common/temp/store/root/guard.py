@@ -12,6 +12,7 @@ from ...core.layouts import STORE, STORE_PARTS, UNDO
 from ...errors import Refused, StorageError
 from ..project.project import check_root
 from ..system import at
+from ..system.letters import takes_any_case
 from ..system.mounts import check_store_unmounted, mounts_below
 
 _SECONDS: Final = 0.5
@@ -72,11 +73,7 @@ def folds_case(root: Path) -> bool:
 
     Some filesystems list names in another case than they were made and recorded in.
     """
-    try:
-        store, other = (os.lstat(os.path.join(root, name)) for name in (STORE, STORE.upper()))
-    except OSError:
-        return False
-    return (store.st_dev, store.st_ino) == (other.st_dev, other.st_ino)
+    return takes_any_case(root, STORE if os.path.lexists(root / STORE) else "")
 
 
 def wait_for(entry: Path) -> None:

@@ -32,6 +32,7 @@ from ..system.opening import opened, opened_in
 from ..system.ownfiles import write_new
 from ..system.renaming import rename_new
 from .guard import check_store
+from .linked import link_of
 from .recorded_layout import layout_of
 from .suitable import holds_more
 
@@ -70,7 +71,7 @@ def make_root(root: str, layout: Layout = SCRATCH) -> None:
             made = fill(top, root, TAGS if is_new else {}, (STORE,))
             try:
                 with opened(STORE, dir_fd=top) as store:
-                    fill(store, f"{root}/{STORE}", {}, (OWNERS, HOLDING))
+                    fill(store, f"{root}/{STORE}", link_of(path), (OWNERS, HOLDING))
             except OSError:
                 _undo(top, made)
                 raise

@@ -18,6 +18,7 @@ from ...core.reasons import Verdict
 from ...errors import reason_of
 from ..claiming.claim import Claim, NotClaimed
 from ..root.arrivals import is_part, note_remainder
+from ..root.guard import folds_case
 from ..system import at
 from ..system.opening import opened_in
 from ..trees.kept import Matches, find_kept
@@ -39,7 +40,7 @@ def _matcher(root: Path, policy: Policy, entry: Entry) -> Matches | None:
     if policy.of(UNCATEGORIZED).keep_files and is_part(root, entry.path):
         return lambda _: True
     patterns = policy.of(entry.category).keep_files
-    return files_matcher(patterns) if patterns else None
+    return files_matcher(patterns, any_case=entry.any_case) if patterns else None
 
 
 def _files_kept(root: Path, entry: Entry, matches: Matches) -> FilesKept | None:
@@ -61,7 +62,7 @@ def is_kept(root: Path, path: str, patterns: tuple[str, ...]) -> bool:
     holds what is. Raises `OSError`.
     """
     entry, _, inner = path.partition("/")
-    matches = files_matcher(patterns)
+    matches = files_matcher(patterns, any_case=folds_case(root))
     if matches(entry):
         return True
     with opened_in(root) as top:

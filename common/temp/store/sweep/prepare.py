@@ -20,6 +20,7 @@ from ...core.units import DAY
 from ...errors import TempError
 from ..claiming.looking import Progress
 from ..claiming.scan import scan
+from ..root.linked import check_link_of_project
 
 if TYPE_CHECKING:
     from ..archive.archives import Archive
@@ -52,6 +53,7 @@ def prepare(
     `workers` as in `scan`.
     """
     _check_archive(archive, disposal)
+    check_link_of_project(root)
     inventory = scan(
         root,
         now,

@@ -15,6 +15,7 @@ from ..archive.leftovers import finish_root
 from ..claiming.many import Freed, Remover
 from ..project.project import check_root
 from ..root.arrivals import note_first_seen
+from ..root.linked import check_link_of_project
 from ..root.records import forget_gone
 from ..system.space import free_bytes
 from ..trees.removed import Removed
@@ -71,6 +72,7 @@ def execute(
     if not check_root(Path(plan.root)):
         gone = tuple(Outcome(step, "skipped", "is gone already") for step in plan.steps)
         return Report(plan=plan, outcomes=gone, problems=plan.problems)
+    check_link_of_project(Path(plan.root))
     began, started = time.time(), time.monotonic()
     means = Means(Remover(workers, on_freed), archive, archive_format, plan.undo_for, background)
     told = Told(on_outcome)

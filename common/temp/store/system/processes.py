@@ -16,6 +16,7 @@ from . import at, procfs
 from .detached import Detached
 from .disks import held_by_kernel
 from .environments import is_environment
+from .letters import as_listed, respelled
 from .lost import LARGEST, held_by
 from .mounts import unescape
 from .sockets import Sockets
@@ -82,36 +83,31 @@ def processes_around(
     """What `processes_inside` finds, and what of it is there without the processes `bystanders`."""
     if not os.path.isdir("/proc/self/fd"):
         return {}, {}
-    look = _Look(root)
+    spell = as_listed(str(root))
+    look = _Look(root, folds=spell is not str)
     look.at_mounts()
     look.at_kernel()
     own = str(os.getpid())
-    later = []
-    for pid in procfs.pids():
-        if pid in bystanders:
-            later.append(pid)
-        elif pid != own:
+    others = [pid for pid in procfs.pids() if pid != own]
+    for pid in others:
+        if pid not in bystanders:
             look.at(pid)
-    needed = _spelled(look.found)
-    for pid in later:
-        if pid != own:
+    needed = respelled(look.found, spell)
+    for pid in others:
+        if pid in bystanders:
             look.at(pid)
     look.at(own)  # last: who else works there counts first
     look.at_sockets()
-    return _spelled(look.found), needed
-
-
-def _spelled(found: dict[bytes, Use]) -> dict[str, Use]:
-    return {os.fsdecode(path): use for path, use in found.items()}
+    return respelled(look.found, spell), needed
 
 
 class _Look:
     """One look at all processes."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, folds: bool) -> None:
         self.found: dict[bytes, Use] = {}
         self._root = os.fsencode(root)
-        self._views = Views(str(root))
+        self._views = Views(str(root), folds=folds)
         self._detached = Detached(os.fsencode(os.path.realpath(root)))
         self._views_of_us = self._views.of("self")
         self._sockets = Sockets(self._views)

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import Final, TypeAlias
 
 from ...core.named_tuple import NamedTuple
+from .letters import folded
 from .mounts import rows, unescape
 from .procfs import looking_into
 from .resolving import followed, is_remote
@@ -34,13 +35,18 @@ _Table: TypeAlias = list[list[bytes]]
 
 
 class View(NamedTuple):
-    """`inner`, a path relative to the directory, is seen at the absolute path `place`."""
+    """`inner`, a path relative to the directory, is seen at the absolute path `place`; its
+    filesystem `folds` the case of letters.
+    """
 
     place: bytes
     inner: bytes = b""
+    folds: bool = False
 
     def relative(self, path: bytes) -> bytes | None:
         """Where `path` lies in the directory; `None` if it does not lie below `place`."""
+        if self.folds:
+            path = self._spelled(path)
         if not path.startswith(self.place):
             return None
         rest = path[len(self.place) :]
@@ -48,12 +54,25 @@ class View(NamedTuple):
             return None
         return b"/".join(part for part in (self.inner, rest.strip(b"/")) if part) or None
 
+    def _spelled(self, path: bytes) -> bytes:
+        """`path` with `place` as it is spelled here, if it begins so in other letters."""
+        parts = path.split(b"/")
+        number = self.place.count(b"/") + 1
+        begin = b"/".join(parts[:number])
+        if folded(os.fsdecode(begin)) != folded(os.fsdecode(self.place)):
+            return path
+        return b"/".join((self.place, *parts[number:]))
+
 
 class Views:
-    """The views that processes have of one directory, asked for by their ids."""
+    """The views that processes have of one directory, asked for by their ids; its filesystem
+    `folds` the case of letters.
+    """
 
-    def __init__(self, directory: str) -> None:
-        self._plain = View(os.fsencode(os.path.realpath(directory)).rstrip(b"/") or b"/")
+    def __init__(self, directory: str, *, folds: bool = False) -> None:
+        self._plain = View(
+            os.fsencode(os.path.realpath(directory)).rstrip(b"/") or b"/", folds=folds
+        )
         self.spelled = os.fsencode(os.path.abspath(directory)).rstrip(b"/") or b"/"
         """The path by which it was asked for, which may be a link."""
         self._ours, self._top, self._table = _namespace("self"), _top("self"), _table("self")
@@ -90,6 +109,8 @@ class Views:
             mounted = () if is_ours else _mounted_in(found, table, top)
             # Also in another namespace: files that were handed in from here keep their paths.
             found = (self._plain, *(view for view in found if view != self._plain))
+            if self._plain.folds:
+                found = tuple(view._replace(folds=True) for view in found)
             self._known[known] = found, mounted
         return self._known[known]
 
