@@ -22,7 +22,8 @@ from common.temp.store.sweep.discard import discard
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 from common.temp.store.system.locks import lock_file
-from common.temp.store.trees.measured import Inside
+from common.temp.store.system.opening import opened
+from common.temp.store.trees.inside import look_inside
 from tests.support import (
     EVERYTHING,
     inv,
@@ -169,7 +170,9 @@ def test_a_lock_on_an_entry_of_a_root_in_an_entry_keeps_it(root: Path, place: st
     lock = os.open(outer / ".tmp" / place, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_SH)
-        use = Within(root).use_of("work/clone", outer, Inside(roots=(".tmp",)), 0, 0)
+        with opened(root) as top:
+            inside = look_inside(top, "work/clone")
+        use = Within(root).use_of("work/clone", outer, inside, 0, 0)
         assert use is not None
         assert use.who.startswith(f"a process that holds a lock (flock) on {place}, in the ")
         assert swept(root).done == ()
