@@ -35,6 +35,7 @@ VALUES: Final[dict[str, str]] = {
     "globs": "a list of globs",
     "presets": "a list of presets",
     "command": "a list of words, or one text",
+    "textfile": 'a file: `"metrics.prom"`',
     "format": ", ".join(f'`"{name}"`' for name in FORMATS),
 }
 """How the value of each kind of key is written in `[tool.tempkeep]`."""

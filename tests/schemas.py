@@ -51,6 +51,7 @@ KINDS: Final[dict[Kind, dict[str, Any]]] = {
     "texts": {"type": "array", "items": {"type": "string"}},
     "files": {"type": "array", "items": {"type": "string", "pattern": _FILES}},
     "globs": {"type": "array", "items": {"type": "string", "pattern": _GLOB}},
+    "textfile": {"type": "string", "pattern": r"^[^\u0000]*[^/\u0000]\.prom$"},
     "format": {"enum": [*FORMATS]},
     "presets": {"type": "array", "items": {"enum": [*PRESETS, ALL]}},
     "command": {

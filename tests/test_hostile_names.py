@@ -34,6 +34,7 @@ COMMANDS = [
     ("clean", "--temp-age-hours", ODD),
     ("temp-adopt", "--dry-run"),
     ("temp-restore", "--list"),
+    ("temp-report", "--merge", ODD, "--expect", ODD),
     ("temp-restore", ODD),
     ("temp-pin", f"debug/{ENTRY}", "--reason", ODD),
     ("temp-explain", f"debug/{ENTRY}"),

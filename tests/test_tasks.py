@@ -20,7 +20,7 @@ from tests.support import BROKEN, environment, inv, listing, make_entry, run
 
 SHARED = {
     *("clean", "temp-adopt", "temp-clean", "temp-explain", "temp-migrate", "temp-pin"),
-    *("temp-check", "temp-restore", "temp-schedule", "temp-status"),
+    *("temp-check", "temp-report", "temp-restore", "temp-schedule", "temp-status"),
     "temp-unpin",
 }
 OWN = "\n@task\ndef build(c):\n    print('built')\n"
@@ -110,7 +110,8 @@ def test_listing_loads_nothing_but_the_tasks_themselves(project: Path, tmp_path:
 
     ours = {"common", "common.temp", "common.temp._one_copy"}
     ours |= {f"common.temp.{name}" for name in ("choices", "completion", "ending", "entry_tasks")}
-    ours |= {f"common.temp.{name}" for name in ("invoke_arguments", "shared_task", "tasks")}
+    ours |= {f"common.temp.{name}" for name in ("fleet_tasks", "invoke_arguments", "tasks")}
+    ours.add("common.temp.shared_task")
     assert more <= {"__future__", *ours}
 
 
@@ -140,6 +141,7 @@ def test_listing_loads_nothing_but_the_tasks_themselves(project: Path, tmp_path:
             "--paths --diff --check --write --unsafe --select --ignore --format --allow-dirty"
             " --add-dependency --explain",
         ),
+        ("temp-report", "--paths --merge --format --expect --stale --output"),
         ("temp-schedule", "--every --strategy --install --remove --print --as"),
         ("temp-adopt", "--all-projects --dry-run"),
         (

@@ -200,7 +200,7 @@ def test_the_totals_count_what_a_limit_does_not_list(project: Path, capsys: Prin
         (("--sort", "colour"), "--sort: expected one of name, size, files, age, got 'colour'"),
         (
             ("--format", "xml"),
-            "--format: expected one of table, json, csv, github, html, got 'xml'",
+            "--format: expected one of table, json, csv, github, html, openmetrics, got 'xml'",
         ),
         (("--limit=x",), "--limit: expected a whole number of 0 or more, got 'x'"),
         (("--limit=-1",), "--limit: expected a whole number of 0 or more, got '-1'"),

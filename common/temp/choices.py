@@ -7,7 +7,8 @@ from typing import Final
 
 TABLE_OR_JSON: Final = ("table", "json")
 HISTORY_FORMATS: Final = (*TABLE_OR_JSON, "html")
-STATUS_FORMATS: Final = (*TABLE_OR_JSON, "csv", "github", "html")
+STATUS_FORMATS: Final = (*TABLE_OR_JSON, "csv", "github", "html", "openmetrics")
+REPORT_FORMATS: Final = (*TABLE_OR_JSON, "html")
 MIGRATE_FORMATS: Final = ("text", "json", "sarif", "github")
 SORTS: Final = ("name", "size", "files", "age")
 PRESETS: Final = (

@@ -12,6 +12,7 @@ from invoke.tasks import task
 from . import choices
 from .ending import run_command
 from .entry_tasks import temp_explain, temp_pin, temp_restore, temp_unpin
+from .fleet_tasks import temp_report
 from .invoke_arguments import WithPaths
 from .shared_task import Offered, SharedTask
 
@@ -23,6 +24,7 @@ __all__ = [
     "temp_explain",
     "temp_migrate",
     "temp_pin",
+    "temp_report",
     "temp_restore",
     "temp_schedule",
     "temp_status",
@@ -368,5 +370,5 @@ def temp_migrate(
 
 ns = Collection(
     *(temp_status, temp_clean, temp_explain, temp_pin, temp_unpin, temp_restore),
-    *(temp_adopt, temp_check, temp_migrate, temp_schedule, clean),
+    *(temp_adopt, temp_check, temp_migrate, temp_report, temp_schedule, clean),
 )

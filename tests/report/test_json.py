@@ -243,7 +243,8 @@ def test_a_name_that_is_no_utf_8_comes_back_as_the_bytes_it_was() -> None:
 
 
 def test_the_schema_accepts_no_other_keys_and_no_fractions_of_bytes() -> None:
-    good = json.loads(document("status", NOW, [_status(OLD)]))
+    here = {"host": "h", "boot": None, "version": "1"}
+    good = json.loads(document("status", NOW, [_status(OLD)], **here))
     check_report(good)
     for path, value in (("size_bytes", 1.5), ("size_bytes", "1"), ("more", 1), ("kind", "pipe")):
         bad = json.loads(json.dumps(good))

@@ -460,6 +460,11 @@ _VALUES["files"] = (
     ["a", 1, {}, [1], [""], ["."], ["./"], ["/"], ["/abs"], [".."], ["a/.."], ["../a"], ["a/../b"]],
     "",
 )
+_VALUES["textfile"] = (
+    ["x.prom", "/a/b.prom", "~/x.prom", "../x.y.prom"],
+    ["", "x", "x.txt", ".prom", "a/.prom", "x.prom/y", "a\0.prom", 1, True, [], {}],
+    "expected the path of a file whose name ends with .prom, got {!r}",
+)
 _VALUES["presets"] = (
     [[], ["node"], ["all", "venv"]],
     ["a", 1, True, {}, [1], ["Node"], [""], ["all", "x"]],

@@ -9,6 +9,7 @@ from ..core.entry import Inventory
 from ..core.layouts import HISTORY, STORE
 from ..core.named_tuple import NamedTuple
 from ..core.reasons import Verdict
+from ..errors import InvalidSettings
 from .places import Place
 from .printing import screen
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:  # a protocol takes longer to define than all else here
 
     from ..core.history import PastSweep
     from ..report.markup import Shown
+    from ..report.openmetrics import Measured
 
     class Sink(Protocol):
         """Takes one root after the other, and makes one text of them."""
@@ -131,6 +133,8 @@ class _Json:
 
     def add(self, root: RootStatus) -> None:
         from ..report.json import status_project
+        from ..store.root.schedule_log import scheduled_cleans
+        from ..store.system.presence import view_of
 
         to = root.place.leads_to()
         self._documents.append(
@@ -141,13 +145,19 @@ class _Json:
                 root.shown,
                 self._now,
                 None if to is None else str(to),
+                view_of(root.place.root),
+                scheduled_cleans(root.place.root),
             )
         )
 
     def text(self, empty: int) -> str:
+        from .. import __version__
         from ..report.json import document
+        from ..store.project.place import reported_host
+        from ..store.system.presence import boot
 
-        return document("status", self._now, self._documents)
+        here = {"host": reported_host(), "boot": boot() or None, "version": __version__}
+        return document("status", self._now, self._documents, **here)
 
 
 class _Csv:
@@ -198,11 +208,34 @@ class _Html:
         return page(title, self._roots, self._now, empty)
 
 
+class _OpenMetrics:
+    """Gauges for Prometheus."""
+
+    all_roots = True
+
+    def __init__(self, given: StatusArguments, now: float) -> None:
+        if given.category is not None:
+            raise InvalidSettings("--format openmetrics takes no --category; leave it out")
+        self._roots: list[Measured] = []
+
+    def add(self, root: RootStatus) -> None:
+        from .metrics import measured, unreadable
+
+        seen = root.place, root.inventory, root.verdicts
+        self._roots.append(unreadable(root.place) if root.failed else measured(*seen))
+
+    def text(self, empty: int) -> str:
+        from ..report.openmetrics import openmetrics
+
+        return openmetrics(self._roots)
+
+
 FORMATS: Final[dict[str, Callable[[StatusArguments, float], Sink]]] = {
     "table": _Table,
     "json": _Json,
     "csv": _Csv,
     "github": _Table,
     "html": _Html,
+    "openmetrics": _OpenMetrics,
 }
 """By the words of `--format`, which `choices` lists for the help."""

@@ -38,8 +38,8 @@ def page(title: str, roots: Sequence[Shown], now: float, empty: int = 0) -> str:
     left_out = f"; {listed} of {counted(len(verdicts))} listed" if listed < len(verdicts) else ""
     if empty:
         left_out += f"; {counted(empty, 'project', 'projects')} without entries"
-    template = files(__package__).joinpath("page.html").read_text(encoding="utf-8")
-    return Template(template).substitute(
+    return filled(
+        "page.html",
         title=markup(title),
         at=instant(now),
         sum=markup(summary(verdicts) + left_out),
@@ -50,6 +50,14 @@ def page(title: str, roots: Sequence[Shown], now: float, empty: int = 0) -> str:
         problems=_problems(roots),
         data=_data(roots, now),
     )
+
+
+def filled(template: str, **parts: str) -> str:
+    """The page that the file `template` beside this module makes of the parts, with our style."""
+    beside = files(__package__)
+    text = beside.joinpath(template).read_text(encoding="utf-8")
+    style = beside.joinpath("page.css").read_text(encoding="utf-8")
+    return Template(text).substitute(parts, style=style)
 
 
 def _ages(verdicts: Sequence[Verdict], now: float) -> str:

@@ -10,6 +10,7 @@ from ..core.entry import Entry, Inventory, Problem
 from ..core.links import once
 from ..core.plan import Outcome, Plan, Report, Step
 from ..core.reasons import Reason, Verdict
+from ..core.scheduled import Scheduled
 from .text import age_seconds, instant
 from .totals import category_totals, sizes, undoable_goes
 
@@ -62,14 +63,23 @@ def status_project(
     shown: Sequence[Verdict],
     now: float,
     leads_to: str | None = None,
+    filesystem: str = "",
+    scheduled: Scheduled | None = None,
 ) -> dict[str, Any]:
-    """One root of a status; `leads_to` is where it really is, if it is behind a link."""
+    """One root of a status; `leads_to` is where it really is, if it is behind a link. `filesystem`
+    has its device and type, if they are known.
+    """
+    device, _, kind = filesystem.partition(" ")
     size, reclaimable = sizes(verdicts)
     return {
         "project": title,
         "root": inventory.root,
         "leads_to": leads_to,
+        "filesystem": {"device": device, "type": kind} if filesystem else None,
         "free_bytes": inventory.free,
+        "scheduled": None
+        if scheduled is None
+        else {"succeeded_at": scheduled.succeeded or None, "failed": scheduled.failed},
         "entries": [
             {
                 **_entry(verdict.entry, now),

@@ -14,13 +14,15 @@ from ..report.text import plain
 from ..store.project.place import standing_project
 from ..store.project.project import root_of
 from ..store.root.loading import load
+from ..store.root.schedule_log import LOG
 from ..store.root.settings import Settings
 from ..store.root.values import check_strategy
 from .job import Job, job_of, named
-from .log import LOG
-from .notify import KEYS, command_of, why_not_run
+from .notify import KEYS
 from .run import check_limits
 from .schedulers import SCHEDULERS, Scheduler
+from .textfile import KEY as METRICS_FILE
+from .trusted_setting import setting_of
 
 
 class ScheduleArguments(NamedTuple):
@@ -55,10 +57,11 @@ def schedule(arguments: ScheduleArguments) -> int:
         check_limits(settings)
     scheduler = _chosen(arguments)
     job = job_of(project, every, arguments.strategy)
-    for key in KEYS:
-        command = command_of(project, key, {})
-        if command is not None and (why := why_not_run(command, by_schedule=True)):
-            print(f"{key} will not be run: {plain(why)}", file=sys.stderr)
+    for key in (*KEYS, METRICS_FILE):
+        found = setting_of(project, key, {})
+        if found is not None and (why := found.why_not_used(by_schedule=True)):
+            what = "written" if key == METRICS_FILE else "run"
+            print(f"{key} will not be {what}: {plain(why)}", file=sys.stderr)
     if not arguments.install or arguments.dry_run:
         for where, text in scheduler.show(job):
             print(f"# {plain(where)}\n{text}")

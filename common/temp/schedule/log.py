@@ -18,13 +18,13 @@ from ..errors import Refused, StorageError
 from ..store.project.project import check_root
 from ..store.root.guard import check_store
 from ..store.root.making import make_root
+from ..store.root.schedule_log import LOG, OLDER
 from ..store.system import at
 from ..store.system.locks import lock_file
 from ..store.system.opening import opened, opened_in
 from ..store.system.ownfiles import open_own, write_new
 from ..store.system.reading import read_file
 
-LOG: Final = f"{STORE}/schedule.log"
 MOST_BYTES: Final = 32 * 1024
 """How long it may become before it is renamed to `schedule.log.1`, replacing that."""
 
@@ -117,4 +117,4 @@ def _put_aside(path: Path) -> None:
     """
     with contextlib.suppress(OSError), opened(path.parent) as store:
         place = at.anchored(store, str(path.parent))
-        os.replace(f"{place}/{path.name}", f"{place}/{path.name}.1")
+        os.replace(f"{place}/{path.name}", f"{place}/{OLDER}")

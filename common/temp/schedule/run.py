@@ -12,16 +12,17 @@ from typing import NamedTuple
 from ..commands.carrying import OneLine
 from ..commands.clean import clean
 from ..commands.clean_arguments import CleanArguments
+from ..core.scheduled import ANOTHER
 from ..errors import InvalidSettings, Refused, TempError, reason_of
 from ..report.json import clean_project, document
 from ..report.text import instant, plain
-from ..store.project.place import standing_project
+from ..store.project.place import reported_host, standing_project
 from ..store.project.project import absolute, root_of
 from ..store.root.loading import load
 from ..store.root.settings import Settings
-from ..store.system.presence import host_name
 from .log import Turn, turn
 from .notify import Key, notify
+from .textfile import write_metrics
 
 
 def check_limits(settings: Settings) -> None:
@@ -52,16 +53,18 @@ def run(arguments: CleanArguments, *, by_schedule: bool = True) -> int:
         if own.killed:
             told.say_killed()
         try:
-            code, what = _clean(arguments, project, sink) if own.is_mine else (0, _OTHER)
+            code, what = _clean(arguments, project, sink) if own.is_mine else (0, ANOTHER)
         except KeyboardInterrupt:
             told.log(f"{began} exit 130: interrupted; the next clean continues")
             raise
         except OSError as error:
             told.say(1, f"{began} exit 1: error: {reason_of(error)}", sink)
+            told.measure()
             raise
         line = plain(f"{began} exit {code}: {what}")
         if own.is_mine:
             told.say(code, line, sink)
+            told.measure()
         else:
             told.log(line)
         print(line)  # last: stdout may be closed
@@ -77,7 +80,9 @@ def failed() -> None:
         project = _own_project()
         with _turn(root_of(project), "") as own:
             if own.killed:
-                _Told(project, own, True).say_killed()
+                told = _Told(project, own, True)
+                told.say_killed()
+                told.measure()
     except TempError as error:
         print(f"error: {plain(str(error))}", file=sys.stderr)
         sys.exit(error.exit_code)
@@ -115,23 +120,26 @@ class _Told(NamedTuple):
 
         def report() -> str:
             projects = [clean_project(*root) for root in sink.roots]
-            told = {"host": host_name(), "project": str(self.project), "exit_code": code}
+            told = {"host": reported_host(), "project": str(self.project), "exit_code": code}
             return document("scheduled", time.time(), projects, **told, line=line)
 
         self.log(line)
         key: Key = "on_failure" if code != 0 else "on_success"
-        problem = plain(notify(self.project, key, report, by_schedule=self.by_schedule))
+        self._complain(notify(self.project, key, report, by_schedule=self.by_schedule))
+
+    def measure(self) -> None:
+        """Write the metrics, once the log has how the run ended."""
+        self._complain(write_metrics(self.project, by_schedule=self.by_schedule))
+
+    def _complain(self, problem: str) -> None:
         if problem:
-            self.log(f"{instant(time.time())} {problem}")
-            print(f"problem: {problem}", file=sys.stderr)
+            self.log(f"{instant(time.time())} {plain(problem)}")
+            print(f"problem: {plain(problem)}", file=sys.stderr)
 
     def say_killed(self) -> None:
         """Say that the run before was killed."""
         line = f"{self.own.killed} killed: this clean did not end; the next one continues"
         self.say(None, line, OneLine())
-
-
-_OTHER = "another scheduled clean is active, so this one exits"
 
 
 def _clean(arguments: CleanArguments, project: Path, sink: OneLine) -> tuple[int, str]:

@@ -33,6 +33,7 @@ ENV_PREFIX = "TEMPKEEP_"
 """What the names of all variables of this program begin with."""
 
 PROJECT = f"{ENV_PREFIX}PROJECT"
+HOST = f"{ENV_PREFIX}HOST"
 """The variable that names the project, whatever the working directory."""
 
 _roots: dict[tuple[str, str], str] = {}
@@ -269,3 +270,10 @@ def _warn(root: Path) -> None:
         stacklevel=level,
     )
     _has_warned = True
+
+
+def reported_host() -> str:
+    """The name of this machine in reports: what `TEMPKEEP_HOST` says, else its own."""
+    from ..system.presence import host_name  # which a status needs for its JSON only
+
+    return os.environ.get(HOST) or host_name()

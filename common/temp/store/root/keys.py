@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final, Literal, TypeAlias
 
 from ...core.named_tuple import NamedTuple
-from ..project.place import ENV_PREFIX, PROJECT
+from ..project.place import ENV_PREFIX, HOST, PROJECT
 
 Kind: TypeAlias = Literal[
     "strategy",
@@ -32,6 +32,7 @@ Kind: TypeAlias = Literal[
     "interval",
     "presets",
     "command",
+    "textfile",
 ]
 
 
@@ -199,6 +200,13 @@ KEYS: Final[dict[str, Key]] = {
         "this file.",
     ),
     "on_success": Key("on_success", "command", "runs when a scheduled clean ends with 0"),
+    "metrics_file": Key(
+        "metrics_file",
+        "textfile",
+        "a file of metrics, written after each scheduled clean, for node_exporter",
+        "Its name ends with .prom. It is relative to the project; ~ is the home directory. It is "
+        "not written if somebody else may have written this file.",
+    ),
     "workers": Key(
         "workers", "count", "how many processes scan and delete; 0 finds the best number"
     ),
@@ -254,6 +262,7 @@ ENVIRONMENT: Final[dict[str, str]] = {
     f"{ENV_PREFIX}<KEY>": "a setting: `TEMPKEEP_MAX_AGE=7d`; commas separate list items, "
     "and an empty one is an error",
     PROJECT: "the project, whatever the working directory is: an existing directory",
+    HOST: "the name of this host in reports, such as that of the node for a container",
     "TMPDIR": "the system's temporary directory, for `auto_cleanup_dir` and `temp_working_dir`",
     "XDG_STATE_HOME": "where scratch without a project goes, instead of `~/.local/state`",
     "XDG_DATA_HOME": "where the trash is for `--trash`, instead of `~/.local/share`",

@@ -74,6 +74,7 @@ class Settings(NamedTuple):
     """In minutes."""
     on_failure: tuple[str, ...] | None = None
     on_success: tuple[str, ...] | None = None
+    metrics_file: str | None = None
 
     @property
     def disposal(self) -> Disposal:

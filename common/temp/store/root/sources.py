@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ...core.fields import Unreadable
 from ...errors import InvalidSettings
-from ..project.place import ENV_PREFIX, PROJECT
+from ..project.place import ENV_PREFIX, HOST, PROJECT
 from ..system.reading import parse_toml, read_file, read_json
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def read_environment(environment: Mapping[str, str]) -> Layer:
     said = {
         name: text
         for name, text in environment.items()
-        if name.startswith(ENV_PREFIX) and name != PROJECT
+        if name.startswith(ENV_PREFIX) and name not in (HOST, PROJECT)
     }
     if not said:
         return {}

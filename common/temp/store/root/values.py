@@ -165,6 +165,14 @@ def _command(value: object, what: str) -> tuple[str, ...]:
     )
 
 
+def _textfile(value: object, what: str) -> str:
+    if isinstance(value, str) and PurePath(value).suffix == ".prom" and "\0" not in value:
+        return value
+    raise InvalidSettings(
+        f"{what}: expected the path of a file whose name ends with .prom, got {value!r}"
+    )
+
+
 def _is_glob_below(text: str) -> bool:
     parts = PurePath(text).parts
     return (
@@ -199,4 +207,5 @@ _READERS: Final[dict[Kind, Callable[[object, str], Any]]] = {
     "interval": read_interval,
     "presets": _presets,
     "command": _command,
+    "textfile": _textfile,
 }

@@ -8,6 +8,7 @@ import stat
 
 from ...errors import Refused
 from . import at
+from .writing import replacing
 
 
 def open_own(name: str, flags: int, mode: int = 0o666, *, dir_fd: int, place: str) -> int:
@@ -60,6 +61,27 @@ def write_new(name: str, text: str, *, dir_fd: int) -> bool:
             at.unlink(name, dir_fd=dir_fd)
         raise
     return True
+
+
+def replace_own(name: str, begin: str, text: str, *, dir_fd: int, place: str) -> None:
+    """Write `begin` and `text` to the file `name` of the open directory in one step; anybody may
+    read it.
+
+    Raises `OSError`, or `Refused` if something is there that this did not write: it has another
+    name too, is no regular file, or does not begin with `begin`. A kill leaves a hidden file beside
+    it. What takes its place between the look and the rename is replaced.
+    """
+    wanted = begin.encode()
+    with contextlib.suppress(FileNotFoundError):
+        descriptor = open_own(name, os.O_RDONLY, dir_fd=dir_fd, place=place)
+        with open(descriptor, "rb") as file:
+            if file.read(len(wanted)) != wanted:
+                path = os.path.join(place, name)
+                raise Refused(f"{path} was not written for this; choose another file, or remove it")
+    with replacing(os.path.join(at.anchored(dir_fd, place), name), mode=0o644) as file:
+        if hasattr(os, "fchmod"):
+            os.fchmod(file.fileno(), 0o644)  # whatever the umask is
+        file.write(wanted + text.encode())
 
 
 def _check(status: os.stat_result, name: str, place: str) -> None:

@@ -243,6 +243,18 @@ def view(descriptor: int) -> str:
     return ""
 
 
+def view_of(path: str | os.PathLike[str]) -> str:
+    """The same for the directory at `path`; "" if it cannot be opened."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+    except OSError:
+        return ""
+    try:
+        return view(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def outlived(before: Presence, now: Presence) -> bool:
     """Whether a reboot of this very machine came between, which ends every process.
 

@@ -10,6 +10,7 @@ from common.temp.tasks import (  # noqa: F401
     temp_explain,
     temp_migrate,
     temp_pin,
+    temp_report,
     temp_restore,
     temp_schedule,
     temp_unpin,

@@ -1,0 +1,39 @@
+"""How the scheduled cleans of a root have ended, as its log says."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from .named_tuple import NamedTuple
+
+ANOTHER: Final = "another scheduled clean is active, so this one exits"
+"""How the line of a run ends that left the work to another."""
+
+_RUN: Final = re.compile(
+    r"^([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z) "
+    r"(?:exit ([0-9]{1,3})|killed): (.*)$",
+    re.MULTILINE,
+)
+
+
+class Scheduled(NamedTuple):
+    """When the last scheduled clean began that succeeded, ISO 8601 in UTC, "" if none is known; and
+    how many have failed since.
+    """
+
+    succeeded: str = ""
+    failed: int = 0
+
+
+def read_log(text: str) -> Scheduled:
+    """What the lines of a log say, the oldest first."""
+    succeeded, failed = "", 0
+    for began, code, what in _RUN.findall(text):
+        if what == ANOTHER:
+            continue
+        if code == "0":
+            succeeded, failed = began, 0
+        else:
+            failed += 1
+    return Scheduled(succeeded, failed)

@@ -1,0 +1,95 @@
+"""What Prometheus reads: gauges for each root, in the format OpenMetrics.
+
+Prometheus' older text format, which node_exporter reads from files, takes the same text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from ..core.instants import seconds_of
+from ..core.named_tuple import NamedTuple
+from ..core.scheduled import Scheduled
+from .text import plain
+
+
+class Measured(NamedTuple):
+    """The numbers of one root; `None` for what is not known or not limited. Only `problems` is
+    known of one that cannot be read.
+    """
+
+    project: str
+    root: str
+    problems: int = 0
+    entries: int | None = None
+    size: int | None = None
+    reclaimable: int | None = None
+    free: int | None = None
+    capacity: int | None = None
+    max_size: int | None = None
+    min_free: int | None = None
+    scheduled: Scheduled | None = None
+
+    @property
+    def succeeded(self) -> int | None:
+        """When the last scheduled clean succeeded; 0 if none did."""
+        if self.scheduled is None:
+            return None
+        return int(seconds_of(self.scheduled.succeeded) or 0)
+
+    @property
+    def failed(self) -> int | None:
+        """How many scheduled cleans have failed since."""
+        return None if self.scheduled is None else self.scheduled.failed
+
+
+_Get = Callable[[Measured], int | None]
+GAUGES: Final[dict[str, tuple[str, _Get]]] = {
+    "tempkeep_entries": ("Entries.", lambda one: one.entries),
+    "tempkeep_size_bytes": ("Bytes of all entries on disk.", lambda one: one.size),
+    "tempkeep_reclaimable_bytes": (
+        "Bytes that the next clean frees.",
+        lambda one: one.reclaimable,
+    ),
+    "tempkeep_free_bytes": ("Bytes free on the filesystem.", lambda one: one.free),
+    "tempkeep_capacity_bytes": ("Bytes that the filesystem has.", lambda one: one.capacity),
+    "tempkeep_max_total_size_bytes": (
+        "The setting max_total_size, where it is set.",
+        lambda one: one.max_size,
+    ),
+    "tempkeep_min_free_bytes": (
+        "The setting min_free_space, where it is set.",
+        lambda one: one.min_free,
+    ),
+    "tempkeep_last_success_timestamp_seconds": (
+        "When the last scheduled clean began that succeeded; 0 if none did.",
+        lambda one: one.succeeded,
+    ),
+    "tempkeep_failures": (
+        "Scheduled cleans that failed since the last one that succeeded.",
+        lambda one: one.failed,
+    ),
+    "tempkeep_problems": (
+        "What could not be read when this was measured.",
+        lambda one: one.problems,
+    ),
+}
+"""By their names: what they mean, and where their values come from."""
+
+
+def openmetrics(roots: Iterable[Measured]) -> str:
+    """The text, without the end of its last line. A root that comes twice is told once."""
+    known = {(one.project, one.root): one for one in roots}
+    labels = {key: f'project="{_escaped(key[0])}",root="{_escaped(key[1])}"' for key in known}
+    lines: list[str] = []
+    for name, (means, get) in GAUGES.items():
+        values = [(labels[key], get(one)) for key, one in known.items()]
+        samples = [f"{name}{{{label}}} {value}" for label, value in values if value is not None]
+        if samples:
+            lines += [f"# HELP {name} {means}", f"# TYPE {name} gauge", *samples]
+    return "\n".join([*lines, "# EOF"])
+
+
+def _escaped(text: str) -> str:
+    return plain(text).replace("\\", "\\\\").replace('"', '\\"')
