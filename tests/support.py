@@ -162,6 +162,19 @@ def make_entry(root: Path, relative: str, *, age_hours: float = 0.0, files: int 
     return path
 
 
+def set_aside_earlier(manifest: Path, hours: float) -> None:
+    """Have what was set aside with that manifest look as if that had been so long ago."""
+    then = time.time() - hours * HOUR
+    when = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime(then))
+    told = {**json.loads(manifest.read_text()), "archived_at": when, "boot": "another"}
+    manifest.write_text(json.dumps(told, indent=2))
+    os.utime(manifest, (then, then))
+    entry = manifest.with_name(manifest.name.removesuffix(".tempkeep.json"))
+    for path in (entry, *entry.rglob("*")):
+        if path.lstat().st_mtime > then:
+            os.utime(path, (then, then), follow_symlinks=False)
+
+
 def age(path: Path, hours: float) -> None:
     """Make it `hours` old: the modification times of all that `path` holds, itself included, and
     when it arrived, if it is an entry of a root.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,12 @@ from common.temp.store.root.making import make_root
 from common.temp.store.shelf.undo import undo_area
 from tests.store.trees import rich, seen
 from tests.support import (
-    HOUR,
     check_report,
     inv,
     listing,
     make_entry,
     make_project,
+    set_aside_earlier,
     status,
     stored,
     tempkeep,
@@ -39,9 +38,7 @@ def held(project: Path) -> list[str]:
 
 def grow_old(root: Path, name: str, hours: float) -> None:
     """Have it look as if it had been set aside that long ago."""
-    path = undo_area(root) / f"{name}.tempkeep.json"
-    when = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime(time.time() - hours * HOUR))
-    path.write_text(json.dumps({**json.loads(path.read_text()), "archived_at": when}, indent=2))
+    set_aside_earlier(undo_area(root) / f"{name}.tempkeep.json", hours)
 
 
 @pytest.fixture

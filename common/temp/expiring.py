@@ -332,7 +332,7 @@ class ExpiringFiles(Ledger):
                 is_another = one.is_certain if outcome is None else outcome.is_over
                 if is_another or place.path in self._tracked:
                     # What is made there later is no longer what the dead one tracked.
-                    strike(one.file, one.path)
+                    strike(one.file, one.identity, one.path)
                 went += outcome is not None and outcome.status == "done"
         return went
 

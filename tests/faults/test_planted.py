@@ -339,7 +339,8 @@ def _uses_an_entry(root: Path, _: Path) -> None:
 
 
 def _strikes_an_owner(_: Path, file: Path) -> None:
-    strike(str(file), "debug/x")
+    status = file.lstat()
+    strike(str(file), (status.st_dev, status.st_ino), "debug/x")
 
 
 WRITTEN: dict[str, Callable[[Path, Path], None]] = {

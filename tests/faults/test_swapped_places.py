@@ -9,16 +9,20 @@ from pathlib import Path
 
 import pytest
 
+from common.temp import TempFileContext, ThreadedFileCleanupManager
 from common.temp.core.layouts import JOBS, PINS
 from common.temp.errors import StorageError
 from common.temp.store.archive import deposit, packing, tarring
 from common.temp.store.archive import restore as restoring
 from common.temp.store.archive.local import LocalArchive
-from common.temp.store.root import history, making, ownerfile, records
+from common.temp.store.root import history, leases, making, ownerfile, pinning, records
+from common.temp.store.root.leases import Leases
 from common.temp.store.root.pinning import write_pin
 from common.temp.store.shelf import putting as putting_back
+from common.temp.store.shelf import reservation
 from common.temp.store.shelf.belongs import Place, place_of
 from common.temp.store.shelf.listing import list_shelf
+from common.temp.store.shelf.manifest import BEGINNING, MANIFEST
 from common.temp.store.system import at, freedesktop
 from common.temp.store.system.archive_formats import ArchiveFormat
 from common.temp.store.system.renaming import rename_new
@@ -27,6 +31,9 @@ from common.temp.store.trees.contents import Digest
 from tests.support import EVERYTHING, listing, make_entry, mounted, outcomes, swept
 
 pytestmark = pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs /proc")
+
+
+DEAD = '{"pid": 1, "started": 1, "command": "x", "host": "h"}\n+debug/gone\n'
 
 
 def swap(directory: Path, target: Path) -> None:
@@ -185,37 +192,89 @@ def test_the_store_of_jobs_is_made_in_the_directory_that_was_made(
     assert root.joinpath(".away").exists()
 
 
-@pytest.mark.parametrize("what", ["pins", "owners", "history"])
+@pytest.mark.parametrize(
+    ("what", "swapped"),
+    [
+        ("pins", ".tempkeep/pins"), ("pins", ".tempkeep"), ("pins", ""),
+        ("unpinned", ".tempkeep"), ("unpinned", ""),
+        ("owners", ".tempkeep/owners"), ("owners", ".tempkeep"), ("owners", ""),
+        ("struck", ".tempkeep"), ("struck", ""),
+        ("manifest", ""),
+        ("history", ".tempkeep"),
+    ],
+)  # fmt: skip
 def test_a_part_of_a_store_that_becomes_a_link_leads_into_no_other_store(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, swapped: str
 ) -> None:
     other = tmp_path / "other" / ".tmp"
     for one in (root, other):
         make_entry(one, "debug/x")
         making.make_root(str(one))
         write_pin(one, "debug/x", "why")
-        (one / ".tempkeep" / "owners" / "1-1-a").write_text("{}\n")
+        (one / ".tempkeep" / "owners" / "1-1-a").write_text(DEAD)
         (one / ".tempkeep" / "history.jsonl").write_text("x" * 99 + "\n")
+        (one / f"lost{MANIFEST}").write_bytes(BEGINNING)
     module, name = {
         "pins": (records, "is_gone"),
-        "owners": (ownerfile, "lock_file"),
+        "unpinned": (pinning, "remove_record"),
+        "owners": (leases, "is_gone"),
+        "struck": (ownerfile, "open_own"),
+        "manifest": (reservation, "_unlink"),
         "history": (history, "_newer_half"),
     }[what]
-    real, swapped = getattr(module, name), ".tempkeep" if what == "history" else f".tempkeep/{what}"
+    real, file = getattr(module, name), root / ".tempkeep" / "owners" / "1-1-a"
+    status = file.stat()
 
-    def meanwhile(*arguments: object) -> object:
-        swap(root / swapped, other / swapped)
-        return real(*arguments)
+    def meanwhile(*arguments: object, **more: object) -> object:
+        if not (root / swapped).is_symlink():
+            swap(root / swapped, other / swapped)
+        return real(*arguments, **more)
 
     before = {path: path.read_bytes() for path in other.rglob("*") if path.is_file()}
     (root / "debug" / "x").rename(root / "gone")
     monkeypatch.setattr(module, name, meanwhile)
     if what == "pins":
         records.forget_gone(root, PINS, spare_unread=True)
+    elif what == "unpinned":
+        with contextlib.suppress(StorageError):
+            pinning.remove_pin(root, "debug/x")
     elif what == "owners":
-        ownerfile.unlink_if_dead(str(root / ".tempkeep" / "owners" / "1-1-a"))
+        known = Leases(root)
+        known.refresh()
+        known.forget_dead()
+    elif what == "struck":
+        swap(root / swapped, other / swapped)
+        ownerfile.strike(str(file), (status.st_dev, status.st_ino), "debug/x")
+    elif what == "manifest":
+        reservation.forget_stale(root)
     else:
         monkeypatch.setattr(history, "_MOST_BYTES", 50)
         history._append(root, b"{}\n")
     assert (root / swapped).is_symlink()
     assert {path: path.read_bytes() for path in other.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a link of somebody else's")
+@pytest.mark.parametrize("target", ["victim", "../victim", "{root}/victim", "other/victim"])
+def test_a_link_of_another_user_on_the_way_leads_no_deletion_elsewhere(
+    tmp_path: Path, victim: Path, target: str
+) -> None:
+    where, way = tmp_path / "shared", tmp_path / "shared" / "way"
+    where.mkdir()
+    (where / "victim").symlink_to(victim)
+    (tmp_path / "other").symlink_to(tmp_path)
+    way.symlink_to(target.format(root=tmp_path))
+    if target == "other/victim":
+        (where / "other").symlink_to("../other")
+    with ThreadedFileCleanupManager(tmp_path / "own") as manager:
+        file = way / "secret"
+        manager.track_file(file)
+        for owner, stays in ((1000, True), (0, False)):
+            os.lchown(way, owner, owner)
+            with contextlib.suppress(FileNotFoundError), TempFileContext(file):
+                pass
+            assert (victim / "secret").exists() == stays, "a link of root's own is followed"
+            (victim / "secret").write_text("mine")
+            os.utime(victim / "secret", (0, 0))
+            manager.cleanup_old_files()
+            assert (victim / "secret").exists() == stays

@@ -32,6 +32,7 @@ from common.temp.store.root.making import make_root
 from common.temp.store.root.owner import owner_of
 from common.temp.store.root.run_notes import made_in, notes_of_runs
 from common.temp.store.system import locks
+from common.temp.store.system.opening import opened
 from tests.store.children import in_child
 from tests.support import (
     DAY,
@@ -396,7 +397,10 @@ def test_a_new_owner_whose_file_a_sweep_took_for_a_dead_ones_takes_another(
         if not taken:
             (file,) = owner_files(root)
             taken.append(file.name)
-            ownerfile.unlink_if_dead(str(file))
+            with opened(file.parent) as owners:
+                status = file.stat()
+                identity = status.st_dev, status.st_ino
+                ownerfile.unlink_if_dead(file.name, identity, owners)
         return real(descriptor)
 
     monkeypatch.setattr(ownerfile, "lock_file", lock)

@@ -20,7 +20,7 @@ from common.temp.holding import hold as hold_on
 from common.temp.jobs import StorageRoot
 from common.temp.manager import TempManager
 from common.temp.store.root import owner as lease
-from common.temp.store.root import owning
+from common.temp.store.root import ownerfile, owning
 from common.temp.store.root.current_owners import own
 from tests.store.sshfs import over_sshfs
 from tests.support import (
@@ -28,6 +28,7 @@ from tests.support import (
     LONG_AGO,
     environment,
     hold,
+    make_entry,
     make_project,
     only,
     outcomes,
@@ -54,6 +55,36 @@ def wait_until(condition: Callable[[], object]) -> None:
 
 
 # -- alive though the lock is gone ---------------------------------------------------------------
+
+
+def test_what_a_process_has_stays_though_its_owner_file_has_lost_its_name(project: Path) -> None:
+    root = project / ".tmp"
+    held, released = make_entry(root, "work/held"), make_entry(root, "work/released")
+    code = (
+        f"from common.temp import get_debug_temp_dir, hold; hold({str(held)!r}); "
+        f"hold({str(released)!r}).release(); print(get_debug_temp_dir('x'), flush=True); "
+        "input()"
+    )
+    with process(code, cwd=project) as maker:
+        made = Path(maker.first_line)
+        for file in owner_files(root):
+            file.unlink()
+        users = [hold(root, path) for path in (made, held, released)]
+        assert users == ["process", "process", ""]
+    assert [hold(root, path) for path in (made, held)] == ["", ""]
+
+
+def test_a_last_sign_of_life_that_has_not_come_yet_is_none(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock was ahead then: whatever is made until that time would count as made before."""
+    now = time.time()
+    file = make_entry(root, "work/x") / "file0.txt"
+    name = file.with_name(f"{int(now)}-1-a")
+    file.rename(name)
+    assert now - 1 <= ownerfile.last_alive(str(name), name.stat().st_mtime) <= time.time()
+    monkeypatch.setattr(time, "time", lambda: now - 7200)
+    assert ownerfile.last_alive(str(name), name.stat().st_mtime) == 0.0
 
 
 def test_a_process_that_executes_another_program_keeps_its_entries_until_it_ends(

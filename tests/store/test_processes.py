@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -257,6 +258,21 @@ def test_what_a_helper_that_scans_with_this_process_has_open_protects_nothing(ro
         os.waitpid(child, 0)
 
 
+def test_a_program_that_has_the_id_of_a_helper_is_in_use(root: Path) -> None:
+    path = make_entry(root, "debug/x")
+
+    def runs() -> None:
+        os.chdir(path)
+        os.execvp("sleep", ["sleep", "60"])
+
+    child = fork_helper(runs)
+    try:
+        assert f"pid {child} (sleep 60) works in it" == wait_for_hold(root, path)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
 @contextmanager
 def bound(source: Path, target: Path) -> Iterator[Path]:
     """The directory `source` is mounted at `target` as well; skips where we may not."""
@@ -396,19 +412,6 @@ def test_root_sees_the_processes_of_all_users(root: Path, tmp_path: Path) -> Non
     user = ["setpriv", "--reuid", "1000", "--clear-groups"]
     with worker([*user, "sleep", "60"], cwd=path):
         assert wait_for_hold(root, path).endswith("(sleep 60) works in it")
-
-
-def test_a_file_that_is_a_loop_device_protects_its_entry(root: Path) -> None:
-    path = make_entry(root, "work/disk")
-    (path / "image").write_bytes(bytes(1 << 20))
-    made = run(["losetup", "--find", "--show", str(path / "image")], cwd=root)
-    if made.returncode:
-        pytest.skip("cannot make a loop device")
-    try:
-        assert hold(root, path) == "process"
-    finally:
-        run(["losetup", "--detach", made.stdout.strip()], cwd=root)
-    assert hold(root, path) == ""
 
 
 def wait_for_hold(root: Path, path: Path) -> str:
@@ -564,11 +567,16 @@ def test_what_an_overlay_is_made_of_is_in_use(root: Path, tmp_path: Path, layer:
     assert len(swept(root).done) == 1
 
 
-@pytest.mark.parametrize("before", [0, 3000])
-def test_what_a_command_line_names_in_another_way_is_in_use(root: Path, before: int) -> None:
+@pytest.mark.parametrize(("before", "is_link"), [(0, False), (3000, False), (3000, True)])
+def test_what_a_command_line_names_in_another_way_is_in_use(
+    root: Path, before: int, is_link: bool
+) -> None:
     """By a link without a slash, by a name that has signs in it, attached, yet to be made; after
     the process has gone elsewhere, or after thousands of other words; and nothing beside it.
     """
+    if is_link:
+        (root.parent / "disk").mkdir()
+        root.symlink_to("disk")
     words = {
         "absolute": f"{root.parent}/absolute",
         "plain": ".tmp/work/plain/file0.txt",
@@ -588,6 +596,7 @@ def test_what_a_command_line_names_in_another_way_is_in_use(root: Path, before: 
         "to": "exec >.tmp/work/to/log 2>&1",
         "later": "cd nowhere && (cat .tmp/work/later/y)",
         "home": "cat $HOME/src/x/.tmp/work/home/y",
+        "tilde": "--logdir=~/src/x/.tmp/work/tilde/y",
         "glued": "cc -isystem.tmp/work/glued -c x.c",
         "by link": "-isystemlinked/x",
         "a b": "file://localhost.tmp/work/a%20b/x",

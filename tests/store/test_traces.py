@@ -17,8 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.store.system.processes import processes_inside, processes_that_hide
+from common.temp.store.system.hidden import processes_that_hide
+from common.temp.store.system.processes import processes_inside
 from tests.support import (
+    EVERYTHING,
     environment,
     hold,
     let_others_reach,
@@ -391,3 +393,31 @@ def test_a_dead_mount_that_a_command_line_names_holds_nothing_up(
         finally:
             daemon.send_signal(signal.SIGCONT)
             run(["umount", "--lazy", str(tmp_path / "mount")], cwd=root)
+
+
+@pytest.mark.parametrize(
+    ("alone", "why"),
+    [
+        ("exec unshare --user --map-root-user", "they are in another user namespace"),
+        (
+            "exec unshare --mount --propagation private "
+            "sh -c 'mount -t tmpfs none /proc && \"$@\"' x",
+            "no /proc is mounted here",
+        ),
+    ],
+)
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a user whose processes are all here")
+def test_who_cannot_look_for_processes_takes_what_nobody_changed_for_long_alone(
+    project: Path, alone: str, why: str
+) -> None:
+    fresh = make_entry(project / ".tmp", "work/fresh")
+    old = make_entry(project / ".tmp", "work/old_1600000000", age_hours=30)
+    command = [sys.executable, "-m", "common.temp", "temp-clean", "--everything", "--yes"]
+    with started("sleep", "60", cwd=fresh):
+        cleaned = run(["sh", "-c", f'{alone} "$@"', "x", *command], cwd=project)
+    if cleaned.returncode and "unshare" in cleaned.stderr:
+        pytest.skip("cannot unshare")
+    assert f"cannot be looked for from here ({why})" in cleaned.stdout
+    assert (fresh.exists(), old.exists()) == (True, False)
+    assert swept(project / ".tmp", EVERYTHING).done
+    assert not fresh.exists()

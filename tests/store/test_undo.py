@@ -28,7 +28,7 @@ from common.temp.store.claiming.area import claimed
 from common.temp.store.claiming.many import Remover
 from common.temp.store.project.project import user_root
 from common.temp.store.root.making import make_root
-from common.temp.store.root.pinning import write_pin
+from common.temp.store.root.pinning import remove_pin, write_pin
 from common.temp.store.root.records import forget_gone
 from common.temp.store.shelf import moving, putting
 from common.temp.store.shelf.belongs import place_of
@@ -41,6 +41,7 @@ from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.runs import KEPT_RUNS, Run
 from common.temp.store.sweep.sweep import execute
 from common.temp.store.system import at
+from common.temp.store.system.presence import boot
 from common.temp.store.system.renaming import rename_new
 from common.temp.tracking import ThreadedFileCleanupManager
 from tests.store.children import in_child, until
@@ -49,6 +50,7 @@ from tests.support import (
     EVERYTHING,
     HOUR,
     age,
+    end_leases,
     identity,
     in_holding,
     listing,
@@ -59,6 +61,7 @@ from tests.support import (
     process,
     run,
     scanned,
+    set_aside_earlier,
     stored,
     swept,
 )
@@ -89,13 +92,14 @@ def held(root: Path) -> list[str]:
 def edit(place: Path, name: str, /, **values: object) -> None:
     """Change what the manifest says of what was set aside."""
     path = undo_area(place) / f"{name}{MANIFEST}"
+    written = path.stat().st_mtime_ns
     path.write_text(json.dumps({**json.loads(path.read_text()), **values}, indent=2))
+    os.utime(path, ns=(written, written))
 
 
 def grow_old(root: Path, name: str, hours: float) -> None:
     """Have it look as if it had been set aside that long ago."""
-    when = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime(time.time() - hours * HOUR))
-    edit(root, name, archived_at=when)
+    set_aside_earlier(undo_area(root) / f"{name}{MANIFEST}", hours)
 
 
 def put_back(root: Path, name: str) -> Path:
@@ -445,7 +449,7 @@ def test_an_entry_that_is_called_as_a_copy_of_an_older_version_stays_until_it_is
 def two(root: Path) -> Path:
     """A root of which `debug/old` was set aside 25 hours ago and `debug/new` 23 hours ago."""
     for name in ("old", "new"):
-        make_entry(root, f"debug/{name}", files=3)
+        make_entry(root, f"debug/{name}", files=3, age_hours=31)
     set_aside(root)
     grow_old(root, "debug__old", 25)
     grow_old(root, "debug__new", 23)
@@ -478,6 +482,64 @@ def test_for_how_long_is_what_was_said_when_it_was_set_aside(two: Path) -> None:
     report = swept(two, NOTHING, undo_for=1.0)
     assert forgotten(report) == {"debug__new": ("done", "undo time is over: 23 h > 22 h")}
     assert held(two) == ["debug__old"]
+
+
+@pytest.mark.parametrize("what", ["changed", "held", "pinned", "locked"])
+def test_what_somebody_works_on_where_it_was_set_aside_stays(two: Path, what: str) -> None:
+    clone = undo_area(two) / "debug__old"
+    inner = make_entry(clone / ".tmp", "debug/inner", age_hours=31)
+    make_root(str(clone / ".tmp"))
+    age(clone, 31)
+    with ExitStack() as stack:
+        if what == "changed":
+            (clone / ".tmp" / "new").write_text("work")
+        elif what == "held":
+            stack.enter_context(hold(inner))
+        elif what == "pinned":
+            write_pin(clone / ".tmp", "debug/inner", "why")
+        else:
+            lock = os.open(inner, os.O_RDONLY)
+            stack.callback(os.close, lock)
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        for limit in (NOTHING, Policy(min_free_space=1 << 60)):
+            swept(two, limit)
+            assert "debug__old" in held(two)
+    if what == "changed":
+        grow_old(two, "debug__old", 25)
+    elif what == "pinned":
+        remove_pin(clone / ".tmp", "debug/inner")
+    end_leases()  # an owner counts as one also while it has nothing
+    age(clone, 31)
+    swept(two, NOTHING)
+    assert held(two) == []
+
+
+def test_an_archive_in_which_somebody_works_stays_on_a_low_disk(root: Path) -> None:
+    archive = root.parent / "archive"
+    for name in ("x", "y"):
+        make_entry(root, f"debug/{name}", age_hours=31)
+    swept(root, EVERYTHING, disposal="archive", archive=archive)
+    for manifest in archive.glob(f"*{MANIFEST}"):
+        set_aside_earlier(manifest, 30)
+    (archive / "debug__x" / "new").write_text("work")
+    swept(root, Policy(min_free_space=1 << 60), archive=archive)
+    assert stored(archive) == ["debug__x"]
+
+
+@pytest.mark.parametrize(
+    ("boot_of_another", "written", "stays"),
+    [(False, -25.0, True), (True, 0.0, True), (True, 24.0, False), (True, -25.0, False)],
+)
+def test_the_time_to_undo_does_not_end_early_as_the_clock_was_behind(
+    two: Path, boot_of_another: bool, written: float, stays: bool
+) -> None:
+    """The clock that nobody sets tells it, or when the manifest was written; not in the future."""
+    manifest = undo_area(two) / f"debug__old{MANIFEST}"
+    edit(two, "debug__old", boot="another" if boot_of_another else boot())
+    when = time.time() + written * HOUR
+    os.utime(manifest, (when, when))
+    swept(two, NOTHING)
+    assert ("debug__old" in held(two)) == stays
 
 
 def of_project(root: Path) -> None:

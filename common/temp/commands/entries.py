@@ -12,7 +12,7 @@ from ..core.labels import newest, several
 from ..errors import InvalidSettings, StorageError
 from ..report.explain import explanation
 from ..report.text import plain
-from ..store.system.processes import processes_that_hide
+from ..store.system.hidden import processes_that_hide
 from .forecast import look
 from .places import find_place
 from .printing import say

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...core import fields
 from ...core.archive_limits import NO_LIMITS, ArchiveLimits
-from ...core.entry import Entry
+from ...core.entry import CLOCK_SKEW, Entry
 from ...core.fields import Unreadable
 from ...core.layouts import LAYOUT, OWNERS, PIPELINE, STORE
 from ...errors import Refused, StorageError
@@ -166,7 +166,12 @@ class LocalArchive(Shelf):
                 return not tracked.inside(archived.data)
             return archived.came_from(root)
 
-        return [entry for _, entry in measured_from(self.path, root, is_one)]
+        # What was changed since it came there is somebody's work, which no limit takes.
+        return [
+            entry
+            for archived, entry in measured_from(self.path, root, is_one)
+            if archived.format != "dir" or entry.changed <= archived.archived_at + CLOCK_SKEW
+        ]
 
     def _is_bare_run(self, archived: Archived) -> bool:
         """Whether it is a run that an older script archived: no manifest, and no link."""

@@ -23,11 +23,10 @@ from ..root.guard import is_gone
 from ..root.leases import Leases
 from ..root.pinning import Pins
 from ..system import at
-from ..system.at import ROOT_FLAGS
 from ..system.at_work import AtWork
 from ..system.locks import is_locked
 from ..system.mounts import mounts_below
-from ..system.opening import open_below, opened, opened_in
+from ..system.opening import open_below, opened, opened_in, opened_trusted
 from ..trees.contents import newest_status_in
 from ..trees.inside import look_inside, newest_change
 from ..trees.measured import Inside
@@ -225,8 +224,7 @@ def delete_elsewhere(
     above, name = os.path.split(path)
 
     def delete() -> Removed:
-        parent = at.open(above, ROOT_FLAGS)
-        try:
+        with opened_trusted(above) as parent:
             seen = _look(parent, name, kind, before)
             _check_around(path, seen, policy)
             _check_unlocked(Path(above), parent, name)
@@ -253,8 +251,6 @@ def delete_elsewhere(
                         f"another filesystem is mounted at {where}; unmount it first", failed=True
                     )
             return _remove_at(parent, name, go_on)
-        finally:
-            at.close(parent)
 
     return _outcome(Path(path), delete)
 

@@ -19,6 +19,7 @@ from ..root.leases import Leases
 from ..root.listing import Found, list_leftovers, listing
 from ..root.pinning import Pins
 from ..system import at
+from ..system.hidden import blindness, unseen
 from ..system.mounts import mounts_below
 from ..system.processes import processes_inside
 from ..system.space import space_of
@@ -53,7 +54,7 @@ def scan(
         return Inventory(root=str(root), free=free, capacity=capacity)
     leases = Leases(root, foreign_for)
     found, problems = listing(root, leases, layout)
-    if need is None or leases.has_unchecked:
+    if need is None or leases.has_unchecked or blindness():
         # The use of those that cannot be checked is guessed by their newest change.
         need = _all_of_it
     entries: list[Entry] = []
@@ -105,7 +106,8 @@ def _protected(
     """The entries with who uses them, who made them, their pins, and what is in use inside."""
     busy = busy_entries(root) if entries else {}
     within, above = Within(root), Above(root, leases)
-    uses, any_case = last_uses(root), folds_case(root)
+    uses, is_blind = last_uses(root), bool(blindness())
+    any_case = folds_case(root)
 
     def seen(entry: Entry) -> Entry:
         use = (
@@ -113,6 +115,7 @@ def _protected(
             or entry.use
             or busy.get(entry.path)
             or above.use_of(entry.path, busy)
+            or (unseen(now, entry.last, lambda: leases.foreign_for) if is_blind else None)
         )
         pin, made_by = pins.of(entry.path), leases.maker_of(entry.path)
         used = _used(uses.get(entry.path), now)

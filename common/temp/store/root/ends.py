@@ -144,7 +144,8 @@ def _write(root: str, relative: str, inode: int, ending: Ending, layout: Layout)
     except (OSError, TempError):  # the disk is full, for example
         if not _overwrite(root, relative, ending) and ending != "failed":
             with contextlib.suppress(OSError):
-                remove_record(root, ENDS, record_name(relative))
+                for record in read_records(Path(root), ENDS, [record_name(relative)]):
+                    remove_record(root, ENDS, record)
 
 
 def _overwrite(root: str, relative: str, ending: Ending) -> bool:

@@ -89,10 +89,12 @@ def wait_for(entry: Path) -> None:
         time.sleep(0.01)
 
 
-def is_gone(path: str) -> bool:
-    """Whether nothing exists at `path`; false if unknown."""
+def is_gone(path: str, *, dir_fd: int | None = None) -> bool:
+    """Whether nothing exists at `path`, which may be relative to an open directory; false if
+    unknown.
+    """
     try:
-        os.lstat(path)
+        at.stat(path, dir_fd=dir_fd, follow_symlinks=False)
     except (FileNotFoundError, NotADirectoryError):
         return True
     except OSError:

@@ -54,11 +54,13 @@ class Header(NamedTuple):
 class Left(NamedTuple):
     """A path in an owner `file`, whose process has ended, for certain or not; it was `alive_at`.
 
-    `inode` is that of the directory which it made there, if it is recorded.
+    `inode` is that of the directory which it made there, if it is recorded; the `identity` tells
+    the very file.
     """
 
     path: str
     file: str
+    identity: tuple[int, int]
     is_certain: bool
     alive_at: float
     inode: int | None
@@ -83,9 +85,16 @@ class Journal:
     The reading process's own is `is_shared` while a process forked from it is alive.
     """
 
-    def __init__(self, name: str, inode: int, *, damage: str = "", has_left: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        identity: tuple[int, int] = (0, 0),
+        *,
+        damage: str = "",
+        has_left: bool = False,
+    ) -> None:
         self.id = name
-        self.inode = inode
+        self.identity = identity
         self.alive: bool | None = None
         self.doubt = ""
         self.damage = damage
@@ -240,7 +249,7 @@ def has_living_forks(path: str, identity: tuple[int, int], forks: int) -> bool:
     A child also counts if it has not recorded itself yet (`forks` is how many there are), or cannot
     on this system.
     """
-    journal = Journal("", 0, has_left=True)
+    journal = Journal("", has_left=True)
     with contextlib.suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY | PLAIN_FLAGS)
         try:

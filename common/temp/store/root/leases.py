@@ -6,6 +6,7 @@ listed the directories. So every directory that it sees has its record.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -18,8 +19,9 @@ from ...core.entry import Use
 from ...core.layouts import OWNERS, STORE, directories_above
 from ...core.units import DAY, HOUR
 from ...errors import StorageError, TempError
-from ..system.at import PLAIN_FLAGS
+from ..system.at import PLAIN_FLAGS, ROOT_FLAGS
 from ..system.locks import is_file_locked
+from ..system.opening import opened, opened_below
 from .books import BORROWED, FAILED, HELD_ON, OWN, PLAIN, TRACKED, Book
 from .current_owners import forks_of_own, own
 from .guard import Unchanged, check_store, folds_case, is_gone
@@ -129,11 +131,11 @@ class Leases:
                 return
             if status.st_nlink == 0:
                 raise FileNotFoundError(path)
-            journal = self._journals.get(name)
-            if journal is None or journal.inode != status.st_ino:
+            journal, identity = self._journals.get(name), (status.st_dev, status.st_ino)
+            if journal is None or journal.identity != identity:
                 if journal is not None:
                     self._forget(journal)
-                journal = self._journals[name] = Journal(name, status.st_ino)
+                journal = self._journals[name] = Journal(name, identity)
             journal.written = status.st_mtime
             if status.st_size > journal.read:
                 for is_taken, record in journal.read_on(descriptor, host_name()):
@@ -154,7 +156,7 @@ class Leases:
         if is_owner_name(name):
             if (known := self._journals.get(name)) is not None:
                 self._forget(known)
-            self._journals[name] = Journal(name, -1, damage=why)
+            self._journals[name] = Journal(name, damage=why)
 
     def _is_alive(self, journal: Journal, locked: bool | None, descriptor: int) -> bool | None:
         """Whether the owner, or a process that shares its lease, is alive; `None`, with a doubt, if
@@ -342,6 +344,7 @@ class Leases:
             Left(
                 path,
                 f"{self._directory}/{name}",
+                one.identity,
                 one.alive is False,
                 last_alive(f"{self._directory}/{name}", one.written),
                 one.inodes.get(path),
@@ -378,16 +381,20 @@ class Leases:
         """Remove the owner files of dead processes that no existing entry needs."""
         from .ownerfile import unlink_if_dead
 
-        for journal in tuple(self._journals.values()):
-            # An owner that cannot be checked may be about to record and make another entry, and a
-            # damaged file may name any entry.
-            last_sign = max(journal.header.started, journal.written)
-            ended = journal.alive is False or (
-                journal.alive is None
-                and not journal.damage
-                and time.time() - last_sign >= self.foreign_for
-            )
-            if ended and all(
-                is_gone(os.path.join(self._root, record)) for record in journal.records
-            ):
-                unlink_if_dead(os.path.join(self._directory, journal.id))
+        ended = [one for one in self._journals.values() if self._has_ended(one)]
+        if not ended:
+            return
+        with (
+            contextlib.suppress(OSError),
+            opened(self._root, ROOT_FLAGS) as top,
+            opened_below(top, STORE, OWNERS) as owners,
+        ):
+            for journal in ended:
+                if all(is_gone(record, dir_fd=top) for record in journal.records):
+                    unlink_if_dead(journal.id, journal.identity, owners)
+
+    def _has_ended(self, journal: Journal) -> bool:
+        # One that cannot be checked may be about to make another entry; a damaged file names any.
+        if journal.alive is not None or journal.damage:
+            return journal.alive is False
+        return time.time() - max(journal.header.started, journal.written) >= self.foreign_for

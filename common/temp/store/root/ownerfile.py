@@ -172,21 +172,24 @@ def last_alive(path: str, written: float) -> float:
 
     Anybody can set the time of a file, but not that of its last change, so the earlier one counts.
     What did not come to be when its name says was unpacked or copied: 0.0, before all that is here.
+    So is a time that has not come yet: the clock was ahead then.
     """
     born = born_at(path)
     named = os.path.basename(path).partition("-")[0]
     if born is not None and not (named.isdigit() and abs(int(named) - born) <= _MADE_WITHIN):
         return 0.0
     try:
-        return min(written, os.lstat(path).st_ctime) if hasattr(os, "geteuid") else written
+        last = min(written, os.lstat(path).st_ctime) if hasattr(os, "geteuid") else written
     except OSError:
         return 0.0
+    return last if last <= time.time() else 0.0
 
 
-def unlink_if_dead(path: str) -> None:
-    """Remove the owner file at `path`, unless a process holds its lock."""
-    place, name = os.path.split(path)
-    with contextlib.suppress(OSError), opened(place) as owners:
+def unlink_if_dead(name: str, identity: tuple[int, int], owners: int) -> None:
+    """Remove the owner file `name` of the open directory, if it is that very file and no process
+    holds its lock.
+    """
+    with contextlib.suppress(OSError):
         if not has_locks():
             at.unlink(name, dir_fd=owners)  # which fails there while a process has it open
             return
@@ -194,15 +197,16 @@ def unlink_if_dead(path: str) -> None:
         try:
             # Holding the lock, no process can believe that it owns the file: a new owner checks,
             # after locking, that its file still has a name.
-            if lock_file(descriptor):
+            if _identity(descriptor) == identity and lock_file(descriptor):
                 at.unlink(name, dir_fd=owners)
         finally:
             os.close(descriptor)
 
 
-def strike(file: str, relative: str) -> None:
-    """Add to the owner file of a process that has ended that it holds `relative` no more, if it
-    can be written. Its modification time stays: it says when that process was alive.
+def strike(file: str, identity: tuple[int, int], relative: str) -> None:
+    """Add to the owner file of a process that has ended that it holds `relative` no more, if it is
+    that very file and can be written. Its modification time stays: it says when that process was
+    alive.
     """
     place, name = os.path.split(file)
     with contextlib.suppress(OSError, TempError), opened(place) as owners:
@@ -210,6 +214,8 @@ def strike(file: str, relative: str) -> None:
         descriptor = open_own(name, flags, dir_fd=owners, place=place)
         try:
             status = os.fstat(descriptor)
+            if (status.st_dev, status.st_ino) != identity:
+                return  # the path leads to another root by now
             os.lseek(descriptor, -1, os.SEEK_END)
             if os.read(descriptor, 1) == b"\n":  # or this would be the end of a half line
                 _append(descriptor, os.fsencode(f"-{relative}\n"))
@@ -217,6 +223,11 @@ def strike(file: str, relative: str) -> None:
             os.utime(where, ns=(status.st_atime_ns, status.st_mtime_ns))
         finally:
             os.close(descriptor)
+
+
+def _identity(descriptor: int) -> tuple[int, int]:
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino
 
 
 def _append(descriptor: int, data: bytes) -> None:

@@ -227,7 +227,7 @@ def remove_pin(root: Path, relative: str, through: str = "") -> bool:
                 for other in others:
                     if other != relative and _own_and_links(root, other)[0] is None:
                         write_pin(root, other, _reason(pin))
-            remove_record(root, PINS, pin.name)
+            remove_record(root, PINS, pin)
     except StorageError:
         raise
     except OSError as error:
@@ -240,7 +240,8 @@ def _remove_link(root: Path, relative: str, through: str) -> bool:
     if links.pop(through, None) is None:
         return False
     if own is None and not links:
-        remove_record(root, PINS, record_name(relative))
+        for pin in read_records(root, PINS, [record_name(relative)]):
+            remove_record(root, PINS, pin)
     else:
         replace_record(root, PINS, relative, _said(own, links))
     return True

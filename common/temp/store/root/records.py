@@ -19,7 +19,8 @@ from ...core.layouts import SCRATCH, STORE, Layout
 from ...core.named_tuple import NamedTuple
 from ...errors import StorageError, without_remedy
 from ..system import at
-from ..system.opening import opened_in
+from ..system.at import ROOT_FLAGS
+from ..system.opening import opened, opened_below, opened_in
 from ..system.reading import read_json
 from .guard import check_store, is_gone
 
@@ -29,7 +30,7 @@ _SUFFIX: Final = ".json"
 class Record(NamedTuple):
     """The content of one file. An unreadable one has a `problem` and no `path`.
 
-    `written` is its modification time, in seconds since 1970.
+    `written` is its modification time, in seconds since 1970; the `identity` tells the very file.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Record(NamedTuple):
     says: Mapping[str, Any] = {}
     written: float = 0.0
     problem: str = ""
+    identity: tuple[int, int] = (0, 0)
 
 
 def record_name(relative: str) -> str:
@@ -74,15 +76,16 @@ def read_records(root: Path, part: str, names: Sequence[str]) -> Iterator[Record
 
 
 def _read_one(directory: int, name: str) -> Record:
+    status = at.stat(name, dir_fd=directory, follow_symlinks=False)
+    identity = status.st_dev, status.st_ino
     try:
         says = fields.table(read_json(name, dir_fd=directory))
         path = fields.text(says, "path")
         if record_name(path) != name:
             raise Unreadable("path does not match the name of the file")
     except Unreadable as problem:
-        return Record(name, None, problem=without_remedy(str(problem)))
-    written = at.stat(name, dir_fd=directory, follow_symlinks=False).st_mtime_ns / 1e9
-    return Record(name, path, says, written)
+        return Record(name, None, problem=without_remedy(str(problem)), identity=identity)
+    return Record(name, path, says, status.st_mtime_ns / 1e9, identity=identity)
 
 
 def make_part(root: Path, part: str, layout: Layout = SCRATCH) -> None:
@@ -129,13 +132,16 @@ def replace_record(
                 os.fsync(file.fileno())
 
 
-def remove_record(root: str | Path, part: str, name: str) -> None:
-    """Remove the record of that name from that part of the store, if it is there.
+def remove_record(root: str | Path, part: str, record: Record) -> None:
+    """Remove the record from that part of the store, if that very file is there.
 
-    Raises `OSError`.
+    A path to the store may lead to another one by now, where a record has that name as well. Raises
+    `OSError`.
     """
     with contextlib.suppress(FileNotFoundError), opened_in(root, STORE, part) as directory:
-        at.unlink(name, dir_fd=directory)
+        status = at.stat(record.name, dir_fd=directory, follow_symlinks=False)
+        if (status.st_dev, status.st_ino) == record.identity:
+            at.unlink(record.name, dir_fd=directory)
 
 
 def forget_gone(root: Path, part: str, *, spare_unread: bool, before: float = float("inf")) -> None:
@@ -144,10 +150,22 @@ def forget_gone(root: Path, part: str, *, spare_unread: bool, before: float = fl
     An unreadable one could be of any entry: it stays if `spare_unread`. One that was not written
     `before` that time stays, too.
     """
-    for record in read_records(root, part, record_names(root, part)):
-        if record.path is not None and record.written >= before:
-            continue
-        if spare_unread if record.path is None else not is_gone(os.path.join(root, record.path)):
-            continue
-        with contextlib.suppress(OSError):
-            remove_record(root, part, record.name)
+    names = record_names(root, part)
+    if not names:
+        return
+    try:
+        # All in one directory: a path may lead to another root by now, with records of its own.
+        with opened(root, ROOT_FLAGS) as top, opened_below(top, STORE, part) as directory:
+            for name in names:
+                with contextlib.suppress(OSError):
+                    record = _read_one(directory, name)
+                    if record.path is None:
+                        is_over = not spare_unread
+                    else:
+                        is_over = record.written < before and is_gone(record.path, dir_fd=top)
+                    if is_over:
+                        at.unlink(name, dir_fd=directory)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StorageError.of(f"cannot read {root / STORE / part}", error) from error

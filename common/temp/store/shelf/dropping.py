@@ -12,6 +12,7 @@ from ...core.plan import Outcome, Step
 from ...errors import TempError
 from ..claiming.area import HoldingArea
 from ..claiming.claim import NotClaimed
+from ..claiming.inner import Within
 from ..claiming.many import Remover
 from ..root.leases import Leases
 from ..root.pinning import Pins
@@ -19,6 +20,7 @@ from ..system import at
 from ..system.at_work import AtWork
 from ..system.locks import lock_file
 from ..trees.contents import state
+from ..trees.inside import look_inside
 from ..trees.removed import Removed, spell_failures
 from .listing import Archived
 from .reservation import forget_manifest, forget_stale
@@ -47,8 +49,8 @@ def drop(
         )
         with contextlib.closing(claim):
             removed = claim.remove()
-    if not removed.failures:
-        forget_manifest(shelf, archived.name)
+        if not removed.failures:
+            forget_manifest(area.top, archived.name)
     return removed
 
 
@@ -88,6 +90,8 @@ def drop_all(
                 yield Outcome(step, "skipped", who)
             elif pins.of(step.entry.path) is not None:
                 yield Outcome(step, "skipped", "has been pinned meanwhile")
+            elif why := _held_inside(step, shelf, area.top, spare_in_use=spare_in_use):
+                yield Outcome(step, "skipped", why)
             else:
                 yield _drop_one(step, area, remover)
     forget_stale(shelf)
@@ -98,6 +102,19 @@ def _user_of(step: Step, leases: Leases, users: AtWork) -> str:
     leases.refresh()
     use = leases.use_of(step.entry.path, time.time(), step.entry.last)
     return f"in use: {use.who}" if use else users.inside(step.entry.path)
+
+
+def _held_inside(step: Step, shelf: Path, top: int, *, spare_in_use: bool) -> str:
+    """What keeps it of a root in it: a pin, or who uses that; "" for nothing."""
+    path = step.entry.path
+    inside, within = look_inside(top, path), Within(shelf)
+    if inside.unread:
+        return f"cannot be looked into: {inside.unread}"
+    if pin := within.pin_of(path, shelf / path, inside):
+        return f"holds what is pinned: {pin}"
+    changed = step.entry.changed
+    use = within.use_of(path, shelf / path, inside, time.time(), changed) if spare_in_use else None
+    return f"in use by {use.who}" if use else ""
 
 
 def _drop_one(step: Step, area: HoldingArea, remover: Remover | None) -> Outcome:

@@ -14,11 +14,12 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from ...core.entry import Entry
+from ...core.entry import CLOCK_SKEW, Entry
 from ...core.layouts import PIPELINE, STORE, is_inside
 from ...errors import StorageError
 from ..project.project import open_root
@@ -28,7 +29,7 @@ from ..system import at
 from ..system.archive_formats import FORMATS, ArchiveFormat, suffix_of
 from ..trees.contents import Item, tree
 from ..trees.inside import measure_at
-from ..trees.measured import Measured
+from ..trees.measured import NEVER, Measured
 from .manifest import MANIFEST, Manifest, read_manifest
 
 _OLD_PART: Final = re.compile(r"\.[0-9a-f]{16}\.part")
@@ -66,6 +67,12 @@ class Archived(NamedTuple):
     def id(self) -> str:
         """Tells it from anything that may have the same name later."""
         return f"inode {self.identity[1]}" if self.manifest is None else self.manifest.id
+
+    def last(self, measured: Measured) -> float:
+        """When it came there or, if a manifest says when, last changed since."""
+        if self.manifest is None:
+            return self.archived_at
+        return max(self.archived_at, measured.changed_ns / 1e9)
 
     def came_from(self, root: Path) -> bool:
         """Whether its manifest says that it was in `root`."""
@@ -146,14 +153,15 @@ def measured_from(
 ) -> list[tuple[Archived, Entry]]:
     """What is listed and `is_wanted`, measured, each with its place on the shelf as `path`.
 
-    Raises `StorageError` if the shelf cannot be read.
+    It `changed` when it came there, or later if something in it was modified there. Raises
+    `StorageError` if the shelf cannot be read.
     """
-    pins = Pins(shelf)
+    pins, until = Pins(shelf), time.time() + CLOCK_SKEW
     found = []
     top = opened(shelf)
     try:
         for archived in list_shelf(shelf, root):
-            measured = measured_at(top, archived.data) if is_wanted(archived) else None
+            measured = measured_at(top, archived.data, until) if is_wanted(archived) else None
             if measured is None:
                 continue
             manifest = archived.manifest
@@ -168,7 +176,7 @@ def measured_from(
                 files=measured.files,
                 directories=measured.directories,
                 inodes=measured.inodes,
-                changed=archived.archived_at,
+                changed=archived.last(measured),
                 pin=pins.of(archived.data),
                 device=archived.identity[0],
                 inode=archived.identity[1],
@@ -187,9 +195,12 @@ def opened(shelf: Path) -> int:
         raise StorageError.of(f"cannot read {shelf}", error) from error
 
 
-def measured_at(parent: int, name: str) -> Measured | None:
-    """How much it takes on disk; `None` if unknown."""
+def measured_at(parent: int, name: str, until: float | None = None) -> Measured | None:
+    """How much it takes on disk, and when it last changed; `None` if unknown.
+
+    Modifications after `until` (seconds since 1970) are in the future.
+    """
     try:
-        return measure_at(parent, name)
+        return measure_at(parent, name, NEVER if until is None else int(until * 1e9))
     except OSError:
         return None

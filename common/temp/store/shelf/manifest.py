@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from ...core import fields
+from ...core.entry import CLOCK_SKEW
 from ...core.fields import Unreadable
 from ...errors import reason_of, without_remedy
 from ..root.carried import Carried
 from ..system.archive_formats import FORMATS, ArchiveFormat
+from ..system.presence import boot, uptime
 from ..system.reading import read_json
 from ..trees.contents import Digest
 
@@ -39,7 +42,8 @@ class Manifest(NamedTuple):
     entry that was archived by a rename was not read. `mode` and `changed_ns` are those of the entry
     itself. `undo_for` is for how many seconds an entry that was set aside can be restored; `None`
     for an archived one. `left_out` are the sockets in it that were not archived, or the first of
-    them and how many more there are. `carried` is what the root had recorded of it.
+    them and how many more there are. `carried` is what the root had recorded of it. What was set
+    aside also tells the run of the kernel, `boot`, and for how many seconds it was `up` then.
     """
 
     id: str
@@ -64,6 +68,8 @@ class Manifest(NamedTuple):
     undo_for: float | None = None
     left_out: tuple[str, ...] = ()
     carried: Carried = Carried()
+    boot: str = ""
+    up: float = 0.0
 
     @property
     def until(self) -> float | None:
@@ -95,8 +101,8 @@ class Manifest(NamedTuple):
         for name in ("left_out", "carried"):
             if not table[name]:
                 del table[name]
-        if self.undo_for is None:
-            del table["undo_for"]
+        for name in ("undo_for", "boot", "up") if self.undo_for is None else ():
+            del table[name]
         return json.dumps(table, indent=2, ensure_ascii=True) + "\n"
 
 
@@ -112,9 +118,17 @@ def manifest_path(archive: Path, name: str) -> Path:
 
 
 def read_manifest(archive: Path, name: str) -> tuple[Manifest | None, str]:
-    """The manifest of `name` in the archive, or `None` and why it cannot be used."""
+    """The manifest of `name` in the archive, or `None` and why it cannot be used.
+
+    What can be undone was set aside at the latest time that it may have been: the clock may have
+    been behind.
+    """
+    path = manifest_path(archive, name)
     try:
-        return manifest_in(read_json(manifest_path(archive, name)))
+        manifest, problem = manifest_in(read_json(path))
+        if manifest is not None and manifest.undo_for is not None:
+            manifest = manifest._replace(archived_at=_latest(manifest, os.lstat(path).st_mtime))
+        return manifest, problem
     except (FileNotFoundError, NotADirectoryError) as error:
         why = without_remedy(reason_of(error))
     except Unreadable as problem:
@@ -122,6 +136,17 @@ def read_manifest(archive: Path, name: str) -> tuple[Manifest | None, str]:
             return None, _DAMAGED
         why = without_remedy(reason_of(problem.error))
     return None, f"its manifest cannot be read ({why})"
+
+
+def _latest(manifest: Manifest, written: float) -> float:
+    """When the entry was set aside, as the manifest says; or when that was `written`, or as a clock
+    tells that nobody sets, if that is later by more than clocks differ.
+    """
+    said, now = manifest.archived_at, time.time()
+    others = [written] if written <= now + CLOCK_SKEW else []
+    if manifest.boot and manifest.boot == boot() and (passed := uptime() - manifest.up) >= 0:
+        others.append(now - passed)
+    return max([said, *(one for one in others if one > said + CLOCK_SKEW)])
 
 
 def manifest_in(value: object) -> tuple[Manifest | None, str]:
@@ -167,6 +192,8 @@ def _manifest_in(table: Mapping[str, Any]) -> Manifest:
         undo_for=fields.optional(fields.number, table, "undo_for"),
         left_out=fields.optional(fields.texts, table, "left_out") or (),
         carried=_carried_in(fields.table(table.get("carried", {}))),
+        boot=fields.optional(fields.words, table, "boot") or "",
+        up=fields.optional(fields.number, table, "up") or 0.0,
     )
 
 

@@ -143,12 +143,9 @@ class Move:
         """Put the entry back; "" or where it is instead."""
         where = ""
         try:
-            shelf = open_root(self.shelf)
-            try:
-                with self._source.opened() as (parent, name):
-                    rename_new(self.target.name, name, src_dir_fd=shelf, dst_dir_fd=parent)
-            finally:
-                at.close(shelf)
+            with self._source.opened() as (parent, name):
+                shelf = self._open_shelf()
+                rename_new(self.target.name, name, src_dir_fd=shelf, dst_dir_fd=parent)
         except OSError:
             where = str(self.target)
         self._keep_age()

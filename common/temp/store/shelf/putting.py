@@ -44,13 +44,13 @@ def move(shelf: Path, archived: Archived, place: Place) -> bool:
         source = os.path.join(at.anchored(top, str(shelf)), archived.data)
         with renewed(source, place, None if manifest is None else manifest.mode):
             put(archived.data, top, place)
+        forget_manifest(top, archived.name)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
         return False
     finally:
         at.close(top)
-    forget_manifest(shelf, archived.name)
     return True
 
 

@@ -37,10 +37,11 @@ class Reservation:
         self.archive = archive
         self.name = ""
         self._descriptor = -1
+        self._top = -1
 
     def take(self, top: int, wanted: str, manifest: Manifest) -> None:
         """Write `manifest` into the open archive `top`, under the first free name like `wanted`."""
-        by = Path(at.anchored(top, str(self.archive)))
+        self._top, by = top, Path(at.anchored(top, str(self.archive)))
         wanted = _fitting(wanted)
         text = manifest.spell().encode()
         for number in itertools.count(1):
@@ -64,11 +65,13 @@ class Reservation:
                 return
 
     def give_up(self) -> None:
-        """Remove the manifest, if one was written."""
+        """Remove the manifest, if one was written, while the archive that it was written into is
+        still open.
+        """
         self.close()  # the lock is ours, and some systems cannot unlink an open file
         name, self.name = self.name, ""
         if name:
-            forget_manifest(self.archive, name)
+            forget_manifest(self._top, name)
 
     def close(self) -> None:
         """Unlock the manifest, and leave it there."""
@@ -90,19 +93,24 @@ def _fitting(name: str) -> str:
     return os.fsdecode(data[: _NAME_BYTES - 17]) + "-" + blake2b(data, digest_size=8).hexdigest()
 
 
-def forget_manifest(archive: Path, name: str) -> None:
-    """Remove the manifest of `name`, once the entry is gone."""
-    _unlink(manifest_path(archive, name), lambda descriptor: True)
+def forget_manifest(top: int, name: str) -> None:
+    """Remove the manifest of `name` from the open archive, once the entry is gone.
+
+    Its path may lead to another archive by now.
+    """
+    _unlink(top, f"{name}{MANIFEST}", lambda descriptor: True)
 
 
 def forget_stale(archive: Path) -> None:
     """Remove the manifests that killed processes left without an entry."""
-    try:
-        names = set(os.listdir(archive))
-    except OSError:
-        return
     if not has_locks():
         return  # without locks, it is unknown whether its process was killed
+    with contextlib.suppress(OSError), opened(archive, ROOT_FLAGS) as top:
+        _forget_stale(top, Path(at.anchored(top, str(archive))))
+
+
+def _forget_stale(top: int, archive: Path) -> None:
+    names = set(at.listdir(top))
     for file in names:
         name = file.removesuffix(MANIFEST)
         if file == name or any(name + suffix_of(form) in names for form in FORMATS):
@@ -115,13 +123,12 @@ def forget_stale(archive: Path) -> None:
             is_entry = os.path.lexists(manifest_path(archive, file))
             return BEGINNING.startswith(begins) and not is_entry and not is_taken(archive, name)
 
-        _unlink(archive / file, is_stale)
+        _unlink(top, file, is_stale)
 
 
-def _unlink(path: Path, is_meant: Callable[[int], bool]) -> None:
+def _unlink(top: int, name: str, is_meant: Callable[[int], bool]) -> None:
     """Remove a manifest if no other process has it locked, and the open one `is_meant`."""
-    name = path.name
-    with contextlib.suppress(OSError), opened(path.parent, ROOT_FLAGS) as top:
+    with contextlib.suppress(OSError):
         if not has_locks():
             # Without locks it is unknown who has it open, and an open file stays.
             at.unlink(name, dir_fd=top)

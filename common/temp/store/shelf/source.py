@@ -19,6 +19,7 @@ from ..root.recorded_layout import layout_of
 from ..system import at
 from ..system.archive_formats import ArchiveFormat
 from ..system.at import DIRECTORY_FLAGS
+from ..system.presence import boot, uptime
 from ..system.procfs import spell_command
 from ..trees.contents import Digest, Item, tree
 from .manifest import Manifest
@@ -123,6 +124,8 @@ class Source:
             undo_for=undo_for,
             left_out=tuple(self.left_out) if has_contents else (),
             carried=carried_by(self.root, entry),
+            boot=boot(),
+            up=uptime(),
         )
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...core.entry import Entry, Problem, Undoable
+from ...core.entry import CLOCK_SKEW, Entry, Problem, Undoable
 from ...core.layouts import STORE, UNDO
 from ...core.policy import Policy
 from ...core.reasons import Reason
@@ -20,6 +21,7 @@ from ...core.retention import undo_over, undoable_to_forget
 from ..project.project import check_root
 from ..root.guard import check_store
 from ..system import at
+from ..system.opening import opened_in
 from ..trees.measured import Measured
 from .listing import Archived, list_shelf, measured_at, measured_from, opened
 from .manifest import read_manifest
@@ -61,13 +63,14 @@ def undoable(root: Path) -> tuple[Undoable, ...]:
     """The entries set aside from `root`, oldest first. Raises `StorageError` or `Refused`."""
     if not has_undoable(root):
         return ()
-    area = undo_area(root)
+    area, now = undo_area(root), time.time() + CLOCK_SKEW
     found = []
     top = opened(area)
     try:
         for archived in list_shelf(area, root):
-            measured = measured_at(top, archived.data) or Measured()
-            until = None if archived.manifest is None else archived.manifest.until
+            measured = measured_at(top, archived.data, now) or Measured()
+            undo_for = None if archived.manifest is None else archived.manifest.undo_for
+            until = None if undo_for is None else archived.last(measured) + undo_for
             found.append(
                 Undoable(archived.name, measured.size, until, measured.links, measured.inodes)
             )
@@ -87,11 +90,19 @@ def unusable(root: Path) -> Iterator[Problem]:
 
 
 def is_over(root: Path, name: str, now: float) -> bool:
-    """Whether the time to restore that entry of `root` is over."""
-    manifest, _ = read_manifest(undo_area(root), name)
+    """Whether the time to restore that entry of `root` is over: it begins anew when something in
+    the entry changes.
+    """
+    area = undo_area(root)
+    manifest, _ = read_manifest(area, name)
     if manifest is None:
         return False
-    return undo_over(manifest.archived_at, manifest.undo_for, now) is not None
+    with opened_in(area) as top:
+        measured = measured_at(top, name, now + CLOCK_SKEW)
+    if measured is None:
+        return False
+    since = max(manifest.archived_at, measured.changed_ns / 1e9)
+    return undo_over(since, manifest.undo_for, now) is not None
 
 
 def to_forget(
@@ -104,7 +115,8 @@ def to_forget(
     anyway: int = 0,
 ) -> tuple[tuple[Entry, Reason], ...]:
     """What was set aside from `root` and is due for deletion, measured, as entries whose `path` is
-    their place in the undo area; see `undoable_to_forget`. Raises `StorageError` or `Refused`.
+    their place in the undo area; see `undoable_to_forget`. What was changed since it was set aside
+    is somebody's work, which a low disk alone does not take. Raises `StorageError` or `Refused`.
     """
 
     def is_wanted(one: Archived) -> bool:
@@ -113,9 +125,17 @@ def to_forget(
             return False
         return free is not None or undo_over(one.archived_at, manifest.undo_for, now) is not None
 
-    held = measured_from(undo_area(root), root, is_wanted)
+    held = [
+        (entry, one.manifest.undo_for)
+        for one, entry in measured_from(undo_area(root), root, is_wanted)
+        if one.manifest is not None
+        and (
+            entry.changed <= one.archived_at
+            or undo_over(entry.changed, one.manifest.undo_for, now) is not None
+        )
+    ]
     return undoable_to_forget(
-        [(entry, one.manifest.undo_for) for one, entry in held if one.manifest is not None],
+        held,
         policy,
         now,
         free=free,

@@ -25,6 +25,7 @@ from ..root.lastuse import last_use
 from ..root.leases import Leases
 from ..root.owner import release
 from ..root.pinning import Pins
+from ..system.hidden import unseen
 from ..system.space import free_bytes
 from ..trees.inside import Newest, look_at, look_inside, measure_at
 from ..trees.measured import Inside
@@ -188,6 +189,10 @@ class Facts:
         if time.monotonic() - self._looked_at > _CHECK_SECONDS:
             self._look_at_processes()
         use = self._busy.get(entry.path) or self._above.use_of(entry.path, self._busy)
+        if use is None:
+            use = unseen(time.time(), entry.last, lambda: self.leases.foreign_for)
+            if use is not None and self._own_book(entry) is not None:
+                return ""
         return self._spelled(use, entry)
 
     def _look_at_processes(self) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import functools
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -16,6 +17,9 @@ from .at import DIRECTORY_FLAGS, PASSING_FLAGS, ROOT_FLAGS
 
 _OPENAT2: Final = 437
 _NO_XDEV: Final = 1
+
+_MOST_LINKS: Final = 40
+"""As many as Linux follows."""
 
 
 def open_unmounted(name: str, *, dir_fd: int) -> int:
@@ -119,6 +123,59 @@ def opened_real(path: Path) -> Iterator[int]:
         yield top
     finally:
         at.close(top)
+
+
+@contextlib.contextmanager
+def opened_trusted(path: str) -> Iterator[int]:
+    """The directory at the absolute `path`, open until the block ends. Raises `OSError`, of number
+    `ELOOP` for a link on the way that belongs neither to the caller nor to root.
+
+    Whoever may write on the way could lead a deletion elsewhere by a link: the owner of each is
+    asked of the very link that is followed.
+    """
+    if not (at.RELATIVE and hasattr(os, "O_PATH")):
+        with opened(path, ROOT_FLAGS) as top:
+            yield top
+        return
+    current, parts, links = os.open(os.sep, PASSING_FLAGS), path.split(os.sep)[::-1], 0
+    try:
+        while parts:
+            part = parts.pop() or os.curdir
+            try:
+                below = os.open(part, PASSING_FLAGS, dir_fd=current)
+            except OSError as error:
+                if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+                    raise
+                target, links = _target_of(part, current), links + 1
+                if links > _MOST_LINKS:
+                    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), part) from None
+                parts += target.split(os.sep)[::-1]
+                if not target.startswith(os.sep):
+                    continue
+                below = os.open(os.sep, PASSING_FLAGS)
+            os.close(current)
+            current = below
+        top = at.open(os.curdir, DIRECTORY_FLAGS, dir_fd=current)
+    finally:
+        os.close(current)
+    try:
+        yield top
+    finally:
+        at.close(top)
+
+
+def _target_of(name: str, above: int) -> str:
+    """Where the link `name` in the open directory leads, if the caller or root has made it."""
+    link = os.open(name, PASSING_FLAGS & ~at.O_DIRECTORY, dir_fd=above)
+    try:
+        status = os.fstat(link)
+        if not stat.S_ISLNK(status.st_mode):
+            raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), name)
+        if status.st_uid not in (0, os.geteuid()):
+            raise OSError(errno.ELOOP, "on the way to it is a symlink of another user", name)
+        return os.readlink("", dir_fd=link)
+    finally:
+        os.close(link)
 
 
 @contextlib.contextmanager

@@ -195,6 +195,12 @@ def boot() -> str:
     return _line_of("/proc/sys/kernel/random/boot_id")
 
 
+def uptime() -> float:
+    """The seconds since the boot, by a clock that nobody sets; 0 if unknown."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return 0.0 if clock is None else time.clock_gettime(clock)
+
+
 @functools.cache
 def _machine() -> str:
     """A sum of the secret id of this installation, which tells it apart; "" if it has none."""

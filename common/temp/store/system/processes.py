@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Final
 
 from ...core.entry import Use
-from ...core.layouts import STORE
+from ...core.layouts import OWNERS, STORE
 from . import at, procfs
 from .detached import Detached
+from .disks import held_by_kernel
 from .environments import is_environment
 from .letters import as_listed, respelled
+from .lost import LARGEST, held_by
 from .mounts import unescape
 from .procfs import spell_command
 from .sockets import Sockets
@@ -44,6 +46,8 @@ _WORKS: Final = "works in it"
 _RUNS: Final = "runs a program in it"
 
 _STORE: Final = f"/{STORE}/".encode()
+_OWNERS: Final = f"{STORE}/{OWNERS}".encode()
+_LOST: Final = b" (deleted)"
 _RING: Final = b"anon_inode:[io_uring]"
 _REGISTERED: Final = b"\nUserFiles:"
 
@@ -55,9 +59,10 @@ def processes_inside(root: Path) -> dict[str, Use]:
     directories or sockets open or files mapped; and it needs the program that it runs, the virtual
     environment that it runs from, and what its command line names. That holds for what it reaches
     through a bind mount, also one that was unmounted since, or in another mount namespace as well;
-    a part of an entry that is mounted elsewhere, or as a loop device, is in use by itself. Told by
-    `/proc` where there is one; elsewhere nothing is found. What this process itself has open is
-    `mine`; the directories that this program holds open while it looks at entries do not count.
+    a part of an entry that is mounted elsewhere, is a loop device or is used for swap is in use by
+    itself. Told by `/proc` where there is one; elsewhere nothing is found. What this process itself
+    has open is `mine`; the directories that this program holds open while it looks at entries do
+    not count.
     """
     return processes_around(root, ())[0]
 
@@ -74,7 +79,7 @@ def processes_around(
     spell = as_listed(str(root))
     look = _Look(root, folds=spell is not str)
     look.at_mounts()
-    look.at_loop_devices()
+    look.at_kernel()
     own = str(os.getpid())
     others = [pid for pid in procfs.pids() if pid != own]
     for pid in others:
@@ -87,15 +92,6 @@ def processes_around(
     look.at(own)  # last: who else works there counts first
     look.at_sockets()
     return respelled(look.found, spell), needed
-
-
-def processes_that_hide() -> list[str]:
-    """The processes of this user that show nothing of what they work in, each in a few words."""
-    return [
-        f"pid {pid} ({spell_command([os.fsdecode(word) for word in procfs.command_of(pid)])})"
-        for pid in (procfs.pids() if os.path.isdir("/proc/self/fd") else ())
-        if procfs.hides(pid)
-    ]
 
 
 class _Look:
@@ -181,20 +177,10 @@ class _Look:
                 who = f"it is mounted at {place} as well"
                 self.found.setdefault(view.inner, Use("process", who, whole=True))
 
-    def at_loop_devices(self) -> None:
-        """Record the files that the kernel itself has open as disks."""
-        with contextlib.suppress(OSError):
-            for name in os.listdir("/sys/block"):
-                if name.startswith("loop"):
-                    with (
-                        contextlib.suppress(OSError),
-                        open(f"/sys/block/{name}/loop/backing_file", "rb") as file,
-                    ):
-                        path = file.read().removesuffix(b"\n")
-                        for view in self._views_of_us:
-                            if relative := view.relative(path):
-                                who = f"the device {name} has a file in it open"
-                                self.found.setdefault(relative, Use("process", who))
+    def at_kernel(self) -> None:
+        """Record the files that the kernel itself has open."""
+        for relative, who in held_by_kernel(self._views, self._detached):
+            self.found.setdefault(relative, Use("process", who))
 
     def at_sockets(self) -> None:
         """Take in all sockets that are bound below the root, whatever process has them: one that is
@@ -355,11 +341,23 @@ class _Look:
                 break  # else it was closed meanwhile, and its number is that of another file
             if not path.startswith(self._places):
                 return
+        if path.endswith(_LOST) and not is_directory:
+            self._take_in_lost(link, path)
         flags = int(said.partition(b"flags:")[2].split()[0], 8) if b"flags:" in said else 0
         if flags & _READS_ONLY == os.O_APPEND and (is_directory or not _LOOKS & ~flags):
             return  # see `at.O_LOOK`
         clause = "has a directory in it open" if is_directory else _WORKS
         self._take_in(path, clause, mine=self._is_own)
+
+    def _take_in_lost(self, link: str, path: bytes) -> None:
+        """Note what an owner file holds that has lost its name (to a cleaner of old files, or to
+        `git clean`), while its process, or one that was forked from it, has it open.
+        """
+        inside = self._relative(path) or b""
+        if inside.rpartition(b"/")[0] != _OWNERS or not stat.S_ISREG(os.stat(link).st_mode):
+            return
+        for record in held_by(procfs.read(link, LARGEST)):
+            self._note(record, "has made or holds it")
 
     def _take_in_registered(self, name: str) -> None:
         """Note the files that a process gave to an io_uring, and then closed."""

@@ -10,14 +10,22 @@ from typing import Final
 
 from .at import O_NOFOLLOW, PASSING_FLAGS, ROOT_FLAGS
 
-_helpers: set[str] = set()
+_PARENT, _FLAGS, _START = 1, 6, 19
+"""What counts in `/proc/PID/stat`, after the name: see proc(5)."""
+
+_FORKED: Final = 0x40
+"""The kernel's flag `PF_FORKNOEXEC`."""
+
+_helpers: dict[str, bytes] = {}
+"""Forked children of this process, with when they started: an id is used again."""
 
 _COMMAND_LENGTH: Final = 60
 
 
 def note_helper(pid: int) -> None:
     """Have a forked child of this process count as this one: it has the same files open."""
-    _helpers.add(str(pid))
+    with contextlib.suppress(OSError, IndexError):
+        _helpers[str(pid)] = _facts(str(pid))[_START]
 
 
 def pids() -> Iterator[str]:
@@ -116,10 +124,26 @@ def is_helper(pid: str) -> bool:
     """Whether it is a child that this process has forked for a part of its own work."""
     if pid not in _helpers:
         return False
-    with contextlib.suppress(OSError, IndexError):
-        said = read(f"/proc/{pid}/stat", 4096)
-        return said.rpartition(b")")[2].split()[1] == b"%d" % os.getpid()
+    with contextlib.suppress(OSError, IndexError, ValueError):
+        said = _facts(pid)
+        is_same = said[_START] == _helpers[pid] and bool(int(said[_FLAGS]) & _FORKED)
+        if is_same and said[_PARENT] == b"%d" % os.getpid():
+            return True
+    _helpers.pop(pid, None)
     return False
+
+
+def _facts(pid: str) -> list[bytes]:
+    return read(f"/proc/{pid}/stat", 4096).rpartition(b")")[2].split()
+
+
+def children() -> list[str]:
+    """The children of this process, of whichever thread; none where the kernel does not tell."""
+    found: list[bytes] = []
+    with contextlib.suppress(OSError):
+        for thread in os.listdir("/proc/self/task"):
+            found += read(f"/proc/self/task/{thread}/children").split()
+    return [os.fsdecode(pid) for pid in found]
 
 
 def open_files(pid: str) -> Iterator[tuple[str, bytes]]:

@@ -73,6 +73,8 @@ class Views:
         self._plain = View(
             os.fsencode(os.path.realpath(directory)).rstrip(b"/") or b"/", folds=folds
         )
+        self.spelled = os.fsencode(os.path.abspath(directory)).rstrip(b"/") or b"/"
+        """The path by which it was asked for, which may be a link."""
         self._ours, self._top, self._table = _namespace("self"), _top("self"), _table("self")
         self._where: tuple[bytes, bytes] | None = None
         with contextlib.suppress(OSError, ValueError, StopIteration):
@@ -231,18 +233,21 @@ class Views:
                 yield inner
 
     def _mirrored(self, line: list[bytes], top: bytes) -> Iterator[View]:
-        """The directory as it is seen through a FUSE mount that names what it mirrors (bindfs)."""
+        """The directory as it is seen through a FUSE mount that names what it mirrors (bindfs), or
+        a file in it as the filesystem that is mounted from it (erofs).
+        """
         kind, source, *_ = line[line.index(b"-") + 1 :]
         source = unescape(source)
-        if kind.partition(b".")[0] != b"fuse" or not source.startswith(b"/"):
+        if not source.startswith(b"/") or source.startswith(b"/dev/"):
             return
         source, point = self.resolved(source), (top + unescape(line[_POINT])).rstrip(b"/")
         plain = self._plain.place
-        below = View(source).relative(plain)
-        if below is not None or source == plain:
-            yield View(b"/".join((point, below)) if below else point)
-        elif inner := self._plain.relative(source):
+        if inner := self._plain.relative(source):
             yield View(point, inner)
+        elif kind.partition(b".")[0] != b"fuse":
+            return
+        elif (below := View(source).relative(plain)) is not None or source == plain:
+            yield View(b"/".join((point, below)) if below else point)
         elif (below := View(point).relative(plain)) is not None or point == plain:
             yield View(b"/".join((source, below)) if below else source)  # it is the mirror
 

@@ -53,6 +53,7 @@ class Words:
 
     def __init__(self, views: Views) -> None:
         self._views = views
+        self._tops = tuple(dict.fromkeys((views.place, views.spelled)))
         self._links: dict[bytes, frozenset[bytes] | None] = {}
         self._said: dict[tuple[object, ...], tuple[bytes, ...]] = {}
         self._outside: dict[bytes, bool | None] = {}
@@ -114,10 +115,12 @@ class Words:
         """The absolute paths that begin amid `part`: with the directory itself, after an option of
         several letters, or after what only its program can tell (`$HOME/x/.tmp/y`).
         """
-        top = self._views.place
-        if (start := part.find(top + b"/", 1)) > 0:
-            yield part[start:]
+        for top in self._tops:
+            if (start := part.find(top + b"/", 1)) > 0:
+                yield part[start:]
         if part.startswith(b"/"):
+            if part.startswith(b"//"):  # of a URL that names the machine
+                yield b"/" + part[2:].partition(b"/")[2]
             return
         if part.startswith(b"-"):
             for link in links:
@@ -127,6 +130,13 @@ class Words:
             for start in range(3, min(len(part), _LONGEST_OPTION) if is_here else 0):
                 if os.path.lexists(os.path.join(base, part[start:].partition(b"/")[0])):
                     yield os.path.join(base, part[start:])
+        for top in self._tops:
+            yield from self._after_its_name(part, top, base, bases)
+
+    def _after_its_name(
+        self, part: bytes, top: bytes, base: bytes, bases: Sequence[bytes]
+    ) -> Iterator[bytes]:
+        """What `part` may mean by what is behind the name of the directory, at the path `top`."""
         name = top.rpartition(b"/")[2] + b"/"
         own, found, rest = part, *(b"/" + part).partition(b"/" + name)[1:]
         if not found and (part.startswith(b"-") or name.startswith(b".")):
@@ -145,8 +155,10 @@ class Words:
         """Whether `word` is one path that certainly leads nowhere below the directory: of thousands
         of files on a command line, most lie in one other directory.
         """
-        name = self._views.place.rpartition(b"/")[2]
-        if b"/%s/" % name in b"/" + word or b"/" not in word or _is_odd(word):
+        names = (top.rpartition(b"/")[2] for top in self._tops)
+        if any(b"/%s/" % name in b"/" + word for name in names):
+            return False
+        if b"/" not in word or _is_odd(word):
             return False
         path = os.path.join(base, word)
         above = path.rpartition(b"/")[0] or b"/"

@@ -18,16 +18,20 @@ _BARE: Final = frozenset({"objects", "refs"})
 OF_GIT: Final = frozenset({_GIT, *_BARE})
 """What marks a repository, be it a directory, a file or a link."""
 
-MARKS: Final = frozenset({STORE, *OF_GIT})
+_SCRATCH: Final = frozenset({".tmp", ".temp"})
+"""What a root of scratch is called, which `mkdir` may have made: then it has no store yet."""
+
+MARKS: Final = frozenset({STORE, *_SCRATCH, *OF_GIT})
 """The directories by whose names a root or a repository is known."""
 
 
 def note(measured: Measured, directory: int, path: str, marks: Collection[str]) -> None:
     """Note in `measured` that the open directory at `path`, which has those `marks`, is a root of
-    this program or a repository.
+    this program or a repository, or has a root in it.
     """
     if STORE in marks:
         measured.roots.append(path)
+    measured.roots += (f"{path}/{name}".lstrip("/") for name in _SCRATCH.intersection(marks))
     if _GIT in marks or (
         _BARE.issubset(marks) and _lies_in(directory, "HEAD") and not _is_of_tree(path)
     ):

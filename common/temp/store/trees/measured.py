@@ -25,7 +25,8 @@ class Measured:
     newest modification up to a given time, `future_ns` the newest one after it, 0 for none.
     `partial` says that the walk stopped at a change that was new enough: then only `changed_ns` and
     `changed_in` count.
-    `roots` are the directories that hold a store of this program, `repositories` those of git.
+    `roots` are the directories that hold a store of this program, or are called like a root of
+    scratch, `repositories` those of git.
     `unread` names a place that could not be read for another reason than that it is closed to us.
     """
 
@@ -125,7 +126,7 @@ class Measured:
     @property
     def inside(self) -> Inside:
         """What may protect the directory."""
-        return Inside(tuple(self.roots), tuple(self.repositories), self.unread)
+        return Inside(tuple(dict.fromkeys(self.roots)), tuple(self.repositories), self.unread)
 
     def pack(self) -> Packed:
         """The same as plain values, to send to another process; `unpack` undoes it."""
