@@ -29,14 +29,14 @@ STEPS = [Step(entry(path=f"debug/{name}_1", label=name), "delete", WHY) for name
         ("debug/*", {0, 1, 2, 3, 4}),
         ("[ab]", {0, 1}),
         ("c_1", {2}),
-        ("0", ["0 is not in 1 to 5"]),
-        ("1-2, 40", ["40 is not in 1 to 5"]),
-        ("3-1", ["3-1 is not in 1 to 5"]),
-        ("1-6", ["1-6 is not in 1 to 5"]),
-        ("7 1,x", ["7 is not in 1 to 5", "x matches no name"]),
+        ("0", ["there is no 0, only 1 to 5"]),
+        ("1-2, 40", ["there is no 40, only 1 to 5"]),
+        ("3-1", ["there is no 3-1, only 1 to 5"]),
+        ("1-6", ["there is no 1-6, only 1 to 5"]),
+        ("7 1,x", ["there is no 7, only 1 to 5", "x matches no name"]),
         ("x*", ["x* matches no name"]),
         ("-1", ["-1 matches no name"]),
-        ("1" * 30, [f"{'1' * 30} is not in 1 to 5"]),
+        ("1" * 30, [f"there is no {'1' * 30}, only 1 to 5"]),
         ("1" * 5000, [f"{'1' * 5000} matches no name"]),
     ],
 )
@@ -79,7 +79,7 @@ def test_what_is_chosen_from_a_pipe_goes_and_the_rest_stays(
     assert " entry size age why\n" in shown
     assert "\n1 debug/a_1696348800 8.0 KiB 32 h expired: 32 h > 24 h, " in shown
     if "7" in typed:
-        assert "\n7 is not in 1 to 3\nWhich" in shown
+        assert "\nthere is no 7, only 1 to 3\nWhich" in shown
     picked = shown.rpartition("Which of them?")[2]
     assert ("debug/" in picked) is (not typed.startswith(("all", "each")) or "each" in typed)
 

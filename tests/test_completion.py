@@ -59,6 +59,8 @@ def test_elsewhere_tasks_and_flags_are_offered(entries: Path) -> None:
         assert "temp-status" in offered(entries, typed)
     assert "--reason" in offered(entries, "temp-pin --")
     assert offered(entries, "clean --preset node,g") == ["node,gradle", "node,godot"]
+    assert offered(entries, "clean --preset node") == []
+    assert offered(entries, "temp-explain cache/thumbs_1696348800") == []
     assert offered(entries, "clean --preset") == [*choices.PRESETS, "all"]
     assert "--preset" in offered(entries, "clean --older-than 7d --")
     assert offered(entries, "temp-pin --reason") == []

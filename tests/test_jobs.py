@@ -461,7 +461,7 @@ def test_a_job_of_another_process_that_is_held_or_pinned_is_not_released(
         for job_id in ("held", "pinned"):
             storage.release_job(job_id)
     assert jobs(storage) == ["held", "pinned"]
-    assert ["in use by pid" in warnings()[0], "is pinned" in warnings()[1]] == [True, True]
+    assert ["in use: pid" in warnings()[0], "is pinned" in warnings()[1]] == [True, True]
 
 
 def test_what_others_released_is_forgotten(

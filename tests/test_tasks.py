@@ -147,7 +147,7 @@ def test_listing_loads_nothing_but_the_tasks_themselves(project: Path, tmp_path:
         (
             "clean",
             "--temp-age --temp-age-hours --older-than --preset --ask --dry-run --include-unsure "
-            "--format --all-projects",
+            "--include-active --format --all-projects",
         ),
     ],
 )

@@ -70,7 +70,7 @@ def test_an_artefact_in_which_a_process_works_stays(
         assert tempkeep("clean", "--dry-run") == 0
         assert tempkeep("clean") == 0
         said = capsys.readouterr().out
-        assert said.count("kept build: in use by pid ") == 2
+        assert said.count("kept build: in use: pid ") == 2
         assert "deleted dist" in said
         assert (deep / "sleep").exists()
     assert tempkeep("clean") == 0

@@ -118,8 +118,8 @@ def test_an_active_project_is_left_alone_but_not_for_a_shell_or_a_pager(
         finally:
             shell.communicate()
         said = capsys.readouterr().out
-        assert f"kept {WEB}: its project is in use by pid {server.pid} " in said
-        assert f"kept node_modules: its project is in use by pid {server.pid} " in said
+        assert f"kept {WEB}: its project is in use: pid {server.pid} " in said
+        assert f"kept node_modules: its project is in use: pid {server.pid} " in said
         assert f"would delete {API} " in said
     piped = f"{sys.executable} -m common.temp clean --preset node | (cd web; exec cat)"
     done = run(["sh", "-c", piped], cwd=mono)
@@ -198,3 +198,36 @@ def test_the_report_for_programs_has_artefacts_and_scratch(mono: Path, capsys: P
         assert kept["reasons"][0]["evidence"] == f"git tracks {API}/mine.js"
         assert [one["path"] for one in scratch["entries"]] == ["debug/run_1696348800"]
     assert left(mono) == [API, CRATE]
+
+
+def test_the_artefacts_of_a_project_in_use_go_if_asked_but_for_those_in_use_themselves(
+    mono: Path, monkeypatch: pytest.MonkeyPatch, capsys: Printed
+) -> None:
+    crate = mono / "crate"
+    (crate / "pyproject.toml").write_text("")
+    (mono / "my-langserver.py").write_text("print(flush=True); input()")
+    monkeypatch.chdir(crate)
+    clean = ("clean", "--preset", "rust")
+    idle: list[list[str | Path]] = [
+        ["bash", "-c", "exec -a nvim cat"],
+        [sys.executable, "-u", mono / "my-langserver.py"],
+    ]
+    editing = [subprocess.Popen(one, stdin=subprocess.PIPE, stdout=-1) for one in idle]
+    try:
+        assert editing[1].stdout is not None
+        editing[1].stdout.readline()
+        assert tempkeep(*clean, "--dry-run") == 0
+        assert "would delete target " in capsys.readouterr().out
+    finally:
+        for one in editing:
+            one.communicate()
+    with process("print('ready', flush=True); input()", cwd=crate) as server:
+        assert tempkeep(*clean) == 0
+        said = capsys.readouterr().out
+        assert f"kept target: its project is in use: pid {server.pid} (python" in said
+        assert "works in its directory; --include-active takes it\n" in said
+        with process("print('ready', flush=True); input()", cwd=crate / "target" / "debug"):
+            assert tempkeep(*clean, "--include-active") == 0
+        assert "kept target: in use: pid " in capsys.readouterr().out
+        assert tempkeep(*clean, "--include-active") == 0
+    assert left(mono) == [RUN, API, PHOTOS, WEB]

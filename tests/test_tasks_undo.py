@@ -65,8 +65,8 @@ def test_it_says_until_when_it_can_be_undone_and_that_no_space_is_freed(project:
         line,
     )
     assert total == (
-        "project: cleaned 1 entry, freed 0 B (temp-restore undoes it for 24 h, and until then it "
-        "takes space)"
+        "project: cleaned 1 entry, freed 0 B (temp-restore undoes it for 24 h; its space is "
+        "free after that)"
     )
     done = inv("temp-restore", "run_1696348800", cwd=project)
     assert (done.returncode, done.stderr) == (0, "")

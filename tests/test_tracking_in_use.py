@@ -431,7 +431,7 @@ def test_a_directory_of_another_live_process_stays(
         assert files.cleanup_file(base / "sub" / "file") is False
         assert files.cleanup_old_files(0)["removed_count"] == 0
         assert (base / "sub" / "file").exists()
-        assert f"in use by pid {other.pid}" in caplog.text
+        assert f"in use: pid {other.pid}" in caplog.text
         kill(other)
         assert files.cleanup_directory(base / "sub") is True
 

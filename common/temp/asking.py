@@ -141,7 +141,7 @@ def read_choice(answer: str, steps: Sequence[Step]) -> tuple[set[int], tuple[str
             if 1 <= first <= last <= len(steps):
                 chosen |= set(range(first - 1, last))
             else:
-                wrong.append(f"{part} is not in 1 to {len(steps)}")
+                wrong.append(f"there is no {part}, only 1 to {len(steps)}")
         elif found := _matching(part, steps):
             chosen |= found
         else:

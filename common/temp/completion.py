@@ -34,7 +34,8 @@ def _complete(
     with contextlib.suppress(Exception):
         words = shlex.split(core.remainder)
         typed = _typed(words, collection)
-        if presets := _presets(words, collection):
+        presets = _presets(words, collection)
+        if presets is not None:
             sys.stdout.writelines(f"{name}\n" for name in presets)
         elif typed is None:
             _complete_as_invoke(names, core, initial_context, collection, parser)
@@ -44,19 +45,22 @@ def _complete(
             # Nobody asked: a complaint would appear in the line that is being typed.
             with contextlib.redirect_stderr(io.StringIO()):
                 found = candidates(*typed)
+            if found == [typed[1]]:
+                found = []  # a whole name: the shell may be past it
             sys.stdout.writelines(f"{name}\n" for name in found)
     raise Exit
 
 
-def _presets(words: Sequence[str], collection: Collection) -> list[str]:
-    """The presets for a list of them that has been begun, if one is to be given."""
+def _presets(words: Sequence[str], collection: Collection) -> list[str] | None:
+    """The presets for a list of them that has been begun; `None` if none is to be given."""
     if "--preset" not in words[-2:] or not any(
         _shared(word, collection, ("clean",)) for word in words
     ):
-        return []
+        return None
     given, comma, begun = ("" if words[-1] == "--preset" else words[-1]).rpartition(",")
     every = (*choices.PRESETS, choices.ALL)
-    return [f"{given}{comma}{name}" for name in every if name.startswith(begun)]
+    found = [f"{given}{comma}{name}" for name in every if name.startswith(begun)]
+    return [] if found == words[-1:] else found  # a whole name: the shell may be past it
 
 
 def _typed(words: Sequence[str], collection: Collection) -> tuple[str, str] | None:

@@ -84,7 +84,7 @@ def temp_status(
     klass=SharedTask,
     help={
         "max-age": "Clean only entries unchanged for this long, for example 90m, 36h, 7d or 2w.",
-        "max-age-hours": "The same in hours; 0 cleans all.",
+        "max-age-hours": "Like --max-age, but a number of hours; 0 cleans all.",
         "category": "Clean only this category.",
         "name": "Clean only entries whose name, label or category/name matches this glob.",
         "strategy": "aggressive (3 newest, 3 days), moderate (5, 7), conservative (14, 30) or archive.",  # noqa: E501
@@ -266,12 +266,13 @@ def temp_check(
     klass=SharedTask,
     help={
         "temp-age": "Clean only scratch unchanged for this long, for example 7d; all artefacts.",
-        "temp-age-hours": "The same in hours.",
+        "temp-age-hours": "Like --temp-age, but a number of hours.",
         "older-than": "Clean only what is unchanged for this long: artefacts with their project, scratch too.",  # noqa: E501
         "preset": f"Clean only artefacts of these, and no scratch: {', '.join(choices.PRESETS)} or all.",  # noqa: E501
         "ask": "Choose by number, by name or one by one; reads a terminal or a pipe.",
         "dry-run": _DRY_RUN,
         "include-unsure": "Where git cannot tell, also remove artefacts that may be hand-written.",
+        "include-active": "Also what a preset finds in a project in which a process works.",
         "format": f"{choices.default_first(choices.TABLE_OR_JSON)}.",
         "all-projects": _ALL_PROJECTS,
     },
@@ -285,6 +286,7 @@ def clean(
     ask: bool = False,
     dry_run: bool = False,
     include_unsure: bool = False,
+    include_active: bool = False,
     format: str = "table",  # noqa: A002
     all_projects: bool = False,
 ) -> None:
@@ -304,6 +306,7 @@ def clean(
         dry_run=dry_run or bool(c.config.run.dry),
         ask=ask,
         include_unsure=include_unsure,
+        include_active=include_active,
         output=format,
         all_projects=all_projects,
     )

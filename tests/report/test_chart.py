@@ -42,7 +42,7 @@ def test_what_is_not_known_is_no_point_and_what_was_set_aside_is_none_of_the_ent
     past = [sweep(1, MIB, MIB), sweep(2, None, MIB), sweep(4, MIB, 9 * MIB, dropped=3)]
     assert len(points(size_over_time("demo", past, MIB, NOW))) == 4
     nothing = size_over_time("demo", [sweep(1, None, MIB)], MIB, NOW)
-    assert "no size is known of the past" in nothing
+    assert "No past sizes are known yet." in nothing
     assert "<svg" not in nothing
     assert "1 expired" in nothing
 

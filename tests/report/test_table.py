@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.temp.report.table import Cell, Column, Screen, bar, cut, table, width, wrapped
+from common.temp.report.table import Cell, Column, Screen, bar, cut, folded, table, width, wrapped
 from common.temp.report.text import plain
 
 PRINTABLE = st.text(max_size=40).map(plain)
@@ -126,3 +126,16 @@ def test_wide_letters_do_not_shift_what_follows() -> None:
         COLUMNS[:3], [[Cell("a"), Cell("日本"), Cell("1")], [Cell("a"), Cell("abcd"), Cell("1")]]
     )
     assert [width(line) for line in lines.splitlines()[2:]] == [16, 16]
+
+
+def test_a_line_is_folded_at_words_and_a_name_stays_whole() -> None:
+    assert folded("  made by pid 7", 10) == "  made\n      by\n      pid\n      7"
+    text = f"deleted {'n' * 30}  4.0 KiB  (expired: 9 d > 7 d)\nproject: cleaned 1 entry"
+    assert folded(text, 26).split("\n") == [
+        "deleted",
+        f"    {'n' * 30}",
+        "    4.0 KiB  (expired: 9",
+        "    d > 7 d)",
+        "project: cleaned 1 entry",
+    ]
+    assert folded(text, 80) == text

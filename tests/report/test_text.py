@@ -584,7 +584,7 @@ def test_an_outcome_is_a_line(
         ("delete", ""),
         ("trash", " (what is in the trash takes space until that is emptied)"),
         ("archive", " (what was archived on the same disk still takes space)"),
-        ("undo", " (temp-restore undoes it for 24 h, and until then it takes space)"),
+        ("undo", " (temp-restore undoes it for 24 h; its space is free after that)"),
     ],
 )
 def test_a_report_says_what_was_freed_and_what_was_not(disposal: Disposal, more: str) -> None:

@@ -115,7 +115,7 @@ def test_nobody_hears_of_a_clean_by_hand_or_one_that_leaves_the_work_to_another(
         ("exit 7", "on_success ended with 7"),
         ("kill -9 $$", "on_success ended with -9"),
         ("sleep 77 & echo $! >pid; wait", "on_success took more than 0 s and was killed"),
-        ("", "on_success cannot be run: No such file or directory"),
+        ("", "on_success cannot be run: missing-program: No such file or directory"),
         ("exec <&-; exit 3", "on_success ended with 3"),
     ],
 )

@@ -377,7 +377,7 @@ def test_one_that_cannot_be_moved_is_an_outcome_and_the_others_move(root: Path) 
         ("a file", "is gone already"),
         ("pinned", "has been pinned meanwhile"),
         ("locked", "in use: a process holds a lock (flock) on it"),
-        ("leased", "in use by pid "),
+        ("leased", "in use: pid "),
     ],
 )
 def test_what_has_changed_since_the_survey_stays_as_it_is(

@@ -137,7 +137,7 @@ def test_a_live_root_in_what_a_process_gives_up_stays(project: Path, root: Path)
     relative = made.relative_to(root).as_posix()
     code = f"StorageRoot(Path({str(made / 'jobs')!r})).allocate_job('j')"
     with process(owner_code(code), cwd=project):
-        assert "in use by pid" in discard(str(root), relative)
+        assert "in use: pid" in discard(str(root), relative)
         assert (made / "jobs" / "j").is_dir()
     assert len([one for one in swept(root).done if one.step.entry.path == relative]) == 1
 

@@ -252,7 +252,7 @@ def test_a_file_that_is_not_ours_stays_while_another_process_holds_its_entry(
     leased("sub")
     outcome = delete(base, "sub/file", ours=False)
     assert outcome.status == "skipped"
-    assert outcome.detail.startswith("in use by pid ")
+    assert outcome.detail.startswith("in use: pid ")
     assert delete(base, "sub/file", ours=True).status == "done"
 
 
@@ -330,7 +330,7 @@ def test_a_directory_that_another_process_takes_a_lease_on_after_the_look_stays(
     at_the_instant(monkeypatch, "rename", lambda: leased("sub"))
     outcome = delete(base, "sub", "directory")
     assert outcome.status == "skipped"
-    assert outcome.detail.startswith("in use by pid ")
+    assert outcome.detail.startswith("in use: pid ")
     assert (inside / "file0.txt").exists()
     assert in_holding(base) == []
 

@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from common.temp.store.root.helper import fork_helper
-from common.temp.store.system.processes import processes_inside, spell_command
+from common.temp.store.system.processes import processes_inside
+from common.temp.store.system.procfs import spell_command
 from tests.store.trees import long_chain
 from tests.support import (
     environment,

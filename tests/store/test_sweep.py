@@ -143,7 +143,7 @@ sys.stdin.readline()
         monkeypatch.setattr(at, "rename", rename)
         ((path, (status, detail)),) = outcomes(execute(plan, workers=1)).items()
     assert (path, status) == ("old.wav", "skipped")
-    assert detail.startswith("in use by pid ")
+    assert detail.startswith("in use: pid ")
     assert (root / "old.wav").read_text() == "sound"
 
 
@@ -186,7 +186,7 @@ def test_an_entry_that_a_process_took_meanwhile_stays(
     with process(code, cwd=root.parent) as holder:
         ((status, detail),) = carried_out(plan, tmp_path).values()
     assert status == "skipped"
-    assert detail.startswith(f"in use by pid {holder.pid} (python")
+    assert detail.startswith(f"in use: pid {holder.pid} (python")
     assert path.is_dir()
 
 
@@ -219,7 +219,7 @@ def test_an_entry_in_which_a_process_works_by_now_stays(
     with process("print('ready', flush=True); input()", cwd=path) as worker:
         ((status, detail),) = carried_out(plan, tmp_path).values()
     assert status == "skipped"
-    assert detail.startswith(f"in use by pid {worker.pid} (python")
+    assert detail.startswith(f"in use: pid {worker.pid} (python")
     assert detail.endswith("works in it")
     assert path.is_dir()
 

@@ -257,7 +257,7 @@ def test_what_another_process_takes_up_in_the_instant_of_the_rename_comes_back(
     with ExitStack() as stack:
         at_the_rename(monkeypatch, lambda: stack.enter_context(process(code, cwd=project)))
         ((status, detail),) = outcomes(set_aside(root, layout=FILES)).values()
-    assert (status, detail.split(" (")[0].rstrip("0123456789")) == ("skipped", "in use by pid ")
+    assert (status, detail.split(" (")[0].rstrip("0123456789")) == ("skipped", "in use: pid ")
     assert (root / "old.wav").read_text() == "sound"
     assert held(root) == []
 
@@ -590,7 +590,7 @@ def test_what_a_process_works_in_there_stays_until_it_ends(two: Path) -> None:
     with process("print('ready', flush=True); input()", cwd=undo_area(two) / "debug__old") as it:
         (outcome,) = swept(two, NOTHING).dropped
         assert outcome.status == "skipped"
-        assert outcome.detail.startswith(f"in use by pid {it.pid} (")
+        assert outcome.detail.startswith(f"in use: pid {it.pid} (")
         assert held(two) == ["debug__new", "debug__old"]
     assert forgotten(swept(two, NOTHING))["debug__old"][0] == "done"
 
@@ -599,7 +599,7 @@ def test_what_a_process_holds_there_stays_until_it_gives_it_up(two: Path) -> Non
     (undo_area(two) / ".tempkeep").mkdir()
     with hold(undo_area(two) / "debug__old"):
         (outcome,) = swept(two, NOTHING).dropped
-        assert outcome.detail.startswith(f"in use by pid {os.getpid()} (")
+        assert outcome.detail.startswith(f"in use: pid {os.getpid()} (")
     assert forgotten(swept(two, NOTHING))["debug__old"][0] == "done"
 
 

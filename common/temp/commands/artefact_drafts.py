@@ -30,12 +30,14 @@ class Wanted(NamedTuple):
     """Which artefacts are to go.
 
     Only those of `presets`, if given, in place of what is configured. Only what is unchanged for
-    `older_than` seconds, if given. With `measured`, their sizes are asked for.
+    `older_than` seconds, if given. With `include_active`, those of a project in which a process
+    works go too, but none that it works in. With `measured`, their sizes are asked for.
     """
 
     presets: tuple[str, ...] | None = None
     older_than: float | None = None
     include_unsure: bool = False
+    include_active: bool = False
     measured: bool = False
 
 
@@ -120,8 +122,9 @@ class Project:
     def _why_active(self, artefact: Artefact) -> str:
         if who := self._users.inside(artefact.path):
             return who
-        if artefact.made is not None and (who := self._users.around(artefact.source)):
-            return f"its project is {who}"
+        is_spared = artefact.made is not None and not self._wanted.include_active
+        if is_spared and (who := self._users.around(artefact.source)):
+            return f"its project is {who}; --include-active takes it"
         if self._changes is None:
             return ""
         changed, where = self._changes.below(artefact.source)

@@ -8,6 +8,7 @@ from ..core.links import freed
 from ..core.plan import Plan, Report
 from ..core.units import spell_size
 from ..report.text import counted, plain
+from .printing import say
 
 
 class ArtefactLines:
@@ -26,7 +27,7 @@ class ArtefactLines:
 
     def done(self, line: str) -> None:
         """Print the line of one that is gone."""
-        print(line)
+        say(line)
 
     def add(self, title: str, plan: Plan, report: Report | None, failed: int) -> None:
         """Print what stays, and the totals of one project; in a dry run also what would go."""
@@ -38,22 +39,22 @@ class ArtefactLines:
             sizes = freed(entries)
             for step, size in zip(plan.steps, sizes, strict=True):
                 path, why = plain(step.entry.path), plain(str(step.reason))
-                print(f"would delete {path}  {spell_size(size)}  ({why})")
+                say(f"would delete {path}  {spell_size(size)}  ({why})")
             self._totals.append((len(entries), sum(sizes)))
         else:
             for outcome in report.outcomes:
                 if outcome.status == "skipped":
-                    print(_kept_line(outcome.step.entry.path, outcome.detail))
+                    say(_kept_line(outcome.step.entry.path, outcome.detail))
             self._totals.append((len(report.done), report.freed_bytes))
         for verdict in plan.kept:
-            print(_kept_line(verdict.entry.path, verdict.reason.evidence))
-        print(self._total(title, *self._totals[-1]))
+            say(_kept_line(verdict.entry.path, verdict.reason.evidence))
+        say(self._total(title, *self._totals[-1]))
 
     def end(self, empty: Sequence[str] = ()) -> None:
         """Print the totals of all projects, if there are several."""
         if len(self._totals) > 1:
             counts, sizes = zip(*self._totals, strict=True)
-            print(self._total(f"{len(counts)} projects", sum(counts), sum(sizes)))
+            say(self._total(f"{len(counts)} projects", sum(counts), sum(sizes)))
 
     def _total(self, title: str, count: int, size: int) -> str:
         what = counted(count, "artefact", "artefacts")

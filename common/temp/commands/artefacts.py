@@ -42,6 +42,7 @@ class ArtefactArguments(NamedTuple):
     dry_run: bool = False
     ask: bool = False
     include_unsure: bool = False
+    include_active: bool = False
     output: str = "table"
     all_projects: bool = False
 
@@ -66,7 +67,8 @@ def clean_artefacts(given: ArtefactArguments) -> int:
         check_policy(places, limits, arguments)
     given = given._replace(dry_run=given.dry_run or is_dry_run(places, False, DRY_RUN_OVERRIDE))
     sizes = given.dry_run or given.ask
-    wanted = Wanted(presets, older_than, given.include_unsure, sizes or older_than is not None)
+    unsure, active = given.include_unsure, given.include_active
+    wanted = Wanted(presets, older_than, unsure, active, sizes or older_than is not None)
     with contextlib.ExitStack() as stack:
         of_projects = _of_projects(places)
         directories = [place.settings.project for place in of_projects]

@@ -16,7 +16,7 @@ from ..report.progress import ProgressLine
 from ..report.text import counted, plain
 from .drafts import Draft
 from .places import Place
-from .printing import add_to_summary, complain, print_problems
+from .printing import add_to_summary, complain, print_problems, say
 
 
 class Sink(Protocol):
@@ -51,14 +51,14 @@ class Lines:
 
     def done(self, line: str) -> None:
         """Print the line."""
-        print(line)
+        say(line)
 
     def add(self, title: str, plan: Plan, report: Report | None, failed: int) -> None:
         """Print the totals, or the plan of a dry run."""
         if report is not None:
-            print(report_text(title, report))
+            say(report_text(title, report))
         elif not failed:
-            print(plan_text(title, plan))
+            say(plan_text(title, plan))
 
     def end(self, empty: Sequence[str]) -> None:
         """Say where there was nothing to clean."""

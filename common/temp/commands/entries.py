@@ -15,6 +15,7 @@ from ..report.text import plain
 from ..store.system.hidden import processes_that_hide
 from .forecast import look
 from .places import find_place
+from .printing import say
 
 
 def explain_entry(path: str) -> int:
@@ -27,13 +28,13 @@ def explain_entry(path: str) -> int:
     except LookupError:
         raise StorageError(0, f"{path} vanished while it was being looked at") from None
     elsewhere = place.located() if place.leads_to() is not None else ""
-    print(explanation(verdict, reasons, now, elsewhere))
+    say(explanation(verdict, reasons, now, elsewhere))
     hiding = processes_that_hide() if verdict.entry.use is None else []
     if hiding:
         others = f" and {len(hiding) - 1} more" if len(hiding) > 1 else ""
         print(
-            f"not known: what {plain(hiding[0])}{others} of yours may work in, for the system does "
-            "not show it; if it is this, pin it (temp-pin)",
+            f"note: the system hides what {plain(hiding[0])}{others} of your processes use; if it "
+            "may be this entry, pin it (temp-pin)",
             file=sys.stderr,
         )
     return 0

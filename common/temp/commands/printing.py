@@ -9,7 +9,7 @@ from typing import Final, TextIO
 
 from ..core.entry import Problem
 from ..errors import Refused, reason_of
-from ..report.table import Screen
+from ..report.table import Screen, folded
 from ..report.text import plain, problem_line
 
 _USUAL_COLUMNS: Final = 80
@@ -19,6 +19,12 @@ _USUAL_COLUMNS: Final = 80
 def is_github_action() -> bool:
     """Whether this is a step of a GitHub workflow."""
     return os.environ.get("GITHUB_ACTIONS") == "true"
+
+
+def say(text: str) -> None:
+    """Print lines to stdout; on a terminal they are broken at words."""
+    shown = screen()
+    print(text if shown is None else folded(text, shown.width))
 
 
 def complain(line: str) -> None:

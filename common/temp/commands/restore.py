@@ -21,7 +21,7 @@ from ..store.root.settings import Settings
 from ..store.shelf.belongs import Place, place_of
 from ..store.shelf.listing import Archived
 from ..store.shelf.undo import UndoArea, has_undoable
-from .printing import print_problems
+from .printing import print_problems, screen
 
 
 def list_archived() -> int:
@@ -54,7 +54,7 @@ def list_archived() -> int:
             rows.append((archived.name, how, spell_size(manifest.size), when, was, why))
         if rows or holder is holders[0]:
             text = undo_text if isinstance(holder, UndoArea) else archive_text
-            blocks.append(text(holder.location, rows))
+            blocks.append(text(holder.location, rows, screen()))
     if blocks:
         print("\n\n".join(blocks))
     return code

@@ -62,7 +62,7 @@ DISPOSALS: Final[Mapping[Disposal, Row]] = {
         spares_abandoned=False,
         held="to be undone",
         planned=", which can be undone and frees no space for {undo_for}",
-        reported=" (temp-restore undoes it for {undo_for}, and until then it takes space)",
+        reported=" (temp-restore undoes it for {undo_for}; its space is free after that)",
         low_space="what can be undone goes with the next clean if the disk is still low",
     ),
     "trash": Row(

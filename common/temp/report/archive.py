@@ -4,37 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .table import Cell, Column, table
+from .table import Cell, Column, Screen, table
 from .text import plain
 
 _ARCHIVED = (
-    Column("name"),
+    Column("name", whole=True),
     Column("format"),
     Column("size", right=True),
-    Column("archived"),
-    Column("was"),
+    Column("archived", optional=True),
+    Column("was", optional=True),
     Column("why"),
 )
 
 _UNDOABLE = (
-    Column("name"),
+    Column("name", whole=True),
     Column("until"),
     Column("size", right=True),
-    Column("set aside"),
-    Column("was"),
+    Column("set aside", optional=True),
+    Column("was", optional=True),
     Column("why"),
 )
 
 
-def archive_text(title: str, rows: Sequence[Sequence[str]]) -> str:
-    """The rows of an archive: name, format, size, when it was archived, where it was, and why."""
+def archive_text(title: str, rows: Sequence[Sequence[str]], screen: Screen | None = None) -> str:
+    """The rows of an archive: name, format, size, when it was archived, where it was, and why.
+
+    On a narrow `screen`, when and where are left out.
+    """
     if not rows:
         return f"{plain(title)}: nothing archived"
     cells = [[Cell(plain(cell)) for cell in row] for row in rows]
-    return f"{plain(title)}\n\n{table(_ARCHIVED, cells)}"
+    return f"{plain(title)}\n\n{table(_ARCHIVED, cells, screen)}"
 
 
-def undo_text(title: str, rows: Sequence[Sequence[str]]) -> str:
-    """The rows of what can be undone: name, until, size, set aside when, where it was, and why."""
+def undo_text(title: str, rows: Sequence[Sequence[str]], screen: Screen | None = None) -> str:
+    """The rows of what can be undone: name, until, size, set aside when, where it was, and why.
+
+    On a narrow `screen`, when and where are left out.
+    """
     cells = [[Cell(plain(cell)) for cell in row] for row in rows]
-    return f"{plain(title)}: can be undone\n\n{table(_UNDOABLE, cells)}"
+    return f"{plain(title)}: can be undone\n\n{table(_UNDOABLE, cells, screen)}"

@@ -85,7 +85,9 @@ def _spell(excess: Excess, checked: Checked) -> str:
     if excess.limit == "max files":
         return f"{spell_inodes(excess.found)}, {excess.allowed} allowed"
     if excess.limit == "max age":
-        oldest, most = spell_comparison(excess.found, excess.allowed)
+        oldest, most = spell_duration(excess.found), spell_duration(excess.allowed)
+        if oldest == most:
+            oldest, most = spell_comparison(excess.found, excess.allowed)
         return f"the oldest entry is unchanged for {oldest}, {most} allowed"
     found, allowed = spell_size(excess.found), spell_size(excess.allowed)
     if excess.limit == "min free":

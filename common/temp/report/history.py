@@ -15,7 +15,7 @@ _COLUMNS: Final = (
     Column("when"),
     Column("who", whole=True),
     Column("policy", optional=True),
-    Column("gone", right=True),
+    Column("gone", right=True, optional=True),
     Column("failed", right=True),
     Column("skipped", right=True),
     Column("freed", right=True),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from ..core.entry import Inventory
 from ..core.reasons import Verdict
 from ..core.units import spell_duration, spell_size
-from .table import Cell, Colour, Column, Screen, bar, table
+from .table import Cell, Colour, Column, Screen, bar, folded, table
 from .text import age, counted, instant, plain
 from .totals import category_totals, summary, undoable_lines
 
@@ -117,8 +117,8 @@ def status_text(
             ]
             lines += ["", draw(_TOTALS, by_category)]
     lines.append("")
-    lines += undoable_lines(inventory, now)
-    lines += _leftover_lines(inventory)
+    notes = [*undoable_lines(inventory, now), *_leftover_lines(inventory)]
+    lines += notes if screen is None else [folded(line, screen.width) for line in notes]
     if inventory.free is not None:
         lines.append(f"{spell_size(inventory.free)} free on its filesystem")
     return "\n".join(lines)

@@ -19,6 +19,7 @@ _CODES: Final[dict[Colour, str]] = {
 }
 _BAR: Final = " ▏▎▍▌▋▊▉█"
 _GAP: Final = "  "
+_INDENT: Final = "    "
 _WANTED: Final = 40
 """The width of a whole column for which optional ones are left out."""
 
@@ -91,6 +92,19 @@ def wrapped(text: str, most: int) -> list[str]:
     return lines
 
 
+def folded(text: str, most: int) -> str:
+    """`text` with its lines broken at spaces to at most `most` columns, what follows indented."""
+    lines = []
+    for line in text.split("\n"):
+        if width(line) > most:
+            words = line.lstrip()
+            lead = line.removesuffix(words)
+            parts = wrapped(words, most - len(lead) - len(_INDENT))
+            line = lead + f"\n{lead}{_INDENT}".join(part.strip() for part in parts)
+        lines.append(line)
+    return "\n".join(lines)
+
+
 def _beginning(text: str, most: int) -> str:
     taken = 0
     for index, letter in enumerate(text):
@@ -142,19 +156,19 @@ def _fit(
     natural = tuple(widths)
     whole = [index for index in shown if columns[index].whole and index != last]
 
-    def missing() -> int:
+    def missing(share: int = 4) -> int:
         taken = sum(widths[index] + len(_GAP) for index in shown if index != last)
-        return min(widths[last], most // 4) - (most - taken)
+        return min(widths[last], most // share) - (most - taken)
 
-    def shrink(least: int) -> None:
+    def shrink(least: int, share: int = 4) -> None:
         for index in whole:
-            widths[index] -= max(0, min(widths[index] - least, missing()))
+            widths[index] -= max(0, min(widths[index] - least, missing(share)))
 
     shrink(_WANTED)
     for index in reversed(range(len(columns))):
         if missing() > 0 and columns[index].optional:
             shown.remove(index)
-    shrink(_LEAST)
+    shrink(_LEAST, 5)  # the last column wraps: better in a fifth than a name on its own line
     for index in whole:
         widths[index] = min(natural[index], widths[index] + max(0, -missing()))
         # What has a line of its own needs no room.

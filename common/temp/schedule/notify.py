@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from ..errors import TempError, reason_of
+from ..report.text import plain
 from .trusted_setting import TrustedSetting, setting_of
 
 Key = Literal["on_failure", "on_success"]
@@ -35,7 +36,8 @@ def notify(project: Path, key: Key, report: Callable[[], str], *, by_schedule: b
         how = f" is not run: {why}" if why else _run(command, report())
         return f"{key}{how}" if how else ""
     except OSError as error:
-        return f"{key} cannot be run: {reason_of(error)}"
+        what = f"{plain(error.filename)}: " if isinstance(error.filename, str) else ""
+        return f"{key} cannot be run: {what}{reason_of(error)}"
     except TempError as error:
         return f"{key} is not run: {error}"
 

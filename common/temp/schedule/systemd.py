@@ -47,7 +47,7 @@ def service_text(job: Job) -> str:
 
 def failed_text(job: Job) -> str:
     """The unit that is started when the other has failed or was killed."""
-    title = _literal(f"Tell that a clean was killed: {job.title}")
+    title = _literal(f"Report a clean that was killed: {job.title}")
     return _oneshot(f"Description={title}\n", job.project, job.when_failed)
 
 
@@ -97,7 +97,9 @@ def calendar(job: Job) -> str:
     return f"{day}*-*-* {HOUR_OF_DAY:02}:{job.minute:02}:00"
 
 
-_MADE_BY: Final = "By `inv temp-schedule`; `inv temp-schedule --remove` in the project removes it."
+_MADE_BY: Final = (
+    "Made by `inv temp-schedule`; `inv temp-schedule --remove` in the project removes it."
+)
 
 
 def _literal(text: str) -> str:

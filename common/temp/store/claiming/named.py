@@ -195,9 +195,9 @@ class NamedRemover:
         self._leases.refresh()
         if ours:
             other = self._leases.use_by_others(path, time.time(), trackers=False)
-            return f"in use by {other.who}" if other else ""
+            return f"in use: {other.who}" if other else ""
         use = self._leases.use_of(path, time.time(), changed)
-        return f"in use by {use.who}" if use and (self._spare_own or not use.mine) else ""
+        return f"in use: {use.who}" if use and (self._spare_own or not use.mine) else ""
 
     def _changed(self, entry: str) -> float:
         """When the entry itself changed, to guess whether an unknown owner is alive."""
@@ -291,7 +291,7 @@ def _check_within(root: Path, path: str, place: Path, inside: Inside, policy: bo
         within, now = Within(root), time.time()
         use = within.use_of(path, place, inside, now, now)
         if use is not None and not use.mine:
-            raise NotClaimed(f"in use by {use.who}")
+            raise NotClaimed(f"in use: {use.who}")
         if pin := within.pin_of(path, place, inside):
             raise NotClaimed(f"holds what is pinned: {pin}")
 
@@ -308,7 +308,7 @@ def _check_around(path: str, seen: os.stat_result, policy: bool) -> None:
         leases.refresh()
         use = leases.use_of(entry, time.time(), seen.st_mtime_ns / 1e9)
         if use is not None and not use.mine:
-            raise NotClaimed(f"in use by {use.who}")
+            raise NotClaimed(f"in use: {use.who}")
 
 
 def _check_unlocked(root: Path, parent: int, name: str) -> None:

@@ -29,7 +29,7 @@ from ..system.locks import has_locks, lock_file, unlock_file
 from ..system.opening import opened_in
 from ..system.ownfiles import open_own
 from ..system.presence import host_name
-from ..system.processes import spell_command
+from ..system.procfs import spell_command
 from ..system.writing import replacing
 from .guard import check_store
 from .parts import make_parts

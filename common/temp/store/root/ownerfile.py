@@ -21,7 +21,7 @@ from ..system.locks import has_locks, lock_file
 from ..system.opening import opened
 from ..system.ownfiles import open_own
 from ..system.presence import Presence, host_name, presence_here
-from ..system.processes import spell_command
+from ..system.procfs import spell_command
 from .books import Book
 from .journal import LEFT
 

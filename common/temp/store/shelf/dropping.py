@@ -101,7 +101,7 @@ def _user_of(step: Step, leases: Leases, users: AtWork) -> str:
     """A clause about who uses it, by a lease or by working in it; "" if nobody does."""
     leases.refresh()
     use = leases.use_of(step.entry.path, time.time(), step.entry.last)
-    return f"in use by {use.who}" if use else users.inside(step.entry.path)
+    return f"in use: {use.who}" if use else users.inside(step.entry.path)
 
 
 def _held_inside(step: Step, shelf: Path, top: int, *, spare_in_use: bool) -> str:

@@ -20,7 +20,7 @@ from ..system import at
 from ..system.archive_formats import ArchiveFormat
 from ..system.at import DIRECTORY_FLAGS
 from ..system.presence import boot, uptime
-from ..system.processes import spell_command
+from ..system.procfs import spell_command
 from ..trees.contents import Digest, Item, tree
 from .manifest import Manifest
 

@@ -215,7 +215,7 @@ class _Mover:
                 self._looked_at = time.monotonic()
                 self._busy = busy_entries(self.root)
             use = self._busy.get(path)
-        return f"in use by {use.who}" if use is not None else ""
+        return f"in use: {use.who}" if use is not None else ""
 
     def _swapped(self, entry: Entry, name: str) -> str:
         status = at.stat(name, dir_fd=self.category, follow_symlinks=False)

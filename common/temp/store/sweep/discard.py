@@ -79,11 +79,11 @@ def _objection(claim: Claim, *, whoever_made_it: bool) -> str:
     leases.refresh()
     held = leases.use_by_others(path, now, maker=not whoever_made_it)
     if held is not None:
-        return f"in use by {held.who}"
+        return f"in use: {held.who}"
     inside = look_inside(claim.holding, claim.held)
     if inside.unread:
         raise NotClaimed(f"cannot be looked into: {inside.unread}{claim.put_back()}", failed=True)
     if not inside.roots:
         return ""
     use = Within(claim.root).use_of(path, Path(claim.place), inside, now, now)
-    return f"in use by {use.who}" if use is not None and not use.mine else ""
+    return f"in use: {use.who}" if use is not None and not use.mine else ""

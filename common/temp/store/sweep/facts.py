@@ -155,7 +155,7 @@ class Facts:
         if self._is_pinned(entry):
             return "has been pinned meanwhile"
         if rules.spare_in_use and (user := self._leased(entry, in_place=True)):
-            return f"in use by {user}"
+            return f"in use: {user}"
         self._seen_at[entry.path] = time.monotonic()
         within = Within(self.root, self._tracked)
         if rules.everything or rules.abandoned:
@@ -210,7 +210,7 @@ class Facts:
             return "has been pinned meanwhile"
         spared = self.rules(entry).spare_in_use
         if spared and (user := self._leased(entry)):
-            return f"in use by {user}"
+            return f"in use: {user}"
         if objection := self._within(Within(self.root), entry, place):
             return objection
         if not spared or time.monotonic() - self._looked_at <= _CHECK_SECONDS:
@@ -262,7 +262,7 @@ class Facts:
         """
         if use is None or (use.mine and self._own_book(entry) is not None):
             return ""
-        return f"in use by {use.who}"
+        return f"in use: {use.who}"
 
     def _own_book(self, entry: Entry) -> Book | None:
         """The book in which this process has `entry`; `None` if it is not its own."""
@@ -293,7 +293,7 @@ class Facts:
             with contextlib.suppress(NotClaimed):
                 changed = max(changed, self.newest(entry)[0])
         who = self._who(within.use_of(entry.path, place, inside, time.time(), changed), entry)
-        return f"in use by {who}" if who else ""
+        return f"in use: {who}" if who else ""
 
     def _who(self, use: Use | None, entry: Entry) -> str:
         """The process that keeps `entry`; a clean of everything ignores this process's own."""

@@ -45,4 +45,4 @@ class AtWork:
 
 
 def _spell(use: Use) -> str:
-    return f"in use by {use.who}"
+    return f"in use: {use.who}"

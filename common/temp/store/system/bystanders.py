@@ -1,9 +1,10 @@
-"""Processes that stand in a directory without needing what is in it."""
+"""Processes that work in a directory without needing what was built there."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 from typing import Final
 
 from . import procfs
@@ -14,27 +15,51 @@ _VALUED: Final = frozenset({"--rcfile", "--init-file", "-o", "-O"})
 
 _TERMINALS: Final = frozenset({"tmux", "tmux: server", "screen", "SCREEN", "zellij", "login"})
 
+_EDITORS: Final = frozenset(
+    {"vi", "vim", "nvim", "gvim", "emacs", "emacsclient", "nano", "micro", "hx", "kak", "helix"}
+    | {"code", "code-insiders", "codium", "cursor", "zed", "zed-editor", "subl", "sublime_text"}
+)
+_SERVERS: Final = frozenset(
+    {"rust-analyzer", "gopls", "clangd", "pylsp", "jdtls", "zls", "sourcekit-lsp", "tsserver.js"}
+)
+"""Language servers, which read what is built, and do without it."""
+
+_LANGUAGE_SERVER: Final = re.compile(r"lang(uage)?-?server", re.IGNORECASE)
+_INTERPRETERS: Final = re.compile(r"(node|nodejs|bun|deno|python[0-9.]*|ruby)")
+
 
 def bystanders() -> frozenset[str]:
     """The processes that only wait or show what is printed: this one, those that it was started by
-    or that read what it prints, shells without a command, and what terminals run in.
+    or that read what it prints, shells without a command, what terminals run in, editors and
+    language servers.
     """
     if not os.path.isdir("/proc/self/fd"):
         return frozenset()
     every = tuple(procfs.pids())
-    waiting = (pid for pid in every if _only_waits(_command_of(pid)))
+    waiting = (pid for pid in every if _needs_nothing(_command_of(pid)))
     return frozenset((*_started_by(), *_readers(every), *waiting))
 
 
-def _only_waits(words: list[str]) -> bool:
+def _needs_nothing(words: list[str]) -> bool:
     if not words:
         return False
     name, *arguments = words
     base = os.path.basename(name).removeprefix("-")
-    if base in _TERMINALS or name.startswith("tmux"):
+    if base in _TERMINALS or name.startswith("tmux") or _edits(words):
         return True
     own = (word for word, before in zip(arguments, words, strict=False) if before not in _VALUED)
     return base in _SHELLS and all(word.startswith("-") and word != "-c" for word in own)
+
+
+def _edits(words: list[str]) -> bool:
+    """Whether it is an editor or a language server, be it a script that an interpreter runs."""
+    program = os.path.basename(words[0])
+    if program in _EDITORS:
+        return True
+    if _INTERPRETERS.fullmatch(program):
+        scripts = (os.path.basename(word) for word in words[1:] if not word.startswith("-"))
+        program = next(scripts, "")
+    return program in _SERVERS or _LANGUAGE_SERVER.search(program) is not None
 
 
 def _command_of(pid: str) -> list[str]:

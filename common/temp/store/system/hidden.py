@@ -12,7 +12,7 @@ from typing import Final
 from ...core.entry import Use
 from ...core.units import HOUR
 from . import at, procfs
-from .processes import spell_command
+from .procfs import spell_command
 
 _RELIED_ON_SECONDS: Final = 1.0
 

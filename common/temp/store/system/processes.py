@@ -6,7 +6,7 @@ import contextlib
 import os
 import stat
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -19,11 +19,10 @@ from .environments import is_environment
 from .letters import as_listed, respelled
 from .lost import LARGEST, held_by
 from .mounts import unescape
+from .procfs import spell_command
 from .sockets import Sockets
 from .views import ESCAPED_NEWLINE, View, Views
 from .words import Words, modules_in
-
-_COMMAND_LENGTH: Final = 60
 
 ASKING: Final = ("-c", "tempkeep.asks=1")
 """The first options of a `git` that is started only to ask about an entry."""
@@ -53,15 +52,6 @@ _RING: Final = b"anon_inode:[io_uring]"
 _REGISTERED: Final = b"\nUserFiles:"
 
 
-def spell_command(words: Sequence[str]) -> str:
-    """A command line as a person would name it: without folder or code, at most 60 long."""
-    said = [os.path.basename(words[0]), *words[1:]] if words else []
-    if "-c" in said:
-        said = [*said[: said.index("-c") + 1], "…"]
-    text = " ".join(" ".join(said).split())
-    return text if len(text) <= _COMMAND_LENGTH else f"{text[: _COMMAND_LENGTH - 1]}…"
-
-
 def processes_inside(root: Path) -> dict[str, Use]:
     """Which process of this user does what below `root`: path relative to it -> who, in a clause.
 
@@ -80,7 +70,10 @@ def processes_inside(root: Path) -> dict[str, Use]:
 def processes_around(
     root: Path, bystanders: Collection[str]
 ) -> tuple[dict[str, Use], dict[str, Use]]:
-    """What `processes_inside` finds, and what of it is there without the processes `bystanders`."""
+    """What `processes_inside` finds, and what of it is there without the processes `bystanders`.
+
+    The second also has "" for a process that works in `root` itself.
+    """
     if not os.path.isdir("/proc/self/fd"):
         return {}, {}
     spell = as_listed(str(root))
@@ -92,7 +85,7 @@ def processes_around(
     for pid in others:
         if pid not in bystanders:
             look.at(pid)
-    needed = respelled(look.found, spell)
+    needed = respelled({**look.found, **look.at_top}, spell)
     for pid in others:
         if pid in bystanders:
             look.at(pid)
@@ -106,6 +99,7 @@ class _Look:
 
     def __init__(self, root: Path, *, folds: bool) -> None:
         self.found: dict[bytes, Use] = {}
+        self.at_top: dict[bytes, Use] = {}
         self._root = os.fsencode(root)
         self._views = Views(str(root), folds=folds)
         self._detached = Detached(os.fsencode(os.path.realpath(root)))
@@ -170,7 +164,10 @@ class _Look:
         for point in mounted:
             self._note(point, "has another filesystem mounted in it")
         self._take_in_link("root", _WORKS)
-        return self._take_in_link("cwd", _WORKS)
+        cwd = self._take_in_link("cwd", _WORKS)
+        if cwd and any(view.relative(cwd + b"/.") == b"." for view in self._views_here):
+            self.at_top.setdefault(b"", Use("process", self._who("works in its directory")))
+        return cwd
 
     def at_mounts(self) -> None:
         """Take in what is mounted in a second place here, be there a process or not."""
@@ -218,9 +215,11 @@ class _Look:
             return  # this program's own: the owner file of a root in an entry
         known = self.found.get(relative)
         if known is None or (known.mine and not mine) or (whole and not known.whole):
-            words = [os.fsdecode(word) for word in self._words]
-            who = f"pid {self._pid} ({spell_command(words)}) {clause}"
-            self.found[relative] = Use("process", who, mine=mine, whole=whole)
+            self.found[relative] = Use("process", self._who(clause), mine=mine, whole=whole)
+
+    def _who(self, clause: str) -> str:
+        words = [os.fsdecode(word) for word in self._words]
+        return f"pid {self._pid} ({spell_command(words)}) {clause}"
 
     def _take_in_link(self, name: str, clause: str) -> bytes:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from .at import O_NOFOLLOW, PASSING_FLAGS, ROOT_FLAGS
@@ -18,6 +18,8 @@ _FORKED: Final = 0x40
 
 _helpers: dict[str, bytes] = {}
 """Forked children of this process, with when they started: an id is used again."""
+
+_COMMAND_LENGTH: Final = 60
 
 
 def note_helper(pid: int) -> None:
@@ -98,6 +100,15 @@ def command_of(pid: str) -> list[bytes]:
         return [word for word in read(f"/proc/{pid}/cmdline").split(b"\0") if word]
     except OSError:
         return []
+
+
+def spell_command(words: Sequence[str]) -> str:
+    """A command line as a person would name it: without folder or code, at most 60 long."""
+    said = [os.path.basename(words[0]), *words[1:]] if words else []
+    if "-c" in said:
+        said = [*said[: said.index("-c") + 1], "…"]
+    text = " ".join(" ".join(said).split())
+    return text if len(text) <= _COMMAND_LENGTH else f"{text[: _COMMAND_LENGTH - 1]}…"
 
 
 def environment_of(pid: str, *names: bytes) -> list[bytes]:
