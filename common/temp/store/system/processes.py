@@ -17,7 +17,6 @@ from .detached import Detached
 from .disks import held_by_kernel
 from .environments import is_environment
 from .letters import as_listed, respelled
-from .lost import LARGEST, held_by
 from .mounts import unescape
 from .procfs import spell_command
 from .sockets import Sockets
@@ -356,6 +355,8 @@ class _Look:
         inside = self._relative(path) or b""
         if inside.rpartition(b"/")[0] != _OWNERS or not stat.S_ISREG(os.stat(link).st_mode):
             return
+        from .lost import LARGEST, held_by  # which hardly any look needs
+
         for record in held_by(procfs.read(link, LARGEST)):
             self._note(record, "has made or holds it")
 
