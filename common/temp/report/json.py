@@ -56,6 +56,24 @@ def _problems(problems: Iterable[Problem]) -> list[dict[str, Any]]:
     ]
 
 
+def _totals(inventory: Inventory, verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    size, reclaimable = sizes(verdicts)
+    return {
+        "entries": len(verdicts),
+        "size_bytes": size,
+        "reclaimable_bytes": reclaimable,
+        "categories": {
+            category: {"entries": count, "size_bytes": held, "reclaimable_bytes": goes}
+            for category, (count, held, goes) in category_totals(verdicts).items()
+        },
+        "undoable": {
+            "entries": len(inventory.undoable),
+            "size_bytes": sum(once(inventory.undoable)),
+            "reclaimable_bytes": undoable_goes(inventory)[1],
+        },
+    }
+
+
 def status_project(
     title: str,
     inventory: Inventory,
@@ -70,7 +88,6 @@ def status_project(
     has its device and type, if they are known.
     """
     device, _, kind = filesystem.partition(" ")
-    size, reclaimable = sizes(verdicts)
     return {
         "project": title,
         "root": inventory.root,
@@ -89,20 +106,7 @@ def status_project(
             }
             for verdict in shown
         ],
-        "totals": {
-            "entries": len(verdicts),
-            "size_bytes": size,
-            "reclaimable_bytes": reclaimable,
-            "categories": {
-                category: {"entries": count, "size_bytes": held, "reclaimable_bytes": goes}
-                for category, (count, held, goes) in category_totals(verdicts).items()
-            },
-            "undoable": {
-                "entries": len(inventory.undoable),
-                "size_bytes": sum(once(inventory.undoable)),
-                "reclaimable_bytes": undoable_goes(inventory)[1],
-            },
-        },
+        "totals": _totals(inventory, verdicts),
         "undoable": [
             {
                 "name": one.name,

@@ -80,9 +80,7 @@ def scan(
     problems += pins.unclear(entry.path for entry in entries)
     protected = _protected(root, entries, inside, staying, leases, pins, now)
     if layout.ends:
-        from ..root.ends import with_endings  # few roots hold runs
-
-        protected = with_endings(root, protected, leases)
+        protected = _with_endings(root, protected, leases)
     free, capacity = space_of(root)
     return Inventory(
         root=str(root),
@@ -92,6 +90,12 @@ def scan(
         free=free,
         capacity=capacity,
     )
+
+
+def _with_endings(root: Path, entries: tuple[Entry, ...], leases: Leases) -> tuple[Entry, ...]:
+    from ..root.ends import with_endings  # few roots hold runs
+
+    return with_endings(root, entries, leases)
 
 
 def _protected(
