@@ -35,6 +35,7 @@ from tests.support import (
     chain,
     ext4,
     make_entry,
+    make_project,
     mounted,
     only,
     outcomes,
@@ -506,13 +507,15 @@ def scan_in_child(root: Path, now: float, workers: int | None) -> tuple[Inventor
     return in_child(look)
 
 
-@pytest.fixture
-def large(root: Path, tmp_path: Path) -> Path:
-    """A root that takes long enough to scan for workers to be started."""
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root that takes long enough to scan for workers to be started; no test changes it."""
+    above = tmp_path_factory.mktemp("large")
+    root = make_project(above / "project") / ".tmp"
     for number in range(40):
         path = tree(root / "debug" / f"x_{1_696_348_800 + number}", width=3, depth=3, files=12)
         os.link(path / "f0", path / "d1" / "linked")
-    os.link(path / "f1", tmp_path / "outside")
+    os.link(path / "f1", above / "outside")
     (path / "closed").mkdir(mode=0)
     wide = root / "cache" / "wide"
     wide.mkdir(parents=True)
