@@ -54,7 +54,9 @@ def finish_leftovers(
         removals = stack.enter_context(contextlib.closing(remover.remove(found())))
         for held, removed in removals:
             held.close()
-            count += not removed.failures
+            # One that has only just been made, by a clean that is yet to lock it, is no leftover.
+            is_new = held.held.startswith(BATCH) and removed.files + removed.directories <= 1
+            count += not (removed.failures or is_new)
             removed.failures = [
                 (f"{held.place}/{where}".rstrip("/"), what) for where, what in removed.failures
             ]
