@@ -209,8 +209,7 @@ class ObjectArchive(Archive):
         """Delete the manifest, and then the object; see `Archive`."""
         removed = Removed()
         try:
-            self.bucket.delete(archived.name + MANIFEST)
-            self.bucket.delete(archived.data)
+            self._delete(archived.name, archived.data)
         except StorageError as error:
             removed.failures.append(("", str(error)))
         return removed
@@ -234,12 +233,16 @@ class ObjectArchive(Archive):
                 if not _NAME.fullmatch(name) or self.bucket.look(name + MANIFEST) is None:
                     yield Outcome(step, "skipped", "is gone already")
                     continue
-                self.bucket.delete(name + MANIFEST)
-                self.bucket.delete(data)
+                self._delete(name, data)
             except TempError as error:
                 yield Outcome(step, "failed", str(error))
                 continue
             yield Outcome(step, "done", "", step.entry.size)
+
+    def _delete(self, name: str, data: str) -> None:
+        """Without its manifest, an object is an orphan, which a later clean deletes."""
+        self.bucket.delete(name + MANIFEST)
+        self.bucket.delete(data)
 
     def droppable(self, root: Path, *, proven: bool = False) -> list[Entry]:
         """What came from there, each with the name of its object as `path`."""

@@ -15,10 +15,8 @@ from ..project.project import SCRATCH_NAMES
 from ..project.tracked import Tracked
 from ..root.recorded_layout import layout_of
 from ..shelf.manifest import MANIFEST
-from ..system import at
-from ..system.locks import is_locked
+from ..system.locks import is_locked_at
 from ..system.mounts import mounts_below
-from ..system.opening import opened
 from .changes import Changes
 from .made import why_unsure
 from .patterns import matches, may_match_in
@@ -115,18 +113,10 @@ def why_kept_by_now(
 
 def _why_work(project: Path, artefact: Artefact) -> str:
     """Why nothing in it may go, by a lock on it and what lies in it; "" if it may go."""
-    if _is_locked(project, project / artefact.path):
-        return "a process holds a lock (flock) on it"
-    return work_in(project / artefact.path, artefact.made)
-
-
-def _is_locked(project: Path, place: Path) -> bool:
     with contextlib.suppress(OSError):
-        if place.is_symlink() or not (place.is_dir() or place.is_file()):
-            return False  # to open a FIFO or a device may do something
-        with opened(place, at.ANY_FLAGS) as descriptor:
-            return is_locked(project, descriptor)
-    return False
+        if is_locked_at(project, project / artefact.path):
+            return "a process holds a lock (flock) on it"
+    return work_in(project / artefact.path, artefact.made)
 
 
 def _why_not(project: Path, artefact: Artefact, tracked: Tracked, news: str) -> str:

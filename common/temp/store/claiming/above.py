@@ -13,8 +13,7 @@ from ...core.entry import Use
 from ..root.leases import Leases
 from ..root.listing import holds_only_stamped, is_certain_category
 from ..system.environments import is_environment
-from ..system.locks import is_locked
-from ..system.opening import opened
+from ..system.locks import is_locked_at
 
 _RELIED_ON_SECONDS: Final = 1.0
 
@@ -56,8 +55,8 @@ class Above:
         asked_at, use = self._locks.get(category, (float("-inf"), None))
         if time.monotonic() - asked_at > _RELIED_ON_SECONDS:
             use, asked_at = None, time.monotonic()
-            with contextlib.suppress(OSError), opened(self._root / category) as descriptor:
-                if is_locked(self._root, descriptor):
+            with contextlib.suppress(OSError):
+                if is_locked_at(self._root, self._root / category):
                     use = Use("lock", f"a process holds a lock (flock) on {category}")
             self._locks[category] = asked_at, use
         return use

@@ -6,8 +6,8 @@ pipeline). A live owner or a pin in that store protects the entry around it too.
 
 from __future__ import annotations
 
+import contextlib
 import os
-import stat
 from pathlib import Path
 from typing import Final
 
@@ -17,9 +17,7 @@ from ...errors import TempError
 from ..root.leases import Leases
 from ..root.listing import list_leftovers, listing
 from ..root.pinning import Pins, any_pin
-from ..system import at
-from ..system.at import DIRECTORY_FLAGS
-from ..system.locks import is_locked
+from ..system.locks import is_locked_at
 from ..trees.measured import Inside
 from .tracked_entries import TrackedEntries
 
@@ -164,31 +162,14 @@ def _use_of_root(inner: Path, now: float, changed: float) -> Use | None:
         entries = listing(inner, leases, layout_of(inner, is_scratch=True))[0]
         categories = {entry.rpartition("/")[0] for entry, _ in entries} - {""}
         for place in (*sorted(categories), *(entry for entry, _ in entries)):
-            if _is_locked(inner, place):
-                return Use("lock", f"a process that holds a lock (flock) on {place}")
+            with contextlib.suppress(OSError):
+                if is_locked_at(inner, inner / place):
+                    return Use("lock", f"a process that holds a lock (flock) on {place}")
         if any(leftover.being_freed for leftover in list_leftovers(inner)):
             return Use("lock", "a running clean")
     except (TempError, OSError) as error:
         return Use("unknown", f"owners that cannot be checked ({error})")
     return None
-
-
-def _is_locked(root: Path, place: str) -> bool:
-    path = os.path.join(root, place)
-    try:
-        mode = at.stat(path, follow_symlinks=False).st_mode
-        if stat.S_ISDIR(mode):
-            descriptor = at.open(path, DIRECTORY_FLAGS)
-        elif stat.S_ISREG(mode) and at.RELATIVE:
-            descriptor = at.open_file(path, dir_fd=None)
-        else:
-            return False
-    except OSError:
-        return False
-    try:
-        return is_locked(root, descriptor)
-    finally:
-        at.close(descriptor)
 
 
 def _use_in_category(category: Path, name: str, now: float, changed: float) -> Use | None:

@@ -24,9 +24,9 @@ from ..root.leases import Leases
 from ..root.pinning import Pins
 from ..system import at
 from ..system.at_work import AtWork
-from ..system.locks import is_locked
+from ..system.locks import is_locked_at
 from ..system.mounts import mounts_below
-from ..system.opening import open_below, opened, opened_in, opened_trusted
+from ..system.opening import open_below, opened_in, opened_trusted
 from ..trees.contents import newest_status_in
 from ..trees.inside import look_inside, newest_change
 from ..trees.measured import Inside
@@ -42,7 +42,6 @@ Kind = Literal["file", "directory", "empty", "either"]
 GoOn = Callable[[], bool]
 """Called now and then during a removal; false stops it."""
 
-_LOCKABLE: Final = (stat.S_IFREG, stat.S_IFDIR)
 _LOOKS_SECONDS: Final = 0.1
 """How long a look at what is in a directory may take, before it is asked again if it changed."""
 
@@ -312,10 +311,8 @@ def _check_around(path: str, seen: os.stat_result, policy: bool) -> None:
 
 
 def _check_unlocked(root: Path, parent: int, name: str) -> None:
-    if stat.S_IFMT(at.stat(name, dir_fd=parent, follow_symlinks=False).st_mode) not in _LOCKABLE:
-        return  # to open a FIFO or a device may do something
-    with contextlib.suppress(PermissionError), opened(name, at.ANY_FLAGS, dir_fd=parent) as one:
-        if is_locked(root, one):
+    with contextlib.suppress(PermissionError):
+        if is_locked_at(root, name, dir_fd=parent):
             raise NotClaimed("in use: a process holds a lock (flock) on it")
 
 

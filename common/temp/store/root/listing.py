@@ -27,9 +27,8 @@ from ...core.named_tuple import NamedTuple
 from ...errors import StorageError, TempError, reason_of
 from ..project.project import check_root
 from ..system import at
-from ..system.at import ANY_FLAGS, DIRECTORY_FLAGS
-from ..system.locks import is_locked
-from ..system.opening import opened
+from ..system.at import DIRECTORY_FLAGS
+from ..system.locks import is_locked_at
 from .arrivals import is_remainder
 from .leases import Leases
 
@@ -186,6 +185,6 @@ def _leftover(root: Path, path: str) -> Leftover:
 
 
 def _is_being_freed(root: Path, path: str) -> bool:
-    with contextlib.suppress(OSError), opened(path, ANY_FLAGS) as descriptor:
-        return is_locked(root, descriptor)
+    with contextlib.suppress(OSError):
+        return is_locked_at(root, path)
     return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -95,6 +96,21 @@ def share_directory(descriptor: int) -> bool:
             return False
         time.sleep(0.005)
     return True
+
+
+def is_locked_at(root: Path, path: str | os.PathLike[str], *, dir_fd: int | None = None) -> bool:
+    """As `is_locked`, for what is at `path`: a file or a directory, as nothing else is locked.
+
+    Raises `OSError` if it cannot be opened.
+    """
+    mode = at.stat(os.fspath(path), dir_fd=dir_fd, follow_symlinks=False).st_mode
+    if not at.RELATIVE or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        return False  # to open a FIFO or a device may do something
+    descriptor = at.open(os.fspath(path), at.ANY_FLAGS, dir_fd=dir_fd)
+    try:
+        return is_locked(root, descriptor)
+    finally:
+        at.close(descriptor)
 
 
 def is_locked(root: Path, descriptor: int) -> bool:
