@@ -8,7 +8,7 @@ from typing import Final
 from .entry import Entry
 from .named_tuple import NamedTuple
 from .reasons import Reason
-from .units import spell_comparison, spell_size
+from .units import spell_excess, spell_size
 
 ARCHIVE_EXPIRED: Final = "archive expired"
 """The rule that removes what was archived for longer than `archive_keep`."""
@@ -54,10 +54,8 @@ def archives_over(
 def _why_over(age: float, used: int, limits: ArchiveLimits) -> Reason | None:
     """Why what was archived so long ago goes; `used` are its bytes and those of all newer ones."""
     keep, most = limits
-    if keep is not None and (age > keep or keep == 0):
-        past, limit = spell_comparison(age, keep)
-        sign = ">" if age > keep else "≥"
-        return Reason(ARCHIVE_EXPIRED, "goes", f"archived for {past} {sign} {limit}")
+    if keep is not None and (over := spell_excess(age, keep)):
+        return Reason(ARCHIVE_EXPIRED, "goes", f"archived for {over}")
     if most is not None and used > most:
         sizes = f"{spell_size(used)} with all newer archives, limit {spell_size(most)}"
         return Reason(ARCHIVE_OVER_SIZE, "goes", sizes)

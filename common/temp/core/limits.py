@@ -13,7 +13,14 @@ from typing import Final
 from .cases import Case, Rules
 from .policy import SPELLED_LIMITS, SUMMED_LIMITS
 from .reasons import LOW_SPACE, UNFINISHED, Reason
-from .units import spell_comparison, spell_inodes, spell_share, spell_shares, spell_size
+from .units import (
+    spell_comparison,
+    spell_excess,
+    spell_inodes,
+    spell_share,
+    spell_shares,
+    spell_size,
+)
 
 _ABANDONED: Final = Reason("abandoned", "goes", "its process has ended")
 _UNCONFIGURED: Final = Reason("no policy configured", "goes", "")
@@ -39,13 +46,10 @@ def _max_age(case: Case) -> Reason | None:
     limit = case.policy.max_age
     if limit is None:
         return None
-    # A limit of zero means "older than nothing": also what changed at this very instant.
-    over = case.age > limit or limit == 0
+    if over := spell_excess(case.age, limit):
+        return Reason("expired", "goes", f"{over}{case.where}")
     age, most = spell_comparison(case.age, limit)
-    if not over:
-        return _silent("max age", f"{age} ≤ {most}{case.where}")
-    sign = ">" if case.age > limit else "≥"
-    return Reason("expired", "goes", f"{age} {sign} {most}{case.where}")
+    return _silent("max age", f"{age} ≤ {most}{case.where}")
 
 
 def _max_count(case: Case) -> Reason | None:

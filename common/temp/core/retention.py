@@ -28,7 +28,7 @@ from .reasons import (
     Reason,
     Verdict,
 )
-from .units import spell_comparison, spell_size
+from .units import spell_excess, spell_size
 
 
 def judge(
@@ -77,11 +77,8 @@ def undo_over(set_aside: float, undo_for: float | None, now: float) -> Reason | 
     """
     if undo_for is None:
         return None
-    age = max(0.0, now - set_aside)
-    if age <= undo_for and undo_for:
-        return None
-    past, limit = spell_comparison(age, undo_for)
-    return Reason(UNDO_OVER, "goes", f"{past} {'>' if age > undo_for else '≥'} {limit}")
+    over = spell_excess(max(0.0, now - set_aside), undo_for)
+    return Reason(UNDO_OVER, "goes", over) if over else None
 
 
 def undoable_to_forget(

@@ -83,6 +83,17 @@ def spell_comparison(value: float, limit: float) -> tuple[str, str]:
     return f"{left} {unit}", f"{right} {unit}"
 
 
+def spell_excess(value: float, limit: float) -> str:
+    """A duration over its limit, such as `10 d > 7 d`; "" if it is within the limit.
+
+    A limit of zero means "older than nothing", so any duration is over it.
+    """
+    if value <= limit and limit:
+        return ""
+    past, most = spell_comparison(value, limit)
+    return f"{past} {'>' if value > limit else '≥'} {most}"
+
+
 _MOST_DIGITS = 13
 """Enough to tell any two times of a clock apart, in days."""
 
