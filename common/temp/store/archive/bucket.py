@@ -236,7 +236,7 @@ class Bucket:
     def create(self, name: str, data: bytes) -> bool:
         """Store a small object, and return whether there was none of that name.
 
-        After an error it may be there all the same. A store that knows no condition for that is
+        After an error it may still be there. A store that knows no condition for that is
         asked first: that is as good for a name that nobody else can have chosen.
         """
         store = self.open()

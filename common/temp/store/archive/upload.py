@@ -151,7 +151,7 @@ class ObjectDeposit(Deposit):
             try:
                 self._bucket.create(name, self._manifest)
             except StorageError as error:
-                lost = error  # it may have arrived all the same
+                lost = error  # it may still have arrived
             try:
                 found = self._bucket.read(name, len(self._manifest))
             except BucketError as error:

@@ -54,7 +54,7 @@ def finish_leftovers(
         removals = stack.enter_context(contextlib.closing(remover.remove(found())))
         for held, removed in removals:
             held.close()
-            # One that has only just been made, by a clean that is yet to lock it, is no leftover.
+            # What another clean has only just made, and not locked so far, is no leftover.
             is_new = held.held.startswith(BATCH) and removed.files + removed.directories <= 1
             count += not (removed.failures or is_new)
             removed.failures = [
