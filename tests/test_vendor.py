@@ -24,6 +24,7 @@ from common.temp.needs import LEFT_OUT, NEEDS
 from common.temp.store.system import at
 from tests.installing import clean_environment, link_needed
 from tests.support import REPOSITORY, forked, run
+from tests.tracing import traced
 
 COPY = Path("libs", "common", "temp")
 PROGRAM = (sys.executable, "-m", "common.temp")
@@ -398,28 +399,14 @@ def test_a_run_that_is_killed_at_any_instant_leaves_the_old_or_the_new(host: Pat
     new = content(copy)
     make_older(copy)
     old = content(copy)
-    trace = [
-        "strace",
-        "-f",
-        "-qq",
-        "-o",
-        "/dev/null",
-        "-e",
-        "trace=mkdirat,renameat2,unlinkat",
-    ]
-    if shutil.which("strace") is None:
-        pytest.skip("needs strace")
     seen = set()
     for call, when in [("mkdirat", 4), ("renameat2", 1), ("unlinkat", 1), ("unlinkat", 90)]:
         if content(copy) == new:
             make_older(copy)
         if call == "unlinkat":  # of the old copy, and not of what a killed run left
             shutil.rmtree(copy.with_name(".temp.tempkeep-vendor"), ignore_errors=True)
-        inject = ["-e", f"inject={call}:signal=SIGKILL:when={when}"]
-        program = [*trace, *inject, *PROGRAM, "vendor", "libs/common"]
-        env = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"}
-        done = subprocess.run(program, cwd=host, env=env, capture_output=True, check=False)
-        assert done.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL), (call, when, done.stderr)
+        done = traced(call, f"signal=KILL:when={when}", "vendor", "libs/common", cwd=host)
+        assert done.returncode == -signal.SIGKILL, (call, when, done.stderr)
         assert content(copy) in (old, new), (call, when)
         seen.add(content(copy) == new)
     assert seen == {False, True}
@@ -429,13 +416,9 @@ def test_a_run_that_is_killed_at_any_instant_leaves_the_old_or_the_new(host: Pat
 
 
 def test_where_directories_cannot_be_exchanged_at_once_an_update_is_whole_too(host: Path) -> None:
-    if shutil.which("strace") is None:
-        pytest.skip("needs strace")
     new = content(host / COPY)
     make_older(host / COPY)
-    trace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=renameat2"]
-    program = [*trace, "-e", "inject=renameat2:error=ENOSYS", *PROGRAM, "vendor", "libs/common"]
-    done = run(program, cwd=host)
+    done = traced("renameat2", "error=ENOSYS", "vendor", "libs/common", cwd=host)
     assert (done.returncode, done.stderr) == (0, "")
     assert content(host / COPY) == new
     assert sorted(os.listdir(host / "libs" / "common")) == ["__init__.py", "temp", "text.py"]
