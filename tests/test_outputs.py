@@ -545,9 +545,9 @@ def test_a_child_that_is_forked_while_a_thread_makes_a_run_can_make_its_own(proj
         "warnings.simplefilter('ignore')\n"
         f"{RUN}\n"
         "def work():\n"
-        "    while True: root.run_dir(); OutputRoot()\n"
+        "    while True: root.run_dir(); OutputRoot().cleanup()\n"
         "threading.Thread(target=work, daemon=True).start()\n"
-        "for _ in range(12):\n"
+        "for _ in range(6):\n"
         "    child = os.fork()\n"
         "    if child == 0: root.run_dir(); OutputRoot.cleanup_all(); os._exit(0)\n"
         "    assert os.waitpid(child, 0)[1] == 0\n"
@@ -727,7 +727,7 @@ def test_a_signal_s_handler_may_clean_up_at_any_instant(project: Path) -> None:
         "kept = OutputRoot()\n"
         "signal.signal(signal.SIGVTALRM, lambda *_: OutputRoot.cleanup_all())\n"
         "signal.setitimer(signal.ITIMER_VIRTUAL, 0.001, 0.001)\n"
-        "for _ in range(300):\n"
+        "for _ in range(100):\n"
         "    kept.run_dir()\n"
         "    passing = OutputRoot(); passing.run_dir(); passing.cleanup()\n"
         "signal.setitimer(signal.ITIMER_VIRTUAL, 0)\n"
@@ -751,7 +751,7 @@ def test_cleanup_all_while_instances_come_and_go_leaves_nothing() -> None:
     for other in others:
         other.start()
     try:
-        for _ in range(30):
+        for _ in range(15):
             kept = OutputRoot()
             kept.run_dir()
             OutputRoot.cleanup_all()

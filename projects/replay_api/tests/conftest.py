@@ -6,8 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from replay_api import client
 
 from projects.replay_api.tests.support import Running, parts, running
+from tests.warm import Started
+
+
+@pytest.fixture(scope="package", autouse=True)
+def warm_servers() -> Iterator[None]:
+    """Servers start at once."""
+    with pytest.MonkeyPatch.context() as here:
+        here.setattr(client, "Server", Started.instead_of(client.Server, "replay_api"))
+        yield
 
 
 @pytest.fixture
