@@ -522,7 +522,7 @@ def test_each_worker_of_xdist_shares_its_own(tested: pytest.Pytester) -> None:
         assert made.parent.name.startswith(f"session_{worker_id}_")
         assert not fails
     """
-    runs(tested, code, "-n1", "--temp-leaks=error", passed=1, failed=1)
+    runs(tested, code, "-p", "xdist.plugin", "-n1", "--temp-leaks=error", passed=1, failed=1)
     assert kept(tested) == ["session_gw0"]
 
 
