@@ -30,6 +30,7 @@ from common.temp.store.root.current_owners import own
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 from common.temp.store.system.birth import born_at
+from tests.each import each
 from tests.store.children import in_child, until
 from tests.support import (
     EVERYTHING,
@@ -45,6 +46,7 @@ from tests.support import (
     plain_user,
     process,
 )
+from tests.warm import Started
 
 ODD = [
     "a b",
@@ -333,7 +335,7 @@ def test_of_many_processes_one_makes_a_job(storage: StorageRoot) -> None:
         "storage.allocate_job('a')"
     )
     started = [
-        subprocess.Popen(
+        Started(
             [sys.executable, "-c", code],
             env=environment(),
             stdin=subprocess.PIPE,
@@ -695,9 +697,7 @@ def test_two_that_recover_at_once_take_each_job_once(tmp_path: Path, storage: St
         "print(storage.recover())"
     )
     started = [
-        subprocess.Popen(
-            [sys.executable, "-c", code], env=environment(), stdout=subprocess.PIPE, text=True
-        )
+        Started([sys.executable, "-c", code], env=environment(), stdout=subprocess.PIPE, text=True)
         for _ in range(3)
     ]
     assert sum(int(one.communicate(timeout=60)[0]) for one in started) == 40
@@ -868,7 +868,7 @@ def _type(frozen: bool = True, **fields: Any) -> Any:
     return dataclasses.make_dataclass("Made", made, frozen=frozen)
 
 
-@pytest.mark.parametrize(
+@each(
     ("job_type", "said"),
     [
         (dict, "is not a dataclass; declare a frozen one"),

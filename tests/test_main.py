@@ -10,6 +10,7 @@ import pytest
 
 from common.temp import __version__
 from common.temp.tasks import ns
+from tests.each import each
 from tests.support import make_entry, run
 
 PROGRAMS = [
@@ -77,8 +78,8 @@ def test_it_completes_its_tasks(bare: Path) -> None:
     assert "temp-status" in done.stdout.splitlines()
 
 
-@pytest.mark.parametrize("flag", ["--help", "-h"])
-@pytest.mark.parametrize("task", sorted([*ns.task_names, "vendor"]))
+@each("flag", ["--help", "-h"])
+@each("task", sorted([*ns.task_names, "vendor"]))
 def test_a_task_shows_its_help_and_does_nothing(bare: Path, task: str, flag: str) -> None:
     before = sorted(bare.rglob("*"))
     done = run([sys.executable, "-m", "common.temp", task, flag], cwd=bare)

@@ -25,6 +25,7 @@ from common.temp.errors import Refused, StorageError
 from common.temp.outputs import OutputRoot
 from common.temp.store.project.project import user_root
 from common.temp.store.sweep.abandoned import clean_abandoned
+from tests.each import each
 from tests.store.children import in_child, until
 from tests.support import immutable, inv, listing, mounted, plain_user, process, run, swept
 
@@ -618,7 +619,7 @@ COPIES: list[Callable[[OutputRoot], OutputRoot]] = [
 ]
 
 
-@pytest.mark.parametrize("copied", COPIES)
+@each("copied", COPIES)
 def test_a_copy_begins_afresh(copied: Callable[[OutputRoot], OutputRoot]) -> None:
     root = OutputRoot()
     path = root.run_dir()
@@ -627,7 +628,7 @@ def test_a_copy_begins_afresh(copied: Callable[[OutputRoot], OutputRoot]) -> Non
     assert other.run_dir().parent != path.parent
 
 
-@pytest.mark.parametrize("copied", COPIES)
+@each("copied", COPIES)
 def test_the_end_of_a_copy_leaves_the_original_s_root(
     copied: Callable[[OutputRoot], OutputRoot],
 ) -> None:
@@ -640,7 +641,7 @@ def test_the_end_of_a_copy_leaves_the_original_s_root(
     assert path.is_dir()
 
 
-@pytest.mark.parametrize("copied", COPIES)
+@each("copied", COPIES)
 def test_cleanup_all_knows_of_a_copy(copied: Callable[[OutputRoot], OutputRoot]) -> None:
     other = copied(OutputRoot())
     other.run_dir()

@@ -34,7 +34,11 @@ def call(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """
     home = tmp_path_factory.mktemp("pre-commit")
     (home / "gitconfig").write_text("[user]\n\tname = t\n\temail = t@example.org\n")
-    more = {"PRE_COMMIT_HOME": str(home / "store"), "GIT_CONFIG_GLOBAL": str(home / "gitconfig")}
+    more = {
+        "PRE_COMMIT_HOME": str(home / "store"),
+        "GIT_CONFIG_GLOBAL": str(home / "gitconfig"),
+        "PIP_COMPILE": "0",  # what is imported is compiled then
+    }
     env = {name: text for name, text in environment(**more).items() if name != "PYTHONPATH"}
 
     def call(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:

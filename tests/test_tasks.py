@@ -16,6 +16,7 @@ from invoke.exceptions import Exit
 
 from common.temp import tasks
 from common.temp.commands import status
+from tests.each import each
 from tests.support import BROKEN, environment, inv, listing, make_entry, run
 
 SHARED = {
@@ -118,7 +119,7 @@ def test_listing_loads_nothing_but_the_tasks_themselves(project: Path, tmp_path:
 # -- their help -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "flags"),
     [
         ("temp-status", "--category --sort --limit --format --output --all-projects --history"),

@@ -15,6 +15,7 @@ import pytest
 from common.temp.pins import pin
 from common.temp.store.root.allocation import allocate
 from common.temp.store.sweep.planfile import read_plan
+from tests.each import each
 from tests.support import (
     age,
     inv,
@@ -243,7 +244,7 @@ def test_a_plan_that_is_not_for_here_is_refused(
     assert listing(drawn) == before
 
 
-@pytest.mark.parametrize(
+@each(
     "path",
     ["../../victim", "/victim", "..", ".", "", "debug", ".tempkeep", "debug/../../victim", "a\0b"],
 )
@@ -264,7 +265,7 @@ def test_a_hostile_path_in_a_plan_deletes_nothing(drawn: Path, path: str) -> Non
     assert victim.is_dir()
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     ["", "{", "[]", "{}", "null", '{"kind": "x", "schema": 1}', "[" * 100_000,
      '{"kind": "tempkeep plan", "schema": 1, "projects": 3, "machine": ""}'],

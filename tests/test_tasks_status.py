@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from common.temp.report.table import width
+from tests.each import each
 from tests.support import (
     FULL,
     age,
@@ -33,6 +34,7 @@ from tests.support import (
     process,
     tempkeep,
 )
+from tests.warm import Started
 
 Printed = pytest.CaptureFixture[str]
 HOSTILE = 'a"b,c\nd\te\x1b[31m;=1+1'
@@ -158,7 +160,7 @@ def three(project: Path) -> None:
     make_entry(project / ".tmp", "cache/c_1696348800", age_hours=3, files=5)
 
 
-@pytest.mark.parametrize(
+@each(
     ("arguments", "expected"),
     [
         ((), "cab"),
@@ -479,7 +481,7 @@ def test_a_change_in_the_future_is_a_line_and_no_failure(project: Path, capsys: 
 def test_a_reader_that_leaves_early_sees_no_traceback(project: Path) -> None:
     for number in range(2000):
         (project / ".tmp" / "debug" / f"x{number}").mkdir(parents=True)
-    with subprocess.Popen(
+    with Started(
         [sys.executable, "-m", "invoke", "temp-status"],
         cwd=project,
         env=environment(),
@@ -514,7 +516,7 @@ def on_terminal(*arguments: str, columns: int, cwd: Path, **more: str) -> str:
     """What a real `inv` prints on a terminal that is so many columns wide."""
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, columns))
-    with subprocess.Popen(
+    with Started(
         [sys.executable, "-m", "invoke", *arguments],
         cwd=cwd,
         env=environment(**{"CI": "", "NO_COLOR": "", "TERM": "xterm", "COLUMNS": "", **more}),

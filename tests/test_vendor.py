@@ -23,8 +23,9 @@ from common.temp.errors import Refused, TempError
 from common.temp.needs import LEFT_OUT, NEEDS
 from common.temp.store.system import at
 from tests.installing import clean_environment, link_needed
-from tests.support import REPOSITORY, forked, run
+from tests.support import REPOSITORY, environment, forked, run
 from tests.tracing import traced
+from tests.warm import Started
 
 COPY = Path("libs", "common", "temp")
 PROGRAM = (sys.executable, "-m", "common.temp")
@@ -427,10 +428,12 @@ def test_where_directories_cannot_be_exchanged_at_once_an_update_is_whole_too(ho
 def test_two_at_once_leave_one_whole_copy(host: Path) -> None:
     new = content(host / COPY)
     make_older(host / COPY)
-    environ = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     running = [
-        subprocess.Popen(
-            [*PROGRAM, "vendor", "libs/common"], cwd=host, env=environ, stdout=subprocess.DEVNULL
+        Started(
+            [*PROGRAM, "vendor", "libs/common"],
+            cwd=host,
+            env=environment(),
+            stdout=subprocess.DEVNULL,
         )
         for _ in range(3)
     ]

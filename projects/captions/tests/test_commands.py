@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.each import each
 from tests.support import run_in
 from tests.warm import in_environment
 
@@ -34,7 +35,7 @@ def copy(tmp_path: Path) -> Path:
     return Path(shutil.copytree(CAPTIONS, tmp_path / "copy", ignore=ignored))
 
 
-@pytest.mark.parametrize(
+@each(
     ("arguments", "environment", "said"),
     [
         (["--port=x"], {}, "argument --port: 'x' is not a whole number from 0 to 65535"),

@@ -32,6 +32,7 @@ from projects.replay_api.tests.support import (
     values,
 )
 from projects.replay_api.tests.test_tlog import FLIGHT
+from tests.each import each
 from tests.store.children import children_of, until
 from tests.support import HOSTILE_NAMES, REPOSITORY, environment, listing, mounted, run_in
 from tests.warm import in_environment
@@ -178,7 +179,7 @@ def test_an_id_that_is_taken_is_refused_and_the_first_job_stays(
     fetch_all(server, document)
 
 
-@pytest.mark.parametrize(
+@each(
     ("method", "path", "status", "said"),
     [
         ("GET", "/jobs/unknown", 404, "there is no job 'unknown'"),
@@ -308,7 +309,7 @@ REST = VIDEO + _part("calibration") + END
 HEADER = "Content-Disposition: form-data"
 
 
-@pytest.mark.parametrize(
+@each(
     ("data", "said"),
     [
         (b"", "the upload ends before its last boundary"),
@@ -346,7 +347,7 @@ def test_what_is_malformed_or_incomplete_is_refused(
     assert state(server, "a") == ""
 
 
-@pytest.mark.parametrize(
+@each(
     "kind",
     [
         "",
