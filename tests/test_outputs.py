@@ -66,11 +66,12 @@ def test_a_new_instance_has_nothing_on_disk(own_system_temp: Path) -> None:
 
 
 def test_a_run_directory_is_named_by_the_second_in_utc() -> None:
-    before = time.strftime(STAMP, time.gmtime())
+    # Not of `gmtime()`, whose clock is some milliseconds late.
+    before = time.strftime(STAMP, time.gmtime(time.time()))
     root = OutputRoot()
     path = root.run_dir()
     assert re.fullmatch(r"\d{8}T\d{6}Z", path.name)
-    assert before <= path.name <= time.strftime(STAMP, time.gmtime())
+    assert before <= path.name <= time.strftime(STAMP, time.gmtime(time.time()))
 
 
 def test_a_run_directory_is_absolute_empty_and_directly_in_the_temporary_root() -> None:

@@ -1116,7 +1116,7 @@ def test_runs_are_archived_beside_them(base: Path, main: Main, strategy: str) ->
     assert stored(base / RUNS_ARCHIVE) == [name_of(5)]
 
 
-@each(
+@pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["--strategy", "reckless"], "--strategy: expected one of aggressive, moderate, "),

@@ -13,7 +13,6 @@ from invoke.collection import Collection
 from common.temp import tasks
 from common.temp.__main__ import program
 from common.temp.shared_task import LETTERS
-from tests.each import each
 from tests.support import forked, inv, make_entry
 
 STAR = "from common.temp.tasks import *\n"
@@ -145,7 +144,7 @@ REFUSED = [
 ]
 
 
-@each(("line", "flag"), REFUSED)
+@pytest.mark.parametrize(("line", "flag"), REFUSED)
 def test_a_letter_that_a_task_does_not_know_is_refused_and_not_invoke_s(
     project: Path, line: str, flag: str
 ) -> None:

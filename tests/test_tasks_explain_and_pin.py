@@ -12,7 +12,6 @@ import pytest
 from common.temp.commands import forecast
 from common.temp.core.entry import Inventory
 from common.temp.store.claiming.scan import scan
-from tests.each import each
 from tests.support import listing, make_entry, make_project, process, tempkeep
 
 Printed = pytest.CaptureFixture[str]
@@ -76,8 +75,8 @@ def test_standing_in_an_entry_its_files_name_it_and_keep_it(
     assert "debug/run_1696348800: stays, in use: pid " in capsys.readouterr().out
 
 
-@each("command", ["temp-explain", "temp-pin", "temp-unpin"])
-@each(
+@pytest.mark.parametrize("command", ["temp-explain", "temp-pin", "temp-unpin"])
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         (

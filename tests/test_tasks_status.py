@@ -21,7 +21,6 @@ from typing import Any
 import pytest
 
 from common.temp.report.table import width
-from tests.each import each
 from tests.support import (
     FULL,
     age,
@@ -160,7 +159,7 @@ def three(project: Path) -> None:
     make_entry(project / ".tmp", "cache/c_1696348800", age_hours=3, files=5)
 
 
-@each(
+@pytest.mark.parametrize(
     ("arguments", "expected"),
     [
         ((), "cab"),

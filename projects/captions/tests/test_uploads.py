@@ -61,6 +61,7 @@ def test_the_file_arrives_byte_for_byte_however_it_is_cut(
     chunks = [body[start : start + at_once] for start in range(0, len(body), at_once)]
     upload(path, chunks, content_type.decode())
     assert path.read_bytes() == sound
+    path.unlink()
 
 
 def test_other_fields_do_no_harm(path: Path) -> None:
@@ -132,6 +133,7 @@ def test_a_form_that_cannot_be_used_is_refused(path: Path, what: str) -> None:
     body, said = FORMS[what]
     status, found = refusal(path, body)
     assert (status, said in found) == (400, True)
+    path.unlink(missing_ok=True)  # what had come by then
 
 
 @each(
