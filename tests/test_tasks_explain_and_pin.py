@@ -150,7 +150,9 @@ def test_a_label_is_its_newest_entry_and_it_is_told_which(
 def test_of_two_entries_of_one_second_the_newest_is_the_one_that_was_made_last(
     project: Path, capsys: Printed
 ) -> None:
-    for number, name in enumerate(("same_1696348800-ab12", "same_1696348800", "same_1696348800-0")):
+    for number, name in enumerate(
+        ("same_1696348800-ab12", "same_1696348800", "same_1696348800-00ff")
+    ):
         time.sleep(
             0.02 if number else 0
         )  # the kernel's clock for this ticks every few milliseconds
@@ -161,8 +163,8 @@ def test_of_two_entries_of_one_second_the_newest_is_the_one_that_was_made_last(
     assert tempkeep("temp-pin", "cache/same", "--reason", "r") == 0
 
     assert capsys.readouterr() == (
-        "pinned cache/same_1696348800-0: r\n",
-        "cache/same: the newest of 3, cache/same_1696348800-0\n",
+        "pinned cache/same_1696348800-00ff: r\n",
+        "cache/same: the newest of 3, cache/same_1696348800-00ff\n",
     )
 
 
