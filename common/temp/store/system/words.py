@@ -14,8 +14,9 @@ from .views import Views
 # What every look needs has no regular expressions, and those that few words need are compiled at
 # their first use, by `re`: to compile them takes longer than to look at all words.
 
-_BETWEEN: Final = bytes.maketrans(b"=:@", b",,,")
-"""What is between paths in one word: `--out=DIR`, `DIR:/data`, `type=bind,source=DIR`, `-d@F`."""
+_BETWEEN: Final = bytes.maketrans(b"=:@?#!", b",,,,,,")
+"""What is between paths in one word: `--out=DIR`, `DIR:/data`, `type=bind,source=DIR`, `-d@F`, also
+where a path ends in a URL: `file:F?mode=ro`, `file:F#part`, `jar:file:F!/x`."""
 
 _AROUND: Final = bytes.maketrans(b"'\"`;&|()<>{}[]", b" " * 14)
 """What is around paths in a longer text: `cat DIR/a; (cd 'DIR' && make)`."""
@@ -26,7 +27,7 @@ _SPELLED: Final = rb"""(?:[^\s'"\\;&|()<>]|\\.|'[^']*'|"(?:[^"\\]|\\.)*")+"""
 _SPELLING: Final = rb"""'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)"""
 _QUOTES: Final = b"'\"\\"
 
-_ODD: Final = b"=:,@%'\"`;&|()<>{}[] \t\n\r\f\v"
+_ODD: Final = b"=:@?#!,%'\"`;&|()<>{}[] \t\n\r\f\v"
 """What a word has that may be more than one path, if it does not begin with a dash."""
 
 _ENCODED: Final = rb"%(?!00)([0-9A-Fa-f]{2})"
