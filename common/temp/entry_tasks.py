@@ -6,6 +6,7 @@ from typing import Any
 
 import invoke.program
 from invoke.context import Context
+from invoke.exceptions import Exit
 from invoke.tasks import task
 
 from .ending import run_command
@@ -68,10 +69,10 @@ def temp_restore(c: Context, name: str, list: bool = False) -> None:  # noqa: A0
         run_command(lambda: restore_archived(name, dry_run=bool(c.config.run.dry)))
 
 
-def _complete(*arguments: Any, **named: Any) -> None:
+def _complete(*arguments: Any, **named: Any) -> Exit:
     from .completion import complete  # which only a shell asks for
 
-    complete(*arguments, **named)
+    return complete(*arguments, **named)
 
 
 invoke.program.complete = _complete  # type: ignore[attr-defined]
