@@ -20,6 +20,6 @@ def collector_at_rest() -> Iterator[None]:
     try:
         yield
     finally:
-        gc.freeze()
         if was_enabled:
+            gc.freeze()
             gc.enable()
