@@ -92,7 +92,7 @@ CUT_LABEL: Final = "temp"
 _STAMPED = re.compile(
     r"(?P<label>.+)_(?P<stamp>[0-9]{9,11})(?:-[0-9a-f]{4,8})?(?P<suffix>\.[^/]*)?", re.DOTALL
 )
-_RUN_TIME = re.compile(r"_(\d{4})(\d\d)(\d\d)_(\d\d)(\d\d)(\d\d)(?:-|$)", re.ASCII)
+_RUN_TIME = r"(?a)_(\d{4})(\d\d)(\d\d)_(\d\d)(\d\d)(\d\d)(?:-|$)"  # few roots hold runs
 _WINDOWS_DEVICES = frozenset(
     {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"}
     | {f"{port}{digit}" for port in ("COM", "LPT") for digit in "123456789¹²³"}
@@ -249,7 +249,7 @@ class Layout(NamedTuple):
         """
         if not self.category:
             return read_name(name)[1]
-        match = _RUN_TIME.search(name) if self.names is not None else None
+        match = re.search(_RUN_TIME, name) if self.names is not None else None
         if match is None:
             return None
         from calendar import timegm  # takes a while to import, and few roots hold runs
