@@ -433,7 +433,7 @@ def test_a_dry_run_prints_the_very_set_that_the_same_command_cleans(
         assert all((project / ".tmp" / path).exists() for path in kept), seed
         assert done["freed_bytes"] == planned["planned_bytes"], seed
         cleaned += len(paths)
-    assert cleaned > seeds
+    assert cleaned > seeds // 2
 
 
 # -- a person at a terminal ---------------------------------------------------------------------

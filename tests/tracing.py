@@ -14,8 +14,9 @@ from tests.support import environment
 from tests.warm import Started
 
 CODE = """
-import os, sys
+import os, posix, sys
 from common.temp.__main__ import main
+os.fsync = posix.fsync  # without which a warm interpreter does
 print("ready", flush=True)
 sys.stdin.readline()
 {does}
