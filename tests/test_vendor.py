@@ -203,7 +203,8 @@ def test_local_changes_are_named_and_stay(host: Path, change: str, older: bool) 
 @pytest.mark.parametrize("what", ["copy", "module", "link", "dangling", "package", "linked files"])
 def test_what_is_no_copy_of_ours_stays(bare_host: Path, tmp_path: Path, what: str) -> None:
     outside = tmp_path / "outside"
-    shutil.copytree(REPOSITORY / "common" / "temp", outside)
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(REPOSITORY / "common" / "temp", outside, ignore=ignored)
     copy = bare_host / COPY
     if what == "copy":  # made by hand, who knows with which changes
         shutil.copytree(outside, copy)

@@ -29,7 +29,7 @@ def uploaded(tmp_path: Path) -> dict[str, Path]:
 @pytest.fixture(scope="session")
 def long(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The files of an upload that takes long enough to compute for a test to meddle with it."""
-    return parts(tmp_path_factory.mktemp("long"), samples=250_000)
+    return parts(tmp_path_factory.mktemp("long"), samples=120_000)
 
 
 @pytest.fixture(scope="module")
