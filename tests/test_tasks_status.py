@@ -522,6 +522,7 @@ def on_terminal(*arguments: str, columns: int, cwd: Path, **more: str) -> str:
         stdin=subprocess.DEVNULL,
         stdout=theirs,
         stderr=subprocess.PIPE,
+        text=True,
     ) as started:
         os.close(theirs)
         seen = b""
@@ -530,7 +531,7 @@ def on_terminal(*arguments: str, columns: int, cwd: Path, **more: str) -> str:
                 seen += more_bytes
         os.close(ours)
         assert started.stderr is not None
-        assert started.stderr.read() == b""
+        assert started.stderr.read() == ""
     return seen.decode().replace("\r\n", "\n")
 
 
