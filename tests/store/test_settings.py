@@ -977,6 +977,7 @@ def test_the_schema_of_the_table_accepts_what_the_loader_accepts(key: str, good:
 def test_the_schema_of_the_json_file_accepts_what_the_loader_accepts(key: str, good: bool) -> None:
     for value in _VALUES[JSON_KEYS[key][1]][0 if good else 1]:
         assert accepts(CONFIG_SCHEMA, {key: value}) is good, value
+    assert accepts(CONFIG_SCHEMA, {key: None})
 
 
 @pytest.mark.parametrize("key", CATEGORY_KEYS)
