@@ -84,8 +84,9 @@ class temp_file_async(  # noqa: N801 - like a function
 ):
     """The same for `async with`: the file is deleted in a thread, also if the task is cancelled.
 
-    It can decorate a coroutine function. A cancellation during the deletion is raised once the file is gone. A thread that is still
-    making the file when the block ends is not noticed: use `finish_in_thread` to wait for it.
+    It can decorate a coroutine function. A cancellation during the deletion is raised once the file
+    is gone. A thread that is still making the file when the block ends is not noticed: use
+    `finish_in_thread` to wait for it.
     """
 
     async def __aenter__(self) -> Path:

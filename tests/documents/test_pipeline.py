@@ -199,6 +199,17 @@ def _(project: Path) -> None:
     assert runs(project) == made
 
 
+@says("of runs with one modification time, as a copy has them, the last by name is the newest")
+def _(project: Path) -> None:
+    made = [project / f"pipeline_artifacts_2025091{day}_120000" for day in (1, 3, 2)]
+    for path in made:
+        path.mkdir()
+        os.utime(path, (1_760_000_000, 1_760_000_000))
+    cleaner = ArtifactCleaner(project, CleanupConfig(max_runs_to_keep=1))
+    assert cleaner.get_cleanup_candidates() == [made[0], made[2]]
+    assert cleaner.find_artifact_directories() == [made[1], made[2], made[0]]
+
+
 @says("`check_disk_space` tells whether `min_free_space_gb` is free")
 def _(project: Path) -> None:
     for wanted, enough in ((None, True), (0.0, True), (10.0**9, False)):

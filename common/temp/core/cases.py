@@ -140,8 +140,8 @@ def cases_of(entries: Sequence[Entry], policy: Policy, now: float, disk: Disk) -
 def _newest_first(entries: Sequence[Entry], newness: Sequence[float]) -> list[int]:
     """The indices of the entries, that of the newest one first."""
     paths = [entry.path for entry in entries]
-    # The path breaks ties, so that the answer does not depend on the order of a listing.
-    order = sorted(range(len(entries)), key=paths.__getitem__)
+    # Copied or unpacked entries may all have the same time: then the stamp in the path decides.
+    order = sorted(range(len(entries)), key=paths.__getitem__, reverse=True)
     order.sort(key=newness.__getitem__, reverse=True)
     return order
 
