@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ContextDecorator, ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from .core.layouts import TEST, check_label, check_name
 from .errors import InvalidName, StorageError
@@ -17,6 +16,8 @@ from .manager import TempManager
 from .store.root.allocation import allocate_private
 from .store.root.base import auto_root
 from .until import until_exit
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 _TEST_NAMES = ("source", "target", "working", "output", "backup")
 _TEST_LABEL_BYTES = 80
@@ -66,8 +67,11 @@ class pytest_temp_dirs(ContextDecorator, AbstractContextManager[list[Path]]):  #
     def _recreate_cm(self) -> pytest_temp_dirs:
         return pytest_temp_dirs(None, self._names)
 
-    def __call__(self, func: Any) -> Any:
+    def __call__(self, func: Function) -> Function:
         """`func`, with directories during each call."""
+        import inspect  # most programs that make a directory decorate nothing
+
+        call: Any
         if inspect.iscoroutinefunction(func):
 
             @functools.wraps(func)
@@ -81,8 +85,9 @@ class pytest_temp_dirs(ContextDecorator, AbstractContextManager[list[Path]]):  #
                 with self._recreate_cm():
                     return (yield from func(*arguments, **options))
         else:
-            return super().__call__(func)
-        return call
+            call = super().__call__(func)
+        decorated: Function = call
+        return decorated
 
     def __enter__(self) -> list[Path]:
         if self._until_exit is not None:
