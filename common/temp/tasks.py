@@ -107,13 +107,13 @@ def temp_status(
 )
 def temp_clean(
     c: Context,
+    max_age_hours: float | str | None = None,
+    dry_run: bool = False,
     max_age: str | None = None,
-    max_age_hours: str | None = None,
     category: str | None = None,
     name: str | None = None,
     strategy: str | None = None,
     everything: bool = False,
-    dry_run: bool = False,
     trash: bool = False,
     undoable: bool = False,
     yes: bool = False,
@@ -279,12 +279,12 @@ def temp_check(
 )
 def clean(
     c: Context,
+    temp_age_hours: float | str | None = None,
+    dry_run: bool = False,
     temp_age: str | None = None,
-    temp_age_hours: str | None = None,
     older_than: str | None = None,
     preset: str | None = None,
     ask: bool = False,
-    dry_run: bool = False,
     include_unsure: bool = False,
     include_active: bool = False,
     format: str = "table",  # noqa: A002
