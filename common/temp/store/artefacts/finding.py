@@ -15,7 +15,6 @@ from ..project.project import SCRATCH_NAMES
 from ..project.tracked import Tracked
 from ..root.recorded_layout import layout_of
 from ..shelf.manifest import MANIFEST
-from ..system.locks import is_locked_at
 from ..system.mounts import mounts_below
 from .changes import Changes
 from .made import why_unsure
@@ -91,7 +90,7 @@ def find_artefacts(
         elif holds := next((other for other in sorted(inner) if is_inside(other, path)), ""):
             kept = f"{holds} is a project of its own"
         else:
-            kept = _why_work(project, artefact)
+            kept = work_in(project, path, artefact.made)
             if not kept and not include_unsure:
                 kept = _why_not(project, artefact, tracked.doubt_about(path))
         found.append(artefact._replace(kept=kept))
@@ -105,17 +104,9 @@ def why_kept_by_now(
     inside, doubt = tracked.look_again(artefact.path)
     if inside:
         return f"git tracks {inside} by now"
-    return _why_work(project, artefact) or (
+    return work_in(project, artefact.path, artefact.made) or (
         "" if include_unsure else _why_not(project, artefact, doubt)
     )
-
-
-def _why_work(project: Path, artefact: Artefact) -> str:
-    """Why nothing in it may go, by a lock on it and what lies in it; "" if it may go."""
-    with contextlib.suppress(OSError):
-        if is_locked_at(project, project / artefact.path):
-            return "a process holds a lock (flock) on it"
-    return work_in(project / artefact.path, artefact.made)
 
 
 def _why_not(project: Path, artefact: Artefact, doubt: str) -> str:
