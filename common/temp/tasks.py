@@ -271,7 +271,7 @@ def temp_check(
         "preset": f"Clean only artefacts of these, and no scratch: {', '.join(choices.PRESETS)} or all.",  # noqa: E501
         "ask": "Choose by number, by name or one by one; reads a terminal or a pipe.",
         "dry-run": _DRY_RUN,
-        "include-unsure": "Also remove artefacts that may be hand-written: no ignore rule of git names them.",
+        "include-unsure": "Also remove what may be hand-written: no ignore rule of git names it.",
         "include-active": "Also what a preset finds in a project in which a process works.",
         "format": f"{choices.default_first(choices.TABLE_OR_JSON)}.",
         "all-projects": _ALL_PROJECTS,

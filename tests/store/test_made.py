@@ -423,8 +423,8 @@ def test_git_is_believed_only_about_what_an_ignore_rule_names(
         path: said.removesuffix(f"; {TAKES_UNSURE}") for path, said in doubts.items()
     } == expected
     for path in inner:
-        place = (project / path).parent
-        assert find_artefacts(place, ("build",), Tracked(place))[0].kept.endswith(TAKES_UNSURE)
+        own = (project / path).parent
+        assert find_artefacts(own, ("build",), Tracked(own))[0].kept.endswith(TAKES_UNSURE)
     monkeypatch.setenv("TEMPKEEP_PRESETS", "rust")
     assert tempkeep("clean") == 0
     assert {path for path in expected if (project / path).exists()} == {*filter(why.get, why)}
