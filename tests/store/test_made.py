@@ -385,16 +385,22 @@ SUBMODULE = "git takes libs/sub for a submodule or a file"
 def test_git_is_believed_only_about_what_an_ignore_rule_names(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    have_git_ignore(("mine/build",), project.parent, monkeypatch)
+    have_git_ignore(("mine/build", "spared/build"), project.parent, monkeypatch)
     odd = ":(top)a[b]*?\n"
     expected = {f"{at}/build": why.format(at) for at, why in enumerate(RULES.values())}
     expected |= dict.fromkeys((f"{odd}/build", "excluded/build", "mine/build", "x/y/build"), "")
+    expected |= {"spared/build": "spared/.gitignore has !build/*.c"}
     expected |= {"x/z/build": f"{ONLY}/z/*", "above/target": f"{ONLY}above/", "0/target": ""}
     expected |= dict.fromkeys(("above/build", "above/mine/build"), f"{ONLY}above/")
     expected |= {f"libs/sub/{name}": SUBMODULE for name in ("build", "target")}
     rules = {f"{at}/.gitignore": f"{rule}\ntarget" for at, rule in enumerate(RULES)}
     rules |= {"x/.gitignore": "/y/build/\n/z/*\n", f"{odd}/.gitignore": "build/\n"}
-    rules |= {".gitignore": "above/\n", "above/README": "", "above/.gitignore": "build"}
+    rules |= {
+        "spared/.gitignore": "!build/*.c\n",
+        ".gitignore": "above/\n",
+        "above/README": "",
+        "above/.gitignore": "build",
+    }
     git(project, "init", "-q")
     write(project, {**rules, ".git/info/exclude": "excluded/build\n"})
     git(project, "add", "-f", ".")

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -34,7 +35,7 @@ def question(paths: Iterable[str]) -> bytes:
 def why_unnamed(said: bytes, top: Path, paths: Iterable[str]) -> dict[str, str]:
     """Why no rule names each of the `paths` below `top`, by what git `said`; "" if one does."""
     rules = _rules(said)
-    negations: dict[str, list[str]] = {}
+    negations = cache(lambda source: _negations(top / source))
     found = {}
     for path in paths:
         rule = rules.get(path)
@@ -43,11 +44,13 @@ def why_unnamed(said: bytes, top: Path, paths: Iterable[str]) -> dict[str, str]:
         elif _above(path) in rules or not _is_name(rule.pattern):
             found[path] = f"git ignores it only by the rule {rule.pattern}"
         else:
-            if rule.source not in negations:
-                negations[rule.source] = list(_negations(top / rule.source))
-            name = path.rpartition("/")[2]
-            spared = (one for one in negations[rule.source] if _is_for_parts(one, name))
-            found[path] = "".join(f"{rule.source} has !{one}" for one in [*spared][:1])
+            said_not_to = (
+                f"{source} has !{one}"
+                for source in (rule.source, *_ignore_files(path))
+                for one in negations(source)
+                if _is_for_parts(one, path.rpartition("/")[2])
+            )
+            found[path] = next(said_not_to, "")
     return found
 
 
@@ -67,13 +70,20 @@ def _is_name(pattern: str) -> bool:
     return sum(map(str.isalnum, last)) > 1
 
 
-def _negations(source: Path) -> Iterator[str]:
-    """The patterns in that file that are to be tracked all the same."""
+def _ignore_files(path: str) -> Iterator[str]:
+    """Where those who work on the project may have rules for `path`."""
+    while path:
+        path = _above(path)
+        yield f"{path}/.gitignore" if path else ".gitignore"
+
+
+def _negations(source: Path) -> list[str]:
+    """The patterns in that file for what git is not to ignore."""
     try:
         lines = os.fsdecode(read_file(source, follow=True)).splitlines()
     except (OSError, Unreadable):
-        return
-    yield from (line[1:].strip() for line in lines if line.startswith("!"))
+        return []
+    return [line[1:].strip() for line in lines if line.startswith("!")]
 
 
 def _is_for_parts(negation: str, name: str) -> bool:
