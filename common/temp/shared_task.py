@@ -7,7 +7,6 @@ its parser and one of its collections are replaced here, for shared tasks alone.
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -33,7 +32,6 @@ LETTERS: Final = {
 }
 """The short flags; a letter means the same in every task that has it."""
 
-_SHORT: Final = re.compile(r"-[^-]")
 _HELP: Final = "-h"
 
 
@@ -103,7 +101,9 @@ def _handle(machine: ParseMachine, token: str) -> None:
     """As invoke does, but for a short flag that a shared task does not have."""
     context = machine.context
     if (
-        _SHORT.fullmatch(token)
+        len(token) == 2
+        and token[0] == "-"
+        and token[1] != "-"
         and token != _HELP
         and machine.current_state != "unknown"
         and token not in context.flags

@@ -92,7 +92,7 @@ CUT_LABEL: Final = "temp"
 _STAMPED = re.compile(
     r"(?P<label>.+)_(?P<stamp>[0-9]{9,11})(?:-[0-9a-f]{4,8})?(?P<suffix>\.[^/]*)?", re.DOTALL
 )
-_RUN_TIME = re.compile(r"_(\d{4})(\d\d)(\d\d)_(\d\d)(\d\d)(\d\d)(?:-|$)", re.ASCII)
+_RUN_TIME = r"(?a)_(\d{4})(\d\d)(\d\d)_(\d\d)(\d\d)(\d\d)(?:-|$)"  # few roots hold runs
 _WINDOWS_DEVICES = frozenset(
     {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"}
     | {f"{port}{digit}" for port in ("COM", "LPT") for digit in "123456789¹²³"}
@@ -249,7 +249,7 @@ class Layout(NamedTuple):
         """
         if not self.category:
             return read_name(name)[1]
-        match = _RUN_TIME.search(name) if self.names is not None else None
+        match = re.search(_RUN_TIME, name) if self.names is not None else None
         if match is None:
             return None
         from calendar import timegm  # takes a while to import, and few roots hold runs
@@ -304,12 +304,18 @@ def held_name(path: str, digits: str, prefix: str = "") -> str:
     """
     escaped = path.replace("%", "%25").replace("/", "%2F")
     room = MAX_NAME_BYTES - len(prefix) - len(digits) - len(FROM)
+    if not escaped.isascii() or len(escaped) > room:
+        escaped = _fitting(path, escaped, room)
+    return f"{prefix}{digits}{FROM}{escaped}"
+
+
+def _fitting(path: str, escaped: str, room: int) -> str:
     if len(os.fsencode(escaped)) > room:
         escaped = path.rpartition("/")[2].replace("%", "%25")
         # A name that begins with a dot could be one of the root's own.
         while len(os.fsencode(escaped)) > room or escaped.startswith("."):
             escaped = escaped[1:]
-    return f"{prefix}{digits}{FROM}{escaped or CUT_LABEL}"
+    return escaped or CUT_LABEL
 
 
 def place_of(held: str) -> str:
