@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import Any, Final, NamedTuple, TypeVar
 
+from . import swaps
+from .beside import Beside
 from .findings import Edit, Finding, Import
 from .guards import Guards
 from .helpers import is_label as is_label
@@ -41,7 +43,7 @@ class Module:
         self.source = source
         self.tree = tree
         self.scopes = Scopes(source.tree)
-        self.uses = Uses(self.scopes)
+        self.uses = Uses(self.scopes, self._replacer)
         self._told: dict[tuple[str, int, str], Any] = {}
 
     # -- what is where ----------------------------------------------------------------------------
@@ -81,6 +83,53 @@ class Module:
             return ""
         line = getattr(first, "lineno", 0)
         return f"line {line} allows for a missing package, so no import of it may be added"
+
+    @cached_property
+    def from_outside(self) -> Beside:
+        """Checks uses of a directory that keeps its name, and gets another parent."""
+        return Beside(self.scopes, keeps_name=True)
+
+    @cached_property
+    def _own_swaps(self) -> list[tuple[str, int]]:
+        return [one for one in swaps.find(self.source.data) if swaps.matter(one[0])]
+
+    def _replacer(self, dotted: str) -> str:
+        """The file that replaces the function `dotted` where this code runs; "" if none does."""
+        others = self.tree.swapped(self.path)
+        own = {swap for swap, _ in self._own_swaps}
+        name = dotted.rpartition(".")[2]
+        for swap in (".".join(dotted.split(".")[-2:]), f"{self.name}.{name}"):
+            if swap in others or swap in own:
+                return others.get(swap, self.path)
+        return ""
+
+    def disturbed(self, site: int) -> str:
+        """What replaces or watches, while the code at the byte `site` runs, what a new directory
+        needs; "" if nothing does.
+        """
+        for swap, other in self.tree.swapped(self.path).items():
+            if swaps.is_needed(swap):
+                return f"{other} {swaps.spell(swap)}"
+        for swap, place in self._own_swaps:
+            if swaps.is_needed(swap):
+                unit = self._unit(place)
+                is_of_another = unit is not None and unit.name.startswith("test")
+                if not is_of_another or unit is self._unit(site):
+                    return f"line {self.source.line_of(place)} {swaps.spell(swap)}"
+        return ""
+
+    def _unit(self, place: int) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+        """The outermost function, with its decorators, that holds the byte `place`."""
+        waiting = list(self.source.tree.body)
+        while waiting:
+            node = waiting.pop()
+            if isinstance(node, ast.ClassDef):
+                waiting += node.body
+            elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                first = node.decorator_list[0] if node.decorator_list else node
+                if self.source.span(first)[0] - 1 <= place < self.source.span(node)[1]:
+                    return node
+        return None
 
     def in_f_string(self, node: ast.AST) -> bool:
         """Whether `node` is in an f-string: positions are not exact there before Python 3.12."""

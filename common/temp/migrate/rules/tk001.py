@@ -22,6 +22,7 @@ from . import Rule
 
 CODE = "TK001"
 TARGET = "get_debug_temp_dir"
+READ = "let it ask TempManager.list_persistent_temps(), then give `--unsafe`"
 EXPLAIN = """
 The helper `get_temp_dir`, copied from script to script, makes `.tmp/<name>_<epoch>` in the working
 directory. Two callers in the same second get the same directory, nobody knows whose it is, and its
@@ -134,7 +135,23 @@ def _rewrite(module: Module, node: ast.expr, meaning: Meaning, helper: Helper) -
         for keyword in call.keywords
         if keyword.arg != "name_prefix"
     ]
+    if other := module.tree.reader(module.path, _label(call, helper)):
+        message = f"calls the legacy get_temp_dir, and {other} looks for its directories in .tmp"
+        return site.fixed("unsafe", edits, choice.imports, message, READ)
     return site.fixed("safe", edits, choice.imports)
+
+
+def _label(call: ast.Call, helper: Helper) -> str | None:
+    """The name that the directory gets, as far as it is known; `None` if not even its beginning."""
+    given = [*call.args, *(keyword.value for keyword in call.keywords)]
+    match given:
+        case []:
+            return helper.default
+        case [ast.Constant(value=str(text))]:
+            return text
+        case [ast.JoinedStr(values=[ast.Constant(value=str(text)), *_])]:
+            return text
+    return None
 
 
 def _keyword_span(module: Module, keyword: ast.keyword) -> tuple[int, int]:
@@ -163,6 +180,8 @@ def _cannot(module: Module, call: ast.Call, helper: Helper) -> str:
         return f"{ast.unparse(label)} cannot name a directory"
     if (asked := relies_on_relative(call, module.scopes)) is not None:
         return f"line {asked.lineno}: .{asked.attr} means something else for an absolute path"
+    if beyond := module.from_outside.look(call):
+        return f"the new directory is not the same from outside: {beyond}"
     if module.in_f_string(call):
         return "calls the legacy get_temp_dir inside an f-string"
     return ""
