@@ -214,6 +214,15 @@ class Module:
         beside = self._beside(old)
         return Choice(name, (Import(PACKAGE, name, self.source.span(site)[0], beside),))
 
+    def not_free(self, name: str, site: ast.AST) -> tuple[str, str]:
+        """What to say where `choose` finds no way to call `name`, and what to do."""
+        meaning = self.scopes.meaning_of(name, self.scopes.scope_of(site))
+        if meaning.dotted == f"{PACKAGE}.{name}":
+            line = getattr(meaning.sources[0].node, "lineno", 0)
+            why = f"{name} may not be imported yet here (line {line})"
+            return why, "import it at the top of the file, without a condition"
+        return f"the name {name} is taken here", f"rename what is called {name}"
+
     def _is_there(self, meaning: Meaning, site: ast.AST) -> bool:
         """Whether the import has certainly run when `site` runs: it comes first, and is not under a
         condition such as `TYPE_CHECKING`.

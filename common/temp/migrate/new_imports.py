@@ -159,8 +159,9 @@ def _after_barrier(
     last = -1
     for index, statement in enumerate(before):
         start, end = source.span(statement)
+        # What a block changes is usually put back when it ends.
         changes_path = _TIES.search(source.data[start:end]) and not isinstance(
-            statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+            statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.With)
         )
         used = not all(want.unused for want in wants)
         if changes_path or (used and is_unknown_star(statement)):

@@ -70,7 +70,8 @@ class Uses:
             if why := self._judged[use]:
                 return f"line {use.lineno}: {why}"
         if added := self._bindings(scope, name).added:
-            return f"line {getattr(added.node, 'lineno', 0)}: `{self._text(added.node)} += …` adds text to it"
+            line = getattr(added.node, "lineno", 0)
+            return f"line {line}: `{self._text(added.node)} += …` adds text to it"
         if any(inner.is_dynamic for inner in self._scopes.within(scope)):
             return "`locals()`, `eval()` or similar may use it"
         return ""

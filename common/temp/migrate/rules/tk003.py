@@ -114,7 +114,7 @@ def rewrite(module: Module, site: WithSite, head: Prologue, found: Finding) -> F
         )
     choice = module.choose(TARGET, site.call, site.meaning)
     if choice is None:
-        return found.left(f"the name {TARGET} is taken here", f"rename what is called {TARGET}")
+        return found.left(*module.not_free(TARGET, site.call))
     names = ", ".join(source.quoted(child.name) for child in head.children)
     variables = ", ".join(child.variable for child in head.children)
     named = Edit(start, end, f"({variables})".encode())

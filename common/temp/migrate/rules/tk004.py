@@ -65,7 +65,7 @@ def propose(module: Module, site: WithSite) -> Finding:
         return found.left(f"TemporaryDirectory() is replaced by {replaced}", "change both at once")
     choice = module.choose(TARGET, call, meaning)
     if choice is None:
-        return found.left(f"the name {TARGET} is taken here", f"rename what is called {TARGET}")
+        return found.left(*module.not_free(TARGET, call))
     edits = [module.calling(call, choice.name, module.source.quoted(label))]
     if target is not None:
         scope = module.scopes.find(target.id, module.scopes.scope_of(statement))
