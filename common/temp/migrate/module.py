@@ -93,14 +93,15 @@ class Module:
     def _own_swaps(self) -> list[tuple[str, int]]:
         return [one for one in swaps.find(self.source.data) if swaps.matter(one[0])]
 
-    def _replacer(self, dotted: str) -> str:
-        """The file that replaces the function `dotted` where this code runs; "" if none does."""
+    def _replacer(self, dotted: str, use: ast.AST) -> str:
+        """The file that replaces the function `dotted` where `use` runs; "" if none does."""
         others = self.tree.swapped(self.path)
-        own = {swap for swap, _ in self._own_swaps}
-        name = dotted.rpartition(".")[2]
-        for swap in (".".join(dotted.split(".")[-2:]), f"{self.name}.{name}"):
-            if swap in others or swap in own:
-                return others.get(swap, self.path)
+        for swap in (".".join(dotted.split(".")[-2:]), f"{self.name}.{dotted.rpartition('.')[2]}"):
+            if swap in others:
+                return others[swap]
+            site = self.source.span(use)[0] if self._own_swaps else 0
+            if any(own == swap and self._may_hold(place, site) for own, place in self._own_swaps):
+                return self.path
         return ""
 
     def disturbed(self, site: int) -> str:
@@ -111,12 +112,16 @@ class Module:
             if swaps.is_needed(swap):
                 return f"{other} {swaps.spell(swap)}"
         for swap, place in self._own_swaps:
-            if swaps.is_needed(swap):
-                unit = self._unit(place)
-                is_of_another = unit is not None and unit.name.startswith("test")
-                if not is_of_another or unit is self._unit(site):
-                    return f"line {self.source.line_of(place)} {swaps.spell(swap)}"
+            if swaps.is_needed(swap) and self._may_hold(place, site):
+                return f"line {self.source.line_of(place)} {swaps.spell(swap)}"
         return ""
+
+    def _may_hold(self, place: int, site: int) -> bool:
+        """Whether what is replaced at the byte `place` may be when the code at `site` runs: that is
+        not in another test.
+        """
+        unit = self._unit(place)
+        return unit is None or not unit.name.startswith("test") or unit is self._unit(site)
 
     def _unit(self, place: int) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
         """The outermost function, with its decorators, that holds the byte `place`."""

@@ -16,7 +16,8 @@ from .path_likes import ANY_ARGUMENT, FIRST_ARGUMENT, NAMED, RETURN_TARGET, RUN
 PLACE: Final = "tempfile.tempdir"
 """Stands for the system's temporary directory, which a file sets or looks at."""
 
-_WORDS: Final = (b"patch", b"setattr(", b"gettempdir", b"TMPDIR", b"tempdir", b"pyfakefs")
+_REPLACING: Final = (b"patch", b"setattr(")
+_PLACING: Final = (b"gettempdir", b"TMPDIR", b"tempdir", b"pyfakefs")
 _TEXT: Final = re.compile(rb"""\b(?:\w*patch|setattr|spy|stub)\(\s*["']([\w.]*?)(\w+)\.(\w+)["']""")
 _NAMED: Final = re.compile(
     rb"""\b(?:setattr|object|spy|stub)\(\s*(?:\w+\.)*(\w+),\s*["'](\w+)["']"""
@@ -36,6 +37,7 @@ _HELD: Final = (
 """Variables that hold the system's temporary directory, and the project's `.tmp`."""
 
 _IMPORT: Final = re.compile(rb"^[ \t]*(?:from|import)[ \t]+([\w.]+)", re.MULTILINE)
+_STARTED: Final = re.compile(rb"""["'/ ](\w+)\.py\b""")
 
 _SCRATCH: Final = re.compile(
     rb"""["']\.tmp/?["']\s*\)*\.(?:iterdir\(|glob\(\s*f?["']([^"'\n]*))"""
@@ -56,15 +58,17 @@ _SINKS: Final = frozenset(
 
 def find(data: bytes) -> Iterator[tuple[str, int]]:
     """What a file replaces, as the last two parts of its name, and where; `PLACE` too."""
-    if not any(word in data for word in _WORDS) and not _SET.search(data):
-        return
-    for match in _TEXT.finditer(data):
-        yield f"{match[2].decode()}.{match[3].decode()}", match.start()
-    for pattern in (_NAMED, _SET):
-        for match in pattern.finditer(data):
-            yield f"{match[1].decode()}.{match[2].decode()}", match.start()
-    for match in (*_PLACE.finditer(data), *_listed(data, _HELD[0])):
-        yield PLACE, match.start()
+    if any(word in data for word in _REPLACING):
+        for match in _TEXT.finditer(data):
+            yield f"{match[2].decode('latin-1')}.{match[3].decode('latin-1')}", match.start()
+        for match in _NAMED.finditer(data):
+            yield f"{match[1].decode('latin-1')}.{match[2].decode('latin-1')}", match.start()
+    if b"test" in data:
+        for match in _SET.finditer(data):
+            yield f"{match[1].decode('latin-1')}.{match[2].decode('latin-1')}", match.start()
+    if any(word in data for word in _PLACING):
+        for match in (*_PLACE.finditer(data), *_listed(data, _HELD[0])):
+            yield PLACE, match.start()
 
 
 def matter(swap: str) -> bool:
@@ -86,8 +90,9 @@ def spell(swap: str) -> str:
 
 
 def imported(data: bytes) -> tuple[str, ...]:
-    """The modules that a file imports, as they are written."""
-    return tuple(sorted({module.decode() for module in _IMPORT.findall(data)}))
+    """The modules that a file imports, as they are written, and the scripts that it names."""
+    found = {*_IMPORT.findall(data), *_STARTED.findall(data)}
+    return tuple(sorted(name.decode("latin-1") for name in found))
 
 
 def patterns(data: bytes) -> tuple[str, ...]:

@@ -56,7 +56,7 @@ def find(path: str, raw: bytes, *, has_helper: bool) -> Iterator[Finding]:
     removes = b".tmp" in raw or b".temp" in raw
     if not removes and not (has_helper and NAME.encode() in raw):
         return
-    removals = {}
+    removals: dict[int, re.Match[bytes]] = {}
     for match in _REMOVAL.finditer(raw) if removes else ():
         if not is_prose or match[0].startswith(b"rm -"):
             removals.setdefault(raw.count(b"\n", 0, match.start()) + 1, match)

@@ -333,12 +333,18 @@ def _runs(other: str, imports: Iterable[str], path: str) -> bool:
     if name == "conftest.py" and path.startswith(f"{above}/" if above else ""):
         return True
     parts = _parts(path)
+    if _is_test(parts[-1:]):
+        return False  # one test does not run while another does
     return any(
         path.startswith(f"{above}/" if above else "")
         if module.startswith(".")
         else _may_mean(module, parts) or module.partition(".")[0] in parts[:-1]
         for module in imports
     )
+
+
+def _is_test(name: list[str]) -> bool:
+    return any(one.startswith("test_") or one.endswith("_test") for one in name)
 
 
 def _files(path: str, module: str) -> Iterator[str]:

@@ -41,8 +41,8 @@ class _Bound(NamedTuple):
 class Uses:
     """Checks the uses of names in one module."""
 
-    def __init__(self, scopes: Scopes, replacer: Callable[[str], str]) -> None:
-        """`replacer` tells which file replaces a function of the standard library; "" if none."""
+    def __init__(self, scopes: Scopes, replacer: Callable[[str, ast.AST], str]) -> None:
+        """`replacer` tells which file replaces a function where a node runs; "" if none does."""
         self._scopes = scopes
         self._replacer = replacer
         self._groups: dict[tuple[int, str], dict[ast.AST | None, list[ast.Name]]] = {}
@@ -190,7 +190,7 @@ class Uses:
                 assert isinstance(whole, ast.BinOp)
                 return self._percent(whole, parent.elts.index(node), len(parent.elts))
             case ast.List() | ast.Tuple() if command := self._command(parent):
-                why = self._swapped(command) or self._shown_command
+                why = self._swapped(command, parent) or self._shown_command
                 return f"`{self._text(parent)}` {why}" if why else ""
             case ast.keyword():
                 call = self._scopes.parents[parent]
@@ -251,9 +251,9 @@ class Uses:
                 return f"may be read by `{self._text(node)}` on line {node.lineno}"
         return ""
 
-    def _swapped(self, dotted: str) -> str:
+    def _swapped(self, dotted: str, node: ast.AST) -> str:
         """Which file replaces the function, and so gets what is passed to it; "" if none does."""
-        where = self._replacer(dotted) if dotted else ""
+        where = self._replacer(dotted, node) if dotted else ""
         return f"goes to what {where} puts in the place of {dotted}" if where else ""
 
     def _argument(self, call: ast.Call, index: int | None, keyword: str | None) -> str:
@@ -287,7 +287,7 @@ class Uses:
             place = {"extract": 1, "extractall": 0}[call.func.attr]
             safe = (index == place or keyword == "path") and self._is_archive(call.func.value)
         if safe:
-            why = self._swapped(meaning)
+            why = self._swapped(meaning, call)
             return f"`{self._text(call)}` {why}" if why else ""
         return f"`{self._text(call)}` {self._handed_on(meaning)}"
 
