@@ -19,7 +19,7 @@ from ..root.listing import Found
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS
 from ..system.locks import are_locked
-from ..trees.measured import Inside, Measured, Packed
+from ..trees.measured import NOTHING, Inside, Measured, Packed
 from ..trees.walk import Sharing, Unfinished, measure
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ _WAITS_BELOW: Final = 0.7
 _LARGEST_BATCH: Final = 32
 """How many entries a worker is given at a time, at most."""
 
-_OPENED_AHEAD: Final = 16
+_OPENED_AHEAD: Final = 32
 """How many entries are opened before the first of them is looked into."""
 
 Progress: TypeAlias = Callable[[int, int], None]
@@ -69,7 +69,7 @@ class Looked(NamedTuple):
     @property
     def inside(self) -> Inside:
         """The roots and repositories that were seen in it."""
-        return Inside() if self.measured is None else self.measured.inside
+        return NOTHING if self.measured is None else self.measured.inside
 
 
 class _Batch(NamedTuple):
@@ -117,7 +117,7 @@ class Looking:
         self.arrivals = arrivals
         self.until_ns = int(until * 1e9)
         """What is modified after that is in the future."""
-        self.needs = {item.category: need(item.category) for item in found}
+        self.needs = {category: need(category) for category in {one.category for one in found}}
         self.alone_since: tuple[float, float] | None = None
         """When a scan began alone that may get workers, by the clock and in processor time."""
         self.link: Link | None = None
@@ -133,13 +133,14 @@ class Looking:
             with suppress(Unfinished), closing(self._looks(len(looked))) as looks:
                 for one in looks:
                     looked.append(one)
-                    size += one.size
                     if progress is not None:
+                        size += one.size
                         progress(len(looked), size)
-                    spent = time.monotonic() - started
-                    left = len(self.found) - len(looked)
-                    if self._is_over() and spent / len(looked) * left >= _ALONE_SECONDS:
-                        break
+                    if self._is_over():
+                        spent = time.monotonic() - started
+                        left = len(self.found) - len(looked)
+                        if spent / len(looked) * left >= _ALONE_SECONDS:
+                            break
             if self.alone_since is None or len(looked) == len(self.found):
                 continue
             self.alone_since = None
@@ -167,28 +168,22 @@ class Looking:
         opened: dict[int, int] = {}
         try:
             for index in indices:
-                with suppress(OSError):  # the look itself tells of it
-                    path = self.found[index].path
-                    opened[index] = at.open(path, DIRECTORY_FLAGS, dir_fd=self.top)
+                try:  # noqa: SIM105 - for every entry, and `suppress` takes longer
+                    opened[index] = at.open(
+                        self.found[index].path, DIRECTORY_FLAGS, dir_fd=self.top
+                    )
+                except OSError:
+                    pass  # the look itself tells of it
             locked = dict(zip(opened, are_locked(self.root, tuple(opened.values())), strict=True))
             for index in indices:
-                if index in opened and self._is_there(index, opened[index]):
+                if index in opened:
                     yield self._look(index, opened[index], locked[index])
+                    at.close(opened.pop(index))
                 else:
                     yield self._look_alone(index)
-                if index in opened:
-                    at.close(opened.pop(index))
         finally:
             for descriptor in opened.values():
                 at.close(descriptor)
-
-    def _is_there(self, index: int, descriptor: int) -> bool:
-        """Whether what was opened is still the entry, and not one that is gone or was replaced."""
-        try:
-            status = at.stat(self.found[index].path, dir_fd=self.top, follow_symlinks=False)
-            return os.path.samestat(status, at.fstat(descriptor))
-        except OSError:
-            return False
 
     def _is_over(self) -> bool:
         if self.alone_since is None:
@@ -256,6 +251,8 @@ class Looking:
         """What is seen of an open entry. Raises `Unfinished` when its time is over."""
         try:
             status = at.fstat(descriptor)
+            if not status.st_nlink:
+                return _VANISHED  # it was removed since it was opened
             measured = self._look_inside(index, descriptor, status)
         except OSError as error:
             return _failed(error)
@@ -302,6 +299,8 @@ class Looking:
 
     def _mounted_in(self, item: Found) -> frozenset[str]:
         """Where in the entry other filesystems are mounted: "" is itself."""
+        if not self.mounts:
+            return self.mounts  # as for most roots
         below = len(item.path) + 1
         return frozenset(point[below:] for point in self.mounts if is_inside(point, item.path))
 
@@ -335,8 +334,11 @@ def _looked(status: os.stat_result, measured: Measured, *, is_locked: bool = Fal
 
 def _failed(error: OSError) -> Looked:
     if isinstance(error, FileNotFoundError):
-        return Looked(0, failure="vanished while it was being looked at")
+        return _VANISHED
     return Looked(stat.S_IFDIR, failure=reason_of(error))
+
+
+_VANISHED: Final = Looked(0, failure="vanished while it was being looked at")
 
 
 def _packed(looked: Looked) -> Packed | None:
