@@ -22,6 +22,8 @@ _TEXT: Final = re.compile(rb"""\b(?:\w*patch|setattr|spy|stub)\(\s*["']([\w.]*?)
 _NAMED: Final = re.compile(
     rb"""\b(?:setattr|object|spy|stub)\(\s*(?:\w+\.)*(\w+),\s*["'](\w+)["']"""
 )
+_SEVERAL: Final = re.compile(rb"""\bmultiple\(\s*["']?(?:\w+\.)*(\w+)["']?,\s*([^\n]*)""")
+_KEYWORD: Final = re.compile(rb"\b(\w+)\s*=")
 _SET: Final = re.compile(
     rb"^[ \t]*(?:os\.)?(builtins|os|path|shutil|subprocess|time)\.(\w+)[ \t]*=[^=]", re.MULTILINE
 )
@@ -63,6 +65,9 @@ def find(data: bytes) -> Iterator[tuple[str, int]]:
             yield f"{match[2].decode('latin-1')}.{match[3].decode('latin-1')}", match.start()
         for match in _NAMED.finditer(data):
             yield f"{match[1].decode('latin-1')}.{match[2].decode('latin-1')}", match.start()
+        for match in _SEVERAL.finditer(data):
+            for name in _KEYWORD.findall(match[2]):
+                yield f"{match[1].decode('latin-1')}.{name.decode('latin-1')}", match.start()
     if b"test" in data:
         for match in _SET.finditer(data):
             yield f"{match[1].decode('latin-1')}.{match[2].decode('latin-1')}", match.start()
