@@ -206,6 +206,7 @@ def _is_odd(scopes: Scopes, helper: Helper | None) -> bool:
     """
     if helper is not None and helper.default is not None and not helpers.is_label(helper.default):
         return True
+    beside = Beside(scopes, keeps_name=True)
     for call in scopes.nodes(ast.Call):
         named = scopes.meaning(call.func)
         means = {named.dotted, *named.possible, getattr(call.func, "id", "")}
@@ -215,7 +216,7 @@ def _is_odd(scopes: Scopes, helper: Helper | None) -> bool:
                 return True
             if helpers.relies_on_relative(call, scopes) is not None:
                 return True
-            if Beside(scopes, keeps_name=True).look(call):
+            if beside.look(call):
                 return True
     return False
 
