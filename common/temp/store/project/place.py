@@ -16,7 +16,6 @@ from pathlib import Path
 from ...core.layouts import STORE, is_inside
 from ...errors import InvalidSettings, Refused
 from ..system.environments import is_environment
-from ..system.userpath import users_path
 from .project import (
     absolute,
     containing_project,
@@ -88,6 +87,8 @@ def named_project() -> Path | None:
     said = os.environ.get(PROJECT, "")
     if not said:
         return None
+    from ..system.userpath import users_path  # few name a project
+
     expected = f"{PROJECT}: expected the path of an existing directory, got {said!r}"
     try:
         project = Path(os.path.realpath(absolute(users_path(said))))
