@@ -110,6 +110,21 @@ def test_what_unpacked_an_hour_ago_is_newer_than_what_changed_yesterday() -> Non
     assert removed(entries, Policy(everything=True, keep_within=HOUR / 2)) == [0, 1]
 
 
+def test_an_entry_is_excluded_by_each_way_in_which_it_is_named() -> None:
+    for path, category, patterns in (
+        ("cache/x_1", "cache", ("x_*", "cache", "cache/", "cache/x_1", "/cache/x*", "*/x_1")),
+        ("cache/x_1", "cache", (".tmp/cache/x_*", "./.tmp/cache/x_1", ".temp/cache")),
+        ("golden", "uncategorized", ("golden", "uncategorized", "uncategorized/gold*")),
+        ("keep-1", "jobs", ("jobs/keep-*",)),
+        ("tenant/7", "jobs", ("tenant/*", "jobs/tenant/*", "7")),
+    ):
+        for pattern in patterns:
+            found = matching_pattern(entry(path=path, category=category), ("nothing", pattern))
+            assert found == pattern, path
+        for pattern in ("x", "cache/golden", "tmp/cache/x_1", ".tmp", "job", "tenant"):
+            assert matching_pattern(entry(path=path, category=category), (pattern,)) is None
+
+
 def test_a_time_in_the_future_takes_nobody_s_place() -> None:
     odd = entry(path="debug/demo_9", changed=0.0, arrived=NOW, future=NOW + DAY)
     assert removed([*series(2), odd], Policy(max_count=1)) == [1]

@@ -18,11 +18,11 @@ from ..root.listing import Found
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS
 from ..system.locks import are_locked
-from ..trees.measured import Inside, Measured
+from ..trees.measured import NOTHING, Inside, Measured
 from ..trees.walk import Sharing, Unfinished, measure
 from .alone import Alone
 
-_OPENED_AHEAD: Final = 16
+_OPENED_AHEAD: Final = 32
 """How many entries are opened before the first of them is looked into."""
 
 Progress: TypeAlias = Callable[[int, int], None]
@@ -51,7 +51,7 @@ class Looked(NamedTuple):
     @property
     def inside(self) -> Inside:
         """The roots and repositories that were seen in it."""
-        return Inside() if self.measured is None else self.measured.inside
+        return NOTHING if self.measured is None else self.measured.inside
 
 
 class Looking:
@@ -75,7 +75,7 @@ class Looking:
         self.arrivals = arrivals
         self.until_ns = int(until * 1e9)
         """What is modified after that is in the future."""
-        self.needs = {item.category: need(item.category) for item in found}
+        self.needs = {category: need(category) for category in {one.category for one in found}}
         self.alone: Alone | None = None
         """Set while a scan works alone that may get workers."""
         self.sharing: Callable[[int], Sharing] | None = None
@@ -92,8 +92,8 @@ class Looking:
             with suppress(Unfinished), closing(self._looks(len(looked))) as looks:
                 for one in looks:
                     looked.append(one)
-                    size += one.size
                     if progress is not None:
+                        size += one.size
                         progress(len(looked), size)
                     if alone is not None:
                         alone.has_seen(len(looked))
@@ -125,33 +125,29 @@ class Looking:
         opened: dict[int, int] = {}
         try:
             for index in indices:
-                with suppress(OSError):  # the look itself tells of it
-                    path = self.found[index].path
-                    opened[index] = at.open(path, DIRECTORY_FLAGS, dir_fd=self.top)
+                try:  # noqa: SIM105 - for every entry, and `suppress` takes longer
+                    opened[index] = at.open(
+                        self.found[index].path, DIRECTORY_FLAGS, dir_fd=self.top
+                    )
+                except OSError:
+                    pass  # the look itself tells of it
             locked = dict(zip(opened, are_locked(self.root, tuple(opened.values())), strict=True))
             for index in indices:
-                if index in opened and self._is_there(index, opened[index]):
+                if index in opened:
                     yield self._look(index, opened[index], locked[index])
+                    at.close(opened.pop(index))
                 else:
                     yield self._look_alone(index)
-                if index in opened:
-                    at.close(opened.pop(index))
         finally:
             for descriptor in opened.values():
                 at.close(descriptor)
-
-    def _is_there(self, index: int, descriptor: int) -> bool:
-        """Whether what was opened is still the entry, and not one that is gone or was replaced."""
-        try:
-            status = at.stat(self.found[index].path, dir_fd=self.top, follow_symlinks=False)
-            return os.path.samestat(status, at.fstat(descriptor))
-        except OSError:
-            return False
 
     def _look(self, index: int, descriptor: int, is_locked: bool) -> Looked:
         """What is seen of an open entry. Raises `Unfinished` when its time is over."""
         try:
             status = at.fstat(descriptor)
+            if not status.st_nlink:  # it was removed since it was opened, or none are counted here
+                at.stat(self.found[index].path, dir_fd=self.top, follow_symlinks=False)
             measured = self._look_inside(index, descriptor, status)
         except OSError as error:
             return _failed(error)
@@ -198,6 +194,8 @@ class Looking:
 
     def _mounted_in(self, item: Found) -> frozenset[str]:
         """Where in the entry other filesystems are mounted: "" is itself."""
+        if not self.mounts:
+            return self.mounts  # as for most roots
         below = len(item.path) + 1
         return frozenset(point[below:] for point in self.mounts if is_inside(point, item.path))
 

@@ -48,11 +48,18 @@ def project_root() -> str:
     key = (os.environ.get(PROJECT, ""), working_directory())
     root = _roots.get(key)
     if root is None:
-        project = named_project() or _project_of(key[1]) or _project_of(*_scripts())
+        project = project_of_process()
         if project is None:
             return _root_of_none()
         root = _roots[key] = str(root_of(project))
     return root
+
+
+def project_of_process() -> Path | None:
+    """The project that this process works for; `None` if there is none. Raises `InvalidSettings`
+    if `TEMPKEEP_PROJECT` is not one.
+    """
+    return named_project() or _project_of(working_directory()) or _project_of(*_scripts())
 
 
 def root_for(directory: Path, otherwise: Path) -> str:

@@ -8,10 +8,12 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ...core.layouts import STORE, UNDO
+from ...core.fields import Unreadable
+from ...core.layouts import STORE, UNDO, is_inside
 from ...errors import InvalidSettings, Refused, StorageError
 from ..system import at
 from ..system.at import ROOT_FLAGS
+from ..system.reading import read_file
 from .links import Link, check_link, check_owner, check_target, follow
 
 ROOT_NAME = ".tmp"
@@ -36,6 +38,7 @@ _SYSTEM_PARTS = frozenset(
     {"bin", "cache", "games", "include", "lib", "lib32", "lib64", "libexec", "libx32", "local"}
     | {"log", "run", "sbin", "share", "spool"}
 )
+_LONGEST_LINK = 1 << 16
 SYSTEM_TEMPS = ("/tmp", "/var/tmp", "/usr/tmp")  # noqa: S108 - where tempfile looks, too
 
 
@@ -56,13 +59,26 @@ def containing_project(start: Path) -> Path | None:
 
 
 def find_monorepo(project: Path) -> Path:
-    """The outermost project that holds `project`, inside its git work tree if it has one."""
+    """The outermost project that holds `project`, inside its git work tree if it has one; a
+    submodule belongs to the work tree around it.
+    """
     outermost = project
     for directory in _marked(project):
         outermost = directory
-        if (directory / ".git").exists():
+        if (directory / ".git").exists() and not _is_submodule(directory):
             break
     return outermost
+
+
+def _is_submodule(tree: Path) -> bool:
+    """Whether the repository of the work tree is kept in that of one around it."""
+    try:
+        said = os.fsdecode(read_file(tree / ".git", _LONGEST_LINK))
+    except (OSError, Unreadable):
+        return False
+    modules = os.path.realpath(tree / said.removeprefix("gitdir:").strip())
+    around = (os.path.realpath(above / ".git" / "modules") for above in tree.parents)
+    return said.startswith("gitdir:") and any(is_inside(modules, above) for above in around)
 
 
 def root_of(project: Path) -> Path:
