@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from invoke.collection import Collection
 from invoke.exceptions import Exit, ParseError
 from invoke.parser.argument import Argument
+from invoke.parser.context import to_flag
 from invoke.parser.parser import ParseMachine
 from invoke.tasks import Task
 
@@ -40,6 +41,10 @@ class SharedArgument(Argument):
 
     def __init__(self, argument: Argument) -> None:
         self.__dict__.update(argument.__dict__)
+
+    def __repr__(self) -> str:
+        """The flag, as invoke's own errors name it."""
+        return "/".join(map(to_flag, self.names))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         # At each start invoke's parser copies every argument of every task, attribute by attribute.

@@ -129,7 +129,12 @@ def test_a_time_in_the_future_takes_nobody_s_place() -> None:
     odd = entry(path="debug/demo_9", changed=0.0, arrived=NOW, future=NOW + DAY)
     assert removed([*series(2), odd], Policy(max_count=1)) == [1]
     late = [one._replace(changed=NOW) for one in series(2)]
-    assert removed([*late, odd._replace(arrived=NOW - 1)], Policy(max_count=1)) == [0, 2]
+    assert removed([*late, odd._replace(arrived=NOW - 1)], Policy(max_count=1)) == [1, 2]
+
+
+def test_of_entries_with_one_time_the_last_stamp_is_the_newest() -> None:
+    copied = [entry(path=f"debug/demo_{stamp}", label="demo") for stamp in (1, 3, 2)]
+    assert removed(copied, Policy(max_count=1)) == [0, 2]
 
 
 def test_what_a_clean_began_to_remove_goes_whatever_the_limits() -> None:

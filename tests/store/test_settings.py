@@ -990,6 +990,7 @@ def test_a_schema_accepts_what_the_loader_accepts(
 ) -> None:
     for key, value in _cases(keys, good=good):
         assert accepts(of, {key: value}) is good, (key, value)
+    assert all(accepts(of, {key: None}) is (of is CONFIG_SCHEMA) for key in keys)
 
 
 def test_the_schema_of_a_category_accepts_what_the_loader_accepts(project: Path) -> None:
