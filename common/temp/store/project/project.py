@@ -38,7 +38,6 @@ _SYSTEM_PARTS = frozenset(
     {"bin", "cache", "games", "include", "lib", "lib32", "lib64", "libexec", "libx32", "local"}
     | {"log", "run", "sbin", "share", "spool"}
 )
-_LONGEST_LINK = 1 << 16
 SYSTEM_TEMPS = ("/tmp", "/var/tmp", "/usr/tmp")  # noqa: S108 - where tempfile looks, too
 
 
@@ -59,9 +58,7 @@ def containing_project(start: Path) -> Path | None:
 
 
 def find_monorepo(project: Path) -> Path:
-    """The outermost project that holds `project`, inside its git work tree if it has one; a
-    submodule belongs to the work tree around it.
-    """
+    """The outermost project around `project`, in its git work tree, which has its submodules."""
     outermost = project
     for directory in _marked(project):
         outermost = directory
@@ -73,12 +70,11 @@ def find_monorepo(project: Path) -> Path:
 def _is_submodule(tree: Path) -> bool:
     """Whether the repository of the work tree is kept in that of one around it."""
     try:
-        said = os.fsdecode(read_file(tree / ".git", _LONGEST_LINK))
+        said = os.fsdecode(read_file(tree / ".git"))
     except (OSError, Unreadable):
         return False
-    modules = os.path.realpath(tree / said.removeprefix("gitdir:").strip())
-    around = (os.path.realpath(above / ".git" / "modules") for above in tree.parents)
-    return said.startswith("gitdir:") and any(is_inside(modules, above) for above in around)
+    place = os.path.realpath(tree / said.removeprefix("gitdir:").strip())
+    return any(is_inside(place, os.path.realpath(one / ".git/modules")) for one in tree.parents)
 
 
 def root_of(project: Path) -> Path:
@@ -176,11 +172,10 @@ def check_root(root: Path) -> bool:
     """Whether `root` exists and is a directory that this user can trust.
 
     A root may be behind a symlink only if the link belongs to this user, is not tracked by git, and
-    leads to a root of this user or to an empty directory. It must not lead to a directory that
-    holds the project, the home directory or the temporary directory: that would delete what this
-    program never made. Links outside of any project, on the way to the root, must belong to this
-    user or the system. The user's own root in the shared temporary directory must be neither a link
-    nor open to others.
+    leads to a root of this user or to an empty directory, but to none that holds the project, the
+    home or the temporary directory. Links outside of any project, on the way to the root, must
+    belong to this user or the system. The user's own root in the shared temporary directory must be
+    neither a link nor open to others.
 
     Raises `Refused` if it is planted, `StorageError` if it is not a directory.
     """
