@@ -170,10 +170,13 @@ class Removal:
         try:
             while self._levels and not self._stopped:
                 if self._empty(self._levels[-1]) and not self._stopped:
-                    if self._pulse is not None and not self._pulse(self):
-                        self._stopped = True
+                    goes_on = self._pulse is None or self._pulse(self)
+                    is_top = len(self._levels) == 1
+                    if is_top and parent is None:
                         break
-                    if len(self._levels) == 1 and parent is None:
+                    # Once the top is empty, to remove that takes less than to leave it to others.
+                    if not (goes_on or is_top):
+                        self._stopped = True
                         break
                     self._leave(parent)
         finally:
