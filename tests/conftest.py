@@ -47,6 +47,9 @@ sys.dont_write_bytecode = False
 # Before the clients' tests import NumPy, whose threads would be there already when tests fork.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+warm.wait_for_no_disk()
+os.environ.setdefault("GIT_TEST_FSYNC", "false")  # nor does git
+
 # Tests interrupt what they start, and a process in the background of a script would pass on that
 # it ignores these.
 for _signal, _handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):

@@ -221,6 +221,29 @@ def python() -> list[str]:
     return [sys.executable, "-IS", str(REPOSITORY / "tests/warm_client.py"), _server(PACKAGE).name]
 
 
+# -- in both -------------------------------------------------------------------------------------
+
+
+def wait_for_no_disk() -> None:
+    """Have nothing here wait until the disk with the temporary directories has all that was
+    written: no test cuts the power, and several at once would wait for all that each has written.
+
+    What a test has mounted is flushed as ever: it may be full.
+    """
+    disk = os.stat(os.environ.get("TMPDIR", "/tmp")).st_dev
+    flush = os.fsync
+
+    def fsync(file: Any) -> None:
+        if os.fstat(file if isinstance(file, int) else file.fileno()).st_dev != disk:
+            flush(file)
+
+    os.fsync = fsync  # type: ignore[assignment]
+    writing: Any = importlib.import_module("common.temp.store.trees.writing")
+    flush_all = writing._syncfs
+    if flush_all is not None:
+        writing._syncfs = lambda file: os.fstat(file).st_dev != disk and flush_all(file)
+
+
 # -- in the warm interpreter ---------------------------------------------------------------------
 
 
@@ -228,6 +251,7 @@ def _preload(kind: str) -> None:
     """Load what the programs load, but not the programs themselves."""
     if kind in (PACKAGE, *CLIENTS):
         _load_all("common.temp")
+        wait_for_no_disk()
     if kind != PYTEST:
         _load_all("invoke")
     for name in CLIENTS.get(kind, ()):

@@ -206,7 +206,7 @@ def crowded(base: Path, seconds: float) -> str:
 def test_many_sweepers_delete_each_dead_entry_once_and_no_live_one(
     base: Path, figure: Callable[[str], None]
 ) -> None:
-    figure(f"3. {SWEEPERS} sweepers against {CREATORS} creators for 2 s: {crowded(base, 2)}")
+    figure(f"3. {SWEEPERS} sweepers against {CREATORS} creators for 1 s: {crowded(base, 1)}")
 
 
 @pytest.mark.slow

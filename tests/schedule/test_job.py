@@ -67,7 +67,9 @@ def test_the_command_runs_without_path_or_environment(project: Path) -> None:
     assert command[-5:] == ("temp-clean", "--yes", "--scheduled", "--strategy", "moderate")
     done = bare(command, project)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.endswith(" exit 0: project: nothing to clean\n")
+    assert " exit 0: " in done.stdout
+    # Before it may be what this machine has in its temporary directory, of no project.
+    assert done.stdout.endswith("project: nothing to clean\n")
 
 
 def test_a_package_of_the_project_does_not_hide_ours(project: Path) -> None:

@@ -1026,7 +1026,10 @@ def test_scans_at_the_same_time_never_take_each_other_for_users(project: Path, s
 
 
 @pytest.mark.parametrize("place", [".tempkeep", "."])
-def test_a_turn_that_never_ends_stops_no_scan(root: Path, place: str) -> None:
+def test_a_turn_that_never_ends_stops_no_scan(
+    root: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "_TURN_SECONDS", 0.02)
     make_entry(root, "debug/x")
     if place == ".":
         shutil.rmtree(root / ".tempkeep")

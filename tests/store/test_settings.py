@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.resources
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,8 @@ from common.temp.store.root.making import make_root
 from common.temp.store.root.settings import DEFAULT_ARTEFACTS, Settings
 from common.temp.store.root.values import check_strategy
 from common.temp.store.system.archive_formats import FORMATS
-from tests.support import DAY, DENIED, HOUR, LINK, make_project, plain_user
+from tests.store.repositories import clone, git, make_origin
+from tests.support import DAY, DENIED, HOUR, LINK, make_entry, make_project, plain_user, tempkeep
 
 NO_ENVIRONMENT: dict[str, str] = {}
 
@@ -95,6 +96,28 @@ def test_a_layer_leaves_alone_what_it_does_not_set(monorepo: Path, inner: Path) 
     assert (found.policy.max_age, found.policy.exclude, found.projects) == (HOUR, ("a",), ("x/*",))
     assert (found.policy.min_free_space, found.policy.keep_last) == (2 * 1024**3, 3)
     assert found.policy.keep_within == 2 * HOUR
+
+
+def test_a_project_that_is_a_submodule_has_the_settings_of_the_monorepo(
+    monorepo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So has a clone in it, for a clean of all projects; by itself that is a tree of its own."""
+    table(monorepo, 'exclude = ["golden_*"]\nmax_age = "30d"')
+    origin = make_origin(tmp_path / "origin")
+    git(monorepo, "init", "-q")
+    git(monorepo, "submodule", "--quiet", "add", str(origin), "projects/module")
+    clone(origin, monorepo / "projects" / "clone")
+    limits = [load(monorepo / "projects" / name).policy.max_age for name in ("module", "clone")]
+    assert limits == [30 * 24 * HOUR, None]
+    entries = []
+    for name in ("module", "clone"):
+        make_project(monorepo / "projects" / name)
+        for entry in ("golden_1", "today"):
+            root = monorepo / "projects" / name / ".tmp"
+            entries.append(make_entry(root, f"work/{entry}", age_hours=1000 * (entry != "today")))
+    monkeypatch.chdir(monorepo)
+    assert tempkeep("temp-clean", "--all-projects", "--yes") == 0
+    assert all(path.exists() for path in entries)
 
 
 def test_the_settings_of_a_project_do_not_reach_its_neighbour(monorepo: Path, inner: Path) -> None:
@@ -483,12 +506,10 @@ _ALONE = {key: said for key, said in KEYS.items() if key != "low_water"}
 """Those that mean something without another."""
 
 
-def _cases(keys: dict[str, Key], *, good: bool) -> list[Any]:
-    return [
-        pytest.param(key, value, id=f"{key}-{value!r}")
-        for key, (_, kind, *_) in keys.items()
-        for value in _VALUES[kind][0 if good else 1]
-    ]
+def _cases(keys: dict[str, Key], *, good: bool) -> Iterator[tuple[str, object]]:
+    for key, (_, kind, *_) in keys.items():
+        for value in _VALUES[kind][0 if good else 1]:
+            yield key, value
 
 
 def _expected(kind: str, value: object) -> str:
@@ -508,10 +529,10 @@ def _toml(value: object) -> str:
     return json.dumps(value)
 
 
-@pytest.mark.parametrize(("key", "value"), _cases(_ALONE, good=True))
-def test_a_good_value_in_the_table_is_taken(project: Path, key: str, value: object) -> None:
-    table(project, f"{key} = {_toml(value)}")
-    load(project, NO_ENVIRONMENT)
+def test_a_good_value_in_the_table_is_taken(project: Path) -> None:
+    for key, value in _cases(_ALONE, good=True):
+        table(project, f"{key} = {_toml(value)}")
+        load(project, NO_ENVIRONMENT)
 
 
 @pytest.mark.parametrize(
@@ -543,52 +564,49 @@ def test_the_two_marks_may_come_from_two_layers(monorepo: Path, inner: Path) -> 
     assert (policy.cost, policy.of("cache").cost) == (1, 0.5)
 
 
-@pytest.mark.parametrize(("key", "value"), _cases(KEYS, good=False))
-def test_a_bad_value_in_the_table_is_refused_by_file_and_key(
-    project: Path, key: str, value: object
-) -> None:
-    table(project, f"{key} = {_toml(value)}")
-    assert refusal(project) == (
-        f"{project}/pyproject.toml: [tool.tempkeep]: {key}: {_expected(KEYS[key][1], value)}"
-    )
+def test_a_bad_value_in_the_table_is_refused_by_file_and_key(project: Path) -> None:
+    for key, value in _cases(KEYS, good=False):
+        table(project, f"{key} = {_toml(value)}")
+        assert refusal(project) == (
+            f"{project}/pyproject.toml: [tool.tempkeep]: {key}: {_expected(KEYS[key][1], value)}"
+        )
 
 
-@pytest.mark.parametrize(("key", "value"), _cases(JSON_KEYS, good=True))
-def test_a_good_value_in_the_json_file_is_taken(project: Path, key: str, value: object) -> None:
-    config(project, **{key: value})
-    load(project, NO_ENVIRONMENT)
-
-
-@pytest.mark.parametrize(("key", "value"), _cases(JSON_KEYS, good=False))
-def test_a_bad_value_in_the_json_file_is_refused_by_file_and_key(
-    project: Path, key: str, value: object
-) -> None:
-    config(project, **{key: value})
-    assert refusal(project) == (
-        f"{project}/cleanup_config.json: {key}: {_expected(JSON_KEYS[key][1], value)}"
-    )
-
-
-@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "+nan", "1e306"])
-@pytest.mark.parametrize("key", ["max_age_hours", "keep_within_hours", "max_count"])
-def test_a_number_of_toml_that_is_none_is_refused(project: Path, key: str, text: str) -> None:
-    table(project, f"{key} = {text}")
-    if (key, text) == ("max_count", "1e306"):
-        load(project, NO_ENVIRONMENT)  # a very large count is a count
-    else:
-        assert f"[tool.tempkeep]: {key}: expected a" in refusal(project)
-
-
-@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1e400", "1e300", "9" * 400])
-@pytest.mark.parametrize("key", ["max_age_days", "min_free_space_gb"])
-def test_a_number_of_json_that_is_none_is_refused(project: Path, key: str, text: str) -> None:
-    (project / "cleanup_config.json").write_text(f'{{"{key}": {text}}}')
-    if (key, text) == ("max_age_days", "1e300"):
+def test_a_good_value_in_the_json_file_is_taken(project: Path) -> None:
+    for key, value in _cases(JSON_KEYS, good=True):
+        config(project, **{key: value})
         load(project, NO_ENVIRONMENT)
-    elif (key, text) == ("min_free_space_gb", "1e300"):
-        assert refusal(project).endswith("expected a number of 0 or more, got 1e+300")
-    else:
-        assert f"cleanup_config.json: {key}: expected a number of 0 or more" in refusal(project)
+
+
+def test_a_bad_value_in_the_json_file_is_refused_by_file_and_key(project: Path) -> None:
+    for key, value in _cases(JSON_KEYS, good=False):
+        config(project, **{key: value})
+        assert refusal(project) == (
+            f"{project}/cleanup_config.json: {key}: {_expected(JSON_KEYS[key][1], value)}"
+        )
+
+
+def test_a_number_of_toml_that_is_none_is_refused(project: Path) -> None:
+    for key in ("max_age_hours", "keep_within_hours", "max_count"):
+        for text in ("nan", "inf", "-inf", "+nan", "1e306"):
+            table(project, f"{key} = {text}")
+            if (key, text) == ("max_count", "1e306"):
+                load(project, NO_ENVIRONMENT)  # a very large count is a count
+            else:
+                assert f"[tool.tempkeep]: {key}: expected a" in refusal(project), text
+
+
+def test_a_number_of_json_that_is_none_is_refused(project: Path) -> None:
+    expected = "expected a number of 0 or more"
+    for key in ("max_age_days", "min_free_space_gb"):
+        for text in ("NaN", "Infinity", "-Infinity", "1e400", "1e300", "9" * 400):
+            (project / "cleanup_config.json").write_text(f'{{"{key}": {text}}}')
+            if (key, text) == ("max_age_days", "1e300"):
+                load(project, NO_ENVIRONMENT)
+            elif (key, text) == ("min_free_space_gb", "1e300"):
+                assert refusal(project).endswith(f"{expected}, got 1e+300")
+            else:
+                assert f"cleanup_config.json: {key}: {expected}" in refusal(project), text
 
 
 @pytest.mark.parametrize(
@@ -966,43 +984,35 @@ def test_a_schema_has_the_keys_of_the_loader_each_with_a_description(
 
 
 @pytest.mark.parametrize("good", [True, False])
-@pytest.mark.parametrize("key", KEYS)
-def test_the_schema_of_the_table_accepts_what_the_loader_accepts(key: str, good: bool) -> None:
-    for value in _VALUES[KEYS[key][1]][0 if good else 1]:
-        assert accepts(PYPROJECT_SCHEMA, {key: value}) is good, value
+@pytest.mark.parametrize(("of", "keys"), [(PYPROJECT_SCHEMA, KEYS), (CONFIG_SCHEMA, JSON_KEYS)])
+def test_a_schema_accepts_what_the_loader_accepts(
+    of: dict[str, Any], keys: dict[str, Key], good: bool
+) -> None:
+    for key, value in _cases(keys, good=good):
+        assert accepts(of, {key: value}) is good, (key, value)
+    assert all(accepts(of, {key: None}) is (of is CONFIG_SCHEMA) for key in keys)
 
 
-@pytest.mark.parametrize("good", [True, False])
-@pytest.mark.parametrize("key", JSON_KEYS)
-def test_the_schema_of_the_json_file_accepts_what_the_loader_accepts(key: str, good: bool) -> None:
-    for value in _VALUES[JSON_KEYS[key][1]][0 if good else 1]:
-        assert accepts(CONFIG_SCHEMA, {key: value}) is good, value
+def test_the_schema_of_a_category_accepts_what_the_loader_accepts(project: Path) -> None:
+    for good in (True, False):
+        for key, value in _cases(CATEGORY_KEYS, good=good):
+            table(project, f"[tool.tempkeep.category.cache]\n{key} = {_toml(value)}")
+            said = {"category": {"cache": {key: value}}}
+            assert accepts(PYPROJECT_SCHEMA, said) is _loads(project), said
 
 
-@pytest.mark.parametrize("key", CATEGORY_KEYS)
-def test_the_schema_of_a_category_accepts_what_the_loader_accepts(project: Path, key: str) -> None:
-    good, bad, _ = _VALUES[CATEGORY_KEYS[key][1]]
-    for value in [*good, *bad]:
-        table(project, f"[tool.tempkeep.category.cache]\n{key} = {_toml(value)}")
-        assert accepts(PYPROJECT_SCHEMA, {"category": {"cache": {key: value}}}) is _loads(project)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
+def test_schema_and_loader_agree_on_the_name_of_a_category(project: Path) -> None:
+    for name in (
         *("cache", "a b", "日本", "a.b", "CONsole", "COM0", "x" * 255),
         *("", ".x", "..", "a/b", "a\\b", "a\nb", "a\x7f", "CON", "nul.txt", "lpt1 ", "conout$"),
         *("COM³", "x" * 256, "CACHEDIR.TAG"),
-    ],
-)
-def test_schema_and_loader_agree_on_the_name_of_a_category(project: Path, name: str) -> None:
-    table(project, f"[tool.tempkeep.category.{json.dumps(name)}]")
-    assert accepts(PYPROJECT_SCHEMA, {"category": {name: {}}}) is _loads(project)
+    ):
+        table(project, f"[tool.tempkeep.category.{json.dumps(name)}]")
+        assert accepts(PYPROJECT_SCHEMA, {"category": {name: {}}}) is _loads(project), name
 
 
-@pytest.mark.parametrize(
-    ("said", "good"),
-    [
+def test_schema_and_loader_agree_on_whole_tables(project: Path) -> None:
+    cases: list[tuple[dict[str, Any], bool]] = [
         ({}, True),
         ({"unknown": 1}, False),
         ({"category": {}}, True),
@@ -1015,13 +1025,10 @@ def test_schema_and_loader_agree_on_the_name_of_a_category(project: Path, name: 
         ({"max_age": "7d", "max_age_hours": 1}, False),
         ({"max_age": "7d", "category": {"a": {"max_age_hours": 1}}}, True),
         ({"category": {"a": {"keep_within": "7d", "keep_within_hours": 1}}}, False),
-    ],
-)
-def test_schema_and_loader_agree_on_whole_tables(
-    project: Path, said: dict[str, Any], good: bool
-) -> None:
-    (project / "pyproject.toml").write_text(f"tool = {_inline({'tempkeep': said})}")
-    assert accepts(PYPROJECT_SCHEMA, said) is _loads(project) is good
+    ]
+    for said, good in cases:
+        (project / "pyproject.toml").write_text(f"tool = {_inline({'tempkeep': said})}")
+        assert accepts(PYPROJECT_SCHEMA, said) is _loads(project) is good, said
 
 
 def _inline(value: Any) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from common.temp.core.policy import Policy
-from common.temp.store.claiming import area, named
+from common.temp.store.claiming import above, area, named
 from common.temp.store.claiming.claim import NotClaimed
 from common.temp.store.claiming.inner import Within
 from common.temp.store.claiming.named import NamedRemover, delete_elsewhere
@@ -35,13 +35,19 @@ pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="there is no git
 @pytest.fixture
 def slow_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A directory in which what is called `comes` is run by git, when it is first asked for stashes
-    once that is there; and it takes a second more.
+    once that is there; and it takes longer than what was seen is relied on.
     """
+    for module, seconds in (
+        (facts, "_CHECK_SECONDS"),
+        (above, "_RELIED_ON_SECONDS"),
+        (at_work, "_RELIED_ON_SECONDS"),
+    ):
+        monkeypatch.setattr(module, seconds, 0.1)
     slow = tmp_path / "slow"
     slow.mkdir()
     script = f"""#!/bin/sh
 case "$*" in *refs/stash*)
-  if [ -e {slow}/comes ]; then mv {slow}/comes {slow}/came; sh {slow}/came; sleep 1.2; fi
+  if [ -e {slow}/comes ]; then mv {slow}/comes {slow}/came; sh {slow}/came; sleep 0.2; fi
 esac
 exec {shutil.which("git")} "$@"
 """

@@ -150,8 +150,8 @@ def _newest_first(entries: Sequence[Entry], newness: Sequence[float]) -> list[in
     """The indices of the entries, that of the newest one first."""
     order = list(range(len(entries)))
     if len(set(newness)) < len(order):
-        # The path breaks ties, so that the answer does not depend on the order of a listing.
-        order.sort(key=[entry.path for entry in entries].__getitem__)
+        # Copied or unpacked entries may all have the same time: then the stamp in the path decides.
+        order.sort(key=[entry.path for entry in entries].__getitem__, reverse=True)
     order.sort(key=newness.__getitem__, reverse=True)
     return order
 

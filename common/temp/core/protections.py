@@ -10,7 +10,7 @@ from operator import attrgetter
 from typing import Final
 
 from .cases import Case, Protection, Rules, spell_rank
-from .entry import FAILED, Entry
+from .entry import FAILED, Entry, listed
 from .layouts import PIPELINE
 from .reasons import KEEP_LAST_GOOD, KEEP_WITHIN, UNSAVED, Effect, Reason
 from .units import spell_comparison
@@ -160,8 +160,8 @@ ENDED_BY_A_START: Final = frozenset(
 
 
 def matching_pattern(entry: Entry, patterns: Sequence[str]) -> str | None:
-    """The first of the shell globs that matches the entry's `category/name` path, its name, or its
-    category (`cache`, or `cache/` as in a `.gitignore`).
+    """The first of the shell globs that matches the entry's `category/name` path, also below
+    `.tmp`, its name, or its category (`cache`, or `cache/` as in a `.gitignore`).
 
     One without a wildcard also matches each run with it in its name, unless it is a run's name.
     """
@@ -182,8 +182,9 @@ def excluding(path: str, category: str, patterns: Sequence[str], *, any_case: bo
     `any_case` are equal where they are for the filesystem.
     """
     name = path.rpartition("/")[2]
+    whole = listed(category, path)
     for text, matches in _compiled(tuple(patterns), any_case):
-        if matches(path) or matches(name) or matches(category):
+        if matches(whole) or matches(name) or matches(category) or matches(path):
             return text
     return None
 
@@ -193,4 +194,9 @@ def _compiled(
     patterns: tuple[str, ...], any_case: bool
 ) -> tuple[tuple[str, Callable[[str], object]], ...]:
     flags = re.IGNORECASE if any_case else re.NOFLAG  # as a key, a flag takes long to hash
-    return tuple((text, re.compile(translate(text.strip("/")), flags).match) for text in patterns)
+    return tuple((text, re.compile(translate(_in_root(text)), flags).match) for text in patterns)
+
+
+def _in_root(pattern: str) -> str:
+    """`pattern` without the name of the root: it may be a path in the project."""
+    return re.sub(r"^(\./)?\.te?mp/", "", pattern).strip("/")

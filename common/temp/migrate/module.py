@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import Any, Final, NamedTuple, TypeVar
 
+from . import swaps
+from .beside import Beside
 from .findings import Edit, Finding, Import
 from .guards import Guards
 from .helpers import is_label as is_label
@@ -41,7 +43,7 @@ class Module:
         self.source = source
         self.tree = tree
         self.scopes = Scopes(source.tree)
-        self.uses = Uses(self.scopes)
+        self.uses = Uses(self.scopes, self._replacer)
         self._told: dict[tuple[str, int, str], Any] = {}
 
     # -- what is where ----------------------------------------------------------------------------
@@ -81,6 +83,58 @@ class Module:
             return ""
         line = getattr(first, "lineno", 0)
         return f"line {line} allows for a missing package, so no import of it may be added"
+
+    @cached_property
+    def from_outside(self) -> Beside:
+        """Checks uses of a directory that keeps its name, and gets another parent."""
+        return Beside(self.scopes, keeps_name=True)
+
+    @cached_property
+    def _own_swaps(self) -> list[tuple[str, int]]:
+        return [one for one in swaps.find(self.source.data) if swaps.matter(one[0])]
+
+    def _replacer(self, dotted: str, use: ast.AST) -> str:
+        """The file that replaces the function `dotted` where `use` runs; "" if none does."""
+        others = self.tree.swapped(self.path)
+        for swap in (".".join(dotted.split(".")[-2:]), f"{self.name}.{dotted.rpartition('.')[2]}"):
+            if swap in others:
+                return others[swap]
+            site = self.source.span(use)[0] if self._own_swaps else 0
+            if any(own == swap and self._may_hold(place, site) for own, place in self._own_swaps):
+                return self.path
+        return ""
+
+    def disturbed(self, site: int) -> str:
+        """What replaces or watches, while the code at the byte `site` runs, what a new directory
+        needs; "" if nothing does.
+        """
+        for swap, other in self.tree.swapped(self.path).items():
+            if swaps.is_needed(swap):
+                return f"{other} {swaps.spell(swap)}"
+        for swap, place in self._own_swaps:
+            if swaps.is_needed(swap) and self._may_hold(place, site):
+                return f"line {self.source.line_of(place)} {swaps.spell(swap)}"
+        return ""
+
+    def _may_hold(self, place: int, site: int) -> bool:
+        """Whether what is replaced at the byte `place` may be when the code at `site` runs: that is
+        not in another test.
+        """
+        unit = self._unit(place)
+        return unit is None or not unit.name.startswith("test") or unit is self._unit(site)
+
+    def _unit(self, place: int) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+        """The outermost function, with its decorators, that holds the byte `place`."""
+        waiting = list(self.source.tree.body)
+        while waiting:
+            node = waiting.pop()
+            if isinstance(node, ast.ClassDef):
+                waiting += node.body
+            elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                first = node.decorator_list[0] if node.decorator_list else node
+                if self.source.span(first)[0] - 1 <= place < self.source.span(node)[1]:
+                    return node
+        return None
 
     def in_f_string(self, node: ast.AST) -> bool:
         """Whether `node` is in an f-string: positions are not exact there before Python 3.12."""
@@ -164,6 +218,15 @@ class Module:
             return None
         beside = self._beside(old)
         return Choice(name, (Import(PACKAGE, name, self.source.span(site)[0], beside),))
+
+    def not_free(self, name: str, site: ast.AST) -> tuple[str, str]:
+        """What to say where `choose` finds no way to call `name`, and what to do."""
+        meaning = self.scopes.meaning_of(name, self.scopes.scope_of(site))
+        if meaning.dotted == f"{PACKAGE}.{name}":
+            line = getattr(meaning.sources[0].node, "lineno", 0)
+            why = f"{name} may not be imported yet here (line {line})"
+            return why, "import it at the top of the file, without a condition"
+        return f"the name {name} is taken here", f"rename what is called {name}"
 
     def _is_there(self, meaning: Meaning, site: ast.AST) -> bool:
         """Whether the import has certainly run when `site` runs: it comes first, and is not under a

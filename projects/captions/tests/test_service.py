@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -263,14 +265,31 @@ def test_a_server_that_is_told_to_end_leaves_nothing(
 def test_a_request_that_never_ends_does_not_keep_the_server_from_ending(
     storage: Path, sound: bytes, wait_until: WaitUntil
 ) -> None:
-    """It is cancelled, and its file goes all the same."""
+    """It is cancelled, and its file goes all the same, also where deleting it takes long."""
     with serving(storage, stderr=subprocess.PIPE, CAPTIONS_GRACE_SECONDS="1") as own:
         half = HalfSent(own.url, sound)
         wait_until(own.uploads, "it has begun")
-        own.send_signal(signal.SIGTERM)
-        own.communicate(timeout=60)
+        with slow_to_rename(own):
+            own.send_signal(signal.SIGTERM)
+            own.communicate(timeout=60)
         assert own.uploads() == []
     half.hang_up()
+
+
+@contextmanager
+def slow_to_rename(process: subprocess.Popen[str]) -> Iterator[None]:
+    """What it renames, as it does with all that it deletes, takes a while, if there is strace."""
+    strace = shutil.which("strace")
+    if not strace:
+        yield
+        return
+    renames = "trace=rename,renameat,renameat2"
+    delay = f"{renames.replace('trace', 'inject')}:delay_enter=300000"
+    command = [strace, "-f", "-o", os.devnull, "-e", renames, "-e", delay, "-p", str(process.pid)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as tracer:
+        assert tracer.stderr is not None
+        tracer.stderr.readline()  # it is attached, or may not be
+        yield
 
 
 def test_uploads_of_a_killed_server_can_be_recovered_by_hand(

@@ -75,6 +75,10 @@ def drop_all(
             yield from (Outcome(step, "failed", str(error)) for step in steps)
             return
         # Otherwise two cleans at once would each free enough for both.
+        # The store is there by then: whoever asks for a lock on an archive would take turns by this
+        # lock if it were not, and wait for it.
+        with contextlib.suppress(NotClaimed):
+            area.open()
         lock = os.open(shelf, os.O_RDONLY) if at.RELATIVE else -1
         if lock >= 0:
             stack.callback(os.close, lock)

@@ -6,6 +6,7 @@ no clean takes it meanwhile; and what a killed server left goes when the next on
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import math
@@ -18,6 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.datastructures import State
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -76,6 +78,7 @@ def create_app(settings: Settings) -> Starlette:
     Raises `TempError` where there can be no storage.
     """
     files = FileCleanupManager(settings.storage, default_ttl_hours=1, cleanup_interval_minutes=10)
+    requests: set[asyncio.Task[object]] = set()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -84,6 +87,9 @@ def create_app(settings: Settings) -> Starlette:
                 yield
             finally:
                 await files.cleanup_all_tracked()
+                # What a cancelled request is deleting in a thread would stay if the process ended.
+                if requests:
+                    await asyncio.wait(requests, timeout=settings.grace)
 
     app = Starlette(
         routes=[
@@ -102,6 +108,7 @@ def create_app(settings: Settings) -> Starlette:
     )
     app.state.settings = settings
     app.state.files = files
+    app.state.requests = requests
     return app
 
 
@@ -111,7 +118,7 @@ async def _caption(request: Request) -> Response:
     # What is a little too long is read to its end all the same, so that the answer is as well.
     if said.isdecimal() and int(said) > DRAINED * settings.most_bytes + AROUND:
         raise too_large(settings.most_bytes)
-    async with _request_file(request.app.state.files) as path:
+    async with _request_file(request.app.state) as path:
         await receive(
             request.headers.get("content-type", ""),
             request.stream(),
@@ -124,8 +131,12 @@ async def _caption(request: Request) -> Response:
 
 
 @asynccontextmanager
-async def _request_file(files: FileCleanupManager) -> AsyncIterator[Path]:
+async def _request_file(state: State) -> AsyncIterator[Path]:
     """The path of a file for one request; it is gone afterwards."""
+    files: FileCleanupManager = state.files
+    if task := asyncio.current_task():
+        state.requests.add(task)
+        task.add_done_callback(state.requests.discard)
     path = files.base_temp_dir / f"{uuid.uuid4().hex}.wav"
     files.track_file(path)  # in use from now on: before it is made
     try:
