@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from . import helpers, swaps
 from .beside import Beside
-from .guards import Guards
+from .guards import Guards, last
 from .helpers import NAME, Helper
 from .scopes import Scopes
 from .source import Source, Unreadable
@@ -206,7 +206,10 @@ def _is_odd(scopes: Scopes, helper: Helper | None) -> bool:
     """
     if helper is not None and helper.default is not None and not helpers.is_label(helper.default):
         return True
-    for call in scopes.nodes(ast.Call):
+    beside = Beside(scopes, keeps_name=True)
+    calls = scopes.nodes(ast.Call)
+    moving = {scopes.function(one) for one in calls if last(one.func) == "chdir"}
+    for call in calls:
         named = scopes.meaning(call.func)
         means = {named.dotted, *named.possible, getattr(call.func, "id", "")}
         if any(one.rpartition(".")[2] == NAME for one in means):
@@ -215,7 +218,7 @@ def _is_odd(scopes: Scopes, helper: Helper | None) -> bool:
                 return True
             if helpers.relies_on_relative(call, scopes) is not None:
                 return True
-            if Beside(scopes, keeps_name=True).look(call):
+            if scopes.function(call) in moving or beside.look(call):
                 return True
     return False
 

@@ -278,11 +278,15 @@ class Tree:
         """A file of the same project that looks in `.tmp` for directories, by a pattern that may
         match those whose name begins with `label`; "" if there is none.
         """
-        for other, facts in self.facts.items():
+        for other, facts in self._readers:
             found = (label is None or _may_match(one, label) for one in facts.reads)
             if any(found) and self._share_project(path, other):
                 return other
         return ""
+
+    @cached_property
+    def _readers(self) -> list[tuple[str, Facts]]:
+        return [(path, facts) for path, facts in self.facts.items() if facts.reads]
 
     @cached_property
     def _swapping(self) -> list[tuple[str, Facts]]:

@@ -6,7 +6,6 @@ import ast
 from collections.abc import Iterator, Sequence
 
 from ..findings import Edit, Finding
-from ..guards import last
 from ..helpers import (
     NAME,
     OURS,
@@ -144,15 +143,6 @@ def _rewrite(module: Module, node: ast.expr, meaning: Meaning, helper: Helper) -
     return site.fixed("safe", edits, choice.imports)
 
 
-def _changes_directory(module: Module, call: ast.Call) -> int:
-    """The line that changes the working directory in the same function; 0 if none does."""
-    function = module.scopes.function(call)
-    for other, _ in module.calls:
-        if last(other.func) == "chdir" and module.scopes.function(other) is function:
-            return other.lineno
-    return 0
-
-
 def _over_lines(module: Module, call: ast.Call, name: str, edits: Sequence[Edit]) -> Edit | None:
     """The call over several lines, if `edits` would make its only line too long."""
     source = module.source
@@ -207,7 +197,7 @@ def _cannot(module: Module, call: ast.Call, helper: Helper) -> str:
         return f"{ast.unparse(label)} cannot name a directory"
     if (asked := relies_on_relative(call, module.scopes)) is not None:
         return f"line {asked.lineno}: .{asked.attr} means something else for an absolute path"
-    if line := _changes_directory(module, call):
+    if line := module.changes_of_directory.get(module.scopes.function(call)):
         return f"line {line} changes the working directory, and the new one is in the project"
     if beyond := module.from_outside.look(call):
         return f"the new directory is not the same from outside: {beyond}"
