@@ -15,7 +15,8 @@ import pytest
 from common.temp.core.policy import Policy
 from common.temp.store.root.making import make_root
 from common.temp.store.system import at
-from common.temp.store.trees.removal import BUSY, remove_at
+from common.temp.store.system.opening import opened
+from common.temp.store.trees.removal import BUSY, Part, Removal, remove_at
 from common.temp.store.trees.removed import Removed
 from tests.support import (
     BROKEN,
@@ -439,3 +440,29 @@ def test_what_was_moved_away_from_under_the_removal_does_not_end_it(
     assert remove(top).failures == []
     assert not top.exists()
     assert (tmp_path / "moved").is_dir()
+
+
+@pytest.mark.parametrize("on", ["disk", "tmpfs"])
+def test_half_of_a_large_directory_is_given_away_where_a_removal_may_wait_for_a_disk(
+    tmp_path: Path, on: str
+) -> None:
+    given: list[tuple[int, Part] | None] = []
+
+    def pulse(removal: Removal) -> bool:
+        given.append(removal.give_away())
+        return True
+
+    with contextlib.ExitStack() as stack:
+        manager = ext4(tmp_path) if on == "disk" else mounted(tmp_path / "own", "size=9m")
+        directory = stack.enter_context(manager) / "wide"
+        directory.mkdir()
+        for number in range(1500):
+            (directory / str(number)).touch()
+        parent = stack.enter_context(opened(directory.parent))
+        Removal(pulse).remove(parent, directory.name)
+        halves = [one for one in given if one is not None]
+        for descriptor, part in halves:
+            assert Removal().empty(descriptor, part)
+            os.close(descriptor)
+        assert bool(halves) == (on == "disk")
+        assert not directory.exists() or listing(directory) == []

@@ -133,21 +133,31 @@ class Looking:
                     pass  # the look itself tells of it
             locked = dict(zip(opened, are_locked(self.root, tuple(opened.values())), strict=True))
             for index in indices:
-                if index in opened:
-                    yield self._look(index, opened[index], locked[index])
-                    at.close(opened.pop(index))
+                status = self._status_of(index, opened[index]) if index in opened else None
+                if status is not None:
+                    yield self._look(index, opened[index], status, locked[index])
                 else:
                     yield self._look_alone(index)
+                if index in opened:
+                    at.close(opened.pop(index))
         finally:
             for descriptor in opened.values():
                 at.close(descriptor)
 
-    def _look(self, index: int, descriptor: int, is_locked: bool) -> Looked:
-        """What is seen of an open entry. Raises `Unfinished` when its time is over."""
+    def _status_of(self, index: int, descriptor: int) -> os.stat_result | None:
+        """The facts of what was opened, if it is still the entry; `None` if that is gone or was
+        replaced.
+        """
         try:
             status = at.fstat(descriptor)
-            if not status.st_nlink:  # it was removed since it was opened, or none are counted here
-                at.stat(self.found[index].path, dir_fd=self.top, follow_symlinks=False)
+            there = at.stat(self.found[index].path, dir_fd=self.top, follow_symlinks=False)
+        except OSError:
+            return None
+        return status if os.path.samestat(status, there) else None
+
+    def _look(self, index: int, descriptor: int, status: os.stat_result, is_locked: bool) -> Looked:
+        """What is seen of an open entry. Raises `Unfinished` when its time is over."""
+        try:
             measured = self._look_inside(index, descriptor, status)
         except OSError as error:
             return _failed(error)
@@ -171,7 +181,10 @@ class Looking:
         except OSError as error:
             return _failed(error)
         try:
-            return self._look(index, descriptor, are_locked(self.root, (descriptor,))[0])
+            is_locked = are_locked(self.root, (descriptor,))[0]
+            return self._look(index, descriptor, at.fstat(descriptor), is_locked)
+        except OSError as error:
+            return _failed(error)
         finally:
             at.close(descriptor)
 

@@ -19,7 +19,8 @@ from . import at
 _TABLE: Final = "/proc/self/mountinfo"
 _NO_TABLE: Final = (FileNotFoundError, PermissionError)
 _RELIED_ON_SECONDS: Final = 1.0
-_COUNTING: Final = frozenset({0xEF53, 0x0102_1994, 0x5846_5342})
+_TMPFS: Final = 0x0102_1994
+_COUNTING: Final = frozenset({0xEF53, _TMPFS, 0x5846_5342})
 """How `statfs` calls ext2 to ext4, tmpfs and XFS."""
 _OVERLAY: Final = 0x794C_7630
 
@@ -51,6 +52,11 @@ def counts_subdirectories(descriptor: int) -> bool:
     True only for ext2 to ext4, tmpfs and XFS: others, as some in FUSE, say 2 whatever there is.
     """
     return _filesystem(descriptor) in _COUNTING
+
+
+def is_in_memory(descriptor: int) -> bool:
+    """Whether an open directory is on a tmpfs, where nothing waits for a disk."""
+    return _filesystem(descriptor) == _TMPFS
 
 
 def is_overlay(descriptor: int) -> bool:

@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 from ... import errors
 from ..system import at
 from ..system.access import make_accessible
+from ..system.mounts import is_in_memory
 from ..system.obstacle import reason_of
 from ..system.opening import open_unmounted
 from .descent import Descent, Level
@@ -160,7 +161,8 @@ class Removal:
         if wide is None or wide.descriptor is None or wide.seen < _WIDE or wide.is_read:
             return None
         of, which = wide.part
-        if of >= _MOST_PARTS:
+        # The kernel removes one name of a directory at a time. Others only help to wait for a disk.
+        if of >= _MOST_PARTS or is_in_memory(wide.descriptor):
             return None
         wide.part = Part(2 * of, which)
         wide.left.add("")  # not a real name: the directory is not empty yet
@@ -170,10 +172,13 @@ class Removal:
         try:
             while self._levels and not self._stopped:
                 if self._empty(self._levels[-1]) and not self._stopped:
-                    if self._pulse is not None and not self._pulse(self):
-                        self._stopped = True
+                    goes_on = self._pulse is None or self._pulse(self)
+                    is_top = len(self._levels) == 1
+                    if is_top and parent is None:
                         break
-                    if len(self._levels) == 1 and parent is None:
+                    # Once the top is empty, to remove that takes less than to leave it to others.
+                    if not (goes_on or is_top):
+                        self._stopped = True
                         break
                     self._leave(parent)
         finally:
