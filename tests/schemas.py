@@ -107,8 +107,16 @@ def pyproject() -> dict[str, Any]:
 
 
 def cleanup_config() -> dict[str, Any]:
-    """The schema of `cleanup_config.json`."""
-    return _document("cleanup_config.json", JSON_KEYS)
+    """The schema of `cleanup_config.json`, in which null is as if the key were not there."""
+    schema = _document("cleanup_config.json", JSON_KEYS)
+    for value in schema["properties"].values():
+        if "enum" in value:
+            value["enum"].append(None)
+        elif "anyOf" in value:
+            value["anyOf"].append({"type": "null"})
+        else:
+            value["type"] = [value["type"], "null"]
+    return schema
 
 
 def _document(title: str, keys: Mapping[str, Key]) -> dict[str, Any]:

@@ -928,11 +928,14 @@ def test_nothing_sweeps_a_root_that_no_settings_name(tmp_path: Path) -> None:
     assert jobs(storage) == ["dead"]
 
 
-def test_the_package_hands_them_out_without_loading_a_sweep(tmp_path: Path) -> None:
+def test_a_signals_handler_meets_no_half_loaded_module(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from common.temp import JobStorage, StorageRoot\n"
-        "StorageRoot(Path('jobs')).allocate_job('a')\n"
-        "print([name for name in sys.modules if name.endswith(('.sweep', '.scan', '.retention'))])"
+        "storage = StorageRoot(Path('jobs')); before = {*sys.modules}\n"
+        "storage.allocate_job('a'); storage.release_job('a'); storage.release_job('b')\n"
+        "storage.allocate_job('c'); storage.cleanup_all(); storage.recover()\n"
+        "ours = 'common.temp', 'tempkeep'\n"
+        "print([name for name in {*sys.modules} - before if name.startswith(ours)])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],

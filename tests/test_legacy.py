@@ -40,6 +40,19 @@ def test_it_warns_once_for_each_calling_line(project: Path) -> None:
     assert done.stderr.count("FutureWarning") == 2
 
 
+def test_behind_a_shim_it_warns_once_for_each_line_that_calls_the_shim(project: Path) -> None:
+    (project / "helpers.py").write_text(
+        "from common.temp import get_temp_dir as shared\n"
+        "def get_temp_dir(prefix):\n    return shared(prefix)\n"
+    )
+    script = "import helpers\nhelpers.get_temp_dir('a')\nhelpers.get_temp_dir('b')\n"
+    (project / "script.py").write_text(script)
+    done = run([sys.executable, "script.py"], cwd=project)
+    assert done.stderr.count("script.py:2: FutureWarning") == 1
+    assert done.stderr.count("script.py:3: FutureWarning") == 1
+    assert "helpers.py" not in done.stderr
+
+
 def test_the_warning_is_seen_under_inv(project: Path) -> None:
     (project / "helpers.py").write_text(
         "from common.temp import get_temp_dir\ndef scratch(): return get_temp_dir()\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from common.temp.commands import forecast
 from common.temp.core.entry import Inventory
 from common.temp.store.claiming.scan import scan
+from common.temp.store.system.birth import born_at
 from tests.support import listing, make_entry, make_project, process, tempkeep
 
 Printed = pytest.CaptureFixture[str]
@@ -88,11 +90,6 @@ def test_standing_in_an_entry_its_files_name_it_and_keep_it(
             "twin",
             "twin could be cache/twin_1696348800 or debug/twin_1696348800; give the category too",
         ),
-        (
-            "cache/same",
-            "cache/same could be cache/same_1696348800 or cache/same_1696348800-ab12; "
-            "give one of these names",
-        ),
         ("cache/tw", "cache/tw is not an entry of {root}; `temp-status` lists them"),
         ("nothing", "nothing is not an entry of {root}; `temp-status` lists them"),
         ("/etc/passwd", "/etc/passwd is not an entry of {root}; `temp-status` lists them"),
@@ -107,8 +104,6 @@ def test_what_names_no_single_entry_is_one_line_and_exit_code_2(
 ) -> None:
     make_entry(project / ".tmp", "debug/twin_1696348800")
     make_entry(project / ".tmp", "cache/twin_1696348800")
-    make_entry(project / ".tmp", "cache/same_1696348800")
-    make_entry(project / ".tmp", "cache/same_1696348800-ab12")
     before = listing(project)
     reason = ("--reason", "r") if command == "temp-pin" else ()
 
@@ -150,6 +145,27 @@ def test_a_label_is_its_newest_entry_and_it_is_told_which(
     printed = capsys.readouterr()
     assert printed.out.startswith("debug/alone_1696348800: ")
     assert "newest of" not in printed.err
+
+
+def test_of_two_entries_of_one_second_the_newest_is_the_one_that_was_made_last(
+    project: Path, capsys: Printed
+) -> None:
+    for number, name in enumerate(
+        ("same_1696348800-ab12", "same_1696348800", "same_1696348800-00ff")
+    ):
+        time.sleep(
+            0.02 if number else 0
+        )  # the kernel's clock for this ticks every few milliseconds
+        made = make_entry(project / ".tmp", f"cache/{name}")
+    if born_at(str(made)) is None:
+        pytest.skip("this filesystem does not record when a directory was made")
+
+    assert tempkeep("temp-pin", "cache/same", "--reason", "r") == 0
+
+    assert capsys.readouterr() == (
+        "pinned cache/same_1696348800-00ff: r\n",
+        "cache/same: the newest of 3, cache/same_1696348800-00ff\n",
+    )
 
 
 def test_of_a_label_with_two_pins_none_is_taken(project: Path, capsys: Printed) -> None:

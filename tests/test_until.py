@@ -181,3 +181,21 @@ def test_another_base_is_honoured_and_cleaned(
     root.chmod(0o755)
     with pytest.raises(Refused, match="mode 700"):
         temp_working_dir().__enter__()
+
+
+def test_a_generator_that_nobody_runs_to_its_end_leaves_nothing(
+    project: Path, own_system_temp: Path
+) -> None:
+    code = """
+from common.temp import temp_working_dir
+
+def paths():
+    with temp_working_dir("left") as d:
+        yield d
+
+paths_of_it = paths()
+next(paths_of_it)
+"""
+    done = run([sys.executable, "-c", code], cwd=project)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not any("left_" in path for path in listing(own_system_temp))

@@ -237,8 +237,8 @@ def wait_for_no_disk() -> None:
         if os.fstat(file if isinstance(file, int) else file.fileno()).st_dev != disk:
             flush(file)
 
-    os.fsync = fsync
-    writing = importlib.import_module("common.temp.store.trees.writing")
+    os.fsync = fsync  # type: ignore[assignment]
+    writing: Any = importlib.import_module("common.temp.store.trees.writing")
     flush_all = writing._syncfs
     if flush_all is not None:
         writing._syncfs = lambda file: os.fstat(file).st_dev != disk and flush_all(file)

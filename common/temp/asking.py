@@ -157,7 +157,5 @@ def _matching(glob: str, steps: Sequence[Step]) -> set[int]:
     return {
         index
         for index, step in enumerate(steps)
-        if any(
-            fnmatchcase(text, glob) for text in (step.entry.name, step.entry.label, step.entry.path)
-        )
+        if any(fnmatchcase(text, glob) for text in step.entry.names)
     }

@@ -1,7 +1,7 @@
 """What a shell is offered after a task that takes the name of an entry, and after `--preset`.
 
-Invoke completes tasks and flags. The function of its program that prints them is replaced here by
-one that prints names after a shared task, and whatever fails, prints nothing.
+Invoke completes tasks and flags. `entry_tasks` replaces the function of its program that prints
+them by the one here, which prints names after a shared task, and nothing if anything fails.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, Final
 
-import invoke.program
 from invoke.collection import Collection
 from invoke.completion.complete import complete as _complete_as_invoke
 from invoke.exceptions import Exit
@@ -27,7 +26,7 @@ _VALUED: Final = ("-r", "--reason")
 """The flags of these tasks that take a value."""
 
 
-def _complete(
+def complete(
     names: list[str], core: Any, initial_context: Any, collection: Collection, parser: Any
 ) -> Exit:
     """As invoke does, but names of entries where a shared task takes one. Raises `Exit`."""
@@ -86,6 +85,3 @@ def _shared(word: str, collection: Collection, among: Sequence[str] = _TASKS) ->
     except (KeyError, ValueError):
         return ""
     return task.name if isinstance(task, SharedTask) and task.name in among else ""
-
-
-invoke.program.complete = _complete  # type: ignore[attr-defined]

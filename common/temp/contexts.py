@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ContextDecorator, ExitStack
 from pathlib import Path
+from typing import Any, TypeVar
 
 from .core.layouts import TEST, check_label, check_name
 from .errors import InvalidName, StorageError
@@ -14,6 +16,8 @@ from .manager import TempManager
 from .store.root.allocation import allocate_private
 from .store.root.base import auto_root
 from .until import until_exit
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 _TEST_NAMES = ("source", "target", "working", "output", "backup")
 _TEST_LABEL_BYTES = 80
@@ -49,19 +53,45 @@ class pytest_temp_dirs(ContextDecorator, AbstractContextManager[list[Path]]):  #
     in the project's root and stays, and a line says where. Raises `InvalidName`, `Refused` or
     `StorageError` before anything is made.
 
-    As a decorator it makes new directories for each call of the function, which does not get them.
+    As a decorator it makes new directories for each call of the function, which does not get them;
+    of a coroutine function or a generator, they last until it ends. As a context manager it is
+    entered once at a time.
 
     This is a class because pytest takes any function called `pytest_…` in a conftest.py for a hook.
     """
 
     def __init__(self, num_dirs: int | None = None, names: Sequence[str] | None = None) -> None:
         self._names = sibling_names(num_dirs, names)
-        self._until_exit = ExitStack()
+        self._until_exit: ExitStack | None = None
 
     def _recreate_cm(self) -> pytest_temp_dirs:
         return pytest_temp_dirs(None, self._names)
 
+    def __call__(self, func: Function) -> Function:
+        """`func`, with directories during each call."""
+        import inspect  # most programs that make a directory decorate nothing
+
+        call: Any
+        if inspect.iscoroutinefunction(func):
+
+            @functools.wraps(func)
+            async def call(*arguments: Any, **options: Any) -> Any:
+                with self._recreate_cm():
+                    return await func(*arguments, **options)
+        elif inspect.isgeneratorfunction(func):
+
+            @functools.wraps(func)
+            def call(*arguments: Any, **options: Any) -> Any:
+                with self._recreate_cm():
+                    return (yield from func(*arguments, **options))
+        else:
+            call = super().__call__(func)
+        decorated: Function = call
+        return decorated
+
     def __enter__(self) -> list[Path]:
+        if self._until_exit is not None:
+            raise RuntimeError("these directories are in use; call pytest_temp_dirs for others")
         label = _test_label()
         with ExitStack() as stack:
             if os.environ.get("PYTEST_KEEP_TEMPS") == "1":
@@ -82,11 +112,17 @@ class pytest_temp_dirs(ContextDecorator, AbstractContextManager[list[Path]]):  #
         return directories
 
     def __exit__(self, *raised: object) -> None:
-        self._until_exit.close()
+        until_exit, self._until_exit = self._until_exit, None
+        if until_exit is not None:
+            until_exit.close()
 
 
 def sibling_names(num_dirs: int | None, names: Sequence[str] | None) -> list[str]:
-    """The names of the directories that a test requests. Raises `InvalidName`."""
+    """The names of the directories that a test requests. Raises `InvalidName` or `TypeError`."""
+    if num_dirs is not None and not isinstance(num_dirs, int):
+        raise TypeError(f"num_dirs: expected how many directories, got {num_dirs!r}")
+    if isinstance(names, str):
+        raise TypeError(f"names: expected a list of names, got {names!r}")
     if names is None:
         given = list(_TEST_NAMES)
         count = 2 if num_dirs is None else num_dirs

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import invoke.program
 from invoke.context import Context
+from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from . import completion  # noqa: F401 - completes the names
 from .ending import run_command
 from .invoke_arguments import WithNames
 
@@ -64,3 +67,12 @@ def temp_restore(c: Context, name: str, list: bool = False) -> None:  # noqa: A0
         run_command(list_archived)
     else:
         run_command(lambda: restore_archived(name, dry_run=bool(c.config.run.dry)))
+
+
+def _complete(*arguments: Any, **named: Any) -> Exit:
+    from .completion import complete  # which only a shell asks for
+
+    return complete(*arguments, **named)
+
+
+invoke.program.complete = _complete  # type: ignore[attr-defined]

@@ -11,13 +11,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from copy import deepcopy
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from invoke.exceptions import ParseError
 from invoke.parser.argument import Argument
 from invoke.parser.context import to_flag
 from invoke.tasks import Task
 
+from .core.named_tuple import NamedTuple
 from .shared_task import SharedArgument, SharedTask
 
 

@@ -13,24 +13,35 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final, Generic
 
+# All that a clean loads, now: a signal's handler may clean, and must not meet a half-loaded module.
 from .auto_clean import maybe_start
 from .core.layouts import JOBS, check_job_id
+from .core.plan import Plan
+from .core.policy import Policy
 from .errors import StorageError, TempError
+from .report.text import plain
+from .store.root import around, finding, history  # noqa: F401
 from .store.root.allocation import allocate_named
+from .store.root.arrivals import Arrivals, is_remainder
 from .store.root.books import FAILED, PLAIN
 from .store.root.current_owners import own
 from .store.root.guard import is_gone
+from .store.root.journal import Left
+from .store.root.leases import Leases
+from .store.root.listing import list_leftovers
+from .store.root.loading import keeping
 from .store.root.making import make_root
 from .store.root.owner import owner_of, release
+from .store.sweep.abandoned import ABANDONED
+from .store.sweep.discard import discard
+from .store.sweep.prepare import prepare
+from .store.sweep.sweep import execute
+from .store.system.birth import born_at
 from .store.system.userpath import users_path
+from .store.workers import crew  # noqa: F401
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
-
-    from .core.plan import Plan
-    from .core.policy import Policy
-    from .store.root.arrivals import Arrivals
-    from .store.root.journal import Left
 else:
     from typing import TypeVar
 
@@ -113,7 +124,8 @@ class StorageRoot(Generic[Job]):
         `FileExistsError` if that name exists, `Refused` or `StorageError`. If it raises, nothing
         was made.
         """
-        path = self._path(job_id)
+        job_id = check_job_id(job_id)
+        path = self._root / job_id
         self._forget_released()
         job = self._make(root=path, **{name: path / file for name, file in self._files.items()})
         output = _output_of(job, path)
@@ -146,12 +158,11 @@ class StorageRoot(Generic[Job]):
         job of another process if it is pinned. Raises `InvalidName` (a `ValueError`) for an id that
         is not one safe path component.
         """
-        path = self._path(job_id)
+        job_id = check_job_id(job_id)
+        path = self._root / job_id
         with _turn(path):
             problem = self._discard(job_id)
         if problem:
-            from .report.text import plain
-
             _log.warning("cannot release %s: %s", plain(str(path)), plain(problem))
 
     def cleanup_all(self) -> int:
@@ -162,8 +173,6 @@ class StorageRoot(Generic[Job]):
         what the project's `keep_files` or `exclude` matches. What cannot be deleted is logged as a
         warning.
         """
-        from .core.policy import Policy
-
         return self._clean(Policy(everything=True, spare_work=False))
 
     def recover(self) -> int:
@@ -173,15 +182,9 @@ class StorageRoot(Generic[Job]):
         process has recorded as its job, or another made later under that name, and what the
         project's `keep_files` or `exclude` matches. What cannot be deleted is logged as a warning.
         """
-        from .store.root.listing import list_leftovers
-        from .store.sweep.abandoned import ABANDONED
-
         # What a killed clean had only moved aside is put back by the first, and goes with the next.
         rounds = 2 if list_leftovers(self._root) else 1
         return sum(self._clean(ABANDONED) for _ in range(rounds))
-
-    def _path(self, job_id: str) -> Path:
-        return self._root / check_job_id(job_id)
 
     def _discard(self, job_id: str) -> str:
         """Delete one job's directory; "" or why it is still there."""
@@ -189,8 +192,6 @@ class StorageRoot(Generic[Job]):
         owner = own(root)
         # If the root was replaced, this process did not make what has that name now.
         if owner is not None and job_id in owner.live and owner.is_current():
-            from .store.sweep.discard import discard
-
             problem = discard(root, job_id, JOBS)
             if problem:
                 # So that `recover` knows it for a job, though it is nobody's any more.
@@ -205,10 +206,6 @@ class StorageRoot(Generic[Job]):
         return self._discard_of_others(job_id)
 
     def _discard_of_others(self, job_id: str) -> str:
-        from .store.sweep.abandoned import ABANDONED
-        from .store.sweep.discard import discard
-        from .store.sweep.sweep import execute
-
         try:
             plan = self._plan(ABANDONED)
             for kept in plan.kept:
@@ -241,11 +238,6 @@ class StorageRoot(Generic[Job]):
         self._many = max(_MANY, 2 * len(owner.live))
 
     def _clean(self, policy: Policy) -> int:
-        from .report.text import plain
-        from .store.root.arrivals import is_remainder
-        from .store.root.loading import keeping
-        from .store.sweep.sweep import execute
-
         try:
             plan = self._plan(keeping(self._root, policy))
             others = self._made_later()
@@ -274,9 +266,6 @@ class StorageRoot(Generic[Job]):
         """What has the name of a dead process's job, but is another directory, or came to be, or
         came there, after that process had last recorded one. Raises `TempError`.
         """
-        from .store.root.arrivals import Arrivals
-        from .store.root.leases import Leases
-
         leases = Leases(self._root)
         leases.refresh()
         left = (*leases.left_in(PLAIN), *leases.left_in(FAILED))
@@ -293,8 +282,6 @@ class StorageRoot(Generic[Job]):
         return _came_at(str(path), left.path, arrivals) <= left.alive_at + _MAKES_WITHIN
 
     def _plan(self, policy: Policy) -> Plan:
-        from .store.sweep.prepare import prepare
-
         return prepare(self._root, policy, time.time(), layout=JOBS, sizes=False)
 
 
@@ -304,8 +291,6 @@ def _came_at(path: str, relative: str, arrivals: Arrivals) -> float:
     A move sets the change time alone, a write in a directory the modification time as well. When
     this program put it back, it is recorded how it was before.
     """
-    from .store.system.birth import born_at
-
     try:
         top = os.lstat(path)
     except OSError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from pathlib import Path
 
@@ -15,10 +16,12 @@ def get_temp_dir(name_prefix: str = "temp") -> Path:
     that tasks share would never be shown.
     """
     package = __name__.rpartition(".")[0]
+    # The line that calls a shim of this name is meant, not the one in the shim.
+    is_shim = sys._getframe(1).f_code.co_name == get_temp_dir.__name__
     warnings.warn(
         f"get_temp_dir() is the legacy helper; call {package}.get_debug_temp_dir() instead, "
         "or let `inv temp-migrate` rewrite the calls",
         FutureWarning,
-        stacklevel=2,
+        stacklevel=3 if is_shim else 2,
     )
     return TempManager.create_persistent_dir(name_prefix)

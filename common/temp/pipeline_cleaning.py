@@ -16,8 +16,7 @@ from .errors import InvalidSettings, Refused
 from .pipeline_config import CleanupConfig, CleanupStrategy
 from .report.text import plain
 from .store.archive.archives import archive_of
-from .store.project.project import find_project
-from .store.root.loading import load, with_strategy
+from .store.root.loading import load, project_of_root, with_strategy
 from .store.root.recorded_layout import layout_of
 from .store.root.settings import Settings
 from .store.root.values import check_strategy
@@ -39,7 +38,7 @@ def settings_for(base: Path, config: Config, strategy: str | None) -> Settings:
         settings = config.settings(base)
     else:
         file = None if config is None else users_path(config)
-        settings = load(find_project(base), config=file, archive=True)
+        settings = load(project_of_root(base), config=file, archive=True)
     policy = settings.policy.of(PIPELINE.category)
     if strategy is None and not policy._replace(categories=()).has_limit:
         strategy = CleanupStrategy.MODERATE.value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import KW_ONLY, asdict, dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -48,14 +48,15 @@ class CleanupConfig:
     max_runs_to_keep: int | None = None
     archive_before_delete: bool = True
     archive_location: str | os.PathLike[str] = RUNS_ARCHIVE
-    archive_format: str = "dir"
     dry_run: bool = False
     exclude_patterns: list[str] = field(default_factory=list)
+    min_free_space_gb: float | None = None
+    _: KW_ONLY
+    archive_format: str = "dir"
     keep_files: list[str] = field(default_factory=list)
     keep_last: int | None = None
     keep_last_good: int | None = None
     keep_within_hours: float | None = None
-    min_free_space_gb: float | None = None
     foreign_hours: float | None = None
     max_age: str | None = None
     keep_within: str | None = None
@@ -102,7 +103,8 @@ def load_config(config_path: str | os.PathLike[str]) -> CleanupConfig:
     path = users_path(config_path)
     said = read_config(path)
     check_config(said, str(path))
-    return CleanupConfig(**{"strategy": None, **said})
+    given = {key: value for key, value in said.items() if value is not None}
+    return CleanupConfig(**{"strategy": None, **given})
 
 
 def save_config(config: CleanupConfig, config_path: str | os.PathLike[str]) -> None:

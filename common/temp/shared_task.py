@@ -7,7 +7,6 @@ its parser and one of its collections are replaced here, for shared tasks alone.
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from invoke.collection import Collection
 from invoke.exceptions import Exit, ParseError
 from invoke.parser.argument import Argument
+from invoke.parser.context import to_flag
 from invoke.parser.parser import ParseMachine
 from invoke.tasks import Task
 
@@ -33,7 +33,6 @@ LETTERS: Final = {
 }
 """The short flags; a letter means the same in every task that has it."""
 
-_SHORT: Final = re.compile(r"-[^-]")
 _HELP: Final = "-h"
 
 
@@ -42,6 +41,10 @@ class SharedArgument(Argument):
 
     def __init__(self, argument: Argument) -> None:
         self.__dict__.update(argument.__dict__)
+
+    def __repr__(self) -> str:
+        """The flag, as invoke's own errors name it."""
+        return "/".join(map(to_flag, self.names))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         # At each start invoke's parser copies every argument of every task, attribute by attribute.
@@ -103,7 +106,9 @@ def _handle(machine: ParseMachine, token: str) -> None:
     """As invoke does, but for a short flag that a shared task does not have."""
     context = machine.context
     if (
-        _SHORT.fullmatch(token)
+        len(token) == 2
+        and token[0] == "-"
+        and token[1] != "-"
         and token != _HELP
         and machine.current_state != "unknown"
         and token not in context.flags

@@ -107,13 +107,13 @@ def temp_status(
 )
 def temp_clean(
     c: Context,
+    max_age_hours: float | str | None = None,
+    dry_run: bool = False,
     max_age: str | None = None,
-    max_age_hours: str | None = None,
     category: str | None = None,
     name: str | None = None,
     strategy: str | None = None,
     everything: bool = False,
-    dry_run: bool = False,
     trash: bool = False,
     undoable: bool = False,
     yes: bool = False,
@@ -271,7 +271,7 @@ def temp_check(
         "preset": f"Clean only artefacts of these, and no scratch: {', '.join(choices.PRESETS)} or all.",  # noqa: E501
         "ask": "Choose by number, by name or one by one; reads a terminal or a pipe.",
         "dry-run": _DRY_RUN,
-        "include-unsure": "Where git cannot tell, also remove artefacts that may be hand-written.",
+        "include-unsure": "Also remove what may be hand-written: no ignore rule of git names it.",
         "include-active": "Also what a preset finds in a project in which a process works.",
         "format": f"{choices.default_first(choices.TABLE_OR_JSON)}.",
         "all-projects": _ALL_PROJECTS,
@@ -279,12 +279,12 @@ def temp_check(
 )
 def clean(
     c: Context,
+    temp_age_hours: float | str | None = None,
+    dry_run: bool = False,
     temp_age: str | None = None,
-    temp_age_hours: str | None = None,
     older_than: str | None = None,
     preset: str | None = None,
     ask: bool = False,
-    dry_run: bool = False,
     include_unsure: bool = False,
     include_active: bool = False,
     format: str = "table",  # noqa: A002
@@ -293,8 +293,8 @@ def clean(
     """Clean this project's build artefacts and scratch; never what git tracks.
 
     Scratch is cleaned as by temp-clean without arguments, the older .temp included, and without
-    --ask it never asks. Without git, only artefacts that certainly come from a tool go; the others
-    are listed. What a running process needs stays.
+    --ask it never asks. Artefacts go if an ignore rule of git names them, or if they certainly come
+    from a tool; the others are listed. What a running process needs stays.
     """
     from .commands.artefacts import ArtefactArguments, clean_artefacts
 

@@ -10,7 +10,11 @@ import asyncio
 import contextvars
 import os
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    AsyncContextDecorator,
+)
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -75,11 +79,14 @@ class TempFileContext(_UntilExit, AbstractContextManager[Path]):
             self._delete()
 
 
-class temp_file_async(_UntilExit, AbstractAsyncContextManager[Path]):  # noqa: N801 - like a function
+class temp_file_async(  # noqa: N801 - like a function
+    _UntilExit, AsyncContextDecorator, AbstractAsyncContextManager[Path]
+):
     """The same for `async with`: the file is deleted in a thread, also if the task is cancelled.
 
-    A cancellation during the deletion is raised once the file is gone. A thread that is still
-    making the file when the block ends is not noticed: use `finish_in_thread` to wait for it.
+    It can decorate a coroutine function. A cancellation during the deletion is raised once the file
+    is gone. A thread that is still making the file when the block ends is not noticed: use
+    `finish_in_thread` to wait for it.
     """
 
     async def __aenter__(self) -> Path:

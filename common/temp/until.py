@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,23 +12,44 @@ if TYPE_CHECKING:
     import logging
 
 
+_open: dict[str, str] = {}
+"""The paths of the blocks that have not ended, and their roots."""
+
+
 @contextmanager
 def until_exit(root: str, make: Callable[[], str]) -> Iterator[Path]:
     """Yield the path that `make` made in `root`, and remove its entry when the block ends.
 
     A failure to remove it is logged as a warning and left to the next sweep, so that it does not
-    hide an error of the block.
+    hide an error of the block. A block that is still open when the process exits, as that of a
+    generator which nobody ran to its end, ends then.
     """
-    from .store.sweep.discard import discard
-
     path = make()
+    if not _open:
+        # Here, so that it runs before what ends the ownership, which `make` has loaded.
+        atexit.unregister(_end_all)
+        atexit.register(_end_all)
+    _open[path] = root
     try:
         yield Path(path)
     finally:
+        _end(path)
+
+
+def _end(path: str) -> None:
+    root = _open.pop(path, "")
+    if root:
+        from .store.sweep.discard import discard
+
         category, name = path[len(root) + 1 :].split("/")[:2]
         problem = discard(root, f"{category}/{name}")
         if problem:
             _log().warning("cannot remove %s: %s", path, problem)
+
+
+def _end_all() -> None:
+    for path in tuple(_open):
+        _end(path)
 
 
 def _log() -> logging.Logger:

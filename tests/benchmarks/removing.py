@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import trees
+from tests.benchmarks import floor, trees
 from tests.benchmarks.figures import (
     IMPORTS,
     Figure,
@@ -51,10 +51,10 @@ def wide(options: Options) -> Iterator[Figure]:
 
 
 def tiny(options: Options) -> Iterator[Figure]:
-    """The same of 10,000 entries of one file each, in memory."""
+    """The same of 10,000 entries of one file each, in memory; and the least that it could take."""
     entries = options.scaled(10_000)
     tree = f"{entries:,} entries of one file"
-    yield from _clean(options, "tmpfs", tree, entries, 1, 3.0, nested=False)
+    yield from _clean(options, "tmpfs", tree, entries, 1, 3.0, nested=False, least=True)
 
 
 def _clean(
@@ -66,6 +66,7 @@ def _clean(
     wanted: float | None,
     *,
     nested: bool = True,
+    least: bool = False,
 ) -> Iterator[Figure]:
     with trees.project(on, entries * files) as project:
 
@@ -76,18 +77,22 @@ def _clean(
             return seconds(lambda: run(project, *command))
 
         clean = (sys.executable, "-m", "invoke", "temp-clean", "--yes")
-        ours, alone, rm, python = in_turn(
+        loop = (sys.executable, floor.__file__, ".tmp", "debug")
+        ours, alone, rm, python, *bare = in_turn(
             options.pairs,
             partial(remove, *clean),
             partial(remove, "env", "TEMPKEEP_WORKERS=1", *clean),
             partial(remove, "rm", "-rf", ".tmp/debug"),
             partial(remove, sys.executable, "-c", "import shutil; shutil.rmtree('.tmp/debug')"),
+            *([partial(remove, *loop)] if least else ()),
             warm_up=False,
         )
     what = f"inv temp-clean --yes, {tree}, {on}"
     yield Figure.of(what, ours, "rm -rf", rm, wanted)
     yield Figure.of(what, ours, "shutil.rmtree", python, None)
     yield Figure.of(what, ours, "with one process", alone, None)
+    for one in bare:
+        yield Figure.of(f"a bare loop of its calls, {tree}, {on}", one, "rm -rf", rm, None)
 
 
 def first_byte(options: Options) -> Iterator[Figure]:

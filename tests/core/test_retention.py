@@ -110,11 +110,31 @@ def test_what_unpacked_an_hour_ago_is_newer_than_what_changed_yesterday() -> Non
     assert removed(entries, Policy(everything=True, keep_within=HOUR / 2)) == [0, 1]
 
 
+def test_an_entry_is_excluded_by_each_way_in_which_it_is_named() -> None:
+    for path, category, patterns in (
+        ("cache/x_1", "cache", ("x_*", "cache", "cache/", "cache/x_1", "/cache/x*", "*/x_1")),
+        ("cache/x_1", "cache", (".tmp/cache/x_*", "./.tmp/cache/x_1", ".temp/cache")),
+        ("golden", "uncategorized", ("golden", "uncategorized", "uncategorized/gold*")),
+        ("keep-1", "jobs", ("jobs/keep-*",)),
+        ("tenant/7", "jobs", ("tenant/*", "jobs/tenant/*", "7")),
+    ):
+        for pattern in patterns:
+            found = matching_pattern(entry(path=path, category=category), ("nothing", pattern))
+            assert found == pattern, path
+        for pattern in ("x", "cache/golden", "tmp/cache/x_1", ".tmp", "job", "tenant"):
+            assert matching_pattern(entry(path=path, category=category), (pattern,)) is None
+
+
 def test_a_time_in_the_future_takes_nobody_s_place() -> None:
     odd = entry(path="debug/demo_9", changed=0.0, arrived=NOW, future=NOW + DAY)
     assert removed([*series(2), odd], Policy(max_count=1)) == [1]
     late = [one._replace(changed=NOW) for one in series(2)]
-    assert removed([*late, odd._replace(arrived=NOW - 1)], Policy(max_count=1)) == [0, 2]
+    assert removed([*late, odd._replace(arrived=NOW - 1)], Policy(max_count=1)) == [1, 2]
+
+
+def test_of_entries_with_one_time_the_last_stamp_is_the_newest() -> None:
+    copied = [entry(path=f"debug/demo_{stamp}", label="demo") for stamp in (1, 3, 2)]
+    assert removed(copied, Policy(max_count=1)) == [0, 2]
 
 
 def test_what_a_clean_began_to_remove_goes_whatever_the_limits() -> None:

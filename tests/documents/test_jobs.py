@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import logging
 import shutil
+from enum import Enum
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,19 @@ def _(project: Path) -> None:
 def _(project: Path) -> None:
     with pytest.raises(InvalidName, match="such as 'tenant-job1'"):
         StorageRoot(Path("jobs")).allocate_job("tenant/job1")
+
+
+@says("an id may be of an enum of texts; what is no text is refused")
+def _(project: Path) -> None:
+    class Kind(str, Enum):  # noqa: UP042 - its `str()` is not its text
+        NIGHTLY = "nightly"
+
+    storage = StorageRoot(Path("jobs"))
+    assert storage.allocate_job(Kind.NIGHTLY).root == project / "jobs" / "nightly"
+    storage.release_job(Kind.NIGHTLY)
+    assert jobs(storage) == []
+    with pytest.raises(InvalidName, match="job id 7 is not a string"):
+        storage.allocate_job(7)  # type: ignore[arg-type]
 
 
 @says("a service may declare files of its own, by a dataclass")

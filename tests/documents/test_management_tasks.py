@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 from invoke.collection import Collection
+from invoke.context import Context
 
 from common.temp import tasks
 from common.temp.store.root.pinning import write_pin
@@ -30,10 +33,10 @@ FLAGS = {
 
 @pytest.mark.parametrize("name", SIGNATURES)
 def test_a_task_takes_what_it_took_and_needs_nothing(name: str) -> None:
-    has = dict(parameters(getattr(tasks, name).body))
-    assert has.items() >= dict(SIGNATURES[name]).items()
-    del has["c"]
-    assert all(default in (None, False, "name", "table") for default in has.values())
+    first, *has = parameters(getattr(tasks, name).body)
+    assert first[0] == "c"
+    assert has[: len(SIGNATURES[name])] == SIGNATURES[name], "also by position"
+    assert all(default in (None, False, "name", "table") for _, default in has)
 
 
 @pytest.mark.parametrize("name", FLAGS)
@@ -151,6 +154,21 @@ def pinned_stays(project: Path) -> bool:
     return old.is_dir()
 
 
+def called_by_position(project: Path) -> bool:
+    old, new = entries(project)
+    with redirect_stdout(io.StringIO()) as said:
+        tasks.temp_clean(Context(), 24, True)
+        tasks.clean(Context(), 24.5, True)
+        assert said.getvalue().count("would delete debug/old_1696348800") == 2
+        tasks.temp_clean(Context(), 24)
+    return (old.exists(), new.exists()) == (False, True)
+
+
+def needs_value(project: Path) -> bool:
+    done = forked("temp-clean", "-c", cwd=project)
+    return done.stderr == "Flag --category/-c needed value and was not given one!\n"
+
+
 def refused(*line: str) -> Callable[[Path], bool]:
     def look(project: Path) -> bool:
         both = entries(project)
@@ -215,6 +233,8 @@ TASKS = [
         "It is refused: where `-d` is invoke's --debug, a preview that was meant deletes.",
     ),
     Statement("an age that is no number is refused", refused("temp-clean", "-m", "soon")),
+    Statement("a task of one's own may call them, by position too", called_by_position),
+    Statement("a flag without its value is named", needs_value),
     Statement("a project's own clean stays beside a star import", own_clean(first=False)),
     Statement("also when the import is the last line", own_clean(first=True)),
 ]

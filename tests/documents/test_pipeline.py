@@ -81,6 +81,19 @@ def _(project: Path) -> None:
         assert getattr(config, name) is None
 
 
+@says("they can be given by position; ours are after them, by name alone")
+def _(project: Path) -> None:
+    given = (CleanupStrategy.MODERATE, 7, 5, True, "old", True, ["a"], 10)
+    names = [field.name for field in fields(CleanupConfig)][: len(given)]
+    assert names == [
+        *("strategy", "max_age_days", "max_runs_to_keep", "archive_before_delete"),
+        *("archive_location", "dry_run", "exclude_patterns", "min_free_space_gb"),
+    ]
+    assert [getattr(CleanupConfig(*given), name) for name in names] == [*given]
+    with pytest.raises(TypeError):
+        CleanupConfig(*given, "dir")  # type: ignore[call-arg]
+
+
 @says("the strategies are aggressive, moderate, conservative and archive")
 def _(project: Path) -> None:
     assert [(one.name, one.value) for one in CleanupStrategy] == [
@@ -147,6 +160,16 @@ def _(project: Path) -> None:
     assert runs(project) == made
 
 
+@says("null in a file sets nothing, as where `None` was saved")
+def _(project: Path) -> None:
+    unset = ("max_age_days", "max_runs_to_keep", "min_free_space_gb", "dry_run", "exclude_patterns")
+    said = {"strategy": "aggressive", **dict.fromkeys(unset)}
+    (project / "cleanup_config.json").write_text(json.dumps(said))
+    assert load_config("cleanup_config.json") == CleanupConfig(CleanupStrategy.AGGRESSIVE)
+    make_runs(project, 6)
+    assert ArtifactCleaner(project).cleanup()["directories_archived"] == 3
+
+
 @says("a file that cannot be used is an error that names the file and the key")
 def _(project: Path) -> None:
     (project / "mine.json").write_text('{"max_runs": 20}')
@@ -174,6 +197,17 @@ def _(project: Path) -> None:
     cleaner = ArtifactCleaner(project, CleanupConfig(max_runs_to_keep=4))
     assert sorted(path.name for path in cleaner.get_cleanup_candidates()) == made[4:]
     assert runs(project) == made
+
+
+@says("of runs with one modification time, as a copy has them, the last by name is the newest")
+def _(project: Path) -> None:
+    made = [project / f"pipeline_artifacts_2025091{day}_120000" for day in (1, 3, 2)]
+    for path in made:
+        path.mkdir()
+        os.utime(path, (1_760_000_000, 1_760_000_000))
+    cleaner = ArtifactCleaner(project, CleanupConfig(max_runs_to_keep=1))
+    assert cleaner.get_cleanup_candidates() == [made[0], made[2]]
+    assert cleaner.find_artifact_directories() == [made[1], made[2], made[0]]
 
 
 @says("`check_disk_space` tells whether `min_free_space_gb` is free")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ import pytest
 
 import common.temp as temp
 from common.temp import TempManager
-from common.temp.errors import InvalidSettings
+from common.temp.errors import InvalidName, InvalidSettings
 from common.temp.store.project.project import system_temp
 from tests.documents.statement import Statement, parameters
 from tests.support import age, long_ago, make_entry
@@ -134,6 +137,60 @@ def decorated(project: Path) -> bool:
     return seen == [(1, ["in", "out"]), (2, ["in", "out"])]
 
 
+def decorated_until_the_end(project: Path) -> bool:
+    base = system_temp()
+
+    @temp.pytest_temp_dirs(2)
+    async def run() -> int:
+        await asyncio.sleep(0)
+        return len([*base.glob("*/test/*/*")])
+
+    @temp.pytest_temp_dirs(1)
+    def fixture() -> Iterator[int]:
+        yield len([*base.glob("*/test/*/*")])
+
+    assert inspect.iscoroutinefunction(run)
+    assert inspect.isgeneratorfunction(fixture)
+    return (asyncio.run(run()), [*fixture()], [*base.glob("*/test/*/*")]) == (2, [1], [])
+
+
+def entered_twice(project: Path) -> bool:
+    siblings = temp.pytest_temp_dirs(1)
+    with siblings as (first,):
+        with pytest.raises(RuntimeError, match="in use"), siblings:
+            pass
+        assert first.is_dir()
+    with siblings as (second,):
+        return second.is_dir() and not first.exists()
+
+
+def refuses_what_is_no_number(project: Path) -> bool:
+    wrong: list[Any] = ["2", 2.0, ["a", "b"], print]
+    for number in wrong:
+        with pytest.raises(TypeError, match="num_dirs: expected how many"):
+            temp.pytest_temp_dirs(number)
+    with pytest.raises(TypeError, match="names: expected a list"):
+        temp.pytest_temp_dirs(names="source")
+    return True
+
+
+class Purpose(str, Enum):  # noqa: UP042 - its `str()` is not its text
+    DEBUG = "debug"
+
+
+def named_by_an_enum(project: Path) -> bool:
+    path = TempManager.create_persistent_file(Purpose.DEBUG, ".txt", Purpose.DEBUG)
+    return makes(path.parent, project / ".tmp" / "debug", stamped("debug"))
+
+
+def refuses_what_is_no_name(project: Path) -> bool:
+    number: Any = 7
+    for options in ({"name_prefix": number}, {"category": number}, {"suffix": number}):
+        with pytest.raises(InvalidName, match=r"7 is not a string"):
+            TempManager.create_persistent_file(**options)
+    return not (project / ".tmp").exists()
+
+
 @contextmanager
 def keeping() -> Iterator[None]:
     os.environ["PYTEST_KEEP_TEMPS"] = "1"
@@ -224,6 +281,8 @@ MANAGER = [
         ),
         "It is alone in an entry of its own, which has an owner, an age and a size.",
     ),
+    Statement("a name and a category may be of an enum of texts", named_by_an_enum),
+    Statement("what is no text raises, and nothing is made", refuses_what_is_no_name),
     Statement(
         "an auto-cleanup directory is gone after its block, also after an error",
         lambda _: gone_after(TempManager.auto_cleanup_dir, system_temp()),
@@ -301,6 +360,9 @@ HELPERS = [
         lambda _: names_of(names=["a", "b", "c"]) == ["a", "b", "c"],
     ),
     Statement("it decorates a function, which is called with its arguments", decorated),
+    Statement("of a coroutine or a generator, they last until it ends", decorated_until_the_end),
+    Statement("one is entered once at a time, and may be entered again", entered_twice),
+    Statement("a number that is none, or names that are a text, raise", refuses_what_is_no_number),
     Statement(
         "they are in .tmp/test and gone after the block",
         lambda project: (

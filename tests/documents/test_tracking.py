@@ -103,6 +103,16 @@ def _(project: Path) -> None:
     assert not (project / "file").exists()
 
 
+@says("and as a decorator")
+def _(project: Path) -> None:
+    @temp_file_async(project / "file")
+    async def use(size: int) -> int:
+        return file(project / "file", size=size).stat().st_size
+
+    assert asyncio.run(use(7)) == 7
+    assert not (project / "file").exists()
+
+
 # -- the manager --------------------------------------------------------------------------------
 
 

@@ -28,7 +28,7 @@ SAFE = (
     "print('%s' % D == str(D))",
     "print('%s-%s' % (1, D) == '1-' + str(D))",
     "print('{}'.format(D) == str(D))",
-    "print('{0}{x}'.format(D, x=1) == str(D) + '1')",
+    "print('{0}/{x}'.format(D, x=1) == str(D) + '/1')",
     "print('{x}'.format(x=D) == str(D))",
     "open(os.path.join(D, 'f@'), 'w').close()",
     "with open(f'{D}/g@', 'w') as file:\n    print(file.write('text'))",

@@ -183,6 +183,16 @@ def test_what_git_ignores_does_not_count(top: Path) -> None:
     check_clean(find_grounds([str(top)])[0])
 
 
+@pytest.mark.parametrize("how", ["--skip-worktree", "--assume-unchanged"])
+def test_what_git_was_told_not_to_look_at_may_not(top: Path, how: str) -> None:
+    committed(top, {"a.py": SITE, "b.py": SITE})
+    git(top, "update-index", how, "b.py")
+    write(top, {"b.py": f"{SITE}# only here\n"})
+
+    with pytest.raises(Refused, match=r"not to look for changes in b\.py .*--allow-dirty"):
+        check_clean(find_grounds([str(top)])[0])
+
+
 def test_a_tree_without_version_control_may_not_be_written(top: Path) -> None:
     write(top, {"a.py": SITE})
 

@@ -19,6 +19,18 @@ from tests.migrate.trees import git, write
 HEAD = "import os\nimport shutil\nimport tempfile\nfrom pathlib import Path\n"
 GUARD = "try:\n    import common.temp\n    HAVE = True\nexcept ImportError:\n    HAVE = False\n"
 SITE = "with tempfile.TemporaryDirectory() as d:\n{0}    print(d)\n{0}    x = {1}\n"
+HELD = "with tempfile.TemporaryDirectory() as d:\n    p = Path(d)\n"
+HELPER = """import time
+from pathlib import Path as P
+def get_temp_dir(prefix):
+    base = P(".tmp")
+    base.mkdir(exist_ok=True)
+    made = base / f"{prefix}_{int(time.time())}"
+    made.mkdir()
+    return made
+os.chdir(".")
+print(list(P(".tmp").glob("x_*")))
+"""
 SHAPES: dict[str, Callable[[int], str]] = {
     "one name": lambda n: SITE.format("", n),
     "one function": lambda n: ("def f():\n" if not n else "") + "    " + SITE.format("    ", n),
@@ -29,6 +41,10 @@ SHAPES: dict[str, Callable[[int], str]] = {
     "guarded": lambda n: (GUARD if not n else "") + "if not HAVE:\n    " + SITE.format("    ", n),
     "by hand": lambda n: f"os.makedirs('.tmp/x{n}')\nout = Path('.tmp') / 'x'\nout.mkdir()\n",
     "unsafe": lambda n: f"def f{n}():\n    " + SITE.format("    ", n) + "        return d + 'x'\n",
+    "replaced": lambda n: f"@patch('time.time')\ndef test_{n}(t):\n    " + SITE.format("    ", n),
+    "outside": lambda n: HELD + "    print(p.parent)\n",
+    "inside": lambda n: HELD + "    print(p.exists())\n",
+    "in .tmp": lambda n: (HELPER if not n else "") + "out = get_temp_dir('x')\nprint(out / 'x')\n",
     "removed": lambda n: f"d = tempfile.mkdtemp()\ntry:\n    print({n})\nfinally:\n"
     "    shutil.rmtree(d)\n",
 }  # fmt: skip

@@ -177,16 +177,18 @@ def test_nested_projects_and_virtual_environments_are_not_entered(
     assert found(project) == {}
 
 
-@pytest.mark.parametrize("lock", ["LOCK_SH", "LOCK_EX"])
-def test_an_artefact_that_a_process_has_locked_stays(project: Path, lock: str) -> None:
-    make(project, "build/x")
-    descriptor = os.open(project / "build", os.O_RDONLY)
+@pytest.mark.parametrize(
+    ("lock", "place"), [("LOCK_SH", ""), ("LOCK_EX", ""), ("LOCK_EX", "debug/.cargo-lock")]
+)
+def test_an_artefact_that_a_process_has_locked_stays(project: Path, lock: str, place: str) -> None:
+    make(project, "build/debug/.cargo-lock", "build/debug/lock", "build/Cargo.lock")
+    descriptor = os.open(project / "build" / place, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, getattr(fcntl, lock))
         said = why_kept_by_now(project, Artefact("build", "build/"), Tracked(project))
     finally:
         os.close(descriptor)
-    assert said == "a process holds a lock (flock) on it"
+    assert said == f"a process holds a lock (flock) on {f'{place} in ' if place else ''}it"
     assert why_kept_by_now(project, Artefact("build", "build/"), Tracked(project)) == ""
 
 

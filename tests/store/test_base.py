@@ -17,7 +17,7 @@ from common.temp.manager import TempManager
 from common.temp.pins import pin, unpin
 from common.temp.pipeline import start_run
 from common.temp.store.project.project import user_root
-from tests.support import age, inv, listing, make_entry, make_project, run, status
+from tests.support import age, inv, listing, make_entry, make_project, process, run, status
 
 
 @pytest.fixture
@@ -223,3 +223,31 @@ def test_the_tasks_list_and_clean_a_base_that_is_one_of_the_roots(
     assert inv("temp-clean", "--name", "old*", "--yes", cwd=project).returncode == 0
     assert not made.exists()
     assert real.is_dir()
+
+
+def test_a_root_elsewhere_that_the_project_names_is_cleaned_by_its_settings(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, jobs = tmp_path / "disk" / "scratch", tmp_path / "disk" / "jobs"
+    jobs.parent.mkdir()
+    monkeypatch.setattr(TempManager, "PERSISTENT_BASE", str(base))
+    said = f'roots = ["{base}", "{jobs}"]\nexclude = ["golden*"]\nkeep_files = ["*.mp4"]\n'
+    (project / "pyproject.toml").write_text(f"[tool.tempkeep]\n{said}")
+    with process(
+        "import os, sys\n"
+        "from common.temp.jobs import StorageRoot\n"
+        "for name in 'golden-1', 'other':\n"
+        f"    StorageRoot({str(jobs)!r}).allocate_job(name)\n"
+        "print(1, flush=True); os._exit(0)",
+        cwd=project,
+    ) as service:
+        service.wait()
+    golden = TempManager.create_persistent_dir("golden", "work")
+    take = TempManager.create_persistent_dir("take", "work")
+    (take / "take.mp4").write_text("mine")
+    assert StorageRoot(jobs).recover() == 1
+    assert [path.name for path in jobs.iterdir() if path.name[0] != "."] == ["golden-1"]
+    TempManager.clean_persistent_temps(0)
+    TempManager.clean_persistent_temps()
+    assert golden.is_dir()
+    assert (take / "take.mp4").exists()

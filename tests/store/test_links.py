@@ -258,6 +258,36 @@ def test_a_link_to_the_scratch_of_another_project_cleans_nothing_while_that_lead
     assert not made.exists()
 
 
+def test_a_link_to_the_own_scratch_of_another_project_cleans_nothing(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in a work tree of an older branch, or in what somebody unpacked beside it."""
+    other = make_project(tmp_path / "other", '[tool.tempkeep]\nexclude = ["golden_*"]\n')
+    golden = make_entry(other / ".tmp", "work/golden_1696348800")
+    (project / ".tmp").symlink_to("../other/.tmp")
+    for command in (["temp-clean", "--everything", "--yes"], ["clean"]):
+        assert tempkeep(*command) == 3
+        (line,) = capsys.readouterr().err.splitlines()
+        assert f"{project}/.tmp leads to the scratch of {other}" in line
+    with pytest.raises(Refused):
+        TempManager.clean_persistent_temps()
+    assert golden.is_dir()
+
+
+def test_a_link_to_the_scratch_of_the_monorepo_around_it_cleans_by_its_settings(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "pyproject.toml").write_text('[tool.tempkeep]\nexclude = ["golden_*"]\n')
+    for name in ("golden", "plain"):
+        make_entry(project / ".tmp", f"work/{name}_1696348800")
+    (project / ".tmp" / ".tempkeep").mkdir()
+    inner = make_project(project / "projects" / "inner")
+    (inner / ".tmp").symlink_to("../../.tmp")
+    monkeypatch.chdir(inner)
+    assert tempkeep("temp-clean", "--everything", "--yes") == 0
+    assert [path.name for path in (project / ".tmp" / "work").iterdir()] == ["golden_1696348800"]
+
+
 def test_the_question_before_a_clean_says_where_the_data_is(project: Path, tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
     make_entry(scratch, "debug/x_1500000000")

@@ -16,10 +16,13 @@ import pytest
 
 from common.temp.commands import artefact_drafts as commands
 from common.temp.store.artefacts import artefacts
+from common.temp.store.artefacts.finding import TAKES_UNSURE, find_artefacts
+from common.temp.store.artefacts.presets import chosen
 from common.temp.store.project import tracked
+from common.temp.store.project.tracked import Tracked
 from common.temp.store.trees.removed import Removed
 from tests.store.children import until
-from tests.support import inv, listing, make_entry, run, tempkeep
+from tests.support import have_git_ignore, inv, listing, make_entry, run, tempkeep
 
 Printed = pytest.CaptureFixture[str]
 
@@ -359,39 +362,78 @@ def test_what_the_last_commit_has_is_tracked_whatever_the_index_says(
     assert kept(project) == before
 
 
+ONLY = "git ignores it only by the rule "
+NOT = "git does not ignore it"
+RULES = {
+    **dict.fromkeys(("build/", "/build", "**/build/", "build*/", "[Bb]uild", "*\nbuild/"), ""),
+    "build/\n!build\n/build\n!*/keep\n!dist/keep\n!build-x/keep": "",
+    **{rule: ONLY + rule for rule in ("*", "/*", "**", "**/", "*/", "?*", "[!x]*", "[/ab]*", "b*")},
+    "build\n*": f"{ONLY}*",
+    "*\n!.gitignore": f"{ONLY}*",
+    "*.*\n/**/*": f"{ONLY}/**/*",
+    **dict.fromkeys(("build/*", "build/**", "*.c", "", "build/\n!build/", "*\n!*/"), NOT),
+    "build/\n!build/keep": "{}/.gitignore has !build/keep",
+    "/build\n!/bu*/**/*.md": "{}/.gitignore has !/bu*/**/*.md",
+}
+"""Rules for git beside a `build`, and why git is not believed about it; "" if it is."""
+
+TRACKED = {"assumed": "--assume-unchanged", "sparse": "--skip-worktree", "intended": ""}
+SUBMODULE = "git takes libs/sub for a submodule or a file"
+
+
 @needs_git
-def test_what_is_new_to_git_and_not_ignored_may_be_hand_written(
-    project: Path, capsys: Printed
+def test_git_is_believed_only_about_what_an_ignore_rule_names(
+    project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(project, {".gitignore": "*.o\n/out/\n/data/\n/generated/build/\n"})
+    have_git_ignore(("mine/build", "spared/build"), project.parent, monkeypatch)
+    odd = ":(top)a[b]*?\n"
+    expected = {f"{at}/build": why.format(at) for at, why in enumerate(RULES.values())}
+    expected |= dict.fromkeys((f"{odd}/build", "excluded/build", "mine/build", "x/y/build"), "")
+    expected |= {"spared/build": "spared/.gitignore has !build/*.c"}
+    expected |= {"x/z/build": f"{ONLY}/z/*", "above/target": f"{ONLY}above/", "0/target": ""}
+    expected |= dict.fromkeys(("above/build", "above/mine/build"), f"{ONLY}above/")
+    expected |= {f"libs/sub/{name}": SUBMODULE for name in ("build", "target")}
+    rules = {f"{at}/.gitignore": f"{rule}\ntarget" for at, rule in enumerate(RULES)}
+    rules |= {"x/.gitignore": "/y/build/\n/z/*\n", f"{odd}/.gitignore": "build/\n"}
+    rules |= {
+        "spared/.gitignore": "!build/*.c\n",
+        ".gitignore": "above/\n",
+        "above/README": "",
+        "above/.gitignore": "build",
+    }
     git(project, "init", "-q")
-    git(project, "add", ".")
-    before = hand_written(project)
-    write(
-        project,
-        {
-            "__pycache__/a.cpython-311.pyc": HEAD,
-            "c/build/x.o": "x",
-            "data/2026/dist/measured.csv": "x",
-            "data/__pycache__/a.cpython-311.pyc": HEAD,
-            "generated/build/generated.py": "x",
-            "out/build/generated.py": "x",
-            "build-x/build/x.py": "x",
-        },
-    )
+    write(project, {**rules, ".git/info/exclude": "excluded/build\n"})
+    git(project, "add", "-f", ".")
+    git(project, "update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},libs/sub")
+    for place, flag in TRACKED.items():
+        path = f"{place}/build/x.c"
+        write(project, {path: "x"})
+        git(project, "add", "-f", *(() if flag else ("--intent-to-add",)), path)
+        git(project, "update-index", *((flag,) if flag else ()), path)
+        expected |= {f"{place}/build": f"git tracks {path}"}
+    caches = [f"{place}/__pycache__" for place in ("above", "libs/sub")]
+    inner = ("above/lib/build", "libs/sub/src/build", "libs/sub/src/deep/app/build")
+    write(project, {f"{path}/x.c": "x" for path in (*expected, *inner)})
+    write(project, {f"{path}/../pyproject.toml": "" for path in inner})
+    write(project, {f"{place}/Cargo.toml": "" for place in ("0", "above", "libs/sub")})
+    write(project, {f"{path}/x.cpython-311.pyc": HEAD for path in caches})
+    write(project, {"libs/sub/.gitignore": "build\ntarget"})
+    expected |= dict.fromkeys(caches, "")
 
+    presets = chosen(["python", "rust"])
+    found = find_artefacts(project, (), Tracked(project), presets=presets)
+    why = {one.path: one.kept for one in found}
+
+    doubts = {path: said.partition(", and ")[2] or said for path, said in why.items()}
+    assert {
+        path: said.removesuffix(f"; {TAKES_UNSURE}") for path, said in doubts.items()
+    } == expected
+    for path in inner:
+        own = (project / path).parent
+        assert find_artefacts(own, ("build",), Tracked(own))[0].kept.endswith(TAKES_UNSURE)
+    monkeypatch.setenv("TEMPKEEP_PRESETS", "rust")
     assert tempkeep("clean") == 0
-
-    out = capsys.readouterr().out
-    assert kept(project) == before
-    assert "and git does not ignore build/Makefile.in; --include-unsure takes it\n" in out
-    assert "and git ignores all of data/2026; --include-unsure takes it\n" in out
-    gone = ("__pycache__", "c/build", "generated/build", "data/__pycache__")
-    assert [path for path in gone if (project / path).exists()] == []
-    stays = ("build-x/build/x.py", "data/2026/dist", "out/build")
-    assert [path for path in stays if not (project / path).exists()] == []
-    assert tempkeep("clean", "--include-unsure") == 0
-    assert kept(project) == []
+    assert {path for path in expected if (project / path).exists()} == {*filter(why.get, why)}
 
 
 @needs_git
@@ -399,7 +441,7 @@ def test_what_is_new_to_git_and_not_ignored_may_be_hand_written(
 def test_what_comes_into_an_artefact_while_others_go_stays(
     project: Path, capsys: Printed, monkeypatch: pytest.MonkeyPatch, added: bool
 ) -> None:
-    write(project, {".gitignore": "*.o\n", "a/build/x.o": "x", "b/build/x.o": "x"})
+    write(project, {".gitignore": "build/\n", "a/build/x.o": "x", "b/build/x.o": "x"})
     git(project, "init", "-q")
     git(project, "add", ".")
     remove = artefacts.remove_artefact
@@ -407,7 +449,9 @@ def test_what_comes_into_an_artefact_while_others_go_stays(
     def working(top: int, path: str) -> Removed:
         write(project, {"b/build/work.py": "x"})
         if added:
-            git(project, "add", "b/build/work.py")
+            git(project, "add", "-f", "b/build/work.py")
+        else:
+            write(project, {"b/.gitignore": "!build\n"})
         return remove(top, path)
 
     monkeypatch.setattr(commands, "remove_artefact", working)
@@ -417,8 +461,7 @@ def test_what_comes_into_an_artefact_while_others_go_stays(
     assert tempkeep("clean") == 0
 
     out = capsys.readouterr().out
-    said = "git tracks b/build/work.py by now" if added else "git does not ignore b/build/work.py"
-    assert said in out
+    assert ("git tracks b/build/work.py by now" if added else f"and {NOT}") in out
     assert not (project / "a/build").exists()
     assert (project / "b/build/work.py").exists()
 

@@ -592,6 +592,14 @@ def test_what_a_command_line_names_in_another_way_is_in_use(
         "db": "sqlite:///.tmp/work/db/x.db?mode=ro",
         "db2": f"sqlite:////{root}/work/db2/x.db",
         "double": f"/{root}/work/double",
+        "json 1": '{"id": 7, "dir": ".tmp/work/json 1"}',
+        "jsön": '--job={"in": ".tmp/work/js\\u00f6n/x", "out": "gone"}',
+        "code 1": "for x in open('.tmp/work/code 1/x'): pass",
+        "query": f"sqlite:///{root}/work/query?timeout=20",
+        "mode": "file:.tmp/work/mode?mode=ro",
+        "part": f"git+file://{root}/work/part#egg=x",
+        "jar": "jar:file:.tmp/work/jar!/x",
+        "odd?#1!": ".tmp/work/odd?#1!/x",
         "text": f"sleep 60; cat '{root}/work/text/y'|sort",
         "to": "exec >.tmp/work/to/log 2>&1",
         "later": "cd nowhere && (cat .tmp/work/later/y)",
@@ -648,24 +656,27 @@ def test_a_process_that_was_started_in_an_entry_and_left_it_does_not_keep_it(roo
             it.kill()
 
 
-def test_an_environment_that_was_found_by_a_relative_path_is_in_use(root: Path) -> None:
+def test_what_the_variables_of_a_process_name_by_a_relative_path_is_in_use(root: Path) -> None:
     sleep = os.path.realpath(shutil.which("sleep") or "")
-    named = ("path", "active", "program", "conda", "conda_path", "not")
+    named = ("path", "active", "program", "conda", "conda_path", "toolchain", "tmp", "not")
     entries = [make_entry(root, f"work/{name}") for name in named]
     for path in entries:
         (path / "bin").mkdir()
         (path / "bin" / "python").symlink_to(sleep)
+        if path.name in ("toolchain", "tmp"):
+            continue  # what was unpacked there is no environment
         if path.name.startswith("conda"):
             (path / "conda-meta").mkdir()
             (path / "conda-meta" / "history").touch()
         else:
             (path / "pyvenv.cfg").touch()
-    given = {"PATH": ".tmp/work/path/bin:.tmp/work/conda_path/bin:"}
+    given = {"PATH": ".tmp/work/path/bin:.tmp/work/conda_path/bin::.tmp/work/toolchain/bin"}
+    given["TMPDIR"] = ".tmp/work/tmp"
     given |= {"VIRTUAL_ENV": ".tmp/work/active", "CONDA_PREFIX": ".tmp/work/conda"}
     given["_"] = ".tmp/work/program/bin/python"
     given = {"FIRST": "x" * 90_000, "SECOND": "x" * 90_000, **given}
     with subprocess.Popen(["python", "60"], executable=sleep, cwd=root.parent, env=given) as it:
-        assert [hold(root, path) for path in entries] == ["process"] * 5 + [""]
+        assert [hold(root, path) for path in entries] == ["process"] * 7 + [""]
         it.kill()
 
 

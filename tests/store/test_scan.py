@@ -14,7 +14,8 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -575,10 +576,40 @@ def test_a_process_with_other_threads_starts_no_worker(large: Path) -> None:
     assert in_child(look) == 0
 
 
-def test_a_small_root_starts_no_worker(root: Path) -> None:
-    make_entry(root, "debug/small")
-    # A process that others keep from running takes it for a large one.
-    assert 0 in (scan_in_child(root, time.time(), 4)[1] for _ in range(20))
+def work_for(seconds: float) -> None:
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("delays", "expected"),
+    [
+        ({}, False),
+        # Others, or a stop, kept it from running; and it takes long where nothing is left.
+        ({1: partial(time.sleep, 0.1)}, False),
+        ({19: partial(work_for, 0.04)}, False),
+        ({19: partial(time.sleep, 0.2), 18: partial(time.sleep, 0.2)}, False),
+        # The disk is slow, or there is much to do.
+        ({number: partial(time.sleep, 0.01) for number in range(20)}, True),
+        ({number: partial(work_for, 0.01) for number in range(20)}, True),
+    ],
+    ids=["quick", "held", "work at the end", "held at the end", "slow disk", "much work"],
+)
+def test_workers_are_started_only_where_they_help(
+    root: Path, delays: dict[int, Callable[[], object]], expected: bool
+) -> None:
+    for number in range(20):
+        make_entry(root, f"debug/x_{1_696_348_800 + number}")
+
+    def look() -> float:
+        def wait(done: int, size: int) -> None:
+            delays.get(done, int)()
+
+        scan(root, time.time(), progress=wait)
+        return spent_by_children()
+
+    assert (in_child(look) > 0) == expected
 
 
 def test_an_interrupted_scan_leaves_no_worker_behind(large: Path) -> None:

@@ -27,7 +27,8 @@ from common.temp.store.root.making import make_root
 from common.temp.store.root.settings import DEFAULT_ARTEFACTS, Settings
 from common.temp.store.root.values import check_strategy
 from common.temp.store.system.archive_formats import FORMATS
-from tests.support import DAY, DENIED, HOUR, LINK, make_project, plain_user
+from tests.store.repositories import clone, git, make_origin
+from tests.support import DAY, DENIED, HOUR, LINK, make_entry, make_project, plain_user, tempkeep
 
 NO_ENVIRONMENT: dict[str, str] = {}
 
@@ -95,6 +96,28 @@ def test_a_layer_leaves_alone_what_it_does_not_set(monorepo: Path, inner: Path) 
     assert (found.policy.max_age, found.policy.exclude, found.projects) == (HOUR, ("a",), ("x/*",))
     assert (found.policy.min_free_space, found.policy.keep_last) == (2 * 1024**3, 3)
     assert found.policy.keep_within == 2 * HOUR
+
+
+def test_a_project_that_is_a_submodule_has_the_settings_of_the_monorepo(
+    monorepo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So has a clone in it, for a clean of all projects; by itself that is a tree of its own."""
+    table(monorepo, 'exclude = ["golden_*"]\nmax_age = "30d"')
+    origin = make_origin(tmp_path / "origin")
+    git(monorepo, "init", "-q")
+    git(monorepo, "submodule", "--quiet", "add", str(origin), "projects/module")
+    clone(origin, monorepo / "projects" / "clone")
+    limits = [load(monorepo / "projects" / name).policy.max_age for name in ("module", "clone")]
+    assert limits == [30 * 24 * HOUR, None]
+    entries = []
+    for name in ("module", "clone"):
+        make_project(monorepo / "projects" / name)
+        for entry in ("golden_1", "today"):
+            root = monorepo / "projects" / name / ".tmp"
+            entries.append(make_entry(root, f"work/{entry}", age_hours=1000 * (entry != "today")))
+    monkeypatch.chdir(monorepo)
+    assert tempkeep("temp-clean", "--all-projects", "--yes") == 0
+    assert all(path.exists() for path in entries)
 
 
 def test_the_settings_of_a_project_do_not_reach_its_neighbour(monorepo: Path, inner: Path) -> None:
@@ -967,6 +990,7 @@ def test_a_schema_accepts_what_the_loader_accepts(
 ) -> None:
     for key, value in _cases(keys, good=good):
         assert accepts(of, {key: value}) is good, (key, value)
+    assert all(accepts(of, {key: None}) is (of is CONFIG_SCHEMA) for key in keys)
 
 
 def test_the_schema_of_a_category_accepts_what_the_loader_accepts(project: Path) -> None:

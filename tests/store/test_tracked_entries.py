@@ -18,6 +18,7 @@ from tests.support import (
     inv,
     let_others_reach,
     make_entry,
+    make_project,
     outcomes,
     run,
     scanned,
@@ -91,6 +92,24 @@ def test_an_index_that_does_not_spell_its_paths_is_read_by_git(
         (project / name).touch()
         git(project, "update-index", "--add", "--force-write-index", name)
     assert list(outcomes(swept(root))) == ["work/fixtures2"]
+
+
+def test_a_sparse_index_that_names_the_project_in_place_of_its_files_is_read_by_git(
+    tmp_path: Path,
+) -> None:
+    git(tmp_path, "init", "-q")
+    project = make_project(tmp_path / "projects" / "a")
+    there = make_entry(project / ".tmp", "work/fixtures")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "file").touch()
+    git(tmp_path, "add", "-f", ".")
+    commit(tmp_path)
+    git(tmp_path, "sparse-checkout", "set", "--cone", "--sparse-index", "other")
+    assert not there.exists()
+    project = make_project(tmp_path / "projects" / "a")  # as one looks into what is left out
+    there = make_entry(project / ".tmp", "work/fixtures")
+    assert swept(project / ".tmp").done == ()
+    assert there.exists()
 
 
 def test_what_an_outer_repository_tracks_stays_in_a_linked_work_tree_as_well(

@@ -36,7 +36,7 @@ class ArtefactArguments(NamedTuple):
     """The arguments of `clean` as they were typed."""
 
     temp_age: str | None = None
-    temp_age_hours: str | None = None
+    temp_age_hours: float | str | None = None
     older_than: str | None = None
     presets: str | None = None
     dry_run: bool = False

@@ -14,9 +14,10 @@ from ..errors import Refused, StorageError, TempError
 from ..report.clean import outcome_line, plan_line, plan_text, report_line, report_text
 from ..report.progress import ProgressLine
 from ..report.text import counted, plain
+from .collecting import pass_over_what_is_there
 from .drafts import Draft
 from .places import Place
-from .printing import add_to_summary, complain, print_problems, say
+from .printing import add_to_summary, complain, print_problems, printer, say
 
 
 class Sink(Protocol):
@@ -48,10 +49,11 @@ class Lines:
     def __init__(self, *, silent: bool = False) -> None:
         """`silent` prints nothing where there is nothing to clean."""
         self._silent = silent
+        self._say = printer()
 
     def done(self, line: str) -> None:
         """Print the line."""
-        say(line)
+        self._say(line)
 
     def add(self, title: str, plan: Plan, report: Report | None, failed: int) -> None:
         """Print the totals, or the plan of a dry run."""
@@ -226,6 +228,7 @@ def _execute(place: Place, plan: Plan, sink: Sink, manner: Manner) -> Report:
     from ..store.sweep.sweep import execute
 
     progress = _Progress(plan, sink)
+    pass_over_what_is_there()
     try:
         return execute(
             plan,

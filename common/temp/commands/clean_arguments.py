@@ -18,7 +18,7 @@ class CleanArguments(NamedTuple):
     """The arguments of `temp-clean` as they were typed."""
 
     max_age: str | None = None
-    max_age_hours: str | None = None
+    max_age_hours: float | str | None = None
     category: str | None = None
     name: str | None = None
     strategy: str | None = None
@@ -118,7 +118,7 @@ def limits_of(given: CleanArguments) -> Policy | None:
     return limits
 
 
-def age_of(age: str | None, hours: str | None, flag: str) -> float | None:
+def age_of(age: str | None, hours: float | str | None, flag: str) -> float | None:
     """The seconds in an age such as `7d`, or in a number of hours, which has a flag of its own.
 
     Raises `InvalidSettings`.

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..core.labels import newest, several
+from ..core.labels import several
 from ..errors import InvalidSettings, StorageError
 from ..report.explain import explanation
 from ..report.text import plain
@@ -87,7 +87,9 @@ def unpin_entry(path: str, *, dry_run: bool = False) -> int:
 
 def _newest(root: Path, label: str, paths: Sequence[str]) -> str:
     """The newest of the entries that have `label`; if there are others, it is told which."""
-    taken = newest(label, paths)
+    from ..store.root.finding import newest_entry
+
+    taken = newest_entry(root, label, paths)
     if len(paths) > 1:
         _tell(f"{label}: the newest of {len(paths)}, {taken}")
     return taken

@@ -144,7 +144,7 @@ def _all_places(project: Path, unusable: list[tuple[str, Problem]] | None) -> li
         top = path == monorepo
         title = monorepo.name if top else path.relative_to(monorepo).as_posix()
         try:
-            found += _places_of(title, load(path))
+            found += _places_of(title, load(path, monorepo=monorepo))
         except InvalidSettings as error:
             if unusable is None or top or path == project:
                 raise

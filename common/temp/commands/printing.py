@@ -27,6 +27,11 @@ def say(text: str) -> None:
     print(text if shown is None else folded(text, shown.width))
 
 
+def printer() -> Callable[[str], None]:
+    """What prints each of many lines as `say` does, and asks once whether it is to a terminal."""
+    return say if sys.stdout is not None and sys.stdout.isatty() else print
+
+
 def complain(line: str) -> None:
     """Print a line to stderr; in a GitHub workflow, as an annotation."""
     if is_github_action():

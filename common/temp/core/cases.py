@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import repeat
+from typing import TypeVar
 
 from .entry import Entry
 from .links import freed, once
@@ -75,16 +76,23 @@ def spell_rank(rank: int) -> str:
 
 _ENDINGS = {1: "st", 2: "nd", 3: "rd"}
 
-Rule = Callable[[Case], "Reason | None"]
-"""What a rule says about an entry; `None` if it does not apply."""
+Protection = Callable[[Case], "Reason | None"]
+"""What a protection says about an entry; `None` if it does not apply."""
 
+Silence = Callable[[], "Reason"]
+"""Gives the reason of a limit that does not choose an entry. Few of them are told."""
+
+Limit = Callable[[Case], "Reason | Silence | None"]
+"""What a limit says about an entry, why that goes or nothing; `None` if it does not apply."""
+
+Rule = TypeVar("Rule", Limit, Protection)
 Rules = Mapping[Rule, tuple[str, ...]]
 """Rules, each with the fields of a policy without any of which it says nothing; none for a rule
 that is always asked.
 """
 
 
-def asked(rules: Rules, *policies: Policy) -> tuple[Rule, ...]:
+def asked(rules: Rules[Rule], *policies: Policy) -> tuple[Rule, ...]:
     """Those of the `rules` that may say something under one of the `policies`."""
     unset = Policy()
     return tuple(
@@ -122,8 +130,7 @@ def cases_of(entries: Sequence[Entry], policy: Policy, now: float, disk: Disk) -
         if disk.by_cost:
             order_of_loss.sort(key=lambda index: costs[categories[index]])
         sooner_bytes = _bytes_before(entries, order_of_loss)
-    return map(
-        Case,
+    columns = zip(
         entries,
         [policies[category] for category in categories],
         repeat(policy),
@@ -134,14 +141,17 @@ def cases_of(entries: Sequence[Entry], policy: Policy, now: float, disk: Disk) -
         zip(*(_sums(limit, entries, policy, order) for limit in SUMMED_LIMITS), strict=False),
         sooner_bytes,
         ranks.good_rank,
+        strict=False,
     )
+    return map(partial(tuple.__new__, Case), columns)  # `Case(…)` takes three times as long
 
 
 def _newest_first(entries: Sequence[Entry], newness: Sequence[float]) -> list[int]:
     """The indices of the entries, that of the newest one first."""
-    paths = [entry.path for entry in entries]
-    # The path breaks ties, so that the answer does not depend on the order of a listing.
-    order = sorted(range(len(entries)), key=paths.__getitem__)
+    order = list(range(len(entries)))
+    if len(set(newness)) < len(order):
+        # Copied or unpacked entries may all have the same time: then the stamp in the path decides.
+        order.sort(key=[entry.path for entry in entries].__getitem__, reverse=True)
     order.sort(key=newness.__getitem__, reverse=True)
     return order
 

@@ -102,6 +102,17 @@ class Entry(NamedTuple):
         """The last part of the path."""
         return self.path.rpartition("/")[2]
 
+    @property
+    def names(self) -> tuple[str, str, str, str]:
+        """What a glob for its name may match."""
+        return self.name, self.label, self.path, listed(self.category, self.path)
+
+
+def listed(category: str, path: str) -> str:
+    """The path of an entry with its category, also where it lies in no directory of that."""
+    begin = f"{category}/"
+    return path if path.startswith(begin) else f"{begin}{path}"
+
 
 class Problem(NamedTuple):
     """What a scan could not read or believe: `path` relative to the root, and one clause.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ..errors import InvalidSettings
 from .layouts import read_name
@@ -20,16 +20,20 @@ def stamp_of(path: str) -> int:
     return read_name(path.rpartition("/")[2])[1] or 0
 
 
-def newest(text: str, paths: Sequence[str]) -> str:
+def newest(text: str, paths: Sequence[str], born_at: Callable[[str], float | None]) -> str:
     """The newest of the entries at `paths`, all with the label `text`.
 
-    Raises `InvalidSettings` if two were made in the same second, since nothing tells them apart.
+    `born_at` tells those of one second apart. Raises `InvalidSettings` if it cannot.
     """
     last = max(map(stamp_of, paths))
     found = [path for path in paths if stamp_of(path) == last]
-    if len(found) > 1:
+    if len(found) == 1:
+        return found[0]
+    born = {path: born_at(path) for path in found}
+    times = sorted(when for when in born.values() if when is not None)
+    if len(times) < len(found) or times[-1] == times[-2]:
         raise several(text, found)
-    return found[0]
+    return next(path for path, when in born.items() if when == times[-1])
 
 
 def several(text: str, paths: Sequence[str]) -> InvalidSettings:

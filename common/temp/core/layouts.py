@@ -92,7 +92,7 @@ CUT_LABEL: Final = "temp"
 _STAMPED = re.compile(
     r"(?P<label>.+)_(?P<stamp>[0-9]{9,11})(?:-[0-9a-f]{4,8})?(?P<suffix>\.[^/]*)?", re.DOTALL
 )
-_RUN_TIME = re.compile(r"_(\d{4})(\d\d)(\d\d)_(\d\d)(\d\d)(\d\d)(?:-|$)", re.ASCII)
+_RUN_TIME = r"(?a)_(\d{4})(\d\d)(\d\d)_(\d\d)(\d\d)(\d\d)(?:-|$)"  # few roots hold runs
 _WINDOWS_DEVICES = frozenset(
     {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"}
     | {f"{port}{digit}" for port in ("COM", "LPT") for digit in "123456789¹²³"}
@@ -104,8 +104,16 @@ def check_name(name: str, what: str, *, room: int = 0) -> str:
 
     `what` names it in the error ("name", "category", "job id"). Raises `InvalidName`.
     """
+    name = _text(name, what)
     _refuse(name, what, _problem_with(name, room))
     return name
+
+
+def _text(name: str, what: str) -> str:
+    """`name` as a plain string, which a member of an enum is not. Raises `InvalidName`."""
+    if not isinstance(name, str):
+        raise InvalidName(f"{what} {name!r} is not a string; use one plain path component")
+    return str.__str__(name)
 
 
 def _refuse(name: str, what: str, problem: str) -> None:
@@ -147,7 +155,8 @@ def check_label(label: str) -> str:
 
 def short_label(label: str) -> str:
     """`label`, cut to 32 bytes if it is longer. Raises `InvalidName` if `check_label` does."""
-    whole = check_label(label).encode()
+    label = check_label(label)
+    whole = label.encode()
     if len(whole) <= SHORT_LABEL_BYTES:
         return label
     cut = whole[:SHORT_LABEL_BYTES].decode(errors="ignore").rstrip()
@@ -156,6 +165,7 @@ def short_label(label: str) -> str:
 
 def check_category(category: str) -> str:
     """`category`, if it is a valid name for a category. Raises `InvalidName`."""
+    category = _text(category, "category")
     if is_root_file(category):
         _refuse(category, "category", "is the name of a file of the root itself")
     return check_name(category, "category")
@@ -163,8 +173,7 @@ def check_category(category: str) -> str:
 
 def check_job_id(job_id: str) -> str:
     """`job_id`, if it is a valid name for a job's directory. Raises `InvalidName`."""
-    if not isinstance(job_id, str):
-        raise InvalidName(f"job id {job_id!r} is not a string; use one plain path component")
+    job_id = _text(job_id, "job id")
     if is_root_file(job_id):
         _refuse(job_id, "job id", "is the name of a file of the root itself")
     plain = job_id.replace("/", "-").replace("\\", "-")
@@ -178,6 +187,7 @@ def check_job_id(job_id: str) -> str:
 
 def check_suffix(suffix: str, label: str) -> str:
     """`suffix`, if a file of `label` can end with it. Raises `InvalidName`."""
+    suffix = _text(suffix, "suffix")
     if suffix:
         room = STAMP_BYTES + len(label.encode()) - 1
         _refuse(suffix, "suffix", _problem_with("x" + suffix, room))
@@ -249,7 +259,7 @@ class Layout(NamedTuple):
         """
         if not self.category:
             return read_name(name)[1]
-        match = _RUN_TIME.search(name) if self.names is not None else None
+        match = re.search(_RUN_TIME, name) if self.names is not None else None
         if match is None:
             return None
         from calendar import timegm  # takes a while to import, and few roots hold runs
@@ -304,12 +314,18 @@ def held_name(path: str, digits: str, prefix: str = "") -> str:
     """
     escaped = path.replace("%", "%25").replace("/", "%2F")
     room = MAX_NAME_BYTES - len(prefix) - len(digits) - len(FROM)
+    if not escaped.isascii() or len(escaped) > room:
+        escaped = _fitting(path, escaped, room)
+    return f"{prefix}{digits}{FROM}{escaped}"
+
+
+def _fitting(path: str, escaped: str, room: int) -> str:
     if len(os.fsencode(escaped)) > room:
         escaped = path.rpartition("/")[2].replace("%", "%25")
         # A name that begins with a dot could be one of the root's own.
         while len(os.fsencode(escaped)) > room or escaped.startswith("."):
             escaped = escaped[1:]
-    return f"{prefix}{digits}{FROM}{escaped or CUT_LABEL}"
+    return escaped or CUT_LABEL
 
 
 def place_of(held: str) -> str:

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
-from .cases import Case, Rules
+from .cases import Case, Limit, Rules, Silence
+from .named_tuple import NamedTuple
 from .policy import SPELLED_LIMITS, SUMMED_LIMITS
 from .reasons import LOW_SPACE, UNFINISHED, Reason
 from .units import (
@@ -42,88 +43,107 @@ def _unfinished(case: Case) -> Reason | None:
     return _BEGUN if case.entry.unfinished else None
 
 
-def _max_age(case: Case) -> Reason | None:
+def _max_age(case: Case) -> Reason | Silence | None:
     limit = case.policy.max_age
     if limit is None:
         return None
     if over := spell_excess(case.age, limit):
-        return Reason("expired", "goes", f"{over}{case.where}")
-    age, most = spell_comparison(case.age, limit)
-    return _silent("max age", f"{age} ≤ {most}{case.where}")
+        # Half of all entries may go, and `Reason(…)` takes twice as long.
+        return tuple.__new__(Reason, ("expired", "goes", f"{over}{case.where}"))
+    return lambda: Reason(
+        "max age", "silent", f"{' ≤ '.join(spell_comparison(case.age, limit))}{case.where}"
+    )
 
 
-def _max_count(case: Case) -> Reason | None:
+def _max_count(case: Case) -> Reason | Silence | None:
     limit = case.policy.max_count
     if limit is None:
         return None
-    evidence = f"{case.place}, limit {limit}"
     if case.rank > limit:
-        return Reason("over count", "goes", evidence)
-    return _silent("max count", evidence)
+        return tuple.__new__(Reason, ("over count", "goes", f"{case.place}, limit {limit}"))
+    return lambda: Reason("max count", "silent", f"{case.place}, limit {limit}")
 
 
 _PLACES: Final = {limit: place for place, limit in enumerate(SUMMED_LIMITS)}
 
 
-def _max_total_size(case: Case) -> Reason | None:
-    return _sum(case, "max_total_size", "over size", spell_size)
+def _max_total_size(case: Case) -> Reason | Silence | None:
+    sums = case.sums[_PLACES["max_total_size"]]
+    most, own = case.base.max_total_size, case.policy.max_total_size
+    return _sum(sums, most, own, _SIZES)
 
 
-def _max_files(case: Case) -> Reason | None:
-    return _sum(case, "max_files", "over files", spell_inodes)
+def _max_files(case: Case) -> Reason | Silence | None:
+    sums = case.sums[_PLACES["max_files"]]
+    most, own = case.base.max_files, case.policy.max_files
+    return _sum(sums, most, own, _FILES)
 
 
-def _sum(case: Case, limit: str, over: str, spell: Callable[[int], str]) -> Reason | None:
-    """What a limit on the sum of all newer entries says, and on that of those in the category."""
-    found: Reason | None = None
-    of_all, of_category = case.sums[_PLACES[limit]]
-    for policy, used, others in (
-        (case.base, of_all, "all newer entries"),
-        (case.policy, of_category, "newer entries in its category"),
-    ):
-        most = getattr(policy, limit)
-        if most is None:
-            continue
-        if found is None or used > most:
-            evidence = f"{spell(used)} with {others}, limit {_spell_limit(limit, most)}"
-            if used > most:
-                return Reason(over, "goes", evidence)
-            found = _silent(limit.replace("_", " "), evidence)
-    return found
+class _Sum(NamedTuple):
+    """A limit on sums: its name where it chooses nothing and where it does, and how to spell it."""
+
+    within: str
+    over: str
+    spell: Callable[[int], str]
+    spell_limit: Callable[[int], str]
 
 
-def _min_free_space(case: Case) -> Reason | None:
+_SIZES: Final = _Sum("max total size", "over size", spell_size, lru_cache(64)(spell_size))
+_FILES: Final = _Sum("max files", "over files", spell_inodes, str)
+
+
+def _sum(
+    sums: tuple[int, int], most: int | None, own: int | None, what: _Sum
+) -> Reason | Silence | None:
+    """What a limit on the sum of all newer entries says, and its `own` on those in the category."""
+    of_all, of_category = sums
+    if most is not None and of_all > most:
+        return Reason(what.over, "goes", _spell_sum(what, of_all, _ALL, most))
+    if own is not None and of_category > own:
+        return Reason(what.over, "goes", _spell_sum(what, of_category, _IN_CATEGORY, own))
+    if most is not None:
+        return lambda: Reason(what.within, "silent", _spell_sum(what, of_all, _ALL, most))
+    if own is None:
+        return None
+    return lambda: Reason(what.within, "silent", _spell_sum(what, of_category, _IN_CATEGORY, own))
+
+
+_ALL: Final = "all newer entries"
+_IN_CATEGORY: Final = "newer entries in its category"
+
+
+def _spell_sum(what: _Sum, used: int, others: str, most: int) -> str:
+    return f"{what.spell(used)} with {others}, limit {what.spell_limit(most)}"
+
+
+def _min_free_space(case: Case) -> Reason | Silence | None:
     limit, disk = case.base.min_free_space, case.disk
     if limit is None or disk.free is None:
         return None
     if case.entry.ending:
-        return _silent("min free space", _NOT_RUNS)
+        return lambda: Reason("min free space", "silent", _NOT_RUNS)
     free, wanted = disk.free + disk.coming, _spell_limit("min_free_space", limit)
     if free + case.sooner_bytes < limit:
         order = f"cost {case.policy.cost:g}" if disk.by_cost else "oldest first"
         low = f"{spell_size(free)} free, {wanted} wanted, {order}"
         return Reason(LOW_SPACE, "goes", low)
-    return _silent("min free space", f"not needed to reach {wanted} free")
+    return lambda: Reason("min free space", "silent", f"not needed to reach {wanted} free")
 
 
-def _high_water(case: Case) -> Reason | None:
+def _high_water(case: Case) -> Reason | Silence | None:
     high, disk = case.base.high_water, case.disk
     if high is None or disk.free is None or not disk.capacity:
         return None
     if case.entry.ending:
-        return _silent("high water", _NOT_RUNS)
+        return lambda: Reason("high water", "silent", _NOT_RUNS)
     share, mark = _spell_fullness(1 - disk.free / disk.capacity, high)
     if disk.wanted is None:
-        return _silent("high water", f"disk {share} full ≤ high_water {mark}")
+        return lambda: Reason("high water", "silent", f"disk {share} full ≤ high_water {mark}")
     over = f"disk {share} full > high_water {mark}; cost {case.policy.cost:g}"
     if disk.free + disk.coming + case.sooner_bytes < disk.wanted:
         return Reason(LOW_SPACE, "goes", over)
-    low = high if case.base.low_water is None else case.base.low_water
-    return _silent("high water", f"{over}; not needed to reach low_water {spell_share(low)}")
-
-
-def _silent(rule: str, evidence: str) -> Reason:
-    return Reason(rule, "silent", evidence)
+    low = spell_share(high if case.base.low_water is None else case.base.low_water)
+    return lambda: Reason("high water", "silent", f"{over}; not needed to reach low_water {low}")
 
 
 # The same few for all entries, and spelling one takes longer than judging by it.
@@ -131,7 +151,7 @@ _spell_limit = lru_cache(maxsize=64)(lambda name, limit: SPELLED_LIMITS[name](li
 _spell_fullness = lru_cache(maxsize=64)(spell_shares)
 
 
-LIMIT_RULES: Final[Rules] = {
+LIMIT_RULES: Final[Rules[Limit]] = {
     _unfinished: (),
     _everything: ("everything", "abandoned"),
     _max_age: ("max_age",),

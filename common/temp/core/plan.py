@@ -231,9 +231,7 @@ class Scope(NamedTuple):
         """Whether `entry` is in the scope."""
         if self.category is not None and entry.category != self.category:
             return False
-        return self.name is None or any(
-            fnmatchcase(text, self.name) for text in (entry.name, entry.label, entry.path)
-        )
+        return self.name is None or any(fnmatchcase(text, self.name) for text in entry.names)
 
 
 ALL: Final = Scope()

@@ -9,8 +9,8 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Final
 
-from .cases import Case, Rule, Rules, spell_rank
-from .entry import FAILED, Entry
+from .cases import Case, Protection, Rules, spell_rank
+from .entry import FAILED, Entry, listed
 from .layouts import PIPELINE
 from .reasons import KEEP_LAST_GOOD, KEEP_WITHIN, UNSAVED, Effect, Reason
 from .units import spell_comparison
@@ -118,7 +118,7 @@ def _keep_within(case: Case) -> Reason | None:
     return Reason(KEEP_WITHIN, effect, f"{age} {'≤' if effect == 'stays' else '>'} {limit}")
 
 
-PROTECTION_RULES: Final[Rules] = {
+PROTECTION_RULES: Final[Rules[Protection]] = {
     _in_use: (),
     _pinned: (),
     _unsaved: (),
@@ -131,7 +131,7 @@ PROTECTION_RULES: Final[Rules] = {
 }
 """In the order in which a person would name them."""
 
-OF_ENTRY: Final[Mapping[Rule, str]] = {
+OF_ENTRY: Final[Mapping[Protection, str]] = {
     _in_use: "use",
     _pinned: "pin",
     _unsaved: "work",
@@ -160,8 +160,8 @@ ENDED_BY_A_START: Final = frozenset(
 
 
 def matching_pattern(entry: Entry, patterns: Sequence[str]) -> str | None:
-    """The first of the shell globs that matches the entry's `category/name` path, its name, or its
-    category (`cache`, or `cache/` as in a `.gitignore`).
+    """The first of the shell globs that matches the entry's `category/name` path, also below
+    `.tmp`, its name, or its category (`cache`, or `cache/` as in a `.gitignore`).
 
     One without a wildcard also matches each run with it in its name, unless it is a run's name.
     """
@@ -181,16 +181,22 @@ def excluding(path: str, category: str, patterns: Sequence[str], *, any_case: bo
     """The first of the shell globs that matches the path, its name or the category; letters in
     `any_case` are equal where they are for the filesystem.
     """
-    names = (path, path.rpartition("/")[2], category)
-    for text, matches in _compiled(tuple(patterns), re.IGNORECASE if any_case else re.NOFLAG):
-        for name in names:
-            if matches(name):
-                return text
+    name = path.rpartition("/")[2]
+    whole = listed(category, path)
+    for text, matches in _compiled(tuple(patterns), any_case):
+        if matches(whole) or matches(name) or matches(category) or matches(path):
+            return text
     return None
 
 
 @lru_cache(maxsize=64)
 def _compiled(
-    patterns: tuple[str, ...], flags: re.RegexFlag
+    patterns: tuple[str, ...], any_case: bool
 ) -> tuple[tuple[str, Callable[[str], object]], ...]:
-    return tuple((text, re.compile(translate(text.strip("/")), flags).match) for text in patterns)
+    flags = re.IGNORECASE if any_case else re.NOFLAG  # as a key, a flag takes long to hash
+    return tuple((text, re.compile(translate(_in_root(text)), flags).match) for text in patterns)
+
+
+def _in_root(pattern: str) -> str:
+    """`pattern` without the name of the root: it may be a path in the project."""
+    return re.sub(r"^(\./)?\.te?mp/", "", pattern).strip("/")

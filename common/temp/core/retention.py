@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from .cases import Case, Disk, Rule, Rules, asked, cases_of
+from .cases import Case, Disk, Limit, Protection, Rules, Silence, asked, cases_of
 from .entry import Entry
 from .limits import LIMIT_RULES
 from .links import Freeing, freed
@@ -168,7 +168,8 @@ def explain(
     """
     for case in cases_of(tuple(entries), policy, now, Disk(free, capacity, coming)):
         if case.entry.path == path:
-            said = [rule(case) for rule in (*PROTECTION_RULES, *LIMIT_RULES)]
+            limits = [_spelled(limit(case)) for limit in LIMIT_RULES]
+            said = [*(protection(case) for protection in PROTECTION_RULES), *limits]
             over = ENDED_BY_A_START if case.entry.unfinished else frozenset()
             return _verdict(case, _rules_of(policy)[id(case.policy)]), tuple(
                 reason._replace(effect="silent") if reason.rule in over else reason
@@ -183,14 +184,16 @@ class _Asked(NamedTuple):
     protections that are not about the entry itself.
     """
 
-    limits: tuple[Rule, ...]
-    protections: tuple[Rule, ...]
-    of_policy: tuple[Rule, ...]
+    limits: tuple[Limit, ...]
+    protections: tuple[Protection, ...]
+    of_policy: tuple[Protection, ...]
 
 
 def _rules_of(policy: Policy) -> dict[int, _Asked]:
     """What is asked under `policy` and each of its categories', by the `id` of that policy."""
-    by_policy: Rules = {rule: fields for rule, fields in PROTECTION_RULES.items() if fields}
+    by_policy: Rules[Protection] = {
+        rule: fields for rule, fields in PROTECTION_RULES.items() if fields
+    }
     return {
         id(own): _Asked(
             asked(LIMIT_RULES, own, policy), asked(PROTECTION_RULES, own), asked(by_policy, own)
@@ -200,31 +203,38 @@ def _rules_of(policy: Policy) -> dict[int, _Asked]:
 
 
 def _verdict(case: Case, rules: _Asked) -> Verdict:
-    said, going = [], []
-    for rule in rules.limits:
-        if (reason := rule(case)) is not None:
-            said.append(reason)
-            if reason.effect == "goes":
-                going.append(reason)
+    entry = case.entry
+    going: list[Reason] = []
+    silent: list[Silence] = []
+    for limit in rules.limits:
+        said = limit(case)
+        if isinstance(said, Reason):
+            going.append(said)
+        elif said is not None:
+            silent.append(said)
     staying = [
         reason
-        for rule in (rules.of_policy if is_plain(case.entry) else rules.protections)
-        if (reason := rule(case)) is not None and reason.effect == "stays"
+        for protection in (rules.of_policy if is_plain(entry) else rules.protections)
+        if (reason := protection(case)) is not None and reason.effect == "stays"
     ]
-    if staying and case.entry.unfinished:
+    if staying and entry.unfinished:
         staying = [reason for reason in staying if reason.rule not in ENDED_BY_A_START]
+    if going and not staying:
+        return tuple.__new__(Verdict, (entry, False, tuple(going), 0.0))
     goes_in = _goes_in(case, staying)
-    if staying and not going:
+    if not going:
         staying = [reason for reason in staying if reason.rule != KEEP_LAST_GOOD]
     if staying:
-        return Verdict(case.entry, True, (*staying, *going), goes_in)
-    if going:
-        return Verdict(case.entry, False, tuple(going), 0.0)
-    if not said:
-        return Verdict(case.entry, True, (_NO_LIMIT_APPLIES,))
-    evidence = "; ".join([reason.evidence for reason in said])
+        return Verdict(entry, True, (*staying, *going), goes_in)
+    if not silent:
+        return Verdict(entry, True, (_NO_LIMIT_APPLIES,))
+    evidence = "; ".join([spell().evidence for spell in silent])
     within = Reason(WITHIN_LIMITS, "stays", evidence)
-    return Verdict(case.entry, True, (within,), goes_in)
+    return Verdict(entry, True, (within,), goes_in)
+
+
+def _spelled(said: Reason | Silence | None) -> Reason | None:
+    return said if said is None or isinstance(said, Reason) else said()
 
 
 def _goes_in(case: Case, staying: Sequence[Reason]) -> float | None:

@@ -41,10 +41,12 @@ def spell_inodes(count: int) -> str:
 
 def spell_size(size: int) -> str:
     """`size` bytes in the largest fitting binary unit: `0 B`, `812 B`, `3.4 GiB`."""
-    value = float(size)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if abs(value) < 1023.95:  # what is more would be spelled 1024.0
-            return f"{size} B" if unit == "B" else f"{value:.1f} {unit}"
+    if -1024 < size < 1024:
+        return f"{size} B"
+    value = size / 1024
+    for unit in ("KiB", "MiB", "GiB"):
+        if -1023.95 < value < 1023.95:  # what is more would be spelled 1024.0
+            return f"{value:.1f} {unit}"
         value /= 1024
     return f"{value:.1f} TiB"
 
@@ -74,12 +76,16 @@ def spell_duration(seconds: float) -> str:
 
 def spell_comparison(value: float, limit: float) -> tuple[str, str]:
     """Two durations in one unit, with as many digits as it takes to tell them apart."""
-    scale, unit, first = _unit_and_digits(limit) if limit else (*_unit_of(value), 0)
-    for digits in range(first, _MOST_DIGITS):
-        left = _trimmed(value / scale, digits)
-        right, close = _spelled_limit(limit, scale, digits)
-        if close and (left != right or value == limit):
-            break
+    if limit:
+        scale, unit, first, right = _nearly(limit)
+    else:
+        (scale, unit), first, right = _unit_of(value), 0, "0"
+    left = _trimmed(value / scale, first)
+    if left == right and value != limit:
+        for digits in range(first + 1, _MOST_DIGITS):
+            left, right = _trimmed(value / scale, digits), _trimmed(limit / scale, digits)
+            if left != right:
+                break
     return f"{left} {unit}", f"{right} {unit}"
 
 
@@ -99,18 +105,16 @@ _MOST_DIGITS = 13
 
 
 @lru_cache(maxsize=64)
-def _spelled_limit(limit: float, scale: float, digits: int) -> tuple[str, bool]:
-    """`limit` in units of `scale`, and whether that is near enough; asked for every entry."""
-    text = _trimmed(limit / scale, digits)
-    return text, math.isinf(limit) or abs(float(text) * scale - limit) <= limit / 1000
-
-
-@lru_cache(maxsize=64)
-def _unit_and_digits(limit: float) -> tuple[float, str, int]:
-    """The unit for `limit`, and how many digits after the point are near enough."""
+def _nearly(limit: float) -> tuple[float, str, int, str]:
+    """The unit for `limit`, how many digits after the point are near enough, and it with those;
+    asked for every entry.
+    """
     scale, unit = _unit_of(limit)
-    close = (digits for digits in range(_MOST_DIGITS) if _spelled_limit(limit, scale, digits)[1])
-    return scale, unit, next(close, _MOST_DIGITS - 1)
+    for digits in range(_MOST_DIGITS):
+        text = _trimmed(limit / scale, digits)
+        if math.isinf(limit) or abs(float(text) * scale - limit) <= limit / 1000:
+            break
+    return scale, unit, digits, text
 
 
 def spell_share(share: float) -> str:

@@ -11,8 +11,9 @@ import sys
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from . import helpers
-from .guards import Guards
+from . import helpers, swaps
+from .beside import Beside
+from .guards import Guards, last
 from .helpers import NAME, Helper
 from .scopes import Scopes
 from .source import Source, Unreadable
@@ -37,6 +38,9 @@ class Facts(NamedTuple):
     - `borrowed`: names that it takes from modules which only import them, with the module
     - `flags`: its names that tell whether the package is there, and their worth where it is
     - `stand_ins`: the modules that it imports where the package is missing
+    - `swaps`: what it replaces or watches while others run (see `swaps`)
+    - `reads`: patterns by which it looks for directories in `.tmp`
+    - `imports`: the modules that it imports, if it has swaps
     """
 
     helper: Helper | None = None
@@ -52,6 +56,9 @@ class Facts(NamedTuple):
     borrowed: tuple[tuple[str, str], ...] = ()
     flags: tuple[tuple[str, bool], ...] = ()
     stand_ins: tuple[str, ...] = ()
+    swaps: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
 
     @property
     def other_names(self) -> tuple[str, ...]:
@@ -97,7 +104,14 @@ def gather(raw: bytes) -> Facts:
     """The facts of a file with this content. Most files have none, and few are parsed."""
     has_site = NAME.encode() in raw or any(word.encode() in raw for word in REPLACED)
     renamed = {name.decode("latin-1") for name in _RENAMED.findall(raw)} if has_site else set()
-    lent = Facts(renamed=tuple(sorted(renamed)), borrowed=borrowed(raw, _LENT))
+    swapped = tuple(sorted({swap for swap, _ in swaps.find(raw) if swaps.matter(swap)}))
+    lent = Facts(
+        renamed=tuple(sorted(renamed)),
+        borrowed=borrowed(raw, _LENT),
+        swaps=swapped,
+        imports=swaps.imported(raw) if swapped else (),
+        reads=swaps.patterns(raw),
+    )
     if NAME.encode() not in raw and not _may_replace(raw) and not _may_be_optional(raw):
         if b"import *" not in raw:
             return lent
@@ -192,7 +206,10 @@ def _is_odd(scopes: Scopes, helper: Helper | None) -> bool:
     """
     if helper is not None and helper.default is not None and not helpers.is_label(helper.default):
         return True
-    for call in scopes.nodes(ast.Call):
+    beside = Beside(scopes, keeps_name=True)
+    calls = scopes.nodes(ast.Call)
+    moving = {scopes.function(one) for one in calls if last(one.func) == "chdir"}
+    for call in calls:
         named = scopes.meaning(call.func)
         means = {named.dotted, *named.possible, getattr(call.func, "id", "")}
         if any(one.rpartition(".")[2] == NAME for one in means):
@@ -200,6 +217,8 @@ def _is_odd(scopes: Scopes, helper: Helper | None) -> bool:
             if not all(helpers.may_name(label) for label in labels):
                 return True
             if helpers.relies_on_relative(call, scopes) is not None:
+                return True
+            if scopes.function(call) in moving or beside.look(call):
                 return True
     return False
 

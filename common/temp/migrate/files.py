@@ -155,6 +155,15 @@ def check_clean(ground: Ground) -> None:
             f"{ground.top} has changes that are not committed ({names[0]}{more}), so nothing was "
             f"written; {remedy}"
         )
+    # A status does not show what git was told not to look at.
+    listed = _git(ground.top, "ls-files", "-v", "-z", "--cached").split(b"\0")
+    looked_at = {os.fsdecode(line[2:]) for line in listed if line.startswith(b"H ")}
+    for path in ground.files:
+        if path not in looked_at:
+            raise Refused(
+                f"git was told not to look for changes in {path} in {ground.top} (assume-unchanged "
+                f"or skip-worktree), so nothing was written; {remedy}"
+            )
 
 
 def _below(relative: str) -> str:

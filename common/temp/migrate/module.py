@@ -5,12 +5,15 @@ from __future__ import annotations
 import ast
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, Final, NamedTuple, TypeVar
 
+from . import swaps
+from .beside import Beside
 from .findings import Edit, Finding, Import
-from .guards import Guards
+from .guards import Guards, last
 from .helpers import is_label as is_label
 from .scopes import Meaning, Scope, Scopes
 from .source import Source
@@ -41,7 +44,7 @@ class Module:
         self.source = source
         self.tree = tree
         self.scopes = Scopes(source.tree)
-        self.uses = Uses(self.scopes)
+        self.uses = Uses(self.scopes, self._replacer)
         self._told: dict[tuple[str, int, str], Any] = {}
 
     # -- what is where ----------------------------------------------------------------------------
@@ -81,6 +84,77 @@ class Module:
             return ""
         line = getattr(first, "lineno", 0)
         return f"line {line} allows for a missing package, so no import of it may be added"
+
+    @cached_property
+    def from_outside(self) -> Beside:
+        """Checks uses of a directory that keeps its name, and gets another parent."""
+        return Beside(self.scopes, keeps_name=True)
+
+    @cached_property
+    def changes_of_directory(self) -> dict[ast.AST | None, int]:
+        """The lines that change the working directory, by the function around them."""
+        calls = (call for call, _ in self.calls if last(call.func) == "chdir")
+        return {self.scopes.function(call): call.lineno for call in calls}
+
+    @cached_property
+    def _own_swaps(self) -> dict[ast.AST | None, dict[str, int]]:
+        """What the file itself replaces, and where: by the test, as no other test runs then."""
+        found: dict[ast.AST | None, dict[str, int]] = {}
+        for swap, place in swaps.find(self.source.data):
+            if swaps.matter(swap):
+                unit = self._unit(place)
+                is_test = unit is not None and unit.name.startswith("test")
+                found.setdefault(unit if is_test else None, {}).setdefault(swap, place)
+        return found
+
+    def _swaps_at(self, site: int) -> Iterator[tuple[str, int]]:
+        """What the file itself may have replaced when the code at the byte `site` runs."""
+        own = self._own_swaps
+        if own:
+            yield from own.get(None, {}).items()
+            unit = self._unit(site)
+            yield from own.get(unit, {}).items() if unit is not None else ()
+
+    def _replacer(self, dotted: str, use: ast.AST) -> str:
+        """The file that replaces the function `dotted` where `use` runs; "" if none does."""
+        others = self.tree.swapped(self.path)
+        own = dict(self._swaps_at(self.source.span(use)[0])) if self._own_swaps else {}
+        for swap in (".".join(dotted.split(".")[-2:]), f"{self.name}.{dotted.rpartition('.')[2]}"):
+            if swap in others or swap in own:
+                return others.get(swap, self.path)
+        return ""
+
+    def disturbed(self, site: int) -> str:
+        """What replaces or watches, while the code at the byte `site` runs, what a new directory
+        needs; "" if nothing does.
+        """
+        for swap, other in self.tree.swapped(self.path).items():
+            if swaps.is_needed(swap):
+                return f"{other} {swaps.spell(swap)}"
+        for swap, place in self._swaps_at(site):
+            if swaps.is_needed(swap):
+                return f"line {self.source.line_of(place)} {swaps.spell(swap)}"
+        return ""
+
+    @cached_property
+    def _units(self) -> list[tuple[int, int, ast.FunctionDef | ast.AsyncFunctionDef]]:
+        """The outermost functions, each with where it begins, with its decorators, and ends."""
+        found = []
+        waiting = list(self.source.tree.body)
+        while waiting:
+            node = waiting.pop()
+            if isinstance(node, ast.ClassDef):
+                waiting += node.body
+            elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                first = node.decorator_list[0] if node.decorator_list else node
+                found.append((self.source.span(first)[0] - 1, self.source.span(node)[1], node))
+        return sorted(found, key=lambda unit: unit[0])
+
+    def _unit(self, place: int) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+        """The outermost function that holds the byte `place`."""
+        index = bisect_right(self._units, place, key=lambda unit: unit[0]) - 1
+        found = self._units[index] if index >= 0 else None
+        return found[2] if found is not None and place < found[1] else None
 
     def in_f_string(self, node: ast.AST) -> bool:
         """Whether `node` is in an f-string: positions are not exact there before Python 3.12."""
@@ -164,6 +238,15 @@ class Module:
             return None
         beside = self._beside(old)
         return Choice(name, (Import(PACKAGE, name, self.source.span(site)[0], beside),))
+
+    def not_free(self, name: str, site: ast.AST) -> tuple[str, str]:
+        """What to say where `choose` finds no way to call `name`, and what to do."""
+        meaning = self.scopes.meaning_of(name, self.scopes.scope_of(site))
+        if meaning.dotted == f"{PACKAGE}.{name}":
+            line = getattr(meaning.sources[0].node, "lineno", 0)
+            why = f"{name} may not be imported yet here (line {line})"
+            return why, "import it at the top of the file, without a condition"
+        return f"the name {name} is taken here", f"rename what is called {name}"
 
     def _is_there(self, meaning: Meaning, site: ast.AST) -> bool:
         """Whether the import has certainly run when `site` runs: it comes first, and is not under a

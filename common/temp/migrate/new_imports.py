@@ -46,7 +46,7 @@ def additions(
             if beside is None:
                 yield from _add_to_module(source, several, gone, style)
             else:
-                yield _add_beside(source, _lines(source, several, style.width), beside)
+                yield _add_beside(source, _lines(source, several, style.width), beside, gone)
 
 
 def _lines(source: Source, wants: Sequence[Import], width: int, *, is_late: bool = False) -> bytes:
@@ -68,13 +68,23 @@ def _lines(source: Source, wants: Sequence[Import], width: int, *, is_late: bool
     return text.encode()
 
 
-def _add_beside(source: Source, text: bytes, beside: int) -> Edit:
-    """The edit that adds an import after the one at `beside`, with the same indentation."""
-    statement = source.statement_at(beside)
-    indent = source.indent(statement.lineno)
-    end = source.line_span(source.line_of(source.span(statement)[1]))[1]
+def _add_beside(source: Source, text: bytes, beside: int, gone: set[int]) -> Edit:
+    """The edit that adds an import after the one at `beside` and those of the standard library
+    that follow, with the same indentation.
+    """
+    last = source.statement_at(beside)
+    indent = source.indent(last.lineno)
+    starts, ends = source.imports
+    following = starts.get((last.end_lineno or 0) + 1)
+    while following is not None and _top(following) in sys.stdlib_module_names:
+        last, following = following, starts.get((following.end_lineno or 0) + 1)
+    above = ends.get(last.end_lineno or 0)
+    while above is not None and id(above) in gone:
+        above = ends.get(above.lineno - 1)
+    end = _end_of_lines(source, last)
     lines = text.splitlines(keepends=True)
-    return Edit(end, end, b"".join(indent + line for line in lines))
+    blank = source.newline.encode() if above is not None else b""
+    return Edit(end, end, blank + b"".join(indent + line for line in lines))
 
 
 def _add_to_module(
@@ -159,8 +169,9 @@ def _after_barrier(
     last = -1
     for index, statement in enumerate(before):
         start, end = source.span(statement)
+        # What a block changes is usually put back when it ends.
         changes_path = _TIES.search(source.data[start:end]) and not isinstance(
-            statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+            statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.With)
         )
         used = not all(want.unused for want in wants)
         if changes_path or (used and is_unknown_star(statement)):

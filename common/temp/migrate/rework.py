@@ -25,6 +25,10 @@ _ROUNDS: Final = 10
 """How often the rules run again on a file: one rewrite can make another possible."""
 
 
+_MAKING: Final = frozenset({"TK001", "TK003", "TK004"})
+"""The rules that make a directory in the place of another by a safe rewrite."""
+
+
 class Options(NamedTuple):
     """Which rules run, and whether unsafe rewrites are made.
 
@@ -162,8 +166,7 @@ def _findings(
         found += rule.find(module)
     codes = frozenset(rule.code for rule in options.rules)
     found = suppress.apply(module, found, codes)
-    if shipped:
-        found = [_demoted(finding) for finding in found]
+    found = [_demoted(finding, module, shipped=shipped) for finding in found]
     by_site: dict[int, Finding] = {}
     for finding in found:
         other = by_site.get(finding.site)
@@ -175,11 +178,14 @@ def _findings(
     return [finding for finding in found if finding.site < 0 or id(finding) in best]
 
 
-def _demoted(finding: Finding) -> Finding:
-    """`finding` in shipped code, which nothing rewrites unless that is asked for."""
+def _demoted(finding: Finding, module: Module, *, shipped: bool) -> Finding:
+    """`finding`, unsafe in shipped code, and where other code may notice the new directory."""
     if finding.fix != "safe":
         return finding
-    return replace(finding, fix="unsafe", message=f"{finding.message} (shipped code)")
+    why = "shipped code" if shipped else ""
+    if not why and finding.code in _MAKING:
+        why = module.disturbed(finding.site)
+    return replace(finding, fix="unsafe", message=f"{finding.message} ({why})") if why else finding
 
 
 def _rank(finding: Finding, options: Options) -> int:

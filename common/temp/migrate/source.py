@@ -10,8 +10,9 @@ import tokenize
 import warnings
 from bisect import bisect_left, bisect_right
 from functools import cached_property
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
+_Imports: TypeAlias = ast.Import | ast.ImportFrom
 _LINE_END: Final = re.compile(rb"\r\n|\n")
 _OTHER_BOMS: Final = {
     codecs.BOM_UTF32_LE: "UTF-32",
@@ -107,6 +108,14 @@ class Source:
     def _statements(self) -> dict[int, ast.stmt]:
         nodes = (node for node in ast.walk(self.tree) if isinstance(node, ast.stmt))
         return {self.span(node)[0]: node for node in nodes}
+
+    @cached_property
+    def imports(self) -> tuple[dict[int, _Imports], dict[int, _Imports]]:
+        """The imports by their first line, and by their last."""
+        nodes = [
+            n for n in self._statements.values() if isinstance(n, (ast.Import, ast.ImportFrom))
+        ]
+        return {n.lineno: n for n in nodes}, {n.end_lineno or 0: n for n in nodes}
 
     @cached_property
     def comments(self) -> tuple[Comment, ...]:

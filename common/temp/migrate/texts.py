@@ -31,9 +31,10 @@ _COMMANDS: Final = frozenset(
 )
 _NAMED: Final = frozenset(
     {"Makefile", "GNUmakefile", "makefile", "justfile", "Justfile", "Dockerfile"}
+    | {"Containerfile", "Jenkinsfile", "package.json"}
 )
 _REMOVAL: Final = re.compile(
-    rb"""\b(?:rm|rmdir|rimraf)\b[^#\n]*?(?<![\w*.-])(?:\./)?(\.te?mp)(?![\w.-])"""
+    rb"""\b(?:rm|rmdir|rimraf)\b(?:[^#\n\\]|\\\r?\n|\\.)*?(?<![\w*.-])(?:\./)?(\.te?mp)(?![\w.-])"""
 )
 _HELPER: Final = re.compile(rb"(?<!\w)" + NAME.encode() + rb"(?!\w)")
 _KEPT: Final = re.compile(rb"tempkeep:\s*keep\b.*" + CODE.encode())
@@ -42,7 +43,11 @@ _KEPT: Final = re.compile(rb"tempkeep:\s*keep\b.*" + CODE.encode())
 def is_text(path: str) -> bool:
     """Whether the file may be documentation, or hold commands."""
     name = path.rpartition("/")[2]
-    return name in _NAMED or os.path.splitext(name)[1].lower() in _PROSE | _COMMANDS
+    return (
+        name in _NAMED
+        or name.startswith("Dockerfile.")
+        or os.path.splitext(name)[1].lower() in _PROSE | _COMMANDS
+    )
 
 
 def find(path: str, raw: bytes, *, has_helper: bool) -> Iterator[Finding]:
@@ -51,15 +56,20 @@ def find(path: str, raw: bytes, *, has_helper: bool) -> Iterator[Finding]:
     removes = b".tmp" in raw or b".temp" in raw
     if not removes and not (has_helper and NAME.encode() in raw):
         return
+    removals: dict[int, re.Match[bytes]] = {}
+    for match in _REMOVAL.finditer(raw) if removes else ():
+        if not is_prose or match[0].startswith(b"rm -"):
+            removals.setdefault(raw.count(b"\n", 0, match.start()) + 1, match)
     for number, line in enumerate(raw.split(b"\n"), 1):
         said = _HELPER.search(line) if has_helper else None
-        removal = _REMOVAL.search(line) if removes and (not is_prose or b"rm -" in line) else None
+        removal = removals.get(number)
         if _KEPT.search(line):
             continue
         if removal:
             what = f"removes {removal[1].decode()} by hand, with what is in use there"
             advice = "call inv temp-clean instead"
-            yield Finding(CODE, number, removal.start() + 1, number, what, advice)
+            column = removal.start() - raw.rfind(b"\n", 0, removal.start())
+            yield Finding(CODE, number, column, number, what, advice)
         elif said:
             what = f"speaks of the legacy {NAME}"
             advice = "say get_debug_temp_dir() of common.temp, and where it puts the directory"

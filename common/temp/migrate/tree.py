@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Final
@@ -29,6 +30,7 @@ class Tree:
         """The files whose definition of the helper nothing else in the tree refers to."""
         self._projects = frozenset(projects)
         self._replaced: dict[tuple[str, frozenset[str]], str] = {}
+        self._swapped: dict[str, Mapping[str, str]] = {}
         self._read: dict[str, Mapping[str, list[Binding]]] = {}
 
     @cached_property
@@ -261,6 +263,35 @@ class Tree:
                     return other
         return ""
 
+    def swapped(self, path: str) -> Mapping[str, str]:
+        """What other files replace or watch while the code in `path` may run, by the file."""
+        if path not in self._swapped:
+            self._swapped[path] = {
+                swap: other
+                for other, facts in self._swapping
+                if other != path and _runs(other, facts.imports, path)
+                for swap in facts.swaps
+            }
+        return self._swapped[path]
+
+    def reader(self, path: str, label: str | None = None) -> str:
+        """A file of the same project that looks in `.tmp` for directories, by a pattern that may
+        match those whose name begins with `label`; "" if there is none.
+        """
+        for other, facts in self._readers:
+            found = (label is None or _may_match(one, label) for one in facts.reads)
+            if any(found) and self._share_project(path, other):
+                return other
+        return ""
+
+    @cached_property
+    def _readers(self) -> list[tuple[str, Facts]]:
+        return [(path, facts) for path, facts in self.facts.items() if facts.reads]
+
+    @cached_property
+    def _swapping(self) -> list[tuple[str, Facts]]:
+        return [(path, facts) for path, facts in self.facts.items() if facts.swaps]
+
     def _share_project(self, path: str, other: str) -> bool:
         return self._project(path) == self._project(other)
 
@@ -298,6 +329,28 @@ def _is_module(importer: str, module: str, path: str) -> bool:
     return bool(module) and _may_mean(module, _parts(path))
 
 
+def _runs(other: str, imports: Iterable[str], path: str) -> bool:
+    """Whether the file `other`, with these imports, may run the code in `path`: a conftest above
+    it, or a file that imports it or something of its package.
+    """
+    above, _, name = other.rpartition("/")
+    if name == "conftest.py" and path.startswith(f"{above}/" if above else ""):
+        return True
+    parts = _parts(path)
+    if _is_test(parts[-1:]):
+        return False  # one test does not run while another does
+    return any(
+        path.startswith(f"{above}/" if above else "")
+        if module.startswith(".")
+        else _may_mean(module, parts) or module.partition(".")[0] in parts[:-1]
+        for module in imports
+    )
+
+
+def _is_test(name: list[str]) -> bool:
+    return any(one.startswith("test_") or one.endswith("_test") for one in name)
+
+
 def _files(path: str, module: str) -> Iterator[str]:
     """The files that `module` may be, as the file at `path` names it, the nearest first."""
     level = len(module) - len(module.lstrip("."))
@@ -319,6 +372,11 @@ def _is_near(path: str, other: str, length: int) -> bool:
     if base[-1:] == ["src"]:
         base = base[:-1]
     return own[: len(base)] == base
+
+
+def _may_match(pattern: str, label: str) -> bool:
+    plain = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
+    return plain.startswith(label) or f"{label}_".startswith(plain)
 
 
 def _may_mean(module: str, parts: list[str]) -> bool:

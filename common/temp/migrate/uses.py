@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ast
 import string
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Final, NamedTuple
 
+from .beside import Beside
+from .guards import last
 from .path_likes import (
     ANY_ARGUMENT,
     FIRST_ARGUMENT,
@@ -15,12 +18,17 @@ from .path_likes import (
     RETURN_TARGET,
     RUN,
 )
+from .percent import is_percent, is_plain_percent
 from .scopes import Binding, Scope, Scopes
 
 _LOG: Final = frozenset({"debug", "info", "warning", "error", "critical", "exception"})
 _ARCHIVES: Final = frozenset({"zipfile.ZipFile", "tarfile.open", "tarfile.TarFile"})
 _LATER: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.GeneratorExp)
 _CHARACTERS: Final = 50
+_SHOWING: Final = frozenset(
+    {"BaseException", "CalledProcessError", "Exception", "SubprocessError", "TimeoutExpired"}
+)
+"""What a caught exception may be that shows the command of a process."""
 
 
 class _Bound(NamedTuple):
@@ -33,10 +41,14 @@ class _Bound(NamedTuple):
 class Uses:
     """Checks the uses of names in one module."""
 
-    def __init__(self, scopes: Scopes) -> None:
+    def __init__(self, scopes: Scopes, replacer: Callable[[str, ast.AST], str]) -> None:
+        """`replacer` tells which file replaces a function where a node runs; "" if none does."""
         self._scopes = scopes
+        self._replacer = replacer
         self._groups: dict[tuple[int, str], dict[ast.AST | None, list[ast.Name]]] = {}
         self._judged: dict[ast.expr, str] = {}
+        self._beside = Beside(scopes)
+        self._beyond: dict[ast.expr, str] = {}
         self._bound: dict[tuple[int, str], _Bound] = {}
 
     def unsafe(self, scope: Scope, name: str, statement: ast.stmt) -> str:
@@ -50,21 +62,35 @@ class Uses:
             return f"`{name}` is global, so it may be used anywhere"
         if scope.kind == "class":
             return f"`{name}` becomes an attribute of the class"
-        groups = self._by_with(scope, name)
-        # What this statement binds inside another `with` stays bound after it.
-        for holder in (None, statement, *self._scopes.above(statement)):
-            for use in groups.get(holder, ()):
-                if self._is_after(use, end, statement):
-                    continue
-                if use not in self._judged:
-                    self._judged[use] = self.judge(use)
-                if why := self._judged[use]:
-                    return f"line {use.lineno}: {why}"
+        for use in self._of(scope, name, statement):
+            if self._is_after(use, end, statement):
+                continue
+            if use not in self._judged:
+                self._judged[use] = self.judge(use)
+            if why := self._judged[use]:
+                return f"line {use.lineno}: {why}"
         if added := self._bindings(scope, name).added:
-            return f"line {_line(added)}: `{self._text(added.node)} += …` adds text to it"
+            line = getattr(added.node, "lineno", 0)
+            return f"line {line}: `{self._text(added.node)} += …` adds text to it"
         if any(inner.is_dynamic for inner in self._scopes.within(scope)):
             return "`locals()`, `eval()` or similar may use it"
         return ""
+
+    def beyond(self, scope: Scope, name: str, statement: ast.stmt) -> str:
+        """The first use of the same ones that looks at more than the inside of the directory."""
+        for use in self._of(scope, name, statement):
+            if use not in self._beyond:
+                self._beyond[use] = self._beside.look(use)
+            if why := self._beyond[use]:
+                return why
+        return ""
+
+    def _of(self, scope: Scope, name: str, statement: ast.stmt) -> Iterator[ast.Name]:
+        """The uses of `name` that may mean what `statement` binds."""
+        groups = self._by_with(scope, name)
+        # What this statement binds inside another `with` stays bound after it.
+        for holder in (None, statement, *self._scopes.above(statement)):
+            yield from groups.get(holder, ())
 
     def _bindings(self, scope: Scope, name: str) -> _Bound:
         """What is known of all places that bind `name` in `scope`."""
@@ -159,12 +185,13 @@ class Uses:
                 return self._compared(parent)
             case ast.BinOp(op=ast.Mod(), right=right) if right is node:
                 return self._percent(parent, 0, 1)
-            case ast.Tuple() if _is_percent(self._scopes.parents[parent], parent):
+            case ast.Tuple() if is_percent(self._scopes.parents[parent], parent):
                 whole = self._scopes.parents[parent]
                 assert isinstance(whole, ast.BinOp)
                 return self._percent(whole, parent.elts.index(node), len(parent.elts))
-            case ast.List() | ast.Tuple() if self._is_command(parent):
-                return ""
+            case ast.List() | ast.Tuple() if command := self._command(parent):
+                why = self._swapped(command, parent) or self._shown_command
+                return f"`{self._text(parent)}` {why}" if why else ""
             case ast.keyword():
                 call = self._scopes.parents[parent]
                 assert isinstance(call, ast.Call)
@@ -192,29 +219,42 @@ class Uses:
 
     def _percent(self, node: ast.BinOp, index: int, count: int) -> str:
         text = node.left.value if isinstance(node.left, ast.Constant) else None
-        if isinstance(text, str) and _is_plain_percent(text, index, count):
+        if isinstance(text, str) and is_plain_percent(text, index, count):
             return ""
         return f"`{self._text(node)}` formats it by more than a plain %s"
 
-    def _is_command(self, node: ast.List | ast.Tuple) -> bool:
-        """Whether `node` is the argument list of a subprocess, or a part of it."""
+    def _command(self, node: ast.List | ast.Tuple) -> str:
+        """The function of `subprocess` whose argument list `node` is, or a part of it; else ""."""
         inner: ast.AST = node
         parent = self._scopes.parents[node]
         while isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Add):
             inner, parent = parent, self._scopes.parents[parent]
-        if isinstance(parent, ast.Starred):
-            return False
         if isinstance(parent, ast.keyword):
             call = self._scopes.parents[parent]
             is_first = parent.arg == "args"
         else:
             call = parent
             is_first = isinstance(call, ast.Call) and bool(call.args) and call.args[0] is inner
-        return (
-            is_first
-            and isinstance(call, ast.Call)
-            and self._scopes.meaning(call.func).dotted in RUN
-        )
+        meaning = self._scopes.meaning(call.func).dotted if isinstance(call, ast.Call) else ""
+        return meaning if is_first and meaning in RUN else ""
+
+    @cached_property
+    def _shown_command(self) -> str:
+        """Where the code may show or read the command of a failed process; "" if nowhere."""
+        for handler in self._scopes.nodes(ast.ExceptHandler):
+            caught = handler.type
+            names = caught.elts if isinstance(caught, ast.Tuple) else [caught]
+            if handler.name and any(name is not None and last(name) in _SHOWING for name in names):
+                return f"may be shown with the error that line {handler.lineno} catches"
+        for node in self._scopes.nodes(ast.Attribute):
+            if node.attr in ("cmd", "args"):
+                return f"may be read by `{self._text(node)}` on line {node.lineno}"
+        return ""
+
+    def _swapped(self, dotted: str, node: ast.AST) -> str:
+        """Which file replaces the function, and so gets what is passed to it; "" if none does."""
+        where = self._replacer(dotted, node) if dotted else ""
+        return f"goes to what {where} puts in the place of {dotted}" if where else ""
 
     def _argument(self, call: ast.Call, index: int | None, keyword: str | None) -> str:
         """Why the argument of `call` at `index` or by `keyword` must not become a `Path`."""
@@ -246,7 +286,10 @@ class Uses:
         elif isinstance(call.func, ast.Attribute) and call.func.attr in ("extract", "extractall"):
             place = {"extract": 1, "extractall": 0}[call.func.attr]
             safe = (index == place or keyword == "path") and self._is_archive(call.func.value)
-        return "" if safe else f"`{self._text(call)}` {self._handed_on(meaning)}"
+        if safe:
+            why = self._swapped(meaning, call)
+            return f"`{self._text(call)}` {why}" if why else ""
+        return f"`{self._text(call)}` {self._handed_on(meaning)}"
 
     def _handed_on(self, meaning: str) -> str:
         if meaning in ("builtins.isinstance", "builtins.repr", "builtins.len", "builtins.hash"):
@@ -298,7 +341,7 @@ class Uses:
 
     def _logs_plainly(self, call: ast.Call, index: int) -> bool:
         text = call.args[0].value if isinstance(call.args[0], ast.Constant) else None
-        return isinstance(text, str) and _is_plain_percent(text, index - 1, len(call.args) - 1)
+        return isinstance(text, str) and is_plain_percent(text, index - 1, len(call.args) - 1)
 
     def _is_archive(self, node: ast.expr) -> bool:
         return self._made_by(node, _ARCHIVES)
@@ -352,36 +395,5 @@ def _refusal(parent: ast.AST) -> str:
             return "needs a str"
 
 
-def _is_percent(parent: ast.AST, node: ast.AST) -> bool:
-    return isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Mod) and parent.right is node
-
-
-def _is_plain_percent(text: str, index: int, count: int) -> bool:
-    """Whether the conversion for the value at `index` of `count` in `text` is a plain `%s`."""
-    found = _conversions(text)
-    return found is not None and len(found) == count and found[index] == "s"
-
-
-def _conversions(text: str) -> Sequence[str] | None:
-    """The text after each `%`; `None` if it is not a plain list of conversions."""
-    found = []
-    pieces = iter(text.split("%"))
-    next(pieces)
-    for piece in pieces:
-        if not piece:  # %%
-            if next(pieces, None) is None:
-                return None
-            continue
-        kind = piece.lstrip("#0- +.123456789")
-        if not kind or kind[0] in "(*":
-            return None
-        found.append(piece[: len(piece) - len(kind)] + kind[0])
-    return found
-
-
 def _binds(target: ast.expr | None, name: str) -> bool:
     return isinstance(target, ast.Name) and target.id == name
-
-
-def _line(binding: Binding) -> int:
-    return getattr(binding.node, "lineno", 0)

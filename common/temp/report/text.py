@@ -16,7 +16,7 @@ def plain(text: str) -> str:
     """
     if not text.isprintable():
         text = "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)
-    if text.lstrip().startswith("::"):
+    if "::" in text and text.lstrip().startswith("::"):
         text = text.replace("::", "\\x3a:", 1)
     return text.replace("##[", "\\x23#[")
 

@@ -8,8 +8,9 @@
 # `python -m common.temp.pipeline`.
 #
 # Prints nothing if all went well, because cron mails what is printed; that there are no runs, it
-# says. Each time is one line in cleanup.log beside the runs. The exit code is that of the clean: 0 done or nothing to do, 1 some
-# run failed, 2 a bad argument or setting, 3 refused.
+# says, and what a --dry-run or --help prints. Each time is one line in cleanup.log beside the runs.
+# The exit code is that of the clean: 0 done or nothing to do, 1 some run failed, 2 a bad argument
+# or setting, 3 refused.
 #
 # It takes no lock. Two of them at once share the work, since each run is taken by one rename, and
 # one that hangs on a dead disk keeps nobody from cleaning.
@@ -33,7 +34,11 @@ clean() {
     shift
     said=$("$python" -m common.temp.pipeline --base "$base" "$@" 2>&1)
     code=$?
-    [ "$code" -eq 0 ] || printf '%s\n' "$said" >&2
+    if [ "$code" -ne 0 ]; then
+        printf '%s\n' "$said" >&2
+    elif [ -n "$shows" ]; then
+        printf '%s\n' "$said"
+    fi
     if [ -d "$base" ]; then
         printf '%s exit %s: %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$code" \
             "$(printf '%s\n' "$said" | tail -n 1)" >>"$base/cleanup.log" ||
@@ -55,6 +60,10 @@ command -v "$python" >/dev/null || fail "there is no $python; set PYTHON"
 
 worst=0
 found=
+case " $* " in
+*" --dry-run "* | *" --help "* | *" -h "*) shows=1 ;;
+*) shows= ;;
+esac
 if [ -n "${BASE:-}" ]; then
     # One that is missing may be a disk that is not mounted: the clean says so.
     if holds_runs "$BASE" || [ ! -d "$BASE" ]; then

@@ -108,6 +108,14 @@ def test_it_passes_its_arguments_on(project: Path, base: Path) -> None:
     assert runs(base) == made[:3]
 
 
+def test_a_dry_run_says_what_would_go(project: Path, base: Path) -> None:
+    made = make_runs(base, 6)
+    code, out, err = cron(project, "--dry-run")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"would archive {made[5]} ")
+    assert runs(base) == made
+
+
 def test_it_cleans_another_directory_if_it_is_told_so(project: Path, tmp_path: Path) -> None:
     base = tmp_path / "other disk"
     make_runs(base, 6)

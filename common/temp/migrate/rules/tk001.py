@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ..findings import Edit, Finding
 from ..helpers import (
@@ -22,6 +22,7 @@ from . import Rule
 
 CODE = "TK001"
 TARGET = "get_debug_temp_dir"
+READ = "let it ask TempManager.list_persistent_temps(), then give `--unsafe`"
 EXPLAIN = """
 The helper `get_temp_dir`, copied from script to script, makes `.tmp/<name>_<epoch>` in the working
 directory. Two callers in the same second get the same directory, nobody knows whose it is, and its
@@ -134,7 +135,40 @@ def _rewrite(module: Module, node: ast.expr, meaning: Meaning, helper: Helper) -
         for keyword in call.keywords
         if keyword.arg != "name_prefix"
     ]
+    if (whole := _over_lines(module, call, choice.name, edits)) is not None:
+        edits = [whole]
+    if other := module.tree.reader(module.path, _label(call, helper)):
+        message = f"calls the legacy get_temp_dir, and {other} looks for its directories in .tmp"
+        return site.fixed("unsafe", edits, choice.imports, message, READ)
     return site.fixed("safe", edits, choice.imports)
+
+
+def _over_lines(module: Module, call: ast.Call, name: str, edits: Sequence[Edit]) -> Edit | None:
+    """The call over several lines, if `edits` would make its only line too long."""
+    source = module.source
+    start, end = source.span(call)
+    first = source.data.index(b"(", source.span(call.func)[1]) + 1
+    if source.line_of(start) != source.line_of(end):
+        return None
+    text = source.data[first : end - 1]
+    for edit in sorted(edits, reverse=True):
+        if edit.start >= first:
+            text = text[: edit.start - first] + edit.text + text[edit.end - first :]
+    whole = module.calling(call, name, text.decode())
+    return whole if b"\n" in whole.text else None
+
+
+def _label(call: ast.Call, helper: Helper) -> str | None:
+    """The name that the directory gets, as far as it is known; `None` if not even its beginning."""
+    given = [*call.args, *(keyword.value for keyword in call.keywords)]
+    match given:
+        case []:
+            return helper.default
+        case [ast.Constant(value=str(text))]:
+            return text
+        case [ast.JoinedStr(values=[ast.Constant(value=str(text)), *_])]:
+            return text
+    return None
 
 
 def _keyword_span(module: Module, keyword: ast.keyword) -> tuple[int, int]:
@@ -163,6 +197,10 @@ def _cannot(module: Module, call: ast.Call, helper: Helper) -> str:
         return f"{ast.unparse(label)} cannot name a directory"
     if (asked := relies_on_relative(call, module.scopes)) is not None:
         return f"line {asked.lineno}: .{asked.attr} means something else for an absolute path"
+    if line := module.changes_of_directory.get(module.scopes.function(call)):
+        return f"line {line} changes the working directory, and the new one is in the project"
+    if beyond := module.from_outside.look(call):
+        return f"the new directory is not the same from outside: {beyond}"
     if module.in_f_string(call):
         return "calls the legacy get_temp_dir inside an f-string"
     return ""

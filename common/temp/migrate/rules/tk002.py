@@ -12,6 +12,7 @@ from ..helpers import NAME, Helper, module_binding, read_helper
 from ..module import PACKAGE, Module
 from ..source import Source, is_directive
 from . import Rule
+from .tk001 import READ
 
 CODE = "TK002"
 ALIAS = "shared_get_temp_dir"
@@ -157,7 +158,11 @@ def _shim(module: Module, node: ast.FunctionDef, helper: Helper, found: Finding)
     kept = "".join(f"{note}{newline}{indent}" for note in notes)
     stop = max([end, *(comment.end for comment in comments)])
     text = f"{kept}return {ALIAS}({helper.parameter})"
-    return found.fixed("safe", [Edit(begun or start, stop, text.encode())], imports)
+    edits = [Edit(begun or start, stop, text.encode())]
+    if other := module.tree.reader(module.path):
+        message = f"defines the legacy get_temp_dir, and {other} looks for its directories in .tmp"
+        return found.fixed("unsafe", edits, imports, message, READ)
+    return found.fixed("safe", edits, imports)
 
 
 def _first_comment(source: Source, node: ast.FunctionDef, line: int) -> int:

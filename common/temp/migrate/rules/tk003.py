@@ -13,6 +13,7 @@ from ..module import Module
 from ..scopes import Scope
 from . import Rule
 from .sites import Child, Prologue, WithSite, is_test_code, prologue, with_sites
+from .tk004 import BEYOND
 
 CODE = "TK003"
 TARGET = "pytest_temp_dirs"
@@ -103,7 +104,7 @@ def rewrite(module: Module, site: WithSite, head: Prologue, found: Finding) -> F
     """The site with the prologue as arguments."""
     source = module.source
     target = site.item.optional_vars
-    assert target is not None
+    assert isinstance(target, ast.Name)
     start, end = source.span(target)
     edits = blocks.without(source, head.statements, at_head=True)
     if edits is None or source.comments_in(source.span(site.call)[0], end):
@@ -113,12 +114,16 @@ def rewrite(module: Module, site: WithSite, head: Prologue, found: Finding) -> F
         )
     choice = module.choose(TARGET, site.call, site.meaning)
     if choice is None:
-        return found.left(f"the name {TARGET} is taken here", f"rename what is called {TARGET}")
+        return found.left(*module.not_free(TARGET, site.call))
     names = ", ".join(source.quoted(child.name) for child in head.children)
     variables = ", ".join(child.variable for child in head.children)
     named = Edit(start, end, f"({variables})".encode())
     call = module.calling(site.call, choice.name, f"{len(head.children)}, [{names}]", [named])
     edits += [call, named]
+    scope = module.scopes.scope_of(site.statement)
+    if beyond := module.uses.beyond(scope, target.id, site.statement):
+        message = f"the new directories are not the same from outside: {beyond}"
+        return found.fixed("unsafe", edits, choice.imports, message, BEYOND)
     return found.fixed("safe", edits, choice.imports)
 
 

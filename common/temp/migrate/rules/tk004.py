@@ -13,6 +13,7 @@ from .sites import TEMPORARY_DIRECTORY, WithSite, literal_prefix, with_sites
 
 CODE = "TK004"
 TARGET = "temp_working_dir"
+BEYOND = "stay inside the directory, or give `--unsafe` if that does not matter"
 EXPLAIN = """
 `tempfile.TemporaryDirectory` makes a directory in the system's temporary directory. If the process
 is killed, it stays there, and nobody knows whose it was. `temp_working_dir` makes one there as
@@ -31,7 +32,11 @@ does not (`d + "/x"`, a comparison, `return d`, a call of your own function), th
 `--unsafe` then keeps a `str` under the old name, `d = str(d_path)`. With a literal `prefix` the
 rewrite is unsafe as well, since the directory gets another name.
 
-The new directory is private (mode 700), as the old one was.
+The new directory is private (mode 700), as the old one was. But the one that it is in is private
+too, and its name does not begin with `tmp`. So the rewrite is unsafe if the code looks at its name
+or its parent, makes something beside it (`f"{d}.zip"`), or lets other users in. It is also unsafe
+where code replaces what the new directory needs (`patch("time.time")`), or sets or looks at the
+system's temporary directory (`os.listdir(tempfile.gettempdir())`).
 """
 
 
@@ -60,7 +65,7 @@ def propose(module: Module, site: WithSite) -> Finding:
         return found.left(f"TemporaryDirectory() is replaced by {replaced}", "change both at once")
     choice = module.choose(TARGET, call, meaning)
     if choice is None:
-        return found.left(f"the name {TARGET} is taken here", f"rename what is called {TARGET}")
+        return found.left(*module.not_free(TARGET, call))
     edits = [module.calling(call, choice.name, module.source.quoted(label))]
     if target is not None:
         scope = module.scopes.find(target.id, module.scopes.scope_of(statement))
@@ -74,6 +79,9 @@ def propose(module: Module, site: WithSite) -> Finding:
                 return found.left(message, "use the Path in that place")
             edits += kept
             return found.fixed("unsafe", edits, choice.imports, message, advice)
+        if beyond := module.uses.beyond(scope, target.id, statement):
+            message = f"the new directory is not the same from outside: {beyond}"
+            return found.fixed("unsafe", edits, choice.imports, message, BEYOND)
     return found.fixed(fix, edits, choice.imports)
 
 

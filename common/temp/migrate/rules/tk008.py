@@ -129,7 +129,7 @@ def _propose(module: Module, site: Made, form: Form) -> Finding:
     by_hand = "use temp_working_dir() by hand"
     choice = module.choose(TARGET, site.call, site.meaning)
     if choice is None:
-        return found.left(f"the name {TARGET} is taken here", f"rename what is called {TARGET}")
+        return found.left(*module.not_free(TARGET, site.call))
     scope = module.scopes.find(form.name, module.scopes.scope_of(form.statement))
     assert scope is not None
     keeps_text = not form.is_path and module.uses.unsafe(scope, form.name, form.statement)

@@ -39,9 +39,11 @@ def find(module: Module) -> Iterator[Finding]:
         if doubt:
             yield module.finding(CODE, node, f"`{ast.unparse(node)}` {doubt}", ADVICE)
     for call, meaning in module.calls:
-        if module.is_fallback(call) or meaning.dotted or not meaning.possible & TARGETS:
+        if module.is_fallback(call) or meaning.dotted or meaning.why == "unbound":
             continue
-        if meaning.why == "unbound":
+        if not meaning.possible & TARGETS and not (
+            meaning.why == "star" and any(_behind_star(module, one) for one in meaning.possible)
+        ):
             continue
         yield module.finding(CODE, call, f"`{ast.unparse(call.func)}` {meaning.doubt}", ADVICE)
     yield from _by_text(module)
@@ -63,6 +65,15 @@ def _handed_on(module: Module) -> Iterator[Finding]:
                 advice = "import it from tempfile, where it is used"
                 yield module.finding(CODE, call, what, advice)
                 break
+
+
+def _behind_star(module: Module, dotted: str) -> bool:
+    """Whether a star import may bring what `dotted` names, by way of a module of the tree."""
+    for whole, rest in _prefixes(dotted):
+        real, _ = module.tree.behind(module.path, whole)
+        if real and f"{real}{rest}" in TARGETS:
+            return True
+    return False
 
 
 def _prefixes(dotted: str) -> Iterator[tuple[str, str]]:
@@ -87,18 +98,20 @@ def _by_text(module: Module) -> Iterator[Finding]:
     for node in scopes.nodes(ast.Attribute):
         if node.attr not in _NAMES or not isinstance(node.ctx, ast.Load):
             continue
-        if module.is_fallback(node) or not _is_unknown(module, node.value):
+        if module.is_fallback(node) or not _is_unknown(module, node.value, node.attr):
             continue
         what = f"`{ast.unparse(node)}` is taken from something that is known only when it runs"
         yield module.finding(CODE, node, what, ADVICE)
 
 
-def _is_unknown(module: Module, base: ast.expr) -> bool:
+def _is_unknown(module: Module, base: ast.expr, taken: str = "") -> bool:
     """Whether `base` is a module that the code imports as it runs, or holds in a variable."""
     scopes = module.scopes
     match base:
         case ast.Call(func=func, args=[ast.Constant(), *_]):
             return scopes.meaning(func).dotted in _IMPORTERS
+        case ast.Attribute(value=ast.Name(id="self" | "cls")):
+            return taken == "TemporaryDirectory"  # the others may well be methods of its own
         case ast.Name(id=name):
             binding = scopes.meaning(base).binding
             if binding is None or name in ("self", "cls"):

@@ -15,7 +15,6 @@ from ..project.project import SCRATCH_NAMES
 from ..project.tracked import Tracked
 from ..root.recorded_layout import layout_of
 from ..shelf.manifest import MANIFEST
-from ..system.locks import is_locked_at
 from ..system.mounts import mounts_below
 from .changes import Changes
 from .made import why_unsure
@@ -60,9 +59,8 @@ def find_artefacts(
 ) -> list[Artefact]:
     """The artefacts of `project`, sorted by path; `kept` marks those that must stay.
 
-    Where no version control tells what is hand-written, git sees something new that it does not
-    ignore, or it ignores all of the directory around the artefact, only what a tool certainly made
-    goes, but for `include_unsure`.
+    Only what a tool certainly made goes, unless an ignore rule of git names the artefact, or with
+    `include_unsure`.
 
     `patterns` are shell globs for names, or for paths below the project if they contain a `/`; one
     that ends with `/` is for directories only. The search does not enter other projects inside this
@@ -92,9 +90,9 @@ def find_artefacts(
         elif holds := next((other for other in sorted(inner) if is_inside(other, path)), ""):
             kept = f"{holds} is a project of its own"
         else:
-            kept = _why_work(project, artefact)
+            kept = work_in(project, path, artefact.made)
             if not kept and not include_unsure:
-                kept = _why_not(project, artefact, tracked, tracked.news_in(path))
+                kept = _why_not(project, artefact, tracked.doubt_about(path))
         found.append(artefact._replace(kept=kept))
     return sorted(found, key=lambda artefact: artefact.path)
 
@@ -103,25 +101,16 @@ def why_kept_by_now(
     project: Path, artefact: Artefact, tracked: Tracked, *, include_unsure: bool = False
 ) -> str:
     """Why the artefact must stay by what git says now, and what lies in it; "" if it may go."""
-    inside, news = tracked.look_again(artefact.path)
+    inside, doubt = tracked.look_again(artefact.path)
     if inside:
         return f"git tracks {inside} by now"
-    return _why_work(project, artefact) or (
-        "" if include_unsure else _why_not(project, artefact, tracked, news)
+    return work_in(project, artefact.path, artefact.made) or (
+        "" if include_unsure else _why_not(project, artefact, doubt)
     )
 
 
-def _why_work(project: Path, artefact: Artefact) -> str:
-    """Why nothing in it may go, by a lock on it and what lies in it; "" if it may go."""
-    with contextlib.suppress(OSError):
-        if is_locked_at(project, project / artefact.path):
-            return "a process holds a lock (flock) on it"
-    return work_in(project / artefact.path, artefact.made)
-
-
-def _why_not(project: Path, artefact: Artefact, tracked: Tracked, news: str) -> str:
-    """Why it may be hand-written, if that cannot be told or there is `news`; "" if it is not."""
-    doubt = tracked.doubt_about(artefact.path) or news
+def _why_not(project: Path, artefact: Artefact, doubt: str) -> str:
+    """Why it may be hand-written, where there is a `doubt` about that; "" if it is not."""
     unsure = why_unsure(project, artefact.path, artefact.made) if doubt else ""
     return f"{unsure}, and {doubt}; {TAKES_UNSURE}" if unsure else ""
 

@@ -1,7 +1,8 @@
-"""What in an artefact may be somebody's work, so that nothing of it goes."""
+"""What in an artefact may be somebody's work, or is locked, so that nothing of it goes."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,7 @@ from ..project.tracked import REPOSITORIES
 from ..shelf.manifest import MANIFEST
 from ..system.environments import MARKS as ENVIRONMENTS
 from ..system.environments import is_environment
+from ..system.locks import is_locked_at
 from .presets import ENVIRONMENT, MODULES, Made
 
 NEVER_ENTERED: Final = frozenset({*REPOSITORIES, ".venv", MODULES})
@@ -66,12 +68,16 @@ def is_work_tree(directory: str) -> bool:
     )
 
 
-def work_in(artefact: Path, made: Made | None = None) -> str:
-    """Why nothing in the artefact may go: it may hold somebody's work; "" if it holds none.
+def work_in(project: Path, path: str, made: Made | None = None) -> str:
+    """Why nothing in the artefact at `path` in `project` may go: a process holds a lock on it, or
+    on a lock file in it (cargo), or it may hold somebody's work; "" if it may go.
 
     What a tool `made` may hold projects that it fetched, be a virtual environment or hold some, and
     have modules of node in it.
     """
+    artefact = project / path
+    if _is_locked(project, artefact):
+        return "a process holds a lock (flock) on it"
     if artefact.is_symlink() or not artefact.is_dir():
         return ""
     may_be = made is not None and ENVIRONMENT in made.holds
@@ -93,6 +99,9 @@ def work_in(artefact: Path, made: Made | None = None) -> str:
                         return f"it holds {os.path.relpath(item.path, artefact)}"
                     if item.is_dir(follow_symlinks=False):
                         waiting.append(item.path)
+                    elif _is_for_locks(name) and _is_locked(project, item.path):
+                        what = os.path.relpath(item.path, artefact)
+                        return f"a process holds a lock (flock) on {what} in it"
         except OSError as error:
             return f"{os.path.relpath(directory, artefact)} in it: {reason_of(error)}"
         if not is_telling:
@@ -104,3 +113,14 @@ def work_in(artefact: Path, made: Made | None = None) -> str:
             where = os.path.relpath(directory, artefact)
             return f"it holds the {what.removesuffix(_OF_ITS_OWN)} {where}"
     return ""
+
+
+def _is_for_locks(name: str) -> bool:
+    """Whether a file called so is there to be locked: `lock`, `.cargo-lock`, `x.lock`."""
+    return name.endswith("lock") and not name[-5:-4].isalnum()
+
+
+def _is_locked(project: Path, path: str | os.PathLike[str]) -> bool:
+    with contextlib.suppress(OSError):
+        return is_locked_at(project, path)
+    return False

@@ -40,6 +40,19 @@ class Held:
     `top` is the open root.
     """
 
+    locks: tuple[int, ...] = ()
+    """The descriptors that hold its lock: a worker must not keep them."""
+    batch = ""
+    """The batch that it is in, if it was claimed with others."""
+    mounted: str | None = None
+    """Where another filesystem is mounted in it, so that it has to stay."""
+    before: os.stat_result | None = None
+    """Its top as it was before the claim, where its age is kept for when it goes back."""
+    is_finished = False
+    """Whether what an earlier clean could not remove of it is gone, or stays on purpose."""
+    is_remainder = False
+    """Whether files of it stay while the rest goes."""
+
     def __init__(
         self, root: Path, holding: int, held: str, stack: contextlib.ExitStack, top: int = -1
     ) -> None:
@@ -48,18 +61,6 @@ class Held:
         self.holding = holding
         self.held = held
         self.stack = stack
-        self.locks: tuple[int, ...] = ()
-        """The descriptors that hold its lock: a worker must not keep them."""
-        self.batch = ""
-        """The batch that it is in, if it was claimed with others."""
-        self.mounted: str | None = None
-        """Where another filesystem is mounted in it, so that it has to stay."""
-        self.before: os.stat_result | None = None
-        """Its top as it was before the claim, where its age is kept for when it goes back."""
-        self.is_finished = False
-        """Whether what an earlier clean could not remove of it is gone, or stays on purpose."""
-        self.is_remainder = False
-        """Whether files of it stay while the rest goes."""
 
     @property
     def place(self) -> str:

@@ -133,6 +133,12 @@ class Within:
             for main in linked_to(str(self._root / path), inside.repositories)
         )
 
+    def is_usual(self, path: str) -> bool:
+        """Whether only what is inside the entry can protect it: it `is_apart`, and git tracks
+        nothing in the root.
+        """
+        return self.is_apart(path) and not self._tracked.has_any()
+
     def is_apart(self, path: str) -> bool:
         """Whether the category of the entry is neither a root itself nor a repository."""
         return not any(self._look_around(path))

@@ -6,11 +6,12 @@ run. Where git cannot be asked so, or does not answer, that is `CannotTell`.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from ...core.layouts import is_inside
 from ...core.named_tuple import NamedTuple
@@ -163,14 +164,20 @@ class Asker:
         """
         return [(name, value) for _, name, value in self._all_settings]
 
+    @property
+    def used_environment(self) -> dict[str, str]:
+        """The environment in which git has the settings of the system and the user as well. Only
+        what runs none of their programs is asked in it.
+        """
+        used = {name: value for name, value in self._environment.items() if name not in _NO_OTHERS}
+        if self._as_owner:
+            return used | {"HOME": self._home}
+        return used | {name: os.environ[name] for name in os.environ if name[:11] == "GIT_CONFIG_"}
+
     @functools.cached_property
     def _all_settings(self) -> list[tuple[str, str, str]]:
-        own = {name: value for name, value in self._environment.items() if name not in _NO_OTHERS}
-        if self._as_owner:
-            own["HOME"] = self._home
-        else:
-            own |= {name: os.environ[name] for name in os.environ if name[:11] == "GIT_CONFIG_"}
-        said = self("config", "--list", "-z", "--show-scope", environment=own)
+        asked = ("config", "--list", "-z", "--show-scope")
+        said = self(*asked, environment=self.used_environment)
         words = os.fsdecode(said).split("\0")[:-1]
         return [
             (scope, *one.partition("\n")[::2])
@@ -251,17 +258,27 @@ def lies_in(path: str, place: str) -> bool:
 
 def read_plain(path: str, most: int = _MOST_READ) -> bytes | None:
     """What is in a plain file, at most so many bytes of it; `None` if it is none."""
+    with reading(path) as file:
+        try:
+            return None if file is None else file.read(most)
+        except OSError:
+            return None
+
+
+@contextlib.contextmanager
+def reading(path: str) -> Iterator[BinaryIO | None]:
+    """The file at `path` to read, if it is a plain one; else `None`."""
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
     try:
         descriptor = os.open(path, flags)
     except (OSError, ValueError):
-        return None
+        yield None
+        return
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return None
+            yield None
+            return
         with open(descriptor, "rb", closefd=False) as file:
-            return file.read(most)
-    except OSError:
-        return None
+            yield file
     finally:
         os.close(descriptor)

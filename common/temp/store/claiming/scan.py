@@ -23,7 +23,7 @@ from ..system.hidden import blindness, unseen
 from ..system.mounts import mounts_below
 from ..system.processes import processes_inside
 from ..system.space import space_of
-from ..trees.measured import Inside
+from ..trees.measured import NOTHING, Inside
 from .above import Above
 from .inner import Within
 from .looking import Looked, Looking, NeedOf, Progress
@@ -69,7 +69,8 @@ def scan(
             entry = _entry(item, layout, looked, now, problems, mounts, arrivals)
             if entry is not None:
                 entries.append(entry)
-                inside[entry.path] = looked.inside
+                if (within := looked.inside) is not NOTHING:
+                    inside[entry.path] = within
                 if entry.partial and looking.needs[entry.category].enough is not None:
                     staying.add(entry.path)
     finally:
@@ -112,6 +113,15 @@ def _protected(
     within, above = Within(root), Above(root, leases)
     uses, is_blind = last_uses(root), bool(blindness())
     any_case = folds_case(root)
+    plain: set[str] = set()
+    """Where only what is inside an entry can protect it."""
+    if not (busy or uses or is_blind or any_case or leases.has_any or pins.has_any()):
+        places = {one.path.rpartition("/")[0]: one.path for one in entries}
+        plain = {
+            place
+            for place, path in places.items()
+            if within.is_usual(path) and above.use_of(path, busy) is None
+        }
 
     def seen(entry: Entry) -> Entry:
         use = (
@@ -124,12 +134,18 @@ def _protected(
         pin, made_by = pins.of(entry.path), leases.maker_of(entry.path)
         used = _used(uses.get(entry.path), now)
         if use is None and pin is None and made_by is None and not (used or any_case):
-            return entry  # as most are
+            return entry
         return entry._replace(use=use, pin=pin, made_by=made_by, used=used, any_case=any_case)
 
     return tuple(
-        within.protected(seen(entry), inside[entry.path], now, stays=entry.path in staying)
-        for entry in entries
+        [
+            entry  # as most are
+            if entry.path.rpartition("/")[0] in plain and entry.path not in inside
+            else within.protected(
+                seen(entry), inside.get(entry.path, NOTHING), now, stays=entry.path in staying
+            )
+            for entry in entries
+        ]
     )
 
 

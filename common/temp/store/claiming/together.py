@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,6 +40,7 @@ class Small(Claim):
     def __init__(self, batch: Batch, one: Opened, names: list[str], held: str) -> None:
         area = batch.area
         super().__init__(area.root, area.top, one.entry.path, one.directory, batch.stack)
+        self.entry = one.entry
         self.holding, self.held, self.batch = batch.directory, held, batch.name
         self.locks = (batch.directory, one.descriptor)
         self.changed = one.entry.changed
@@ -112,7 +113,7 @@ class Batch:
 
         Until they are condemned, the next sweep puts them back if this process dies.
         """
-        found = list(self._opened(entries))
+        found = self._opened(entries)
         left = {one.descriptor for one in found}
         try:
             free = lock_directories(self.area.root, [one.descriptor for one in found])
@@ -122,14 +123,14 @@ class Batch:
                 names = files_of(one)
                 if names is None:
                     continue
-                held = held_name(one.entry.path, f"{number:04x}")
-                if self._take(one, names, held):
+                if self._take(one, names, held_name(one.entry.path, f"{number:04x}")):
                     left.discard(one.descriptor)
         finally:
             for descriptor in left:
                 at.close(descriptor)
 
-    def _opened(self, entries: Iterable[Entry]) -> Iterator[Opened]:
+    def _opened(self, entries: Iterable[Entry]) -> list[Opened]:
+        found = []
         for entry in entries:
             category, _, name = entry.path.rpartition("/")
             directory = self._directory(category)
@@ -140,11 +141,12 @@ class Batch:
             except OSError:
                 continue
             status = at.fstat(descriptor)
-            is_same = (status.st_dev, status.st_ino) == (entry.device, entry.inode)
+            is_same = status.st_ino == entry.inode and status.st_dev == entry.device
             if is_same and status.st_mode & 0o700 == 0o700:
-                yield Opened(entry, directory, descriptor, status)
+                found.append(Opened(entry, directory, descriptor, status))
             else:
                 at.close(descriptor)
+        return found
 
     def _directory(self, category: str) -> int | None:
         """The open directory of that category, no part of which is a link; `None` without one."""
@@ -159,7 +161,7 @@ class Batch:
 
     def _take(self, one: Opened, names: list[str], held: str) -> bool:
         """Whether it was renamed into the batch; if something else was, that is put back."""
-        name = one.entry.path.rpartition("/")[2]
+        name = one.entry.name
         try:
             # Nothing is named `held` in a directory of our own, so nothing is replaced.
             at.rename(name, held, src_dir_fd=one.directory, dst_dir_fd=self.directory)
@@ -168,11 +170,13 @@ class Batch:
         claim = Small(self, one, names, held)
         self.claims.append(claim)
         self._open += 1
-        with contextlib.suppress(OSError):
+        try:
             status = at.stat(held, dir_fd=self.directory, follow_symlinks=False)
             if os.path.samestat(status, one.status):
                 return True
             claim.before = None  # what was swapped in just before the rename
+        except OSError:
+            pass
         self.put_back([claim])
         return True
 
@@ -202,6 +206,7 @@ class Batch:
         """Close it once this was called for each claim, and once by whoever made it."""
         self._open -= 1
         if not self._open:
+            self.claims = []  # which know it, so that none of them waits for the collector
             with contextlib.suppress(OSError):
                 at.rmdir(self.name, dir_fd=self._holding)
             self.stack.close()

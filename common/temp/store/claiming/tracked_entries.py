@@ -154,4 +154,7 @@ def _may_name(directory: str, below: bytes) -> bool:
         return True  # and so git is asked, which says what is wrong
     if below == b".":
         return True
-    return below + b"/" in index or any(name.startswith("sharedindex.") for name in names)
+    # A sparse index names directories outside of what is checked out in place of what is in them.
+    is_sparse = b"sdir\0\0\0\0" in index
+    is_split = any(name.startswith("sharedindex.") for name in names)
+    return is_sparse or is_split or below + b"/" in index

@@ -16,6 +16,7 @@ from ...core.units import DAY
 from .administrative import repositories_in, trees_of
 from .repository import Asker, CannotTell, Repository, lies_in, read_plain, repository_of
 from .unpushed import unpushed, unpushed_of_tree
+from .unshown import unshown
 
 _GONE_FOR: Final = 90 * DAY
 """How long a linked work tree that is not there may be on a disk that is not mounted; git waits as
@@ -84,9 +85,10 @@ def _work_in(repository: Repository, place: str, is_led_to: bool) -> str:
     said = []
     if repository.tree:
         ask.check_filters()
-        options = ("-z", "--untracked-files=normal", "--ignore-submodules=all", "--no-renames")
-        changed = ask("status", "--porcelain", *options).count(b"\0")
-        said.append((changed + len(_skipped(ask)), "uncommitted file"))
+        others = unshown(ask)
+        said.append((_uncommitted(ask) + others.changed, "uncommitted file"))
+        said.append((others.filtered, "file that a filter of git changes"))
+        said.append((others.large, "file of git-lfs that may not be pushed"))
     if lies_in(repository.common, place) or _OF_A_WORK_TREE.search(repository.common):
         modules = [Repository("", module, module) for module in _modules(repository, place)]
         lost = [unpushed(Asker(module), place) for module in modules]
@@ -101,17 +103,13 @@ def _work_in(repository: Repository, place: str, is_led_to: bool) -> str:
     return ", ".join(_counted(number, what) for number, what in said if number)
 
 
-def _skipped(ask: Asker) -> list[bytes]:
-    """The files that are there though git was told to skip them (`--skip-worktree`), as one does to
-    keep a change of a tracked file to oneself: `git status` does not look at these.
-    """
-    head = read_plain(os.path.join(ask.repository.directory, "index"), 8)
-    if head == b"DIRC\0\0\0\2":
-        return []  # an index of this version has no such mark
-    listed = (line.split(b" ", 1) for line in ask("ls-files", "-v", "-z").split(b"\0") if line)
-    tree = os.fsencode(ask.repository.tree)
-    skipped = (name for mark, name in listed if mark in b"Ss")
-    return [name for name in skipped if os.path.lexists(os.path.join(tree, name))]
+def _uncommitted(ask: Asker) -> int:
+    """How many files git sees that are new or changed."""
+    # A clone may come from a disk where `README` and `readme` are the same file.
+    folds = os.path.lexists(os.path.join(ask.repository.tree, ".GIT"))
+    settings = ("-c", f"core.ignorecase={str(folds).lower()}")
+    options = ("-z", "--untracked-files=normal", "--ignore-submodules=all", "--no-renames")
+    return ask(*settings, "status", "--porcelain", *options).count(b"\0")
 
 
 def _modules(repository: Repository, place: str) -> Iterator[str]:
@@ -160,6 +158,8 @@ _LOST: Final = (
 """What is counted of a repository, in the order of `Unpushed`."""
 
 _PLURALS: Final = {
+    "file that a filter of git changes": "files that a filter of git changes",
+    "file of git-lfs that may not be pushed": "files of git-lfs that may not be pushed",
     "stash": "stashes",
     "commit on no branch": "commits on no branch",
     "unpushed commit of submodules": "unpushed commits of submodules",

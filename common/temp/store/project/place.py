@@ -16,7 +16,6 @@ from pathlib import Path
 from ...core.layouts import STORE, is_inside
 from ...errors import InvalidSettings, Refused
 from ..system.environments import is_environment
-from ..system.userpath import users_path
 from .project import (
     absolute,
     containing_project,
@@ -49,11 +48,18 @@ def project_root() -> str:
     key = (os.environ.get(PROJECT, ""), working_directory())
     root = _roots.get(key)
     if root is None:
-        project = named_project() or _project_of(key[1]) or _project_of(*_scripts())
+        project = project_of_process()
         if project is None:
             return _root_of_none()
         root = _roots[key] = str(root_of(project))
     return root
+
+
+def project_of_process() -> Path | None:
+    """The project that this process works for; `None` if there is none. Raises `InvalidSettings`
+    if `TEMPKEEP_PROJECT` is not one.
+    """
+    return named_project() or _project_of(working_directory()) or _project_of(*_scripts())
 
 
 def root_for(directory: Path, otherwise: Path) -> str:
@@ -81,6 +87,8 @@ def named_project() -> Path | None:
     said = os.environ.get(PROJECT, "")
     if not said:
         return None
+    from ..system.userpath import users_path  # few name a project
+
     expected = f"{PROJECT}: expected the path of an existing directory, got {said!r}"
     try:
         project = Path(os.path.realpath(absolute(users_path(said))))

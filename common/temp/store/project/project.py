@@ -8,10 +8,12 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ...core.layouts import STORE, UNDO
+from ...core.fields import Unreadable
+from ...core.layouts import STORE, UNDO, is_inside
 from ...errors import InvalidSettings, Refused, StorageError
 from ..system import at
 from ..system.at import ROOT_FLAGS
+from ..system.reading import read_file
 from .links import Link, check_link, check_owner, check_target, follow
 
 ROOT_NAME = ".tmp"
@@ -56,13 +58,23 @@ def containing_project(start: Path) -> Path | None:
 
 
 def find_monorepo(project: Path) -> Path:
-    """The outermost project that holds `project`, inside its git work tree if it has one."""
+    """The outermost project around `project`, in its git work tree, which has its submodules."""
     outermost = project
     for directory in _marked(project):
         outermost = directory
-        if (directory / ".git").exists():
+        if (directory / ".git").exists() and not _is_submodule(directory):
             break
     return outermost
+
+
+def _is_submodule(tree: Path) -> bool:
+    """Whether the repository of the work tree is kept in that of one around it."""
+    try:
+        said = os.fsdecode(read_file(tree / ".git"))
+    except (OSError, Unreadable):
+        return False
+    place = os.path.realpath(tree / said.removeprefix("gitdir:").strip())
+    return any(is_inside(place, os.path.realpath(one / ".git/modules")) for one in tree.parents)
 
 
 def root_of(project: Path) -> Path:
@@ -160,11 +172,10 @@ def check_root(root: Path) -> bool:
     """Whether `root` exists and is a directory that this user can trust.
 
     A root may be behind a symlink only if the link belongs to this user, is not tracked by git, and
-    leads to a root of this user or to an empty directory. It must not lead to a directory that
-    holds the project, the home directory or the temporary directory: that would delete what this
-    program never made. Links outside of any project, on the way to the root, must belong to this
-    user or the system. The user's own root in the shared temporary directory must be neither a link
-    nor open to others.
+    leads to a root of this user or to an empty directory, but to none that holds the project, the
+    home or the temporary directory. Links outside of any project, on the way to the root, must
+    belong to this user or the system. The user's own root in the shared temporary directory must be
+    neither a link nor open to others.
 
     Raises `Refused` if it is planted, `StorageError` if it is not a directory.
     """

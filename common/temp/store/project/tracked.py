@@ -5,16 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from ...core.layouts import is_inside
 from ...errors import Refused, reason_of
 from ..system.git import ask_git
 from ..system.letters import folded
+from .ignore_rules import ASKING, question, why_unnamed
 from .project import SCRATCH_NAMES
 
 REPOSITORIES: Final = {
@@ -33,7 +32,6 @@ REPOSITORIES: Final = {
 }
 """What marks a work tree, and its version control. Only git is ever asked."""
 
-_UNKNOWN: Final = ("--others", "--exclude-standard")
 _STALE_SECONDS: Final = 1.0
 """For how long what git said counts while its index is unchanged."""
 
@@ -54,8 +52,7 @@ class Tracked:
         self._parents: dict[str, str] = {}
         self._folded: dict[str, list[str]] | None = None
         self._trees: list[_Tree] = []
-        self._news: list[str] | None = None
-        self._ignored: set[str] = set()
+        self._doubts: dict[str, str] = {}
         self._asked_at = time.monotonic()
         self._ask()
         for path in sorted(self._paths):
@@ -91,43 +88,37 @@ class Tracked:
         found = path if path in self._paths else self._parents.get(path)
         return found or next(self._otherwise_spelled(path), None)
 
-    def news_in(self, path: str) -> str:
-        """What git sees at `path` that is new to it and not ignored, in words; "" if nothing."""
-        if self._news is None:
-            self._news = []
-            for tree in self._trees:
-                if tree.decides:
-                    try:
-                        self._news += _listed(tree.top, self._directory, ".", *_UNKNOWN)
-                    except Refused as error:
-                        self.doubt = self.failed = str(error)
-            self._news.sort()
-        for place in (bisect_left(self._news, path), bisect_left(self._news, f"{path}/")):
-            for known in self._news[place : place + 1]:
-                if is_inside(known.rstrip("/"), path):
-                    return _spell_news(known)
-        return self.failed
-
     def ask_about(self, paths: Iterable[str]) -> None:
-        """Ask which of the directories that hold the `paths` are ignored, for `doubt_about`."""
-        above = {path.rpartition("/")[0] for path in paths} - {""}
-        for tree in self._trees if above and not self.doubt else ():
+        """Ask git at once by which rules it ignores the `paths`, for `doubt_about`."""
+        asked = list(paths)
+        for tree in self._trees if asked and not self.doubt else ():
             if tree.decides:
                 try:
-                    self._ignored |= _ignored(tree.top, self._directory, above)
+                    self._doubts |= _unnamed(tree.top, self._directory, asked)
                 except Refused as error:
                     self.doubt = self.failed = str(error)
 
     def doubt_about(self, path: str) -> str:
-        """Why version control cannot tell whether what is at `path` is hand-written: `doubt`, or
-        the rule that has git ignore it is for all around it; "" if it can.
+        """Why git does not say that what is at `path` is generated; "" if an ignore rule names it
+        and git looks there at all.
         """
+        if path not in self._doubts:
+            self.ask_about([path])
+        return self.doubt or self._unseen(path) or self._doubts[path]
+
+    def _unseen(self, path: str) -> str:
+        """Whether `path` is in what is tracked as one thing: mostly a submodule without `.git`."""
         above = path.rpartition("/")[0]
-        return self.doubt or (f"git ignores all of {above}" if above in self._ignored else "")
+        while above:
+            found = self.inside(above)
+            if found is not None and found.count("/") == above.count("/"):
+                return f"git takes {above} for a submodule or a file"
+            above = above.rpartition("/")[0]
+        return ""
 
     def look_again(self, path: str) -> tuple[str, str]:
-        """What git tracks at `path` by now, and what is new there as `news_in` has it; "" if
-        nothing, or if nothing can have changed since git was asked.
+        """What git tracks at `path` by now, or "", and what `doubt_about` says by now. Git is asked
+        only if something can have changed.
 
         Accepted race: what is made within a second after git was asked, and not given to git.
         """
@@ -138,12 +129,11 @@ class Tracked:
             try:
                 if listed := _listed(tree.top, self._directory, path):
                     return listed[0], ""
-                news = tree.decides and _listed(tree.top, self._directory, path, *_UNKNOWN)
             except Refused as error:
                 return "", str(error)
-            if news:
-                return "", _spell_news(news[0])
-        return "", ""
+            if tree.decides:
+                self._doubts.pop(path, None)
+        return "", self.doubt_about(path)
 
     def top_level(self) -> set[str]:
         """The names in the directory of what git tracks, or what holds something tracked that is
@@ -186,26 +176,25 @@ def _state(index: Path) -> tuple[int, ...]:
     return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
-def _spell_news(path: str) -> str:
-    return f"git does not ignore {path}"
-
-
-def _listed(top: Path, directory: Path, path: str, *options: str) -> list[str]:
-    """What `git ls-files` lists at `path` below `directory`, relative to that. Raises `Refused`."""
-    base = os.path.relpath(directory, top).replace(os.sep, "/")
-    prefix = "" if base == "." else f"{base}/"
-    below = base if path == "." else f"{prefix}{path}"
-    listed = _answer(top, "--literal-pathspecs", "ls-files", "-z", *options, "--", below)
+def _listed(top: Path, directory: Path, path: str) -> list[str]:
+    """What git tracks at `path` below `directory`, relative to that. Raises `Refused`."""
+    prefix = _prefix(top, directory)
+    listed = _answer(top, "--literal-pathspecs", "ls-files", "-z", "--", f"{prefix}{path}")
     return [os.fsdecode(name)[len(prefix) :] for name in listed.split(b"\0") if name]
 
 
-def _ignored(top: Path, directory: Path, paths: Iterable[str]) -> set[str]:
-    """Those of the `paths` below `directory` that git ignores. Raises `Refused`."""
+def _unnamed(top: Path, directory: Path, paths: Iterable[str]) -> dict[str, str]:
+    """Why no ignore rule names each of the `paths` below `directory`. Raises `Refused`."""
+    prefix = _prefix(top, directory)
+    given = [f"{prefix}{path}" for path in paths]
+    said = _answer(top, *ASKING, may_fail=True, stdin=question(given))
+    return {path[len(prefix) :]: why for path, why in why_unnamed(said, top, given).items()}
+
+
+def _prefix(top: Path, directory: Path) -> str:
+    """What precedes the paths below `directory` where git asks for those below `top`."""
     base = os.path.relpath(directory, top).replace(os.sep, "/")
-    prefix = "" if base == "." else f"{base}/"
-    given = b"".join(os.fsencode(f"{prefix}{path}\0") for path in sorted(paths))
-    said = _answer(top, "check-ignore", "-z", "--stdin", may_fail=True, stdin=given)
-    return {os.fsdecode(name)[len(prefix) :] for name in said.split(b"\0") if name}
+    return "" if base == "." else f"{base}/"
 
 
 def _tracked_by(top: Path, directory: Path) -> tuple[set[str], str, Path]:

@@ -162,7 +162,8 @@ def allocate_file(
 
     Raises as `allocate` does, and `InvalidName` for a suffix that cannot be in a name.
     """
-    check_suffix(suffix, _labels(label))
+    label = _labels(label)
+    suffix = check_suffix(suffix, label)
     directory = allocate(root, category, label, mode=0o700 if private else 0o777)
     relative = directory[len(root) + 1 :]
     path = f"{directory}/{label}_{read_name(relative)[1]}{suffix}"

@@ -48,6 +48,11 @@ def persistent_base(said: object) -> Base:
     if os.path.isabs(text):
         root = Path(os.path.abspath(text))
         found = named_project() or containing_project(root.parent)
+        if found is None:
+            from .loading import project_of_root  # which most roots do not need
+
+            around = project_of_root(root)
+            found = None if around == root else around
         project = found or next(homeless_projects())
     else:
         project = Path(project_root()).parent

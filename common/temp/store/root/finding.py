@@ -13,6 +13,7 @@ from ...core.layouts import SCRATCH, STORE, is_inside
 from ...errors import InvalidSettings
 from ..project.links import ways
 from ..project.project import check_root, root_of, user_root
+from ..system.birth import born_at
 from .leases import Leases
 from .listing import listing
 from .recorded_layout import layout_of
@@ -66,12 +67,17 @@ Choose: TypeAlias = Callable[[Path, str, Sequence[str]], str]
 """Chooses one of the entries of a root that have a label: the root, the label, their paths."""
 
 
+def newest_entry(root: Path, label: str, paths: Sequence[str]) -> str:
+    """The newest of the entries of `root` at `paths`. Raises `InvalidSettings` if none is."""
+    return newest(label, paths, lambda path: born_at(str(root / path)))
+
+
 def find_entry(
     text: str,
     root: Path,
     roots: Sequence[Path] = (),
     elsewhere: Sequence[Path] = (),
-    choose: Choose = lambda _, text, paths: newest(text, paths),
+    choose: Choose = newest_entry,
 ) -> tuple[Path, str]:
     """The root and the entry that a user means by `text`.
 

@@ -33,6 +33,8 @@ def layer_of(
                 f"{where}: {_shown(spell(key))} is not a key; "
                 f"expected one of {', '.join(map(spell, keys))}"
             )
+        if value is None:  # in a file that another program has saved
+            continue
         field, kind, *_ = keys[key]
         first = setters.setdefault(field, key)
         if first != key:

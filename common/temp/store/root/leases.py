@@ -234,7 +234,7 @@ class Leases:
         `changed` is when the entry last changed. If it is unknown whether the owner is alive, this
         time decides whether the entry counts as in use.
         """
-        if not (self._holders or self._damaged):
+        if not self.has_any:
             return None  # as in most roots
         use: Use | None = None
         relative = self._fold(relative)
@@ -247,6 +247,11 @@ class Leases:
             if use is None or (use.mine and not journal.alive):
                 use = found
         return use
+
+    @property
+    def has_any(self) -> bool:
+        """Whether there is a lease on anything."""
+        return bool(self._holders or self._damaged)
 
     def use_by_others(
         self, relative: str, now: float, *, maker: bool = True, trackers: bool = True
@@ -293,22 +298,16 @@ class Leases:
         return use
 
     def _spell_doubt(self, journal: Journal) -> str:
-        hours = f"until it has been unchanged for {self.foreign_for / HOUR:g} h"
-        if damaged := self._spell_damaged(journal):
-            return f"{damaged}, so the entry counts as in use {hours}"
-        return (
-            f"{journal.who} cannot be checked from here ({journal.doubt}), so the entry counts as "
-            f"in use {hours}"
-        )
+        why = self._spell_damaged(journal)
+        why = why or f"{journal.who} cannot be checked from here ({journal.doubt})"
+        hours = f"{self.foreign_for / HOUR:g} h"
+        return f"{why}, so the entry counts as in use until it has been unchanged for {hours}"
 
     def _spell_damaged(self, journal: Journal) -> str:
         if not journal.is_damaged:
             return ""
-        path = os.path.join(self._directory, journal.id)
-        return (
-            f"a process that cannot be checked ({path}: {journal.damage}; remove that "
-            "file if no process needs it)"
-        )
+        file = f"{os.path.join(self._directory, journal.id)}: {journal.damage}"
+        return f"a process that cannot be checked ({file}; remove that file if no process needs it)"
 
     def is_guessed(self, relative: str) -> bool:
         """Whether it is unknown if an owner of that entry is alive, so that its changes decide."""

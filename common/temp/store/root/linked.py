@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 
 from ...core.fields import Unreadable
-from ...core.layouts import LINKED_FROM, STORE
+from ...core.layouts import LINKED_FROM, STORE, is_inside
 from ...errors import Refused
+from ..project.project import SCRATCH_NAMES, containing_project
 from ..system.reading import read_file
 
 
@@ -21,12 +22,21 @@ def link_of(root: Path) -> dict[str, str]:
 
 
 def check_link_of_project(root: Path) -> None:
-    """Raise `Refused` if `root` is a link to scratch that was first used by the link of another
-    project, which still leads there: what that project keeps, this one does not know.
+    """Raise `Refused` if `root` is a link to the scratch of another project, or to what was first
+    used by the link of another one, which still leads there: what that project keeps, this one does
+    not know. Of a project around this one it does, as its settings hold here.
     """
     if not os.path.islink(root):
         return
     real = os.path.realpath(root)
+    owner = Path(os.path.dirname(real))
+    is_around = is_inside(os.path.realpath(root.parent), str(owner))
+    is_named_so = os.path.basename(real) in SCRATCH_NAMES
+    if is_named_so and not is_around and containing_project(owner) == owner:
+        raise Refused(
+            f"{root} leads to the scratch of {owner}, and the settings of that do not count here; "
+            "clean there, or give each project a directory of its own"
+        )
     try:
         other = os.fsdecode(read_file(os.path.join(real, STORE, LINKED_FROM))).removesuffix("\n")
         is_other = os.path.islink(other) and not os.path.samestat(os.lstat(other), os.lstat(root))

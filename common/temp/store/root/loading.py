@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from ...core.policy import Policy, strategy_limits
 from ...core.units import DAY
-from ..project.project import find_monorepo, find_project
+from ..project.place import project_of_process
+from ..project.project import ROOT_NAME, find_monorepo, find_project
 from .clashes import check_clashes
 from .settings import Settings
 from .sources import PYPROJECT, read_environment, read_files, read_toml
@@ -26,18 +27,20 @@ def load(
     project: Path,
     environment: Mapping[str, str] | None = None,
     *,
+    monorepo: Path | None = None,
     config: Path | None = None,
     archive: bool = False,
 ) -> Settings:
     """The settings of `project` (absolute). Raises `InvalidSettings`, naming file and key.
 
-    The file `config` is read in place of the project's own `cleanup_config.json`. If nothing says
-    whether to `archive`, that does.
+    Those of its `monorepo` come first, which is looked for around it if none is given. The file
+    `config` is read in place of the project's own `cleanup_config.json`. If nothing says whether to
+    `archive`, that does.
     """
     environment = os.environ if environment is None else environment
     layers: list[Layer] = []
     categories: dict[str, Layer] = {}
-    for directory in dict.fromkeys((find_monorepo(project), project)):
+    for directory in dict.fromkeys((monorepo or find_monorepo(project), project)):
         for layer, tables in read_files(directory, config if directory == project else None):
             if directory != project:
                 layer.pop("roots", None)  # which are the monorepo's own
@@ -46,6 +49,19 @@ def load(
                 categories.setdefault(name, {}).update(_with_strategy(table))
     layers.append(read_environment(environment))
     return _settings(project, layers, categories, archive=archive)
+
+
+def project_of_root(root: Path) -> Path:
+    """The project whose settings hold for `root`: the one that this process works for, if it names
+    that in its `roots`, else the one around it.
+
+    Raises `InvalidSettings`.
+    """
+    if root.name != ROOT_NAME and (project := project_of_process()) is not None:
+        named = {os.path.realpath(other) for other in load(project).other_roots()}
+        if os.path.realpath(root) in named:
+            return project
+    return find_project(root)
 
 
 def of_config(project: Path, said: Mapping[str, object], where: str) -> Settings:
@@ -70,29 +86,28 @@ def _config_layer(said: Mapping[str, object], where: str) -> Layer:
 
 
 def configured_foreign_for(root: Path) -> float:
-    """The `foreign_for`, in seconds, of the project in which `root` lies; a day if it is not set.
+    """The `foreign_for`, in seconds, of the project of `root`; a day if it is not set.
 
     Raises `InvalidSettings`.
     """
-    configured = load(find_project(root)).policy.foreign_for
+    configured = load(project_of_root(root)).policy.foreign_for
     return DAY if configured is None else configured
 
 
 def configured_categories(root: Path) -> frozenset[str]:
-    """The categories for which the project in which `root` lies sets something of their own.
+    """The categories for which the project of `root` sets something of their own.
 
     Raises `InvalidSettings`.
     """
-    return frozenset(name for name, _ in load(find_project(root)).policy.categories)
+    return frozenset(name for name, _ in load(project_of_root(root)).policy.categories)
 
 
 def keeping(root: Path, limits: Policy) -> Policy:
-    """`limits`, with the `keep_files` and `exclude` of the project in which `root` lies, in each
-    category.
+    """`limits`, with the `keep_files` and `exclude` of the project of `root`, in each category.
 
     Raises `InvalidSettings`.
     """
-    configured = load(find_project(root)).policy
+    configured = load(project_of_root(root)).policy
     own = tuple(
         (name, limits._replace(keep_files=of_it.keep_files, exclude=of_it.exclude))
         for name, of_it in configured.categories

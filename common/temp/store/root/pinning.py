@@ -74,6 +74,10 @@ class Pins:
             found = known | {pin.name: pin for pin in new}
             self._pins = tuple(found[name] for name in names if name in found)
 
+    def has_any(self) -> bool:
+        """Whether there are pins, or there may be one on what the root lies in."""
+        return bool(self._pins) or self._of_around() is not None or bool(self._around)
+
     def of(self, relative: str) -> str | None:
         """The reason of the pin on the entry at `relative`; `None` if it has no pin."""
         if self._pins:

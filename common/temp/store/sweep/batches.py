@@ -65,8 +65,9 @@ class Batches:
         try:
             if not facts.is_usual(entries) or facts.area.mounted():
                 return ()
-            looks_at_use = bool(record_names(facts.root, USED))
-            free = [one for one in entries if self._is_free(one, looks_at_use)]
+            free = facts.free_of(entries)
+            if record_names(facts.root, USED):
+                free = [one for one in free if not self._is_used(one)]
             batch = Batch(facts.area) if free else None
         except (OSError, TempError, NotClaimed):
             return ()
@@ -79,35 +80,35 @@ class Batches:
             self.elsewhere |= batch.elsewhere
             batch.let_go()
 
-    def _is_free(self, entry: Entry, looks_at_use: bool) -> bool:
-        facts = self._facts
-        if not facts.is_free(entry):
+    def _is_used(self, entry: Entry) -> bool:
+        """Whether it was used since the scan, where that matters."""
+        rules = self._facts.rules(entry)
+        if rules.everything or rules.abandoned:
             return False
-        rules = facts.rules(entry)
-        if rules.everything or rules.abandoned or not looks_at_use:
-            return True
-        return last_use(facts.root, entry.path) <= entry.last
+        return last_use(self._facts.root, entry.path) > entry.last
 
     def _claim(self, batch: Batch, free: Sequence[Entry]) -> None:
         """Claim and condemn those of the `free` entries that may go."""
         facts = self._facts
         began = time.monotonic()
         stays: Sequence[Small] = ()
-        by_path = {entry.path: entry for entry in free}
         try:
-            despite = {one.path for one in free if not facts.rules(one).spare_in_use}
+            spares = {one.category: facts.rules(one).spare_in_use for one in free}
+            despite = {one.path for one in free if not spares[one.category]}
             batch.claim(free, self._files_of, despite_lock=despite)
             self._took = time.monotonic() - began
             if facts.is_old(self._took) or facts.area.mounted() or not facts.is_still_usual(free):
                 stays = batch.claims
             else:
-                batch.put_back(
-                    [one for one in batch.claims if not facts.is_free(by_path[one.path])]
-                )
+                still_free = facts.free_of(free)
+                if len(still_free) < len(free):
+                    paths = {one.path for one in still_free}
+                    batch.put_back([one for one in batch.claims if one.path not in paths])
                 used = facts.used_in(batch.place)
-                stays = [
-                    one for one in batch.claims if one.held in used and one.path not in despite
-                ]
+                if used:
+                    stays = [
+                        one for one in batch.claims if one.held in used and one.path not in despite
+                    ]
         except (OSError, TempError, NotClaimed):
             stays = batch.claims
         except BaseException:
@@ -117,7 +118,7 @@ class Batches:
         if batch.claims:
             batch.condemn()
         for claim in batch.claims:
-            facts.give_up(by_path[claim.path])
+            facts.give_up(claim.entry)
 
     def _files_of(self, one: Opened) -> list[str] | None:
         """The names of the files in an entry, if it holds nothing else and has not changed."""

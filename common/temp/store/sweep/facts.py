@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -101,7 +101,7 @@ class Facts:
     # -- many entries at a time ---------------------------------------------------------------
 
     def is_usual(self, entries: Collection[Entry]) -> bool:
-        """Whether nothing speaks against taking many of `entries` at a time; what `is_free` tells
+        """Whether nothing speaks against taking many of `entries` at a time; what `free_of` tells
         is read now.
         """
         if time.monotonic() - self._looked_at > _CHECK_SECONDS - _BATCH_SECONDS:
@@ -137,8 +137,13 @@ class Facts:
             within.is_apart(one.path) for one in _one_of_each_category(entries)
         )
 
-    def is_free(self, entry: Entry) -> bool:
-        """Whether no pin, no lease and no process keeps `entry`, as they were read last."""
+    def free_of(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """Those of `entries` that no pin, no lease and no process keeps, as they were read last."""
+        if not (self._busy or self.leases.has_any or self.pins.has_any()):
+            return entries  # as in most roots
+        return [entry for entry in entries if self._is_free(entry)]
+
+    def _is_free(self, entry: Entry) -> bool:
         if self.pins.of(entry.path) is not None:
             return False
         if not self.rules(entry).spare_in_use:

@@ -46,8 +46,9 @@ class Detached:
         places = [path[len(end) :] for end in self._ends if path.startswith(end)]
         # Or what was mounted is the directory itself, or lies in it: a category, an entry.
         places += [above + path[1:] for above in self._mountable()]
+        begin = os.path.join(self._directory, b"")
         for place in places:
-            if os.path.lexists(os.path.join(self._directory, place)):
+            if os.path.lexists(begin + place):
                 yield place
 
     def _mountable(self) -> tuple[bytes, ...]:
@@ -67,4 +68,4 @@ class Detached:
         ):
             for path, item in items:
                 if item.is_dir(follow_symlinks=False):
-                    yield b"%s%s/" % (above, os.path.basename(path))
+                    yield b"%s%s/" % (above, path.rpartition(b"/")[2])

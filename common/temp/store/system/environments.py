@@ -1,15 +1,59 @@
-"""Which directories are environments that a package manager made."""
+"""Environments of programs: which directories are one, and what the variables of a process name."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable, Iterator
 from typing import AnyStr, Final
+
+from ...core.named_tuple import NamedTuple
 
 MARKS: Final = ("pyvenv.cfg", os.path.join("conda-meta", "history"))
 """What `venv` and its like write, and what conda, mamba and pixi do."""
+
+_ACTIVE: Final = (b"VIRTUAL_ENV", b"CONDA_PREFIX")
+_TEMPORARY: Final = (b"TMPDIR", b"TMP", b"TEMP")
+NAMES: Final = (*_ACTIVE, *_TEMPORARY, b"PATH")
+"""The variables whose values `told_by` takes."""
 
 
 def is_environment(directory: AnyStr) -> bool:
     """Whether `directory` is an environment that programs are installed in and started from."""
     top = os.fsdecode(directory)
     return any(os.path.lexists(os.path.join(top, mark)) for mark in MARKS)
+
+
+class Told(NamedTuple):
+    """A place in the root that a process needs, what for, in a clause, and whether all around it is
+    needed too.
+    """
+
+    relative: bytes
+    clause: str
+    whole: bool
+
+
+def told_by(
+    values: tuple[bytes, ...],
+    base: bytes,
+    root: bytes,
+    places_of: Callable[[bytes], Iterable[bytes]],
+) -> Iterator[Told]:
+    """Where a process that was started in `base` finds programs and makes temporary files: of a
+    `python` that is found by PATH, neither the command line nor the program tells.
+
+    `places_of` gives the places in `root` that a path leads to.
+    """
+    active, temporary = values[: len(_ACTIVE)], values[len(_ACTIVE) : -1]
+    programs = [os.path.join(base, part) for part in values[-1].split(b":") if part]
+    prefixes = [os.path.join(part, b"..") for part in programs]
+    prefixes += [os.path.join(base, one) for one in active if one]
+    for relative in (place for one in dict.fromkeys(prefixes) for place in places_of(one)):
+        if is_environment(os.path.join(root, relative)):
+            yield Told(relative, "runs in a virtual environment in it", True)
+    for relative in (place for one in programs for place in places_of(one)):
+        yield Told(relative, "finds programs in it (PATH)", False)
+    for relative in (
+        place for one in temporary if one for place in places_of(os.path.join(base, one))
+    ):
+        yield Told(relative, "makes its temporary files in it (TMPDIR)", False)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import unicodedata
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
@@ -14,6 +13,8 @@ _Found = TypeVar("_Found")
 
 def folded(path: str) -> str:
     """`path` without the differences that such filesystems do not see."""
+    import unicodedata  # few filesystems need it
+
     return unicodedata.normalize("NFC", path).casefold()
 
 

@@ -12,10 +12,9 @@ from typing import Final
 
 from ...core.entry import Use
 from ...core.layouts import OWNERS, STORE
-from . import at, procfs
+from . import at, environments, procfs
 from .detached import Detached
 from .disks import held_by_kernel
-from .environments import is_environment
 from .letters import as_listed, respelled
 from .mounts import unescape
 from .procfs import spell_command
@@ -39,7 +38,6 @@ _MOST_WORDS: Final = 1 << 17
 """How many words of a command line are looked at for files and directories: with so many, the
 kernel takes no more than about sixteen letters each."""
 
-_VARIABLES: Final = (b"VIRTUAL_ENV", b"CONDA_PREFIX", b"PATH", b"_", b"PWD")
 
 _WORKS: Final = "works in it"
 _RUNS: Final = "runs a program in it"
@@ -106,7 +104,7 @@ class _Look:
         self._sockets = Sockets(self._views)
         self._placed: dict[tuple[int, bytes], tuple[bytes, ...]] = {}
         self._named = Words(self._views)
-        self._prefixes: dict[tuple[int, bytes, tuple[bytes, ...], bytes], list[bytes]] = {}
+        self._told: dict[tuple[int, bytes, tuple[bytes, ...]], list[environments.Told]] = {}
         self._is_own = False
         self._pid = self._thread = ""
         self._views_here: tuple[View, ...] = ()
@@ -126,11 +124,13 @@ class _Look:
             self._take_in_thread(other)
         cwd = self._take_in_thread(self._thread)
         self._take_in_link("exe", _RUNS)
-        venv, conda, path, program, start = procfs.environment_of(self._thread, *_VARIABLES)
+        program, start, *said = procfs.environment_of(
+            self._thread, b"_", b"PWD", *environments.NAMES
+        )
         # Relative paths are of the directory in which it was started, which it may have left.
         bases = [cwd or b"/", start] if start.startswith(b"/") and start != cwd else [cwd or b"/"]
         self._take_in_words(bases)
-        self._take_in_environment(bases, (venv, conda), path)
+        self._take_in_variables(bases, tuple(said))
         if self._words and os.path.basename(program) == self._words[0]:  # else it is inherited
             for base in bases:
                 self._take_in_named(os.path.join(base, program), base, is_program=True)
@@ -294,25 +294,14 @@ class _Look:
     def _relative(self, path: bytes) -> bytes | None:
         return next(filter(None, (view.relative(path) for view in self._views_here)), None)
 
-    def _take_in_environment(
-        self, bases: list[bytes], active: tuple[bytes, ...], path: bytes
-    ) -> None:
-        """Note the virtual environment that a process was started in: of a `python` that is found
-        by PATH, neither the command line nor the program tells.
-        """
+    def _take_in_variables(self, bases: list[bytes], values: tuple[bytes, ...]) -> None:
         for base in bases:
-            known = id(self._views_here), base, active, path  # most have the same
-            if known not in self._prefixes:
-                found = [os.path.join(base, part, b"..") for part in path.split(b":") if path]
-                found += [os.path.join(base, one) for one in active if one]
-                self._prefixes[known] = [
-                    relative
-                    for prefix in dict.fromkeys(found)
-                    for relative in self._places_of(prefix)
-                    if is_environment(os.path.join(self._root, relative))
-                ]
-            for relative in self._prefixes[known]:
-                self._note(relative, "runs in a virtual environment in it", whole=True)
+            known = id(self._views_here), base, values  # most have the same
+            if known not in self._told:
+                found = environments.told_by(values, base, self._root, self._places_of)
+                self._told[known] = list(found)
+            for relative, clause, whole in self._told[known]:
+                self._note(relative, clause, whole=whole)
 
     def _take_in_open(self, cwd: bytes) -> None:
         for name, path in procfs.open_files(self._thread):

@@ -196,10 +196,10 @@ def looking_into(directory: bytes) -> Iterator[Iterator[tuple[bytes, os.DirEntry
 
     Others who look see that the directory is only looked at.
     """
-    descriptor = os.open(directory, ROOT_FLAGS)
+    descriptor, begin = os.open(directory, ROOT_FLAGS), os.path.join(directory, b"")
     try:
         with os.scandir(descriptor) as items:
-            yield ((os.path.join(directory, os.fsencode(item.name)), item) for item in items)
+            yield ((begin + os.fsencode(item.name), item) for item in items)
     finally:
         os.close(descriptor)
 

@@ -13,10 +13,7 @@ from typing import Final
 from . import procfs
 from .views import Views
 
-_LINE: Final = re.compile(
-    rb"^[0-9a-f]+: [0-9A-F]{8} [0-9A-F]{8} [0-9A-F]{8} [0-9A-F]{4} [0-9A-F]{2} +([0-9]+)",
-    re.MULTILINE,
-)
+_LINE: Final = rb"(?m)^[0-9a-f]+: (?:[0-9A-F]+ ){5} *([0-9]+)"
 """How a socket begins in `/proc/net/unix`, and its inode; a path may have newlines in it."""
 
 _AF_NETLINK, _SOCK_RAW, _NETLINK_SOCK_DIAG, _BY_FAMILY, _DUMP = 16, 3, 4, 20, 0x301
@@ -94,7 +91,7 @@ def bound_sockets(pid: str) -> dict[bytes, bytes]:
         table = procfs.read(f"/proc/{pid}/net/unix")
     except OSError:
         return {}
-    lines = list(_LINE.finditer(table))
+    lines = list(re.finditer(_LINE, table))
     ends = [line.start() - 1 for line in lines[1:]] + [len(table) - 1]
     paths = ((line[1], table[line.end() + 1 : end]) for line, end in zip(lines, ends, strict=False))
     return {inode: path for inode, path in paths if path and not path.startswith(b"@")}

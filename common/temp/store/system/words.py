@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import re
@@ -14,8 +15,9 @@ from .views import Views
 # What every look needs has no regular expressions, and those that few words need are compiled at
 # their first use, by `re`: to compile them takes longer than to look at all words.
 
-_BETWEEN: Final = bytes.maketrans(b"=:@", b",,,")
-"""What is between paths in one word: `--out=DIR`, `DIR:/data`, `type=bind,source=DIR`, `-d@F`."""
+_BETWEEN: Final = bytes.maketrans(b"=:@?#!", b",,,,,,")
+"""What is between paths in one word: `--out=DIR`, `DIR:/data`, `type=bind,source=DIR`, `-d@F`, also
+where a path ends in a URL: `file:F?mode=ro`, `file:F#part`, `jar:file:F!/x`."""
 
 _AROUND: Final = bytes.maketrans(b"'\"`;&|()<>{}[]", b" " * 14)
 """What is around paths in a longer text: `cat DIR/a; (cd 'DIR' && make)`."""
@@ -26,7 +28,10 @@ _SPELLED: Final = rb"""(?:[^\s'"\\;&|()<>]|\\.|'[^']*'|"(?:[^"\\]|\\.)*")+"""
 _SPELLING: Final = rb"""'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)"""
 _QUOTES: Final = b"'\"\\"
 
-_ODD: Final = b"=:,@%'\"`;&|()<>{}[] \t\n\r\f\v"
+_LITERAL: Final = rb"""'([^']*)'|("(?:[^"\\]|\\.)*")"""
+"""A string in code or in JSON."""
+
+_ODD: Final = b"=:@?#!,%'\"`;&|()<>{}[] \t\n\r\f\v"
 """What a word has that may be more than one path, if it does not begin with a dash."""
 
 _ENCODED: Final = rb"%(?!00)([0-9A-Fa-f]{2})"
@@ -228,7 +233,7 @@ def named_in(word: bytes) -> list[bytes]:
     if b"%" in word:
         decoded = re.sub(_ENCODED, lambda byte: bytes.fromhex(byte[1].decode()), word)
     for text in dict.fromkeys((word, decoded)):
-        pieces = text, *text.translate(_AROUND).split(), *_spelled(text)
+        pieces = text, *text.translate(_AROUND).split(), *_spelled(text), *_literals(text)
         for piece in dict.fromkeys(pieces):
             found.update(dict.fromkeys(_named_in(piece)))
     return list(found)
@@ -253,6 +258,19 @@ def _spelled(text: bytes, depth: int = 2) -> Iterator[bytes]:
             plain = re.sub(_SPELLING, _unquoted, word, flags=re.DOTALL)
             yield plain
             yield from _spelled(plain, depth - 1)
+
+
+def _literals(text: bytes) -> Iterator[bytes]:
+    """The strings in `text`; JSON spells letters of some languages as `u00fc` with a backslash."""
+    if not _has_any(text, b"'\""):
+        return
+    for single, double in re.findall(_LITERAL, text, re.DOTALL):
+        yield single or double[1:-1]
+        if b"\\" in double:
+            import json  # which few words need
+
+            with contextlib.suppress(ValueError):
+                yield os.fsencode(json.loads(os.fsdecode(double), strict=False))
 
 
 def _unquoted(match: re.Match[bytes]) -> bytes:

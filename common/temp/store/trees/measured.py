@@ -78,6 +78,8 @@ class Measured:
     @property
     def links(self) -> tuple[Link, ...]:
         """The files that have names elsewhere too, which keep them when this is removed."""
+        if not self.names:
+            return ()  # as of most
         return tuple(
             Link(file, names, met, size)
             for file, (names, met, size, _) in self.names.items()
@@ -87,8 +89,10 @@ class Measured:
     @property
     def inodes(self) -> int:
         """How many files and directories there are, each counted once whatever its names."""
-        again = sum(met - 1 for _, met, _, _ in self.names.values())
-        return self.files + self.directories - again
+        inodes = self.files + self.directories
+        for _, met, _, _ in self.names.values():
+            inodes -= met - 1
+        return inodes
 
     def add(self, other: Measured) -> None:
         """Add what was found in another part of the same tree; the order does not matter."""
@@ -126,6 +130,8 @@ class Measured:
     @property
     def inside(self) -> Inside:
         """What may protect the directory."""
+        if not (self.roots or self.repositories or self.unread):
+            return NOTHING
         return Inside(tuple(dict.fromkeys(self.roots)), tuple(self.repositories), self.unread)
 
     def pack(self) -> Packed:
@@ -152,3 +158,7 @@ class Inside(NamedTuple):
     roots: tuple[str, ...] = ()
     repositories: tuple[str, ...] = ()
     unread: str = ""
+
+
+NOTHING: Final = Inside()
+"""As of most entries."""

@@ -1,4 +1,4 @@
-# case: left TK004:28 the name temp_working_dir is taken here
+# case: left TK004:28 temp_working_dir may not be imported yet here
 import tempfile
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-# case: left TK004:10 is taken here
+# case: left TK004:10 may not be imported yet here
 import tempfile
 from typing import TYPE_CHECKING
 

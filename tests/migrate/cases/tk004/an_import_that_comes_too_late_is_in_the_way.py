@@ -1,4 +1,4 @@
-# case: left TK004:4 is taken here
+# case: left TK004:4 may not be imported yet here
 import tempfile
 
 with tempfile.TemporaryDirectory() as d:

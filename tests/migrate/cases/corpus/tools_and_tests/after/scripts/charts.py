@@ -6,4 +6,6 @@ import report
 from report import scratch
 
 if __name__ == "__main__":
-    print(get_debug_temp_dir("charts").is_dir(), get_debug_temp_dir("more").is_dir())
+    print(get_debug_temp_dir(
+        "charts"
+    ).is_dir(), get_debug_temp_dir("more").is_dir())

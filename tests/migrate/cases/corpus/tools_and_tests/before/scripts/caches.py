@@ -30,7 +30,7 @@ def by_os():
 def plain():
     Path(".tmp").mkdir(exist_ok=True)
     Path(".tmp/plain").mkdir(exist_ok=True)
-    return sorted(path.name for path in Path(".tmp").glob("pl*"))
+    return sorted(path.name for path in Path(".tmp").rglob("pl*"))
 
 
 def written():

@@ -1,0 +1,189 @@
+"""Which uses of a directory look at its name, at what is beside it, or give it to other users."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import Final
+
+from .path_likes import PATHS, RUN
+from .scopes import Scopes
+
+_NAMES: Final = frozenset({"name", "stem", "suffix", "suffixes"})
+_PLACES: Final = frozenset({"parent", "parents", "with_name", "with_stem", "with_suffix"})
+_SAME: Final = frozenset({"absolute", "as_posix", "expanduser", "resolve", "__fspath__", "__str__"})
+_SAME_PATH: Final = PATHS | {
+    *("builtins.str", "os.fspath", "os.path.abspath", "os.path.expanduser", "os.path.join"),
+    *("os.path.normpath", "os.path.realpath"),
+}
+_LOOKS: Final = frozenset(f"os.path.{name}" for name in ("basename", "dirname", "split"))
+_GIVES: Final = frozenset({"os.chown", "os.lchown", "shutil.chown"})
+_GIVERS: Final = frozenset({"chgrp", "chmod", "chown", "runuser", "setfacl", "su", "sudo"})
+_ENDS: Final = re.compile(r"[\w.~-]")
+"""What directly after a path makes it another one."""
+_OF_OTHERS: Final = re.compile(r"(?:RWX|R|W|X)(?:G|O|GRP|OTH)$")
+
+_NAME: Final = "has another name and another parent"
+_BESIDE: Final = "is beside it"
+_OTHERS: Final = "lets other users in, who cannot reach the new one"
+
+
+class Beside:
+    """Checks the uses of directories in one module.
+
+    If the new directory `keeps_name`, only its parent is another, and other users may reach it.
+    """
+
+    def __init__(self, scopes: Scopes, *, keeps_name: bool = False) -> None:
+        self._scopes = scopes
+        self._keeps_name = keeps_name
+        self._told: dict[tuple[int, str, bool], str] = {}
+
+    def look(self, node: ast.expr) -> str:
+        """How the code goes beyond the directory whose path is the value of `node`; "" if not."""
+        parent = self._scopes.parents[node]
+        why = ""
+        if name := self._variable(node):
+            return self._later(parent, name)
+        match parent:
+            case ast.Attribute():
+                return self._attribute(parent)
+            case ast.FormattedValue():
+                whole = self._scopes.parents[parent]
+                if isinstance(whole, ast.JoinedStr):
+                    after = whole.values[whole.values.index(parent) + 1 :][:1]
+                    if whole.values[0] is not parent or not after:
+                        return ""
+                    return self._said(whole, _BESIDE if _goes_on(after[0]) else "")
+            case ast.BinOp(op=ast.Add(), left=left, right=right) if left is node:
+                why = _BESIDE if _goes_on(right) else ""
+            case ast.BinOp(op=ast.Div(), left=left, right=right) if left is node:
+                if not _goes_up(right):
+                    return self._child(parent)
+                why = _BESIDE
+            case ast.BinOp(op=ast.Mod(), left=ast.Constant(value=str(text))):
+                why = _BESIDE if re.match(r"%s[\w.~-]", text) else ""
+            case ast.List() | ast.Tuple():
+                why = _OTHERS if self._is_for_others(parent) else ""
+            case ast.Call() if node in parent.args:
+                return self._argument(parent, parent.args.index(node))
+        return self._said(parent, why)
+
+    def _attribute(self, node: ast.Attribute) -> str:
+        call, name = self._scopes.parents[node], node.attr
+        if name in _PLACES or (name in _NAMES and not self._keeps_name):
+            return self._said(node, _NAME)
+        if name == "parts" and not self._keeps_name and isinstance(call, (ast.Call, ast.Subscript)):
+            return self._said(call, _NAME)
+        if not isinstance(call, ast.Call) or call.func is not node:
+            return ""
+        if name in _SAME:
+            return self.look(call)
+        if name == "joinpath" and any(map(_goes_up, call.args)):
+            return self._said(call, _BESIDE)
+        if name == "chmod" and _is_open(call.args[:1]):
+            return self._said(call, _OTHERS)
+        return ""
+
+    def _child(self, node: ast.expr) -> str:
+        """The same for a path in the directory, from which the code may go back to it."""
+        parent = self._scopes.parents[node]
+        if isinstance(parent, ast.Attribute) and parent.attr == "parent":
+            return self.look(parent)
+        name = self._variable(node)
+        return self._later(parent, name, is_child=True) if name else ""
+
+    def _variable(self, node: ast.expr) -> str:
+        """The variable that gets the value of `node`; "" if none does."""
+        parent = self._scopes.parents[node]
+        match parent:
+            case (
+                ast.Assign(targets=[ast.Name(id=name)])
+                | ast.AnnAssign(target=ast.Name(id=name))
+                | ast.NamedExpr(target=ast.Name(id=name))
+            ):
+                return name
+            case ast.Tuple(elts=values):
+                match self._scopes.parents[parent]:
+                    case ast.Assign(targets=[ast.Tuple(elts=targets)]):
+                        if len(targets) == len(values):
+                            target = targets[values.index(node)]
+                            return target.id if isinstance(target, ast.Name) else ""
+        return ""
+
+    def _argument(self, call: ast.Call, index: int) -> str:
+        called = self._scopes.meaning(call.func).dotted
+        if called in _LOOKS or (called == "os.path.relpath" and index == 0):
+            return self._said(call, _NAME)
+        if called in _GIVES or (called == "os.chmod" and _is_open(call.args[1:2])):
+            return self._said(call, _OTHERS)
+        if called in _SAME_PATH and index == 0:
+            if any(map(_goes_up, call.args[1:])):
+                return self._said(call, _BESIDE)
+            return self.look(call) if len(call.args) == 1 else ""
+        match call.func:
+            case ast.Attribute(value=ast.Constant(value=str(text)), attr="format") if index == 0:
+                return self._said(call, _BESIDE if re.match(r"\{0?\}[\w.~-]", text) else "")
+        return ""
+
+    def _later(self, statement: ast.AST, name: str, *, is_child: bool = False) -> str:
+        """The same for the variable that now holds the path; asked once for each."""
+        home = self._scopes.find(name, self._scopes.scope_of(statement))
+        key = (id(home), name, is_child)
+        if home is not None and key not in self._told:
+            self._told[key] = ""  # also ends the search where a variable leads to itself
+            look = self._child if is_child else self.look
+            found = (look(use) for use in self._scopes.uses(home, name))
+            self._told[key] = next(filter(None, found), "")
+        return self._told.get(key, "")
+
+    def _is_for_others(self, listed: ast.List | ast.Tuple) -> bool:
+        """Whether it is a command that changes who can use the directory."""
+        call = self._scopes.parents[listed]
+        match listed.elts[0]:
+            case ast.Constant(value=str(name)):
+                is_run = isinstance(call, ast.Call) and listed in call.args[:1]
+                return is_run and name in _GIVERS and self._is_run(call)
+        return False
+
+    def _is_run(self, call: ast.AST) -> bool:
+        return isinstance(call, ast.Call) and self._scopes.meaning(call.func).dotted in RUN
+
+    def _said(self, node: ast.AST, why: str) -> str:
+        if not why or (why is _OTHERS and self._keeps_name):
+            return ""
+        while not isinstance(node, ast.expr):
+            node = self._scopes.parents[node]
+        text = ast.unparse(node).partition("\n")[0]
+        return f"line {node.lineno}: `{text}` {why}"
+
+
+def _goes_on(node: ast.expr) -> bool:
+    """Whether the text of `node`, after a path, makes another path beside it."""
+    return (
+        isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and _ENDS.match(node.value) is not None
+    )
+
+
+def _goes_up(node: ast.expr) -> bool:
+    match node:
+        case ast.Constant(value=str(text)):
+            return ".." in text.split("/") or text.startswith("..")
+        case ast.Attribute(attr="pardir"):
+            return True
+    return False
+
+
+def _is_open(mode: list[ast.expr]) -> bool:
+    """Whether a mode lets other users in, as far as it is known."""
+    for node in ast.walk(mode[0]) if mode else ():
+        match node:
+            case ast.Constant(value=int(bits)) if bits & 0o077 == 0:
+                continue
+            case ast.Attribute(attr=name) if not _OF_OTHERS.search(name):
+                continue
+            case ast.Constant() | ast.Attribute() | ast.Call():
+                return True
+    return False

@@ -1,0 +1,27 @@
+# case: left TK004:9 may be shown with the error that line 12 catches
+# case: left TK004:17 may be shown with the error that line 12 catches
+import subprocess
+import sys
+from tempfile import TemporaryDirectory
+
+
+def failed():
+    with TemporaryDirectory() as d:
+        try:
+            subprocess.run([sys.executable, "-c", "raise SystemExit(1)", d], check=True)
+        except subprocess.CalledProcessError as error:
+            return len(" ".join(error.cmd)) > 0
+
+
+def asked():
+    with TemporaryDirectory() as d:
+        done = subprocess.run([sys.executable, "-c", "", d], check=True)
+        return len(" ".join(done.args)) > 0
+
+
+def cwd():
+    with TemporaryDirectory() as d:
+        return subprocess.run([sys.executable, "-c", ""], check=True, cwd=d).returncode
+
+
+print(failed(), asked(), cwd())

@@ -1,0 +1,3 @@
+from pathlib import Path
+
+print((max(Path(".tmp").glob("report_*")) / "a.txt").read_text())

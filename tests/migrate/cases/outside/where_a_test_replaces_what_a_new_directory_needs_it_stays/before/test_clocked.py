@@ -1,0 +1,15 @@
+from tempfile import TemporaryDirectory
+from unittest import mock
+
+import clocked
+
+
+@mock.patch("time.time", side_effect=[1, 2])
+def test_elapsed(clock):
+    with TemporaryDirectory() as d:
+        assert clocked.empty() == [] and d
+
+
+def test_another():
+    with TemporaryDirectory() as d:
+        assert d

@@ -1,0 +1,5 @@
+import os
+import tempfile
+from tempfile import mkdtemp
+
+NAMES = os.listdir(tempfile.gettempdir()), mkdtemp
