@@ -25,7 +25,7 @@ from tests import warm
 from tests.buckets import KEYS, Place, Server, serving
 from tests.forked_coverage import Forks, forks_if_measured
 from tests.installing import Builder, host_with_common, make_venv, only_once
-from tests.support import NO_PLUGINS, REPOSITORY, end_leases, make_project
+from tests.support import REPOSITORY, end_leases, make_project
 
 FIGURE = "figure"
 
@@ -266,7 +266,8 @@ def tested(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest
         monkeypatch.delitem(sys.modules, f"{name}.pytest_plugin", raising=False)
     monkeypatch.delenv("PYTEST_KEEP_TEMPS", raising=False)
     monkeypatch.delenv("HOME")  # which pytester sets to this directory; home is no project
-    # What is loaded for a run is forgotten after it, and these take a while to load.
-    monkeypatch.setenv("PYTEST_ADDOPTS", NO_PLUGINS)
+    # What is loaded for a run is forgotten after it, and to look for plugins takes a while.
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p _tempkeep_pytest -p no:cacheprovider")
     pytester.makepyprojecttoml("")
     return pytester

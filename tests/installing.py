@@ -57,6 +57,10 @@ def pip(*arguments: str, cwd: Path, **more: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def _fetch(*command: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(command, env=clean_environment(), capture_output=True, check=False)
+
+
 class Builder:
     """Builds with hatchling, which is fetched once."""
 
@@ -65,7 +69,9 @@ class Builder:
         self._hatchling = shared / "hatchling"
         with only_once(self._hatchling) as is_missing:
             if is_missing:
-                pip("install", "-q", "--target", str(self._hatchling), "hatchling", cwd=shared)
+                into = ("install", "--quiet", "--target", str(self._hatchling), "hatchling")
+                if not UV or _fetch(UV, "pip", *into, "--python", sys.executable).returncode:
+                    pip(*into, cwd=shared)  # which may know of another registry
 
     def build(self, source: Path) -> Path:
         """The wheel of the project in `source`."""

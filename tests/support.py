@@ -269,6 +269,7 @@ def forked(
     """
     from common.temp.__main__ import program
 
+    given = environment() if env is None else env
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as error:
         child = os.fork()
         if child == 0:
@@ -276,7 +277,7 @@ def forked(
             try:
                 os.chdir(cwd)
                 os.environ.clear()
-                os.environ.update(environment() if env is None else env)
+                os.environ.update(given)
                 sys.stdin, sys.stdout, sys.stderr = io.StringIO(stdin), out, error
                 sys.argv = ["tempkeep", *arguments]
                 program.run(exit=True)

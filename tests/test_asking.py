@@ -10,13 +10,14 @@ import pytest
 from common.temp.asking import read_choice
 from common.temp.core.plan import Step
 from common.temp.core.reasons import Reason
+from tests.each import each
 from tests.support import entry, forked, listing, make_entry, make_project
 
 WHY = Reason("expired", "goes", "31 h > 24 h")
 STEPS = [Step(entry(path=f"debug/{name}_1", label=name), "delete", WHY) for name in "abcde"]
 
 
-@pytest.mark.parametrize(
+@each(
     ("answer", "chosen"),
     [
         ("1", {0}),
@@ -84,9 +85,7 @@ def test_what_is_chosen_from_a_pipe_goes_and_the_rest_stays(
     assert ("debug/" in picked) is (not typed.startswith(("all", "each")) or "each" in typed)
 
 
-@pytest.mark.parametrize(
-    "typed", ["", "q\n", "\n", "1\n", "1\nn\n", "1\n\n", "each\nn\nn\nn\n", "each\n", "what\n"]
-)
+@each("typed", ["", "q\n", "\n", "1\n", "1\nn\n", "1\n\n", "each\nn\nn\nn\n", "each\n", "what\n"])
 def test_without_a_yes_nothing_goes(old: Path, typed: str) -> None:
     before = listing(old)
     done = forked("temp-clean", "--max-age-hours", "24", "--ask", cwd=old, stdin=typed)

@@ -24,6 +24,7 @@ from common.temp.store.root.lastuse import last_uses
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 from tests.support import HOUR, environment, hold, inv, make_entry, process, swept, tempkeep
+from tests.warm import Started
 
 EVERYTHING = Policy(everything=True)
 
@@ -36,7 +37,7 @@ def of_new_processes(project: Path, number: int, *arguments: str) -> list[Path]:
     """What `cache_dir` gives to so many processes that ask at once."""
     command = [sys.executable, "-c", f"{PRINTS}; sys.stdin.read()", *arguments]
     started = [
-        subprocess.Popen(
+        Started(
             command,
             cwd=project,
             env=environment(),

@@ -103,7 +103,7 @@ def test_files_of_such_names_beside_anything_else_stay(tmp_path: Path) -> None:
     os.symlink("other.db-wal", base / "it.db-wal")
     path.write_bytes(b"SQLite format 3\0")
     assert manager.cleanup_file(path)
-    names = [name for name in listing(base) if "db" in name]
+    names = [name for name in listing(base) if ".db" in name]
     assert names == ["it.db-journal", "it.db-wal", "other.db-wal"]
 
 

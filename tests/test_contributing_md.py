@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs import blocks, prose
+from tests.each import each
 from tests.support import REPOSITORY, run
 
 PAGE = REPOSITORY / "CONTRIBUTING.md"
@@ -38,7 +39,7 @@ def test_names_that_one_is_sent_to_are_there() -> None:
     assert [n for n in NAMES if not re.search(pattern.format(n), code, re.MULTILINE)] == []
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@each("command", COMMANDS)
 def test_what_is_to_be_typed_is_there(command: str) -> None:
     program, *arguments = command.split()
     if program == ".":

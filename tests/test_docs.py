@@ -20,6 +20,7 @@ import pytest
 from common.temp.migrate.rules import by_code
 from common.temp.store.root.loading import load
 from tests.docs import DOCS, PAGES, README, Block, anchors, blocks, links, prose
+from tests.each import each
 from tests.support import REPOSITORY, environment, make_entry, run
 from tests.warm import python
 
@@ -126,7 +127,7 @@ def test_the_blocks_of_a_page_run_one_after_the_other(monorepo: Path, page: Path
             run_block(block._replace(text=text), monorepo)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@each("page", PAGES)
 def test_every_block_says_what_it_is(page: Path) -> None:
     kinds = {block.kind for block in blocks(page)}
     assert kinds <= {"python", "sh", "toml", "json", "yaml", "text"}
@@ -162,7 +163,7 @@ def test_every_rule_of_temp_migrate_has_its_row() -> None:
     assert {code: text.count(f"\n| {code} | ") for code in by_code()} == dict.fromkeys(by_code(), 1)
 
 
-@pytest.mark.parametrize("page", LINKING, ids=name_of)
+@each("page", LINKING)
 def test_every_link_and_every_path_that_is_named_leads_somewhere(page: Path) -> None:
     named = re.findall(r"`((?:projects|tests|common|docs)/[\w./]+)`", prose(page))
     assert {name for name in named if not (REPOSITORY / name).exists()} == set()

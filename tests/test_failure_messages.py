@@ -30,6 +30,7 @@ from tests.support import (
     run,
     tempkeep,
 )
+from tests.tracing import traced
 
 SOMEBODY, ANOTHER = 61001, 61002
 """Users of whom nobody has an account."""
@@ -99,14 +100,9 @@ def owned(path: Path, user: int) -> Path:
     return path
 
 
-def refusing(call: str, error: str, *command: str, cwd: Path) -> str:
+def refusing(call: str, error: str, *arguments: str, cwd: Path, does: str = "main()") -> str:
     """The last line on stderr where the kernel answers `call` with `error`."""
-    if not shutil.which("strace"):
-        pytest.skip("needs strace")
-    inject = ["-e", f"trace={call}", "-e", f"inject={call}:error={error}"]
-    done = run(["strace", "-f", "-qq", "-o", os.devnull, *inject, *command], cwd=cwd)
-    if "ptrace" in done.stderr:
-        pytest.skip(f"cannot trace: {done.stderr.strip()}")
+    done = traced(call, f"error={error}", *arguments, cwd=cwd, does=does)
     assert done.returncode == 1, done
     return done.stderr.splitlines()[-1]
 
@@ -192,7 +188,7 @@ def test_a_root_of_somebody_else(entry: Path, told: Callable[..., str]) -> None:
 
 def test_what_an_nfs_client_has_open(entry: Path) -> None:
     (entry / "file0.txt").rename(entry / ".nfs000000000012ab3400000001")
-    assert refusing("unlinkat", "EBUSY", *PROGRAM, "temp-clean", "--yes", cwd=entry.parents[2]) == (
+    assert refusing("unlinkat", "EBUSY", "temp-clean", "--yes", cwd=entry.parents[2]) == (
         f"failed {NAME}: .nfs000000000012ab3400000001: Device or resource busy (an NFS client has "
         "it open), and 1 more; end what uses it (see fuser -v)"
     )
@@ -207,12 +203,12 @@ def test_what_an_nfs_client_has_open(entry: Path) -> None:
     ],
 )
 def test_a_disk_that_does_not_obey(entry: Path, error: str, what: str, remedy: str) -> None:
-    said = refusing("unlinkat", error, *PROGRAM, "temp-clean", "--yes", cwd=entry.parents[2])
+    said = refusing("unlinkat", error, "temp-clean", "--yes", cwd=entry.parents[2])
     assert said.startswith(f"failed {NAME}: file0.txt: {what}, and 1 more; {remedy}")
 
 
 def test_a_directory_that_is_filled_as_fast_as_it_is_emptied(entry: Path) -> None:
-    said = refusing("unlinkat", "ENOTEMPTY", *PROGRAM, "clean", cwd=_built(entry))
+    said = refusing("unlinkat", "ENOTEMPTY", "clean", cwd=_built(entry))
     assert said == ("failed build: is being written to; end what writes there, and clean again")
 
 
@@ -343,7 +339,7 @@ def test_a_disk_without_inodes(tmp_path: Path) -> None:
 
 def test_a_quota_that_is_used_up(project: Path) -> None:
     making = "from common.temp import TempManager; TempManager.create_persistent_dir('x')"
-    said = refusing("mkdir", "EDQUOT", sys.executable, "-c", making, cwd=project)
+    said = refusing("mkdir", "EDQUOT", cwd=project, does=making)
     assert said.endswith(
         f"cannot make {project}/.tmp: Disk quota exceeded; free some of your quota (quota -s), "
         "for example with `temp-clean`"

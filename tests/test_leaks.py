@@ -134,7 +134,9 @@ def test_what_a_process_leaves_without_a_lease_is_named_with_the_line_that_start
 def test_where_tests_run_side_by_side_nobody_is_blamed_for_what_has_no_lease(
     tested: pytest.Pytester,
 ) -> None:
-    leaves(tested, "os.system('mkdir -p .tmp/old_1600000000')", "-n1", passed=1)
+    leaves(
+        tested, "os.system('mkdir -p .tmp/old_1600000000')", "-p", "xdist.plugin", "-n1", passed=1
+    )
     assert (tested.path / ".tmp" / "old_1600000000").is_dir()
 
 

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from common.temp.core.layouts import PIPELINE
+from tests.each import each
 from tests.support import REPOSITORY, Process, inv, make_project, process, run
 
 
@@ -50,7 +51,7 @@ def parameters(of: Callable[..., object]) -> list[tuple[str, object]]:
     ]
 
 
-@pytest.mark.parametrize("path", CALLABLES)
+@each("path", CALLABLES)
 def test_a_callable_takes_what_it_took_and_needs_no_more(path: str) -> None:
     wanted = parameters(CALLABLES[path])
     has = parameters(named(path))
@@ -83,7 +84,7 @@ def test_an_archive_is_listed_by_a_task(project: Path) -> None:
     assert inv("temp-restore", "--list", cwd=project).returncode == 0
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "is_one"),
     [
         ("pipeline_artifacts_20250917_013040", True),
@@ -102,7 +103,7 @@ def test_a_run_is_told_by_its_name(name: str, is_one: bool) -> None:
 CLIENTS = ["captions", "impact", "photos", "pipeline", "replay_api"]
 
 
-@pytest.mark.parametrize("name", CLIENTS)
+@each("name", CLIENTS)
 def test_a_client_is_a_project_with_the_shared_tasks_and_a_demo_of_its_own(name: str) -> None:
     client = REPOSITORY / "projects" / name
     assert all((client / file).is_file() for file in ("pyproject.toml", "README.md", "tasks.py"))

@@ -10,6 +10,7 @@ import pytest
 
 from common.temp import __version__
 from common.temp.tasks import ns
+from tests.each import each
 from tests.support import make_entry, run
 
 PROGRAMS = [
@@ -77,15 +78,17 @@ def test_it_completes_its_tasks(bare: Path) -> None:
     assert "temp-status" in done.stdout.splitlines()
 
 
-@pytest.mark.parametrize("flag", ["--help", "-h"])
-@pytest.mark.parametrize("task", sorted([*ns.task_names, "vendor"]))
-def test_a_task_shows_its_help_and_does_nothing(bare: Path, task: str, flag: str) -> None:
+@each("task", sorted([*ns.task_names, "vendor"]))
+def test_a_task_shows_its_help_and_does_nothing(bare: Path, task: str) -> None:
     before = sorted(bare.rglob("*"))
-    done = run([sys.executable, "-m", "common.temp", task, flag], cwd=bare)
-    asked = run([sys.executable, "-m", "common.temp", "--help", task], cwd=bare)
+    program = [sys.executable, "-m", "common.temp"]
+    asked, done, short = (
+        run([*program, *words], cwd=bare)
+        for words in (("--help", task), (task, "--help"), (task, "-h"))
+    )
 
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == asked.stdout
+    assert (done.returncode, done.stderr) == (short.returncode, short.stderr) == (0, "")
+    assert done.stdout == short.stdout == asked.stdout
     assert f" {task} [--options]" in done.stdout
     assert sorted(bare.rglob("*")) == before
 

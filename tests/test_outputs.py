@@ -25,6 +25,7 @@ from common.temp.errors import Refused, StorageError
 from common.temp.outputs import OutputRoot
 from common.temp.store.project.project import user_root
 from common.temp.store.sweep.abandoned import clean_abandoned
+from tests.each import each
 from tests.store.children import in_child, until
 from tests.support import immutable, inv, listing, mounted, plain_user, process, run, swept
 
@@ -65,11 +66,12 @@ def test_a_new_instance_has_nothing_on_disk(own_system_temp: Path) -> None:
 
 
 def test_a_run_directory_is_named_by_the_second_in_utc() -> None:
-    before = time.strftime(STAMP, time.gmtime())
+    # Not of `gmtime()`, whose clock is some milliseconds late.
+    before = time.strftime(STAMP, time.gmtime(time.time()))
     root = OutputRoot()
     path = root.run_dir()
     assert re.fullmatch(r"\d{8}T\d{6}Z", path.name)
-    assert before <= path.name <= time.strftime(STAMP, time.gmtime())
+    assert before <= path.name <= time.strftime(STAMP, time.gmtime(time.time()))
 
 
 def test_a_run_directory_is_absolute_empty_and_directly_in_the_temporary_root() -> None:
@@ -545,9 +547,9 @@ def test_a_child_that_is_forked_while_a_thread_makes_a_run_can_make_its_own(proj
         "warnings.simplefilter('ignore')\n"
         f"{RUN}\n"
         "def work():\n"
-        "    while True: root.run_dir(); OutputRoot()\n"
+        "    while True: root.run_dir(); OutputRoot().cleanup()\n"
         "threading.Thread(target=work, daemon=True).start()\n"
-        "for _ in range(12):\n"
+        "for _ in range(6):\n"
         "    child = os.fork()\n"
         "    if child == 0: root.run_dir(); OutputRoot.cleanup_all(); os._exit(0)\n"
         "    assert os.waitpid(child, 0)[1] == 0\n"
@@ -618,7 +620,7 @@ COPIES: list[Callable[[OutputRoot], OutputRoot]] = [
 ]
 
 
-@pytest.mark.parametrize("copied", COPIES)
+@each("copied", COPIES)
 def test_a_copy_begins_afresh(copied: Callable[[OutputRoot], OutputRoot]) -> None:
     root = OutputRoot()
     path = root.run_dir()
@@ -627,7 +629,7 @@ def test_a_copy_begins_afresh(copied: Callable[[OutputRoot], OutputRoot]) -> Non
     assert other.run_dir().parent != path.parent
 
 
-@pytest.mark.parametrize("copied", COPIES)
+@each("copied", COPIES)
 def test_the_end_of_a_copy_leaves_the_original_s_root(
     copied: Callable[[OutputRoot], OutputRoot],
 ) -> None:
@@ -640,7 +642,7 @@ def test_the_end_of_a_copy_leaves_the_original_s_root(
     assert path.is_dir()
 
 
-@pytest.mark.parametrize("copied", COPIES)
+@each("copied", COPIES)
 def test_cleanup_all_knows_of_a_copy(copied: Callable[[OutputRoot], OutputRoot]) -> None:
     other = copied(OutputRoot())
     other.run_dir()
@@ -727,7 +729,7 @@ def test_a_signal_s_handler_may_clean_up_at_any_instant(project: Path) -> None:
         "kept = OutputRoot()\n"
         "signal.signal(signal.SIGVTALRM, lambda *_: OutputRoot.cleanup_all())\n"
         "signal.setitimer(signal.ITIMER_VIRTUAL, 0.001, 0.001)\n"
-        "for _ in range(300):\n"
+        "for _ in range(100):\n"
         "    kept.run_dir()\n"
         "    passing = OutputRoot(); passing.run_dir(); passing.cleanup()\n"
         "signal.setitimer(signal.ITIMER_VIRTUAL, 0)\n"
@@ -751,7 +753,7 @@ def test_cleanup_all_while_instances_come_and_go_leaves_nothing() -> None:
     for other in others:
         other.start()
     try:
-        for _ in range(30):
+        for _ in range(15):
             kept = OutputRoot()
             kept.run_dir()
             OutputRoot.cleanup_all()

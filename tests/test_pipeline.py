@@ -40,6 +40,7 @@ from common.temp.store.root.keys import JSON_KEYS
 from common.temp.store.root.loading import load
 from common.temp.store.root.making import make_root
 from common.temp.store.root.pinning import write_pin
+from tests.each import each
 from tests.support import (
     DENIED,
     LONG_AGO,
@@ -285,7 +286,7 @@ def test_the_configuration_has_the_keys_of_the_file() -> None:
     assert {field.name for field in fields(CleanupConfig)} == set(JSON_KEYS)
 
 
-@pytest.mark.parametrize(
+@each(
     ("key", "value"),
     [
         ("strategy", "reckless"),
@@ -605,9 +606,7 @@ def test_cleaners_side_by_side_delete_each_run_once_and_report_no_error(base: Pa
         ", archive_before_delete=False)).cleanup()))\n"
     )
     started = [
-        subprocess.Popen(
-            [sys.executable, "-c", code], cwd=base, env=environment(), stdout=subprocess.PIPE
-        )
+        Started([sys.executable, "-c", code], cwd=base, env=environment(), stdout=subprocess.PIPE)
         for _ in range(4)
     ]
     done = [json.loads(one.communicate()[0]) for one in started]

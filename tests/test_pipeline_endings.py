@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -149,6 +150,19 @@ def test_a_program_that_goes_on_as_another_in_its_block_may_end_well(base: Path)
     assert ending_of(Path(done.stdout.strip())) == "unknown"
 
 
+def test_how_runs_ended_is_known_after_their_base_came_from_a_backup(base: Path) -> None:
+    """As after `cp -a` to a larger disk: the directories are others, of the same time."""
+    with pipeline_run(base) as good:
+        (good / "table.csv").write_text("line,tone\n")
+    with suppress(ValueError), pipeline_run(base) as failed:
+        raise ValueError
+    copy = base.with_name("restored")
+    shutil.copytree(base, copy)
+    assert [ending_of(copy / one.name) for one in (good, failed)] == ["success", "failed"]
+    os.utime(copy / failed.name, (7, 7))  # another one by that name
+    assert ending_of(copy / failed.name) == "unknown"
+
+
 def start_and(base: Path, before: str, after: str) -> str:
     """The run that a program starts between these lines."""
     code = (
@@ -164,7 +178,7 @@ def _garbage(record: Path) -> None:
 
 def _of_another_directory(record: Path) -> None:
     said = json.loads(record.read_text())
-    record.write_text(json.dumps(said | {"inode": said["inode"] + 1}))
+    record.write_text(json.dumps(said | {"inode": said["inode"] + 1, "mtime": 7}))
 
 
 def _of_another_kind(record: Path) -> None:

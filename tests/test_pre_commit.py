@@ -34,7 +34,11 @@ def call(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """
     home = tmp_path_factory.mktemp("pre-commit")
     (home / "gitconfig").write_text("[user]\n\tname = t\n\temail = t@example.org\n")
-    more = {"PRE_COMMIT_HOME": str(home / "store"), "GIT_CONFIG_GLOBAL": str(home / "gitconfig")}
+    more = {
+        "PRE_COMMIT_HOME": str(home / "store"),
+        "GIT_CONFIG_GLOBAL": str(home / "gitconfig"),
+        "PIP_COMPILE": "0",  # what is imported is compiled then
+    }
     env = {name: text for name, text in environment(**more).items() if name != "PYTHONPATH"}
 
     def call(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -50,8 +54,8 @@ def pre_commit(*arguments: str) -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="module")
-def config(call: Run, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A configuration with both hooks, from a clone of what lies here, with its environment."""
+def installed(call: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A work tree with both hooks installed, from a clone of what lies here."""
     clone = tmp_path_factory.mktemp("clone")
     for name in ("pyproject.toml", "README.md", "LICENSE", HOOKS):
         shutil.copy2(REPOSITORY / name, clone)
@@ -61,27 +65,22 @@ def config(call: Run, tmp_path_factory: pytest.TempPathFactory) -> str:
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "x"]):
         assert call("git", *command, cwd=clone).returncode == 0
     revision = call("git", "rev-parse", "HEAD", cwd=clone).stdout.strip()
-    text = CONFIG.format(repository=clone, revision=revision)
     work = tmp_path_factory.mktemp("work")
-    (work / ".pre-commit-config.yaml").write_text(text)
-    assert call("git", "init", "-q", cwd=work).returncode == 0
-    done = call(*pre_commit("install-hooks"), cwd=work)
+    config = CONFIG.format(repository=clone, revision=revision)
+    (work / ".pre-commit-config.yaml").write_text(config)
+    for command in (["init", "-q"], ["add", "-A"]):
+        assert call("git", *command, cwd=work).returncode == 0
+    done = call(*pre_commit("install", "--install-hooks"), cwd=work)
     if done.returncode and any(said in done.stdout for said in OFFLINE):
         pytest.skip("needs a package registry to make pre-commit's environment")
     assert done.returncode == 0, done.stdout + done.stderr
-    return text
+    return work
 
 
 @pytest.fixture
-def work(call: Run, config: str, tmp_path: Path) -> Path:
-    """A work tree with the hooks installed, and a file to be committed."""
-    work = tmp_path / "work"
-    work.mkdir()
-    (work / ".pre-commit-config.yaml").write_text(config)
-    assert call("git", "init", "-q", cwd=work).returncode == 0
-    assert call(*pre_commit("install"), cwd=work).returncode == 0
-    assert call("git", "add", "-A", cwd=work).returncode == 0
-    return work
+def work(installed: Path, tmp_path: Path) -> Path:
+    """The same for a test alone, with a file to be committed."""
+    return Path(shutil.copytree(installed, tmp_path / "work"))
 
 
 def commits(call: Run, work: Path) -> int:

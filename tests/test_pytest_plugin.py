@@ -522,7 +522,7 @@ def test_each_worker_of_xdist_shares_its_own(tested: pytest.Pytester) -> None:
         assert made.parent.name.startswith(f"session_{worker_id}_")
         assert not fails
     """
-    runs(tested, code, "-n1", "--temp-leaks=error", passed=1, failed=1)
+    runs(tested, code, "-p", "xdist.plugin", "-n1", "--temp-leaks=error", passed=1, failed=1)
     assert kept(tested) == ["session_gw0"]
 
 
@@ -628,12 +628,12 @@ def test_the_next_run_removes_what_a_killed_one_was_at_work_in(tested: pytest.Py
     assert kept(tested) == ["test_a"]
 
 
-def test_five_killed_and_ten_good_runs_leave_nothing(tested: pytest.Pytester) -> None:
+def test_three_killed_and_five_good_runs_leave_nothing(tested: pytest.Pytester) -> None:
     with ExitStack() as stack:
-        for _ in range(5):
+        for _ in range(3):
             stack.enter_context(session(tested, WAITS))
-    assert kept(tested) == ["test_waits"] * 5
-    for _ in range(10):
+    assert kept(tested) == ["test_waits"] * 3
+    for _ in range(5):
         runs(tested, PASSES, passed=1)
     assert kept(tested) == []
     owners = tested.path / ".tmp" / ".tempkeep" / "owners"

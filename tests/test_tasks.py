@@ -16,6 +16,7 @@ from invoke.exceptions import Exit
 
 from common.temp import tasks
 from common.temp.commands import status
+from tests.each import each
 from tests.support import BROKEN, environment, inv, listing, make_entry, run
 
 SHARED = {
@@ -111,14 +112,14 @@ def test_listing_loads_nothing_but_the_tasks_themselves(project: Path, tmp_path:
     ours = {"common", "common.temp", "common.temp._one_copy"}
     ours |= {f"common.temp.{name}" for name in ("choices", "completion", "ending", "entry_tasks")}
     ours |= {f"common.temp.{name}" for name in ("fleet_tasks", "invoke_arguments", "tasks")}
-    ours.add("common.temp.shared_task")
+    ours |= {"common.temp.shared_task", "common.temp.core", "common.temp.core.named_tuple"}
     assert more <= {"__future__", *ours}
 
 
 # -- their help -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "flags"),
     [
         ("temp-status", "--category --sort --limit --format --output --all-projects --history"),

@@ -12,6 +12,7 @@ import pytest
 
 from common.temp.core.layouts import JOBS
 from common.temp.store.root.making import make_root
+from tests.each import each
 from tests.support import (
     as_plain_user,
     check_report,
@@ -210,7 +211,7 @@ def test_names_cannot_act_on_a_terminal(project: Path, capsys: Printed) -> None:
 # -- limits -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("arguments", "said"),
     [
         (

@@ -17,6 +17,7 @@ from common.temp.jobs import StorageRoot
 from common.temp.manager import TempManager
 from common.temp.pipeline import ArtifactCleaner
 from common.temp.store.root.history import read_history
+from tests.each import each
 from tests.store.children import until
 from tests.support import (
     as_plain_user,
@@ -148,7 +149,7 @@ def test_what_names_and_settings_hold_cannot_act_on_a_terminal(
     assert len(out.splitlines()) == 5
 
 
-@pytest.mark.parametrize(
+@each(
     "arguments",
     [
         ("--category", "debug"),

@@ -36,6 +36,7 @@ from tests.support import (
     stored,
     tempkeep,
 )
+from tests.warm import Started
 
 Printed = pytest.CaptureFixture[str]
 NAME = "debug__run_1696348800"
@@ -393,7 +394,7 @@ def test_in_the_background_archives_are_moved_aside_at_once(low: Path, capsys: P
 def test_sweeps_side_by_side_delete_no_more_than_is_needed(low: Path) -> None:
     wanting(low, 11)
     started = [
-        subprocess.Popen(
+        Started(
             [sys.executable, "-m", "invoke", "temp-clean"],
             cwd=low,
             env=environment(),

@@ -33,6 +33,7 @@ from tests.support import (
     process,
     tempkeep,
 )
+from tests.warm import Started
 
 Printed = pytest.CaptureFixture[str]
 HOSTILE = 'a"b,c\nd\te\x1b[31m;=1+1'
@@ -479,7 +480,7 @@ def test_a_change_in_the_future_is_a_line_and_no_failure(project: Path, capsys: 
 def test_a_reader_that_leaves_early_sees_no_traceback(project: Path) -> None:
     for number in range(2000):
         (project / ".tmp" / "debug" / f"x{number}").mkdir(parents=True)
-    with subprocess.Popen(
+    with Started(
         [sys.executable, "-m", "invoke", "temp-status"],
         cwd=project,
         env=environment(),
@@ -514,13 +515,14 @@ def on_terminal(*arguments: str, columns: int, cwd: Path, **more: str) -> str:
     """What a real `inv` prints on a terminal that is so many columns wide."""
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, columns))
-    with subprocess.Popen(
+    with Started(
         [sys.executable, "-m", "invoke", *arguments],
         cwd=cwd,
         env=environment(**{"CI": "", "NO_COLOR": "", "TERM": "xterm", "COLUMNS": "", **more}),
         stdin=subprocess.DEVNULL,
         stdout=theirs,
         stderr=subprocess.PIPE,
+        text=True,
     ) as started:
         os.close(theirs)
         seen = b""
@@ -529,7 +531,7 @@ def on_terminal(*arguments: str, columns: int, cwd: Path, **more: str) -> str:
                 seen += more_bytes
         os.close(ours)
         assert started.stderr is not None
-        assert started.stderr.read() == b""
+        assert started.stderr.read() == ""
     return seen.decode().replace("\r\n", "\n")
 
 

@@ -21,6 +21,7 @@ from common.temp.tracking import (
     ThreadedFileCleanupManager,
     temp_file_async,
 )
+from tests.each import each
 from tests.store.children import in_child
 
 
@@ -236,7 +237,7 @@ SIGNATURES: dict[Callable[..., object], Signature] = {
 }
 
 
-@pytest.mark.parametrize("function", SIGNATURES, ids=lambda one: one.__qualname__)
+@each("function", SIGNATURES)
 def test_the_signature_is_the_one_that_people_call(function: Callable[..., object]) -> None:
     found = inspect.signature(function).parameters.values()
     assert [
@@ -295,7 +296,7 @@ def test_each_is_a_context_manager_of_its_kind(tmp_path: Path) -> None:
     assert isinstance(ThreadedFileCleanupManager(tmp_path / "base"), AbstractContextManager)
 
 
-@pytest.mark.parametrize(
+@each(
     "name",
     ["FileCleanupManager", "TempFileContext", "ThreadedFileCleanupManager", "temp_file_async"],
 )

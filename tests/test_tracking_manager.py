@@ -15,6 +15,7 @@ import pytest
 from common.temp.errors import InvalidName, InvalidSettings, Refused, StorageError
 from common.temp.tracking import FileCleanupManager, ThreadedFileCleanupManager
 from tests.driven import Driven
+from tests.each import each
 from tests.store.children import in_child
 from tests.support import listing, make_entry, mounted, run
 
@@ -50,7 +51,7 @@ def test_what_lies_in_the_directory_from_before_is_recovered_by_nobody(
     assert (tmp_path / "base" / ".gitkeep").exists()
 
 
-@pytest.mark.parametrize(
+@each(
     "options",
     [
         {"default_ttl_hours": -1},
@@ -60,7 +61,6 @@ def test_what_lies_in_the_directory_from_before_is_recovered_by_nobody(
         {"cleanup_interval_minutes": -5},
         {"cleanup_interval_minutes": None},
     ],
-    ids=str,
 )
 def test_a_setting_that_makes_no_sense_is_refused_before_anything_is_made(
     tmp_path: Path, kind: Any, options: dict[str, Any]
@@ -169,7 +169,7 @@ def test_an_untracked_file_stays(files: Driven) -> None:
     assert path.exists()
 
 
-@pytest.mark.parametrize("path", [".", "..", ".tempkeep", ".tempkeep/owners/x", ".gitignore", "/"])
+@each("path", [".", "..", ".tempkeep", ".tempkeep/owners/x", ".gitignore", "/"])
 def test_what_is_no_scratch_cannot_be_tracked(files: Driven, path: str) -> None:
     with pytest.raises(Refused, match="is not scratch"):
         files.track_file(files.base / path)

@@ -23,7 +23,9 @@ from common.temp.errors import Refused, TempError
 from common.temp.needs import LEFT_OUT, NEEDS
 from common.temp.store.system import at
 from tests.installing import clean_environment, link_needed
-from tests.support import REPOSITORY, forked, run
+from tests.support import REPOSITORY, environment, forked, run
+from tests.tracing import traced
+from tests.warm import Started
 
 COPY = Path("libs", "common", "temp")
 PROGRAM = (sys.executable, "-m", "common.temp")
@@ -201,7 +203,8 @@ def test_local_changes_are_named_and_stay(host: Path, change: str, older: bool) 
 @pytest.mark.parametrize("what", ["copy", "module", "link", "dangling", "package", "linked files"])
 def test_what_is_no_copy_of_ours_stays(bare_host: Path, tmp_path: Path, what: str) -> None:
     outside = tmp_path / "outside"
-    shutil.copytree(REPOSITORY / "common" / "temp", outside)
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(REPOSITORY / "common" / "temp", outside, ignore=ignored)
     copy = bare_host / COPY
     if what == "copy":  # made by hand, who knows with which changes
         shutil.copytree(outside, copy)
@@ -398,28 +401,14 @@ def test_a_run_that_is_killed_at_any_instant_leaves_the_old_or_the_new(host: Pat
     new = content(copy)
     make_older(copy)
     old = content(copy)
-    trace = [
-        "strace",
-        "-f",
-        "-qq",
-        "-o",
-        "/dev/null",
-        "-e",
-        "trace=mkdirat,renameat2,unlinkat",
-    ]
-    if shutil.which("strace") is None:
-        pytest.skip("needs strace")
     seen = set()
     for call, when in [("mkdirat", 4), ("renameat2", 1), ("unlinkat", 1), ("unlinkat", 90)]:
         if content(copy) == new:
             make_older(copy)
         if call == "unlinkat":  # of the old copy, and not of what a killed run left
             shutil.rmtree(copy.with_name(".temp.tempkeep-vendor"), ignore_errors=True)
-        inject = ["-e", f"inject={call}:signal=SIGKILL:when={when}"]
-        program = [*trace, *inject, *PROGRAM, "vendor", "libs/common"]
-        env = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"}
-        done = subprocess.run(program, cwd=host, env=env, capture_output=True, check=False)
-        assert done.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL), (call, when, done.stderr)
+        done = traced(call, f"signal=KILL:when={when}", "vendor", "libs/common", cwd=host)
+        assert done.returncode == -signal.SIGKILL, (call, when, done.stderr)
         assert content(copy) in (old, new), (call, when)
         seen.add(content(copy) == new)
     assert seen == {False, True}
@@ -429,13 +418,9 @@ def test_a_run_that_is_killed_at_any_instant_leaves_the_old_or_the_new(host: Pat
 
 
 def test_where_directories_cannot_be_exchanged_at_once_an_update_is_whole_too(host: Path) -> None:
-    if shutil.which("strace") is None:
-        pytest.skip("needs strace")
     new = content(host / COPY)
     make_older(host / COPY)
-    trace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=renameat2"]
-    program = [*trace, "-e", "inject=renameat2:error=ENOSYS", *PROGRAM, "vendor", "libs/common"]
-    done = run(program, cwd=host)
+    done = traced("renameat2", "error=ENOSYS", "vendor", "libs/common", cwd=host)
     assert (done.returncode, done.stderr) == (0, "")
     assert content(host / COPY) == new
     assert sorted(os.listdir(host / "libs" / "common")) == ["__init__.py", "temp", "text.py"]
@@ -444,10 +429,12 @@ def test_where_directories_cannot_be_exchanged_at_once_an_update_is_whole_too(ho
 def test_two_at_once_leave_one_whole_copy(host: Path) -> None:
     new = content(host / COPY)
     make_older(host / COPY)
-    environ = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     running = [
-        subprocess.Popen(
-            [*PROGRAM, "vendor", "libs/common"], cwd=host, env=environ, stdout=subprocess.DEVNULL
+        Started(
+            [*PROGRAM, "vendor", "libs/common"],
+            cwd=host,
+            env=environment(),
+            stdout=subprocess.DEVNULL,
         )
         for _ in range(3)
     ]

@@ -40,7 +40,20 @@ LOOKS_AT_ITSELF = ("sys.modules", "start_run")
 
 PACKAGE, PYTEST, HOST = "package", "pytest", "host"
 """What one has loaded: the package; pytest; what programs of a host load before the package."""
-CLIENTS = {"photos": ("PIL.ImageOps",), "impact": ("xarray", "zarr"), "pipeline": ()}
+SERVES = (
+    "uvicorn.lifespan.on",
+    "uvicorn.loops.auto",
+    "uvicorn.protocols.http.auto",
+    "starlette.applications",
+    "python_multipart.multipart",
+)
+CLIENTS = {
+    "captions": ("numpy", *SERVES),
+    "impact": ("xarray", "zarr"),
+    "photos": ("PIL.ImageOps",),
+    "pipeline": (),
+    "replay_api": SERVES,
+}
 """The clients in `projects`, for which it has loaded the package and these."""
 
 
@@ -64,6 +77,17 @@ class Started(subprocess.Popen[str]):
     def __init__(self, *arguments: Any, server: Server | None = None, **options: Any) -> None:
         self._server = server
         super().__init__(*arguments, **options)
+
+    @classmethod
+    def instead_of(cls, kind: type[subprocess.Popen[str]], client: str) -> type[Started]:
+        """What is one of `kind`, forked from the interpreter of that client in `projects`."""
+
+        class Forked(cls, kind):  # type: ignore[misc, valid-type]
+            def __init__(self, command: list[str], **options: Any) -> None:
+                server = in_environment(command[0], dict(options["env"]), client)
+                super().__init__(command, server=server, **options)
+
+        return Forked
 
     def _execute_child(self, args: Any, *others: Any, **more: Any) -> None:
         cwd, env, pipes = others[4], others[5], others[9:15]

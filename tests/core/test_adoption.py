@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from common.temp.core.adoption import Survey, draft_adoption
 from common.temp.core.entry import Inventory, Problem, Use
+from tests.each import each
 from tests.support import NOW, entry
 
 FLAT: dict[str, Any] = {"path": "demo_1699990000", "category": "uncategorized"}
@@ -28,7 +27,7 @@ def test_an_entry_of_a_category_is_not_spoken_of() -> None:
     assert drafted(path="debug/demo_1699990000") == Survey(root="/r")
 
 
-@pytest.mark.parametrize(
+@each(
     ("overrides", "said"),
     [
         ({"use": Use("owner", "pid 1 (x)")}, "in use: pid 1 (x)"),

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from common.temp.core.archive_limits import NO_LIMITS, ArchiveLimits, archives_over
 from common.temp.core.units import DAY
+from tests.each import each
 from tests.support import entry
 
 NOW = 1_800_000_000.0
@@ -26,7 +25,7 @@ def test_what_was_archived_too_long_ago_goes_the_oldest_first() -> None:
     ]
 
 
-@pytest.mark.parametrize(("size", "left"), [(500, 5), (499, 4), (200, 3), (0, 1)])
+@each(("size", "left"), [(500, 5), (499, 4), (200, 3), (0, 1)])
 def test_the_oldest_go_until_the_others_are_small_enough_and_a_pinned_one_counts(
     size: int, left: int
 ) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
-
 from common.temp.core.budget import Budget, Excess, Usage, excesses, together
+from tests.each import each
 
 USAGE = Usage(size=100, free=50, entries=7, root="/r")
 
 
-@pytest.mark.parametrize(
+@each(
     ("budget", "over"),
     [
         (Budget(), ()),

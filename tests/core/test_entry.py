@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from common.temp.core.entry import Inventory, Leftover, Problem, Use
+from tests.each import each
 from tests.support import entry
 
 
@@ -15,7 +16,7 @@ def test_the_name_of_an_entry_is_the_last_part_of_its_path(path: str, name: str)
     assert entry(path=path).name == name
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "attribute"),
     [
         (entry(), "path"),

@@ -10,9 +10,10 @@ import pytest
 
 from common.temp.core import fields
 from common.temp.core.fields import Unreadable, check_depth, parsed
+from tests.each import each
 
 
-@pytest.mark.parametrize(
+@each(
     ("read", "value"),
     [
         (fields.text, "debug/x_1"), (fields.text, "\udcff\n"), (fields.text, ""),
@@ -27,7 +28,7 @@ def test_what_can_be_true_is_given_as_it_is(read: Callable[..., Any], value: obj
     assert found == (tuple(value) if read is fields.texts else value)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
+@each(
     ("read", "values"),
     [
         (fields.text, [None, 5, [], "a\0b", "\ud800"]),
@@ -50,7 +51,7 @@ def test_what_cannot_be_true_is_refused_by_the_name_of_the_field(
         fields.table(values)
 
 
-@pytest.mark.parametrize("data", [b"", b"\xff", b"[" * 100_000, b"[" * 40 + b"]" * 40, b"9" * 5000])
+@each("data", [b"", b"\xff", b"[" * 100_000, b"[" * 40 + b"]" * 40, b"9" * 5000])
 def test_what_is_no_json_of_ours_is_refused(data: bytes) -> None:
     with pytest.raises(Unreadable, match=r"^not valid JSON: "):
         parsed(data)

@@ -13,6 +13,7 @@ from common.temp.core.history import Who, as_said, read_said, remembered
 from common.temp.core.plan import Outcome, Plan, Report, Status, Step
 from common.temp.core.policy import STRATEGIES, Policy, spell_policy
 from common.temp.core.reasons import Reason, Verdict
+from tests.each import each
 from tests.support import DAY, HOUR, NOW, entry
 
 WHO = Who("me", "here", 17, "temp-clean", "inv temp-clean")
@@ -88,7 +89,7 @@ def test_of_a_plan_from_a_file_that_is_the_policy() -> None:
     assert remembered(done, WHO, AT, 1).policy == "a plan file"
 
 
-@pytest.mark.parametrize(
+@each(
     ("policy", "text"),
     [
         (Policy(), "no limit"),
@@ -146,14 +147,14 @@ WRONG: list[tuple[str, object]] = [
 ]
 
 
-@pytest.mark.parametrize(("key", "value"), WRONG)
+@each(("key", "value"), WRONG)
 def test_what_is_not_of_its_kind_tells_of_no_sweep(key: str, value: object) -> None:
     said = as_said(remembered(report(outcome("a")), WHO, AT, 1))
     with pytest.raises((ValueError, KeyError)):
         read_said({**said, key: value})
 
 
-@pytest.mark.parametrize("said", [None, [], "x", 1, {}])
+@each("said", [None, [], "x", 1, {}])
 def test_what_is_no_table_tells_of_no_sweep(said: object) -> None:
     with pytest.raises((ValueError, KeyError)):
         read_said(said)

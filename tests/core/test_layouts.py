@@ -25,6 +25,7 @@ from common.temp.core.layouts import (
     read_name,
 )
 from common.temp.errors import InvalidName, TempError
+from tests.each import each
 
 _GOOD = ["demo", "a b", " x", "thumb_nails", "_", "naïve", "日本", "e\N{COMBINING ACUTE ACCENT}"]
 _GOOD += ["a.b", "-rf", "a:b", "*", "CONsole", "COM0", "com", "nul1", "demo_1696348800", "x" * 255]
@@ -53,13 +54,13 @@ _BAD = [
 ]
 
 
-@pytest.mark.parametrize("name", _GOOD)
+@each("name", _GOOD)
 def test_printable_text_that_is_one_path_component_is_kept_as_it_is(name: str) -> None:
     assert check_name(name, "name") == name
     assert check_category(name) == name
 
 
-@pytest.mark.parametrize(("name", "problem"), _BAD)
+@each(("name", "problem"), _BAD)
 def test_what_is_no_safe_path_component_is_refused_with_the_reason(name: str, problem: str) -> None:
     with pytest.raises(InvalidName) as refused:
         check_name(name, "job id")
@@ -68,8 +69,8 @@ def test_what_is_no_safe_path_component_is_refused_with_the_reason(name: str, pr
     assert isinstance(refused.value, ValueError)
 
 
-@pytest.mark.parametrize("check", [check_label, check_category, check_job_id])
-@pytest.mark.parametrize("name", ["..", "a/b", ""])
+@each("check", [check_label, check_category, check_job_id])
+@each("name", ["..", "a/b", ""])
 def test_labels_categories_and_job_ids_are_checked(check: type, name: str) -> None:
     with pytest.raises(InvalidName):
         check(name)
@@ -92,7 +93,7 @@ def test_a_category_cannot_be_called_like_a_file_of_the_root() -> None:
     )
 
 
-@pytest.mark.parametrize("suffix", ["", ".tmp", "x", " y", "..", ".tar.gz", "é"])
+@each("suffix", ["", ".tmp", "x", " y", "..", ".tar.gz", "é"])
 def test_a_suffix_that_is_part_of_a_name_is_kept(suffix: str) -> None:
     assert check_suffix(suffix, "demo") == suffix
 
@@ -126,7 +127,7 @@ def test_label_stamp_and_suffix_that_pass_make_a_name_that_fits(label: str, leng
         assert len(name.encode()) <= MAX_NAME_BYTES
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "read"),
     [
         ("demo_1696348800", ("demo", 1_696_348_800)),
@@ -160,7 +161,7 @@ def test_a_name_that_was_made_is_read_back(label: str, epoch: int, suffix: str) 
     assert read_name(entry_name(label, epoch, suffix)) == (label, epoch)
 
 
-@pytest.mark.parametrize(
+@each(
     ("relative", "inside"),
     [("a/b", True), ("a/b/c", True), ("a/bc", False), ("a", False), ("a/b.c", False)],
 )
@@ -168,7 +169,7 @@ def test_a_path_is_inside_only_itself_and_what_is_below(relative: str, inside: b
     assert is_inside(relative, "a/b") is inside
 
 
-@pytest.mark.parametrize(
+@each(
     ("layout", "name", "is_directory", "holds"),
     [
         (JOBS, "job-1", True, True),
@@ -194,7 +195,7 @@ def test_a_layout_knows_its_entries_by_name_and_kind(
     assert layout.holds(name, is_directory=is_directory) is holds
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "another"),
     [
         ("x_1696348800", "x_1696348800-c0de"),

@@ -16,6 +16,7 @@ from common.temp.core.policy import Policy
 from common.temp.core.retention import archives_to_drop, freed_anyway, judge, undoable_to_forget
 from common.temp.report.clean import plan_text
 from common.temp.report.totals import category_totals, sizes, summary
+from tests.each import each
 from tests.support import DAY, NOW, entry, link
 
 BLOB = 1000
@@ -45,7 +46,7 @@ def gone(entries: list[Entry], policy: Policy, free: int | None = None) -> list[
 # -- the limits -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("limit", "goes"),
     [(1040, []), (1039, ["4"]), (1029, ["3", "4"]), (1009, ["1", "2", "3", "4"])],
 )

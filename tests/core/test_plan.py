@@ -10,6 +10,7 @@ from common.temp.core.plan import Outcome, Plan, Report, Scope, Shortfall, Statu
 from common.temp.core.policy import Policy
 from common.temp.core.reasons import Reason, Verdict
 from common.temp.core.retention import judge
+from tests.each import each
 from tests.support import DAY, HOUR, NOW, entry
 
 _WHY = Reason("expired", "goes", "31 h > 24 h")
@@ -48,7 +49,7 @@ def test_a_plan_carries_what_the_scan_could_not_see_and_what_was_left() -> None:
     assert plan.leftovers == _INVENTORY.leftovers
 
 
-@pytest.mark.parametrize(
+@each(
     ("scope", "steps", "kept", "outside"),
     [
         (Scope(), 2, 1, 0),
@@ -185,7 +186,7 @@ def test_an_archive_that_went_counts_as_freed_and_one_that_failed_as_failed() ->
     assert report._replace(dropped=(_outcome("failed"),)).failed
 
 
-@pytest.mark.parametrize(
+@each(
     ("status", "problem", "failed"),
     [
         ("done", None, False),

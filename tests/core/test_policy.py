@@ -20,6 +20,7 @@ from common.temp.core.policy import (
 from common.temp.core.retention import explain
 from common.temp.errors import InvalidSettings
 from common.temp.store.root.keys import KEYS
+from tests.each import each
 from tests.support import HOUR, NOW, entry
 
 NUMBERS = sorted(name for name in LIMIT_FIELDS if Policy._field_defaults[name] is None)
@@ -37,7 +38,7 @@ def test_every_field_is_a_limit_or_a_protection() -> None:
     assert not LIMIT_FIELDS & PROTECTION_FIELDS
 
 
-@pytest.mark.parametrize("field", sorted(LIMIT_FIELDS))
+@each("field", sorted(LIMIT_FIELDS))
 def test_a_limit_that_is_given_replaces_the_configured_one_in_every_category(field: str) -> None:
     configured = Policy(keep_last=1, categories=(("cache", Policy(keep_last=2)),))
     limited = configured.with_limits_of(Policy(**{field: other(field)}))
@@ -49,7 +50,7 @@ def test_a_limit_that_is_given_replaces_the_configured_one_in_every_category(fie
     assert limited.with_limits_of(Policy()) == configured
 
 
-@pytest.mark.parametrize("field", sorted(PROTECTION_FIELDS))
+@each("field", sorted(PROTECTION_FIELDS))
 def test_a_protection_is_never_replaced_by_limits_that_are_given(field: str) -> None:
     own = Policy(**{field: other(field)})
     configured = own._replace(categories=(("cache", own),))
@@ -58,7 +59,7 @@ def test_a_protection_is_never_replaced_by_limits_that_are_given(field: str) -> 
         assert getattr(limited, field) == getattr(limited.of("cache"), field) == other(field)
 
 
-@pytest.mark.parametrize("field", NUMBERS)
+@each("field", NUMBERS)
 def test_a_limit_is_spelled_explained_configurable_and_asks_for_all_of_an_entry(
     field: str,
 ) -> None:

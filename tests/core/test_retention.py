@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import random
 from typing import Any, get_args
 
 import pytest
@@ -21,6 +20,7 @@ from common.temp.core.retention import (
     undo_over,
     undoable_to_forget,
 )
+from tests.each import each
 from tests.support import DAY, HOUR, NOW, entry, link
 
 OWNER = Use("owner", "python (pid 7)")
@@ -64,7 +64,7 @@ def removed(
 # -- limits -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("hours", "limit", "keep", "reason"),
     [
         (31, 24, False, "expired: 31 h > 24 h, newest change in logs/run.txt"),
@@ -87,7 +87,7 @@ def test_an_entry_whose_own_directory_changed_last_names_no_place_inside() -> No
     assert said(Policy(max_age=DAY), changed=NOW - 2 * DAY) == (False, "expired: 48 h > 24 h")
 
 
-@pytest.mark.parametrize(
+@each(
     ("times", "reason"),
     [
         ({"arrived": NOW - 2 * HOUR}, "within limits: 2 h ≤ 24 h, arrived"),
@@ -161,7 +161,7 @@ def test_a_count_is_of_one_name_in_one_category() -> None:
     assert removed(entries, Policy(max_count=1)) == []
 
 
-@pytest.mark.parametrize(
+@each(
     ("count", "limit", "reason"),
     [
         (2, 1, "over count: 2nd newest of 2 demo, limit 1"),
@@ -188,7 +188,7 @@ def test_the_oldest_change_goes_first_when_all_together_are_too_big() -> None:
     )
 
 
-@pytest.mark.parametrize(("free", "gone"), [(0, [2, 3]), (1024, [3]), (2048, []), (None, [])])
+@each(("free", "gone"), [(0, [2, 3]), (1024, [3]), (2048, []), (None, [])])
 def test_the_oldest_change_goes_first_when_too_little_is_free(
     free: int | None, gone: list[int]
 ) -> None:
@@ -221,7 +221,7 @@ def gone_of(entries: list[Entry], policy: Policy, **disk: Any) -> list[str]:
     return [v.entry.path for v in judge(entries, policy, NOW, **(disk or _FULL)) if not v.keep]
 
 
-@pytest.mark.parametrize(
+@each(
     ("high", "low", "gone"),
     [
         (0.90, None, []),
@@ -246,7 +246,7 @@ def test_at_the_low_mark_is_not_below_it() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("free", "capacity"), [(None, 10_000), (0, None), (0, 0), (None, None)])
+@each(("free", "capacity"), [(None, 10_000), (0, None), (0, 0), (None, None)])
 def test_no_water_mark_counts_on_a_disk_of_which_nothing_is_known(
     free: int | None, capacity: int | None
 ) -> None:
@@ -317,7 +317,7 @@ def dropped(policy: Policy, free: int | None, **overrides: Any) -> list[str]:
     return [archived.path for archived, _ in archives_to_drop(archives, policy, free=free)]
 
 
-@pytest.mark.parametrize(
+@each(
     ("free", "gone"),
     [(4096, []), (4095, ["a3"]), (3072, ["a3"]), (3071, ["a3", "a2"]), (0, ["a3", "a2", "a1"])],
 )
@@ -340,7 +340,7 @@ def test_an_archive_goes_with_its_reason() -> None:
     assert str(reason) == "low space: 1.0 KiB free, 2.0 KiB wanted, oldest archives first"
 
 
-@pytest.mark.parametrize(
+@each(
     ("hours", "undo_hours", "why"),
     [
         (25, 24, "undo time is over: 25 h > 24 h"),
@@ -373,7 +373,7 @@ def forgotten(
     ]
 
 
-@pytest.mark.parametrize(
+@each(
     ("free", "gone"),
     [
         (None, ["u3"]),
@@ -460,7 +460,7 @@ _PROTECTED: list[tuple[dict[str, Any], Policy, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("overrides", "policy", "reason"), _PROTECTED)
+@each(("overrides", "policy", "reason"), _PROTECTED)
 def test_a_protected_entry_stays_and_says_why(
     overrides: dict[str, Any], policy: Policy, reason: str
 ) -> None:
@@ -469,15 +469,13 @@ def test_a_protected_entry_stays_and_says_why(
     assert text == reason
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
-@pytest.mark.parametrize(
-    "protection", [{"use": OWNER}, {"use": MINE}, {"pin": "why"}, {"mounted": "m"}]
-)
+@each("name", STRATEGIES)
+@each("protection", [{"use": OWNER}, {"use": MINE}, {"pin": "why"}, {"mounted": "m"}])
 def test_no_strategy_overrides_a_protection(name: str, protection: dict[str, Any]) -> None:
     assert verdict(STRATEGIES[name], changed=0.0, **protection).keep
 
 
-@pytest.mark.parametrize(
+@each(
     ("overrides", "policy"),
     [
         ({"use": MINE}, EVERYTHING),
@@ -513,7 +511,7 @@ def test_a_protected_entry_still_counts_and_dooms_no_other() -> None:
     assert removed(entries, Policy(max_count=1)) == removed(series(3), Policy(max_count=1))
 
 
-@pytest.mark.parametrize(
+@each(
     ("pattern", "matches"),
     [
         ("debug/demo_*", True),
@@ -576,7 +574,7 @@ def test_the_wanted_free_space_also_takes_from_a_category_with_a_policy_of_its_o
     assert removed(series(3, size=1024), policy, free=1024) == [2]
 
 
-@pytest.mark.parametrize(
+@each(
     ("policy", "has"),
     [
         (Policy(), False),
@@ -594,7 +592,7 @@ def test_a_policy_knows_whether_it_has_a_limit(policy: Policy, has: bool) -> Non
     assert policy.has_limit is has
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "count", "days"),
     [("aggressive", 3, 3), ("moderate", 5, 7), ("conservative", 14, 30), ("archive", 5, 7)],
 )
@@ -657,7 +655,7 @@ def test_an_entry_that_is_not_there_cannot_be_explained() -> None:
         explain([entry()], Policy(), NOW, "debug/none")
 
 
-@pytest.mark.parametrize(
+@each(
     ("policy", "overrides", "sentence"),
     [
         (
@@ -735,7 +733,7 @@ def test_judging_leaves_the_garbage_collector_on() -> None:
     assert all(seen)
 
 
-@pytest.mark.parametrize(
+@each(
     ("policy", "overrides", "goes_in"),
     [
         (Policy(max_age=DAY), {}, 23 * HOUR),
@@ -876,14 +874,6 @@ def _places(policy: Policy) -> st.SearchStrategy[str | None]:
 
 
 @examples
-@given(_entries(), _policies, _frees)
-def test_each_entry_gets_exactly_one_verdict_in_order(
-    entries: list[Entry], policy: Policy, free: int | None
-) -> None:
-    assert [v.entry for v in judge(iter(entries), policy, NOW, free=free)] == entries
-
-
-@examples
 @given(_entries(), _policies, _frees, st.data())
 def test_what_is_needed_of_an_entry_decides_as_all_of_it_would(
     entries: list[Entry], policy: Policy, free: int | None, data: st.DataObject
@@ -923,23 +913,20 @@ def test_an_entry_of_which_not_all_was_seen_does_not_name_its_newest_change() ->
 
 
 @examples
-@given(_entries(), _policies, _frees)
-def test_every_verdict_has_its_reasons_and_the_first_one_decided(
-    entries: list[Entry], policy: Policy, free: int | None
+@given(_entries(), _policies, _frees, st.data())
+def test_each_entry_gets_one_verdict_with_its_reasons_whatever_their_order(
+    entries: list[Entry], policy: Policy, free: int | None, data: st.DataObject
 ) -> None:
-    for v in judge(entries, policy, NOW, free=free, capacity=_CAPACITY):
+    verdicts = judge(iter(entries), policy, NOW, free=free, capacity=_CAPACITY)
+    assert [v.entry for v in verdicts] == entries
+    for v in verdicts:
         assert v.reason.effect == ("stays" if v.keep else "goes")
         assert all(str(reason) for reason in v.reasons)
         assert v.keep or all(reason.effect == "goes" for reason in v.reasons)
         assert what_would_change(v).endswith(".")
-
-
-@examples
-@given(_entries(), _policies, _frees, st.data())
-def test_an_explanation_agrees_with_the_verdict(
-    entries: list[Entry], policy: Policy, free: int | None, data: st.DataObject
-) -> None:
-    verdicts = judge(entries, policy, NOW, free=free, capacity=_CAPACITY)
+    shuffled = data.draw(st.permutations(entries))
+    again = judge(shuffled, policy, NOW, free=free, capacity=_CAPACITY)
+    assert sorted(again, key=lambda v: v.entry.path) == sorted(verdicts, key=lambda v: v.entry.path)
     if verdicts:
         v = data.draw(st.sampled_from(verdicts))
         found, reasons = explain(entries, policy, NOW, v.entry.path, free=free, capacity=_CAPACITY)
@@ -1045,19 +1032,6 @@ def test_protecting_an_entry_keeps_it_and_never_removes_another(
 
 
 @examples
-@given(_entries(), _policies, _frees, st.randoms())
-def test_the_order_of_the_entries_does_not_matter(
-    entries: list[Entry], policy: Policy, free: int | None, chance: random.Random
-) -> None:
-    shuffled = entries[:]
-    chance.shuffle(shuffled)
-    judged = judge(shuffled, policy, NOW, free=free)
-    assert sorted(judged, key=lambda v: v.entry.path) == sorted(
-        judge(entries, policy, NOW, free=free), key=lambda v: v.entry.path
-    )
-
-
-@examples
 @given(_entries(), _policies)
 def test_a_time_in_the_future_dooms_no_other(entries: list[Entry], policy: Policy) -> None:
     policy = policy.everywhere(max_total_size=None, max_files=None)  # these count, whoever has them
@@ -1116,7 +1090,7 @@ def test_a_failed_run_takes_no_good_ones_place(
     assert {e.path for e in entries if e.ending == "success"} & after <= before
 
 
-@pytest.mark.parametrize(
+@each(
     ("endings", "policy", "kept"),
     [
         ("fffg", Policy(max_count=2), [0, 1, 3]),

@@ -23,9 +23,10 @@ from common.temp.core.units import (
     spell_size,
 )
 from common.temp.errors import InvalidSettings
+from tests.each import each
 
 
-@pytest.mark.parametrize(
+@each(
     ("size", "text"),
     [
         (0, "0 B"),
@@ -43,7 +44,7 @@ def test_a_size_is_spelled_in_the_largest_fitting_unit(size: int, text: str) -> 
     assert spell_size(size) == text
 
 
-@pytest.mark.parametrize(
+@each(
     ("seconds", "text"),
     [
         (0, "0 s"),
@@ -58,7 +59,7 @@ def test_a_duration_is_spelled_in_the_unit_a_person_would_use(seconds: float, te
     assert spell_duration(seconds) == text
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "limit", "spelled"),
     [
         (31 * HOUR, 24 * HOUR, ("31 h", "24 h")),
@@ -88,12 +89,12 @@ def test_durations_a_millisecond_apart_are_told_apart_in_the_right_order(
     assert (one > other) - (one < other) == (milliseconds > limit) - (milliseconds < limit)
 
 
-@pytest.mark.parametrize(("given", "number"), [("24", 24), ("0", 0), (1.5, 1.5), ("1e2", 100)])
+@each(("given", "number"), [("24", 24), ("0", 0), (1.5, 1.5), ("1e2", 100)])
 def test_a_number_of_zero_or_more_is_read(given: object, number: float) -> None:
     assert read_number(given, "--hours") == number
 
 
-@pytest.mark.parametrize(
+@each(
     "given",
     [
         *("abc", "", "nan", "inf", "-inf", "-1", "1e400"),
@@ -117,14 +118,14 @@ def test_a_whole_number_is_read_also_from_a_float() -> None:
     assert (read_count("5", "n"), read_count(5.0, "n"), read_count(0, "n")) == (5, 5, 0)
 
 
-@pytest.mark.parametrize("given", ["1.5", 0.5, -1, "x", True])
+@each("given", ["1.5", 0.5, -1, "x", True])
 def test_what_is_no_whole_number_is_refused(given: object) -> None:
     with pytest.raises(InvalidSettings) as refused:
         read_count(given, "--limit")
     assert str(refused.value) == f"--limit: expected a whole number of 0 or more, got {given!r}"
 
 
-@pytest.mark.parametrize(
+@each(
     ("given", "size"),
     [
         (0, 0),
@@ -142,7 +143,7 @@ def test_a_size_is_read_with_or_without_a_unit(given: object, size: int) -> None
     assert read_size(given, "max") == size
 
 
-@pytest.mark.parametrize(
+@each(
     "given",
     [
         *("", "20 G", "GiB", "-1", "1e3", "1,5 GB", "20 parsecs", "9" * 400 + "TiB"),
@@ -155,7 +156,7 @@ def test_what_is_no_size_is_refused(given: object) -> None:
     assert str(refused.value) == (f'max: expected a size such as "20GiB" or "500MB", got {given!r}')
 
 
-@pytest.mark.parametrize(
+@each(
     ("share", "text"),
     [(0.0, "0 %"), (0.85, "85 %"), (0.995, "99.5 %"), (1.0, "100 %"), (0.29, "29 %")],
 )
@@ -163,7 +164,7 @@ def test_a_share_is_spelled_as_a_percentage(share: float, text: str) -> None:
     assert spell_share(share) == text
 
 
-@pytest.mark.parametrize(
+@each(
     ("share", "limit", "texts"),
     [
         (0.9113, 0.85, ("91 %", "85 %")),

@@ -18,6 +18,7 @@ import pytest
 from common.temp import OutputRoot
 from common.temp.store.project.project import system_temp
 from tests.documents.statement import Statement, parameters
+from tests.each import each
 
 SIGNATURES: dict[str, tuple[Callable[..., Any], list[tuple[str, object]]]] = {
     "OutputRoot": (OutputRoot, []),
@@ -27,7 +28,7 @@ SIGNATURES: dict[str, tuple[Callable[..., Any], list[tuple[str, object]]]] = {
 }
 
 
-@pytest.mark.parametrize("name", SIGNATURES)
+@each("name", SIGNATURES)
 def test_a_callable_takes_what_it_took(name: str) -> None:
     called, wanted = SIGNATURES[name]
     assert parameters(called) == wanted

@@ -19,6 +19,7 @@ from common.temp import TempManager
 from common.temp.errors import InvalidName, InvalidSettings
 from common.temp.store.project.project import system_temp
 from tests.documents.statement import Statement, parameters
+from tests.each import each
 from tests.support import age, long_ago, make_entry
 
 # -- signatures -----------------------------------------------------------------------------------
@@ -46,7 +47,7 @@ SIGNATURES: dict[str, tuple[list[tuple[str, object]], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", SIGNATURES)
+@each("name", SIGNATURES)
 def test_a_callable_takes_what_it_took(name: str) -> None:
     found: Any = temp
     for part in name.split("."):

@@ -19,12 +19,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import pytest
-
 from common.temp.migrate.engine import examine
 from common.temp.migrate.files import find_grounds
 from common.temp.migrate.findings import FileResult
 from common.temp.migrate.rework import Options
+from tests.each import each
 
 CASES = Path(__file__).parent / "cases"
 AFTER = ".after.py"
@@ -124,10 +123,10 @@ def _left(results: list[FileResult]) -> list[tuple[str, str, int, str]]:
     ]
 
 
-@pytest.mark.parametrize("name", list(_names()))
+@each("name", _names())
 def test_case(name: str, tmp_path: Path) -> None:
     case = _read(name)
-    tree = tmp_path / "tree"
+    tree = tmp_path / name
     _write(tree, case.before)
 
     results = _run(tree, case.options)

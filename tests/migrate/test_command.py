@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.each import each
 from tests.migrate.trees import DONE, LEFT, SITE, committed, git, write
 from tests.support import environment, inv, listing, tempkeep
 
@@ -288,7 +289,7 @@ def test_what_is_no_source_is_passed_over_or_one_line(
 # -- arguments ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("arguments", "text"),
     [
         (["nowhere"], "nowhere does not exist"),

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.support import environment
+from tests.support import run
 
 FILES = 510
 LEAST = 500
@@ -47,18 +47,10 @@ class Tree(NamedTuple):
     temp: Path
     files: int
 
-    def run(self, *command: str) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(
-            command,
-            cwd=self.top,
-            env=environment(TMPDIR=str(self.temp)),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=300,
-            check=False,
-        )
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        return run(command, cwd=self.top, TMPDIR=str(self.temp))
 
-    def git(self, *arguments: str) -> bytes:
+    def git(self, *arguments: str) -> str:
         who = ("-c", "user.name=x", "-c", "user.email=x@example.org")
         done = self.run("git", *who, *arguments)
         assert done.returncode == 0, done.stderr
@@ -74,7 +66,7 @@ class Tree(NamedTuple):
         return document
 
     def changed(self) -> list[str]:
-        return self.git("diff", "--name-only", "--no-renames").decode().splitlines()
+        return self.git("diff", "--name-only", "--no-renames").splitlines()
 
 
 @pytest.fixture(scope="module")

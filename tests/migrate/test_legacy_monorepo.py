@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from tests.each import each
 from tests.support import environment
 from tests.warm import Started
 
@@ -188,7 +189,7 @@ def test_the_same_tests_pass_after_the_rewrite(migrated: Migrated) -> None:
     assert migrated.monorepo.tests() == migrated.tests
 
 
-@pytest.mark.parametrize("project", PROJECTS)
+@each("project", PROJECTS)
 def test_the_status_works_in_each_project(migrated: Migrated, project: str) -> None:
     directory = migrated.monorepo.top / "projects" / project
 
@@ -246,7 +247,7 @@ def test_comments_stay(migrated: Migrated) -> None:
             assert lost <= {b"copied from thumbs.making, so that the script stays on its own"}, name
 
 
-@pytest.mark.parametrize(
+@each(
     "name",
     [
         "projects/thumbs/src/thumbs/swatches.py",  # a parameter of the helper's name

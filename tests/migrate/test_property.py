@@ -22,6 +22,7 @@ from common.temp.migrate.facts import gather
 from common.temp.migrate.findings import FileResult
 from common.temp.migrate.rework import Options, rework
 from common.temp.migrate.tree import Tree
+from tests.each import each
 from tests.migrate.modules import SAFE, UNSAFE, Made, modules, spelled
 
 EXAMPLES = 75
@@ -118,7 +119,7 @@ def in_function(use: str, made: str) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-@pytest.mark.parametrize("use", SAFE)
+@each("use", SAFE)
 def test_a_safe_use_alone_is_rewritten_and_does_what_it_did(project: Path, use: str) -> None:
     before = in_function(use, "tempfile.TemporaryDirectory()")
 
@@ -131,7 +132,7 @@ def test_a_safe_use_alone_is_rewritten_and_does_what_it_did(project: Path, use: 
     assert told(project, after) == said
 
 
-@pytest.mark.parametrize("use", UNSAFE)
+@each("use", UNSAFE)
 def test_an_unsafe_use_alone_leaves_the_site_and_is_named(project: Path, use: str) -> None:
     before = in_function(use, "tempfile.TemporaryDirectory()")
 

@@ -14,6 +14,7 @@ from common.temp.migrate.output import explanation
 from common.temp.migrate.rework import Options
 from common.temp.migrate.rules import Rule, all_rules
 from common.temp.migrate.rules.tk901 import shared_tasks
+from tests.each import each
 from tests.migrate.trees import write
 
 CODES = {
@@ -49,7 +50,7 @@ def test_the_codes_and_what_their_rewrites_are() -> None:
     assert len(all_rules()) == len(CODES)
 
 
-@pytest.mark.parametrize("code", CODES)
+@each("code", CODES)
 def test_every_rule_says_why_and_what_it_makes_of_what(code: str) -> None:
     text = explanation(code)
 

@@ -7,6 +7,7 @@ import ast
 import pytest
 
 from common.temp.migrate.scopes import Scopes
+from tests.each import each
 
 
 def meant(code: str) -> str:
@@ -24,7 +25,7 @@ def meant(code: str) -> str:
     raise AssertionError("no call of X")
 
 
-@pytest.mark.parametrize(
+@each(
     ("code", "meaning"),
     [
         ("import a as X\nX.y()", "a.y"),

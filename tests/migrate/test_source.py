@@ -8,13 +8,14 @@ import codecs
 import pytest
 
 from common.temp.migrate.source import Source, Unreadable
+from tests.each import each
 
 TEXT = '"""ä €"""\n\x0c\nif x:\n\ty = "é" ; z = """a\n b"""  # ö\n'.replace("if x:", "if 1:")
 
 
-@pytest.mark.parametrize("newline", ["\n", "\r\n"])
-@pytest.mark.parametrize("mark", [b"", codecs.BOM_UTF8])
-@pytest.mark.parametrize("cookie", ["", "# coding: utf-8\n"])
+@each("newline", ["\n", "\r\n"])
+@each("mark", [b"", codecs.BOM_UTF8])
+@each("cookie", ["", "# coding: utf-8\n"])
 def test_every_name_is_where_its_position_says(newline: str, mark: bytes, cookie: str) -> None:
     raw = mark + (cookie + TEXT).replace("\n", newline).encode()
     source = Source(raw)
@@ -28,7 +29,7 @@ def test_every_name_is_where_its_position_says(newline: str, mark: bytes, cookie
         assert source.data[comment.start : comment.end].decode() == comment.text
 
 
-@pytest.mark.parametrize("encoding", ["latin-1", "iso-8859-15", "cp1252", "utf-8"])
+@each("encoding", ["latin-1", "iso-8859-15", "cp1252", "utf-8"])
 def test_a_file_comes_back_in_its_own_encoding(encoding: str) -> None:
     raw = f"# -*- coding: {encoding} -*-\nx = 'äöü'\n".encode(encoding)
     source = Source(raw)
@@ -37,7 +38,7 @@ def test_a_file_comes_back_in_its_own_encoding(encoding: str) -> None:
     assert source.encode(source.data) == raw
 
 
-@pytest.mark.parametrize(
+@each(
     ("raw", "why"),
     [
         (b"print 'x'\n", "does not parse: line 1"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import stat
 import sys
 from dataclasses import replace
@@ -18,6 +17,7 @@ from common.temp.migrate.write import _Fresh, remove_leftovers, replace_file
 from tests.migrate.trees import committed
 from tests.store.children import until
 from tests.support import listing, plain_user, process, run
+from tests.tracing import traced
 
 BEFORE, AFTER = b"old\r\n", b"new\r\n"
 
@@ -203,18 +203,13 @@ def test_a_directory_that_is_swapped_for_a_link_at_the_last_moment_leads_nowhere
 def test_a_write_that_is_killed_leaves_nothing_beside_the_source_for_longer_than_the_next_run(
     tmp_path: Path, call: str, has_nameless: bool
 ) -> None:
-    if not shutil.which("strace"):
-        pytest.skip("needs strace")
     text = {"pyproject.toml": b"", ".gitignore": b"build/\n", "sub/kept.tmp": b"x"}
     top = committed(tmp_path / "tree", text)
-    command = [sys.executable, "-m", "common.temp", "temp-migrate", "--write"]
-    quiet = {"PYTHONDONTWRITEBYTECODE": "1"}  # which renames, too
-    inject = ["-e", f"trace={call}", "-e", f"inject={call}:signal=KILL"]
-    if not has_nameless:  # as where the filesystem has no files without a name
-        code = "import os; del os.O_TMPFILE; from common.temp.__main__ import main; main()"
-        command = [sys.executable, "-c", code, "temp-migrate", "--write"]
+    command = ("temp-migrate", "--write")
+    # As where the filesystem has no files without a name.
+    does = "main()" if has_nameless else "del os.O_TMPFILE; main()"
 
-    killed = run(["strace", "-f", "-qq", "-o", "/dev/null", *inject, *command], cwd=top, **quiet)
+    killed = traced(call, "signal=KILL", *command, cwd=top, does=does)
 
     if has_nameless or call != "linkat":
         assert killed.returncode != 0, killed
@@ -222,7 +217,8 @@ def test_a_write_that_is_killed_leaves_nothing_beside_the_source_for_longer_than
     # Only in the moment of the rename is there something to see.
     assert len(names) == (call == "renameat" if has_nameless else call != "linkat")
     assert (top / ".gitignore").read_bytes() in (b"build/\n", b"build/\n.tmp/\n.temp/\n")
-    done = run(command, cwd=top)
+    code = f"import os; from common.temp.__main__ import main; {does}"
+    done = run([sys.executable, "-c", code, *command], cwd=top)
     if has_nameless or call != "linkat":
         assert done.returncode == 0, done
     assert set(os.listdir(top)) == {".git", "pyproject.toml", ".gitignore", "sub"}

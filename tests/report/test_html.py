@@ -275,7 +275,8 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
     project = make_project(directory / "project")
     for number in range(12):
         make_entry(project / ".tmp", f"debug/run-{number}_1696348800", files=number)
-    done = inv("temp-status", "--format", "html", "--output", "report.html", cwd=project)
+    own = {"TMPDIR": str(directory), "XDG_STATE_HOME": str(directory / "state")}
+    done = inv("temp-status", "--format", "html", "--output", "report.html", cwd=project, **own)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     real = (project / "report.html").read_text()
     old = entry(path="cache/old", label="old", category="cache", changed=NOW - 9 * DAY, size=4096)
@@ -298,7 +299,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
         },
         directory,
     )
-    return Seen(pages, console, status(project))
+    return Seen(pages, console, status(project, **own))
 
 
 @in_a_browser

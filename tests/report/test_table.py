@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from common.temp.report.table import Cell, Column, Screen, bar, cut, folded, table, width, wrapped
 from common.temp.report.text import plain
+from tests.each import each
 
 PRINTABLE = st.text(max_size=40).map(plain)
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "columns"),
     [
         ("", 0),
@@ -50,7 +50,7 @@ def test_what_is_wrapped_loses_nothing_and_fits_but_for_long_words(text: str, mo
     assert all(width(line) <= most or " " not in line for line in lines)
 
 
-@pytest.mark.parametrize(
+@each(
     ("part", "drawn"),
     [(0.0, ""), (1e-9, "▏"), (0.5, "████"), (0.51, "████▏"), (1.0, "████████"), (7.0, "████████")],
 )

@@ -26,6 +26,7 @@ from common.temp.report.status_table import status_text
 from common.temp.report.table import Screen, width
 from common.temp.report.text import age_seconds, counted, instant, plain, problem_line
 from common.temp.report.totals import category_totals, summary
+from tests.each import each
 from tests.support import DAY, HOUR, NOW, entry, link
 
 NASTY = os.fsdecode(b"a\x1b[31m\xff\n\x07") + "\u202e|1e5"
@@ -68,7 +69,7 @@ class matching(str):  # noqa: N801 - reads as a word
 # -- neutralising -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "tamed"),
     [
         ("plain text, naïve, 日本, é|\\", "plain text, naïve, 日本, é|\\"),
@@ -124,7 +125,7 @@ def test_a_number_like_name_is_printed_as_it_is() -> None:
         assert text in printed.split()
 
 
-@pytest.mark.parametrize("name", ["a|b", "a\\|b", "a\\", "|", "a||b", "\\\\|"])
+@each("name", ["a|b", "a\\|b", "a\\", "|", "a||b", "\\\\|"])
 def test_a_cell_of_a_github_table_cannot_end_early(name: str) -> None:
     printed = status(entry(path=f"debug/{name}", label=name), style="github")
     rows = [line for line in printed.splitlines() if line.startswith("| debug")]
@@ -160,7 +161,7 @@ def _github_cells(row: str) -> list[str]:
 # -- small things -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("seconds", "text"),
     [
         (0, "1970-01-01T00:00:00Z"),
@@ -257,7 +258,7 @@ def test_on_a_terminal_there_is_a_bar_and_colours_that_repeat_what_words_say() -
     assert re.sub(r"\x1b\[\d+m", "", "\n".join(lines)) == without.rstrip("\n")
 
 
-@pytest.mark.parametrize("columns", [20, 40, 60, 80])
+@each("columns", [20, 40, 60, 80])
 def test_on_a_narrow_terminal_names_are_whole_and_the_rest_is_no_wider(columns: int) -> None:
     long = entry(path="c/one_1", category="category-of-" + "c" * 60, label="one")
     path = "debug/thumbnails-of-all-photos_1699990000"
@@ -344,7 +345,7 @@ def test_a_status_as_csv_can_be_read_back() -> None:
 # -- cleaning -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("disposal", "line", "total"),
     [
         (
@@ -505,7 +506,7 @@ def test_until_when_an_outcome_can_be_undone_is_in_its_line() -> None:
     )
 
 
-@pytest.mark.parametrize(
+@each(
     ("held", "line"),
     [
         ([], None),
@@ -561,7 +562,7 @@ def test_a_plan_names_what_is_protected_and_counts_the_rest() -> None:
     )
 
 
-@pytest.mark.parametrize(
+@each(
     ("disposal", "status", "detail", "freed", "line"),
     [
         ("delete", "done", "", 4096, "deleted debug/demo_1699990000  4.0 KiB  (expired: 31 h > 24 h)"),  # noqa: E501
@@ -578,7 +579,7 @@ def test_an_outcome_is_a_line(
     assert outcome_line(Outcome(step(disposal), status, detail, freed)) == line
 
 
-@pytest.mark.parametrize(
+@each(
     ("disposal", "more"),
     [
         ("delete", ""),

@@ -76,7 +76,7 @@ CASES = (
     Case("zig", "build.zig", "zig-out", {}, "bin/x"),
     Case("haskell", "app.cabal", ".stack-work", {"dist/x": ""}),
     Case("haskell", "cabal.project", "dist-newstyle", {"cache/plan.json": ""}),
-    Case("sbt", "build.sbt", "target", {"scala-3.3/x": ""}, among=True),
+    Case("sbt", "build.sbt", "target", {"scala-3.3/classes/X.class": ""}, among=True),
     Case("cmake", "CMakeLists.txt", "cmake-build-debug", {}, "CMakeCache.txt"),
     Case("composer", "composer.json", "vendor", {}, "composer/installed.json"),
     Case("godot", "project.godot", ".godot", {"uid_cache.bin": ""}),
@@ -124,6 +124,21 @@ def test_a_preset_takes_what_its_tool_made_beside_its_marker_and_leaves_the_rest
     others = [name for name in PRESETS if name not in (preset, "python")]
     if is_found:
         assert found(project, *others) == {}
+
+
+def test_names_that_people_use_too_show_no_tool(project: Path) -> None:
+    files = {
+        "gradle/settings.gradle": "", "gradle/build/scripts/deploy.sh": "",
+        "gradle/build/resources/logo.svg": "", "maven/pom.xml": "",
+        "maven/target/site/handbook.md": "", "dotnet/a.csproj": "",
+        "dotnet/bin/Release/sign.sh": "", "dotnet/obj/Debug/notes": "", "elixir/mix.exs": "",
+        "elixir/_build/prod/Dockerfile": "", "zig/build.zig": "", "zig/zig-cache/tmp/notes": "",
+        "sbt/build.sbt": "", "sbt/target/scala-3/notes": "",
+    }  # fmt: skip
+    write(project, files)
+    took = found(project, "all")
+    assert len(took) == 7
+    assert all(why.startswith("nothing in it shows what made it") for why in took.values())
 
 
 HOLDS = {path for preset in PRESETS.values() for row in preset.made for path in row.holds}

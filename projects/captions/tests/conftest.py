@@ -8,8 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from captions import process
 from captions.process import Server, serving
 from captions.sounds import encode, tone
+
+from tests.warm import Started
 
 DEADLINE = 60.0
 
@@ -20,6 +23,14 @@ def until(is_so: Callable[[], object], what: str) -> None:
     while not is_so():
         assert time.monotonic() < end, f"{what}: not within {DEADLINE:g} s"
         time.sleep(0.005)
+
+
+@pytest.fixture(scope="package", autouse=True)
+def warm_servers() -> Iterator[None]:
+    """Servers start at once."""
+    with pytest.MonkeyPatch.context() as here:
+        here.setattr(process, "Server", Started.instead_of(Server, "captions"))
+        yield
 
 
 @pytest.fixture

@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.each import each
+from tests.support import run_in
+from tests.warm import in_environment
+
 CAPTIONS = Path(__file__).resolve().parents[1]
 OWN = {"build", "demo", "serve"}
 SHARED = {"clean", "temp-clean", "temp-explain", "temp-pin", "temp-status", "temp-unpin"}
@@ -18,15 +22,10 @@ def run(
     *command: str | Path, cwd: Path | None = None, **more: str
 ) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join(filter(None, sys.path))
-    return subprocess.run(
-        [sys.executable, *command],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": path, **more},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    env = {**os.environ, "PYTHONPATH": path, **more}
+    server = None if "PYTHONPATH" in more else in_environment(sys.executable, env, "captions")
+    given = [sys.executable, *map(str, command)]
+    return run_in(env, given, cwd=cwd or Path.cwd(), server=server)
 
 
 @pytest.fixture
@@ -36,7 +35,7 @@ def copy(tmp_path: Path) -> Path:
     return Path(shutil.copytree(CAPTIONS, tmp_path / "copy", ignore=ignored))
 
 
-@pytest.mark.parametrize(
+@each(
     ("arguments", "environment", "said"),
     [
         (["--port=x"], {}, "argument --port: 'x' is not a whole number from 0 to 65535"),

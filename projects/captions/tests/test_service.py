@@ -7,7 +7,6 @@ import resource
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,6 +17,8 @@ from captions.client import Answer, Connection, HalfSent, caption, form, health
 from captions.process import Server, serving
 
 from common.temp import ThreadedFileCleanupManager
+from tests.each import each
+from tests.support import inv
 
 WaitUntil = Callable[[Callable[[], object], str], None]
 MANY = 200
@@ -75,8 +76,8 @@ def test_an_upload_that_goes_on_is_seen_and_no_clean_takes_it(
 
     half = HalfSent(own.url, sound)
     wait_until(own.uploads, "it has begun")
-    command = [sys.executable, "-m", "invoke", "temp-clean", "--max-age-hours", "0"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = inv("temp-clean", "--max-age-hours", "0", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
     assert f"in use: pid {own.pid}" in done.stdout
     assert len(own.uploads()) == 1
     assert cues(half.finish()) == 1
@@ -132,7 +133,7 @@ HOSTILE_NAMES = [
 ]
 
 
-@pytest.mark.parametrize("name", HOSTILE_NAMES)
+@each("name", HOSTILE_NAMES)
 def test_a_hostile_name_is_answered_with_one_error_and_writes_nothing(
     server: Server, sound: bytes, name: bytes
 ) -> None:
@@ -148,7 +149,7 @@ def test_a_hostile_name_is_answered_with_one_error_and_writes_nothing(
     assert not Path("/tmp/captions-was-here").exists()
 
 
-@pytest.mark.parametrize(
+@each(
     ("data", "status"),
     [
         (b"", 422),
@@ -160,7 +161,6 @@ def test_a_hostile_name_is_answered_with_one_error_and_writes_nothing(
         (b"x" * ((1 << 20) + 1), 413),
         (b"x" * (3 << 20), 413),
     ],
-    ids=["empty", "text", "zeros", "no chunk", "all ones", "no format", "a byte more", "much more"],
 )
 def test_what_is_no_sound_is_answered_with_one_error(
     server: Server, data: bytes, status: int
@@ -170,14 +170,14 @@ def test_what_is_no_sound_is_answered_with_one_error(
     assert answer.error.isprintable()
 
 
-@pytest.mark.parametrize("cut", [4, 12, 20, 36, 43, 44, 1000])
+@each("cut", [4, 12, 20, 36, 43, 44, 1000])
 def test_a_truncated_file_is_answered_with_one_error(
     server: Server, sound: bytes, cut: int
 ) -> None:
     assert caption(server.url, sound[:cut]).status == 422
 
 
-@pytest.mark.parametrize("length", [5 << 20, 10**12, 10**18])
+@each("length", [5 << 20, 10**12, 10**18])
 def test_an_absurd_length_is_answered_before_anything_is_sent(server: Server, length: int) -> None:
     with Connection(server.url) as connection:
         connection.begin(form(b"")[0], length)
@@ -185,7 +185,7 @@ def test_an_absurd_length_is_answered_before_anything_is_sent(server: Server, le
     assert (answer.status, "larger than 1048576 bytes" in answer.error) == (413, True)
 
 
-@pytest.mark.parametrize(
+@each(
     ("method", "path", "status"),
     [("GET", "/captions", 405), ("POST", "/health", 405), ("GET", "/../../etc/passwd", 404)],
 )

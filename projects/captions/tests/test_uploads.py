@@ -10,6 +10,8 @@ from captions.client import form
 from captions.errors import UploadError
 from captions.uploads import receive
 
+from tests.each import each
+
 MOST = 100_000
 
 
@@ -47,8 +49,8 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "upload"
 
 
-@pytest.mark.parametrize("size", [0, 1, 7, 1000, MOST])
-@pytest.mark.parametrize("at_once", [1, 13, 4096, 10**6])
+@each("size", [0, 1, 7, 1000, MOST])
+@each("at_once", [1, 13, 4096, 10**6])
 def test_the_file_arrives_byte_for_byte_however_it_is_cut(
     path: Path, size: int, at_once: int
 ) -> None:
@@ -59,6 +61,7 @@ def test_the_file_arrives_byte_for_byte_however_it_is_cut(
     chunks = [body[start : start + at_once] for start in range(0, len(body), at_once)]
     upload(path, chunks, content_type.decode())
     assert path.read_bytes() == sound
+    path.unlink()
 
 
 def test_other_fields_do_no_harm(path: Path) -> None:
@@ -96,7 +99,7 @@ NAMES = {
 }
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each("name", NAMES)
 def test_a_hostile_name_is_refused_and_nothing_is_written(path: Path, name: bytes) -> None:
     content_type, body = form(b"sound", name)
     status, said = refusal(path, [body], content_type=content_type.decode())
@@ -125,14 +128,15 @@ FORMS: dict[str, tuple[list[bytes], str]] = {
 }
 
 
-@pytest.mark.parametrize("what", FORMS)
+@each("what", FORMS)
 def test_a_form_that_cannot_be_used_is_refused(path: Path, what: str) -> None:
     body, said = FORMS[what]
     status, found = refusal(path, body)
     assert (status, said in found) == (400, True)
+    path.unlink(missing_ok=True)  # what had come by then
 
 
-@pytest.mark.parametrize(
+@each(
     ("content_type", "status"),
     [
         ("", 415),

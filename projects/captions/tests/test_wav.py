@@ -9,6 +9,8 @@ import pytest
 from captions.errors import UnusableAudio
 from captions.wav import Format, Samples, blocks, find_sound
 
+from tests.each import each
+
 GUID = bytes.fromhex("0100000000001000800000aa00389b71")
 
 
@@ -55,9 +57,9 @@ def heard(data: bytes, at_once: int = 1000) -> Samples:
 WAVE = np.sin(np.arange(2500) / 7).astype(np.float32)
 
 
-@pytest.mark.parametrize("bits", [8, 16, 24, 32])
-@pytest.mark.parametrize("rate", [1000, 8000, 44_100, 768_000])
-@pytest.mark.parametrize("header", [fmt, extensible])
+@each("bits", [8, 16, 24, 32])
+@each("rate", [1000, 8000, 44_100, 768_000])
+@each("header", [fmt, extensible])
 def test_what_is_heard_is_what_was_stored(
     bits: int, rate: int, header: Callable[..., bytes]
 ) -> None:
@@ -66,7 +68,7 @@ def test_what_is_heard_is_what_was_stored(
     assert find_sound(io.BytesIO(data)).format == Format(rate, 1, bits)
 
 
-@pytest.mark.parametrize("bits", [8, 16, 24, 32])
+@each("bits", [8, 16, 24, 32])
 def test_of_stereo_the_mean_is_heard(bits: int) -> None:
     both = np.column_stack([WAVE, np.zeros_like(WAVE)]).reshape(-1)
     data = riff(fmt(channels=2, bits=bits), chunk(b"data", encoded(both, bits)))
@@ -121,7 +123,7 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
 }
 
 
-@pytest.mark.parametrize("what", HOSTILE)
+@each("what", HOSTILE)
 def test_what_cannot_be_read_is_refused_in_one_line(what: str) -> None:
     data, said = HOSTILE[what]
     with pytest.raises(UnusableAudio) as refused:

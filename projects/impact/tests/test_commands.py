@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.each import each
 from tests.support import run_client
 
 IMPACT = Path(__file__).resolve().parents[1]
@@ -52,7 +53,7 @@ def test_with_a_directory_they_stay_there(system_temp: Path) -> None:
     assert os.listdir(system_temp) == []
 
 
-@pytest.mark.parametrize(
+@each(
     ("argument", "said"),
     [
         ("--draws=0", "argument --draws: '0' is not a whole number from 1"),

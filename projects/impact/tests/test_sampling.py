@@ -17,6 +17,7 @@ from impact.sampling import OUTPUTS, sample
 from impact.sources import SCENARIOS, Trial
 
 from common.temp import TempManager
+from tests.warm import Started, in_environment
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -108,7 +109,9 @@ def test_a_killed_process_leaves_nothing_that_looks_whole_and_the_next_clean_tak
     tmp_path: Path, system_temp: Path, output_dir: str | None
 ) -> None:
     code = f"{BEGIN}sample(posterior, plans, draws=10**6, output_dir={output_dir!r})"
-    started = subprocess.Popen([sys.executable, "-c", code])
+    env = dict(os.environ)
+    server = in_environment(sys.executable, env, "impact")
+    started = Started([sys.executable, "-c", code], env=env, server=server)
     try:
         end = time.monotonic() + 60
         while not list(tmp_path.rglob("samples.zarr.partial/samples/c/1")):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.each import each
 from tests.support import run_client
 
 Draw = Callable[..., Path]
@@ -50,7 +51,7 @@ def test_a_script_takes_the_photos_of_the_folder_it_is_given(name: str, draw: Dr
     assert script(name, *SCRIPTS[name], draw().parent).stdout.startswith("1 ")
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "arguments", "said"),
     [
         ("make_thumbnails", ["missing"], "cannot list missing: No such file or directory"),
@@ -105,7 +106,7 @@ def test_the_tasks_are_the_shared_ones_and_those_of_the_project() -> None:
     assert names >= OWN | SHARED
 
 
-@pytest.mark.parametrize("name", sorted(OWN))
+@each("name", sorted(OWN))
 def test_a_task_of_the_project_is_its_own_and_no_shared_one(name: str) -> None:
     ran = run_client(
         "photos", "-c", f"import tasks; print(tasks.{name}.body.__module__)", cwd=PHOTOS

@@ -10,6 +10,8 @@ import pytest
 from photos.thumbnails import make_thumbnails
 from PIL import ExifTags, Image, ImageCms
 
+from tests.each import each
+
 Draw = Callable[..., Path]
 
 STORED_TURNED = {
@@ -47,8 +49,8 @@ def corners(image: Image.Image) -> list[str]:
     return [names.get((red, green, blue), "other") for red, green, blue in at]
 
 
-@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
-@pytest.mark.parametrize("orientation", STORED_TURNED)
+@each("suffix", ["jpg", "png", "webp", "tif"])
+@each("orientation", STORED_TURNED)
 def test_a_thumbnail_is_upright_whatever_the_orientation(
     draw: Draw, suffix: str, orientation: int
 ) -> None:

@@ -15,7 +15,9 @@ from pipeline.commands import narrate
 
 from common.temp.pipeline import ArtifactCleaner
 from common.temp.pipeline_config import CleanupConfig
+from tests.each import each
 from tests.support import run_client
+from tests.warm import Started, in_environment
 
 WHOLE = ["research.csv", "research.svg", "script.jsonl", "tones.wav"]
 OWN = {"demo", "narrate"}
@@ -35,7 +37,7 @@ def runs(base: Path) -> list[Path]:
     return sorted(base.glob("pipeline_artifacts_*"))
 
 
-class Narrator(subprocess.Popen[str]):
+class Narrator(Started):
     """A process in the middle of a run, which waits for the rest of its text."""
 
     run: Path
@@ -52,8 +54,11 @@ def narrators(count: int) -> Iterator[list[Narrator]]:
     started: list[Narrator] = []
     try:
         for _ in range(count):
+            env = dict(os.environ)
             one = Narrator(
                 [sys.executable, "scripts/narrate.py", "-"],
+                env=env,
+                server=in_environment(sys.executable, env, "pipeline"),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
@@ -114,7 +119,7 @@ def test_runs_are_made_in_the_project_wherever_one_stands_in_it(
     assert len(runs(base)) == 1
 
 
-@pytest.mark.parametrize(
+@each(
     ("arguments", "said"),
     [
         (["missing.txt"], "cannot read missing.txt: No such file or directory; give a text file"),

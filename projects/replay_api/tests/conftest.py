@@ -6,8 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from replay_api import client
 
 from projects.replay_api.tests.support import Running, parts, running
+from tests.warm import Started
+
+
+@pytest.fixture(scope="package", autouse=True)
+def warm_servers() -> Iterator[None]:
+    """Servers start at once."""
+    with pytest.MonkeyPatch.context() as here:
+        here.setattr(client, "Server", Started.instead_of(client.Server, "replay_api"))
+        yield
 
 
 @pytest.fixture
@@ -19,7 +29,7 @@ def uploaded(tmp_path: Path) -> dict[str, Path]:
 @pytest.fixture(scope="session")
 def long(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The files of an upload that takes long enough to compute for a test to meddle with it."""
-    return parts(tmp_path_factory.mktemp("long"), samples=250_000)
+    return parts(tmp_path_factory.mktemp("long"), samples=120_000)
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,8 @@ import pytest
 from replay_api.calibration import Calibration, read_calibration
 from replay_api.errors import BadInput
 
+from tests.each import each
+
 
 def read(tmp_path: Path, text: str | bytes) -> Calibration:
     path = tmp_path / "aircraft.json"
@@ -24,7 +26,7 @@ def test_what_is_said_counts(tmp_path: Path) -> None:
     assert said == Calibration(2.0, efficiency=1.0, video_offset_s=-3.5)
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "said"),
     [
         ("", "is not valid JSON"),

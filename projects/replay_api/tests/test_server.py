@@ -32,8 +32,10 @@ from projects.replay_api.tests.support import (
     values,
 )
 from projects.replay_api.tests.test_tlog import FLIGHT
+from tests.each import each
 from tests.store.children import children_of, until
-from tests.support import HOSTILE_NAMES, environment, listing, mounted
+from tests.support import HOSTILE_NAMES, REPOSITORY, environment, listing, mounted, run_in
+from tests.warm import in_environment
 
 Upload = dict[str, Path]
 
@@ -177,7 +179,7 @@ def test_an_id_that_is_taken_is_refused_and_the_first_job_stays(
     fetch_all(server, document)
 
 
-@pytest.mark.parametrize(
+@each(
     ("method", "path", "status", "said"),
     [
         ("GET", "/jobs/unknown", 404, "there is no job 'unknown'"),
@@ -307,7 +309,7 @@ REST = VIDEO + _part("calibration") + END
 HEADER = "Content-Disposition: form-data"
 
 
-@pytest.mark.parametrize(
+@each(
     ("data", "said"),
     [
         (b"", "the upload ends before its last boundary"),
@@ -345,7 +347,7 @@ def test_what_is_malformed_or_incomplete_is_refused(
     assert state(server, "a") == ""
 
 
-@pytest.mark.parametrize(
+@each(
     "kind",
     [
         "",
@@ -491,36 +493,40 @@ def test_the_hostile_names_are_forty() -> None:
     assert len(set(FILE_NAMES)) == len(set(HOSTILE_NAMES)) == 40
 
 
-@pytest.mark.parametrize("name", FILE_NAMES, ids=range(40))
 def test_whatever_a_client_calls_its_files_they_are_those_of_the_job(
-    server: Running, uploaded: Upload, name: str
+    server: Running, uploaded: Upload
 ) -> None:
-    answer = post(server.client, body(uploaded, names=lambda path: name), "?job_id=a")
-    assert answer.status == 202
-    document = server.client.wait("a")
-    assert document["state"] == "done"
-    assert listing(server.root / "a") == [
-        "calibration.json",
-        "input.csv",
-        "input.mp4",
-        "output",
-        *(f"output/{result}" for result in sorted(RESULTS)),
-    ]
-    fetch_all(server, document)
+    before = server.outside()
+    for number, name in enumerate(FILE_NAMES):
+        data = body(uploaded, names=lambda path, name=name: name)  # type: ignore[misc]
+        assert post(server.client, data, f"?job_id={number}").status == 202, name
+    for number, name in enumerate(FILE_NAMES):
+        document = server.client.wait(f"{number}")
+        assert document["state"] == "done", name
+        assert listing(server.root / f"{number}") == [
+            "calibration.json",
+            "input.csv",
+            "input.mp4",
+            "output",
+            *(f"output/{result}" for result in sorted(RESULTS)),
+        ], name
+        fetch_all(server, document)
+        server.until_gone(*sorted(map(str, range(number + 1, len(FILE_NAMES)))))
+        assert server.outside() == before, name
 
 
-@pytest.mark.parametrize("job_id", HOSTILE_NAMES, ids=range(40))
-def test_a_hostile_id_is_refused_and_nothing_is_written(
-    server: Running, uploaded: Upload, job_id: str
-) -> None:
-    answer = post(server.client, body(uploaded), query(job_id))
-    if job_id == "\udcff":  # what is no UTF-8 comes as U+FFFD, which is a letter like any other
-        assert answer.status == 202
-        fetch_all(server, server.client.wait("\ufffd"))
-        return
-    assert answer.status == 400
-    assert answer.document["error"].startswith("job id ")
-    assert server.jobs() == []
+def test_a_hostile_id_is_refused_and_nothing_is_written(server: Running, uploaded: Upload) -> None:
+    before = server.outside()
+    for job_id in HOSTILE_NAMES:
+        answer = post(server.client, body(uploaded), query(job_id))
+        if job_id == "\udcff":  # what is no UTF-8 comes as U+FFFD, which is a letter like any other
+            assert answer.status == 202
+            fetch_all(server, server.client.wait("\ufffd"))
+            server.until_gone()
+            continue
+        assert answer.status == 400, job_id
+        assert answer.document["error"].startswith("job id "), job_id
+        assert (server.jobs(), server.outside()) == ([], before), job_id
 
 
 # -- the end of a server ----------------------------------------------------------------------
@@ -549,16 +555,12 @@ def test_a_server_that_is_told_to_end_leaves_nothing(
 
 
 def _start(tmp_path: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    packages = [Path(__file__).resolve().parents[1] / "src", Path(__file__).resolve().parents[3]]
-    return subprocess.run(
-        [sys.executable, "-m", "replay_api", "--port", "0", *arguments],
-        cwd=tmp_path,
-        env=environment(PYTHONPATH=os.pathsep.join(map(str, packages)), **more),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    packages = [Path(__file__).resolve().parents[1] / "src", REPOSITORY]
+    path = os.pathsep.join([*map(str, packages), environment()["PYTHONPATH"]])
+    env = environment(PYTHONPATH=path, PYTHONWARNINGS="error::ResourceWarning", **more)
+    command = [sys.executable, "-m", "replay_api", "--port", "0", *arguments]
+    server = in_environment(sys.executable, env, "replay_api")
+    return run_in(env, command, cwd=tmp_path, server=server)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ import pytest
 from replay_api.errors import ReplayError
 from replay_api.settings import Settings, load
 
+from tests.each import each
+
 
 def test_without_variables_there_are_defaults() -> None:
     assert load({"HOME": "/home/x"}) == Settings()
@@ -24,7 +26,7 @@ def test_variables_replace_them() -> None:
     assert said == Settings(storage_root=Path("/srv/jobs"), max_jobs=7, idle_seconds=0.5)
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "text", "said"),
     [
         ("MAX_JOBS", "many", "REPLAY_API_MAX_JOBS: expected a whole number above 0, got 'many'"),

@@ -9,6 +9,7 @@ from replay_api.errors import BadInput
 from replay_api.telemetry import Sample, distance_m, read_samples
 
 from projects.replay_api.tests.support import values
+from tests.each import each
 
 
 def read(tmp_path: Path, text: str | bytes) -> list[Sample]:
@@ -44,7 +45,7 @@ def test_two_samples_of_one_instant_are_both_there(tmp_path: Path) -> None:
     assert samples[2].speed_mps == samples[1].speed_mps
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "said"),
     [
         ("", "has no column time_s, lat_deg, lon_deg, alt_m; its first line must name"),
@@ -73,7 +74,7 @@ def test_what_cannot_be_used_is_named_with_its_line(
     assert said in str(caught.value)
 
 
-@pytest.mark.parametrize(
+@each(
     ("one", "other", "metres"),
     [
         ((50.0, 8.0), (50.0, 8.0), 0),

@@ -11,6 +11,7 @@ from replay_api.errors import BadInput
 from replay_api.video import duration_s
 
 from projects.replay_api.tests.support import box, movie
+from tests.each import each
 
 HEADER = struct.pack(">IIIII", 0, 0, 0, 600, 3000) + b"\0" * 80
 
@@ -44,7 +45,7 @@ def test_boxes_of_every_size_are_passed_over(tmp_path: Path) -> None:
     assert length(tmp_path, box(b"ftyp", b"isom") + large + last) == 5
 
 
-@pytest.mark.parametrize(
+@each(
     ("data", "said"),
     [
         (b"", "no whole moov box"),

@@ -169,19 +169,18 @@ def _coverage_report(artefact: Path) -> None:
 def _of_preset(artefact: Path, made: Made) -> None:
     """Check that it looks as its tool leaves it, by the row of the presets."""
     names = sorted(os.listdir(artefact))
+    for name in names if made.only else ():
+        if not any(fnmatchcase(name, glob) for glob in made.only):
+            raise _Unsure(f"{name} in it is not from a known tool")
     if MODULES in made.names:
         _modules(artefact, names)
-    elif made.only:
-        for name in names:
-            if not any(fnmatchcase(name, glob) for glob in made.only):
-                raise _Unsure(f"{name} in it is not from a known tool")
     elif made.each:
         for name in names:
             if not (artefact / name / made.each).is_file():
                 raise _Unsure(f"{name} in it was not fetched")
-    elif not made.shown_by:
+    elif not (made.shown_by or made.only):
         raise _Unsure("nothing tells which files in it a tool made")
-    elif not any(True for glob in made.shown_by for _ in artefact.glob(glob)):
+    elif made.shown_by and not any(True for glob in made.shown_by for _ in artefact.glob(glob)):
         raise _Unsure("nothing in it shows what made it")
     if not names:
         raise _Unsure("nothing is in it")

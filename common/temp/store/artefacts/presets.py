@@ -30,7 +30,7 @@ class Made(NamedTuple):
     - `beside`: one of these lies beside each; without any, anything may
     - `holds`: all of these lie in it, by paths relative to it
     - `shown_by`: one of these in it shows, where git cannot tell, that the tool made it
-    - `only`: then it holds nothing but these, and one at least
+    - `only`: then it holds nothing but these; names alone show nothing where people use them too
     - `each`: then every directory in it has this file, and there is one at least
     """
 
@@ -124,6 +124,7 @@ PRESETS: Final[dict[str, Preset]] = {
                     *("maven-archiver", "maven-status", "surefire-reports", "failsafe-reports"),
                     *("*.jar", "*.war", "jacoco.exec", "site"),
                 ),
+                shown_by=("maven-status", "maven-archiver", "*classes/**/*.class"),
             ),
         )
     ),
@@ -136,13 +137,14 @@ PRESETS: Final[dict[str, Preset]] = {
                     *("classes", "generated", "kotlin", "libs", "reports", "resources", "tmp"),
                     *("test-results", "distributions", "scripts", "outputs", "intermediates"),
                 ),
+                shown_by=("tmp/*", "libs/*.jar", "classes/**/*.class"),
             ),
             Made((".gradle",), _GRADLE, shown_by=("buildOutputCleanup", "file-system.probe")),
         )
     ),
     "dotnet": Preset(
         (
-            Made(("bin",), _DOTNET, only=("Debug", "Release")),
+            Made(("bin",), _DOTNET, only=("Debug", "Release"), shown_by=("*/**/*.dll",)),
             Made(
                 ("obj",),
                 _DOTNET,
@@ -150,13 +152,14 @@ PRESETS: Final[dict[str, Preset]] = {
                     *("Debug", "Release", "project.assets.json", "project.nuget.cache"),
                     "*.nuget.*",
                 ),
+                shown_by=("project.assets.json", "*.nuget.*"),
             ),
         )
     ),
     "swift": Preset((Made((".build",), ("Package.swift",), shown_by=("workspace-state.json",)),)),
     "elixir": Preset(
         (
-            Made(("_build",), ("mix.exs",), only=("dev", "test", "prod")),
+            Made(("_build",), ("mix.exs",), only=("dev", "test", "prod"), shown_by=("*/lib/*",)),
             Made(("deps",), ("mix.exs",), each=".hex"),
         )
     ),
@@ -165,7 +168,12 @@ PRESETS: Final[dict[str, Preset]] = {
     ),
     "zig": Preset(
         (
-            Made((".zig-cache", "zig-cache"), ("build.zig",), only=("b", "h", "o", "tmp", "z")),
+            Made(
+                (".zig-cache", "zig-cache"),
+                ("build.zig",),
+                only=("b", "h", "o", "tmp", "z"),
+                shown_by=("[hoz]/*",),
+            ),
             Made(("zig-out",), ("build.zig",)),
         )
     ),
@@ -176,7 +184,14 @@ PRESETS: Final[dict[str, Preset]] = {
         )
     ),
     "sbt": Preset(
-        (Made(("target",), ("build.sbt",), only=("streams", "scala-*", "global-logging")),)
+        (
+            Made(
+                ("target",),
+                ("build.sbt",),
+                only=("streams", "scala-*", "global-logging"),
+                shown_by=("streams/*", "global-logging/*", "scala-*/**/*.class"),
+            ),
+        )
     ),
     "cmake": Preset((Made(("build", "cmake-build-*"), ("CMakeLists.txt",), ("CMakeCache.txt",)),)),
     "composer": Preset((Made(("vendor",), ("composer.json",), ("composer/installed.json",)),)),

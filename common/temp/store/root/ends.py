@@ -134,11 +134,13 @@ def _write(root: str, relative: str, inode: int, ending: Ending, layout: Layout)
     run look dead.
     """
     try:
-        if os.lstat(os.path.join(root, relative)).st_ino != inode:
+        status = os.lstat(os.path.join(root, relative))
+        if status.st_ino != inode:
             return
     except OSError:
         return  # there is nothing left to keep
-    says, sync = {"end": ending, "inode": inode}, ending != "running"
+    says = {"end": ending, "inode": inode, "mtime": int(status.st_mtime)}
+    sync = ending != "running"
     try:
         write_record(Path(root), ENDS, relative, says, layout, sync=sync)
     except (OSError, TempError):  # the disk is full, for example
@@ -174,15 +176,29 @@ def with_endings(root: Path, entries: Iterable[Entry], leases: Leases) -> tuple[
     """
     records = {record.path: record for record in read_records(root, ENDS, record_names(root, ENDS))}
     return tuple(
-        entry._replace(ending=_ending(records.get(entry.path), entry, leases)) for entry in entries
+        entry._replace(ending=_ending(root, records.get(entry.path), entry, leases))
+        for entry in entries
     )
 
 
-def _ending(record: Record | None, entry: Entry, leases: Leases) -> Ending:
+def _is_copy(root: Path, record: Record, entry: Entry) -> bool:
+    """Whether it seems to be what was recorded, brought here with its root: by `cp -a`, by rsync or
+    from a backup, which keep the time of the directory, though some only its seconds.
+    """
+    if "mtime" not in record.says:
+        return False  # an older version has written it
+    recorded = fields.whole(record.says, "mtime")
+    try:
+        return recorded == int(os.lstat(root / entry.path).st_mtime)
+    except OSError:
+        return False
+
+
+def _ending(root: Path, record: Record | None, entry: Entry, leases: Leases) -> Ending:
     if record is None:
         return "unknown"
     try:
-        if fields.whole(record.says, "inode") != entry.inode:
+        if fields.whole(record.says, "inode") != entry.inode and not _is_copy(root, record, entry):
             return "unknown"
         ending = _RECORDED.get(fields.text(record.says, "end"), "unknown")
     except Unreadable:
