@@ -220,8 +220,9 @@ PUT_BACK = (
     "import os\n"
     "from pathlib import Path\n"
     "from common.temp.store.claiming.area import claimed\n"
-    "status = os.stat('.tmp/debug/x')\n"
-    "with claimed(Path('.tmp').absolute(), 'debug/x', (status.st_dev, status.st_ino)) as claim:\n"
+    "path = 'debug/is_claimed'\n"  # as no other test has: what a command line names is in use
+    "status = os.stat(f'.tmp/{path}')\n"
+    "with claimed(Path('.tmp').absolute(), path, (status.st_dev, status.st_ino)) as claim:\n"
     "    print('claimed', flush=True); input()\n"
     "    print(claim.put_back(), flush=True)\n"
 )
@@ -232,7 +233,7 @@ def test_what_takes_its_place_in_the_instant_before_the_rename_is_not_replaced(
 ) -> None:
     if not shutil.which("strace"):
         pytest.skip("needs strace")
-    path = make_entry(root, "debug/x", files=2)
+    path = make_entry(root, "debug/is_claimed", files=2)
     calls = "rename,renameat,renameat2"
     command = [
         "strace", "-qq", "-o", os.devnull, "-e", f"trace={calls}",

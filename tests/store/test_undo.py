@@ -456,7 +456,10 @@ def two(root: Path) -> Path:
     return root
 
 
-def test_a_sweep_deletes_what_is_past_its_time_and_leaves_what_is_not(two: Path) -> None:
+def test_a_sweep_deletes_what_is_past_its_time_and_leaves_what_is_not(
+    two: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(time, "sleep")  # it waits for nobody, not even for itself
     report = swept(two, NOTHING)
     assert forgotten(report) == {"debug__old": ("done", "undo time is over: 25 h > 24 h")}
     assert report.freed_bytes > 0

@@ -12,7 +12,7 @@ import pytest
 
 from common.temp.store.root.making import make_root
 from common.temp.store.sweep.abandoned import ABANDONED
-from tests.store.repositories import check_that_it_goes, clone, commit, git, make_origin
+from tests.store.repositories import check_that_they_go, clone, commit, git, make_origin
 from tests.support import run, scanned, swept
 
 pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
@@ -175,36 +175,39 @@ def tagged_in_a_submodule(there: Path) -> None:
     in_a_submodule(there, annotated)
 
 
-@pytest.mark.parametrize(
-    ("do", "said"),
-    [
-        (tagged, "1 unpushed tag"),
-        (tagged_by_another_after_a_fetch, "1 unpushed tag"),
-        (tagged_and_packed, "1 unpushed tag"),
-        (fetched_from_a_clone_that_is_gone, "1 unpushed commit"),
-        (pushed_to_another_place_in_scratch, "2 unpushed commits"),
-        (pushed_to_scratch_by_another_address, "3 unpushed commits"),
-        (rebased_by_a_pull, "1 unpushed commit"),
-        (merged_by_a_pull, "2 unpushed commits"),
-        (picked, "1 unpushed commit"),
-        (pushed_to_a_disk_that_is_gone, "1 unpushed commit"),
-        (pushed_by_ssh_to_this_very_machine, "1 unpushed commit"),
-        (joined_to_what_is_elsewhere, "1 unpushed commit"),
-        (cut_when_it_was_fetched_from_scratch, "1 unpushed commit"),
-        (rebased_under_a_name_that_looks_like_a_pull, "1 unpushed commit"),
-        (stashed_in_a_submodule, "1 stash of submodules"),
-        (tagged_in_a_submodule, "1 unpushed tag of submodules"),
-    ],
-)
+LOOKS_ELSEWHERE: list[tuple[Callable[[Path], None], str]] = [
+    (tagged, "1 unpushed tag"),
+    (tagged_by_another_after_a_fetch, "1 unpushed tag"),
+    (tagged_and_packed, "1 unpushed tag"),
+    (fetched_from_a_clone_that_is_gone, "1 unpushed commit"),
+    (pushed_to_another_place_in_scratch, "2 unpushed commits"),
+    (pushed_to_scratch_by_another_address, "3 unpushed commits"),
+    (rebased_by_a_pull, "1 unpushed commit"),
+    (merged_by_a_pull, "2 unpushed commits"),
+    (picked, "1 unpushed commit"),
+    (pushed_to_a_disk_that_is_gone, "1 unpushed commit"),
+    (pushed_by_ssh_to_this_very_machine, "1 unpushed commit"),
+    (joined_to_what_is_elsewhere, "1 unpushed commit"),
+    (cut_when_it_was_fetched_from_scratch, "1 unpushed commit"),
+    (rebased_under_a_name_that_looks_like_a_pull, "1 unpushed commit"),
+    (stashed_in_a_submodule, "1 stash of submodules"),
+    (tagged_in_a_submodule, "1 unpushed tag of submodules"),
+]
+
+
 def test_what_only_looks_as_if_it_were_elsewhere_keeps_its_entry(
-    root: Path, origin: Path, do: Callable[[Path], None], said: str
+    root: Path, tmp_path: Path
 ) -> None:
-    do(clone(origin, root / "work" / "review" / "clone"))
-    work = str(scanned(root)["work/review"].work)
-    assert work.startswith("git: ")
-    assert said in work.removeprefix("git: ").partition(" in ")[0].split(", ")
+    for do, _ in LOOKS_ELSEWHERE:
+        origin = make_origin(tmp_path / do.__name__ / "origin")
+        do(clone(origin, root / "work" / do.__name__ / "clone"))
+    found = scanned(root)
+    for do, said in LOOKS_ELSEWHERE:
+        work = str(found[f"work/{do.__name__}"].work)
+        assert work.startswith("git: "), (do, work)
+        assert said in work.removeprefix("git: ").partition(" in ")[0].split(", "), (do, work)
     assert swept(root).done == ()
-    assert (root / "work" / "review" / "clone").is_dir()
+    assert all((root / "work" / do.__name__ / "clone").is_dir() for do, _ in LOOKS_ELSEWHERE)
 
 
 def with_a_tag_that_was_pushed(origin: Path, there: Path) -> None:
@@ -264,23 +267,21 @@ def of_a_clone_in_scratch_and_fetched_since(origin: Path, there: Path) -> None:
     shutil.rmtree(there.parent / "between")
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        by_another_address,
-        of_a_clone_in_scratch_and_pushed_since,
-        of_a_clone_in_scratch_and_fetched_since,
-        with_a_tag_that_was_pushed,
-        of_an_annotated_tag,
-        mirrored_with_tags,
-        of_two_remotes,
-        pulled_and_tagged,
-    ],
-)
-def test_what_came_from_elsewhere_goes(
-    root: Path, origin: Path, make: Callable[[Path, Path], None]
-) -> None:
-    check_that_it_goes(root, origin, make)
+def test_what_came_from_elsewhere_goes(root: Path, tmp_path: Path) -> None:
+    check_that_they_go(
+        root,
+        tmp_path,
+        [
+            by_another_address,
+            of_a_clone_in_scratch_and_pushed_since,
+            of_a_clone_in_scratch_and_fetched_since,
+            with_a_tag_that_was_pushed,
+            of_an_annotated_tag,
+            mirrored_with_tags,
+            of_two_remotes,
+            pulled_and_tagged,
+        ],
+    )
 
 
 def test_what_came_from_scratch_before_the_address_was_set_keeps_its_entry(

@@ -19,7 +19,7 @@ from common.temp.store.sweep.abandoned import ABANDONED
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 from common.temp.store.system import at
-from tests.store.repositories import check_that_it_goes, clone, commit, git, make_origin
+from tests.store.repositories import check_that_they_go, clone, commit, git, make_origin
 from tests.support import (
     EVERYTHING,
     HOUR,
@@ -227,9 +227,6 @@ def without_an_answer(there: Path) -> None:
     (there / ".git" / "HEAD").unlink()
 
 
-POLICIES = (EVERYTHING, Policy(max_age=0), Policy(max_total_size=0))
-
-
 WORK: list[tuple[Callable[[Path], None], str]] = [
     (changed, "1 uncommitted file"),
     (changed_and_skipped, "1 uncommitted file"),
@@ -261,20 +258,21 @@ WORK: list[tuple[Callable[[Path], None], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("number", "do", "said"), [(n, *case) for n, case in enumerate(WORK)])
-def test_work_that_is_nowhere_else_keeps_its_entry(
-    root: Path, origin: Path, number: int, do: Callable[[Path], None], said: str
-) -> None:
-    there = clone(origin, root / "work" / "review" / "deep" / "clone")
-    do(there)
-    what = scanned(root)["work/review"].work
-    assert what is not None
-    assert what.startswith(f"git: {said}")
-    assert what.endswith("in work/review/deep/clone")
-    policy = POLICIES[number % len(POLICIES)]  # each in turn, as all look at the same
-    assert swept(root, policy).outcomes == ()
-    assert swept(root, policy, sizes=False).done == ()
-    assert len(swept(root, Policy(everything=True, spare_work=False)).done) == 1
+def test_work_that_is_nowhere_else_keeps_its_entry(root: Path, tmp_path: Path) -> None:
+    for do, _ in WORK:
+        origin = make_origin(tmp_path / do.__name__ / "origin")
+        do(clone(origin, root / "work" / do.__name__ / "deep" / "clone"))
+    report = swept(root)
+    assert report.outcomes == ()
+    found = {verdict.entry.path: verdict.entry.work for verdict in report.plan.kept}
+    for do, said in WORK:
+        path = f"work/{do.__name__}"
+        what = str(found[path])
+        assert what.startswith(f"git: {said}"), (path, what)
+        assert what.endswith(f"in {path}/deep/clone"), (path, what)
+    assert swept(root, Policy(max_age=0)).outcomes == ()
+    assert swept(root, Policy(max_total_size=0), sizes=False).done == ()
+    assert len(swept(root, Policy(everything=True, spare_work=False)).done) == len(WORK)
 
 
 def mirror(origin: Path, there: Path) -> None:
@@ -349,28 +347,26 @@ def what_only_looks_so(origin: Path, there: Path) -> None:
     (there / "refs").mkdir()
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        clone,
-        mirror,
-        of_a_tag,
-        as_pre_commit_does,
-        as_uv_does,
-        with_ignored_files,
-        with_tags_of_no_branch,
-        with_tags_of_no_branch_that_were_cloned,
-        a_mirror_that_was_fetched_into,
-        with_its_work_tree_and_repository_apart,
-        a_cache_of_uv,
-        empty,
-        what_only_looks_so,
-    ],
-)
-def test_a_repository_of_which_all_is_elsewhere_goes(
-    root: Path, origin: Path, make: Callable[[Path, Path], None]
-) -> None:
-    check_that_it_goes(root, origin, make)
+def test_a_repository_of_which_all_is_elsewhere_goes(root: Path, tmp_path: Path) -> None:
+    check_that_they_go(
+        root,
+        tmp_path,
+        [
+            clone,
+            mirror,
+            of_a_tag,
+            as_pre_commit_does,
+            as_uv_does,
+            with_ignored_files,
+            with_tags_of_no_branch,
+            with_tags_of_no_branch_that_were_cloned,
+            a_mirror_that_was_fetched_into,
+            with_its_work_tree_and_repository_apart,
+            a_cache_of_uv,
+            empty,
+            what_only_looks_so,
+        ],
+    )
 
 
 def test_two_clones_in_an_entry_are_no_remotes_of_each_other(root: Path, origin: Path) -> None:
@@ -414,16 +410,19 @@ def test_a_clone_of_what_is_gone_keeps_its_entry(
     assert "unpushed commit" in str(scanned(root)["work/pulled"].work)
 
 
-@pytest.mark.parametrize("what", ["refs/heads/main", "refs/tags/v9", "refs/wip/x"])
 def test_what_was_pushed_into_a_mirror_keeps_its_entry(
-    root: Path, origin: Path, tmp_path: Path, what: str
+    root: Path, origin: Path, tmp_path: Path
 ) -> None:
-    mirror(origin, root / "work" / "mirror")
-    pushed = clone(root / "work" / "mirror", tmp_path / "pushed")
-    commit(pushed)
-    git(pushed, "push", "-q", "origin", f"HEAD:{what}")
-    shutil.rmtree(pushed)
-    assert scanned(root)["work/mirror"].work == "git: 1 unpushed commit in work/mirror"
+    said = {}
+    for number, what in enumerate(("refs/heads/main", "refs/tags/v9", "refs/wip/x")):
+        path = f"work/mirror{number}"
+        mirror(origin, root / path)
+        pushed = clone(root / path, tmp_path / "pushed")
+        commit(pushed)
+        git(pushed, "push", "-q", "origin", f"HEAD:{what}")
+        shutil.rmtree(pushed)
+        said[path] = f"git: 1 unpushed commit in {path}"
+    assert {path: found.work for path, found in scanned(root).items()} == said
     assert swept(root).outcomes == ()
 
 
@@ -458,22 +457,21 @@ def tagged_on_no_branch_and_packed(there: Path) -> None:
     git(there, "gc", "-q")
 
 
-@pytest.mark.parametrize(
-    "do",
-    [
+def test_a_clone_of_one_tag_keeps_what_was_made_in_it(root: Path, origin: Path) -> None:
+    there = {}
+    for do in (
         tagged_in_a_linked_work_tree_that_is_gone,
         stashed_as_a_branch,
         tagged_on_no_branch_and_packed,
-    ],
-)
-@pytest.mark.parametrize("depth", [("--depth", "1"), ()])
-def test_a_clone_of_one_tag_keeps_what_was_made_in_it(
-    root: Path, origin: Path, do: Callable[[Path], None], depth: tuple[str, ...]
-) -> None:
-    there = clone(origin, root / "work" / "review" / "clone", *depth, "--branch", "v1")
-    assert scanned(root)["work/review"].work is None
-    do(there)
-    assert "unpushed commit" in str(scanned(root)["work/review"].work)
+    ):
+        for depth in ((), ("--depth", "1")):
+            entry = root / "work" / f"{do.__name__}{len(depth)}"
+            there[clone(origin, entry / "clone", *depth, "--branch", "v1")] = do
+    assert {found.work for found in scanned(root).values()} == {None}
+    for clone_of_tag, do in there.items():
+        do(clone_of_tag)
+    for path, found in scanned(root).items():
+        assert "unpushed commit" in str(found.work), path
     assert swept(root).outcomes == ()
 
 
@@ -503,24 +501,21 @@ def with_a_tree_elsewhere_and_a_git_directory(origin: Path, there: Path, tree: P
     git(there, "config", "core.worktree", str(tree))
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
+def test_a_repository_whose_work_tree_is_elsewhere_keeps_its_entry(
+    root: Path, origin: Path, tmp_path: Path
+) -> None:
+    said = {}
+    for make in (
         with_a_tree_that_leads_to_it,
         with_a_tree_that_it_leads_to,
         with_the_tree_of_its_index,
         with_a_tree_elsewhere_and_a_git_directory,
-    ],
-)
-def test_a_repository_whose_work_tree_is_elsewhere_keeps_its_entry(
-    root: Path, origin: Path, tmp_path: Path, make: Callable[[Path, Path, Path], None]
-) -> None:
-    there = root / "work" / "review" / "there"
-    there.parent.mkdir(parents=True)
-    make(origin, there, tmp_path / "tree")
-    assert scanned(root)["work/review"].work == (
-        "git: 1 work tree that is elsewhere in work/review/there"
-    )
+    ):
+        path = f"work/{make.__name__}"
+        (root / path).mkdir(parents=True)
+        make(origin, root / path / "there", tmp_path / make.__name__)
+        said[path] = f"git: 1 work tree that is elsewhere in {path}/there"
+    assert {path: found.work for path, found in scanned(root).items()} == said
     assert swept(root).outcomes == ()
 
 
@@ -686,23 +681,20 @@ def fetches_what_is_missing(there: Path) -> None:
         pack.unlink()
 
 
-@pytest.mark.parametrize(
-    "plant",
-    [
+def test_a_planted_repository_runs_nothing(root: Path, origin: Path) -> None:
+    for plant in (
         runs_a_filter,
         includes_a_filter,
         runs_a_monitor,
         runs_a_hook,
         fetches_what_is_missing,
-    ],
-)
-def test_a_planted_repository_runs_nothing(
-    root: Path, origin: Path, plant: Callable[[Path], None]
-) -> None:
-    there = clone(origin, root / "work" / "planted")
-    plant(there)
-    (there / "a").write_text("b")  # of the same size, so that git has to look at what is in it
-    assert scanned(root)["work/planted"].work is not None
+    ):
+        there = clone(origin, root / "work" / plant.__name__)
+        plant(there)
+        (there / "a").write_text("b")  # of the same size, so that git has to look at what is in it
+    found = scanned(root)
+    assert len(found) == 5
+    assert all(entry.work is not None for entry in found.values()), found
     assert swept(root).outcomes == ()
     assert list(root.rglob("PWNED")) == []
     assert not Path("PWNED").exists()
