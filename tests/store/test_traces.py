@@ -129,7 +129,7 @@ def test_a_virtual_environment_that_is_a_category_is_in_use_as_a_whole(
 def test_what_is_no_virtual_environment_or_not_used_as_one_goes(root: Path) -> None:
     path, other = make_entry(root, "work/tools"), venv(make_entry(root, "work/venv"))
     (path / "bin").mkdir()
-    named = {"PATH": f"{path}/bin:/bin", "VIRTUAL_ENV": str(path)}
+    named = {"VIRTUAL_ENV": str(path)}
     with called_python(**named, NOTES=f"VIRTUAL_ENV={other}", _=f"{other}/bin/python3"):
         assert (hold(root, path), hold(root, other)) == ("", "")
         assert len(swept(root).done) == 2
