@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from common.temp.errors import InvalidName, InvalidSettings, StorageError
+from common.temp.holding import hold
 from common.temp.manager import TempManager
 from common.temp.pins import pin
 from common.temp.store.project.project import user_root
@@ -123,6 +124,16 @@ def test_cleaning_without_an_age_takes_this_process_s_own_entries(project: Path)
     paths = [TempManager.create_persistent_dir() for _ in range(3)]
     assert TempManager.clean_persistent_temps() == 3
     assert not any(path.exists() for path in paths)
+
+
+def test_cleaning_without_an_age_leaves_what_this_process_only_holds(project: Path) -> None:
+    given = make_entry(project / ".tmp", "work/given")
+    mine = TempManager.create_persistent_dir()
+    with hold(given):
+        assert TempManager.clean_persistent_temps() == 1
+    assert given.is_dir()
+    assert not mine.exists()
+    assert TempManager.clean_persistent_temps() == 1
 
 
 def test_cleaning_by_age_leaves_this_process_s_own_entries(project: Path) -> None:

@@ -102,6 +102,15 @@ def test_what_is_not_old_or_is_of_a_project_that_changed_stays(mono: Path, capsy
     assert tempkeep("clean", "--older-than=30d") == 0
     assert left(mono) == [".tmp/debug/new_1696348900", API, WEB]
     assert tempkeep("clean", "--older-than=soon") == 2
+    os.utime(mono / "web" / "index.js", (old, old))
+    (mono / "web" / "inner").mkdir()
+    for name in ("pyproject.toml", "app.js"):  # a project of its own, which needs what is above it
+        (mono / "web" / "inner" / name).write_text("x")
+    os.utime(mono / "web" / "inner" / "pyproject.toml", (old, old))
+    assert tempkeep("clean", "--preset=node", "--older-than=30d") == 0
+    assert f"kept {WEB}: its project changed 0 s ago, in web/inner/app.js\n" in (
+        capsys.readouterr().out
+    )
 
 
 def test_an_active_project_is_left_alone_but_not_for_a_shell_or_a_pager(

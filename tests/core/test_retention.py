@@ -114,6 +114,11 @@ def test_an_entry_is_excluded_by_each_way_in_which_it_is_named() -> None:
     for path, category, patterns in (
         ("cache/x_1", "cache", ("x_*", "cache", "cache/", "cache/x_1", "/cache/x*", "*/x_1")),
         ("cache/x_1", "cache", (".tmp/cache/x_*", "./.tmp/cache/x_1", ".temp/cache")),
+        (
+            "cache/x_1",
+            "cache",
+            ("./cache/x_1", "cache/x_1/**", "cache/x_1/*", "/a/p/.tmp/cache/x*"),
+        ),
         ("golden", "uncategorized", ("golden", "uncategorized", "uncategorized/gold*")),
         ("keep-1", "jobs", ("jobs/keep-*",)),
         ("tenant/7", "jobs", ("tenant/*", "jobs/tenant/*", "7")),

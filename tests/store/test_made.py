@@ -181,6 +181,15 @@ UNSURE: dict[str, dict[str, str | bytes]] = {
         "app/__init__.py": "x",
         "build/lib/app/__init__.py": "y",
     },
+    "a build with a library that was a source": {
+        **WITH_EGG_INFO,
+        "app.egg-info/SOURCES.txt": "app/__init__.py\napp/libvendor.so\n",
+        "build/lib/app/libvendor.so": "x",
+    },
+    "a build with a model that a compiler is not known to make there": {
+        **WITH_EGG_INFO,
+        "build/lib/app/ship.obj": "x",
+    },
     "a build of another shape": {**WITH_EGG_INFO, "build/Makefile": "x"},
     "a build without an egg-info": {"build/lib/app/__init__.py": ""},
     "a dist of another project": {"dist/other-1.tar.gz": b"\x1f\x8b"},

@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from common.temp.core.entry import Inventory, Problem
-from common.temp.core.policy import Need
+from common.temp.core.policy import Need, Policy
 from common.temp.errors import StorageError
 from common.temp.store.claiming.scan import scan
 from common.temp.store.root.listing import list_entries
@@ -650,3 +650,10 @@ def test_where_an_owner_cannot_be_checked_everything_is_looked_into(
         monkeypatch.setattr(locks, "fcntl", None)
         entry = scan(root, time.time(), need=lambda category: Need(inside=False)).entries[0]
     assert (entry.partial, entry.changed_in) == (False, "sub/new")
+
+
+def test_a_filesystem_that_tells_no_size_is_not_taken_for_a_full_one(tmp_path: Path) -> None:
+    with mounted(tmp_path / "unlimited", "size=0") as there:
+        assert space_of(there) == (None, None)
+        make_entry(there / ".tmp", "cache/model_1696348800")
+        assert swept(there / ".tmp", Policy(min_free_space=1 << 30)).done == ()

@@ -750,11 +750,23 @@ def test_a_table_that_is_none_is_refused_by_file_and_place(
     assert refusal(project).startswith(f"{project}/pyproject.toml: {expected}")
 
 
+@pytest.mark.parametrize("name", ["pyproject.toml", "cleanup_config.json"])
+def test_settings_behind_a_link_to_nowhere_are_not_taken_for_none(project: Path, name: str) -> None:
+    (project / name).unlink(missing_ok=True)
+    (project / name).symlink_to(project / "not-mounted" / name)
+    assert refusal(project) == (
+        f"{project}/{name}: a link to nowhere; mount or make its target, or remove it"
+    )
+
+
 def test_a_file_that_is_no_utf_8_is_refused(project: Path) -> None:
     (project / "pyproject.toml").write_bytes(b"[tool.tempkeep]\n# \xff\n")
     assert refusal(project).startswith(
         f"{project}/pyproject.toml: not valid TOML: 'utf-8' codec can't decode byte 0xff"
     )
+    added = "[tool.tempkeep]\nexclude = ['golden']\n".encode("utf-16le")  # as PowerShell does
+    (project / "pyproject.toml").write_bytes(b"[project]\n" + added)
+    assert "pyproject.toml: not valid TOML: " in refusal(project)
     (project / "pyproject.toml").unlink()
     (project / "cleanup_config.json").write_bytes(b'{"strategy": "\xff"}')
     assert refusal(project).startswith(

@@ -194,9 +194,12 @@ def _compiled(
     patterns: tuple[str, ...], any_case: bool
 ) -> tuple[tuple[str, Callable[[str], object]], ...]:
     flags = re.IGNORECASE if any_case else re.NOFLAG  # as a key, a flag takes long to hash
-    return tuple((text, re.compile(translate(_in_root(text)), flags).match) for text in patterns)
+    return tuple((text, re.compile(_in_root(text), flags).match) for text in patterns)
 
 
 def _in_root(pattern: str) -> str:
-    """`pattern` without the name of the root: it may be a path in the project."""
-    return re.sub(r"^(\./)?\.te?mp/", "", pattern).strip("/")
+    """The regular expression for `pattern`, which may be for a path in the project or an absolute
+    one, and for all that is in an entry (`cache/x/**`).
+    """
+    below = re.sub(r"^(.*/)?\.te?mp/", "", pattern).removeprefix("./").strip("/")
+    return "|".join(map(translate, {below, re.sub(r"/\*\*?$", "", below)}))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 
+from .work import NEVER_ENTERED
+
 
 class Changes:
     """The newest file that a search meets below each directory, by paths relative to the project.
@@ -22,6 +24,21 @@ class Changes:
             changed = item.stat(follow_symlinks=False).st_mtime
             path = f"{directory}/{item.name}" if directory else item.name
             self._newest[directory] = max(self._newest.get(directory, (0.0, "")), (changed, path))
+
+    def note_project(self, directory: str, top: str) -> None:
+        """Take in the files of a project at `directory` that is inside this one, and at the path
+        `top`: it may need what lies above it. What its tools built there counts as well.
+        """
+        for above, directories, names in os.walk(top):
+            directories[:] = [
+                name for name in directories if name[0] != "." and name not in NEVER_ENTERED
+            ]
+            place = os.path.normpath(os.path.join(directory, os.path.relpath(above, top)))
+            if names:
+                with contextlib.suppress(OSError), os.scandir(above) as items:
+                    for item in items:
+                        if not item.is_dir(follow_symlinks=False):
+                            self.note(place, item)
 
     def below(self, directory: str) -> tuple[float, str]:
         """When something below `directory` last changed (seconds since 1970), and what."""

@@ -15,6 +15,7 @@ from ..project.project import SCRATCH_NAMES
 from ..project.tracked import Tracked
 from ..root.recorded_layout import layout_of
 from ..shelf.manifest import MANIFEST
+from ..system.environments import is_environment
 from ..system.mounts import mounts_below
 from .changes import Changes
 from .made import why_unsure
@@ -162,8 +163,11 @@ class _Search(NamedTuple):
                     elif not is_directory:
                         if self.changes is not None:
                             self.changes.note(relative, item)
-                    elif self._is_to_enter(path, item) and (not known or may_match_in(path, globs)):
-                        waiting.append(path)
+                    elif self._is_to_enter(path, item):
+                        if not known or may_match_in(path, globs):
+                            waiting.append(path)
+                    elif self.changes is not None and self._is_project(path, item):
+                        self.changes.note_project(path, item.path)
 
     def _part_of_project(
         self, relative: str, items: dict[str, os.DirEntry[str]]
@@ -182,6 +186,10 @@ class _Search(NamedTuple):
                 continue
             if not layout.holds(name, is_directory=item.is_dir(follow_symlinks=False)):
                 yield path, item
+
+    def _is_project(self, path: str, item: os.DirEntry[str]) -> bool:
+        is_known = item.name in NEVER_ENTERED or path in self.mounts or is_environment(item.path)
+        return not is_known and item.is_dir(follow_symlinks=False)
 
     def _is_to_enter(self, path: str, item: os.DirEntry[str]) -> bool:
         # What is mounted may be a tracked directory under another name.

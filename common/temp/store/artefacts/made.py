@@ -32,7 +32,8 @@ _EGG_INFO: Final = re.compile(
     r"|(not-)?zip-safe|namespace_packages\.txt|native_libs\.txt|eager_resources\.txt|depends\.txt"
     r"|scm_(file_list|version)\.json|pbr\.json"
 )
-_COMPILED: Final = frozenset({".o", ".obj", ".d", ".so", ".pyd", ".lib", ".exp", ".pyc"})
+_COMPILED: Final = frozenset({".so", ".pyd", ".pyc"})
+_INTERMEDIATE: Final = _COMPILED | {".o", ".obj", ".d", ".lib", ".exp"}
 _REPORT: Final = re.compile(
     r"style(_cb_\w+)?\.css|coverage_html(_cb_\w+)?\.js|jquery[\w.-]*\.js|status\.json"
     r"|(keybd|favicon)\w*\.(png|ico)|\.gitignore"
@@ -130,8 +131,10 @@ def _build(artefact: Path) -> None:
     _only(artefact, r"(lib|bdist|temp)([.-].+)?")
     for path in _all_files(artefact):
         kind, _, below = path.partition("/")
-        sources = known.get(below, ()) if kind.startswith("lib") else ()
-        if os.path.splitext(path)[1] in _COMPILED:
+        is_copied = kind.startswith("lib")
+        sources = known.get(below, ()) if is_copied else ()
+        suffix = os.path.splitext(path)[1]
+        if not sources and suffix in (_COMPILED if is_copied else _INTERMEDIATE):
             continue
         if not sources:
             raise _Unsure(f"{path} in it belongs to no source file")

@@ -276,7 +276,8 @@ class Leases:
     def _use_by(self, journal: Journal, now: float, changed: float) -> Use | None:
         if journal.header.book == FAILED:
             return None
-        mine = journal.id in self._own and not journal.is_shared
+        # What this process holds for somebody is to stay, though it itself asks to clean.
+        mine = journal.id in self._own and not journal.is_shared and journal.header.book != BORROWED
         if journal.alive:
             return Use("owner", self._spell_damaged(journal) or journal.who, mine=mine)
         if journal.alive is None and now - changed < self.foreign_for:

@@ -6,6 +6,7 @@ their values (`layers`) are loaded where something is set: most commands find no
 
 from __future__ import annotations
 
+import os
 import reprlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -78,8 +79,10 @@ def read_toml(path: Path, needed: bytes) -> dict[str, Any]:
     """What the TOML in `path` says; nothing if it is missing or does not mention `needed`."""
     try:
         data = read_file(path, _LARGEST_FILE, follow=True)
-        return parse_toml(data) if needed in data else {}
+        # PowerShell appends UTF-16, in which nothing is found: that is an error, too.
+        return parse_toml(data) if needed in data or b"\0" in data else {}
     except (FileNotFoundError, NotADirectoryError):
+        _check_missing(path)
         return {}
     except Unreadable as problem:
         raise InvalidSettings(f"{path}: {problem}") from None
@@ -89,9 +92,16 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     try:
         loaded = read_json(path, _LARGEST_FILE, follow=True)
     except (FileNotFoundError, NotADirectoryError):
+        _check_missing(path)
         return None
     except Unreadable as problem:
         raise InvalidSettings(f"{path}: {problem}") from None
     if not isinstance(loaded, dict):
         raise InvalidSettings(f"{path}: expected an object, got {reprlib.repr(loaded)}")
     return loaded
+
+
+def _check_missing(path: Path) -> None:
+    """Raise `InvalidSettings` if there is a link, which may lead to a disk that is not mounted."""
+    if os.path.islink(path):
+        raise InvalidSettings(f"{path}: a link to nowhere; mount or make its target, or remove it")

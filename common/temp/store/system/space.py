@@ -16,6 +16,8 @@ def space_of(path: Path) -> tuple[int | None, int | None]:
             with contextlib.suppress(OSError):
                 if hasattr(os, "statvfs"):
                     told = os.statvfs(directory)
+                    if not told.f_blocks:
+                        return None, None  # as ramfs, which has no limit, or one that does not tell
                     used = told.f_blocks - told.f_bfree
                     return told.f_bavail * told.f_frsize, (used + told.f_bavail) * told.f_frsize
                 import shutil
