@@ -807,13 +807,6 @@ def test_a_file_that_cannot_be_read_is_named(project: Path, name: str) -> None:
         assert refusal(project) == f"{path}: cannot be read: {DENIED}"
 
 
-@pytest.mark.parametrize("name", ["pyproject.toml", "cleanup_config.json"])
-def test_a_link_to_nowhere_is_no_file(project: Path, name: str) -> None:
-    (project / name).unlink(missing_ok=True)
-    (project / name).symlink_to("nowhere")
-    assert load(project, NO_ENVIRONMENT) == Settings(project=project)
-
-
 def test_a_project_that_is_a_file_has_no_settings(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert load(tmp_path / "file", NO_ENVIRONMENT).policy == Policy()
