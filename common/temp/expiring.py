@@ -248,10 +248,13 @@ class ExpiringFiles(Ledger):
     ) -> None:
         with self._lock:
             known = list(self._tracked.items())
+        base = self._base()
         for path, mark in known:
             if go_on is not None and not go_on():
                 return
             place = self._place(path)
+            if place.relative is not None and mark.base != base:
+                continue  # another directory is in place of the one in which it was tracked
             limit = before
             if before is not None and mark.tried is not None:
                 limit = max(before, mark.tried)

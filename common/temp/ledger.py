@@ -45,12 +45,14 @@ class Mark:
     """Marks a path as tracked; each call makes a new mark, so that an earlier one can be told.
 
     `was_there` tells that it has been made. `tried` is when its removal failed, in seconds since
-    1970: until then, changes in it may be those of the removal.
+    1970: until then, changes in it may be those of the removal. `base` tells the directory in
+    which it was tracked, as others may be mounted or moved there.
     """
 
-    __slots__ = ("since", "tried", "was_there")
+    __slots__ = ("base", "since", "tried", "was_there")
 
-    def __init__(self, *, was_there: bool) -> None:
+    def __init__(self, base: tuple[int, int], *, was_there: bool) -> None:
+        self.base = base
         self.since = time.monotonic()
         self.tried: float | None = None
         self.was_there = was_there
@@ -97,13 +99,21 @@ class Ledger:
         place = self._place(file_path)
         if place.refusal:
             raise Refused(f"{file_path} {place.refusal}")
-        mark = Mark(was_there=os.path.lexists(place.path))
+        mark = Mark(self._base(), was_there=os.path.lexists(place.path))
         with self._lock:
             if place.relative is not None:
                 self._lease(place.relative, place.path in self._tracked)
             self._inside.setdefault(place.entry, set()).add(place.path)
             self._tracked[place.path] = mark
             self._newest = mark.since
+
+    def _base(self) -> tuple[int, int]:
+        """Which directory the root is now."""
+        try:
+            status = os.stat(self._root)
+        except OSError:
+            return (0, 0)
+        return status.st_dev, status.st_ino
 
     def untrack_file(self, file_path: AnyPath) -> None:
         """Stop tracking the file at `file_path`, for example after handing it over; it stays."""

@@ -11,7 +11,7 @@ from typing import Final
 
 from .cases import Case, Protection, Rules, spell_rank
 from .entry import FAILED, Entry, listed
-from .layouts import PIPELINE
+from .layouts import PIPELINE, UNCATEGORIZED
 from .reasons import KEEP_LAST_GOOD, KEEP_WITHIN, UNSAVED, Effect, Reason
 from .units import spell_comparison
 
@@ -183,8 +183,9 @@ def excluding(path: str, category: str, patterns: Sequence[str], *, any_case: bo
     """
     name = path.rpartition("/")[2]
     whole = listed(category, path)
+    was = f"{UNCATEGORIZED}/{category}"  # as it is listed while it counts as one entry
     for text, matches in _compiled(tuple(patterns), any_case):
-        if matches(whole) or matches(name) or matches(category) or matches(path):
+        if matches(whole) or matches(name) or matches(category) or matches(path) or text == was:
             return text
     return None
 

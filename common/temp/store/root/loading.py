@@ -167,13 +167,20 @@ def _settings(
     policy = Policy(**_fields_of(Policy, merged))
     inherited = policy.for_category()
     own = tuple(
-        (name, inherited._replace(**_fields_of(Policy, categories[name])))
+        (name, _added(inherited, _fields_of(Policy, categories[name])))
         for name in sorted(categories)
     )
     policy = policy._replace(categories=own)
     settings = Settings(project, policy, **_fields_of(Settings, merged))
     check_clashes(settings)
     return settings
+
+
+def _added(inherited: Policy, own: Layer) -> Policy:
+    """The policy of a category: what it keeps by name, it keeps beside what is kept everywhere."""
+    for key in ("exclude", "keep_files"):
+        own[key] = (*getattr(inherited, key), *own.get(key, ()))
+    return inherited._replace(**own)
 
 
 def _fields_of(kind: type[Policy | Settings], layer: Layer) -> Layer:

@@ -15,6 +15,7 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Final
 
+from ...core.entry import CLOCK_SKEW
 from ...core.layouts import TEST
 from ...core.plan import Outcome, Scope
 from ...core.policy import Policy
@@ -126,7 +127,7 @@ def _reclaim(root: str, now: float) -> None:
     try:
         leases = Leases(Path(root))
         leases.refresh()
-        doomed = _doomed(notes_of_runs(Path(root), leases))
+        doomed = _doomed(notes_of_runs(Path(root), leases), now + CLOCK_SKEW)
         if not doomed:
             leases.forget_dead()
             return
@@ -146,7 +147,7 @@ def _remove(root: str, doomed: AbstractSet[str], now: float, *, spare_work: bool
     execute(plan._replace(steps=steps), on_outcome=_warn_of_failure, workers=1, face="pytest")
 
 
-def _doomed(notes: Iterable[RunNotes]) -> dict[str, float]:
+def _doomed(notes: Iterable[RunNotes], now: float) -> dict[str, float]:
     """The entries of ended runs that can go: those not kept, and those kept by old runs.
 
     For one that was kept, when its run ended; infinity for another.
@@ -156,7 +157,8 @@ def _doomed(notes: Iterable[RunNotes]) -> dict[str, float]:
     ended: dict[str, float] = {}
     for note in kept:
         ended[note.book.run] = max(note.written, ended.get(note.book.run, 0.0))
-    newest = sorted(ended, key=lambda run: (ended[run], run))[-KEPT_RUNS:]
+    # A run that seems to have ended later than now tells of no newest one: the clock was ahead.
+    newest = sorted(ended, key=lambda run: (ended[run] <= now, ended[run], run))[-KEPT_RUNS:]
     gone: dict[str, float] = {}
     for note in notes:
         if note.is_over and not (note.book.kept and note.book.run in newest):
