@@ -60,7 +60,10 @@ def settings() -> str:
     lines.insert(1, "|---" * len(rows[0]) + "|")
     keys = ", ".join(f"`{key}`" for key in CATEGORY_KEYS)
     categories = f"A table `[tool.tempkeep.category.<name>]` can have {keys}."
-    categories += " It makes a category of `.tmp/<name>`."
+    categories += (
+        " It makes a category of `.tmp/<name>`. What it excludes, or keeps of files, it adds to"
+    )
+    categories += " what is kept everywhere."
     return "\n".join([*lines, "", fill(categories, 100, break_on_hyphens=False)])
 
 

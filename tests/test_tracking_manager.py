@@ -597,3 +597,17 @@ def test_the_end_of_a_block_does_nothing_with_the_disk_on_the_loop(tmp_path: Pat
 
     assert no_disk(block) == (True, [])
     assert not (tmp_path / "file").exists()
+
+
+def test_what_is_in_a_directory_that_took_the_place_of_the_tracked_one_stays(
+    tmp_path: Path, kind: Any
+) -> None:
+    files = Driven(kind, tmp_path / "base")
+    path = files.file("upload")
+    files.track_file(path)
+    (tmp_path / "base").rename(tmp_path / "before")
+    (tmp_path / "base").mkdir()
+    path.write_text("of last year")
+    os.utime(path, (1, 1))
+    assert files.cleanup_old_files(1)["removed_count"] == 0
+    assert path.read_text() == "of last year"

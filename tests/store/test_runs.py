@@ -261,6 +261,17 @@ def test_work_of_a_person_in_what_an_old_run_kept_stays_and_that_of_its_test_goe
     assert (path / "fix.patch").exists() == (who == "a person")
 
 
+def test_a_run_that_seems_to_have_ended_later_takes_no_newer_one_s_place(root: Path) -> None:
+    """The clock was ahead then, as that of a virtual machine before it is set."""
+    for number in range(KEPT_RUNS):
+        a_run_that_keeps(root, f"ahead_{number}")
+    later = time.time() + 7200
+    for owner in (root / ".tempkeep" / "owners").iterdir():
+        os.utime(owner, (later, later))
+    a_run_that_keeps(root, "now")
+    assert any("/now_" in f"/{path.rpartition('/')[2]}" for path in scanned(root))
+
+
 def wait_for_clock() -> None:
     """Wait until a change has another time than what is there."""
     began = time.time()

@@ -389,6 +389,15 @@ def test_a_category_has_a_policy_of_its_own_that_begins_with_the_general_one(
     assert policy.of("debug") is policy
 
 
+def test_a_category_keeps_what_it_names_beside_what_is_kept_everywhere(project: Path) -> None:
+    kept = 'exclude = ["golden*"]\nkeep_files = ["*.mp4"]\n'
+    table(project, f'{kept}[tool.tempkeep.category.work]\nexclude = ["own"]\nkeep_files = ["*.db"]')
+    policy = load(project, NO_ENVIRONMENT).policy
+    assert policy.of("work").exclude == ("golden*", "own")
+    assert policy.of("work").keep_files == ("*.mp4", "*.db")
+    assert policy.of("cache").exclude == ("golden*",)
+
+
 def test_category_tables_of_the_monorepo_and_of_the_project_add_up(
     monorepo: Path, inner: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, Literal
 
 from .links import Link
@@ -33,6 +34,10 @@ Ending = Literal["", "unknown", "running", "success", "failed", "died", "given u
 
 FAILED: Final[frozenset[Ending]] = frozenset({"failed", "died", "given up"})
 """The endings that make no good run."""
+
+
+COMPANIONS: Final = ("-journal", "-wal", "-shm")
+"""What the names of the files end with in which SQLite keeps a part of a database."""
 
 
 class Entry(NamedTuple):
@@ -106,6 +111,11 @@ class Entry(NamedTuple):
     def names(self) -> tuple[str, str, str, str]:
         """What a glob for its name may match."""
         return self.name, self.label, self.path, listed(self.category, self.path)
+
+
+def has_companions(entries: Iterable[Entry]) -> bool:
+    """Whether one of them may be a part of a database that is another one."""
+    return any(one.kind == "file" and one.path.endswith(COMPANIONS) for one in entries)
 
 
 def listed(category: str, path: str) -> str:

@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable
 from fnmatch import translate
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from .disposal import Disposal
+from .entry import COMPANIONS
 from .reasons import KEEP_FILES, Reason, Verdict
 
 
@@ -23,16 +24,12 @@ class FilesKept(NamedTuple):
     rest: bool
 
 
-JOURNAL: Final = "-journal"
-LOG: Final = "-wal"
-INDEX: Final = "-shm"
-_COMPANIONS: Final = (JOURNAL, LOG, INDEX)
-"""What the names of the files end with in which SQLite keeps a part of a database."""
+JOURNAL, LOG, INDEX = COMPANIONS
 
 
 def database_of(path: str) -> str:
     """The path of the database that SQLite keeps a part of at `path`; `path` itself if none."""
-    return path.rpartition("-")[0] if path.endswith(_COMPANIONS) else path
+    return path.rpartition("-")[0] if path.endswith(COMPANIONS) else path
 
 
 @lru_cache(maxsize=64)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from .cases import Case, Disk, Limit, Protection, Rules, Silence, asked, cases_of
-from .entry import Entry
+from .entry import Entry, has_companions
 from .limits import LIMIT_RULES
 from .links import Freeing, freed
 from .named_tuple import NamedTuple
@@ -46,9 +46,15 @@ def judge(
     `min_free_space` chooses nothing, `capacity` used and free ones together, without which the
     water marks choose nothing, and `coming` how many are freed before any entry goes.
     """
-    cases = cases_of(tuple(entries), policy, now, Disk(free, capacity, coming))
+    entries = tuple(entries)
+    cases = cases_of(entries, policy, now, Disk(free, capacity, coming))
     rules = _rules_of(policy)
-    return tuple([_verdict(case, rules[id(case.policy)]) for case in cases])
+    verdicts = tuple([_verdict(case, rules[id(case.policy)]) for case in cases])
+    if has_companions(entries):
+        from .databases import together  # which few roots hold
+
+        return together(verdicts)
+    return verdicts
 
 
 def without_space_in_vain(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Literal
 
-from ...core.entry import CLOCK_SKEW, Entry, Inventory, Problem, Use
+from ...core.entry import CLOCK_SKEW, Entry, Inventory, Problem, Use, has_companions
 from ...core.layouts import SCRATCH, Layout
 from ...core.policy import WHOLE, Need
 from ...errors import in_place, without_remedy
@@ -80,6 +80,10 @@ def scan(
     pins = Pins(root)
     problems += pins.unclear(entry.path for entry in entries)
     protected = _protected(root, entries, inside, staying, leases, pins, now)
+    if has_companions(protected):
+        from ...core.databases import sharing  # which few roots hold
+
+        protected = sharing(protected)
     if layout.ends:
         protected = _with_endings(root, protected, leases)
     free, capacity = space_of(root)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
 from ...core.disposal import DISPOSALS
-from ...core.entry import CLOCK_SKEW, Entry, Use
+from ...core.entry import CLOCK_SKEW, Entry, Use, has_companions
 from ...core.plan import Plan, Step
 from ...core.policy import Policy
 from ...errors import reason_of
@@ -157,6 +158,9 @@ class Facts:
         """Why `step` must no longer be carried out; "" if it may."""
         entry = step.entry
         rules = self.rules(entry)
+        database = entry.path.rpartition("-")[0]
+        if has_companions((entry,)) and os.path.isfile(self.root / database):
+            return f"belongs to {database}, which stays"
         if self._is_pinned(entry):
             return "has been pinned meanwhile"
         if rules.spare_in_use and (user := self._leased(entry, in_place=True)):
