@@ -664,3 +664,20 @@ def test_a_pattern_that_matches_source_is_refused(
         assert printed.err.startswith(f"error: {project}: artefacts: {pattern!r} matches ")
         assert printed.err.count("\n") == 1
     assert listing(project) == before
+
+
+@needs_git
+def test_a_package_that_is_called_as_an_artefact_is_source(project: Path) -> None:
+    """Its author may not have noticed that the usual rule for `build/` ignores it."""
+    files = ("src/app/__init__.py", "src/app/build/core.py", "tools/dist/__init__.py", "build/x.o")
+    write(
+        project, {".gitignore": "build/\ndist/\n", "__init__.py": "", **dict.fromkeys(files, "x")}
+    )
+    git(project, "init", "-q")
+    git(project, "add", "-A")
+
+    assert tempkeep("clean") == 0
+
+    assert (project / "src" / "app" / "build" / "core.py").exists()
+    assert (project / "tools" / "dist" / "__init__.py").exists()
+    assert not (project / "build").exists()

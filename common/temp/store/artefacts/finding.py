@@ -112,8 +112,24 @@ def why_kept_by_now(
 
 def _why_not(project: Path, artefact: Artefact, doubt: str) -> str:
     """Why it may be hand-written, where there is a `doubt` about that; "" if it is not."""
+    doubt = doubt or _in_package(project, artefact.path)
     unsure = why_unsure(project, artefact.path, artefact.made) if doubt else ""
     return f"{unsure}, and {doubt}; {TAKES_UNSURE}" if unsure else ""
+
+
+def _in_package(project: Path, path: str) -> str:
+    """Why an ignore rule does not show that it was made: a package that is called `build`, as in
+    `src/app/build`, is ignored by the rule for `/build`. "" if it is in none.
+    """
+    above, _, name = path.rpartition("/")
+    if name == _BYTECODE or not (project / path).is_dir():
+        return ""
+    # A project may be a package itself.
+    is_in_one = any(os.path.lexists(project / one / "__init__.py") for one in (path, above) if one)
+    return "it is in a package of Python" if is_in_one else ""
+
+
+_BYTECODE: Final = "__pycache__"
 
 
 def _lying_in(project: Path, places: Iterable[Path]) -> frozenset[str]:
