@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import venv
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from common.temp.migrate.importable import reach
+from common.temp.migrate.interpreters import NEEDED, is_of_a_tool
+from common.temp.migrate.settings import forget
 from common.temp.migrate.source import Source
 from tests.migrate.trees import write
 from tests.support import REPOSITORY, run
@@ -247,3 +250,35 @@ def test_an_environment_of_the_project_s_own_is_asked_and_not_run(top: Path, how
     assert (why == "") == (done.returncode == 0)
     assert why == ("install tempkeep in app/.venv first" if how == "not" else "")
     assert os.path.isfile(python)
+
+
+def test_what_the_package_imports_is_known() -> None:
+    code = (
+        "import sys, tempfile, subprocess\n"
+        "known = set(sys.modules)\n"
+        "from common.temp import get_debug_temp_dir, pytest_temp_dirs, temp_working_dir\n"
+        "with temp_working_dir('x'), pytest_temp_dirs(1):\n    pass\n"
+        "print(*(set(sys.modules) - known & sys.stdlib_module_names))\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    public = {name for name in done.stdout.split() if name in sys.stdlib_module_names}
+    assert {name for name in public if not name.startswith("_")} <= NEEDED
+
+
+@pytest.mark.parametrize(
+    ("mark", "prefix"),
+    [("pipx_metadata.json", "a"), ("", "archive-v0/x"), ("uv-receipt.toml", "b")],
+)
+def test_the_environment_of_a_single_program_shows_nothing(
+    tmp_path: Path, mark: str, prefix: str
+) -> None:
+    made = tmp_path / prefix
+    made.mkdir(parents=True)
+    assert mark == "" or not is_of_a_tool(str(made))
+    if mark:
+        forget()
+        (made / mark).touch()
+
+    assert is_of_a_tool(str(made))

@@ -26,12 +26,24 @@ _OF_OTHERS: Final = re.compile(r"(?:RWX|R|W|X)(?:G|O|GRP|OTH)$")
 _NAME: Final = "has another name and another parent"
 _BESIDE: Final = "is beside it"
 _OTHERS: Final = "lets other users in, who cannot reach the new one"
+_AFTER: Final = "joins it to another path, and the new one is absolute"
+_WRITTEN: Final = "keeps the path as it is written, and the new one is absolute"
+_STAMPED: Final = "reads the name, which may end in another way"
+
+_OF_RELATIVE: Final = frozenset(
+    {"relative_to", "is_relative_to", "is_absolute", "parts", "parents", "anchor", "root"}
+)
+_SPLITS: Final = frozenset({"endswith", "removeprefix", "rpartition", "rsplit", "split"})
+_LINKS: Final = frozenset({"os.symlink", "os.link"})
+_KEEPERS: Final = frozenset({"add", "link_to", "symlink_to", "write"})
+"""Methods that store the path that they get: of archives, for example."""
 
 
 class Beside:
     """Checks the uses of directories in one module.
 
-    If the new directory `keeps_name`, only its parent is another, and other users may reach it.
+    If the new directory `keeps_name`, only its parent is another, and other users may reach it;
+    but its path was relative, and is absolute now.
     """
 
     def __init__(self, scopes: Scopes, *, keeps_name: bool = False) -> None:
@@ -45,6 +57,10 @@ class Beside:
         why = ""
         if name := self._variable(node):
             return self._later(parent, name)
+        if self._keeps_name and (why := self._as_relative(parent, node)):
+            return self._said(parent, why)
+        if self._keeps_name and (why := self._handed_on(parent, node)):
+            return why
         match parent:
             case ast.Attribute():
                 return self._attribute(parent)
@@ -63,11 +79,70 @@ class Beside:
                 why = _BESIDE
             case ast.BinOp(op=ast.Mod(), left=ast.Constant(value=str(text))):
                 why = _BESIDE if re.match(r"%s[\w.~-]", text) else ""
+            case ast.Return() if self._keeps_name:
+                return self._returned(parent)
             case ast.List() | ast.Tuple():
                 why = _OTHERS if self._is_for_others(parent) else ""
             case ast.Call() if node in parent.args:
                 return self._argument(parent, parent.args.index(node))
         return self._said(parent, why)
+
+    def _as_relative(self, parent: ast.AST, node: ast.expr) -> str:
+        """What `parent` does with a relative path that it would not do with an absolute one."""
+        if self._is_absolute(node):
+            return ""
+        match parent:
+            case ast.Attribute(attr=name):
+                if name in _OF_RELATIVE or self._is_text(node):
+                    return _WRITTEN
+                above = self._scopes.parents[parent]
+                if name in _NAMES and isinstance(above, ast.Attribute) and above.attr in _SPLITS:
+                    return _STAMPED
+            case ast.FormattedValue():
+                whole = self._scopes.parents[parent]
+                if isinstance(whole, ast.JoinedStr):
+                    before = whole.values[: whole.values.index(parent)]
+                    return _AFTER if before and _is_joint(before[-1]) else ""
+            case ast.BinOp(op=ast.Div(), right=right) if right is node:
+                return _AFTER
+            case ast.BinOp(op=ast.Add(), left=left, right=right) if right is node:
+                return _AFTER if _is_joint(left) or not isinstance(left, ast.Constant) else ""
+            case ast.Compare(ops=operators):
+                plain = (ast.Is, ast.IsNot, ast.NotEq)
+                return "" if all(isinstance(one, plain) for one in operators) else _WRITTEN
+            case ast.Subscript():
+                return _WRITTEN
+            case ast.Call(func=func, args=[first, *others]):
+                called = self._scopes.meaning(func).dotted
+                is_join = called in _SAME_PATH or (
+                    isinstance(func, ast.Attribute) and func.attr in ("joinpath", "join")
+                )
+                if node in others and is_join:
+                    return _AFTER
+                if first is not node:
+                    return ""
+                method = func.attr if isinstance(func, ast.Attribute) else ""
+                is_stored = method in _KEEPERS and not (others or parent.keywords)
+                if method == "joinpath" or is_stored or called in _LINKS | {"builtins.len"}:
+                    return _WRITTEN
+        return ""
+
+    def _is_absolute(self, node: ast.expr) -> bool:
+        match node:
+            case ast.Call(func=ast.Attribute(attr="absolute" | "resolve")):
+                return True
+            case ast.Call(func=func):
+                return self._scopes.meaning(func).dotted in ("os.path.abspath", "os.path.realpath")
+        return False
+
+    def _is_text(self, node: ast.expr) -> bool:
+        """Whether `node` makes a `str` of the path."""
+        match node:
+            case ast.Call(func=ast.Attribute(attr="as_posix" | "__str__" | "__fspath__")):
+                return True
+            case ast.Call(func=func):
+                return self._scopes.meaning(func).dotted in ("builtins.str", "os.fspath")
+        return False
 
     def _attribute(self, node: ast.Attribute) -> str:
         call, name = self._scopes.parents[node], node.attr
@@ -88,8 +163,19 @@ class Beside:
     def _child(self, node: ast.expr) -> str:
         """The same for a path in the directory, from which the code may go back to it."""
         parent = self._scopes.parents[node]
+        is_name = isinstance(parent, ast.Attribute) and parent.attr in _NAMES
+        if self._keeps_name and not is_name and (why := self._as_relative(parent, node)):
+            return self._said(parent, why)
         if isinstance(parent, ast.Attribute) and parent.attr == "parent":
             return self.look(parent)
+        if isinstance(parent, ast.Attribute) and parent.attr == "parents":
+            return self._said(parent, _NAME)
+        if isinstance(parent, ast.Call) and node in parent.args[:1]:
+            called = self._scopes.meaning(parent.func).dotted
+            if called == "os.path.dirname":
+                return self.look(parent)
+            if called in _SAME_PATH and len(parent.args) == 1:
+                return self._child(parent)
         name = self._variable(node)
         return self._later(parent, name, is_child=True) if name else ""
 
@@ -120,7 +206,9 @@ class Beside:
         if called in _SAME_PATH and index == 0:
             if any(map(_goes_up, call.args[1:])):
                 return self._said(call, _BESIDE)
-            return self.look(call) if len(call.args) == 1 else ""
+            if len(call.args) == 1:
+                return self.look(call)
+            return self._child(call) if _is_one_name(call.args[1:]) else ""
         match call.func:
             case ast.Attribute(value=ast.Constant(value=str(text)), attr="format") if index == 0:
                 return self._said(call, _BESIDE if re.match(r"\{0?\}[\w.~-]", text) else "")
@@ -136,6 +224,45 @@ class Beside:
             found = (look(use) for use in self._scopes.uses(home, name))
             self._told[key] = next(filter(None, found), "")
         return self._told.get(key, "")
+
+    def _handed_on(self, parent: ast.AST, node: ast.expr) -> str:
+        """The same where this module keeps the path in an attribute, or passes it to its own
+        function.
+        """
+        match parent:
+            case ast.Assign(targets=[ast.Attribute(attr=name)]):
+                key = (0, name, False)
+                if key not in self._told:
+                    self._told[key] = ""
+                    named = self._scopes.nodes(ast.Attribute)
+                    uses = (one for one in named if one.attr == name)
+                    found = (self.look(one) for one in uses if isinstance(one.ctx, ast.Load))
+                    self._told[key] = next(filter(None, found), "")
+                return self._told[key]
+            case ast.Call(func=ast.Name() as func, args=args) if node in args:
+                binding = self._scopes.meaning(func).binding
+                function = binding.node if binding is not None else None
+                if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                    names = [*function.args.posonlyargs, *function.args.args]
+                    if args.index(node) < len(names):
+                        inside = function.body[0]
+                        return self._later(inside, names[args.index(node)].arg)
+        return ""
+
+    def _returned(self, statement: ast.Return) -> str:
+        """The same for the calls of the function that returns the path, in this module."""
+        function = self._scopes.function(statement)
+        home = self._scopes.scope_of(function) if function is not None else None
+        if function is None or home is None:
+            return ""
+        key = (id(function), "", False)
+        if key not in self._told:
+            self._told[key] = ""
+            uses = self._scopes.uses(home, function.name)
+            calls = [self._scopes.parents[use] for use in uses]
+            found = (self.look(call) for call in calls if isinstance(call, ast.Call))
+            self._told[key] = next(filter(None, found), "")
+        return self._told[key]
 
     def _is_for_others(self, listed: ast.List | ast.Tuple) -> bool:
         """Whether it is a command that changes who can use the directory."""
@@ -165,6 +292,18 @@ def _goes_on(node: ast.expr) -> bool:
         and isinstance(node.value, str)
         and _ENDS.match(node.value) is not None
     )
+
+
+def _is_joint(node: ast.expr) -> bool:
+    """Whether the text of `node`, before a path, makes it a path in another directory."""
+    return isinstance(node, ast.Constant) and str(node.value).endswith("/")
+
+
+def _is_one_name(nodes: list[ast.expr]) -> bool:
+    match nodes:
+        case [ast.Constant(value=str(text))]:
+            return "/" not in text
+    return False
 
 
 def _goes_up(node: ast.expr) -> bool:

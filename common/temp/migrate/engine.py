@@ -19,7 +19,7 @@ from ..store.project.project import MARKERS
 from ..store.system.reading import read_file
 from ..store.workers.crew import may_fork, processors
 from . import edits, ignored, notebooks, suppress, texts
-from .facts import Facts, borrowed, gather
+from .facts import Facts, borrowed, gather, imported_words
 from .files import NOTEBOOK, Ground, mentioning
 from .findings import FileResult
 from .helpers import NAME
@@ -70,14 +70,16 @@ def examine(
             progress(done, size, of=len(selected))
 
     facts: dict[str, Facts] = {}
-    for gathered in _spread(_gather, ground, python, (), count, tick):
+    imported: set[str] = set()
+    for gathered, words in _spread(_gather, ground, python, (), count, tick):
         facts.update(gathered)
+        imported |= words
     if renamed := frozenset(name for one in facts.values() for name in one.other_names):
         for borrowing in _spread(_borrow, ground, python, (renamed,), count, tick):
             for path, borrowed in borrowing.items():
                 one = facts.get(path, Facts())
                 facts[path] = one._replace(borrowed=(*one.borrowed, *borrowed))
-    tree = Tree(ground.top, facts, ground.projects)
+    tree = Tree(ground.top, facts, ground.projects, imported)
     if options.unsafe and DEFINITION in {rule.code for rule in options.rules}:
         tree.deletable = _deletable(ground, tree, options)
     for results, number, read in _spread(_examine, ground, selected, (tree, options), count, tick):
@@ -169,10 +171,19 @@ def _shared_work(chunk: Sequence[str]) -> Any:
     return work(ground, chunk, *more)
 
 
-def _gather(ground: Ground, paths: Sequence[str], tick: Tick = no_tick) -> dict[str, Facts]:
+def _gather(
+    ground: Ground, paths: Sequence[str], tick: Tick = no_tick
+) -> tuple[dict[str, Facts], set[str]]:
+    """The facts of each file that has any, and the words of the imports of all."""
     tick()
-    found = {path: gather(raw) for path, raw in _readable(ground, paths)}
-    return {path: facts for path, facts in found.items() if not facts.is_empty}
+    found = {}
+    words: set[str] = set()
+    for path, raw in _readable(ground, paths):
+        words |= imported_words(raw)
+        facts = gather(raw)
+        if not facts.is_empty:
+            found[path] = facts
+    return found, words
 
 
 def _borrow(

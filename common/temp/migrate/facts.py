@@ -40,6 +40,7 @@ class Facts(NamedTuple):
     - `stand_ins`: the modules that it imports where the package is missing
     - `swaps`: what it replaces or watches while others run (see `swaps`)
     - `reads`: patterns by which it looks for directories in `.tmp`
+    - `sought`: texts that it looks for in paths
     - `imports`: the modules that it imports, if it has swaps
     """
 
@@ -59,6 +60,7 @@ class Facts(NamedTuple):
     swaps: tuple[str, ...] = ()
     imports: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
+    sought: tuple[str, ...] = ()
 
     @property
     def other_names(self) -> tuple[str, ...]:
@@ -89,8 +91,16 @@ _LENT: Final = frozenset(
 _FROM: Final = re.compile(
     rb"^[ \t]*from[ \t]+([.\w]+)[ \t]+import[ \t]+(\([^)]*\)|[^\n;]*)", re.MULTILINE
 )
+_IMPORTS: Final = re.compile(
+    rb"^[ \t]*(?:from|import)\b((?:[^\n(]*\([^)]*\)|[^\n]*))", re.MULTILINE
+)
+_BY_TEXT: Final = re.compile(
+    rb"""\b(?:import_module|__import__|modules|run_module)[(\[]\s*["']([\w.]+)"""
+)
+_WORD: Final = re.compile(rb"\w+")
 _TAKEN: Final = "tempfile|TemporaryDirectory|mkdtemp|shutil|Path"
 _LAST_WORD: Final = re.compile(rb"\w+\Z")
+_SELF: Final = frozenset({"self", "cls"})
 _LONGEST_NAME: Final = 80
 _AS: Final = re.compile(rb"\bimport[ \t]+([\w.]+)[ \t]+as[ \t]+(\w+)")
 _COMMENT: Final = re.compile(rb"#[^\n]*")
@@ -104,13 +114,14 @@ def gather(raw: bytes) -> Facts:
     """The facts of a file with this content. Most files have none, and few are parsed."""
     has_site = NAME.encode() in raw or any(word.encode() in raw for word in REPLACED)
     renamed = {name.decode("latin-1") for name in _RENAMED.findall(raw)} if has_site else set()
-    swapped = tuple(sorted({swap for swap, _ in swaps.find(raw) if swaps.matter(swap)}))
+    swapped = tuple(sorted({swap for swap, _ in swaps.find(raw) if swaps.matter_elsewhere(swap)}))
     lent = Facts(
         renamed=tuple(sorted(renamed)),
         borrowed=borrowed(raw, _LENT),
         swaps=swapped,
         imports=swaps.imported(raw) if swapped else (),
         reads=swaps.patterns(raw),
+        sought=swaps.sought(raw),
     )
     if NAME.encode() not in raw and not _may_replace(raw) and not _may_be_optional(raw):
         if b"import *" not in raw:
@@ -123,6 +134,12 @@ def gather(raw: bytes) -> Facts:
         return _facts(source.tree, Scopes(source.tree), lent)
     except (Unreadable, RecursionError):
         return lent._replace(references=(ANY,)) if NAME.encode() in raw else lent
+
+
+def imported_words(raw: bytes) -> set[str]:
+    """The words in the import statements of a file, and the modules that it imports by a text."""
+    said = b" ".join([*_IMPORTS.findall(raw), *_BY_TEXT.findall(raw)])
+    return {word.decode("latin-1") for word in _WORD.findall(said)}
 
 
 def borrowed(raw: bytes, names: frozenset[str]) -> tuple[tuple[str, str], ...]:
@@ -139,8 +156,11 @@ def borrowed(raw: bytes, names: frozenset[str]) -> tuple[tuple[str, str], ...]:
     others = names - _LENT
     said = _attributes(raw, "|".join(map(re.escape, sorted(others))) if others else _TAKEN)
     real = {alias: module for module, alias in _AS.findall(raw)} if said else {}
+    words = imported_words(raw) if said else set()
     for base, taken in said:
         holder = real.get(base, base).decode("latin-1")
+        if holder not in words and holder not in _SELF and not _is_standard(holder):
+            holder = "?"  # a variable that may hold any module
         if not _is_standard(holder):
             found.add((holder, taken.decode("latin-1")))
     return tuple(sorted(found))
@@ -206,6 +226,8 @@ def _is_odd(scopes: Scopes, helper: Helper | None) -> bool:
     """
     if helper is not None and helper.default is not None and not helpers.is_label(helper.default):
         return True
+    if any(_is_stored(node, scopes) for node in _named(scopes)):
+        return True
     beside = Beside(scopes, keeps_name=True)
     calls = scopes.nodes(ast.Call)
     moving = {scopes.function(one) for one in calls if last(one.func) == "chdir"}
@@ -214,13 +236,26 @@ def _is_odd(scopes: Scopes, helper: Helper | None) -> bool:
         means = {named.dotted, *named.possible, getattr(call.func, "id", "")}
         if any(one.rpartition(".")[2] == NAME for one in means):
             labels = [*call.args, *(keyword.value for keyword in call.keywords)]
-            if not all(helpers.may_name(label) for label in labels):
-                return True
-            if helpers.relies_on_relative(call, scopes) is not None:
+            if any(
+                not helpers.may_name(label) or helpers.is_no_text(label, scopes) for label in labels
+            ):
                 return True
             if scopes.function(call) in moving or beside.look(call):
                 return True
     return False
+
+
+def _named(scopes: Scopes) -> Iterator[ast.Name | ast.Attribute]:
+    yield from (node for node in scopes.nodes(ast.Name) if node.id == NAME)
+    yield from (node for node in scopes.nodes(ast.Attribute) if node.attr == NAME)
+
+
+def _is_stored(node: ast.Name | ast.Attribute, scopes: Scopes) -> bool:
+    """Whether the helper itself gets another name here, under which its calls are not seen."""
+    holder = scopes.parents[node]
+    if isinstance(holder, ast.Call) and node in holder.args:
+        holder = scopes.parents[holder]  # as in `make = staticmethod(get_temp_dir)`
+    return isinstance(holder, ast.Assign)
 
 
 def is_pure(tree: ast.Module) -> bool:

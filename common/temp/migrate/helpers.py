@@ -179,26 +179,38 @@ def may_name(label: ast.expr) -> bool:
             return True
 
 
-_OF_RELATIVE_PATHS: Final = frozenset(
-    {"relative_to", "is_relative_to", "is_absolute", "parts", "parents", "anchor", "root"}
-)
+_NUMBERS: Final = frozenset(
+    f"builtins.{name}" for name in ("enumerate", "float", "id", "int", "len", "range", "sum")
+) | {"os.getpid", "os.getppid", "pathlib.Path", "random.randint", "time.time", "time.time_ns"}
+"""What certainly gives something else than a `str`, or gives it first."""
 
 
-def relies_on_relative(call: ast.Call, scopes: Scopes) -> ast.Attribute | None:
-    """The use of the path that `call` returns which would change with an absolute path; `None` if
-    there is none.
-    """
-    parent = scopes.parents[call]
-    if isinstance(parent, ast.Attribute):
-        return parent if parent.attr in _OF_RELATIVE_PATHS else None
+def is_no_text(label: ast.expr, scopes: Scopes) -> bool:
+    """Whether `label` is, or may be, something else than a `str`, as far as the module shows."""
+    match label:
+        case ast.Constant(value=value):
+            return not isinstance(value, str)
+        case ast.Call(func=func):
+            return scopes.meaning(func).dotted in _NUMBERS
+        case ast.List(elts=elements) | ast.Tuple(elts=elements):
+            return any(is_no_text(one, scopes) for one in elements)
+        case ast.BinOp(left=left, right=right):
+            return is_no_text(left, scopes) and is_no_text(right, scopes)
+        case ast.Name(id=name):
+            home = scopes.find(name, scopes.scope_of(label))
+            bound = home.bindings[name] if home is not None else []
+            return any(_is_bound_to_no_text(one.node, label, scopes) for one in bound)
+    return False
+
+
+def _is_bound_to_no_text(node: ast.AST, label: ast.Name, scopes: Scopes) -> bool:
+    parent = scopes.parents.get(node)
+    if isinstance(parent, ast.Tuple) and parent.elts[0] is node:
+        parent = scopes.parents.get(parent)  # the first of each pair
     match parent:
-        case ast.Assign(targets=[ast.Name(id=name)]):
-            pass
-        case _:
-            return None
-    home = scopes.find(name, scopes.scope_of(parent))
-    for use in scopes.uses(home, name) if home is not None else ():
-        asked = scopes.parents[use]
-        if isinstance(asked, ast.Attribute) and asked.attr in _OF_RELATIVE_PATHS:
-            return asked
-    return None
+        case ast.For(iter=value) | ast.comprehension(iter=value) | ast.Assign(value=value):
+            return label not in ast.walk(value) and is_no_text(value, scopes)
+        case ast.arguments():
+            annotation = getattr(node, "annotation", None)
+            return annotation is not None and "str" not in ast.unparse(annotation)
+    return False

@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 
 from .declaring import add
 from .dependencies import DISTRIBUTION, Place, best_place, declares, project_of
+from .interpreters import hidden_standard, is_of_a_tool, why_without
 from .settings import ini, read_bytes, remembered, table, toml
 from .shipped import is_dev
 
@@ -45,8 +46,13 @@ def reach(top: str, path: str, data: bytes, tree: ast.Module) -> Reach:
     for directory in dict.fromkeys([*roots, *_ancestors(top, own)]):
         if shadow := _shadow(directory):
             return Reach(_hidden(shadow, top, whole))
+        if hiding := hidden_standard(directory):
+            shown = os.path.relpath(hiding, top).replace(os.sep, "/")
+            return Reach(f"{shown} hides a module of Python that common.temp imports; rename it")
     if any(_has_copy(directory) for directory in roots):
         return Reach()
+    if elsewhere := why_without(data):
+        return Reach(elsewhere)
     project = project_of(top, own)
     always = not is_dev(top, path)
     declared = declares(project, always=always)
@@ -347,6 +353,8 @@ def _leads_there(path: str) -> bool:
 @cache
 def _environment_has_it() -> bool:
     """Whether a fresh interpreter of this environment can import the package from anywhere."""
+    if is_of_a_tool(sys.prefix):
+        return False  # no project runs there
     asked = subprocess.run(
         [sys.executable, "-P", "-c", "import common.temp.contexts"],
         cwd=os.path.dirname(sys.executable),

@@ -44,7 +44,8 @@ class Module:
         self.source = source
         self.tree = tree
         self.scopes = Scopes(source.tree)
-        self.uses = Uses(self.scopes, self._replacer)
+        is_imported = self.name in tree.imported
+        self.uses = Uses(self.scopes, self._replacer, is_imported=is_imported)
         self._told: dict[tuple[str, int, str], Any] = {}
 
     # -- what is where ----------------------------------------------------------------------------
@@ -110,16 +111,20 @@ class Module:
     def _swaps_at(self, site: int) -> Iterator[tuple[str, int]]:
         """What the file itself may have replaced when the code at the byte `site` runs."""
         own = self._own_swaps
-        if own:
-            yield from own.get(None, {}).items()
-            unit = self._unit(site)
-            yield from own.get(unit, {}).items() if unit is not None else ()
+        unit = self._unit(site) if own else None
+        is_test = unit is not None and unit.name.startswith("test")
+        for where, found in own.items():
+            # A function that is no test may be called by any of them.
+            if where in (None, unit) or not is_test:
+                yield from found.items()
 
     def _replacer(self, dotted: str, use: ast.AST) -> str:
         """The file that replaces the function `dotted` where `use` runs; "" if none does."""
         others = self.tree.swapped(self.path)
         own = dict(self._swaps_at(self.source.span(use)[0])) if self._own_swaps else {}
-        for swap in (".".join(dotted.split(".")[-2:]), f"{self.name}.{dotted.rpartition('.')[2]}"):
+        whole, *_, last_part = dotted.split(".")
+        own_names = (f"{self.name}.{last_part}", f"{self.name}.{whole}")
+        for swap in (".".join(dotted.split(".")[-2:]), *own_names):
             if swap in others or swap in own:
                 return others.get(swap, self.path)
         return ""
@@ -135,6 +140,11 @@ class Module:
             if swaps.is_needed(swap):
                 return f"line {self.source.line_of(place)} {swaps.spell(swap)}"
         return ""
+
+    def sought(self, text: str) -> str:
+        """Who looks in paths for what the new directory has in its own, `text`; "" if nobody."""
+        other = self.tree.seeker(self.path, text)
+        return f"{other} looks in paths for a part of {text}" if other else ""
 
     @cached_property
     def _units(self) -> list[tuple[int, int, ast.FunctionDef | ast.AsyncFunctionDef]]:
@@ -285,7 +295,8 @@ class Module:
         return self.source.span(statement)[0] if plain and self.source.is_alone(statement) else None
 
     @cached_property
-    def _has_sockets(self) -> bool:
+    def has_sockets(self) -> bool:
+        """Whether it names sockets of the file system, whose paths have to be short."""
         return _SOCKETS.search(self.source.data) is not None
 
     def label(self, node: ast.AST) -> str:
@@ -295,10 +306,11 @@ class Module:
         """
         function = self.scopes.function(node)
         names = [function.name] if function is not None and function.name != "main" else []
-        for name in (*names, self.name) if not self._has_sockets else ():
+        for name in (*names, self.name) if not self.has_sockets else ():
             label = re.sub(r"^test_+|^_+|_+$", "", name) or name.strip("_")
             if len(label) > _LONGEST_LABEL:
                 label = label[: _LONGEST_LABEL + 1].rpartition("_")[0] or label[:_LONGEST_LABEL]
-            if label.isascii() and is_label(label):
+            sought = self.tree.seeker(self.path, f"/{label}_")
+            if label.isascii() and is_label(label) and not sought:
                 return label
         return "work"

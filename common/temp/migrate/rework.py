@@ -25,8 +25,10 @@ _ROUNDS: Final = 10
 """How often the rules run again on a file: one rewrite can make another possible."""
 
 
-_MAKING: Final = frozenset({"TK001", "TK003", "TK004"})
-"""The rules that make a directory in the place of another by a safe rewrite."""
+_PLACES: Final = {"TK001": "/debug/", "TK003": "/tempkeep/test/test_", "TK004": "/tempkeep/work/"}
+"""The rules that make a directory in the place of another by a safe rewrite, and what is in its
+path.
+"""
 
 
 class Options(NamedTuple):
@@ -183,8 +185,8 @@ def _demoted(finding: Finding, module: Module, *, shipped: bool) -> Finding:
     if finding.fix != "safe":
         return finding
     why = "shipped code" if shipped else ""
-    if not why and finding.code in _MAKING:
-        why = module.disturbed(finding.site)
+    if not why and finding.code in _PLACES:
+        why = module.disturbed(finding.site) or module.sought(_PLACES[finding.code])
     return replace(finding, fix="unsafe", message=f"{finding.message} ({why})") if why else finding
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Final
 
@@ -13,6 +12,17 @@ from ..store.system.reading import read_file
 from . import helpers
 from .facts import REPLACED, Facts, is_pure
 from .helpers import NAME, Helper
+from .module_names import (
+    base_of,
+    files_of,
+    is_module,
+    is_near,
+    may_match,
+    may_mean,
+    parts_of,
+    runs,
+    stem,
+)
 from .scopes import Binding, Scopes
 from .source import LARGEST_SOURCE, Source, Unreadable
 
@@ -23,8 +33,16 @@ _FOLLOWED: Final = 10
 class Tree:
     """The facts of all files of a tree, by path relative to its top (with `/`)."""
 
-    def __init__(self, top: str, facts: Mapping[str, Facts], projects: Iterable[str]) -> None:
+    def __init__(
+        self,
+        top: str,
+        facts: Mapping[str, Facts],
+        projects: Iterable[str],
+        imported: Iterable[str] = (),
+    ) -> None:
+        """`imported` are the words of all import statements in the tree."""
         self.top = top
+        self.imported = frozenset(imported)
         self.facts = dict(facts)
         self.deletable: frozenset[str] = frozenset()
         """The files whose definition of the helper nothing else in the tree refers to."""
@@ -58,7 +76,7 @@ class Tree:
         for path, facts in self.facts.items():
             named = [NAME] if facts.helper or facts.imported or facts.other else []
             for name in (*named, *(alias for alias, _ in facts.aliases)):
-                found.setdefault((name, _stem(path)), []).append(path)
+                found.setdefault((name, stem(path)), []).append(path)
         return found
 
     @cached_property
@@ -100,16 +118,16 @@ class Tree:
         module, _, name = dotted.rpartition(".")
         level = len(dotted) - len(dotted.lstrip("."))
         if level:
-            base = _base(path, dotted[level:].split(".")[:-1], level)
+            base = base_of(path, dotted[level:].split(".")[:-1], level)
             named = (f"{base}.py", f"{base}/__init__.py" if base else "__init__.py")
-            return [one for one in named if one in self._by_module.get((name, _stem(one)), ())]
+            return [one for one in named if one in self._by_module.get((name, stem(one)), ())]
         parts = module.split(".")
         all_of_them = [
             one
             for one in self._by_module.get((name, parts[-1]), [])
-            if _parts(one)[-len(parts) :] == parts and one != path
+            if parts_of(one)[-len(parts) :] == parts and one != path
         ]
-        near = [one for one in all_of_them if _is_near(path, one, len(parts))]
+        near = [one for one in all_of_them if is_near(path, one, len(parts))]
         return near or all_of_them
 
     @property
@@ -123,7 +141,7 @@ class Tree:
         """
         module, _, name = dotted.rpartition(".")
         for other, worth in self._flags.get(name, ()):
-            if other != path and _is_module(path, module, other):
+            if other != path and is_module(path, module, other):
                 return worth
         return None
 
@@ -138,7 +156,7 @@ class Tree:
     def stands_in_for(self, path: str) -> str:
         """The file that imports `path` where the package is missing; "" if there is none."""
         for other, facts in self.facts.items():
-            if other != path and any(_is_module(other, one, path) for one in facts.stand_ins):
+            if other != path and any(is_module(other, one, path) for one in facts.stand_ins):
                 return other
         return ""
 
@@ -146,17 +164,17 @@ class Tree:
         """Whether another file may use `name` of the module at `path`: by importing it from there,
         by a star import, or by replacing it.
         """
-        parts = _parts(path)
+        parts = parts_of(path)
         borrowed = self._borrowers.get(name, ())
-        if any(other != path and _is_module(other, module, path) for other, module in borrowed):
+        if any(other != path and is_module(other, module, path) for other, module in borrowed):
             return True
         for other, facts in self._reaching:
             if other == path:
                 continue
-            if any(_may_mean(star, parts) for star in facts.stars):
+            if any(may_mean(star, parts) for star in facts.stars):
                 return True
             if name == NAME and any(
-                _may_mean(reference.rpartition(".")[0], parts) for reference in facts.references
+                may_mean(reference.rpartition(".")[0], parts) for reference in facts.references
             ):
                 return True
             if any(name in text.split(".") for text in facts.patched):
@@ -184,9 +202,9 @@ class Tree:
         """Whether the file at `other`, which has `facts`, may refer to the helper in `path`."""
         if other == path:
             return False
-        parts = _parts(path)
+        parts = parts_of(path)
         references = (reference.rpartition(".")[0] for reference in facts.references)
-        return any(_may_mean(module, parts) for module in (*references, *facts.stars))
+        return any(may_mean(module, parts) for module in (*references, *facts.stars))
 
     def odd_caller(self, path: str) -> str:
         """A file that may need the helper in `path` unchanged; "" if there is none."""
@@ -200,7 +218,7 @@ class Tree:
         module, as the file at `path` would find it; both "" if it imports no such name.
         """
         module, _, name = dotted.rpartition(".")
-        for other in _files(path, module):
+        for other in files_of(path, module):
             bindings = self._imports(other).get(name, ())
             if bindings:
                 return bindings[0].dotted, other
@@ -252,7 +270,7 @@ class Tree:
         return self._replaced[path, wanted]
 
     def _replacing(self, path: str, wanted: frozenset[str]) -> str:
-        stem = _parts(path)[-1:] or [""]
+        stem = parts_of(path)[-1:] or [""]
         for other, facts in self._reaching:
             for text in facts.patched:
                 parts = text.split(".")
@@ -269,7 +287,7 @@ class Tree:
             self._swapped[path] = {
                 swap: other
                 for other, facts in self._swapping
-                if other != path and _runs(other, facts.imports, path)
+                if other != path and runs(other, facts.imports, path)
                 for swap in facts.swaps
             }
         return self._swapped[path]
@@ -279,10 +297,21 @@ class Tree:
         match those whose name begins with `label`; "" if there is none.
         """
         for other, facts in self._readers:
-            found = (label is None or _may_match(one, label) for one in facts.reads)
+            found = (label is None or may_match(one, label) for one in facts.reads)
             if any(found) and self._share_project(path, other):
                 return other
         return ""
+
+    def seeker(self, path: str, text: str) -> str:
+        """A file of the same project that looks in paths for a part of `text`; "" if none does."""
+        for other, facts in self._seekers:
+            if any(word in text for word in facts.sought) and self._share_project(path, other):
+                return other
+        return ""
+
+    @cached_property
+    def _seekers(self) -> list[tuple[str, Facts]]:
+        return [(path, facts) for path, facts in self.facts.items() if facts.sought]
 
     @cached_property
     def _readers(self) -> list[tuple[str, Facts]]:
@@ -301,87 +330,3 @@ class Tree:
         while above and above not in self._projects:
             above = above.rpartition("/")[0]
         return above
-
-
-def _parts(path: str) -> list[str]:
-    """The parts of a module's full path: `src/a/b.py` is src, a, b."""
-    parts = os.path.splitext(path)[0].split("/")
-    return parts[:-1] if parts[-1] == "__init__" else parts
-
-
-def _stem(path: str) -> str:
-    return (_parts(path) or [""])[-1]
-
-
-def _base(path: str, inner: list[str], level: int) -> str:
-    """What a relative import in the file at `path` leads to, without `.py`."""
-    below = path.split("/")[:-1]
-    above = below[: len(below) - (level - 1)] if level > 1 else below
-    return "/".join([*above, *inner])
-
-
-def _is_module(importer: str, module: str, path: str) -> bool:
-    """Whether `module`, as the file `importer` names it, may be the file at `path`."""
-    level = len(module) - len(module.lstrip("."))
-    if level:
-        base = _base(importer, [part for part in module[level:].split(".") if part], level)
-        return path in (f"{base}.py", f"{base}/__init__.py" if base else "__init__.py")
-    return bool(module) and _may_mean(module, _parts(path))
-
-
-def _runs(other: str, imports: Iterable[str], path: str) -> bool:
-    """Whether the file `other`, with these imports, may run the code in `path`: a conftest above
-    it, or a file that imports it or something of its package.
-    """
-    above, _, name = other.rpartition("/")
-    if name == "conftest.py" and path.startswith(f"{above}/" if above else ""):
-        return True
-    parts = _parts(path)
-    if _is_test(parts[-1:]):
-        return False  # one test does not run while another does
-    return any(
-        path.startswith(f"{above}/" if above else "")
-        if module.startswith(".")
-        else _may_mean(module, parts) or module.partition(".")[0] in parts[:-1]
-        for module in imports
-    )
-
-
-def _is_test(name: list[str]) -> bool:
-    return any(one.startswith("test_") or one.endswith("_test") for one in name)
-
-
-def _files(path: str, module: str) -> Iterator[str]:
-    """The files that `module` may be, as the file at `path` names it, the nearest first."""
-    level = len(module) - len(module.lstrip("."))
-    inner = [part for part in module[level:].split(".") if part]
-    if level:
-        bases = [_base(path, inner, level)]
-    else:
-        above = path.split("/")[:-1]
-        places = [above[:end] for end in range(len(above), -1, -1)]
-        bases = ["/".join([*place, *more, *inner]) for place in places for more in ([], ["src"])]
-    for base in bases:
-        yield from (f"{base}.py", f"{base}/__init__.py")
-
-
-def _is_near(path: str, other: str, length: int) -> bool:
-    """Whether `other` can be imported from a directory above `path`, or from its `src`."""
-    base = _parts(other)[:-length]
-    own = path.split("/")[:-1]
-    if base[-1:] == ["src"]:
-        base = base[:-1]
-    return own[: len(base)] == base
-
-
-def _may_match(pattern: str, label: str) -> bool:
-    plain = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
-    return plain.startswith(label) or f"{label}_".startswith(plain)
-
-
-def _may_mean(module: str, parts: list[str]) -> bool:
-    """Whether `module`, as it is written in an import, may be the file with these parts."""
-    said = [part for part in module.split(".") if part]
-    if module == "?" or not said:
-        return True
-    return parts[-len(said) :] == said

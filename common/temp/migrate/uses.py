@@ -5,11 +5,10 @@ from __future__ import annotations
 import ast
 import string
 from collections.abc import Callable, Iterator
-from functools import cached_property
 from typing import Final, NamedTuple
 
+from . import swaps
 from .beside import Beside
-from .guards import last
 from .path_likes import (
     ANY_ARGUMENT,
     FIRST_ARGUMENT,
@@ -19,16 +18,15 @@ from .path_likes import (
     RUN,
 )
 from .percent import is_percent, is_plain_percent
+from .processes import Commands
 from .scopes import Binding, Scope, Scopes
 
 _LOG: Final = frozenset({"debug", "info", "warning", "error", "critical", "exception"})
 _ARCHIVES: Final = frozenset({"zipfile.ZipFile", "tarfile.open", "tarfile.TarFile"})
 _LATER: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.GeneratorExp)
 _CHARACTERS: Final = 50
-_SHOWING: Final = frozenset(
-    {"BaseException", "CalledProcessError", "Exception", "SubprocessError", "TimeoutExpired"}
-)
-"""What a caught exception may be that shows the command of a process."""
+_CALLBACKS: Final = frozenset({"filter", "onerror", "onexc"})
+"""Keywords for a function that may get the path as it was given."""
 
 
 class _Bound(NamedTuple):
@@ -41,9 +39,20 @@ class _Bound(NamedTuple):
 class Uses:
     """Checks the uses of names in one module."""
 
-    def __init__(self, scopes: Scopes, replacer: Callable[[str, ast.AST], str]) -> None:
-        """`replacer` tells which file replaces a function where a node runs; "" if none does."""
+    def __init__(
+        self,
+        scopes: Scopes,
+        replacer: Callable[[str, ast.AST], str],
+        *,
+        is_imported: bool = False,
+    ) -> None:
+        """`replacer` tells which file replaces a function where a node runs; "" if none does.
+
+        `is_imported` says whether another file may import this module, and use what it binds.
+        """
         self._scopes = scopes
+        self._is_imported = is_imported
+        self._commands = Commands(scopes, replacer)
         self._replacer = replacer
         self._groups: dict[tuple[int, str], dict[ast.AST | None, list[ast.Name]]] = {}
         self._judged: dict[ast.expr, str] = {}
@@ -60,6 +69,8 @@ class Uses:
         end = self._becomes_path(scope, name, statement)
         if name in scope.module.globals or self._is_global(scope, name):
             return f"`{name}` is global, so it may be used anywhere"
+        if self._is_imported and scope.kind == "module" and not self._is_of_a_script(statement):
+            return f"`{name}` is a name of this module, which other files may use"
         if scope.kind == "class":
             return f"`{name}` becomes an attribute of the class"
         for use in self._of(scope, name, statement):
@@ -75,6 +86,14 @@ class Uses:
         if any(inner.is_dynamic for inner in self._scopes.within(scope)):
             return "`locals()`, `eval()` or similar may use it"
         return ""
+
+    def _is_of_a_script(self, statement: ast.stmt) -> bool:
+        """Whether it runs only `if __name__ == "__main__"`."""
+        for above in self._scopes.above(statement):
+            match above:
+                case ast.If(test=ast.Compare(left=ast.Name(id="__name__"), ops=[ast.Eq()])):
+                    return True
+        return False
 
     def beyond(self, scope: Scope, name: str, statement: ast.stmt) -> str:
         """The first use of the same ones that looks at more than the inside of the directory."""
@@ -189,8 +208,8 @@ class Uses:
                 whole = self._scopes.parents[parent]
                 assert isinstance(whole, ast.BinOp)
                 return self._percent(whole, parent.elts.index(node), len(parent.elts))
-            case ast.List() | ast.Tuple() if command := self._command(parent):
-                why = self._swapped(command, parent) or self._shown_command
+            case ast.List() | ast.Tuple() if command := self._commands.of(parent):
+                why = self._swapped(command, parent) or self._commands.shown(command, parent)
                 return f"`{self._text(parent)}` {why}" if why else ""
             case ast.keyword():
                 call = self._scopes.parents[parent]
@@ -222,34 +241,6 @@ class Uses:
         if isinstance(text, str) and is_plain_percent(text, index, count):
             return ""
         return f"`{self._text(node)}` formats it by more than a plain %s"
-
-    def _command(self, node: ast.List | ast.Tuple) -> str:
-        """The function of `subprocess` whose argument list `node` is, or a part of it; else ""."""
-        inner: ast.AST = node
-        parent = self._scopes.parents[node]
-        while isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Add):
-            inner, parent = parent, self._scopes.parents[parent]
-        if isinstance(parent, ast.keyword):
-            call = self._scopes.parents[parent]
-            is_first = parent.arg == "args"
-        else:
-            call = parent
-            is_first = isinstance(call, ast.Call) and bool(call.args) and call.args[0] is inner
-        meaning = self._scopes.meaning(call.func).dotted if isinstance(call, ast.Call) else ""
-        return meaning if is_first and meaning in RUN else ""
-
-    @cached_property
-    def _shown_command(self) -> str:
-        """Where the code may show or read the command of a failed process; "" if nowhere."""
-        for handler in self._scopes.nodes(ast.ExceptHandler):
-            caught = handler.type
-            names = caught.elts if isinstance(caught, ast.Tuple) else [caught]
-            if handler.name and any(name is not None and last(name) in _SHOWING for name in names):
-                return f"may be shown with the error that line {handler.lineno} catches"
-        for node in self._scopes.nodes(ast.Attribute):
-            if node.attr in ("cmd", "args"):
-                return f"may be read by `{self._text(node)}` on line {node.lineno}"
-        return ""
 
     def _swapped(self, dotted: str, node: ast.AST) -> str:
         """Which file replaces the function, and so gets what is passed to it; "" if none does."""
@@ -283,9 +274,14 @@ class Uses:
             safe = self._formats_plainly(call, index, keyword)
         elif self._is_log(call, meaning):
             safe = index is not None and index > 0 and self._logs_plainly(call, index)
+            if safe and (where := self._replacer(swaps.LOGGED, call)):
+                return f"`{self._text(call)}` keeps it in a record, whose arguments {where} reads"
         elif isinstance(call.func, ast.Attribute) and call.func.attr in ("extract", "extractall"):
             place = {"extract": 1, "extractall": 0}[call.func.attr]
             safe = (index == place or keyword == "path") and self._is_archive(call.func.value)
+        callbacks = {one.arg for one in call.keywords} & _CALLBACKS
+        if callbacks or (meaning == "shutil.rmtree" and len(call.args) > 2):
+            return f"`{self._text(call)}` may pass it on to a function of yours"
         if safe:
             why = self._swapped(meaning, call)
             return f"`{self._text(call)}` {why}" if why else ""

@@ -11,10 +11,10 @@ from ..helpers import (
     OURS,
     Helper,
     is_label,
+    is_no_text,
     local_helper,
     may_name,
     read_helper,
-    relies_on_relative,
 )
 from ..module import Module
 from ..scopes import Meaning
@@ -195,8 +195,8 @@ def _cannot(module: Module, call: ast.Call, helper: Helper) -> str:
         return f"its default {helper.default!r} cannot name a directory"
     if label is not None and not may_name(label):
         return f"{ast.unparse(label)} cannot name a directory"
-    if (asked := relies_on_relative(call, module.scopes)) is not None:
-        return f"line {asked.lineno}: .{asked.attr} means something else for an absolute path"
+    if label is not None and is_no_text(label, module.scopes):
+        return f"{ast.unparse(label)} may be no str, which the new function needs"
     if line := module.changes_of_directory.get(module.scopes.function(call)):
         return f"line {line} changes the working directory, and the new one is in the project"
     if beyond := module.from_outside.look(call):

@@ -1,5 +1,5 @@
 # case: left TK004:9 may be shown with the error that line 12 catches
-# case: left TK004:17 may be shown with the error that line 12 catches
+# case: left TK004:17 is kept with its result
 import subprocess
 import sys
 from tempfile import TemporaryDirectory

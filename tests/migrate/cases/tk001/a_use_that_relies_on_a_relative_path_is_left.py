@@ -1,7 +1,7 @@
 # case: options TK001 TK002
 # case: left TK002:9 defines the legacy get_temp_dir, and module.py needs it as it is
-# case: left TK001:18 line 20: .relative_to means something else for an absolute path
-# case: left TK001:23 line 23: .parts means something else for an absolute path
+# case: left TK001:18 `out.relative_to` keeps the path as it is written
+# case: left TK001:23 keeps the path as it is written
 import time
 from pathlib import Path
 

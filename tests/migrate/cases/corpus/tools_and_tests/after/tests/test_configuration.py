@@ -42,7 +42,7 @@ class SettingsTest(unittest.TestCase):
             self.assertEqual(len(list(os.walk(directory))), 5)
 
     def test_relative(self):
-        with temp_working_dir("relative") as directory:
+        with temp_working_dir("configuration") as directory:
             self.assertEqual(os.path.relpath(os.path.join(directory, "x"), directory), "x")
 
     def test_links(self):

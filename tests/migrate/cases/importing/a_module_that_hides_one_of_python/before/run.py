@@ -1,0 +1,5 @@
+import os
+import tempfile
+
+with tempfile.TemporaryDirectory() as d:
+    print(os.listdir(d))

@@ -1,0 +1,21 @@
+# case: path test_copying.py
+# case: left TK004:9 oes to what test_copying.py puts in the place of shutil.copy
+import shutil
+import tempfile
+from unittest.mock import patch
+
+
+def copied():
+    with tempfile.TemporaryDirectory() as d:
+        shutil.copy("x", d)
+
+
+def test_copied():
+    with patch("shutil.copy") as fake:
+        copied()
+    assert fake.call_args.args[1] + "/"
+
+
+def test_plain():
+    with tempfile.TemporaryDirectory() as d:
+        assert not shutil.copy(__file__, d) is None

@@ -1,0 +1,7 @@
+import shutil
+import tempfile
+
+
+def copied():
+    with tempfile.TemporaryDirectory() as d:
+        shutil.copy("x", d)

@@ -1,0 +1,10 @@
+# /// script
+# dependencies = [
+#   "rich",
+# ]
+# ///
+import os
+import tempfile
+
+with tempfile.TemporaryDirectory() as d:
+    print(os.listdir(d))

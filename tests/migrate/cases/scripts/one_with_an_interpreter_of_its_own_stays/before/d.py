@@ -1,0 +1,8 @@
+# /// script
+# dependencies = ["tempkeep"]
+# ///
+import os
+import tempfile
+
+with tempfile.TemporaryDirectory() as d:
+    print(os.listdir(d))
