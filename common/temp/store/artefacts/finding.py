@@ -122,10 +122,10 @@ def _in_package(project: Path, path: str) -> str:
     `src/app/build`, is ignored by the rule for `/build`. "" if it is in none.
     """
     above, _, name = path.rpartition("/")
-    if name == _BYTECODE or not (project / path).is_dir():
+    # At the top, tools build; and a project may be a package itself.
+    if not above or name == _BYTECODE or not (project / path).is_dir():
         return ""
-    # A project may be a package itself.
-    is_in_one = any(os.path.lexists(project / one / "__init__.py") for one in (path, above) if one)
+    is_in_one = any(os.path.lexists(project / one / "__init__.py") for one in (path, above))
     return "it is in a package of Python" if is_in_one else ""
 
 
