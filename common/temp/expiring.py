@@ -21,13 +21,7 @@ from .errors import InvalidSettings, TempError
 from .ledger import AnyPath, Ledger, Mark, Place
 from .periodic import Periodic
 from .report.text import plain
-from .store.claiming.named import (
-    GoOn,
-    Kind,
-    NamedOutcome,
-    NamedRemover,
-    delete_elsewhere,
-)
+from .store.claiming.named import GoOn, Kind, NamedOutcome, NamedRemover, delete_elsewhere
 from .store.root.arrivals import is_remainder
 from .store.root.books import TRACKED
 from .store.root.guard import folds_case
@@ -253,14 +247,13 @@ class ExpiringFiles(Ledger):
             if go_on is not None and not go_on():
                 return
             place = self._place(path)
-            if place.relative is not None and mark.base != base:
-                continue  # another directory is in place of the one in which it was tracked
             limit = before
             if before is not None and mark.tried is not None:
                 limit = max(before, mark.tried)
             if limit is not None and changed_since(path, limit):
                 continue
-            if self._is_anothers(place):
+            # Also where another directory is in place of the one in which it was tracked.
+            if self._is_anothers(place) or (place.relative is not None and mark.base != base):
                 continue
             if place.relative is None:
 

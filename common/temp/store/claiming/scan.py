@@ -46,8 +46,7 @@ def scan(
     policy. An entry is `partial` if `need` asks for less than all of it. At most `workers` forked
     processes share a large root; without a number, as many as the scan gains by, and none if this
     process has other threads. The result is the same. An unreadable entry is a problem in the
-    inventory, not an error. Raises `StorageError` or `Refused` if the root itself cannot be read or
-    trusted.
+    inventory. Raises `StorageError` or `Refused` if the root itself cannot be read or trusted.
     """
     if not check_root(root):
         free, capacity = space_of(root)
@@ -80,10 +79,6 @@ def scan(
     pins = Pins(root)
     problems += pins.unclear(entry.path for entry in entries)
     protected = _protected(root, entries, inside, staying, leases, pins, now)
-    if has_companions(protected):
-        from ...core.databases import sharing  # which few roots hold
-
-        protected = sharing(protected)
     if layout.ends:
         protected = _with_endings(root, protected, leases)
     free, capacity = space_of(root)
@@ -141,7 +136,7 @@ def _protected(
             return entry
         return entry._replace(use=use, pin=pin, made_by=made_by, used=used, any_case=any_case)
 
-    return tuple(
+    found = tuple(
         [
             entry  # as most are
             if entry.path.rpartition("/")[0] in plain and entry.path not in inside
@@ -151,6 +146,11 @@ def _protected(
             for entry in entries
         ]
     )
+    if has_companions(found):
+        from ...core.databases import sharing  # which few roots hold
+
+        return sharing(found)
+    return found
 
 
 def _used(noted: LastUse | None, now: float) -> float:
