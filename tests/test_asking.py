@@ -78,7 +78,7 @@ def test_what_is_chosen_from_a_pipe_goes_and_the_rest_stays(
     assert names(old) == left
     shown = re.sub(" +", " ", done.stderr)
     assert " entry size age why\n" in shown
-    assert "\n1 debug/a_1696348800 8.0 KiB 32 h expired: 32 h > 24 h, " in shown
+    assert "\n1 debug/a_1696348800 8.0 KiB 32 h expired: 32 h > 24 h" in shown
     if "7" in typed:
         assert "\nthere is no 7, only 1 to 3\nWhich" in shown
     picked = shown.rpartition("Which of them?")[2]
