@@ -315,9 +315,12 @@ def test_a_pin_outlives_a_failing_look_at_the_entry_that_it_keeps(scene: Scene) 
     looks = [call for call, line in removal_of(lines, scene.root) if scene.pinned in line]
     assert looks
     chosen = with_every_error(looks)
-    ends = Counter(inject(scene, look, error, scene.pinned) for look, error in chosen)
-    assert ends.keys() <= {"done", ""}, "\n\n".join(ends)
-    assert ends["done"]
+    for _ in range(3):  # on a busy machine, a sweep makes its calls in another order
+        ends = Counter(inject(scene, look, error, scene.pinned) for look, error in chosen)
+        assert ends.keys() <= {"done", ""}, "\n\n".join(ends)
+        if ends["done"]:
+            return
+    pytest.fail("no look at the entry has failed")
 
 
 @pytest.mark.slow
