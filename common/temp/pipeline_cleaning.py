@@ -16,7 +16,8 @@ from .errors import InvalidSettings, Refused
 from .pipeline_config import CleanupConfig, CleanupStrategy
 from .report.text import plain
 from .store.archive.archives import archive_of
-from .store.root.loading import load, project_of_root, with_strategy
+from .store.project.project import find_project
+from .store.root.loading import load, naming, with_strategy
 from .store.root.recorded_layout import layout_of
 from .store.root.settings import Settings
 from .store.root.values import check_strategy
@@ -38,7 +39,9 @@ def settings_for(base: Path, config: Config, strategy: str | None) -> Settings:
         settings = config.settings(base)
     else:
         file = None if config is None else users_path(config)
-        settings = load(project_of_root(base), config=file, archive=True)
+        named_by = naming(base)
+        project = find_project(base) if named_by is None else named_by.project
+        settings = load(project, config=file, archive=True)
     policy = settings.policy.of(PIPELINE.category)
     if strategy is None and not policy._replace(categories=()).has_limit:
         strategy = CleanupStrategy.MODERATE.value

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from .entry import Entry
-from .keeping import database_of
+from .entry import Entry, database_of
 from .reasons import Verdict
 
 

@@ -118,6 +118,11 @@ def has_companions(entries: Iterable[Entry]) -> bool:
     return any(one.kind == "file" and one.path.endswith(COMPANIONS) for one in entries)
 
 
+def database_of(path: str) -> str:
+    """The path of the database that SQLite keeps a part of at `path`; `path` itself if none."""
+    return path.rpartition("-")[0] if path.endswith(COMPANIONS) else path
+
+
 def listed(category: str, path: str) -> str:
     """The path of an entry with its category, also where it lies in no directory of that."""
     begin = f"{category}/"

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from .disposal import Disposal
-from .entry import COMPANIONS
+from .entry import COMPANIONS, database_of
 from .reasons import KEEP_FILES, Reason, Verdict
 
 
@@ -25,11 +25,6 @@ class FilesKept(NamedTuple):
 
 
 JOURNAL, LOG, INDEX = COMPANIONS
-
-
-def database_of(path: str) -> str:
-    """The path of the database that SQLite keeps a part of at `path`; `path` itself if none."""
-    return path.rpartition("-")[0] if path.endswith(COMPANIONS) else path
 
 
 @lru_cache(maxsize=64)

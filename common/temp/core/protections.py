@@ -10,7 +10,7 @@ from operator import attrgetter
 from typing import Final
 
 from .cases import Case, Protection, Rules, spell_rank
-from .entry import COMPANIONS, FAILED, Entry, listed
+from .entry import FAILED, Entry, database_of, listed
 from .layouts import PIPELINE, UNCATEGORIZED
 from .reasons import KEEP_LAST_GOOD, KEEP_WITHIN, UNSAVED, Effect, Reason
 from .units import spell_comparison
@@ -187,8 +187,8 @@ def excluding(path: str, category: str, patterns: Sequence[str], *, any_case: bo
     for text, matches in _compiled(tuple(patterns), any_case):
         if matches(whole) or matches(name) or matches(category) or matches(path) or text == was:
             return text
-    if path.endswith(COMPANIONS):  # a part of a database
-        return excluding(path.rpartition("-")[0], category, patterns, any_case=any_case)
+    if (database := database_of(path)) != path:
+        return excluding(database, category, patterns, any_case=any_case)
     return None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -82,12 +81,6 @@ def is_near(path: str, other: str, length: int) -> bool:
     if base[-1:] == ["src"]:
         base = base[:-1]
     return own[: len(base)] == base
-
-
-def may_match(pattern: str, label: str) -> bool:
-    """Whether a glob pattern may match a directory whose name begins with `label`."""
-    plain = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
-    return plain.startswith(label) or f"{label}_".startswith(plain)
 
 
 def may_mean(module: str, parts: list[str]) -> bool:

@@ -64,7 +64,7 @@ class Commands:
             case ast.Expr():
                 return True
             case ast.Attribute():
-                return self._is_asked(parent)
+                return _is_asked(parent)
             case ast.withitem(optional_vars=None):
                 return True
             case (
@@ -73,14 +73,8 @@ class Commands:
             ):
                 home = self._scopes.find(name.id, self._scopes.scope_of(name))
                 uses = self._scopes.uses(home, name.id) if home is not None else []
-                asked = (self._scopes.parents[use] for use in uses)
-                return all(
-                    isinstance(one, ast.Attribute) and one.attr in _OUTCOMES for one in asked
-                )
+                return all(_is_asked(self._scopes.parents[use]) for use in uses)
         return False
-
-    def _is_asked(self, node: ast.AST) -> bool:
-        return isinstance(node, ast.Attribute) and node.attr in _OUTCOMES
 
     @cached_property
     def _shown_command(self) -> str:
@@ -94,3 +88,7 @@ class Commands:
             if node.attr in ("cmd", "args"):
                 return f"may be read by `{ast.unparse(node)}` on line {node.lineno}"
         return ""
+
+
+def _is_asked(node: ast.AST) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr in _OUTCOMES

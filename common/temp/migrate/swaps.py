@@ -32,7 +32,7 @@ _NAMING: Final = (
     *(b"f_locals", b"f_globals", b"fire.Fire"),
 )
 _PLACING: Final = (b"gettempdir", b"TMPDIR", b"tempdir", b"fs")
-_TEXT: Final = re.compile(rb"""\b(?:\w*patch|setattr|spy|stub)\(\s*["']([\w.]*?)(\w+)\.(\w+)["']""")
+_TEXT: Final = re.compile(rb"""\b(?:\w*patch|setattr|spy|stub)\(\s*["'][\w.]*?(\w+)\.(\w+)["']""")
 _NAMED: Final = re.compile(
     rb"""\b(?:setattr|object|spy|stub)\(\s*(?:\w+\.)*(\w+),\s*["'](\w+)["']"""
 )
@@ -104,16 +104,14 @@ _SINKS: Final = frozenset(
 def find(data: bytes) -> Iterator[tuple[str, int]]:
     """What a file replaces, as the last two parts of its name, and where; `PLACE` too."""
     if any(word in data for word in _REPLACING):
-        for match in _TEXT.finditer(data):
-            yield f"{match[2].decode('latin-1')}.{match[3].decode('latin-1')}", match.start()
-        for match in _NAMED.finditer(data):
-            yield f"{match[1].decode('latin-1')}.{match[2].decode('latin-1')}", match.start()
+        for match in (*_TEXT.finditer(data), *_NAMED.finditer(data)):
+            yield _joined(match, match[2]), match.start()
         for match in _SEVERAL.finditer(data):
             for name in _KEYWORD.findall(match[2]):
-                yield f"{match[1].decode('latin-1')}.{name.decode('latin-1')}", match.start()
+                yield _joined(match, name), match.start()
     if any(word in data for word in _SETTING):
         for match in (*_SET.finditer(data), *_SET_WHOLE.finditer(data)):
-            yield f"{match[1].decode('latin-1')}.{match[2].decode('latin-1')}", match.start()
+            yield _joined(match, match[2]), match.start()
     if b".args" in data and b"record" in data:
         for match in _LOGGED.finditer(data):
             yield LOGGED, match.start()
@@ -128,6 +126,10 @@ def find(data: bytes) -> Iterator[tuple[str, int]]:
     if any(word in data for word in _PLACING):
         for match in (*_PLACE.finditer(data), *_listed(data, _HELD[0])):
             yield PLACE, match.start()
+
+
+def _joined(match: re.Match[bytes], name: bytes) -> str:
+    return f"{match[1].decode('latin-1')}.{name.decode('latin-1')}"
 
 
 def matter(swap: str) -> bool:
@@ -186,6 +188,12 @@ def patterns(data: bytes) -> tuple[str, ...]:
     }
     # `**` finds them where they are now, too. What is filled in at run time may be anything.
     return tuple(sorted(re.sub(r"\{[^}]*\}", "*", one) for one in found if "**" not in one))
+
+
+def may_match(pattern: str, label: str) -> bool:
+    """Whether a glob pattern may match a directory whose name begins with `label`."""
+    plain = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
+    return plain.startswith(label) or f"{label}_".startswith(plain)
 
 
 def sought(data: bytes) -> tuple[str, ...]:

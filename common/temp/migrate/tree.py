@@ -9,7 +9,7 @@ from typing import Final
 
 from ..core import fields
 from ..store.system.reading import read_file
-from . import helpers
+from . import helpers, swaps
 from .facts import REPLACED, Facts, is_pure
 from .helpers import NAME, Helper
 from .module_names import (
@@ -17,7 +17,6 @@ from .module_names import (
     files_of,
     is_module,
     is_near,
-    may_match,
     may_mean,
     parts_of,
     runs,
@@ -297,7 +296,7 @@ class Tree:
         match those whose name begins with `label`; "" if there is none.
         """
         for other, facts in self._readers:
-            found = (label is None or may_match(one, label) for one in facts.reads)
+            found = (label is None or swaps.may_match(one, label) for one in facts.reads)
             if any(found) and self._share_project(path, other):
                 return other
         return ""

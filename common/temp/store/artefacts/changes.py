@@ -29,16 +29,15 @@ class Changes:
         """Take in the files of a project at `directory` that is inside this one, and at the path
         `top`: it may need what lies above it. What its tools built there counts as well.
         """
-        for above, directories, names in os.walk(top):
-            directories[:] = [
-                name for name in directories if name[0] != "." and name not in NEVER_ENTERED
-            ]
-            place = os.path.normpath(os.path.join(directory, os.path.relpath(above, top)))
-            if names:
-                with contextlib.suppress(OSError), os.scandir(above) as items:
-                    for item in items:
-                        if not item.is_dir(follow_symlinks=False):
-                            self.note(place, item)
+        waiting = [(directory, top)]
+        while waiting:
+            place, above = waiting.pop()
+            with contextlib.suppress(OSError), os.scandir(above) as items:
+                for item in items:
+                    if not item.is_dir(follow_symlinks=False):
+                        self.note(place, item)
+                    elif item.name[0] != "." and item.name not in NEVER_ENTERED:
+                        waiting.append((f"{place}/{item.name}", item.path))
 
     def below(self, directory: str) -> tuple[float, str]:
         """When something below `directory` last changed (seconds since 1970), and what."""

@@ -133,10 +133,9 @@ def _build(artefact: Path) -> None:
         kind, _, below = path.partition("/")
         is_copied = kind.startswith("lib")
         sources = known.get(below, ()) if is_copied else ()
-        suffix = os.path.splitext(path)[1]
-        if not sources and suffix in (_COMPILED if is_copied else _INTERMEDIATE):
-            continue
         if not sources:
+            if os.path.splitext(path)[1] in (_COMPILED if is_copied else _INTERMEDIATE):
+                continue
             raise _Unsure(f"{path} in it belongs to no source file")
         if not any(_is_same(artefact / path, artefact.parent / source) for source in sources):
             raise _Unsure(f"{path} in it is not the same as its source, or that is gone")

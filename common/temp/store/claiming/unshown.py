@@ -36,17 +36,18 @@ class _File(NamedTuple):
     mark: bytes
     mode: bytes
     content: str
+    name: bytes
     path: str
 
 
 def unshown(ask: Asker) -> Unshown:
     """What the work tree of that repository has of such files. Raises `CannotTell`."""
     files = list(_listed(ask))
-    filters = _filters(ask, [file.path for file in files])
-    large = sum(_is_large(file) for file in files if filters.get(file.path) == b"lfs")
+    filters = _filters(ask, [file.name for file in files])
+    large = sum(_is_large(file) for file in files if filters.get(file.name) == b"lfs")
     return Unshown(
         sum(map(_is_changed, files)),
-        sum(_differs(file) for file in files if filters.get(file.path, b"lfs") != b"lfs"),
+        sum(_differs(file) for file in files if filters.get(file.name, b"lfs") != b"lfs"),
         0 if large and _pushes_large_files(ask) else large,
     )
 
@@ -55,9 +56,9 @@ def _listed(ask: Asker) -> Iterator[_File]:
     tree = ask.repository.tree
     for line in ask("ls-files", "-v", "--stage", "-z").split(b"\0"):
         if line:
-            about, _, path = line.partition(b"\t")
+            about, _, name = line.partition(b"\t")
             mark, mode, content, _ = about.split(b" ")
-            yield _File(mark, mode, content.decode(), os.path.join(tree, os.fsdecode(path)))
+            yield _File(mark, mode, content.decode(), name, f"{tree}/{os.fsdecode(name)}")
 
 
 def _is_changed(file: _File) -> bool:
@@ -106,18 +107,16 @@ def _is_large(file: _File) -> bool:
     return begin is not None and begin != _POINTER
 
 
-def _filters(ask: Asker, paths: Iterable[str]) -> dict[str, bytes]:
+def _filters(ask: Asker, names: Iterable[bytes]) -> dict[bytes, bytes]:
     """The filter of each of the files that has one; none is run."""
     if not any(name.startswith("filter.") for name, _ in ask.used_settings):
         return {}
-    tree = ask.repository.tree
-    below = {os.path.relpath(path, tree): path for path in paths}
-    given = b"".join(os.fsencode(f"{name}\0") for name in below)
+    given = b"".join(b"%s\0" % name for name in names)
     asked = ("check-attr", "-z", "--stdin", "filter")
     said = ask(*asked, given=given, environment=ask.used_environment).split(b"\0")
     told = zip(said[::3], said[2::3], strict=False)
     unset = (b"unspecified", b"unset", b"set")
-    return {below[os.fsdecode(name)]: value for name, value in told if value not in unset}
+    return {name: value for name, value in told if value not in unset}
 
 
 def _pushes_large_files(ask: Asker) -> bool:

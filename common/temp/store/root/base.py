@@ -49,11 +49,11 @@ def persistent_base(said: object) -> Base:
         root = Path(os.path.abspath(text))
         found = named_project() or containing_project(root.parent)
         if found is None:
-            from .loading import project_of_root  # which most roots do not need
+            from .loading import naming  # which most roots do not need
 
-            around = project_of_root(root)
-            found = None if around == root else around
-        project = found or next(homeless_projects())
+            settings = naming(root)
+            found = settings.project if settings is not None else next(homeless_projects())
+        project = found
     else:
         project = Path(project_root()).parent
         root = Path(os.path.abspath(project / text))

@@ -51,17 +51,21 @@ def load(
     return _settings(project, layers, categories, archive=archive)
 
 
-def project_of_root(root: Path) -> Path:
-    """The project whose settings hold for `root`: the one that this process works for, if it names
-    that in its `roots`, else the one around it.
+def naming(root: Path) -> Settings | None:
+    """The settings of the project that this process works for, if they name `root` in `roots`.
 
     Raises `InvalidSettings`.
     """
-    if root.name != ROOT_NAME and (project := project_of_process()) is not None:
-        named = {os.path.realpath(other) for other in load(project).other_roots()}
-        if os.path.realpath(root) in named:
-            return project
-    return find_project(root)
+    if root.name == ROOT_NAME or (project := project_of_process()) is None:
+        return None
+    settings = load(project)
+    named = {os.path.realpath(other) for other in settings.other_roots()}
+    return settings if os.path.realpath(root) in named else None
+
+
+def _settings_of(root: Path) -> Settings:
+    """The settings that hold for `root`: those that name it, else those of the project around."""
+    return naming(root) or load(find_project(root))
 
 
 def of_config(project: Path, said: Mapping[str, object], where: str) -> Settings:
@@ -90,7 +94,7 @@ def configured_foreign_for(root: Path) -> float:
 
     Raises `InvalidSettings`.
     """
-    configured = load(project_of_root(root)).policy.foreign_for
+    configured = _settings_of(root).policy.foreign_for
     return DAY if configured is None else configured
 
 
@@ -99,7 +103,7 @@ def configured_categories(root: Path) -> frozenset[str]:
 
     Raises `InvalidSettings`.
     """
-    return frozenset(name for name, _ in load(project_of_root(root)).policy.categories)
+    return frozenset(name for name, _ in _settings_of(root).policy.categories)
 
 
 def keeping(root: Path, limits: Policy) -> Policy:
@@ -107,7 +111,7 @@ def keeping(root: Path, limits: Policy) -> Policy:
 
     Raises `InvalidSettings`.
     """
-    configured = load(project_of_root(root)).policy
+    configured = _settings_of(root).policy
     own = tuple(
         (name, limits._replace(keep_files=of_it.keep_files, exclude=of_it.exclude))
         for name, of_it in configured.categories

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from ...core.disposal import DISPOSALS
-from ...core.entry import CLOCK_SKEW, Entry, Use, has_companions
+from ...core.entry import CLOCK_SKEW, Entry, Use, database_of, has_companions
 from ...core.plan import Plan, Step
 from ...core.policy import Policy
 from ...errors import reason_of
@@ -158,7 +158,7 @@ class Facts:
         """Why `step` must no longer be carried out; "" if it may."""
         entry = step.entry
         rules = self.rules(entry)
-        database = entry.path.rpartition("-")[0]
+        database = database_of(entry.path)
         if has_companions((entry,)) and os.path.isfile(self.root / database):
             return f"belongs to {database}, which stays"
         if self._is_pinned(entry):

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Collection, Mapping
 from typing import Final, NamedTuple
 
-from ...core.keeping import database_of
+from ...core.entry import database_of
 from ...core.layouts import directories_above, is_inside
 from ...errors import StorageError
 from .contents import tree

@@ -139,11 +139,9 @@ class _Walk:
         self.device = status.st_dev
         try:
             top = _Node(None, where)
-            if self.names_only and status.st_nlink == 2:
+            if self.names_only and status.st_nlink >= 2:
                 self.skips_leaves = counts_subdirectories(descriptor)
             pending = self._visit(descriptor, status, top)
-            if self.names_only and pending:
-                self.skips_leaves = counts_subdirectories(descriptor)
             ahead = None
             if self.enough_ns is not None:
                 ahead = self._look_ahead(descriptor, top, pending)
