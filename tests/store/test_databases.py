@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 from common.temp.core.policy import Policy
+from common.temp.core.retention import explain, judge
 from common.temp.pins import pin
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
-from tests.support import EVERYTHING, NOW, age, listing, process, run, swept
+from tests.support import EVERYTHING, NOW, age, entry, listing, process, run, swept
 
 WRITES = """
 import os, sqlite3, sys
@@ -67,3 +68,14 @@ def test_a_log_stays_while_its_database_does(root: Path) -> None:
     (outcome,) = execute(plan._replace(steps=tuple(alone))).outcomes
     assert outcome.detail == "belongs to work/app.db, which stays"
     assert rows(root / "work" / "app.db") == 100
+
+
+def test_what_is_explained_of_a_log_is_what_a_clean_does() -> None:
+    limit = Policy(max_total_size=4096)  # by itself, it would let go of the log alone
+    both = [
+        entry(path=f"work/{name}", category="work", kind="file", label=name, size=4096)
+        for name in ("app.db", "app.db-wal")
+    ]
+    for verdict in judge(both, limit, NOW):
+        explained, _ = explain(both, limit, NOW, verdict.entry.path)
+        assert explained == verdict

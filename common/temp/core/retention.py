@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from .cases import Case, Disk, Limit, Protection, Rules, Silence, asked, cases_of
-from .entry import Entry, has_companions
+from .entry import Entry, database_of, has_companions
 from .limits import LIMIT_RULES
 from .links import Freeing, freed
 from .named_tuple import NamedTuple
@@ -172,17 +172,24 @@ def explain(
 
     Raises `LookupError` if there is no such entry.
     """
-    for case in cases_of(tuple(entries), policy, now, Disk(free, capacity, coming)):
-        if case.entry.path == path:
-            limits = [_spelled(limit(case)) for limit in LIMIT_RULES]
-            said = [*(protection(case) for protection in PROTECTION_RULES), *limits]
-            over = ENDED_BY_A_START if case.entry.unfinished else frozenset()
-            return _verdict(case, _rules_of(policy)[id(case.policy)]), tuple(
-                reason._replace(effect="silent") if reason.rule in over else reason
-                for reason in said
-                if reason is not None
-            )
-    raise LookupError(path)
+    from .databases import together  # which few commands need
+
+    wanted = (path, database_of(path))
+    cases = cases_of(tuple(entries), policy, now, Disk(free, capacity, coming))
+    found = {case.entry.path: case for case in cases if case.entry.path in wanted}
+    if path not in found:
+        raise LookupError(path)
+    case = found[path]
+    limits = [_spelled(limit(case)) for limit in LIMIT_RULES]
+    said = [*(protection(case) for protection in PROTECTION_RULES), *limits]
+    over = ENDED_BY_A_START if case.entry.unfinished else frozenset()
+    verdicts = [_verdict(one, _rules_of(policy)[id(one.policy)]) for one in found.values()]
+    verdict = next(one for one in together(verdicts) if one.entry.path == path)
+    return verdict, tuple(
+        reason._replace(effect="silent") if reason.rule in over else reason
+        for reason in said
+        if reason is not None
+    )
 
 
 class _Asked(NamedTuple):
