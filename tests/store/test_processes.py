@@ -215,8 +215,10 @@ def test_a_socket_that_was_bound_in_whatever_way_protects_its_entry(is_link: boo
         with socket.socket(socket.AF_UNIX) as dead:
             dead.bind(str(root / "work" / "other" / "s"))
         with process(BINDS + WAITS, cwd=project):
-            held = {place.split("/")[1] for place in processes_inside(project / ".tmp")}
-            assert held == names | {"renamed"}
+            found = processes_inside(project / ".tmp")
+        # Its own command line names directories too, unless it was forked by a warm interpreter.
+        held = {place.split("/")[1] for place in found if place.count("/") > 1}
+        assert held == names | {"renamed"}
 
 
 def test_what_lies_beside_an_entry_protects_nothing_in_it(root: Path) -> None:
