@@ -191,18 +191,19 @@ class Looking:
     def _look_inside(self, index: int, descriptor: int, status: os.stat_result) -> Measured:
         item = self.found[index]
         mounted = self._mounted_in(item)
-        measured = Measured.of(status, self.until_ns)
-        if status.st_dev == self.device and "" not in mounted:
+        is_here = status.st_dev == self.device and "" not in mounted
+        if is_here:
             known = self.arrivals.of(item.path, status.st_ino, status.st_ctime_ns)
             if known is not None and known.unfinished:
                 # What a clean has changed itself is not enough, and what others have is wanted.
-                return measure(descriptor, self._mounted_in(item), until_ns=self.until_ns)
+                return measure(descriptor, mounted, until_ns=self.until_ns)
             if self.needs[item.category].inside:
                 return self.measure(index, descriptor, "")
-            if not mounted:
-                measured.partial = True
-                return measured
-        measured.mounted = min(mounted, default="")
+        measured = Measured.of(status, self.until_ns)
+        if is_here and not mounted:
+            measured.partial = True
+        else:
+            measured.mounted = min(mounted, default="")
         return measured
 
     def _mounted_in(self, item: Found) -> frozenset[str]:
