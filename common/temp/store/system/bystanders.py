@@ -66,7 +66,7 @@ def _command_of(pid: str) -> list[str]:
 
 
 def _started_by() -> list[str]:
-    """This process, its parent, and so on upward."""
+    """The pids of this process, its parent, and so on upward."""
     found: list[str] = []
     pid = str(os.getpid())
     while pid not in ("0", *found):

@@ -48,8 +48,7 @@ def open_unmounted(name: str, *, dir_fd: int) -> int:
 
 @functools.cache
 def _openat2() -> Callable[[int, bytes], int] | None:
-    """Linux's `openat2` that crosses no mount point; it returns a descriptor or a negated `errno`.
-    """
+    """Linux's `openat2`, crossing no mount point; it returns a descriptor or a negated `errno`."""
     if sys.platform != "linux":
         return None
     try:

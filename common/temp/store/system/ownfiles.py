@@ -1,4 +1,4 @@
-"""This program's own files in open directories, checked for tampering before each use."""
+"""The program's own files in open directories, checked for tampering before each use."""
 
 from __future__ import annotations
 
