@@ -1,4 +1,4 @@
-"""Sets one entry aside in its root, by a rename, so that it can be undone."""
+"""Setting one entry aside in its root by a rename, so that the removal can be undone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .undo import undo_area
 
 
 class SetAside(Move):
-    """One entry on its way into the undo area of its root, to be undone for `undo_for` seconds."""
+    """One entry on its way into the undo area of its root, restorable for `undo_for` seconds."""
 
     is_done = "set aside"
     instead = "clean without --undoable"
@@ -24,7 +24,7 @@ class SetAside(Move):
         super().__init__(undo_area(root), root, step, now, undo_for=undo_for)
 
     def move(self) -> None:
-        """Move the entry there by one rename; then it is kept."""
+        """Move the entry there by one rename, and keep it."""
         with self._failing():
             check_store(self.root)
             make_parts(self.root, UNDO)

@@ -1,4 +1,4 @@
-"""Where archived entries belong in a root."""
+"""Finding where archived entries belong in a root."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .listing import Archived
 
 
 class Place(NamedTuple):
-    """Where an archived entry belongs."""
+    """The place in a root where an archived entry belongs."""
 
     root: Path
     path: str
@@ -27,10 +27,10 @@ class Place(NamedTuple):
 
 
 def place_of(archived: Archived, project: Path, own: Path | None = None) -> Place:
-    """Where `archived` belongs. Raises `Refused` if that is not a place for an entry.
+    """The place where `archived` belongs. Raises `Refused` if that is not a place for an entry.
 
-    Its manifest says where. Without one, its name does, and it belongs to the current `project`.
-    What was set aside belongs to its `own` root, in whose undo area it is.
+    Its manifest says where. Without one, its name does, and it belongs to the current `project`. An
+    entry that was set aside belongs to its `own` root, which contains the undo area.
     """
     manifest, root = archived.manifest, archived.root
     if manifest is None or root is None:
@@ -65,12 +65,12 @@ def place_of(archived: Archived, project: Path, own: Path | None = None) -> Plac
 
 
 def _layout_of(root: Path, layout: Layout | None) -> Layout | None:
-    """The layout of `root`; if its store does not say, `layout` is possible."""
+    """The layout of `root`; if its store does not record one, `layout` is accepted."""
     return layout_of(root, is_scratch=None if layout is PIPELINE else True)
 
 
 def _checked(path: str, layout: Layout, archived: Archived) -> str:
-    """`path`, if an entry of a root with that layout can have it."""
+    """`path`, if a root with that layout may have an entry there. Raises `Refused`."""
     if not layout.may_hold(path):
         raise Refused(f"{archived.name} was at {path!r}, which is not a place for an entry")
     return path

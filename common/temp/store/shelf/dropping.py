@@ -1,4 +1,4 @@
-"""Deletes from a shelf: first what was archived, then its manifest."""
+"""Deleting from a shelf: first the archived entry, then its manifest."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ def drop(
     despite_lock: bool = False,
     before: object = None,
 ) -> Removed:
-    """Delete what was archived, and then its manifest, if no process works in it.
+    """Delete an archived entry and then its manifest, unless a process works in it.
 
-    `before` is its state (of `contents`) before it was copied, if that matters. Raises
+    `before` is its state (see `contents.state`) before it was copied, if that matters. Raises
     `NotClaimed`, or `OSError` if it cannot be read.
     """
     with contextlib.closing(HoldingArea(shelf)) as area:
         if before is not None and state(area.top, archived.data) != before:
             raise NotClaimed("has changed since it was copied")
-        # Last, as that takes long where there is much.
+        # After that check, which takes long for large entries.
         if who := AtWork(shelf).inside(archived.data):
             raise NotClaimed(who)
         claim = area.claim(
@@ -62,9 +62,9 @@ def drop_all(
     *,
     spare_in_use: bool,
 ) -> Iterator[Outcome]:
-    """Delete what `steps` name in `shelf`, one after the other, unless there is an `objection` at
-    that time, or a process works in it and that is spared. Yields each outcome. Without a
-    `remover`, they are only moved aside, as leftovers.
+    """Delete the entries of `steps` from `shelf`, one by one, and yield each outcome. An entry
+    stays if there is an `objection` at that time, or with `spare_in_use`, if it is in use. Without
+    a `remover`, entries are only moved aside, as leftovers.
     """
     users, leases = AtWork(shelf), Leases(shelf)
     with contextlib.ExitStack() as stack:
@@ -74,9 +74,9 @@ def drop_all(
         except (NotClaimed, TempError) as error:
             yield from (Outcome(step, "failed", str(error)) for step in steps)
             return
-        # Otherwise two cleans at once would each free enough for both.
-        # The store is there by then: whoever asks for a lock on an archive would take turns by this
-        # lock if it were not, and wait for it.
+        # The lock keeps two concurrent cleans from each freeing enough for both.
+        # The store is created first: without it, a process that tests a lock on an archive would
+        # take turns by this same lock (see `locks`), and wait for it.
         with contextlib.suppress(NotClaimed):
             area.open()
         lock = os.open(shelf, os.O_RDONLY) if at.RELATIVE else -1
@@ -102,14 +102,14 @@ def drop_all(
 
 
 def _user_of(step: Step, leases: Leases, users: AtWork) -> str:
-    """A clause about who uses it, by a lease or by working in it; "" if nobody does."""
+    """A clause that says what uses it, by a lease or by working in it; "" if not in use."""
     leases.refresh()
     use = leases.use_of(step.entry.path, time.time(), step.entry.last)
     return f"in use: {use.who}" if use else users.inside(step.entry.path)
 
 
 def _held_inside(step: Step, shelf: Path, top: int, *, spare_in_use: bool) -> str:
-    """What keeps it of a root in it: a pin, or who uses that; "" for nothing."""
+    """Why it must stay because of a root inside it (a pin, or a user of that root); else ""."""
     path = step.entry.path
     inside, within = look_inside(top, path), Within(shelf)
     if inside.unread:

@@ -1,4 +1,4 @@
-"""Finishes what killed sweeps left half-done."""
+"""Finishing what killed sweeps left half-done."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from ..trees.removed import Removed
 
 
 def no_transfer(held: Held) -> str:
-    """Why a transfer has to stay where none can be: what goes into an archive comes from a root."""
+    """Why a transfer must stay on a shelf, where none belongs: a transfer starts in a root."""
     return "no clean leaves this in an archive; look at it, and move it away"
 
 
 def finish_leftovers(
     root: Path, remover: Remover, settle: Callable[[Held], str] = no_transfer
 ) -> tuple[int, Removed]:
-    """Delete what killed sweeps left claimed in `root`, or on a shelf: the number of entries, and
-    what it freed.
+    """Delete entries that killed sweeps left claimed in `root`, or on a shelf; return the number of
+    entries, and what that freed.
 
-    What they had only moved aside, and not looked at to the end, is put back in its place. `settle`
-    puts a transfer where it belongs, or tells why it has to stay.
-    Raises `StorageError` if the holding area cannot be read, `Refused` if it lies behind a symlink.
+    Entries that they had moved aside but not finished checking are put back. `settle` puts a
+    transfer where it belongs, or returns why it must stay.
+    Raises `StorageError` if the holding area cannot be read, `Refused` if it is behind a symlink.
     """
     count = 0
     total = Removed()
@@ -47,14 +47,14 @@ def finish_leftovers(
                     total.failures += there
                     held.close()
                 elif place_of(held.held):
-                    held.close()  # it is back
+                    held.close()  # it was put back
                 else:
                     yield held
 
         removals = stack.enter_context(contextlib.closing(remover.remove(found())))
         for held, removed in removals:
             held.close()
-            # What another clean has only just made, and not locked so far, is no leftover.
+            # A batch that another clean has just created, and not locked yet, is not a leftover.
             is_new = held.held.startswith(BATCH) and removed.files + removed.directories <= 1
             count += not (removed.failures or is_new)
             removed.failures = [
@@ -65,8 +65,8 @@ def finish_leftovers(
 
 
 def _not_put_back(held: Held) -> list[tuple[str, str]]:
-    """Put back what is not known to be wanted by nobody: `held`, or what is in it if that is a
-    batch; where it lies that could not be, and why.
+    """Put back `held`, or the entries in it if it is a batch, unless they were decided for removal;
+    return the places of those that could not be put back, and why.
     """
     with contextlib.ExitStack() as stack:
         found = [held] if place_of(held.held) else []

@@ -1,12 +1,12 @@
-"""What lies on a shelf: a local directory of entries, each with a manifest beside it.
+"""Listing a shelf: a local directory of entries, each with a manifest beside it.
 
 `debug__x_1696348800` (or `….tar.zst`) is an archived entry, and `debug__x_1696348800.tempkeep.json`
-is its manifest. The manifest is written first and reserves the name. The entry comes by one rename,
-so it is there whole or not at all. A manifest without an entry was left by a killed process and
-does not count.
+is its manifest. The manifest is written first and reserves the name. The entry arrives by one
+rename, so it is there whole or not at all. A manifest without an entry was left by a killed process
+and does not count.
 
-Like a root, a shelf has a holding area for what is being packed or deleted, locked by the process
-at work. What a killed process leaves there is deleted like any leftover.
+Like a root, a shelf has a holding area for entries that are being packed or deleted, locked by the
+process at work. If that is killed, they are deleted like any leftover.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ _HALF: Final = "an older version may have left it half-made"
 RUN: Final = re.compile(
     rf"(?P<run>{PIPELINE.names})(?:\.tar|\.tar\.(?:gz|bz2|xz|zst)|\.tgz|\.zip)?", re.ASCII
 )
-"""A run, or one that was packed: what older scripts archive under its own name."""
+"""A run, packed or not, as older scripts archive it under its own name."""
 
 
 class Archived(NamedTuple):
     """One archived entry: its name in the archive, and its file or directory, `data`.
 
     Without a manifest, it was put there by an older version or by hand. With a `problem`, the
-    manifest cannot be used. `where` is where it is, for people, and `root` the absolute path of the
-    root that it was in, if its manifest tells.
+    manifest cannot be used. `where` is its location for display, and `root` the absolute path of
+    the root that it was in, if its manifest says so.
     """
 
     name: str
@@ -60,16 +60,16 @@ class Archived(NamedTuple):
 
     @property
     def path(self) -> str:
-        """The path that it had in its root; "" if that is not known."""
+        """The path that it had in its root; "" if unknown."""
         return "" if self.manifest is None else self.manifest.path
 
     @property
     def id(self) -> str:
-        """Tells it from anything that may have the same name later."""
+        """An id that tells it from a later entry of the same name."""
         return f"inode {self.identity[1]}" if self.manifest is None else self.manifest.id
 
     def last(self, measured: Measured) -> float:
-        """When it came there or, if a manifest says when, last changed since."""
+        """When it was archived or, if it has a manifest, last changed since."""
         if self.manifest is None:
             return self.archived_at
         return max(self.archived_at, measured.changed_ns / 1e9)
@@ -82,8 +82,8 @@ class Archived(NamedTuple):
 def list_shelf(shelf: Path, root: Path) -> list[Archived]:
     """The archived entries in `shelf`, oldest first; empty if the directory does not exist.
 
-    If `root` lies in that directory, other things may be there, and only what has a manifest
-    counts. Raises `StorageError` if the shelf cannot be read.
+    If `root` is inside that directory, it may have other contents, and only entries with a manifest
+    count. Raises `StorageError` if the shelf cannot be read.
     """
     check_store(shelf)
     try:
@@ -108,7 +108,7 @@ def list_shelf(shelf: Path, root: Path) -> list[Archived]:
     if not is_inside(os.path.realpath(root), os.path.realpath(shelf)):
         for name in names - known:
             if not name.startswith(STORE):
-                # It stays: it may be somebody else's file with such a name.
+                # It stays: it may be an unrelated file with such a name.
                 problem = _HALF if _OLD_PART.fullmatch(name) else ""
                 found += _archived(shelf, name, "dir", None, problem)
     return sorted(found, key=lambda archived: (archived.archived_at, archived.name))
@@ -128,8 +128,8 @@ def _archived(
 
 
 def _arrived(data: str, status: os.stat_result) -> float:
-    """When something without a manifest came there, as far as can be told: a rename sets the change
-    time. A whole archive that was copied has kept its order only in the names of the runs.
+    """When an entry without a manifest was archived, as far as known: a rename sets its ctime.
+    If a whole archive was copied, only the names of its runs preserve their order.
     """
     run = RUN.fullmatch(data)
     named = None if run is None else PIPELINE.arrival_of(run["run"])
@@ -137,7 +137,7 @@ def _arrived(data: str, status: os.stat_result) -> float:
 
 
 def items_of(shelf: Path, archived: Archived, *, contents: bool = True) -> Iterator[Item]:
-    """The items of what was archived as it is; see `tree`. Raises `OSError`."""
+    """The items of an unpacked archived entry; see `tree`. Raises `OSError`."""
     parent = open_root(shelf)
     try:
         yield from tree(parent, archived.data, contents=contents)
@@ -145,15 +145,15 @@ def items_of(shelf: Path, archived: Archived, *, contents: bool = True) -> Itera
         at.close(parent)
 
 
-# -- how much it takes ----------------------------------------------------------------------------
+# -- measuring ------------------------------------------------------------------------------------
 
 
 def measured_from(
     shelf: Path, root: Path, is_wanted: Callable[[Archived], bool]
 ) -> list[tuple[Archived, Entry]]:
-    """What is listed and `is_wanted`, measured, each with its place on the shelf as `path`.
+    """The archived entries that are `is_wanted`, measured, with their place on the shelf as `path`.
 
-    It `changed` when it came there, or later if something in it was modified there. Raises
+    `changed` is when the entry was archived, or later if something in it was modified since. Raises
     `StorageError` if the shelf cannot be read.
     """
     pins, until = Pins(shelf), time.time() + CLOCK_SKEW
@@ -188,7 +188,7 @@ def measured_from(
 
 
 def opened(shelf: Path) -> int:
-    """The open directory. Raises `StorageError`."""
+    """A descriptor of the shelf. Raises `StorageError`."""
     try:
         return open_root(shelf)
     except OSError as error:
@@ -196,7 +196,7 @@ def opened(shelf: Path) -> int:
 
 
 def measured_at(parent: int, name: str, until: float | None = None) -> Measured | None:
-    """How much it takes on disk, and when it last changed; `None` if unknown.
+    """The size on disk and newest change of `name`; `None` if it cannot be read.
 
     Modifications after `until` (seconds since 1970) are in the future.
     """

@@ -1,4 +1,4 @@
-"""The manifest beside each archived entry: what and where it was, when and why it was archived."""
+"""The manifest of an archived entry: what and where it was, when and why it was archived."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from ..system.reading import read_json
 from ..trees.contents import Digest
 
 MANIFEST: Final = ".tempkeep.json"
-"""The end of the name of a manifest."""
+"""The filename suffix of a manifest."""
 
 _SCHEMA: Final = 1
 _LONGEST_REASON: Final = 4096
 _MANY_LEFT_OUT: Final = 30
-"""How many sockets are named: with the longest paths, a manifest can still be read."""
+"""How many sockets are listed: even with the longest paths, the manifest can still be read."""
 _DAMAGED: Final = "its manifest is damaged"
 BEGINNING: Final = b'{\n  "schema": 1,\n  "kind": "archive",\n'
-"""The first bytes of every manifest: other files may have a similar name."""
+"""The first bytes of every manifest, since other files may have a similar name."""
 
 
 class Manifest(NamedTuple):
@@ -40,10 +40,10 @@ class Manifest(NamedTuple):
     project (so that they can be moved together), else absolute. `path` is the entry's path in it.
     `size` is the number of bytes read. The `digest` covers the contents only if `has_contents`: an
     entry that was archived by a rename was not read. `mode` and `changed_ns` are those of the entry
-    itself. `undo_for` is for how many seconds an entry that was set aside can be restored; `None`
-    for an archived one. `left_out` are the sockets in it that were not archived, or the first of
-    them and how many more there are. `carried` is what the root had recorded of it. What was set
-    aside also tells the run of the kernel, `boot`, and for how many seconds it was `up` then.
+    itself. `undo_for` is how many seconds an entry that was set aside can be restored; `None` for
+    an archived one. `left_out` are the sockets in it that were not archived, or the first of them
+    and how many more there are. `carried` is what the root had recorded about it. For an entry that
+    was set aside, `boot` is the boot id of the kernel, and `up` its uptime in seconds at that time.
     """
 
     id: str
@@ -73,7 +73,7 @@ class Manifest(NamedTuple):
 
     @property
     def until(self) -> float | None:
-        """Until when it can be undone, in seconds since 1970."""
+        """Until when it can be undone, in seconds since 1970; `None` for an archived entry."""
         return None if self.undo_for is None else self.archived_at + self.undo_for
 
     def root_from(self, archive: Path) -> Path:
@@ -81,7 +81,7 @@ class Manifest(NamedTuple):
         return Path(os.path.normpath(os.path.join(os.path.realpath(archive), self.root)))
 
     def fits(self, found: Digest) -> bool:
-        """Whether `found` is the digest of what was archived."""
+        """Whether `found` is the digest in this manifest."""
         return found == Digest(self.files, self.directories, self.size, self.digest)
 
     def spell(self) -> str:
@@ -107,21 +107,21 @@ class Manifest(NamedTuple):
 
 
 def few_of(names: Sequence[str], most: int) -> tuple[str, ...]:
-    """At most so many of `names`, and how many more there are."""
+    """At most `most` of `names`, then a text that says how many more there are, if any."""
     more = len(names) - most
     return (*names[:most], f"and {more} more") if more > 0 else tuple(names)
 
 
 def manifest_path(archive: Path, name: str) -> Path:
-    """Where the manifest of `name` is in the archive."""
+    """The path of the manifest of `name` in the archive."""
     return archive / f"{name}{MANIFEST}"
 
 
 def read_manifest(archive: Path, name: str) -> tuple[Manifest | None, str]:
     """The manifest of `name` in the archive, or `None` and why it cannot be used.
 
-    What can be undone was set aside at the latest time that it may have been: the clock may have
-    been behind.
+    For an entry that can be undone, `archived_at` is the latest possible time, since the clock may
+    have been behind.
     """
     path = manifest_path(archive, name)
     try:
@@ -139,8 +139,8 @@ def read_manifest(archive: Path, name: str) -> tuple[Manifest | None, str]:
 
 
 def _latest(manifest: Manifest, written: float) -> float:
-    """When the entry was set aside, as the manifest says; or when that was `written`, or as a clock
-    tells that nobody sets, if that is later by more than clocks differ.
+    """When the entry was set aside, according to the manifest; or when the manifest was `written`,
+    or according to the uptime, if that is later by more than the usual clock skew.
     """
     said, now = manifest.archived_at, time.time()
     others = [written] if written <= now + CLOCK_SKEW else []
@@ -150,7 +150,7 @@ def _latest(manifest: Manifest, written: float) -> float:
 
 
 def manifest_in(value: object) -> tuple[Manifest | None, str]:
-    """The manifest in the value of a file, or `None` and why it cannot be used."""
+    """The manifest in the parsed value of a file, or `None` and why it cannot be used."""
     try:
         table = fields.table(value)
         if fields.whole(table, "schema") != _SCHEMA or fields.text(table, "kind") != "archive":

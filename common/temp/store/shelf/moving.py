@@ -1,4 +1,4 @@
-"""Moves one entry onto a shelf by one rename."""
+"""Moving one entry onto a shelf by one rename."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from .reservation import Reservation
 from .source import Source
 
 Protection = Callable[[Path], str]
-"""Called with where an entry lies now; tells why it has to go back, or ""."""
+"""Called with the current path of an entry; returns why it must go back, or ""."""
 
 
 class Move:
-    """One entry on its way to the directory `shelf`. Close it after use: that takes back what was
-    not kept.
+    """One entry on its way to the directory `shelf`. Close it after use, which rolls back unless it
+    was kept.
 
     Each step raises `NotDisposed` if it fails; the entry is then where it was.
     """
 
     is_done: ClassVar[str]
-    """What happens to the entry: it cannot be …"""
+    """A participle for messages: the entry cannot be …"""
     instead: ClassVar[str]
-    """What to do where it fails."""
+    """What to do if it fails, for messages."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Move:
         self.step = step
         self.id = os.urandom(8).hex()
         self.until = None if undo_for is None else now + undo_for
-        """Until when it can be undone."""
+        """Until when it can be undone, in seconds since 1970."""
         self._undo_for = undo_for
         self._now = now
         self._source = Source(root, step)
@@ -73,11 +73,11 @@ class Move:
 
     @property
     def target(self) -> Path:
-        """Its path on the shelf, now or once it is there."""
+        """Its path on the shelf, now or in future."""
         return self.shelf / f"{self.name}{suffix_of(self.form)}"
 
     def close(self) -> None:
-        """Close what is open, and take back what was not kept."""
+        """Close everything, and roll back unless the entry was kept."""
         with contextlib.ExitStack() as stack:
             if self._top >= 0:
                 stack.callback(at.close, self._top)
@@ -86,15 +86,15 @@ class Move:
                 self._withdraw()
 
     def keep(self) -> None:
-        """Keep it on the shelf when this is closed."""
+        """Keep the entry on the shelf when this is closed."""
         self._kept = True
 
     def _shares_disk(self) -> bool:
-        """Whether the shelf is on the disk of the entry."""
+        """Whether the shelf is on the same filesystem as the entry."""
         return os.stat(self.shelf).st_dev == self.step.entry.device
 
     def _renamed(self) -> bool:
-        """Move the entry there by one rename, and return whether that worked; if so, it is kept."""
+        """Move the entry there by one rename, and keep it; return `False` if that needs a copy."""
         self._reserve(digest(self._source.items(contents=False)), has_contents=False)
         self.keep()  # before the rename: afterwards it is the only copy
         try:
@@ -112,8 +112,8 @@ class Move:
         return True
 
     def check_moved(self, before: tuple[float, str], protection: Protection) -> None:
-        """Put back what was moved, and raise `NotClaimed`, if it is not what was looked at, if it
-        has changed since `before` (see `newest_change`), or if the `protection` tells why.
+        """Put the entry back and raise `NotClaimed` if it was replaced, if it has changed since
+        `before` (see `newest_change`), or if the `protection` returns a reason.
         """
         entry = self.step.entry
         status = at.stat(self.target, follow_symlinks=False)
@@ -134,13 +134,13 @@ class Move:
             raise NotClaimed(f"{objection}{also}")
 
     def _newest(self) -> tuple[float, str] | None:
-        """When and where it last changed inside; `None` if that cannot be told."""
+        """When and where it last changed inside; `None` if unknown."""
         with contextlib.suppress(OSError), opened_in(self.shelf) as top:
             return newest_change(top, self.target.name)
         return None
 
     def _undo_move(self) -> str:
-        """Put the entry back; "" or where it is instead."""
+        """Put the entry back; return "", or where it is instead."""
         where = ""
         try:
             with self._source.opened() as (parent, name):
@@ -153,7 +153,7 @@ class Move:
         return where
 
     def _open_shelf(self) -> int:
-        """The open directory, always the same one, even if its path is replaced."""
+        """A descriptor of the shelf: always the same directory, even if its path is replaced."""
         if self._top < 0:
             self._top = open_root(self.shelf)
         return self._top
@@ -183,13 +183,13 @@ class Move:
         self._reservation.give_up()
 
     def _failing(self) -> AbstractContextManager[None]:
-        """Turn every error into `NotDisposed`, with what to do."""
+        """Turn every error into `NotDisposed`, with a remedy."""
         return failing(self._source, f"cannot be {self.is_done} in {self.shelf}", self.instead)
 
 
 @contextlib.contextmanager
 def failing(source: Source, what: str, instead: str) -> Iterator[None]:
-    """Turn every error into `NotDisposed`: `what` fails, why, and what to do, or `instead`."""
+    """Turn every error into `NotDisposed`: `what` failed, why, and what to do, or `instead`."""
     try:
         yield
     except (OSError, NotClaimed, TempError) as error:
@@ -203,7 +203,7 @@ def failing(source: Source, what: str, instead: str) -> Iterator[None]:
             reason = in_place(reason_of(error), where)
         why, semicolon, remedy = reason.partition("; ")
         if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
-            # That is what this clean is for.
+            # The usual remedy is to free space, which is what this clean is for.
             semicolon, remedy = "", ""
             instead += ", which frees the space of the entry"
         raise NotDisposed(f"{what} ({why}); {remedy}{semicolon and ', or '}{instead}") from error

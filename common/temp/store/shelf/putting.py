@@ -1,5 +1,5 @@
-"""Puts something in its place in a root by one rename, never over anything: from a shelf, verified,
-or from wherever it was made.
+"""Moving an entry to its place in a root by one rename, without replacing anything: verified from a
+shelf, or from wherever it was created.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from .source import opened_parent
 
 
 def move(shelf: Path, archived: Archived, place: Place) -> bool:
-    """Move it from the shelf to its place by one rename, and return whether that worked: not if it
-    is packed, or on another filesystem.
+    """Move `archived` from the shelf to its place by one rename; return `False` if it is packed, or
+    on another filesystem.
 
-    Raises `OSError`, and `Refused` if it is not what its manifest says or the place is taken.
+    Raises `OSError`, and `Refused` if it does not match its manifest or the place is taken.
     """
     if archived.format != "dir" or archived.identity[0] != os.stat(place.root).st_dev:
         return False
@@ -56,7 +56,7 @@ def move(shelf: Path, archived: Archived, place: Place) -> bool:
 
 @contextlib.contextmanager
 def locked(shelf: Path, archived: Archived) -> Iterator[None]:
-    """Lock it, so that no other process deletes or restores it meanwhile."""
+    """Lock `archived` until the block ends, so that no other process deletes or restores it."""
     top = open_root(shelf)
     try:
         status = at.stat(archived.data, dir_fd=top, follow_symlinks=False)
@@ -77,7 +77,7 @@ def locked(shelf: Path, archived: Archived) -> Iterator[None]:
 
 
 def verify(archived: Archived, found: Digest) -> None:
-    """Raise `Refused` if `found` is not the digest of what was archived, as its manifest says."""
+    """Raise `Refused` if the digest `found` does not match the manifest."""
     manifest = archived.manifest
     if manifest is None or manifest.fits(found):
         return
@@ -98,7 +98,7 @@ def _hurry(manifest: Manifest) -> str:
 
 
 def put(source: str, parent: int, place: Place) -> None:
-    """Rename it to its place. Raises `Refused` if something is there."""
+    """Rename `source` in the open `parent` to its place. Raises `Refused` if that is taken."""
     name = place.path.rpartition("/")[2]
     with _directory(place) as directory:
         try:
@@ -111,7 +111,7 @@ def put(source: str, parent: int, place: Place) -> None:
 
 @contextlib.contextmanager
 def _directory(place: Place) -> Iterator[int]:
-    """The open directory that it belongs in, opened without following links."""
+    """The directory of `place`, opened without following symlinks."""
     with contextlib.ExitStack() as stack:
         try:
             directory, _ = stack.enter_context(opened_parent(place.root, place.path))
@@ -122,12 +122,12 @@ def _directory(place: Place) -> Iterator[int]:
 
 @contextlib.contextmanager
 def renewed(source: str, place: Place, mode: int | None) -> Iterator[None]:
-    """Give what is moved from `source` to its place its `mode`, and set its modification time to
-    now. It is kept open, since another may take its path at any time.
+    """After the block has moved `source` to its place, set its `mode`, and its modification time to
+    now. It is kept open meanwhile, since another file may take its path at any time.
     """
     if os.path.islink(source) or not at.RELATIVE:
         yield
-        with contextlib.suppress(OSError):  # of another user, or already gone
+        with contextlib.suppress(OSError):  # it belongs to another user, or is already gone
             status = os.lstat(place.full)
             own = stat.S_IMODE(status.st_mode) if mode is None else mode
             dress(str(place.full), own, time.time_ns(), link=stat.S_ISLNK(status.st_mode))
@@ -138,6 +138,6 @@ def renewed(source: str, place: Place, mode: int | None) -> Iterator[None]:
 
 
 def _renew(it: str, mode: int | None) -> None:
-    with contextlib.suppress(OSError):  # of another user
+    with contextlib.suppress(OSError):  # it belongs to another user
         own = stat.S_IMODE(os.stat(it).st_mode) if mode is None else mode
         dress_held(it, own, time.time_ns())

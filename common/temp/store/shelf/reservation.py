@@ -1,6 +1,7 @@
-"""Names in an archive: each is reserved by a manifest, which is written before the entry comes.
+"""Reserving names in an archive by a manifest, which is written before the entry arrives.
 
-A manifest without an entry belongs to a process that is at work and has it locked, or was killed.
+A manifest without an entry belongs to a running process, which holds a lock on it, or to a killed
+one.
 """
 
 from __future__ import annotations
@@ -24,13 +25,14 @@ from .manifest import BEGINNING, MANIFEST, Manifest, manifest_path
 
 _BINARY: Final = getattr(os, "O_BINARY", 0)
 _NAME_BYTES: Final = 225
-"""The longest name (bytes): with a number and `MANIFEST` it must fit into 255 bytes."""
+"""The longest name (bytes): with a number and `MANIFEST` appended it must fit into 255 bytes."""
 
 
 class Reservation:
     """A unique name in `archive`. Close it after use: its manifest stays.
 
-    `name` is empty until one is taken. While this is open, others leave the manifest alone.
+    `name` is empty until one is taken. While this is open, other processes leave the manifest
+    alone.
     """
 
     def __init__(self, archive: Path) -> None:
@@ -40,7 +42,7 @@ class Reservation:
         self._top = -1
 
     def take(self, top: int, wanted: str, manifest: Manifest) -> None:
-        """Write `manifest` into the open archive `top`, under the first free name like `wanted`."""
+        """Write `manifest` to the open archive `top`, under `wanted` or with a number appended."""
         self._top, by = top, Path(at.anchored(top, str(self.archive)))
         wanted = _fitting(wanted)
         text = manifest.spell().encode()
@@ -54,27 +56,27 @@ class Reservation:
             except FileExistsError:
                 continue
             self.close()
-            # Not earlier: `give_up` removes whatever has that name.
+            # Not earlier: `give_up` removes any manifest of that name.
             self.name, self._descriptor = name, descriptor
             lock_file(descriptor)
             if os.write(descriptor, text) != len(text):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(descriptor)
-            # Before it was locked, another process may have removed it as a killed one's.
+            # Before it was locked, another process may have removed it as stale.
             if os.fstat(descriptor).st_nlink:
                 return
 
     def give_up(self) -> None:
-        """Remove the manifest, if one was written, while the archive that it was written into is
-        still open.
+        """Remove the manifest, if one was written. The archive that it was written to must still be
+        open.
         """
-        self.close()  # the lock is ours, and some systems cannot unlink an open file
+        self.close()  # this holds the lock, and some systems cannot unlink an open file
         name, self.name = self.name, ""
         if name:
             forget_manifest(self._top, name)
 
     def close(self) -> None:
-        """Unlock the manifest, and leave it there."""
+        """Unlock the manifest, and leave it in place."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -96,7 +98,7 @@ def _fitting(name: str) -> str:
 def forget_manifest(top: int, name: str) -> None:
     """Remove the manifest of `name` from the open archive, once the entry is gone.
 
-    Its path may lead to another archive by now.
+    The archive is given as a descriptor, since its path may lead to another one by now.
     """
     _unlink(top, f"{name}{MANIFEST}", lambda descriptor: True)
 
@@ -117,9 +119,9 @@ def _forget_stale(top: int, archive: Path) -> None:
             continue
 
         def is_stale(descriptor: int, file: str = file, name: str = name) -> bool:
-            # Checked again: now that it is locked, nobody can be about to put something there.
+            # Checked again under the lock: no process can now be about to put an entry there.
             begins = os.read(descriptor, len(BEGINNING))
-            # With a manifest of its own, it is an archived entry with such a name.
+            # If it has a manifest of its own, it is an archived entry with such a name.
             is_entry = os.path.lexists(manifest_path(archive, file))
             return BEGINNING.startswith(begins) and not is_entry and not is_taken(archive, name)
 
@@ -127,7 +129,7 @@ def _forget_stale(top: int, archive: Path) -> None:
 
 
 def _unlink(top: int, name: str, is_meant: Callable[[int], bool]) -> None:
-    """Remove a manifest if no other process has it locked, and the open one `is_meant`."""
+    """Remove a manifest if no other process has it locked, and `is_meant` accepts the open file."""
     with contextlib.suppress(OSError):
         if not has_locks():
             # Without locks it is unknown who has it open, and an open file stays.
@@ -135,7 +137,7 @@ def _unlink(top: int, name: str, is_meant: Callable[[int], bool]) -> None:
             return
         descriptor = at.open_file(name, dir_fd=top)
         try:
-            # A process at work has its manifest locked, and none can create another while this one
+            # A running process has its manifest locked, and none can create another while this one
             # exists.
             if lock_file(descriptor) and is_meant(descriptor):
                 now, there = os.fstat(descriptor), at.stat(name, dir_fd=top, follow_symlinks=False)

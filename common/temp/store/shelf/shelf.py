@@ -1,4 +1,4 @@
-"""A shelf as one thing: a local directory of entries, each with a manifest beside it."""
+"""A shelf as an object: a local directory of entries, each with a manifest beside it."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class Shelf:
 
     @property
     def location(self) -> str:
-        """Where it is: its absolute path."""
+        """Its absolute path."""
         return os.path.abspath(self.path)
 
     def listed(self, root: Path) -> list[Archived]:
-        """What lies there, oldest first; see `list_shelf`."""
+        """The archived entries in it, oldest first; see `list_shelf`."""
         return list_shelf(self.path, root)
 
     def locked(self, archived: Archived) -> AbstractContextManager[None]:
-        """Keep other processes from deleting or restoring it meanwhile."""
+        """Keep other processes from deleting or restoring `archived` meanwhile."""
         from .putting import locked
 
         return locked(self.path, archived)
@@ -47,17 +47,17 @@ class Shelf:
         *,
         spare_in_use: bool,
     ) -> Iterator[Outcome]:
-        """Delete what `steps` name; see `dropping.drop_all`."""
+        """Delete the entries of `steps`; see `dropping.drop_all`."""
         from .dropping import drop_all
 
         return drop_all(self.path, steps, remover, objection, spare_in_use=spare_in_use)
 
     def leftovers(self) -> list[Leftover]:
-        """What killed sweeps left there."""
+        """The leftovers of killed sweeps."""
         return list_leftovers(self.path) if self.path.is_dir() else []
 
     def tidy(self, remover: Remover) -> tuple[int, Removed]:
-        """Finish what killed sweeps left there: the number of entries, and what that freed.
+        """Delete the leftovers of killed sweeps; return their number, and what that freed.
 
         Raises `StorageError` or `Refused`.
         """

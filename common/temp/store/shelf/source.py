@@ -1,4 +1,4 @@
-"""An entry that is read where it is, to be moved or copied elsewhere."""
+"""Reading an entry in place, to move or copy it elsewhere."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from ..trees.contents import Digest, Item, tree
 from .manifest import Manifest
 
 _LONGEST_PATH: Final = 3500
-"""So that the path below any root fits into the 4096 bytes that systems accept."""
+"""The longest path inside an entry (bytes): below any root it must fit into 4096 bytes."""
 
 
 class Source:
     """The entry of `step` in `root`, read in place.
 
-    `first` is the item of the entry itself, as it was last read.
+    `first` is the item of the entry itself, as last read.
     """
 
     def __init__(self, root: Path, step: Step) -> None:
@@ -40,16 +40,16 @@ class Source:
         self.path = step.entry.path
         self.first = Item("", "other")
         self.only: Callable[[str], bool] | None = None
-        """Which paths in it are read; `None` for all."""
+        """A filter for the paths in it that are read; `None` for all."""
         self.left_out: dict[str, None] = {}
-        """The sockets in it, when it was last read to be written elsewhere."""
+        """The sockets that `portable` left out when it last ran."""
 
     def opened(self) -> contextlib.AbstractContextManager[tuple[int, str]]:
-        """The open directory that the entry is in, and its name."""
+        """A descriptor of the directory that the entry is in, and the entry's name there."""
         return opened_parent(self.root, self.path)
 
     def is_gone(self) -> bool:
-        """Whether nothing is in its place any more."""
+        """Whether nothing exists at its path any more."""
         return not os.path.lexists(self.root / self.path)
 
     def items(self, *, contents: bool = True) -> Iterator[Item]:
@@ -61,9 +61,9 @@ class Source:
                 yield item
 
     def portable(self) -> Iterator[Item]:
-        """The items of the entry, without the sockets in it, which are nothing without a process.
+        """The items of the entry without sockets, which are useless without their process.
 
-        Raises `OSError` if one cannot be written elsewhere.
+        Raises `OSError` if an item cannot be written elsewhere.
         """
         self.left_out = {}
         for item in self.items():
@@ -94,9 +94,9 @@ class Source:
         has_contents: bool,
         undo_for: float | None = None,
     ) -> Manifest:
-        """The manifest of the entry, whose digest was `found`, stored at the time `now`.
+        """The manifest of the entry with the digest `found`, archived at the time `now`.
 
-        `root` is how the root is spelled where it is stored.
+        `root` is the path of the root to store in it.
         """
         entry = self.step.entry
         label, stamp = read_name(entry.name)
@@ -130,15 +130,15 @@ class Source:
 
 
 def in_no_archive(path: str) -> str:
-    """Why `path` keeps its entry from being archived, and what to do."""
+    """Why `path` prevents its entry from being archived, and what to do."""
     what = "is a device" if path else "is a socket or a device"
     return f"{path or 'it'} {what}, which no archive can hold; remove it"
 
 
 @contextlib.contextmanager
 def opened_parent(root: Path, path: str) -> Iterator[tuple[int, str]]:
-    """The open directory that the entry at `path` belongs in, opened without following links, and
-    its name there.
+    """A descriptor of the directory of the entry at `path`, opened without following symlinks, and
+    the entry's name there.
     """
     category, _, name = path.rpartition("/")
     top = open_root(root)

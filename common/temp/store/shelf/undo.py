@@ -1,6 +1,6 @@
 """The undo area: a shelf in the root's own store, which entries enter and leave only by a rename.
 
-The manifest of each says for how long it can be restored; the first clean of the root after that
+The manifest of each entry says how long it can be restored; the first clean of the root after that
 deletes it.
 """
 
@@ -44,7 +44,7 @@ class UndoArea(Shelf):
         self.root = root
 
     def move(self, archived: Archived, place: Place) -> None:
-        """Move it to its place by one rename. Raises `Refused` or `OSError`."""
+        """Move `archived` to `place` by one rename. Raises `Refused` or `OSError`."""
         from .putting import move
 
         if not move(self.path, archived, place):
@@ -52,7 +52,7 @@ class UndoArea(Shelf):
 
 
 def has_undoable(root: Path) -> bool:
-    """Whether entries of `root` may be set aside. Raises `Refused` or `StorageError`."""
+    """Whether `root` has an undo area. Raises `Refused` or `StorageError`."""
     if not check_root(root):
         return False
     check_store(root)
@@ -80,7 +80,9 @@ def undoable(root: Path) -> tuple[Undoable, ...]:
 
 
 def unusable(root: Path) -> Iterator[Problem]:
-    """What was set aside but cannot be restored or deleted, since its manifest is unusable."""
+    """A problem for each set-aside entry that cannot be restored or deleted, since its manifest is
+    unusable.
+    """
     for archived in list_shelf(undo_area(root), root):
         if archived.problem:
             yield Problem(
@@ -90,8 +92,8 @@ def unusable(root: Path) -> Iterator[Problem]:
 
 
 def is_over(root: Path, name: str, now: float) -> bool:
-    """Whether the time to restore that entry of `root` is over: it begins anew when something in
-    the entry changes.
+    """Whether the time to restore the set-aside entry `name` of `root` is over. The time starts
+    again when something in the entry changes.
     """
     area = undo_area(root)
     manifest, _ = read_manifest(area, name)
@@ -114,9 +116,10 @@ def to_forget(
     capacity: int | None = None,
     anyway: int = 0,
 ) -> tuple[tuple[Entry, Reason], ...]:
-    """What was set aside from `root` and is due for deletion, measured, as entries whose `path` is
-    their place in the undo area; see `undoable_to_forget`. What was changed since it was set aside
-    is somebody's work, which a low disk alone does not take. Raises `StorageError` or `Refused`.
+    """The set-aside entries of `root` that are due for deletion, measured; their `path` is their
+    place in the undo area. See `undoable_to_forget`. An entry that was changed since it was set
+    aside is a user's work, which is not deleted for low disk space alone. Raises `StorageError` or
+    `Refused`.
     """
 
     def is_wanted(one: Archived) -> bool:
