@@ -99,8 +99,8 @@ class LocalArchive(Shelf):
             if not stat.S_ISREG(status.st_mode):
                 raise Refused("it is not a file")
             for item in unpacked(archived.format, file):
-                # In another user's archive, the items are theirs; root must not restore them with
-                # any owner that this user chose.
+                # In another user's archive, the items are theirs; the superuser must not restore
+                # them with any owner that this user chose.
                 owner = (status.st_uid, status.st_gid) if status.st_uid else item.owner
                 yield item._replace(owner=owner)
 
@@ -151,9 +151,9 @@ class LocalArchive(Shelf):
     def droppable(self, root: Path, *, proven: bool = False) -> list[Entry]:
         """The entries that came from `root` and may be deleted; see `Archive`.
 
-        Entries without a manifest only count if an older script archived them. This is assumed by
-        the name, if `root` holds runs, git does not track the entry, and the archive is not itself
-        a root.
+        Entries without a manifest only count if an older script archived them. The name is taken as
+        proof if `root` holds runs, git does not track the entry, and the archive is not itself a
+        root.
         """
         if not self.path.is_dir():
             return []

@@ -171,8 +171,8 @@ def _read(top: int, directory: int) -> Intent:
 
 
 def _trusted(top: int) -> frozenset[int]:
-    """The users whose transfers this user finishes: itself, root, and the owner of the root
-    directory. The latter two could do worse here anyway.
+    """The users whose transfers this user finishes: itself, the superuser, and the owner of the
+    root directory. The latter two could do worse here anyway.
     """
     if not hasattr(os, "geteuid"):
         return frozenset()

@@ -61,8 +61,8 @@ def remove_artefact(top: int, path: str) -> Removed:
 
 
 def remove_made(top: int, path: str, made: Made) -> Removed:
-    """Like `remove_artefact`, but deletes the files that show that a tool `made` it last, so that
-    the next `clean` recognises what a killed one left.
+    """Like `remove_artefact`, but the files that show that a tool `made` it are deleted last, so
+    that the next `clean` recognises what a killed one left.
     """
     removed = Removed()
     try:

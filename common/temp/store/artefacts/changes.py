@@ -26,8 +26,8 @@ class Changes:
             self._newest[directory] = max(self._newest.get(directory, (0.0, "")), (changed, path))
 
     def note_project(self, directory: str, top: str) -> None:
-        """Note the files of an inner project at `directory`, whose path is `top`: artefacts above
-        it may be needed by it. What its tools built there counts as well.
+        """Note the files of an inner project at `directory`, whose path is `top`: it may depend on
+        artefacts above it. What its tools built there counts as well.
         """
         waiting = [(directory, top)]
         while waiting:

@@ -19,7 +19,7 @@ _RELIED_ON_SECONDS: Final = 1.0
 
 
 class Above:
-    """The uses of the category of an entry by which all of the category is in use.
+    """The uses of an entry's category that keep all of the category in use.
 
     The category can be locked, mounted elsewhere, or a virtual environment. A directory that is a
     category only because of its content, or because an entry was made in it, may be an entry to its

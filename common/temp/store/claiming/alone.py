@@ -23,7 +23,7 @@ busy CPU has none, and more workers would only add to the load.
 
 
 class Alone:
-    """A scan of that many entries without workers; tells whether workers would help."""
+    """A scan of `entries` entries without workers; tells whether workers would help."""
 
     def __init__(self, entries: int) -> None:
         self.waits = False

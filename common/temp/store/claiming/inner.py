@@ -26,7 +26,7 @@ _MARKS: Final = ((".git",), ("HEAD", "objects", "refs"))
 
 
 class Within:
-    """Checks the insides of the entries of one root, and their categories.
+    """Checks the content of the entries of one root, and their categories.
 
     A category can itself be a root or a repository: then all of its entries are part of that. This
     is checked once per category.

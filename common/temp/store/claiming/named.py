@@ -162,7 +162,7 @@ class NamedRemover:
             except NotClaimed as reason:
                 raise NotClaimed(f"{reason.detail}{claim.put_back()}") from None
             except BaseException:
-                claim.put_back()  # otherwise the next sweep deletes it
+                claim.put_back()  # otherwise it would stay claimed
                 raise
             claim.condemn()
             return claim.conclude(_remove_at(claim.holding, claim.held, self._go_on))

@@ -92,7 +92,7 @@ def repository_of(tree: str) -> Repository:
 class Asker:
     """Runs git on one repository, so that no program of it is run and nothing in it changes.
 
-    For root, git is run as the owner of the repository. Raises `CannotTell`.
+    For the superuser, git is run as the owner of the repository. Raises `CannotTell`.
     """
 
     def __init__(self, repository: Repository) -> None:
@@ -198,7 +198,7 @@ class Asker:
         if len(_timeouts) >= _MOST_TIMEOUTS:
             raise CannotTell("git did not answer for others, so it is no longer asked")
         try:
-            done = subprocess.run(  # noqa: S603 - of what is asked, nothing is run
+            done = subprocess.run(  # noqa: S603 - no program of the repository is run
                 ["git", *_SAFELY, *arguments],  # noqa: S607
                 cwd="/" if os.name == "posix" else None,
                 env=environment,

@@ -25,7 +25,7 @@ from .claim import Claim, opened
 
 
 class Opened(NamedTuple):
-    """An open entry."""
+    """An open entry, which is locked unless another process holds a lock on it."""
 
     entry: Entry
     directory: int

@@ -39,8 +39,8 @@ class TrackedEntries:
     """Tells what the work trees that contain a root, or are at it, track in it. Looked up again
     when an index changes.
 
-    A repository only counts if it belongs to this user, to root or to the owner of the temporary
-    root: any other user may have put it there.
+    A repository only counts if it belongs to this user, to the superuser or to the owner of the
+    scratch root: any other user may have put it there.
     """
 
     def __init__(self, root: Path) -> None:

@@ -17,7 +17,7 @@ _ALL: Final = ("--exclude=refs/stash", "--exclude=refs/prefetch/*", "--all")
 """All references, except stashes, which are counted separately, and prefetched ones."""
 
 _OF_ONE_TREE: Final = ("refs/worktree", "refs/bisect", "refs/rewritten")
-"""The references that each work tree has its own of."""
+"""The references that are separate for each work tree."""
 
 
 class Unpushed(NamedTuple):

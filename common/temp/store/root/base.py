@@ -32,7 +32,7 @@ _REMEDY = f"move that away, or set {_PERSISTENT} to a new or empty directory"
 
 
 class Base(NamedTuple):
-    """A root, the project whose settings apply, and whether it is another root than its `.tmp`."""
+    """A root, the project whose settings apply, and whether it is not the project's `.tmp`."""
 
     root: Path
     project: Path

@@ -68,7 +68,7 @@ Choose: TypeAlias = Callable[[Path, str, Sequence[str]], str]
 
 
 def newest_entry(root: Path, label: str, paths: Sequence[str]) -> str:
-    """The newest of the entries of `root` at `paths`. Raises `InvalidSettings` if it is unclear."""
+    """The newest of the entries of `root` at `paths`. Raises `InvalidSettings` if ambiguous."""
     return newest(label, paths, lambda path: born_at(str(root / path)))
 
 

@@ -58,7 +58,7 @@ class Leases:
 
     @property
     def foreign_for(self) -> float:
-        """How many seconds an entry whose owner cannot be checked must be unchanged to be unused.
+        """How many seconds without change free an entry whose owner cannot be checked.
 
         As given, or as configured for the project of the root.
         """

@@ -168,7 +168,7 @@ def _settings(
         if name == "archive":
             merged["archive"] = True
         elif name is not None and earlier == "archive":
-            merged["archive"] = archive  # undo what that strategy set; an explicit one follows
+            merged["archive"] = archive  # it came with that strategy; this layer may still set it
         merged |= _with_strategy(layer)
     policy = Policy(**_fields_of(Policy, merged))
     inherited = policy.for_category()

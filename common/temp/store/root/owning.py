@@ -62,7 +62,7 @@ class Owner:
         return self._file.note(line)
 
     def is_current(self) -> bool:
-        """Whether the owner file is still at its path, where others read it (`rm -rf .tmp`)."""
+        """Whether the owner file is still at its path; false after `rm -rf .tmp`, for example."""
         while True:
             file = self._file
             try:

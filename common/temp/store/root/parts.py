@@ -1,4 +1,4 @@
-"""Creation of a root's store and its parts, from which the kind of the root can be told."""
+"""Creation of a root's store and its parts, which show the kind of the root."""
 
 from __future__ import annotations
 

@@ -147,8 +147,8 @@ def remove_record(root: str | Path, part: str, record: Record) -> None:
 def forget_gone(root: Path, part: str, *, spare_unread: bool, before: float = float("inf")) -> None:
     """Remove the records of entries that no longer exist; files that cannot be removed stay.
 
-    An unreadable record could be about any entry: it stays if `spare_unread`. Only records written
-    `before` that time are removed.
+    An unreadable record could be about any entry: it stays if `spare_unread`. A readable one is
+    only removed if it was written `before` that time.
     """
     names = record_names(root, part)
     if not names:

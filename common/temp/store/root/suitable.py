@@ -12,7 +12,7 @@ from ..project.project import MARKERS, SYSTEM_TEMPS, is_everybodys, unowned
 def holds_more(directory: Path) -> bool:
     """Whether `directory` probably holds more than entries: a project, a home directory, one of the
     system's temporary directories, or another directory that everyone can write to. The last is
-    suitable if it is empty, like a new tmpfs, or if root or this user made it a root.
+    suitable if it is empty, like a new tmpfs, or if the superuser or this user made it a root.
     """
     real = Path(os.path.realpath(directory))
     return (

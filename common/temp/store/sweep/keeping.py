@@ -75,7 +75,7 @@ def is_kept(root: Path, path: str, patterns: tuple[str, ...]) -> bool:
 def verdict_by_files(
     root: Path, policy: Policy, verdict: Verdict, disposal: Disposal
 ) -> tuple[Verdict, FilesKept | None]:
-    """The verdict with regard to the files of the entry that are kept, and these files."""
+    """The verdict, adjusted for files of the entry that are kept, and these files."""
     matches = None if verdict.keep else _matcher(root, policy, verdict.entry)
     if matches is None:
         return verdict, None

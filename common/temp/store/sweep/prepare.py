@@ -96,7 +96,7 @@ def _check_archive(archive: Archive | None, disposal: Disposal) -> None:
 
 
 def _looked_into(plan: Plan, inventory: Inventory, *, links: bool) -> Plan:
-    """The plan with regard to files that are kept and, if `links`, with a problem for each symlink
+    """The plan, adjusted for files that are kept, and, if `links`, with a problem for each symlink
     that will dangle.
     """
     if plan.policy.keeps_files:
