@@ -88,7 +88,7 @@ def _work_in(repository: Repository, place: str, is_led_to: bool) -> str:
         others = unshown(ask)
         said.append((_uncommitted(ask) + others.changed, "uncommitted file"))
         said.append((others.filtered, "file that a filter of git changes"))
-        said.append((others.large, "file of git-lfs that may not be pushed"))
+        said.append((others.large, "possibly unpushed git-lfs file"))
     if lies_in(repository.common, place) or _OF_A_WORK_TREE.search(repository.common):
         modules = [Repository("", module, module) for module in _modules(repository, place)]
         lost = [unpushed(Asker(module), place) for module in modules]
@@ -159,7 +159,6 @@ _LOST: Final = (
 
 _PLURALS: Final = {
     "file that a filter of git changes": "files that a filter of git changes",
-    "file of git-lfs that may not be pushed": "files of git-lfs that may not be pushed",
     "stash": "stashes",
     "commit on no branch": "commits on no branch",
     "unpushed commit of submodules": "unpushed commits of submodules",
