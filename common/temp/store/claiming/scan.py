@@ -45,9 +45,8 @@ def scan(
     `now` is in seconds since 1970, `layout` defines what an entry is, and `foreign_for` is as in a
     policy. An entry is `partial` if `need` asks for less than all of it. At most `workers` forked
     processes share a large root; by default, as many as make the scan faster, and none if this
-    process has other threads. The result does not depend on that. An unreadable entry becomes a
-    problem in the inventory. Raises `StorageError` or `Refused` if the root itself cannot be read
-    or trusted.
+    process has other threads. The result is the same. An unreadable entry becomes a problem in the
+    inventory. Raises `StorageError` or `Refused` if the root itself cannot be read or trusted.
     """
     if not check_root(root):
         free, capacity = space_of(root)
