@@ -54,12 +54,17 @@ def write_whole(
     Raises `StorageError`, also if that may not be written.
     """
     try:
-        with replacing(path) as file:
-            with contextlib.suppress(FileNotFoundError):
-                _take_after(os.fspath(path), file.fileno())
-            file.write(content.encode("utf-8", "backslashreplace"))
+        rewrite(path, content)
     except OSError as error:
         raise StorageError.of(f"cannot write {os.fspath(path)}", error, remedy) from error
+
+
+def rewrite(path: str | os.PathLike[str], content: str) -> None:
+    """As `write_whole`, but raises `OSError`."""
+    with replacing(path) as file:
+        with contextlib.suppress(FileNotFoundError):
+            _take_after(os.fspath(path), file.fileno())
+        file.write(content.encode("utf-8", "backslashreplace"))
 
 
 def _take_after(path: str, descriptor: int) -> None:
@@ -74,11 +79,13 @@ def _take_after(path: str, descriptor: int) -> None:
         os.fchmod(descriptor, before.st_mode & 0o777)
 
 
-def append(path: str | os.PathLike[str], content: str, *, anybodys: bool = False) -> None:
+def append(
+    path: str | os.PathLike[str], content: str, *, anybodys: bool = False, shown: object = None
+) -> None:
     """Append to a file, or write to a pipe or a device that somebody reads.
 
     Raises `OSError`, also for a pipe that nobody reads, and `Refused` for one of another user, who
-    may open it and never read; unless it may be `anybodys`.
+    may open it and never read; unless it may be `anybodys`. The error calls it as it is `shown`.
     """
     try:
         descriptor = os.open(path, _APPEND, 0o666)
@@ -91,6 +98,6 @@ def append(path: str | os.PathLike[str], content: str, *, anybodys: bool = False
         if not stat.S_ISREG(status.st_mode) and hasattr(os, "geteuid"):
             is_pipe = stat.S_ISFIFO(status.st_mode)
             if is_pipe and not anybodys and status.st_uid not in (0, os.geteuid()):
-                raise Refused(f"{path} is a pipe of another user; choose another file")
+                raise Refused(f"{shown or path} is a pipe of another user; choose another file")
             os.set_blocking(descriptor, True)  # whoever reads may take its time
         file.write(content)
