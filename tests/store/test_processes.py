@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -17,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from common.temp.core.entry import Use
+from common.temp.errors import TempError
 from common.temp.store.root.helper import fork_helper
 from common.temp.store.system.processes import processes_inside
 from common.temp.store.system.procfs import spell_command
@@ -49,6 +52,31 @@ def test_a_process_that_works_in_an_entry_without_a_record_protects_it(
         assert swept(root).outcomes == ()
     assert hold(root, path) == ""
     assert len(swept(root).done) == 1
+
+
+def found_with(root: Path, free: int) -> dict[str, Use] | None:
+    """What is found in `root` while so many descriptors are free; `None` if it cannot be told."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.open(os.devnull, os.O_RDONLY)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + free, hard))
+    try:
+        return processes_inside(root)
+    except TempError as error:
+        return None if "cannot look for processes: Too many open files" in str(error) else {}
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_where_no_more_files_can_be_opened_nothing_counts_as_unused(root: Path) -> None:
+    make_entry(root, "debug/x")
+    with process(
+        "f = open('.tmp/debug/x/log', 'w'); print(1, flush=True); input()", cwd=root.parent
+    ):
+        found = [found_with(root, free) for free in (*range(8), 99)]
+    assert found[0] is None
+    assert found[-1] is not None
+    assert all(one is None or "debug/x/log" in one for one in found)
 
 
 @pytest.mark.parametrize("word", ["tempkeep.asks.md", "tempkeep.asks=1"])

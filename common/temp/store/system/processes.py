@@ -223,7 +223,8 @@ class _Look:
     def _take_in_link(self, name: str, clause: str) -> bytes:
         try:
             path = procfs.place_of(f"/proc/{self._thread}/{name}")
-        except OSError:
+        except OSError as error:
+            procfs.check_seen(error)
             return b""
         if not self._take_in(path, clause):
             self._take_in_detached(name, path, clause)
