@@ -123,6 +123,17 @@ def database_of(path: str) -> str:
     return path.rpartition("-")[0] if path.endswith(COMPANIONS) else path
 
 
+def composed(text: str) -> str:
+    """`text` with each letter and its accents as one character, as people type it; a Mac may write
+    names that look the same in several.
+    """
+    if text.isascii():
+        return text
+    import unicodedata  # few names need it
+
+    return unicodedata.normalize("NFC", text)
+
+
 def listed(category: str, path: str) -> str:
     """The path of an entry with its category, also where it lies in no directory of that."""
     begin = f"{category}/"

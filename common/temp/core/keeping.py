@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from .disposal import Disposal
-from .entry import COMPANIONS, database_of
+from .entry import COMPANIONS, composed, database_of
 from .reasons import KEEP_FILES, Reason, Verdict
 
 
@@ -34,13 +34,14 @@ def files_matcher(patterns: tuple[str, ...], *, any_case: bool) -> Callable[[str
     are for the filesystem.
     """
     flags = re.IGNORECASE if any_case else re.NOFLAG
-    split = [parts for parts in map(_parts, patterns) if parts]
+    split = [parts for parts in map(_parts, map(composed, patterns)) if parts]
     whole = [_translated(parts) for parts in split if len(parts) > 1]
     names = [translate(parts[0]) for parts in split if len(parts) == 1]
     matches_path = re.compile("|".join(whole), flags).match if whole else None
     matches_name = re.compile("|".join(names), flags).match if names else None
 
     def matches(path: str) -> bool:
+        path = composed(path)
         if matches_name is not None and matches_name(path.rpartition("/")[2]):
             return True
         if matches_path is not None and matches_path(path):

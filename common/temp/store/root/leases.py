@@ -20,6 +20,7 @@ from ...core.layouts import OWNERS, STORE, directories_above
 from ...core.units import DAY, HOUR
 from ...errors import StorageError, TempError
 from ..system.at import PLAIN_FLAGS, ROOT_FLAGS
+from ..system.letters import folded
 from ..system.locks import is_file_locked
 from ..system.opening import opened, opened_below
 from .books import BORROWED, FAILED, HELD_ON, OWN, PLAIN, TRACKED, Book
@@ -44,7 +45,7 @@ class Leases:
         self._root = str(root)
         self._directory = os.path.join(self._root, STORE, OWNERS)
         self._is_same = Unchanged(self._root, self._directory)
-        self._fold = str.casefold if folds_case(root) else str
+        self._fold = folded if folds_case(root) else str
         self._foreign_for = foreign_for
         self._journals: dict[str, Journal] = {}
         self._damaged: tuple[Journal, ...] = ()
