@@ -170,6 +170,23 @@ def test_somebodys_work_keeps_what_a_tool_made(project: Path, work: str) -> None
     }
 
 
+def test_what_no_tool_makes_again_keeps_what_one_made(project: Path) -> None:
+    names = {
+        "godot": "export_credentials.cfg", "gradle": "gradle.properties", "venv": "pip.conf",
+        "dotnet": "Debug/net8/App.db", "rust": "infra/terraform.tfstate",
+    }  # fmt: skip
+    for case in CASES:
+        if case.artefact in (".godot", ".gradle", ".venv", "bin", "target"):
+            made = {f"{case.artefact}/{path}": text for path, text in case.made.items()}
+            precious = names.get(case.preset, "none")
+            write(project / case.preset, {case.marker or "x": "", **made})
+            write(project / case.preset, {f"{case.artefact}/{precious}": ""})
+    took = found(project, *names, unsure=True)
+    assert {path.partition("/")[0] for path in took} == {*names}
+    for path, why in took.items():
+        assert why.startswith(f"it holds {names[path.partition('/')[0]]}"), (path, why)
+
+
 def test_a_link_is_none_and_links_in_one_are_not_followed(project: Path, tmp_path: Path) -> None:
     write(tmp_path, {"store/x": "", "store/.git/HEAD": ""})
     write(project, {"package.json": "", "a/package.json": "", "a/node_modules/.modules.yaml": ""})
