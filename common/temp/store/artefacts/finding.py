@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from fnmatch import filter as filter_names
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -25,6 +26,7 @@ from .work import NEVER_ENTERED, is_work_tree, what_else, work_in
 
 _SCRATCH: Final = frozenset({*SCRATCH_NAMES, ".tmp-archive", STORE})
 _INSTALLED: Final = ".dist-info"
+_SOLUTION: Final = "*.sln*"  # of .NET
 TAKES_UNSURE: Final = "--include-unsure takes it"
 
 
@@ -43,6 +45,15 @@ class Artefact(NamedTuple):
     def source(self) -> str:
         """The directory, relative to the project, of its sources, which contains its marker."""
         return "" if self.made is None else self.path.rpartition("/")[0]
+
+    def is_built_from(self, directory: Path) -> bool:
+        """Whether that, which is above its source, is a project of many modules of its kind."""
+        names: list[str] = []
+        with contextlib.suppress(OSError):
+            names = os.listdir(directory)
+        return self.made is not None and bool(
+            self.made.marker(names) or filter_names(names, _SOLUTION)
+        )
 
 
 def find_artefacts(
