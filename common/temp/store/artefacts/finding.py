@@ -26,6 +26,7 @@ from .work import NEVER_ENTERED, is_work_tree, what_else, work_in
 
 _SCRATCH: Final = frozenset({*SCRATCH_NAMES, ".tmp-archive", STORE})
 _INSTALLED: Final = ".dist-info"
+_INSTALLED_IN: Final = frozenset({"site-packages", "dist-packages"})
 _SOLUTION: Final = "*.sln*"  # of .NET
 TAKES_UNSURE: Final = "--include-unsure takes it"
 
@@ -170,7 +171,9 @@ class _Search(NamedTuple):
             relative = waiting.pop()
             with contextlib.suppress(OSError), os.scandir(self.project / relative) as listed:
                 items = {item.name: item for item in listed}
-                if relative and any(name.endswith(_INSTALLED) for name in items):
+                if os.path.basename(relative) in _INSTALLED_IN or (
+                    relative and any(name.endswith(_INSTALLED) for name in items)
+                ):
                     continue  # installed packages, for example in an unusual environment
                 for path, item in self._part_of_project(relative, items):
                     is_directory = item.is_dir(follow_symlinks=False)

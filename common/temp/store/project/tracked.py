@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from ...errors import Refused, reason_of
 from ..system.git import ask_git
 from ..system.letters import folded
-from .ignore_rules import ASKING, question, why_unnamed
+from .ignore_rules import ASKING, PLACEHOLDERS, question, why_unnamed
 from .project import SCRATCH_NAMES
 
 REPOSITORIES: Final = {
@@ -34,8 +34,6 @@ REPOSITORIES: Final = {
 
 _STALE_SECONDS: Final = 1.0
 """For how long what git said counts while its index is unchanged."""
-
-_PLACEHOLDERS: Final = frozenset({".gitkeep", ".keep", ".gitignore", ".gitattributes"})
 
 
 class Tracked:
@@ -139,7 +137,7 @@ class Tracked:
         """The names in the directory of what git tracks, or what holds something tracked that is
         more than a placeholder.
         """
-        real = (path for path in self._paths if path.rpartition("/")[2] not in _PLACEHOLDERS)
+        real = (path for path in self._paths if path.rpartition("/")[2] not in PLACEHOLDERS)
         return {path.partition("/")[0] for path in real}
 
     def _otherwise_spelled(self, path: str) -> Iterator[str]:
