@@ -223,6 +223,10 @@ def with_a_work_tree_of_a_submodule_elsewhere(there: Path) -> None:
     git(there, "submodule", "--quiet", "deinit", "--force", "module")
 
 
+def with_content_of_git_annex(there: Path) -> None:
+    (there / ".git" / "annex" / "objects").mkdir(parents=True)
+
+
 def without_an_answer(there: Path) -> None:
     (there / ".git" / "HEAD").unlink()
 
@@ -254,6 +258,7 @@ WORK: list[tuple[Callable[[Path], None], str]] = [
     (in_a_submodule_of_a_linked_work_tree_that_is_gone, "1 unpushed commit of submodules"),
     (on_a_reference_of_a_linked_work_tree_that_is_gone, "1 unpushed commit"),
     (with_a_work_tree_of_a_submodule_elsewhere, "1 work tree that is elsewhere"),
+    (with_content_of_git_annex, "cannot tell what is only there"),
     (without_an_answer, "cannot tell what is only there"),
 ]
 

@@ -89,7 +89,10 @@ def _work_in(repository: Repository, place: str, is_led_to: bool) -> str:
         said.append((_uncommitted(ask) + others.changed, "uncommitted file"))
         said.append((others.filtered, "file that a filter of git changes"))
         said.append((others.large, "possibly unpushed git-lfs file"))
-    if lies_in(repository.common, place) or _OF_A_WORK_TREE.search(repository.common):
+    is_here = lies_in(repository.common, place)
+    if is_here and os.path.lexists(os.path.join(repository.common, "annex", "objects")):
+        raise CannotTell("git-annex has content in it")
+    if is_here or _OF_A_WORK_TREE.search(repository.common):
         modules = [Repository("", module, module) for module in _modules(repository, place)]
         lost = [unpushed(Asker(module), place) for module in modules]
         said += zip(unpushed(ask, place), _LOST, strict=True)
