@@ -96,15 +96,16 @@ PRESETS: Final[dict[str, Preset]] = {
                 (".venv", "venv", "env"),
                 holds=(ENVIRONMENT,),
                 only=(
-                    *(ENVIRONMENT, "bin", "lib", "lib64", "include", "share", ".gitignore"),
-                    *("Scripts", "Lib", "Include"),
+                    *(ENVIRONMENT, "bin", "lib", "lib64", "include", "share", "etc", "man"),
+                    *("Scripts", "Lib", "Include", ".gitignore", ".lock"),
                 ),
                 precious=("pip.conf", "pip.ini"),
             ),
         ),
         only_by_name=True,
     ),
-    "node": Preset((Made((MODULES,), _PACKAGE),)),  # `made` knows the tools that make it
+    # `made` knows the tools that make it.
+    "node": Preset((Made((MODULES,), _PACKAGE, precious=(".pnpm_patches",)),)),
     "web": Preset(
         (
             Made((".next",), _PACKAGE, shown_by=("build-manifest.json", "BUILD_ID", "trace")),
