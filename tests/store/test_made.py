@@ -673,6 +673,9 @@ def test_a_pattern_that_matches_source_is_refused(
 def test_a_package_that_is_called_as_an_artefact_is_source(project: Path) -> None:
     """Its author may not have noticed that the usual rule for `build/` ignores it."""
     files = ("src/app/__init__.py", "src/app/build/core.py", "tools/dist/__init__.py", "build/x.o")
+    packages = ("internal/build/build.go", "web/src/build/index.ts", "a/b/dist/A.java")
+    built = ("web/dist/index.d.ts", "web/dist/index.js", "c/build/config.h", "build/x.py")
+    files += (*packages, *built)
     write(
         project, {".gitignore": "build/\ndist/\n", "__init__.py": "", **dict.fromkeys(files, "x")}
     )
@@ -683,4 +686,5 @@ def test_a_package_that_is_called_as_an_artefact_is_source(project: Path) -> Non
 
     assert (project / "src" / "app" / "build" / "core.py").exists()
     assert (project / "tools" / "dist" / "__init__.py").exists()
-    assert not (project / "build").exists()
+    assert all((project / path).exists() for path in packages)
+    assert not any((project / path).parent.exists() for path in built)

@@ -130,15 +130,30 @@ def _why_not(project: Path, artefact: Artefact, doubt: str) -> str:
 
 def _in_package(project: Path, path: str) -> str:
     """Why a git ignore rule does not prove that a tool made the artefact: it is in a Python
-    package. A rule `build` also ignores a package `src/app/build`. "" if it is in none.
+    package, or looks like one of another language. A rule `build` also ignores a package
+    `src/app/build`. "" if it is in none.
     """
     above, _, name = path.rpartition("/")
     # Tools build at the top level, and a project may itself be a package.
     if not above or name == _BYTECODE or not (project / path).is_dir():
         return ""
-    is_in_one = any(os.path.lexists(project / one / "__init__.py") for one in (path, above))
-    return "it is in a package of Python" if is_in_one else ""
+    if any(os.path.lexists(project / one / "__init__.py") for one in (path, above)):
+        return "it is in a package of Python"
+    with contextlib.suppress(OSError):
+        held = os.listdir(project / path) if name in _PACKAGES_TOO else ()
+        found = next((one for one in sorted(held) if _is_module(one)), "")
+        return f"{found} lies in it, as in a package" if found else ""
+    return ""
 
+
+def _is_module(name: str) -> bool:
+    """Whether a file called so is written by people where it lies."""
+    return name.endswith(_MODULES) and not name.endswith(".d.ts")
+
+
+_PACKAGES_TOO: Final = ("build", "dist")
+_MODULES: Final = (".py", ".go", ".rs", ".java", ".kt", ".scala", ".cs", ".swift", ".ts", ".tsx")
+"""Sources of languages whose packages hold them directly, where build tools rarely write any."""
 
 _BYTECODE: Final = "__pycache__"
 
