@@ -675,9 +675,9 @@ def test_a_package_that_is_called_as_an_artefact_is_source(project: Path) -> Non
     files = ("src/app/__init__.py", "src/app/build/core.py", "tools/dist/__init__.py", "build/x.o")
     packages = ("internal/build/build.go", "web/src/build/index.ts", "a/b/dist/A.java")
     built = ("web/dist/index.d.ts", "web/dist/index.js", "c/build/config.h", "build/x.py")
-    files += (*packages, *built)
+    every = (*files, *packages, *built)
     write(
-        project, {".gitignore": "build/\ndist/\n", "__init__.py": "", **dict.fromkeys(files, "x")}
+        project, {".gitignore": "build/\ndist/\n", "__init__.py": "", **dict.fromkeys(every, "x")}
     )
     git(project, "init", "-q")
     git(project, "add", "-A")

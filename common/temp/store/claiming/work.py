@@ -156,7 +156,8 @@ def _counted(number: int, what: str) -> str:
 
 
 _LOST: Final = (
-    "unpushed commit", "unpushed tag", "stash", "unpushed object", "unfinished rebase or merge",
+    "unpushed commit", "unpushed tag", "stash", "unpushed object",
+    "unfinished rebase, merge or bisect",
 )  # fmt: skip
 """The names of the counts, in the order of `Unpushed`."""
 
@@ -168,8 +169,10 @@ _PLURALS: Final = {
     "unpushed tag of submodules": "unpushed tags of submodules",
     "stash of submodules": "stashes of submodules",
     "unpushed object of submodules": "unpushed objects of submodules",
-    "unfinished rebase or merge": "unfinished rebases or merges",
-    "unfinished rebase or merge of submodules": "unfinished rebases or merges of submodules",
+    "unfinished rebase, merge or bisect": "unfinished rebases, merges or bisects",
+    "unfinished rebase, merge or bisect of submodules": (
+        "unfinished rebases, merges or bisects of submodules"
+    ),
     "work tree that is elsewhere": "work trees that are elsewhere",
 }
 
