@@ -26,7 +26,7 @@ from .drafts import Draft, ask, draft_all
 from .places import DRY_RUN_OVERRIDE, HOMELESS_TITLE, Place, find_places, is_dry_run
 from .printing import complain
 from .tracked import without_tracked
-from .unconfigured import check_policy
+from .unconfigured import check_policy, warn_unattended
 
 _ARTEFACTS: Final = ("artefact", "artefacts")
 _WITHOUT_ASKING: Final = "leave out --ask to clean without asking"
@@ -92,6 +92,8 @@ def clean_artefacts(given: ArtefactArguments) -> int:
             arguments = arguments._replace(dry_run=given.dry_run)
             every = ask([*drafts, *scratch], arguments, now, remedy=_WITHOUT_ASKING)
             drafts, scratch = every[: len(drafts)], every[len(drafts) :]
+        elif not given.dry_run:
+            warn_unattended(scratch)
         return _carry_out(projects, drafts, scratch, given, now)
 
 
