@@ -567,6 +567,16 @@ def test_with_a_limit_or_a_yes_nobody_is_asked(project: Path, arguments: tuple[s
     assert entries(project) == set()
 
 
+def test_an_error_on_a_terminal_breaks_at_words(project: Path) -> None:
+    code, seen = on_terminal("temp-clean", "--strategy", "slow", cwd=project, typed=b"", when=b"")
+
+    assert (code, seen) == (
+        2,
+        "error: --strategy: expected one of aggressive, moderate, conservative,\n"
+        "    archive, got 'slow'\n",
+    )
+
+
 def test_nobody_is_asked_about_nothing(project: Path) -> None:
     code, seen = on_terminal("temp-clean", cwd=project, typed=b"n\n", when=b"[y/N]")
 

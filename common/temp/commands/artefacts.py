@@ -12,6 +12,7 @@ from ..choices import TABLE_OR_JSON, choose, choose_presets
 from ..core.plan import Outcome, Plan, Report, Step
 from ..core.policy import Policy
 from ..core.units import read_duration, spell_size
+from ..errors import InvalidSettings
 from ..report.clean import outcome_line
 from ..report.progress import ProgressLine
 from ..report.text import counted, plain
@@ -58,6 +59,8 @@ def clean_artefacts(given: ArtefactArguments) -> int:
         names = [name.strip() for name in given.presets.split(",")]
         presets = choose_presets(names, "--preset")
     age = age_of(given.temp_age, given.temp_age_hours, "--temp-age")
+    if presets is not None and age is not None:
+        raise InvalidSettings("--preset cleans no scratch; leave out --temp-age")
     age = older_than if age is None else age
     limits = None if age is None else Policy(max_age=age)
     now = time.time()
