@@ -1,4 +1,4 @@
-"""TK900: a `.gitignore` that lets scratch in."""
+"""TK900: a `.gitignore` that does not ignore scratch."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ _KEPT: Final = re.compile(rb"tempkeep:\s*keep\b.*" + CODE.encode())
 
 
 def is_text(path: str) -> bool:
-    """Whether the file may be documentation, or hold commands."""
+    """Whether the file may be documentation or contain commands."""
     name = path.rpartition("/")[2]
     return (
         name in _NAMED
@@ -51,7 +51,7 @@ def is_text(path: str) -> bool:
 
 
 def find(path: str, raw: bytes, *, has_helper: bool) -> Iterator[Finding]:
-    """Each line of the text that speaks of scratch made by hand."""
+    """Each line of the text that mentions scratch made by hand."""
     is_prose = os.path.splitext(path)[1].lower() in _PROSE
     removes = b".tmp" in raw or b".temp" in raw
     if not removes and not (has_helper and NAME.encode() in raw):

@@ -29,7 +29,7 @@ _LOCKS: Final = ("uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pylock.t
 
 
 def additions(ground: Ground, needs: Iterable[Need]) -> Iterator[tuple[str, FileResult]]:
-    """Each project that has to declare the package, and the file in which it then does."""
+    """Each project that has to declare the package, with the result for the file to edit."""
     always: dict[str, bool] = {}
     for need in needs:
         always[need.project] = always.get(need.project, False) or need.always
@@ -49,6 +49,6 @@ def additions(ground: Ground, needs: Iterable[Need]) -> Iterator[tuple[str, File
 
 
 def _advice(directory: str) -> str:
-    """What has to be done afterwards."""
+    """What to do afterwards, as advice."""
     locks = [name for name in _LOCKS if os.path.isfile(os.path.join(directory, name))]
     return f"then {'update ' + locks[0] + ' and ' if locks else ''}install the dependencies again"

@@ -1,4 +1,4 @@
-"""Rules that only report what they find, each a row of one table."""
+"""Rules that only report findings, each a row of one table."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def _label(module: Module, call: ast.Call) -> tuple[str, Fix]:
 
 
 def _keep_text(module: Module, site: WithSite, target: ast.Name) -> list[Edit] | None:
-    """The edits that keep the old name a `str`; `None` if there is no room for them."""
+    """The edits that keep the old name a `str`; `None` if there is no place for them."""
     statement = site.statement
     first = statement.body[0]
     source = module.source

@@ -34,7 +34,7 @@ TARGETS = frozenset(
 
 
 def find(module: Module) -> Iterator[Finding]:
-    """Each use of a name that may, or may not, be from `tempfile` or the legacy helper."""
+    """Each use of a name that may or may not be from `tempfile` or the legacy helper."""
     for node, _, _, doubt in helper_uses(module):
         if doubt:
             yield module.finding(CODE, node, f"`{ast.unparse(node)}` {doubt}", ADVICE)
@@ -51,7 +51,7 @@ def find(module: Module) -> Iterator[Finding]:
 
 
 def _handed_on(module: Module) -> Iterator[Finding]:
-    """Each call of a function of `tempfile` that another module of the tree hands on."""
+    """Each call of a `tempfile` function that is imported through another module of the tree."""
     for call, meaning in module.calls:
         name = meaning.dotted.rpartition(".")[2]
         if meaning.dotted in TARGETS or not (
@@ -68,7 +68,7 @@ def _handed_on(module: Module) -> Iterator[Finding]:
 
 
 def _behind_star(module: Module, dotted: str) -> bool:
-    """Whether a star import may bring what `dotted` names, by way of a module of the tree."""
+    """Whether a star import may bind `dotted` through a module of the tree."""
     for whole, rest in _prefixes(dotted):
         real, _ = module.tree.behind(module.path, whole)
         if real and f"{real}{rest}" in TARGETS:
@@ -85,8 +85,8 @@ def _prefixes(dotted: str) -> Iterator[tuple[str, str]]:
 
 
 def _by_text(module: Module) -> Iterator[Finding]:
-    """Each use that names the function in a text, or takes it from something that is known only
-    when the code runs.
+    """Each use that names the function in a string, or takes it from an object that is known only
+    at run time.
     """
     scopes = module.scopes
     for call, meaning in module.calls:
@@ -105,13 +105,13 @@ def _by_text(module: Module) -> Iterator[Finding]:
 
 
 def _is_unknown(module: Module, base: ast.expr, taken: str = "") -> bool:
-    """Whether `base` is a module that the code imports as it runs, or holds in a variable."""
+    """Whether `base` is a module that is imported dynamically or held in a variable."""
     scopes = module.scopes
     match base:
         case ast.Call(func=func, args=[ast.Constant(), *_]):
             return scopes.meaning(func).dotted in _IMPORTERS
         case ast.Attribute(value=ast.Name(id="self" | "cls")):
-            return taken == "TemporaryDirectory"  # the others may well be methods of its own
+            return taken == "TemporaryDirectory"  # the other names are often its own methods
         case ast.Name(id=name):
             binding = scopes.meaning(base).binding
             if binding is None or name in ("self", "cls"):

@@ -1,4 +1,4 @@
-"""TK104: a directory of `mkdtemp` that is not certain to be removed."""
+"""TK104: a directory from `mkdtemp` that is not certain to be removed."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def find(module: Module) -> Iterator[Finding]:
 
 
 def _removed(module: Module, site: Made) -> tuple[int, str]:
-    """The line that removes the directory by its variable, and when; 0 if none."""
+    """The line that removes the directory through its variable, and when; 0 if there is none."""
     statement = module.scopes.statement(site.call)
     if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Name):
         return 0, ""
