@@ -1,4 +1,4 @@
-"""A rewritten file takes the place of the old one in one step, or not at all."""
+"""A rewritten file replaces the old one in one step, or not at all."""
 
 from __future__ import annotations
 

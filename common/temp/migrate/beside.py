@@ -28,7 +28,7 @@ _BESIDE: Final = "is beside it"
 _OTHERS: Final = "lets other users in, who cannot reach the new one"
 _AFTER: Final = "joins it to another path, and the new one is absolute"
 _WRITTEN: Final = "keeps the path as it is written, and the new one is absolute"
-_STAMPED: Final = "reads the name, which may end in another way"
+_STAMPED: Final = "reads the name, which may end differently"
 
 _OF_RELATIVE: Final = frozenset(
     {"relative_to", "is_relative_to", "is_absolute", "parts", "parents", "anchor", "root"}

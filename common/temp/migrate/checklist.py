@@ -61,10 +61,10 @@ def checklist(
             items.append(Item(text, remedy))
     if set(codes) >= every:
         projects = sorted({*map(_project, paths or ["."]), *chain(*map(_projects, grounds))})
-        items.append(Item("directories of the helper are in a category", _unadopted(projects)))
+        items.append(Item("directories made by the helper are in a category", _unadopted(projects)))
         items.append(Item("no project has an older .temp", _old_roots(projects)))
         unreadable = [plain(shown) for shown, result in seen if result.problem]
-        items.append(Item("every file was read", _some(unreadable, "mend or remove")))
+        items.append(Item("every file was read", _some(unreadable, "fix or remove")))
     return items
 
 

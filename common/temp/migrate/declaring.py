@@ -238,9 +238,9 @@ def _position(requirements: list[str]) -> int:
 
 def _to_requirements(text: str) -> tuple[str, str]:
     if _MADE.search(text):
-        return text, "it is made by a tool; add it to what that reads, and run the tool again"
+        return text, "a tool generates it; add tempkeep to the tool's input and run the tool again"
     if "--hash" in text:
-        return text, "it has hashes; add it with its own"
+        return text, "it has hashes; add tempkeep with its hash"
     newline = _newline(text)
     lines = text.splitlines(keepends=True)
     plain = [

@@ -48,7 +48,9 @@ def reach(top: str, path: str, data: bytes, tree: ast.Module) -> Reach:
             return Reach(_hidden(shadow, top, whole))
         if hiding := hidden_standard(directory):
             shown = os.path.relpath(hiding, top).replace(os.sep, "/")
-            return Reach(f"{shown} hides a module of Python that common.temp imports; rename it")
+            return Reach(
+                f"{shown} hides a standard library module that common.temp imports; rename it"
+            )
     if any(_has_copy(directory) for directory in roots):
         return Reach()
     if elsewhere := why_without(data):

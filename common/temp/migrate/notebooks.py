@@ -51,7 +51,7 @@ def _cells(raw: bytes) -> Iterator[_Cell]:
         document: dict[str, Any] = json.loads(raw)
         cells: list[Any] = document["cells"] if "cells" in document else _old(document)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
-        raise Unreadable(f"is no notebook: {error}") from error
+        raise Unreadable(f"is not a notebook: {error}") from error
     for number, cell in enumerate(cells, 1):
         if not isinstance(cell, dict) or cell.get("cell_type") != "code":
             continue

@@ -87,7 +87,7 @@ class Meaning(NamedTuple):
         if self.why == "ambiguous":
             lines = sorted({getattr(one.node, "lineno", 0) for one in self.sources})
             return f"has {len(lines)} possible meanings (lines {', '.join(map(str, lines))})"
-        return "is bound nowhere"
+        return "is never bound"
 
 
 class Scopes:

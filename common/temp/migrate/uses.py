@@ -246,7 +246,7 @@ class Uses:
     def _swapped(self, dotted: str, node: ast.AST) -> str:
         """Why the function may be a replacement, which gets the argument; "" if it is not one."""
         where = self._replacer(dotted, node) if dotted else ""
-        return f"goes to what {where} puts in the place of {dotted}" if where else ""
+        return f"goes to what {where} replaces {dotted} with" if where else ""
 
     def _argument(self, call: ast.Call, index: int | None, keyword: str | None) -> str:
         """Why the argument of `call` at `index` or named `keyword` must not become a `Path`."""
@@ -282,7 +282,7 @@ class Uses:
             safe = (index == place or keyword == "path") and self._is_archive(call.func.value)
         callbacks = {one.arg for one in call.keywords} & _CALLBACKS
         if callbacks or (meaning == "shutil.rmtree" and len(call.args) > 2):
-            return f"`{self._text(call)}` may pass it on to a function of yours"
+            return f"`{self._text(call)}` may pass it to one of your functions"
         if safe:
             why = self._swapped(meaning, call)
             return f"`{self._text(call)}` {why}" if why else ""

@@ -47,7 +47,7 @@ def replace_file(top: str, result: FileResult) -> str:
                 fresh.take_the_place_of(name)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
-            return "lies behind a link by now; left as it is"
+            return "is now behind a symlink; left as it is"
         return f"cannot be written: {reason_of(error)}"
     return ""
 

@@ -25,9 +25,9 @@ TARGET = "get_debug_temp_dir"
 READ = "let it ask TempManager.list_persistent_temps(), then give `--unsafe`"
 EXPLAIN = """
 The helper `get_temp_dir`, copied from script to script, makes `.tmp/<name>_<epoch>` in the working
-directory. Two callers in the same second get the same directory, nobody knows whose it is, and its
-place depends on the working directory. `get_debug_temp_dir` makes a directory for this caller only
-in the project's root, `.tmp/debug/<name>_<epoch>`, which is in use while the process lives.
+directory. Two callers in the same second get the same directory, which has no known owner and whose
+place depends on the working directory. `get_debug_temp_dir` makes a new directory for each call,
+`.tmp/debug/<name>_<epoch>` in the project's root, which is in use while the process lives.
 
     out = get_temp_dir("report")
 becomes
@@ -196,7 +196,7 @@ def _cannot(module: Module, call: ast.Call, helper: Helper) -> str:
     if label is not None and not may_name(label):
         return f"{ast.unparse(label)} cannot name a directory"
     if label is not None and is_no_text(label, module.scopes):
-        return f"{ast.unparse(label)} may be no str, which the new function needs"
+        return f"{ast.unparse(label)} might not be a str, which the new function needs"
     if line := module.changes_of_directory.get(module.scopes.function(call)):
         return f"line {line} changes the working directory, and the new one is in the project"
     if beyond := module.from_outside.look(call):

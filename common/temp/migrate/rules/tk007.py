@@ -16,7 +16,7 @@ from . import Rule
 CODE = "TK007"
 TARGET = "TempManager"
 EXPLAIN = """
-A directory that is always `.tmp/x` is shared by all runs: two at a time overwrite each other, and
+A directory that is always `.tmp/x` is shared by all runs: concurrent runs overwrite each other, and
 nothing shows whether it is in use.
 
     out = Path(".tmp") / "x"

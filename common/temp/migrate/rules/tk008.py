@@ -15,8 +15,8 @@ from .tk004 import TARGET, begins_line, opening_line
 
 CODE = "TK008"
 EXPLAIN = """
-`mkdtemp` with `rmtree` in a `finally`, or after the `yield` of a fixture, is a handmade `with`
-block, whose directory stays for ever if the process is killed.
+`mkdtemp` with `rmtree` in a `finally`, or after the `yield` of a fixture, is a hand-written `with`
+block, whose directory stays forever if the process is killed.
 
     work = tempfile.mkdtemp()
     try:
@@ -28,9 +28,9 @@ becomes
         work = str(work_path)
         build(work)
 
-If every use of the name means the same for a `Path`, the `str` is left out. Unsafe: `rmtree` raised
-if something could not be deleted, while the end of the block logs a warning and leaves it to the
-next sweep.
+If every use of the name means the same for a `Path`, the `str` is left out. Unsafe: `rmtree` raises
+if something cannot be deleted, while the end of the block logs a warning and leaves it to the next
+sweep.
 """
 
 

@@ -14,8 +14,8 @@ from .tk001 import helper_uses
 
 CODE = "TK100"
 EXPLAIN = """
-A name that is bound in two places, that may come from a star import, or that is bound nowhere may
-not mean what it seems to. Nothing is rewritten on a guess. By hand, import it once, by name, at the
+A name that is bound in two places, that may come from a star import, or that is never bound may not
+mean what it seems to. Nothing is rewritten on a guess. By hand, import it once, by name, at the
 top:
 
     try:
@@ -61,7 +61,7 @@ def _handed_on(module: Module) -> Iterator[Finding]:
         for dotted, rest in _prefixes(meaning.dotted):
             real, where = module.tree.behind(module.path, dotted)
             if real and f"{real}{rest}" in TARGETS and not module.is_fallback(call):
-                what = f"`{ast.unparse(call.func)}` comes by way of {where}"
+                what = f"`{ast.unparse(call.func)}` is imported through {where}"
                 advice = "import it from tempfile, where it is used"
                 yield module.finding(CODE, call, what, advice)
                 break
@@ -93,14 +93,14 @@ def _by_text(module: Module) -> Iterator[Finding]:
         match call.args:
             case [_, ast.Constant(value=str(name)), *_] if name in _NAMES:
                 if meaning.dotted in _BY_NAME and not module.is_fallback(call):
-                    what = f"`{ast.unparse(call)}` takes it by its name"
+                    what = f"`{ast.unparse(call)}` looks it up by name"
                     yield module.finding(CODE, call, what, ADVICE)
     for node in scopes.nodes(ast.Attribute):
         if node.attr not in _NAMES or not isinstance(node.ctx, ast.Load):
             continue
         if module.is_fallback(node) or not _is_unknown(module, node.value, node.attr):
             continue
-        what = f"`{ast.unparse(node)}` is taken from something that is known only when it runs"
+        what = f"`{ast.unparse(node)}` is taken from an object known only at run time"
         yield module.finding(CODE, node, what, ADVICE)
 
 

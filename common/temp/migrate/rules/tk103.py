@@ -12,8 +12,8 @@ from .sites import MKDTEMP, TEMPORARY_DIRECTORY, made
 
 CODE = "TK103"
 EXPLAIN = """
-A function that returns, yields or passes on a directory from `tempfile` leaves it to others to
-remove it, and usually nobody does.
+A function that returns, yields or passes on a directory from `tempfile` leaves its removal to other
+code, and usually nothing removes it.
 
     def scratch():
         return tempfile.TemporaryDirectory()

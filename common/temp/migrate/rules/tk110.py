@@ -28,9 +28,9 @@ becomes, by hand
 becomes, by hand
     CLEAN = ["build"]  # and `inv temp-clean` for the rest
 
-Never rewritten, since the code does not show who else uses that path. Listed is a text that begins
-with `.tmp/` or `.temp/` or has such a part, `.tmp` alone where a directory is meant, and a command
-that names it; not `.tmp` as a suffix, and no list of what a tool passes over.
+Never rewritten, since the code does not show what else uses that path. Listed are strings with a
+path component `.tmp` or `.temp`, `.tmp` alone where a directory is meant, and commands that name
+it, but not `.tmp` as a suffix or in a list of paths that a tool skips.
 """
 
 _Role: TypeAlias = Literal["", "makes", "removes", "names"]
