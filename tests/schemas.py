@@ -1,4 +1,4 @@
-"""The JSON Schemas of both settings files, made of the keys: `python3 -m tests.reference`."""
+"""Makes the JSON Schemas of both settings files from the keys: `python3 -m tests.reference`."""
 
 from __future__ import annotations
 

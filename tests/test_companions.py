@@ -1,4 +1,4 @@
-"""What SQLite keeps beside a database goes with it."""
+"""The files that SQLite keeps beside a database go with it."""
 
 from __future__ import annotations
 

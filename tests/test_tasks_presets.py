@@ -1,4 +1,4 @@
-"""`clean` with presets: what of an ecosystem goes, by choice or age, of one project or of all."""
+"""`clean` with presets: which artefacts go, by choice or age, of one project or of all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`inv temp-clean --undoable`: what it says, what takes it back, and what there is to see of it."""
+"""`inv temp-clean --undoable`: what it prints, how it is undone, and what `temp-status` shows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tracked files among processes: what lives is kept, what was killed is cleaned."""
+"""Tracked files of other processes: those of live ones stay, those of killed ones are cleaned."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A database of SQLite that is an entry, and what lies beside it, stay or go as one."""
+"""An entry that is an SQLite database and the files beside it stay or go together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A root within an entry keeps it while somebody uses that root or has pinned something there."""
+"""A root within an entry keeps it while that root is in use or has a pin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that stay when their entry goes: what `keep_files` matches."""
+"""Files that stay when their entry goes: those that `keep_files` matches."""
 
 from __future__ import annotations
 

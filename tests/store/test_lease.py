@@ -1,4 +1,4 @@
-"""Who holds what: owner files, records, locks, and processes that work inside."""
+"""Who holds what: owner files, records, locks, and processes that work inside an entry."""
 
 from __future__ import annotations
 

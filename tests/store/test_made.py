@@ -1,4 +1,4 @@
-"""`clean` where no version control tells what is hand-written: only what a tool certainly made."""
+"""`clean` without version control: only removes what a tool certainly made."""
 
 from __future__ import annotations
 

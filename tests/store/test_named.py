@@ -1,4 +1,4 @@
-"""Deleting what was named: below a root and elsewhere, and what happens at that very instant."""
+"""Deleting named paths: below a root and elsewhere, and races at that instant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this very process has open keeps an entry, unless the entry is its own."""
+"""Files that this process has open keep an entry, unless the entry is its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The presets of `clean`: what each finds, and what of the same name it leaves alone."""
+"""The presets of `clean`: what each finds, and what it leaves alone despite the same name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Putting back: what was archived, verified, never over anything; or it stays in the archive."""
+"""Restoring: what was archived, verified, never over anything; or it stays in the archive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings: layers in their order, one clear line for what cannot be used, and their schemas."""
+"""Settings: the order of layers, one clear line for a bad value, and their schemas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What git has in an entry and nowhere else keeps it; nothing of a repository is run to tell."""
+"""Work that git has only in an entry keeps it; no program of a repository is run to check."""
 
 from __future__ import annotations
 
