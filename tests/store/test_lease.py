@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -1000,6 +1001,21 @@ def test_a_shell_that_holds_a_flock_on_an_entry_protects_it(root: Path, how: str
 
 
 @pytest.mark.parametrize("store", [True, False])
+def test_a_lock_on_the_root_keeps_all_that_is_in_it(root: Path, store: bool) -> None:
+    for name in ("debug/x", "alone"):
+        make_entry(root, name, age_hours=100)
+    if store:
+        make_root(str(root))
+    descriptor = os.open(root, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        assert swept(root).done == ()
+    finally:
+        os.close(descriptor)
+    assert len(swept(root).done) == 2
+
+
+@pytest.mark.parametrize("store", [True, False])
 def test_scans_at_the_same_time_never_take_each_other_for_users(project: Path, store: bool) -> None:
     root = project / ".tmp"
     for number in range(10):
@@ -1037,8 +1053,9 @@ def test_a_turn_that_never_ends_stops_no_scan(
         descriptor = os.open(root / place, os.O_RDONLY)
         try:
             assert locks.lock_file(descriptor)
-            assert hold(root, root / "debug/x") == ""
-            assert len(swept(root).done) == 1
+            # Without a store, a turn is taken on the root: one that does not end is a lock.
+            assert hold(root, root / "debug/x") == ("lock" if place == "." else "")
+            assert len(swept(root).done) == (0 if place == "." else 1)
         finally:
             os.close(descriptor)
 
