@@ -36,8 +36,9 @@ FAILED: Final[frozenset[Ending]] = frozenset({"failed", "died", "given up"})
 """The endings that make no good run."""
 
 
-COMPANIONS: Final = ("-journal", "-wal", "-shm")
-"""What the names of the files end with in which SQLite keeps a part of a database."""
+COMPANIONS: Final = ("-journal", "-wal", "-shm", ".wal")
+"""What the names of the files end with in which SQLite, and last DuckDB, keep a part of a
+database."""
 
 
 class Entry(NamedTuple):
@@ -119,8 +120,8 @@ def has_companions(entries: Iterable[Entry]) -> bool:
 
 
 def database_of(path: str) -> str:
-    """The path of the database that SQLite keeps a part of at `path`; `path` itself if none."""
-    return path.rpartition("-")[0] if path.endswith(COMPANIONS) else path
+    """The path of the database of which a part may be kept at `path`; `path` itself if none."""
+    return path.removesuffix(next(filter(path.endswith, COMPANIONS), ""))
 
 
 def listed(category: str, path: str) -> str:
