@@ -53,6 +53,7 @@ class Header(NamedTuple):
 
 class Left(NamedTuple):
     """A path in an owner `file`, whose process has ended, for certain or not; it was `alive_at`.
+    `has_left` is whether it ended by itself, and was not killed.
 
     `inode` is that of the directory which it made there, if it is recorded; the `identity` tells
     the very file.
@@ -62,6 +63,7 @@ class Left(NamedTuple):
     file: str
     identity: tuple[int, int]
     is_certain: bool
+    has_left: bool
     alive_at: float
     inode: int | None
 
