@@ -245,7 +245,9 @@ class _Look:
         come before it; a server may open files only when it is asked, and who waits to open a FIFO
         has nothing open yet.
         """
-        words = self._words[: 2 if self._is_own else _MOST_WORDS]
+        # A command of this program names entries to clean; a service names what it works with.
+        is_command = self._is_own and "invoke" in sys.modules
+        words = self._words[: 2 if is_command else _MOST_WORDS]
         is_ours = self._views_here is self._views_of_us
         for base in bases:
             is_here = base.startswith(self._places)
@@ -273,10 +275,12 @@ class _Look:
                 except OSError:  # it is not there yet, or can never be
                     inner = inner.rpartition(b"/")[0]
                     continue
+                mine = self._is_own and not is_program
                 if inner == relative and not stat.S_ISDIR(mode):
-                    self._note(inner, _RUNS if is_program else "was started with a file in it")
-                elif not self._is_own:
-                    self._note(inner, "was started with a directory in it")
+                    clause = _RUNS if is_program else "was started with a file in it"
+                    self._note(inner, clause, mine=mine)
+                elif mine or not self._is_own:
+                    self._note(inner, "was started with a directory in it", mine=mine)
                 break
 
     def _places_of(self, path: bytes) -> tuple[bytes, ...]:
