@@ -608,6 +608,8 @@ def test_what_a_command_line_names_in_another_way_is_in_use(
         "to": "exec >.tmp/work/to/log 2>&1",
         "later": "cd nowhere && (cat .tmp/work/later/y)",
         "home": "cat $HOME/src/x/.tmp/work/home/y",
+        "braces": "cp -r ${HOME}/no-src/x/.tmp/work/braces x; echo done",
+        "asked": "cp -r $(pwd)/.tmp/work/asked x; echo done",
         "tilde": "--logdir=~/src/x/.tmp/work/tilde/y",
         "glued": "cc -isystem.tmp/work/glued -c x.c",
         "by link": "-isystemlinked/x",
