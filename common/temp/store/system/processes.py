@@ -61,20 +61,22 @@ def processes_inside(root: Path) -> dict[str, Use]:
     has open is `mine`; the directories that this program holds open while it looks at entries do
     not count.
     """
-    return processes_around(root, ())[0]
+    # A command of this program names entries to clean; a service names what it works with.
+    return processes_around(root, (), own_words="invoke" not in sys.modules)[0]
 
 
 def processes_around(
-    root: Path, bystanders: Collection[str]
+    root: Path, bystanders: Collection[str], *, own_words: bool = False
 ) -> tuple[dict[str, Use], dict[str, Use]]:
     """What `processes_inside` finds, and what of it is there without the processes `bystanders`.
 
-    The second also has "" for a process that works in `root` itself.
+    The second also has "" for a process that works in `root` itself. What the command line of this
+    process names counts only with `own_words`.
     """
     if not os.path.isdir("/proc/self/fd"):
         return {}, {}
     spell = as_listed(str(root))
-    look = _Look(root, folds=spell is not str)
+    look = _Look(root, folds=spell is not str, own_words=own_words)
     look.at_mounts()
     look.at_kernel()
     own = str(os.getpid())
@@ -94,10 +96,11 @@ def processes_around(
 class _Look:
     """One look at all processes."""
 
-    def __init__(self, root: Path, *, folds: bool) -> None:
+    def __init__(self, root: Path, *, folds: bool, own_words: bool) -> None:
         self.found: dict[bytes, Use] = {}
         self.at_top: dict[bytes, Use] = {}
         self._root = os.fsencode(root)
+        self._own_words = own_words
         self._views = Views(str(root), folds=folds)
         self._detached = Detached(os.fsencode(os.path.realpath(root)))
         self._views_of_us = self._views.of("self")
@@ -245,9 +248,7 @@ class _Look:
         come before it; a server may open files only when it is asked, and who waits to open a FIFO
         has nothing open yet.
         """
-        # A command of this program names entries to clean; a service names what it works with.
-        is_command = self._is_own and "invoke" in sys.modules
-        words = self._words[: 2 if is_command else _MOST_WORDS]
+        words = self._words[: 2 if self._is_own and not self._own_words else _MOST_WORDS]
         is_ours = self._views_here is self._views_of_us
         for base in bases:
             is_here = base.startswith(self._places)
