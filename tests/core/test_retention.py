@@ -633,7 +633,7 @@ def test_an_explanation_has_what_every_rule_that_applies_says() -> None:
     assert evidence["pinned"] == "no"
     assert evidence["excluded"] == "matches none of x, y"
     assert evidence["keep last"] == "newest of 1 demo, keep_last is 0"
-    assert evidence["keep within"] == "3600 s > 60 s"
+    assert evidence["keep within"] == "60 min > 60 s"
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def test_a_sweep_is_remembered_with_who_when_and_why(root: Path) -> None:
         "done",
         done.freed_bytes,
     )
-    assert step.reason.startswith("expired: 1800 min > 60 min")
+    assert step.reason.startswith("expired: 30 h > 60 min")
 
 
 def test_a_sweep_that_had_nothing_to_do_is_not(root: Path) -> None:

@@ -75,7 +75,11 @@ def spell_duration(seconds: float) -> str:
 
 
 def spell_comparison(value: float, limit: float) -> tuple[str, str]:
-    """Two durations in one unit, with as many digits as it takes to tell them apart."""
+    """Two durations, with as many digits as it takes to tell them apart: in one unit, unless one
+    is many times the other (`9 d`, `60 min`).
+    """
+    if limit and value >= _MANY_TIMES * limit:
+        return spell_duration(value), "{3} {1}".format(*_nearly(limit))
     if limit:
         scale, unit, first, right = _nearly(limit)
     else:
@@ -99,6 +103,8 @@ def spell_excess(value: float, limit: float) -> str:
     past, most = spell_comparison(value, limit)
     return f"{past} {'>' if value > limit else '≥'} {most}"
 
+
+_MANY_TIMES = 10
 
 _MOST_DIGITS = 13
 """Enough to tell any two times of a clock apart, in days."""

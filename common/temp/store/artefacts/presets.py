@@ -1,7 +1,8 @@
-"""The presets of `clean`: for each ecosystem the artefacts that its tools make, and their markers.
+"""The presets of `clean`: the artefacts that the tools of each ecosystem make, and their markers.
 
-A new one is a row of `PRESETS`, a case for each of its artefacts in `tests/store/test_presets.py`,
-and its name in `choices.PRESETS`. Then `python3 -m tests.reference` writes the table in the docs.
+To add a preset, add a row to `PRESETS`, a case for each of its artefacts to
+`tests/store/test_presets.py`, and its name to `choices.PRESETS`. Then run
+`python3 -m tests.reference`, which generates the table in the docs.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ _SHOWING: Final = (CACHE_TAG, NPM_LIST, PNPM_LIST)
 
 
 class Made(NamedTuple):
-    """Directories that a tool makes, and how they are known. All fields are globs.
+    """Directories that a tool makes, and how they are recognised. All fields are globs.
 
-    - `names`: what they are called
-    - `beside`: one of these lies beside each; without any, anything may
-    - `holds`: all of these lie in it, by paths relative to it
-    - `shown_by`: one of these in it shows, where git cannot tell, that the tool made it
-    - `only`: then it holds nothing but these; names alone show nothing where people use them too
-    - `each`: then every directory in it has this file, and there is one at least
+    - `names`: the names of the directories
+    - `beside`: one of these is beside the directory; if empty, nothing need be
+    - `holds`: all of these are in it, by paths relative to it
+    - `shown_by`: if git cannot tell, one of these in it proves that the tool made it
+    - `only`: if set, it holds nothing else; for names that people use too, a name proves nothing
+    - `each`: if set, it holds at least one directory, and every directory in it has this file
     """
 
     names: tuple[str, ...]
@@ -43,16 +44,16 @@ class Made(NamedTuple):
 
     @property
     def has_environments(self) -> bool:
-        """Whether virtual environments are what the tool makes there."""
+        """Whether the tool makes virtual environments there."""
         return any(ENVIRONMENT in glob for glob in (*self.holds, *self.shown_by))
 
     def is_known_by(self, name: str) -> bool:
-        """Whether what is called so in it shows that it is an artefact."""
+        """Whether `name` inside the directory shows that it is an artefact."""
         showing = (glob.partition("/")[0] for glob in (*_SHOWING, *self.holds, *self.shown_by))
         return any(fnmatch.fnmatchcase(name, glob) for glob in showing)
 
     def marker(self, names: Collection[str]) -> str:
-        """The one of `names` that lies beside it and tells what it is; "" if none does."""
+        """The one of `names`, found beside it, that identifies it; "" if none does."""
         for glob in self.beside:
             if glob in names:
                 return glob
@@ -62,7 +63,7 @@ class Made(NamedTuple):
 
 
 class Preset(NamedTuple):
-    """What the tools of one ecosystem make: by marker, and by `globs` as in `artefacts`.
+    """The artefacts of one ecosystem's tools, by marker, and by `globs` as in `artefacts`.
 
     `only_by_name` means that `all` leaves it out.
     """
@@ -200,7 +201,7 @@ PRESETS: Final[dict[str, Preset]] = {
 
 
 def chosen(names: Iterable[str]) -> tuple[Preset, ...]:
-    """The presets of these names; `all` are all but those that are `only_by_name`."""
+    """The presets of these names; `all` means all except those that are `only_by_name`."""
     wanted = set(names)
     if ALL in wanted:
         wanted |= {name for name, preset in PRESETS.items() if not preset.only_by_name}
@@ -208,7 +209,7 @@ def chosen(names: Iterable[str]) -> tuple[Preset, ...]:
 
 
 def spell_made(made: Made, beside: Collection[str]) -> str:
-    """What people are told of one: `rust, beside Cargo.toml`."""
+    """A description for users, such as `rust, beside Cargo.toml`."""
     preset = next(name for name, preset in PRESETS.items() if made in preset.made)
     marker = made.marker(beside)
     return f"{preset}, {f'beside {marker}' if marker else f'with {made.holds[0]}'}"

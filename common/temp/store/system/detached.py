@@ -25,16 +25,16 @@ class Detached:
         self._known: dict[bytes, tuple[bytes, ...]] = {}
         self._tops: frozenset[bytes] | None = None
         self._above: tuple[bytes, ...] | None = None
+        self._having: dict[bytes, list[bytes]] = {}
 
     def places_of(self, path: bytes) -> tuple[bytes, ...]:
-        """What `path` may mean, relative to the directory; nothing if it may be a path as it is, by
-        its first part, or is that of something without a name.
-        """
+        """What `path` may mean, relative to the directory; nothing unless it `begins_nowhere`."""
         if path not in self._known:
-            self._known[path] = tuple(self._find(path)) if self._begins_nowhere(path) else ()
+            self._known[path] = tuple(self._find(path)) if self.begins_nowhere(path) else ()
         return self._known[path]
 
-    def _begins_nowhere(self, path: bytes) -> bool:
+    def begins_nowhere(self, path: bytes) -> bool:
+        """Whether `path` cannot be a path as it is, by its first part, and has a name."""
         if self._tops is None:
             with contextlib.suppress(OSError):
                 self._tops = frozenset(os.listdir(b"/"))
@@ -45,11 +45,14 @@ class Detached:
     def _find(self, path: bytes) -> Iterator[bytes]:
         places = [path[len(end) :] for end in self._ends if path.startswith(end)]
         # Or what was mounted is the directory itself, or lies in it: a category, an entry.
-        places += [above + path[1:] for above in self._mountable()]
-        begin = os.path.join(self._directory, b"")
-        for place in places:
-            if os.path.lexists(begin + place):
-                yield place
+        first = path[1:].partition(b"/")[0]
+        if first not in self._having:  # many paths begin alike, and there may be many entries
+            self._having[first] = [above for above in self._mountable() if self._has(above + first)]
+        places += [above + path[1:] for above in self._having[first]]
+        yield from filter(self._has, places)
+
+    def _has(self, place: bytes) -> bool:
+        return os.path.lexists(os.path.join(self._directory, place))
 
     def _mountable(self) -> tuple[bytes, ...]:
         """The directory and those one or two levels below, each with a slash at its end."""

@@ -234,14 +234,15 @@ class _Look:
 
     def _take_in_detached(self, link: str, path: bytes, clause: str, *, mine: bool = False) -> None:
         """Note what `path`, to which `link` leads, means if it begins at a mount that is gone."""
+        if not self._detached.begins_nowhere(path) or not self._views.shares_mounts(self._thread):
+            return
         places = self._detached.places_of(path)
-        if places and self._views.shares_mounts(self._thread):
-            with contextlib.suppress(OSError):
-                # Only now: what has no such name here may be on a server that is dead.
-                found = os.stat(f"/proc/{self._thread}/{link}")
-                for place in places:
-                    if os.path.samestat(found, os.lstat(os.path.join(self._root, place))):
-                        self._note(place, clause, mine=mine)
+        with contextlib.suppress(OSError):
+            # What has no such name here may be on a server that is dead.
+            found = os.stat(f"/proc/{self._thread}/{link}") if places else None
+            for place in places:
+                if found and os.path.samestat(found, os.lstat(os.path.join(self._root, place))):
+                    self._note(place, clause, mine=mine)
 
     def _take_in_words(self, bases: list[bytes]) -> None:
         """Note what the command line names: a script is closed once it is read, and options may

@@ -145,8 +145,9 @@ class _Walk:
             ahead = None
             if self.enough_ns is not None:
                 ahead = self._look_ahead(descriptor, top, pending)
-            self.descent.push(_Level(top, at.dup(descriptor), status, 0, pending, ahead))
-            self._descend()
+            if pending:  # few small entries have subdirectories
+                self.descent.push(_Level(top, at.dup(descriptor), status, 0, pending, ahead))
+                self._descend()
         except _Enough:
             self.measured.partial = True
         finally:
