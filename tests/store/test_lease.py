@@ -1000,12 +1000,15 @@ def test_a_shell_that_holds_a_flock_on_an_entry_protects_it(root: Path, how: str
     assert len(swept(root).done) == 1
 
 
-@pytest.mark.parametrize("store", [True, False])
-def test_a_lock_on_the_root_keeps_all_that_is_in_it(root: Path, store: bool) -> None:
+@pytest.mark.parametrize("how", ["mkdir", "store", "link"])
+def test_a_lock_on_the_root_keeps_all_that_is_in_it(root: Path, how: str) -> None:
+    if how == "link":
+        root.rename(root.with_name("disk"))
+        root.symlink_to("disk")
+    elif how == "mkdir":
+        shutil.rmtree(root / ".tempkeep")
     for name in ("debug/x", "alone"):
         make_entry(root, name, age_hours=100)
-    if store:
-        make_root(str(root))
     descriptor = os.open(root, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH)

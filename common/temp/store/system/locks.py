@@ -126,7 +126,7 @@ def is_root_locked(root: Path) -> bool:
     """
     if not at.RELATIVE:
         return False
-    descriptor = at.open(root, at.DIRECTORY_FLAGS)
+    descriptor = at.open(root, at.ROOT_FLAGS)
     try:
         return not _gets_lock(descriptor)
     finally:
