@@ -90,7 +90,7 @@ def said(report: Report) -> list[tuple[str, str]]:
         ),
         (["deep/**/*.mp4"], ["deep", "deep/er", "deep/er/b.mp4"]),
         (["**/er/b.mp4", "**/x/"], ["deep", "deep/er", "deep/er/b.mp4", "deep/x", "deep/x/y"]),
-        (["*.db"], ["app.db", "app.db-journal", "app.db-wal"]),
+        (["*.db"], ["app.db", "app.db-journal", "app.db-wal", "app.db.wal"]),
         (["mp4", "*.MP4", ""], None),
     ],
 )
@@ -98,7 +98,7 @@ def test_what_matches_stays_in_its_place_and_the_rest_is_freed(
     root: Path, patterns: list[str], stays: list[str] | None
 ) -> None:
     files = ("final.mp4", "report.html", "deep/er/b.mp4", "deep/er/log", "deep/x/y", "empty/")
-    entry = make(root, *files, "app.db", "app.db-wal", "app.db-journal", "log-wal")
+    entry = make(root, *files, "app.db", "app.db-wal", "app.db-journal", "app.db.wal", "log-wal")
     before = root.stat().st_ino, entry.stat().st_mtime_ns
     plan = planned(root, *patterns)
     report = execute(plan)

@@ -24,7 +24,7 @@ class FilesKept(NamedTuple):
     rest: bool
 
 
-JOURNAL, LOG, INDEX = COMPANIONS
+JOURNAL, LOG, INDEX, LOG_OF_DUCKDB = COMPANIONS
 
 
 @lru_cache(maxsize=64)
