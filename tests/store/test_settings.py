@@ -145,6 +145,7 @@ def test_the_environment_of_the_process_is_read_by_default(
         ("HIGH_WATER", "85%", "high_water", 0.85),
         ("KEEP_LAST", "0", "keep_last", 0),
         ("EXCLUDE", "a*, b/c ,", "exclude", ("a*", "b/c")),
+        ("EXCLUDE", "*.{a,b},c", "exclude", ("*.{a,b}", "c")),
         ("DRY_RUN", "1", "dry_run", True),
         ("DRY_RUN", "False", "dry_run", False),
         ("ARCHIVE", " TRUE ", "archive", True),
@@ -396,6 +397,15 @@ def test_a_category_keeps_what_it_names_beside_what_is_kept_everywhere(project: 
     assert policy.of("work").exclude == ("golden*", "own")
     assert policy.of("work").keep_files == ("*.mp4", "*.db")
     assert policy.of("cache").exclude == ("golden*",)
+
+
+def test_what_is_excluded_by_its_path_in_the_project_is_one_of_its_root(project: Path) -> None:
+    globs = [f"{project}/var/jobs/gold*", "./var/jobs/7", "var/jobs/**", "jobs/8", "var/jobs"]
+    table(project, f"exclude = {globs}\n[tool.tempkeep.category.jobs]\nkeep_last = 1")
+    settings = load(project, NO_ENVIRONMENT)
+    for policy in (of_jobs := settings.policy_in(project / "var" / "jobs"), of_jobs.of("jobs")):
+        assert policy.exclude == (*globs, "gold*", "7", "**", "*")
+    assert settings.policy_in(project / "var" / "other") == settings.policy
 
 
 def test_category_tables_of_the_monorepo_and_of_the_project_add_up(
