@@ -437,14 +437,15 @@ def test_it_has_its_groups_and_no_access_lists_of_where_it_comes(
 ) -> None:
     of_others = ((1, 7, -1), (2, 7, 1234), (4, 5, -1), (16, 7, -1), (32, 5, -1))
     access = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *one) for one in of_others)
-    path = make_entry(root, "debug/x")
+    path, file = make_entry(root, "debug/x"), root / "debug" / "f"
+    file.write_text("1")
     make_root(str(root))
 
     def check() -> None:
         os.chown(path / "file0.txt", -1, 1600)
-        before = seen(path)
+        before = seen(path), seen(file)
         swept(root, disposal="archive", archive=archive, archive_format=form)
-        assert seen(back(root, archive)) == before
+        assert (seen(back(root, archive)), seen(back(root, archive, "debug__f"))) == before
         assert (path / "file0.txt").stat().st_gid == 1600
 
     with mounted(tmp_path / "m", "size=16m,mode=777") as archive:

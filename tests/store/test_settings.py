@@ -499,7 +499,10 @@ _VALUES: dict[str, tuple[list[Any], list[Any], str]] = {
 }
 _VALUES["files"] = (
     [[], ["*.mp4"], ["./x", "**/x", "a/", "a/**/b", "**", "..a", "a/...", ".x", "a/./b"]],
-    ["a", 1, {}, [1], [""], ["."], ["./"], ["/"], ["/abs"], [".."], ["a/.."], ["../a"], ["a/../b"]],
+    [
+        *("a", 1, {}, [1], [""], ["."], ["./"], ["/"], ["/abs"], [".."], ["a/.."], ["../a"]),
+        *(["a/../b"], [".tmp/work/x/*.mp4"], ["./.temp/a"]),
+    ],
     "",
 )
 _VALUES["textfile"] = (
@@ -516,8 +519,8 @@ _VALUES["days"] = _VALUES["gb"] = _VALUES["number"] = _VALUES["hours"]
 _NOT_GLOBS = 'expected a list of globs of directories below, as "projects/*", got {!r}'
 
 _NOT_FILES = (
-    "expected a list of globs of names or of paths in an entry (without .. and a / in front), as "
-    '"*.mp4", got {!r}'
+    "expected a list of globs of names or of paths in an entry (without .., and a / or .tmp/ in "
+    'front), as "*.mp4", got {!r}'
 )
 
 

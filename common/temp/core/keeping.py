@@ -61,9 +61,12 @@ def without_braces(pattern: str) -> list[str]:
 
 
 def can_match(pattern: str) -> bool:
-    """Whether there can be a path in an entry that matches the glob."""
+    """Whether there can be a path in an entry that matches the glob; one that begins in `.tmp` is
+    meant for another place.
+    """
     parts = _parts(pattern)
-    return bool(parts) and ".." not in parts and not pattern.startswith("/")
+    from_project = len(parts) > 1 and parts[0] in (".tmp", ".temp")
+    return bool(parts) and ".." not in parts and not pattern.startswith("/") and not from_project
 
 
 def _parts(pattern: str) -> list[str]:

@@ -135,8 +135,8 @@ def _files(value: object, what: str) -> tuple[str, ...]:
     if all(map(can_match, globs)):
         return globs
     raise InvalidSettings(
-        f"{what}: expected a list of globs of names or of paths in an entry (without .. and a / in "
-        f'front), as "*.mp4", got {value!r}'
+        f"{what}: expected a list of globs of names or of paths in an entry (without .., and a / "
+        f'or .tmp/ in front), as "*.mp4", got {value!r}'
     )
 
 

@@ -112,11 +112,11 @@ def _finish(directory: Item, place: str) -> None:
 
 
 def _disinherit(where: str) -> None:
-    """Remove the access control lists that the directory `where` has from the one around it."""
+    """Remove the access control lists that the top of the tree has from the directory around it."""
     if hasattr(os, "removexattr"):
         for name in ("system.posix_acl_default", "system.posix_acl_access"):
             with contextlib.suppress(OSError):  # there is none
-                os.removexattr(where, name)
+                os.removexattr(where, name, follow_symlinks=False)
 
 
 def _dress(item: Item, where: str) -> None:
@@ -135,6 +135,8 @@ def _dress(item: Item, where: str) -> None:
             runs_as & stat.S_ISGID and status.st_gid != item.owner[1]
         ):
             raise Refused(f"{item.path or 'it'} would run as another user or group")
+    if not item.path and item.kind != "directory":
+        _disinherit(where)
     for key, value in item.attributes:
         os.setxattr(where, key, value, follow_symlinks=False)
     if item.path:
