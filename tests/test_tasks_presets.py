@@ -78,6 +78,9 @@ def test_a_clean_without_presets_takes_none_of_theirs_and_one_with_takes_no_scra
     assert (mono / "crate/target/debug/build/file0.txt").exists()
     assert tempkeep("clean", "--preset", "elixir, go") == 2
     assert "--preset: expected some of python, venv, node" in capsys.readouterr().err
+    assert tempkeep("clean", "--preset", "rust", "--temp-age-hours", "1") == 2
+    assert "--preset cleans no scratch; leave out --temp-age" in capsys.readouterr().err
+    assert left(mono) == [API, CRATE]
     assert tempkeep("clean", "--preset", "elixir") == 0
     assert capsys.readouterr().out == "project: nothing to clean\n"
     (mono / "pyproject.toml").write_text('[tool.tempkeep]\npresets = ["rust"]\n')

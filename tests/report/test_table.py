@@ -108,6 +108,15 @@ def test_a_name_that_is_too_long_has_a_line_of_its_own_and_takes_no_room_from_ot
     ]
 
 
+def test_what_is_cut_is_neither_a_size_nor_half_a_word_of_the_last_column() -> None:
+    assert table(COLUMNS, [ROW], Screen(27)).splitlines() == [
+        "kind   name     size",
+        "-----  ----  -------",
+        "debug  a-name-that-is-rather-long_1696348800",
+        "             8.0 KiB",
+    ]
+
+
 @given(st.lists(st.tuples(*[PRINTABLE] * 6), max_size=4), st.integers(1, 200))
 def test_each_name_is_whole_and_no_other_line_wider_than_the_screen(
     rows: list[tuple[str, ...]], columns: int

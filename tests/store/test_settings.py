@@ -438,7 +438,7 @@ _VALUES: dict[str, tuple[list[Any], list[Any], str]] = {
     ),
     "duration": (
         ["0m", "90m", "36h", " 7 d ", "2w"],
-        ["", "7", "1.5h", "-1d", "7D", "7 days", "1h30m", "9999999m", 7, 1.5, True, [], {}],
+        ["", "1.5h", "-1d", "7D", "7 days", "1h30m", "9999999m", 1.5, True, [], {}],
         "expected a time such as 90m, 36h, 7d or 2w, got {!r}",
     ),
     "count": (

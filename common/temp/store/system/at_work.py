@@ -1,4 +1,4 @@
-"""Who works in one directory, asked again and again while a clean goes on."""
+"""The processes that work in one directory, looked up repeatedly during a clean."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _RELIED_ON_SECONDS: Final = 1.0
 
 
 class AtWork:
-    """Who works below one directory; it is looked at again once the last look is a second old."""
+    """The processes that work below one directory; a result is reused for one second."""
 
     def __init__(
         self, directory: Path, bystanders: Callable[[], Collection[str]] = frozenset
     ) -> None:
-        """The processes `bystanders` need nothing that lies around them."""
+        """`bystanders` returns the pids of processes that do not need the files around them."""
         self._directory = directory
         self._bystanders = bystanders
         self._found: dict[str, Use] = {}
@@ -33,7 +33,7 @@ class AtWork:
         return next((_spell(use) for at, use in self._found.items() if is_inside(at, path)), "")
 
     def around(self, path: str) -> str:
-        """The same, but for bystanders; a `path` "" is all of the directory."""
+        """As `inside`, without the bystanders; a `path` of "" means the whole directory."""
         self._look()
         needed = self._needed.items()
         return next((_spell(use) for at, use in needed if not path or is_inside(at, path)), "")

@@ -1,4 +1,4 @@
-"""Environments of programs: which directories are one, and what the variables of a process name."""
+"""Virtual environments, and the directories that a process's environment variables name."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import AnyStr, Final
 from ...core.named_tuple import NamedTuple
 
 MARKS: Final = ("pyvenv.cfg", os.path.join("conda-meta", "history"))
-"""What `venv` and its like write, and what conda, mamba and pixi do."""
+"""Files written by `venv` and similar tools, and by conda, mamba and pixi."""
 
 _ACTIVE: Final = (b"VIRTUAL_ENV", b"CONDA_PREFIX")
 _TEMPORARY: Final = (b"TMPDIR", b"TMP", b"TEMP")
 NAMES: Final = (*_ACTIVE, *_TEMPORARY, b"PATH")
-"""The variables whose values `told_by` takes."""
+"""The variables whose values `told_by` takes, in this order."""
 
 
 def is_environment(directory: AnyStr) -> bool:
-    """Whether `directory` is an environment that programs are installed in and started from."""
+    """Whether `directory` is a virtual environment or a conda environment."""
     top = os.fsdecode(directory)
     return any(os.path.lexists(os.path.join(top, mark)) for mark in MARKS)
 
 
 class Told(NamedTuple):
-    """A place in the root that a process needs, what for, in a clause, and whether all around it is
-    needed too.
+    """A place in the root that a process needs, a clause that says why, and whether the `whole`
+    directory around it is needed too.
     """
 
     relative: bytes
@@ -39,10 +39,10 @@ def told_by(
     root: bytes,
     places_of: Callable[[bytes], Iterable[bytes]],
 ) -> Iterator[Told]:
-    """Where a process that was started in `base` finds programs and makes temporary files: of a
-    `python` that is found by PATH, neither the command line nor the program tells.
+    """Where a process that was started in `base` finds programs and makes temporary files: for a
+    `python` found by PATH, neither the command line nor the executable shows the environment.
 
-    `places_of` gives the places in `root` that a path leads to.
+    `places_of` returns the places in `root` that a path leads to.
     """
     active, temporary = values[: len(_ACTIVE)], values[len(_ACTIVE) : -1]
     programs = [os.path.join(base, part) for part in values[-1].split(b":") if part]
