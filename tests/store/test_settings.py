@@ -401,10 +401,11 @@ def test_a_category_keeps_what_it_names_beside_what_is_kept_everywhere(project: 
 
 def test_what_is_excluded_by_its_path_in_the_project_is_one_of_its_root(project: Path) -> None:
     globs = [f"{project}/var/jobs/gold*", "./var/jobs/7", "var/jobs/**", "jobs/8", "var/jobs"]
+    globs.append(f"{project.name}/var/jobs/6")  # as the monorepo around it names it
     table(project, f"exclude = {globs}\n[tool.tempkeep.category.jobs]\nkeep_last = 1")
     settings = load(project, NO_ENVIRONMENT)
     for policy in (of_jobs := settings.policy_in(project / "var" / "jobs"), of_jobs.of("jobs")):
-        assert policy.exclude == (*globs, "gold*", "7", "**", "*")
+        assert policy.exclude == (*globs, "gold*", "7", "**", "*", "6")
     assert settings.policy_in(project / "var" / "other") == settings.policy
 
 

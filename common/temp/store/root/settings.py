@@ -89,22 +89,24 @@ class Settings(NamedTuple):
         return ArchiveLimits(self.archive_keep, self.archive_max_size)
 
     def policy_in(self, root: str | Path) -> Policy:
-        """The policy, with each glob of `exclude` for a path in the project, or an absolute one,
-        as one for a path in `root` too.
+        """The policy, with each glob of `exclude` for a path in the project or in what is around
+        it (a monorepo), or an absolute one, as one for a path in `root` too.
         """
         tops = {os.path.abspath(root), os.path.realpath(root)}
+        around = (self.project, *self.project.parents)
 
         def added(exclude: tuple[str, ...]) -> tuple[str, ...]:
-            paths = [os.path.normpath(self.project / os.path.expanduser(glob)) for glob in exclude]
+            globs = map(os.path.expanduser, exclude)
+            paths = [os.path.normpath(above / glob) for glob in globs for above in around]
             inside = [(path, top) for path in paths for top in tops if is_inside(path, top)]
             below = ("*" if path == top else os.path.relpath(path, top) for path, top in inside)
-            return (*exclude, *below)
+            return tuple(dict.fromkeys((*exclude, *below)))
 
         policy = self.policy
-        own = (
+        own = [
             (name, of_it._replace(exclude=added(of_it.exclude)))
             for name, of_it in policy.categories
-        )
+        ]
         return policy._replace(exclude=added(policy.exclude), categories=tuple(own))
 
     def other_roots(self) -> tuple[Path, ...]:
