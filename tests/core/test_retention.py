@@ -119,7 +119,8 @@ def test_an_entry_is_excluded_by_each_way_in_which_it_is_named() -> None:
             "cache",
             ("./cache/x_1", "cache/x_1/**", "cache/x_1/*", "/a/p/.tmp/cache/x*"),
         ),
-        ("golden", "uncategorized", ("golden", "uncategorized", "uncategorized/gold*")),
+        ("cache/x_1", "cache", ("cache/{x,y}_1", "cache/x_1/end/a.bin", ".tmp/cache/*/end/*.bin")),
+        ("golden", "uncategorized", ("golden", "uncategorized", "uncategorized/gold*", "golden/a")),
         ("keep-1", "jobs", ("jobs/keep-*",)),
         ("tenant/7", "jobs", ("tenant/*", "jobs/tenant/*", "7")),
     ):

@@ -91,6 +91,7 @@ def said(report: Report) -> list[tuple[str, str]]:
         (["deep/**/*.mp4"], ["deep", "deep/er", "deep/er/b.mp4"]),
         (["**/er/b.mp4", "**/x/"], ["deep", "deep/er", "deep/er/b.mp4", "deep/x", "deep/x/y"]),
         (["*.db"], ["app.db", "app.db-journal", "app.db-wal", "app.db.wal"]),
+        (["f*.{mov,{mp4,mkv}}", "{deep,x}/x/"], ["deep", "deep/x", "deep/x/y", "final.mp4"]),
         (["mp4", "*.MP4", ""], None),
     ],
 )
@@ -478,7 +479,7 @@ def test_what_is_excluded_of_a_dead_service_s_stays_when_it_begins_again(
     project: Path, kind: type[StorageRoot | ThreadedFileCleanupManager]
 ) -> None:
     root = project / "var"
-    (project / "pyproject.toml").write_text('[tool.tempkeep]\nexclude = ["golden_*"]\n')
+    (project / "pyproject.toml").write_text('[tool.tempkeep]\nexclude = ["var/golden_*"]\n')
     if not (child := os.fork()):
         for name in ("golden_flight", "other"):
             if kind is StorageRoot:
