@@ -1,4 +1,4 @@
-"""What SECURITY.md says is tested is tested, and by tests that are run."""
+"""Everything that SECURITY.md calls tested is tested, by tests that run."""
 
 from __future__ import annotations
 

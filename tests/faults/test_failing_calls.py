@@ -1,4 +1,4 @@
-"""Every system call of a removal made to fail in turn, by `strace`: one outcome, not an end."""
+"""`strace` makes each system call of a removal fail in turn: one failed step, no crash."""
 
 from __future__ import annotations
 

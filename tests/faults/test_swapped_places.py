@@ -1,4 +1,4 @@
-"""What is written goes where it belongs, whatever is put in its place while it is written."""
+"""Files are written in their place, even if something else is swapped in meanwhile."""
 
 from __future__ import annotations
 

@@ -222,6 +222,8 @@ bind(f"/proc/self/fd/{top}/s")
 os.close(top)
 bind(os.getcwd() + "/.tmp/work/before/s")
 os.rename(".tmp/work/before", ".tmp/work/renamed")
+bind(os.getcwd() + "/.tmp/work/up/s.12")
+os.rename(".tmp/work/up/s.12", ".tmp/work/moved/s")
 os.chdir(".tmp/work/relative")
 bind("s")
 os.chdir("/")
@@ -234,7 +236,7 @@ def test_a_socket_that_was_bound_in_whatever_way_protects_its_entry(is_link: boo
     with tempfile.TemporaryDirectory(dir="/tmp") as short:  # for a socket's path is short
         project = Path(short).resolve()
         root = project / ("disk" if is_link else ".tmp")
-        names = {"link", "far", "up", "double", "new\nline", "fd", "before", "relative"}
+        names = {"link", "far", "up", "double", "new\nline", "fd", "before", "relative", "moved"}
         for name in (*names, "other"):
             make_entry(root, f"work/{name}")
         if is_link:
@@ -634,6 +636,8 @@ def test_what_a_command_line_names_in_another_way_is_in_use(
         "to": "exec >.tmp/work/to/log 2>&1",
         "later": "cd nowhere && (cat .tmp/work/later/y)",
         "home": "cat $HOME/src/x/.tmp/work/home/y",
+        "braces": "cp -r ${HOME}/no-src/x/.tmp/work/braces x; echo done",
+        "asked": "cp -r $(pwd)/.tmp/work/asked x; echo done",
         "tilde": "--logdir=~/src/x/.tmp/work/tilde/y",
         "glued": "cc -isystem.tmp/work/glued -c x.c",
         "by link": "-isystemlinked/x",
@@ -688,12 +692,23 @@ def test_a_process_that_was_started_in_an_entry_and_left_it_does_not_keep_it(roo
 
 def test_what_the_variables_of_a_process_name_by_a_relative_path_is_in_use(root: Path) -> None:
     sleep = os.path.realpath(shutil.which("sleep") or "")
-    named = ("path", "active", "program", "conda", "conda_path", "toolchain", "tmp", "not")
+    named = (
+        "path",
+        "active",
+        "program",
+        "conda",
+        "conda_path",
+        "toolchain",
+        "tmp",
+        "python",
+        "node",
+        "not",
+    )
     entries = [make_entry(root, f"work/{name}") for name in named]
     for path in entries:
         (path / "bin").mkdir()
         (path / "bin" / "python").symlink_to(sleep)
-        if path.name in ("toolchain", "tmp"):
+        if path.name in ("toolchain", "tmp", "python", "node"):
             continue  # what was unpacked there is no environment
         if path.name.startswith("conda"):
             (path / "conda-meta").mkdir()
@@ -701,12 +716,13 @@ def test_what_the_variables_of_a_process_name_by_a_relative_path_is_in_use(root:
         else:
             (path / "pyvenv.cfg").touch()
     given = {"PATH": ".tmp/work/path/bin:.tmp/work/conda_path/bin::.tmp/work/toolchain/bin"}
-    given["TMPDIR"] = ".tmp/work/tmp"
+    given |= {"TMPDIR": ".tmp/work/tmp", "NODE_PATH": ".tmp/work/node"}
+    given["PYTHONPATH"] = f"lib::{root}/work/python/bin"
     given |= {"VIRTUAL_ENV": ".tmp/work/active", "CONDA_PREFIX": ".tmp/work/conda"}
     given["_"] = ".tmp/work/program/bin/python"
     given = {"FIRST": "x" * 90_000, "SECOND": "x" * 90_000, **given}
     with subprocess.Popen(["python", "60"], executable=sleep, cwd=root.parent, env=given) as it:
-        assert [hold(root, path) for path in entries] == ["process"] * 7 + [""]
+        assert [hold(root, path) for path in entries] == ["process"] * 9 + [""]
         it.kill()
 
 

@@ -24,7 +24,7 @@ class FilesKept(NamedTuple):
     rest: bool
 
 
-JOURNAL, LOG, INDEX = COMPANIONS
+JOURNAL, LOG, INDEX, LOG_OF_DUCKDB = COMPANIONS
 
 
 @lru_cache(maxsize=64)
@@ -34,7 +34,8 @@ def files_matcher(patterns: tuple[str, ...], *, any_case: bool) -> Callable[[str
     are for the filesystem.
     """
     flags = re.IGNORECASE if any_case else re.NOFLAG
-    split = [parts for parts in map(_parts, map(composed, patterns)) if parts]
+    globs = [glob for pattern in patterns for glob in without_braces(composed(pattern))]
+    split = [parts for parts in map(_parts, globs) if parts]
     whole = [_translated(parts) for parts in split if len(parts) > 1]
     names = [translate(parts[0]) for parts in split if len(parts) == 1]
     matches_path = re.compile("|".join(whole), flags).match if whole else None
@@ -51,10 +52,22 @@ def files_matcher(patterns: tuple[str, ...], *, any_case: bool) -> Callable[[str
     return matches
 
 
+def without_braces(pattern: str) -> list[str]:
+    """The glob itself, and those that a shell makes of its braces: `*.mp4` of `*.{mp4,mov}`."""
+    if not (braces := re.search(r"\{([^{}]*,[^{}]*)\}", pattern)):
+        return [pattern]
+    begin, end = pattern[: braces.start()], pattern[braces.end() :]
+    parts = braces[1].split(",")
+    return [pattern, *(glob for part in parts for glob in without_braces(f"{begin}{part}{end}"))]
+
+
 def can_match(pattern: str) -> bool:
-    """Whether there can be a path in an entry that matches the glob."""
+    """Whether there can be a path in an entry that matches the glob; one that begins in `.tmp` is
+    meant for another place.
+    """
     parts = _parts(pattern)
-    return bool(parts) and ".." not in parts and not pattern.startswith("/")
+    from_project = len(parts) > 1 and parts[0] in (".tmp", ".temp")
+    return bool(parts) and ".." not in parts and not pattern.startswith("/") and not from_project
 
 
 def _parts(pattern: str) -> list[str]:

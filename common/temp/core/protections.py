@@ -11,6 +11,7 @@ from typing import Final
 
 from .cases import Case, Protection, Rules, spell_rank
 from .entry import FAILED, Entry, composed, database_of, listed
+from .keeping import without_braces
 from .layouts import PIPELINE, UNCATEGORIZED
 from .reasons import KEEP_LAST_GOOD, KEEP_WITHIN, UNSAVED, Effect, Reason
 from .units import spell_comparison
@@ -190,13 +191,10 @@ def excluding(path: str, category: str, patterns: Sequence[str], *, any_case: bo
     whole = listed(category, path)
     was = f"{UNCATEGORIZED}/{category}"  # as it is listed while it counts as one entry
     for text, matches in _compiled(tuple(patterns), any_case):
-        if (
-            matches(whole)
-            or matches(name)
-            or matches(category)
-            or matches(path)
-            or composed(text) == was
-        ):
+        said = composed(text)
+        if matches(whole) or matches(name) or matches(category) or matches(path) or said == was:
+            return text
+        if said.startswith(f"{path}/"):  # names what is in it
             return text
     if (database := database_of(path)) != path:
         return excluding(database, category, patterns, any_case=any_case)
@@ -213,7 +211,15 @@ def _compiled(
 
 def _in_root(pattern: str) -> str:
     """The regular expression for `pattern`, which may be for a path in the project or an absolute
-    one, and for all that is in an entry (`cache/x/**`).
+    one, and for what is in an entry (`cache/x/**`, `cache/x/final.bin`).
     """
-    below = re.sub(r"^(.*/)?\.te?mp/", "", composed(pattern)).removeprefix("./").strip("/")
-    return "|".join(map(translate, {below, re.sub(r"/\*\*?$", "", below)}))
+    found = set()
+    for glob in without_braces(composed(pattern)):
+        below = re.sub(r"^(.*/)?\.te?mp/", "", glob).removeprefix("./").strip("/")
+        parts = re.sub(r"/\*\*?$", "", below).split("/")
+        found |= {
+            below,
+            *("/".join(parts[:count]) for count in range(2, len(parts))),
+            "/".join(parts),
+        }
+    return "|".join(map(translate, found))

@@ -152,7 +152,11 @@ def read_duration(text: object, what: str) -> float:
     """The seconds in a text such as `90m`, `36h`, `7d`, `2w`. Raises `InvalidSettings`."""
     minutes = _minutes_in(text)
     if minutes is None:
-        raise InvalidSettings(f"{what}: expected a time such as 90m, 36h, 7d or 2w, got {text!r}")
+        bare = re.fullmatch("[0-9]+", str(text))
+        hint = f"; it needs a unit, as in {text}h or {text}d" if bare else ""
+        raise InvalidSettings(
+            f"{what}: expected a time such as 90m, 36h, 7d or 2w, got {text!r}{hint}"
+        )
     return minutes * MINUTE
 
 

@@ -1,1 +1,1 @@
-"""Which project a directory belongs to, where its root is, and what git tracks there."""
+"""Finding the project of a directory, its root, and what git tracks there."""

@@ -1,6 +1,6 @@
-"""Whether an ignore rule of git names what it ignores: only then git says that it is generated.
+"""Deciding whether a git ignore rule names a path: only then does git confirm it is generated.
 
-A rule that ignores everything (`*`), or a directory around (`data/`), says nothing about `build`.
+A rule that ignores everything (`*`), or a parent directory (`data/`), says nothing about `build`.
 """
 
 from __future__ import annotations
@@ -17,23 +17,27 @@ from ...core.fields import Unreadable
 from ..system.reading import read_file
 
 ASKING: Final = ("check-ignore", "--no-index", "--verbose", "-z", "--stdin")
-"""With the index, a directory in which git tracks something would not count as ignored."""
+"""With the index, a directory with tracked files would not count as ignored."""
+
+
+PLACEHOLDERS: Final = frozenset({".gitkeep", ".keep", ".gitignore", ".gitattributes"})
+"""What keeps an empty directory in git, and is no content."""
 
 
 class _Rule(NamedTuple):
     pattern: str
     source: str
-    """The file that has it."""
+    """The file that contains it."""
 
 
 def question(paths: Iterable[str]) -> bytes:
-    """What `git ASKING` reads to tell by which rules it ignores the `paths`."""
+    """The standard input for `git ASKING`, to find the rules that ignore the `paths`."""
     around = {_above(path) for path in paths} - {""}
     return b"".join(os.fsencode(f"./{path}\0") for path in sorted({*paths, *around}))
 
 
 def why_unnamed(said: bytes, top: Path, paths: Iterable[str]) -> dict[str, str]:
-    """Why no rule names each of the `paths` below `top`, by what git `said`; "" if one does."""
+    """For each of the `paths` below `top`, why no rule in git's output `said` names it, or ""."""
     rules = _rules(said)
     negations = cache(lambda source: _negations(top / source))
     found = {}
@@ -50,12 +54,16 @@ def why_unnamed(said: bytes, top: Path, paths: Iterable[str]) -> dict[str, str]:
                 for one in negations(source)
                 if _is_for_parts(one, path.rpartition("/")[2])
             )
-            found[path] = next(said_not_to, "")
+            own = f"{path}/.gitignore"
+            said_in_it = (
+                f"{own} has !{one}" for one in negations(own) if one.strip("/") not in PLACEHOLDERS
+            )
+            found[path] = next(said_not_to, "") or next(said_in_it, "")
     return found
 
 
 def _rules(said: bytes) -> dict[str, _Rule]:
-    """The rule that decides for each path that is ignored."""
+    """The deciding rule of each ignored path."""
     fields = [os.fsdecode(field) for field in said.split(b"\0")]
     return {
         path.removeprefix("./"): _Rule(pattern, source)
@@ -71,14 +79,14 @@ def _is_name(pattern: str) -> bool:
 
 
 def _ignore_files(path: str) -> Iterator[str]:
-    """Where those who work on the project may have rules for `path`."""
+    """The `.gitignore` files that may contain rules for `path`."""
     while path:
         path = _above(path)
         yield f"{path}/.gitignore" if path else ".gitignore"
 
 
 def _negations(source: Path) -> list[str]:
-    """The patterns in that file for what git is not to ignore."""
+    """The negated patterns in that file (`!PATTERN`)."""
     try:
         lines = os.fsdecode(read_file(source, follow=True)).splitlines()
     except (OSError, Unreadable):
@@ -87,8 +95,8 @@ def _negations(source: Path) -> list[str]:
 
 
 def _is_for_parts(negation: str, name: str) -> bool:
-    """Whether it is for something in a directory called `name`. Where that is ignored as a whole,
-    git does not heed it, but who wrote it means to keep that.
+    """Whether it is about a file in a directory called `name`. Git disregards it if the directory
+    is ignored as a whole, but its author means to keep that file.
     """
     around = negation.strip("/").split("/")[:-1]
     return any(_is_name(part) and fnmatchcase(name, part) for part in around)

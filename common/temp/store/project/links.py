@@ -1,7 +1,7 @@
-"""The symlinks on the way to a directory, and whether what they lead to may be cleaned.
+"""The symlinks in the path of a directory, and whether their targets may be cleaned.
 
-A link is a path that somebody else may have chosen: the author of a cloned repository, or anybody
-who may write to the directory. To follow one unchecked is to delete what it leads to.
+Another person may have chosen the target of a symlink: the author of a cloned repository, or a user
+who can write to the directory. Following it unchecked would delete the files there.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from ..system import at
 from ..system.opening import opened, opened_below
 
 _MOST_LINKS: Final = 40
-"""As many as Linux follows."""
+"""The limit of Linux."""
 
 _NOTHING: Final = "lost+found"
-"""What a new filesystem has at its top without anybody's doing."""
+"""A directory that a new filesystem has at its top."""
 
 
 class Link(NamedTuple):
-    """A symlink at its real path; `is_last` says that it is the last part of the path asked for.
+    """A symlink at its real path; `is_last` if it is the last part of the requested path.
 
-    The `identity` tells it from another link that takes its place.
+    The `identity` tells it from another symlink that takes its place.
     """
 
     path: str
@@ -37,14 +37,14 @@ class Link(NamedTuple):
 
 
 def follow(path: str) -> tuple[str, tuple[Link, ...]]:
-    """The real path of the absolute `path`, and the links on the way; parts may be missing.
+    """The real path of the absolute `path`, and the symlinks in it; parts may be missing.
 
     Raises `OSError` if a part cannot be read.
     """
     real, _, rest = path.partition(os.sep)
     real += os.sep
     parts = rest.split(os.sep)[::-1]
-    spelled = len(parts)  # so many of them are left of the path itself
+    spelled = len(parts)  # how many parts of the given path are left
     links: list[Link] = []
     while parts:
         part = parts.pop()
@@ -77,7 +77,7 @@ def follow(path: str) -> tuple[str, tuple[Link, ...]]:
 
 
 def ways(path: str) -> tuple[str, ...]:
-    """The absolute `path`, each link on the way (by its real path), and its own real path."""
+    """The absolute `path`, the real path of each symlink in it, and its own real path."""
     try:
         real, links = follow(path)
     except OSError:
@@ -89,8 +89,8 @@ def check_link(link: Link, leads_to: str, *, is_ours: bool) -> None:
     """Raise `Refused` if `link` may not be followed.
 
     With `is_ours` it must belong to the caller and not be tracked by git: for places where a
-    repository or somebody else may have put it. Elsewhere it may belong to root, who makes the
-    system's links. The error says that it leads to `leads_to`.
+    repository or another user may have put it. Elsewhere it may belong to root, who creates the
+    system's symlinks. The error says that it leads to `leads_to`.
     """
     if not hasattr(os, "geteuid"):
         return
@@ -104,13 +104,13 @@ def check_link(link: Link, leads_to: str, *, is_ours: bool) -> None:
 
 
 _untracked: set[tuple[str, tuple[int, int, int]]] = set()
-"""The links that git does not track. A link that git puts there later has another identity."""
+"""The symlinks that git does not track. One that git creates there later has another identity."""
 
 
 def _check_untracked(link: Link, leads_to: str) -> None:
     if (link.path, link.identity) in _untracked:
         return
-    from .tracked import tracks  # which starts git
+    from .tracked import tracks  # rarely needed: it starts git
 
     if tracks(link.path):
         raise Refused(
@@ -123,10 +123,10 @@ def _check_untracked(link: Link, leads_to: str) -> None:
 def check_target(root: str, real: str, *, is_scratch: bool) -> tuple[int, int]:
     """The identity of the directory `real`, to which `root` leads, if it may be a root.
 
-    It must belong to the caller, and be empty or a root already: only this program names a
-    directory `.tempkeep`. `is_scratch` says that everything in `root` would be an entry: then that
-    directory must be one of scratch, or empty, as the user makes it. Raises `Refused`, or `OSError`
-    if it cannot be read.
+    It must belong to the caller, and be empty or already a root: only this program names a
+    directory `.tempkeep`. With `is_scratch` everything in `root` would be an entry, so an existing
+    root must be one of scratch, or its store empty, as when the user makes it. Raises `Refused`, or
+    `OSError` if it cannot be read.
     """
     with opened(real) as top:
         status = at.fstat(top)
@@ -161,7 +161,7 @@ def _check_owner(root: str, real: str, status: os.stat_result) -> None:
 
 
 def _is_empty(names: set[str]) -> bool:
-    # An unfinished store of a killed process holds nothing either.
+    # An unfinished store of a killed process counts as empty too.
     return all(name == _NOTHING or name.startswith(f"{STORE}-") for name in names)
 
 
@@ -174,9 +174,10 @@ def _is_marked(top: int, names: set[str]) -> bool:
 
 
 def _check_scratch(root: str, real: str, top: int) -> None:
-    """Raise `Refused` if the store is that of an archive, or of jobs, files or runs.
+    """Raise `Refused` if the store belongs to an archive, or to jobs, files or runs.
 
-    These either tell their layout or have no owners: a clean alone makes none there.
+    Such a store either records its layout or has no owners directory, which a clean alone does not
+    create there.
     """
     with opened_below(top, STORE) as store:
         parts = set(at.listdir(store))

@@ -1,9 +1,9 @@
-"""Whether a root in the settings that does not exist is misspelt, or just not made yet.
+"""Deciding whether a missing root in the settings is misspelt, or just not created yet.
 
-A service makes its directory, and those above it, at first use. So a missing root is not an error
-by itself, as in a fresh clone. It is an error if something with nearly the same name exists, or if
-its parent is missing outside of the project, where nobody makes it: a disk that is not mounted, for
-example.
+A service creates its directory, and the parents of it, at first use. So a missing root is not an
+error by itself, as in a fresh clone. It is an error if a directory with nearly the same name
+exists, or if its parent is missing outside the project, where nothing creates it: an unmounted
+disk, for example.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import Final
 from ...core.layouts import is_inside
 
 _ALIKE: Final = 0.75
-"""How alike two names must be for one to be a misspelling of the other, as `difflib` counts."""
+"""The `difflib` ratio from which one name counts as a misspelling of another."""
 
 
 def why_misspelt(root: Path, project: Path, others: Iterable[Path]) -> str:
-    """What is wrong with the missing `root`, and what to do; "" if it exists or may still be made.
+    """What is wrong with the missing `root`, and what to do; "" if it exists or may be created yet.
 
-    `others` are the other roots: none of them is what was meant.
+    `others` are the other roots, which cannot be the intended one.
     """
     if os.path.lexists(root):
         return ""
@@ -45,8 +45,8 @@ def why_misspelt(root: Path, project: Path, others: Iterable[Path]) -> str:
 
 
 def _meant(missing: Path, others: set[str]) -> Path | None:
-    """The directory beside `missing` that was probably meant, if there is one."""
-    from difflib import SequenceMatcher  # which few commands need
+    """The directory beside `missing` that was probably meant, if any."""
+    from difflib import SequenceMatcher  # needed by few commands
 
     def likeness(name: str) -> float:
         ours, theirs = missing.name.casefold(), name.casefold()

@@ -1,4 +1,4 @@
-"""Writing to the file that a person named, as `--plan` and `--output` do."""
+"""Writing to a file that the user named, as `--plan` and `--output` do."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _STREAM: Final = re.compile("/dev/(std(in|out|err)$|fd/)|/proc/[^/]+/fd/")
 
 
 def write_named(path: Path, content: str, remedy: str = "choose another file") -> None:
-    """Write to what a person named: a file whole or not at all, also behind a link, if that was not
-    planted; a pipe or a device as it comes, which stays what it is.
+    """Write to a path that the user named: to a file whole or not at all, following a symlink that
+    was not planted; to a pipe or a device directly, without replacing it.
 
-    A pipe that nobody reads is not waited for. Raises `StorageError`, or `Refused` as `check_way`
-    and for a pipe of another user.
+    A pipe without a reader is an error. Raises `StorageError`, or `Refused` as `check_way` does and
+    for a pipe of another user.
     """
     path = users_path(path)
     try:
         if _STREAM.match(os.path.abspath(path)):
-            # What it leads to may be a file with something in it, and root could replace the link.
+            # It may lead to a file with content, and root could replace the symlink: append.
             append(path, content, anybodys=True)
             return
         real = check_way(absolute(path))

@@ -1,8 +1,8 @@
-"""Which project the scratch of a process belongs to, and where scratch of no project goes.
+"""Choosing the project for a process's scratch, and the place for scratch outside any project.
 
 The order, for all faces: the project that `TEMPKEEP_PROJECT` names, the one of the working
 directory, the one of the running script, else a private directory of this user. The tasks act on
-the working directory: for them the running script, which is `inv`, does not count.
+the working directory and ignore the running script, which is `inv`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .project import (
 )
 
 ENV_PREFIX = "TEMPKEEP_"
-"""What the names of all variables of this program begin with."""
+"""The prefix of all environment variables of this program."""
 
 PROJECT = f"{ENV_PREFIX}PROJECT"
 HOST = f"{ENV_PREFIX}HOST"
@@ -42,8 +42,8 @@ _has_warned = False
 def project_root() -> str:
     """The root for the scratch of this process, whether it exists or not.
 
-    Looked up once for each working directory: a project does not move while a process runs in it.
-    Warns once if there is no project. Raises `InvalidSettings` if `TEMPKEEP_PROJECT` is not one.
+    Looked up once per working directory: a project does not move while a process runs in it. Warns
+    once if there is no project. Raises `InvalidSettings` if `TEMPKEEP_PROJECT` is not a project.
     """
     key = (os.environ.get(PROJECT, ""), working_directory())
     root = _roots.get(key)
@@ -56,14 +56,14 @@ def project_root() -> str:
 
 
 def project_of_process() -> Path | None:
-    """The project that this process works for; `None` if there is none. Raises `InvalidSettings`
-    if `TEMPKEEP_PROJECT` is not one.
+    """The project that this process works for, if any. Raises `InvalidSettings` if
+    `TEMPKEEP_PROJECT` is not a project.
     """
     return named_project() or _project_of(working_directory()) or _project_of(*_scripts())
 
 
 def root_for(directory: Path, otherwise: Path) -> str:
-    """The root for what is in `directory`, such as a test; outside of any project, the root of the
+    """The root for code in `directory`, such as a test; outside any project, the root of the
     directory `otherwise`. Raises and warns as `project_root` does.
     """
     project = named_project() or find_project(directory, otherwise)
@@ -73,10 +73,10 @@ def root_for(directory: Path, otherwise: Path) -> str:
 def standing_project() -> Path:
     """The project that the tasks act on, whether it has a marker or not.
 
-    That is the one that `TEMPKEEP_PROJECT` names, else the one of the working directory, else the
+    This is the one that `TEMPKEEP_PROJECT` names, else the one of the working directory, else the
     working directory itself. In `/`, the home directory, `/etc` and the like it is the directory
-    for scratch of no project. Raises `InvalidSettings`, or `StorageError` if the working directory
-    is gone.
+    for scratch outside any project. Raises `InvalidSettings`, or `StorageError` if the working
+    directory is gone.
     """
     project = named_project() or find_project()
     return next(homeless_projects()) if is_nobodys(project) else project
@@ -87,7 +87,7 @@ def named_project() -> Path | None:
     said = os.environ.get(PROJECT, "")
     if not said:
         return None
-    from ..system.userpath import users_path  # few name a project
+    from ..system.userpath import users_path  # rarely needed
 
     expected = f"{PROJECT}: expected the path of an existing directory, got {said!r}"
     try:
@@ -115,7 +115,7 @@ def working_directory() -> str:
 
 
 def _project_of(*starts: str) -> Path | None:
-    """The project of the first of these directories that is in one."""
+    """The project of the first of the directories `starts` that is in a project."""
     for start in starts:
         found = containing_project(Path(start)) if start else None
         if found is not None:
@@ -127,9 +127,9 @@ def _project_of(*starts: str) -> Path | None:
 
 
 def _scripts() -> Iterator[str]:
-    """The directories of what may be the running script, links resolved.
+    """The directories of possible running scripts, symlinks resolved.
 
-    That is the file of `__main__`, and the first argument where a tool such as `python -m cProfile`
+    These are the file of `__main__`, and the first argument if a tool such as `python -m cProfile`
     runs the script. In a REPL, with `-c` and in a frozen program there is none.
     """
     if getattr(sys, "frozen", False):
@@ -150,14 +150,14 @@ def _scripts() -> Iterator[str]:
 
 
 def _package(file: str) -> str:
-    """The directory of this package, of which `file` is this module."""
+    """The directory of this package, given the path `file` of this module."""
     return str(Path(file).parents[2])
 
 
 def _is_installed(path: str) -> bool:
-    """Whether it is a tool and not a script of a project: a part of the standard library, an
+    """Whether it is a tool rather than a script of a project: part of the standard library, an
     installed module, a console script, or this package. A virtual environment or a copy of this
-    package may be inside a project that it does not run for.
+    package may be inside a project without running for it.
     """
     directory = os.path.dirname(path)
     bins = {os.path.dirname(sys.executable), os.path.dirname(os.path.realpath(sys.executable))}
@@ -173,14 +173,14 @@ def _is_installed(path: str) -> bool:
     )
 
 
-# -- scratch of no project ------------------------------------------------------------------------
+# -- scratch outside any project ------------------------------------------------------------------
 
 
 def homeless_projects() -> Iterator[Path]:
-    """The directories whose roots may hold scratch of no project, the best first.
+    """The directories whose roots may hold scratch outside any project, the best first.
 
-    They belong to the user and are private. A process under cron or `sudo` may have used one that
-    this process would not, so all of them count. They need not exist.
+    They belong to the user and are private. A process under cron or `sudo` may have used another
+    one than this process would, so all of them count. They need not exist.
     """
     seen: set[str] = set()
     for directory in _state_directories():
@@ -192,7 +192,7 @@ def homeless_projects() -> Iterator[Path]:
 
 
 def homeless_roots() -> list[Path]:
-    """The existing roots with scratch of no project, or with runs beside them, each once."""
+    """The existing roots with scratch outside any project, or with runs beside them, each once."""
     found = {
         os.path.realpath(root): root
         for root in map(root_of, homeless_projects())
@@ -202,7 +202,7 @@ def homeless_roots() -> list[Path]:
 
 
 def _root_of_none() -> str:
-    """The root for scratch of no project; its directory is made. Raises `Refused`."""
+    """The root for scratch outside any project; creates its directory. Raises `Refused`."""
     for project in homeless_projects():
         try:
             os.makedirs(project.parent, exist_ok=True)
@@ -220,11 +220,11 @@ def _root_of_none() -> str:
 
 
 def _state_directories() -> Iterator[str]:
-    """The directories for state that survives: the configured one, one in the home directory, and
-    one in the home that the system knows, which differ under `sudo` and cron.
+    """The directories for persistent state: the configured one, the one in `$HOME`, and the one in
+    the home directory from the user database; the last two differ under `sudo` and cron.
 
-    A configured directory that is temporary belongs to a test or a demonstration, which must not
-    touch the user's home: then there is no other.
+    A configured directory inside the temporary directory belongs to a test or a demonstration,
+    which must not touch the user's home: then it is the only one.
     """
     set_by_user = os.environ.get("XDG_STATE_HOME", "")
     if os.path.isabs(set_by_user) and _is_own(_existing(set_by_user)):
@@ -262,7 +262,7 @@ def _is_own(directory: str) -> bool:
 
 
 def _warn(root: Path) -> None:
-    """Warn once, at the calling line, where scratch of no project goes."""
+    """Warn once, at the caller's line, where scratch outside any project goes."""
     global _has_warned
     if _has_warned:
         return
@@ -281,7 +281,7 @@ def _warn(root: Path) -> None:
 
 
 def reported_host() -> str:
-    """The name of this machine in reports: what `TEMPKEEP_HOST` says, else its own."""
-    from ..system.presence import host_name  # which a status needs for its JSON only
+    """The name of this machine in reports: `TEMPKEEP_HOST` if set, else its host name."""
+    from ..system.presence import host_name  # a status needs it only for JSON
 
     return os.environ.get(HOST) or host_name()

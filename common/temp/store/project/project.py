@@ -1,4 +1,4 @@
-"""Which project a directory belongs to, where its root is, and the projects of a monorepo."""
+"""Finding the project of a directory, its root, and the projects of a monorepo."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from .links import Link, check_link, check_owner, check_target, follow
 
 ROOT_NAME = ".tmp"
 OLD_ROOT_NAME = ".temp"
-"""What older helpers call a root."""
+"""The name of a root in older helpers."""
 
 SCRATCH_NAMES = (ROOT_NAME, OLD_ROOT_NAME)
-"""The names of roots whose store says nothing about their layout."""
+"""The names of roots whose store does not record their layout."""
 
 _UNNAMED = (*SCRATCH_NAMES, ".tmp-archive")
-"""The directories that are used although nobody names them."""
+"""The directories that are used without being named by the user."""
 
 MARKERS = ("pyproject.toml", "tasks.py", "setup.py", ".git")
 
@@ -44,8 +44,8 @@ SYSTEM_TEMPS = ("/tmp", "/var/tmp", "/usr/tmp")  # noqa: S108 - where tempfile l
 def find_project(start: Path | None = None, otherwise: Path | None = None) -> Path:
     """The absolute directory of the project that holds `start` (the working directory if `None`).
 
-    That is the nearest one upward with a `pyproject.toml`, `tasks.py` (unless it is a module of a
-    package), `setup.py` or `.git`, unless it `is_nobodys`. Without one, `otherwise`, or else
+    This is the nearest directory upward with a `pyproject.toml`, `tasks.py` (unless it is a module
+    of a package), `setup.py` or `.git`, unless it `is_nobodys`. Without one, `otherwise`, or else
     `start` itself.
     """
     here = absolute(start)
@@ -58,7 +58,7 @@ def containing_project(start: Path) -> Path | None:
 
 
 def find_monorepo(project: Path) -> Path:
-    """The outermost project around `project`, in its git work tree, which has its submodules."""
+    """The outermost project around `project` in its git work tree, or that of its superproject."""
     outermost = project
     for directory in _marked(project):
         outermost = directory
@@ -68,7 +68,7 @@ def find_monorepo(project: Path) -> Path:
 
 
 def _is_submodule(tree: Path) -> bool:
-    """Whether the repository of the work tree is kept in that of one around it."""
+    """Whether the work tree is a submodule: its repository is inside that of an outer one."""
     try:
         said = os.fsdecode(read_file(tree / ".git"))
     except (OSError, Unreadable):
@@ -84,7 +84,7 @@ def root_of(project: Path) -> Path:
 
 def is_nobodys(directory: Path) -> bool:
     """Whether `directory` cannot have a root: `/`, a home directory, the system's temporary
-    directory or one like it, a directory of the system, or where packages are installed.
+    directory or a similar one, a system directory, or one for installed packages.
     """
     try:
         return (
@@ -125,20 +125,20 @@ def _is_home_of_owner(directory: Path) -> bool:
 def user_root(base: Path | None = None) -> Path:
     """The directory of this user's auto-cleanup entries, whether it exists or not.
 
-    It is in the system's temporary directory, or in `base`.
+    It is in `base`, by default the system's temporary directory.
     """
     return (base or system_temp()) / f"tempkeep-{_user_id()}"
 
 
 def is_private(root: Path) -> bool:
-    """Whether `root`, by its name, holds auto-cleanup entries and must be private to this user."""
+    """Whether the name of `root` says that it holds auto-cleanup entries and must be private."""
     return root.name == f"tempkeep-{_user_id()}"
 
 
 def system_temp() -> Path:
     """The system's temporary directory, as `tempfile` finds it, but without writing a test file.
 
-    On a full disk, where a clean matters most, `tempfile` finds none.
+    On a full disk, when a clean matters most, `tempfile` finds none.
     """
     if tempfile.tempdir is not None:
         return Path(os.path.abspath(tempfile.tempdir))
@@ -150,10 +150,10 @@ def system_temp() -> Path:
 
 
 def is_own_private(directory: Path) -> bool:
-    """Whether `directory` exists, is this user's, and nobody else may write to it.
+    """Whether `directory` exists, belongs to this user and is not writable by others.
 
-    In the system's temporary directory, where others can put things, it must not be a link either,
-    and nobody else may read it.
+    In the system's temporary directory, where others can create files, it must also not be a
+    symlink or readable by others.
     """
     is_shared = directory.parent == user_root().parent
     try:
@@ -171,25 +171,25 @@ def is_own_private(directory: Path) -> bool:
 def check_root(root: Path) -> bool:
     """Whether `root` exists and is a directory that this user can trust.
 
-    A root may be behind a symlink only if the link belongs to this user, is not tracked by git, and
-    leads to a root of this user or to an empty directory, but to none that holds the project, the
-    home or the temporary directory. Links outside of any project, on the way to the root, must
-    belong to this user or the system. The user's own root in the shared temporary directory must be
-    neither a link nor open to others.
+    A root may be behind a symlink only if the symlink belongs to this user, is not tracked by git,
+    and leads to a root of this user or to an empty directory that does not contain the project, the
+    home or the temporary directory. Other symlinks in its path, outside any project, must belong to
+    this user or root. The user's own root in the shared temporary directory must be neither a
+    symlink nor accessible to others.
 
-    Raises `Refused` if it is planted, `StorageError` if it is not a directory.
+    Raises `Refused` if it may be planted, `StorageError` if it is not a directory.
     """
     return _trusted(root) is not None
 
 
 def open_root(root: Path) -> int:
-    """The open directory `root`, the same one that `check_root` checks.
+    """A descriptor of the directory `root`, checked as by `check_root`.
 
-    Raises `FileNotFoundError` if it does not exist, as `check_root`, or `OSError`.
+    Raises as `check_root` does, `FileNotFoundError` if it does not exist, or `OSError`.
     """
     descriptor = at.open(str(root), ROOT_FLAGS)
     try:
-        # Opened first, then checked: a link that is swapped in between leads to another directory.
+        # Opened first, then checked: swapping a symlink in between changes the identity.
         status = at.fstat(descriptor)
         if _trusted(root) != (status.st_dev, status.st_ino):
             raise Refused(f"{root} was replaced at this moment; try again")
@@ -200,8 +200,8 @@ def open_root(root: Path) -> int:
 
 
 def check_way(path: Path) -> Path:
-    """The real path of `path`. Raises `Refused` if a link on the way, or itself, may have been
-    planted: it is in a project, and belongs to another user or is tracked by git.
+    """The real path of `path`. Raises `Refused` if a symlink in it may have been planted: it is in
+    a project, and belongs to another user or is tracked by git.
     """
     try:
         real, links = follow(str(path))
@@ -213,7 +213,7 @@ def check_way(path: Path) -> Path:
 
 
 def where_it_leads(root: Path) -> Path | None:
-    """The real directory of `root` if a link in a project leads there; else `None`."""
+    """The real path of `root` if a symlink in a project leads there; else `None`."""
     try:
         real, links = follow(str(root))
     except OSError:
@@ -222,8 +222,8 @@ def where_it_leads(root: Path) -> Path | None:
 
 
 def _may_be_planted(link: Link, root: Path) -> bool:
-    """Whether somebody else may have chosen where `link` leads: it is in a project, or it is the
-    root itself and nobody named it. Any other link is on a path that the user gave.
+    """Whether another person may have chosen the target of `link`: it is in a project, or it is the
+    root itself and has a default name. Any other symlink is part of a path that the user gave.
     """
     return _lies_in_project(link) or (link.is_last and root.name in _UNNAMED)
 
@@ -233,9 +233,9 @@ def _lies_in_project(link: Link) -> bool:
 
 
 def _trusted(root: Path) -> tuple[int, int] | None:
-    """The identity of the directory `root`, `None` if there is none; see `check_root`."""
+    """The identity of the directory `root`, or `None` if it does not exist; see `check_root`."""
     if (root.parent.name, root.name) == (STORE, UNDO):
-        # What was set aside can be trusted as much as the root that it is in.
+        # The undo area is as trustworthy as the root that it is in.
         return _identity(root) if check_root(root.parent.parent) else None
     seen = _look(root)
     if seen is None or stat.S_ISLNK(seen.st_mode) or os.path.realpath(root) != str(root):
@@ -256,7 +256,7 @@ def _trusted(root: Path) -> tuple[int, int] | None:
 
 
 def _look(root: Path) -> os.stat_result | None:
-    """The status of the link or directory at `root`; `None` if nothing is there."""
+    """The status of the symlink or directory at `root`; `None` if it does not exist."""
     try:
         seen = at.stat(root, follow_symlinks=False)
         target = os.stat(root) if stat.S_ISLNK(seen.st_mode) else seen
@@ -274,7 +274,7 @@ def _look(root: Path) -> os.stat_result | None:
 
 
 def _trusted_by_links(root: Path, *, is_link: bool) -> tuple[int, int] | None:
-    """As `_trusted`, where links may be on the way."""
+    """As `_trusted`, for a path that may contain symlinks."""
     try:
         real, links = follow(str(root))
         if is_link and is_private(root):
@@ -307,7 +307,7 @@ def _trusted_by_links(root: Path, *, is_link: bool) -> tuple[int, int] | None:
 
 
 def _identity(root: Path) -> tuple[int, int] | None:
-    """The identity of what is at `root`, links not followed; `None` if that cannot be read."""
+    """The device and inode at `root`, symlinks not followed; `None` if unreadable."""
     try:
         status = at.stat(root, follow_symlinks=False)
     except OSError:
@@ -321,7 +321,7 @@ def monorepo_projects(
     """The directories of the projects of `monorepo`, itself first, then by path.
 
     `patterns` and `excluded` are globs relative to it (`projects/*`). A directory that is hidden or
-    behind a link is not a project. Raises `InvalidSettings`.
+    behind a symlink is not a project. Raises `InvalidSettings`.
     """
     left_out = {path for pattern in excluded for path in _matching(monorepo, pattern)}
     found = {
@@ -353,7 +353,7 @@ def _is_plainly_below(path: Path, monorepo: Path) -> bool:
 def absolute(start: Path | None) -> Path:
     """The absolute path of `start`, or of the working directory if it is `None`.
 
-    Raises `StorageError` if the working directory is needed and gone.
+    Raises `StorageError` if the working directory is needed but gone.
     """
     try:
         return Path(os.path.abspath(start)) if start is not None else Path(os.getcwd())
@@ -378,7 +378,7 @@ def _lies_in(directory: Path, marker: str) -> bool:
 
 
 def unowned(path: Path) -> set[Path]:
-    """The directories that belong to no project, whatever they hold; `path` tells the drive."""
+    """The directories that belong to no project, whatever they contain, on the drive of `path`."""
     known = (path.anchor, system_temp(), os.path.expanduser("~"))
     return {Path(directory) for directory in known} | {
         Path(os.path.realpath(directory)) for directory in known
@@ -386,7 +386,7 @@ def unowned(path: Path) -> set[Path]:
 
 
 def is_everybodys(directory: Path) -> bool:
-    """Whether it is like `/var/tmp`, where anybody can put a marker."""
+    """Whether it is sticky and world-writable like `/var/tmp`, where anyone can create a marker."""
     everybodys = stat.S_ISVTX | stat.S_IWOTH
     return os.stat(directory).st_mode & everybodys == everybodys
 

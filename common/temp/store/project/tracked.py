@@ -1,4 +1,4 @@
-"""What git tracks: in one directory, in the scratch of a work tree, and whether a single link."""
+"""Finding what git tracks: in a directory, in the scratch of a work tree, or a single path."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from ...errors import Refused, reason_of
 from ..system.git import ask_git
 from ..system.letters import folded
-from .ignore_rules import ASKING, question, why_unnamed
+from .ignore_rules import ASKING, PLACEHOLDERS, question, why_unnamed
 from .project import SCRATCH_NAMES
 
 REPOSITORIES: Final = {
@@ -30,19 +30,17 @@ REPOSITORIES: Final = {
     ".sl": "Sapling",
     "_MTN": "Monotone",
 }
-"""What marks a work tree, and its version control. Only git is ever asked."""
+"""The marker of a work tree, and its version control system. Only git is ever asked."""
 
 _STALE_SECONDS: Final = 1.0
-"""For how long what git said counts while its index is unchanged."""
-
-_PLACEHOLDERS: Final = frozenset({".gitkeep", ".keep", ".gitignore", ".gitattributes"})
+"""How long an answer of git is valid while its index is unchanged."""
 
 
 class Tracked:
-    """What git tracks in `directory`: in its index, and in the commit that is checked out.
+    """The paths that git tracks in `directory`, in its index or in the checked-out commit.
 
-    `doubt` says why version control cannot tell what is hand-written; "" if git can. `failed` says
-    why git could not be asked although there is a repository; else "".
+    `doubt` says why version control cannot tell which files are hand-written; "" if git can.
+    `failed` says why git could not be asked although there is a repository; else "".
     """
 
     def __init__(self, directory: Path) -> None:
@@ -76,7 +74,7 @@ class Tracked:
                 except Refused as error:
                     doubts.append(failed := str(error))
             if not is_settled:
-                # The nearest repository decides; those around it only add to what is tracked.
+                # The nearest repository decides; outer ones only add tracked paths.
                 self.doubt = self.doubt or next(filter(None, doubts), "")
                 self.failed = failed
             is_settled = is_settled or ".git" in lying
@@ -84,12 +82,12 @@ class Tracked:
             self.doubt = "there is no version control"
 
     def inside(self, path: str) -> str | None:
-        """A tracked path that is `path` itself or below it."""
+        """A tracked path that is `path` itself or below it, if any."""
         found = path if path in self._paths else self._parents.get(path)
         return found or next(self._otherwise_spelled(path), None)
 
     def ask_about(self, paths: Iterable[str]) -> None:
-        """Ask git at once by which rules it ignores the `paths`, for `doubt_about`."""
+        """Ask git in one call which rules ignore the `paths`, for `doubt_about`."""
         asked = list(paths)
         for tree in self._trees if asked and not self.doubt else ():
             if tree.decides:
@@ -99,15 +97,17 @@ class Tracked:
                     self.doubt = self.failed = str(error)
 
     def doubt_about(self, path: str) -> str:
-        """Why git does not say that what is at `path` is generated; "" if an ignore rule names it
-        and git looks there at all.
+        """Why git does not confirm that `path` is generated; "" if an ignore rule names it and git
+        looks there at all.
         """
         if path not in self._doubts:
             self.ask_about([path])
         return self.doubt or self._unseen(path) or self._doubts[path]
 
     def _unseen(self, path: str) -> str:
-        """Whether `path` is in what is tracked as one thing: mostly a submodule without `.git`."""
+        """Why git does not look at `path`: it is inside a path that git tracks as a unit, usually a
+        submodule without `.git`. Else "".
+        """
         above = path.rpartition("/")[0]
         while above:
             found = self.inside(above)
@@ -117,10 +117,10 @@ class Tracked:
         return ""
 
     def look_again(self, path: str) -> tuple[str, str]:
-        """What git tracks at `path` by now, or "", and what `doubt_about` says by now. Git is asked
-        only if something can have changed.
+        """The path that git now tracks at `path`, or "", and the current result of `doubt_about`.
+        Git is asked only if something can have changed.
 
-        Accepted race: what is made within a second after git was asked, and not given to git.
+        Accepted race: a file created within a second after git was asked, and not added to git.
         """
         is_stale = time.monotonic() - self._asked_at > _STALE_SECONDS
         for tree in self._trees:
@@ -136,14 +136,14 @@ class Tracked:
         return "", self.doubt_about(path)
 
     def top_level(self) -> set[str]:
-        """The names in the directory of what git tracks, or what holds something tracked that is
-        more than a placeholder.
+        """The names in the directory that git tracks or that contain a tracked file, placeholders
+        excluded.
         """
-        real = (path for path in self._paths if path.rpartition("/")[2] not in _PLACEHOLDERS)
+        real = (path for path in self._paths if path.rpartition("/")[2] not in PLACEHOLDERS)
         return {path.partition("/")[0] for path in real}
 
     def _otherwise_spelled(self, path: str) -> Iterator[str]:
-        """What is tracked at `path` in another spelling that the filesystem takes for the same."""
+        """Paths tracked under another spelling of `path` that the filesystem considers the same."""
         if self._folded is None:
             self._folded = {}
             for known in (*self._paths, *self._parents):
@@ -156,7 +156,7 @@ class Tracked:
 
 
 class _Tree(NamedTuple):
-    """A work tree of git around the directory, and the index as it was when git was asked.
+    """A git work tree around the directory, and the state of its index when git was asked.
 
     The nearest one `decides` what is ignored.
     """
@@ -168,7 +168,7 @@ class _Tree(NamedTuple):
 
 
 def _state(index: Path) -> tuple[int, ...]:
-    """What changes with every change of the index."""
+    """A value that changes with every change of the index."""
     try:
         status = os.stat(index)
     except OSError:
@@ -177,7 +177,7 @@ def _state(index: Path) -> tuple[int, ...]:
 
 
 def _listed(top: Path, directory: Path, path: str) -> list[str]:
-    """What git tracks at `path` below `directory`, relative to that. Raises `Refused`."""
+    """The paths that git tracks at `path`, relative to `directory`. Raises `Refused`."""
     prefix = _prefix(top, directory)
     listed = _answer(top, "--literal-pathspecs", "ls-files", "-z", "--", f"{prefix}{path}")
     return [os.fsdecode(name)[len(prefix) :] for name in listed.split(b"\0") if name]
@@ -192,15 +192,15 @@ def _unnamed(top: Path, directory: Path, paths: Iterable[str]) -> dict[str, str]
 
 
 def _prefix(top: Path, directory: Path) -> str:
-    """What precedes the paths below `directory` where git asks for those below `top`."""
+    """The prefix that turns a path relative to `directory` into one relative to `top`."""
     base = os.path.relpath(directory, top).replace(os.sep, "/")
     return "" if base == "." else f"{base}/"
 
 
 def _tracked_by(top: Path, directory: Path) -> tuple[set[str], str, Path]:
-    """What the repository of the work tree `top` tracks in `directory`, by relative paths; why
-    that does not tell what is hand-written, or ""; and its index. Raises `Refused` if git does not
-    answer.
+    """The relative paths in `directory` that the repository of the work tree `top` tracks; why they
+    do not show which files are hand-written, or ""; and the path of its index. Raises `Refused` if
+    git does not answer.
     """
     told = os.fsdecode(_answer(top, "rev-parse", "--show-toplevel")).removesuffix("\n")
     if os.path.realpath(told) != str(top):
@@ -223,7 +223,7 @@ def _tracked_by(top: Path, directory: Path) -> tuple[set[str], str, Path]:
 
 
 def _answer(directory: Path, *arguments: str, may_fail: bool = False, stdin: bytes = b"") -> bytes:
-    """What git says. It `may_fail` with 1, for example if there is no commit yet."""
+    """The output of git. If it `may_fail`, exit code 1 is accepted, as without any commit."""
     try:
         asked = ask_git(directory, *arguments, stdin=stdin)
     except OSError as error:
@@ -235,10 +235,10 @@ def _answer(directory: Path, *arguments: str, may_fail: bool = False, stdin: byt
 
 
 def tracked_scratch(directory: Path) -> list[tuple[str, int]]:
-    """The `.tmp` and `.temp` of the whole work tree around `directory` in which git tracks files.
+    """The `.tmp` and `.temp` in the whole work tree around `directory` in which git tracks files.
 
-    Their paths, relative to `directory`, and how many files. In a hook of git, what would be
-    tracked after the commit. Raises `Refused` if git cannot be asked.
+    Returns their paths, relative to `directory`, and the number of tracked files. In a git hook,
+    these are the files tracked after the commit. Raises `Refused` if git cannot be asked.
     """
     try:
         asked = ask_git(directory, "ls-files", "-z", "--", ":/", in_hook=True)
@@ -259,7 +259,7 @@ def tracked_scratch(directory: Path) -> list[tuple[str, int]]:
 def tracks(path: str) -> bool:
     """Whether git tracks the absolute `path`, in any work tree around it.
 
-    An outer repository may track what is in an inner one that was made later. Raises `Refused` if
+    An outer repository may track files in an inner one that was created later. Raises `Refused` if
     there is a repository and git cannot be asked.
     """
     for above in Path(path).parents:
@@ -271,7 +271,7 @@ def tracks(path: str) -> bool:
 def _tracks(work_tree: Path, path: str) -> bool:
     below = os.path.relpath(path, work_tree).replace(os.sep, "/")
     try:
-        # Whatever the case: some disks have none.
+        # Ignoring case: some filesystems do.
         asked = ask_git(work_tree, "ls-files", "-z", "--", f":(top,literal,icase){below}")
     except OSError as error:
         said = f"cannot run git: {reason_of(error)}"

@@ -1,4 +1,4 @@
-"""Who may have written a file that names programs to run."""
+"""Checking who may have written a file that names programs to run."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ _BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
 def why_not_trusted(path: Path) -> str:
-    """Why somebody else may have written the file at `path`; "" if only this user and root can.
+    """Why another user may have written the file at `path`; "" if only this user and root can.
 
-    It, links on the way, and each directory above these belong to this user or root, and nobody
-    else may write to them. In a directory like `/tmp`, nobody can replace what others own.
-    For root, only what root owns counts. On Windows, every file is trusted.
+    The file, the symlinks in its path, and all their parent directories must belong to this user or
+    root and not be writable by others. A sticky directory like `/tmp` may be, since nobody can
+    replace other users' files there. For root, only root's own files count. On Windows, every file
+    is trusted.
     """
     if not hasattr(os, "geteuid"):
         return ""

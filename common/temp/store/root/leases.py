@@ -348,6 +348,7 @@ class Leases:
                 f"{self._directory}/{name}",
                 one.identity,
                 one.alive is False,
+                one.has_left,
                 last_alive(f"{self._directory}/{name}", one.written),
                 one.inodes.get(path),
             )

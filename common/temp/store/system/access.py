@@ -1,4 +1,4 @@
-"""Permissions of what is to be moved or removed."""
+"""Permissions of files and directories that are about to be moved or removed."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from .at import PASSING_FLAGS
 
 
 def is_closed(error: OSError) -> bool:
-    """Whether we may not look there, rather than that the system could not."""
+    """Whether the error is a lack of permission, rather than a failure of the system."""
     return error.errno in (errno.EACCES, errno.EPERM)
 
 
 def make_accessible(parent: int, name: str) -> None:
     """Give the owner read, write and search permission on the directory `name` in `parent`.
 
-    Goes through an `O_PATH` descriptor, so that a link put in its place is not followed.
+    Uses an `O_PATH` descriptor, so that a symlink put in its place is not followed.
     """
     if not hasattr(os, "O_PATH") or not at.RELATIVE:
         if os.chmod in os.supports_follow_symlinks and at.RELATIVE:

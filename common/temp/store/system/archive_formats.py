@@ -1,4 +1,4 @@
-"""The formats of archives: a directory as it is, or a tar compressed on its way to a file and back.
+"""The formats of archives: a plain directory, or a compressed tar file.
 
 A new format is a row in `FORMATS`.
 """
@@ -24,7 +24,7 @@ _NEEDED: Final = "tar.zst needs the program zstd, or tempkeep's extra `archive`"
 
 
 class Readable(Protocol):
-    """What can be read like a file."""
+    """A stream of bytes."""
 
     def read(self, size: int, /) -> bytes:
         """The next bytes, at most `size`; none at the end."""
@@ -34,8 +34,8 @@ class Readable(Protocol):
 class Codec(NamedTuple):
     """How a stream is compressed into an open file, and read from one.
 
-    Both raise `StorageError` if that cannot be done here, reading raises `Refused` if the file is
-    damaged.
+    Both raise `StorageError` if the compression is not available here. Reading raises `Refused` if
+    the file is damaged.
     """
 
     compressed: Callable[[IO[bytes]], AbstractContextManager[Any]]
@@ -43,7 +43,7 @@ class Codec(NamedTuple):
 
 
 class _Checked:
-    """A stream that is refused where it is damaged: where one of `errors` is raised."""
+    """A stream that raises `Refused` in place of `errors`, which mean that it is damaged."""
 
     def __init__(self, stream: Readable, errors: tuple[type[Exception], ...]) -> None:
         self._stream = stream
@@ -58,7 +58,7 @@ class _Checked:
 
 @contextlib.contextmanager
 def ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Kill the process at the end if it still runs, and wait for it."""
+    """When the block ends, kill the process if it still runs, and wait for it."""
     try:
         yield
     finally:
@@ -91,7 +91,7 @@ def _gunzip(file: IO[bytes]) -> Iterator[Readable]:
         yield _Checked(stream, (EOFError, zlib.error, gzip.BadGzipFile))
 
 
-# -- Zstandard: by the program, or by the extra ---------------------------------------------------
+# -- Zstandard: by the program `zstd`, or by the extra's package ----------------------------------
 
 
 @contextlib.contextmanager
@@ -106,7 +106,7 @@ def _zstd(file: IO[bytes]) -> Iterator[Any]:
     with ended(process):
         assert process.stdin is not None
         assert process.stderr is not None
-        with contextlib.suppress(BrokenPipeError):  # it says why
+        with contextlib.suppress(BrokenPipeError):  # its stderr says why
             yield process.stdin
             process.stdin.close()
         complaint = process.stderr.read(_CHUNK).decode(errors="replace").strip()
@@ -136,7 +136,7 @@ def _unzstd(file: IO[bytes]) -> Iterator[Readable]:
 def _zstd_process(
     *options: str, stdin: IO[bytes] | None, stdout: IO[bytes] | None
 ) -> subprocess.Popen[bytes] | None:
-    """The started program, with a pipe for what is `None`; `None` if there is no such program."""
+    """The started `zstd`, with a pipe for each stream that is `None`; `None` if not installed."""
     import shutil
     import subprocess
 
@@ -167,16 +167,16 @@ FORMATS: Final[Mapping[ArchiveFormat, Codec | None]] = {
     "tar.gz": Codec(_gzip, _gunzip),
     "tar.zst": Codec(_zstd, _unzstd),
 }
-"""Every format, and how its tar is compressed; a directory is not packed."""
+"""Every format with the codec of its tar; `None` for a plain directory."""
 
 
 def suffix_of(form: ArchiveFormat) -> str:
-    """What the name of an archive in this format ends with."""
+    """The filename suffix of an archive in this format."""
     return "" if FORMATS[form] is None else f".{form}"
 
 
 def codec_of(form: ArchiveFormat) -> Codec:
-    """How a tar in this format is compressed. Raises `InvalidSettings` if it is none."""
+    """The codec of a tar in this format. Raises `InvalidSettings` if the format is not a tar."""
     codec = FORMATS[checked_format(form)]
     if codec is None:
         raise InvalidSettings(f"{form!r} is a format that no tar has")
@@ -184,7 +184,7 @@ def codec_of(form: ArchiveFormat) -> Codec:
 
 
 def checked_format(value: object, what: str = "archive_format") -> ArchiveFormat:
-    """`value`, if it is a format. Raises `InvalidSettings`, which names `what` was set to it."""
+    """`value`, if it is a format; else raises `InvalidSettings`, naming the setting `what`."""
     if isinstance(value, str) and value in FORMATS:
         return value
     raise InvalidSettings(f"{what}: expected one of {', '.join(FORMATS)}, got {value!r}")

@@ -1,9 +1,9 @@
-"""Who works in one directory, asked again and again while a clean goes on."""
+"""The processes that work in one directory, looked up repeatedly during a clean."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -15,12 +15,12 @@ _RELIED_ON_SECONDS: Final = 1.0
 
 
 class AtWork:
-    """Who works below one directory; it is looked at again once the last look is a second old."""
+    """The processes that work below one directory; a result is reused for one second."""
 
     def __init__(
         self, directory: Path, bystanders: Callable[[], Collection[str]] = frozenset
     ) -> None:
-        """The processes `bystanders` need nothing that lies around them."""
+        """`bystanders` returns the pids of processes that do not need the files around them."""
         self._directory = directory
         self._bystanders = bystanders
         self._found: dict[str, Use] = {}
@@ -33,15 +33,26 @@ class AtWork:
         return next((_spell(use) for at, use in self._found.items() if is_inside(at, path)), "")
 
     def around(self, path: str) -> str:
-        """The same, but for bystanders; a `path` "" is all of the directory."""
+        """As `inside`, without the bystanders; a `path` of "" means the whole directory."""
         self._look()
         needed = self._needed.items()
         return next((_spell(use) for at, use in needed if not path or is_inside(at, path)), "")
+
+    def above(self, path: str) -> Iterator[tuple[str, str]]:
+        """The directories above `path` that are the working directory of one that is no bystander,
+        and a clause about it.
+        """
+        self._look()
+        return ((at, _spell(use)) for at, use in self._needed.items() if _is_above(at, path))
 
     def _look(self) -> None:
         if time.monotonic() - self._looked_at > _RELIED_ON_SECONDS:
             self._found, self._needed = processes_around(self._directory, self._bystanders())
             self._looked_at = time.monotonic()
+
+
+def _is_above(directory: str, path: str) -> bool:
+    return directory != path and (not directory or is_inside(path, directory))
 
 
 def _spell(use: Use) -> str:

@@ -1,4 +1,4 @@
-"""When a file or directory came to be, which no rename and no write changes."""
+"""The creation time of a file or directory, which no rename or write changes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SIZE: Final = 256
 
 
 def born_at(path: str) -> float | None:
-    """When what is at `path` came to be (seconds since 1970); `None` if that cannot be told."""
+    """When the file or directory at `path` was created (seconds since 1970); `None` if unknown."""
     if sys.platform != "linux":
         try:
             born = getattr(os.lstat(path), "st_birthtime", None)
@@ -34,7 +34,7 @@ def born_at(path: str) -> float | None:
     if call(_HERE, os.fsencode(path), _NO_FOLLOW, _BIRTH, told):
         return None
     if not int.from_bytes(told.raw[:4], sys.byteorder) & _BIRTH:
-        return None  # this filesystem does not know
+        return None  # this filesystem does not record it
     seconds, nanoseconds = _TIME.unpack_from(told, _TIME_AT)
     return float(seconds) + float(nanoseconds) / 1e9
 
@@ -42,7 +42,7 @@ def born_at(path: str) -> float | None:
 @functools.cache
 def _statx() -> Callable[..., int] | None:
     try:
-        import ctypes  # which some builds of Python lack
+        import ctypes  # missing from some builds of Python
 
         call: Callable[..., int] = ctypes.CDLL(None).statx
     except (ImportError, AttributeError, OSError):

@@ -1,13 +1,13 @@
-"""Stand-ins for the calls of `at` where the platform has none relative to a directory (Windows).
+"""Stand-ins for the calls of `at` on a platform without directory-relative calls (Windows).
 
 A "descriptor" here is a number that stands for a directory: its path, and its identity when it was
-opened. Before each step the path is checked: it must still be the same directory, and not a link or
-junction. So must each directory on the way to a name of several parts.
+opened. Before each step the path is checked: it must still be the same directory, and not a symlink
+or junction. The same holds for each directory in the path of a name with several parts.
 
-The platform cannot check and act in one step, so there is a race that real descriptors do not have:
-if somebody who may write above the directory swaps it for a link between the check and the step,
-that one step happens where the link leads. What is deleted is in the holding area by then, under a
-random name that no other program knows.
+The platform cannot check and act in one step, which leaves a race that real descriptors do not
+have: if a user who can write to a parent directory swaps the directory for a symlink between the
+check and the step, that one step acts on the symlink's target. A deleted tree is in the holding
+area by then, under a random name that no other program knows.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ StrPath: TypeAlias = str | os.PathLike[str]
 O_DIRECTORY: Final = 1 << 28
 O_NOFOLLOW: Final = 1 << 29
 O_LOOK: Final = 0
-"""Flags for the `open` of this module only, on platforms that have nothing like them."""
+"""Flags for this module's own `open`, for a platform without such flags."""
 
 _FIRST: Final = 1 << 30
-"""Higher than any descriptor of the system, so that the two are never confused."""
+"""Higher than any real descriptor, so that the two are never confused."""
 
 _REPARSE_POINT: Final = 0x400
 _NAME_SURROGATE: Final = 0x2000_0000
-"""The bit of a reparse tag that marks a link or a junction, and not a file kept in a cloud."""
+"""The bit of a reparse tag that marks a symlink or a junction, but not a cloud placeholder."""
 
 _BLOCK: Final = 512
 
 
 class Status:
-    """The parts of an `os.stat_result` that the store uses, as on POSIX: a junction is a link."""
+    """The fields of `os.stat_result` that the store uses, as on POSIX: a junction is a symlink."""
 
     __slots__ = (
         "st_blocks", "st_ctime_ns", "st_dev", "st_ino", "st_mode", "st_mtime_ns", "st_nlink",
@@ -56,21 +56,21 @@ class Status:
         self.st_size = told.st_size
         self.st_mtime_ns = told.st_mtime_ns
         self.st_ctime_ns = told.st_ctime_ns
-        # Where the system does not tell the blocks, as many as the content fills.
+        # Windows reports no blocks: assume as many as the content fills.
         self.st_blocks: int = getattr(told, "st_blocks", -(-told.st_size // _BLOCK))
         if is_junction(told):
             self.st_mode = modes.S_IFLNK | modes.S_IMODE(told.st_mode)
 
 
 def is_junction(told: os.stat_result) -> bool:
-    """Whether the status from Windows is that of a link or a junction."""
+    """Whether the status, from Windows, is that of a symlink or a junction."""
     attributes = getattr(told, "st_file_attributes", 0)
     tag = getattr(told, "st_reparse_tag", 0)
     return bool(attributes & _REPARSE_POINT and tag & _NAME_SURROGATE)
 
 
 def spelled_long(path: str) -> str:
-    r"""An absolute Windows path in the spelling that may be longer than 260: `\\?\C:\…`."""
+    r"""An absolute Windows path in the form that may exceed 260 characters: `\\?\C:\…`."""
     path = path.replace("/", "\\")
     if path.startswith(("\\\\?\\", "\\\\.\\")):
         return path
@@ -90,7 +90,7 @@ class _Place(NamedTuple):
 
 _places: dict[int, _Place] = {}
 _numbers = itertools.count(_FIRST)
-_lock = threading.RLock()  # for a signal's handler or a finalizer may interrupt who holds it
+_lock = threading.RLock()  # a signal handler or finalizer may interrupt the thread that holds it
 
 
 def _new(place: _Place) -> int:
@@ -147,7 +147,7 @@ def _check(place: _Place) -> Status:
     Raises `FileNotFoundError` if it is gone, `OSError` (ESTALE) if something else is there.
     """
     seen = _look(place.path)
-    # Of a link this is the link's own inode, but inodes are used again.
+    # For a symlink this is the symlink's own inode, but inodes are reused.
     if not modes.S_ISDIR(seen.st_mode) or (
         (seen.st_dev, seen.st_ino) != (place.opened.st_dev, place.opened.st_ino)
     ):
@@ -156,7 +156,7 @@ def _check(place: _Place) -> Status:
 
 
 def _resolve(path: StrPath, dir_fd: int | None) -> str:
-    """The path to use, after a check of all directories on the way."""
+    """The path to use, after checking every directory in it."""
     path = os.fspath(path)
     if dir_fd is None:
         return path
@@ -175,8 +175,8 @@ def _resolve(path: StrPath, dir_fd: int | None) -> str:
 def open(path: StrPath, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:  # noqa: A001
     """As `os.open`, but for directories only.
 
-    Anything else raises `NotADirectoryError`, `OSError` (ELOOP) for a link, or `PermissionError`
-    where the flags allow anything: files are opened only to lock them, and there are no locks.
+    Anything else raises `NotADirectoryError`, `OSError` (ELOOP) for a symlink, or `PermissionError`
+    if the flags allow a file: files are opened only to lock them, and there are no locks here.
     """
     where = _resolve(path, dir_fd)
     if dir_fd is None:
@@ -197,7 +197,7 @@ def _absolute(path: str) -> str:
 
 
 def fstat(fd: int) -> Status:
-    """As `os.fstat`; for a directory that is gone, its last status without a name."""
+    """As `os.fstat`; for a directory that is gone, its last status with a link count of 0."""
     place = _place(fd)
     try:
         return _check(place)
@@ -214,7 +214,7 @@ def stat(path: StrPath, *, dir_fd: int | None = None, follow_symlinks: bool = Tr
 
 
 class Item:
-    """The parts of an `os.DirEntry` that the store uses; each `stat` asks the system again."""
+    """The parts of `os.DirEntry` that the store uses; each `stat` asks the system again."""
 
     __slots__ = ("_item", "_place", "name", "path")
 
@@ -225,11 +225,11 @@ class Item:
         self.path = item.path
 
     def is_symlink(self) -> bool:
-        """As of an `os.DirEntry`; true for a junction."""
+        """As in `os.DirEntry`; true for a junction."""
         return self._item.is_symlink() or self._is_junction()
 
     def is_dir(self, *, follow_symlinks: bool = True) -> bool:
-        """As of an `os.DirEntry`; not true for a junction, unless followed."""
+        """As in `os.DirEntry`; false for a junction, unless followed."""
         is_directory = self._item.is_dir(follow_symlinks=follow_symlinks)
         return is_directory and (follow_symlinks or not self._is_junction())
 
@@ -240,11 +240,11 @@ class Item:
             return False
 
     def inode(self) -> int:
-        """As of an `os.DirEntry`."""
+        """As in `os.DirEntry`."""
         return self._item.inode()
 
     def stat(self, *, follow_symlinks: bool = True) -> Status:
-        """As of an `os.DirEntry`, whose own lacks the identity and the links on Windows."""
+        """As in `os.DirEntry`, whose own lacks the inode and link count on Windows."""
         if self._place is not None:
             _check(self._place)
         return stat(self.path, follow_symlinks=follow_symlinks)
@@ -276,7 +276,7 @@ def scandir(path: StrPath | int) -> Items:
     _check(place)
     items = Items(place.path, place)
     try:
-        _check(place)  # again: what is being read may be another directory
+        _check(place)  # again: the one being read may be another directory
     except BaseException:
         items.close()
         raise
@@ -332,7 +332,7 @@ def link(
     dst_dir_fd: int | None = None,
     follow_symlinks: bool = True,
 ) -> None:
-    """As `os.link`; not every system can link a symlink itself."""
+    """As `os.link`; not every system can hard-link a symlink itself."""
     source, target = _resolve(src, src_dir_fd), _resolve(dst, dst_dir_fd)
     if follow_symlinks or not modes.S_ISLNK(_look(source).st_mode):
         os.link(source, target)
@@ -343,7 +343,7 @@ def link(
 
 
 def unlink(path: StrPath, *, dir_fd: int | None = None) -> None:
-    """As `os.unlink`, also for a file that is marked read-only."""
+    """As `os.unlink`, but also deletes a read-only file."""
     where = _resolve(path, dir_fd)
     try:
         _despite_mark(os.unlink, where)
@@ -354,7 +354,7 @@ def unlink(path: StrPath, *, dir_fd: int | None = None) -> None:
 
 
 def rmdir(path: StrPath, *, dir_fd: int | None = None) -> None:
-    """As `os.rmdir`; never a junction, which Windows treats as a directory."""
+    """As `os.rmdir`, but refuses a junction, which Windows treats as a directory."""
     where = _resolve(path, dir_fd)
     if not modes.S_ISDIR(_look(where).st_mode):
         raise _error(errno.ENOTDIR, where)
@@ -362,9 +362,9 @@ def rmdir(path: StrPath, *, dir_fd: int | None = None) -> None:
 
 
 def _despite_mark(delete: Callable[[str], None], path: str) -> None:
-    """Delete despite a read-only mark; the mark is restored if that did not help.
+    """Delete a file or directory even if it is read-only; restore that attribute on failure.
 
-    The mark belongs to the file, so its other names lose it too.
+    The attribute belongs to the file, so its other names lose it too.
     """
     try:
         delete(path)
@@ -387,4 +387,4 @@ def _chmod(path: str, mode: int) -> None:
     if os.chmod in os.supports_follow_symlinks:
         os.chmod(path, mode, follow_symlinks=False)
     else:
-        os.chmod(path, mode)  # it was no link a moment ago
+        os.chmod(path, mode)  # it was not a symlink a moment ago

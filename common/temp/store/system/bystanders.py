@@ -11,7 +11,7 @@ from . import procfs
 
 _SHELLS: Final = frozenset({"sh", "bash", "dash", "zsh", "fish", "ksh", "mksh", "tcsh", "csh"})
 _VALUED: Final = frozenset({"--rcfile", "--init-file", "-o", "-O"})
-"""The options of shells that a value follows which is no script."""
+"""Shell options followed by a value that is not a script."""
 
 _TERMINALS: Final = frozenset({"tmux", "tmux: server", "screen", "SCREEN", "zellij", "login"})
 
@@ -22,16 +22,15 @@ _EDITORS: Final = frozenset(
 _SERVERS: Final = frozenset(
     {"rust-analyzer", "gopls", "clangd", "pylsp", "jdtls", "zls", "sourcekit-lsp", "tsserver.js"}
 )
-"""Language servers, which read what is built, and do without it."""
+"""Language servers, which read build output but do not need it."""
 
 _LANGUAGE_SERVER: Final = re.compile(r"lang(uage)?-?server", re.IGNORECASE)
 _INTERPRETERS: Final = re.compile(r"(node|nodejs|bun|deno|python[0-9.]*|ruby)")
 
 
 def bystanders() -> frozenset[str]:
-    """The processes that only wait or show what is printed: this one, those that it was started by
-    or that read what it prints, shells without a command, what terminals run in, editors and
-    language servers.
+    """The processes that only wait or display output: this one, its ancestors, the processes that
+    read its output, shells without a command, terminal multiplexers, editors and language servers.
     """
     if not os.path.isdir("/proc/self/fd"):
         return frozenset()
@@ -52,7 +51,7 @@ def _needs_nothing(words: list[str]) -> bool:
 
 
 def _edits(words: list[str]) -> bool:
-    """Whether it is an editor or a language server, be it a script that an interpreter runs."""
+    """Whether it is an editor or a language server, possibly a script run by an interpreter."""
     program = os.path.basename(words[0])
     if program in _EDITORS:
         return True
@@ -67,7 +66,7 @@ def _command_of(pid: str) -> list[str]:
 
 
 def _started_by() -> list[str]:
-    """The process itself, its parent, and so on upward."""
+    """The pids of this process, its parent, and so on upward."""
     found: list[str] = []
     pid = str(os.getpid())
     while pid not in ("0", *found):
@@ -81,7 +80,7 @@ def _started_by() -> list[str]:
 
 
 def _readers(every: tuple[str, ...]) -> list[str]:
-    """The processes behind this one in a pipeline, such as a pager."""
+    """The processes after this one in a pipeline, such as a pager."""
     pipes = {pipe for fd in (1, 2) if (pipe := _pipe("self", fd))}
     reads = {pid: pipe for pid in every if pipes and (pipe := _pipe(pid, 0))}
     found: list[str] = []

@@ -1,8 +1,7 @@
-"""Where a process works that came through a bind mount which was unmounted since.
+"""Finding where a process works if it came through a bind mount that has since been unmounted.
 
-The kernel then tells its paths from the top of that mount on, and no table of mounts says where
-that was. Whatever may be meant is found by name: to ask where such a path leads could wait for
-ever, if it is on a server that is dead.
+The kernel then reports paths relative to the top of that mount, and no mount table says where that
+was. Candidates are found by name: resolving such a path could hang if it is on a dead server.
 """
 
 from __future__ import annotations
@@ -15,26 +14,28 @@ from .procfs import looking_into
 
 
 class Detached:
-    """The places in one directory that paths without a mount may mean."""
+    """The places in one directory that paths from unmounted mounts may mean."""
 
     def __init__(self, directory: bytes) -> None:
         self._directory = directory
         parts = directory.strip(b"/").split(b"/")
         self._ends = [b"/%s/" % b"/".join(parts[index:]) for index in range(1, len(parts))]
-        """How paths into the directory begin if what was mounted lies above it."""
+        """How paths into the directory begin if the mounted directory was above it."""
         self._known: dict[bytes, tuple[bytes, ...]] = {}
         self._tops: frozenset[bytes] | None = None
         self._above: tuple[bytes, ...] | None = None
         self._having: dict[bytes, list[bytes]] = {}
 
     def places_of(self, path: bytes) -> tuple[bytes, ...]:
-        """What `path` may mean, relative to the directory; nothing unless it `begins_nowhere`."""
+        """The places, relative to the directory, that `path` may mean; none unless it
+        `begins_nowhere`.
+        """
         if path not in self._known:
             self._known[path] = tuple(self._find(path)) if self.begins_nowhere(path) else ()
         return self._known[path]
 
     def begins_nowhere(self, path: bytes) -> bool:
-        """Whether `path` cannot be a path as it is, by its first part, and has a name."""
+        """Whether the first part of `path` does not exist in `/`, and the file is not deleted."""
         if self._tops is None:
             with contextlib.suppress(OSError):
                 self._tops = frozenset(os.listdir(b"/"))
@@ -44,7 +45,7 @@ class Detached:
 
     def _find(self, path: bytes) -> Iterator[bytes]:
         places = [path[len(end) :] for end in self._ends if path.startswith(end)]
-        # Or what was mounted is the directory itself, or lies in it: a category, an entry.
+        # Or the mounted directory was this one, or one inside it: a category, an entry.
         first = path[1:].partition(b"/")[0]
         if first not in self._having:  # many paths begin alike, and there may be many entries
             self._having[first] = [above for above in self._mountable() if self._has(above + first)]
@@ -55,7 +56,7 @@ class Detached:
         return os.path.lexists(os.path.join(self._directory, place))
 
     def _mountable(self) -> tuple[bytes, ...]:
-        """The directory and those one or two levels below, each with a slash at its end."""
+        """The directory and its subdirectories up to two levels down, each with a final slash."""
         if self._above is None:
             found, level = [b""], [b""]
             for _ in range(2):

@@ -1,4 +1,4 @@
-"""The files that the kernel itself has open: as disks (loop devices), or for swap."""
+"""Files that the kernel itself has open, for loop devices or swap."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ _NUMBER_BYTES: Final = 8
 
 
 def held_by_kernel(views: Views, detached: Detached) -> Iterator[tuple[bytes, str]]:
-    """The files in the directory of the `views` that the kernel has open, each by its path relative
-    to it, with a clause about what has it.
+    """The files in the directory of the `views` that the kernel has open: the path of each,
+    relative to the directory, and a clause that says what uses it.
 
-    The kernel tells the path as whoever set it up saw it (in a container, or through a bind mount
-    that is gone). A loop device also tells the file itself, if it may be asked.
+    The kernel reports the path as seen by the process that set it up (in a container, or through a
+    bind mount that is gone). A loop device also reports the file's device and inode, if this
+    process may open it.
     """
     for path, device in (*_loops(), *_swaps()):
         who = f"the device {device} has a file in it open" if device else "the system swaps to it"
@@ -55,8 +56,8 @@ def _swaps() -> Iterator[tuple[bytes, str]]:
 
 
 def _file_of(device: str) -> tuple[int, int] | None:
-    """The file of a loop device, by the numbers of its filesystem and inode; `None` if the device
-    cannot be asked.
+    """The device number and inode of a loop device's file; `None` if the loop device cannot be
+    opened.
     """
     try:
         import fcntl

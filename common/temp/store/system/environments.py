@@ -1,4 +1,4 @@
-"""Environments of programs: which directories are one, and what the variables of a process name."""
+"""Virtual environments, and the directories that a process's environment variables name."""
 
 from __future__ import annotations
 
@@ -9,23 +9,26 @@ from typing import AnyStr, Final
 from ...core.named_tuple import NamedTuple
 
 MARKS: Final = ("pyvenv.cfg", os.path.join("conda-meta", "history"))
-"""What `venv` and its like write, and what conda, mamba and pixi do."""
+"""Files written by `venv` and similar tools, and by conda, mamba and pixi."""
 
 _ACTIVE: Final = (b"VIRTUAL_ENV", b"CONDA_PREFIX")
 _TEMPORARY: Final = (b"TMPDIR", b"TMP", b"TEMP")
-NAMES: Final = (*_ACTIVE, *_TEMPORARY, b"PATH")
-"""The variables whose values `told_by` takes."""
+_MODULES: Final = (b"PYTHONPATH", b"NODE_PATH", b"CLASSPATH", b"PERL5LIB", b"RUBYLIB")
+"""Where interpreters find modules. They close a file once it is read, and may read others later."""
+
+NAMES: Final = (*_ACTIVE, *_TEMPORARY, *_MODULES, b"PATH")
+"""The variables whose values `told_by` takes, in this order."""
 
 
 def is_environment(directory: AnyStr) -> bool:
-    """Whether `directory` is an environment that programs are installed in and started from."""
+    """Whether `directory` is a virtual environment or a conda environment."""
     top = os.fsdecode(directory)
     return any(os.path.lexists(os.path.join(top, mark)) for mark in MARKS)
 
 
 class Told(NamedTuple):
-    """A place in the root that a process needs, what for, in a clause, and whether all around it is
-    needed too.
+    """A place in the root that a process needs, a clause that says why, and whether the `whole`
+    directory around it is needed too.
     """
 
     relative: bytes
@@ -39,12 +42,13 @@ def told_by(
     root: bytes,
     places_of: Callable[[bytes], Iterable[bytes]],
 ) -> Iterator[Told]:
-    """Where a process that was started in `base` finds programs and makes temporary files: of a
-    `python` that is found by PATH, neither the command line nor the program tells.
+    """Where a process that was started in `base` finds programs and makes temporary files: for a
+    `python` found by PATH, neither the command line nor the executable shows the environment.
 
-    `places_of` gives the places in `root` that a path leads to.
+    `places_of` returns the places in `root` that a path leads to.
     """
-    active, temporary = values[: len(_ACTIVE)], values[len(_ACTIVE) : -1]
+    active, values = values[: len(_ACTIVE)], values[len(_ACTIVE) :]
+    temporary, modules = values[: len(_TEMPORARY)], values[len(_TEMPORARY) : -1]
     programs = [os.path.join(base, part) for part in values[-1].split(b":") if part]
     prefixes = [os.path.join(part, b"..") for part in programs]
     prefixes += [os.path.join(base, one) for one in active if one]
@@ -53,6 +57,10 @@ def told_by(
             yield Told(relative, "runs in a virtual environment in it", True)
     for relative in (place for one in programs for place in places_of(one)):
         yield Told(relative, "finds programs in it (PATH)", False)
+    for name, value in zip(_MODULES, modules, strict=True):
+        for part in filter(None, value.split(b":")):
+            for relative in places_of(os.path.join(base, part)):
+                yield Told(relative, f"finds modules in it ({name.decode()})", False)
     for relative in (
         place for one in temporary if one for place in places_of(os.path.join(base, one))
     ):

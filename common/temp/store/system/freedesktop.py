@@ -1,6 +1,6 @@
-"""The trash of the desktops of Linux and BSD, as freedesktop.org specifies it.
+"""The desktop trash of Linux and BSD, as specified by freedesktop.org.
 
-Something is only ever renamed into it. What came into it during a copy would be lost.
+Entries are only ever renamed into it: files added to an entry during a copy would be lost.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
 
 
 class Trashed:
-    """Something that is in the trash as `name` in the open directory `files`."""
+    """A file or directory that is in the trash as `name` in the open directory `files`."""
 
     def __init__(self, files: int, info: int, name: str, place: str) -> None:
         self.place = place
@@ -33,12 +33,12 @@ class Trashed:
         self._files, self._info, self._name = files, info, name
 
     def identity(self) -> tuple[int, int]:
-        """Which device and inode it has."""
+        """Its device and inode."""
         status = at.stat(self._name, dir_fd=self._files, follow_symlinks=False)
         return status.st_dev, status.st_ino
 
     def put_back(self, name: str, parent: int) -> str:
-        """Move it back to `name` in the open directory `parent`; "" or where it is instead."""
+        """Move it back to `name` in the open directory `parent`; return "" or where it is."""
         try:
             rename_new(self._name, name, src_dir_fd=self._files, dst_dir_fd=parent)
         except OSError:
@@ -50,11 +50,11 @@ class Trashed:
 
 @contextlib.contextmanager
 def trashed(path: str, name: str, parent: int) -> Iterator[Trashed]:
-    """Move `name` in the open directory `parent` to the trash, as what was at the absolute `path`.
+    """Move `name` in the open directory `parent` to the trash, recording the absolute `path`.
 
-    Whoever takes a name there makes its file in `info` first, and nothing in `files` is replaced,
-    so that no two take the same. After a kill in between, that file stays alone, which desktops
-    ignore. Raises `OSError`, and then it is where it was.
+    A name is claimed by creating its file in `info` first, and nothing in `files` is replaced, so
+    no two processes take the same name. A kill in between leaves that file alone, which desktops
+    ignore. Raises `OSError`, and then nothing was moved.
     """
     with contextlib.ExitStack() as stack:
         trash, said = _opened_trash(stack, path, parent)
@@ -69,7 +69,7 @@ def trashed(path: str, name: str, parent: int) -> Iterator[Trashed]:
 
 
 def _take(chosen: str, name: str, opened: tuple[int, int, int], said: bytes) -> None:
-    """Move it there as `chosen`. Raises `FileExistsError` if that name is taken."""
+    """Move it into the trash as `chosen`. Raises `FileExistsError` if that name is taken."""
     files, info, parent = opened
     descriptor = at.open(f"{chosen}.trashinfo", _NEW, 0o600, dir_fd=info)
     try:
@@ -89,7 +89,7 @@ def _take(chosen: str, name: str, opened: tuple[int, int, int], said: bytes) -> 
 
 
 class _Directory(NamedTuple):
-    """An open directory, at `place`, in which others may have put links if it is not `private`."""
+    """An open directory at `place`; unless it is `private`, others may have put symlinks in it."""
 
     descriptor: int
     place: str
@@ -97,9 +97,9 @@ class _Directory(NamedTuple):
 
 
 def _opened_trash(stack: contextlib.ExitStack, path: str, parent: int) -> tuple[_Directory, bytes]:
-    """The trash for what is at `path`, in the open directory `parent`; and what to say of it there.
+    """The trash for `path`, which is in the open directory `parent`, and its `.trashinfo` content.
 
-    What is on another filesystem than the home directory goes to a trash at the top of that.
+    On another filesystem than the home directory's, the trash is at the top of that filesystem.
     """
     home = _home_trash(at.fstat(parent).st_dev)
     if home:
@@ -123,12 +123,12 @@ def _opened_trash(stack: contextlib.ExitStack, path: str, parent: int) -> tuple[
 
 
 def _home_trash(device: int) -> str:
-    """Where the trash in the home directory is or would be, if that is on the same `device`."""
+    """The path of the trash in the home directory, existing or not; "" if not on `device`."""
     share = os.environ.get("XDG_DATA_HOME", "")
     if not os.path.isabs(share):
         share = os.path.expanduser("~/.local/share")
     if not os.path.isabs(share):
-        return ""  # nobody knows where the home directory is
+        return ""  # the home directory is unknown
     home = above = os.path.join(share, "Trash")
     while not os.path.exists(above):
         above = os.path.dirname(above)
@@ -136,9 +136,9 @@ def _home_trash(device: int) -> str:
 
 
 def _opened(stack: contextlib.ExitStack, name: str, above: _Directory) -> _Directory:
-    """The directory `name` in `above`, made if it is missing, and open until `stack` is closed.
+    """The directory `name` in `above`, created if missing, and open until `stack` is closed.
 
-    Raises `StorageError` if somebody else may have put it there.
+    Raises `StorageError` if another user may have put it there.
     """
     place = os.path.join(above.place, name)
     with contextlib.suppress(FileExistsError):
@@ -157,7 +157,7 @@ def _opened(stack: contextlib.ExitStack, name: str, above: _Directory) -> _Direc
 
 
 def _info(path: str) -> bytes:
-    """What the file beside it says: where it was, and when it was deleted."""
+    """The content of its `.trashinfo` file: where it was, and when it was deleted."""
     now = datetime.now().isoformat(timespec="seconds")
     spelled = quote_from_bytes(os.fsencode(path))
     return f"[Trash Info]\nPath={spelled}\nDeletionDate={now}\n".encode()

@@ -1,4 +1,4 @@
-"""Asks git: bounded in time, and without running what a repository configures."""
+"""Running git with a time limit, and without running commands that a repository configures."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import subprocess
 from typing import Final
 
 _SECONDS: Final = 120.0
-"""A git that says nothing for so long hangs: its filesystem does, or it waits for a person."""
+"""A git that runs longer hangs: its filesystem does, or it waits for a person."""
 
 _HARMLESS: Final = (
     *("-c", "core.fsmonitor=false"),
     *("-c", f"core.hooksPath={os.devnull}"),
-    *("-c", "protocol.allow=never"),  # what a partial clone lacks is not fetched
+    *("-c", "protocol.allow=never"),  # a partial clone does not fetch what it lacks
 )
 
 
@@ -25,10 +25,10 @@ def ask_git(
     stdin: bytes = b"",
     in_hook: bool = False,
 ) -> subprocess.CompletedProcess[bytes]:
-    """What git answers in `directory`. Raises `OSError` if it cannot be run or does not end.
+    """The result of running git in `directory`. Raises `OSError` if it cannot run or times out.
 
-    The variables of a git hook are about the repository of the hook, which may be another one:
-    they count only with `in_hook`.
+    The environment variables of a git hook refer to the hook's repository, which may be another
+    one: they are passed on only with `in_hook`.
     """
     environment = {
         name: said
@@ -63,7 +63,7 @@ def ask_git(
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End git, and what it started: that may hold its output open."""
+    """Kill git and the processes that it started, which may hold its output open."""
     with contextlib.suppress(OSError):
         if os.name == "nt":
             process.kill()

@@ -1,4 +1,4 @@
-"""Processes that show nothing of what they work in."""
+"""Processes that hide which files they use."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ALL_USERS: Final = [b"0", b"0", b"4294967295"]
 
 
 def processes_that_hide() -> list[str]:
-    """The processes of this user that show nothing of what they work in, each in a few words."""
+    """Short descriptions of this user's processes that hide which files they use."""
     return [
         f"pid {pid} ({spell_command([os.fsdecode(word) for word in procfs.command_of(pid)])})"
         for pid in (procfs.pids() if os.path.isdir("/proc/self/fd") else ())
@@ -29,8 +29,8 @@ def processes_that_hide() -> list[str]:
 
 
 def unseen(now: float, changed: float, unchanged_for: Callable[[], float]) -> Use | None:
-    """That somebody may work in what last changed then, as processes cannot be looked into from
-    here; nobody does once it has been unchanged for so many seconds.
+    """A `Use` by an unknown process, if processes cannot be inspected from here and the entry has
+    changed within `unchanged_for()` seconds; else `None`.
     """
     if not (why := blindness()) or now - changed >= (seconds := unchanged_for()):
         return None
@@ -43,11 +43,11 @@ def unseen(now: float, changed: float, unchanged_for: Callable[[], float]) -> Us
 
 
 def blindness() -> str:
-    """Why other processes of this user cannot be looked into from here; "" if they can, and on
-    systems where they never can.
+    """Why this user's other processes cannot be inspected from here; "" if they can, and on systems
+    where they never can.
 
-    They hide all together from a process in a user namespace of its own (`unshare --user`), and
-    where a policy of the system confines it. That one alone hides tells nothing: `ssh-agent` does.
+    All are hidden from a process in its own user namespace (`unshare --user`), or one confined by
+    a system policy. A single hidden process means nothing: `ssh-agent` always hides.
     """
     return _blindness(int(time.monotonic() / _RELIED_ON_SECONDS))
 
@@ -61,7 +61,7 @@ def _blindness(_: int) -> str:
     users, mine = _users("self"), {str(os.getpid()), *procfs.children()}
     are_all = users.split() == _ALL_USERS
     shown = hiding = False
-    # First the parent: where all users are known, one that shows something is enough.
+    # The parent first: where all users are mapped, one visible process is enough.
     for pid in (str(os.getppid()), *procfs.pids()):
         if pid in mine or not _is_of(pid, os.geteuid()):
             continue
@@ -77,7 +77,7 @@ def _blindness(_: int) -> str:
 
 
 def _users(pid: str) -> bytes:
-    """The users of its namespace as this process numbers them."""
+    """The user id map of its namespace, as this process sees it."""
     try:
         return procfs.read(f"/proc/{pid}/uid_map")
     except OSError:

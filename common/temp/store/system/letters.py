@@ -1,4 +1,4 @@
-"""Filesystems that take names in any case of letters, and may list others than were given."""
+"""Case-insensitive filesystems, where a name may be listed in another case than it was given."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _Found = TypeVar("_Found")
 
 
 def folded(path: str) -> str:
-    """`path` without the differences that such filesystems do not see."""
-    import unicodedata  # few filesystems need it
+    """`path` without the differences that such filesystems ignore."""
+    import unicodedata  # needed for few filesystems
 
     return unicodedata.normalize("NFC", path).casefold()
 
 
 def takes_any_case(directory: str | os.PathLike[str], name: str = "") -> bool:
-    """Whether the filesystem of `directory` ignores the case of letters, by `name` in it, or by the
-    first one that is listed there.
+    """Whether the filesystem of `directory` is case-insensitive, tested with `name` in it, or with
+    the first suitable name that is listed there.
     """
     with contextlib.suppress(OSError):
         if not name:
@@ -33,8 +33,8 @@ def takes_any_case(directory: str | os.PathLike[str], name: str = "") -> bool:
 
 
 def as_listed(directory: str) -> Callable[[str], str]:
-    """A function that spells a path below `directory` as the filesystem lists its parts, where
-    that ignores the case of letters.
+    """A function that spells a path below `directory` as the filesystem lists its parts; `str` if
+    the filesystem is case-sensitive.
     """
     if not takes_any_case(directory):
         return str
@@ -56,7 +56,7 @@ def as_listed(directory: str) -> Callable[[str], str]:
 
 
 def respelled(found: Mapping[bytes, _Found], spell: Callable[[str], str]) -> dict[str, _Found]:
-    """What was found by path, each path spelled so; of what then has the same, the first."""
+    """`found` with its paths respelled by `spell`; of several with the same path, the first."""
     by_path: dict[str, _Found] = {}
     for path, one in found.items():
         by_path.setdefault(spell(os.fsdecode(path)), one)

@@ -1,4 +1,4 @@
-"""Locks (`flock`) on files, and on the directories of entries as `systemd-tmpfiles` takes them."""
+"""Locks (`flock`) on files, and on entry directories, by the convention of `systemd-tmpfiles`."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 _SHARE_SECONDS: Final = 3.0
-"""How long to wait for a process that is deleting a link or a socket, which takes an instant."""
+"""How long to wait for a process that is deleting a symlink or a socket, which takes an instant."""
 
 _TURN_SECONDS: Final = 0.25
 """How long to wait for a turn to ask for a lock; a turn takes microseconds."""
 
 
 def has_locks() -> bool:
-    """Whether the system has locks that end with the last descriptor of a file."""
+    """Whether the system has locks that are released with a file's last descriptor."""
     return fcntl is not None
 
 
 def _try_lock(descriptor: int, *, shared: bool = False) -> bool | None:
-    """Whether this descriptor now holds the lock, and does not wait for it; `None` where the system
-    or the filesystem has no locks.
+    """Try to lock without waiting; return whether this descriptor now holds the lock, or `None` if
+    the system or the filesystem has no locks.
     """
     if fcntl is None:
         return None
@@ -46,25 +46,25 @@ def _try_lock(descriptor: int, *, shared: bool = False) -> bool | None:
 
 
 def lock_file(descriptor: int) -> bool:
-    """Whether nobody else holds a lock on the file; if so, this descriptor now does.
+    """Lock the file; return `False` if another process holds a lock on it.
 
-    Where there are no locks, nobody does: readers find that out as well.
+    Without support for locks the result is `True`; readers notice the lack themselves.
     """
     return _try_lock(descriptor) is not False
 
 
 def unlock_file(descriptor: int) -> None:
-    """Give up that lock, even if another process has inherited the descriptor."""
+    """Release the lock, even if another process has inherited the descriptor."""
     if fcntl is not None:
-        try:  # noqa: SIM105 - for every entry, and `suppress` takes longer
+        try:  # noqa: SIM105 - runs for every entry, and `suppress` is slower
             fcntl.flock(descriptor, fcntl.LOCK_UN)
         except OSError:
             pass
 
 
 def is_file_locked(descriptor: int) -> bool | None:
-    """Whether somebody holds an exclusive lock on the file; `None` where that cannot be told."""
-    # Shared, so that two readers never take each other for the owner.
+    """Whether any process holds an exclusive lock on the file; `None` if that is unknown."""
+    # Shared, so that two readers never mistake each other for the owner.
     got = _try_lock(descriptor, shared=True)
     if got:
         unlock_file(descriptor)
@@ -72,10 +72,10 @@ def is_file_locked(descriptor: int) -> bool | None:
 
 
 def lock_directory(root: Path, descriptor: int) -> bool:
-    """Whether nobody else holds a lock on the directory; if so, this descriptor now does.
+    """Lock the directory; return `False` if another process holds a lock on it.
 
-    The lock is `flock`, exclusive, as `systemd-tmpfiles` takes it; the directory is an entry of
-    `root`, or claimed. Where there are no locks, nobody does.
+    The lock is an exclusive `flock`, as `systemd-tmpfiles` takes; the directory is an entry of
+    `root`, or claimed. Without support for locks the result is `True`.
     """
     return lock_directories(root, (descriptor,))[0]
 
@@ -89,7 +89,9 @@ def lock_directories(root: Path, descriptors: Sequence[int]) -> list[bool]:
 
 
 def share_directory(descriptor: int) -> bool:
-    """Keep others from an exclusive lock on the directory; not if somebody keeps holding one."""
+    """Take a shared lock on the directory; return `False` if another process keeps an exclusive
+    one.
+    """
     if not at.RELATIVE:
         return True
     end = time.monotonic() + _SHARE_SECONDS
@@ -101,13 +103,13 @@ def share_directory(descriptor: int) -> bool:
 
 
 def is_locked_at(root: Path, path: str | os.PathLike[str], *, dir_fd: int | None = None) -> bool:
-    """As `is_locked`, for what is at `path`: a file or a directory, as nothing else is locked.
+    """As `is_locked`, for the file or directory at `path`; false for anything else.
 
     Raises `OSError` if it cannot be opened.
     """
     mode = at.stat(os.fspath(path), dir_fd=dir_fd, follow_symlinks=False).st_mode
     if not at.RELATIVE or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        return False  # to open a FIFO or a device may do something
+        return False  # opening a FIFO or a device can have side effects
     descriptor = at.open(os.fspath(path), at.ANY_FLAGS, dir_fd=dir_fd)
     try:
         return is_locked(root, descriptor)
@@ -116,8 +118,21 @@ def is_locked_at(root: Path, path: str | os.PathLike[str], *, dir_fd: int | None
 
 
 def is_locked(root: Path, descriptor: int) -> bool:
-    """Whether anybody holds a lock on the directory, shared or exclusive; it stays as it is."""
+    """Whether any process holds a shared or exclusive lock on the directory."""
     return are_locked(root, (descriptor,))[0]
+
+
+def is_root_locked(root: Path) -> bool:
+    """Whether anybody holds a lock on `root` itself, for longer than a turn takes. Raises `OSError`
+    if it cannot be opened.
+    """
+    if not at.RELATIVE:
+        return False
+    descriptor = at.open(root, at.ROOT_FLAGS)
+    try:
+        return not _gets_lock(descriptor)
+    finally:
+        at.close(descriptor)
 
 
 def are_locked(root: Path, descriptors: Sequence[int]) -> list[bool]:
@@ -137,11 +152,11 @@ def _is_locked(descriptor: int) -> bool:
 
 @contextlib.contextmanager
 def _turn(root: Path) -> Iterator[None]:
-    """Make the scans and sweeps of `root` ask for locks one after the other.
+    """Make the scans and sweeps of `root` test locks one at a time.
 
-    A process that asks for a lock holds it for an instant, and another would take that for in use.
-    A turn is a lock on the store's directory (on the root if there is none yet). A process that
-    does not get one in time, because another was stopped during its turn, asks anyway.
+    A process that tests a lock holds it for an instant, which another would mistake for use. A
+    turn is a lock on the store's directory (on the root if there is none yet). A process that does
+    not get a turn in time, because another was stopped during its own, tests anyway.
     """
     descriptor: int | None = None
     for path in (os.path.join(root, STORE), root):
@@ -149,10 +164,17 @@ def _turn(root: Path) -> Iterator[None]:
             descriptor = os.open(path, os.O_RDONLY)
             break
     try:
-        end = time.monotonic() + _TURN_SECONDS
-        while descriptor is not None and not lock_file(descriptor) and time.monotonic() < end:
-            time.sleep(0.0002)
+        if descriptor is not None:
+            _gets_lock(descriptor)
         yield
     finally:
         if descriptor is not None:
             os.close(descriptor)
+
+
+def _gets_lock(descriptor: int) -> bool:
+    """Whether this descriptor gets the lock while a turn may last; then it holds it."""
+    end = time.monotonic() + _TURN_SECONDS
+    while not (free := lock_file(descriptor)) and time.monotonic() < end:
+        time.sleep(0.0002)
+    return free

@@ -1,11 +1,11 @@
-"""What an owner file says that has lost its name, but is still open in its process."""
+"""Reading an owner file that was unlinked but is still open in its process."""
 
 from __future__ import annotations
 
 from typing import Final
 
 LARGEST: Final = 8 << 20
-"""How much of it is read (bytes)."""
+"""How much of such a file is read, in bytes."""
 
 _IN_USE_BY_NOBODY: Final = b'"purpose": "failed"'
 

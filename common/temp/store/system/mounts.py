@@ -21,15 +21,15 @@ _NO_TABLE: Final = (FileNotFoundError, PermissionError)
 _RELIED_ON_SECONDS: Final = 1.0
 _TMPFS: Final = 0x0102_1994
 _COUNTING: Final = frozenset({0xEF53, _TMPFS, 0x5846_5342})
-"""How `statfs` calls ext2 to ext4, tmpfs and XFS."""
+"""The `statfs` type numbers of ext2 to ext4, tmpfs and XFS."""
 _OVERLAY: Final = 0x794C_7630
 
 
 def mounts_below(directory: str) -> frozenset[str]:
     """The mount points strictly below `directory`, relative to it, with `/` between their parts.
 
-    Read from `/proc/self/mountinfo`. Where there is none the result is empty, and only a change of
-    device shows a mount (which a bind mount of the same filesystem does not have). Raises
+    Read from `/proc/self/mountinfo`. Without that file the result is empty, and only a change of
+    device number reveals a mount; a bind mount of the same filesystem has none. Raises
     `StorageError` if the table exists and cannot be read.
     """
     try:
@@ -46,28 +46,28 @@ def mounts_below(directory: str) -> frozenset[str]:
 
 
 def counts_subdirectories(descriptor: int) -> bool:
-    """Whether the filesystem of an open directory gives each directory a link for each of its
-    subdirectories, so that one with two links has none.
+    """Whether the filesystem of an open directory counts a directory's subdirectories in its link
+    count, so that a directory with two links has no subdirectories.
 
-    True only for ext2 to ext4, tmpfs and XFS: others, as some in FUSE, say 2 whatever there is.
+    True only for ext2 to ext4, tmpfs and XFS: others, such as some FUSE ones, always report 2.
     """
     return _filesystem(descriptor) in _COUNTING
 
 
 def is_in_memory(descriptor: int) -> bool:
-    """Whether an open directory is on a tmpfs, where nothing waits for a disk."""
+    """Whether an open directory is on a tmpfs, where no operation waits for a disk."""
     return _filesystem(descriptor) == _TMPFS
 
 
 def is_overlay(descriptor: int) -> bool:
-    """Whether an open directory is on an overlay, as in containers: what is in its lower layers
-    differs in its device, and directories there cannot be renamed.
+    """Whether an open directory is on an overlay, as in containers: files in its lower layers have
+    another device number, and directories there cannot be renamed.
     """
     return _filesystem(descriptor) == _OVERLAY
 
 
 def _filesystem(descriptor: int) -> int:
-    """How `statfs` calls it; 0 if that cannot be told."""
+    """The filesystem's type number from `statfs`; 0 if unknown."""
     if sys.platform != "linux" or not at.RELATIVE:
         return 0
     import ctypes
@@ -91,10 +91,10 @@ def _fstatfs() -> Callable[..., int] | None:
 
 
 def check_store_unmounted(root: str, points: Iterable[str]) -> None:
-    """Raise `Refused` if one of the mount `points` (relative to `root`) hides a part of its store.
+    """Raise `Refused` if one of the mount `points` (relative to `root`) hides part of its store.
 
-    What is mounted was never this program's, and what it hides may be a lease or a pin. A mount
-    inside a single claimed or undoable entry affects only that entry.
+    The mounted files are not this program's, and the hidden ones may include a lease or a pin. A
+    mount inside a single claimed or undoable entry affects only that entry.
     """
     for point in sorted(points):
         part = point.removeprefix(f"{STORE}/")
@@ -113,15 +113,15 @@ def _points(table: bytes) -> tuple[bytes, ...]:
 
 
 def rows(table: bytes) -> list[list[bytes]]:
-    """The columns of a table of mounts, of which a path may have any sign in it but a newline."""
+    """The columns of each line of a mount table; a path may contain anything but a newline."""
     return [line.split(b" ") for line in table.split(b"\n") if line]
 
 
 def unescape(field: bytes) -> bytes:
-    """The path in a field of a table of mounts."""
+    """The path in a field of a mount table."""
     if b"\\" not in field:
         return field
-    import re  # compiled where a path has a space in it, which is rare
+    import re  # needed only for a path with a space in it, which is rare
 
     return re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match[1], 8)]), field)
 
@@ -129,9 +129,9 @@ def unescape(field: bytes) -> bytes:
 class MountWatch:
     """All mount points, read again only when they may have changed.
 
-    The kernel tells by an exceptional condition on the open table (proc(5)), and they are read
-    again after a second in any case. Close it after use. Raises `OSError` if the table exists and
-    cannot be read.
+    The kernel signals a change as an exceptional condition on the open table (proc(5)); the mount
+    points are read again after a second in any case. Close the watch after use. Raises `OSError`
+    if the table exists and cannot be read.
     """
 
     def __init__(self) -> None:
@@ -144,7 +144,7 @@ class MountWatch:
             self._poll.register(self._file, select.POLLPRI)
 
     def points(self) -> tuple[bytes, ...]:
-        """The absolute paths of all mount points, links resolved; none where there is no table."""
+        """The absolute paths of all mount points, symlinks resolved; none without a table."""
         if self._file is None:
             return ()
         now = time.monotonic()

@@ -1,8 +1,8 @@
-"""Why the disk does not allow something to be removed or moved, and what to do about it.
+"""Finding out why a file or directory cannot be removed or moved, and what to do about it.
 
 "Operation not permitted" has five causes and as many remedies. The attributes of the file, its
-owner and the owner of its directory tell which one it is. They are looked at only after the
-refusal, so it costs nothing where all goes well. Nothing is opened, and no link is followed.
+owner and the owner of its directory tell which one it is. They are checked only after a failure,
+so success costs nothing. Nothing is opened, and no symlink is followed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _IMMUTABLE: Final = 0x10
 _APPEND_ONLY: Final = 0x20
 _NO_IMAGE: Final = "remove it by hand, and leave scratch out of the image (.dockerignore)"
 _SILLY: Final = ".nfs"
-"""How an NFS client calls what was deleted while it was open."""
+"""The prefix that an NFS client gives to a file deleted while open."""
 
 
 def reason_of(error: OSError, name: str, parent: int) -> str:
@@ -42,7 +42,7 @@ def reason_of(error: OSError, name: str, parent: int) -> str:
 
 
 def _is_unmounted(name: str, parent: int) -> bool:
-    """Whether it is a directory, and certainly nothing is mounted there."""
+    """Whether it is a directory and certainly not a mount point."""
     try:
         at.close(open_unmounted(name, dir_fd=parent))
     except OSError:
@@ -51,7 +51,7 @@ def _is_unmounted(name: str, parent: int) -> bool:
 
 
 def _obstacle(name: str, parent: int) -> tuple[str, str] | None:
-    """What it is, and what to do; `None` if it cannot be told."""
+    """What prevents it, and what to do; `None` if unknown."""
     if not at.RELATIVE:
         return None
     try:
@@ -81,7 +81,7 @@ def _own(descriptor: int) -> int:
 
 
 def _attributes(name: str, parent: int) -> int:
-    """The attributes that `chattr` sets, by Linux's `statx`; 0 where there is none."""
+    """The attributes that `chattr` sets, from Linux's `statx`; 0 without that call."""
     import ctypes
 
     no_follow, empty_path = 0x100, 0x1000
@@ -97,7 +97,7 @@ def _attributes(name: str, parent: int) -> int:
 
 
 def _user(number: int) -> str:
-    """The name of a user, or the number where nobody has it."""
+    """The name of a user, or the user id if it has no name."""
     try:
         import pwd
 

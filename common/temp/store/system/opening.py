@@ -1,4 +1,4 @@
-"""Opening directories by the one way that follows no link which somebody may have put there."""
+"""Opening directories without following symlinks that another user may have planted."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _OPENAT2: Final = 437
 _NO_XDEV: Final = 1
 
 _MOST_LINKS: Final = 40
-"""As many as Linux follows."""
+"""The limit of Linux."""
 
 
 def open_unmounted(name: str, *, dir_fd: int) -> int:
-    """The directory `name` of an open one, opened, unless a filesystem is mounted there.
+    """A descriptor of the directory `name` in an open one; `OSError` (`EXDEV`) for a mount point.
 
-    Then, also for a bind mount of the same filesystem, it raises `OSError` (`EXDEV`): that is told
-    by the same call, so no mount comes in between. Only Linux has that call, since 5.6. Elsewhere
-    the devices are compared, which a bind mount does not show.
+    A bind mount of the same filesystem is noticed too. Linux 5.6 and later check this in the
+    opening call, `openat2`, so there is no race with a mount. Elsewhere device numbers are
+    compared, which does not reveal a bind mount.
     """
     call = _openat2() if at.RELATIVE else None
     number = errno.ENOSYS
@@ -36,7 +36,7 @@ def open_unmounted(name: str, *, dir_fd: int) -> int:
         if result >= 0:
             return result
         number = -result
-    # EPERM: some containers allow only the calls that they know.
+    # EPERM: some containers block system calls that they do not know.
     if number in (errno.ENOSYS, errno.EPERM, errno.EINTR):
         descriptor = at.open(name, DIRECTORY_FLAGS, dir_fd=dir_fd)
         if at.fstat(descriptor).st_dev == at.fstat(dir_fd).st_dev:
@@ -48,11 +48,11 @@ def open_unmounted(name: str, *, dir_fd: int) -> int:
 
 @functools.cache
 def _openat2() -> Callable[[int, bytes], int] | None:
-    """Linux's `openat2` that crosses no mount point: a descriptor, or an `errno` below 0."""
+    """Linux's `openat2`, crossing no mount point; it returns a descriptor or a negated `errno`."""
     if sys.platform != "linux":
         return None
     try:
-        import ctypes  # which some builds of Python lack
+        import ctypes  # missing from some builds of Python
 
         call = ctypes.CDLL(None, use_errno=True).syscall
     except (ImportError, AttributeError, OSError):
@@ -72,8 +72,8 @@ def _openat2() -> Callable[[int, bytes], int] | None:
 def open_below(top: int, parts: Iterable[str], *, unmounted: bool = False) -> int:
     """A new descriptor of the directory `parts` below the open `top`; without parts, of `top`.
 
-    Each part is opened in the one before, so none can be a link; with `unmounted`, no filesystem
-    may be mounted on the way (see `open_unmounted`). Raises `OSError`, whose `filename` is the
+    Each part is opened relative to the one before and cannot be a symlink. With `unmounted`, no
+    part may be a mount point (see `open_unmounted`). Raises `OSError`, whose `filename` is the
     part.
     """
     current = at.dup(top)
@@ -103,8 +103,9 @@ def opened(
 
 @contextlib.contextmanager
 def opened_real(path: Path) -> Iterator[int]:
-    """The directory at the absolute `path`, of which no part may be a link, open until the block
-    ends. Raises `OSError`.
+    """The directory at the absolute `path`, open until the block ends.
+
+    Raises `OSError`, also if any part of the path is a symlink.
     """
     above: int | None = None
     try:
@@ -127,11 +128,11 @@ def opened_real(path: Path) -> Iterator[int]:
 
 @contextlib.contextmanager
 def opened_trusted(path: str) -> Iterator[int]:
-    """The directory at the absolute `path`, open until the block ends. Raises `OSError`, of number
-    `ELOOP` for a link on the way that belongs neither to the caller nor to root.
+    """The directory at the absolute `path`, open until the block ends. Raises `OSError`, with
+    `ELOOP` for a symlink in the path that belongs neither to the caller nor to root.
 
-    Whoever may write on the way could lead a deletion elsewhere by a link: the owner of each is
-    asked of the very link that is followed.
+    A user who can write to a parent directory could redirect a deletion by a symlink. The owner is
+    read from an open descriptor of the symlink that is then followed, so there is no race.
     """
     if not (at.RELATIVE and hasattr(os, "O_PATH")):
         with opened(path, ROOT_FLAGS) as top:
@@ -165,7 +166,7 @@ def opened_trusted(path: str) -> Iterator[int]:
 
 
 def _target_of(name: str, above: int) -> str:
-    """Where the link `name` in the open directory leads, if the caller or root has made it."""
+    """The target of the symlink `name` in the open directory, if the caller or root owns it."""
     link = os.open(name, PASSING_FLAGS & ~at.O_DIRECTORY, dir_fd=above)
     try:
         status = os.fstat(link)
@@ -180,7 +181,7 @@ def _target_of(name: str, above: int) -> str:
 
 @contextlib.contextmanager
 def opened_made(path: Path) -> Iterator[int]:
-    """As `opened_real`; what is missing of the path is made, each part in the open one above."""
+    """As `opened_real`, but missing parts are created, each relative to its open parent."""
     there = next((one for one in (path, *path.parents) if os.path.lexists(one)), path)
     with contextlib.ExitStack() as stack:
         current = stack.enter_context(opened_real(there))
@@ -203,7 +204,7 @@ def opened_below(top: int, *parts: str, unmounted: bool = False) -> Iterator[int
 
 @contextlib.contextmanager
 def opened_in(root: str | os.PathLike[str], *parts: str) -> Iterator[int]:
-    """The directory `parts` of `root`, open until the block ends; only `root` may be a link.
+    """The directory `parts` of `root`, open until the block ends; only `root` may be a symlink.
 
     Raises `OSError`.
     """

@@ -1,4 +1,4 @@
-"""Files that this program makes in open directories, and writes again, whatever was put there."""
+"""The program's own files in open directories, checked for tampering before each use."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .writing import replacing
 
 
 def open_own(name: str, flags: int, mode: int = 0o666, *, dir_fd: int, place: str) -> int:
-    """The file `name` of the open directory, whose path is `place`, opened with those flags.
+    """The file `name` in the open directory at `place`, opened with `flags`.
 
-    Raises `OSError`, or `Refused` for anything but a regular file with one name: with a second
-    name, as unpacked archives may bring along, it may be somebody's work.
+    Raises `OSError`, or `Refused` for anything but a regular file with a single name: a file with
+    a second name, which an unpacked archive can create, may hold a user's work.
     """
     try:
         descriptor = at.open_file(name, flags, mode, dir_fd=dir_fd)
@@ -32,9 +32,9 @@ def open_own(name: str, flags: int, mode: int = 0o666, *, dir_fd: int, place: st
 
 
 def set_time(name: str, when: float | None, *, dir_fd: int, place: str) -> None:
-    """Set when the file `name` of the open directory was last written: then, or now.
+    """Set the modification time of the file `name` in the open directory to `when`, or to now.
 
-    Raises as `open_own`.
+    Raises as `open_own` does.
     """
     _check(at.stat(name, dir_fd=dir_fd, follow_symlinks=False), name, place)
     times = None if when is None else (when, when)
@@ -45,9 +45,9 @@ def set_time(name: str, when: float | None, *, dir_fd: int, place: str) -> None:
 
 
 def write_new(name: str, text: str, *, dir_fd: int) -> bool:
-    """Whether the file `name` of the open directory did not exist, and was made with that text.
+    """Create the file `name` in the open directory with `text`; return `False` if it exists.
 
-    All or nothing, but for a kill. Raises `OSError`.
+    Written whole or not at all, unless killed. Raises `OSError`.
     """
     try:
         descriptor = at.open_file(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, dir_fd=dir_fd)
@@ -64,12 +64,12 @@ def write_new(name: str, text: str, *, dir_fd: int) -> bool:
 
 
 def replace_own(name: str, begin: str, text: str, *, dir_fd: int, place: str) -> None:
-    """Write `begin` and `text` to the file `name` of the open directory in one step; anybody may
-    read it.
+    """Atomically write `begin` and `text` to the file `name` in the open directory, readable by
+    everyone.
 
-    Raises `OSError`, or `Refused` if something is there that this did not write: it has another
-    name too, is no regular file, or does not begin with `begin`. A kill leaves a hidden file beside
-    it. What takes its place between the look and the rename is replaced.
+    Raises `OSError`, or `Refused` if the existing file was not written by this function: it has a
+    second name, is not a regular file, or does not begin with `begin`. A kill leaves a hidden file
+    beside it. Accepted race: a file that appears between the check and the rename is replaced.
     """
     wanted = begin.encode()
     with contextlib.suppress(FileNotFoundError):

@@ -1,8 +1,8 @@
-"""Identifies the process and system that wrote a record, and tells whether it is alive if possible.
+"""Identifying the process and system that wrote a record, and whether that process is alive.
 
-A lock is certain where it reaches. These facts help if the lock is gone but its process still runs
-(it closed the descriptor, or runs another program), and they tell whether a lock that seems free
-could reach this process at all.
+Where a lock is visible, it is conclusive. These facts help if the lock is gone but its process
+still runs (it closed the descriptor, or runs another program), and they tell whether a lock that
+seems free would be visible to this process at all.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _LOCAL: Final = frozenset(
     {"bcachefs", "btrfs", "exfat", "ext2", "ext3", "ext4", "f2fs", "fuseblk", "jfs", "ntfs3"}
     | {"overlay", "ramfs", "reiserfs", "tmpfs", "vfat", "xfs", "zfs"}
 )
-"""The filesystems that only one kernel at a time works on: after a reboot nobody else has it."""
+"""Filesystems that only one kernel at a time can use: after a reboot no other machine has one."""
 
 _FORKED: Final = 0x40
 """The kernel's flag `PF_FORKNOEXEC`."""
@@ -27,11 +27,11 @@ _LOADED_IN: Final = os.getpid()
 
 
 class Presence(NamedTuple):
-    """A process and its environment; 0 and "" for what the system does not tell.
+    """A process and its environment; 0 or "" for a fact that the system does not tell.
 
-    `start` is when the process started, in ticks since the boot, so that `pid`, `start`, `boot` and
-    `namespace` (of process ids) identify one process. They stay the same when it executes another
-    program. `view` is the filesystem as it sees it.
+    `start` is when the process started, in ticks since the boot. Together `pid`, `start`, `boot`
+    and `namespace` (the pid namespace) identify one process, even after it executes another
+    program. `view` is the filesystem as the process sees it.
     """
 
     pid: int = 0
@@ -43,12 +43,12 @@ class Presence(NamedTuple):
 
 
 def presence_here(descriptor: int) -> Presence:
-    """The calling process, which sees the filesystem on which `descriptor` is open."""
+    """The calling process, with its view of the filesystem on which `descriptor` is open."""
     return Presence(os.getpid(), own_start(), boot(), own_namespace(), _machine(), view(descriptor))
 
 
 def own_start() -> int:
-    """When this process started, in ticks since the boot; 0 where that cannot be told."""
+    """When this process started, in ticks since the boot; 0 if unknown."""
     try:
         status = _status("self")
     except PermissionError:
@@ -57,10 +57,10 @@ def own_start() -> int:
 
 
 def lives(pid: int, start: int) -> bool | None:
-    """Whether the process that started then still runs; `None` where that is hidden from us.
+    """Whether process `pid`, started at `start`, still runs; `None` if that is hidden from us.
 
-    Both are those of this namespace of process ids. A process that has ended and was not waited
-    for (a zombie) does not run, unless a thread of it still does.
+    Both numbers are those of this pid namespace. A zombie (ended, but not waited for) does not
+    run, unless one of its threads still does.
     """
     if pid <= 0:
         return False
@@ -69,7 +69,7 @@ def lives(pid: int, start: int) -> bool | None:
     except PermissionError:
         return None
     if status is None:
-        # `/proc` may be mounted so that it hides what others run.
+        # `/proc` may be mounted so that it hides other users' processes.
         return None if exists(pid) else False
     state, started = status
     if started != start:
@@ -83,7 +83,7 @@ def lives(pid: int, start: int) -> bool | None:
 
 
 def _status(pid: int | str) -> tuple[str, int] | None:
-    """The state of a process and when it started; `None` if there is none to be seen."""
+    """The state of a process and when it started; `None` if no such process is visible."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()
@@ -95,11 +95,11 @@ def _status(pid: int | str) -> tuple[str, int] | None:
 
 
 def exists(pid: int) -> bool:
-    """Whether there is a process of that number, whichever it is; also where that is not said."""
+    """Whether any process has that pid; also true if that cannot be found out."""
     if pid <= 0:
         return False
     if not hasattr(os, "fork"):
-        return True  # Windows, where this would end it
+        return True  # Windows, where `os.kill` would end it
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
@@ -110,9 +110,9 @@ def exists(pid: int) -> bool:
 
 
 def is_fork() -> bool:
-    """Whether this process was forked, and has run no program of its own since.
+    """Whether this process was forked and has not executed a program since.
 
-    Where `/proc` does not tell, only a fork of a process that had loaded this module is noticed.
+    Without `/proc`, only a fork of a process that had loaded this module is noticed.
     """
     try:
         with open("/proc/self/stat", "rb") as file:
@@ -122,8 +122,8 @@ def is_fork() -> bool:
 
 
 def namespace() -> str:
-    """Which namespace of process ids this process, and what `/proc` tells, belong to; "" if none,
-    or if `/proc` is that of another namespace, which numbers processes otherwise.
+    """The pid namespace of this process and of `/proc`; "" if there is none, or if `/proc` belongs
+    to another namespace, which numbers processes differently.
     """
     try:
         return own_namespace() if os.readlink("/proc/self") == str(os.getpid()) else ""
@@ -132,9 +132,9 @@ def namespace() -> str:
 
 
 def own_namespace() -> str:
-    """Which namespace of process ids this process belongs to; "" if that cannot be told.
+    """The pid namespace of this process, with its time namespace; "" if unknown.
 
-    The clock of the starts is told as well: it differs between namespaces of time.
+    The time namespace is included because start times are measured by its clock.
     """
     try:
         return "{} {}".format(*(_link(f"/proc/self/ns/{kind}") for kind in ("pid", "time")))
@@ -143,8 +143,8 @@ def own_namespace() -> str:
 
 
 def differ_in_time(one: str, other: str) -> bool:
-    """Whether two namespaces are the same but for the clock, so that the numbers of processes mean
-    the same, and the times when they started do not.
+    """Whether two namespaces differ only in their clock, so that pids can be compared but start
+    times cannot.
     """
     return one != other and one != "" and one.partition(" ")[0] == other.partition(" ")[0]
 
@@ -153,8 +153,8 @@ _seen: dict[str, tuple[float, frozenset[tuple[int, int]]]] = {}
 
 
 def seen_in(namespace: str, since: float) -> frozenset[tuple[int, int]]:
-    """The processes in another `namespace` that can be seen from here (of containers, by the host),
-    as it numbers them, with when they started; all that ran at `since` and still run are in it.
+    """The pids (as numbered there) and start times of the processes in another `namespace` that are
+    visible from here, as a container's are from the host. Cached, but never from before `since`.
     """
     asked_at, found = _seen.get(namespace, (float("-inf"), frozenset()))
     if asked_at <= since + 1:
@@ -180,7 +180,7 @@ def _number_in(namespace: str, pid: str) -> tuple[int, int] | None:
 def _link(path: str) -> str:
     try:
         return os.readlink(path)
-    except FileNotFoundError:  # a kernel without namespaces of time
+    except FileNotFoundError:  # a kernel without time namespaces
         return ""
 
 
@@ -191,19 +191,19 @@ def host_name() -> str:
 
 @functools.cache
 def boot() -> str:
-    """Identifies the run of this kernel, the same in all its containers; "" if unknown."""
+    """An id of this boot of the kernel, the same in all its containers; "" if unknown."""
     return _line_of("/proc/sys/kernel/random/boot_id")
 
 
 def uptime() -> float:
-    """The seconds since the boot, by a clock that nobody sets; 0 if unknown."""
+    """The seconds since the boot, by a clock that cannot be set; 0 if unknown."""
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     return 0.0 if clock is None else time.clock_gettime(clock)
 
 
 @functools.cache
 def _machine() -> str:
-    """A sum of the secret id of this installation, which tells it apart; "" if it has none."""
+    """A checksum of the machine id, which is itself confidential; "" if there is none."""
     said = _line_of("/etc/machine-id") or _line_of("/var/lib/dbus/machine-id")
     if not said:
         return ""
@@ -221,12 +221,12 @@ def _line_of(path: str) -> str:
 
 
 def view(descriptor: int) -> str:
-    """The filesystem on which `descriptor` is open, as this process sees it: device and type.
+    """The device number and type of the filesystem on which `descriptor` is open.
 
-    A device number stands for one mounted filesystem of a kernel: two containers that bind-mount
-    one directory see the same, and locks reach from one to the other. Over sshfs, NFS or FUSE the
-    same directory has another device, and of two boots the numbers mean nothing: there the type
-    says whether any other kernel could work on it.
+    Within one kernel, a device number stands for one mounted filesystem: two containers that
+    bind-mount one directory see the same number, and each other's locks. Over sshfs, NFS or FUSE
+    the same directory has another number, and numbers from different boots cannot be compared:
+    then the type says whether another kernel could be using the filesystem.
     """
     try:
         device = os.fstat(descriptor).st_dev
@@ -244,7 +244,7 @@ def view(descriptor: int) -> str:
 
 
 def view_of(path: str | os.PathLike[str]) -> str:
-    """The same for the directory at `path`; "" if it cannot be opened."""
+    """As `view`, for the directory at `path`; "" if it cannot be opened."""
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
     except OSError:
@@ -256,9 +256,9 @@ def view_of(path: str | os.PathLike[str]) -> str:
 
 
 def outlived(before: Presence, now: Presence) -> bool:
-    """Whether a reboot of this very machine came between, which ends every process.
+    """Whether this same machine was rebooted in between, which ends every process.
 
-    Only where no other kernel can work on the filesystem: else the owner may run elsewhere.
+    True only if no other kernel can use the filesystem: otherwise the owner may run elsewhere.
     """
     return bool(
         before.boot
@@ -271,7 +271,7 @@ def outlived(before: Presence, now: Presence) -> bool:
 
 
 def locks_reach_all(descriptor: int) -> bool:
-    """Whether a lock on it reaches whoever works on its filesystem, as far as the system tells."""
+    """Whether a lock on it is visible to every user of its filesystem, as far as can be told."""
     seen = view(descriptor)
     return not seen or _kind(seen) in _LOCAL
 

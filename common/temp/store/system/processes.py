@@ -1,4 +1,4 @@
-"""Which processes work where, from `/proc` if it exists, and how to describe a process."""
+"""Finding which processes use files below a directory, from `/proc` where it exists."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .views import ESCAPED_NEWLINE, View, Views
 from .words import Words, modules_in
 
 ASKING: Final = ("-c", "tempkeep.asks=1")
-"""The first options of a `git` that is started only to ask about an entry."""
+"""The first options of a `git` that this program starts only to query an entry."""
 
 _ASKING: Final = [os.fsencode(word) for word in ASKING]
 
@@ -32,11 +32,11 @@ _READS_ONLY: Final = os.O_APPEND | getattr(os, "O_ACCMODE", 3)
 _LOOKS: Final = at.ANY_FLAGS & ~getattr(os, "O_CLOEXEC", 0)
 
 _LOOKS_AT_ONE: Final = 3
-"""How often an open file is looked at that is another one each time; then it counts."""
+"""How often to look again at a descriptor that is another file each time, before it counts."""
 
 _MOST_WORDS: Final = 1 << 17
-"""How many words of a command line are looked at for files and directories: with so many, the
-kernel takes no more than about sixteen letters each."""
+"""How many words of a command line are searched for paths: with so many, the kernel allows only
+about sixteen bytes each."""
 
 
 _WORKS: Final = "works in it"
@@ -50,31 +50,33 @@ _REGISTERED: Final = b"\nUserFiles:"
 
 
 def processes_inside(root: Path) -> dict[str, Use]:
-    """Which process of this user does what below `root`: path relative to it -> who, in a clause.
+    """The paths below `root`, relative to it, that processes of this user use, each with the user.
 
-    A process works in its working directory, in its root directory, and where it has files,
-    directories or sockets open or files mapped; and it needs the program that it runs, the virtual
-    environment that it runs from, and what its command line names. That holds for what it reaches
-    through a bind mount, also one that was unmounted since, or in another mount namespace as well;
-    a part of an entry that is mounted elsewhere, is a loop device or is used for swap is in use by
-    itself. Told by `/proc` where there is one; elsewhere nothing is found. What this process itself
-    has open is `mine`; the directories that this program holds open while it looks at entries do
-    not count.
+    A process uses its working directory, its root directory, its open files, directories and
+    sockets, its mapped files, the program and the virtual environment that it runs, and the paths
+    on its command line. These count too if it reaches them through a bind mount, even one that has
+    since been unmounted, or in another mount namespace. Part of an entry that is bind-mounted
+    elsewhere, backs a loop device or is used for swap is in use without any process. Without
+    `/proc`, nothing is found. Files that this process itself has open are `mine`; the directories
+    that this program opens to look at entries do not count.
     """
-    return processes_around(root, ())[0]
+    # The command line of a command of this program names entries to clean, that of a service paths
+    # that it uses.
+    return processes_around(root, (), own_words="invoke" not in sys.modules)[0]
 
 
 def processes_around(
-    root: Path, bystanders: Collection[str]
+    root: Path, bystanders: Collection[str], *, own_words: bool = False
 ) -> tuple[dict[str, Use], dict[str, Use]]:
-    """What `processes_inside` finds, and what of it is there without the processes `bystanders`.
+    """The result of `processes_inside`, and the same without the processes `bystanders`.
 
-    The second also has "" for a process that works in `root` itself.
+    The second also has the key "" if a process works in `root` itself. The paths on the command
+    line of this process count only with `own_words`.
     """
     if not os.path.isdir("/proc/self/fd"):
         return {}, {}
     spell = as_listed(str(root))
-    look = _Look(root, folds=spell is not str)
+    look = _Look(root, folds=spell is not str, own_words=own_words)
     look.at_mounts()
     look.at_kernel()
     own = str(os.getpid())
@@ -86,7 +88,7 @@ def processes_around(
     for pid in others:
         if pid in bystanders:
             look.at(pid)
-    look.at(own)  # last: who else works there counts first
+    look.at(own)  # last: other processes take precedence
     look.at_sockets()
     return respelled(look.found, spell), needed
 
@@ -94,10 +96,11 @@ def processes_around(
 class _Look:
     """One look at all processes."""
 
-    def __init__(self, root: Path, *, folds: bool) -> None:
+    def __init__(self, root: Path, *, folds: bool, own_words: bool) -> None:
         self.found: dict[bytes, Use] = {}
         self.at_top: dict[bytes, Use] = {}
         self._root = os.fsencode(root)
+        self._own_words = own_words
         self._views = Views(str(root), folds=folds)
         self._detached = Detached(os.fsencode(os.path.realpath(root)))
         self._views_of_us = self._views.of("self")
@@ -112,11 +115,11 @@ class _Look:
         self._words: list[bytes] = []
 
     def at(self, pid: str) -> None:
-        """Take in what the process `pid` does."""
+        """Record what process `pid` uses below the root."""
         self._pid, self._is_own = pid, pid == str(os.getpid())
         self._thread, *others = procfs.threads_of(pid)
         if procfs.lacks(f"/proc/{self._thread}/exe"):
-            return  # a thread of the kernel, of which there are dozens, or a process that is over
+            return  # a kernel thread, of which there are dozens, or a process that has ended
         self._words = procfs.command_of(self._thread)
         if self._asks() or procfs.is_helper(pid):
             return
@@ -127,7 +130,7 @@ class _Look:
         program, start, *said = procfs.environment_of(
             self._thread, b"_", b"PWD", *environments.NAMES
         )
-        # Relative paths are of the directory in which it was started, which it may have left.
+        # Relative paths refer to the directory in which it was started, which it may have left.
         bases = [cwd or b"/", start] if start.startswith(b"/") and start != cwd else [cwd or b"/"]
         self._take_in_words(bases)
         self._take_in_variables(bases, tuple(said))
@@ -140,7 +143,7 @@ class _Look:
         self._take_in_mapped()
 
     def _asks(self) -> bool:
-        """Whether it is a `git` by which a clean, or a look, asks about an entry."""
+        """Whether it is a `git` that this program has started to query an entry."""
         if self._words[1 : len(_ASKING) + 1] != _ASKING:
             return False
         return os.path.basename(self._words[0]) == b"git"
@@ -149,15 +152,15 @@ class _Look:
         self._views_here, self._places = views, tuple(view.place for view in views)
 
     def _take_in_thread(self, thread: str) -> bytes:
-        """Record where one thread works, and return its working directory.
+        """Record what one thread uses, and return its working directory.
 
-        One may have left that of its process, and its mounts, to itself (`unshare`).
+        A thread may have a working directory and a mount namespace of its own (`unshare`).
         """
         self._thread = thread
         views, mounted = self._views.seen_by(thread)
         self._see(views)
         for view in self._views_here:
-            if view.inner:  # in another namespace, or it is known
+            if view.inner:  # in another namespace; those in ours are recorded already
                 clause = f"has it mounted at {os.fsdecode(view.place)}"
                 self._take_in(view.place, clause, whole=True)
         for point in mounted:
@@ -169,7 +172,9 @@ class _Look:
         return cwd
 
     def at_mounts(self) -> None:
-        """Take in what is mounted in a second place here, be there a process or not."""
+        """Record bind mounts of parts of the directory in this mount namespace, whether or not a
+        process uses them.
+        """
         for view in self._views_of_us:
             if view.inner:
                 place = os.fsdecode(view.place)
@@ -182,8 +187,8 @@ class _Look:
             self.found.setdefault(relative, Use("process", who))
 
     def at_sockets(self) -> None:
-        """Take in all sockets that are bound below the root, whatever process has them: one that is
-        not dumpable shows no files.
+        """Record all sockets bound below the root, even without a known process: one that is not
+        dumpable hides its open files.
         """
         self._thread = "self"
         self._see(self._views_of_us)
@@ -199,7 +204,7 @@ class _Look:
     def _take_in(
         self, path: bytes, clause: str, *, mine: bool = False, whole: bool = False
     ) -> bool:
-        """Whether `path`, as the process sees it, lies below the root; then it is noted."""
+        """Record `path`, as the process sees it, if it is below the root; return whether it is."""
         for view in self._views_here:
             relative = view.relative(path)
             if relative is not None:
@@ -211,7 +216,7 @@ class _Look:
         self, relative: bytes, clause: str, *, mine: bool = False, whole: bool = False
     ) -> None:
         if mine and _STORE in b"/%s/" % relative:
-            return  # this program's own: the owner file of a root in an entry
+            return  # this program's own files: the owner file of a root inside an entry
         known = self.found.get(relative)
         if known is None or (known.mine and not mine) or (whole and not known.whole):
             self.found[relative] = Use("process", self._who(clause), mine=mine, whole=whole)
@@ -231,23 +236,23 @@ class _Look:
         return path
 
     def _take_in_detached(self, link: str, path: bytes, clause: str, *, mine: bool = False) -> None:
-        """Note what `path`, to which `link` leads, means if it begins at a mount that is gone."""
+        """Record `path`, the target of `link`, if it begins at a mount that is gone."""
         if not self._detached.begins_nowhere(path) or not self._views.shares_mounts(self._thread):
             return
         places = self._detached.places_of(path)
         with contextlib.suppress(OSError):
-            # What has no such name here may be on a server that is dead.
+            # Without a candidate, the file may be on a dead server: do not touch it.
             found = os.stat(f"/proc/{self._thread}/{link}") if places else None
             for place in places:
                 if found and os.path.samestat(found, os.lstat(os.path.join(self._root, place))):
                     self._note(place, clause, mine=mine)
 
     def _take_in_words(self, bases: list[bytes]) -> None:
-        """Note what the command line names: a script is closed once it is read, and options may
-        come before it; a server may open files only when it is asked, and who waits to open a FIFO
-        has nothing open yet.
+        """Record the paths on the command line, which need not be open: an interpreter closes its
+        script once it is read, a server may open files only on request, and a process that waits
+        to open a FIFO has nothing open yet. Options may come before a script.
         """
-        words = self._words[: 2 if self._is_own else _MOST_WORDS]
+        words = self._words[: 2 if self._is_own and not self._own_words else _MOST_WORDS]
         is_ours = self._views_here is self._views_of_us
         for base in bases:
             is_here = base.startswith(self._places)
@@ -258,8 +263,8 @@ class _Look:
                 self._take_in_named(os.path.join(base, path), base, is_program=True)
 
     def _take_in_named(self, path: bytes, base: bytes, *, is_program: bool) -> None:
-        """Note what is at `path`, which the command line names, or where that is to be made; not
-        `base` itself for what is not in it: any word could be named so.
+        """Record `path` from the command line, or if it does not exist, its nearest existing parent
+        (where it may be created) unless that is `base` itself: any word could be such a name.
         """
         places = self._places_of(path)
         if not places:
@@ -272,23 +277,25 @@ class _Look:
                     mode = os.lstat(os.path.join(self._root, inner)).st_mode
                 except PermissionError:
                     break
-                except OSError:  # it is not there yet, or can never be
+                except OSError:  # it does not exist yet, or never can
                     inner = inner.rpartition(b"/")[0]
                     continue
+                mine = self._is_own and not is_program
                 if inner == relative and not stat.S_ISDIR(mode):
-                    self._note(inner, _RUNS if is_program else "was started with a file in it")
-                elif not self._is_own:
-                    self._note(inner, "was started with a directory in it")
+                    clause = _RUNS if is_program else "was started with a file in it"
+                    self._note(inner, clause, mine=mine)
+                elif mine or not self._is_own:
+                    self._note(inner, "was started with a directory in it", mine=mine)
                 break
 
     def _places_of(self, path: bytes) -> tuple[bytes, ...]:
-        """`path`, where it leads, and each link on the way, as they are called below the root; not
-        what lies elsewhere.
+        """`path`, the path that it resolves to and each symlink in between, relative to the root;
+        paths outside the root are left out.
         """
-        known = id(self._views_here), path  # many processes name the same
+        known = id(self._views_here), path  # many processes name the same paths
         if known not in self._placed:
             ways = [os.path.normpath(path)]
-            if self._views_here is self._views_of_us:  # or its links are of another namespace
+            if self._views_here is self._views_of_us:  # else its symlinks are in another namespace
                 ways += self._views.followed(path)
             self._placed[known] = tuple(filter(None, map(self._relative, dict.fromkeys(ways))))
         return self._placed[known]
@@ -298,7 +305,7 @@ class _Look:
 
     def _take_in_variables(self, bases: list[bytes], values: tuple[bytes, ...]) -> None:
         for base in bases:
-            known = id(self._views_here), base, values  # most have the same
+            known = id(self._views_here), base, values  # most processes have the same values
             if known not in self._told:
                 found = environments.told_by(values, base, self._root, self._places_of)
                 self._told[known] = list(found)
@@ -328,7 +335,7 @@ class _Look:
             is_directory = stat.S_ISDIR(os.stat(link).st_mode)
             seen, path = path, procfs.place_of(link)
             if path == seen:
-                break  # else it was closed meanwhile, and its number is that of another file
+                break  # else it was closed meanwhile, and its number reused for another file
             if not path.startswith(self._places):
                 return
         if path.endswith(_LOST) and not is_directory:
@@ -340,19 +347,19 @@ class _Look:
         self._take_in(path, clause, mine=self._is_own)
 
     def _take_in_lost(self, link: str, path: bytes) -> None:
-        """Note what an owner file holds that has lost its name (to a cleaner of old files, or to
-        `git clean`), while its process, or one that was forked from it, has it open.
+        """Record the paths held by an owner file that was unlinked (by a cleaner of old files or
+        `git clean`) while its process, or a fork of that, still has it open.
         """
         inside = self._relative(path) or b""
         if inside.rpartition(b"/")[0] != _OWNERS or not stat.S_ISREG(os.stat(link).st_mode):
             return
-        from .lost import LARGEST, held_by  # which hardly any look needs
+        from .lost import LARGEST, held_by  # rarely needed
 
         for record in held_by(procfs.read(link, LARGEST)):
             self._note(record, "has made or holds it")
 
     def _take_in_registered(self, name: str) -> None:
-        """Note the files that a process gave to an io_uring, and then closed."""
+        """Record the files that a process registered with an io_uring and then closed."""
         for line in self._told_of(name).partition(_REGISTERED)[2].split(b"\n"):
             number, _, path = line.partition(b": ")
             if number.strip().isdigit() and path.startswith(b"/"):
@@ -372,13 +379,13 @@ class _Look:
             while start >= 0:
                 end = table.find(b"\n", start)
                 path = table[start + 1 : end].replace(ESCAPED_NEWLINE, b"\n")
-                # Of its own, libraries go on without their files, but data would be lost.
+                # This process's own libraries survive without their files; shared data would not.
                 if not self._is_own or _is_shared(table, start):
                     self._take_in(path, "has a file in it mapped", mine=self._is_own)
                 start = table.find(sought, end)
 
 
 def _is_shared(table: bytes, start: int) -> bool:
-    """Whether the line around `start` in a table of mapped files is of one that others see too."""
+    """Whether the line around `start` in a table of mapped files is of a shared mapping."""
     line = table[table.rfind(b"\n", 0, start) + 1 : start]
     return line.split(None, 2)[1][3:4] == b"s"

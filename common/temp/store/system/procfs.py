@@ -1,4 +1,4 @@
-"""What `/proc` says of one process: its command line, its environment, its threads, its files."""
+"""Reading `/proc` for one process: its command line, environment, threads and open files."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ...errors import TempError, reason_of
 from .at import O_NOFOLLOW, PASSING_FLAGS, ROOT_FLAGS
 
 _PARENT, _FLAGS, _START = 1, 6, 19
-"""What counts in `/proc/PID/stat`, after the name: see proc(5)."""
+"""Indexes of fields in `/proc/PID/stat`, counted after the name: see proc(5)."""
 
 _FORKED: Final = 0x40
 """The kernel's flag `PF_FORKNOEXEC`."""
 
 _helpers: dict[str, bytes] = {}
-"""Forked children of this process, with when they started: an id is used again."""
+"""Forked children of this process by pid, with their start times, since pids are reused."""
 
 _COMMAND_LENGTH: Final = 60
 
@@ -34,13 +34,13 @@ def check_seen(error: OSError) -> None:
 
 
 def note_helper(pid: int) -> None:
-    """Have a forked child of this process count as this one: it has the same files open."""
+    """Treat a forked child of this process as this process: it has the same files open."""
     with contextlib.suppress(OSError, TempError, IndexError):
         _helpers[str(pid)] = _facts(str(pid))[_START]
 
 
 def pids() -> Iterator[str]:
-    """The processes of this user, for root all of them."""
+    """The pids of this user's processes; for root, all of them."""
     me = os.geteuid()
     for name in _listed("/proc"):
         if name.isdigit():
@@ -62,7 +62,7 @@ def _listed(directory: str | int) -> list[str]:
 
 
 def hides(pid: str) -> bool:
-    """Whether the kernel shows nothing but its command line, as of one that is not dumpable."""
+    """Whether the kernel shows only its command line, as for a process that is not dumpable."""
     try:
         os.readlink(f"/proc/{pid}/cwd")
     except PermissionError:
@@ -73,10 +73,10 @@ def hides(pid: str) -> bool:
 
 
 def read(path: str, most: int = 0) -> bytes:
-    """What a file in `/proc` says, by one read of at most `most` bytes; without, all of it.
+    """The content of a file in `/proc`: one read of at most `most` bytes, or all of it for 0.
 
-    Raises `OSError`, or as `check_seen`. A look at all processes spends its time here: `open` asks
-    for much more.
+    Raises `OSError`, or as `check_seen`. A look at all processes spends its time here: `open`
+    makes many more calls.
     """
     file = open_now(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -100,9 +100,10 @@ def open_now(path: str | bytes, flags: int) -> int:
 
 
 def threads_of(pid: str) -> list[str]:
-    """By which paths in `/proc` the threads of a process are seen; what it has, by the first.
+    """The paths of a process's threads, relative to `/proc`; the first also shows its open files.
 
-    Its own shows nothing any more once the main thread has ended, while others may go on.
+    The path of the process itself shows nothing once its main thread has ended, although other
+    threads may still run.
     """
     with contextlib.suppress(OSError):
         if os.stat(f"/proc/{pid}/task").st_nlink > 3:
@@ -113,7 +114,7 @@ def threads_of(pid: str) -> list[str]:
 
 
 def lacks(link: str) -> bool:
-    """Whether a process does not have that link in `/proc`; not where it is only hidden."""
+    """Whether that symlink in `/proc` does not exist; false if it is only hidden."""
     try:
         os.readlink(link)
     except FileNotFoundError:
@@ -124,7 +125,7 @@ def lacks(link: str) -> bool:
 
 
 def command_of(pid: str) -> list[bytes]:
-    """The words of the command line; none for a thread of the kernel, or one that is gone."""
+    """The words of the command line; none for a kernel thread or a process that is gone."""
     try:
         return [word for word in read(f"/proc/{pid}/cmdline").split(b"\0") if word]
     except OSError:
@@ -132,7 +133,7 @@ def command_of(pid: str) -> list[bytes]:
 
 
 def spell_command(words: Sequence[str]) -> str:
-    """A command line as a person would name it: without folder or code, at most 60 long."""
+    """A command line for display: no directory, no `-c` code, at most 60 characters."""
     said = [os.path.basename(words[0]), *words[1:]] if words else []
     if "-c" in said:
         said = [*said[: said.index("-c") + 1], "…"]
@@ -141,16 +142,16 @@ def spell_command(words: Sequence[str]) -> str:
 
 
 def environment_of(pid: str, *names: bytes) -> list[bytes]:
-    """What these variables were when the process was started; b"" for what cannot be told."""
+    """The values of these variables when the process was started; b"" for an unknown one."""
     try:
-        said = b"\0" + read(f"/proc/{pid}/environ")  # at most 6 MiB: Linux starts nothing with more
+        said = b"\0" + read(f"/proc/{pid}/environ")  # at most 6 MiB, which is a limit of Linux
     except OSError:
         said = b""
     return [said.partition(b"\0%s=" % name)[2].partition(b"\0")[0] for name in names]
 
 
 def is_helper(pid: str) -> bool:
-    """Whether it is a child that this process has forked for a part of its own work."""
+    """Whether it is a child that this process forked for part of its own work."""
     if pid not in _helpers:
         return False
     with contextlib.suppress(OSError, IndexError, ValueError):
@@ -167,7 +168,7 @@ def _facts(pid: str) -> list[bytes]:
 
 
 def children() -> list[str]:
-    """The children of this process, of whichever thread; none where the kernel does not tell."""
+    """The children of all threads of this process; none where the kernel does not list them."""
     found: list[bytes] = []
     with contextlib.suppress(OSError):
         for thread in os.listdir("/proc/self/task"):
@@ -176,7 +177,7 @@ def children() -> list[str]:
 
 
 def open_files(pid: str) -> Iterator[tuple[str, bytes]]:
-    """The numbers of the descriptors of a process, and where they lead as `place_of` tells it."""
+    """The file descriptors of a process, each with the path that `place_of` returns for it."""
     try:
         base = open_now(f"/proc/{pid}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
@@ -194,8 +195,8 @@ def open_files(pid: str) -> Iterator[tuple[str, bytes]]:
 
 
 def place_of(link: str, *, dir_fd: int | None = None) -> bytes:
-    """Where a link in `/proc` leads; of a directory that is deeper than a path can be long, the
-    lowest directory above it that a path leads to. Raises `OSError`.
+    """The target of a symlink in `/proc`; for a directory whose path would be too long, its nearest
+    parent with a short enough path. Raises `OSError`.
     """
     try:
         return os.readlink(link.encode(), dir_fd=dir_fd)
@@ -219,9 +220,9 @@ def place_of(link: str, *, dir_fd: int | None = None) -> bytes:
 
 @contextlib.contextmanager
 def looking_into(directory: bytes) -> Iterator[Iterator[tuple[bytes, os.DirEntry[str]]]]:
-    """The paths of what lies in a directory, each with its entry there; raises `OSError`.
+    """The path and `os.DirEntry` of each item in a directory; raises `OSError`.
 
-    Others who look see that the directory is only looked at.
+    The open flags tell other processes of this program that the directory is only looked at.
     """
     descriptor, begin = open_now(directory, ROOT_FLAGS), os.path.join(directory, b"")
     try:
@@ -232,9 +233,9 @@ def looking_into(directory: bytes) -> Iterator[Iterator[tuple[bytes, os.DirEntry
 
 
 def _open_to_look(name: str, dir_fd: int | None) -> int:
-    """The directory, also through a link, so that others who look see that it is only looked at.
+    """Open the directory, following symlinks, with flags that mark it as only looked at.
 
-    One that cannot be read is only passed through, and that they cannot see.
+    One that cannot be read is opened with `O_PATH`, which cannot carry that mark.
     """
     try:
         return os.open(name, ROOT_FLAGS, dir_fd=dir_fd)

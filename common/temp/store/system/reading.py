@@ -1,6 +1,6 @@
-"""Reading files that anybody may have put there, without waiting and in bounded memory.
+"""Reading untrusted files without blocking and in bounded memory.
 
-Only regular files are read, up to a size.
+Only regular files are read, up to a maximum size.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from . import at
 from .at import PLAIN_FLAGS, UNWAITED_FLAGS
 
 SMALL: Final = 1 << 20
-"""How large (bytes) a small file of this program may be."""
+"""The maximum size, in bytes, of a small file of this program."""
 
 _DEEPEST_TOML: Final = 100
 _KINDS: Final = (
@@ -37,14 +37,15 @@ def read_file(
     follow: bool = False,
     owners: Collection[int] = (),
 ) -> bytes:
-    """What is in the regular file at `path`, or below the open directory `dir_fd`.
+    """The content of the regular file at `path`, relative to the open directory `dir_fd` if given.
 
-    A link is read only with `follow`. The file must belong to one of the `owners`, if there are
-    any. Raises `FileNotFoundError` or `NotADirectoryError` if it does not exist, else `Unreadable`.
+    A symlink is followed only with `follow`. The file must belong to one of the `owners`, if there
+    are any. Raises `FileNotFoundError` or `NotADirectoryError` if it does not exist, and
+    `Unreadable` for any other reason.
     """
     path = os.fspath(path)
     try:
-        # First: to open a pipe or a device may do something.
+        # Before opening: opening a pipe or a device can have side effects.
         _check(at.stat(path, dir_fd=dir_fd, follow_symlinks=follow), most, owners)
         if dir_fd is not None:
             descriptor = at.open_file(path, dir_fd=dir_fd)
@@ -89,12 +90,12 @@ def read_json(
     follow: bool = False,
     owners: Collection[int] = (),
 ) -> object:
-    """The value in a file of JSON. See `read_file`; raises the same."""
+    """The value in a JSON file; arguments and errors as for `read_file`."""
     return parsed(read_file(path, most, dir_fd=dir_fd, follow=follow, owners=owners))
 
 
 def parse_toml(data: bytes) -> dict[str, Any]:
-    """The table that the TOML in `data` tells. Raises `Unreadable`."""
+    """The table parsed from the TOML in `data`. Raises `Unreadable`."""
     import tomllib
 
     try:

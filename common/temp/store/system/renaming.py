@@ -1,4 +1,4 @@
-"""Renaming that replaces nothing."""
+"""Renaming without replacing."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
 
 
 def rename_new(name: str, target: str, *, src_dir_fd: int, dst_dir_fd: int | None = None) -> None:
-    """As `os.rename`, but never over anything: `FileExistsError` if something is at `target`.
+    """As `os.rename`, but raises `FileExistsError` if anything is at `target`.
 
     A read-only directory stays read-only. Linux does this in one step. Elsewhere, and on
-    filesystems that cannot, something empty takes the name first and is then replaced. Accepted
-    race: if somebody replaces it in between, theirs is lost.
+    filesystems without support, an empty placeholder takes the name first and is then replaced.
+    Accepted race: if another process replaces the placeholder in between, its file is lost.
     """
     try:
         _rename(name, target, src_dir_fd, dst_dir_fd)
     except PermissionError:
-        # One that is to get another parent has to be writable itself.
+        # A directory that moves to another parent must itself be writable.
         mode = at.stat(name, dir_fd=src_dir_fd, follow_symlinks=False).st_mode
         if not stat.S_ISDIR(mode) or mode & 0o700 == 0o700 or not at.RELATIVE:
             raise
         make_accessible(src_dir_fd, name)
-        # Opened, so that it gets its mode back and not what is put in its place meanwhile.
+        # Opened, so that the mode is restored on it, and not on something put in its place.
         directory = at.open(name, DIRECTORY_FLAGS, dir_fd=src_dir_fd)
         try:
             _rename(name, target, src_dir_fd, dst_dir_fd)
         finally:
-            with contextlib.suppress(OSError):  # it is where it is, whatever its mode is
+            with contextlib.suppress(OSError):  # the rename has its result, whatever the mode
                 os.fchmod(directory, stat.S_IMODE(mode))
             at.close(directory)
 
@@ -76,11 +76,11 @@ def _rename(name: str, target: str, src_dir_fd: int, dst_dir_fd: int | None) -> 
     with contextlib.suppress(FileNotFoundError):
         at.stat(target, dir_fd=dst_dir_fd, follow_symlinks=False)
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
-    at.rename(name, target, **here)  # which replaces nothing on Windows
+    at.rename(name, target, **here)  # on Windows it never replaces
 
 
 def _take(target: str, dst_dir_fd: int | None, is_directory: bool) -> os.stat_result:
-    """Something new and empty at `target`. Raises `FileExistsError` if anything is there."""
+    """Create something empty at `target`; return its status. Raises `FileExistsError`."""
     if is_directory:
         at.mkdir(target, 0o700, dir_fd=dst_dir_fd)
     else:
@@ -89,7 +89,7 @@ def _take(target: str, dst_dir_fd: int | None, is_directory: bool) -> os.stat_re
 
 
 def _is_still(taken: os.stat_result, target: str, dst_dir_fd: int | None) -> bool:
-    """Whether that is still there, and empty as far as its size tells."""
+    """Whether `taken` is still at `target`, with an unchanged size."""
     try:
         found = at.stat(target, dir_fd=dst_dir_fd, follow_symlinks=False)
     except OSError:
@@ -100,7 +100,7 @@ def _is_still(taken: os.stat_result, target: str, dst_dir_fd: int | None) -> boo
 
 
 def _rename_noreplace(name: str, target: str, src_dir_fd: int, dst_dir_fd: int | None) -> int:
-    """The `errno` of Linux's `renameat2` that replaces nothing; 0 if it was done."""
+    """Call Linux's `renameat2` with `RENAME_NOREPLACE`; return its `errno`, 0 for success."""
     import ctypes
 
     if not at.RELATIVE:

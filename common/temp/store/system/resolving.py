@@ -1,4 +1,4 @@
-"""Following links without asking a filesystem that may not answer: a server, or a dead daemon."""
+"""Following symlinks without touching a filesystem that may hang: a server, or a dead daemon."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ _REMOTE: Final = (
     b"9p", b"afs", b"autofs", b"ceph", b"cifs", b"fuse", b"glusterfs", b"lustre", b"nfs", b"nfs4",
     b"ncpfs", b"smb3", b"smbfs",
 )  # fmt: skip
-"""The types of filesystems, before a dot, that may wait for another machine or process for ever."""
+"""Filesystem types (the part before a dot) that may wait for ever for a machine or a process."""
 
 _MOST_LINKS: Final = 40
 
 _NOTHING_BELOW: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EACCES})
-"""The errors for a part of a path that say the same of every part below it."""
+"""The errors for a part of a path that also hold for every part below it."""
 
 
 def is_remote(kind: bytes) -> bool:
-    """Whether a filesystem of that type, as a table of mounts names it, may not answer."""
+    """Whether a filesystem of that type, as named in a mount table, may hang."""
     return kind.partition(b".")[0] in _REMOTE
 
 
 def followed(path: bytes, unasked: Collection[bytes], plain: set[bytes]) -> list[bytes]:
-    """The links on the way of the absolute `path`, by their real paths, and last where it leads.
+    """The real paths of the symlinks in the absolute `path`, and last the path it resolves to.
 
-    Nothing is followed below the mount points `unasked`, and what is not there is left as it is. As
-    `os.path.realpath`, but what is in `plain` is not asked about again: all that was found to be no
-    link is added to it.
+    Resolves as `os.path.realpath` does, but follows nothing below the mount points `unasked`.
+    Missing parts are kept as they are. `plain` caches paths known not to be symlinks; new ones are
+    added to it.
     """
     rest, done = path.split(b"/")[::-1], b""
     links: list[bytes] = []

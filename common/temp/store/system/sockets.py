@@ -1,4 +1,4 @@
-"""Where the files of bound Unix sockets lie."""
+"""Locating the files of bound Unix sockets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from . import procfs
 from .views import Views
 
 _LINE: Final = rb"(?m)^[0-9a-f]+: (?:[0-9A-F]+ ){5} *([0-9]+)"
-"""How a socket begins in `/proc/net/unix`, and its inode; a path may have newlines in it."""
+"""The start of a socket in `/proc/net/unix`, up to its inode; a path may contain newlines."""
 
 _AF_NETLINK, _SOCK_RAW, _NETLINK_SOCK_DIAG, _BY_FAMILY, _DUMP = 16, 3, 4, 20, 0x301
 _SHOWS_FILE, _OF_FILE, _NUMBER = 2, 1, 0xFFFF_FFFF
@@ -22,7 +22,7 @@ _SECONDS: Final = 2.0
 
 
 class Sockets:
-    """The bound sockets that processes have, in one look at all of them."""
+    """The bound sockets of processes, during one look at all of them."""
 
     def __init__(self, views: Views) -> None:
         self._views = views
@@ -30,9 +30,9 @@ class Sockets:
         self._last: tuple[str, dict[bytes, bytes]] = "", {}
 
     def bound(self, thread: str) -> dict[bytes, bytes]:
-        """Of the network namespace of a thread: the inodes of sockets, and the paths of those.
+        """The inodes and paths of all bound sockets in a thread's network namespace.
 
-        It is asked for with each socket that a thread has, one thread after the other.
+        Called once for each socket of a thread, so the result for the last thread is kept.
         """
         if thread != self._last[0]:
             try:
@@ -45,9 +45,10 @@ class Sockets:
         return self._last[1]
 
     def path_of(self, thread: str, inode: bytes, cwd: bytes) -> bytes | None:
-        """The path of a socket that a process has; `None` without one.
+        """The path of a socket of a process; `None` if it has none.
 
-        What it was bound to may be a path for this process alone: of `cwd`, or of `/proc/self`.
+        It may have been bound to a path that means something only to that process: one relative to
+        `cwd`, or below `/proc/self`.
         """
         bound = self.bound(thread)
         if inode not in bound:
@@ -60,19 +61,15 @@ class Sockets:
         return path
 
     def astray(self) -> Iterator[bytes]:
-        """The files in the directory of sockets whose paths lead to no file: by
-        the numbers of the files. A process may have gone elsewhere, or a directory was renamed.
+        """The socket files in the directory whose bound paths no longer lead to them, found by
+        inode. Their process may have changed its directory, or a directory was renamed.
         """
-        sought = {
-            inode: path for inode, path in self.bound("self").items() if self._leads_off(path)
-        }
-        numbers: dict[bytes, set[int]] = {}
-        for inode, number in (_numbers(self._views.device) if sought else {}).items():
-            if inode in sought:
-                numbers.setdefault(os.path.basename(sought[inode]), set()).add(number)
-        if numbers:
+        sought = {inode for inode, path in self.bound("self").items() if self._leads_off(path)}
+        told = _numbers(self._views.device) if sought else {}
+        # Not by name: many a server links or renames its socket to its place once it listens.
+        if numbers := {number for inode, number in told.items() if inode in sought}:
             for path, inode_there in self._views.below():
-                if inode_there & _NUMBER in numbers.get(os.path.basename(path), ()):
+                if inode_there & _NUMBER in numbers:
                     yield path
 
     def _leads_off(self, path: bytes) -> bool:
@@ -86,7 +83,7 @@ class Sockets:
 
 
 def bound_sockets(pid: str) -> dict[bytes, bytes]:
-    """The sockets of the process's network namespace: their inodes, and the paths of those."""
+    """The inodes and paths of the bound sockets in the process's network namespace."""
     try:
         table = procfs.read(f"/proc/{pid}/net/unix")
     except OSError:
@@ -98,8 +95,8 @@ def bound_sockets(pid: str) -> dict[bytes, bytes]:
 
 
 def _numbers(device: int) -> dict[bytes, int]:
-    """The inodes of the bound sockets of this network namespace whose files lie on the device, and
-    the lower half of the inodes of those; nothing where the kernel does not tell.
+    """The inodes of the bound sockets in this network namespace whose files are on the device, each
+    with the lower half of its file's inode; empty where the kernel does not tell.
     """
     import _socket  # `socket` takes milliseconds to import
 
@@ -119,7 +116,7 @@ def _numbers(device: int) -> dict[bytes, int]:
 
 
 def _read(told: bytes, device: int, found: dict[bytes, int]) -> bool:
-    """Take in one answer of the kernel; whether more come."""
+    """Add one reply of the kernel to `found`; return whether more follow."""
     at = 0
     while at < len(told):
         length, kind = struct.unpack_from("=IH", told, at)

@@ -1,4 +1,4 @@
-"""How much space a filesystem has."""
+"""The free and total space of a filesystem."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 def space_of(path: Path) -> tuple[int | None, int | None]:
     """The bytes free for this user on the filesystem of `path` or of its nearest existing parent,
-    and those plus the used ones, which is what `df` takes its percentage of.
+    and the sum of free and used bytes, of which `df` shows a percentage.
     """
     for directory in (path, *path.parents):
         if directory.exists():
@@ -17,7 +17,7 @@ def space_of(path: Path) -> tuple[int | None, int | None]:
                 if hasattr(os, "statvfs"):
                     told = os.statvfs(directory)
                     if not told.f_blocks:
-                        return None, None  # as ramfs, which has no limit, or one that does not tell
+                        return None, None  # ramfs, which has no limit, or one that does not tell
                     used = told.f_blocks - told.f_bfree
                     return told.f_bavail * told.f_frsize, (used + told.f_bavail) * told.f_frsize
                 import shutil
@@ -29,5 +29,5 @@ def space_of(path: Path) -> tuple[int | None, int | None]:
 
 
 def free_bytes(path: Path) -> int | None:
-    """The bytes free for this user on the filesystem of `path`, or of its nearest parent."""
+    """The bytes free for this user on the filesystem of `path` or its nearest existing parent."""
     return space_of(path)[0]

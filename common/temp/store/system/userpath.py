@@ -1,4 +1,4 @@
-"""The path that a user means."""
+"""Expanding a path as given by a user."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from pathlib import Path
 
 
 def users_path(path: str | os.PathLike[str]) -> Path:
-    """`path` with the home directory in place of a leading `~`, as a shell reads it."""
+    """`path` with a leading `~` expanded to the home directory, as in a shell."""
     return Path(os.path.expanduser(path))

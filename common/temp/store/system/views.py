@@ -1,8 +1,8 @@
-"""Under which paths a process sees a directory: its own, and those that bind mounts give it.
+"""The paths under which processes see a directory: its own path, and those of bind mounts.
 
 A process in another mount namespace (a container on the same kernel) has paths of its own. The
-table of mounts of each namespace says which part of which filesystem is mounted where, so that a
-path there can be told to lie in a directory here.
+mount table of each namespace says which part of which filesystem is mounted where, so a path there
+can be mapped to a directory here.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from .procfs import looking_into, open_now, read
 from .resolving import followed, is_remote
 
 _DEVICE, _ROOT, _POINT = 2, 3, 4
-"""The columns of a table of mounts that count: see proc(5)."""
+"""The columns of a mount table that are used: see proc(5)."""
 
 _LAYERS: Final = (b"lowerdir", b"upperdir", b"workdir", b"datadir")
 _LEVELS: Final = 4
 _MOST_BELOW: Final = 20_000
 
 _PART: Final = rb"(?:[^:\\]|\\.)+"
-"""What is between colons, but for those that belong to a name: `\\:`."""
+"""The text between colons; a colon that is part of a name is escaped: `\\:`."""
 
 
 _Table: TypeAlias = list[list[bytes]]
 
 
 class View(NamedTuple):
-    """`inner`, a path relative to the directory, is seen at the absolute path `place`; its
-    filesystem `folds` the case of letters.
+    """The part `inner` of the directory, seen at the absolute path `place`; `folds` if its
+    filesystem is case-insensitive.
     """
 
     place: bytes
@@ -44,7 +44,7 @@ class View(NamedTuple):
     folds: bool = False
 
     def relative(self, path: bytes) -> bytes | None:
-        """Where `path` lies in the directory; `None` if it does not lie below `place`."""
+        """`path` relative to the directory; `None` if it is not below `place`."""
         if self.folds:
             path = self._spelled(path)
         if not path.startswith(self.place):
@@ -55,7 +55,7 @@ class View(NamedTuple):
         return b"/".join(part for part in (self.inner, rest.strip(b"/")) if part) or None
 
     def _spelled(self, path: bytes) -> bytes:
-        """`path` with `place` as it is spelled here, if it begins so in other letters."""
+        """`path`, with its beginning respelled as `place` if they differ only in case."""
         parts = path.split(b"/")
         number = self.place.count(b"/") + 1
         begin = b"/".join(parts[:number])
@@ -65,8 +65,8 @@ class View(NamedTuple):
 
 
 class Views:
-    """The views that processes have of one directory, asked for by their ids; its filesystem
-    `folds` the case of letters.
+    """The views that processes have of one directory, by pid; `folds` if its filesystem is
+    case-insensitive.
     """
 
     def __init__(self, directory: str, *, folds: bool = False) -> None:
@@ -74,7 +74,7 @@ class Views:
             os.fsencode(os.path.realpath(directory)).rstrip(b"/") or b"/", folds=folds
         )
         self.spelled = os.fsencode(os.path.abspath(directory)).rstrip(b"/") or b"/"
-        """The path by which it was asked for, which may be a link."""
+        """The absolute path as it was given, which may contain symlinks."""
         self._ours, self._top, self._table = _namespace("self"), _top("self"), _table("self")
         self._where: tuple[bytes, bytes] | None = None
         with contextlib.suppress(OSError, ValueError, StopIteration):
@@ -85,29 +85,29 @@ class Views:
         self._known: dict[tuple[str, bytes], tuple[tuple[View, ...], tuple[bytes, ...]]] = {}
 
     def of(self, pid: str) -> tuple[View, ...]:
-        """The views that the process has; the plain one alone where nothing more can be told."""
+        """The views that the process has; only the directory's own path if no more is known."""
         return self.seen_by(pid)[0]
 
     def shares_mounts(self, pid: str) -> bool:
-        """Whether the process sees the same mounts as this one, so that its paths mean the same."""
+        """Whether the process is in the mount namespace of this one, so its paths mean the same."""
         return (_namespace(pid) or self._ours) == self._ours
 
     def seen_by(self, pid: str) -> tuple[tuple[View, ...], tuple[bytes, ...]]:
-        """The views that the process has, and where in the directory it alone sees another
-        filesystem, by paths relative to it: not what this process sees mounted, too.
+        """The views that the process has, and the mount points inside the directory, relative to
+        it, that exist only in the process's mount namespace.
 
-        To remove such a place takes the filesystem away there, with all that is in it.
+        Removing such a mount point unmounts the filesystem there, with everything in it.
         """
         namespace = _namespace(pid) or self._ours
         is_ours = namespace == self._ours
-        # The table of a process that had its root changed has only what lies below that.
+        # After a change of root, a process's table has only the mounts below its root.
         top = self._top if is_ours else _top(pid)
         known = namespace, top
         if known not in self._known:
             table = self._table if is_ours else _table(pid)
             found = self._read(table, top)
             mounted = () if is_ours else _mounted_in(found, table, top)
-            # Also in another namespace: files that were handed in from here keep their paths.
+            # Also in another namespace: descriptors passed in from here keep their paths.
             found = (self._plain, *(view for view in found if view != self._plain))
             if self._plain.folds:
                 found = tuple(view._replace(folds=True) for view in found)
@@ -115,13 +115,13 @@ class Views:
         return self._known[known]
 
     def resolved(self, path: bytes) -> bytes:
-        """The absolute `path`, as this process sees it, with its links followed; not on another
-        machine's filesystem, which may not answer, unless the directory itself lies there.
+        """The absolute `path`, as this process sees it, with its symlinks resolved; not those on a
+        remote filesystem, which may hang, unless the directory itself is on it.
         """
         return self.followed(path)[-1]
 
     def followed(self, path: bytes) -> list[bytes]:
-        """The links on the way of the absolute `path`, and then where it leads as `resolved`."""
+        """The symlinks in the absolute `path`, and last the path that `resolved` returns."""
         return followed(path, self._unasked, self._no_links)
 
     @property
@@ -131,24 +131,24 @@ class Views:
 
     @property
     def device(self) -> int:
-        """The filesystem of the directory, as the kernel numbers it; -1 if unknown."""
+        """The kernel's device number of the directory's filesystem; -1 if unknown."""
         if self._where is None:
             return -1
         major, minor = self._where[0].split(b":")
         return int(major) << 20 | int(minor)
 
     def may_ask(self, path: bytes) -> bool:
-        """Whether the absolute `path` is not on another machine's filesystem."""
+        """Whether the absolute `path` is not on a remote filesystem, which may hang."""
         return not any((path + b"/").startswith(b"%s/" % at) for at in self._unasked)
 
     def leads_in(self, path: bytes) -> bool:
-        """Whether the absolute `path` leads below the directory, or by a link that lies there."""
+        """Whether the absolute `path` leads below the directory, or through a symlink in it."""
         return any(self._plain.relative(way) is not None for way in self.followed(path))
 
     def below(self) -> Iterator[tuple[bytes, int]]:
-        """The paths and inodes of what lies in the directory, as far down as in the directories of
-        an entry, upper ones first; not on another machine's filesystem, and of very much only a
-        part.
+        """The paths and inodes of the files and directories in the directory, four levels down
+        (into the subdirectories of an entry), upper levels first. Remote filesystems are left out,
+        and very many files are cut off.
         """
         level, left = [self._plain.place], _MOST_BELOW
         for _ in range(_LEVELS):
@@ -193,7 +193,7 @@ class Views:
         return tuple(found)
 
     def _layers(self, line: list[bytes], top: bytes) -> Iterator[View]:
-        """The parts of the directory that are layers of a mounted overlay."""
+        """Views of the parts of the directory that are layers of a mounted overlay."""
         kind, *_, options = line[line.index(b"-") + 1 :]
         if kind != b"overlay":
             return
@@ -209,8 +209,8 @@ class Views:
                         yield View(place, inner)
 
     def _ending_in(self, layer: bytes) -> Iterator[bytes]:
-        """Where in the directory a layer may lie that was given by a relative path: nothing tells
-        what it is relative to.
+        """Where in the directory a layer with a relative path may be: nothing tells what the path
+        is relative to.
         """
         end = os.path.normpath(layer)
         while end.startswith(b"../"):
@@ -233,8 +233,8 @@ class Views:
                 yield inner
 
     def _mirrored(self, line: list[bytes], top: bytes) -> Iterator[View]:
-        """The directory as it is seen through a FUSE mount that names what it mirrors (bindfs), or
-        a file in it as the filesystem that is mounted from it (erofs).
+        """Views of the directory through a FUSE mount that names the directory it mirrors (bindfs),
+        or of an image file in it through the filesystem mounted from it (erofs).
         """
         kind, source, *_ = line[line.index(b"-") + 1 :]
         source = unescape(source)
@@ -253,7 +253,7 @@ class Views:
 
 
 def _where(directory: str, table: _Table) -> tuple[bytes, bytes]:
-    """The filesystem of `directory` (as the table of mounts names it), and its path in there."""
+    """The device of `directory`, as in the mount table, and its path within that filesystem."""
     descriptor = open_now(directory, getattr(os, "O_PATH", os.O_RDONLY))
     try:
         lines = read(f"/proc/self/fdinfo/{descriptor}").splitlines()
@@ -268,7 +268,7 @@ def _where(directory: str, table: _Table) -> tuple[bytes, bytes]:
 
 
 def _table(pid: str) -> _Table:
-    """The table of mounts that the process has; empty where it cannot be read."""
+    """The mount table of the process; empty if it cannot be read."""
     try:
         return rows(read(f"/proc/{pid}/mountinfo"))
     except OSError:
@@ -276,7 +276,7 @@ def _table(pid: str) -> _Table:
 
 
 def _top(pid: str) -> bytes:
-    """Where the table of mounts begins: for a process that had its root changed, at that."""
+    """The root directory of the process, to which the paths in its mount table are relative."""
     try:
         return os.readlink(os.fsencode(f"/proc/{pid}/root")).rstrip(b"/")
     except OSError:
@@ -284,7 +284,7 @@ def _top(pid: str) -> bytes:
 
 
 def _mounted_in(views: tuple[View, ...], table: _Table, top: bytes) -> tuple[bytes, ...]:
-    """Where in the directory of the `views` the process with that table sees a mount point."""
+    """The mount points of `table` inside the directory of the `views`, relative to it."""
     found: set[bytes] = set()
     with contextlib.suppress(ValueError):
         for line in table:
@@ -301,4 +301,4 @@ def _namespace(pid: str) -> str:
 
 
 ESCAPED_NEWLINE: Final = b"\\012"
-"""How a newline in a name is written in `/proc/PID/maps`, where nothing else is."""
+"""A newline in a name as `/proc/PID/maps` escapes it; it escapes nothing else."""

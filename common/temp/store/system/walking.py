@@ -1,4 +1,4 @@
-"""A walk by paths to any depth: before Python 3.12, `os.walk` fails at about 1,000 levels."""
+"""A walk by path to any depth: before Python 3.12, `os.walk` fails at about 1,000 levels."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 def walk(
     top: str | os.PathLike[str], onerror: Callable[[OSError], object] | None = None
 ) -> Iterator[tuple[str, list[str], list[str]]]:
-    """As `os.walk` from the top down: a caller may take directories out of the list.
+    """As `os.walk` top-down: the caller may remove directories from the list.
 
-    What is deeper than the longest possible path cannot be read, and goes to `onerror`.
+    A directory whose path is too long cannot be read; its error is passed to `onerror`.
     """
     waiting = [os.fspath(top)]
     while waiting:

@@ -1,4 +1,4 @@
-"""Which paths the words of a command line may name."""
+"""Finding the paths that the words of a command line may name."""
 
 from __future__ import annotations
 
@@ -12,49 +12,50 @@ from typing import Final
 from .procfs import looking_into
 from .views import Views
 
-# What every look needs has no regular expressions, and those that few words need are compiled at
-# their first use, by `re`: to compile them takes longer than to look at all words.
+# The code that every word passes through uses no regular expressions. Those that few words need
+# are compiled by `re` at first use: compiling takes longer than looking at all the words.
 
 _BETWEEN: Final = bytes.maketrans(b"=:@?#!", b",,,,,,")
-"""What is between paths in one word: `--out=DIR`, `DIR:/data`, `type=bind,source=DIR`, `-d@F`, also
-where a path ends in a URL: `file:F?mode=ro`, `file:F#part`, `jar:file:F!/x`."""
+"""Separators of paths in one word: `--out=DIR`, `DIR:/data`, `type=bind,source=DIR`, `-d@F`; and
+what ends a path in a URL: `file:F?mode=ro`, `file:F#part`, `jar:file:F!/x`."""
 
 _AROUND: Final = bytes.maketrans(b"'\"`;&|()<>{}[]", b" " * 14)
-"""What is around paths in a longer text: `cat DIR/a; (cd 'DIR' && make)`."""
+"""Delimiters of paths in a longer text: `cat DIR/a; (cd 'DIR' && make)`."""
 
 _SPELLED: Final = rb"""(?:[^\s'"\\;&|()<>]|\\.|'[^']*'|"(?:[^"\\]|\\.)*")+"""
-"""A word of a script, in which quotes and backslashes may be."""
+"""A word of a script, which may contain quotes and backslashes."""
 
 _SPELLING: Final = rb"""'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)"""
 _QUOTES: Final = b"'\"\\"
 
 _LITERAL: Final = rb"""'([^']*)'|("(?:[^"\\]|\\.)*")"""
-"""A string in code or in JSON."""
+"""A string literal in code or in JSON."""
 
 _ODD: Final = b"=:@?#!,%'\"`;&|()<>{}[] \t\n\r\f\v"
-"""What a word has that may be more than one path, if it does not begin with a dash."""
+"""Characters of which a word has at least one if it may be more than a single path (a word that
+begins with a dash always may be)."""
 
 _ENCODED: Final = rb"%(?!00)([0-9A-Fa-f]{2})"
-"""A byte as a URL spells it."""
+"""A percent-encoded byte of a URL."""
 
 _RUNS_MODULE: Final = rb"-[A-Za-z]*m"
 _MODULE: Final = rb"\w+(\.\w+)*"
 
 _MANY: Final = 16
-"""In a word of more parts than that (code, a class path), no name has such a sign in it."""
+"""In a word with more parts than this (code, a class path), separators are not part of a name."""
 
 _LONGEST_OPTION: Final = 40
-"""In how many letters of an option a path is looked for that is attached to it."""
+"""How far into an option an attached path may begin, in bytes."""
 
 _FIRST: Final = 100
-"""How many words are looked at with care before it is asked if they need it."""
+"""How many words are examined in full before the rest are prefiltered."""
 
 _LISTED: Final = 2000
-"""How many names of a directory are read to find links; with more, each word is asked for."""
+"""How many names of a directory are read to find symlinks; if it has more, every word counts."""
 
 
 class Words:
-    """Words of command lines, and the paths that they may name in one look at all processes."""
+    """Finds the paths that command line words may name, during one look at all processes."""
 
     def __init__(self, views: Views) -> None:
         self._views = views
@@ -62,6 +63,7 @@ class Words:
         self._links: dict[bytes, frozenset[bytes] | None] = {}
         self._said: dict[tuple[object, ...], tuple[bytes, ...]] = {}
         self._outside: dict[bytes, bool | None] = {}
+        self._first: frozenset[bytes] | None = None
 
     def paths(
         self,
@@ -72,12 +74,12 @@ class Words:
         is_here: bool,
         is_ours: bool,
     ) -> Iterator[tuple[int, bytes]]:
-        """The absolute paths that `words` may name to a process that works in `base`, each with the
-        index of its word; `bases` are all directories in which it may work.
+        """The absolute paths that `words` may name for a process whose working directory is `base`,
+        each with the index of its word; `bases` are all its possible working directories.
 
-        What has no slash in it counts only if `base` lies in the directory that is looked at
-        (`is_here`), or has a link of that name that leads there; of links, only a process can tell
-        that sees the mounts which this one does (`is_ours`).
+        A word without a slash counts only if `base` is in the directory that is examined
+        (`is_here`), or has a symlink of that name that leads there. Symlinks are checked only for
+        a process in this mount namespace (`is_ours`).
         """
         links = self._links_in(base) if is_ours and not is_here else frozenset()
         for index, word in enumerate(words):
@@ -87,7 +89,7 @@ class Words:
             if index >= _FIRST and is_ours and not is_here and self._is_elsewhere(word, base):
                 continue
             known = word, base, *bases, is_here, is_ours
-            if known not in self._said:  # many processes have the same
+            if known not in self._said:  # many processes have the same words
                 found = self._paths(word, base, bases, links, is_here=is_here)
                 self._said[known] = tuple(dict.fromkeys(found))
             yield from ((index, path) for path in self._said[known])
@@ -117,16 +119,17 @@ class Words:
         *,
         is_here: bool,
     ) -> Iterator[bytes]:
-        """The absolute paths that begin amid `part`: with the directory itself, after an option of
-        several letters, or after what only its program can tell (`$HOME/x/.tmp/y`).
+        """The absolute paths that begin inside `part`: with the directory itself, after an option
+        of several letters, or after a prefix that only its program understands (`$HOME/x/.tmp/y`).
         """
         for top in self._tops:
             if (start := part.find(top + b"/", 1)) > 0:
                 yield part[start:]
-        if part.startswith(b"/"):
-            if part.startswith(b"//"):  # of a URL that names the machine
-                yield b"/" + part[2:].partition(b"/")[2]
+        if part.startswith(b"//"):  # from a URL with a host name
+            yield b"/" + part[2:].partition(b"/")[2]
             return
+        if part.startswith(b"/") and self._begins_somewhere(part):
+            return  # otherwise it may follow `${HOME}` or `$(pwd)`
         if part.startswith(b"-"):
             for link in links:
                 start = part.find(link, 2)
@@ -141,7 +144,7 @@ class Words:
     def _after_its_name(
         self, part: bytes, top: bytes, base: bytes, bases: Sequence[bytes]
     ) -> Iterator[bytes]:
-        """What `part` may mean by what is behind the name of the directory, at the path `top`."""
+        """The paths that `part` may mean if it contains the name of the directory `top`."""
         name = top.rpartition(b"/")[2] + b"/"
         own, found, rest = part, *(b"/" + part).partition(b"/" + name)[1:]
         if not found and (part.startswith(b"-") or name.startswith(b".")):
@@ -156,9 +159,17 @@ class Words:
             if os.path.lexists(path) or os.path.lexists(os.path.dirname(path)):
                 yield path
 
+    def _begins_somewhere(self, path: bytes) -> bool:
+        """Whether the first part of the absolute `path` exists."""
+        if self._first is None:
+            self._first = frozenset()
+            with contextlib.suppress(OSError):
+                self._first = frozenset(os.listdir(b"/"))  # a `stat` might wait for a server
+        return not self._first or path[1:].partition(b"/")[0] in self._first
+
     def _is_elsewhere(self, word: bytes, base: bytes) -> bool:
-        """Whether `word` is one path that certainly leads nowhere below the directory: of thousands
-        of files on a command line, most lie in one other directory.
+        """Whether `word` is a single path that certainly does not lead below the directory: if a
+        command line has thousands of files, most are in one other directory.
         """
         names = (top.rpartition(b"/")[2] for top in self._tops)
         if any(b"/%s/" % name in b"/" + word for name in names):
@@ -173,11 +184,11 @@ class Words:
             if self._outside[above]:
                 os.readlink(path)
         except OSError:
-            return True  # it is no link
+            return True  # not a symlink
         return self._outside[above] is None
 
     def _is_outside(self, directory: bytes) -> bool | None:
-        """Whether no part of the way to it is in the directory; `None` if it must not be asked."""
+        """Whether no path to it leads through the directory; `None` if a lookup may hang."""
         ways = [os.path.normpath(directory), *self._views.followed(directory)]
         for view in self._views.of("self"):
             if any(way == view.place or view.relative(way) is not None for way in ways):
@@ -185,7 +196,7 @@ class Words:
         return True if self._views.may_ask(ways[-1]) else None
 
     def _links_in(self, base: bytes) -> frozenset[bytes] | None:
-        """The names of the links in `base` that lead into the directory; `None` if unknown."""
+        """The names of the symlinks in `base` that lead into the directory; `None` if unknown."""
         if base not in self._links:
             self._links[base] = self._found_in(base)
         return self._links[base]
@@ -213,8 +224,8 @@ def _is_there(base: bytes, path: bytes) -> bool:
 
 
 def modules_in(words: Sequence[bytes]) -> Iterator[bytes]:
-    """Where the modules may lie that Python was started with (`-m NAME`), relative to where that
-    was: it imports what else it needs from there, even later.
+    """The possible paths of a module that Python runs (`-m NAME`), relative to where Python was
+    started: it may import more from there later.
     """
     for option, name in itertools.pairwise(words):
         if re.fullmatch(_RUNS_MODULE, option) and re.fullmatch(_MODULE, name):
@@ -223,8 +234,8 @@ def modules_in(words: Sequence[bytes]) -> Iterator[bytes]:
 
 
 def named_in(word: bytes) -> list[bytes]:
-    """What in `word` may be a path, absolute or not: all of it, a part of an option, of a URL or of
-    a longer text. A name may have a sign in it that elsewhere parts paths (`--out=lr=0.1,bs=3`).
+    """The substrings of `word` that may be paths, absolute or not: all of it, or a part of an
+    option, a URL or a longer text. A name may itself contain a separator (`--out=lr=0.1,bs=3`).
     """
     if not _is_odd(word):
         return [word]
@@ -248,8 +259,8 @@ def _has_any(text: bytes, signs: bytes) -> bool:
 
 
 def _spelled(text: bytes, depth: int = 2) -> Iterator[bytes]:
-    """The words of a script in which there are quotes or backslashes, without these; also of a
-    script in such a word.
+    """The words of a script that have quotes or backslashes, unquoted; also those of a script
+    nested in such a word.
     """
     if not depth or not _has_any(text, _QUOTES):
         return
@@ -261,13 +272,13 @@ def _spelled(text: bytes, depth: int = 2) -> Iterator[bytes]:
 
 
 def _literals(text: bytes) -> Iterator[bytes]:
-    """The strings in `text`; JSON spells letters of some languages as `u00fc` with a backslash."""
+    """The string literals in `text`; JSON may escape non-ASCII letters (backslash and `u00fc`)."""
     if not _has_any(text, b"'\""):
         return
     for single, double in re.findall(_LITERAL, text, re.DOTALL):
         yield single or double[1:-1]
         if b"\\" in double:
-            import json  # which few words need
+            import json  # needed by few words
 
             with contextlib.suppress(ValueError):
                 yield os.fsencode(json.loads(os.fsdecode(double), strict=False))

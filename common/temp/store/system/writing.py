@@ -1,4 +1,4 @@
-"""Writing files: whole or not at all, or appended to what anybody may have put there."""
+"""Writing files whole or not at all, or appending to files that another user may have created."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _APPEND = (
 def replacing(
     path: str | os.PathLike[str], fresh: str = "", mode: int = 0o666
 ) -> Iterator[BinaryIO]:
-    """A new file that replaces the one at `path`, in one step, when the block ends.
+    """A new file that atomically replaces the one at `path` when the block ends.
 
-    Until then it lies beside that, as `fresh` or under a name of its own, and an error removes it;
-    only a kill leaves it there. A link at `path` is replaced, not followed. Raises `OSError`.
+    Until then it is at `fresh`, or beside `path` under a random name. An error removes it; only a
+    kill leaves it there. A symlink at `path` is replaced, not followed. Raises `OSError`.
     """
     above, name = os.path.split(os.fspath(path))
     fresh = fresh or os.path.join(above, f".{name}.{os.urandom(4).hex()}")
@@ -49,9 +49,9 @@ def replacing(
 def write_whole(
     path: str | os.PathLike[str], content: str, remedy: str = "choose another file"
 ) -> None:
-    """Write a text file whole or not at all; one that is there keeps its mode and its owner.
+    """Write a text file whole or not at all; an existing file keeps its mode and its owner.
 
-    Raises `StorageError`, also if that may not be written.
+    Raises `StorageError`, also if the existing file is not writable.
     """
     try:
         rewrite(path, content)
@@ -68,7 +68,7 @@ def rewrite(path: str | os.PathLike[str], content: str) -> None:
 
 
 def _take_after(path: str, descriptor: int) -> None:
-    """Give the open file the owner and the mode of what is at `path`. Raises `OSError`."""
+    """Give the open file the owner and the mode of the file at `path`. Raises `OSError`."""
     before, now = os.stat(path), os.fstat(descriptor)
     if not os.access(path, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
@@ -82,10 +82,10 @@ def _take_after(path: str, descriptor: int) -> None:
 def append(
     path: str | os.PathLike[str], content: str, *, anybodys: bool = False, shown: object = None
 ) -> None:
-    """Append to a file, or write to a pipe or a device that somebody reads.
+    """Append to a file, or write to a device or to a pipe that has a reader.
 
-    Raises `OSError`, also for a pipe that nobody reads, and `Refused` for one of another user, who
-    may open it and never read; unless it may be `anybodys`. The error calls it as it is `shown`.
+    Raises `OSError`, also for a pipe without a reader. Unless `anybodys`, raises `Refused` for a
+    pipe of another user, who may open it and never read; the message names it as `shown`.
     """
     try:
         descriptor = os.open(path, _APPEND, 0o666)
@@ -99,5 +99,5 @@ def append(
             is_pipe = stat.S_ISFIFO(status.st_mode)
             if is_pipe and not anybodys and status.st_uid not in (0, os.geteuid()):
                 raise Refused(f"{shown or path} is a pipe of another user; choose another file")
-            os.set_blocking(descriptor, True)  # whoever reads may take its time
+            os.set_blocking(descriptor, True)  # the reader may be slow
         file.write(content)

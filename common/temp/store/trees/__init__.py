@@ -1,1 +1,1 @@
-"""Walking, removing and comparing one directory tree, through descriptors."""
+"""Walking, removing and comparing one directory tree through file descriptors."""

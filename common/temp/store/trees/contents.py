@@ -1,6 +1,6 @@
-"""What an entry holds, item by item: to digest it, to write it elsewhere, to compare it.
+"""Reading an entry item by item, to digest it, write it elsewhere or compare it.
 
-Items come in one fixed order: each directory before its contents, names sorted by their bytes. So
+Items come in a fixed order: each directory before its contents, names sorted by their bytes. So
 one running digest covers everything in bounded memory, whatever the items are read from.
 """
 
@@ -32,11 +32,11 @@ KEPT_ATTRIBUTES: Final = ("user.", "system.posix_acl_")
 
 
 class Item(NamedTuple):
-    """One thing in an entry, or the entry itself, whose `path` is "".
+    """A file, directory or the like in an entry, or the entry itself, whose `path` is "".
 
-    A "link" is a further name of the file at `target`, the path of one that came before. `read`
-    gives the next bytes of a file, `size` of them in all, and only until the next item is asked
-    for. A socket is an "other".
+    A "link" is a further hard link to the file at `target`, the path of an earlier item. `read`
+    returns the next bytes of a file, `size` of them in all, and only until the next item is
+    requested. A socket is an "other".
     """
 
     path: str
@@ -53,10 +53,10 @@ class Item(NamedTuple):
 
 
 class Digest(NamedTuple):
-    """How much there is, in bytes as they are read, and one BLAKE2 digest over all of it.
+    """The number of files, directories and bytes read, and one BLAKE2 digest of everything.
 
-    It leaves out the mode and the time of the entry itself, which change when it is moved, those of
-    links, and owners, which only root can set.
+    The digest leaves out the mode and the time of the entry itself, which change when it is moved,
+    those of symlinks, and owners, which only root can set.
     """
 
     files: int
@@ -66,7 +66,7 @@ class Digest(NamedTuple):
 
 
 def digest(items: Iterable[Item]) -> Digest:
-    """The digest of `items`, which are all read. Raises `OSError` if one is shorter than told."""
+    """Read all `items`; return their digest. Raises `OSError` if one is shorter than its size."""
     digester = Digester()
     for item in digester.passing(items):
         if item.read is not None:
@@ -76,7 +76,7 @@ def digest(items: Iterable[Item]) -> Digest:
 
 
 class Digester:
-    """Digests items on their way to a reader that reads each to its end."""
+    """Digests items as they pass to a consumer that reads each to its end."""
 
     def __init__(self) -> None:
         self._whole = blake2b(digest_size=32)
@@ -87,7 +87,7 @@ class Digester:
         return Digest(self._files, self._directories, self._size, self._whole.hexdigest())
 
     def passing(self, items: Iterable[Item]) -> Iterator[Item]:
-        """The same items; each counts once the next one is asked for."""
+        """The same items; each is counted once the next one is requested."""
         for item in items:
             content = b""
             if item.read is None:
@@ -102,10 +102,10 @@ class Digester:
         self._files += item.kind != "directory"
         self._directories += item.kind == "directory"
         self._size += item.size
-        # A link has no mode, and not every system can set its time.
+        # A symlink has no mode, and not every system can set its time.
         is_dressed = item.path and item.kind != "symlink"
         name, target = os.fsencode(item.path.rpartition("/")[2]), os.fsencode(item.target)
-        # With the depth, the order says in which directory a name is.
+        # The order and the depth together tell which directory a name is in.
         self._whole.update(
             b"%s %d %o %d %d %d:%s %d:%s %d %s"
             % (
@@ -134,7 +134,7 @@ def _read_into(inner: blake2b, read: Callable[[int], bytes], size: int) -> bytes
 
 
 def chunks(item: Item) -> Iterator[bytes]:
-    """The content of a file, piece by piece."""
+    """The content of a file in chunks. Raises `StorageError` if it is shorter than `size`."""
     assert item.read is not None
     left = item.size
     while left:
@@ -165,11 +165,11 @@ def tree(
     afresh: bool = False,
     only: Callable[[str], bool] | None = None,
 ) -> Iterator[Item]:
-    """The items of `name` in the directory open at `parent`; below it, `only` those of such paths.
+    """The items of `name` in the directory open at `parent`, filtered by path with `only`.
 
-    Goes to any depth, by descriptors. Without `contents` no file is opened, and what only an open
-    file tells is left out. `afresh` reads from the disk what memory may hold. Raises `OSError` if
-    something cannot be read, is on another filesystem, or moves meanwhile.
+    Goes to any depth, by descriptors. Without `contents` no file is opened, and facts that need an
+    open file are left out. `afresh` bypasses the page cache. Raises `OSError` if something cannot
+    be read, is on another filesystem, or moves meanwhile.
     """
     top = at.stat(name, dir_fd=parent, follow_symlinks=False)
     seen: dict[int, str] = {}
@@ -199,10 +199,10 @@ def tree(
 
 
 def state(parent: int, name: str) -> str:
-    """A digest that is another once anything in `name` has changed, be its time what it may.
+    """A digest that changes with any change inside `name`, even if times are set back.
 
-    It stays the same when `name` is moved, and takes no look at what the files hold. Raises
-    `OSError` as `tree` does.
+    It stays the same when `name` is moved, and does not read file contents. Raises `OSError` as
+    `tree` does.
     """
     whole = blake2b(digest_size=32)
     for item in tree(parent, name, contents=False):
@@ -213,10 +213,10 @@ def state(parent: int, name: str) -> str:
 
 
 def newest_status_in(parent: int, name: str) -> float:
-    """When the status of anything in the directory `name` last changed, its own left out; 0.0 if
-    nothing is in it.
+    """The newest status change time (ctime) of anything inside the directory `name`, itself
+    excluded; 0.0 if it is empty.
 
-    Every write changes that time, also one that sets the modification time back. Raises `OSError`
+    Every write changes that time, even one that sets the modification time back. Raises `OSError`
     as `tree` does.
     """
     items = tree(parent, name, contents=False)
@@ -244,7 +244,7 @@ def _item(
     contents: bool,
     afresh: bool,
 ) -> Iterator[tuple[Item, int]]:
-    """The item `name`, and the descriptor of a directory that is open meanwhile, or -1."""
+    """The item `name`, and if it is a directory, its descriptor until the block ends, else -1."""
     status = at.stat(name, dir_fd=parent, follow_symlinks=False)
     if status.st_dev != device:
         if not stat.S_ISDIR(status.st_mode) and is_overlay(parent):
@@ -280,7 +280,7 @@ def _item(
 
 
 def _opened_directory(parent: int, name: str, path: str) -> int:
-    """The open directory; only the top of the tree may be where something is mounted."""
+    """A descriptor of the directory; only the top of the tree may be a mount point."""
     if not path:
         return at.open(name, DIRECTORY_FLAGS, dir_fd=parent)
     try:
@@ -297,7 +297,7 @@ def _mounted(path: str) -> StorageError:
 
 @contextlib.contextmanager
 def _opened_file(parent: int, name: str, item: Item, inode: int, *, afresh: bool) -> Iterator[Item]:
-    """`item` as the file that can be read, if it still is the one of that `inode`."""
+    """`item` as a readable file, if it still has that `inode`."""
     file = at.open_file(name, dir_fd=parent)
     try:
         opened = os.fstat(file)
@@ -316,7 +316,7 @@ def _opened_file(parent: int, name: str, item: Item, inode: int, *, afresh: bool
 
 
 def _attributes(descriptor: int, wanted: bool) -> tuple[tuple[str, bytes], ...]:
-    """The extended attributes that are the user's; only Linux has them in Python."""
+    """The user's own extended attributes; Python supports them only on Linux."""
     if not wanted or not hasattr(os, "listxattr") or not at.RELATIVE:
         return ()
     try:

@@ -1,4 +1,4 @@
-"""The open directories of a walk, a few at a time, however deep the tree is."""
+"""The open directories of a walk, limited in number however deep the tree is."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..system import at
 from ..system.at import DIRECTORY_FLAGS
 
 OPEN_LEVELS: Final = 48
-"""How many directories of one walk are open at once; those above are opened again by `..`."""
+"""How many directories of one walk are open at once; those above are reopened through `..`."""
 
 
 class Level:
@@ -35,16 +35,16 @@ L = TypeVar("L", bound=Level)
 
 
 class Descent(Generic[L]):
-    """The directories from the top of a tree down to where a walk is, the lowest one open.
+    """The directories from the top of a tree down to a walk's position; the lowest one is open.
 
-    With `keeps_top`, the top is never closed on the way. Close it after use.
+    With `keeps_top`, the top stays open throughout. Close it after use.
     """
 
     def __init__(self, *, keeps_top: bool = False) -> None:
         self.levels: list[L] = []
         self._always_open = int(keeps_top)
         self._first_open = self._always_open
-        """The levels from here down are open."""
+        """The levels from this index down are open."""
 
     def push(self, level: L) -> None:
         """Go down to `level`, and close the highest one if too many are open."""
@@ -55,16 +55,16 @@ class Descent(Generic[L]):
             self._first_open += 1
 
     def pop(self) -> L:
-        """The lowest level, taken off; the caller closes it. See `reopen`."""
+        """Remove and return the lowest level, which the caller closes. See `reopen`."""
         done = self.levels.pop()
         self._first_open = max(self._always_open, min(self._first_open, len(self.levels) - 1))
         return done
 
     def reopen(self, done: L) -> None:
-        """Open the level above `done`, which was taken off just now, if it is closed.
+        """Open the level above `done`, which was just popped, if it is closed.
 
-        This uses `..`, which leads to another directory if somebody moved `done`. Then the path
-        up is lost: the closed levels are taken off, and `OSError` (ESTALE) is raised.
+        This uses `..`, which leads to another directory if `done` was moved. Then the path up is
+        lost: the closed levels are dropped, and `OSError` (ESTALE) is raised.
         """
         if not self.levels or self.levels[-1].descriptor is not None:
             return
@@ -78,13 +78,13 @@ class Descent(Generic[L]):
             raise
 
     def close(self) -> None:
-        """Close all that is open."""
+        """Close all open levels."""
         for level in self.levels:
             level.close()
 
 
 def _climb(done: Level, above: Level) -> int:
-    """A descriptor of the directory `above`, opened from `done` further down."""
+    """A descriptor of the directory `above`, opened from `done`, which is further down."""
     assert done.descriptor is not None
     current = at.dup(done.descriptor)
     for _ in range(done.depth - above.depth):

@@ -1,4 +1,4 @@
-"""What lies at a path: how much, when it last changed, and what in it may protect it."""
+"""Measuring the file or directory at a path, and finding what inside may protect it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .walk import measure
 
 
 def look_inside(parent: int, name: str) -> Inside:
-    """What in the directory `name` of the open `parent` may protect it; nothing if it is none.
+    """What in the directory `name` of the open `parent` may protect it; empty if not a directory.
 
-    What is closed to us is left out: nobody can work there by its path.
+    Directories without permission are left out: no process of this user can reach them by path.
     """
     try:
         descriptor = at.open(name, DIRECTORY_FLAGS, dir_fd=parent)
@@ -32,7 +32,7 @@ def look_inside(parent: int, name: str) -> Inside:
 
 
 class Newest(NamedTuple):
-    """When something last changed, where inside, and the newest modification in the future."""
+    """When something last changed, where inside, and its newest modification in the future."""
 
     changed: float
     where: str = ""
@@ -42,7 +42,7 @@ class Newest(NamedTuple):
 def newest_change(root: int, path: str) -> tuple[float, str]:
     """When the entry at `path` below the open `root` last changed inside, and where.
 
-    A time in the future counts like any other. Raises `OSError` if a part of it cannot be read.
+    A time in the future counts like any other. Raises `OSError` if part of it cannot be read.
     """
     return look_at(root, path)[0][:2]
 
@@ -50,8 +50,8 @@ def newest_change(root: int, path: str) -> tuple[float, str]:
 def look_at(root: int, path: str, until: float | None = None) -> tuple[Newest, Inside]:
     """When the entry at `path` below the open `root` last changed, and what in it may protect it.
 
-    Modifications after `until` (seconds since 1970) are in the future. Raises `OSError` if a part
-    of it cannot be read.
+    Modifications after `until` (seconds since 1970) are in the future. Raises `OSError` if part of
+    the entry cannot be read.
     """
     measured = measure_at(root, path, NEVER if until is None else int(until * 1e9))
     for where, what in measured.problems:
@@ -61,7 +61,7 @@ def look_at(root: int, path: str, until: float | None = None) -> tuple[Newest, I
 
 
 def measure_at(parent: int | None, path: str, until_ns: int = NEVER) -> Measured:
-    """The measure of what is at `path`, below the open `parent`. Raises `OSError`.
+    """The measure of the file or directory at `path`, below the open `parent`. Raises `OSError`.
 
     Modifications after `until_ns` are in the future.
     """

@@ -1,4 +1,4 @@
-"""What stays of a tree that is thinned out: what globs match, and what the links in it lead to."""
+"""What to keep of a tree that is thinned out: paths that match, and targets of kept symlinks."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Matches = Callable[[str], bool]
 """Whether a path in the tree matches."""
 
 _MOST_LINKS: Final = 40
-"""How many links may lead to one another, as for the system."""
+"""How many symlinks may be chained; the limit of Linux."""
 
 
 class Kept(NamedTuple):
-    """What stays of a tree: `paths`, directories with all in them, and the directories `above`
-    those ("" is the top). `rest` tells whether there is anything else.
+    """What is kept of a tree: `paths`, directories with everything in them, and the directories
+    `above` those ("" is the top). `rest` is whether there is anything else.
     """
 
     paths: frozenset[str]
@@ -31,7 +31,7 @@ class Kept(NamedTuple):
     rest: bool
 
     def holds(self, path: str) -> bool:
-        """Whether what is at `path` stays."""
+        """Whether `path` is kept."""
         return (
             path in self.paths
             or path in self.above
@@ -40,10 +40,10 @@ class Kept(NamedTuple):
 
 
 def find_kept(parent: int, name: str, matches: Matches, place: str) -> Kept:
-    """What stays of the directory `name` in the open `parent`.
+    """What to keep of the directory `name` in the open `parent`.
 
-    `place` is the real path that the directory has when it is not moved aside: links may lead
-    there. Raises `OSError` if a part cannot be read, or something is mounted on it.
+    `place` is the real path that the directory has when it is not moved aside: symlinks may lead
+    there. Raises `OSError` if a part cannot be read or is a mount point.
     """
     targets: set[str] = set()
     outside = _Outside(place)
@@ -71,7 +71,9 @@ def _above(paths: Collection[str]) -> frozenset[str]:
 def _look(
     parent: int, name: str, matches: Matches, targets: Collection[str]
 ) -> tuple[set[str], dict[str, str], list[str], list[str]]:
-    """What stays, all links, the links that stay, and the directories that may go, or one file."""
+    """The kept paths, the targets of all symlinks, the kept symlinks, and one file that may go (or
+    if there is none, the directories that may).
+    """
     paths: set[str] = set()
     links: dict[str, str] = {}
     kept_links: list[str] = []
@@ -87,7 +89,7 @@ def _look(
         is_within = whole is not None and is_inside(path, whole)
         stays = is_within or "" in targets
         if path and not stays:
-            # SQLite keeps the parts of a database beside the file that a link leads to.
+            # SQLite keeps a database's companion files beside the target of a symlink.
             stays = path in targets or database_of(path) in targets or matches(path)
         if stays and path in links:
             kept_links.append(path)
@@ -105,7 +107,7 @@ def _look(
 
 
 def _followed(link: str, links: Mapping[str, str], place: str, outside: _Outside) -> set[str]:
-    """The paths in the tree at `place` that the link at `link` leads over, and to."""
+    """The paths in the tree at `place` that the symlink at `link` passes through and leads to."""
     found: set[str] = set()
     top = [part for part in place.split(os.sep) if part]
     here = [*top, *link.split("/")[:-1]]
@@ -133,14 +135,14 @@ def _followed(link: str, links: Mapping[str, str], place: str, outside: _Outside
                 if path is not None:
                     found.add(path)
     else:
-        return found  # a circle
+        return found  # a loop
     if (path := _below(here, top)) is not None:
         found.add(path)
     return found
 
 
 def _below(parts: list[str], top: list[str]) -> str | None:
-    """The path below `top` that `parts` are; `None` if they lie elsewhere."""
+    """`parts` as a path relative to `top`; `None` if it is not below `top`."""
     return "/".join(parts[len(top) :]) if parts[: len(top)] == top else None
 
 
@@ -149,7 +151,7 @@ def _joined(parts: list[str]) -> str:
 
 
 class _Outside:
-    """What the way of a link passes that is not in the tree at `place`."""
+    """Looks up the parts of a symlink's path that are outside the tree at `place`."""
 
     def __init__(self, place: str) -> None:
         self._above: os.stat_result | None = None
@@ -159,7 +161,7 @@ class _Outside:
         self.is_above = functools.cache(self._is_above)
 
     def _is_above(self, path: str) -> bool:
-        """Whether the tree is in the directory at `path`, which a mount may have put there too."""
+        """Whether `path` is the parent directory of the tree, perhaps through a bind mount."""
         try:
             return self._above is not None and os.path.samestat(os.stat(path), self._above)
         except OSError:
@@ -167,7 +169,7 @@ class _Outside:
 
 
 def _target_of(path: str) -> str | None:
-    """The target of the link at `path`; `None` if there is no link."""
+    """The target of the symlink at `path`; `None` if it is not a symlink."""
     try:
         return os.readlink(path)
     except OSError:

@@ -1,4 +1,4 @@
-"""The symlinks in a tree, found by their names: no file is looked at."""
+"""Listing the symlinks in a tree without examining its files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class _Level(Level):
 def links_in(descriptor: int) -> Iterator[tuple[str, str]]:
     """The path and the target of each symlink in the open directory, at any depth.
 
-    What cannot be read, or is on another filesystem, is left out.
+    An unreadable directory, or one on another filesystem, is left out.
     """
     descent: Descent[_Level] = Descent()
     try:
@@ -33,7 +33,7 @@ def links_in(descriptor: int) -> Iterator[tuple[str, str]]:
             if not level.pending:
                 done = descent.pop()
                 try:
-                    with contextlib.suppress(OSError):  # it was moved: the rest is not found
+                    with contextlib.suppress(OSError):  # it was moved: the rest is left out
                         descent.reopen(done)
                 finally:
                     done.close()
@@ -53,7 +53,7 @@ def links_in(descriptor: int) -> Iterator[tuple[str, str]]:
 
 
 def _links_of(level: _Level) -> Iterator[tuple[str, str]]:
-    """The symlinks directly in that directory; its subdirectories become pending."""
+    """The symlinks directly in one directory; its subdirectories become pending."""
     assert level.descriptor is not None
     found = []
     with contextlib.suppress(OSError), at.scandir(level.descriptor) as items:

@@ -1,4 +1,4 @@
-"""The names by which a root of this program, or a repository of git, is known in a tree."""
+"""The names that mark a root of this program, or a git repository, in a tree."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from .measured import Measured
 
 _GIT: Final = ".git"
 _BARE: Final = frozenset({"objects", "refs"})
-"""The directories of a bare repository, or links to them; it also has a file `HEAD`."""
+"""The directories of a bare repository, or symlinks to them; it also has a file `HEAD`."""
 
 OF_GIT: Final = frozenset({_GIT, *_BARE})
-"""What marks a repository, be it a directory, a file or a link."""
+"""The names that mark a repository, whether directory, file or symlink."""
 
 _SCRATCH: Final = frozenset({".tmp", ".temp"})
-"""What a root of scratch is called, which `mkdir` may have made: then it has no store yet."""
+"""The names of scratch roots, which a plain `mkdir` may have created without a store."""
 
 MARKS: Final = frozenset({STORE, *_SCRATCH, *OF_GIT})
-"""The directories by whose names a root or a repository is known."""
+"""The directory names that mark a root or a repository."""
 
 
 def note(measured: Measured, directory: int, path: str, marks: Collection[str]) -> None:
-    """Note in `measured` that the open directory at `path`, which has those `marks`, is a root of
-    this program or a repository, or has a root in it.
+    """Record in `measured` that the open directory at `path` is a root or a repository, or contains
+    a root, according to its `marks`.
     """
     if STORE in marks:
         measured.roots.append(path)
@@ -39,7 +39,7 @@ def note(measured: Measured, directory: int, path: str, marks: Collection[str]) 
 
 
 def note_leaf(measured: Measured, directory: int, path: str) -> None:
-    """As `note`, for a directory without subdirectories, whose names nobody has listed."""
+    """As `note`, for a directory without subdirectories that has not been listed."""
     if _lies_in(directory, _GIT):
         measured.repositories.append(path)
     elif all(_lies_in(directory, name) for name in sorted(_BARE)):
@@ -47,13 +47,13 @@ def note_leaf(measured: Measured, directory: int, path: str) -> None:
 
 
 def _is_of_tree(path: str) -> bool:
-    """Whether a repository there is `.git` or in it, where the work tree around it tells of it."""
+    """Whether a repository at `path` is a `.git` or inside one, whose work tree marks it."""
     _, found, inner = f"/{path}/".partition(f"/{_GIT}/")
     return bool(found) and inner.partition("/")[0] in ("", "modules", "worktrees")
 
 
 def _lies_in(directory: int, name: str) -> bool:
-    """Whether anything but a directory is called `name` in the open `directory`, or may be."""
+    """Whether `name` in the open `directory` exists, or may exist, and is not a directory."""
     try:
         status = at.stat(name, dir_fd=directory, follow_symlinks=False)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What a walk finds in a directory, and what of it may protect the directory."""
+"""The result of a walk over a directory, and what in it may protect the directory."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ Names: TypeAlias = dict[tuple[int, int], tuple[int, int, int, int]]
 
 
 class Measured:
-    """What a walk finds in one directory, itself included; sizes in bytes.
+    """The result of a walk over one directory, itself included; sizes in bytes.
 
-    `length` is that of the files alone, `apparent` that of the directories as well.
+    `length` is the total length of the files alone, `apparent` includes the directories as well.
     `names` holds, for each file with more than one name, how many names it has, how many of them
     were found, and the two sizes that were counted for the first of them. `changed_ns` is the
     newest modification up to a given time, `future_ns` the newest one after it, 0 for none.
     `partial` says that the walk stopped at a change that was new enough: then only `changed_ns` and
-    `changed_in` count.
-    `roots` are the directories that hold a store of this program, or are called like a root of
-    scratch, `repositories` those of git.
-    `unread` names a place that could not be read for another reason than that it is closed to us.
+    `changed_in` are valid.
+    `roots` are the directories that hold a store of this program, or have the name of a scratch
+    root, `repositories` those of git.
+    `unread` is an error other than a lack of permission, with its place.
     """
 
     __slots__ = (
@@ -57,7 +57,7 @@ class Measured:
 
     @classmethod
     def of(cls, status: os.stat_result, until_ns: int = NEVER) -> Measured:
-        """The measure of a file, or of a directory into which nobody looks."""
+        """The measure of a file, or of a directory without its contents."""
         measured = cls()
         measured.size = status.st_blocks * 512
         measured.apparent = status.st_size
@@ -77,9 +77,9 @@ class Measured:
 
     @property
     def links(self) -> tuple[Link, ...]:
-        """The files that have names elsewhere too, which keep them when this is removed."""
+        """The files that also have names elsewhere, which stay if this directory is removed."""
         if not self.names:
-            return ()  # as of most
+            return ()  # the usual case
         return tuple(
             Link(file, names, met, size)
             for file, (names, met, size, _) in self.names.items()
@@ -88,14 +88,14 @@ class Measured:
 
     @property
     def inodes(self) -> int:
-        """How many files and directories there are, each counted once whatever its names."""
+        """The number of files and directories; a file with several names counts once."""
         inodes = self.files + self.directories
         for _, met, _, _ in self.names.values():
             inodes -= met - 1
         return inodes
 
     def add(self, other: Measured) -> None:
-        """Add what was found in another part of the same tree; the order does not matter."""
+        """Add the result for another part of the same tree; the order does not matter."""
         self.size += other.size
         self.apparent += other.apparent
         self.length += other.length
@@ -124,7 +124,7 @@ class Measured:
 
     @property
     def newness(self) -> tuple[int, int, str]:
-        """The newest change; of several at the same time always the same one."""
+        """The newest change; ties are broken by inode, then by path."""
         return self.changed_ns, self.changed_inode, self.changed_in
 
     @property
@@ -135,12 +135,12 @@ class Measured:
         return Inside(tuple(dict.fromkeys(self.roots)), tuple(self.repositories), self.unread)
 
     def pack(self) -> Packed:
-        """The same as plain values, to send to another process; `unpack` undoes it."""
+        """The fields as plain values, to send to another process; see `unpack`."""
         return tuple(getattr(self, name) for name in self.__slots__)
 
     @classmethod
     def unpack(cls, packed: Packed) -> Measured:
-        """The object that `pack` was called on."""
+        """A copy of the object that `pack` was called on."""
         measured = cls()
         for name, value in zip(cls.__slots__, packed, strict=True):
             setattr(measured, name, value)
@@ -151,8 +151,8 @@ class Inside(NamedTuple):
     """What in a tree may protect it, by paths relative to it ("" is the top).
 
     `roots` are directories that hold a store of this program, `repositories` work trees of git and
-    bare repositories. `unread` says where and why something could not be looked into; then there
-    may be more of both. What is closed to us (permission denied) does not count as that.
+    bare repositories. `unread` says where and why something could not be read; then there may be
+    more of both. It does not include directories without permission.
     """
 
     roots: tuple[str, ...] = ()
@@ -161,4 +161,4 @@ class Inside(NamedTuple):
 
 
 NOTHING: Final = Inside()
-"""As of most entries."""
+"""The usual case."""

@@ -1,6 +1,6 @@
-"""Directories that hold a few files and nothing else: looked at and removed by few calls.
+"""A fast path for directories that hold a few files and nothing else.
 
-Whatever is found not to be like that is left to `walk` and `removal`, which also tell why.
+Anything else is left to `walk` and `removal`, which also say why.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from .marks import OF_GIT
 from .removed import Removed
 
 _MOST: Final = 64
-"""How many files are a few."""
+"""The maximum number of files."""
 
 
 def files_in(directory: int) -> list[str] | None:
-    """The names of the files in the open directory; `None` if it may hold anything else, or files
-    that mark a repository.
+    """The names of the files in the open directory; `None` if it has too many, or may hold a
+    directory, or a file that marks a repository.
     """
     names: list[str] = []
     try:
@@ -37,8 +37,8 @@ def files_in(directory: int) -> list[str] | None:
 def newest_of(
     directory: int, status: os.stat_result, names: Sequence[str], until_ns: int
 ) -> tuple[float, float] | None:
-    """When the open directory or a file in it last changed, and the latest modification after
-    `until_ns`, which does not count as that; in seconds since 1970. `None` if a file is gone.
+    """When the open directory or a file in it last changed up to `until_ns`, and its latest
+    modification after that; both in seconds since 1970. `None` if a file is gone.
     """
     try:
         seen = [at.stat(name, dir_fd=directory, follow_symlinks=False) for name in names]
@@ -53,10 +53,10 @@ def newest_of(
 def remove_files(
     directory: int, names: Sequence[str], parent: int, name: str, blocks: int, removed: Removed
 ) -> bool:
-    """Delete the files `names` of the open directory, and the directory itself, which is `name` in
-    `parent` and takes so many `blocks`; whether all of it is gone. What went is added to `removed`.
+    """Delete the files `names` in the open directory, then the directory, which is `name` in
+    `parent` and occupies `blocks`. Return whether all of it is gone; add what went to `removed`.
 
-    A name that is a directory by now, and what came meanwhile, stays.
+    A name that has become a directory, and anything created meanwhile, stays.
     """
     files = length = freed = 0
     try:
@@ -72,7 +72,7 @@ def remove_files(
                 removed.note_link(key, 1, status.st_nlink, status.st_blocks * 512)
         at.rmdir(name, dir_fd=parent)
     except OSError:
-        return False  # a removal that looks at everything finds what is in the way
+        return False  # a full removal will find the obstacle
     finally:
         removed.count(files, length, freed)
     removed.directories += 1

@@ -1,8 +1,8 @@
-"""Deleting a tree through directory descriptors, safely.
+"""Deleting a tree safely, through directory descriptors.
 
-Nothing here follows a symlink or enters what is mounted, whatever others do meanwhile: every
-directory is opened relative to its parent with `O_NOFOLLOW`, every name is unlinked relative to an
-open directory, and permissions are changed through the directory's own descriptor.
+Nothing here follows a symlink or enters a mount point, even if others change the tree meanwhile:
+every directory is opened relative to its parent with `O_NOFOLLOW`, every name is unlinked relative
+to an open directory, and permissions are changed through the directory's own descriptor.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .descent import Descent, Level
 from .removed import Removed, unlink_at
 
 _PASSES: Final = 8
-"""How often a directory is read again because something new appeared while it was emptied."""
+"""How often a directory is read again if something new appears while it is emptied."""
 
 _NAMES_AT_ONCE: Final = 1000
 """How many subdirectories of one directory are listed before the first of them is entered."""
@@ -33,13 +33,11 @@ MOUNTED: Final = "another filesystem is mounted here; unmount it first"
 BUSY: Final = "is being written to; end what writes there, and clean again"
 
 _PULSE: Final = 64
-"""After how many files a removal calls its pulse."""
+"""The number of files after which a removal calls its pulse."""
 
 
 class Part(NamedTuple):
-    """One of `of` parts of a directory, counted from 0: the names whose inode modulo `of` is
-    `which`.
-    """
+    """One of `of` parts of a directory: the names whose inode modulo `of` is `which`."""
 
     of: int
     which: int
@@ -48,7 +46,7 @@ class Part(NamedTuple):
 WHOLE: Final = Part(1, 0)
 
 _WIDE: Final = 1000
-"""From how many files on a directory is worth splitting."""
+"""The number of files from which a directory is worth splitting."""
 
 _MOST_PARTS: Final = 8
 
@@ -61,7 +59,7 @@ class _Level(Level):
 
     def __init__(self, name: str, descriptor: int, status: os.stat_result, depth: int) -> None:
         if status.st_mode & 0o700 != 0o700 and at.RELATIVE:
-            # Without these nothing in it can be unlinked. A failure shows at the first unlink.
+            # Otherwise nothing in it can be unlinked. A failure shows at the first unlink.
             with contextlib.suppress(OSError):
                 os.fchmod(descriptor, stat.S_IMODE(status.st_mode) | 0o700)
         super().__init__(descriptor, status, depth)
@@ -86,9 +84,9 @@ class _Level(Level):
 
 
 class Removal:
-    """The removal of one directory tree, at any depth and width in bounded memory.
+    """The removal of one directory tree of any depth and width, in bounded memory.
 
-    It can be stopped at any time. Another removal then continues where it stopped.
+    It can be stopped at any time; another removal then continues where it stopped.
     """
 
     def __init__(self, pulse: Pulse | None = None) -> None:
@@ -100,7 +98,7 @@ class Removal:
         self._stopped = False
 
     def remove(self, parent: int, name: str) -> bool:
-        """Delete `name` in the directory open at `parent`; whether it was not stopped."""
+        """Delete `name` in the directory open at `parent`; return `False` if it was stopped."""
         failures = self.removed.failures
         try:
             status = at.stat(name, dir_fd=parent, follow_symlinks=False)
@@ -124,9 +122,9 @@ class Removal:
         return True
 
     def empty(self, descriptor: int, part: Part = WHOLE) -> bool:
-        """Delete what can be deleted in the open directory, or in a `part` of it.
+        """Delete as much as possible in the open directory, or in a `part` of it.
 
-        Returns whether it was not stopped.
+        Return `False` if it was stopped.
         """
         status = at.fstat(descriptor)
         self._device = status.st_dev
@@ -139,8 +137,8 @@ class Removal:
     def give_away(self) -> tuple[int, Part] | None:
         """An open directory and the part of it that this removal leaves to another one, if any.
 
-        A subdirectory as near to the top as possible: those are the largest. Without one, half of
-        what is left of a directory with many files.
+        Preferably a subdirectory as near to the top as possible, where they are the largest; else
+        half of the rest of a directory with many files.
         """
         for level in self._levels:
             while level.descriptor is not None and level.pending:
@@ -148,7 +146,7 @@ class Removal:
                 try:
                     descriptor = open_unmounted(name, dir_fd=level.descriptor)
                 except OSError:
-                    continue  # the last removal looks at what it is
+                    continue  # the last removal finds out what it is
                 if at.fstat(descriptor).st_dev != self._device:
                     at.close(descriptor)
                     continue
@@ -161,7 +159,7 @@ class Removal:
         if wide is None or wide.descriptor is None or wide.seen < _WIDE or wide.is_read:
             return None
         of, which = wide.part
-        # The kernel removes one name of a directory at a time. Others only help to wait for a disk.
+        # The kernel unlinks one name of a directory at a time: others only help to wait for a disk.
         if of >= _MOST_PARTS or is_in_memory(wide.descriptor):
             return None
         wide.part = Part(2 * of, which)
@@ -176,7 +174,7 @@ class Removal:
                     is_top = len(self._levels) == 1
                     if is_top and parent is None:
                         break
-                    # Once the top is empty, to remove that takes less than to leave it to others.
+                    # Removing an empty top is cheaper than leaving it to another removal.
                     if not (goes_on or is_top):
                         self._stopped = True
                         break
@@ -208,7 +206,7 @@ class Removal:
             if error.errno == errno.ENOENT:
                 return None
             if error.errno in (errno.ENOTDIR, errno.ELOOP):
-                # Replaced by a file or a link since it was listed: that goes.
+                # Replaced by a file or a symlink since it was listed: delete that.
                 self._unlink(parent, name)
                 return None
             mounted = error.errno == errno.EXDEV
@@ -234,19 +232,19 @@ class Removal:
                 child = self._enter(level.descriptor, name) if name not in level.left else None
                 if child is None:
                     continue
-                # One above that is closed by this is read again: what is gone is gone.
+                # A level that this closes is read again later: names already deleted are gone.
                 self._descent.push(child)
                 return False
             if level.is_read:
                 return True
 
     def _unlink_files(self, level: _Level) -> None:
-        """Continue reading `level`: unlink what is not a directory, and note the directories."""
+        """Continue reading `level`: note the directories, and unlink everything else."""
         descriptor, pending, left, pulse = level.descriptor, level.pending, level.left, self._pulse
         assert descriptor is not None
         countdown = _PULSE
         of, which = level.part
-        # Plain numbers, since this loop is where a removal spends its time.
+        # Local variables, since a removal spends most of its time in this loop.
         files = length = blocks = 0
         try:
             if level.items is None:
@@ -310,9 +308,9 @@ class Removal:
     def _leave(self, parent: int | None) -> None:
         """Remove the emptied directory from its parent, and continue there.
 
-        If the parent cannot be opened again, because somebody moved the emptied directory, the
-        removal continues in the lowest directory that is still open. That is read again, so
-        anything left is found there.
+        If the parent cannot be reopened, because the emptied directory was moved, the removal
+        continues in the lowest directory that is still open. That is read again, so anything left
+        is found there.
         """
         done = self._descent.pop()
         try:
@@ -335,7 +333,7 @@ class Removal:
             if error.errno == errno.ENOENT:
                 return
             if error.errno == errno.ENOTDIR:
-                # Moved, and something else put in its place: that goes. If the directory is still
+                # Moved, and something else put in its place: delete that. If the directory is still
                 # in this tree, it is found when the directory above is read again.
                 self._unlink(directory, done.name)
                 return
@@ -343,7 +341,7 @@ class Removal:
             if filled and not done.left and done.passes < _PASSES:
                 self._again(done)
                 return
-            if not filled or not done.left:  # otherwise what is left has its own failure
+            if not filled or not done.left:  # otherwise each name left has its own failure
                 why = BUSY if filled else reason_of(error, done.name, directory)
                 self._fail(done.name, why)
             elif above is not None:
@@ -364,10 +362,10 @@ class Removal:
 
 
 def remove_at(parent: int, name: str) -> Removed:
-    """Delete `name` in the directory open at `parent`, whatever it is; a link is never followed.
+    """Delete `name`, of any type, in the directory open at `parent`; never follow a symlink.
 
-    What cannot be deleted is in the failures (path relative to `name`, reason) and raises nothing.
-    A mount point is such a failure; on a Linux before 5.6 one of the same device is not noticed.
+    Failures are returned (path relative to `name`, reason), not raised. A mount point is a failure;
+    before Linux 5.6 a bind mount of the same device is not noticed.
     """
     removal = Removal()
     removal.remove(parent, name)

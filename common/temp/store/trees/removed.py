@@ -1,4 +1,4 @@
-"""What a removal freed and what it could not delete; and the removal of one thing alone."""
+"""The result of a removal, and removing a single file or empty directory."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from typing import Final
 from ..system import at
 
 _LINKS_KEPT: Final = 100_000
-"""How many files with other names are remembered at most, to bound the memory."""
+"""How many files with several names are remembered at most, to bound the memory."""
 
 
 @dataclass(slots=True)
 class Removed:
-    """What a removal freed (bytes on disk, counted with the last link) and what it could not.
+    """What a removal freed (bytes on disk, counted with the last link), and its failures.
 
-    `length` is that of the files and links whose names went, in bytes; a worker does not tell it.
-    `links` holds, for each file that had other names, how many names went, the most names it had,
-    and its bytes: where several processes remove its names, only all of them together free it.
+    `length` is the total length in bytes of the files and symlinks deleted; a worker does not
+    report it. `links` holds, for each file that had other names, how many names were deleted, the
+    most names it had, and its bytes: if several processes delete its names, only all of them
+    together free it.
     """
 
     freed_bytes: int = 0
@@ -31,7 +32,7 @@ class Removed:
     length: int = 0
 
     def count(self, files: int, length: int, blocks: int) -> None:
-        """Count so many files whose names went: their length, and the blocks that this freed."""
+        """Count `files` deleted names with their total length and the blocks that this freed."""
         self.files += files
         self.length += length
         self.freed_bytes += blocks * 512
@@ -47,7 +48,7 @@ class Removed:
             self.note_link(key, gone, most, size)
 
     def note_link(self, key: tuple[int, int], gone: int, most: int, size: int) -> None:
-        """Count that `gone` of the `most` names of a file went; the last one frees its bytes."""
+        """Count `gone` of the `most` names of a file as deleted; the last one frees its bytes."""
         known = self.links.get(key)
         if known is not None:
             gone, most = gone + known[0], max(most, known[1])
@@ -59,7 +60,7 @@ class Removed:
 
 
 def spell_failures(removed: Removed) -> str:
-    """What could not be deleted, and why: the first failure, and how many more."""
+    """A message about the failures: the first one, and how many more."""
     where, what = removed.failures[0]
     if len(removed.failures) > 1:
         why, semicolon, remedy = what.partition("; ")
@@ -68,9 +69,9 @@ def spell_failures(removed: Removed) -> str:
 
 
 def unlink_at(parent: int, name: str) -> Removed:
-    """Delete `name`, a file, link or similar, in the directory open at `parent`.
+    """Delete `name`, a file, symlink or similar, in the directory open at `parent`.
 
-    Never a directory, whatever takes its place meanwhile. Raises `OSError`.
+    Never deletes a directory, even if one takes its place meanwhile. Raises `OSError`.
     """
     status = at.stat(name, dir_fd=parent, follow_symlinks=False)
     if stat.S_ISDIR(status.st_mode):

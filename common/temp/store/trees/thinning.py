@@ -1,6 +1,6 @@
-"""Thinning out a tree: all goes but what is to be kept of it.
+"""Thinning out a tree: deleting everything except the kept paths.
 
-As a removal, this follows no symlink and enters nothing that is mounted, whatever others do
+Like a removal, this follows no symlink and enters no mount point, even if others change the tree
 meanwhile.
 """
 
@@ -23,7 +23,7 @@ from .walk import measure
 
 
 def size_kept(parent: int, name: str, kept: Kept) -> int:
-    """The bytes on disk that stay; a file counts once, however many names it has."""
+    """The bytes on disk that are kept; a file counts once, however many names it has."""
     size = 0
     seen: set[int] = set()
     for directory, above, names in _directories(parent, name, kept, lambda *_: None):
@@ -43,9 +43,9 @@ def size_kept(parent: int, name: str, kept: Kept) -> int:
 
 
 def thin(parent: int, name: str, kept: Kept, matches: Matches) -> Removed:
-    """Delete all but what is `kept` in the directory `name` of the open `parent`.
+    """Delete everything that is not `kept` in the directory `name` of the open `parent`.
 
-    What matches and came since stays too. The directories that stay keep their times and modes.
+    New files that match stay too. The directories that stay keep their times and modes.
     """
     removed = Removed()
 
@@ -68,7 +68,7 @@ def thin(parent: int, name: str, kept: Kept, matches: Matches) -> Removed:
 
 
 def _thin_one(directory: int, above: str, goes: list[str], removed: Removed) -> None:
-    """Delete the names that go in the open `directory`, which is `above` in the tree."""
+    """Delete the names `goes` in the open `directory`, whose path in the tree is `above`."""
     before = at.fstat(directory)
     if at.RELATIVE and before.st_mode & 0o700 != 0o700:
         with contextlib.suppress(OSError):  # a failure shows at the first unlink
@@ -98,7 +98,7 @@ def _remove(directory: int, name: str, path: str, removed: Removed) -> None:
         removed.failures.append((path, reason_of(error, name, directory)))
 
 
-# -- the directories above what stays -------------------------------------------------------------
+# -- the directories above kept paths -------------------------------------------------------------
 
 
 class _Level(Level):
@@ -117,7 +117,7 @@ Failed = Callable[[str, OSError], None]
 def _directories(
     parent: int, name: str, kept: Kept, failed: Failed
 ) -> Iterator[tuple[int, str, list[str]]]:
-    """Each directory above what stays, open, with its path and the names in it.
+    """Each directory above kept paths: its descriptor, its path and the names in it.
 
     Raises `OSError` if the top cannot be opened.
     """
@@ -140,7 +140,7 @@ def _directories(
 
 
 def _next(descent: Descent[_Level], failed: Failed) -> _Level | None:
-    """The next directory on the way, opened; `None` at the end."""
+    """The next directory of the walk, opened; `None` at the end."""
     while descent.levels:
         above = descent.levels[-1]
         if not above.pending:

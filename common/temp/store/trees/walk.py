@@ -1,7 +1,7 @@
-"""One walk over a tree by directory descriptors: how much there is, and when it last changed.
+"""One walk over a tree by directory descriptors, to measure its size and its newest change.
 
-It never follows a symlink, never crosses into another filesystem, and goes to any depth in bounded
-descriptors. It writes nothing.
+It never follows a symlink, never crosses into another filesystem, and goes to any depth with a
+bounded number of descriptors. It writes nothing.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _LOOKED_AHEAD: Final = 1000
 
 
 class Sharing(NamedTuple):
-    """How a walk gives a part of its work to others.
+    """How a walk gives part of its work to other workers.
 
-    `wanted` tells whether anybody waits for work. `give` offers an open directory with its path,
-    and tells whether somebody took it.
+    `wanted` returns whether a worker waits for work. `give` offers an open directory with its path,
+    and returns whether it was taken.
     """
 
     wanted: Callable[[], bool]
@@ -55,12 +55,12 @@ def measure(
 ) -> Measured:
     """The measure of the directory open at `descriptor`, which stays open.
 
-    `mounts` are the mount points inside, relative to it. What cannot be read becomes a problem
-    (path and reason), what vanishes meanwhile is left out. With `enough_ns` the walk ends at the
-    first change that is at least as new, and looks first where one is likely. Modifications after
-    `until_ns` are in the future, and never enough. `where` is the directory's own path, for a part
-    of a larger tree. With `names_only` no file is looked at, and only the roots and repositories
-    count. Raises `Unfinished` once `is_over` says so.
+    `mounts` are the mount points inside, relative to it. An unreadable file or directory becomes a
+    problem (path and reason); one that vanishes meanwhile is left out. With `enough_ns` the walk
+    ends at the first change that is at least as new, and looks first where one is likely.
+    Modifications after `until_ns` are in the future, and never enough. `where` is the path of the
+    directory itself, if it is part of a larger tree. With `names_only` no file is examined, and
+    only the roots and repositories are valid. Raises `Unfinished` once `is_over` returns true.
     """
     walk = _Walk(mounts, enough_ns, until_ns, is_over, sharing, names_only)
     walk.run(descriptor, where)
@@ -68,7 +68,7 @@ def measure(
 
 
 class _Node:
-    """A directory on the way of a walk; its path is built only on request."""
+    """A directory of a walk; its path is built only on request."""
 
     __slots__ = ("name", "parent")
 
@@ -87,7 +87,9 @@ class _Node:
 
 
 class _Level(Level):
-    """`ahead` holds the subdirectories that were visited ahead, and the names of theirs."""
+    """A level with its `pending` subdirectories; `ahead` maps those already visited to the names of
+    their own subdirectories.
+    """
 
     __slots__ = ("ahead", "node", "pending")
 
@@ -127,8 +129,8 @@ class _Walk:
         self.sharing = sharing
         self.names_only = names_only
         self.skips_leaves = False
-        """Whether a directory without subdirectories is known by its links, and need not be read
-        where names are all that counts."""
+        """Whether a directory without subdirectories is recognised by its link count, and need not
+        be read if only names matter."""
         self.measured = Measured()
         self.newest: tuple[_Node, str] | None = None
         self.device = 0
@@ -180,7 +182,7 @@ class _Walk:
             pending = level.ahead.get(node.name) if level.ahead else None
             if not level.pending:
                 # Its last child: nothing will be opened from here again, so a chain of any length
-                # needs one descriptor. Those above are found from the child by `..`.
+                # needs one descriptor. The levels above are reached from the child through `..`.
                 descent.pop().close()
             try:
                 if pending is None:
@@ -190,12 +192,12 @@ class _Walk:
                 at.close(child)
                 raise
             if not pending and level.descriptor is not None:
-                at.close(child)  # most have no subdirectories, and need no level
+                at.close(child)  # most directories have no subdirectories, and need no level
                 continue
             descent.push(_Level(node, child, status, level.depth + 1, pending, ahead))
 
     def _open(self, parent: int, node: _Node) -> tuple[int, os.stat_result, _Node] | None:
-        """The directory of `node` in `parent`, opened; `None` if it is not to be walked."""
+        """The directory of `node` in `parent`, opened; `None` if it is not walked."""
         try:
             child = at.open(node.name, DIRECTORY_FLAGS, dir_fd=parent)
         except OSError as error:
@@ -210,7 +212,7 @@ class _Walk:
         return child, status, node
 
     def _share(self, sharing: Sharing) -> None:
-        """Give away one directory, as near to the top as possible: those are the largest."""
+        """Give away one directory, as near to the top as possible, where they are the largest."""
         levels = self.descent.levels
         for level in levels:
             if level.descriptor is None or not level.pending:
@@ -227,7 +229,7 @@ class _Walk:
             return
 
     def _leave(self) -> None:
-        """Go up from a finished directory; with the way up, what was left to read there is lost."""
+        """Go up from a finished directory; if that fails, the pending rest above is a problem."""
         done = self.descent.pop()
         above = self.descent.levels[-1] if self.descent.levels else None
         try:
@@ -239,7 +241,7 @@ class _Walk:
             done.close()
 
     def _visit(self, descriptor: int, status: os.stat_result, node: _Node) -> list[str]:
-        """Count the directory and what is in it, but for its subdirectories; the names of those."""
+        """Count the directory and its files; return the names of its subdirectories."""
         if self.skips_leaves and status.st_nlink == 2:
             note_leaf(self.measured, descriptor, node.path())
             return []
@@ -250,7 +252,7 @@ class _Walk:
             status.st_mtime_ns > measured.changed_ns or status.st_ino >= measured.changed_inode
         ):
             self._is_newer(status, node, "")
-        # Plain names, since this loop is where a scan spends its time.
+        # Local variables, since a scan spends most of its time in this loop.
         known, names_only = measured.names, self.names_only
         newest, newest_inode = measured.changed_ns, measured.changed_inode
         blocks = status.st_blocks
@@ -297,7 +299,7 @@ class _Walk:
         return pending
 
     def _is_newer(self, seen: os.stat_result, node: _Node, name: str) -> None:
-        """Note a change that is as new as the newest so far, or newer."""
+        """Note a change that is at least as new as the newest one so far."""
         measured = self.measured
         if seen.st_mtime_ns > self.until_ns:
             if seen.st_mtime_ns > measured.future_ns:
@@ -306,7 +308,7 @@ class _Walk:
         told = (seen.st_mtime_ns, seen.st_ino)
         known = (measured.changed_ns, measured.changed_inode)
         if told > known or (
-            # The same file by another name.
+            # The same file under another name.
             told == known and self.newest and node.path(name) > self.newest[0].path(self.newest[1])
         ):
             measured.changed_ns, measured.changed_inode = told
@@ -315,7 +317,7 @@ class _Walk:
                 raise _Enough
 
     def _newest_last(self, descriptor: int, node: _Node, pending: list[str]) -> None:
-        """Put the directory that changed last at the end, where the walk takes the next one."""
+        """Sort `pending` by change, the newest last: the walk takes the next one from the end."""
         changed: dict[str, int] = {}
         for name in pending:
             changed[name] = 0
@@ -330,8 +332,8 @@ class _Walk:
     def _look_ahead(self, descriptor: int, node: _Node, pending: list[str]) -> dict[str, list[str]]:
         """The subdirectories of each subdirectory: all are visited before any is descended into.
 
-        Only where one change may be enough, which is found sooner level by level. Subdirectories
-        without any of their own are done then, and no longer `pending`.
+        Used only if one new change is enough, which is found sooner level by level. Subdirectories
+        without subdirectories are then done, and no longer `pending`.
         """
         ahead: dict[str, list[str]] = {}
         for name in pending[-_LOOKED_AHEAD:]:
@@ -346,7 +348,7 @@ class _Walk:
         return ahead
 
     def _cannot(self, node: _Node, error: OSError) -> None:
-        # Gone, or no longer a directory: somebody is working there, which is not a problem.
+        # Gone, or no longer a directory: a process is working there, which is not a problem.
         if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             self._fail(node, error)
 
@@ -358,7 +360,7 @@ class _Walk:
 
 
 def _is_first(files: Names, seen: os.stat_result) -> bool:
-    """Whether this is the first name that was met of a file with several."""
+    """Whether this is the first name found of a file with several."""
     key = (seen.st_dev, seen.st_ino)
     known = files.get(key)
     if known is None:

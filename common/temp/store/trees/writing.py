@@ -1,4 +1,4 @@
-"""Writing the items of an entry as a new tree, flushed to the disk."""
+"""Writing the items of an entry as a new tree, flushed to disk."""
 
 from __future__ import annotations
 
@@ -21,13 +21,12 @@ _NEW_FILE: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY | PLAIN_FLAGS
 
 
 def write(items: Iterable[Item], place: str) -> Item:
-    """The first of `items`, which are written as a new tree at the absolute path `place` and
-    flushed.
+    """Write `items` as a new tree at the absolute path `place` and flush it; return the first item.
 
-    The caller sets the mode and the time of the tree itself, since it may move the tree first. Each
-    item goes into a directory that was made here, under a name that is free: anything else would
-    write outside of the tree, and raises `Refused`. Also raises `OSError`. What was written until
-    then is left.
+    The caller sets the mode and the time of the top directory, since it may move the tree first.
+    Each item must go under a free name into a directory that was created here: anything else would
+    write outside the tree, and raises `Refused`. Also raises `OSError`. On an error, the part
+    already written is left.
     """
     entered: list[Item] = []
     first: Item | None = None
@@ -47,6 +46,8 @@ def write(items: Iterable[Item], place: str) -> Item:
         where = f"{place}/{item.path}" if item.path else place
         if item.kind == "directory":
             os.mkdir(where, 0o700)
+            if not item.path:
+                _disinherit(where)
             entered.append(item)
         else:
             _write_one(item, where, place)
@@ -83,7 +84,7 @@ def _fill(file: int, item: Item) -> None:
     position = 0
     for chunk in chunks(item):
         if len(chunk) == CHUNK and chunk == _HOLE:
-            os.lseek(file, CHUNK, os.SEEK_CUR)  # so that a sparse file stays one
+            os.lseek(file, CHUNK, os.SEEK_CUR)  # so that a sparse file stays sparse
         else:
             view = memoryview(chunk)
             while view:
@@ -93,7 +94,7 @@ def _fill(file: int, item: Item) -> None:
 
 
 def _first_name(item: Item, place: str) -> str:
-    """The path of the file that `item` is another name of, if that was written here."""
+    """The path of the file that `item` is another name of; `Refused` if it is not in the tree."""
     *above, name = item.target.split("/")
     where = place
     for part in above:
@@ -109,11 +110,32 @@ def _finish(directory: Item, place: str) -> None:
     _dress(directory, f"{place}/{directory.path}" if directory.path else place)
 
 
+def _disinherit(where: str) -> None:
+    """Remove the access control lists that the top of the tree has from the directory around it."""
+    if hasattr(os, "removexattr"):
+        for name in ("system.posix_acl_default", "system.posix_acl_access"):
+            with contextlib.suppress(OSError):  # there is none
+                os.removexattr(where, name, follow_symlinks=False)
+
+
 def _dress(item: Item, where: str) -> None:
-    """Set the owner, attributes, mode and time of what was written at `where`."""
-    if hasattr(os, "lchown") and os.geteuid() == 0:
-        with contextlib.suppress(OSError):  # a filesystem that has none
-            os.lchown(where, *item.owner)
+    """Set the owner, attributes, mode and time of the item written at `where`.
+
+    Raises `Refused` for a file that would run as another user or group than it did.
+    """
+    if hasattr(os, "lchown"):
+        user, group = item.owner
+        with contextlib.suppress(OSError):  # a filesystem that has none, or a group of others
+            os.lchown(where, user if os.geteuid() == 0 else -1, group)
+    runs_as = item.mode & (stat.S_ISUID | stat.S_ISGID) if item.kind == "file" else 0
+    if runs_as:
+        status = os.lstat(where)
+        if (runs_as & stat.S_ISUID and status.st_uid != item.owner[0]) or (
+            runs_as & stat.S_ISGID and status.st_gid != item.owner[1]
+        ):
+            raise Refused(f"{item.path or 'it'} would run as another user or group")
+    if not item.path and item.kind != "directory":
+        _disinherit(where)
     for key, value in item.attributes:
         os.setxattr(where, key, value, follow_symlinks=False)
     if item.path:
@@ -122,9 +144,9 @@ def _dress(item: Item, where: str) -> None:
 
 @contextlib.contextmanager
 def held(where: str) -> Iterator[str]:
-    """A path to the file or directory at `where` that stays the same whatever is put in its place.
+    """A path that keeps referring to the file or directory at `where`, even if that is replaced.
 
-    Without `/proc`, `where` itself. Raises `OSError`, also for a link.
+    Without `/proc`, `where` itself. Raises `OSError`, also for a symlink.
     """
     if not hasattr(os, "O_PATH") or not at.RELATIVE or not os.path.isdir("/proc/self/fd"):
         yield where
@@ -139,7 +161,7 @@ def held(where: str) -> Iterator[str]:
 
 
 def dress(where: str, mode: int, mtime_ns: int, *, link: bool = False) -> None:
-    """Set the mode and the time of what is at `where`; a `link` has no mode."""
+    """Set the mode and the time of the item at `where`; a symlink (`link`) has no mode."""
     if not link:
         with held(where) as it:
             dress_held(it, mode, mtime_ns)
@@ -162,11 +184,11 @@ def _find_syncfs() -> Callable[[int], int] | None:
 
 
 _syncfs: Final = _find_syncfs()
-"""Flushes one filesystem. To flush many small files one by one takes far longer."""
+"""Flushes one filesystem. Flushing many small files one by one takes far longer."""
 
 
 def _flush(directory: str) -> None:
-    """Flush what was written below `directory` to the disk."""
+    """Flush everything written below `directory` to disk."""
     if not at.RELATIVE:
         return
     descriptor = os.open(directory, os.O_RDONLY)

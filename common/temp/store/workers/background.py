@@ -1,4 +1,4 @@
-"""A process that outlives the command and its terminal."""
+"""Running work in a process that outlives the command and its terminal."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ..root.helper import fork_helper, let_go_of
 
 
 def may_detach() -> bool:
-    """Whether `detach` can be called: forking exists, and no other thread runs."""
+    """Whether `detach` can be called: the system can fork, and no other thread runs."""
     if not hasattr(os, "setsid"):
         return False
-    from .crew import may_fork  # which takes milliseconds to import, and few need
+    from .crew import may_fork  # takes milliseconds to import, and is rarely needed
 
     return may_fork()
 
@@ -22,9 +22,9 @@ def may_detach() -> bool:
 def detach(work: Callable[[], None], keep: Collection[int]) -> None:
     """Run `work` in a forked process that outlives the caller.
 
-    It has no terminal and no input or output, its working directory is `/`, and it has none of the
-    caller's leases and open files except those to `keep`, whose locks both processes hold. Raises
-    `OSError` if it cannot be started.
+    It has no terminal and no standard streams, its working directory is `/`, and it keeps none of
+    the caller's leases and open files except the descriptors `keep`, whose locks both processes
+    hold. Raises `OSError` if it cannot be started.
     """
 
     def run() -> None:
@@ -35,7 +35,7 @@ def detach(work: Callable[[], None], keep: Collection[int]) -> None:
         let_go_of((opened | {0, 1, 2}) - set(keep))
         work()
 
-    # Forked twice: the process in between ends at once, so nobody has to wait for the other one.
+    # Forked twice: the intermediate process ends at once, so nothing has to wait for the other one.
     def start() -> None:
         fork_helper(run)
 

@@ -2,12 +2,12 @@
 
 Workers are forked processes, since threads share one interpreter lock, or threads where forking is
 not safe. Each has a socket to the leader, which carries plain values and open directories: a
-directory that one process opened is walked by another without another look at its path, so no
-swap on the way leads elsewhere.
+directory that one process opened is walked by another without resolving its path again, so
+swapping a parent directory cannot redirect the walk.
 
-The leader keeps the queue. A worker with more than one directory left looks at a shared byte that
-says whether anybody waits for work, and then gives one back to the leader. A worker may die at any
-time: the leader sees the end of its socket, and its jobs come back as lost.
+The leader keeps the queue. A worker with more than one directory left checks a shared byte that
+says whether another worker waits for work, and if so gives one back to the leader. A worker may die
+at any time: the leader notices that its socket is closed, and its jobs are reported as lost.
 """
 
 from __future__ import annotations
@@ -28,21 +28,22 @@ from ..root.helper import fork_helper, let_go_of
 from .messages import Job, Kind, Message, Said, close_given, packed, receive, send
 
 MOST: Final = 8
-"""How many workers there may be. On a slow disk, more workers than processors help."""
+"""The maximum number of workers. On a slow disk, more workers than processors help."""
 
 _AHEAD: Final = 2
-"""How many jobs a worker has at a time: the one it is at, and the next."""
+"""How many jobs a worker has at a time: the current one and the next."""
 
 _WAITING: Final = 0
 _RESTS: Final = 1
-"""The bytes of the shared memory: how many workers wait, then for each whether it rests."""
+"""Offsets in the shared memory: the number of waiting workers, then one flag per worker that tells
+it to rest."""
 
 _LARGEST_GIFT: Final = 16_384
 """The longest message (bytes) that comes with a directory. It must fit into a socket's buffer, or
 the leader could wait for a worker that waits for the leader."""
 
 _MOST_STARTED: Final = 64
-"""How many workers are started in all: if they die at once, so would more of them."""
+"""How many workers are started in total: if they die at once, further ones would too."""
 
 
 def processors() -> int:
@@ -53,7 +54,7 @@ def processors() -> int:
 
 
 def may_fork() -> bool:
-    """Whether forking is safe: the process certainly has no other threads.
+    """Whether forking is safe, because the process certainly has no other threads.
 
     A fork copies only the calling thread: a lock that another thread holds stays locked in the
     child forever. Only `/proc` shows threads that Python did not start.
@@ -69,7 +70,7 @@ def may_fork() -> bool:
 
 
 class Link:
-    """A worker's side: jobs come in, answers and directories go out."""
+    """The worker's side: receives jobs, sends results and directories."""
 
     def __init__(self, index: int, channel: socket.socket, shared: mmap.mmap) -> None:
         self._index = index
@@ -77,7 +78,7 @@ class Link:
         self._shared = shared
 
     def jobs(self) -> Iterator[tuple[Message, int]]:
-        """The jobs as they come: a message, and a descriptor (-1 for none), closed afterwards."""
+        """The jobs as they arrive: a message, and a descriptor (-1 for none), closed afterwards."""
         while (received := receive(self._channel)) is not None:
             try:
                 yield received.message, received.descriptor
@@ -85,20 +86,20 @@ class Link:
                 close_given(received.descriptor)
 
     def is_wanted(self) -> bool:
-        """Whether somebody waits for work."""
+        """Whether another worker waits for work."""
         return self._shared[_WAITING] != 0
 
     def is_too_many(self) -> bool:
-        """Whether this worker is to rest, since fewer are wanted."""
+        """Whether this worker should rest, because fewer are wanted."""
         return self._shared[_RESTS + self._index] != 0
 
     def give(self, message: Message, descriptor: int) -> bool:
-        """Give a directory to the leader, for another worker; whether that was possible."""
+        """Give a directory to the leader, for another worker; return whether that was possible."""
         if len(packed(message)) > _LARGEST_GIFT:
             return False
         waiting = self._shared[_WAITING]
         if waiting:
-            self._shared[_WAITING] = waiting - 1  # so that not everybody answers one call
+            self._shared[_WAITING] = waiting - 1  # so that only one worker responds
         try:
             send(self._channel, Kind.GIFT, message, descriptor)
         except OSError:  # out of descriptors in flight
@@ -126,7 +127,7 @@ class _Worker:
 
 
 class Crew:
-    """The leader's side. Each worker runs `work`. Close it in any case."""
+    """The leader's side. Each worker runs `work`. Must be closed."""
 
     def __init__(self, work: Callable[[Link], None], *, fork: bool) -> None:
         self._work = work
@@ -142,9 +143,9 @@ class Crew:
         return len(self._workers)
 
     def set_level(self, count: int, locks: Sequence[int] = ()) -> None:
-        """Have `count` workers at work, and start those that are missing.
+        """Let `count` workers work, starting new ones if needed.
 
-        A forked worker closes the descriptors `locks`, and so holds none of their locks.
+        A forked worker closes the descriptors `locks`, so it holds none of their locks.
         """
         while len(self._workers) < count and self._started < _MOST_STARTED:
             try:
@@ -181,16 +182,16 @@ class Crew:
         self._poll.register(ours.fileno(), select.POLLIN)
 
     def _run_child(self, ours: socket.socket, link: Link, locks: Sequence[int]) -> None:
-        gc.disable()  # a collection would close files that the parent left to it
+        gc.disable()  # a collection would close files inherited from the parent
         channels = [worker.channel.fileno() for worker in self._workers.values()]
         jobs = [job.descriptor for job in self._queue if job.descriptor >= 0]
         let_go_of([*locks, *channels, *jobs, ours.fileno()])
-        with contextlib.suppress(OSError):  # the leader is gone, and has no more use for this
+        with contextlib.suppress(OSError):  # the leader is gone and does not need this any more
             self._work(link)
 
     @property
     def is_busy(self) -> bool:
-        """Whether any job is queued or not answered yet."""
+        """Whether any job is queued or unfinished."""
         return bool(self._queue) or any(worker.jobs for worker in self._workers.values())
 
     @property
@@ -203,7 +204,7 @@ class Crew:
         return list(self._workers.values())[: self._level]
 
     def has(self, key: int) -> bool:
-        """Whether a job with that key is queued or not answered yet."""
+        """Whether a job with that key is queued or unfinished."""
         return any(job.key == key for job in self._queue) or any(
             job.key == key for worker in self._workers.values() for job in worker.jobs
         )
@@ -213,7 +214,7 @@ class Crew:
         self._queue.append(job)
 
     def listen(self, seconds: float) -> Iterator[Said]:
-        """Hand out what is queued, wait up to `seconds`, and yield what the workers said."""
+        """Hand out queued jobs, wait up to `seconds`, and yield the workers' messages."""
         if not self._workers:  # all have died
             while self._queue:
                 job = self._queue.popleft()
@@ -260,7 +261,7 @@ class Crew:
         try:
             send(worker.channel, Kind.JOB, job.message, job.descriptor)
         except OSError:
-            # It died, or got only a part of this: the next `listen` buries it.
+            # It died, or received only part of this: the next `listen` buries it.
             with contextlib.suppress(OSError):
                 worker.channel.shutdown(socket.SHUT_RDWR)
 
@@ -278,9 +279,9 @@ class Crew:
                 close_given(job.descriptor)
 
     def close(self, *, now: bool = False) -> None:
-        """End the workers: those at work finish their job first, or are killed if `now`.
+        """End the workers: busy ones finish their jobs first, or are killed if `now`.
 
-        Killing one is safe: nothing is half-done but the tree it is working on.
+        Killing one is safe: only the tree that it is working on is left half-done.
         """
         for worker in self._workers.values():
             if now and worker.pid:
@@ -300,7 +301,7 @@ def _wait_for(worker: _Worker) -> None:
     if worker.thread is not None:
         worker.thread.join()
     else:
-        with contextlib.suppress(ChildProcessError):  # somebody else waits for all children
+        with contextlib.suppress(ChildProcessError):  # other code has reaped all children
             os.waitpid(worker.pid, 0)
 
 
@@ -308,6 +309,6 @@ def _run_thread(work: Callable[[Link], None], link: Link, channel: socket.socket
     try:
         work(link)
     except OSError:
-        pass  # the leader has ended it
+        pass  # the leader has closed the socket
     finally:
         channel.close()

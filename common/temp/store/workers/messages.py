@@ -1,4 +1,4 @@
-"""What the leader and the workers of a crew say to each other, and how it goes over a socket."""
+"""The messages between the leader and the workers of a crew, and how they are sent and received."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _CLOEXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 _HEADER: Final = struct.Struct("=cI")
 
 Message: TypeAlias = tuple[Any, ...]
-"""A named tuple of plain values. It arrives as a plain tuple, which the receiver names again
-(`_make`)."""
+"""A named tuple of plain values. It arrives as a plain tuple, which the receiver turns back into a
+named one (`_make`)."""
 
 
 class Kind(enum.Enum):
-    """What a message is about."""
+    """The kind of a message."""
 
     JOB = b"-"
     """Work for a worker."""
 
     GIFT = b"+"
-    """A part of its job that a worker gives back, for another one."""
+    """A part of its job that a worker gives back, for another worker."""
 
     PROGRESS = b"."
     """How far a worker is with its job."""
@@ -35,11 +35,11 @@ class Kind(enum.Enum):
     """The end of a job."""
 
     DEATH = b"!"
-    """The worker died over its job. Nobody sends this: the leader sees the end of the socket."""
+    """The worker died during its job. Never sent: the leader notices that the socket is closed."""
 
 
 class Job(NamedTuple):
-    """A part of the work: a key of the caller's, the message, and an open directory (-1 for none).
+    """A part of the work: the caller's key, the message, and an open directory (-1 for none).
 
     The crew closes the descriptor.
     """
@@ -50,7 +50,7 @@ class Job(NamedTuple):
 
 
 class Said(NamedTuple):
-    """What a worker said about a job, or that it died over it."""
+    """A message of a worker about a job, or the news of its death during the job."""
 
     kind: Kind
     job: Job
@@ -58,21 +58,21 @@ class Said(NamedTuple):
 
 
 def packed(message: Message) -> bytes:
-    """The bytes that `send` sends of `message`."""
+    """The bytes that `send` sends for `message`."""
     return marshal.dumps(_plain(message))
 
 
 def _plain(message: Message) -> Message:
-    """The same as plain tuples: `marshal` writes no named ones."""
+    """`message` as plain tuples: `marshal` cannot write named ones."""
     return tuple(_plain(item) if isinstance(item, tuple) else item for item in message)
 
 
 def send(channel: socket.socket, kind: Kind, message: Message, descriptor: int = -1) -> None:
-    """Send `message`, and with it an open directory. Raises `OSError` if nobody reads it."""
+    """Send `message`, and an open directory if given. Raises `OSError` if nothing reads it."""
     data = packed(message)
     head = _HEADER.pack(kind.value, len(data))
     if descriptor >= 0:
-        # A stream may take a part of it; the descriptor goes with the first byte.
+        # A stream may accept only part of it; the descriptor goes with the first byte.
         sent = channel.sendmsg(
             [head, data],
             [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))],
@@ -82,7 +82,7 @@ def send(channel: socket.socket, kind: Kind, message: Message, descriptor: int =
 
 
 class Received(NamedTuple):
-    """What came over a socket; the descriptor is -1 where none came along."""
+    """A message received over a socket; the descriptor is -1 if there is none."""
 
     kind: Kind
     message: Message
@@ -90,7 +90,7 @@ class Received(NamedTuple):
 
 
 def receive(channel: socket.socket) -> Received | None:
-    """The next message; `None` at the end. Raises `OSError` if it ends in the middle."""
+    """The next message; `None` at the end. Raises `OSError` if the message is incomplete."""
     head, descriptors, _, _ = socket.recv_fds(channel, _HEADER.size, 1, _CLOEXEC)
     if not head:
         return None
@@ -101,11 +101,11 @@ def receive(channel: socket.socket) -> Received | None:
         data = bytearray()
         while len(data) < size:
             data += _more(channel, size - len(data))
-    except BaseException:  # it died in the middle of it
+    except BaseException:  # the sender died in the middle of the message
         for descriptor in descriptors:
             close_given(descriptor)
         raise
-    # From our own fork, over a socket that nobody else has.
+    # From this process's own fork, over a private socket.
     message = marshal.loads(data)  # noqa: S302
     return Received(Kind(kind), message, descriptors[0] if descriptors else -1)
 
@@ -118,6 +118,6 @@ def _more(channel: socket.socket, size: int) -> bytes:
 
 
 def close_given(descriptor: int) -> None:
-    """Close what came with a message, if anything did."""
+    """Close the descriptor that came with a message, if any."""
     if descriptor >= 0:
         at.close(descriptor)

@@ -1,29 +1,29 @@
-"""How many workers a removal has: as many as make it faster, found by trying."""
+"""Finding the number of workers at which a removal is fastest, by trying."""
 
 from __future__ import annotations
 
 from typing import Final
 
 _WINDOW_SECONDS: Final = 0.15
-"""How long a number of workers is tried before it is judged."""
+"""How long a number of workers is tried before its rate is judged."""
 
 _FEWEST: Final = 100
-"""How much must be done in that time for the rate to count."""
+"""How many deletions in that time make the rate meaningful."""
 
 _GAIN: Final = 1.1
-"""The speedup that makes twice the workers worth it: each of them costs a process."""
+"""The speedup that justifies twice the workers: each one costs a process."""
 
 _STALE_SECONDS: Final = 5.0
-"""How long a rate counts. A disk that was busy with something else may be free by then."""
+"""How long a measured rate is valid: a disk that was busy with other work may be free by then."""
 
 
 class Pace:
-    """A hill climb over 1, 2, 4, 8 … workers by what is done in a second.
+    """A hill climb over 1, 2, 4, 8 … workers by the work done per second.
 
-    Starts with one worker for each processor and tries twice as many. If that is not faster by a
-    tenth, it goes back; if it is slower, it also tries half as many: every further process makes a
-    spinning disk seek more. Where there cannot be more, it tries half as many. `level` is the
-    current number of workers.
+    Starts with one worker per processor and tries twice as many. If that is not a tenth faster, it
+    goes back; if it is slower, it also tries half as many, since each additional process makes a
+    spinning disk seek more. At the maximum it tries half as many. `level` is the current number of
+    workers.
     """
 
     def __init__(self, processors: int, most: int) -> None:
@@ -42,7 +42,7 @@ class Pace:
         return self._levels[self._index]
 
     def hear(self, now: float, done: int) -> int:
-        """The level from now on, given that `done` was done in all until `now` (seconds)."""
+        """The level from now on, given the total work `done` at the time `now` (seconds)."""
         if self._since is None:
             self._since, self._done = now, done
         passed, more = now - self._since, done - self._done
@@ -53,7 +53,7 @@ class Pace:
         return self.level
 
     def _next(self, now: float) -> int:
-        """The next level: one that was not tried lately if it may be better, else the best."""
+        """The next level: one not tried recently that may be better, else the best one."""
         here = self._index
         rate = self._rates[here][0]
         below, above = self._lately(here - 1, now), self._lately(here + 1, now)
@@ -74,6 +74,6 @@ class Pace:
         return here
 
     def _lately(self, index: int, now: float) -> float | None:
-        """The rate per second at that level, if it was measured lately."""
+        """The rate per second at that level, if it was measured recently."""
         rate, when = self._rates.get(index, (0.0, 0.0))
         return rate if index in self._rates and now - when < _STALE_SECONDS else None
