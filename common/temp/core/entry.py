@@ -121,7 +121,9 @@ def has_companions(entries: Iterable[Entry]) -> bool:
 
 def database_of(path: str) -> str:
     """The path of the database to which the file at `path` belongs; `path` itself if to none."""
-    return path.removesuffix(next(filter(path.endswith, COMPANIONS), ""))
+    if not path.endswith(COMPANIONS):
+        return path  # as most
+    return path.removesuffix(next(filter(path.endswith, COMPANIONS)))
 
 
 def composed(text: str) -> str:

@@ -190,11 +190,10 @@ def excluding(path: str, category: str, patterns: Sequence[str], *, any_case: bo
     name = path.rpartition("/")[2]
     whole = listed(category, path)
     was = f"{UNCATEGORIZED}/{category}"  # as it is listed while it counts as one entry
-    for text, matches in _compiled(tuple(patterns), any_case):
-        said = composed(text)
-        if matches(whole) or matches(name) or matches(category) or matches(path) or said == was:
+    for text, said, matches in _compiled(tuple(patterns), any_case):
+        if matches(whole) or matches(name) or matches(category) or matches(path):
             return text
-        if said.startswith(f"{path}/"):  # names what is in it
+        if said and (said == was or said.startswith(f"{path}/")):  # names something inside it
             return text
     if (database := database_of(path)) != path:
         return excluding(database, category, patterns, any_case=any_case)
@@ -204,9 +203,13 @@ def excluding(path: str, category: str, patterns: Sequence[str], *, any_case: bo
 @lru_cache(maxsize=64)
 def _compiled(
     patterns: tuple[str, ...], any_case: bool
-) -> tuple[tuple[str, Callable[[str], object]], ...]:
+) -> tuple[tuple[str, str, Callable[[str], object]], ...]:
+    """The patterns, each with its text if that may be the path of something, and its matcher."""
     flags = re.IGNORECASE if any_case else re.NOFLAG  # as a key, a flag takes long to hash
-    return tuple((text, re.compile(_in_root(text), flags).match) for text in patterns)
+    return tuple(
+        (text, composed(text) if "/" in text else "", re.compile(_in_root(text), flags).match)
+        for text in patterns
+    )
 
 
 def _in_root(pattern: str) -> str:
