@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from .disposal import Disposal
 from .entry import COMPANIONS, composed, database_of
+from .globs import without_braces
 from .reasons import KEEP_FILES, Reason, Verdict
 
 
@@ -50,15 +51,6 @@ def files_matcher(patterns: tuple[str, ...], *, any_case: bool) -> Callable[[str
         return (database := database_of(path)) != path and matches(database)
 
     return matches
-
-
-def without_braces(pattern: str) -> list[str]:
-    """The glob itself, and those that a shell makes of its braces: `*.mp4` of `*.{mp4,mov}`."""
-    if not (braces := re.search(r"\{([^{}]*,[^{}]*)\}", pattern)):
-        return [pattern]
-    begin, end = pattern[: braces.start()], pattern[braces.end() :]
-    parts = braces[1].split(",")
-    return [pattern, *(glob for part in parts for glob in without_braces(f"{begin}{part}{end}"))]
 
 
 def can_match(pattern: str) -> bool:

@@ -11,7 +11,6 @@ from typing import Final
 
 from .cases import Case, Protection, Rules, spell_rank
 from .entry import FAILED, Entry, composed, database_of, listed
-from .keeping import without_braces
 from .layouts import PIPELINE, UNCATEGORIZED
 from .reasons import KEEP_LAST_GOOD, KEEP_WITHIN, UNSAVED, Effect, Reason
 from .units import spell_comparison
@@ -216,6 +215,8 @@ def _in_root(pattern: str) -> str:
     """The regular expression for `pattern`, which may be for a path in the project or an absolute
     one, and for what is in an entry (`cache/x/**`, `cache/x/final.bin`).
     """
+    from .globs import without_braces  # a policy without globs does not need it
+
     found = set()
     for glob in without_braces(composed(pattern)):
         below = re.sub(r"^(.*/)?\.te?mp/", "", glob).removeprefix("./").strip("/")

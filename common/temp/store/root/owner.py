@@ -170,7 +170,9 @@ def _end_with_worker() -> None:
     """End the leases of a worker of `multiprocessing` that was forked: it runs no `atexit`."""
     global _worker
     util = sys.modules.get("multiprocessing.util")
-    if util is not None and _worker != os.getpid() and is_fork():
+    if util is None or _worker == os.getpid() or not is_fork():
+        return
+    if sys.modules["multiprocessing.process"].parent_process() is not None:
         _worker = os.getpid()
         # Behind what cleans up with the worker, which needs its leases.
         util.Finalize(None, _end_all, exitpriority=-200)

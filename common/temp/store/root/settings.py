@@ -96,7 +96,7 @@ class Settings(NamedTuple):
         around = (self.project, *self.project.parents)
 
         def added(exclude: tuple[str, ...]) -> tuple[str, ...]:
-            globs = map(os.path.expanduser, exclude)
+            globs = map(os.path.expanduser, filter(None, exclude))
             paths = [os.path.normpath(above / glob) for glob in globs for above in around]
             inside = [(path, top) for path in paths for top in tops if is_inside(path, top)]
             below = ("*" if path == top else os.path.relpath(path, top) for path, top in inside)
